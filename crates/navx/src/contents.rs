@@ -1,0 +1,163 @@
+//! What is in a package's ZIP, seen in one walk over its directory.
+//!
+//! Only names are looked at, and only the manifest will ever be opened. Names are compared the way the
+//! platform compares part names, without case, so that two entries cannot both pass for the manifest.
+
+use crate::directory::{self, Directory, Entry};
+use crate::entry::EntryReader;
+use crate::error::{PackageError, RefusalCode};
+use crate::limits::Limits;
+use crate::source::ByteSource;
+
+const MANIFEST: &str = "NavxManifest.xml";
+const READY_TO_RUN_MANIFEST: &str = "readytorunappmanifest.json";
+const SYMBOLS: &str = "SymbolReference.json";
+const CONTENT_TYPES: &str = "[Content_Types].xml";
+const SOURCE_FOLDER: &[u8] = b"src/";
+
+/// The directory of a package and what its names tell.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) directory: Directory,
+    pub(crate) has_source: bool,
+    pub(crate) has_symbols: bool,
+    /// Whether there is anything that a symbols-only package does not have.
+    has_more_than_symbols: bool,
+    manifest: Candidate,
+    ready_to_run: Candidate,
+}
+
+/// The entry from which the identity of the app is to be read.
+pub(crate) enum Identity<'a> {
+    /// The app's own manifest.
+    Manifest(&'a Entry),
+    /// The JSON file that points to the embedded app.
+    ReadyToRun(&'a Entry),
+}
+
+/// Entries that pass for one file: the first of them, and how many there are.
+#[derive(Debug, Default)]
+struct Candidate {
+    first: Option<Entry>,
+    count: usize,
+}
+
+impl Candidate {
+    fn consider(&mut self, entry: &Entry, name: &str) {
+        if !part_name(&entry.name).eq_ignore_ascii_case(name.as_bytes()) {
+            return;
+        }
+        self.count += 1;
+        if self.first.is_none() {
+            self.first = Some(entry.clone());
+        }
+    }
+}
+
+/// An entry's name without the leading separators that some programs ignore.
+fn part_name(mut name: &[u8]) -> &[u8] {
+    loop {
+        name = match name {
+            [b'/' | b'\\', rest @ ..] | [b'.', b'/' | b'\\', rest @ ..] => rest,
+            _ => return name,
+        };
+    }
+}
+
+impl Contents {
+    /// Finds the directory of the archive and walks it once.
+    pub(crate) fn survey<S: ByteSource>(archive: &mut S, limits: &Limits) -> Result<Self, PackageError> {
+        let directory = directory::locate(archive, limits)?;
+        let mut contents = Self {
+            directory: directory.clone(),
+            has_source: false,
+            has_symbols: false,
+            has_more_than_symbols: false,
+            manifest: Candidate::default(),
+            ready_to_run: Candidate::default(),
+        };
+        directory::visit(archive, &directory, |entry| {
+            contents.note(&entry);
+            Ok(())
+        })?;
+        Ok(contents)
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        let is_symbols = entry.name == SYMBOLS.as_bytes();
+        let names_of_symbol_packages = [MANIFEST, SYMBOLS, CONTENT_TYPES];
+        let is_in_symbol_packages = names_of_symbol_packages
+            .iter()
+            .any(|name| entry.name.eq_ignore_ascii_case(name.as_bytes()));
+        self.has_symbols |= is_symbols;
+        self.has_source |= entry.name.starts_with(SOURCE_FOLDER);
+        self.has_more_than_symbols |= !is_in_symbol_packages;
+        self.manifest.consider(entry, MANIFEST);
+        self.ready_to_run.consider(entry, READY_TO_RUN_MANIFEST);
+    }
+
+    /// Whether the package holds symbols and nothing else, as symbol downloads do.
+    pub(crate) fn is_symbols_only(&self) -> bool {
+        self.has_symbols && !self.has_more_than_symbols
+    }
+
+    /// The one entry that says which app this is.
+    pub(crate) fn identity(&self) -> Result<Identity<'_>, PackageError> {
+        if self.manifest.count + self.ready_to_run.count > 1 {
+            let message = format!(
+                "the package has {} entries named {MANIFEST} and {} named {READY_TO_RUN_MANIFEST}; \
+                 there must be exactly one of either",
+                self.manifest.count, self.ready_to_run.count
+            );
+            return Err(RefusalCode::AmbiguousManifest.because(message));
+        }
+        let candidates = (self.manifest.first.as_ref(), self.ready_to_run.first.as_ref());
+        let (entry, identity) = match candidates {
+            (Some(entry), _) => (entry, Identity::Manifest(entry)),
+            (None, Some(entry)) => (entry, Identity::ReadyToRun(entry)),
+            (None, None) => {
+                return Err(RefusalCode::NoManifest.because(format!("the package has no {MANIFEST}")));
+            }
+        };
+        if part_name(&entry.name).len() != entry.name.len() {
+            let message = format!("the package has '{}' instead of {MANIFEST}", entry.display_name());
+            return Err(RefusalCode::NoManifest.because(message));
+        }
+        Ok(identity)
+    }
+
+    /// Reads an entry that must fit into memory: a manifest of either kind.
+    pub(crate) fn read_small<S: ByteSource>(
+        &self,
+        archive: &mut S,
+        entry: &Entry,
+        limits: &Limits,
+    ) -> Result<Vec<u8>, PackageError> {
+        let (size, allowed) = (entry.size, limits.max_manifest_bytes);
+        if size > allowed {
+            let message = format!(
+                "'{}' has {size} bytes; {allowed} are allowed",
+                entry.display_name()
+            );
+            return Err(RefusalCode::ManifestTooLarge.because(message));
+        }
+        EntryReader::open(archive, entry.clone(), self.directory.range.start)?.read_to_end()
+    }
+}
+
+/// The entry of exactly this name; `None` when there is none, or another differs from it only in case.
+pub(crate) fn find_entry<S: ByteSource>(
+    archive: &mut S,
+    directory: &Directory,
+    name: &[u8],
+) -> Result<Option<Entry>, PackageError> {
+    let mut candidate = Candidate::default();
+    let name_text = String::from_utf8_lossy(name);
+    directory::visit(archive, directory, |entry| {
+        candidate.consider(&entry, &name_text);
+        Ok(())
+    })?;
+    Ok(candidate
+        .first
+        .filter(|entry| candidate.count == 1 && entry.name == name))
+}

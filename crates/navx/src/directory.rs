@@ -1,0 +1,320 @@
+//! The ZIP's central directory, found and walked with more suspicion than general ZIP readers have.
+//!
+//! General readers repair: they merge entries of one name, believe the count they like, and search whole
+//! files for an archive. Repairing untrusted files means that two programs can read two different apps from
+//! one package. So there is exactly one place where the directory may be, its count, size and position must
+//! all agree, and every record is visited, in order, in constant memory.
+
+use std::ops::Range;
+
+use crate::bytes::{u16_at, u32_at, u64_at};
+use crate::error::{PackageError, RefusalCode};
+use crate::limits::Limits;
+use crate::source::ByteSource;
+
+const END_LEN: usize = 22;
+const END_MARK: [u8; 4] = *b"PK\x05\x06";
+const LOCATOR_LEN: u64 = 20;
+const LOCATOR_MARK: [u8; 4] = *b"PK\x06\x07";
+const END64_LEN: usize = 56;
+const END64_MARK: [u8; 4] = *b"PK\x06\x06";
+const RECORD_LEN: usize = 46;
+const RECORD_MARK: [u8; 4] = *b"PK\x01\x02";
+const MAX_COMMENT: u64 = u16::MAX as u64;
+/// The extra field that holds the numbers too large for a record.
+const ZIP64_EXTRA: u16 = 1;
+
+/// Where the directory lies in the archive, and how many records it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Directory {
+    pub(crate) range: Range<u64>,
+    pub(crate) entries: u64,
+}
+
+/// What the directory says about one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: Vec<u8>,
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
+    pub(crate) crc32: u32,
+    pub(crate) compressed_size: u64,
+    pub(crate) size: u64,
+    pub(crate) local_header: u64,
+}
+
+impl Entry {
+    /// The name for messages; names are text to show, never paths to open.
+    pub(crate) fn display_name(&self) -> String {
+        String::from_utf8_lossy(&self.name).chars().take(120).collect()
+    }
+}
+
+pub(crate) fn bad_zip(message: impl Into<String>) -> PackageError {
+    RefusalCode::BadZip.because(message)
+}
+
+/// Finds the directory of the archive that fills `archive` from its first to its last byte.
+pub(crate) fn locate(archive: &mut impl ByteSource, limits: &Limits) -> Result<Directory, PackageError> {
+    let (end_offset, end) = find_end(archive)?;
+    let stated = Stated::from_end(&end)?;
+    let (stated, directory_end) = match find_zip64_end(archive, end_offset)? {
+        Some((offset, large)) => (stated.widened_by(&large)?, offset),
+        None => (stated, end_offset),
+    };
+    if stated.entries > limits.max_entries {
+        let message = format!(
+            "the ZIP has {} entries; {} are allowed",
+            stated.entries, limits.max_entries
+        );
+        return Err(bad_zip(message));
+    }
+    if stated.size > limits.max_directory_bytes {
+        let allowed = limits.max_directory_bytes;
+        return Err(bad_zip(format!(
+            "the ZIP directory has {} bytes; {allowed} are allowed",
+            stated.size
+        )));
+    }
+    if stated.offset.checked_add(stated.size) != Some(directory_end) {
+        let Stated { offset, size, .. } = stated;
+        let message =
+            format!("the ZIP directory of {size} bytes at {offset} does not end at {directory_end}");
+        return Err(bad_zip(message));
+    }
+    Ok(Directory {
+        range: stated.offset..directory_end,
+        entries: stated.entries,
+    })
+}
+
+/// Visits every record once and proves that count and size are true.
+pub(crate) fn visit<S: ByteSource>(
+    archive: &mut S,
+    directory: &Directory,
+    mut each: impl FnMut(Entry) -> Result<(), PackageError>,
+) -> Result<(), PackageError> {
+    let mut records = Forward::new(archive, directory.range.clone());
+    for _ in 0..directory.entries {
+        each(read_record(&mut records)?)?;
+    }
+    if records.left() > 0 {
+        let message = format!(
+            "the ZIP directory has more than the {} entries it counts",
+            directory.entries
+        );
+        return Err(bad_zip(message));
+    }
+    Ok(())
+}
+
+/// The end record is the last thing in the archive, but for a comment that says how long it is.
+fn find_end(archive: &mut impl ByteSource) -> Result<(u64, [u8; END_LEN]), PackageError> {
+    let searched = archive.len().min(END_LEN as u64 + MAX_COMMENT);
+    let start = archive.len() - searched;
+    let mut tail = vec![0; searched as usize];
+    archive.read_exact_at(start, &mut tail)?;
+
+    let last_mark = tail
+        .windows(END_MARK.len())
+        .rposition(|window| window == END_MARK);
+    let Some(position) = last_mark.filter(|position| tail.len() - position >= END_LEN) else {
+        return Err(bad_zip("the ZIP has no end record: it is cut off or damaged"));
+    };
+    let mut end = [0; END_LEN];
+    end.copy_from_slice(&tail[position..position + END_LEN]);
+    let comment_len = usize::from(u16_at(&end, 20));
+    if position + END_LEN + comment_len != tail.len() {
+        return Err(bad_zip("the ZIP does not end where the content ends"));
+    }
+    Ok((start + position as u64, end))
+}
+
+/// Position and counts of a directory as an end record states them.
+struct Stated {
+    entries: u64,
+    size: u64,
+    offset: u64,
+}
+
+impl Stated {
+    fn from_end(end: &[u8; END_LEN]) -> Result<Self, PackageError> {
+        let disks = (u16_at(end, 4), u16_at(end, 6));
+        let entries = u16_at(end, 10);
+        if disks != (0, 0) || u16_at(end, 8) != entries {
+            return Err(bad_zip("the ZIP is one of several disks"));
+        }
+        Ok(Self {
+            entries: entries.into(),
+            size: u32_at(end, 12).into(),
+            offset: u32_at(end, 16).into(),
+        })
+    }
+
+    /// The zip64 record speaks only where the small fields say "too large"; elsewhere the two must agree,
+    /// because readers differ in which of them they believe.
+    fn widened_by(self, large: &[u8; END64_LEN]) -> Result<Self, PackageError> {
+        let wide = Self {
+            entries: u64_at(large, 32),
+            size: u64_at(large, 40),
+            offset: u64_at(large, 48),
+        };
+        let agrees = |small: u64, mask: u64, wide: u64| small == mask || small == wide;
+        let entries_agree = agrees(self.entries, u16::MAX.into(), wide.entries);
+        let size_agrees = agrees(self.size, u32::MAX.into(), wide.size);
+        let offset_agrees = agrees(self.offset, u32::MAX.into(), wide.offset);
+        let one_disk = u32_at(large, 16) == 0 && u32_at(large, 20) == 0 && u64_at(large, 24) == wide.entries;
+        if !(entries_agree && size_agrees && offset_agrees && one_disk) {
+            return Err(bad_zip("the two end records of the ZIP contradict each other"));
+        }
+        Ok(wide)
+    }
+}
+
+/// The zip64 end record and its offset, when a locator stands right before the end record.
+fn find_zip64_end(
+    archive: &mut impl ByteSource,
+    end_offset: u64,
+) -> Result<Option<(u64, [u8; END64_LEN])>, PackageError> {
+    let Some(locator_offset) = end_offset.checked_sub(LOCATOR_LEN) else {
+        return Ok(None);
+    };
+    let mut locator = [0; LOCATOR_LEN as usize];
+    archive.read_exact_at(locator_offset, &mut locator)?;
+    if locator[..4] != LOCATOR_MARK {
+        return Ok(None);
+    }
+    let offset = u64_at(&locator, 8);
+    let fits = offset.checked_add(END64_LEN as u64) == Some(locator_offset);
+    if !fits || u32_at(&locator, 4) != 0 || u32_at(&locator, 16) > 1 {
+        return Err(bad_zip(
+            "the zip64 end record of the ZIP is not where its locator says",
+        ));
+    }
+    let mut record = [0; END64_LEN];
+    archive.read_exact_at(offset, &mut record)?;
+    if record[..4] != END64_MARK || u64_at(&record, 4) != END64_LEN as u64 - 12 {
+        return Err(bad_zip("the zip64 end record of the ZIP is damaged"));
+    }
+    Ok(Some((offset, record)))
+}
+
+fn read_record<S: ByteSource>(records: &mut Forward<'_, S>) -> Result<Entry, PackageError> {
+    let mut fixed = [0; RECORD_LEN];
+    records.fill(&mut fixed)?;
+    if fixed[..4] != RECORD_MARK {
+        return Err(bad_zip(
+            "the ZIP directory has fewer entries than it counts, or is damaged",
+        ));
+    }
+    let mut name = vec![0; usize::from(u16_at(&fixed, 28))];
+    records.fill(&mut name)?;
+    let mut extra = vec![0; usize::from(u16_at(&fixed, 30))];
+    records.fill(&mut extra)?;
+    let mut comment = vec![0; usize::from(u16_at(&fixed, 32))];
+    records.fill(&mut comment)?;
+    if u16_at(&fixed, 34) != 0 {
+        return Err(bad_zip("an entry of the ZIP lies on another disk"));
+    }
+    let mut entry = Entry {
+        name,
+        flags: u16_at(&fixed, 8),
+        method: u16_at(&fixed, 10),
+        crc32: u32_at(&fixed, 16),
+        compressed_size: u32_at(&fixed, 20).into(),
+        size: u32_at(&fixed, 24).into(),
+        local_header: u32_at(&fixed, 42).into(),
+    };
+    widen(&mut entry, &extra)?;
+    Ok(entry)
+}
+
+/// Takes the numbers that are marked as too large from the zip64 field, in the order the format fixes.
+fn widen(entry: &mut Entry, extra: &[u8]) -> Result<(), PackageError> {
+    let Some(mut field) = zip64_field(extra) else {
+        return Ok(());
+    };
+    for number in [
+        &mut entry.size,
+        &mut entry.compressed_size,
+        &mut entry.local_header,
+    ] {
+        if *number != u64::from(u32::MAX) {
+            continue;
+        }
+        let Some((wide, rest)) = field.split_first_chunk::<8>() else {
+            return Err(bad_zip(
+                "an entry of the ZIP lacks the zip64 numbers it refers to",
+            ));
+        };
+        *number = u64::from_le_bytes(*wide);
+        field = rest;
+    }
+    Ok(())
+}
+
+fn zip64_field(mut extra: &[u8]) -> Option<&[u8]> {
+    while extra.len() >= 4 {
+        let id = u16_at(extra, 0);
+        let end = 4 + usize::from(u16_at(extra, 2));
+        let field = extra.get(4..end)?;
+        if id == ZIP64_EXTRA {
+            return Some(field);
+        }
+        extra = &extra[end..];
+    }
+    None
+}
+
+/// Reads a range from front to back through one small buffer.
+struct Forward<'a, S> {
+    source: &'a mut S,
+    unread: Range<u64>,
+    buffer: Vec<u8>,
+    used: usize,
+}
+
+impl<'a, S: ByteSource> Forward<'a, S> {
+    const BUFFER_LEN: u64 = 64 << 10;
+
+    fn new(source: &'a mut S, range: Range<u64>) -> Self {
+        Self {
+            source,
+            unread: range,
+            buffer: Vec::new(),
+            used: 0,
+        }
+    }
+
+    fn left(&self) -> u64 {
+        (self.buffer.len() - self.used) as u64 + self.unread.end - self.unread.start
+    }
+
+    fn fill(&mut self, mut wanted: &mut [u8]) -> Result<(), PackageError> {
+        if wanted.len() as u64 > self.left() {
+            return Err(bad_zip(
+                "the ZIP directory has fewer entries than it counts, or is damaged",
+            ));
+        }
+        while !wanted.is_empty() {
+            if self.used == self.buffer.len() {
+                self.refill()?;
+            }
+            let count = wanted.len().min(self.buffer.len() - self.used);
+            let (now, later) = wanted.split_at_mut(count);
+            now.copy_from_slice(&self.buffer[self.used..self.used + count]);
+            self.used += count;
+            wanted = later;
+        }
+        Ok(())
+    }
+
+    fn refill(&mut self) -> Result<(), PackageError> {
+        let count = (self.unread.end - self.unread.start).min(Self::BUFFER_LEN);
+        self.buffer.resize(count as usize, 0);
+        self.source.read_exact_at(self.unread.start, &mut self.buffer)?;
+        self.unread.start += count;
+        self.used = 0;
+        Ok(())
+    }
+}

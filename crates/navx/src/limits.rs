@@ -1,0 +1,36 @@
+//! How much of an untrusted file the reader is willing to look at.
+//!
+//! Every number bounds memory or time; none of them is near what real packages need, so that a limit is met
+//! only by a file made to hurt.
+
+/// Bounds on what [`read`](crate::read) accepts. [`Limits::default`] suits every package known to exist.
+///
+/// The size of the whole file is not among them: it is limited while it arrives, before anything is parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries in one ZIP directory. The Base Application has a little over 8,000.
+    pub max_entries: u64,
+    /// Bytes of one ZIP directory.
+    pub max_directory_bytes: u64,
+    /// Bytes of an inflated manifest. The largest of 1,448 measured ones has 2,239.
+    pub max_manifest_bytes: u64,
+    /// Bytes of the signature block after the payload. Measured ones have 7 to 16 KB.
+    pub max_signature_bytes: u64,
+    /// Inflated bytes of the app inside a ready-to-run package. The Base Application has about 46 MB.
+    pub max_embedded_bytes: u64,
+    /// Dependencies in a manifest.
+    pub max_dependencies: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_entries: 100_000,
+            max_directory_bytes: 32 << 20,
+            max_manifest_bytes: 4 << 20,
+            max_signature_bytes: 1 << 20,
+            max_embedded_bytes: 512 << 20,
+            max_dependencies: 10_000,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The look at a manifest's XML before it becomes a tree.
+//!
+//! A tree builder spends memory per node and compares every attribute of an element with all others, so a
+//! few megabytes of hostile XML could cost gigabytes or minutes. This pass counts nesting, elements and
+//! attributes in one walk over the bytes and refuses what no compiler writes. It need not judge whether the
+//! XML is well formed: it tokenises every well-formed document exactly, and the tree builder refuses the rest
+//! at the first fault.
+
+const MAX_DEPTH: usize = 16;
+const MAX_ELEMENTS: usize = 50_000;
+const MAX_ATTRIBUTES: usize = 64;
+
+/// Accepts XML that is safe to build a tree of; the error is a sentence about the fault.
+pub(crate) fn check(xml: &str) -> Result<(), String> {
+    let mut rest = xml;
+    let mut depth = 0usize;
+    let mut elements = 0usize;
+    while let Some(start) = rest.find('<') {
+        rest = &rest[start..];
+        if let Some(after) = skip_non_element(rest)? {
+            rest = after;
+            continue;
+        }
+        let tag = Tag::scan(rest)?;
+        rest = &rest[tag.len..];
+        if tag.closes {
+            depth = depth.saturating_sub(1);
+            continue;
+        }
+        elements += 1;
+        if elements > MAX_ELEMENTS {
+            return Err(format!("it has more than {MAX_ELEMENTS} elements"));
+        }
+        if depth + 1 > MAX_DEPTH {
+            return Err(format!("its elements are nested more than {MAX_DEPTH} deep"));
+        }
+        if !tag.is_empty {
+            depth += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Skips a comment, a CDATA section or a processing instruction; `None` when an element starts here.
+fn skip_non_element(xml: &str) -> Result<Option<&str>, String> {
+    for (opening, closing) in [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")] {
+        let Some(inside) = xml.strip_prefix(opening) else {
+            continue;
+        };
+        return match inside.find(closing) {
+            Some(end) => Ok(Some(&inside[end + closing.len()..])),
+            None => Err(format!("'{opening}' is never closed")),
+        };
+    }
+    if xml.starts_with("<!") {
+        return Err("it has a document type declaration, which is not allowed".to_owned());
+    }
+    Ok(None)
+}
+
+struct Tag {
+    len: usize,
+    closes: bool,
+    is_empty: bool,
+}
+
+impl Tag {
+    /// Scans one tag from its `<` to the `>` that is not inside quotes.
+    fn scan(xml: &str) -> Result<Self, String> {
+        let bytes = xml.as_bytes();
+        let mut quote = None;
+        let mut attributes = 0;
+        for (index, byte) in bytes.iter().copied().enumerate().skip(1) {
+            match (quote, byte) {
+                (Some(open), _) if byte == open => quote = None,
+                (Some(_), _) => {}
+                (None, b'"' | b'\'') => quote = Some(byte),
+                (None, b'=') => attributes += 1,
+                (None, b'>') => {
+                    let closes = bytes[1] == b'/';
+                    return Ok(Self {
+                        len: index + 1,
+                        closes,
+                        is_empty: bytes[index - 1] == b'/',
+                    });
+                }
+                (None, _) => {}
+            }
+            if attributes > MAX_ATTRIBUTES {
+                return Err(format!("an element has more than {MAX_ATTRIBUTES} attributes"));
+            }
+        }
+        Err("it ends inside a tag".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::check;
+
+    #[test]
+    fn ordinary_documents_pass() {
+        let nested = "<a>".repeat(16) + &"</a>".repeat(16);
+        for xml in [
+            "<a/>",
+            "<?xml version='1.0'?><!-- <b --><a x='>' y=\"'/>\"><![CDATA[<<<]]></a>",
+            &nested,
+        ] {
+            assert_eq!(check(xml), Ok(()), "{xml}");
+        }
+    }
+
+    #[test]
+    fn what_costs_too_much_is_refused() {
+        let deep = "<a>".repeat(17) + &"</a>".repeat(17);
+        let many = format!("<a>{}</a>", "<b/>".repeat(50_000));
+        let wide = format!(
+            "<a {}/>",
+            (0..65).map(|i| format!("x{i}='' ")).collect::<String>()
+        );
+        let entities = "<!DOCTYPE a [<!ENTITY b \"c\">]><a/>";
+        for (xml, word) in [
+            (&*deep, "nested"),
+            (&many, "elements"),
+            (&wide, "attributes"),
+            (entities, "document type"),
+        ] {
+            assert!(check(xml).is_err_and(|message| message.contains(word)), "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged_without_panic(text in "[<>/='\"a!?\\[\\]CDT-]{0,60}") {
+            let _ = check(&text);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Header, lengths and what follows the content.
+
+use std::io::Cursor;
+
+use navx::{Kind, Limits};
+
+use crate::{accepted, builder, good, patched, read, refused};
+
+#[test]
+fn short_and_cut_files_are_refused() {
+    let good = good();
+    refused(b"", "too_short", "0 bytes");
+    refused(&good[..39], "too_short", "39 bytes");
+    refused(&good[..40], "bad_length", "0 bytes follow");
+    refused(&good[..good.len() / 2], "bad_length", "follow the header");
+}
+
+#[test]
+fn every_cut_of_every_kind_is_refused() {
+    for kind in [Kind::Regular, Kind::SymbolsOnly, Kind::ReadyToRun, Kind::Runtime] {
+        let bytes = builder().kind(kind).signed().to_bytes().unwrap();
+        let unsigned = builder().kind(kind).to_bytes().unwrap().len();
+        for end in (0..bytes.len()).step_by(37).filter(|end| *end != unsigned) {
+            assert!(read(&bytes[..end]).is_err(), "{kind:?} cut to {end}");
+        }
+    }
+}
+
+#[test]
+fn lengths_that_do_not_fit_are_refused() {
+    let good = good();
+    let length = good.len() as i64 - 40;
+    for wrong in [-1, i64::MIN, i64::MAX, i64::MAX - 7, 0, length + 1] {
+        refused(
+            &patched(good.clone(), 28, &wrong.to_le_bytes()),
+            "bad_length",
+            &wrong.to_string(),
+        );
+    }
+}
+
+#[test]
+fn a_second_archive_behind_the_first_is_refused() {
+    let good = good();
+    let twice = [good.clone(), good[40..].to_vec()].concat();
+    refused(&twice, "bad_trailer", "NXSB");
+    let shorter = good.len() as u64 - 70;
+    refused(
+        &patched(good.clone(), 28, &shorter.to_le_bytes()),
+        "bad_trailer",
+        "30 bytes",
+    );
+    refused(
+        &[&good[..], b"hello world, not a signature"].concat(),
+        "bad_trailer",
+        "28 bytes",
+    );
+}
+
+#[test]
+fn a_signature_block_must_be_whole_and_point_to_itself() {
+    let signed = builder().signed().to_bytes().unwrap();
+    let len = signed.len();
+    let start = good().len();
+    refused(
+        &patched(signed.clone(), len - 8, &12u32.to_le_bytes()),
+        "bad_trailer",
+        "offset is 12",
+    );
+    refused(&signed[..len - 100], "bad_trailer", "end with NXSB");
+    refused(
+        &patched(signed.clone(), start, b"NXSC"),
+        "bad_trailer",
+        "start with NXSB",
+    );
+    refused(&patched(signed.clone(), start + 4, b"\x31"), "bad_trailer", "DER");
+    refused(
+        &patched(signed.clone(), start + 6, b"\0\x20"),
+        "bad_trailer",
+        "fill",
+    );
+    refused(
+        &patched(signed.clone(), start + 8, b"\x05"),
+        "bad_trailer",
+        "PKCS#7",
+    );
+    let limits = Limits {
+        max_signature_bytes: 1_000,
+        ..Limits::default()
+    };
+    let error = navx::read(Cursor::new(&signed), &limits).unwrap_err();
+    assert_eq!(error.code(), "bad_trailer");
+}
+
+#[test]
+fn other_formats_are_refused_by_their_header() {
+    let good = good();
+    refused(&good[40..], "bad_magic", "plain ZIP");
+    refused(&patched(good.clone(), 0, b"NAVY"), "bad_magic", "start with NAVX");
+    refused(&patched(good.clone(), 36, b"NAVY"), "bad_magic", "end with NAVX");
+    refused(
+        &patched(good.clone(), 4, &44u32.to_le_bytes()),
+        "bad_header_size",
+        "44",
+    );
+    refused(
+        &patched(good.clone(), 8, &3u32.to_le_bytes()),
+        "bad_header_version",
+        "3",
+    );
+    let eight_bytes = [b"NAVX\x08\0\0\0", &good[40..]].concat();
+    refused(&eight_bytes, "bad_header_size", "8 bytes");
+    refused(&patched(good, 40, b"RAR!"), "bad_payload", "neither");
+}
+
+#[test]
+fn runtime_packages_are_recognised_and_their_length_counts_without_the_prefix() {
+    let bytes = builder()
+        .kind(Kind::Runtime)
+        .payload_bytes(5_000)
+        .to_bytes()
+        .unwrap();
+    let package = accepted(&bytes);
+    assert_eq!(
+        (package.kind, package.content_length, package.size),
+        (Kind::Runtime, 5_000, 5_048)
+    );
+    assert_eq!((package.manifest, package.entries), (None, None));
+    let signed = accepted(&builder().kind(Kind::Runtime).signed().to_bytes().unwrap());
+    assert!(signed.signature.is_some());
+    refused(&bytes[..bytes.len() - 5], "bad_length", "5048");
+    refused(&patched(bytes, 47, &[2]), "bad_payload", "format version");
+}

@@ -1,0 +1,280 @@
+//! The manifest: identity strictly, everything else with patience.
+
+use uuid::Uuid;
+
+use crate::{APP_ID, NAMESPACE, accepted, manifest, read, refused, with_changed_manifest, with_manifest};
+
+#[test]
+fn entities_are_refused_whatever_they_do() {
+    let mut laughs = "<!DOCTYPE Package [<!ENTITY a \"ha\">".to_owned();
+    for (name, inner) in ('b'..='j').zip('a'..='i') {
+        laughs.push_str(&format!(
+            "<!ENTITY {name} \"{}\">",
+            format!("&{inner};").repeat(10)
+        ));
+    }
+    let billion = format!("{laughs}]>{}", manifest().replace("Brief=\"\"", "Brief=\"&j;\""));
+    refused(
+        &with_manifest(billion.as_bytes()),
+        "bad_manifest",
+        "document type",
+    );
+    let external = format!(
+        "<!DOCTYPE Package [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>{}",
+        manifest().replace("Brief=\"\"", "Brief=\"&x;\"")
+    );
+    refused(
+        &with_manifest(external.as_bytes()),
+        "bad_manifest",
+        "document type",
+    );
+}
+
+#[test]
+fn xml_made_to_exhaust_is_refused() {
+    let deep = format!("{}{}</Package>", "<a>".repeat(5_000), "</a>".repeat(5_000));
+    refused(
+        &with_changed_manifest("</Package>", &deep),
+        "bad_manifest",
+        "nested",
+    );
+    let wide: String = (0..100_000).map(|number| format!(" a{number}=\"\"")).collect();
+    refused(
+        &with_changed_manifest("<App", &format!("<App{wide}")),
+        "bad_manifest",
+        "attributes",
+    );
+    let many = format!("{}</Package>", "<a/>".repeat(200_000));
+    refused(
+        &with_changed_manifest("</Package>", &many),
+        "bad_manifest",
+        "elements",
+    );
+}
+
+#[test]
+fn dependencies_are_counted() {
+    let rows = |count: u128| -> String {
+        let row = |id| {
+            format!(
+                "<Dependency Id=\"{}\" MinVersion=\"1.0.0.0\" />",
+                Uuid::from_u128(id)
+            )
+        };
+        (1..=count).map(row).collect()
+    };
+    let with_rows = |count| {
+        let list = format!("<Dependencies>{}", rows(count));
+        with_changed_manifest("<Dependencies>", &list)
+    };
+    assert_eq!(
+        accepted(&with_rows(300)).manifest.unwrap().dependencies.len(),
+        301
+    );
+    refused(&with_rows(10_001), "bad_manifest", "10000 dependencies");
+}
+
+#[test]
+fn anything_but_one_package_with_one_app_is_refused() {
+    refused(&with_manifest(b""), "bad_manifest", "root");
+    refused(&with_manifest(b"{}"), "bad_manifest", "XML");
+    refused(&with_manifest(b"\xFF\xFE<\0"), "bad_manifest", "UTF-8");
+    refused(
+        &with_manifest(&manifest().as_bytes()[..200]),
+        "bad_manifest",
+        "tag",
+    );
+    refused(
+        &with_manifest(manifest().replace("Package", "Bundle").as_bytes()),
+        "bad_manifest",
+        "Package",
+    );
+    refused(
+        &with_manifest(format!("{}<Package/>", manifest()).as_bytes()),
+        "bad_manifest",
+        "XML",
+    );
+    refused(
+        &with_changed_manifest(NAMESPACE, "http://example.test/other"),
+        "bad_manifest",
+        NAMESPACE,
+    );
+    refused(
+        &with_changed_manifest(&format!(" xmlns=\"{NAMESPACE}\""), ""),
+        "bad_manifest",
+        NAMESPACE,
+    );
+    refused(&with_changed_manifest("<App ", "<Apx "), "bad_manifest", "no App");
+    refused(
+        &with_changed_manifest("<App ", "<App/><App "),
+        "bad_manifest",
+        "more than one App",
+    );
+    refused(
+        &with_changed_manifest("</Dependencies>", "</Dependencies><Dependencies/>"),
+        "bad_manifest",
+        "more than one",
+    );
+}
+
+#[test]
+fn identity_must_be_complete_and_well_formed() {
+    let id = format!("<App Id=\"{APP_ID}\"");
+    refused(
+        &with_changed_manifest("<App Id=", "<App Idx="),
+        "bad_manifest",
+        "no Id",
+    );
+    refused(
+        &with_changed_manifest(&id, "<App Id=\"not-a-guid\""),
+        "bad_manifest",
+        "not-a-guid",
+    );
+    refused(
+        &with_changed_manifest(&id, &format!("<App Id=\"{}\"", APP_ID.simple())),
+        "bad_manifest",
+        "GUID",
+    );
+    refused(
+        &with_changed_manifest(&id, &format!("<App Id=\"{}\"", Uuid::nil())),
+        "bad_manifest",
+        "empty GUID",
+    );
+    for wrong in [
+        "1.0.x.0",
+        "1.0.0.0.0",
+        "1.0.0.2147483648",
+        "1.0.0",
+        "",
+        " 1.0.0.0",
+        "1.0.-1.0",
+    ] {
+        refused(
+            &with_changed_manifest(" Version=\"1.2.3.4\"", &format!(" Version=\"{wrong}\"")),
+            "bad_manifest",
+            "Version",
+        );
+    }
+    refused(
+        &with_changed_manifest("Name=\"Sales Pack\"", "Name=\" \""),
+        "bad_manifest",
+        "blank Name",
+    );
+    refused(
+        &with_changed_manifest("Publisher=\"Contoso\"", ""),
+        "bad_manifest",
+        "no Publisher",
+    );
+    let long = format!("Name=\"{}\"", "n".repeat(251));
+    refused(
+        &with_changed_manifest("Name=\"Sales Pack\"", &long),
+        "bad_manifest",
+        "251 characters",
+    );
+}
+
+#[test]
+fn control_characters_are_refused_and_other_odd_text_is_only_text() {
+    for control in ["&#0;", "&#1;", "&#xA;", "&#x7F;", "&#x85;", "\u{1}"] {
+        let name = format!("Name=\"Sales{control}Pack\"");
+        assert!(
+            read(&with_changed_manifest("Name=\"Sales Pack\"", &name)).is_err(),
+            "{control:?}"
+        );
+    }
+    refused(
+        &with_changed_manifest("Description=\"\"", "Description=\"&#x85;\""),
+        "bad_manifest",
+        "Description",
+    );
+    let odd = "Description=\"&lt;script&gt;&#xA;\u{202E}javascript:alert(1)\"";
+    let manifest = accepted(&with_changed_manifest("Description=\"\"", odd))
+        .manifest
+        .unwrap();
+    assert_eq!(manifest.description, "<script>\n\u{202E}javascript:alert(1)");
+}
+
+#[test]
+fn dependencies_must_be_well_formed() {
+    let id = "63ca2fa4-4f03-4f2b-a480-172fef340d3f";
+    refused(&with_changed_manifest(id, "zzz"), "bad_manifest", "zzz");
+    refused(
+        &with_changed_manifest("MinVersion=\"27.0.0.0\"", "MinVersion=\"27\""),
+        "bad_manifest",
+        "MinVersion",
+    );
+    refused(
+        &with_changed_manifest("MinVersion=\"27.0.0.0\"", ""),
+        "bad_manifest",
+        "MinVersion",
+    );
+    let again = format!("<Dependencies><Dependency Id=\"{id}\" MinVersion=\"1.0.0.0\" />");
+    refused(
+        &with_changed_manifest("<Dependencies>", &again),
+        "bad_manifest",
+        "two dependencies",
+    );
+}
+
+#[test]
+fn spellings_of_other_compilers_are_accepted() {
+    let changes = [
+        (
+            "<Package ",
+            "\u{FEFF}<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Package ",
+        ),
+        ("\r\n", "\n"),
+        (
+            "<App Id=\"fc2e5540-26fe-5265-a4f8-1820845e5c1b\"",
+            "<App Id=\"{FC2E5540-26FE-5265-A4F8-1820845E5C1B}\"",
+        ),
+        ("MinVersion=\"27.0.0.0\"", "MinVersion=\"27.0\""),
+        ("Platform=\"27.0.0.0\"", "Platform=\"0.11.14434\""),
+        ("Platform=\"27.0.0.0\"", "Platform=\"\" Runtime=\"\" Target=\"\""),
+        ("<Dependency Id=", "<Dependency AppId="),
+        ("</Package>", "<Future a=\"1\"><x>y</x></Future></Package>"),
+        (
+            "</Package>",
+            "<o:App xmlns:o=\"http://example.test/other\"/></Package>",
+        ),
+    ];
+    for (from, to) in changes {
+        let manifest = accepted(&with_changed_manifest(from, to)).manifest.unwrap();
+        assert_eq!(
+            (manifest.app_id, manifest.dependencies.len()),
+            (APP_ID, 1),
+            "{to}"
+        );
+    }
+}
+
+#[test]
+fn both_places_of_id_ranges_and_the_old_flags_are_read() {
+    let old = "<IdRange MinObjectId=\"1\" MaxObjectId=\"2\" /></Package>";
+    let new = "<IdRanges><IdRange MinObjectId=\"3\" MaxObjectId=\"2147483647\" /></IdRanges></Package>";
+    let ranges = |tail| {
+        accepted(&with_changed_manifest("</Package>", tail))
+            .manifest
+            .unwrap()
+            .id_ranges
+    };
+    assert_eq!(ranges(old), [(1, 2)]);
+    assert_eq!(ranges(new), [(3, i32::MAX)]);
+    refused(
+        &with_changed_manifest("</Package>", "<IdRange/></Package>"),
+        "bad_manifest",
+        "IdRange",
+    );
+    let flags = "<App ShowMyCode=\"TRUE\" PropagateDependencies=\"True\" Target=\"Internal\" ";
+    let manifest = accepted(&with_changed_manifest("<App ", flags)).manifest.unwrap();
+    assert!(manifest.show_my_code && manifest.propagate_dependencies);
+    assert_eq!(manifest.target.as_deref(), Some("Internal"));
+}
+
+#[test]
+fn telemetry_keys_never_come_out() {
+    let keys = "<App ApplicationInsightsKey=\"secret-1\" ApplicationInsightsConnectionString=\"secret-2\" ";
+    let package = accepted(&with_changed_manifest("<App ", keys));
+    let shown = format!("{package:?}{}", serde_json::to_string(&package).unwrap());
+    assert!(!shown.contains("secret"), "{shown}");
+}
