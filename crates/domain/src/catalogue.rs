@@ -1,0 +1,435 @@
+//! What a version needs from the apps around it, and whether an environment has it.
+//!
+//! Asked when a publisher speaks of compatibility, and when a hotfix is scheduled, starts or is explained.
+//! The hard part is ignorance: an inventory need not be complete, and an app that is not listed may be there
+//! all the same.
+
+use crate::{
+    ids::AppId,
+    problem::RuleError,
+    version::{AppVersion, Dependency},
+};
+use uuid::{Uuid, uuid};
+
+const SYSTEM_APPLICATION: Uuid = uuid!("63ca2fa4-4f03-4f2b-a480-172fef340d3f");
+const BUSINESS_FOUNDATION: Uuid = uuid!("f3552374-a1f2-4356-848e-196002525837");
+const BASE_APPLICATION: Uuid = uuid!("437dbf0e-84ff-417a-965d-ed2bb9650972");
+const APPLICATION: Uuid = uuid!("c1335042-3002-4257-bf8a-75c898ccb1b8");
+const SYSTEM: Uuid = uuid!("8874ed3a-0643-4247-9ced-7a7002f7135d");
+
+/// A part of Business Central that every environment has and that is visible as an app of Microsoft's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandardPart {
+    /// Its version is the environment's application version.
+    Application,
+    /// Its version is the environment's platform version.
+    Platform,
+}
+
+/// Microsoft's own apps that a package needs without listing them, when its manifest says `Application` or
+/// `Platform`: their ids, names, and the part whose version they share.
+pub const STANDARD_APPS: &[(AppId, &str, StandardPart)] = &[
+    (
+        AppId(SYSTEM_APPLICATION),
+        "System Application",
+        StandardPart::Application,
+    ),
+    (
+        AppId(BUSINESS_FOUNDATION),
+        "Business Foundation",
+        StandardPart::Application,
+    ),
+    (
+        AppId(BASE_APPLICATION),
+        "Base Application",
+        StandardPart::Application,
+    ),
+    (AppId(APPLICATION), "Application", StandardPart::Application),
+    (AppId(SYSTEM), "System", StandardPart::Platform),
+];
+
+/// The part of Business Central that an app stands for, if it does.
+#[must_use]
+pub fn standard_part(app: AppId) -> Option<StandardPart> {
+    STANDARD_APPS
+        .iter()
+        .find(|(id, _, _)| *id == app)
+        .map(|&(_, _, part)| part)
+}
+
+/// A publisher's word, after publication, on a version and one of its dependencies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incompatibility {
+    /// The app that the version depends on.
+    pub app_id: AppId,
+    /// The first version of it that will no longer do; `None` takes an earlier word back.
+    pub from: Option<AppVersion>,
+}
+
+/// The dependencies of a version after its publisher has spoken of some of them; the others stay as they are.
+///
+/// Standard apps that the package needs only by its manifest's `Application` or `Platform` can be spoken of
+/// too; they then appear among the dependencies, with that version as the minimum.
+///
+/// # Errors
+/// `UnknownDependency` for an app that the version does not depend on, `NotAboveMinimum` for a version that
+/// is not above the declared minimum: the version could never be used with it.
+pub fn mark_incompatible(
+    dependencies: &[Dependency],
+    application: Option<AppVersion>,
+    platform: Option<AppVersion>,
+    changes: &[Incompatibility],
+) -> Result<Vec<Dependency>, RuleError> {
+    let mut marked = dependencies.to_vec();
+    for change in changes {
+        let listed = marked
+            .iter()
+            .position(|dependency| dependency.app_id == change.app_id);
+        let implied = || implied_dependency(change.app_id, application, platform);
+        let mut dependency = match listed {
+            Some(index) => marked[index].clone(),
+            None => implied().ok_or_else(|| unknown_dependency(change.app_id))?,
+        };
+        check_above_minimum(&dependency, change.from)?;
+        dependency.incompatible_from = change.from;
+        match listed {
+            Some(index) => marked[index] = dependency,
+            None if change.from.is_some() => marked.push(dependency),
+            None => {}
+        }
+    }
+    Ok(marked)
+}
+
+fn implied_dependency(
+    app: AppId,
+    application: Option<AppVersion>,
+    platform: Option<AppVersion>,
+) -> Option<Dependency> {
+    let &(app_id, name, part) = STANDARD_APPS.iter().find(|(id, _, _)| *id == app)?;
+    let min_version = match part {
+        StandardPart::Application => application?,
+        StandardPart::Platform => platform?,
+    };
+    let (name, publisher) = (name.to_owned(), "Microsoft".to_owned());
+    Some(Dependency {
+        app_id,
+        name,
+        publisher,
+        min_version,
+        incompatible_from: None,
+    })
+}
+
+fn unknown_dependency(app: AppId) -> RuleError {
+    let message = format!("The version does not depend on app {app}.");
+    RuleError::broken("UnknownDependency", message).about("dependencies")
+}
+
+fn check_above_minimum(dependency: &Dependency, from: Option<AppVersion>) -> Result<(), RuleError> {
+    match from {
+        Some(from) if from <= dependency.min_version => {
+            let (name, minimum) = (&dependency.name, dependency.min_version);
+            let message = format!(
+                "incompatibleFromVersion {from} of '{name}' is not above {minimum}, the least version needed."
+            );
+            Err(RuleError::broken("NotAboveMinimum", message).about("incompatibleFromVersion"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An app that is installed in an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// The app.
+    pub app_id: AppId,
+    /// The version installed.
+    pub version: AppVersion,
+}
+
+/// An installed app whose publisher said from which version of the app in question on it no longer works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DependantConstraint {
+    /// The installed app that depends on the app in question.
+    pub app_id: AppId,
+    /// Its name.
+    pub name: String,
+    /// The first version of the app in question that it cannot live with.
+    pub incompatible_from: AppVersion,
+}
+
+impl DependantConstraint {
+    /// Whether the dependant goes on working beside `version`.
+    #[must_use]
+    pub fn accepts(&self, version: AppVersion) -> bool {
+        version < self.incompatible_from
+    }
+}
+
+/// What is known about an environment's apps.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The apps known to be installed.
+    pub inventory: &'a [Installed],
+    /// Whether those are all.
+    pub inventory_complete: bool,
+    /// The version of Business Central's application, if known.
+    pub application_version: Option<AppVersion>,
+    /// The version of Business Central's platform, if known.
+    pub platform_version: Option<AppVersion>,
+    /// What the version that is installed now declares it needs; `None` when that is not known.
+    pub declared_before: Option<&'a [Dependency]>,
+}
+
+/// How an environment meets a dependency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is there and fits, or nothing speaks against it.
+    Met,
+    /// The inventory says that it is not there.
+    Missing,
+    /// The inventory is not complete, and the installed version does not need it, or needs less of it.
+    Unproven,
+    /// It is there, below the version needed.
+    TooOld(AppVersion),
+    /// It is there, at or above the version marked incompatible.
+    Incompatible(AppVersion),
+}
+
+impl Surroundings<'_> {
+    /// How `dependency` is met.
+    ///
+    /// An app that is listed is judged by its version. One that is not listed is missing if the
+    /// inventory is
+    /// complete. Otherwise a standard app is judged by the environment's own version, and any other
+    /// counts as
+    /// there when the installed version needs as much of it already: it could not run without. When nobody
+    /// knows what the installed version needs, nothing speaks against it either.
+    #[must_use]
+    pub fn standing(&self, dependency: &Dependency) -> Standing {
+        let listed = self
+            .inventory
+            .iter()
+            .find(|installed| installed.app_id == dependency.app_id);
+        if let Some(installed) = listed {
+            return judge(dependency, installed.version);
+        }
+        if self.inventory_complete {
+            return Standing::Missing;
+        }
+        if let Some(version) = self.version_of_part(dependency.app_id) {
+            return judge(dependency, version);
+        }
+        if self.was_needed_before(dependency) {
+            Standing::Met
+        } else {
+            Standing::Unproven
+        }
+    }
+
+    fn version_of_part(&self, app: AppId) -> Option<AppVersion> {
+        match standard_part(app)? {
+            StandardPart::Application => self.application_version,
+            StandardPart::Platform => self.platform_version,
+        }
+    }
+
+    fn was_needed_before(&self, dependency: &Dependency) -> bool {
+        let Some(declared) = self.declared_before else {
+            return true;
+        };
+        let as_much = |before: &Dependency| {
+            before.app_id == dependency.app_id && before.min_version >= dependency.min_version
+        };
+        declared.iter().any(as_much)
+    }
+}
+
+fn judge(dependency: &Dependency, version: AppVersion) -> Standing {
+    if version < dependency.min_version {
+        Standing::TooOld(version)
+    } else if dependency.accepts(version) {
+        Standing::Met
+    } else {
+        Standing::Incompatible(version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OTHER: AppId = AppId(uuid!("44445555-eeee-6666-ffff-7777aaaa8888"));
+
+    fn version(text: &str) -> AppVersion {
+        text.parse().unwrap()
+    }
+
+    fn needs(app_id: AppId, min: &str, incompatible_from: Option<&str>) -> Dependency {
+        Dependency {
+            app_id,
+            name: "Example Dependency".into(),
+            publisher: "Fabrikam".into(),
+            min_version: version(min),
+            incompatible_from: incompatible_from.map(version),
+        }
+    }
+
+    fn nothing_known() -> Surroundings<'static> {
+        Surroundings {
+            inventory: &[],
+            inventory_complete: false,
+            application_version: None,
+            platform_version: None,
+            declared_before: None,
+        }
+    }
+
+    #[test]
+    fn what_is_listed_is_judged_by_its_version() {
+        let inventory = [Installed {
+            app_id: OTHER,
+            version: version("2.0"),
+        }];
+        let known = Surroundings {
+            inventory: &inventory,
+            ..nothing_known()
+        };
+        assert_eq!(known.standing(&needs(OTHER, "2.0", None)), Standing::Met);
+        assert_eq!(
+            known.standing(&needs(OTHER, "2.1", None)),
+            Standing::TooOld(version("2.0"))
+        );
+        assert_eq!(
+            known.standing(&needs(OTHER, "1.0", Some("2.0"))),
+            Standing::Incompatible(version("2.0"))
+        );
+        assert_eq!(
+            known.standing(&needs(OTHER, "1.0", Some("2.0.0.1"))),
+            Standing::Met
+        );
+    }
+
+    #[test]
+    fn what_is_not_listed_is_missing_only_from_a_complete_inventory() {
+        let before = [needs(OTHER, "1.5", None)];
+        let partial = Surroundings {
+            declared_before: Some(&before),
+            ..nothing_known()
+        };
+        assert_eq!(partial.standing(&needs(OTHER, "1.5", None)), Standing::Met);
+        assert_eq!(partial.standing(&needs(OTHER, "1.0", None)), Standing::Met);
+        assert_eq!(partial.standing(&needs(OTHER, "1.6", None)), Standing::Unproven);
+        let complete = Surroundings {
+            inventory_complete: true,
+            ..partial
+        };
+        assert_eq!(complete.standing(&needs(OTHER, "1.0", None)), Standing::Missing);
+        assert_eq!(
+            nothing_known().standing(&needs(OTHER, "9.0", None)),
+            Standing::Met
+        );
+    }
+
+    #[test]
+    fn standard_apps_are_as_old_as_the_environment() {
+        let system = AppId(SYSTEM_APPLICATION);
+        let known = Surroundings {
+            application_version: Some(version("26.0")),
+            platform_version: Some(version("25.0")),
+            declared_before: Some(&[]),
+            ..nothing_known()
+        };
+        assert_eq!(known.standing(&needs(system, "26.0", None)), Standing::Met);
+        assert_eq!(
+            known.standing(&needs(system, "27.0", None)),
+            Standing::TooOld(version("26.0"))
+        );
+        assert_eq!(
+            known.standing(&needs(system, "16.0", Some("26.0"))),
+            Standing::Incompatible(version("26.0"))
+        );
+        assert_eq!(
+            known.standing(&needs(AppId(SYSTEM), "26.0", None)),
+            Standing::TooOld(version("25.0"))
+        );
+    }
+
+    fn word(app_id: AppId, from: &str) -> Incompatibility {
+        Incompatibility {
+            app_id,
+            from: Some(version(from)),
+        }
+    }
+
+    #[test]
+    fn a_publisher_marks_and_unmarks_what_the_version_depends_on() {
+        let declared = [needs(OTHER, "1.0", None)];
+        let marked = mark_incompatible(&declared, None, None, &[word(OTHER, "2.0")]).unwrap();
+        assert_eq!(marked, [needs(OTHER, "1.0", Some("2.0"))]);
+        let take_back = Incompatibility {
+            app_id: OTHER,
+            from: None,
+        };
+        assert_eq!(
+            mark_incompatible(&marked, None, None, &[take_back]).unwrap(),
+            declared
+        );
+    }
+
+    #[test]
+    fn the_documented_example_marks_the_system_application() {
+        let system = AppId(SYSTEM_APPLICATION);
+        let manifest_says = Some(version("15.0"));
+        let marked = mark_incompatible(&[], manifest_says, None, &[word(system, "16.0.0.0")]).unwrap();
+        assert_eq!(
+            (marked[0].name.as_str(), marked[0].min_version),
+            ("System Application", version("15.0"))
+        );
+        let nothing = Incompatibility {
+            app_id: system,
+            from: None,
+        };
+        assert_eq!(
+            mark_incompatible(&[], manifest_says, None, &[nothing]).unwrap(),
+            []
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let reason = |change| {
+            let refused = mark_incompatible(&[needs(OTHER, "1.0", None)], None, None, &[change]).unwrap_err();
+            refused.details[0].code.clone()
+        };
+        assert_eq!(reason(word(OTHER, "1.0")), "NotAboveMinimum");
+        assert_eq!(
+            reason(word(AppId(SYSTEM_APPLICATION), "16.0")),
+            "UnknownDependency"
+        );
+        assert_eq!(
+            reason(word(AppId(Uuid::from_u128(1)), "16.0")),
+            "UnknownDependency"
+        );
+    }
+
+    proptest! {
+        /// Learning that the list was complete can only make a dependency worse off, and listing a fitting
+        /// version always meets it.
+        #[test]
+        fn knowledge_is_monotone(min in 0_u32..4, listed in prop::option::of(0_u32..6), complete: bool) {
+            let inventory: Vec<_> = listed.iter().map(|&n| Installed { app_id: OTHER,
+                version: AppVersion([n, 0, 0, 0]) }).collect();
+            let dependency = needs(OTHER, &format!("{min}.0"), Some("4.0"));
+            let known = Surroundings { inventory: &inventory, inventory_complete: complete,
+                ..nothing_known() };
+            let standing = known.standing(&dependency);
+            match listed {
+                Some(n) => prop_assert_eq!(standing == Standing::Met, (min..4).contains(&n)),
+                None => prop_assert_eq!(standing == Standing::Missing, complete),
+            }
+        }
+    }
+}

@@ -1,0 +1,596 @@
+//! Whether an environment may have a hotfix: one rule set, asked at three moments.
+//!
+//! When a hotfix is scheduled the first rule that is broken is the answer; a plan shows all of them; and
+//! when
+//! its time comes the same rules decide whether it still makes sense. Because it is one list, the plan
+//! can be
+//! believed, and what was accepted is refused later only if the facts changed.
+
+mod rules;
+
+use crate::{
+    catalogue::{DependantConstraint, Installed},
+    environment::EnvironmentKind,
+    ids::OperationId,
+    instant::Instant,
+    operation::{Skip, SkipReason},
+    problem::RuleError,
+    version::{AppVersion, Availability, Dependency, vocabulary},
+};
+use std::time::Duration;
+
+/// How far ahead a hotfix may be scheduled: 365 days.
+pub const FURTHEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Everything that decides about one hotfix of one app in one environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The environment's name, for messages.
+    pub environment_name: &'a str,
+    /// What the environment is for.
+    pub environment_kind: EnvironmentKind,
+    /// The version installed there.
+    pub installed: AppVersion,
+    /// What its publisher says of the installed version; `None` when the repository does not know it.
+    pub installed_availability: Option<Availability>,
+    /// What the installed version declares it needs; `None` when the repository does not know it.
+    pub installed_dependencies: Option<&'a [Dependency]>,
+    /// The version to go to.
+    pub target: AppVersion,
+    /// What its publisher says of the target.
+    pub target_availability: Availability,
+    /// What the target needs.
+    pub dependencies: &'a [Dependency],
+    /// The least application version that the target needs, if it says.
+    pub target_application: Option<AppVersion>,
+    /// The least platform version that the target needs, if it says.
+    pub target_platform: Option<AppVersion>,
+    /// Whether the operator lets versions in preview go to sandboxes.
+    pub allow_preview_in_sandbox: bool,
+    /// The operation that waits or runs for the same app there, if any.
+    pub occupied_by: Option<OperationId>,
+    /// The other apps known to be installed there.
+    pub inventory: &'a [Installed],
+    /// Whether those are all.
+    pub inventory_complete: bool,
+    /// The environment's application version, if known.
+    pub application_version: Option<AppVersion>,
+    /// The environment's platform version, if known.
+    pub platform_version: Option<AppVersion>,
+    /// The apps installed there that are incompatible with this app from some version on.
+    pub dependants: &'a [DependantConstraint],
+}
+
+vocabulary! {
+    /// Why a hotfix may not be. Stable: these are the codes in `details` and in plans, in the order of
+    /// the rules.
+    Reason {
+        /// The request names another type of environment than the environment has.
+        EnvironmentTypeDiffers,
+        /// The target is no longer offered.
+        TargetDeprecated,
+        /// The target is in preview, and the environment may not have it.
+        TargetPreview,
+        /// The target's major or minor number differs from that of the installed version.
+        LineDiffers,
+        /// The target is not newer than the installed version.
+        NotNewer,
+        /// The installed version is in preview.
+        InstalledIsPreview,
+        /// An operation for the same app waits or runs there.
+        AlreadyScheduled,
+        /// An app that the target needs is not installed, or not known to be.
+        DependencyMissing,
+        /// An app that the target needs is installed in too old a version.
+        DependencyTooOld,
+        /// An app that the target needs is installed in a version it was marked incompatible with.
+        DependencyIncompatible,
+        /// An installed app was marked incompatible with the target.
+        DependantIncompatible,
+        /// The environment's application is older than the target needs.
+        ApplicationTooOld,
+        /// The environment's platform is older than the target needs.
+        PlatformTooOld,
+    }
+}
+
+impl Reason {
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.as_str()
+    }
+
+    /// What becomes of a waiting hotfix for which this is found when its time has come; none for what only
+    /// speaks against scheduling it.
+    #[must_use]
+    pub fn skip_reason(self) -> Option<SkipReason> {
+        match self {
+            Self::EnvironmentTypeDiffers | Self::AlreadyScheduled => None,
+            Self::TargetDeprecated => Some(SkipReason::TargetDeprecated),
+            Self::TargetPreview => Some(SkipReason::TargetBecamePreview),
+            Self::LineDiffers => Some(SkipReason::LineChanged),
+            Self::NotNewer => Some(SkipReason::AlreadyUpToDate),
+            Self::InstalledIsPreview => Some(SkipReason::SourceBecamePreview),
+            Self::DependencyMissing | Self::DependencyTooOld | Self::DependencyIncompatible => {
+                Some(SkipReason::DependenciesUnmet)
+            }
+            Self::DependantIncompatible => Some(SkipReason::DependantIncompatible),
+            Self::ApplicationTooOld | Self::PlatformTooOld => Some(SkipReason::EnvironmentTooOld),
+        }
+    }
+}
+
+/// One broken rule, with the facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which rule.
+    pub reason: Reason,
+    /// One or two sentences that name the facts.
+    pub message: String,
+}
+
+impl Finding {
+    fn new(reason: Reason, message: String) -> Self {
+        Self { reason, message }
+    }
+}
+
+/// Whether a hotfix whose time has come still makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It is to be carried out.
+    Go,
+    /// It is not, and this is why.
+    Skip(Skip),
+}
+
+/// Every rule that is broken, in the order of the rules; none when the hotfix may be.
+#[must_use]
+pub fn reasons(facts: &Facts<'_>) -> Vec<Finding> {
+    rules::broken(facts)
+}
+
+/// Whether the hotfix may be scheduled.
+///
+/// # Errors
+/// `EntityValidationFailed` for the first broken rule, whose [`Reason`] is in the details. For
+/// [`Reason::AlreadyScheduled`] the extension `operationId` names the operation in the way.
+pub fn check_schedule(facts: &Facts<'_>) -> Result<(), RuleError> {
+    let Some(first) = reasons(facts).into_iter().next() else {
+        return Ok(());
+    };
+    let error = RuleError::broken(first.reason.code(), first.message).about(target_of(first.reason));
+    match facts.occupied_by {
+        Some(other) if first.reason == Reason::AlreadyScheduled => {
+            Err(error.with("operationId", other.to_string()))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Whether the hotfix, whose time has come, is to be carried out. The slot does not matter: it is its own.
+#[must_use]
+pub fn check_start(facts: &Facts<'_>) -> Start {
+    for finding in reasons(facts) {
+        if let Some(reason) = finding.reason.skip_reason() {
+            return Start::Skip(Skip {
+                reason,
+                message: finding.message,
+            });
+        }
+    }
+    Start::Go
+}
+
+/// When a hotfix is to run at the earliest: as asked, or now when nothing or a time that has passed was
+/// asked.
+///
+/// # Errors
+/// `RunAfterTooFar`, more than [`FURTHEST_AHEAD`] from now.
+pub fn run_after(requested: Option<Instant>, now: Instant) -> Result<Instant, RuleError> {
+    let at = requested.map_or(now, |at| at.max(now));
+    if at <= now + FURTHEST_AHEAD {
+        return Ok(at);
+    }
+    let message = format!("runAfter is {at}, more than 365 days ahead.");
+    Err(RuleError::broken("RunAfterTooFar", message).about("runAfter"))
+}
+
+/// Whether the type that a request gives for the environment is the one it has; giving none is fine.
+///
+/// # Errors
+/// [`Reason::EnvironmentTypeDiffers`].
+pub fn check_environment_kind(
+    requested: Option<EnvironmentKind>,
+    actual: EnvironmentKind,
+    environment_name: &str,
+) -> Result<(), RuleError> {
+    match requested {
+        Some(kind) if kind != actual => {
+            let message = format!("Environment '{environment_name}' is of type {actual}, not {kind}.");
+            let code = Reason::EnvironmentTypeDiffers.code();
+            Err(RuleError::broken(code, message).about("environmentType"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The property of the request that a caller would look at first.
+fn target_of(reason: Reason) -> &'static str {
+    match reason {
+        Reason::EnvironmentTypeDiffers => "environmentType",
+        Reason::AlreadyScheduled | Reason::InstalledIsPreview => "environmentName",
+        _ => "targetAppVersion",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::AppId, problem::Code};
+    use proptest::prelude::*;
+    use uuid::{Uuid, uuid};
+
+    const OTHER: AppId = AppId(uuid!("44445555-eeee-6666-ffff-7777aaaa8888"));
+
+    fn version(text: &str) -> AppVersion {
+        text.parse().unwrap()
+    }
+
+    fn good() -> Facts<'static> {
+        Facts {
+            environment_name: "MyCustomer",
+            environment_kind: EnvironmentKind::Production,
+            installed: AppVersion([16, 0, 0, 5]),
+            installed_availability: Some(Availability::Available),
+            installed_dependencies: Some(&[]),
+            target: AppVersion([16, 0, 1, 2]),
+            target_availability: Availability::Available,
+            dependencies: &[],
+            target_application: None,
+            target_platform: None,
+            allow_preview_in_sandbox: false,
+            occupied_by: None,
+            inventory: &[],
+            inventory_complete: false,
+            application_version: None,
+            platform_version: None,
+            dependants: &[],
+        }
+    }
+
+    fn found(facts: &Facts<'_>) -> Vec<Reason> {
+        reasons(facts).into_iter().map(|finding| finding.reason).collect()
+    }
+
+    fn needs(min: &str, incompatible_from: Option<&str>) -> Dependency {
+        Dependency {
+            app_id: OTHER,
+            name: "Example Dependency".into(),
+            publisher: "Fabrikam".into(),
+            min_version: version(min),
+            incompatible_from: incompatible_from.map(version),
+        }
+    }
+
+    #[test]
+    fn the_documented_hotfix_may_be() {
+        assert!(check_schedule(&good()).is_ok());
+        assert_eq!(check_start(&good()), Start::Go);
+        let unknown_source = Facts {
+            installed_availability: None,
+            installed_dependencies: None,
+            ..good()
+        };
+        assert!(check_schedule(&unknown_source).is_ok());
+    }
+
+    #[test]
+    fn the_target_must_be_offered_to_the_environment() {
+        let deprecated = Facts {
+            target_availability: Availability::Deprecated,
+            ..good()
+        };
+        assert_eq!(found(&deprecated), [Reason::TargetDeprecated]);
+        let preview = Facts {
+            target_availability: Availability::Preview,
+            ..good()
+        };
+        assert_eq!(found(&preview), [Reason::TargetPreview]);
+        let allowed = Facts {
+            allow_preview_in_sandbox: true,
+            ..preview
+        };
+        assert_eq!(
+            found(&allowed),
+            [Reason::TargetPreview],
+            "production never has previews"
+        );
+        let sandbox = Facts {
+            environment_kind: EnvironmentKind::Sandbox,
+            ..preview
+        };
+        assert_eq!(found(&sandbox), [Reason::TargetPreview]);
+        assert_eq!(
+            found(&Facts {
+                allow_preview_in_sandbox: true,
+                ..sandbox
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn a_hotfix_stays_in_its_line_and_goes_up() {
+        assert_eq!(
+            found(&Facts {
+                installed: version("16.1.0.0"),
+                ..good()
+            }),
+            [Reason::LineDiffers, Reason::NotNewer]
+        );
+        assert_eq!(
+            found(&Facts {
+                installed: version("15.0.9.9"),
+                ..good()
+            }),
+            [Reason::LineDiffers]
+        );
+        assert_eq!(
+            found(&Facts {
+                installed: version("16.0.1.2"),
+                ..good()
+            }),
+            [Reason::NotNewer]
+        );
+        assert_eq!(
+            found(&Facts {
+                installed: version("16.0.10.0"),
+                ..good()
+            }),
+            [Reason::NotNewer]
+        );
+        assert_eq!(
+            found(&Facts {
+                target: version("16.0.10.0"),
+                installed: version("16.0.9.0"),
+                ..good()
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn a_preview_is_not_hotfixed_and_the_message_says_what_to_do() {
+        let facts = Facts {
+            installed_availability: Some(Availability::Preview),
+            ..good()
+        };
+        let error = check_schedule(&facts).unwrap_err();
+        assert_eq!(
+            (error.code, error.details[0].code.as_str()),
+            (Code::EntityValidationFailed, "InstalledIsPreview")
+        );
+        assert!(error.message.contains("uninstall"), "{error}");
+        assert!(error.message.contains("from Preview to Available"), "{error}");
+    }
+
+    #[test]
+    fn an_occupied_slot_names_the_operation_in_the_way() {
+        let other = OperationId(Uuid::from_u128(7));
+        let facts = Facts {
+            occupied_by: Some(other),
+            ..good()
+        };
+        let error = check_schedule(&facts).unwrap_err();
+        assert!(error.message.contains("already been scheduled"), "{error}");
+        assert_eq!(error.extension, [("operationId", other.to_string())]);
+        assert_eq!(check_start(&facts), Start::Go, "its own slot is not in its way");
+    }
+
+    #[test]
+    fn dependencies_are_judged_with_the_facts() {
+        let dependencies = [needs("1.5", Some("3.0"))];
+        let with = |inventory: &[Installed], complete: bool| {
+            let facts = Facts {
+                dependencies: &dependencies,
+                inventory,
+                inventory_complete: complete,
+                ..good()
+            };
+            let findings = reasons(&facts);
+            findings
+                .into_iter()
+                .next()
+                .map(|finding| (finding.reason, finding.message))
+        };
+        let (missing, message) = with(&[], true).unwrap();
+        assert_eq!(missing, Reason::DependencyMissing);
+        assert!(
+            message.contains("'Example Dependency' by Fabrikam") && message.contains("1.5.0.0"),
+            "{message}"
+        );
+        assert_eq!(with(&[], false).unwrap().0, Reason::DependencyMissing);
+        let old = [Installed {
+            app_id: OTHER,
+            version: version("1.4.9.9"),
+        }];
+        let (too_old, message) = with(&old, false).unwrap();
+        assert_eq!(too_old, Reason::DependencyTooOld);
+        assert!(message.contains("1.4.9.9"), "{message}");
+        let new = [Installed {
+            app_id: OTHER,
+            version: version("3.0"),
+        }];
+        assert_eq!(with(&new, false).unwrap().0, Reason::DependencyIncompatible);
+        let fitting = [Installed {
+            app_id: OTHER,
+            version: version("2.0"),
+        }];
+        assert_eq!(with(&fitting, true), None);
+    }
+
+    #[test]
+    fn an_installed_app_that_cannot_live_with_the_target_keeps_it_out() {
+        let constraint = |from: &str| {
+            [DependantConstraint {
+                app_id: OTHER,
+                name: "Add-on".into(),
+                incompatible_from: version(from),
+            }]
+        };
+        assert_eq!(
+            found(&Facts {
+                dependants: &constraint("16.0.1.2"),
+                ..good()
+            }),
+            [Reason::DependantIncompatible]
+        );
+        assert_eq!(
+            found(&Facts {
+                dependants: &constraint("16.0.1.3"),
+                ..good()
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn the_environment_must_be_new_enough_where_its_versions_are_known() {
+        let target = Facts {
+            target_application: Some(version("26.0")),
+            target_platform: Some(version("26.0")),
+            ..good()
+        };
+        assert_eq!(found(&target), []);
+        let old = Some(version("25.9"));
+        let facts = Facts {
+            application_version: old,
+            platform_version: old,
+            ..target
+        };
+        assert_eq!(found(&facts), [Reason::ApplicationTooOld, Reason::PlatformTooOld]);
+    }
+
+    #[test]
+    fn the_first_broken_rule_answers_and_a_plan_shows_all() {
+        let facts = Facts {
+            target_availability: Availability::Deprecated,
+            installed: version("16.0.1.2"),
+            installed_availability: Some(Availability::Preview),
+            occupied_by: Some(OperationId(Uuid::from_u128(7))),
+            ..good()
+        };
+        let all = [
+            Reason::TargetDeprecated,
+            Reason::NotNewer,
+            Reason::InstalledIsPreview,
+            Reason::AlreadyScheduled,
+        ];
+        assert_eq!(found(&facts), all);
+        let error = check_schedule(&facts).unwrap_err();
+        assert_eq!(error.details[0].code, "TargetDeprecated");
+        assert!(error.extension.is_empty());
+    }
+
+    #[test]
+    fn what_changed_while_it_waited_skips_it() {
+        let skipped = |facts: Facts<'_>| match check_start(&facts) {
+            Start::Go => panic!("expected a reason to skip"),
+            Start::Skip(skip) => skip.reason,
+        };
+        assert_eq!(
+            skipped(Facts {
+                installed: version("16.0.1.2"),
+                ..good()
+            }),
+            SkipReason::AlreadyUpToDate
+        );
+        assert_eq!(
+            skipped(Facts {
+                installed: version("16.1.0.0"),
+                ..good()
+            }),
+            SkipReason::LineChanged
+        );
+        let deprecated = Facts {
+            target_availability: Availability::Deprecated,
+            ..good()
+        };
+        assert_eq!(skipped(deprecated), SkipReason::TargetDeprecated);
+        let preview = Facts {
+            installed_availability: Some(Availability::Preview),
+            ..good()
+        };
+        assert_eq!(skipped(preview), SkipReason::SourceBecamePreview);
+    }
+
+    #[test]
+    fn a_type_given_must_be_the_type_it_has() {
+        let actual = EnvironmentKind::Production;
+        assert!(check_environment_kind(None, actual, "MyCustomer").is_ok());
+        assert!(check_environment_kind(Some(actual), actual, "MyCustomer").is_ok());
+        let error = check_environment_kind(Some(EnvironmentKind::Sandbox), actual, "MyCustomer").unwrap_err();
+        assert_eq!(error.details[0].code, "EnvironmentTypeDiffers");
+    }
+
+    #[test]
+    fn it_runs_now_unless_a_later_time_was_asked_for() {
+        let now: Instant = "2020-03-05T15:41:20.6468128Z".parse().unwrap();
+        let later: Instant = "2020-03-05T17:30:00Z".parse().unwrap();
+        assert_eq!(run_after(None, now).unwrap(), now);
+        assert_eq!(run_after(Some(later), now).unwrap(), later);
+        assert_eq!(run_after(Some(now), later).unwrap(), later);
+        let furthest = now + FURTHEST_AHEAD;
+        assert_eq!(run_after(Some(furthest), now).unwrap(), furthest);
+        let error = run_after(Some(Instant(furthest.0 + 1)), now).unwrap_err();
+        assert_eq!(error.details[0].code, "RunAfterTooFar");
+    }
+
+    fn any_availability() -> impl Strategy<Value = Availability> {
+        prop::sample::select(Availability::ALL)
+    }
+
+    proptest! {
+        /// The three questions agree: scheduling refuses for the first reason of the plan, starting
+        /// skips for
+        /// the first that concerns it, and nothing that leaves the line or goes down is ever let through.
+        #[test]
+        fn the_three_moments_agree(
+            installed in prop::array::uniform4(0_u32..3),
+            target in prop::array::uniform4(0_u32..3),
+            source_is in prop::option::of(any_availability()),
+            target_is in any_availability(),
+            kind in prop::sample::select(EnvironmentKind::ALL),
+            allow: bool,
+            occupied: bool,
+        ) {
+            let facts = Facts {
+                installed: AppVersion(installed),
+                target: AppVersion(target),
+                installed_availability: source_is,
+                target_availability: target_is,
+                environment_kind: kind,
+                allow_preview_in_sandbox: allow,
+                occupied_by: occupied.then(|| OperationId(Uuid::from_u128(1))),
+                ..good()
+            };
+            let plan = found(&facts);
+            let scheduled = check_schedule(&facts);
+            let code = scheduled.as_ref().err().map(|error| error.details[0].code.clone());
+            prop_assert_eq!(code.as_deref(), plan.first().map(|reason| reason.code()));
+            prop_assert!(plan.is_sorted(), "in the order of the closed list");
+            let first_to_skip = plan.iter().find_map(|reason| reason.skip_reason());
+            match check_start(&facts) {
+                Start::Go => prop_assert_eq!(first_to_skip, None),
+                Start::Skip(skip) => prop_assert_eq!(first_to_skip, Some(skip.reason)),
+            }
+            if scheduled.is_ok() {
+                prop_assert!(facts.target > facts.installed && facts.target.same_line(facts.installed));
+                prop_assert!(source_is != Some(Availability::Preview));
+                prop_assert!(target_is != Availability::Deprecated);
+            }
+        }
+    }
+}

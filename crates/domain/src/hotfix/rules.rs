@@ -1,0 +1,206 @@
+//! The rules themselves, one function each, in the order in which they are asked.
+//!
+//! Each one answers with the facts it looked at, because "not eligible" helps nobody.
+
+use super::{Facts, Finding, Reason};
+use crate::{
+    catalogue::{DependantConstraint, Standing, Surroundings},
+    environment::EnvironmentKind,
+    version::{AppVersion, Availability, Dependency},
+};
+
+/// Every rule that is broken.
+pub(super) fn broken(facts: &Facts<'_>) -> Vec<Finding> {
+    let single = [
+        availability(facts),
+        line(facts),
+        newer(facts),
+        source(facts),
+        slot(facts),
+    ];
+    let mut findings: Vec<Finding> = single.into_iter().flatten().collect();
+    findings.extend(dependencies(facts));
+    findings.extend(dependants(facts));
+    findings.extend([application(facts), platform(facts)].into_iter().flatten());
+    findings
+}
+
+fn availability(facts: &Facts<'_>) -> Option<Finding> {
+    let target = facts.target;
+    match facts.target_availability {
+        Availability::Available => None,
+        Availability::Deprecated => {
+            let message =
+                format!("Version {target} is Deprecated. A hotfix needs a target that is Available.");
+            Some(Finding::new(Reason::TargetDeprecated, message))
+        }
+        Availability::Preview => preview(facts),
+    }
+}
+
+fn preview(facts: &Facts<'_>) -> Option<Finding> {
+    let (target, name) = (facts.target, facts.environment_name);
+    let message = match facts.environment_kind {
+        EnvironmentKind::Sandbox if facts.allow_preview_in_sandbox => return None,
+        EnvironmentKind::Sandbox => format!(
+            "Version {target} is in Preview, and this service does not push versions in Preview to \
+             sandboxes such as '{name}'. Change its availability to Available first."
+        ),
+        EnvironmentKind::Production => format!(
+            "Version {target} is in Preview, which is never pushed to a production environment such as \
+             '{name}'. Change its availability to Available first."
+        ),
+    };
+    Some(Finding::new(Reason::TargetPreview, message))
+}
+
+fn line(facts: &Facts<'_>) -> Option<Finding> {
+    let (installed, target) = (facts.installed, facts.target);
+    if target.same_line(installed) {
+        return None;
+    }
+    let message = format!(
+        "Version {target} is not in the line of version {installed}, which is installed in environment \
+         '{}'. A hotfix keeps the major and minor numbers: {}.{}.",
+        facts.environment_name,
+        installed.major(),
+        installed.minor()
+    );
+    Some(Finding::new(Reason::LineDiffers, message))
+}
+
+fn newer(facts: &Facts<'_>) -> Option<Finding> {
+    let (installed, target) = (facts.installed, facts.target);
+    if target > installed {
+        return None;
+    }
+    let message = format!(
+        "Version {target} is not newer than version {installed}, which is installed in environment '{}'.",
+        facts.environment_name
+    );
+    Some(Finding::new(Reason::NotNewer, message))
+}
+
+fn source(facts: &Facts<'_>) -> Option<Finding> {
+    if facts.installed_availability != Some(Availability::Preview) {
+        return None;
+    }
+    let message = format!(
+        "Version {}, which is installed in environment '{}', is in Preview, and a hotfix cannot be \
+         applied to it. Either uninstall it from the environment, or change its availability from \
+         Preview to Available.",
+        facts.installed, facts.environment_name
+    );
+    Some(Finding::new(Reason::InstalledIsPreview, message))
+}
+
+fn slot(facts: &Facts<'_>) -> Option<Finding> {
+    let other = facts.occupied_by?;
+    let message = format!(
+        "An operation for this app has already been scheduled in environment '{}': {other}. Wait until \
+         it is over, or cancel it.",
+        facts.environment_name
+    );
+    Some(Finding::new(Reason::AlreadyScheduled, message))
+}
+
+fn dependencies(facts: &Facts<'_>) -> Vec<Finding> {
+    let surroundings = Surroundings {
+        inventory: facts.inventory,
+        inventory_complete: facts.inventory_complete,
+        application_version: facts.application_version,
+        platform_version: facts.platform_version,
+        declared_before: facts.installed_dependencies,
+    };
+    let each = facts.dependencies.iter();
+    each.filter_map(|needed| dependency(facts, needed, surroundings.standing(needed)))
+        .collect()
+}
+
+fn dependency(facts: &Facts<'_>, needed: &Dependency, standing: Standing) -> Option<Finding> {
+    let (target, environment) = (facts.target, facts.environment_name);
+    let app = format!("'{}' by {} ({})", needed.name, needed.publisher, needed.app_id);
+    let least = needed.min_version;
+    let (reason, message) = match standing {
+        Standing::Met => return None,
+        Standing::Missing => (
+            Reason::DependencyMissing,
+            format!(
+                "Version {target} needs {app} in version {least} or later, and it is not installed in \
+                 environment '{environment}'."
+            ),
+        ),
+        Standing::Unproven => (
+            Reason::DependencyMissing,
+            format!(
+                "Version {target} needs {app} in version {least} or later, which the installed version \
+                 {} does not. The inventory of environment '{environment}' does not list it.",
+                facts.installed
+            ),
+        ),
+        Standing::TooOld(installed) => (
+            Reason::DependencyTooOld,
+            format!(
+                "Version {target} needs {app} in version {least} or later; environment '{environment}' \
+                 has {installed}."
+            ),
+        ),
+        Standing::Incompatible(installed) => (
+            Reason::DependencyIncompatible,
+            format!(
+                "Version {target} is marked incompatible with {app} from version {} on; environment \
+                 '{environment}' has {installed}.",
+                needed.incompatible_from.unwrap_or(installed)
+            ),
+        ),
+    };
+    Some(Finding::new(reason, message))
+}
+
+fn dependants(facts: &Facts<'_>) -> Vec<Finding> {
+    let broken = facts
+        .dependants
+        .iter()
+        .filter(|dependant| !dependant.accepts(facts.target));
+    let finding = |dependant: &DependantConstraint| {
+        let message = format!(
+            "App '{}' ({}), which is installed in environment '{}', is marked incompatible with this \
+             app from version {} on, and the target is {}.",
+            dependant.name,
+            dependant.app_id,
+            facts.environment_name,
+            dependant.incompatible_from,
+            facts.target
+        );
+        Finding::new(Reason::DependantIncompatible, message)
+    };
+    broken.map(finding).collect()
+}
+
+fn application(facts: &Facts<'_>) -> Option<Finding> {
+    let shortfall = shortfall(facts.target_application, facts.application_version)?;
+    Some(Finding::new(
+        Reason::ApplicationTooOld,
+        too_old(facts, "application", shortfall),
+    ))
+}
+
+fn platform(facts: &Facts<'_>) -> Option<Finding> {
+    let shortfall = shortfall(facts.target_platform, facts.platform_version)?;
+    Some(Finding::new(
+        Reason::PlatformTooOld,
+        too_old(facts, "platform", shortfall),
+    ))
+}
+
+/// What is needed and what is there, when both are known and the second is less.
+fn shortfall(needed: Option<AppVersion>, there: Option<AppVersion>) -> Option<(AppVersion, AppVersion)> {
+    needed.zip(there).filter(|(needed, there)| there < needed)
+}
+
+fn too_old(facts: &Facts<'_>, part: &str, (needed, there): (AppVersion, AppVersion)) -> String {
+    let (target, environment) = (facts.target, facts.environment_name);
+    format!(
+        "Version {target} needs {part} version {needed} or later; environment '{environment}' has {there}."
+    )
+}

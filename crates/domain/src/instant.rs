@@ -1,0 +1,174 @@
+//! Moments in time, with the seven fractional digits the API shows.
+
+use jiff::{
+    Timestamp,
+    civil::DateTime,
+    tz::{Offset, TimeZone},
+};
+use std::{fmt, ops::Add, str::FromStr, time::Duration};
+
+/// Ticks in a second: a tick is 100 nanoseconds, as in .NET.
+pub const TICKS_PER_SECOND: i64 = 10_000_000;
+
+/// A moment, as 100-nanosecond ticks since 1970-01-01T00:00:00Z.
+///
+/// Text form: UTC, seven fractional digits and `Z` (`2020-03-05T15:41:20.6468128Z`), as in the API reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(pub i64);
+
+/// The text was no date and time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a date and time such as 2020-03-05T17:30:00Z")]
+pub struct InvalidInstant(pub String);
+
+impl Instant {
+    /// The moment a [`Timestamp`] names, cut to whole ticks.
+    #[must_use]
+    pub fn from_timestamp(at: Timestamp) -> Self {
+        Self(i64::try_from(at.as_nanosecond().div_euclid(100)).unwrap_or(i64::MAX))
+    }
+
+    /// The same moment as a [`Timestamp`]; moments beyond its range become its nearest end.
+    #[must_use]
+    pub fn to_timestamp(self) -> Timestamp {
+        let end = if self.0 < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
+        let nanos = i32::try_from(self.0.rem_euclid(TICKS_PER_SECOND) * 100).unwrap_or(0);
+        Timestamp::new(self.unix_seconds(), nanos).unwrap_or(end)
+    }
+
+    /// Whole seconds since 1970, rounded down.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(TICKS_PER_SECOND)
+    }
+
+    /// The text form, without a detour over the allocator: a list shows several of them in each of its rows.
+    /// Moments before the year 0 are shown as its beginning.
+    #[must_use]
+    pub fn to_ascii(self) -> [u8; 28] {
+        let at = Offset::UTC.to_datetime(self.to_timestamp());
+        let mut text = *b"0000-01-01T00:00:00.0000000Z";
+        let Ok(year) = u32::try_from(at.year()) else {
+            return text;
+        };
+        put(&mut text[..4], year);
+        put(&mut text[5..7], at.month().unsigned_abs().into());
+        put(&mut text[8..10], at.day().unsigned_abs().into());
+        put(&mut text[11..13], at.hour().unsigned_abs().into());
+        put(&mut text[14..16], at.minute().unsigned_abs().into());
+        put(&mut text[17..19], at.second().unsigned_abs().into());
+        put(&mut text[20..27], at.subsec_nanosecond().unsigned_abs() / 100);
+        text
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let ticks = u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0);
+        Duration::from_nanos(ticks.saturating_mul(100))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(ticks_in(span)))
+    }
+}
+
+fn ticks_in(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos() / 100).unwrap_or(i64::MAX)
+}
+
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.to_ascii();
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Writes `number` over the zeros in `place`, right-aligned.
+fn put(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+    }
+}
+
+impl FromStr for Instant {
+    type Err = InvalidInstant;
+
+    /// Reads RFC 3339 with any offset; a text without one is UTC.
+    fn from_str(text: &str) -> Result<Self, InvalidInstant> {
+        let trimmed = text.trim();
+        let with_offset = trimmed.parse::<Timestamp>().ok();
+        let read = with_offset
+            .or_else(|| utc_timestamp(trimmed))
+            .filter(|_| has_time(trimmed));
+        read.map(Self::from_timestamp)
+            .ok_or_else(|| InvalidInstant(text.chars().take(80).collect()))
+    }
+}
+
+fn utc_timestamp(text: &str) -> Option<Timestamp> {
+    let local: DateTime = text.parse().ok()?;
+    TimeZone::UTC.to_timestamp(local).ok()
+}
+
+fn has_time(text: &str) -> bool {
+    text.contains(':') && !text.contains('[')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn seven_digits_are_kept() {
+        let at: Instant = "2020-03-05T15:41:20.6468128Z".parse().unwrap();
+        assert_eq!(at.to_string(), "2020-03-05T15:41:20.6468128Z");
+        assert_eq!(at.unix_seconds(), 1_583_422_880);
+    }
+
+    #[test]
+    fn any_offset_is_read_and_none_is_utc() {
+        let utc: Instant = "2020-03-05T17:30:00Z".parse().unwrap();
+        for text in [
+            "2020-03-05T19:30:00+02:00",
+            "2020-03-05T17:30:00",
+            "2020-03-05T17:30:00.0000000",
+            "2020-03-05 17:30:00Z",
+        ] {
+            assert_eq!(text.parse::<Instant>().unwrap(), utc, "{text}");
+        }
+        assert_eq!(utc.to_string(), "2020-03-05T17:30:00.0000000Z");
+    }
+
+    #[test]
+    fn what_is_no_moment_is_refused() {
+        for text in ["", "tomorrow", "2020-02-30T00:00:00Z", "2020-03-05", "17:30"] {
+            assert!(text.parse::<Instant>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_have_a_text() {
+        assert_eq!(Instant(i64::MIN).to_string(), "0000-01-01T00:00:00.0000000Z");
+        assert!(Instant(i64::MAX).to_string().starts_with("9999-12-30T"));
+        assert_eq!(Instant(-1).to_string(), "1969-12-31T23:59:59.9999999Z");
+    }
+
+    proptest! {
+        #[test]
+        fn text_round_trips(ticks in -600_000_000_000_000_000_i64..2_500_000_000_000_000_000) {
+            let at = Instant(ticks);
+            prop_assert_eq!(at.to_string().parse::<Instant>().unwrap(), at);
+        }
+    }
+}

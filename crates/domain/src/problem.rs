@@ -1,0 +1,193 @@
+//! What can be wrong with a request, in words a caller may see and codes a program may rely on.
+
+use std::fmt;
+
+/// A word that is not in a closed vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownWord {
+    /// What was said.
+    pub text: String,
+    /// What could have been said.
+    pub known: Vec<&'static str>,
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' is not one of {}", self.text, self.known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownWord {}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $status:literal),+ $(,)?) => {
+        /// The stable code of an error body, with the HTTP status it is sent with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The code as sent.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// The HTTP status it goes with.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A body is needed and there was none.
+    RequestBodyRequired = 400,
+    /// A value is malformed; the target names it.
+    InvalidInput = 400,
+    /// Every value is well formed, but together they ask for something impossible.
+    BadArgument = 400,
+    /// `$filter` cannot be understood.
+    InvalidFilter = 400,
+    /// Another query option cannot be understood.
+    InvalidQueryOption = 400,
+    /// Several environments fit.
+    AmbiguousRequest = 400,
+    /// A rule is broken; the reasons are in the details.
+    EntityValidationFailed = 400,
+    /// The uploaded file is no acceptable package; the reason is in the details.
+    InvalidPackage = 400,
+    /// No valid token.
+    Unauthorized = 401,
+    /// The caller may see this, but not do that.
+    Forbidden = 403,
+    /// There is no such thing, or the caller may not know that there is.
+    ResourceDoesNotExist = 404,
+    /// There is no such environment, or the app is not installed in it.
+    EnvironmentNotFound = 404,
+    /// The address exists, for other verbs.
+    MethodNotAllowed = 405,
+    /// No representation of the kind asked for.
+    NotAcceptable = 406,
+    /// The body did not arrive in time.
+    RequestTimeout = 408,
+    /// The version was uploaded before.
+    ResourceExists = 409,
+    /// The same version is being uploaded at this moment.
+    UploadInProgress = 409,
+    /// The entity is no longer, or not, in the state the caller named.
+    PreconditionFailed = 412,
+    /// The body is larger than allowed.
+    RequestEntityTooLarge = 413,
+    /// The body is of a kind that is not understood.
+    UnsupportedMediaType = 415,
+    /// The range lies outside the file.
+    RangeNotSatisfiable = 416,
+    /// The same idempotency key came with another body.
+    IdempotencyKeyReused = 422,
+    /// Too many requests at once.
+    TooManyRequests = 429,
+    /// Anything unforeseen; its cause is in the log under the correlation id.
+    Unknown = 500,
+    /// A feature of OData that the service knows but does not have.
+    NotImplemented = 501,
+    /// The service cannot answer now; try again.
+    ServiceUnavailable = 503,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One of several things that are wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// A stable code, narrower than the problem's own.
+    pub code: String,
+    /// What is wrong, with the facts.
+    pub message: String,
+    /// The value that is wrong.
+    pub target: Option<String>,
+}
+
+/// Why a request cannot be carried out: all of it may be shown to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct RuleError {
+    /// The stable code.
+    pub code: Code,
+    /// One or two sentences with the fact that is wrong.
+    pub message: String,
+    /// The value, property or resource that it is about.
+    pub target: Option<String>,
+    /// The single reasons.
+    pub details: Vec<Detail>,
+    /// Facts for programs, such as the operation that is in the way.
+    pub extension: Vec<(&'static str, String)>,
+}
+
+impl RuleError {
+    /// A problem without target or details.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            target: None,
+            details: Vec::new(),
+            extension: Vec::new(),
+        }
+    }
+
+    /// A malformed value, named.
+    #[must_use]
+    pub fn invalid(target: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidInput, message).about(target)
+    }
+
+    /// A broken rule, with its narrower code.
+    #[must_use]
+    pub fn broken(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::new(Code::EntityValidationFailed, message.clone()).because(reason, message)
+    }
+
+    /// Something that is not there.
+    #[must_use]
+    pub fn missing(target: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Code::ResourceDoesNotExist, message).about(target)
+    }
+
+    /// The same, about a value.
+    #[must_use]
+    pub fn about(mut self, target: impl Into<String>) -> Self {
+        self.target = Some(target.into());
+        self
+    }
+
+    /// The same, with one more reason.
+    #[must_use]
+    pub fn because(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
+        self.details.push(Detail {
+            code: code.into(),
+            message: message.into(),
+            target: None,
+        });
+        self
+    }
+
+    /// The same, with a fact for programs.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.extension.push((name, value.into()));
+        self
+    }
+}

@@ -1,0 +1,441 @@
+//! When an environment's operations may start: a stretch of its own wall clock, every day.
+//!
+//! The difficulty is that a wall clock is not a line. Twice a year an hour is missing or comes twice, and a
+//! window may span midnight. So a window is never compared as wall time: each day's window is turned
+//! into two
+//! instants first, and only instants are compared.
+
+use crate::{
+    country::{CountryCode, default_time_zone},
+    instant::Instant,
+    problem::RuleError,
+};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, Time},
+    tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase},
+};
+use std::ops::Range;
+use windows_timezones::WindowsTimezone;
+
+/// The shortest window that may be set, in minutes of wall time: six hours, as documented.
+pub const SHORTEST_MINUTES: u16 = 6 * 60;
+/// When a window starts if nobody says otherwise.
+pub const DEFAULT_START: &str = "20:00";
+/// When a window ends if nobody says otherwise.
+pub const DEFAULT_END: &str = "06:00";
+
+const MINUTES_PER_DAY: u16 = 24 * 60;
+
+/// The hours, on an environment's own clock, in which its operations may start.
+///
+/// The start is included, the end is not. A local time that comes twice counts from its first to its last
+/// occurrence; one that is skipped stands for the instant after the gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateWindow {
+    start: u16,
+    end: u16,
+    zone_id: String,
+    zone: TimeZone,
+}
+
+impl UpdateWindow {
+    /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a Windows time zone.
+    ///
+    /// A window may span midnight. One that ends when it starts is refused rather than taken for a whole
+    /// day:
+    /// to open an environment to updates at noon by a slip is worse than having to write 00:00 to 23:59.
+    ///
+    /// # Errors
+    /// `InvalidInput` about `start`, `end` or `timeZone` when they are malformed or unknown, and
+    /// `EntityValidationFailed` with `WindowTooShort` for less than [`SHORTEST_MINUTES`] of wall time.
+    pub fn new(start: &str, end: &str, zone: &str) -> Result<Self, RuleError> {
+        let window = Self {
+            start: minutes("start", start)?,
+            end: minutes("end", end)?,
+            zone_id: zone.to_owned(),
+            zone: find_zone(zone)?,
+        };
+        if window.wall_minutes() >= SHORTEST_MINUTES {
+            return Ok(window);
+        }
+        let message = format!(
+            "The window from {start} to {end} is too short: an update window has at least six hours of \
+             wall time."
+        );
+        Err(RuleError::broken("WindowTooShort", message).about("window"))
+    }
+
+    /// The window of an environment for which none was set: 20:00 to 06:00 by its country's clock.
+    #[must_use]
+    pub fn default_in(country: CountryCode) -> Self {
+        let zone_id = default_time_zone(country);
+        let found = find_zone(zone_id).map(|zone| (zone_id, zone));
+        let (zone_id, zone) = found.unwrap_or(("UTC", TimeZone::UTC));
+        Self {
+            start: 20 * 60,
+            end: 6 * 60,
+            zone_id: zone_id.to_owned(),
+            zone,
+        }
+    }
+
+    /// When it starts, as `HH:MM`.
+    #[must_use]
+    pub fn start_text(&self) -> String {
+        clock_text(self.start)
+    }
+
+    /// When it ends, as `HH:MM`.
+    #[must_use]
+    pub fn end_text(&self) -> String {
+        clock_text(self.end)
+    }
+
+    /// The Windows id of the time zone it is meant in.
+    #[must_use]
+    pub fn time_zone(&self) -> &str {
+        &self.zone_id
+    }
+
+    /// Whether an operation may start at `at`.
+    #[must_use]
+    pub fn contains(&self, at: Instant) -> bool {
+        self.days_around(at).any(|day| day.contains(&at))
+    }
+
+    /// The first instant not before `from` at which an operation may start: `from` itself inside the
+    /// window.
+    ///
+    /// At the very end of the calendar, where no further window can be named, it is `from`.
+    #[must_use]
+    pub fn next_start(&self, from: Instant) -> Instant {
+        let open = self.days_around(from).find(|day| from < day.end);
+        open.map_or(from, |day| day.start.max(from))
+    }
+
+    /// How long it is on the wall clock; 0 when it ends as it starts.
+    fn wall_minutes(&self) -> u16 {
+        (self.end + MINUTES_PER_DAY - self.start) % MINUTES_PER_DAY
+    }
+
+    /// The windows of the days near `at`, in order, as instants. The day before matters because a window
+    /// may
+    /// span midnight; one more on either side because a zone may skip or repeat a whole day, as Samoa did.
+    fn days_around(&self, at: Instant) -> impl Iterator<Item = Range<Instant>> {
+        let today = self.zone.to_datetime(at.to_timestamp()).date();
+        (-2..=3).filter_map(move |days| self.on(shifted(today, days)?))
+    }
+
+    /// The window that starts on `day`; none when a gap in the clock swallowed it.
+    fn on(&self, day: Date) -> Option<Range<Instant>> {
+        let last_day = if self.end <= self.start {
+            shifted(day, 1)?
+        } else {
+            day
+        };
+        let start = self.instant(day, self.start, Occurrence::First)?;
+        let end = self.instant(last_day, self.end, Occurrence::Last)?;
+        (start < end).then_some(start..end)
+    }
+
+    fn instant(&self, day: Date, minute: u16, which: Occurrence) -> Option<Instant> {
+        let local = DateTime::from_parts(day, wall_time(minute));
+        let offsets = self.zone.to_ambiguous_timestamp(local).offset();
+        let at = match (offsets, which) {
+            (AmbiguousOffset::Unambiguous { offset }, _) => offset.to_timestamp(local).ok()?,
+            (AmbiguousOffset::Fold { before, .. }, Occurrence::First) => before.to_timestamp(local).ok()?,
+            (AmbiguousOffset::Fold { after, .. }, Occurrence::Last) => after.to_timestamp(local).ok()?,
+            (AmbiguousOffset::Gap { after, .. }, _) => self.end_of_gap(local, after)?,
+        };
+        Some(Instant::from_timestamp(at))
+    }
+
+    /// The instant at which the clock jumped over `local`. Read with the offset of after the jump, a
+    /// skipped
+    /// time names an instant before it, so the next change to that offset is the jump.
+    fn end_of_gap(&self, local: DateTime, after: Offset) -> Option<Timestamp> {
+        let before_the_jump = after.to_timestamp(local).ok()?;
+        let jump = self
+            .zone
+            .following(before_the_jump)
+            .find(|change| change.offset() == after)?;
+        Some(jump.timestamp())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Occurrence {
+    First,
+    Last,
+}
+
+fn shifted(day: Date, days: i64) -> Option<Date> {
+    day.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
+}
+
+fn wall_time(minute: u16) -> Time {
+    let (hour, minute) = (i8::try_from(minute / 60), i8::try_from(minute % 60));
+    let time = hour
+        .ok()
+        .zip(minute.ok())
+        .and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok());
+    time.unwrap_or_else(Time::midnight)
+}
+
+fn clock_text(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
+fn minutes(property: &str, text: &str) -> Result<u16, RuleError> {
+    read_clock(text).ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        RuleError::invalid(
+            property,
+            format!("'{shown}' is not a time of day such as 20:00 or 06:30."),
+        )
+    })
+}
+
+/// Reads `HH:MM`. Seconds are not accepted: nothing here could keep them.
+fn read_clock(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !two_digits(hour) || !two_digits(minute) {
+        return None;
+    }
+    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
+/// The rules of a Windows zone, from the data compiled into the program: an answer must not depend on what
+/// the machine happens to have installed.
+fn find_zone(id: &str) -> Result<TimeZone, RuleError> {
+    let windows_zone = id.parse::<WindowsTimezone>().ok();
+    let rules = windows_zone.and_then(|zone| TimeZoneDatabase::bundled().get(zone.tzdb_id()).ok());
+    rules.ok_or_else(|| {
+        let shown: String = id.chars().take(80).collect();
+        let message =
+            format!("'{shown}' is not a Windows time-zone id such as 'Romance Standard Time' or 'UTC'.");
+        RuleError::invalid("timeZone", message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Code;
+    use proptest::prelude::*;
+
+    const MINUTE: i64 = 60 * crate::instant::TICKS_PER_SECOND;
+
+    fn at(text: &str) -> Instant {
+        text.parse().unwrap()
+    }
+
+    fn window(start: &str, end: &str, zone: &str) -> UpdateWindow {
+        UpdateWindow::new(start, end, zone).unwrap()
+    }
+
+    #[test]
+    fn a_window_may_span_midnight_and_excludes_its_end() {
+        let nightly = window("20:00", "06:00", "Romance Standard Time");
+        assert!(nightly.contains(at("2026-01-10T19:00:00Z")));
+        assert!(!nightly.contains(at("2026-01-10T18:59:59.9999999Z")));
+        assert!(nightly.contains(at("2026-01-11T04:59:59.9999999Z")));
+        assert!(!nightly.contains(at("2026-01-11T05:00:00Z")));
+        assert_eq!(
+            nightly.next_start(at("2026-01-11T05:00:00Z")),
+            at("2026-01-11T19:00:00Z")
+        );
+        assert_eq!(
+            nightly.next_start(at("2026-01-11T01:30:00Z")),
+            at("2026-01-11T01:30:00Z")
+        );
+    }
+
+    #[test]
+    fn a_daytime_window_starts_the_next_day_when_it_is_over() {
+        let daytime = window("08:00", "16:00", "UTC");
+        assert_eq!(
+            daytime.next_start(at("2026-06-30T16:00:00Z")),
+            at("2026-07-01T08:00:00Z")
+        );
+        assert_eq!(
+            daytime.next_start(at("2026-06-30T07:00:00Z")),
+            at("2026-06-30T08:00:00Z")
+        );
+    }
+
+    #[test]
+    fn a_skipped_start_moves_to_the_instant_after_the_gap() {
+        let in_the_gap = window("02:30", "09:00", "Romance Standard Time");
+        assert_eq!(
+            in_the_gap.next_start(at("2026-03-29T00:00:00Z")),
+            at("2026-03-29T01:00:00Z")
+        );
+        let ends_in_the_gap = window("20:00", "02:30", "Romance Standard Time");
+        assert!(ends_in_the_gap.contains(at("2026-03-29T00:59:59Z")));
+        assert!(!ends_in_the_gap.contains(at("2026-03-29T01:00:00Z")));
+    }
+
+    #[test]
+    fn a_repeated_time_counts_from_its_first_to_its_last_occurrence() {
+        let starts_twice = window("02:30", "09:00", "Romance Standard Time");
+        assert_eq!(
+            starts_twice.next_start(at("2026-10-25T00:00:00Z")),
+            at("2026-10-25T00:30:00Z")
+        );
+        assert!(
+            starts_twice.contains(at("2026-10-25T01:15:00Z")),
+            "the second 02:15 lies between"
+        );
+        let ends_twice = window("20:00", "02:30", "Romance Standard Time");
+        assert!(
+            ends_twice.contains(at("2026-10-25T01:29:59Z")),
+            "until the second 02:30"
+        );
+        assert!(!ends_twice.contains(at("2026-10-25T01:30:00Z")));
+    }
+
+    #[test]
+    fn a_day_that_never_was_has_no_window() {
+        let samoa = window("08:00", "16:00", "Samoa Standard Time");
+        assert_eq!(
+            samoa.next_start(at("2011-12-30T02:00:00Z")),
+            at("2011-12-30T18:00:00Z")
+        );
+    }
+
+    #[test]
+    fn the_default_is_the_night_of_the_country() {
+        let denmark = UpdateWindow::default_in(CountryCode::parse("DK", false).unwrap());
+        assert_eq!(
+            denmark,
+            window(DEFAULT_START, DEFAULT_END, "Romance Standard Time")
+        );
+        let worldwide = UpdateWindow::default_in(CountryCode::parse("W1", true).unwrap());
+        assert_eq!(
+            (worldwide.start_text().as_str(), worldwide.end_text().as_str()),
+            ("20:00", "06:00")
+        );
+        assert_eq!(worldwide.time_zone(), "UTC");
+    }
+
+    #[test]
+    fn short_windows_are_refused() {
+        for (start, end) in [("20:00", "01:59"), ("20:00", "20:00"), ("08:00", "13:59")] {
+            let refused = UpdateWindow::new(start, end, "UTC").unwrap_err();
+            assert_eq!(refused.details[0].code, "WindowTooShort", "{start} {end}");
+        }
+        assert!(UpdateWindow::new("20:00", "02:00", "UTC").is_ok());
+        assert!(UpdateWindow::new("00:00", "23:59", "UTC").is_ok());
+    }
+
+    #[test]
+    fn malformed_values_are_named() {
+        for (start, end, zone, target) in [
+            ("8:00", "20:00", "UTC", "start"),
+            ("24:00", "06:00", "UTC", "start"),
+            ("20:00", "06:60", "UTC", "end"),
+            ("20:00", "06:00:00", "UTC", "end"),
+            ("20:00", "+6:00", "UTC", "end"),
+            ("20:00", "06:00", "Europe/Paris", "timeZone"),
+            ("20:00", "06:00", "", "timeZone"),
+        ] {
+            let refused = UpdateWindow::new(start, end, zone).unwrap_err();
+            assert_eq!(
+                (refused.code, refused.target.as_deref()),
+                (Code::InvalidInput, Some(target)),
+                "{start} {end}"
+            );
+        }
+    }
+
+    /// What the wall clock of `zone` showed, read minute by minute over the change of one day: the rules
+    /// again, but from the other side.
+    fn shown_inside(window: &UpdateWindow, at: Instant) -> bool {
+        let wall = window.zone.to_datetime(at.to_timestamp());
+        let minute = u16::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute())).unwrap();
+        if window.start < window.end {
+            (window.start..window.end).contains(&minute)
+        } else {
+            minute >= window.start || minute < window.end
+        }
+    }
+
+    const ZONES: [&str; 8] = [
+        "Romance Standard Time",
+        "Pacific Standard Time",
+        "New Zealand Standard Time",
+        "Lord Howe Standard Time",
+        "E. South America Standard Time",
+        "Iran Standard Time",
+        "Nepal Standard Time",
+        "UTC",
+    ];
+
+    fn any_window() -> impl Strategy<Value = UpdateWindow> {
+        let span = SHORTEST_MINUTES..MINUTES_PER_DAY;
+        (0..MINUTES_PER_DAY, span, prop::sample::select(ZONES.to_vec())).prop_map(|(start, span, zone)| {
+            let end = (start + span) % MINUTES_PER_DAY;
+            UpdateWindow::new(&clock_text(start), &clock_text(end), zone).unwrap()
+        })
+    }
+
+    /// Instants near one of the zone's changes between 2015 and 2035, or anywhere where it has none.
+    fn near_a_change(window: &UpdateWindow, pick: usize, minutes: i64) -> Instant {
+        let changes: Vec<_> = window
+            .zone
+            .following(at("2015-01-01T00:00:00Z").to_timestamp())
+            .take_while(|change| change.timestamp() < at("2035-01-01T00:00:00Z").to_timestamp())
+            .map(|change| Instant::from_timestamp(change.timestamp()))
+            .collect();
+        let base = changes.get(pick % changes.len().max(1)).copied();
+        Instant(base.unwrap_or_else(|| at("2026-02-03T00:00:00Z")).0 + minutes * MINUTE)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn the_next_start_is_inside_and_not_before(window in any_window(), pick in 0_usize..40,
+            minutes in -3000_i64..3000) {
+            let from = near_a_change(&window, pick, minutes);
+            let start = window.next_start(from);
+            prop_assert!(start >= from);
+            prop_assert!(window.contains(start));
+            prop_assert_eq!(window.next_start(start), start);
+            prop_assert_eq!(start == from, window.contains(from));
+        }
+
+        #[test]
+        fn nothing_inside_is_missed(window in any_window(), pick in 0_usize..40,
+            minutes in -1500_i64..1500) {
+            let from = near_a_change(&window, pick, minutes);
+            let start = window.next_start(from);
+            let mut minute = from;
+            while minute < start {
+                prop_assert!(!window.contains(minute), "{} is inside, before {}", minute, start);
+                minute = Instant(minute.0 + MINUTE);
+            }
+            prop_assert!(start.since(from) <= std::time::Duration::from_secs(25 * 3600));
+        }
+
+        /// Away from the changes the window is exactly what the wall clock shows, and at a change it is
+        /// never
+        /// less than that: a repeated hour only widens it.
+        #[test]
+        fn it_is_what_the_wall_clock_shows(window in any_window(), pick in 0_usize..40,
+            minutes in -3000_i64..3000) {
+            let instant = near_a_change(&window, pick, minutes);
+            let shown = shown_inside(&window, instant);
+            let near = minutes.abs() < 120;
+            if near {
+                prop_assert!(!shown || window.contains(instant));
+            } else {
+                prop_assert_eq!(shown, window.contains(instant));
+            }
+        }
+    }
+}
