@@ -1,0 +1,231 @@
+//! Entities, and the two faces in which they are shown.
+//!
+//! Each entity is described once, as a list of properties in the documented order. From that description come
+//! its bare face, its OData face, every `$select` of it, and its reading by clients, so that none of them can
+//! know a property that another has forgotten.
+
+use crate::value::{Presence, write_text};
+use domain::ids::Etag;
+use std::marker::PhantomData;
+
+/// How an answer looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Face {
+    /// As in the documented examples: properties without a value are left out.
+    #[default]
+    Bare,
+    /// As OData's JSON format wants it: with control information, and with `null` for what has no value,
+    /// because typed clients are confused when a declared property is missing.
+    OData,
+}
+
+/// Something with named properties.
+pub trait Entity {
+    /// The names of all properties, in the documented order.
+    const PROPERTIES: &'static [&'static str];
+
+    /// The same names as JSON writes them before a value, in quotes and with a colon.
+    const MEMBERS: &'static [&'static str];
+
+    /// The names of those that identify it; a `$select` always keeps them.
+    const KEYS: &'static [&'static str];
+
+    /// The value unique to its state, if it has one.
+    fn etag(&self) -> Option<Etag>;
+
+    /// Appends the value of the property at `index` of [`Entity::PROPERTIES`].
+    fn write_property(&self, index: usize, face: Face, out: &mut Vec<u8>) -> Presence;
+
+    /// Where the property called `name` stands: spelled exactly so, or else so but for case.
+    #[must_use]
+    fn position(name: &str) -> Option<usize> {
+        let exact = Self::PROPERTIES.iter().position(|property| *property == name);
+        exact.or_else(|| {
+            Self::PROPERTIES
+                .iter()
+                .position(|property| property.eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+/// How entities of one kind are written: in which face, and which of their properties.
+///
+/// Made once for an answer, used for each of its rows.
+#[derive(Clone, Debug)]
+pub struct Projection<E> {
+    face: Face,
+    /// Places in [`Entity::PROPERTIES`].
+    places: Vec<usize>,
+    entity: PhantomData<fn(&E)>,
+}
+
+impl<E: Entity> Projection<E> {
+    /// All properties.
+    #[must_use]
+    pub fn all(face: Face) -> Self {
+        Self::of(face, |_| true)
+    }
+
+    /// The properties at `selected` of [`Entity::PROPERTIES`], and the keys, in the documented order.
+    #[must_use]
+    pub fn select(face: Face, selected: &[usize]) -> Self {
+        Self::of(face, |index| {
+            selected.contains(&index) || E::KEYS.contains(&E::PROPERTIES[index])
+        })
+    }
+
+    fn of(face: Face, is_wanted: impl Fn(usize) -> bool) -> Self {
+        let places = (0..E::PROPERTIES.len())
+            .filter(|&index| is_wanted(index))
+            .collect();
+        Self {
+            face,
+            places,
+            entity: PhantomData,
+        }
+    }
+
+    /// The face in which it writes.
+    #[must_use]
+    pub fn face(&self) -> Face {
+        self.face
+    }
+
+    /// Appends `entity` as a row of a list.
+    pub fn write(&self, entity: &E, out: &mut Vec<u8>) {
+        self.write_object(None, entity, out);
+    }
+
+    /// Appends `entity` as an answer of its own; `context` is the context URL of the OData face.
+    pub fn write_single(&self, entity: &E, context: &str, out: &mut Vec<u8>) {
+        self.write_object(Some(context), entity, out);
+    }
+
+    /// [`Projection::write_single`] into a buffer of its own.
+    #[must_use]
+    pub fn single(&self, entity: &E, context: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1024);
+        self.write_single(entity, context, &mut out);
+        out
+    }
+
+    fn write_object(&self, context: Option<&str>, entity: &E, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let empty = out.len();
+        if self.face == Face::OData {
+            write_control(context, entity.etag(), out);
+        }
+        for &index in &self.places {
+            let is_first = out.len() == empty;
+            write_member(entity, index, self.face, is_first, out);
+        }
+        out.push(b'}');
+    }
+}
+
+/// Appends what OData puts before an entity's properties.
+fn write_control(context: Option<&str>, etag: Option<Etag>, out: &mut Vec<u8>) {
+    if let Some(context) = context {
+        out.extend_from_slice(b"\"@odata.context\":");
+        write_text(context, out);
+    }
+    if let Some(etag) = etag {
+        if context.is_some() {
+            out.push(b',');
+        }
+        let mut buffer = uuid::Uuid::encode_buffer();
+        out.extend_from_slice(b"\"@odata.etag\":\"W/\\\"");
+        out.extend_from_slice(etag.0.hyphenated().encode_lower(&mut buffer).as_bytes());
+        out.extend_from_slice(b"\\\"\"");
+    }
+}
+
+/// Appends one property, or leaves no trace of it where the face shows none.
+fn write_member<E: Entity>(entity: &E, index: usize, face: Face, is_first: bool, out: &mut Vec<u8>) {
+    let before = out.len();
+    if !is_first {
+        out.push(b',');
+    }
+    out.extend_from_slice(E::MEMBERS[index].as_bytes());
+    match (entity.write_property(index, face, out), face) {
+        (Presence::Value, _) | (Presence::Usual, Face::OData) => {}
+        (Presence::Null, Face::OData) => out.extend_from_slice(b"null"),
+        (Presence::Null | Presence::Usual, Face::Bare) => out.truncate(before),
+    }
+}
+
+/// The whole entity as it stands in the bare face.
+#[must_use]
+pub fn to_json<E: Entity>(entity: &E) -> Vec<u8> {
+    Projection::all(Face::Bare).single(entity, "")
+}
+
+/// Appends an entity inside another: all of it, without control information.
+pub(crate) fn write_nested<E: Entity>(entity: &E, face: Face, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let empty = out.len();
+    for index in 0..E::PROPERTIES.len() {
+        let is_first = out.len() == empty;
+        write_member(entity, index, face, is_first, out);
+    }
+    out.push(b'}');
+}
+
+/// Describes an entity: its properties in the documented order, each with its name in Rust and on the wire.
+///
+/// Properties that another service, or an older one, may not send are marked `#[serde(default)]`.
+macro_rules! entity {
+    (
+        $(#[$doc:meta])*
+        $name:ident keyed by [$($key:literal),*] $(tagged by $etag:ident)? {
+            $($(#[$attribute:meta])* $field:ident $wire:tt: $type:ty,)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+        pub struct $name {
+            $(
+                $(#[$attribute])*
+                #[serde(rename = $wire, deserialize_with = "crate::value::read")]
+                pub $field: $type,
+            )+
+        }
+
+        impl $crate::entity::Entity for $name {
+            const PROPERTIES: &'static [&'static str] = &[$($wire),+];
+            const MEMBERS: &'static [&'static str] = &[$(concat!("\"", $wire, "\":")),+];
+            const KEYS: &'static [&'static str] = &[$($key),*];
+
+            fn etag(&self) -> Option<domain::ids::Etag> {
+                None$(.or(Some(self.$etag)))?
+            }
+
+            fn write_property(
+                &self,
+                index: usize,
+                face: $crate::entity::Face,
+                out: &mut Vec<u8>,
+            ) -> $crate::value::Presence {
+                #[expect(non_camel_case_types, reason = "named as the fields, to number them")]
+                enum Place { $($field),+ }
+                use $crate::value::Value;
+                match index {
+                    $(at if at == Place::$field as usize => self.$field.write(face, out),)+
+                    _ => $crate::value::Presence::Null,
+                }
+            }
+        }
+
+        impl $crate::value::Value for $name {
+            fn write(&self, face: $crate::entity::Face, out: &mut Vec<u8>) -> $crate::value::Presence {
+                $crate::entity::write_nested(self, face, out);
+                $crate::value::Presence::Value
+            }
+
+            fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                serde::Deserialize::deserialize(deserializer)
+            }
+        }
+    };
+}
+pub(crate) use entity;

@@ -1,0 +1,311 @@
+//! Hotfixes, and the plan that explains them beforehand.
+
+use crate::{
+    countries::check_country_in,
+    entity::entity,
+    lenient::{self, Object},
+    value::Flag,
+};
+use domain::{
+    country::CountryCode,
+    environment::EnvironmentKind,
+    hotfix::Finding,
+    ids::{AppId, OperationId, TenantId},
+    instant::Instant,
+    operation::OperationStatus,
+    problem::RuleError,
+    version::AppVersion,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+entity! {
+    /// The pushing of a version of the app to a customer's environment.
+    EnvironmentHotfix keyed by ["id"] {
+        /// The id of the request.
+        #[schema(value_type = uuid::Uuid)]
+        id "id": OperationId,
+        /// The customer's Microsoft Entra tenant.
+        #[schema(value_type = uuid::Uuid)]
+        environment_aad_tenant_id "environmentAadTenantId": TenantId,
+        /// The version that was installed before.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, example = "16.0.0.5")]
+        source_app_version "sourceAppVersion": Option<AppVersion>,
+        /// The version to go to.
+        #[schema(value_type = String, example = "16.0.1.2")]
+        target_app_version "targetAppVersion": AppVersion,
+        /// Scheduled, Running, Succeeded, Failed, Canceled or Skipped.
+        #[schema(value_type = String, example = "Scheduled")]
+        status "status": OperationStatus,
+        /// When it was asked for.
+        #[schema(value_type = String, format = DateTime)]
+        created_on "createdOn": Instant,
+        /// When it is to run at the earliest.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        run_after "runAfter": Option<Instant>,
+        /// When it started.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        started_on "startedOn": Option<Instant>,
+        /// When it succeeded or failed.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        completed_on "completedOn": Option<Instant>,
+        /// Why it failed or was skipped.
+        #[serde(default)]
+        error_message "errorMessage": Option<String>,
+        /// Whether it does not wait for the environment's update window; only shown when it does not.
+        #[serde(default)]
+        #[schema(value_type = Option<bool>)]
+        ignore_upgrade_window "ignoreUpgradeWindow": Flag,
+        /// The app.
+        #[schema(value_type = uuid::Uuid)]
+        app_id "appId": AppId,
+        /// The country of the environment.
+        #[schema(value_type = String, example = "US")]
+        country_code "countryCode": CountryCode,
+        /// The environment's application family.
+        environment_application_family "environmentApplicationFamily": String,
+        /// The environment's name.
+        environment_name "environmentName": String,
+        /// What the environment is for: Production or Sandbox.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, example = "Production")]
+        environment_type "environmentType": Option<EnvironmentKind>,
+    }
+}
+
+/// A request to schedule a hotfix, as a client sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HotfixRequestBody {
+    /// The customer's Microsoft Entra tenant.
+    pub environment_aad_tenant_id: Uuid,
+    /// The version to go to.
+    #[schema(example = "16.0.1.2")]
+    pub target_app_version: String,
+    /// When it is to run at the earliest; at once when left out or past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub run_after: Option<String>,
+    /// Whether it is not to wait for the environment's update window.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub ignore_upgrade_window: bool,
+    /// The environment's application family.
+    #[schema(example = "Business Central")]
+    pub environment_application_family: String,
+    /// The environment's name.
+    pub environment_name: String,
+    /// What the environment is for; refused if it is not so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment_type: Option<String>,
+}
+
+/// A request to schedule a hotfix, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HotfixRequest {
+    /// The customer's tenant.
+    pub tenant_id: TenantId,
+    /// The environment's application family, as it was spelled.
+    pub application_family: String,
+    /// The environment's name, as it was spelled.
+    pub environment_name: String,
+    /// What the caller takes the environment for.
+    pub environment_kind: Option<EnvironmentKind>,
+    /// The version to go to.
+    pub target: AppVersion,
+    /// When it is to run at the earliest.
+    pub run_after: Option<Instant>,
+    /// Whether it is not to wait for the update window.
+    pub ignore_window: bool,
+}
+
+impl HotfixRequest {
+    /// Reads a request body sent for `app` and `country`. Its `sourceAppVersion` is ignored: what is compared
+    /// with is what is installed.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, or `InvalidInput` for missing and malformed values, and for another app or
+    /// country than the address has.
+    pub fn read(body: &[u8], app: AppId, country: CountryCode) -> Result<Self, RuleError> {
+        let object = lenient::object(body)?;
+        check_app_in(&object, app)?;
+        check_country_in(&object, country)?;
+        let tenant = "environmentAadTenantId";
+        let target = "targetAppVersion";
+        Ok(Self {
+            tenant_id: object.parsed(tenant)?.ok_or_else(|| object.required(tenant))?,
+            application_family: required_text(&object, "environmentApplicationFamily")?,
+            environment_name: required_text(&object, "environmentName")?,
+            environment_kind: object.parsed("environmentType")?,
+            target: object.parsed(target)?.ok_or_else(|| object.required(target))?,
+            run_after: object.parsed("runAfter")?,
+            ignore_window: object.flag("ignoreUpgradeWindow")?.unwrap_or(false),
+        })
+    }
+}
+
+fn check_app_in(object: &Object, app: AppId) -> Result<(), RuleError> {
+    match object.parsed::<AppId>("appId")? {
+        Some(given) if given != app => {
+            let message = format!("The body is about app {given}, the address about {app}.");
+            Err(RuleError::invalid("appId", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A text that is there and not only blanks.
+pub(crate) fn required_text(object: &Object, name: &str) -> Result<String, RuleError> {
+    let text = object.text(name)?.filter(|text| !text.trim().is_empty());
+    text.ok_or_else(|| object.required(name))
+}
+
+/// A request to change a hotfix, understood: it can be canceled, and nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HotfixPatch {
+    /// The status asked for.
+    pub status: Option<OperationStatus>,
+    given: Object,
+}
+
+/// A request to cancel a hotfix, as a client sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HotfixPatchBody {
+    /// `Canceled`.
+    #[schema(example = "Canceled")]
+    pub status: String,
+}
+
+impl HotfixPatch {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired` or `InvalidInput`.
+    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+        let given = lenient::object(body)?;
+        Ok(Self {
+            status: given.parsed("status")?,
+            given,
+        })
+    }
+
+    /// Whether everything else that the body says is what the hotfix is anyway.
+    ///
+    /// # Errors
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    pub fn check_read_only(&self, current: &EnvironmentHotfix) -> Result<(), RuleError> {
+        self.given.check_read_only(current, &["status"])
+    }
+}
+
+entity! {
+    /// What a hotfix would come to in one environment; nothing is changed by asking.
+    PlanRow keyed by ["aadTenantId", "applicationFamily", "name"] {
+        /// The customer's Microsoft Entra tenant.
+        #[schema(value_type = uuid::Uuid)]
+        aad_tenant_id "aadTenantId": TenantId,
+        /// The environment's application family.
+        application_family "applicationFamily": String,
+        /// The environment's name.
+        name "name": String,
+        /// What the environment is for: Production or Sandbox.
+        #[schema(value_type = String, example = "Production")]
+        kind "type": EnvironmentKind,
+        /// The version installed there.
+        #[schema(value_type = String, example = "16.0.0.5")]
+        installed_version "installedVersion": AppVersion,
+        /// Whether the hotfix could be scheduled now.
+        eligible "eligible": bool,
+        /// Everything that speaks against it.
+        #[serde(default)]
+        reasons "reasons": Vec<PlanReason>,
+        /// When it would start, if it were scheduled now and waited for the update window.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        starts_at "startsAt": Option<Instant>,
+    }
+}
+
+entity! {
+    /// One thing that speaks against a hotfix.
+    PlanReason keyed by ["code"] {
+        /// A stable code, such as `NotNewer`.
+        code "code": String,
+        /// What it is, with the facts.
+        message "message": String,
+    }
+}
+
+impl From<Finding> for PlanReason {
+    fn from(finding: Finding) -> Self {
+        Self {
+            code: finding.reason.code().to_owned(),
+            message: finding.message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: AppId = AppId(Uuid::from_u128(1));
+
+    fn read(body: &str) -> Result<HotfixRequest, RuleError> {
+        HotfixRequest::read(body.as_bytes(), APP, CountryCode::parse("US", false).unwrap())
+    }
+
+    const GOOD: &str = r#""environmentAadTenantId":"aaaabbbb-0000-cccc-1111-dddd2222eeee",
+        "targetAppVersion":"16.0.1.2","environmentApplicationFamily":"Business Central",
+        "environmentName":"MyCustomer""#;
+
+    #[test]
+    fn the_least_that_is_needed() {
+        let request = read(&format!("{{{GOOD}}}")).unwrap();
+        assert_eq!(
+            (request.run_after, request.ignore_window, request.environment_kind),
+            (None, false, None)
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for name in [
+            "environmentAadTenantId",
+            "targetAppVersion",
+            "environmentApplicationFamily",
+            "environmentName",
+        ] {
+            let without = format!(
+                "{{{}}}",
+                GOOD.replace(&format!("\"{name}\""), "\"other\"")
+                    .replacen("other", "a", 1)
+            );
+            let refused = read(&without).unwrap_err();
+            assert_eq!(refused.target.as_deref(), Some(name));
+        }
+        assert!(read(&format!("{{{}}}", GOOD.replace("MyCustomer", " "))).is_err());
+    }
+
+    #[test]
+    fn a_body_about_another_app_or_country_is_refused() {
+        let other_app = read(&format!(
+            r#"{{{GOOD},"appId":"00000000-0000-0000-0000-000000000002"}}"#
+        ))
+        .unwrap_err();
+        assert_eq!(other_app.target.as_deref(), Some("appId"));
+        let other_country = read(&format!(r#"{{{GOOD},"countryCode":"DK"}}"#)).unwrap_err();
+        assert_eq!(other_country.target.as_deref(), Some("countryCode"));
+        assert!(
+            read(&format!(
+                r#"{{{GOOD},"countryCode":"us","sourceAppVersion":"nonsense"}}"#
+            ))
+            .is_ok()
+        );
+    }
+}

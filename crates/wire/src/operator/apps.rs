@@ -1,0 +1,217 @@
+//! Apps as their operator registers and sees them.
+
+use super::some_text;
+use crate::{
+    entity::entity,
+    hotfixes::required_text,
+    lenient::{self, Object},
+};
+use domain::{
+    access::{Principal, PrincipalChange, new_principal},
+    ids::{AppId, Etag, PrincipalId, TenantId},
+    instant::Instant,
+    principal::{PrincipalKind, Role, Roles},
+    problem::RuleError,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+entity! {
+    /// An app as its operator sees it.
+    RegisteredApp keyed by ["id"] tagged by etag {
+        /// The id of the app.
+        #[schema(value_type = uuid::Uuid)]
+        id "id": AppId,
+        /// The publisher's name.
+        #[serde(default)]
+        publisher "publisher": String,
+        /// The Microsoft Entra tenant of the publisher's organisation.
+        #[serde(default)]
+        #[schema(value_type = Option<uuid::Uuid>)]
+        publisher_aad_tenant_id "publisherAadTenantId": Option<TenantId>,
+        /// The publisher's contact e-mail address.
+        #[serde(default)]
+        publisher_contact_email "publisherContactEmail": String,
+        /// Where packages uploaded from now on are kept.
+        #[serde(default)]
+        storage_location "storageLocation": String,
+        /// The name that the highest uploaded version has.
+        #[serde(default)]
+        name "name": Option<String>,
+        /// When it was registered.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        created_on "createdOn": Option<Instant>,
+        /// Its owners.
+        #[serde(default)]
+        owners "owners": Vec<Owner>,
+        /// A value unique to the app's current state.
+        #[schema(value_type = uuid::Uuid)]
+        etag "_etag": Etag,
+    }
+}
+
+entity! {
+    /// An owner of an app.
+    Owner keyed by ["id"] {
+        /// A user or an application.
+        #[schema(value_type = String, example = "User")]
+        kind "type": PrincipalKind,
+        /// A user's object id, or an application's client id.
+        #[schema(value_type = uuid::Uuid)]
+        id "id": PrincipalId,
+        /// A user's tenant.
+        #[serde(default)]
+        #[schema(value_type = Option<uuid::Uuid>)]
+        aad_tenant_id "aadTenantId": Option<TenantId>,
+    }
+}
+
+/// A request to register an app or to change it, as a client sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppRegistrationBody {
+    /// The publisher's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// The Microsoft Entra tenant of the publisher's organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher_aad_tenant_id: Option<Uuid>,
+    /// The publisher's contact e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher_contact_email: Option<String>,
+    /// Where packages are kept; one of the service's configured locations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_location: Option<String>,
+    /// Who owns the app at first; needed to register one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerBody>,
+}
+
+/// The first owner of an app, as a client sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerBody {
+    /// `User` or `Application`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A user's object id, or an application's client id.
+    pub id: Uuid,
+    /// A user's tenant; must not be given for an application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aad_tenant_id: Option<Uuid>,
+}
+
+/// A request to register an app, or to replace what is known of it, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppRegistration {
+    /// The publisher's name.
+    pub publisher: String,
+    /// The publisher's tenant.
+    pub publisher_tenant_id: TenantId,
+    /// The publisher's contact e-mail address.
+    pub publisher_contact_email: String,
+    /// Where packages are kept.
+    pub storage_location: String,
+    /// Who is to be an owner. Whether there has to be one depends on whether the app exists.
+    pub owner: Option<(PrincipalId, Principal)>,
+}
+
+impl AppRegistration {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, `InvalidInput` for missing and malformed values, or those of the rules for new
+    /// principals.
+    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+        let object = lenient::object(body)?;
+        let tenant = "publisherAadTenantId";
+        Ok(Self {
+            publisher: required_text(&object, "publisher")?,
+            publisher_tenant_id: object.parsed(tenant)?.ok_or_else(|| object.required(tenant))?,
+            publisher_contact_email: required_text(&object, "publisherContactEmail")?,
+            storage_location: required_text(&object, "storageLocation")?,
+            owner: object.object("owner")?.as_ref().map(read_owner).transpose()?,
+        })
+    }
+}
+
+fn read_owner(owner: &Object) -> Result<(PrincipalId, Principal), RuleError> {
+    let id = owner.parsed("id")?.ok_or_else(|| owner.required("id"))?;
+    let wish = PrincipalChange {
+        kind: owner.parsed("type")?,
+        tenant_id: owner.parsed("aadTenantId")?,
+        roles: Some(Roles::NONE.with(Role::Owner)),
+    };
+    Ok((id, new_principal(wish)?))
+}
+
+/// A request to change some of what is known of an app, understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppPatch {
+    /// The publisher's name.
+    pub publisher: Option<String>,
+    /// The publisher's tenant.
+    pub publisher_tenant_id: Option<TenantId>,
+    /// The publisher's contact e-mail address.
+    pub publisher_contact_email: Option<String>,
+    /// Where packages uploaded from now on are kept.
+    pub storage_location: Option<String>,
+}
+
+impl AppPatch {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, or `InvalidInput` for malformed and empty values.
+    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+        let object = lenient::object(body)?;
+        Ok(Self {
+            publisher: some_text(&object, "publisher")?,
+            publisher_tenant_id: object.parsed("publisherAadTenantId")?,
+            publisher_contact_email: some_text(&object, "publisherContactEmail")?,
+            storage_location: some_text(&object, "storageLocation")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_read_with_its_first_owner() {
+        let body = r#"{
+            "publisher": "Contoso", "publisherAadTenantId": "aaaabbbb-0000-cccc-1111-dddd2222eeee",
+            "publisherContactEmail": "publisher@contoso.com", "storageLocation": "West Europe",
+            "owner": {"type": "Application", "id": "cccccccc-dddd-eeee-3333-444444444444"}
+        }"#;
+        let read = AppRegistration::read(body.as_bytes()).unwrap();
+        let (_, owner) = read.owner.unwrap();
+        assert_eq!(
+            (owner.kind, owner.roles),
+            (PrincipalKind::Application, Roles::NONE.with(Role::Owner))
+        );
+        let with_tenant = body.replace(
+            "\"id\": \"c",
+            "\"aadTenantId\": \"cccccccc-dddd-eeee-3333-444444444444\", \"id\": \"c",
+        );
+        let refused = AppRegistration::read(with_tenant.as_bytes()).unwrap_err();
+        assert_eq!(refused.details[0].code, "TenantNotAllowed");
+        assert!(AppRegistration::read(body.replace("Contoso", "").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_change_of_an_app_says_only_what_changes() {
+        let patch = AppPatch::read(br#"{"storageLocation":"North Europe"}"#).unwrap();
+        assert_eq!(
+            patch,
+            AppPatch {
+                storage_location: Some("North Europe".into()),
+                ..AppPatch::default()
+            }
+        );
+        assert!(AppPatch::read(br#"{"publisher":" "}"#).is_err());
+    }
+}

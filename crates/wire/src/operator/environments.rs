@@ -1,0 +1,286 @@
+//! Environments as their operator registers and sees them.
+
+use super::some_text;
+use crate::{
+    entity::entity,
+    hotfixes::required_text,
+    lenient::{self, Object},
+};
+use domain::{
+    country::CountryCode,
+    environment::EnvironmentKind,
+    ids::{AppId, TenantId},
+    instant::Instant,
+    problem::RuleError,
+    version::AppVersion,
+    window::UpdateWindow,
+};
+use serde::Serialize;
+use std::collections::HashSet;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+entity! {
+    /// An environment as its operator sees it.
+    RegisteredEnvironment keyed by ["aadTenantId", "applicationFamily", "name"] {
+        /// The customer's Microsoft Entra tenant.
+        #[schema(value_type = uuid::Uuid)]
+        aad_tenant_id "aadTenantId": TenantId,
+        /// The environment's application family.
+        application_family "applicationFamily": String,
+        /// The environment's name.
+        name "name": String,
+        /// The country that it belongs to.
+        #[schema(value_type = String, example = "US")]
+        country_code "countryCode": CountryCode,
+        /// What it is for: Production or Sandbox.
+        #[schema(value_type = String, example = "Production")]
+        kind "type": EnvironmentKind,
+        /// Where it runs.
+        #[serde(default)]
+        location_name "locationName": Option<String>,
+        /// The version of Business Central's application.
+        #[serde(default)]
+        #[schema(value_type = Option<String>)]
+        application_version "applicationVersion": Option<AppVersion>,
+        /// The version of Business Central's platform.
+        #[serde(default)]
+        #[schema(value_type = Option<String>)]
+        platform_version "platformVersion": Option<AppVersion>,
+        /// When its operations may start.
+        window "window": Window,
+        /// Whether the apps below are all that are installed.
+        #[serde(default)]
+        inventory_complete "inventoryComplete": bool,
+        /// The apps known to be installed.
+        #[serde(default)]
+        apps "apps": Vec<InstalledApp>,
+        /// Since when no operation starts, because the outcome of one is unknown; none when all is well.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        held_since "heldSince": Option<Instant>,
+    }
+}
+
+entity! {
+    /// The hours, on the environment's own clock, in which its operations may start.
+    Window keyed by [] {
+        /// When it starts, `HH:MM`.
+        #[schema(example = "20:00")]
+        start "start": String,
+        /// When it ends, `HH:MM`.
+        #[schema(example = "06:00")]
+        end "end": String,
+        /// The Windows id of the time zone.
+        #[schema(example = "Romance Standard Time")]
+        time_zone "timeZone": String,
+    }
+}
+
+impl From<&UpdateWindow> for Window {
+    fn from(window: &UpdateWindow) -> Self {
+        Self {
+            start: window.start_text(),
+            end: window.end_text(),
+            time_zone: window.time_zone().to_owned(),
+        }
+    }
+}
+
+entity! {
+    /// An app that is installed in an environment.
+    InstalledApp keyed by ["id"] {
+        /// The app.
+        #[schema(value_type = uuid::Uuid)]
+        id "id": AppId,
+        /// Its name, if known.
+        #[serde(default)]
+        name "name": Option<String>,
+        /// Its publisher, if known.
+        #[serde(default)]
+        publisher "publisher": Option<String>,
+        /// The version installed.
+        #[schema(value_type = String, example = "16.0.0.5")]
+        version "version": AppVersion,
+    }
+}
+
+/// A request to register an environment, as a client sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentRegistrationBody {
+    /// The country that it belongs to.
+    #[schema(example = "US")]
+    pub country_code: String,
+    /// `Production` or `Sandbox`.
+    #[serde(rename = "type")]
+    #[schema(example = "Production")]
+    pub kind: String,
+    /// Where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location_name: Option<String>,
+    /// The version of Business Central's application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_version: Option<String>,
+    /// The version of Business Central's platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<String>,
+    /// When its operations may start; 20:00 to 06:00 by the country's clock when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowBody>,
+    /// Whether the apps below are all that are installed.
+    #[schema(required = false)]
+    pub inventory_complete: bool,
+    /// The apps that are installed.
+    #[schema(required = false)]
+    pub apps: Vec<InstalledAppBody>,
+}
+
+/// The hours in which an environment's operations may start, as a client sends them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowBody {
+    /// When it starts, `HH:MM`.
+    #[schema(example = "20:00")]
+    pub start: String,
+    /// When it ends, `HH:MM`.
+    #[schema(example = "06:00")]
+    pub end: String,
+    /// The Windows id of the time zone.
+    #[schema(example = "Romance Standard Time")]
+    pub time_zone: String,
+}
+
+/// An app that is installed in an environment, as a client sends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct InstalledAppBody {
+    /// The app.
+    pub id: Uuid,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its publisher.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// The version installed.
+    #[schema(example = "16.0.0.5")]
+    pub version: String,
+}
+
+/// A request to register an environment, or to replace what is known of it, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentRegistration {
+    /// The country that it belongs to.
+    pub country: CountryCode,
+    /// What it is for.
+    pub kind: EnvironmentKind,
+    /// Where it runs.
+    pub location_name: Option<String>,
+    /// The version of Business Central's application.
+    pub application_version: Option<AppVersion>,
+    /// The version of Business Central's platform.
+    pub platform_version: Option<AppVersion>,
+    /// When its operations may start; `None` for the default of the country.
+    pub window: Option<UpdateWindow>,
+    /// Whether the apps are all that are installed.
+    pub inventory_complete: bool,
+    /// The apps that are installed, each once.
+    pub apps: Vec<InstalledApp>,
+}
+
+impl EnvironmentRegistration {
+    /// Reads a request body; `allow_w1` says whether the worldwide localisation counts as a country.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, `InvalidInput` for missing and malformed values and for an app listed twice, or
+    /// `EntityValidationFailed` for a window that is too short.
+    pub fn read(body: &[u8], allow_w1: bool) -> Result<Self, RuleError> {
+        let object = lenient::object(body)?;
+        let country = object.country("countryCode", allow_w1)?;
+        Ok(Self {
+            country: country.ok_or_else(|| object.required("countryCode"))?,
+            kind: object.parsed("type")?.ok_or_else(|| object.required("type"))?,
+            location_name: some_text(&object, "locationName")?,
+            application_version: object.parsed("applicationVersion")?,
+            platform_version: object.parsed("platformVersion")?,
+            window: object.object("window")?.as_ref().map(read_window).transpose()?,
+            inventory_complete: object.flag("inventoryComplete")?.unwrap_or(false),
+            apps: read_apps(&object)?,
+        })
+    }
+}
+
+fn read_window(window: &Object) -> Result<UpdateWindow, RuleError> {
+    let [start, end, zone] = ["start", "end", "timeZone"].map(|name| required_text(window, name));
+    UpdateWindow::new(&start?, &end?, &zone?).map_err(|mut error| {
+        error.target = error.target.map(|target| {
+            if target == "window" {
+                target
+            } else {
+                window.place(&target)
+            }
+        });
+        error
+    })
+}
+
+fn read_apps(object: &Object) -> Result<Vec<InstalledApp>, RuleError> {
+    let mut seen = HashSet::new();
+    let mut apps = Vec::new();
+    for row in object.objects("apps")?.unwrap_or_default() {
+        let id: AppId = row.parsed("id")?.ok_or_else(|| row.required("id"))?;
+        if !seen.insert(id) {
+            return Err(row.invalid("id", &format!("app {id} is listed twice")));
+        }
+        apps.push(InstalledApp {
+            id,
+            name: row.text("name")?,
+            publisher: row.text("publisher")?,
+            version: row.parsed("version")?.ok_or_else(|| row.required("version"))?,
+        });
+    }
+    Ok(apps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENVIRONMENT: &str = r#"{
+        "countryCode": "dk", "type": "sandbox", "locationName": "West Europe", "applicationVersion": "26.0",
+        "window": {"start": "21:00", "end": "05:00", "timeZone": "Romance Standard Time"},
+        "apps": [{"id": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb", "version": "16.0.0.5"}]
+    }"#;
+
+    #[test]
+    fn an_environment_is_read_with_its_window_and_apps() {
+        let read = EnvironmentRegistration::read(ENVIRONMENT.as_bytes(), false).unwrap();
+        assert_eq!(
+            (read.country.as_str(), read.kind),
+            ("DK", EnvironmentKind::Sandbox)
+        );
+        assert_eq!(Window::from(read.window.as_ref().unwrap()).start, "21:00");
+        assert_eq!(read.apps[0].version, AppVersion([16, 0, 0, 5]));
+        assert!(!read.inventory_complete);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_environment_is_named_by_its_place() {
+        let target = |from: &str, to: &str| {
+            let body = ENVIRONMENT.replace(from, to);
+            EnvironmentRegistration::read(body.as_bytes(), false)
+                .unwrap_err()
+                .target
+                .unwrap()
+        };
+        assert_eq!(target("\"dk\"", "\"W1\""), "countryCode");
+        assert_eq!(target("sandbox", "Test"), "type");
+        assert_eq!(target("21:00", "21"), "window.start");
+        assert_eq!(target("21:00", "04:00"), "window");
+        assert_eq!(target("Romance Standard Time", "Europe/Paris"), "window.timeZone");
+        assert_eq!(target("16.0.0.5", "16"), "apps[0].version");
+        let row = r#"{"id": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb", "version": "16.0.0.5"}"#;
+        assert_eq!(target(row, &format!("{row},{row}")), "apps[1].id");
+        assert_eq!(target("type", "typ"), "type");
+    }
+}

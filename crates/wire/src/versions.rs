@@ -1,0 +1,289 @@
+//! Versions of an app, uploaded for a country.
+
+use crate::{
+    entity::entity,
+    lenient::{self, Object},
+};
+use domain::{
+    catalogue::Incompatibility,
+    country::CountryCode,
+    ids::{AppId, Etag, PackageId},
+    instant::Instant,
+    problem::RuleError,
+    version::{self, AppVersion, Availability, SyncMode, VersionStatus},
+};
+use serde::Serialize;
+use std::collections::HashSet;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+entity! {
+    /// Another app that the version needs.
+    Dependency keyed by ["appId"] {
+        /// The app needed.
+        #[schema(value_type = uuid::Uuid)]
+        app_id "appId": AppId,
+        /// Its name.
+        #[serde(default)]
+        name "name": String,
+        /// Its publisher.
+        #[serde(default)]
+        publisher "publisher": String,
+        /// The least version of it that will do.
+        #[schema(value_type = String, example = "1.0.0.0")]
+        version "version": AppVersion,
+        /// The first version of it that will no longer do.
+        #[serde(default)]
+        #[schema(value_type = Option<String>)]
+        incompatible_from_version "incompatibleFromVersion": Option<AppVersion>,
+    }
+}
+
+impl From<version::Dependency> for Dependency {
+    fn from(dependency: version::Dependency) -> Self {
+        Self {
+            app_id: dependency.app_id,
+            name: dependency.name,
+            publisher: dependency.publisher,
+            version: dependency.min_version,
+            incompatible_from_version: dependency.incompatible_from,
+        }
+    }
+}
+
+entity! {
+    /// A package that was uploaded for a country.
+    Version keyed by ["version"] tagged by etag {
+        /// The version number, four parts.
+        #[schema(value_type = String, example = "16.0.1.2")]
+        version "version": AppVersion,
+        /// The app.
+        #[schema(value_type = uuid::Uuid)]
+        app_id "appId": AppId,
+        /// The country that it was uploaded for.
+        #[schema(value_type = String, example = "US")]
+        country_code "countryCode": CountryCode,
+        /// The id in the package's header.
+        #[serde(default)]
+        #[schema(value_type = Option<uuid::Uuid>)]
+        package_id "packageId": Option<PackageId>,
+        /// The publisher, as the package says.
+        #[serde(default)]
+        publisher "publisher": String,
+        /// The app's name, as the package says.
+        #[serde(default)]
+        name "name": String,
+        /// When it was uploaded.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        uploaded_on "uploadedOn": Option<Instant>,
+        /// To whom it is offered: Preview, Available or Deprecated.
+        #[schema(value_type = String, example = "Available")]
+        availability "availability": Availability,
+        /// Where its bytes are: Uploading, Uploaded or UploadFailed.
+        #[schema(value_type = String, example = "Uploaded")]
+        status "status": VersionStatus,
+        /// The apps that it needs.
+        #[serde(default)]
+        dependencies "dependencies": Vec<Dependency>,
+        /// The first part of the version number.
+        #[serde(default)]
+        major_version "majorVersion": u32,
+        /// The second part.
+        #[serde(default)]
+        minor_version "minorVersion": u32,
+        /// The third part.
+        #[serde(default)]
+        build_version "buildVersion": u32,
+        /// The fourth part.
+        #[serde(default)]
+        revision_version "revisionVersion": u32,
+        /// How the database schema follows the app's on an update; `Sync` unless shown.
+        #[serde(default = "usual_sync_mode")]
+        #[schema(value_type = Option<String>)]
+        sync_mode "syncMode": SyncMode,
+        /// A value unique to the version's current state.
+        #[schema(value_type = uuid::Uuid)]
+        etag "_etag": Etag,
+    }
+}
+
+fn usual_sync_mode() -> SyncMode {
+    SyncMode::Sync
+}
+
+/// A request to upload a version, as a client sends it. The service reads it as a stream instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UploadVersion {
+    /// To whom it is offered at first: Preview, Available or Deprecated; `Preview` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_availability: Option<String>,
+    /// The bytes of the `.app` file in base64.
+    #[schema(format = Byte)]
+    pub package_contents: String,
+}
+
+/// A request to change a version, as a client sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionPatchBody {
+    /// Preview, Available or Deprecated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability: Option<String>,
+    /// `Sync` or `ForceSync`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_mode: Option<String>,
+    /// What has become known of dependencies; those not named stay as they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<DependencyPatch>,
+}
+
+/// What has become known of a dependency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DependencyPatch {
+    /// The app that the version depends on.
+    pub app_id: Uuid,
+    /// The first version of it that will no longer do; `null` takes an earlier word back.
+    pub incompatible_from_version: Option<String>,
+}
+
+/// A request to change a version, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionPatch {
+    /// To whom it is offered from now on.
+    pub availability: Option<Availability>,
+    /// How the database schema follows the app's from now on.
+    pub sync_mode: Option<SyncMode>,
+    /// What has become known of dependencies, one per app.
+    pub dependencies: Vec<Incompatibility>,
+    given: Object,
+    given_dependencies: Vec<(AppId, Object)>,
+}
+
+const WRITABLE: &[&str] = &["availability", "syncMode", "dependencies"];
+const INCOMPATIBLE_FROM: &str = "incompatibleFromVersion";
+
+impl VersionPatch {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, `InvalidInput`, or `EntityValidationFailed` with `NothingWritable` when there
+    /// is nothing in it that can be changed: to answer 200 would hide a mistake.
+    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+        let given = lenient::object(body)?;
+        let mut dependencies = Vec::new();
+        let mut given_dependencies = Vec::new();
+        for row in given.objects("dependencies")?.unwrap_or_default() {
+            let app_id: AppId = row.parsed("appId")?.ok_or_else(|| row.required("appId"))?;
+            if row.mentions(INCOMPATIBLE_FROM) {
+                dependencies.push(Incompatibility {
+                    app_id,
+                    from: row.parsed(INCOMPATIBLE_FROM)?,
+                });
+            }
+            given_dependencies.push((app_id, row));
+        }
+        check_once_each(&given_dependencies)?;
+        let sync_mode = given.understood("syncMode", |text| {
+            SyncMode::parse(text).map_err(|error| error.to_string())
+        })?;
+        let patch = Self {
+            availability: given.parsed("availability")?,
+            sync_mode,
+            dependencies,
+            given,
+            given_dependencies,
+        };
+        patch.check_something_writable()?;
+        Ok(patch)
+    }
+
+    /// Whether everything else that the body says is what the version is anyway.
+    ///
+    /// # Errors
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    pub fn check_read_only(&self, current: &Version) -> Result<(), RuleError> {
+        self.given.check_read_only(current, WRITABLE)?;
+        for (app_id, row) in &self.given_dependencies {
+            if let Some(dependency) = current.dependencies.iter().find(|row| row.app_id == *app_id) {
+                row.check_read_only(dependency, &[INCOMPATIBLE_FROM])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_something_writable(&self) -> Result<(), RuleError> {
+        let writes = self.availability.is_some() || self.sync_mode.is_some() || !self.dependencies.is_empty();
+        if writes {
+            return Ok(());
+        }
+        let hint = if self.given.mentions(INCOMPATIBLE_FROM) {
+            "Put incompatibleFromVersion into the list of dependencies: \
+             {\"dependencies\":[{\"appId\":\"…\",\"incompatibleFromVersion\":\"…\"}]}."
+        } else {
+            "What can be changed is availability, syncMode and dependencies[].incompatibleFromVersion."
+        };
+        Err(RuleError::broken(
+            "NothingWritable",
+            format!("The body holds nothing that can be changed. {hint}"),
+        ))
+    }
+}
+
+fn check_once_each(rows: &[(AppId, Object)]) -> Result<(), RuleError> {
+    let mut seen = HashSet::new();
+    for (app_id, row) in rows {
+        if !seen.insert(app_id) {
+            return Err(row.invalid("appId", &format!("app {app_id} is listed twice")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(body: &str) -> String {
+        VersionPatch::read(body.as_bytes()).unwrap_err().details[0]
+            .code
+            .clone()
+    }
+
+    #[test]
+    fn the_flat_spelling_is_answered_with_the_right_one() {
+        let flat = r#"{"appId":"63ca2fa4-4f03-4f2b-a480-172fef340d3f","incompatibleFromVersion":"16.0.0.0"}"#;
+        let refused = VersionPatch::read(flat.as_bytes()).unwrap_err();
+        assert_eq!(refused.details[0].code, "NothingWritable");
+        assert!(
+            refused.message.contains(r#"{"dependencies":[{"appId""#),
+            "{refused}"
+        );
+        assert_eq!(reason("{}"), "NothingWritable");
+        assert_eq!(reason(r#"{"name":"ExampleApp"}"#), "NothingWritable");
+    }
+
+    #[test]
+    fn null_takes_an_earlier_word_back() {
+        let row = r#"{"appId":"63ca2fa4-4f03-4f2b-a480-172fef340d3f","incompatibleFromVersion":null}"#;
+        let body = format!(r#"{{"dependencies":[{row}]}}"#);
+        let patch = VersionPatch::read(body.as_bytes()).unwrap();
+        assert_eq!(patch.dependencies[0].from, None);
+    }
+
+    #[test]
+    fn one_app_is_spoken_of_once() {
+        let row = r#"{"appId":"63ca2fa4-4f03-4f2b-a480-172fef340d3f","incompatibleFromVersion":"16.0"}"#;
+        let body = format!(r#"{{"dependencies":[{row},{row}]}}"#);
+        let refused = VersionPatch::read(body.as_bytes()).unwrap_err();
+        assert_eq!(refused.target.as_deref(), Some("dependencies[1].appId"));
+    }
+
+    #[test]
+    fn add_is_an_older_name_of_sync() {
+        let patch = VersionPatch::read(br#"{"syncMode":"add"}"#).unwrap();
+        assert_eq!(patch.sync_mode, Some(SyncMode::Sync));
+    }
+}
