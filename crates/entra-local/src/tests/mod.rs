@@ -1,0 +1,9 @@
+//! The issuer as its users meet it: over loopback sockets, and through minting.
+
+mod control;
+mod discovery;
+mod grants;
+mod minting;
+mod persistence;
+mod stage;
+mod tls;

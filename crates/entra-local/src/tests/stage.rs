@@ -1,0 +1,130 @@
+//! Contoso's tenant with an application, a public client and a user; and a running listener.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use reqwest::Client;
+use serde_json::{Map, Value};
+use uuid::{Uuid, uuid};
+
+use crate::{
+    Application, Directory, Issuer, JsonWebKeySet, Resource, Scheme, Secret, Settings, TokenVersion, User,
+    control_router, router,
+};
+
+pub const NOW: i64 = 1_790_000_000;
+pub const TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001");
+pub const API: Uuid = uuid!("6f8c7a3e-2222-4c2b-9a55-0c0a7c0a0002");
+pub const API_URI: &str = "https://apps.businesscentral.dynamics.com";
+pub const CLIENT: Uuid = uuid!("6f8c7a3e-3333-4c2b-9a55-0c0a7c0a0003");
+pub const SERVICE_PRINCIPAL: Uuid = uuid!("6f8c7a3e-4444-4c2b-9a55-0c0a7c0a0004");
+pub const PUBLIC_CLIENT: Uuid = uuid!("6f8c7a3e-5555-4c2b-9a55-0c0a7c0a0005");
+pub const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
+pub const SECRET: &str = "s3cret/+ of owner";
+pub const PASSWORD: &str = "p4ssword of reader";
+pub const BASE_URL: &str = "https://127.0.0.1:8802";
+
+pub fn settings() -> Settings {
+    Settings {
+        base_url: BASE_URL.to_owned(),
+        clock: Arc::new(|| NOW),
+    }
+}
+
+pub fn directory() -> Directory {
+    let application = |name: &str, client_id, object_id, secret: Option<&str>| Application {
+        name: name.to_owned(),
+        client_id,
+        object_id,
+        tenant_id: TENANT,
+        secret: secret.map(Secret::new),
+        public_client: secret.is_none(),
+    };
+    Directory {
+        tenants: Vec::new(),
+        resources: vec![Resource {
+            client_id: API,
+            identifier_uris: vec![API_URI.to_owned()],
+            token_version: TokenVersion::V2,
+            scopes: vec!["user_impersonation".to_owned()],
+        }],
+        applications: vec![
+            application("owner", CLIENT, SERVICE_PRINCIPAL, Some(SECRET)),
+            application("desktop", PUBLIC_CLIENT, Uuid::from_u128(5), None),
+        ],
+        users: vec![User {
+            name: "reader-user".to_owned(),
+            username: "reader@contoso.com".to_owned(),
+            password: Secret::new(PASSWORD),
+            object_id: USER,
+            tenant_id: TENANT,
+        }],
+    }
+}
+
+pub fn issuer() -> Issuer {
+    Issuer::new(settings(), directory()).unwrap()
+}
+
+/// A running http listener with the public endpoints, and the control endpoint under `/control`.
+pub struct Stage {
+    pub issuer: Issuer,
+    pub origin: String,
+    pub http: Client,
+}
+
+impl Stage {
+    pub async fn open() -> Self {
+        let issuer = issuer();
+        let control = control_router(issuer.clone());
+        let routes = router(issuer.clone(), Scheme::Http).nest("/control", control);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let http = Client::builder().no_proxy().build().unwrap();
+        Self { issuer, origin, http }
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self
+            .http
+            .get(format!("{}{path}", self.origin))
+            .send()
+            .await
+            .unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.origin)).form(fields);
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap())
+    }
+
+    pub async fn post_json(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.origin)).json(body);
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap())
+    }
+}
+
+pub fn loopback_listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+/// Verifies the signature with another implementation than the one that signed, and gives the claims.
+pub fn verified_claims(token: &str, keys: &JsonWebKeySet) -> Option<Map<String, Value>> {
+    let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+    let key = keys.keys.iter().find(|key| key.kid == kid)?;
+    let decoding = DecodingKey::from_rsa_components(&key.n, &key.e).unwrap();
+    let mut validation = Validation::new(Algorithm::RS256);
+    // The issuer's clock is not the wall's; times are compared by the tests that care.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    let decoded = jsonwebtoken::decode(token, &decoding, &validation).ok()?;
+    Some(decoded.claims)
+}
