@@ -1,0 +1,257 @@
+//! What functions and arithmetic operators give. Null in, null out; text is counted in characters.
+
+use crate::decimal::{ArithmeticError, Decimal};
+use crate::eval::EvalError;
+use crate::filter::Kind;
+use crate::functions::Function;
+use crate::schema::Scalar;
+use crate::syntax::Arithmetic;
+use crate::temporal::{Clock, Date, Duration, Instant};
+use crate::value::Value;
+use std::borrow::Cow;
+
+type Outcome<'v> = Result<Value<'v>, EvalError>;
+
+/// `-x`.
+pub(crate) fn negate(operand: Value<'_>, position: usize) -> Outcome<'_> {
+    match operand {
+        Value::Null => Ok(Value::Null),
+        Value::Number(number) => Ok(Value::Number(number.negate())),
+        Value::Duration(duration) => Ok(Value::Duration(duration.negate())),
+        _ => Err(EvalError::RowDoesNotFit { position }),
+    }
+}
+
+/// `x add y` and its kin; `kind` is the type of the result.
+pub(crate) fn arithmetic(
+    operator: Arithmetic,
+    kind: Kind,
+    left: &Value,
+    right: &Value,
+    position: usize,
+) -> Outcome<'static> {
+    match (left, right) {
+        (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
+        (Value::Number(left), Value::Number(right)) => {
+            let between_integers = kind == Kind::Scalar(Scalar::Int);
+            let number = numbers(operator, between_integers, *left, *right);
+            number
+                .map(Value::Number)
+                .map_err(|error| EvalError::from_arithmetic(error, position))
+        }
+        _ => temporal_arithmetic(operator, left, right, position),
+    }
+}
+
+fn numbers(
+    operator: Arithmetic,
+    between_integers: bool,
+    left: Decimal,
+    right: Decimal,
+) -> Result<Decimal, ArithmeticError> {
+    match operator {
+        Arithmetic::Add => left.plus(right),
+        Arithmetic::Subtract => left.minus(right),
+        Arithmetic::Multiply => left.times(right),
+        Arithmetic::Divide if between_integers => left.divide_truncated(right),
+        Arithmetic::Divide | Arithmetic::DivideExactly => left.divide(right),
+        Arithmetic::Modulo => left.remainder(right),
+    }
+}
+
+fn temporal_arithmetic(
+    operator: Arithmetic,
+    left: &Value,
+    right: &Value,
+    position: usize,
+) -> Outcome<'static> {
+    use Arithmetic::{Add, Divide, DivideExactly, Multiply, Subtract};
+    let out_of_range = EvalError::OutOfRange { position };
+    let value = match (left, operator, right) {
+        (Value::Instant(left), Subtract, Value::Instant(right)) => Some(Value::Duration(left.since(*right))),
+        (Value::Instant(left), Add, Value::Duration(right)) => left.plus(*right).map(Value::Instant),
+        (Value::Instant(left), Subtract, Value::Duration(right)) => {
+            left.plus(right.negate()).map(Value::Instant)
+        }
+        (Value::Date(left), Subtract, Value::Date(right)) => {
+            Some(Value::Duration(left.midnight().since(right.midnight())))
+        }
+        (Value::Date(left), Add, Value::Duration(right)) => later(*left, *right),
+        (Value::Date(left), Subtract, Value::Duration(right)) => later(*left, right.negate()),
+        (Value::Duration(left), Add, Value::Duration(right)) => left.plus(*right).map(Value::Duration),
+        (Value::Duration(left), Subtract, Value::Duration(right)) => {
+            left.plus(right.negate()).map(Value::Duration)
+        }
+        (Value::Duration(duration), Multiply, Value::Number(number))
+        | (Value::Number(number), Multiply, Value::Duration(duration)) => {
+            let product = seconds(*duration).and_then(|seconds| seconds.times(*number));
+            Some(duration_of(product, position)?)
+        }
+        (Value::Duration(duration), Divide | DivideExactly, Value::Number(number)) => {
+            let quotient = seconds(*duration).and_then(|seconds| seconds.divide(*number));
+            Some(duration_of(quotient, position)?)
+        }
+        _ => return Err(EvalError::RowDoesNotFit { position }),
+    };
+    value.ok_or(out_of_range)
+}
+
+fn later(date: Date, duration: Duration) -> Option<Value<'static>> {
+    date.midnight()
+        .plus(duration)
+        .map(|instant| Value::Date(instant.date()))
+}
+
+fn seconds(duration: Duration) -> Result<Decimal, ArithmeticError> {
+    Decimal::new(duration.picos(), -12)
+}
+
+/// Seconds as a duration, rounded to the picosecond.
+fn duration_of(seconds: Result<Decimal, ArithmeticError>, position: usize) -> Outcome<'static> {
+    let picos = seconds.and_then(|seconds| seconds.times(Decimal::from(1_000_000_000_000)));
+    let picos = picos.map_err(|error| EvalError::from_arithmetic(error, position))?;
+    let duration = picos.round().to_i128().and_then(Duration::from_picos);
+    duration
+        .map(Value::Duration)
+        .ok_or(EvalError::OutOfRange { position })
+}
+
+/// The text of a value that text functions take; `None` for null.
+pub(crate) fn text(value: Value<'_>, position: usize) -> Result<Option<Cow<'_, str>>, EvalError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Text(text) => Ok(Some(text)),
+        Value::Version(version) => Ok(Some(Cow::Owned(version.to_string()))),
+        _ => Err(EvalError::RowDoesNotFit { position }),
+    }
+}
+
+/// A function's value.
+pub(crate) fn call<'v>(
+    function: Function,
+    arguments: Vec<Value<'v>>,
+    now: Instant,
+    position: usize,
+) -> Outcome<'v> {
+    if arguments.contains(&Value::Null) {
+        return Ok(Value::Null);
+    }
+    let mut arguments = arguments.into_iter();
+    match (arguments.next(), arguments.next(), arguments.next()) {
+        (None, ..) => Ok(Value::Instant(match function {
+            Function::MinDateTime => Instant::MIN,
+            Function::MaxDateTime => Instant::MAX,
+            _ => now,
+        })),
+        (Some(Value::Number(number)), ..) => Ok(Value::Number(match function {
+            Function::Floor => number.floor(),
+            Function::Ceiling => number.ceiling(),
+            _ => number.round(),
+        })),
+        (Some(Value::Instant(instant)), ..) => of_instant(function, instant, position),
+        (Some(Value::Date(date)), ..) => of_day(function, date, position),
+        (Some(Value::TimeOfDay(time)), ..) => of_clock(function, time.clock(), position),
+        (Some(Value::Duration(duration)), ..) if function == Function::TotalSeconds => {
+            let seconds = seconds(duration).map_err(|error| EvalError::from_arithmetic(error, position))?;
+            Ok(Value::Number(seconds))
+        }
+        (Some(Value::Duration(duration)), ..) => of_clock(function, duration.clock(), position),
+        (Some(first), second, third) => {
+            let first = text(first, position)?.unwrap_or_default();
+            of_text(function, first, second, third, position)
+        }
+    }
+}
+
+fn of_instant(function: Function, instant: Instant, position: usize) -> Outcome<'static> {
+    match function {
+        Function::Date => Ok(Value::Date(instant.date())),
+        Function::Time => Ok(Value::TimeOfDay(instant.time_of_day())),
+        Function::TotalOffsetMinutes => Ok(Value::integer(0)),
+        Function::Year | Function::Month | Function::Day => of_day(function, instant.date(), position),
+        _ => of_clock(function, instant.time_of_day().clock(), position),
+    }
+}
+
+fn of_day(function: Function, date: Date, position: usize) -> Outcome<'static> {
+    let (year, month, day) = date.civil();
+    match function {
+        Function::Year => Ok(Value::integer(year)),
+        Function::Month => Ok(Value::integer(month.into())),
+        Function::Day => Ok(Value::integer(day.into())),
+        _ => Err(EvalError::RowDoesNotFit { position }),
+    }
+}
+
+fn of_clock(function: Function, clock: Clock, position: usize) -> Outcome<'static> {
+    match function {
+        Function::Hour => Ok(Value::integer(clock.hour)),
+        Function::Minute => Ok(Value::integer(clock.minute)),
+        Function::Second => Ok(Value::integer(clock.second)),
+        Function::FractionalSeconds => {
+            let fraction = Decimal::new(clock.picos.into(), -12);
+            fraction
+                .map(Value::Number)
+                .map_err(|error| EvalError::from_arithmetic(error, position))
+        }
+        _ => Err(EvalError::RowDoesNotFit { position }),
+    }
+}
+
+fn of_text<'v>(
+    function: Function,
+    first: Cow<'v, str>,
+    second: Option<Value<'v>>,
+    third: Option<Value<'v>>,
+    position: usize,
+) -> Outcome<'v> {
+    match function {
+        Function::ToLower => return Ok(Value::text(first.to_lowercase())),
+        Function::ToUpper => return Ok(Value::text(first.to_uppercase())),
+        Function::Trim => return Ok(Value::text(first.trim().to_string())),
+        Function::Length => return Ok(Value::integer(first.chars().count() as i64)),
+        Function::Substring => return substring(&first, second, third, position),
+        _ => {}
+    }
+    let second = text(second.unwrap_or(Value::Null), position)?.unwrap_or_default();
+    match function {
+        Function::Contains => Ok(Value::Boolean(first.contains(&*second))),
+        Function::StartsWith => Ok(Value::Boolean(first.starts_with(&*second))),
+        Function::EndsWith => Ok(Value::Boolean(first.ends_with(&*second))),
+        Function::Concat => Ok(Value::Text(first + second)),
+        Function::IndexOf => Ok(Value::integer(index_of(&first, &second))),
+        _ => Err(EvalError::RowDoesNotFit { position }),
+    }
+}
+
+fn index_of(text: &str, part: &str) -> i64 {
+    text.find(part)
+        .map_or(-1, |byte| text[..byte].chars().count() as i64)
+}
+
+/// Starts before the beginning start at the beginning, starts past the end give nothing.
+fn substring(text: &str, start: Option<Value>, length: Option<Value>, position: usize) -> Outcome<'static> {
+    let whole = |value: Option<Value>| match value {
+        Some(Value::Number(number)) => Ok(Some(held(number))),
+        None => Ok(None),
+        Some(_) => Err(EvalError::RowDoesNotFit { position }),
+    };
+    let start = whole(start)?.unwrap_or(0);
+    let length = whole(length)?.unwrap_or(i64::MAX);
+    if length < 0 {
+        return Err(EvalError::NegativeLength { position });
+    }
+    let from_end = start.min(0).unsigned_abs() as usize;
+    let skipped = match start {
+        0.. => start as usize,
+        _ => text.chars().count().saturating_sub(from_end),
+    };
+    let part: String = text.chars().skip(skipped).take(length as usize).collect();
+    Ok(Value::text(part))
+}
+
+/// An integer, held at the ends of `i64`.
+fn held(number: Decimal) -> i64 {
+    let end = if number.signum() < 0 { i64::MIN } else { i64::MAX };
+    number.to_i64().unwrap_or(end)
+}

@@ -1,0 +1,50 @@
+//! Regular expressions from strangers.
+
+use std::fmt;
+
+/// The largest compiled program, and the largest cache while it runs.
+const PROGRAM_BYTES: usize = 256 * 1024;
+
+/// A compiled regular expression.
+///
+/// It is the `regex` crate's language, not ECMAScript's: it matches in linear time and has neither look-around nor
+/// back-references.
+#[derive(Clone, Debug)]
+pub struct Pattern(regex::Regex);
+
+impl Pattern {
+    /// The expression as written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether it matches somewhere in `text`.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+/// Compiles within bounds: of the text, of nesting, and of the program that it becomes.
+pub(crate) fn compile(source: &str, max_bytes: usize) -> Result<Pattern, String> {
+    if source.len() > max_bytes {
+        return Err(format!("The pattern is longer than {max_bytes} bytes"));
+    }
+    let built = regex::RegexBuilder::new(source)
+        .size_limit(PROGRAM_BYTES)
+        .dfa_size_limit(PROGRAM_BYTES)
+        .nest_limit(50)
+        .build();
+    match built {
+        Ok(regex) => Ok(Pattern(regex)),
+        Err(regex::Error::CompiledTooBig(_)) => Err("The pattern is too large once it is compiled".into()),
+        Err(_) => {
+            Err("The pattern is not a regular expression without look-around and back-references".into())
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
