@@ -1,0 +1,65 @@
+//! Writing down who changed what, in the transaction that changes it.
+
+use super::Asker;
+use crate::{
+    error::Result,
+    store::{Tx, audit::AuditRow, audit::insert_audit},
+};
+use domain::{instant::Instant, principal::PrincipalKind};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Who acts: somebody who asked, or the service by itself.
+#[derive(Clone, Copy)]
+pub(crate) enum Actor<'a> {
+    Asker(&'a Asker),
+    /// The service, on nobody's request: a due operation, a lease that ran out, a sweep.
+    Service(&'static str),
+}
+
+/// A change and the state on both sides of it.
+pub(crate) struct Change<'a> {
+    /// What was done: `principals/write`, `environmentHotfixes/start` and so on.
+    pub(crate) action: &'a str,
+    /// The address of what was changed, without the API version.
+    pub(crate) target: String,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+}
+
+/// Adds the row.
+pub(crate) async fn record(
+    tx: &mut Tx<'_>,
+    actor: Actor<'_>,
+    now: Instant,
+    change: Change<'_>,
+) -> Result<()> {
+    let mut row = AuditRow {
+        id: Uuid::now_v7(),
+        recorded_on: now,
+        actor_kind: "Service".into(),
+        actor_id: String::new(),
+        actor_tenant_id: None,
+        actor_name: None,
+        action: change.action.to_owned(),
+        target: change.target,
+        correlation_id: Uuid::nil(),
+        before: change.before.map(|state| state.to_string()),
+        after: change.after.map(|state| state.to_string()),
+    };
+    match actor {
+        Actor::Asker(asker) => {
+            row.actor_kind = asker.kind.as_str().into();
+            row.actor_id = asker.id.to_string();
+            row.actor_tenant_id = (asker.kind == PrincipalKind::User).then_some(asker.tenant_id);
+            row.actor_name.clone_from(&asker.name);
+            row.correlation_id = asker.correlation_id;
+        }
+        Actor::Service(part) => {
+            row.actor_id = part.into();
+            row.correlation_id = Uuid::new_v4();
+        }
+    }
+    insert_audit(tx, &row).await?;
+    Ok(())
+}

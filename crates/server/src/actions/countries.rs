@@ -1,0 +1,91 @@
+//! The countries of an app.
+
+use super::{
+    Asker, Service, access,
+    audit::{self, Actor, Change},
+    preconditions::Preconditions,
+};
+use crate::{
+    error::Result,
+    store::countries::{self, Country},
+};
+use domain::{
+    access::{Permission, Resource},
+    country::CountryCode,
+    ids::{AppId, Etag},
+};
+use serde_json::json;
+
+const READ: Permission = Permission::read(Resource::Countries);
+const WRITE: Permission = Permission::write(Resource::Countries);
+
+/// One country of an app.
+pub(crate) async fn get_country(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    code: CountryCode,
+) -> Result<Country> {
+    if let Some(country) = countries::find_country(&service.db, asker.who, app, code.as_str()).await? {
+        return Ok(country);
+    }
+    access::preview(service, asker, app, None, READ).await?;
+    Err(access::country_missing(app, code).into())
+}
+
+struct PatchCountry {
+    asker: Asker,
+    app: AppId,
+    code: CountryCode,
+    preconditions: Preconditions,
+    now: domain::instant::Instant,
+}
+
+/// Adds a country to an app; one that is there already stays as it is.
+pub(crate) async fn patch_country(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    code: CountryCode,
+    preconditions: Preconditions,
+) -> Result<Country> {
+    let input = PatchCountry {
+        asker: asker.clone(),
+        app,
+        code,
+        preconditions,
+        now: service.clock.now(),
+    };
+    service
+        .db
+        .write(input, |mut tx, input| {
+            Box::pin(async move {
+                access::require(&mut tx, &input.asker, input.app, WRITE).await?;
+                let existing = countries::country_in(&mut tx, input.app, input.code.as_str()).await?;
+                input
+                    .preconditions
+                    .check_write(existing.as_ref().map(|country| country.etag))?;
+                if let Some(existing) = existing {
+                    return Ok(existing);
+                }
+                let country = Country {
+                    code: input.code.as_str().into(),
+                    etag: Etag::random(),
+                };
+                if !countries::add_country(&mut tx, input.app, &country).await? {
+                    // Somebody added it a moment ago: theirs is the one that counts.
+                    let theirs = countries::country_in(&mut tx, input.app, input.code.as_str()).await?;
+                    return Ok(theirs.unwrap_or(country));
+                }
+                let change = Change {
+                    action: WRITE.as_str(),
+                    target: format!("apps/{}/countries/{}", input.app, input.code),
+                    before: None,
+                    after: Some(json!({ "countryCode": country.code })),
+                };
+                audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+                Ok(country)
+            })
+        })
+        .await
+}

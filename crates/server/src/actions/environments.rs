@@ -1,0 +1,345 @@
+//! Customers' environments: vendors see where their app is installed; operators say what there is.
+
+use super::{
+    Asker, Service, access,
+    audit::{self, Actor, Change},
+    execution,
+    preconditions::Preconditions,
+};
+use crate::{
+    error::Result,
+    store::{
+        Tx,
+        environments::{self, Environment, Installation, InstalledApp},
+        hotfixes::{self, Ending},
+    },
+};
+use domain::{
+    access::{Permission, Resource},
+    country::CountryCode,
+    environment::{EnvironmentKey, EnvironmentKind, family_key},
+    ids::{AppId, Etag, TenantId},
+    instant::Instant,
+    operation::{OperationStatus, Skip},
+    problem::{Code, RuleError},
+    version::AppVersion,
+    window::UpdateWindow,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const READ: Permission = Permission::read(Resource::Environments);
+
+/// Which environment is meant: a name, and more where a name is not enough.
+#[derive(Clone, Debug)]
+pub(crate) struct EnvironmentAddress {
+    pub(crate) name: String,
+    pub(crate) tenant_id: Option<TenantId>,
+    pub(crate) family: Option<String>,
+}
+
+/// One environment that has the app installed.
+pub(crate) async fn get_environment(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    country: CountryCode,
+    address: &EnvironmentAddress,
+) -> Result<Installation> {
+    let found =
+        environments::find_installations(&service.db, asker.who, app, country.as_str(), &address.name)
+            .await?;
+    let mut fitting: Vec<_> = found
+        .into_iter()
+        .filter(|environment| address.fits(environment))
+        .collect();
+    match fitting.len() {
+        0 => {
+            access::explain_nothing(service, asker, app, Some(country), READ).await?;
+            Err(environment_missing(&address.name, country).into())
+        }
+        1 => Ok(fitting.remove(0)),
+        _ => Err(ambiguous(&address.name, &fitting).into()),
+    }
+}
+
+impl EnvironmentAddress {
+    fn fits(&self, environment: &Installation) -> bool {
+        let tenant_fits = self
+            .tenant_id
+            .is_none_or(|tenant| tenant == environment.tenant_id);
+        let family = self.family.as_deref().map(family_key);
+        tenant_fits && family.is_none_or(|family| family == family_key(&environment.family))
+    }
+}
+
+fn environment_missing(name: &str, country: CountryCode) -> RuleError {
+    let message =
+        format!("There is no environment '{name}' in country {country} that has the app installed.");
+    RuleError::new(Code::EnvironmentNotFound, message).about(format!("environments/{name}"))
+}
+
+fn ambiguous(name: &str, fitting: &[Installation]) -> RuleError {
+    let several: Vec<_> = fitting
+        .iter()
+        .map(|one| format!("{} / {}", one.tenant_id, one.family))
+        .collect();
+    let message = format!(
+        "There are {} environments of the name '{name}': {}. Narrow it by ?aadTenantId= and ?applicationFamily=.",
+        fitting.len(),
+        several.join(", ")
+    );
+    RuleError::new(Code::AmbiguousRequest, message).about(format!("environments/{name}"))
+}
+
+/// One environment with everything installed in it, for the operator.
+pub(crate) async fn get_registered_environment(
+    service: &Service,
+    key: &EnvironmentKey,
+) -> Result<(Environment, Vec<InstalledApp>)> {
+    let found = environments::find_environment(&service.db, key).await?;
+    let environment = found.ok_or_else(|| not_registered(key))?;
+    let apps = environments::installed_apps(&service.db, environment.id).await?;
+    Ok((environment, apps))
+}
+
+/// What an operator, or whoever reports for him, says about an environment.
+#[derive(Clone, Debug)]
+pub(crate) struct EnvironmentWish {
+    pub(crate) family: String,
+    pub(crate) name: String,
+    pub(crate) country: CountryCode,
+    pub(crate) kind: EnvironmentKind,
+    pub(crate) location_name: String,
+    pub(crate) application_version: Option<AppVersion>,
+    pub(crate) platform_version: Option<AppVersion>,
+    pub(crate) window: Option<UpdateWindow>,
+    pub(crate) inventory_complete: bool,
+    pub(crate) apps: Vec<InstalledApp>,
+}
+
+struct PutEnvironment {
+    asker: Asker,
+    key: EnvironmentKey,
+    wish: EnvironmentWish,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Adds an environment, or replaces what is known of it; whether it is new.
+///
+/// A full report is newer than any loss before it, so it lets a held environment work again.
+pub(crate) async fn put_environment(
+    service: &Service,
+    asker: &Asker,
+    key: EnvironmentKey,
+    wish: EnvironmentWish,
+    preconditions: Preconditions,
+) -> Result<(Environment, bool)> {
+    let input = PutEnvironment {
+        asker: asker.clone(),
+        key,
+        wish,
+        preconditions,
+        now: service.clock.now(),
+    };
+    let saved = service
+        .db
+        .write(input, |tx, input| Box::pin(put_environment_in(tx, input)))
+        .await?;
+    service.work.notify_one();
+    Ok(saved)
+}
+
+async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(Environment, bool)> {
+    let existing = environments::lock_environment(&mut tx, &input.key).await?;
+    input
+        .preconditions
+        .check_write(existing.as_ref().map(|environment| environment.etag))?;
+    let before = match &existing {
+        Some(environment) => Some(state_in(&mut tx, environment).await?),
+        None => None,
+    };
+    let environment = described(input, existing.as_ref());
+    environments::save_environment(&mut tx, &environment).await?;
+    environments::save_installations(&mut tx, &environment, &input.wish.apps).await?;
+    execution::reschedule(&mut tx, &environment, input.now).await?;
+    let change = Change {
+        action: "environments/write",
+        target: target(&input.key),
+        before,
+        after: Some(state(&environment, &input.wish.apps)),
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    Ok((environment, existing.is_none()))
+}
+
+fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environment {
+    let wish = &input.wish;
+    let window = wish
+        .window
+        .clone()
+        .unwrap_or_else(|| UpdateWindow::default_in(wish.country));
+    Environment {
+        id: existing.map_or_else(Uuid::now_v7, |environment| environment.id),
+        tenant_id: input.key.tenant_id,
+        family: wish.family.clone(),
+        name: wish.name.clone(),
+        country_code: wish.country.as_str().into(),
+        kind: wish.kind,
+        location_name: wish.location_name.clone(),
+        application_version: wish.application_version,
+        platform_version: wish.platform_version,
+        window_start: window.start_text(),
+        window_end: window.end_text(),
+        window_zone: window.time_zone().to_owned(),
+        inventory_complete: wish.inventory_complete,
+        inventory_on: input.now,
+        held_since: None,
+        held_by: None,
+        etag: Etag::random(),
+    }
+}
+
+struct ChangeEnvironment {
+    asker: Asker,
+    key: EnvironmentKey,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+impl ChangeEnvironment {
+    fn new(service: &Service, asker: &Asker, key: EnvironmentKey, preconditions: Preconditions) -> Self {
+        Self {
+            asker: asker.clone(),
+            key,
+            preconditions,
+            now: service.clock.now(),
+        }
+    }
+
+    async fn lock(&self, tx: &mut Tx<'_>) -> Result<Environment> {
+        let found = environments::lock_environment(tx, &self.key).await?;
+        let environment = found.ok_or_else(|| self.preconditions.missing(not_registered(&self.key)))?;
+        self.preconditions.check_write(Some(environment.etag))?;
+        Ok(environment)
+    }
+}
+
+/// Removes an environment. What waits for it is skipped; what runs in it goes on and ends as it will.
+pub(crate) async fn delete_environment(
+    service: &Service,
+    asker: &Asker,
+    key: EnvironmentKey,
+    preconditions: Preconditions,
+) -> Result<()> {
+    let input = ChangeEnvironment::new(service, asker, key, preconditions);
+    service
+        .db
+        .write(input, |tx, input| Box::pin(delete_environment_in(tx, input)))
+        .await
+}
+
+async fn delete_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<()> {
+    let environment = input.lock(&mut tx).await?;
+    let before = state_in(&mut tx, &environment).await?;
+    for waiting in hotfixes::lock_waiting(&mut tx, environment.id).await? {
+        let skip = Skip::environment_gone(&environment.name);
+        let ending = execution::skipped(&skip, input.now);
+        end_waiting(&mut tx, input, &waiting.operation, &ending).await?;
+    }
+    environments::delete_environment(&mut tx, environment.id).await?;
+    let change = Change {
+        action: "environments/delete",
+        target: target(&input.key),
+        before: Some(before),
+        after: None,
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await
+}
+
+async fn end_waiting(
+    tx: &mut Tx<'_>,
+    input: &ChangeEnvironment,
+    operation: &hotfixes::Operation,
+    ending: &Ending,
+) -> Result<()> {
+    hotfixes::end_operation(tx, operation.id, OperationStatus::Scheduled, ending).await?;
+    let change = execution::ended(operation, ending);
+    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
+}
+
+/// Lets an environment work again after an unknown outcome.
+pub(crate) async fn release_environment(
+    service: &Service,
+    asker: &Asker,
+    key: EnvironmentKey,
+) -> Result<Environment> {
+    let input = ChangeEnvironment::new(service, asker, key, Preconditions::default());
+    let released = service
+        .db
+        .write(input, |tx, input| Box::pin(release_environment_in(tx, input)))
+        .await?;
+    service.work.notify_one();
+    Ok(released)
+}
+
+async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<Environment> {
+    let environment = input.lock(&mut tx).await?;
+    let Some(held_since) = environment.held_since else {
+        return Ok(environment);
+    };
+    let before = json!({
+        "heldSince": held_since.to_string(),
+        "heldBy": environment.held_by.map(|operation| operation.to_string()),
+    });
+    let released = Environment {
+        held_since: None,
+        held_by: None,
+        etag: Etag::random(),
+        ..environment
+    };
+    environments::save_environment(&mut tx, &released).await?;
+    execution::reschedule(&mut tx, &released, input.now).await?;
+    let change = Change {
+        action: "environments/release",
+        target: target(&input.key),
+        before: Some(before),
+        after: Some(json!({ "heldSince": null })),
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    Ok(released)
+}
+
+fn not_registered(key: &EnvironmentKey) -> RuleError {
+    let message = format!("There is no environment {key}.");
+    RuleError::new(Code::EnvironmentNotFound, message).about(target(key))
+}
+
+fn target(key: &EnvironmentKey) -> String {
+    format!("environments/{key}")
+}
+
+async fn state_in(tx: &mut Tx<'_>, environment: &Environment) -> Result<Value> {
+    let apps = environments::installed_apps_in(tx, environment.id).await?;
+    Ok(state(environment, &apps))
+}
+
+fn state(environment: &Environment, apps: &[InstalledApp]) -> Value {
+    let apps: Vec<_> = apps
+        .iter()
+        .map(|app| json!({ "id": app.app_id.to_string(), "version": app.version.to_string() }))
+        .collect();
+    json!({
+        "countryCode": environment.country_code,
+        "type": environment.kind.as_str(),
+        "locationName": environment.location_name,
+        "window": {
+            "start": environment.window_start,
+            "end": environment.window_end,
+            "timeZone": environment.window_zone,
+        },
+        "inventoryComplete": environment.inventory_complete,
+        "apps": apps,
+    })
+}

@@ -1,0 +1,109 @@
+//! Gathering what the hotfix rules ask about: one place for scheduling, planning and starting.
+
+use crate::store::{
+    environments::{Environment, InstalledApp},
+    versions::Version,
+};
+use domain::{
+    catalogue::{DependantConstraint, Installed},
+    environment::EnvironmentKind,
+    hotfix::Facts,
+    ids::{AppId, OperationId},
+    version::{AppVersion, Availability, Dependency},
+};
+
+/// An environment as the rules see it for one app.
+pub(crate) struct Gathered {
+    environment_name: String,
+    environment_kind: EnvironmentKind,
+    application_version: Option<AppVersion>,
+    platform_version: Option<AppVersion>,
+    inventory_complete: bool,
+    inventory: Vec<Installed>,
+    dependants: Vec<DependantConstraint>,
+    installed: AppVersion,
+    installed_availability: Option<Availability>,
+    installed_dependencies: Option<Vec<Dependency>>,
+}
+
+impl Gathered {
+    /// What the rules need to know of an environment that has `app` installed; `None` when it has not.
+    pub(crate) fn new(environment: &Environment, apps: Vec<InstalledApp>, app: AppId) -> Option<Self> {
+        let index = apps.iter().position(|installed| installed.app_id == app)?;
+        let inventory = apps
+            .iter()
+            .map(|installed| Installed {
+                app_id: installed.app_id,
+                version: installed.version,
+            })
+            .collect();
+        let dependants = apps
+            .iter()
+            .filter_map(|installed| constraint(installed, app))
+            .collect();
+        let mut apps = apps;
+        let installed = apps.swap_remove(index);
+        Some(Self {
+            environment_name: environment.name.clone(),
+            environment_kind: environment.kind,
+            application_version: environment.application_version,
+            platform_version: environment.platform_version,
+            inventory_complete: environment.inventory_complete,
+            inventory,
+            dependants,
+            installed: installed.version,
+            installed_availability: installed.availability,
+            installed_dependencies: installed.dependencies,
+        })
+    }
+
+    /// The version installed.
+    pub(crate) fn installed(&self) -> AppVersion {
+        self.installed
+    }
+
+    /// The facts about going to `target`.
+    pub(crate) fn facts<'a>(
+        &'a self,
+        target: &'a Version,
+        occupied_by: Option<OperationId>,
+        allow_preview_in_sandbox: bool,
+    ) -> Facts<'a> {
+        Facts {
+            environment_name: &self.environment_name,
+            environment_kind: self.environment_kind,
+            installed: self.installed,
+            installed_availability: self.installed_availability,
+            installed_dependencies: self.installed_dependencies.as_deref(),
+            target: target.version,
+            target_availability: target.availability,
+            dependencies: &target.dependencies,
+            target_application: target.application,
+            target_platform: target.platform,
+            allow_preview_in_sandbox,
+            occupied_by,
+            inventory: &self.inventory,
+            inventory_complete: self.inventory_complete,
+            application_version: self.application_version,
+            platform_version: self.platform_version,
+            dependants: &self.dependants,
+        }
+    }
+}
+
+/// What an installed app says about versions of `app` that it cannot live with.
+fn constraint(installed: &InstalledApp, app: AppId) -> Option<DependantConstraint> {
+    let declared = installed.dependencies.as_ref()?;
+    let from = declared
+        .iter()
+        .find(|dependency| dependency.app_id == app)?
+        .incompatible_from?;
+    Some(DependantConstraint {
+        app_id: installed.app_id,
+        name: installed
+            .name
+            .clone()
+            .unwrap_or_else(|| installed.app_id.to_string()),
+        incompatible_from: from,
+    })
+}

@@ -1,0 +1,393 @@
+//! Hotfixes as their publisher sees them: scheduled, looked at, canceled.
+
+use super::{
+    Asker, Service, access, announce,
+    audit::{self, Actor, Change},
+    execution::{self, address},
+    facts::Gathered,
+    versions::version_missing,
+};
+use crate::{
+    error::{Error, Result},
+    store::{
+        Tx,
+        environments::{self, Environment},
+        hotfixes::{self, Operation, PARKED},
+        idempotency::{self, IdempotencyKey, Remembered},
+        versions::{self, Version, VersionKey},
+    },
+};
+use domain::{
+    access::{Permission, Resource},
+    country::CountryCode,
+    environment::{EnvironmentKey, EnvironmentKind},
+    hotfix,
+    ids::{AppId, OperationId},
+    instant::Instant,
+    operation::{CancelOutcome, OperationKind, OperationStatus, check_cancel, check_requested_status},
+    problem::{Code, RuleError},
+    version::{AppVersion, VersionStatus},
+};
+use serde_json::json;
+use wire::{
+    hotfixes::{EnvironmentHotfix, HotfixPatch},
+    value::Flag,
+};
+
+const READ: Permission = Permission::read(Resource::EnvironmentHotfixes);
+const WRITE: Permission = Permission::write(Resource::EnvironmentHotfixes);
+
+/// One hotfix.
+pub(crate) async fn get_hotfix(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    country: CountryCode,
+    id: OperationId,
+) -> Result<Operation> {
+    if let Some(found) = hotfixes::find_hotfix(&service.db, asker.who, app, country.as_str(), id).await? {
+        return Ok(found);
+    }
+    access::explain_nothing(service, asker, app, Some(country), READ).await?;
+    Err(hotfix_missing(app, country, id).into())
+}
+
+fn hotfix_missing(app: AppId, country: CountryCode, id: OperationId) -> RuleError {
+    let message = format!("App {app} has no hotfix {id} in country {country}.");
+    RuleError::missing(
+        format!("apps/{app}/countries/{country}/environmentHotfixes/{id}"),
+        message,
+    )
+}
+
+/// The hotfix as its publisher sees it.
+pub(crate) fn shown(operation: Operation) -> Result<EnvironmentHotfix> {
+    Ok(EnvironmentHotfix {
+        id: operation.id,
+        environment_aad_tenant_id: operation.tenant_id,
+        source_app_version: Some(operation.source_version),
+        target_app_version: operation.target_version,
+        status: operation.status,
+        created_on: operation.created_on,
+        run_after: Some(operation.run_after),
+        started_on: operation.started_on,
+        completed_on: operation.completed_on,
+        error_message: operation.error_message,
+        ignore_upgrade_window: Flag(operation.ignore_window),
+        app_id: operation.app_id,
+        country_code: CountryCode::parse(&operation.country_code, true).map_err(Error::fault)?,
+        environment_application_family: operation.family,
+        environment_name: operation.environment_name,
+        environment_type: Some(operation.environment_kind),
+    })
+}
+
+/// What a publisher asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct HotfixWish {
+    pub(crate) environment: EnvironmentKey,
+    /// The environment's name as it was spelled.
+    pub(crate) environment_name: String,
+    pub(crate) environment_kind: Option<EnvironmentKind>,
+    pub(crate) target: AppVersion,
+    pub(crate) run_after: Option<Instant>,
+    pub(crate) ignore_window: bool,
+}
+
+/// A repeatable request: its key, and the hash of its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Repeatable {
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) body_sha256: [u8; 32],
+}
+
+struct Schedule {
+    asker: Asker,
+    app: AppId,
+    country: CountryCode,
+    wish: HotfixWish,
+    repeatable: Option<Repeatable>,
+    allow_preview_in_sandbox: bool,
+    now: Instant,
+}
+
+/// Schedules a hotfix for one environment.
+pub(crate) async fn schedule_hotfix(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    country: CountryCode,
+    wish: HotfixWish,
+    repeatable: Option<Repeatable>,
+) -> Result<Operation> {
+    let input = Schedule {
+        asker: asker.clone(),
+        app,
+        country,
+        wish,
+        repeatable,
+        allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
+        now: service.clock.now(),
+    };
+    let failed = announce::Unscheduled::new(&input.wish, app, country, input.now);
+    let scheduled = service
+        .db
+        .write(input, |tx, input| Box::pin(schedule_in(tx, input)))
+        .await;
+    if let Err(Error::Rule(problem)) = &scheduled {
+        failed.tell(problem);
+    }
+    let (operation, is_new) = scheduled?;
+    if is_new {
+        announce::scheduled(&operation);
+        service.work.notify_one();
+    }
+    Ok(operation)
+}
+
+async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, bool)> {
+    let allowed = access::require_in_country(&mut tx, &input.asker, input.app, input.country, WRITE).await?;
+    if let Some(before) = answered_before(&mut tx, input).await? {
+        return Ok((before, false));
+    }
+    allowed.in_country(input.app, input.country)?;
+    let run_after = hotfix::run_after(input.wish.run_after, input.now)?;
+    let (environment, gathered) = find_environment(&mut tx, input).await?;
+    let target = find_target(&mut tx, input).await?;
+    hotfix::check_environment_kind(input.wish.environment_kind, environment.kind, &environment.name)?;
+    let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;
+    let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox);
+    hotfix::check_schedule(&facts)?;
+    let mut operation = described(input, &environment, &target, gathered.installed(), run_after);
+    operation.due_on = due_on(&mut tx, &environment, &operation, input.now).await?;
+    hotfixes::insert_operation(&mut tx, &operation).await?;
+    remember(&mut tx, input, operation.id).await?;
+    audit::record(
+        &mut tx,
+        Actor::Asker(&input.asker),
+        input.now,
+        scheduled(&operation),
+    )
+    .await?;
+    Ok((operation, true))
+}
+
+/// The environment, locked, if it has the app installed and belongs to the country.
+async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environment, Gathered)> {
+    let key = &input.wish.environment;
+    let missing = || {
+        let message = format!(
+            "There is no environment '{}' of that family and of tenant {} in country {} that has app {} installed.",
+            input.wish.environment_name, key.tenant_id, input.country, input.app
+        );
+        RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
+    };
+    let environment = environments::lock_environment(tx, key)
+        .await?
+        .ok_or_else(missing)?;
+    if environment.country_code != input.country.as_str() {
+        return Err(missing().into());
+    }
+    let apps = environments::installed_apps_in(tx, environment.id).await?;
+    let gathered = Gathered::new(&environment, apps, input.app).ok_or_else(missing)?;
+    Ok((environment, gathered))
+}
+
+async fn find_target(tx: &mut Tx<'_>, input: &Schedule) -> Result<Version> {
+    let key = VersionKey {
+        app_id: input.app,
+        country_code: input.country.as_str().into(),
+        version: input.wish.target,
+    };
+    let found = versions::version_in(tx, &key).await?;
+    let uploaded = found.filter(|version| version.status == VersionStatus::Uploaded);
+    uploaded.ok_or_else(|| version_missing(&key).into())
+}
+
+fn described(
+    input: &Schedule,
+    environment: &Environment,
+    target: &Version,
+    installed: AppVersion,
+    run_after: Instant,
+) -> Operation {
+    Operation {
+        id: OperationId::new_ordered(),
+        kind: OperationKind::Hotfix,
+        app_id: input.app,
+        app_name: Some(target.name.clone()),
+        app_publisher: Some(target.publisher.clone()),
+        country_code: input.country.as_str().into(),
+        environment_id: environment.id,
+        tenant_id: environment.tenant_id,
+        family: environment.family.clone(),
+        environment_name: environment.name.clone(),
+        environment_kind: environment.kind,
+        source_version: installed,
+        target_version: target.version,
+        status: OperationStatus::Scheduled,
+        ignore_window: input.wish.ignore_window,
+        run_after,
+        due_on: PARKED,
+        created_on: input.now,
+        created_by: input.asker.signature(),
+        started_on: None,
+        completed_on: None,
+        ended_on: None,
+        error_message: None,
+        reason: None,
+        lease_id: None,
+        lease_until: None,
+    }
+}
+
+async fn due_on(
+    tx: &mut Tx<'_>,
+    environment: &Environment,
+    operation: &Operation,
+    now: Instant,
+) -> Result<Instant> {
+    let is_busy =
+        environment.held_since.is_some() || hotfixes::running_in(tx, environment.id).await?.is_some();
+    if is_busy {
+        return Ok(PARKED);
+    }
+    Ok(execution::next_start(
+        &execution::window_of(environment)?,
+        operation,
+        now,
+    ))
+}
+
+fn scheduled(operation: &Operation) -> Change<'static> {
+    Change {
+        action: WRITE.as_str(),
+        target: address(operation),
+        before: None,
+        after: Some(json!({
+            "status": operation.status.as_str(),
+            "environmentAadTenantId": operation.tenant_id.to_string(),
+            "environmentApplicationFamily": operation.family,
+            "environmentName": operation.environment_name,
+            "sourceAppVersion": operation.source_version.to_string(),
+            "targetAppVersion": operation.target_version.to_string(),
+            "runAfter": operation.run_after.to_string(),
+            "ignoreUpgradeWindow": operation.ignore_window,
+        })),
+    }
+}
+
+fn idempotency_key(input: &Schedule, repeatable: &Repeatable) -> IdempotencyKey {
+    IdempotencyKey {
+        principal: input.asker.signature(),
+        method: "POST",
+        path: repeatable.path.clone(),
+        key: repeatable.key.clone(),
+    }
+}
+
+/// What the same request, sent before under the same key, made.
+async fn answered_before(tx: &mut Tx<'_>, input: &Schedule) -> Result<Option<Operation>> {
+    let Some(repeatable) = &input.repeatable else {
+        return Ok(None);
+    };
+    let key = idempotency_key(input, repeatable);
+    let Some(before) = idempotency::recall(tx, &key, input.now).await? else {
+        return Ok(None);
+    };
+    if before.body_sha256 != repeatable.body_sha256 {
+        let message = format!(
+            "The Idempotency-Key '{}' was sent before with another body; it made the hotfix {}.",
+            repeatable.key, before.operation_id
+        );
+        return Err(RuleError::new(Code::IdempotencyKeyReused, message)
+            .about("Idempotency-Key")
+            .into());
+    }
+    let operation = hotfixes::lock_operation(tx, before.operation_id).await?;
+    operation
+        .map(Some)
+        .ok_or_else(|| Error::fault("an idempotency key points to no operation"))
+}
+
+async fn remember(tx: &mut Tx<'_>, input: &Schedule, id: OperationId) -> Result<()> {
+    let Some(repeatable) = &input.repeatable else {
+        return Ok(());
+    };
+    let made = Remembered {
+        body_sha256: repeatable.body_sha256,
+        operation_id: id,
+    };
+    Ok(idempotency::remember(tx, &idempotency_key(input, repeatable), &made, input.now).await?)
+}
+
+struct Update {
+    asker: Asker,
+    app: AppId,
+    country: CountryCode,
+    id: OperationId,
+    patch: HotfixPatch,
+    now: Instant,
+}
+
+/// Cancels a hotfix that has not begun: the one change that there is.
+pub(crate) async fn update_hotfix(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    country: CountryCode,
+    id: OperationId,
+    patch: HotfixPatch,
+) -> Result<Operation> {
+    let input = Update {
+        asker: asker.clone(),
+        app,
+        country,
+        id,
+        patch,
+        now: service.clock.now(),
+    };
+    let (operation, is_news) = service
+        .db
+        .write(input, |tx, input| Box::pin(update_in(tx, input)))
+        .await?;
+    if is_news {
+        announce::canceled(&operation);
+    }
+    Ok(operation)
+}
+
+async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> {
+    let allowed = access::require_in_country(&mut tx, &input.asker, input.app, input.country, WRITE).await?;
+    allowed.in_country(input.app, input.country)?;
+    let found = hotfixes::lock_operation(&mut tx, input.id)
+        .await?
+        .filter(|operation| {
+            operation.app_id == input.app
+                && operation.country_code == input.country.as_str()
+                && operation.kind == OperationKind::Hotfix
+        });
+    let operation = found.ok_or_else(|| hotfix_missing(input.app, input.country, input.id))?;
+    input.patch.check_read_only(&shown(operation.clone())?)?;
+    check_requested_status(input.patch.status)?;
+    if check_cancel(operation.status)? == CancelOutcome::AlreadyCanceled {
+        return Ok((operation, false));
+    }
+    if !hotfixes::cancel_operation(&mut tx, operation.id, input.now).await? {
+        return Err(Error::fault("an operation changed while its row was locked"));
+    }
+    let change = Change {
+        action: "environmentHotfixes/cancel",
+        target: address(&operation),
+        before: Some(json!({ "status": operation.status.as_str() })),
+        after: Some(json!({ "status": "Canceled" })),
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    let canceled = Operation {
+        status: OperationStatus::Canceled,
+        ended_on: Some(input.now),
+        ..operation
+    };
+    Ok((canceled, true))
+}

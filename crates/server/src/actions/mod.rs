@@ -1,0 +1,65 @@
+//! What may happen: access, rules and transactions, once, for whoever asks through whichever door.
+//!
+//! Nothing here knows axum or SQL. An action gets who is asking and what for, decides in one transaction, writes its
+//! audit row in the same one, and answers with what is stored now.
+
+pub(crate) mod access;
+mod announce;
+pub(crate) mod apps;
+pub(crate) mod audit;
+pub(crate) mod countries;
+pub(crate) mod environments;
+pub(crate) mod execution;
+pub(crate) mod facts;
+pub(crate) mod hotfixes;
+pub(crate) mod listing;
+pub(crate) mod plan;
+pub(crate) mod preconditions;
+pub(crate) mod principals;
+pub(crate) mod sweep;
+pub(crate) mod upload;
+pub(crate) mod versions;
+
+use crate::{blobs::Blobs, clock::Clock, config::Settings, store::Db, store::principals::Who};
+use domain::{
+    ids::{PrincipalId, TenantId},
+    principal::PrincipalKind,
+};
+use std::sync::Arc;
+use tokio::sync::{Notify, Semaphore};
+use uuid::Uuid;
+
+/// Everything that actions work with.
+pub(crate) struct Service {
+    pub(crate) db: Db,
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Arc<Settings>,
+    /// Tells the executor that there may be work.
+    pub(crate) work: Notify,
+    /// Places for uploads under way.
+    pub(crate) uploads: Arc<Semaphore>,
+}
+
+/// Who asks, and under which correlation id.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub(crate) kind: PrincipalKind,
+    pub(crate) id: PrincipalId,
+    pub(crate) tenant_id: TenantId,
+    /// How the principals table may know the caller.
+    pub(crate) who: Who,
+    /// For display only.
+    pub(crate) name: Option<String>,
+    pub(crate) correlation_id: Uuid,
+}
+
+impl Asker {
+    /// The asker in one word, as rows keep it: `User/tenant/id` or `Application/id`.
+    pub(crate) fn signature(&self) -> String {
+        match self.kind {
+            PrincipalKind::User => format!("User/{}/{}", self.tenant_id, self.id),
+            PrincipalKind::Application => format!("Application/{}", self.id),
+        }
+    }
+}

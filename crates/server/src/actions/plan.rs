@@ -1,0 +1,153 @@
+//! Explaining before running: the rules of scheduling, asked for every environment without changing anything.
+
+use super::{
+    Asker, Service,
+    execution::window_of,
+    facts::Gathered,
+    listing::{self, Listing},
+    versions::version_missing,
+};
+use crate::{
+    error::Result,
+    store::{
+        environments::{self, Environment, Installation, InstalledApp, Occupation},
+        list::ListRequest,
+        versions::{self, Version},
+    },
+};
+use domain::{
+    country::CountryCode,
+    hotfix,
+    ids::AppId,
+    instant::Instant,
+    version::{AppVersion, VersionStatus},
+};
+use std::{collections::HashMap, sync::Arc};
+use uuid::Uuid;
+use wire::hotfixes::{PlanReason, PlanRow};
+
+/// A plan on its way: environments come in batches, and each batch is explained when it is asked for.
+pub(crate) struct Plan {
+    service: Arc<Service>,
+    app: AppId,
+    target: Version,
+    now: Instant,
+    page: Listing<Installation>,
+}
+
+/// Begins a plan for the environments that a list would bring.
+pub(crate) async fn plan_hotfixes(
+    service: &Arc<Service>,
+    asker: &Asker,
+    app: AppId,
+    country: CountryCode,
+    target: AppVersion,
+    request: ListRequest,
+) -> Result<Plan> {
+    let page = listing::list_environments(service, asker, app, country, request).await?;
+    let key = super::versions::key(app, country, target);
+    let found = versions::find_version(&service.db, asker.who, &key).await?;
+    let target = found.filter(|version| version.status == VersionStatus::Uploaded);
+    let target = target.ok_or_else(|| version_missing(&key))?;
+    Ok(Plan {
+        service: Arc::clone(service),
+        app,
+        target,
+        now: service.clock.now(),
+        page,
+    })
+}
+
+impl Plan {
+    /// How many environments there are, if that was asked for.
+    pub(crate) fn count(&self) -> Option<u64> {
+        self.page.count()
+    }
+
+    /// The next explained environments; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<PlanRow>>> {
+        match self.page.next().await? {
+            Some(batch) => self.explain(batch).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The token of the next page, once this one is through.
+    pub(crate) fn next_token(&self) -> Option<String> {
+        self.page.next_token()
+    }
+
+    async fn explain(&self, batch: Vec<Installation>) -> Result<Vec<PlanRow>> {
+        let ids: Vec<Uuid> = batch.iter().map(|row| row.environment_id).collect();
+        let mut surroundings = Surroundings::load(&self.service, &ids).await?;
+        batch
+            .into_iter()
+            .filter_map(|row| self.row(row, &mut surroundings).transpose())
+            .collect()
+    }
+
+    /// One environment; `None` when it went away while the list was being sent.
+    fn row(&self, row: Installation, surroundings: &mut Surroundings) -> Result<Option<PlanRow>> {
+        let id = row.environment_id;
+        let Some(environment) = surroundings.environments.remove(&id) else {
+            return Ok(None);
+        };
+        let apps = surroundings.installed.remove(&id).unwrap_or_default();
+        let occupations = surroundings.occupations.remove(&id).unwrap_or_default();
+        let Some(gathered) = Gathered::new(&environment, apps, self.app) else {
+            return Ok(None);
+        };
+        let holder = occupations
+            .iter()
+            .find(|occupation| occupation.app_id == self.app);
+        let preview = self.service.settings.hotfixes.preview_in_sandbox;
+        let facts = gathered.facts(&self.target, holder.map(|holder| holder.operation), preview);
+        let reasons: Vec<_> = hotfix::reasons(&facts)
+            .into_iter()
+            .map(PlanReason::from)
+            .collect();
+        let is_free = environment.held_since.is_none() && !occupations.iter().any(|one| one.is_running);
+        let window = window_of(&environment)?;
+        let starts_at = (reasons.is_empty() && is_free).then(|| window.next_start(self.now));
+        Ok(Some(PlanRow {
+            aad_tenant_id: row.tenant_id,
+            application_family: row.family,
+            name: row.name,
+            kind: row.kind,
+            installed_version: gathered.installed(),
+            eligible: reasons.is_empty(),
+            reasons,
+            starts_at,
+        }))
+    }
+}
+
+/// What a batch of environments is judged by.
+struct Surroundings {
+    environments: HashMap<Uuid, Environment>,
+    installed: HashMap<Uuid, Vec<InstalledApp>>,
+    occupations: HashMap<Uuid, Vec<Occupation>>,
+}
+
+impl Surroundings {
+    async fn load(service: &Service, ids: &[Uuid]) -> Result<Self> {
+        let found = environments::environments_by_ids(&service.db, ids).await?;
+        let environments = found
+            .into_iter()
+            .map(|environment| (environment.id, environment))
+            .collect();
+        let mut installed: HashMap<Uuid, Vec<InstalledApp>> = HashMap::new();
+        for row in environments::installed_in(&service.db, ids).await? {
+            installed.entry(row.environment).or_default().push(row.app);
+        }
+        let mut occupations: HashMap<Uuid, Vec<Occupation>> = HashMap::new();
+        for row in environments::occupations_of(&service.db, ids).await? {
+            occupations.entry(row.environment).or_default().push(row);
+        }
+        Ok(Self {
+            environments,
+            installed,
+            occupations,
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Who has which roles on an app. That an app always keeps an owner is decided with the app's row locked, so that
+//! two owners who remove each other at once cannot both succeed.
+
+use super::{
+    Asker, Service, access,
+    audit::{self, Actor, Change},
+    preconditions::Preconditions,
+};
+use crate::{
+    error::{Error, Result},
+    store::{
+        Tx, apps,
+        principals::{self, Principal},
+    },
+};
+use domain::{
+    access::{self as rules, Permission, PrincipalChange, Resource},
+    ids::{AppId, Etag, PrincipalId},
+    instant::Instant,
+    principal::{Role, Roles},
+    problem::RuleError,
+};
+use serde_json::{Value, json};
+
+const READ: Permission = Permission::read(Resource::Principals);
+const WRITE: Permission = Permission::write(Resource::Principals);
+
+/// One principal of an app.
+pub(crate) async fn get_principal(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    id: PrincipalId,
+) -> Result<Principal> {
+    if let Some(principal) = principals::find_principal(&service.db, asker.who, app, id).await? {
+        return Ok(principal);
+    }
+    access::preview(service, asker, app, None, READ).await?;
+    Err(principal_missing(app, id).into())
+}
+
+/// Who may change principals of an app: its owners, or the service's operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Owner,
+    Operator,
+}
+
+struct PatchPrincipal {
+    asker: Asker,
+    by: By,
+    app: AppId,
+    id: PrincipalId,
+    wish: PrincipalChange,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Adds a principal, or changes its roles.
+pub(crate) async fn patch_principal(
+    service: &Service,
+    asker: &Asker,
+    by: By,
+    app: AppId,
+    id: PrincipalId,
+    wish: PrincipalChange,
+    preconditions: Preconditions,
+) -> Result<Principal> {
+    let now = service.clock.now();
+    let input = PatchPrincipal {
+        asker: asker.clone(),
+        by,
+        app,
+        id,
+        wish,
+        preconditions,
+        now,
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(patch_principal_in(tx, input)))
+        .await
+}
+
+async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<Principal> {
+    lock_and_require(&mut tx, &input.asker, input.by, input.app).await?;
+    let existing = principals::lock_principal(&mut tx, input.app, input.id).await?;
+    input
+        .preconditions
+        .check_write(existing.as_ref().map(|principal| principal.etag))?;
+    let changed = match &existing {
+        None => rules::new_principal(input.wish)?,
+        Some(existing) => rules::changed_principal(facts(existing), input.wish)?,
+    };
+    if let Some(existing) = &existing {
+        if existing.roles == changed.roles {
+            return Ok(existing.clone());
+        }
+        check_owner_remains(&mut tx, input.app, existing, changed.roles).await?;
+    }
+    let principal = Principal {
+        id: input.id,
+        kind: changed.kind,
+        tenant_id: changed.tenant_id,
+        roles: changed.roles,
+        etag: Etag::random(),
+    };
+    principals::save_principal(&mut tx, input.app, &principal).await?;
+    let change = Change {
+        action: WRITE.as_str(),
+        target: target(input.app, input.id),
+        before: existing.as_ref().map(state),
+        after: Some(state(&principal)),
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    Ok(principal)
+}
+
+struct DeletePrincipal {
+    asker: Asker,
+    app: AppId,
+    id: PrincipalId,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Takes all roles from a principal.
+pub(crate) async fn delete_principal(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    id: PrincipalId,
+    preconditions: Preconditions,
+) -> Result<()> {
+    let input = DeletePrincipal {
+        asker: asker.clone(),
+        app,
+        id,
+        preconditions,
+        now: service.clock.now(),
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(delete_principal_in(tx, input)))
+        .await
+}
+
+async fn delete_principal_in(mut tx: Tx<'_>, input: &DeletePrincipal) -> Result<()> {
+    lock_and_require(&mut tx, &input.asker, By::Owner, input.app).await?;
+    let Some(existing) = principals::lock_principal(&mut tx, input.app, input.id).await? else {
+        return Err(input
+            .preconditions
+            .missing(principal_missing(input.app, input.id)));
+    };
+    input.preconditions.check_write(Some(existing.etag))?;
+    check_owner_remains(&mut tx, input.app, &existing, Roles::NONE).await?;
+    principals::delete_principal(&mut tx, input.app, input.id).await?;
+    let change = Change {
+        action: "principals/delete",
+        target: target(input.app, input.id),
+        before: Some(state(&existing)),
+        after: None,
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await
+}
+
+/// Locks the app first and reads the asker's role after: a role that another transaction is just taking away counts
+/// as gone once that one has ended.
+async fn lock_and_require(tx: &mut Tx<'_>, asker: &Asker, by: By, app: AppId) -> Result<()> {
+    let found = apps::lock_app(tx, app).await?;
+    match by {
+        By::Owner => access::require(tx, asker, app, WRITE).await.map(drop),
+        By::Operator if found.is_some() => Ok(()),
+        By::Operator => Err(no_app(app)),
+    }
+}
+
+fn no_app(app: AppId) -> Error {
+    RuleError::missing(format!("apps/{app}"), format!("There is no app {app}.")).into()
+}
+
+async fn check_owner_remains(tx: &mut Tx<'_>, app: AppId, existing: &Principal, after: Roles) -> Result<()> {
+    let others = principals::other_owners(tx, app, existing.id)
+        .await?
+        .unsigned_abs();
+    let owners = others + u64::from(existing.roles.contains(Role::Owner));
+    rules::check_owner_remains(owners, existing.roles, after)?;
+    Ok(())
+}
+
+fn facts(principal: &Principal) -> rules::Principal {
+    rules::Principal {
+        kind: principal.kind,
+        tenant_id: principal.tenant_id,
+        roles: principal.roles,
+    }
+}
+
+fn target(app: AppId, id: PrincipalId) -> String {
+    format!("apps/{app}/principals/{id}")
+}
+
+fn principal_missing(app: AppId, id: PrincipalId) -> RuleError {
+    RuleError::missing(target(app, id), format!("App {app} has no principal {id}."))
+}
+
+fn state(principal: &Principal) -> Value {
+    let roles: Vec<_> = principal.roles.iter().map(Role::as_str).collect();
+    json!({
+        "type": principal.kind.as_str(),
+        "aadTenantId": principal.tenant_id.map(|tenant| tenant.to_string()),
+        "roles": roles,
+    })
+}

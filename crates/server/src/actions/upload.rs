@@ -1,0 +1,406 @@
+//! Uploading a version.
+//!
+//! Four steps, none of which holds a transaction while bytes move: the body is taken in and the package read; a row
+//! `Uploading` takes the version's place and a `blobs` row announces the bytes; the bytes become durable under their
+//! hash; the row becomes `Uploaded`. A crash between any two of them leaves a row that the sweeper settles and bytes
+//! that it removes, and never a version without its bytes.
+
+use super::{
+    Asker, Service, access,
+    audit::{self, Actor, Change},
+    versions::{already_uploaded, state},
+};
+use crate::{
+    error::{Error, Result},
+    receive::{self, Body, ReceiveLimits, Received, invalid_package},
+    store::{
+        Tx, apps,
+        blobs::{self, BlobKey, BlobState},
+        versions::{self, Version, VersionKey},
+    },
+};
+use domain::{
+    access::{Permission, Resource},
+    country::CountryCode,
+    ids::{AppId, Etag, PackageId},
+    instant::Instant,
+    problem::{Code, RuleError},
+    version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
+};
+use navx::{Kind, Manifest};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const WRITE: Permission = Permission::write(Resource::Versions);
+
+/// What base64 and the JSON around it may add to a package, in bytes.
+const ENVELOPE_BYTES: u64 = 64 * 1024;
+
+/// What is known of an upload before its body is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UploadTarget {
+    pub(crate) app: AppId,
+    pub(crate) country: CountryCode,
+    /// The `Content-Length`, if one was sent.
+    pub(crate) declared_bytes: Option<u64>,
+}
+
+/// Takes in a package and makes it a version.
+pub(crate) async fn upload_version(
+    service: &Service,
+    asker: &Asker,
+    target: UploadTarget,
+    body: &mut impl Body,
+) -> Result<Version> {
+    let UploadTarget { app, country, .. } = target;
+    access::preview(service, asker, app, Some(country), WRITE)
+        .await?
+        .in_country(app, country)?;
+    check_declared(service, target)?;
+    let _place = service
+        .uploads
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| too_many())?;
+    let location = location_of(service, asker, app).await?;
+    let directory = service.blobs.known_location(&location)?;
+    let received = receive::receive(directory, limits(service), body).await?;
+    let version = describe(&received, service, asker, target, location)?;
+    let pending = begin(service, asker, version).await?;
+    let stored = store_bytes(service, &pending, received).await;
+    finish(service, asker, pending, stored).await
+}
+
+fn limits(service: &Service) -> ReceiveLimits {
+    let packages = &service.settings.packages;
+    ReceiveLimits {
+        max_package_bytes: packages.max_bytes,
+        idle: packages.upload_idle,
+    }
+}
+
+fn too_many() -> Error {
+    Error::try_later(Code::TooManyRequests, "Too many uploads are under way.", 5)
+}
+
+fn check_declared(service: &Service, target: UploadTarget) -> Result<()> {
+    let most = service.settings.packages.max_bytes;
+    let envelope = most.div_ceil(3) * 4 + most / 19 + ENVELOPE_BYTES;
+    match target.declared_bytes {
+        Some(0) => Err(RuleError::new(
+            Code::RequestBodyRequired,
+            "The request needs a JSON body with packageContents.",
+        )
+        .into()),
+        Some(declared) if declared > envelope => {
+            let message = format!("The body has {declared} bytes; a package may have at most {most}.");
+            Err(RuleError::new(Code::RequestEntityTooLarge, message).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn location_of(service: &Service, asker: &Asker, app: AppId) -> Result<String> {
+    let found = apps::find_app(&service.db, asker.who, app).await?;
+    found
+        .map(|app| app.storage_location)
+        .ok_or_else(|| access::app_missing(app).into())
+}
+
+/// The row that a received package makes.
+fn describe(
+    received: &Received,
+    service: &Service,
+    asker: &Asker,
+    target: UploadTarget,
+    location: String,
+) -> Result<Version, RuleError> {
+    let manifest = manifest_of(received)?;
+    if manifest.app_id != target.app.0 {
+        let message = format!(
+            "The package is of app {}, not of {}.",
+            manifest.app_id, target.app
+        );
+        return Err(invalid_package("AppIdMismatch", &message));
+    }
+    Ok(Version {
+        app_id: target.app,
+        country_code: target.country.as_str().into(),
+        version: AppVersion(manifest.version.parts()),
+        package_id: PackageId(received.package.package_id),
+        publisher: manifest.publisher.clone(),
+        name: manifest.name.clone(),
+        uploaded_on: service.clock.now(),
+        uploaded_by: asker.signature(),
+        availability: initial_availability(received)?,
+        status: VersionStatus::Uploading,
+        sync_mode: SyncMode::Sync,
+        dependencies: manifest.dependencies.iter().map(dependency).collect(),
+        application: manifest
+            .application
+            .as_ref()
+            .map(|version| AppVersion(version.parts())),
+        platform: manifest
+            .platform
+            .as_ref()
+            .map(|version| AppVersion(version.parts())),
+        location,
+        sha256: received.sha256,
+        size: received.staged.size(),
+        upload_id: Uuid::new_v4(),
+        etag: Etag::random(),
+    })
+}
+
+fn manifest_of(received: &Received) -> Result<&Manifest, RuleError> {
+    if received.package.kind == Kind::Runtime {
+        let message = "This is a runtime package: its manifest cannot be read, so nobody can tell which app and version it is. Upload the package that the compiler made.";
+        return Err(invalid_package("RuntimePackage", message));
+    }
+    let manifest = received.package.manifest.as_ref();
+    manifest.ok_or_else(|| invalid_package("ManifestMissing", "The package has no manifest."))
+}
+
+fn initial_availability(received: &Received) -> Result<Availability, RuleError> {
+    let Some(text) = &received.initial_availability else {
+        return Ok(Availability::Preview);
+    };
+    text.parse().map_err(|error: domain::problem::UnknownWord| {
+        RuleError::invalid("initialAvailability", error.to_string())
+    })
+}
+
+fn dependency(declared: &navx::Dependency) -> Dependency {
+    Dependency {
+        app_id: AppId(declared.id),
+        name: declared.name.clone(),
+        publisher: declared.publisher.clone(),
+        min_version: AppVersion(declared.min_version.parts()),
+        incompatible_from: None,
+    }
+}
+
+/// An upload whose place is taken.
+struct Pending {
+    version: Version,
+    /// Whether the same bytes are in the location already.
+    has_bytes: bool,
+    /// Another country that has the same version with other bytes.
+    differs_from: Option<String>,
+}
+
+struct Begin {
+    asker: Asker,
+    version: Version,
+    same_bytes_everywhere: bool,
+    now: Instant,
+}
+
+/// Takes the version's place, if it is free.
+async fn begin(service: &Service, asker: &Asker, version: Version) -> Result<Pending> {
+    let input = Begin {
+        asker: asker.clone(),
+        version,
+        same_bytes_everywhere: service.settings.packages.same_bytes_across_countries,
+        now: service.clock.now(),
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(begin_in(tx, input)))
+        .await
+}
+
+async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
+    let version = &input.version;
+    let key = key_of(version);
+    require_still(&mut tx, &input.asker, version).await?;
+    apps::lock_app(&mut tx, version.app_id).await?;
+    if let Some(existing) = versions::lock_version(&mut tx, &key).await? {
+        match existing.status {
+            VersionStatus::Uploaded => return Err(already_uploaded(&existing, version.sha256)),
+            VersionStatus::Uploading => return Err(in_progress(&existing)),
+            VersionStatus::UploadFailed => versions::delete_version(&mut tx, &key).await?,
+        }
+    }
+    let differs_from = versions::other_bytes_elsewhere(&mut tx, &key, version.sha256).await?;
+    if let Some(country) = differs_from.as_ref().filter(|_| input.same_bytes_everywhere) {
+        return Err(differs(version, country).into());
+    }
+    let has_bytes = announce_bytes(&mut tx, version, input.now).await?;
+    versions::insert_version(&mut tx, version).await?;
+    Ok(Pending {
+        version: version.clone(),
+        has_bytes,
+        differs_from,
+    })
+}
+
+/// Says in the `blobs` table that the bytes are about to be there; whether they are already.
+async fn announce_bytes(tx: &mut Tx<'_>, version: &Version, now: Instant) -> Result<bool> {
+    let blob = blob_of(version);
+    match blobs::lock_blob(tx, &blob).await? {
+        Some(BlobState::Stored) => Ok(true),
+        Some(BlobState::Deleting) => Err(Error::try_later(
+            Code::UploadInProgress,
+            "The same bytes are just being removed from the storage location.",
+            1,
+        )),
+        Some(BlobState::Storing) | None => {
+            blobs::save_blob(tx, &blob, version.size, BlobState::Storing, now).await?;
+            Ok(false)
+        }
+    }
+}
+
+async fn require_still(tx: &mut Tx<'_>, asker: &Asker, version: &Version) -> Result<()> {
+    let country = CountryCode::parse(&version.country_code, true).map_err(Error::fault)?;
+    let allowed = access::require_in_country(tx, asker, version.app_id, country, WRITE).await?;
+    allowed.in_country(version.app_id, country).map(drop)
+}
+
+fn key_of(version: &Version) -> VersionKey {
+    VersionKey {
+        app_id: version.app_id,
+        country_code: version.country_code.clone(),
+        version: version.version,
+    }
+}
+
+fn blob_of(version: &Version) -> BlobKey {
+    BlobKey {
+        location: version.location.clone(),
+        sha256: version.sha256,
+    }
+}
+
+fn in_progress(existing: &Version) -> Error {
+    let message = format!(
+        "Version {} is being uploaded for country {} since {} by {}.",
+        existing.version, existing.country_code, existing.uploaded_on, existing.uploaded_by
+    );
+    Error::try_later(Code::UploadInProgress, message, 5)
+}
+
+fn differs(version: &Version, country: &str) -> RuleError {
+    let message = format!(
+        "Version {} was uploaded with other bytes for country {country}, and this service asks for the same bytes in every country.",
+        version.version
+    );
+    RuleError::broken("DifferentContentElsewhere", message).about("packageContents")
+}
+
+async fn store_bytes(service: &Service, pending: &Pending, received: Received) -> Result<()> {
+    if pending.has_bytes {
+        return Ok(());
+    }
+    let blobs = Arc::clone(&service.blobs);
+    let (location, sha256) = (pending.version.location.clone(), pending.version.sha256);
+    let publish = move || {
+        blobs
+            .known_location(&location)?
+            .publish(&received.staged, &sha256)
+    };
+    tokio::task::spawn_blocking(publish)
+        .await
+        .map_err(Error::fault)?
+        .map_err(Error::Blobs)
+}
+
+struct Finish {
+    asker: Asker,
+    pending: Pending,
+    now: Instant,
+}
+
+/// Makes the version visible, or says that its bytes could not be stored.
+async fn finish(service: &Service, asker: &Asker, pending: Pending, stored: Result<()>) -> Result<Version> {
+    let input = Finish {
+        asker: asker.clone(),
+        pending,
+        now: service.clock.now(),
+    };
+    if let Err(error) = stored {
+        service
+            .db
+            .write(input, |tx, input| Box::pin(fail_in(tx, input)))
+            .await?;
+        return Err(error);
+    }
+    let outcome = service
+        .db
+        .write(input, |tx, input| Box::pin(finish_in(tx, input)))
+        .await?;
+    outcome.map_err(Error::from)
+}
+
+/// The inner result is a refusal that is committed: it takes the row away again.
+async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version, RuleError>> {
+    let pending = &input.pending;
+    let key = key_of(&pending.version);
+    match require_still(&mut tx, &input.asker, &pending.version).await {
+        Ok(()) => {}
+        Err(Error::Rule(problem)) => {
+            versions::delete_version(&mut tx, &key).await?;
+            return Ok(Err(problem));
+        }
+        Err(error) => return Err(error),
+    }
+    let ours = versions::lock_version(&mut tx, &key).await?;
+    if ours.is_none_or(|row| row.upload_id != pending.version.upload_id) {
+        return Err(Error::try_later(
+            Code::UploadInProgress,
+            "The upload took too long and was given up.",
+            1,
+        ));
+    }
+    let version = Version {
+        status: VersionStatus::Uploaded,
+        uploaded_on: input.now,
+        ..pending.version.clone()
+    };
+    blobs::save_blob(
+        &mut tx,
+        &blob_of(&version),
+        version.size,
+        BlobState::Stored,
+        input.now,
+    )
+    .await?;
+    versions::update_version(&mut tx, &version).await?;
+    apps::name_app(&mut tx, version.app_id, &version.name, version.version).await?;
+    let mut after = state(&version);
+    if let Some(country) = &pending.differs_from {
+        after["differsFromCountry"] = country.as_str().into();
+    }
+    let change = Change {
+        action: "versions/upload",
+        target: key.to_string(),
+        before: None,
+        after: Some(after),
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    Ok(Ok(version))
+}
+
+async fn fail_in(mut tx: Tx<'_>, input: &Finish) -> Result<()> {
+    let version = &input.pending.version;
+    let key = key_of(version);
+    let Some(row) = versions::lock_version(&mut tx, &key).await? else {
+        return Ok(());
+    };
+    if row.upload_id != version.upload_id {
+        return Ok(());
+    }
+    let failed = Version {
+        status: VersionStatus::UploadFailed,
+        ..row
+    };
+    versions::update_version(&mut tx, &failed).await?;
+    let change = Change {
+        action: "versions/uploadFailed",
+        target: key.to_string(),
+        before: None,
+        after: Some(state(&failed)),
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await
+}

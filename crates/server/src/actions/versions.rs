@@ -1,0 +1,232 @@
+//! Versions of an app in a country: reading them, and what their publisher may say about them afterwards.
+
+use super::{
+    Asker, Service, access,
+    audit::{self, Actor, Change},
+    preconditions::Preconditions,
+};
+use crate::{
+    error::{Error, Result},
+    store::{
+        Tx,
+        versions::{self, Version, VersionKey},
+    },
+};
+use domain::{
+    access::{Permission, Resource},
+    catalogue::mark_incompatible,
+    country::CountryCode,
+    ids::{AppId, Etag},
+    instant::Instant,
+    problem::{Code, RuleError},
+    version::{AppVersion, VersionStatus},
+};
+use serde_json::{Value, json};
+use wire::versions::VersionPatch;
+
+const READ: Permission = Permission::read(Resource::Versions);
+const WRITE: Permission = Permission::write(Resource::Versions);
+
+/// The key of a version.
+pub(crate) fn key(app: AppId, country: CountryCode, version: AppVersion) -> VersionKey {
+    VersionKey {
+        app_id: app,
+        country_code: country.as_str().into(),
+        version,
+    }
+}
+
+/// One version.
+pub(crate) async fn get_version(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    country: CountryCode,
+    version: AppVersion,
+) -> Result<Version> {
+    let key = key(app, country, version);
+    if let Some(found) = versions::find_version(&service.db, asker.who, &key).await? {
+        return Ok(found);
+    }
+    access::explain_nothing(service, asker, app, Some(country), READ).await?;
+    Err(version_missing(&key).into())
+}
+
+/// The bytes of a version, open for reading, and the version.
+pub(crate) async fn get_package_contents(
+    service: &Service,
+    asker: &Asker,
+    app: AppId,
+    country: CountryCode,
+    version: AppVersion,
+) -> Result<(Version, tokio::fs::File)> {
+    let found = get_version(service, asker, app, country, version).await?;
+    if found.status != VersionStatus::Uploaded {
+        let message = format!(
+            "Version {version} has no package: its status is {}.",
+            found.status
+        );
+        return Err(RuleError::missing(key(app, country, version).to_string(), message).into());
+    }
+    let file = service
+        .blobs
+        .known_location(&found.location)?
+        .read(&found.sha256)
+        .await?;
+    Ok((found, file))
+}
+
+struct PatchVersion {
+    asker: Asker,
+    key: VersionKey,
+    patch: VersionPatch,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Changes what may be changed about a version.
+pub(crate) async fn patch_version(
+    service: &Service,
+    asker: &Asker,
+    key: VersionKey,
+    patch: VersionPatch,
+    preconditions: Preconditions,
+) -> Result<Version> {
+    let input = PatchVersion {
+        asker: asker.clone(),
+        key,
+        patch,
+        preconditions,
+        now: service.clock.now(),
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(patch_version_in(tx, input)))
+        .await
+}
+
+async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Version> {
+    access::require(&mut tx, &input.asker, input.key.app_id, WRITE).await?;
+    let Some(existing) = versions::lock_version(&mut tx, &input.key).await? else {
+        return Err(input.preconditions.missing(version_missing(&input.key)));
+    };
+    input.preconditions.check_write(Some(existing.etag))?;
+    let mut changed = apply(&existing, &input.patch)?;
+    if changed == existing {
+        return Ok(existing);
+    }
+    changed.etag = Etag::random();
+    versions::update_version(&mut tx, &changed).await?;
+    let change = Change {
+        action: WRITE.as_str(),
+        target: input.key.to_string(),
+        before: Some(state(&existing)),
+        after: Some(state(&changed)),
+    };
+    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    Ok(changed)
+}
+
+fn apply(existing: &Version, patch: &VersionPatch) -> Result<Version> {
+    patch.check_read_only(&shown(existing.clone())?)?;
+    let dependencies = mark_incompatible(
+        &existing.dependencies,
+        existing.application,
+        existing.platform,
+        &patch.dependencies,
+    )?;
+    Ok(Version {
+        availability: patch.availability.unwrap_or(existing.availability),
+        sync_mode: patch.sync_mode.unwrap_or(existing.sync_mode),
+        dependencies,
+        ..existing.clone()
+    })
+}
+
+/// The version as its publisher sees it.
+pub(crate) fn shown(version: Version) -> Result<wire::versions::Version> {
+    let [major, minor, build, revision] = version.version.0;
+    Ok(wire::versions::Version {
+        version: version.version,
+        app_id: version.app_id,
+        country_code: CountryCode::parse(&version.country_code, true).map_err(Error::fault)?,
+        package_id: Some(version.package_id),
+        publisher: version.publisher,
+        name: version.name,
+        uploaded_on: Some(version.uploaded_on),
+        availability: version.availability,
+        status: version.status,
+        dependencies: version.dependencies.into_iter().map(Into::into).collect(),
+        major_version: major,
+        minor_version: minor,
+        build_version: build,
+        revision_version: revision,
+        sync_mode: version.sync_mode,
+        etag: version.etag,
+    })
+}
+
+pub(crate) fn version_missing(key: &VersionKey) -> RuleError {
+    let message = format!(
+        "App {} has no version {} in country {}.",
+        key.app_id, key.version, key.country_code
+    );
+    RuleError::missing(key.to_string(), message)
+}
+
+/// What an audit row keeps of a version.
+pub(crate) fn state(version: &Version) -> Value {
+    let incompatible: Vec<_> = version
+        .dependencies
+        .iter()
+        .filter_map(|dependency| dependency.incompatible_from.map(|from| (dependency.app_id, from)))
+        .map(|(app, from)| json!({ "appId": app.to_string(), "incompatibleFromVersion": from.to_string() }))
+        .collect();
+    json!({
+        "availability": version.availability.as_str(),
+        "status": version.status.as_str(),
+        "syncMode": version.sync_mode.as_str(),
+        "packageId": version.package_id.to_string(),
+        "sha256": crate::blobs::hex(&version.sha256),
+        "size": version.size,
+        "incompatibleDependencies": incompatible,
+    })
+}
+
+/// The answer to an upload of a version that is there already.
+pub(crate) fn already_uploaded(existing: &Version, sha256: [u8; 32]) -> Error {
+    let same = if existing.sha256 == sha256 {
+        "The bytes are identical."
+    } else {
+        "The bytes are not the same."
+    };
+    let message = format!(
+        "Version {} was uploaded for country {} before, on {} by {}; its package id is {} and its SHA-256 {}. {same} A version is never overwritten.",
+        existing.version,
+        existing.country_code,
+        existing.uploaded_on,
+        existing.uploaded_by,
+        existing.package_id,
+        crate::blobs::hex(&existing.sha256)
+    );
+    let code = if existing.sha256 == sha256 {
+        "IdenticalContent"
+    } else {
+        "DifferentContent"
+    };
+    RuleError::new(Code::ResourceExists, message.clone())
+        .about(
+            VersionKey {
+                app_id: existing.app_id,
+                country_code: existing.country_code.clone(),
+                version: existing.version,
+            }
+            .to_string(),
+        )
+        .because(code, message)
+        .with("packageId", existing.package_id.to_string())
+        .with("sha256", crate::blobs::hex(&existing.sha256))
+        .with("uploadedBy", existing.uploaded_by.clone())
+        .with("uploadedOn", existing.uploaded_on.to_string())
+        .into()
+}

@@ -1,0 +1,88 @@
+//! Who a token speaks for: the bridge from claims to the principals that apps are shared with.
+//!
+//! | caller | principal row that is meant |
+//! |---|---|
+//! | user | `type` User, `id` = object id, `aadTenantId` = tenant |
+//! | application | `type` Application, `id` = client id (or service principal object id, see [`ApplicationMatch`]), no tenant |
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// A person, or a program that acts in its own name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallerKind {
+    /// A user, through whichever client.
+    User,
+    /// An application with an app-only token.
+    Application,
+}
+
+/// Which id of an application a principal row may name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationMatch {
+    /// The client id, which is the same in every tenant.
+    ClientId,
+    /// The object id of its service principal, which differs from tenant to tenant.
+    ObjectId,
+    /// Either. Entra assigns both, so no caller can choose one to be taken for somebody else.
+    #[default]
+    Either,
+}
+
+/// Which id it was that a principal row named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatchedBy {
+    /// A user's object id.
+    UserId,
+    /// An application's client id.
+    ClientId,
+    /// The object id of an application's service principal.
+    ObjectId,
+}
+
+/// Whom a valid token speaks for. Holding one proves nothing about rights; those are the principals' matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Person or program.
+    pub kind: CallerKind,
+    /// The tenant that issued the token.
+    pub tenant_id: Uuid,
+    /// A user's object id; an application's client id.
+    pub id: Uuid,
+    /// An application's service principal in `tenant_id`; nothing for users.
+    pub object_id: Option<Uuid>,
+    /// For display and audit only: names are chosen by people and prove nothing.
+    pub name: Option<String>,
+    /// Which ids of an application count.
+    pub match_by: ApplicationMatch,
+}
+
+impl Caller {
+    /// The ids under which this caller's rights may be listed, the preferred one first.
+    pub fn principal_ids(&self) -> impl Iterator<Item = (Uuid, MatchedBy)> + use<> {
+        let by_object_id = self.object_id.map(|id| (id, MatchedBy::ObjectId));
+        let by_client_id = Some((self.id, MatchedBy::ClientId));
+        let ids = match (self.kind, self.match_by) {
+            (CallerKind::User, _) => [Some((self.id, MatchedBy::UserId)), None],
+            (CallerKind::Application, ApplicationMatch::ClientId) => [by_client_id, None],
+            (CallerKind::Application, ApplicationMatch::ObjectId) => [by_object_id, None],
+            (CallerKind::Application, ApplicationMatch::Either) => [by_client_id, by_object_id],
+        };
+        ids.into_iter().flatten()
+    }
+
+    /// Whether a principal row means this caller, and by which id. A user's row must name the tenant, too;
+    /// an application's row has none.
+    pub fn is_meant_by(&self, kind: CallerKind, id: Uuid, tenant_id: Option<Uuid>) -> Option<MatchedBy> {
+        if kind != self.kind {
+            return None;
+        }
+        if kind == CallerKind::User && tenant_id != Some(self.tenant_id) {
+            return None;
+        }
+        self.principal_ids()
+            .find(|(own, _)| *own == id)
+            .map(|(_, matched_by)| matched_by)
+    }
+}

@@ -1,0 +1,357 @@
+//! Who is calling: bearer tokens of Microsoft Entra, or of another configured OpenID Connect issuer.
+//!
+//! This is the only room that reads tokens. It answers with a [`Caller`] or an [`AuthError`]; what the caller
+//! may do is none of its business. Tokens are never logged, stored or repeated.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `settings` | which issuers are trusted, as configured, and all that can be wrong with that |
+//! | `trusted` | the same once it is checked |
+//! | `token` | the checks, in their order, and the way from claims to a caller |
+//! | `keys` | the issuers' keys: where from, how often, how long |
+//! | `verified` | tokens that were verified a moment ago |
+//! | `caller` | the caller, and which principal rows mean it |
+//! | `error` | refusals and their `WWW-Authenticate` |
+
+mod caller;
+mod error;
+mod keys;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod token;
+mod trusted;
+mod verified;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+pub use caller::{ApplicationMatch, Caller, CallerKind, MatchedBy};
+pub use error::{AuthError, AuthFailure};
+pub use settings::{
+    ApplicationSettings, AudiencePreset, AuthSettings, EntraSettings, IssuerSettings, OidcSettings,
+    SettingsProblem, TenantSetting,
+};
+pub use token::oidc_id;
+
+use error::{Challenges, Refusal};
+use keys::{KeySet, KeySource, NoKey};
+use token::{Claims, EntraVersion, UnverifiedToken};
+use trusted::{EntraIssuer, IssuerKind, OidcIssuer, Tenants, TrustedIssuer};
+use verified::VerifiedTokens;
+
+/// Seconds since 1970 (UTC). Tokens live by the wall clock; tests and `fame dev` bring one they can move.
+pub type WallClock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How long one fetch of keys may take, and how long connecting for it.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Tells who is calling. Clones share keys and memory.
+#[derive(Clone)]
+pub struct Authenticator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    issuers: Vec<Issuer>,
+    /// Tenants of issuers that are not Entra; no Entra token may claim one.
+    foreign_tenants: Vec<Uuid>,
+    challenges: Challenges,
+    verified: VerifiedTokens,
+    clock: WallClock,
+}
+
+/// A trusted issuer and its keys.
+struct Issuer {
+    trusted: TrustedIssuer,
+    keys: IssuerKeys,
+}
+
+enum IssuerKeys {
+    /// Per tenant and version, as Entra's keys may differ in both; without a tenant if any is accepted,
+    /// because then a stranger's token would choose what we fetch.
+    Entra(HashMap<(Option<Uuid>, EntraVersion), Arc<KeySet>>),
+    Oidc(Arc<KeySet>),
+}
+
+/// Where a token says it is from, among those we trust.
+enum Origin<'a> {
+    Entra {
+        issuer: &'a Issuer,
+        keys: &'a Arc<KeySet>,
+        version: EntraVersion,
+        tenant: Uuid,
+    },
+    Oidc {
+        issuer: &'a Issuer,
+        keys: &'a Arc<KeySet>,
+        oidc: &'a OidcIssuer,
+    },
+}
+
+impl Authenticator {
+    /// Sets up trust in the configured issuers. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the settings, including an unreadable `ca_file`.
+    pub fn new(settings: &AuthSettings, clock: WallClock) -> Result<Self, Vec<SettingsProblem>> {
+        let trusted = settings.parse()?;
+        let http = http_client(settings).map_err(|problem| vec![problem])?;
+        let Some(first) = trusted.first() else {
+            return Err(settings.problems());
+        };
+        let challenges = Challenges::of(first);
+        let foreign_tenants = trusted.iter().filter_map(TrustedIssuer::foreign_tenant).collect();
+        let issuers = trusted
+            .into_iter()
+            .map(|trusted| Issuer::new(trusted, &http, &clock))
+            .collect();
+        let shared = Shared {
+            issuers,
+            foreign_tenants,
+            challenges,
+            verified: VerifiedTokens::default(),
+            clock,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Tells who sent the request with this `Authorization` header.
+    ///
+    /// # Errors
+    /// 401 without a valid token, 403 for a token of the wrong kind or without the required permission, 503
+    /// while an issuer's keys were never fetched.
+    pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Arc<Caller>, AuthError> {
+        let challenges = &self.shared.challenges;
+        let token = match authorization.map(bearer_token) {
+            None | Some(None) => return Err(challenges.missing_header()),
+            Some(Some("")) => return Err(challenges.missing_token()),
+            Some(Some(token)) => token,
+        };
+        self.shared
+            .caller_of(token)
+            .await
+            .map_err(|refusal| challenges.refuse(refusal))
+    }
+
+    /// Fetches the keys of every issuer that has none yet, so that the first caller need not wait, and says
+    /// whether all are there. Failures are logged and tried again when a token needs the keys.
+    pub async fn load_keys(&self) -> bool {
+        let sets = self.shared.issuers.iter().flat_map(Issuer::key_sets);
+        let loaded = futures::future::join_all(sets.map(KeySet::load)).await;
+        loaded.into_iter().all(|is_loaded| is_loaded)
+    }
+}
+
+/// The token of a `Bearer` header; nothing for any other scheme, an empty text if there is none.
+fn bearer_token(authorization: &str) -> Option<&str> {
+    let text = authorization.trim();
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+impl Shared {
+    async fn caller_of(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
+        let digest = verified::digest(token);
+        if let Some(caller) = self.verified.get(&digest, (self.clock)()) {
+            return Ok(caller);
+        }
+        let token = UnverifiedToken::read(token)?;
+        let origin = self.origin_of(&token.claims)?;
+        let key = origin.keys().key(&token.kid).await.map_err(key_refusal)?;
+        if !origin.accepts(&key, &token.claims) || !key.verifies(token.message, token.signature) {
+            return Err(Refusal::new(
+                AuthFailure::Signature,
+                "the signature is not the key's",
+            ));
+        }
+
+        let now = (self.clock)();
+        let claims = &token.claims;
+        claims.check_times(now)?;
+        claims.check_audience(&origin.issuer().trusted.audiences)?;
+        let caller = Arc::new(origin.caller(claims)?);
+        let expires = claims.seconds("exp").unwrap_or(now);
+        self.verified
+            .insert(digest, Arc::clone(&caller), key, now, expires);
+        Ok(caller)
+    }
+
+    /// Chooses among the configured issuers by what the token claims; the signature has to prove it.
+    fn origin_of(&self, claims: &Claims) -> Result<Origin<'_>, Refusal> {
+        let named = claims
+            .text("iss")
+            .ok_or(Refusal::new(AuthFailure::Issuer, "`iss` is missing"))?;
+        for issuer in &self.issuers {
+            let origin = match (&issuer.trusted.kind, &issuer.keys) {
+                (IssuerKind::Entra(entra), IssuerKeys::Entra(sets)) => {
+                    self.entra_origin(issuer, entra, sets, named, claims)
+                }
+                (IssuerKind::Oidc(oidc), IssuerKeys::Oidc(keys)) if oidc.issuer == named => {
+                    Some(Origin::Oidc { issuer, keys, oidc })
+                }
+                _ => None,
+            };
+            if let Some(origin) = origin {
+                return Ok(origin);
+            }
+        }
+        Err(Refusal::new(
+            AuthFailure::Issuer,
+            "`iss` and `tid` are not configured",
+        ))
+    }
+
+    fn entra_origin<'a>(
+        &self,
+        issuer: &'a Issuer,
+        entra: &'a EntraIssuer,
+        sets: &'a HashMap<(Option<Uuid>, EntraVersion), Arc<KeySet>>,
+        named: &str,
+        claims: &Claims,
+    ) -> Option<Origin<'a>> {
+        let tenant = claims.guid("tid")?;
+        let version = EntraVersion::of(claims)?;
+        let is_allowed = entra.tenants.allow(tenant) && !self.foreign_tenants.contains(&tenant);
+        if !is_allowed || entra.issuer_of(tenant, version) != named {
+            return None;
+        }
+        let listed = matches!(entra.tenants, Tenants::Listed(_)).then_some(tenant);
+        let keys = sets.get(&(listed, version))?;
+        Some(Origin::Entra {
+            issuer,
+            keys,
+            version,
+            tenant,
+        })
+    }
+}
+
+fn key_refusal(no_key: NoKey) -> Refusal {
+    match no_key {
+        NoKey::Unknown => Refusal::new(AuthFailure::Signature, "the issuer serves no such key"),
+        NoKey::NeverLoaded => Refusal::new(AuthFailure::Unavailable, "the issuer's keys were never fetched"),
+    }
+}
+
+impl Origin<'_> {
+    fn issuer(&self) -> &Issuer {
+        match self {
+            Self::Entra { issuer, .. } | Self::Oidc { issuer, .. } => issuer,
+        }
+    }
+
+    fn keys(&self) -> &Arc<KeySet> {
+        match self {
+            Self::Entra { keys, .. } | Self::Oidc { keys, .. } => keys,
+        }
+    }
+
+    /// Whether the key may sign for the token's issuer.
+    fn accepts(&self, key: &keys::PublicKey, claims: &Claims) -> bool {
+        let named = claims.text("iss").unwrap_or_default();
+        match self {
+            Self::Entra { tenant, .. } => key.may_sign_for(named, *tenant),
+            Self::Oidc { oidc, .. } => key.may_sign_for(named, oidc.tenant),
+        }
+    }
+
+    fn caller(&self, claims: &Claims) -> Result<Caller, Refusal> {
+        match self {
+            Self::Entra {
+                issuer,
+                version,
+                tenant,
+                ..
+            } => token::entra_caller(claims, *version, *tenant, &issuer.trusted),
+            Self::Oidc { issuer, oidc, .. } => token::oidc_caller(claims, oidc, &issuer.trusted),
+        }
+    }
+}
+
+impl Issuer {
+    fn new(trusted: TrustedIssuer, http: &reqwest::Client, clock: &WallClock) -> Self {
+        let keys = match &trusted.kind {
+            IssuerKind::Entra(entra) => IssuerKeys::Entra(entra_key_sets(entra, &trusted, http, clock)),
+            IssuerKind::Oidc(oidc) => {
+                let source = KeySource {
+                    http: http.clone(),
+                    document_url: format!("{}/.well-known/openid-configuration", oidc.base),
+                    issuer: oidc.issuer.clone(),
+                    tenant: None,
+                    origins: trusted.key_origins.clone(),
+                };
+                IssuerKeys::Oidc(KeySet::new(source, Arc::clone(clock)))
+            }
+        };
+        Self { trusted, keys }
+    }
+
+    fn key_sets(&self) -> Vec<&Arc<KeySet>> {
+        match &self.keys {
+            IssuerKeys::Entra(sets) => sets.values().collect(),
+            IssuerKeys::Oidc(keys) => vec![keys],
+        }
+    }
+}
+
+fn entra_key_sets(
+    entra: &EntraIssuer,
+    trusted: &TrustedIssuer,
+    http: &reqwest::Client,
+    clock: &WallClock,
+) -> HashMap<(Option<Uuid>, EntraVersion), Arc<KeySet>> {
+    let tenants = match &entra.tenants {
+        Tenants::Any => vec![None],
+        Tenants::Listed(tenants) => tenants.iter().copied().map(Some).collect(),
+    };
+    let mut sets = HashMap::new();
+    for tenant in tenants {
+        for version in [EntraVersion::V1, EntraVersion::V2] {
+            let source = KeySource {
+                http: http.clone(),
+                document_url: entra.document_url(tenant, version),
+                issuer: match tenant {
+                    Some(tenant) => entra.issuer_of(tenant, version),
+                    None => entra.issuer_template(version).to_owned(),
+                },
+                tenant,
+                origins: trusted.key_origins.clone(),
+            };
+            sets.insert((tenant, version), KeySet::new(source, Arc::clone(clock)));
+        }
+    }
+    sets
+}
+
+/// A client that goes where it is sent and nowhere else: no redirects, no plain http unless allowed.
+fn http_client(settings: &AuthSettings) -> Result<reqwest::Client, SettingsProblem> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .https_only(!settings.allow_insecure_loopback)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(FETCH_TIMEOUT);
+    if settings.allow_insecure_loopback {
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = &settings.ca_file {
+        let problem = |message: String| SettingsProblem {
+            key: "auth.ca_file".to_owned(),
+            message,
+        };
+        let pem = std::fs::read(path).map_err(|error| problem(format!("{}: {error}", path.display())))?;
+        let authorities = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|_| problem(format!("{} holds no PEM certificates", path.display())))?;
+        builder = builder.tls_certs_merge(authorities);
+    }
+    builder.build().map_err(|error| SettingsProblem {
+        key: "auth".to_owned(),
+        message: format!("the client that fetches keys could not be set up: {error}"),
+    })
+}

@@ -1,0 +1,10 @@
+//! The authenticator against a real issuer on a loopback socket, with a clock that only the test moves.
+
+mod challenges;
+mod entra;
+mod keys;
+mod memory;
+mod oidc;
+mod refusals;
+mod settings;
+mod stage;

@@ -1,0 +1,327 @@
+//! From the text of a bearer token to a caller, in the order in which the checks must happen: form, issuer,
+//! key and signature, times, audience, and only then who it is.
+//!
+//! Nothing that a token says about itself decides how it is checked, except which of the configured issuers
+//! it claims to be from.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::caller::{ApplicationMatch, Caller, CallerKind};
+use super::error::{AuthFailure, Refusal};
+use super::keys::LONGEST_KID;
+use super::trusted::{OidcIssuer, TrustedIssuer};
+
+/// Longest token that is looked at, bytes.
+const LONGEST_TOKEN: usize = 16 * 1024;
+
+/// By how many seconds our clock and the issuer's may differ.
+const LEEWAY: i64 = 300;
+
+/// A token that is well-formed and signed with an algorithm that is allowed. Nothing in it is proven.
+pub(super) struct UnverifiedToken<'a> {
+    /// The first two segments: what the signature covers.
+    pub message: &'a str,
+    /// The third segment.
+    pub signature: &'a str,
+    /// Which key is said to have signed.
+    pub kid: String,
+    pub claims: Claims,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    pub(super) fn read(token: &'a str) -> Result<Self, Refusal> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(Refusal::malformed("longer than 16 KiB"));
+        }
+        let not_three = Refusal::malformed("not three segments");
+        let (message, signature) = token.rsplit_once('.').ok_or(not_three)?;
+        let (header, payload) = message.split_once('.').ok_or(not_three)?;
+        if payload.contains('.') {
+            return Err(not_three);
+        }
+        let header = json_object(header).ok_or(Refusal::malformed("the header is not JSON in base64url"))?;
+        let kid = checked_header(&header)?;
+        let claims =
+            json_object(payload).ok_or(Refusal::malformed("the payload is not JSON in base64url"))?;
+        Ok(Self {
+            message,
+            signature,
+            kid,
+            claims: Claims(claims),
+        })
+    }
+}
+
+fn json_object(segment: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segment).ok()?).ok()
+}
+
+/// Allows RS256 only, whatever the token would like, and answers the key id.
+fn checked_header(header: &Map<String, Value>) -> Result<String, Refusal> {
+    if header.get("alg").and_then(Value::as_str) != Some("RS256") {
+        return Err(Refusal::malformed("the algorithm is not RS256"));
+    }
+    if header.contains_key("crit") {
+        return Err(Refusal::malformed("the header has critical extensions"));
+    }
+    let kid = header.get("kid").and_then(Value::as_str).unwrap_or_default();
+    if kid.is_empty() || kid.len() > LONGEST_KID {
+        return Err(Refusal::malformed("the header names no key"));
+    }
+    Ok(kid.to_owned())
+}
+
+/// What a token says.
+pub(super) struct Claims(Map<String, Value>);
+
+impl Claims {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    pub(super) fn guid(&self, name: &str) -> Option<Uuid> {
+        parse_guid(self.text(name)?)
+    }
+
+    /// Seconds since 1970. A text is no time, however it looks.
+    pub(super) fn seconds(&self, name: &str) -> Option<i64> {
+        let number = self.0.get(name)?.as_number()?;
+        number
+            .as_i64()
+            .or_else(|| number.as_f64().map(|seconds| seconds as i64))
+    }
+
+    /// Blank-separated text or a list of texts.
+    fn words(&self, name: &str) -> Vec<&str> {
+        match self.0.get(name) {
+            Some(Value::String(text)) => text.split_whitespace().collect(),
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Refuses a token whose times do not include `now`.
+    pub(super) fn check_times(&self, now: i64) -> Result<(), Refusal> {
+        let expires = self
+            .seconds("exp")
+            .ok_or(Refusal::malformed("`exp` is missing or no number"))?;
+        if expires.saturating_add(LEEWAY) < now {
+            return Err(Refusal::new(AuthFailure::Expired, "`exp` is past"));
+        }
+        if !self.has("nbf") {
+            return Ok(());
+        }
+        let starts = self
+            .seconds("nbf")
+            .ok_or(Refusal::malformed("`nbf` is no number"))?;
+        if starts.saturating_sub(LEEWAY) > now {
+            return Err(Refusal::new(AuthFailure::Expired, "`nbf` is yet to come"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a token that is meant for somebody else. `audiences` are in normal form.
+    pub(super) fn check_audience(&self, audiences: &[String]) -> Result<(), Refusal> {
+        let named = match self.0.get("aud") {
+            Some(Value::String(audience)) => vec![audience.as_str()],
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            _ => return Err(Refusal::new(AuthFailure::Audience, "`aud` is missing")),
+        };
+        let is_ours = named
+            .into_iter()
+            .any(|audience| audiences.contains(&normal_audience(audience)));
+        is_ours
+            .then_some(())
+            .ok_or(Refusal::new(AuthFailure::Audience, "`aud` is not configured"))
+    }
+}
+
+/// A GUID in its usual spelling with hyphens, and in no other.
+pub(super) fn parse_guid(text: &str) -> Option<Uuid> {
+    const HYPHENATED: usize = 36;
+    if text.len() != HYPHENATED {
+        return None;
+    }
+    Uuid::try_parse(text).ok()
+}
+
+/// One spelling for audiences that mean the same: without one slash at the end, GUIDs in lower case, scheme
+/// and host of a URI in lower case.
+pub(super) fn normal_audience(audience: &str) -> String {
+    let plain = audience.strip_suffix('/').unwrap_or(audience);
+    if let Some(id) = parse_guid(plain) {
+        return id.to_string();
+    }
+    let Some((scheme, rest)) = plain.split_once("://") else {
+        return plain.to_owned();
+    };
+    let path_at = rest.find('/').unwrap_or(rest.len());
+    let (host, path) = rest.split_at(path_at);
+    format!(
+        "{}://{}{path}",
+        scheme.to_ascii_lowercase(),
+        host.to_ascii_lowercase()
+    )
+}
+
+/// Which columns of claims an Entra token has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum EntraVersion {
+    V1,
+    V2,
+}
+
+impl EntraVersion {
+    pub(super) fn of(claims: &Claims) -> Option<Self> {
+        match claims.text("ver")? {
+            "1.0" => Some(Self::V1),
+            "2.0" => Some(Self::V2),
+            _ => None,
+        }
+    }
+
+    fn client_claim(self) -> &'static str {
+        match self {
+            Self::V1 => "appid",
+            Self::V2 => "azp",
+        }
+    }
+
+    /// Claims that may hold a name to show, the best first.
+    fn name_claims(self) -> &'static [&'static str] {
+        match self {
+            Self::V1 => &["name", "unique_name"],
+            Self::V2 => &["name", "preferred_username"],
+        }
+    }
+}
+
+/// Who an Entra token speaks for; all other checks have passed.
+pub(super) fn entra_caller(
+    claims: &Claims,
+    version: EntraVersion,
+    tenant: Uuid,
+    issuer: &TrustedIssuer,
+) -> Result<Caller, Refusal> {
+    let idtyp = claims.text("idtyp");
+    if idtyp == Some("device") {
+        return Err(Refusal::new(
+            AuthFailure::InsufficientScope,
+            "a token of a device",
+        ));
+    }
+    let object_id = claims
+        .guid("oid")
+        .ok_or(Refusal::malformed("`oid` is missing or no GUID"))?;
+    if claims.has("scp") {
+        if idtyp == Some("app") {
+            return Err(Refusal::malformed("an app-only token with delegated permissions"));
+        }
+        require_scope(claims, "scp", issuer)?;
+        let name = version.name_claims().iter().find_map(|claim| claims.text(claim));
+        return Ok(user(tenant, object_id, name, issuer.match_by));
+    }
+
+    let has_client = claims.has(version.client_claim());
+    let looks_app_only = idtyp.is_none() && claims.text("oid") == claims.text("sub") && has_client;
+    if idtyp != Some("app") && !looks_app_only {
+        return Err(Refusal::new(
+            AuthFailure::InsufficientScope,
+            "a user's token without `scp`",
+        ));
+    }
+    let no_client = Refusal::malformed("the client claim is missing or no GUID");
+    let client_id = claims.guid(version.client_claim()).ok_or(no_client)?;
+    Ok(Caller {
+        kind: CallerKind::Application,
+        tenant_id: tenant,
+        id: client_id,
+        object_id: Some(object_id),
+        name: claims.text("app_displayname").map(str::to_owned),
+        match_by: issuer.match_by,
+    })
+}
+
+/// Who a token of any other issuer speaks for; all other checks have passed.
+///
+/// Such an issuer's administrator chooses ids freely. They are hashed together with the issuer's name, so that
+/// nobody there can call a client by the GUID of somebody at Entra.
+pub(super) fn oidc_caller(
+    claims: &Claims,
+    oidc: &OidcIssuer,
+    issuer: &TrustedIssuer,
+) -> Result<Caller, Refusal> {
+    let idtyp = claims.text("idtyp");
+    if idtyp == Some("device") {
+        return Err(Refusal::new(
+            AuthFailure::InsufficientScope,
+            "a token of a device",
+        ));
+    }
+    let object = non_empty(claims, &oidc.object_claim)?;
+    let client = claims
+        .text(&oidc.client_claim)
+        .filter(|client| !client.is_empty());
+    let is_marked = oidc
+        .application_claim
+        .as_ref()
+        .is_some_and(|claim| claims.has(claim));
+    let is_application = is_marked || idtyp == Some("app") || client == Some(object);
+    if !is_application {
+        require_scope(claims, &oidc.scope_claim, issuer)?;
+        let name = claims.text("name").or_else(|| claims.text("preferred_username"));
+        return Ok(user(
+            oidc.tenant,
+            oidc_id(&oidc.issuer, object),
+            name,
+            issuer.match_by,
+        ));
+    }
+    let client = non_empty(claims, &oidc.client_claim)?;
+    Ok(Caller {
+        kind: CallerKind::Application,
+        tenant_id: oidc.tenant,
+        id: oidc_id(&oidc.issuer, client),
+        object_id: Some(oidc_id(&oidc.issuer, object)),
+        name: Some(client.to_owned()),
+        match_by: issuer.match_by,
+    })
+}
+
+/// The id of a principal of an issuer that is not Entra: version 5 over the claim, in a namespace that is
+/// version 5 over the issuer's URL. Operators need it to write principals down before they first call.
+pub fn oidc_id(issuer: &str, claim: &str) -> Uuid {
+    let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, issuer.as_bytes());
+    Uuid::new_v5(&namespace, claim.as_bytes())
+}
+
+fn non_empty<'a>(claims: &'a Claims, name: &str) -> Result<&'a str, Refusal> {
+    let text = claims.text(name).filter(|text| !text.is_empty());
+    text.ok_or(Refusal::malformed("the object or client claim is missing"))
+}
+
+fn require_scope(claims: &Claims, claim: &str, issuer: &TrustedIssuer) -> Result<(), Refusal> {
+    let has_it = claims.words(claim).contains(&issuer.required_scope.as_str());
+    has_it.then_some(()).ok_or(Refusal::new(
+        AuthFailure::InsufficientScope,
+        "the required scope is missing",
+    ))
+}
+
+fn user(tenant: Uuid, object_id: Uuid, name: Option<&str>, match_by: ApplicationMatch) -> Caller {
+    Caller {
+        kind: CallerKind::User,
+        tenant_id: tenant,
+        id: object_id,
+        object_id: None,
+        name: name.map(str::to_owned),
+        match_by,
+    }
+}

@@ -1,0 +1,114 @@
+//! What time it is: a parameter, so that tests and `fame dev` can move it.
+
+use domain::instant::{Instant, TICKS_PER_SECOND};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::Notify;
+
+/// The service's clock: the machine's, moved by an offset that only `fame dev` and tests change.
+#[derive(Clone, Default)]
+pub struct Clock {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    offset: AtomicI64,
+    stopped_at: AtomicI64,
+    moved: Notify,
+}
+
+/// Not stopped.
+const RUNNING: i64 = 0;
+
+impl Clock {
+    /// A clock that shows the machine's time.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// A clock that stands still at `at` until it is moved.
+    #[must_use]
+    pub fn stopped(at: Instant) -> Self {
+        let clock = Self::default();
+        clock.shared.stopped_at.store(at.0, Ordering::SeqCst);
+        clock
+    }
+
+    /// This moment on this clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        match self.shared.stopped_at.load(Ordering::SeqCst) {
+            RUNNING => Instant(machine_ticks() + self.shared.offset.load(Ordering::SeqCst)),
+            stopped => Instant(stopped),
+        }
+    }
+
+    /// Sets the clock; it goes on from there, or stands there if it was stopped.
+    pub fn set(&self, now: Instant) {
+        let stopped = self.shared.stopped_at.load(Ordering::SeqCst) != RUNNING;
+        if stopped {
+            self.shared.stopped_at.store(now.0, Ordering::SeqCst);
+        } else {
+            self.shared
+                .offset
+                .store(now.0 - machine_ticks(), Ordering::SeqCst);
+        }
+        self.shared.moved.notify_one();
+    }
+
+    /// How far this clock is ahead of the machine's, in ticks; negative when behind.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.now().0 - machine_ticks()
+    }
+
+    /// Waits until somebody moves the clock, or has moved it since this was last waited for. For one listener: the
+    /// executor.
+    pub(crate) async fn moved(&self) {
+        self.shared.moved.notified().await;
+    }
+}
+
+/// Seconds since 1970 on the machine's clock: what tokens are checked against, however far the service's is moved.
+#[must_use]
+pub fn wall_seconds() -> i64 {
+    machine_ticks().div_euclid(TICKS_PER_SECOND)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that asks the machine"
+)]
+fn machine_ticks() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_clock_goes_on_from_where_it_was_set() {
+        let clock = Clock::system();
+        let target = Instant(clock.now().0 + 3_600 * TICKS_PER_SECOND);
+        clock.set(target);
+        assert!(clock.now() >= target);
+        assert!(clock.offset() > 3_599 * TICKS_PER_SECOND);
+    }
+
+    #[test]
+    fn a_stopped_clock_stands_where_it_is_put() {
+        let clock = Clock::stopped(Instant(5));
+        assert_eq!(clock.now(), Instant(5));
+        clock.set(Instant(9));
+        assert_eq!(clock.now(), Instant(9));
+    }
+}

@@ -1,0 +1,195 @@
+//! Which database, and the one secret there is: its password.
+
+use super::layers::{self, Given, Origin, Problem, Values};
+use secrecy::{ExposeSecret, SecretString};
+use std::{fmt, path::PathBuf};
+use toml::Value;
+
+/// The key whose value must never be shown as it is.
+pub(super) const URL: &str = "database.url";
+const URL_FILE: &str = "database.url_file";
+
+/// `sqlite:PATH` or `postgres://…`; shows itself without its password.
+#[derive(Clone)]
+pub struct DatabaseUrl(SecretString);
+
+impl DatabaseUrl {
+    /// Reads a url; on failure says what is wrong with it, without quoting any of it.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let problem = match text.strip_prefix("sqlite:") {
+            Some("") => Some("has no path after sqlite:"),
+            Some(":memory:") => Some("must be a file: a database in memory would not survive"),
+            Some(path) if path.starts_with("//") && !path.starts_with("///") => {
+                Some("has slashes after sqlite: that do not belong to the path: write sqlite:PATH")
+            }
+            Some(_) => None,
+            None => problem_of_server(text),
+        };
+        problem.map_or_else(|| Ok(Self(text.to_owned().into())), Err)
+    }
+
+    /// In the place of one that cannot be used, while the rest is read.
+    pub(super) fn stand_in() -> Self {
+        Self(String::new().into())
+    }
+
+    /// The url with its password, for opening the database.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The file, if it is SQLite's.
+    #[must_use]
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        self.expose().strip_prefix("sqlite:").map(PathBuf::from)
+    }
+}
+
+fn problem_of_server(text: &str) -> Option<&'static str> {
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        return Some("begins neither with sqlite: nor with postgres://");
+    }
+    // The reason given by the parser may quote a part of the password, where that was not written with %.
+    let config: Result<tokio_postgres::Config, _> = text.parse();
+    match config {
+        Err(_) => Some(
+            "is not a url of PostgreSQL; characters such as @ : / ? # in the password are written with %",
+        ),
+        Ok(config) if config.get_hosts().is_empty() => Some("names no host"),
+        Ok(_) => None,
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redacted(self.expose()))
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// The same url with `***` for the password; rather hides too much than too little.
+pub(super) fn redacted(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (user_and_password, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let mut shown = format!("{scheme}://");
+    if !user_and_password.is_empty() {
+        let (user, password) = user_and_password
+            .split_once(':')
+            .unwrap_or((user_and_password, ""));
+        let mask = if password.is_empty() { "" } else { ":***" };
+        shown += &format!("{user}{mask}@");
+    }
+    let (address, options) = place.split_once('?').unwrap_or((place, ""));
+    shown += address;
+    for (index, option) in options.split('&').filter(|option| !option.is_empty()).enumerate() {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let value = if name.to_ascii_lowercase().contains("pass") {
+            "***"
+        } else {
+            value
+        };
+        shown += &format!("{}{name}={value}", if index == 0 { '?' } else { '&' });
+    }
+    shown
+}
+
+/// Puts what the file named by `database.url_file` holds in the place of `database.url`, unless a later layer than
+/// the one that named the file set the url itself.
+pub(super) fn read_url_file(values: &mut Values) -> Result<(), Problem> {
+    let (Some(named), Some(url)) = (values.get(URL_FILE), values.get(URL)) else {
+        return Ok(());
+    };
+    let path = match named.value.as_str() {
+        Some(path) if !path.is_empty() => PathBuf::from(layers::with_data_dir(values, path)),
+        _ => return Ok(()),
+    };
+    if named.origin.is_level_with(&url.origin) {
+        let message = "is given together with database.url: give one of the two";
+        return Err(Problem::error("InvalidValue", URL_FILE, &named.origin, message));
+    }
+    if url.origin > named.origin {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let message = format!("'{}' cannot be read: {error}", path.display());
+        Problem::error("UnreadableFile", URL_FILE, &named.origin, message)
+    })?;
+    let value = Value::String(text.trim().to_owned());
+    values.insert(
+        URL.to_owned(),
+        Given {
+            value,
+            origin: Origin::SecretFile(path),
+        },
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_password_is_hidden() {
+        let cases = [
+            ("sqlite:data/fame.db", "sqlite:data/fame.db"),
+            (
+                "postgres://fame:s3cret@db:5432/fame",
+                "postgres://fame:***@db:5432/fame",
+            ),
+            (
+                "postgres://fame@db/fame?sslmode=disable",
+                "postgres://fame@db/fame?sslmode=disable",
+            ),
+            (
+                "postgres://db/fame?user=u&password=s3cret",
+                "postgres://db/fame?user=u&password=***",
+            ),
+        ];
+        for (url, shown) in cases {
+            assert_eq!(redacted(url), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused() {
+        for url in [
+            "",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite://a.db",
+            "mysql://h/db",
+            "postgres://h:port/db",
+            "postgres:///db",
+        ] {
+            assert!(DatabaseUrl::parse(url).is_err(), "{url}");
+        }
+        assert_eq!(
+            DatabaseUrl::parse("sqlite:a/b.db").unwrap().sqlite_path(),
+            Some(PathBuf::from("a/b.db"))
+        );
+        assert_eq!(DatabaseUrl::parse("postgres://h/db").unwrap().sqlite_path(), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_password_is_ever_shown(password in "[A-Z@:/?#&=%]{0,6}SECRET[A-Z@:/?#&=%]{0,6}") {
+            let url = format!("postgres://fame:{password}@db/fame");
+            prop_assert!(!redacted(&url).contains("SECRET"), "{}", redacted(&url));
+            if let Ok(url) = DatabaseUrl::parse(&url) {
+                let debug = format!("{:?}", url);
+                prop_assert!(!debug.contains("SECRET"));
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! What the service is told before it starts.
+//!
+//! Four layers, the later winning: the built-in `config.default.toml`, a file, the environment, flags. An operator
+//! who mistypes a key must hear of it, of all mistakes at once, and of where each was made; so every value keeps
+//! its origin, and nothing is looked up that the built-in file does not document.
+
+mod database;
+mod layers;
+mod read;
+mod show;
+
+pub use database::DatabaseUrl;
+pub use layers::{Origin, Problem, Severity, Sources};
+pub use show::Explained;
+
+use crate::{
+    auth::AuthSettings,
+    telemetry::{LogFilter, LogFormat},
+};
+use domain::principal::PrincipalKind;
+use read::Reader;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use uuid::Uuid;
+
+/// Everything that can be set, checked. The keys are documented in `config.default.toml`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Section `server`.
+    pub server: ServerSettings,
+    /// Section `database`.
+    pub database: DatabaseSettings,
+    /// Section `storage`.
+    pub storage: StorageSettings,
+    /// Section `packages`.
+    pub packages: PackageSettings,
+    /// Section `countries`.
+    pub countries: CountrySettings,
+    /// Section `hotfixes`.
+    pub hotfixes: HotfixSettings,
+    /// Section `odata`.
+    pub odata: OdataSettings,
+    /// Section `identity`; without issuers, nobody can sign in.
+    pub identity: AuthSettings,
+    /// Section `operators`.
+    pub operators: OperatorSettings,
+    /// Section `executor`.
+    pub executor: ExecutorSettings,
+    /// Section `limits`.
+    pub limits: LimitSettings,
+    /// Section `log`.
+    pub log: LogSettings,
+}
+
+/// Section `server`.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Where requests are accepted.
+    pub listen: SocketAddr,
+    /// What callers reach the service as, without a slash at its end.
+    pub public_url: Option<String>,
+    /// The folder for what the service keeps.
+    pub data_dir: PathBuf,
+    /// How long running requests may go on when the service is asked to stop.
+    pub drain: Duration,
+}
+
+/// Section `database`.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Which database, with its password.
+    pub url: DatabaseUrl,
+    /// Most connections to PostgreSQL.
+    pub connections: usize,
+}
+
+/// Section `storage`.
+#[derive(Clone, Debug)]
+pub struct StorageSettings {
+    /// At least one; no two of one name or folder.
+    pub locations: Vec<Location>,
+}
+
+/// A place for packages that apps may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// As the operator writes it.
+    pub name: String,
+    /// Where its packages are.
+    pub directory: PathBuf,
+}
+
+impl StorageSettings {
+    /// The location of that name, in any case.
+    #[must_use]
+    pub fn location(&self, name: &str) -> Option<&Location> {
+        let wanted = name.trim().to_lowercase();
+        self.locations
+            .iter()
+            .find(|location| location.name.to_lowercase() == wanted)
+    }
+}
+
+/// Section `packages`.
+#[derive(Clone, Debug)]
+pub struct PackageSettings {
+    /// Largest package, in bytes.
+    pub max_bytes: u64,
+    /// Whether a version must be the same bytes in every country.
+    pub same_bytes_across_countries: bool,
+    /// How long an upload may make no progress.
+    pub upload_idle: Duration,
+    /// Uploads at the same time.
+    pub concurrent_uploads: usize,
+}
+
+/// Section `countries`.
+#[derive(Clone, Debug)]
+pub struct CountrySettings {
+    /// Whether `W1` counts as a country.
+    pub allow_w1: bool,
+}
+
+/// Section `hotfixes`.
+#[derive(Clone, Debug)]
+pub struct HotfixSettings {
+    /// Whether a sandbox may get a Preview version.
+    pub preview_in_sandbox: bool,
+    /// How many days ahead a hotfix may be scheduled.
+    pub max_days_ahead: u32,
+}
+
+/// Section `odata`.
+#[derive(Clone, Debug)]
+pub struct OdataSettings {
+    /// Whether `filter=` means `$filter=`.
+    pub no_dollar_options: bool,
+}
+
+/// Section `operators`.
+#[derive(Clone, Debug)]
+pub struct OperatorSettings {
+    /// Who may use the operator's door.
+    pub principals: Vec<Operator>,
+}
+
+/// Somebody who may use the operator's door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// A person or a program.
+    pub kind: PrincipalKind,
+    /// A person's object id, a program's client id.
+    pub id: Uuid,
+    /// A person's tenant; programs have none.
+    pub tenant_id: Option<Uuid>,
+}
+
+/// Section `executor`.
+#[derive(Clone, Debug)]
+pub struct ExecutorSettings {
+    /// What carries out due operations.
+    pub kind: ExecutorKind,
+    /// How long an operation stays claimed without a sign of life.
+    pub lease: Duration,
+    /// How often to look for due operations when nothing announced one.
+    pub poll: Duration,
+    /// Operations at the same time.
+    pub slots: usize,
+}
+
+/// What carries out due operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecutorKind {
+    /// Nothing here; agents do.
+    None,
+    /// A pretence that touches no environment.
+    Simulate,
+}
+
+/// Section `limits`.
+#[derive(Clone, Debug)]
+pub struct LimitSettings {
+    /// Largest JSON body, in bytes.
+    pub json_body_bytes: usize,
+    /// Requests of one principal at the same time.
+    pub concurrent_per_principal: usize,
+    /// Requests of one principal that may wait.
+    pub queue_per_principal: usize,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// How long the headers of a request may take.
+    pub request_header: Duration,
+    /// How long a JSON body may take.
+    pub request_body: Duration,
+}
+
+/// Section `log`.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// How much.
+    pub level: LogFilter,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// Settings, and where each came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    provenance: Vec<Explained>,
+}
+
+impl Settings {
+    /// Puts the layers together and checks every value.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
+        let (mut values, mut problems) = layers::merge(sources);
+        problems.extend(database::read_url_file(&mut values).err());
+        let mut reader = Reader::new(&values);
+        let settings = Self::read(&mut reader);
+        problems.append(&mut reader.problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Loaded {
+            settings,
+            provenance: show::explain(&values),
+        })
+    }
+
+    /// Every key once, in the order of the built-in file. What cannot be read leaves a problem with the reader, and
+    /// a stand-in here that nobody gets to see.
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            server: ServerSettings {
+                listen: reader.listen_address("server.listen"),
+                public_url: reader.public_url("server.public_url"),
+                data_dir: reader.data_dir(),
+                drain: reader.seconds("server.drain_seconds", 0..=3_600),
+            },
+            database: DatabaseSettings {
+                url: reader.database_url(),
+                connections: reader.number("database.connections", 1..=1_000),
+            },
+            storage: StorageSettings {
+                locations: reader.locations("storage.locations"),
+            },
+            packages: PackageSettings {
+                max_bytes: reader.number("packages.max_bytes", 1_024..=17_179_869_184),
+                same_bytes_across_countries: reader.flag("packages.same_bytes_across_countries"),
+                upload_idle: reader.seconds("packages.upload_idle_seconds", 1..=3_600),
+                concurrent_uploads: reader.number("packages.concurrent_uploads", 1..=1_024),
+            },
+            countries: CountrySettings {
+                allow_w1: reader.flag("countries.allow_w1"),
+            },
+            hotfixes: HotfixSettings {
+                preview_in_sandbox: reader.flag("hotfixes.preview_in_sandbox"),
+                max_days_ahead: reader.number("hotfixes.max_days_ahead", 1..=3_650),
+            },
+            odata: OdataSettings {
+                no_dollar_options: reader.flag("odata.no_dollar_options"),
+            },
+            identity: reader.identity(),
+            operators: OperatorSettings {
+                principals: reader.operators("operators.principals"),
+            },
+            executor: ExecutorSettings {
+                kind: reader.word(
+                    "executor.kind",
+                    &[("none", ExecutorKind::None), ("simulate", ExecutorKind::Simulate)],
+                ),
+                lease: reader.seconds("executor.lease_seconds", 10..=86_400),
+                poll: reader.seconds("executor.poll_seconds", 1..=3_600),
+                slots: reader.number("executor.slots", 1..=1_024),
+            },
+            limits: LimitSettings {
+                json_body_bytes: reader.number("limits.json_body_bytes", 1_024..=67_108_864),
+                concurrent_per_principal: reader.number("limits.concurrent_per_principal", 1..=100_000),
+                queue_per_principal: reader.number("limits.queue_per_principal", 0..=100_000),
+                connections: reader.number("limits.connections", 16..=1_000_000),
+                request_header: reader.seconds("limits.request_header_seconds", 1..=600),
+                request_body: reader.seconds("limits.request_body_seconds", 1..=600),
+            },
+            log: LogSettings {
+                level: reader.log_level("log.level"),
+                format: reader.word(
+                    "log.format",
+                    &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                ),
+            },
+        }
+    }
+}
+
+impl Loaded {
+    /// Every key with its value and where it came from, secrets hidden; for `fame config show`.
+    #[must_use]
+    pub fn explain(&self) -> &[Explained] {
+        &self.provenance
+    }
+
+    /// What stands against serving real callers with these settings. Errors forbid it; warnings are for the log.
+    #[must_use]
+    pub fn check_production(&self) -> Vec<Problem> {
+        let settings = &self.settings;
+        let mut problems = Vec::new();
+        if settings.identity.issuers.is_empty() {
+            let message = "is empty, so nobody could sign in: name an issuer and its audiences";
+            problems.push(self.against("identity.issuers", Severity::Error, message));
+        }
+        if settings.operators.principals.is_empty() {
+            let message = "is empty, so nobody could register an app: name an operator";
+            problems.push(self.against("operators.principals", Severity::Error, message));
+        }
+        if settings.identity.allow_insecure_loopback {
+            let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";
+            problems.push(self.against("identity.allow_insecure_loopback", Severity::Warning, message));
+        }
+        if settings.executor.kind == ExecutorKind::Simulate {
+            let message = "is 'simulate': operations will end as done, but no environment is changed";
+            problems.push(self.against("executor.kind", Severity::Warning, message));
+        }
+        problems
+    }
+
+    fn against(&self, key: &str, severity: Severity, message: &str) -> Problem {
+        let origin = self.provenance.iter().find(|explained| explained.key == key);
+        Problem {
+            severity,
+            code: "UnfitForProduction",
+            key: key.to_owned(),
+            origin: origin.map(|explained| explained.origin.clone()),
+            message: message.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

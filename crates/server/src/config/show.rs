@@ -1,0 +1,34 @@
+//! What is in force and why: the answer to `fame config show`.
+
+use super::{
+    database,
+    layers::{Origin, Values},
+};
+
+/// A key, what it is set to and who set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// As in `server.listen`.
+    pub key: String,
+    /// As it would stand in a configuration file; the password of the database is `***`.
+    pub value: String,
+    /// Who set it.
+    pub origin: Origin,
+}
+
+/// Every key, in alphabetical order.
+pub(super) fn explain(values: &Values) -> Vec<Explained> {
+    let mut explained = Vec::with_capacity(values.len());
+    for (key, given) in values {
+        let value = match given.value.as_str() {
+            Some(url) if key == database::URL => toml::Value::from(database::redacted(url)).to_string(),
+            _ => given.value.to_string(),
+        };
+        explained.push(Explained {
+            key: key.clone(),
+            value,
+            origin: given.origin.clone(),
+        });
+    }
+    explained
+}

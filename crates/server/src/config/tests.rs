@@ -1,0 +1,514 @@
+use super::{
+    layers::{Given, Values},
+    *,
+};
+use std::{collections::BTreeSet, fs};
+
+const TENANT: &str = "10000000-0000-0000-0000-000000000001";
+const OBJECT: &str = "20000000-0000-0000-0000-000000000002";
+const CLIENT: &str = "30000000-0000-0000-0000-000000000003";
+
+fn environment(variables: &[(&str, &str)]) -> Sources {
+    let environment = variables
+        .iter()
+        .map(|&(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    Sources {
+        environment,
+        ..Sources::default()
+    }
+}
+
+fn file(folder: &tempfile::TempDir, text: &str) -> Sources {
+    let path = folder.path().join("fame.toml");
+    fs::write(&path, text).unwrap();
+    Sources {
+        file: Some(path),
+        ..Sources::default()
+    }
+}
+
+fn load(sources: &Sources) -> Settings {
+    Settings::load(sources).unwrap().settings
+}
+
+fn complaints(sources: &Sources) -> Vec<String> {
+    Settings::load(sources)
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn explained(loaded: &Loaded, key: &str) -> (String, String) {
+    let found = loaded
+        .explain()
+        .iter()
+        .find(|explained| explained.key == key)
+        .unwrap();
+    (found.value.clone(), found.origin.to_string())
+}
+
+fn variable(key: &str) -> String {
+    format!("FAME_{}", key.to_uppercase().replace('.', "__"))
+}
+
+fn built_in() -> Values {
+    layers::merge(&Sources::default()).0
+}
+
+#[test]
+fn the_built_in_settings_are_good() {
+    let settings = load(&Sources::default());
+    assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.database.url.expose(), "sqlite:fame-data/fame.db");
+    assert_eq!(settings.packages.max_bytes, 512 << 20);
+    assert_eq!(settings.server.drain, Duration::from_secs(20));
+    assert_eq!(settings.executor.kind, ExecutorKind::None);
+    let west_europe = settings.storage.location("west europe").unwrap();
+    assert_eq!(
+        west_europe.directory,
+        PathBuf::from("fame-data/packages/west-europe")
+    );
+    assert_eq!(settings.storage.location("Central US"), None);
+}
+
+#[test]
+fn every_built_in_key_has_a_comment_above_it() {
+    let lines: Vec<&str> = include_str!("../config.default.toml").lines().collect();
+    let mut keys = 0;
+    for pair in lines.windows(2) {
+        let is_key =
+            pair[1].starts_with(|first: char| first.is_ascii_lowercase()) || pair[1].starts_with("[storage.");
+        if is_key {
+            assert!(pair[0].starts_with('#'), "{}", pair[1]);
+            keys += 1;
+        }
+    }
+    assert_eq!(keys, built_in().len());
+}
+
+#[test]
+fn every_built_in_key_is_read() {
+    let outcome = |sources: &Sources| format!("{:?}", Settings::load(sources).map(|loaded| loaded.settings));
+    let unchanged = outcome(&Sources::default());
+    for (key, Given { value, .. }) in built_in() {
+        let other = match value {
+            toml::Value::Boolean(value) => (!value).to_string(),
+            toml::Value::Integer(_) => "-1".to_owned(),
+            toml::Value::Array(_) => r#"[{"no": "such entry"}]"#.to_owned(),
+            toml::Value::Table(_) => r#"{"no": "such entry"}"#.to_owned(),
+            _ => "something else".to_owned(),
+        };
+        assert_ne!(
+            outcome(&environment(&[(&variable(&key), &other)])),
+            unchanged,
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn later_layers_win_and_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sources = file(
+        &folder,
+        "[database]\nconnections = 1\n[executor]\nslots = 2\nlease_seconds = 60\n",
+    );
+    sources.environment = vec![
+        ("FAME_EXECUTOR__SLOTS".to_owned(), "3".into()),
+        ("FAME_EXECUTOR__LEASE_SECONDS".to_owned(), "61".into()),
+        ("PATH".to_owned(), "/bin".into()),
+        ("FAME_CONFIG".to_owned(), "elsewhere.toml".into()),
+    ];
+    sources.overrides = vec![("executor.lease_seconds".to_owned(), "62".to_owned())];
+    let loaded = Settings::load(&sources).unwrap();
+    let path = folder.path().join("fame.toml").display().to_string();
+    assert_eq!(
+        explained(&loaded, "executor.poll_seconds"),
+        ("5".to_owned(), "default".to_owned())
+    );
+    assert_eq!(explained(&loaded, "database.connections"), ("1".to_owned(), path));
+    assert_eq!(
+        explained(&loaded, "executor.slots"),
+        ("3".to_owned(), "FAME_EXECUTOR__SLOTS".to_owned())
+    );
+    assert_eq!(
+        explained(&loaded, "executor.lease_seconds"),
+        ("62".to_owned(), "command line".to_owned())
+    );
+    assert_eq!(loaded.settings.executor.lease, Duration::from_secs(62));
+    assert_eq!(loaded.settings.database.connections, 1);
+}
+
+#[test]
+fn what_is_shown_can_be_loaded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let operators = format!("Application:{CLIENT}");
+    let changed = environment(&[
+        ("FAME_SERVER__DRAIN_SECONDS", "7"),
+        ("FAME_OPERATORS__PRINCIPALS", &operators),
+    ]);
+    let first = Settings::load(&changed).unwrap();
+    let mut text = String::new();
+    for explained in first.explain() {
+        let (section, key) = explained.key.split_once('.').unwrap();
+        text += &format!("{section}.{key} = {}\n", explained.value);
+    }
+    let second = Settings::load(&file(&folder, &text)).unwrap();
+    assert_eq!(format!("{:?}", second.settings), format!("{:?}", first.settings));
+    let shown: BTreeSet<_> = first
+        .explain()
+        .iter()
+        .map(|explained| explained.key.clone())
+        .collect();
+    assert_eq!(shown, built_in().into_keys().collect());
+}
+
+#[test]
+fn all_problems_come_at_once_with_key_and_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sources = file(
+        &folder,
+        "[server]\nlisten = \"here\"\ndrain_second = 3\n[database]\nconnections = \"many\"\n[storge]\n[log]\n",
+    );
+    sources.environment = vec![("FAME_EXECUTOR__KIND".to_owned(), "pretend".into())];
+    sources.overrides = vec![("log.level".to_owned(), "loud".to_owned())];
+    let path = folder.path().join("fame.toml").display().to_string();
+    let mut found = complaints(&sources);
+    found.sort();
+    let mut expected = vec![
+        format!("database.connections ({path}): is text, where a whole number is needed"),
+        "executor.kind (FAME_EXECUTOR__KIND): 'pretend' is neither none nor simulate".to_owned(),
+        "log.level (command line): 'loud' is neither error, warn, info, debug, trace or off, nor one of them for a \
+         module (hyper=debug)"
+            .to_owned(),
+        format!("server.drain_second ({path}): is not a setting; did you mean server.drain_seconds?"),
+        format!("server.listen ({path}): 'here' is not an address and port such as 127.0.0.1:8080"),
+        format!("storge ({path}): is not a setting; did you mean storage?"),
+    ];
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn unknown_keys_lead_to_what_was_meant() {
+    let cases = [
+        (
+            r#"listen = "127.0.0.1:1""#,
+            "listen",
+            "did you mean server.listen?",
+        ),
+        (
+            "[packages]\nlisten = 1",
+            "packages.listen",
+            "did you mean server.listen?",
+        ),
+        (
+            "[sever]\nlisten = 1",
+            "sever.listen",
+            "did you mean server.listen?",
+        ),
+        ("server = 1", "server", "is a section and has no value itself"),
+        ("[fruit]\napples = 1", "fruit.apples", "is not a setting"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (text, key, words) in cases {
+        let problems = Settings::load(&file(&folder, text)).unwrap_err();
+        assert_eq!(
+            (problems.len(), problems[0].code, problems[0].key.as_str()),
+            (1, "UnknownKey", key)
+        );
+        assert!(problems[0].message.ends_with(words), "{}", problems[0]);
+    }
+    let slips = environment(&[
+        ("FAME_SERVER_LISTEN", "x"),
+        ("FAME_STORAGE__LOCATIONS__EAST_US", "x"),
+    ]);
+    assert_eq!(
+        complaints(&slips),
+        [
+            "server.listen (FAME_SERVER_LISTEN): did you mean FAME_SERVER__LISTEN?",
+            "storage.locations.east_us (FAME_STORAGE__LOCATIONS__EAST_US): is not a setting: storage.locations is \
+             set as a whole",
+        ]
+    );
+}
+
+#[test]
+fn values_outside_their_bounds_are_refused() {
+    for (key, given) in built_in() {
+        if !given.value.is_integer() {
+            continue;
+        }
+        for wrong in ["-1", "99999999999999", "99999999999999999999", "1.5", "ten", ""] {
+            let problems = Settings::load(&environment(&[(&variable(&key), wrong)])).unwrap_err();
+            assert_eq!(
+                (problems.len(), problems[0].key.as_str()),
+                (1, key.as_str()),
+                "{wrong}"
+            );
+        }
+    }
+    assert_eq!(
+        load(&environment(&[("FAME_LIMITS__QUEUE_PER_PRINCIPAL", "0")]))
+            .limits
+            .queue_per_principal,
+        0
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = file(&folder, "[database]\nurl = \"postgres://fame:s3cret@db/fame\n");
+    let found = complaints(&broken);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].contains("fame.toml: line 2 is not TOML") && !found[0].contains("s3cret"),
+        "{}",
+        found[0]
+    );
+    let missing = Sources {
+        file: Some(folder.path().join("no.toml")),
+        ..Sources::default()
+    };
+    assert!(complaints(&missing)[0].contains("no.toml: cannot be read"));
+}
+
+#[test]
+fn the_password_of_the_database_is_never_shown() {
+    let good = environment(&[("FAME_DATABASE__URL", "postgres://fame:s3cret@db/fame")]);
+    let loaded = Settings::load(&good).unwrap();
+    assert_eq!(
+        loaded.settings.database.url.expose(),
+        "postgres://fame:s3cret@db/fame"
+    );
+    assert_eq!(
+        explained(&loaded, "database.url").0,
+        r#""postgres://fame:***@db/fame""#
+    );
+    assert!(!format!("{loaded:?}").contains("s3cret"));
+    for bad in [
+        "postgres://fame:s3cret@db:port/fame",
+        "postgrse://fame:s3cret@db/fame",
+        "s3cret",
+    ] {
+        let found = format!(
+            "{:?}",
+            Settings::load(&environment(&[("FAME_DATABASE__URL", bad)])).unwrap_err()
+        );
+        assert!(
+            found.contains("database.url") && !found.contains("s3cret"),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn the_url_of_the_database_may_be_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url").display().to_string();
+    fs::write(&path, "postgres://fame:s3cret@db/fame\n").unwrap();
+    let named = environment(&[("FAME_DATABASE__URL_FILE", &path)]);
+    let loaded = Settings::load(&named).unwrap();
+    assert_eq!(
+        loaded.settings.database.url.expose(),
+        "postgres://fame:s3cret@db/fame"
+    );
+    let shown = (
+        r#""postgres://fame:***@db/fame""#.to_owned(),
+        format!("secret file {path}"),
+    );
+    assert_eq!(explained(&loaded, "database.url"), shown);
+
+    let mut overruled = named.clone();
+    overruled.overrides = vec![("database.url".to_owned(), "sqlite:other.db".to_owned())];
+    assert_eq!(load(&overruled).database.url.expose(), "sqlite:other.db");
+
+    let both = environment(&[
+        ("FAME_DATABASE__URL_FILE", &path),
+        ("FAME_DATABASE__URL", "sqlite:x.db"),
+    ]);
+    assert!(complaints(&both)[0].contains("give one of the two"));
+
+    fs::remove_file(&path).unwrap();
+    let problems = Settings::load(&named).unwrap_err();
+    assert_eq!(
+        (problems[0].code, problems[0].key.as_str()),
+        ("UnreadableFile", "database.url_file")
+    );
+}
+
+#[test]
+fn locations_replace_the_built_in_ones_and_may_not_collide() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = "[server]\ndata_dir = \"/srv\"\n[storage.locations.Attic]\ndirectory = \"{data_dir}/attic\"\n";
+    let storage = load(&file(&folder, one)).storage;
+    assert_eq!(
+        storage.locations,
+        [Location {
+            name: "Attic".to_owned(),
+            directory: "/srv/attic".into()
+        }]
+    );
+    assert_eq!(storage.location(" ATTIC ").unwrap().name, "Attic");
+
+    let cases = [
+        (
+            r#"{"A": {"directory": "x"}, "a": {"directory": "y"}}"#,
+            "differs only in case from another location",
+        ),
+        (
+            r#"{"A": {"directory": "x"}, "B": {"directory": "x"}}"#,
+            "has the same directory as 'A'",
+        ),
+        (r#"{"A": {"directory": ""}}"#, "needs a name and a directory"),
+        (
+            r#"{"A": {"folder": "x"}}"#,
+            "unknown field `folder`, expected `directory`",
+        ),
+        ("{}", "is empty, so no package could be stored: name a location"),
+        (
+            "West Europe=/srv",
+            "is not JSON: expected value at line 1 column 1",
+        ),
+    ];
+    for (json, words) in cases {
+        let found = complaints(&environment(&[("FAME_STORAGE__LOCATIONS", json)]));
+        assert!(
+            found.iter().any(|text| text.ends_with(words)),
+            "{json}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn operators_are_tables_or_short_texts() {
+    let user = Operator {
+        kind: PrincipalKind::User,
+        id: OBJECT.parse().unwrap(),
+        tenant_id: Some(TENANT.parse().unwrap()),
+    };
+    let application = Operator {
+        kind: PrincipalKind::Application,
+        id: CLIENT.parse().unwrap(),
+        tenant_id: None,
+    };
+    let json = format!(
+        r#"[{{"type": "user", "id": "{OBJECT}", "tenant_id": "{TENANT}"}}, {{"type": "Application", "id": "{CLIENT}"}}]"#
+    );
+    let short = format!("User:{OBJECT}@{TENANT}, Application:{CLIENT}");
+    for text in [json, short] {
+        let settings = load(&environment(&[("FAME_OPERATORS__PRINCIPALS", &text)]));
+        assert_eq!(settings.operators.principals, [user, application], "{text}");
+    }
+    for wrong in [
+        format!("User:{OBJECT}"),
+        format!("Application:{CLIENT}@{TENANT}"),
+        format!("Robot:{CLIENT}"),
+        "Application:me".to_owned(),
+        CLIENT.to_owned(),
+        r#"[{"type": "User"}]"#.to_owned(),
+    ] {
+        let problems = Settings::load(&environment(&[("FAME_OPERATORS__PRINCIPALS", &wrong)])).unwrap_err();
+        assert_eq!(problems[0].key, "operators.principals[0]", "{wrong}");
+    }
+}
+
+#[test]
+fn issuers_are_checked_with_everything_else() {
+    let good = format!(r#"[{{"kind": "entra", "tenants": ["{TENANT}"], "audiences": ["api://fame"]}}]"#);
+    assert_eq!(
+        load(&environment(&[("FAME_IDENTITY__ISSUERS", &good)]))
+            .identity
+            .issuers
+            .len(),
+        1
+    );
+
+    let no_audience = format!(r#"[{{"kind": "entra", "tenants": ["{TENANT}"]}}]"#);
+    let found = complaints(&environment(&[
+        ("FAME_IDENTITY__ISSUERS", &no_audience),
+        ("FAME_LOG__FORMAT", "xml"),
+    ]));
+    assert_eq!(found.len(), 2);
+    assert!(
+        found[0].starts_with("identity.issuers[0].audiences (FAME_IDENTITY__ISSUERS): "),
+        "{}",
+        found[0]
+    );
+
+    let http = good.replace(r#""kind""#, r#""authority": "http://127.0.0.1:8802", "kind""#);
+    let refused = environment(&[("FAME_IDENTITY__ISSUERS", &http)]);
+    assert!(complaints(&refused)[0].starts_with("identity.issuers[0].authority "));
+    let allowed = [
+        ("FAME_IDENTITY__ISSUERS", http.as_str()),
+        ("FAME_IDENTITY__ALLOW_INSECURE_LOOPBACK", "true"),
+    ];
+    assert!(load(&environment(&allowed)).identity.allow_insecure_loopback);
+
+    let misspelt = good.replace("tenants", "tennants");
+    assert!(complaints(&environment(&[("FAME_IDENTITY__ISSUERS", &misspelt)]))[0].contains("tennants"));
+}
+
+#[test]
+fn production_needs_somebody_who_can_sign_in_and_an_operator() {
+    let bare = Settings::load(&Sources::default()).unwrap().check_production();
+    let keys: Vec<_> = bare
+        .iter()
+        .map(|problem| (problem.key.as_str(), problem.severity))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            ("identity.issuers", Severity::Error),
+            ("operators.principals", Severity::Error)
+        ]
+    );
+
+    let issuers = format!(r#"[{{"kind": "entra", "tenants": ["{TENANT}"], "audiences": ["api://fame"]}}]"#);
+    let operators = format!("Application:{CLIENT}");
+    let mut variables = vec![
+        ("FAME_IDENTITY__ISSUERS", issuers.as_str()),
+        ("FAME_OPERATORS__PRINCIPALS", operators.as_str()),
+    ];
+    assert_eq!(
+        Settings::load(&environment(&variables))
+            .unwrap()
+            .check_production(),
+        []
+    );
+
+    variables.push(("FAME_EXECUTOR__KIND", "simulate"));
+    let warned = Settings::load(&environment(&variables))
+        .unwrap()
+        .check_production();
+    assert_eq!((warned.len(), warned[0].severity), (1, Severity::Warning));
+    assert!(
+        warned[0]
+            .to_string()
+            .starts_with("executor.kind (FAME_EXECUTOR__KIND): is 'simulate'")
+    );
+}
+
+#[test]
+fn the_public_url_is_a_place_on_the_web() {
+    let public_url = |text: &str| Settings::load(&environment(&[("FAME_SERVER__PUBLIC_URL", text)]));
+    let good = public_url("https://fame.contoso.com/apps/")
+        .unwrap()
+        .settings
+        .server
+        .public_url;
+    assert_eq!(good.as_deref(), Some("https://fame.contoso.com/apps"));
+    for wrong in [
+        "fame.contoso.com",
+        "/apps",
+        "ftp://fame",
+        "https://u:p@fame",
+        "https://fame?x=1",
+        "https://fame/#x",
+    ] {
+        assert!(public_url(wrong).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Why the service did not do what it was asked. Nothing here knows HTTP; `http/problem.rs` turns it into a status
+//! and a body. What a caller may see is a [`RuleError`]; everything else is ours, and stays in the log.
+
+use crate::store::StoreError;
+use domain::problem::{Code, RuleError};
+
+/// Any failure of the service.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The request cannot be carried out, and this is why: all of it may be shown.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// The same, and the caller may try again after so many seconds.
+    #[error("{problem}")]
+    TryLater { problem: RuleError, seconds: u32 },
+    /// Nobody, or nobody we believe.
+    #[error(transparent)]
+    Auth(#[from] crate::auth::AuthError),
+    /// The state that the caller named by `If-None-Match` is the present one.
+    #[error("not modified")]
+    NotModified { etag: String },
+    /// The database.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The package store.
+    #[error("package store: {0}")]
+    Blobs(#[from] std::io::Error),
+    /// A fault of ours.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl Error {
+    /// A fault of ours; the text goes to the log only.
+    pub(crate) fn fault(what: impl std::fmt::Display) -> Self {
+        Self::Fault(what.to_string())
+    }
+
+    /// A refusal that may be gone after `seconds`.
+    pub(crate) fn try_later(code: Code, message: impl Into<String>, seconds: u32) -> Self {
+        Self::TryLater {
+            problem: RuleError::new(code, message),
+            seconds,
+        }
+    }
+
+    /// The same refusal about `target`, where it has no target yet.
+    pub(crate) fn about(self, target: &str) -> Self {
+        match self {
+            Self::Rule(problem) if problem.target.is_none() => Self::Rule(problem.about(target)),
+            other => other,
+        }
+    }
+}
+
+/// What can be done, or why it cannot.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,215 @@
+//! Sending a package: whole or a range of it, with what a client needs to check and resume.
+
+use super::{answer::insert, extract::Asking};
+use crate::{
+    actions::preconditions::{Preconditions, Tags},
+    blobs::hex,
+    error::Result,
+    store::versions::Version,
+};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use domain::problem::{Code, RuleError};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::io::SeekFrom;
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt, AsyncSeekExt},
+};
+use tokio_util::io::ReaderStream;
+
+/// How much of a file is read at once.
+const CHUNK: usize = 512 * 1024;
+
+/// What may stand in the extended form of a file name as it is (RFC 8187).
+const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'&')
+    .remove(b'+');
+
+/// The bytes from the first to the last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    first: u64,
+    last: u64,
+}
+
+/// Sends the package of a version.
+pub(crate) async fn package(asking: &Asking, version: &Version, mut file: File) -> Result<Response> {
+    let etag = hex(&version.sha256);
+    let conditions = Preconditions {
+        if_match: asking.preconditions.if_match.clone(),
+        ..Default::default()
+    };
+    conditions.check_read(&etag)?;
+    if asking.preconditions.if_none_match.is_some() {
+        asking.preconditions.check_read(&etag)?;
+    }
+    let size = version.size;
+    let range = wanted_range(&asking.headers, &etag, size)?;
+    let mut response = match range {
+        None => Response::new(Body::from_stream(ReaderStream::with_capacity(file, CHUNK))),
+        Some(Range { first, last }) => {
+            file.seek(SeekFrom::Start(first)).await?;
+            let part = file.take(last - first + 1);
+            let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(part, CHUNK)));
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            insert(
+                response.headers_mut(),
+                header::CONTENT_RANGE,
+                &format!("bytes {first}-{last}/{size}"),
+            );
+            response
+        }
+    };
+    let length = range.map_or(size, |range| range.last - range.first + 1);
+    describe(response.headers_mut(), version, &etag, length);
+    Ok(response)
+}
+
+fn describe(headers: &mut HeaderMap, version: &Version, etag: &str, length: u64) {
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    insert(headers, header::ETAG, &format!("\"{etag}\""));
+    let digest = STANDARD.encode(version.sha256);
+    insert(
+        headers,
+        header::HeaderName::from_static("repr-digest"),
+        &format!("sha-256=:{digest}:"),
+    );
+    insert(headers, header::CONTENT_DISPOSITION, &disposition(version));
+}
+
+/// The file name in the form that every client reads, and in the one that keeps every letter (RFC 6266).
+fn disposition(version: &Version) -> String {
+    let name = navx::download_file_name(&version.publisher, &version.name, version.version);
+    let plain: String = name
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii() && letter != '"' {
+                letter
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if plain == name {
+        return format!("attachment; filename=\"{plain}\"");
+    }
+    format!(
+        "attachment; filename=\"{plain}\"; filename*=UTF-8''{}",
+        utf8_percent_encode(&name, ATTRIBUTE)
+    )
+}
+
+/// The one range that was asked for and can be sent. Several ranges, other units and what cannot be read are ignored,
+/// as RFC 9110 allows; so is a range of a file that is another one by now.
+fn wanted_range(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<Range>> {
+    let Some(text) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
+        return Ok(None);
+    };
+    let if_range = headers
+        .get(header::IF_RANGE)
+        .and_then(|value| value.to_str().ok());
+    if if_range.is_some_and(|tag| Tags::read(tag) != Tags::These(vec![etag.to_owned()])) {
+        return Ok(None);
+    }
+    let Some(bounds) = text.trim().strip_prefix("bytes=").and_then(read_bounds) else {
+        return Ok(None);
+    };
+    let range = match bounds {
+        (Some(first), last) => Range {
+            first,
+            last: last.unwrap_or(u64::MAX).min(size.saturating_sub(1)),
+        },
+        (None, Some(suffix)) => Range {
+            first: size.saturating_sub(suffix),
+            last: size.saturating_sub(1),
+        },
+        (None, None) => return Ok(None),
+    };
+    let is_empty_suffix = bounds == (None, Some(0));
+    if range.first >= size || is_empty_suffix {
+        let message = format!("The range '{text}' lies outside the package, which has {size} bytes.");
+        return Err(RuleError::new(Code::RangeNotSatisfiable, message)
+            .about("Range")
+            .into());
+    }
+    Ok(Some(range))
+}
+
+type Bounds = (Option<u64>, Option<u64>);
+
+fn read_bounds(text: &str) -> Option<Bounds> {
+    let (first, last) = text.split_once('-')?;
+    let number = |text: &str| {
+        if text.is_empty() {
+            Some(None)
+        } else {
+            text.parse().ok().map(Some)
+        }
+    };
+    let bounds = (number(first.trim())?, number(last.trim())?);
+    match bounds {
+        (Some(first), Some(last)) if last < first => None,
+        bounds => Some(bounds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(range: &str) -> Option<(u64, u64)> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, HeaderValue::from_str(range).unwrap());
+        wanted_range(&headers, "tag", 100)
+            .unwrap()
+            .map(|range| (range.first, range.last))
+    }
+
+    #[test]
+    fn one_range_is_understood_in_all_its_forms() {
+        assert_eq!(wanted("bytes=0-9"), Some((0, 9)));
+        assert_eq!(wanted("bytes=90-"), Some((90, 99)));
+        assert_eq!(wanted("bytes=-10"), Some((90, 99)));
+        assert_eq!(wanted("bytes=-1000"), Some((0, 99)));
+        assert_eq!(wanted("bytes=10-1000"), Some((10, 99)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_ignored() {
+        for text in ["bytes=0-1,5-6", "items=0-1", "bytes=9-1", "bytes=a-b", "bytes=-"] {
+            assert_eq!(wanted(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_beyond_the_end_is_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, HeaderValue::from_static("bytes=100-"));
+        assert!(wanted_range(&headers, "tag", 100).is_err());
+    }
+
+    #[test]
+    fn a_range_of_another_file_is_ignored() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-1"));
+        headers.insert(header::IF_RANGE, HeaderValue::from_static("\"other\""));
+        assert_eq!(wanted_range(&headers, "tag", 100).unwrap(), None);
+        headers.insert(header::IF_RANGE, HeaderValue::from_static("\"tag\""));
+        assert!(wanted_range(&headers, "tag", 100).unwrap().is_some());
+    }
+}

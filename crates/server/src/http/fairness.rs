@@ -1,0 +1,94 @@
+//! No caller may take all of the service: each principal has so many requests under way, some more wait, and the rest
+//! are told to come back.
+
+use crate::{
+    actions::Asker,
+    config::LimitSettings,
+    error::{Error, Result},
+    store::principals::Who,
+};
+use domain::problem::Code;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Principals remembered before those without requests are forgotten.
+const REMEMBERED: usize = 4096;
+
+type Key = (u8, uuid::Uuid, uuid::Uuid);
+
+/// The places of every principal.
+pub(crate) struct Fairness {
+    at_once: usize,
+    waiting: usize,
+    principals: Mutex<HashMap<Key, Weak<Places>>>,
+}
+
+struct Places {
+    working: Arc<Semaphore>,
+    /// Places for requests that work or wait.
+    admitted: Arc<Semaphore>,
+}
+
+/// A place among the requests that are worked on; it is free again when this goes.
+pub(crate) struct Place {
+    _working: OwnedSemaphorePermit,
+    _admitted: OwnedSemaphorePermit,
+    _places: Arc<Places>,
+}
+
+impl Fairness {
+    pub(crate) fn new(limits: &LimitSettings) -> Self {
+        Self {
+            at_once: limits.concurrent_per_principal,
+            waiting: limits.queue_per_principal,
+            principals: Mutex::default(),
+        }
+    }
+
+    /// Waits for a place, if there is room to wait.
+    pub(crate) async fn enter(&self, asker: &Asker) -> Result<Place> {
+        let places = self.places_of(asker.who);
+        let admitted = places
+            .admitted
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| self.too_many())?;
+        let working = places
+            .working
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(Error::fault)?;
+        Ok(Place {
+            _working: working,
+            _admitted: admitted,
+            _places: places,
+        })
+    }
+
+    fn places_of(&self, who: Who) -> Arc<Places> {
+        let key = (who.kind as u8, who.first, who.second);
+        let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = principals.get(&key).and_then(Weak::upgrade) {
+            return places;
+        }
+        if principals.len() >= REMEMBERED {
+            principals.retain(|_, places| places.strong_count() > 0);
+        }
+        let places = Arc::new(Places {
+            working: Arc::new(Semaphore::new(self.at_once)),
+            admitted: Arc::new(Semaphore::new(self.at_once + self.waiting)),
+        });
+        principals.insert(key, Arc::downgrade(&places));
+        places
+    }
+
+    fn too_many(&self) -> Error {
+        let most = self.at_once + self.waiting;
+        let message = format!("More than {most} requests of this principal are under way.");
+        Error::try_later(Code::TooManyRequests, message, 1)
+    }
+}

@@ -1,0 +1,57 @@
+//! For whoever watches over the process: is it alive, and can it work?
+
+use super::extract::Door;
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse, response::Response};
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Whether the service can work, and if not, what is missing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `ready` or `unavailable`.
+    status: &'static str,
+    /// Whether the database answers.
+    database: &'static str,
+    /// Whether packages can be stored.
+    storage: &'static str,
+    /// Who carries out operations: `none` leaves them waiting, `simulate` only pretends.
+    executor: &'static str,
+}
+
+/// Tells that the process answers.
+#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, description = "The process answers.")))]
+pub(crate) async fn get_live() -> Response {
+    StatusCode::OK.into_response()
+}
+
+/// Tells whether database and package store can be used.
+#[utoipa::path(get, path = "/health/ready", tag = "health",
+    responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
+    let database = door.service.db.ping().await.is_ok();
+    let storage = storage_works(&door).await;
+    let is_ready = database && storage;
+    let word = |works| if works { "available" } else { "unavailable" };
+    let health = Health {
+        status: if is_ready { "ready" } else { "unavailable" },
+        database: word(database),
+        storage: word(storage),
+        executor: match door.service.settings.executor.kind {
+            crate::config::ExecutorKind::None => "none",
+            crate::config::ExecutorKind::Simulate => "simulate",
+        },
+    };
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(health)).into_response()
+}
+
+async fn storage_works(door: &Door) -> bool {
+    let blobs = door.service.blobs.clone();
+    let probe = move || blobs.all().all(|directory| directory.check().is_ok());
+    tokio::task::spawn_blocking(probe).await.unwrap_or(false)
+}

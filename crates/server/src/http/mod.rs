@@ -1,0 +1,20 @@
+//! The vendors' door: the App Management API over HTTP. It translates, and decides nothing.
+
+mod address;
+pub(crate) mod answer;
+pub(crate) mod apps;
+pub(crate) mod context;
+pub(crate) mod countries;
+mod download;
+pub(crate) mod environments;
+pub(crate) mod extract;
+pub(crate) mod fairness;
+mod health;
+pub(crate) mod hotfixes;
+pub(crate) mod lists;
+mod metadata;
+mod openapi;
+pub(crate) mod principals;
+pub(crate) mod problem;
+pub(crate) mod router;
+pub(crate) mod versions;

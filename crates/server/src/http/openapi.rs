@@ -1,0 +1,121 @@
+//! The description of the API, made from the handlers themselves, and a page to read it.
+
+use super::extract::Door;
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    response::{Html, IntoResponse},
+    routing::get,
+};
+use std::sync::Arc;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document, SecurityRequirement,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+/// What the description says of the service as a whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "App Management API",
+        description = "Versions of Business Central apps per country, who may do what with them, the environments that have them, and hotfixes for those. Served as v1.0, v1.1, v1.2, v1.3 and v1.4 alike; the addresses below show v1.0.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    modifiers(&Bearer)
+)]
+pub(crate) struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        document.security = Some(vec![SecurityRequirement::new("bearer", Vec::<String>::new())]);
+    }
+}
+
+/// The description as text, the same each time.
+pub(crate) fn to_json(document: &Document) -> String {
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// `/openapi.json`, and `/` to read it without any script from elsewhere.
+pub(crate) fn pages(document: Document) -> Router<Arc<Door>> {
+    let text: Arc<str> = to_json(&document).into();
+    let page: Arc<str> = page(&document).into();
+    Router::new()
+        .route(
+            "/openapi.json",
+            get(move || async move {
+                let json = HeaderValue::from_static("application/json; charset=utf-8");
+                ([(header::CONTENT_TYPE, json)], text.to_string()).into_response()
+            }),
+        )
+        .route("/", get(move || async move { Html(page.to_string()) }))
+}
+
+/// Every operation with its parameters and answers, as one plain page.
+fn page(document: &Document) -> String {
+    let value = serde_json::to_value(document).unwrap_or_default();
+    let mut rows = String::new();
+    for (path, item) in value["paths"].as_object().into_iter().flatten() {
+        for (verb, operation) in item.as_object().into_iter().flatten() {
+            if let Some(id) = operation["operationId"].as_str() {
+                rows.push_str(&row(path, verb, id, operation));
+            }
+        }
+    }
+    let info = &value["info"];
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head>\
+         <body><h1>{title}</h1><p>{text}</p><p>Machine-readable: <a href=\"/openapi.json\">openapi.json</a></p>\
+         <table><thead><tr><th>Operation</th><th>Address</th><th>Parameters</th><th>Body</th></tr></thead>\
+         <tbody>{rows}</tbody></table></body></html>",
+        title = escaped(info["title"].as_str().unwrap_or_default()),
+        text = escaped(info["description"].as_str().unwrap_or_default()),
+    )
+}
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1b1b1b;background:#fff}\
+    table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.5rem;border-bottom:1px solid #ddd}\
+    code{font:14px ui-monospace,monospace;overflow-wrap:anywhere}small{color:#555}\
+    @media(prefers-color-scheme:dark){body{color:#eee;background:#1b1b1b}th,td{border-color:#444}small{color:#aaa}a{color:#9cf}}";
+
+fn row(path: &str, verb: &str, id: &str, operation: &serde_json::Value) -> String {
+    let parameters: Vec<_> = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|parameter| parameter["name"].as_str())
+        .map(|name| format!("<code>{}</code>", escaped(name)))
+        .collect();
+    let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
+    let body = body
+        .and_then(|reference| reference.rsplit('/').next())
+        .unwrap_or_default();
+    format!(
+        "<tr id=\"{id}\"><td><code>{id}</code><br><small>{summary}</small></td><td><code>{verb} {path}</code></td><td>{parameters}</td><td><code>{body}</code></td></tr>",
+        summary = escaped(operation["summary"].as_str().unwrap_or_default()),
+        verb = verb.to_uppercase(),
+        path = escaped(path),
+        parameters = parameters.join(" "),
+        body = escaped(body),
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

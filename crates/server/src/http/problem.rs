@@ -1,0 +1,219 @@
+//! The one place where a failure becomes a status and a body, and where it is logged.
+//!
+//! A handler's error travels to the outermost layer as an extension of an empty answer, because only there the
+//! correlation id and the caller's face are known.
+
+use super::context::Context;
+use crate::{auth::AuthError, error::Error, store::StoreError};
+use axum::{
+    body::Body,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::problem::{Code, RuleError};
+use odata::QueryError;
+use std::{io, sync::Arc};
+use wire::{ErrorBody, Face, error::POSITION};
+
+/// After how many seconds a caller may try again when something of ours is not there.
+const RETRY_AFTER: u32 = 5;
+
+/// An error on its way to the outermost layer.
+#[derive(Clone)]
+struct Pending(Arc<Error>);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(Pending(Arc::new(self)));
+        response
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        query_problem(&error).into()
+    }
+}
+
+/// A wrong query option as a problem.
+pub(crate) fn query_problem(error: &QueryError) -> RuleError {
+    let code = match error.code {
+        odata::ErrorCode::InvalidFilter => Code::InvalidFilter,
+        odata::ErrorCode::InvalidQueryOption => Code::InvalidQueryOption,
+        odata::ErrorCode::NotImplemented => Code::NotImplemented,
+        odata::ErrorCode::NotAcceptable => Code::NotAcceptable,
+    };
+    let problem = RuleError::new(code, &error.message).about(&error.target);
+    match error.position {
+        Some(position) => problem.with(POSITION, position.to_string()),
+        None => problem,
+    }
+}
+
+/// The answer to a request whose handler panicked.
+pub(crate) fn panicked() -> Response {
+    Error::fault("a handler panicked").into_response()
+}
+
+/// No such address.
+pub(crate) async fn no_such_address(request: axum::extract::Request) -> Error {
+    let context = request.extensions().get::<Context>();
+    let path = context.map_or_else(|| request.uri().path().to_owned(), |context| context.path.clone());
+    let message = format!("There is nothing at {path}. The API is served as v1.0 to v1.4: /v1.4/apps.");
+    RuleError::missing(path, message).into()
+}
+
+/// The address is there, for other verbs. The router adds which.
+pub(crate) async fn wrong_verb() -> Error {
+    RuleError::new(Code::MethodNotAllowed, "").into()
+}
+
+/// Gives an answer its body if it failed, and logs what went wrong.
+pub(crate) fn finish(response: Response, context: &Context, method: &Method) -> Response {
+    let pending = response.extensions().get::<Pending>().cloned();
+    match pending {
+        Some(pending) => failed(&pending.0, response, context, method),
+        None => response,
+    }
+}
+
+fn failed(error: &Error, original: Response, context: &Context, method: &Method) -> Response {
+    log(error, context);
+    if let Error::NotModified { etag } = error {
+        let mut response = super::context::empty(StatusCode::NOT_MODIFIED);
+        set(&mut response, header::ETAG, &format!("W/\"{etag}\""));
+        return response;
+    }
+    let allow = original.headers().get(header::ALLOW).cloned();
+    let problem = shown(error, allow.as_ref(), method);
+    let body = ErrorBody::new(&problem, Some(context.correlation_id), context.face).to_json();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status_of(error, &problem);
+    set(&mut response, header::CONTENT_TYPE, content_type(context.face));
+    set(&mut response, header::CONTENT_LANGUAGE, "en-US");
+    if context.face == Face::OData {
+        response
+            .headers_mut()
+            .insert("odata-version", HeaderValue::from_static("4.0"));
+    }
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    if let Some(seconds) = retry_after(error) {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Error::Auth(refused) = error {
+        if let Some(challenge) = refused.www_authenticate() {
+            set(&mut response, header::WWW_AUTHENTICATE, challenge);
+        }
+    }
+    response
+}
+
+/// The media type of JSON answers.
+pub(crate) fn content_type(face: Face) -> &'static str {
+    match face {
+        Face::Bare => "application/json; charset=utf-8",
+        Face::OData => "application/json;odata.metadata=minimal",
+    }
+}
+
+fn set(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// What a caller may see of an error.
+fn shown(error: &Error, allow: Option<&HeaderValue>, method: &Method) -> RuleError {
+    match error {
+        Error::Rule(problem) if problem.code == Code::MethodNotAllowed => {
+            let verbs = allow
+                .and_then(|allow| allow.to_str().ok())
+                .unwrap_or("another verb");
+            RuleError::new(
+                problem.code,
+                format!("{method} is not possible here; {} is.", verbs.replace(',', ", ")),
+            )
+        }
+        Error::Rule(problem) | Error::TryLater { problem, .. } => problem.clone(),
+        Error::Auth(refused) => auth_problem(refused),
+        Error::Store(StoreError::Busy) => RuleError::new(
+            Code::ServiceUnavailable,
+            "The database is busy. Try again in a moment.",
+        ),
+        Error::Store(StoreError::Unavailable(_)) => RuleError::new(
+            Code::ServiceUnavailable,
+            "The database is not available. Try again in a moment.",
+        ),
+        Error::Blobs(error) if is_passing(error) => RuleError::new(
+            Code::ServiceUnavailable,
+            "The package store is not available. Try again in a moment.",
+        ),
+        Error::NotModified { .. } | Error::Store(_) | Error::Blobs(_) | Error::Fault(_) => RuleError::new(
+            Code::Unknown,
+            "Something unforeseen happened. The correlation id finds it in the service's log.",
+        ),
+    }
+}
+
+fn auth_problem(refused: &AuthError) -> RuleError {
+    let code = match refused.status().as_u16() {
+        403 => Code::Forbidden,
+        503 => Code::ServiceUnavailable,
+        _ => Code::Unauthorized,
+    };
+    RuleError::new(code, refused.message())
+}
+
+fn status_of(error: &Error, problem: &RuleError) -> StatusCode {
+    match error {
+        Error::Auth(refused) => refused.status(),
+        _ => StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// Whether a failure of the package store may pass by itself: a full disk, a folder that is not mounted.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+fn retry_after(error: &Error) -> Option<u32> {
+    match error {
+        Error::TryLater { seconds, .. } => Some(*seconds),
+        Error::Auth(refused) => refused.retry_after(),
+        Error::Store(StoreError::Busy | StoreError::Unavailable(_)) => Some(RETRY_AFTER),
+        Error::Blobs(error) if is_passing(error) => Some(RETRY_AFTER),
+        _ => None,
+    }
+}
+
+fn log(error: &Error, context: &Context) {
+    let Context {
+        correlation_id, path, ..
+    } = context;
+    match error {
+        Error::Rule(problem) | Error::TryLater { problem, .. } => {
+            tracing::info!(correlation = %correlation_id, path, code = %problem.code, "{}", problem.message);
+        }
+        Error::Auth(refused) => {
+            tracing::info!(correlation = %correlation_id, path, code = refused.code(), "{}", refused.detail());
+        }
+        Error::NotModified { .. } => {}
+        Error::Store(_) | Error::Blobs(_) | Error::Fault(_) => {
+            tracing::error!(correlation = %correlation_id, path, "{error}");
+        }
+    }
+}

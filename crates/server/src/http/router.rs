@@ -1,0 +1,109 @@
+//! The table of contents: every address of the service, and what answers there.
+
+use super::{
+    apps, context, countries, environments, extract::Door, health, hotfixes, metadata, openapi, principals,
+    problem, versions,
+};
+use crate::operator;
+use axum::{Router, middleware, routing::get};
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The vendor's door: the App Management API.
+fn app_management() -> OpenApiRouter<Arc<Door>> {
+    OpenApiRouter::new()
+        .routes(routes!(metadata::get_service_document))
+        .routes(routes!(metadata::get_metadata))
+        .routes(routes!(apps::list_apps))
+        .routes(routes!(apps::count_apps))
+        .routes(routes!(apps::get_app))
+        .routes(routes!(apps::get_my_permissions))
+        .routes(routes!(apps::list_roles))
+        .routes(routes!(countries::list_countries))
+        .routes(routes!(countries::count_countries))
+        .routes(routes!(countries::get_country, countries::patch_country))
+        .routes(routes!(principals::list_principals))
+        .routes(routes!(principals::count_principals))
+        .routes(routes!(
+            principals::get_principal,
+            principals::patch_principal,
+            principals::delete_principal
+        ))
+        .routes(routes!(versions::list_versions, versions::upload_version))
+        .routes(routes!(versions::count_versions))
+        .routes(routes!(versions::get_version, versions::patch_version))
+        .routes(routes!(versions::get_package_contents))
+        .routes(routes!(environments::list_environments))
+        .routes(routes!(environments::count_environments))
+        .routes(routes!(environments::get_environment))
+        .routes(routes!(hotfixes::list_hotfixes, hotfixes::schedule_hotfix))
+        .routes(routes!(hotfixes::count_hotfixes))
+        .routes(routes!(hotfixes::plan_hotfixes))
+        .routes(routes!(hotfixes::get_hotfix, hotfixes::update_hotfix))
+}
+
+/// The same actions under GET, for clients that know no other verb.
+fn also_by_get() -> Router<Arc<Door>> {
+    Router::new()
+        .route(
+            "/v1.0/apps/{appId}/getMyPermissions",
+            get(apps::get_my_permissions),
+        )
+        .route(
+            "/v1.0/apps/{appId}/countries/{countryCode}/versions/{versionNumber}/getPackageContents",
+            get(versions::get_package_contents),
+        )
+}
+
+/// The operator's door.
+fn operators() -> OpenApiRouter<Arc<Door>> {
+    OpenApiRouter::new()
+        .routes(routes!(operator::apps::list_registered_apps))
+        .routes(routes!(
+            operator::apps::get_registered_app,
+            operator::apps::put_app,
+            operator::apps::patch_app
+        ))
+        .routes(routes!(operator::apps::put_principal))
+        .routes(routes!(operator::environments::list_registered_environments))
+        .routes(routes!(
+            operator::environments::get_registered_environment,
+            operator::environments::put_environment,
+            operator::environments::delete_environment
+        ))
+        .routes(routes!(operator::environments::release_environment))
+        .routes(routes!(operator::records::list_operations))
+        .routes(routes!(operator::records::list_audit))
+}
+
+fn documented() -> OpenApiRouter<Arc<Door>> {
+    OpenApiRouter::with_openapi(openapi::Description::openapi())
+        .nest("/v1.0", app_management())
+        .nest("/operator/v1", operators())
+        .routes(routes!(health::get_live))
+        .routes(routes!(health::get_ready))
+}
+
+/// Everything that is served.
+pub(crate) fn router(door: Arc<Door>) -> Router {
+    let (documented, description) = documented().split_for_parts();
+    let routed = documented
+        .merge(also_by_get())
+        .merge(openapi::pages(description))
+        .fallback(problem::no_such_address)
+        .method_not_allowed_fallback(problem::wrong_verb)
+        .with_state(door);
+    // A layer around a router does not see requests that no route matches as they were sent, and could not change
+    // what is matched; around this outer one it can.
+    Router::new()
+        .fallback_service(routed)
+        .layer(middleware::from_fn(context::around))
+}
+
+/// The description of every address, as JSON.
+#[must_use]
+pub fn openapi_json() -> String {
+    let (_, description) = documented().split_for_parts();
+    openapi::to_json(&description)
+}

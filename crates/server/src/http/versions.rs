@@ -1,0 +1,206 @@
+//! `/apps/{appId}/countries/{countryCode}/versions`: packages, up and down.
+
+use super::{
+    answer::{Frame, created},
+    download,
+    extract::{Asking, Door, SmallBody, id},
+    lists,
+};
+use crate::{
+    actions::{
+        listing,
+        upload::{self, UploadTarget},
+        versions::{self, shown},
+    },
+    error::Result,
+};
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::header,
+    response::Response,
+};
+use bytes::Bytes;
+use domain::{
+    access::{Permission, Resource},
+    country::CountryCode,
+    ids::AppId,
+    version::AppVersion,
+};
+use futures::{Stream, StreamExt};
+use std::{sync::Arc, time::Duration};
+use wire::{
+    ErrorBody, List,
+    versions::{UploadVersion, Version, VersionPatch, VersionPatchBody},
+};
+
+const READ: Permission = Permission::read(Resource::Versions);
+const WRITE: Permission = Permission::write(Resource::Versions);
+
+/// How much of a refused body is still read, and for how long.
+const DRAINED_BYTES: usize = 64 * 1024 * 1024;
+const DRAINED_FOR: Duration = Duration::from_secs(10);
+
+fn fragment(app: AppId, country: CountryCode) -> String {
+    format!("apps({app})/countries('{country}')/versions")
+}
+
+/// The version that an address names.
+async fn addressed(
+    door: &Door,
+    asking: &Asking,
+    (app, country, version): &(String, String, String),
+    permission: Permission,
+) -> Result<(AppId, CountryCode, AppVersion)> {
+    let app = asking.app(app)?;
+    let country = asking.country(door, app, country, permission).await?;
+    let version = asking
+        .understood(door, app, permission, id("versionNumber", version))
+        .await?;
+    Ok((app, country, version))
+}
+
+/// Lists the versions of the app in the country.
+#[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/versions", tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::ListQuery),
+    responses((status = 200, body = List<Version>), (status = "default", body = ErrorBody)))]
+pub(crate) async fn list_versions(
+    State(door): State<Arc<Door>>,
+    Path((app, country)): Path<(String, String)>,
+    asking: Asking,
+) -> Result<Response> {
+    let app = asking.app(&app)?;
+    let country = asking.country(&door, app, &country, READ).await?;
+    let frame = Frame::new(&door, &asking);
+    let (request, look) = asking
+        .understood_query(&door, app, READ, lists::read(&frame, &listing::VERSIONS))
+        .await?;
+    let page = listing::list_versions(&door.service, &asking.asker, app, country, request).await?;
+    lists::answer(&frame, look, page, &fragment(app, country), shown).await
+}
+
+/// Counts the versions of the app in the country.
+#[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/versions/$count", tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::CountQuery),
+    responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
+pub(crate) async fn count_versions(
+    State(door): State<Arc<Door>>,
+    Path((app, country)): Path<(String, String)>,
+    asking: Asking,
+) -> Result<Response> {
+    let app = asking.app(&app)?;
+    let country = asking.country(&door, app, &country, READ).await?;
+    let frame = Frame::new(&door, &asking);
+    let request = asking
+        .understood_query(&door, app, READ, lists::read_count(&frame, &listing::VERSIONS))
+        .await?;
+    let count = listing::count_versions(&door.service, &asking.asker, app, country, request).await?;
+    Ok(lists::count_answer(count))
+}
+
+/// Uploads a package as a version of the app in the country. The body may be of any size up to the service's limit;
+/// it is taken in as it arrives, whatever the order of its properties.
+#[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions", tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path)), request_body = UploadVersion,
+    responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
+pub(crate) async fn upload_version(
+    State(door): State<Arc<Door>>,
+    Path((app, country)): Path<(String, String)>,
+    asking: Asking,
+    body: Body,
+) -> Result<Response> {
+    let app = asking.app(&app)?;
+    let country = asking.country(&door, app, &country, WRITE).await?;
+    let declared_bytes = asking
+        .header(header::CONTENT_LENGTH.as_str())
+        .and_then(|text| text.parse().ok());
+    let target = UploadTarget {
+        app,
+        country,
+        declared_bytes,
+    };
+    asking.expect_entity::<Version>(&door, app, WRITE).await?;
+    let mut pieces = body
+        .into_data_stream()
+        .map(|piece| piece.map_err(|error| error.to_string()));
+    let uploaded = upload::upload_version(&door.service, &asking.asker, target, &mut pieces).await;
+    if uploaded.is_err() {
+        tokio::spawn(drain(pieces));
+    }
+    let version = uploaded?;
+    let frame = Frame::new(&door, &asking);
+    let address = format!("{}/{}", frame.address().trim_end_matches('/'), version.version);
+    let response = frame.entity(&shown(version)?, &fragment(app, country))?;
+    Ok(created(&frame, response, &address))
+}
+
+/// Reads and forgets what is left of a body that was refused: most clients only read the answer once they have sent
+/// everything, and a connection that is closed on them before takes the answer with it.
+async fn drain(mut pieces: impl Stream<Item = Result<Bytes, String>> + Send + Unpin) {
+    let reading = async {
+        let mut seen = 0;
+        while let Some(Ok(bytes)) = pieces.next().await {
+            seen += bytes.len();
+            if seen > DRAINED_BYTES {
+                return;
+            }
+        }
+    };
+    // Whoever sends more than that, or more slowly, finds the connection closed.
+    drop(tokio::time::timeout(DRAINED_FOR, reading).await);
+}
+
+/// Gets one version.
+#[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}", tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
+    responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
+pub(crate) async fn get_version(
+    State(door): State<Arc<Door>>,
+    Path(path): Path<(String, String, String)>,
+    asking: Asking,
+) -> Result<Response> {
+    let (app, country, version) = addressed(&door, &asking, &path, READ).await?;
+    let version = versions::get_version(&door.service, &asking.asker, app, country, version).await?;
+    asking.preconditions.check_read(&version.etag.to_string())?;
+    Frame::new(&door, &asking).entity(&shown(version)?, &fragment(app, country))
+}
+
+/// Changes a version's availability, sync mode, or what is known of its dependencies.
+#[utoipa::path(patch, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}", tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
+    request_body = VersionPatchBody,
+    responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
+pub(crate) async fn patch_version(
+    State(door): State<Arc<Door>>,
+    Path(path): Path<(String, String, String)>,
+    asking: Asking,
+    SmallBody(body): SmallBody,
+) -> Result<Response> {
+    let (app, country, version) = addressed(&door, &asking, &path, WRITE).await?;
+    asking.expect_entity::<Version>(&door, app, WRITE).await?;
+    let patch = asking
+        .understood(&door, app, WRITE, VersionPatch::read(&body))
+        .await?;
+    let key = versions::key(app, country, version);
+    let conditions = asking.preconditions.clone();
+    let version = versions::patch_version(&door.service, &asking.asker, key, patch, conditions).await?;
+    Frame::new(&door, &asking).entity(&shown(version)?, &fragment(app, country))
+}
+
+/// Downloads the package of a version: the very bytes of the upload.
+#[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}/getPackageContents",
+    tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", body = ErrorBody)))]
+pub(crate) async fn get_package_contents(
+    State(door): State<Arc<Door>>,
+    Path(path): Path<(String, String, String)>,
+    asking: Asking,
+) -> Result<Response> {
+    let (app, country, version) = addressed(&door, &asking, &path, READ).await?;
+    let (version, file) =
+        versions::get_package_contents(&door.service, &asking.asker, app, country, version).await?;
+    download::package(&asking, &version, file).await
+}

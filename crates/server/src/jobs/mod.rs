@@ -1,0 +1,7 @@
+//! What the service does by itself: carrying out due operations, and tidying up.
+//!
+//! Jobs keep nothing in mind that counts: each round reads anew what is due. A signal makes them quick, a period makes
+//! them right.
+
+pub(crate) mod executor;
+pub(crate) mod sweeper;

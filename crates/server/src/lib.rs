@@ -1,0 +1,25 @@
+//! The service: what vendors and operators reach over HTTP, and what it remembers and does for them.
+//!
+//! Arrows run one way: doors (`http`, `operator`, `jobs`) translate and call `actions`; actions decide and call
+//! `store` and `blobs`; those know the database and the package bytes. See `docs/ARCHITECTURE.md`.
+
+mod actions;
+pub mod auth;
+mod blobs;
+pub mod clock;
+pub mod config;
+mod error;
+mod http;
+mod jobs;
+mod listen;
+mod operator;
+mod receive;
+pub mod simulate;
+mod start;
+mod store;
+pub mod telemetry;
+mod upload;
+
+pub use http::router::openapi_json;
+pub use listen::serve;
+pub use start::{Server, StartError, run};

@@ -1,0 +1,132 @@
+//! Registered apps.
+
+use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
+use domain::{
+    ids::{AppId, Etag, TenantId},
+    instant::Instant,
+    version::AppVersion,
+};
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct App {
+    pub(crate) id: AppId,
+    pub(crate) publisher: String,
+    pub(crate) publisher_tenant_id: TenantId,
+    pub(crate) publisher_contact_email: String,
+    pub(crate) storage_location: String,
+    pub(crate) name: Option<String>,
+    pub(crate) etag: Etag,
+    pub(crate) created_on: Instant,
+}
+
+pub(crate) const COLUMNS: &str = "t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on";
+
+impl FromRow for App {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            publisher: row.get(1)?,
+            publisher_tenant_id: row.get(2)?,
+            publisher_contact_email: row.get(3)?,
+            storage_location: row.get(4)?,
+            name: row.get(5)?,
+            etag: row.get(6)?,
+            created_on: row.get(7)?,
+        })
+    }
+}
+
+/// One app, if the caller has a role on it.
+pub(crate) async fn find_app(db: &Db, who: Who, app: AppId) -> Result<Option<App>, StoreError> {
+    db.query(
+        "SELECT t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on
+         FROM apps t
+         WHERE t.id = $4
+           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+             OR ($1 = 'Application' AND p.id IN ($2, $3))))",
+    )
+    .bind_all(who.values())
+    .bind(app)
+    .fetch_optional()
+    .await
+}
+
+/// One app, for the operator.
+pub(crate) async fn find_any_app(db: &Db, app: AppId) -> Result<Option<App>, StoreError> {
+    db.query(
+        "SELECT t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on
+         FROM apps t
+         WHERE t.id = $1",
+    )
+    .bind(app)
+    .fetch_optional()
+    .await
+}
+
+/// One app within a transaction, its row locked: what is decided about its owners and versions then holds.
+pub(crate) async fn lock_app(tx: &mut Tx<'_>, app: AppId) -> Result<Option<App>, StoreError> {
+    tx.query(
+        "SELECT id, publisher, publisher_tenant_id, publisher_contact_email, storage_location, name, etag, created_on
+         FROM apps
+         WHERE id = $1
+         FOR UPDATE",
+    )
+    .bind(app)
+    .fetch_optional()
+    .await
+}
+
+/// Registers an app, or replaces what was registered. Its name comes from its versions and stays.
+pub(crate) async fn save_app(tx: &mut Tx<'_>, app: &App) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO apps (id, publisher, publisher_tenant_id, publisher_contact_email, storage_location, etag, created_on)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (id) DO UPDATE
+         SET publisher = excluded.publisher,
+             publisher_tenant_id = excluded.publisher_tenant_id,
+             publisher_contact_email = excluded.publisher_contact_email,
+             storage_location = excluded.storage_location,
+             etag = excluded.etag",
+    )
+    .bind(app.id)
+    .bind(&app.publisher)
+    .bind(app.publisher_tenant_id)
+    .bind(&app.publisher_contact_email)
+    .bind(&app.storage_location)
+    .bind(app.etag)
+    .bind(app.created_on)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Names an app after its highest version. The name is no part of the app's state, so its tag stays.
+pub(crate) async fn name_app(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    name: &str,
+    version: AppVersion,
+) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE apps
+         SET name = $2, name_version_key = $3
+         WHERE id = $1 AND (name_version_key IS NULL OR name_version_key <= $3)",
+    )
+    .bind(app)
+    .bind(name)
+    .bind(version)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// The storage locations that hold, or are to hold, packages.
+pub(crate) async fn locations_in_use(db: &Db) -> Result<Vec<String>, StoreError> {
+    let rows = db
+        .query("SELECT storage_location FROM apps UNION SELECT location FROM versions UNION SELECT location FROM blobs")
+        .fetch_all::<(String,)>()
+        .await?;
+    Ok(rows.into_iter().map(|(location,)| location).collect())
+}

@@ -1,0 +1,63 @@
+//! Who changed what: one row for every change, written in the change's own transaction.
+
+use super::{FromRow, Row, StoreError, Tx};
+use domain::{ids::TenantId, instant::Instant};
+use uuid::Uuid;
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AuditRow {
+    pub(crate) id: Uuid,
+    pub(crate) recorded_on: Instant,
+    pub(crate) actor_kind: String,
+    pub(crate) actor_id: String,
+    pub(crate) actor_tenant_id: Option<TenantId>,
+    pub(crate) actor_name: Option<String>,
+    pub(crate) action: String,
+    pub(crate) target: String,
+    pub(crate) correlation_id: Uuid,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+}
+
+pub(crate) const COLUMNS: &str = "t.id, t.recorded_on, t.actor_kind, t.actor_id, t.actor_tenant_id, t.actor_name, t.action, t.target, t.correlation_id, t.before_state, t.after_state";
+
+impl FromRow for AuditRow {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            recorded_on: row.get(1)?,
+            actor_kind: row.get(2)?,
+            actor_id: row.get(3)?,
+            actor_tenant_id: row.get(4)?,
+            actor_name: row.get(5)?,
+            action: row.get(6)?,
+            target: row.get(7)?,
+            correlation_id: row.get(8)?,
+            before: row.get(9)?,
+            after: row.get(10)?,
+        })
+    }
+}
+
+/// Adds a row.
+pub(crate) async fn insert_audit(tx: &mut Tx<'_>, row: &AuditRow) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO audit (id, recorded_on, actor_kind, actor_id, actor_tenant_id, actor_name, action, target, correlation_id, before_state, after_state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(row.id)
+    .bind(row.recorded_on)
+    .bind(&row.actor_kind)
+    .bind(&row.actor_id)
+    .bind(row.actor_tenant_id)
+    .bind(row.actor_name.clone())
+    .bind(&row.action)
+    .bind(&row.target)
+    .bind(row.correlation_id)
+    .bind(row.before.clone())
+    .bind(row.after.clone())
+    .execute()
+    .await
+    .map(drop)
+}

@@ -1,0 +1,126 @@
+//! Which package bytes are in which storage location.
+//!
+//! A row exists before an object reaches its final key, and goes after the object has gone: at every instant the
+//! table knows at least what the store holds. States: `storing`, `stored`, `deleting`.
+
+use super::{Db, FromRow, Row, StoreError, Tx};
+use domain::instant::Instant;
+
+/// Where bytes are on their way to being kept, or to being gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlobState {
+    Storing,
+    Stored,
+    Deleting,
+}
+
+impl BlobState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Storing => "storing",
+            Self::Stored => "stored",
+            Self::Deleting => "deleting",
+        }
+    }
+}
+
+/// Bytes in a location, by their hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlobKey {
+    pub(crate) location: String,
+    pub(crate) sha256: [u8; 32],
+}
+
+impl FromRow for BlobKey {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            location: row.get(0)?,
+            sha256: row.get(1)?,
+        })
+    }
+}
+
+/// The state of a blob, its row locked.
+pub(crate) async fn lock_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<Option<BlobState>, StoreError> {
+    let found = tx
+        .query(
+            "SELECT state
+             FROM blobs
+             WHERE location = $1 AND sha256 = $2
+             FOR UPDATE",
+        )
+        .bind(&key.location)
+        .bind(key.sha256)
+        .fetch_optional::<(String,)>()
+        .await?;
+    Ok(found.map(|(state,)| match state.as_str() {
+        "stored" => BlobState::Stored,
+        "deleting" => BlobState::Deleting,
+        _ => BlobState::Storing,
+    }))
+}
+
+/// Says where a blob stands.
+pub(crate) async fn save_blob(
+    tx: &mut Tx<'_>,
+    key: &BlobKey,
+    size: u64,
+    state: BlobState,
+    now: Instant,
+) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO blobs (location, sha256, size, state, changed_on)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (location, sha256) DO UPDATE
+         SET state = excluded.state, changed_on = excluded.changed_on",
+    )
+    .bind(&key.location)
+    .bind(key.sha256)
+    .bind(i64::try_from(size).unwrap_or(i64::MAX))
+    .bind(state.as_str())
+    .bind(now)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Forgets a blob whose bytes are gone.
+pub(crate) async fn delete_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<(), StoreError> {
+    tx.query("DELETE FROM blobs WHERE location = $1 AND sha256 = $2 AND state = 'deleting'")
+        .bind(&key.location)
+        .bind(key.sha256)
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// Blobs that no version needs and that have not changed since `before`.
+pub(crate) async fn unreferenced(db: &Db, before: Instant) -> Result<Vec<BlobKey>, StoreError> {
+    db.query(
+        "SELECT b.location, b.sha256
+         FROM blobs b
+         WHERE b.changed_on < $1
+           AND NOT EXISTS (SELECT 1 FROM versions v
+                           WHERE v.location = b.location AND v.sha256 = b.sha256 AND v.status <> 'UploadFailed')
+         ORDER BY b.changed_on
+         LIMIT 100",
+    )
+    .bind(before)
+    .fetch_all()
+    .await
+}
+
+/// Whether a version needs the blob.
+pub(crate) async fn is_referenced(tx: &mut Tx<'_>, key: &BlobKey) -> Result<bool, StoreError> {
+    let (count,) = tx
+        .query(
+            "SELECT COUNT(*)
+             FROM versions
+             WHERE location = $1 AND sha256 = $2 AND status <> 'UploadFailed'",
+        )
+        .bind(&key.location)
+        .bind(key.sha256)
+        .fetch_one::<(i64,)>()
+        .await?;
+    Ok(count > 0)
+}

@@ -1,0 +1,73 @@
+//! The countries that an app was added to.
+
+use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
+use domain::ids::{AppId, Etag};
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Country {
+    pub(crate) code: String,
+    pub(crate) etag: Etag,
+}
+
+pub(crate) const COLUMNS: &str = "t.code, t.etag";
+
+impl FromRow for Country {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            code: row.get(0)?,
+            etag: row.get(1)?,
+        })
+    }
+}
+
+/// One country of an app, if the caller has a role on the app.
+pub(crate) async fn find_country(
+    db: &Db,
+    who: Who,
+    app: AppId,
+    code: &str,
+) -> Result<Option<Country>, StoreError> {
+    db.query(
+        "SELECT t.code, t.etag
+         FROM countries t
+         WHERE t.app_id = $4 AND t.code = $5
+           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+             OR ($1 = 'Application' AND p.id IN ($2, $3))))",
+    )
+    .bind_all(who.values())
+    .bind(app)
+    .bind(code)
+    .fetch_optional()
+    .await
+}
+
+/// One country within a transaction.
+pub(crate) async fn country_in(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    code: &str,
+) -> Result<Option<Country>, StoreError> {
+    tx.query("SELECT code, etag FROM countries WHERE app_id = $1 AND code = $2")
+        .bind(app)
+        .bind(code)
+        .fetch_optional()
+        .await
+}
+
+/// Adds a country; whether it was new.
+pub(crate) async fn add_country(tx: &mut Tx<'_>, app: AppId, country: &Country) -> Result<bool, StoreError> {
+    let added = tx
+        .query(
+            "INSERT INTO countries (app_id, code, etag)
+             VALUES ($1, $2, $3)
+             ON CONFLICT (app_id, code) DO NOTHING",
+        )
+        .bind(app)
+        .bind(&country.code)
+        .bind(country.etag)
+        .execute()
+        .await?;
+    Ok(added == 1)
+}

@@ -1,0 +1,226 @@
+//! One way to speak to two databases.
+//!
+//! A statement is written once. Reads go straight from [`Db::query`]; every change goes through [`Db::write`],
+//! whose closure may await nothing but its transaction. That rule is what makes group commit possible on SQLite:
+//! its one writer thread runs each closure to its end under a savepoint, and several of them share one `fsync`.
+
+use super::{
+    dialect::{self, Dialect},
+    postgres::Postgres,
+    sqlite::Sqlite,
+    value::{FromRow, Value},
+};
+use crate::error::Error;
+use futures::future::BoxFuture;
+use std::{borrow::Cow, sync::Arc};
+use tokio::sync::mpsc;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// A constraint stands against it.
+    #[error("the constraint {constraint} stands against it")]
+    Conflict { constraint: String },
+    /// Others were in the way for too long; the same request may succeed later.
+    #[error("the database is busy")]
+    Busy,
+    /// The database cannot be reached, or its disk is full.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A fault of ours, or a damaged database.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl StoreError {
+    pub(crate) fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(what.into())
+    }
+}
+
+/// A database, open and migrated.
+#[derive(Clone)]
+pub(crate) enum Db {
+    Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
+}
+
+/// A transaction under way. Dropping it without having returned `Ok` from the closure undoes it.
+pub(crate) enum Tx<'t> {
+    Sqlite(&'t mut rusqlite::Connection),
+    Postgres(&'t deadpool_postgres::Transaction<'t>),
+}
+
+impl Db {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// A statement that only reads.
+    pub(crate) fn query<'c>(&'c self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
+        Query {
+            on: On::Db(self),
+            sql: sql.into(),
+            values: Vec::with_capacity(8),
+        }
+    }
+
+    /// Runs `action` in one transaction and answers once it is durable.
+    ///
+    /// The closure may be called again when the database asks for a retry, so all that it does must go
+    /// through its transaction. What it needs comes as `input`.
+    pub(crate) async fn write<I, T, F>(&self, input: I, action: F) -> Result<T, Error>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>> + Send + Sync + 'static,
+    {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.write(input, action).await,
+            Self::Postgres(postgres) => postgres.write(input, action).await,
+        }
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.query("SELECT COUNT(*) FROM apps WHERE publisher = ''")
+            .fetch_one::<(i64,)>()
+            .await
+            .map(drop)
+    }
+}
+
+impl Tx<'_> {
+    /// A statement within the transaction.
+    pub(crate) fn query<'c>(&'c mut self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
+        let on = match self {
+            Self::Sqlite(connection) => On::SqliteTx(connection),
+            Self::Postgres(transaction) => On::PostgresTx(transaction),
+        };
+        Query {
+            on,
+            sql: sql.into(),
+            values: Vec::with_capacity(8),
+        }
+    }
+}
+
+enum On<'c> {
+    Db(&'c Db),
+    SqliteTx(&'c mut rusqlite::Connection),
+    PostgresTx(&'c deadpool_postgres::Transaction<'c>),
+}
+
+/// A statement and its values.
+#[must_use = "a query does nothing until it is fetched or executed"]
+pub(crate) struct Query<'c> {
+    on: On<'c>,
+    sql: Cow<'c, str>,
+    values: Vec<Value>,
+}
+
+impl Query<'_> {
+    /// Binds the next `$n`.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Binds several at once.
+    pub(crate) fn bind_all(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    /// All rows. For results known to be short; longer ones are streamed.
+    pub(crate) async fn fetch_all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
+        match self.on {
+            On::Db(Db::Sqlite(sqlite)) => {
+                sqlite
+                    .read(|connection| super::sqlite::fetch_all(connection, &self.sql, &self.values))
+                    .await
+            }
+            On::Db(Db::Postgres(postgres)) => postgres.fetch_all(&self.sql, &self.values).await,
+            On::SqliteTx(connection) => {
+                super::sqlite::fetch_all(connection, dialect::for_sqlite(&self.sql), &self.values)
+            }
+            On::PostgresTx(transaction) => {
+                super::postgres::fetch_all(transaction, &self.sql, &self.values).await
+            }
+        }
+    }
+
+    /// The first row, if there is any.
+    pub(crate) async fn fetch_optional<T: FromRow>(self) -> Result<Option<T>, StoreError> {
+        Ok(self.fetch_all().await?.into_iter().next())
+    }
+
+    /// The one row of a statement that always has one.
+    pub(crate) async fn fetch_one<T: FromRow>(self) -> Result<T, StoreError> {
+        let row = self.fetch_optional().await?;
+        row.ok_or_else(|| StoreError::broken("a statement that always has a row had none"))
+    }
+
+    /// Carries out a change; answers how many rows it touched.
+    pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        match self.on {
+            On::Db(_) => Err(StoreError::broken("a change outside a transaction")),
+            On::SqliteTx(connection) => {
+                super::sqlite::execute(connection, dialect::for_sqlite(&self.sql), &self.values)
+            }
+            On::PostgresTx(transaction) => {
+                super::postgres::execute(transaction, &self.sql, &self.values).await
+            }
+        }
+    }
+
+    /// The rows as they come, in one snapshot and constant memory.
+    ///
+    /// A short result arrives with the first batch already; a long one is read by a thread or task of its own,
+    /// which waits for the receiver and stops when it is dropped.
+    pub(crate) async fn stream<T: FromRow>(self) -> Result<Rows<T>, StoreError> {
+        match self.on {
+            On::Db(Db::Sqlite(sqlite)) => sqlite.stream(self.sql.into_owned(), self.values).await,
+            On::Db(Db::Postgres(postgres)) => postgres.stream(self.sql.into_owned(), self.values).await,
+            On::SqliteTx(_) | On::PostgresTx(_) => Err(StoreError::broken("a stream inside a transaction")),
+        }
+    }
+}
+
+/// Rows on their way, in batches.
+pub(crate) struct Rows<T> {
+    first: Option<Vec<T>>,
+    rest: Option<mpsc::Receiver<Result<Vec<T>, StoreError>>>,
+}
+
+impl<T> Rows<T> {
+    /// A result that is complete already.
+    pub(crate) fn complete(rows: Vec<T>) -> Self {
+        Self {
+            first: Some(rows),
+            rest: None,
+        }
+    }
+
+    /// A result that `rest` will bring.
+    pub(super) fn from_channel(rest: mpsc::Receiver<Result<Vec<T>, StoreError>>) -> Self {
+        Self {
+            first: None,
+            rest: Some(rest),
+        }
+    }
+
+    /// The next batch, never empty; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<T>>, StoreError> {
+        if let Some(first) = self.first.take().filter(|rows| !rows.is_empty()) {
+            return Ok(Some(first));
+        }
+        match &mut self.rest {
+            Some(rest) => rest.recv().await.transpose(),
+            None => Ok(None),
+        }
+    }
+}

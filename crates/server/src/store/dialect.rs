@@ -1,0 +1,98 @@
+//! Everything in which the two databases differ. SQL is written once, as PostgreSQL reads it, with `$1` for
+//! values; what SQLite does not know is taken away here, and nowhere else.
+
+use std::borrow::Cow;
+
+/// Which database a statement is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The clause that locks the selected rows. Always the last line of its statement.
+const ROW_LOCK: &str = "FOR UPDATE";
+
+/// The statement as SQLite reads it.
+///
+/// SQLite has one writer at a time, so the rows that a transaction reads cannot change under it and need no lock.
+pub(crate) fn for_sqlite(sql: &str) -> &str {
+    match sql.rfind(ROW_LOCK) {
+        Some(start) => &sql[..start],
+        None => sql,
+    }
+}
+
+/// A migration as the database reads it.
+///
+/// PostgreSQL sorts text by the cluster's language unless told otherwise; ours sorts by code point on both.
+pub(crate) fn migration(dialect: Dialect, sql: &str) -> Cow<'_, str> {
+    match dialect {
+        Dialect::Sqlite => Cow::Borrowed(sql),
+        Dialect::Postgres => Cow::Owned(sql.replace(" TEXT", " TEXT COLLATE \"C\"")),
+    }
+}
+
+/// The name of the constraint that SQLite reports by its columns.
+pub(crate) fn constraint_on(columns: &str) -> Option<&'static str> {
+    match columns {
+        "operations.environment_id, operations.app_id" => Some("operations_slot"),
+        "operations.environment_id" => Some("operations_running"),
+        "versions.app_id, versions.country_code, versions.version_key" => Some("versions_pk"),
+        _ => None,
+    }
+}
+
+impl Dialect {
+    /// Position of a text in another, counted from 1; 0 when it is not in it.
+    pub(crate) fn position_function(self) -> &'static str {
+        match self {
+            Self::Sqlite => "instr",
+            Self::Postgres => "strpos",
+        }
+    }
+
+    /// Takes characters of a set away from both ends of a text; text and set are its arguments.
+    pub(crate) fn trim_function(self) -> &'static str {
+        match self {
+            Self::Sqlite => "trim",
+            Self::Postgres => "btrim",
+        }
+    }
+
+    /// The last `{length}` characters of `{text}`, or all of a shorter one.
+    pub(crate) fn last_characters(self) -> &'static str {
+        match self {
+            Self::Sqlite => "substr({text}, -{length}, {length})",
+            Self::Postgres => "right({text}, {length})",
+        }
+    }
+
+    /// Takes the lock under which one process at a time migrates; held until the transaction ends.
+    pub(crate) fn migration_lock(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT pg_advisory_xact_lock(7227003271)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_never_sees_a_row_lock() {
+        assert_eq!(
+            for_sqlite("SELECT 1 FROM apps WHERE id = $1 FOR UPDATE SKIP LOCKED").trim_end(),
+            "SELECT 1 FROM apps WHERE id = $1"
+        );
+        assert_eq!(for_sqlite("SELECT 1"), "SELECT 1");
+    }
+
+    #[test]
+    fn every_text_column_of_postgres_sorts_by_code_point() {
+        let ddl = migration(Dialect::Postgres, "CREATE TABLE t (a TEXT NOT NULL, b BIGINT)");
+        assert_eq!(ddl, "CREATE TABLE t (a TEXT COLLATE \"C\" NOT NULL, b BIGINT)");
+    }
+}

@@ -1,0 +1,440 @@
+//! Customers' environments and the apps installed in them.
+
+use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::Who};
+use crate::store::versions::read_dependencies;
+use domain::{
+    environment::{EnvironmentKey, EnvironmentKind, family_key, name_key},
+    ids::{AppId, Etag, OperationId, TenantId},
+    instant::Instant,
+    version::{AppVersion, Availability, Dependency},
+};
+use uuid::Uuid;
+
+/// A row of the environments table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Environment {
+    pub(crate) id: Uuid,
+    pub(crate) tenant_id: TenantId,
+    pub(crate) family: String,
+    pub(crate) name: String,
+    pub(crate) country_code: String,
+    pub(crate) kind: EnvironmentKind,
+    pub(crate) location_name: String,
+    pub(crate) application_version: Option<AppVersion>,
+    pub(crate) platform_version: Option<AppVersion>,
+    pub(crate) window_start: String,
+    pub(crate) window_end: String,
+    pub(crate) window_zone: String,
+    pub(crate) inventory_complete: bool,
+    pub(crate) inventory_on: Instant,
+    pub(crate) held_since: Option<Instant>,
+    pub(crate) held_by: Option<OperationId>,
+    pub(crate) etag: Etag,
+}
+
+pub(crate) const COLUMNS: &str = "t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag";
+
+impl FromRow for Environment {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            tenant_id: row.get(1)?,
+            family: row.get(2)?,
+            name: row.get(3)?,
+            country_code: row.get(4)?,
+            kind: row.get(5)?,
+            location_name: row.get(6)?,
+            application_version: row.get(7)?,
+            platform_version: row.get(8)?,
+            window_start: row.get(9)?,
+            window_end: row.get(10)?,
+            window_zone: row.get(11)?,
+            inventory_complete: row.get(12)?,
+            inventory_on: row.get(13)?,
+            held_since: row.get(14)?,
+            held_by: row.get(15)?,
+            etag: row.get(16)?,
+        })
+    }
+}
+
+/// An app installed in an environment, as a vendor's list shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Installation {
+    pub(crate) app_id: AppId,
+    pub(crate) environment_id: Uuid,
+    pub(crate) country_code: String,
+    pub(crate) tenant_id: TenantId,
+    pub(crate) family: String,
+    pub(crate) name: String,
+    pub(crate) kind: EnvironmentKind,
+    pub(crate) location_name: String,
+    pub(crate) version: AppVersion,
+}
+
+pub(crate) const INSTALLATION_COLUMNS: &str = "t.app_id, t.environment_id, t.country_code, t.tenant_id, t.family, t.name, t.kind, t.location_name, t.version";
+
+impl FromRow for Installation {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            app_id: row.get(0)?,
+            environment_id: row.get(1)?,
+            country_code: row.get(2)?,
+            tenant_id: row.get(3)?,
+            family: row.get(4)?,
+            name: row.get(5)?,
+            kind: row.get(6)?,
+            location_name: row.get(7)?,
+            version: row.get(8)?,
+        })
+    }
+}
+
+/// An installed app with what its version declares, where the version is known here.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct InstalledApp {
+    pub(crate) app_id: AppId,
+    pub(crate) version: AppVersion,
+    pub(crate) name: Option<String>,
+    pub(crate) publisher: Option<String>,
+    pub(crate) availability: Option<Availability>,
+    pub(crate) dependencies: Option<Vec<Dependency>>,
+}
+
+impl FromRow for InstalledApp {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let dependencies: Option<String> = row.get(5)?;
+        Ok(Self {
+            app_id: row.get(0)?,
+            version: row.get(1)?,
+            name: row.get(2)?,
+            publisher: row.get(3)?,
+            availability: row.get(4)?,
+            dependencies: dependencies.as_deref().map(read_dependencies).transpose()?,
+        })
+    }
+}
+
+/// The environments of that name that have the app installed, if the caller has a role on the app.
+pub(crate) async fn find_installations(
+    db: &Db,
+    who: Who,
+    app: AppId,
+    country: &str,
+    name: &str,
+) -> Result<Vec<Installation>, StoreError> {
+    db.query(
+        "SELECT t.app_id, t.environment_id, t.country_code, t.tenant_id, t.family, t.name, t.kind, t.location_name, t.version
+         FROM installations t
+         WHERE t.app_id = $4 AND t.country_code = $5 AND t.name_key = $6
+           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+             OR ($1 = 'Application' AND p.id IN ($2, $3))))
+         ORDER BY t.tenant_id, t.family_key",
+    )
+    .bind_all(who.values())
+    .bind(app)
+    .bind(country)
+    .bind(name_key(name))
+    .fetch_all()
+    .await
+}
+
+fn key_values(key: &EnvironmentKey) -> [Value; 3] {
+    [
+        key.tenant_id.into(),
+        Value::from(&key.family_key),
+        Value::from(&key.name_key),
+    ]
+}
+
+const FIND: &str = "
+    SELECT t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag
+    FROM environments t
+    WHERE t.tenant_id = $1 AND t.family_key = $2 AND t.name_key = $3";
+
+/// One environment, for the operator.
+pub(crate) async fn find_environment(
+    db: &Db,
+    key: &EnvironmentKey,
+) -> Result<Option<Environment>, StoreError> {
+    db.query(FIND).bind_all(key_values(key)).fetch_optional().await
+}
+
+/// One environment within a transaction, its row locked: its slots are then this transaction's.
+pub(crate) async fn lock_environment(
+    tx: &mut Tx<'_>,
+    key: &EnvironmentKey,
+) -> Result<Option<Environment>, StoreError> {
+    tx.query(format!("{FIND}\nFOR UPDATE"))
+        .bind_all(key_values(key))
+        .fetch_optional()
+        .await
+}
+
+/// The same by identity. `None` too when another replica holds the row and `skip_locked` is asked for.
+pub(crate) async fn lock_environment_by_id(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    skip_locked: bool,
+) -> Result<Option<Environment>, StoreError> {
+    let lock = if skip_locked {
+        "FOR UPDATE SKIP LOCKED"
+    } else {
+        "FOR UPDATE"
+    };
+    tx.query(format!(
+        "SELECT t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag
+         FROM environments t
+         WHERE t.id = $1
+         {lock}"
+    ))
+    .bind(id)
+    .fetch_optional()
+    .await
+}
+
+const INSTALLED: &str = "
+    SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies
+    FROM installations i
+    LEFT JOIN versions v
+      ON v.app_id = i.app_id AND v.country_code = i.country_code AND v.version_key = i.version_key
+     AND v.status = 'Uploaded'
+    WHERE i.environment_id = $1
+    ORDER BY i.app_id";
+
+/// Everything installed in an environment.
+pub(crate) async fn installed_apps(db: &Db, environment: Uuid) -> Result<Vec<InstalledApp>, StoreError> {
+    db.query(INSTALLED).bind(environment).fetch_all().await
+}
+
+/// The same within a transaction.
+pub(crate) async fn installed_apps_in(
+    tx: &mut Tx<'_>,
+    environment: Uuid,
+) -> Result<Vec<InstalledApp>, StoreError> {
+    tx.query(INSTALLED).bind(environment).fetch_all().await
+}
+
+/// Adds an environment, or replaces what is known of it.
+pub(crate) async fn save_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO environments (id, tenant_id, family, family_key, name, name_key, country_code, kind, location_name, application_version, platform_version, window_start, window_end, window_zone, inventory_complete, inventory_on, held_since, held_by, etag)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+         ON CONFLICT (tenant_id, family_key, name_key) DO UPDATE
+         SET family = excluded.family,
+             name = excluded.name,
+             country_code = excluded.country_code,
+             kind = excluded.kind,
+             location_name = excluded.location_name,
+             application_version = excluded.application_version,
+             platform_version = excluded.platform_version,
+             window_start = excluded.window_start,
+             window_end = excluded.window_end,
+             window_zone = excluded.window_zone,
+             inventory_complete = excluded.inventory_complete,
+             inventory_on = excluded.inventory_on,
+             held_since = excluded.held_since,
+             held_by = excluded.held_by,
+             etag = excluded.etag",
+    )
+    .bind(environment.id)
+    .bind(environment.tenant_id)
+    .bind(&environment.family)
+    .bind(family_key(&environment.family))
+    .bind(&environment.name)
+    .bind(name_key(&environment.name))
+    .bind(&environment.country_code)
+    .bind(environment.kind.as_str())
+    .bind(&environment.location_name)
+    .bind(environment.application_version.map(|version| version.to_string()))
+    .bind(environment.platform_version.map(|version| version.to_string()))
+    .bind(&environment.window_start)
+    .bind(&environment.window_end)
+    .bind(&environment.window_zone)
+    .bind(environment.inventory_complete)
+    .bind(environment.inventory_on)
+    .bind(environment.held_since)
+    .bind(environment.held_by)
+    .bind(environment.etag)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Replaces the full set of apps installed in an environment.
+pub(crate) async fn save_installations(
+    tx: &mut Tx<'_>,
+    environment: &Environment,
+    apps: &[InstalledApp],
+) -> Result<(), StoreError> {
+    tx.query("DELETE FROM installations WHERE environment_id = $1")
+        .bind(environment.id)
+        .execute()
+        .await?;
+    for app in apps {
+        insert_installation(tx, environment, app).await?;
+    }
+    Ok(())
+}
+
+async fn insert_installation(
+    tx: &mut Tx<'_>,
+    environment: &Environment,
+    app: &InstalledApp,
+) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO installations (app_id, environment_id, country_code, tenant_id, family, family_key, name, name_key, kind, location_name, version, version_key, app_name, app_publisher)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(app.app_id)
+    .bind(environment.id)
+    .bind(&environment.country_code)
+    .bind(environment.tenant_id)
+    .bind(&environment.family)
+    .bind(family_key(&environment.family))
+    .bind(&environment.name)
+    .bind(name_key(&environment.name))
+    .bind(environment.kind.as_str())
+    .bind(&environment.location_name)
+    .bind(app.version.to_string())
+    .bind(app.version)
+    .bind(app.name.clone())
+    .bind(app.publisher.clone())
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Says that an environment now has `version` of an app.
+pub(crate) async fn set_installed_version(
+    tx: &mut Tx<'_>,
+    environment: Uuid,
+    app: AppId,
+    version: AppVersion,
+) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE installations
+         SET version = $3, version_key = $4
+         WHERE environment_id = $1 AND app_id = $2",
+    )
+    .bind(environment)
+    .bind(app)
+    .bind(version.to_string())
+    .bind(version)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Removes an environment and what is installed in it.
+pub(crate) async fn delete_environment(tx: &mut Tx<'_>, id: Uuid) -> Result<(), StoreError> {
+    tx.query("DELETE FROM installations WHERE environment_id = $1")
+        .bind(id)
+        .execute()
+        .await?;
+    tx.query("DELETE FROM environments WHERE id = $1")
+        .bind(id)
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// Says that an environment must not start work, because nobody knows how `operation` ended.
+pub(crate) async fn hold_environment(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    operation: OperationId,
+    since: Instant,
+) -> Result<(), StoreError> {
+    tx.query("UPDATE environments SET held_since = $2, held_by = $3 WHERE id = $1")
+        .bind(id)
+        .bind(since)
+        .bind(operation)
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// `$1, $2, …` for so many values.
+fn placeholders(count: usize) -> String {
+    (1..=count)
+        .map(|number| format!("${number}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Environments by their identities, in no order.
+pub(crate) async fn environments_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<Environment>, StoreError> {
+    let marks = placeholders(ids.len());
+    db.query(format!(
+        "SELECT {COLUMNS} FROM environments t WHERE t.id IN ({marks})"
+    ))
+    .bind_all(ids.iter().copied().map(Value::from))
+    .fetch_all()
+    .await
+}
+
+/// An installed app and the environment that has it.
+pub(crate) struct InstalledIn {
+    pub(crate) environment: Uuid,
+    pub(crate) app: InstalledApp,
+}
+
+impl FromRow for InstalledIn {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            app: InstalledApp::from_row(row)?,
+            environment: row.get(6)?,
+        })
+    }
+}
+
+/// Everything installed in several environments.
+pub(crate) async fn installed_in(db: &Db, ids: &[Uuid]) -> Result<Vec<InstalledIn>, StoreError> {
+    let marks = placeholders(ids.len());
+    db.query(format!(
+        "SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies, i.environment_id
+         FROM installations i
+         LEFT JOIN versions v
+           ON v.app_id = i.app_id AND v.country_code = i.country_code AND v.version_key = i.version_key
+          AND v.status = 'Uploaded'
+         WHERE i.environment_id IN ({marks})"
+    ))
+    .bind_all(ids.iter().copied().map(Value::from))
+    .fetch_all()
+    .await
+}
+
+/// An operation that waits or runs in an environment.
+pub(crate) struct Occupation {
+    pub(crate) environment: Uuid,
+    pub(crate) app_id: AppId,
+    pub(crate) operation: OperationId,
+    pub(crate) is_running: bool,
+}
+
+impl FromRow for Occupation {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let status: String = row.get(3)?;
+        Ok(Self {
+            environment: row.get(0)?,
+            app_id: row.get(1)?,
+            operation: row.get(2)?,
+            is_running: status == "Running",
+        })
+    }
+}
+
+/// The operations that wait or run in several environments.
+pub(crate) async fn occupations_of(db: &Db, ids: &[Uuid]) -> Result<Vec<Occupation>, StoreError> {
+    let marks = placeholders(ids.len());
+    db.query(format!(
+        "SELECT environment_id, app_id, id, status
+         FROM operations
+         WHERE status IN ('Scheduled', 'Running') AND environment_id IN ({marks})"
+    ))
+    .bind_all(ids.iter().copied().map(Value::from))
+    .fetch_all()
+    .await
+}

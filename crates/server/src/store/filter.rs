@@ -1,0 +1,140 @@
+//! `$filter` as SQL.
+//!
+//! A filter is a conjunction more often than not. What SQL can say of it, exactly as the evaluator in memory would
+//! decide it, becomes part of the statement; the other conditions are decided in memory, over the rows that are
+//! left. Nothing of what a caller wrote becomes part of a statement's text: his literals are bound, and his names were
+//! looked up long before. Texts vary with the shape of a filter only, never with its values, so that the databases can
+//! keep them prepared.
+
+mod calls;
+mod comparisons;
+mod fragment;
+mod numbers;
+mod roles;
+mod translator;
+
+use super::{
+    dialect::Dialect,
+    list::{Holds, Storage},
+};
+use odata::{Expression, Filter, Function, Instant, NodeId, Reference, Row, Value};
+
+pub(super) use fragment::{Fragment, Yields};
+pub(super) use roles::COUNT_OF_ROLES;
+pub(super) use translator::bound;
+
+/// A filter, divided between the database and the memory.
+#[derive(Debug, Default)]
+pub(super) struct Divided {
+    /// Conditions for the `WHERE` clause, all of which must be true.
+    pub(super) in_sql: Vec<Fragment>,
+    /// The conditions that are left.
+    pub(super) residue: Residue,
+}
+
+/// Conditions that are decided in memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Residue {
+    conditions: Vec<NodeId>,
+    /// Whether deciding them can fail for a row, as a division can.
+    pub(super) can_fail: bool,
+}
+
+impl Residue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
+    /// Whether all conditions are true for the row.
+    pub(super) fn keeps(
+        &self,
+        filter: &Filter,
+        row: &impl Row,
+        now: Instant,
+    ) -> Result<bool, odata::EvalError> {
+        for condition in &self.conditions {
+            if !filter.holds(*condition, row, now)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Divides a filter.
+///
+/// Behind a condition that can fail everything is left to the memory: in SQL it would hide rows for which the caller
+/// has to be told that his filter fails.
+pub(super) fn divide(filter: &Filter, storages: &[Storage], dialect: Dialect, now: Instant) -> Divided {
+    let mut divided = Divided::default();
+    for condition in filter.conjuncts() {
+        let said = match divided.residue.can_fail {
+            true => None,
+            false => translator::condition(filter, storages, dialect, now, condition),
+        };
+        match said {
+            Some(fragment) => divided.in_sql.push(fragment),
+            None => {
+                divided.residue.can_fail |= can_fail(filter, condition, now);
+                divided.residue.conditions.push(condition);
+            }
+        }
+    }
+    divided.in_sql.retain(|fragment| !fragment.is_true());
+    divided
+}
+
+/// Whether a condition contains what can fail: arithmetic, or a part of a text of calculated length.
+fn can_fail(filter: &Filter, condition: NodeId, now: Instant) -> bool {
+    let mut waiting = vec![condition];
+    while let Some(id) = waiting.pop() {
+        if filter.is_constant(id) {
+            if filter.constant(id, now).is_err() {
+                return true;
+            }
+            continue;
+        }
+        match &filter.node(id).expression {
+            Expression::Arithmetic { .. } => return true,
+            Expression::Call {
+                function: Function::Substring,
+                arguments,
+            } if arguments.len() == 3 => return true,
+            other => waiting.extend(other.children()),
+        }
+    }
+    false
+}
+
+/// The first property that a filter looks at and that `is_hidden`, with the position where it does.
+pub(super) fn hidden_property(filter: &Filter, is_hidden: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
+    filter.nodes().iter().find_map(|node| {
+        let source = match &node.expression {
+            Expression::Reference(reference) => *reference,
+            Expression::Count(collection)
+            | Expression::Lambda { collection, .. }
+            | Expression::InCollection { collection, .. } => collection.source,
+            _ => return None,
+        };
+        match source {
+            Reference::Property(property) if is_hidden(property) => Some((property, node.position)),
+            _ => None,
+        }
+    })
+}
+
+/// The stored form of a value that is compared with a key; `None` for null and for what no column holds.
+pub(super) fn stored(value: &Value<'_>, holds: &Holds) -> Option<super::Value> {
+    match (value, holds) {
+        (Value::Number(number), Holds::Number(_) | Holds::Roles) => number.to_i64().map(super::Value::Int),
+        (Value::Instant(instant), Holds::Instant) => match instant.to_ticks() {
+            (ticks, true) => Some(super::Value::Int(ticks)),
+            _ => None,
+        },
+        (Value::Boolean(_), Holds::Truth)
+        | (Value::Text(_), Holds::Text | Holds::Folded(..) | Holds::Version)
+        | (Value::Version(_), Holds::Version)
+        | (Value::Guid(_), Holds::Guid) => bound(value),
+        _ => None,
+    }
+}

@@ -1,0 +1,84 @@
+//! Lists: one statement, or as little more than that as the caller's wishes allow.
+//!
+//! Filter, count, order, skip, top, page: in this order, wherever each of them is decided. What SQL can do, SQL does,
+//! so that a page costs the same among a thousand rows as among a million. The rest streams past in constant memory.
+//! Only an order that SQL cannot say needs rows in memory, and then as few as the page asks for.
+
+mod listed;
+mod order;
+mod page;
+mod request;
+mod scope;
+mod sorted;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use super::{Db, StoreError};
+use domain::instant::Instant;
+use odata::QueryError;
+
+pub(crate) use listed::{
+    Holds, Listed, Property, Spelling, Storage, country, folded, guid, hidden, in_memory, instant, number,
+    property, roles, text, truth, version, word,
+};
+pub(crate) use page::Page;
+pub(crate) use request::{ListQuery, ListRequest};
+pub(crate) use scope::Scope;
+use statement::Statement;
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListError {
+    /// The caller asked for what cannot be answered; all of it may be shown.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<odata::EvalError> for ListError {
+    fn from(error: odata::EvalError) -> Self {
+        match error.as_query_error() {
+            Some(error) => Self::Query(error),
+            None => Self::Store(StoreError::broken(error.to_string())),
+        }
+    }
+}
+
+/// The rows that the request asks for; `now` is what `now()` means in its filter.
+///
+/// # Errors
+/// A filter that fails for a row, such as a division by zero, fails here as far as possible and not halfway through
+/// the answer; so does an order that SQL cannot say over too many rows.
+pub(crate) async fn list<T: super::FromRow>(
+    db: &Db,
+    listed: &'static Listed<T>,
+    scope: Scope,
+    request: ListRequest,
+    now: Instant,
+) -> Result<Page<T>, ListError> {
+    let statement = Statement::new(db, listed, scope, request.filter.as_ref(), now);
+    let count = match request.count || statement.residue().can_fail {
+        true => Some(statement.count(db).await?).filter(|_| request.count),
+        false => None,
+    };
+    Page::open(db, statement, request, count).await
+}
+
+/// How many rows the request's filter leaves.
+///
+/// # Errors
+/// As for [`list`].
+pub(crate) async fn count_only<T: super::FromRow>(
+    db: &Db,
+    listed: &'static Listed<T>,
+    scope: Scope,
+    request: &ListRequest,
+    now: Instant,
+) -> Result<u64, ListError> {
+    Statement::new(db, listed, scope, request.filter.as_ref(), now)
+        .count(db)
+        .await
+}

@@ -1,0 +1,177 @@
+//! What a caller wants of a list, read from his query string and checked against the list's description.
+
+use super::Listed;
+use crate::store::filter::hidden_property;
+use odata::{
+    ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Resource, Select, SkipToken,
+    bind_filter, max_page_size, parse_filter,
+};
+
+/// The wishes that decide which rows come in which order.
+#[derive(Clone, Debug)]
+pub(crate) struct ListRequest {
+    pub(crate) filter: Option<Filter>,
+    pub(crate) order: OrderBy,
+    pub(crate) top: Option<u64>,
+    pub(crate) skip: u64,
+    /// Whether the number of rows is to be told.
+    pub(crate) count: bool,
+    /// The most rows of a page, if the caller wants pages.
+    pub(crate) page_size: Option<u32>,
+    /// Where the page before this one ended.
+    pub(crate) after: Option<SkipToken>,
+    /// Tells the tokens of this query from those of others.
+    pub(crate) fingerprint: u64,
+}
+
+/// A request with the wishes about its answer's looks.
+#[derive(Clone, Debug)]
+pub(crate) struct ListQuery {
+    pub(crate) request: ListRequest,
+    pub(crate) select: Select,
+}
+
+impl ListQuery {
+    /// Reads the query string of a list at `path`, and the values of the `Prefer` headers.
+    ///
+    /// # Errors
+    /// [`QueryError`] for everything that the options cannot mean for this list.
+    pub(crate) fn read<'h, T>(
+        listed: &Listed<T>,
+        path: &str,
+        raw_query: &str,
+        prefer: impl IntoIterator<Item = &'h str>,
+        dollar_optional: bool,
+    ) -> Result<Self, QueryError> {
+        let limits = Limits::default();
+        let options = Options::parse(raw_query, Resource::Collection, dollar_optional, &limits)?;
+        let select = match &options.select {
+            Some(text) => listed.select(text)?,
+            None => Select::All,
+        };
+        let order = match &options.order_by {
+            Some(text) => listed.order_by(text, &limits)?,
+            None => listed.order.clone(),
+        };
+        let fingerprint = options.fingerprint(path);
+        let after = match &options.skip_token {
+            Some(text) => Some(SkipToken::decode(text, fingerprint, &order, &listed.schema)?),
+            None => None,
+        };
+        let request = ListRequest {
+            filter: listed.filter(&options, &limits)?,
+            order,
+            top: options.top,
+            skip: options.skip.unwrap_or(0),
+            count: options.count,
+            page_size: max_page_size(prefer),
+            after,
+            fingerprint,
+        };
+        Ok(Self { request, select })
+    }
+}
+
+impl ListRequest {
+    /// All rows, in the usual order.
+    pub(crate) fn all<T>(listed: &Listed<T>) -> Self {
+        Self {
+            filter: None,
+            order: listed.order.clone(),
+            top: None,
+            skip: 0,
+            count: false,
+            page_size: None,
+            after: None,
+            fingerprint: 0,
+        }
+    }
+
+    /// Reads the query string of a list's `/$count`, which knows a filter only.
+    ///
+    /// # Errors
+    /// As for [`ListQuery::read`].
+    pub(crate) fn read_count<T>(
+        listed: &Listed<T>,
+        raw_query: &str,
+        dollar_optional: bool,
+    ) -> Result<Self, QueryError> {
+        let limits = Limits::default();
+        let options = Options::parse(raw_query, Resource::Count, dollar_optional, &limits)?;
+        Ok(Self {
+            filter: listed.filter(&options, &limits)?,
+            ..Self::all(listed)
+        })
+    }
+}
+
+impl<T> Listed<T> {
+    fn filter(&self, options: &Options, limits: &Limits) -> Result<Option<Filter>, QueryError> {
+        let Some(text) = &options.filter else {
+            return Ok(None);
+        };
+        let filter = bind_filter(
+            &parse_filter(text, limits)?,
+            &self.schema,
+            &options.aliases,
+            limits,
+        )?;
+        match hidden_property(&filter, |property| self.is_hidden(property)) {
+            Some((property, position)) => Err(QueryError {
+                code: ErrorCode::InvalidFilter,
+                message: format!(
+                    "The list cannot be filtered by `{}` at position {position}.",
+                    self.name(property)
+                ),
+                position: Some(position),
+                target: "$filter".into(),
+            }),
+            None => Ok(Some(filter)),
+        }
+    }
+
+    fn order_by(&self, text: &str, limits: &Limits) -> Result<OrderBy, QueryError> {
+        let order = OrderBy::parse(text, &self.schema, limits)?;
+        for term in &order.terms {
+            let (OrderKey::Property(property) | OrderKey::Lower(property) | OrderKey::Count(property)) =
+                term.key;
+            if self.is_hidden(property) {
+                let message = format!("The list cannot be sorted by `{}`.", self.name(property));
+                return Err(refused("$orderby", message));
+            }
+        }
+        Ok(order)
+    }
+
+    fn select(&self, text: &str) -> Result<Select, QueryError> {
+        let select = Select::parse(text, &self.schema)?;
+        let Select::Only(properties) = &select else {
+            return Ok(select);
+        };
+        for property in properties {
+            if let Some(whole) = self.shown_in(*property) {
+                let name = self.name(*property);
+                let message = format!("`{name}` is shown as a part of `{whole}` only; select `{whole}`.");
+                return Err(refused("$select", message));
+            }
+        }
+        Ok(select)
+    }
+
+    fn name(&self, property: usize) -> &str {
+        self.schema
+            .properties
+            .get(property)
+            .map_or("", |property| &property.name)
+    }
+}
+
+/// An option that is wrong as a whole.
+pub(super) fn refused(target: &str, message: impl Into<String>) -> QueryError {
+    QueryError {
+        code: ErrorCode::InvalidQueryOption,
+        message: message.into(),
+        position: None,
+        target: target.into(),
+    }
+}

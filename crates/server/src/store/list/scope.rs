@@ -1,0 +1,65 @@
+//! Which rows of a table a caller may see at all.
+//!
+//! Whether he has a role is asked by a count, not by `EXISTS`. SQLite turns the latter into a join when it stands in a
+//! `WHERE` clause by itself, believes from then on that rows could come in any order, and sorts what an index had
+//! brought in order.
+
+use crate::store::{Value, principals::Who};
+use domain::{country::CountryCode, ids::AppId};
+
+/// Which rows of the table the caller may see at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// A condition over the alias `t`, with `$1` and so on for the values.
+    pub(crate) sql: &'static str,
+    pub(crate) values: Vec<Value>,
+}
+
+const APPS_OF: &str = "t.id IN (SELECT p.app_id FROM principals p WHERE p.kind = $1 AND (
+        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+
+const IN_APP: &str = "t.app_id = $4
+    AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+
+const IN_COUNTRY: &str = "t.app_id = $4 AND t.country_code = $5
+    AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+
+impl Scope {
+    /// Everything, for the operator.
+    pub(crate) fn everything() -> Self {
+        Self {
+            sql: "1 = 1",
+            values: Vec::new(),
+        }
+    }
+
+    /// The apps on which the caller has a role.
+    pub(crate) fn apps_of(who: Who) -> Self {
+        Self {
+            sql: APPS_OF,
+            values: who.values().into(),
+        }
+    }
+
+    /// What belongs to an app, if the caller has a role on it.
+    pub(crate) fn in_app(who: Who, app: AppId) -> Self {
+        let mut values: Vec<Value> = who.values().into();
+        values.push(app.into());
+        Self { sql: IN_APP, values }
+    }
+
+    /// What belongs to an app in a country, if the caller has a role on the app.
+    pub(crate) fn in_country(who: Who, app: AppId, country: CountryCode) -> Self {
+        let mut scope = Self::in_app(who, app);
+        scope.values.push(country.as_str().into());
+        Self {
+            sql: IN_COUNTRY,
+            ..scope
+        }
+    }
+}

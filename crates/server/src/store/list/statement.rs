@@ -1,0 +1,142 @@
+//! The statement of a list: where its rows come from and which of them are wanted, before any order.
+
+use super::{ListError, Listed, Scope};
+use crate::store::{
+    Db, FromRow, Rows, StoreError, Value,
+    filter::{self, Fragment, Residue},
+};
+use domain::instant::Instant;
+use odata::Filter;
+
+/// The rows that a filter leaves: what of it is in the statement, and what is not.
+pub(super) struct Statement<T: 'static> {
+    pub(super) listed: &'static Listed<T>,
+    /// From `FROM` on.
+    source: String,
+    values: Vec<Value>,
+    filter: Option<Filter>,
+    residue: Residue,
+    now: odata::Instant,
+}
+
+/// The part of the rows that SQL is to bring.
+#[derive(Default)]
+pub(super) struct Range {
+    /// The condition that continues behind a row.
+    pub(super) behind: Option<Fragment>,
+    /// What stands behind `ORDER BY`; without it the rows come in any order.
+    pub(super) order: Option<String>,
+    pub(super) skip: u64,
+    pub(super) most: Option<u64>,
+}
+
+impl<T: FromRow> Statement<T> {
+    pub(super) fn new(
+        db: &Db,
+        listed: &'static Listed<T>,
+        scope: Scope,
+        filter: Option<&Filter>,
+        now: Instant,
+    ) -> Self {
+        let now = odata::Instant::from_ticks(now.0);
+        let divided = filter.map(|filter| filter::divide(filter, &listed.storages, db.dialect(), now));
+        let divided = divided.unwrap_or_default();
+        let mut source = format!("FROM {} WHERE {}", listed.table, scope.sql);
+        if let Some(condition) = listed.condition {
+            source.push_str(" AND ");
+            source.push_str(condition);
+        }
+        let mut values = scope.values;
+        for condition in divided.in_sql {
+            source.push_str(" AND ");
+            condition.append_to(&mut source, &mut values);
+        }
+        Self {
+            listed,
+            source,
+            values,
+            filter: filter.cloned(),
+            residue: divided.residue,
+            now,
+        }
+    }
+
+    pub(super) fn residue(&self) -> &Residue {
+        &self.residue
+    }
+
+    /// The rows of a range, those included that only the residue will take away.
+    pub(super) async fn rows(&self, db: &Db, range: Range) -> Result<Rows<T>, StoreError> {
+        let (sql, values) = self.select(range);
+        db.query(sql).bind_all(values).stream().await
+    }
+
+    pub(super) fn select(&self, range: Range) -> (String, Vec<Value>) {
+        let mut sql = format!("SELECT {} {}", self.listed.columns, self.source);
+        let mut values = self.values.clone();
+        if let Some(behind) = range.behind {
+            sql.push_str(" AND ");
+            behind.append_to(&mut sql, &mut values);
+        }
+        if let Some(order) = range.order {
+            sql.push_str(" ORDER BY ");
+            sql.push_str(&order);
+        }
+        // SQLite knows an offset only behind a limit.
+        if range.most.is_some() || range.skip > 0 {
+            let most = range.most.and_then(|most| i64::try_from(most).ok());
+            push_bound(&mut sql, &mut values, " LIMIT ", most.unwrap_or(i64::MAX));
+        }
+        if range.skip > 0 {
+            let skip = i64::try_from(range.skip).unwrap_or(i64::MAX);
+            push_bound(&mut sql, &mut values, " OFFSET ", skip);
+        }
+        (sql, values)
+    }
+
+    /// How many rows the whole filter leaves.
+    pub(super) async fn count(&self, db: &Db) -> Result<u64, ListError> {
+        if self.residue.is_empty() {
+            return self.count_in_sql(db).await;
+        }
+        let mut rows = self.rows(db, Range::default()).await?;
+        let mut count = 0;
+        while let Some(batch) = rows.next().await? {
+            count += self.kept(batch)?.len() as u64;
+        }
+        Ok(count)
+    }
+
+    async fn count_in_sql(&self, db: &Db) -> Result<u64, ListError> {
+        let sql = format!("SELECT COUNT(*) {}", self.source);
+        // Streamed, because a long count then runs on a thread of its own.
+        let mut rows = db
+            .query(sql)
+            .bind_all(self.values.clone())
+            .stream::<(i64,)>()
+            .await?;
+        let batch = rows.next().await?.unwrap_or_default();
+        Ok(batch.first().map_or(0, |(count,)| count.unsigned_abs()))
+    }
+
+    /// The rows of a batch that the residue keeps.
+    pub(super) fn kept(&self, batch: Vec<T>) -> Result<Vec<T>, ListError> {
+        let Some(filter) = self.filter.as_ref().filter(|_| !self.residue.is_empty()) else {
+            return Ok(batch);
+        };
+        let mut kept = Vec::with_capacity(batch.len());
+        for row in batch {
+            if self.residue.keeps(filter, &self.listed.view(&row), self.now)? {
+                kept.push(row);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+fn push_bound(sql: &mut String, values: &mut Vec<Value>, word: &str, number: i64) {
+    values.push(Value::Int(number));
+    sql.push_str(word);
+    sql.push('$');
+    sql.push_str(&values.len().to_string());
+}

@@ -1,0 +1,150 @@
+//! Both databases with the same rows, and the answer that the evaluator in memory would give.
+
+use super::{postgres_cluster, rows};
+use crate::{
+    error::Error,
+    store::{
+        Db, FromRow, Value,
+        list::{ListError, ListQuery, ListRequest, Listed, Page, Scope, count_only, list},
+        open,
+    },
+};
+use domain::instant::Instant;
+use odata::QueryError;
+use std::{fmt::Debug, sync::LazyLock};
+use tokio::runtime::Runtime;
+
+pub(super) static STAGE: LazyLock<Stage> = LazyLock::new(Stage::open);
+
+/// What `now()` means in all tests: 2026-11-20T12:00:00Z.
+pub(super) const NOW: Instant = Instant(17_951_760_000_000_000);
+
+pub(super) struct Stage {
+    pub(super) runtime: Runtime,
+    pub(super) databases: Vec<(&'static str, Db)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn open() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("sqlite:{}", folder.path().join("fame.db").display());
+        let databases = runtime.block_on(async {
+            let mut databases = Vec::new();
+            for (name, url) in [("SQLite", file), ("PostgreSQL", postgres_cluster::database_url())] {
+                let db = open(&url, 4).await.unwrap();
+                insert(&db, rows::all()).await;
+                databases.push((name, db));
+            }
+            databases
+        });
+        Self {
+            runtime,
+            databases,
+            _folder: folder,
+        }
+    }
+}
+
+/// A statement and its values.
+pub(super) type Insert = (String, Vec<Value>);
+
+pub(super) async fn insert(db: &Db, statements: Vec<Insert>) {
+    db.write(statements, |mut tx, statements| {
+        Box::pin(async move {
+            for (sql, values) in statements {
+                tx.query(sql.as_str()).bind_all(values.clone()).execute().await?;
+            }
+            Ok::<_, Error>(())
+        })
+    })
+    .await
+    .unwrap();
+}
+
+pub(super) fn read<T>(listed: &Listed<T>, query: &str) -> Result<ListRequest, QueryError> {
+    ListQuery::read(listed, "/list", query, [], true).map(|query| query.request)
+}
+
+/// A query option's value as a URL has it.
+pub(super) fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+pub(super) async fn collected<T: FromRow>(page: &mut Page<T>) -> Result<Vec<T>, ListError> {
+    let mut rows = Vec::new();
+    while let Some(batch) = page.next().await? {
+        assert!(!batch.is_empty());
+        rows.extend(batch);
+    }
+    Ok(rows)
+}
+
+/// The rows that a database gives; what is wrong with the query, if it refuses.
+pub(super) async fn answered<T: FromRow>(
+    db: &Db,
+    listed: &'static Listed<T>,
+    request: ListRequest,
+) -> Result<Vec<T>, QueryError> {
+    let rows = match list(db, listed, Scope::everything(), request, NOW).await {
+        Ok(mut page) => collected(&mut page).await,
+        Err(error) => Err(error),
+    };
+    rows.map_err(query_error)
+}
+
+pub(super) fn query_error(error: ListError) -> QueryError {
+    match error {
+        ListError::Query(error) => error,
+        ListError::Store(error) => panic!("{error}"),
+    }
+}
+
+/// The rows that the evaluator in memory gives.
+pub(super) fn expected<T>(
+    rows: Vec<T>,
+    listed: &Listed<T>,
+    request: &ListRequest,
+) -> Result<Vec<T>, QueryError> {
+    let now = odata::Instant::from_ticks(NOW.0);
+    let mut kept = Vec::new();
+    for row in rows {
+        let matches = match &request.filter {
+            Some(filter) => filter
+                .matches(&listed.view(&row), now)
+                .map_err(|error| error.as_query_error().unwrap())?,
+            None => true,
+        };
+        if matches {
+            kept.push((request.order.values(&listed.view(&row), &listed.schema), row));
+        }
+    }
+    kept.sort_by(|(left, _), (right, _)| request.order.compare(left, right));
+    Ok(kept.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Checks that both databases give what the evaluator gives, and count it right.
+pub(super) fn agree<T: FromRow + PartialEq + Debug>(listed: &'static Listed<T>, query: &str) {
+    let request = read(listed, query).unwrap_or_else(|error| panic!("{query}: {error}"));
+    STAGE.runtime.block_on(async {
+        for (name, db) in &STAGE.databases {
+            let all = answered(db, listed, ListRequest::all(listed)).await.unwrap();
+            let wanted = expected(all, listed, &request);
+            let got = answered(db, listed, request.clone()).await;
+            assert_eq!(got, wanted, "{name}: {query}");
+            let count = count_only(db, listed, Scope::everything(), &request, NOW)
+                .await
+                .map_err(query_error);
+            assert_eq!(
+                count,
+                wanted.map(|rows| rows.len() as u64),
+                "{name}, count: {query}"
+            );
+        }
+    });
+}

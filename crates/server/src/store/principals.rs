@@ -1,0 +1,208 @@
+//! Who has which roles on an app, and the one place that says when a stored principal is the caller.
+
+use super::{Db, FromRow, Row, StoreError, Tx, Value};
+use domain::{
+    ids::{AppId, Etag, PrincipalId, TenantId},
+    principal::{PrincipalKind, Role, Roles},
+};
+use uuid::Uuid;
+
+/// The caller as the principals table knows callers.
+///
+/// Users match by object id and tenant. Applications match by client id or by the object id of their service
+/// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) kind: PrincipalKind,
+    pub(crate) first: Uuid,
+    pub(crate) second: Uuid,
+}
+
+impl Who {
+    /// The three values of [`IS_CALLER`].
+    pub(crate) fn values(self) -> [Value; 3] {
+        [self.kind.as_str().into(), self.first.into(), self.second.into()]
+    }
+}
+
+/// Whether the principal `p` is the caller, whose three values are `$1` to `$3`.
+pub(crate) const IS_CALLER: &str = "p.kind = $1 AND (
+    ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+    OR ($1 = 'Application' AND p.id IN ($2, $3)))";
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Principal {
+    pub(crate) id: PrincipalId,
+    pub(crate) kind: PrincipalKind,
+    pub(crate) tenant_id: Option<TenantId>,
+    pub(crate) roles: Roles,
+    pub(crate) etag: Etag,
+}
+
+pub(crate) const COLUMNS: &str = "t.id, t.kind, t.tenant_id, t.roles, t.etag";
+
+impl FromRow for Principal {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            kind: row.get(1)?,
+            tenant_id: row.get(2)?,
+            roles: row.get(3)?,
+            etag: row.get(4)?,
+        })
+    }
+}
+
+/// What the caller may be told and do about an app: its roles, and whether the country was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) roles: Roles,
+    pub(crate) has_country: bool,
+}
+
+struct StandingRow(Roles, i64);
+
+impl FromRow for StandingRow {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self(row.get(0)?, row.get(1)?))
+    }
+}
+
+const STANDING: &str = "
+    SELECT p.roles,
+           (SELECT COUNT(*) FROM countries c WHERE c.app_id = p.app_id AND c.code = $5)
+    FROM principals p
+    WHERE p.app_id = $4 AND p.kind = $1 AND (
+        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+        OR ($1 = 'Application' AND p.id IN ($2, $3)))";
+
+fn standing_of(rows: Vec<StandingRow>) -> Standing {
+    let roles = rows.iter().fold(Roles::NONE, |all, row| all.union(row.0));
+    let has_country = rows.iter().any(|row| row.1 > 0);
+    Standing { roles, has_country }
+}
+
+/// The caller's standing on an app; `country` may be empty where none is asked about.
+pub(crate) async fn standing(db: &Db, who: Who, app: AppId, country: &str) -> Result<Standing, StoreError> {
+    let query = db.query(STANDING).bind_all(who.values()).bind(app).bind(country);
+    query.fetch_all().await.map(standing_of)
+}
+
+/// The same within a transaction.
+pub(crate) async fn standing_in(
+    tx: &mut Tx<'_>,
+    who: Who,
+    app: AppId,
+    country: &str,
+) -> Result<Standing, StoreError> {
+    let query = tx.query(STANDING).bind_all(who.values()).bind(app).bind(country);
+    query.fetch_all().await.map(standing_of)
+}
+
+const FIND: &str = "
+    SELECT t.id, t.kind, t.tenant_id, t.roles, t.etag
+    FROM principals t
+    WHERE t.app_id = $4 AND t.id = $5
+      AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+
+/// One principal, if the caller has a role on the app.
+pub(crate) async fn find_principal(
+    db: &Db,
+    who: Who,
+    app: AppId,
+    id: PrincipalId,
+) -> Result<Option<Principal>, StoreError> {
+    db.query(FIND)
+        .bind_all(who.values())
+        .bind(app)
+        .bind(id)
+        .fetch_optional()
+        .await
+}
+
+/// One principal within a transaction, its row locked.
+pub(crate) async fn lock_principal(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    id: PrincipalId,
+) -> Result<Option<Principal>, StoreError> {
+    tx.query(
+        "SELECT id, kind, tenant_id, roles, etag
+         FROM principals
+         WHERE app_id = $1 AND id = $2
+         FOR UPDATE",
+    )
+    .bind(app)
+    .bind(id)
+    .fetch_optional()
+    .await
+}
+
+/// How many owners an app has besides `except`. The app's row must be locked, or two owners may go at once.
+pub(crate) async fn other_owners(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    except: PrincipalId,
+) -> Result<i64, StoreError> {
+    let owner = Roles::NONE.with(Role::Owner).bits();
+    tx.query(
+        "SELECT COUNT(*)
+         FROM principals
+         WHERE app_id = $1 AND id <> $2 AND (roles & $3) <> 0",
+    )
+    .bind(app)
+    .bind(except)
+    .bind(owner)
+    .fetch_one::<(i64,)>()
+    .await
+    .map(|(count,)| count)
+}
+
+/// Adds a principal, or replaces it.
+pub(crate) async fn save_principal(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    principal: &Principal,
+) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO principals (app_id, id, kind, tenant_id, roles, etag)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (app_id, id) DO UPDATE
+         SET kind = excluded.kind, tenant_id = excluded.tenant_id, roles = excluded.roles, etag = excluded.etag",
+    )
+    .bind(app)
+    .bind(principal.id)
+    .bind(principal.kind.as_str())
+    .bind(principal.tenant_id)
+    .bind(principal.roles.bits())
+    .bind(principal.etag)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Removes a principal.
+pub(crate) async fn delete_principal(tx: &mut Tx<'_>, app: AppId, id: PrincipalId) -> Result<(), StoreError> {
+    tx.query("DELETE FROM principals WHERE app_id = $1 AND id = $2")
+        .bind(app)
+        .bind(id)
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// The owners of an app, for the operator.
+pub(crate) async fn owners_of(db: &Db, app: AppId) -> Result<Vec<Principal>, StoreError> {
+    db.query(
+        "SELECT t.id, t.kind, t.tenant_id, t.roles, t.etag
+         FROM principals t
+         WHERE t.app_id = $1 AND (t.roles & 1) <> 0
+         ORDER BY t.id",
+    )
+    .bind(app)
+    .fetch_all()
+    .await
+}

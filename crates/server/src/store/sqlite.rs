@@ -1,0 +1,407 @@
+//! The embedded database: one writer that shares its commits, many readers that are used in place.
+//!
+//! A point read costs a few microseconds, less than handing it to another thread would; so short reads run on the
+//! task's own thread. A read that turns out long is interrupted there and begun again on a thread of its own.
+
+use super::{
+    db::{Rows, StoreError, Tx},
+    dialect,
+    value::{FromRow, Row, Value},
+};
+use crate::error::Error;
+use futures::{FutureExt, future::BoxFuture};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi::ErrorCode};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Changes that may share one commit.
+const GROUP: usize = 256;
+/// Changes that may wait for the writer before callers have to wait for a place.
+const QUEUE: usize = 4096;
+/// Rows that a list may bring before it is streamed.
+const SHORT: usize = 256;
+/// Steps of SQLite's machine, in thousands, that a read in place may take: some milliseconds.
+const SHORT_KILOSTEPS: u32 = 400;
+/// Rows in one batch of a stream.
+const BATCH: usize = 256;
+/// Batches that may wait for a slow receiver.
+const BATCHES_AHEAD: usize = 4;
+/// Statements that each connection keeps prepared.
+const PREPARED: usize = 256;
+
+/// Runs one change under its savepoint, and returns what to do once the shared commit has ended.
+type Change = Box<dyn FnOnce(&mut Connection) -> Answer + Send>;
+/// Tells the caller; the error, if any, is the commit's.
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+pub(crate) struct Sqlite {
+    changes: mpsc::Sender<Change>,
+    readers: Pool,
+    streamers: Arc<Pool>,
+}
+
+impl Sqlite {
+    /// Opens the file, making it when it is missing. `migrate` runs on the writer's connection first.
+    pub(crate) fn open(
+        path: &Path,
+        migrate: impl FnOnce(&mut Connection) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut writer = open_writer(path)?;
+        migrate(&mut writer)?;
+        let cores = std::thread::available_parallelism().map_or(4, usize::from);
+        let (changes, queue) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || write_in_groups(writer, queue))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self {
+            changes,
+            readers: Pool::new(path, cores.max(2)),
+            streamers: Arc::new(Pool::new(path, cores.max(4) * 4)),
+        })
+    }
+
+    pub(super) async fn write<I, T, F>(&self, input: I, action: F) -> Result<T, Error>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        let change: Change = Box::new(move |connection| {
+            let outcome = under_savepoint(connection, &input, &action);
+            Box::new(move |committed| {
+                let answer = match committed {
+                    Ok(()) => outcome,
+                    Err(error) => outcome.and(Err(error.into())),
+                };
+                // The caller may have gone away; the change stands all the same.
+                drop(tell.send(answer));
+            })
+        });
+        let gone = || StoreError::Unavailable("the writer has stopped".into());
+        self.changes.send(change).await.map_err(|_| gone())?;
+        told.await
+            .map_err(|_| StoreError::broken("a change ended without an answer"))?
+    }
+
+    pub(super) async fn read<T>(
+        &self,
+        action: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _place = self.readers.places.acquire().await.map_err(closed)?;
+        let mut connection = self.readers.take()?;
+        let outcome = action(&mut connection);
+        self.readers.give_back(connection);
+        outcome
+    }
+
+    pub(super) async fn stream<T: FromRow>(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Rows<T>, StoreError> {
+        let short = self
+            .read(|connection| fetch_if_short(connection, &sql, &values))
+            .await?;
+        match short {
+            Some(rows) => Ok(Rows::complete(rows)),
+            None => self.stream_from_thread(sql, values).await,
+        }
+    }
+
+    async fn stream_from_thread<T: FromRow>(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Rows<T>, StoreError> {
+        let pool = self.streamers.clone();
+        let place = pool.places.clone().acquire_owned().await.map_err(closed)?;
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let outcome = pool.take().and_then(|connection| {
+                let outcome = send_batches(&connection, &sql, &values, &sender);
+                pool.give_back(connection);
+                outcome
+            });
+            if let Err(error) = outcome {
+                // A receiver that has gone needs no error.
+                drop(sender.blocking_send(Err(error)));
+            }
+        });
+        Ok(Rows::from_channel(receiver))
+    }
+}
+
+fn closed<E>(_: E) -> StoreError {
+    StoreError::Unavailable("the database is closed".into())
+}
+
+/// Connections that only read, opened when first needed.
+struct Pool {
+    path: PathBuf,
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Pool {
+    fn new(path: &Path, places: usize) -> Self {
+        Self {
+            path: path.into(),
+            places: Arc::new(Semaphore::new(places)),
+            idle: Mutex::default(),
+        }
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| open_reader(&self.path), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
+    }
+}
+
+fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    // FULL: an acknowledged change survives a power cut, not only a crash of this process.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA cache_size = -16384;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 67108864;",
+    )?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    Ok(())
+}
+
+/// The writer: takes what waits, commits it at once, answers.
+fn write_in_groups(mut connection: Connection, mut queue: mpsc::Receiver<Change>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut answers = Vec::new();
+        let committed = commit_group(&mut connection, first, &mut queue, &mut answers);
+        let failure = committed.err().map(|error| error.to_string());
+        for answer in answers {
+            let shared = failure
+                .as_ref()
+                .map_or(Ok(()), |text| Err(StoreError::Unavailable(text.clone())));
+            answer(shared);
+        }
+    }
+}
+
+fn commit_group(
+    connection: &mut Connection,
+    first: Change,
+    queue: &mut mpsc::Receiver<Change>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), StoreError> {
+    begin(connection, first, answers)?;
+    while answers.len() < GROUP && !connection.is_autocommit() {
+        match queue.try_recv() {
+            Ok(change) => answers.push(change(connection)),
+            Err(_) => break,
+        }
+    }
+    if connection.is_autocommit() {
+        // SQLite undoes a whole transaction by itself when the disk is full or fails.
+        return Err(StoreError::Unavailable(
+            "the transaction was undone by the database".into(),
+        ));
+    }
+    let committed = connection.execute_batch("COMMIT").map_err(StoreError::from);
+    if committed.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    committed
+}
+
+fn begin(connection: &mut Connection, first: Change, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    let begun = connection.execute_batch("BEGIN IMMEDIATE");
+    // Run even when there is no transaction: its savepoint fails in the same way, and the caller is told.
+    answers.push(first(connection));
+    begun.map_err(StoreError::from)
+}
+
+fn under_savepoint<I, T, F>(connection: &mut Connection, input: &I, action: &F) -> Result<T, Error>
+where
+    F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>>,
+{
+    if connection.is_autocommit() {
+        return Err(StoreError::Unavailable("no transaction could be begun".into()).into());
+    }
+    connection
+        .execute_batch("SAVEPOINT change")
+        .map_err(StoreError::from)?;
+    let run = AssertUnwindSafe(|| action(Tx::Sqlite(&mut *connection), input).now_or_never());
+    let outcome = match catch_unwind(run) {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => Err(StoreError::broken("a change waited for something else than its transaction").into()),
+        Err(_) => Err(StoreError::broken("a change panicked").into()),
+    };
+    let end = if outcome.is_ok() {
+        "RELEASE change"
+    } else {
+        "ROLLBACK TO change; RELEASE change"
+    };
+    if !connection.is_autocommit() {
+        connection.execute_batch(end).map_err(StoreError::from)?;
+    }
+    outcome
+}
+
+fn bound(values: &[Value]) -> impl rusqlite::Params + '_ {
+    rusqlite::params_from_iter(values)
+}
+
+pub(super) fn fetch_all<T: FromRow>(
+    connection: &Connection,
+    sql: &str,
+    values: &[Value],
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(bound(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(T::from_row(&Row::Sqlite(row))?);
+    }
+    Ok(found)
+}
+
+pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+    let changed = connection.prepare_cached(sql)?.execute(bound(values))?;
+    Ok(changed as u64)
+}
+
+/// All rows when they are few and quickly found; `None` when a thread should look for them.
+fn fetch_if_short<T: FromRow>(
+    connection: &mut Connection,
+    sql: &str,
+    values: &[Value],
+) -> Result<Option<Vec<T>>, StoreError> {
+    let mut kilosteps = 0;
+    let too_long = move || {
+        kilosteps += 1;
+        kilosteps > SHORT_KILOSTEPS
+    };
+    connection.progress_handler(1000, Some(too_long))?;
+    let outcome = fetch_at_most(connection, sql, values, SHORT);
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    match outcome {
+        Err(StoreError::Busy) => Ok(None),
+        other => other,
+    }
+}
+
+fn fetch_at_most<T: FromRow>(
+    connection: &Connection,
+    sql: &str,
+    values: &[Value],
+    most: usize,
+) -> Result<Option<Vec<T>>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(bound(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if found.len() == most {
+            return Ok(None);
+        }
+        found.push(T::from_row(&Row::Sqlite(row))?);
+    }
+    Ok(Some(found))
+}
+
+fn send_batches<T: FromRow>(
+    connection: &Connection,
+    sql: &str,
+    values: &[Value],
+    sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(bound(values))?;
+    let mut batch = Vec::with_capacity(BATCH);
+    while let Some(row) = rows.next()? {
+        batch.push(T::from_row(&Row::Sqlite(row))?);
+        if batch.len() == BATCH {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+            if sender.blocking_send(Ok(full)).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if !batch.is_empty() {
+        // A receiver that has gone wants no more rows.
+        drop(sender.blocking_send(Ok(batch)));
+    }
+    Ok(())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, text) = &error else {
+            return Self::broken(error.to_string());
+        };
+        match failure.code {
+            ErrorCode::ConstraintViolation => Self::Conflict {
+                constraint: constraint_of(text.as_deref()),
+            },
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OperationInterrupted => {
+                Self::Busy
+            }
+            ErrorCode::DiskFull
+            | ErrorCode::CannotOpen
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::ReadOnly
+            | ErrorCode::OutOfMemory => Self::Unavailable(error.to_string()),
+            _ => Self::broken(error.to_string()),
+        }
+    }
+}
+
+/// SQLite names the columns of a violated constraint, PostgreSQL its name; ours are known by name.
+fn constraint_of(text: Option<&str>) -> String {
+    let text = text.unwrap_or_default();
+    let columns = text.rsplit("failed: ").next().unwrap_or_default();
+    dialect::constraint_on(columns).unwrap_or(columns).to_owned()
+}
+
+/// Applies the migrations that the file does not have yet, all in one transaction.
+pub(super) fn migrate(connection: &mut Connection, scripts: &[(i64, &str)]) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY)")?;
+    let applied: i64 = transaction.query_row("SELECT COALESCE(MAX(id), 0) FROM migrations", [], |row| {
+        row.get(0)
+    })?;
+    for (id, script) in scripts.iter().filter(|(id, _)| *id > applied) {
+        transaction.execute_batch(script)?;
+        transaction.execute("INSERT INTO migrations (id) VALUES (?1)", [id])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! Versions: what was uploaded for which country, and where its bytes are.
+
+use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::Who};
+use domain::{
+    ids::{AppId, Etag, PackageId},
+    instant::Instant,
+    version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Version {
+    pub(crate) app_id: AppId,
+    pub(crate) country_code: String,
+    pub(crate) version: AppVersion,
+    pub(crate) package_id: PackageId,
+    pub(crate) publisher: String,
+    pub(crate) name: String,
+    pub(crate) uploaded_on: Instant,
+    pub(crate) uploaded_by: String,
+    pub(crate) availability: Availability,
+    pub(crate) status: VersionStatus,
+    pub(crate) sync_mode: SyncMode,
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) application: Option<AppVersion>,
+    pub(crate) platform: Option<AppVersion>,
+    pub(crate) location: String,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) size: u64,
+    pub(crate) upload_id: Uuid,
+    pub(crate) etag: Etag,
+}
+
+pub(crate) const COLUMNS: &str = "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag";
+
+impl FromRow for Version {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            app_id: row.get(0)?,
+            country_code: row.get(1)?,
+            version: row.get(2)?,
+            package_id: row.get(3)?,
+            publisher: row.get(4)?,
+            name: row.get(5)?,
+            uploaded_on: row.get(6)?,
+            uploaded_by: row.get(7)?,
+            availability: row.get(8)?,
+            status: row.get(9)?,
+            sync_mode: row.get(10)?,
+            dependencies: read_dependencies(&row.get::<String>(11)?)?,
+            application: row.get(12)?,
+            platform: row.get(13)?,
+            location: row.get(14)?,
+            sha256: row.get(15)?,
+            size: row.get::<i64>(16)?.unsigned_abs(),
+            upload_id: row.get(17)?,
+            etag: row.get(18)?,
+        })
+    }
+}
+
+/// A dependency as the column keeps it.
+#[derive(Serialize, Deserialize)]
+struct StoredDependency {
+    id: Uuid,
+    name: String,
+    publisher: String,
+    min: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incompatible_from: Option<String>,
+}
+
+/// The dependencies that a `dependencies` column holds.
+pub(crate) fn read_dependencies(text: &str) -> Result<Vec<Dependency>, StoreError> {
+    if text == "[]" {
+        return Ok(Vec::new());
+    }
+    let stored: Vec<StoredDependency> = serde_json::from_str(text).map_err(damaged)?;
+    stored.into_iter().map(read_dependency).collect()
+}
+
+fn read_dependency(stored: StoredDependency) -> Result<Dependency, StoreError> {
+    Ok(Dependency {
+        app_id: AppId(stored.id),
+        name: stored.name,
+        publisher: stored.publisher,
+        min_version: stored.min.parse().map_err(damaged)?,
+        incompatible_from: stored
+            .incompatible_from
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(damaged)?,
+    })
+}
+
+fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::broken(format!("a dependencies column is damaged: {error}"))
+}
+
+fn write_dependencies(dependencies: &[Dependency]) -> Result<String, StoreError> {
+    let stored: Vec<_> = dependencies
+        .iter()
+        .map(|dependency| StoredDependency {
+            id: dependency.app_id.0,
+            name: dependency.name.clone(),
+            publisher: dependency.publisher.clone(),
+            min: dependency.min_version.to_string(),
+            incompatible_from: dependency.incompatible_from.map(|version| version.to_string()),
+        })
+        .collect();
+    serde_json::to_string(&stored).map_err(damaged)
+}
+
+/// One version of an app in a country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VersionKey {
+    pub(crate) app_id: AppId,
+    pub(crate) country_code: String,
+    pub(crate) version: AppVersion,
+}
+
+impl VersionKey {
+    fn values(&self) -> [Value; 3] {
+        [
+            self.app_id.into(),
+            Value::from(&self.country_code),
+            self.version.into(),
+        ]
+    }
+}
+
+impl std::fmt::Display for VersionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "apps/{}/countries/{}/versions/{}",
+            self.app_id, self.country_code, self.version
+        )
+    }
+}
+
+/// One version, if the caller has a role on the app.
+pub(crate) async fn find_version(db: &Db, who: Who, key: &VersionKey) -> Result<Option<Version>, StoreError> {
+    db.query(
+        "SELECT t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag
+         FROM versions t
+         WHERE t.app_id = $4 AND t.country_code = $5 AND t.version_key = $6
+           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+             OR ($1 = 'Application' AND p.id IN ($2, $3))))",
+    )
+    .bind_all(who.values())
+    .bind_all(key.values())
+    .fetch_optional()
+    .await
+}
+
+const FIND_IN: &str = "
+    SELECT t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag
+    FROM versions t
+    WHERE t.app_id = $1 AND t.country_code = $2 AND t.version_key = $3";
+
+/// One version within a transaction.
+pub(crate) async fn version_in(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Version>, StoreError> {
+    tx.query(FIND_IN).bind_all(key.values()).fetch_optional().await
+}
+
+/// The same, its row locked.
+pub(crate) async fn lock_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Version>, StoreError> {
+    tx.query(format!("{FIND_IN}\nFOR UPDATE"))
+        .bind_all(key.values())
+        .fetch_optional()
+        .await
+}
+
+/// Adds a version.
+pub(crate) async fn insert_version(tx: &mut Tx<'_>, version: &Version) -> Result<(), StoreError> {
+    let [major, minor, build, revision] = version.version.0;
+    tx.query(
+        "INSERT INTO versions (app_id, country_code, version_key, version, major, minor, build, revision, package_id, publisher, name, uploaded_on, uploaded_by, availability, status, sync_mode, dependencies, application, platform, location, sha256, size, upload_id, etag)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
+    )
+    .bind(version.app_id)
+    .bind(&version.country_code)
+    .bind(version.version)
+    .bind(version.version.to_string())
+    .bind_all([major, minor, build, revision].map(Value::from))
+    .bind(version.package_id)
+    .bind(&version.publisher)
+    .bind(&version.name)
+    .bind(version.uploaded_on)
+    .bind(&version.uploaded_by)
+    .bind(version.availability.as_str())
+    .bind(version.status.as_str())
+    .bind(version.sync_mode.as_str())
+    .bind(write_dependencies(&version.dependencies)?)
+    .bind(version.application.map(|minimum| minimum.to_string()))
+    .bind(version.platform.map(|minimum| minimum.to_string()))
+    .bind(&version.location)
+    .bind(version.sha256)
+    .bind(i64::try_from(version.size).unwrap_or(i64::MAX))
+    .bind(version.upload_id)
+    .bind(version.etag)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Changes what a publisher may change, and where the upload stands.
+pub(crate) async fn update_version(tx: &mut Tx<'_>, version: &Version) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE versions
+         SET availability = $4, status = $5, sync_mode = $6, dependencies = $7, uploaded_on = $8, etag = $9
+         WHERE app_id = $1 AND country_code = $2 AND version_key = $3",
+    )
+    .bind(version.app_id)
+    .bind(&version.country_code)
+    .bind(version.version)
+    .bind(version.availability.as_str())
+    .bind(version.status.as_str())
+    .bind(version.sync_mode.as_str())
+    .bind(write_dependencies(&version.dependencies)?)
+    .bind(version.uploaded_on)
+    .bind(version.etag)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Removes a version that never became whole.
+pub(crate) async fn delete_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<(), StoreError> {
+    tx.query("DELETE FROM versions WHERE app_id = $1 AND country_code = $2 AND version_key = $3")
+        .bind_all(key.values())
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// Another country's copy of the same version with other bytes, if there is one.
+pub(crate) async fn other_bytes_elsewhere(
+    tx: &mut Tx<'_>,
+    key: &VersionKey,
+    sha256: [u8; 32],
+) -> Result<Option<String>, StoreError> {
+    let found = tx
+        .query(
+            "SELECT country_code
+             FROM versions
+             WHERE app_id = $1 AND country_code <> $2 AND version_key = $3 AND sha256 <> $4 AND status = 'Uploaded'
+             ORDER BY country_code
+             LIMIT 1",
+        )
+        .bind_all(key.values())
+        .bind(sha256)
+        .fetch_optional::<(String,)>()
+        .await?;
+    Ok(found.map(|(country,)| country))
+}
+
+/// Settles uploads begun before `before` whose process is gone; how many there were.
+pub(crate) async fn fail_stale_uploads(tx: &mut Tx<'_>, before: Instant) -> Result<u64, StoreError> {
+    tx.query("UPDATE versions SET status = 'UploadFailed' WHERE status = 'Uploading' AND uploaded_on < $1")
+        .bind(before)
+        .execute()
+        .await
+}

@@ -1,0 +1,464 @@
+//! What operators and partners can watch.
+//!
+//! A partner who already follows hotfixes in the cloud has queries over the events LC0155 to LC0160 and their
+//! dimensions. The same events leave here under the same names and in the same notation, so that those queries go
+//! on working; how they travel is the business of whichever tracing layer listens to [`TARGET`].
+
+use domain::instant::{Instant, TICKS_PER_SECOND};
+use std::{fmt, io::IsTerminal, str::FromStr, time::Duration};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::Targets,
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
+};
+use uuid::Uuid;
+
+/// The tracing target of the events of a hotfix's life.
+pub const TARGET: &str = "fame::telemetry";
+
+/// The scope of every app that is managed here: published for all tenants, as apps of the marketplace are.
+const EXTENSION_SCOPE: &str = "Global";
+
+/// The crates whose own words may be heard at any level.
+const OURS: &[&str] = &["domain", "entra_local", "fame", "navx", "odata", "server", "wire"];
+
+/// One step in the life of a hotfix; each field is the documented dimension of the same name.
+#[derive(Clone, Copy, Debug)]
+pub struct HotfixEvent<'a> {
+    /// The customer's Microsoft Entra tenant.
+    pub aad_tenant_id: Uuid,
+    /// The environment's application family, `BusinessCentral` for most.
+    pub application_family: &'a str,
+    /// The environment's localisation, such as `US`.
+    pub country_code: &'a str,
+    /// The environment's name.
+    pub environment_name: &'a str,
+    /// `Production` or `Sandbox`.
+    pub environment_type: &'a str,
+    /// The environment's application version, where known.
+    pub environment_version: Option<&'a str>,
+    /// The app.
+    pub extension_id: Uuid,
+    /// The app's name.
+    pub extension_name: &'a str,
+    /// The app's publisher.
+    pub extension_publisher: &'a str,
+    /// The version that was installed, where known.
+    pub extension_source_version: Option<&'a str>,
+    /// The version that the hotfix brings.
+    pub extension_destination_version: &'a str,
+    /// The moment before which the hotfix does not start (`runAfterDateUtc`).
+    pub run_after: Instant,
+    /// Whether the hotfix waits for the environment's update window.
+    pub use_environment_update_window: bool,
+    /// Why it did not work; for the events of failure.
+    pub failure_reason: Option<&'a str>,
+    /// From start to end; for the events of an end.
+    pub total_time: Option<Duration>,
+}
+
+/// Emits one event with all its dimensions. A macro, because tracing fixes the level of an event where it is written.
+macro_rules! emit {
+    ($level:ident, $event_id:literal, $step:literal, $event:ident) => {
+        tracing::event!(
+            target: TARGET,
+            tracing::Level::$level,
+            eventId = $event_id,
+            aadTenantId = $event.aad_tenant_id.to_string().as_str(),
+            applicationFamily = $event.application_family,
+            countryCode = $event.country_code,
+            environmentName = $event.environment_name,
+            environmentType = $event.environment_type,
+            environmentVersion = $event.environment_version,
+            extensionId = $event.extension_id.to_string().as_str(),
+            extensionName = $event.extension_name,
+            extensionPublisher = $event.extension_publisher,
+            extensionScope = EXTENSION_SCOPE,
+            extensionDestinationVersion = $event.extension_destination_version,
+            extensionSourceVersion = $event.extension_source_version,
+            runAfterDateUtc = $event.run_after.to_string().as_str(),
+            useEnvironmentUpdateWindow = truth($event.use_environment_update_window),
+            failureReason = $event.failure_reason,
+            totalTime = $event.total_time.map(time_span).as_deref(),
+            "{}",
+            message($event, $step)
+        )
+    };
+}
+
+/// LC0155: a hotfix was scheduled.
+pub fn hotfix_scheduled(event: &HotfixEvent<'_>) {
+    emit!(INFO, "LC0155", "scheduled", event);
+}
+
+/// LC0156: a hotfix was not scheduled, for the `failure_reason` of the event.
+pub fn hotfix_scheduling_failed(event: &HotfixEvent<'_>) {
+    emit!(ERROR, "LC0156", "scheduling failed", event);
+}
+
+/// LC0157: a scheduled hotfix was cancelled.
+pub fn hotfix_cancelled(event: &HotfixEvent<'_>) {
+    emit!(INFO, "LC0157", "cancelled", event);
+}
+
+/// LC0158: a hotfix started.
+pub fn hotfix_started(event: &HotfixEvent<'_>) {
+    emit!(INFO, "LC0158", "started", event);
+}
+
+/// LC0159: a hotfix was applied, in the `total_time` of the event.
+pub fn hotfix_applied(event: &HotfixEvent<'_>) {
+    emit!(INFO, "LC0159", "applied", event);
+}
+
+/// LC0160: a hotfix failed, for the `failure_reason` and after the `total_time` of the event.
+pub fn hotfix_failed(event: &HotfixEvent<'_>) {
+    emit!(ERROR, "LC0160", "failed", event);
+}
+
+fn message(event: &HotfixEvent<'_>, step: &str) -> String {
+    let text = format!(
+        "Environment app '{}' hotfix to version {} {step} for environment: {}",
+        event.extension_name, event.extension_destination_version, event.environment_name
+    );
+    // Names come from packages and callers; a line break in one must not begin a line of the log.
+    text.replace(char::is_control, " ")
+}
+
+/// Booleans as the documented events write them.
+fn truth(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
+
+/// Time spans as the documented events write them: `[d.]hh:mm:ss.fffffff`.
+fn time_span(span: Duration) -> String {
+    let (days, rest) = (span.as_secs() / 86_400, span.as_secs() % 86_400);
+    let ticks = u64::from(span.subsec_nanos()) * TICKS_PER_SECOND.unsigned_abs() / 1_000_000_000;
+    let time = format!(
+        "{:02}:{:02}:{:02}.{ticks:07}",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    );
+    if days == 0 { time } else { format!("{days}.{time}") }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line, for machines.
+    Json,
+}
+
+/// How much is logged: a level, and levels of single libraries or modules (`info,hyper=debug`).
+///
+/// What libraries say below `info` may hold what callers sent, tokens included. The plain level therefore opens
+/// only our own crates further than `info`; a library is heard there only when it is named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogFilter {
+    text: String,
+    targets: Targets,
+}
+
+impl Default for LogFilter {
+    /// `info`.
+    fn default() -> Self {
+        Self {
+            text: "info".to_owned(),
+            targets: with_plain_level(Targets::new(), LevelFilter::INFO),
+        }
+    }
+}
+
+/// The text is no [`LogFilter`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is neither error, warn, info, debug, trace or off, nor one of them for a module (hyper=debug)"
+)]
+pub struct InvalidLogFilter(String);
+
+impl FromStr for LogFilter {
+    type Err = InvalidLogFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLogFilter> {
+        let mut targets = Targets::new();
+        for part in text.split(',').map(str::trim) {
+            let (module, level) = part
+                .split_once('=')
+                .map_or((None, part), |(m, level)| (Some(m.trim()), level));
+            let level = read_level(level.trim()).ok_or_else(|| InvalidLogFilter(part.to_owned()))?;
+            targets = match module {
+                Some("") => return Err(InvalidLogFilter(part.to_owned())),
+                Some(module) => targets.with_target(module, level),
+                None => with_plain_level(targets, level),
+            };
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            targets,
+        })
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Stricter than tracing's own reading, which takes numbers and the empty text too.
+fn read_level(text: &str) -> Option<LevelFilter> {
+    ["error", "warn", "info", "debug", "trace", "off"]
+        .iter()
+        .find(|level| level.eq_ignore_ascii_case(text))?;
+    text.parse().ok()
+}
+
+fn with_plain_level(targets: Targets, level: LevelFilter) -> Targets {
+    let ours = OURS.iter().map(|&target| (target, level));
+    targets
+        .with_default(level.min(LevelFilter::INFO))
+        .with_targets(ours)
+}
+
+/// Sends what the service logs to standard error.
+///
+/// # Errors
+/// When something in this process listens already.
+pub fn init_logging(filter: &LogFilter, format: LogFormat) -> Result<(), TryInitError> {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::registry()
+        .with(log_layer(filter, format, colours, std::io::stderr))
+        .try_init()
+}
+
+fn log_layer<W>(
+    filter: &LogFilter,
+    format: LogFormat,
+    colours: bool,
+    writer: W,
+) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(colours);
+    let filter = filter.targets.clone();
+    match format {
+        LogFormat::Text => layer.with_filter(filter).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(filter: &str, format: LogFormat, act: impl FnOnce()) -> String {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let layer = log_layer(&filter.parse().unwrap(), format, false, move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
+        String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn the_event(act: impl FnOnce()) -> Value {
+        let mut event: Value = serde_json::from_str(&logged("info", LogFormat::Json, act)).unwrap();
+        event.as_object_mut().unwrap().remove("timestamp").unwrap();
+        event
+    }
+
+    fn sample() -> HotfixEvent<'static> {
+        HotfixEvent {
+            aad_tenant_id: Uuid::from_u128(1),
+            application_family: "BusinessCentral",
+            country_code: "US",
+            environment_name: "CRONUS-PROD",
+            environment_type: "Production",
+            environment_version: Some("26.1.0.0"),
+            extension_id: Uuid::from_u128(2),
+            extension_name: "Contoso Rental",
+            extension_publisher: "Contoso",
+            extension_source_version: Some("1.0.0.0"),
+            extension_destination_version: "1.0.1.0",
+            run_after: "2026-03-05T17:30:00Z".parse().unwrap(),
+            use_environment_update_window: true,
+            failure_reason: None,
+            total_time: None,
+        }
+    }
+
+    #[test]
+    fn a_scheduled_hotfix_has_every_documented_dimension() {
+        let expected = json!({
+            "level": "INFO",
+            "target": "fame::telemetry",
+            "message": "Environment app 'Contoso Rental' hotfix to version 1.0.1.0 scheduled for environment: CRONUS-PROD",
+            "eventId": "LC0155",
+            "aadTenantId": "00000000-0000-0000-0000-000000000001",
+            "applicationFamily": "BusinessCentral",
+            "countryCode": "US",
+            "environmentName": "CRONUS-PROD",
+            "environmentType": "Production",
+            "environmentVersion": "26.1.0.0",
+            "extensionId": "00000000-0000-0000-0000-000000000002",
+            "extensionName": "Contoso Rental",
+            "extensionPublisher": "Contoso",
+            "extensionScope": "Global",
+            "extensionDestinationVersion": "1.0.1.0",
+            "extensionSourceVersion": "1.0.0.0",
+            "runAfterDateUtc": "2026-03-05T17:30:00.0000000Z",
+            "useEnvironmentUpdateWindow": "True",
+        });
+        assert_eq!(the_event(|| hotfix_scheduled(&sample())), expected);
+    }
+
+    #[test]
+    fn a_failed_hotfix_says_why_and_after_how_long() {
+        let total_time = Some(Duration::new(3_725, 671_906_700));
+        let failed = HotfixEvent {
+            failure_reason: Some("table is locked"),
+            total_time,
+            ..sample()
+        };
+        let event = the_event(|| hotfix_failed(&failed));
+        assert_eq!(event["eventId"], "LC0160");
+        assert_eq!(event["level"], "ERROR");
+        assert_eq!(event["failureReason"], "table is locked");
+        assert_eq!(event["totalTime"], "01:02:05.6719067");
+    }
+
+    #[test]
+    fn each_step_has_its_id_level_and_words() {
+        type Step = fn(&HotfixEvent<'_>);
+        let steps: [(Step, &str, &str, &str); 6] = [
+            (
+                hotfix_scheduled,
+                "LC0155",
+                "INFO",
+                "1.0.1.0 scheduled for environment",
+            ),
+            (
+                hotfix_scheduling_failed,
+                "LC0156",
+                "ERROR",
+                "1.0.1.0 scheduling failed for environment",
+            ),
+            (
+                hotfix_cancelled,
+                "LC0157",
+                "INFO",
+                "1.0.1.0 cancelled for environment",
+            ),
+            (
+                hotfix_started,
+                "LC0158",
+                "INFO",
+                "1.0.1.0 started for environment",
+            ),
+            (
+                hotfix_applied,
+                "LC0159",
+                "INFO",
+                "1.0.1.0 applied for environment",
+            ),
+            (hotfix_failed, "LC0160", "ERROR", "1.0.1.0 failed for environment"),
+        ];
+        for (step, id, level, words) in steps {
+            let event = the_event(|| step(&sample()));
+            assert_eq!((&event["eventId"], &event["level"]), (&json!(id), &json!(level)));
+            assert!(event["message"].as_str().unwrap().contains(words), "{event}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_left_out() {
+        let bare = HotfixEvent {
+            environment_version: None,
+            extension_source_version: None,
+            ..sample()
+        };
+        let event = the_event(|| hotfix_started(&bare));
+        for absent in [
+            "environmentVersion",
+            "extensionSourceVersion",
+            "failureReason",
+            "totalTime",
+        ] {
+            assert!(event.get(absent).is_none(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_stays_on_its_line() {
+        let forged = "Rental\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[31m";
+        let event = HotfixEvent {
+            extension_name: forged,
+            failure_reason: Some(forged),
+            ..sample()
+        };
+        let text = logged("info", LogFormat::Text, || hotfix_failed(&event));
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains('\r') && !text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn spans_longer_than_a_day_name_the_days() {
+        assert_eq!(
+            time_span(Duration::from_secs(2 * 86_400 + 61)),
+            "2.00:01:01.0000000"
+        );
+        assert_eq!(time_span(Duration::ZERO), "00:00:00.0000000");
+    }
+
+    #[test]
+    fn a_plain_level_opens_only_our_own_crates_beyond_info() {
+        let speak = || {
+            tracing::debug!(target: "server::http", "ours");
+            tracing::debug!(target: "hyper::proto", "of a library");
+            tracing::info!(target: "hyper::proto", "at info");
+        };
+        let text = logged("debug", LogFormat::Text, speak);
+        assert!(
+            text.contains("ours") && text.contains("at info") && !text.contains("of a library"),
+            "{text}"
+        );
+        assert!(logged("info,hyper=debug", LogFormat::Text, speak).contains("of a library"));
+        assert_eq!(logged("off", LogFormat::Text, speak), "");
+    }
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for text in ["inof", "", "info,", "hyper=loud", "=debug", "3"] {
+            assert!(text.parse::<LogFilter>().is_err(), "{text}");
+        }
+        assert_eq!(
+            "INFO, hyper=debug".parse::<LogFilter>().unwrap().to_string(),
+            "INFO, hyper=debug"
+        );
+    }
+}
