@@ -1,5 +1,6 @@
 //! Registered apps.
 
+use super::principals::caller_has_role;
 use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
 use domain::{
     ids::{AppId, Etag, TenantId},
@@ -20,7 +21,14 @@ pub(crate) struct App {
     pub(crate) created_on: Instant,
 }
 
-pub(crate) const COLUMNS: &str = "t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on";
+macro_rules! columns {
+    () => {
+        "t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on"
+    };
+}
+
+/// What a row is read from.
+pub(crate) const COLUMNS: &str = columns!();
 
 impl FromRow for App {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -39,14 +47,15 @@ impl FromRow for App {
 
 /// One app, if the caller has a role on it.
 pub(crate) async fn find_app(db: &Db, who: Who, app: AppId) -> Result<Option<App>, StoreError> {
-    db.query(
-        "SELECT t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on
+    db.query(concat!(
+        "SELECT ",
+        columns!(),
+        "
          FROM apps t
          WHERE t.id = $4
-           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
-             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-             OR ($1 = 'Application' AND p.id IN ($2, $3))))",
-    )
+           AND ",
+        caller_has_role!()
+    ))
     .bind_all(who.values())
     .bind(app)
     .fetch_optional()
@@ -55,11 +64,13 @@ pub(crate) async fn find_app(db: &Db, who: Who, app: AppId) -> Result<Option<App
 
 /// One app, for the operator.
 pub(crate) async fn find_any_app(db: &Db, app: AppId) -> Result<Option<App>, StoreError> {
-    db.query(
-        "SELECT t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on
+    db.query(concat!(
+        "SELECT ",
+        columns!(),
+        "
          FROM apps t
-         WHERE t.id = $1",
-    )
+         WHERE t.id = $1"
+    ))
     .bind(app)
     .fetch_optional()
     .await
@@ -67,12 +78,11 @@ pub(crate) async fn find_any_app(db: &Db, app: AppId) -> Result<Option<App>, Sto
 
 /// One app within a transaction, its row locked: what is decided about its owners and versions then holds.
 pub(crate) async fn lock_app(tx: &mut Tx<'_>, app: AppId) -> Result<Option<App>, StoreError> {
-    tx.query(
-        "SELECT id, publisher, publisher_tenant_id, publisher_contact_email, storage_location, name, etag, created_on
-         FROM apps
-         WHERE id = $1
-         FOR UPDATE",
-    )
+    tx.query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM apps t WHERE t.id = $1 FOR UPDATE"
+    ))
     .bind(app)
     .fetch_optional()
     .await

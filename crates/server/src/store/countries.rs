@@ -1,5 +1,6 @@
 //! The countries that an app was added to.
 
+use super::principals::caller_has_role;
 use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
 use domain::ids::{AppId, Etag};
 
@@ -10,7 +11,14 @@ pub(crate) struct Country {
     pub(crate) etag: Etag,
 }
 
-pub(crate) const COLUMNS: &str = "t.code, t.etag";
+macro_rules! columns {
+    () => {
+        "t.code, t.etag"
+    };
+}
+
+/// What a row is read from.
+pub(crate) const COLUMNS: &str = columns!();
 
 impl FromRow for Country {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -28,14 +36,15 @@ pub(crate) async fn find_country(
     app: AppId,
     code: &str,
 ) -> Result<Option<Country>, StoreError> {
-    db.query(
-        "SELECT t.code, t.etag
+    db.query(concat!(
+        "SELECT ",
+        columns!(),
+        "
          FROM countries t
          WHERE t.app_id = $4 AND t.code = $5
-           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
-             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-             OR ($1 = 'Application' AND p.id IN ($2, $3))))",
-    )
+           AND ",
+        caller_has_role!()
+    ))
     .bind_all(who.values())
     .bind(app)
     .bind(code)

@@ -1,5 +1,6 @@
 //! Customers' environments and the apps installed in them.
 
+use super::principals::caller_has_role;
 use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::Who};
 use crate::store::versions::read_dependencies;
 use domain::{
@@ -32,7 +33,14 @@ pub(crate) struct Environment {
     pub(crate) etag: Etag,
 }
 
-pub(crate) const COLUMNS: &str = "t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag";
+macro_rules! columns {
+    () => {
+        "t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag"
+    };
+}
+
+/// What a row is read from.
+pub(crate) const COLUMNS: &str = columns!();
 
 impl FromRow for Environment {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -72,7 +80,14 @@ pub(crate) struct Installation {
     pub(crate) version: AppVersion,
 }
 
-pub(crate) const INSTALLATION_COLUMNS: &str = "t.app_id, t.environment_id, t.country_code, t.tenant_id, t.family, t.name, t.kind, t.location_name, t.version";
+macro_rules! installation_columns {
+    () => {
+        "t.app_id, t.environment_id, t.country_code, t.tenant_id, t.family, t.name, t.kind, t.location_name, t.version"
+    };
+}
+
+/// What a row is read from.
+pub(crate) const INSTALLATION_COLUMNS: &str = installation_columns!();
 
 impl FromRow for Installation {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -123,15 +138,17 @@ pub(crate) async fn find_installations(
     country: &str,
     name: &str,
 ) -> Result<Vec<Installation>, StoreError> {
-    db.query(
-        "SELECT t.app_id, t.environment_id, t.country_code, t.tenant_id, t.family, t.name, t.kind, t.location_name, t.version
+    db.query(concat!(
+        "SELECT ",
+        installation_columns!(),
+        "
          FROM installations t
          WHERE t.app_id = $4 AND t.country_code = $5 AND t.name_key = $6
-           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
-             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-             OR ($1 = 'Application' AND p.id IN ($2, $3))))
-         ORDER BY t.tenant_id, t.family_key",
-    )
+           AND ",
+        caller_has_role!(),
+        "
+         ORDER BY t.tenant_id, t.family_key"
+    ))
     .bind_all(who.values())
     .bind(app)
     .bind(country)
@@ -148,10 +165,14 @@ fn key_values(key: &EnvironmentKey) -> [Value; 3] {
     ]
 }
 
-const FIND: &str = "
-    SELECT t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag
+const FIND: &str = concat!(
+    "
+    SELECT ",
+    columns!(),
+    "
     FROM environments t
-    WHERE t.tenant_id = $1 AND t.family_key = $2 AND t.name_key = $3";
+    WHERE t.tenant_id = $1 AND t.family_key = $2 AND t.name_key = $3"
+);
 
 /// One environment, for the operator.
 pub(crate) async fn find_environment(
@@ -178,21 +199,26 @@ pub(crate) async fn lock_environment_by_id(
     id: Uuid,
     skip_locked: bool,
 ) -> Result<Option<Environment>, StoreError> {
-    let lock = if skip_locked {
-        "FOR UPDATE SKIP LOCKED"
+    let sql = if skip_locked {
+        FIND_BY_ID_SKIPPING
     } else {
-        "FOR UPDATE"
+        FIND_BY_ID
     };
-    tx.query(format!(
-        "SELECT t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag
-         FROM environments t
-         WHERE t.id = $1
-         {lock}"
-    ))
-    .bind(id)
-    .fetch_optional()
-    .await
+    tx.query(sql).bind(id).fetch_optional().await
 }
+
+macro_rules! find_by_id {
+    ($lock:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM environments t WHERE t.id = $1 ",
+            $lock
+        )
+    };
+}
+const FIND_BY_ID: &str = find_by_id!("FOR UPDATE");
+const FIND_BY_ID_SKIPPING: &str = find_by_id!("FOR UPDATE SKIP LOCKED");
 
 const INSTALLED: &str = "
     SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies

@@ -5,6 +5,7 @@
 //! the environment is free. So the index over `due_on` holds nothing that a claim would have to pass over, and a
 //! claim costs the same among a thousand waiting operations as among a million.
 
+use super::principals::caller_has_role;
 use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
 use crate::store::versions::read_dependencies;
 use domain::{
@@ -50,7 +51,14 @@ pub(crate) struct Operation {
     pub(crate) lease_until: Option<Instant>,
 }
 
-pub(crate) const COLUMNS: &str = "t.id, t.kind, t.app_id, t.app_name, t.app_publisher, t.country_code, t.environment_id, t.tenant_id, t.family, t.environment_name, t.environment_kind, t.source_version, t.target_version, t.status, t.ignore_window, t.run_after, t.due_on, t.created_on, t.created_by, t.started_on, t.completed_on, t.ended_on, t.error_message, t.reason, t.lease_id, t.lease_until";
+macro_rules! columns {
+    () => {
+        "t.id, t.kind, t.app_id, t.app_name, t.app_publisher, t.country_code, t.environment_id, t.tenant_id, t.family, t.environment_name, t.environment_kind, t.source_version, t.target_version, t.status, t.ignore_window, t.run_after, t.due_on, t.created_on, t.created_by, t.started_on, t.completed_on, t.ended_on, t.error_message, t.reason, t.lease_id, t.lease_until"
+    };
+}
+
+/// What a row is read from.
+pub(crate) const COLUMNS: &str = columns!();
 
 impl FromRow for Operation {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -93,12 +101,12 @@ pub(crate) async fn find_hotfix(
     country: &str,
     id: OperationId,
 ) -> Result<Option<Operation>, StoreError> {
-    db.query(format!(
-        "SELECT {COLUMNS}
-         FROM operations t
-         WHERE t.id = $6 AND t.app_id = $4 AND t.country_code = $5 AND t.kind = 'Hotfix'
-           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND {CALLER})",
-        CALLER = super::principals::IS_CALLER,
+    db.query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM operations t
+         WHERE t.id = $6 AND t.app_id = $4 AND t.country_code = $5 AND t.kind = 'Hotfix' AND ",
+        caller_has_role!()
     ))
     .bind_all(who.values())
     .bind(app)

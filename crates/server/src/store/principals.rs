@@ -26,9 +26,26 @@ impl Who {
 }
 
 /// Whether the principal `p` is the caller, whose three values are `$1` to `$3`.
-pub(crate) const IS_CALLER: &str = "p.kind = $1 AND (
-    ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-    OR ($1 = 'Application' AND p.id IN ($2, $3)))";
+macro_rules! is_caller {
+    () => {
+        "p.kind = $1 AND (
+        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+        OR ($1 = 'Application' AND p.id IN ($2, $3)))"
+    };
+}
+pub(super) use is_caller;
+
+/// Whether the caller has a role on the app `$4`.
+macro_rules! caller_has_role {
+    () => {
+        concat!(
+            "EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND ",
+            $crate::store::principals::is_caller!(),
+            ")"
+        )
+    };
+}
+pub(super) use caller_has_role;
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +57,14 @@ pub(crate) struct Principal {
     pub(crate) etag: Etag,
 }
 
-pub(crate) const COLUMNS: &str = "t.id, t.kind, t.tenant_id, t.roles, t.etag";
+macro_rules! columns {
+    () => {
+        "t.id, t.kind, t.tenant_id, t.roles, t.etag"
+    };
+}
+
+/// What a row is read from.
+pub(crate) const COLUMNS: &str = columns!();
 
 impl FromRow for Principal {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -69,13 +93,14 @@ impl FromRow for StandingRow {
     }
 }
 
-const STANDING: &str = "
+const STANDING: &str = concat!(
+    "
     SELECT p.roles,
            (SELECT COUNT(*) FROM countries c WHERE c.app_id = p.app_id AND c.code = $5)
     FROM principals p
-    WHERE p.app_id = $4 AND p.kind = $1 AND (
-        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3)))";
+    WHERE p.app_id = $4 AND ",
+    is_caller!()
+);
 
 fn standing_of(rows: Vec<StandingRow>) -> Standing {
     let roles = rows.iter().fold(Roles::NONE, |all, row| all.union(row.0));
@@ -100,13 +125,16 @@ pub(crate) async fn standing_in(
     query.fetch_all().await.map(standing_of)
 }
 
-const FIND: &str = "
-    SELECT t.id, t.kind, t.tenant_id, t.roles, t.etag
+const FIND: &str = concat!(
+    "
+    SELECT ",
+    columns!(),
+    "
     FROM principals t
     WHERE t.app_id = $4 AND t.id = $5
-      AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
-        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+      AND ",
+    caller_has_role!()
+);
 
 /// One principal, if the caller has a role on the app.
 pub(crate) async fn find_principal(
@@ -129,12 +157,11 @@ pub(crate) async fn lock_principal(
     app: AppId,
     id: PrincipalId,
 ) -> Result<Option<Principal>, StoreError> {
-    tx.query(
-        "SELECT id, kind, tenant_id, roles, etag
-         FROM principals
-         WHERE app_id = $1 AND id = $2
-         FOR UPDATE",
-    )
+    tx.query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM principals t WHERE t.app_id = $1 AND t.id = $2 FOR UPDATE"
+    ))
     .bind(app)
     .bind(id)
     .fetch_optional()
@@ -196,12 +223,14 @@ pub(crate) async fn delete_principal(tx: &mut Tx<'_>, app: AppId, id: PrincipalI
 
 /// The owners of an app, for the operator.
 pub(crate) async fn owners_of(db: &Db, app: AppId) -> Result<Vec<Principal>, StoreError> {
-    db.query(
-        "SELECT t.id, t.kind, t.tenant_id, t.roles, t.etag
+    db.query(concat!(
+        "SELECT ",
+        columns!(),
+        "
          FROM principals t
          WHERE t.app_id = $1 AND (t.roles & 1) <> 0
-         ORDER BY t.id",
-    )
+         ORDER BY t.id"
+    ))
     .bind(app)
     .fetch_all()
     .await

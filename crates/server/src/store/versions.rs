@@ -1,5 +1,6 @@
 //! Versions: what was uploaded for which country, and where its bytes are.
 
+use super::principals::caller_has_role;
 use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::Who};
 use domain::{
     ids::{AppId, Etag, PackageId},
@@ -33,7 +34,14 @@ pub(crate) struct Version {
     pub(crate) etag: Etag,
 }
 
-pub(crate) const COLUMNS: &str = "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag";
+macro_rules! columns {
+    () => {
+        "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag"
+    };
+}
+
+/// What a row is read from.
+pub(crate) const COLUMNS: &str = columns!();
 
 impl FromRow for Version {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -143,24 +151,29 @@ impl std::fmt::Display for VersionKey {
 
 /// One version, if the caller has a role on the app.
 pub(crate) async fn find_version(db: &Db, who: Who, key: &VersionKey) -> Result<Option<Version>, StoreError> {
-    db.query(
-        "SELECT t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag
+    db.query(concat!(
+        "SELECT ",
+        columns!(),
+        "
          FROM versions t
          WHERE t.app_id = $4 AND t.country_code = $5 AND t.version_key = $6
-           AND EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
-             ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-             OR ($1 = 'Application' AND p.id IN ($2, $3))))",
-    )
+           AND ",
+        caller_has_role!()
+    ))
     .bind_all(who.values())
     .bind_all(key.values())
     .fetch_optional()
     .await
 }
 
-const FIND_IN: &str = "
-    SELECT t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag
+const FIND_IN: &str = concat!(
+    "
+    SELECT ",
+    columns!(),
+    "
     FROM versions t
-    WHERE t.app_id = $1 AND t.country_code = $2 AND t.version_key = $3";
+    WHERE t.app_id = $1 AND t.country_code = $2 AND t.version_key = $3"
+);
 
 /// One version within a transaction.
 pub(crate) async fn version_in(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Version>, StoreError> {
