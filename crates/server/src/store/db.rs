@@ -5,7 +5,7 @@
 //! its one writer thread runs each closure to its end under a savepoint, and several of them share one `fsync`.
 
 use super::{
-    dialect::{self, Dialect},
+    dialect::Dialect,
     postgres::Postgres,
     sqlite::Sqlite,
     value::{FromRow, Value},
@@ -144,9 +144,7 @@ impl Query<'_> {
                     .await
             }
             On::Db(Db::Postgres(postgres)) => postgres.fetch_all(&self.sql, &self.values).await,
-            On::SqliteTx(connection) => {
-                super::sqlite::fetch_all(connection, dialect::for_sqlite(&self.sql), &self.values)
-            }
+            On::SqliteTx(connection) => super::sqlite::fetch_all(connection, &self.sql, &self.values),
             On::PostgresTx(transaction) => {
                 super::postgres::fetch_all(transaction, &self.sql, &self.values).await
             }
@@ -168,9 +166,7 @@ impl Query<'_> {
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
         match self.on {
             On::Db(_) => Err(StoreError::broken("a change outside a transaction")),
-            On::SqliteTx(connection) => {
-                super::sqlite::execute(connection, dialect::for_sqlite(&self.sql), &self.values)
-            }
+            On::SqliteTx(connection) => super::sqlite::execute(connection, &self.sql, &self.values),
             On::PostgresTx(transaction) => {
                 super::postgres::execute(transaction, &self.sql, &self.values).await
             }

@@ -15,12 +15,11 @@ const ROW_LOCK: &str = "FOR UPDATE";
 
 /// The statement as SQLite reads it.
 ///
-/// SQLite has one writer at a time, so the rows that a transaction reads cannot change under it and need no lock.
-pub(crate) fn for_sqlite(sql: &str) -> &str {
-    match sql.rfind(ROW_LOCK) {
-        Some(start) => &sql[..start],
-        None => sql,
-    }
+/// SQLite has one writer at a time, so the rows that a transaction reads cannot change under it and need no lock. And
+/// to SQLite `$2` is a name like any other, numbered by where it first stands; `?2` is the second value.
+pub(crate) fn for_sqlite(sql: &str) -> String {
+    let end = sql.rfind(ROW_LOCK).unwrap_or(sql.len());
+    sql[..end].replace('$', "?")
 }
 
 /// A migration as the database reads it.
@@ -83,11 +82,13 @@ mod tests {
 
     #[test]
     fn sqlite_never_sees_a_row_lock() {
-        assert_eq!(
-            for_sqlite("SELECT 1 FROM apps WHERE id = $1 FOR UPDATE SKIP LOCKED").trim_end(),
-            "SELECT 1 FROM apps WHERE id = $1"
-        );
-        assert_eq!(for_sqlite("SELECT 1"), "SELECT 1");
+        let sql = "SELECT 1 FROM apps WHERE id = $1 FOR UPDATE SKIP LOCKED";
+        assert_eq!(for_sqlite(sql).trim_end(), "SELECT 1 FROM apps WHERE id = ?1");
+    }
+
+    #[test]
+    fn values_count_by_their_number_wherever_they_stand() {
+        assert_eq!(for_sqlite("SELECT $2, $1, $2"), "SELECT ?2, ?1, ?2");
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl Residue {
 
 /// Divides a filter.
 ///
+/// A row is out with the first condition that is not true, and nothing that stands behind it can fail for the row.
 /// Behind a condition that can fail everything is left to the memory: in SQL it would hide rows for which the caller
 /// has to be told that his filter fails.
 pub(super) fn divide(filter: &Filter, storages: &[Storage], dialect: Dialect, now: Instant) -> Divided {

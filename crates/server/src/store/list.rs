@@ -19,8 +19,8 @@ use domain::instant::Instant;
 use odata::QueryError;
 
 pub(crate) use listed::{
-    Holds, Listed, Property, Spelling, Storage, country, folded, guid, hidden, in_memory, instant, number,
-    property, roles, text, truth, version, word,
+    Holds, Listed, Spelling, Storage, country, folded, guid, hidden, in_memory, instant, number, property,
+    roles, text, truth, version, word,
 };
 pub(crate) use page::Page;
 pub(crate) use request::{ListQuery, ListRequest};

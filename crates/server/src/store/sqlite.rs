@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::Error;
 use futures::{FutureExt, future::BoxFuture};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi::ErrorCode};
+use rusqlite::{CachedStatement, Connection, OpenFlags, TransactionBehavior, ffi::ErrorCode};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -276,6 +276,10 @@ where
     outcome
 }
 
+fn prepare<'c>(connection: &'c Connection, sql: &str) -> Result<CachedStatement<'c>, StoreError> {
+    Ok(connection.prepare_cached(&dialect::for_sqlite(sql))?)
+}
+
 fn bound(values: &[Value]) -> impl rusqlite::Params + '_ {
     rusqlite::params_from_iter(values)
 }
@@ -285,7 +289,7 @@ pub(super) fn fetch_all<T: FromRow>(
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<T>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = prepare(connection, sql)?;
     let mut rows = statement.query(bound(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -295,7 +299,7 @@ pub(super) fn fetch_all<T: FromRow>(
 }
 
 pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-    let changed = connection.prepare_cached(sql)?.execute(bound(values))?;
+    let changed = prepare(connection, sql)?.execute(bound(values))?;
     Ok(changed as u64)
 }
 
@@ -325,7 +329,7 @@ fn fetch_at_most<T: FromRow>(
     values: &[Value],
     most: usize,
 ) -> Result<Option<Vec<T>>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = prepare(connection, sql)?;
     let mut rows = statement.query(bound(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -343,7 +347,7 @@ fn send_batches<T: FromRow>(
     values: &[Value],
     sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = prepare(connection, sql)?;
     let mut rows = statement.query(bound(values))?;
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(row) = rows.next()? {

@@ -2,7 +2,7 @@
 //!
 //! Whether he has a role is asked by a count, not by `EXISTS`. SQLite turns the latter into a join when it stands in a
 //! `WHERE` clause by itself, believes from then on that rows could come in any order, and sorts what an index had
-//! brought in order.
+//! brought in order. The values occur in the order of their numbers, which is how SQLite counts them.
 
 use crate::store::{Value, principals::Who};
 use domain::{country::CountryCode, ids::AppId};
@@ -19,15 +19,15 @@ const APPS_OF: &str = "t.id IN (SELECT p.app_id FROM principals p WHERE p.kind =
         ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
         OR ($1 = 'Application' AND p.id IN ($2, $3))))";
 
-const IN_APP: &str = "t.app_id = $4
-    AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+const IN_APP: &str = "0 < (SELECT COUNT(*) FROM principals p WHERE p.kind = $1 AND (
         ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+        OR ($1 = 'Application' AND p.id IN ($2, $3))) AND p.app_id = $4)
+    AND t.app_id = $4";
 
-const IN_COUNTRY: &str = "t.app_id = $4 AND t.country_code = $5
-    AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $4 AND p.kind = $1 AND (
+const IN_COUNTRY: &str = "0 < (SELECT COUNT(*) FROM principals p WHERE p.kind = $1 AND (
         ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+        OR ($1 = 'Application' AND p.id IN ($2, $3))) AND p.app_id = $4)
+    AND t.app_id = $4 AND t.country_code = $5";
 
 impl Scope {
     /// Everything, for the operator.

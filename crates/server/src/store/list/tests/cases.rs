@@ -1,13 +1,18 @@
 //! Filters one by one: the answer, and who decides it. A condition that silently moved from SQL to the memory would
 //! still be right, and slow.
 
-use super::stage::{NOW, STAGE, agree, answered, encoded, read};
+use super::{
+    rows::id,
+    stage::{NOW, STAGE, agree, answered, encoded, read},
+};
 use crate::store::{
-    FromRow,
+    Db, FromRow,
     descriptions::*,
     filter,
-    list::{ListQuery, Listed},
+    list::{ListQuery, ListRequest, Listed, Scope, count_only},
+    principals::Who,
 };
+use domain::{country::CountryCode, ids::AppId, principal::PrincipalKind};
 use odata::ErrorCode;
 use std::fmt::Debug;
 
@@ -380,4 +385,54 @@ fn a_filter_that_fails_for_a_row_fails_whatever_page_is_asked_for() {
             .unwrap_err();
         assert_eq!(error.message, "Division by zero at position 2.", "{name}");
     }
+}
+
+#[test]
+fn a_scope_shows_a_principal_what_is_his_and_a_stranger_nothing() {
+    let (app, us) = (AppId(id(0)), CountryCode::parse("US", true).unwrap());
+    let user = Who {
+        kind: PrincipalKind::User,
+        first: id(3),
+        second: id(1),
+    };
+    let application = Who {
+        kind: PrincipalKind::Application,
+        first: id(99),
+        second: id(4),
+    };
+    let wrong_tenant = Who {
+        kind: PrincipalKind::User,
+        first: id(3),
+        second: id(2),
+    };
+    let wrong_kind = Who {
+        kind: PrincipalKind::Application,
+        first: id(3),
+        second: id(5),
+    };
+    let cases = [
+        (user, [1, 4, 14, 6]),
+        (application, [1, 4, 14, 6]),
+        (wrong_tenant, [0; 4]),
+        (wrong_kind, [0; 4]),
+    ];
+    for (name, db) in &STAGE.databases {
+        for (who, wanted) in cases {
+            let counts = STAGE.runtime.block_on(async {
+                [
+                    count(db, &APPS, Scope::apps_of(who)).await,
+                    count(db, &COUNTRIES, Scope::in_app(who, app)).await,
+                    count(db, &VERSIONS, Scope::in_country(who, app, us)).await,
+                    count(db, &ENVIRONMENTS, Scope::in_country(who, app, us)).await,
+                ]
+            });
+            assert_eq!(counts, wanted, "{name}: {who:?}");
+        }
+    }
+}
+
+async fn count<T: FromRow>(db: &Db, listed: &'static Listed<T>, scope: Scope) -> u64 {
+    count_only(db, listed, scope, &ListRequest::all(listed), NOW)
+        .await
+        .unwrap()
 }

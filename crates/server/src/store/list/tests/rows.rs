@@ -77,7 +77,7 @@ fn at(number: usize) -> i64 {
 }
 
 fn app(number: usize) -> Insert {
-    let name = (number % 3 != 0).then(|| pick(&TEXTS, number * 5));
+    let name = (!number.is_multiple_of(3)).then(|| pick(&TEXTS, number * 5));
     insert(
         "apps",
         &[
@@ -182,7 +182,9 @@ fn version(number: usize) -> Insert {
 fn environment(number: usize) -> [Insert; 2] {
     let (tenant, family) = (id(number / 6), pick(&FAMILIES, number % 6 / 3 * 2 + number % 2));
     let name = pick(&TEXTS, number);
-    let application = (number % 2 == 0).then(|| AppVersion(pick(&VERSIONS, number / 2)).to_string());
+    let application = number
+        .is_multiple_of(2)
+        .then(|| AppVersion(pick(&VERSIONS, number / 2)).to_string());
     let installed = AppVersion(pick(&VERSIONS, number));
     let shared = [
         ("tenant_id", Value::from(tenant)),
@@ -204,7 +206,7 @@ fn environment(number: usize) -> [Insert; 2] {
         ("window_start", "20:00".into()),
         ("window_end", "06:00".into()),
         ("window_zone", "UTC".into()),
-        ("inventory_complete", (number % 3 == 0).into()),
+        ("inventory_complete", number.is_multiple_of(3).into()),
         ("inventory_on", 0i64.into()),
         ("held_since", (number % 4 == 1).then(|| at(number)).into()),
         ("etag", id(number).into()),
@@ -263,7 +265,7 @@ fn operation(number: usize) -> Insert {
             ("target_version", target.to_string().into()),
             ("target_version_key", target.into()),
             ("status", status.into()),
-            ("ignore_window", (number % 4 == 0).into()),
+            ("ignore_window", number.is_multiple_of(4).into()),
             ("run_after", at(number + 1).into()),
             ("due_on", at(number).into()),
             ("created_on", at(number / 2).into()),
@@ -300,10 +302,13 @@ fn audit(number: usize) -> Insert {
                 }
                 .into(),
             ),
-            ("actor_tenant_id", (number % 3 == 0).then(|| id(number)).into()),
+            (
+                "actor_tenant_id",
+                number.is_multiple_of(3).then(|| id(number)).into(),
+            ),
             (
                 "actor_name",
-                (number % 2 == 0).then(|| pick(&TEXTS, number)).into(),
+                number.is_multiple_of(2).then(|| pick(&TEXTS, number)).into(),
             ),
             (
                 "action",
