@@ -125,7 +125,6 @@ impl Server {
     }
 
     /// All doors, as they are reached by http or, with TLS in front, by https.
-    #[must_use]
     pub fn router(&self, scheme: &'static str) -> Router {
         router(Arc::clone(&self.door)).layer(Extension(Scheme(scheme)))
     }

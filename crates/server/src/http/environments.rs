@@ -36,7 +36,7 @@ pub(crate) fn shown(installation: store::environments::Installation) -> Result<E
         app_id: installation.app_id,
         country_code: CountryCode::parse(&installation.country_code, true).map_err(Error::fault)?,
         application_family: installation.family,
-        location_name: Some(installation.location_name),
+        location_name: Some(installation.location_name).filter(|name| !name.is_empty()),
         name: installation.name,
         kind: installation.kind,
     })

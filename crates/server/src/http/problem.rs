@@ -105,10 +105,10 @@ fn failed(error: &Error, original: Response, context: &Context, method: &Method)
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Error::Auth(refused) = error {
-        if let Some(challenge) = refused.www_authenticate() {
-            set(&mut response, header::WWW_AUTHENTICATE, challenge);
-        }
+    if let Error::Auth(refused) = error
+        && let Some(challenge) = refused.www_authenticate()
+    {
+        set(&mut response, header::WWW_AUTHENTICATE, challenge);
     }
     response
 }
