@@ -175,23 +175,29 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
 
 /// The environment, locked, if it has the app installed and belongs to the country.
 async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environment, Gathered)> {
-    let key = &input.wish.environment;
-    let missing = || {
-        let message = format!(
-            "There is no environment '{}' of that family and of tenant {} in country {} that has app {} installed.",
-            input.wish.environment_name, key.tenant_id, input.country, input.app
-        );
-        RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
-    };
-    let environment = environments::lock_environment(tx, key)
-        .await?
-        .ok_or_else(missing)?;
-    if environment.country_code != input.country.as_str() {
-        return Err(missing().into());
-    }
+    let found = environments::lock_environment(tx, &input.wish.environment).await?;
+    let here = found.filter(|environment| environment.country_code == input.country.as_str());
+    let environment = here.ok_or_else(|| environment_missing(input))?;
     let apps = environments::installed_apps_in(tx, environment.id).await?;
-    let gathered = Gathered::new(&environment, apps, input.app).ok_or_else(missing)?;
+    let gathered = Gathered::new(&environment, apps, input.app);
+    let gathered = gathered.ok_or_else(|| not_installed(input, &environment))?;
     Ok((environment, gathered))
+}
+
+fn environment_missing(input: &Schedule) -> RuleError {
+    let message = format!(
+        "There is no environment '{}' of that family and of tenant {} in country {}.",
+        input.wish.environment_name, input.wish.environment.tenant_id, input.country
+    );
+    RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
+}
+
+fn not_installed(input: &Schedule, environment: &Environment) -> RuleError {
+    let message = format!(
+        "App {} is not installed in environment '{}'.",
+        input.app, environment.name
+    );
+    RuleError::missing("environmentName", message)
 }
 
 async fn find_target(tx: &mut Tx<'_>, input: &Schedule) -> Result<Version> {
