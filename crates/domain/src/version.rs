@@ -12,7 +12,7 @@ pub struct AppVersion(pub [u32; 4]);
 
 /// The text was no version number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a version of two to four numbers such as 16.0.1.2, each from 0 to 2147483647")]
+#[error("'{0}' is not a version of one to four numbers such as 16.0.1.2, each from 0 to 2147483647")]
 pub struct InvalidVersion(pub String);
 
 impl AppVersion {
@@ -65,11 +65,7 @@ impl FromStr for AppVersion {
             *slot = parse_part(part).ok_or_else(invalid)?;
             count += 1;
         }
-        if count < 2 {
-            Err(invalid())
-        } else {
-            Ok(Self(parts))
-        }
+        Ok(Self(parts))
     }
 }
 
@@ -211,6 +207,7 @@ mod tests {
 
     #[test]
     fn missing_parts_are_zero_and_output_is_canonical() {
+        assert_eq!("16".parse::<AppVersion>().unwrap().to_string(), "16.0.0.0");
         assert_eq!("16.0".parse::<AppVersion>().unwrap().to_string(), "16.0.0.0");
         assert_eq!(
             "016.00.1.2".parse::<AppVersion>().unwrap().to_string(),
@@ -223,7 +220,6 @@ mod tests {
     fn what_is_no_version_is_refused() {
         for text in [
             "",
-            "1",
             "1.",
             "1.2.3.4.5",
             "1.-2",

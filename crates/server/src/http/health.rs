@@ -20,13 +20,13 @@ pub(crate) struct Health {
 }
 
 /// Tells that the process answers.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, description = "The process answers.")))]
+#[utoipa::path(get, path = "/health/live", tag = "health", security(()), responses((status = 200, description = "The process answers.")))]
 pub(crate) async fn get_live() -> Response {
     StatusCode::OK.into_response()
 }
 
 /// Tells whether database and package store can be used.
-#[utoipa::path(get, path = "/health/ready", tag = "health",
+#[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
     let database = door.service.db.ping().await.is_ok();

@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(target("21:00", "21"), "window.start");
         assert_eq!(target("21:00", "04:00"), "window");
         assert_eq!(target("Romance Standard Time", "Europe/Paris"), "window.timeZone");
-        assert_eq!(target("16.0.0.5", "16"), "apps[0].version");
+        assert_eq!(target("16.0.0.5", "sixteen"), "apps[0].version");
         let row = r#"{"id": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb", "version": "16.0.0.5"}"#;
         assert_eq!(target(row, &format!("{row},{row}")), "apps[1].id");
         assert_eq!(target("type", "typ"), "type");

@@ -1,0 +1,326 @@
+//! What can be typed after `fame`.
+//!
+//! Here and in the `Args` beside each command is the raw command line. It is read once: [`crate::settings`] makes
+//! of the global part what the rest of the program believes in, and no flag is looked at again after that.
+
+use crate::{client::Client, commands, exit::Exit};
+use clap::{Args, Parser, Subcommand};
+use domain::{ids::AppId, version::AppVersion};
+use reqwest::Url;
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+/// Publish Business Central apps and roll them out to customers' environments.
+///
+/// `fame` speaks the App Management API: with the original service, and with the compatible one that it can run
+/// itself (`fame serve`, or `fame dev` to try things out).
+///
+/// To sign in, set FAME_TOKEN to an access token, or let the command fetch one with client credentials:
+/// --tenant, --client-id, and the secret in FAME_CLIENT_SECRET or --client-secret-file.
+#[derive(Parser, Debug)]
+#[command(name = "fame", version, after_help = Exit::table(), max_term_width = 110, propagate_version = false)]
+pub struct Cli {
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command knows.
+#[derive(Args, Debug)]
+pub struct GlobalArgs {
+    /// The service to talk to; plain http only on this machine
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_URL",
+        hide_env_values = true,
+        default_value = "https://apps.businesscentral.dynamics.com",
+        help_heading = "Service"
+    )]
+    pub url: String,
+    /// The version of the API to speak
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_API_VERSION",
+        hide_env_values = true,
+        default_value = "v1.4",
+        value_name = "VERSION",
+        help_heading = "Service"
+    )]
+    pub api_version: String,
+    /// Certificate authorities to trust besides the system's (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_CA_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Service"
+    )]
+    pub ca_file: Option<PathBuf>,
+    /// How long the service may take to answer, or to make progress in a transfer
+    #[arg(long, global = true, env = "FAME_REQUEST_TIMEOUT", hide_env_values = true, value_name = "DURATION", default_value = "100s", value_parser = duration, help_heading = "Service")]
+    pub request_timeout: Duration,
+    /// How often to try again when the service is busy or out of reach
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_RETRIES",
+        hide_env_values = true,
+        value_name = "N",
+        default_value_t = 4,
+        help_heading = "Service"
+    )]
+    pub retries: u32,
+    /// Microsoft Entra tenant to sign in to
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_TENANT_ID",
+        hide_env_values = true,
+        value_name = "ID",
+        help_heading = "Sign-in"
+    )]
+    pub tenant: Option<String>,
+    /// Application to sign in as
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_CLIENT_ID",
+        hide_env_values = true,
+        value_name = "ID",
+        help_heading = "Sign-in"
+    )]
+    pub client_id: Option<String>,
+    /// File that holds the application's secret; without it, FAME_CLIENT_SECRET is the secret
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_CLIENT_SECRET_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Sign-in"
+    )]
+    pub client_secret_file: Option<PathBuf>,
+    /// Where tokens are issued
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_TOKEN_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        help_heading = "Sign-in"
+    )]
+    pub token_url: String,
+    /// What the token is for
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_SCOPE",
+        hide_env_values = true,
+        default_value = "https://apps.businesscentral.dynamics.com/.default",
+        help_heading = "Sign-in"
+    )]
+    pub scope: String,
+    /// Print what the service answered, as JSON; lists as one array
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Print no notes and no progress
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Apps that you have a role on
+    #[command(subcommand)]
+    Apps(commands::apps::AppsCommand),
+    /// Countries that an app is available in
+    #[command(subcommand)]
+    Countries(commands::countries::CountriesCommand),
+    /// Users and applications that have roles on an app
+    #[command(subcommand)]
+    Principals(commands::principals::PrincipalsCommand),
+    /// Uploaded versions of an app
+    #[command(subcommand)]
+    Versions(commands::versions::VersionsCommand),
+    /// Customers' environments that have an app installed
+    #[command(subcommand)]
+    Environments(commands::environments::EnvironmentsCommand),
+    /// Hotfixes: versions pushed to customers' environments
+    #[command(subcommand)]
+    Hotfixes(commands::hotfixes::HotfixesCommand),
+    /// The operator's door of a self-hosted service
+    #[command(subcommand)]
+    Operator(commands::operator::OperatorCommand),
+    /// Package files (.app)
+    #[command(subcommand)]
+    Package(commands::package::PackageCommand),
+    /// Run the service
+    Serve(commands::serve::ServeArgs),
+    /// Settings of the service
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
+    /// Print the OpenAPI document of the service
+    Openapi,
+    /// Run a service with sample data on this machine, to try things out
+    Dev(crate::dev::DevArgs),
+    /// Print a completion script for a shell
+    Completions(commands::completions::CompletionsArgs),
+    /// List the exit codes
+    #[command(long_about = Exit::table())]
+    ExitCodes,
+}
+
+/// An app and a country of it.
+#[derive(Args, Clone, Debug)]
+pub struct Shelf {
+    /// The app
+    #[arg(value_name = "APP")]
+    pub app: AppId,
+    /// The country, such as US
+    #[arg(long, short, value_name = "CODE")]
+    pub country: Country,
+}
+
+impl Shelf {
+    /// The address of something of the app in the country.
+    pub fn address(&self, client: &Client, segments: &[&str]) -> Url {
+        let app = self.app.to_string();
+        let mut all = vec!["apps", &app, "countries", &self.country.0];
+        all.extend(segments);
+        client.api(&all)
+    }
+}
+
+/// A country as it was typed; whether there is such a country is the service's to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Country(pub String);
+
+impl FromStr for Country {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plausible = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if plausible {
+            Ok(Self(text.to_ascii_uppercase()))
+        } else {
+            Err("a country is two characters, such as US".to_owned())
+        }
+    }
+}
+
+/// Which rows of a list, and in which order.
+#[derive(Args, Clone, Debug, Default)]
+pub struct QueryArgs {
+    /// Only rows for which this holds, as OData: "type eq 'Production'"
+    #[arg(long, value_name = "EXPRESSION")]
+    pub filter: Option<String>,
+    /// Order of the rows, as OData: "name desc"
+    #[arg(long, value_name = "PROPERTIES")]
+    pub orderby: Option<String>,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub top: Option<u64>,
+    /// Leave out the first so many rows
+    #[arg(long, value_name = "N")]
+    pub skip: Option<u64>,
+    /// Print only how many rows there are, whatever --top and --skip say
+    #[arg(long)]
+    pub count: bool,
+}
+
+/// Only change the row if it is as it was.
+#[derive(Args, Clone, Debug, Default)]
+pub struct IfMatch {
+    /// Only if the row's _etag is still this one; else nothing changes (exit code 5)
+    #[arg(long, value_name = "ETAG")]
+    pub if_match: Option<String>,
+}
+
+/// `APP=VERSION`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppAt {
+    /// The app.
+    pub app: AppId,
+    /// The version of it.
+    pub version: AppVersion,
+}
+
+impl FromStr for AppAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (app, version) = text
+            .split_once('=')
+            .ok_or("expected APP=VERSION, such as 63ca2fa4-4f03-4f2b-a480-172fef340d3f=27.0.0.0")?;
+        Ok(Self {
+            app: app.trim().parse().map_err(|error| format!("{error}"))?,
+            version: version.trim().parse().map_err(|error| format!("{error}"))?,
+        })
+    }
+}
+
+/// Reads `90s`, `30m`, `1h 30m`, or a bare number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let read = text.parse::<jiff::SignedDuration>().ok();
+    let read = read.and_then(|duration| Duration::try_from(duration).ok());
+    read.ok_or_else(|| "a duration is written like 90s, 30m, 24h or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// A flag that is found under another's name would be read as another's type.
+    #[test]
+    fn no_flag_of_a_command_hides_one_that_holds_for_all() {
+        fn check(command: &clap::Command, global: &[String]) {
+            for subcommand in command.get_subcommands() {
+                for arg in subcommand.get_arguments() {
+                    let is_dev_json = subcommand.get_name() == "dev" && arg.get_id() == "json";
+                    let hides = global.contains(&arg.get_id().to_string()) && !is_dev_json;
+                    assert!(!hides, "{} of {}", arg.get_id(), subcommand.get_name());
+                }
+                check(subcommand, global);
+            }
+        }
+        let cli = Cli::command();
+        let global: Vec<String> = cli.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+        check(&cli, &global);
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("30m").unwrap(), Duration::from_secs(1_800));
+        assert_eq!(duration("1h30m").unwrap(), Duration::from_secs(5_400));
+        assert_eq!(duration("20ms").unwrap(), Duration::from_millis(20));
+        for wrong in ["", "-5s", "soon", "1 fortnight"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_app_and_its_version() {
+        let read: AppAt = "63CA2FA4-4f03-4f2b-a480-172fef340d3f=16.0".parse().unwrap();
+        assert_eq!(read.version.to_string(), "16.0.0.0");
+        for wrong in ["", "=", "63ca2fa4-4f03-4f2b-a480-172fef340d3f", "x=1.0"] {
+            assert!(wrong.parse::<AppAt>().is_err(), "{wrong}");
+        }
+    }
+}

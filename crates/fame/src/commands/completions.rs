@@ -1,0 +1,23 @@
+//! `fame completions`: scripts that complete commands and flags in a shell.
+
+use crate::{args::Cli, exit::Exit, failure::Failure, output::Printer};
+use clap::{Args, CommandFactory};
+use clap_complete::{Shell, generate};
+
+/// Which shell.
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// The shell to complete in
+    shell: Shell,
+}
+
+/// Prints the script.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn run(args: &CompletionsArgs, printer: Printer) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    generate(args.shell, &mut Cli::command(), "fame", &mut script);
+    printer.bytes(&script)?;
+    Ok(Exit::Done)
+}

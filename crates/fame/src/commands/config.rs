@@ -1,0 +1,113 @@
+//! `fame config`: what the service would run with, where each value came from, and whether it will do.
+
+use crate::{exit::Exit, failure::Failure, output::Printer};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use server::config::{Loaded, Origin, Problem, Settings, Severity, Sources};
+use std::path::PathBuf;
+
+/// `fame config …`
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Show every setting, its value and where that came from; secrets are hidden
+    Show(ConfigArgs),
+    /// Find every problem that would keep the service from starting (exit code 2)
+    Check(ConfigArgs),
+}
+
+/// Where settings come from.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArgs {
+    /// Configuration file; left out, the path in FAME_CONFIG, else ./fame.toml if there is one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change one setting, such as log.level=debug; repeat it for several
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    overrides: Vec<(String, String)>,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("expected KEY=VALUE, such as log.level=debug")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+impl ConfigArgs {
+    /// As if `key` had been set on the command line, unless it is none.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: Option<String>) -> Self {
+        self.overrides.extend(value.map(|value| (key.to_owned(), value)));
+        self
+    }
+
+    /// Loads the settings, telling of every problem.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when there is any.
+    pub fn load(self, printer: Printer) -> Result<Loaded, Failure> {
+        let sources = Sources::of_process(self.config, self.overrides);
+        Settings::load(&sources).map_err(|problems| summary(printer, &problems))
+    }
+}
+
+/// Tells of every problem; comes to a failure that counts the errors among them.
+pub fn summary(printer: Printer, problems: &[Problem]) -> Failure {
+    for problem in problems {
+        let line = format!("{}: {problem}", problem.code);
+        match problem.severity {
+            Severity::Warning => printer.warning(line),
+            Severity::Error => printer.error(line),
+        }
+    }
+    let errors = errors_in(problems);
+    let plural = if errors == 1 { "problem" } else { "problems" };
+    Failure::Usage(format!("The settings have {errors} {plural}."))
+}
+
+/// How many of `problems` forbid to start.
+pub fn errors_in(problems: &[Problem]) -> usize {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    errors.count()
+}
+
+impl ConfigCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when the settings cannot be used.
+    pub fn run(self, printer: Printer) -> Result<Exit, Failure> {
+        match self {
+            Self::Show(args) => show(&args.load(printer)?, printer),
+            Self::Check(args) => check(&args.load(printer)?, printer),
+        }
+    }
+}
+
+fn show(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
+    let row = |explained: &server::config::Explained| {
+        json!({
+            "key": explained.key,
+            "value": explained.value,
+            "origin": explained.origin.to_string(),
+            "isDefault": explained.origin == Origin::Default,
+        })
+    };
+    let rows: Vec<Value> = loaded.explain().iter().map(row).collect();
+    printer.rows(&rows, &[("KEY", "key"), ("VALUE", "value"), ("FROM", "origin")])?;
+    Ok(Exit::Done)
+}
+
+fn check(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
+    let problems = loaded.check_production();
+    if errors_in(&problems) > 0 {
+        return Err(summary(printer, &problems));
+    }
+    for problem in &problems {
+        printer.warning(format!("{}: {problem}", problem.code));
+    }
+    printer.note("The service can start with these settings.");
+    Ok(Exit::Done)
+}

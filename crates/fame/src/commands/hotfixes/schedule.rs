@@ -1,0 +1,200 @@
+//! `fame hotfixes schedule`
+//!
+//! A rollout to many environments is one request per environment, because that is what the API has. What can be
+//! scheduled is scheduled whatever becomes of the others, and the summary says what was not.
+
+use super::{
+    COLUMNS, PLAN_COLUMNS, plan,
+    selection::{Environment, Selection},
+};
+use crate::{
+    args::Shelf,
+    client::{Call, Client},
+    exit::Exit,
+    failure::Failure,
+    output::Printer,
+};
+use clap::Args;
+use domain::{instant::Instant, version::AppVersion};
+use futures::{StreamExt, stream};
+use reqwest::Method;
+use serde_json::Value;
+use uuid::Uuid;
+use wire::hotfixes::HotfixRequestBody;
+
+/// `fame hotfixes schedule`
+#[derive(Args, Debug)]
+pub struct ScheduleArgs {
+    #[command(flatten)]
+    shelf: Shelf,
+    #[command(flatten)]
+    selection: Selection,
+    /// The version to go to
+    #[arg(long, value_name = "VERSION")]
+    target: AppVersion,
+    /// Start no earlier than this: 2026-11-30T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    run_after: Option<Instant>,
+    /// Do not wait for the environments' update windows
+    #[arg(long)]
+    ignore_window: bool,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+    /// Requests at the same time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    concurrency: u16,
+    /// Makes a second run with the same key repeat the answers of the first instead of scheduling again, such as
+    /// the id of a pipeline's run
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+/// What became of the environments.
+#[derive(Default)]
+struct Summary {
+    scheduled: Vec<Value>,
+    already_there: usize,
+    failures: Vec<Exit>,
+    left_out: usize,
+}
+
+impl ScheduleArgs {
+    pub(super) async fn run(self, client: &Client) -> Result<Exit, Failure> {
+        if self.dry_run {
+            return self.explain(client).await;
+        }
+        let environments = self.selection.resolve(client, &self.shelf).await?;
+        let summary = self.schedule_all(client, environments).await?;
+        summary.print(client.printer(), self.target)?;
+        Ok(Exit::first_of(summary.failures))
+    }
+
+    async fn explain(&self, client: &Client) -> Result<Exit, Failure> {
+        let mut rows = plan(client, &self.shelf, self.target, self.selection.list_filter()).await?;
+        rows.retain(|row| self.selection.is_meant_by(row));
+        client.printer().rows(&rows, PLAN_COLUMNS)?;
+        let eligible = rows.iter().filter(|row| row["eligible"] == true).count();
+        let note = format!(
+            "{eligible} of {} would be scheduled; nothing was changed.",
+            rows.len()
+        );
+        client.printer().note(note);
+        Ok(if rows.is_empty() {
+            Exit::NotFound
+        } else {
+            Exit::Done
+        })
+    }
+
+    async fn schedule_all(
+        &self,
+        client: &Client,
+        environments: Vec<Environment>,
+    ) -> Result<Summary, Failure> {
+        let mut summary = Summary::default();
+        let (there, to_do): (Vec<_>, Vec<_>) = environments
+            .into_iter()
+            .partition(|environment| environment.installed() == Some(self.target));
+        summary.already_there = there.len();
+        let run = match &self.idempotency_key {
+            Some(key) => key.clone(),
+            None => Uuid::new_v4().to_string(),
+        };
+        let mut left = to_do.len();
+        let requests = stream::iter(to_do).map(async |environment| {
+            let outcome = self.schedule(client, &environment, &run).await;
+            (environment, outcome)
+        });
+        let mut outcomes = Box::pin(requests.buffered(self.concurrency.into()));
+        while let Some((environment, outcome)) = outcomes.next().await {
+            left -= 1;
+            match outcome {
+                Ok(row) => summary.scheduled.push(row),
+                Err(failure) => {
+                    client.printer().error(format!("{environment}: {failure}"));
+                    summary.failures.push(failure.exit());
+                    // Whoever is not allowed to do it here is not allowed to do it anywhere.
+                    if failure.exit() == Exit::NotAllowed {
+                        break;
+                    }
+                }
+            }
+        }
+        summary.left_out = left;
+        Ok(summary)
+    }
+
+    /// Asks for one hotfix. With its key, the request does the same however often it arrives.
+    async fn schedule(
+        &self,
+        client: &Client,
+        environment: &Environment,
+        run: &str,
+    ) -> Result<Value, Failure> {
+        let body = HotfixRequestBody {
+            environment_aad_tenant_id: environment.aad_tenant_id.0,
+            target_app_version: self.target.to_string(),
+            run_after: self.run_after.map(|at| at.to_string()),
+            ignore_upgrade_window: self.ignore_window,
+            environment_application_family: environment.application_family.clone(),
+            environment_name: environment.name.clone(),
+            environment_type: None,
+        };
+        let url = self.shelf.address(client, &["environmentHotfixes"]);
+        let call = Call::new(Method::POST, url)
+            .json(&body)?
+            .header("idempotency-key", &key_for(run, environment))?
+            .repeatable();
+        client.fetch(&call).await
+    }
+}
+
+/// One key per run and environment.
+fn key_for(run: &str, environment: &Environment) -> String {
+    let key = environment.key();
+    let text = format!("{run}\n{}\n{}\n{}", key.tenant_id, key.family_key, key.name_key);
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string()
+}
+
+impl Summary {
+    fn print(&self, printer: Printer, target: AppVersion) -> Result<(), Failure> {
+        if !self.scheduled.is_empty() || printer.is_json() {
+            printer.rows(&self.scheduled, COLUMNS)?;
+        }
+        let mut parts = vec![format!("{} scheduled", self.scheduled.len())];
+        let mut add = |count: usize, what: &str| {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        };
+        add(self.already_there, &format!("on {target} already"));
+        add(self.failures.len(), "not scheduled");
+        add(self.left_out, "not tried");
+        printer.note(format!("{}.", parts.join(", ")));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str, family: &str) -> Environment {
+        serde_json::from_value(serde_json::json!({
+            "aadTenantId": "aaaabbbb-0000-cccc-1111-dddd2222eeee", "applicationFamily": family, "name": name
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn keys_differ_by_run_and_environment_but_not_by_spelling() {
+        let key = key_for("run 1", &environment("CRONUS", "Business Central"));
+        assert_eq!(key, key_for("run 1", &environment("cronus", "BusinessCentral")));
+        assert_ne!(key, key_for("run 2", &environment("CRONUS", "Business Central")));
+        assert_ne!(
+            key,
+            key_for("run 1", &environment("CRONUS-TEST", "Business Central"))
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! Which environments are meant.
+
+use crate::{
+    args::{QueryArgs, Shelf},
+    client::{Client, literal},
+    failure::Failure,
+};
+use clap::Args;
+use domain::{environment::EnvironmentKey, ids::TenantId, version::AppVersion};
+use serde::Deserialize;
+use serde_json::Value;
+use std::fmt;
+
+/// One environment by name, or all that match.
+#[derive(Args, Debug)]
+pub struct Selection {
+    #[command(flatten)]
+    wish: Wish,
+    /// The customer's Microsoft Entra tenant, if several have an environment of that name
+    #[arg(long, value_name = "ID", requires = "environment")]
+    aad_tenant_id: Option<TenantId>,
+    /// The application family, if several have an environment of that name
+    #[arg(long, value_name = "FAMILY", requires = "environment")]
+    family: Option<String>,
+}
+
+/// Exactly one of these.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Wish {
+    /// The environment's name
+    #[arg(long, short, value_name = "NAME")]
+    environment: Option<String>,
+    /// All environments for which this holds, as OData: "type eq 'Production' and version lt '16.0.1.2'"
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// All environments of the country
+    #[arg(long)]
+    all: bool,
+}
+
+/// An environment that has the app.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Environment {
+    /// The customer's tenant.
+    #[serde(deserialize_with = "text_form")]
+    pub aad_tenant_id: TenantId,
+    /// The application family.
+    pub application_family: String,
+    /// The name.
+    pub name: String,
+    /// The version of the app that is installed, if it can be understood.
+    #[serde(default)]
+    version: Option<String>,
+}
+
+fn text_form<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TenantId, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({}, {})",
+            self.name, self.aad_tenant_id, self.application_family
+        )
+    }
+}
+
+impl Environment {
+    /// The version of the app that is installed.
+    pub fn installed(&self) -> Option<AppVersion> {
+        self.version.as_deref()?.parse().ok()
+    }
+
+    /// What tells it from all others.
+    pub fn key(&self) -> EnvironmentKey {
+        EnvironmentKey::new(self.aad_tenant_id, &self.application_family, &self.name)
+    }
+}
+
+impl Selection {
+    /// The environments that are meant: at least one.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] when nothing matches, [`Failure::Rule`] when a name is not enough to tell which.
+    pub async fn resolve(&self, client: &Client, shelf: &Shelf) -> Result<Vec<Environment>, Failure> {
+        if let Some(environment) = self.fully_named() {
+            return Ok(vec![environment]);
+        }
+        let mut found = environments(client, shelf, self.list_filter()).await?;
+        found.retain(|environment| self.is_meant(environment));
+        let country = &shelf.country.0;
+        match (&self.wish.environment, found.len()) {
+            (Some(name), 0) => Err(Failure::NotFound(format!(
+                "No environment called '{name}' in {country} has the app."
+            ))),
+            (None, 0) => Err(Failure::NotFound(format!(
+                "No environment in {country} that has the app matches."
+            ))),
+            (Some(name), 2..) => Err(ambiguous(name, &found)),
+            _ => Ok(found),
+        }
+    }
+
+    /// The filter that finds them, and perhaps others of the same name.
+    pub fn list_filter(&self) -> Option<String> {
+        match &self.wish.environment {
+            Some(name) => Some(format!("name eq {}", literal(name))),
+            None => self.wish.filter.clone(),
+        }
+    }
+
+    /// Whether the row of a plan, which names an environment as a list does, is meant.
+    pub fn is_meant_by(&self, row: &Value) -> bool {
+        Environment::deserialize(row).is_ok_and(|environment| self.is_meant(&environment))
+    }
+
+    fn is_meant(&self, environment: &Environment) -> bool {
+        let tenant = self.aad_tenant_id.unwrap_or(environment.aad_tenant_id);
+        let family = self.family.as_deref().unwrap_or(&environment.application_family);
+        let name = self.wish.environment.as_deref().unwrap_or(&environment.name);
+        EnvironmentKey::new(tenant, family, name) == environment.key()
+    }
+
+    /// The environment, if nothing needs to be looked up to name it.
+    fn fully_named(&self) -> Option<Environment> {
+        Some(Environment {
+            aad_tenant_id: self.aad_tenant_id?,
+            application_family: self.family.clone()?,
+            name: self.wish.environment.clone()?,
+            version: None,
+        })
+    }
+}
+
+/// The environments in which the app is installed.
+pub async fn environments(
+    client: &Client,
+    shelf: &Shelf,
+    filter: Option<String>,
+) -> Result<Vec<Environment>, Failure> {
+    let query = QueryArgs {
+        filter,
+        ..QueryArgs::default()
+    };
+    let rows = client
+        .list(shelf.address(client, &["environments"]), &query)
+        .await?;
+    let read = |row| {
+        Environment::deserialize(row).map_err(|error| {
+            Failure::Unexpected(format!("An environment in the answer makes no sense: {error}"))
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+fn ambiguous(name: &str, found: &[Environment]) -> Failure {
+    let names: Vec<String> = found
+        .iter()
+        .map(|environment| format!("\n  {environment}"))
+        .collect();
+    Failure::Rule(format!(
+        "Several environments are called '{name}'; name --aad-tenant-id or --family too:{}",
+        names.concat()
+    ))
+}

@@ -1,0 +1,284 @@
+//! `fame hotfixes wait`
+//!
+//! A pipeline must be green when the customer has the new version, and only then. So nothing but an end state
+//! counts as an end, a word that we do not know means to go on waiting, and what says `Succeeded` is compared with
+//! what the environment says it has installed.
+
+use super::{
+    address,
+    selection::{Environment, environments},
+};
+use crate::{
+    args::{Shelf, duration},
+    client::{Client, literal},
+    exit::Exit,
+    failure::Failure,
+    output::{Column, Printer},
+    retry::spread,
+};
+use clap::Args;
+use domain::{
+    environment::EnvironmentKey, ids::OperationId, operation::OperationStatus, version::AppVersion,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// `fame hotfixes wait`
+#[derive(Args, Debug)]
+pub struct WaitArgs {
+    #[command(flatten)]
+    shelf: Shelf,
+    /// The hotfixes
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<OperationId>,
+    /// How long to wait for all of them together; after that, exit code 13
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    timeout: Duration,
+    /// How long to pause between looks at first; pauses grow to twelve times that
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    poll_interval: Duration,
+}
+
+/// How often the installed version is read again when it is not yet what a success promises.
+const CONFIRMATIONS: u32 = 5;
+
+const COLUMNS: &[Column] = &[
+    ("ID", "id"),
+    ("TENANT", "environmentAadTenantId"),
+    ("ENVIRONMENT", "environmentName"),
+    ("STATUS", "status"),
+    ("TARGET", "targetAppVersion"),
+    ("INSTALLED", "installedVersion"),
+    ("MESSAGE", "errorMessage"),
+];
+
+/// A hotfix that is waited for.
+struct Watched {
+    id: OperationId,
+    /// As it was seen last.
+    row: Value,
+    status: Option<OperationStatus>,
+    installed: Option<AppVersion>,
+}
+
+impl WaitArgs {
+    pub(super) async fn run(self, client: &Client) -> Result<Exit, Failure> {
+        let deadline = Deadline(Instant::now().checked_add(self.timeout));
+        let mut watched: Vec<Watched> = self.ids.iter().map(|&id| Watched::new(id)).collect();
+        self.watch(client, &mut watched, &deadline).await?;
+        let mut outcomes = Vec::new();
+        for hotfix in &mut watched {
+            outcomes.push(self.judge(client, hotfix, &deadline).await?);
+        }
+        print(client.printer(), &watched)?;
+        Ok(worst(&outcomes))
+    }
+
+    /// Looks at the hotfixes again and again until all have ended, or it is too late.
+    async fn watch(
+        &self,
+        client: &Client,
+        watched: &mut [Watched],
+        deadline: &Deadline,
+    ) -> Result<(), Failure> {
+        let mut pause = self.poll_interval;
+        loop {
+            for hotfix in watched.iter_mut().filter(|hotfix| !hotfix.has_ended()) {
+                let look = client.get(address(client, &self.shelf, hotfix.id));
+                let Some(seen) = deadline.bound(look).await else {
+                    return Ok(());
+                };
+                match seen {
+                    Ok(row) => hotfix.note(row, client.printer()),
+                    // The service may be away for a while; the hotfix goes on without it, and so does the wait.
+                    Err(failure) if failure.exit() == Exit::Unavailable => {
+                        client.printer().note(failure.to_string())
+                    }
+                    Err(failure) => return Err(failure),
+                }
+            }
+            if watched.iter().all(Watched::has_ended) {
+                return Ok(());
+            }
+            if deadline.bound(tokio::time::sleep(spread(pause))).await.is_none() {
+                return Ok(());
+            }
+            pause = (pause * 3 / 2).min(self.poll_interval * 12);
+        }
+    }
+
+    /// Compares what a hotfix says of itself with what its environment has installed.
+    async fn judge(
+        &self,
+        client: &Client,
+        hotfix: &mut Watched,
+        deadline: &Deadline,
+    ) -> Result<Exit, Failure> {
+        let printer = client.printer();
+        let (id, status) = (hotfix.id, hotfix.status);
+        let Some(status) = status.filter(|status| status.is_terminal()) else {
+            printer.error(format!("{id}: {} when the time to wait was over.", hotfix.said()));
+            return Ok(Exit::WaitedTooLong);
+        };
+        hotfix.installed = self.installed(client, hotfix, deadline).await?;
+        if let Some(message) = hotfix.row["errorMessage"].as_str() {
+            printer.error(format!("{id}: {status}: {message}"));
+        }
+        Ok(match status {
+            OperationStatus::Succeeded if hotfix.is_on_target() => Exit::Done,
+            OperationStatus::Succeeded => {
+                printer.error(hotfix.broken_promise());
+                Exit::HotfixFailed
+            }
+            OperationStatus::Failed => Exit::HotfixFailed,
+            OperationStatus::Skipped => Exit::HotfixSkipped,
+            OperationStatus::Canceled => Exit::HotfixCanceled,
+            OperationStatus::Scheduled | OperationStatus::Running => Exit::WaitedTooLong,
+        })
+    }
+
+    /// The version that the environment has, read again a few times while it is not what a success promises.
+    async fn installed(
+        &self,
+        client: &Client,
+        hotfix: &Watched,
+        deadline: &Deadline,
+    ) -> Result<Option<AppVersion>, Failure> {
+        let place = Place::deserialize(&hotfix.row).map_err(|error| {
+            Failure::Unexpected(format!("The hotfix {} makes no sense: {error}", hotfix.id))
+        })?;
+        let mut looks = 0;
+        loop {
+            let filter = format!("name eq {}", literal(&place.environment_name));
+            let found = environments(client, &self.shelf, Some(filter)).await?;
+            let mine = found.iter().find(|environment| place.is(environment));
+            let installed = mine.and_then(Environment::installed);
+            looks += 1;
+            let is_awaited = hotfix.status == Some(OperationStatus::Succeeded) && installed < hotfix.target();
+            let pause = tokio::time::sleep(spread(self.poll_interval));
+            if !is_awaited || looks > CONFIRMATIONS || deadline.bound(pause).await.is_none() {
+                return Ok(installed);
+            }
+        }
+    }
+}
+
+/// When waiting ends; never, if that is too far away to be said.
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// What `work` comes to, or nothing when it is too late.
+    async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.0 {
+            Some(at) => tokio::time::timeout_at(at.into(), work).await.ok(),
+            None => Some(work.await),
+        }
+    }
+}
+
+/// Where a hotfix goes.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Place {
+    environment_aad_tenant_id: String,
+    environment_application_family: String,
+    environment_name: String,
+}
+
+impl Place {
+    fn is(&self, environment: &Environment) -> bool {
+        let tenant = self.environment_aad_tenant_id.parse().ok();
+        let key = tenant.map(|tenant| {
+            EnvironmentKey::new(
+                tenant,
+                &self.environment_application_family,
+                &self.environment_name,
+            )
+        });
+        key == Some(environment.key())
+    }
+}
+
+impl Watched {
+    fn new(id: OperationId) -> Self {
+        Self {
+            id,
+            row: Value::Null,
+            status: None,
+            installed: None,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.status.is_some_and(OperationStatus::is_terminal)
+    }
+
+    /// Takes in a new look, and tells of it if something has changed.
+    fn note(&mut self, row: Value, printer: Printer) {
+        let before = self.said().to_owned();
+        self.status = row["status"].as_str().and_then(|word| word.parse().ok());
+        self.row = row;
+        if self.said() == before {
+            return;
+        }
+        let environment = self.row["environmentName"].as_str().unwrap_or_default();
+        match self.status {
+            Some(status) => printer.note(format!("{} {environment}: {status}", self.id)),
+            None => printer.warning(format!(
+                "{} {environment}: the status '{}' is not a known one; waiting on.",
+                self.id,
+                self.said()
+            )),
+        }
+    }
+
+    fn said(&self) -> &str {
+        self.row["status"].as_str().unwrap_or("not seen")
+    }
+
+    fn target(&self) -> Option<AppVersion> {
+        self.row["targetAppVersion"].as_str()?.parse().ok()
+    }
+
+    fn is_on_target(&self) -> bool {
+        self.installed.is_some() && self.installed >= self.target()
+    }
+
+    fn broken_promise(&self) -> String {
+        let target = self.row["targetAppVersion"].as_str().unwrap_or_default();
+        let has = match self.installed {
+            Some(version) => format!("has {version}"),
+            None => "does not have the app any more".to_owned(),
+        };
+        format!(
+            "{}: Succeeded, but the environment {has} and not {target}.",
+            self.id
+        )
+    }
+}
+
+/// Of several ends, the one that matters most to a pipeline.
+fn worst(outcomes: &[Exit]) -> Exit {
+    let by_weight = [
+        Exit::HotfixFailed,
+        Exit::WaitedTooLong,
+        Exit::HotfixCanceled,
+        Exit::HotfixSkipped,
+    ];
+    let found = by_weight.into_iter().find(|exit| outcomes.contains(exit));
+    found.unwrap_or(Exit::Done)
+}
+
+fn print(printer: Printer, watched: &[Watched]) -> Result<(), Failure> {
+    let with_version = |hotfix: &Watched| {
+        let mut row = hotfix.row.clone();
+        if let (Some(members), Some(installed)) = (row.as_object_mut(), hotfix.installed) {
+            members.insert("installedVersion".to_owned(), installed.to_string().into());
+        }
+        row
+    };
+    let seen = watched.iter().filter(|hotfix| !hotfix.row.is_null());
+    let rows: Vec<Value> = seen.map(with_version).collect();
+    Ok(printer.rows(&rows, COLUMNS)?)
+}

@@ -1,0 +1,14 @@
+//! The commands: each module holds what can be typed and what then happens.
+
+pub mod apps;
+pub mod completions;
+pub mod config;
+pub mod countries;
+pub mod environments;
+pub mod hotfixes;
+pub mod openapi;
+pub mod operator;
+pub mod package;
+pub mod principals;
+pub mod serve;
+pub mod versions;

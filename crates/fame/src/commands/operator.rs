@@ -1,0 +1,415 @@
+//! `fame operator`: what only those who run a service may do.
+
+use crate::{
+    args::{AppAt, Country, IfMatch, QueryArgs},
+    client::{Call, Client},
+    exit::Exit,
+    failure::Failure,
+    output::Column,
+};
+use clap::{Args, Subcommand};
+use domain::{
+    environment::EnvironmentKind,
+    ids::{AppId, TenantId},
+    principal::PrincipalKind,
+    version::AppVersion,
+};
+use reqwest::{Method, Url};
+use serde::Serialize;
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+use uuid::Uuid;
+use wire::operator::{
+    AppRegistrationBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody, WindowBody,
+};
+
+/// `fame operator …`
+#[derive(Subcommand, Debug)]
+pub enum OperatorCommand {
+    /// Registered apps
+    #[command(subcommand)]
+    Apps(AppsCommand),
+    /// Registered environments
+    #[command(subcommand)]
+    Environments(EnvironmentsCommand),
+    /// Operations of any kind on any app
+    #[command(subcommand)]
+    Operations(OperationsCommand),
+    /// Who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// `fame operator apps …`
+#[derive(Subcommand, Debug)]
+pub enum AppsCommand {
+    /// List all apps
+    List(#[command(flatten)] QueryArgs),
+    /// Show an app and its owners
+    Get {
+        /// The app
+        app: AppId,
+    },
+    /// Register an app, or replace what is known of it
+    Put(Box<PutApp>),
+}
+
+/// `fame operator apps put`
+#[derive(Args, Debug)]
+pub struct PutApp {
+    /// The app
+    app: AppId,
+    /// The whole request as JSON, instead of the flags below; - reads standard input
+    #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "owner"])]
+    file: Option<PathBuf>,
+    /// The publisher's name
+    #[arg(long, value_name = "NAME")]
+    publisher: Option<String>,
+    /// The Microsoft Entra tenant of the publisher's organisation
+    #[arg(long, value_name = "ID")]
+    publisher_aad_tenant_id: Option<TenantId>,
+    /// The publisher's contact e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    publisher_contact_email: Option<String>,
+    /// Where packages are kept; one of the service's configured locations
+    #[arg(long, value_name = "NAME")]
+    storage_location: Option<String>,
+    /// The first owner: User:OBJECT-ID@TENANT-ID or Application:CLIENT-ID
+    #[arg(long, value_name = "OWNER")]
+    owner: Option<Owner>,
+    #[command(flatten)]
+    condition: IfMatch,
+}
+
+/// `fame operator environments …`
+#[derive(Subcommand, Debug)]
+pub enum EnvironmentsCommand {
+    /// List all environments
+    List(#[command(flatten)] QueryArgs),
+    /// Show an environment, its update window and its apps
+    Get(EnvironmentArgs),
+    /// Register an environment, or replace what is known of it
+    Put(Box<PutEnvironment>),
+    /// Take an environment out
+    Delete(EnvironmentArgs),
+    /// Let an environment work again after an operation whose outcome is unknown
+    Release(EnvironmentArgs),
+}
+
+/// Which environment.
+#[derive(Args, Debug)]
+pub struct EnvironmentArgs {
+    /// The customer's Microsoft Entra tenant
+    #[arg(value_name = "TENANT")]
+    aad_tenant: TenantId,
+    /// The application family, such as BusinessCentral
+    family: String,
+    /// The environment's name
+    name: String,
+}
+
+/// `fame operator environments put`
+#[derive(Args, Debug)]
+pub struct PutEnvironment {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+    /// The whole request as JSON, instead of the flags below; - reads standard input
+    #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["country", "kind", "location", "application_version", "platform_version", "window", "time_zone", "apps", "inventory_complete"])]
+    file: Option<PathBuf>,
+    /// The country that it belongs to
+    #[arg(long, short, value_name = "CODE", required_unless_present = "file")]
+    country: Option<Country>,
+    /// Production or Sandbox
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "file")]
+    kind: Option<EnvironmentKind>,
+    /// Where it runs
+    #[arg(long, value_name = "NAME")]
+    location: Option<String>,
+    /// The version of Business Central's application
+    #[arg(long, value_name = "VERSION")]
+    application_version: Option<AppVersion>,
+    /// The version of Business Central's platform
+    #[arg(long, value_name = "VERSION")]
+    platform_version: Option<AppVersion>,
+    /// When its operations may start, on its own clock: 20:00-06:00
+    #[arg(long, value_name = "FROM-TO", requires = "time_zone")]
+    window: Option<Hours>,
+    /// The Windows id of the window's time zone, such as "Romance Standard Time"
+    #[arg(long, value_name = "ID", requires = "window")]
+    time_zone: Option<String>,
+    /// An app that is installed; repeat it for several
+    #[arg(long = "app", value_name = "APP=VERSION")]
+    apps: Vec<AppAt>,
+    /// The apps named are all that are installed
+    #[arg(long)]
+    inventory_complete: bool,
+}
+
+/// `fame operator operations …`
+#[derive(Subcommand, Debug)]
+pub enum OperationsCommand {
+    /// List operations
+    List(#[command(flatten)] QueryArgs),
+}
+
+/// `fame operator audit …`
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// List changes and who made them
+    List(#[command(flatten)] QueryArgs),
+}
+
+/// An owner as typed: `User:OBJECT-ID@TENANT-ID` or `Application:CLIENT-ID`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    kind: PrincipalKind,
+    id: Uuid,
+    tenant: Option<Uuid>,
+}
+
+impl FromStr for Owner {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected User:OBJECT-ID@TENANT-ID or Application:CLIENT-ID";
+        let guid = |text: &str| text.parse::<TenantId>().map_err(|error| error.to_string());
+        let (kind, rest) = text.split_once(':').ok_or(expected)?;
+        let kind: PrincipalKind = kind.parse().map_err(|_| expected)?;
+        let (id, tenant) = match (kind, rest.split_once('@')) {
+            (PrincipalKind::User, Some((id, tenant))) => (guid(id)?, Some(guid(tenant)?)),
+            (PrincipalKind::Application, None) => (guid(rest)?, None),
+            _ => return Err(expected.to_owned()),
+        };
+        Ok(Self {
+            kind,
+            id: id.0,
+            tenant: tenant.map(|tenant| tenant.0),
+        })
+    }
+}
+
+/// `20:00-06:00`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hours {
+    start: String,
+    end: String,
+}
+
+impl FromStr for Hours {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (start, end) = text
+            .split_once('-')
+            .ok_or("expected FROM-TO, such as 20:00-06:00")?;
+        Ok(Self {
+            start: start.trim().to_owned(),
+            end: end.trim().to_owned(),
+        })
+    }
+}
+
+const APPS: &[Column] = &[
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("PUBLISHER", "publisher"),
+    ("STORAGE LOCATION", "storageLocation"),
+    ("CREATED ON", "createdOn"),
+];
+const ENVIRONMENTS: &[Column] = &[
+    ("TENANT", "aadTenantId"),
+    ("FAMILY", "applicationFamily"),
+    ("NAME", "name"),
+    ("COUNTRY", "countryCode"),
+    ("TYPE", "type"),
+    ("WINDOW", "window"),
+    ("HELD SINCE", "heldSince"),
+];
+const OPERATIONS: &[Column] = &[
+    ("ID", "id"),
+    ("KIND", "kind"),
+    ("STATUS", "status"),
+    ("APP", "appId"),
+    ("TENANT", "environmentAadTenantId"),
+    ("ENVIRONMENT", "environmentName"),
+    ("TO", "targetAppVersion"),
+    ("CREATED ON", "createdOn"),
+    ("MESSAGE", "errorMessage"),
+];
+const AUDIT: &[Column] = &[
+    ("AT", "at"),
+    ("ACTOR", "actor"),
+    ("ACTION", "action"),
+    ("TARGET", "target"),
+    ("CORRELATION", "correlationId"),
+];
+
+impl OperatorCommand {
+    /// Runs the command.
+    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+        let all = |what: &str| client.operator(&[what]);
+        match self {
+            Self::Apps(command) => command.run(client).await?,
+            Self::Environments(command) => command.run(client).await?,
+            Self::Operations(OperationsCommand::List(query)) => {
+                client.print_list(all("operations"), &query, OPERATIONS).await?;
+            }
+            Self::Audit(AuditCommand::List(query)) => {
+                client.print_list(all("audit"), &query, AUDIT).await?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl AppsCommand {
+    async fn run(self, client: &Client) -> Result<(), Failure> {
+        let one = |app: AppId| client.operator(&["apps", &app.to_string()]);
+        match self {
+            Self::List(query) => client.print_list(client.operator(&["apps"]), &query, APPS).await,
+            Self::Get { app } => client.print_one(one(app)).await,
+            Self::Put(put) => {
+                let call = put_call(one(put.app), put.file.as_deref(), &put.body())?;
+                let call = call.if_match(put.condition.if_match.as_deref())?;
+                client.print_change(&call).await
+            }
+        }
+    }
+}
+
+impl PutApp {
+    fn body(&self) -> AppRegistrationBody {
+        AppRegistrationBody {
+            publisher: self.publisher.clone(),
+            publisher_aad_tenant_id: self.publisher_aad_tenant_id.map(|tenant| tenant.0),
+            publisher_contact_email: self.publisher_contact_email.clone(),
+            storage_location: self.storage_location.clone(),
+            owner: self.owner.as_ref().map(|owner| OwnerBody {
+                kind: owner.kind.to_string(),
+                id: owner.id,
+                aad_tenant_id: owner.tenant,
+            }),
+        }
+    }
+}
+
+impl EnvironmentsCommand {
+    async fn run(self, client: &Client) -> Result<(), Failure> {
+        match self {
+            Self::List(query) => {
+                let url = client.operator(&["environments"]);
+                client.print_list(url, &query, ENVIRONMENTS).await
+            }
+            Self::Get(args) => client.print_one(args.address(client)).await,
+            Self::Put(put) => {
+                let url = put.environment.address(client);
+                let call = put_call(url, put.file.as_deref(), &put.body())?;
+                client.print_change(&call).await
+            }
+            Self::Delete(args) => {
+                client
+                    .fetch(&Call::new(Method::DELETE, args.address(client)))
+                    .await?;
+                client.printer().note(format!("Took out {}.", args.name));
+                Ok(())
+            }
+            Self::Release(args) => {
+                let mut url = args.address(client);
+                if let Ok(mut path) = url.path_segments_mut() {
+                    path.push("release");
+                }
+                match client.fetch(&Call::new(Method::POST, url).repeatable()).await? {
+                    Value::Null => client.printer().note(format!("Released {}.", args.name)),
+                    record => client.printer().record(&record)?,
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl EnvironmentArgs {
+    fn address(&self, client: &Client) -> Url {
+        client.operator(&[
+            "environments",
+            &self.aad_tenant.to_string(),
+            &self.family,
+            &self.name,
+        ])
+    }
+}
+
+impl PutEnvironment {
+    fn body(&self) -> EnvironmentRegistrationBody {
+        let app = |at: &AppAt| InstalledAppBody {
+            id: at.app.0,
+            name: None,
+            publisher: None,
+            version: at.version.to_string(),
+        };
+        let hours = self.window.clone().zip(self.time_zone.clone());
+        EnvironmentRegistrationBody {
+            country_code: self.country.clone().map_or_else(String::new, |country| country.0),
+            kind: self.kind.map_or_else(String::new, |kind| kind.to_string()),
+            location_name: self.location.clone(),
+            application_version: self.application_version.map(|version| version.to_string()),
+            platform_version: self.platform_version.map(|version| version.to_string()),
+            window: hours.map(|(hours, time_zone)| WindowBody {
+                start: hours.start,
+                end: hours.end,
+                time_zone,
+            }),
+            inventory_complete: self.inventory_complete,
+            apps: self.apps.iter().map(app).collect(),
+        }
+    }
+}
+
+/// A PUT of the JSON in `file`, or else of `body`.
+fn put_call(url: Url, file: Option<&Path>, body: &impl Serialize) -> Result<Call<'static>, Failure> {
+    let call = Call::new(Method::PUT, url);
+    match file {
+        Some(path) => call.json(&read_json(path)?),
+        None => call.json(body),
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value, Failure> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        fs::read_to_string(path)
+    };
+    let text = text.map_err(|error| Failure::file("read", path, error))?;
+    serde_json::from_str(text.trim_start_matches('\u{FEFF}'))
+        .map_err(|error| Failure::Usage(format!("{} is not JSON: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_typed_as_in_the_settings() {
+        let id = "cccccccc-dddd-eeee-3333-444444444444";
+        let user: Owner = format!("user:{id}@{id}").parse().unwrap();
+        assert_eq!((user.kind, user.tenant.is_some()), (PrincipalKind::User, true));
+        let application: Owner = format!("Application:{id}").parse().unwrap();
+        assert_eq!(
+            (application.kind, application.tenant),
+            (PrincipalKind::Application, None)
+        );
+        for wrong in [
+            format!("User:{id}"),
+            format!("Application:{id}@{id}"),
+            id.to_owned(),
+            "User:x@y".to_owned(),
+        ] {
+            assert!(wrong.parse::<Owner>().is_err(), "{wrong}");
+        }
+    }
+}

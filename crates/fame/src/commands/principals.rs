@@ -1,0 +1,116 @@
+//! `fame principals`: who has which roles on an app.
+
+use crate::{
+    args::{IfMatch, QueryArgs},
+    client::{Call, Client},
+    exit::Exit,
+    failure::Failure,
+    output::Column,
+};
+use clap::{Args, Subcommand};
+use domain::{
+    ids::{AppId, PrincipalId, TenantId},
+    principal::{PrincipalKind, Role},
+};
+use reqwest::Method;
+use wire::principals::PrincipalPatch;
+
+/// `fame principals …`
+#[derive(Subcommand, Debug)]
+pub enum PrincipalsCommand {
+    /// List who has roles on an app
+    List {
+        /// The app
+        app: AppId,
+        #[command(flatten)]
+        query: QueryArgs,
+    },
+    /// Show one principal
+    Get {
+        /// The app
+        app: AppId,
+        /// A user's object id, or an application's client id
+        principal: PrincipalId,
+    },
+    /// Add a principal, or change the roles of one
+    Set(SetArgs),
+    /// Take all roles from a principal
+    Remove {
+        /// The app
+        app: AppId,
+        /// A user's object id, or an application's client id
+        principal: PrincipalId,
+        #[command(flatten)]
+        condition: IfMatch,
+    },
+}
+
+/// `fame principals set`
+#[derive(Args, Debug)]
+pub struct SetArgs {
+    /// The app
+    app: AppId,
+    /// A user's object id, or an application's client id
+    principal: PrincipalId,
+    /// User or Application; needed for a new principal
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<PrincipalKind>,
+    /// Owner, Contributor or Reader; repeat it for several. These are all roles that the principal then has
+    #[arg(long = "role", value_name = "ROLE", required = true, value_delimiter = ',')]
+    roles: Vec<Role>,
+    /// The user's Microsoft Entra tenant; needed for a new user
+    #[arg(long, value_name = "ID")]
+    aad_tenant_id: Option<TenantId>,
+    #[command(flatten)]
+    condition: IfMatch,
+}
+
+const COLUMNS: &[Column] = &[
+    ("ID", "id"),
+    ("TYPE", "type"),
+    ("ROLES", "roles"),
+    ("TENANT", "aadTenantId"),
+];
+
+impl PrincipalsCommand {
+    /// Runs the command.
+    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+        let address = |app: AppId, principal: PrincipalId| {
+            client.api(&["apps", &app.to_string(), "principals", &principal.to_string()])
+        };
+        match self {
+            Self::List { app, query } => {
+                let url = client.api(&["apps", &app.to_string(), "principals"]);
+                client.print_list(url, &query, COLUMNS).await?;
+            }
+            Self::Get { app, principal } => client.print_one(address(app, principal)).await?,
+            Self::Set(args) => {
+                let url = address(args.app, args.principal);
+                let etag = args.condition.if_match.clone();
+                let call = Call::new(Method::PATCH, url).json(&args.body())?;
+                client.print_change(&call.if_match(etag.as_deref())?).await?;
+            }
+            Self::Remove {
+                app,
+                principal,
+                condition,
+            } => {
+                let call = Call::new(Method::DELETE, address(app, principal));
+                let call = call.if_match(condition.if_match.as_deref())?;
+                client.fetch(&call).await?;
+                client.printer().note(format!("Removed principal {principal}."));
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl SetArgs {
+    fn body(&self) -> PrincipalPatch {
+        PrincipalPatch {
+            aad_tenant_id: self.aad_tenant_id.map(|tenant| tenant.0),
+            kind: self.kind.map(|kind| kind.to_string()),
+            roles: Some(self.roles.iter().map(ToString::to_string).collect()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `fame serve`: the service itself.
+
+use super::config::{ConfigArgs, errors_in, summary};
+use crate::{exit::Exit, failure::Failure, output::Printer};
+use clap::Args;
+
+/// `fame serve`
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address and port to accept requests on, such as 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+impl ServeArgs {
+    /// Runs the service until it is asked to stop.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when the settings will not do, [`Failure::Unexpected`] when the service cannot start.
+    pub async fn run(self, printer: Printer) -> Result<Exit, Failure> {
+        let loaded = self.config.with("server.listen", self.listen).load(printer)?;
+        let problems = loaded.check_production();
+        if errors_in(&problems) > 0 {
+            return Err(summary(printer, &problems));
+        }
+        let log = &loaded.settings.log;
+        server::telemetry::init_logging(&log.level, log.format)
+            .map_err(|error| Failure::Unexpected(error.to_string()))?;
+        let stop = stop_signal()?;
+        server::run(loaded, stop)
+            .await
+            .map_err(|error| Failure::Unexpected(format!("The service cannot run: {error}.")))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Ends when the process is asked to stop: by a person (Ctrl-C) or by whatever supervises it (SIGTERM).
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ends when a person asks the process to stop (Ctrl-C).
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    Ok(async {
+        // Without a way to be told, the service runs until it is ended from outside.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

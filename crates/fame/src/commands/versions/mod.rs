@@ -1,0 +1,131 @@
+//! `fame versions`: the packages of an app that are published for a country.
+
+mod download;
+mod partial;
+mod upload;
+
+use crate::{
+    args::{AppAt, IfMatch, QueryArgs, Shelf},
+    client::{Call, Client},
+    exit::Exit,
+    failure::Failure,
+    output::Column,
+};
+use clap::{Args, Subcommand};
+use domain::{
+    ids::AppId,
+    version::{AppVersion, Availability, SyncMode},
+};
+use reqwest::Method;
+use wire::versions::{DependencyPatch, VersionPatchBody};
+
+/// `fame versions …`
+#[derive(Subcommand, Debug)]
+pub enum VersionsCommand {
+    /// List the versions of an app in a country
+    List {
+        #[command(flatten)]
+        shelf: Shelf,
+        #[command(flatten)]
+        query: QueryArgs,
+    },
+    /// Show one version
+    Get {
+        #[command(flatten)]
+        shelf: Shelf,
+        /// The version, such as 16.0.1.2
+        version: AppVersion,
+    },
+    /// Upload packages, each to all the countries named
+    Upload(upload::UploadArgs),
+    /// Change who is offered a version, or what it is known not to work with
+    Update(UpdateArgs),
+    /// Fetch the package of a version
+    Download(download::DownloadArgs),
+}
+
+/// `fame versions update`
+#[derive(Args, Debug)]
+#[group(id = "change", required = true, multiple = true, args = ["availability", "incompatible_from", "clear_incompatible", "sync_mode"])]
+pub struct UpdateArgs {
+    #[command(flatten)]
+    shelf: Shelf,
+    /// The version, such as 16.0.1.2
+    version: AppVersion,
+    /// To whom it is offered: Preview, Available or Deprecated
+    #[arg(long)]
+    availability: Option<Availability>,
+    /// From which version of a dependency on it no longer works
+    #[arg(long, value_name = "APP=VERSION")]
+    incompatible_from: Vec<AppAt>,
+    /// Take back what was said about a dependency
+    #[arg(long, value_name = "APP")]
+    clear_incompatible: Vec<AppId>,
+    /// How the database follows the app's schema on an update: Sync or ForceSync
+    #[arg(long, value_name = "MODE", value_parser = sync_mode)]
+    sync_mode: Option<SyncMode>,
+    #[command(flatten)]
+    condition: IfMatch,
+}
+
+fn sync_mode(text: &str) -> Result<SyncMode, String> {
+    SyncMode::parse(text).map_err(|error| error.to_string())
+}
+
+/// The columns of a list of versions.
+const COLUMNS: &[Column] = &[
+    ("VERSION", "version"),
+    ("COUNTRY", "countryCode"),
+    ("AVAILABILITY", "availability"),
+    ("STATUS", "status"),
+    ("UPLOADED ON", "uploadedOn"),
+    ("NAME", "name"),
+];
+
+impl VersionsCommand {
+    /// Runs the command.
+    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+        match self {
+            Self::List { shelf, query } => {
+                let url = shelf.address(client, &["versions"]);
+                client.print_list(url, &query, COLUMNS).await?;
+            }
+            Self::Get { shelf, version } => {
+                let url = shelf.address(client, &["versions", &version.to_string()]);
+                client.print_one(url).await?;
+            }
+            Self::Update(args) => {
+                let url = args
+                    .shelf
+                    .address(client, &["versions", &args.version.to_string()]);
+                let call = Call::new(Method::PATCH, url).json(&args.body())?;
+                let call = call.if_match(args.condition.if_match.as_deref())?;
+                client.print_change(&call).await?;
+            }
+            Self::Upload(args) => return args.run(client).await,
+            Self::Download(args) => return args.run(client).await,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl UpdateArgs {
+    fn body(&self) -> VersionPatchBody {
+        let said = self
+            .incompatible_from
+            .iter()
+            .map(|AppAt { app, version }| DependencyPatch {
+                app_id: app.0,
+                incompatible_from_version: Some(version.to_string()),
+            });
+        let taken_back = self.clear_incompatible.iter().map(|app| DependencyPatch {
+            app_id: app.0,
+            incompatible_from_version: None,
+        });
+        VersionPatchBody {
+            availability: self.availability.map(|availability| availability.to_string()),
+            sync_mode: self.sync_mode.map(|mode| mode.to_string()),
+            dependencies: said.chain(taken_back).collect(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What can be typed after `fame dev`.
+
+use clap::Args;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+/// Run a service with sample data on this machine, to try things out.
+///
+/// It answers the App Management API and the operator's door, issues its own tokens, and pretends to carry out what
+/// is scheduled. Whoever can reach it may become anybody, so it listens on this machine only.
+#[derive(Args, Clone, Debug)]
+pub struct DevArgs {
+    /// Where to listen, on this machine only; port 0 takes any free one, and https gets a port of its own
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = loopback)]
+    pub listen: SocketAddr,
+    /// Folder to keep everything in, to go on from there next time; without it, all is gone at the end
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Print one line of JSON when ready, instead of the guide
+    #[arg(long)]
+    pub json: bool,
+    /// Begin without apps and environments
+    #[arg(long)]
+    pub empty: bool,
+    /// Run the whole main job once against itself, show each step, and end; for a fresh folder
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Reads an address that only this machine can reach, and that the certificate is for.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let spelled = match text.strip_prefix("localhost:") {
+        Some(port) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
+        None => text.to_owned(),
+    };
+    let address: SocketAddr = spelled
+        .parse()
+        .map_err(|_| "expected an address and port such as 127.0.0.1:8080".to_owned())?;
+    let certified = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    if certified.contains(&address.ip()) {
+        return Ok(address);
+    }
+    Err(format!(
+        "{} is not this machine alone: `fame dev` lets everybody in who reaches it, so it listens on 127.0.0.1 or \
+         [::1] only; for others run `fame serve`",
+        address.ip()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_listened_to() {
+        for good in ["127.0.0.1:8080", "[::1]:0", "localhost:0"] {
+            assert!(loopback(good).is_ok(), "{good}");
+        }
+        for wrong in [
+            "0.0.0.0:8080",
+            "[::]:8080",
+            "192.0.2.1:80",
+            "127.0.0.2:80",
+            "127.0.0.1",
+            "8080",
+            "",
+            "dev:80",
+        ] {
+            assert!(loopback(wrong).is_err(), "{wrong}");
+        }
+    }
+}

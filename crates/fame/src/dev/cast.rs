@@ -1,0 +1,191 @@
+//! Who lives here: the clients whose names are promised, and the API that they ask tokens for.
+//!
+//! Ids follow from names and are the same on every machine, so that what one developer writes down holds for the
+//! next; secrets are random and belong to one folder.
+
+use domain::principal::{PrincipalKind, Role};
+use entra_local::{Application, Directory, Error, Resource, Secret, TokenVersion, User};
+use uuid::Uuid;
+
+/// What ids are derived from their names with.
+const NAMESPACE: Uuid = Uuid::from_u128(0x0f6b_77c5_2f1e_4b0a_9f0f_6d65_7a5c_d31e);
+
+/// The App ID URI of the API.
+pub const API_URI: &str = "api://fame-dev";
+
+/// What a token is asked for.
+pub const SCOPE: &str = "api://fame-dev/.default";
+
+/// A client written for Microsoft's endpoint asks for this one, and need not be changed.
+const ORIGINAL_URI: &str = "https://apps.businesscentral.dynamics.com";
+
+/// The application through which users sign in.
+const SIGN_IN: &str = "sign-in";
+
+/// The id that stands for this name, always the same.
+pub fn id(name: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+}
+
+/// The tenant of all clients, which is the publisher Contoso's.
+pub fn home_tenant() -> Uuid {
+    id("tenant Contoso")
+}
+
+/// The client id of the API itself.
+pub fn api_id() -> Uuid {
+    id("api")
+}
+
+/// A client whose name is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its name.
+    pub name: &'static str,
+    /// An application or a person.
+    pub kind: PrincipalKind,
+    /// Its role on all apps of the sample data.
+    pub role: Option<Role>,
+}
+
+const fn client(name: &'static str, kind: PrincipalKind, role: Option<Role>) -> Client {
+    Client { name, kind, role }
+}
+
+/// Runs the service; reaches its own door only.
+pub const OPERATOR: Client = client("operator", PrincipalKind::Application, None);
+/// The first owner of the apps.
+pub const OWNER: Client = client("owner", PrincipalKind::Application, Some(Role::Owner));
+/// Uploads, and schedules hotfixes.
+pub const CONTRIBUTOR: Client = client("contributor", PrincipalKind::Application, Some(Role::Contributor));
+/// Only looks.
+pub const READER: Client = client("reader", PrincipalKind::Application, Some(Role::Reader));
+
+/// All of them.
+pub const CLIENTS: [Client; 7] = [
+    OWNER,
+    CONTRIBUTOR,
+    READER,
+    client("stranger", PrincipalKind::Application, None),
+    OPERATOR,
+    client("owner-user", PrincipalKind::User, Some(Role::Owner)),
+    client("reader-user", PrincipalKind::User, Some(Role::Reader)),
+];
+
+impl Client {
+    /// What a principal row names it by: an application's client id, a person's object id.
+    pub fn principal_id(&self) -> Uuid {
+        id(&format!("principal {}", self.name))
+    }
+}
+
+/// Everybody with new secrets.
+///
+/// # Errors
+/// No randomness.
+pub fn directory() -> Result<Directory, Error> {
+    let mut directory = Directory {
+        tenants: vec![home_tenant()],
+        resources: vec![api()],
+        ..Directory::default()
+    };
+    for client in CLIENTS {
+        match client.kind {
+            PrincipalKind::Application => {
+                directory
+                    .applications
+                    .push(application(client.name, client.principal_id(), false)?);
+            }
+            PrincipalKind::User => directory.users.push(user(client)?),
+        }
+    }
+    directory
+        .applications
+        .push(application(SIGN_IN, id("application sign-in"), true)?);
+    Ok(directory)
+}
+
+fn api() -> Resource {
+    Resource {
+        client_id: api_id(),
+        identifier_uris: vec![API_URI.to_owned(), ORIGINAL_URI.to_owned()],
+        token_version: TokenVersion::V2,
+        scopes: vec!["user_impersonation".to_owned()],
+    }
+}
+
+fn application(name: &str, client_id: Uuid, public_client: bool) -> Result<Application, Error> {
+    Ok(Application {
+        name: name.to_owned(),
+        client_id,
+        object_id: id(&format!("service principal {name}")),
+        tenant_id: home_tenant(),
+        secret: Some(Secret::generate()?),
+        public_client,
+    })
+}
+
+fn user(client: Client) -> Result<User, Error> {
+    Ok(User {
+        name: client.name.to_owned(),
+        username: format!("{}@contoso.com", client.name),
+        password: Secret::generate()?,
+        object_id: client.principal_id(),
+        tenant_id: home_tenant(),
+    })
+}
+
+/// How a client signs in.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The application's client id; a person signs in through one as well.
+    pub client_id: Uuid,
+    /// The application's secret.
+    pub client_secret: Secret,
+    /// A person's sign-in name and password.
+    pub user: Option<(String, Secret)>,
+}
+
+/// The credentials of a client; nothing if the directory has no such client, which only happens if somebody edited
+/// it.
+pub fn credentials(directory: &Directory, client: &Client) -> Option<Credentials> {
+    let (application, user) = match client.kind {
+        PrincipalKind::Application => (client.name, None),
+        PrincipalKind::User => {
+            let user = directory.user(client.name)?;
+            (SIGN_IN, Some((user.username.clone(), user.password.clone())))
+        }
+    };
+    let application = directory.application(application)?;
+    Some(Credentials {
+        client_id: application.client_id,
+        client_secret: application.secret.clone()?,
+        user,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn everybody_has_an_id_and_credentials_of_his_own() {
+        let directory = directory().unwrap();
+        let mut ids = HashSet::new();
+        for client in CLIENTS {
+            assert!(ids.insert(client.principal_id()), "{}", client.name);
+            let credentials = credentials(&directory, &client).unwrap();
+            assert_eq!(credentials.user.is_some(), client.kind == PrincipalKind::User);
+        }
+        assert_eq!(ids.len(), 7);
+    }
+
+    #[test]
+    fn ids_are_the_same_everywhere_and_secrets_nowhere() {
+        let secret = |directory: &Directory| credentials(directory, &OWNER).unwrap().client_secret;
+        let (one, other) = (directory().unwrap(), directory().unwrap());
+        assert_eq!(one.applications[0].client_id, other.applications[0].client_id);
+        assert_ne!(secret(&one).reveal(), secret(&other).reveal());
+    }
+}

@@ -1,0 +1,314 @@
+//! The control endpoint: time that moves on request, and the issuer's tokens and keys. What it changes is written
+//! down before it answers, so that the next start goes on from there.
+
+use super::home::Home;
+use anyhow::Context;
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Request, State},
+    http::{Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use domain::instant::Instant;
+use entra_local::{Issuer, control_router};
+use jiff::{Span, tz::TimeZone};
+use serde::Deserialize;
+use serde_json::json;
+use server::{Server, clock::Clock};
+use std::sync::Arc;
+
+/// Moves the service's clock, one move after the other.
+pub struct Timekeeper {
+    clock: Clock,
+    server: Arc<Server>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Timekeeper {
+    /// The keeper of the clock that `server` was started with.
+    pub fn new(server: Arc<Server>) -> Self {
+        Self {
+            clock: server.clock().clone(),
+            server,
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The time of the service.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// How far the service is ahead of the machine, in ticks.
+    fn offset(&self) -> i64 {
+        self.clock.offset()
+    }
+
+    /// Makes it the time that `time` makes of the present one, and returns when all that became due is taken on.
+    ///
+    /// # Errors
+    /// That of `time`, with the clock left alone; or what kept the work from being taken on.
+    pub async fn change(
+        &self,
+        time: impl FnOnce(Instant) -> Result<Instant, String>,
+    ) -> Result<Instant, TimeError> {
+        let _turn = self.turn.lock().await;
+        let now = time(self.now()).map_err(TimeError::Refused)?;
+        self.clock.set(now);
+        self.server.catch_up().await.map_err(TimeError::Work)?;
+        Ok(self.now())
+    }
+
+    /// Makes it `now`.
+    ///
+    /// # Errors
+    /// What kept the work from being taken on.
+    pub async fn set(&self, now: Instant) -> anyhow::Result<()> {
+        self.change(|_| Ok(now))
+            .await
+            .map(drop)
+            .context("moving the clock")
+    }
+}
+
+/// Why the clock was not moved, or not to the end.
+#[derive(Debug, thiserror::Error)]
+pub enum TimeError {
+    /// The wish makes no sense.
+    #[error("{0}")]
+    Refused(String),
+    /// The clock was moved, but the work could not be taken on.
+    #[error("the work that became due could not be taken on: {0}")]
+    Work(String),
+}
+
+/// What the endpoint needs.
+#[derive(Clone)]
+struct Control {
+    time: Arc<Timekeeper>,
+    issuer: Issuer,
+    home: Arc<Home>,
+}
+
+/// `GET`/`POST /clock`, and the issuer's `/tokens` and `/keys/rotate`.
+pub fn router(time: Arc<Timekeeper>, issuer: Issuer, home: Arc<Home>) -> Router {
+    let control = Control {
+        time,
+        issuer: issuer.clone(),
+        home,
+    };
+    Router::new()
+        .route("/clock", get(read_clock).post(move_clock))
+        .with_state(control.clone())
+        .merge(control_router(issuer))
+        .layer(middleware::from_fn_with_state(control, write_down))
+        .layer(middleware::from_fn(only_by_own_name))
+}
+
+/// Refuses who came here by a name that is not this machine's own: a page in a browser whose name somebody made point
+/// here would otherwise be let in like everybody on this machine, and become anybody.
+async fn only_by_own_name(request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    if host.is_some_and(is_own_name) {
+        return next.run(request).await;
+    }
+    let message = "the control endpoint is reached by 127.0.0.1, [::1] or localhost only";
+    problem(StatusCode::FORBIDDEN, "ForeignHost", message)
+}
+
+fn is_own_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    ["127.0.0.1", "[::1]", "localhost"]
+        .iter()
+        .any(|own| name.eq_ignore_ascii_case(own))
+}
+
+/// Keeps what a request changed.
+async fn write_down(State(control): State<Control>, request: Request, next: Next) -> Response {
+    let is_change = request.method() != Method::GET && !request.uri().path().ends_with("/tokens");
+    let response = next.run(request).await;
+    if !is_change || !response.status().is_success() {
+        return response;
+    }
+    match control.keep() {
+        Ok(()) => response,
+        Err(error) => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "NotKept",
+            &format!("{error:#}"),
+        ),
+    }
+}
+
+impl Control {
+    fn keep(&self) -> anyhow::Result<()> {
+        let issuer = self.issuer.state()?;
+        self.home.change(|kept| {
+            kept.issuer = issuer;
+            kept.clock_offset = self.time.offset();
+        })?;
+        Ok(())
+    }
+}
+
+async fn read_clock(State(control): State<Control>) -> Response {
+    shown(control.time.now())
+}
+
+fn shown(now: Instant) -> Response {
+    Json(json!({ "now": now.to_string() })).into_response()
+}
+
+async fn move_clock(State(control): State<Control>, body: Bytes) -> Response {
+    let wish = match Wish::read(&body) {
+        Ok(wish) => wish,
+        Err(message) => return problem(StatusCode::BAD_REQUEST, "InvalidInput", &message),
+    };
+    match control.time.change(|now| wish.apply(now)).await {
+        Ok(now) => shown(now),
+        Err(error @ TimeError::Refused(_)) => {
+            problem(StatusCode::BAD_REQUEST, "InvalidInput", &error.to_string())
+        }
+        Err(error @ TimeError::Work(_)) => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "WorkFailed",
+            &error.to_string(),
+        ),
+    }
+}
+
+fn problem(status: StatusCode, code: &str, message: &str) -> Response {
+    (
+        status,
+        Json(json!({ "error": { "code": code, "message": message } })),
+    )
+        .into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockBody {
+    now: Option<String>,
+    advance: Option<String>,
+}
+
+/// What time it is to be.
+#[derive(Debug)]
+enum Wish {
+    At(Instant),
+    Later(Span),
+}
+
+impl Wish {
+    fn read(body: &[u8]) -> Result<Self, String> {
+        const FORM: &str = r#"send {"now":"2027-01-31T20:00:00Z"} or {"advance":"PT6H"}"#;
+        let body: ClockBody = serde_json::from_slice(body).map_err(|error| format!("{error}; {FORM}"))?;
+        match (body.now, body.advance) {
+            (Some(now), None) => Ok(Self::At(now.parse().map_err(|error| format!("{error}"))?)),
+            (None, Some(advance)) => span(&advance).map(Self::Later),
+            _ => Err(FORM.to_owned()),
+        }
+    }
+
+    fn apply(&self, now: Instant) -> Result<Instant, String> {
+        match self {
+            Self::At(at) => Ok(*at),
+            Self::Later(span) => {
+                let later = now.to_timestamp().to_zoned(TimeZone::UTC).checked_add(*span);
+                later
+                    .map(|later| Instant::from_timestamp(later.timestamp()))
+                    .map_err(|_| format!("{span} from {now} is beyond the calendar"))
+            }
+        }
+    }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    let span: Span = text
+        .parse()
+        .map_err(|_| format!("'{text}' is not an ISO 8601 duration such as PT6H or P1DT30M"))?;
+    if span.is_negative() {
+        return Err(format!(
+            "'{text}' is negative; to go back, send the time itself as \"now\""
+        ));
+    }
+    Ok(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(body: &str) -> Result<String, String> {
+        let now: Instant = "2027-01-31T12:00:00Z".parse().unwrap();
+        Wish::read(body.as_bytes())?.apply(now).map(|at| at.to_string())
+    }
+
+    #[test]
+    fn time_goes_where_it_is_told() {
+        let cases = [
+            (
+                r#"{"now":"2027-03-01T20:00:00+01:00"}"#,
+                "2027-03-01T19:00:00.0000000Z",
+            ),
+            (r#"{"now":"2026-03-01T20:00:00"}"#, "2026-03-01T20:00:00.0000000Z"),
+            (r#"{"advance":"PT6H"}"#, "2027-01-31T18:00:00.0000000Z"),
+            (r#"{"advance":"P1DT30M"}"#, "2027-02-01T12:30:00.0000000Z"),
+            (r#"{"advance":"P1M"}"#, "2027-02-28T12:00:00.0000000Z"),
+            (r#"{"advance":"PT0S"}"#, "2027-01-31T12:00:00.0000000Z"),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(moved(body).as_deref(), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn control_has_no_foreign_name() {
+        for own in [
+            "127.0.0.1:8080",
+            "127.0.0.1",
+            "localhost:1",
+            "LOCALHOST",
+            "[::1]:8080",
+            "[::1]",
+        ] {
+            assert!(is_own_name(own), "{own}");
+        }
+        for foreign in [
+            "contoso.com:8080",
+            "127.0.0.1.contoso.com",
+            "",
+            ":80",
+            "localhost:80x",
+            "127.0.0.2:80",
+        ] {
+            assert!(!is_own_name(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_wish_that_cannot_be_is_refused() {
+        let wrong = [
+            "",
+            "{}",
+            r#"{"now":"soon"}"#,
+            r#"{"advance":"six"}"#,
+            r#"{"advance":"-PT1H"}"#,
+            r#"{"advance":"P9999Y"}"#,
+            r#"{"now":"2027-01-31T12:00:00Z","advance":"PT1H"}"#,
+            r#"{"nwo":"2027-01-31T12:00:00Z"}"#,
+        ];
+        for body in wrong {
+            assert!(moved(body).is_err(), "{body}");
+        }
+    }
+}

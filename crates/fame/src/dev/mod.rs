@@ -1,0 +1,132 @@
+//! `fame dev`: the whole service on one machine, with issuer, sample data and a movable clock, in one command and
+//! without anything else installed.
+//!
+//! It is the service that `fame serve` runs, told to believe an issuer of its own and to pretend to carry out what
+//! is scheduled. Everything in it came in by the public doors, so that it is a demonstration and a test at once.
+
+mod args;
+mod cast;
+mod control;
+mod demo;
+mod doors;
+mod guide;
+mod home;
+mod once;
+mod ready;
+mod running;
+mod seed;
+mod visitor;
+
+pub use args::DevArgs;
+
+use crate::exit::Exit;
+use anyhow::Context;
+use doors::Doors;
+use home::{Beginning, Home, HomeError};
+use running::Running;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+/// Runs until it is told to stop or, with `--once`, until the main job is done.
+///
+/// # Errors
+/// What kept it from starting or from ending well, for people.
+pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
+    let stop = stop_signal()?;
+    let doors = Doors::bind(args.listen)?;
+    let home = match move_in(&args) {
+        Ok(home) => home,
+        Err(refusal) => return refused(&refusal),
+    };
+    let beginning = if args.empty || args.once {
+        Beginning::Empty
+    } else {
+        Beginning::Demo
+    };
+    let running = Running::start(doors, Arc::new(home), beginning).await?;
+    let ended = tokio::select! {
+        ended = occupy(&args, &running) => ended,
+        () = stop => Ok(interrupted(&args).into()),
+    };
+    running.stop().await;
+    ended
+}
+
+/// To be told to stop is the usual end, except for a job that was to be done.
+fn interrupted(args: &DevArgs) -> Exit {
+    if args.once { Exit::Unexpected } else { Exit::Done }
+}
+
+/// Why a folder is not for this run: whoever named it can name another.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("--once runs on a fresh folder, and {0} has been used before; leave --data out, or name another")]
+    NotFresh(String),
+}
+
+fn move_in(args: &DevArgs) -> Result<Home, Refusal> {
+    let home = Home::open(args.data.as_deref())?;
+    if args.once && home.kept().is_some() {
+        return Err(Refusal::NotFresh(home.folder().display().to_string()));
+    }
+    Ok(home)
+}
+
+fn refused(refusal: &Refusal) -> anyhow::Result<ExitCode> {
+    writeln!(io::stderr().lock(), "error: {refusal}")?;
+    let exit = match refusal {
+        Refusal::Home(HomeError::Files { .. }) => Exit::Unexpected,
+        _ => Exit::Usage,
+    };
+    Ok(exit.into())
+}
+
+/// Says that all is ready, then does what was asked for.
+async fn occupy(args: &DevArgs, running: &Running) -> anyhow::Result<ExitCode> {
+    running.prepare().await?;
+    let ready = running.look_around().await?;
+    if args.json {
+        say(&serde_json::to_string(&ready)?)?;
+    }
+    if args.once {
+        let kept_free = args.json;
+        return once::run(running, &ready.addresses, kept_free).await;
+    }
+    if !args.json {
+        say(&guide::text(&ready)?)?;
+    }
+    std::future::pending().await
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.trim_end().as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Resolves when this process is asked to end. Asked for before anything starts, so that no signal is missed.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let mut interrupt = tokio::signal::windows::ctrl_c().context("listening for Ctrl-C")?;
+        Ok(async move { drop(interrupt.recv().await) })
+    }
+}

@@ -1,0 +1,72 @@
+//! `fame`: the service, a service to try things out with, and the command line for both and for the original.
+//!
+//! `main` reads the command line, runs the command and turns what came of it into an exit code; [`exit`] has the
+//! table of those. What a command prints goes through [`output`], what it asks of a service through [`client`].
+
+mod args;
+mod client;
+mod commands;
+mod dev;
+mod exit;
+mod failure;
+mod login;
+mod output;
+mod retry;
+mod settings;
+mod upload;
+
+use args::{Cli, Command, GlobalArgs};
+use clap::Parser;
+use client::Client;
+use exit::Exit;
+use failure::Failure;
+use output::Printer;
+use settings::Settings;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.global.json, cli.global.quiet);
+    match run(cli, printer).await {
+        Ok(code) => code,
+        Err(failure) if failure.is_broken_pipe() => Exit::Done.into(),
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
+    let connect = || connect(&cli.global, printer);
+    let exit = match cli.command {
+        Command::Apps(command) => command.run(&connect()?).await,
+        Command::Countries(command) => command.run(&connect()?).await,
+        Command::Principals(command) => command.run(&connect()?).await,
+        Command::Versions(command) => command.run(&connect()?).await,
+        Command::Environments(command) => command.run(&connect()?).await,
+        Command::Hotfixes(command) => command.run(&connect()?).await,
+        Command::Operator(command) => command.run(&connect()?).await,
+        Command::Package(command) => command.run(printer),
+        Command::Serve(args) => args.run(printer).await,
+        Command::Config(command) => command.run(printer),
+        Command::Dev(args) => return run_dev(args).await,
+        Command::Openapi => commands::openapi::run(printer),
+        Command::Completions(args) => commands::completions::run(&args, printer),
+        Command::ExitCodes => {
+            printer.text(&Exit::table())?;
+            Ok(Exit::Done)
+        }
+    };
+    exit.map(ExitCode::from)
+}
+
+async fn run_dev(args: dev::DevArgs) -> Result<ExitCode, Failure> {
+    let ended = dev::run(args).await;
+    ended.map_err(|error| Failure::Unexpected(format!("{error:#}")))
+}
+
+fn connect(global: &GlobalArgs, printer: Printer) -> Result<Client, Failure> {
+    Client::new(Settings::resolve(global)?, printer)
+}

@@ -1,0 +1,368 @@
+//! `fame hotfixes`
+
+use crate::service::{APP, Answer, Asked, Service, TENANT};
+use serde_json::{Value, json};
+
+const ID: &str = "dddddddd-3333-4444-5555-eeeeeeeeeeee";
+
+fn environment(name: &str, version: &str) -> Value {
+    json!({"aadTenantId": TENANT, "applicationFamily": "Business Central", "name": name, "type": "Production",
+           "appId": APP, "countryCode": "US", "version": version})
+}
+
+fn hotfix(status: &str) -> Value {
+    json!({"id": ID, "environmentAadTenantId": TENANT, "environmentApplicationFamily": "BusinessCentral",
+           "environmentName": "MyCustomer", "status": status, "targetAppVersion": "16.0.1.2"})
+}
+
+fn list(rows: Value) -> Answer {
+    Answer::json(200, json!({ "value": rows }))
+}
+
+/// Runs `wait` against a service whose hotfix goes through `statuses`, the last for ever, in an environment that
+/// has `installed`.
+async fn wait(
+    statuses: &'static [&'static str],
+    installed: &'static str,
+    more: &[&str],
+) -> (crate::service::Ended, Service) {
+    let service = Service::start(move |asked, before| {
+        if asked.path.ends_with("/environments") {
+            return list(json!([environment("Mycustomer", installed)]));
+        }
+        let status = statuses[before.min(statuses.len() - 1)];
+        match status {
+            "away" => Answer::refusal(503, "ServiceUnavailable", "Later.").with("retry-after", 86_400),
+            "gone" => Answer::refusal(404, "ResourceDoesNotExist", "No such hotfix."),
+            _ => {
+                let mut row = hotfix(status);
+                if status == "Failed" {
+                    row["errorMessage"] = "Table 50100 cannot be changed.\nAsk the publisher.".into();
+                }
+                Answer::json(200, row)
+            }
+        }
+    })
+    .await;
+    let args = [
+        "hotfixes",
+        "wait",
+        APP,
+        ID,
+        "--country",
+        "US",
+        "--poll-interval",
+        "1ms",
+    ];
+    let ended = service.fame(&[&args[..], more].concat()).await;
+    (ended, service)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_is_one_when_the_environment_has_the_version() {
+    let (ended, _) = wait(&["Scheduled", "Running", "Succeeded"], "16.0.1.2", &[]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    insta::assert_snapshot!(ended.err, @r"
+    dddddddd-3333-4444-5555-eeeeeeeeeeee MyCustomer: Scheduled
+    dddddddd-3333-4444-5555-eeeeeeeeeeee MyCustomer: Running
+    dddddddd-3333-4444-5555-eeeeeeeeeeee MyCustomer: Succeeded
+    ");
+    insta::assert_snapshot!(ended.out, @r"
+    ID                                    TENANT                                ENVIRONMENT  STATUS     TARGET    INSTALLED  MESSAGE
+    dddddddd-3333-4444-5555-eeeeeeeeeeee  aaaabbbb-0000-cccc-1111-dddd2222eeee  MyCustomer   Succeeded  16.0.1.2  16.0.1.2
+    ");
+    let (newer, _) = wait(&["Succeeded"], "16.0.2.0", &["--json"]).await;
+    assert_eq!(
+        (newer.code, newer.json()[0]["status"].clone()),
+        (0, json!("Succeeded"))
+    );
+    let (older, service) = wait(&["Succeeded"], "16.0.0.5", &[]).await;
+    assert_eq!(older.code, 10);
+    assert!(
+        older.err.contains("has 16.0.0.5 and not 16.0.1.2"),
+        "{}",
+        older.err
+    );
+    assert_eq!(service.lines().len(), 1 + 6, "the inventory gets its time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_has_its_exit_code() {
+    for (status, code) in [("Failed", 10), ("Skipped", 11), ("Canceled", 12)] {
+        let statuses: &'static [&'static str] = match status {
+            "Failed" => &["Running", "Failed"],
+            "Skipped" => &["Scheduled", "Skipped"],
+            _ => &["canceled"],
+        };
+        let (ended, _) = wait(statuses, "16.0.0.5", &[]).await;
+        assert_eq!(ended.code, code, "{status}: {ended:?}");
+    }
+    let (failed, _) = wait(&["Failed"], "16.0.0.5", &[]).await;
+    assert!(
+        failed.err.contains("cannot be changed.\nAsk the publisher."),
+        "{}",
+        failed.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_word_and_a_service_that_is_away_are_waited_through() {
+    let (ended, _) = wait(&["Queued", "away", "Postponed", "Succeeded"], "16.0.1.2", &[]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.err.contains("'Queued' is not a known one"), "{}", ended.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_ends_in_time() {
+    let (ended, _) = wait(&["Running"], "16.0.0.5", &["--timeout", "50ms"]).await;
+    assert_eq!(ended.code, 13, "{ended:?}");
+    assert!(
+        ended.err.contains("Running when the time to wait was over"),
+        "{}",
+        ended.err
+    );
+    let (unknown, _) = wait(&["Queued"], "16.0.0.5", &["--timeout", "50ms"]).await;
+    assert_eq!(unknown.code, 13, "an unknown word is no failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotfix_that_is_not_there_is_not_waited_for() {
+    let (ended, _) = wait(&["gone"], "16.0.0.5", &[]).await;
+    assert_eq!(ended.code, 4);
+}
+
+/// A service with four environments: one has the version already, one may not have it.
+async fn fleet() -> Service {
+    Service::start(|asked, _| {
+        if asked.method == "GET" {
+            return list(json!([
+                environment("North", "16.0.0.5"),
+                environment("East", "16.0.1.2"),
+                environment("South", "16.0.0.5"),
+                environment("West", "16.0.0.1"),
+            ]));
+        }
+        let body = asked.json();
+        match body["environmentName"].as_str().unwrap() {
+            "South" => Answer::refusal(
+                400,
+                "EntityValidationFailed",
+                "The installed version is a preview.",
+            ),
+            name => {
+                let mut row = hotfix("Scheduled");
+                row["environmentName"] = name.into();
+                Answer::json(200, row)
+            }
+        }
+    })
+    .await
+}
+
+fn posts(service: &Service) -> Vec<Asked> {
+    let journal = service.journal();
+    journal
+        .into_iter()
+        .filter(|asked| asked.method == "POST")
+        .collect()
+}
+
+const SCHEDULE: &[&str] = &[
+    "hotfixes",
+    "schedule",
+    APP,
+    "--country",
+    "US",
+    "--target",
+    "16.0.1.2",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_asks_for_each_environment_and_sums_up() {
+    let service = fleet().await;
+    let filter = "type eq 'Production'";
+    let more = [
+        "--filter",
+        filter,
+        "--run-after",
+        "2026-11-30T18:00:00+01:00",
+        "--ignore-window",
+        "--idempotency-key",
+        "run 7",
+    ];
+    let ended = service.fame(&[SCHEDULE, &more].concat()).await;
+    assert_eq!(ended.code, 5);
+    insta::assert_snapshot!(ended.out, @r"
+    ID                                    TENANT                                ENVIRONMENT  STATUS     FROM  TO        RUN AFTER  MESSAGE
+    dddddddd-3333-4444-5555-eeeeeeeeeeee  aaaabbbb-0000-cccc-1111-dddd2222eeee  North        Scheduled        16.0.1.2
+    dddddddd-3333-4444-5555-eeeeeeeeeeee  aaaabbbb-0000-cccc-1111-dddd2222eeee  West         Scheduled        16.0.1.2
+    ");
+    assert!(
+        ended
+            .err
+            .contains("South (aaaabbbb-0000-cccc-1111-dddd2222eeee, Business Central): 400"),
+        "{}",
+        ended.err
+    );
+    assert!(
+        ended
+            .err
+            .contains("2 scheduled, 1 on 16.0.1.2 already, 1 not scheduled."),
+        "{}",
+        ended.err
+    );
+    assert_eq!(service.journal()[0].query, "$filter=type%20eq%20%27Production%27");
+    let first = posts(&service);
+    assert_eq!(first.len(), 3);
+    let north = first
+        .iter()
+        .find(|asked| asked.json()["environmentName"] == "North")
+        .unwrap();
+    assert_eq!(
+        north.json(),
+        json!({"environmentAadTenantId": TENANT, "targetAppVersion": "16.0.1.2",
+               "runAfter": "2026-11-30T17:00:00.0000000Z", "ignoreUpgradeWindow": true,
+               "environmentApplicationFamily": "Business Central", "environmentName": "North"})
+    );
+    service.fame(&[SCHEDULE, &more].concat()).await;
+    let keys = |asked: &[Asked]| {
+        let mut keys: Vec<String> = asked
+            .iter()
+            .map(|one| one.header("idempotency-key").to_owned())
+            .collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    };
+    let all = posts(&service);
+    assert_eq!(keys(&first).len(), 3, "each environment has a key of its own");
+    assert_eq!(keys(&first), keys(&all[3..]), "the same run has the same keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_to_nobody_is_no_success() {
+    let service = Service::start(|_, _| list(json!([]))).await;
+    let ended = service.fame(&[SCHEDULE, &["--all"]].concat()).await;
+    assert_eq!(ended.code, 4, "{ended:?}");
+    let done = Service::start(|_, _| list(json!([environment("North", "16.0.1.2")]))).await;
+    let ended = done.fame(&[SCHEDULE, &["--all"]].concat()).await;
+    assert_eq!(ended.code, 0, "everything is on the version already: {ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_schedule_one_is_not_asked_to_try_all() {
+    let service = Service::start(|asked, _| match asked.method.as_str() {
+        "GET" => list(
+            (0..40)
+                .map(|number| environment(&format!("E{number}"), "16.0.0.5"))
+                .collect(),
+        ),
+        _ => Answer::refusal(403, "Forbidden", "The role Contributor is missing."),
+    })
+    .await;
+    let ended = service
+        .fame(&[SCHEDULE, &["--all", "--concurrency", "2"]].concat())
+        .await;
+    assert_eq!(ended.code, 3);
+    assert!(posts(&service).len() <= 4, "{}", posts(&service).len());
+    assert!(ended.err.contains("39 not tried"), "{}", ended.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_environment_is_found_by_name_or_named_in_full() {
+    let twins = Service::start(|asked, _| match asked.method.as_str() {
+        "GET" => {
+            let mut other = environment("O'Hara", "16.0.0.5");
+            other["aadTenantId"] = "11111111-0000-cccc-1111-dddd2222eeee".into();
+            list(json!([environment("O'Hara", "16.0.0.5"), other]))
+        }
+        _ => Answer::json(200, hotfix("Scheduled")),
+    })
+    .await;
+    let by_name = [SCHEDULE, &["--environment", "o'hara"]].concat();
+    let ended = twins.fame(&by_name).await;
+    assert_eq!(ended.code, 5);
+    assert!(ended.err.contains("--aad-tenant-id"), "{}", ended.err);
+    assert_eq!(twins.journal()[0].query, "$filter=name%20eq%20%27o%27%27hara%27");
+    assert_eq!(
+        twins
+            .fame(&[&by_name[..], &["--aad-tenant-id", TENANT]].concat())
+            .await
+            .code,
+        0
+    );
+    let before = twins.lines().len();
+    let in_full = [
+        &by_name[..],
+        &["--aad-tenant-id", TENANT, "--family", "Business Central"],
+    ]
+    .concat();
+    assert_eq!(twins.fame(&in_full).await.code, 0);
+    assert_eq!(twins.lines().len(), before + 1, "nothing was looked up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_explains_and_changes_nothing() {
+    let service = Service::start(|_, _| {
+        let mut no = environment("South", "16.0.0.5");
+        no["installedVersion"] = "16.0.0.5".into();
+        no["eligible"] = false.into();
+        no["reasons"] =
+            json!([{"code": "SourceIsPreview", "message": "The installed version is a preview."}]);
+        let mut yes = environment("North", "16.0.0.5");
+        yes["eligible"] = true.into();
+        yes["startsAt"] = "2026-11-30T19:00:00.0000000Z".into();
+        list(json!([no, yes]))
+    })
+    .await;
+    let ended = service.fame(&[SCHEDULE, &["--all", "--dry-run"]].concat()).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    insta::assert_snapshot!(ended.out, @r"
+    TENANT                                FAMILY            ENVIRONMENT  TYPE        INSTALLED  ELIGIBLE  STARTS AT                     REASONS
+    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  South        Production  16.0.0.5   false                                   SourceIsPreview  The installed version is a preview.
+    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  North        Production             true      2026-11-30T19:00:00.0000000Z
+    ");
+    assert_eq!(
+        service.lines(),
+        [format!(
+            "GET /v1.4/apps/{APP}/countries/US/environmentHotfixes/plan"
+        )]
+    );
+    assert_eq!(service.journal()[0].query, "targetAppVersion=16%2E0%2E1%2E2");
+    let plan = [
+        "hotfixes",
+        "plan",
+        APP,
+        "-c",
+        "US",
+        "--target",
+        "16.0.1.2",
+        "--filter",
+        "name eq 'North'",
+    ];
+    assert_eq!(service.fame(&plan).await.code, 0);
+    assert!(
+        service.journal()[1].query.contains("&$filter=name%20eq"),
+        "{}",
+        service.journal()[1].query
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hotfixes_are_canceled_one_by_one() {
+    let service = Service::start(|asked, _| {
+        if asked.path.ends_with(ID) {
+            Answer::json(200, hotfix("Canceled"))
+        } else {
+            Answer::refusal(400, "EntityValidationFailed", "It is running.")
+        }
+    })
+    .await;
+    let other = "eeeeeeee-3333-4444-5555-eeeeeeeeeeee";
+    let ended = service
+        .fame(&["hotfixes", "cancel", APP, other, ID, "--country", "US"])
+        .await;
+    assert_eq!(ended.code, 5);
+    assert!(ended.out.contains("Canceled"), "{}", ended.out);
+    assert_eq!(service.journal()[1].json(), json!({"status": "Canceled"}));
+}

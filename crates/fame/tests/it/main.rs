@@ -1,0 +1,16 @@
+//! The command line, run as its users run it: the real binary, against a service on this machine that answers as
+//! each test tells it to and remembers everything it was asked.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod configuration;
+mod dev;
+mod downloads;
+mod hotfixes;
+mod lists;
+mod packages;
+mod printing;
+mod refusals;
+mod service;
+mod signing_in;
+mod uploads;

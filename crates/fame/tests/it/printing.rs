@@ -1,0 +1,101 @@
+//! Help, and what all output has in common.
+
+use crate::service::{Answer, Service, binary, run};
+use serde_json::json;
+
+async fn help(args: &[&str]) -> String {
+    let ended = run(binary(args)).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    ended.out
+}
+
+#[tokio::test]
+async fn help_of_the_whole() {
+    insta::assert_snapshot!(help(&["--help"]).await);
+}
+
+#[tokio::test]
+async fn help_of_commands() {
+    for command in [
+        "apps list",
+        "countries add",
+        "principals set",
+        "versions upload",
+        "versions update",
+        "versions download",
+        "environments get",
+        "hotfixes schedule",
+        "hotfixes wait",
+        "hotfixes plan",
+        "operator apps put",
+        "operator environments put",
+        "package inspect",
+    ] {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.push("-h");
+        let text = help(&args).await;
+        // What holds for all commands is in the help of the whole.
+        let (own, _) = text.split_once("\nService:").unwrap();
+        insta::assert_snapshot!(command.replace(' ', "_"), own);
+    }
+}
+
+#[tokio::test]
+async fn the_exit_codes_can_be_looked_up() {
+    let table = help(&["exit-codes"]).await;
+    assert!(help(&["help", "exit-codes"]).await.contains(table.trim_end()));
+    insta::assert_snapshot!(table);
+}
+
+#[tokio::test]
+async fn a_shell_learns_to_complete() {
+    assert!(help(&["completions", "bash"]).await.contains("_fame()"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_is_a_usage_error() {
+    for wrong in [
+        &["apps", "get", "no-guid"][..],
+        &["versions", "list", "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"],
+        &[
+            "versions",
+            "list",
+            "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
+            "-c",
+            "USA",
+        ],
+        &[
+            "versions",
+            "update",
+            "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
+            "1.0.0.0",
+            "-c",
+            "US",
+        ],
+        &[
+            "hotfixes",
+            "schedule",
+            "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
+            "-c",
+            "US",
+            "--target",
+            "1.0.0.1",
+        ],
+        &["apps", "list", "--client-secret", "on-the-command-line"],
+        &["apps", "list", "--token", "on-the-command-line"],
+    ] {
+        assert_eq!(run(binary(wrong)).await.code, 2, "{wrong:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_leaves_only_what_was_asked_for() {
+    let service = Service::start(|_, before| match before {
+        0 => Answer::refusal(503, "ServiceUnavailable", "Later.").with("retry-after", 0),
+        _ => Answer::json(200, json!({"value": []})),
+    })
+    .await;
+    let ended = service.fame(&["--quiet", "apps", "list"]).await;
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (0, "", ""));
+    assert_eq!(service.fame(&["--json", "apps", "list"]).await.out, "[]\n");
+}

@@ -1,0 +1,158 @@
+//! Tokens: where they come from, how long they are kept, and where they never go.
+
+use crate::service::{APP, Answer, Service, binary, run};
+use serde_json::json;
+
+/// A service that is its own token issuer; its tokens are numbered and live for `life` seconds.
+async fn with_issuer(life: u64, accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Service {
+    Service::start(move |asked, before| {
+        if asked.path == "/contoso.com/token" {
+            let token = format!("token-{}", before + 1);
+            return Answer::json(200, json!({"access_token": token, "expires_in": life}));
+        }
+        if accepts(asked.header("authorization")) {
+            Answer::json(200, json!({"value": []}))
+        } else {
+            Answer::refusal(401, "Unauthorized", "The token is not accepted.")
+        }
+    })
+    .await
+}
+
+fn with_client(service: &Service, args: &[&str]) -> std::process::Command {
+    let mut command = binary(args);
+    command
+        .env("FAME_URL", service.url())
+        .env("FAME_TENANT_ID", "contoso.com")
+        .env("FAME_CLIENT_ID", "the-client")
+        .env("FAME_CLIENT_SECRET", "the secret & more")
+        .env("FAME_TOKEN_URL", format!("{}/{{tenant}}/token", service.url()));
+    command
+}
+
+const THREE_COUNTRIES: &[&str] = &["countries", "add", APP, "US", "DK", "DE"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_serves_all_requests_of_a_command() {
+    let service = with_issuer(3_600, |_| true).await;
+    let ended = run(with_client(&service, THREE_COUNTRIES)).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let journal = service.journal();
+    assert_eq!(journal.len(), 4);
+    let form = String::from_utf8(journal[0].body.to_vec()).unwrap();
+    assert!(form.contains("grant_type=client_credentials"), "{form}");
+    assert!(form.contains("client_secret=the+secret+%26+more"), "{form}");
+    assert!(
+        form.contains("scope=https%3A%2F%2Fapps.businesscentral.dynamics.com%2F.default"),
+        "{form}"
+    );
+    for asked in &journal[1..] {
+        assert_eq!(asked.header("authorization"), "Bearer token-1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_about_to_expire_is_replaced() {
+    let service = with_issuer(30, |_| true).await;
+    run(with_client(&service, THREE_COUNTRIES)).await;
+    let used: Vec<String> = service
+        .journal()
+        .iter()
+        .map(|asked| asked.header("authorization").to_owned())
+        .filter(|header| !header.is_empty())
+        .collect();
+    assert_eq!(used, ["Bearer token-1", "Bearer token-2", "Bearer token-3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_worked_and_no_longer_does_is_renewed_once() {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let service = with_issuer(3_600, move |token| {
+        let call = calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        call == 0 || token == "Bearer token-2"
+    })
+    .await;
+    let ended = run(with_client(&service, THREE_COUNTRIES)).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let refused = with_issuer(3_600, |_| false).await;
+    let ended = run(with_client(&refused, THREE_COUNTRIES)).await;
+    assert_eq!(ended.code, 3);
+    assert_eq!(
+        refused.lines().len(),
+        2,
+        "a fresh token that is refused is not asked for again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_can_come_from_a_file_and_is_never_shown() {
+    let service = Service::start(|_, _| {
+        Answer::json(
+            401,
+            json!({"error": "invalid_client", "error_description": "Wrong secret."}),
+        )
+    })
+    .await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "secret-in-a-file\n").unwrap();
+    let mut command = with_client(&service, &["apps", "list"]);
+    command.env("FAME_CLIENT_SECRET_FILE", file.path());
+    let ended = run(command).await;
+    assert_eq!(ended.code, 3);
+    assert!(
+        ended.err.contains("invalid_client Wrong secret."),
+        "{}",
+        ended.err
+    );
+    assert!(!ended.err.contains("secret-in-a-file"));
+    let form = String::from_utf8(service.journal()[0].body.to_vec()).unwrap();
+    assert!(form.contains("client_secret=secret-in-a-file&"), "{form}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_to_sign_in_with_is_said_before_anything_is_sent() {
+    let ended = run(binary(&["--url", "http://127.0.0.1:9", "apps", "list"])).await;
+    assert_eq!(ended.code, 3);
+    assert!(ended.err.contains("FAME_TOKEN"), "{}", ended.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_not_sent_in_the_clear() {
+    let mut command = binary(&["--url", "http://fame.contoso.com", "apps", "list"]);
+    command.env("FAME_TOKEN", "the-token");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("use https"), "{}", ended.err);
+
+    let mut command = binary(&[
+        "apps",
+        "list",
+        "--client-id",
+        "x",
+        "--token-url",
+        "http://login.contoso.com",
+    ]);
+    command.env("FAME_CLIENT_SECRET", "s");
+    assert_eq!(run(command).await.code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_does_not_follow_a_redirect_or_a_link_to_elsewhere() {
+    let elsewhere = Service::start(|_, _| Answer::json(200, json!({"value": []}))).await;
+    let there = format!("{}/v1.4/apps", elsewhere.url());
+    let redirecting = Service::start({
+        let there = there.clone();
+        move |_, _| Answer::bytes(307, "").with("location", &there)
+    })
+    .await;
+    let ended = redirecting.fame(&["apps", "list"]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("check --url"), "{}", ended.err);
+
+    let linking =
+        Service::start(move |_, _| Answer::json(200, json!({"value": [], "@odata.nextLink": there}))).await;
+    let ended = linking.fame(&["apps", "list"]).await;
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("another service"), "{}", ended.err);
+    assert!(elsewhere.lines().is_empty());
+}
