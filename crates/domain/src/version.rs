@@ -59,11 +59,9 @@ impl FromStr for AppVersion {
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion(text.chars().take(80).collect());
         let mut parts = [0; 4];
-        let mut count = 0;
-        for part in text.split('.') {
-            let slot = parts.get_mut(count).ok_or_else(invalid)?;
+        for (index, part) in text.split('.').enumerate() {
+            let slot = parts.get_mut(index).ok_or_else(invalid)?;
             *slot = parse_part(part).ok_or_else(invalid)?;
-            count += 1;
         }
         Ok(Self(parts))
     }

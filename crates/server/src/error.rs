@@ -16,9 +16,9 @@ pub(crate) enum Error {
     /// Nobody, or nobody we believe.
     #[error(transparent)]
     Auth(#[from] crate::auth::AuthError),
-    /// The state that the caller named by `If-None-Match` is the present one.
+    /// The state that the caller named by `If-None-Match` is the present one, whose tag this is as headers write it.
     #[error("not modified")]
-    NotModified { etag: String },
+    NotModified { tag: String },
     /// The database.
     #[error("store: {0}")]
     Store(#[from] StoreError),

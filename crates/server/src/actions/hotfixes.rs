@@ -154,6 +154,10 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     allowed.in_country(input.app, input.country)?;
     let run_after = hotfix::run_after(input.wish.run_after, input.now)?;
     let (environment, gathered) = find_environment(&mut tx, input).await?;
+    // The same request may have held the environment until now; then it has been answered.
+    if let Some(before) = answered_before(&mut tx, input).await? {
+        return Ok((before, false));
+    }
     let target = find_target(&mut tx, input).await?;
     hotfix::check_environment_kind(input.wish.environment_kind, environment.kind, &environment.name)?;
     let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;

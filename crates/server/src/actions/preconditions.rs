@@ -91,7 +91,7 @@ impl Preconditions {
             .is_some_and(|known| known.contains(etag))
         {
             return Err(Error::NotModified {
-                etag: etag.to_owned(),
+                tag: format!("W/\"{etag}\""),
             });
         }
         Ok(())

@@ -1,10 +1,9 @@
 //! Sending a package: whole or a range of it, with what a client needs to check and resume.
 
-use super::{answer::insert, extract::Asking};
+use super::{answer::insert, extract::Asking, problem::SIZE};
 use crate::{
-    actions::preconditions::{Preconditions, Tags},
     blobs::hex,
-    error::Result,
+    error::{Error, Result},
     store::versions::Version,
 };
 use axum::{
@@ -45,14 +44,10 @@ struct Range {
 /// Sends the package of a version.
 pub(crate) async fn package(asking: &Asking, version: &Version, mut file: File) -> Result<Response> {
     let etag = hex(&version.sha256);
-    let conditions = Preconditions {
-        if_match: asking.preconditions.if_match.clone(),
-        ..Default::default()
-    };
-    conditions.check_read(&etag)?;
-    if asking.preconditions.if_none_match.is_some() {
-        asking.preconditions.check_read(&etag)?;
-    }
+    asking
+        .preconditions
+        .check_read(&etag)
+        .map_err(|error| strong(error, &etag))?;
     let size = version.size;
     let range = wanted_range(&asking.headers, &etag, size)?;
     let mut response = match range {
@@ -73,6 +68,16 @@ pub(crate) async fn package(asking: &Asking, version: &Version, mut file: File) 
     let length = range.map_or(size, |range| range.last - range.first + 1);
     describe(response.headers_mut(), version, &etag, length);
     Ok(response)
+}
+
+/// Bytes that are the same are the same to the last: their tag is a strong one.
+fn strong(error: Error, etag: &str) -> Error {
+    match error {
+        Error::NotModified { .. } => Error::NotModified {
+            tag: format!("\"{etag}\""),
+        },
+        other => other,
+    }
 }
 
 fn describe(headers: &mut HeaderMap, version: &Version, etag: &str, length: u64) {
@@ -123,7 +128,7 @@ fn wanted_range(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<Ran
     let if_range = headers
         .get(header::IF_RANGE)
         .and_then(|value| value.to_str().ok());
-    if if_range.is_some_and(|tag| Tags::read(tag) != Tags::These(vec![etag.to_owned()])) {
+    if if_range.is_some_and(|tag| tag.trim() != format!("\"{etag}\"")) {
         return Ok(None);
     }
     let Some(bounds) = text.trim().strip_prefix("bytes=").and_then(read_bounds) else {
@@ -145,6 +150,7 @@ fn wanted_range(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<Ran
         let message = format!("The range '{text}' lies outside the package, which has {size} bytes.");
         return Err(RuleError::new(Code::RangeNotSatisfiable, message)
             .about("Range")
+            .with(SIZE, size.to_string())
             .into());
     }
     Ok(Some(range))

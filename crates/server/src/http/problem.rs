@@ -18,6 +18,9 @@ use wire::{ErrorBody, Face, error::POSITION};
 /// After how many seconds a caller may try again when something of ours is not there.
 const RETRY_AFTER: u32 = 5;
 
+/// The fact of a refused range that its answer's header repeats: how many bytes there are.
+pub(crate) const SIZE: &str = "size";
+
 /// An error on its way to the outermost layer.
 #[derive(Clone)]
 struct Pending(Arc<Error>);
@@ -80,9 +83,9 @@ pub(crate) fn finish(response: Response, context: &Context, method: &Method) -> 
 
 fn failed(error: &Error, original: Response, context: &Context, method: &Method) -> Response {
     log(error, context);
-    if let Error::NotModified { etag } = error {
+    if let Error::NotModified { tag } = error {
         let mut response = super::context::empty(StatusCode::NOT_MODIFIED);
-        set(&mut response, header::ETAG, &format!("W/\"{etag}\""));
+        set(&mut response, header::ETAG, tag);
         return response;
     }
     let allow = original.headers().get(header::ALLOW).cloned();
@@ -99,6 +102,9 @@ fn failed(error: &Error, original: Response, context: &Context, method: &Method)
     }
     if let Some(allow) = allow {
         response.headers_mut().insert(header::ALLOW, allow);
+    }
+    if let Some((_, size)) = problem.extension.iter().find(|(name, _)| *name == SIZE) {
+        set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
     }
     if let Some(seconds) = retry_after(error) {
         response

@@ -32,15 +32,20 @@ impl FromRow for Remembered {
     }
 }
 
+/// A key made at this instant or before is too old at `now`.
+fn oldest(now: Instant) -> Instant {
+    Instant(
+        now.0
+            .saturating_sub(i64::try_from(KEPT_FOR.as_nanos() / 100).unwrap_or(i64::MAX)),
+    )
+}
+
 /// What is remembered under a key that is not too old at `now`.
 pub(crate) async fn recall(
     tx: &mut Tx<'_>,
     key: &IdempotencyKey,
     now: Instant,
 ) -> Result<Option<Remembered>, StoreError> {
-    let oldest = now
-        .0
-        .saturating_sub(i64::try_from(KEPT_FOR.as_nanos() / 100).unwrap_or(i64::MAX));
     tx.query(
         "SELECT body_sha256, operation_id
          FROM idempotency_keys
@@ -50,23 +55,26 @@ pub(crate) async fn recall(
     .bind(key.method)
     .bind(&key.path)
     .bind(&key.key)
-    .bind(oldest)
+    .bind(oldest(now))
     .fetch_optional()
     .await
 }
 
-/// Remembers what a key made; one that was too old is replaced.
+/// Remembers what a key made; one that was too old is replaced. When the same key was just used in another transaction,
+/// this one must be tried again.
 pub(crate) async fn remember(
     tx: &mut Tx<'_>,
     key: &IdempotencyKey,
     made: &Remembered,
     now: Instant,
 ) -> Result<(), StoreError> {
-    tx.query(
+    let remembered = tx
+        .query(
         "INSERT INTO idempotency_keys (principal, method, path, idempotency_key, body_sha256, operation_id, created_on)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (principal, method, path, idempotency_key) DO UPDATE
-         SET body_sha256 = excluded.body_sha256, operation_id = excluded.operation_id, created_on = excluded.created_on",
+         SET body_sha256 = excluded.body_sha256, operation_id = excluded.operation_id, created_on = excluded.created_on
+         WHERE idempotency_keys.created_on <= $8",
     )
     .bind(&key.principal)
     .bind(key.method)
@@ -75,9 +83,14 @@ pub(crate) async fn remember(
     .bind(made.body_sha256)
     .bind(made.operation_id)
     .bind(now)
+    .bind(oldest(now))
     .execute()
-    .await
-    .map(drop)
+    .await?;
+    if remembered == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Busy)
+    }
 }
 
 /// Forgets keys made before `before`, a batch at a time; how many went.

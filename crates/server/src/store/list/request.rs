@@ -107,7 +107,8 @@ impl ListRequest {
 
 impl<T> Listed<T> {
     fn filter(&self, options: &Options, limits: &Limits) -> Result<Option<Filter>, QueryError> {
-        let Some(text) = &options.filter else {
+        // A known client sends the option whether its user typed a filter or not.
+        let Some(text) = options.filter.as_deref().filter(|text| !text.trim().is_empty()) else {
             return Ok(None);
         };
         let filter = bind_filter(
