@@ -13,6 +13,9 @@ mod http;
 mod jobs;
 mod listen;
 mod operator;
+#[cfg(test)]
+#[path = "../tests/it/postgres_cluster.rs"]
+mod postgres_cluster;
 mod receive;
 pub mod simulate;
 mod start;

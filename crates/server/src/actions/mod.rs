@@ -17,6 +17,8 @@ pub(crate) mod plan;
 pub(crate) mod preconditions;
 pub(crate) mod principals;
 pub(crate) mod sweep;
+#[cfg(test)]
+mod tests;
 pub(crate) mod upload;
 pub(crate) mod versions;
 

@@ -4,7 +4,5 @@ mod agreement;
 mod cases;
 mod paging;
 mod plans;
-#[path = "../../../tests/it/postgres_cluster.rs"]
-mod postgres_cluster;
 mod rows;
 mod stage;

@@ -1,8 +1,9 @@
 //! Both databases with the same rows, and the answer that the evaluator in memory would give.
 
-use super::{postgres_cluster, rows};
+use super::rows;
 use crate::{
     error::Error,
+    postgres_cluster,
     store::{
         Db, FromRow, Value,
         list::{ListError, ListQuery, ListRequest, Listed, Page, Scope, count_only, list},
