@@ -9,13 +9,7 @@ use crate::{
     store::{
         FromRow,
         apps::App,
-        audit::AuditRow,
-        countries::Country,
-        environments::{Environment, Installation},
-        hotfixes::Operation,
         list::{self, ListError, ListRequest, Listed, Page, Scope},
-        principals::Principal,
-        versions::Version,
     },
 };
 use domain::{
@@ -26,12 +20,13 @@ use domain::{
 
 pub(crate) use crate::store::descriptions::*;
 
-/// Whose rows, and what is said when there are none.
-struct Within<'a> {
-    asker: &'a Asker,
-    app: AppId,
-    country: Option<CountryCode>,
-    resource: Resource,
+/// Whose rows, and of what: everything of one kind in an app, or in one of its countries.
+#[derive(Clone, Copy)]
+pub(crate) struct Within<'a> {
+    pub(crate) asker: &'a Asker,
+    pub(crate) app: AppId,
+    pub(crate) country: Option<CountryCode>,
+    pub(crate) resource: Resource,
 }
 
 impl Within<'_> {
@@ -97,7 +92,8 @@ async fn list_rows<T: FromRow>(
     Listing::begin(list::list(&service.db, listed, scope, request, service.clock.now()).await?).await
 }
 
-async fn list_within<T: FromRow>(
+/// The rows that the asker may see and asks for.
+pub(crate) async fn list_within<T: FromRow>(
     service: &Service,
     within: Within<'_>,
     listed: &'static Listed<T>,
@@ -110,7 +106,8 @@ async fn list_within<T: FromRow>(
     Ok(listing)
 }
 
-async fn count_within<T: FromRow>(
+/// How many of them the filter leaves.
+pub(crate) async fn count_within<T: FromRow>(
     service: &Service,
     within: Within<'_>,
     listed: &'static Listed<T>,
@@ -145,191 +142,11 @@ pub(crate) async fn count_apps(service: &Service, asker: &Asker, request: ListRe
     .await?)
 }
 
-/// The countries of the app.
-pub(crate) async fn list_countries(
+/// Every row of a table, for operators.
+pub(crate) async fn list_everything<T: FromRow>(
     service: &Service,
-    asker: &Asker,
-    app: AppId,
+    listed: &'static Listed<T>,
     request: ListRequest,
-) -> Result<Listing<Country>> {
-    let within = Within {
-        asker,
-        app,
-        country: None,
-        resource: Resource::Countries,
-    };
-    list_within(service, within, &COUNTRIES, request).await
-}
-
-/// How many of them the filter leaves.
-pub(crate) async fn count_countries(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    request: ListRequest,
-) -> Result<u64> {
-    let within = Within {
-        asker,
-        app,
-        country: None,
-        resource: Resource::Countries,
-    };
-    count_within(service, within, &COUNTRIES, request).await
-}
-
-/// The principals of the app.
-pub(crate) async fn list_principals(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    request: ListRequest,
-) -> Result<Listing<Principal>> {
-    let within = Within {
-        asker,
-        app,
-        country: None,
-        resource: Resource::Principals,
-    };
-    list_within(service, within, &PRINCIPALS, request).await
-}
-
-/// How many of them the filter leaves.
-pub(crate) async fn count_principals(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    request: ListRequest,
-) -> Result<u64> {
-    let within = Within {
-        asker,
-        app,
-        country: None,
-        resource: Resource::Principals,
-    };
-    count_within(service, within, &PRINCIPALS, request).await
-}
-
-/// The versions in the country.
-pub(crate) async fn list_versions(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    country: CountryCode,
-    request: ListRequest,
-) -> Result<Listing<Version>> {
-    let within = Within {
-        asker,
-        app,
-        country: Some(country),
-        resource: Resource::Versions,
-    };
-    list_within(service, within, &VERSIONS, request).await
-}
-
-/// How many of them the filter leaves.
-pub(crate) async fn count_versions(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    country: CountryCode,
-    request: ListRequest,
-) -> Result<u64> {
-    let within = Within {
-        asker,
-        app,
-        country: Some(country),
-        resource: Resource::Versions,
-    };
-    count_within(service, within, &VERSIONS, request).await
-}
-
-/// The environments in the country.
-pub(crate) async fn list_environments(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    country: CountryCode,
-    request: ListRequest,
-) -> Result<Listing<Installation>> {
-    let within = Within {
-        asker,
-        app,
-        country: Some(country),
-        resource: Resource::Environments,
-    };
-    list_within(service, within, &ENVIRONMENTS, request).await
-}
-
-/// How many of them the filter leaves.
-pub(crate) async fn count_environments(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    country: CountryCode,
-    request: ListRequest,
-) -> Result<u64> {
-    let within = Within {
-        asker,
-        app,
-        country: Some(country),
-        resource: Resource::Environments,
-    };
-    count_within(service, within, &ENVIRONMENTS, request).await
-}
-
-/// The hotfixes in the country.
-pub(crate) async fn list_hotfixes(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    country: CountryCode,
-    request: ListRequest,
-) -> Result<Listing<Operation>> {
-    let within = Within {
-        asker,
-        app,
-        country: Some(country),
-        resource: Resource::EnvironmentHotfixes,
-    };
-    list_within(service, within, &HOTFIXES, request).await
-}
-
-/// How many of them the filter leaves.
-pub(crate) async fn count_hotfixes(
-    service: &Service,
-    asker: &Asker,
-    app: AppId,
-    country: CountryCode,
-    request: ListRequest,
-) -> Result<u64> {
-    let within = Within {
-        asker,
-        app,
-        country: Some(country),
-        resource: Resource::EnvironmentHotfixes,
-    };
-    count_within(service, within, &HOTFIXES, request).await
-}
-
-/// All apps, for the operator.
-pub(crate) async fn list_registered_apps(service: &Service, request: ListRequest) -> Result<Listing<App>> {
-    list_rows(service, &REGISTERED_APPS, Scope::everything(), request).await
-}
-
-/// All environments, for the operator.
-pub(crate) async fn list_registered_environments(
-    service: &Service,
-    request: ListRequest,
-) -> Result<Listing<Environment>> {
-    list_rows(service, &REGISTERED_ENVIRONMENTS, Scope::everything(), request).await
-}
-
-/// All operations, for the operator.
-pub(crate) async fn list_operations(service: &Service, request: ListRequest) -> Result<Listing<Operation>> {
-    list_rows(service, &OPERATIONS, Scope::everything(), request).await
-}
-
-/// All changes, for the operator.
-pub(crate) async fn list_audit(service: &Service, request: ListRequest) -> Result<Listing<AuditRow>> {
-    list_rows(service, &AUDIT, Scope::everything(), request).await
+) -> Result<Listing<T>> {
+    list_rows(service, listed, Scope::everything(), request).await
 }

@@ -4,7 +4,7 @@ use super::{
     Asker, Service,
     execution::window_of,
     facts::Gathered,
-    listing::{self, Listing},
+    listing::{self, Listing, Within},
     versions::version_missing,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     },
 };
 use domain::{
+    access::Resource,
     country::CountryCode,
     hotfix,
     ids::AppId,
@@ -44,7 +45,13 @@ pub(crate) async fn plan_hotfixes(
     target: AppVersion,
     request: ListRequest,
 ) -> Result<Plan> {
-    let page = listing::list_environments(service, asker, app, country, request).await?;
+    let within = Within {
+        asker,
+        app,
+        country: Some(country),
+        resource: Resource::Environments,
+    };
+    let page = listing::list_within(service, within, &listing::ENVIRONMENTS, request).await?;
     let key = super::versions::key(app, country, target);
     let found = versions::find_version(&service.db, asker.who, &key).await?;
     let target = found.filter(|version| version.status == VersionStatus::Uploaded);

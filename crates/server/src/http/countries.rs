@@ -46,16 +46,17 @@ fn fragment(app: AppId) -> String {
     responses((status = 200, body = List<Country>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_countries(
     State(door): State<Arc<Door>>,
-    Path(app): Path<String>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = asking
-        .understood_query(&door, app, READ, lists::read(&frame, &listing::COUNTRIES))
-        .await?;
-    let page = listing::list_countries(&door.service, &asking.asker, app, request).await?;
-    lists::answer(&frame, look, page, &fragment(app), shown).await
+    lists::list(
+        &door,
+        &asking,
+        path,
+        (Resource::Countries, &listing::COUNTRIES),
+        shown,
+    )
+    .await
 }
 
 /// Counts the countries that the app was added to.
@@ -64,16 +65,10 @@ pub(crate) async fn list_countries(
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_countries(
     State(door): State<Arc<Door>>,
-    Path(app): Path<String>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let frame = Frame::new(&door, &asking);
-    let request = asking
-        .understood_query(&door, app, READ, lists::read_count(&frame, &listing::COUNTRIES))
-        .await?;
-    let count = listing::count_countries(&door.service, &asking.asker, app, request).await?;
-    Ok(lists::count_answer(count))
+    lists::count(&door, &asking, path, (Resource::Countries, &listing::COUNTRIES)).await
 }
 
 /// Gets one country of the app.

@@ -52,17 +52,17 @@ fn fragment(app: AppId, country: CountryCode) -> String {
     responses((status = 200, body = List<Environment>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_environments(
     State(door): State<Arc<Door>>,
-    Path((app, country)): Path<(String, String)>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = asking
-        .understood_query(&door, app, READ, lists::read(&frame, &listing::ENVIRONMENTS))
-        .await?;
-    let page = listing::list_environments(&door.service, &asking.asker, app, country, request).await?;
-    lists::answer(&frame, look, page, &fragment(app, country), shown).await
+    lists::list(
+        &door,
+        &asking,
+        path,
+        (Resource::Environments, &listing::ENVIRONMENTS),
+        shown,
+    )
+    .await
 }
 
 /// Counts the environments in the country that have the app installed.
@@ -71,22 +71,16 @@ pub(crate) async fn list_environments(
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_environments(
     State(door): State<Arc<Door>>,
-    Path((app, country)): Path<(String, String)>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let frame = Frame::new(&door, &asking);
-    let request = asking
-        .understood_query(
-            &door,
-            app,
-            READ,
-            lists::read_count(&frame, &listing::ENVIRONMENTS),
-        )
-        .await?;
-    let count = listing::count_environments(&door.service, &asking.asker, app, country, request).await?;
-    Ok(lists::count_answer(count))
+    lists::count(
+        &door,
+        &asking,
+        path,
+        (Resource::Environments, &listing::ENVIRONMENTS),
+    )
+    .await
 }
 
 /// Gets one environment that has the app installed, by its name or by OData's key of tenant, family and name.

@@ -60,17 +60,17 @@ async fn addressed(
     responses((status = 200, body = List<EnvironmentHotfix>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_hotfixes(
     State(door): State<Arc<Door>>,
-    Path((app, country)): Path<(String, String)>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = asking
-        .understood_query(&door, app, READ, lists::read(&frame, &listing::HOTFIXES))
-        .await?;
-    let page = listing::list_hotfixes(&door.service, &asking.asker, app, country, request).await?;
-    lists::answer(&frame, look, page, &fragment(app, country), shown).await
+    lists::list(
+        &door,
+        &asking,
+        path,
+        (Resource::EnvironmentHotfixes, &listing::HOTFIXES),
+        shown,
+    )
+    .await
 }
 
 /// Counts the hotfixes of the app in the country.
@@ -80,17 +80,16 @@ pub(crate) async fn list_hotfixes(
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_hotfixes(
     State(door): State<Arc<Door>>,
-    Path((app, country)): Path<(String, String)>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let frame = Frame::new(&door, &asking);
-    let request = asking
-        .understood_query(&door, app, READ, lists::read_count(&frame, &listing::HOTFIXES))
-        .await?;
-    let count = listing::count_hotfixes(&door.service, &asking.asker, app, country, request).await?;
-    Ok(lists::count_answer(count))
+    lists::count(
+        &door,
+        &asking,
+        path,
+        (Resource::EnvironmentHotfixes, &listing::HOTFIXES),
+    )
+    .await
 }
 
 /// Explains for each environment whether a hotfix to the target could be scheduled now, why not, and when it would

@@ -9,7 +9,11 @@ use super::{
     extract::{Asking, Door},
 };
 use crate::{
-    actions::{access, listing::Listing, plan::Plan},
+    actions::{
+        access,
+        listing::{self, Listing, Within},
+        plan::Plan,
+    },
     error::{Error, Result},
     store::{
         self, FromRow,
@@ -22,8 +26,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use domain::{access::Permission, ids::AppId};
-use odata::{Limits, Options, Resource, Select, next_link_query};
+use domain::{
+    access::{Permission, Resource},
+    country::CountryCode,
+    ids::AppId,
+};
+use odata::{Limits, Options, Select, next_link_query};
+use serde::Deserialize;
 use std::future::Future;
 use utoipa::IntoParams;
 use wire::{Entity, ListWriter, Projection};
@@ -117,7 +126,7 @@ fn dollar_optional(frame: &Frame<'_>) -> bool {
 
 /// What of the query is no option of OData's, such as `targetAppVersion`.
 pub(crate) fn custom_options(query: &str) -> Vec<(String, String)> {
-    let options = Options::parse(query, Resource::Collection, true, &Limits::default());
+    let options = Options::parse(query, odata::Resource::Collection, true, &Limits::default());
     options.map(|options| options.custom).unwrap_or_default()
 }
 
@@ -137,6 +146,117 @@ impl Asking {
             other => other,
         }
     }
+}
+
+/// Which rows a path names: those of an app, or of one of its countries.
+struct Place {
+    app: AppId,
+    country: Option<CountryCode>,
+    resource: Resource,
+}
+
+impl Place {
+    async fn read(door: &Door, asking: &Asking, path: ListPath, resource: Resource) -> Result<Self> {
+        let app = asking.app(&path.app)?;
+        let permission = Permission::read(resource);
+        let country = match path.country {
+            Some(country) => Some(asking.country(door, app, &country, permission).await?),
+            None => None,
+        };
+        Ok(Self {
+            app,
+            country,
+            resource,
+        })
+    }
+
+    fn within<'a>(&self, asking: &'a Asking) -> Within<'a> {
+        let Self {
+            app,
+            country,
+            resource,
+        } = *self;
+        Within {
+            asker: &asking.asker,
+            app,
+            country,
+            resource,
+        }
+    }
+
+    /// What the context URL says of it.
+    fn fragment(&self) -> String {
+        let Self { app, resource, .. } = self;
+        match self.country {
+            Some(country) => format!("apps({app})/countries('{country}')/{}", resource.as_str()),
+            None => format!("apps({app})/{}", resource.as_str()),
+        }
+    }
+}
+
+/// The keys in the path of a list.
+#[derive(Deserialize)]
+pub(crate) struct ListPath {
+    #[serde(rename = "appId")]
+    app: String,
+    #[serde(rename = "countryCode")]
+    country: Option<String>,
+}
+
+/// Lists the rows of one kind that a path names.
+pub(crate) async fn list<T, E>(
+    door: &Door,
+    asking: &Asking,
+    path: ListPath,
+    (resource, listed): (Resource, &'static Listed<T>),
+    shown: impl Fn(T) -> Result<E> + Send + 'static,
+) -> Result<Response>
+where
+    T: FromRow,
+    E: Entity + Send + 'static,
+{
+    let place = Place::read(door, asking, path, resource).await?;
+    let frame = Frame::new(door, asking);
+    let permission = Permission::read(resource);
+    let (request, look) = asking
+        .understood_query(door, place.app, permission, read(&frame, listed))
+        .await?;
+    let rows = listing::list_within(&door.service, place.within(asking), listed, request).await?;
+    answer(&frame, look, rows, &place.fragment(), shown).await
+}
+
+/// Counts the rows of one kind that a path names.
+pub(crate) async fn count<T: FromRow>(
+    door: &Door,
+    asking: &Asking,
+    path: ListPath,
+    (resource, listed): (Resource, &'static Listed<T>),
+) -> Result<Response> {
+    let place = Place::read(door, asking, path, resource).await?;
+    let frame = Frame::new(door, asking);
+    let permission = Permission::read(resource);
+    let request = asking
+        .understood_query(door, place.app, permission, read_count(&frame, listed))
+        .await?;
+    let count = listing::count_within(&door.service, place.within(asking), listed, request).await?;
+    Ok(count_answer(count))
+}
+
+/// Lists every row of a table, for operators.
+pub(crate) async fn list_everything<T, E>(
+    door: &Door,
+    asking: &Asking,
+    (listed, fragment): (&'static Listed<T>, &str),
+    shown: impl Fn(T) -> Result<E> + Send + 'static,
+) -> Result<Response>
+where
+    T: FromRow,
+    E: Entity + Send + 'static,
+{
+    let frame = Frame::new(door, asking);
+    let (request, look) = read(&frame, listed)?;
+    let rows = listing::list_everything(&door.service, listed, request).await?;
+    answer(&frame, look, rows, fragment, shown).await
 }
 
 /// A number of rows.

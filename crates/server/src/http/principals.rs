@@ -52,16 +52,17 @@ fn fragment(app: AppId) -> String {
     responses((status = 200, body = List<Principal>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_principals(
     State(door): State<Arc<Door>>,
-    Path(app): Path<String>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = asking
-        .understood_query(&door, app, READ, lists::read(&frame, &listing::PRINCIPALS))
-        .await?;
-    let page = listing::list_principals(&door.service, &asking.asker, app, request).await?;
-    lists::answer(&frame, look, page, &fragment(app), shown).await
+    lists::list(
+        &door,
+        &asking,
+        path,
+        (Resource::Principals, &listing::PRINCIPALS),
+        shown,
+    )
+    .await
 }
 
 /// Counts the principals of the app.
@@ -70,16 +71,10 @@ pub(crate) async fn list_principals(
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_principals(
     State(door): State<Arc<Door>>,
-    Path(app): Path<String>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let frame = Frame::new(&door, &asking);
-    let request = asking
-        .understood_query(&door, app, READ, lists::read_count(&frame, &listing::PRINCIPALS))
-        .await?;
-    let count = listing::count_principals(&door.service, &asking.asker, app, request).await?;
-    Ok(lists::count_answer(count))
+    lists::count(&door, &asking, path, (Resource::Principals, &listing::PRINCIPALS)).await
 }
 
 /// Gets one principal of the app.

@@ -66,17 +66,17 @@ async fn addressed(
     responses((status = 200, body = List<Version>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_versions(
     State(door): State<Arc<Door>>,
-    Path((app, country)): Path<(String, String)>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = asking
-        .understood_query(&door, app, READ, lists::read(&frame, &listing::VERSIONS))
-        .await?;
-    let page = listing::list_versions(&door.service, &asking.asker, app, country, request).await?;
-    lists::answer(&frame, look, page, &fragment(app, country), shown).await
+    lists::list(
+        &door,
+        &asking,
+        path,
+        (Resource::Versions, &listing::VERSIONS),
+        shown,
+    )
+    .await
 }
 
 /// Counts the versions of the app in the country.
@@ -85,17 +85,10 @@ pub(crate) async fn list_versions(
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_versions(
     State(door): State<Arc<Door>>,
-    Path((app, country)): Path<(String, String)>,
+    Path(path): Path<lists::ListPath>,
     asking: Asking,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let frame = Frame::new(&door, &asking);
-    let request = asking
-        .understood_query(&door, app, READ, lists::read_count(&frame, &listing::VERSIONS))
-        .await?;
-    let count = listing::count_versions(&door.service, &asking.asker, app, country, request).await?;
-    Ok(lists::count_answer(count))
+    lists::count(&door, &asking, path, (Resource::Versions, &listing::VERSIONS)).await
 }
 
 /// Uploads a package as a version of the app in the country. The body may be of any size up to the service's limit;

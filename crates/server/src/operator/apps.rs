@@ -57,10 +57,10 @@ pub(crate) async fn list_registered_apps(
     State(door): State<Arc<Door>>,
     Operating(asking): Operating,
 ) -> Result<Response> {
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = lists::read(&frame, &listing::REGISTERED_APPS)?;
-    let page = listing::list_registered_apps(&door.service, request).await?;
-    lists::answer(&frame, look, page, "apps", |app| Ok(shown(app, Vec::new()))).await
+    lists::list_everything(&door, &asking, (&listing::REGISTERED_APPS, "apps"), |app| {
+        Ok(shown(app, Vec::new()))
+    })
+    .await
 }
 
 /// Gets one registered app with its owners.

@@ -105,12 +105,12 @@ pub(crate) async fn list_registered_environments(
     State(door): State<Arc<Door>>,
     Operating(asking): Operating,
 ) -> Result<Response> {
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = lists::read(&frame, &listing::REGISTERED_ENVIRONMENTS)?;
-    let page = listing::list_registered_environments(&door.service, request).await?;
-    lists::answer(&frame, look, page, "environments", |environment| {
-        shown(environment, Vec::new())
-    })
+    lists::list_everything(
+        &door,
+        &asking,
+        (&listing::REGISTERED_ENVIRONMENTS, "environments"),
+        |environment| shown(environment, Vec::new()),
+    )
     .await
 }
 

@@ -4,7 +4,6 @@ use crate::{
     actions::listing,
     error::{Error, Result},
     http::{
-        answer::Frame,
         extract::{Door, Operating},
         lists,
     },
@@ -69,10 +68,13 @@ pub(crate) async fn list_operations(
     State(door): State<Arc<Door>>,
     Operating(asking): Operating,
 ) -> Result<Response> {
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = lists::read(&frame, &listing::OPERATIONS)?;
-    let page = listing::list_operations(&door.service, request).await?;
-    lists::answer(&frame, look, page, "operations", operation_shown).await
+    lists::list_everything(
+        &door,
+        &asking,
+        (&listing::OPERATIONS, "operations"),
+        operation_shown,
+    )
+    .await
 }
 
 /// Lists all changes, the newest first.
@@ -82,8 +84,5 @@ pub(crate) async fn list_audit(
     State(door): State<Arc<Door>>,
     Operating(asking): Operating,
 ) -> Result<Response> {
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = lists::read(&frame, &listing::AUDIT)?;
-    let page = listing::list_audit(&door.service, request).await?;
-    lists::answer(&frame, look, page, "audit", audit_shown).await
+    lists::list_everything(&door, &asking, (&listing::AUDIT, "audit"), audit_shown).await
 }
