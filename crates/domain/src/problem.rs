@@ -85,8 +85,6 @@ codes! {
     PreconditionFailed = 412,
     /// The body is larger than allowed.
     RequestEntityTooLarge = 413,
-    /// The body is of a kind that is not understood.
-    UnsupportedMediaType = 415,
     /// The range lies outside the file.
     RangeNotSatisfiable = 416,
     /// The same idempotency key came with another body.

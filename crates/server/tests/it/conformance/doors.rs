@@ -1,0 +1,398 @@
+//! Decisions about how the service speaks: HTTP, OData, tokens, and the operator's door.
+
+use super::{
+    Evidence::{C, D, I, X},
+    Row, Section,
+};
+
+pub const HTTP: Section = Section {
+    title: "HTTP",
+    rows: &[
+        Row(
+            "Every answer, good or bad, carries its id in `ms-correlation-x`.",
+            D,
+            &["errors::the_callers_own_ids_are_sent_back_and_never_used"],
+        ),
+        Row(
+            "The same id is in `request-id` and in `innererror.correlationId`, and answers name the versions of the API.",
+            I,
+            &[
+                "apps::every_version_of_the_api_behaves_the_same",
+                "errors::the_callers_own_ids_are_sent_back_and_never_used",
+            ],
+        ),
+        Row(
+            "An id of the caller's own is sent back and never used instead.",
+            I,
+            &["errors::the_callers_own_ids_are_sent_back_and_never_used"],
+        ),
+        Row(
+            "Every error has a JSON body that says the same below `error` and at the top.",
+            C,
+            &[
+                "wire::error::the_bare_face_says_it_in_both_places",
+                "vscode_client::it_sees_the_same_errors_in_both_places",
+            ],
+        ),
+        Row(
+            "The codes are closed lists.",
+            X,
+            &[
+                "error_codes::the_committed_list_is_the_one_the_code_makes",
+                "error_codes::no_code_is_sent_that_is_not_listed",
+            ],
+        ),
+        Row(
+            "HEAD answers as GET without a body.",
+            I,
+            &["errors::head_answers_like_get_without_a_body"],
+        ),
+        Row(
+            "A wrong verb answers 405 and names the right one.",
+            I,
+            &["errors::a_wrong_verb_names_the_right_one"],
+        ),
+        Row(
+            "Another version, or none, is an address that does not exist.",
+            X,
+            &["errors::an_unknown_address_says_where_the_api_is"],
+        ),
+        Row(
+            "`_etag` is a GUID, and the header `ETag` the same as a weak tag.",
+            D,
+            &[
+                "countries::adding_a_country_again_changes_nothing",
+                "etags::every_spelling_of_a_tag_is_understood",
+            ],
+        ),
+        Row(
+            "`If-Match` that does not fit answers 412 and changes nothing, also where there is nothing.",
+            I,
+            &[
+                "etags::a_tag_that_is_not_the_state_changes_nothing",
+                "etags::a_tag_on_nothing_never_fits",
+            ],
+        ),
+        Row(
+            "`If-None-Match` makes a write create only, and a read answer 304.",
+            I,
+            &[
+                "etags::only_create_means_only_create",
+                "etags::a_known_state_is_not_sent_again",
+            ],
+        ),
+        Row(
+            "Tags are never demanded, and ignored in bodies.",
+            C,
+            &["etags::tags_are_never_demanded_and_ignored_in_bodies"],
+        ),
+        Row(
+            "Of many changes from one state one succeeds.",
+            X,
+            &["etags::of_many_changes_from_one_state_one_succeeds"],
+        ),
+        Row(
+            "Creating by PATCH answers 200 like changing.",
+            I,
+            &["samples::the_documented_countries_are_added_read_and_listed"],
+        ),
+        Row(
+            "There is no limit of requests per time; each caller has so many at once, and the others wait or get 429.",
+            X,
+            &["errors::more_requests_than_fit_are_told_to_wait"],
+        ),
+        Row(
+            "A JSON body has a limit of its own.",
+            X,
+            &["errors::a_body_that_is_too_large_is_refused"],
+        ),
+        Row(
+            "What is no HTTP is refused quickly.",
+            X,
+            &["errors::what_is_no_http_is_refused_quickly"],
+        ),
+        Row(
+            "Every operation is in the OpenAPI document, and a page shows it without anything from elsewhere.",
+            X,
+            &[
+                "openapi::the_served_document_is_the_same",
+                "openapi::the_page_needs_nothing_from_elsewhere",
+                "every_endpoint_guarded::the_table_and_the_document_name_the_same_operations",
+            ],
+        ),
+    ],
+};
+
+pub const ODATA: Section = Section {
+    title: "OData",
+    rows: &[
+        Row(
+            "The documented filters work as they are written.",
+            D,
+            &[
+                "samples::the_documented_apps_are_listed",
+                "principals::the_documented_filter_works",
+                "lists::versions_compare_by_number_with_every_operator",
+            ],
+        ),
+        Row(
+            "Option names are read in any case and without the dollar sign, unless that is switched off.",
+            C,
+            &[
+                "lists::the_dollar_sign_may_be_left_out",
+                "vscode_client::it_filters_with_a_stray_ampersand_and_without_the_dollar",
+            ],
+        ),
+        Row(
+            "Empty items of a query are skipped, and a plus sign is a blank.",
+            C,
+            &[
+                "vscode_client::it_filters_with_a_stray_ampersand_and_without_the_dollar",
+                "msal::a_program_signs_in_and_reads_what_it_may",
+                "odata::options::values_are_decoded_once_after_splitting",
+            ],
+        ),
+        Row(
+            "GUIDs in filters may be bare or quoted.",
+            C,
+            &[
+                "vscode_client::it_filters_with_a_stray_ampersand_and_without_the_dollar",
+                "odata::grammar::bound_literals_have_the_type_of_what_they_meet",
+            ],
+        ),
+        Row(
+            "The grammar and the binding of operators are the standard's.",
+            D,
+            &[
+                "odata::grammar::accepts_the_language",
+                "odata::grammar::precedence_is_the_standards",
+            ],
+        ),
+        Row(
+            "A wrong filter is refused with the place of the fault.",
+            X,
+            &[
+                "lists::a_wrong_filter_says_where",
+                "odata::grammar::refuses_the_rest_and_says_where",
+            ],
+        ),
+        Row(
+            "A filter that was cut at an ampersand is refused.",
+            C,
+            &["vscode_client::it_cuts_filters_at_ampersands_and_is_told_so"],
+        ),
+        Row(
+            "Comparison with null, and the logic of what is unknown, are the standard's.",
+            D,
+            &[
+                "odata::evaluation::and_or_and_not_follow_kleene",
+                "lists::three_valued_logic_keeps_only_what_is_true",
+            ],
+        ),
+        Row(
+            "Both databases and an evaluation in memory agree about every filter.",
+            X,
+            &[
+                "server::agreement::three_judges_agree_on_versions",
+                "server::agreement::three_judges_agree_on_hotfixes",
+                "server::agreement::three_judges_agree_on_environments",
+            ],
+        ),
+        Row(
+            "Filters are bounded in length, depth and number of terms, and over a bound the answer is quick.",
+            X,
+            &[
+                "odata::grammar::limits_are_kept",
+                "odata::stress::over_a_limit_the_answer_is_quick",
+            ],
+        ),
+        Row(
+            "What OData has and the service has not answers 501; an unknown option with a dollar sign 400; others are ignored.",
+            D,
+            &[
+                "lists::what_is_not_supported_says_so",
+                "lists::wrong_options_are_named",
+                "lists::custom_options_are_ignored",
+            ],
+        ),
+        Row(
+            "Orders are stable: null comes first when ascending, and the key decides at the end.",
+            D,
+            &[
+                "lists::rows_are_ordered_as_asked",
+                "odata::options::orders_end_with_the_key",
+            ],
+        ),
+        Row(
+            "`$top`, `$skip`, `$count` and `/$count` work together as the standard says.",
+            D,
+            &["lists::top_skip_and_count_work_together"],
+        ),
+        Row(
+            "`$select` keeps the keys.",
+            D,
+            &[
+                "lists::a_selection_keeps_the_keys",
+                "odata_face::a_selection_is_named_in_the_context",
+            ],
+        ),
+        Row(
+            "Pages survive changes meanwhile, and a token of another query is refused.",
+            X,
+            &["lists::pages_survive_changes_and_refuse_other_queries"],
+        ),
+        Row(
+            "Whoever speaks OData is answered in OData, with context, tags and nulls; all others as in the documented examples.",
+            X,
+            &[
+                "odata_face::whoever_speaks_odata_is_answered_in_odata",
+                "odata_face::a_list_has_a_context_and_each_row_a_tag",
+                "odata_face::an_entity_has_a_context_and_its_nulls",
+            ],
+        ),
+        Row(
+            "In OData's face an error is the `error` object alone.",
+            D,
+            &["odata_face::an_error_is_the_error_object_alone"],
+        ),
+        Row(
+            "In OData's face what is made says where it is.",
+            D,
+            &["odata_face::what_is_made_says_where_it_is"],
+        ),
+        Row(
+            "Versions of OData before 4.0 are refused.",
+            D,
+            &["odata_face::older_versions_than_4_are_refused"],
+        ),
+        Row(
+            "`$metadata` is in XML and says of every entity what is really written.",
+            D,
+            &[
+                "csdl::every_type_has_the_properties_that_are_written_in_their_order",
+                "csdl::every_vocabulary_that_is_used_is_referred_to",
+            ],
+        ),
+    ],
+};
+
+pub const IDENTITY: Section = Section {
+    title: "Tokens",
+    rows: &[
+        Row(
+            "Microsoft's libraries get tokens that are believed, from Entra or from an issuer that speaks like it.",
+            D,
+            &["msal::a_program_signs_in_and_reads_what_it_may"],
+        ),
+        Row(
+            "Tokens of version 1.0 and 2.0 are understood, of users and of applications.",
+            D,
+            &[
+                "identity::both_kinds_of_token_are_understood",
+                "server::entra::an_application_is_its_client_id_in_both_versions",
+                "server::entra::a_user_is_its_object_id_in_both_versions_and_never_its_client",
+            ],
+        ),
+        Row(
+            "Signature, issuer, audience and times are all checked, and algorithms are not the token's choice.",
+            D,
+            &[
+                "server::refusals::signatures_that_prove_nothing",
+                "server::refusals::times_that_do_not_include_now",
+                "server::refusals::a_token_for_somebody_else",
+                "server::refusals::no_byte_of_a_good_token_can_be_changed",
+            ],
+        ),
+        Row(
+            "A refused token is told no more than whether time, audience, issuer or signature is wrong, and where to get a good one.",
+            I,
+            &[
+                "identity::a_bad_token_is_refused_without_details",
+                "server::challenges::an_invalid_token_is_told_where_to_get_a_valid_one",
+            ],
+        ),
+        Row(
+            "Power Query and Excel find their way to sign in.",
+            D,
+            &[
+                "server::challenges::power_query_finds_its_way_in_two_steps",
+                "identity::without_a_token_a_browser_is_told_where_to_sign_in",
+            ],
+        ),
+        Row(
+            "A user's token must have the delegated permission.",
+            I,
+            &["identity::tokens_that_prove_too_little_are_forbidden"],
+        ),
+        Row(
+            "Tenants must be trusted; personal accounts never are.",
+            X,
+            &[
+                "identity::a_token_of_another_tenant_is_refused",
+                "server::refusals::the_tenant_of_personal_accounts_even_where_any_is_welcome",
+            ],
+        ),
+        Row(
+            "Which id of an application counts is configured.",
+            X,
+            &["server::entra::which_id_of_an_application_counts_is_configured"],
+        ),
+        Row(
+            "Keys are fetched once for many, renewed in the background, and the last good ones stay while the issuer is down.",
+            D,
+            &[
+                "server::keys::many_first_callers_cause_one_fetch",
+                "server::keys::keys_are_renewed_after_an_hour_without_anybody_waiting",
+                "server::keys::the_last_good_keys_stay_in_force_while_the_issuer_is_down",
+            ],
+        ),
+    ],
+};
+
+pub const OPERATOR: Section = Section {
+    title: "The operator's door",
+    rows: &[
+        Row(
+            "Only configured operators pass it, and being one gives no role on any app.",
+            X,
+            &[
+                "identity::operators_and_principals_are_kept_apart",
+                "every_endpoint_guarded::refused_calls_change_nothing_and_say_no_more_than_they_may",
+            ],
+        ),
+        Row(
+            "Apps are registered, replaced and changed in part.",
+            X,
+            &[
+                "operator::an_app_is_registered_with_an_owner_and_replaced",
+                "operator::an_app_is_changed_in_part",
+                "operator::a_registration_is_checked",
+            ],
+        ),
+        Row(
+            "Environments are reported as a whole.",
+            X,
+            &[
+                "operator::an_environment_is_reported_and_replaced",
+                "operator::a_report_is_checked",
+            ],
+        ),
+        Row(
+            "Every change leaves an audit row in the same transaction; what changes nothing leaves none.",
+            X,
+            &[
+                "operator::every_change_leaves_an_audit_row",
+                "operator::what_changes_nothing_leaves_no_row",
+                "operator::the_audit_tells_what_the_service_did_by_itself",
+            ],
+        ),
+        Row(
+            "Operations and audit are lists with all query options.",
+            X,
+            &[
+                "execution::operations_are_listed_for_the_operator",
+                "operator::the_audit_can_be_filtered",
+            ],
+        ),
+    ],
+};

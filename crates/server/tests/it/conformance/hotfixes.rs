@@ -1,0 +1,285 @@
+//! Decisions about hotfixes: which may be scheduled, and what becomes of them.
+
+use super::{
+    Evidence::{C, D, H, I, X},
+    Row, Section,
+};
+
+pub const SCHEDULING: Section = Section {
+    title: "Scheduling a hotfix",
+    rows: &[
+        Row(
+            "The first check that fails answers; the order of the checks is fixed.",
+            X,
+            &[
+                "hotfixes::the_first_broken_rule_answers",
+                "hotfixes::rights_come_first",
+            ],
+        ),
+        Row(
+            "A broken rule has a machine-readable reason from a closed list in `details`, and the facts in the message.",
+            X,
+            &[
+                "error_codes::no_code_is_sent_that_is_not_listed",
+                "domain::hotfix::the_first_broken_rule_answers_and_a_plan_shows_all",
+            ],
+        ),
+        Row(
+            "A malformed body is told apart from a broken rule.",
+            I,
+            &["hotfixes::the_body_is_read_leniently_but_checked"],
+        ),
+        Row(
+            "The environment must exist and have the app.",
+            D,
+            &["hotfixes::the_environment_must_exist_and_have_the_app"],
+        ),
+        Row(
+            "The target must be uploaded in this country.",
+            D,
+            &["hotfixes::the_target_must_be_uploaded_in_this_country"],
+        ),
+        Row(
+            "The target must be available.",
+            I,
+            &["hotfixes::targets_must_be_available"],
+        ),
+        Row(
+            "The target keeps major and minor number of what is installed.",
+            D,
+            &["hotfixes::the_line_is_kept_and_the_version_rises"],
+        ),
+        Row(
+            "The target is newer than what is installed.",
+            I,
+            &[
+                "domain::hotfix::a_hotfix_stays_in_its_line_and_goes_up",
+                "hotfixes::the_line_is_kept_and_the_version_rises",
+            ],
+        ),
+        Row(
+            "An installed preview is not hotfixed, and the message names both remedies.",
+            D,
+            &["hotfixes::an_installed_preview_is_not_hotfixed"],
+        ),
+        Row(
+            "An installed version that was never uploaded here says nothing against a hotfix.",
+            X,
+            &["hotfixes::an_installed_preview_is_not_hotfixed"],
+        ),
+        Row(
+            "One operation for an app waits or runs in an environment; the next is told that one has `already been scheduled`, and its id.",
+            C,
+            &[
+                "hotfixes::there_is_one_operation_for_an_app_in_an_environment",
+                "vscode_client::it_schedules_one_hotfix_per_environment_and_finds_the_one_in_the_way",
+                "hotfixes::of_many_at_once_one_is_scheduled",
+            ],
+        ),
+        Row(
+            "Dependencies must be installed in a version that satisfies.",
+            I,
+            &["hotfixes::dependencies_must_be_satisfied"],
+        ),
+        Row(
+            "A dependency that is not listed is missing only if the list is complete, or if the installed version did not need as much.",
+            X,
+            &[
+                "domain::catalogue::what_is_not_listed_is_missing_only_from_a_complete_inventory",
+                "hotfixes::dependencies_must_be_satisfied",
+            ],
+        ),
+        Row(
+            "The environment's application and platform must be new enough, where they are known.",
+            I,
+            &[
+                "hotfixes::the_environment_must_be_new_enough",
+                "domain::catalogue::standard_apps_are_as_old_as_the_environment",
+            ],
+        ),
+        Row(
+            "What is installed counts; a `sourceAppVersion` in the body does not.",
+            I,
+            &["hotfixes::the_body_is_read_leniently_but_checked"],
+        ),
+        Row(
+            "`runAfter` is now when it is missing or past, is UTC without an offset, and lies at most 365 days ahead.",
+            X,
+            &[
+                "hotfixes::run_after_is_now_at_the_earliest_and_a_year_ahead_at_the_latest",
+                "domain::instant::any_offset_is_read_and_none_is_utc",
+            ],
+        ),
+        Row(
+            "`ignoreUpgradeWindow` is false unless given, and shown when true.",
+            H,
+            &[
+                "hotfixes::run_after_is_now_at_the_earliest_and_a_year_ahead_at_the_latest",
+                "wire::samples::what_the_documentation_does_not_show_is_shown_only_when_it_says_something",
+            ],
+        ),
+        Row(
+            "`environmentType` may be given, must then fit, and is shown.",
+            D,
+            &["hotfixes::the_type_must_fit_when_it_is_given"],
+        ),
+        Row(
+            "One set of rules decides when scheduling, when starting and in a plan.",
+            X,
+            &[
+                "domain::hotfix::the_three_moments_agree",
+                "execution::what_no_longer_makes_sense_is_skipped",
+                "hotfixes::a_plan_explains_without_changing_anything",
+            ],
+        ),
+        Row(
+            "The same `Idempotency-Key` repeats the answer; with another body it is refused with 422; rights are checked before.",
+            X,
+            &[
+                "hotfixes::an_idempotency_key_repeats_the_answer",
+                "hotfixes::an_idempotency_key_does_not_outlive_the_role",
+                "hotfixes::the_same_key_at_once_makes_one_hotfix",
+            ],
+        ),
+    ],
+};
+
+pub const LIFE: Section = Section {
+    title: "Life of a hotfix",
+    rows: &[
+        Row(
+            "Scheduled leads to Running, Canceled or Skipped, Running to Succeeded, Failed or Skipped, and nothing leads on from there.",
+            D,
+            &[
+                "domain::operation::what_may_follow_what",
+                "domain::operation::terminal_states_never_change",
+            ],
+        ),
+        Row(
+            "A hotfix starts at the first instant after `runAfter` that lies in the environment's update window.",
+            D,
+            &[
+                "execution::a_hotfix_waits_for_the_window_runs_and_changes_what_is_installed",
+                "domain::window::the_next_start_is_inside_and_not_before",
+                "domain::window::nothing_inside_is_missed",
+            ],
+        ),
+        Row(
+            "The window can be ignored, `runAfter` cannot.",
+            D,
+            &["execution::the_window_can_be_ignored_but_not_run_after"],
+        ),
+        Row(
+            "A window's start belongs to it and its end does not; it may span midnight.",
+            I,
+            &[
+                "execution::the_window_begins_inclusive_and_ends_exclusive",
+                "domain::window::a_window_may_span_midnight_and_excludes_its_end",
+            ],
+        ),
+        Row(
+            "A window is wall time in a Windows time zone, 20:00 to 06:00 unless set, of at least six hours.",
+            I,
+            &[
+                "execution::the_window_is_wall_time_of_the_environment",
+                "domain::window::the_default_is_the_night_of_the_country",
+                "domain::window::short_windows_are_refused",
+            ],
+        ),
+        Row(
+            "Without a zone the country's counts, else UTC.",
+            X,
+            &[
+                "execution::without_a_window_of_its_own_the_country_decides",
+                "domain::country::countries_have_the_clock_their_people_go_by",
+            ],
+        ),
+        Row(
+            "A local time that comes twice counts from first to last; one that is skipped counts as the instant after the gap.",
+            X,
+            &[
+                "domain::window::a_repeated_time_counts_from_its_first_to_its_last_occurrence",
+                "domain::window::a_skipped_start_moves_to_the_instant_after_the_gap",
+            ],
+        ),
+        Row(
+            "Work that has started goes on when the window closes; what missed it waits for the next.",
+            I,
+            &[
+                "execution::work_that_has_started_goes_on_when_the_window_closes",
+                "execution::what_missed_its_window_waits_for_the_next",
+            ],
+        ),
+        Row(
+            "Apps of one environment are worked on one at a time: dependencies first, then `runAfter`, then `createdOn`.",
+            I,
+            &[
+                "execution::one_runs_at_a_time_and_dependencies_go_first",
+                "execution::among_others_the_earlier_wish_goes_first",
+                "domain::operation::then_run_after_then_created_on",
+            ],
+        ),
+        Row(
+            "A hotfix that makes no sense any more is skipped, and `errorMessage` says why.",
+            I,
+            &[
+                "execution::what_no_longer_makes_sense_is_skipped",
+                "execution::an_environment_that_is_removed_skips_what_waits_for_it",
+            ],
+        ),
+        Row(
+            "`sourceAppVersion` is what was installed when it was scheduled, and then what was installed at the start.",
+            I,
+            &["execution::the_source_is_what_was_installed_at_the_start"],
+        ),
+        Row(
+            "`startedOn` comes with Running, `completedOn` with Succeeded and Failed only.",
+            D,
+            &[
+                "execution::a_hotfix_waits_for_the_window_runs_and_changes_what_is_installed",
+                "execution::what_no_longer_makes_sense_is_skipped",
+            ],
+        ),
+        Row(
+            "What waits can be canceled, twice is no error, and what runs or is over cannot.",
+            D,
+            &[
+                "hotfixes::what_waits_can_be_canceled",
+                "domain::operation::only_what_is_scheduled_is_canceled_and_twice_is_no_error",
+            ],
+        ),
+        Row(
+            "Either the cancel wins or the start, never both.",
+            X,
+            &["execution::canceling_and_starting_never_both_happen"],
+        ),
+        Row(
+            "Nothing but the status can be changed, and only to `Canceled`.",
+            D,
+            &["hotfixes::nothing_else_can_be_changed"],
+        ),
+        Row(
+            "A failure is final and keeps every word of its message; another try is another hotfix.",
+            I,
+            &["execution::a_failure_keeps_every_word_and_is_final"],
+        ),
+        Row(
+            "Work whose executor fell silent ends as Failed with `OutcomeUnknown`, is not tried again, and holds its environment.",
+            X,
+            &[
+                "execution::a_lost_executor_leaves_the_outcome_unknown",
+                "restart::what_ran_during_a_crash_ends_as_unknown",
+            ],
+        ),
+        Row(
+            "A held environment works again after a new report, or when the operator releases it.",
+            X,
+            &["execution::a_held_environment_works_again_after_release_or_report"],
+        ),
+        Row(
+            "What waits survives a restart.",
+            X,
+            &["restart::what_waited_runs_after_a_restart"],
+        ),
+    ],
+};

@@ -1,0 +1,277 @@
+//! Decisions about what an app has: countries, versions and environments.
+
+use super::{
+    Evidence::{C, D, H, I, X},
+    Row, Section,
+};
+
+pub const COUNTRIES: Section = Section {
+    title: "Countries",
+    rows: &[
+        Row(
+            "Adding a country again changes nothing, and keeps its `_etag`.",
+            I,
+            &["countries::adding_a_country_again_changes_nothing"],
+        ),
+        Row(
+            "The body may be empty braces, but must be there.",
+            H,
+            &["countries::a_body_must_be_there_but_may_be_empty"],
+        ),
+        Row(
+            "A country is never added by using it; the answer says that it is missing.",
+            D,
+            &["countries::what_needs_a_country_does_not_create_it"],
+        ),
+    ],
+};
+
+pub const VERSIONS: Section = Section {
+    title: "Versions",
+    rows: &[
+        Row(
+            "A package comes as base64 in JSON; padding may be missing and lines may be broken.",
+            I,
+            &[
+                "uploads::what_senders_do_to_bodies_is_tolerated",
+                "server::upload::padding_may_be_missing_but_not_wrong",
+                "server::upload::line_breaks_and_escapes_within_the_base64_are_tolerated",
+            ],
+        ),
+        Row(
+            "A package is taken in as it arrives, whatever the order of the two properties.",
+            X,
+            &[
+                "uploads::the_order_of_the_properties_does_not_matter",
+                "uploads::an_upload_in_pieces_arrives_whole",
+            ],
+        ),
+        Row(
+            "Rights and country are checked before the body is read, and rights again at the end.",
+            X,
+            &[
+                "uploads::rights_and_country_are_checked_before_the_body_is_read",
+                "uploads::a_role_that_is_taken_away_meanwhile_counts",
+            ],
+        ),
+        Row(
+            "A package beyond the limit is refused with 413: unread if its length is declared, otherwise when the limit is met.",
+            X,
+            &[
+                "uploads::a_declared_length_beyond_the_limit_is_refused_unread",
+                "uploads::a_stream_beyond_the_limit_is_refused",
+            ],
+        ),
+        Row(
+            "An upload that makes no progress is given up with 408.",
+            X,
+            &["uploads::an_upload_without_progress_is_given_up"],
+        ),
+        Row(
+            "Without an availability a version is a preview.",
+            I,
+            &["uploads::without_an_availability_it_is_a_preview"],
+        ),
+        Row(
+            "The package must be of the app that is addressed.",
+            D,
+            &["uploads::a_wrong_package_leaves_nothing"],
+        ),
+        Row(
+            "Version, name, publisher and dependencies come from the package's manifest.",
+            D,
+            &["versions::a_version_is_shown_as_documented"],
+        ),
+        Row(
+            "Runtime packages are refused, because their manifest cannot be read.",
+            C,
+            &[
+                "uploads::a_wrong_package_leaves_nothing",
+                "navx::container::runtime_packages_are_recognised_and_their_length_counts_without_the_prefix",
+            ],
+        ),
+        Row(
+            "Of a ready-to-run package the app within is read.",
+            I,
+            &[
+                "uploads::ready_to_run_and_signed_packages_are_read",
+                "navx::ready_to_run::the_embedded_app_is_found_packed_and_stored",
+            ],
+        ),
+        Row(
+            "`packageId` is the GUID in the package's header.",
+            C,
+            &["samples::the_documented_version_is_uploaded_read_listed_and_deprecated"],
+        ),
+        Row(
+            "A refused upload, or one that is cut off, leaves neither row nor bytes.",
+            X,
+            &[
+                "uploads::a_wrong_body_leaves_nothing",
+                "uploads::a_wrong_package_leaves_nothing",
+                "uploads::an_upload_that_is_cut_off_leaves_nothing",
+            ],
+        ),
+        Row(
+            "A package that could not be stored shows as `UploadFailed` and may be sent again.",
+            X,
+            &["uploads::a_package_that_could_not_be_stored_may_be_sent_again"],
+        ),
+        Row(
+            "While a version is being uploaded, the same one is refused with 409 and a time to try again.",
+            X,
+            &["uploads::of_many_at_once_one_wins"],
+        ),
+        Row(
+            "A crash at any moment leaves no row that uploads for ever and no bytes that nobody needs.",
+            X,
+            &[
+                "restart::an_upload_cut_by_a_crash_leaves_nothing",
+                "restart::stale_staging_files_go_at_the_start",
+            ],
+        ),
+        Row(
+            "A changed storage location counts for later uploads; one that is in use may not vanish from the configuration.",
+            X,
+            &[
+                "uploads::a_location_that_changes_affects_later_uploads_only",
+                "restart::a_location_in_use_may_not_vanish",
+            ],
+        ),
+        Row(
+            "The same version again in the same country is refused with the facts about the first, and never overwritten.",
+            I,
+            &["uploads::the_same_version_again_is_refused_with_the_facts"],
+        ),
+        Row(
+            "Each country needs an upload of its own; the same bytes are stored once.",
+            D,
+            &["uploads::another_country_takes_the_same_version_and_stores_the_bytes_once"],
+        ),
+        Row(
+            "Other bytes under the same version in another country are taken and noted in the audit, unless the service is set to refuse them.",
+            X,
+            &["uploads::other_bytes_in_another_country_can_be_refused"],
+        ),
+        Row(
+            "An older version may follow a newer one: hotfixes are for older lines.",
+            D,
+            &["uploads::an_older_version_may_follow_a_newer_one"],
+        ),
+        Row(
+            "Dependencies need not be known to the service.",
+            I,
+            &["samples::the_documented_version_is_uploaded_read_listed_and_deprecated"],
+        ),
+        Row(
+            "Every change of availability is allowed, and noted in the audit.",
+            X,
+            &[
+                "versions::the_availability_goes_every_way",
+                "operator::every_change_leaves_an_audit_row",
+            ],
+        ),
+        Row(
+            "What is read-only may be sent back as it is, and is refused when it differs.",
+            D,
+            &["versions::what_is_read_only_may_be_repeated_but_not_changed"],
+        ),
+        Row(
+            "Incompatibilities are merged into the manifest's dependencies; `null` takes one back; it must be above the least version.",
+            D,
+            &[
+                "versions::dependencies_are_merged",
+                "domain::catalogue::what_makes_no_sense_is_refused",
+            ],
+        ),
+        Row(
+            "Microsoft's own apps, which a manifest implies, can be marked too and appear then.",
+            D,
+            &[
+                "versions::a_dependency_that_the_manifest_implies_can_be_marked",
+                "samples::the_documented_incompatibility_is_taken_in",
+            ],
+        ),
+        Row(
+            "`Add` is another word for the sync mode `Sync`.",
+            D,
+            &["wire::versions::add_is_an_older_name_of_sync"],
+        ),
+        Row(
+            "A deprecated version is no target, and can still be downloaded; what waits for it is skipped.",
+            D,
+            &[
+                "hotfixes::targets_must_be_available",
+                "downloads::readers_download_whatever_is_available_or_not",
+                "execution::what_no_longer_makes_sense_is_skipped",
+            ],
+        ),
+        Row(
+            "A preview never goes to production, and to a sandbox only where the operator allows it.",
+            D,
+            &["hotfixes::a_sandbox_gets_a_preview_only_where_the_operator_allows_it"],
+        ),
+        Row(
+            "A version is no target where a dependency is installed that it was marked incompatible with, nor where an installed app was marked incompatible with it.",
+            D,
+            &[
+                "hotfixes::dependencies_must_be_satisfied",
+                "hotfixes::an_app_that_is_incompatible_with_the_target_keeps_it_out",
+            ],
+        ),
+        Row(
+            "A download is the bytes of the upload.",
+            D,
+            &["downloads::the_bytes_are_those_of_the_upload"],
+        ),
+        Row(
+            "A download has length, digest, tag, ranges and a name that everybody can read.",
+            X,
+            &[
+                "downloads::the_file_is_named_so_that_everybody_can_read_it",
+                "downloads::parts_can_be_asked_for",
+                "downloads::known_bytes_are_not_sent_again",
+            ],
+        ),
+        Row(
+            "A download may come with an empty form as body.",
+            C,
+            &[
+                "vscode_client::it_downloads_with_an_empty_form",
+                "downloads::an_empty_form_is_as_good_as_nothing",
+            ],
+        ),
+    ],
+};
+
+pub const ENVIRONMENTS: Section = Section {
+    title: "Environments",
+    rows: &[
+        Row(
+            "An environment is listed where the app is installed, in the country it belongs to.",
+            D,
+            &["environments::only_environments_with_the_app_in_the_country_are_listed"],
+        ),
+        Row(
+            "Its `version` is that of the app.",
+            D,
+            &[
+                "environments::an_environment_is_shown_as_documented",
+                "samples::the_documented_environment_is_listed",
+            ],
+        ),
+        Row(
+            "It is known by tenant, family and name, in any case.",
+            I,
+            &[
+                "environments::versions_compare_by_number_and_names_without_case",
+                "operator::environments_are_known_by_tenant_family_and_name",
+            ],
+        ),
+        Row(
+            "What was reported last counts.",
+            X,
+            &["environments::what_was_reported_last_counts"],
+        ),
+    ],
+};

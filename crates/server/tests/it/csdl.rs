@@ -1,0 +1,239 @@
+//! The description of all types that generic OData clients read: it must be well formed, and say of every entity what
+//! `wire` writes.
+
+use crate::harness::{Backend, Harness};
+use roxmltree::{Document, Node};
+use std::collections::{BTreeMap, BTreeSet};
+use wire::{
+    Entity,
+    apps::{AllowedAction, App, RolePermissions},
+    countries::Country,
+    environments::Environment,
+    hotfixes::EnvironmentHotfix,
+    principals::Principal,
+    versions::{Dependency, Version},
+};
+
+const EDM: &str = "http://docs.oasis-open.org/odata/ns/edm";
+const EDMX: &str = "http://docs.oasis-open.org/odata/ns/edmx";
+
+/// The document as it is served.
+async fn served() -> String {
+    let service = Harness::with(Backend::Sqlite).start_empty().await;
+    let answer = service.stranger().get("/v1.4/$metadata").await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/xml");
+    assert_eq!(answer.header("odata-version"), "4.0");
+    answer.text()
+}
+
+/// A structured type of the document.
+#[derive(Debug, PartialEq)]
+struct Described {
+    keys: Vec<String>,
+    properties: Vec<String>,
+}
+
+impl Described {
+    fn read(node: Node<'_, '_>) -> Self {
+        let key = children(node, "Key").next();
+        Self {
+            keys: key.map(|key| names(key, "PropertyRef")).unwrap_or_default(),
+            properties: names(node, "Property"),
+        }
+    }
+
+    /// What `wire` writes.
+    fn entity<E: Entity>() -> Self {
+        Self {
+            keys: owned(E::KEYS),
+            ..Self::complex::<E>()
+        }
+    }
+
+    /// The same for a type that lives only within others, and has no key there.
+    fn complex<E: Entity>() -> Self {
+        Self {
+            keys: Vec::new(),
+            properties: owned(E::PROPERTIES),
+        }
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn children<'a, 'input: 'a>(
+    node: Node<'a, 'input>,
+    tag: &'a str,
+) -> impl Iterator<Item = Node<'a, 'input>> + use<'a, 'input> {
+    node.children()
+        .filter(move |child| child.has_tag_name((EDM, tag)))
+}
+
+fn names(node: Node<'_, '_>, tag: &str) -> Vec<String> {
+    children(node, tag)
+        .map(|child| child.attribute("Name").unwrap().to_owned())
+        .collect()
+}
+
+fn schema<'a, 'input>(document: &'a Document<'input>) -> Node<'a, 'input> {
+    let mut schemas = document
+        .descendants()
+        .filter(|node| node.has_tag_name((EDM, "Schema")));
+    let schema = schemas.next().unwrap();
+    assert!(schemas.next().is_none(), "more than one schema");
+    schema
+}
+
+/// The element type of `Collection(T)`, or the type itself.
+fn element_type(of: &str) -> &str {
+    of.strip_prefix("Collection(")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .unwrap_or(of)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_type_has_the_properties_that_are_written_in_their_order() {
+    let text = served().await;
+    let document = Document::parse(&text).unwrap();
+    let mut described = BTreeMap::new();
+    for node in schema(&document).children().filter(|node| node.is_element()) {
+        if ["EntityType", "ComplexType"].contains(&node.tag_name().name()) {
+            described.insert(node.attribute("Name").unwrap().to_owned(), Described::read(node));
+        }
+    }
+    let written = BTreeMap::from([
+        ("app".into(), Described::entity::<App>()),
+        ("country".into(), Described::entity::<Country>()),
+        ("principal".into(), Described::entity::<Principal>()),
+        ("version".into(), Described::entity::<Version>()),
+        ("environment".into(), Described::entity::<Environment>()),
+        (
+            "environmentHotfix".into(),
+            Described::entity::<EnvironmentHotfix>(),
+        ),
+        ("dependency".into(), Described::complex::<Dependency>()),
+        ("allowedAction".into(), Described::complex::<AllowedAction>()),
+        ("role".into(), Described::complex::<RolePermissions>()),
+    ]);
+    assert_eq!(described, written);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_type_that_is_named_is_there() {
+    let text = served().await;
+    let document = Document::parse(&text).unwrap();
+    let schema = schema(&document);
+    let namespace = schema.attribute("Namespace").unwrap();
+    let declared: BTreeSet<_> = schema
+        .children()
+        .filter_map(|node| node.attribute("Name").map(|name| format!("{namespace}.{name}")))
+        .collect();
+    let mut navigations = 0;
+    for node in schema.descendants() {
+        for attribute in ["Type", "EntityType"] {
+            let Some(named) = node.attribute(attribute).map(element_type) else {
+                continue;
+            };
+            assert!(
+                named.starts_with("Edm.") || declared.contains(named),
+                "{named} is not declared"
+            );
+        }
+        navigations += usize::from(node.has_tag_name((EDM, "NavigationProperty")));
+    }
+    assert_eq!(
+        navigations, 5,
+        "apps contain countries and principals; countries contain three more"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_never_null() {
+    let text = served().await;
+    let document = Document::parse(&text).unwrap();
+    for entity in children(schema(&document), "EntityType") {
+        for key in Described::read(entity).keys {
+            let mut properties = children(entity, "Property");
+            let property = properties
+                .find(|property| property.attribute("Name") == Some(&key))
+                .unwrap();
+            assert_eq!(property.attribute("Nullable"), Some("false"), "{key}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_vocabulary_that_is_used_is_referred_to() {
+    let text = served().await;
+    let document = Document::parse(&text).unwrap();
+    let mut included = BTreeSet::new();
+    for include in document
+        .descendants()
+        .filter(|node| node.has_tag_name((EDMX, "Include")))
+    {
+        let reference = include.parent().unwrap();
+        assert!(reference.has_tag_name((EDMX, "Reference")) && reference.has_attribute("Uri"));
+        included.insert(include.attribute("Namespace").unwrap());
+    }
+    let mut used = BTreeSet::new();
+    for term in document.descendants().filter_map(|node| node.attribute("Term")) {
+        let (namespace, _) = term.rsplit_once('.').unwrap();
+        used.insert(namespace);
+    }
+    assert_eq!(used, included);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_document_names_what_the_container_has() {
+    let text = served().await;
+    let document = Document::parse(&text).unwrap();
+    let mut containers = children(schema(&document), "EntityContainer");
+    let sets = names(containers.next().unwrap(), "EntitySet");
+    let service = Harness::with(Backend::Sqlite).start_empty().await;
+    let root = service.stranger().get("/v1.4/").await.expect(200);
+    assert_eq!(root.column("name"), sets);
+    let metadata = root.json()["@odata.context"]
+        .as_str()
+        .unwrap()
+        .replace(&service.base_url(), "");
+    service.stranger().get(metadata).await.expect(200);
+    let apps = service
+        .stranger()
+        .get(format!("/v1.4/{}", root.column("url")[0]))
+        .odata()
+        .await
+        .expect(200);
+    let set = apps.json()["@odata.context"]
+        .as_str()
+        .unwrap()
+        .rsplit('#')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert_eq!([set], sets[..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_says_when_it_has_not_changed_and_speaks_only_xml() {
+    let service = Harness::with(Backend::Sqlite).start_empty().await;
+    let stranger = service.stranger();
+    let first = stranger.get("/v1.4/$metadata").await.expect(200);
+    let again = stranger
+        .get("/v1.4/$metadata")
+        .header("if-none-match", first.header("etag"))
+        .await
+        .expect(304);
+    assert!(again.body.is_empty());
+    stranger.get("/v1.4/$metadata?$format=xml").await.expect(200);
+    stranger
+        .get("/v1.4/$metadata?$format=json")
+        .await
+        .refused(406, "NotAcceptable");
+    stranger
+        .get("/v1.4/$metadata")
+        .header("odata-maxversion", "3.0")
+        .await
+        .expect(400);
+}

@@ -1,0 +1,220 @@
+//! Nothing is served that nobody thought about: each operation of the OpenAPI document is asked for by every kind of
+//! caller, and an operation that the table of [`every_operation`](crate::every_operation) does not know fails here.
+
+use crate::{
+    every_operation::{Described, Guard, Role, Sample, Stage, Who, described, samples},
+    harness::{APP, Answer, Backend, on_both_databases},
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+on_both_databases!(
+    refused_calls_change_nothing_and_say_no_more_than_they_may,
+    permitted_calls_succeed,
+    what_is_also_served_by_get_is_guarded_alike,
+    an_app_that_is_hidden_answers_as_one_that_is_not_there,
+);
+
+fn document() -> Vec<Described> {
+    described(&serde_json::from_str(&server::openapi_json()).unwrap())
+}
+
+/// Each operation of the document with its row of the table.
+fn operations() -> Vec<(Described, Sample)> {
+    let mut samples = samples();
+    let mut pairs = Vec::new();
+    for operation in document() {
+        let row = samples.iter().position(|sample| sample.operation == operation.id);
+        let row = row.unwrap_or_else(|| panic!("the table of samples does not have {}", operation.id));
+        pairs.push((operation, samples.remove(row)));
+    }
+    pairs
+}
+
+/// The status that a caller is to see.
+fn expected(sample: &Sample, who: Who) -> u16 {
+    match (sample.guard, who) {
+        (Guard::Public, _) => sample.success,
+        (_, Who::Nobody | Who::Forger) => 401,
+        (Guard::AnyToken, _) => sample.success,
+        (Guard::Role(_), Who::Stranger | Who::Operator) => 404,
+        (Guard::Role(needed), Who::Holder(role)) if role < needed => 403,
+        (Guard::Operator, Who::Stranger | Who::Holder(_)) => 403,
+        (Guard::Role(_), Who::Holder(_)) | (Guard::Operator, Who::Operator) => sample.success,
+    }
+}
+
+#[test]
+fn the_table_and_the_document_name_the_same_operations() {
+    let in_document: BTreeSet<_> = document().into_iter().map(|operation| operation.id).collect();
+    let in_table: BTreeSet<_> = samples()
+        .into_iter()
+        .map(|sample| sample.operation.to_owned())
+        .collect();
+    assert_eq!(in_table, in_document);
+    assert_eq!(
+        samples().len(),
+        in_table.len(),
+        "an operation is in the table twice"
+    );
+}
+
+async fn refused_calls_change_nothing_and_say_no_more_than_they_may(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let (changes, everything) = (stage.changes().await, everything(&stage).await);
+    for (operation, sample) in operations() {
+        for who in Who::ALL {
+            let status = expected(&sample, who);
+            if status < 400 {
+                continue;
+            }
+            let answer = stage.answer(who, &sample, &operation).await;
+            assert_eq!(
+                answer.status,
+                status,
+                "{} as {}: {}",
+                sample.operation,
+                who.name(),
+                answer.text()
+            );
+            check_refusal(&sample, who, &answer);
+        }
+    }
+    assert_eq!(
+        stage.changes().await,
+        changes,
+        "a refused call was recorded as a change"
+    );
+    assert_eq!(
+        self::everything(&stage).await,
+        everything,
+        "a refused call changed something"
+    );
+}
+
+/// A refusal says what is missing, to the program and to the person. That every error has its ids and the shape of
+/// the error body is checked with every answer (see [`Answer`]).
+fn check_refusal(sample: &Sample, who: Who, answer: &Answer) {
+    match answer.status {
+        401 => {
+            assert!(
+                answer.header("www-authenticate").starts_with("Bearer "),
+                "{answer:?}"
+            );
+            assert_eq!(answer.code(), "Unauthorized", "{answer:?}");
+        }
+        404 => {
+            assert_eq!(answer.code(), "ResourceDoesNotExist", "{answer:?}");
+            assert_eq!(answer.target(), format!("apps/{APP}"), "{answer:?}");
+        }
+        403 => {
+            assert_eq!(answer.code(), "Forbidden", "{answer:?}");
+            let missing = match sample.guard {
+                Guard::Role(role) => format!("{role:?}"),
+                _ => "operator".into(),
+            };
+            let seen = who.person().unwrap().id.to_string();
+            for fact in [missing, seen] {
+                assert!(
+                    answer.message().contains(&fact),
+                    "{answer:?} does not name {fact}"
+                );
+            }
+        }
+        other => panic!("{other} is no refusal: {answer:?}"),
+    }
+}
+
+/// All that owner and operator can see.
+async fn everything(stage: &Stage) -> Vec<Value> {
+    let (owner, operator) = (stage.service.owner(), stage.service.operator());
+    let mut seen = Vec::new();
+    for rest in ["versions", "environments", "environmentHotfixes"] {
+        seen.push(owner.get(owner.us(rest)).await.expect(200).json());
+    }
+    for rest in ["", "/countries", "/principals"] {
+        seen.push(
+            owner
+                .get(format!("{}{rest}", owner.app_path()))
+                .await
+                .expect(200)
+                .json(),
+        );
+    }
+    for rest in ["apps", "environments", "operations"] {
+        seen.push(
+            operator
+                .get(format!("/operator/v1/{rest}"))
+                .await
+                .expect(200)
+                .json(),
+        );
+    }
+    seen
+}
+
+async fn permitted_calls_succeed(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    for (operation, sample) in operations() {
+        for who in Who::ALL {
+            let status = expected(&sample, who);
+            if status >= 400 {
+                continue;
+            }
+            let answer = stage.answer(who, &sample, &operation).await;
+            assert_eq!(
+                answer.status,
+                status,
+                "{} as {}: {}",
+                sample.operation,
+                who.name(),
+                answer.text()
+            );
+        }
+    }
+}
+
+async fn what_is_also_served_by_get_is_guarded_alike(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    for (mut operation, sample) in operations() {
+        if !["get_my_permissions", "get_package_contents"].contains(&operation.id.as_str()) {
+            continue;
+        }
+        operation.method = http::Method::GET;
+        for who in Who::ALL {
+            let answer = stage.answer(who, &sample, &operation).await;
+            assert_eq!(
+                answer.status,
+                expected(&sample, who),
+                "{} as {}",
+                sample.operation,
+                who.name()
+            );
+        }
+    }
+}
+
+async fn an_app_that_is_hidden_answers_as_one_that_is_not_there(backend: Backend) {
+    let stage = Stage::set(backend).await;
+    let elsewhere = uuid::Uuid::new_v4();
+    for (operation, sample) in operations() {
+        if !matches!(sample.guard, Guard::Role(Role::Reader)) {
+            continue;
+        }
+        let hidden = stage.answer(Who::Stranger, &sample, &operation).await;
+        let missing = Described {
+            path: operation.path.replace("{appId}", &elsewhere.to_string()),
+            ..operation
+        };
+        let missing = stage.answer(Who::Stranger, &sample, &missing).await.expect(404);
+        let as_hidden = missing
+            .message()
+            .replace(&elsewhere.to_string(), &APP.to_string());
+        assert_eq!(
+            (missing.code(), as_hidden),
+            (hidden.code(), hidden.message()),
+            "{}",
+            sample.operation
+        );
+    }
+}

@@ -1,0 +1,385 @@
+//! Every operation of the API with a request that somebody who may would make of it, and who may.
+//!
+//! The addresses come from the OpenAPI document, so that nothing that is served can be missing here: see
+//! `every_endpoint_guarded`. Whatever a request uses up, a version number or a waiting hotfix, each caller has one of
+//! his own.
+
+use crate::harness::{
+    APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, Person, mint, package, principal_body,
+    registration, upload_body,
+};
+use entra_local::{SigningKeyChoice, TokenRequest};
+use http::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What protects an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing: it tells nothing but that the process is there.
+    Public,
+    /// A valid token; what is shown depends on the caller.
+    AnyToken,
+    /// This role on the app.
+    Role(Role),
+    /// Being an operator.
+    Operator,
+}
+
+/// The roles, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    Reader,
+    Contributor,
+    Owner,
+}
+
+/// Every kind of caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Without a token.
+    Nobody,
+    /// With a token that a key nobody published has signed.
+    Forger,
+    /// With a valid token, and without any role.
+    Stranger,
+    Holder(Role),
+    /// Who runs the service, and has no role on the app.
+    Operator,
+}
+
+impl Who {
+    pub const ALL: [Self; 7] = [
+        Self::Nobody,
+        Self::Forger,
+        Self::Stranger,
+        Self::Holder(Role::Reader),
+        Self::Holder(Role::Contributor),
+        Self::Holder(Role::Owner),
+        Self::Operator,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Forger => "forger",
+            Self::Stranger => "stranger",
+            Self::Holder(Role::Reader) => "reader",
+            Self::Holder(Role::Contributor) => "contributor",
+            Self::Holder(Role::Owner) => "owner",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Who he is, if he can prove it.
+    pub fn person(self) -> Option<Person> {
+        match self {
+            Self::Nobody | Self::Forger => None,
+            Self::Stranger => Some(Person::STRANGER),
+            Self::Holder(Role::Reader) => Some(Person::READER),
+            Self::Holder(Role::Contributor) => Some(Person::CONTRIBUTOR),
+            Self::Holder(Role::Owner) => Some(Person::OWNER),
+            Self::Operator => Some(Person::OPERATOR),
+        }
+    }
+
+    fn caller(self, service: &Harness) -> Caller {
+        match (self, self.person()) {
+            (_, Some(person)) => service.caller(&person),
+            (Self::Forger, None) => service.caller_with_token(forged_token()),
+            (_, None) => service.nobody(),
+        }
+    }
+
+    fn number(self) -> usize {
+        Self::ALL.iter().position(|who| *who == self).unwrap()
+    }
+}
+
+/// The owner's token in all but the key.
+fn forged_token() -> String {
+    mint(&TokenRequest {
+        key: SigningKeyChoice::Unknown,
+        ..Person::OWNER.token()
+    })
+}
+
+/// What stands for a parameter of an address.
+type PathValue = fn(&Own) -> String;
+
+/// A request that somebody who may would make.
+pub struct Sample {
+    pub operation: &'static str,
+    pub guard: Guard,
+    /// The status of success.
+    pub success: u16,
+    query: &'static str,
+    /// What stands in the address where the usual things do not.
+    in_path: Vec<(&'static str, PathValue)>,
+    body: Option<fn(&Own) -> Value>,
+}
+
+/// A sample that succeeds with 200.
+fn sample(operation: &'static str, guard: Guard) -> Sample {
+    Sample {
+        operation,
+        guard,
+        success: 200,
+        query: "",
+        in_path: Vec::new(),
+        body: None,
+    }
+}
+
+impl Sample {
+    fn succeeds_with(self, success: u16) -> Self {
+        Self { success, ..self }
+    }
+
+    fn query(self, query: &'static str) -> Self {
+        Self { query, ..self }
+    }
+
+    fn with(mut self, parameter: &'static str, value: PathValue) -> Self {
+        self.in_path.push((parameter, value));
+        self
+    }
+
+    fn body(self, body: fn(&Own) -> Value) -> Self {
+        Self {
+            body: Some(body),
+            ..self
+        }
+    }
+}
+
+/// What is a caller's own, so that one caller's success does not take another's away.
+pub struct Own {
+    /// A version that nobody has uploaded.
+    version: String,
+    /// An environment in which nothing waits.
+    free: Environment,
+    /// An environment that may be removed.
+    doomed: Environment,
+    /// A hotfix that waits.
+    hotfix: String,
+    /// A principal that may be removed.
+    principal: Uuid,
+}
+
+/// The table: every operation of the OpenAPI document, and no other.
+pub fn samples() -> Vec<Sample> {
+    let mut all = vec![
+        sample("get_service_document", Guard::AnyToken),
+        sample("get_metadata", Guard::AnyToken),
+        sample("list_apps", Guard::AnyToken),
+        sample("count_apps", Guard::AnyToken),
+    ];
+    all.extend(of_an_app());
+    all.extend(of_a_country());
+    all.extend(of_operators());
+    all.push(sample("get_live", Guard::Public));
+    all.push(sample("get_ready", Guard::Public));
+    all
+}
+
+fn of_an_app() -> Vec<Sample> {
+    let [reader, contributor, owner] = roles();
+    let principal = |own: &Own| own.principal.to_string();
+    let role = |_: &Own| principal_body(&Person::STRANGER, &["Reader"]);
+    vec![
+        sample("get_app", reader),
+        sample("get_my_permissions", reader),
+        sample("list_roles", reader),
+        sample("list_countries", reader),
+        sample("count_countries", reader),
+        sample("get_country", reader),
+        sample("patch_country", contributor).body(|_| json!({ "countryCode": "US" })),
+        sample("list_principals", reader),
+        sample("count_principals", reader),
+        sample("get_principal", reader).with("id", |_| Person::OWNER_USER.id.to_string()),
+        sample("patch_principal", owner).with("id", principal).body(role),
+        sample("delete_principal", owner)
+            .succeeds_with(204)
+            .with("id", principal),
+    ]
+}
+
+fn of_a_country() -> Vec<Sample> {
+    let [reader, contributor, _] = roles();
+    let hotfix = |own: &Own| own.hotfix.clone();
+    vec![
+        sample("list_versions", reader),
+        sample("count_versions", reader),
+        sample("upload_version", contributor).body(|own| upload_body(&package(&own.version), "Preview")),
+        sample("get_version", reader),
+        sample("patch_version", contributor).body(|_| json!({ "syncMode": "Sync" })),
+        sample("get_package_contents", reader),
+        sample("list_environments", reader),
+        sample("count_environments", reader),
+        sample("get_environment", reader),
+        sample("list_hotfixes", reader),
+        sample("count_hotfixes", reader),
+        sample("schedule_hotfix", contributor).body(|own| own.free.hotfix("16.0.1.2")),
+        sample("plan_hotfixes", reader).query("?targetAppVersion=16.0.1.2"),
+        sample("get_hotfix", reader).with("id", hotfix),
+        sample("update_hotfix", contributor)
+            .with("id", hotfix)
+            .body(|_| json!({ "status": "Canceled" })),
+    ]
+}
+
+fn of_operators() -> Vec<Sample> {
+    let principal = |own: &Own| own.principal.to_string();
+    let doomed = |own: &Own| own.doomed.name.clone();
+    let role = |_: &Own| principal_body(&Person::STRANGER, &["Reader"]);
+    vec![
+        sample("list_registered_apps", Guard::Operator),
+        sample("get_registered_app", Guard::Operator),
+        sample("put_app", Guard::Operator).body(|_| registration()),
+        sample("patch_app", Guard::Operator).body(|_| json!({ "publisher": "Contoso" })),
+        sample("put_principal", Guard::Operator)
+            .with("id", principal)
+            .body(role),
+        sample("list_registered_environments", Guard::Operator),
+        sample("get_registered_environment", Guard::Operator),
+        sample("put_environment", Guard::Operator).body(|own| own.free.report()),
+        sample("delete_environment", Guard::Operator)
+            .succeeds_with(204)
+            .with("name", doomed),
+        sample("release_environment", Guard::Operator),
+        sample("list_operations", Guard::Operator),
+        sample("list_audit", Guard::Operator),
+    ]
+}
+
+fn roles() -> [Guard; 3] {
+    [Role::Reader, Role::Contributor, Role::Owner].map(Guard::Role)
+}
+
+/// An operation as the OpenAPI document has it.
+pub struct Described {
+    pub id: String,
+    pub method: Method,
+    /// With its parameters in braces.
+    pub path: String,
+}
+
+/// The operations of an OpenAPI document, in its order.
+pub fn described(document: &Value) -> Vec<Described> {
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (verb, operation) in item.as_object().unwrap() {
+            let Ok(method) = verb.to_uppercase().parse::<Method>() else {
+                continue;
+            };
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            found.push(Described {
+                id,
+                method,
+                path: path.clone(),
+            });
+        }
+    }
+    found
+}
+
+/// A service in which every sample succeeds, for each caller who may, once.
+pub struct Stage {
+    pub service: Harness,
+    own: BTreeMap<&'static str, Own>,
+}
+
+impl Stage {
+    pub async fn set(backend: Backend) -> Self {
+        let service = Harness::start(backend).await;
+        let (owner, operator) = (service.owner(), service.operator());
+        for version in ["16.0.0.5", "16.0.1.2"] {
+            owner.has_uploaded(version).await;
+        }
+        operator
+            .reports(&Environment::my_customer("16.0.0.5"))
+            .await
+            .expect(201);
+        let mut own = BTreeMap::new();
+        for who in Who::ALL {
+            own.insert(who.name(), Self::things_of(who, &owner, &operator).await);
+        }
+        Self { service, own }
+    }
+
+    async fn things_of(who: Who, owner: &Caller, operator: &Caller) -> Own {
+        let environment =
+            |what: &str| Environment::named(&format!("{} {what}", who.name())).has(APP, "16.0.0.5");
+        let (free, doomed, busy) = (environment("free"), environment("doomed"), environment("busy"));
+        for environment in [&free, &doomed, &busy] {
+            operator.reports(environment).await.expect(201);
+        }
+        let hotfix = owner
+            .schedules(&busy, "16.0.1.2")
+            .await
+            .expect(200)
+            .property("id");
+        let principal = Uuid::new_v5(&APP, who.name().as_bytes());
+        let path = format!("{}/principals/{principal}", owner.app_path());
+        owner
+            .patch(path, principal_body(&Person::STRANGER, &["Reader"]))
+            .await
+            .expect(200);
+        Own {
+            version: format!("16.0.{}.0", 100 + who.number()),
+            free,
+            doomed,
+            hotfix,
+            principal,
+        }
+    }
+
+    /// What `who` gets when he does this.
+    pub async fn answer(&self, who: Who, sample: &Sample, described: &Described) -> Answer {
+        let own = &self.own[who.name()];
+        let path = format!("{}{}", filled(&described.path, sample, own), sample.query);
+        let request = who.caller(&self.service).asks(described.method.clone(), path);
+        match sample.body {
+            Some(body) => request.json(&body(own)).await,
+            None => request.await,
+        }
+    }
+
+    /// How many changes were recorded.
+    pub async fn changes(&self) -> usize {
+        let audit = self
+            .service
+            .operator()
+            .get("/operator/v1/audit")
+            .await
+            .expect(200);
+        audit.rows().len()
+    }
+}
+
+/// The address with its parameters filled in.
+fn filled(template: &str, sample: &Sample, own: &Own) -> String {
+    let usual = [
+        ("appId", APP.to_string()),
+        ("countryCode", "US".into()),
+        ("versionNumber", "16.0.1.2".into()),
+        ("aadTenantId", CUSTOMER.to_string()),
+        ("applicationFamily", "Business Central".into()),
+    ];
+    let mut path = template.to_owned();
+    for (parameter, value) in &sample.in_path {
+        path = path.replace(&format!("{{{parameter}}}"), &value(own));
+    }
+    for (parameter, value) in usual {
+        path = path.replace(&format!("{{{parameter}}}"), &value);
+    }
+    path = path.replace("{name}", &own.free.name);
+    assert!(
+        !path.contains('{'),
+        "{}: the table does not say what stands for a parameter of {path}",
+        sample.operation
+    );
+    path
+}

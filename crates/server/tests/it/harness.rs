@@ -1,0 +1,458 @@
+//! A service of a test's own, started through the same function as in production, and everybody who calls it.
+//!
+//! Tokens come from a real issuer over loopback http and hold on the machine's time; the service's own clock
+//! stands still until a test moves it. Work in environments is simulated and takes one to two seconds of that
+//! clock.
+
+mod answer;
+mod caller;
+mod issuer;
+mod samples;
+
+pub use answer::Answer;
+pub use caller::{Caller, Request, principal_body};
+pub use issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
+pub use samples::*;
+
+use crate::postgres_cluster;
+use domain::{environment::EnvironmentKey, ids::TenantId, instant::Instant};
+use serde_json::json;
+use server::{
+    Server,
+    clock::Clock,
+    config::{Settings, Sources},
+    simulate::{Fault, Script},
+};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// When every test begins, unless it says otherwise: a Thursday noon, outside the usual update window.
+pub const NOON: &str = "2020-03-05T12:00:00Z";
+
+/// Where the service keeps its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes two tests of each function, one for each database: `async fn test(backend: Backend)`.
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::harness::Backend::Sqlite).await;
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::harness::Backend::Postgres).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
+/// What a service is started with.
+pub struct Plan {
+    backend: Backend,
+    settings: Vec<(String, String)>,
+    script: Script,
+    now: Instant,
+}
+
+impl Plan {
+    /// Sets a key of the configuration.
+    pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.push((key.into(), value.to_string()));
+        self
+    }
+
+    /// Starts with this time on the service's clock.
+    pub fn at(mut self, now: &str) -> Self {
+        self.now = now.parse().unwrap();
+        self
+    }
+
+    /// Operations in this environment go wrong.
+    pub fn fault(mut self, environment: &Environment, fault: Fault) -> Self {
+        let tenant = TenantId(environment.tenant);
+        self.script.insert(
+            EnvironmentKey::new(tenant, &environment.family, &environment.name),
+            fault,
+        );
+        self
+    }
+
+    /// Starts the service, with nothing in it.
+    pub async fn start_empty(self) -> Harness {
+        let database_url = match self.backend {
+            Backend::Sqlite => "sqlite:{data_dir}/fame.db".to_owned(),
+            Backend::Postgres => postgres_cluster::database_url(),
+        };
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Harness::run(Arc::new(self), folder, database_url).await
+    }
+
+    /// Starts the service with the app of the samples: registered, with its principals and the country US.
+    pub async fn start(self) -> Harness {
+        let service = self.start_empty().await;
+        service.settle_in(APP).await;
+        service
+    }
+}
+
+/// A running service.
+pub struct Harness {
+    plan: Arc<Plan>,
+    folder: Arc<TempDir>,
+    database_url: String,
+    server: Server,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+    address: SocketAddr,
+    client: reqwest::Client,
+}
+
+impl Harness {
+    /// A service with the app of the samples in it.
+    pub async fn start(backend: Backend) -> Self {
+        Self::with(backend).start().await
+    }
+
+    /// A service that something is special about.
+    pub fn with(backend: Backend) -> Plan {
+        let now = NOON.parse().unwrap();
+        Plan {
+            backend,
+            settings: Vec::new(),
+            script: Script::new(),
+            now,
+        }
+    }
+
+    async fn run(plan: Arc<Plan>, folder: Arc<TempDir>, database_url: String) -> Self {
+        let settings = settings(&plan, folder.path(), &database_url);
+        let limits = settings.limits.clone();
+        let server = Server::start(settings, Clock::stopped(plan.now), plan.script.clone())
+            .await
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let (router, stopped) = (server.router("http"), stop.clone().cancelled_owned());
+        let serving = tokio::spawn(async move {
+            server::serve(listener, router, &limits, Duration::from_secs(5), stopped).await;
+        });
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        Self {
+            plan,
+            folder,
+            database_url,
+            server,
+            stop,
+            serving,
+            address,
+            client,
+        }
+    }
+
+    /// Ends the service as SIGTERM would, and starts another one on the same data.
+    pub async fn restart(self) -> Self {
+        let now = self.server.clock().now();
+        let Self {
+            plan,
+            folder,
+            database_url,
+            server,
+            stop,
+            serving,
+            ..
+        } = self;
+        stop.cancel();
+        serving.await.unwrap();
+        server.stop().await;
+        drop(server);
+        let again = Self::run(plan, folder, database_url).await;
+        again.server.clock().set(now);
+        again
+    }
+
+    /// Ends the service without a word: requests under way are cut off, nothing is settled.
+    pub async fn crash(self) -> Stopped {
+        let Self {
+            plan,
+            folder,
+            database_url,
+            server,
+            serving,
+            ..
+        } = self;
+        serving.abort();
+        drop(serving.await);
+        server.stop().await;
+        Stopped {
+            plan,
+            folder,
+            database_url,
+        }
+    }
+
+    async fn settle_in(&self, app: Uuid) {
+        let operator = self.operator().on(app);
+        operator.registers_app().await.expect(201);
+        let owner = self.owner().on(app);
+        for (person, role) in [
+            (&Person::CONTRIBUTOR, "Contributor"),
+            (&Person::READER, "Reader"),
+            (&Person::OWNER_USER, "Owner"),
+            (&Person::READER_USER, "Reader"),
+        ] {
+            owner.grants(person, &[role]).await.expect(200);
+        }
+        owner.adds_country("US").await.expect(200);
+    }
+
+    /// Registers another app, with the same principals and country.
+    pub async fn has_app(&self, app: Uuid) {
+        self.settle_in(app).await;
+    }
+
+    /// Somebody with a token of his own.
+    pub fn caller(&self, person: &Person) -> Caller {
+        self.caller_with_token(issuer::token_of(person))
+    }
+
+    /// Somebody who shows this token.
+    pub fn caller_with_token(&self, token: String) -> Caller {
+        Caller::new(self.client.clone(), self.base_url(), Some(token))
+    }
+
+    /// Somebody without a token.
+    pub fn nobody(&self) -> Caller {
+        Caller::new(self.client.clone(), self.base_url(), None)
+    }
+
+    /// The application that owns the app.
+    pub fn owner(&self) -> Caller {
+        self.caller(&Person::OWNER)
+    }
+
+    /// An application that may upload and schedule.
+    pub fn contributor(&self) -> Caller {
+        self.caller(&Person::CONTRIBUTOR)
+    }
+
+    /// An application that may only look.
+    pub fn reader(&self) -> Caller {
+        self.caller(&Person::READER)
+    }
+
+    /// An application without any role.
+    pub fn stranger(&self) -> Caller {
+        self.caller(&Person::STRANGER)
+    }
+
+    /// Whoever runs the service.
+    pub fn operator(&self) -> Caller {
+        self.caller(&Person::OPERATOR)
+    }
+
+    /// A person who owns the app.
+    pub fn owner_user(&self) -> Caller {
+        self.caller(&Person::OWNER_USER)
+    }
+
+    /// A person who may only look.
+    pub fn reader_user(&self) -> Caller {
+        self.caller(&Person::READER_USER)
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A connection for what no client library would send.
+    pub async fn connection(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// The time on the service's clock.
+    pub fn now(&self) -> Instant {
+        self.server.clock().now()
+    }
+
+    /// Sets the service's clock, and does what became due.
+    pub async fn moves_clock_to(&self, now: &str) {
+        self.server.clock().set(now.parse().unwrap());
+        self.catches_up().await;
+    }
+
+    /// Moves the service's clock on, and does what became due.
+    pub async fn advances(&self, span: Duration) {
+        self.server.clock().set(self.now() + span);
+        self.catches_up().await;
+    }
+
+    /// Does all that is due now.
+    pub async fn catches_up(&self) {
+        self.server.catch_up().await.unwrap();
+    }
+
+    /// Starts what is due and gives it the time that simulated work takes.
+    pub async fn finishes_work(&self) {
+        self.catches_up().await;
+        self.advances(Duration::from_secs(2)).await;
+    }
+
+    /// The folder of a storage location.
+    pub fn location(&self, name: &str) -> PathBuf {
+        self.folder
+            .path()
+            .join("packages")
+            .join(name.to_lowercase().replace(' ', "-"))
+    }
+
+    /// The packages stored in all locations.
+    pub fn stored_packages(&self) -> Vec<PathBuf> {
+        self.files("objects")
+    }
+
+    /// The files of uploads that are under way, in all locations.
+    pub fn staged_files(&self) -> Vec<PathBuf> {
+        self.files("staging")
+    }
+
+    fn files(&self, kind: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for location in fs::read_dir(self.folder.path().join("packages")).unwrap() {
+            add_files(&location.unwrap().path().join(kind), &mut found);
+        }
+        found.sort();
+        found
+    }
+
+    /// Waits until what the service does on its own shows: `is_so` is asked again and again. There is no other way
+    /// to learn that the service noticed a connection that broke.
+    pub async fn until<Asked: Future<Output = bool>>(&self, what: &str, is_so: impl Fn() -> Asked) {
+        let asked_for_long = async {
+            while !is_so().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), asked_for_long).await;
+        assert!(in_time.is_ok(), "it never came about that {what}");
+    }
+}
+
+/// A service that has ended, and what it left.
+pub struct Stopped {
+    plan: Arc<Plan>,
+    folder: Arc<TempDir>,
+    database_url: String,
+}
+
+impl Stopped {
+    /// What the service kept.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts another service on what was left.
+    pub async fn start(self) -> Harness {
+        Harness::run(self.plan, self.folder, self.database_url).await
+    }
+
+    /// Sets a key of the configuration for the next start.
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        let settings = [self.plan.settings.clone(), vec![(key.into(), value.into())]].concat();
+        self.plan = Arc::new(Plan {
+            settings,
+            script: self.plan.script.clone(),
+            ..*self.plan
+        });
+        self
+    }
+
+    /// Whether a service would start on what was left; if not, what it says.
+    pub async fn tries_to_start(&self) -> Result<(), String> {
+        let settings = settings(&self.plan, self.folder.path(), &self.database_url);
+        let started = Server::start(settings, Clock::stopped(self.plan.now), Script::new()).await;
+        match started {
+            Ok(server) => {
+                server.stop().await;
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn add_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            add_files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn settings(plan: &Plan, folder: &Path, database_url: &str) -> Settings {
+    let authority = issuer::base_url();
+    let issuers = json!([{
+        "kind": "entra",
+        "tenants": [HOME_TENANT],
+        "audiences": [API, issuer::API_URI],
+        "authority": authority,
+        "v1_issuer": format!("{authority}/{{tenantid}}/"),
+    }]);
+    let mut overrides: Vec<(String, String)> = [
+        ("server.data_dir", folder.to_string_lossy().into_owned()),
+        ("database.url", database_url.to_owned()),
+        ("database.connections", "4".into()),
+        ("identity.issuers", issuers.to_string()),
+        ("identity.allow_insecure_loopback", "true".into()),
+        (
+            "operators.principals",
+            format!("Application:{}", Person::OPERATOR.id),
+        ),
+        ("executor.kind", "simulate".into()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    overrides.extend(plan.settings.clone());
+    let sources = Sources {
+        file: None,
+        environment: Vec::new(),
+        overrides,
+    };
+    match Settings::load(&sources) {
+        Ok(loaded) => loaded.settings,
+        Err(problems) => panic!("settings: {problems:?}"),
+    }
+}

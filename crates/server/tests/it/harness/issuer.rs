@@ -1,0 +1,171 @@
+//! One token issuer for all tests of the process: its keys are slow to make, and nobody here changes them.
+
+use entra_local::{
+    Application, Directory, Issuer, Resource, Scheme, Secret, Settings, TokenRequest, TokenVersion, User,
+};
+use std::{
+    collections::HashMap,
+    net::TcpListener,
+    sync::{Arc, LazyLock, Mutex},
+};
+use uuid::{Uuid, uuid};
+
+/// The tenant of the publisher, Contoso, where all callers live.
+pub const HOME_TENANT: Uuid = uuid!("aaaabbbb-0000-cccc-1111-dddd2222eeee");
+/// The client id of the service.
+pub const API: Uuid = uuid!("0a0a0a0a-1111-4222-8333-000000000001");
+/// The App ID URI of the service.
+pub const API_URI: &str = "api://fame";
+
+/// Somebody with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub name: &'static str,
+    /// What a principal row names it by: an application's client id, a user's object id.
+    pub id: Uuid,
+    pub is_user: bool,
+}
+
+impl Person {
+    pub const OWNER: Self = application("owner", uuid!("10000000-0000-4000-8000-000000000001"));
+    pub const CONTRIBUTOR: Self = application("contributor", uuid!("10000000-0000-4000-8000-000000000002"));
+    pub const READER: Self = application("reader", uuid!("10000000-0000-4000-8000-000000000003"));
+    pub const STRANGER: Self = application("stranger", uuid!("10000000-0000-4000-8000-000000000004"));
+    pub const OPERATOR: Self = application("operator", uuid!("10000000-0000-4000-8000-000000000005"));
+    pub const OWNER_USER: Self = user("owner-user", uuid!("20000000-0000-4000-8000-000000000001"));
+    pub const READER_USER: Self = user("reader-user", uuid!("20000000-0000-4000-8000-000000000002"));
+
+    const ALL: [Self; 7] = [
+        Self::OWNER,
+        Self::CONTRIBUTOR,
+        Self::READER,
+        Self::STRANGER,
+        Self::OPERATOR,
+        Self::OWNER_USER,
+        Self::READER_USER,
+    ];
+
+    /// The object id of an application's service principal.
+    pub fn service_principal(&self) -> Uuid {
+        Uuid::new_v5(&HOME_TENANT, self.name.as_bytes())
+    }
+
+    /// A good token's recipe.
+    pub fn token(&self) -> TokenRequest {
+        if self.is_user {
+            TokenRequest::user(self.name)
+        } else {
+            TokenRequest::client(self.name)
+        }
+    }
+}
+
+const fn application(name: &'static str, id: Uuid) -> Person {
+    Person {
+        name,
+        id,
+        is_user: false,
+    }
+}
+
+const fn user(name: &'static str, id: Uuid) -> Person {
+    Person {
+        name,
+        id,
+        is_user: true,
+    }
+}
+
+struct Shared {
+    issuer: Issuer,
+    base_url: String,
+    tokens: Mutex<HashMap<&'static str, String>>,
+}
+
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let clock = Arc::new(server::clock::wall_seconds);
+    let settings = Settings {
+        base_url: base_url.clone(),
+        clock,
+    };
+    let issuer = Issuer::new(settings, directory()).unwrap();
+    serve(listener, issuer.clone());
+    Shared {
+        issuer,
+        base_url,
+        tokens: Mutex::default(),
+    }
+});
+
+/// On a thread of its own: a test's runtime ends with the test, the issuer stays for the others.
+fn serve(listener: TcpListener, issuer: Issuer) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, entra_local::router(issuer, Scheme::Http))
+                .await
+                .unwrap();
+        });
+    });
+}
+
+fn directory() -> Directory {
+    let api = Resource {
+        client_id: API,
+        identifier_uris: vec![API_URI.into()],
+        token_version: TokenVersion::V2,
+        scopes: vec!["user_impersonation".into()],
+    };
+    let mut directory = Directory {
+        tenants: vec![HOME_TENANT],
+        resources: vec![api],
+        ..Directory::default()
+    };
+    for person in Person::ALL {
+        if person.is_user {
+            directory.users.push(User {
+                name: person.name.into(),
+                username: format!("{}@contoso.com", person.name),
+                password: Secret::new("not used here"),
+                object_id: person.id,
+                tenant_id: HOME_TENANT,
+            });
+        } else {
+            directory.applications.push(Application {
+                name: person.name.into(),
+                client_id: person.id,
+                object_id: person.service_principal(),
+                tenant_id: HOME_TENANT,
+                secret: None,
+                public_client: false,
+            });
+        }
+    }
+    directory
+}
+
+/// Where the issuer answers.
+pub fn base_url() -> &'static str {
+    &SHARED.base_url
+}
+
+/// Any token, good or bad.
+pub fn mint(request: &TokenRequest) -> String {
+    SHARED.issuer.mint(request).unwrap()
+}
+
+/// A good token.
+pub fn token_of(person: &Person) -> String {
+    let mut tokens = SHARED.tokens.lock().unwrap();
+    tokens
+        .entry(person.name)
+        .or_insert_with(|| mint(&person.token()))
+        .clone()
+}

@@ -1,0 +1,41 @@
+//! What watches over the process may know without a token.
+
+use crate::harness::{Backend, Harness, on_both_databases};
+use serde_json::json;
+use std::fs;
+
+on_both_databases!(a_healthy_service_says_so_to_everybody, a_store_that_is_gone_shows);
+
+async fn a_healthy_service_says_so_to_everybody(backend: Backend) {
+    let service = Harness::start(backend).await;
+    service.nobody().get("/health/live").await.expect(200);
+    let ready = service.nobody().get("/health/ready").await.expect(200);
+    let expected =
+        json!({ "status": "ready", "database": "available", "storage": "available", "executor": "simulate" });
+    assert_eq!(ready.json(), expected);
+    let plain = Harness::with(backend)
+        .setting("executor.kind", "none")
+        .start_empty()
+        .await;
+    assert_eq!(
+        plain
+            .nobody()
+            .get("/health/ready")
+            .await
+            .expect(200)
+            .property("executor"),
+        "none"
+    );
+}
+
+async fn a_store_that_is_gone_shows(backend: Backend) {
+    let service = Harness::start(backend).await;
+    fs::remove_dir_all(service.location("East US")).unwrap();
+    let ready = service.nobody().get("/health/ready").await.expect(503);
+    assert_eq!(
+        (ready.property("status"), ready.property("storage")),
+        ("unavailable".into(), "unavailable".into())
+    );
+    assert_eq!(ready.property("database"), "available");
+    service.nobody().get("/health/live").await.expect(200);
+}

@@ -1,0 +1,276 @@
+//! Who is let in, what the others are told, and in which order.
+
+use crate::harness::{
+    API, APP, Backend, CUSTOMER, HOME_TENANT, Harness, Person, issuer_url, mint, on_both_databases,
+};
+use entra_local::{SigningKeyChoice, TokenAlgorithm, TokenRequest, TokenVersion};
+use serde_json::json;
+use uuid::Uuid;
+
+on_both_databases!(
+    both_kinds_of_token_are_understood,
+    without_a_token_a_browser_is_told_where_to_sign_in,
+    a_bad_token_is_refused_without_details,
+    tokens_that_prove_too_little_are_forbidden,
+    the_order_is_401_404_403_400,
+    operators_and_principals_are_kept_apart,
+    a_token_of_another_tenant_is_refused,
+);
+
+const APPS: &str = "/v1.4/apps";
+
+async fn both_kinds_of_token_are_understood(backend: Backend) {
+    let service = Harness::start(backend).await;
+    for person in [Person::READER, Person::READER_USER] {
+        for version in [TokenVersion::V1, TokenVersion::V2] {
+            for audience in [None, Some(API.to_string())] {
+                let request = TokenRequest {
+                    version: Some(version),
+                    audience,
+                    ..person.token()
+                };
+                let caller = service.caller_with_token(mint(&request));
+                assert_eq!(
+                    caller.get(APPS).await.expect(200).column("id"),
+                    [APP.to_string()],
+                    "{request:?}"
+                );
+            }
+        }
+    }
+    let lower = service.nobody().get(APPS).header(
+        "authorization",
+        format!("bearer {}", mint(&Person::READER.token())),
+    );
+    lower.await.expect(200);
+}
+
+async fn without_a_token_a_browser_is_told_where_to_sign_in(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let realm = format!("{}/{HOME_TENANT}", issuer_url());
+    let nobody = service.nobody().get(APPS).await.refused(401, "Unauthorized");
+    assert_eq!(nobody.header("www-authenticate"), format!("Bearer realm={realm}"));
+    for empty in ["Bearer", "Bearer "] {
+        let answer = service
+            .nobody()
+            .get(APPS)
+            .header("authorization", empty)
+            .await
+            .refused(401, "Unauthorized");
+        let expected = format!("Bearer authorization_uri={realm}/oauth2/authorize");
+        assert_eq!(answer.header("www-authenticate"), expected);
+    }
+    let basic = service
+        .nobody()
+        .get(APPS)
+        .header("authorization", "Basic b3duZXI6c2VjcmV0")
+        .await;
+    basic.refused(401, "Unauthorized");
+}
+
+async fn a_bad_token_is_refused_without_details(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = || Person::OWNER.token();
+    let tampered = {
+        let token = mint(&owner());
+        let other = mint(&Person::READER.token());
+        let signature = other.rsplit('.').next().unwrap().to_owned();
+        format!("{}.{signature}", token.rsplit_once('.').unwrap().0)
+    };
+    let mut bad: Vec<(&str, String)> = vec![
+        ("tampered", tampered),
+        ("no token at all", "no-token".into()),
+        ("two parts", "a.b".into()),
+        ("rubbish", "a.b.c".into()),
+        ("too long", "x".repeat(20_000)),
+    ];
+    let requests = [
+        (
+            "expired",
+            TokenRequest {
+                expires_in: Some(-600),
+                ..owner()
+            },
+        ),
+        (
+            "not yet valid",
+            TokenRequest {
+                not_before: Some(3_600),
+                ..owner()
+            },
+        ),
+        (
+            "another audience",
+            TokenRequest {
+                audience: Some("api://another".into()),
+                ..owner()
+            },
+        ),
+        (
+            "another issuer",
+            TokenRequest {
+                issuer: Some("https://login.fabrikam.com/v2.0".into()),
+                ..owner()
+            },
+        ),
+        (
+            "a strange key",
+            TokenRequest {
+                key: SigningKeyChoice::Unknown,
+                ..owner()
+            },
+        ),
+        (
+            "an unknown key id",
+            TokenRequest {
+                kid: Some("nobody's".into()),
+                ..owner()
+            },
+        ),
+        (
+            "unsigned",
+            TokenRequest {
+                alg: TokenAlgorithm::None,
+                ..owner()
+            },
+        ),
+        (
+            "signed with the public key",
+            TokenRequest {
+                alg: TokenAlgorithm::Hs256WithPublicKey,
+                ..owner()
+            },
+        ),
+        ("without an end", owner().without_claim("exp")),
+        ("without a tenant", owner().without_claim("tid")),
+        ("without an audience", owner().without_claim("aud")),
+        (
+            "both kinds at once",
+            owner().with_claim("scp", "user_impersonation"),
+        ),
+    ];
+    bad.extend(requests.into_iter().map(|(what, request)| (what, mint(&request))));
+    for (what, token) in bad {
+        let answer = service.caller_with_token(token.clone()).get(APPS).await;
+        let answer = answer.refused(401, "Unauthorized");
+        let challenge = answer.header("www-authenticate");
+        assert!(
+            challenge.contains("error=\"invalid_token\"") && challenge.contains("realm="),
+            "{what}: {challenge}"
+        );
+        assert!(!answer.text().contains(&token), "{what}");
+    }
+    service.owner().get(APPS).await.expect(200);
+}
+
+async fn tokens_that_prove_too_little_are_forbidden(backend: Backend) {
+    let service = Harness::start(backend).await;
+    for request in [
+        Person::OWNER_USER.token().with_claim("scp", "email"),
+        Person::OWNER_USER.token().without_claim("scp"),
+        Person::OWNER.token().with_claim("idtyp", "device"),
+    ] {
+        let answer = service
+            .caller_with_token(mint(&request))
+            .get(APPS)
+            .await
+            .refused(403, "Forbidden");
+        assert!(
+            answer.header("www-authenticate").contains("insufficient_scope"),
+            "{answer:?}"
+        );
+    }
+}
+
+/// Each request is wrong in every later respect as well.
+async fn the_order_is_401_404_403_400(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let wrong = json!({ "roles": ["Admin"] });
+    let path = format!("/v1.4/apps/{APP}/principals/{}", Uuid::from_u128(5));
+    let sends = |caller: crate::harness::Caller| {
+        caller
+            .patch(&path, wrong.clone())
+            .header("if-match", "\"x\"")
+            .into_future()
+    };
+    sends(service.nobody()).await.refused(401, "Unauthorized");
+    sends(service.stranger())
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    sends(service.reader()).await.refused(403, "Forbidden");
+    sends(service.owner()).await.refused(400, "InvalidInput");
+    let good = json!({ "type": "Application", "roles": ["Reader"] });
+    let stale = service
+        .owner()
+        .patch(&path, good)
+        .header("if-match", "\"x\"")
+        .await;
+    stale.refused(412, "PreconditionFailed");
+    // A segment that cannot be read is like a body: only who may is told.
+    let odd = format!("/v1.4/apps/{APP}/countries/Nowhere");
+    service
+        .nobody()
+        .patch(&odd, json!({}))
+        .await
+        .refused(401, "Unauthorized");
+    service
+        .stranger()
+        .patch(&odd, json!({}))
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    service
+        .reader()
+        .patch(&odd, json!({}))
+        .await
+        .refused(403, "Forbidden");
+    service
+        .owner()
+        .patch(&odd, json!({}))
+        .await
+        .refused(400, "InvalidInput");
+}
+
+async fn operators_and_principals_are_kept_apart(backend: Backend) {
+    let service = Harness::start(backend).await;
+    service
+        .operator()
+        .get(format!("/v1.4/apps/{APP}"))
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    for path in [
+        "/operator/v1/apps",
+        "/operator/v1/environments",
+        "/operator/v1/audit",
+        "/operator/v1/operations",
+    ] {
+        service.operator().get(path).await.expect(200);
+        service.nobody().get(path).await.refused(401, "Unauthorized");
+        for caller in [service.owner(), service.owner_user(), service.stranger()] {
+            let status = caller.get(path).await.status;
+            assert!([403, 404].contains(&status), "{path}: {status}");
+        }
+    }
+    // A user with the operator's id is somebody else.
+    let user = Person::OWNER_USER
+        .token()
+        .with_claim("oid", Person::OPERATOR.id.to_string());
+    let status = service
+        .caller_with_token(mint(&user))
+        .get("/operator/v1/apps")
+        .await
+        .status;
+    assert!([403, 404].contains(&status), "{status}");
+}
+
+async fn a_token_of_another_tenant_is_refused(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let foreign = TokenRequest {
+        tenant: Some(CUSTOMER),
+        ..Person::OWNER.token()
+    };
+    service
+        .caller_with_token(mint(&foreign))
+        .get(APPS)
+        .await
+        .refused(401, "Unauthorized");
+}

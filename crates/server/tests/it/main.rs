@@ -1,0 +1,38 @@
+//! The service as its callers see it: over HTTP, through a real port, on both databases.
+//!
+//! One file for each kind of thing that is served. Every test starts a service of its own (see `harness`), speaks
+//! to it as somebody with a name, and never waits for time to pass: the service's clock stands still until the
+//! test moves it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access_matrix;
+mod apps;
+mod conformance;
+mod countries;
+mod csdl;
+mod downloads;
+mod environments;
+mod error_codes;
+mod errors;
+mod etags;
+mod every_endpoint_guarded;
+mod every_operation;
+mod execution;
+mod harness;
+mod health;
+mod hotfixes;
+mod identity;
+mod lists;
+mod msal;
+mod odata_face;
+mod openapi;
+mod operator;
+mod postgres_cluster;
+mod principals;
+mod restart;
+mod reviewed_file;
+mod samples;
+mod uploads;
+mod versions;
+mod vscode_client;
