@@ -138,11 +138,7 @@ impl Query<'_> {
     /// All rows. For results known to be short; longer ones are streamed.
     pub(crate) async fn fetch_all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
         match self.on {
-            On::Db(Db::Sqlite(sqlite)) => {
-                sqlite
-                    .read(|connection| super::sqlite::fetch_all(connection, &self.sql, &self.values))
-                    .await
-            }
+            On::Db(Db::Sqlite(sqlite)) => sqlite.fetch_all(&self.sql, &self.values).await,
             On::Db(Db::Postgres(postgres)) => postgres.fetch_all(&self.sql, &self.values).await,
             On::SqliteTx(connection) => super::sqlite::fetch_all(connection, &self.sql, &self.values),
             On::PostgresTx(transaction) => {

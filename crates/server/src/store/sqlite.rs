@@ -101,15 +101,40 @@ impl Sqlite {
         outcome
     }
 
+    /// All rows: in place when they are quickly found, as a key or an index finds them; otherwise, such as when all
+    /// rows of a table have to be counted, by a thread of its own, so that the task's thread serves others meanwhile.
+    pub(super) async fn fetch_all<T: FromRow>(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Vec<T>, StoreError> {
+        let quick = self
+            .read(|connection| if_quick(connection, |connection| fetch_all(connection, sql, values)))
+            .await?;
+        if let Some(rows) = quick {
+            return Ok(rows);
+        }
+        let mut rows = self.stream_from_thread(sql.to_owned(), values.to_vec()).await?;
+        let mut found = Vec::new();
+        while let Some(batch) = rows.next().await? {
+            found.extend(batch);
+        }
+        Ok(found)
+    }
+
     pub(super) async fn stream<T: FromRow>(
         &self,
         sql: String,
         values: Vec<Value>,
     ) -> Result<Rows<T>, StoreError> {
         let short = self
-            .read(|connection| fetch_if_short(connection, &sql, &values))
+            .read(|connection| {
+                if_quick(connection, |connection| {
+                    fetch_at_most(connection, &sql, &values, SHORT)
+                })
+            })
             .await?;
-        match short {
+        match short.flatten() {
             Some(rows) => Ok(Rows::complete(rows)),
             None => self.stream_from_thread(sql, values).await,
         }
@@ -303,23 +328,22 @@ pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> R
     Ok(changed as u64)
 }
 
-/// All rows when they are few and quickly found; `None` when a thread should look for them.
-fn fetch_if_short<T: FromRow>(
+/// What `action` finds in a few milliseconds; `None` when a thread should go on looking.
+fn if_quick<T>(
     connection: &mut Connection,
-    sql: &str,
-    values: &[Value],
-) -> Result<Option<Vec<T>>, StoreError> {
+    action: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
     let mut kilosteps = 0;
     let too_long = move || {
         kilosteps += 1;
         kilosteps > SHORT_KILOSTEPS
     };
     connection.progress_handler(1000, Some(too_long))?;
-    let outcome = fetch_at_most(connection, sql, values, SHORT);
+    let outcome = action(connection);
     connection.progress_handler(0, None::<fn() -> bool>)?;
     match outcome {
         Err(StoreError::Busy) => Ok(None),
-        other => other,
+        other => other.map(Some),
     }
 }
 
@@ -408,4 +432,27 @@ pub(super) fn migrate(connection: &mut Connection, scripts: &[(i64, &str)]) -> R
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::open;
+
+    #[tokio::test]
+    async fn what_takes_long_is_found_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+        let db = open(&url, 1).await.unwrap();
+        let numbers =
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)";
+        let count = db
+            .query(format!("{numbers} SELECT COUNT(*) FROM numbers"))
+            .bind(500_000_i64);
+        assert_eq!(count.fetch_one::<(i64,)>().await.unwrap(), (500_000,));
+        let list = db
+            .query(format!("{numbers} SELECT n FROM numbers ORDER BY n"))
+            .bind(1_000_i64);
+        let listed = list.fetch_all::<(i64,)>().await.unwrap();
+        assert_eq!(listed.last(), Some(&(1_000,)));
+    }
 }
