@@ -4,6 +4,7 @@ use super::{
     Asker, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
+    principals::{facts, write_principal},
 };
 use crate::{
     error::Result,
@@ -17,7 +18,7 @@ use domain::{
     access::{self as rules, Permission, PrincipalChange},
     ids::{AppId, Etag, PrincipalId, TenantId},
     instant::Instant,
-    principal::{PrincipalKind, Role, Roles},
+    principal::{Role, Roles},
     problem::{Code, RuleError},
 };
 use serde_json::{Value, json};
@@ -222,48 +223,24 @@ async fn save_owner(tx: &mut Tx<'_>, input: &SaveApp, id: PrincipalId, wish: Pri
         roles: Some(Roles::NONE.with(Role::Owner)),
         ..wish
     };
-    let owner = match &existing {
+    let mut owner = match &existing {
         None => rules::new_principal(wish)?,
         Some(principal) => {
-            let facts = rules::Principal {
-                kind: principal.kind,
-                tenant_id: principal.tenant_id,
-                roles: principal.roles,
-            };
-            rules::changed_principal(facts, PrincipalChange { roles: None, ..wish })?
+            let roles_stay = PrincipalChange { roles: None, ..wish };
+            rules::changed_principal(facts(principal), roles_stay)?
         }
     };
-    let roles = owner.roles.with(Role::Owner);
+    owner.roles = owner.roles.with(Role::Owner);
     if existing
         .as_ref()
-        .is_some_and(|principal| principal.roles == roles)
+        .is_some_and(|principal| principal.roles == owner.roles)
     {
         return Ok(());
     }
-    let principal = Principal {
-        id,
-        kind: owner.kind,
-        tenant_id: owner.tenant_id,
-        roles,
-        etag: Etag::random(),
-    };
-    principals::save_principal(tx, input.app, &principal).await?;
-    let change = Change {
-        action: "principals/write",
-        target: format!("apps/{}/principals/{id}", input.app),
-        before: None,
-        after: Some(owner_state(&principal)),
-    };
-    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
-}
-
-fn owner_state(owner: &Principal) -> Value {
-    let tenant = owner.tenant_id.filter(|_| owner.kind == PrincipalKind::User);
-    json!({
-        "type": owner.kind.as_str(),
-        "aadTenantId": tenant.map(|tenant| tenant.to_string()),
-        "roles": owner.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
-    })
+    let by = (&input.asker, input.now);
+    write_principal(tx, by, (input.app, id), existing.as_ref(), owner)
+        .await
+        .map(drop)
 }
 
 /// The location under its configured spelling: an app must not point to where nothing can be stored.

@@ -98,21 +98,38 @@ async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<Pr
         }
         check_owner_remains(&mut tx, input.app, existing, changed.roles).await?;
     }
+    let by = (&input.asker, input.now);
+    write_principal(&mut tx, by, (input.app, input.id), existing.as_ref(), changed).await
+}
+
+/// Stores a principal under a new tag, with its audit row.
+pub(super) async fn write_principal(
+    tx: &mut Tx<'_>,
+    (asker, now): (&Asker, Instant),
+    (app, id): (AppId, PrincipalId),
+    existing: Option<&Principal>,
+    changed: rules::Principal,
+) -> Result<Principal> {
+    let rules::Principal {
+        kind,
+        tenant_id,
+        roles,
+    } = changed;
     let principal = Principal {
-        id: input.id,
-        kind: changed.kind,
-        tenant_id: changed.tenant_id,
-        roles: changed.roles,
+        id,
+        kind,
+        tenant_id,
+        roles,
         etag: Etag::random(),
     };
-    principals::save_principal(&mut tx, input.app, &principal).await?;
+    principals::save_principal(tx, app, &principal).await?;
     let change = Change {
         action: WRITE.as_str(),
-        target: target(input.app, input.id),
-        before: existing.as_ref().map(state),
+        target: target(app, id),
+        before: existing.map(state),
         after: Some(state(&principal)),
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    audit::record(tx, Actor::Asker(asker), now, change).await?;
     Ok(principal)
 }
 
@@ -188,7 +205,8 @@ async fn check_owner_remains(tx: &mut Tx<'_>, app: AppId, existing: &Principal, 
     Ok(())
 }
 
-fn facts(principal: &Principal) -> rules::Principal {
+/// What the rules see of a principal.
+pub(super) fn facts(principal: &Principal) -> rules::Principal {
     rules::Principal {
         kind: principal.kind,
         tenant_id: principal.tenant_id,

@@ -125,8 +125,6 @@ pub struct CountrySettings {
 pub struct HotfixSettings {
     /// Whether a sandbox may get a Preview version.
     pub preview_in_sandbox: bool,
-    /// How many days ahead a hotfix may be scheduled.
-    pub max_days_ahead: u32,
 }
 
 /// Section `odata`.
@@ -258,7 +256,6 @@ impl Settings {
             },
             hotfixes: HotfixSettings {
                 preview_in_sandbox: reader.flag("hotfixes.preview_in_sandbox"),
-                max_days_ahead: reader.number("hotfixes.max_days_ahead", 1..=3_650),
             },
             odata: OdataSettings {
                 no_dollar_options: reader.flag("odata.no_dollar_options"),

@@ -67,12 +67,16 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Whether query options may be written without their dollar sign.
+    pub(crate) fn dollar_optional(&self) -> bool {
+        self.door.service.settings.odata.no_dollar_options
+    }
+
     fn options(&self, resource: Resource) -> Result<Options> {
-        let dollar_optional = self.door.service.settings.odata.no_dollar_options;
         Ok(Options::parse(
             &self.context.query,
             resource,
-            dollar_optional,
+            self.dollar_optional(),
             &Limits::default(),
         )?)
     }

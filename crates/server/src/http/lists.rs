@@ -101,7 +101,7 @@ pub(crate) fn read<T>(frame: &Frame<'_>, listed: &Listed<T>) -> Result<(ListRequ
         &context.routed,
         &context.query,
         prefer,
-        dollar_optional(frame),
+        frame.dollar_optional(),
     )?;
     let look = Look {
         selected: query.select.context(&listed.schema),
@@ -116,12 +116,8 @@ pub(crate) fn read_count<T>(frame: &Frame<'_>, listed: &Listed<T>) -> Result<Lis
     Ok(ListRequest::read_count(
         listed,
         &frame.context.query,
-        dollar_optional(frame),
+        frame.dollar_optional(),
     )?)
-}
-
-fn dollar_optional(frame: &Frame<'_>) -> bool {
-    frame.door.service.settings.odata.no_dollar_options
 }
 
 /// What of the query is no option of OData's, such as `targetAppVersion`.

@@ -2,9 +2,12 @@
 //!
 //! Whether he has a role is asked by a count, not by `EXISTS`. SQLite turns the latter into a join when it stands in a
 //! `WHERE` clause by itself, believes from then on that rows could come in any order, and sorts what an index had
-//! brought in order. The values occur in the order of their numbers, which is how SQLite counts them.
+//! brought in order.
 
-use crate::store::{Value, principals::Who};
+use crate::store::{
+    Value,
+    principals::{Who, is_caller},
+};
 use domain::{country::CountryCode, ids::AppId};
 
 /// Which rows of the table the caller may see at all.
@@ -15,19 +18,25 @@ pub(crate) struct Scope {
     pub(crate) values: Vec<Value>,
 }
 
-const APPS_OF: &str = "t.id IN (SELECT p.app_id FROM principals p WHERE p.kind = $1 AND (
-        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3))))";
+const APPS_OF: &str = concat!(
+    "t.id IN (SELECT p.app_id FROM principals p WHERE ",
+    is_caller!(),
+    ")"
+);
 
-const IN_APP: &str = "0 < (SELECT COUNT(*) FROM principals p WHERE p.kind = $1 AND (
-        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3))) AND p.app_id = $4)
-    AND t.app_id = $4";
+macro_rules! has_role {
+    () => {
+        concat!(
+            " AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $4 AND ",
+            is_caller!(),
+            ")"
+        )
+    };
+}
 
-const IN_COUNTRY: &str = "0 < (SELECT COUNT(*) FROM principals p WHERE p.kind = $1 AND (
-        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3))) AND p.app_id = $4)
-    AND t.app_id = $4 AND t.country_code = $5";
+const IN_APP: &str = concat!("t.app_id = $4", has_role!());
+
+const IN_COUNTRY: &str = concat!("t.app_id = $4 AND t.country_code = $5", has_role!());
 
 impl Scope {
     /// Everything, for the operator.
