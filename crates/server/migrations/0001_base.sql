@@ -193,3 +193,15 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_newest ON audit (recorded_on DESC, id);
 CREATE INDEX audit_by_target ON audit (target, recorded_on DESC);
+
+-- The import that this database was filled by, if it was: one row at most. Until it has ended, no service starts.
+CREATE TABLE imports (
+  slot BIGINT NOT NULL,
+  manifest_sha256 BYTEA NOT NULL,
+  locations TEXT NOT NULL,
+  parts_done BIGINT NOT NULL,
+  started_on BIGINT NOT NULL,
+  ended_on BIGINT,
+  CONSTRAINT imports_pk PRIMARY KEY (slot),
+  CONSTRAINT imports_slot CHECK (slot = 1)
+);

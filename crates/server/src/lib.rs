@@ -21,6 +21,7 @@ pub mod simulate;
 mod start;
 mod store;
 pub mod telemetry;
+pub mod transfer;
 mod upload;
 
 pub use http::router::openapi_json;

@@ -10,7 +10,7 @@ use crate::{
     http::{context::Scheme, extract::Door, fairness::Fairness, router::router},
     jobs::{executor::Executor, sweeper},
     simulate::Script,
-    store::{self, apps::locations_in_use},
+    store::{self, Db, apps::locations_in_use, transfer::find_import},
 };
 use axum::{Extension, Router};
 use std::{
@@ -48,6 +48,11 @@ pub enum StartError {
     /// The database cannot be opened or brought up to date.
     #[error("database: {0}")]
     Database(String),
+    /// The database holds only a part of a service.
+    #[error(
+        "an import into the database has not finished: run 'fame import' again to finish it, or begin with an empty database"
+    )]
+    ImportUnfinished,
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -83,6 +88,7 @@ impl Server {
         })?;
         let database = store::open(settings.database.url.expose(), settings.database.connections).await;
         let db = database.map_err(|error| StartError::Database(error.to_string()))?;
+        refuse_unfinished_import(&db).await?;
         let authenticator = Authenticator::new(&settings.identity, Arc::new(wall_seconds))
             .map_err(|problems| StartError::Settings(problems.iter().map(ToString::to_string).collect()))?;
         let service = Arc::new(Service {
@@ -155,7 +161,7 @@ impl Server {
 }
 
 /// Makes the data folder, and holds it: SQLite and local packages belong to one process.
-fn lock_folder(folder: &Path) -> Result<File, StartError> {
+pub(crate) fn lock_folder(folder: &Path) -> Result<File, StartError> {
     let failed = |source| StartError::Files {
         what: format!("data folder {}", folder.display()),
         source,
@@ -166,6 +172,14 @@ fn lock_folder(folder: &Path) -> Result<File, StartError> {
         Ok(()) => Ok(lock),
         Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(folder.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+async fn refuse_unfinished_import(db: &Db) -> Result<(), StartError> {
+    match find_import(db).await {
+        Ok(Some(import)) if import.ended_on.is_none() => Err(StartError::ImportUnfinished),
+        Ok(_) => Ok(()),
+        Err(error) => Err(StartError::Database(error.to_string())),
     }
 }
 

@@ -10,6 +10,9 @@ use std::{path::Path, sync::Arc};
 
 const SCRIPTS: &[(i64, &str)] = &[(1, include_str!("../../migrations/0001_base.sql"))];
 
+/// The number of the last script: what a database that is up to date has.
+pub(crate) const SCHEMA_VERSION: i64 = SCRIPTS[SCRIPTS.len() - 1].0;
+
 /// Opens the database that `url` names (`sqlite:PATH` or `postgres://…`) and migrates it.
 pub(crate) async fn open(url: &str, connections: usize) -> Result<Db, StoreError> {
     if let Some(path) = url.strip_prefix("sqlite:") {

@@ -19,9 +19,11 @@ mod migrations;
 mod postgres;
 pub(crate) mod principals;
 mod sqlite;
+pub(crate) mod tables;
+pub(crate) mod transfer;
 mod value;
 pub(crate) mod versions;
 
 pub(crate) use db::{Db, Rows, StoreError, Tx};
-pub(crate) use migrations::open;
+pub(crate) use migrations::{SCHEMA_VERSION, open};
 pub(crate) use value::{FromRow, Row, Value};

@@ -32,6 +32,13 @@ impl Postgres {
         lock: &str,
         scripts: &[(i64, String)],
     ) -> Result<Self, StoreError> {
+        let postgres = Self::connect(url, connections)?;
+        postgres.migrate(lock, scripts).await?;
+        Ok(postgres)
+    }
+
+    /// Gets ready to connect, and leaves the database as it is.
+    pub(super) fn connect(url: &str, connections: usize) -> Result<Self, StoreError> {
         let mut config: tokio_postgres::Config = url.parse()?;
         config
             .application_name("fame")
@@ -46,9 +53,12 @@ impl Postgres {
             .wait_timeout(Some(Duration::from_secs(10)))
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let postgres = Self { pool };
-        postgres.migrate(lock, scripts).await?;
-        Ok(postgres)
+        Ok(Self { pool })
+    }
+
+    /// A connection of its own.
+    pub(super) async fn connection(&self) -> Result<deadpool_postgres::Client, StoreError> {
+        Ok(self.pool.get().await?)
     }
 
     async fn migrate(&self, lock: &str, scripts: &[(i64, String)]) -> Result<(), StoreError> {
