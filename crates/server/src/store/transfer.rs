@@ -380,7 +380,7 @@ pub(crate) async fn end_import(
         .map(drop)
 }
 
-/// Adds rows. Of bytes it is only announced that they will come; [`settle_blobs`] says that they are there.
+/// Adds rows. Of bytes it is only announced that they will come; [`settle_blob`] says that they are there.
 pub(crate) async fn insert_rows(
     tx: &mut Tx<'_>,
     table: &Table,
@@ -461,13 +461,11 @@ pub(crate) async fn stored_bytes(db: &Db) -> Result<i64, StoreError> {
 }
 
 /// Writes down that bytes are where they belong.
-pub(crate) async fn settle_blobs(tx: &mut Tx<'_>, keys: &[BlobKey]) -> Result<(), StoreError> {
-    for key in keys {
-        tx.query("UPDATE blobs SET state = 'stored' WHERE location = $1 AND sha256 = $2")
-            .bind(&key.location)
-            .bind(key.sha256)
-            .execute()
-            .await?;
-    }
-    Ok(())
+pub(crate) async fn settle_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<(), StoreError> {
+    tx.query("UPDATE blobs SET state = 'stored' WHERE location = $1 AND sha256 = $2")
+        .bind(&key.location)
+        .bind(key.sha256)
+        .execute()
+        .await
+        .map(drop)
 }

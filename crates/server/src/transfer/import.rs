@@ -20,7 +20,6 @@ use crate::{
     start::{StartError, lock_folder},
     store::{
         self, Db, SCHEMA_VERSION, Value,
-        blobs::BlobKey,
         tables::{Kind, TABLES, Table},
         transfer::{self, Announced, Import},
     },
@@ -35,8 +34,8 @@ use std::{
 
 /// Packages that are stored at the same time.
 const PACKAGES_AT_ONCE: usize = 4;
-/// Packages that are settled in one transaction.
-const PACKAGES_TOGETHER: i64 = 64;
+/// Packages that are looked up at a time.
+const PACKAGES_AHEAD: i64 = 256;
 
 /// Which storage location of the export becomes which of the configuration's, where they are not called the same.
 #[derive(Clone, Debug, Default)]
@@ -336,24 +335,36 @@ impl Running {
         let stored = transfer::stored_bytes(&self.db).await?;
         let mut bytes = u64::try_from(stored).unwrap_or(0);
         loop {
-            let announced = transfer::announced_blobs(&self.db, PACKAGES_TOGETHER).await?;
+            let announced = transfer::announced_blobs(&self.db, PACKAGES_AHEAD).await?;
             if announced.is_empty() {
                 return Ok(());
             }
-            let keys: Vec<BlobKey> = announced.iter().map(|blob| blob.key.clone()).collect();
             let mut storing = stream::iter(announced)
-                .map(|blob| store_package(stores.clone(), blob, self.folder.clone()))
+                .map(|blob| self.store_package(stores.clone(), blob))
                 .buffer_unordered(PACKAGES_AT_ONCE);
             while let Some(size) = storing.try_next().await? {
                 bytes += size;
                 let total = Some(self.manifest.package_bytes);
                 tell(&self.watcher, Stage::StoringPackages, bytes, total)?;
             }
-            self.db
-                .write(keys, |mut tx, keys| {
-                    Box::pin(async move { Ok(transfer::settle_blobs(&mut tx, keys).await?) })
-                })
-                .await?;
+        }
+    }
+
+    /// Stores one package, and then says that it is there.
+    fn store_package(
+        &self,
+        stores: Locations,
+        blob: Announced,
+    ) -> impl Future<Output = Result<u64, TransferError>> + use<> {
+        let (db, folder) = (self.db.clone(), self.folder.clone());
+        async move {
+            let size = u64::try_from(blob.size).unwrap_or(0);
+            stores.store(&blob.key, size, &folder).await?;
+            db.write(blob.key, |mut tx, key| {
+                Box::pin(async move { Ok(transfer::settle_blob(&mut tx, key).await?) })
+            })
+            .await?;
+            Ok(size)
         }
     }
 
@@ -387,12 +398,6 @@ impl Running {
             ))),
         }
     }
-}
-
-async fn store_package(stores: Locations, blob: Announced, folder: Folder) -> Result<u64, TransferError> {
-    let size = u64::try_from(blob.size).unwrap_or(0);
-    stores.store(&blob.key, size, &folder).await?;
-    Ok(size)
 }
 
 fn rename_locations(table: &Table, row: &mut [Value], names: &BTreeMap<String, String>) {

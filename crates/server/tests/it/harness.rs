@@ -104,12 +104,25 @@ impl Plan {
 
     /// Starts the service, with nothing in it.
     pub async fn start_empty(self) -> Harness {
-        let database_url = match self.backend {
-            Backend::Sqlite => "sqlite:{data_dir}/fame.db".to_owned(),
-            Backend::Postgres => postgres_cluster::database_url(),
-        };
+        let database_url = self.database_url();
         let folder = Arc::new(tempfile::tempdir().unwrap());
         Harness::run(Arc::new(self), folder, database_url).await
+    }
+
+    /// A service that was never started: nothing is there yet but an empty folder and an empty database.
+    pub fn never_started(self) -> Stopped {
+        Stopped {
+            database_url: self.database_url(),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            plan: Arc::new(self),
+        }
+    }
+
+    fn database_url(&self) -> String {
+        match self.backend {
+            Backend::Sqlite => "sqlite:{data_dir}/fame.db".to_owned(),
+            Backend::Postgres => postgres_cluster::database_url(),
+        }
     }
 
     /// Starts the service with the app of the samples: registered, with its principals and the country US.
@@ -328,6 +341,11 @@ impl Harness {
         self.advances(Duration::from_secs(2)).await;
     }
 
+    /// What the service was started with.
+    pub fn settings(&self) -> Settings {
+        settings(&self.plan, self.folder.path(), &self.database_url)
+    }
+
     /// The folder of a storage location.
     pub fn location(&self, name: &str) -> PathBuf {
         self.folder
@@ -379,6 +397,11 @@ impl Stopped {
     /// What the service kept.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What a service would be started with.
+    pub fn settings(&self) -> Settings {
+        settings(&self.plan, self.folder.path(), &self.database_url)
     }
 
     /// Starts another service on what was left.

@@ -33,6 +33,7 @@ mod principals;
 mod restart;
 mod reviewed_file;
 mod samples;
+mod transfer;
 mod uploads;
 mod versions;
 mod vscode_client;
