@@ -11,6 +11,7 @@ use super::{
     sqlite,
     tables::{BLOBS, Column, Kind, TABLES, Table},
 };
+use crate::config::DatabaseSettings;
 use domain::instant::Instant;
 use futures::{TryStreamExt, pin_mut};
 use rusqlite::Connection;
@@ -56,13 +57,13 @@ impl From<StoreError> for NoSnapshot {
 }
 
 impl Snapshot {
-    /// Takes a snapshot of the database that `url` names, which must have the schema `expected`. Others may go on
-    /// writing; nothing is migrated, and nothing is written.
-    pub(crate) async fn take(url: &str, expected: i64) -> Result<Self, NoSnapshot> {
+    /// Takes a snapshot of the configured database, which must have the schema `expected`. Others may go on writing;
+    /// nothing is migrated, and nothing is written.
+    pub(crate) async fn take(settings: &DatabaseSettings, expected: i64) -> Result<Self, NoSnapshot> {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        match url.strip_prefix("sqlite:") {
-            Some(path) => read_sqlite(Path::new(path), expected, sender)?,
-            None => read_postgres(url, expected, sender).await?,
+        match settings.url.sqlite_path() {
+            Some(path) => read_sqlite(&path, expected, sender)?,
+            None => read_postgres(settings, expected, sender).await?,
         }
         Ok(Self { batches })
     }
@@ -223,11 +224,11 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
      SET LOCAL idle_in_transaction_session_timeout = 0";
 
 async fn read_postgres(
-    url: &str,
+    settings: &DatabaseSettings,
     expected: i64,
     sender: mpsc::Sender<Result<Batch, StoreError>>,
 ) -> Result<(), NoSnapshot> {
-    let client = Postgres::connect(url, 1)?.connection().await?;
+    let client = Postgres::connect(settings.url.expose(), 1)?.connection().await?;
     client.batch_execute(SNAPSHOT).await.map_err(StoreError::from)?;
     let schema = match client.query_one(SCHEMA, &[]).await {
         Ok(row) => row.try_get(0).map_err(StoreError::from)?,
@@ -311,10 +312,10 @@ pub(crate) async fn find_import(db: &Db) -> Result<Option<Import>, StoreError> {
 }
 
 /// The tables that have rows, with how many.
-pub(crate) async fn occupied(tx: &mut Tx<'_>) -> Result<Vec<(&'static str, i64)>, StoreError> {
+pub(crate) async fn occupied(db: &Db) -> Result<Vec<(&'static str, i64)>, StoreError> {
     let mut occupied = Vec::new();
     for table in TABLES {
-        let rows = count(tx, table).await?;
+        let rows = count(db, table).await?;
         if rows > 0 {
             occupied.push((table.name, rows));
         }
@@ -323,8 +324,8 @@ pub(crate) async fn occupied(tx: &mut Tx<'_>) -> Result<Vec<(&'static str, i64)>
 }
 
 /// How many rows the table has.
-pub(crate) async fn count(tx: &mut Tx<'_>, table: &Table) -> Result<i64, StoreError> {
-    let (rows,) = tx
+pub(crate) async fn count(db: &Db, table: &Table) -> Result<i64, StoreError> {
+    let (rows,) = db
         .query(format!("SELECT COUNT(*) FROM {}", table.name))
         .fetch_one::<(i64,)>()
         .await?;
@@ -469,3 +470,6 @@ pub(crate) async fn settle_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<(), St
         .await
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,9 @@ pub(super) fn check_rows(
         let read = rows_in(folder, table, part)?;
         for row in &read {
             add_locations(table, row, &mut names);
-            if let Some(stored) = Stored::of(row).filter(|_| table.name == BLOBS) {
+            if table.name == BLOBS {
+                let impossible = || TransferError::damaged(&part.file, "lists something impossible");
+                let stored = Stored::of(table, row).ok_or_else(impossible)?;
                 packages::check_presence(folder, &stored.key.sha256, stored.size)?;
                 packages += 1;
                 package_bytes = package_bytes.saturating_add(stored.size);

@@ -1,7 +1,7 @@
 //! Writing an export: first all rows, in one snapshot, then the packages that they name, then the manifest.
 //!
-//! In this order because packages never change in place: whatever the rows name was complete before the snapshot, and
-//! is still there when its turn comes, unless its version was removed meanwhile.
+//! In this order because packages never change in place, and what was uploaded is never removed: whatever the rows name
+//! was complete before the snapshot, and is still there when its turn comes.
 
 use super::{
     Contents, Stage, TransferError, Watcher, blocking,
@@ -41,7 +41,7 @@ const PACKAGES_AT_ONCE: usize = 4;
 pub async fn export(settings: &Settings, to: &Path, watcher: Watcher) -> Result<Contents, TransferError> {
     let target = to.to_owned();
     let (folder, writing) = blocking(move || Folder::begin(&target)).await?;
-    let snapshot = Snapshot::take(settings.database.url.expose(), SCHEMA_VERSION)
+    let snapshot = Snapshot::take(&settings.database, SCHEMA_VERSION)
         .await
         .map_err(refusal)?;
     let made_on = Clock::system().now();

@@ -1,8 +1,8 @@
 //! Filling an empty database and its storage locations from an export.
 //!
 //! The export is checked before anything is written. Then each part of rows is one transaction, which also counts the
-//! part as done; bytes of packages are announced by those rows and settled one by one, as uploads do it. The last
-//! transaction counts all rows and ends the import. Until then no service starts on the database, so what an import
+//! part as done; bytes of packages are announced by those rows and settled one by one, as uploads do it. In the end all
+//! rows are counted, and the last transaction ends the import. Until then no service starts on the database, so what an import
 //! leaves when it is cut is seen by nobody but the next try.
 
 use super::{
@@ -193,11 +193,7 @@ async fn expect_room(db: &Db, manifest_sha256: [u8; 32]) -> Result<Option<Import
             "The database {how} at {when}. An import needs an empty database."
         )));
     }
-    let occupied = db
-        .write((), |mut tx, ()| {
-            Box::pin(async move { Ok(transfer::occupied(&mut tx).await?) })
-        })
-        .await?;
+    let occupied = transfer::occupied(db).await?;
     if occupied.is_empty() {
         return Ok(None);
     }
@@ -370,33 +366,26 @@ impl Running {
 
     /// Counts everything once more and ends the import.
     async fn finish(&self) -> Result<(), TransferError> {
-        let expected: Vec<_> = TABLES
-            .iter()
-            .map(|table| (table, self.manifest.rows_of(table)))
-            .collect();
-        let input = (self.manifest_sha256, expected, Clock::system().now());
-        let wrong = self
-            .db
-            .write(input, |mut tx, (manifest_sha256, expected, now)| {
-                Box::pin(async move {
-                    for (table, rows) in expected {
-                        let found = transfer::count(&mut tx, table).await?;
-                        if u64::try_from(found) != Ok(*rows) {
-                            return Ok(Some((table.name, found, *rows)));
-                        }
-                    }
-                    transfer::end_import(&mut tx, *manifest_sha256, *now).await?;
-                    Ok(None)
-                })
+        for table in TABLES {
+            let (found, expected) = (
+                transfer::count(&self.db, table).await?,
+                self.manifest.rows_of(table),
+            );
+            if u64::try_from(found) != Ok(expected) {
+                return Err(TransferError::Refused(format!(
+                    "{} has {found} rows, and the export has {expected}: something else writes to this database. \
+                     Begin again with an empty one.",
+                    table.name
+                )));
+            }
+        }
+        let input = (self.manifest_sha256, Clock::system().now());
+        self.db
+            .write(input, |mut tx, (manifest_sha256, now)| {
+                Box::pin(async move { Ok(transfer::end_import(&mut tx, *manifest_sha256, *now).await?) })
             })
             .await?;
-        match wrong {
-            None => Ok(()),
-            Some((table, found, expected)) => Err(TransferError::Refused(format!(
-                "{table} has {found} rows, and the export has {expected}: something else writes to this database. \
-                 Begin again with an empty one."
-            ))),
-        }
+        Ok(())
     }
 }
 

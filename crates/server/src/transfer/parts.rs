@@ -13,8 +13,11 @@ pub(super) struct Stored {
 
 impl Stored {
     /// What a row of the table of bytes says.
-    pub(super) fn of(row: &[Value]) -> Option<Self> {
-        let [Value::Text(location), Value::Bytes(sha256), Value::Int(size), ..] = row else {
+    pub(super) fn of(table: &Table, row: &[Value]) -> Option<Self> {
+        let cell = |name: &str| table.position(name).and_then(|position| row.get(position));
+        let (Value::Text(location), Value::Bytes(sha256), Value::Int(size)) =
+            (cell("location")?, cell("sha256")?, cell("size")?)
+        else {
             return None;
         };
         Some(Self {
@@ -35,7 +38,7 @@ pub(super) fn stored_in(
 ) -> Result<Vec<Stored>, TransferError> {
     let mut listed = Vec::new();
     for row in rows_in(folder, table, part)? {
-        let stored = Stored::of(&row)
+        let stored = Stored::of(table, &row)
             .ok_or_else(|| TransferError::damaged(&part.file, "lists something impossible"))?;
         listed.push(stored);
     }

@@ -2,8 +2,8 @@
 //! happened on the way, and nobody gets to see half of it.
 
 use crate::harness::{
-    APP, Answer, Backend, CUSTOMER, Environment, Harness, LIBRARY, Stopped, bytes_of, country_path,
-    on_both_databases, package, package_needing_library, package_of,
+    APP, Backend, Environment, Harness, LIBRARY, Stopped, bytes_of, country_path, on_both_databases,
+    package_needing_library,
 };
 use serde_json::{Value, json};
 use server::{
