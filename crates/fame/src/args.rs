@@ -163,6 +163,8 @@ pub enum Command {
     Package(commands::package::PackageCommand),
     /// Run the service
     Serve(commands::serve::ServeArgs),
+    /// Bring the service's database up to date
+    Migrate(commands::migrate::MigrateArgs),
     /// Settings of the service
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),

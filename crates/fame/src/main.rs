@@ -50,6 +50,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Operator(command) => command.run(&connect()?).await,
         Command::Package(command) => command.run(printer),
         Command::Serve(args) => args.run(printer).await,
+        Command::Migrate(args) => args.run(printer).await,
         Command::Config(command) => command.run(printer),
         Command::Dev(args) => return run_dev(args).await,
         Command::Openapi => commands::openapi::run(printer),

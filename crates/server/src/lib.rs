@@ -12,6 +12,7 @@ mod error;
 mod http;
 mod jobs;
 mod listen;
+mod migrate;
 mod operator;
 #[cfg(test)]
 #[path = "../tests/it/postgres_cluster.rs"]
@@ -22,7 +23,9 @@ mod start;
 mod store;
 pub mod telemetry;
 mod upload;
+mod work;
 
 pub use http::router::openapi_json;
 pub use listen::serve;
+pub use migrate::{migrate, outstanding};
 pub use start::{Server, StartError, run};

@@ -6,6 +6,7 @@ pub mod config;
 pub mod countries;
 pub mod environments;
 pub mod hotfixes;
+pub mod migrate;
 pub mod openapi;
 pub mod operator;
 pub mod package;

@@ -6,6 +6,7 @@
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod blobs;
+mod connections;
 pub(crate) mod countries;
 mod db;
 pub(crate) mod descriptions;
@@ -18,10 +19,13 @@ pub(crate) mod list;
 mod migrations;
 mod postgres;
 pub(crate) mod principals;
+pub(crate) mod retention;
+mod signals;
 mod sqlite;
+mod tls;
 mod value;
 pub(crate) mod versions;
 
 pub(crate) use db::{Db, Rows, StoreError, Tx};
-pub(crate) use migrations::open;
+pub(crate) use migrations::{migrate, open, outstanding};
 pub(crate) use value::{FromRow, Row, Value};
