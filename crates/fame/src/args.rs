@@ -167,6 +167,8 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// Fill an empty database and storage locations from an export
     Import(commands::import::ImportArgs),
+    /// Bring the service's database up to date
+    Migrate(commands::migrate::MigrateArgs),
     /// Settings of the service
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),

@@ -52,6 +52,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Serve(args) => args.run(printer).await,
         Command::Export(args) => args.run(printer).await,
         Command::Import(args) => args.run(printer).await,
+        Command::Migrate(args) => args.run(printer).await,
         Command::Config(command) => command.run(printer),
         Command::Dev(args) => return run_dev(args).await,
         Command::Openapi => commands::openapi::run(printer),

@@ -160,6 +160,7 @@ CREATE UNIQUE INDEX operations_slot ON operations (environment_id, app_id) WHERE
 CREATE UNIQUE INDEX operations_running ON operations (environment_id) WHERE status = 'Running';
 CREATE INDEX operations_due ON operations (due_on, id) WHERE status = 'Scheduled';
 CREATE INDEX operations_leased ON operations (lease_until) WHERE status = 'Running';
+CREATE INDEX operations_ended ON operations (ended_on) WHERE ended_on IS NOT NULL;
 CREATE INDEX operations_newest ON operations (app_id, country_code, created_on DESC, id);
 CREATE INDEX operations_of_all ON operations (created_on DESC, id);
 CREATE INDEX operations_by_target ON operations (app_id, country_code, target_version_key, created_on DESC, id);

@@ -148,9 +148,14 @@ impl Directory {
         let mut removed = 0;
         for entry in fs::read_dir(self.staging())? {
             let entry = entry?;
-            if is_older(&entry, age) {
-                fs::remove_file(entry.path())?;
-                removed += 1;
+            if !is_older(&entry, age) {
+                continue;
+            }
+            match fs::remove_file(entry.path()) {
+                Ok(()) => removed += 1,
+                // Another server sweeps the same folder.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(removed)

@@ -12,6 +12,7 @@ mod error;
 mod http;
 mod jobs;
 mod listen;
+mod migrate;
 mod operator;
 #[cfg(test)]
 #[path = "../tests/it/postgres_cluster.rs"]
@@ -23,7 +24,9 @@ mod store;
 pub mod telemetry;
 pub mod transfer;
 mod upload;
+mod work;
 
 pub use http::router::openapi_json;
 pub use listen::serve;
+pub use migrate::{migrate, outstanding};
 pub use start::{Server, StartError, run};

@@ -1,16 +1,17 @@
 //! Starting and stopping: opening what is kept, refusing what cannot work, and draining before the end.
 
 use crate::{
-    actions::{Service, sweep},
+    actions::{self, Service, sweep},
     auth::Authenticator,
     blobs::Blobs,
     clock::{Clock, wall_seconds},
-    config::{ExecutorKind, Loaded, Settings, Severity},
+    config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
     http::{context::Scheme, extract::Door, fairness::Fairness, router::router},
-    jobs::{executor::Executor, sweeper},
+    jobs::{executor::Executor, retention, signals, sweeper},
     simulate::Script,
     store::{self, Db, apps::locations_in_use, transfer::find_import},
+    work::Work,
 };
 use axum::{Extension, Router};
 use std::{
@@ -69,8 +70,8 @@ pub struct Server {
     executor: Option<Arc<Executor>>,
     stop: CancellationToken,
     tasks: TaskTracker,
-    /// Held as long as this process works on its data folder.
-    _lock: File,
+    /// Held as long as this process works on what belongs to one process.
+    _lock: Option<File>,
 }
 
 impl Server {
@@ -81,12 +82,12 @@ impl Server {
     /// Everything that would keep the service from working.
     pub async fn start(settings: Settings, clock: Clock, script: Script) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
-        let lock = lock_folder(&settings.server.data_dir)?;
+        let lock = lock_for_one(&settings)?;
         let blobs = Blobs::open(&settings).map_err(|source| StartError::Files {
             what: "storage locations".into(),
             source,
         })?;
-        let database = store::open(settings.database.url.expose(), settings.database.connections).await;
+        let database = store::open(&settings.database).await;
         let db = database.map_err(|error| StartError::Database(error.to_string()))?;
         refuse_unfinished_import(&db).await?;
         let authenticator = Authenticator::new(&settings.identity, Arc::new(wall_seconds))
@@ -96,7 +97,7 @@ impl Server {
             blobs: Arc::new(blobs),
             clock,
             settings: Arc::clone(&settings),
-            work: tokio::sync::Notify::new(),
+            work: Work::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
         });
         check_locations(&service).await?;
@@ -110,10 +111,14 @@ impl Server {
         Ok(Self::with_jobs(door, script, lock))
     }
 
-    fn with_jobs(door: Arc<Door>, script: Script, lock: File) -> Self {
+    fn with_jobs(door: Arc<Door>, script: Script, lock: Option<File>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let service = &door.service;
         tasks.spawn(sweeper::run(Arc::clone(service), stop.clone()));
+        tasks.spawn(signals::run(Arc::clone(service), stop.clone()));
+        if service.settings.retention != RetentionSettings::default() {
+            tasks.spawn(retention::run(Arc::clone(service), stop.clone()));
+        }
         let simulates = service.settings.executor.kind == ExecutorKind::Simulate;
         let executor = simulates.then(|| Arc::new(Executor::new(Arc::clone(service), script)));
         if let Some(executor) = executor.clone() {
@@ -146,10 +151,11 @@ impl Server {
     /// # Errors
     /// What stood in the way, as text for people.
     pub async fn catch_up(&self) -> Result<(), String> {
-        match &self.executor {
-            Some(executor) => executor.catch_up().await.map_err(|error| error.to_string()),
-            None => Ok(()),
+        if let Some(executor) = &self.executor {
+            executor.catch_up().await.map_err(|error| error.to_string())?;
         }
+        let removed = actions::retention::remove_all(&self.door.service).await;
+        removed.map(drop).map_err(|error| error.to_string())
     }
 
     /// Ends the jobs, each after what it is doing.
@@ -160,7 +166,16 @@ impl Server {
     }
 }
 
-/// Makes the data folder, and holds it: SQLite and local packages belong to one process.
+/// Holds the data folder where SQLite is in it, which belongs to one process. Servers that share a PostgreSQL may share
+/// a folder for packages too.
+pub(crate) fn lock_for_one(settings: &Settings) -> Result<Option<File>, StartError> {
+    if settings.database.url.sqlite_path().is_none() {
+        return Ok(None);
+    }
+    lock_folder(&settings.server.data_dir).map(Some)
+}
+
+/// Makes the data folder, and holds it.
 pub(crate) fn lock_folder(folder: &Path) -> Result<File, StartError> {
     let failed = |source| StartError::Files {
         what: format!("data folder {}", folder.display()),

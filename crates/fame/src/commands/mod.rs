@@ -8,6 +8,7 @@ pub mod environments;
 pub mod export;
 pub mod hotfixes;
 pub mod import;
+pub mod migrate;
 pub mod openapi;
 pub mod operator;
 pub mod package;

@@ -3,7 +3,10 @@
 use super::Asker;
 use crate::{
     error::Result,
-    store::{Tx, audit::AuditRow, audit::insert_audit},
+    store::{
+        Tx,
+        audit::{AuditRow, amend_audit, insert_audit},
+    },
 };
 use domain::{instant::Instant, principal::PrincipalKind};
 use serde_json::Value;
@@ -34,8 +37,19 @@ pub(crate) async fn record(
     now: Instant,
     change: Change<'_>,
 ) -> Result<()> {
+    record_under(tx, Uuid::now_v7(), actor, now, change).await
+}
+
+/// Adds the row under an id by which it can be amended.
+pub(crate) async fn record_under(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    actor: Actor<'_>,
+    now: Instant,
+    change: Change<'_>,
+) -> Result<()> {
     let mut row = AuditRow {
-        id: Uuid::now_v7(),
+        id,
         recorded_on: now,
         actor_kind: "Service".into(),
         actor_id: String::new(),
@@ -62,4 +76,9 @@ pub(crate) async fn record(
     }
     insert_audit(tx, &row).await?;
     Ok(())
+}
+
+/// Says anew what came of a change that goes on over several transactions.
+pub(crate) async fn amend(tx: &mut Tx<'_>, id: Uuid, after: &Value) -> Result<()> {
+    Ok(amend_audit(tx, id, &after.to_string()).await?)
 }

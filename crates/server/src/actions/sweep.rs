@@ -4,7 +4,7 @@ use super::Service;
 use crate::{
     error::{Error, Result},
     store::{
-        blobs::{self, BlobKey, BlobState},
+        blobs::{self, BlobKey},
         idempotency, versions,
     },
 };
@@ -53,7 +53,7 @@ fn ticks(span: Duration) -> i64 {
 async fn remove_unreferenced(service: &Service, before: Instant, now: Instant) -> Result<usize> {
     let mut removed = 0;
     for blob in blobs::unreferenced(&service.db, before).await? {
-        if !mark_deleting(service, &blob, now).await? {
+        if !mark_deleting(service, &blob, before, now).await? {
             continue;
         }
         remove_bytes(service, &blob).await?;
@@ -68,19 +68,19 @@ async fn remove_unreferenced(service: &Service, before: Instant, now: Instant) -
     Ok(removed)
 }
 
-/// Decides under the blob's lock that nobody needs it; from then on no upload may count on it.
-async fn mark_deleting(service: &Service, blob: &BlobKey, now: Instant) -> Result<bool> {
+/// Decides under the blob's lock that nobody needs it; from then on no upload may count on it. Of several servers that
+/// sweep at the same time one goes on: the others would remove bytes that were stored again meanwhile.
+async fn mark_deleting(service: &Service, blob: &BlobKey, before: Instant, now: Instant) -> Result<bool> {
     service
         .db
-        .write((blob.clone(), now), |mut tx, (blob, now)| {
+        .write((blob.clone(), before, now), |mut tx, (blob, before, now)| {
             Box::pin(async move {
                 if blobs::lock_blob(&mut tx, blob).await?.is_none()
                     || blobs::is_referenced(&mut tx, blob).await?
                 {
                     return Ok(false);
                 }
-                blobs::save_blob(&mut tx, blob, 0, BlobState::Deleting, *now).await?;
-                Ok(true)
+                Ok(blobs::mark_deleting(&mut tx, blob, *before, *now).await?)
             })
         })
         .await

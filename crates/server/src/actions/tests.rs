@@ -25,6 +25,7 @@ use crate::{
         principals::Who,
         versions::{Version, insert_version},
     },
+    work::Work,
 };
 use domain::{
     access::PrincipalChange,
@@ -37,7 +38,7 @@ use domain::{
     version::{AppVersion, Availability, SyncMode, VersionStatus},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 const APP: AppId = AppId(Uuid::from_u128(0xA));
@@ -71,11 +72,11 @@ impl Stage {
         };
         let settings = Arc::new(Settings::load(&sources).unwrap().settings);
         let service = Service {
-            db: store::open(settings.database.url.expose(), 4).await.unwrap(),
+            db: store::open(&settings.database).await.unwrap(),
             blobs: Arc::new(Blobs::open(&settings).unwrap()),
             clock: Clock::stopped(NOW),
             settings,
-            work: Notify::new(),
+            work: Work::default(),
             uploads: Arc::new(Semaphore::new(4)),
         };
         let stage = Self {

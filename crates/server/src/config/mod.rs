@@ -6,11 +6,13 @@
 
 mod database;
 mod layers;
+mod postgres_url;
 mod read;
 mod show;
 
-pub use database::DatabaseUrl;
+pub use database::{DatabaseSettings, DatabaseUrl, Migrate};
 pub use layers::{Origin, Problem, Severity, Sources};
+pub use postgres_url::{PostgresUrl, Tls, ca_file};
 pub use show::Explained;
 
 use crate::{
@@ -29,6 +31,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Section `database`.
     pub database: DatabaseSettings,
+    /// Section `retention`.
+    pub retention: RetentionSettings,
     /// Section `storage`.
     pub storage: StorageSettings,
     /// Section `packages`.
@@ -64,13 +68,13 @@ pub struct ServerSettings {
     pub drain: Duration,
 }
 
-/// Section `database`.
-#[derive(Clone, Debug)]
-pub struct DatabaseSettings {
-    /// Which database, with its password.
-    pub url: DatabaseUrl,
-    /// Most connections to PostgreSQL.
-    pub connections: usize,
+/// Section `retention`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// How many days audit rows are kept; `None`: for ever.
+    pub audit_days: Option<u16>,
+    /// How many days operations are kept after they ended; `None`: for ever.
+    pub operations_days: Option<u16>,
 }
 
 /// Section `storage`.
@@ -241,6 +245,19 @@ impl Settings {
             database: DatabaseSettings {
                 url: reader.database_url(),
                 connections: reader.number("database.connections", 1..=1_000),
+                ca_file: reader.optional_path("database.ca_file"),
+                allow_plaintext: reader.flag("database.allow_plaintext"),
+                migrate: reader.word(
+                    "database.migrate",
+                    &[
+                        ("at_start", Migrate::AtStart),
+                        ("separately", Migrate::Separately),
+                    ],
+                ),
+            },
+            retention: RetentionSettings {
+                audit_days: reader.days_kept("retention.audit_days", 30),
+                operations_days: reader.days_kept("retention.operations_days", 7),
             },
             storage: StorageSettings {
                 locations: reader.locations("storage.locations"),
@@ -311,6 +328,24 @@ impl Loaded {
         if settings.operators.principals.is_empty() {
             let message = "is empty, so nobody could register an app: name an operator";
             problems.push(self.against("operators.principals", Severity::Error, message));
+        }
+        if let Some(why) = database::exposure(&settings.database) {
+            let (severity, message) = if settings.database.allow_plaintext {
+                (
+                    Severity::Warning,
+                    format!(
+                        "{why}: whoever is between here and the database can read and change what is sent"
+                    ),
+                )
+            } else {
+                (
+                    Severity::Error,
+                    format!(
+                        "{why}: over a network use sslmode=verify-full, or say database.allow_plaintext = true where nobody else can reach it"
+                    ),
+                )
+            };
+            problems.push(self.against("database.url", severity, &message));
         }
         if settings.identity.allow_insecure_loopback {
             let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";

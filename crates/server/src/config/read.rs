@@ -17,6 +17,9 @@ use std::{
 use toml::Value;
 use uuid::Uuid;
 
+/// A hundred years.
+const DAYS_KEPT_AT_MOST: i64 = 36_500;
+
 /// Reads keys and remembers what was wrong. After a problem it returns a stand-in, so that reading goes on and
 /// finds the others too.
 pub(super) struct Reader<'v> {
@@ -94,6 +97,20 @@ impl<'v> Reader<'v> {
                 N::default()
             }
         }
+    }
+
+    /// A number of days from `least` on; 0 means for ever.
+    pub(super) fn days_kept(&mut self, key: &str, least: i64) -> Option<u16> {
+        let days = self.value(key).and_then(Value::as_integer).unwrap_or_default();
+        if days == 0 {
+            return None;
+        }
+        if (least..=DAYS_KEPT_AT_MOST).contains(&days) {
+            return u16::try_from(days).ok();
+        }
+        let message = format!("{days} is neither 0, for ever, nor from {least} to {DAYS_KEPT_AT_MOST}");
+        self.refuse(key, message);
+        None
     }
 
     pub(super) fn seconds(&mut self, key: &str, allowed: RangeInclusive<i64>) -> Duration {

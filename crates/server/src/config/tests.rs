@@ -512,3 +512,64 @@ fn the_public_url_is_a_place_on_the_web() {
         assert!(public_url(wrong).is_err(), "{wrong}");
     }
 }
+
+/// What stands against a database at `url`, and how much.
+fn objections(url: &str, allow_plaintext: bool) -> Vec<Severity> {
+    let allow = allow_plaintext.to_string();
+    let sources = environment(&[
+        ("FAME_DATABASE__URL", url),
+        ("FAME_DATABASE__ALLOW_PLAINTEXT", &allow),
+    ]);
+    let problems = Settings::load(&sources).unwrap().check_production();
+    let of_database = problems.iter().filter(|problem| problem.key == "database.url");
+    of_database.map(|problem| problem.severity).collect()
+}
+
+#[test]
+fn a_database_over_a_network_needs_checked_encryption() {
+    for url in [
+        "sqlite:fame.db",
+        "postgres://fame@localhost/fame",
+        "postgres://fame@127.0.0.1/fame?sslmode=disable",
+        "postgres://fame@%2Frun%2Fpostgresql/fame",
+        "postgres://fame@db.contoso.com/fame",
+        "postgres://fame@db.contoso.com/fame?sslmode=require",
+        "postgres://fame@db.contoso.com/fame?sslmode=verify-full",
+    ] {
+        assert_eq!(objections(url, false), [], "{url}");
+    }
+    for url in [
+        "postgres://fame@db.contoso.com/fame?sslmode=disable",
+        "postgres://fame@db.contoso.com/fame?sslmode=prefer",
+        "postgres://fame@localhost/fame?sslmode=disable&hostaddr=10.0.0.7",
+    ] {
+        assert_eq!(objections(url, false), [Severity::Error], "{url}");
+        assert_eq!(objections(url, true), [Severity::Warning], "{url}");
+    }
+}
+
+#[test]
+fn what_is_kept_for_some_days_is_kept_for_long_enough() {
+    let kept = |key: &str, days: &str| {
+        let loaded = Settings::load(&environment(&[(&variable(key), days)]));
+        loaded.map(|loaded| loaded.settings.retention)
+    };
+    let both = RetentionSettings {
+        audit_days: None,
+        operations_days: Some(7),
+    };
+    assert_eq!(kept("retention.operations_days", "7").unwrap(), both);
+    assert_eq!(
+        kept("retention.operations_days", "0").unwrap(),
+        RetentionSettings::default()
+    );
+    for (key, days) in [
+        ("retention.operations_days", "6"),
+        ("retention.operations_days", "-1"),
+        ("retention.audit_days", "29"),
+        ("retention.audit_days", "36501"),
+    ] {
+        let problems = kept(key, days).unwrap_err();
+        assert_eq!(problems[0].key, key);
+    }
+}

@@ -3,8 +3,11 @@
 use super::extract::Door;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse, response::Response};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use utoipa::ToSchema;
+
+/// How long the database may take to answer: less than whoever asks is likely to wait.
+const PING: Duration = Duration::from_secs(2);
 
 /// Whether the service can work, and if not, what is missing.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,7 +32,7 @@ pub(crate) async fn get_live() -> Response {
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
-    let database = door.service.db.ping().await.is_ok();
+    let database = database_answers(&door).await;
     let storage = storage_works(&door).await;
     let is_ready = database && storage;
     let word = |works| if works { "available" } else { "unavailable" };
@@ -48,6 +51,11 @@ pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(health)).into_response()
+}
+
+async fn database_answers(door: &Door) -> bool {
+    let answer = tokio::time::timeout(PING, door.service.db.ping()).await;
+    answer.is_ok_and(|answer| answer.is_ok())
 }
 
 async fn storage_works(door: &Door) -> bool {

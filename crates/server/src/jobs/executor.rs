@@ -3,6 +3,7 @@
 //! One round runs to its end before the next begins, whoever asks for it: the job itself, or somebody who moved the
 //! clock and wants to see what came of it.
 
+use super::trouble::Trouble;
 use crate::{
     actions::{Service, execution},
     error::Result,
@@ -60,13 +61,12 @@ impl Executor {
 
     /// Works until it is told to stop.
     pub(crate) async fn run(&self, stop: CancellationToken) {
+        let mut trouble = Trouble::of("executor");
         loop {
             // Listen before looking: a signal that comes while this looks is not missed.
             let signal = self.service.work.notified();
             let moved = self.service.clock.moved();
-            if let Err(error) = self.catch_up().await {
-                tracing::error!(%error, "the executor's round failed; it is tried again");
-            }
+            trouble.after(&self.catch_up().await);
             let rest = self.rest().await;
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -1,5 +1,6 @@
 //! Tidies up from time to time.
 
+use super::trouble::Trouble;
 use crate::actions::{Service, sweep};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -9,15 +10,17 @@ const PERIOD: Duration = Duration::from_secs(5 * 60);
 
 /// Sweeps until it is told to stop.
 pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
+    let mut trouble = Trouble::of("sweeper");
     while stop
         .run_until_cancelled(tokio::time::sleep(PERIOD))
         .await
         .is_some()
     {
-        match sweep::sweep(&service, sweep::GRACE).await {
-            Ok(swept) if swept == sweep::Swept::default() => {}
-            Ok(swept) => tracing::info!(?swept, "tidied up"),
-            Err(error) => tracing::error!(%error, "tidying up failed; it is tried again"),
+        let swept = sweep::sweep(&service, sweep::GRACE).await;
+        trouble.after(&swept);
+        match swept {
+            Ok(swept) if swept != sweep::Swept::default() => tracing::info!(?swept, "tidied up"),
+            _ => {}
         }
     }
 }

@@ -61,3 +61,13 @@ pub(crate) async fn insert_audit(tx: &mut Tx<'_>, row: &AuditRow) -> Result<(), 
     .await
     .map(drop)
 }
+
+/// Replaces the state after the change in a row.
+pub(crate) async fn amend_audit(tx: &mut Tx<'_>, id: Uuid, after: &str) -> Result<(), StoreError> {
+    tx.query("UPDATE audit SET after_state = $2 WHERE id = $1")
+        .bind(id)
+        .bind(after)
+        .execute()
+        .await
+        .map(drop)
+}

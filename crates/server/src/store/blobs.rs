@@ -84,6 +84,28 @@ pub(crate) async fn save_blob(
     .map(drop)
 }
 
+/// Says that a blob's bytes are about to go, unless something changed about it since `before`; whether it was said.
+pub(crate) async fn mark_deleting(
+    tx: &mut Tx<'_>,
+    key: &BlobKey,
+    before: Instant,
+    now: Instant,
+) -> Result<bool, StoreError> {
+    let marked = tx
+        .query(
+            "UPDATE blobs
+             SET state = 'deleting', changed_on = $4
+             WHERE location = $1 AND sha256 = $2 AND changed_on < $3",
+        )
+        .bind(&key.location)
+        .bind(key.sha256)
+        .bind(before)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(marked == 1)
+}
+
 /// Forgets a blob whose bytes are gone.
 pub(crate) async fn delete_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<(), StoreError> {
     tx.query("DELETE FROM blobs WHERE location = $1 AND sha256 = $2 AND state = 'deleting'")

@@ -10,10 +10,11 @@ use super::{
     sqlite::Sqlite,
     value::{FromRow, Value},
 };
-use crate::error::Error;
+use crate::{error::Error, work::Work};
 use futures::future::BoxFuture;
 use std::{borrow::Cow, sync::Arc};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,13 @@ impl Db {
         }
     }
 
+    /// Passes signals on between servers that share the database, until `stop`.
+    pub(crate) async fn exchange_signals(&self, work: &Work, stop: &CancellationToken) {
+        if let Self::Postgres(postgres) = self {
+            super::signals::exchange(postgres.connector(), work, stop).await;
+        }
+    }
+
     /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         self.query("SELECT COUNT(*) FROM apps WHERE publisher = ''")
@@ -94,6 +102,13 @@ impl Db {
 }
 
 impl Tx<'_> {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
     /// A statement within the transaction.
     pub(crate) fn query<'c>(&'c mut self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
         let on = match self {

@@ -67,6 +67,14 @@ impl Dialect {
         }
     }
 
+    /// Leaves out of a selection within another statement the rows that somebody else has locked, and locks the others.
+    pub(crate) fn only_unlocked_rows(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
     /// Takes the lock under which one process at a time migrates; held until the transaction ends.
     pub(crate) fn migration_lock(self) -> Option<&'static str> {
         match self {

@@ -6,6 +6,7 @@
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod blobs;
+mod connections;
 pub(crate) mod countries;
 mod db;
 pub(crate) mod descriptions;
@@ -18,12 +19,15 @@ pub(crate) mod list;
 mod migrations;
 mod postgres;
 pub(crate) mod principals;
+pub(crate) mod retention;
+mod signals;
 mod sqlite;
 pub(crate) mod tables;
+mod tls;
 pub(crate) mod transfer;
 mod value;
 pub(crate) mod versions;
 
 pub(crate) use db::{Db, Rows, StoreError, Tx};
-pub(crate) use migrations::{SCHEMA_VERSION, open};
+pub(crate) use migrations::{OpenError, SCHEMA_VERSION, migrate, open, outstanding};
 pub(crate) use value::{FromRow, Row, Value};

@@ -6,6 +6,7 @@
 use super::{
     db::{Rows, StoreError, Tx},
     dialect,
+    migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
 use crate::error::Error;
@@ -46,13 +47,9 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, making it when it is missing. `migrate` runs on the writer's connection first.
-    pub(crate) fn open(
-        path: &Path,
-        migrate: impl FnOnce(&mut Connection) -> Result<(), StoreError>,
-    ) -> Result<Self, StoreError> {
-        let mut writer = open_writer(path)?;
-        migrate(&mut writer)?;
+    /// Opens the file.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let writer = open_writer(path)?;
         let cores = std::thread::available_parallelism().map_or(4, usize::from);
         let (changes, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
@@ -268,6 +265,10 @@ fn commit_group(
 }
 
 fn begin(connection: &mut Connection, first: Change, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    if !connection.is_autocommit() {
+        // What an earlier group could not undo was told as failed and must not be committed with this one.
+        connection.execute_batch("ROLLBACK")?;
+    }
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     // Run even when there is no transaction: its savepoint fails in the same way, and the caller is told.
     answers.push(first(connection));
@@ -419,30 +420,61 @@ fn constraint_of(text: Option<&str>) -> String {
     dialect::constraint_on(columns).unwrap_or(columns).to_owned()
 }
 
-/// Applies the migrations that the file does not have yet, all in one transaction.
-pub(super) fn migrate(connection: &mut Connection, scripts: &[(i64, &str)]) -> Result<(), StoreError> {
+/// Which scripts were applied to the file; none when there is no file.
+pub(super) fn applied_to(path: &Path) -> Result<Applied, StoreError> {
+    if !path.exists() {
+        return Ok(Applied::new());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    applied(&Connection::open_with_flags(path, flags)?)
+}
+
+fn applied(connection: &Connection) -> Result<Applied, StoreError> {
+    let known = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'";
+    let tables: i64 = connection.query_row(known, [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Applied::new());
+    }
+    let mut statement = connection.prepare("SELECT id, sha256 FROM migrations ORDER BY id")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Makes the file when it is missing, and applies the scripts that `plan` finds wanting, all in one transaction.
+pub(super) fn migrate(
+    path: &Path,
+    plan: impl Fn(&Applied) -> Result<Plan, StoreError>,
+) -> Result<Vec<i64>, StoreError> {
+    let mut connection = open_writer(path)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch("CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY)")?;
-    let applied: i64 = transaction.query_row("SELECT COALESCE(MAX(id), 0) FROM migrations", [], |row| {
-        row.get(0)
-    })?;
-    for (id, script) in scripts.iter().filter(|(id, _)| *id > applied) {
-        transaction.execute_batch(script)?;
-        transaction.execute("INSERT INTO migrations (id) VALUES (?1)", [id])?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY, sha256 BYTEA NOT NULL)",
+    )?;
+    let plan = plan(&applied(&transaction)?)?;
+    for script in &plan {
+        transaction.execute_batch(&script.sql)?;
+        transaction.execute(
+            "INSERT INTO migrations (id, sha256) VALUES (?1, ?2)",
+            (script.id, script.sha256),
+        )?;
     }
     transaction.commit()?;
-    Ok(())
+    Ok(plan.iter().map(|script| script.id).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::store::open;
+    use super::*;
+    use crate::{
+        config::DatabaseSettings,
+        store::{Db, open},
+    };
 
     #[tokio::test]
     async fn what_takes_long_is_found_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("fame.db").display());
-        let db = open(&url, 1).await.unwrap();
+        let db = open(&DatabaseSettings::at(&url)).await.unwrap();
         let numbers =
             "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)";
         let count = db
@@ -454,5 +486,99 @@ mod tests {
             .bind(1_000_i64);
         let listed = list.fetch_all::<(i64,)>().await.unwrap();
         assert_eq!(listed.last(), Some(&(1_000,)));
+    }
+
+    /// Limits the file to its present size and `more` pages.
+    async fn limit_pages(db: &Db, more: Option<i64>) {
+        let (pages,) = db
+            .query("SELECT page_count FROM pragma_page_count")
+            .fetch_one::<(i64,)>()
+            .await
+            .unwrap();
+        let most = more.map_or(i64::from(u32::MAX - 1), |more| pages + more);
+        db.write(most, |mut tx, most| {
+            Box::pin(async move {
+                let limit = tx.query(format!("PRAGMA max_page_count = {most}"));
+                Ok(limit.fetch_all::<(i64,)>().await?)
+            })
+        })
+        .await
+        .unwrap();
+    }
+
+    async fn note(db: &Db, text: String) -> Result<(), Error> {
+        db.write(text, |mut tx, text| {
+            Box::pin(async move {
+                tx.query("INSERT INTO notes (text) VALUES ($1)")
+                    .bind(text)
+                    .execute()
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn notes(db: &Db) -> i64 {
+        let count = db.query("SELECT COUNT(*) FROM notes").fetch_one::<(i64,)>();
+        count.await.unwrap().0
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_full_disk_is_unavailable_and_passes_and_what_was_acknowledged_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+        let db = open(&DatabaseSettings::at(&url)).await.unwrap();
+        db.write((), |mut tx, ()| {
+            Box::pin(async move {
+                tx.query("CREATE TABLE notes (text TEXT NOT NULL)")
+                    .execute()
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        limit_pages(&db, Some(8)).await;
+        // Small ones and large ones share commits; the large ones do not all find room.
+        let writes = (0..64).map(|index| note(&db, "x".repeat(if index % 4 == 0 { 6_000 } else { 10 })));
+        let outcomes = futures::future::join_all(writes).await;
+        let mut acknowledged = 0;
+        for outcome in &outcomes {
+            match outcome {
+                Ok(()) => acknowledged += 1,
+                Err(Error::Store(StoreError::Unavailable(_))) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(acknowledged < 64, "it was to become full");
+        assert_eq!(notes(&db).await, acknowledged);
+
+        limit_pages(&db, None).await;
+        note(&db, "x".repeat(6_000)).await.unwrap();
+        assert_eq!(notes(&db).await, acknowledged + 1);
+    }
+
+    #[test]
+    fn what_an_earlier_group_left_open_is_undone_before_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = open_writer(&folder.path().join("fame.db")).unwrap();
+        writer
+            .execute_batch(
+                "CREATE TABLE notes (text TEXT); BEGIN IMMEDIATE; INSERT INTO notes VALUES ('failed')",
+            )
+            .unwrap();
+        let (_changes, mut queue) = mpsc::channel(1);
+        let change: Change = Box::new(|connection| {
+            connection
+                .execute_batch("INSERT INTO notes VALUES ('made')")
+                .unwrap();
+            Box::new(drop)
+        });
+        commit_group(&mut writer, change, &mut queue, &mut Vec::new()).unwrap();
+        let texts: String = writer
+            .query_row("SELECT group_concat(text) FROM notes", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(texts, "made");
     }
 }

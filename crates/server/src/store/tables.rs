@@ -320,6 +320,7 @@ const AUDIT: Table = Table {
 mod tests {
     use super::*;
     use crate::{
+        config::DatabaseSettings,
         postgres_cluster,
         store::{Db, FromRow, Row, StoreError, open},
     };
@@ -397,7 +398,7 @@ mod tests {
     async fn every_column_of_sqlite_is_described() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("fame.db").display());
-        let db = open(&url, 1).await.unwrap();
+        let db = open(&DatabaseSettings::at(&url)).await.unwrap();
         let schema = schema_of(
             &db,
             "SELECT t.name, c.name, c.type, c.\"notnull\" = 0
@@ -415,7 +416,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_column_of_postgres_is_described() {
-        let db = open(&postgres_cluster::database_url(), 2).await.unwrap();
+        let db = open(&DatabaseSettings::at(&postgres_cluster::database_url()))
+            .await
+            .unwrap();
         let schema = schema_of(
             &db,
             "SELECT table_name::TEXT, column_name::TEXT, data_type::TEXT, is_nullable = 'YES'
@@ -436,7 +439,7 @@ mod tests {
     async fn each_table_comes_after_those_that_it_refers_to() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("fame.db").display());
-        let db = open(&url, 1).await.unwrap();
+        let db = open(&DatabaseSettings::at(&url)).await.unwrap();
         let references = db
             .query(
                 "SELECT t.name, f.\"table\"

@@ -228,7 +228,7 @@ async fn read_postgres(
     expected: i64,
     sender: mpsc::Sender<Result<Batch, StoreError>>,
 ) -> Result<(), NoSnapshot> {
-    let client = Postgres::connect(settings.url.expose(), 1)?.connection().await?;
+    let client = Postgres::new(settings)?.connection().await?;
     client.batch_execute(SNAPSHOT).await.map_err(StoreError::from)?;
     let schema = match client.query_one(SCHEMA, &[]).await {
         Ok(row) => row.try_get(0).map_err(StoreError::from)?,

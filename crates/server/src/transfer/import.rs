@@ -132,7 +132,7 @@ pub async fn import(
     let manifest_bytes = folder.manifest()?;
     let manifest = Arc::new(Manifest::read(&manifest_bytes, SCHEMA_VERSION)?);
     let _lock = lock_folder(&settings.server.data_dir).map_err(unlockable)?;
-    let db = store::open(settings.database.url.expose(), settings.database.connections).await?;
+    let db = store::open(&settings.database).await?;
     let manifest_sha256 = Sha256::digest(&manifest_bytes).into();
     let under_way = expect_room(&db, manifest_sha256).await?;
     if under_way.is_some_and(|import| import.ended_on.is_some()) {

@@ -21,7 +21,7 @@ pub use check::check;
 pub use export::export;
 pub use import::{LocationMap, import};
 
-use crate::store::StoreError;
+use crate::store::{OpenError, StoreError};
 use serde::Serialize;
 use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc};
 
@@ -86,6 +86,15 @@ impl From<StoreError> for TransferError {
         match error {
             StoreError::Busy | StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
             StoreError::Conflict { .. } | StoreError::Broken(_) => Self::Database(error.to_string()),
+        }
+    }
+}
+
+impl From<OpenError> for TransferError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::Outdated(_) => Self::Refused(format!("The database cannot be filled: {error}.")),
         }
     }
 }

@@ -19,13 +19,14 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let url = url.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("fame.db").display()));
         let sources = Sources {
-            overrides: vec![("database.url".to_owned(), url.clone())],
+            overrides: vec![("database.url".to_owned(), url)],
             ..Sources::default()
         };
+        let settings = Settings::load(&sources).unwrap().settings.database;
         Self {
             _folder: folder,
-            settings: Settings::load(&sources).unwrap().settings.database,
-            db: open(&url, 2).await.unwrap(),
+            db: open(&settings).await.unwrap(),
+            settings,
         }
     }
 
