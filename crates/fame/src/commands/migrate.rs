@@ -29,7 +29,10 @@ impl MigrateArgs {
         let applied = server::migrate(&settings).await.map_err(unfit)?;
         match applied.as_slice() {
             [] => printer.note("The database is up to date."),
-            applied => printer.note(format!("The database is up to date: applied {}.", listed(applied))),
+            applied => printer.note(format!(
+                "The database is up to date: applied {}.",
+                listed(applied)
+            )),
         }
         Ok(Exit::Done)
     }

@@ -102,7 +102,14 @@ async fn remove_batch(mut tx: Tx<'_>, run: &Run) -> Result<Removed> {
             before: None,
             after: Some(run.state(removed)),
         };
-        audit::record_under(&mut tx, run.audit_id, Actor::Service("retention"), run.now, change).await?;
+        audit::record_under(
+            &mut tx,
+            run.audit_id,
+            Actor::Service("retention"),
+            run.now,
+            change,
+        )
+        .await?;
     } else {
         audit::amend(&mut tx, run.audit_id, &run.state(removed)).await?;
     }

@@ -249,7 +249,10 @@ impl Settings {
                 allow_plaintext: reader.flag("database.allow_plaintext"),
                 migrate: reader.word(
                     "database.migrate",
-                    &[("at_start", Migrate::AtStart), ("separately", Migrate::Separately)],
+                    &[
+                        ("at_start", Migrate::AtStart),
+                        ("separately", Migrate::Separately),
+                    ],
                 ),
             },
             retention: RetentionSettings {
@@ -328,9 +331,19 @@ impl Loaded {
         }
         if let Some(why) = database::exposure(&settings.database) {
             let (severity, message) = if settings.database.allow_plaintext {
-                (Severity::Warning, format!("{why}: whoever is between here and the database can read and change what is sent"))
+                (
+                    Severity::Warning,
+                    format!(
+                        "{why}: whoever is between here and the database can read and change what is sent"
+                    ),
+                )
             } else {
-                (Severity::Error, format!("{why}: over a network use sslmode=verify-full, or say database.allow_plaintext = true where nobody else can reach it"))
+                (
+                    Severity::Error,
+                    format!(
+                        "{why}: over a network use sslmode=verify-full, or say database.allow_plaintext = true where nobody else can reach it"
+                    ),
+                )
             };
             problems.push(self.against("database.url", severity, &message));
         }

@@ -39,9 +39,9 @@ impl PostgresUrl {
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let (rest, options) = without_ssl_options(url)?;
         // The reason given by the parser may quote a part of the password, where that was not written with %.
-        let mut config: tokio_postgres::Config = rest.parse().map_err(|_| {
-            "is not a url of PostgreSQL; characters such as @ : / ? # in the password are written with %"
-        })?;
+        let mut config: tokio_postgres::Config = rest.parse().map_err(
+            |_| "is not a url of PostgreSQL; characters such as @ : / ? # in the password are written with %",
+        )?;
         if config.get_hosts().is_empty() {
             return Err("names no host");
         }
@@ -108,7 +108,10 @@ fn without_ssl_options(url: &str) -> Result<(String, SslOptions), &'static str> 
 
 fn tls_of(mode: Option<&str>, config: &tokio_postgres::Config) -> Result<Tls, &'static str> {
     // PostgreSQL offers no encryption on a unix socket, whatever it is asked for.
-    let only_sockets = config.get_hosts().iter().all(|host| !matches!(host, Host::Tcp(_)));
+    let only_sockets = config
+        .get_hosts()
+        .iter()
+        .all(|host| !matches!(host, Host::Tcp(_)));
     if only_sockets {
         return Ok(Tls::None);
     }
@@ -132,7 +135,8 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
 
 fn is_loopback(name: &str) -> bool {
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The file of certificate authorities: the one that the url names, else the setting's.
@@ -153,7 +157,10 @@ mod tests {
     fn over_the_network_nothing_but_checked_encryption_is_assumed() {
         assert_eq!(tls("postgres://fame@db.contoso.com/fame"), Tls::Verified);
         assert_eq!(tls("postgres://fame@10.0.0.7/fame"), Tls::Verified);
-        assert_eq!(tls("postgres://fame@localhost,db.contoso.com/fame"), Tls::Verified);
+        assert_eq!(
+            tls("postgres://fame@localhost,db.contoso.com/fame"),
+            Tls::Verified
+        );
         assert_eq!(
             tls("postgres://fame@localhost/fame?hostaddr=10.0.0.7"),
             Tls::Verified
@@ -165,7 +172,10 @@ mod tests {
         for here in ["localhost", "127.0.0.1", "%2Fvar%2Frun%2Fpostgresql"] {
             assert_eq!(tls(&format!("postgres://fame@{here}/fame")), Tls::None, "{here}");
         }
-        assert_eq!(tls("postgres://fame@localhost/fame?sslmode=require"), Tls::Verified);
+        assert_eq!(
+            tls("postgres://fame@localhost/fame?sslmode=require"),
+            Tls::Verified
+        );
         assert_eq!(tls("postgres://fame@%2Frun/fame?sslmode=require"), Tls::None);
     }
 
@@ -180,7 +190,11 @@ mod tests {
             ("verify-full", Tls::Verified),
         ];
         for (mode, expected) in cases {
-            assert_eq!(tls(&format!("postgres://h/db?sslmode={mode}")), expected, "{mode}");
+            assert_eq!(
+                tls(&format!("postgres://h/db?sslmode={mode}")),
+                expected,
+                "{mode}"
+            );
         }
         assert!(PostgresUrl::parse("postgres://h/db?sslmode=maybe").is_err());
     }
@@ -196,7 +210,10 @@ mod tests {
             Some(&std::time::Duration::from_secs(3))
         );
         let system = PostgresUrl::parse("postgres://h/db?sslrootcert=system").unwrap();
-        assert_eq!(ca_file(&system, Some(Path::new("own.pem"))), Some(Path::new("own.pem")));
+        assert_eq!(
+            ca_file(&system, Some(Path::new("own.pem"))),
+            Some(Path::new("own.pem"))
+        );
         assert!(PostgresUrl::parse("postgres://h/db?sslcert=a.pem").is_err());
     }
 

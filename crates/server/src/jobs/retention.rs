@@ -23,7 +23,9 @@ pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
         let removed = remove_until(&service, &stop).await;
         trouble.after(&removed);
         match removed {
-            Ok(removed) if removed != Removed::default() => tracing::info!(?removed, "forgot what was old enough"),
+            Ok(removed) if removed != Removed::default() => {
+                tracing::info!(?removed, "forgot what was old enough")
+            }
             _ => {}
         }
         stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await;

@@ -47,7 +47,9 @@ pub(super) async fn exchange(connector: &Connector, work: &Work, stop: &Cancella
             Some(Err(error)) => error,
         };
         if !is_lost {
-            tracing::warn!("signals of other servers are not heard: {outcome}; until they are, executors only look");
+            tracing::warn!(
+                "signals of other servers are not heard: {outcome}; until they are, executors only look"
+            );
             is_lost = true;
         }
         if stop.run_until_cancelled(sleep(pause)).await.is_none() {
@@ -57,9 +59,7 @@ pub(super) async fn exchange(connector: &Connector, work: &Work, stop: &Cancella
     }
 }
 
-async fn listen(
-    connector: &Connector,
-) -> Result<(Client, Connection<Socket, impl TlsStream>), StoreError> {
+async fn listen(connector: &Connector) -> Result<(Client, Connection<Socket, impl TlsStream>), StoreError> {
     let (client, mut connection) = connector.connect().await?;
     match timeout(TELL, begin_to_listen(&client, &mut connection)).await {
         Ok(done) => done?,
@@ -103,7 +103,9 @@ async fn pass_on<S: TlsStream>(
     let hearing = async {
         loop {
             match next_message(&mut connection).await {
-                Some(Ok(AsyncMessage::Notification(told))) if told.payload() != me.to_string() => work.heard(),
+                Some(Ok(AsyncMessage::Notification(told))) if told.payload() != me.to_string() => {
+                    work.heard()
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return error,
                 None => return StoreError::Unavailable("the connection was closed".into()),

@@ -531,7 +531,9 @@ mod tests {
         let db = open(&DatabaseSettings::at(&url)).await.unwrap();
         db.write((), |mut tx, ()| {
             Box::pin(async move {
-                tx.query("CREATE TABLE notes (text TEXT NOT NULL)").execute().await?;
+                tx.query("CREATE TABLE notes (text TEXT NOT NULL)")
+                    .execute()
+                    .await?;
                 Ok(())
             })
         })
@@ -562,11 +564,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = open_writer(&folder.path().join("fame.db")).unwrap();
         writer
-            .execute_batch("CREATE TABLE notes (text TEXT); BEGIN IMMEDIATE; INSERT INTO notes VALUES ('failed')")
+            .execute_batch(
+                "CREATE TABLE notes (text TEXT); BEGIN IMMEDIATE; INSERT INTO notes VALUES ('failed')",
+            )
             .unwrap();
         let (_changes, mut queue) = mpsc::channel(1);
         let change: Change = Box::new(|connection| {
-            connection.execute_batch("INSERT INTO notes VALUES ('made')").unwrap();
+            connection
+                .execute_batch("INSERT INTO notes VALUES ('made')")
+                .unwrap();
             Box::new(drop)
         });
         commit_group(&mut writer, change, &mut queue, &mut Vec::new()).unwrap();

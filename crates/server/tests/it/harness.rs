@@ -87,7 +87,6 @@ impl Plan {
         self
     }
 
-
     /// Sets a key of the configuration.
     pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.push((key.into(), value.to_string()));
@@ -185,7 +184,12 @@ impl Harness {
             database_url: None,
             ..*self.plan
         };
-        Self::run(Arc::new(plan), Arc::clone(&self.folder), self.database_url.clone()).await
+        Self::run(
+            Arc::new(plan),
+            Arc::clone(&self.folder),
+            self.database_url.clone(),
+        )
+        .await
     }
 
     async fn run(plan: Arc<Plan>, folder: Arc<TempDir>, database_url: String) -> Self {
@@ -354,6 +358,12 @@ impl Harness {
     pub async fn advances(&self, span: Duration) {
         self.server.clock().set(self.now() + span);
         self.catches_up().await;
+    }
+
+    /// Moves the service's clock on while something is in the way; what it says.
+    pub async fn advances_in_vain(&self, span: Duration) -> String {
+        self.server.clock().set(self.now() + span);
+        self.server.catch_up().await.unwrap_err()
     }
 
     /// Does all that is due now.

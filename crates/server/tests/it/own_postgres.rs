@@ -29,7 +29,11 @@ impl OwnPostgres {
 
     /// A server that is also reached by TCP, with `server.crt` and `server.key` of the folder.
     pub fn with_certificate(folder: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         Self::run(&[folder.display().to_string(), port.to_string()], Some(port))
     }
 

@@ -17,12 +17,19 @@ on_both_databases!(
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn audit(service: &Harness) -> Vec<Value> {
-    service.operator().get("/operator/v1/audit").await.expect(200).rows()
+    service
+        .operator()
+        .get("/operator/v1/audit")
+        .await
+        .expect(200)
+        .rows()
 }
 
 async fn runs(service: &Harness) -> Vec<Value> {
     let rows = audit(service).await;
-    rows.into_iter().filter(|row| row["action"] == "retention/remove").collect()
+    rows.into_iter()
+        .filter(|row| row["action"] == "retention/remove")
+        .collect()
 }
 
 async fn hotfixes(service: &Harness) -> usize {
@@ -73,14 +80,14 @@ async fn operations_go_some_days_after_they_ended(backend: Backend) {
         service.reader().looks_at(&waiting).await.property("status"),
         "Scheduled"
     );
-    let runs = runs(&service).await;
-    assert_eq!(runs.len(), 1, "{runs:?}");
-    assert_eq!(runs[0]["actorId"], "retention");
-    assert_eq!(runs[0]["after"]["operations"], 1);
-    assert_eq!(runs[0]["after"]["audit"], 0);
+    let told = runs(&service).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["actor"]["name"], "retention");
+    assert_eq!(told[0]["after"]["operations"], 1);
+    assert_eq!(told[0]["after"]["audit"], 0);
     // Another round finds nothing and says nothing.
     service.catches_up().await;
-    assert_eq!(self::runs(&service).await.len(), 1);
+    assert_eq!(runs(&service).await.len(), 1);
 }
 
 async fn an_operation_that_holds_its_environment_stays(backend: Backend) {
@@ -101,7 +108,10 @@ async fn an_operation_that_holds_its_environment_stays(backend: Backend) {
     service.advances(Duration::from_secs(400)).await;
     service.advances(DAY * 30).await;
     let held = service.reader().looks_at(&lost).await;
-    assert!(held.property("errorMessage").contains("OutcomeUnknown"), "{held:?}");
+    assert!(
+        held.property("errorMessage").contains("OutcomeUnknown"),
+        "{held:?}"
+    );
     let release = format!("{}/release", environment.operator_path());
     service.operator().post(release, json!({})).await.expect(200);
     service.catches_up().await;
@@ -117,7 +127,11 @@ async fn a_key_whose_operation_is_gone_makes_a_new_one(backend: Backend) {
     let environment = Environment::my_customer("1.0.0.0");
     service.operator().reports(&environment).await.expect(201);
     let owner = service.owner();
-    let schedule = || owner.schedules(&environment, "1.0.0.1").header("idempotency-key", "one");
+    let schedule = || {
+        owner
+            .schedules(&environment, "1.0.0.1")
+            .header("idempotency-key", "one")
+    };
     let first = schedule().await.expect(200);
     service.owner().cancels(&first).await.expect(200);
     assert_eq!(schedule().await.expect(200).property("id"), first.property("id"));
@@ -154,8 +168,8 @@ async fn more_than_one_batch_goes_and_is_accounted_for_once(backend: Backend) {
         futures::future::join_all(reports).await;
     }
     service.advances(DAY * 31).await;
-    let runs = runs(&service).await;
-    assert_eq!(runs.len(), 1);
-    assert!(runs[0]["after"]["audit"].as_u64().unwrap() > 600, "{runs:?}");
+    let told = runs(&service).await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0]["after"]["audit"].as_u64().unwrap() > 600, "{told:?}");
     assert_eq!(audit(&service).await.len(), 1);
 }

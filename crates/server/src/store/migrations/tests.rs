@@ -3,7 +3,10 @@ use crate::postgres_cluster;
 
 const ONE: (i64, &str) = (1, "CREATE TABLE one (a TEXT NOT NULL);");
 const TWO: (i64, &str) = (2, "CREATE TABLE two (a TEXT NOT NULL);");
-const BAD: (i64, &str) = (3, "CREATE TABLE three (a TEXT NOT NULL); CREATE TABLE one (a TEXT NOT NULL);");
+const BAD: (i64, &str) = (
+    3,
+    "CREATE TABLE three (a TEXT NOT NULL); CREATE TABLE one (a TEXT NOT NULL);",
+);
 
 fn ids(plan: Result<Plan, StoreError>) -> Result<Vec<i64>, String> {
     match plan {
@@ -26,7 +29,11 @@ fn what_is_missing_is_applied_in_order() {
     assert_eq!(plan(&[ONE]), Ok(vec![2]));
     assert_eq!(plan(&[ONE, TWO]), Ok(vec![]));
     assert!(plan(&[ONE, TWO, BAD]).unwrap_err().contains("newer version"));
-    assert!(plan(&[ONE, (2, "something else")]).unwrap_err().contains("other content"));
+    assert!(
+        plan(&[ONE, (2, "something else")])
+            .unwrap_err()
+            .contains("other content")
+    );
 }
 
 #[test]
