@@ -101,6 +101,16 @@ impl Simulator {
             .collect()
     }
 
+    /// Takes an operation back that is done but could not be reported yet.
+    pub(crate) fn put_back(&mut self, id: OperationId, lease_id: Uuid, outcome: Outcome, now: Instant) {
+        let work = Work {
+            lease_id,
+            ends_on: now,
+            outcome: Some(outcome),
+        };
+        self.at_work.insert(id, work);
+    }
+
     /// When the next operation will be done.
     pub(crate) fn next_end(&self) -> Option<Instant> {
         self.at_work.values().map(|work| work.ends_on).min()

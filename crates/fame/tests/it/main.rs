@@ -8,6 +8,7 @@ mod dev;
 mod downloads;
 mod hotfixes;
 mod lists;
+mod migrate;
 mod moving;
 mod packages;
 mod printing;

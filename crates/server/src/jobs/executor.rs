@@ -3,7 +3,7 @@
 //! One round runs to its end before the next begins, whoever asks for it: the job itself, or somebody who moved the
 //! clock and wants to see what came of it.
 
-use super::trouble::Trouble;
+use super::trouble::{Trouble, is_passing};
 use crate::{
     actions::{Service, execution},
     error::Result,
@@ -45,11 +45,7 @@ impl Executor {
     /// One round; whether anything happened.
     async fn round(&self, simulator: &mut Simulator) -> Result<bool> {
         let settings = &self.service.settings.executor;
-        let done = simulator.take_done(self.service.clock.now());
-        let mut something = !done.is_empty();
-        for (id, lease_id, outcome) in done {
-            execution::finish(&self.service, id, lease_id, outcome).await?;
-        }
+        let mut something = self.report(simulator).await?;
         something |= execution::end_lost(&self.service).await? > 0;
         let places = settings.slots.saturating_sub(simulator.busy());
         for claimed in execution::claim(&self.service, places, settings.lease).await? {
@@ -57,6 +53,28 @@ impl Executor {
             something = true;
         }
         Ok(something)
+    }
+
+    /// Reports what is done; whether anything was. What cannot be reported because the database is away is kept.
+    async fn report(&self, simulator: &mut Simulator) -> Result<bool> {
+        let now = self.service.clock.now();
+        let done = simulator.take_done(now);
+        let something = !done.is_empty();
+        let mut failure = None;
+        for (id, lease_id, outcome) in done {
+            if failure.is_none() {
+                let reported = execution::finish(&self.service, id, lease_id, outcome.clone()).await;
+                match reported {
+                    Err(error) if is_passing(&error) => failure = Some(error),
+                    reported => {
+                        reported?;
+                        continue;
+                    }
+                }
+            }
+            simulator.put_back(id, lease_id, outcome, now);
+        }
+        failure.map_or(Ok(something), Err)
     }
 
     /// Works until it is told to stop.

@@ -13,29 +13,55 @@ impl Trouble {
         Self { job, failures: 0 }
     }
 
-    /// Tells of a round's end where that is news. A database or store that is away is told of once; what is a fault of
-    /// ours, each time.
-    pub(crate) fn after<T>(&mut self, round: &Result<T, Error>) {
-        let job = self.job;
+    /// Tells of a round's end where that is news; whether it was. A database or store that is away is told of once; what
+    /// is a fault of ours, each time.
+    pub(crate) fn after<T>(&mut self, round: &Result<T, Error>) -> bool {
+        let (job, before) = (self.job, self.failures);
         match round {
-            Ok(_) if self.failures == 0 => {}
             Ok(_) => {
-                tracing::info!(job, failures = self.failures, "the job works again");
                 self.failures = 0;
+                if before > 0 {
+                    tracing::info!(job, failures = before, "the job works again");
+                }
+                before > 0
             }
             Err(error) => {
                 self.failures += 1;
-                if self.failures == 1 || !is_passing(error) {
+                let is_news = before == 0 || !is_passing(error);
+                if is_news {
                     tracing::error!(job, %error, "the job failed; it is tried again");
                 }
+                is_news
             }
         }
     }
 }
 
-fn is_passing(error: &Error) -> bool {
+/// Whether a failure may be gone without anybody doing anything about it here.
+pub(crate) fn is_passing(error: &Error) -> bool {
     matches!(
         error,
         Error::Store(StoreError::Busy | StoreError::Unavailable(_)) | Error::Blobs(_)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_at_its_beginning_and_once_at_its_end() {
+        let away = || Err::<(), _>(Error::from(StoreError::Unavailable("it is off".into())));
+        let mut trouble = Trouble::of("test");
+        let told =
+            [Ok(()), away(), away(), away(), Ok(()), Ok(()), away()].map(|round| trouble.after(&round));
+        assert_eq!(told, [false, true, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_told_each_time() {
+        let mut trouble = Trouble::of("test");
+        let told = [(); 3].map(|()| trouble.after(&Err::<(), _>(Error::fault("wrong"))));
+        assert_eq!(told, [true; 3]);
+    }
 }

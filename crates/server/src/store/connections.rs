@@ -15,7 +15,10 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, error::Elapsed, timeout},
+};
 use tokio_postgres::{AsyncMessage, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -24,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// The same with its encryption and sign-in.
 const SIGN_IN: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection while all are in use.
-const WAIT: Duration = Duration::from_secs(3);
+const WAIT: Duration = Duration::from_secs(5);
 /// Callers that may wait at the same time, for each connection.
 const WAITING: usize = 256;
 /// How long what was sent may go without a sign that it arrived.
@@ -33,16 +36,14 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(5), 3);
 /// Time between two attempts while no connection can be made.
 const PROBE: Duration = Duration::from_millis(500);
-/// How long a caller waits for what is done on a connection: a little more than the server takes to give up itself.
-const ANSWER: Duration = Duration::from_secs(20);
+/// How long a caller waits for what a read finds.
+pub(super) const READ: Duration = Duration::from_secs(15);
+/// How long a caller waits for a change, all of it.
+pub(super) const CHANGE: Duration = Duration::from_secs(30);
 
-/// What holds on each connection for reads and changes.
-pub(super) const USUAL: &str =
-    "SET statement_timeout = '15s'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '20s'";
-/// What holds while a list is read that its caller takes in slowly.
-pub(super) const FOR_STREAM: &str = "SET statement_timeout = '15min'";
-/// What holds again after it.
-pub(super) const AFTER_STREAM: &str = "SET statement_timeout = '15s'";
+/// What holds on each connection. How long a read may take is watched from here, because a list may take as long as
+/// its caller takes to read it; the server's own limit is for what nobody watches any more.
+const LIMITS: &str = "SET statement_timeout = '15min'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '20s'";
 
 /// Makes connections.
 #[derive(Clone)]
@@ -81,7 +82,7 @@ impl Connector {
         &self,
     ) -> Result<(tokio_postgres::Client, Connection<Socket, impl TlsStream>), StoreError> {
         let connecting = self.config.connect(self.tls.clone());
-        match tokio::time::timeout(SIGN_IN, connecting).await {
+        match timeout(SIGN_IN, connecting).await {
             Ok(connected) => Ok(connected?),
             Err(_) => Err(no_connection()),
         }
@@ -120,7 +121,7 @@ impl Connections {
         };
         let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), recycling);
         let limits = Hook::async_fn(|client: &mut ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(USUAL).await.map_err(HookError::Backend) })
+            Box::pin(async move { client.batch_execute(LIMITS).await.map_err(HookError::Backend) })
         });
         let pool = Pool::builder(manager)
             .max_size(settings.connections)
@@ -169,33 +170,45 @@ impl Connections {
         }
     }
 
+    /// The connection with what was read on it, or the end of a connection that what happened leaves in doubt.
+    pub(super) fn settle<T>(
+        &self,
+        client: Client,
+        outcome: Result<Result<T, StoreError>, Elapsed>,
+    ) -> Result<(Client, T), StoreError> {
+        match outcome {
+            Ok(Ok(found)) => Ok((client, found)),
+            Ok(Err(error)) => {
+                if matches!(error, StoreError::Unavailable(_)) {
+                    end(client);
+                }
+                Err(error)
+            }
+            Err(_) => {
+                self.abandon(client);
+                Err(StoreError::Busy)
+            }
+        }
+    }
+
+    /// Ends a connection on which something takes too long, and asks the server to leave off.
+    pub(super) fn abandon(&self, client: Client) {
+        let (cancel, tls) = (client.cancel_token(), self.connector.tls.clone());
+        end(client);
+        tokio::spawn(async move {
+            // Where the server cannot be reached there is nobody to be asked.
+            drop(timeout(SIGN_IN, cancel.cancel_query(tls)).await);
+        });
+    }
+
     /// Forgets connections that nobody uses: after one of them broke, the others are likely to have broken too.
     pub(super) fn forget_idle(&self) {
         self.pool.retain(|_, _| false);
     }
 }
 
-/// What is done on a connection, if it ends in time.
-pub(super) async fn in_time<T>(doing: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(ANSWER, doing).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(no_answer()),
-    }
-}
-
-fn no_answer() -> StoreError {
-    StoreError::Unavailable(format!("no answer within {} seconds", ANSWER.as_secs()))
-}
-
 fn no_connection() -> StoreError {
     StoreError::Unavailable(format!("no connection within {} seconds", SIGN_IN.as_secs()))
-}
-
-/// Gives a connection back, or ends it when what happened on it leaves it in doubt.
-pub(super) fn give_back<T>(client: Client, outcome: &Result<T, StoreError>) {
-    if matches!(outcome, Err(StoreError::Unavailable(_))) {
-        end(client);
-    }
 }
 
 /// Ends a connection, whatever is still under way on it.

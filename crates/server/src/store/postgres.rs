@@ -4,18 +4,14 @@
 //! while the change was being committed. Then nobody knows what became of it, and its caller is told so.
 
 use super::{
-    connections::{AFTER_STREAM, Connections, Connector, FOR_STREAM, end, give_back, in_time},
+    connections::{CHANGE, Connections, Connector, READ, end},
     db::{Rows, StoreError, Tx},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
 use crate::{config::DatabaseSettings, error::Error};
 use deadpool_postgres::{Client, GenericClient, Transaction};
-use futures::{
-    TryStreamExt,
-    future::{BoxFuture, try_join},
-    pin_mut,
-};
+use futures::{TryStreamExt, future::BoxFuture, pin_mut};
 use std::time::Duration;
 use tokio::{
     sync::mpsc,
@@ -25,7 +21,7 @@ use tokio_postgres::{RowStream, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 /// How long a change is tried again before its caller is told that the database is busy.
-const TRIED_FOR: Duration = Duration::from_secs(3);
+const TRIED_FOR: Duration = Duration::from_secs(5);
 /// The longest pause before a change is tried again, after the first attempt and in the end.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
 /// Statements that a connection keeps prepared.
@@ -155,14 +151,18 @@ impl Postgres {
     {
         let mut client = self.connections.get().await.map_err(Failed::before_commit)?;
         let mut at_commit = false;
-        let doing = async { Ok(transact(&mut client, input, action, &mut at_commit).await) };
-        let outcome = match in_time(doing).await {
-            Ok(outcome) => outcome,
-            Err(error) => Err(error.into()),
+        let outcome = match timeout(CHANGE, transact(&mut client, input, action, &mut at_commit)).await {
+            Ok(outcome) => {
+                if matches!(outcome, Err(Error::Store(StoreError::Unavailable(_)))) {
+                    end(client);
+                }
+                outcome
+            }
+            Err(_) => {
+                self.connections.abandon(client);
+                Err(no_answer().into())
+            }
         };
-        if let Err(Error::Store(StoreError::Unavailable(_))) = &outcome {
-            end(client);
-        }
         outcome.map_err(|error| Failed {
             error: if at_commit { in_doubt(error) } else { error },
             at_commit,
@@ -186,9 +186,9 @@ impl Postgres {
     async fn fetch_once<T: FromRow>(&self, sql: &str, values: &[Value]) -> Result<Vec<T>, StoreError> {
         let client = self.connections.get().await?;
         bound_statements(&client);
-        let outcome = in_time(fetch_all(&client, sql, values)).await;
-        give_back(client, &outcome);
-        outcome
+        let outcome = timeout(READ, fetch_all(&client, sql, values)).await;
+        let (_, rows) = self.connections.settle(client, outcome)?;
+        Ok(rows)
     }
 
     pub(super) async fn stream<T: FromRow>(
@@ -205,15 +205,7 @@ impl Postgres {
         };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         tokio::spawn(async move {
-            // The server takes up the second when it is done with the rows.
-            let limits_again = async {
-                Ok(client
-                    .batch_execute(AFTER_STREAM)
-                    .await
-                    .map_err(StoreError::from)?)
-            };
-            let outcome = try_join(send_batches(rows, &sender), limits_again).await;
-            if let Err(unsent) = outcome {
+            if let Err(unsent) = send_batches(rows, &sender).await {
                 // Rows that nobody waits for any more would have to be read to their end.
                 end(client);
                 if let Unsent::Failed(error) = unsent {
@@ -228,22 +220,14 @@ impl Postgres {
     async fn open_stream(&self, sql: &str, values: &[Value]) -> Result<(Client, RowStream), StoreError> {
         let client = self.connections.get().await?;
         bound_statements(&client);
-        let opening = async {
-            let statement = client.prepare_cached(sql).await?;
-            // Sent together; the server takes them one after the other.
-            let longer = client.batch_execute(FOR_STREAM);
-            let ((), rows) = try_join(longer, client.query_raw(&statement, bound(values))).await?;
-            Ok(rows)
-        };
-        match in_time(opening).await {
-            Ok(rows) => Ok((client, rows)),
-            Err(error) => {
-                // Its limits may be those of a stream already.
-                end(client);
-                Err(error)
-            }
-        }
+        let opened = timeout(READ, begin_stream(&client, sql, values)).await;
+        self.connections.settle(client, opened)
     }
+}
+
+async fn begin_stream(client: &Client, sql: &str, values: &[Value]) -> Result<RowStream, StoreError> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.query_raw(&statement, bound(values)).await?)
 }
 
 /// Makes a change; `at_commit` tells how far it came.
@@ -261,6 +245,10 @@ where
     *at_commit = true;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(outcome)
+}
+
+fn no_answer() -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} seconds", CHANGE.as_secs()))
 }
 
 fn in_doubt(error: Error) -> Error {

@@ -369,6 +369,12 @@ impl Harness {
         self.catches_up().await;
     }
 
+    /// Moves the service's clock on while something is in the way; what it says.
+    pub async fn advances_in_vain(&self, span: Duration) -> String {
+        self.server.clock().set(self.now() + span);
+        self.server.catch_up().await.unwrap_err()
+    }
+
     /// Does all that is due now.
     pub async fn catches_up(&self) {
         self.server.catch_up().await.unwrap();

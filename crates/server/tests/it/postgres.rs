@@ -5,9 +5,11 @@ use crate::{
     own_postgres::{OwnPostgres, asks},
     postgres_cluster,
 };
+use futures::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{
     fs,
+    future::IntoFuture,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -180,7 +182,7 @@ async fn what_was_acknowledged_while_the_server_died_under_load_is_there_afterwa
             (index, operator.reports(&environment).await.status)
         }
     };
-    let load = tokio::spawn(futures::future::join_all((0..120).map(report)));
+    let load = tokio::spawn(join_all((0..120).map(report)));
     service
         .until("half of it is done", async || {
             let done = asks(&postgres.url, "SELECT COUNT(*) FROM environments").await;
@@ -227,7 +229,7 @@ async fn connections_that_ended_unnoticed_cost_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_waits_too_long_for_a_lock_is_told_to_come_again() {
+async fn what_waits_too_long_for_a_lock_or_a_connection_is_told_to_come_again() {
     let url = postgres_cluster::database_url();
     let service = Harness::with(Backend::Postgres).on_database(&url).start().await;
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
@@ -238,13 +240,71 @@ async fn a_change_that_waits_too_long_for_a_lock_is_told_to_come_again() {
         .batch_execute("BEGIN; LOCK TABLE countries IN ACCESS EXCLUSIVE MODE")
         .await
         .unwrap();
+    // Four connections wait for the lock, and everybody else for one of them.
+    let owner = service.owner();
+    let codes = ["DE", "FR", "GB", "NL", "BE", "DK", "ES", "IT"];
     let begun = Instant::now();
-    let busy = service.owner().adds_country("DE").await.expect(503);
-    assert_eq!(busy.header("retry-after"), "5");
-    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    let changes = codes.map(|code| owner.adds_country(code).into_future());
+    let (answers, ready) = tokio::join!(join_all(changes), async {
+        // A few have taken all connections before this one asks.
+        tokio::task::yield_now().await;
+        service.nobody().get("/health/ready").await
+    });
+    for answer in answers {
+        assert_eq!(answer.expect(503).header("retry-after"), "5");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!([200, 503].contains(&ready.status));
     drop(client);
     connection.await.unwrap().unwrap();
-    service.owner().adds_country("DE").await.expect(200);
+    for code in codes {
+        owner.adds_country(code).await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_says_nothing_is_not_waited_for_long() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://fame@{}/fame", silent.local_addr().unwrap());
+    let begun = Instant::now();
+    let refused = Harness::with(Backend::Postgres)
+        .on_database(&url)
+        .tries_to_start()
+        .await
+        .unwrap_err();
+    assert!(refused.contains("no connection within 5 seconds"), "{refused}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_carried_out_during_an_outage_is_reported_after_it() {
+    let mut postgres = OwnPostgres::start();
+    asks(&postgres.url, "ALTER ROLE fame SET synchronous_commit = on").await;
+    let service = Harness::with(Backend::Postgres)
+        .on_database(&postgres.url)
+        .setting("executor.poll_seconds", 1)
+        .start()
+        .await;
+    service.owner().has_uploaded("1.0.0.1").await;
+    let environment = Environment::my_customer("1.0.0.0");
+    service.operator().reports(&environment).await.expect(201);
+    let hotfix = service
+        .owner()
+        .schedules_at_once(&environment, "1.0.0.1")
+        .await
+        .expect(200);
+    service.catches_up().await;
+    postgres.stops();
+    let told = service.advances_in_vain(Duration::from_secs(5)).await;
+    assert!(told.contains("unavailable"), "{told}");
+    postgres.starts();
+    let path = service.reader().hotfix_path(&hotfix);
+    service
+        .until("it is told as done", async || {
+            let answer = service.reader().get(&path).await;
+            answer.status == 200 && answer.property("status") == "Succeeded"
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,11 +320,7 @@ async fn a_database_that_only_reads_is_told_as_unavailable_until_it_writes_again
     service.owner().get("/v1.4/apps").await.expect(200);
     let refused = service.owner().adds_country("DE").await.expect(503);
     assert_eq!(refused.header("retry-after"), "5");
-    asks(
-        &url,
-        &format!("SET default_transaction_read_only = off; {}", read_only("off")),
-    )
-    .await;
+    asks(&url, &format!("BEGIN READ WRITE; {}; COMMIT", read_only("off"))).await;
     // No connection has to be ended by hand: those that only read have been given up.
     service
         .until("changes are made again", async || {

@@ -187,3 +187,52 @@ async fn signals_are_heard_again_after_their_connection_broke() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_needs_no_right_to_change_tables() {
+    let url = postgres_cluster::database_url();
+    let owner = asks(&url, "SELECT current_user").await.unwrap();
+    let role = format!("fame_app_{}", uuid::Uuid::new_v4().simple());
+    asks(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'")).await;
+    let grant = format!(
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}"
+    );
+    asks(&url, &grant).await;
+    asks(&url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (_, place) = rest.rsplit_once('@').unwrap();
+    let limited = format!("{scheme}://{role}:secret@{place}");
+
+    let refused = Harness::with(Backend::Postgres)
+        .on_database(&limited)
+        .setting("database.migrate", "at_start")
+        .tries_to_start()
+        .await;
+    assert!(refused.unwrap_err().contains("permission denied"));
+    let migrated = Harness::with(Backend::Postgres)
+        .on_database(&url)
+        .tries_to_start()
+        .await;
+    assert_eq!(migrated, Ok(()));
+    for migrate in ["separately", "at_start"] {
+        let service = Harness::with(Backend::Postgres)
+            .on_database(&limited)
+            .setting("database.migrate", migrate)
+            .setting("retention.operations_days", 7)
+            .setting("retention.audit_days", 30)
+            .start_empty()
+            .await;
+        let app = uuid::Uuid::new_v4();
+        service.has_app(app).await;
+        let owner = service.owner().on(app);
+        let package = crate::harness::package_of(app, "1.0.0.1");
+        owner.uploads(&package, "Available").await.expect(200);
+        let environment = Environment::named(migrate).has(app, "1.0.0.0");
+        service.operator().reports(&environment).await.expect(201);
+        owner.schedules_at_once(&environment, "1.0.0.1").await.expect(200);
+        service.finishes_work().await;
+        service.advances(Duration::from_secs(40 * 24 * 3_600)).await;
+        let hotfixes = owner.get(owner.us("environmentHotfixes")).await.expect(200);
+        assert!(hotfixes.rows().is_empty(), "{hotfixes:?}");
+    }
+}

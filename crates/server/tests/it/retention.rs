@@ -80,14 +80,14 @@ async fn operations_go_some_days_after_they_ended(backend: Backend) {
         service.reader().looks_at(&waiting).await.property("status"),
         "Scheduled"
     );
-    let runs = runs(&service).await;
-    assert_eq!(runs.len(), 1, "{runs:?}");
-    assert_eq!(runs[0]["actorId"], "retention");
-    assert_eq!(runs[0]["after"]["operations"], 1);
-    assert_eq!(runs[0]["after"]["audit"], 0);
+    let told = runs(&service).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["actor"]["name"], "retention");
+    assert_eq!(told[0]["after"]["operations"], 1);
+    assert_eq!(told[0]["after"]["audit"], 0);
     // Another round finds nothing and says nothing.
     service.catches_up().await;
-    assert_eq!(self::runs(&service).await.len(), 1);
+    assert_eq!(runs(&service).await.len(), 1);
 }
 
 async fn an_operation_that_holds_its_environment_stays(backend: Backend) {
@@ -168,8 +168,8 @@ async fn more_than_one_batch_goes_and_is_accounted_for_once(backend: Backend) {
         futures::future::join_all(reports).await;
     }
     service.advances(DAY * 31).await;
-    let runs = runs(&service).await;
-    assert_eq!(runs.len(), 1);
-    assert!(runs[0]["after"]["audit"].as_u64().unwrap() > 600, "{runs:?}");
+    let told = runs(&service).await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0]["after"]["audit"].as_u64().unwrap() > 600, "{told:?}");
     assert_eq!(audit(&service).await.len(), 1);
 }
