@@ -87,8 +87,7 @@ impl DatabaseUrl {
     }
 
     /// The server, if it is PostgreSQL's.
-    #[must_use]
-    pub fn postgres(&self) -> Option<PostgresUrl> {
+    fn postgres(&self) -> Option<PostgresUrl> {
         PostgresUrl::parse(self.expose()).ok()
     }
 }

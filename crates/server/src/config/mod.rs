@@ -12,7 +12,7 @@ mod show;
 
 pub use database::{DatabaseSettings, DatabaseUrl, Migrate};
 pub use layers::{Origin, Problem, Severity, Sources};
-pub use postgres_url::{PostgresUrl, Tls, ca_file};
+pub(crate) use postgres_url::{PostgresUrl, Tls};
 pub use show::Explained;
 
 use crate::{

@@ -11,7 +11,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// How a connection to PostgreSQL is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
+pub(crate) enum Tls {
     /// Not at all.
     None,
     /// If the server offers it, and then with a certificate that was checked.
@@ -22,21 +22,18 @@ pub enum Tls {
 
 /// A url of PostgreSQL, understood.
 #[derive(Clone, Debug)]
-pub struct PostgresUrl {
+pub(crate) struct PostgresUrl {
     /// How to connect, apart from certificates.
-    pub config: tokio_postgres::Config,
+    pub(crate) config: tokio_postgres::Config,
     /// Whether connections are encrypted.
-    pub tls: Tls,
+    pub(crate) tls: Tls,
     /// The file that `sslrootcert` names.
-    pub ca_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
 }
 
 impl PostgresUrl {
-    /// Reads a url; on failure says what is wrong with it, without quoting any of it.
-    ///
-    /// # Errors
-    /// What is wrong, as the end of a sentence about the url.
-    pub fn parse(url: &str) -> Result<Self, &'static str> {
+    /// Reads a url; on failure says what is wrong with it, as the end of a sentence and without quoting any of it.
+    pub(crate) fn parse(url: &str) -> Result<Self, &'static str> {
         let (rest, options) = without_ssl_options(url)?;
         // The reason given by the parser may quote a part of the password, where that was not written with %.
         let mut config: tokio_postgres::Config = rest.parse().map_err(
@@ -62,9 +59,13 @@ impl PostgresUrl {
         })
     }
 
+    /// The file of certificate authorities: the one that the url names, else the one that is set.
+    pub(crate) fn authorities<'f>(&'f self, set: Option<&'f Path>) -> Option<&'f Path> {
+        self.ca_file.as_deref().or(set)
+    }
+
     /// Whether nothing that is sent leaves this machine.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         is_local(&self.config)
     }
 }
@@ -139,12 +140,6 @@ fn is_loopback(name: &str) -> bool {
         || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// The file of certificate authorities: the one that the url names, else the setting's.
-#[must_use]
-pub fn ca_file<'f>(url: &'f PostgresUrl, setting: Option<&'f Path>) -> Option<&'f Path> {
-    url.ca_file.as_deref().or(setting)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +206,7 @@ mod tests {
         );
         let system = PostgresUrl::parse("postgres://h/db?sslrootcert=system").unwrap();
         assert_eq!(
-            ca_file(&system, Some(Path::new("own.pem"))),
+            system.authorities(Some(Path::new("own.pem"))),
             Some(Path::new("own.pem"))
         );
         assert!(PostgresUrl::parse("postgres://h/db?sslcert=a.pem").is_err());

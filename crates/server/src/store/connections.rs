@@ -6,7 +6,7 @@
 //! others are told at once what the last one found.
 
 use super::{db::StoreError, tls};
-use crate::config::{DatabaseSettings, PostgresUrl, Tls, ca_file};
+use crate::config::{DatabaseSettings, PostgresUrl, Tls};
 use deadpool_postgres::{
     Client, ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
     Runtime, TimeoutType,
@@ -57,7 +57,7 @@ impl Connector {
         let url = PostgresUrl::parse(settings.url.expose()).map_err(StoreError::broken)?;
         let tls = match url.tls {
             Tls::None => tls::no_connector()?,
-            Tls::IfOffered | Tls::Verified => tls::connector(ca_file(&url, settings.ca_file.as_deref()))?,
+            Tls::IfOffered | Tls::Verified => tls::connector(url.authorities(settings.ca_file.as_deref()))?,
         };
         let mut config = url.config;
         if config.get_connect_timeout().is_none() {

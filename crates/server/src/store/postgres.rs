@@ -403,3 +403,6 @@ fn whole_text(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, UnixStream},
+    sync::watch,
+};
 
 /// An authority, and a certificate of it for `localhost` alone, in a folder.
 fn certificates() -> TempDir {
@@ -264,7 +269,7 @@ async fn what_waits_too_long_for_a_lock_or_a_connection_is_told_to_come_again() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_nothing_is_not_waited_for_long() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://fame@{}/fame", silent.local_addr().unwrap());
     let begun = Instant::now();
     let refused = Harness::with(Backend::Postgres)
@@ -274,6 +279,78 @@ async fn a_server_that_says_nothing_is_not_waited_for_long() {
         .unwrap_err();
     assert!(refused.contains("no connection within 5 seconds"), "{refused}");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+/// A way to a PostgreSQL on which nothing moves for a while, as behind a switch that lost its power.
+struct Line {
+    address: std::net::SocketAddr,
+    is_frozen: watch::Sender<bool>,
+}
+
+impl Line {
+    async fn to(postgres: &OwnPostgres) -> Self {
+        let (_, place) = postgres.url.split_once('@').unwrap();
+        let (folder, _) = place.split_once('/').unwrap();
+        let folder = percent_encoding::percent_decode_str(folder)
+            .decode_utf8()
+            .unwrap();
+        let socket = format!("{folder}/.s.PGSQL.5432");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (is_frozen, frozen) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let (near_in, near_out) = near.into_split();
+                let (far_in, far_out) = UnixStream::connect(&socket).await.unwrap().into_split();
+                tokio::spawn(carry(near_in, far_out, frozen.clone()));
+                tokio::spawn(carry(far_in, near_out, frozen.clone()));
+            }
+        });
+        Self { address, is_frozen }
+    }
+}
+
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut frozen: watch::Receiver<bool>,
+) {
+    let mut bytes = vec![0; 65_536];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        let moves = frozen.wait_for(|is_frozen| !is_frozen).await.is_ok();
+        if !moves || to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_on_which_nothing_moves_any_more_are_given_up() {
+    let postgres = OwnPostgres::start();
+    let line = Line::to(&postgres).await;
+    let service = Harness::with(Backend::Postgres)
+        .on_database(&format!("postgres://fame@{}/postgres", line.address))
+        .start()
+        .await;
+    let owner = service.owner();
+    line.is_frozen.send_replace(true);
+    let begun = Instant::now();
+    let (read, ready) = tokio::join!(owner.get("/v1.4/apps").into_future(), async {
+        let ready = service.nobody().get("/health/ready").await;
+        (ready, begun.elapsed())
+    });
+    assert_eq!(read.expect(503).header("retry-after"), "5");
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+    let (ready, after) = ready;
+    assert_eq!(ready.expect(503).property("database"), "unavailable");
+    assert!(after < Duration::from_secs(5), "{after:?}");
+    line.is_frozen.send_replace(false);
+    service
+        .until("the service works again", async || {
+            owner.get("/v1.4/apps").await.status == 200
+        })
+        .await;
+    owner.adds_country("DE").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
