@@ -152,6 +152,12 @@ impl Manifest {
         Ok(())
     }
 
+    /// The part at `index`, counted from 0, with its table.
+    pub(super) fn part(&self, index: usize) -> Option<(&'static Table, &Part)> {
+        let part = self.parts.get(index)?;
+        table_of(&part.file).map(|table| (table, part))
+    }
+
     /// The parts, each with its table.
     pub(super) fn parts(&self) -> impl Iterator<Item = (&'static Table, &Part)> {
         self.parts

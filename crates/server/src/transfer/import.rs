@@ -287,7 +287,7 @@ impl Running {
         let manifest_sha256 = self.manifest_sha256;
         blocking(move || {
             let missing = || TransferError::Fault("a part that there is not".into());
-            let (table, part) = manifest.parts().nth(index).ok_or_else(missing)?;
+            let (table, part) = manifest.part(index).ok_or_else(missing)?;
             let mut rows = rows_in(&folder, table, part)?;
             for row in &mut rows {
                 rename_locations(table, row, &names);
