@@ -12,6 +12,9 @@ mod error;
 mod http;
 mod jobs;
 mod listen;
+#[cfg(test)]
+#[path = "../tests/it/object_servers.rs"]
+mod object_servers;
 mod operator;
 #[cfg(test)]
 #[path = "../tests/it/postgres_cluster.rs"]

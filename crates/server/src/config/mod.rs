@@ -8,10 +8,12 @@ mod database;
 mod layers;
 mod read;
 mod show;
+mod storage;
 
 pub use database::DatabaseUrl;
 pub use layers::{Origin, Problem, Severity, Sources};
 pub use show::Explained;
+pub use storage::{AzureCredentials, BucketPlace, Place, Provider};
 
 use crate::{
     auth::AuthSettings,
@@ -76,17 +78,17 @@ pub struct DatabaseSettings {
 /// Section `storage`.
 #[derive(Clone, Debug)]
 pub struct StorageSettings {
-    /// At least one; no two of one name or folder.
+    /// At least one; no two of one name or place.
     pub locations: Vec<Location>,
 }
 
 /// A place for packages that apps may name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Location {
     /// As the operator writes it.
     pub name: String,
     /// Where its packages are.
-    pub directory: PathBuf,
+    pub place: Place,
 }
 
 impl StorageSettings {
@@ -315,6 +317,15 @@ impl Loaded {
         if settings.identity.allow_insecure_loopback {
             let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";
             problems.push(self.against("identity.allow_insecure_loopback", Severity::Warning, message));
+        }
+        for location in &settings.storage.locations {
+            if matches!(&location.place, Place::Bucket(bucket) if bucket.is_exposed()) {
+                let message = format!(
+                    "has '{}' at an http:// endpoint on another machine: packages and credentials could be read on the way",
+                    location.name
+                );
+                problems.push(self.against("storage.locations", Severity::Error, &message));
+            }
         }
         if settings.executor.kind == ExecutorKind::Simulate {
             let message = "is 'simulate': operations will end as done, but no environment is changed";
