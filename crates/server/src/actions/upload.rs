@@ -389,13 +389,12 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
     let pending = &input.pending;
     let key = key_of(&pending.version);
     let allowed = require_still(&mut tx, &input.asker, &pending.version).await;
-    let is_ours = versions::lock_version(&mut tx, &key)
-        .await?
-        .is_some_and(|row| row.upload_id == pending.version.upload_id);
+    let row = versions::lock_version(&mut tx, &key).await?;
+    let ours = row.filter(|row| row.upload_id == pending.version.upload_id);
     match allowed {
         Ok(()) => {}
         Err(Error::Rule(problem)) => {
-            if is_ours {
+            if ours.is_some() {
                 versions::delete_version(&mut tx, &key).await?;
             }
             leave_to_sweeper(&mut tx, &pending.version, input.now).await?;
@@ -403,7 +402,8 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
         }
         Err(error) => return Err(error),
     }
-    if !is_ours || was_given_up(&mut tx, &pending.version).await? {
+    let is_unsettled = ours.is_some_and(|row| row.status == VersionStatus::Uploading);
+    if !is_unsettled || !keeps_bytes(&mut tx, &pending.version).await? {
         fail_in(&mut tx, input).await?;
         return Ok(Err(given_up()));
     }
@@ -436,12 +436,10 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
     Ok(Ok(version))
 }
 
-/// Whether the sweeper took this upload for dead: its row is settled, or its bytes are being removed.
-async fn was_given_up(tx: &mut Tx<'_>, version: &Version) -> Result<bool> {
-    let row = versions::lock_version(tx, &key_of(version)).await?;
-    let is_settled = row.is_none_or(|row| row.status != VersionStatus::Uploading);
+/// Whether the bytes of a version count as its own: the sweeper has not begun to remove them.
+async fn keeps_bytes(tx: &mut Tx<'_>, version: &Version) -> Result<bool> {
     let state = blobs::lock_blob(tx, &blob_of(version)).await?;
-    Ok(is_settled || matches!(state, None | Some(BlobState::Deleting)))
+    Ok(matches!(state, Some(BlobState::Storing | BlobState::Stored)))
 }
 
 fn given_up() -> Error {

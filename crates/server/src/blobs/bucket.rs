@@ -5,19 +5,14 @@
 //! hand their requests to the runtime and wait.
 
 use super::{ObjectName, Reading, connect, missing};
-use crate::config::BucketPlace;
+use crate::{clock::wall_seconds, config::BucketPlace};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::{
     Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
     WriteMultipart, path::Path,
 };
-use std::{
-    io,
-    ops::Range,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{io, ops::Range, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -215,13 +210,9 @@ impl Bucket {
 
     pub(super) fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
         let prefix = self.path("staging");
-        let oldest = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .saturating_sub(age);
-        let is_left = |object: &ObjectMeta| {
-            u64::try_from(object.last_modified.timestamp()).is_ok_and(|changed| changed <= oldest.as_secs())
-        };
+        // The store dates its objects by its own clock, which no test moves.
+        let latest = wall_seconds().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        let is_left = |object: &ObjectMeta| object.last_modified.timestamp() <= latest;
         self.wait(async {
             let mut removed = 0;
             let mut listed = self.shared.store.list(Some(&prefix));

@@ -331,3 +331,29 @@ async fn a_store_that_is_not_there_is_away_for_a_while() {
     });
     assert_eq!(away.await.unwrap().kind(), io::ErrorKind::NotConnected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_often_gets_one_look_that_ends() {
+    // Takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let connections = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok(Ok((connection, _))) =
+            tokio::time::timeout(Duration::from_secs(5), silent.accept()).await
+        {
+            held.push(connection);
+        }
+        held.len()
+    });
+    let location = open(json!({
+        "url": "s3://packages", "region": "r", "endpoint": endpoint, "allow_http": true,
+        "access_key_id": "id", "secret_access_key": "secret",
+    }))
+    .unwrap();
+    let asked = (0..50).map(|_| location.availability());
+    let told = futures::future::join_all(asked);
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+    assert_eq!(told, [Availability::Unavailable; 50]);
+    assert_eq!(connections.await.unwrap(), 1);
+}

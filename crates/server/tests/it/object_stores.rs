@@ -166,7 +166,7 @@ async fn a_range_is_what_was_asked_for(stage: Stage) {
         let part = owner.get(&path).header("range", &range).await.expect(206);
         assert!(part.body == whole[expected], "{range}");
     }
-    let beyond = owner.get(&path).header("range", &format!("bytes={size}-")).await;
+    let beyond = owner.get(&path).header("range", format!("bytes={size}-")).await;
     beyond.refused(416, "RangeNotSatisfiable");
 }
 
