@@ -9,6 +9,9 @@ mod blobs;
 pub mod clock;
 pub mod config;
 mod error;
+#[cfg(test)]
+#[path = "../tests/it/google_door.rs"]
+mod google_door;
 mod http;
 mod jobs;
 mod listen;

@@ -1,4 +1,5 @@
-//! What every location does, on a folder, on Azure Blob Storage's emulator, and on an S3 server.
+//! What every location does: on a folder, on Azure Blob Storage's emulator, on an S3 server, and on what speaks as
+//! Google Cloud Storage does.
 
 use super::*;
 use crate::{
@@ -145,6 +146,14 @@ macro_rules! for_each_store {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     super::$test(super::Stage::bucket(super::ObjectServerKind::Azure)).await;
+                }
+            )+
+        }
+        mod google {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(super::Stage::bucket(super::ObjectServerKind::Google)).await;
                 }
             )+
         }

@@ -19,6 +19,7 @@ mod etags;
 mod every_endpoint_guarded;
 mod every_operation;
 mod execution;
+mod google_door;
 mod harness;
 mod health;
 mod hotfixes;

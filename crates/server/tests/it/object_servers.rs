@@ -1,13 +1,15 @@
 //! Object stores for tests: a fresh container or bucket for each caller, on one server of each kind per test process.
 //!
-//! The servers are Azurite, which is Microsoft's, and s3s-fs; `./test` installs both and says where they are. Each is a
-//! child of `object_server.sh`, which lives until its standard input ends. This process holds the other end of that
+//! The servers are Azurite, which is Microsoft's, and s3s-fs; `./test` installs both and says where they are. For Google
+//! there is a door in front of another s3s-fs (`google_door.rs`). Each is a child of `object_server.sh`, which lives until its standard input ends. This process holds the other end of that
 //! pipe, so the servers go when the process does, even after a panic or a kill.
 
+use crate::google_door;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use object_store::{
-    ClientOptions, ObjectStore, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder, path::Path as Key,
+    ClientOptions, ObjectStore, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder, path::Path as Key,
 };
 use serde_json::{Value, json};
 use std::{
@@ -31,6 +33,9 @@ const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const S3_KEY_ID: &str = "fame-tests";
+/// The door for Google takes every token, so this one asks for none to be fetched.
+const SERVICE_ACCOUNT: &str =
+    r#"{"client_email": "fame@contoso.com", "private_key": "", "private_key_id": "", "disable_oauth": true}"#;
 const S3_SECRET: &str = "fame-tests-secret-key";
 /// Outside the range that connections get their own ports from.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -40,12 +45,15 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 pub enum ObjectServerKind {
     Azure,
     S3,
+    Google,
 }
 
 /// A running object store.
 pub struct ObjectServer {
     kind: ObjectServerKind,
     address: SocketAddr,
+    /// What it is reached through, if not directly.
+    door: Option<SocketAddr>,
     folder: PathBuf,
     /// Removes the folder, where the script does not.
     owned: Option<TempDir>,
@@ -54,6 +62,7 @@ pub struct ObjectServer {
 
 static AZURE: OnceLock<ObjectServer> = OnceLock::new();
 static S3: OnceLock<ObjectServer> = OnceLock::new();
+static GOOGLE: OnceLock<ObjectServer> = OnceLock::new();
 
 impl ObjectServer {
     /// The one that all tests of this process share.
@@ -61,6 +70,7 @@ impl ObjectServer {
         let shared = match kind {
             ObjectServerKind::Azure => &AZURE,
             ObjectServerKind::S3 => &S3,
+            ObjectServerKind::Google => &GOOGLE,
         };
         shared.get_or_init(|| {
             // What is static is never dropped.
@@ -82,9 +92,12 @@ impl ObjectServer {
     }
 
     fn in_folder(kind: ObjectServerKind, folder: PathBuf, owned: Option<TempDir>) -> Self {
+        let address = free_address();
+        let door = (kind == ObjectServerKind::Google).then(|| google_door::open(address));
         Self {
             kind,
-            address: free_address(),
+            address,
+            door,
             folder,
             owned,
             script: None,
@@ -124,7 +137,7 @@ impl ObjectServer {
     fn signal(&self) -> &'static str {
         match self.kind {
             ObjectServerKind::Azure => "TERM",
-            ObjectServerKind::S3 => "KILL",
+            ObjectServerKind::S3 | ObjectServerKind::Google => "KILL",
         }
     }
 
@@ -159,19 +172,20 @@ impl ObjectServer {
                 ]
                 .into()
             }
-            ObjectServerKind::S3 => [
-                installed("FAME_TEST_S3").display().to_string(),
-                "--host".into(),
-                host,
-                "--port".into(),
-                port,
-                "--access-key".into(),
-                S3_KEY_ID.into(),
-                "--secret-key".into(),
-                S3_SECRET.into(),
-                self.folder.display().to_string(),
-            ]
-            .into(),
+            ObjectServerKind::S3 | ObjectServerKind::Google => {
+                let mut command = vec![
+                    installed("FAME_TEST_S3").display().to_string(),
+                    "--host".into(),
+                    host,
+                    "--port".into(),
+                    port,
+                ];
+                if self.kind == ObjectServerKind::S3 {
+                    command.extend(["--access-key", S3_KEY_ID, "--secret-key", S3_SECRET].map(String::from));
+                }
+                command.push(self.folder.display().to_string());
+                command
+            }
         }
     }
 
@@ -188,7 +202,7 @@ impl ObjectServer {
         let name = format!("fame-{}", Uuid::new_v4().simple());
         match self.kind {
             ObjectServerKind::Azure => self.create_container(&name),
-            ObjectServerKind::S3 => {
+            ObjectServerKind::S3 | ObjectServerKind::Google => {
                 fs::create_dir(self.folder.join(&name)).unwrap_or_else(|error| panic!("no bucket: {error}"))
             }
         }
@@ -203,7 +217,9 @@ impl ObjectServer {
     fn endpoint(&self) -> String {
         match self.kind {
             ObjectServerKind::Azure => format!("http://{}/{ACCOUNT}", self.address),
-            ObjectServerKind::S3 => format!("http://{}", self.address),
+            ObjectServerKind::S3 | ObjectServerKind::Google => {
+                format!("http://{}", self.door.unwrap_or(self.address))
+            }
         }
     }
 
@@ -302,6 +318,12 @@ impl TestBucket {
                 "endpoint": self.endpoint,
                 "allow_http": true,
             }),
+            ObjectServerKind::Google => json!({
+                "url": format!("gs://{}/{prefix}", self.name),
+                "service_account": SERVICE_ACCOUNT,
+                "endpoint": self.endpoint,
+                "allow_http": true,
+            }),
         }
     }
 
@@ -312,6 +334,7 @@ impl TestBucket {
         let key = match self.kind {
             ObjectServerKind::Azure => "access_key",
             ObjectServerKind::S3 => "secret_access_key",
+            ObjectServerKind::Google => panic!("the door for Google takes every token"),
         };
         entry[key] = wrong.as_str().into();
         (entry, wrong)
@@ -337,6 +360,14 @@ impl TestBucket {
                     .with_secret_access_key(S3_SECRET)
                     .with_bucket_name(&self.name)
                     .with_endpoint(&self.endpoint)
+                    .with_client_options(options);
+                Box::new(builder.build().unwrap_or_else(|error| panic!("{error}")))
+            }
+            ObjectServerKind::Google => {
+                let builder = GoogleCloudStorageBuilder::new()
+                    .with_bucket_name(&self.name)
+                    .with_base_url(&self.endpoint)
+                    .with_service_account_key(SERVICE_ACCOUNT)
                     .with_client_options(options);
                 Box::new(builder.build().unwrap_or_else(|error| panic!("{error}")))
             }
@@ -369,7 +400,11 @@ impl TestBucket {
 #[tokio::test]
 async fn every_caller_gets_something_empty_of_its_own() {
     use object_store::ObjectStoreExt as _;
-    for kind in [ObjectServerKind::Azure, ObjectServerKind::S3] {
+    for kind in [
+        ObjectServerKind::Azure,
+        ObjectServerKind::S3,
+        ObjectServerKind::Google,
+    ] {
         let server = ObjectServer::shared(kind);
         let (one, other) = (server.bucket(), server.bucket());
         one.client().put(&Key::from("a/b"), "x".into()).await.unwrap();

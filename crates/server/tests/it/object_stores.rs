@@ -1,5 +1,5 @@
-//! Uploads and downloads where packages are kept in a folder, in Azure Blob Storage's emulator and on an S3 server, on
-//! both databases: the same service for its callers, whatever the location is.
+//! Uploads and downloads where packages are kept in a folder, in Azure Blob Storage's emulator, on an S3 server, and on
+//! what speaks as Google Cloud Storage does: the same service for its callers, whatever the location is.
 
 use crate::{
     harness::{
@@ -25,15 +25,17 @@ enum StoreKind {
 }
 
 const AZURE: StoreKind = StoreKind::Bucket(ObjectServerKind::Azure);
+const GOOGLE: StoreKind = StoreKind::Bucket(ObjectServerKind::Google);
 const S3: StoreKind = StoreKind::Bucket(ObjectServerKind::S3);
 
-/// Makes six tests of each function, one for each store and database.
+/// Makes tests of each function, one for each store and database.
 macro_rules! on_all_stores {
     ($($test:ident),+ $(,)?) => {
         on_all_stores!(@ directory_sqlite, StoreKind::Directory, Backend::Sqlite, $($test),+);
         on_all_stores!(@ directory_postgres, StoreKind::Directory, Backend::Postgres, $($test),+);
         on_all_stores!(@ azure_sqlite, AZURE, Backend::Sqlite, $($test),+);
         on_all_stores!(@ azure_postgres, AZURE, Backend::Postgres, $($test),+);
+        on_all_stores!(@ google_sqlite, GOOGLE, Backend::Sqlite, $($test),+);
         on_all_stores!(@ s3_sqlite, S3, Backend::Sqlite, $($test),+);
         on_all_stores!(@ s3_postgres, S3, Backend::Postgres, $($test),+);
     };
