@@ -37,11 +37,13 @@ CREATE INDEX principals_by_id ON principals (id);
 CREATE TABLE blobs (
   location TEXT NOT NULL,
   sha256 BYTEA NOT NULL,
+  generation UUID NOT NULL,
   size BIGINT NOT NULL,
   state TEXT NOT NULL,
   changed_on BIGINT NOT NULL,
-  CONSTRAINT blobs_pk PRIMARY KEY (location, sha256)
+  CONSTRAINT blobs_pk PRIMARY KEY (location, sha256, generation)
 );
+CREATE UNIQUE INDEX blobs_kept ON blobs (location, sha256) WHERE state <> 'deleting';
 
 CREATE TABLE versions (
   app_id UUID NOT NULL,
@@ -65,6 +67,7 @@ CREATE TABLE versions (
   platform TEXT,
   location TEXT NOT NULL,
   sha256 BYTEA NOT NULL,
+  generation UUID NOT NULL,
   size BIGINT NOT NULL,
   upload_id UUID NOT NULL,
   etag UUID NOT NULL,

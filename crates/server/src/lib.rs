@@ -9,10 +9,16 @@ mod blobs;
 pub mod clock;
 pub mod config;
 mod error;
+#[cfg(test)]
+#[path = "../tests/it/google_door.rs"]
+mod google_door;
 mod http;
 mod jobs;
 mod listen;
 mod migrate;
+#[cfg(test)]
+#[path = "../tests/it/object_servers.rs"]
+mod object_servers;
 mod operator;
 #[cfg(test)]
 #[path = "../tests/it/postgres_cluster.rs"]

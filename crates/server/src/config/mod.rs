@@ -9,11 +9,13 @@ mod layers;
 mod postgres_url;
 mod read;
 mod show;
+mod storage;
 
 pub use database::{DatabaseSettings, DatabaseUrl, Migrate};
 pub use layers::{Origin, Problem, Severity, Sources};
 pub(crate) use postgres_url::{PostgresUrl, Tls};
 pub use show::Explained;
+pub use storage::{AzureCredentials, BucketPlace, Place, Provider};
 
 use crate::{
     auth::AuthSettings,
@@ -80,17 +82,17 @@ pub struct RetentionSettings {
 /// Section `storage`.
 #[derive(Clone, Debug)]
 pub struct StorageSettings {
-    /// At least one; no two of one name or folder.
+    /// At least one; no two of one name or place.
     pub locations: Vec<Location>,
 }
 
 /// A place for packages that apps may name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Location {
     /// As the operator writes it.
     pub name: String,
     /// Where its packages are.
-    pub directory: PathBuf,
+    pub place: Place,
 }
 
 impl StorageSettings {
@@ -350,6 +352,15 @@ impl Loaded {
         if settings.identity.allow_insecure_loopback {
             let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";
             problems.push(self.against("identity.allow_insecure_loopback", Severity::Warning, message));
+        }
+        for location in &settings.storage.locations {
+            if matches!(&location.place, Place::Bucket(bucket) if bucket.is_exposed()) {
+                let message = format!(
+                    "has '{}' at an http:// endpoint on another machine: packages and credentials could be read on the way",
+                    location.name
+                );
+                problems.push(self.against("storage.locations", Severity::Error, &message));
+            }
         }
         if settings.executor.kind == ExecutorKind::Simulate {
             let message = "is 'simulate': operations will end as done, but no environment is changed";

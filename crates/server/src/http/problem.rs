@@ -182,7 +182,8 @@ fn status_of(error: &Error, problem: &RuleError) -> StatusCode {
     }
 }
 
-/// Whether a failure of the package store may pass by itself: a full disk, a folder that is not mounted.
+/// Whether a failure of the package store may pass by itself: a full disk, a folder that is not mounted, an object store
+/// that does not answer or does not let us in.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -193,6 +194,7 @@ fn is_passing(error: &io::Error) -> bool {
             | io::ErrorKind::ReadOnlyFilesystem
             | io::ErrorKind::TimedOut
             | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::NotConnected
     )
 }
 

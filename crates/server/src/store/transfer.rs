@@ -89,6 +89,7 @@ fn condition(table: &Table) -> &'static str {
         "WHERE state = 'stored'
            AND EXISTS (SELECT 1 FROM versions v
                        WHERE v.location = blobs.location AND v.sha256 = blobs.sha256
+                         AND v.generation = blobs.generation
                          AND v.status NOT IN ('Uploading', 'UploadFailed'))"
     } else {
         ""
@@ -433,7 +434,7 @@ impl FromRow for Announced {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             key: BlobKey::from_row(row)?,
-            size: row.get(2)?,
+            size: row.get(3)?,
         })
     }
 }
@@ -441,10 +442,10 @@ impl FromRow for Announced {
 /// Some of the bytes that have not come yet, in the order of their keys.
 pub(crate) async fn announced_blobs(db: &Db, most: i64) -> Result<Vec<Announced>, StoreError> {
     db.query(
-        "SELECT location, sha256, size
+        "SELECT location, sha256, generation, size
          FROM blobs
          WHERE state = 'storing'
-         ORDER BY location, sha256
+         ORDER BY location, sha256, generation
          LIMIT $1",
     )
     .bind(most)
@@ -463,9 +464,10 @@ pub(crate) async fn stored_bytes(db: &Db) -> Result<i64, StoreError> {
 
 /// Writes down that bytes are where they belong.
 pub(crate) async fn settle_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<(), StoreError> {
-    tx.query("UPDATE blobs SET state = 'stored' WHERE location = $1 AND sha256 = $2")
+    tx.query("UPDATE blobs SET state = 'stored' WHERE location = $1 AND sha256 = $2 AND generation = $3")
         .bind(&key.location)
         .bind(key.sha256)
+        .bind(key.generation)
         .execute()
         .await
         .map(drop)

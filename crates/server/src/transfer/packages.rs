@@ -3,13 +3,13 @@
 
 use super::{TransferError, blocking, folder::Folder, format::package_name};
 use crate::{
-    blobs::{Blobs, hex},
+    blobs::{Blobs, ObjectName, hex},
     config::Settings,
     store::blobs::BlobKey,
 };
+use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::{fs::File, io::Read, sync::Arc};
-use tokio::io::AsyncReadExt;
 
 /// Bytes that are moved at a time.
 const CHUNK: usize = 256 * 1024;
@@ -36,15 +36,16 @@ impl Locations {
         }
         let failed = || TransferError::files(format!("package {} in '{}'", hex(&key.sha256), key.location));
         let location = self.blobs.known_location(&key.location).map_err(failed())?;
-        let mut source = location.read(&key.sha256).await.map_err(failed())?;
+        let source = location
+            .read(&ObjectName::from(key), None)
+            .await
+            .map_err(failed())?;
+        let mut chunks = source.bytes;
         let mut file = folder.create(&name)?;
         let mut digest = Sha256::new();
         let mut bytes = 0;
-        loop {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            if source.read_buf(&mut chunk).await.map_err(failed())? == 0 {
-                break;
-            }
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(failed())?;
             bytes += chunk.len() as u64;
             (file, digest) = blocking(move || {
                 digest.update(&chunk);
@@ -77,7 +78,9 @@ impl Locations {
             if staged.sha256() != key.sha256 {
                 return Err(damaged(&name));
             }
-            location.publish(&staged, &key.sha256).map_err(failed())
+            location
+                .publish(staged, &ObjectName::from(&key))
+                .map_err(failed())
         })
         .await
     }

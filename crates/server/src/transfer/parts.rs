@@ -15,15 +15,17 @@ impl Stored {
     /// What a row of the table of bytes says.
     pub(super) fn of(table: &Table, row: &[Value]) -> Option<Self> {
         let cell = |name: &str| table.position(name).and_then(|position| row.get(position));
-        let (Value::Text(location), Value::Bytes(sha256), Value::Int(size)) =
-            (cell("location")?, cell("sha256")?, cell("size")?)
-        else {
+        let (Value::Text(location), Value::Bytes(sha256)) = (cell("location")?, cell("sha256")?) else {
+            return None;
+        };
+        let (Value::Uuid(generation), Value::Int(size)) = (cell("generation")?, cell("size")?) else {
             return None;
         };
         Some(Self {
             key: BlobKey {
                 location: location.clone(),
                 sha256: sha256.as_slice().try_into().ok()?,
+                generation: *generation,
             },
             size: u64::try_from(*size).ok()?,
         })

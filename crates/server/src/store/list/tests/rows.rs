@@ -174,6 +174,7 @@ fn version(number: usize) -> Insert {
             ("sha256", [number as u8; 32].into()),
             ("size", 1i64.into()),
             ("upload_id", id(number).into()),
+            ("generation", id(number).into()),
             ("etag", id(number).into()),
         ],
     )
