@@ -184,7 +184,11 @@ async fn check_locations(service: &Service) -> Result<(), StartError> {
 /// Settles what an earlier process left. Where it certainly has gone, everything; otherwise only what is old.
 async fn settle(service: &Service) -> Result<(), StartError> {
     let is_alone = service.settings.database.url.sqlite_path().is_some();
-    let grace = if is_alone { Duration::ZERO } else { sweep::GRACE };
+    let grace = if is_alone {
+        Duration::ZERO
+    } else {
+        service.settings.storage.grace
+    };
     let swept = sweep::sweep(service, grace).await;
     let swept = swept.map_err(|error: Error| StartError::Database(error.to_string()))?;
     if swept != sweep::Swept::default() {

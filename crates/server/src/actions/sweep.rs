@@ -11,9 +11,6 @@ use crate::{
 use domain::instant::{Instant, TICKS_PER_SECOND};
 use std::{sync::Arc, time::Duration};
 
-/// How long an upload may take to be stored once its package is known, and how old an unreferenced object must be.
-pub(crate) const GRACE: Duration = Duration::from_secs(15 * 60);
-
 /// What a sweep found and settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Swept {

@@ -48,6 +48,7 @@ const TARGET: AppVersion = AppVersion([16, 0, 1, 2]);
 /// 2026-11-20T12:00:00Z.
 const NOW: Instant = Instant(17_951_760_000_000_000);
 const LEASE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(15 * 60);
 
 struct Stage {
     service: Arc<Service>,
@@ -270,10 +271,10 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
         stage
             .has_version(TARGET, VersionStatus::Uploading, sha256, BlobState::Storing)
             .await;
-        let early = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let early = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(early, Swept::default(), "it may still be on its way");
         stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(
             swept,
             Swept {
@@ -288,7 +289,7 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
         assert_eq!(version.status, VersionStatus::UploadFailed);
         assert!(!stage.still_has(sha256).await);
         assert_eq!(
-            sweep::sweep(&stage.service, sweep::GRACE).await.unwrap(),
+            sweep::sweep(&stage.service, GRACE).await.unwrap(),
             Swept::default()
         );
     })
@@ -307,7 +308,7 @@ async fn bytes_that_a_version_needs_stay() {
             .await;
         stage.advance(3600);
         assert_eq!(
-            sweep::sweep(&stage.service, sweep::GRACE).await.unwrap(),
+            sweep::sweep(&stage.service, GRACE).await.unwrap(),
             Swept::default()
         );
         assert!(stage.still_has(sha256).await);
