@@ -219,12 +219,13 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
     let limits = settings.limits.clone();
     let drain = settings.server.drain;
     let server = Server::start(settings, Clock::system(), Script::new()).await?;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen {
-            address: address.to_string(),
-            source,
-        })?;
+    let cannot_listen = |source| StartError::Listen {
+        address: address.to_string(),
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    // Port 0 asks for any: what counts is which one it became.
+    let address = listener.local_addr().map_err(cannot_listen)?;
     tracing::info!(%address, "serving");
     crate::listen::serve(listener, server.router("http"), &limits, drain, stop).await;
     server.stop().await;
