@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod configuration;
+mod crash;
 mod dev;
 mod downloads;
 mod hotfixes;
@@ -12,5 +13,6 @@ mod packages;
 mod printing;
 mod refusals;
 mod service;
+mod services;
 mod signing_in;
 mod uploads;

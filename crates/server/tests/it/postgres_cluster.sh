@@ -2,7 +2,8 @@
 # A PostgreSQL server for tests, that lives exactly as long as whoever started this script.
 #
 # Prints one line, the server's url, once the server answers. Runs until standard input ends, which happens
-# when the starter ends, by whatever cause; then stops the server and removes all of it. The server listens on a
+# when the starter ends, by whatever cause; then stops the server and removes all of it. Until then it does what the
+# lines of standard input say: start, stop (in order, ending all connections) or crash. The server listens on a
 # unix socket in a folder of its own that nobody else may enter, never on the network.
 set -eu
 
@@ -81,4 +82,10 @@ $as "$bin/pg_ctl" -D "$home/data" -l "$home/server.log" -w start </dev/null >"$h
 echo "postgres://fame@$(printf %s "$home" | sed 's:%:%25:g; s:/:%2F:g')/postgres"
 exec >/dev/null 2>&1
 
-while read -r _; do :; done
+while read -r wish; do
+    case $wish in
+    start) $as "$bin/pg_ctl" -D "$home/data" -l "$home/server.log" -w start </dev/null || : ;;
+    stop) $as "$bin/pg_ctl" -D "$home/data" -m fast -w stop </dev/null || : ;;
+    crash) $as "$bin/pg_ctl" -D "$home/data" -m immediate -w stop </dev/null || : ;;
+    esac
+done
