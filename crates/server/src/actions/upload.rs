@@ -46,8 +46,11 @@ pub(crate) struct UploadTarget {
 }
 
 /// Takes in a package and makes it a version.
+///
+/// Whoever asks may go away before the answer: what has its row by then is brought to its end all the same, for a row
+/// that says `Uploading` stands in the way of the next try.
 pub(crate) async fn upload_version(
-    service: &Service,
+    service: &Arc<Service>,
     asker: &Asker,
     target: UploadTarget,
     body: &mut impl Body,
@@ -57,7 +60,7 @@ pub(crate) async fn upload_version(
         .await?
         .in_country(app, country)?;
     check_declared(service, target)?;
-    let _place = service
+    let place = service
         .uploads
         .clone()
         .try_acquire_owned()
@@ -66,6 +69,15 @@ pub(crate) async fn upload_version(
     let directory = service.blobs.known_location(&location)?;
     let received = receive::receive(directory, limits(service), body).await?;
     let version = describe(&received, service, asker, target, location)?;
+    let (service, asker) = (Arc::clone(service), asker.clone());
+    let keeping = tokio::spawn(async move {
+        let _place = place;
+        keep(&service, &asker, version, received).await
+    });
+    keeping.await.map_err(Error::fault)?
+}
+
+async fn keep(service: &Service, asker: &Asker, version: Version, received: Received) -> Result<Version> {
     let pending = begin(service, asker, version).await?;
     let stored = store_bytes(service, &pending, received).await;
     finish(service, asker, pending, stored).await
