@@ -8,7 +8,6 @@
 //! `FAME_CRASH_KILLS` says how many kills there are on each database.
 
 mod administrators;
-mod audit_trail;
 mod killer;
 mod ledger;
 mod schedulers;
@@ -16,62 +15,88 @@ mod uploaders;
 mod verdict;
 mod world;
 
-use crate::services::{Database, Dice, Site};
+use crate::services::{Cluster, Database, Site, number_from};
 use killer::Killer;
-use std::{sync::Arc, time::Instant};
+use std::{io::Write as _, sync::Arc, time::Instant};
+use uuid::Uuid;
 use world::World;
 
 const SEED: &str = "FAME_CRASH_SEED";
 const KILLS: &str = "FAME_CRASH_KILLS";
 /// Kills on each database, unless the environment says otherwise.
 const USUAL_KILLS: usize = 110;
+/// How often the database restarts.
+const USUAL_RESTARTS: usize = 8;
 /// Processes that share a PostgreSQL.
 const REPLICAS: usize = 2;
 
-fn kills() -> usize {
-    match std::env::var(KILLS) {
-        Ok(text) if !text.is_empty() => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{KILLS} is no number: {text}")),
-        _ => USUAL_KILLS,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_on_sqlite() {
-    survives(Database::Sqlite, 1).await;
+    let kills = number_from(KILLS, USUAL_KILLS);
+    survives(Site::on(Database::Sqlite), 1, Blow::Kills(kills)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_on_postgres_with_replicas() {
-    survives(Database::Postgres, REPLICAS).await;
+    let kills = number_from(KILLS, USUAL_KILLS);
+    survives(Site::on(Database::Postgres), REPLICAS, Blow::Kills(kills)).await;
 }
 
-async fn survives(database: Database, replicas: usize) {
-    let seed = Dice::seed_from(SEED);
-    let kills = kills();
-    println!("{SEED}={seed} {KILLS}={kills} on {database:?} with {replicas} replicas");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_postgres_restarts() {
+    let cluster = Cluster::own();
+    let site = Site::at(cluster.new_database());
+    survives(site, REPLICAS, Blow::DatabaseRestarts(cluster, USUAL_RESTARTS)).await;
+}
+
+/// What the service has to live through, and how often.
+enum Blow {
+    /// One of its processes is killed.
+    Kills(usize),
+    /// Its database stops or crashes, and comes back.
+    DatabaseRestarts(Cluster, usize),
+}
+
+async fn survives(site: Site, replicas: usize, blow: Blow) {
+    let seed = number_from(SEED, Uuid::new_v4().as_u64_pair().0 >> 16);
+    tells(format!(
+        "{SEED}={seed} with {replicas} replicas on {}",
+        site.database_url()
+    ));
     let began = Instant::now();
-    let site = Site::on(database)
+    let site = site
         .with("storage.sweep_seconds", 1)
         .with("storage.grace_seconds", 10);
-    let world = World::new(seed, replicas);
+    let world = World::new(seed, replicas, matches!(blow, Blow::DatabaseRestarts(..)));
     let mut killer = Killer::start(&world, site, replicas).await;
     let clients = start_clients(&world);
-    killer.kill_often(kills).await;
+    let blows = match blow {
+        Blow::Kills(kills) => {
+            killer.kill_often(kills).await;
+            kills
+        }
+        Blow::DatabaseRestarts(mut cluster, restarts) => {
+            killer.restart_database_often(&mut cluster, restarts).await;
+            killer.keeps(cluster);
+            restarts
+        }
+    };
     world.stop();
     for client in clients {
         client.await.unwrap();
     }
     killer.last_check().await;
-    println!(
-        "survived {} kills in {:.0?}: {}",
-        world.kills(),
-        began.elapsed(),
-        world.ledger().tally()
-    );
+    let (kills, took, tally) = (world.kills(), began.elapsed(), world.ledger().tally());
+    tells(format!(
+        "{SEED}={seed} survived {kills} blows in {took:.0?}: {tally}"
+    ));
     world.must_have_no_findings();
-    world.ledger().must_have_been_busy(kills);
+    world.ledger().must_have_been_busy(blows / 10);
+}
+
+/// Says a line that is seen in every run, not only when the test fails.
+fn tells(line: String) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
 }
 
 fn start_clients(world: &Arc<World>) -> Vec<tokio::task::JoinHandle<()>> {

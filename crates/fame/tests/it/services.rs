@@ -1,6 +1,7 @@
 //! The real thing: `fame serve` processes on this machine that share what they keep, that can be killed at any
 //! instant and started again on what they left, and what can be learned of them from outside.
 
+mod audit_trail;
 mod books;
 mod caller;
 mod cluster;
@@ -10,15 +11,14 @@ mod process;
 mod samples;
 mod site;
 
+pub use audit_trail::AuditTrail;
 pub use books::{Books, Row, plain_id};
 pub use caller::{Answer, Caller, Lost, Method};
 pub use cluster::Cluster;
-pub use dice::Dice;
+pub use dice::{Dice, number_from};
 pub use issuer::Person;
-pub use process::{LogLine, Process};
-pub use samples::{
-    APPS, COUNTRIES, CUSTOMER, Environment, package, payload_of, principal_body, registration,
-};
+pub use process::Process;
+pub use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
 pub use site::{Database, Site};
 
 use std::time::Duration;

@@ -89,13 +89,7 @@ async fn add_country(world: &Arc<World>, dice: &mut Dice) {
     let code = MORE_COUNTRIES[dice.below(MORE_COUNTRIES.len())];
     let path = format!("/v1.4/apps/{app}/countries/{code}");
     let line = world.noted("is added");
-    {
-        let mut ledger = world.ledger();
-        if !ledger.things.contains_key(&path) {
-            ledger.may_become(&path, None, String::new());
-        }
-        ledger.may_become(&path, Some(code.to_owned()), line);
-    }
+    world.ledger().may_become(&path, Some(code.to_owned()), line);
     let caller = world.caller(dice, &Person::OWNER);
     world.moment(Moment::Administers);
     let asked = caller

@@ -4,10 +4,7 @@ use super::{
     verdict,
     world::{Moment, World, pause},
 };
-use crate::services::{
-    APPS, Books, COUNTRIES, Database, Dice, Person, Process, Site, eventually, registration,
-};
-use serde_json::json;
+use crate::services::{Books, Cluster, Database, Dice, Person, Process, Site, eventually, fill};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -24,6 +21,8 @@ pub struct Killer {
     dice: Dice,
     /// `None` only while one is being replaced.
     processes: Vec<Option<Process>>,
+    /// The database's server, if it is the test's own.
+    cluster: Option<Cluster>,
 }
 
 impl Killer {
@@ -35,6 +34,7 @@ impl Killer {
             site,
             dice: Dice::for_player(world.seed, 99),
             processes: (0..replicas).map(|_| None).collect(),
+            cluster: None,
         };
         for replica in 0..replicas {
             killer.start_replica(replica).await;
@@ -46,15 +46,7 @@ impl Killer {
     async fn fill(&self) {
         let operator = self.world.caller_of(0, &Person::OPERATOR);
         let owner = self.world.caller_of(0, &Person::OWNER);
-        for app in APPS {
-            let path = format!("/operator/v1/apps/{app}");
-            operator.put(&path, &registration()).await.unwrap().expect(201);
-            for country in COUNTRIES {
-                let path = format!("/v1.4/apps/{app}/countries/{country}");
-                let body = json!({ "countryCode": country });
-                owner.patch(&path, &body).await.unwrap().expect(200);
-            }
-        }
+        fill(&operator, &owner).await;
         for environment in &self.world.environments {
             let report = environment.report("1.0.0.0", "report 0");
             operator
@@ -81,11 +73,53 @@ impl Killer {
         self.world.count_kill();
     }
 
-    /// A living service with a living database has no reason to log an error.
+    /// A living service with a living database has no reason to log an error; none has a reason to panic.
     fn check_log(&self, process: &Process) {
-        for line in process.errors() {
+        let is_serious = |line: &str| !self.world.may_be_unavailable() || line.contains("panicked at");
+        for line in process.errors().into_iter().filter(|line| is_serious(&line.0)) {
             self.world.finds(line.0);
         }
+    }
+
+    /// Holds on to the server of the database until the last check is done.
+    pub fn keeps(&mut self, cluster: Cluster) {
+        self.cluster = Some(cluster);
+    }
+
+    /// Stops the database that often, in order or not, and starts it again. The service is left alone all the time.
+    pub async fn restart_database_often(&mut self, cluster: &mut Cluster, restarts: usize) {
+        let pids: Vec<_> = self.processes.iter().flatten().map(Process::pid).collect();
+        for _ in 0..restarts {
+            self.wait_for_a_good_moment().await;
+            cluster.tell(if self.dice.chance(50) { "stop" } else { "crash" });
+            self.world.count_kill();
+            eventually("the database is gone", async || {
+                (!cluster.answers().await).then_some(())
+            })
+            .await;
+            pause(&mut self.dice, Duration::from_millis(700)).await;
+            cluster.tell("start");
+            eventually("the database is back", async || {
+                cluster.answers().await.then_some(())
+            })
+            .await;
+            self.check_recovery().await;
+            if self.world.has_findings() {
+                return;
+            }
+        }
+        let now: Vec<_> = self.processes.iter().flatten().map(Process::pid).collect();
+        assert_eq!(now, pids, "the service itself was never restarted");
+    }
+
+    /// Everything works again by itself.
+    async fn check_recovery(&mut self) {
+        for process in self.processes.iter().flatten() {
+            process.until_readiness_is(200).await;
+        }
+        // Time for work to go on.
+        pause(&mut self.dice, Duration::from_millis(2_000)).await;
+        self.check().await;
     }
 
     /// Kills that often, with a check of everything now and then, until something is found wrong.

@@ -63,20 +63,22 @@ async fn ask(world: &Arc<World>, dice: &mut Dice, wish: Wish) {
     let twice = dice.chance(20);
     let callers = [0, 1].map(|_| world.caller(dice, &Person::OWNER));
     world.moment(Moment::Schedules);
+    let before = world.ledger().keys.get(&wish.key).cloned();
     let headers = [("idempotency-key", wish.key.as_str())];
     let [one, other] = callers
         .each_ref()
         .map(|caller| caller.ask(Method::POST, &wish.path, &headers, Some(&wish.body)));
     if twice {
         let (one, other) = tokio::join!(one, other);
-        note_wish(world, &wish, one);
-        note_wish(world, &wish, other);
+        note_wish(world, &wish, before.as_ref(), one);
+        note_wish(world, &wish, before.as_ref(), other);
     } else {
-        note_wish(world, &wish, one.await);
+        note_wish(world, &wish, before.as_ref(), one.await);
     }
 }
 
-fn note_wish(world: &World, wish: &Wish, asked: Result<Answer, Lost>) {
+/// Notes an answer; `before` is what was known of the key when the wish was sent.
+fn note_wish(world: &World, wish: &Wish, before: Option<&KeyOutcome>, asked: Result<Answer, Lost>) {
     let decided = world.decides(&asked);
     let Ok(answer) = asked else {
         return world.ledger().unsure.push(wish.clone());
@@ -91,28 +93,37 @@ fn note_wish(world: &World, wish: &Wish, asked: Result<Answer, Lost>) {
     };
     let line = world.noted(&answer);
     let mut ledger = world.ledger();
-    match ledger.keys.get(&wish.key).cloned() {
-        Some(KeyOutcome::Made(before)) if outcome != KeyOutcome::Made(before.clone()) => {
-            world.finds(format!("the key {} made {before} before: {answer}", wish.key));
+    let known = ledger.keys.get(&wish.key).cloned();
+    match (&outcome, known) {
+        (KeyOutcome::Made(id), Some(KeyOutcome::Made(other))) if *id != other => {
+            world.finds(format!("the key {} made {other} and {answer}", wish.key));
         }
-        // A refusal is not remembered: what was refused may become possible.
-        Some(KeyOutcome::Made(_)) => ledger.counts("hotfixes asked for again"),
-        _ => {
+        (KeyOutcome::Made(_), Some(KeyOutcome::Made(_))) => ledger.counts("hotfixes asked for again"),
+        (KeyOutcome::Made(id), _) => {
+            ledger.counts("hotfixes");
             ledger.keys.insert(wish.key.clone(), outcome.clone());
-            if let KeyOutcome::Made(id) = outcome {
-                ledger.counts("hotfixes");
-                ledger.hotfixes.insert(
-                    id.clone(),
-                    Hotfix {
-                        path: format!("{}/{id}", wish.path),
-                        wish: wish.body.clone(),
-                        seen: answer.property("status"),
-                        is_canceled: false,
-                        history: vec![line],
-                    },
-                );
-            }
+            ledger
+                .hotfixes
+                .insert(id.clone(), hotfix_of(wish, id, &answer, line));
         }
+        (KeyOutcome::Refused, _) if matches!(before, Some(KeyOutcome::Made(_))) => {
+            world.finds(format!("the key {} had made a hotfix: {answer}", wish.key));
+        }
+        // A refusal is not remembered: somebody else may have got through with the same key meanwhile.
+        (KeyOutcome::Refused, Some(KeyOutcome::Made(_))) => {}
+        (KeyOutcome::Refused, _) => {
+            ledger.keys.insert(wish.key.clone(), outcome);
+        }
+    }
+}
+
+fn hotfix_of(wish: &Wish, id: &str, answer: &Answer, line: String) -> Hotfix {
+    Hotfix {
+        path: format!("{}/{id}", wish.path),
+        wish: wish.body.clone(),
+        seen: answer.property("status"),
+        is_canceled: false,
+        history: vec![line],
     }
 }
 

@@ -2,15 +2,14 @@
 
 use super::{
     administrators::value_of,
-    audit_trail::AuditTrail,
     ledger::{KeyOutcome, hash_of},
     schedulers::note_status,
     uploaders::versions_path,
     world::World,
 };
-use crate::services::{APPS, Books, Caller, Dice, Method, PATIENCE, Person, Row, plain_id};
+use crate::services::{APPS, AuditTrail, Books, Caller, Dice, Method, PATIENCE, Person, Row, plain_id};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -50,29 +49,11 @@ async fn rubbish(books: &Books) -> Vec<String> {
         .collect();
     let not_stored = blobs.iter().filter(|row| row[2] != "stored");
     found.extend(not_stored.map(|row| format!("a blob is left as it was: {row:?}")));
-    let listed = addresses(&blobs);
-    let needed = addresses(&needed);
-    let stored = books.objects();
-    found.extend(
-        listed
-            .difference(&needed)
-            .map(|blob| format!("no version needs the blob {blob}")),
-    );
-    found.extend(
-        needed
-            .difference(&listed)
-            .map(|blob| format!("the blob {blob} is needed and not listed")),
-    );
-    found.extend(
-        listed
-            .difference(&stored)
-            .map(|blob| format!("the bytes of the blob {blob} are missing")),
-    );
-    found.extend(
-        stored
-            .difference(&listed)
-            .map(|object| format!("nobody knows of the object {object}")),
-    );
+    let (listed, needed, stored) = (addresses(&blobs), addresses(&needed), books.objects());
+    found.extend(surplus(&listed, &needed, "no version needs the blob"));
+    found.extend(surplus(&needed, &listed, "needed, and not listed, is the blob"));
+    found.extend(surplus(&listed, &stored, "the bytes are missing of the blob"));
+    found.extend(surplus(&stored, &listed, "nobody knows of the object"));
     found.extend(
         books
             .staged()
@@ -83,9 +64,22 @@ async fn rubbish(books: &Books) -> Vec<String> {
 }
 
 /// LOCATION/HASH, as the folders say it.
-fn addresses(rows: &[Row]) -> BTreeSet<String> {
+fn addresses(rows: &[Row]) -> Vec<String> {
     let address = |row: &Row| format!("{}/{}", row[0].to_lowercase().replace(' ', "-"), row[1]);
     rows.iter().map(address).collect()
+}
+
+/// What is in the one oftener than in the other.
+fn surplus(these: &[String], those: &[String], what: &str) -> Vec<String> {
+    let mut left = those.to_vec();
+    let mut found = Vec::new();
+    for address in these {
+        match left.iter().position(|other| other == address) {
+            Some(at) => drop(left.swap_remove(at)),
+            None => found.push(format!("{what} {address}")),
+        }
+    }
+    found
 }
 
 /// The database holds everything that was acknowledged, and agrees with its own history.
@@ -150,13 +144,14 @@ fn keys_are_remembered(world: &World, keys: &[Row], operations: &[Row]) {
         .map(|row| (row[0].as_str(), row[1].as_str()))
         .collect();
     let ledger = world.ledger();
+    let is_open = |key: &str| ledger.unsure.iter().any(|wish| wish.key == key);
     for (key, outcome) in &ledger.keys {
         let made = kept.get(key.as_str());
         match outcome {
             KeyOutcome::Made(id) if made != Some(&plain_id(id).as_str()) => {
                 world.finds(format!("the key {key} made {id} and stands for {made:?}"));
             }
-            KeyOutcome::Refused if made.is_some() => {
+            KeyOutcome::Refused if made.is_some() && !is_open(key) => {
                 world.finds(format!("the key {key} was refused and stands for {made:?}"));
             }
             _ => {}
@@ -285,8 +280,7 @@ async fn look_at_thing(world: &World, caller: &Caller, path: &str) {
     let value = value_of(path, &shown);
     let ledger = world.ledger();
     let thing = &ledger.things[path];
-    let was_nothing = thing.possible.iter().all(|value| value.is_some()) && thing.history.len() < 2;
-    if !thing.possible.contains(&value) && !(value.is_none() && was_nothing) {
+    if !thing.possible.contains(&value) {
         let history = thing.history.join("\n  ");
         world.finds(format!(
             "{path} may be {:?} and is {shown}:\n  {history}",

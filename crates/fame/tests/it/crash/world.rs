@@ -42,6 +42,8 @@ impl Moment {
 /// The stage of one run.
 pub struct World {
     pub seed: u64,
+    /// Whether what the service needs goes away too, so that it may say that it cannot now.
+    may_be_unavailable: bool,
     pub environments: Vec<Environment>,
     client: reqwest::Client,
     /// Where each replica was started last.
@@ -56,12 +58,13 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, replicas: usize) -> Arc<Self> {
+    pub fn new(seed: u64, replicas: usize, may_be_unavailable: bool) -> Arc<Self> {
         let environments = (0..ENVIRONMENTS)
             .map(|index| Environment::new(format!("customer-{index}"), COUNTRIES[index % COUNTRIES.len()]))
             .collect();
         Arc::new(Self {
             seed,
+            may_be_unavailable,
             environments,
             client: Caller::new_client(),
             addresses: (0..replicas).map(|_| Mutex::default()).collect(),
@@ -87,6 +90,10 @@ impl World {
 
     pub fn replica_is_at(&self, replica: usize, address: &str) {
         address.clone_into(&mut self.addresses[replica].lock().unwrap());
+    }
+
+    pub fn may_be_unavailable(&self) -> bool {
+        self.may_be_unavailable
     }
 
     pub fn replicas(&self) -> usize {
@@ -166,12 +173,15 @@ impl World {
         );
     }
 
-    /// Whether an answer decides the matter. One that says that something of ours failed decides nothing, and should
-    /// not come at all: a killed process answers nothing, and a living one has all that it needs.
+    /// Whether an answer decides the matter. One that says that something of ours failed decides nothing, and comes
+    /// only when what the service needs has gone away.
     pub fn decides(&self, asked: &Result<Answer, Lost>) -> bool {
         match asked {
             Ok(answer) if answer.status >= 500 => {
-                self.finds(format!("{answer}"));
+                let says_when = answer.status == 503 && answer.header("retry-after").is_some();
+                if !(self.may_be_unavailable && says_when) {
+                    self.finds(format!("{answer}"));
+                }
                 false
             }
             Ok(_) => true,

@@ -1,6 +1,6 @@
 //! The history that the service wrote, replayed: it must be one that can happen, and lead to what is there.
 
-use crate::services::{Row, plain_id};
+use super::{Row, plain_id};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;

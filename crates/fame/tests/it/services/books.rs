@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// A row as text: identifiers and bytes as lower-case hexadecimal digits without hyphens, nulls as nothing.
 pub type Row = Vec<String>;
 
+/// How a stored package's name begins: with so many digits of its hash.
+const HASH_DIGITS: usize = 64;
+
 /// An identifier as [`Row`] shows it.
 pub fn plain_id(text: &str) -> String {
     Uuid::try_parse(text).map_or_else(|_| text.to_owned(), |id| id.simple().to_string())
@@ -68,9 +71,13 @@ impl Books {
         rows
     }
 
-    /// Every stored package, as LOCATION/HASH.
-    pub fn objects(&self) -> BTreeSet<String> {
-        self.files("objects")
+    /// Every stored package, as LOCATION/HASH; one that is stored twice is there twice.
+    pub fn objects(&self) -> Vec<String> {
+        let hash_of = |file: &String| {
+            let (location, name) = file.split_once('/').unwrap();
+            format!("{location}/{}", &name[..HASH_DIGITS.min(name.len())])
+        };
+        self.files("objects").iter().map(hash_of).collect()
     }
 
     /// Every file of an upload under way, as LOCATION/NAME.

@@ -1,26 +1,10 @@
 //! Chance that can be repeated.
 
-use uuid::Uuid;
-
 /// A SplitMix64 sequence.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// The seed that `variable` holds, or any; it is shown, so that a run can be repeated.
-    pub fn seed_from(variable: &str) -> u64 {
-        match std::env::var(variable) {
-            Ok(text) if !text.is_empty() => text
-                .parse()
-                .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
-            _ => Uuid::new_v4().as_u64_pair().0 >> 16,
-        }
-    }
-
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// Dice of their own for one of several players.
     pub fn for_player(seed: u64, player: u64) -> Self {
         let mut dice = Self(seed ^ player.wrapping_mul(0xA076_1D64_78BD_642F));
@@ -48,5 +32,15 @@ impl Dice {
     /// One of them; `None` when there are none.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         (!from.is_empty()).then(|| &from[self.below(from.len())])
+    }
+}
+
+/// The number that the environment variable holds, else `usual`.
+pub fn number_from<N: std::str::FromStr>(variable: &str, usual: N) -> N {
+    match std::env::var(variable) {
+        Ok(text) if !text.is_empty() => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+        _ => usual,
     }
 }

@@ -127,7 +127,7 @@ impl Process {
     }
 
     /// Waits until it has ended by itself.
-    pub async fn ended(mut self) -> ExitStatus {
+    pub async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         ended
             .unwrap_or_else(|_| panic!("it does not end: {}", tail(&self.log)))

@@ -1,6 +1,6 @@
 //! The things that the services are full of: a few apps in a few countries, their packages, customers' environments.
 
-use super::{Person, issuer::HOME_TENANT};
+use super::{Caller, Person, issuer::HOME_TENANT};
 use navx::PackageBuilder;
 use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
@@ -14,10 +14,10 @@ pub const APPS: [Uuid; 3] = [
 /// The countries of every app.
 pub const COUNTRIES: [&str; 3] = ["US", "DE", "DK"];
 /// The customers' tenant.
-pub const CUSTOMER: Uuid = uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa");
+const CUSTOMER: Uuid = uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa");
 
 /// The registration of an app, which belongs to the application `owner`.
-pub fn registration() -> Value {
+fn registration() -> Value {
     json!({
         "publisher": "Contoso",
         "publisherAadTenantId": HOME_TENANT,
@@ -33,7 +33,7 @@ pub fn principal_body(roles: &[&str]) -> Value {
 }
 
 /// How much filler the package of that number has, in bytes: mostly little, sometimes megabytes.
-pub fn payload_of(number: u32) -> u64 {
+fn payload_of(number: u32) -> u64 {
     let spread = u64::from(number.wrapping_mul(2_654_435_761) >> 8);
     match number % 16 {
         0 => 1_000_000 + spread % 1_500_000,
@@ -104,5 +104,18 @@ impl Environment {
             "targetAppVersion": target,
             "ignoreUpgradeWindow": true,
         })
+    }
+}
+
+/// Registers the apps with their countries.
+pub async fn fill(operator: &Caller, owner: &Caller) {
+    for app in APPS {
+        let path = format!("/operator/v1/apps/{app}");
+        operator.put(&path, &registration()).await.unwrap().expect(201);
+        for country in COUNTRIES {
+            let path = format!("/v1.4/apps/{app}/countries/{country}");
+            let body = json!({ "countryCode": country });
+            owner.patch(&path, &body).await.unwrap().expect(200);
+        }
     }
 }
