@@ -4,6 +4,7 @@ mod full_disk;
 mod hasty_clients;
 mod package_folder;
 mod postgres_away;
+mod unwritten_reports;
 
 use crate::services::{Answer, Caller, Environment, Lost, Process, eventually};
 use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -1,5 +1,6 @@
 //! Three `fame serve` on one PostgreSQL and one package folder behave as one.
 
+mod draining;
 mod execution;
 mod races;
 mod stopping;
