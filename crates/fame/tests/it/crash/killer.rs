@@ -86,23 +86,20 @@ impl Killer {
         self.cluster = Some(cluster);
     }
 
-    /// Stops the database that often, in order or not, and starts it again. The service is left alone all the time.
+    /// Crashes the database that often and starts it again, or only cuts all connections to it. The service is left
+    /// alone all the time.
     pub async fn restart_database_often(&mut self, cluster: &mut Cluster, restarts: usize) {
         let pids: Vec<_> = self.processes.iter().flatten().map(Process::pid).collect();
         for _ in 0..restarts {
             self.wait_for_a_good_moment().await;
-            cluster.tell(if self.dice.chance(50) { "stop" } else { "crash" });
             self.world.count_kill();
-            eventually("the database is gone", async || {
-                (!cluster.answers().await).then_some(())
-            })
-            .await;
-            pause(&mut self.dice, Duration::from_millis(700)).await;
-            cluster.tell("start");
-            eventually("the database is back", async || {
-                cluster.answers().await.then_some(())
-            })
-            .await;
+            if self.dice.chance(25) {
+                cluster.cut_connections().await;
+            } else {
+                cluster.stop();
+                pause(&mut self.dice, Duration::from_millis(700)).await;
+                cluster.start();
+            }
             self.check_recovery().await;
             if self.world.has_findings() {
                 return;

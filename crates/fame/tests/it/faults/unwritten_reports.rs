@@ -1,9 +1,6 @@
 //! Work ends while PostgreSQL is away, so that nobody can write down what became of it.
 
-use super::{
-    postgres_away::{start, stop},
-    report, upload,
-};
+use super::{postgres_away::start, report, upload};
 use crate::services::{APPS, Books, Environment, Site, eventually, package};
 use std::time::Duration;
 
@@ -37,10 +34,10 @@ async fn what_became_of_work_is_told_when_the_database_is_back() {
         (running.len() == SLOTS).then_some(())
     })
     .await;
-    stop(&mut cluster, "stop").await;
+    cluster.stop();
     // All work ends while nobody can write it down: it takes two seconds at most.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    cluster.tell("start");
+    cluster.start();
     process.until_readiness_is(200).await;
     let ended = eventually("all have ended", async || {
         let rows = books.rows("SELECT status, reason FROM operations").await;

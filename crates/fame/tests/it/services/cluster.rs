@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::process::CommandExt as _,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::LazyLock,
 };
 use tokio_postgres::NoTls;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// Names a server that runs already; its user may create databases.
 const SERVER_VARIABLE: &str = "FAME_TEST_POSTGRES_URL";
-/// Runs a server until its standard input ends, and does there what that input says.
+/// Runs a server until its standard input ends, and does what that input says.
 const SCRIPT: &str = include_str!("../../../../server/tests/it/postgres_cluster.sh");
 
 static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::found_or_own);
@@ -19,8 +19,13 @@ static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::found_or_own);
 /// A PostgreSQL server.
 pub struct Cluster {
     url: String,
-    /// Holds the pipe whose end stops the server.
-    script: Option<Child>,
+    script: Option<Script>,
+}
+
+/// What runs a server of our own. It holds the pipe whose end stops the server.
+struct Script {
+    child: Child,
+    replies: BufReader<ChildStdout>,
 }
 
 impl Cluster {
@@ -38,7 +43,7 @@ impl Cluster {
 
     /// A server of the test's own.
     pub fn own() -> Self {
-        let mut script = Command::new("sh")
+        let mut child = Command::new("sh")
             .args(["-c", SCRIPT])
             .process_group(0)
             .stdin(Stdio::piped())
@@ -46,13 +51,12 @@ impl Cluster {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut replies = BufReader::new(child.stdout.take().unwrap());
         let mut url = String::new();
-        BufReader::new(script.stdout.take().unwrap())
-            .read_line(&mut url)
-            .unwrap();
+        replies.read_line(&mut url).unwrap();
         if !url.starts_with("postgres://") {
             let mut complaint = String::new();
-            script
+            child
                 .stderr
                 .take()
                 .unwrap()
@@ -62,7 +66,7 @@ impl Cluster {
         }
         Self {
             url: url.trim_end().to_owned(),
-            script: Some(script),
+            script: Some(Script { child, replies }),
         }
     }
 
@@ -88,15 +92,32 @@ impl Cluster {
         format!("{}/{name}", &self.url[..end])
     }
 
-    /// Tells the server of a test's own to `start`, to `stop` in order, or to `crash`. It does so a moment later.
-    pub fn tell(&mut self, what: &str) {
-        let script = self.script.as_mut().unwrap();
-        writeln!(script.stdin.as_mut().unwrap(), "{what}").unwrap();
+    /// Stops the server of a test's own at once, as a crash would.
+    pub fn stop(&mut self) {
+        self.script.as_mut().unwrap().carry_out("stop");
     }
 
-    /// Whether the server takes connections.
-    pub async fn answers(&self) -> bool {
-        tokio_postgres::connect(&self.url, NoTls).await.is_ok()
+    /// Starts it again.
+    pub fn start(&mut self) {
+        self.script.as_mut().unwrap().carry_out("start");
+    }
+
+    /// Ends every connection to its databases but the one that says so; it goes on taking new ones.
+    pub async fn cut_connections(&self) {
+        let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        execute(&self.url, &[statement.to_owned()]).await;
+    }
+}
+
+impl Script {
+    fn carry_out(&mut self, command: &str) {
+        tokio::task::block_in_place(|| {
+            writeln!(self.child.stdin.as_mut().unwrap(), "{command}").unwrap();
+            let mut reply = String::new();
+            self.replies.read_line(&mut reply).unwrap();
+            assert_eq!(reply, "done\n", "{command}");
+        });
     }
 }
 
