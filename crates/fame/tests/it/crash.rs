@@ -96,7 +96,9 @@ async fn survives(site: Site, replicas: usize, blow: Blow) {
 
 /// Says a line that is seen in every run, not only when the test fails.
 fn tells(line: String) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    std::io::stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
 }
 
 fn start_clients(world: &Arc<World>) -> Vec<tokio::task::JoinHandle<()>> {
