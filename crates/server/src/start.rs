@@ -213,7 +213,11 @@ async fn check_locations(service: &Service) -> Result<(), StartError> {
 /// Settles what an earlier process left. Where it certainly has gone, everything; otherwise only what is old.
 async fn settle(service: &Service) -> Result<(), StartError> {
     let is_alone = service.settings.database.url.sqlite_path().is_some();
-    let grace = if is_alone { Duration::ZERO } else { sweep::GRACE };
+    let grace = if is_alone {
+        Duration::ZERO
+    } else {
+        service.settings.storage.grace
+    };
     let swept = sweep::sweep(service, grace).await;
     let swept = swept.map_err(|error: Error| StartError::Database(error.to_string()))?;
     if swept != sweep::Swept::default() {
@@ -244,12 +248,13 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
     let limits = settings.limits.clone();
     let drain = settings.server.drain;
     let server = Server::start(settings, Clock::system(), Script::new()).await?;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen {
-            address: address.to_string(),
-            source,
-        })?;
+    let cannot_listen = |source| StartError::Listen {
+        address: address.to_string(),
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    // Port 0 asks for any: what counts is which one it became.
+    let address = listener.local_addr().map_err(cannot_listen)?;
     tracing::info!(%address, "serving");
     crate::listen::serve(listener, server.router("http"), &limits, drain, stop).await;
     server.stop().await;

@@ -13,9 +13,6 @@ use domain::instant::{Instant, TICKS_PER_SECOND};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long an upload may give no sign of life while it stores a package, and how old an unreferenced object must be.
-pub(crate) const GRACE: Duration = Duration::from_secs(15 * 60);
-
 /// What a sweep found and settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Swept {

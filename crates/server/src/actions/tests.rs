@@ -57,6 +57,7 @@ const TARGET: AppVersion = AppVersion([16, 0, 1, 2]);
 const NOW: Instant = Instant(17_951_760_000_000_000);
 const GENERATION: Uuid = Uuid::from_u128(0xD);
 const LEASE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(15 * 60);
 
 struct Stage {
     service: Arc<Service>,
@@ -354,10 +355,10 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
         stage
             .has_version(TARGET, VersionStatus::Uploading, sha256, BlobState::Storing)
             .await;
-        let early = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let early = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(early, Swept::default(), "it may still be on its way");
         stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(
             swept,
             Swept {
@@ -372,7 +373,7 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
         assert_eq!(version.status, VersionStatus::UploadFailed);
         assert!(!stage.still_has(sha256).await);
         assert_eq!(
-            sweep::sweep(&stage.service, sweep::GRACE).await.unwrap(),
+            sweep::sweep(&stage.service, GRACE).await.unwrap(),
             Swept::default()
         );
     })
@@ -391,7 +392,7 @@ async fn bytes_that_a_version_needs_stay() {
             .await;
         stage.advance(3600);
         assert_eq!(
-            sweep::sweep(&stage.service, sweep::GRACE).await.unwrap(),
+            sweep::sweep(&stage.service, GRACE).await.unwrap(),
             Swept::default()
         );
         assert!(stage.still_has(sha256).await);
@@ -447,7 +448,7 @@ async fn bytes_whose_removal_a_crash_cut_off_can_be_uploaded_again_at_once() {
             (VersionStatus::Uploaded, sha256)
         );
         stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
         assert!(!stage.still_has(sha256).await, "the removal is finished");
         assert!(stage.serves(&version).await);
@@ -470,13 +471,13 @@ async fn a_removal_that_comes_late_does_not_reach_what_was_written_anew() {
         // A sweeper decides, and stands still; another one does all of its work in the meantime.
         assert!(sweep::mark_deleting(&stage.service, &old, now).await.unwrap());
         stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
         let version = stage.uploads(&package).await;
         sweep::remove_bytes(&stage.service, &old).await.unwrap();
         assert!(stage.serves(&version).await);
         stage.advance(3600);
-        let idle = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let idle = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(idle, Swept::default());
         assert!(stage.serves(&version).await);
     })
@@ -505,7 +506,7 @@ async fn an_upload_that_stood_still_finds_out_that_it_was_given_up_and_leaves_no
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
         let pending = upload::begin(&stage.service, &owner_asks(), row).await.unwrap();
         stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!((swept.uploads_failed, swept.objects_removed), (1, 1));
         assert_eq!(stage.has_bytes(b"late"), sha256);
         let refused = upload::finish(&stage.service, &owner_asks(), pending, Ok(())).await;
@@ -517,7 +518,7 @@ async fn an_upload_that_stood_still_finds_out_that_it_was_given_up_and_leaves_no
         assert_eq!(version.status, VersionStatus::UploadFailed);
         assert!(stage.still_has(sha256).await);
         stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
         assert!(!stage.still_has(sha256).await);
     })
@@ -555,7 +556,7 @@ async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
             while !stage.has_changed(&blob, stage.service.clock.now()).await {
                 tokio::task::yield_now().await;
             }
-            sweep::sweep(&stage.service, sweep::GRACE).await.unwrap()
+            sweep::sweep(&stage.service, GRACE).await.unwrap()
         };
         let every = Duration::from_millis(1);
         let swept = upload::keep_alive(&stage.service, &blob, every, storing).await;

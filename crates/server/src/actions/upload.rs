@@ -11,7 +11,6 @@
 use super::{
     Asker, Service, access,
     audit::{self, Actor, Change},
-    sweep::GRACE,
     versions::{already_uploaded, state},
 };
 use crate::{
@@ -41,8 +40,8 @@ const WRITE: Permission = Permission::write(Resource::Versions);
 /// What base64 and the JSON around it may add to a package, in bytes.
 const ENVELOPE_BYTES: u64 = 64 * 1024;
 
-/// How often an upload says that it goes on; several times within the sweeper's patience.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(GRACE.as_secs() / 5);
+/// How often an upload says that it goes on within the sweeper's patience.
+const SIGNS_OF_LIFE: u32 = 5;
 
 /// What is known of an upload before its body is read.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +53,11 @@ pub(crate) struct UploadTarget {
 }
 
 /// Takes in a package and makes it a version.
+///
+/// Whoever asks may go away before the answer: what has its row by then is brought to its end all the same, for a row
+/// that says `Uploading` stands in the way of the next try.
 pub(crate) async fn upload_version(
-    service: &Service,
+    service: &Arc<Service>,
     asker: &Asker,
     target: UploadTarget,
     body: &mut impl Body,
@@ -65,7 +67,7 @@ pub(crate) async fn upload_version(
         .await?
         .in_country(app, country)?;
     check_declared(service, target)?;
-    let _place = service
+    let place = service
         .uploads
         .clone()
         .try_acquire_owned()
@@ -74,6 +76,15 @@ pub(crate) async fn upload_version(
     let store = service.blobs.known_location(&location)?;
     let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, asker, target, location)?;
+    let (service, asker) = (Arc::clone(service), asker.clone());
+    let keeping = tokio::spawn(async move {
+        let _place = place;
+        keep(&service, &asker, version, received).await
+    });
+    keeping.await.map_err(Error::fault)?
+}
+
+async fn keep(service: &Service, asker: &Asker, version: Version, received: Received) -> Result<Version> {
     let pending = begin(service, asker, version).await?;
     let stored = store_bytes(service, &pending, received).await;
     finish(service, asker, pending, stored).await
@@ -309,10 +320,15 @@ async fn store_bytes(service: &Service, pending: &Pending, received: Received) -
     let location = blob.location.clone();
     let publish = move || blobs.known_location(&location)?.publish(received.staged, &name);
     let storing = tokio::task::spawn_blocking(publish);
-    keep_alive(service, &blob, SIGN_OF_LIFE, storing)
-        .await
-        .map_err(Error::fault)?
-        .map_err(Error::Blobs)
+    keep_alive(
+        service,
+        &blob,
+        service.settings.storage.grace / SIGNS_OF_LIFE,
+        storing,
+    )
+    .await
+    .map_err(Error::fault)?
+    .map_err(Error::Blobs)
 }
 
 /// The name of a version's bytes in its location.

@@ -82,6 +82,10 @@ pub struct RetentionSettings {
 /// Section `storage`.
 #[derive(Clone, Debug)]
 pub struct StorageSettings {
+    /// How often to tidy up after crashes.
+    pub sweep: Duration,
+    /// How long uploads that give no sign of life, and bytes that no version needs, are left alone.
+    pub grace: Duration,
     /// At least one; no two of one name or place.
     pub locations: Vec<Location>,
 }
@@ -237,6 +241,8 @@ impl Settings {
     /// Every key once, in the order of the built-in file. What cannot be read leaves a problem with the reader, and
     /// a stand-in here that nobody gets to see.
     fn read(reader: &mut Reader<'_>) -> Self {
+        const UPLOAD_IDLE: &str = "packages.upload_idle_seconds";
+        let upload_idle = reader.seconds(UPLOAD_IDLE, 1..=3_600);
         Self {
             server: ServerSettings {
                 listen: reader.listen_address("server.listen"),
@@ -262,12 +268,14 @@ impl Settings {
                 operations_days: reader.days_kept("retention.operations_days", 7),
             },
             storage: StorageSettings {
+                sweep: reader.seconds("storage.sweep_seconds", 1..=86_400),
+                grace: reader.sweep_grace("storage.grace_seconds", (UPLOAD_IDLE, upload_idle)),
                 locations: reader.locations("storage.locations"),
             },
             packages: PackageSettings {
                 max_bytes: reader.number("packages.max_bytes", 1_024..=17_179_869_184),
                 same_bytes_across_countries: reader.flag("packages.same_bytes_across_countries"),
-                upload_idle: reader.seconds("packages.upload_idle_seconds", 1..=3_600),
+                upload_idle,
                 concurrent_uploads: reader.number("packages.concurrent_uploads", 1..=1_024),
             },
             countries: CountrySettings {

@@ -112,6 +112,18 @@ impl<'v> Reader<'v> {
         Duration::from_secs(self.number(key, allowed))
     }
 
+    /// A span that must be longer than `idle`: whoever pauses for less is not taken for gone.
+    pub(super) fn sweep_grace(&mut self, key: &str, (idle_key, idle): (&str, Duration)) -> Duration {
+        let grace = self.seconds(key, 10..=86_400);
+        if !grace.is_zero() && grace <= idle {
+            self.refuse(
+                key,
+                format!("is not more than {idle_key}, which is {}", idle.as_secs()),
+            );
+        }
+        grace
+    }
+
     /// One of a few words, in any case.
     pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T); 2]) -> T {
         let text = self.text(key);

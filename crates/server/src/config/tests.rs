@@ -660,6 +660,29 @@ fn production_talks_to_other_machines_with_tls() {
 }
 
 #[test]
+fn nothing_is_tidied_away_while_it_may_still_go_on() {
+    let graces = |grace, idle| {
+        environment(&[
+            ("FAME_STORAGE__GRACE_SECONDS", grace),
+            ("FAME_PACKAGES__UPLOAD_IDLE_SECONDS", idle),
+        ])
+    };
+    assert_eq!(load(&graces("61", "60")).storage.grace, Duration::from_secs(61));
+    for (grace, idle, words) in [
+        (
+            "60",
+            "60",
+            "is not more than packages.upload_idle_seconds, which is 60",
+        ),
+        ("9", "5", "9 is not from 10 to 86400"),
+    ] {
+        let found = complaints(&graces(grace, idle));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].ends_with(words), "{found:?}");
+    }
+}
+
+#[test]
 fn operators_are_tables_or_short_texts() {
     let user = Operator {
         kind: PrincipalKind::User,
