@@ -10,7 +10,7 @@ use object_store::{
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
 /// How long to wait for a connection.
@@ -56,6 +56,12 @@ const AZURE_VARIABLES: [(&str, AzureConfigKey); 5] = [
     ("IDENTITY_ENDPOINT", AzureConfigKey::MsiEndpoint),
 ];
 
+/// Where Google's tools leave theirs.
+const GOOGLE_VARIABLES: [(&str, GoogleConfigKey); 1] = [(
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    GoogleConfigKey::ApplicationCredentials,
+)];
+
 /// A client for the object store of a place.
 pub(super) fn connect(place: &BucketPlace) -> Result<Box<dyn ObjectStore>> {
     let options = client_options(place)?;
@@ -65,44 +71,55 @@ pub(super) fn connect(place: &BucketPlace) -> Result<Box<dyn ObjectStore>> {
             region,
             access_key,
             virtual_hosted,
-        } => {
-            let mut builder = AmazonS3Builder::new()
-                .with_bucket_name(&place.bucket)
-                .with_region(region)
-                .with_virtual_hosted_style_request(*virtual_hosted)
-                .with_retry(retry())
-                .with_client_options(options);
-            if let Some(endpoint) = &place.endpoint {
-                builder = builder.with_endpoint(endpoint);
-            }
-            builder = match access_key {
-                Some((id, secret)) => builder
-                    .with_access_key_id(id)
-                    .with_secret_access_key(secret.expose_secret()),
-                None => given(&AWS_VARIABLES)
-                    .fold(builder, |builder, (key, value)| builder.with_config(key, value)),
-            };
-            Ok(Box::new(builder.build()?))
-        }
-        Provider::Google { service_account } => {
-            let mut builder = GoogleCloudStorageBuilder::new()
-                .with_bucket_name(&place.bucket)
-                .with_retry(retry())
-                .with_client_options(options);
-            if let Some(endpoint) = &place.endpoint {
-                builder = builder.with_base_url(endpoint);
-            }
-            builder = match service_account {
-                Some(key) => builder.with_service_account_key(key.expose_secret()),
-                None => given(&[(
-                    "GOOGLE_APPLICATION_CREDENTIALS",
-                    GoogleConfigKey::ApplicationCredentials,
-                )])
-                .fold(builder, |builder, (key, value)| builder.with_config(key, value)),
-            };
-            Ok(Box::new(builder.build()?))
-        }
+        } => s3(place, region, access_key.as_ref(), *virtual_hosted, options),
+        Provider::Google { service_account } => google(place, service_account.as_ref(), options),
     }
+}
+
+fn s3(
+    place: &BucketPlace,
+    region: &str,
+    access_key: Option<&(String, SecretString)>,
+    virtual_hosted: bool,
+    options: ClientOptions,
+) -> Result<Box<dyn ObjectStore>> {
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&place.bucket)
+        .with_region(region)
+        .with_virtual_hosted_style_request(virtual_hosted)
+        .with_retry(retry())
+        .with_client_options(options);
+    if let Some(endpoint) = &place.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    builder = match access_key {
+        Some((id, secret)) => builder
+            .with_access_key_id(id)
+            .with_secret_access_key(secret.expose_secret()),
+        None => given(&AWS_VARIABLES).fold(builder, |builder, (key, value)| builder.with_config(key, value)),
+    };
+    Ok(Box::new(builder.build()?))
+}
+
+fn google(
+    place: &BucketPlace,
+    service_account: Option<&SecretString>,
+    options: ClientOptions,
+) -> Result<Box<dyn ObjectStore>> {
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(&place.bucket)
+        .with_retry(retry())
+        .with_client_options(options);
+    if let Some(endpoint) = &place.endpoint {
+        builder = builder.with_base_url(endpoint);
+    }
+    builder = match service_account {
+        Some(key) => builder.with_service_account_key(key.expose_secret()),
+        None => {
+            given(&GOOGLE_VARIABLES).fold(builder, |builder, (key, value)| builder.with_config(key, value))
+        }
+    };
+    Ok(Box::new(builder.build()?))
 }
 
 fn azure(
