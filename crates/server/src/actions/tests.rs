@@ -571,6 +571,44 @@ async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_last_answer_was_lost_is_finished_once() {
+    on_both(|stage| async move {
+        let (service, asker) = (&stage.service, owner_asks());
+        let sha256 = stage.has_bytes(b"kept");
+        let row = version_row(TARGET, VersionStatus::Uploading, sha256);
+        let pending = upload::begin(service, &asker, row).await.unwrap();
+        let version = upload::finish(service, &asker, pending.clone(), Ok(()))
+            .await
+            .unwrap();
+        stage.advance(60);
+        upload::finish_later(service, &asker, pending.clone(), true).await;
+        let again = upload::finish(service, &asker, pending, Ok(())).await.unwrap();
+        assert_eq!((again.status, again.uploaded_on), (VersionStatus::Uploaded, NOW));
+        assert_eq!(again.etag, version.etag);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_could_not_say_how_it_ended_says_so_later() {
+    on_both(|stage| async move {
+        let (service, asker) = (&stage.service, owner_asks());
+        for (is_stored, ends_as) in [
+            (false, VersionStatus::UploadFailed),
+            (true, VersionStatus::Uploaded),
+        ] {
+            let sha256 = stage.has_bytes(b"kept");
+            let row = version_row(TARGET, VersionStatus::Uploading, sha256);
+            let pending = upload::begin(service, &asker, row).await.unwrap();
+            upload::finish_later(service, &asker, pending, is_stored).await;
+            let version = get_version(service, &asker, APP, us(), TARGET).await.unwrap();
+            assert_eq!(version.status, ends_as);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_comes_too_late_changes_nothing() {
     on_both(|stage| async move {
         let claimed = stage.has_running_hotfix().await;

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     receive::{self, Body, ReceiveLimits, Received, invalid_package},
     store::{
-        Tx, apps,
+        StoreError, Tx, apps,
         blobs::{self, BlobKey, BlobState},
         versions::{self, Version, VersionKey},
     },
@@ -42,6 +42,9 @@ const ENVELOPE_BYTES: u64 = 64 * 1024;
 
 /// How often an upload says that it goes on within the sweeper's patience.
 const SIGNS_OF_LIFE: u32 = 5;
+
+/// How long to wait before writing down again how an upload ended.
+const FINISH_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of an upload before its body is read.
 #[derive(Clone, Copy, Debug)]
@@ -79,15 +82,44 @@ pub(crate) async fn upload_version(
     let (service, asker) = (Arc::clone(service), asker.clone());
     let keeping = tokio::spawn(async move {
         let _place = place;
-        keep(&service, &asker, version, received).await
+        keep(service, &asker, version, received).await
     });
     keeping.await.map_err(Error::fault)?
 }
 
-async fn keep(service: &Service, asker: &Asker, version: Version, received: Received) -> Result<Version> {
-    let pending = begin(service, asker, version).await?;
-    let stored = store_bytes(service, &pending, received).await;
-    finish(service, asker, pending, stored).await
+async fn keep(service: Arc<Service>, asker: &Asker, version: Version, received: Received) -> Result<Version> {
+    let pending = begin(&service, asker, version).await?;
+    let stored = store_bytes(&service, &pending, received).await;
+    let is_stored = stored.is_ok();
+    let outcome = finish(&service, asker, pending.clone(), stored).await;
+    if let Err(error) = &outcome
+        && is_database_away(error)
+    {
+        let asker = asker.clone();
+        tokio::spawn(async move { finish_later(&service, &asker, pending, is_stored).await });
+    }
+    outcome
+}
+
+fn is_database_away(error: &Error) -> bool {
+    matches!(error, Error::Store(StoreError::Busy | StoreError::Unavailable(_)))
+}
+
+/// Writes down how an upload ended once the database is there again. Otherwise its place would be taken until the
+/// sweeper gives it up, and the next try would be refused for as long.
+pub(super) async fn finish_later(service: &Service, asker: &Asker, pending: Pending, is_stored: bool) {
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < service.settings.storage.grace {
+        tokio::time::sleep(FINISH_AGAIN).await;
+        let stored = match is_stored {
+            true => Ok(()),
+            false => Err(Error::fault("its bytes could not be stored")),
+        };
+        match finish(service, asker, pending.clone(), stored).await {
+            Err(error) if is_database_away(&error) => {}
+            _ => return,
+        }
+    }
 }
 
 fn limits(service: &Service) -> ReceiveLimits {
@@ -201,6 +233,7 @@ fn dependency(declared: &navx::Dependency) -> Dependency {
 }
 
 /// An upload whose place is taken.
+#[derive(Clone)]
 pub(super) struct Pending {
     version: Version,
     /// Whether the same bytes are in the location already.
@@ -417,6 +450,12 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
             return Ok(Err(problem.into()));
         }
         Err(error) => return Err(error),
+    }
+    if let Some(row) = &ours
+        && row.status == VersionStatus::Uploaded
+    {
+        // An earlier try was committed, and only its answer was lost.
+        return Ok(Ok(row.clone()));
     }
     let is_unsettled = ours.is_some_and(|row| row.status == VersionStatus::Uploading);
     if !is_unsettled || !keeps_bytes(&mut tx, &pending.version).await? {
