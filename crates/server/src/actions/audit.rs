@@ -34,6 +34,21 @@ pub(crate) async fn record(
     now: Instant,
     change: Change<'_>,
 ) -> Result<()> {
+    record_all(tx, actor, now, [change]).await
+}
+
+/// Adds the rows of several changes, in their order.
+pub(crate) async fn record_all<'c>(
+    tx: &mut Tx<'_>,
+    actor: Actor<'_>,
+    now: Instant,
+    changes: impl IntoIterator<Item = Change<'c>>,
+) -> Result<()> {
+    let rows = changes.into_iter().map(|change| row(actor, now, change));
+    Ok(insert_audit(tx, rows.collect()).await?)
+}
+
+fn row(actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow {
     let mut row = AuditRow {
         id: Uuid::now_v7(),
         recorded_on: now,
@@ -60,6 +75,5 @@ pub(crate) async fn record(
             row.correlation_id = Uuid::new_v4();
         }
     }
-    insert_audit(tx, &row).await?;
-    Ok(())
+    row
 }
