@@ -102,7 +102,10 @@ impl Executor {
         let now = self.service.clock.now();
         let held = simulator.to_renew(now, lease);
         let asked: Vec<_> = held.iter().map(|(id, _)| *id).collect();
-        let renewed: HashSet<_> = execution::renew(&self.service, held, lease).await?.into_iter().collect();
+        let renewed: HashSet<_> = execution::renew(&self.service, held, lease)
+            .await?
+            .into_iter()
+            .collect();
         for id in asked {
             if renewed.contains(&id) {
                 simulator.holds_until(id, now + lease);

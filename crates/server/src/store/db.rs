@@ -116,12 +116,7 @@ impl Tx<'_> {
             Self::Sqlite(connection) => Tx::Sqlite(connection),
             Self::Postgres(transaction) => Tx::Postgres(transaction),
         };
-        Each {
-            tx,
-            sql,
-            shape,
-            rows,
-        }
+        Each { tx, sql, shape, rows }
     }
 }
 
@@ -141,9 +136,7 @@ impl Each<'_> {
             return Ok(Vec::new());
         }
         match self.tx {
-            Tx::Sqlite(connection) => {
-                super::sqlite::fetch_each(connection, self.sql, self.shape, &self.rows)
-            }
+            Tx::Sqlite(connection) => super::sqlite::fetch_each(connection, self.sql, self.shape, &self.rows),
             Tx::Postgres(transaction) => {
                 super::postgres::fetch_each(transaction, self.sql, self.shape, self.rows).await
             }

@@ -107,7 +107,11 @@ pub(crate) async fn hold_environments(
         "UPDATE environments SET held_since = {since}, held_by = {operation}, due_on = NULL
          FROM {rows}
          WHERE environments.id = {environment}",
-        &[("environment", "uuid"), ("operation", "uuid"), ("since", "bigint")],
+        &[
+            ("environment", "uuid"),
+            ("operation", "uuid"),
+            ("since", "bigint"),
+        ],
         rows.collect(),
     )
     .execute()
@@ -221,7 +225,12 @@ pub(crate) async fn set_installed(
 ) -> Result<(), StoreError> {
     let rows = installed.into_iter().map(|now| {
         let text = now.version.to_string();
-        vec![now.environment.into(), now.app_id.into(), text.into(), now.version.into()]
+        vec![
+            now.environment.into(),
+            now.app_id.into(),
+            text.into(),
+            now.version.into(),
+        ]
     });
     tx.each(
         "UPDATE installations SET version = {version}, version_key = {version_key}

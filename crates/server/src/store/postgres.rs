@@ -11,6 +11,7 @@ use futures::{TryStreamExt, future::BoxFuture, pin_mut};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_postgres::{NoTls, error::SqlState, types::ToSql};
+use uuid::Uuid;
 
 /// Attempts at a change before its caller is told that the database is busy.
 const ATTEMPTS: u32 = 8;
@@ -81,7 +82,10 @@ impl Postgres {
         let mut attempt = 1;
         loop {
             match self.write_once(&input, &action).await {
-                Err(Error::Store(StoreError::Busy)) if attempt < ATTEMPTS => attempt += 1,
+                Err(Error::Store(StoreError::Busy)) if attempt < ATTEMPTS => {
+                    tokio::time::sleep(pause_after(attempt)).await;
+                    attempt += 1;
+                }
                 outcome => return outcome,
             }
         }
@@ -127,6 +131,14 @@ impl Postgres {
         });
         Ok(Rows::from_channel(receiver))
     }
+}
+
+/// How long to leave the others alone before the next attempt: by chance up to twice as long each time, so that those
+/// who met once do not meet again.
+fn pause_after(attempt: u32) -> Duration {
+    let longest = 1_000_u64 << attempt.min(ATTEMPTS);
+    let chance = Uuid::new_v4().as_u64_pair().0;
+    Duration::from_micros(chance % longest)
 }
 
 /// Forgets the prepared statements of a connection when filters of ever new shapes have made them too many.
@@ -196,7 +208,10 @@ fn columns(shape: Shape, each: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
 }
 
 fn bound_columns(columns: &[Vec<Value>]) -> Vec<&(dyn ToSql + Sync)> {
-    columns.iter().map(|column| column as &(dyn ToSql + Sync)).collect()
+    columns
+        .iter()
+        .map(|column| column as &(dyn ToSql + Sync))
+        .collect()
 }
 
 async fn send_batches<T: FromRow>(

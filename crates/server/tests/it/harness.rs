@@ -328,6 +328,11 @@ impl Harness {
         self.advances(Duration::from_secs(2)).await;
     }
 
+    /// Takes on nothing more and ends what is being carried out, as before a planned stop.
+    pub async fn drains(&self) {
+        self.server.drain(Duration::from_secs(20)).await;
+    }
+
     /// The folder of a storage location.
     pub fn location(&self, name: &str) -> PathBuf {
         self.folder

@@ -180,7 +180,10 @@ impl Scene {
         let ids = environments.iter().map(|environment| environment.id);
         let mut asked_for: HashMap<Uuid, Vec<Operation>> = HashMap::with_capacity(environments.len());
         for operation in store::lock_occupying(tx, ids).await? {
-            asked_for.entry(operation.environment_id).or_default().push(operation);
+            asked_for
+                .entry(operation.environment_id)
+                .or_default()
+                .push(operation);
         }
         let mut places = Vec::with_capacity(environments.len());
         for environment in environments {

@@ -71,8 +71,7 @@ fn due_on(environment: &Environment, occupying: &[Occupying], now: Instant) -> O
     if is_busy(environment, occupying) {
         return None;
     }
-    let start = |one: &Occupying| {
-        next_start(environment, one.run_after, one.ignore_window, now).unwrap_or(now)
-    };
+    let start =
+        |one: &Occupying| next_start(environment, one.run_after, one.ignore_window, now).unwrap_or(now);
     occupying.iter().map(start).min()
 }

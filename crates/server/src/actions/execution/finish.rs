@@ -40,7 +40,15 @@ pub(crate) async fn finish(
     lease_id: Uuid,
     outcome: Outcome,
 ) -> Result<Operation> {
-    finish_one(service, Report { id, lease_id, outcome }).await
+    finish_one(
+        service,
+        Report {
+            id,
+            lease_id,
+            outcome,
+        },
+    )
+    .await
 }
 
 async fn finish_one(service: &Service, report: Report) -> Result<Operation> {
@@ -63,7 +71,11 @@ pub(crate) async fn finish_all(service: &Service, reports: Vec<Report>) -> Vec<R
             }
             Err(error) => {
                 let text = error.to_string();
-                answers.extend(batch.iter().map(|_| Err(StoreError::Unavailable(text.clone()).into())));
+                answers.extend(
+                    batch
+                        .iter()
+                        .map(|_| Err(StoreError::Unavailable(text.clone()).into())),
+                );
             }
         }
     }
@@ -86,7 +98,9 @@ async fn finish_batch(service: &Service, reports: Vec<Report>) -> Result<Vec<Res
     let now = service.clock.now();
     let answers = service
         .db
-        .write(Finish { reports, now }, |tx, input| Box::pin(finish_in(tx, input)))
+        .write(Finish { reports, now }, |tx, input| {
+            Box::pin(finish_in(tx, input))
+        })
         .await?;
     let mut frees = false;
     for answer in answers.iter().flatten().filter(|answer| answer.is_news) {
@@ -111,7 +125,8 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Vec<Result<Answer>>
             answers.push(Err(Error::fault(missing)));
             continue;
         };
-        let is_news = operation.status == OperationStatus::Running && operation.lease_id == Some(report.lease_id);
+        let is_news =
+            operation.status == OperationStatus::Running && operation.lease_id == Some(report.lease_id);
         if is_news {
             let before = operation.clone();
             let ending = ending_of(&report.outcome, input.now);
@@ -179,7 +194,10 @@ impl Changes {
             .iter()
             .map(|(operation, _)| operation.environment_id)
             .collect();
-        let freed: Vec<_> = freed.iter().filter_map(|id| locked.environments.get(id)).collect();
+        let freed: Vec<_> = freed
+            .iter()
+            .filter_map(|id| locked.environments.get(id))
+            .collect();
         reschedule(tx, &freed, now).await
     }
 }

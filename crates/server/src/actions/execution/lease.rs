@@ -69,7 +69,9 @@ pub(crate) async fn end_lost(service: &Service) -> Result<usize> {
     let (mut ended, mut behind) = (0, None);
     loop {
         let lost = store::lost_operations(&service.db, now, behind, BATCH).await?;
-        let Some(&last) = lost.last() else { return Ok(ended) };
+        let Some(&last) = lost.last() else {
+            return Ok(ended);
+        };
         ended += end_batch(service, &lost, now).await?;
         behind = Some(last);
     }
@@ -77,7 +79,7 @@ pub(crate) async fn end_lost(service: &Service) -> Result<usize> {
 
 async fn end_batch(service: &Service, lost: &[LeaseEnd], now: Instant) -> Result<usize> {
     match end_together(service, lost, now).await {
-        Err(error) if lost.len() > 1 && lies_in_the_matter(&error) => {}
+        Err(error) if lies_in_the_matter(&error) => {}
         outcome => return outcome,
     }
     let mut ended = 0;
@@ -110,18 +112,33 @@ async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Res
         operation.status == OperationStatus::Running
             && operation.lease_until.is_some_and(|until| until < *now)
     };
-    let lost: BTreeSet<_> = locked.operations.values().filter(is_lost).map(|lost| lost.id).collect();
+    let lost: BTreeSet<_> = locked
+        .operations
+        .values()
+        .filter(is_lost)
+        .map(|lost| lost.id)
+        .collect();
     let lost: Vec<_> = lost.iter().filter_map(|id| locked.operations.get(id)).collect();
-    let endings: Vec<_> = lost.iter().map(|operation| outcome_unknown(operation, *now)).collect();
+    let endings: Vec<_> = lost
+        .iter()
+        .map(|operation| outcome_unknown(operation, *now))
+        .collect();
     let changed = store::end_operations(&mut tx, lost.iter().copied().zip(&endings)).await?;
     all_changed("ended", lost.len(), changed)?;
-    let held = lost.iter().map(|operation| (operation.environment_id, operation.id));
+    let held = lost
+        .iter()
+        .map(|operation| (operation.environment_id, operation.id));
     let held = held.filter(|(environment, _)| locked.environments.contains_key(environment));
     store::hold_environments(&mut tx, held, *now).await?;
-    let changes = lost.iter().zip(&endings).map(|(operation, ending)| ended(operation, ending));
+    let changes = lost
+        .iter()
+        .zip(&endings)
+        .map(|(operation, ending)| ended(operation, ending));
     audit::record_all(&mut tx, Actor::Service("executor"), *now, changes).await?;
     let endings = lost.into_iter().zip(endings);
-    Ok(endings.map(|(operation, ending)| after(operation.clone(), ending)).collect())
+    Ok(endings
+        .map(|(operation, ending)| after(operation.clone(), ending))
+        .collect())
 }
 
 fn outcome_unknown(operation: &Operation, now: Instant) -> Ending {
@@ -130,7 +147,10 @@ fn outcome_unknown(operation: &Operation, now: Instant) -> Ending {
         status: OperationStatus::Failed,
         completed_on: Some(now),
         ended_on: now,
-        error_message: Some(operation::outcome_unknown(&operation.environment_name, last_heard)),
+        error_message: Some(operation::outcome_unknown(
+            &operation.environment_name,
+            last_heard,
+        )),
         reason: Some(FailReason::OutcomeUnknown.as_str().into()),
     }
 }
