@@ -12,7 +12,8 @@
 //! (`scattered`).
 //!
 //! Everything is as in production: rules, windows, audit rows, durability. Prints one JSON object for each kind of
-//! measurement: milliseconds of every round, their median, and operations per second at the median.
+//! measurement: the fastest, median and slowest round in milliseconds, operations per second at the median and, where the system
+//! tells, the processor time that this process spent on each operation, which is the steadiest of these figures.
 
 use domain::{
     environment::EnvironmentKey,
@@ -91,27 +92,30 @@ async fn main() -> Outcome<()> {
     };
     // The first start makes the tables.
     start(1, FIRST - HOUR, Script::new()).await?.stop().await;
+    let mut measured = Measured::begin(&plan);
     let began = Moment::now();
     seed(&plan).await?;
-    report(&plan, "seed", &[began.elapsed()], plan.waiting)?;
+    measured.report("seed", &[began.elapsed()], plan.waiting)?;
 
     let server = start(plan.rounds * plan.batch, FIRST - HOUR, slow_work(&plan)).await?;
+    measured.begin_again();
     let mut claims = Vec::new();
     for round in 0..plan.rounds {
         claims.push(caught_up_at(&server, FIRST + ticks(round) * TICKS_PER_SECOND).await?);
     }
-    report(&plan, "claim", &claims, plan.batch)?;
+    measured.report("claim", &claims, plan.batch)?;
     let ended = caught_up_at(&server, FIRST + 2 * HOUR).await?;
-    report(&plan, "finish", &[ended], plan.rounds * plan.batch)?;
+    measured.report("finish", &[ended], plan.rounds * plan.batch)?;
     server.stop().await;
 
     let server = start(plan.batch, LATER, Script::new()).await?;
     caught_up_at(&server, LATER).await?;
+    measured.begin_again();
     let mut cycles = Vec::new();
     for round in 1..=plan.rounds {
         cycles.push(caught_up_at(&server, LATER + ticks(2 * round) * TICKS_PER_SECOND).await?);
     }
-    report(&plan, "cycle", &cycles, plan.batch)?;
+    measured.report("cycle", &cycles, plan.batch)?;
     server.stop().await;
     Ok(())
 }
@@ -154,24 +158,61 @@ async fn caught_up_at(server: &Server, now: i64) -> Outcome<Duration> {
     Ok(began.elapsed())
 }
 
-fn report(plan: &Plan, measured: &str, rounds: &[Duration], operations: usize) -> Outcome<()> {
-    let millis = |span: &Duration| (span.as_secs_f64() * 1e5).round() / 1e2;
-    let mut sorted: Vec<_> = rounds.to_vec();
-    sorted.sort();
-    let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
-    let per_second = f64::from(u32::try_from(operations)?) / median.as_secs_f64();
-    let line = serde_json::json!({
-        "measured": measured,
-        "database": plan.url.split(':').next(),
-        "waiting": plan.waiting,
-        "order": if plan.scattered { "scattered" } else { "alike" },
-        "operations": operations,
-        "rounds_ms": rounds.iter().map(millis).collect::<Vec<_>>(),
-        "median_ms": millis(&median),
-        "operations_per_second": per_second.round(),
-    });
-    writeln!(std::io::stdout(), "{line}")?;
-    Ok(())
+/// One kind of measurement after the other.
+struct Measured<'p> {
+    plan: &'p Plan,
+    processor: Option<u64>,
+}
+
+impl<'p> Measured<'p> {
+    fn begin(plan: &'p Plan) -> Self {
+        let processor = processor_millis();
+        Self { plan, processor }
+    }
+
+    /// What was spent since the last report was spent on something else.
+    fn begin_again(&mut self) {
+        self.processor = processor_millis();
+    }
+
+    /// Prints what `rounds` of so many operations each took.
+    fn report(&mut self, measured: &str, rounds: &[Duration], operations: usize) -> Outcome<()> {
+        let now = processor_millis();
+        let spent = now.zip(self.processor).map(|(now, before)| now - before);
+        self.processor = now;
+        let count = |number: usize| Outcome::Ok(f64::from(u32::try_from(number)?));
+        let millis = |span: &Duration| (span.as_secs_f64() * 1e5).round() / 1e2;
+        let mut sorted: Vec<_> = rounds.to_vec();
+        sorted.sort();
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        let all = count(operations * rounds.len())?;
+        let spent = spent.map(usize::try_from).transpose()?.map(count).transpose()?;
+        let per_operation = spent.map(|spent| (spent * 1e4 / all).round() / 1e1);
+        let line = serde_json::json!({
+            "measured": measured,
+            "database": self.plan.url.split(':').next(),
+            "waiting": self.plan.waiting,
+            "order": if self.plan.scattered { "scattered" } else { "alike" },
+            "operations": operations,
+            "rounds": rounds.len(),
+            "fastest_ms": sorted.first().map(millis),
+            "median_ms": millis(&median),
+            "slowest_ms": sorted.last().map(millis),
+            "operations_per_second": (count(operations)? / median.as_secs_f64()).round(),
+            "processor_us_per_operation": per_operation,
+        });
+        writeln!(std::io::stdout(), "{line}")?;
+        Ok(())
+    }
+}
+
+/// Processor time of this process, where the system keeps it as Linux does: in ticks of ten milliseconds.
+fn processor_millis() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let behind_name = stat.rsplit(')').next()?;
+    let fields: Vec<_> = behind_name.split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field)?.parse::<u64>().ok();
+    Some((ticks(11)? + ticks(12)?) * 10)
 }
 
 /// Statements that fill the tables, for one database: `{number}` counts from 0, and what differs is filled in.

@@ -25,7 +25,15 @@ pub(crate) async fn lock_due_environments(
     now: Instant,
     most: usize,
 ) -> Result<Vec<Environment>, StoreError> {
-    tx.query(format!(
+    tx.query(due_statement())
+        .bind(now)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all()
+        .await
+}
+
+fn due_statement() -> String {
+    format!(
         "SELECT {}
          FROM environments t
          WHERE t.due_on <= $1
@@ -33,11 +41,7 @@ pub(crate) async fn lock_due_environments(
          LIMIT $2
          FOR UPDATE SKIP LOCKED",
         environments::COLUMNS
-    ))
-    .bind(now)
-    .bind(i64::try_from(most).unwrap_or(i64::MAX))
-    .fetch_all()
-    .await
+    )
 }
 
 /// The identities of the same environments, which can be read even when nothing else of a row can.
@@ -124,16 +128,23 @@ pub(crate) async fn lock_occupying(
     tx: &mut Tx<'_>,
     environments: impl IntoIterator<Item = Uuid>,
 ) -> Result<Vec<Operation>, StoreError> {
-    let sql = format!(
+    tx.each(
+        &occupying_statement(),
+        &[("environment", "uuid")],
+        one_each(environments),
+    )
+    .fetch_all()
+    .await
+}
+
+fn occupying_statement() -> String {
+    format!(
         "SELECT {}
          FROM {{rows}}, operations t
          WHERE t.environment_id = {{environment}} AND t.status IN ('Scheduled', 'Running')
          FOR UPDATE OF t",
         hotfixes::COLUMNS
-    );
-    tx.each(&sql, &[("environment", "uuid")], one_each(environments))
-        .fetch_all()
-        .await
+    )
 }
 
 /// As much of an operation that waits or runs as says when work may next start in its environment.
@@ -418,4 +429,41 @@ pub(crate) async fn next_lease_end(db: &Db) -> Result<Option<Instant>, StoreErro
         .fetch_optional::<(Option<Instant>,)>()
         .await?;
     Ok(found.and_then(|(until,)| until))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        dialect::{Dialect, Shape, for_each_row},
+        open,
+    };
+
+    struct Step(String);
+
+    impl FromRow for Step {
+        fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+            Ok(Self(row.get(3)?))
+        }
+    }
+
+    async fn plan(db: &Db, sql: &str, shape: Shape) -> String {
+        let sql = for_each_row(Dialect::Sqlite, sql, shape);
+        let values = std::iter::repeat_n(Value::Null, sql.matches('?').count());
+        let steps = db.query(format!("EXPLAIN QUERY PLAN {sql}")).bind_all(values);
+        let steps = steps.fetch_all::<Step>().await.unwrap();
+        steps.into_iter().map(|Step(step)| step + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn a_claim_walks_from_the_head_of_an_index_and_sorts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+        let db = open(&url, 1).await.unwrap();
+        let due = plan(&db, &due_statement(), &[]).await;
+        assert!(due.contains("USING INDEX environments_due"), "{due}");
+        assert!(!due.contains("TEMP B-TREE"), "{due}");
+        let occupying = plan(&db, &occupying_statement(), &[("environment", "uuid")]).await;
+        assert!(occupying.contains("USING INDEX operations_slot"), "{occupying}");
+    }
 }
