@@ -107,6 +107,8 @@ async fn main() -> Outcome<()> {
     let ended = caught_up_at(&server, FIRST + 2 * HOUR).await?;
     measured.report("finish", &[ended], plan.rounds * plan.batch)?;
     server.stop().await;
+    // It holds the folder until it is gone.
+    drop(server);
 
     let server = start(plan.batch, LATER, Script::new()).await?;
     caught_up_at(&server, LATER).await?;
@@ -125,7 +127,11 @@ fn ticks(count: usize) -> i64 {
 }
 
 fn settings(plan: &Plan, folder: &std::path::Path, slots: usize) -> Outcome<Settings> {
+    // Nobody signs in here, but a service without an issuer does not start.
+    let issuers =
+        serde_json::json!([{ "kind": "entra", "tenants": [TENANT.to_string()], "audiences": ["fame"] }]);
     let overrides = [
+        ("identity.issuers", issuers.to_string()),
         ("server.data_dir", folder.display().to_string()),
         ("database.url", plan.url.clone()),
         ("executor.kind", "simulate".into()),

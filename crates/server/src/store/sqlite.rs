@@ -199,12 +199,14 @@ impl Pool {
 
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
-    // FULL: an acknowledged change survives a power cut, not only a crash of this process.
+    // FULL: an acknowledged change survives a power cut, not only a crash of this process. What a savepoint needs to
+    // go back stays in memory: it is of no use after a crash, and a file for it costs more than the change itself.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -16384;
+         PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
