@@ -78,6 +78,7 @@ CREATE INDEX versions_by_line ON versions (app_id, country_code, major, minor, v
 CREATE INDEX versions_by_blob ON versions (location, sha256);
 CREATE INDEX versions_uploading ON versions (uploaded_on) WHERE status = 'Uploading';
 
+-- due_on is the instant at which work may next start there: none while nothing waits, something runs or it is held.
 CREATE TABLE environments (
   id UUID NOT NULL,
   tenant_id UUID NOT NULL,
@@ -97,10 +98,12 @@ CREATE TABLE environments (
   inventory_on BIGINT NOT NULL,
   held_since BIGINT,
   held_by UUID,
+  due_on BIGINT,
   etag UUID NOT NULL,
   CONSTRAINT environments_pk PRIMARY KEY (id),
   CONSTRAINT environments_key UNIQUE (tenant_id, name_key, family_key)
 );
+CREATE INDEX environments_due ON environments (due_on, id) WHERE due_on IS NOT NULL;
 
 -- The environment's columns stand here again, so that a vendor's list is one walk over one index.
 CREATE TABLE installations (
@@ -146,7 +149,6 @@ CREATE TABLE operations (
   status TEXT NOT NULL,
   ignore_window BOOLEAN NOT NULL,
   run_after BIGINT NOT NULL,
-  due_on BIGINT NOT NULL,
   created_on BIGINT NOT NULL,
   created_by TEXT NOT NULL,
   started_on BIGINT,
@@ -161,13 +163,11 @@ CREATE TABLE operations (
 -- One waiting or running operation for each installation, and one running operation in each environment.
 CREATE UNIQUE INDEX operations_slot ON operations (environment_id, app_id) WHERE status IN ('Scheduled', 'Running');
 CREATE UNIQUE INDEX operations_running ON operations (environment_id) WHERE status = 'Running';
-CREATE INDEX operations_due ON operations (due_on, id) WHERE status = 'Scheduled';
-CREATE INDEX operations_leased ON operations (lease_until) WHERE status = 'Running';
+CREATE INDEX operations_leased ON operations (lease_until, id) WHERE status = 'Running';
 CREATE INDEX operations_ended ON operations (ended_on) WHERE ended_on IS NOT NULL;
 CREATE INDEX operations_newest ON operations (app_id, country_code, created_on DESC, id);
 CREATE INDEX operations_of_all ON operations (created_on DESC, id);
 CREATE INDEX operations_by_target ON operations (app_id, country_code, target_version_key, created_on DESC, id);
-CREATE INDEX operations_of_environment ON operations (environment_id, status);
 
 CREATE TABLE idempotency_keys (
   principal TEXT NOT NULL,

@@ -158,7 +158,16 @@ impl Server {
         removed.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Ends the jobs, each after what it is doing.
+    /// Lets the service's own executor take on nothing more, and waits until all that it carries is reported, but not
+    /// longer than `within`. What is left then ends as unknown when its lease does.
+    pub async fn drain(&self, within: Duration) {
+        let Some(executor) = &self.executor else { return };
+        if !executor.drain(within).await {
+            tracing::warn!("some operations were still being carried out when the time to drain was over");
+        }
+    }
+
+    /// Ends the jobs, each after what it is doing this moment.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -256,7 +265,18 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
     // Port 0 asks for any: what counts is which one it became.
     let address = listener.local_addr().map_err(cannot_listen)?;
     tracing::info!(%address, "serving");
-    crate::listen::serve(listener, server.router("http"), &limits, drain, stop).await;
+    // Requests and operations get the same time to end, from the moment at which the service is asked to stop.
+    let asked = CancellationToken::new();
+    let stop = async {
+        stop.await;
+        asked.cancel();
+    };
+    let drained = async {
+        asked.cancelled().await;
+        server.drain(drain).await;
+    };
+    let served = crate::listen::serve(listener, server.router("http"), &limits, drain, stop);
+    tokio::join!(served, drained);
     server.stop().await;
     tracing::info!("stopped");
     Ok(())

@@ -37,7 +37,20 @@ pub(crate) async fn record(
     now: Instant,
     change: Change<'_>,
 ) -> Result<()> {
-    record_under(tx, Uuid::now_v7(), actor, now, change).await
+    record_all(tx, actor, now, [change]).await
+}
+
+/// Adds the rows of several changes, in their order.
+pub(crate) async fn record_all<'c>(
+    tx: &mut Tx<'_>,
+    actor: Actor<'_>,
+    now: Instant,
+    changes: impl IntoIterator<Item = Change<'c>>,
+) -> Result<()> {
+    let rows = changes
+        .into_iter()
+        .map(|change| row(Uuid::now_v7(), actor, now, change));
+    Ok(insert_audit(tx, rows.collect()).await?)
 }
 
 /// Adds the row under an id by which it can be amended.
@@ -48,6 +61,10 @@ pub(crate) async fn record_under(
     now: Instant,
     change: Change<'_>,
 ) -> Result<()> {
+    Ok(insert_audit(tx, vec![row(id, actor, now, change)]).await?)
+}
+
+fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow {
     let mut row = AuditRow {
         id,
         recorded_on: now,
@@ -74,8 +91,7 @@ pub(crate) async fn record_under(
             row.correlation_id = Uuid::new_v4();
         }
     }
-    insert_audit(tx, &row).await?;
-    Ok(())
+    row
 }
 
 /// Says anew what came of a change that goes on over several transactions.

@@ -1,6 +1,10 @@
 //! What cannot be brought about over HTTP: the moments between two steps, at which a process may die, and reports that
 //! come too late. On both databases.
 
+mod claiming;
+mod executing;
+mod fleet;
+
 use super::{
     Asker, Service,
     apps::{AppWish, put_app},

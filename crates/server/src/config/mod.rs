@@ -66,7 +66,7 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// The folder for what the service keeps.
     pub data_dir: PathBuf,
-    /// How long running requests may go on when the service is asked to stop.
+    /// How long requests and operations under way may go on when the service is asked to stop.
     pub drain: Duration,
 }
 
@@ -298,7 +298,7 @@ impl Settings {
                 ),
                 lease: reader.seconds("executor.lease_seconds", 10..=86_400),
                 poll: reader.seconds("executor.poll_seconds", 1..=3_600),
-                slots: reader.number("executor.slots", 1..=1_024),
+                slots: reader.number("executor.slots", 1..=100_000),
             },
             limits: LimitSettings {
                 json_body_bytes: reader.number("limits.json_body_bytes", 1_024..=67_108_864),

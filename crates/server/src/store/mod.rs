@@ -12,6 +12,7 @@ mod db;
 pub(crate) mod descriptions;
 mod dialect;
 pub(crate) mod environments;
+pub(crate) mod execution;
 pub(crate) mod filter;
 pub(crate) mod hotfixes;
 pub(crate) mod idempotency;
@@ -29,5 +30,6 @@ mod value;
 pub(crate) mod versions;
 
 pub(crate) use db::{Db, Rows, StoreError, Tx};
+pub(crate) use dialect::Shape;
 pub(crate) use migrations::{OpenError, SCHEMA_VERSION, migrate, open, outstanding};
 pub(crate) use value::{FromRow, Row, Value};

@@ -6,6 +6,7 @@
 use super::{
     connections::{CHANGE, Connections, Connector, READ, end},
     db::{Rows, StoreError, Tx},
+    dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
@@ -316,6 +317,49 @@ impl<E: Into<StoreError>> From<E> for Unsent {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
+}
+
+pub(super) async fn fetch_each<T: FromRow>(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    shape: Shape,
+    each: Vec<Vec<Value>>,
+) -> Result<Vec<T>, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
+    let statement = transaction.prepare_cached(&sql).await?;
+    let columns = columns(shape, each);
+    let rows = transaction.query(&statement, &bound_columns(&columns)).await?;
+    rows.iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
+}
+
+pub(super) async fn execute_each(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    shape: Shape,
+    each: Vec<Vec<Value>>,
+) -> Result<u64, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
+    let statement = transaction.prepare_cached(&sql).await?;
+    let columns = columns(shape, each);
+    Ok(transaction.execute(&statement, &bound_columns(&columns)).await?)
+}
+
+/// The values of all rows, one list for each column.
+fn columns(shape: Shape, each: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
+    let mut columns: Vec<_> = shape.iter().map(|_| Vec::with_capacity(each.len())).collect();
+    for values in each {
+        for (column, value) in columns.iter_mut().zip(values) {
+            column.push(value);
+        }
+    }
+    columns
+}
+
+fn bound_columns(columns: &[Vec<Value>]) -> Vec<&(dyn ToSql + Sync)> {
+    columns
+        .iter()
+        .map(|column| column as &(dyn ToSql + Sync))
+        .collect()
 }
 
 async fn send_batches<T: FromRow>(

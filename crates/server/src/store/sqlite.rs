@@ -5,7 +5,7 @@
 
 use super::{
     db::{Rows, StoreError, Tx},
-    dialect,
+    dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
@@ -196,12 +196,14 @@ impl Pool {
 
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
-    // FULL: an acknowledged change survives a power cut, not only a crash of this process.
+    // FULL: an acknowledged change survives a power cut, not only a crash of this process. What a savepoint needs to
+    // go back stays in memory: it is of no use after a crash, and a file for it costs more than the change itself.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -16384;
+         PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
@@ -326,6 +328,46 @@ pub(super) fn fetch_all<T: FromRow>(
 
 pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
     let changed = prepare(connection, sql)?.execute(bound(values))?;
+    Ok(changed as u64)
+}
+
+fn prepare_each<'c>(
+    connection: &'c Connection,
+    sql: &str,
+    shape: Shape,
+) -> Result<CachedStatement<'c>, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Sqlite, sql, shape);
+    Ok(connection.prepare_cached(&sql)?)
+}
+
+pub(super) fn fetch_each<T: FromRow>(
+    connection: &Connection,
+    sql: &str,
+    shape: Shape,
+    each: &[Vec<Value>],
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = prepare_each(connection, sql, shape)?;
+    let mut found = Vec::with_capacity(each.len());
+    for values in each {
+        let mut rows = statement.query(bound(values))?;
+        while let Some(row) = rows.next()? {
+            found.push(T::from_row(&Row::Sqlite(row))?);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn execute_each(
+    connection: &Connection,
+    sql: &str,
+    shape: Shape,
+    each: &[Vec<Value>],
+) -> Result<u64, StoreError> {
+    let mut statement = prepare_each(connection, sql, shape)?;
+    let mut changed = 0;
+    for values in each {
+        changed += statement.execute(bound(values))?;
+    }
     Ok(changed as u64)
 }
 

@@ -125,7 +125,7 @@ fn write_dependencies(dependencies: &[Dependency]) -> Result<String, StoreError>
 }
 
 /// One version of an app in a country.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct VersionKey {
     pub(crate) app_id: AppId,
     pub(crate) country_code: String,
@@ -183,7 +183,27 @@ pub(crate) async fn version_in(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Opti
     tx.query(FIND_IN).bind_all(key.values()).fetch_optional().await
 }
 
-/// The same, its row locked.
+/// Several versions within a transaction, as far as they are there, in no order.
+pub(crate) async fn versions_in<'k>(
+    tx: &mut Tx<'_>,
+    keys: impl IntoIterator<Item = &'k VersionKey>,
+) -> Result<Vec<Version>, StoreError> {
+    tx.each(
+        concat!(
+            "SELECT ",
+            columns!(),
+            "
+             FROM {rows}, versions t
+             WHERE t.app_id = {app} AND t.country_code = {country} AND t.version_key = {version}"
+        ),
+        &[("app", "uuid"), ("country", "text"), ("version", "bytea")],
+        keys.into_iter().map(|key| key.values().into()).collect(),
+    )
+    .fetch_all()
+    .await
+}
+
+/// One version within a transaction, its row locked.
 pub(crate) async fn lock_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Version>, StoreError> {
     tx.query(format!("{FIND_IN}\nFOR UPDATE"))
         .bind_all(key.values())

@@ -391,6 +391,11 @@ impl Harness {
         settings(&self.plan, self.folder.path(), &self.database_url)
     }
 
+    /// Takes on nothing more and ends what is being carried out, as before a planned stop.
+    pub async fn drains(&self) {
+        self.server.drain(Duration::from_secs(20)).await;
+    }
+
     /// The folder of a storage location.
     pub fn location(&self, name: &str) -> PathBuf {
         self.folder
