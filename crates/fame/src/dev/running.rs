@@ -20,7 +20,10 @@ use server::{
     config::{Settings, Sources},
     telemetry::init_logging,
 };
-use std::{ffi::OsString, sync::Arc};
+use std::{ffi::OsString, sync::Arc, time::Duration};
+
+/// How long simulated work, which takes two seconds at most, may go on when all is to end.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// `fame dev` with its doors open.
 pub struct Running {
@@ -137,6 +140,7 @@ impl Running {
     /// Ends everything, in the order in which nobody misses anybody.
     pub async fn stop(self) {
         self.doors.close().await;
+        self.server.drain(DRAIN).await;
         self.server.stop().await;
     }
 }

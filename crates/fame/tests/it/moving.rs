@@ -233,13 +233,14 @@ fn version(number: u8, sha256: &str) -> Value {
         "build": 0, "revision": number, "package_id": guid(5), "publisher": "Contoso", "name": "Sales Pack",
         "uploaded_on": 2, "uploaded_by": "x", "availability": "Available", "status": "Uploaded", "sync_mode": "Sync",
         "dependencies": "[]", "application": null, "platform": null, "location": "West Europe", "sha256": sha256,
-        "size": PACKAGE_BYTES, "upload_id": guid(6), "etag": guid(7),
+        "generation": guid(10), "size": PACKAGE_BYTES, "upload_id": guid(6), "etag": guid(7),
     })
 }
 
 fn blob(sha256: &str) -> Value {
     json!({
-        "location": "West Europe", "sha256": sha256, "size": PACKAGE_BYTES, "state": "stored", "changed_on": 3,
+        "location": "West Europe", "sha256": sha256, "generation": guid(10), "size": PACKAGE_BYTES,
+        "state": "stored", "changed_on": 3,
     })
 }
 
@@ -250,7 +251,8 @@ fn environment(number: usize) -> Value {
         "name": name, "name_key": name.to_uppercase(), "country_code": "US", "kind": "Production",
         "location_name": "West Europe", "application_version": null, "platform_version": "27.0.0.0",
         "window_start": "20:00", "window_end": "06:00", "window_zone": "UTC", "inventory_complete": false,
-        "inventory_on": 4, "held_since": null, "held_by": null, "etag": guid(9),
+        "inventory_on": 4, "held_since": null, "held_by": null, "due_on": null,
+        "etag": guid(9),
     })
 }
 

@@ -242,10 +242,19 @@ where
     F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>>,
 {
     let transaction = client.transaction().await.map_err(StoreError::from)?;
-    let outcome = action(Tx::Postgres(&transaction), input).await?;
-    *at_commit = true;
-    transaction.commit().await.map_err(StoreError::from)?;
-    Ok(outcome)
+    match action(Tx::Postgres(&transaction), input).await {
+        Ok(outcome) => {
+            *at_commit = true;
+            transaction.commit().await.map_err(StoreError::from)?;
+            Ok(outcome)
+        }
+        Err(error) => {
+            // What it had locked is free when its caller hears of it. If even that fails, the connection ends, and the
+            // transaction with it.
+            drop(transaction.rollback().await);
+            Err(error)
+        }
+    }
 }
 
 fn no_answer() -> StoreError {
