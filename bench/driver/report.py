@@ -3,7 +3,7 @@
 import re
 
 from . import machine, places
-from .rounds import DECIDED, Outcome, Spread, is_decided
+from .rounds import DECIDED, Spread, is_decided
 
 _HEAD = """# Results
 
@@ -20,8 +20,7 @@ def _verdict(value: float, target: float, floor: float | None, most: bool) -> st
         return "target reached"
     if floor is None:
         return "**target missed**"
-    return "target missed, floor held" if reached(floor) else "**below the floor**" if not most else \
-        "target missed, floor held" if reached(floor) else "**beyond the floor**"
+    return "target missed, floor held" if reached(floor) else "**floor missed**"
 
 
 class Section:
@@ -58,7 +57,7 @@ class Section:
             verdict = "not decided"
         else:
             verdict = _verdict(value, target, floor, most)
-            if "missed" in verdict or "floor**" in verdict:
+            if "missed" in verdict:
                 self.missed.append(what)
         limits = f"{sign} {target:g}" + (f", floor {floor:g}" if floor is not None else "")
         return f"{verdict} ({limits})"
@@ -95,8 +94,3 @@ def milliseconds(seconds: float | None) -> str:
 
 def mebibytes(count: float) -> str:
     return f"{count / 2**20:,.1f} MiB"
-
-
-def same_text(outcome: Outcome, one: str, other: str) -> Spread:
-    """The product against itself."""
-    return outcome.ratio(one, other)

@@ -4,6 +4,8 @@ What multiplies is always a row that the service wrote itself, so no knowledge o
 the columns that have to differ. Sets are made once and copied for every use.
 """
 
+import base64
+import hashlib
 import json
 import pathlib
 import shutil
@@ -21,8 +23,6 @@ HOME, LISTED = "US", "DK"
 INSTALLED, TARGET, OLD = "16.0.0.0", "16.0.1.0", "16.0.0.5"
 VERSIONS = 10_000
 ENVIRONMENTS_OF_A_TENANT = 10
-# Raised when a set is made differently, so that old ones are not used.
-EDITION = 1
 
 
 def tenant_of(number: int) -> uuid.UUID:
@@ -73,7 +73,6 @@ def begin(service: Service) -> None:
 
 def upload_body(content: bytes) -> bytes:
     """The JSON of an upload."""
-    import base64
     return b'{"initialAvailability":"Available","packageContents":"' + base64.b64encode(content) + b'"}'
 
 
@@ -82,36 +81,34 @@ def upload(contributor, country: str, content: bytes) -> dict:
     return json.loads(contributor.send("POST", path, upload_body(content)))
 
 
-def seeded(issuer: Issuer, environments: int, *, waiting: int = 0) -> pathlib.Path:
-    """The data folder of a service with ten thousand versions and so many environments, the first `waiting` of which
-    have a hotfix that is due."""
-    folder = places.SETS / f"{EDITION}-{environments}-{waiting}"
+def _edition() -> str:
+    """Sets are made anew when the tables, or the way in which sets are made, have changed."""
+    migrations = sorted((places.REPOSITORY / "crates" / "server" / "migrations").glob("*.sql"))
+    made_of = b"".join(path.read_bytes() for path in [*migrations, pathlib.Path(__file__)])
+    return hashlib.sha256(made_of).hexdigest()[:8]
+
+
+def seeded(issuer: Issuer, environments: int) -> pathlib.Path:
+    """The data folder of a service with ten thousand versions and so many environments."""
+    folder = places.SETS / f"{_edition()}-{environments}"
     marker = folder / "complete"
     if marker.exists():
         return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    print(f"  making a set with {environments:,} environments, {waiting:,} of them waiting …", flush=True)
+    for former in places.SETS.glob("*"):
+        if former == folder or not former.name.startswith(_edition()):
+            shutil.rmtree(former)
+    print(f"  making a set with {environments:,} environments …", flush=True)
     service = Service(issuer, folder)
     try:
         begin(service)
-        if waiting:
-            with service.client("contributor") as contributor:
-                contributor.ask("POST", f"/v1.0/apps/{APP}/countries/{HOME}/environmentHotfixes", hotfix(0))
     finally:
         service.stop()
-    multiply(folder / "fame.db", environments, waiting)
+    multiply(folder / "fame.db", environments)
     marker.write_text("made\n")
     return folder
 
 
-def hotfix(number: int) -> dict[str, object]:
-    """A hotfix for one environment, that may start at once."""
-    one = environment(number)
-    return {"environmentAadTenantId": one["tenant"], "environmentApplicationFamily": FAMILY,
-            "environmentName": one["name"], "targetAppVersion": TARGET, "ignoreUpgradeWindow": True}
-
-
-def multiply(file: pathlib.Path, environments: int, waiting: int) -> None:
+def multiply(file: pathlib.Path, environments: int) -> None:
     database = sqlite3.connect(file)
     database.execute("PRAGMA synchronous = OFF")
     database.execute("PRAGMA cache_size = -262144")
@@ -125,9 +122,6 @@ def multiply(file: pathlib.Path, environments: int, waiting: int) -> None:
             _insert(database, "environments", (_environment(place, number, ids) for number in ids))
             _insert(database, "installations",
                     (_installation(installation, number, ids, version_keys) for number in ids))
-        if waiting > 1:
-            operation = _template(database, "operations", "true")
-            _insert(database, "operations", (_operation(operation, number, ids) for number in range(1, waiting)))
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
 
@@ -177,23 +171,11 @@ def _installation(template: Row, number: int, ids: dict[int, bytes], version_key
             "version_key": version_keys[one["version"]]}
 
 
-def _operation(template: Row, number: int, ids: dict[int, bytes]) -> Row:
-    one = environment(number)
-    identifier = uuid.UUID(bytes=template["id"])
-    return {**template, "id": uuid.UUID(int=identifier.int + number).bytes, "environment_id": ids[number],
-            "tenant_id": tenant_of(number).bytes, "environment_name": one["name"],
-            "environment_name_key": _name_key(template, one["name"], "environment_name"),
-            "environment_kind": one["type"], "source_version": one["version"],
-            "due_on": template["due_on"] + number}
-
-
-def _name_key(template: Row, name: str, column: str = "name") -> str:
-    """The key of a name, as the service made it for the template."""
-    made = template[f"{column}_key"]
-    if made == template[column].lower():
+def _name_key(template: Row, name: str) -> str:
+    """The key of a name, made as the service made it for the template."""
+    made = template["name_key"]
+    if made == template["name"].lower():
         return name.lower()
-    if made == template[column].upper():
-        return name.upper()
     raise RuntimeError(f"names have keys of an unknown kind: {made!r}")
 
 

@@ -25,7 +25,8 @@ QUESTIONS = {
     "one term: name": lambda size: f"?$filter=name%20eq%20'{_middle(size).replace(' ', '%20')}'",
     "one tenant": lambda size: f"?$filter=aadTenantId%20eq%20{seed.tenant_of(size // 2)}",
 }
-FULL = "all 1,000,000 rows"
+# How each row begins.
+MARK = b'{"aadTenantId"'
 
 
 def run(bench: Bench) -> None:
@@ -57,7 +58,11 @@ def run(bench: Bench) -> None:
         bench.section.row(
             name, *(f"{outcome.median(str(size)):,.0f} ({microseconds(outcome.cpu(str(size)))})" for size in sizes),
             *(ratio.text() for ratio in ratios), judged, same.text())
-    _full(bench, services[sizes[-1]], sizes[-1], token)
+    for service in (*services.values(), again):
+        service.stop()
+    # By a fresh process: what others have asked before is not the list's memory.
+    fresh = Service(bench.issuer, places.SCRATCH / str(sizes[-1]), name="fresh")
+    _full(bench, fresh, sizes[-1], token)
 
 
 def _check_equal(services: dict[int, Service], query) -> None:
@@ -72,16 +77,16 @@ def _check_equal(services: dict[int, Service], query) -> None:
 
 
 def _full(bench: Bench, service: Service, size: int, token: str) -> None:
-    """The whole list: as it was with one row, so with a million, streamed."""
+    """The whole list, which is streamed: memory must not grow with it."""
     head = get_head("GET", PATH, token)
     rows = 0
 
     def count(piece: memoryview) -> None:
         nonlocal rows
-        # A mark may be cut in two; each row has fourteen chances of that in sixty-four thousand, so both ends count.
+        # A mark that is cut in two is counted with the next piece; the rest that is kept is too short for a whole one.
         text = tail[0] + bytes(piece)
-        rows += text.count(b'{"aadTenantId"')
-        tail[0] = text[-13:]
+        rows += text.count(MARK)
+        tail[0] = text[-(len(MARK) - 1):]
     tail = [b""]
     receive_all(service.port, head, check=count)
     if rows != size:
