@@ -273,12 +273,16 @@ pub struct Due {
 /// so there is always a next one.
 #[must_use]
 pub fn pick_next(due: &[Due]) -> Option<usize> {
+    let earliest = |one: &usize| (due[*one].run_after, due[*one].created_on, *one);
     let needs = needs_by_index(due);
+    if needs.iter().all(Vec::is_empty) {
+        return (0..due.len()).min_by_key(earliest);
+    }
     let reached: Vec<Vec<bool>> = (0..due.len()).map(|start| reachable(&needs, start)).collect();
     let waits_for = |one: usize, other: usize| reached[one][other] && !reached[other][one];
     let is_free = |one: usize| (0..due.len()).all(|other| !waits_for(one, other));
     let free = (0..due.len()).filter(|&one| is_free(one));
-    free.min_by_key(|&one| (due[one].run_after, due[one].created_on, one))
+    free.min_by_key(earliest)
 }
 
 fn needs_by_index(due: &[Due]) -> Vec<Vec<usize>> {

@@ -163,6 +163,12 @@ pub enum Command {
     Package(commands::package::PackageCommand),
     /// Run the service
     Serve(commands::serve::ServeArgs),
+    /// Write everything that a service holds to a folder, as a backup or for a move
+    Export(commands::export::ExportArgs),
+    /// Fill an empty database and storage locations from an export
+    Import(commands::import::ImportArgs),
+    /// Bring the service's database up to date
+    Migrate(commands::migrate::MigrateArgs),
     /// Settings of the service
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),

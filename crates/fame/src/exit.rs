@@ -18,6 +18,7 @@
 //! | 13 | a hotfix had not ended when the time to wait was over |
 //! | 14 | the package was refused: it is damaged, or cannot say which app it is |
 //! | 15 | the version exists with different content |
+//! | 16 | the database is not up to date (`fame migrate --check`) |
 
 use std::process::ExitCode;
 
@@ -51,10 +52,12 @@ pub enum Exit {
     PackageRefused = 14,
     /// The version exists with different content.
     DifferentContent = 15,
+    /// The database is not up to date.
+    DatabaseOutdated = 16,
 }
 
 impl Exit {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -68,6 +71,7 @@ impl Exit {
         Self::WaitedTooLong,
         Self::PackageRefused,
         Self::DifferentContent,
+        Self::DatabaseOutdated,
     ];
 
     /// The number that the process ends with.
@@ -95,6 +99,7 @@ impl Exit {
             Self::WaitedTooLong => "a hotfix had not ended when the time to wait was over",
             Self::PackageRefused => "the package was refused: it is damaged, or cannot say which app it is",
             Self::DifferentContent => "the version exists with different content",
+            Self::DatabaseOutdated => "the database is not up to date (fame migrate --check)",
         }
     }
 

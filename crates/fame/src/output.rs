@@ -117,6 +117,23 @@ impl Printer {
         }
         bar.with_message(harmless(&title))
     }
+
+    /// A count of what is done, of `total` if that is known; visible only to people.
+    pub fn counter(self, total: Option<u64>, title: &'static str) -> ProgressBar {
+        if self.quiet || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let style = if total.is_some() {
+            "{msg} [{wide_bar}] {human_pos}/{human_len} {eta}"
+        } else {
+            "{msg} {human_pos} {elapsed}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.with_message(title)
+    }
 }
 
 /// A value in the words of a table: no quotes, no braces, nothing at all for null.

@@ -37,11 +37,13 @@ CREATE INDEX principals_by_id ON principals (id);
 CREATE TABLE blobs (
   location TEXT NOT NULL,
   sha256 BYTEA NOT NULL,
+  generation UUID NOT NULL,
   size BIGINT NOT NULL,
   state TEXT NOT NULL,
   changed_on BIGINT NOT NULL,
-  CONSTRAINT blobs_pk PRIMARY KEY (location, sha256)
+  CONSTRAINT blobs_pk PRIMARY KEY (location, sha256, generation)
 );
+CREATE UNIQUE INDEX blobs_kept ON blobs (location, sha256) WHERE state <> 'deleting';
 
 CREATE TABLE versions (
   app_id UUID NOT NULL,
@@ -65,6 +67,7 @@ CREATE TABLE versions (
   platform TEXT,
   location TEXT NOT NULL,
   sha256 BYTEA NOT NULL,
+  generation UUID NOT NULL,
   size BIGINT NOT NULL,
   upload_id UUID NOT NULL,
   etag UUID NOT NULL,
@@ -75,6 +78,7 @@ CREATE INDEX versions_by_line ON versions (app_id, country_code, major, minor, v
 CREATE INDEX versions_by_blob ON versions (location, sha256);
 CREATE INDEX versions_uploading ON versions (uploaded_on) WHERE status = 'Uploading';
 
+-- due_on is the instant at which work may next start there: none while nothing waits, something runs or it is held.
 CREATE TABLE environments (
   id UUID NOT NULL,
   tenant_id UUID NOT NULL,
@@ -94,10 +98,12 @@ CREATE TABLE environments (
   inventory_on BIGINT NOT NULL,
   held_since BIGINT,
   held_by UUID,
+  due_on BIGINT,
   etag UUID NOT NULL,
   CONSTRAINT environments_pk PRIMARY KEY (id),
   CONSTRAINT environments_key UNIQUE (tenant_id, name_key, family_key)
 );
+CREATE INDEX environments_due ON environments (due_on, id) WHERE due_on IS NOT NULL;
 
 -- The environment's columns stand here again, so that a vendor's list is one walk over one index.
 CREATE TABLE installations (
@@ -143,7 +149,6 @@ CREATE TABLE operations (
   status TEXT NOT NULL,
   ignore_window BOOLEAN NOT NULL,
   run_after BIGINT NOT NULL,
-  due_on BIGINT NOT NULL,
   created_on BIGINT NOT NULL,
   created_by TEXT NOT NULL,
   started_on BIGINT,
@@ -158,12 +163,11 @@ CREATE TABLE operations (
 -- One waiting or running operation for each installation, and one running operation in each environment.
 CREATE UNIQUE INDEX operations_slot ON operations (environment_id, app_id) WHERE status IN ('Scheduled', 'Running');
 CREATE UNIQUE INDEX operations_running ON operations (environment_id) WHERE status = 'Running';
-CREATE INDEX operations_due ON operations (due_on, id) WHERE status = 'Scheduled';
-CREATE INDEX operations_leased ON operations (lease_until) WHERE status = 'Running';
+CREATE INDEX operations_leased ON operations (lease_until, id) WHERE status = 'Running';
+CREATE INDEX operations_ended ON operations (ended_on) WHERE ended_on IS NOT NULL;
 CREATE INDEX operations_newest ON operations (app_id, country_code, created_on DESC, id);
 CREATE INDEX operations_of_all ON operations (created_on DESC, id);
 CREATE INDEX operations_by_target ON operations (app_id, country_code, target_version_key, created_on DESC, id);
-CREATE INDEX operations_of_environment ON operations (environment_id, status);
 
 CREATE TABLE idempotency_keys (
   principal TEXT NOT NULL,
@@ -193,3 +197,15 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_newest ON audit (recorded_on DESC, id);
 CREATE INDEX audit_by_target ON audit (target, recorded_on DESC);
+
+-- The import that this database was filled by, if it was: one row at most. Until it has ended, no service starts.
+CREATE TABLE imports (
+  slot BIGINT NOT NULL,
+  manifest_sha256 BYTEA NOT NULL,
+  locations TEXT NOT NULL,
+  parts_done BIGINT NOT NULL,
+  started_on BIGINT NOT NULL,
+  ended_on BIGINT,
+  CONSTRAINT imports_pk PRIMARY KEY (slot),
+  CONSTRAINT imports_slot CHECK (slot = 1)
+);

@@ -9,9 +9,16 @@ mod blobs;
 pub mod clock;
 pub mod config;
 mod error;
+#[cfg(test)]
+#[path = "../tests/it/google_door.rs"]
+mod google_door;
 mod http;
 mod jobs;
 mod listen;
+mod migrate;
+#[cfg(test)]
+#[path = "../tests/it/object_servers.rs"]
+mod object_servers;
 mod operator;
 #[cfg(test)]
 #[path = "../tests/it/postgres_cluster.rs"]
@@ -21,8 +28,11 @@ pub mod simulate;
 mod start;
 mod store;
 pub mod telemetry;
+pub mod transfer;
 mod upload;
+mod work;
 
 pub use http::router::openapi_json;
 pub use listen::serve;
+pub use migrate::{migrate, outstanding};
 pub use start::{Server, StartError, run};

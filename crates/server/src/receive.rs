@@ -1,10 +1,10 @@
-//! Taking in an upload: decoded, hashed and written to a staging file while it arrives, in constant memory.
+//! Taking in an upload: decoded, hashed and written to staging while it arrives, in constant memory.
 //!
 //! The task that reads from the network only hands chunks over; a thread decodes, hashes and writes them, so that
-//! receiving and storing overlap. The thread ends, and its staging file goes, as soon as anything is wrong.
+//! receiving and storing overlap. The thread ends, and what it staged goes, as soon as anything is wrong.
 
 use crate::{
-    blobs::{Directory, Staged},
+    blobs::{Staged, StorageLocation},
     error::{Error, Result},
     upload::{UploadDecoder, UploadEnvelope, UploadError, UploadLimits},
 };
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use domain::problem::{Code, RuleError};
 use futures::{Stream, StreamExt};
 use navx::Package;
-use std::{io, time::Duration};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Chunks that may wait for the thread.
@@ -41,15 +41,15 @@ pub(crate) struct Received {
 pub(crate) trait Body: Stream<Item = Result<Bytes, String>> + Send + Unpin {}
 impl<S: Stream<Item = Result<Bytes, String>> + Send + Unpin> Body for S {}
 
-/// Takes a body in, to a staging file in `directory`.
+/// Takes a body in, to the staging part of `location`.
 pub(crate) async fn receive(
-    directory: &Directory,
+    location: &StorageLocation,
     limits: ReceiveLimits,
     body: &mut impl Body,
 ) -> Result<Received> {
     let (chunks, queue) = mpsc::channel(CHUNKS_AHEAD);
-    let directory = directory.clone();
-    let thread = tokio::task::spawn_blocking(move || store_chunks(&directory, limits, queue));
+    let location = location.clone();
+    let thread = tokio::task::spawn_blocking(move || store_chunks(&location, limits, queue));
     let outcome = feed(body, &chunks, limits.idle).await;
     drop(chunks);
     let stored = thread.await.map_err(Error::fault)?;
@@ -110,11 +110,11 @@ fn cut(reason: &str) -> Error {
 }
 
 fn store_chunks(
-    directory: &Directory,
+    location: &StorageLocation,
     limits: ReceiveLimits,
     mut queue: mpsc::Receiver<Piece>,
 ) -> Result<Received> {
-    let mut staged = directory.stage()?;
+    let mut staged = location.stage()?;
     let mut decoder = UploadDecoder::new(UploadLimits {
         max_package_bytes: limits.max_package_bytes,
     });
@@ -133,9 +133,8 @@ fn store_chunks(
     Err(cut("the connection was closed"))
 }
 
-fn inspect(staged: Staged, envelope: UploadEnvelope) -> Result<Received> {
-    let package = navx::read(io::BufReader::new(staged.file()), &navx::Limits::default());
-    let package = package.map_err(package_refusal)?;
+fn inspect(mut staged: Staged, envelope: UploadEnvelope) -> Result<Received> {
+    let package = navx::read(staged.reader()?, &navx::Limits::default()).map_err(package_refusal)?;
     Ok(Received {
         sha256: staged.sha256(),
         staged,

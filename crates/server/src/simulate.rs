@@ -3,13 +3,16 @@
 //! It takes time on the service's clock, fails and gets lost as its script says, and otherwise succeeds; how long it
 //! takes follows from the operation alone, so that the same run gives the same picture.
 
-use crate::actions::execution::{Claimed, Outcome};
+use crate::{
+    actions::execution::{Claimed, Outcome, Report},
+    store::execution::Lease,
+};
 use domain::{
     environment::EnvironmentKey,
     ids::OperationId,
     instant::{Instant, TICKS_PER_SECOND},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
 /// Shortest simulated work, in ticks.
@@ -26,6 +29,8 @@ pub enum Fault {
     FindsNothingToDo,
     /// The executor is never heard of again.
     GetsLost,
+    /// The work succeeds, but takes this long.
+    Takes(Duration),
 }
 
 /// Which environments something goes wrong in.
@@ -40,7 +45,7 @@ pub(crate) struct Simulator {
 
 #[derive(Debug)]
 struct Work {
-    lease_id: Uuid,
+    lease: Lease,
     ends_on: Instant,
     /// `None` for work of which nobody will hear.
     outcome: Option<Outcome>,
@@ -67,44 +72,79 @@ impl Simulator {
             &operation.family,
             &operation.environment_name,
         );
-        let outcome = match self.script.get(&key) {
-            None => Some(Outcome::Succeeded),
+        let fault = self.script.get(&key);
+        let outcome = match fault {
+            None | Some(Fault::Takes(_)) => Some(Outcome::Succeeded),
             Some(Fault::Fails(text)) => Some(Outcome::Failed(text.clone())),
             Some(Fault::FindsNothingToDo) => Some(Outcome::Skipped(None)),
             Some(Fault::GetsLost) => None,
         };
         let started = operation.started_on.unwrap_or(operation.created_on);
-        let ends_on = Instant(started.0 + duration(operation.id));
-        self.at_work.insert(
-            operation.id,
-            Work {
-                lease_id: claimed.lease.id,
-                ends_on,
+        let ends_on = match fault {
+            Some(Fault::Takes(span)) => started + *span,
+            _ => Instant(started.0 + duration(operation.id)),
+        };
+        let work = Work {
+            lease: claimed.lease,
+            ends_on,
+            outcome,
+        };
+        self.at_work.insert(operation.id, work);
+    }
+
+    /// What there is to report at `now`. Lost work is forgotten here; the rest is, once its report is written down.
+    pub(crate) fn done(&mut self, now: Instant) -> Vec<Report> {
+        let is_lost = |work: &Work| work.outcome.is_none() && work.ends_on <= now;
+        self.at_work.retain(|_, work| !is_lost(work));
+        let done = self.at_work.iter().filter(|(_, work)| work.ends_on <= now);
+        let report = |(id, work): (&OperationId, &Work)| {
+            work.outcome.clone().map(|outcome| Report {
+                id: *id,
+                lease_id: work.lease.id,
                 outcome,
-            },
-        );
+            })
+        };
+        done.filter_map(report).collect()
     }
 
-    /// The operations that are done at `now`, with what became of them. Lost ones are forgotten here.
-    pub(crate) fn take_done(&mut self, now: Instant) -> Vec<(OperationId, Uuid, Outcome)> {
-        let done: Vec<_> = self
-            .at_work
-            .iter()
-            .filter(|(_, work)| work.ends_on <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        let taken = done
-            .into_iter()
-            .filter_map(|id| self.at_work.remove(&id).map(|work| (id, work)));
-        taken
-            .filter_map(|(id, work)| work.outcome.map(|outcome| (id, work.lease_id, outcome)))
-            .collect()
+    /// Forgets work that needs no report any more.
+    pub(crate) fn forget(&mut self, id: OperationId) {
+        self.at_work.remove(&id);
     }
 
-    /// When the next operation will be done.
-    pub(crate) fn next_end(&self) -> Option<Instant> {
-        self.at_work.values().map(|work| work.ends_on).min()
+    /// Whether the lease of this work has run out, so that another report of it would be of no use.
+    pub(crate) fn has_lost_lease(&self, id: OperationId, now: Instant) -> bool {
+        self.at_work.get(&id).is_none_or(|work| work.lease.until < now)
     }
+
+    /// The leases of which at least half is over, when a new one lasts `lease`.
+    pub(crate) fn to_renew(&self, now: Instant, lease: Duration) -> Vec<(OperationId, Uuid)> {
+        let is_old = |work: &Work| work.outcome.is_some() && renewed_on(work, lease) <= now;
+        let old = self.at_work.iter().filter(|(_, work)| is_old(work));
+        old.map(|(id, work)| (*id, work.lease.id)).collect()
+    }
+
+    /// A lease ends later now.
+    pub(crate) fn holds_until(&mut self, id: OperationId, until: Instant) {
+        if let Some(work) = self.at_work.get_mut(&id) {
+            work.lease.until = until;
+        }
+    }
+
+    /// When the next report or renewal is due.
+    pub(crate) fn next_step(&self, lease: Duration) -> Option<Instant> {
+        let step = |work: &Work| match work.outcome {
+            Some(_) => work.ends_on.min(renewed_on(work, lease)),
+            None => work.ends_on,
+        };
+        self.at_work.values().map(step).min()
+    }
+}
+
+/// When half of a lease is over.
+fn renewed_on(work: &Work, lease: Duration) -> Instant {
+    let half = i64::try_from((lease / 2).as_nanos() / 100).unwrap_or(i64::MAX);
+    Instant(work.lease.until.0.saturating_sub(half))
 }
 
 fn duration(id: OperationId) -> i64 {

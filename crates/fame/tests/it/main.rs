@@ -4,13 +4,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod configuration;
+mod crash;
 mod dev;
 mod downloads;
+mod faults;
 mod hotfixes;
 mod lists;
+mod migrate;
+mod moving;
 mod packages;
 mod printing;
 mod refusals;
+mod replicas;
 mod service;
+mod services;
 mod signing_in;
 mod uploads;

@@ -247,7 +247,7 @@ async fn save_owner(tx: &mut Tx<'_>, input: &SaveApp, id: PrincipalId, wish: Pri
 fn mapped(service: &Service, location: Option<String>) -> Result<Option<String>, RuleError> {
     let Some(location) = location else { return Ok(None) };
     match service.blobs.location(&location) {
-        Some(directory) => Ok(Some(directory.name.clone())),
+        Some(known) => Ok(Some(known.name().to_owned())),
         None => {
             let known = service.blobs.names().join(", ");
             let message =

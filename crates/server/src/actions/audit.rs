@@ -3,7 +3,10 @@
 use super::Asker;
 use crate::{
     error::Result,
-    store::{Tx, audit::AuditRow, audit::insert_audit},
+    store::{
+        Tx,
+        audit::{AuditRow, amend_audit, insert_audit},
+    },
 };
 use domain::{instant::Instant, principal::PrincipalKind};
 use serde_json::Value;
@@ -34,8 +37,36 @@ pub(crate) async fn record(
     now: Instant,
     change: Change<'_>,
 ) -> Result<()> {
+    record_all(tx, actor, now, [change]).await
+}
+
+/// Adds the rows of several changes, in their order.
+pub(crate) async fn record_all<'c>(
+    tx: &mut Tx<'_>,
+    actor: Actor<'_>,
+    now: Instant,
+    changes: impl IntoIterator<Item = Change<'c>>,
+) -> Result<()> {
+    let rows = changes
+        .into_iter()
+        .map(|change| row(Uuid::now_v7(), actor, now, change));
+    Ok(insert_audit(tx, rows.collect()).await?)
+}
+
+/// Adds the row under an id by which it can be amended.
+pub(crate) async fn record_under(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    actor: Actor<'_>,
+    now: Instant,
+    change: Change<'_>,
+) -> Result<()> {
+    Ok(insert_audit(tx, vec![row(id, actor, now, change)]).await?)
+}
+
+fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow {
     let mut row = AuditRow {
-        id: Uuid::now_v7(),
+        id,
         recorded_on: now,
         actor_kind: "Service".into(),
         actor_id: String::new(),
@@ -60,6 +91,10 @@ pub(crate) async fn record(
             row.correlation_id = Uuid::new_v4();
         }
     }
-    insert_audit(tx, &row).await?;
-    Ok(())
+    row
+}
+
+/// Says anew what came of a change that goes on over several transactions.
+pub(crate) async fn amend(tx: &mut Tx<'_>, id: Uuid, after: &Value) -> Result<()> {
+    Ok(amend_audit(tx, id, &after.to_string()).await?)
 }

@@ -11,7 +11,8 @@ use crate::{
     store::{
         Tx,
         environments::{self, Environment, Installation, InstalledApp},
-        hotfixes::{self, Ending},
+        execution::{Ending, end_operations},
+        hotfixes,
     },
 };
 use domain::{
@@ -20,7 +21,7 @@ use domain::{
     environment::{EnvironmentKey, EnvironmentKind, family_key},
     ids::{AppId, Etag, TenantId},
     instant::Instant,
-    operation::{OperationStatus, Skip},
+    operation::Skip,
     problem::{Code, RuleError},
     version::AppVersion,
     window::UpdateWindow,
@@ -163,7 +164,7 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(E
     let environment = described(input, existing.as_ref());
     environments::save_environment(&mut tx, &environment).await?;
     environments::save_installations(&mut tx, &environment, &input.wish.apps).await?;
-    execution::reschedule(&mut tx, &environment, input.now).await?;
+    execution::reschedule(&mut tx, &[&environment], input.now).await?;
     let change = Change {
         action: "environments/write",
         target: target(&input.key),
@@ -197,6 +198,7 @@ fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environm
         inventory_on: input.now,
         held_since: None,
         held_by: None,
+        due_on: existing.and_then(|environment| environment.due_on),
         etag: Etag::random(),
     }
 }
@@ -246,7 +248,7 @@ async fn delete_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Res
     for waiting in hotfixes::lock_waiting(&mut tx, environment.id).await? {
         let skip = Skip::environment_gone(&environment.name);
         let ending = execution::skipped(&skip, input.now);
-        end_waiting(&mut tx, input, &waiting.operation, &ending).await?;
+        end_waiting(&mut tx, input, &waiting, &ending).await?;
     }
     environments::delete_environment(&mut tx, environment.id).await?;
     let change = Change {
@@ -264,7 +266,7 @@ async fn end_waiting(
     operation: &hotfixes::Operation,
     ending: &Ending,
 ) -> Result<()> {
-    hotfixes::end_operation(tx, operation.id, OperationStatus::Scheduled, ending).await?;
+    end_operations(tx, [(operation, ending)]).await?;
     let change = execution::ended(operation, ending);
     audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
 }
@@ -300,7 +302,7 @@ async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Re
         ..environment
     };
     environments::save_environment(&mut tx, &released).await?;
-    execution::reschedule(&mut tx, &released, input.now).await?;
+    execution::reschedule(&mut tx, &[&released], input.now).await?;
     let change = Change {
         action: "environments/release",
         target: target(&input.key),

@@ -12,7 +12,8 @@ use crate::{
     store::{
         Tx,
         environments::{self, Environment},
-        hotfixes::{self, Operation, PARKED},
+        execution as starting,
+        hotfixes::{self, Operation},
         idempotency::{self, IdempotencyKey, Remembered},
         versions::{self, Version, VersionKey},
     },
@@ -29,6 +30,7 @@ use domain::{
     version::{AppVersion, VersionStatus},
 };
 use serde_json::json;
+use uuid::Uuid;
 use wire::{
     hotfixes::{EnvironmentHotfix, HotfixPatch},
     value::Flag,
@@ -163,9 +165,10 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;
     let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox);
     hotfix::check_schedule(&facts)?;
-    let mut operation = described(input, &environment, &target, gathered.installed(), run_after);
-    operation.due_on = due_on(&mut tx, &environment, &operation, input.now).await?;
+    let operation = described(input, &environment, &target, gathered.installed(), run_after);
     hotfixes::insert_operation(&mut tx, &operation).await?;
+    let becomes_due = becomes_due(&mut tx, &environment, &operation, input.now).await?;
+    starting::set_due(&mut tx, becomes_due).await?;
     remember(&mut tx, input, operation.id).await?;
     audit::record(
         &mut tx,
@@ -239,7 +242,6 @@ fn described(
         status: OperationStatus::Scheduled,
         ignore_window: input.wish.ignore_window,
         run_after,
-        due_on: PARKED,
         created_on: input.now,
         created_by: input.asker.signature(),
         started_on: None,
@@ -252,22 +254,21 @@ fn described(
     }
 }
 
-async fn due_on(
+/// The environment, and when work may start there, if this operation makes it earlier.
+async fn becomes_due(
     tx: &mut Tx<'_>,
     environment: &Environment,
     operation: &Operation,
     now: Instant,
-) -> Result<Instant> {
+) -> Result<Option<(Uuid, Option<Instant>)>> {
     let is_busy =
         environment.held_since.is_some() || hotfixes::running_in(tx, environment.id).await?.is_some();
     if is_busy {
-        return Ok(PARKED);
+        return Ok(None);
     }
-    Ok(execution::next_start(
-        &execution::window_of(environment)?,
-        operation,
-        now,
-    ))
+    let starts = execution::next_start(environment, operation.run_after, operation.ignore_window, now)?;
+    let is_earlier = environment.due_on.is_none_or(|due| starts < due);
+    Ok(is_earlier.then_some((environment.id, Some(starts))))
 }
 
 fn scheduled(operation: &Operation) -> Change<'static> {

@@ -16,19 +16,20 @@ pub(crate) mod listing;
 pub(crate) mod plan;
 pub(crate) mod preconditions;
 pub(crate) mod principals;
+pub(crate) mod retention;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upload;
 pub(crate) mod versions;
 
-use crate::{blobs::Blobs, clock::Clock, config::Settings, store::Db, store::principals::Who};
+use crate::{blobs::Blobs, clock::Clock, config::Settings, store::Db, store::principals::Who, work::Work};
 use domain::{
     ids::{PrincipalId, TenantId},
     principal::PrincipalKind,
 };
 use std::sync::Arc;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// Everything that actions work with.
@@ -37,8 +38,8 @@ pub(crate) struct Service {
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) clock: Clock,
     pub(crate) settings: Arc<Settings>,
-    /// Tells the executor that there may be work.
-    pub(crate) work: Notify,
+    /// Tells the executors, here and on other servers, that there may be work.
+    pub(crate) work: Work,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,
 }

@@ -2,6 +2,7 @@
 
 use super::Service;
 use crate::{
+    blobs::ObjectName,
     error::{Error, Result},
     store::{
         blobs::{self, BlobKey, BlobState},
@@ -9,10 +10,8 @@ use crate::{
     },
 };
 use domain::instant::{Instant, TICKS_PER_SECOND};
-use std::{sync::Arc, time::Duration};
-
-/// How long an upload may take to be stored once its package is known, and how old an unreferenced object must be.
-pub(crate) const GRACE: Duration = Duration::from_secs(15 * 60);
+use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// What a sweep found and settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,13 +49,17 @@ fn ticks(span: Duration) -> i64 {
         .saturating_mul(TICKS_PER_SECOND)
 }
 
+/// Bytes whose location cannot be reached now are left for the next sweep.
 async fn remove_unreferenced(service: &Service, before: Instant, now: Instant) -> Result<usize> {
     let mut removed = 0;
     for blob in blobs::unreferenced(&service.db, before).await? {
         if !mark_deleting(service, &blob, now).await? {
             continue;
         }
-        remove_bytes(service, &blob).await?;
+        if let Err(error) = remove_bytes(service, &blob).await {
+            tracing::warn!(location = blob.location, %error, "bytes that no version needs could not be removed");
+            continue;
+        }
         service
             .db
             .write(blob, |mut tx, blob| {
@@ -68,8 +71,9 @@ async fn remove_unreferenced(service: &Service, before: Instant, now: Instant) -
     Ok(removed)
 }
 
-/// Decides under the blob's lock that nobody needs it; from then on no upload may count on it.
-async fn mark_deleting(service: &Service, blob: &BlobKey, now: Instant) -> Result<bool> {
+/// Decides under the blob's lock that nobody needs it; from then on no upload counts on it, but writes the same bytes
+/// under another name.
+pub(super) async fn mark_deleting(service: &Service, blob: &BlobKey, now: Instant) -> Result<bool> {
     service
         .db
         .write((blob.clone(), now), |mut tx, (blob, now)| {
@@ -86,25 +90,34 @@ async fn mark_deleting(service: &Service, blob: &BlobKey, now: Instant) -> Resul
         .await
 }
 
-async fn remove_bytes(service: &Service, blob: &BlobKey) -> Result<()> {
-    let blobs = Arc::clone(&service.blobs);
-    let blob = blob.clone();
-    let remove = move || blobs.known_location(&blob.location)?.remove(&blob.sha256);
-    tokio::task::spawn_blocking(remove)
+pub(super) async fn remove_bytes(service: &Service, blob: &BlobKey) -> Result<()> {
+    let location = service.blobs.known_location(&blob.location)?.clone();
+    let name = ObjectName::from(blob);
+    tokio::task::spawn_blocking(move || location.remove(&name))
         .await
         .map_err(Error::fault)?
         .map_err(Error::Blobs)
 }
 
+/// A location that cannot be reached keeps none of the others from being swept, nor the service from starting.
 async fn sweep_staging(service: &Service, grace: Duration) -> Result<usize> {
-    let blobs = Arc::clone(&service.blobs);
-    let sweep = move || -> std::io::Result<usize> {
-        blobs.all().map(|directory| directory.sweep_staging(grace)).sum()
-    };
-    tokio::task::spawn_blocking(sweep)
-        .await
-        .map_err(Error::fault)?
-        .map_err(Error::Blobs)
+    let mut sweeps = JoinSet::new();
+    for location in service.blobs.all().cloned() {
+        sweeps.spawn_blocking(move || {
+            let swept = location.sweep_staging(grace);
+            (location, swept)
+        });
+    }
+    let mut removed = 0;
+    while let Some(swept) = sweeps.join_next().await {
+        match swept.map_err(Error::fault)? {
+            (_, Ok(count)) => removed += count,
+            (location, Err(error)) => {
+                tracing::warn!(location = location.name(), %error, "staging could not be swept");
+            }
+        }
+    }
+    Ok(removed)
 }
 
 async fn forget_keys(service: &Service, now: Instant) -> Result<u64> {

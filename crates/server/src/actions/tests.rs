@@ -1,6 +1,10 @@
 //! What cannot be brought about over HTTP: the moments between two steps, at which a process may die, and reports that
 //! come too late. On both databases.
 
+mod claiming;
+mod executing;
+mod fleet;
+
 use super::{
     Asker, Service,
     apps::{AppWish, put_app},
@@ -10,12 +14,14 @@ use super::{
     hotfixes::{HotfixWish, get_hotfix, schedule_hotfix},
     preconditions::Preconditions,
     sweep::{self, Swept},
-    versions::{get_version, key},
+    upload::{self, UploadTarget, blob_of, name_of, upload_version},
+    versions::{get_version, key, read_package},
 };
 use crate::{
-    blobs::Blobs,
+    blobs::{Blobs, ObjectName},
     clock::Clock,
     config::{Settings, Sources},
+    object_servers::{ObjectServer, ObjectServerKind},
     postgres_cluster,
     store::{
         self,
@@ -25,7 +31,10 @@ use crate::{
         principals::Who,
         versions::{Version, insert_version},
     },
+    work::Work,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use domain::{
     access::PrincipalChange,
     country::CountryCode,
@@ -36,8 +45,11 @@ use domain::{
     principal::PrincipalKind,
     version::{AppVersion, Availability, SyncMode, VersionStatus},
 };
+use navx::PackageBuilder;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 const APP: AppId = AppId(Uuid::from_u128(0xA));
@@ -47,7 +59,9 @@ const INSTALLED: AppVersion = AppVersion([16, 0, 0, 5]);
 const TARGET: AppVersion = AppVersion([16, 0, 1, 2]);
 /// 2026-11-20T12:00:00Z.
 const NOW: Instant = Instant(17_951_760_000_000_000);
+const GENERATION: Uuid = Uuid::from_u128(0xD);
 const LEASE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(15 * 60);
 
 struct Stage {
     service: Arc<Service>,
@@ -60,22 +74,44 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
     }
 }
 
+/// The same with packages in folders and in object stores.
+async fn on_all_stores<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
+    let stores = [None, Some(ObjectServerKind::Azure), Some(ObjectServerKind::S3)];
+    for (index, store) in stores.into_iter().enumerate() {
+        let bucket = store.map(|kind| ObjectServer::shared(kind).bucket());
+        let entry = bucket.map(|bucket| bucket.entry("fame"));
+        // Which database goes with which object store does not matter; with folders, both do.
+        if index < 2 {
+            test(Stage::open_with(None, entry.clone()).await).await;
+        }
+        if index != 1 {
+            test(Stage::open_with(Some(postgres_cluster::database_url()), entry).await).await;
+        }
+    }
+}
+
 impl Stage {
     async fn open(url: Option<String>) -> Self {
+        Self::open_with(url, None).await
+    }
+
+    async fn open_with(url: Option<String>, west_europe: Option<Value>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut overrides = vec![("server.data_dir".to_owned(), folder.path().display().to_string())];
         overrides.extend(url.map(|url| ("database.url".to_owned(), url)));
+        let locations = west_europe.map(|entry| json!({ "West Europe": entry }).to_string());
+        overrides.extend(locations.map(|locations| ("storage.locations".to_owned(), locations)));
         let sources = Sources {
             overrides,
             ..Sources::default()
         };
         let settings = Arc::new(Settings::load(&sources).unwrap().settings);
         let service = Service {
-            db: store::open(settings.database.url.expose(), 4).await.unwrap(),
+            db: store::open(&settings.database).await.unwrap(),
             blobs: Arc::new(Blobs::open(&settings).unwrap()),
             clock: Clock::stopped(NOW),
             settings,
-            work: Notify::new(),
+            work: Work::default(),
             uploads: Arc::new(Semaphore::new(4)),
         };
         let stage = Self {
@@ -115,36 +151,12 @@ impl Stage {
         sha256: [u8; 32],
         blob: BlobState,
     ) {
-        let row = Version {
-            app_id: APP,
-            country_code: "US".into(),
-            version,
-            package_id: PackageId::random(),
-            publisher: "Contoso".into(),
-            name: "Sales".into(),
-            uploaded_on: NOW,
-            uploaded_by: "Application".into(),
-            availability: Availability::Available,
-            status,
-            sync_mode: SyncMode::Sync,
-            dependencies: Vec::new(),
-            application: None,
-            platform: None,
-            location: "West Europe".into(),
-            sha256,
-            size: 4,
-            upload_id: Uuid::new_v4(),
-            etag: Etag::random(),
-        };
+        let row = version_row(version, status, sha256);
         self.service
             .db
             .write((row, blob), |mut tx, (row, blob)| {
                 Box::pin(async move {
-                    let key = BlobKey {
-                        location: row.location.clone(),
-                        sha256: row.sha256,
-                    };
-                    save_blob(&mut tx, &key, row.size, *blob, NOW).await?;
+                    save_blob(&mut tx, &blob_of(row), row.size, *blob, NOW).await?;
                     Ok(insert_version(&mut tx, row).await?)
                 })
             })
@@ -152,14 +164,46 @@ impl Stage {
             .unwrap();
     }
 
+    async fn has_blob(&self, blob: BlobKey, state: BlobState) {
+        self.service
+            .db
+            .write((blob, state), |mut tx, (blob, state)| {
+                Box::pin(async move { Ok(save_blob(&mut tx, blob, 4, *state, NOW).await?) })
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Uploads a package as it comes over HTTP.
+    async fn uploads(&self, package: &[u8]) -> Version {
+        let contents = STANDARD.encode(package);
+        let body = format!(r#"{{"initialAvailability":"Available","packageContents":"{contents}"}}"#);
+        let target = UploadTarget {
+            app: APP,
+            country: us(),
+            declared_bytes: None,
+        };
+        let mut body = futures::stream::iter([Ok(Bytes::from(body))]);
+        upload_version(&self.service, &owner_asks(), target, &mut body)
+            .await
+            .unwrap()
+    }
+
+    /// Whether the bytes of a version can be had.
+    async fn serves(&self, version: &Version) -> bool {
+        read_package(&self.service, version, None).await.is_ok()
+    }
+
     /// Bytes at their final place.
     fn has_bytes(&self, bytes: &[u8]) -> [u8; 32] {
         let location = self.service.blobs.known_location("West Europe").unwrap();
-        let mut staged = location.stage().unwrap();
-        staged.write(bytes).unwrap();
-        let sha256 = staged.sha256();
-        location.publish(&staged, &sha256).unwrap();
-        sha256
+        tokio::task::block_in_place(|| {
+            let mut staged = location.stage().unwrap();
+            staged.write(bytes).unwrap();
+            let sha256 = staged.sha256();
+            location.publish(staged, &named(sha256)).unwrap();
+            sha256
+        })
     }
 
     async fn still_has(&self, sha256: [u8; 32]) -> bool {
@@ -167,9 +211,21 @@ impl Stage {
             .blobs
             .known_location("West Europe")
             .unwrap()
-            .read(&sha256)
+            .read(&named(sha256), None)
             .await
             .is_ok()
+    }
+
+    async fn has_changed(&self, blob: &BlobKey, since: Instant) -> bool {
+        let found = self
+            .service
+            .db
+            .query("SELECT changed_on FROM blobs WHERE generation = $1")
+            .bind(blob.generation)
+            .fetch_optional::<(Instant,)>()
+            .await
+            .unwrap();
+        found.unwrap().0 >= since
     }
 
     fn advance(&self, seconds: i64) {
@@ -240,6 +296,39 @@ impl Stage {
     }
 }
 
+/// A version as it is written when its upload begins.
+fn version_row(version: AppVersion, status: VersionStatus, sha256: [u8; 32]) -> Version {
+    Version {
+        app_id: APP,
+        country_code: "US".into(),
+        version,
+        package_id: PackageId::random(),
+        publisher: "Contoso".into(),
+        name: "Sales".into(),
+        uploaded_on: NOW,
+        uploaded_by: "Application".into(),
+        availability: Availability::Available,
+        status,
+        sync_mode: SyncMode::Sync,
+        dependencies: Vec::new(),
+        application: None,
+        platform: None,
+        location: "West Europe".into(),
+        sha256,
+        generation: GENERATION,
+        size: 4,
+        upload_id: Uuid::new_v4(),
+        etag: Etag::random(),
+    }
+}
+
+fn named(sha256: [u8; 32]) -> ObjectName {
+    ObjectName {
+        sha256,
+        generation: GENERATION,
+    }
+}
+
 fn us() -> CountryCode {
     CountryCode::parse("US", false).unwrap()
 }
@@ -265,15 +354,15 @@ fn owner_asks() -> Asker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
-    on_both(|stage| async move {
+    on_all_stores(|stage| async move {
         let sha256 = stage.has_bytes(b"half");
         stage
             .has_version(TARGET, VersionStatus::Uploading, sha256, BlobState::Storing)
             .await;
-        let early = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let early = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(early, Swept::default(), "it may still be on its way");
         stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, sweep::GRACE).await.unwrap();
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
         assert_eq!(
             swept,
             Swept {
@@ -288,7 +377,7 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
         assert_eq!(version.status, VersionStatus::UploadFailed);
         assert!(!stage.still_has(sha256).await);
         assert_eq!(
-            sweep::sweep(&stage.service, sweep::GRACE).await.unwrap(),
+            sweep::sweep(&stage.service, GRACE).await.unwrap(),
             Swept::default()
         );
     })
@@ -297,7 +386,7 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_a_version_needs_stay() {
-    on_both(|stage| async move {
+    on_all_stores(|stage| async move {
         let sha256 = stage.has_bytes(b"good");
         stage
             .has_version(TARGET, VersionStatus::Uploaded, sha256, BlobState::Stored)
@@ -307,7 +396,7 @@ async fn bytes_that_a_version_needs_stay() {
             .await;
         stage.advance(3600);
         assert_eq!(
-            sweep::sweep(&stage.service, sweep::GRACE).await.unwrap(),
+            sweep::sweep(&stage.service, GRACE).await.unwrap(),
             Swept::default()
         );
         assert!(stage.still_has(sha256).await);
@@ -321,7 +410,7 @@ async fn bytes_that_a_version_needs_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_that_a_crash_cut_off_is_finished() {
-    on_both(|stage| async move {
+    on_all_stores(|stage| async move {
         let sha256 = stage.has_bytes(b"gone");
         stage
             .has_version(TARGET, VersionStatus::UploadFailed, sha256, BlobState::Deleting)
@@ -335,6 +424,190 @@ async fn a_removal_that_a_crash_cut_off_is_finished() {
         let swept = sweep::sweep(&stage.service, Duration::ZERO).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
         assert!(!stage.still_has(sha256).await);
+    })
+    .await;
+}
+
+fn package() -> Vec<u8> {
+    let version = "16.0.1.2".parse().unwrap();
+    PackageBuilder::new(APP.0, "Sales", "Contoso", version)
+        .to_bytes()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_whose_removal_a_crash_cut_off_can_be_uploaded_again_at_once() {
+    on_all_stores(|stage| async move {
+        let package = package();
+        let sha256 = stage.has_bytes(&package);
+        let old = BlobKey {
+            location: "West Europe".into(),
+            sha256,
+            generation: GENERATION,
+        };
+        stage.has_blob(old, BlobState::Deleting).await;
+        let version = stage.uploads(&package).await;
+        assert_eq!(
+            (version.status, version.sha256),
+            (VersionStatus::Uploaded, sha256)
+        );
+        stage.advance(3600);
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        assert_eq!(swept.objects_removed, 1);
+        assert!(!stage.still_has(sha256).await, "the removal is finished");
+        assert!(stage.serves(&version).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_comes_late_does_not_reach_what_was_written_anew() {
+    on_all_stores(|stage| async move {
+        let package = package();
+        let sha256 = stage.has_bytes(&package);
+        let old = BlobKey {
+            location: "West Europe".into(),
+            sha256,
+            generation: GENERATION,
+        };
+        stage.has_blob(old.clone(), BlobState::Stored).await;
+        let now = stage.service.clock.now();
+        // A sweeper decides, and stands still; another one does all of its work in the meantime.
+        assert!(sweep::mark_deleting(&stage.service, &old, now).await.unwrap());
+        stage.advance(3600);
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        assert_eq!(swept.objects_removed, 1);
+        let version = stage.uploads(&package).await;
+        sweep::remove_bytes(&stage.service, &old).await.unwrap();
+        assert!(stage.serves(&version).await);
+        stage.advance(3600);
+        let idle = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        assert_eq!(idle, Swept::default());
+        assert!(stage.serves(&version).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_bytes_that_are_stored_are_not_written_again() {
+    on_both(|stage| async move {
+        let package = package();
+        let sha256 = stage.has_bytes(&package);
+        stage
+            .has_version(INSTALLED, VersionStatus::Uploaded, sha256, BlobState::Stored)
+            .await;
+        let version = stage.uploads(&package).await;
+        assert_eq!(version.generation, GENERATION);
+        assert!(stage.serves(&version).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_stood_still_finds_out_that_it_was_given_up_and_leaves_nothing() {
+    on_all_stores(|stage| async move {
+        let sha256 = Sha256::digest(b"late").into();
+        let row = version_row(TARGET, VersionStatus::Uploading, sha256);
+        let pending = upload::begin(&stage.service, &owner_asks(), row).await.unwrap();
+        stage.advance(3600);
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        assert_eq!((swept.uploads_failed, swept.objects_removed), (1, 1));
+        assert_eq!(stage.has_bytes(b"late"), sha256);
+        let refused = upload::finish(&stage.service, &owner_asks(), pending, Ok(())).await;
+        let refused = refused.err().unwrap().to_string();
+        assert!(refused.contains("given up"), "{refused}");
+        let version = get_version(&stage.service, &owner_asks(), APP, us(), TARGET)
+            .await
+            .unwrap();
+        assert_eq!(version.status, VersionStatus::UploadFailed);
+        assert!(stage.still_has(sha256).await);
+        stage.advance(3600);
+        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        assert_eq!(swept.objects_removed, 1);
+        assert!(!stage.still_has(sha256).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_bytes_are_already_being_removed_is_given_up() {
+    on_both(|stage| async move {
+        let sha256 = stage.has_bytes(b"gone");
+        let row = version_row(TARGET, VersionStatus::Uploading, sha256);
+        let blob = blob_of(&row);
+        let pending = upload::begin(&stage.service, &owner_asks(), row).await.unwrap();
+        stage.has_blob(blob, BlobState::Deleting).await;
+        let refused = upload::finish(&stage.service, &owner_asks(), pending, Ok(())).await;
+        assert!(refused.is_err());
+        let version = get_version(&stage.service, &owner_asks(), APP, us(), TARGET)
+            .await
+            .unwrap();
+        assert_eq!(version.status, VersionStatus::UploadFailed);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
+    on_both(|stage| async move {
+        let sha256 = stage.has_bytes(b"slow");
+        let row = version_row(TARGET, VersionStatus::Uploading, sha256);
+        let (blob, name) = (blob_of(&row), name_of(&row));
+        let pending = upload::begin(&stage.service, &owner_asks(), row).await.unwrap();
+        let storing = async {
+            stage.advance(3600);
+            // Until the sign of life is there, a sweep would find the upload stale.
+            while !stage.has_changed(&blob, stage.service.clock.now()).await {
+                tokio::task::yield_now().await;
+            }
+            sweep::sweep(&stage.service, GRACE).await.unwrap()
+        };
+        let every = Duration::from_millis(1);
+        let swept = upload::keep_alive(&stage.service, &blob, every, storing).await;
+        assert_eq!(swept, Swept::default());
+        let version = upload::finish(&stage.service, &owner_asks(), pending, Ok(()))
+            .await
+            .unwrap();
+        assert_eq!(version.status, VersionStatus::Uploaded);
+        assert_eq!(name_of(&version), name);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_last_answer_was_lost_is_finished_once() {
+    on_both(|stage| async move {
+        let (service, asker) = (&stage.service, owner_asks());
+        let sha256 = stage.has_bytes(b"kept");
+        let row = version_row(TARGET, VersionStatus::Uploading, sha256);
+        let pending = upload::begin(service, &asker, row).await.unwrap();
+        let version = upload::finish(service, &asker, pending.clone(), Ok(()))
+            .await
+            .unwrap();
+        stage.advance(60);
+        upload::finish_later(service, &asker, pending.clone(), true).await;
+        let again = upload::finish(service, &asker, pending, Ok(())).await.unwrap();
+        assert_eq!((again.status, again.uploaded_on), (VersionStatus::Uploaded, NOW));
+        assert_eq!(again.etag, version.etag);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_could_not_say_how_it_ended_says_so_later() {
+    on_both(|stage| async move {
+        let (service, asker) = (&stage.service, owner_asks());
+        for (is_stored, ends_as) in [
+            (false, VersionStatus::UploadFailed),
+            (true, VersionStatus::Uploaded),
+        ] {
+            let sha256 = stage.has_bytes(b"kept");
+            let row = version_row(TARGET, VersionStatus::Uploading, sha256);
+            let pending = upload::begin(service, &asker, row).await.unwrap();
+            upload::finish_later(service, &asker, pending, is_stored).await;
+            let version = get_version(service, &asker, APP, us(), TARGET).await.unwrap();
+            assert_eq!(version.status, ends_as);
+        }
     })
     .await;
 }

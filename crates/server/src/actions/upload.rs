@@ -4,6 +4,9 @@
 //! `Uploading` takes the version's place and a `blobs` row announces the bytes; the bytes become durable under their
 //! hash; the row becomes `Uploaded`. A crash between any two of them leaves a row that the sweeper settles and bytes
 //! that it removes, and never a version without its bytes.
+//!
+//! Storing the bytes may take longer than the sweeper waits for a sign of life, so it is given one from time to time.
+//! Whoever was given up all the same, because his process stood still, finds that out in the last step.
 
 use super::{
     Asker, Service, access,
@@ -11,10 +14,11 @@ use super::{
     versions::{already_uploaded, state},
 };
 use crate::{
+    blobs::ObjectName,
     error::{Error, Result},
     receive::{self, Body, ReceiveLimits, Received, invalid_package},
     store::{
-        Tx, apps,
+        StoreError, Tx, apps,
         blobs::{self, BlobKey, BlobState},
         versions::{self, Version, VersionKey},
     },
@@ -28,13 +32,19 @@ use domain::{
     version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
 };
 use navx::{Kind, Manifest};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 const WRITE: Permission = Permission::write(Resource::Versions);
 
 /// What base64 and the JSON around it may add to a package, in bytes.
 const ENVELOPE_BYTES: u64 = 64 * 1024;
+
+/// How often an upload says that it goes on within the sweeper's patience.
+const SIGNS_OF_LIFE: u32 = 5;
+
+/// How long to wait before writing down again how an upload ended.
+const FINISH_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of an upload before its body is read.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +56,11 @@ pub(crate) struct UploadTarget {
 }
 
 /// Takes in a package and makes it a version.
+///
+/// Whoever asks may go away before the answer: what has its row by then is brought to its end all the same, for a row
+/// that says `Uploading` stands in the way of the next try.
 pub(crate) async fn upload_version(
-    service: &Service,
+    service: &Arc<Service>,
     asker: &Asker,
     target: UploadTarget,
     body: &mut impl Body,
@@ -57,18 +70,56 @@ pub(crate) async fn upload_version(
         .await?
         .in_country(app, country)?;
     check_declared(service, target)?;
-    let _place = service
+    let place = service
         .uploads
         .clone()
         .try_acquire_owned()
         .map_err(|_| too_many())?;
     let location = location_of(service, asker, app).await?;
-    let directory = service.blobs.known_location(&location)?;
-    let received = receive::receive(directory, limits(service), body).await?;
+    let store = service.blobs.known_location(&location)?;
+    let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, asker, target, location)?;
-    let pending = begin(service, asker, version).await?;
-    let stored = store_bytes(service, &pending, received).await;
-    finish(service, asker, pending, stored).await
+    let (service, asker) = (Arc::clone(service), asker.clone());
+    let keeping = tokio::spawn(async move {
+        let _place = place;
+        keep(service, &asker, version, received).await
+    });
+    keeping.await.map_err(Error::fault)?
+}
+
+async fn keep(service: Arc<Service>, asker: &Asker, version: Version, received: Received) -> Result<Version> {
+    let pending = begin(&service, asker, version).await?;
+    let stored = store_bytes(&service, &pending, received).await;
+    let is_stored = stored.is_ok();
+    let outcome = finish(&service, asker, pending.clone(), stored).await;
+    if let Err(error) = &outcome
+        && is_database_away(error)
+    {
+        let asker = asker.clone();
+        tokio::spawn(async move { finish_later(&service, &asker, pending, is_stored).await });
+    }
+    outcome
+}
+
+fn is_database_away(error: &Error) -> bool {
+    matches!(error, Error::Store(StoreError::Busy | StoreError::Unavailable(_)))
+}
+
+/// Writes down how an upload ended once the database is there again. Otherwise its place would be taken until the
+/// sweeper gives it up, and the next try would be refused for as long.
+pub(super) async fn finish_later(service: &Service, asker: &Asker, pending: Pending, is_stored: bool) {
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < service.settings.storage.grace {
+        tokio::time::sleep(FINISH_AGAIN).await;
+        let stored = match is_stored {
+            true => Ok(()),
+            false => Err(Error::fault("its bytes could not be stored")),
+        };
+        match finish(service, asker, pending.clone(), stored).await {
+            Err(error) if is_database_away(&error) => {}
+            _ => return,
+        }
+    }
 }
 
 fn limits(service: &Service) -> ReceiveLimits {
@@ -146,6 +197,7 @@ fn describe(
             .map(|version| AppVersion(version.parts())),
         location,
         sha256: received.sha256,
+        generation: Uuid::new_v4(),
         size: received.staged.size(),
         upload_id: Uuid::new_v4(),
         etag: Etag::random(),
@@ -181,7 +233,8 @@ fn dependency(declared: &navx::Dependency) -> Dependency {
 }
 
 /// An upload whose place is taken.
-struct Pending {
+#[derive(Clone)]
+pub(super) struct Pending {
     version: Version,
     /// Whether the same bytes are in the location already.
     has_bytes: bool,
@@ -197,7 +250,7 @@ struct Begin {
 }
 
 /// Takes the version's place, if it is free.
-async fn begin(service: &Service, asker: &Asker, version: Version) -> Result<Pending> {
+pub(super) async fn begin(service: &Service, asker: &Asker, version: Version) -> Result<Pending> {
     let input = Begin {
         asker: asker.clone(),
         version,
@@ -226,30 +279,30 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
     if let Some(country) = differs_from.as_ref().filter(|_| input.same_bytes_everywhere) {
         return Err(differs(version, country).into());
     }
-    let has_bytes = announce_bytes(&mut tx, version, input.now).await?;
-    versions::insert_version(&mut tx, version).await?;
+    let (generation, has_bytes) = announce_bytes(&mut tx, version, input.now).await?;
+    let version = Version {
+        generation,
+        ..version.clone()
+    };
+    versions::insert_version(&mut tx, &version).await?;
     Ok(Pending {
-        version: version.clone(),
+        version,
         has_bytes,
         differs_from,
     })
 }
 
-/// Says in the `blobs` table that the bytes are about to be there; whether they are already.
-async fn announce_bytes(tx: &mut Tx<'_>, version: &Version, now: Instant) -> Result<bool> {
-    let blob = blob_of(version);
-    match blobs::lock_blob(tx, &blob).await? {
-        Some(BlobState::Stored) => Ok(true),
-        Some(BlobState::Deleting) => Err(Error::try_later(
-            Code::UploadInProgress,
-            "The same bytes are just being removed from the storage location.",
-            1,
-        )),
-        Some(BlobState::Storing) | None => {
-            blobs::save_blob(tx, &blob, version.size, BlobState::Storing, now).await?;
-            Ok(false)
-        }
-    }
+/// Says in the `blobs` table that the bytes are about to be there; which generation of them, and whether they are there
+/// already. Equal bytes that are just being removed are another generation, and do not matter.
+async fn announce_bytes(tx: &mut Tx<'_>, version: &Version, now: Instant) -> Result<(Uuid, bool)> {
+    let kept = blobs::lock_kept_blob(tx, &version.location, version.sha256).await?;
+    let (generation, state) = kept.unwrap_or((version.generation, BlobState::Storing));
+    let blob = BlobKey {
+        generation,
+        ..blob_of(version)
+    };
+    blobs::save_blob(tx, &blob, version.size, state, now).await?;
+    Ok((generation, state == BlobState::Stored))
 }
 
 async fn require_still(tx: &mut Tx<'_>, asker: &Asker, version: &Version) -> Result<()> {
@@ -266,10 +319,12 @@ fn key_of(version: &Version) -> VersionKey {
     }
 }
 
-fn blob_of(version: &Version) -> BlobKey {
+/// The row that says where a version's bytes stand.
+pub(super) fn blob_of(version: &Version) -> BlobKey {
     BlobKey {
         location: version.location.clone(),
         sha256: version.sha256,
+        generation: version.generation,
     }
 }
 
@@ -294,16 +349,55 @@ async fn store_bytes(service: &Service, pending: &Pending, received: Received) -
         return Ok(());
     }
     let blobs = Arc::clone(&service.blobs);
-    let (location, sha256) = (pending.version.location.clone(), pending.version.sha256);
-    let publish = move || {
-        blobs
-            .known_location(&location)?
-            .publish(&received.staged, &sha256)
-    };
-    tokio::task::spawn_blocking(publish)
+    let (blob, name) = (blob_of(&pending.version), name_of(&pending.version));
+    let location = blob.location.clone();
+    let publish = move || blobs.known_location(&location)?.publish(received.staged, &name);
+    let storing = tokio::task::spawn_blocking(publish);
+    keep_alive(
+        service,
+        &blob,
+        service.settings.storage.grace / SIGNS_OF_LIFE,
+        storing,
+    )
+    .await
+    .map_err(Error::fault)?
+    .map_err(Error::Blobs)
+}
+
+/// The name of a version's bytes in its location.
+pub(crate) fn name_of(version: &Version) -> ObjectName {
+    ObjectName {
+        sha256: version.sha256,
+        generation: version.generation,
+    }
+}
+
+/// Does `work`, and tells the sweeper every so often that it goes on.
+pub(super) async fn keep_alive<T>(
+    service: &Service,
+    blob: &BlobKey,
+    every: Duration,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Ok(done) = tokio::time::timeout(every, &mut work).await {
+            return done;
+        }
+        if let Err(error) = touch(service, blob).await {
+            tracing::warn!(%error, "an upload that goes on could not say so");
+        }
+    }
+}
+
+async fn touch(service: &Service, blob: &BlobKey) -> Result<bool> {
+    let input = (blob.clone(), service.clock.now());
+    service
+        .db
+        .write(input, |mut tx, (blob, now)| {
+            Box::pin(async move { Ok(blobs::touch_blob(&mut tx, blob, *now).await?) })
+        })
         .await
-        .map_err(Error::fault)?
-        .map_err(Error::Blobs)
 }
 
 struct Finish {
@@ -313,7 +407,12 @@ struct Finish {
 }
 
 /// Makes the version visible, or says that its bytes could not be stored.
-async fn finish(service: &Service, asker: &Asker, pending: Pending, stored: Result<()>) -> Result<Version> {
+pub(super) async fn finish(
+    service: &Service,
+    asker: &Asker,
+    pending: Pending,
+    stored: Result<()>,
+) -> Result<Version> {
     let input = Finish {
         asker: asker.clone(),
         pending,
@@ -322,36 +421,46 @@ async fn finish(service: &Service, asker: &Asker, pending: Pending, stored: Resu
     if let Err(error) = stored {
         service
             .db
-            .write(input, |tx, input| Box::pin(fail_in(tx, input)))
+            .write(input, |mut tx, input| {
+                Box::pin(async move { fail_in(&mut tx, input).await })
+            })
             .await?;
         return Err(error);
     }
-    let outcome = service
+    service
         .db
         .write(input, |tx, input| Box::pin(finish_in(tx, input)))
-        .await?;
-    outcome.map_err(Error::from)
+        .await?
 }
 
-/// The inner result is a refusal that is committed: it takes the row away again.
-async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version, RuleError>> {
+/// The inner result is a refusal that is committed with what it leaves to the sweeper.
+async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
     let pending = &input.pending;
     let key = key_of(&pending.version);
-    match require_still(&mut tx, &input.asker, &pending.version).await {
+    let allowed = require_still(&mut tx, &input.asker, &pending.version).await;
+    let row = versions::lock_version(&mut tx, &key).await?;
+    let ours = row.filter(|row| row.upload_id == pending.version.upload_id);
+    match allowed {
         Ok(()) => {}
         Err(Error::Rule(problem)) => {
-            versions::delete_version(&mut tx, &key).await?;
-            return Ok(Err(problem));
+            if ours.is_some() {
+                versions::delete_version(&mut tx, &key).await?;
+            }
+            leave_to_sweeper(&mut tx, &pending.version, input.now).await?;
+            return Ok(Err(problem.into()));
         }
         Err(error) => return Err(error),
     }
-    let ours = versions::lock_version(&mut tx, &key).await?;
-    if ours.is_none_or(|row| row.upload_id != pending.version.upload_id) {
-        return Err(Error::try_later(
-            Code::UploadInProgress,
-            "The upload took too long and was given up.",
-            1,
-        ));
+    if let Some(row) = &ours
+        && row.status == VersionStatus::Uploaded
+    {
+        // An earlier try was committed, and only its answer was lost.
+        return Ok(Ok(row.clone()));
+    }
+    let is_unsettled = ours.is_some_and(|row| row.status == VersionStatus::Uploading);
+    if !is_unsettled || !keeps_bytes(&mut tx, &pending.version).await? {
+        fail_in(&mut tx, input).await?;
+        return Ok(Err(given_up()));
     }
     let version = Version {
         status: VersionStatus::Uploaded,
@@ -382,25 +491,49 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version, Rul
     Ok(Ok(version))
 }
 
-async fn fail_in(mut tx: Tx<'_>, input: &Finish) -> Result<()> {
+/// Whether the bytes of a version count as its own: the sweeper has not begun to remove them.
+async fn keeps_bytes(tx: &mut Tx<'_>, version: &Version) -> Result<bool> {
+    let state = blobs::lock_blob(tx, &blob_of(version)).await?;
+    Ok(matches!(state, Some(BlobState::Storing | BlobState::Stored)))
+}
+
+fn given_up() -> Error {
+    Error::try_later(
+        Code::UploadInProgress,
+        "The upload took too long and was given up.",
+        1,
+    )
+}
+
+/// Bytes that were stored after the sweeper had removed and forgotten them are announced to it once more.
+async fn leave_to_sweeper(tx: &mut Tx<'_>, version: &Version, now: Instant) -> Result<()> {
+    let blob = blob_of(version);
+    match blobs::lock_blob(tx, &blob).await? {
+        Some(_) => Ok(()),
+        None => Ok(blobs::save_blob(tx, &blob, version.size, BlobState::Deleting, now).await?),
+    }
+}
+
+/// Says of the upload, if the row is still its own, that it failed.
+async fn fail_in(tx: &mut Tx<'_>, input: &Finish) -> Result<()> {
     let version = &input.pending.version;
     let key = key_of(version);
-    let Some(row) = versions::lock_version(&mut tx, &key).await? else {
+    let row = versions::lock_version(tx, &key).await?;
+    // What was said to have failed may have happened all the same.
+    leave_to_sweeper(tx, version, input.now).await?;
+    let Some(row) = row.filter(|row| row.upload_id == version.upload_id) else {
         return Ok(());
     };
-    if row.upload_id != version.upload_id {
-        return Ok(());
-    }
     let failed = Version {
         status: VersionStatus::UploadFailed,
         ..row
     };
-    versions::update_version(&mut tx, &failed).await?;
+    versions::update_version(tx, &failed).await?;
     let change = Change {
         action: "versions/uploadFailed",
         target: key.to_string(),
         before: None,
         after: Some(state(&failed)),
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await
+    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
 }

@@ -4,8 +4,10 @@ use super::{
     Asker, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
+    upload::name_of,
 };
 use crate::{
+    blobs::ByteStream,
     error::{Error, Result},
     store::{
         Tx,
@@ -22,6 +24,7 @@ use domain::{
     version::{AppVersion, VersionStatus},
 };
 use serde_json::{Value, json};
+use std::ops::Range;
 use wire::versions::VersionPatch;
 
 const READ: Permission = Permission::read(Resource::Versions);
@@ -52,14 +55,14 @@ pub(crate) async fn get_version(
     Err(version_missing(&key).into())
 }
 
-/// The bytes of a version, open for reading, and the version.
-pub(crate) async fn get_package_contents(
+/// A version that has a package.
+pub(crate) async fn get_packaged_version(
     service: &Service,
     asker: &Asker,
     app: AppId,
     country: CountryCode,
     version: AppVersion,
-) -> Result<(Version, tokio::fs::File)> {
+) -> Result<Version> {
     let found = get_version(service, asker, app, country, version).await?;
     if found.status != VersionStatus::Uploaded {
         let message = format!(
@@ -68,12 +71,29 @@ pub(crate) async fn get_package_contents(
         );
         return Err(RuleError::missing(key(app, country, version).to_string(), message).into());
     }
-    let file = service
-        .blobs
-        .known_location(&found.location)?
-        .read(&found.sha256)
-        .await?;
-    Ok((found, file))
+    Ok(found)
+}
+
+/// The package of a version, or a range of it, open for reading.
+pub(crate) async fn read_package(
+    service: &Service,
+    version: &Version,
+    range: Option<Range<u64>>,
+) -> Result<ByteStream> {
+    let location = service.blobs.known_location(&version.location)?;
+    let reading = location.read(&name_of(version), range).await?;
+    if reading.size != version.size {
+        let message = format!(
+            "the package of version {} of app {} has {} bytes in the location '{}', where {} were stored",
+            version.version,
+            version.app_id,
+            reading.size,
+            location.name(),
+            version.size
+        );
+        return Err(Error::fault(message));
+    }
+    Ok(reading.bytes)
 }
 
 struct PatchVersion {

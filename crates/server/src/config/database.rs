@@ -1,9 +1,50 @@
 //! Which database, and the one secret there is: its password.
 
-use super::layers::{self, Given, Origin, Problem, Values};
+use super::{
+    layers::{self, Given, Origin, Problem, Values},
+    postgres_url::{PostgresUrl, Tls},
+};
 use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, path::PathBuf};
 use toml::Value;
+
+/// Section `database`.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Which database, with its password.
+    pub url: DatabaseUrl,
+    /// Most connections to PostgreSQL that requests and jobs use; one more listens for signals.
+    pub connections: usize,
+    /// Authorities whose certificates a PostgreSQL may show, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether connections over a network may be unencrypted.
+    pub allow_plaintext: bool,
+    /// Who brings the database up to date.
+    pub migrate: Migrate,
+}
+
+#[cfg(test)]
+impl DatabaseSettings {
+    /// The database at `url`, with everything else as it usually is.
+    pub(crate) fn at(url: &str) -> Self {
+        Self {
+            url: DatabaseUrl::parse(url).unwrap(),
+            connections: 4,
+            ca_file: None,
+            allow_plaintext: false,
+            migrate: Migrate::AtStart,
+        }
+    }
+}
+
+/// Who brings the database up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    /// The service, when it starts.
+    AtStart,
+    /// `fame migrate`; the service starts only on a database that is up to date.
+    Separately,
+}
 
 /// The key whose value must never be shown as it is.
 pub(super) const URL: &str = "database.url";
@@ -44,21 +85,32 @@ impl DatabaseUrl {
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         self.expose().strip_prefix("sqlite:").map(PathBuf::from)
     }
+
+    /// The server, if it is PostgreSQL's.
+    fn postgres(&self) -> Option<PostgresUrl> {
+        PostgresUrl::parse(self.expose()).ok()
+    }
+}
+
+/// Why these settings send the database's password and rows over a network where others may read or change them;
+/// `None` when they do not.
+pub(super) fn exposure(settings: &DatabaseSettings) -> Option<&'static str> {
+    let server = settings.url.postgres()?;
+    if server.is_local() {
+        return None;
+    }
+    match server.tls {
+        Tls::Verified => None,
+        Tls::None => Some("has sslmode=disable"),
+        Tls::IfOffered => Some("has an sslmode that goes on without encryption where none is offered"),
+    }
 }
 
 fn problem_of_server(text: &str) -> Option<&'static str> {
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
         return Some("begins neither with sqlite: nor with postgres://");
     }
-    // The reason given by the parser may quote a part of the password, where that was not written with %.
-    let config: Result<tokio_postgres::Config, _> = text.parse();
-    match config {
-        Err(_) => Some(
-            "is not a url of PostgreSQL; characters such as @ : / ? # in the password are written with %",
-        ),
-        Ok(config) if config.get_hosts().is_empty() => Some("names no host"),
-        Ok(_) => None,
-    }
+    PostgresUrl::parse(text).err()
 }
 
 impl fmt::Display for DatabaseUrl {

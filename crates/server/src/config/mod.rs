@@ -6,12 +6,16 @@
 
 mod database;
 mod layers;
+mod postgres_url;
 mod read;
 mod show;
+mod storage;
 
-pub use database::DatabaseUrl;
+pub use database::{DatabaseSettings, DatabaseUrl, Migrate};
 pub use layers::{Origin, Problem, Severity, Sources};
+pub(crate) use postgres_url::{PostgresUrl, Tls};
 pub use show::Explained;
+pub use storage::{AzureCredentials, BucketPlace, Place, Provider};
 
 use crate::{
     auth::AuthSettings,
@@ -29,6 +33,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Section `database`.
     pub database: DatabaseSettings,
+    /// Section `retention`.
+    pub retention: RetentionSettings,
     /// Section `storage`.
     pub storage: StorageSettings,
     /// Section `packages`.
@@ -60,33 +66,37 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// The folder for what the service keeps.
     pub data_dir: PathBuf,
-    /// How long running requests may go on when the service is asked to stop.
+    /// How long requests and operations under way may go on when the service is asked to stop.
     pub drain: Duration,
 }
 
-/// Section `database`.
-#[derive(Clone, Debug)]
-pub struct DatabaseSettings {
-    /// Which database, with its password.
-    pub url: DatabaseUrl,
-    /// Most connections to PostgreSQL.
-    pub connections: usize,
+/// Section `retention`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// How many days audit rows are kept; `None`: for ever.
+    pub audit_days: Option<u16>,
+    /// How many days operations are kept after they ended; `None`: for ever.
+    pub operations_days: Option<u16>,
 }
 
 /// Section `storage`.
 #[derive(Clone, Debug)]
 pub struct StorageSettings {
-    /// At least one; no two of one name or folder.
+    /// How often to tidy up after crashes.
+    pub sweep: Duration,
+    /// How long uploads that give no sign of life, and bytes that no version needs, are left alone.
+    pub grace: Duration,
+    /// At least one; no two of one name or place.
     pub locations: Vec<Location>,
 }
 
 /// A place for packages that apps may name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Location {
     /// As the operator writes it.
     pub name: String,
     /// Where its packages are.
-    pub directory: PathBuf,
+    pub place: Place,
 }
 
 impl StorageSettings {
@@ -231,6 +241,8 @@ impl Settings {
     /// Every key once, in the order of the built-in file. What cannot be read leaves a problem with the reader, and
     /// a stand-in here that nobody gets to see.
     fn read(reader: &mut Reader<'_>) -> Self {
+        const UPLOAD_IDLE: &str = "packages.upload_idle_seconds";
+        let upload_idle = reader.seconds(UPLOAD_IDLE, 1..=3_600);
         Self {
             server: ServerSettings {
                 listen: reader.listen_address("server.listen"),
@@ -241,14 +253,29 @@ impl Settings {
             database: DatabaseSettings {
                 url: reader.database_url(),
                 connections: reader.number("database.connections", 1..=1_000),
+                ca_file: reader.optional_path("database.ca_file"),
+                allow_plaintext: reader.flag("database.allow_plaintext"),
+                migrate: reader.word(
+                    "database.migrate",
+                    &[
+                        ("at_start", Migrate::AtStart),
+                        ("separately", Migrate::Separately),
+                    ],
+                ),
+            },
+            retention: RetentionSettings {
+                audit_days: reader.days_kept("retention.audit_days", 30),
+                operations_days: reader.days_kept("retention.operations_days", 7),
             },
             storage: StorageSettings {
+                sweep: reader.seconds("storage.sweep_seconds", 1..=86_400),
+                grace: reader.sweep_grace("storage.grace_seconds", (UPLOAD_IDLE, upload_idle)),
                 locations: reader.locations("storage.locations"),
             },
             packages: PackageSettings {
                 max_bytes: reader.number("packages.max_bytes", 1_024..=17_179_869_184),
                 same_bytes_across_countries: reader.flag("packages.same_bytes_across_countries"),
-                upload_idle: reader.seconds("packages.upload_idle_seconds", 1..=3_600),
+                upload_idle,
                 concurrent_uploads: reader.number("packages.concurrent_uploads", 1..=1_024),
             },
             countries: CountrySettings {
@@ -271,7 +298,7 @@ impl Settings {
                 ),
                 lease: reader.seconds("executor.lease_seconds", 10..=86_400),
                 poll: reader.seconds("executor.poll_seconds", 1..=3_600),
-                slots: reader.number("executor.slots", 1..=1_024),
+                slots: reader.number("executor.slots", 1..=100_000),
             },
             limits: LimitSettings {
                 json_body_bytes: reader.number("limits.json_body_bytes", 1_024..=67_108_864),
@@ -312,9 +339,36 @@ impl Loaded {
             let message = "is empty, so nobody could register an app: name an operator";
             problems.push(self.against("operators.principals", Severity::Error, message));
         }
+        if let Some(why) = database::exposure(&settings.database) {
+            let (severity, message) = if settings.database.allow_plaintext {
+                (
+                    Severity::Warning,
+                    format!(
+                        "{why}: whoever is between here and the database can read and change what is sent"
+                    ),
+                )
+            } else {
+                (
+                    Severity::Error,
+                    format!(
+                        "{why}: over a network use sslmode=verify-full, or say database.allow_plaintext = true where nobody else can reach it"
+                    ),
+                )
+            };
+            problems.push(self.against("database.url", severity, &message));
+        }
         if settings.identity.allow_insecure_loopback {
             let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";
             problems.push(self.against("identity.allow_insecure_loopback", Severity::Warning, message));
+        }
+        for location in &settings.storage.locations {
+            if matches!(&location.place, Place::Bucket(bucket) if bucket.is_exposed()) {
+                let message = format!(
+                    "has '{}' at an http:// endpoint on another machine: packages and credentials could be read on the way",
+                    location.name
+                );
+                problems.push(self.against("storage.locations", Severity::Error, &message));
+            }
         }
         if settings.executor.kind == ExecutorKind::Simulate {
             let message = "is 'simulate': operations will end as done, but no environment is changed";

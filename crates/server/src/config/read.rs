@@ -3,6 +3,7 @@
 use super::{
     DatabaseUrl, Location, Operator, Origin, database,
     layers::{self, Given, Problem, Values},
+    storage::{self, Place},
 };
 use crate::{auth::AuthSettings, telemetry::LogFilter};
 use domain::principal::PrincipalKind;
@@ -17,17 +18,14 @@ use std::{
 use toml::Value;
 use uuid::Uuid;
 
+/// A hundred years.
+const DAYS_KEPT_AT_MOST: i64 = 36_500;
+
 /// Reads keys and remembers what was wrong. After a problem it returns a stand-in, so that reading goes on and
 /// finds the others too.
 pub(super) struct Reader<'v> {
     values: &'v Values,
     pub(super) problems: Vec<Problem>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LocationEntry {
-    directory: String,
 }
 
 #[derive(Deserialize)]
@@ -96,8 +94,34 @@ impl<'v> Reader<'v> {
         }
     }
 
+    /// A number of days from `least` on; 0 means for ever.
+    pub(super) fn days_kept(&mut self, key: &str, least: i64) -> Option<u16> {
+        let days = self.value(key).and_then(Value::as_integer).unwrap_or_default();
+        if days == 0 {
+            return None;
+        }
+        if (least..=DAYS_KEPT_AT_MOST).contains(&days) {
+            return u16::try_from(days).ok();
+        }
+        let message = format!("{days} is neither 0, for ever, nor from {least} to {DAYS_KEPT_AT_MOST}");
+        self.refuse(key, message);
+        None
+    }
+
     pub(super) fn seconds(&mut self, key: &str, allowed: RangeInclusive<i64>) -> Duration {
         Duration::from_secs(self.number(key, allowed))
+    }
+
+    /// A span that must be longer than `idle`: whoever pauses for less is not taken for gone.
+    pub(super) fn sweep_grace(&mut self, key: &str, (idle_key, idle): (&str, Duration)) -> Duration {
+        let grace = self.seconds(key, 10..=86_400);
+        if !grace.is_zero() && grace <= idle {
+            self.refuse(
+                key,
+                format!("is not more than {idle_key}, which is {}", idle.as_secs()),
+            );
+        }
+        grace
     }
 
     /// One of a few words, in any case.
@@ -180,28 +204,52 @@ impl<'v> Reader<'v> {
         let mut locations: Vec<Location> = Vec::new();
         for (name, entry) in entries.into_iter().flatten() {
             let at = format!("{key}[{name:?}]");
-            let Some(entry) = self.entry::<LocationEntry>(&at, entry) else {
-                continue;
-            };
-            let directory = PathBuf::from(layers::with_data_dir(self.values, &entry.directory));
             let name = name.trim().to_owned();
-            if name.is_empty() || entry.directory.is_empty() {
-                self.refuse(&at, "needs a name and a directory");
+            if name.is_empty() {
+                self.refuse(&at, "needs a name");
             }
-            for other in &locations {
-                if other.name.to_lowercase() == name.to_lowercase() {
-                    self.refuse(&at, "differs only in case from another location");
+            if locations
+                .iter()
+                .any(|other| other.name.to_lowercase() == name.to_lowercase())
+            {
+                self.refuse(&at, "differs only in case from another location");
+            }
+            match storage::read_place(self.values, entry) {
+                Ok(place) => {
+                    self.refuse_collisions(&at, &place, &locations);
+                    locations.push(Location { name, place });
                 }
-                if other.directory == directory {
-                    self.refuse(&at, format!("has the same directory as '{}'", other.name));
+                Err(problems) => {
+                    for problem in problems {
+                        self.refuse(&at, problem);
+                    }
                 }
             }
-            locations.push(Location { name, directory });
         }
-        if locations.is_empty() {
+        if entries.is_none_or(toml::Table::is_empty) {
             self.refuse(key, "is empty, so no package could be stored: name a location");
         }
         locations
+    }
+
+    fn refuse_collisions(&mut self, at: &str, place: &Place, others: &[Location]) {
+        for other in others {
+            if let Some(problem) = place.collision(&other.place, &other.name) {
+                self.refuse(at, problem);
+            }
+        }
+        let Place::Bucket(bucket) = place else {
+            return;
+        };
+        let most = self.value("packages.max_bytes").and_then(Value::as_integer);
+        let is_s3 = matches!(bucket.provider, storage::Provider::S3 { .. });
+        if is_s3 && most.is_some_and(|most| most > storage::S3_COPY_LIMIT) {
+            let message = format!(
+                "is on S3, where no object of more than {} bytes can be copied to its place: lower packages.max_bytes",
+                storage::S3_COPY_LIMIT
+            );
+            self.refuse(at, message);
+        }
     }
 
     pub(super) fn identity(&mut self) -> AuthSettings {

@@ -3,14 +3,18 @@
 use super::{
     database,
     layers::{Origin, Values},
+    storage,
 };
+
+/// The key whose value holds the keys to object stores.
+const LOCATIONS: &str = "storage.locations";
 
 /// A key, what it is set to and who set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     /// As in `server.listen`.
     pub key: String,
-    /// As it would stand in a configuration file; the password of the database is `***`.
+    /// As it would stand in a configuration file; passwords and keys are `***`.
     pub value: String,
     /// Who set it.
     pub origin: Origin,
@@ -22,6 +26,7 @@ pub(super) fn explain(values: &Values) -> Vec<Explained> {
     for (key, given) in values {
         let value = match given.value.as_str() {
             Some(url) if key == database::URL => toml::Value::from(database::redacted(url)).to_string(),
+            _ if key == LOCATIONS => storage::redacted(&given.value).to_string(),
             _ => given.value.to_string(),
         };
         explained.push(Explained {

@@ -2,6 +2,7 @@ use super::{
     layers::{Given, Values},
     *,
 };
+use serde_json::json;
 use std::{collections::BTreeSet, fs};
 
 const TENANT: &str = "10000000-0000-0000-0000-000000000001";
@@ -49,6 +50,13 @@ fn explained(loaded: &Loaded, key: &str) -> (String, String) {
     (found.value.clone(), found.origin.to_string())
 }
 
+fn directory(location: &Location) -> &str {
+    match &location.place {
+        Place::Directory(path) => path.to_str().unwrap(),
+        Place::Bucket(_) => panic!("{location:?}"),
+    }
+}
+
 fn variable(key: &str) -> String {
     format!("FAME_{}", key.to_uppercase().replace('.', "__"))
 }
@@ -66,11 +74,8 @@ fn the_built_in_settings_are_good() {
     assert_eq!(settings.server.drain, Duration::from_secs(20));
     assert_eq!(settings.executor.kind, ExecutorKind::None);
     let west_europe = settings.storage.location("west europe").unwrap();
-    assert_eq!(
-        west_europe.directory,
-        PathBuf::from("fame-data/packages/west-europe")
-    );
-    assert_eq!(settings.storage.location("Central US"), None);
+    assert_eq!(directory(west_europe), "fame-data/packages/west-europe");
+    assert!(settings.storage.location("Central US").is_none());
 }
 
 #[test]
@@ -345,13 +350,8 @@ fn locations_replace_the_built_in_ones_and_may_not_collide() {
     let folder = tempfile::tempdir().unwrap();
     let one = "[server]\ndata_dir = \"/srv\"\n[storage.locations.Attic]\ndirectory = \"{data_dir}/attic\"\n";
     let storage = load(&file(&folder, one)).storage;
-    assert_eq!(
-        storage.locations,
-        [Location {
-            name: "Attic".to_owned(),
-            directory: "/srv/attic".into()
-        }]
-    );
+    assert_eq!(storage.locations.len(), 1);
+    assert_eq!(directory(&storage.locations[0]), "/srv/attic");
     assert_eq!(storage.location(" ATTIC ").unwrap().name, "Attic");
 
     let cases = [
@@ -363,11 +363,17 @@ fn locations_replace_the_built_in_ones_and_may_not_collide() {
             r#"{"A": {"directory": "x"}, "B": {"directory": "x"}}"#,
             "has the same directory as 'A'",
         ),
-        (r#"{"A": {"directory": ""}}"#, "needs a name and a directory"),
+        (r#"{"A": {"directory": ""}}"#, "has an empty directory"),
+        (r#"{" ": {"directory": "x"}}"#, "needs a name"),
+        (
+            r#"{"A": {"directory": "x"}, "B": {"directory": "x/y"}}"#,
+            "lies inside the place of 'A'",
+        ),
         (
             r#"{"A": {"folder": "x"}}"#,
-            "unknown field `folder`, expected `directory`",
+            "has a key 'folder' that such a location does not have",
         ),
+        (r#"{"A": "x"}"#, "needs a table with a directory or a url"),
         ("{}", "is empty, so no package could be stored: name a location"),
         (
             "West Europe=/srv",
@@ -380,6 +386,299 @@ fn locations_replace_the_built_in_ones_and_may_not_collide() {
             found.iter().any(|text| text.ends_with(words)),
             "{json}: {found:?}"
         );
+    }
+}
+
+fn location(entry: &serde_json::Value) -> Result<Location, Vec<String>> {
+    let json = serde_json::json!({ "A": entry }).to_string();
+    match Settings::load(&environment(&[("FAME_STORAGE__LOCATIONS", &json)])) {
+        Ok(mut loaded) => Ok(loaded.settings.storage.locations.remove(0)),
+        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn bucket(entry: &serde_json::Value) -> BucketPlace {
+    match location(entry).unwrap().place {
+        Place::Bucket(bucket) => bucket,
+        Place::Directory(path) => panic!("{}", path.display()),
+    }
+}
+
+#[test]
+fn locations_may_be_in_object_stores() {
+    let azure = bucket(&json!({ "url": "az://packages/a/b/", "account": "contoso", "access_key": "k" }));
+    assert_eq!(
+        (azure.bucket.as_str(), azure.prefix.as_str()),
+        ("packages", "a/b")
+    );
+    assert!(matches!(
+        azure.provider,
+        Provider::Azure { account, credentials: AzureCredentials::AccessKey(_) } if account == "contoso"
+    ));
+    let application = json!({
+        "url": "az://packages", "account": "contoso", "tenant_id": TENANT, "client_id": CLIENT, "client_secret": "s",
+    });
+    assert!(matches!(
+        bucket(&application).provider,
+        Provider::Azure { credentials: AzureCredentials::ClientSecret { tenant_id, .. }, .. } if tenant_id == TENANT
+    ));
+    let identity = bucket(&json!({ "url": "az://packages", "account": "contoso", "client_id": CLIENT }));
+    assert!(matches!(
+        identity.provider,
+        Provider::Azure { credentials: AzureCredentials::Identity { client_id: Some(id) }, .. } if id == CLIENT
+    ));
+
+    let s3 = bucket(&json!({
+        "url": "s3://packages", "region": "eu-west-1", "endpoint": "https://minio.contoso.com/", "ca_file": "{data_dir}/ca",
+        "access_key_id": "id", "secret_access_key": "s", "virtual_hosted": true,
+    }));
+    assert_eq!(s3.endpoint.as_deref(), Some("https://minio.contoso.com"));
+    assert_eq!(s3.ca_file, Some(PathBuf::from("fame-data/ca")));
+    assert!(matches!(
+        s3.provider,
+        Provider::S3 { region, access_key: Some((id, _)), virtual_hosted: true } if region == "eu-west-1" && id == "id"
+    ));
+    let role = bucket(&json!({ "url": "s3://packages/x", "region": "eu-west-1" }));
+    assert!(matches!(role.provider, Provider::S3 { access_key: None, .. }));
+
+    let google = bucket(&json!({ "url": "gs://packages/x" }));
+    assert!(matches!(
+        google.provider,
+        Provider::Google {
+            service_account: None
+        }
+    ));
+}
+
+#[test]
+fn what_is_wrong_with_a_location_is_said() {
+    let cases = [
+        (
+            json!({ "url": "packages" }),
+            "has a url that is not like az://container/prefix, s3://bucket/prefix or gs://bucket/prefix",
+        ),
+        (
+            json!({ "url": "ftp://packages/x" }),
+            "has a url that begins with ftp://, and not with az://, s3:// or gs://",
+        ),
+        (
+            json!({ "url": "gs:///x" }),
+            "has a url without the name of a container or bucket after ://",
+        ),
+        (
+            json!({ "url": "gs://user@bucket" }),
+            "has a url without the name of a container or bucket after ://",
+        ),
+        (
+            json!({ "url": "gs://bucket/a//b" }),
+            "Path \"a//b\" contained empty path segment",
+        ),
+        (
+            json!({ "url": "gs://bucket", "directory": "x" }),
+            "has both a directory and a url: give one of the two",
+        ),
+        (json!({}), "needs a directory, or the url of an object store"),
+        (
+            json!({ "url": "gs://bucket", "region": "eu" }),
+            "has a key 'region' that such a location does not have",
+        ),
+        (
+            json!({ "directory": "x", "endpoint": "https://h" }),
+            "has a key 'endpoint' that such a location does not have",
+        ),
+        (
+            json!({ "url": "az://packages" }),
+            "needs account: the storage account",
+        ),
+        (
+            json!({ "url": "az://packages", "account": "a", "access_key": "k", "tenant_id": "t" }),
+            "needs either access_key, or tenant_id with client_id and client_secret, or neither for a managed identity",
+        ),
+        (json!({ "url": "s3://bucket" }), "needs region: such as eu-west-1"),
+        (
+            json!({ "url": "s3://bucket", "region": "r", "access_key_id": "id" }),
+            "needs access_key_id and secret_access_key together, or neither",
+        ),
+        (
+            json!({ "url": "gs://bucket", "endpoint": "objects" }),
+            "has an endpoint that is not a url such as https://objects.contoso.com",
+        ),
+        (
+            json!({ "url": "gs://bucket", "endpoint": "http://objects" }),
+            "has an endpoint without TLS: write https://, or allow it with allow_http = true",
+        ),
+        (
+            json!({ "url": "gs://bucket", "allow_http": "yes" }),
+            "has allow_http that is neither true nor false",
+        ),
+    ];
+    for (entry, words) in cases {
+        let found = location(&entry).unwrap_err();
+        assert!(
+            found.len() == 1
+                && found[0].starts_with("storage.locations[\"A\"] ")
+                && found[0].ends_with(words),
+            "{entry}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn places_in_object_stores_may_not_overlap() {
+    let gs = |url: &str| json!({ "url": url });
+    let on = |endpoint: &str| json!({ "url": "gs://b/x", "endpoint": endpoint });
+    let account = |account: &str| json!({ "url": "az://b/x", "account": account });
+    let cases = [
+        (gs("gs://b/x"), gs("gs://b/x/"), Some("has the same url as 'A'")),
+        (
+            gs("gs://b/x"),
+            gs("gs://b/x/y"),
+            Some("lies inside the place of 'A'"),
+        ),
+        (
+            gs("gs://b/x/y"),
+            gs("gs://b"),
+            Some("has the place of 'A' inside it"),
+        ),
+        (gs("gs://b/x"), gs("gs://b/xy"), None),
+        (gs("gs://b/x"), gs("gs://c/x"), None),
+        (on("https://h"), on("https://H/"), Some("has the same url as 'A'")),
+        (on("https://h"), on("https://i"), None),
+        (account("one"), account("other"), None),
+        (gs("gs://b/x"), json!({ "directory": "x" }), None),
+    ];
+    for (one, other, words) in cases {
+        let json = json!({ "A": one, "B": other }).to_string();
+        let loaded = Settings::load(&environment(&[("FAME_STORAGE__LOCATIONS", &json)]));
+        match (loaded, words) {
+            (Ok(_), None) => {}
+            (Err(problems), Some(words)) => {
+                assert!(
+                    problems.len() == 1 && problems[0].message == words,
+                    "{problems:?}"
+                );
+            }
+            (loaded, _) => panic!("{json}: {loaded:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_package_that_s3_could_not_copy_is_too_large() {
+    let json = json!({ "A": { "url": "s3://b", "region": "r" } }).to_string();
+    let with = |most: &str| {
+        Settings::load(&environment(&[
+            ("FAME_STORAGE__LOCATIONS", &json),
+            ("FAME_PACKAGES__MAX_BYTES", most),
+        ]))
+    };
+    assert!(with("5368709120").is_ok());
+    let problems = with("5368709121").unwrap_err();
+    assert!(
+        problems[0].message.contains("lower packages.max_bytes"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn the_keys_of_object_stores_are_never_shown() {
+    let entries = [
+        json!({ "url": "az://b", "account": "a", "access_key": "s3cret" }),
+        json!({ "url": "az://b", "account": "a", "tenant_id": "t", "client_id": "c", "client_secret": "s3cret" }),
+        json!({ "url": "s3://b", "region": "r", "access_key_id": "i", "secret_access_key": "s3cret" }),
+        json!({ "url": "gs://b", "service_account": "s3cret" }),
+    ];
+    for entry in entries {
+        let json = json!({ "A": entry }).to_string();
+        let loaded = Settings::load(&environment(&[("FAME_STORAGE__LOCATIONS", &json)])).unwrap();
+        let shown = explained(&loaded, "storage.locations").0;
+        assert!(shown.contains("\"***\"") && shown.contains("://b"), "{shown}");
+        assert!(!format!("{loaded:?} {shown}").contains("s3cret"), "{shown}");
+        let mut wrong = entry.clone();
+        wrong["no_such_key"] = "s3cret".into();
+        wrong["endpoint"] = "http://s3cret@host".into();
+        let found = location(&wrong).unwrap_err();
+        assert!(
+            found.len() == 2 && !format!("{found:?}").contains("s3cret"),
+            "{found:?}"
+        );
+    }
+    let number = json!({ "url": "gs://b", "service_account": 1234567 });
+    let found = location(&number).unwrap_err();
+    assert!(found.len() == 1 && !found[0].contains("1234567"), "{found:?}");
+}
+
+#[test]
+fn the_keys_of_object_stores_may_be_in_files() {
+    use secrecy::ExposeSecret;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key").display().to_string();
+    let entry = json!({ "url": "az://b", "account": "a", "access_key_file": path });
+    assert!(location(&entry).unwrap_err()[0].contains("has access_key_file that cannot be read"));
+    fs::write(&path, "\n").unwrap();
+    assert!(location(&entry).unwrap_err()[0].contains("has access_key_file with nothing in it"));
+    fs::write(&path, "s3cret\n").unwrap();
+    match bucket(&entry).provider {
+        Provider::Azure {
+            credentials: AzureCredentials::AccessKey(key),
+            ..
+        } => assert_eq!(key.expose_secret(), "s3cret"),
+        other => panic!("{other:?}"),
+    }
+    let mut both = entry.clone();
+    both["access_key"] = "other".into();
+    assert!(
+        location(&both).unwrap_err()[0]
+            .ends_with("has both access_key and access_key_file: give one of the two")
+    );
+}
+
+#[test]
+fn production_talks_to_other_machines_with_tls() {
+    let exposed = |endpoint: &str| {
+        let json = json!({ "A": { "url": "gs://b", "endpoint": endpoint, "allow_http": true } }).to_string();
+        let loaded = Settings::load(&environment(&[("FAME_STORAGE__LOCATIONS", &json)])).unwrap();
+        let problems = loaded.check_production();
+        let found = problems.iter().find(|problem| problem.key == "storage.locations");
+        found.map(|problem| problem.severity)
+    };
+    for endpoint in [
+        "http://objects.contoso.com",
+        "http://10.0.0.1:9000",
+        "http://localhost.contoso.com",
+    ] {
+        assert_eq!(exposed(endpoint), Some(Severity::Error), "{endpoint}");
+    }
+    for endpoint in [
+        "https://objects.contoso.com",
+        "http://127.0.0.1:9000",
+        "http://[::1]:9000",
+        "http://localhost",
+    ] {
+        assert_eq!(exposed(endpoint), None, "{endpoint}");
+    }
+}
+
+#[test]
+fn nothing_is_tidied_away_while_it_may_still_go_on() {
+    let graces = |grace, idle| {
+        environment(&[
+            ("FAME_STORAGE__GRACE_SECONDS", grace),
+            ("FAME_PACKAGES__UPLOAD_IDLE_SECONDS", idle),
+        ])
+    };
+    assert_eq!(load(&graces("61", "60")).storage.grace, Duration::from_secs(61));
+    for (grace, idle, words) in [
+        (
+            "60",
+            "60",
+            "is not more than packages.upload_idle_seconds, which is 60",
+        ),
+        ("9", "5", "9 is not from 10 to 86400"),
+    ] {
+        let found = complaints(&graces(grace, idle));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].ends_with(words), "{found:?}");
     }
 }
 
@@ -510,5 +809,66 @@ fn the_public_url_is_a_place_on_the_web() {
         "https://fame/#x",
     ] {
         assert!(public_url(wrong).is_err(), "{wrong}");
+    }
+}
+
+/// What stands against a database at `url`, and how much.
+fn objections(url: &str, allow_plaintext: bool) -> Vec<Severity> {
+    let allow = allow_plaintext.to_string();
+    let sources = environment(&[
+        ("FAME_DATABASE__URL", url),
+        ("FAME_DATABASE__ALLOW_PLAINTEXT", &allow),
+    ]);
+    let problems = Settings::load(&sources).unwrap().check_production();
+    let of_database = problems.iter().filter(|problem| problem.key == "database.url");
+    of_database.map(|problem| problem.severity).collect()
+}
+
+#[test]
+fn a_database_over_a_network_needs_checked_encryption() {
+    for url in [
+        "sqlite:fame.db",
+        "postgres://fame@localhost/fame",
+        "postgres://fame@127.0.0.1/fame?sslmode=disable",
+        "postgres://fame@%2Frun%2Fpostgresql/fame",
+        "postgres://fame@db.contoso.com/fame",
+        "postgres://fame@db.contoso.com/fame?sslmode=require",
+        "postgres://fame@db.contoso.com/fame?sslmode=verify-full",
+    ] {
+        assert_eq!(objections(url, false), [], "{url}");
+    }
+    for url in [
+        "postgres://fame@db.contoso.com/fame?sslmode=disable",
+        "postgres://fame@db.contoso.com/fame?sslmode=prefer",
+        "postgres://fame@localhost/fame?sslmode=disable&hostaddr=10.0.0.7",
+    ] {
+        assert_eq!(objections(url, false), [Severity::Error], "{url}");
+        assert_eq!(objections(url, true), [Severity::Warning], "{url}");
+    }
+}
+
+#[test]
+fn what_is_kept_for_some_days_is_kept_for_long_enough() {
+    let kept = |key: &str, days: &str| {
+        let loaded = Settings::load(&environment(&[(&variable(key), days)]));
+        loaded.map(|loaded| loaded.settings.retention)
+    };
+    let both = RetentionSettings {
+        audit_days: None,
+        operations_days: Some(7),
+    };
+    assert_eq!(kept("retention.operations_days", "7").unwrap(), both);
+    assert_eq!(
+        kept("retention.operations_days", "0").unwrap(),
+        RetentionSettings::default()
+    );
+    for (key, days) in [
+        ("retention.operations_days", "6"),
+        ("retention.operations_days", "-1"),
+        ("retention.audit_days", "29"),
+        ("retention.audit_days", "36501"),
+    ] {
+        let problems = kept(key, days).unwrap_err();
+        assert_eq!(problems[0].key, key);
     }
 }

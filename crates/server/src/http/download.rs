@@ -2,6 +2,7 @@
 
 use super::{answer::insert, extract::Asking, problem::SIZE};
 use crate::{
+    actions::{Service, versions::read_package},
     blobs::hex,
     error::{Error, Result},
     store::versions::Version,
@@ -14,15 +15,6 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::problem::{Code, RuleError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::io::SeekFrom;
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncSeekExt},
-};
-use tokio_util::io::ReaderStream;
-
-/// How much of a file is read at once.
-const CHUNK: usize = 512 * 1024;
 
 /// What may stand in the extended form of a file name as it is (RFC 8187).
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
@@ -41,8 +33,8 @@ struct Range {
     last: u64,
 }
 
-/// Sends the package of a version.
-pub(crate) async fn package(asking: &Asking, version: &Version, mut file: File) -> Result<Response> {
+/// Sends the package of a version. The store is not asked before it is certain that it has something to send.
+pub(crate) async fn package(service: &Service, asking: &Asking, version: &Version) -> Result<Response> {
     let etag = hex(&version.sha256);
     asking
         .preconditions
@@ -50,21 +42,17 @@ pub(crate) async fn package(asking: &Asking, version: &Version, mut file: File) 
         .map_err(|error| strong(error, &etag))?;
     let size = version.size;
     let range = wanted_range(&asking.headers, &etag, size)?;
-    let mut response = match range {
-        None => Response::new(Body::from_stream(ReaderStream::with_capacity(file, CHUNK))),
-        Some(Range { first, last }) => {
-            file.seek(SeekFrom::Start(first)).await?;
-            let part = file.take(last - first + 1);
-            let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(part, CHUNK)));
-            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            insert(
-                response.headers_mut(),
-                header::CONTENT_RANGE,
-                &format!("bytes {first}-{last}/{size}"),
-            );
-            response
-        }
-    };
+    let part = range.map(|Range { first, last }| first..last + 1);
+    let bytes = read_package(service, version, part).await?;
+    let mut response = Response::new(Body::from_stream(bytes));
+    if let Some(Range { first, last }) = range {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        insert(
+            response.headers_mut(),
+            header::CONTENT_RANGE,
+            &format!("bytes {first}-{last}/{size}"),
+        );
+    }
     let length = range.map_or(size, |range| range.last - range.first + 1);
     describe(response.headers_mut(), version, &etag, length);
     Ok(response)

@@ -1,10 +1,15 @@
 //! For whoever watches over the process: is it alive, and can it work?
 
 use super::extract::Door;
+use crate::blobs::Availability;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse, response::Response};
+use futures::future::join_all;
 use serde::Serialize;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use utoipa::ToSchema;
+
+/// How long the database may take to answer: less than whoever asks is likely to wait.
+const PING: Duration = Duration::from_secs(2);
 
 /// Whether the service can work, and if not, what is missing.
 #[derive(Debug, Serialize, ToSchema)]
@@ -13,8 +18,10 @@ pub(crate) struct Health {
     status: &'static str,
     /// Whether the database answers.
     database: &'static str,
-    /// Whether packages can be stored.
+    /// Whether packages can be stored in every location.
     storage: &'static str,
+    /// Whether packages can be stored, for each location.
+    locations: BTreeMap<String, &'static str>,
     /// Who carries out operations: `none` leaves them waiting, `simulate` only pretends.
     executor: &'static str,
 }
@@ -29,14 +36,18 @@ pub(crate) async fn get_live() -> Response {
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
-    let database = door.service.db.ping().await.is_ok();
-    let storage = storage_works(&door).await;
+    let (database, locations) = tokio::join!(database_answers(&door), locations_that_work(&door));
+    let storage = locations.values().all(|works| *works);
     let is_ready = database && storage;
     let word = |works| if works { "available" } else { "unavailable" };
     let health = Health {
         status: if is_ready { "ready" } else { "unavailable" },
         database: word(database),
         storage: word(storage),
+        locations: locations
+            .into_iter()
+            .map(|(name, works)| (name, word(works)))
+            .collect(),
         executor: match door.service.settings.executor.kind {
             crate::config::ExecutorKind::None => "none",
             crate::config::ExecutorKind::Simulate => "simulate",
@@ -50,8 +61,16 @@ pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
     (status, Json(health)).into_response()
 }
 
-async fn storage_works(door: &Door) -> bool {
-    let blobs = door.service.blobs.clone();
-    let probe = move || blobs.all().all(|directory| directory.check().is_ok());
-    tokio::task::spawn_blocking(probe).await.unwrap_or(false)
+async fn database_answers(door: &Door) -> bool {
+    let answer = tokio::time::timeout(PING, door.service.db.ping()).await;
+    answer.is_ok_and(|answer| answer.is_ok())
+}
+
+/// Asks all at once, so that one that does not answer keeps nobody waiting for the others.
+async fn locations_that_work(door: &Door) -> BTreeMap<String, bool> {
+    let asked = door.service.blobs.all().map(|location| async move {
+        let works = location.availability().await == Availability::Available;
+        (location.name().to_owned(), works)
+    });
+    join_all(asked).await.into_iter().collect()
 }

@@ -182,17 +182,13 @@ fn status_of(error: &Error, problem: &RuleError) -> StatusCode {
     }
 }
 
-/// Whether a failure of the package store may pass by itself: a full disk, a folder that is not mounted.
+/// Whether a failure of the package store may pass by itself: a full or failing disk, a folder that is not mounted, an
+/// object store that does not answer or does not let us in. What is missing or damaged in a store that works is not
+/// brought back by waiting.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(
+    !matches!(
         error.kind(),
-        io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::TimedOut
-            | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
     )
 }
 

@@ -193,7 +193,6 @@ pub(crate) async fn get_package_contents(
     asking: Asking,
 ) -> Result<Response> {
     let (app, country, version) = addressed(&door, &asking, &path, READ).await?;
-    let (version, file) =
-        versions::get_package_contents(&door.service, &asking.asker, app, country, version).await?;
-    download::package(&asking, &version, file).await
+    let version = versions::get_packaged_version(&door.service, &asking.asker, app, country, version).await?;
+    download::package(&door.service, &asking, &version).await
 }

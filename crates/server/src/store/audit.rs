@@ -1,6 +1,6 @@
 //! Who changed what: one row for every change, written in the change's own transaction.
 
-use super::{FromRow, Row, StoreError, Tx};
+use super::{FromRow, Row, Shape, StoreError, Tx};
 use domain::{ids::TenantId, instant::Instant};
 use uuid::Uuid;
 
@@ -40,24 +40,55 @@ impl FromRow for AuditRow {
     }
 }
 
-/// Adds a row.
-pub(crate) async fn insert_audit(tx: &mut Tx<'_>, row: &AuditRow) -> Result<(), StoreError> {
-    tx.query(
+const SHAPE: Shape = &[
+    ("id", "uuid"),
+    ("recorded_on", "bigint"),
+    ("actor_kind", "text"),
+    ("actor_id", "text"),
+    ("actor_tenant", "uuid"),
+    ("actor_name", "text"),
+    ("action", "text"),
+    ("target", "text"),
+    ("correlation", "uuid"),
+    ("before", "text"),
+    ("after", "text"),
+];
+
+/// Adds rows.
+pub(crate) async fn insert_audit(tx: &mut Tx<'_>, rows: Vec<AuditRow>) -> Result<(), StoreError> {
+    let rows = rows.into_iter().map(|row| {
+        vec![
+            row.id.into(),
+            row.recorded_on.into(),
+            row.actor_kind.into(),
+            row.actor_id.into(),
+            row.actor_tenant_id.into(),
+            row.actor_name.into(),
+            row.action.into(),
+            row.target.into(),
+            row.correlation_id.into(),
+            row.before.into(),
+            row.after.into(),
+        ]
+    });
+    tx.each(
         "INSERT INTO audit (id, recorded_on, actor_kind, actor_id, actor_tenant_id, actor_name, action, target, correlation_id, before_state, after_state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         SELECT {id}, {recorded_on}, {actor_kind}, {actor_id}, {actor_tenant}, {actor_name}, {action}, {target}, {correlation}, {before}, {after}
+         FROM {rows}",
+        SHAPE,
+        rows.collect(),
     )
-    .bind(row.id)
-    .bind(row.recorded_on)
-    .bind(&row.actor_kind)
-    .bind(&row.actor_id)
-    .bind(row.actor_tenant_id)
-    .bind(row.actor_name.clone())
-    .bind(&row.action)
-    .bind(&row.target)
-    .bind(row.correlation_id)
-    .bind(row.before.clone())
-    .bind(row.after.clone())
     .execute()
     .await
     .map(drop)
+}
+
+/// Replaces the state after the change in a row.
+pub(crate) async fn amend_audit(tx: &mut Tx<'_>, id: Uuid, after: &str) -> Result<(), StoreError> {
+    tx.query("UPDATE audit SET after_state = $2 WHERE id = $1")
+        .bind(id)
+        .bind(after)
+        .execute()
+        .await
+        .map(drop)
 }

@@ -5,15 +5,16 @@
 //! its one writer thread runs each closure to its end under a savepoint, and several of them share one `fsync`.
 
 use super::{
-    dialect::Dialect,
+    dialect::{Dialect, Shape},
     postgres::Postgres,
     sqlite::Sqlite,
     value::{FromRow, Value},
 };
-use crate::error::Error;
+use crate::{error::Error, work::Work};
 use futures::future::BoxFuture;
 use std::{borrow::Cow, sync::Arc};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,13 @@ impl Db {
         }
     }
 
+    /// Passes signals on between servers that share the database, until `stop`.
+    pub(crate) async fn exchange_signals(&self, work: &Work, stop: &CancellationToken) {
+        if let Self::Postgres(postgres) = self {
+            super::signals::exchange(postgres.connector(), work, stop).await;
+        }
+    }
+
     /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         self.query("SELECT COUNT(*) FROM apps WHERE publisher = ''")
@@ -94,6 +102,13 @@ impl Db {
 }
 
 impl Tx<'_> {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
     /// A statement within the transaction.
     pub(crate) fn query<'c>(&'c mut self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
         let on = match self {
@@ -104,6 +119,57 @@ impl Tx<'_> {
             on,
             sql: sql.into(),
             values: Vec::with_capacity(8),
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// The same statement for many rows of values, each of which has the given shape. How the text names the values
+    /// is told at [`super::dialect::for_each_row`].
+    pub(crate) fn each<'c>(&'c mut self, sql: &'c str, shape: Shape, rows: Vec<Vec<Value>>) -> Each<'c> {
+        let tx = match self {
+            Self::Sqlite(connection) => Tx::Sqlite(connection),
+            Self::Postgres(transaction) => Tx::Postgres(transaction),
+        };
+        Each { tx, sql, shape, rows }
+    }
+}
+
+/// A statement and many rows of values for it. Without rows, nothing is done.
+#[must_use = "a statement does nothing until it is fetched or executed"]
+pub(crate) struct Each<'c> {
+    tx: Tx<'c>,
+    sql: &'c str,
+    shape: Shape,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Each<'_> {
+    /// What is found for all rows of values together, in no order.
+    pub(crate) async fn fetch_all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.tx {
+            Tx::Sqlite(connection) => super::sqlite::fetch_each(connection, self.sql, self.shape, &self.rows),
+            Tx::Postgres(transaction) => {
+                super::postgres::fetch_each(transaction, self.sql, self.shape, self.rows).await
+            }
+        }
+    }
+
+    /// Carries out a change; answers how many rows of the database it touched.
+    pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        if self.rows.is_empty() {
+            return Ok(0);
+        }
+        match self.tx {
+            Tx::Sqlite(connection) => {
+                super::sqlite::execute_each(connection, self.sql, self.shape, &self.rows)
+            }
+            Tx::Postgres(transaction) => {
+                super::postgres::execute_each(transaction, self.sql, self.shape, self.rows).await
+            }
         }
     }
 }

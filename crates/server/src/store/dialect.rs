@@ -22,6 +22,40 @@ pub(crate) fn for_sqlite(sql: &str) -> String {
     sql[..end].replace('$', "?")
 }
 
+/// What one row of values consists of, for a statement that is carried out for many of them: the name of each value,
+/// and its type as PostgreSQL calls it.
+pub(crate) type Shape = &'static [(&'static str, &'static str)];
+
+/// A statement for many rows of values, as the database reads it. In the text `{rows}` stands for the rows, right
+/// behind `FROM`, and `{name}` for the value of that name.
+///
+/// To PostgreSQL the rows are a table made of one array for each column, so that it carries the statement out once
+/// for all of them. SQLite is called in process, where carrying it out once for each row costs less than any table
+/// would; to it the values are those of one row.
+pub(crate) fn for_each_row(dialect: Dialect, sql: &str, shape: Shape) -> String {
+    match dialect {
+        Dialect::Sqlite => {
+            let alone = sql.replace("FROM {rows}, ", "FROM ").replace("FROM {rows}", "");
+            let numbered = shape.iter().zip(1..).fold(alone, |sql, ((name, _), number)| {
+                sql.replace(&format!("{{{name}}}"), &format!("${number}"))
+            });
+            for_sqlite(&numbered)
+        }
+        Dialect::Postgres => {
+            let arrays: Vec<_> = shape
+                .iter()
+                .zip(1..)
+                .map(|((_, of), number)| format!("${number}::{of}[]"))
+                .collect();
+            let names: Vec<_> = shape.iter().map(|(name, _)| *name).collect();
+            let table = format!("unnest({}) AS given({})", arrays.join(", "), names.join(", "));
+            names.iter().fold(sql.replace("{rows}", &table), |sql, name| {
+                sql.replace(&format!("{{{name}}}"), &format!("given.{name}"))
+            })
+        }
+    }
+}
+
 /// A migration as the database reads it.
 ///
 /// PostgreSQL sorts text by the cluster's language unless told otherwise; ours sorts by code point on both.
@@ -67,6 +101,14 @@ impl Dialect {
         }
     }
 
+    /// Leaves out of a selection within another statement the rows that somebody else has locked, and locks the others.
+    pub(crate) fn only_unlocked_rows(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
     /// Takes the lock under which one process at a time migrates; held until the transaction ends.
     pub(crate) fn migration_lock(self) -> Option<&'static str> {
         match self {
@@ -89,6 +131,26 @@ mod tests {
     #[test]
     fn values_count_by_their_number_wherever_they_stand() {
         assert_eq!(for_sqlite("SELECT $2, $1, $2"), "SELECT ?2, ?1, ?2");
+    }
+
+    #[test]
+    fn many_rows_are_a_table_to_one_and_single_values_to_the_other() {
+        let shape: Shape = &[("id", "uuid"), ("status", "text")];
+        let change = "UPDATE operations SET status = {status} FROM {rows} WHERE operations.id = {id}";
+        assert_eq!(
+            for_each_row(Dialect::Sqlite, change, shape),
+            "UPDATE operations SET status = ?2  WHERE operations.id = ?1"
+        );
+        assert_eq!(
+            for_each_row(Dialect::Postgres, change, shape),
+            "UPDATE operations SET status = given.status \
+             FROM unnest($1::uuid[], $2::text[]) AS given(id, status) WHERE operations.id = given.id"
+        );
+        let read = "SELECT t.app_id FROM {rows}, operations t WHERE t.id = {id} FOR UPDATE OF t";
+        assert_eq!(
+            for_each_row(Dialect::Sqlite, read, shape).trim_end(),
+            "SELECT t.app_id FROM operations t WHERE t.id = ?1"
+        );
     }
 
     #[test]

@@ -30,12 +30,14 @@ pub(crate) struct Environment {
     pub(crate) inventory_on: Instant,
     pub(crate) held_since: Option<Instant>,
     pub(crate) held_by: Option<OperationId>,
+    /// When work may next start there; none while nothing waits, something runs or it is held.
+    pub(crate) due_on: Option<Instant>,
     pub(crate) etag: Etag,
 }
 
 macro_rules! columns {
     () => {
-        "t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.etag"
+        "t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.due_on, t.etag"
     };
 }
 
@@ -61,7 +63,8 @@ impl FromRow for Environment {
             inventory_on: row.get(13)?,
             held_since: row.get(14)?,
             held_by: row.get(15)?,
-            etag: row.get(16)?,
+            due_on: row.get(16)?,
+            etag: row.get(17)?,
         })
     }
 }
@@ -193,32 +196,20 @@ pub(crate) async fn lock_environment(
         .await
 }
 
-/// The same by identity. `None` too when another replica holds the row and `skip_locked` is asked for.
-pub(crate) async fn lock_environment_by_id(
+/// The same by identity, unless another replica holds the row.
+pub(crate) async fn lock_environment_unless_held(
     tx: &mut Tx<'_>,
     id: Uuid,
-    skip_locked: bool,
 ) -> Result<Option<Environment>, StoreError> {
-    let sql = if skip_locked {
-        FIND_BY_ID_SKIPPING
-    } else {
-        FIND_BY_ID
-    };
-    tx.query(sql).bind(id).fetch_optional().await
+    tx.query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM environments t WHERE t.id = $1 FOR UPDATE SKIP LOCKED"
+    ))
+    .bind(id)
+    .fetch_optional()
+    .await
 }
-
-macro_rules! find_by_id {
-    ($lock:literal) => {
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM environments t WHERE t.id = $1 ",
-            $lock
-        )
-    };
-}
-const FIND_BY_ID: &str = find_by_id!("FOR UPDATE");
-const FIND_BY_ID_SKIPPING: &str = find_by_id!("FOR UPDATE SKIP LOCKED");
 
 const INSTALLED: &str = "
     SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies
@@ -332,27 +323,6 @@ async fn insert_installation(
     .map(drop)
 }
 
-/// Says that an environment now has `version` of an app.
-pub(crate) async fn set_installed_version(
-    tx: &mut Tx<'_>,
-    environment: Uuid,
-    app: AppId,
-    version: AppVersion,
-) -> Result<(), StoreError> {
-    tx.query(
-        "UPDATE installations
-         SET version = $3, version_key = $4
-         WHERE environment_id = $1 AND app_id = $2",
-    )
-    .bind(environment)
-    .bind(app)
-    .bind(version.to_string())
-    .bind(version)
-    .execute()
-    .await
-    .map(drop)
-}
-
 /// Removes an environment and what is installed in it.
 pub(crate) async fn delete_environment(tx: &mut Tx<'_>, id: Uuid) -> Result<(), StoreError> {
     tx.query("DELETE FROM installations WHERE environment_id = $1")
@@ -361,22 +331,6 @@ pub(crate) async fn delete_environment(tx: &mut Tx<'_>, id: Uuid) -> Result<(), 
         .await?;
     tx.query("DELETE FROM environments WHERE id = $1")
         .bind(id)
-        .execute()
-        .await
-        .map(drop)
-}
-
-/// Says that an environment must not start work, because nobody knows how `operation` ended.
-pub(crate) async fn hold_environment(
-    tx: &mut Tx<'_>,
-    id: Uuid,
-    operation: OperationId,
-    since: Instant,
-) -> Result<(), StoreError> {
-    tx.query("UPDATE environments SET held_since = $2, held_by = $3 WHERE id = $1")
-        .bind(id)
-        .bind(since)
-        .bind(operation)
         .execute()
         .await
         .map(drop)

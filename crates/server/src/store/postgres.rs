@@ -1,75 +1,121 @@
-//! PostgreSQL: a pool of connections, each change a transaction of its own, tried again when the server asks for it.
+//! PostgreSQL: reads on any connection, each change a transaction of its own, tried again when the server asks for it.
+//!
+//! A connection that breaks is nobody's fault: a read is made again on a fresh one, and so is a change, unless it broke
+//! while the change was being committed. Then nobody knows what became of it, and its caller is told so.
 
 use super::{
+    connections::{CHANGE, Connections, Connector, READ, end},
     db::{Rows, StoreError, Tx},
+    dialect::{self, Dialect, Shape},
+    migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
-use crate::error::Error;
-use deadpool_postgres::{GenericClient, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
+use crate::{config::DatabaseSettings, error::Error};
+use deadpool_postgres::{Client, GenericClient, Transaction};
 use futures::{TryStreamExt, future::BoxFuture, pin_mut};
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_postgres::{NoTls, error::SqlState, types::ToSql};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+use tokio_postgres::{RowStream, error::SqlState, types::ToSql};
+use uuid::Uuid;
 
-/// Attempts at a change before its caller is told that the database is busy.
-const ATTEMPTS: u32 = 8;
+/// How long a change is tried again before its caller is told that the database is busy.
+const TRIED_FOR: Duration = Duration::from_secs(5);
+/// The longest pause before a change is tried again, after the first attempt and in the end.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 512;
 /// Rows in one batch of a stream.
 const BATCH: usize = 256;
 /// Batches that may wait for a slow receiver.
 const BATCHES_AHEAD: usize = 4;
+/// How long the receiver of a stream may take for one batch before its connection is needed for others.
+const RECEIVED: Duration = Duration::from_secs(60);
 
 pub(crate) struct Postgres {
-    pool: Pool,
+    connections: Connections,
+}
+
+/// Why a change was not made.
+struct Failed {
+    error: Error,
+    /// It failed while it was being committed: it may have been made all the same.
+    at_commit: bool,
+}
+
+impl Failed {
+    fn before_commit(error: impl Into<Error>) -> Self {
+        Self {
+            error: error.into(),
+            at_commit: false,
+        }
+    }
 }
 
 impl Postgres {
-    /// Connects, and applies the migrations that the database does not have yet.
-    pub(crate) async fn open(
-        url: &str,
-        connections: usize,
-        lock: &str,
-        scripts: &[(i64, String)],
-    ) -> Result<Self, StoreError> {
-        let mut config: tokio_postgres::Config = url.parse()?;
-        config
-            .application_name("fame")
-            .connect_timeout(Duration::from_secs(10));
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = deadpool_postgres::Manager::from_config(config, NoTls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(Duration::from_secs(10)))
-            .build()
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let postgres = Self { pool };
-        postgres.migrate(lock, scripts).await?;
-        Ok(postgres)
+    /// Prepares for connecting; whether the server is there shows with the first statement.
+    pub(crate) fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        Ok(Self {
+            connections: Connections::new(settings)?,
+        })
     }
 
-    async fn migrate(&self, lock: &str, scripts: &[(i64, String)]) -> Result<(), StoreError> {
-        let mut client = self.pool.get().await?;
+    /// A connection that its caller looks after himself.
+    pub(super) async fn connection(&self) -> Result<Client, StoreError> {
+        self.connections.get().await
+    }
+
+    /// For connections that are used for something else than statements.
+    pub(super) fn connector(&self) -> &Connector {
+        self.connections.connector()
+    }
+
+    /// Which scripts were applied to this database.
+    pub(super) async fn applied(&self) -> Result<Applied, StoreError> {
+        let client = self.connections.get().await?;
+        let known = client
+            .query_one("SELECT to_regclass('migrations') IS NOT NULL", &[])
+            .await?;
+        if known.try_get(0)? {
+            applied(&client).await
+        } else {
+            Ok(Applied::new())
+        }
+    }
+
+    /// Applies the scripts that `plan` finds wanting, all in one transaction and under `lock`, so that of several
+    /// servers that start at the same time one does it and the others find it done.
+    pub(super) async fn migrate(
+        &self,
+        lock: &str,
+        plan: impl Fn(&Applied) -> Result<Plan, StoreError> + Sync,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut client = self.connections.get().await?;
         let transaction = client.transaction().await?;
+        // The first of several may take its time.
+        transaction
+            .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+            .await?;
         transaction.batch_execute(lock).await?;
         transaction
-            .batch_execute("CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY)")
+            .batch_execute(
+                "CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY, sha256 BYTEA NOT NULL)",
+            )
             .await?;
-        let applied: i64 = transaction
-            .query_one("SELECT COALESCE(MAX(id), 0) FROM migrations", &[])
-            .await?
-            .try_get(0)?;
-        for (id, script) in scripts.iter().filter(|(id, _)| *id > applied) {
-            transaction.batch_execute(script).await?;
+        let plan = plan(&applied(&transaction).await?)?;
+        for script in &plan {
+            transaction.batch_execute(&script.sql).await?;
             transaction
-                .execute("INSERT INTO migrations (id) VALUES ($1)", &[id])
+                .execute(
+                    "INSERT INTO migrations (id, sha256) VALUES ($1, $2)",
+                    &[&script.id, &script.sha256.as_slice()],
+                )
                 .await?;
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(plan.iter().map(|script| script.id).collect())
     }
 
     pub(super) async fn write<I, T, F>(&self, input: I, action: F) -> Result<T, Error>
@@ -77,25 +123,51 @@ impl Postgres {
         I: Send + Sync + 'static,
         F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>> + Send + Sync,
     {
-        let mut attempt = 1;
+        let begun = Instant::now();
+        let mut longest_pause = PAUSES.0;
+        let mut is_renewed = false;
         loop {
-            match self.write_once(&input, &action).await {
-                Err(Error::Store(StoreError::Busy)) if attempt < ATTEMPTS => attempt += 1,
-                outcome => return outcome,
+            let failed = match self.write_once(&input, &action).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(failed) => failed,
+            };
+            match &failed.error {
+                Error::Store(StoreError::Busy) if begun.elapsed() < TRIED_FOR => {
+                    sleep(part_of(longest_pause)).await;
+                    longest_pause = (longest_pause * 2).min(PAUSES.1);
+                }
+                Error::Store(StoreError::Unavailable(_)) if !failed.at_commit && !is_renewed => {
+                    self.connections.forget_idle();
+                    is_renewed = true;
+                }
+                _ => return Err(failed.error),
             }
         }
     }
 
-    async fn write_once<I, T, F>(&self, input: &I, action: &F) -> Result<T, Error>
+    async fn write_once<I, T, F>(&self, input: &I, action: &F) -> Result<T, Failed>
     where
         I: Send + Sync,
         F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>> + Send + Sync,
     {
-        let mut client = self.pool.get().await.map_err(StoreError::from)?;
-        let transaction = client.transaction().await.map_err(StoreError::from)?;
-        let outcome = action(Tx::Postgres(&transaction), input).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
-        Ok(outcome)
+        let mut client = self.connections.get().await.map_err(Failed::before_commit)?;
+        let mut at_commit = false;
+        let outcome = match timeout(CHANGE, transact(&mut client, input, action, &mut at_commit)).await {
+            Ok(outcome) => {
+                if matches!(outcome, Err(Error::Store(StoreError::Unavailable(_)))) {
+                    end(client);
+                }
+                outcome
+            }
+            Err(_) => {
+                self.connections.abandon(client);
+                Err(no_answer().into())
+            }
+        };
+        outcome.map_err(|error| Failed {
+            error: if at_commit { in_doubt(error) } else { error },
+            at_commit,
+        })
     }
 
     pub(super) async fn fetch_all<T: FromRow>(
@@ -103,9 +175,21 @@ impl Postgres {
         sql: &str,
         values: &[Value],
     ) -> Result<Vec<T>, StoreError> {
-        let client = self.pool.get().await?;
+        match self.fetch_once(sql, values).await {
+            Err(StoreError::Unavailable(_)) => {
+                self.connections.forget_idle();
+                self.fetch_once(sql, values).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_once<T: FromRow>(&self, sql: &str, values: &[Value]) -> Result<Vec<T>, StoreError> {
+        let client = self.connections.get().await?;
         bound_statements(&client);
-        fetch_all(&client, sql, values).await
+        let outcome = timeout(READ, fetch_all(&client, sql, values)).await;
+        let (_, rows) = self.connections.settle(client, outcome)?;
+        Ok(rows)
     }
 
     pub(super) async fn stream<T: FromRow>(
@@ -113,19 +197,83 @@ impl Postgres {
         sql: String,
         values: Vec<Value>,
     ) -> Result<Rows<T>, StoreError> {
-        let client = self.pool.get().await?;
-        bound_statements(&client);
-        let statement = client.prepare_cached(&sql).await?;
+        let (client, rows) = match self.open_stream(&sql, &values).await {
+            Err(StoreError::Unavailable(_)) => {
+                self.connections.forget_idle();
+                self.open_stream(&sql, &values).await?
+            }
+            opened => opened?,
+        };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         tokio::spawn(async move {
-            let outcome = send_batches(&client, &statement, &values, &sender).await;
-            if let Err(error) = outcome {
-                // A receiver that has gone needs no error.
-                drop(sender.send(Err(error)).await);
+            if let Err(unsent) = send_batches(rows, &sender).await {
+                // Rows that nobody waits for any more would have to be read to their end.
+                end(client);
+                if let Unsent::Failed(error) = unsent {
+                    // A receiver that has gone needs no error.
+                    drop(sender.send(Err(error)).await);
+                }
             }
         });
         Ok(Rows::from_channel(receiver))
     }
+
+    async fn open_stream(&self, sql: &str, values: &[Value]) -> Result<(Client, RowStream), StoreError> {
+        let client = self.connections.get().await?;
+        bound_statements(&client);
+        let opened = timeout(READ, begin_stream(&client, sql, values)).await;
+        self.connections.settle(client, opened)
+    }
+}
+
+async fn begin_stream(client: &Client, sql: &str, values: &[Value]) -> Result<RowStream, StoreError> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.query_raw(&statement, bound(values)).await?)
+}
+
+/// Makes a change; `at_commit` tells how far it came.
+async fn transact<I, T, F>(
+    client: &mut Client,
+    input: &I,
+    action: &F,
+    at_commit: &mut bool,
+) -> Result<T, Error>
+where
+    F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>>,
+{
+    let transaction = client.transaction().await.map_err(StoreError::from)?;
+    let outcome = action(Tx::Postgres(&transaction), input).await?;
+    *at_commit = true;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(outcome)
+}
+
+fn no_answer() -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} seconds", CHANGE.as_secs()))
+}
+
+fn in_doubt(error: Error) -> Error {
+    match error {
+        Error::Store(StoreError::Unavailable(why)) => {
+            StoreError::Unavailable(format!("{why}; whether the change was made is not known")).into()
+        }
+        other => other,
+    }
+}
+
+/// A pause of any length up to `longest`, so that those who were in each other's way are not again.
+fn part_of(longest: Duration) -> Duration {
+    let [random, ..] = Uuid::new_v4().into_bytes();
+    longest * u32::from(random) / 255
+}
+
+async fn applied(client: &impl GenericClient) -> Result<Applied, StoreError> {
+    let rows = client
+        .query("SELECT id, sha256 FROM migrations ORDER BY id", &[])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// Forgets the prepared statements of a connection when filters of ever new shapes have made them too many.
@@ -158,59 +306,147 @@ pub(super) async fn execute(
     Ok(transaction.execute(&statement, &bound(values)).await?)
 }
 
+/// Why a stream ended before its last row.
+enum Unsent {
+    /// Its receiver has gone, or takes too long.
+    Unwanted,
+    Failed(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Unsent {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+pub(super) async fn fetch_each<T: FromRow>(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    shape: Shape,
+    each: Vec<Vec<Value>>,
+) -> Result<Vec<T>, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
+    let statement = transaction.prepare_cached(&sql).await?;
+    let columns = columns(shape, each);
+    let rows = transaction.query(&statement, &bound_columns(&columns)).await?;
+    rows.iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
+}
+
+pub(super) async fn execute_each(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    shape: Shape,
+    each: Vec<Vec<Value>>,
+) -> Result<u64, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
+    let statement = transaction.prepare_cached(&sql).await?;
+    let columns = columns(shape, each);
+    Ok(transaction.execute(&statement, &bound_columns(&columns)).await?)
+}
+
+/// The values of all rows, one list for each column.
+fn columns(shape: Shape, each: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
+    let mut columns: Vec<_> = shape.iter().map(|_| Vec::with_capacity(each.len())).collect();
+    for values in each {
+        for (column, value) in columns.iter_mut().zip(values) {
+            column.push(value);
+        }
+    }
+    columns
+}
+
+fn bound_columns(columns: &[Vec<Value>]) -> Vec<&(dyn ToSql + Sync)> {
+    columns
+        .iter()
+        .map(|column| column as &(dyn ToSql + Sync))
+        .collect()
+}
+
 async fn send_batches<T: FromRow>(
-    client: &deadpool_postgres::Client,
-    statement: &tokio_postgres::Statement,
-    values: &[Value],
+    rows: RowStream,
     sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
-) -> Result<(), StoreError> {
-    let rows = client.query_raw(statement, bound(values)).await?;
+) -> Result<(), Unsent> {
     pin_mut!(rows);
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(row) = rows.try_next().await? {
         batch.push(T::from_row(&Row::Postgres(&row))?);
         if batch.len() == BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            if sender.send(Ok(full)).await.is_err() {
-                return Ok(());
-            }
+            send(sender, full).await?;
         }
     }
     if !batch.is_empty() {
-        // A receiver that has gone wants no more rows.
-        drop(sender.send(Ok(batch)).await);
+        send(sender, batch).await?;
     }
     Ok(())
 }
 
+async fn send<T>(sender: &mpsc::Sender<Result<Vec<T>, StoreError>>, batch: Vec<T>) -> Result<(), Unsent> {
+    match timeout(RECEIVED, sender.send(Ok(batch))).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Unsent::Unwanted),
+    }
+}
+
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        let Some(answer) = error.as_db_error() else {
-            return if error.is_closed()
-                || std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>())
-            {
-                Self::Unavailable(error.to_string())
-            } else {
-                Self::broken(error.to_string())
-            };
-        };
+        match error.as_db_error() {
+            Some(answer) => Self::from_answer(answer),
+            None if is_of_connection(&error) => Self::Unavailable(whole_text(&error)),
+            None => Self::broken(whole_text(&error)),
+        }
+    }
+}
+
+impl StoreError {
+    fn from_answer(answer: &tokio_postgres::error::DbError) -> Self {
         let code = answer.code();
-        if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED {
+        let may_pass = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            // The statement's time was over.
+            SqlState::QUERY_CANCELED,
+        ];
+        if may_pass.contains(code) {
             return Self::Busy;
+        }
+        let of_this_connection = [
+            // It leads to a standby, or to what has become one.
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            SqlState::INVALID_CATALOG_NAME,
+        ];
+        let has_stale_plan = answer.routine() == Some("RevalidateCachedQuery");
+        if of_this_connection.contains(code) || has_stale_plan {
+            return Self::Unavailable(answer.to_string());
         }
         match code.code().get(..2) {
             Some("23") => Self::Conflict {
                 constraint: answer.constraint().unwrap_or_default().to_owned(),
             },
-            // 08 connection, 53 resources, 57 operator intervention, 58 system error.
-            Some("08" | "53" | "57" | "58") => Self::Unavailable(answer.to_string()),
+            // 08 connection, 28 sign-in, 53 resources, 57 operator intervention, 58 system error.
+            Some("08" | "28" | "53" | "57" | "58") => Self::Unavailable(answer.to_string()),
             _ => Self::broken(answer.to_string()),
         }
     }
 }
 
-impl From<deadpool_postgres::PoolError> for StoreError {
-    fn from(error: deadpool_postgres::PoolError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
+/// Whether the connection is at fault, not what was sent on it.
+fn is_of_connection(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
 }
+
+/// The error with its causes.
+fn whole_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

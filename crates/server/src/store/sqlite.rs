@@ -5,7 +5,8 @@
 
 use super::{
     db::{Rows, StoreError, Tx},
-    dialect,
+    dialect::{self, Dialect, Shape},
+    migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
 use crate::error::Error;
@@ -46,13 +47,9 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, making it when it is missing. `migrate` runs on the writer's connection first.
-    pub(crate) fn open(
-        path: &Path,
-        migrate: impl FnOnce(&mut Connection) -> Result<(), StoreError>,
-    ) -> Result<Self, StoreError> {
-        let mut writer = open_writer(path)?;
-        migrate(&mut writer)?;
+    /// Opens the file.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let writer = open_writer(path)?;
         let cores = std::thread::available_parallelism().map_or(4, usize::from);
         let (changes, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
@@ -199,12 +196,14 @@ impl Pool {
 
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
-    // FULL: an acknowledged change survives a power cut, not only a crash of this process.
+    // FULL: an acknowledged change survives a power cut, not only a crash of this process. What a savepoint needs to
+    // go back stays in memory: it is of no use after a crash, and a file for it costs more than the change itself.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -16384;
+         PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
@@ -212,7 +211,7 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")?;
@@ -268,6 +267,10 @@ fn commit_group(
 }
 
 fn begin(connection: &mut Connection, first: Change, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    if !connection.is_autocommit() {
+        // What an earlier group could not undo was told as failed and must not be committed with this one.
+        connection.execute_batch("ROLLBACK")?;
+    }
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     // Run even when there is no transaction: its savepoint fails in the same way, and the caller is told.
     answers.push(first(connection));
@@ -325,6 +328,46 @@ pub(super) fn fetch_all<T: FromRow>(
 
 pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
     let changed = prepare(connection, sql)?.execute(bound(values))?;
+    Ok(changed as u64)
+}
+
+fn prepare_each<'c>(
+    connection: &'c Connection,
+    sql: &str,
+    shape: Shape,
+) -> Result<CachedStatement<'c>, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Sqlite, sql, shape);
+    Ok(connection.prepare_cached(&sql)?)
+}
+
+pub(super) fn fetch_each<T: FromRow>(
+    connection: &Connection,
+    sql: &str,
+    shape: Shape,
+    each: &[Vec<Value>],
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = prepare_each(connection, sql, shape)?;
+    let mut found = Vec::with_capacity(each.len());
+    for values in each {
+        let mut rows = statement.query(bound(values))?;
+        while let Some(row) = rows.next()? {
+            found.push(T::from_row(&Row::Sqlite(row))?);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn execute_each(
+    connection: &Connection,
+    sql: &str,
+    shape: Shape,
+    each: &[Vec<Value>],
+) -> Result<u64, StoreError> {
+    let mut statement = prepare_each(connection, sql, shape)?;
+    let mut changed = 0;
+    for values in each {
+        changed += statement.execute(bound(values))?;
+    }
     Ok(changed as u64)
 }
 
@@ -419,40 +462,47 @@ fn constraint_of(text: Option<&str>) -> String {
     dialect::constraint_on(columns).unwrap_or(columns).to_owned()
 }
 
-/// Applies the migrations that the file does not have yet, all in one transaction.
-pub(super) fn migrate(connection: &mut Connection, scripts: &[(i64, &str)]) -> Result<(), StoreError> {
+/// Which scripts were applied to the file; none when there is no file.
+pub(super) fn applied_to(path: &Path) -> Result<Applied, StoreError> {
+    if !path.exists() {
+        return Ok(Applied::new());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    applied(&Connection::open_with_flags(path, flags)?)
+}
+
+fn applied(connection: &Connection) -> Result<Applied, StoreError> {
+    let known = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'";
+    let tables: i64 = connection.query_row(known, [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Applied::new());
+    }
+    let mut statement = connection.prepare("SELECT id, sha256 FROM migrations ORDER BY id")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Makes the file when it is missing, and applies the scripts that `plan` finds wanting, all in one transaction.
+pub(super) fn migrate(
+    path: &Path,
+    plan: impl Fn(&Applied) -> Result<Plan, StoreError>,
+) -> Result<Vec<i64>, StoreError> {
+    let mut connection = open_writer(path)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch("CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY)")?;
-    let applied: i64 = transaction.query_row("SELECT COALESCE(MAX(id), 0) FROM migrations", [], |row| {
-        row.get(0)
-    })?;
-    for (id, script) in scripts.iter().filter(|(id, _)| *id > applied) {
-        transaction.execute_batch(script)?;
-        transaction.execute("INSERT INTO migrations (id) VALUES (?1)", [id])?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY, sha256 BYTEA NOT NULL)",
+    )?;
+    let plan = plan(&applied(&transaction)?)?;
+    for script in &plan {
+        transaction.execute_batch(&script.sql)?;
+        transaction.execute(
+            "INSERT INTO migrations (id, sha256) VALUES (?1, ?2)",
+            (script.id, script.sha256),
+        )?;
     }
     transaction.commit()?;
-    Ok(())
+    Ok(plan.iter().map(|script| script.id).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::store::open;
-
-    #[tokio::test]
-    async fn what_takes_long_is_found_all_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("fame.db").display());
-        let db = open(&url, 1).await.unwrap();
-        let numbers =
-            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)";
-        let count = db
-            .query(format!("{numbers} SELECT COUNT(*) FROM numbers"))
-            .bind(500_000_i64);
-        assert_eq!(count.fetch_one::<(i64,)>().await.unwrap(), (500_000,));
-        let list = db
-            .query(format!("{numbers} SELECT n FROM numbers ORDER BY n"))
-            .bind(1_000_i64);
-        let listed = list.fetch_all::<(i64,)>().await.unwrap();
-        assert_eq!(listed.last(), Some(&(1_000,)));
-    }
-}
+mod tests;

@@ -29,6 +29,8 @@ pub(crate) struct Version {
     pub(crate) platform: Option<AppVersion>,
     pub(crate) location: String,
     pub(crate) sha256: [u8; 32],
+    /// Which writing of these bytes is meant.
+    pub(crate) generation: Uuid,
     pub(crate) size: u64,
     pub(crate) upload_id: Uuid,
     pub(crate) etag: Etag,
@@ -36,7 +38,7 @@ pub(crate) struct Version {
 
 macro_rules! columns {
     () => {
-        "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag"
+        "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag, t.generation"
     };
 }
 
@@ -65,6 +67,7 @@ impl FromRow for Version {
             size: row.get::<i64>(16)?.unsigned_abs(),
             upload_id: row.get(17)?,
             etag: row.get(18)?,
+            generation: row.get(19)?,
         })
     }
 }
@@ -122,7 +125,7 @@ fn write_dependencies(dependencies: &[Dependency]) -> Result<String, StoreError>
 }
 
 /// One version of an app in a country.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct VersionKey {
     pub(crate) app_id: AppId,
     pub(crate) country_code: String,
@@ -180,7 +183,27 @@ pub(crate) async fn version_in(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Opti
     tx.query(FIND_IN).bind_all(key.values()).fetch_optional().await
 }
 
-/// The same, its row locked.
+/// Several versions within a transaction, as far as they are there, in no order.
+pub(crate) async fn versions_in<'k>(
+    tx: &mut Tx<'_>,
+    keys: impl IntoIterator<Item = &'k VersionKey>,
+) -> Result<Vec<Version>, StoreError> {
+    tx.each(
+        concat!(
+            "SELECT ",
+            columns!(),
+            "
+             FROM {rows}, versions t
+             WHERE t.app_id = {app} AND t.country_code = {country} AND t.version_key = {version}"
+        ),
+        &[("app", "uuid"), ("country", "text"), ("version", "bytea")],
+        keys.into_iter().map(|key| key.values().into()).collect(),
+    )
+    .fetch_all()
+    .await
+}
+
+/// One version within a transaction, its row locked.
 pub(crate) async fn lock_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Version>, StoreError> {
     tx.query(format!("{FIND_IN}\nFOR UPDATE"))
         .bind_all(key.values())
@@ -192,8 +215,8 @@ pub(crate) async fn lock_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Op
 pub(crate) async fn insert_version(tx: &mut Tx<'_>, version: &Version) -> Result<(), StoreError> {
     let [major, minor, build, revision] = version.version.0;
     tx.query(
-        "INSERT INTO versions (app_id, country_code, version_key, version, major, minor, build, revision, package_id, publisher, name, uploaded_on, uploaded_by, availability, status, sync_mode, dependencies, application, platform, location, sha256, size, upload_id, etag)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
+        "INSERT INTO versions (app_id, country_code, version_key, version, major, minor, build, revision, package_id, publisher, name, uploaded_on, uploaded_by, availability, status, sync_mode, dependencies, application, platform, location, sha256, size, upload_id, etag, generation)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
     )
     .bind(version.app_id)
     .bind(&version.country_code)
@@ -216,6 +239,7 @@ pub(crate) async fn insert_version(tx: &mut Tx<'_>, version: &Version) -> Result
     .bind(i64::try_from(version.size).unwrap_or(i64::MAX))
     .bind(version.upload_id)
     .bind(version.etag)
+    .bind(version.generation)
     .execute()
     .await
     .map(drop)
@@ -272,10 +296,19 @@ pub(crate) async fn other_bytes_elsewhere(
     Ok(found.map(|(country,)| country))
 }
 
-/// Settles uploads begun before `before` whose process is gone; how many there were.
+/// Settles uploads begun before `before` whose process is gone; how many there were. A process that is still storing
+/// the bytes says so in their blob's row from time to time.
 pub(crate) async fn fail_stale_uploads(tx: &mut Tx<'_>, before: Instant) -> Result<u64, StoreError> {
-    tx.query("UPDATE versions SET status = 'UploadFailed' WHERE status = 'Uploading' AND uploaded_on < $1")
-        .bind(before)
-        .execute()
-        .await
+    tx.query(
+        "UPDATE versions
+         SET status = 'UploadFailed'
+         WHERE status = 'Uploading' AND uploaded_on < $1
+           AND NOT EXISTS (SELECT 1
+                           FROM blobs b
+                           WHERE b.location = versions.location AND b.sha256 = versions.sha256
+                             AND b.generation = versions.generation AND b.changed_on >= $1)",
+    )
+    .bind(before)
+    .execute()
+    .await
 }

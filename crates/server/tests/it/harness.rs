@@ -77,9 +77,16 @@ pub struct Plan {
     settings: Vec<(String, String)>,
     script: Script,
     now: Instant,
+    database_url: Option<String>,
 }
 
 impl Plan {
+    /// Keeps its rows in this database instead of one of its own.
+    pub fn on_database(mut self, url: &str) -> Self {
+        self.database_url = Some(url.into());
+        self
+    }
+
     /// Sets a key of the configuration.
     pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.push((key.into(), value.to_string()));
@@ -104,12 +111,33 @@ impl Plan {
 
     /// Starts the service, with nothing in it.
     pub async fn start_empty(self) -> Harness {
-        let database_url = match self.backend {
-            Backend::Sqlite => "sqlite:{data_dir}/fame.db".to_owned(),
-            Backend::Postgres => postgres_cluster::database_url(),
-        };
+        let database_url = self.new_database();
         let folder = Arc::new(tempfile::tempdir().unwrap());
         Harness::run(Arc::new(self), folder, database_url).await
+    }
+
+    /// A service that was never started: nothing is there yet but an empty folder and an empty database.
+    pub fn never_started(self) -> Stopped {
+        Stopped {
+            database_url: self.new_database(),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            plan: Arc::new(self),
+        }
+    }
+
+    /// Whether the service would start; if not, what it says.
+    pub async fn tries_to_start(self) -> Result<(), String> {
+        let database_url = self.new_database();
+        let folder = tempfile::tempdir().unwrap();
+        tries(&self, folder.path(), &database_url).await
+    }
+
+    fn new_database(&self) -> String {
+        match (&self.database_url, self.backend) {
+            (Some(url), _) => url.clone(),
+            (None, Backend::Sqlite) => "sqlite:{data_dir}/fame.db".to_owned(),
+            (None, Backend::Postgres) => postgres_cluster::database_url(),
+        }
     }
 
     /// Starts the service with the app of the samples: registered, with its principals and the country US.
@@ -146,7 +174,31 @@ impl Harness {
             settings: Vec::new(),
             script: Script::new(),
             now,
+            database_url: None,
         }
+    }
+
+    /// Whether another service would start on the same database and folder; if not, what it says.
+    pub async fn tries_another(&self) -> Result<(), String> {
+        tries(&self.plan, self.folder.path(), &self.database_url).await
+    }
+
+    /// Starts another service on the same database and folder, with another setting.
+    pub async fn beside(&self, key: &str, value: &str) -> Self {
+        let mut settings = self.plan.settings.clone();
+        settings.push((key.into(), value.into()));
+        let plan = Plan {
+            settings,
+            script: self.plan.script.clone(),
+            database_url: None,
+            ..*self.plan
+        };
+        Self::run(
+            Arc::new(plan),
+            Arc::clone(&self.folder),
+            self.database_url.clone(),
+        )
+        .await
     }
 
     async fn run(plan: Arc<Plan>, folder: Arc<TempDir>, database_url: String) -> Self {
@@ -317,6 +369,12 @@ impl Harness {
         self.catches_up().await;
     }
 
+    /// Moves the service's clock on while something is in the way; what it says.
+    pub async fn advances_in_vain(&self, span: Duration) -> String {
+        self.server.clock().set(self.now() + span);
+        self.server.catch_up().await.unwrap_err()
+    }
+
     /// Does all that is due now.
     pub async fn catches_up(&self) {
         self.server.catch_up().await.unwrap();
@@ -326,6 +384,16 @@ impl Harness {
     pub async fn finishes_work(&self) {
         self.catches_up().await;
         self.advances(Duration::from_secs(2)).await;
+    }
+
+    /// What the service was started with.
+    pub fn settings(&self) -> Settings {
+        settings(&self.plan, self.folder.path(), &self.database_url)
+    }
+
+    /// Takes on nothing more and ends what is being carried out, as before a planned stop.
+    pub async fn drains(&self) {
+        self.server.drain(Duration::from_secs(20)).await;
     }
 
     /// The folder of a storage location.
@@ -381,6 +449,11 @@ impl Stopped {
         self.folder.path()
     }
 
+    /// What a service would be started with.
+    pub fn settings(&self) -> Settings {
+        settings(&self.plan, self.folder.path(), &self.database_url)
+    }
+
     /// Starts another service on what was left.
     pub async fn start(self) -> Harness {
         Harness::run(self.plan, self.folder, self.database_url).await
@@ -392,6 +465,7 @@ impl Stopped {
         self.plan = Arc::new(Plan {
             settings,
             script: self.plan.script.clone(),
+            database_url: None,
             ..*self.plan
         });
         self
@@ -399,15 +473,25 @@ impl Stopped {
 
     /// Whether a service would start on what was left; if not, what it says.
     pub async fn tries_to_start(&self) -> Result<(), String> {
-        let settings = settings(&self.plan, self.folder.path(), &self.database_url);
-        let started = Server::start(settings, Clock::stopped(self.plan.now), Script::new()).await;
-        match started {
-            Ok(server) => {
-                server.stop().await;
-                Ok(())
-            }
-            Err(error) => Err(error.to_string()),
+        tries(&self.plan, self.folder.path(), &self.database_url).await
+    }
+
+    /// Where the service kept its rows.
+    pub fn database_url(&self) -> String {
+        let folder = self.folder.path().to_string_lossy();
+        self.database_url.replace("{data_dir}", &folder)
+    }
+}
+
+/// Whether a service would start; if not, what it says.
+async fn tries(plan: &Plan, folder: &Path, database_url: &str) -> Result<(), String> {
+    let settings = settings(plan, folder, database_url);
+    match Server::start(settings, Clock::stopped(plan.now), Script::new()).await {
+        Ok(server) => {
+            server.stop().await;
+            Ok(())
         }
+        Err(error) => Err(error.to_string()),
     }
 }
 

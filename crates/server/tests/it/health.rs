@@ -10,8 +10,13 @@ async fn a_healthy_service_says_so_to_everybody(backend: Backend) {
     let service = Harness::start(backend).await;
     service.nobody().get("/health/live").await.expect(200);
     let ready = service.nobody().get("/health/ready").await.expect(200);
-    let expected =
-        json!({ "status": "ready", "database": "available", "storage": "available", "executor": "simulate" });
+    let expected = json!({
+        "status": "ready",
+        "database": "available",
+        "storage": "available",
+        "locations": { "East US": "available", "North Europe": "available", "West Europe": "available" },
+        "executor": "simulate",
+    });
     assert_eq!(ready.json(), expected);
     let plain = Harness::with(backend)
         .setting("executor.kind", "none")
@@ -37,5 +42,9 @@ async fn a_store_that_is_gone_shows(backend: Backend) {
         ("unavailable".into(), "unavailable".into())
     );
     assert_eq!(ready.property("database"), "available");
+    assert_eq!(
+        ready.json()["locations"],
+        json!({ "East US": "unavailable", "North Europe": "available", "West Europe": "available" })
+    );
     service.nobody().get("/health/live").await.expect(200);
 }

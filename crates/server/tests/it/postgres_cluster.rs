@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 /// Names a server that runs already; its user may create databases.
 const SERVER_VARIABLE: &str = "FAME_TEST_POSTGRES_URL";
-const SCRIPT: &str = include_str!("postgres_cluster.sh");
+/// Starts a server; what it understands is written at its top.
+pub const SCRIPT: &str = include_str!("postgres_cluster.sh");
 
 static SERVER: OnceLock<Server> = OnceLock::new();
 

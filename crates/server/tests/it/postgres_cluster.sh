@@ -2,9 +2,15 @@
 # A PostgreSQL server for tests, that lives exactly as long as whoever started this script.
 #
 # Prints one line, the server's url, once the server answers. Runs until standard input ends, which happens
-# when the starter ends, by whatever cause; then stops the server and removes all of it. The server listens on a
-# unix socket in a folder of its own that nobody else may enter, never on the network.
+# when the starter ends, by whatever cause; then stops the server and removes all of it. Until then it reads
+# commands, one on each line: stop, start, restart; it prints "done" after each. The server listens on a unix socket
+# in a folder of its own that nobody else may enter.
+#
+# With CERTIFICATES PORT, it also listens on that port of the loopback address, encrypted with server.crt and
+# server.key from that folder, for whoever has the password "secret".
 set -eu
+certificates=${1:-}
+port=${2:-}
 
 fail() {
     echo "postgres_cluster: $1" >&2
@@ -68,17 +74,48 @@ failed_start() {
 # Nothing here must survive a power cut, so nothing waits for a disk.
 $as "$bin/initdb" -D "$home/data" -U fame -A trust -E UTF8 --locale=C --no-sync </dev/null >/dev/null 2>"$home/log" ||
     failed_start
+if [ -n "$certificates" ]; then
+    cp "$certificates/server.crt" "$certificates/server.key" "$home/data/"
+    [ -z "$as" ] || chown "$user" "$home/data/server.crt" "$home/data/server.key"
+    chmod 600 "$home/data/server.key"
+    cat >>"$home/data/postgresql.conf" <<END
+ssl = on
+port = $port
+END
+    cat >"$home/data/pg_hba.conf" <<END
+local all all trust
+hostssl all all 127.0.0.1/32 scram-sha-256
+END
+fi
 cat >>"$home/data/postgresql.conf" <<END
-listen_addresses = ''
+listen_addresses = '${port:+127.0.0.1}'
 unix_socket_directories = '$home'
 max_connections = 300
 fsync = off
 synchronous_commit = off
 full_page_writes = off
 END
-$as "$bin/pg_ctl" -D "$home/data" -l "$home/server.log" -w start </dev/null >"$home/log" 2>&1 || failed_start
+start() {
+    $as "$bin/pg_ctl" -D "$home/data" -l "$home/server.log" -w start </dev/null >"$home/log" 2>&1 3>&-
+}
+stop() {
+    $as "$bin/pg_ctl" -D "$home/data" -m immediate -w stop </dev/null >"$home/log" 2>&1 3>&-
+}
+exec 3>&1
+start || failed_start
+if [ -n "$certificates" ]; then
+    $as "$bin/psql" -h "$home" -p "$port" -U fame -d postgres -q -c "ALTER USER fame PASSWORD 'secret'" </dev/null 3>&-
+fi
 
-echo "postgres://fame@$(printf %s "$home" | sed 's:%:%25:g; s:/:%2F:g')/postgres"
+socket=$(printf %s "$home" | sed 's:%:%25:g; s:/:%2F:g')
+echo "postgres://fame@$socket${port:+:$port}/postgres"
 exec >/dev/null 2>&1
 
-while read -r _; do :; done
+while read -r command; do
+    case $command in
+    stop) stop ;;
+    start) start ;;
+    restart) stop && start ;;
+    *) false ;;
+    esac && echo done >&3 || echo failed >&3
+done

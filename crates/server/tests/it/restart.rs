@@ -1,6 +1,9 @@
 //! What survives the process, and what a crash leaves.
 
-use crate::harness::{APP, Backend, Environment, Harness, base64_of, bytes_of, on_both_databases, package};
+use crate::harness::{
+    APP, Answer, Backend, Environment, Harness, OTHER_CUSTOMER, base64_of, bytes_of, on_both_databases,
+    package,
+};
 use bytes::Bytes;
 use futures::channel::mpsc;
 use serde_json::json;
@@ -9,6 +12,7 @@ use std::{fs, time::Duration};
 on_both_databases!(
     everything_is_still_there_after_a_restart,
     what_waited_runs_after_a_restart,
+    a_planned_stop_ends_what_runs_and_begins_nothing,
     what_ran_during_a_crash_ends_as_unknown,
     an_upload_cut_by_a_crash_leaves_nothing,
     stale_staging_files_go_at_the_start,
@@ -93,6 +97,37 @@ async fn what_waited_runs_after_a_restart(backend: Backend) {
         service.reader().looks_at(&hotfix).await.property("status"),
         "Succeeded"
     );
+}
+
+async fn a_planned_stop_ends_what_runs_and_begins_nothing(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    owner.has_uploaded("1.0.0.1").await;
+    let one = Environment::my_customer("1.0.0.0");
+    let other = one.clone().of(OTHER_CUSTOMER);
+    for environment in [&one, &other] {
+        service.operator().reports(environment).await.expect(201);
+    }
+    let running = owner.schedules_at_once(&one, "1.0.0.1").await.expect(200);
+    service.catches_up().await;
+    let drained_while_time_passes = async {
+        let ended = async {
+            // Begins after the drain, which is asked for first.
+            let waiting = owner.schedules_at_once(&other, "1.0.0.1").await.expect(200);
+            service.advances(Duration::from_secs(2)).await;
+            waiting
+        };
+        tokio::join!(biased; service.drains(), ended).1
+    };
+    let waiting = drained_while_time_passes.await;
+    let status =
+        async |service: &Harness, hotfix: &Answer| service.reader().looks_at(hotfix).await.property("status");
+    assert_eq!(status(&service, &running).await, "Succeeded");
+    assert_eq!(status(&service, &waiting).await, "Scheduled");
+
+    let service = service.restart().await;
+    service.finishes_work().await;
+    assert_eq!(status(&service, &waiting).await, "Succeeded");
 }
 
 async fn what_ran_during_a_crash_ends_as_unknown(backend: Backend) {

@@ -366,7 +366,10 @@ async fn another_country_takes_the_same_version_and_stores_the_bytes_once(backen
         .unwrap()
         .to_string_lossy()
         .into_owned();
-    assert_eq!(name, sha256_of(&bytes_of(&package("1.0.0.0"))));
+    assert!(
+        name.starts_with(&sha256_of(&bytes_of(&package("1.0.0.0")))),
+        "{name}"
+    );
     owner
         .uploads_to("AT", &package("1.0.0.0").brief("Compiled anew"), "Available")
         .await

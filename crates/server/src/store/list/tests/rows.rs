@@ -174,6 +174,7 @@ fn version(number: usize) -> Insert {
             ("sha256", [number as u8; 32].into()),
             ("size", 1i64.into()),
             ("upload_id", id(number).into()),
+            ("generation", id(number).into()),
             ("etag", id(number).into()),
         ],
     )
@@ -267,7 +268,6 @@ fn operation(number: usize) -> Insert {
             ("status", status.into()),
             ("ignore_window", number.is_multiple_of(4).into()),
             ("run_after", at(number + 1).into()),
-            ("due_on", at(number).into()),
             ("created_on", at(number / 2).into()),
             ("created_by", "somebody".into()),
             ("started_on", started.then(|| at(number)).into()),

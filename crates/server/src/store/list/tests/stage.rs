@@ -2,6 +2,7 @@
 
 use super::rows;
 use crate::{
+    config::DatabaseSettings,
     error::Error,
     postgres_cluster,
     store::{
@@ -38,7 +39,7 @@ impl Stage {
         let databases = runtime.block_on(async {
             let mut databases = Vec::new();
             for (name, url) in [("SQLite", file), ("PostgreSQL", postgres_cluster::database_url())] {
-                let db = open(&url, 4).await.unwrap();
+                let db = open(&DatabaseSettings::at(&url)).await.unwrap();
                 insert(&db, rows::all()).await;
                 databases.push((name, db));
             }

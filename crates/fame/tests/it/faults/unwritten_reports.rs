@@ -1,0 +1,48 @@
+//! Work ends while PostgreSQL is away, so that nobody can write down what became of it.
+
+use super::{postgres_away::start, report, upload};
+use crate::services::{APPS, Books, Environment, Site, eventually, package};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_became_of_work_is_told_when_the_database_is_back() {
+    const SLOTS: usize = 6;
+    let busy = |site: Site| {
+        site.with("executor.slots", SLOTS)
+            .with("executor.lease_seconds", 60)
+    };
+    let (mut cluster, site, process) = start(busy).await;
+    let (books, owner) = (Books::of(&site), process.owner());
+    upload(&owner, APPS[0], &package(APPS[0], 1))
+        .await
+        .unwrap()
+        .expect(200);
+    for index in 0..SLOTS {
+        let environment = Environment::new(format!("customer-{index}"), "US");
+        report(&process, &environment, "West Europe").await.expect(201);
+        let path = format!("/v1.4/apps/{}/countries/US/environmentHotfixes", APPS[0]);
+        owner
+            .post(&path, &environment.hotfix("1.0.1.0"))
+            .await
+            .unwrap()
+            .expect(200);
+    }
+    eventually("all have started", async || {
+        let running = books
+            .rows("SELECT id FROM operations WHERE status = 'Running'")
+            .await;
+        (running.len() == SLOTS).then_some(())
+    })
+    .await;
+    cluster.stop();
+    // All work ends while nobody can write it down: it takes two seconds at most.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    cluster.start();
+    process.until_readiness_is(200).await;
+    let ended = eventually("all have ended", async || {
+        let rows = books.rows("SELECT status, reason FROM operations").await;
+        (rows.iter().all(|row| row[0] != "Running")).then_some(rows)
+    })
+    .await;
+    assert!(ended.iter().all(|row| row[0] == "Succeeded"), "{ended:?}");
+}

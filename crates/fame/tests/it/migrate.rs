@@ -1,0 +1,77 @@
+//! `fame migrate`, and a database that is not fit for `fame serve`.
+
+use crate::service::{binary, run};
+use std::process::Command;
+use tempfile::TempDir;
+
+const OPERATOR: &str = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444";
+const ISSUER: &str =
+    "identity.issuers=[{\"kind\": \"entra\", \"tenants\": \"any\", \"audiences\": [\"fame\"]}]";
+
+fn in_folder(folder: &TempDir, args: &[&str]) -> Command {
+    let mut command = binary(args);
+    command.current_dir(folder);
+    command
+}
+
+#[tokio::test]
+async fn the_database_is_looked_at_and_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = &["migrate", "--check"];
+    let outdated = run(in_folder(&folder, check)).await;
+    assert_eq!(outdated.code, 16, "{outdated:?}");
+    assert!(outdated.err.contains("lacks migration 1"), "{}", outdated.err);
+    assert!(
+        !folder.path().join("fame-data/fame.db").exists(),
+        "looking makes nothing"
+    );
+
+    let migrated = run(in_folder(&folder, &["migrate"])).await;
+    assert_eq!(migrated.code, 0, "{migrated:?}");
+    assert!(migrated.err.contains("applied migration 1"), "{}", migrated.err);
+    let again = run(in_folder(&folder, &["migrate"])).await;
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(!again.err.contains("applied"), "{}", again.err);
+    assert_eq!(run(in_folder(&folder, check)).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_migrate_says_who_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--set",
+        OPERATOR,
+        "--set",
+        ISSUER,
+        "--set",
+        "database.migrate=separately",
+    ];
+    let refused = run(in_folder(&folder, &args)).await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("run 'fame migrate'"), "{}", refused.err);
+}
+
+#[tokio::test]
+async fn a_database_over_a_network_without_encryption_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = "postgres://fame:top-secret@db.contoso.com/fame?sslmode=disable";
+    let check = |allow: bool| {
+        let allow = format!("database.allow_plaintext={allow}");
+        let args = [
+            "config", "check", "--set", OPERATOR, "--set", ISSUER, "--set", &allow,
+        ];
+        let mut command = in_folder(&folder, &args);
+        command.env("FAME_DATABASE__URL", url);
+        run(command)
+    };
+    let refused = check(false).await;
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("sslmode=verify-full"), "{}", refused.err);
+    assert!(!refused.err.contains("top-secret"), "{}", refused.err);
+    let warned = check(true).await;
+    assert_eq!(warned.code, 0, "{warned:?}");
+    assert!(warned.err.contains("sslmode=disable"), "{}", warned.err);
+}

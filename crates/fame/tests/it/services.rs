@@ -1,0 +1,43 @@
+//! The real thing: `fame serve` processes on this machine that share what they keep, that can be killed at any
+//! instant and started again on what they left, and what can be learned of them from outside.
+
+mod audit_trail;
+mod books;
+mod caller;
+mod cluster;
+mod dice;
+mod issuer;
+mod process;
+mod samples;
+mod site;
+
+pub use audit_trail::AuditTrail;
+pub use books::{Books, Row, plain_id};
+pub use caller::{Answer, Caller, Lost, Method};
+pub use cluster::Cluster;
+pub use dice::{Dice, number_from};
+pub use issuer::Person;
+pub use process::Process;
+pub use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
+pub use site::{Database, Site};
+
+use std::time::Duration;
+
+/// How long anything may take on a busy machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks `look` again and again until it finds something. There is no other way to learn from outside what a service
+/// does on its own.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking)
+        .await
+        .unwrap_or_else(|_| panic!("it never came about that {what}"))
+}

@@ -1,0 +1,186 @@
+//! Somebody who calls a service that may die at any instant: an answer counts once it has arrived whole.
+
+use super::{PATIENCE, Person};
+use axum::body::Bytes;
+use futures::Stream;
+pub use reqwest::Method;
+use reqwest::{Body, Client, Response, header::HeaderMap};
+use serde_json::Value;
+use std::io;
+
+/// No answer arrived, so nobody knows whether the request was carried out.
+#[derive(Clone, Debug)]
+pub struct Lost(pub String);
+
+impl From<reqwest::Error> for Lost {
+    fn from(error: reqwest::Error) -> Self {
+        Self(format!("{error:?}"))
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What was asked, for messages.
+    pub request: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The code of a refusal.
+    pub fn code(&self) -> String {
+        self.json()["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// A property of an entity that is a text.
+    pub fn property(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The rows of a list.
+    pub fn rows(&self) -> Vec<Value> {
+        match self.json()["value"].as_array() {
+            Some(rows) => rows.clone(),
+            None => panic!("no list: {self}"),
+        }
+    }
+
+    /// The status must be this one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self}");
+        self
+    }
+
+    /// The service must have said that it cannot now, and when to come back.
+    #[track_caller]
+    pub fn expect_unavailable(self) -> Self {
+        let answer = self.expect(503);
+        assert!(answer.header("retry-after").is_some(), "{answer}");
+        answer
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.body.len().min(600);
+        let body = String::from_utf8_lossy(&self.body[..shown]);
+        write!(out, "{} answered {} {body}", self.request, self.status)
+    }
+}
+
+/// Somebody with a token, and the service that he calls.
+#[derive(Clone)]
+pub struct Caller {
+    client: Client,
+    base_url: String,
+    token: String,
+}
+
+impl Caller {
+    pub fn new(client: Client, base_url: String, person: &Person) -> Self {
+        Self {
+            client,
+            base_url,
+            token: person.token(),
+        }
+    }
+
+    /// A client with connections of its own.
+    pub fn new_client() -> Client {
+        Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .timeout(PATIENCE)
+            .build()
+            .unwrap()
+    }
+
+    /// The same caller with connections of his own.
+    pub fn elsewhere(&self) -> Self {
+        Self {
+            client: Self::new_client(),
+            ..self.clone()
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer, Lost> {
+        self.ask(Method::GET, path, &[], None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
+        self.ask(Method::POST, path, &[], Some(body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
+        self.ask(Method::PUT, path, &[], Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
+        self.ask(Method::PATCH, path, &[], Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Answer, Lost> {
+        self.ask(Method::DELETE, path, &[], None).await
+    }
+
+    /// Asks for something, with further headers and a JSON body.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Lost> {
+        let mut request = self
+            .client
+            .request(method.clone(), format!("{}{path}", self.base_url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let response = request.bearer_auth(&self.token).send().await?;
+        answer(format!("{method} {path}"), response).await
+    }
+
+    /// Posts a JSON body in pieces.
+    pub async fn post_in_pieces<S>(&self, path: &str, pieces: S) -> Result<Answer, Lost>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.base_url))
+            .header("content-type", "application/json")
+            .body(Body::wrap_stream(pieces));
+        let response = request.bearer_auth(&self.token).send().await?;
+        answer(format!("POST {path}"), response).await
+    }
+}
+
+async fn answer(request: String, response: Response) -> Result<Answer, Lost> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Ok(Answer {
+        request,
+        status,
+        headers,
+        body: response.bytes().await?,
+    })
+}

@@ -1,0 +1,121 @@
+//! What replicas share: a database, package folders and a configuration.
+
+use super::{Cluster, Person, Process, issuer};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tempfile::TempDir;
+
+/// Where a site keeps its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// What every process of a site is started with.
+pub struct Site {
+    folder: Arc<TempDir>,
+    root: PathBuf,
+    database_url: String,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Site {
+    /// An empty site on this database; PostgreSQL is the server that all tests share.
+    pub fn on(database: Database) -> Self {
+        match database {
+            Database::Sqlite => Self::at("sqlite:{data_dir}/fame.db".into()),
+            Database::Postgres => Self::at(Cluster::shared().new_database()),
+        }
+    }
+
+    /// An empty site on the database of that url.
+    pub fn at(database_url: String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            root: folder.path().to_owned(),
+            folder: Arc::new(folder),
+            database_url,
+            settings: vec![
+                ("server.drain_seconds", "20".into()),
+                ("database.connections", "8".into()),
+                ("identity.allow_insecure_loopback", "true".into()),
+                (
+                    "operators.principals",
+                    format!("[\"Application:{}\"]", Person::OPERATOR.id),
+                ),
+                ("executor.kind", "\"simulate\"".into()),
+                ("executor.lease_seconds", "10".into()),
+                ("executor.poll_seconds", "1".into()),
+                ("executor.slots", "8".into()),
+                ("packages.upload_idle_seconds", "5".into()),
+                ("log.format", "\"json\"".into()),
+            ],
+        }
+    }
+
+    /// Sets a key of the configuration, in TOML.
+    pub fn with(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.settings.retain(|(known, _)| *known != key);
+        self.settings.push((key, value.to_string()));
+        self
+    }
+
+    /// Keeps everything under `root` from now on, which the caller removes.
+    pub fn under(mut self, root: &Path) -> Self {
+        self.root = root.to_owned();
+        self
+    }
+
+    pub fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// The folder that holds the SQLite database of the first replica, or nothing of interest.
+    pub fn data_dir(&self, replica: usize) -> PathBuf {
+        self.root.join(format!("data-{replica}"))
+    }
+
+    /// The folder of the packages, shared by all replicas.
+    pub fn packages(&self) -> PathBuf {
+        self.root.join("packages")
+    }
+
+    /// Starts a process of this site and waits until it takes requests.
+    pub async fn start(&self, replica: usize) -> Process {
+        Process::start(self.configured(replica), replica).await
+    }
+
+    /// Writes the configuration of one replica; where it is.
+    pub fn configured(&self, replica: usize) -> PathBuf {
+        let path = self.folder.path().join(format!("fame-{replica}.toml"));
+        fs::write(&path, self.configuration(replica)).unwrap();
+        path
+    }
+
+    fn configuration(&self, replica: usize) -> String {
+        let mut text = String::new();
+        let packages = self.packages();
+        let data_dir = self.data_dir(replica);
+        // Dotted keys stand before the first table.
+        for (key, value) in &self.settings {
+            writeln!(text, "{key} = {value}").unwrap();
+        }
+        writeln!(text, "server.listen = \"127.0.0.1:0\"").unwrap();
+        writeln!(text, "server.data_dir = {:?}", data_dir.display().to_string()).unwrap();
+        writeln!(text, "database.url = {:?}", self.database_url).unwrap();
+        for (name, folder) in [("West Europe", "west-europe"), ("East US", "east-us")] {
+            let directory = packages.join(folder).display().to_string();
+            writeln!(
+                text,
+                "storage.locations.{name:?} = {{ directory = {directory:?} }}"
+            )
+            .unwrap();
+        }
+        text + &issuer::settings()
+    }
+}

@@ -1,0 +1,420 @@
+//! Starting what is due, in many environments at once.
+
+use super::{
+    BATCH, Claimed, Result, address, all_changed, due::next_start, ended, lies_in_the_matter, skipped,
+};
+use crate::{
+    actions::{
+        Service, announce,
+        audit::{self, Actor, Change},
+        facts::Gathered,
+    },
+    error::Error,
+    store::{
+        Tx,
+        environments::{self, Environment, InstalledApp},
+        execution::{self as store, Ending, Installed, Lease},
+        hotfixes::Operation,
+        versions::{self, Version, VersionKey},
+    },
+};
+use domain::{
+    country::CountryCode,
+    hotfix::{self, Start},
+    instant::Instant,
+    operation::{self, Due, OperationStatus, Skip},
+    version::{AppVersion, VersionStatus},
+};
+use serde_json::json;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+use uuid::Uuid;
+
+/// How long an environment is left alone whose rows are damaged.
+const SET_ASIDE: Duration = Duration::from_secs(60);
+
+/// Starts up to `most` operations that are due, each in an environment of its own.
+///
+/// What has been started must come to whoever carries it out, so a failure after the first batch is left to the next
+/// claim to meet again.
+pub(crate) async fn claim(service: &Service, most: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    let mut claimed = Vec::new();
+    while claimed.len() < most {
+        let round = BATCH.min(most - claimed.len());
+        match claim_round(service, round, lease).await {
+            Ok(batch) => {
+                let was_last = batch.looked_at < round;
+                claimed.extend(batch.started);
+                if was_last {
+                    break;
+                }
+            }
+            Err(error) if claimed.is_empty() => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a claim stopped early");
+                break;
+            }
+        }
+    }
+    Ok(claimed)
+}
+
+/// What came of looking at due environments.
+#[derive(Default)]
+struct Batch {
+    looked_at: usize,
+    started: Vec<Claimed>,
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    /// The longest due, so many at most.
+    Due(usize),
+    This(Uuid),
+}
+
+struct Claim {
+    which: Which,
+    lease: Duration,
+    allow_preview_in_sandbox: bool,
+    now: Instant,
+}
+
+async fn claim_round(service: &Service, most: usize, lease: Duration) -> Result<Batch> {
+    match claim_batch(service, Which::Due(most), lease).await {
+        Err(error) if lies_in_the_matter(&error) => one_by_one(service, most, lease).await,
+        outcome => outcome,
+    }
+}
+
+/// Finds the environments that kept the others from starting work, and sets them aside.
+async fn one_by_one(service: &Service, most: usize, lease: Duration) -> Result<Batch> {
+    let now = service.clock.now();
+    let mut batch = Batch::default();
+    for environment in store::due_environments(&service.db, now, most).await? {
+        batch.looked_at += 1;
+        match claim_batch(service, Which::This(environment), lease).await {
+            Ok(one) => batch.started.extend(one.started),
+            Err(error) if lies_in_the_matter(&error) => {
+                tracing::error!(%environment, %error, "an environment is set aside for a minute: no work can start there");
+                set_aside(service, environment, now + SET_ASIDE).await?;
+            }
+            Err(error) if batch.started.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(batch)
+}
+
+async fn set_aside(service: &Service, environment: Uuid, until: Instant) -> Result<()> {
+    let input = (environment, until);
+    service
+        .db
+        .write(input, |mut tx, &(environment, until)| {
+            Box::pin(async move { Ok(store::set_due(&mut tx, [(environment, Some(until))]).await?) })
+        })
+        .await
+}
+
+async fn claim_batch(service: &Service, which: Which, lease: Duration) -> Result<Batch> {
+    let input = Claim {
+        which,
+        lease,
+        allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
+        now: service.clock.now(),
+    };
+    let batch = service
+        .db
+        .write(input, |tx, input| Box::pin(claim_in(tx, input)))
+        .await?;
+    for started in &batch.started {
+        announce::started(&started.operation);
+    }
+    Ok(batch)
+}
+
+async fn claim_in(mut tx: Tx<'_>, input: &Claim) -> Result<Batch> {
+    let environments = lock_environments(&mut tx, input).await?;
+    let looked_at = environments.len();
+    let mut scene = Scene::read(&mut tx, environments, input.now).await?;
+    let mut decided = Decided::default();
+    for place in std::mem::take(&mut scene.places) {
+        decide(&scene, place, input, &mut decided)?;
+    }
+    let started = decided.write(&mut tx, input.now).await?;
+    Ok(Batch { looked_at, started })
+}
+
+async fn lock_environments(tx: &mut Tx<'_>, input: &Claim) -> Result<Vec<Environment>> {
+    match input.which {
+        Which::Due(most) => Ok(store::lock_due_environments(tx, input.now, most).await?),
+        Which::This(id) => {
+            let found = environments::lock_environment_unless_held(tx, id).await?;
+            let is_due = |one: &Environment| one.due_on.is_some_and(|due| due <= input.now);
+            Ok(found.filter(is_due).into_iter().collect())
+        }
+    }
+}
+
+/// Due environments, and all that has to be known to decide what starts in them.
+struct Scene {
+    places: Vec<Place>,
+    installed: HashMap<Uuid, Vec<Installed>>,
+    versions: HashMap<VersionKey, Version>,
+}
+
+/// A due environment and what is asked for there.
+struct Place {
+    environment: Environment,
+    is_busy: bool,
+    /// What may start now, the earliest wish first.
+    due: Vec<Operation>,
+    /// When something else may start, as far as time decides.
+    later: Option<Instant>,
+}
+
+impl Scene {
+    async fn read(tx: &mut Tx<'_>, environments: Vec<Environment>, now: Instant) -> Result<Self> {
+        let ids = environments.iter().map(|environment| environment.id);
+        let mut asked_for: HashMap<Uuid, Vec<Operation>> = HashMap::with_capacity(environments.len());
+        for operation in store::lock_occupying(tx, ids).await? {
+            asked_for
+                .entry(operation.environment_id)
+                .or_default()
+                .push(operation);
+        }
+        let mut places = Vec::with_capacity(environments.len());
+        for environment in environments {
+            let asked_for = asked_for.remove(&environment.id).unwrap_or_default();
+            places.push(Place::new(environment, asked_for, now)?);
+        }
+        let with_work = places.iter().filter(|place| !place.due.is_empty());
+        let installed = store::installed(tx, with_work.map(|place| place.environment.id)).await?;
+        let versions = versions_of(tx, &places, &installed).await?;
+        Ok(Self {
+            places,
+            installed: by_environment(installed),
+            versions,
+        })
+    }
+
+    /// What is installed in an environment, as the rules ask about it.
+    fn apps_in(&self, environment: Uuid) -> Vec<InstalledApp> {
+        let installed = self.installed.get(&environment);
+        installed.into_iter().flatten().map(|app| self.app(app)).collect()
+    }
+
+    fn app(&self, installed: &Installed) -> InstalledApp {
+        let known = self.uploaded(&key_of(installed));
+        InstalledApp {
+            app_id: installed.app_id,
+            version: installed.version,
+            name: installed.name.clone(),
+            publisher: installed.publisher.clone(),
+            availability: known.map(|version| version.availability),
+            dependencies: known.map(|version| version.dependencies.clone()),
+        }
+    }
+
+    fn uploaded(&self, key: &VersionKey) -> Option<&Version> {
+        let found = self.versions.get(key);
+        found.filter(|version| version.status == VersionStatus::Uploaded)
+    }
+
+    fn due(&self, operation: &Operation) -> Due {
+        let target = self.versions.get(&target_of(operation));
+        let dependencies = target.map_or(&[][..], |target| &target.dependencies);
+        Due {
+            app_id: operation.app_id,
+            depends_on: dependencies.iter().map(|dependency| dependency.app_id).collect(),
+            run_after: operation.run_after,
+            created_on: operation.created_on,
+        }
+    }
+}
+
+impl Place {
+    fn new(environment: Environment, asked_for: Vec<Operation>, now: Instant) -> Result<Self> {
+        let runs = |operation: &Operation| operation.status == OperationStatus::Running;
+        let is_busy = environment.held_since.is_some() || asked_for.iter().any(runs);
+        let mut place = Self {
+            environment,
+            is_busy,
+            due: Vec::new(),
+            later: None,
+        };
+        if is_busy {
+            return Ok(place);
+        }
+        for operation in asked_for {
+            let wish = (operation.run_after, operation.ignore_window);
+            let starts = next_start(&place.environment, wish.0, wish.1, now)?;
+            if starts <= now {
+                place.due.push(operation);
+            } else {
+                place.later = Some(place.later.map_or(starts, |later| later.min(starts)));
+            }
+        }
+        place
+            .due
+            .sort_by_key(|operation| (operation.run_after, operation.created_on, operation.id));
+        Ok(place)
+    }
+}
+
+fn by_environment(installed: Vec<Installed>) -> HashMap<Uuid, Vec<Installed>> {
+    let mut apart: HashMap<Uuid, Vec<Installed>> = HashMap::new();
+    for app in installed {
+        apart.entry(app.environment).or_default().push(app);
+    }
+    apart
+}
+
+/// The versions that operations lead to or start from, each read once however many environments have it.
+async fn versions_of(
+    tx: &mut Tx<'_>,
+    places: &[Place],
+    installed: &[Installed],
+) -> Result<HashMap<VersionKey, Version>> {
+    let targets = places.iter().flat_map(|place| &place.due).map(target_of);
+    let keys: HashSet<VersionKey> = targets.chain(installed.iter().map(key_of)).collect();
+    let mut found = HashMap::with_capacity(keys.len());
+    for version in versions::versions_in(tx, &keys).await? {
+        let key = VersionKey {
+            app_id: version.app_id,
+            country_code: version.country_code.clone(),
+            version: version.version,
+        };
+        found.insert(key, version);
+    }
+    Ok(found)
+}
+
+fn target_of(operation: &Operation) -> VersionKey {
+    VersionKey {
+        app_id: operation.app_id,
+        country_code: operation.country_code.clone(),
+        version: operation.target_version,
+    }
+}
+
+fn key_of(installed: &Installed) -> VersionKey {
+    VersionKey {
+        app_id: installed.app_id,
+        country_code: installed.country_code.clone(),
+        version: installed.version,
+    }
+}
+
+/// What a claim comes to, to be written at once.
+#[derive(Default)]
+struct Decided {
+    started: Vec<Claimed>,
+    /// Operations as they were, and how they end.
+    skipped: Vec<(Operation, Ending)>,
+    /// When something may start next in each environment that was looked at.
+    due: Vec<(Uuid, Option<Instant>)>,
+    audit: Vec<Change<'static>>,
+}
+
+/// Starts the one operation that is next in an environment, if there is one; what no longer makes sense before it is
+/// skipped.
+fn decide(scene: &Scene, place: Place, input: &Claim, decided: &mut Decided) -> Result<()> {
+    let Place {
+        environment,
+        is_busy,
+        mut due,
+        later,
+    } = place;
+    if is_busy {
+        decided.due.push((environment.id, None));
+        return Ok(());
+    }
+    while let Some(next) = operation::pick_next(&due.iter().map(|one| scene.due(one)).collect::<Vec<_>>()) {
+        let operation = due.remove(next);
+        match still_makes_sense(scene, &environment, &operation, input)? {
+            Ok(installed) => {
+                decided.start(operation, installed, input);
+                decided.due.push((environment.id, None));
+                return Ok(());
+            }
+            Err(skip) => decided.skip(operation, &skip, input.now),
+        }
+    }
+    decided.due.push((environment.id, later));
+    Ok(())
+}
+
+/// The installed version, when the rules still allow the operation; otherwise why it is skipped.
+fn still_makes_sense(
+    scene: &Scene,
+    environment: &Environment,
+    operation: &Operation,
+    input: &Claim,
+) -> Result<Result<AppVersion, Skip>> {
+    let scheduled_in = CountryCode::parse(&operation.country_code, true).map_err(Error::fault)?;
+    let is_in = CountryCode::parse(&environment.country_code, true).map_err(Error::fault)?;
+    if scheduled_in != is_in {
+        return Ok(Err(Skip::environment_moved(
+            &environment.name,
+            scheduled_in,
+            is_in,
+        )));
+    }
+    let apps = scene.apps_in(environment.id);
+    let Some(gathered) = Gathered::new(environment, apps, operation.app_id) else {
+        return Ok(Err(Skip::app_uninstalled(&environment.name)));
+    };
+    let Some(target) = scene.uploaded(&target_of(operation)) else {
+        return Ok(Err(Skip::target_missing(operation.target_version, scheduled_in)));
+    };
+    let facts = gathered.facts(target, None, input.allow_preview_in_sandbox);
+    match hotfix::check_start(&facts) {
+        Start::Go => Ok(Ok(gathered.installed())),
+        Start::Skip(skip) => Ok(Err(skip)),
+    }
+}
+
+impl Decided {
+    fn start(&mut self, operation: Operation, installed: AppVersion, input: &Claim) {
+        let lease = Lease {
+            id: Uuid::new_v4(),
+            until: input.now + input.lease,
+        };
+        self.audit.push(Change {
+            action: "operations/start",
+            target: address(&operation),
+            before: Some(json!({ "status": operation.status.as_str() })),
+            after: Some(json!({ "status": "Running", "sourceAppVersion": installed.to_string() })),
+        });
+        let operation = Operation {
+            status: OperationStatus::Running,
+            source_version: installed,
+            started_on: Some(input.now),
+            lease_id: Some(lease.id),
+            lease_until: Some(lease.until),
+            ..operation
+        };
+        self.started.push(Claimed { operation, lease });
+    }
+
+    fn skip(&mut self, operation: Operation, skip: &Skip, now: Instant) {
+        let ending = skipped(skip, now);
+        self.audit.push(ended(&operation, &ending));
+        self.skipped.push((operation, ending));
+    }
+
+    async fn write(self, tx: &mut Tx<'_>, now: Instant) -> Result<Vec<Claimed>> {
+        let skipped = self.skipped.iter().map(|(operation, ending)| (operation, ending));
+        let changed = store::end_operations(tx, skipped).await?;
+        all_changed("skipped", self.skipped.len(), changed)?;
+        let started = self.started.iter().map(|claimed| &claimed.operation);
+        let changed = store::start_operations(tx, started).await?;
+        all_changed("started", self.started.len(), changed)?;
+        store::set_due(tx, self.due).await?;
+        audit::record_all(tx, Actor::Service("executor"), now, self.audit).await?;
+        Ok(self.started)
+    }
+}

@@ -1,0 +1,156 @@
+//! The sign of life of an executor: renewed while it works, and what its absence comes to.
+
+use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
+use crate::{
+    actions::{
+        Service, announce,
+        audit::{self, Actor},
+    },
+    store::{
+        Tx,
+        execution::{self as store, Ending, LeaseEnd},
+        hotfixes::Operation,
+    },
+};
+use domain::{
+    ids::OperationId,
+    instant::Instant,
+    operation::{self, FailReason, OperationStatus},
+};
+use std::{collections::BTreeSet, time::Duration};
+use uuid::Uuid;
+
+struct Renewal {
+    held: Vec<(OperationId, Uuid)>,
+    until: Instant,
+}
+
+/// Lets leases end `lease` from now, each named by its operation and its id; answers the operations that were renewed.
+/// The others do not run under that lease: they have ended, or never did.
+pub(crate) async fn renew(
+    service: &Service,
+    held: Vec<(OperationId, Uuid)>,
+    lease: Duration,
+) -> Result<Vec<OperationId>> {
+    let until = service.clock.now() + lease;
+    let mut renewed = Vec::with_capacity(held.len());
+    for batch in held.chunks(BATCH) {
+        let input = Renewal {
+            held: batch.to_vec(),
+            until,
+        };
+        let batch = service
+            .db
+            .write(input, |tx, input| Box::pin(renew_in(tx, input)))
+            .await?;
+        renewed.extend(batch);
+    }
+    Ok(renewed)
+}
+
+async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
+    let ids = input.held.iter().map(|(id, _)| *id);
+    let mut renewed = Vec::with_capacity(input.held.len());
+    for operation in store::lock_operations(&mut tx, ids).await? {
+        let is_held = |&(id, lease_id): &(OperationId, Uuid)| {
+            id == operation.id && operation.lease_id == Some(lease_id)
+        };
+        if operation.status == OperationStatus::Running && input.held.iter().any(is_held) {
+            renewed.push(operation.id);
+        }
+    }
+    store::renew_leases(&mut tx, renewed.iter().copied(), input.until).await?;
+    Ok(renewed)
+}
+
+/// Ends operations whose executor fell silent, and holds their environments; how many there were.
+pub(crate) async fn end_lost(service: &Service) -> Result<usize> {
+    let now = service.clock.now();
+    let (mut ended, mut behind) = (0, None);
+    loop {
+        let lost = store::lost_operations(&service.db, now, behind, BATCH).await?;
+        let Some(&last) = lost.last() else {
+            return Ok(ended);
+        };
+        ended += end_batch(service, &lost, now).await?;
+        behind = Some(last);
+    }
+}
+
+async fn end_batch(service: &Service, lost: &[LeaseEnd], now: Instant) -> Result<usize> {
+    match end_together(service, lost, now).await {
+        Err(error) if lies_in_the_matter(&error) => {}
+        outcome => return outcome,
+    }
+    let mut ended = 0;
+    for one in lost {
+        match end_together(service, std::slice::from_ref(one), now).await {
+            Ok(count) => ended += count,
+            Err(error) if lies_in_the_matter(&error) => {
+                tracing::error!(operation = %one.1, %error, "an operation whose executor fell silent cannot be ended");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ended)
+}
+
+async fn end_together(service: &Service, lost: &[LeaseEnd], now: Instant) -> Result<usize> {
+    let ids: Vec<_> = lost.iter().map(|(_, id)| *id).collect();
+    let ended = service
+        .db
+        .write((ids, now), |tx, input| Box::pin(end_lost_in(tx, input)))
+        .await?;
+    ended.iter().for_each(announce::ended);
+    Ok(ended.len())
+}
+
+async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Result<Vec<Operation>> {
+    let (ids, now) = input;
+    let locked = Locked::lock(&mut tx, ids.iter().copied()).await?;
+    let is_lost = |operation: &&Operation| {
+        operation.status == OperationStatus::Running
+            && operation.lease_until.is_some_and(|until| until < *now)
+    };
+    let lost: BTreeSet<_> = locked
+        .operations
+        .values()
+        .filter(is_lost)
+        .map(|lost| lost.id)
+        .collect();
+    let lost: Vec<_> = lost.iter().filter_map(|id| locked.operations.get(id)).collect();
+    let endings: Vec<_> = lost
+        .iter()
+        .map(|operation| outcome_unknown(operation, *now))
+        .collect();
+    let changed = store::end_operations(&mut tx, lost.iter().copied().zip(&endings)).await?;
+    all_changed("ended", lost.len(), changed)?;
+    let held = lost
+        .iter()
+        .map(|operation| (operation.environment_id, operation.id));
+    let held = held.filter(|(environment, _)| locked.environments.contains_key(environment));
+    store::hold_environments(&mut tx, held, *now).await?;
+    let changes = lost
+        .iter()
+        .zip(&endings)
+        .map(|(operation, ending)| ended(operation, ending));
+    audit::record_all(&mut tx, Actor::Service("executor"), *now, changes).await?;
+    let endings = lost.into_iter().zip(endings);
+    Ok(endings
+        .map(|(operation, ending)| after(operation.clone(), ending))
+        .collect())
+}
+
+fn outcome_unknown(operation: &Operation, now: Instant) -> Ending {
+    let last_heard = operation.lease_until.unwrap_or(now);
+    Ending {
+        status: OperationStatus::Failed,
+        completed_on: Some(now),
+        ended_on: now,
+        error_message: Some(operation::outcome_unknown(
+            &operation.environment_name,
+            last_heard,
+        )),
+        reason: Some(FailReason::OutcomeUnknown.as_str().into()),
+    }
+}

@@ -1,0 +1,269 @@
+//! Many environments with many apps, each of which has a hotfix waiting, and several services at work on them.
+
+use super::{NOW, OWNER, Stage, TENANT, owner_asks, us};
+use crate::{
+    actions::{
+        Service,
+        apps::{AppWish, put_app},
+        countries::patch_country,
+        environments::{EnvironmentWish, put_environment},
+        execution::{self, Claimed, Outcome, Report},
+        hotfixes::{HotfixWish, get_hotfix, schedule_hotfix},
+        preconditions::Preconditions,
+    },
+    blobs::Blobs,
+    config::DatabaseSettings,
+    error::Result,
+    postgres_cluster,
+    store::{
+        self, Db, Value,
+        blobs::{BlobKey, BlobState, save_blob},
+        environments::InstalledApp,
+        hotfixes::Operation,
+        versions::{Version, insert_version},
+    },
+    work::Work,
+};
+use domain::{
+    access::PrincipalChange,
+    environment::{EnvironmentKey, EnvironmentKind},
+    ids::{AppId, Etag, OperationId, PackageId},
+    instant::{Instant, TICKS_PER_SECOND},
+    principal::PrincipalKind,
+    version::{AppVersion, Availability, SyncMode, VersionStatus},
+    window::UpdateWindow,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+pub(super) const FROM: AppVersion = AppVersion([16, 0, 0, 1]);
+pub(super) const TO: AppVersion = AppVersion([16, 0, 0, 2]);
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+
+/// A window that is open at [`NOW`], a noon, and one that is not.
+pub(super) const OPEN: (&str, &str) = ("08:00", "20:00");
+pub(super) const CLOSED: (&str, &str) = ("20:00", "06:00");
+
+pub(super) fn app(number: usize) -> AppId {
+    AppId(Uuid::from_u128(0xA000 + number as u128))
+}
+
+pub(super) fn name(number: usize) -> String {
+    format!("Environment {number}")
+}
+
+pub(super) fn key(number: usize) -> EnvironmentKey {
+    EnvironmentKey::new(TENANT, "Business Central", &name(number))
+}
+
+/// Runs a test on both databases.
+pub(super) async fn on_both_databases<F: Future<Output = ()>>(test: impl Fn(Fleet) -> F) {
+    for url in [None, Some(postgres_cluster::database_url())] {
+        let stage = Stage::open(url.clone()).await;
+        test(Fleet { stage, url }).await;
+    }
+}
+
+pub(super) struct Fleet {
+    pub(super) stage: Stage,
+    url: Option<String>,
+}
+
+impl Fleet {
+    pub(super) fn service(&self) -> &Arc<Service> {
+        &self.stage.service
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.stage.service.db
+    }
+
+    /// Another service on the same database: one with connections of its own, where the database allows that.
+    pub(super) async fn replica(&self) -> Arc<Service> {
+        let first = self.service();
+        let db = match &self.url {
+            Some(url) => store::open(&DatabaseSettings::at(url)).await.unwrap(),
+            None => first.db.clone(),
+        };
+        Arc::new(Service {
+            db,
+            blobs: Arc::new(Blobs::open(&first.settings).unwrap()),
+            clock: first.clock.clone(),
+            settings: Arc::clone(&first.settings),
+            work: Work::default(),
+            uploads: Arc::new(Semaphore::new(4)),
+        })
+    }
+
+    /// Apps, each with the version that environments have and the one that they are to get.
+    pub(super) async fn has_apps(&self, count: usize) {
+        for number in 0..count {
+            let owner = PrincipalChange {
+                kind: Some(PrincipalKind::Application),
+                ..PrincipalChange::default()
+            };
+            let wish = AppWish {
+                publisher: Some("Contoso".into()),
+                publisher_tenant_id: Some(TENANT),
+                publisher_contact_email: Some("apps@contoso.com".into()),
+                storage_location: Some("West Europe".into()),
+                owner: Some((OWNER, owner)),
+            };
+            let conditions = Preconditions::default;
+            put_app(self.service(), &owner_asks(), app(number), wish, conditions())
+                .await
+                .unwrap();
+            patch_country(self.service(), &owner_asks(), app(number), us(), conditions())
+                .await
+                .unwrap();
+            for version in [FROM, TO] {
+                self.has_version(app(number), version).await;
+            }
+        }
+    }
+
+    async fn has_version(&self, app_id: AppId, version: AppVersion) {
+        let row = Version {
+            app_id,
+            country_code: "US".into(),
+            version,
+            package_id: PackageId::random(),
+            publisher: "Contoso".into(),
+            name: "Sales".into(),
+            uploaded_on: NOW,
+            uploaded_by: "Application".into(),
+            availability: Availability::Available,
+            status: VersionStatus::Uploaded,
+            sync_mode: SyncMode::Sync,
+            dependencies: Vec::new(),
+            application: None,
+            platform: None,
+            location: "West Europe".into(),
+            sha256: [0; 32],
+            generation: Uuid::nil(),
+            size: 4,
+            upload_id: Uuid::new_v4(),
+            etag: Etag::random(),
+        };
+        self.changes(row, |tx, row| {
+            Box::pin(async move {
+                let key = BlobKey {
+                    location: row.location.clone(),
+                    sha256: row.sha256,
+                    generation: row.generation,
+                };
+                save_blob(tx, &key, row.size, BlobState::Stored, NOW).await?;
+                Ok(insert_version(tx, row).await?)
+            })
+        })
+        .await;
+    }
+
+    async fn changes<I: Send + Sync + 'static>(
+        &self,
+        input: I,
+        action: impl for<'t> Fn(&'t mut store::Tx<'_>, &'t I) -> futures::future::BoxFuture<'t, Result<()>>
+        + Copy
+        + Send
+        + Sync
+        + 'static,
+    ) {
+        self.db()
+            .write(input, move |mut tx, input| {
+                Box::pin(async move { action(&mut tx, input).await })
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Changes rows behind the service's back.
+    pub(super) async fn damages(&self, sql: &'static str, values: Vec<Value>) {
+        let changed = self
+            .db()
+            .write(values, move |mut tx, values| {
+                Box::pin(async move { Ok(tx.query(sql).bind_all(values.iter().cloned()).execute().await?) })
+            })
+            .await;
+        assert_eq!(changed.unwrap(), 1, "{sql}");
+    }
+
+    /// An environment that has so many of the apps installed.
+    pub(super) async fn has_environment(&self, number: usize, apps: usize, window: (&str, &str)) {
+        let installed = |number: usize| InstalledApp {
+            app_id: app(number),
+            version: FROM,
+            name: None,
+            publisher: None,
+            availability: None,
+            dependencies: None,
+        };
+        let wish = EnvironmentWish {
+            family: "Business Central".into(),
+            name: name(number),
+            country: us(),
+            kind: EnvironmentKind::Production,
+            location_name: String::new(),
+            application_version: None,
+            platform_version: None,
+            window: Some(UpdateWindow::new(window.0, window.1, "UTC").unwrap()),
+            inventory_complete: false,
+            apps: (0..apps).map(installed).collect(),
+        };
+        put_environment(
+            self.service(),
+            &owner_asks(),
+            key(number),
+            wish,
+            Preconditions::default(),
+        )
+        .await
+        .unwrap();
+    }
+
+    /// Schedules a hotfix, to run within the window.
+    pub(super) async fn schedules(&self, environment: usize, of: usize) -> Operation {
+        schedule(self.service(), environment, of).await.unwrap()
+    }
+
+    pub(super) async fn looks_at(&self, of: AppId, id: OperationId) -> Operation {
+        get_hotfix(self.service(), &owner_asks(), of, us(), id)
+            .await
+            .unwrap()
+    }
+
+    pub(super) fn advance(&self, seconds: i64) {
+        let clock = &self.service().clock;
+        clock.set(Instant(clock.now().0 + seconds * TICKS_PER_SECOND));
+    }
+
+    /// How many rows a condition holds for.
+    pub(super) async fn count(&self, from_where: &str) -> i64 {
+        let counted = self.db().query(format!("SELECT COUNT(*) FROM {from_where}"));
+        counted.fetch_one::<(i64,)>().await.unwrap().0
+    }
+
+    pub(super) async fn claims(&self, most: usize) -> Vec<Claimed> {
+        execution::claim(self.service(), most, LEASE).await.unwrap()
+    }
+}
+
+pub(super) async fn schedule(service: &Service, environment: usize, of: usize) -> Result<Operation> {
+    let wish = HotfixWish {
+        environment: key(environment),
+        environment_name: name(environment),
+        environment_kind: None,
+        target: TO,
+        run_after: None,
+        ignore_window: false,
+    };
+    schedule_hotfix(service, &owner_asks(), app(of), us(), wish, None).await
+}
+
+pub(super) fn success(claimed: &Claimed) -> Report {
+    Report {
+        id: claimed.operation.id,
+        lease_id: claimed.lease.id,
+        outcome: Outcome::Succeeded,
+    }
+}

@@ -1,0 +1,368 @@
+//! What every location does: on a folder, on Azure Blob Storage's emulator, on an S3 server, and on what speaks as
+//! Google Cloud Storage does.
+
+use super::*;
+use crate::{
+    config::Sources,
+    object_servers::{ObjectServer, ObjectServerKind, TestBucket},
+};
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+use std::io::{Read, Seek, SeekFrom};
+
+/// More than two parts, and no multiple of any size that anything is cut into.
+const LARGE: usize = 2 * bucket::PART + 777_777;
+
+/// A location, and what holds its bytes.
+struct Stage {
+    location: StorageLocation,
+    holder: Holder,
+}
+
+enum Holder {
+    Folder(tempfile::TempDir),
+    Bucket(TestBucket),
+}
+
+impl Stage {
+    fn folder() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let location = open(json!({ "directory": folder.path().join("west europe") })).unwrap();
+        Self {
+            location,
+            holder: Holder::Folder(folder),
+        }
+    }
+
+    fn bucket(kind: ObjectServerKind) -> Self {
+        let bucket = ObjectServer::shared(kind).bucket();
+        Self {
+            location: open(bucket.entry("some/prefix")).unwrap(),
+            holder: Holder::Bucket(bucket),
+        }
+    }
+
+    /// What is kept in `staging` or `objects`, by the names under it.
+    async fn names(&self, part: &str) -> Vec<String> {
+        let names = match &self.holder {
+            Holder::Folder(folder) => files(&folder.path().join("west europe").join(part)),
+            Holder::Bucket(bucket) => bucket.keys(&format!("some/prefix/{part}")).await,
+        };
+        let under = format!("/{part}/");
+        names
+            .iter()
+            .map(|name| name.split_once(&under).unwrap().1.to_owned())
+            .collect()
+    }
+
+    /// Removing what was given up happens in the background.
+    async fn until_staging_is_empty(&self) {
+        let emptied = async {
+            while !self.names("staging").await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), emptied).await;
+        assert!(in_time.is_ok(), "{:?}", self.names("staging").await);
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(StorageLocation) -> T + Send + 'static,
+    ) -> T {
+        let location = self.location.clone();
+        tokio::task::spawn_blocking(move || work(location)).await.unwrap()
+    }
+
+    async fn has(&self, content: Vec<u8>) -> ObjectName {
+        self.blocking(move |location| publish(&location, &content)).await
+    }
+
+    async fn reads(&self, name: &ObjectName, range: Option<Range<u64>>) -> Vec<u8> {
+        let reading = self.location.read(name, range).await.unwrap();
+        let pieces: Vec<Bytes> = reading.bytes.try_collect().await.unwrap();
+        pieces.concat()
+    }
+}
+
+fn files(folder: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+fn open(entry: Value) -> io::Result<StorageLocation> {
+    let locations = json!({ "West Europe": entry }).to_string();
+    let sources = Sources {
+        overrides: vec![("storage.locations".to_owned(), locations)],
+        ..Sources::default()
+    };
+    let settings = Settings::load(&sources).unwrap().settings;
+    Ok(Blobs::open(&settings)?.location("West Europe").unwrap().clone())
+}
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at ^ (at >> 8) ^ (at >> 15)) as u8).collect()
+}
+
+fn stage(location: &StorageLocation, content: &[u8]) -> Staged {
+    let mut staged = location.stage().unwrap();
+    for piece in content.chunks(250_001) {
+        staged.write(piece).unwrap();
+    }
+    staged
+}
+
+fn publish(location: &StorageLocation, content: &[u8]) -> ObjectName {
+    let staged = stage(location, content);
+    assert_eq!(staged.size(), content.len() as u64);
+    let name = ObjectName {
+        sha256: staged.sha256(),
+        generation: Uuid::new_v4(),
+    };
+    location.publish(staged, &name).unwrap();
+    name
+}
+
+macro_rules! for_each_store {
+    ($($test:ident),+ $(,)?) => {
+        mod directory {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(super::Stage::folder()).await;
+                }
+            )+
+        }
+        mod azure {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(super::Stage::bucket(super::ObjectServerKind::Azure)).await;
+                }
+            )+
+        }
+        mod google {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(super::Stage::bucket(super::ObjectServerKind::Google)).await;
+                }
+            )+
+        }
+        mod s3 {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(super::Stage::bucket(super::ObjectServerKind::S3)).await;
+                }
+            )+
+        }
+    };
+}
+
+for_each_store!(
+    published_bytes_are_found_under_their_name_and_nothing_stays_staged,
+    a_range_is_read_alone,
+    staged_bytes_can_be_read_here_and_there,
+    what_is_not_published_goes_with_its_handle,
+    publishing_the_same_again_is_no_failure,
+    removing_twice_is_no_failure_and_spares_other_generations,
+    the_sweeper_takes_what_is_old_and_spares_what_is_young,
+    a_location_that_works_says_so,
+);
+
+async fn published_bytes_are_found_under_their_name_and_nothing_stays_staged(stage: Stage) {
+    for size in [1, 1000, bucket::PART, bucket::PART + 1, LARGE] {
+        let content = content(size);
+        let name = stage.has(content.clone()).await;
+        let reading = stage.location.read(&name, None).await.unwrap();
+        assert_eq!(reading.size, size as u64);
+        drop(reading);
+        assert!(stage.reads(&name, None).await == content, "{size}");
+        assert!(stage.names("objects").await.contains(&name.to_string()));
+    }
+    assert_eq!(stage.names("objects").await.len(), 5);
+    stage.until_staging_is_empty().await;
+}
+
+async fn a_range_is_read_alone(stage: Stage) {
+    let content = content(700_000);
+    let name = stage.has(content.clone()).await;
+    for range in [0..1, 0..700_000, 1..2, 699_999..700_000, 300_000..600_001] {
+        let read = stage.reads(&name, Some(range.clone())).await;
+        assert!(
+            read == content[range.start as usize..range.end as usize],
+            "{range:?}"
+        );
+    }
+}
+
+async fn staged_bytes_can_be_read_here_and_there(stage: Stage) {
+    for size in [1000, LARGE] {
+        stage
+            .blocking(move |location| {
+                let content = content(size);
+                let mut staged = super::tests::stage(&location, &content);
+                let mut reader = staged.reader().unwrap();
+                let mut read = Vec::new();
+                reader.seek(SeekFrom::Start(0)).unwrap();
+                reader.read_to_end(&mut read).unwrap();
+                assert!(read == content);
+                reader.seek(SeekFrom::End(-7)).unwrap();
+                read.clear();
+                reader.read_to_end(&mut read).unwrap();
+                assert!(read == content[size - 7..]);
+            })
+            .await;
+    }
+}
+
+async fn what_is_not_published_goes_with_its_handle(stage: Stage) {
+    for (size, is_read) in [(1000, false), (LARGE, false), (LARGE, true)] {
+        let dropped = move |location: StorageLocation| {
+            let mut staged = super::tests::stage(&location, &content(size));
+            if is_read {
+                drop(staged.reader().unwrap());
+            }
+        };
+        stage.blocking(dropped).await;
+        stage.until_staging_is_empty().await;
+    }
+    assert_eq!(stage.names("objects").await, Vec::<String>::new());
+}
+
+async fn publishing_the_same_again_is_no_failure(stage: Stage) {
+    for size in [1000, LARGE] {
+        let name = stage.has(content(size)).await;
+        stage
+            .blocking(move |location| {
+                let staged = super::tests::stage(&location, &content(size));
+                location.publish(staged, &name).unwrap();
+            })
+            .await;
+        assert!(stage.reads(&name, None).await == content(size));
+    }
+    assert_eq!(stage.names("objects").await.len(), 2);
+    stage.until_staging_is_empty().await;
+}
+
+async fn removing_twice_is_no_failure_and_spares_other_generations(stage: Stage) {
+    let (one, other) = (stage.has(content(10)).await, stage.has(content(10)).await);
+    assert_eq!(one.sha256, other.sha256);
+    stage
+        .blocking(move |location| {
+            location.remove(&one).unwrap();
+            location.remove(&one).unwrap();
+        })
+        .await;
+    let gone = stage.location.read(&one, None).await.err().unwrap();
+    assert_eq!(gone.kind(), io::ErrorKind::InvalidData);
+    assert!(gone.to_string().contains(&one.to_string()), "{gone}");
+    assert!(stage.reads(&other, None).await == content(10));
+}
+
+async fn the_sweeper_takes_what_is_old_and_spares_what_is_young(stage: Stage) {
+    match &stage.holder {
+        Holder::Folder(folder) => {
+            let staging = folder.path().join("west europe/staging/left-behind");
+            std::fs::write(staging, "x").unwrap();
+        }
+        Holder::Bucket(bucket) => {
+            let key = object_store::path::Path::from("some/prefix/staging/left-behind");
+            object_store::ObjectStoreExt::put(&bucket.client(), &key, "x".into())
+                .await
+                .unwrap();
+        }
+    }
+    let sweep = |age| stage.blocking(move |location| location.sweep_staging(age).unwrap());
+    assert_eq!(sweep(Duration::from_secs(2 * 24 * 60 * 60)).await, 0);
+    assert_eq!(stage.names("staging").await, ["left-behind"]);
+    match &stage.location.store {
+        Store::Directory(_) => assert_eq!(sweep(Duration::ZERO).await, 1),
+        // Even a start that is alone with its database may not be alone with an object store.
+        Store::Bucket(bucket) => {
+            assert_eq!(sweep(Duration::ZERO).await, 0);
+            let bucket = bucket.clone();
+            let removed = stage.blocking(move |_| bucket.sweep_staging(Duration::ZERO).unwrap());
+            assert_eq!(removed.await, 1);
+        }
+    }
+    assert_eq!(stage.names("staging").await, Vec::<String>::new());
+}
+
+async fn a_location_that_works_says_so(stage: Stage) {
+    stage.blocking(|location| location.check().unwrap()).await;
+    assert_eq!(stage.location.availability().await, Availability::Available);
+    assert_eq!(stage.names("staging").await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_do_not_fit_are_said_to_and_not_shown() {
+    for kind in [ObjectServerKind::Azure, ObjectServerKind::S3] {
+        let bucket = ObjectServer::shared(kind).bucket();
+        let (entry, wrong) = bucket.entry_with_wrong_key("");
+        let location = open(entry).unwrap();
+        assert_eq!(location.availability().await, Availability::Unavailable);
+        let refused = tokio::task::spawn_blocking(move || location.check().unwrap_err())
+            .await
+            .unwrap();
+        assert_eq!(
+            refused.kind(),
+            io::ErrorKind::PermissionDenied,
+            "{kind:?}: {refused}"
+        );
+        let text = format!("{refused} {refused:?}");
+        assert!(text.contains("'West Europe'") && !text.contains(&wrong), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_not_there_is_away_for_a_while() {
+    let mut server = ObjectServer::start(ObjectServerKind::S3);
+    let location = open(server.bucket().entry("")).unwrap();
+    server.end();
+    let at = location.clone();
+    let away = tokio::task::spawn_blocking(move || {
+        let staged = stage(&at, b"some bytes");
+        let name = ObjectName {
+            sha256: staged.sha256(),
+            generation: Uuid::new_v4(),
+        };
+        at.publish(staged, &name).unwrap_err()
+    });
+    assert_eq!(away.await.unwrap().kind(), io::ErrorKind::NotConnected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_often_gets_one_look_that_ends() {
+    // Takes connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let connections = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok(Ok((connection, _))) =
+            tokio::time::timeout(Duration::from_secs(5), silent.accept()).await
+        {
+            held.push(connection);
+        }
+        held.len()
+    });
+    let location = open(json!({
+        "url": "s3://packages", "region": "r", "endpoint": endpoint, "allow_http": true,
+        "access_key_id": "id", "secret_access_key": "secret",
+    }))
+    .unwrap();
+    let asked = (0..50).map(|_| location.availability());
+    let told = futures::future::join_all(asked);
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+    assert_eq!(told, [Availability::Unavailable; 50]);
+    assert_eq!(connections.await.unwrap(), 1);
+}

@@ -1,0 +1,67 @@
+//! What keeps a job from working, told once and not once per round.
+
+use crate::{error::Error, store::StoreError};
+
+/// Whether a job is in trouble, and how often it tried since.
+pub(crate) struct Trouble {
+    job: &'static str,
+    failures: u64,
+}
+
+impl Trouble {
+    pub(crate) fn of(job: &'static str) -> Self {
+        Self { job, failures: 0 }
+    }
+
+    /// Tells of a round's end where that is news; whether it was. A database or store that is away is told of once; what
+    /// is a fault of ours, each time.
+    pub(crate) fn after<T>(&mut self, round: &Result<T, Error>) -> bool {
+        let (job, before) = (self.job, self.failures);
+        match round {
+            Ok(_) => {
+                self.failures = 0;
+                if before > 0 {
+                    tracing::info!(job, failures = before, "the job works again");
+                }
+                before > 0
+            }
+            Err(error) => {
+                self.failures += 1;
+                let is_news = before == 0 || !is_passing(error);
+                if is_news {
+                    tracing::error!(job, %error, "the job failed; it is tried again");
+                }
+                is_news
+            }
+        }
+    }
+}
+
+/// Whether a failure may be gone without anybody doing anything about it here.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Store(StoreError::Busy | StoreError::Unavailable(_)) | Error::Blobs(_)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_at_its_beginning_and_once_at_its_end() {
+        let away = || Err::<(), _>(Error::from(StoreError::Unavailable("it is off".into())));
+        let mut trouble = Trouble::of("test");
+        let told =
+            [Ok(()), away(), away(), away(), Ok(()), Ok(()), away()].map(|round| trouble.after(&round));
+        assert_eq!(told, [false, true, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_told_each_time() {
+        let mut trouble = Trouble::of("test");
+        let told = [(); 3].map(|()| trouble.after(&Err::<(), _>(Error::fault("wrong"))));
+        assert_eq!(told, [true; 3]);
+    }
+}

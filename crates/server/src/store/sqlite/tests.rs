@@ -1,0 +1,114 @@
+use super::*;
+use crate::{
+    config::DatabaseSettings,
+    store::{Db, open},
+};
+
+#[tokio::test]
+async fn what_takes_long_is_found_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+    let db = open(&DatabaseSettings::at(&url)).await.unwrap();
+    let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)";
+    let count = db
+        .query(format!("{numbers} SELECT COUNT(*) FROM numbers"))
+        .bind(500_000_i64);
+    assert_eq!(count.fetch_one::<(i64,)>().await.unwrap(), (500_000,));
+    let list = db
+        .query(format!("{numbers} SELECT n FROM numbers ORDER BY n"))
+        .bind(1_000_i64);
+    let listed = list.fetch_all::<(i64,)>().await.unwrap();
+    assert_eq!(listed.last(), Some(&(1_000,)));
+}
+
+/// Limits the file to its present size and `more` pages.
+async fn limit_pages(db: &Db, more: Option<i64>) {
+    let (pages,) = db
+        .query("SELECT page_count FROM pragma_page_count")
+        .fetch_one::<(i64,)>()
+        .await
+        .unwrap();
+    let most = more.map_or(i64::from(u32::MAX - 1), |more| pages + more);
+    db.write(most, |mut tx, most| {
+        Box::pin(async move {
+            let limit = tx.query(format!("PRAGMA max_page_count = {most}"));
+            Ok(limit.fetch_all::<(i64,)>().await?)
+        })
+    })
+    .await
+    .unwrap();
+}
+
+async fn note(db: &Db, text: String) -> Result<(), Error> {
+    db.write(text, |mut tx, text| {
+        Box::pin(async move {
+            tx.query("INSERT INTO notes (text) VALUES ($1)")
+                .bind(text)
+                .execute()
+                .await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+async fn notes(db: &Db) -> i64 {
+    let count = db.query("SELECT COUNT(*) FROM notes").fetch_one::<(i64,)>();
+    count.await.unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_unavailable_and_passes_and_what_was_acknowledged_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+    let db = open(&DatabaseSettings::at(&url)).await.unwrap();
+    db.write((), |mut tx, ()| {
+        Box::pin(async move {
+            tx.query("CREATE TABLE notes (text TEXT NOT NULL)")
+                .execute()
+                .await?;
+            Ok(())
+        })
+    })
+    .await
+    .unwrap();
+    limit_pages(&db, Some(8)).await;
+    // Small ones and large ones share commits; the large ones do not all find room.
+    let writes = (0..64).map(|index| note(&db, "x".repeat(if index % 4 == 0 { 6_000 } else { 10 })));
+    let outcomes = futures::future::join_all(writes).await;
+    let mut acknowledged = 0;
+    for outcome in &outcomes {
+        match outcome {
+            Ok(()) => acknowledged += 1,
+            Err(Error::Store(StoreError::Unavailable(_))) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(acknowledged < 64, "it was to become full");
+    assert_eq!(notes(&db).await, acknowledged);
+
+    limit_pages(&db, None).await;
+    note(&db, "x".repeat(6_000)).await.unwrap();
+    assert_eq!(notes(&db).await, acknowledged + 1);
+}
+
+#[test]
+fn what_an_earlier_group_left_open_is_undone_before_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = open_writer(&folder.path().join("fame.db")).unwrap();
+    writer
+        .execute_batch("CREATE TABLE notes (text TEXT); BEGIN IMMEDIATE; INSERT INTO notes VALUES ('failed')")
+        .unwrap();
+    let (_changes, mut queue) = mpsc::channel(1);
+    let change: Change = Box::new(|connection| {
+        connection
+            .execute_batch("INSERT INTO notes VALUES ('made')")
+            .unwrap();
+        Box::new(drop)
+    });
+    commit_group(&mut writer, change, &mut queue, &mut Vec::new()).unwrap();
+    let texts: String = writer
+        .query_row("SELECT group_concat(text) FROM notes", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(texts, "made");
+}

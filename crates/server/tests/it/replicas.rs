@@ -1,0 +1,240 @@
+//! Several servers on one PostgreSQL, as one service.
+
+use crate::{
+    harness::{Backend, Environment, Harness, on_both_databases},
+    own_postgres::asks,
+    postgres_cluster,
+};
+use futures::future::join_all;
+use std::time::{Duration, Instant};
+
+on_both_databases!(
+    a_database_of_a_newer_version_is_refused,
+    a_database_of_another_build_is_refused,
+    a_database_that_is_migrated_separately_must_be_up_to_date,
+);
+
+/// Changes the database under a service that has stopped.
+async fn alter(url: &str, statement: &str) {
+    match url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let connection = rusqlite::Connection::open(path).unwrap();
+            connection.execute_batch(statement).unwrap();
+        }
+        None => drop(asks(url, statement).await),
+    }
+}
+
+async fn a_database_of_a_newer_version_is_refused(backend: Backend) {
+    let stopped = Harness::start(backend).await.crash().await;
+    let newer = match backend {
+        Backend::Sqlite => "INSERT INTO migrations (id, sha256) VALUES (9999, x'00')",
+        Backend::Postgres => "INSERT INTO migrations (id, sha256) VALUES (9999, '\\x00')",
+    };
+    alter(&stopped.database_url(), newer).await;
+    let refused = stopped.tries_to_start().await.unwrap_err();
+    assert!(
+        refused.contains("9999") && refused.contains("newer version"),
+        "{refused}"
+    );
+    alter(&stopped.database_url(), "DELETE FROM migrations WHERE id = 9999").await;
+    assert_eq!(stopped.tries_to_start().await, Ok(()));
+}
+
+async fn a_database_of_another_build_is_refused(backend: Backend) {
+    let stopped = Harness::start(backend).await.crash().await;
+    let other = match backend {
+        Backend::Sqlite => "UPDATE migrations SET sha256 = x'00' WHERE id = 1",
+        Backend::Postgres => "UPDATE migrations SET sha256 = '\\x00' WHERE id = 1",
+    };
+    alter(&stopped.database_url(), other).await;
+    let refused = stopped.tries_to_start().await.unwrap_err();
+    assert!(
+        refused.contains("migration 1") && refused.contains("other content"),
+        "{refused}"
+    );
+}
+
+async fn a_database_that_is_migrated_separately_must_be_up_to_date(backend: Backend) {
+    let plan = Harness::with(backend).setting("database.migrate", "separately");
+    let refused = plan.tries_to_start().await.unwrap_err();
+    assert!(
+        refused.contains("it lacks migration 1; run 'fame migrate'"),
+        "{refused}"
+    );
+    let stopped = Harness::start(backend).await.crash().await;
+    let stopped = stopped.with("database.migrate", "separately");
+    assert_eq!(stopped.tries_to_start().await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_servers_may_start_at_once_on_an_empty_database() {
+    for _ in 0..4 {
+        let url = postgres_cluster::database_url();
+        let starts = (0..5).map(|_| {
+            let plan = Harness::with(Backend::Postgres).on_database(&url);
+            tokio::spawn(plan.start_empty())
+        });
+        for started in join_all(starts).await {
+            let service = started.unwrap();
+            service.nobody().get("/health/ready").await.expect(200);
+        }
+        let applied = asks(&url, "SELECT COUNT(*) FROM migrations").await;
+        assert_eq!(applied.as_deref(), Some("1"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_on_one_machine_may_share_their_folder() {
+    let one = Harness::start(Backend::Postgres).await;
+    let other = one.beside("executor.kind", "none").await;
+    one.owner().has_uploaded("1.0.0.0").await;
+    let path = one.owner().us("versions/1.0.0.0/getPackageContents");
+    let stored = one.owner().get(&path).await.expect(200).body;
+    assert_eq!(other.owner().get(&path).await.expect(200).body, stored);
+    other
+        .owner()
+        .uploads(&crate::harness::package("1.0.0.0"), "Available")
+        .await
+        .refused(409, "ResourceExists");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_belongs_to_one_server() {
+    let one = Harness::start(Backend::Sqlite).await;
+    let refused = one.tries_another().await.unwrap_err();
+    assert!(refused.contains("another process is using"), "{refused}");
+}
+
+/// The executors would find the work by themselves only after an hour.
+const AFTER_AN_HOUR: (&str, u32) = ("executor.poll_seconds", 3_600);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_made_through_one_server_is_taken_up_by_another_at_once() {
+    let (key, value) = AFTER_AN_HOUR;
+    let door = Harness::with(Backend::Postgres)
+        .setting(key, value)
+        .setting("executor.kind", "none")
+        .start()
+        .await;
+    let worker = door.beside("executor.kind", "simulate").await;
+    door.owner().has_uploaded("1.0.0.1").await;
+    for name in ["One", "Two", "Three"] {
+        let environment = Environment::named(name).has(crate::harness::APP, "1.0.0.0");
+        door.operator().reports(&environment).await.expect(201);
+        let hotfix = door
+            .owner()
+            .schedules_at_once(&environment, "1.0.0.1")
+            .await
+            .expect(200);
+        let begun = Instant::now();
+        worker
+            .until("the other server starts it", async || {
+                door.reader().looks_at(&hotfix).await.property("status") == "Running"
+            })
+            .await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_are_heard_again_after_their_connection_broke() {
+    let (key, value) = AFTER_AN_HOUR;
+    let url = postgres_cluster::database_url();
+    let door = Harness::with(Backend::Postgres)
+        .on_database(&url)
+        .setting(key, value)
+        .setting("executor.kind", "none")
+        .start()
+        .await;
+    let worker = door.beside("executor.kind", "simulate").await;
+    door.owner().has_uploaded("1.0.0.1").await;
+    let environment = Environment::my_customer("1.0.0.0");
+    door.operator().reports(&environment).await.expect(201);
+    let listeners = "SELECT COALESCE(string_agg(pid::text, ',' ORDER BY pid), '') FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name = 'fame (signals)'";
+    let both = async |are: &str| {
+        let pids = asks(&url, listeners).await.unwrap();
+        (pids.split(',').filter(|pid| !pid.is_empty()).count() == 2 && pids != are).then_some(pids)
+    };
+    let before = std::sync::Mutex::new(String::new());
+    worker
+        .until("both listen", async || match both("").await {
+            Some(pids) => {
+                *before.lock().unwrap() = pids;
+                true
+            }
+            None => false,
+        })
+        .await;
+    let before = before.into_inner().unwrap();
+    asks(
+        &url,
+        &format!("SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{before}]) pid"),
+    )
+    .await;
+    worker
+        .until("both listen again", async || both(&before).await.is_some())
+        .await;
+    let hotfix = door
+        .owner()
+        .schedules_at_once(&environment, "1.0.0.1")
+        .await
+        .expect(200);
+    worker
+        .until("the other server starts it", async || {
+            door.reader().looks_at(&hotfix).await.property("status") == "Running"
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_needs_no_right_to_change_tables() {
+    let url = postgres_cluster::database_url();
+    let owner = asks(&url, "SELECT current_user").await.unwrap();
+    let role = format!("fame_app_{}", uuid::Uuid::new_v4().simple());
+    asks(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'")).await;
+    let grant = format!(
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}"
+    );
+    asks(&url, &grant).await;
+    asks(&url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (_, place) = rest.rsplit_once('@').unwrap();
+    let limited = format!("{scheme}://{role}:secret@{place}");
+
+    let refused = Harness::with(Backend::Postgres)
+        .on_database(&limited)
+        .setting("database.migrate", "at_start")
+        .tries_to_start()
+        .await;
+    assert!(refused.unwrap_err().contains("permission denied"));
+    let migrated = Harness::with(Backend::Postgres)
+        .on_database(&url)
+        .tries_to_start()
+        .await;
+    assert_eq!(migrated, Ok(()));
+    for migrate in ["separately", "at_start"] {
+        let service = Harness::with(Backend::Postgres)
+            .on_database(&limited)
+            .setting("database.migrate", migrate)
+            .setting("retention.operations_days", 7)
+            .setting("retention.audit_days", 30)
+            .start_empty()
+            .await;
+        let app = uuid::Uuid::new_v4();
+        service.has_app(app).await;
+        let owner = service.owner().on(app);
+        let package = crate::harness::package_of(app, "1.0.0.1");
+        owner.uploads(&package, "Available").await.expect(200);
+        let environment = Environment::named(migrate).has(app, "1.0.0.0");
+        service.operator().reports(&environment).await.expect(201);
+        owner.schedules_at_once(&environment, "1.0.0.1").await.expect(200);
+        service.finishes_work().await;
+        service.advances(Duration::from_secs(40 * 24 * 3_600)).await;
+        let hotfixes = owner.get(owner.us("environmentHotfixes")).await.expect(200);
+        assert!(hotfixes.rows().is_empty(), "{hotfixes:?}");
+        // Its executor must not take up what is meant for the next one.
+        drop(service.crash().await);
+    }
+}
