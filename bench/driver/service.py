@@ -60,7 +60,6 @@ class Issuer:
         return f"""
 [identity]
 ca_file = {json.dumps(self.ready["caFile"])}
-allow_insecure_loopback = true
 
 [[identity.issuers]]
 kind = "entra"
