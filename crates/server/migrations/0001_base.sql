@@ -125,7 +125,7 @@ CREATE TABLE installations (
   CONSTRAINT installations_environment FOREIGN KEY (environment_id) REFERENCES environments (id)
 );
 CREATE UNIQUE INDEX installations_in_order ON installations (app_id, country_code, tenant_id, name_key, family_key);
-CREATE INDEX installations_by_name ON installations (app_id, country_code, name_key);
+CREATE INDEX installations_by_name ON installations (app_id, country_code, name_key, tenant_id, family_key);
 CREATE INDEX installations_by_version ON installations (app_id, country_code, version_key, tenant_id, name_key, family_key);
 
 CREATE TABLE operations (

@@ -3,6 +3,7 @@ use crate::{
     config::DatabaseSettings,
     store::{Db, open},
 };
+use rusqlite::StatementStatus;
 
 #[tokio::test]
 async fn what_takes_long_is_found_all_the_same() {
@@ -19,6 +20,27 @@ async fn what_takes_long_is_found_all_the_same() {
         .bind(1_000_i64);
     let listed = list.fetch_all::<(i64,)>().await.unwrap();
     assert_eq!(listed.last(), Some(&(1_000,)));
+}
+
+/// A plan that was made for one value would be made again for each other one.
+#[test]
+fn statements_are_planned_once_whatever_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fame.db");
+    let writer = open_writer(&path).unwrap();
+    writer
+        .execute_batch("CREATE TABLE notes (id INTEGER PRIMARY KEY, number BIGINT, text TEXT)")
+        .unwrap();
+    let sql = "SELECT id FROM notes WHERE id > $1 AND number = $2 LIMIT $3";
+    for connection in [writer, open_reader(&path).unwrap()] {
+        for number in 0..3_i64 {
+            let values = [number.into(), number.into(), number.into()];
+            fetch_all::<(i64,)>(&connection, sql, &values).unwrap();
+        }
+        let statement = prepare(&connection, sql).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::Run), 3);
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }
 
 /// Limits the file to its present size and `more` pages.

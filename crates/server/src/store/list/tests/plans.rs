@@ -89,6 +89,16 @@ fn environments_of_a_version_come_straight_from_the_index() {
 }
 
 #[test]
+fn environments_of_a_name_come_straight_from_the_index() {
+    for name in ["name eq 'Contoso'", "name eq 'Contoso' and type eq 'Production'"] {
+        let filter = format!("$filter={}", encoded(name));
+        let plan = plan(&ENVIRONMENTS, of_app_and_country(), &filter, None);
+        assert_walks(&plan, "installations_by_name");
+        assert!(plan.contains("name_key=?"), "{plan}");
+    }
+}
+
+#[test]
 fn a_later_page_begins_where_the_one_before_ended() {
     let tenant = odata::Value::Guid(Guid(7));
     let values = vec![tenant, "contoso".into(), "businesscentral".into()];

@@ -1,0 +1,15 @@
+"""One file for each comparison: what is measured, against whom, and what has to be equal before."""
+
+from . import claims, downloads, postgres, reads, schedules, sizes, starts, uploads
+
+# In the order in which `bench/run all` takes them and `RESULTS.md` shows them.
+ALL = {
+    "reads": reads.run,
+    "sizes": sizes.run,
+    "uploads": uploads.run,
+    "downloads": downloads.run,
+    "schedules": schedules.run,
+    "claims": claims.run,
+    "starts": starts.run,
+    "postgres": postgres.run,
+}
