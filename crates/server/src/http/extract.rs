@@ -1,6 +1,6 @@
 //! What handlers get instead of a raw request: who asks, under which conditions, and a body of bounded size.
 
-use super::{answer::Frame, context::Context};
+use super::{answer::Frame, context::Context, refused_body};
 use crate::{
     actions::{
         Asker, Service, access,
@@ -13,11 +13,11 @@ use crate::{
     store::principals::Who,
 };
 use axum::{
-    body::Body,
+    body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderName, header, request::Parts},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::{
     access::Permission,
     country::CountryCode,
@@ -25,7 +25,7 @@ use domain::{
     principal::PrincipalKind,
     problem::{Code, RuleError},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use futures::StreamExt;
 use std::{str::FromStr, sync::Arc};
 
 /// What all doors share.
@@ -215,19 +215,30 @@ impl FromRequest<Arc<Door>> for SmallBody {
 
     async fn from_request(request: Request, door: &Arc<Door>) -> Result<Self> {
         let limits = &door.service.settings.limits;
-        let body: Body = request.into_body();
-        let reading = Limited::new(body, limits.json_body_bytes).collect();
+        let mut pieces = request.into_body().into_data_stream();
+        let reading = read_whole(&mut pieces, limits.json_body_bytes);
         let read = tokio::time::timeout(limits.request_body, reading)
             .await
-            .map_err(|_| too_slow())?;
-        match read {
-            Ok(collected) => Ok(Self(collected.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large(limits.json_body_bytes)),
-            Err(error) => {
-                Err(RuleError::invalid("body", format!("The body ended before its end: {error}.")).into())
-            }
+            .unwrap_or_else(|_| Err(too_slow()));
+        if read.is_err() {
+            refused_body::forget(pieces);
         }
+        read.map(Self)
     }
+}
+
+async fn read_whole(pieces: &mut BodyDataStream, most: usize) -> Result<Bytes> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| {
+            RuleError::invalid("body", format!("The body ended before its end: {error}."))
+        })?;
+        if body.len() + piece.len() > most {
+            return Err(too_large(most));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
 }
 
 fn too_slow() -> Error {

@@ -16,5 +16,6 @@ mod metadata;
 mod openapi;
 pub(crate) mod principals;
 pub(crate) mod problem;
+mod refused_body;
 pub(crate) mod router;
 pub(crate) mod versions;

@@ -4,7 +4,7 @@ use super::{
     answer::{Frame, created},
     download,
     extract::{Asking, Door, SmallBody, id},
-    lists,
+    lists, refused_body,
 };
 use crate::{
     actions::{
@@ -20,15 +20,14 @@ use axum::{
     http::header,
     response::Response,
 };
-use bytes::Bytes;
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
     ids::AppId,
     version::AppVersion,
 };
-use futures::{Stream, StreamExt};
-use std::{sync::Arc, time::Duration};
+use futures::StreamExt;
+use std::sync::Arc;
 use wire::{
     ErrorBody, List,
     versions::{UploadVersion, Version, VersionPatch, VersionPatchBody},
@@ -36,10 +35,6 @@ use wire::{
 
 const READ: Permission = Permission::read(Resource::Versions);
 const WRITE: Permission = Permission::write(Resource::Versions);
-
-/// How much of a refused body is still read, and for how long.
-const DRAINED_BYTES: usize = 64 * 1024 * 1024;
-const DRAINED_FOR: Duration = Duration::from_secs(10);
 
 fn fragment(app: AppId, country: CountryCode) -> String {
     format!("apps({app})/countries('{country}')/versions")
@@ -118,29 +113,13 @@ pub(crate) async fn upload_version(
         .map(|piece| piece.map_err(|error| error.to_string()));
     let uploaded = upload::upload_version(&door.service, &asking.asker, target, &mut pieces).await;
     if uploaded.is_err() {
-        tokio::spawn(drain(pieces));
+        refused_body::forget(pieces);
     }
     let version = uploaded?;
     let frame = Frame::new(&door, &asking);
     let address = format!("{}/{}", frame.address().trim_end_matches('/'), version.version);
     let response = frame.entity(&shown(version)?, &fragment(app, country))?;
     Ok(created(&frame, response, &address))
-}
-
-/// Reads and forgets what is left of a body that was refused: most clients only read the answer once they have sent
-/// everything, and a connection that is closed on them before takes the answer with it.
-async fn drain(mut pieces: impl Stream<Item = Result<Bytes, String>> + Send + Unpin) {
-    let reading = async {
-        let mut seen = 0;
-        while let Some(Ok(bytes)) = pieces.next().await {
-            seen += bytes.len();
-            if seen > DRAINED_BYTES {
-                return;
-            }
-        }
-    };
-    // Whoever sends more than that, or more slowly, finds the connection closed.
-    drop(tokio::time::timeout(DRAINED_FOR, reading).await);
 }
 
 /// Gets one version.
