@@ -2,7 +2,7 @@
 //!
 //! A statement is written once. Reads go straight from [`Db::query`]; every change goes through [`Db::write`],
 //! whose closure may await nothing but its transaction. That rule is what makes group commit possible on SQLite:
-//! its one writer thread runs each closure to its end under a savepoint, and several of them share one `fsync`.
+//! its one writer thread runs each closure to its end, and several of them share one `fsync`.
 
 use super::{
     dialect::{Dialect, Shape},

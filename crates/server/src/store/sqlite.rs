@@ -3,6 +3,8 @@
 //! A point read costs a few microseconds, less than handing it to another thread would; so short reads run on the
 //! task's own thread. A read that turns out long is interrupted there and begun again on a thread of its own.
 
+mod writer;
+
 use super::{
     db::{Rows, StoreError, Tx},
     dialect::{self, Dialect, Shape},
@@ -10,20 +12,18 @@ use super::{
     value::{FromRow, Row, Value},
 };
 use crate::error::Error;
-use futures::{FutureExt, future::BoxFuture};
+use futures::future::BoxFuture;
 use rusqlite::{
     CachedStatement, Connection, OpenFlags, TransactionBehavior, config::DbConfig, ffi::ErrorCode,
 };
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use writer::{Change, Wanted, write_in_groups};
 
-/// Changes that may share one commit.
-const GROUP: usize = 256;
 /// Changes that may wait for the writer before callers have to wait for a place.
 const QUEUE: usize = 4096;
 /// Rows that a list may bring before it is streamed.
@@ -37,13 +37,8 @@ const BATCHES_AHEAD: usize = 4;
 /// Statements that each connection keeps prepared.
 const PREPARED: usize = 256;
 
-/// Runs one change under its savepoint, and returns what to do once the shared commit has ended.
-type Change = Box<dyn FnOnce(&mut Connection) -> Answer + Send>;
-/// Tells the caller; the error, if any, is the commit's.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-
 pub(crate) struct Sqlite {
-    changes: mpsc::Sender<Change>,
+    changes: mpsc::Sender<Box<dyn Change>>,
     readers: Pool,
     streamers: Arc<Pool>,
 }
@@ -72,16 +67,11 @@ impl Sqlite {
         F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        let change: Change = Box::new(move |connection| {
-            let outcome = under_savepoint(connection, &input, &action);
-            Box::new(move |committed| {
-                let answer = match committed {
-                    Ok(()) => outcome,
-                    Err(error) => outcome.and(Err(error.into())),
-                };
-                // The caller may have gone away; the change stands all the same.
-                drop(tell.send(answer));
-            })
+        let change = Box::new(Wanted {
+            input,
+            action,
+            outcome: None,
+            tell,
         });
         let gone = || StoreError::Unavailable("the writer has stopped".into());
         self.changes.send(change).await.map_err(|_| gone())?;
@@ -228,85 +218,6 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     // that costs more than most of our statements do.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
-}
-
-/// The writer: takes what waits, commits it at once, answers.
-fn write_in_groups(mut connection: Connection, mut queue: mpsc::Receiver<Change>) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut answers = Vec::new();
-        let committed = commit_group(&mut connection, first, &mut queue, &mut answers);
-        let failure = committed.err().map(|error| error.to_string());
-        for answer in answers {
-            let shared = failure
-                .as_ref()
-                .map_or(Ok(()), |text| Err(StoreError::Unavailable(text.clone())));
-            answer(shared);
-        }
-    }
-}
-
-fn commit_group(
-    connection: &mut Connection,
-    first: Change,
-    queue: &mut mpsc::Receiver<Change>,
-    answers: &mut Vec<Answer>,
-) -> Result<(), StoreError> {
-    begin(connection, first, answers)?;
-    while answers.len() < GROUP && !connection.is_autocommit() {
-        match queue.try_recv() {
-            Ok(change) => answers.push(change(connection)),
-            Err(_) => break,
-        }
-    }
-    if connection.is_autocommit() {
-        // SQLite undoes a whole transaction by itself when the disk is full or fails.
-        return Err(StoreError::Unavailable(
-            "the transaction was undone by the database".into(),
-        ));
-    }
-    let committed = connection.execute_batch("COMMIT").map_err(StoreError::from);
-    if committed.is_err() && !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK")?;
-    }
-    committed
-}
-
-fn begin(connection: &mut Connection, first: Change, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
-    if !connection.is_autocommit() {
-        // What an earlier group could not undo was told as failed and must not be committed with this one.
-        connection.execute_batch("ROLLBACK")?;
-    }
-    let begun = connection.execute_batch("BEGIN IMMEDIATE");
-    // Run even when there is no transaction: its savepoint fails in the same way, and the caller is told.
-    answers.push(first(connection));
-    begun.map_err(StoreError::from)
-}
-
-fn under_savepoint<I, T, F>(connection: &mut Connection, input: &I, action: &F) -> Result<T, Error>
-where
-    F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>>,
-{
-    if connection.is_autocommit() {
-        return Err(StoreError::Unavailable("no transaction could be begun".into()).into());
-    }
-    connection
-        .execute_batch("SAVEPOINT change")
-        .map_err(StoreError::from)?;
-    let run = AssertUnwindSafe(|| action(Tx::Sqlite(&mut *connection), input).now_or_never());
-    let outcome = match catch_unwind(run) {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => Err(StoreError::broken("a change waited for something else than its transaction").into()),
-        Err(_) => Err(StoreError::broken("a change panicked").into()),
-    };
-    let end = if outcome.is_ok() {
-        "RELEASE change"
-    } else {
-        "ROLLBACK TO change; RELEASE change"
-    };
-    if !connection.is_autocommit() {
-        connection.execute_batch(end).map_err(StoreError::from)?;
-    }
-    outcome
 }
 
 fn prepare<'c>(connection: &'c Connection, sql: &str) -> Result<CachedStatement<'c>, StoreError> {

@@ -1,4 +1,4 @@
-use super::*;
+use super::{writer::commit, *};
 use crate::{
     config::DatabaseSettings,
     store::{Db, open},
@@ -114,6 +114,38 @@ async fn a_full_disk_is_unavailable_and_passes_and_what_was_acknowledged_stays()
     assert_eq!(notes(&db).await, acknowledged + 1);
 }
 
+/// Adds a note, and then fails if it is to.
+fn make_note<'t>(
+    mut tx: Tx<'t>,
+    (text, succeeds): &'t (&'static str, bool),
+) -> BoxFuture<'t, Result<(), Error>> {
+    Box::pin(async move {
+        let insert = tx.query("INSERT INTO notes (text) VALUES ($1)");
+        insert.bind(*text).execute().await?;
+        match succeeds {
+            true => Ok(()),
+            false => Err(Error::fault("refused")),
+        }
+    })
+}
+
+fn noting(text: &'static str, succeeds: bool) -> (Box<dyn Change>, oneshot::Receiver<Result<(), Error>>) {
+    let (tell, told) = oneshot::channel();
+    let change = Wanted {
+        input: (text, succeeds),
+        action: make_note,
+        outcome: None,
+        tell,
+    };
+    (Box::new(change), told)
+}
+
+fn texts(writer: &Connection) -> String {
+    writer
+        .query_row("SELECT group_concat(text) FROM notes", [], |row| row.get(0))
+        .unwrap()
+}
+
 #[test]
 fn what_an_earlier_group_left_open_is_undone_before_the_next() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,15 +154,38 @@ fn what_an_earlier_group_left_open_is_undone_before_the_next() {
         .execute_batch("CREATE TABLE notes (text TEXT); BEGIN IMMEDIATE; INSERT INTO notes VALUES ('failed')")
         .unwrap();
     let (_changes, mut queue) = mpsc::channel(1);
-    let change: Change = Box::new(|connection| {
-        connection
-            .execute_batch("INSERT INTO notes VALUES ('made')")
-            .unwrap();
-        Box::new(drop)
-    });
-    commit_group(&mut writer, change, &mut queue, &mut Vec::new()).unwrap();
-    let texts: String = writer
-        .query_row("SELECT group_concat(text) FROM notes", [], |row| row.get(0))
+    let (change, _told) = noting("made", true);
+    commit(&mut writer, &mut vec![change], &mut queue).unwrap();
+    assert_eq!(texts(&writer), "made");
+}
+
+#[test]
+fn of_changes_that_share_a_commit_one_that_fails_is_undone_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fame.db");
+    let writer = open_writer(&path).unwrap();
+    writer
+        .execute_batch("CREATE TABLE notes (text TEXT UNIQUE)")
         .unwrap();
-    assert_eq!(texts, "made");
+    let (changes, queue) = mpsc::channel(8);
+    let mut answers = Vec::new();
+    for (text, succeeds) in [
+        ("first", true),
+        ("second", false),
+        ("third", true),
+        ("first", true),
+        ("fifth", true),
+    ] {
+        let (change, told) = noting(text, succeeds);
+        assert!(changes.try_send(change).is_ok());
+        answers.push(told);
+    }
+    drop(changes);
+    write_in_groups(writer, queue);
+    let answers: Vec<_> = answers
+        .into_iter()
+        .map(|mut told| told.try_recv().unwrap().is_ok())
+        .collect();
+    assert_eq!(answers, [true, false, true, false, true]);
+    assert_eq!(texts(&open_reader(&path).unwrap()), "first,third,fifth");
 }

@@ -1,0 +1,163 @@
+//! The one writer: changes that wait for it share a commit.
+//!
+//! Most changes succeed, or are refused before they wrote anything. So a group runs in one transaction without more. Only
+//! when a change fails after it wrote something is the whole group undone and run again, this time each change under a
+//! savepoint of its own, so that it is undone alone. Savepoints from the start would copy every page that is touched.
+
+use super::{Error, StoreError, Tx};
+use futures::{FutureExt, future::BoxFuture};
+use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes that may share one commit.
+const GROUP: usize = 256;
+
+/// A change that waits for its turn.
+pub(super) trait Change: Send {
+    /// Runs it, or runs it anew after all that it did was undone; whether it succeeded.
+    fn run(&mut self, connection: &mut Connection) -> bool;
+
+    /// Tells its caller; the error, if any, is the commit's.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// What a caller of the database wants to be done.
+pub(super) struct Wanted<I, T, F> {
+    pub(super) input: I,
+    pub(super) action: F,
+    pub(super) outcome: Option<Result<T, Error>>,
+    pub(super) tell: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<I, T, F> Change for Wanted<I, T, F>
+where
+    I: Send + Sync,
+    T: Send,
+    F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>> + Send,
+{
+    fn run(&mut self, connection: &mut Connection) -> bool {
+        let run = || (self.action)(Tx::Sqlite(&mut *connection), &self.input).now_or_never();
+        let outcome = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => {
+                Err(StoreError::broken("a change waited for something else than its transaction").into())
+            }
+            Err(_) => Err(StoreError::broken("a change panicked").into()),
+        };
+        let succeeded = outcome.is_ok();
+        self.outcome = Some(outcome);
+        succeeded
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let answer = match (self.outcome, committed) {
+            (Some(Err(refused)), _) => Err(refused),
+            (_, Err(failed)) => Err(failed.into()),
+            (Some(Ok(done)), Ok(())) => Ok(done),
+            (None, Ok(())) => Err(StoreError::broken("a change was never run").into()),
+        };
+        // The caller may have gone away; the change stands all the same.
+        drop(self.tell.send(answer));
+    }
+}
+
+/// Takes what waits, commits it at once, answers; until nobody can ask any more.
+pub(super) fn write_in_groups(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Change>>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = vec![first];
+        let committed = commit(&mut connection, &mut group, &mut queue);
+        let failure = committed.err().map(|error| error.to_string());
+        for change in group {
+            let shared = failure
+                .as_ref()
+                .map_or(Ok(()), |text| Err(StoreError::Unavailable(text.clone())));
+            change.answer(shared);
+        }
+    }
+}
+
+/// Carries out a group and whoever joins it meanwhile.
+pub(super) fn commit(
+    connection: &mut Connection,
+    group: &mut Vec<Box<dyn Change>>,
+    queue: &mut mpsc::Receiver<Box<dyn Change>>,
+) -> Result<(), StoreError> {
+    begin(connection)?;
+    if !run_together(connection, group, queue) {
+        begin(connection)?;
+        run_apart(connection, group)?;
+    }
+    if connection.is_autocommit() {
+        // SQLite undoes a whole transaction by itself when the disk is full or fails.
+        return Err(StoreError::Unavailable(
+            "the transaction was undone by the database".into(),
+        ));
+    }
+    let committed = say(connection, "COMMIT");
+    if committed.is_err() {
+        roll_back(connection)?;
+    }
+    committed
+}
+
+/// Begins a transaction. What another one left open was told as failed, and must not be committed with this one.
+fn begin(connection: &Connection) -> Result<(), StoreError> {
+    roll_back(connection)?;
+    say(connection, "BEGIN IMMEDIATE")
+}
+
+fn roll_back(connection: &Connection) -> Result<(), StoreError> {
+    if connection.is_autocommit() {
+        return Ok(());
+    }
+    say(connection, "ROLLBACK")
+}
+
+fn say(connection: &Connection, statement: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}
+
+/// Runs all of the group; `false` as soon as a change failed that had written something.
+fn run_together(
+    connection: &mut Connection,
+    group: &mut Vec<Box<dyn Change>>,
+    queue: &mut mpsc::Receiver<Box<dyn Change>>,
+) -> bool {
+    let mut next = 0;
+    while let Some(change) = group.get_mut(next) {
+        let written = connection.total_changes();
+        let succeeded = change.run(connection);
+        if connection.is_autocommit() {
+            return true;
+        }
+        if !succeeded && connection.total_changes() != written {
+            return false;
+        }
+        next += 1;
+        if next == group.len() && next < GROUP {
+            group.extend(queue.try_recv());
+        }
+    }
+    true
+}
+
+/// Runs each change of the group so that it can be undone alone.
+fn run_apart(connection: &mut Connection, group: &mut [Box<dyn Change>]) -> Result<(), StoreError> {
+    for change in group {
+        if connection.is_autocommit() {
+            return Ok(());
+        }
+        say(connection, "SAVEPOINT change")?;
+        let succeeded = change.run(connection);
+        if connection.is_autocommit() {
+            return Ok(());
+        }
+        if !succeeded {
+            say(connection, "ROLLBACK TO change")?;
+        }
+        say(connection, "RELEASE change")?;
+    }
+    Ok(())
+}
