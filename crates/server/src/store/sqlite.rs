@@ -34,6 +34,10 @@ const SHORT_KILOSTEPS: u32 = 400;
 const BATCH: usize = 256;
 /// Batches that may wait for a slow receiver.
 const BATCHES_AHEAD: usize = 4;
+/// How much of the file a connection for short reads keeps in memory, in KiB.
+const READER_CACHE: u32 = 8192;
+/// The same for one that reads from one end to the other and seldom meets a page again.
+pub(super) const STREAM_CACHE: u32 = 1024;
 /// Statements that each connection keeps prepared.
 const PREPARED: usize = 256;
 
@@ -55,8 +59,8 @@ impl Sqlite {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             changes,
-            readers: Pool::new(path, cores.max(2)),
-            streamers: Arc::new(Pool::new(path, cores.max(4) * 4)),
+            readers: Pool::new(path, cores.max(2), READER_CACHE),
+            streamers: Arc::new(Pool::new(path, cores.max(4) * 4, STREAM_CACHE)),
         })
     }
 
@@ -160,14 +164,17 @@ fn closed<E>(_: E) -> StoreError {
 /// Connections that only read, opened when first needed.
 struct Pool {
     path: PathBuf,
+    /// In KiB, for each connection.
+    cache: u32,
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Pool {
-    fn new(path: &Path, places: usize) -> Self {
+    fn new(path: &Path, places: usize, cache: u32) -> Self {
         Self {
             path: path.into(),
+            cache,
             places: Arc::new(Semaphore::new(places)),
             idle: Mutex::default(),
         }
@@ -175,7 +182,7 @@ impl Pool {
 
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| open_reader(&self.path), Ok)
+        idle.map_or_else(|| open_reader(&self.path, self.cache), Ok)
     }
 
     fn give_back(&self, connection: Connection) {
@@ -203,10 +210,11 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+/// A connection that only reads, and keeps up to `cache` KiB of the file in memory.
+pub(super) fn open_reader(path: &Path, cache: u32) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")?;
+    connection.execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{cache};"))?;
     configure(&connection)?;
     Ok(connection)
 }

@@ -166,7 +166,7 @@ fn read_sqlite(
     expected: i64,
     sender: mpsc::Sender<Result<Batch, StoreError>>,
 ) -> Result<(), NoSnapshot> {
-    let connection = sqlite::open_reader(path)?;
+    let connection = sqlite::open_reader(path, sqlite::STREAM_CACHE)?;
     // The first read of the transaction is what fixes its snapshot.
     connection.execute_batch("BEGIN").map_err(StoreError::from)?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));

@@ -32,7 +32,7 @@ fn statements_are_planned_once_whatever_is_bound() {
         .execute_batch("CREATE TABLE notes (id INTEGER PRIMARY KEY, number BIGINT, text TEXT)")
         .unwrap();
     let sql = "SELECT id FROM notes WHERE id > $1 AND number = $2 LIMIT $3";
-    for connection in [writer, open_reader(&path).unwrap()] {
+    for connection in [writer, open_reader(&path, READER_CACHE).unwrap()] {
         for number in 0..3_i64 {
             let values = [number.into(), number.into(), number.into()];
             fetch_all::<(i64,)>(&connection, sql, &values).unwrap();
@@ -187,5 +187,8 @@ fn of_changes_that_share_a_commit_one_that_fails_is_undone_alone() {
         .map(|mut told| told.try_recv().unwrap().is_ok())
         .collect();
     assert_eq!(answers, [true, false, true, false, true]);
-    assert_eq!(texts(&open_reader(&path).unwrap()), "first,third,fifth");
+    assert_eq!(
+        texts(&open_reader(&path, READER_CACHE).unwrap()),
+        "first,third,fifth"
+    );
 }
