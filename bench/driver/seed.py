@@ -118,7 +118,9 @@ def multiply(file: pathlib.Path, environments: int) -> None:
             place = _template(database, "environments", "true")
             installation = _template(database, "installations", "true")
             version_keys = dict(database.execute("SELECT version, version_key FROM versions WHERE country_code = ?", [HOME]))
-            ids = {number: uuid.uuid4().bytes for number in range(1, environments)}
+            # The service gives ids that grow with time.
+            first = int.from_bytes(place["id"], "big")
+            ids = {number: (first + (number << 80)).to_bytes(16, "big") for number in range(1, environments)}
             _insert(database, "environments", (_environment(place, number, ids) for number in ids))
             _insert(database, "installations",
                     (_installation(installation, number, ids, version_keys) for number in ids))

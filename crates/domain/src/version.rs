@@ -58,21 +58,31 @@ impl FromStr for AppVersion {
     /// Missing parts are 0; leading zeros are accepted; signs, blanks, five parts and overflow are not.
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion(text.chars().take(80).collect());
-        let mut parts = [0; 4];
-        for (index, part) in text.split('.').enumerate() {
-            let slot = parts.get_mut(index).ok_or_else(invalid)?;
-            *slot = parse_part(part).ok_or_else(invalid)?;
-        }
-        Ok(Self(parts))
+        read_parts(text.as_bytes()).map(Self).ok_or_else(invalid)
     }
 }
 
-fn parse_part(text: &str) -> Option<u32> {
-    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !all_digits {
-        return None;
+/// Reads in one pass, because a list does it for every row.
+fn read_parts(text: &[u8]) -> Option<[u32; 4]> {
+    let mut parts = [0_u32; 4];
+    let mut index = 0;
+    let mut has_digit = false;
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                let part = parts.get_mut(index)?;
+                let longer = part.checked_mul(10)?.checked_add(u32::from(byte - b'0'))?;
+                *part = Some(longer).filter(|&number| number <= MAX_PART)?;
+                has_digit = true;
+            }
+            b'.' if has_digit => {
+                index += 1;
+                has_digit = false;
+            }
+            _ => return None,
+        }
     }
-    text.parse().ok().filter(|&number| number <= MAX_PART)
+    has_digit.then_some(parts)
 }
 
 macro_rules! vocabulary {

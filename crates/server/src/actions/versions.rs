@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Tx,
-        versions::{self, Version, VersionKey},
+        versions::{self, Version, VersionEntry, VersionKey},
     },
 };
 use domain::{
@@ -164,7 +164,8 @@ fn apply(existing: &Version, patch: &VersionPatch) -> Result<Version> {
 }
 
 /// The version as its publisher sees it.
-pub(crate) fn shown(version: Version) -> Result<wire::versions::Version> {
+pub(crate) fn shown(version: impl Into<VersionEntry>) -> Result<wire::versions::Version> {
+    let version = version.into();
     let [major, minor, build, revision] = version.version.0;
     Ok(wire::versions::Version {
         version: version.version,

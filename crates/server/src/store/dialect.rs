@@ -34,13 +34,7 @@ pub(crate) type Shape = &'static [(&'static str, &'static str)];
 /// would; to it the values are those of one row.
 pub(crate) fn for_each_row(dialect: Dialect, sql: &str, shape: Shape) -> String {
     match dialect {
-        Dialect::Sqlite => {
-            let alone = sql.replace("FROM {rows}, ", "FROM ").replace("FROM {rows}", "");
-            let numbered = shape.iter().zip(1..).fold(alone, |sql, ((name, _), number)| {
-                sql.replace(&format!("{{{name}}}"), &format!("${number}"))
-            });
-            for_sqlite(&numbered)
-        }
+        Dialect::Sqlite => for_sqlite(&for_one_row(sql, shape)),
         Dialect::Postgres => {
             let arrays: Vec<_> = shape
                 .iter()
@@ -54,6 +48,29 @@ pub(crate) fn for_each_row(dialect: Dialect, sql: &str, shape: Shape) -> String 
             })
         }
     }
+}
+
+/// The same statement with the values of one row in it, by their numbers. It is made anew each time, so in one pass.
+fn for_one_row(sql: &str, shape: Shape) -> String {
+    let mut made = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
+        rest = behind;
+        made.push_str(before);
+        let number = shape.iter().position(|(known, _)| *known == name);
+        if let Some(number) = number {
+            made.push('$');
+            made.push_str(&(number + 1).to_string());
+        } else if let Some(others) = rest.strip_prefix(", ") {
+            rest = others;
+        } else {
+            // The rows stand alone behind `FROM`.
+            made.truncate(made.trim_end().trim_end_matches("FROM").len());
+        }
+    }
+    made.push_str(rest);
+    made
 }
 
 /// A migration as the database reads it.

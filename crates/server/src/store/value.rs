@@ -198,6 +198,22 @@ macro_rules! from_column_by {
     };
 }
 
+/// What is read from a text and keeps nothing of it.
+macro_rules! from_column_as_text {
+    ($($target:ty),+ $(,)?) => {
+        $(impl FromColumn for $target {
+            fn from_sqlite(value: ValueRef<'_>) -> Result<Self, StoreError> {
+                let text = value.as_str().map_err(|_| unexpected("a text", value))?;
+                stored(text.parse())
+            }
+
+            fn from_postgres(row: &tokio_postgres::Row, index: usize) -> Result<Self, StoreError> {
+                stored(row.try_get::<_, &str>(index)?.parse())
+            }
+        })+
+    };
+}
+
 /// A word or number that only we write, read back.
 fn stored<T, E: std::fmt::Display>(read: Result<T, E>) -> Result<T, StoreError> {
     read.map_err(|error| StoreError::broken(error.to_string()))
@@ -211,16 +227,19 @@ from_column_by! {
     domain::ids::PackageId: Uuid, |id| Ok(Self(id));
     domain::ids::Etag: Uuid, |id| Ok(Self(id));
     domain::instant::Instant: i64, |ticks| Ok(Self(ticks));
-    domain::version::AppVersion: String, |text| stored(text.parse());
-    domain::version::Availability: String, |text| stored(text.parse());
-    domain::version::VersionStatus: String, |text| stored(text.parse());
-    domain::version::SyncMode: String, |text| stored(text.parse());
-    domain::principal::PrincipalKind: String, |text| stored(text.parse());
     domain::principal::Roles: i64, |bits| Ok(Self::from_bits(bits));
-    domain::environment::EnvironmentKind: String, |text| stored(text.parse());
-    domain::operation::OperationKind: String, |text| stored(text.parse());
-    domain::operation::OperationStatus: String, |text| stored(text.parse());
     [u8; 32]: Vec<u8>, |bytes| stored(bytes.try_into().map_err(|_| "a digest is not 32 bytes long"));
+}
+
+from_column_as_text! {
+    domain::version::AppVersion,
+    domain::version::Availability,
+    domain::version::VersionStatus,
+    domain::version::SyncMode,
+    domain::principal::PrincipalKind,
+    domain::environment::EnvironmentKind,
+    domain::operation::OperationKind,
+    domain::operation::OperationStatus,
 }
 
 /// A single column as a row of its own.

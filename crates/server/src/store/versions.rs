@@ -42,9 +42,6 @@ macro_rules! columns {
     };
 }
 
-/// What a row is read from.
-pub(crate) const COLUMNS: &str = columns!();
-
 impl FromRow for Version {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
@@ -69,6 +66,64 @@ impl FromRow for Version {
             etag: row.get(18)?,
             generation: row.get(19)?,
         })
+    }
+}
+
+/// What is shown of a version. A list reads many of them, so it reads no more of each.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct VersionEntry {
+    pub(crate) app_id: AppId,
+    pub(crate) country_code: String,
+    pub(crate) version: AppVersion,
+    pub(crate) package_id: PackageId,
+    pub(crate) publisher: String,
+    pub(crate) name: String,
+    pub(crate) uploaded_on: Instant,
+    pub(crate) availability: Availability,
+    pub(crate) status: VersionStatus,
+    pub(crate) sync_mode: SyncMode,
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) etag: Etag,
+}
+
+/// What an entry is read from.
+pub(crate) const ENTRY_COLUMNS: &str = "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.availability, t.status, t.sync_mode, t.dependencies, t.etag";
+
+impl FromRow for VersionEntry {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            app_id: row.get(0)?,
+            country_code: row.get(1)?,
+            version: row.get(2)?,
+            package_id: row.get(3)?,
+            publisher: row.get(4)?,
+            name: row.get(5)?,
+            uploaded_on: row.get(6)?,
+            availability: row.get(7)?,
+            status: row.get(8)?,
+            sync_mode: row.get(9)?,
+            dependencies: read_dependencies(&row.get::<String>(10)?)?,
+            etag: row.get(11)?,
+        })
+    }
+}
+
+impl From<Version> for VersionEntry {
+    fn from(version: Version) -> Self {
+        Self {
+            app_id: version.app_id,
+            country_code: version.country_code,
+            version: version.version,
+            package_id: version.package_id,
+            publisher: version.publisher,
+            name: version.name,
+            uploaded_on: version.uploaded_on,
+            availability: version.availability,
+            status: version.status,
+            sync_mode: version.sync_mode,
+            dependencies: version.dependencies,
+            etag: version.etag,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{guid_value, instant_value, version_or_null, version_value};
 use crate::store::{
     list::{Listed, country, guid, in_memory, instant, number, property, text, version, word},
-    versions::{COLUMNS, Version},
+    versions::{ENTRY_COLUMNS, VersionEntry},
 };
 use domain::version::{Availability, Dependency, MAX_PART, SyncMode, VersionStatus};
 use odata::{Property, Scalar, Type, Value};
@@ -12,12 +12,12 @@ use std::{ops::RangeInclusive, sync::LazyLock};
 const PART: RangeInclusive<i64> = 0..=MAX_PART as i64;
 
 /// What was uploaded for a country.
-pub(crate) static VERSIONS: LazyLock<Listed<Version>> = LazyLock::new(|| {
+pub(crate) static VERSIONS: LazyLock<Listed<VersionEntry>> = LazyLock::new(|| {
     let properties = vec![
         property(
             "version",
             version("t.version", "t.version_key"),
-            |row: &Version| version_value(row.version),
+            |row: &VersionEntry| version_value(row.version),
         ),
         property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
         property("countryCode", country("t.country_code"), |row| {
@@ -51,10 +51,16 @@ pub(crate) static VERSIONS: LazyLock<Listed<Version>> = LazyLock::new(|| {
         }),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
     ];
-    Listed::new("version", ("versions t", COLUMNS), &["version"], None, properties)
+    Listed::new(
+        "version",
+        ("versions t", ENTRY_COLUMNS),
+        &["version"],
+        None,
+        properties,
+    )
 });
 
-fn part(row: &Version, index: usize) -> Value<'static> {
+fn part(row: &VersionEntry, index: usize) -> Value<'static> {
     Value::integer(row.version.0[index].into())
 }
 
