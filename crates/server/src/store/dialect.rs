@@ -18,8 +18,24 @@ const ROW_LOCK: &str = "FOR UPDATE";
 /// SQLite has one writer at a time, so the rows that a transaction reads cannot change under it and need no lock. And
 /// to SQLite `$2` is a name like any other, numbered by where it first stands; `?2` is the second value.
 pub(crate) fn for_sqlite(sql: &str) -> String {
-    let end = sql.rfind(ROW_LOCK).unwrap_or(sql.len());
-    sql[..end].replace('$', "?")
+    let mut made = String::with_capacity(sql.len());
+    let mut rest = without_row_lock(sql);
+    while let Some((before, behind)) = rest.split_once('$') {
+        made.push_str(before);
+        made.push('?');
+        rest = behind;
+    }
+    made.push_str(rest);
+    made
+}
+
+/// Only the last line is searched: this is done for every statement that is carried out.
+fn without_row_lock(sql: &str) -> &str {
+    let last_line = sql.rfind('\n').unwrap_or(0);
+    match sql[last_line..].find(ROW_LOCK) {
+        Some(lock) => &sql[..last_line + lock],
+        None => sql,
+    }
 }
 
 /// What one row of values consists of, for a statement that is carried out for many of them: the name of each value,
