@@ -237,8 +237,8 @@ fn statements(plan: &Plan, id: fn(&str) -> String, bytes: fn(&str) -> String, se
     let tenant = id("11");
     let version = |text: &str, revision: &str| {
         format!(
-            "INSERT INTO versions (app_id, country_code, version_key, version, major, minor, build, revision, package_id, publisher, name, uploaded_on, uploaded_by, availability, status, sync_mode, dependencies, location, sha256, size, upload_id, etag)
-             VALUES ({app}, 'US', {}, '{text}', 16, 0, 0, {revision}, {app}, 'Contoso', 'Sales', 0, 'somebody', 'Available', 'Uploaded', 'Sync', '[]', 'West Europe', {}, 4, {app}, {app})",
+            "INSERT INTO versions (app_id, country_code, version_key, version, major, minor, build, revision, package_id, publisher, name, uploaded_on, uploaded_by, availability, status, sync_mode, dependencies, location, sha256, generation, size, upload_id, etag)
+             VALUES ({app}, 'US', {}, '{text}', 16, 0, 0, {revision}, {app}, 'Contoso', 'Sales', 0, 'somebody', 'Available', 'Uploaded', 'Sync', '[]', 'West Europe', {}, {app}, 4, {app}, {app})",
             bytes(&key(revision)),
             bytes(&"00".repeat(32)),
         )
