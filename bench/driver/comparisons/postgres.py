@@ -12,7 +12,7 @@ from ..seed import APP, HOME, LISTED, OLD
 from ..service import Service
 from .schedules import Scheduling
 
-ENVIRONMENTS = 100_000
+ENVIRONMENTS = 200_000
 AT = f"/v1.0/apps/{APP}/countries"
 READS = {
     "filtered versions, first 100":
