@@ -1,19 +1,7 @@
 //! `fame config`, `fame openapi`, and how `fame serve` starts and stops.
 
-use crate::service::{binary, run};
+use crate::service::{ISSUER, OPERATOR, binary, binary_in, run};
 use std::{path::Path, process::Command};
-use tempfile::TempDir;
-
-const OPERATOR: &str = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444";
-const ISSUER: &str =
-    "identity.issuers=[{\"kind\": \"entra\", \"tenants\": \"any\", \"audiences\": [\"fame\"]}]";
-
-/// The binary in a folder without a configuration file.
-fn in_empty_folder(folder: &TempDir, args: &[&str]) -> Command {
-    let mut command = binary(args);
-    command.current_dir(folder);
-    command
-}
 
 #[tokio::test]
 async fn every_setting_is_shown_with_its_origin_and_without_secrets() {
@@ -28,7 +16,7 @@ async fn every_setting_is_shown_with_its_origin_and_without_secrets() {
         "packages.max_bytes=4096",
         "--json",
     ];
-    let mut command = in_empty_folder(&folder, &args);
+    let mut command = binary_in(&folder, &args);
     command.env(
         "FAME_DATABASE__URL",
         "postgres://fame:top-secret@db.contoso.com/fame",
@@ -58,7 +46,7 @@ async fn all_problems_are_told_at_once() {
         "--set",
         "log.level=loud",
     ];
-    let ended = run(in_empty_folder(&folder, &args)).await;
+    let ended = run(binary_in(&folder, &args)).await;
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(
         ended.err.contains("server.lisen") && ended.err.contains("log.level"),
@@ -66,7 +54,7 @@ async fn all_problems_are_told_at_once() {
         ended.err
     );
 
-    let unfit = run(in_empty_folder(&folder, &["config", "check"])).await;
+    let unfit = run(binary_in(&folder, &["config", "check"])).await;
     assert_eq!(unfit.code, 2);
     assert!(
         unfit.err.contains("identity.issuers") && unfit.err.contains("operators.principals"),
@@ -74,7 +62,7 @@ async fn all_problems_are_told_at_once() {
         unfit.err
     );
 
-    let fit = run(in_empty_folder(
+    let fit = run(binary_in(
         &folder,
         &["config", "check", "--set", OPERATOR, "--set", ISSUER],
     ))
@@ -85,7 +73,7 @@ async fn all_problems_are_told_at_once() {
 #[tokio::test]
 async fn the_service_does_not_start_with_unfit_settings() {
     let folder = tempfile::tempdir().unwrap();
-    let ended = run(in_empty_folder(&folder, &["serve", "--listen", "127.0.0.1:0"])).await;
+    let ended = run(binary_in(&folder, &["serve", "--listen", "127.0.0.1:0"])).await;
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(
         ended.err.contains("identity.issuers") && ended.err.contains("operators.principals"),
@@ -125,10 +113,7 @@ fn serve_until(signal: &str) -> Option<i32> {
         "--set",
         "log.format=json",
     ];
-    let mut service = in_empty_folder(&folder, &args)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut service = binary_in(&folder, &args).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(service.stderr.take().unwrap()).lines();
     let serves = log
         .by_ref()

@@ -1,24 +1,12 @@
 //! `fame migrate`, and a database that is not fit for `fame serve`.
 
-use crate::service::{binary, run};
-use std::process::Command;
-use tempfile::TempDir;
-
-const OPERATOR: &str = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444";
-const ISSUER: &str =
-    "identity.issuers=[{\"kind\": \"entra\", \"tenants\": \"any\", \"audiences\": [\"fame\"]}]";
-
-fn in_folder(folder: &TempDir, args: &[&str]) -> Command {
-    let mut command = binary(args);
-    command.current_dir(folder);
-    command
-}
+use crate::service::{ISSUER, OPERATOR, binary_in, run};
 
 #[tokio::test]
 async fn the_database_is_looked_at_and_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let check = &["migrate", "--check"];
-    let outdated = run(in_folder(&folder, check)).await;
+    let outdated = run(binary_in(&folder, check)).await;
     assert_eq!(outdated.code, 16, "{outdated:?}");
     assert!(outdated.err.contains("lacks migration 1"), "{}", outdated.err);
     assert!(
@@ -26,13 +14,13 @@ async fn the_database_is_looked_at_and_brought_up_to_date() {
         "looking makes nothing"
     );
 
-    let migrated = run(in_folder(&folder, &["migrate"])).await;
+    let migrated = run(binary_in(&folder, &["migrate"])).await;
     assert_eq!(migrated.code, 0, "{migrated:?}");
     assert!(migrated.err.contains("applied migration 1"), "{}", migrated.err);
-    let again = run(in_folder(&folder, &["migrate"])).await;
+    let again = run(binary_in(&folder, &["migrate"])).await;
     assert_eq!(again.code, 0, "{again:?}");
     assert!(!again.err.contains("applied"), "{}", again.err);
-    assert_eq!(run(in_folder(&folder, check)).await.code, 0);
+    assert_eq!(run(binary_in(&folder, check)).await.code, 0);
 }
 
 #[tokio::test]
@@ -49,7 +37,7 @@ async fn a_service_that_does_not_migrate_says_who_does() {
         "--set",
         "database.migrate=separately",
     ];
-    let refused = run(in_folder(&folder, &args)).await;
+    let refused = run(binary_in(&folder, &args)).await;
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.err.contains("run 'fame migrate'"), "{}", refused.err);
 }
@@ -63,7 +51,7 @@ async fn a_database_over_a_network_without_encryption_is_refused() {
         let args = [
             "config", "check", "--set", OPERATOR, "--set", ISSUER, "--set", &allow,
         ];
-        let mut command = in_folder(&folder, &args);
+        let mut command = binary_in(&folder, &args);
         command.env("FAME_DATABASE__URL", url);
         run(command)
     };

@@ -12,6 +12,7 @@ use std::{
     process::Command,
     sync::{Arc, Mutex},
 };
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// The app in all tests.
@@ -182,6 +183,18 @@ pub fn binary(args: &[&str]) -> Command {
     command.args(args).env_clear();
     command
 }
+
+/// The same, in a folder that holds nothing but what the test put there.
+pub fn binary_in(folder: &TempDir, args: &[&str]) -> Command {
+    let mut command = binary(args);
+    command.current_dir(folder);
+    command
+}
+
+/// The least that `fame serve` has to be told, each to be given with `--set`.
+pub const OPERATOR: &str = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444";
+pub const ISSUER: &str =
+    "identity.issuers=[{\"kind\": \"entra\", \"tenants\": \"any\", \"audiences\": [\"fame\"]}]";
 
 /// How a run of the binary ended.
 #[derive(Debug)]

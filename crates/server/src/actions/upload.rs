@@ -20,7 +20,7 @@ use crate::{
     store::{
         StoreError, Tx, apps,
         blobs::{self, BlobKey, BlobState},
-        versions::{self, Version, VersionKey},
+        versions::{self, Version},
     },
 };
 use domain::{
@@ -265,7 +265,7 @@ pub(super) async fn begin(service: &Service, asker: &Asker, version: Version) ->
 
 async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
     let version = &input.version;
-    let key = key_of(version);
+    let key = version.key();
     require_still(&mut tx, &input.asker, version).await?;
     apps::lock_app(&mut tx, version.app_id).await?;
     if let Some(existing) = versions::lock_version(&mut tx, &key).await? {
@@ -309,14 +309,6 @@ async fn require_still(tx: &mut Tx<'_>, asker: &Asker, version: &Version) -> Res
     let country = CountryCode::parse(&version.country_code, true).map_err(Error::fault)?;
     let allowed = access::require_in_country(tx, asker, version.app_id, country, WRITE).await?;
     allowed.in_country(version.app_id, country).map(drop)
-}
-
-fn key_of(version: &Version) -> VersionKey {
-    VersionKey {
-        app_id: version.app_id,
-        country_code: version.country_code.clone(),
-        version: version.version,
-    }
 }
 
 /// The row that says where a version's bytes stand.
@@ -436,7 +428,7 @@ pub(super) async fn finish(
 /// The inner result is a refusal that is committed with what it leaves to the sweeper.
 async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
     let pending = &input.pending;
-    let key = key_of(&pending.version);
+    let key = pending.version.key();
     let allowed = require_still(&mut tx, &input.asker, &pending.version).await;
     let row = versions::lock_version(&mut tx, &key).await?;
     let ours = row.filter(|row| row.upload_id == pending.version.upload_id);
@@ -517,7 +509,7 @@ async fn leave_to_sweeper(tx: &mut Tx<'_>, version: &Version, now: Instant) -> R
 /// Says of the upload, if the row is still its own, that it failed.
 async fn fail_in(tx: &mut Tx<'_>, input: &Finish) -> Result<()> {
     let version = &input.pending.version;
-    let key = key_of(version);
+    let key = version.key();
     let row = versions::lock_version(tx, &key).await?;
     // What was said to have failed may have happened all the same.
     leave_to_sweeper(tx, version, input.now).await?;

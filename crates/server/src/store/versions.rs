@@ -42,6 +42,17 @@ macro_rules! columns {
     };
 }
 
+impl Version {
+    /// What it is found by.
+    pub(crate) fn key(&self) -> VersionKey {
+        VersionKey {
+            app_id: self.app_id,
+            country_code: self.country_code.clone(),
+            version: self.version,
+        }
+    }
+}
+
 impl FromRow for Version {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {

@@ -282,12 +282,7 @@ async fn versions_of(
     let keys: HashSet<VersionKey> = targets.chain(installed.iter().map(key_of)).collect();
     let mut found = HashMap::with_capacity(keys.len());
     for version in versions::versions_in(tx, &keys).await? {
-        let key = VersionKey {
-            app_id: version.app_id,
-            country_code: version.country_code.clone(),
-            version: version.version,
-        };
-        found.insert(key, version);
+        found.insert(version.key(), version);
     }
     Ok(found)
 }
