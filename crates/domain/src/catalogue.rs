@@ -69,7 +69,8 @@ pub struct Incompatibility {
 /// The dependencies of a version after its publisher has spoken of some of them; the others stay as they are.
 ///
 /// Standard apps that the package needs only by its manifest's `Application` or `Platform` can be spoken of
-/// too; they then appear among the dependencies, with that version as the minimum.
+/// too; they then appear after the dependencies that it declares, with that version as the minimum, until the
+/// word is taken back. So the outcome depends on the last word on each app, and not on what was said before.
 ///
 /// # Errors
 /// `UnknownDependency` for an app that the version does not depend on, `NotAboveMinimum` for a version that
@@ -82,23 +83,24 @@ pub fn mark_incompatible(
 ) -> Result<Vec<Dependency>, RuleError> {
     let mut marked = dependencies.to_vec();
     for change in changes {
-        let listed = marked
-            .iter()
-            .position(|dependency| dependency.app_id == change.app_id);
-        let implied = || implied_dependency(change.app_id, application, platform);
-        let mut dependency = match listed {
-            Some(index) => marked[index].clone(),
-            None => implied().ok_or_else(|| unknown_dependency(change.app_id))?,
+        let place = match marked.iter().position(|listed| listed.app_id == change.app_id) {
+            Some(place) => place,
+            None => {
+                let implied = implied_dependency(change.app_id, application, platform);
+                marked.push(implied.ok_or_else(|| unknown_dependency(change.app_id))?);
+                marked.len() - 1
+            }
         };
-        check_above_minimum(&dependency, change.from)?;
-        dependency.incompatible_from = change.from;
-        match listed {
-            Some(index) => marked[index] = dependency,
-            None if change.from.is_some() => marked.push(dependency),
-            None => {}
-        }
+        check_above_minimum(&marked[place], change.from)?;
+        marked[place].incompatible_from = change.from;
     }
+    marked.retain(|dependency| !dependency.is_implied || dependency.incompatible_from.is_some());
+    marked.sort_by_key(|dependency| dependency.is_implied.then(|| standard_place(dependency.app_id)));
     Ok(marked)
+}
+
+fn standard_place(app: AppId) -> Option<usize> {
+    STANDARD_APPS.iter().position(|(id, _, _)| *id == app)
 }
 
 fn implied_dependency(
@@ -118,6 +120,7 @@ fn implied_dependency(
         publisher,
         min_version,
         incompatible_from: None,
+        is_implied: true,
     })
 }
 
@@ -200,12 +203,12 @@ pub enum Standing {
 impl Surroundings<'_> {
     /// How `dependency` is met.
     ///
-    /// An app that is listed is judged by its version. One that is not listed is missing if the
-    /// inventory is
-    /// complete. Otherwise a standard app is judged by the environment's own version, and any other
-    /// counts as
-    /// there when the installed version needs as much of it already: it could not run without. When nobody
-    /// knows what the installed version needs, nothing speaks against it either.
+    /// An app that is listed is judged by its version. One that is not listed, and that the package itself
+    /// does not declare, is a part of Business Central: it is judged by the environment's own version, and
+    /// while nobody knows that, nothing speaks against it. Any other is missing if the inventory is complete.
+    /// Otherwise a standard app is judged by the environment's own version, and the rest count as there when
+    /// the installed version needs as much of it already: it could not run without. When nobody knows what
+    /// the installed version needs, nothing speaks against it either.
     #[must_use]
     pub fn standing(&self, dependency: &Dependency) -> Standing {
         let listed = self
@@ -215,13 +218,13 @@ impl Surroundings<'_> {
         if let Some(installed) = listed {
             return judge(dependency, installed.version);
         }
-        if self.inventory_complete {
+        if self.inventory_complete && !dependency.is_implied {
             return Standing::Missing;
         }
         if let Some(version) = self.version_of_part(dependency.app_id) {
             return judge(dependency, version);
         }
-        if self.was_needed_before(dependency) {
+        if dependency.is_implied || self.was_needed_before(dependency) {
             Standing::Met
         } else {
             Standing::Unproven
@@ -274,6 +277,7 @@ mod tests {
             publisher: "Fabrikam".into(),
             min_version: version(min),
             incompatible_from: incompatible_from.map(version),
+            is_implied: false,
         }
     }
 
@@ -364,17 +368,17 @@ mod tests {
         }
     }
 
+    fn take_back(app_id: AppId) -> Incompatibility {
+        Incompatibility { app_id, from: None }
+    }
+
     #[test]
     fn a_publisher_marks_and_unmarks_what_the_version_depends_on() {
         let declared = [needs(OTHER, "1.0", None)];
         let marked = mark_incompatible(&declared, None, None, &[word(OTHER, "2.0")]).unwrap();
         assert_eq!(marked, [needs(OTHER, "1.0", Some("2.0"))]);
-        let take_back = Incompatibility {
-            app_id: OTHER,
-            from: None,
-        };
         assert_eq!(
-            mark_incompatible(&marked, None, None, &[take_back]).unwrap(),
+            mark_incompatible(&marked, None, None, &[take_back(OTHER)]).unwrap(),
             declared
         );
     }
@@ -384,17 +388,84 @@ mod tests {
         let system = AppId(SYSTEM_APPLICATION);
         let manifest_says = Some(version("15.0"));
         let marked = mark_incompatible(&[], manifest_says, None, &[word(system, "16.0.0.0")]).unwrap();
+        let as_implied = Dependency {
+            name: "System Application".into(),
+            publisher: "Microsoft".into(),
+            is_implied: true,
+            ..needs(system, "15.0", Some("16.0"))
+        };
+        assert_eq!(marked, [as_implied]);
         assert_eq!(
-            (marked[0].name.as_str(), marked[0].min_version),
-            ("System Application", version("15.0"))
+            mark_incompatible(&marked, manifest_says, None, &[take_back(system)]).unwrap(),
+            []
         );
-        let nothing = Incompatibility {
-            app_id: system,
-            from: None,
+        assert_eq!(
+            mark_incompatible(&[], manifest_says, None, &[take_back(system)]).unwrap(),
+            [],
+            "what was never said can be taken back"
+        );
+    }
+
+    #[test]
+    fn what_the_package_declares_stays_even_if_it_is_implied_too() {
+        let system = AppId(SYSTEM_APPLICATION);
+        let declared = [needs(system, "15.0", None)];
+        let manifest_says = Some(version("15.0"));
+        let marked = mark_incompatible(&declared, manifest_says, None, &[word(system, "16.0")]).unwrap();
+        assert_eq!(marked, [needs(system, "15.0", Some("16.0"))]);
+        assert_eq!(
+            mark_incompatible(&marked, manifest_says, None, &[take_back(system)]).unwrap(),
+            declared
+        );
+    }
+
+    #[test]
+    fn a_part_of_business_central_is_never_missing() {
+        let implied = |app_id, incompatible_from| Dependency {
+            is_implied: true,
+            ..needs(app_id, "25.0", Some(incompatible_from))
+        };
+        let unknown = Surroundings {
+            inventory_complete: true,
+            declared_before: Some(&[]),
+            ..nothing_known()
+        };
+        let known = Surroundings {
+            application_version: Some(version("26.0")),
+            platform_version: Some(version("24.0")),
+            ..unknown
+        };
+        for inventory_complete in [false, true] {
+            let (known, unknown) = (
+                Surroundings {
+                    inventory_complete,
+                    ..known
+                },
+                Surroundings {
+                    inventory_complete,
+                    ..unknown
+                },
+            );
+            let base = AppId(BASE_APPLICATION);
+            assert_eq!(known.standing(&implied(base, "27.0")), Standing::Met);
+            let newer = Standing::Incompatible(version("26.0"));
+            assert_eq!(known.standing(&implied(base, "26.0")), newer);
+            let older = Standing::TooOld(version("24.0"));
+            assert_eq!(known.standing(&implied(AppId(SYSTEM), "26.0")), older);
+            assert_eq!(unknown.standing(&implied(base, "26.0")), Standing::Met);
+        }
+        let listed = [Installed {
+            app_id: AppId(BASE_APPLICATION),
+            version: version("27.1"),
+        }];
+        let known = Surroundings {
+            inventory: &listed,
+            ..known
         };
         assert_eq!(
-            mark_incompatible(&[], manifest_says, None, &[nothing]).unwrap(),
-            []
+            known.standing(&implied(AppId(BASE_APPLICATION), "27.0")),
+            Standing::Incompatible(version("27.1")),
+            "what is listed counts first"
         );
     }
 
@@ -415,7 +486,54 @@ mod tests {
         );
     }
 
+    /// One word on each of some apps that a package depends on: declared, declared and implied, and implied.
+    fn words() -> impl Strategy<Value = Vec<Incompatibility>> {
+        let known = [
+            OTHER,
+            AppId(SYSTEM_APPLICATION),
+            AppId(BASE_APPLICATION),
+            AppId(SYSTEM),
+        ];
+        let word = |app_id| {
+            let from =
+                prop::option::of(16_u32..19).prop_map(|from| from.map(|major| AppVersion([major, 0, 0, 0])));
+            from.prop_map(move |from| Incompatibility { app_id, from })
+        };
+        prop::sample::subsequence(known.to_vec(), 0..=known.len())
+            .prop_shuffle()
+            .prop_flat_map(move |apps| apps.into_iter().map(word).collect::<Vec<_>>())
+    }
+
     proptest! {
+        /// However much was said before, taking back what was said since leads to where it began, in any order.
+        #[test]
+        fn taking_back_is_the_inverse_of_marking(
+            earlier in words(),
+            (since, undone) in words().prop_flat_map(|since| {
+                (Just(since.clone()), Just(since).prop_shuffle())
+            }),
+        ) {
+            let manifest_says = Some(version("15.0"));
+            let said = |dependencies: &[Dependency], words: &[Incompatibility]| {
+                mark_incompatible(dependencies, manifest_says, manifest_says, words).unwrap()
+            };
+            let declared = [needs(AppId(SYSTEM_APPLICATION), "15.0", None), needs(OTHER, "1.0", None)];
+            let before = said(&declared, &earlier);
+            let after = said(&before, &since);
+            for word in &since {
+                let found = after.iter().find(|dependency| dependency.app_id == word.app_id);
+                prop_assert_eq!(found.and_then(|dependency| dependency.incompatible_from), word.from);
+            }
+            let back_to_earlier = |word: &Incompatibility| {
+                let found = before.iter().find(|dependency| dependency.app_id == word.app_id);
+                Incompatibility { from: found.and_then(|dependency| dependency.incompatible_from), ..*word }
+            };
+            let taken_back = undone
+                .iter()
+                .fold(after, |state, word| said(&state, &[back_to_earlier(word)]));
+            prop_assert_eq!(taken_back, before);
+        }
+
         /// Learning that the list was complete can only make a dependency worse off, and listing a fitting
         /// version always meets it.
         #[test]

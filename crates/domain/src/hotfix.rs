@@ -271,6 +271,7 @@ mod tests {
             publisher: "Fabrikam".into(),
             min_version: version(min),
             incompatible_from: incompatible_from.map(version),
+            is_implied: false,
         }
     }
 

@@ -189,6 +189,9 @@ pub struct Dependency {
     pub min_version: AppVersion,
     /// The first version of it that will no longer do, said by the publisher after publication.
     pub incompatible_from: Option<AppVersion>,
+    /// Whether the package needs it only by its manifest's `Application` or `Platform`. It is then a
+    /// dependency for as long as its publisher's word on it stands.
+    pub is_implied: bool,
 }
 
 impl Dependency {

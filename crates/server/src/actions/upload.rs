@@ -229,6 +229,7 @@ fn dependency(declared: &navx::Dependency) -> Dependency {
         publisher: declared.publisher.clone(),
         min_version: AppVersion(declared.min_version.parts()),
         incompatible_from: None,
+        is_implied: false,
     }
 }
 

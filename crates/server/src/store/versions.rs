@@ -147,6 +147,9 @@ struct StoredDependency {
     min: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incompatible_from: Option<String>,
+    /// Rows of before it was kept say nothing of it, and count as declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    implied: bool,
 }
 
 /// The dependencies that a `dependencies` column holds.
@@ -169,6 +172,7 @@ fn read_dependency(stored: StoredDependency) -> Result<Dependency, StoreError> {
             .map(|text| text.parse())
             .transpose()
             .map_err(damaged)?,
+        is_implied: stored.implied,
     })
 }
 
@@ -185,6 +189,7 @@ fn write_dependencies(dependencies: &[Dependency]) -> Result<String, StoreError>
             publisher: dependency.publisher.clone(),
             min: dependency.min_version.to_string(),
             incompatible_from: dependency.incompatible_from.map(|version| version.to_string()),
+            implied: dependency.is_implied,
         })
         .collect();
     serde_json::to_string(&stored).map_err(damaged)
@@ -377,4 +382,26 @@ pub(crate) async fn fail_stale_uploads(tx: &mut Tx<'_>, before: Instant) -> Resu
     .bind(before)
     .execute()
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN_BEFORE: &str = r#"[{"id":"63ca2fa4-4f03-4f2b-a480-172fef340d3f","name":"System Application","publisher":"Microsoft","min":"15.0.0.0","incompatible_from":"16.0.0.0"}]"#;
+
+    #[test]
+    fn a_row_written_before_reads_as_declared_and_is_written_the_same() {
+        let read = read_dependencies(WRITTEN_BEFORE).unwrap();
+        assert!(!read[0].is_implied);
+        assert_eq!(write_dependencies(&read).unwrap(), WRITTEN_BEFORE);
+    }
+
+    #[test]
+    fn what_the_manifest_implies_is_remembered() {
+        let mut implied = read_dependencies(WRITTEN_BEFORE).unwrap();
+        implied[0].is_implied = true;
+        let written = write_dependencies(&implied).unwrap();
+        assert_eq!(read_dependencies(&written).unwrap(), implied);
+    }
 }

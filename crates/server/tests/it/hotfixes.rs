@@ -22,6 +22,7 @@ on_both_databases!(
     there_is_one_operation_for_an_app_in_an_environment,
     of_many_at_once_one_is_scheduled,
     dependencies_must_be_satisfied,
+    a_part_of_business_central_is_there_whatever_the_inventory_says,
     the_environment_must_be_new_enough,
     an_app_that_is_incompatible_with_the_target_keeps_it_out,
     the_first_broken_rule_answers,
@@ -439,6 +440,46 @@ async fn dependencies_must_be_satisfied(backend: Backend) {
         .await
         .expect(200);
     tries("1.0.0.2").await.expect(200);
+}
+
+/// A complete inventory that leaves Microsoft's own apps out is what operators report. Such an app is only spoken of
+/// when its publisher marked it, and to mark it does not make an environment lack it.
+async fn a_part_of_business_central_is_there_whatever_the_inventory_says(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, operator) = (service.owner(), service.operator());
+    let target = package("1.0.0.1")
+        .application(Some("25.0".parse().unwrap()))
+        .platform(None);
+    owner.uploads(&target, "Available").await.expect(200);
+    let environment = Environment::my_customer("1.0.0.0").with_complete_inventory();
+    operator.reports(&environment).await.expect(201);
+    let is_eligible = async || {
+        let scheduled = owner.schedules(&environment, "1.0.0.1").await.expect(200);
+        owner.cancels(&scheduled).await.expect(200);
+    };
+    let says = async |from: Value| {
+        let system_application = "63ca2fa4-4f03-4f2b-a480-172fef340d3f";
+        let row = json!({ "appId": system_application, "incompatibleFromVersion": from });
+        let change = json!({ "dependencies": [row] });
+        owner.changes_version("1.0.0.1", change).await.expect(200);
+    };
+    is_eligible().await;
+    says(json!("27.0")).await;
+    is_eligible().await;
+
+    let on_application = async |version: &str| {
+        let environment = environment.clone().on_application(version);
+        operator.reports(&environment).await.expect(200);
+    };
+    on_application("26.9.0.0").await;
+    is_eligible().await;
+    on_application("27.0.0.0").await;
+    owner
+        .schedules(&environment, "1.0.0.1")
+        .await
+        .broke_rule("DependencyIncompatible");
+    says(json!(null)).await;
+    is_eligible().await;
 }
 
 async fn the_environment_must_be_new_enough(backend: Backend) {

@@ -12,6 +12,7 @@ on_both_databases!(
     what_is_read_only_may_be_repeated_but_not_changed,
     dependencies_are_merged,
     a_dependency_that_the_manifest_implies_can_be_marked,
+    taking_a_word_back_leaves_what_the_package_declares,
     the_sync_mode_is_only_shown_when_it_forces,
     changes_are_made_under_conditions,
     only_contributors_change_versions,
@@ -19,6 +20,8 @@ on_both_databases!(
 
 /// The System Application, which the manifest's `Application` implies.
 const SYSTEM_APPLICATION: Uuid = uuid!("63ca2fa4-4f03-4f2b-a480-172fef340d3f");
+/// The Base Application, which it implies too.
+const BASE_APPLICATION: Uuid = uuid!("437dbf0e-84ff-417a-965d-ed2bb9650972");
 
 async fn a_version_is_shown_as_documented(backend: Backend) {
     let service = Harness::start(backend).await;
@@ -264,10 +267,42 @@ async fn a_dependency_that_the_manifest_implies_can_be_marked(backend: Backend) 
     let documented =
         json!({ "dependencies": [{ "appId": SYSTEM_APPLICATION, "incompatibleFromVersion": "16.0.0.0" }] });
     let marked = owner.changes_version("16.0.1.2", documented).await.expect(200);
-    let row = &marked.json()["dependencies"][0];
-    assert_eq!(row["appId"], json!(SYSTEM_APPLICATION));
-    assert_eq!(row["incompatibleFromVersion"], "16.0.0.0");
-    assert_eq!(row["version"], "15.0.0.0");
+    let row = json!({
+        "appId": SYSTEM_APPLICATION,
+        "name": "System Application",
+        "publisher": "Microsoft",
+        "version": "15.0.0.0",
+        "incompatibleFromVersion": "16.0.0.0",
+    });
+    assert_eq!(marked.json()["dependencies"], json!([row]));
+    let taken_back =
+        json!({ "dependencies": [{ "appId": SYSTEM_APPLICATION, "incompatibleFromVersion": null }] });
+    let unmarked = owner.changes_version("16.0.1.2", taken_back).await.expect(200);
+    assert_eq!(unmarked.json()["dependencies"], json!([]));
+}
+
+async fn taking_a_word_back_leaves_what_the_package_declares(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    let needed = "15.0.0.0".parse().unwrap();
+    let package = package_needing_library("16.0.1.2", "1.0")
+        .dependency(SYSTEM_APPLICATION, "System Application", "Microsoft", needed)
+        .application(Some(needed));
+    let uploaded = owner.uploads(&package, "Available").await.expect(200);
+    assert_eq!(uploaded.json()["dependencies"].as_array().unwrap().len(), 2);
+    let says = async |from: [serde_json::Value; 3]| {
+        let rows: Vec<_> = [LIBRARY, SYSTEM_APPLICATION, BASE_APPLICATION]
+            .into_iter()
+            .zip(from)
+            .map(|(app, from)| json!({ "appId": app, "incompatibleFromVersion": from }))
+            .collect();
+        let changed = owner.changes_version("16.0.1.2", json!({ "dependencies": rows }));
+        changed.await.expect(200).json()["dependencies"].clone()
+    };
+    let marked = says([json!("2.0"), json!("17.0"), json!("18.0")]).await;
+    assert_eq!(marked.as_array().unwrap().len(), 3);
+    let taken_back = says([json!(null), json!(null), json!(null)]).await;
+    assert_eq!(taken_back, uploaded.json()["dependencies"]);
 }
 
 async fn the_sync_mode_is_only_shown_when_it_forces(backend: Backend) {

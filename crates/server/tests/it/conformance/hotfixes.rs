@@ -90,6 +90,14 @@ pub const SCHEDULING: Section = Section {
             ],
         ),
         Row(
+            "An app that only the manifest implies is never missing: it is as old as the environment, if that is known.",
+            X,
+            &[
+                "domain::catalogue::a_part_of_business_central_is_never_missing",
+                "hotfixes::a_part_of_business_central_is_there_whatever_the_inventory_says",
+            ],
+        ),
+        Row(
             "The environment's application and platform must be new enough, where they are known.",
             I,
             &[

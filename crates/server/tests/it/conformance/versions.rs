@@ -193,6 +193,14 @@ pub const VERSIONS: Section = Section {
             ],
         ),
         Row(
+            "Taking a mark back is the exact inverse: what is only implied is gone again, what the package declares stays.",
+            X,
+            &[
+                "versions::taking_a_word_back_leaves_what_the_package_declares",
+                "domain::catalogue::taking_back_is_the_inverse_of_marking",
+            ],
+        ),
+        Row(
             "`Add` is another word for the sync mode `Sync`.",
             D,
             &["wire::versions::add_is_an_older_name_of_sync"],
