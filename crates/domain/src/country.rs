@@ -176,6 +176,7 @@ mod tests {
     fn codes_are_read_in_any_case_and_kept_upper() {
         assert_eq!(CountryCode::parse("dk", false).unwrap().as_str(), "DK");
         assert_eq!(CountryCode::parse("w1", true).unwrap().as_str(), "W1");
+        assert_eq!(CountryCode::parse("dk", false).unwrap().to_string(), "DK");
     }
 
     #[test]

@@ -70,5 +70,20 @@ mod tests {
         let one = EnvironmentKey::new(tenant, "Business Central", "MyCustomer");
         let other = EnvironmentKey::new(tenant, "businesscentral", "MYCUSTOMER");
         assert_eq!(one, other);
+        assert_eq!(one.to_string(), format!("{tenant}/businesscentral/mycustomer"));
+    }
+
+    #[test]
+    fn another_name_family_or_tenant_is_another_environment() {
+        let tenant = TenantId::random();
+        let one = EnvironmentKey::new(tenant, "Business Central", "My Customer");
+        for other in [
+            EnvironmentKey::new(TenantId::random(), "Business Central", "My Customer"),
+            EnvironmentKey::new(tenant, "Another Family", "My Customer"),
+            EnvironmentKey::new(tenant, "Business Central", "Your Customer"),
+            EnvironmentKey::new(tenant, "Business Central", "MyCustomer"),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 }

@@ -209,8 +209,8 @@ pub fn check_environment_kind(
     match requested {
         Some(kind) if kind != actual => {
             let message = format!("Environment '{environment_name}' is of type {actual}, not {kind}.");
-            let code = Reason::EnvironmentTypeDiffers.code();
-            Err(RuleError::broken(code, message).about("environmentType"))
+            let reason = Reason::EnvironmentTypeDiffers;
+            Err(RuleError::broken(reason.code(), message).about(target_of(reason)))
         }
         _ => Ok(()),
     }
@@ -363,6 +363,43 @@ mod tests {
     }
 
     #[test]
+    fn who_leaves_the_line_is_told_which_one_it_is() {
+        let facts = Facts {
+            installed: version("27.3.0.0"),
+            target: version("28.0.0.0"),
+            ..good()
+        };
+        let error = check_schedule(&facts).unwrap_err();
+        assert!(
+            error.message.contains("major and minor numbers: 27.3."),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_property_to_look_at() {
+        let about = |facts: Facts<'_>| check_schedule(&facts).unwrap_err().target.unwrap();
+        let deprecated = Facts {
+            target_availability: Availability::Deprecated,
+            ..good()
+        };
+        assert_eq!(about(deprecated), "targetAppVersion");
+        let installed_preview = Facts {
+            installed_availability: Some(Availability::Preview),
+            ..good()
+        };
+        assert_eq!(about(installed_preview), "environmentName");
+        let occupied = Facts {
+            occupied_by: Some(OperationId(Uuid::from_u128(7))),
+            ..good()
+        };
+        assert_eq!(about(occupied), "environmentName");
+        let (sandbox, production) = (EnvironmentKind::Sandbox, EnvironmentKind::Production);
+        let other_kind = check_environment_kind(Some(sandbox), production, "MyCustomer").unwrap_err();
+        assert_eq!(other_kind.target.as_deref(), Some("environmentType"));
+    }
+
+    #[test]
     fn a_preview_is_not_hotfixed_and_the_message_says_what_to_do() {
         let facts = Facts {
             installed_availability: Some(Availability::Preview),
@@ -472,6 +509,17 @@ mod tests {
             ..target
         };
         assert_eq!(found(&facts), [Reason::ApplicationTooOld, Reason::PlatformTooOld]);
+        for (finding, part) in reasons(&facts).iter().zip(["application", "platform"]) {
+            let facts_named =
+                format!("needs {part} version 26.0.0.0 or later; environment 'MyCustomer' has 25.9.0.0");
+            assert!(finding.message.contains(&facts_named), "{}", finding.message);
+        }
+        let just_new_enough = Facts {
+            application_version: Some(version("26.0")),
+            platform_version: Some(version("26.0")),
+            ..target
+        };
+        assert_eq!(found(&just_new_enough), []);
     }
 
     #[test]
@@ -543,7 +591,7 @@ mod tests {
         assert_eq!(run_after(None, now).unwrap(), now);
         assert_eq!(run_after(Some(later), now).unwrap(), later);
         assert_eq!(run_after(Some(now), later).unwrap(), later);
-        let furthest = now + FURTHEST_AHEAD;
+        let furthest: Instant = "2021-03-05T15:41:20.6468128Z".parse().unwrap();
         assert_eq!(run_after(Some(furthest), now).unwrap(), furthest);
         let error = run_after(Some(Instant(furthest.0 + 1)), now).unwrap_err();
         assert_eq!(error.details[0].code, "RunAfterTooFar");

@@ -164,6 +164,17 @@ mod tests {
         assert_eq!(Instant(-1).to_string(), "1969-12-31T23:59:59.9999999Z");
     }
 
+    #[test]
+    fn a_span_of_time_is_kept_to_the_tick_and_never_overflows() {
+        let at: Instant = "2020-03-05T15:41:20Z".parse().unwrap();
+        let later: Instant = "2020-03-05T15:42:50.0000007Z".parse().unwrap();
+        let span = Duration::from_secs(90) + Duration::from_nanos(700);
+        assert_eq!(at + span, later);
+        assert_eq!(later.since(at), span);
+        assert_eq!(at.since(later), Duration::ZERO, "what lies ahead is not past");
+        assert_eq!(at + Duration::MAX, Instant(i64::MAX));
+    }
+
     proptest! {
         #[test]
         fn text_round_trips(ticks in -600_000_000_000_000_000_i64..2_500_000_000_000_000_000) {

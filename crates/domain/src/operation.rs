@@ -345,6 +345,26 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_or_runs_takes_the_slot_and_what_is_over_frees_it() {
+        use OperationStatus::*;
+        for status in [Scheduled, Running] {
+            assert!(status.occupies_slot() && !status.is_terminal(), "{status}");
+        }
+        for status in [Succeeded, Failed, Canceled, Skipped] {
+            assert!(!status.occupies_slot() && status.is_terminal(), "{status}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_tried_to_its_end_was_completed() {
+        use OperationStatus::*;
+        let with_completion = OperationStatus::ALL
+            .iter()
+            .filter(|status| status.has_completion());
+        assert_eq!(with_completion.collect::<Vec<_>>(), [&Succeeded, &Failed]);
+    }
+
+    #[test]
     fn only_what_is_scheduled_is_canceled_and_twice_is_no_error() {
         assert_eq!(
             check_cancel(OperationStatus::Scheduled).unwrap(),

@@ -98,5 +98,15 @@ mod tests {
         assert_eq!(roles.iter().collect::<Vec<_>>(), [Role::Owner, Role::Reader]);
         assert_eq!(Roles::from_bits(roles.bits()), roles);
         assert!(Roles::from_bits(0).is_empty());
+        assert_eq!(Roles::from_bits(0b1111_1111), Role::ALL.iter().copied().collect());
+    }
+
+    #[test]
+    fn who_has_roles_twice_has_those_of_both() {
+        let both = [Role::Owner, Role::Reader].into_iter().collect::<Roles>();
+        let others = [Role::Contributor, Role::Reader].into_iter().collect::<Roles>();
+        assert_eq!(both.union(others), Role::ALL.iter().copied().collect());
+        assert_eq!(both.union(Roles::NONE), both);
+        assert_eq!(both.union(both), both);
     }
 }

@@ -189,3 +189,17 @@ impl RuleError {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_as_its_code_and_what_is_wrong() {
+        let error = RuleError::broken("NotNewer", "Version 1.0.0.0 is not newer.");
+        assert_eq!(
+            error.to_string(),
+            "EntityValidationFailed: Version 1.0.0.0 is not newer."
+        );
+    }
+}
