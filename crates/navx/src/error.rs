@@ -4,7 +4,6 @@
 //! A refusal is a fact about the bytes and never changes on a second try; a failure to read says nothing
 //! about the package. Callers answer the two differently (400 and 500), so they are different variants.
 
-use std::fmt;
 use std::io;
 
 /// The outcome of reading a package that did not end in a [`Package`](crate::Package).
@@ -95,11 +94,5 @@ impl RefusalCode {
             code: self,
             message: message.into(),
         }
-    }
-}
-
-impl fmt::Display for RefusalCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

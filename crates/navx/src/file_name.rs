@@ -110,6 +110,12 @@ mod tests {
         assert!(file_name.ends_with("_1.2.3.4.app"));
         let short_publisher = download_file_name("Contoso", &"n".repeat(250), "1.2.3.4");
         assert!(short_publisher.starts_with("Contoso_nnn") && short_publisher.len() >= 250);
+        let device = download_file_name(&format!("CON.{}", "x".repeat(300)), "name", "1.2.3.4");
+        assert!(
+            device.starts_with("_CON.xxx") && device.len() <= 255,
+            "{}",
+            device.len()
+        );
     }
 
     proptest! {

@@ -103,10 +103,17 @@ mod tests {
     #[test]
     fn ordinary_documents_pass() {
         let nested = "<a>".repeat(16) + &"</a>".repeat(16);
+        let many = format!("<a>{}</a>", "<b/>".repeat(49_999));
+        let wide = format!("<a {}/>", "x='' ".repeat(64));
         for xml in [
             "<a/>",
+            "<é></é>",
+            "<?x?><!----><a><![CDATA[]]></a>",
             "<?xml version='1.0'?><!-- <b --><a x='>' y=\"'/>\"><![CDATA[<<<]]></a>",
             &nested,
+            &many,
+            &wide,
+            &format!("<a x='{0}' y=\"{0}\"/>", "=".repeat(65)),
         ] {
             assert_eq!(check(xml), Ok(()), "{xml}");
         }

@@ -152,9 +152,9 @@ impl<'a, W: Write + Seek> ZipWriter<'a, W> {
 
 /// The part that a local header and its directory record have in common, flags to name length.
 fn common_fields(name: &str, facts: &Facts) -> Vec<u8> {
-    let flags: u16 = if name.is_ascii() { 0 } else { 1 << 11 };
     let mut fields = Vec::with_capacity(22);
-    fields.extend(flags.to_le_bytes());
+    // No flags: the names are ASCII, the sizes are known.
+    fields.extend(0u16.to_le_bytes());
     fields.extend(facts.method.to_le_bytes());
     fields.extend(0u16.to_le_bytes());
     fields.extend(DATE.to_le_bytes());

@@ -5,7 +5,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use navx::{Dependency, Kind, Limits, Package, PackageBuilder, PackageError, Version};
 use proptest::prelude::*;
@@ -34,6 +34,7 @@ fn every_kind_is_read_back_as_built() {
             } else {
                 builder().kind(kind)
             };
+            let built = built.package_id(Uuid::from_u128(5));
             let bytes = built.to_bytes().unwrap();
             let package = read(&bytes);
             assert_eq!(package.kind, kind);
@@ -41,6 +42,13 @@ fn every_kind_is_read_back_as_built() {
             assert_eq!(package.signature.is_some(), signed);
             assert_eq!(package.manifest.is_none(), kind == Kind::Runtime);
             assert_eq!(package.embedded.is_some(), kind == Kind::ReadyToRun);
+            assert_eq!(package.package_id, Uuid::from_u128(5));
+            let embedded_id = package.embedded.map(|embedded| embedded.package_id);
+            assert_ne!(
+                embedded_id,
+                Some(Uuid::from_u128(5)),
+                "the app inside has its own"
+            );
             assert_eq!(
                 package.has_source,
                 matches!(kind, Kind::Regular | Kind::ReadyToRun)
@@ -67,6 +75,11 @@ fn filler_cannot_be_packed_and_makes_the_package_that_large() {
     let plain = builder().to_bytes().unwrap().len();
     let filled = builder().payload_bytes(3 << 20).to_bytes().unwrap().len();
     assert!((3 << 20..(3 << 20) + 1_000).contains(&(filled - plain)));
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packer
+        .write_all(&builder().payload_bytes(300_000).to_bytes().unwrap())
+        .unwrap();
+    assert!(packer.finish().unwrap().len() >= 300_000);
 }
 
 #[test]
@@ -87,6 +100,25 @@ fn an_independent_zip_reader_agrees_about_every_entry() {
     for index in 0..archive.len() {
         io::copy(&mut archive.by_index(index).unwrap(), &mut io::sink()).unwrap();
     }
+}
+
+/// Up to 65,534 entries every program can count; beyond, a record is needed that old programs do not know.
+#[test]
+fn only_a_package_of_very_many_files_needs_a_large_directory() {
+    let has_large_directory = |bytes: &[u8]| bytes.windows(4).any(|window| window == b"PK\x06\x06");
+    let few = builder().payload_bytes(0).to_bytes().unwrap();
+    assert!(!has_large_directory(&few));
+    let record = few.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+    assert_eq!(
+        few[record + 30..record + 32],
+        [0, 0],
+        "an extra field that old programs do not know"
+    );
+    let many = builder().source_files(65_532).to_bytes().unwrap();
+    assert!(has_large_directory(&many));
+    let archive = zip::ZipArchive::new(Cursor::new(&many[40..])).unwrap();
+    assert_eq!(archive.len(), 65_535);
+    assert_eq!(read(&many).entries, Some(65_535));
 }
 
 #[test]
@@ -158,6 +190,38 @@ fn a_broken_source_is_not_a_bad_package() {
             }
         }
     }
+}
+
+/// Is interrupted before each read, as by a signal.
+struct Interrupted {
+    inner: Cursor<Vec<u8>>,
+    was_interrupted: bool,
+}
+
+impl Read for Interrupted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.was_interrupted = !self.was_interrupted;
+        if self.was_interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.inner.read(buffer)
+    }
+}
+
+impl Seek for Interrupted {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(position)
+    }
+}
+
+#[test]
+fn an_interrupted_read_is_made_again() {
+    let bytes = builder().to_bytes().unwrap();
+    let source = Interrupted {
+        inner: Cursor::new(bytes.clone()),
+        was_interrupted: false,
+    };
+    assert_eq!(navx::read(source, &Limits::default()).unwrap(), read(&bytes));
 }
 
 /// Says it is longer than it is, like a file cut while it is read.

@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use navx::{Kind, Limits};
 
-use crate::raw::{Entry, Zip};
-use crate::{APP_ID, accepted, manifest, manifest_entry, refused, with_manifest};
+use crate::raw::{Entry, Zip, package_around};
+use crate::{APP_ID, accepted, manifest, manifest_entry, patched, read, refused, with_manifest};
 
 #[test]
 fn a_bomb_that_is_not_needed_is_never_unpacked() {
@@ -29,7 +29,7 @@ fn a_bomb_as_manifest_is_refused_before_and_while_unpacking() {
     refused(
         &Zip::default().with(honest.size(500)).package(),
         "bad_zip",
-        "has more",
+        "'NavxManifest.xml' should have 500 bytes, but has more",
     );
     let padded = manifest().replace("</Package>", &format!("<!--{}--></Package>", "a".repeat(5 << 20)));
     refused(&with_manifest(padded.as_bytes()), "manifest_too_large", "4194304");
@@ -43,6 +43,24 @@ fn a_bomb_as_manifest_is_refused_before_and_while_unpacking() {
         "bad_zip",
         "ends after",
     );
+}
+
+#[test]
+fn a_manifest_may_be_as_large_as_the_limit_and_no_larger() {
+    let bytes = Zip::default().with(manifest_entry()).package();
+    let size = manifest().len() as u64;
+    let with_limit = |max_manifest_bytes| {
+        let limits = Limits {
+            max_manifest_bytes,
+            ..Limits::default()
+        };
+        navx::read(Cursor::new(&bytes), &limits)
+    };
+    assert!(with_limit(size).is_ok());
+    let error = with_limit(size - 1).unwrap_err();
+    assert_eq!(error.code(), "manifest_too_large");
+    let told = format!("'NavxManifest.xml' has {size} bytes");
+    assert!(error.to_string().contains(&told), "{error}");
 }
 
 #[test]
@@ -149,6 +167,46 @@ fn a_directory_that_lies_is_refused() {
     );
 }
 
+/// Where `mark` stands in the package for the last time.
+fn last(package: &[u8], mark: &[u8]) -> usize {
+    let found = package.windows(mark.len()).rposition(|window| window == mark);
+    found.expect("the mark")
+}
+
+#[test]
+fn a_large_directory_is_where_its_locator_says_or_nowhere() {
+    let large = Zip::default().with(manifest_entry().zip64()).zip64().package();
+    accepted(&large);
+    let locator = last(&large, b"PK\x06\x07");
+    let offset = u32::from_le_bytes(large[locator + 8..locator + 12].try_into().unwrap());
+    for (at, lie) in [(4, 1), (8, offset - 1), (8, offset + 1), (12, 1), (16, 2)] {
+        let lying = patched(large.clone(), locator + at, &u32::to_le_bytes(lie));
+        refused(&lying, "bad_zip", "not where its locator says");
+    }
+    let record = last(&large, b"PK\x06\x06");
+    for (at, lie) in [(0, *b"PK\x06\x05"), (4, [45, 0, 0, 0])] {
+        let lying = patched(large.clone(), record + at, &lie);
+        refused(&lying, "bad_zip", "damaged");
+    }
+    for at in [16, 20, 24, 32, 40, 48] {
+        let lying = patched(large.clone(), record + at, &[99]);
+        assert_eq!(
+            read(&lying).unwrap_err().code(),
+            "bad_zip",
+            "byte {at} of the record"
+        );
+    }
+}
+
+#[test]
+fn an_entry_is_encrypted_if_either_of_its_headers_says_so() {
+    let plain = Zip::default().with(manifest_entry()).package();
+    let record = last(&plain, b"PK\x01\x02");
+    for flags_at in [40 + 6, record + 8] {
+        refused(&patched(plain.clone(), flags_at, &[1]), "bad_zip", "encrypted");
+    }
+}
+
 #[test]
 fn a_second_end_record_in_the_comment_is_refused() {
     let inner = Zip::default().with(manifest_entry()).bytes();
@@ -164,6 +222,20 @@ fn a_second_end_record_in_the_comment_is_refused() {
 }
 
 #[test]
+fn an_end_record_that_is_cut_off_is_refused() {
+    let whole = Zip::default().with(manifest_entry()).bytes();
+    for missing in 1..=22 {
+        refused(
+            &package_around(&whole[..whole.len() - missing]),
+            "bad_zip",
+            "no end record",
+        );
+    }
+    let too_far_in_front = [&whole[..], &[0; 70_000]].concat();
+    refused(&package_around(&too_far_in_front), "bad_zip", "no end record");
+}
+
+#[test]
 fn huge_directories_are_refused_by_number_and_by_size() {
     let mut zip = Zip::default().with(manifest_entry());
     for number in 0..50 {
@@ -171,13 +243,21 @@ fn huge_directories_are_refused_by_number_and_by_size() {
     }
     let bytes = zip.package();
     accepted(&bytes);
+    let entries = 51;
+    let directory_bytes = 51 * 46 + "NavxManifest.xml".len() as u64 + 10 * 8 + 40 * 9;
+    let just_enough = Limits {
+        max_entries: entries,
+        max_directory_bytes: directory_bytes,
+        ..Limits::default()
+    };
+    assert!(navx::read(Cursor::new(&bytes), &just_enough).is_ok());
     for limits in [
         Limits {
-            max_entries: 50,
+            max_entries: entries - 1,
             ..Limits::default()
         },
         Limits {
-            max_directory_bytes: 2_000,
+            max_directory_bytes: directory_bytes - 1,
             ..Limits::default()
         },
     ] {

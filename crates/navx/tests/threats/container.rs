@@ -84,12 +84,43 @@ fn a_signature_block_must_be_whole_and_point_to_itself() {
         "bad_trailer",
         "PKCS#7",
     );
-    let limits = Limits {
-        max_signature_bytes: 1_000,
+    let up_to = |max_signature_bytes| Limits {
+        max_signature_bytes,
         ..Limits::default()
     };
-    let error = navx::read(Cursor::new(&signed), &limits).unwrap_err();
+    let size = (len - start) as u64;
+    assert!(navx::read(Cursor::new(&signed), &up_to(size)).is_ok());
+    let error = navx::read(Cursor::new(&signed), &up_to(size - 1)).unwrap_err();
     assert_eq!(error.code(), "bad_trailer");
+}
+
+#[test]
+fn the_smallest_signature_block_is_one_and_anything_smaller_is_none() {
+    let good = good();
+    let offset = (good.len() as u32).to_le_bytes();
+    let block_of = |der: &[u8]| [&good[..], b"NXSB", der, &offset, b"NXSB"].concat();
+    let signed_data = b"\x30\x0B\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x02";
+    let signature = accepted(&block_of(signed_data)).signature.unwrap();
+    assert_eq!(signature.bytes, 25);
+    refused(
+        &block_of(&signed_data[..12]),
+        "bad_trailer",
+        "no signature has that size",
+    );
+}
+
+/// The last byte of the identifier is taken from the offset behind it.
+#[test]
+fn what_follows_the_signed_data_is_no_part_of_it() {
+    let of_length = |payload| builder().payload_bytes(payload).to_bytes().unwrap();
+    let good = (1..=256)
+        .map(of_length)
+        .find(|bytes| bytes.len() % 256 == 2)
+        .unwrap();
+    let offset = (good.len() as u32).to_le_bytes();
+    let cut_off = b"\x30\x81\x0A\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07";
+    let bytes = [&good[..], b"NXSB", cut_off, &offset, b"NXSB"].concat();
+    refused(&bytes, "bad_trailer", "PKCS#7");
 }
 
 #[test]

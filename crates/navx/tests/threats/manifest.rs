@@ -174,6 +174,66 @@ fn identity_must_be_complete_and_well_formed() {
 }
 
 #[test]
+fn names_have_up_to_250_characters_wherever_they_stand() {
+    for (attribute, of) in [
+        ("Name=\"Sales Pack\"", "App"),
+        ("Publisher=\"Contoso\"", "App"),
+        ("Name=\"System Application\"", "Dependency"),
+        ("Publisher=\"Microsoft\"", "Dependency"),
+    ] {
+        let (name, _) = attribute.split_once('=').unwrap();
+        let of_length = |length| format!("{name}=\"{}\"", "ñ".repeat(length));
+        accepted(&with_changed_manifest(attribute, &of_length(250)));
+        refused(
+            &with_changed_manifest(attribute, &of_length(251)),
+            "bad_manifest",
+            &format!("{name} of {of} has 251 characters"),
+        );
+    }
+}
+
+#[test]
+fn what_an_app_says_beyond_its_identity_is_told() {
+    let more = format!(
+        "<InternalsVisibleTo><Module Id=\"{}\" Name=\"Tests\" Publisher=\"Contoso\" /></InternalsVisibleTo>\
+         <Features><Feature>NoImplicitWith</Feature><Feature> </Feature></Features>\
+         <PreprocessorSymbols><PreprocessorSymbol Name=\"CLEAN25\" /></PreprocessorSymbols>\
+         <ResourceExposurePolicy AllowDebugging=\"true\" AllowDownloadingSource=\"false\" \
+         IncludeSourceInSymbolFile=\"True\" />\
+         <Source RepositoryUrl=\"&quot;https://example.test/x&quot;\" Commit=\"abc\" />\
+         <Build By=\"&quot;&quot;\" Url=\"\" Timestamp=\"2024-02-29\" CompilerVersion=\"15.0\" /></Package>",
+        Uuid::from_u128(7)
+    );
+    let manifest = accepted(&with_changed_manifest("</Package>", &more))
+        .manifest
+        .unwrap();
+    let facts = serde_json::to_value(&manifest).unwrap();
+    assert_eq!(
+        facts["internalsVisibleTo"],
+        serde_json::json!([{ "id": Uuid::from_u128(7), "name": "Tests", "publisher": "Contoso" }])
+    );
+    assert_eq!(facts["features"], serde_json::json!(["NoImplicitWith"]));
+    assert_eq!(facts["preprocessorSymbols"], serde_json::json!(["CLEAN25"]));
+    assert_eq!(
+        facts["resourceExposurePolicy"],
+        serde_json::json!({
+            "allowDebugging": true,
+            "allowDownloadingSource": false,
+            "includeSourceInSymbolFile": true,
+            "applyToDevExtension": false,
+        })
+    );
+    assert_eq!(
+        facts["source"],
+        serde_json::json!({ "repositoryUrl": "https://example.test/x", "commit": "abc" })
+    );
+    assert_eq!(
+        facts["build"],
+        serde_json::json!({ "timestamp": "2024-02-29", "compilerVersion": "15.0" })
+    );
+}
+
+#[test]
 fn control_characters_are_refused_and_other_odd_text_is_only_text() {
     for control in ["&#0;", "&#1;", "&#xA;", "&#x7F;", "&#x85;", "\u{1}"] {
         let name = format!("Name=\"Sales{control}Pack\"");
