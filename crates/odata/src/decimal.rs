@@ -115,11 +115,6 @@ impl Decimal {
         matches!(self.0, Form::Finite { .. })
     }
 
-    /// True for a finite number without a fraction.
-    pub fn is_integer(self) -> bool {
-        matches!(self.0, Form::Finite { exponent, .. } if exponent >= 0)
-    }
-
     /// -1, 0 or 1; 0 also for `NaN`.
     pub fn signum(self) -> i32 {
         match self.0 {
@@ -576,6 +571,7 @@ mod tests {
             ("0.1", "add", "0.2", "0.3"),
             ("9223372036854775807", "add", "1", "9223372036854775808"),
             ("1e50", "add", "-1", "1e50"),
+            ("12345670000000000000", "add", "1", "12345670000000000001"),
             ("1e-101", "sub", "1e-101", "0"),
             ("1", "sub", "1e-34", "0.9999999999999999999999999999999999"),
             (
@@ -584,9 +580,34 @@ mod tests {
                 "10000000001",
                 "1234567890246913578024691357802469e10",
             ),
+            (
+                "2000000000000000000000000000000001",
+                "mul",
+                "0.5",
+                "1000000000000000000000000000000000",
+            ),
+            (
+                "2000000000000000000000000000000003",
+                "mul",
+                "0.5",
+                "1000000000000000000000000000000002",
+            ),
             ("1", "divby", "3", "0.3333333333333333333333333333333333"),
             ("2", "divby", "3", "0.6666666666666666666666666666666667"),
             ("1", "divby", "8", "0.125"),
+            ("300", "divby", "100", "3"),
+            (
+                "2000000000000000000000000000000001",
+                "divby",
+                "2",
+                "1000000000000000000000000000000000",
+            ),
+            (
+                "2000000000000000000000000000000003",
+                "divby",
+                "2",
+                "1000000000000000000000000000000002",
+            ),
             ("7", "div", "2", "3"),
             ("-7", "div", "2", "-3"),
             ("-7", "mod", "2", "-1"),
@@ -639,6 +660,57 @@ mod tests {
         );
         let huge = number("1e999999999");
         assert_eq!(huge.times(huge), Err(ArithmeticError::OutOfRange));
+    }
+
+    #[test]
+    fn infinities_swallow_what_is_finite_and_keep_their_sign() {
+        let (one, minus_two) = (number("1"), number("-2"));
+        for infinite in [Decimal::INFINITY, Decimal::NEGATIVE_INFINITY] {
+            assert_eq!(one.plus(infinite), Ok(infinite));
+            assert_eq!(infinite.plus(one), Ok(infinite));
+            assert_eq!(infinite.plus(infinite), Ok(infinite));
+            assert_eq!(infinite.divide(one), Ok(infinite));
+            assert_eq!(infinite.divide(minus_two), Ok(infinite.negate()));
+        }
+        for undefined in [
+            one.plus(Decimal::NAN),
+            Decimal::INFINITY.plus(Decimal::NEGATIVE_INFINITY),
+            Decimal::INFINITY.times(Decimal::ZERO),
+            Decimal::INFINITY.divide(Decimal::INFINITY),
+            Decimal::INFINITY.remainder(one),
+            one.remainder(Decimal::NAN),
+            one.divide(Decimal::NAN),
+            Decimal::NAN.divide(one),
+        ] {
+            assert_eq!(undefined.map(|value| value.to_string()), Ok("NaN".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_quotient_has_the_sign_that_school_teaches() {
+        for (dividend, divisor, quotient) in [
+            ("1", "4", "0.25"),
+            ("-1", "4", "-0.25"),
+            ("1", "-4", "-0.25"),
+            ("-1", "-4", "0.25"),
+        ] {
+            let result = number(dividend).divide(number(divisor));
+            assert_eq!(result, Ok(number(quotient)), "{dividend} by {divisor}");
+        }
+    }
+
+    #[test]
+    fn an_exponent_is_shown_only_where_zeros_would_be_many() {
+        for (written, shown) in [
+            ("1.50", "1.5"),
+            ("-0.001", "-0.001"),
+            ("15e2", "1500"),
+            ("1e40", &format!("1{}", "0".repeat(40))),
+            ("1e41", "1e41"),
+            ("-1e-41", "-1e-41"),
+        ] {
+            assert_eq!(number(written).to_string(), shown);
+        }
     }
 
     #[test]

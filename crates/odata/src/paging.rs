@@ -228,3 +228,29 @@ pub fn next_link_query(raw_query: &str, token: &str) -> String {
 fn is_skip_token(item: &str) -> bool {
     option_name(item).is_some_and(|name| name.trim_start_matches('$').eq_ignore_ascii_case("skiptoken"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{OrderKey, OrderTerm};
+    use crate::schema::Property;
+
+    /// Only what was written is read: a token is a place in a list, not a way to put values into a comparison.
+    #[test]
+    fn a_truth_value_has_one_of_two_bytes() {
+        let schema = Schema::new("switch", vec![Property::new("on", Scalar::Boolean)], &["on"]);
+        let key = OrderKey::Property(0);
+        let order = OrderBy {
+            terms: vec![OrderTerm {
+                key,
+                descending: false,
+            }],
+        };
+        let token_with =
+            |byte| encode_base64url(&[&[LAYOUT][..], &7_u64.to_be_bytes(), &[0, 1, byte]].concat());
+        let read = |byte| SkipToken::decode(&token_with(byte), 7, &order, &schema);
+        assert_eq!(read(0).map(|token| token.values), Ok(vec![Value::Boolean(false)]));
+        assert_eq!(read(1).map(|token| token.values), Ok(vec![Value::Boolean(true)]));
+        assert!(read(2).is_err());
+    }
+}

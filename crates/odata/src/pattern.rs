@@ -1,7 +1,5 @@
 //! Regular expressions from strangers.
 
-use std::fmt;
-
 /// The largest compiled program, and the largest cache while it runs.
 const PROGRAM_BYTES: usize = 256 * 1024;
 
@@ -13,11 +11,6 @@ const PROGRAM_BYTES: usize = 256 * 1024;
 pub struct Pattern(regex::Regex);
 
 impl Pattern {
-    /// The expression as written.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
     /// Whether it matches somewhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
@@ -40,11 +33,5 @@ pub(crate) fn compile(source: &str, max_bytes: usize) -> Result<Pattern, String>
         Err(_) => {
             Err("The pattern is not a regular expression without look-around and back-references".into())
         }
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

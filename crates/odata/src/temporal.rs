@@ -427,6 +427,9 @@ mod tests {
                 && Date::new(-4, 2, 29).is_some()
         );
         assert_eq!(Instant::MAX.to_string(), "9999-12-31T23:59:59.9999999Z");
+        let leap_day = |year| Date::new(year, 2, 29).map(|date| date.to_string());
+        assert_eq!(leap_day(0).as_deref(), Some("0000-02-29"));
+        assert_eq!(leap_day(-4).as_deref(), Some("-0004-02-29"));
         assert_eq!(
             Instant::from_ticks(-1).to_string(),
             "1969-12-31T23:59:59.9999999Z"
@@ -444,6 +447,31 @@ mod tests {
             .to_ticks(),
             (i64::MAX, false)
         );
+        let long_ago = Instant {
+            picos: i128::from(i64::MIN) * 1_000_000,
+        };
+        assert_eq!(long_ago.to_ticks(), (i64::MIN, false));
+    }
+
+    #[test]
+    fn each_day_of_four_centuries_follows_the_one_before() {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..DAYS_PER_ERA {
+            assert_eq!(civil_from_days(days), (year, month, day), "day {days}");
+            day += 1;
+            if day > days_in(year, month) {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn no_time_at_all_is_not_negative() {
+        assert_eq!(Duration::from_ticks(0).to_string(), "P0DT0H0M0S");
+        assert_eq!(Duration::from_ticks(-5).to_string(), "-P0DT0H0M0.0000005S");
     }
 
     #[test]

@@ -78,3 +78,25 @@ impl Wide {
         (u128::from(self.0[2]) << 64) | u128::from(self.0[3])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Limbs of all zeros or all ones make carries and borrows run through.
+        #[test]
+        fn what_is_added_can_be_taken_away(
+            one in prop::array::uniform4(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()]),
+            other in prop::array::uniform4(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()]),
+        ) {
+            let halved = |limbs: [u64; 4]| Wide([limbs[0] / 2, limbs[1], limbs[2], limbs[3]]);
+            let (one, other) = (halved(one), halved(other));
+            let sum = one.plus(other);
+            prop_assert!(sum >= one && sum >= other);
+            prop_assert_eq!(sum.minus(other), one);
+            prop_assert_eq!(sum.minus(one), other);
+        }
+    }
+}

@@ -158,6 +158,7 @@ fn refuses_the_rest_and_says_where() {
         ("parts/any(p:p eq null)", 12),
         ("parts/any(p:p/missing eq null)", 12),
         ("parts/any(p:p/labels/x eq null)", 12),
+        ("parts/any(p:p/minimum/x eq null)", 12),
         ("'x' in parts", 7),
         ("any(t:true)", 3),
         ("tags", 0),
@@ -196,6 +197,7 @@ fn refuses_the_rest_and_says_where() {
         ("id eq {01234567-89ab-cdef-0123-456789abcdef}", 6),
         ("id eq guid'01234567-89ab-cdef-0123-456789abcdef'", 6),
         ("added gt '2024-02-30'", 9),
+        ("added gt '2024-02-29 or so'", 9),
         ("added gt 2024-02-30T00:00Z", 9),
         ("added gt 2024-02-29T24:00Z", 20),
         ("added gt 2024-02-29T00:00", 25),
@@ -260,6 +262,8 @@ fn what_odata_has_and_we_have_not_is_501() {
         ("$it", 0),
         ("hidden and $root/products eq null", 11),
         ("tags/$filter(true)/$count gt 1", 5),
+        ("tags/$count/x eq 1", 5),
+        ("tags/$count($filter=true) gt 1", 5),
         ("geo.distance(title,title) lt 5", 0),
         ("cast(stock,Edm.String) eq 'x'", 0),
         ("case(true:1)", 0),
@@ -297,6 +301,28 @@ fn messages_say_what_to_write_instead() {
         ("substringof('x',title)", "contains(text,'part')"),
         ("title like 'x'", "contains("),
         ("title eq\u{a0}'x'", "a blank"),
+        ("title\u{a0}eq 'x'", "U+00A0"),
+        ("title eq ;", "Unexpected character `;`"),
+        ("opens gt time'08:30'", "a time of day as 12:00:00"),
+        ("title in (title)", "a collection property without parentheses"),
+        (
+            "warranty gt duration'P1Y'",
+            "write it as duration'P1DT2H30M15.5S'",
+        ),
+        ("photo eq binary'Zh'", "not base64url"),
+        ("release eq '1.x'", "`1.x` is not a version"),
+        (
+            "release eq 'a text that nobody would want to read to its very end in a message'",
+            "`a text that nobody would want to read to its ...` is not a version",
+        ),
+        ("parts/any(p:p eq null)", "name one of its properties"),
+        ("contains(title)", "takes 2 arguments, not 1"),
+        ("length(title,title) eq 1", "takes 1 argument, not 2"),
+        ("substring(title) eq 'x'", "takes 2 or 3 arguments, not 1"),
+        ("contains(title,1)", "needs a string here, not an integer"),
+        ("length(stock) eq 1", "`stock` (an integer)"),
+        ("()", "Expected an operand"),
+        ("contains(title,,'x')", "Expected an operand"),
     ] {
         let error = bind(text).map(|_| ()).expect_err(text);
         assert!(error.message.contains(hint), "{text}: {error}");
@@ -406,6 +432,10 @@ fn limits_are_kept() {
     for (fits, exceeds) in [
         ("(((hidden)))", "((((hidden))))"),
         ("not not not hidden", "not not not not hidden"),
+        (
+            "not hidden and not hidden and not hidden and not hidden",
+            "not (not (not (not hidden)))",
+        ),
         ("---1 lt 0 ", "----- 1 lt 0"),
         ("tags/any(t:true)", "tags/any(t:tags/any(u:true))"),
         ("1 add 1 add 1 add 1 gt 1", "1 add 1 add 1 add 1 add 1 gt 1"),
@@ -414,11 +444,17 @@ fn limits_are_kept() {
             "matchesPattern(title,'12345678')",
             "matchesPattern(title,'123456789')",
         ),
+        (
+            "matchesPattern(title,'a')",
+            "matchesPattern(title,'a') or matchesPattern(title,'b')",
+        ),
     ] {
         assert!(accept(fits).is_ok(), "{fits}");
         let error = accept(exceeds).map(|_| ()).expect_err(exceeds);
         assert_eq!(error.code, ErrorCode::InvalidFilter, "{exceeds}: {error}");
     }
+    let operators_do_not_nest = "hidden and stock gt 1 add 2 mul 3";
+    assert!(accept(operators_do_not_nest).is_ok());
     let long = format!("title eq '{}'", "x".repeat(89));
     assert_eq!(long.len(), 100);
     assert!(accept(&long).is_ok());
@@ -501,6 +537,13 @@ fn bound_literals_have_the_type_of_what_they_meet() {
         literal("stock eq 9223372036854775808").to_owned(),
         Value::Number(Decimal::parse("9223372036854775808").unwrap())
     );
+}
+
+#[test]
+fn a_fold_is_known_by_its_name() {
+    use crate::shop::{COMPACT, UPPER};
+    assert_eq!(Scalar::Folded(UPPER), Scalar::Folded(UPPER));
+    assert_ne!(Scalar::Folded(UPPER), Scalar::Folded(COMPACT));
 }
 
 #[test]

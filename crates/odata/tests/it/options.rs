@@ -37,6 +37,7 @@ fn names_are_recognised_in_every_spelling() {
         (Some("a,b"), Some("xyz"))
     );
     assert_eq!(parsed(""), Options::default());
+    assert_eq!(parsed("$count=False"), Options::default());
 }
 
 #[test]
@@ -121,6 +122,29 @@ fn broken_query_strings_are_refused_by_name() {
 }
 
 #[test]
+fn an_error_has_a_word_for_programs_and_a_sentence_for_people() {
+    for (raw, word, status) in [
+        ("$top=x", "InvalidQueryOption", 400),
+        ("$search=a", "NotImplemented", 501),
+        ("$format=atom", "NotAcceptable", 406),
+    ] {
+        let error = parse(raw).expect_err(raw);
+        assert_eq!(
+            (error.code.as_str(), error.code.status()),
+            (word, status),
+            "{raw}"
+        );
+    }
+    let error = crate::shop::bind("hidden or")
+        .map(drop)
+        .expect_err("an operand is missing");
+    assert_eq!(
+        error.to_string(),
+        "InvalidFilter ($filter): Expected an operand at position 9."
+    );
+}
+
+#[test]
 fn amounts_are_held_where_databases_can_take_them() {
     assert_eq!(
         parsed("$top=99999999999999999999999&$skip=0").top,
@@ -158,6 +182,14 @@ fn every_resource_has_its_options() {
         }
         assert!(Options::parse("custom=1&@p=2", resource, true, &Limits::default()).is_ok());
     }
+    for (resource, hint) in [
+        (Resource::Entity, "a single entity; only $select and $format do"),
+        (Resource::Count, "$count; only $filter does"),
+        (Resource::Metadata, "this resource; only $format does"),
+    ] {
+        let error = Options::parse("$top=1", resource, true, &Limits::default()).expect_err(hint);
+        assert_eq!(error.message, format!("`$top` does not apply to {hint}."));
+    }
 }
 
 #[test]
@@ -171,6 +203,10 @@ fn formats() {
     assert_eq!(
         parsed("$format=Application/JSON;%20metadata=none").format,
         json(Metadata::None)
+    );
+    assert_eq!(
+        parsed("$format=application/json;odata.metadata=minimal").format,
+        json(Metadata::Minimal)
     );
     let metadata = Options::parse("$format=xml", Resource::Metadata, true, &Limits::default());
     assert_eq!(metadata.map(|options| options.format), Ok(Some(Format::Xml)));
@@ -206,6 +242,10 @@ fn orders_end_with_the_key() {
             ],
         ),
         ("title,title desc", vec![term(key("title"), false), id]),
+        (
+            "tolower(title),stock desc",
+            vec![term(OrderKey::Lower(title), false), term(key("stock"), true), id],
+        ),
     ] {
         assert_eq!(order(text), Ok(OrderBy { terms }), "{text}");
     }
@@ -237,7 +277,10 @@ fn wrong_orders_are_refused() {
         );
         assert_eq!(error.target, "$orderby");
     }
-    assert!(order(&"title,".repeat(2000)).is_err());
+    let longest = format!("title{}", " ".repeat(Limits::default().bytes - "title".len()));
+    assert!(order(&longest).is_ok());
+    let error = order(&format!("{longest} ")).expect_err("one byte too long");
+    assert!(error.message.contains("longer than 8192 bytes"), "{error}");
 }
 
 #[test]
@@ -335,6 +378,10 @@ fn paging_tokens_belong_to_one_query() {
         ("hidden", Value::Boolean(true)),
         ("warranty", Value::Duration(Duration::from_ticks(-3))),
         ("since", Value::Date(Date::from_days(-400))),
+        (
+            "opens",
+            Value::TimeOfDay(TimeOfDay::new(8, 30, 15, 7).expect("a time")),
+        ),
         ("colour", Value::Flags(5)),
         ("region", Value::text("de")),
         ("tags", texts(&["a", "b"])),
