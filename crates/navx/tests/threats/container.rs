@@ -109,6 +109,24 @@ fn the_smallest_signature_block_is_one_and_anything_smaller_is_none() {
     );
 }
 
+#[test]
+fn a_signature_may_be_of_any_length_that_der_can_write() {
+    let good = good();
+    let offset = (good.len() as u32).to_le_bytes();
+    for (length, written) in [
+        (127, &b"\x7F"[..]),
+        (128, b"\x81\x80"),
+        (256, b"\x82\x01\x00"),
+        (65_536, b"\x83\x01\x00\x00"),
+    ] {
+        let mut value = b"\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x02".to_vec();
+        value.resize(length, 0);
+        let bytes = [&good[..], b"NXSB\x30", written, &value, &offset, b"NXSB"].concat();
+        let signature = accepted(&bytes).signature.unwrap();
+        assert_eq!(signature.bytes, (bytes.len() - good.len()) as u64, "{length}");
+    }
+}
+
 /// The last byte of the identifier is taken from the offset behind it.
 #[test]
 fn what_follows_the_signed_data_is_no_part_of_it() {

@@ -312,6 +312,10 @@ fn messages_say_what_to_write_instead() {
         ("photo eq binary'Zh'", "not base64url"),
         ("release eq '1.x'", "`1.x` is not a version"),
         (
+            "stock eq 1_234_567_890_123_456_789_012_345_678_901_234_567_890",
+            "`1_234_567_890_123_456_789_012_345_678_901_234...` is not a number",
+        ),
+        (
             "release eq 'a text that nobody would want to read to its very end in a message'",
             "`a text that nobody would want to read to its ...` is not a version",
         ),

@@ -38,6 +38,7 @@ fn names_are_recognised_in_every_spelling() {
     );
     assert_eq!(parsed(""), Options::default());
     assert_eq!(parsed("$count=False"), Options::default());
+    assert!(parsed("@a_1=1").aliases.texts.contains_key("a_1"));
 }
 
 #[test]
@@ -84,6 +85,7 @@ fn broken_query_strings_are_refused_by_name() {
         ("@p=1&@p=2", ErrorCode::InvalidQueryOption, "@p"),
         ("@=1", ErrorCode::InvalidQueryOption, "@"),
         ("@1=1", ErrorCode::InvalidQueryOption, "@1"),
+        ("@a-b=1", ErrorCode::InvalidQueryOption, "@a-b"),
         ("$fliter=a", ErrorCode::InvalidQueryOption, "$fliter"),
         ("$=a", ErrorCode::InvalidQueryOption, "$"),
         ("$top=-1", ErrorCode::InvalidQueryOption, "$top"),
