@@ -125,6 +125,8 @@ fn a_signature_may_be_of_any_length_that_der_can_write() {
         let signature = accepted(&bytes).signature.unwrap();
         assert_eq!(signature.bytes, (bytes.len() - good.len()) as u64, "{length}");
     }
+    let of_no_length = [&good[..], b"NXSB\x30\x80", &[0; 128], &offset, b"NXSB"].concat();
+    refused(&of_no_length, "bad_trailer", "no DER sequence");
 }
 
 /// The last byte of the identifier is taken from the offset behind it.
