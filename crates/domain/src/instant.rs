@@ -5,7 +5,12 @@ use jiff::{
     civil::DateTime,
     tz::{Offset, TimeZone},
 };
-use std::{fmt, ops::Add, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    str::FromStr,
+    time::Duration,
+};
 
 /// Ticks in a second: a tick is 100 nanoseconds, as in .NET.
 pub const TICKS_PER_SECOND: i64 = 10_000_000;
@@ -78,6 +83,14 @@ impl Add<Duration> for Instant {
 
     fn add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(ticks_in(span)))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(ticks_in(span)))
     }
 }
 

@@ -239,12 +239,12 @@ vocabulary! {
     }
 }
 
-/// The text for `errorMessage` of an operation whose executor fell silent.
+/// The text for `errorMessage` of an operation whose executor gave no sign of life until its lease was over.
 #[must_use]
-pub fn outcome_unknown(environment: &str, last_heard: Instant) -> String {
+pub fn outcome_unknown(environment: &str, lease_ended: Instant) -> String {
     format!(
-        "{}: Nothing was heard from the executor of environment '{environment}' since {last_heard}. The \
-         operation may have been carried out in part or in full and is not tried again by itself. Check \
+        "{}: Nothing was heard from the executor of environment '{environment}' before its lease ended on \
+         {lease_ended}. The operation may have been carried out in part or in full and is not tried again by itself. Check \
          the environment, then report its installed apps or release it.",
         FailReason::OutcomeUnknown
     )

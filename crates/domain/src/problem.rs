@@ -81,6 +81,8 @@ codes! {
     ResourceExists = 409,
     /// The same version is being uploaded at this moment.
     UploadInProgress = 409,
+    /// An operation is running in the environment at this moment.
+    EnvironmentBusy = 409,
     /// The entity is no longer, or not, in the state the caller named.
     PreconditionFailed = 412,
     /// The body is larger than allowed.

@@ -122,8 +122,18 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Whether the request, once it was carried out, is refused when it is sent again.
+    fn would_meet_itself(&self) -> bool {
+        self.method == Method::DELETE
+            || self.headers.contains_key("if-match")
+            || self.headers.contains_key("if-none-match")
+    }
+
     fn is_worth_repeating(&self, refusal: &Refusal) -> bool {
         let waits_for_other_upload = refusal.code == "UploadInProgress" && refusal.retry_after.is_some();
+        if refusal.leaves_in_doubt() {
+            return self.is_repeatable && !self.would_meet_itself();
+        }
         is_turned_away(refusal.status)
             || waits_for_other_upload
             || (self.is_repeatable && is_uncertain(refusal.status))

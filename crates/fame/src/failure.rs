@@ -120,6 +120,11 @@ pub struct Refusal {
 const STRANGE_ANSWER_CHARS: usize = 4_000;
 
 impl Refusal {
+    /// Whether the service says that it does not know whether the request was carried out.
+    pub fn leaves_in_doubt(&self) -> bool {
+        self.details.iter().any(|detail| detail.code == "ChangeInDoubt")
+    }
+
     /// Reads an answer to `method`.
     pub async fn read(method: &Method, answer: Response) -> Self {
         let (status, url) = (answer.status(), answer.url().clone());

@@ -172,20 +172,31 @@ impl StorageLocation {
         }
     }
 
-    /// Removes stored bytes; that they are gone already is no failure. Blocks.
-    pub(crate) fn remove(&self, name: &ObjectName) -> io::Result<()> {
+    /// Whether it is a folder of this machine, or of what is mounted on it.
+    pub(crate) fn is_folder(&self) -> bool {
+        matches!(self.store, Store::Directory(_))
+    }
+
+    /// Removes stored bytes; that they are gone already is no failure.
+    pub(crate) async fn remove(&self, name: &ObjectName) -> io::Result<()> {
         match &self.store {
-            Store::Directory(directory) => directory.remove(name),
-            Store::Bucket(bucket) => bucket.remove(name),
+            Store::Directory(directory) => {
+                let (directory, name) = (directory.clone(), *name);
+                blocking(move || directory.remove(&name)).await
+            }
+            Store::Bucket(bucket) => bucket.remove(name).await,
         }
     }
 
     /// Removes staged bytes that nothing has been added to for `age`; how many there were. In an object store, which
-    /// others may share and which may date an object by the start of its upload, `age` is a day at least. Blocks.
-    pub(crate) fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
+    /// others may share and which may date an object by the start of its upload, `age` is a day at least.
+    pub(crate) async fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
         match &self.store {
-            Store::Directory(directory) => directory.sweep_staging(age),
-            Store::Bucket(bucket) => bucket.sweep_staging(age.max(bucket::LONGEST_UPLOAD)),
+            Store::Directory(directory) => {
+                let directory = directory.clone();
+                blocking(move || directory.sweep_staging(age)).await
+            }
+            Store::Bucket(bucket) => bucket.sweep_staging(age.max(bucket::LONGEST_UPLOAD)).await,
         }
     }
 
@@ -201,6 +212,12 @@ impl StorageLocation {
     pub(crate) async fn availability(&self) -> Availability {
         self.probe.ask(self).await
     }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// What reading says of bytes that should be there and are not. No waiting brings them back.

@@ -20,6 +20,8 @@ pub struct Clock {
 struct Shared {
     offset: AtomicI64,
     stopped_at: AtomicI64,
+    /// How far the machine's clock goes wrong, as far as this process is concerned.
+    error: AtomicI64,
     moved: Notify,
 }
 
@@ -45,9 +47,19 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         match self.shared.stopped_at.load(Ordering::SeqCst) {
-            RUNNING => Instant(machine_ticks() + self.shared.offset.load(Ordering::SeqCst)),
+            RUNNING => Instant(self.machine().0 + self.shared.offset.load(Ordering::SeqCst)),
             stopped => Instant(stopped),
         }
+    }
+
+    /// This moment on the machine's clock, however far this one was moved.
+    pub(crate) fn machine(&self) -> Instant {
+        Instant(machine_ticks() + self.shared.error.load(Ordering::SeqCst))
+    }
+
+    /// Lets the machine's clock go wrong by so many ticks: for tests of what follows from that.
+    pub fn go_wrong_by(&self, ticks: i64) {
+        self.shared.error.store(ticks, Ordering::SeqCst);
     }
 
     /// Sets the clock; it goes on from there, or stands there if it was stopped.
@@ -58,7 +70,7 @@ impl Clock {
         } else {
             self.shared
                 .offset
-                .store(now.0 - machine_ticks(), Ordering::SeqCst);
+                .store(now.0 - self.machine().0, Ordering::SeqCst);
         }
         self.shared.moved.notify_one();
     }
@@ -66,7 +78,7 @@ impl Clock {
     /// How far this clock is ahead of the machine's, in ticks; negative when behind.
     #[must_use]
     pub fn offset(&self) -> i64 {
-        self.now().0 - machine_ticks()
+        self.now().0 - self.machine().0
     }
 
     /// Waits until somebody moves the clock, or has moved it since this was last waited for. For one listener: the

@@ -3,6 +3,7 @@
 
 use crate::store::StoreError;
 use domain::problem::{Code, RuleError};
+use std::io::ErrorKind;
 
 /// Any failure of the service.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,20 @@ impl Error {
     /// A fault of ours; the text goes to the log only.
     pub(crate) fn fault(what: impl std::fmt::Display) -> Self {
         Self::Fault(what.to_string())
+    }
+
+    /// Whether it may be gone without anybody doing anything about it here: the database is away; a package store is, its
+    /// disk is full, or it does not let us in. What is missing or damaged in a store that works is not brought back by
+    /// waiting.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_passing(),
+            Self::Blobs(error) => !matches!(
+                error.kind(),
+                ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ),
+            _ => false,
+        }
     }
 
     /// A refusal that may be gone after `seconds`.

@@ -1,22 +1,23 @@
 //! Starting and stopping: opening what is kept, refusing what cannot work, and draining before the end.
 
 use crate::{
-    actions::{self, Service, sweep},
+    actions::{self, Service, clock_check::ClockCheck, sweep},
     auth::Authenticator,
     blobs::Blobs,
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
     http::{context::Scheme, extract::Door, fairness::Fairness, router::router},
-    jobs::{executor::Executor, retention, signals, sweeper},
+    jobs::{executor::Executor, leases, retention, signals, sweeper},
     simulate::Script,
     store::{self, Db, apps::locations_in_use, transfer::find_import},
     work::Work,
 };
 use axum::{Extension, Router};
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,6 +34,11 @@ pub enum StartError {
     /// Another process works on the same folder.
     #[error("another process is using {}", .0.display())]
     InUse(PathBuf),
+    /// Another process may reach the database by another name without either knowing of the other.
+    #[error(
+        "the database {} has several names (hard links), by which several processes could use it at once; remove the others", .0.display()
+    )]
+    SeveralNames(PathBuf),
     /// A location that holds packages is not configured any more.
     #[error(
         "packages are stored in the location '{0}', which is not configured any more; configure it again under storage.locations"
@@ -71,7 +77,7 @@ pub struct Server {
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Held as long as this process works on what belongs to one process.
-    _lock: Option<File>,
+    _locks: Vec<File>,
 }
 
 impl Server {
@@ -82,7 +88,7 @@ impl Server {
     /// Everything that would keep the service from working.
     pub async fn start(settings: Settings, clock: Clock, script: Script) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
-        let lock = lock_for_one(&settings)?;
+        let locks = lock_for_one(&settings)?;
         let blobs = Blobs::open(&settings).map_err(|source| StartError::Files {
             what: "storage locations".into(),
             source,
@@ -96,6 +102,7 @@ impl Server {
             db,
             blobs: Arc::new(blobs),
             clock,
+            clock_check: ClockCheck::default(),
             settings: Arc::clone(&settings),
             work: Work::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
@@ -108,13 +115,17 @@ impl Server {
             service,
             authenticator,
         });
-        Ok(Self::with_jobs(door, script, lock))
+        Ok(Self::with_jobs(door, script, locks))
     }
 
-    fn with_jobs(door: Arc<Door>, script: Script, lock: Option<File>) -> Self {
+    fn with_jobs(door: Arc<Door>, script: Script, locks: Vec<File>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let service = &door.service;
-        tasks.spawn(sweeper::run(Arc::clone(service), stop.clone()));
+        tasks.spawn(sweeper::run(
+            Arc::clone(service),
+            grace_at_start(service),
+            stop.clone(),
+        ));
         tasks.spawn(signals::run(Arc::clone(service), stop.clone()));
         if service.settings.retention != RetentionSettings::default() {
             tasks.spawn(retention::run(Arc::clone(service), stop.clone()));
@@ -126,12 +137,13 @@ impl Server {
             let stop = stop.clone();
             tasks.spawn(async move { executor.run(stop).await });
         }
+        tasks.spawn(leases::run(Arc::clone(service), executor.clone(), stop.clone()));
         Self {
             door,
             executor,
             stop,
             tasks,
-            _lock: lock,
+            _locks: locks,
         }
     }
 
@@ -151,19 +163,34 @@ impl Server {
     /// # Errors
     /// What stood in the way, as text for people.
     pub async fn catch_up(&self) -> Result<(), String> {
-        if let Some(executor) = &self.executor {
-            executor.catch_up().await.map_err(|error| error.to_string())?;
-        }
+        let ended = leases::end_lost(&self.door.service, self.executor.as_deref()).await;
+        ended.map_err(|error| error.to_string())?;
         let removed = actions::retention::remove_all(&self.door.service).await;
         removed.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Lets the service's own executor take on nothing more, and waits until all that it carries is reported, but not
-    /// longer than `within`. What is left then ends as unknown when its lease does.
+    /// Lets the service's own executor take on nothing more, and waits until all that it carries is reported and every
+    /// upload whose sender has gone has its end, but not longer than `within`. An operation that is left then ends as
+    /// unknown when its lease does; an upload is given up after the time of grace.
     pub async fn drain(&self, within: Duration) {
+        tokio::join!(self.drain_executor(within), self.drain_uploads(within));
+    }
+
+    async fn drain_executor(&self, within: Duration) {
         let Some(executor) = &self.executor else { return };
         if !executor.drain(within).await {
-            tracing::warn!("some operations were still being carried out when the time to drain was over");
+            tracing::warn!(
+                "some operations were still being carried out, or may have been started, when the time to drain was over"
+            );
+        }
+    }
+
+    async fn drain_uploads(&self, within: Duration) {
+        let service = &self.door.service;
+        let all = u32::try_from(service.settings.packages.concurrent_uploads).unwrap_or(u32::MAX);
+        let all_ended = service.uploads.acquire_many(all);
+        if tokio::time::timeout(within, all_ended).await.is_err() {
+            tracing::warn!("some uploads were still under way when the time to drain was over");
         }
     }
 
@@ -175,13 +202,15 @@ impl Server {
     }
 }
 
-/// Holds the data folder where SQLite is in it, which belongs to one process. Servers that share a PostgreSQL may share
-/// a folder for packages too.
-pub(crate) fn lock_for_one(settings: &Settings) -> Result<Option<File>, StartError> {
+/// Holds the data folder and the database file where the database is SQLite: both belong to one process. Servers that
+/// share a PostgreSQL may share a folder for packages too.
+pub(crate) fn lock_for_one(settings: &Settings) -> Result<Vec<File>, StartError> {
     if settings.database.url.sqlite_path().is_none() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    lock_folder(&settings.server.data_dir).map(Some)
+    let folder = lock_folder(&settings.server.data_dir)?;
+    let database = lock_database(settings)?;
+    Ok(database.into_iter().chain([folder]).collect())
 }
 
 /// Makes the data folder, and holds it.
@@ -191,10 +220,54 @@ pub(crate) fn lock_folder(folder: &Path) -> Result<File, StartError> {
         source,
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let lock = File::create(folder.join("fame.lock")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(folder.to_owned())),
+    hold(&folder.join("fame.lock"), folder)
+}
+
+/// Holds the database where it is a file, by whichever path it was reached: by a file beside it, because whoever closes
+/// another handle of the database file itself takes SQLite's own locks away.
+pub(crate) fn lock_database(settings: &Settings) -> Result<Option<File>, StartError> {
+    let Some(database) = settings.database.url.sqlite_path() else {
+        return Ok(None);
+    };
+    let failed = |source| StartError::Files {
+        what: format!("database {}", database.display()),
+        source,
+    };
+    let real = real_path(&database).map_err(failed)?;
+    if real.metadata().map_err(failed)?.nlink() > 1 {
+        return Err(StartError::SeveralNames(real));
+    }
+    let mut beside = real.clone().into_os_string();
+    beside.push(".lock");
+    hold(Path::new(&beside), &real).map(Some)
+}
+
+/// The path of a file without links. The file is made where it is not there yet: a link may lead to where it will be.
+fn real_path(file: &Path) -> io::Result<PathBuf> {
+    if !file.exists() {
+        File::options().append(true).create(true).open(file)?;
+    }
+    file.canonicalize()
+}
+
+fn hold(lock: &Path, what: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Files {
+        what: format!("lock {}", lock.display()),
+        source,
+    };
+    // A link planted here would have another file locked or emptied; opening a pipe would never end.
+    let is_strange = fs::symlink_metadata(lock).is_ok_and(|found| !found.is_file());
+    if is_strange {
+        return Err(failed(io::Error::other("it is there and is no plain file")));
+    }
+    let file = File::options()
+        .append(true)
+        .create(true)
+        .open(lock)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(what.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
     }
 }
@@ -219,15 +292,16 @@ async fn check_locations(service: &Service) -> Result<(), StartError> {
     }
 }
 
-/// Settles what an earlier process left. Where it certainly has gone, everything; otherwise only what is old.
+/// How old must be what an earlier process left. Where that one has certainly gone, nothing of it need be.
+fn grace_at_start(service: &Service) -> Duration {
+    match service.settings.database.url.sqlite_path() {
+        Some(_) => Duration::ZERO,
+        None => service.settings.storage.grace,
+    }
+}
+
 async fn settle(service: &Service) -> Result<(), StartError> {
-    let is_alone = service.settings.database.url.sqlite_path().is_some();
-    let grace = if is_alone {
-        Duration::ZERO
-    } else {
-        service.settings.storage.grace
-    };
-    let swept = sweep::sweep(service, grace).await;
+    let swept = sweep::settle(service, grace_at_start(service)).await;
     let swept = swept.map_err(|error: Error| StartError::Database(error.to_string()))?;
     if swept != sweep::Swept::default() {
         tracing::info!(?swept, "settled what an earlier process left behind");

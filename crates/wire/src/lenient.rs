@@ -353,11 +353,15 @@ impl<'de> Visitor<'de> for CheckedVisitor {
         Ok(number.into())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(text.into())
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        self.visit_string(text.to_owned())
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+    /// No text may hold U+0000: not every database can keep it.
+    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+        if text.contains('\0') {
+            return Err(E::custom("a text holds the character U+0000"));
+        }
         Ok(text.into())
     }
 

@@ -76,6 +76,43 @@ async fn a_busy_service_is_asked_again_when_it_wants_to_be() {
     );
 }
 
+/// Sent again, it might be refused for what it has done itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_may_have_been_made_is_repeated_only_where_it_cannot_meet_itself() {
+    let service = Service::start(|_, _| {
+        let error = json!({
+            "code": "ServiceUnavailable",
+            "message": "It may or may not have been made.",
+            "details": [{"code": "ChangeInDoubt", "message": "It may or may not have been made."}]
+        });
+        Answer::json(503, json!({ "error": error })).with("retry-after", 0)
+    })
+    .await;
+    let update: &[&str] = &[
+        "versions",
+        "update",
+        APP,
+        "1.0.0.0",
+        "-c",
+        "US",
+        "--availability",
+        "Preview",
+    ];
+    let cases: [(&[&str], usize); 3] = [
+        (&["countries", "add", APP, "US"], 5),
+        (&[update, &["--if-match", "tag"]].concat(), 1),
+        (&["principals", "remove", APP, APP], 1),
+    ];
+    let mut asked = 0;
+    for (command, tries) in cases {
+        let ended = service.fame(command).await;
+        assert_eq!(ended.code, 6, "{command:?}: {ended:?}");
+        assert!(ended.err.contains("may or may not"), "{ended:?}");
+        assert_eq!(service.lines().len() - asked, tries, "{command:?}");
+        asked = service.lines().len();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tries_come_to_an_end_and_too_long_a_pause_is_not_made() {
     let busy =

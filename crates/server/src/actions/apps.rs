@@ -48,8 +48,12 @@ pub(crate) async fn list_roles(service: &Service, asker: &Asker, app: AppId) -> 
     access::preview(service, asker, app, None, read).await.map(drop)
 }
 
+/// An app with its owners, as the operator sees it. A change answers with what it made of both, whatever others have made
+/// of it since.
+pub(crate) type Registered = (App, Vec<Principal>);
+
 /// One app with its owners, for the operator.
-pub(crate) async fn get_registered_app(service: &Service, app: AppId) -> Result<(App, Vec<Principal>)> {
+pub(crate) async fn get_registered_app(service: &Service, app: AppId) -> Result<Registered> {
     let found = apps::find_any_app(&service.db, app).await?;
     let found = found.ok_or_else(|| not_registered(app))?;
     let owners = principals::owners_of(&service.db, app).await?;
@@ -88,7 +92,7 @@ pub(crate) async fn put_app(
     app: AppId,
     wish: AppWish,
     preconditions: Preconditions,
-) -> Result<(App, Saved)> {
+) -> Result<(Registered, Saved)> {
     let wish = AppWish {
         storage_location: mapped(service, wish.storage_location)?,
         ..wish
@@ -106,7 +110,7 @@ pub(crate) async fn put_app(
         .await
 }
 
-async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(App, Saved)> {
+async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(Registered, Saved)> {
     let existing = apps::lock_app(&mut tx, input.app).await?;
     input
         .preconditions
@@ -119,14 +123,12 @@ async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(App, Saved)> {
     if let Some((id, wish)) = input.wish.owner {
         save_owner(&mut tx, input, id, wish).await?;
     }
-    Ok((
-        app,
-        if existing.is_some() {
-            Saved::Replaced
-        } else {
-            Saved::Created
-        },
-    ))
+    let saved = match existing {
+        Some(_) => Saved::Replaced,
+        None => Saved::Created,
+    };
+    let owners = principals::owners_in(&mut tx, input.app).await?;
+    Ok(((app, owners), saved))
 }
 
 fn whole_app(input: &SaveApp, existing: Option<&App>) -> Result<App, RuleError> {
@@ -159,7 +161,7 @@ pub(crate) async fn patch_app(
     app: AppId,
     wish: AppWish,
     preconditions: Preconditions,
-) -> Result<App> {
+) -> Result<Registered> {
     let wish = AppWish {
         storage_location: mapped(service, wish.storage_location)?,
         ..wish
@@ -177,7 +179,7 @@ pub(crate) async fn patch_app(
         .await
 }
 
-async fn patch_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<App> {
+async fn patch_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<Registered> {
     let Some(existing) = apps::lock_app(&mut tx, input.app).await? else {
         return Err(input.preconditions.missing(not_registered(input.app)));
     };
@@ -194,7 +196,9 @@ async fn patch_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<App> {
             .unwrap_or_else(|| existing.storage_location.clone()),
         ..existing.clone()
     };
-    save(&mut tx, input, Some(&existing), app).await
+    let app = save(&mut tx, input, Some(&existing), app).await?;
+    let owners = principals::owners_in(&mut tx, input.app).await?;
+    Ok((app, owners))
 }
 
 /// Stores an app under a new tag, unless nothing about it changes.
@@ -206,7 +210,10 @@ async fn save(tx: &mut Tx<'_>, input: &SaveApp, existing: Option<&App>, app: App
         etag: Etag::random(),
         ..app
     };
-    apps::save_app(tx, &app).await?;
+    match existing {
+        None => apps::insert_app(tx, &app).await?,
+        Some(_) => apps::update_app(tx, &app).await?,
+    }
     let change = Change {
         action: "apps/write",
         target: format!("apps/{}", app.id),

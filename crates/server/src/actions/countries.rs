@@ -72,11 +72,7 @@ pub(crate) async fn patch_country(
                     code: input.code.as_str().into(),
                     etag: Etag::random(),
                 };
-                if !countries::add_country(&mut tx, input.app, &country).await? {
-                    // Somebody added it a moment ago: theirs is the one that counts.
-                    let theirs = countries::country_in(&mut tx, input.app, input.code.as_str()).await?;
-                    return Ok(theirs.unwrap_or(country));
-                }
+                countries::insert_country(&mut tx, input.app, &country).await?;
                 let change = Change {
                     action: WRITE.as_str(),
                     target: format!("apps/{}/countries/{}", input.app, input.code),

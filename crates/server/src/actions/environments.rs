@@ -7,7 +7,7 @@ use super::{
     preconditions::Preconditions,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     store::{
         Tx,
         environments::{self, Environment, Installation, InstalledApp},
@@ -19,7 +19,7 @@ use domain::{
     access::{Permission, Resource},
     country::CountryCode,
     environment::{EnvironmentKey, EnvironmentKind, family_key},
-    ids::{AppId, Etag, TenantId},
+    ids::{AppId, Etag, OperationId, TenantId},
     instant::Instant,
     operation::Skip,
     problem::{Code, RuleError},
@@ -30,6 +30,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 const READ: Permission = Permission::read(Resource::Environments);
+
+/// After how many seconds it is worth looking whether an operation has ended: most take minutes.
+const ENDS_SOON: u32 = 30;
 
 /// Which environment is meant: a name, and more where a name is not enough.
 #[derive(Clone, Debug)]
@@ -93,11 +96,15 @@ fn ambiguous(name: &str, fitting: &[Installation]) -> RuleError {
     RuleError::new(Code::AmbiguousRequest, message).about(format!("environments/{name}"))
 }
 
+/// An environment with everything installed in it, as the operator sees it. A change answers with what it made of it,
+/// whatever others have made of it since.
+pub(crate) type Registered = (Environment, Vec<InstalledApp>);
+
 /// One environment with everything installed in it, for the operator.
 pub(crate) async fn get_registered_environment(
     service: &Service,
     key: &EnvironmentKey,
-) -> Result<(Environment, Vec<InstalledApp>)> {
+) -> Result<Registered> {
     let found = environments::find_environment(&service.db, key).await?;
     let environment = found.ok_or_else(|| not_registered(key))?;
     let apps = environments::installed_apps(&service.db, environment.id).await?;
@@ -136,7 +143,7 @@ pub(crate) async fn put_environment(
     key: EnvironmentKey,
     wish: EnvironmentWish,
     preconditions: Preconditions,
-) -> Result<(Environment, bool)> {
+) -> Result<(Registered, bool)> {
     let input = PutEnvironment {
         asker: asker.clone(),
         key,
@@ -152,7 +159,7 @@ pub(crate) async fn put_environment(
     Ok(saved)
 }
 
-async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(Environment, bool)> {
+async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(Registered, bool)> {
     let existing = environments::lock_environment(&mut tx, &input.key).await?;
     input
         .preconditions
@@ -162,7 +169,10 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(E
         None => None,
     };
     let environment = described(input, existing.as_ref());
-    environments::save_environment(&mut tx, &environment).await?;
+    match existing {
+        None => environments::insert_environment(&mut tx, &environment).await?,
+        Some(_) => environments::update_environment(&mut tx, &environment).await?,
+    }
     environments::save_installations(&mut tx, &environment, &input.wish.apps).await?;
     execution::reschedule(&mut tx, &[&environment], input.now).await?;
     let change = Change {
@@ -172,7 +182,8 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(E
         after: Some(state(&environment, &input.wish.apps)),
     };
     audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
-    Ok((environment, existing.is_none()))
+    let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
+    Ok(((environment, apps), existing.is_none()))
 }
 
 fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environment {
@@ -228,7 +239,8 @@ impl ChangeEnvironment {
     }
 }
 
-/// Removes an environment. What waits for it is skipped; what runs in it goes on and ends as it will.
+/// Removes an environment. What waits for it is skipped. While something runs in it, it stays: removed and reported
+/// again it would be another one, in which the same app could be worked on at the same time.
 pub(crate) async fn delete_environment(
     service: &Service,
     asker: &Asker,
@@ -244,6 +256,9 @@ pub(crate) async fn delete_environment(
 
 async fn delete_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<()> {
     let environment = input.lock(&mut tx).await?;
+    if let Some(running) = hotfixes::running_in(&mut tx, environment.id).await? {
+        return Err(busy(&environment, running));
+    }
     let before = state_in(&mut tx, &environment).await?;
     for waiting in hotfixes::lock_waiting(&mut tx, environment.id).await? {
         let skip = Skip::environment_gone(&environment.name);
@@ -276,7 +291,7 @@ pub(crate) async fn release_environment(
     service: &Service,
     asker: &Asker,
     key: EnvironmentKey,
-) -> Result<Environment> {
+) -> Result<Registered> {
     let input = ChangeEnvironment::new(service, asker, key, Preconditions::default());
     let released = service
         .db
@@ -286,10 +301,11 @@ pub(crate) async fn release_environment(
     Ok(released)
 }
 
-async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<Environment> {
+async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<Registered> {
     let environment = input.lock(&mut tx).await?;
+    let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
     let Some(held_since) = environment.held_since else {
-        return Ok(environment);
+        return Ok((environment, apps));
     };
     let before = json!({
         "heldSince": held_since.to_string(),
@@ -301,7 +317,7 @@ async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Re
         etag: Etag::random(),
         ..environment
     };
-    environments::save_environment(&mut tx, &released).await?;
+    environments::update_environment(&mut tx, &released).await?;
     execution::reschedule(&mut tx, &[&released], input.now).await?;
     let change = Change {
         action: "environments/release",
@@ -310,7 +326,19 @@ async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Re
         after: Some(json!({ "heldSince": null })),
     };
     audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
-    Ok(released)
+    Ok((released, apps))
+}
+
+fn busy(environment: &Environment, running: OperationId) -> Error {
+    let Environment { name, .. } = environment;
+    let message = format!(
+        "Operation {running} is running in environment '{name}'. The environment can be removed once the operation has ended."
+    );
+    let problem = RuleError::new(Code::EnvironmentBusy, message).about(format!("environments/{name}"));
+    Error::TryLater {
+        problem: problem.with("operationId", running.to_string()),
+        seconds: ENDS_SOON,
+    }
 }
 
 fn not_registered(key: &EnvironmentKey) -> RuleError {

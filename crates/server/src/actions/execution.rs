@@ -14,7 +14,7 @@ mod due;
 mod finish;
 mod lease;
 
-pub(crate) use claim::claim;
+pub(crate) use claim::{ClaimsInDoubt, claim};
 pub(crate) use due::{next_start, reschedule, window_of};
 #[cfg(test)]
 pub(crate) use finish::finish;
@@ -25,7 +25,6 @@ use super::{Service, audit::Change};
 use crate::{
     error::{Error, Result},
     store::{
-        StoreError,
         execution::{self as store, Ending, Lease},
         hotfixes::Operation,
     },
@@ -40,7 +39,7 @@ use serde_json::json;
 /// who write do not notice it.
 const BATCH: usize = 250;
 
-/// An operation that an executor now holds.
+/// An operation that an executor now holds. What one claim started shares a lease id.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimed {
     pub(crate) operation: Operation,
@@ -136,10 +135,7 @@ pub(crate) async fn next_lease_end(service: &Service) -> Result<Option<Instant>>
 /// Whether the cause of a failure lies in what was to be done, so that the rest of a batch may well succeed without
 /// it. The database's own state would fail everything alike.
 fn lies_in_the_matter(error: &Error) -> bool {
-    !matches!(
-        error,
-        Error::Store(StoreError::Busy | StoreError::Unavailable(_)) | Error::Blobs(_)
-    )
+    !error.is_passing()
 }
 
 /// How many rows a change was to touch, and touched; a difference undoes it.

@@ -7,6 +7,7 @@ pub(crate) mod access;
 mod announce;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod clock_check;
 pub(crate) mod countries;
 pub(crate) mod environments;
 pub(crate) mod execution;
@@ -24,6 +25,7 @@ pub(crate) mod upload;
 pub(crate) mod versions;
 
 use crate::{blobs::Blobs, clock::Clock, config::Settings, store::Db, store::principals::Who, work::Work};
+use clock_check::ClockCheck;
 use domain::{
     ids::{PrincipalId, TenantId},
     principal::PrincipalKind,
@@ -37,6 +39,7 @@ pub(crate) struct Service {
     pub(crate) db: Db,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) clock: Clock,
+    pub(crate) clock_check: ClockCheck,
     pub(crate) settings: Arc<Settings>,
     /// Tells the executors, here and on other servers, that there may be work.
     pub(crate) work: Work,

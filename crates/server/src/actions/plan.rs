@@ -27,7 +27,8 @@ use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 use wire::hotfixes::{PlanReason, PlanRow};
 
-/// A plan on its way: environments come in batches, and each batch is explained when it is asked for.
+/// A plan on its way: environments come in batches, and each batch is explained when it is asked for. Between batches it
+/// holds nothing of the database.
 pub(crate) struct Plan {
     service: Arc<Service>,
     app: AppId,
@@ -50,6 +51,10 @@ pub(crate) async fn plan_hotfixes(
         app,
         country: Some(country),
         resource: Resource::Environments,
+    };
+    let request = ListRequest {
+        in_portions: true,
+        ..request
     };
     let page = listing::list_within(service, within, &listing::ENVIRONMENTS, request).await?;
     let key = super::versions::key(app, country, target);

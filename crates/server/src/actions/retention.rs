@@ -56,8 +56,11 @@ impl Run {
         }
     }
 
-    /// Removes the next batch; whether there may be more.
+    /// Removes the next batch; whether there may be more. By a wrong clock nothing is old enough.
     pub(crate) async fn remove_some(&mut self, service: &Service) -> Result<bool> {
+        if !service.clock_check.agrees(service).await? {
+            return Ok(false);
+        }
         let removed = service
             .db
             .write(self.clone(), |tx, run| Box::pin(remove_batch(tx, run)))

@@ -1,63 +1,104 @@
 //! Tidying up after crashes: nothing stays `Uploading` for ever, and no bytes stay that no version needs.
 
-use super::Service;
+use super::{Service, audit::Actor, upload};
 use crate::{
-    blobs::ObjectName,
-    error::{Error, Result},
+    blobs::{ObjectName, StorageLocation},
+    error::Result,
     store::{
+        Tx,
         blobs::{self, BlobKey, BlobState},
-        idempotency, versions,
+        idempotency,
+        versions::{self, VersionKey},
     },
 };
-use domain::instant::{Instant, TICKS_PER_SECOND};
-use std::time::Duration;
-use tokio::task::JoinSet;
+use domain::instant::Instant;
+use futures::future::join_all;
+use std::{collections::HashSet, time::Duration};
 
 /// What a sweep found and settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Swept {
-    pub(crate) uploads_failed: u64,
+    pub(crate) uploads_failed: usize,
     pub(crate) objects_removed: usize,
     pub(crate) staged_removed: usize,
     pub(crate) keys_forgotten: u64,
 }
 
-/// Settles what is older than `grace`.
-pub(crate) async fn sweep(service: &Service, grace: Duration) -> Result<Swept> {
-    let now = service.clock.now();
-    let before = Instant(now.0.saturating_sub(ticks(grace)));
-    let uploads_failed = service
-        .db
-        .write(before, |mut tx, before| {
-            Box::pin(async move { Ok(versions::fail_stale_uploads(&mut tx, *before).await?) })
-        })
-        .await?;
-    let objects_removed = remove_unreferenced(service, before, now).await?;
-    let staged_removed = sweep_staging(service, grace).await?;
-    let keys_forgotten = forget_keys(service, now).await?;
+/// Settles what an earlier process left behind, before this one does anything: what is older than `grace`, which may be
+/// nothing where that process has certainly gone. It speaks to no object store, so that one that is away keeps nobody
+/// from starting.
+pub(crate) async fn settle(service: &Service, grace: Duration) -> Result<Swept> {
+    if !service.clock_check.agrees(service).await? {
+        return Ok(Swept::default());
+    }
+    let folders = service.blobs.all().filter(|location| location.is_folder());
     Ok(Swept {
-        uploads_failed,
-        objects_removed,
-        staged_removed,
-        keys_forgotten,
+        uploads_failed: fail_stale_uploads(service, grace).await?,
+        staged_removed: sweep_staging(folders, grace).await,
+        ..Swept::default()
     })
 }
 
-fn ticks(span: Duration) -> i64 {
-    i64::try_from(span.as_secs())
-        .unwrap_or(i64::MAX)
-        .saturating_mul(TICKS_PER_SECOND)
+/// Tidies up what is older than `grace`.
+pub(crate) async fn sweep(service: &Service, grace: Duration) -> Result<Swept> {
+    if !service.clock_check.agrees(service).await? {
+        return Ok(Swept::default());
+    }
+    Ok(Swept {
+        uploads_failed: fail_stale_uploads(service, grace).await?,
+        objects_removed: remove_unreferenced(service, grace).await?,
+        staged_removed: sweep_staging(service.blobs.all(), grace).await,
+        keys_forgotten: forget_keys(service).await?,
+    })
 }
 
-/// Bytes whose location cannot be reached now are left for the next sweep.
-async fn remove_unreferenced(service: &Service, before: Instant, now: Instant) -> Result<usize> {
-    let mut removed = 0;
-    for blob in blobs::unreferenced(&service.db, before).await? {
-        if !mark_deleting(service, &blob, now).await? {
+/// Settles uploads that have given no sign of life for `grace`; how many there were. One that cannot be settled keeps none
+/// of the others from it.
+async fn fail_stale_uploads(service: &Service, grace: Duration) -> Result<usize> {
+    let now = service.clock.now();
+    let mut failed = 0;
+    for stale in versions::stale_uploads(&service.db, now - grace).await? {
+        let settled = service
+            .db
+            .write((stale.clone(), now - grace, now), |tx, input| {
+                Box::pin(fail_stale_upload(tx, input))
+            })
+            .await;
+        match settled {
+            Ok(was_stale) => failed += usize::from(was_stale),
+            Err(error) if error.is_passing() => return Err(error),
+            Err(error) => {
+                tracing::error!(version = %stale, %error, "an upload that got stuck cannot be settled")
+            }
+        }
+    }
+    Ok(failed)
+}
+
+async fn fail_stale_upload(
+    mut tx: Tx<'_>,
+    (stale, before, now): &(VersionKey, Instant, Instant),
+) -> Result<bool> {
+    let Some(row) = versions::lock_stale_upload(&mut tx, stale, *before).await? else {
+        return Ok(false);
+    };
+    upload::record_failed(&mut tx, Actor::Service("sweeper"), *now, row).await?;
+    Ok(true)
+}
+
+/// Removes bytes that no version has needed for `grace`; how many. A location that cannot be reached is left for the
+/// next time, and not asked again for each of its objects.
+pub(crate) async fn remove_unreferenced(service: &Service, grace: Duration) -> Result<usize> {
+    let now = service.clock.now();
+    let (mut removed, mut away) = (0, HashSet::new());
+    for blob in blobs::unreferenced(&service.db, now - grace).await? {
+        // Also what is not tried now is marked, and goes behind what is in other locations.
+        if !mark_deleting(service, &blob, now).await? || away.contains(&blob.location) {
             continue;
         }
         if let Err(error) = remove_bytes(service, &blob).await {
             tracing::warn!(location = blob.location, %error, "bytes that no version needs could not be removed");
+            away.insert(blob.location);
             continue;
         }
         service
@@ -91,37 +132,24 @@ pub(super) async fn mark_deleting(service: &Service, blob: &BlobKey, now: Instan
 }
 
 pub(super) async fn remove_bytes(service: &Service, blob: &BlobKey) -> Result<()> {
-    let location = service.blobs.known_location(&blob.location)?.clone();
-    let name = ObjectName::from(blob);
-    tokio::task::spawn_blocking(move || location.remove(&name))
-        .await
-        .map_err(Error::fault)?
-        .map_err(Error::Blobs)
+    let location = service.blobs.known_location(&blob.location)?;
+    Ok(location.remove(&ObjectName::from(blob)).await?)
 }
 
-/// A location that cannot be reached keeps none of the others from being swept, nor the service from starting.
-async fn sweep_staging(service: &Service, grace: Duration) -> Result<usize> {
-    let mut sweeps = JoinSet::new();
-    for location in service.blobs.all().cloned() {
-        sweeps.spawn_blocking(move || {
-            let swept = location.sweep_staging(grace);
-            (location, swept)
-        });
-    }
-    let mut removed = 0;
-    while let Some(swept) = sweeps.join_next().await {
-        match swept.map_err(Error::fault)? {
-            (_, Ok(count)) => removed += count,
-            (location, Err(error)) => {
-                tracing::warn!(location = location.name(), %error, "staging could not be swept");
-            }
+/// A location that cannot be reached keeps none of the others from being swept.
+async fn sweep_staging(locations: impl Iterator<Item = &StorageLocation>, grace: Duration) -> usize {
+    let sweeps = locations.map(async |location| match location.sweep_staging(grace).await {
+        Ok(removed) => removed,
+        Err(error) => {
+            tracing::warn!(location = location.name(), %error, "staging could not be swept");
+            0
         }
-    }
-    Ok(removed)
+    });
+    join_all(sweeps).await.into_iter().sum()
 }
 
-async fn forget_keys(service: &Service, now: Instant) -> Result<u64> {
-    let before = Instant(now.0.saturating_sub(ticks(idempotency::KEPT_FOR)));
+async fn forget_keys(service: &Service) -> Result<u64> {
+    let before = service.clock.now() - idempotency::KEPT_FOR;
     service
         .db
         .write(before, |mut tx, before| {

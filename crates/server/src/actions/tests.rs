@@ -2,12 +2,16 @@
 //! come too late. On both databases.
 
 mod claiming;
+mod clocks;
 mod executing;
 mod fleet;
+mod uploading;
+mod walks;
 
 use super::{
     Asker, Service,
     apps::{AppWish, put_app},
+    clock_check::ClockCheck,
     countries::patch_country,
     environments::{EnvironmentWish, get_registered_environment, put_environment},
     execution::{self, Claimed, Outcome},
@@ -46,7 +50,7 @@ use domain::{
     version::{AppVersion, Availability, SyncMode, VersionStatus},
 };
 use navx::PackageBuilder;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -60,7 +64,6 @@ const TARGET: AppVersion = AppVersion([16, 0, 1, 2]);
 /// 2026-11-20T12:00:00Z.
 const NOW: Instant = Instant(17_951_760_000_000_000);
 const GENERATION: Uuid = Uuid::from_u128(0xD);
-const LEASE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
 struct Stage {
@@ -74,33 +77,44 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
     }
 }
 
+/// The same with a key of the configuration set.
+async fn on_both_with<F: Future<Output = ()>>(key: &str, value: &str, test: impl Fn(Stage) -> F) {
+    for url in [None, Some(postgres_cluster::database_url())] {
+        let set = vec![(key.to_owned(), value.to_owned())];
+        test(Stage::open_with(url, set).await).await;
+    }
+}
+
 /// The same with packages in folders and in object stores.
 async fn on_all_stores<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
     let stores = [None, Some(ObjectServerKind::Azure), Some(ObjectServerKind::S3)];
     for (index, store) in stores.into_iter().enumerate() {
         let bucket = store.map(|kind| ObjectServer::shared(kind).bucket());
-        let entry = bucket.map(|bucket| bucket.entry("fame"));
+        let set: Vec<_> = bucket
+            .map(|bucket| json!({ "West Europe": bucket.entry("fame") }).to_string())
+            .map(|locations| ("storage.locations".to_owned(), locations))
+            .into_iter()
+            .collect();
         // Which database goes with which object store does not matter; with folders, both do.
         if index < 2 {
-            test(Stage::open_with(None, entry.clone()).await).await;
+            test(Stage::open_with(None, set.clone()).await).await;
         }
         if index != 1 {
-            test(Stage::open_with(Some(postgres_cluster::database_url()), entry).await).await;
+            test(Stage::open_with(Some(postgres_cluster::database_url()), set).await).await;
         }
     }
 }
 
 impl Stage {
     async fn open(url: Option<String>) -> Self {
-        Self::open_with(url, None).await
+        Self::open_with(url, Vec::new()).await
     }
 
-    async fn open_with(url: Option<String>, west_europe: Option<Value>) -> Self {
+    async fn open_with(url: Option<String>, set: Vec<(String, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut overrides = vec![("server.data_dir".to_owned(), folder.path().display().to_string())];
         overrides.extend(url.map(|url| ("database.url".to_owned(), url)));
-        let locations = west_europe.map(|entry| json!({ "West Europe": entry }).to_string());
-        overrides.extend(locations.map(|locations| ("storage.locations".to_owned(), locations)));
+        overrides.extend(set);
         let sources = Sources {
             overrides,
             ..Sources::default()
@@ -110,6 +124,7 @@ impl Stage {
             db: store::open(&settings.database).await.unwrap(),
             blobs: Arc::new(Blobs::open(&settings).unwrap()),
             clock: Clock::stopped(NOW),
+            clock_check: ClockCheck::default(),
             settings,
             work: Work::default(),
             uploads: Arc::new(Semaphore::new(4)),
@@ -228,6 +243,15 @@ impl Stage {
         found.unwrap().0 >= since
     }
 
+    /// How many rows a condition holds for.
+    async fn count(&self, from_where: &str) -> i64 {
+        let counted = self
+            .service
+            .db
+            .query(format!("SELECT COUNT(*) FROM {from_where}"));
+        counted.fetch_one::<(i64,)>().await.unwrap().0
+    }
+
     fn advance(&self, seconds: i64) {
         self.service
             .clock
@@ -251,13 +275,17 @@ impl Stage {
         schedule_hotfix(&self.service, &owner_asks(), APP, us(), wish, None)
             .await
             .unwrap();
-        execution::claim(&self.service, 1, LEASE).await.unwrap().remove(0)
+        fleet::claim(&self.service, 1).await.unwrap().remove(0)
     }
 
     async fn reports_environment(&self) {
+        self.reports_environment_with(INSTALLED).await;
+    }
+
+    async fn reports_environment_with(&self, version: AppVersion) {
         let installed = InstalledApp {
             app_id: APP,
-            version: INSTALLED,
+            version,
             name: None,
             publisher: None,
             availability: None,
@@ -625,6 +653,26 @@ async fn a_report_that_comes_too_late_changes_nothing() {
         assert_eq!(late.unwrap().status, OperationStatus::Failed);
         assert_eq!(stage.looks_at(&lost).await, lost);
         assert_eq!(stage.installed().await, INSTALLED);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_does_not_lower_what_a_newer_inventory_tells_of() {
+    on_both(|stage| async move {
+        let claimed = stage.has_running_hotfix().await;
+        let newer = AppVersion([17, 0, 0, 0]);
+        stage.reports_environment_with(newer).await;
+        let ended = execution::finish(
+            &stage.service,
+            claimed.operation.id,
+            claimed.lease.id,
+            Outcome::Succeeded,
+        )
+        .await
+        .unwrap();
+        assert_eq!(ended.status, OperationStatus::Succeeded);
+        assert_eq!(stage.installed().await, newer);
     })
     .await;
 }

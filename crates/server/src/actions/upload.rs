@@ -20,7 +20,7 @@ use crate::{
     store::{
         StoreError, Tx, apps,
         blobs::{self, BlobKey, BlobState},
-        versions::{self, Version},
+        versions::{self, OtherBytes, Version},
     },
 };
 use domain::{
@@ -33,6 +33,7 @@ use domain::{
 };
 use navx::{Kind, Manifest};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 const WRITE: Permission = Permission::write(Resource::Versions);
@@ -80,29 +81,49 @@ pub(crate) async fn upload_version(
     let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, asker, target, location)?;
     let (service, asker) = (Arc::clone(service), asker.clone());
-    let keeping = tokio::spawn(async move {
-        let _place = place;
-        keep(service, &asker, version, received).await
-    });
+    let keeping = tokio::spawn(async move { keep(service, asker, version, received, place).await });
     keeping.await.map_err(Error::fault)?
 }
 
-async fn keep(service: Arc<Service>, asker: &Asker, version: Version, received: Received) -> Result<Version> {
-    let pending = begin(&service, asker, version).await?;
+/// `place` is held until the upload has its end in the database: a planned stop waits for it.
+async fn keep(
+    service: Arc<Service>,
+    asker: Asker,
+    version: Version,
+    received: Received,
+    place: OwnedSemaphorePermit,
+) -> Result<Version> {
+    let pending = match begin(&service, &asker, version.clone()).await {
+        Ok(pending) => pending,
+        Err(error) => {
+            if matches!(error, Error::Store(StoreError::InDoubt(_))) {
+                spawn_finish_later(service, asker, Pending::in_doubt(version), false, place);
+            }
+            return Err(error);
+        }
+    };
     let stored = store_bytes(&service, &pending, received).await;
     let is_stored = stored.is_ok();
-    let outcome = finish(&service, asker, pending.clone(), stored).await;
-    if let Err(error) = &outcome
-        && is_database_away(error)
+    let outcome = finish(&service, &asker, pending.clone(), stored).await;
+    if let Err(Error::Store(error)) = &outcome
+        && error.is_passing()
     {
-        let asker = asker.clone();
-        tokio::spawn(async move { finish_later(&service, &asker, pending, is_stored).await });
+        spawn_finish_later(service, asker, pending, is_stored, place);
     }
     outcome
 }
 
-fn is_database_away(error: &Error) -> bool {
-    matches!(error, Error::Store(StoreError::Busy | StoreError::Unavailable(_)))
+fn spawn_finish_later(
+    service: Arc<Service>,
+    asker: Asker,
+    pending: Pending,
+    is_stored: bool,
+    place: OwnedSemaphorePermit,
+) {
+    tokio::spawn(async move {
+        let _place = place;
+        finish_later(&service, &asker, pending, is_stored).await;
+    });
 }
 
 /// Writes down how an upload ended once the database is there again. Otherwise its place would be taken until the
@@ -116,7 +137,7 @@ pub(super) async fn finish_later(service: &Service, asker: &Asker, pending: Pend
             false => Err(Error::fault("its bytes could not be stored")),
         };
         match finish(service, asker, pending.clone(), stored).await {
-            Err(error) if is_database_away(&error) => {}
+            Err(Error::Store(error)) if error.is_passing() => {}
             _ => return,
         }
     }
@@ -243,6 +264,17 @@ pub(super) struct Pending {
     differs_from: Option<String>,
 }
 
+impl Pending {
+    /// An upload of which nobody knows whether its place was taken. Its bytes were not stored.
+    pub(super) fn in_doubt(version: Version) -> Self {
+        Self {
+            version,
+            has_bytes: false,
+            differs_from: None,
+        }
+    }
+}
+
 struct Begin {
     asker: Asker,
     version: Version,
@@ -276,9 +308,9 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
             VersionStatus::UploadFailed => versions::delete_version(&mut tx, &key).await?,
         }
     }
-    let differs_from = versions::other_bytes_elsewhere(&mut tx, &key, version.sha256).await?;
-    if let Some(country) = differs_from.as_ref().filter(|_| input.same_bytes_everywhere) {
-        return Err(differs(version, country).into());
+    let other = versions::other_bytes_elsewhere(&mut tx, &key, version.sha256).await?;
+    if let Some(other) = other.as_ref().filter(|_| input.same_bytes_everywhere) {
+        return Err(differs(version, other).into());
     }
     let (generation, has_bytes) = announce_bytes(&mut tx, version, input.now).await?;
     let version = Version {
@@ -289,7 +321,7 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
     Ok(Pending {
         version,
         has_bytes,
-        differs_from,
+        differs_from: other.map(|other| other.country_code),
     })
 }
 
@@ -329,10 +361,14 @@ fn in_progress(existing: &Version) -> Error {
     Error::try_later(Code::UploadInProgress, message, 5)
 }
 
-fn differs(version: &Version, country: &str) -> RuleError {
+fn differs(version: &Version, other: &OtherBytes) -> RuleError {
+    let stands = match other.status {
+        VersionStatus::Uploading => "is being uploaded",
+        _ => "was uploaded",
+    };
     let message = format!(
-        "Version {} was uploaded with other bytes for country {country}, and this service asks for the same bytes in every country.",
-        version.version
+        "Version {} {stands} with other bytes for country {}, and this service asks for the same bytes in every country.",
+        version.version, other.country_code
     );
     RuleError::broken("DifferentContentElsewhere", message).about("packageContents")
 }
@@ -414,9 +450,7 @@ pub(super) async fn finish(
     if let Err(error) = stored {
         service
             .db
-            .write(input, |mut tx, input| {
-                Box::pin(async move { fail_in(&mut tx, input).await })
-            })
+            .write(input, |tx, input| Box::pin(fail_in(tx, input)))
             .await?;
         return Err(error);
     }
@@ -429,59 +463,79 @@ pub(super) async fn finish(
 /// The inner result is a refusal that is committed with what it leaves to the sweeper.
 async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
     let pending = &input.pending;
-    let key = pending.version.key();
-    let allowed = require_still(&mut tx, &input.asker, &pending.version).await;
-    let row = versions::lock_version(&mut tx, &key).await?;
-    let ours = row.filter(|row| row.upload_id == pending.version.upload_id);
-    match allowed {
-        Ok(()) => {}
-        Err(Error::Rule(problem)) => {
-            if ours.is_some() {
-                versions::delete_version(&mut tx, &key).await?;
-            }
-            leave_to_sweeper(&mut tx, &pending.version, input.now).await?;
-            return Ok(Err(problem.into()));
-        }
-        Err(error) => return Err(error),
-    }
-    if let Some(row) = &ours
+    let own = lock_own_row(&mut tx, &pending.version).await?;
+    if let Some(row) = &own
         && row.status == VersionStatus::Uploaded
     {
         // An earlier try was committed, and only its answer was lost.
         return Ok(Ok(row.clone()));
     }
-    let is_unsettled = ours.is_some_and(|row| row.status == VersionStatus::Uploading);
-    if !is_unsettled || !keeps_bytes(&mut tx, &pending.version).await? {
-        fail_in(&mut tx, input).await?;
-        return Ok(Err(given_up()));
+    match require_still(&mut tx, &input.asker, &pending.version).await {
+        Ok(()) => {}
+        Err(Error::Rule(problem)) => {
+            forget(&mut tx, input, own).await?;
+            return Ok(Err(problem.into()));
+        }
+        Err(error) => return Err(error),
     }
+    match own.filter(|row| row.status == VersionStatus::Uploading) {
+        Some(row) if keeps_bytes(&mut tx, &row).await? => publish(&mut tx, input, row).await.map(Ok),
+        own => {
+            fail(&mut tx, input, own).await?;
+            Ok(Err(given_up()))
+        }
+    }
+}
+
+/// The version's row, locked, if it is still the one of this upload. The app is locked before, as by everybody: and so an
+/// attempt whose answer was lost has come to its end before this one looks.
+async fn lock_own_row(tx: &mut Tx<'_>, version: &Version) -> Result<Option<Version>> {
+    apps::lock_app(tx, version.app_id).await?;
+    let row = versions::lock_version(tx, &version.key()).await?;
+    Ok(row.filter(|row| row.upload_id == version.upload_id))
+}
+
+/// Makes the version whole, with what its publisher has said about it in the meantime.
+async fn publish(tx: &mut Tx<'_>, input: &Finish, row: Version) -> Result<Version> {
     let version = Version {
         status: VersionStatus::Uploaded,
         uploaded_on: input.now,
-        ..pending.version.clone()
+        etag: Etag::random(),
+        ..row
     };
-    blobs::save_blob(
-        &mut tx,
-        &blob_of(&version),
-        version.size,
-        BlobState::Stored,
-        input.now,
-    )
-    .await?;
-    versions::update_version(&mut tx, &version).await?;
-    apps::name_app(&mut tx, version.app_id, &version.name, version.version).await?;
+    let blob = blob_of(&version);
+    blobs::save_blob(tx, &blob, version.size, BlobState::Stored, input.now).await?;
+    versions::update_version(tx, &version).await?;
+    apps::name_app(tx, version.app_id, &version.name, version.version).await?;
     let mut after = state(&version);
-    if let Some(country) = &pending.differs_from {
+    if let Some(country) = &input.pending.differs_from {
         after["differsFromCountry"] = country.as_str().into();
     }
     let change = Change {
         action: "versions/upload",
-        target: key.to_string(),
+        target: version.key().to_string(),
         before: None,
         after: Some(after),
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
-    Ok(Ok(version))
+    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await?;
+    Ok(version)
+}
+
+/// Takes the row of a refused upload away, if it is still its own and waits for it.
+async fn forget(tx: &mut Tx<'_>, input: &Finish, own: Option<Version>) -> Result<()> {
+    leave_to_sweeper(tx, &input.pending.version, input.now).await?;
+    let Some(row) = own.filter(|row| row.status == VersionStatus::Uploading) else {
+        return Ok(());
+    };
+    let key = row.key();
+    versions::delete_version(tx, &key).await?;
+    let change = Change {
+        action: "versions/uploadRefused",
+        target: key.to_string(),
+        before: Some(state(&row)),
+        after: None,
+    };
+    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
 }
 
 /// Whether the bytes of a version count as its own: the sweeper has not begun to remove them.
@@ -507,26 +561,39 @@ async fn leave_to_sweeper(tx: &mut Tx<'_>, version: &Version, now: Instant) -> R
     }
 }
 
-/// Says of the upload, if the row is still its own, that it failed.
-async fn fail_in(tx: &mut Tx<'_>, input: &Finish) -> Result<()> {
-    let version = &input.pending.version;
-    let key = version.key();
-    let row = versions::lock_version(tx, &key).await?;
+async fn fail_in(mut tx: Tx<'_>, input: &Finish) -> Result<()> {
+    let own = lock_own_row(&mut tx, &input.pending.version).await?;
+    fail(&mut tx, input, own).await
+}
+
+/// Says of the upload, if the row is still its own and waits for it, that it failed.
+async fn fail(tx: &mut Tx<'_>, input: &Finish, own: Option<Version>) -> Result<()> {
     // What was said to have failed may have happened all the same.
-    leave_to_sweeper(tx, version, input.now).await?;
-    let Some(row) = row.filter(|row| row.upload_id == version.upload_id) else {
-        return Ok(());
-    };
+    leave_to_sweeper(tx, &input.pending.version, input.now).await?;
+    match own.filter(|row| row.status == VersionStatus::Uploading) {
+        Some(row) => record_failed(tx, Actor::Asker(&input.asker), input.now, row).await,
+        None => Ok(()),
+    }
+}
+
+/// Says of an upload, whose row is locked, that it failed.
+pub(super) async fn record_failed(
+    tx: &mut Tx<'_>,
+    actor: Actor<'_>,
+    now: Instant,
+    row: Version,
+) -> Result<()> {
     let failed = Version {
         status: VersionStatus::UploadFailed,
+        etag: Etag::random(),
         ..row
     };
     versions::update_version(tx, &failed).await?;
     let change = Change {
         action: "versions/uploadFailed",
-        target: key.to_string(),
+        target: failed.key().to_string(),
         before: None,
         after: Some(state(&failed)),
     };
-    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
+    audit::record(tx, actor, now, change).await
 }

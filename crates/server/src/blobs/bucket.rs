@@ -203,17 +203,17 @@ impl Bucket {
         })
     }
 
-    pub(super) fn remove(&self, name: &ObjectName) -> io::Result<()> {
-        let key = self.object(name);
-        self.wait(async { gone(self.shared.store.delete(&key).await) })
+    pub(super) async fn remove(&self, name: &ObjectName) -> io::Result<()> {
+        let deleted = self.shared.store.delete(&self.object(name)).await;
+        gone(deleted).map_err(|error| self.failed(error))
     }
 
-    pub(super) fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
+    pub(super) async fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
         let prefix = self.path("staging");
         // The store dates its objects by its own clock, which no test moves.
         let latest = wall_seconds().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let is_left = |object: &ObjectMeta| object.last_modified.timestamp() <= latest;
-        self.wait(async {
+        let swept = async {
             let mut removed = 0;
             let mut listed = self.shared.store.list(Some(&prefix));
             while let Some(object) = listed.try_next().await? {
@@ -223,7 +223,8 @@ impl Bucket {
                 }
             }
             Ok(removed)
-        })
+        };
+        swept.await.map_err(|error| self.failed(error))
     }
 
     pub(super) fn check(&self) -> io::Result<()> {

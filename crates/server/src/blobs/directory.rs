@@ -2,10 +2,12 @@
 
 use super::{ByteStream, ObjectName, Reading, Staged, missing};
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, Seek, SeekFrom},
     ops::Range,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::io::AsyncReadExt;
@@ -19,15 +21,20 @@ const CHUNK: usize = 512 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     root: PathBuf,
+    /// The folders in `objects` that this process has made sure of.
+    shards: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Directory {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let directory = Self {
             root: root.to_owned(),
+            shards: Arc::default(),
         };
-        fs::create_dir_all(directory.staging())?;
-        fs::create_dir_all(directory.objects())?;
+        create_durably(&directory.staging())?;
+        create_durably(&directory.objects())?;
+        // Both may have been made by a process that ended before it made sure of them.
+        sync_folder(root)?;
         Ok(directory)
     }
 
@@ -56,14 +63,24 @@ impl Directory {
     pub(super) fn publish(&self, staged: Staged, name: &ObjectName) -> io::Result<()> {
         let (file, path) = staged.file()?;
         let target = self.object(name);
-        let folder = target.parent().unwrap_or(&self.root);
+        let shard = target.parent().unwrap_or(&self.root);
         file.sync_all()?;
-        if !folder.exists() {
-            fs::create_dir_all(folder)?;
-            sync_folder(&self.objects())?;
-        }
+        self.make_shard(shard)?;
         fs::rename(path, &target)?;
-        sync_folder(folder)
+        sync_folder(shard)
+    }
+
+    /// Makes a folder in `objects` that stays there. That it is there already does not say that it stays: somebody else may
+    /// have made it this moment, or a process that a power cut ended.
+    fn make_shard(&self, shard: &Path) -> io::Result<()> {
+        let known = || self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = known().contains(shard);
+        if !is_known || !shard.exists() {
+            fs::create_dir_all(shard)?;
+            sync_folder(&self.objects())?;
+            known().insert(shard.to_owned());
+        }
+        Ok(())
     }
 
     pub(super) async fn read(&self, name: &ObjectName, range: Option<Range<u64>>) -> io::Result<Reading> {
@@ -135,6 +152,47 @@ fn is_older(entry: &fs::DirEntry, age: Duration) -> bool {
     touched.is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed >= age))
 }
 
+/// Makes a folder and those above it, and lets none of those that it made be lost again.
+fn create_durably(folder: &Path) -> io::Result<()> {
+    let is_missing = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    fs::create_dir_all(folder)?;
+    for made in missing {
+        match made.parent() {
+            Some(above) if above.as_os_str().is_empty() => sync_folder(Path::new("."))?,
+            Some(above) => sync_folder(above)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_else_has_just_made_is_made_sure_of_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        let name = ObjectName {
+            sha256: [7; 32],
+            generation: Uuid::nil(),
+        };
+        let shard = directory.objects().join("07");
+        fs::create_dir(&shard).unwrap();
+        assert!(directory.shards.lock().unwrap().is_empty());
+        directory.publish(directory.stage().unwrap(), &name).unwrap();
+        assert!(directory.shards.lock().unwrap().contains(&shard));
+        fs::remove_dir_all(&shard).unwrap();
+        directory.publish(directory.stage().unwrap(), &name).unwrap();
+        assert!(
+            directory.object(&name).exists(),
+            "it is made again where it was taken away"
+        );
+    }
 }

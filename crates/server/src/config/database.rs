@@ -13,7 +13,8 @@ use toml::Value;
 pub struct DatabaseSettings {
     /// Which database, with its password.
     pub url: DatabaseUrl,
-    /// Most connections to PostgreSQL that requests and jobs use; one more listens for signals.
+    /// Most connections to PostgreSQL that requests and jobs use, one more listens for signals; or reads of SQLite that
+    /// may go on for long at the same time.
     pub connections: usize,
     /// Authorities whose certificates a PostgreSQL may show, instead of the system's.
     pub ca_file: Option<PathBuf>,

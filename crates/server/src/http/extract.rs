@@ -57,6 +57,10 @@ impl FromRequestParts<Arc<Door>> for Asking {
             .get(header::AUTHORIZATION)
             .map(|value| value.to_str().unwrap_or(""));
         let caller = door.authenticator.authenticate(authorization).await?;
+        if context.path.contains("%00") {
+            let message = "The address holds the character U+0000, which is part of no name.";
+            return Err(RuleError::new(Code::InvalidInput, message).into());
+        }
         let asker = asker_of(&caller, &context);
         let place = door.fairness.enter(&asker).await?;
         Ok(Self {

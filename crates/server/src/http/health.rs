@@ -22,6 +22,8 @@ pub(crate) struct Health {
     storage: &'static str,
     /// Whether packages can be stored, for each location.
     locations: BTreeMap<String, &'static str>,
+    /// Whether this server's clock agrees with the database's: `right` or `wrong`.
+    clock: &'static str,
     /// Who carries out operations: `none` leaves them waiting, `simulate` only pretends.
     executor: &'static str,
 }
@@ -32,13 +34,14 @@ pub(crate) async fn get_live() -> Response {
     StatusCode::OK.into_response()
 }
 
-/// Tells whether database and package store can be used.
+/// Tells whether the database, the package stores and the clock can be relied on.
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
     let (database, locations) = tokio::join!(database_answers(&door), locations_that_work(&door));
     let storage = locations.values().all(|works| *works);
-    let is_ready = database && storage;
+    let clock = door.service.clock_check.is_right();
+    let is_ready = database && storage && clock;
     let word = |works| if works { "available" } else { "unavailable" };
     let health = Health {
         status: if is_ready { "ready" } else { "unavailable" },
@@ -48,6 +51,7 @@ pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
             .into_iter()
             .map(|(name, works)| (name, word(works)))
             .collect(),
+        clock: if clock { "right" } else { "wrong" },
         executor: match door.service.settings.executor.kind {
             crate::config::ExecutorKind::None => "none",
             crate::config::ExecutorKind::Simulate => "simulate",

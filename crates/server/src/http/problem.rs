@@ -12,7 +12,7 @@ use axum::{
 };
 use domain::problem::{Code, RuleError};
 use odata::QueryError;
-use std::{io, sync::Arc};
+use std::sync::Arc;
 use wire::{ErrorBody, Face, error::POSITION};
 
 /// After how many seconds a caller may try again when something of ours is not there.
@@ -155,7 +155,11 @@ fn shown(error: &Error, allow: Option<&HeaderValue>, method: &Method) -> RuleErr
             Code::ServiceUnavailable,
             "The database is not available. Try again in a moment.",
         ),
-        Error::Blobs(error) if is_passing(error) => RuleError::new(
+        Error::Store(StoreError::InDoubt(_)) => {
+            let message = "The database became unavailable while the change was being saved: it may or may not have been made. Check before you send it again.";
+            RuleError::new(Code::ServiceUnavailable, message).because("ChangeInDoubt", message)
+        }
+        Error::Blobs(_) if error.is_passing() => RuleError::new(
             Code::ServiceUnavailable,
             "The package store is not available. Try again in a moment.",
         ),
@@ -182,22 +186,11 @@ fn status_of(error: &Error, problem: &RuleError) -> StatusCode {
     }
 }
 
-/// Whether a failure of the package store may pass by itself: a full or failing disk, a folder that is not mounted, an
-/// object store that does not answer or does not let us in. What is missing or damaged in a store that works is not
-/// brought back by waiting.
-fn is_passing(error: &io::Error) -> bool {
-    !matches!(
-        error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-    )
-}
-
 fn retry_after(error: &Error) -> Option<u32> {
     match error {
         Error::TryLater { seconds, .. } => Some(*seconds),
         Error::Auth(refused) => refused.retry_after(),
-        Error::Store(StoreError::Busy | StoreError::Unavailable(_)) => Some(RETRY_AFTER),
-        Error::Blobs(error) if is_passing(error) => Some(RETRY_AFTER),
+        error if error.is_passing() => Some(RETRY_AFTER),
         _ => None,
     }
 }

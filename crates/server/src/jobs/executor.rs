@@ -1,4 +1,4 @@
-//! The simulated executor's round: report what is done, keep what is not, end what was lost, take on what is due.
+//! The simulated executor's round: report what is done, keep what is not, take on what is due.
 //!
 //! One round runs to its end before the next begins, whoever asks for it: the job itself, or somebody who moved the
 //! clock and wants to see what came of it.
@@ -8,7 +8,10 @@
 
 use super::trouble::Trouble;
 use crate::{
-    actions::{Service, execution},
+    actions::{
+        Service,
+        execution::{self, ClaimsInDoubt},
+    },
     error::Result,
     simulate::{Script, Simulator},
 };
@@ -27,24 +30,42 @@ use tokio_util::sync::CancellationToken;
 /// Rounds in a row that may each find more to do; a guard against turning for ever.
 const ROUNDS: usize = 10_000;
 
-/// How long to rest at least, even where something is due already: another replica may be at it.
+/// How long to rest at least.
 const SHORTEST_REST: Duration = Duration::from_millis(5);
+/// How long to rest at most where something is due and cannot be taken on: somebody else is at it.
+const LONGEST_OVERDUE_REST: Duration = Duration::from_secs(1);
 
 /// The executor of this process.
 pub(crate) struct Executor {
     service: Arc<Service>,
-    simulator: Mutex<Simulator>,
+    at_work: Mutex<AtWork>,
     /// Whether nothing more is taken on.
     drains: AtomicBool,
     /// Told when there is nothing left that a drain waits for.
     drained: Notify,
 }
 
+/// What the executor is at.
+struct AtWork {
+    simulator: Simulator,
+    in_doubt: ClaimsInDoubt,
+}
+
+impl AtWork {
+    /// Whether there is nothing that somebody may wait for.
+    fn is_through(&self) -> bool {
+        self.simulator.busy() == 0 && self.in_doubt.is_empty()
+    }
+}
+
 impl Executor {
     pub(crate) fn new(service: Arc<Service>, script: Script) -> Self {
         Self {
             service,
-            simulator: Mutex::new(Simulator::new(script)),
+            at_work: Mutex::new(AtWork {
+                simulator: Simulator::new(script),
+                in_doubt: ClaimsInDoubt::default(),
+            }),
             drains: AtomicBool::new(false),
             drained: Notify::new(),
         }
@@ -52,9 +73,9 @@ impl Executor {
 
     /// Does everything that can be done at this moment.
     pub(crate) async fn catch_up(&self) -> Result<()> {
-        let mut simulator = self.simulator.lock().await;
+        let mut at_work = self.at_work.lock().await;
         for _ in 0..ROUNDS {
-            if !self.round(&mut simulator).await? {
+            if !self.round(&mut at_work).await? {
                 return Ok(());
             }
         }
@@ -62,13 +83,12 @@ impl Executor {
     }
 
     /// One round; whether anything happened.
-    async fn round(&self, simulator: &mut Simulator) -> Result<bool> {
-        let mut something = self.report(simulator).await?;
-        self.renew(simulator).await?;
-        something |= execution::end_lost(&self.service).await? > 0;
-        if self.takes_on() {
-            something |= self.take_on(simulator).await?;
-        } else if simulator.busy() == 0 {
+    async fn round(&self, at_work: &mut AtWork) -> Result<bool> {
+        let reported = self.report(&mut at_work.simulator).await;
+        // One report that cannot be written down must not cost the others their leases.
+        self.renew(&mut at_work.simulator).await?;
+        let something = reported? | self.take_on(at_work).await?;
+        if !self.takes_on() && at_work.is_through() {
             self.drained.notify_one();
         }
         Ok(something)
@@ -87,7 +107,8 @@ impl Executor {
                     simulator.forget(id);
                     something = true;
                 }
-                Err(error) if simulator.has_lost_lease(id, now) => {
+                // Through an outage nobody else could take it for lost either.
+                Err(error) if !error.is_passing() && simulator.has_lost_lease(id, now) => {
                     tracing::error!(operation = %id, %error, "what became of an operation could not be written down in time");
                     simulator.forget(id);
                 }
@@ -99,17 +120,20 @@ impl Executor {
 
     /// Says that work goes on, before anybody takes it for lost.
     async fn renew(&self, simulator: &mut Simulator) -> Result<()> {
+        if simulator.busy() == 0 {
+            return Ok(());
+        }
         let lease = self.service.settings.executor.lease;
-        let now = self.service.clock.now();
-        let held = simulator.to_renew(now, lease);
+        let now = self.service.clock_check.compare(&self.service).await?;
+        let (held, until) = (simulator.to_renew(now, lease), now + lease);
         let asked: Vec<_> = held.iter().map(|(id, _)| *id).collect();
-        let renewed: HashSet<_> = execution::renew(&self.service, held, lease)
+        let renewed: HashSet<_> = execution::renew(&self.service, held, until)
             .await?
             .into_iter()
             .collect();
         for id in asked {
             if renewed.contains(&id) {
-                simulator.holds_until(id, now + lease);
+                simulator.holds_until(id, until);
             } else {
                 tracing::warn!(operation = %id, "an operation is not ours any more: its lease ran out");
                 simulator.forget(id);
@@ -118,33 +142,38 @@ impl Executor {
         Ok(())
     }
 
-    async fn take_on(&self, simulator: &mut Simulator) -> Result<bool> {
+    async fn take_on(&self, at_work: &mut AtWork) -> Result<bool> {
         let settings = &self.service.settings.executor;
-        let places = settings.slots.saturating_sub(simulator.busy());
-        let claimed = execution::claim(&self.service, places, settings.lease).await?;
+        let AtWork { simulator, in_doubt } = at_work;
+        let places = match self.takes_on() {
+            true => settings.slots.saturating_sub(simulator.busy()),
+            false => 0,
+        };
+        let claimed = execution::claim(&self.service, in_doubt, places, settings.lease).await?;
         for claimed in &claimed {
             simulator.begin(claimed);
         }
+        in_doubt.taken_on(&claimed);
         Ok(!claimed.is_empty())
     }
 
     /// Works until it is told to stop.
     pub(crate) async fn run(&self, stop: CancellationToken) {
         let mut trouble = Trouble::of("executor");
+        let mut rests = Rests::new(self.service.settings.executor.poll);
         loop {
-            // Listen before looking: a signal that comes while this looks is not missed.
-            let signal = self.service.work.notified();
-            let moved = self.service.clock.moved();
+            // A signal that comes while this looks is kept for the rest that follows.
             let caught_up = self.catch_up().await;
             trouble.after(&caught_up);
-            let rest = match caught_up {
-                Ok(()) => self.rest().await,
-                Err(_) => self.service.settings.executor.poll,
+            let next = match caught_up {
+                Ok(()) => self.next_step().await,
+                Err(_) => None,
             };
+            let rest = rests.until(next, self.service.clock.now());
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = signal => {}
-                () = moved => {}
+                () = self.service.work.notified() => {}
+                () = self.service.clock.moved() => {}
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -154,36 +183,99 @@ impl Executor {
     pub(crate) async fn drain(&self, within: Duration) -> bool {
         self.drains.store(true, Ordering::SeqCst);
         let all_reported = async {
-            while self.simulator.lock().await.busy() > 0 {
+            while !self.at_work.lock().await.is_through() {
                 self.drained.notified().await;
             }
         };
         tokio::time::timeout(within, all_reported).await.is_ok()
     }
 
-    /// How long there is nothing to do, as far as is known; never longer than the configured period.
-    async fn rest(&self) -> Duration {
+    /// When there is something to do next, as far as is known.
+    async fn next_step(&self) -> Option<Instant> {
         let settings = &self.service.settings.executor;
         let (own, busy) = {
-            let simulator = self.simulator.lock().await;
+            let simulator = &self.at_work.lock().await.simulator;
             (simulator.next_step(settings.lease), simulator.busy())
         };
-        let now = self.service.clock.now();
-        let lost = execution::next_lease_end(&self.service).await.ok().flatten();
-        // A lease that has ended and is still there cannot be settled by looking again at once.
-        let lost = lost.filter(|&at| at > now);
         let due = if self.takes_on() && busy < settings.slots {
             execution::next_due(&self.service).await.ok().flatten()
         } else {
             None
         };
-        let next = [own, lost, due].into_iter().flatten().min();
-        next.map_or(settings.poll, |at: Instant| {
-            at.since(now).clamp(SHORTEST_REST, settings.poll)
-        })
+        own.into_iter().chain(due).min()
     }
 
     fn takes_on(&self) -> bool {
         !self.drains.load(Ordering::SeqCst)
+    }
+}
+
+/// How long to rest between two looks.
+struct Rests {
+    /// Where nothing is known to come.
+    poll: Duration,
+    /// Where something has been due already when this looked, and could not be taken on: longer each time.
+    overdue: Duration,
+}
+
+impl Rests {
+    fn new(poll: Duration) -> Self {
+        Self {
+            poll,
+            overdue: SHORTEST_REST,
+        }
+    }
+
+    /// The rest until `next`, at which there is something to do.
+    fn until(&mut self, next: Option<Instant>, now: Instant) -> Duration {
+        match next {
+            Some(next) if next <= now => {
+                let rest = self.overdue.min(self.poll);
+                self.overdue = (rest * 2).min(LONGEST_OVERDUE_REST);
+                rest
+            }
+            next => {
+                self.overdue = SHORTEST_REST;
+                next.map_or(self.poll, |next| next.since(now).clamp(SHORTEST_REST, self.poll))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::instant::TICKS_PER_SECOND;
+
+    const NOW: Instant = Instant(1_000 * TICKS_PER_SECOND);
+    const POLL: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn what_is_due_and_cannot_be_taken_is_looked_at_less_and_less() {
+        let mut rests = Rests::new(POLL);
+        let in_ten_seconds: Vec<_> = std::iter::repeat_with(|| rests.until(Some(NOW), NOW))
+            .scan(Duration::ZERO, |passed, rest| {
+                *passed += rest;
+                Some(*passed)
+            })
+            .take_while(|passed| *passed < Duration::from_secs(10))
+            .collect();
+        assert!(in_ten_seconds.len() < 20, "{in_ten_seconds:?}");
+        assert_eq!(rests.until(Some(NOW), NOW), LONGEST_OVERDUE_REST);
+    }
+
+    #[test]
+    fn what_comes_later_is_waited_for_and_begins_anew() {
+        let mut rests = Rests::new(POLL);
+        for _ in 0..20 {
+            rests.until(Some(NOW), NOW);
+        }
+        assert_eq!(
+            rests.until(Some(NOW + Duration::from_secs(2)), NOW),
+            Duration::from_secs(2)
+        );
+        assert_eq!(rests.until(Some(NOW), NOW), SHORTEST_REST);
+        assert_eq!(rests.until(Some(NOW + Duration::from_secs(60)), NOW), POLL);
+        assert_eq!(rests.until(None, NOW), POLL);
     }
 }

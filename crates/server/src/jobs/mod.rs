@@ -4,6 +4,7 @@
 //! them right.
 
 pub(crate) mod executor;
+pub(crate) mod leases;
 pub(crate) mod retention;
 pub(crate) mod signals;
 pub(crate) mod sweeper;

@@ -2,23 +2,27 @@
 
 use super::trouble::Trouble;
 use crate::actions::{Service, sweep};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Sweeps until it is told to stop.
-pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
+/// Sweeps until it is told to stop. What an earlier process left behind unneeded goes at once, as far as it is older than
+/// `grace`. Being told to stop cuts a sweep short wherever it is: the next one goes on from there.
+pub(crate) async fn run(service: Arc<Service>, grace: Duration, stop: CancellationToken) {
+    stop.run_until_cancelled(sweep_for_ever(&service, grace)).await;
+}
+
+async fn sweep_for_ever(service: &Service, grace: Duration) {
     let settings = &service.settings.storage;
     let mut trouble = Trouble::of("sweeper");
-    while stop
-        .run_until_cancelled(tokio::time::sleep(settings.sweep))
-        .await
-        .is_some()
-    {
-        let swept = sweep::sweep(&service, settings.grace).await;
+    let removed = sweep::remove_unreferenced(service, grace).await;
+    trouble.after(&removed);
+    loop {
+        let swept = sweep::sweep(service, settings.grace).await;
         trouble.after(&swept);
         match swept {
             Ok(swept) if swept != sweep::Swept::default() => tracing::info!(?swept, "tidied up"),
             _ => {}
         }
+        tokio::time::sleep(settings.sweep).await;
     }
 }

@@ -1,6 +1,6 @@
 //! What keeps a job from working, told once and not once per round.
 
-use crate::{error::Error, store::StoreError};
+use crate::error::Error;
 
 /// Whether a job is in trouble, and how often it tried since.
 pub(crate) struct Trouble {
@@ -27,7 +27,7 @@ impl Trouble {
             }
             Err(error) => {
                 self.failures += 1;
-                let is_news = before == 0 || !is_passing(error);
+                let is_news = before == 0 || !error.is_passing();
                 if is_news {
                     tracing::error!(job, %error, "the job failed; it is tried again");
                 }
@@ -37,17 +37,10 @@ impl Trouble {
     }
 }
 
-/// Whether a failure may be gone without anybody doing anything about it here.
-pub(crate) fn is_passing(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Store(StoreError::Busy | StoreError::Unavailable(_)) | Error::Blobs(_)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
 
     #[test]
     fn an_outage_is_told_once_at_its_beginning_and_once_at_its_end() {

@@ -2,14 +2,14 @@
 
 use crate::{
     actions::{
-        apps::{self, AppWish, Saved},
+        apps::{self, AppWish, Registered, Saved},
         listing,
         principals::{self, By},
     },
     error::Result,
     http::{
         answer::Frame,
-        extract::{Door, Operating, SmallBody, id},
+        extract::{Asking, Door, Operating, SmallBody, id},
         lists,
         principals::shown as principal_shown,
     },
@@ -20,7 +20,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use domain::{access::PrincipalChange, ids::AppId};
+use domain::access::PrincipalChange;
 use std::sync::Arc;
 use wire::{
     ErrorBody, List,
@@ -71,9 +71,9 @@ pub(crate) async fn get_registered_app(
     Path(app): Path<String>,
     Operating(asking): Operating,
 ) -> Result<Response> {
-    let (app, owners) = apps::get_registered_app(&door.service, asking.app(&app)?).await?;
-    asking.preconditions.check_read(&app.etag.to_string())?;
-    Frame::new(&door, &asking).entity(&shown(app, owners), "apps")
+    let found = apps::get_registered_app(&door.service, asking.app(&app)?).await?;
+    asking.preconditions.check_read(&found.0.etag.to_string())?;
+    registered(&door, &asking, found)
 }
 
 /// Registers an app with its first owner, or replaces what was registered.
@@ -92,8 +92,8 @@ pub(crate) async fn put_app(
     let registration = AppRegistration::read(&body)?;
     let conditions = asking.preconditions.clone();
     let wish = wish_of(registration);
-    let (_, saved) = apps::put_app(&door.service, &asking.asker, app, wish, conditions).await?;
-    let mut response = registered(&door, &Operating(asking), app).await?;
+    let (saved_app, saved) = apps::put_app(&door.service, &asking.asker, app, wish, conditions).await?;
+    let mut response = registered(&door, &asking, saved_app)?;
     if saved == Saved::Created {
         *response.status_mut() = StatusCode::CREATED;
     }
@@ -117,8 +117,7 @@ fn wish_of(registration: AppRegistration) -> AppWish {
     }
 }
 
-async fn registered(door: &Door, Operating(asking): &Operating, app: AppId) -> Result<Response> {
-    let (app, owners) = apps::get_registered_app(&door.service, app).await?;
+fn registered(door: &Door, asking: &Asking, (app, owners): Registered) -> Result<Response> {
     Frame::new(door, asking).entity(&shown(app, owners), "apps")
 }
 
@@ -143,8 +142,8 @@ pub(crate) async fn patch_app(
         owner: None,
     };
     let conditions = asking.preconditions.clone();
-    apps::patch_app(&door.service, &asking.asker, app, wish, conditions).await?;
-    registered(&door, &Operating(asking), app).await
+    let patched = apps::patch_app(&door.service, &asking.asker, app, wish, conditions).await?;
+    registered(&door, &asking, patched)
 }
 
 /// Gives a principal roles on an app, whoever else has them: for when nobody is left who could.

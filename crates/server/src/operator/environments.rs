@@ -2,7 +2,7 @@
 
 use crate::{
     actions::{
-        environments::{self, EnvironmentWish},
+        environments::{self, EnvironmentWish, Registered},
         execution::window_of,
         listing,
     },
@@ -10,7 +10,7 @@ use crate::{
     http::{
         answer::Frame,
         context::empty,
-        extract::{Door, Operating, SmallBody, id},
+        extract::{Asking, Door, Operating, SmallBody, id},
         lists,
     },
     store,
@@ -124,16 +124,14 @@ pub(crate) async fn get_registered_environment(
     Operating(asking): Operating,
 ) -> Result<Response> {
     let key = Spelled::read(path)?.key();
-    let (environment, apps) = environments::get_registered_environment(&door.service, &key).await?;
-    let etag = environment.etag;
-    asking.preconditions.check_read(&etag.to_string())?;
-    tagged(
-        Frame::new(&door, &asking).entity(&shown(environment, apps)?, "environments")?,
-        etag,
-    )
+    let found = environments::get_registered_environment(&door.service, &key).await?;
+    asking.preconditions.check_read(&found.0.etag.to_string())?;
+    registered(&door, &asking, found)
 }
 
-fn tagged(mut response: Response, etag: domain::ids::Etag) -> Result<Response> {
+fn registered(door: &Door, asking: &Asking, (environment, apps): Registered) -> Result<Response> {
+    let etag = environment.etag;
+    let mut response = Frame::new(door, asking).entity(&shown(environment, apps)?, "environments")?;
     crate::http::answer::insert(
         response.headers_mut(),
         axum::http::header::ETAG,
@@ -160,12 +158,9 @@ pub(crate) async fn put_environment(
     let registration = EnvironmentRegistration::read(&body, door.service.settings.countries.allow_w1)?;
     let wish = wish_of(spelled, registration);
     let conditions = asking.preconditions.clone();
-    let (_, is_new) =
-        environments::put_environment(&door.service, &asking.asker, key.clone(), wish, conditions).await?;
-    let (environment, apps) = environments::get_registered_environment(&door.service, &key).await?;
-    let etag = environment.etag;
-    let response = Frame::new(&door, &asking).entity(&shown(environment, apps)?, "environments")?;
-    let mut response = tagged(response, etag)?;
+    let (saved, is_new) =
+        environments::put_environment(&door.service, &asking.asker, key, wish, conditions).await?;
+    let mut response = registered(&door, &asking, saved)?;
     if is_new {
         *response.status_mut() = StatusCode::CREATED;
     }
@@ -199,7 +194,7 @@ fn wish_of(spelled: Spelled, registration: EnvironmentRegistration) -> Environme
     }
 }
 
-/// Removes an environment; hotfixes that wait for it are skipped.
+/// Removes an environment; hotfixes that wait for it are skipped. While one runs there, it stays (409 `EnvironmentBusy`).
 #[utoipa::path(delete, path = "/environments/{aadTenantId}/{applicationFamily}/{name}", tag = "operator",
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 204), (status = "default", body = ErrorBody)))]
@@ -225,11 +220,6 @@ pub(crate) async fn release_environment(
 ) -> Result<Response> {
     let key = Spelled::read(path)?.key();
     Frame::new(&door, &asking).check::<RegisteredEnvironment>()?;
-    environments::release_environment(&door.service, &asking.asker, key.clone()).await?;
-    let (environment, apps) = environments::get_registered_environment(&door.service, &key).await?;
-    let etag = environment.etag;
-    tagged(
-        Frame::new(&door, &asking).entity(&shown(environment, apps)?, "environments")?,
-        etag,
-    )
+    let released = environments::release_environment(&door.service, &asking.asker, key).await?;
+    registered(&door, &asking, released)
 }

@@ -88,17 +88,12 @@ pub(crate) async fn lock_app(tx: &mut Tx<'_>, app: AppId) -> Result<Option<App>,
     .await
 }
 
-/// Registers an app, or replaces what was registered. Its name comes from its versions and stays.
-pub(crate) async fn save_app(tx: &mut Tx<'_>, app: &App) -> Result<(), StoreError> {
+/// Registers an app.
+pub(crate) async fn insert_app(tx: &mut Tx<'_>, app: &App) -> Result<(), StoreError> {
     tx.query(
         "INSERT INTO apps (id, publisher, publisher_tenant_id, publisher_contact_email, storage_location, etag, created_on)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (id) DO UPDATE
-         SET publisher = excluded.publisher,
-             publisher_tenant_id = excluded.publisher_tenant_id,
-             publisher_contact_email = excluded.publisher_contact_email,
-             storage_location = excluded.storage_location,
-             etag = excluded.etag",
+         ON CONFLICT (id) DO NOTHING",
     )
     .bind(app.id)
     .bind(&app.publisher)
@@ -107,6 +102,23 @@ pub(crate) async fn save_app(tx: &mut Tx<'_>, app: &App) -> Result<(), StoreErro
     .bind(&app.storage_location)
     .bind(app.etag)
     .bind(app.created_on)
+    .insert()
+    .await
+}
+
+/// Replaces what was registered of an app. Its name comes from its versions and stays.
+pub(crate) async fn update_app(tx: &mut Tx<'_>, app: &App) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE apps
+         SET publisher = $2, publisher_tenant_id = $3, publisher_contact_email = $4, storage_location = $5, etag = $6
+         WHERE id = $1",
+    )
+    .bind(app.id)
+    .bind(&app.publisher)
+    .bind(app.publisher_tenant_id)
+    .bind(&app.publisher_contact_email)
+    .bind(&app.storage_location)
+    .bind(app.etag)
     .execute()
     .await
     .map(drop)

@@ -12,10 +12,12 @@ use deadpool_postgres::{
     Runtime, TimeoutType,
 };
 use std::{
+    ops::{Deref, DerefMut},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::Semaphore,
     time::{Instant, error::Elapsed, timeout},
 };
@@ -146,7 +148,7 @@ impl Connections {
     }
 
     /// A connection, as soon as one is free.
-    pub(super) async fn get(&self) -> Result<Client, StoreError> {
+    pub(super) async fn get(&self) -> Result<PooledConnection, StoreError> {
         let Ok(_place) = self.waiting.try_acquire() else {
             return Err(StoreError::Busy);
         };
@@ -156,7 +158,10 @@ impl Connections {
         match self.pool.get().await {
             Ok(client) => {
                 self.outage.ends();
-                Ok(client)
+                Ok(PooledConnection {
+                    client: Some(client),
+                    tls: self.connector.tls.clone(),
+                })
             }
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(StoreError::Busy),
             Err(error) => {
@@ -170,50 +175,89 @@ impl Connections {
         }
     }
 
-    /// The connection with what was read on it, or the end of a connection that what happened leaves in doubt.
-    pub(super) fn settle<T>(
-        &self,
-        client: Client,
-        outcome: Result<Result<T, StoreError>, Elapsed>,
-    ) -> Result<(Client, T), StoreError> {
-        match outcome {
-            Ok(Ok(found)) => Ok((client, found)),
-            Ok(Err(error)) => {
-                if matches!(error, StoreError::Unavailable(_)) {
-                    end(client);
-                }
-                Err(error)
-            }
-            Err(_) => {
-                self.abandon(client);
-                Err(StoreError::Busy)
-            }
-        }
-    }
-
-    /// Ends a connection on which something takes too long, and asks the server to leave off.
-    pub(super) fn abandon(&self, client: Client) {
-        let (cancel, tls) = (client.cancel_token(), self.connector.tls.clone());
-        end(client);
-        tokio::spawn(async move {
-            // Where the server cannot be reached there is nobody to be asked.
-            drop(timeout(SIGN_IN, cancel.cancel_query(tls)).await);
-        });
-    }
-
     /// Forgets connections that nobody uses: after one of them broke, the others are likely to have broken too.
     pub(super) fn forget_idle(&self) {
         self.pool.retain(|_, _| false);
     }
 }
 
-fn no_connection() -> StoreError {
-    StoreError::Unavailable(format!("no connection within {} seconds", SIGN_IN.as_secs()))
+/// A connection that somebody works with.
+///
+/// Dropping it is how work ends of which nobody waits for the end: because it takes too long, or because its caller has
+/// gone. The connection ends with it and the server is asked to leave off; given back, it would let the next one wait
+/// for what was left running on it.
+pub(super) struct PooledConnection {
+    /// There until it is given back.
+    client: Option<Client>,
+    tls: MakeRustlsConnect,
 }
 
-/// Ends a connection, whatever is still under way on it.
-pub(super) fn end(client: Client) {
-    drop(Object::take(client));
+impl PooledConnection {
+    /// Lets others use the connection. Nothing may be under way on it.
+    pub(super) fn give_back(mut self) {
+        drop(self.client.take());
+    }
+
+    /// Ends the connection, on which nothing is under way.
+    pub(super) fn end(mut self) {
+        self.client.take().map(Object::take);
+    }
+
+    /// The connection with what was read on it, or the end of a connection that what happened leaves in doubt.
+    pub(super) fn settle<T>(
+        self,
+        outcome: Result<Result<T, StoreError>, Elapsed>,
+    ) -> Result<(Self, T), StoreError> {
+        match outcome {
+            Ok(Ok(found)) => Ok((self, found)),
+            Ok(Err(error)) => {
+                if matches!(error, StoreError::Unavailable(_)) {
+                    self.end();
+                } else {
+                    self.give_back();
+                }
+                Err(error)
+            }
+            Err(_) => Err(StoreError::Busy),
+        }
+    }
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        let (cancel, tls) = (client.cancel_token(), self.tls.clone());
+        drop(Object::take(client));
+        // A runtime that is ending takes its connections with it.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                // Where the server cannot be reached there is nobody to be asked.
+                drop(timeout(SIGN_IN, cancel.cancel_query(tls)).await);
+            });
+        }
+    }
+}
+
+impl Deref for PooledConnection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.client
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("it is only taken at its end"))
+    }
+}
+
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut Client {
+        self.client
+            .as_mut()
+            .unwrap_or_else(|| unreachable!("it is only taken at its end"))
+    }
+}
+
+fn no_connection() -> StoreError {
+    StoreError::Unavailable(format!("no connection within {} seconds", SIGN_IN.as_secs()))
 }
 
 /// Why no connection could be made.

@@ -65,18 +65,16 @@ pub(crate) async fn country_in(
         .await
 }
 
-/// Adds a country; whether it was new.
-pub(crate) async fn add_country(tx: &mut Tx<'_>, app: AppId, country: &Country) -> Result<bool, StoreError> {
-    let added = tx
-        .query(
-            "INSERT INTO countries (app_id, code, etag)
-             VALUES ($1, $2, $3)
-             ON CONFLICT (app_id, code) DO NOTHING",
-        )
-        .bind(app)
-        .bind(&country.code)
-        .bind(country.etag)
-        .execute()
-        .await?;
-    Ok(added == 1)
+/// Adds a country.
+pub(crate) async fn insert_country(tx: &mut Tx<'_>, app: AppId, country: &Country) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO countries (app_id, code, etag)
+         VALUES ($1, $2, $3)
+         ON CONFLICT (app_id, code) DO NOTHING",
+    )
+    .bind(app)
+    .bind(&country.code)
+    .bind(country.etag)
+    .insert()
+    .await
 }

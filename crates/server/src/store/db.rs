@@ -11,6 +11,7 @@ use super::{
     value::{FromRow, Value},
 };
 use crate::{error::Error, work::Work};
+use domain::instant::Instant;
 use futures::future::BoxFuture;
 use std::{borrow::Cow, sync::Arc};
 use tokio::sync::mpsc;
@@ -28,6 +29,9 @@ pub(crate) enum StoreError {
     /// The database cannot be reached, or its disk is full.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// It could not be reached any more while a change was being committed.
+    #[error("whether the change was made is not known: {0}")]
+    InDoubt(String),
     /// A fault of ours, or a damaged database.
     #[error("{0}")]
     Broken(String),
@@ -36,6 +40,11 @@ pub(crate) enum StoreError {
 impl StoreError {
     pub(crate) fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())
+    }
+
+    /// Whether it may be gone without anybody doing anything about it here.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable(_) | Self::InDoubt(_))
     }
 }
 
@@ -89,6 +98,18 @@ impl Db {
     pub(crate) async fn exchange_signals(&self, work: &Work, stop: &CancellationToken) {
         if let Self::Postgres(postgres) = self {
             super::signals::exchange(postgres.connector(), work, stop).await;
+        }
+    }
+
+    /// What time it is at the database; nothing where that has no clock but this machine's.
+    pub(crate) async fn clock(&self) -> Result<Option<Instant>, StoreError> {
+        match self.dialect().clock() {
+            Some(sql) => self
+                .query(sql)
+                .fetch_one::<(Instant,)>()
+                .await
+                .map(|(now,)| Some(now)),
+            None => Ok(None),
         }
     }
 
@@ -232,6 +253,16 @@ impl Query<'_> {
             On::PostgresTx(transaction) => {
                 super::postgres::execute(transaction, &self.sql, &self.values).await
             }
+        }
+    }
+
+    /// Adds a row by a statement that does nothing where the row is there already. What is not there cannot be locked,
+    /// so somebody else may have added it just now; then nothing holds that was decided on its absence, and the change
+    /// is tried again, and meets the row.
+    pub(crate) async fn insert(self) -> Result<(), StoreError> {
+        match self.execute().await? {
+            0 => Err(StoreError::Busy),
+            _ => Ok(()),
         }
     }
 

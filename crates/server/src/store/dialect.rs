@@ -142,6 +142,14 @@ impl Dialect {
         }
     }
 
+    /// Asks what time it is at the database, in ticks; a database in this process has no clock of its own.
+    pub(crate) fn clock(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 10000000)::BIGINT"),
+        }
+    }
+
     /// Takes the lock under which one process at a time migrates; held until the transaction ends.
     pub(crate) fn migration_lock(self) -> Option<&'static str> {
         match self {

@@ -30,7 +30,8 @@ pub(crate) struct Environment {
     pub(crate) inventory_on: Instant,
     pub(crate) held_since: Option<Instant>,
     pub(crate) held_by: Option<OperationId>,
-    /// When work may next start there; none while nothing waits, something runs or it is held.
+    /// When work may next start there, or earlier if something was canceled since; none while nothing waits, something
+    /// runs or it is held.
     pub(crate) due_on: Option<Instant>,
     pub(crate) etag: Etag,
 }
@@ -233,27 +234,12 @@ pub(crate) async fn installed_apps_in(
     tx.query(INSTALLED).bind(environment).fetch_all().await
 }
 
-/// Adds an environment, or replaces what is known of it.
-pub(crate) async fn save_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
+/// Adds an environment.
+pub(crate) async fn insert_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
     tx.query(
         "INSERT INTO environments (id, tenant_id, family, family_key, name, name_key, country_code, kind, location_name, application_version, platform_version, window_start, window_end, window_zone, inventory_complete, inventory_on, held_since, held_by, etag)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-         ON CONFLICT (tenant_id, family_key, name_key) DO UPDATE
-         SET family = excluded.family,
-             name = excluded.name,
-             country_code = excluded.country_code,
-             kind = excluded.kind,
-             location_name = excluded.location_name,
-             application_version = excluded.application_version,
-             platform_version = excluded.platform_version,
-             window_start = excluded.window_start,
-             window_end = excluded.window_end,
-             window_zone = excluded.window_zone,
-             inventory_complete = excluded.inventory_complete,
-             inventory_on = excluded.inventory_on,
-             held_since = excluded.held_since,
-             held_by = excluded.held_by,
-             etag = excluded.etag",
+         ON CONFLICT (tenant_id, name_key, family_key) DO NOTHING",
     )
     .bind(environment.id)
     .bind(environment.tenant_id)
@@ -261,22 +247,50 @@ pub(crate) async fn save_environment(tx: &mut Tx<'_>, environment: &Environment)
     .bind(family_key(&environment.family))
     .bind(&environment.name)
     .bind(name_key(&environment.name))
-    .bind(&environment.country_code)
-    .bind(environment.kind.as_str())
-    .bind(&environment.location_name)
-    .bind(environment.application_version.map(|version| version.to_string()))
-    .bind(environment.platform_version.map(|version| version.to_string()))
-    .bind(&environment.window_start)
-    .bind(&environment.window_end)
-    .bind(&environment.window_zone)
-    .bind(environment.inventory_complete)
-    .bind(environment.inventory_on)
-    .bind(environment.held_since)
-    .bind(environment.held_by)
-    .bind(environment.etag)
+    .bind_all(changeable(environment))
+    .insert()
+    .await
+}
+
+/// Replaces what is known of an environment.
+pub(crate) async fn update_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE environments
+         SET family = $2, name = $3, country_code = $4, kind = $5, location_name = $6, application_version = $7, platform_version = $8, window_start = $9, window_end = $10, window_zone = $11, inventory_complete = $12, inventory_on = $13, held_since = $14, held_by = $15, etag = $16
+         WHERE id = $1",
+    )
+    .bind(environment.id)
+    .bind(&environment.family)
+    .bind(&environment.name)
+    .bind_all(changeable(environment))
     .execute()
     .await
     .map(drop)
+}
+
+/// What of an environment may change, but for how its key is spelled.
+fn changeable(environment: &Environment) -> [Value; 13] {
+    [
+        Value::from(&environment.country_code),
+        environment.kind.as_str().into(),
+        Value::from(&environment.location_name),
+        environment
+            .application_version
+            .map(|version| version.to_string())
+            .into(),
+        environment
+            .platform_version
+            .map(|version| version.to_string())
+            .into(),
+        Value::from(&environment.window_start),
+        Value::from(&environment.window_end),
+        Value::from(&environment.window_zone),
+        environment.inventory_complete.into(),
+        environment.inventory_on.into(),
+        environment.held_since.into(),
+        environment.held_by.into(),
+        environment.etag.into(),
+    ]
 }
 
 /// Replaces the full set of apps installed in an environment.

@@ -123,7 +123,7 @@ pub(crate) async fn hold_environments(
     .map(drop)
 }
 
-/// The operations that wait or run in environments, their rows locked.
+/// The operations that wait or run in environments, their rows locked in the order of their identities.
 pub(crate) async fn lock_occupying(
     tx: &mut Tx<'_>,
     environments: impl IntoIterator<Item = Uuid>,
@@ -142,6 +142,7 @@ fn occupying_statement() -> String {
         "SELECT {}
          FROM {{rows}}, operations t
          WHERE t.environment_id = {{environment}} AND t.status IN ('Scheduled', 'Running')
+         ORDER BY t.id
          FOR UPDATE OF t",
         hotfixes::COLUMNS
     )
@@ -229,7 +230,8 @@ pub(crate) struct NowInstalled {
     pub(crate) version: AppVersion,
 }
 
-/// Says what environments now have installed.
+/// Says what environments now have installed. An inventory that came in the meantime and tells of a higher version is
+/// right: somebody else has brought it there, and nothing goes back to a lower one.
 pub(crate) async fn set_installed(
     tx: &mut Tx<'_>,
     installed: impl IntoIterator<Item = NowInstalled>,
@@ -246,7 +248,8 @@ pub(crate) async fn set_installed(
     tx.each(
         "UPDATE installations SET version = {version}, version_key = {version_key}
          FROM {rows}
-         WHERE installations.environment_id = {environment} AND installations.app_id = {app}",
+         WHERE installations.environment_id = {environment} AND installations.app_id = {app}
+           AND installations.version_key < {version_key}",
         &[
             ("environment", "uuid"),
             ("app", "uuid"),
@@ -377,7 +380,7 @@ pub(crate) async fn end_operations<'o>(
     .await
 }
 
-/// Lets leases end at `until`.
+/// Lets leases end at `until`, where they do not end later: they do when another server's clock is ahead.
 pub(crate) async fn renew_leases(
     tx: &mut Tx<'_>,
     operations: impl IntoIterator<Item = OperationId>,
@@ -387,13 +390,26 @@ pub(crate) async fn renew_leases(
     tx.each(
         "UPDATE operations SET lease_until = {until}
          FROM {rows}
-         WHERE operations.id = {operation} AND operations.status = 'Running'",
+         WHERE operations.id = {operation} AND operations.status = 'Running' AND operations.lease_until < {until}",
         &[("operation", "uuid"), ("until", "bigint")],
         rows.collect(),
     )
     .execute()
     .await
     .map(drop)
+}
+
+/// What runs under a lease, as it was begun: nobody renews what nobody carries. Its end is asked for too because that is
+/// what the index is over.
+pub(crate) async fn operations_under(db: &Db, lease: Lease) -> Result<Vec<Operation>, StoreError> {
+    db.query(format!(
+        "SELECT {} FROM operations t WHERE t.status = 'Running' AND t.lease_until = $1 AND t.lease_id = $2",
+        hotfixes::COLUMNS
+    ))
+    .bind(lease.until)
+    .bind(lease.id)
+    .fetch_all()
+    .await
 }
 
 /// Where a walk over the leases stands: behind the lease that ends then, of that operation.

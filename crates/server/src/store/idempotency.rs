@@ -60,16 +60,14 @@ pub(crate) async fn recall(
     .await
 }
 
-/// Remembers what a key made; one that was too old is replaced. When the same key was just used in another transaction,
-/// this one must be tried again.
+/// Remembers what a key made; one that was too old is replaced.
 pub(crate) async fn remember(
     tx: &mut Tx<'_>,
     key: &IdempotencyKey,
     made: &Remembered,
     now: Instant,
 ) -> Result<(), StoreError> {
-    let remembered = tx
-        .query(
+    tx.query(
         "INSERT INTO idempotency_keys (principal, method, path, idempotency_key, body_sha256, operation_id, created_on)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (principal, method, path, idempotency_key) DO UPDATE
@@ -84,13 +82,8 @@ pub(crate) async fn remember(
     .bind(made.operation_id)
     .bind(now)
     .bind(oldest(now))
-    .execute()
-    .await?;
-    if remembered == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::Busy)
-    }
+    .insert()
+    .await
 }
 
 /// Forgets keys made before `before`, a batch at a time; how many went.

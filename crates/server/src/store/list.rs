@@ -7,6 +7,7 @@
 mod listed;
 mod order;
 mod page;
+mod portions;
 mod request;
 mod scope;
 mod sorted;

@@ -56,7 +56,7 @@ pub(crate) async fn open(settings: &DatabaseSettings) -> Result<Db, OpenError> {
 
 fn connect(settings: &DatabaseSettings) -> Result<Db, StoreError> {
     match settings.url.sqlite_path() {
-        Some(path) => Ok(Db::Sqlite(Arc::new(Sqlite::open(&path)?))),
+        Some(path) => Ok(Db::Sqlite(Arc::new(Sqlite::open(&path, settings.connections)?))),
         None => Ok(Db::Postgres(Arc::new(Postgres::new(settings)?))),
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! A connection that breaks is nobody's fault: a read is made again on a fresh one, and so is a change, unless it broke
 //! while the change was being committed. Then nobody knows what became of it, and its caller is told so.
+//!
+//! A caller may go away at any moment: then what it had begun is canceled, and its connection ends with it.
 
 use super::{
-    connections::{CHANGE, Connections, Connector, READ, end},
+    connections::{CHANGE, Connections, Connector, PooledConnection, READ},
     db::{Rows, StoreError, Tx},
     dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
 use crate::{config::DatabaseSettings, error::Error};
-use deadpool_postgres::{Client, GenericClient, Transaction};
+use deadpool_postgres::{GenericClient, Transaction};
 use futures::{TryStreamExt, future::BoxFuture, pin_mut};
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -33,25 +35,11 @@ const BATCH: usize = 256;
 const BATCHES_AHEAD: usize = 4;
 /// How long the receiver of a stream may take for one batch before its connection is needed for others.
 const RECEIVED: Duration = Duration::from_secs(60);
+/// How long the end of a result may take when its receiver has all the rows that it wants.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 pub(crate) struct Postgres {
     connections: Connections,
-}
-
-/// Why a change was not made.
-struct Failed {
-    error: Error,
-    /// It failed while it was being committed: it may have been made all the same.
-    at_commit: bool,
-}
-
-impl Failed {
-    fn before_commit(error: impl Into<Error>) -> Self {
-        Self {
-            error: error.into(),
-            at_commit: false,
-        }
-    }
 }
 
 impl Postgres {
@@ -62,8 +50,8 @@ impl Postgres {
         })
     }
 
-    /// A connection that its caller looks after himself.
-    pub(super) async fn connection(&self) -> Result<Client, StoreError> {
+    /// A connection that its caller looks after.
+    pub(super) async fn connection(&self) -> Result<PooledConnection, StoreError> {
         self.connections.get().await
     }
 
@@ -78,11 +66,13 @@ impl Postgres {
         let known = client
             .query_one("SELECT to_regclass('migrations') IS NOT NULL", &[])
             .await?;
-        if known.try_get(0)? {
-            applied(&client).await
+        let applied = if known.try_get(0)? {
+            applied(&*client).await?
         } else {
-            Ok(Applied::new())
-        }
+            Applied::new()
+        };
+        client.give_back();
+        Ok(applied)
     }
 
     /// Applies the scripts that `plan` finds wanting, all in one transaction and under `lock`, so that of several
@@ -115,6 +105,7 @@ impl Postgres {
                 .await?;
         }
         transaction.commit().await?;
+        client.give_back();
         Ok(plan.iter().map(|script| script.id).collect())
     }
 
@@ -127,47 +118,45 @@ impl Postgres {
         let mut longest_pause = PAUSES.0;
         let mut is_renewed = false;
         loop {
-            let failed = match self.write_once(&input, &action).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(failed) => failed,
-            };
-            match &failed.error {
-                Error::Store(StoreError::Busy) if begun.elapsed() < TRIED_FOR => {
+            match self.write_once(&input, &action).await {
+                Err(Error::Store(StoreError::Busy)) if begun.elapsed() < TRIED_FOR => {
                     sleep(part_of(longest_pause)).await;
                     longest_pause = (longest_pause * 2).min(PAUSES.1);
                 }
-                Error::Store(StoreError::Unavailable(_)) if !failed.at_commit && !is_renewed => {
+                Err(Error::Store(StoreError::Unavailable(_))) if !is_renewed => {
                     self.connections.forget_idle();
                     is_renewed = true;
                 }
-                _ => return Err(failed.error),
+                outcome => return outcome,
             }
         }
     }
 
-    async fn write_once<I, T, F>(&self, input: &I, action: &F) -> Result<T, Failed>
+    async fn write_once<I, T, F>(&self, input: &I, action: &F) -> Result<T, Error>
     where
         I: Send + Sync,
         F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, Error>> + Send + Sync,
     {
-        let mut client = self.connections.get().await.map_err(Failed::before_commit)?;
+        let mut client = self.connections.get().await?;
         let mut at_commit = false;
-        let outcome = match timeout(CHANGE, transact(&mut client, input, action, &mut at_commit)).await {
+        let outcome = timeout(CHANGE, transact(&mut client, input, action, &mut at_commit)).await;
+        let outcome = match outcome {
             Ok(outcome) => {
                 if matches!(outcome, Err(Error::Store(StoreError::Unavailable(_)))) {
-                    end(client);
+                    client.end();
+                } else {
+                    client.give_back();
                 }
                 outcome
             }
-            Err(_) => {
-                self.connections.abandon(client);
-                Err(no_answer().into())
-            }
+            Err(_) => Err(no_answer().into()),
         };
-        outcome.map_err(|error| Failed {
-            error: if at_commit { in_doubt(error) } else { error },
-            at_commit,
-        })
+        match outcome {
+            Err(Error::Store(StoreError::Unavailable(why))) if at_commit => {
+                Err(StoreError::InDoubt(why).into())
+            }
+            outcome => outcome,
+        }
     }
 
     pub(super) async fn fetch_all<T: FromRow>(
@@ -187,8 +176,9 @@ impl Postgres {
     async fn fetch_once<T: FromRow>(&self, sql: &str, values: &[Value]) -> Result<Vec<T>, StoreError> {
         let client = self.connections.get().await?;
         bound_statements(&client);
-        let outcome = timeout(READ, fetch_all(&client, sql, values)).await;
-        let (_, rows) = self.connections.settle(client, outcome)?;
+        let outcome = timeout(READ, fetch_all(&*client, sql, values)).await;
+        let (client, rows) = client.settle(outcome)?;
+        client.give_back();
         Ok(rows)
     }
 
@@ -205,35 +195,61 @@ impl Postgres {
             opened => opened?,
         };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        tokio::spawn(async move {
-            if let Err(unsent) = send_batches(rows, &sender).await {
-                // Rows that nobody waits for any more would have to be read to their end.
-                end(client);
-                if let Unsent::Failed(error) = unsent {
-                    // A receiver that has gone needs no error.
-                    drop(sender.send(Err(error)).await);
-                }
-            }
-        });
+        tokio::spawn(send_rows(client, rows, sender, RECEIVED));
         Ok(Rows::from_channel(receiver))
     }
 
-    async fn open_stream(&self, sql: &str, values: &[Value]) -> Result<(Client, RowStream), StoreError> {
+    async fn open_stream(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<(PooledConnection, RowStream), StoreError> {
         let client = self.connections.get().await?;
         bound_statements(&client);
         let opened = timeout(READ, begin_stream(&client, sql, values)).await;
-        self.connections.settle(client, opened)
+        client.settle(opened)
     }
 }
 
-async fn begin_stream(client: &Client, sql: &str, values: &[Value]) -> Result<RowStream, StoreError> {
+async fn begin_stream(
+    client: &PooledConnection,
+    sql: &str,
+    values: &[Value],
+) -> Result<RowStream, StoreError> {
     let statement = client.prepare_cached(sql).await?;
     Ok(client.query_raw(&statement, bound(values)).await?)
 }
 
+/// Sends rows to whoever receives them, for as long as somebody does and takes no longer than `within` for a batch.
+async fn send_rows<T: FromRow>(
+    client: PooledConnection,
+    rows: RowStream,
+    sender: mpsc::Sender<Result<Vec<T>, StoreError>>,
+    within: Duration,
+) {
+    pin_mut!(rows);
+    let sent = tokio::select! {
+        sent = send_batches(rows.as_mut(), &sender, within) => sent,
+        () = sender.closed() => Err(Unsent::Unwanted),
+    };
+    match sent {
+        Ok(()) => client.give_back(),
+        Err(Unsent::Unwanted) => {
+            if matches!(timeout(LAST_WORD, rows.try_next()).await, Ok(Ok(None))) {
+                client.give_back();
+            }
+        }
+        Err(Unsent::Failed(error)) => {
+            // A receiver that is only slow must not take what it has got for all.
+            drop(client);
+            drop(sender.send(Err(error)).await);
+        }
+    }
+}
+
 /// Makes a change; `at_commit` tells how far it came.
 async fn transact<I, T, F>(
-    client: &mut Client,
+    client: &mut PooledConnection,
     input: &I,
     action: &F,
     at_commit: &mut bool,
@@ -259,15 +275,6 @@ where
 
 fn no_answer() -> StoreError {
     StoreError::Unavailable(format!("no answer within {} seconds", CHANGE.as_secs()))
-}
-
-fn in_doubt(error: Error) -> Error {
-    match error {
-        Error::Store(StoreError::Unavailable(why)) => {
-            StoreError::Unavailable(format!("{why}; whether the change was made is not known")).into()
-        }
-        other => other,
-    }
 }
 
 /// A pause of any length up to `longest`, so that those who were in each other's way are not again.
@@ -317,7 +324,7 @@ pub(super) async fn execute(
 
 /// Why a stream ended before its last row.
 enum Unsent {
-    /// Its receiver has gone, or takes too long.
+    /// Its receiver has gone.
     Unwanted,
     Failed(StoreError),
 }
@@ -372,28 +379,36 @@ fn bound_columns(columns: &[Vec<Value>]) -> Vec<&(dyn ToSql + Sync)> {
 }
 
 async fn send_batches<T: FromRow>(
-    rows: RowStream,
+    mut rows: Pin<&mut RowStream>,
     sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
+    within: Duration,
 ) -> Result<(), Unsent> {
-    pin_mut!(rows);
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(row) = rows.try_next().await? {
         batch.push(T::from_row(&Row::Postgres(&row))?);
         if batch.len() == BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            send(sender, full).await?;
+            send(sender, full, within).await?;
         }
     }
     if !batch.is_empty() {
-        send(sender, batch).await?;
+        send(sender, batch, within).await?;
     }
     Ok(())
 }
 
-async fn send<T>(sender: &mpsc::Sender<Result<Vec<T>, StoreError>>, batch: Vec<T>) -> Result<(), Unsent> {
-    match timeout(RECEIVED, sender.send(Ok(batch))).await {
+async fn send<T>(
+    sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
+    batch: Vec<T>,
+    within: Duration,
+) -> Result<(), Unsent> {
+    match timeout(within, sender.send(Ok(batch))).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err(Unsent::Unwanted),
+        Ok(Err(_)) => Err(Unsent::Unwanted),
+        Err(_) => Err(Unsent::Failed(StoreError::broken(format!(
+            "a list was read too slowly: for {} seconds nobody took its next rows",
+            within.as_secs()
+        )))),
     }
 }
 

@@ -188,7 +188,7 @@ pub(crate) async fn other_owners(
     .map(|(count,)| count)
 }
 
-/// Adds a principal, or replaces it.
+/// Adds a principal, or replaces it. The app's row must be locked, so that what was read of it before still holds.
 pub(crate) async fn save_principal(
     tx: &mut Tx<'_>,
     app: AppId,
@@ -221,17 +221,22 @@ pub(crate) async fn delete_principal(tx: &mut Tx<'_>, app: AppId, id: PrincipalI
         .map(drop)
 }
 
+const OWNERS: &str = concat!(
+    "
+    SELECT ",
+    columns!(),
+    "
+    FROM principals t
+    WHERE t.app_id = $1 AND (t.roles & 1) <> 0
+    ORDER BY t.id"
+);
+
 /// The owners of an app, for the operator.
 pub(crate) async fn owners_of(db: &Db, app: AppId) -> Result<Vec<Principal>, StoreError> {
-    db.query(concat!(
-        "SELECT ",
-        columns!(),
-        "
-         FROM principals t
-         WHERE t.app_id = $1 AND (t.roles & 1) <> 0
-         ORDER BY t.id"
-    ))
-    .bind(app)
-    .fetch_all()
-    .await
+    db.query(OWNERS).bind(app).fetch_all().await
+}
+
+/// The same within a transaction.
+pub(crate) async fn owners_in(tx: &mut Tx<'_>, app: AppId) -> Result<Vec<Principal>, StoreError> {
+    tx.query(OWNERS).bind(app).fetch_all().await
 }

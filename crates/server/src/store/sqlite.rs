@@ -30,6 +30,8 @@ const QUEUE: usize = 4096;
 const SHORT: usize = 256;
 /// Steps of SQLite's machine, in thousands, that a read in place may take: some milliseconds.
 const SHORT_KILOSTEPS: u32 = 400;
+/// Steps of SQLite's machine after which a long read asks whether anybody still wants it.
+const STEPS_UNASKED: std::ffi::c_int = 10_000;
 /// Rows in one batch of a stream.
 const BATCH: usize = 256;
 /// Batches that may wait for a slow receiver.
@@ -48,8 +50,9 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file.
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the file for so many reads at the same time, long ones and short ones each. More short ones than there are
+    /// cores would only get in each other's way.
+    pub(crate) fn open(path: &Path, reads: usize) -> Result<Self, StoreError> {
         let writer = open_writer(path)?;
         let cores = std::thread::available_parallelism().map_or(4, usize::from);
         let (changes, queue) = mpsc::channel(QUEUE);
@@ -59,8 +62,8 @@ impl Sqlite {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             changes,
-            readers: Pool::new(path, cores.max(2), READER_CACHE),
-            streamers: Arc::new(Pool::new(path, cores.max(4) * 4, STREAM_CACHE)),
+            readers: Pool::new(path, cores.max(2).min(reads), READER_CACHE),
+            streamers: Arc::new(Pool::new(path, reads, STREAM_CACHE)),
         })
     }
 
@@ -143,8 +146,10 @@ impl Sqlite {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         tokio::task::spawn_blocking(move || {
             let _place = place;
-            let outcome = pool.take().and_then(|connection| {
-                let outcome = send_batches(&connection, &sql, &values, &sender);
+            let outcome = pool.take().and_then(|mut connection| {
+                let outcome = while_wanted(&mut connection, &sender, |connection| {
+                    send_batches(connection, &sql, &values, &sender)
+                });
                 pool.give_back(connection);
                 outcome
             });
@@ -312,6 +317,19 @@ fn if_quick<T>(
         Err(StoreError::Busy) => Ok(None),
         other => other.map(Some),
     }
+}
+
+/// Does `work` until the receiver of what it finds has gone: nobody is to wait for a read that nobody wants.
+fn while_wanted<T: Send + 'static>(
+    connection: &mut Connection,
+    sender: &mpsc::Sender<T>,
+    work: impl FnOnce(&Connection) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let asked = sender.clone();
+    connection.progress_handler(STEPS_UNASKED, Some(move || asked.is_closed()))?;
+    let outcome = work(connection);
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    outcome
 }
 
 fn fetch_at_most<T: FromRow>(

@@ -255,7 +255,7 @@ async fn read_postgres(
             }
         }
         // The connection ends with its transaction open, which undoes nothing: it only read.
-        drop(deadpool_postgres::Object::take(client));
+        client.end();
     });
     Ok(())
 }

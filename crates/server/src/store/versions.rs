@@ -213,6 +213,16 @@ impl VersionKey {
     }
 }
 
+impl FromRow for VersionKey {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            app_id: row.get(0)?,
+            country_code: row.get(1)?,
+            version: row.get(2)?,
+        })
+    }
+}
+
 impl std::fmt::Display for VersionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -346,62 +356,74 @@ pub(crate) async fn delete_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<
         .map(drop)
 }
 
-/// Another country's copy of the same version with other bytes, if there is one.
+/// Another country's copy of a version, with other bytes.
+pub(crate) struct OtherBytes {
+    pub(crate) country_code: String,
+    pub(crate) status: VersionStatus,
+}
+
+impl FromRow for OtherBytes {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            country_code: row.get(0)?,
+            status: row.get(1)?,
+        })
+    }
+}
+
+/// Another country's copy of the same version with other bytes, if there is one or is just being uploaded. The app's row
+/// must be locked, or two may be begun at once.
 pub(crate) async fn other_bytes_elsewhere(
     tx: &mut Tx<'_>,
     key: &VersionKey,
     sha256: [u8; 32],
-) -> Result<Option<String>, StoreError> {
-    let found = tx
-        .query(
-            "SELECT country_code
-             FROM versions
-             WHERE app_id = $1 AND country_code <> $2 AND version_key = $3 AND sha256 <> $4 AND status = 'Uploaded'
-             ORDER BY country_code
-             LIMIT 1",
-        )
-        .bind_all(key.values())
-        .bind(sha256)
-        .fetch_optional::<(String,)>()
-        .await?;
-    Ok(found.map(|(country,)| country))
-}
-
-/// Settles uploads begun before `before` whose process is gone; how many there were. A process that is still storing
-/// the bytes says so in their blob's row from time to time.
-pub(crate) async fn fail_stale_uploads(tx: &mut Tx<'_>, before: Instant) -> Result<u64, StoreError> {
+) -> Result<Option<OtherBytes>, StoreError> {
     tx.query(
-        "UPDATE versions
-         SET status = 'UploadFailed'
-         WHERE status = 'Uploading' AND uploaded_on < $1
-           AND NOT EXISTS (SELECT 1
-                           FROM blobs b
-                           WHERE b.location = versions.location AND b.sha256 = versions.sha256
-                             AND b.generation = versions.generation AND b.changed_on >= $1)",
+        "SELECT country_code, status
+         FROM versions
+         WHERE app_id = $1 AND country_code <> $2 AND version_key = $3 AND sha256 <> $4 AND status <> 'UploadFailed'
+         ORDER BY country_code
+         LIMIT 1",
     )
-    .bind(before)
-    .execute()
+    .bind_all(key.values())
+    .bind(sha256)
+    .fetch_optional()
     .await
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether the version `t` is an upload begun before `$1` whose process is gone. A process that is still storing the bytes
+/// says so in their blob's row from time to time.
+const IS_STALE: &str = "t.status = 'Uploading' AND t.uploaded_on < $1
+           AND NOT EXISTS (SELECT 1
+                           FROM blobs b
+                           WHERE b.location = t.location AND b.sha256 = t.sha256
+                             AND b.generation = t.generation AND b.changed_on >= $1)";
 
-    const WRITTEN_BEFORE: &str = r#"[{"id":"63ca2fa4-4f03-4f2b-a480-172fef340d3f","name":"System Application","publisher":"Microsoft","min":"15.0.0.0","incompatible_from":"16.0.0.0"}]"#;
+/// Uploads begun before `before` whose process is gone.
+pub(crate) async fn stale_uploads(db: &Db, before: Instant) -> Result<Vec<VersionKey>, StoreError> {
+    db.query(format!(
+        "SELECT t.app_id, t.country_code, t.version FROM versions t WHERE {IS_STALE} ORDER BY t.uploaded_on"
+    ))
+    .bind(before)
+    .fetch_all()
+    .await
+}
 
-    #[test]
-    fn a_row_written_before_reads_as_declared_and_is_written_the_same() {
-        let read = read_dependencies(WRITTEN_BEFORE).unwrap();
-        assert!(!read[0].is_implied);
-        assert_eq!(write_dependencies(&read).unwrap(), WRITTEN_BEFORE);
-    }
-
-    #[test]
-    fn what_the_manifest_implies_is_remembered() {
-        let mut implied = read_dependencies(WRITTEN_BEFORE).unwrap();
-        implied[0].is_implied = true;
-        let written = write_dependencies(&implied).unwrap();
-        assert_eq!(read_dependencies(&written).unwrap(), implied);
-    }
+/// One of them, its row locked, if it still is.
+pub(crate) async fn lock_stale_upload(
+    tx: &mut Tx<'_>,
+    key: &VersionKey,
+    before: Instant,
+) -> Result<Option<Version>, StoreError> {
+    tx.query(format!(
+        "SELECT {}
+         FROM versions t
+         WHERE {IS_STALE} AND t.app_id = $2 AND t.country_code = $3 AND t.version_key = $4
+         FOR UPDATE OF t",
+        columns!()
+    ))
+    .bind(before)
+    .bind_all(key.values())
+    .fetch_optional()
+    .await
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Settings,
-    start::{StartError, lock_folder},
+    start::{StartError, lock_database, lock_folder},
     store::{
         self, Db, SCHEMA_VERSION, Value,
         tables::{Kind, TABLES, Table},
@@ -131,7 +131,8 @@ pub async fn import(
     let folder = Folder::existing(from);
     let manifest_bytes = folder.manifest()?;
     let manifest = Arc::new(Manifest::read(&manifest_bytes, SCHEMA_VERSION)?);
-    let _lock = lock_folder(&settings.server.data_dir).map_err(unlockable)?;
+    let _folder = lock_folder(&settings.server.data_dir).map_err(unlockable)?;
+    let _database = lock_database(settings).map_err(unlockable)?;
     let db = store::open(&settings.database).await?;
     let manifest_sha256 = Sha256::digest(&manifest_bytes).into();
     let under_way = expect_room(&db, manifest_sha256).await?;

@@ -83,9 +83,10 @@ impl TransferError {
 
 impl From<StoreError> for TransferError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Busy | StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            StoreError::Conflict { .. } | StoreError::Broken(_) => Self::Database(error.to_string()),
+        if error.is_passing() {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Database(error.to_string())
         }
     }
 }

@@ -21,6 +21,11 @@ use std::{
 /// means.
 const DETAILS: &[(&str, Code, &str)] = &[
     (
+        "ChangeInDoubt",
+        Code::ServiceUnavailable,
+        "The database became unavailable while the change was being saved: it may or may not have been made.",
+    ),
+    (
         "ReadOnly",
         Code::EntityValidationFailed,
         "A property that cannot be changed was given another value.",
@@ -168,7 +173,7 @@ fn page() -> String {
         )
         .unwrap();
     }
-    page.push_str("\nAnswers with 429 and 503, and `UploadInProgress`, say in `Retry-After` after how many seconds to try again.\n");
+    page.push_str("\nAnswers with 429 and 503, `UploadInProgress` and `EnvironmentBusy` say in `Retry-After` after how many seconds to try again.\n");
     write_details(&mut page);
     write_reasons(&mut page);
     write_outcomes(&mut page);

@@ -1,7 +1,7 @@
 //! What every answer carries, and how failures look. (That each answer has its correlation id and each error its
 //! shape is checked by the harness, for every answer of every test.)
 
-use crate::harness::{APP, Backend, Harness, on_both_databases};
+use crate::harness::{APP, Backend, Environment, Harness, on_both_databases};
 use http::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +12,7 @@ on_both_databases!(
     a_wrong_verb_names_the_right_one,
     head_answers_like_get_without_a_body,
     addresses_are_read_leniently,
+    a_character_that_no_name_has_is_refused,
     a_body_that_is_too_large_is_refused,
     answers_come_in_the_language_and_type_they_say,
     what_is_no_http_is_refused_quickly,
@@ -248,4 +249,21 @@ async fn more_requests_than_fit_are_told_to_wait(backend: Backend) {
     drop(pieces);
     upload.await.unwrap().unwrap().refused(400, "InvalidInput");
     owner.get("/v1.4/apps").await.expect(200);
+}
+
+/// PostgreSQL cannot keep it; where it got in, nothing could be moved there any more.
+async fn a_character_that_no_name_has_is_refused(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (reader, operator) = (service.reader(), service.operator());
+    let path = reader.us("environments/a%00b");
+    reader.get(path).await.refused(400, "InvalidInput");
+    let environment = Environment::named("Nothing");
+    let body = json!({ "countryCode": "US", "type": "Production", "locationName": "a\0b" });
+    let refused = operator.put(environment.operator_path(), body).await;
+    assert!(refused.refused(400, "InvalidInput").message().contains("U+0000"));
+    let body = json!({ "publisher": "Contoso\0" });
+    operator
+        .patch(format!("/operator/v1/apps/{APP}"), body)
+        .await
+        .refused(400, "InvalidInput");
 }

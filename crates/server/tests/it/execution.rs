@@ -24,6 +24,7 @@ on_both_databases!(
     what_no_longer_makes_sense_is_skipped,
     an_environment_that_is_removed_skips_what_waits_for_it,
     an_environment_that_is_back_does_not_revive_what_was_skipped,
+    an_environment_in_which_something_runs_is_not_removed,
     a_failure_keeps_every_word_and_is_final,
     a_lost_executor_leaves_the_outcome_unknown,
     a_held_environment_works_again_after_release_or_report,
@@ -362,6 +363,35 @@ async fn an_environment_that_is_back_does_not_revive_what_was_skipped(backend: B
     assert_eq!(status(&service, &hotfix).await, "Skipped");
     assert_eq!(installed(&service, &environment).await, ["16.0.0.5"]);
     service.owner().schedules(&environment, TARGET).await.expect(200);
+}
+
+async fn an_environment_in_which_something_runs_is_not_removed(backend: Backend) {
+    let (service, environment) = documented(backend).await;
+    let hotfix = service
+        .owner()
+        .schedules_at_once(&environment, TARGET)
+        .await
+        .expect(200);
+    service.catches_up().await;
+    let path = environment.operator_path();
+    let refused = service
+        .operator()
+        .delete(&path)
+        .await
+        .refused(409, "EnvironmentBusy");
+    assert_eq!(refused.header("retry-after"), "30");
+    assert!(refused.message().contains(&hotfix.property("id")), "{refused:?}");
+    // It goes on being the one in which the hotfix runs, whatever is reported of it.
+    service.operator().reports(&environment).await.expect(200);
+    service
+        .owner()
+        .schedules_at_once(&environment, TARGET)
+        .await
+        .broke_rule("AlreadyScheduled");
+    service.finishes_work().await;
+    assert_eq!(status(&service, &hotfix).await, "Succeeded");
+    assert_eq!(installed(&service, &environment).await, [TARGET]);
+    service.operator().delete(&path).await.expect(204);
 }
 
 async fn a_failure_keeps_every_word_and_is_final(backend: Backend) {

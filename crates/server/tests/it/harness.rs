@@ -363,6 +363,13 @@ impl Harness {
         self.catches_up().await;
     }
 
+    /// Lets the clock of the service's machine go wrong by so much, and does what is due.
+    pub async fn its_machine_is_ahead_by(&self, span: Duration) {
+        let ticks = i64::try_from(span.as_nanos() / 100).unwrap();
+        self.server.clock().go_wrong_by(ticks);
+        self.catches_up().await;
+    }
+
     /// Moves the service's clock on, and does what became due.
     pub async fn advances(&self, span: Duration) {
         self.server.clock().set(self.now() + span);

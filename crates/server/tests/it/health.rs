@@ -2,9 +2,13 @@
 
 use crate::harness::{Backend, Harness, on_both_databases};
 use serde_json::json;
-use std::fs;
+use std::{fs, time::Duration};
 
-on_both_databases!(a_healthy_service_says_so_to_everybody, a_store_that_is_gone_shows);
+on_both_databases!(
+    a_healthy_service_says_so_to_everybody,
+    a_store_that_is_gone_shows,
+    a_clock_that_others_do_not_share_shows,
+);
 
 async fn a_healthy_service_says_so_to_everybody(backend: Backend) {
     let service = Harness::start(backend).await;
@@ -15,6 +19,7 @@ async fn a_healthy_service_says_so_to_everybody(backend: Backend) {
         "database": "available",
         "storage": "available",
         "locations": { "East US": "available", "North Europe": "available", "West Europe": "available" },
+        "clock": "right",
         "executor": "simulate",
     });
     assert_eq!(ready.json(), expected);
@@ -47,4 +52,20 @@ async fn a_store_that_is_gone_shows(backend: Backend) {
         json!({ "East US": "unavailable", "North Europe": "available", "West Europe": "available" })
     );
     service.nobody().get("/health/live").await.expect(200);
+}
+
+async fn a_clock_that_others_do_not_share_shows(backend: Backend) {
+    let service = Harness::start(backend).await;
+    service.its_machine_is_ahead_by(Duration::from_secs(60)).await;
+    // A database in the same process has no other clock.
+    let (status, clock) = match backend {
+        Backend::Sqlite => (200, "right"),
+        Backend::Postgres => (503, "wrong"),
+    };
+    let ready = service.nobody().get("/health/ready").await.expect(status);
+    assert_eq!(ready.property("clock"), clock);
+    assert_eq!(ready.property("database"), "available");
+    service.its_machine_is_ahead_by(Duration::from_secs(2)).await;
+    let ready = service.nobody().get("/health/ready").await.expect(200);
+    assert_eq!(ready.property("clock"), "right");
 }

@@ -9,6 +9,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 use tokio_postgres::NoTls;
+use uuid::Uuid;
 
 /// The server. It ends with this value.
 pub struct OwnPostgres {
@@ -58,6 +59,29 @@ impl OwnPostgres {
         }
     }
 
+    /// The unix socket on which the server listens.
+    pub fn socket(&self) -> String {
+        let (_, place) = self.url.split_once('@').unwrap();
+        let (folder, _) = place.split_once('/').unwrap();
+        let folder = percent_encoding::percent_decode_str(folder)
+            .decode_utf8()
+            .unwrap();
+        format!("{folder}/.s.PGSQL.5432")
+    }
+
+    /// Creates an empty database; its name.
+    pub async fn new_database(&self) -> String {
+        let name = format!("fame_{}", Uuid::new_v4().simple());
+        asks(&self.url, &format!("CREATE DATABASE {name}")).await;
+        name
+    }
+
+    /// Where a database of this server is reached directly.
+    pub fn url_of(&self, database: &str) -> String {
+        let (server, _) = self.url.rsplit_once('/').unwrap();
+        format!("{server}/{database}")
+    }
+
     /// Stops the server at once, as a crash would.
     pub fn stops(&mut self) {
         self.does("stop");
@@ -73,13 +97,27 @@ impl OwnPostgres {
         self.does("restart");
     }
 
+    /// How often the server ended a transaction because several waited for each other in a circle; those of
+    /// connections that are still there may be missing.
+    pub fn deadlocks(&mut self) -> u64 {
+        let counted = self.asks_script("deadlocks");
+        let answer = tokio::task::block_in_place(|| line(&mut self.answers));
+        assert_eq!(answer, "done", "deadlocks");
+        counted.parse().unwrap()
+    }
+
     fn does(&mut self, command: &str) {
+        let answer = self.asks_script(command);
+        assert_eq!(answer, "done", "{command}");
+    }
+
+    /// The first line that the script answers.
+    fn asks_script(&mut self, command: &str) -> String {
         let (commands, answers) = (&mut self.commands, &mut self.answers);
-        let answer = tokio::task::block_in_place(|| {
+        tokio::task::block_in_place(|| {
             writeln!(commands, "{command}").unwrap();
             line(answers)
-        });
-        assert_eq!(answer, "done", "{command}");
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! PostgreSQL as it is in production: reached over a network, away for a while, in the way of itself.
 
 use crate::{
-    harness::{APP, Backend, Environment, Harness},
+    harness::{APP, Backend, Environment, Harness, package},
     own_postgres::{OwnPostgres, asks},
     postgres_cluster,
 };
@@ -289,12 +289,7 @@ struct Line {
 
 impl Line {
     async fn to(postgres: &OwnPostgres) -> Self {
-        let (_, place) = postgres.url.split_once('@').unwrap();
-        let (folder, _) = place.split_once('/').unwrap();
-        let folder = percent_encoding::percent_decode_str(folder)
-            .decode_utf8()
-            .unwrap();
-        let socket = format!("{folder}/.s.PGSQL.5432");
+        let socket = postgres.socket();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (is_frozen, frozen) = watch::channel(false);
@@ -372,7 +367,8 @@ async fn what_was_carried_out_during_an_outage_is_reported_after_it() {
         .expect(200);
     service.catches_up().await;
     postgres.stops();
-    let told = service.advances_in_vain(Duration::from_secs(5)).await;
+    // The outage lasts longer than a lease.
+    let told = service.advances_in_vain(Duration::from_secs(400)).await;
     assert!(told.contains("unavailable"), "{told}");
     postgres.starts();
     let path = service.reader().hotfix_path(&hotfix);
@@ -404,4 +400,39 @@ async fn a_database_that_only_reads_is_told_as_unavailable_until_it_writes_again
             service.owner().adds_country("DE").await.status == 200
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_stop_waits_for_uploads_whose_sender_has_gone() {
+    let url = postgres_cluster::database_url();
+    let service = Harness::with(Backend::Postgres).on_database(&url).start().await;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    client
+        .batch_execute("BEGIN; SELECT 1 FROM apps FOR UPDATE")
+        .await
+        .unwrap();
+    let upload = tokio::spawn(
+        service
+            .owner()
+            .uploads(&package("1.0.0.0"), "Available")
+            .into_future(),
+    );
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    service
+        .until("the upload takes its version's place", async || {
+            asks(&url, waiting).await.as_deref() == Some("1")
+        })
+        .await;
+    upload.abort();
+    tokio::join!(biased; service.drains(), async {
+        client.batch_execute("COMMIT").await.unwrap();
+    });
+    let version = service.owner().version("1.0.0.0").await.expect(200);
+    assert_eq!(version.property("status"), "Uploaded");
+    drop(client);
+    connection.await.unwrap().unwrap();
 }

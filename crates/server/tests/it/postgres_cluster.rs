@@ -9,6 +9,7 @@ use std::{
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     sync::OnceLock,
+    time::Duration,
 };
 use tokio_postgres::NoTls;
 use uuid::Uuid;
@@ -105,6 +106,31 @@ async fn execute(url: &str, statement: &str) {
         .ok()
         .and_then(Result::ok)
         .unwrap_or_else(|| panic!("{statement}: the connection broke"));
+}
+
+/// How often the server ended a transaction of this database because it waited in a circle. What a connection counted is
+/// certain to be told once it has gone, so all others are ended first.
+///
+/// # Panics
+/// When they do not end.
+pub async fn deadlocks(url: &str) -> i64 {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .unwrap_or_else(|error| panic!("cannot reach the PostgreSQL for tests: {error}"));
+    let connection = tokio::spawn(connection);
+    let asks = async |statement: &str| -> i64 {
+        let row = client.query_one(statement, &[]).await;
+        row.unwrap_or_else(|error| panic!("{statement}: {error}")).get(0)
+    };
+    let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let all_gone = async { while asks(end).await != 0 {} };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), all_gone).await;
+    assert!(in_time.is_ok(), "connections did not end");
+    let counted = asks("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await;
+    drop(client);
+    drop(connection.await);
+    counted
 }
 
 /// The same server and user, with `name` for the database.

@@ -3,8 +3,9 @@
 #
 # Prints one line, the server's url, once the server answers. Runs until standard input ends, which happens
 # when the starter ends, by whatever cause; then stops the server and removes all of it. Until then it reads
-# commands, one on each line: stop, start, restart; it prints "done" after each. The server listens on a unix socket
-# in a folder of its own that nobody else may enter.
+# commands, one on each line: stop, start, restart, deadlocks; it prints "done" after each, and before that, to the
+# last, how often the server ended a transaction because several waited for each other in a circle. The server listens
+# on a unix socket in a folder of its own that nobody else may enter.
 #
 # With CERTIFICATES PORT, it also listens on that port of the loopback address, encrypted with server.crt and
 # server.key from that folder, for whoever has the password "secret".
@@ -101,10 +102,13 @@ start() {
 stop() {
     $as "$bin/pg_ctl" -D "$home/data" -m immediate -w stop </dev/null >"$home/log" 2>&1 3>&-
 }
+query() {
+    $as "$bin/psql" -h "$home" ${port:+-p "$port"} -U fame -d postgres -Atq -c "$1" </dev/null 3>&-
+}
 exec 3>&1
 start || failed_start
 if [ -n "$certificates" ]; then
-    $as "$bin/psql" -h "$home" -p "$port" -U fame -d postgres -q -c "ALTER USER fame PASSWORD 'secret'" </dev/null 3>&-
+    query "ALTER USER fame PASSWORD 'secret'"
 fi
 
 socket=$(printf %s "$home" | sed 's:%:%25:g; s:/:%2F:g')
@@ -116,6 +120,7 @@ while read -r command; do
     stop) stop ;;
     start) start ;;
     restart) stop && start ;;
+    deadlocks) query "SELECT COALESCE(SUM(deadlocks), 0) FROM pg_stat_database" >&3 ;;
     *) false ;;
     esac && echo done >&3 || echo failed >&3
 done

@@ -106,6 +106,71 @@ async fn a_file_belongs_to_one_server() {
     assert!(refused.contains("another process is using"), "{refused}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_to_a_file_that_is_not_there_yet_leads_to_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("real.db"), folder.path().join("link.db"));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let on = |path: &std::path::Path| {
+        Harness::with(Backend::Sqlite).on_database(&format!("sqlite:{}", path.display()))
+    };
+    let one = on(&link).start().await;
+    let refused = on(&file).tries_to_start().await.unwrap_err();
+    assert!(refused.contains("another process is using"), "{refused}");
+    drop(one.crash().await);
+    assert_eq!(on(&file).tries_to_start().await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_with_another_name_is_refused() {
+    let stopped = Harness::start(Backend::Sqlite).await.crash().await;
+    let file = stopped.settings().database.url.sqlite_path().unwrap();
+    let other = stopped.folder().join("other.db");
+    std::fs::hard_link(&file, &other).unwrap();
+    let refused = stopped.tries_to_start().await.unwrap_err();
+    assert!(refused.contains("hard links"), "{refused}");
+    std::fs::remove_file(&other).unwrap();
+    assert_eq!(stopped.tries_to_start().await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_where_a_lock_belongs_harms_nothing() {
+    let stopped = Harness::start(Backend::Sqlite).await.crash().await;
+    let file = stopped.settings().database.url.sqlite_path().unwrap();
+    let size = std::fs::metadata(&file).unwrap().len();
+    for lock in ["fame.lock", "fame.db.lock"] {
+        let lock = stopped.folder().join(lock);
+        std::fs::remove_file(&lock).unwrap();
+        std::os::unix::fs::symlink(&file, &lock).unwrap();
+        let refused = stopped.tries_to_start().await.unwrap_err();
+        assert!(refused.contains("no plain file"), "{refused}");
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), size);
+        std::fs::remove_file(&lock).unwrap();
+    }
+    assert_eq!(stopped.tries_to_start().await, Ok(()));
+}
+
+/// It would take the first one's uploads for what a crash left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_belongs_to_one_server_whatever_else_is_set_and_however_it_is_called() {
+    let one = Harness::start(Backend::Sqlite).await;
+    let file = one.settings().database.url.sqlite_path().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let linked_folder = folder.path().join("data");
+    std::os::unix::fs::symlink(file.parent().unwrap(), &linked_folder).unwrap();
+    for path in [file, link, linked_folder.join("fame.db")] {
+        let refused = Harness::with(Backend::Sqlite)
+            .on_database(&format!("sqlite:{}", path.display()))
+            .tries_to_start()
+            .await
+            .unwrap_err();
+        assert!(refused.contains("another process is using"), "{refused}");
+        assert!(refused.contains("fame.db"), "{refused}");
+    }
+}
+
 /// The executors would find the work by themselves only after an hour.
 const AFTER_AN_HOUR: (&str, u32) = ("executor.poll_seconds", 3_600);
 

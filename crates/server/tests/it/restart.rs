@@ -14,6 +14,7 @@ on_both_databases!(
     what_waited_runs_after_a_restart,
     a_planned_stop_ends_what_runs_and_begins_nothing,
     what_ran_during_a_crash_ends_as_unknown,
+    what_ran_during_a_crash_ends_where_nothing_is_carried_out_any_more,
     an_upload_cut_by_a_crash_leaves_nothing,
     stale_staging_files_go_at_the_start,
     a_location_in_use_may_not_vanish,
@@ -131,6 +132,15 @@ async fn a_planned_stop_ends_what_runs_and_begins_nothing(backend: Backend) {
 }
 
 async fn what_ran_during_a_crash_ends_as_unknown(backend: Backend) {
+    ends_as_unknown(backend, "simulate").await;
+}
+
+async fn what_ran_during_a_crash_ends_where_nothing_is_carried_out_any_more(backend: Backend) {
+    ends_as_unknown(backend, "none").await;
+}
+
+/// After the crash, a service goes on that carries operations out or does not.
+async fn ends_as_unknown(backend: Backend, executor: &str) {
     let service = Harness::start(backend).await;
     service.owner().has_uploaded("1.0.0.1").await;
     let environment = Environment::my_customer("1.0.0.0");
@@ -145,7 +155,12 @@ async fn what_ran_during_a_crash_ends_as_unknown(backend: Backend) {
         service.reader().looks_at(&hotfix).await.property("status"),
         "Running"
     );
-    let service = service.crash().await.start().await;
+    let service = service
+        .crash()
+        .await
+        .with("executor.kind", executor)
+        .start()
+        .await;
     service.catches_up().await;
     assert_eq!(
         service.reader().looks_at(&hotfix).await.property("status"),
@@ -158,6 +173,14 @@ async fn what_ran_during_a_crash_ends_as_unknown(backend: Backend) {
         ended.property("errorMessage").contains("OutcomeUnknown"),
         "{ended:?}"
     );
+    let release = format!("{}/release", environment.operator_path());
+    let released = service.operator().post(&release, json!({})).await.expect(200);
+    assert_eq!(released.json().get("heldSince"), None);
+    service
+        .owner()
+        .schedules_at_once(&environment, "1.0.0.1")
+        .await
+        .expect(200);
 }
 
 async fn an_upload_cut_by_a_crash_leaves_nothing(backend: Backend) {

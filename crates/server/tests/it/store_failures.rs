@@ -3,13 +3,18 @@
 use crate::{
     harness::{APP, Backend, Harness, Plan, bytes_of, country_path, on_both_databases, package, upload_body},
     object_servers::{ObjectServer, ObjectServerKind},
+    own_postgres::asks,
+    postgres_cluster,
 };
 use bytes::Bytes;
 use futures::channel::mpsc;
 use navx::PackageBuilder;
 use object_store::{ObjectStoreExt, path::Path as Key};
 use serde_json::{Value, json};
-use std::{fs::File, time::Duration};
+use std::{
+    fs::File,
+    time::{Duration, Instant},
+};
 
 on_both_databases!(
     azure_may_be_away_for_a_while,
@@ -174,8 +179,45 @@ async fn what_a_crash_left_in_staging_goes_at_a_start_when_it_is_old(backend: Ba
     let now = old.metadata().unwrap().modified().unwrap();
     old.set_modified(now - Duration::from_secs(2 * 24 * 60 * 60))
         .unwrap();
-    drop(service.restart().await);
-    assert_eq!(bucket.keys("fame/staging").await, ["fame/staging/young"]);
+    let service = service.restart().await;
+    service
+        .until("the young one is left alone", async || {
+            bucket.keys("fame/staging").await == ["fame/staging/young"]
+        })
+        .await;
+}
+
+/// What is left to be removed there stays, for as long as it takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_away_delays_neither_a_start_nor_a_stop() {
+    let mut server = ObjectServer::start(ObjectServerKind::S3);
+    let bucket = server.bucket();
+    let url = postgres_cluster::database_url();
+    let service = plan(Backend::Postgres, &bucket.entry("fame"))
+        .on_database(&url)
+        .start()
+        .await;
+    service.owner().has_uploaded("1.0.0.0").await;
+    asks(&url, "UPDATE versions SET status = 'UploadFailed'").await;
+    asks(&url, "UPDATE blobs SET changed_on = 0").await;
+    server.end();
+    let begun = Instant::now();
+    let service = service.restart().await;
+    service
+        .until("its removal has begun", async || {
+            asks(&url, "SELECT state FROM blobs").await.as_deref() == Some("deleting")
+        })
+        .await;
+    let service = service.restart().await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    server.begin();
+    asks(&url, "UPDATE blobs SET changed_on = 0").await;
+    let service = service.restart().await;
+    service
+        .until("it is removed", async || {
+            bucket.keys("fame/objects").await.is_empty()
+        })
+        .await;
 }
 
 async fn a_package_that_the_store_lost_is_a_fault_of_ours(backend: Backend) {

@@ -11,7 +11,7 @@ use crate::{
     },
     error::Error,
     store::{
-        Tx,
+        StoreError, Tx,
         environments::{self, Environment, InstalledApp},
         execution::{self as store, Ending, Installed, Lease},
         hotfixes::Operation,
@@ -35,15 +35,61 @@ use uuid::Uuid;
 /// How long an environment is left alone whose rows are damaged.
 const SET_ASIDE: Duration = Duration::from_secs(60);
 
-/// Starts up to `most` operations that are due, each in an environment of its own.
+/// Claims whose outcome has not come to whoever carries out what they started: because the answer to their commit was
+/// lost, or because their caller went away before it came.
 ///
-/// What has been started must come to whoever carries it out, so a failure after the first batch is left to the next
-/// claim to meet again.
-pub(crate) async fn claim(service: &Service, most: usize, lease: Duration) -> Result<Vec<Claimed>> {
-    let mut claimed = Vec::new();
+/// The database may still be at such a commit when it is asked what became of it, so it is asked again and again, until
+/// what the claim may have started is lost anyway.
+#[derive(Debug, Default)]
+pub(crate) struct ClaimsInDoubt(Vec<Lease>);
+
+impl ClaimsInDoubt {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Operations have come to whoever carries them out.
+    pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
+        self.0
+            .retain(|lease| claimed.iter().all(|claimed| claimed.lease != *lease));
+    }
+
+    /// What those that were made have started.
+    async fn recover(&mut self, service: &Service, now: Instant) -> Result<Vec<Claimed>> {
+        self.0.retain(|lease| lease.until >= now);
+        let mut recovered = Vec::new();
+        for &lease in &self.0 {
+            let started = store::operations_under(&service.db, lease).await?;
+            recovered.extend(started.into_iter().map(|operation| Claimed { operation, lease }));
+        }
+        for claimed in &recovered {
+            announce::started(&claimed.operation);
+        }
+        Ok(recovered)
+    }
+}
+
+/// Starts up to `most` operations that are due, each in an environment of its own; and brings what earlier claims
+/// started without an answer. Whoever has it says so by [`ClaimsInDoubt::taken_on`]; until then it is brought again.
+///
+/// A server whose clock is wrong starts nothing.
+pub(crate) async fn claim(
+    service: &Service,
+    in_doubt: &mut ClaimsInDoubt,
+    most: usize,
+    lease: Duration,
+) -> Result<Vec<Claimed>> {
+    if most == 0 && in_doubt.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = service.clock_check.compare(service).await?;
+    let mut claimed = in_doubt.recover(service, now).await?;
+    let most = if service.clock_check.is_right() { most } else { 0 };
+    let term = Term { from: now, lease };
     while claimed.len() < most {
         let round = BATCH.min(most - claimed.len());
-        match claim_round(service, round, lease).await {
+        match claim_round(service, in_doubt, round, term).await {
             Ok(batch) => {
                 let was_last = batch.looked_at < round;
                 claimed.extend(batch.started);
@@ -59,6 +105,13 @@ pub(crate) async fn claim(service: &Service, most: usize, lease: Duration) -> Re
         }
     }
     Ok(claimed)
+}
+
+/// When leases begin, and how long they last.
+#[derive(Clone, Copy)]
+struct Term {
+    from: Instant,
+    lease: Duration,
 }
 
 /// What came of looking at due environments.
@@ -77,25 +130,36 @@ enum Which {
 
 struct Claim {
     which: Which,
-    lease: Duration,
+    /// What all that it starts is held by.
+    lease: Lease,
     allow_preview_in_sandbox: bool,
     now: Instant,
 }
 
-async fn claim_round(service: &Service, most: usize, lease: Duration) -> Result<Batch> {
-    match claim_batch(service, Which::Due(most), lease).await {
-        Err(error) if lies_in_the_matter(&error) => one_by_one(service, most, lease).await,
+async fn claim_round(
+    service: &Service,
+    in_doubt: &mut ClaimsInDoubt,
+    most: usize,
+    term: Term,
+) -> Result<Batch> {
+    match claim_batch(service, in_doubt, Which::Due(most), term).await {
+        Err(error) if lies_in_the_matter(&error) => one_by_one(service, in_doubt, most, term).await,
         outcome => outcome,
     }
 }
 
 /// Finds the environments that kept the others from starting work, and sets them aside.
-async fn one_by_one(service: &Service, most: usize, lease: Duration) -> Result<Batch> {
-    let now = service.clock.now();
+async fn one_by_one(
+    service: &Service,
+    in_doubt: &mut ClaimsInDoubt,
+    most: usize,
+    term: Term,
+) -> Result<Batch> {
+    let now = term.from;
     let mut batch = Batch::default();
     for environment in store::due_environments(&service.db, now, most).await? {
         batch.looked_at += 1;
-        match claim_batch(service, Which::This(environment), lease).await {
+        match claim_batch(service, in_doubt, Which::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
             Err(error) if lies_in_the_matter(&error) => {
                 tracing::error!(%environment, %error, "an environment is set aside for a minute: no work can start there");
@@ -118,17 +182,36 @@ async fn set_aside(service: &Service, environment: Uuid, until: Instant) -> Resu
         .await
 }
 
-async fn claim_batch(service: &Service, which: Which, lease: Duration) -> Result<Batch> {
+async fn claim_batch(
+    service: &Service,
+    in_doubt: &mut ClaimsInDoubt,
+    which: Which,
+    term: Term,
+) -> Result<Batch> {
+    let lease = Lease {
+        id: Uuid::new_v4(),
+        until: term.from + term.lease,
+    };
     let input = Claim {
         which,
         lease,
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
-        now: service.clock.now(),
+        now: term.from,
     };
+    // Whatever happens from here on, what is started is found again.
+    in_doubt.0.push(lease);
     let batch = service
         .db
         .write(input, |tx, input| Box::pin(claim_in(tx, input)))
-        .await?;
+        .await;
+    let may_have_started = match &batch {
+        Ok(batch) => !batch.started.is_empty(),
+        Err(error) => matches!(error, Error::Store(StoreError::InDoubt(_))),
+    };
+    if !may_have_started {
+        in_doubt.0.retain(|other| *other != lease);
+    }
+    let batch = batch?;
     for started in &batch.started {
         announce::started(&started.operation);
     }
@@ -374,10 +457,7 @@ fn still_makes_sense(
 
 impl Decided {
     fn start(&mut self, operation: Operation, installed: AppVersion, input: &Claim) {
-        let lease = Lease {
-            id: Uuid::new_v4(),
-            until: input.now + input.lease,
-        };
+        let lease = input.lease;
         self.audit.push(Change {
             action: "operations/start",
             target: address(&operation),

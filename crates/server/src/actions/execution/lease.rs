@@ -17,7 +17,7 @@ use domain::{
     instant::Instant,
     operation::{self, FailReason, OperationStatus},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 struct Renewal {
@@ -25,14 +25,13 @@ struct Renewal {
     until: Instant,
 }
 
-/// Lets leases end `lease` from now, each named by its operation and its id; answers the operations that were renewed.
+/// Lets leases end at `until`, each named by its operation and its id; answers the operations that were renewed.
 /// The others do not run under that lease: they have ended, or never did.
 pub(crate) async fn renew(
     service: &Service,
     held: Vec<(OperationId, Uuid)>,
-    lease: Duration,
+    until: Instant,
 ) -> Result<Vec<OperationId>> {
-    let until = service.clock.now() + lease;
     let mut renewed = Vec::with_capacity(held.len());
     for batch in held.chunks(BATCH) {
         let input = Renewal {
@@ -63,9 +62,13 @@ async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
     Ok(renewed)
 }
 
-/// Ends operations whose executor fell silent, and holds their environments; how many there were.
+/// Ends operations whose executor fell silent, and holds their environments; how many there were. A server that
+/// cannot trust its own clock ends none.
 pub(crate) async fn end_lost(service: &Service) -> Result<usize> {
-    let now = service.clock.now();
+    let now = service.clock_check.compare(service).await?;
+    if !service.clock_check.is_right() {
+        return Ok(0);
+    }
     let (mut ended, mut behind) = (0, None);
     loop {
         let lost = store::lost_operations(&service.db, now, behind, BATCH).await?;
@@ -142,14 +145,14 @@ async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Res
 }
 
 fn outcome_unknown(operation: &Operation, now: Instant) -> Ending {
-    let last_heard = operation.lease_until.unwrap_or(now);
+    let lease_ended = operation.lease_until.unwrap_or(now);
     Ending {
         status: OperationStatus::Failed,
         completed_on: Some(now),
         ended_on: now,
         error_message: Some(operation::outcome_unknown(
             &operation.environment_name,
-            last_heard,
+            lease_ended,
         )),
         reason: Some(FailReason::OutcomeUnknown.as_str().into()),
     }

@@ -2,14 +2,14 @@
 //! damaged environment does to the others.
 
 use super::{
-    fleet::{CLOSED, Fleet, LEASE, OPEN, TO, app, key, name, on_both_databases, schedule, success},
+    fleet::{CLOSED, Fleet, LEASE, OPEN, TO, app, claim, key, name, on_both_databases, schedule, success},
     owner_asks, us,
 };
 use crate::{
     actions::{
         Service,
         environments::get_registered_environment,
-        execution::{self, Outcome, Report},
+        execution::{self, ClaimsInDoubt, Outcome, Report},
         hotfixes::update_hotfix,
     },
     store::Value,
@@ -39,7 +39,7 @@ struct Seen {
 /// Claims, carries out and reports until `all` operations have been started, by whomever.
 async fn work_until(service: Arc<Service>, most: usize, all: usize, seen: Arc<Mutex<Seen>>) {
     loop {
-        let claimed = execution::claim(&service, most, LEASE).await.unwrap();
+        let claimed = claim(&service, most).await.unwrap();
         {
             let mut seen = seen.lock().unwrap();
             for one in &claimed {
@@ -148,7 +148,7 @@ async fn of_canceling_and_starting_exactly_one_happens() {
         let mut claims = JoinSet::new();
         for _ in 0..2 {
             let service = fleet.replica().await;
-            claims.spawn(async move { execution::claim(&service, environments, LEASE).await.unwrap() });
+            claims.spawn(async move { claim(&service, environments).await.unwrap() });
         }
         let mut cancels = JoinSet::new();
         let canceler = fleet.replica().await;
@@ -439,7 +439,9 @@ async fn a_lease_is_renewed_by_its_holder_as_long_as_the_operation_runs() {
             (over.operation.id, over.lease.id),
             (OperationId(Uuid::nil()), kept.lease.id),
         ];
-        let renewed = execution::renew(fleet.service(), asked, LEASE).await.unwrap();
+        let renewed = execution::renew(fleet.service(), asked, fleet.now() + LEASE)
+            .await
+            .unwrap();
         assert_eq!(renewed, [kept.operation.id]);
         let now = fleet.looks_at(app(0), kept.operation.id).await;
         assert_eq!(now.lease_until, Some(fleet.service().clock.now() + LEASE));
@@ -453,6 +455,60 @@ async fn a_lease_is_renewed_by_its_holder_as_long_as_the_operation_runs() {
             [statuses[0].status, statuses[1].status],
             [OperationStatus::Running, OperationStatus::Failed]
         );
+    })
+    .await;
+}
+
+/// Rows that two transactions lock are locked by both in the same order, also those that a claim need not have looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn claims_and_renewals_never_wait_in_a_circle() {
+    on_both_databases(|fleet| async move {
+        let environments = 60;
+        fleet.has_apps(1).await;
+        for environment in 0..environments {
+            fleet.has_environment(environment, 1, OPEN).await;
+        }
+        // Operations are in another order than the environments that a claim walks along.
+        for environment in (0..environments).rev() {
+            fleet.schedules(environment, 0).await;
+        }
+        let claimed = fleet.claims(environments).await;
+        let held: Vec<_> = claimed
+            .iter()
+            .map(|one| (one.operation.id, one.lease.id))
+            .collect();
+        let other = fleet.replica().await;
+        for _ in 0..20 {
+            fleet.makes_all_due().await;
+            let renewing = execution::renew(&other, held.clone(), fleet.now() + LEASE);
+            let (claims, renewed) = tokio::join!(claim(fleet.service(), environments), renewing);
+            assert_eq!((claims.unwrap().len(), renewed.unwrap().len()), (0, environments));
+        }
+        drop(other);
+        fleet.ends_without_deadlocks().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_started_is_brought_again_until_somebody_has_it() {
+    on_both_databases(|fleet| async move {
+        fleet.has_apps(1).await;
+        for environment in 0..3 {
+            fleet.has_environment(environment, 1, OPEN).await;
+            fleet.schedules(environment, 0).await;
+        }
+        let (service, mut in_doubt) = (fleet.service(), ClaimsInDoubt::default());
+        let started = execution::claim(service, &mut in_doubt, 3, LEASE).await.unwrap();
+        let ids = |claimed: &[execution::Claimed]| -> HashSet<_> {
+            claimed.iter().map(|claimed| claimed.operation.id).collect()
+        };
+        let again = execution::claim(service, &mut in_doubt, 0, LEASE).await.unwrap();
+        assert_eq!((again.len(), ids(&again)), (3, ids(&started)));
+        in_doubt.taken_on(&again);
+        assert!(in_doubt.is_empty());
+        let nothing = execution::claim(service, &mut in_doubt, 3, LEASE).await.unwrap();
+        assert!(nothing.is_empty() && in_doubt.is_empty());
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use super::fleet::{Fleet, OPEN, app, key, name, on_both_databases};
 use crate::{
-    jobs::executor::Executor,
+    jobs::{executor::Executor, leases::end_lost},
     simulate::{Fault, Script},
     store::Value,
 };
@@ -57,7 +57,7 @@ async fn work_that_lasts_longer_than_a_lease_is_not_lost() {
         let half = i64::try_from(lease.as_secs()).unwrap() / 2;
         for _ in 0..3 {
             fleet.advance(half);
-            executor.catch_up().await.unwrap();
+            end_lost(fleet.service(), Some(&executor)).await.unwrap();
         }
         assert_eq!(statuses(&fleet).await, [0, 1, 0]);
         assert_eq!(fleet.count("operations WHERE reason = 'OutcomeUnknown'").await, 1);

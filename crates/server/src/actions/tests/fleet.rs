@@ -5,14 +5,16 @@ use crate::{
     actions::{
         Service,
         apps::{AppWish, put_app},
+        clock_check::ClockCheck,
         countries::patch_country,
         environments::{EnvironmentWish, put_environment},
-        execution::{self, Claimed, Outcome, Report},
+        execution::{self, Claimed, ClaimsInDoubt, Outcome, Report},
         hotfixes::{HotfixWish, get_hotfix, schedule_hotfix},
         preconditions::Preconditions,
     },
     blobs::Blobs,
-    config::DatabaseSettings,
+    clock::Clock,
+    config::{DatabaseSettings, Settings},
     error::Result,
     postgres_cluster,
     store::{
@@ -60,8 +62,7 @@ pub(super) fn key(number: usize) -> EnvironmentKey {
 /// Runs a test on both databases.
 pub(super) async fn on_both_databases<F: Future<Output = ()>>(test: impl Fn(Fleet) -> F) {
     for url in [None, Some(postgres_cluster::database_url())] {
-        let stage = Stage::open(url.clone()).await;
-        test(Fleet { stage, url }).await;
+        test(Fleet::on(url).await).await;
     }
 }
 
@@ -71,6 +72,24 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// On an empty database: SQLite's, or one of PostgreSQL's.
+    pub(super) async fn on(url: Option<String>) -> Self {
+        let stage = Stage::open(url.clone()).await;
+        Self { stage, url }
+    }
+
+    /// The service is gone, and another one starts on what it left.
+    pub(super) async fn after_a_crash(self) -> Self {
+        let Stage { service, _folder } = self.stage;
+        let Service { clock, settings, .. } = Arc::into_inner(service).unwrap();
+        let db = store::open(&settings.database).await.unwrap();
+        let service = service_on(db, clock, settings);
+        Self {
+            stage: Stage { service, _folder },
+            url: self.url,
+        }
+    }
+
     pub(super) fn service(&self) -> &Arc<Service> {
         &self.stage.service
     }
@@ -81,23 +100,31 @@ impl Fleet {
 
     /// Another service on the same database: one with connections of its own, where the database allows that.
     pub(super) async fn replica(&self) -> Arc<Service> {
+        self.replica_at(self.service().clock.clone()).await
+    }
+
+    /// The same, with a clock of its own.
+    pub(super) async fn replica_at(&self, clock: Clock) -> Arc<Service> {
         let first = self.service();
         let db = match &self.url {
             Some(url) => store::open(&DatabaseSettings::at(url)).await.unwrap(),
             None => first.db.clone(),
         };
-        Arc::new(Service {
-            db,
-            blobs: Arc::new(Blobs::open(&first.settings).unwrap()),
-            clock: first.clock.clone(),
-            settings: Arc::clone(&first.settings),
-            work: Work::default(),
-            uploads: Arc::new(Semaphore::new(4)),
-        })
+        service_on(db, clock, Arc::clone(&first.settings))
     }
 
     /// Apps, each with the version that environments have and the one that they are to get.
     pub(super) async fn has_apps(&self, count: usize) {
+        self.has_bare_apps(count).await;
+        for number in 0..count {
+            for version in [FROM, TO] {
+                self.has_version(app(number), version).await;
+            }
+        }
+    }
+
+    /// Apps without any version.
+    pub(super) async fn has_bare_apps(&self, count: usize) {
         for number in 0..count {
             let owner = PrincipalChange {
                 kind: Some(PrincipalKind::Application),
@@ -117,9 +144,6 @@ impl Fleet {
             patch_country(self.service(), &owner_asks(), app(number), us(), conditions())
                 .await
                 .unwrap();
-            for version in [FROM, TO] {
-                self.has_version(app(number), version).await;
-            }
         }
     }
 
@@ -188,6 +212,30 @@ impl Fleet {
         assert_eq!(changed.unwrap(), 1, "{sql}");
     }
 
+    /// Lets a claim look at every environment, whatever happens there.
+    pub(super) async fn makes_all_due(&self) {
+        let sql = "UPDATE environments SET due_on = 0";
+        self.db()
+            .write((), move |mut tx, ()| {
+                Box::pin(async move { Ok(tx.query(sql).execute().await?) })
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Ends the service. Its transactions must never have waited for each other in a circle.
+    pub(super) async fn ends_without_deadlocks(self) {
+        let url = self.url.clone();
+        drop(self);
+        if let Some(url) = url {
+            assert_eq!(
+                postgres_cluster::deadlocks(&url).await,
+                0,
+                "PostgreSQL counted deadlocks"
+            );
+        }
+    }
+
     /// An environment that has so many of the apps installed.
     pub(super) async fn has_environment(&self, number: usize, apps: usize, window: (&str, &str)) {
         let installed = |number: usize| InstalledApp {
@@ -232,6 +280,10 @@ impl Fleet {
             .unwrap()
     }
 
+    pub(super) fn now(&self) -> Instant {
+        self.service().clock.now()
+    }
+
     pub(super) fn advance(&self, seconds: i64) {
         let clock = &self.service().clock;
         clock.set(Instant(clock.now().0 + seconds * TICKS_PER_SECOND));
@@ -239,13 +291,17 @@ impl Fleet {
 
     /// How many rows a condition holds for.
     pub(super) async fn count(&self, from_where: &str) -> i64 {
-        let counted = self.db().query(format!("SELECT COUNT(*) FROM {from_where}"));
-        counted.fetch_one::<(i64,)>().await.unwrap().0
+        self.stage.count(from_where).await
     }
 
     pub(super) async fn claims(&self, most: usize) -> Vec<Claimed> {
-        execution::claim(self.service(), most, LEASE).await.unwrap()
+        claim(self.service(), most).await.unwrap()
     }
+}
+
+/// A claim whose answer is not lost.
+pub(super) async fn claim(service: &Service, most: usize) -> Result<Vec<Claimed>> {
+    execution::claim(service, &mut ClaimsInDoubt::default(), most, LEASE).await
 }
 
 pub(super) async fn schedule(service: &Service, environment: usize, of: usize) -> Result<Operation> {
@@ -266,4 +322,16 @@ pub(super) fn success(claimed: &Claimed) -> Report {
         lease_id: claimed.lease.id,
         outcome: Outcome::Succeeded,
     }
+}
+
+fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
+    Arc::new(Service {
+        db,
+        blobs: Arc::new(Blobs::open(&settings).unwrap()),
+        clock,
+        clock_check: ClockCheck::default(),
+        settings,
+        work: Work::default(),
+        uploads: Arc::new(Semaphore::new(4)),
+    })
 }

@@ -3,6 +3,7 @@
 use super::{
     ListError, ListRequest, Listed,
     order::SqlOrder,
+    portions::Portions,
     sorted,
     statement::{Range, Statement},
 };
@@ -14,12 +15,32 @@ pub(crate) struct Page<T: 'static> {
     /// How many rows there are on this page or not, if that was asked for.
     pub(crate) count: Option<u64>,
     statement: Statement<T>,
-    rows: Rows<T>,
+    source: Source<T>,
     /// Rows that are still to be left out.
     skip: u64,
     /// Rows that may still be given out.
     room: Option<u64>,
     next: Option<NextPage>,
+}
+
+/// Where the rows of a page come from.
+enum Source<T> {
+    /// They arrive while others are sent on.
+    Stream(Rows<T>),
+    /// Each batch by a statement of its own.
+    Portions(Portions),
+    /// None comes any more.
+    Spent,
+}
+
+impl<T: FromRow> Source<T> {
+    async fn next(&mut self, statement: &Statement<T>) -> Result<Option<Vec<T>>, ListError> {
+        match self {
+            Self::Stream(rows) => Ok(rows.next().await?),
+            Self::Portions(portions) => portions.next(statement).await,
+            Self::Spent => Ok(None),
+        }
+    }
 }
 
 /// What is needed to say where the next page begins.
@@ -74,7 +95,7 @@ impl<T: FromRow> Page<T> {
         count: Option<u64>,
     ) -> Result<Self, ListError> {
         let portion = Portion::of(&request);
-        let (rows, skip) = fetch(db, &statement, &request, portion).await?;
+        let (source, skip) = fetch(db, &statement, &request, portion).await?;
         let top = request
             .after
             .as_ref()
@@ -89,7 +110,7 @@ impl<T: FromRow> Page<T> {
         Ok(Self {
             count,
             statement,
-            rows,
+            source,
             skip,
             room: portion.most,
             next,
@@ -102,7 +123,7 @@ impl<T: FromRow> Page<T> {
     /// When the database fails on the way, or the filter does for a row that came to be only now.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<T>>, ListError> {
         while self.may_need_rows() {
-            let Some(batch) = self.rows.next().await? else {
+            let Some(batch) = self.source.next(&self.statement).await? else {
                 break;
             };
             let mut batch = self.statement.kept(batch)?;
@@ -114,7 +135,7 @@ impl<T: FromRow> Page<T> {
                 return Ok(Some(batch));
             }
         }
-        self.rows = Rows::complete(Vec::new());
+        self.source = Source::Spent;
         Ok(None)
     }
 
@@ -155,9 +176,9 @@ async fn fetch<T: FromRow>(
     statement: &Statement<T>,
     request: &ListRequest,
     portion: Portion,
-) -> Result<(Rows<T>, u64), ListError> {
+) -> Result<(Source<T>, u64), ListError> {
     if portion.most == Some(0) {
-        return Ok((Rows::complete(Vec::new()), 0));
+        return Ok((Source::Spent, 0));
     }
     let Some(order) = SqlOrder::new(&request.order, &statement.listed.storages) else {
         let most = portion
@@ -172,7 +193,7 @@ async fn fetch<T: FromRow>(
             sorted::CAPACITY,
         )
         .await?;
-        return Ok((Rows::complete(rows), portion.skip));
+        return Ok((Source::Stream(Rows::complete(rows)), portion.skip));
     };
     let behind = request
         .after
@@ -185,10 +206,14 @@ async fn fetch<T: FromRow>(
         skip: 0,
         most: None,
     };
-    if !statement.residue().is_empty() {
-        return Ok((statement.rows(db, range).await?, portion.skip));
+    let mut skip = portion.skip;
+    if statement.residue().is_empty() {
+        range.skip = std::mem::take(&mut skip);
+        range.most = portion.with_look_ahead();
     }
-    range.skip = portion.skip;
-    range.most = portion.with_look_ahead();
-    Ok((statement.rows(db, range).await?, 0))
+    let source = match request.in_portions {
+        true => Source::Portions(Portions::new(db, request.order.clone(), range)),
+        false => Source::Stream(statement.rows(db, range).await?),
+    };
+    Ok((source, skip))
 }

@@ -22,6 +22,9 @@ pub(crate) struct ListRequest {
     pub(crate) after: Option<SkipToken>,
     /// Tells the tokens of this query from those of others.
     pub(crate) fingerprint: u64,
+    /// Whether whoever reads the rows has to ask the database more about each batch. Then none of its connections is held
+    /// between two batches, and each batch shows its rows as they are when it is read.
+    pub(crate) in_portions: bool,
 }
 
 /// A request with the wishes about its answer's looks.
@@ -67,6 +70,7 @@ impl ListQuery {
             page_size: max_page_size(prefer),
             after,
             fingerprint,
+            in_portions: false,
         };
         Ok(Self { request, select })
     }
@@ -84,6 +88,7 @@ impl ListRequest {
             page_size: None,
             after: None,
             fingerprint: 0,
+            in_portions: false,
         }
     }
 

@@ -71,6 +71,12 @@ impl<T: FromRow> Statement<T> {
         db.query(sql).bind_all(values).stream().await
     }
 
+    /// The same for a range so short that they are read at once.
+    pub(super) async fn portion(&self, db: &Db, range: Range) -> Result<Vec<T>, StoreError> {
+        let (sql, values) = self.select(range);
+        db.query(sql).bind_all(values).fetch_all().await
+    }
+
     pub(super) fn select(&self, range: Range) -> (String, Vec<Value>) {
         let mut sql = format!("SELECT {} {}", self.listed.columns, self.source);
         let mut values = self.values.clone();

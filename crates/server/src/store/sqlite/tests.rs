@@ -1,4 +1,7 @@
-use super::{writer::commit, *};
+use super::{
+    writer::{Group, commit},
+    *,
+};
 use crate::{
     config::DatabaseSettings,
     store::{Db, open},
@@ -155,7 +158,7 @@ fn what_an_earlier_group_left_open_is_undone_before_the_next() {
         .unwrap();
     let (_changes, mut queue) = mpsc::channel(1);
     let (change, _told) = noting("made", true);
-    commit(&mut writer, &mut vec![change], &mut queue).unwrap();
+    commit(&mut writer, &mut Group::of(change), &mut queue).unwrap();
     assert_eq!(texts(&writer), "made");
 }
 
@@ -191,4 +194,77 @@ fn of_changes_that_share_a_commit_one_that_fails_is_undone_alone() {
         texts(&open_reader(&path, READER_CACHE).unwrap()),
         "first,third,fifth"
     );
+}
+
+/// Refuses where the note is there already.
+fn note_once<'t>(mut tx: Tx<'t>, text: &'t &'static str) -> BoxFuture<'t, Result<(), Error>> {
+    Box::pin(async move {
+        let count = tx.query("SELECT COUNT(*) FROM notes WHERE text = $1").bind(*text);
+        match count.fetch_one::<(i64,)>().await? {
+            (0,) => Err(Error::fault("refused: it is not there")),
+            _ => Err(Error::fault("refused: it is there")),
+        }
+    })
+}
+
+fn refusing(text: &'static str) -> (Box<dyn Change>, oneshot::Receiver<Result<(), Error>>) {
+    let (tell, told) = oneshot::channel();
+    let change = Wanted {
+        input: text,
+        action: note_once,
+        outcome: None,
+        tell,
+    };
+    (Box::new(change), told)
+}
+
+#[test]
+fn a_refusal_that_rests_on_what_could_not_be_committed_is_not_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = open_writer(&folder.path().join("fame.db")).unwrap();
+    // Whether a note's topic is there is only looked at by COMMIT.
+    writer
+        .execute_batch(
+            "CREATE TABLE topics (name TEXT PRIMARY KEY);
+             CREATE TABLE notes (text TEXT REFERENCES topics (name) DEFERRABLE INITIALLY DEFERRED)",
+        )
+        .unwrap();
+    let (changes, queue) = mpsc::channel(8);
+    let mut answers = Vec::new();
+    for (change, told) in [refusing("lost"), noting("lost", true), refusing("lost")] {
+        assert!(changes.try_send(change).is_ok());
+        answers.push(told);
+    }
+    drop(changes);
+    write_in_groups(writer, queue);
+    let answers: Vec<_> = answers
+        .into_iter()
+        .map(|mut told| told.try_recv().unwrap().unwrap_err())
+        .collect();
+    assert!(matches!(&answers[0], Error::Fault(text) if text.contains("not there")));
+    for answer in &answers[1..] {
+        assert!(
+            matches!(answer, Error::Store(StoreError::Unavailable(_))),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_read_that_nobody_wants_any_more_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+    let settings = DatabaseSettings {
+        connections: 1,
+        ..DatabaseSettings::at(&url)
+    };
+    let db = open(&settings).await.unwrap();
+    let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers)";
+    let endless = db.query(format!("{numbers} SELECT n FROM numbers WHERE n < 0"));
+    drop(endless.stream::<(i64,)>().await.unwrap());
+    let long = db.query(format!(
+        "{numbers} SELECT COUNT(*) FROM (SELECT n FROM numbers LIMIT 500000)"
+    ));
+    let counted = tokio::time::timeout(Duration::from_secs(20), long.fetch_one::<(i64,)>());
+    assert_eq!(counted.await.unwrap().unwrap(), (500_000,));
 }

@@ -18,8 +18,9 @@ pub(super) trait Change: Send {
     /// Runs it, or runs it anew after all that it did was undone; whether it succeeded.
     fn run(&mut self, connection: &mut Connection) -> bool;
 
-    /// Tells its caller; the error, if any, is the commit's.
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+    /// Tells its caller; the error, if any, is the commit's. A refusal that `rests_on_others` is worth as little then as
+    /// they are: they never came to be.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>, rests_on_others: bool);
 }
 
 /// What a caller of the database wants to be done.
@@ -50,10 +51,11 @@ where
         succeeded
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>, rests_on_others: bool) {
         let answer = match (self.outcome, committed) {
-            (Some(Err(refused)), _) => Err(refused),
+            (Some(Err(refused)), Err(_)) if !rests_on_others => Err(refused),
             (_, Err(failed)) => Err(failed.into()),
+            (Some(Err(refused)), Ok(())) => Err(refused),
             (Some(Ok(done)), Ok(())) => Ok(done),
             (None, Ok(())) => Err(StoreError::broken("a change was never run").into()),
         };
@@ -65,22 +67,59 @@ where
 /// Takes what waits, commits it at once, answers; until nobody can ask any more.
 pub(super) fn write_in_groups(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Change>>) {
     while let Some(first) = queue.blocking_recv() {
-        let mut group = vec![first];
+        let mut group = Group::of(first);
         let committed = commit(&mut connection, &mut group, &mut queue);
+        group.answer(committed);
+    }
+}
+
+/// Changes that share a commit.
+pub(super) struct Group {
+    changes: Vec<Box<dyn Change>>,
+    /// The first of them that wrote something: what comes behind it has seen that.
+    first_writer: Option<usize>,
+}
+
+impl Group {
+    pub(super) fn of(first: Box<dyn Change>) -> Self {
+        Self {
+            changes: vec![first],
+            first_writer: None,
+        }
+    }
+
+    /// Runs the change of that number; `None` when the database has undone the transaction.
+    fn run(&mut self, number: usize, connection: &mut Connection) -> Option<Ran> {
+        let written = connection.total_changes();
+        let succeeded = self.changes[number].run(connection);
+        let wrote = connection.total_changes() != written;
+        if wrote && self.first_writer.is_none() {
+            self.first_writer = Some(number);
+        }
+        (!connection.is_autocommit()).then_some(Ran { succeeded, wrote })
+    }
+
+    fn answer(self, committed: Result<(), StoreError>) {
         let failure = committed.err().map(|error| error.to_string());
-        for change in group {
+        for (number, change) in self.changes.into_iter().enumerate() {
             let shared = failure
                 .as_ref()
                 .map_or(Ok(()), |text| Err(StoreError::Unavailable(text.clone())));
-            change.answer(shared);
+            change.answer(shared, self.first_writer.is_some_and(|first| first < number));
         }
     }
+}
+
+/// What a change did.
+struct Ran {
+    succeeded: bool,
+    wrote: bool,
 }
 
 /// Carries out a group and whoever joins it meanwhile.
 pub(super) fn commit(
     connection: &mut Connection,
-    group: &mut Vec<Box<dyn Change>>,
+    group: &mut Group,
     queue: &mut mpsc::Receiver<Box<dyn Change>>,
 ) -> Result<(), StoreError> {
     begin(connection)?;
@@ -122,38 +161,34 @@ fn say(connection: &Connection, statement: &str) -> Result<(), StoreError> {
 /// Runs all of the group; `false` as soon as a change failed that had written something.
 fn run_together(
     connection: &mut Connection,
-    group: &mut Vec<Box<dyn Change>>,
+    group: &mut Group,
     queue: &mut mpsc::Receiver<Box<dyn Change>>,
 ) -> bool {
     let mut next = 0;
-    while let Some(change) = group.get_mut(next) {
-        let written = connection.total_changes();
-        let succeeded = change.run(connection);
-        if connection.is_autocommit() {
-            return true;
-        }
-        if !succeeded && connection.total_changes() != written {
-            return false;
+    while next < group.changes.len() {
+        match group.run(next, connection) {
+            None => return true,
+            Some(Ran {
+                succeeded: false,
+                wrote: true,
+            }) => return false,
+            Some(_) => {}
         }
         next += 1;
-        if next == group.len() && next < GROUP {
-            group.extend(queue.try_recv());
+        if next == group.changes.len() && next < GROUP {
+            group.changes.extend(queue.try_recv());
         }
     }
     true
 }
 
 /// Runs each change of the group so that it can be undone alone.
-fn run_apart(connection: &mut Connection, group: &mut [Box<dyn Change>]) -> Result<(), StoreError> {
-    for change in group {
-        if connection.is_autocommit() {
-            return Ok(());
-        }
+fn run_apart(connection: &mut Connection, group: &mut Group) -> Result<(), StoreError> {
+    for number in 0..group.changes.len() {
         say(connection, "SAVEPOINT change")?;
-        let succeeded = change.run(connection);
-        if connection.is_autocommit() {
+        let Some(Ran { succeeded, .. }) = group.run(number, connection) else {
             return Ok(());
-        }
+        };
         if !succeeded {
             say(connection, "ROLLBACK TO change")?;
         }

@@ -12,7 +12,13 @@ use proptest::prelude::*;
 use std::fmt::Debug;
 
 /// All pages of a list, each with the rows that it has.
-async fn pages<T: FromRow>(db: &Db, listed: &'static Listed<T>, query: &str, size: u32) -> Vec<Vec<T>> {
+async fn pages<T: FromRow>(
+    db: &Db,
+    listed: &'static Listed<T>,
+    query: &str,
+    size: u32,
+    in_portions: bool,
+) -> Vec<Vec<T>> {
     let mut pages = Vec::new();
     let mut query = query.to_owned();
     loop {
@@ -20,6 +26,10 @@ async fn pages<T: FromRow>(db: &Db, listed: &'static Listed<T>, query: &str, siz
         let request = ListQuery::read(listed, "/list", &query, [prefer.as_str()], true)
             .unwrap()
             .request;
+        let request = ListRequest {
+            in_portions,
+            ..request
+        };
         let mut page = list(db, listed, Scope::everything(), request, NOW).await.unwrap();
         pages.push(collected(&mut page).await.unwrap());
         match page.next_token() {
@@ -41,23 +51,29 @@ fn check_pages<T: FromRow + PartialEq + Debug>(listed: &'static Listed<T>, query
                 .skip(request.skip as usize)
                 .take(request.top.map_or(usize::MAX, |top| top as usize))
                 .collect();
-            let pages = pages(db, listed, query, size).await;
-            let (last, others) = pages.split_last().unwrap();
-            assert!(
-                others.iter().all(|page| page.len() == size as usize),
-                "{name}: {query}"
-            );
-            assert!(
-                !last.is_empty() || others.is_empty(),
-                "{name}: a link led to nothing: {query}"
-            );
-            let got: Vec<T> = pages.into_iter().flatten().collect();
-            assert_eq!(got, wanted, "{name}, by {size}: {query}");
-            assert_eq!(
-                answered(db, listed, request.clone()).await.unwrap(),
-                wanted,
-                "{name}, whole: {query}"
-            );
+            for in_portions in [false, true] {
+                let pages = pages(db, listed, query, size, in_portions).await;
+                let (last, others) = pages.split_last().unwrap();
+                assert!(
+                    others.iter().all(|page| page.len() == size as usize),
+                    "{name}: {query}"
+                );
+                assert!(
+                    !last.is_empty() || others.is_empty(),
+                    "{name}: a link led to nothing: {query}"
+                );
+                let got: Vec<T> = pages.into_iter().flatten().collect();
+                assert_eq!(got, wanted, "{name}, by {size}: {query}");
+                let request = ListRequest {
+                    in_portions,
+                    ..request.clone()
+                };
+                assert_eq!(
+                    answered(db, listed, request).await.unwrap(),
+                    wanted,
+                    "{name}, whole: {query}"
+                );
+            }
         }
     });
 }

@@ -1,0 +1,565 @@
+//! The same acts carried out by a real service, and what is found in its database afterwards, in the model's words.
+
+use super::model::{
+    APPLICATION, APPS, Act, Answer, Audited, BASE, Country, DEPENDANT, LEAST_APPLICATION, Operation, PLACES,
+    Place, Report, Said, TROUBLE, Target, UPLOADED, Under, Window, Wish, least_base,
+};
+use crate::{
+    actions::{
+        countries::patch_country,
+        environments::{
+            EnvironmentWish, delete_environment, get_registered_environment, put_environment,
+            release_environment,
+        },
+        execution::{self, Outcome},
+        hotfixes::{HotfixWish, Repeatable, get_hotfix, schedule_hotfix, update_hotfix},
+        preconditions::Preconditions,
+        tests::{
+            fleet::{Fleet, LEASE, app, key, name},
+            owner_asks, version_row,
+        },
+        versions::patch_version,
+    },
+    error::{Error, Result},
+    store::{
+        audit::{self, AuditRow},
+        blobs::{BlobState, save_blob},
+        environments::{Environment, InstalledApp},
+        hotfixes::{self, Operation as Row},
+        versions::{Version, VersionKey, insert_version},
+    },
+};
+use domain::{
+    catalogue::STANDARD_APPS,
+    country::CountryCode,
+    environment::EnvironmentKind,
+    ids::{AppId, OperationId},
+    instant::Instant,
+    operation::OperationStatus,
+    problem::Code,
+    version::{AppVersion, Dependency, VersionStatus},
+    window::UpdateWindow,
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use uuid::Uuid;
+use wire::{hotfixes::HotfixPatch, versions::VersionPatch};
+
+pub(super) struct World {
+    /// None only while one service is gone and the next has not started.
+    fleet: Option<Fleet>,
+    /// The operations as they were scheduled.
+    operations: Vec<OperationId>,
+    leases: HashMap<usize, Uuid>,
+    /// The environments as they were made.
+    homes: Vec<Uuid>,
+    last_audit: Uuid,
+}
+
+/// Business Central's own application, which a package can need without listing it.
+fn application() -> AppId {
+    let (id, ..) = STANDARD_APPS
+        .iter()
+        .find(|(_, name, _)| *name == "Application")
+        .unwrap();
+    *id
+}
+
+fn code_of(country: Country) -> CountryCode {
+    CountryCode::parse(country.code(), false).unwrap()
+}
+
+fn country_of(code: &str) -> Country {
+    match code {
+        "US" => Country::Us,
+        "DE" => Country::De,
+        other => panic!("nobody spoke of {other}"),
+    }
+}
+
+fn number_of(id: AppId) -> usize {
+    (0..APPS).find(|&number| app(number) == id).unwrap()
+}
+
+fn window_of(environment: &Environment) -> Window {
+    let found = (environment.window_start.as_str(), environment.window_end.as_str());
+    let known = [Window::Day, Window::Night, Window::Always];
+    known.into_iter().find(|window| window.texts() == found).unwrap()
+}
+
+/// What a rule says, by its narrowest code; everything else is no answer.
+fn refusal(error: Error) -> Answer {
+    let problem = match error {
+        Error::Rule(problem) | Error::TryLater { problem, .. } => problem,
+        other => panic!("{other}"),
+    };
+    let code = match problem.code {
+        Code::EntityValidationFailed => problem.details[0].code.clone(),
+        code => code.to_string(),
+    };
+    Answer::Refused(code)
+}
+
+fn answered<T>(result: Result<T>, answer: impl FnOnce(T) -> Answer) -> Answer {
+    match result {
+        Ok(done) => answer(done),
+        Err(error) => refusal(error),
+    }
+}
+
+impl World {
+    pub(super) async fn on(url: Option<String>) -> Self {
+        let mut world = Self {
+            fleet: Some(Fleet::on(url).await),
+            operations: Vec::new(),
+            leases: HashMap::new(),
+            homes: Vec::new(),
+            last_audit: Uuid::nil(),
+        };
+        world.fleet().has_bare_apps(APPS).await;
+        for number in 0..APPS {
+            let conditions = Preconditions::default();
+            patch_country(
+                world.fleet().service(),
+                &owner_asks(),
+                app(number),
+                code_of(Country::De),
+                conditions,
+            )
+            .await
+            .unwrap();
+        }
+        world.has_versions().await;
+        world.new_audit_rows().await;
+        world
+    }
+
+    fn fleet(&self) -> &Fleet {
+        self.fleet.as_ref().unwrap()
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.fleet().service().clock.now()
+    }
+
+    async fn has_versions(&self) {
+        let apps = (0..APPS).flat_map(|app| [Country::Us, Country::De].map(|country| (app, country)));
+        let rows = apps.flat_map(|(app, country)| UPLOADED.map(|version| uploaded(app, country, version)));
+        let rows: Vec<Version> = rows.collect();
+        let saved = self.fleet().db().write(rows, |mut tx, rows| {
+            Box::pin(async move {
+                for row in rows {
+                    let blob = crate::actions::upload::blob_of(row);
+                    save_blob(&mut tx, &blob, row.size, BlobState::Stored, row.uploaded_on).await?;
+                    insert_version(&mut tx, row).await?;
+                }
+                Ok(())
+            })
+        });
+        saved.await.unwrap();
+    }
+
+    pub(super) async fn take(&mut self, act: &Act) -> Answer {
+        let service = self.fleet().service().clone();
+        let asker = owner_asks();
+        match act {
+            Act::Schedules(wish) => self.schedule(wish).await,
+            Act::Cancels(number) => self.cancel(*number).await,
+            Act::Offers {
+                app,
+                country,
+                version,
+                availability,
+            } => {
+                let patch = json!({ "availability": availability.as_str() });
+                self.patch(*app, *country, *version, &patch).await
+            }
+            Act::MarksIncompatible {
+                app: number,
+                country,
+                version,
+                from,
+            } => {
+                let about = if *number == DEPENDANT {
+                    app(BASE)
+                } else {
+                    application()
+                };
+                let from = from.map(|from| from.to_string());
+                let marked = json!({ "appId": about.to_string(), "incompatibleFromVersion": from });
+                self.patch(*number, *country, *version, &json!({ "dependencies": [marked] }))
+                    .await
+            }
+            Act::ReportsEnvironment {
+                place,
+                country,
+                window,
+                complete,
+                apps,
+            } => {
+                self.report_environment(*place, *country, *window, *complete, *apps)
+                    .await
+            }
+            Act::DeletesEnvironment(place) => {
+                let conditions = Preconditions::default();
+                let deleted = delete_environment(&service, &asker, key(*place), conditions).await;
+                answered(deleted, |()| Answer::Done)
+            }
+            Act::ReleasesEnvironment(place) => {
+                let released = release_environment(&service, &asker, key(*place)).await;
+                answered(released, |_| Answer::Done)
+            }
+            Act::Claims(most) => self.claim(*most).await,
+            Act::Renews(held) => self.renew(held).await,
+            Act::Reports(reports) => self.report(reports).await,
+            Act::LeasesAreLookedAt => Answer::Lost(execution::end_lost(&service).await.unwrap()),
+            Act::ExecutorDies => Answer::Done,
+            Act::ServiceCrashes => {
+                drop(service);
+                let fleet = self.fleet.take().unwrap();
+                self.fleet = Some(fleet.after_a_crash().await);
+                Answer::Done
+            }
+            Act::TimePasses(span) => {
+                let clock = &service.clock;
+                clock.set(clock.now() + *span);
+                Answer::Done
+            }
+        }
+    }
+
+    async fn schedule(&mut self, wish: &Wish) -> Answer {
+        let hotfix = HotfixWish {
+            environment: key(wish.place),
+            environment_name: name(wish.place),
+            environment_kind: None,
+            target: wish.target,
+            run_after: wish.run_after,
+            ignore_window: wish.ignore_window,
+        };
+        let (id, country) = (app(wish.app), code_of(wish.country));
+        let repeatable = wish.key.map(|key| Repeatable {
+            path: format!("apps/{id}/countries/{country}/environmentHotfixes"),
+            key: key.to_string(),
+            body_sha256: Sha256::digest(format!("{hotfix:?}")).into(),
+        });
+        let service = self.fleet().service();
+        let scheduled = schedule_hotfix(service, &owner_asks(), id, country, hotfix, repeatable).await;
+        answered(scheduled, |operation| {
+            if !self.operations.contains(&operation.id) {
+                self.operations.push(operation.id);
+            }
+            Answer::Is(self.number(operation.id), operation.status)
+        })
+    }
+
+    async fn cancel(&self, number: usize) -> Answer {
+        let patch = HotfixPatch::read(br#"{"status":"Canceled"}"#).unwrap();
+        let Row {
+            app_id,
+            country_code,
+            id,
+            ..
+        } = self.row(number).await;
+        let country = code_of(country_of(&country_code));
+        let service = self.fleet().service();
+        let canceled = update_hotfix(service, &owner_asks(), app_id, country, id, patch).await;
+        answered(canceled, |operation| Answer::Is(number, operation.status))
+    }
+
+    async fn patch(&self, number: usize, country: Country, version: AppVersion, patch: &Value) -> Answer {
+        let key = version_key(number, country, version);
+        let patch = VersionPatch::read(patch.to_string().as_bytes()).unwrap();
+        let conditions = Preconditions::default();
+        let patched = patch_version(self.fleet().service(), &owner_asks(), key, patch, conditions).await;
+        answered(patched, |_| Answer::Done)
+    }
+
+    async fn report_environment(
+        &mut self,
+        place: usize,
+        country: Country,
+        window: Window,
+        complete: bool,
+        apps: [Option<AppVersion>; APPS],
+    ) -> Answer {
+        let (start, end) = window.texts();
+        let installed = (0..APPS).filter_map(|number| Some(installed(number, apps[number]?)));
+        let wish = EnvironmentWish {
+            family: "Business Central".into(),
+            name: name(place),
+            country: code_of(country),
+            kind: EnvironmentKind::Production,
+            location_name: String::new(),
+            application_version: Some(APPLICATION),
+            platform_version: None,
+            window: Some(UpdateWindow::new(start, end, "UTC").unwrap()),
+            inventory_complete: complete,
+            apps: installed.collect(),
+        };
+        let (service, conditions) = (self.fleet().service(), Preconditions::default());
+        let reported = put_environment(service, &owner_asks(), key(place), wish, conditions).await;
+        answered(reported, |((environment, _), is_new)| {
+            if is_new {
+                self.homes.push(environment.id);
+            }
+            Answer::IsNew(is_new)
+        })
+    }
+
+    async fn claim(&mut self, most: usize) -> Answer {
+        let mut started = Vec::new();
+        for claimed in self.fleet().claims(most).await {
+            let number = self.number(claimed.operation.id);
+            let is_another = self.leases.insert(number, claimed.lease.id).is_none();
+            assert!(is_another, "operation {number} was started twice");
+            started.push(number);
+        }
+        Answer::Started(started)
+    }
+
+    fn lease(&self, number: usize, under: Under) -> Uuid {
+        match under {
+            Under::ItsLease => self.leases[&number],
+            Under::AnotherLease => Uuid::new_v4(),
+        }
+    }
+
+    async fn renew(&self, held: &[(usize, Under)]) -> Answer {
+        let held = held
+            .iter()
+            .map(|&(number, under)| (self.operations[number], self.lease(number, under)));
+        let held = held.collect();
+        let until = self.fleet().now() + LEASE;
+        let renewed = execution::renew(self.fleet().service(), held, until)
+            .await
+            .unwrap();
+        let mut renewed: Vec<_> = renewed.into_iter().map(|id| self.number(id)).collect();
+        renewed.sort_unstable();
+        Answer::Renewed(renewed)
+    }
+
+    async fn report(&self, reports: &[Report]) -> Answer {
+        let reports = reports.iter().map(|report| execution::Report {
+            id: self.operations[report.operation],
+            lease_id: self.lease(report.operation, report.under),
+            outcome: match report.said {
+                Said::Succeeded => Outcome::Succeeded,
+                Said::Failed => Outcome::Failed(TROUBLE.into()),
+                Said::Skipped => Outcome::Skipped(None),
+            },
+        });
+        let answers = execution::finish_all(self.fleet().service(), reports.collect()).await;
+        Answer::Reported(answers.into_iter().map(|answer| answer.unwrap().status).collect())
+    }
+
+    fn number(&self, id: OperationId) -> usize {
+        self.operations.iter().position(|known| *known == id).unwrap()
+    }
+
+    async fn row(&self, number: usize) -> Row {
+        let sql = format!("SELECT {} FROM operations t WHERE t.id = $1", hotfixes::COLUMNS);
+        let row = self.fleet().db().query(sql).bind(self.operations[number]);
+        row.fetch_one().await.unwrap()
+    }
+
+    /// Every operation that there is, as its row says it.
+    pub(super) async fn operations(&self) -> Vec<Operation> {
+        let sql = format!("SELECT {} FROM operations t ORDER BY t.id", hotfixes::COLUMNS);
+        let rows: Vec<Row> = self.fleet().db().query(sql).fetch_all().await.unwrap();
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        assert_eq!(ids, self.operations, "nobody scheduled others");
+        rows.into_iter().map(|row| self.operation(row)).collect()
+    }
+
+    fn operation(&self, row: Row) -> Operation {
+        let reason = row.reason.clone();
+        let follows_reason = |text: &String| match &reason {
+            Some(reason) => text.starts_with(&format!("{reason}: ")),
+            None => false,
+        };
+        Operation {
+            app: number_of(row.app_id),
+            country: country_of(&row.country_code),
+            home: self
+                .homes
+                .iter()
+                .position(|home| *home == row.environment_id)
+                .unwrap(),
+            source: row.source_version,
+            target: row.target_version,
+            status: row.status,
+            ignore_window: row.ignore_window,
+            run_after: row.run_after,
+            created_on: row.created_on,
+            started_on: row.started_on,
+            completed_on: row.completed_on,
+            ended_on: row.ended_on,
+            told: row.error_message.filter(|text| !follows_reason(text)),
+            reason: row.reason,
+            lease_until: row.lease_until,
+        }
+    }
+
+    /// The same operations as their vendor sees them.
+    pub(super) async fn statuses_for_the_vendor(&self) -> Vec<OperationStatus> {
+        let mut statuses = Vec::new();
+        for number in 0..self.operations.len() {
+            let Row {
+                app_id,
+                country_code,
+                id,
+                ..
+            } = self.row(number).await;
+            let country = code_of(country_of(&country_code));
+            let seen = get_hotfix(self.fleet().service(), &owner_asks(), app_id, country, id).await;
+            statuses.push(seen.unwrap().status);
+        }
+        statuses
+    }
+
+    pub(super) async fn places(&self) -> [Option<Place>; PLACES] {
+        let mut places = [None, None];
+        for (number, place) in places.iter_mut().enumerate() {
+            match get_registered_environment(self.fleet().service(), &key(number)).await {
+                Ok((environment, apps)) => *place = Some(self.place(&environment, &apps)),
+                Err(error) => assert_eq!(refusal(error), Answer::Refused("EnvironmentNotFound".into())),
+            }
+        }
+        places
+    }
+
+    fn place(&self, environment: &Environment, installed: &[InstalledApp]) -> Place {
+        let mut apps = [None; APPS];
+        for one in installed {
+            apps[number_of(one.app_id)] = Some(one.version);
+        }
+        let held_by = environment.held_by.map(|id| self.number(id));
+        Place {
+            home: self
+                .homes
+                .iter()
+                .position(|home| *home == environment.id)
+                .unwrap(),
+            country: country_of(&environment.country_code),
+            window: window_of(environment),
+            complete: environment.inventory_complete,
+            reported_on: environment.inventory_on,
+            apps,
+            held: environment.held_since.zip(held_by),
+            due: environment.due_on,
+        }
+    }
+
+    /// What the audit says of the last act, in order of action.
+    pub(super) async fn audit(&mut self) -> Vec<Audited> {
+        let rows = self.new_audit_rows().await;
+        let mut audited: Vec<_> = rows.into_iter().map(|row| self.audited(row)).collect();
+        audited.sort();
+        audited
+    }
+
+    async fn new_audit_rows(&mut self) -> Vec<AuditRow> {
+        let sql = format!(
+            "SELECT {} FROM audit t WHERE t.id > $1 ORDER BY t.id",
+            audit::COLUMNS
+        );
+        let rows = self.fleet().db().query(sql).bind(self.last_audit);
+        let rows: Vec<AuditRow> = rows.fetch_all().await.unwrap();
+        self.last_audit = rows.last().map_or(self.last_audit, |row| row.id);
+        rows
+    }
+
+    fn audited(&self, row: AuditRow) -> Audited {
+        let action = ACTIONS.iter().find(|action| **action == row.action);
+        let target = self.target(&row.target);
+        let status_in = |state: &Option<String>, word: &str| {
+            let state: Value = serde_json::from_str(state.as_ref()?).unwrap();
+            let status = state[word].as_str()?.parse().ok()?;
+            matches!(target, Target::Operation(_)).then_some(status)
+        };
+        Audited {
+            action: action.unwrap_or_else(|| panic!("nobody did {}", row.action)),
+            target,
+            statuses: (
+                status_in(&row.before, "status"),
+                status_in(&row.after, "status").or_else(|| status_in(&row.after, "reported")),
+            ),
+            by_service: row.actor_kind == "Service",
+        }
+    }
+
+    fn target(&self, address: &str) -> Target {
+        let operations = 0..self.operations.len();
+        let is_operation = |number: &usize| address.ends_with(&self.operations[*number].to_string());
+        if let Some(number) = operations.into_iter().find(is_operation) {
+            return Target::Operation(number);
+        }
+        let is_place = |number: &usize| address == format!("environments/{}", key(*number));
+        if let Some(number) = (0..PLACES).find(is_place) {
+            return Target::Place(number);
+        }
+        for number in 0..APPS {
+            for country in [Country::Us, Country::De] {
+                let version = UPLOADED
+                    .into_iter()
+                    .find(|version| version_key(number, country, *version).to_string() == address);
+                if let Some(version) = version {
+                    return Target::Version(number, country, version);
+                }
+            }
+        }
+        panic!("nobody did anything with {address}");
+    }
+}
+
+const ACTIONS: [&str; 9] = [
+    "environmentHotfixes/write",
+    "environmentHotfixes/cancel",
+    "operations/start",
+    "operations/end",
+    "operations/lateReport",
+    "environments/write",
+    "environments/delete",
+    "environments/release",
+    "versions/write",
+];
+
+fn version_key(number: usize, country: Country, version: AppVersion) -> VersionKey {
+    VersionKey {
+        app_id: app(number),
+        country_code: country.code().into(),
+        version,
+    }
+}
+
+fn uploaded(number: usize, country: Country, version: AppVersion) -> Version {
+    let on_base = Dependency {
+        app_id: app(BASE),
+        name: "Sales".into(),
+        publisher: "Contoso".into(),
+        min_version: least_base(version),
+        incompatible_from: None,
+        is_implied: false,
+    };
+    let depends = number == DEPENDANT;
+    Version {
+        app_id: app(number),
+        country_code: country.code().into(),
+        dependencies: depends.then_some(on_base).into_iter().collect(),
+        application: (number > DEPENDANT).then_some(LEAST_APPLICATION),
+        ..version_row(version, VersionStatus::Uploaded, [0; 32])
+    }
+}
+
+fn installed(number: usize, version: AppVersion) -> InstalledApp {
+    InstalledApp {
+        app_id: app(number),
+        version,
+        name: None,
+        publisher: None,
+        availability: None,
+        dependencies: None,
+    }
+}

@@ -1,0 +1,67 @@
+//! Ends what nobody carries any more, whoever carried it out: this server's own executor, another one's, or one that was
+//! there before a move.
+
+use super::{executor::Executor, trouble::Trouble};
+use crate::{
+    actions::{Service, execution},
+    error::{Error, Result},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// A lease is lost only when it is over, so the look comes a little later.
+const A_LITTLE_LATER: Duration = Duration::from_millis(5);
+
+/// How often to ask whether the database is there again.
+const PING: Duration = Duration::from_secs(1);
+
+/// Looks after leases until it is told to stop.
+pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<Executor>>, stop: CancellationToken) {
+    let mut trouble = Trouble::of("leases");
+    loop {
+        let ended = end_lost(&service, executor.as_deref()).await;
+        trouble.after(&ended);
+        if stop.run_until_cancelled(rest(&service, ended)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Ends what was lost. The server's own executor reports and renews first: a process that stood still, or had no database,
+/// for longer than a lease is not to take its own work for lost.
+pub(crate) async fn end_lost(service: &Service, executor: Option<&Executor>) -> Result<usize> {
+    let caught_up = match executor {
+        Some(executor) => executor.catch_up().await,
+        None => Ok(()),
+    };
+    if caught_up.as_ref().is_err_and(Error::is_passing) {
+        return caught_up.map(|()| 0);
+    }
+    let ended = execution::end_lost(service).await?;
+    caught_up.map(|()| ended)
+}
+
+async fn rest(service: &Service, ended: Result<usize>) {
+    let settings = &service.settings.executor;
+    match ended {
+        Ok(_) => sleep(until_next_end(service).await).await,
+        // Whoever carried something through an outage needs time to say so once it is over.
+        Err(error) if error.is_passing() => {
+            while service.db.ping().await.is_err() {
+                sleep(settings.poll.min(PING)).await;
+            }
+            sleep(settings.lease / 2).await;
+        }
+        Err(_) => sleep(settings.poll).await,
+    }
+}
+
+/// Until the next lease ends; a lease that has ended and is still there is not settled by looking again at once.
+async fn until_next_end(service: &Service) -> Duration {
+    let poll = service.settings.executor.poll;
+    let now = service.clock.now();
+    let next = execution::next_lease_end(service).await.ok().flatten();
+    let next = next.filter(|&end| end > now);
+    next.map_or(poll, |end| (end.since(now) + A_LITTLE_LATER).min(poll))
+}
