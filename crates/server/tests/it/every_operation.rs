@@ -293,7 +293,11 @@ pub struct Stage {
 
 impl Stage {
     pub async fn set(backend: Backend) -> Self {
-        let service = Harness::start(backend).await;
+        Self::on(Harness::start(backend).await).await
+    }
+
+    /// The same on a service that something is special about.
+    pub async fn on(service: Harness) -> Self {
         let (owner, operator) = (service.owner(), service.operator());
         for version in ["16.0.0.5", "16.0.1.2"] {
             owner.has_uploaded(version).await;

@@ -7,11 +7,13 @@
 mod answer;
 mod caller;
 mod issuer;
+mod replicas;
 mod samples;
 
 pub use answer::Answer;
 pub use caller::{Caller, Request, principal_body};
 pub use issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
+pub use replicas::{Replicas, at_once};
 pub use samples::*;
 
 use crate::postgres_cluster;
@@ -380,6 +382,12 @@ impl Harness {
     pub async fn advances_in_vain(&self, span: Duration) -> String {
         self.server.clock().set(self.now() + span);
         self.server.catch_up().await.unwrap_err()
+    }
+
+    /// Moves the service's clock on, and does what became due as far as that can be done.
+    pub async fn advances_as_far_as_possible(&self, span: Duration) {
+        self.server.clock().set(self.now() + span);
+        drop(self.server.catch_up().await);
     }
 
     /// Does all that is due now.

@@ -8,9 +8,13 @@
 
 mod access_matrix;
 mod apps;
+mod commits;
+mod concurrency;
 mod conformance;
 mod countries;
+mod creating;
 mod csdl;
+mod cut_line;
 mod downloads;
 mod environments;
 mod error_codes;
@@ -32,6 +36,7 @@ mod odata_face;
 mod openapi;
 mod operator;
 mod own_postgres;
+mod pools;
 mod postgres;
 mod postgres_cluster;
 mod principals;

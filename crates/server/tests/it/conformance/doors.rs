@@ -82,6 +82,25 @@ pub const HTTP: Section = Section {
             ],
         ),
         Row(
+            "Of several who create the same thing at once one does; the others meet it.",
+            X,
+            &[
+                "creating::an_app_is_registered_by_one_of_those_who_would_create_it",
+                "creating::an_environment_is_added_by_one_of_those_who_would_create_it",
+                "creating::a_country_is_added_by_one_of_those_who_would_create_it",
+                "creating::a_principal_is_added_by_one_of_those_who_would_create_it",
+            ],
+        ),
+        Row(
+            "A change that was being committed when the database went away is answered with 503: it may have been made, or not.",
+            X,
+            &[
+                "commits::an_app_is_registered_or_not",
+                "commits::an_environment_is_reported_or_not",
+                "commits::a_hotfix_is_scheduled_or_not",
+            ],
+        ),
+        Row(
             "Tags are never demanded, and ignored in bodies.",
             C,
             &["etags::tags_are_never_demanded_and_ignored_in_bodies"],

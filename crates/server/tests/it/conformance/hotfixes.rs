@@ -236,6 +236,11 @@ pub const LIFE: Section = Section {
             ],
         ),
         Row(
+            "An environment is not removed while something runs in it: 409 `EnvironmentBusy` and a time to try again.",
+            X,
+            &["execution::an_environment_in_which_something_runs_is_not_removed"],
+        ),
+        Row(
             "`sourceAppVersion` is what was installed when it was scheduled, and then what was installed at the start.",
             I,
             &["execution::the_source_is_what_was_installed_at_the_start"],
@@ -277,7 +282,13 @@ pub const LIFE: Section = Section {
             &[
                 "execution::a_lost_executor_leaves_the_outcome_unknown",
                 "restart::what_ran_during_a_crash_ends_as_unknown",
+                "restart::what_ran_during_a_crash_ends_where_nothing_is_carried_out_any_more",
             ],
+        ),
+        Row(
+            "What was started is carried out even when the answer to its claim was lost.",
+            X,
+            &["commits::hotfixes_of_which_a_claim_was_in_doubt_are_carried_out_all_the_same"],
         ),
         Row(
             "A held environment works again after a new report, or when the operator releases it.",

@@ -123,6 +123,19 @@ pub const VERSIONS: Section = Section {
             &["uploads::of_many_at_once_one_wins"],
         ),
         Row(
+            "What is changed about a version that is being uploaded stays changed, and its tag is a new one when it has arrived.",
+            X,
+            &["concurrency::a_change_that_is_acknowledged_during_an_upload_is_kept"],
+        ),
+        Row(
+            "A version whose upload was not answered is there, or may be sent again within seconds.",
+            X,
+            &[
+                "commits::a_version_is_uploaded_or_may_be_sent_again",
+                "commits::a_published_version_stays_when_its_uploader_loses_the_role_in_between",
+            ],
+        ),
+        Row(
             "A crash at any moment leaves no row that uploads for ever and no bytes that nobody needs.",
             X,
             &[

@@ -2,6 +2,7 @@
 
 use super::{HOME_TENANT, Person};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{environment::EnvironmentKey, ids::TenantId};
 use navx::PackageBuilder;
 use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
@@ -155,6 +156,15 @@ impl Environment {
         format!(
             "/operator/v1/environments/{}/{}/{}",
             self.tenant, self.family, self.name
+        )
+    }
+
+    /// What the audit calls it.
+    pub fn audited_as(&self) -> String {
+        let tenant = TenantId(self.tenant);
+        format!(
+            "environments/{}",
+            EnvironmentKey::new(tenant, &self.family, &self.name)
         )
     }
 
