@@ -1,10 +1,8 @@
 //! Whether an environment may have a hotfix: one rule set, asked at three moments.
 //!
-//! When a hotfix is scheduled the first rule that is broken is the answer; a plan shows all of them; and
-//! when
-//! its time comes the same rules decide whether it still makes sense. Because it is one list, the plan
-//! can be
-//! believed, and what was accepted is refused later only if the facts changed.
+//! When a hotfix is scheduled the first rule that is broken is the answer; a plan shows all of them; and when its time
+//! comes the same rules decide whether it still makes sense. Because it is one list, the plan can be believed, and what
+//! was accepted is refused later only if the facts changed.
 
 mod rules;
 
@@ -602,9 +600,8 @@ mod tests {
     }
 
     proptest! {
-        /// The three questions agree: scheduling refuses for the first reason of the plan, starting
-        /// skips for
-        /// the first that concerns it, and nothing that leaves the line or goes down is ever let through.
+        /// The three questions agree: scheduling refuses for the first reason of the plan, starting skips for the first
+        /// that concerns it, and nothing that leaves the line or goes down is ever let through.
         #[test]
         fn the_three_moments_agree(
             installed in prop::array::uniform4(0_u32..3),

@@ -1,10 +1,8 @@
 //! Operations: their life, and which of several comes first.
 //!
-//! A hotfix, an update, an install and an uninstall are asked for at different doors but live the same
-//! life.
-//! Everything that moves an operation asks here whether it may, so that a state that was reported to
-//! somebody
-//! as final stays final.
+//! A hotfix, an update, an install and an uninstall are asked for at different doors but live the same life. Everything
+//! that moves an operation asks here whether it may, so that a state that was reported to somebody as final stays
+//! final.
 
 use crate::{
     country::CountryCode,
@@ -266,11 +264,9 @@ pub struct Due {
 
 /// Which of several due operations of one environment is next; none when there is none.
 ///
-/// One that needs another due one's app, directly or through a third due one, waits for it. Among those
-/// that
-/// wait for nobody the earliest `run_after` is next, then the earliest `created_on`, then the first given.
-/// Apps that need each other in a circle do not wait for each other, only for what lies outside the circle;
-/// so there is always a next one.
+/// One that needs another due one's app, directly or through a third due one, waits for it. Among those that wait for
+/// nobody the earliest `run_after` is next, then the earliest `created_on`, then the first given. Apps that need each
+/// other in a circle do not wait for each other, only for what lies outside the circle; so there is always a next one.
 #[must_use]
 pub fn pick_next(due: &[Due]) -> Option<usize> {
     let earliest = |one: &usize| (due[*one].run_after, due[*one].created_on, *one);

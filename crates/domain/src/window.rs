@@ -1,9 +1,8 @@
 //! When an environment's operations may start: a stretch of its own wall clock, every day.
 //!
-//! The difficulty is that a wall clock is not a line. Twice a year an hour is missing or comes twice, and a
-//! window may span midnight. So a window is never compared as wall time: each day's window is turned
-//! into two
-//! instants first, and only instants are compared.
+//! The difficulty is that a wall clock is not a line. Twice a year an hour is missing or comes twice, and a window may
+//! span midnight. So a window is never compared as wall time: each day's window is turned into two instants first, and
+//! only instants are compared.
 
 use crate::{
     country::{CountryCode, default_time_zone},
@@ -42,9 +41,8 @@ pub struct UpdateWindow {
 impl UpdateWindow {
     /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a Windows time zone.
     ///
-    /// A window may span midnight. One that ends when it starts is refused rather than taken for a whole
-    /// day:
-    /// to open an environment to updates at noon by a slip is worse than having to write 00:00 to 23:59.
+    /// A window may span midnight. One that ends when it starts is refused rather than taken for a whole day: to open
+    /// an environment to updates at noon by a slip is worse than having to write 00:00 to 23:59.
     ///
     /// # Errors
     /// `InvalidInput` about `start`, `end` or `timeZone` when they are malformed or unknown, and
@@ -119,9 +117,8 @@ impl UpdateWindow {
         (self.end + MINUTES_PER_DAY - self.start) % MINUTES_PER_DAY
     }
 
-    /// The windows of the days near `at`, in order, as instants. The day before matters because a window
-    /// may
-    /// span midnight; one more on either side because a zone may skip or repeat a whole day, as Samoa did.
+    /// The windows of the days near `at`, in order, as instants. The day before matters because a window may span
+    /// midnight; one more on either side because a zone may skip or repeat a whole day, as Samoa did.
     fn days_around(&self, at: Instant) -> impl Iterator<Item = Range<Instant>> {
         let today = self.zone.to_datetime(at.to_timestamp()).date();
         (-2..=3).filter_map(move |days| self.on(shifted(today, days)?))
@@ -151,9 +148,8 @@ impl UpdateWindow {
         Some(Instant::from_timestamp(at))
     }
 
-    /// The instant at which the clock jumped over `local`. Read with the offset of after the jump, a
-    /// skipped
-    /// time names an instant before it, so the next change to that offset is the jump.
+    /// The instant at which the clock jumped over `local`. Read with the offset of after the jump, a skipped time names
+    /// an instant before it, so the next change to that offset is the jump.
     fn end_of_gap(&self, local: DateTime, after: Offset) -> Option<Timestamp> {
         let before_the_jump = after.to_timestamp(local).ok()?;
         let jump = self
@@ -422,9 +418,8 @@ mod tests {
             prop_assert!(start.since(from) <= std::time::Duration::from_secs(25 * 3600));
         }
 
-        /// Away from the changes the window is exactly what the wall clock shows, and at a change it is
-        /// never
-        /// less than that: a repeated hour only widens it.
+        /// Away from the changes the window is exactly what the wall clock shows, and at a change it is never less than
+        /// that: a repeated hour only widens it.
         #[test]
         fn it_is_what_the_wall_clock_shows(window in any_window(), pick in 0_usize..40,
             minutes in -3000_i64..3000) {

@@ -1,5 +1,5 @@
-//! Taking connections: so many at once, each with a bounded time for its headers, and all of them brought to an end
-//! when the service is asked to stop.
+//! Taking connections: so many at once, each with a bounded time for its headers and for taking what it is sent, and all
+//! of them brought to an end when the service is asked to stop.
 
 use crate::config::LimitSettings;
 use axum::Router;
@@ -13,6 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 
 /// How long to wait after the system could not hand over a connection, for it may lack file descriptors.
 const REST_AFTER_FAILURE: Duration = Duration::from_millis(50);
@@ -36,8 +37,10 @@ pub async fn serve(
         };
         let Some((stream, place)) = accepted else { continue };
         let service = TowerToHyperService::new(router.clone());
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.response_idle));
         let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service)
             .into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {

@@ -27,6 +27,7 @@ use domain::{
     window::UpdateWindow,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 use uuid::Uuid;
 
 const READ: Permission = Permission::read(Resource::Environments);
@@ -138,7 +139,7 @@ struct PutEnvironment {
 ///
 /// A full report is newer than any loss before it, so it lets a held environment work again.
 pub(crate) async fn put_environment(
-    service: &Service,
+    service: &Arc<Service>,
     asker: &Asker,
     key: EnvironmentKey,
     wish: EnvironmentWish,
@@ -151,12 +152,16 @@ pub(crate) async fn put_environment(
         preconditions,
         now: service.clock.now(),
     };
-    let saved = service
-        .db
-        .write(input, |tx, input| Box::pin(put_environment_in(tx, input)))
-        .await?;
-    service.work.notify_one();
-    Ok(saved)
+    service
+        .see_through(async move |service| {
+            let saved = service
+                .db
+                .write(input, |tx, input| Box::pin(put_environment_in(tx, input)))
+                .await?;
+            service.work.notify_one();
+            Ok(saved)
+        })
+        .await
 }
 
 async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(Registered, bool)> {
@@ -288,17 +293,21 @@ async fn end_waiting(
 
 /// Lets an environment work again after an unknown outcome.
 pub(crate) async fn release_environment(
-    service: &Service,
+    service: &Arc<Service>,
     asker: &Asker,
     key: EnvironmentKey,
 ) -> Result<Registered> {
     let input = ChangeEnvironment::new(service, asker, key, Preconditions::default());
-    let released = service
-        .db
-        .write(input, |tx, input| Box::pin(release_environment_in(tx, input)))
-        .await?;
-    service.work.notify_one();
-    Ok(released)
+    service
+        .see_through(async move |service| {
+            let released = service
+                .db
+                .write(input, |tx, input| Box::pin(release_environment_in(tx, input)))
+                .await?;
+            service.work.notify_one();
+            Ok(released)
+        })
+        .await
 }
 
 async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<Registered> {

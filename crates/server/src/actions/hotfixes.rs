@@ -30,6 +30,7 @@ use domain::{
     version::{AppVersion, VersionStatus},
 };
 use serde_json::json;
+use std::sync::Arc;
 use uuid::Uuid;
 use wire::{
     hotfixes::{EnvironmentHotfix, HotfixPatch},
@@ -116,7 +117,7 @@ struct Schedule {
 
 /// Schedules a hotfix for one environment.
 pub(crate) async fn schedule_hotfix(
-    service: &Service,
+    service: &Arc<Service>,
     asker: &Asker,
     app: AppId,
     country: CountryCode,
@@ -132,20 +133,24 @@ pub(crate) async fn schedule_hotfix(
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
         now: service.clock.now(),
     };
-    let failed = announce::Unscheduled::new(&input.wish, app, country, input.now);
-    let scheduled = service
-        .db
-        .write(input, |tx, input| Box::pin(schedule_in(tx, input)))
-        .await;
-    if let Err(Error::Rule(problem)) = &scheduled {
-        failed.tell(problem);
-    }
-    let (operation, is_new) = scheduled?;
-    if is_new {
-        announce::scheduled(&operation);
-        service.work.notify_one();
-    }
-    Ok(operation)
+    service
+        .see_through(async move |service| {
+            let failed = announce::Unscheduled::new(&input.wish, app, country, input.now);
+            let scheduled = service
+                .db
+                .write(input, |tx, input| Box::pin(schedule_in(tx, input)))
+                .await;
+            if let Err(Error::Rule(problem)) = &scheduled {
+                failed.tell(problem);
+            }
+            let (operation, is_new) = scheduled?;
+            if is_new {
+                announce::scheduled(&operation);
+                service.work.notify_one();
+            }
+            Ok(operation)
+        })
+        .await
 }
 
 async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, bool)> {
@@ -344,7 +349,7 @@ struct Update {
 
 /// Cancels a hotfix that has not begun: the one change that there is.
 pub(crate) async fn update_hotfix(
-    service: &Service,
+    service: &Arc<Service>,
     asker: &Asker,
     app: AppId,
     country: CountryCode,
@@ -359,14 +364,18 @@ pub(crate) async fn update_hotfix(
         patch,
         now: service.clock.now(),
     };
-    let (operation, is_news) = service
-        .db
-        .write(input, |tx, input| Box::pin(update_in(tx, input)))
-        .await?;
-    if is_news {
-        announce::canceled(&operation);
-    }
-    Ok(operation)
+    service
+        .see_through(async move |service| {
+            let (operation, is_news) = service
+                .db
+                .write(input, |tx, input| Box::pin(update_in(tx, input)))
+                .await?;
+            if is_news {
+                announce::canceled(&operation);
+            }
+            Ok(operation)
+        })
+        .await
 }
 
 async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> {

@@ -24,7 +24,14 @@ mod tests;
 pub(crate) mod upload;
 pub(crate) mod versions;
 
-use crate::{blobs::Blobs, clock::Clock, config::Settings, store::Db, store::principals::Who, work::Work};
+use crate::{
+    blobs::Blobs,
+    clock::Clock,
+    config::Settings,
+    error::{Error, Result},
+    store::{Db, principals::Who},
+    work::Work,
+};
 use clock_check::ClockCheck;
 use domain::{
     ids::{PrincipalId, TenantId},
@@ -45,6 +52,18 @@ pub(crate) struct Service {
     pub(crate) work: Work,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Does what must not end halfway when whoever asked for it hangs up: a change, and what follows from it once it is
+    /// committed.
+    pub(crate) async fn see_through<T, W>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        tokio::spawn(work(Arc::clone(self))).await.map_err(Error::fault)?
+    }
 }
 
 /// Who asks, and under which correlation id.

@@ -15,6 +15,9 @@ use domain::instant::Instant;
 use futures::future::join_all;
 use std::{collections::HashSet, time::Duration};
 
+/// Keys that one transaction forgets: few enough that others who write do not notice it.
+const BATCH: i64 = 500;
+
 /// What a sweep found and settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Swept {
@@ -150,10 +153,17 @@ async fn sweep_staging(locations: impl Iterator<Item = &StorageLocation>, grace:
 
 async fn forget_keys(service: &Service) -> Result<u64> {
     let before = service.clock.now() - idempotency::KEPT_FOR;
-    service
-        .db
-        .write(before, |mut tx, before| {
-            Box::pin(async move { Ok(idempotency::forget_before(&mut tx, *before).await?) })
-        })
-        .await
+    let mut forgotten = 0;
+    loop {
+        let batch = service
+            .db
+            .write(before, |mut tx, before| {
+                Box::pin(async move { Ok(idempotency::forget_before(&mut tx, *before, BATCH).await?) })
+            })
+            .await?;
+        if batch == 0 {
+            return Ok(forgotten);
+        }
+        forgotten += batch;
+    }
 }

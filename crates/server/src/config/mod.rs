@@ -199,6 +199,8 @@ pub struct LimitSettings {
     pub request_header: Duration,
     /// How long a JSON body may take.
     pub request_body: Duration,
+    /// How long a caller may take nothing of an answer.
+    pub response_idle: Duration,
 }
 
 /// Section `log`.
@@ -307,6 +309,7 @@ impl Settings {
                 connections: reader.number("limits.connections", 16..=1_000_000),
                 request_header: reader.seconds("limits.request_header_seconds", 1..=600),
                 request_body: reader.seconds("limits.request_body_seconds", 1..=600),
+                response_idle: reader.seconds("limits.response_idle_seconds", 1..=3_600),
             },
             log: LogSettings {
                 level: reader.log_level("log.level"),

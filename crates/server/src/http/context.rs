@@ -3,7 +3,7 @@
 //! Callers write addresses in several ways that mean the same: any version from v1.0 to v1.4, literals in any case, a
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
 
-use super::{address, problem};
+use super::{address, fairness::UntilSent, problem};
 use axum::{
     body::Body,
     extract::Request,
@@ -129,10 +129,13 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     if context.routed != context.path {
         replace_path(&mut request, &context.routed);
     }
+    let until_sent = UntilSent::default();
     request.extensions_mut().insert(context.clone());
+    request.extensions_mut().insert(until_sent.clone());
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = answered.unwrap_or_else(|_| problem::panicked());
-    let mut response = problem::finish(response, &context, &method);
+    let response = problem::finish(response, &context, &method);
+    let mut response = response.map(|body| until_sent.hold(body));
     add_headers(response.headers_mut(), &context, echoed);
     response
 }

@@ -3,18 +3,20 @@
 use super::{answer::insert, extract::Asking, problem::SIZE};
 use crate::{
     actions::{Service, versions::read_package},
-    blobs::hex,
+    blobs::{ByteStream, hex},
     error::{Error, Result},
     store::versions::Version,
 };
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::problem::{Code, RuleError};
+use futures::{Stream, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::io;
 
 /// What may stand in the extended form of a file name as it is (RFC 8187).
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
@@ -43,7 +45,11 @@ pub(crate) async fn package(service: &Service, asking: &Asking, version: &Versio
     let size = version.size;
     let range = wanted_range(&asking.headers, &etag, size)?;
     let part = range.map(|Range { first, last }| first..last + 1);
-    let bytes = read_package(service, version, part).await?;
+    let length = range.map_or(size, |range| range.last - range.first + 1);
+    let correlation = asking.context.correlation_id;
+    let bytes = whole(read_package(service, version, part).await?, length);
+    let bytes =
+        bytes.inspect_err(move |error| tracing::error!(%correlation, "a download broke off: {error}"));
     let mut response = Response::new(Body::from_stream(bytes));
     if let Some(Range { first, last }) = range {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -53,9 +59,25 @@ pub(crate) async fn package(service: &Service, asking: &Asking, version: &Versio
             &format!("bytes {first}-{last}/{size}"),
         );
     }
-    let length = range.map_or(size, |range| range.last - range.first + 1);
     describe(response.headers_mut(), version, &etag, length);
     Ok(response)
+}
+
+/// The same bytes, which fail where there are fewer than so many.
+fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::try_unfold((bytes, length), async |(mut bytes, missing)| {
+        match bytes.try_next().await? {
+            Some(piece) => {
+                let missing = missing.saturating_sub(piece.len() as u64);
+                Ok(Some((piece, (bytes, missing))))
+            }
+            None if missing == 0 => Ok(None),
+            None => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("the package ended {missing} bytes too early"),
+            )),
+        }
+    })
 }
 
 /// Bytes that are the same are the same to the last: their tag is a strong one.
@@ -205,5 +227,16 @@ mod tests {
         assert_eq!(wanted_range(&headers, "tag", 100).unwrap(), None);
         headers.insert(header::IF_RANGE, HeaderValue::from_static("\"tag\""));
         assert!(wanted_range(&headers, "tag", 100).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_package_that_ends_too_early_is_an_error_and_not_its_end() {
+        let sent = |length| {
+            let pieces = ["ab", "c"].map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+            whole(Box::pin(stream::iter(pieces)), length).try_collect::<Vec<_>>()
+        };
+        assert_eq!(sent(3).await.unwrap().concat(), b"abc");
+        let broken = sent(5).await.unwrap_err().to_string();
+        assert!(broken.contains("2 bytes too early"), "{broken}");
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     auth::{Authenticator, Caller, CallerKind},
     config::Operator,
     error::{Error, Result},
-    http::fairness::{Fairness, Place},
+    http::fairness::{Fairness, UntilSent},
     store::principals::Who,
 };
 use axum::{
@@ -42,8 +42,6 @@ pub(crate) struct Asking {
     pub(crate) context: Context,
     pub(crate) preconditions: Preconditions,
     pub(crate) headers: HeaderMap,
-    /// His place among the requests that are worked on at once.
-    _place: Place,
 }
 
 impl FromRequestParts<Arc<Door>> for Asking {
@@ -63,12 +61,15 @@ impl FromRequestParts<Arc<Door>> for Asking {
         }
         let asker = asker_of(&caller, &context);
         let place = door.fairness.enter(&asker).await?;
+        let until_sent = parts.extensions.get::<UntilSent>();
+        until_sent
+            .ok_or_else(|| Error::fault("a request without context"))?
+            .keep(place);
         Ok(Self {
             asker,
             context,
             preconditions: preconditions_of(&parts.headers),
             headers: parts.headers.clone(),
-            _place: place,
         })
     }
 }

@@ -1,5 +1,5 @@
 //! No caller may take all of the service: each principal has so many requests under way, some more wait, and the rest
-//! are told to come back.
+//! are told to come back. A request is under way until its answer has been sent.
 
 use crate::{
     actions::Asker,
@@ -7,10 +7,14 @@ use crate::{
     error::{Error, Result},
     store::principals::Who,
 };
+use axum::body::{Body, Bytes, HttpBody};
 use domain::problem::Code;
+use http_body::{Frame, SizeHint};
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
+    task::{Context, Poll},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -37,6 +41,52 @@ pub(crate) struct Place {
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
     _places: Arc<Places>,
+}
+
+/// Where a request leaves its place, so that it lasts until its answer has been sent.
+#[derive(Clone, Default)]
+pub(crate) struct UntilSent(Arc<Mutex<Option<Place>>>);
+
+impl UntilSent {
+    /// Leaves a place here.
+    pub(crate) fn keep(&self, place: Place) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// The body of the answer, with the place if there is one.
+    pub(crate) fn hold(&self, body: Body) -> Body {
+        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match place {
+            Some(place) => Body::new(Held { body, _place: place }),
+            None => body,
+        }
+    }
+}
+
+/// A body that has a place for as long as it is being sent.
+struct Held {
+    body: Body,
+    _place: Place,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 impl Fairness {

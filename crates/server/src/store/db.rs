@@ -13,8 +13,11 @@ use super::{
 use crate::{error::Error, work::Work};
 use domain::instant::Instant;
 use futures::future::BoxFuture;
-use std::{borrow::Cow, sync::Arc};
-use tokio::sync::mpsc;
+use std::{borrow::Cow, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Why the database did not do what it was asked.
@@ -276,6 +279,30 @@ impl Query<'_> {
             On::Db(Db::Postgres(postgres)) => postgres.stream(self.sql.into_owned(), self.values).await,
             On::SqliteTx(_) | On::PostgresTx(_) => Err(StoreError::broken("a stream inside a transaction")),
         }
+    }
+}
+
+/// How long the receiver of a stream may take for one batch before what the rows come on is needed for others.
+pub(super) const RECEIVED: Duration = Duration::from_secs(60);
+/// How long a stream waits for a place among those that are on their way.
+pub(super) const ROOM: Duration = Duration::from_secs(5);
+
+/// Why a stream ended before its last row, though nothing failed and somebody receives it. They must not take what they
+/// have got for all.
+pub(super) fn too_slow(within: Duration) -> StoreError {
+    StoreError::broken(format!(
+        "a list was read too slowly: for {} seconds nobody took its next rows",
+        within.as_secs()
+    ))
+}
+
+/// A place among the streams that are on their way.
+pub(super) async fn room(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
+    let waiting = Arc::clone(places).acquire_owned();
+    match timeout(ROOM, waiting).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) => Err(StoreError::Unavailable("the database is closed".into())),
+        Err(_) => Err(StoreError::Busy),
     }
 }
 

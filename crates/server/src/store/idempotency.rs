@@ -86,10 +86,20 @@ pub(crate) async fn remember(
     .await
 }
 
-/// Forgets keys made before `before`, a batch at a time; how many went.
-pub(crate) async fn forget_before(tx: &mut Tx<'_>, before: Instant) -> Result<u64, StoreError> {
-    tx.query("DELETE FROM idempotency_keys WHERE created_on < $1")
-        .bind(before)
-        .execute()
-        .await
+/// Forgets up to `most` keys made before `before`; how many went. Those that somebody else is forgetting are passed over.
+pub(crate) async fn forget_before(tx: &mut Tx<'_>, before: Instant, most: i64) -> Result<u64, StoreError> {
+    let unlocked = tx.dialect().only_unlocked_rows();
+    tx.query(format!(
+        "DELETE FROM idempotency_keys
+         WHERE (principal, method, path, idempotency_key)
+               IN (SELECT t.principal, t.method, t.path, t.idempotency_key
+                   FROM idempotency_keys t
+                   WHERE t.created_on < $1
+                   ORDER BY t.created_on
+                   LIMIT $2 {unlocked})"
+    ))
+    .bind(before)
+    .bind(most)
+    .execute()
+    .await
 }

@@ -7,7 +7,7 @@
 
 use super::{
     connections::{CHANGE, Connections, Connector, PooledConnection, READ},
-    db::{Rows, StoreError, Tx},
+    db::{RECEIVED, Rows, StoreError, Tx, room, too_slow},
     dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
@@ -15,9 +15,9 @@ use super::{
 use crate::{config::DatabaseSettings, error::Error};
 use deadpool_postgres::{GenericClient, Transaction};
 use futures::{TryStreamExt, future::BoxFuture, pin_mut};
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Instant, sleep, timeout},
 };
 use tokio_postgres::{RowStream, error::SqlState, types::ToSql};
@@ -33,13 +33,13 @@ const PREPARED: usize = 512;
 const BATCH: usize = 256;
 /// Batches that may wait for a slow receiver.
 const BATCHES_AHEAD: usize = 4;
-/// How long the receiver of a stream may take for one batch before its connection is needed for others.
-const RECEIVED: Duration = Duration::from_secs(60);
 /// How long the end of a result may take when its receiver has all the rows that it wants.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 pub(crate) struct Postgres {
     connections: Connections,
+    /// Places for streams: they take as long as their receivers do, and must leave connections to everybody else.
+    streams: Arc<Semaphore>,
 }
 
 impl Postgres {
@@ -47,6 +47,7 @@ impl Postgres {
     pub(crate) fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         Ok(Self {
             connections: Connections::new(settings)?,
+            streams: Arc::new(Semaphore::new((settings.connections / 2).max(1))),
         })
     }
 
@@ -187,6 +188,7 @@ impl Postgres {
         sql: String,
         values: Vec<Value>,
     ) -> Result<Rows<T>, StoreError> {
+        let place = room(&self.streams).await?;
         let (client, rows) = match self.open_stream(&sql, &values).await {
             Err(StoreError::Unavailable(_)) => {
                 self.connections.forget_idle();
@@ -195,7 +197,10 @@ impl Postgres {
             opened => opened?,
         };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        tokio::spawn(send_rows(client, rows, sender, RECEIVED));
+        tokio::spawn(async move {
+            let _place = place;
+            send_rows(client, rows, sender, RECEIVED).await;
+        });
         Ok(Rows::from_channel(receiver))
     }
 
@@ -240,9 +245,9 @@ async fn send_rows<T: FromRow>(
             }
         }
         Err(Unsent::Failed(error)) => {
-            // A receiver that is only slow must not take what it has got for all.
             drop(client);
-            drop(sender.send(Err(error)).await);
+            // Not waited for: a receiver that is only slow may take its time to be told.
+            tokio::spawn(async move { drop(sender.send(Err(error)).await) });
         }
     }
 }
@@ -405,10 +410,7 @@ async fn send<T>(
     match timeout(within, sender.send(Ok(batch))).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Unsent::Unwanted),
-        Err(_) => Err(Unsent::Failed(StoreError::broken(format!(
-            "a list was read too slowly: for {} seconds nobody took its next rows",
-            within.as_secs()
-        )))),
+        Err(_) => Err(Unsent::Failed(too_slow(within))),
     }
 }
 

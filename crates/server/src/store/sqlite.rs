@@ -6,7 +6,7 @@
 mod writer;
 
 use super::{
-    db::{Rows, StoreError, Tx},
+    db::{RECEIVED, Rows, StoreError, Tx, room, too_slow},
     dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
@@ -21,7 +21,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{
+        Semaphore,
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+};
 use writer::{Change, Wanted, write_in_groups};
 
 /// Changes that may wait for the writer before callers have to wait for a place.
@@ -142,20 +149,21 @@ impl Sqlite {
         values: Vec<Value>,
     ) -> Result<Rows<T>, StoreError> {
         let pool = self.streamers.clone();
-        let place = pool.places.clone().acquire_owned().await.map_err(closed)?;
+        let place = room(&pool.places).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
             let _place = place;
             let outcome = pool.take().and_then(|mut connection| {
                 let outcome = while_wanted(&mut connection, &sender, |connection| {
-                    send_batches(connection, &sql, &values, &sender)
+                    send_batches(connection, &sql, &values, &sender, RECEIVED)
                 });
                 pool.give_back(connection);
                 outcome
             });
             if let Err(error) = outcome {
-                // A receiver that has gone needs no error.
-                drop(sender.blocking_send(Err(error)));
+                // Not waited for: a receiver that is only slow may take its time to be told.
+                runtime.spawn(async move { drop(sender.send(Err(error)).await) });
             }
         });
         Ok(Rows::from_channel(receiver))
@@ -355,6 +363,7 @@ fn send_batches<T: FromRow>(
     sql: &str,
     values: &[Value],
     sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
+    within: Duration,
 ) -> Result<(), StoreError> {
     let mut statement = prepare(connection, sql)?;
     let mut rows = statement.query(bound(values))?;
@@ -363,16 +372,32 @@ fn send_batches<T: FromRow>(
         batch.push(T::from_row(&Row::Sqlite(row))?);
         if batch.len() == BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            if sender.blocking_send(Ok(full)).is_err() {
+            if !send(sender, full, within)? {
                 return Ok(());
             }
         }
     }
     if !batch.is_empty() {
-        // A receiver that has gone wants no more rows.
-        drop(sender.blocking_send(Ok(batch)));
+        send(sender, batch, within)?;
     }
     Ok(())
+}
+
+/// Sends a batch to a receiver who takes it in time; whether there still is one.
+fn send<T>(
+    sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
+    batch: Vec<T>,
+    within: Duration,
+) -> Result<bool, StoreError> {
+    let batch = match sender.try_send(Ok(batch)) {
+        Err(TrySendError::Full(batch)) => batch,
+        sent => return Ok(sent.is_ok()),
+    };
+    let sending = async { tokio::time::timeout(within, sender.send(batch)).await };
+    match Handle::current().block_on(sending) {
+        Ok(sent) => Ok(sent.is_ok()),
+        Err(_) => Err(too_slow(within)),
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -5,6 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Method;
 use navx::PackageBuilder;
 use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt;
 
 on_both_databases!(
     the_bytes_are_those_of_the_upload,
@@ -14,6 +15,7 @@ on_both_databases!(
     known_bytes_are_not_sent_again,
     the_file_is_named_so_that_everybody_can_read_it,
     readers_download_whatever_is_available_or_not,
+    a_reader_who_takes_nothing_keeps_their_place_until_they_are_sent_away,
 );
 
 const VERSION: &str = "1.0.0.0";
@@ -190,4 +192,32 @@ async fn readers_download_whatever_is_available_or_not(backend: Backend) {
         .get(missing)
         .await
         .refused(404, "ResourceDoesNotExist");
+}
+
+async fn a_reader_who_takes_nothing_keeps_their_place_until_they_are_sent_away(backend: Backend) {
+    let plan = Harness::with(backend)
+        .setting("limits.concurrent_per_principal", 1)
+        .setting("limits.queue_per_principal", 0)
+        .setting("limits.response_idle_seconds", 2);
+    let service = plan.start().await;
+    // More than all buffers on the way hold.
+    let large = package(VERSION).payload_bytes(64 * 1024 * 1024);
+    service.owner().uploads(&large, "Available").await.expect(200);
+    let path = service
+        .owner()
+        .us(&format!("versions/{VERSION}/getPackageContents"));
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\n\r\n",
+        service.reader().authorization()
+    );
+    let mut slow = service.connection().await;
+    slow.write_all(request.as_bytes()).await.unwrap();
+    slow.readable().await.unwrap();
+    let reader = service.reader();
+    reader.get("/v1.4/apps").await.refused(429, "TooManyRequests");
+    service
+        .until("the reader is sent away", async || {
+            reader.get("/v1.4/apps").await.status == 200
+        })
+        .await;
 }

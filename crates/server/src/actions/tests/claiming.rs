@@ -15,6 +15,7 @@ use crate::{
     store::Value,
 };
 use domain::{ids::OperationId, operation::OperationStatus};
+use futures::FutureExt;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
@@ -509,6 +510,21 @@ async fn what_was_started_is_brought_again_until_somebody_has_it() {
         assert!(in_doubt.is_empty());
         let nothing = execution::claim(service, &mut in_doubt, 3, LEASE).await.unwrap();
         assert!(nothing.is_empty() && in_doubt.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_takes_no_wake_up_along() {
+    on_both_databases(|fleet| async move {
+        fleet.has_apps(1).await;
+        fleet.has_environment(0, 1, OPEN).await;
+        let service = fleet.service();
+        // What the report has left.
+        service.work.notified().await;
+        assert!(schedule(service, 0, 0).now_or_never().is_none());
+        tokio::time::timeout(LONG, service.work.notified()).await.unwrap();
+        assert_eq!(fleet.claims(1).await.len(), 1);
     })
     .await;
 }

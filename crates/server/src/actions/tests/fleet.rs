@@ -304,7 +304,7 @@ pub(super) async fn claim(service: &Service, most: usize) -> Result<Vec<Claimed>
     execution::claim(service, &mut ClaimsInDoubt::default(), most, LEASE).await
 }
 
-pub(super) async fn schedule(service: &Service, environment: usize, of: usize) -> Result<Operation> {
+pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usize) -> Result<Operation> {
     let wish = HotfixWish {
         environment: key(environment),
         environment_name: name(environment),

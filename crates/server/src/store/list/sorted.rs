@@ -8,6 +8,7 @@ use super::{
 };
 use crate::store::{Db, FromRow};
 use odata::{OrderBy, SkipToken, Value};
+use std::time::Instant;
 
 /// The most rows that are kept in memory at once.
 pub(super) const CAPACITY: usize = 100_000;
@@ -32,6 +33,7 @@ pub(super) async fn rows<T: FromRow>(
     let mut first: Vec<Keyed<T>> = Vec::new();
     let mut rows = statement.rows(db, Range::default()).await?;
     while let Some(batch) = rows.next().await? {
+        let (size, begun) = (batch.len(), Instant::now());
         for row in statement.kept(batch)? {
             let values = order.values(&listed.view(&row), &listed.schema);
             if after.is_none_or(|token| order.compare(&values, &token.values).is_gt()) {
@@ -41,6 +43,7 @@ pub(super) async fn rows<T: FromRow>(
         if first.len() >= capacity {
             keep_first(&mut first, order, wanted.ok_or_else(|| too_many(capacity))?);
         }
+        statement.spend("$orderby", size, begun.elapsed())?;
     }
     keep_first(&mut first, order, wanted.unwrap_or(capacity));
     Ok(first.into_iter().map(|(_, row)| row).collect())

@@ -1,12 +1,28 @@
 //! The statement of a list: where its rows come from and which of them are wanted, before any order.
 
-use super::{ListError, Listed, Scope};
+use super::{ListError, Listed, Scope, request::refused};
 use crate::store::{
     Db, FromRow, Rows, StoreError, Value,
     filter::{self, Fragment, Residue},
 };
-use domain::instant::Instant;
-use odata::Filter;
+use domain::instant::Instant as Moment;
+use odata::{Filter, QueryError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// What deciding in memory may cost one request, all of its rows together: more would take a processor from everybody else.
+#[derive(Clone, Copy)]
+pub(super) struct Budget {
+    pub(super) rows: u64,
+    pub(super) time: Duration,
+}
+
+const BUDGET: Budget = Budget {
+    rows: 5_000_000,
+    time: Duration::from_secs(10),
+};
 
 /// The rows that a filter leaves: what of it is in the statement, and what is not.
 pub(super) struct Statement<T: 'static> {
@@ -17,6 +33,8 @@ pub(super) struct Statement<T: 'static> {
     filter: Option<Filter>,
     residue: Residue,
     now: odata::Instant,
+    budget: Budget,
+    spent: Mutex<(u64, Duration)>,
 }
 
 /// The part of the rows that SQL is to bring.
@@ -36,7 +54,7 @@ impl<T: FromRow> Statement<T> {
         listed: &'static Listed<T>,
         scope: Scope,
         filter: Option<&Filter>,
-        now: Instant,
+        now: Moment,
     ) -> Self {
         let now = odata::Instant::from_ticks(now.0);
         let divided = filter.map(|filter| filter::divide(filter, &listed.storages, db.dialect(), now));
@@ -58,7 +76,15 @@ impl<T: FromRow> Statement<T> {
             filter: filter.cloned(),
             residue: divided.residue,
             now,
+            budget: BUDGET,
+            spent: Mutex::default(),
         }
+    }
+
+    /// The same with another budget.
+    #[cfg(test)]
+    pub(super) fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     pub(super) fn residue(&self) -> &Residue {
@@ -130,13 +156,32 @@ impl<T: FromRow> Statement<T> {
         let Some(filter) = self.filter.as_ref().filter(|_| !self.residue.is_empty()) else {
             return Ok(batch);
         };
+        let (rows, begun) = (batch.len(), Instant::now());
         let mut kept = Vec::with_capacity(batch.len());
         for row in batch {
             if self.residue.keeps(filter, &self.listed.view(&row), self.now)? {
                 kept.push(row);
             }
         }
+        self.spend("$filter", rows, begun.elapsed())?;
         Ok(kept)
+    }
+
+    /// Accounts for rows that were decided about in memory, because of the query option `option`.
+    pub(super) fn spend(&self, option: &str, rows: usize, time: Duration) -> Result<(), QueryError> {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.0 += rows as u64;
+        spent.1 += time;
+        if spent.0 <= self.budget.rows && spent.1 <= self.budget.time {
+            return Ok(());
+        }
+        let (rows, seconds) = (spent.0, spent.1.as_secs_f32());
+        Err(refused(
+            option,
+            format!(
+                "Parts of {option} can only be decided by the service itself, row by row. After {rows} rows and {seconds:.1} s of that it is given up. Narrow the list by conditions on properties as they are, such as eq, lt or startswith."
+            ),
+        ))
     }
 }
 

@@ -154,3 +154,15 @@ async fn a_slow_reader_is_told_that_rows_are_missing() {
     assert!(told.contains("too slowly"), "{told}");
     sending.await.unwrap();
 }
+
+#[tokio::test]
+async fn streams_leave_connections_to_everybody_else() {
+    let postgres = with_connections(2);
+    let stream = || postgres.stream::<(i64,)>(NUMBERS.into(), Vec::new());
+    let slow = stream().await.unwrap();
+    the_next_one_is_served(&postgres).await;
+    assert!(matches!(stream().await.err(), Some(StoreError::Busy)));
+    the_next_one_is_served(&postgres).await;
+    drop(slow);
+    stream().await.unwrap();
+}

@@ -268,3 +268,34 @@ async fn a_long_read_that_nobody_wants_any_more_makes_room() {
     let counted = tokio::time::timeout(Duration::from_secs(20), long.fetch_one::<(i64,)>());
     assert_eq!(counted.await.unwrap().unwrap(), (500_000,));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_told_that_rows_are_missing() {
+    let (sender, mut receiver) = mpsc::channel::<Result<Vec<i64>, StoreError>>(1);
+    let sent = tokio::task::spawn_blocking(move || {
+        let within = Duration::ZERO;
+        (send(&sender, vec![1], within), send(&sender, vec![2], within))
+    });
+    let (first, second) = sent.await.unwrap();
+    assert!(first.unwrap());
+    assert!(second.unwrap_err().to_string().contains("too slowly"));
+    assert_eq!(receiver.recv().await.unwrap().unwrap(), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_read_waits_only_so_long_for_others_that_are_slow() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+    let settings = DatabaseSettings {
+        connections: 1,
+        ..DatabaseSettings::at(&url)
+    };
+    let db = open(&settings).await.unwrap();
+    let numbers =
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers";
+    let slow = db.query(numbers).stream::<(i64,)>().await.unwrap();
+    let other = || db.query(format!("{numbers} LIMIT 100000")).fetch_all::<(i64,)>();
+    assert!(matches!(other().await, Err(StoreError::Busy)));
+    drop(slow);
+    assert_eq!(other().await.unwrap().len(), 100_000);
+}

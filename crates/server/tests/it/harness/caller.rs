@@ -37,6 +37,11 @@ impl Caller {
         Self { app, ..self.clone() }
     }
 
+    /// What the caller shows, for a request that no client library would send.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.token.as_deref().unwrap())
+    }
+
     /// A request that is sent when it is awaited. What may not stand in an address as it is, is encoded.
     pub fn asks(&self, method: Method, path: impl AsRef<str>) -> Request {
         let mut headers = HeaderMap::new();

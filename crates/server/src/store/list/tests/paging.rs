@@ -5,11 +5,12 @@ use crate::store::{
     Db, FromRow,
     descriptions::*,
     list::{
-        ListError, ListQuery, ListRequest, Listed, Scope, count_only, list, sorted, statement::Statement,
+        ListError, ListQuery, ListRequest, Listed, Scope, count_only, list, sorted,
+        statement::{Budget, Statement},
     },
 };
 use proptest::prelude::*;
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 /// All pages of a list, each with the rows that it has.
 async fn pages<T: FromRow>(
@@ -265,5 +266,37 @@ proptest! {
             query.push_str(&format!("&$skip={skip}"));
         }
         check_pages(&HOTFIXES, &query, size);
+    }
+}
+
+#[test]
+fn what_memory_decides_row_by_row_comes_to_an_end() {
+    let few = Budget {
+        rows: 10,
+        time: Duration::from_secs(3_600),
+    };
+    for query in [
+        "$filter=matchesPattern(environmentName,'nothing')",
+        "$orderby=tolower(errorMessage)",
+    ] {
+        let request = read(&HOTFIXES, query).unwrap();
+        STAGE.runtime.block_on(async {
+            for (name, db) in &STAGE.databases {
+                let statement =
+                    Statement::new(db, &HOTFIXES, Scope::everything(), request.filter.as_ref(), NOW);
+                let statement = statement.with_budget(few);
+                let refused = match request.filter {
+                    Some(_) => statement.count(db).await.err(),
+                    None => sorted::rows(db, &statement, &request.order, None, None, sorted::CAPACITY)
+                        .await
+                        .err(),
+                };
+                let Some(ListError::Query(refused)) = refused else {
+                    panic!("{name}: {query} is not given up");
+                };
+                assert_eq!(refused.target, query.split('=').next().unwrap());
+                assert!(refused.message.contains("row by row"), "{refused:?}");
+            }
+        });
     }
 }
