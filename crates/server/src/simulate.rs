@@ -117,9 +117,11 @@ impl Simulator {
         self.at_work.get(&id).is_none_or(|work| work.lease.until < now)
     }
 
-    /// The leases of which at least half is over, when a new one lasts `lease`.
+    /// The leases of which at least half is over, when a new one lasts `lease`. What is done is not renewed: it is reported,
+    /// or, if that can never be, given up like any other.
     pub(crate) fn to_renew(&self, now: Instant, lease: Duration) -> Vec<(OperationId, Uuid)> {
-        let is_old = |work: &Work| work.outcome.is_some() && renewed_on(work, lease) <= now;
+        let goes_on = |work: &Work| work.outcome.is_some() && work.ends_on > now;
+        let is_old = |work: &Work| goes_on(work) && renewed_on(work, lease) <= now;
         let old = self.at_work.iter().filter(|(_, work)| is_old(work));
         old.map(|(id, work)| (*id, work.lease.id)).collect()
     }

@@ -106,6 +106,7 @@ impl Server {
             settings: Arc::clone(&settings),
             work: Work::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
+            changes: TaskTracker::new(),
         });
         check_locations(&service).await?;
         settle(&service).await?;
@@ -194,11 +195,14 @@ impl Server {
         }
     }
 
-    /// Ends the jobs, each after what it is doing this moment.
+    /// Ends the jobs, each after what it is doing this moment, and waits for changes whose callers have gone.
     pub async fn stop(&self) {
         self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        let changes = &self.door.service.changes;
+        for tasks in [&self.tasks, changes] {
+            tasks.close();
+            tasks.wait().await;
+        }
     }
 }
 

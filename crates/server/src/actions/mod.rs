@@ -39,6 +39,7 @@ use domain::{
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// Everything that actions work with.
@@ -52,6 +53,8 @@ pub(crate) struct Service {
     pub(crate) work: Work,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,
+    /// Changes that are seen through, whoever hangs up.
+    pub(crate) changes: TaskTracker,
 }
 
 impl Service {
@@ -62,7 +65,8 @@ impl Service {
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        tokio::spawn(work(Arc::clone(self))).await.map_err(Error::fault)?
+        let work = self.changes.spawn(work(Arc::clone(self)));
+        work.await.map_err(Error::fault)?
     }
 }
 

@@ -54,6 +54,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 const APP: AppId = AppId(Uuid::from_u128(0xA));
@@ -128,6 +129,7 @@ impl Stage {
             settings,
             work: Work::default(),
             uploads: Arc::new(Semaphore::new(4)),
+            changes: TaskTracker::new(),
         };
         let stage = Self {
             service: Arc::new(service),

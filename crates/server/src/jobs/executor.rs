@@ -85,9 +85,10 @@ impl Executor {
     /// One round; whether anything happened.
     async fn round(&self, at_work: &mut AtWork) -> Result<bool> {
         let reported = self.report(&mut at_work.simulator).await;
-        // One report that cannot be written down must not cost the others their leases.
+        // One report that cannot be written down costs neither the others their leases nor anybody their work.
         self.renew(&mut at_work.simulator).await?;
-        let something = reported? | self.take_on(at_work).await?;
+        let taken_on = self.take_on(at_work).await?;
+        let something = reported? | taken_on;
         if !self.takes_on() && at_work.is_through() {
             self.drained.notify_one();
         }

@@ -5,6 +5,7 @@ use super::{executor::Executor, trouble::Trouble};
 use crate::{
     actions::{Service, execution},
     error::{Error, Result},
+    store::StoreError,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -19,6 +20,14 @@ const PING: Duration = Duration::from_secs(1);
 /// Looks after leases until it is told to stop.
 pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<Executor>>, stop: CancellationToken) {
     let mut trouble = Trouble::of("leases");
+    // An outage may have ended just now, and others may have carried something through it.
+    let first = match service.db.is_shared() {
+        true => service.settings.executor.lease / 2,
+        false => Duration::ZERO,
+    };
+    if stop.run_until_cancelled(sleep(first)).await.is_none() {
+        return;
+    }
     loop {
         let ended = end_lost(&service, executor.as_deref()).await;
         trouble.after(&ended);
@@ -47,7 +56,7 @@ async fn rest(service: &Service, ended: Result<usize>) {
     match ended {
         Ok(_) => sleep(until_next_end(service).await).await,
         // Whoever carried something through an outage needs time to say so once it is over.
-        Err(error) if error.is_passing() => {
+        Err(Error::Store(StoreError::Unavailable(_) | StoreError::InDoubt(_))) => {
             while service.db.ping().await.is_err() {
                 sleep(settings.poll.min(PING)).await;
             }

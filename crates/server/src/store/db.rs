@@ -104,6 +104,11 @@ impl Db {
         }
     }
 
+    /// Whether other servers may work on the same database.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// What time it is at the database; nothing where that has no clock but this machine's.
     pub(crate) async fn clock(&self) -> Result<Option<Instant>, StoreError> {
         match self.dialect().clock() {

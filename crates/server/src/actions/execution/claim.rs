@@ -49,8 +49,11 @@ impl ClaimsInDoubt {
         self.0.is_empty()
     }
 
-    /// Operations have come to whoever carries them out.
+    /// Operations have come to whoever carries them out: only now they are told of as started, and only once.
     pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
+        for claimed in claimed {
+            announce::started(&claimed.operation);
+        }
         self.0
             .retain(|lease| claimed.iter().all(|claimed| claimed.lease != *lease));
     }
@@ -62,9 +65,6 @@ impl ClaimsInDoubt {
         for &lease in &self.0 {
             let started = store::operations_under(&service.db, lease).await?;
             recovered.extend(started.into_iter().map(|operation| Claimed { operation, lease }));
-        }
-        for claimed in &recovered {
-            announce::started(&claimed.operation);
         }
         Ok(recovered)
     }
@@ -212,9 +212,6 @@ async fn claim_batch(
         in_doubt.0.retain(|other| *other != lease);
     }
     let batch = batch?;
-    for started in &batch.started {
-        announce::started(&started.operation);
-    }
     Ok(batch)
 }
 

@@ -34,17 +34,38 @@ pub(crate) async fn renew(
 ) -> Result<Vec<OperationId>> {
     let mut renewed = Vec::with_capacity(held.len());
     for batch in held.chunks(BATCH) {
-        let input = Renewal {
-            held: batch.to_vec(),
-            until,
-        };
-        let batch = service
-            .db
-            .write(input, |tx, input| Box::pin(renew_in(tx, input)))
-            .await?;
-        renewed.extend(batch);
+        match renew_together(service, batch, until).await {
+            Err(error) if lies_in_the_matter(&error) => {}
+            outcome => {
+                renewed.extend(outcome?);
+                continue;
+            }
+        }
+        for one in batch {
+            match renew_together(service, std::slice::from_ref(one), until).await {
+                Err(error) if lies_in_the_matter(&error) => {
+                    tracing::error!(operation = %one.0, %error, "a lease cannot be renewed");
+                }
+                outcome => renewed.extend(outcome?),
+            }
+        }
     }
     Ok(renewed)
+}
+
+async fn renew_together(
+    service: &Service,
+    held: &[(OperationId, Uuid)],
+    until: Instant,
+) -> Result<Vec<OperationId>> {
+    let input = Renewal {
+        held: held.to_vec(),
+        until,
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(renew_in(tx, input)))
+        .await
 }
 
 async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {

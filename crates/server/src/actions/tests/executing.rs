@@ -124,3 +124,33 @@ async fn a_planned_stop_waits_for_what_is_carried_and_takes_on_nothing_more() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_damaged_operation_costs_no_other_its_lease_or_its_start() {
+    on_both_databases(|fleet| async move {
+        let lasting = |number| (key(number), Fault::Takes(Duration::from_secs(3_600)));
+        let script = [lasting(1), lasting(2)].into();
+        let executor = executor_for(&fleet, 3, script).await;
+        executor.catch_up().await.unwrap();
+        let damage = "UPDATE operations SET kind = $2 WHERE environment_name = $1";
+        for number in [0, 1] {
+            fleet
+                .damages(damage, vec![name(number).into(), "Nothing".into()])
+                .await;
+        }
+        fleet.has_environment(3, 1, OPEN).await;
+        fleet.schedules(3, 0).await;
+        let lease = fleet.service().settings.executor.lease;
+        let half = i64::try_from(lease.as_secs()).unwrap() / 2;
+        for _ in 0..3 {
+            fleet.advance(half + 1);
+            // One of them is done and cannot be reported; the other cannot be renewed.
+            let _told = end_lost(fleet.service(), Some(&executor)).await;
+        }
+        let of_the_others = "operations WHERE environment_name IN ('Environment 2', 'Environment 3')";
+        let statuses = |status| format!("{of_the_others} AND status = '{status}'");
+        assert_eq!(fleet.count(&statuses("Running")).await, 1);
+        assert_eq!(fleet.count(&statuses("Succeeded")).await, 1);
+    })
+    .await;
+}

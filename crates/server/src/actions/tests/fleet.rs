@@ -37,6 +37,7 @@ use domain::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub(super) const FROM: AppVersion = AppVersion([16, 0, 0, 1]);
@@ -333,5 +334,6 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         settings,
         work: Work::default(),
         uploads: Arc::new(Semaphore::new(4)),
+        changes: TaskTracker::new(),
     })
 }

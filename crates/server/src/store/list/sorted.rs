@@ -33,8 +33,9 @@ pub(super) async fn rows<T: FromRow>(
     let mut first: Vec<Keyed<T>> = Vec::new();
     let mut rows = statement.rows(db, Range::default()).await?;
     while let Some(batch) = rows.next().await? {
-        let (size, begun) = (batch.len(), Instant::now());
-        for row in statement.kept(batch)? {
+        let kept = statement.kept(batch)?;
+        let (size, begun) = (kept.len(), Instant::now());
+        for row in kept {
             let values = order.values(&listed.view(&row), &listed.schema);
             if after.is_none_or(|token| order.compare(&values, &token.values).is_gt()) {
                 first.push((values, row));

@@ -19,6 +19,9 @@ pub(super) struct Budget {
     pub(super) time: Duration,
 }
 
+/// Rows that are read at once where no more are wanted.
+const SHORT: u64 = 256;
+
 const BUDGET: Budget = Budget {
     rows: 5_000_000,
     time: Duration::from_secs(10),
@@ -92,7 +95,12 @@ impl<T: FromRow> Statement<T> {
     }
 
     /// The rows of a range, those included that only the residue will take away.
+    ///
+    /// A short list is read at once: it needs no place among those that take as long as their receivers do.
     pub(super) async fn rows(&self, db: &Db, range: Range) -> Result<Rows<T>, StoreError> {
+        if range.most.is_some_and(|most| most <= SHORT) {
+            return self.portion(db, range).await.map(Rows::complete);
+        }
         let (sql, values) = self.select(range);
         db.query(sql).bind_all(values).stream().await
     }
@@ -141,14 +149,9 @@ impl<T: FromRow> Statement<T> {
 
     async fn count_in_sql(&self, db: &Db) -> Result<u64, ListError> {
         let sql = format!("SELECT COUNT(*) {}", self.source);
-        // Streamed, because a long count then runs on a thread of its own.
-        let mut rows = db
-            .query(sql)
-            .bind_all(self.values.clone())
-            .stream::<(i64,)>()
-            .await?;
-        let batch = rows.next().await?.unwrap_or_default();
-        Ok(batch.first().map_or(0, |(count,)| count.unsigned_abs()))
+        let counted = db.query(sql).bind_all(self.values.clone());
+        let (count,) = counted.fetch_one::<(i64,)>().await?;
+        Ok(count.unsigned_abs())
     }
 
     /// The rows of a batch that the residue keeps.
