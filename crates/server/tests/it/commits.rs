@@ -69,6 +69,13 @@ impl Stage {
     }
 }
 
+/// Lets a flow that needs nothing else happen with each of its commits cut in both ways.
+async fn each_commit_cut(flow: impl AsyncFn(&Trial<'_>)) {
+    let stage = Stage::set().await;
+    stage.with_each_commit_cut(flow).await;
+    stage.close().await;
+}
+
 /// One attempt at a flow.
 struct Trial<'s> {
     stage: &'s Stage,
@@ -232,73 +239,64 @@ fn is_gone(answer: &Answer) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_is_registered_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let (operator, app) = (trial.operator(), Uuid::new_v4());
-            let path = format!("/operator/v1/apps/{app}");
-            let audited = (format!("apps/{app}"), "apps/write");
-            let is_whole = |answer: &Answer| answer.status == 200 && answer.json()["owners"][0].is_object();
-            let change = Change::of(
-                || operator.put(&path, registration()),
-                audited,
-                || trial.looking_operator().get(&path),
-                is_whole,
-            );
-            trial.changes(change).await;
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        let (operator, app) = (trial.operator(), Uuid::new_v4());
+        let path = format!("/operator/v1/apps/{app}");
+        let audited = (format!("apps/{app}"), "apps/write");
+        let is_whole = |answer: &Answer| answer.status == 200 && answer.json()["owners"][0].is_object();
+        let change = Change::of(
+            || operator.put(&path, registration()),
+            audited,
+            || trial.looking_operator().get(&path),
+            is_whole,
+        );
+        trial.changes(change).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_is_changed_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let path = format!("/operator/v1/apps/{}", trial.app);
-            let target = format!("apps/{}", trial.app);
-            // Its registration is a change that has been recorded before.
-            assert_eq!(trial.audited(&target, "apps/write").await, 1);
-            let sent = json!({ "publisher": "Changed" });
-            let answer = trial.sends(trial.operator().patch(&path, sent.clone())).await;
-            let is_there = async || {
-                let shown = trial.looking_operator().get(&path).await;
-                shown.property("publisher") == "Changed"
-            };
-            let made = is_there().await;
-            assert!(made || answer.status == 503, "{}", trial.name());
-            assert_eq!(
-                trial.audited(&target, "apps/write").await,
-                1 + usize::from(made),
-                "{}",
-                trial.name()
-            );
-            trial.operator().patch(&path, sent).await.expect(200);
-            assert!(is_there().await);
-            assert_eq!(trial.audited(&target, "apps/write").await, 2, "{}", trial.name());
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        let path = format!("/operator/v1/apps/{}", trial.app);
+        let target = format!("apps/{}", trial.app);
+        // Its registration is a change that has been recorded before.
+        assert_eq!(trial.audited(&target, "apps/write").await, 1);
+        let sent = json!({ "publisher": "Changed" });
+        let answer = trial.sends(trial.operator().patch(&path, sent.clone())).await;
+        let is_there = async || {
+            let shown = trial.looking_operator().get(&path).await;
+            shown.property("publisher") == "Changed"
+        };
+        let made = is_there().await;
+        assert!(made || answer.status == 503, "{}", trial.name());
+        assert_eq!(
+            trial.audited(&target, "apps/write").await,
+            1 + usize::from(made),
+            "{}",
+            trial.name()
+        );
+        trial.operator().patch(&path, sent).await.expect(200);
+        assert!(is_there().await);
+        assert_eq!(trial.audited(&target, "apps/write").await, 2, "{}", trial.name());
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_country_is_added_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let target = format!("apps/{}/countries/DE", trial.app);
-            let path = format!("/v1.4/{target}");
-            let change = Change::of(
-                || trial.owner().adds_country("DE"),
-                (target, "countries/write"),
-                || trial.looker().get(&path),
-                is_found,
-            );
-            trial.changes(change).await;
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        let target = format!("apps/{}/countries/DE", trial.app);
+        let path = format!("/v1.4/{target}");
+        let change = Change::of(
+            || trial.owner().adds_country("DE"),
+            (target, "countries/write"),
+            || trial.looker().get(&path),
+            is_found,
+        );
+        trial.changes(change).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -457,25 +455,22 @@ async fn a_published_version_stays_when_its_uploader_loses_the_role_in_between()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_is_changed_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            trial.owner().has_uploaded("1.0.0.0").await;
-            let target = format!("apps/{}/countries/US/versions/1.0.0.0", trial.app);
-            let change = Change::of(
-                || {
-                    trial
-                        .owner()
-                        .changes_version("1.0.0.0", json!({ "availability": "Deprecated" }))
-                },
-                (target, "versions/write"),
-                || trial.looker().version("1.0.0.0"),
-                |shown| shown.property("availability") == "Deprecated",
-            );
-            trial.changes(change).await;
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        trial.owner().has_uploaded("1.0.0.0").await;
+        let target = format!("apps/{}/countries/US/versions/1.0.0.0", trial.app);
+        let change = Change::of(
+            || {
+                trial
+                    .owner()
+                    .changes_version("1.0.0.0", json!({ "availability": "Deprecated" }))
+            },
+            (target, "versions/write"),
+            || trial.looker().version("1.0.0.0"),
+            |shown| shown.property("availability") == "Deprecated",
+        );
+        trial.changes(change).await;
+    })
+    .await;
 }
 
 /// An environment of a trial's own, in which its app is installed.
@@ -485,48 +480,42 @@ fn environment(trial: &Trial<'_>) -> Environment {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_environment_is_reported_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let environment = environment(trial);
-            let change = Change::of(
-                || trial.operator().reports(&environment),
-                (environment.audited_as(), "environments/write"),
-                || trial.looking_operator().get(environment.operator_path()),
-                |shown| shown.status == 200 && shown.json()["apps"][0].is_object(),
-            );
-            trial.changes(change.repeats_count()).await;
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        let environment = environment(trial);
+        let change = Change::of(
+            || trial.operator().reports(&environment),
+            (environment.audited_as(), "environments/write"),
+            || trial.looking_operator().get(environment.operator_path()),
+            |shown| shown.status == 200 && shown.json()["apps"][0].is_object(),
+        );
+        trial.changes(change.repeats_count()).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_environment_is_removed_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let environment = environment(trial);
-            trial.looker().has_uploaded("1.0.0.1").await;
-            trial.looking_operator().reports(&environment).await.expect(201);
-            let waiting = trial
-                .looker()
-                .schedules(&environment, "1.0.0.1")
-                .await
-                .expect(200);
-            let path = environment.operator_path();
-            let change = Change::of(
-                || trial.operator().delete(&path),
-                (environment.audited_as(), "environments/delete"),
-                || trial.looking_operator().get(&path),
-                is_gone,
-            );
-            trial.changes(change.again(&[204, 404])).await;
-            let shown = trial.looker().looks_at(&waiting).await;
-            assert_eq!(shown.property("status"), "Skipped", "{}", trial.name());
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        let environment = environment(trial);
+        trial.looker().has_uploaded("1.0.0.1").await;
+        trial.looking_operator().reports(&environment).await.expect(201);
+        let waiting = trial
+            .looker()
+            .schedules(&environment, "1.0.0.1")
+            .await
+            .expect(200);
+        let path = environment.operator_path();
+        let change = Change::of(
+            || trial.operator().delete(&path),
+            (environment.audited_as(), "environments/delete"),
+            || trial.looking_operator().get(&path),
+            is_gone,
+        );
+        trial.changes(change.again(&[204, 404])).await;
+        let shown = trial.looker().looks_at(&waiting).await;
+        assert_eq!(shown.property("status"), "Skipped", "{}", trial.name());
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -581,92 +570,83 @@ async fn recorded_hotfixes(trial: &Trial<'_>) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hotfix_is_scheduled_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let environment = to_be_fixed(trial).await;
-            let answer = trial
-                .sends(trial.owner().schedules(&environment, "1.0.0.1"))
-                .await;
-            let made = hotfixes_of(trial).await;
-            assert!(made.len() <= 1, "{}: {made:?}", trial.name());
-            assert_eq!(recorded_hotfixes(trial).await, made.len(), "{}", trial.name());
-            if answer.status == 200 {
-                assert_eq!(made[0]["id"], answer.json()["id"], "{}", trial.name());
-                return;
+    each_commit_cut(async |trial| {
+        let environment = to_be_fixed(trial).await;
+        let answer = trial
+            .sends(trial.owner().schedules(&environment, "1.0.0.1"))
+            .await;
+        let made = hotfixes_of(trial).await;
+        assert!(made.len() <= 1, "{}: {made:?}", trial.name());
+        assert_eq!(recorded_hotfixes(trial).await, made.len(), "{}", trial.name());
+        if answer.status == 200 {
+            assert_eq!(made[0]["id"], answer.json()["id"], "{}", trial.name());
+            return;
+        }
+        let again = trial.owner().schedules(&environment, "1.0.0.1").await;
+        match made.first() {
+            None => drop(again.expect(200)),
+            Some(there) => {
+                let refused = again.broke_rule("AlreadyScheduled");
+                assert!(refused.text().contains(there["id"].as_str().unwrap()));
             }
-            let again = trial.owner().schedules(&environment, "1.0.0.1").await;
-            match made.first() {
-                None => drop(again.expect(200)),
-                Some(there) => {
-                    let refused = again.broke_rule("AlreadyScheduled");
-                    assert!(refused.text().contains(there["id"].as_str().unwrap()));
-                }
-            }
-            assert_eq!(hotfixes_of(trial).await.len(), 1);
-            assert_eq!(recorded_hotfixes(trial).await, 1);
-        })
-        .await;
-    stage.close().await;
+        }
+        assert_eq!(hotfixes_of(trial).await.len(), 1);
+        assert_eq!(recorded_hotfixes(trial).await, 1);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hotfix_under_a_key_is_scheduled_once() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let environment = to_be_fixed(trial).await;
-            let request = || {
-                let request = trial.owner().schedules(&environment, "1.0.0.1");
-                request.header("idempotency-key", "the same")
-            };
-            let answer = trial.sends(request()).await;
-            let made = hotfixes_of(trial).await;
-            assert!(
-                made.len() == 1 || (made.is_empty() && answer.status == 503),
-                "{}: {made:?}",
-                trial.name()
-            );
-            let id = request().await.expect(200).property("id");
-            let made = hotfixes_of(trial).await;
-            assert_eq!(made.len(), 1, "{}", trial.name());
-            assert_eq!(made[0]["id"], json!(id), "{}", trial.name());
-            if answer.status == 200 {
-                assert_eq!(answer.property("id"), id, "{}", trial.name());
-            }
-            assert_eq!(recorded_hotfixes(trial).await, 1, "{}", trial.name());
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        let environment = to_be_fixed(trial).await;
+        let request = || {
+            let request = trial.owner().schedules(&environment, "1.0.0.1");
+            request.header("idempotency-key", "the same")
+        };
+        let answer = trial.sends(request()).await;
+        let made = hotfixes_of(trial).await;
+        assert!(
+            made.len() == 1 || (made.is_empty() && answer.status == 503),
+            "{}: {made:?}",
+            trial.name()
+        );
+        let id = request().await.expect(200).property("id");
+        let made = hotfixes_of(trial).await;
+        assert_eq!(made.len(), 1, "{}", trial.name());
+        assert_eq!(made[0]["id"], json!(id), "{}", trial.name());
+        if answer.status == 200 {
+            assert_eq!(answer.property("id"), id, "{}", trial.name());
+        }
+        assert_eq!(recorded_hotfixes(trial).await, 1, "{}", trial.name());
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hotfix_is_canceled_or_not() {
-    let stage = Stage::set().await;
-    stage
-        .with_each_commit_cut(async |trial| {
-            let environment = to_be_fixed(trial).await;
-            let hotfix = trial
-                .looker()
-                .schedules(&environment, "1.0.0.1")
-                .await
-                .expect(200);
-            let target = format!(
-                "apps/{}/countries/US/environmentHotfixes/{}",
-                trial.app,
-                hotfix.property("id")
-            );
-            let path = trial.owner().hotfix_path(&hotfix);
-            let change = Change::of(
-                || trial.owner().cancels(&hotfix),
-                (target, "environmentHotfixes/cancel"),
-                || trial.looker().get(&path),
-                |shown| shown.property("status") == "Canceled",
-            );
-            trial.changes(change).await;
-        })
-        .await;
-    stage.close().await;
+    each_commit_cut(async |trial| {
+        let environment = to_be_fixed(trial).await;
+        let hotfix = trial
+            .looker()
+            .schedules(&environment, "1.0.0.1")
+            .await
+            .expect(200);
+        let target = format!(
+            "apps/{}/countries/US/environmentHotfixes/{}",
+            trial.app,
+            hotfix.property("id")
+        );
+        let path = trial.owner().hotfix_path(&hotfix);
+        let change = Change::of(
+            || trial.owner().cancels(&hotfix),
+            (target, "environmentHotfixes/cancel"),
+            || trial.looker().get(&path),
+            |shown| shown.property("status") == "Canceled",
+        );
+        trial.changes(change).await;
+    })
+    .await;
 }
 
 /// Environments in which all goes well, one in which work outlasts its lease, and one whose executor falls silent.
