@@ -2,7 +2,7 @@
 //! replicas where there can be two, get one success, and nothing of the others is left.
 
 use crate::harness::{
-    APP, Answer, Backend, Caller, Environment, HOME_TENANT, Harness, Replicas, at_once, bytes_of,
+    APP, Answer, Backend, Caller, Environment, HOME_TENANT, Harness, Replicas, Request, at_once, bytes_of,
     on_both_databases, package, registration,
 };
 use serde_json::{Value, json};
@@ -225,15 +225,8 @@ async fn a_country_is_added_by_one_of_those_who_would_create_it(backend: Backend
         }))
         .await;
         let winner = winner(&answers, 200, &[412]);
-        let stored = replicas
-            .at(0)
-            .owner()
-            .get(format!("/v1.4/apps/{APP}/countries/{}", code))
-            .await
-            .expect(200);
+        let stored = country_added_once(&replicas, code).await;
         assert_eq!(stored.etag(), answers[winner].etag());
-        let target = format!("apps/{APP}/countries/{code}");
-        assert_eq!(replicas.audit(&target, "countries/write").await.len(), 1);
     }
     replicas.close().await;
 }
@@ -244,19 +237,20 @@ async fn a_country_that_is_added_several_times_at_once_is_created_once(backend: 
         let answers =
             at_once((0..CALLERS).map(|number| replicas.at(number).owner().adds_country(code))).await;
         all_are(&answers, &[200]);
-        let stored = replicas
-            .at(0)
-            .owner()
-            .get(format!("/v1.4/apps/{APP}/countries/{}", code))
-            .await
-            .expect(200);
+        let stored = country_added_once(&replicas, code).await;
         for answer in answers {
             assert_eq!(answer.etag(), stored.etag());
         }
-        let target = format!("apps/{APP}/countries/{code}");
-        assert_eq!(replicas.audit(&target, "countries/write").await.len(), 1);
     }
     replicas.close().await;
+}
+
+/// A country as it is stored, which only one change may have recorded.
+async fn country_added_once(replicas: &Replicas, code: &str) -> Answer {
+    let target = format!("apps/{APP}/countries/{code}");
+    assert_eq!(replicas.audit(&target, "countries/write").await.len(), 1);
+    let owner = replicas.at(0).owner();
+    owner.get(format!("/v1.4/{target}")).await.expect(200)
 }
 
 /// The roles that the caller of this number gives.
@@ -267,43 +261,36 @@ fn grant_by(number: usize) -> Value {
 }
 
 async fn a_principal_is_added_by_one_of_those_who_would_create_it(backend: Backend) {
-    let replicas = replicas(backend).await;
-    for _ in 0..ROUNDS {
-        let id = Uuid::new_v4();
-        let path = format!("/v1.4/apps/{APP}/principals/{id}");
-        let answers = at_once((0..CALLERS).map(|number| {
-            let request = replicas.at(number).owner().patch(&path, grant_by(number));
-            request.header("if-none-match", "*")
-        }))
-        .await;
-        only_the_winners_roles(&replicas, id, &answers).await;
-    }
-    replicas.close().await;
+    one_adds_a_principal(backend, |replica, target, grant| {
+        replica.owner().patch(format!("/v1.4/{target}"), grant)
+    })
+    .await;
 }
 
 async fn a_principal_is_added_by_one_of_the_operators_who_would_create_it(backend: Backend) {
+    one_adds_a_principal(backend, |replica, target, grant| {
+        replica.operator().put(format!("/operator/v1/{target}"), grant)
+    })
+    .await;
+}
+
+async fn one_adds_a_principal(backend: Backend, adding: impl Fn(&Harness, &str, Value) -> Request) {
     let replicas = replicas(backend).await;
     for _ in 0..ROUNDS {
-        let id = Uuid::new_v4();
-        let path = format!("/operator/v1/apps/{APP}/principals/{id}");
+        let target = format!("apps/{APP}/principals/{}", Uuid::new_v4());
         let answers = at_once((0..CALLERS).map(|number| {
-            let request = replicas.at(number).operator().put(&path, grant_by(number));
+            let request = adding(replicas.at(number), &target, grant_by(number));
             request.header("if-none-match", "*")
         }))
         .await;
-        only_the_winners_roles(&replicas, id, &answers).await;
+        let winner = winner(&answers, 200, &[412]);
+        let path = format!("/v1.4/{target}");
+        let stored = replicas.at(0).owner().get(path).await.expect(200);
+        assert_eq!(stored.json()["roles"], json!([ROLES[winner]]));
+        assert_eq!(stored.etag(), answers[winner].etag());
+        assert_eq!(replicas.audit(&target, "principals/write").await.len(), 1);
     }
     replicas.close().await;
-}
-
-async fn only_the_winners_roles(replicas: &Replicas, id: Uuid, answers: &[Answer]) {
-    let winner = winner(answers, 200, &[412]);
-    let path = format!("/v1.4/apps/{APP}/principals/{id}");
-    let stored = replicas.at(0).owner().get(path).await.expect(200);
-    assert_eq!(stored.json()["roles"], json!([ROLES[winner]]));
-    assert_eq!(stored.etag(), answers[winner].etag());
-    let target = format!("apps/{APP}/principals/{id}");
-    assert_eq!(replicas.audit(&target, "principals/write").await.len(), 1);
 }
 
 async fn a_principal_that_is_added_several_times_at_once_is_created_once(backend: Backend) {
