@@ -132,6 +132,15 @@ async fn contributor_joins(stage: &Stage) {
     .unwrap();
 }
 
+/// A contributor who has just joined begins an upload.
+async fn contributor_begins(stage: &Stage) -> Pending {
+    contributor_joins(stage).await;
+    let row = row_in(us(), stage.has_bytes(b"kept"));
+    upload::begin(&stage.service, &contributor_asks(), row)
+        .await
+        .unwrap()
+}
+
 async fn contributor_leaves(stage: &Stage) {
     let conditions = Preconditions::default();
     delete_principal(&stage.service, &owner_asks(), APP, CONTRIBUTOR, conditions)
@@ -142,11 +151,7 @@ async fn contributor_leaves(stage: &Stage) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_published_stays_when_its_answer_was_lost_and_its_uploader_has_left() {
     on_both(|stage| async move {
-        contributor_joins(&stage).await;
-        let row = row_in(us(), stage.has_bytes(b"kept"));
-        let pending = upload::begin(&stage.service, &contributor_asks(), row)
-            .await
-            .unwrap();
+        let pending = contributor_begins(&stage).await;
         let contributor = contributor_asks();
         let finish = || upload::finish(&stage.service, &contributor, pending.clone(), Ok(()));
         let published = finish().await.unwrap();
@@ -161,11 +166,7 @@ async fn what_was_published_stays_when_its_answer_was_lost_and_its_uploader_has_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_uploader_who_has_left_publishes_nothing_and_leaves_only_a_trace() {
     on_both(|stage| async move {
-        contributor_joins(&stage).await;
-        let row = row_in(us(), stage.has_bytes(b"kept"));
-        let pending = upload::begin(&stage.service, &contributor_asks(), row)
-            .await
-            .unwrap();
+        let pending = contributor_begins(&stage).await;
         contributor_leaves(&stage).await;
         let refused = upload::finish(&stage.service, &contributor_asks(), pending, Ok(())).await;
         assert!(matches!(refused, Err(Error::Rule(_))));
