@@ -16,19 +16,16 @@ use std::{
 /// Versions, hotfixes and other things that a check in between looks at, each.
 const SAMPLES: usize = 25;
 
-/// Nothing is left of what crashes cut off, right now.
-pub async fn no_rubbish(world: &World, books: &Books) {
-    for rubbish in rubbish(books).await {
-        world.finds(rubbish);
-    }
-}
-
-/// The same within the time that the sweeper has.
+/// Nothing is left of what crashes cut off, once the sweeper has had its time: it works beside a service that is ready.
 pub async fn rubbish_goes(world: &World, books: &Books) {
     let began = Instant::now();
-    while !rubbish(books).await.is_empty() {
+    loop {
+        let left = rubbish(books).await;
+        if left.is_empty() {
+            return;
+        }
         if began.elapsed() > PATIENCE {
-            return no_rubbish(world, books).await;
+            return left.into_iter().for_each(|rubbish| world.finds(rubbish));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
