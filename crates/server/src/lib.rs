@@ -1,6 +1,6 @@
 //! The service: what vendors and operators reach over HTTP, and what it remembers and does for them.
 //!
-//! Arrows run one way: doors (`http`, `operator`, `jobs`) translate and call `actions`; actions decide and call
+//! Arrows run one way: APIs (`http`, `operator`, `jobs`) translate and call `actions`; actions decide and call
 //! `store` and `blobs`; those know the database and the package bytes. See `docs/ARCHITECTURE.md`.
 
 mod actions;
@@ -10,8 +10,8 @@ pub mod clock;
 pub mod config;
 mod error;
 #[cfg(test)]
-#[path = "../tests/it/google_door.rs"]
-mod google_door;
+#[path = "../tests/it/google_server.rs"]
+mod google_server;
 mod http;
 mod jobs;
 mod listen;

@@ -7,7 +7,7 @@ use crate::{
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
-    http::{context::Scheme, extract::Door, fairness::Fairness, router::router},
+    http::{concurrency::ConcurrencyLimiter, context::Scheme, extract::AppState, router::router},
     jobs::{executor::Executor, leases, retention, signals, sweeper},
     simulate::Script,
     store::{self, Db, apps::locations_in_use, transfer::find_import},
@@ -70,9 +70,9 @@ pub enum StartError {
     },
 }
 
-/// The service, started: its doors are ready to be served, its jobs are running.
+/// The service, started: its APIs are ready to be served, its jobs are running.
 pub struct Server {
-    door: Arc<Door>,
+    state: Arc<AppState>,
     executor: Option<Arc<Executor>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -110,18 +110,18 @@ impl Server {
         });
         check_locations(&service).await?;
         settle(&service).await?;
-        let door = Arc::new(Door {
-            fairness: Fairness::new(&settings.limits),
+        let state = Arc::new(AppState {
+            concurrency: ConcurrencyLimiter::new(&settings.limits),
             operators: settings.operators.principals.clone(),
             service,
             authenticator,
         });
-        Ok(Self::with_jobs(door, script, locks))
+        Ok(Self::with_jobs(state, script, locks))
     }
 
-    fn with_jobs(door: Arc<Door>, script: Script, locks: Vec<File>) -> Self {
+    fn with_jobs(state: Arc<AppState>, script: Script, locks: Vec<File>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let service = &door.service;
+        let service = &state.service;
         tasks.spawn(sweeper::run(
             Arc::clone(service),
             grace_at_start(service),
@@ -140,7 +140,7 @@ impl Server {
         }
         tasks.spawn(leases::run(Arc::clone(service), executor.clone(), stop.clone()));
         Self {
-            door,
+            state,
             executor,
             stop,
             tasks,
@@ -148,15 +148,15 @@ impl Server {
         }
     }
 
-    /// All doors, as they are reached by http or, with TLS in front, by https.
+    /// All APIs, as they are reached by http or, with TLS in front, by https.
     pub fn router(&self, scheme: &'static str) -> Router {
-        router(Arc::clone(&self.door)).layer(Extension(Scheme(scheme)))
+        router(Arc::clone(&self.state)).layer(Extension(Scheme(scheme)))
     }
 
     /// The clock of the service.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.door.service.clock
+        &self.state.service.clock
     }
 
     /// Does all that became due, before the clock moves on.
@@ -164,9 +164,9 @@ impl Server {
     /// # Errors
     /// What stood in the way, as text for people.
     pub async fn catch_up(&self) -> Result<(), String> {
-        let ended = leases::end_lost(&self.door.service, self.executor.as_deref()).await;
+        let ended = leases::end_lost(&self.state.service, self.executor.as_deref()).await;
         ended.map_err(|error| error.to_string())?;
-        let removed = actions::retention::remove_all(&self.door.service).await;
+        let removed = actions::retention::remove_all(&self.state.service).await;
         removed.map(drop).map_err(|error| error.to_string())
     }
 
@@ -187,7 +187,7 @@ impl Server {
     }
 
     async fn drain_uploads(&self, within: Duration) {
-        let service = &self.door.service;
+        let service = &self.state.service;
         let all = u32::try_from(service.settings.packages.concurrent_uploads).unwrap_or(u32::MAX);
         let all_ended = service.uploads.acquire_many(all);
         if tokio::time::timeout(within, all_ended).await.is_err() {
@@ -198,7 +198,7 @@ impl Server {
     /// Ends the jobs, each after what it is doing this moment, and waits for changes whose callers have gone.
     pub async fn stop(&self) {
         self.stop.cancel();
-        let changes = &self.door.service.changes;
+        let changes = &self.state.service.changes;
         for tasks in [&self.tasks, changes] {
             tasks.close();
             tasks.wait().await;

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 /// How an answer looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Face {
+pub enum ResponseFormat {
     /// As in the documented examples: properties without a value are left out.
     #[default]
     Bare,
@@ -34,7 +34,7 @@ pub trait Entity {
     fn etag(&self) -> Option<Etag>;
 
     /// Appends the value of the property at `index` of [`Entity::PROPERTIES`].
-    fn write_property(&self, index: usize, face: Face, out: &mut Vec<u8>) -> Presence;
+    fn write_property(&self, index: usize, format: ResponseFormat, out: &mut Vec<u8>) -> Presence;
 
     /// Where the property called `name` stands: spelled exactly so, or else so but for case.
     #[must_use]
@@ -53,7 +53,7 @@ pub trait Entity {
 /// Made once for an answer, used for each of its rows.
 #[derive(Clone, Debug)]
 pub struct Projection<E> {
-    face: Face,
+    format: ResponseFormat,
     /// Places in [`Entity::PROPERTIES`].
     places: Vec<usize>,
     entity: PhantomData<fn(&E)>,
@@ -62,24 +62,24 @@ pub struct Projection<E> {
 impl<E: Entity> Projection<E> {
     /// All properties.
     #[must_use]
-    pub fn all(face: Face) -> Self {
-        Self::of(face, |_| true)
+    pub fn all(format: ResponseFormat) -> Self {
+        Self::of(format, |_| true)
     }
 
     /// The properties at `selected` of [`Entity::PROPERTIES`], and the keys, in the documented order.
     #[must_use]
-    pub fn select(face: Face, selected: &[usize]) -> Self {
-        Self::of(face, |index| {
+    pub fn select(format: ResponseFormat, selected: &[usize]) -> Self {
+        Self::of(format, |index| {
             selected.contains(&index) || E::KEYS.contains(&E::PROPERTIES[index])
         })
     }
 
-    fn of(face: Face, is_wanted: impl Fn(usize) -> bool) -> Self {
+    fn of(format: ResponseFormat, is_wanted: impl Fn(usize) -> bool) -> Self {
         let places = (0..E::PROPERTIES.len())
             .filter(|&index| is_wanted(index))
             .collect();
         Self {
-            face,
+            format,
             places,
             entity: PhantomData,
         }
@@ -87,8 +87,8 @@ impl<E: Entity> Projection<E> {
 
     /// The face in which it writes.
     #[must_use]
-    pub fn face(&self) -> Face {
-        self.face
+    pub fn format(&self) -> ResponseFormat {
+        self.format
     }
 
     /// Appends `entity` as a row of a list.
@@ -112,12 +112,12 @@ impl<E: Entity> Projection<E> {
     fn write_object(&self, context: Option<&str>, entity: &E, out: &mut Vec<u8>) {
         out.push(b'{');
         let empty = out.len();
-        if self.face == Face::OData {
+        if self.format == ResponseFormat::OData {
             write_control(context, entity.etag(), out);
         }
         for &index in &self.places {
             let is_first = out.len() == empty;
-            write_member(entity, index, self.face, is_first, out);
+            write_member(entity, index, self.format, is_first, out);
         }
         out.push(b'}');
     }
@@ -141,32 +141,38 @@ fn write_control(context: Option<&str>, etag: Option<Etag>, out: &mut Vec<u8>) {
 }
 
 /// Appends one property, or leaves no trace of it where the face shows none.
-fn write_member<E: Entity>(entity: &E, index: usize, face: Face, is_first: bool, out: &mut Vec<u8>) {
+fn write_member<E: Entity>(
+    entity: &E,
+    index: usize,
+    format: ResponseFormat,
+    is_first: bool,
+    out: &mut Vec<u8>,
+) {
     let before = out.len();
     if !is_first {
         out.push(b',');
     }
     out.extend_from_slice(E::MEMBERS[index].as_bytes());
-    match (entity.write_property(index, face, out), face) {
-        (Presence::Value, _) | (Presence::Usual, Face::OData) => {}
-        (Presence::Null, Face::OData) => out.extend_from_slice(b"null"),
-        (Presence::Null | Presence::Usual, Face::Bare) => out.truncate(before),
+    match (entity.write_property(index, format, out), format) {
+        (Presence::Value, _) | (Presence::Usual, ResponseFormat::OData) => {}
+        (Presence::Null, ResponseFormat::OData) => out.extend_from_slice(b"null"),
+        (Presence::Null | Presence::Usual, ResponseFormat::Bare) => out.truncate(before),
     }
 }
 
 /// The whole entity as it stands in the bare face.
 #[must_use]
 pub fn to_json<E: Entity>(entity: &E) -> Vec<u8> {
-    Projection::all(Face::Bare).single(entity, "")
+    Projection::all(ResponseFormat::Bare).single(entity, "")
 }
 
 /// Appends an entity inside another: all of it, without control information.
-pub(crate) fn write_nested<E: Entity>(entity: &E, face: Face, out: &mut Vec<u8>) {
+pub(crate) fn write_nested<E: Entity>(entity: &E, format: ResponseFormat, out: &mut Vec<u8>) {
     out.push(b'{');
     let empty = out.len();
     for index in 0..E::PROPERTIES.len() {
         let is_first = out.len() == empty;
-        write_member(entity, index, face, is_first, out);
+        write_member(entity, index, format, is_first, out);
     }
     out.push(b'}');
 }
@@ -203,22 +209,22 @@ macro_rules! entity {
             fn write_property(
                 &self,
                 index: usize,
-                face: $crate::entity::Face,
+                format: $crate::entity::ResponseFormat,
                 out: &mut Vec<u8>,
             ) -> $crate::value::Presence {
                 #[expect(non_camel_case_types, reason = "named as the fields, to number them")]
                 enum Place { $($field),+ }
                 use $crate::value::Value;
                 match index {
-                    $(at if at == Place::$field as usize => self.$field.write(face, out),)+
+                    $(at if at == Place::$field as usize => self.$field.write(format, out),)+
                     _ => $crate::value::Presence::Null,
                 }
             }
         }
 
         impl $crate::value::Value for $name {
-            fn write(&self, face: $crate::entity::Face, out: &mut Vec<u8>) -> $crate::value::Presence {
-                $crate::entity::write_nested(self, face, out);
+            fn write(&self, format: $crate::entity::ResponseFormat, out: &mut Vec<u8>) -> $crate::value::Presence {
+                $crate::entity::write_nested(self, format, out);
                 $crate::value::Presence::Value
             }
 

@@ -4,7 +4,7 @@
 //! recipe and the tools around Business Central look at the top level. So the bare face says it in both
 //! places, and the OData face, where the format allows nothing beside it, in `error` alone.
 
-use crate::entity::Face;
+use crate::entity::ResponseFormat;
 use domain::problem::RuleError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -86,7 +86,7 @@ pub struct InnerError {
 impl ErrorBody {
     /// The body that tells of `problem`.
     #[must_use]
-    pub fn new(problem: &RuleError, correlation_id: Option<Uuid>, face: Face) -> Self {
+    pub fn new(problem: &RuleError, correlation_id: Option<Uuid>, format: ResponseFormat) -> Self {
         let mut facts = Map::new();
         let mut position = None;
         for (name, value) in &problem.extension {
@@ -102,8 +102,8 @@ impl ErrorBody {
             details: problem.details.iter().map(ErrorDetail::from).collect(),
             innererror: None,
         };
-        match face {
-            Face::Bare => Self::bare(
+        match format {
+            ResponseFormat::Bare => Self::bare(
                 error,
                 InnerError {
                     correlation_id,
@@ -112,7 +112,7 @@ impl ErrorBody {
                 },
                 facts,
             ),
-            Face::OData => Self::odata(
+            ResponseFormat::OData => Self::odata(
                 error,
                 InnerError {
                     correlation_id,
@@ -192,8 +192,8 @@ mod tests {
         error.with("operationId", "dddddddd-3333-4444-5555-eeeeeeeeeeee")
     }
 
-    fn shown(problem: &RuleError, face: Face) -> Value {
-        let body = ErrorBody::new(problem, Some(Uuid::from_u128(5)), face);
+    fn shown(problem: &RuleError, format: ResponseFormat) -> Value {
+        let body = ErrorBody::new(problem, Some(Uuid::from_u128(5)), format);
         serde_json::from_slice(&body.to_json()).unwrap()
     }
 
@@ -213,12 +213,12 @@ mod tests {
             "target": "environmentName",
             "extensionData": {"operationId": "dddddddd-3333-4444-5555-eeeeeeeeeeee"}
         });
-        assert_eq!(shown(&occupied(), Face::Bare), expected);
+        assert_eq!(shown(&occupied(), ResponseFormat::Bare), expected);
     }
 
     #[test]
     fn the_odata_face_is_the_error_alone_and_loses_nothing() {
-        let body = shown(&occupied(), Face::OData);
+        let body = shown(&occupied(), ResponseFormat::OData);
         assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["error"]);
         let operation = &body["error"]["innererror"]["extensionData"]["operationId"];
         assert_eq!(operation, "dddddddd-3333-4444-5555-eeeeeeeeeeee");
@@ -229,7 +229,7 @@ mod tests {
         let problem = RuleError::new(Code::InvalidFilter, "Expected an operand at position 14.")
             .about("$filter")
             .with(POSITION, "14");
-        let body = shown(&problem, Face::Bare);
+        let body = shown(&problem, ResponseFormat::Bare);
         assert_eq!(body["error"]["innererror"]["position"], 14);
         assert!(body.get("extensionData").is_none());
     }

@@ -12,7 +12,7 @@
 //! A wrong value is answered with its place and what was expected there, so that nobody has to guess.
 
 use crate::{
-    entity::{Entity, Face},
+    entity::{Entity, ResponseFormat},
     value::Presence,
 };
 use domain::{
@@ -273,7 +273,7 @@ impl Object {
 
 fn property<E: Entity>(entity: &E, index: usize) -> Value {
     let mut json = Vec::new();
-    match entity.write_property(index, Face::OData, &mut json) {
+    match entity.write_property(index, ResponseFormat::OData, &mut json) {
         Presence::Null => Value::Null,
         Presence::Value | Presence::Usual => serde_json::from_slice(&json).unwrap_or(Value::Null),
     }

@@ -4,7 +4,7 @@
 //! shapes and the command line reads them; the documented requests and answers in `samples/` hold both to it.
 //!
 //! Output is strict and input is not. What is written follows the documentation to the letter, in one of two
-//! faces (see [`Face`]). What is read is read as real clients send it (see [`lenient`]).
+//! faces (see [`ResponseFormat`]). What is read is read as real clients send it (see [`lenient`]).
 
 pub mod apps;
 pub mod countries;
@@ -20,6 +20,6 @@ pub mod service;
 pub mod value;
 pub mod versions;
 
-pub use entity::{Entity, Face, Projection};
+pub use entity::{Entity, Projection, ResponseFormat};
 pub use error::ErrorBody;
 pub use list::{List, ListWriter};

@@ -4,7 +4,7 @@
 //! by row into whatever buffer the answer is being sent from, and never stands in memory as a whole.
 
 use crate::{
-    entity::{Entity, Face, Projection},
+    entity::{Entity, Projection, ResponseFormat},
     value::{write_number, write_text},
 };
 use serde::Deserialize;
@@ -28,7 +28,7 @@ impl<E: Entity> ListWriter<E> {
     /// is the number of rows that there are, on this page or not.
     pub fn open(&self, context: &str, count: Option<u64>, out: &mut Vec<u8>) {
         out.push(b'{');
-        if self.projection.face() == Face::OData {
+        if self.projection.format() == ResponseFormat::OData {
             out.extend_from_slice(b"\"@odata.context\":");
             write_text(context, out);
             out.push(b',');
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn the_bare_face_has_the_rows_only() {
         let list = ListWriter::whole(
-            Projection::all(Face::Bare),
+            Projection::all(ResponseFormat::Bare),
             "unused",
             &[country("US"), country("DK")],
         );
@@ -127,14 +127,18 @@ mod tests {
         );
         assert_eq!(text(list), expected);
         assert_eq!(
-            text(ListWriter::<Country>::whole(Projection::all(Face::Bare), "", &[])),
+            text(ListWriter::<Country>::whole(
+                Projection::all(ResponseFormat::Bare),
+                "",
+                &[]
+            )),
             r#"{"value":[]}"#
         );
     }
 
     #[test]
     fn the_odata_face_has_context_etag_count_and_next_link() {
-        let mut list = ListWriter::new(Projection::all(Face::OData));
+        let mut list = ListWriter::new(Projection::all(ResponseFormat::OData));
         let mut out = Vec::new();
         list.open("https://host/v1.4/$metadata#apps", Some(7), &mut out);
         list.row(&country("US"), &mut out);

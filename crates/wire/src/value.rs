@@ -3,7 +3,7 @@
 //! Lists are the service's daily bread, thousands of rows of a dozen values each. So values write themselves
 //! into the buffer of the answer, without a tree or a string in between.
 
-use crate::entity::Face;
+use crate::entity::ResponseFormat;
 use domain::{
     country::CountryCode,
     environment::EnvironmentKind,
@@ -31,7 +31,7 @@ pub enum Presence {
 /// A value that can be a property of an entity.
 pub trait Value: Sized {
     /// Appends the value as JSON, or appends nothing and says so.
-    fn write(&self, face: Face, out: &mut Vec<u8>) -> Presence;
+    fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence;
 
     /// Reads the value as it is written.
     ///
@@ -86,8 +86,8 @@ where
 macro_rules! guids {
     ($($id:ty),+) => {$(
         impl Value for $id {
-            fn write(&self, face: Face, out: &mut Vec<u8>) -> Presence {
-                self.0.write(face, out)
+            fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
+                self.0.write(format, out)
             }
 
             fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -101,7 +101,7 @@ guids!(AppId, TenantId, PrincipalId, OperationId, PackageId, Etag);
 macro_rules! words {
     ($($word:ty),+) => {$(
         impl Value for $word {
-            fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+            fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
                 write_plain(self.as_str(), out);
                 Presence::Value
             }
@@ -123,7 +123,7 @@ words!(
 );
 
 impl Value for SyncMode {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_plain(self.as_str(), out);
         match self {
             Self::Sync => Presence::Usual,
@@ -140,7 +140,7 @@ impl Value for SyncMode {
 }
 
 impl Value for Uuid {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_plain(self.hyphenated().encode_lower(&mut Self::encode_buffer()), out);
         Presence::Value
     }
@@ -152,7 +152,7 @@ impl Value for Uuid {
 }
 
 impl Value for AppVersion {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         let mut separator = b'"';
         for part in self.0 {
             out.push(separator);
@@ -169,7 +169,7 @@ impl Value for AppVersion {
 }
 
 impl Value for Instant {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         out.push(b'"');
         out.extend_from_slice(&self.to_ascii());
         out.push(b'"');
@@ -182,7 +182,7 @@ impl Value for Instant {
 }
 
 impl Value for CountryCode {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_plain(self.as_str(), out);
         Presence::Value
     }
@@ -194,7 +194,7 @@ impl Value for CountryCode {
 }
 
 impl Value for String {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_text(self, out);
         Presence::Value
     }
@@ -206,7 +206,7 @@ impl Value for String {
 }
 
 impl Value for u32 {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_number((*self).into(), out);
         Presence::Value
     }
@@ -217,7 +217,7 @@ impl Value for u32 {
 }
 
 impl Value for bool {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         out.extend_from_slice(if *self { b"true" } else { b"false" });
         Presence::Value
     }
@@ -232,8 +232,8 @@ impl Value for bool {
 pub struct Flag(pub bool);
 
 impl Value for Flag {
-    fn write(&self, face: Face, out: &mut Vec<u8>) -> Presence {
-        self.0.write(face, out);
+    fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
+        self.0.write(format, out);
         if self.0 { Presence::Value } else { Presence::Usual }
     }
 
@@ -243,8 +243,8 @@ impl Value for Flag {
 }
 
 impl Value for Roles {
-    fn write(&self, face: Face, out: &mut Vec<u8>) -> Presence {
-        write_items(self.iter(), out, |role, out| role.write(face, out));
+    fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
+        write_items(self.iter(), out, |role, out| role.write(format, out));
         Presence::Value
     }
 
@@ -254,9 +254,9 @@ impl Value for Roles {
 }
 
 impl<T: Value> Value for Option<T> {
-    fn write(&self, face: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         self.as_ref()
-            .map_or(Presence::Null, |value| value.write(face, out))
+            .map_or(Presence::Null, |value| value.write(format, out))
     }
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -265,8 +265,8 @@ impl<T: Value> Value for Option<T> {
 }
 
 impl<T: Value> Value for Vec<T> {
-    fn write(&self, face: Face, out: &mut Vec<u8>) -> Presence {
-        write_items(self.iter(), out, |item, out| item.write(face, out));
+    fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
+        write_items(self.iter(), out, |item, out| item.write(format, out));
         Presence::Value
     }
 
@@ -324,7 +324,7 @@ impl Json {
 }
 
 impl Value for Json {
-    fn write(&self, _: Face, out: &mut Vec<u8>) -> Presence {
+    fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         out.extend_from_slice(self.0.as_bytes());
         Presence::Value
     }
@@ -340,7 +340,7 @@ mod tests {
 
     fn written(value: &impl Value) -> (String, Presence) {
         let mut out = Vec::new();
-        let presence = value.write(Face::Bare, &mut out);
+        let presence = value.write(ResponseFormat::Bare, &mut out);
         (String::from_utf8(out).unwrap(), presence)
     }
 

@@ -15,8 +15,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{fs, path::PathBuf};
 use wire::{
-    Entity, Face, List, ListWriter, Projection, apps, countries, entity::to_json, environments, hotfixes,
-    principals, versions,
+    Entity, List, ListWriter, Projection, ResponseFormat, apps, countries, entity::to_json, environments,
+    hotfixes, principals, versions,
 };
 
 fn sample(name: &str) -> String {
@@ -45,7 +45,7 @@ fn answers_as<E: Entity + DeserializeOwned>(name: &str) -> E {
 
 fn lists_as<E: Entity + DeserializeOwned>(name: &str) {
     let list: List<E> = read(name);
-    let written = ListWriter::whole(Projection::all(Face::Bare), "", &list.value);
+    let written = ListWriter::whole(Projection::all(ResponseFormat::Bare), "", &list.value);
     assert_eq!(text(written), compact(name), "{name}");
 }
 
@@ -270,7 +270,8 @@ fn what_the_documentation_does_not_show_is_shown_only_when_it_says_something() {
 #[test]
 fn the_odata_face_shows_every_property() {
     let hotfix: hotfixes::EnvironmentHotfix = read("hotfix.get.json");
-    let shown: Value = serde_json::from_slice(&Projection::all(Face::OData).single(&hotfix, "ctx")).unwrap();
+    let shown: Value =
+        serde_json::from_slice(&Projection::all(ResponseFormat::OData).single(&hotfix, "ctx")).unwrap();
     let names: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names[0], "@odata.context");
     assert_eq!(names[1..], *hotfixes::EnvironmentHotfix::PROPERTIES);
@@ -280,7 +281,8 @@ fn the_odata_face_shows_every_property() {
     );
 
     let version: versions::Version = read("version.get.json");
-    let shown: Value = serde_json::from_slice(&Projection::all(Face::OData).single(&version, "ctx")).unwrap();
+    let shown: Value =
+        serde_json::from_slice(&Projection::all(ResponseFormat::OData).single(&version, "ctx")).unwrap();
     assert_eq!(shown["@odata.etag"], "W/\"c2c2c2c2-dddd-eeee-ffff-a3a3a3a3a3a3\"");
     assert_eq!(shown["dependencies"][0]["incompatibleFromVersion"], Value::Null);
     assert!(shown["dependencies"][0].get("@odata.etag").is_none());
@@ -290,7 +292,7 @@ fn the_odata_face_shows_every_property() {
 fn a_selection_keeps_the_keys_and_the_order() {
     let version: versions::Version = read("version.get.json");
     let wanted = ["NAME", "appId"].map(|name| versions::Version::position(name).unwrap());
-    let shown = Projection::select(Face::Bare, &wanted).single(&version, "");
+    let shown = Projection::select(ResponseFormat::Bare, &wanted).single(&version, "");
     let expected =
         r#"{"version":"16.0.1.2","appId":"00001111-aaaa-2222-bbbb-3333cccc4444","name":"ExampleApp"}"#;
     assert_eq!(text(shown), expected);

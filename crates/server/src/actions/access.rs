@@ -1,11 +1,11 @@
-//! Whether the asker may. A role is read in the very statement or transaction that needs it, and never remembered.
+//! Whether the caller may. A role is read in the very statement or transaction that needs it, and never remembered.
 
-use super::{Asker, Service};
+use super::{Principal, Service};
 use crate::{
     error::{Error, Result},
     store::{
         Tx,
-        principals::{self, Standing},
+        principals::{self, AppAccess},
     },
 };
 use domain::{
@@ -17,7 +17,7 @@ use domain::{
 
 /// The asker may do what was asked about; holding this is the proof.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowed(Standing);
+pub(crate) struct Allowed(AppAccess);
 
 impl Allowed {
     /// The same, if the app was added to the country too.
@@ -33,82 +33,87 @@ impl Allowed {
 /// Decides within a transaction.
 pub(crate) async fn require(
     tx: &mut Tx<'_>,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     permission: Permission,
 ) -> Result<Allowed> {
     decide(
-        asker,
+        principal,
         app,
         permission,
-        principals::standing_in(tx, asker.who, app, "").await?,
+        principals::app_access_in(tx, principal.reference, app, "").await?,
     )
 }
 
 /// The same for something that lies in a country.
 pub(crate) async fn require_in_country(
     tx: &mut Tx<'_>,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
     permission: Permission,
 ) -> Result<Allowed> {
-    let standing = principals::standing_in(tx, asker.who, app, country.as_str()).await?;
-    decide(asker, app, permission, standing)
+    let app_access = principals::app_access_in(tx, principal.reference, app, country.as_str()).await?;
+    decide(principal, app, permission, app_access)
 }
 
 /// Decides outside a transaction: for what must be known before a body is read, and decided again at its end.
 pub(crate) async fn preview(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: Option<CountryCode>,
     permission: Permission,
 ) -> Result<Allowed> {
     let country = country.map_or("", CountryCode::as_str);
     decide(
-        asker,
+        principal,
         app,
         permission,
-        principals::standing(&service.db, asker.who, app, country).await?,
+        principals::app_access(&service.db, principal.reference, app, country).await?,
     )
 }
 
 /// The answer to a malformed request: what is wrong with it, but only to somebody who may know that the app exists
 /// and do this kind of thing with it.
-pub(crate) async fn refuse(
+pub(crate) async fn reveal_to_permitted(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     permission: Permission,
     problem: RuleError,
 ) -> Error {
-    match preview(service, asker, app, None, permission).await {
+    match preview(service, principal, app, None, permission).await {
         Ok(_) => problem.into(),
         Err(error) => error,
     }
 }
 
-/// Why a read that carries the asker in its statement found nothing: no role, no country, or just nothing.
+/// Why a read that carries the caller in its statement found nothing: no role, no country, or just nothing.
 pub(crate) async fn explain_nothing(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: Option<CountryCode>,
     permission: Permission,
 ) -> Result<()> {
-    let allowed = preview(service, asker, app, country, permission).await?;
+    let allowed = preview(service, principal, app, country, permission).await?;
     country.map_or(Ok(()), |country| allowed.in_country(app, country).map(drop))
 }
 
-fn decide(asker: &Asker, app: AppId, permission: Permission, standing: Standing) -> Result<Allowed> {
-    if standing.roles.is_empty() {
+fn decide(
+    principal: &Principal,
+    app: AppId,
+    permission: Permission,
+    app_access: AppAccess,
+) -> Result<Allowed> {
+    if app_access.roles.is_empty() {
         return Err(app_missing(app).into());
     }
-    if !permits(standing.roles, permission) {
-        return Err(too_weak(asker, permission, standing).into());
+    if !permits(app_access.roles, permission) {
+        return Err(too_weak(principal, permission, app_access).into());
     }
-    Ok(Allowed(standing))
+    Ok(Allowed(app_access))
 }
 
 /// The same words whether there is no such app or only no role on it.
@@ -124,13 +129,13 @@ pub(crate) fn country_missing(app: AppId, country: CountryCode) -> RuleError {
     RuleError::missing(format!("apps/{app}/countries/{country}"), message)
 }
 
-fn too_weak(asker: &Asker, permission: Permission, standing: Standing) -> RuleError {
-    let has: Vec<_> = standing.roles.iter().map(|role| role.as_str()).collect();
+fn too_weak(principal: &Principal, permission: Permission, app_access: AppAccess) -> RuleError {
+    let has: Vec<_> = app_access.roles.iter().map(|role| role.as_str()).collect();
     let message = format!(
         "This needs {permission}, which the role {} has. {} {} has {}.",
         least_role(permission),
-        asker.kind,
-        asker.id,
+        principal.kind,
+        principal.id,
         has.join(" and ")
     );
     RuleError::new(Code::Forbidden, message)

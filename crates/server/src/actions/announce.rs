@@ -1,6 +1,6 @@
 //! Telling telemetry about the steps of a hotfix's life, once they are committed.
 
-use super::hotfixes::HotfixWish;
+use super::hotfixes::ScheduleHotfix;
 use crate::{
     store::hotfixes::Operation,
     telemetry::{self, HotfixEvent},
@@ -39,16 +39,16 @@ pub(super) fn ended(operation: &Operation) {
 
 /// A hotfix that may not come to be scheduled.
 pub(super) struct Unscheduled {
-    wish: HotfixWish,
+    command: ScheduleHotfix,
     app: AppId,
     country: CountryCode,
     now: Instant,
 }
 
 impl Unscheduled {
-    pub(super) fn new(wish: &HotfixWish, app: AppId, country: CountryCode, now: Instant) -> Self {
+    pub(super) fn new(command: &ScheduleHotfix, app: AppId, country: CountryCode, now: Instant) -> Self {
         Self {
-            wish: wish.clone(),
+            command: command.clone(),
             app,
             country,
             now,
@@ -60,21 +60,21 @@ impl Unscheduled {
         if problem.code != Code::EntityValidationFailed {
             return;
         }
-        let target = self.wish.target.to_string();
+        let target = self.command.target.to_string();
         telemetry::hotfix_scheduling_failed(&HotfixEvent {
-            aad_tenant_id: self.wish.environment.tenant_id.0,
-            application_family: &self.wish.environment.family_key,
+            aad_tenant_id: self.command.environment.tenant_id.0,
+            application_family: &self.command.environment.family_key,
             country_code: self.country.as_str(),
-            environment_name: &self.wish.environment_name,
-            environment_type: self.wish.environment_kind.map_or("", |kind| kind.as_str()),
+            environment_name: &self.command.environment_name,
+            environment_type: self.command.environment_kind.map_or("", |kind| kind.as_str()),
             environment_version: None,
             extension_id: self.app.0,
             extension_name: "",
             extension_publisher: "",
             extension_source_version: None,
             extension_destination_version: &target,
-            run_after: self.wish.run_after.unwrap_or(self.now),
-            use_environment_update_window: !self.wish.ignore_window,
+            run_after: self.command.run_after.unwrap_or(self.now),
+            use_environment_update_window: !self.command.ignore_window,
             failure_reason: Some(&problem.message),
             total_time: None,
         });

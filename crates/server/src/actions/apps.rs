@@ -1,7 +1,7 @@
 //! Registered apps. Principals read them; operators register and change them.
 
 use super::{
-    Asker, Service, access,
+    Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
     principals::{facts, write_principal},
@@ -11,7 +11,7 @@ use crate::{
     store::{
         Tx,
         apps::{self, App},
-        principals::{self, Principal},
+        principals::{self, AppPrincipal},
     },
 };
 use domain::{
@@ -24,33 +24,35 @@ use domain::{
 use serde_json::{Value, json};
 
 /// One app.
-pub(crate) async fn get_app(service: &Service, asker: &Asker, app: AppId) -> Result<App> {
-    let found = apps::find_app(&service.db, asker.who, app).await?;
+pub(crate) async fn get_app(service: &Service, principal: &Principal, app: AppId) -> Result<App> {
+    let found = apps::find_app(&service.db, principal.reference, app).await?;
     found.ok_or_else(|| access::app_missing(app).into())
 }
 
-/// What the asker may do with an app.
+/// What the caller may do with an app.
 pub(crate) async fn get_my_permissions(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
 ) -> Result<Vec<Permission>> {
-    let standing = principals::standing(&service.db, asker.who, app, "").await?;
-    if standing.roles.is_empty() {
+    let app_access = principals::app_access(&service.db, principal.reference, app, "").await?;
+    if app_access.roles.is_empty() {
         return Err(access::app_missing(app).into());
     }
-    Ok(rules::permissions_with(standing.roles))
+    Ok(rules::permissions_with(app_access.roles))
 }
 
-/// Makes sure that the asker may read an app's roles, which are the same for every app.
-pub(crate) async fn list_roles(service: &Service, asker: &Asker, app: AppId) -> Result<()> {
+/// Makes sure that the caller may read an app's roles, which are the same for every app.
+pub(crate) async fn list_roles(service: &Service, principal: &Principal, app: AppId) -> Result<()> {
     let read = Permission::read(domain::access::Resource::Apps);
-    access::preview(service, asker, app, None, read).await.map(drop)
+    access::preview(service, principal, app, None, read)
+        .await
+        .map(drop)
 }
 
 /// An app with its owners, as the operator sees it. A change answers with what it made of both, whatever others have made
 /// of it since.
-pub(crate) type Registered = (App, Vec<Principal>);
+pub(crate) type Registered = (App, Vec<AppPrincipal>);
 
 /// One app with its owners, for the operator.
 pub(crate) async fn get_registered_app(service: &Service, app: AppId) -> Result<Registered> {
@@ -62,7 +64,7 @@ pub(crate) async fn get_registered_app(service: &Service, app: AppId) -> Result<
 
 /// What an operator says about an app; when it registers one, nothing may be missing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AppWish {
+pub(crate) struct RegisterApp {
     pub(crate) publisher: Option<String>,
     pub(crate) publisher_tenant_id: Option<TenantId>,
     pub(crate) publisher_contact_email: Option<String>,
@@ -78,9 +80,9 @@ pub(crate) enum Saved {
 }
 
 struct SaveApp {
-    asker: Asker,
+    principal: Principal,
     app: AppId,
-    wish: AppWish,
+    command: RegisterApp,
     preconditions: Preconditions,
     now: Instant,
 }
@@ -88,19 +90,19 @@ struct SaveApp {
 /// Registers an app with its first owner, or replaces what was registered.
 pub(crate) async fn put_app(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
-    wish: AppWish,
+    command: RegisterApp,
     preconditions: Preconditions,
 ) -> Result<(Registered, Saved)> {
-    let wish = AppWish {
-        storage_location: mapped(service, wish.storage_location)?,
-        ..wish
+    let command = RegisterApp {
+        storage_location: mapped(service, command.storage_location)?,
+        ..command
     };
     let input = SaveApp {
-        asker: asker.clone(),
+        principal: principal.clone(),
         app,
-        wish,
+        command,
         preconditions,
         now: service.clock.now(),
     };
@@ -116,12 +118,12 @@ async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(Registered, Save
         .preconditions
         .check_write(existing.as_ref().map(|app| app.etag))?;
     let app = whole_app(input, existing.as_ref())?;
-    if existing.is_none() && input.wish.owner.is_none() {
+    if existing.is_none() && input.command.owner.is_none() {
         return Err(required("owner").into());
     }
     let app = save(&mut tx, input, existing.as_ref(), app).await?;
-    if let Some((id, wish)) = input.wish.owner {
-        save_owner(&mut tx, input, id, wish).await?;
+    if let Some((id, command)) = input.command.owner {
+        save_owner(&mut tx, input, id, command).await?;
     }
     let saved = match existing {
         Some(_) => Saved::Replaced,
@@ -132,18 +134,18 @@ async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(Registered, Save
 }
 
 fn whole_app(input: &SaveApp, existing: Option<&App>) -> Result<App, RuleError> {
-    let wish = &input.wish;
+    let command = &input.command;
     let app = App {
         id: input.app,
-        publisher: wish.publisher.clone().ok_or_else(|| required("publisher"))?,
-        publisher_tenant_id: wish
+        publisher: command.publisher.clone().ok_or_else(|| required("publisher"))?,
+        publisher_tenant_id: command
             .publisher_tenant_id
             .ok_or_else(|| required("publisherAadTenantId"))?,
-        publisher_contact_email: wish
+        publisher_contact_email: command
             .publisher_contact_email
             .clone()
             .ok_or_else(|| required("publisherContactEmail"))?,
-        storage_location: wish
+        storage_location: command
             .storage_location
             .clone()
             .ok_or_else(|| required("storageLocation"))?,
@@ -157,19 +159,19 @@ fn whole_app(input: &SaveApp, existing: Option<&App>) -> Result<App, RuleError> 
 /// Changes some of what was registered about an app.
 pub(crate) async fn patch_app(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
-    wish: AppWish,
+    command: RegisterApp,
     preconditions: Preconditions,
 ) -> Result<Registered> {
-    let wish = AppWish {
-        storage_location: mapped(service, wish.storage_location)?,
-        ..wish
+    let command = RegisterApp {
+        storage_location: mapped(service, command.storage_location)?,
+        ..command
     };
     let input = SaveApp {
-        asker: asker.clone(),
+        principal: principal.clone(),
         app,
-        wish,
+        command,
         preconditions,
         now: service.clock.now(),
     };
@@ -184,14 +186,16 @@ async fn patch_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<Registered> {
         return Err(input.preconditions.missing(not_registered(input.app)));
     };
     input.preconditions.check_write(Some(existing.etag))?;
-    let wish = input.wish.clone();
+    let command = input.command.clone();
     let app = App {
-        publisher: wish.publisher.unwrap_or_else(|| existing.publisher.clone()),
-        publisher_tenant_id: wish.publisher_tenant_id.unwrap_or(existing.publisher_tenant_id),
-        publisher_contact_email: wish
+        publisher: command.publisher.unwrap_or_else(|| existing.publisher.clone()),
+        publisher_tenant_id: command
+            .publisher_tenant_id
+            .unwrap_or(existing.publisher_tenant_id),
+        publisher_contact_email: command
             .publisher_contact_email
             .unwrap_or_else(|| existing.publisher_contact_email.clone()),
-        storage_location: wish
+        storage_location: command
             .storage_location
             .unwrap_or_else(|| existing.storage_location.clone()),
         ..existing.clone()
@@ -220,31 +224,39 @@ async fn save(tx: &mut Tx<'_>, input: &SaveApp, existing: Option<&App>, app: App
         before: existing.map(state),
         after: Some(state(&app)),
     };
-    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await?;
+    audit::record(tx, Actor::Principal(&input.principal), input.now, change).await?;
     Ok(app)
 }
 
-async fn save_owner(tx: &mut Tx<'_>, input: &SaveApp, id: PrincipalId, wish: PrincipalChange) -> Result<()> {
+async fn save_owner(
+    tx: &mut Tx<'_>,
+    input: &SaveApp,
+    id: PrincipalId,
+    change: PrincipalChange,
+) -> Result<()> {
     let existing = principals::lock_principal(tx, input.app, id).await?;
-    let wish = PrincipalChange {
+    let change = PrincipalChange {
         roles: Some(Roles::NONE.with(Role::Owner)),
-        ..wish
+        ..change
     };
     let mut owner = match &existing {
-        None => rules::new_principal(wish)?,
-        Some(principal) => {
-            let roles_stay = PrincipalChange { roles: None, ..wish };
-            rules::changed_principal(facts(principal), roles_stay)?
+        None => rules::new_principal(change)?,
+        Some(app_principal) => {
+            let roles_stay = PrincipalChange {
+                roles: None,
+                ..change
+            };
+            rules::changed_principal(facts(app_principal), roles_stay)?
         }
     };
     owner.roles = owner.roles.with(Role::Owner);
     if existing
         .as_ref()
-        .is_some_and(|principal| principal.roles == owner.roles)
+        .is_some_and(|app_principal| app_principal.roles == owner.roles)
     {
         return Ok(());
     }
-    let by = (&input.asker, input.now);
+    let by = (&input.principal, input.now);
     write_principal(tx, by, (input.app, id), existing.as_ref(), owner)
         .await
         .map(drop)

@@ -1,6 +1,6 @@
 //! Writing down who changed what, in the transaction that changes it.
 
-use super::Asker;
+use super::Principal;
 use crate::{
     error::Result,
     store::{
@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Who acts: somebody who asked, or the service by itself.
 #[derive(Clone, Copy)]
 pub(crate) enum Actor<'a> {
-    Asker(&'a Asker),
+    Principal(&'a Principal),
     /// The service, on nobody's request: a due operation, a lease that ran out, a sweep.
     Service(&'static str),
 }
@@ -79,12 +79,12 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
         after: change.after.map(|state| state.to_string()),
     };
     match actor {
-        Actor::Asker(asker) => {
-            row.actor_kind = asker.kind.as_str().into();
-            row.actor_id = asker.id.to_string();
-            row.actor_tenant_id = (asker.kind == PrincipalKind::User).then_some(asker.tenant_id);
-            row.actor_name.clone_from(&asker.name);
-            row.correlation_id = asker.correlation_id;
+        Actor::Principal(principal) => {
+            row.actor_kind = principal.kind.as_str().into();
+            row.actor_id = principal.id.to_string();
+            row.actor_tenant_id = (principal.kind == PrincipalKind::User).then_some(principal.tenant_id);
+            row.actor_name.clone_from(&principal.name);
+            row.correlation_id = principal.correlation_id;
         }
         Actor::Service(part) => {
             row.actor_id = part.into();

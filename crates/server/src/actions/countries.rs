@@ -1,7 +1,7 @@
 //! The countries of an app.
 
 use super::{
-    Asker, Service, access,
+    Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
 };
@@ -22,19 +22,21 @@ const WRITE: Permission = Permission::write(Resource::Countries);
 /// One country of an app.
 pub(crate) async fn get_country(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     code: CountryCode,
 ) -> Result<Country> {
-    if let Some(country) = countries::find_country(&service.db, asker.who, app, code.as_str()).await? {
+    if let Some(country) =
+        countries::find_country(&service.db, principal.reference, app, code.as_str()).await?
+    {
         return Ok(country);
     }
-    access::preview(service, asker, app, None, READ).await?;
+    access::preview(service, principal, app, None, READ).await?;
     Err(access::country_missing(app, code).into())
 }
 
 struct PatchCountry {
-    asker: Asker,
+    principal: Principal,
     app: AppId,
     code: CountryCode,
     preconditions: Preconditions,
@@ -44,13 +46,13 @@ struct PatchCountry {
 /// Adds a country to an app; one that is there already stays as it is.
 pub(crate) async fn patch_country(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     code: CountryCode,
     preconditions: Preconditions,
 ) -> Result<Country> {
     let input = PatchCountry {
-        asker: asker.clone(),
+        principal: principal.clone(),
         app,
         code,
         preconditions,
@@ -60,7 +62,7 @@ pub(crate) async fn patch_country(
         .db
         .write(input, |mut tx, input| {
             Box::pin(async move {
-                access::require(&mut tx, &input.asker, input.app, WRITE).await?;
+                access::require(&mut tx, &input.principal, input.app, WRITE).await?;
                 let existing = countries::country_in(&mut tx, input.app, input.code.as_str()).await?;
                 input
                     .preconditions
@@ -79,7 +81,7 @@ pub(crate) async fn patch_country(
                     before: None,
                     after: Some(json!({ "countryCode": country.code })),
                 };
-                audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+                audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
                 Ok(country)
             })
         })

@@ -1,7 +1,7 @@
 //! Customers' environments: vendors see where their app is installed; operators say what there is.
 
 use super::{
-    Asker, Service, access,
+    Principal, Service, access,
     audit::{self, Actor, Change},
     execution,
     preconditions::Preconditions,
@@ -46,21 +46,26 @@ pub(crate) struct EnvironmentAddress {
 /// One environment that has the app installed.
 pub(crate) async fn get_environment(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
     address: &EnvironmentAddress,
 ) -> Result<Installation> {
-    let found =
-        environments::find_installations(&service.db, asker.who, app, country.as_str(), &address.name)
-            .await?;
+    let found = environments::find_installations(
+        &service.db,
+        principal.reference,
+        app,
+        country.as_str(),
+        &address.name,
+    )
+    .await?;
     let mut fitting: Vec<_> = found
         .into_iter()
         .filter(|environment| address.fits(environment))
         .collect();
     match fitting.len() {
         0 => {
-            access::explain_nothing(service, asker, app, Some(country), READ).await?;
+            access::explain_nothing(service, principal, app, Some(country), READ).await?;
             Err(environment_missing(&address.name, country).into())
         }
         1 => Ok(fitting.remove(0)),
@@ -114,7 +119,7 @@ pub(crate) async fn get_registered_environment(
 
 /// What an operator, or whoever reports for him, says about an environment.
 #[derive(Clone, Debug)]
-pub(crate) struct EnvironmentWish {
+pub(crate) struct EnvironmentReport {
     pub(crate) family: String,
     pub(crate) name: String,
     pub(crate) country: CountryCode,
@@ -128,9 +133,9 @@ pub(crate) struct EnvironmentWish {
 }
 
 struct PutEnvironment {
-    asker: Asker,
+    principal: Principal,
     key: EnvironmentKey,
-    wish: EnvironmentWish,
+    report: EnvironmentReport,
     preconditions: Preconditions,
     now: Instant,
 }
@@ -140,15 +145,15 @@ struct PutEnvironment {
 /// A full report is newer than any loss before it, so it lets a held environment work again.
 pub(crate) async fn put_environment(
     service: &Arc<Service>,
-    asker: &Asker,
+    principal: &Principal,
     key: EnvironmentKey,
-    wish: EnvironmentWish,
+    report: EnvironmentReport,
     preconditions: Preconditions,
 ) -> Result<(Registered, bool)> {
     let input = PutEnvironment {
-        asker: asker.clone(),
+        principal: principal.clone(),
         key,
-        wish,
+        report,
         preconditions,
         now: service.clock.now(),
     };
@@ -178,39 +183,39 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
         None => environments::insert_environment(&mut tx, &environment).await?,
         Some(_) => environments::update_environment(&mut tx, &environment).await?,
     }
-    environments::save_installations(&mut tx, &environment, &input.wish.apps).await?;
+    environments::save_installations(&mut tx, &environment, &input.report.apps).await?;
     execution::reschedule(&mut tx, &[&environment], input.now).await?;
     let change = Change {
         action: "environments/write",
         target: target(&input.key),
         before,
-        after: Some(state(&environment, &input.wish.apps)),
+        after: Some(state(&environment, &input.report.apps)),
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
     Ok(((environment, apps), existing.is_none()))
 }
 
 fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environment {
-    let wish = &input.wish;
-    let window = wish
+    let report = &input.report;
+    let window = report
         .window
         .clone()
-        .unwrap_or_else(|| UpdateWindow::default_in(wish.country));
+        .unwrap_or_else(|| UpdateWindow::default_in(report.country));
     Environment {
         id: existing.map_or_else(Uuid::now_v7, |environment| environment.id),
         tenant_id: input.key.tenant_id,
-        family: wish.family.clone(),
-        name: wish.name.clone(),
-        country_code: wish.country.as_str().into(),
-        kind: wish.kind,
-        location_name: wish.location_name.clone(),
-        application_version: wish.application_version,
-        platform_version: wish.platform_version,
+        family: report.family.clone(),
+        name: report.name.clone(),
+        country_code: report.country.as_str().into(),
+        kind: report.kind,
+        location_name: report.location_name.clone(),
+        application_version: report.application_version,
+        platform_version: report.platform_version,
         window_start: window.start_text(),
         window_end: window.end_text(),
         window_zone: window.time_zone().to_owned(),
-        inventory_complete: wish.inventory_complete,
+        inventory_complete: report.inventory_complete,
         inventory_on: input.now,
         held_since: None,
         held_by: None,
@@ -220,16 +225,21 @@ fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environm
 }
 
 struct ChangeEnvironment {
-    asker: Asker,
+    principal: Principal,
     key: EnvironmentKey,
     preconditions: Preconditions,
     now: Instant,
 }
 
 impl ChangeEnvironment {
-    fn new(service: &Service, asker: &Asker, key: EnvironmentKey, preconditions: Preconditions) -> Self {
+    fn new(
+        service: &Service,
+        principal: &Principal,
+        key: EnvironmentKey,
+        preconditions: Preconditions,
+    ) -> Self {
         Self {
-            asker: asker.clone(),
+            principal: principal.clone(),
             key,
             preconditions,
             now: service.clock.now(),
@@ -248,11 +258,11 @@ impl ChangeEnvironment {
 /// again it would be another one, in which the same app could be worked on at the same time.
 pub(crate) async fn delete_environment(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     key: EnvironmentKey,
     preconditions: Preconditions,
 ) -> Result<()> {
-    let input = ChangeEnvironment::new(service, asker, key, preconditions);
+    let input = ChangeEnvironment::new(service, principal, key, preconditions);
     service
         .db
         .write(input, |tx, input| Box::pin(delete_environment_in(tx, input)))
@@ -277,7 +287,7 @@ async fn delete_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Res
         before: Some(before),
         after: None,
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await
 }
 
 async fn end_waiting(
@@ -288,16 +298,16 @@ async fn end_waiting(
 ) -> Result<()> {
     end_operations(tx, [(operation, ending)]).await?;
     let change = execution::ended(operation, ending);
-    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
+    audit::record(tx, Actor::Principal(&input.principal), input.now, change).await
 }
 
 /// Lets an environment work again after an unknown outcome.
 pub(crate) async fn release_environment(
     service: &Arc<Service>,
-    asker: &Asker,
+    principal: &Principal,
     key: EnvironmentKey,
 ) -> Result<Registered> {
-    let input = ChangeEnvironment::new(service, asker, key, Preconditions::default());
+    let input = ChangeEnvironment::new(service, principal, key, Preconditions::default());
     service
         .see_through(async move |service| {
             let released = service
@@ -334,7 +344,7 @@ async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Re
         before: Some(before),
         after: Some(json!({ "heldSince": null })),
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     Ok((released, apps))
 }
 

@@ -1,7 +1,7 @@
 //! Hotfixes as their publisher sees them: scheduled, looked at, canceled.
 
 use super::{
-    Asker, Service, access, announce,
+    Principal, Service, access, announce,
     audit::{self, Actor, Change},
     execution::{self, address},
     facts::Gathered,
@@ -43,15 +43,17 @@ const WRITE: Permission = Permission::write(Resource::EnvironmentHotfixes);
 /// One hotfix.
 pub(crate) async fn get_hotfix(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
     id: OperationId,
 ) -> Result<Operation> {
-    if let Some(found) = hotfixes::find_hotfix(&service.db, asker.who, app, country.as_str(), id).await? {
+    if let Some(found) =
+        hotfixes::find_hotfix(&service.db, principal.reference, app, country.as_str(), id).await?
+    {
         return Ok(found);
     }
-    access::explain_nothing(service, asker, app, Some(country), READ).await?;
+    access::explain_nothing(service, principal, app, Some(country), READ).await?;
     Err(hotfix_missing(app, country, id).into())
 }
 
@@ -87,7 +89,7 @@ pub(crate) fn shown(operation: Operation) -> Result<EnvironmentHotfix> {
 
 /// What a publisher asks for.
 #[derive(Clone, Debug)]
-pub(crate) struct HotfixWish {
+pub(crate) struct ScheduleHotfix {
     pub(crate) environment: EnvironmentKey,
     /// The environment's name as it was spelled.
     pub(crate) environment_name: String,
@@ -106,10 +108,10 @@ pub(crate) struct Repeatable {
 }
 
 struct Schedule {
-    asker: Asker,
+    principal: Principal,
     app: AppId,
     country: CountryCode,
-    wish: HotfixWish,
+    command: ScheduleHotfix,
     repeatable: Option<Repeatable>,
     allow_preview_in_sandbox: bool,
     now: Instant,
@@ -118,24 +120,24 @@ struct Schedule {
 /// Schedules a hotfix for one environment.
 pub(crate) async fn schedule_hotfix(
     service: &Arc<Service>,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
-    wish: HotfixWish,
+    command: ScheduleHotfix,
     repeatable: Option<Repeatable>,
 ) -> Result<Operation> {
     let input = Schedule {
-        asker: asker.clone(),
+        principal: principal.clone(),
         app,
         country,
-        wish,
+        command,
         repeatable,
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
         now: service.clock.now(),
     };
     service
         .see_through(async move |service| {
-            let failed = announce::Unscheduled::new(&input.wish, app, country, input.now);
+            let failed = announce::Unscheduled::new(&input.command, app, country, input.now);
             let scheduled = service
                 .db
                 .write(input, |tx, input| Box::pin(schedule_in(tx, input)))
@@ -154,19 +156,24 @@ pub(crate) async fn schedule_hotfix(
 }
 
 async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, bool)> {
-    let allowed = access::require_in_country(&mut tx, &input.asker, input.app, input.country, WRITE).await?;
+    let allowed =
+        access::require_in_country(&mut tx, &input.principal, input.app, input.country, WRITE).await?;
     if let Some(before) = answered_before(&mut tx, input).await? {
         return Ok((before, false));
     }
     allowed.in_country(input.app, input.country)?;
-    let run_after = hotfix::run_after(input.wish.run_after, input.now)?;
+    let run_after = hotfix::run_after(input.command.run_after, input.now)?;
     let (environment, gathered) = find_environment(&mut tx, input).await?;
     // The same request may have held the environment until now; then it has been answered.
     if let Some(before) = answered_before(&mut tx, input).await? {
         return Ok((before, false));
     }
     let target = find_target(&mut tx, input).await?;
-    hotfix::check_environment_kind(input.wish.environment_kind, environment.kind, &environment.name)?;
+    hotfix::check_environment_kind(
+        input.command.environment_kind,
+        environment.kind,
+        &environment.name,
+    )?;
     let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;
     let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox);
     hotfix::check_schedule(&facts)?;
@@ -177,7 +184,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     remember(&mut tx, input, operation.id).await?;
     audit::record(
         &mut tx,
-        Actor::Asker(&input.asker),
+        Actor::Principal(&input.principal),
         input.now,
         scheduled(&operation),
     )
@@ -187,7 +194,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
 
 /// The environment, locked, if it has the app installed and belongs to the country.
 async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environment, Gathered)> {
-    let found = environments::lock_environment(tx, &input.wish.environment).await?;
+    let found = environments::lock_environment(tx, &input.command.environment).await?;
     let here = found.filter(|environment| environment.country_code == input.country.as_str());
     let environment = here.ok_or_else(|| environment_missing(input))?;
     let apps = environments::installed_apps_in(tx, environment.id).await?;
@@ -199,7 +206,7 @@ async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environm
 fn environment_missing(input: &Schedule) -> RuleError {
     let message = format!(
         "There is no environment '{}' of that family and of tenant {} in country {}.",
-        input.wish.environment_name, input.wish.environment.tenant_id, input.country
+        input.command.environment_name, input.command.environment.tenant_id, input.country
     );
     RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
 }
@@ -216,7 +223,7 @@ async fn find_target(tx: &mut Tx<'_>, input: &Schedule) -> Result<Version> {
     let key = VersionKey {
         app_id: input.app,
         country_code: input.country.as_str().into(),
-        version: input.wish.target,
+        version: input.command.target,
     };
     let found = versions::version_in(tx, &key).await?;
     let uploaded = found.filter(|version| version.status == VersionStatus::Uploaded);
@@ -245,10 +252,10 @@ fn described(
         source_version: installed,
         target_version: target.version,
         status: OperationStatus::Scheduled,
-        ignore_window: input.wish.ignore_window,
+        ignore_window: input.command.ignore_window,
         run_after,
         created_on: input.now,
-        created_by: input.asker.signature(),
+        created_by: input.principal.signature(),
         started_on: None,
         completed_on: None,
         ended_on: None,
@@ -296,7 +303,7 @@ fn scheduled(operation: &Operation) -> Change<'static> {
 
 fn idempotency_key(input: &Schedule, repeatable: &Repeatable) -> IdempotencyKey {
     IdempotencyKey {
-        principal: input.asker.signature(),
+        principal: input.principal.signature(),
         method: "POST",
         path: repeatable.path.clone(),
         key: repeatable.key.clone(),
@@ -339,7 +346,7 @@ async fn remember(tx: &mut Tx<'_>, input: &Schedule, id: OperationId) -> Result<
 }
 
 struct Update {
-    asker: Asker,
+    principal: Principal,
     app: AppId,
     country: CountryCode,
     id: OperationId,
@@ -350,14 +357,14 @@ struct Update {
 /// Cancels a hotfix that has not begun: the one change that there is.
 pub(crate) async fn update_hotfix(
     service: &Arc<Service>,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
     id: OperationId,
     patch: HotfixPatch,
 ) -> Result<Operation> {
     let input = Update {
-        asker: asker.clone(),
+        principal: principal.clone(),
         app,
         country,
         id,
@@ -379,7 +386,8 @@ pub(crate) async fn update_hotfix(
 }
 
 async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> {
-    let allowed = access::require_in_country(&mut tx, &input.asker, input.app, input.country, WRITE).await?;
+    let allowed =
+        access::require_in_country(&mut tx, &input.principal, input.app, input.country, WRITE).await?;
     allowed.in_country(input.app, input.country)?;
     let found = hotfixes::lock_operation(&mut tx, input.id)
         .await?
@@ -403,7 +411,7 @@ async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> 
         before: Some(json!({ "status": operation.status.as_str() })),
         after: Some(json!({ "status": "Canceled" })),
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     let canceled = Operation {
         status: OperationStatus::Canceled,
         ended_on: Some(input.now),

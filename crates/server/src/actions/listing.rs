@@ -1,15 +1,15 @@
-//! Lists, each within what its asker may see.
+//! Lists, each within what its caller may see.
 //!
 //! A principal's list carries the principal in its statement. Only when it brings nothing is it asked why: no role, no
 //! such country, or really nothing.
 
-use super::{Asker, Service, access};
+use super::{Principal, Service, access};
 use crate::{
     error::{Error, Result},
     store::{
         FromRow,
         apps::App,
-        list::{self, ListError, ListRequest, Listed, Page, Scope},
+        list::{self, EntitySet, ListError, ListRequest, Page, Scope},
     },
 };
 use domain::{
@@ -23,7 +23,7 @@ pub(crate) use crate::store::descriptions::*;
 /// Whose rows, and of what: everything of one kind in an app, or in one of its countries.
 #[derive(Clone, Copy)]
 pub(crate) struct Within<'a> {
-    pub(crate) asker: &'a Asker,
+    pub(crate) principal: &'a Principal,
     pub(crate) app: AppId,
     pub(crate) country: Option<CountryCode>,
     pub(crate) resource: Resource,
@@ -32,14 +32,14 @@ pub(crate) struct Within<'a> {
 impl Within<'_> {
     fn scope(&self) -> Scope {
         match self.country {
-            None => Scope::in_app(self.asker.who, self.app),
-            Some(country) => Scope::in_country(self.asker.who, self.app, country),
+            None => Scope::in_app(self.principal.reference, self.app),
+            Some(country) => Scope::in_country(self.principal.reference, self.app, country),
         }
     }
 
     async fn explain_nothing(&self, service: &Service) -> Result<()> {
         let permission = Permission::read(self.resource);
-        access::explain_nothing(service, self.asker, self.app, self.country, permission).await
+        access::explain_nothing(service, self.principal, self.app, self.country, permission).await
     }
 }
 
@@ -85,21 +85,21 @@ impl From<ListError> for Error {
 
 async fn list_rows<T: FromRow>(
     service: &Service,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     scope: Scope,
     request: ListRequest,
 ) -> Result<Listing<T>> {
-    Listing::begin(list::list(&service.db, listed, scope, request, service.clock.now()).await?).await
+    Listing::begin(list::list(&service.db, entity_set, scope, request, service.clock.now()).await?).await
 }
 
-/// The rows that the asker may see and asks for.
+/// The rows that the caller may see and asks for.
 pub(crate) async fn list_within<T: FromRow>(
     service: &Service,
     within: Within<'_>,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<Listing<T>> {
-    let listing = list_rows(service, listed, within.scope(), request).await?;
+    let listing = list_rows(service, entity_set, within.scope(), request).await?;
     if listing.first.is_none() {
         within.explain_nothing(service).await?;
     }
@@ -110,32 +110,36 @@ pub(crate) async fn list_within<T: FromRow>(
 pub(crate) async fn count_within<T: FromRow>(
     service: &Service,
     within: Within<'_>,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<u64> {
     let now = service.clock.now();
-    let count = list::count_only(&service.db, listed, within.scope(), &request, now).await?;
+    let count = list::count_only(&service.db, entity_set, within.scope(), &request, now).await?;
     if count == 0 {
         within.explain_nothing(service).await?;
     }
     Ok(count)
 }
 
-/// The apps on which the asker has a role.
+/// The apps on which the caller has a role.
 pub(crate) async fn list_apps(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     request: ListRequest,
 ) -> Result<Listing<App>> {
-    list_rows(service, &APPS, Scope::apps_of(asker.who), request).await
+    list_rows(service, &APPS, Scope::apps_of(principal.reference), request).await
 }
 
 /// How many of them the filter leaves.
-pub(crate) async fn count_apps(service: &Service, asker: &Asker, request: ListRequest) -> Result<u64> {
+pub(crate) async fn count_apps(
+    service: &Service,
+    principal: &Principal,
+    request: ListRequest,
+) -> Result<u64> {
     Ok(list::count_only(
         &service.db,
         &APPS,
-        Scope::apps_of(asker.who),
+        Scope::apps_of(principal.reference),
         &request,
         service.clock.now(),
     )
@@ -145,8 +149,8 @@ pub(crate) async fn count_apps(service: &Service, asker: &Asker, request: ListRe
 /// Every row of a table, for operators.
 pub(crate) async fn list_everything<T: FromRow>(
     service: &Service,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<Listing<T>> {
-    list_rows(service, listed, Scope::everything(), request).await
+    list_rows(service, entity_set, Scope::everything(), request).await
 }

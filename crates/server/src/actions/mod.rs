@@ -1,4 +1,4 @@
-//! What may happen: access, rules and transactions, once, for whoever asks through whichever door.
+//! What may happen: access, rules and transactions, once, for whoever asks through whichever API.
 //!
 //! Nothing here knows axum or SQL. An action gets who is asking and what for, decides in one transaction, writes its
 //! audit row in the same one, and answers with what is stored now.
@@ -29,7 +29,7 @@ use crate::{
     clock::Clock,
     config::Settings,
     error::{Error, Result},
-    store::{Db, principals::Who},
+    store::{Db, principals::PrincipalRef},
     work::Work,
 };
 use clock_check::ClockCheck;
@@ -72,19 +72,19 @@ impl Service {
 
 /// Who asks, and under which correlation id.
 #[derive(Clone, Debug)]
-pub(crate) struct Asker {
+pub(crate) struct Principal {
     pub(crate) kind: PrincipalKind,
     pub(crate) id: PrincipalId,
     pub(crate) tenant_id: TenantId,
     /// How the principals table may know the caller.
-    pub(crate) who: Who,
+    pub(crate) reference: PrincipalRef,
     /// For display only.
     pub(crate) name: Option<String>,
     pub(crate) correlation_id: Uuid,
 }
 
-impl Asker {
-    /// The asker in one word, as rows keep it: `User/tenant/id` or `Application/id`.
+impl Principal {
+    /// The principal in one word, as rows keep it: `User/tenant/id` or `Application/id`.
     pub(crate) fn signature(&self) -> String {
         match self.kind {
             PrincipalKind::User => format!("User/{}/{}", self.tenant_id, self.id),

@@ -1,7 +1,7 @@
 //! Explaining before running: the rules of scheduling, asked for every environment without changing anything.
 
 use super::{
-    Asker, Service,
+    Principal, Service,
     execution::window_of,
     facts::Gathered,
     listing::{self, Listing, Within},
@@ -40,14 +40,14 @@ pub(crate) struct Plan {
 /// Begins a plan for the environments that a list would bring.
 pub(crate) async fn plan_hotfixes(
     service: &Arc<Service>,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
     target: AppVersion,
     request: ListRequest,
 ) -> Result<Plan> {
     let within = Within {
-        asker,
+        principal,
         app,
         country: Some(country),
         resource: Resource::Environments,
@@ -58,7 +58,7 @@ pub(crate) async fn plan_hotfixes(
     };
     let page = listing::list_within(service, within, &listing::ENVIRONMENTS, request).await?;
     let key = super::versions::key(app, country, target);
-    let found = versions::find_version(&service.db, asker.who, &key).await?;
+    let found = versions::find_version(&service.db, principal.reference, &key).await?;
     let target = found.filter(|version| version.status == VersionStatus::Uploaded);
     let target = target.ok_or_else(|| version_missing(&key))?;
     Ok(Plan {

@@ -2,7 +2,7 @@
 //! two owners who remove each other at once cannot both succeed.
 
 use super::{
-    Asker, Service, access,
+    Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
 };
@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     store::{
         Tx, apps,
-        principals::{self, Principal},
+        principals::{self, AppPrincipal},
     },
 };
 use domain::{
@@ -28,14 +28,15 @@ const WRITE: Permission = Permission::write(Resource::Principals);
 /// One principal of an app.
 pub(crate) async fn get_principal(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     id: PrincipalId,
-) -> Result<Principal> {
-    if let Some(principal) = principals::find_principal(&service.db, asker.who, app, id).await? {
-        return Ok(principal);
+) -> Result<AppPrincipal> {
+    if let Some(app_principal) = principals::find_principal(&service.db, principal.reference, app, id).await?
+    {
+        return Ok(app_principal);
     }
-    access::preview(service, asker, app, None, READ).await?;
+    access::preview(service, principal, app, None, READ).await?;
     Err(principal_missing(app, id).into())
 }
 
@@ -47,11 +48,11 @@ pub(crate) enum By {
 }
 
 struct PatchPrincipal {
-    asker: Asker,
+    principal: Principal,
     by: By,
     app: AppId,
     id: PrincipalId,
-    wish: PrincipalChange,
+    change: PrincipalChange,
     preconditions: Preconditions,
     now: Instant,
 }
@@ -59,20 +60,20 @@ struct PatchPrincipal {
 /// Adds a principal, or changes its roles.
 pub(crate) async fn patch_principal(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     by: By,
     app: AppId,
     id: PrincipalId,
-    wish: PrincipalChange,
+    change: PrincipalChange,
     preconditions: Preconditions,
-) -> Result<Principal> {
+) -> Result<AppPrincipal> {
     let now = service.clock.now();
     let input = PatchPrincipal {
-        asker: asker.clone(),
+        principal: principal.clone(),
         by,
         app,
         id,
-        wish,
+        change,
         preconditions,
         now,
     };
@@ -82,15 +83,15 @@ pub(crate) async fn patch_principal(
         .await
 }
 
-async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<Principal> {
-    lock_and_require(&mut tx, &input.asker, input.by, input.app).await?;
+async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<AppPrincipal> {
+    lock_and_require(&mut tx, &input.principal, input.by, input.app).await?;
     let existing = principals::lock_principal(&mut tx, input.app, input.id).await?;
     input
         .preconditions
-        .check_write(existing.as_ref().map(|principal| principal.etag))?;
+        .check_write(existing.as_ref().map(|app_principal| app_principal.etag))?;
     let changed = match &existing {
-        None => rules::new_principal(input.wish)?,
-        Some(existing) => rules::changed_principal(facts(existing), input.wish)?,
+        None => rules::new_principal(input.change)?,
+        Some(existing) => rules::changed_principal(facts(existing), input.change)?,
     };
     if let Some(existing) = &existing {
         if existing.roles == changed.roles {
@@ -98,43 +99,43 @@ async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<Pr
         }
         check_owner_remains(&mut tx, input.app, existing, changed.roles).await?;
     }
-    let by = (&input.asker, input.now);
+    let by = (&input.principal, input.now);
     write_principal(&mut tx, by, (input.app, input.id), existing.as_ref(), changed).await
 }
 
 /// Stores a principal under a new tag, with its audit row.
 pub(super) async fn write_principal(
     tx: &mut Tx<'_>,
-    (asker, now): (&Asker, Instant),
+    (principal, now): (&Principal, Instant),
     (app, id): (AppId, PrincipalId),
-    existing: Option<&Principal>,
+    existing: Option<&AppPrincipal>,
     changed: rules::Principal,
-) -> Result<Principal> {
+) -> Result<AppPrincipal> {
     let rules::Principal {
         kind,
         tenant_id,
         roles,
     } = changed;
-    let principal = Principal {
+    let app_principal = AppPrincipal {
         id,
         kind,
         tenant_id,
         roles,
         etag: Etag::random(),
     };
-    principals::save_principal(tx, app, &principal).await?;
+    principals::save_principal(tx, app, &app_principal).await?;
     let change = Change {
         action: WRITE.as_str(),
         target: target(app, id),
         before: existing.map(state),
-        after: Some(state(&principal)),
+        after: Some(state(&app_principal)),
     };
-    audit::record(tx, Actor::Asker(asker), now, change).await?;
-    Ok(principal)
+    audit::record(tx, Actor::Principal(principal), now, change).await?;
+    Ok(app_principal)
 }
 
 struct DeletePrincipal {
-    asker: Asker,
+    principal: Principal,
     app: AppId,
     id: PrincipalId,
     preconditions: Preconditions,
@@ -144,13 +145,13 @@ struct DeletePrincipal {
 /// Takes all roles from a principal.
 pub(crate) async fn delete_principal(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     id: PrincipalId,
     preconditions: Preconditions,
 ) -> Result<()> {
     let input = DeletePrincipal {
-        asker: asker.clone(),
+        principal: principal.clone(),
         app,
         id,
         preconditions,
@@ -163,7 +164,7 @@ pub(crate) async fn delete_principal(
 }
 
 async fn delete_principal_in(mut tx: Tx<'_>, input: &DeletePrincipal) -> Result<()> {
-    lock_and_require(&mut tx, &input.asker, By::Owner, input.app).await?;
+    lock_and_require(&mut tx, &input.principal, By::Owner, input.app).await?;
     let Some(existing) = principals::lock_principal(&mut tx, input.app, input.id).await? else {
         return Err(input
             .preconditions
@@ -178,15 +179,15 @@ async fn delete_principal_in(mut tx: Tx<'_>, input: &DeletePrincipal) -> Result<
         before: Some(state(&existing)),
         after: None,
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await
 }
 
-/// Locks the app first and reads the asker's role after: a role that another transaction is just taking away counts
+/// Locks the app first and reads the caller's role after: a role that another transaction is just taking away counts
 /// as gone once that one has ended.
-async fn lock_and_require(tx: &mut Tx<'_>, asker: &Asker, by: By, app: AppId) -> Result<()> {
+async fn lock_and_require(tx: &mut Tx<'_>, principal: &Principal, by: By, app: AppId) -> Result<()> {
     let found = apps::lock_app(tx, app).await?;
     match by {
-        By::Owner => access::require(tx, asker, app, WRITE).await.map(drop),
+        By::Owner => access::require(tx, principal, app, WRITE).await.map(drop),
         By::Operator if found.is_some() => Ok(()),
         By::Operator => Err(no_app(app)),
     }
@@ -196,7 +197,12 @@ fn no_app(app: AppId) -> Error {
     RuleError::missing(format!("apps/{app}"), format!("There is no app {app}.")).into()
 }
 
-async fn check_owner_remains(tx: &mut Tx<'_>, app: AppId, existing: &Principal, after: Roles) -> Result<()> {
+async fn check_owner_remains(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    existing: &AppPrincipal,
+    after: Roles,
+) -> Result<()> {
     let others = principals::other_owners(tx, app, existing.id)
         .await?
         .unsigned_abs();
@@ -206,11 +212,11 @@ async fn check_owner_remains(tx: &mut Tx<'_>, app: AppId, existing: &Principal, 
 }
 
 /// What the rules see of a principal.
-pub(super) fn facts(principal: &Principal) -> rules::Principal {
+pub(super) fn facts(app_principal: &AppPrincipal) -> rules::Principal {
     rules::Principal {
-        kind: principal.kind,
-        tenant_id: principal.tenant_id,
-        roles: principal.roles,
+        kind: app_principal.kind,
+        tenant_id: app_principal.tenant_id,
+        roles: app_principal.roles,
     }
 }
 
@@ -222,11 +228,11 @@ fn principal_missing(app: AppId, id: PrincipalId) -> RuleError {
     RuleError::missing(target(app, id), format!("App {app} has no principal {id}."))
 }
 
-fn state(principal: &Principal) -> Value {
-    let roles: Vec<_> = principal.roles.iter().map(Role::as_str).collect();
+fn state(app_principal: &AppPrincipal) -> Value {
+    let roles: Vec<_> = app_principal.roles.iter().map(Role::as_str).collect();
     json!({
-        "type": principal.kind.as_str(),
-        "aadTenantId": principal.tenant_id.map(|tenant| tenant.to_string()),
+        "type": app_principal.kind.as_str(),
+        "aadTenantId": app_principal.tenant_id.map(|tenant| tenant.to_string()),
         "roles": roles,
     })
 }

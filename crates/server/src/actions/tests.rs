@@ -9,13 +9,13 @@ mod uploading;
 mod walks;
 
 use super::{
-    Asker, Service,
-    apps::{AppWish, put_app},
+    Principal, Service,
+    apps::{RegisterApp, put_app},
     clock_check::ClockCheck,
     countries::patch_country,
-    environments::{EnvironmentWish, get_registered_environment, put_environment},
+    environments::{EnvironmentReport, get_registered_environment, put_environment},
     execution::{self, Claimed, Outcome},
-    hotfixes::{HotfixWish, get_hotfix, schedule_hotfix},
+    hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
     preconditions::Preconditions,
     sweep::{self, Swept},
     upload::{self, UploadTarget, blob_of, name_of, upload_version},
@@ -32,7 +32,7 @@ use crate::{
         blobs::{BlobKey, BlobState, save_blob},
         environments::InstalledApp,
         hotfixes::Operation,
-        principals::Who,
+        principals::PrincipalRef,
         versions::{Version, insert_version},
     },
     work::Work,
@@ -67,27 +67,27 @@ const NOW: Instant = Instant(17_951_760_000_000_000);
 const GENERATION: Uuid = Uuid::from_u128(0xD);
 const GRACE: Duration = Duration::from_secs(15 * 60);
 
-struct Stage {
+struct Fixture {
     service: Arc<Service>,
     _folder: tempfile::TempDir,
 }
 
-async fn on_both<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
+async fn on_both<F: Future<Output = ()>>(test: impl Fn(Fixture) -> F) {
     for url in [None, Some(postgres_cluster::database_url())] {
-        test(Stage::open(url).await).await;
+        test(Fixture::open(url).await).await;
     }
 }
 
 /// The same with a key of the configuration set.
-async fn on_both_with<F: Future<Output = ()>>(key: &str, value: &str, test: impl Fn(Stage) -> F) {
+async fn on_both_with<F: Future<Output = ()>>(key: &str, value: &str, test: impl Fn(Fixture) -> F) {
     for url in [None, Some(postgres_cluster::database_url())] {
         let set = vec![(key.to_owned(), value.to_owned())];
-        test(Stage::open_with(url, set).await).await;
+        test(Fixture::open_with(url, set).await).await;
     }
 }
 
 /// The same with packages in folders and in object stores.
-async fn on_all_stores<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
+async fn on_all_stores<F: Future<Output = ()>>(test: impl Fn(Fixture) -> F) {
     let stores = [None, Some(ObjectServerKind::Azure), Some(ObjectServerKind::S3)];
     for (index, store) in stores.into_iter().enumerate() {
         let bucket = store.map(|kind| ObjectServer::shared(kind).bucket());
@@ -98,15 +98,15 @@ async fn on_all_stores<F: Future<Output = ()>>(test: impl Fn(Stage) -> F) {
             .collect();
         // Which database goes with which object store does not matter; with folders, both do.
         if index < 2 {
-            test(Stage::open_with(None, set.clone()).await).await;
+            test(Fixture::open_with(None, set.clone()).await).await;
         }
         if index != 1 {
-            test(Stage::open_with(Some(postgres_cluster::database_url()), set).await).await;
+            test(Fixture::open_with(Some(postgres_cluster::database_url()), set).await).await;
         }
     }
 }
 
-impl Stage {
+impl Fixture {
     async fn open(url: Option<String>) -> Self {
         Self::open_with(url, Vec::new()).await
     }
@@ -131,12 +131,12 @@ impl Stage {
             uploads: Arc::new(Semaphore::new(4)),
             changes: TaskTracker::new(),
         };
-        let stage = Self {
+        let fixture = Self {
             service: Arc::new(service),
             _folder: folder,
         };
-        stage.register().await;
-        stage
+        fixture.register().await;
+        fixture
     }
 
     async fn register(&self) {
@@ -144,16 +144,22 @@ impl Stage {
             kind: Some(PrincipalKind::Application),
             ..PrincipalChange::default()
         };
-        let wish = AppWish {
+        let command = RegisterApp {
             publisher: Some("Contoso".into()),
             publisher_tenant_id: Some(TENANT),
             publisher_contact_email: Some("apps@contoso.com".into()),
             storage_location: Some("West Europe".into()),
             owner: Some((OWNER, owner)),
         };
-        put_app(&self.service, &owner_asks(), APP, wish, Preconditions::default())
-            .await
-            .unwrap();
+        put_app(
+            &self.service,
+            &owner_asks(),
+            APP,
+            command,
+            Preconditions::default(),
+        )
+        .await
+        .unwrap();
         let conditions = Preconditions::default();
         patch_country(&self.service, &owner_asks(), APP, us(), conditions)
             .await
@@ -266,7 +272,7 @@ impl Stage {
         self.has_version(TARGET, VersionStatus::Uploaded, sha256, BlobState::Stored)
             .await;
         self.reports_environment().await;
-        let wish = HotfixWish {
+        let command = ScheduleHotfix {
             environment: environment(),
             environment_name: "MyCustomer".into(),
             environment_kind: None,
@@ -274,7 +280,7 @@ impl Stage {
             run_after: None,
             ignore_window: true,
         };
-        schedule_hotfix(&self.service, &owner_asks(), APP, us(), wish, None)
+        schedule_hotfix(&self.service, &owner_asks(), APP, us(), command, None)
             .await
             .unwrap();
         fleet::claim(&self.service, 1).await.unwrap().remove(0)
@@ -293,7 +299,7 @@ impl Stage {
             availability: None,
             dependencies: None,
         };
-        let wish = EnvironmentWish {
+        let command = EnvironmentReport {
             family: "Business Central".into(),
             name: "MyCustomer".into(),
             country: us(),
@@ -306,7 +312,7 @@ impl Stage {
             apps: vec![installed],
         };
         let conditions = Preconditions::default();
-        put_environment(&self.service, &owner_asks(), environment(), wish, conditions)
+        put_environment(&self.service, &owner_asks(), environment(), command, conditions)
             .await
             .unwrap();
     }
@@ -367,12 +373,12 @@ fn environment() -> EnvironmentKey {
     EnvironmentKey::new(TENANT, "Business Central", "MyCustomer")
 }
 
-fn owner_asks() -> Asker {
-    Asker {
+fn owner_asks() -> Principal {
+    Principal {
         kind: PrincipalKind::Application,
         id: OWNER,
         tenant_id: TENANT,
-        who: Who {
+        reference: PrincipalRef {
             kind: PrincipalKind::Application,
             first: OWNER.0,
             second: OWNER.0,
@@ -384,15 +390,15 @@ fn owner_asks() -> Asker {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
-    on_all_stores(|stage| async move {
-        let sha256 = stage.has_bytes(b"half");
-        stage
+    on_all_stores(|fixture| async move {
+        let sha256 = fixture.has_bytes(b"half");
+        fixture
             .has_version(TARGET, VersionStatus::Uploading, sha256, BlobState::Storing)
             .await;
-        let early = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        let early = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!(early, Swept::default(), "it may still be on its way");
-        stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        fixture.advance(3600);
+        let swept = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!(
             swept,
             Swept {
@@ -401,13 +407,13 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
                 ..Swept::default()
             }
         );
-        let version = get_version(&stage.service, &owner_asks(), APP, us(), TARGET)
+        let version = get_version(&fixture.service, &owner_asks(), APP, us(), TARGET)
             .await
             .unwrap();
         assert_eq!(version.status, VersionStatus::UploadFailed);
-        assert!(!stage.still_has(sha256).await);
+        assert!(!fixture.still_has(sha256).await);
         assert_eq!(
-            sweep::sweep(&stage.service, GRACE).await.unwrap(),
+            sweep::sweep(&fixture.service, GRACE).await.unwrap(),
             Swept::default()
         );
     })
@@ -416,20 +422,20 @@ async fn an_upload_that_a_crash_cut_off_is_settled_and_its_bytes_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_a_version_needs_stay() {
-    on_all_stores(|stage| async move {
-        let sha256 = stage.has_bytes(b"good");
-        stage
+    on_all_stores(|fixture| async move {
+        let sha256 = fixture.has_bytes(b"good");
+        fixture
             .has_version(TARGET, VersionStatus::Uploaded, sha256, BlobState::Stored)
             .await;
-        stage
+        fixture
             .has_version(INSTALLED, VersionStatus::UploadFailed, sha256, BlobState::Stored)
             .await;
-        stage.advance(3600);
+        fixture.advance(3600);
         assert_eq!(
-            sweep::sweep(&stage.service, GRACE).await.unwrap(),
+            sweep::sweep(&fixture.service, GRACE).await.unwrap(),
             Swept::default()
         );
-        assert!(stage.still_has(sha256).await);
+        assert!(fixture.still_has(sha256).await);
         assert_eq!(
             key(APP, us(), TARGET).to_string(),
             format!("apps/{APP}/countries/US/versions/16.0.1.2")
@@ -440,20 +446,20 @@ async fn bytes_that_a_version_needs_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_that_a_crash_cut_off_is_finished() {
-    on_all_stores(|stage| async move {
-        let sha256 = stage.has_bytes(b"gone");
-        stage
+    on_all_stores(|fixture| async move {
+        let sha256 = fixture.has_bytes(b"gone");
+        fixture
             .has_version(TARGET, VersionStatus::UploadFailed, sha256, BlobState::Deleting)
             .await;
-        let swept = sweep::sweep(&stage.service, Duration::ZERO).await.unwrap();
+        let swept = sweep::sweep(&fixture.service, Duration::ZERO).await.unwrap();
         assert_eq!(
             swept.objects_removed, 0,
             "what changed this very instant is left alone"
         );
-        stage.advance(1);
-        let swept = sweep::sweep(&stage.service, Duration::ZERO).await.unwrap();
+        fixture.advance(1);
+        let swept = sweep::sweep(&fixture.service, Duration::ZERO).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
-        assert!(!stage.still_has(sha256).await);
+        assert!(!fixture.still_has(sha256).await);
     })
     .await;
 }
@@ -467,109 +473,109 @@ fn package() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_whose_removal_a_crash_cut_off_can_be_uploaded_again_at_once() {
-    on_all_stores(|stage| async move {
+    on_all_stores(|fixture| async move {
         let package = package();
-        let sha256 = stage.has_bytes(&package);
+        let sha256 = fixture.has_bytes(&package);
         let old = BlobKey {
             location: "West Europe".into(),
             sha256,
             generation: GENERATION,
         };
-        stage.has_blob(old, BlobState::Deleting).await;
-        let version = stage.uploads(&package).await;
+        fixture.has_blob(old, BlobState::Deleting).await;
+        let version = fixture.uploads(&package).await;
         assert_eq!(
             (version.status, version.sha256),
             (VersionStatus::Uploaded, sha256)
         );
-        stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        fixture.advance(3600);
+        let swept = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
-        assert!(!stage.still_has(sha256).await, "the removal is finished");
-        assert!(stage.serves(&version).await);
+        assert!(!fixture.still_has(sha256).await, "the removal is finished");
+        assert!(fixture.serves(&version).await);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_that_comes_late_does_not_reach_what_was_written_anew() {
-    on_all_stores(|stage| async move {
+    on_all_stores(|fixture| async move {
         let package = package();
-        let sha256 = stage.has_bytes(&package);
+        let sha256 = fixture.has_bytes(&package);
         let old = BlobKey {
             location: "West Europe".into(),
             sha256,
             generation: GENERATION,
         };
-        stage.has_blob(old.clone(), BlobState::Stored).await;
-        let now = stage.service.clock.now();
+        fixture.has_blob(old.clone(), BlobState::Stored).await;
+        let now = fixture.service.clock.now();
         // A sweeper decides, and stands still; another one does all of its work in the meantime.
-        assert!(sweep::mark_deleting(&stage.service, &old, now).await.unwrap());
-        stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        assert!(sweep::mark_deleting(&fixture.service, &old, now).await.unwrap());
+        fixture.advance(3600);
+        let swept = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
-        let version = stage.uploads(&package).await;
-        sweep::remove_bytes(&stage.service, &old).await.unwrap();
-        assert!(stage.serves(&version).await);
-        stage.advance(3600);
-        let idle = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        let version = fixture.uploads(&package).await;
+        sweep::remove_bytes(&fixture.service, &old).await.unwrap();
+        assert!(fixture.serves(&version).await);
+        fixture.advance(3600);
+        let idle = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!(idle, Swept::default());
-        assert!(stage.serves(&version).await);
+        assert!(fixture.serves(&version).await);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_bytes_that_are_stored_are_not_written_again() {
-    on_both(|stage| async move {
+    on_both(|fixture| async move {
         let package = package();
-        let sha256 = stage.has_bytes(&package);
-        stage
+        let sha256 = fixture.has_bytes(&package);
+        fixture
             .has_version(INSTALLED, VersionStatus::Uploaded, sha256, BlobState::Stored)
             .await;
-        let version = stage.uploads(&package).await;
+        let version = fixture.uploads(&package).await;
         assert_eq!(version.generation, GENERATION);
-        assert!(stage.serves(&version).await);
+        assert!(fixture.serves(&version).await);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_stood_still_finds_out_that_it_was_given_up_and_leaves_nothing() {
-    on_all_stores(|stage| async move {
+    on_all_stores(|fixture| async move {
         let sha256 = Sha256::digest(b"late").into();
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
-        let pending = upload::begin(&stage.service, &owner_asks(), row).await.unwrap();
-        stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
+        fixture.advance(3600);
+        let swept = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!((swept.uploads_failed, swept.objects_removed), (1, 1));
-        assert_eq!(stage.has_bytes(b"late"), sha256);
-        let refused = upload::finish(&stage.service, &owner_asks(), pending, Ok(())).await;
+        assert_eq!(fixture.has_bytes(b"late"), sha256);
+        let refused = upload::finish(&fixture.service, &owner_asks(), pending, Ok(())).await;
         let refused = refused.err().unwrap().to_string();
         assert!(refused.contains("given up"), "{refused}");
-        let version = get_version(&stage.service, &owner_asks(), APP, us(), TARGET)
+        let version = get_version(&fixture.service, &owner_asks(), APP, us(), TARGET)
             .await
             .unwrap();
         assert_eq!(version.status, VersionStatus::UploadFailed);
-        assert!(stage.still_has(sha256).await);
-        stage.advance(3600);
-        let swept = sweep::sweep(&stage.service, GRACE).await.unwrap();
+        assert!(fixture.still_has(sha256).await);
+        fixture.advance(3600);
+        let swept = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!(swept.objects_removed, 1);
-        assert!(!stage.still_has(sha256).await);
+        assert!(!fixture.still_has(sha256).await);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_whose_bytes_are_already_being_removed_is_given_up() {
-    on_both(|stage| async move {
-        let sha256 = stage.has_bytes(b"gone");
+    on_both(|fixture| async move {
+        let sha256 = fixture.has_bytes(b"gone");
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
         let blob = blob_of(&row);
-        let pending = upload::begin(&stage.service, &owner_asks(), row).await.unwrap();
-        stage.has_blob(blob, BlobState::Deleting).await;
-        let refused = upload::finish(&stage.service, &owner_asks(), pending, Ok(())).await;
+        let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
+        fixture.has_blob(blob, BlobState::Deleting).await;
+        let refused = upload::finish(&fixture.service, &owner_asks(), pending, Ok(())).await;
         assert!(refused.is_err());
-        let version = get_version(&stage.service, &owner_asks(), APP, us(), TARGET)
+        let version = get_version(&fixture.service, &owner_asks(), APP, us(), TARGET)
             .await
             .unwrap();
         assert_eq!(version.status, VersionStatus::UploadFailed);
@@ -579,23 +585,23 @@ async fn an_upload_whose_bytes_are_already_being_removed_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
-    on_both(|stage| async move {
-        let sha256 = stage.has_bytes(b"slow");
+    on_both(|fixture| async move {
+        let sha256 = fixture.has_bytes(b"slow");
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
         let (blob, name) = (blob_of(&row), name_of(&row));
-        let pending = upload::begin(&stage.service, &owner_asks(), row).await.unwrap();
+        let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
         let storing = async {
-            stage.advance(3600);
+            fixture.advance(3600);
             // Until the sign of life is there, a sweep would find the upload stale.
-            while !stage.has_changed(&blob, stage.service.clock.now()).await {
+            while !fixture.has_changed(&blob, fixture.service.clock.now()).await {
                 tokio::task::yield_now().await;
             }
-            sweep::sweep(&stage.service, GRACE).await.unwrap()
+            sweep::sweep(&fixture.service, GRACE).await.unwrap()
         };
         let every = Duration::from_millis(1);
-        let swept = upload::keep_alive(&stage.service, &blob, every, storing).await;
+        let swept = upload::keep_alive(&fixture.service, &blob, every, storing).await;
         assert_eq!(swept, Swept::default());
-        let version = upload::finish(&stage.service, &owner_asks(), pending, Ok(()))
+        let version = upload::finish(&fixture.service, &owner_asks(), pending, Ok(()))
             .await
             .unwrap();
         assert_eq!(version.status, VersionStatus::Uploaded);
@@ -606,17 +612,19 @@ async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_whose_last_answer_was_lost_is_finished_once() {
-    on_both(|stage| async move {
-        let (service, asker) = (&stage.service, owner_asks());
-        let sha256 = stage.has_bytes(b"kept");
+    on_both(|fixture| async move {
+        let (service, principal) = (&fixture.service, owner_asks());
+        let sha256 = fixture.has_bytes(b"kept");
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
-        let pending = upload::begin(service, &asker, row).await.unwrap();
-        let version = upload::finish(service, &asker, pending.clone(), Ok(()))
+        let pending = upload::begin(service, &principal, row).await.unwrap();
+        let version = upload::finish(service, &principal, pending.clone(), Ok(()))
             .await
             .unwrap();
-        stage.advance(60);
-        upload::finish_later(service, &asker, pending.clone(), true).await;
-        let again = upload::finish(service, &asker, pending, Ok(())).await.unwrap();
+        fixture.advance(60);
+        upload::finish_later(service, &principal, pending.clone(), true).await;
+        let again = upload::finish(service, &principal, pending, Ok(()))
+            .await
+            .unwrap();
         assert_eq!((again.status, again.uploaded_on), (VersionStatus::Uploaded, NOW));
         assert_eq!(again.etag, version.etag);
     })
@@ -625,17 +633,17 @@ async fn an_upload_whose_last_answer_was_lost_is_finished_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_could_not_say_how_it_ended_says_so_later() {
-    on_both(|stage| async move {
-        let (service, asker) = (&stage.service, owner_asks());
+    on_both(|fixture| async move {
+        let (service, principal) = (&fixture.service, owner_asks());
         for (is_stored, ends_as) in [
             (false, VersionStatus::UploadFailed),
             (true, VersionStatus::Uploaded),
         ] {
-            let sha256 = stage.has_bytes(b"kept");
+            let sha256 = fixture.has_bytes(b"kept");
             let row = version_row(TARGET, VersionStatus::Uploading, sha256);
-            let pending = upload::begin(service, &asker, row).await.unwrap();
-            upload::finish_later(service, &asker, pending, is_stored).await;
-            let version = get_version(service, &asker, APP, us(), TARGET).await.unwrap();
+            let pending = upload::begin(service, &principal, row).await.unwrap();
+            upload::finish_later(service, &principal, pending, is_stored).await;
+            let version = get_version(service, &principal, APP, us(), TARGET).await.unwrap();
             assert_eq!(version.status, ends_as);
         }
     })
@@ -644,29 +652,29 @@ async fn an_upload_that_could_not_say_how_it_ended_says_so_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_comes_too_late_changes_nothing() {
-    on_both(|stage| async move {
-        let claimed = stage.has_running_hotfix().await;
-        stage.advance(61);
-        assert_eq!(execution::end_lost(&stage.service).await.unwrap(), 1);
-        let lost = stage.looks_at(&claimed.operation).await;
+    on_both(|fixture| async move {
+        let claimed = fixture.has_running_hotfix().await;
+        fixture.advance(61);
+        assert_eq!(execution::end_lost(&fixture.service).await.unwrap(), 1);
+        let lost = fixture.looks_at(&claimed.operation).await;
         assert_eq!(lost.status, OperationStatus::Failed);
         assert!(lost.error_message.as_ref().unwrap().starts_with("OutcomeUnknown"));
-        let late = execution::finish(&stage.service, lost.id, claimed.lease.id, Outcome::Succeeded).await;
+        let late = execution::finish(&fixture.service, lost.id, claimed.lease.id, Outcome::Succeeded).await;
         assert_eq!(late.unwrap().status, OperationStatus::Failed);
-        assert_eq!(stage.looks_at(&lost).await, lost);
-        assert_eq!(stage.installed().await, INSTALLED);
+        assert_eq!(fixture.looks_at(&lost).await, lost);
+        assert_eq!(fixture.installed().await, INSTALLED);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_does_not_lower_what_a_newer_inventory_tells_of() {
-    on_both(|stage| async move {
-        let claimed = stage.has_running_hotfix().await;
+    on_both(|fixture| async move {
+        let claimed = fixture.has_running_hotfix().await;
         let newer = AppVersion([17, 0, 0, 0]);
-        stage.reports_environment_with(newer).await;
+        fixture.reports_environment_with(newer).await;
         let ended = execution::finish(
-            &stage.service,
+            &fixture.service,
             claimed.operation.id,
             claimed.lease.id,
             Outcome::Succeeded,
@@ -674,37 +682,42 @@ async fn a_success_does_not_lower_what_a_newer_inventory_tells_of() {
         .await
         .unwrap();
         assert_eq!(ended.status, OperationStatus::Succeeded);
-        assert_eq!(stage.installed().await, newer);
+        assert_eq!(fixture.installed().await, newer);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_holder_of_the_lease_ends_an_operation_and_only_once() {
-    on_both(|stage| async move {
-        let claimed = stage.has_running_hotfix().await;
+    on_both(|fixture| async move {
+        let claimed = fixture.has_running_hotfix().await;
         let id = claimed.operation.id;
         let stranger =
-            execution::finish(&stage.service, id, Uuid::new_v4(), Outcome::Failed("no".into())).await;
+            execution::finish(&fixture.service, id, Uuid::new_v4(), Outcome::Failed("no".into())).await;
         assert_eq!(stranger.unwrap().status, OperationStatus::Running);
         for _ in 0..2 {
-            let ended = execution::finish(&stage.service, id, claimed.lease.id, Outcome::Succeeded).await;
+            let ended = execution::finish(&fixture.service, id, claimed.lease.id, Outcome::Succeeded).await;
             assert_eq!(ended.unwrap().status, OperationStatus::Succeeded);
         }
-        let after =
-            execution::finish(&stage.service, id, claimed.lease.id, Outcome::Failed("no".into())).await;
+        let after = execution::finish(
+            &fixture.service,
+            id,
+            claimed.lease.id,
+            Outcome::Failed("no".into()),
+        )
+        .await;
         assert_eq!(after.unwrap().status, OperationStatus::Succeeded);
-        assert_eq!(stage.installed().await, TARGET);
+        assert_eq!(fixture.installed().await, TARGET);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_found_nothing_to_do_skips() {
-    on_both(|stage| async move {
-        let claimed = stage.has_running_hotfix().await;
+    on_both(|fixture| async move {
+        let claimed = fixture.has_running_hotfix().await;
         let outcome = Outcome::Skipped(Some("It is there already.".into()));
-        let ended = execution::finish(&stage.service, claimed.operation.id, claimed.lease.id, outcome)
+        let ended = execution::finish(&fixture.service, claimed.operation.id, claimed.lease.id, outcome)
             .await
             .unwrap();
         assert_eq!(ended.status, OperationStatus::Skipped);

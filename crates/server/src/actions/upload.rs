@@ -9,7 +9,7 @@
 //! Whoever was given up all the same, because his process stood still, finds that out in the last step.
 
 use super::{
-    Asker, Service, access,
+    Principal, Service, access,
     audit::{self, Actor, Change},
     versions::{already_uploaded, state},
 };
@@ -62,12 +62,12 @@ pub(crate) struct UploadTarget {
 /// that says `Uploading` stands in the way of the next try.
 pub(crate) async fn upload_version(
     service: &Arc<Service>,
-    asker: &Asker,
+    principal: &Principal,
     target: UploadTarget,
     body: &mut impl Body,
 ) -> Result<Version> {
     let UploadTarget { app, country, .. } = target;
-    access::preview(service, asker, app, Some(country), WRITE)
+    access::preview(service, principal, app, Some(country), WRITE)
         .await?
         .in_country(app, country)?;
     check_declared(service, target)?;
@@ -76,59 +76,64 @@ pub(crate) async fn upload_version(
         .clone()
         .try_acquire_owned()
         .map_err(|_| too_many())?;
-    let location = location_of(service, asker, app).await?;
+    let location = location_of(service, principal, app).await?;
     let store = service.blobs.known_location(&location)?;
     let received = receive::receive(store, limits(service), body).await?;
-    let version = describe(&received, service, asker, target, location)?;
-    let (service, asker) = (Arc::clone(service), asker.clone());
-    let keeping = tokio::spawn(async move { keep(service, asker, version, received, place).await });
+    let version = describe(&received, service, principal, target, location)?;
+    let (service, principal) = (Arc::clone(service), principal.clone());
+    let keeping = tokio::spawn(async move { keep(service, principal, version, received, place).await });
     keeping.await.map_err(Error::fault)?
 }
 
 /// `place` is held until the upload has its end in the database: a planned stop waits for it.
 async fn keep(
     service: Arc<Service>,
-    asker: Asker,
+    principal: Principal,
     version: Version,
     received: Received,
     place: OwnedSemaphorePermit,
 ) -> Result<Version> {
-    let pending = match begin(&service, &asker, version.clone()).await {
+    let pending = match begin(&service, &principal, version.clone()).await {
         Ok(pending) => pending,
         Err(error) => {
             if matches!(error, Error::Store(StoreError::InDoubt(_))) {
-                spawn_finish_later(service, asker, Pending::in_doubt(version), false, place);
+                spawn_finish_later(service, principal, Pending::in_doubt(version), false, place);
             }
             return Err(error);
         }
     };
     let stored = store_bytes(&service, &pending, received).await;
     let is_stored = stored.is_ok();
-    let outcome = finish(&service, &asker, pending.clone(), stored).await;
+    let outcome = finish(&service, &principal, pending.clone(), stored).await;
     if let Err(Error::Store(error)) = &outcome
         && error.is_passing()
     {
-        spawn_finish_later(service, asker, pending, is_stored, place);
+        spawn_finish_later(service, principal, pending, is_stored, place);
     }
     outcome
 }
 
 fn spawn_finish_later(
     service: Arc<Service>,
-    asker: Asker,
+    principal: Principal,
     pending: Pending,
     is_stored: bool,
     place: OwnedSemaphorePermit,
 ) {
     tokio::spawn(async move {
         let _place = place;
-        finish_later(&service, &asker, pending, is_stored).await;
+        finish_later(&service, &principal, pending, is_stored).await;
     });
 }
 
 /// Writes down how an upload ended once the database is there again. Otherwise its place would be taken until the
 /// sweeper gives it up, and the next try would be refused for as long.
-pub(super) async fn finish_later(service: &Service, asker: &Asker, pending: Pending, is_stored: bool) {
+pub(super) async fn finish_later(
+    service: &Service,
+    principal: &Principal,
+    pending: Pending,
+    is_stored: bool,
+) {
     let begun = tokio::time::Instant::now();
     while begun.elapsed() < service.settings.storage.grace {
         tokio::time::sleep(FINISH_AGAIN).await;
@@ -136,7 +141,7 @@ pub(super) async fn finish_later(service: &Service, asker: &Asker, pending: Pend
             true => Ok(()),
             false => Err(Error::fault("its bytes could not be stored")),
         };
-        match finish(service, asker, pending.clone(), stored).await {
+        match finish(service, principal, pending.clone(), stored).await {
             Err(Error::Store(error)) if error.is_passing() => {}
             _ => return,
         }
@@ -172,8 +177,8 @@ fn check_declared(service: &Service, target: UploadTarget) -> Result<()> {
     }
 }
 
-async fn location_of(service: &Service, asker: &Asker, app: AppId) -> Result<String> {
-    let found = apps::find_app(&service.db, asker.who, app).await?;
+async fn location_of(service: &Service, principal: &Principal, app: AppId) -> Result<String> {
+    let found = apps::find_app(&service.db, principal.reference, app).await?;
     found
         .map(|app| app.storage_location)
         .ok_or_else(|| access::app_missing(app).into())
@@ -183,7 +188,7 @@ async fn location_of(service: &Service, asker: &Asker, app: AppId) -> Result<Str
 fn describe(
     received: &Received,
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     target: UploadTarget,
     location: String,
 ) -> Result<Version, RuleError> {
@@ -203,7 +208,7 @@ fn describe(
         publisher: manifest.publisher.clone(),
         name: manifest.name.clone(),
         uploaded_on: service.clock.now(),
-        uploaded_by: asker.signature(),
+        uploaded_by: principal.signature(),
         availability: initial_availability(received)?,
         status: VersionStatus::Uploading,
         sync_mode: SyncMode::Sync,
@@ -276,16 +281,16 @@ impl Pending {
 }
 
 struct Begin {
-    asker: Asker,
+    principal: Principal,
     version: Version,
     same_bytes_everywhere: bool,
     now: Instant,
 }
 
 /// Takes the version's place, if it is free.
-pub(super) async fn begin(service: &Service, asker: &Asker, version: Version) -> Result<Pending> {
+pub(super) async fn begin(service: &Service, principal: &Principal, version: Version) -> Result<Pending> {
     let input = Begin {
-        asker: asker.clone(),
+        principal: principal.clone(),
         version,
         same_bytes_everywhere: service.settings.packages.same_bytes_across_countries,
         now: service.clock.now(),
@@ -299,7 +304,7 @@ pub(super) async fn begin(service: &Service, asker: &Asker, version: Version) ->
 async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
     let version = &input.version;
     let key = version.key();
-    require_still(&mut tx, &input.asker, version).await?;
+    require_still(&mut tx, &input.principal, version).await?;
     apps::lock_app(&mut tx, version.app_id).await?;
     if let Some(existing) = versions::lock_version(&mut tx, &key).await? {
         match existing.status {
@@ -338,9 +343,9 @@ async fn announce_bytes(tx: &mut Tx<'_>, version: &Version, now: Instant) -> Res
     Ok((generation, state == BlobState::Stored))
 }
 
-async fn require_still(tx: &mut Tx<'_>, asker: &Asker, version: &Version) -> Result<()> {
+async fn require_still(tx: &mut Tx<'_>, principal: &Principal, version: &Version) -> Result<()> {
     let country = CountryCode::parse(&version.country_code, true).map_err(Error::fault)?;
-    let allowed = access::require_in_country(tx, asker, version.app_id, country, WRITE).await?;
+    let allowed = access::require_in_country(tx, principal, version.app_id, country, WRITE).await?;
     allowed.in_country(version.app_id, country).map(drop)
 }
 
@@ -430,7 +435,7 @@ async fn touch(service: &Service, blob: &BlobKey) -> Result<bool> {
 }
 
 struct Finish {
-    asker: Asker,
+    principal: Principal,
     pending: Pending,
     now: Instant,
 }
@@ -438,12 +443,12 @@ struct Finish {
 /// Makes the version visible, or says that its bytes could not be stored.
 pub(super) async fn finish(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     pending: Pending,
     stored: Result<()>,
 ) -> Result<Version> {
     let input = Finish {
-        asker: asker.clone(),
+        principal: principal.clone(),
         pending,
         now: service.clock.now(),
     };
@@ -470,7 +475,7 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Result<Version>> {
         // An earlier try was committed, and only its answer was lost.
         return Ok(Ok(row.clone()));
     }
-    match require_still(&mut tx, &input.asker, &pending.version).await {
+    match require_still(&mut tx, &input.principal, &pending.version).await {
         Ok(()) => {}
         Err(Error::Rule(problem)) => {
             forget(&mut tx, input, own).await?;
@@ -517,7 +522,7 @@ async fn publish(tx: &mut Tx<'_>, input: &Finish, row: Version) -> Result<Versio
         before: None,
         after: Some(after),
     };
-    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await?;
+    audit::record(tx, Actor::Principal(&input.principal), input.now, change).await?;
     Ok(version)
 }
 
@@ -535,7 +540,7 @@ async fn forget(tx: &mut Tx<'_>, input: &Finish, own: Option<Version>) -> Result
         before: Some(state(&row)),
         after: None,
     };
-    audit::record(tx, Actor::Asker(&input.asker), input.now, change).await
+    audit::record(tx, Actor::Principal(&input.principal), input.now, change).await
 }
 
 /// Whether the bytes of a version count as its own: the sweeper has not begun to remove them.
@@ -571,7 +576,7 @@ async fn fail(tx: &mut Tx<'_>, input: &Finish, own: Option<Version>) -> Result<(
     // What was said to have failed may have happened all the same.
     leave_to_sweeper(tx, &input.pending.version, input.now).await?;
     match own.filter(|row| row.status == VersionStatus::Uploading) {
-        Some(row) => record_failed(tx, Actor::Asker(&input.asker), input.now, row).await,
+        Some(row) => record_failed(tx, Actor::Principal(&input.principal), input.now, row).await,
         None => Ok(()),
     }
 }

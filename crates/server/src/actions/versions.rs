@@ -1,7 +1,7 @@
 //! Versions of an app in a country: reading them, and what their publisher may say about them afterwards.
 
 use super::{
-    Asker, Service, access,
+    Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
     upload::name_of,
@@ -42,28 +42,28 @@ pub(crate) fn key(app: AppId, country: CountryCode, version: AppVersion) -> Vers
 /// One version.
 pub(crate) async fn get_version(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
     version: AppVersion,
 ) -> Result<Version> {
     let key = key(app, country, version);
-    if let Some(found) = versions::find_version(&service.db, asker.who, &key).await? {
+    if let Some(found) = versions::find_version(&service.db, principal.reference, &key).await? {
         return Ok(found);
     }
-    access::explain_nothing(service, asker, app, Some(country), READ).await?;
+    access::explain_nothing(service, principal, app, Some(country), READ).await?;
     Err(version_missing(&key).into())
 }
 
 /// A version that has a package.
 pub(crate) async fn get_packaged_version(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     app: AppId,
     country: CountryCode,
     version: AppVersion,
 ) -> Result<Version> {
-    let found = get_version(service, asker, app, country, version).await?;
+    let found = get_version(service, principal, app, country, version).await?;
     if found.status != VersionStatus::Uploaded {
         let message = format!(
             "Version {version} has no package: its status is {}.",
@@ -97,7 +97,7 @@ pub(crate) async fn read_package(
 }
 
 struct PatchVersion {
-    asker: Asker,
+    principal: Principal,
     key: VersionKey,
     patch: VersionPatch,
     preconditions: Preconditions,
@@ -107,13 +107,13 @@ struct PatchVersion {
 /// Changes what may be changed about a version.
 pub(crate) async fn patch_version(
     service: &Service,
-    asker: &Asker,
+    principal: &Principal,
     key: VersionKey,
     patch: VersionPatch,
     preconditions: Preconditions,
 ) -> Result<Version> {
     let input = PatchVersion {
-        asker: asker.clone(),
+        principal: principal.clone(),
         key,
         patch,
         preconditions,
@@ -126,7 +126,7 @@ pub(crate) async fn patch_version(
 }
 
 async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Version> {
-    access::require(&mut tx, &input.asker, input.key.app_id, WRITE).await?;
+    access::require(&mut tx, &input.principal, input.key.app_id, WRITE).await?;
     let Some(existing) = versions::lock_version(&mut tx, &input.key).await? else {
         return Err(input.preconditions.missing(version_missing(&input.key)));
     };
@@ -143,7 +143,7 @@ async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Versio
         before: Some(state(&existing)),
         after: Some(state(&changed)),
     };
-    audit::record(&mut tx, Actor::Asker(&input.asker), input.now, change).await?;
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     Ok(changed)
 }
 

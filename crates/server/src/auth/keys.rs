@@ -237,7 +237,7 @@ struct State {
 
 /// Why one would fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
+enum RefreshReason {
     /// There are no keys at all.
     FirstLoad,
     /// The keys have become old.
@@ -247,7 +247,7 @@ enum Occasion {
 }
 
 /// What a look at the state says about one key id.
-enum Glance {
+enum Lookup {
     Fresh(Arc<PublicKey>),
     Ageing(Arc<PublicKey>),
     Outdated,
@@ -269,16 +269,16 @@ impl KeySet {
 
     /// The key with this id, fetched if need be and allowed.
     pub(super) async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<PublicKey>, NoKey> {
-        match self.glance(kid) {
-            Glance::Fresh(key) => return Ok(key),
-            Glance::Ageing(key) => {
+        match self.lookup(kid) {
+            Lookup::Fresh(key) => return Ok(key),
+            Lookup::Ageing(key) => {
                 self.renew_in_background();
                 return Ok(key);
             }
-            Glance::KnownToBeUnknown => return Err(NoKey::Unknown),
-            Glance::Outdated => self.refresh(Occasion::Renewal).await,
-            Glance::Absent => self.search_for(kid).await,
-            Glance::Empty => self.refresh(Occasion::FirstLoad).await,
+            Lookup::KnownToBeUnknown => return Err(NoKey::Unknown),
+            Lookup::Outdated => self.refresh(RefreshReason::Renewal).await,
+            Lookup::Absent => self.search_for(kid).await,
+            Lookup::Empty => self.refresh(RefreshReason::FirstLoad).await,
         }
         let state = self.read();
         match state.keys.get(kid) {
@@ -291,30 +291,30 @@ impl KeySet {
     /// Fetches the keys if there are none yet, and says whether there are any now.
     pub(super) async fn load(self: &Arc<Self>) -> bool {
         if self.read().loaded_at.is_none() {
-            self.refresh(Occasion::FirstLoad).await;
+            self.refresh(RefreshReason::FirstLoad).await;
         }
         self.read().loaded_at.is_some()
     }
 
-    fn glance(&self, kid: &str) -> Glance {
+    fn lookup(&self, kid: &str) -> Lookup {
         let now = (self.clock)();
         let state = self.read();
         let Some(loaded_at) = state.loaded_at else {
-            return Glance::Empty;
+            return Lookup::Empty;
         };
         let age = now.saturating_sub(loaded_at);
         match state.keys.get(kid) {
-            Some(_) if age >= TIME_TO_LIVE => Glance::Outdated,
-            Some(key) if age >= REFRESH_AFTER => Glance::Ageing(Arc::clone(key)),
-            Some(key) => Glance::Fresh(Arc::clone(key)),
-            None if state.is_known_to_be_unknown(kid, now) => Glance::KnownToBeUnknown,
-            None => Glance::Absent,
+            Some(_) if age >= TIME_TO_LIVE => Lookup::Outdated,
+            Some(key) if age >= REFRESH_AFTER => Lookup::Ageing(Arc::clone(key)),
+            Some(key) => Lookup::Fresh(Arc::clone(key)),
+            None if state.is_known_to_be_unknown(kid, now) => Lookup::KnownToBeUnknown,
+            None => Lookup::Absent,
         }
     }
 
     async fn search_for(self: &Arc<Self>, kid: &str) {
         let loads = self.read().loads;
-        self.refresh(Occasion::UnknownKey).await;
+        self.refresh(RefreshReason::UnknownKey).await;
         let now = (self.clock)();
         let mut state = self.write();
         // Only a set that really came can tell that the key does not exist.
@@ -324,33 +324,33 @@ impl KeySet {
     }
 
     fn renew_in_background(self: &Arc<Self>) {
-        if !self.read().permits(Occasion::Renewal, (self.clock)()) {
+        if !self.read().permits(RefreshReason::Renewal, (self.clock)()) {
             return;
         }
         let set = Arc::clone(self);
-        tokio::spawn(async move { set.refresh(Occasion::Renewal).await });
+        tokio::spawn(async move { set.refresh(RefreshReason::Renewal).await });
     }
 
     /// Fetches if it is permitted, or waits for the fetch that is under way. The fetch is a task of its own,
     /// so that a caller who hangs up does not cancel it for the others.
-    async fn refresh(self: &Arc<Self>, occasion: Occasion) {
+    async fn refresh(self: &Arc<Self>, reason: RefreshReason) {
         let attempts = self.read().attempts;
-        let is_permitted = self.read().permits(occasion, (self.clock)());
+        let is_permitted = self.read().permits(reason, (self.clock)());
         let is_under_way = self.turn.try_lock().is_err();
         if !is_permitted && !is_under_way {
             return;
         }
         let set = Arc::clone(self);
-        let fetch = tokio::spawn(async move { set.refresh_in_turn(occasion, attempts).await });
+        let fetch = tokio::spawn(async move { set.refresh_in_turn(reason, attempts).await });
         if fetch.await.is_err() {
             tracing::error!(url = %self.source.document_url, "fetching signing keys was aborted");
         }
     }
 
-    async fn refresh_in_turn(&self, occasion: Occasion, attempts: u64) {
+    async fn refresh_in_turn(&self, reason: RefreshReason, attempts: u64) {
         let _turn = self.turn.lock().await;
         let somebody_has_just_done_it = self.read().attempts != attempts;
-        if somebody_has_just_done_it || !self.begin_attempt(occasion) {
+        if somebody_has_just_done_it || !self.begin_attempt(reason) {
             return;
         }
         let fetched = self.source.fetch().await;
@@ -361,14 +361,14 @@ impl KeySet {
         self.finish_attempt(fetched.ok());
     }
 
-    fn begin_attempt(&self, occasion: Occasion) -> bool {
+    fn begin_attempt(&self, reason: RefreshReason) -> bool {
         let now = (self.clock)();
         let mut state = self.write();
-        if !state.permits(occasion, now) {
+        if !state.permits(reason, now) {
             return false;
         }
         state.attempted_at = Some(now);
-        if occasion == Occasion::UnknownKey {
+        if reason == RefreshReason::UnknownKey {
             state.searched_at = Some(now);
         }
         true
@@ -393,11 +393,11 @@ impl KeySet {
 }
 
 impl State {
-    fn permits(&self, occasion: Occasion, now: i64) -> bool {
-        let (last, pause) = match occasion {
-            Occasion::FirstLoad => (self.attempted_at, FIRST_LOAD_PAUSE),
-            Occasion::Renewal => (self.attempted_at, RENEWAL_PAUSE),
-            Occasion::UnknownKey => (self.searched_at, UNKNOWN_KEY_PAUSE),
+    fn permits(&self, reason: RefreshReason, now: i64) -> bool {
+        let (last, pause) = match reason {
+            RefreshReason::FirstLoad => (self.attempted_at, FIRST_LOAD_PAUSE),
+            RefreshReason::Renewal => (self.attempted_at, RENEWAL_PAUSE),
+            RefreshReason::UnknownKey => (self.searched_at, UNKNOWN_KEY_PAUSE),
         };
         // A clock that was set back must not forbid fetching until it catches up.
         last.is_none_or(|last| now < last || now - last >= pause)

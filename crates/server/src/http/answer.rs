@@ -1,6 +1,6 @@
 //! Answers: one entity or a list, in the caller's face, with the properties he selected.
 
-use super::{context::Context, extract::Asking, extract::Door, problem};
+use super::{context::RequestInfo, extract::AppState, extract::RequestContext, problem};
 use crate::error::{Error, Result};
 use axum::{
     body::Body,
@@ -9,38 +9,34 @@ use axum::{
 };
 use bytes::Bytes;
 use odata::{Limits, Options, Property, Resource, Scalar, Schema, Select};
-use wire::{Entity, Face, Projection};
+use wire::{Entity, Projection, ResponseFormat};
 
 /// What surrounds the answer to one request.
-pub(crate) struct Frame<'a> {
-    pub(crate) door: &'a Door,
-    pub(crate) context: &'a Context,
+pub(crate) struct ResponseWriter<'a> {
+    pub(crate) state: &'a AppState,
+    pub(crate) info: &'a RequestInfo,
     pub(crate) headers: &'a HeaderMap,
 }
 
-impl<'a> Frame<'a> {
-    pub(crate) fn new(door: &'a Door, asking: &'a Asking) -> Self {
+impl<'a> ResponseWriter<'a> {
+    pub(crate) fn new(state: &'a AppState, context: &'a RequestContext) -> Self {
         Self {
-            door,
-            context: &asking.context,
-            headers: &asking.headers,
+            state,
+            info: &context.info,
+            headers: &context.headers,
         }
     }
 
     /// The address of the API's root in the version that the caller used.
     pub(crate) fn root(&self) -> String {
-        let public_url = self.door.service.settings.server.public_url.as_deref();
-        format!(
-            "{}/{}",
-            self.context.origin(public_url),
-            self.context.version_segment()
-        )
+        let public_url = self.state.service.settings.server.public_url.as_deref();
+        format!("{}/{}", self.info.origin(public_url), self.info.version_segment())
     }
 
     /// The address of the request itself, without its query.
     pub(crate) fn address(&self) -> String {
-        let public_url = self.door.service.settings.server.public_url.as_deref();
-        format!("{}{}", self.context.origin(public_url), self.context.path)
+        let public_url = self.state.service.settings.server.public_url.as_deref();
+        format!("{}{}", self.info.origin(public_url), self.info.path)
     }
 
     /// The context URL of what `fragment` describes, such as `apps/$entity`.
@@ -69,12 +65,12 @@ impl<'a> Frame<'a> {
 
     /// Whether query options may be written without their dollar sign.
     pub(crate) fn dollar_optional(&self) -> bool {
-        self.door.service.settings.odata.no_dollar_options
+        self.state.service.settings.odata.no_dollar_options
     }
 
     fn options(&self, resource: Resource) -> Result<Options> {
         Ok(Options::parse(
-            &self.context.query,
+            &self.info.query,
             resource,
             self.dollar_optional(),
             &Limits::default(),
@@ -85,7 +81,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn check<E: Entity>(&self) -> Result<()> {
         self.check_version()?;
         projection::<E>(
-            self.context.face,
+            self.info.format,
             self.options(Resource::Entity)?.select.as_deref(),
         )
         .map(drop)
@@ -95,13 +91,13 @@ impl<'a> Frame<'a> {
     pub(crate) fn entity<E: Entity>(&self, entity: &E, fragment: &str) -> Result<Response> {
         self.check_version()?;
         let options = self.options(Resource::Entity)?;
-        let (projection, selected) = projection::<E>(self.context.face, options.select.as_deref())?;
+        let (projection, selected) = projection::<E>(self.info.format, options.select.as_deref())?;
         let selected = selected.map_or(String::new(), |names| format!("({names})"));
         let body = projection.single(
             entity,
             &self.context_url(&format!("{fragment}{selected}/$entity")),
         );
-        let mut response = json(self.context.face, StatusCode::OK, Body::from(body));
+        let mut response = json(self.info.format, StatusCode::OK, Body::from(body));
         if let Some(etag) = entity.etag() {
             insert(response.headers_mut(), header::ETAG, &format!("W/\"{etag}\""));
         }
@@ -112,16 +108,19 @@ impl<'a> Frame<'a> {
     pub(crate) fn short_list<E: Entity>(&self, entities: &[E], fragment: &str) -> Result<Response> {
         self.check_version()?;
         self.options(Resource::Entity)?;
-        let projection = Projection::all(self.context.face);
+        let projection = Projection::all(self.info.format);
         let body = wire::ListWriter::whole(projection, &self.context_url(fragment), entities);
-        Ok(json(self.context.face, StatusCode::OK, Body::from(body)))
+        Ok(json(self.info.format, StatusCode::OK, Body::from(body)))
     }
 }
 
 /// What `$select` leaves of an entity, and how the context URL says so.
-fn projection<E: Entity>(face: Face, select: Option<&str>) -> Result<(Projection<E>, Option<String>)> {
+fn projection<E: Entity>(
+    format: ResponseFormat,
+    select: Option<&str>,
+) -> Result<(Projection<E>, Option<String>)> {
     let Some(text) = select else {
-        return Ok((Projection::all(face), None));
+        return Ok((Projection::all(format), None));
     };
     let properties = E::PROPERTIES
         .iter()
@@ -129,35 +128,35 @@ fn projection<E: Entity>(face: Face, select: Option<&str>) -> Result<(Projection
         .collect();
     let schema = Schema::new("the entity", properties, E::KEYS);
     let select = Select::parse(text, &schema)?;
-    Ok((project(face, &select), select.context(&schema)))
+    Ok((project(format, &select), select.context(&schema)))
 }
 
 /// The projection that a `$select` over the same properties means.
-pub(crate) fn project<E: Entity>(face: Face, select: &Select) -> Projection<E> {
+pub(crate) fn project<E: Entity>(format: ResponseFormat, select: &Select) -> Projection<E> {
     match select {
-        Select::All => Projection::all(face),
-        Select::Only(properties) => Projection::select(face, properties),
+        Select::All => Projection::all(format),
+        Select::Only(properties) => Projection::select(format, properties),
     }
 }
 
 /// A JSON answer.
-pub(crate) fn json(face: Face, status: StatusCode, body: Body) -> Response {
+pub(crate) fn json(format: ResponseFormat, status: StatusCode, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
-        HeaderValue::from_static(problem::content_type(face)),
+        HeaderValue::from_static(problem::content_type(format)),
     );
-    if face == Face::OData {
+    if format == ResponseFormat::OData {
         headers.insert("odata-version", HeaderValue::from_static("4.0"));
     }
     response
 }
 
 /// Says in OData's face where something new is; the bare face answers as documented.
-pub(crate) fn created(frame: &Frame<'_>, mut response: Response, address: &str) -> Response {
-    if frame.context.face == Face::OData {
+pub(crate) fn created(writer: &ResponseWriter<'_>, mut response: Response, address: &str) -> Response {
+    if writer.info.format == ResponseFormat::OData {
         *response.status_mut() = StatusCode::CREATED;
         insert(response.headers_mut(), header::LOCATION, address);
     }
@@ -172,10 +171,10 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &
 }
 
 /// Streams pieces as a body. A failure on the way breaks the connection off: half a list must not look whole.
-pub(crate) fn streamed<S>(pieces: S) -> Body
+pub(crate) fn streamed<S>(chunks: S) -> Body
 where
     S: futures::Stream<Item = Result<Bytes, Error>> + Send + 'static,
 {
     use futures::StreamExt;
-    Body::from_stream(pieces.map(|piece| piece.map_err(|error| error.to_string())))
+    Body::from_stream(chunks.map(|chunk| chunk.map_err(|error| error.to_string())))
 }

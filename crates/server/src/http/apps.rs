@@ -1,8 +1,8 @@
 //! `/apps`: the apps on which the caller has a role.
 
 use super::{
-    answer::Frame,
-    extract::{Asking, Door},
+    answer::ResponseWriter,
+    extract::{AppState, RequestContext},
     lists,
 };
 use crate::{
@@ -37,20 +37,26 @@ pub(crate) fn shown(app: store::apps::App) -> Result<App> {
 /// Lists the apps on which the caller has a role.
 #[utoipa::path(get, path = "/apps", tag = "apps", params(lists::ListQuery),
     responses((status = 200, body = List<App>), (status = "default", body = ErrorBody)))]
-pub(crate) async fn list_apps(State(door): State<Arc<Door>>, asking: Asking) -> Result<Response> {
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = lists::read(&frame, &listing::APPS)?;
-    let page = listing::list_apps(&door.service, &asking.asker, request).await?;
-    lists::answer(&frame, look, page, "apps", shown).await
+pub(crate) async fn list_apps(
+    State(state): State<Arc<AppState>>,
+    context: RequestContext,
+) -> Result<Response> {
+    let writer = ResponseWriter::new(&state, &context);
+    let (request, view) = lists::read(&writer, &listing::APPS)?;
+    let page = listing::list_apps(&state.service, &context.principal, request).await?;
+    lists::answer(&writer, view, page, "apps", shown).await
 }
 
 /// Counts the apps on which the caller has a role.
 #[utoipa::path(get, path = "/apps/$count", tag = "apps", params(lists::CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
-pub(crate) async fn count_apps(State(door): State<Arc<Door>>, asking: Asking) -> Result<Response> {
-    let frame = Frame::new(&door, &asking);
-    let request = lists::read_count(&frame, &listing::APPS)?;
-    let count = listing::count_apps(&door.service, &asking.asker, request).await?;
+pub(crate) async fn count_apps(
+    State(state): State<Arc<AppState>>,
+    context: RequestContext,
+) -> Result<Response> {
+    let writer = ResponseWriter::new(&state, &context);
+    let request = lists::read_count(&writer, &listing::APPS)?;
+    let count = listing::count_apps(&state.service, &context.principal, request).await?;
     Ok(lists::count_answer(count))
 }
 
@@ -58,37 +64,38 @@ pub(crate) async fn count_apps(State(door): State<Arc<Door>>, asking: Asking) ->
 #[utoipa::path(get, path = "/apps/{appId}", tag = "apps", params(("appId" = uuid::Uuid, Path)),
     responses((status = 200, body = App), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_app(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let app = shown(apps::get_app(&door.service, &asking.asker, asking.app(&app)?).await?)?;
-    asking.preconditions.check_read(&app.etag.to_string())?;
-    Frame::new(&door, &asking).entity(&app, "apps")
+    let app = shown(apps::get_app(&state.service, &context.principal, context.app(&app)?).await?)?;
+    context.preconditions.check_read(&app.etag.to_string())?;
+    ResponseWriter::new(&state, &context).entity(&app, "apps")
 }
 
 /// Tells what the caller may do with the app.
 #[utoipa::path(post, path = "/apps/{appId}/getMyPermissions", tag = "apps", params(("appId" = uuid::Uuid, Path)),
     responses((status = 200, body = List<AllowedAction>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_my_permissions(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let permissions = apps::get_my_permissions(&door.service, &asking.asker, asking.app(&app)?).await?;
+    let permissions =
+        apps::get_my_permissions(&state.service, &context.principal, context.app(&app)?).await?;
     let actions: Vec<_> = permissions.into_iter().map(AllowedAction::from).collect();
-    Frame::new(&door, &asking).short_list(&actions, "Collection(AppManagement.allowedAction)")
+    ResponseWriter::new(&state, &context).short_list(&actions, "Collection(AppManagement.allowedAction)")
 }
 
 /// Lists the three roles and what they allow.
 #[utoipa::path(get, path = "/apps/{appId}/roles", tag = "apps", params(("appId" = uuid::Uuid, Path)),
     responses((status = 200, body = List<RolePermissions>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_roles(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    apps::list_roles(&door.service, &asking.asker, asking.app(&app)?).await?;
+    apps::list_roles(&state.service, &context.principal, context.app(&app)?).await?;
     let roles: Vec<_> = Role::ALL.iter().copied().map(RolePermissions::from).collect();
-    Frame::new(&door, &asking).short_list(&roles, "Collection(AppManagement.role)")
+    ResponseWriter::new(&state, &context).short_list(&roles, "Collection(AppManagement.role)")
 }

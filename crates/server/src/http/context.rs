@@ -3,7 +3,7 @@
 //! Callers write addresses in several ways that mean the same: any version from v1.0 to v1.4, literals in any case, a
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
 
-use super::{address, fairness::UntilSent, problem};
+use super::{address, concurrency::UntilSent, problem};
 use axum::{
     body::Body,
     extract::Request,
@@ -14,7 +14,7 @@ use axum::{
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use uuid::Uuid;
-use wire::Face;
+use wire::ResponseFormat;
 
 /// The versions of the API that are served, as one behaviour.
 pub(crate) const API_VERSIONS: &str = "1.0, 1.1, 1.2, 1.3, 1.4";
@@ -35,9 +35,9 @@ pub struct Scheme(pub &'static str);
 
 /// What is known of a request besides what it asks for.
 #[derive(Clone, Debug)]
-pub(crate) struct Context {
+pub(crate) struct RequestInfo {
     pub(crate) correlation_id: Uuid,
-    pub(crate) face: Face,
+    pub(crate) format: ResponseFormat,
     /// The address as it was sent, without the query.
     pub(crate) path: String,
     pub(crate) query: String,
@@ -47,7 +47,7 @@ pub(crate) struct Context {
     host: String,
 }
 
-impl Context {
+impl RequestInfo {
     fn of(request: &Request) -> Self {
         let uri = request.uri();
         let headers = request.headers();
@@ -59,7 +59,7 @@ impl Context {
         let path = uri.path().to_owned();
         Self {
             correlation_id: Uuid::new_v4(),
-            face: face_of(headers, &query),
+            format: format_of(headers, &query),
             routed: address::canonical(&path).unwrap_or_else(|| path.clone()),
             path,
             query,
@@ -91,7 +91,7 @@ impl Context {
 
 /// Callers that speak OData get OData's face: they say so by a version header, by `$format`, or by asking for a
 /// degree of metadata.
-fn face_of(headers: &HeaderMap, query: &str) -> Face {
+fn format_of(headers: &HeaderMap, query: &str) -> ResponseFormat {
     let by_version = headers.contains_key("odata-version") || headers.contains_key("odata-maxversion");
     let by_accept = headers
         .get_all(header::ACCEPT)
@@ -108,35 +108,35 @@ fn face_of(headers: &HeaderMap, query: &str) -> Face {
         matches!(name.as_str(), "$format" | "%24format" | "format")
     });
     if by_version || by_accept || by_format {
-        Face::OData
+        ResponseFormat::OData
     } else {
-        Face::Bare
+        ResponseFormat::Bare
     }
 }
 
 /// Wraps the whole router.
 pub(crate) async fn around(mut request: Request, next: Next) -> Response {
-    let context = Context::of(&request);
+    let info = RequestInfo::of(&request);
     let echoed = callers_ids(request.headers());
     let method = request.method().clone();
     tracing::debug!(
-        correlation = %context.correlation_id,
+        correlation = %info.correlation_id,
         callers = ?echoed.iter().map(|(_, value)| value).collect::<Vec<_>>(),
         %method,
-        path = context.path,
+        path = info.path,
         "request"
     );
-    if context.routed != context.path {
-        replace_path(&mut request, &context.routed);
+    if info.routed != info.path {
+        replace_path(&mut request, &info.routed);
     }
     let until_sent = UntilSent::default();
-    request.extensions_mut().insert(context.clone());
+    request.extensions_mut().insert(info.clone());
     request.extensions_mut().insert(until_sent.clone());
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = answered.unwrap_or_else(|_| problem::panicked());
-    let response = problem::finish(response, &context, &method);
+    let response = problem::finish(response, &info, &method);
     let mut response = response.map(|body| until_sent.hold(body));
-    add_headers(response.headers_mut(), &context, echoed);
+    add_headers(response.headers_mut(), &info, echoed);
     response
 }
 
@@ -170,8 +170,8 @@ fn replace_path(request: &mut Request, path: &str) {
     }
 }
 
-fn add_headers(headers: &mut HeaderMap, context: &Context, echoed: Vec<(HeaderName, HeaderValue)>) {
-    if let Ok(id) = HeaderValue::from_str(&context.correlation_id.to_string()) {
+fn add_headers(headers: &mut HeaderMap, info: &RequestInfo, echoed: Vec<(HeaderName, HeaderValue)>) {
+    if let Ok(id) = HeaderValue::from_str(&info.correlation_id.to_string()) {
         headers.insert("ms-correlation-x", id.clone());
         headers.insert("request-id", id);
     }

@@ -1,8 +1,8 @@
 //! `/apps/{appId}/countries`: the countries that the app was added to.
 
 use super::{
-    answer::Frame,
-    extract::{Asking, Door, SmallBody},
+    answer::ResponseWriter,
+    extract::{AppState, RequestContext, SmallBody},
     lists,
 };
 use crate::{
@@ -45,13 +45,13 @@ fn fragment(app: AppId) -> String {
     params(("appId" = uuid::Uuid, Path), lists::ListQuery),
     responses((status = 200, body = List<Country>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_countries(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
     lists::list(
-        &door,
-        &asking,
+        &state,
+        &context,
         path,
         (Resource::Countries, &listing::COUNTRIES),
         shown,
@@ -64,11 +64,11 @@ pub(crate) async fn list_countries(
     params(("appId" = uuid::Uuid, Path), lists::CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_countries(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    lists::count(&door, &asking, path, (Resource::Countries, &listing::COUNTRIES)).await
+    lists::count(&state, &context, path, (Resource::Countries, &listing::COUNTRIES)).await
 }
 
 /// Gets one country of the app.
@@ -76,15 +76,15 @@ pub(crate) async fn count_countries(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path)),
     responses((status = 200, body = Country), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_country(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let country = shown(countries::get_country(&door.service, &asking.asker, app, country).await?)?;
-    asking.preconditions.check_read(&country.etag.to_string())?;
-    Frame::new(&door, &asking).entity(&country, &fragment(app))
+    let app = context.app(&app)?;
+    let country = context.country(&state, app, &country, READ).await?;
+    let country = shown(countries::get_country(&state.service, &context.principal, app, country).await?)?;
+    context.preconditions.check_read(&country.etag.to_string())?;
+    ResponseWriter::new(&state, &context).entity(&country, &fragment(app))
 }
 
 /// Adds a country to the app; one that is there already stays as it is.
@@ -92,17 +92,18 @@ pub(crate) async fn get_country(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path)), request_body = CountryPatch,
     responses((status = 200, body = Country), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_country(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
-    asking: Asking,
+    context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, WRITE).await?;
-    asking.expect_entity::<Country>(&door, app, WRITE).await?;
+    let app = context.app(&app)?;
+    let country = context.country(&state, app, &country, WRITE).await?;
+    context.expect_entity::<Country>(&state, app, WRITE).await?;
     let read = CountryPatch::read(&body).and_then(|patch| patch.check_path(country));
-    asking.understood(&door, app, WRITE, read).await?;
-    let preconditions = asking.preconditions.clone();
-    let country = countries::patch_country(&door.service, &asking.asker, app, country, preconditions).await?;
-    Frame::new(&door, &asking).entity(&shown(country)?, &fragment(app))
+    context.reveal_to_permitted(&state, app, WRITE, read).await?;
+    let preconditions = context.preconditions.clone();
+    let country =
+        countries::patch_country(&state.service, &context.principal, app, country, preconditions).await?;
+    ResponseWriter::new(&state, &context).entity(&shown(country)?, &fragment(app))
 }

@@ -1,6 +1,6 @@
 //! Sending a package: whole or a range of it, with what a client needs to check and resume.
 
-use super::{answer::insert, extract::Asking, problem::SIZE};
+use super::{answer::insert, extract::RequestContext, problem::SIZE};
 use crate::{
     actions::{Service, versions::read_package},
     blobs::{ByteStream, hex},
@@ -36,17 +36,21 @@ struct Range {
 }
 
 /// Sends the package of a version. The store is not asked before it is certain that it has something to send.
-pub(crate) async fn package(service: &Service, asking: &Asking, version: &Version) -> Result<Response> {
+pub(crate) async fn package(
+    service: &Service,
+    context: &RequestContext,
+    version: &Version,
+) -> Result<Response> {
     let etag = hex(&version.sha256);
-    asking
+    context
         .preconditions
         .check_read(&etag)
         .map_err(|error| strong(error, &etag))?;
     let size = version.size;
-    let range = wanted_range(&asking.headers, &etag, size)?;
+    let range = wanted_range(&context.headers, &etag, size)?;
     let part = range.map(|Range { first, last }| first..last + 1);
     let length = range.map_or(size, |range| range.last - range.first + 1);
-    let correlation = asking.context.correlation_id;
+    let correlation = context.info.correlation_id;
     let bytes = whole(read_package(service, version, part).await?, length);
     let bytes =
         bytes.inspect_err(move |error| tracing::error!(%correlation, "a download broke off: {error}"));
@@ -67,9 +71,9 @@ pub(crate) async fn package(service: &Service, asking: &Asking, version: &Versio
 fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::try_unfold((bytes, length), async |(mut bytes, missing)| {
         match bytes.try_next().await? {
-            Some(piece) => {
-                let missing = missing.saturating_sub(piece.len() as u64);
-                Ok(Some((piece, (bytes, missing))))
+            Some(chunk) => {
+                let missing = missing.saturating_sub(chunk.len() as u64);
+                Ok(Some((chunk, (bytes, missing))))
             }
             None if missing == 0 => Ok(None),
             None => Err(io::Error::new(
@@ -232,8 +236,8 @@ mod tests {
     #[tokio::test]
     async fn a_package_that_ends_too_early_is_an_error_and_not_its_end() {
         let sent = |length| {
-            let pieces = ["ab", "c"].map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
-            whole(Box::pin(stream::iter(pieces)), length).try_collect::<Vec<_>>()
+            let chunks = ["ab", "c"].map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())));
+            whole(Box::pin(stream::iter(chunks)), length).try_collect::<Vec<_>>()
         };
         assert_eq!(sent(3).await.unwrap().concat(), b"abc");
         let broken = sent(5).await.unwrap_err().to_string();

@@ -2,8 +2,8 @@
 
 use super::{
     address::composite_key,
-    answer::Frame,
-    extract::{Asking, Door, id},
+    answer::ResponseWriter,
+    extract::{AppState, RequestContext, id},
     lists,
 };
 use crate::{
@@ -51,13 +51,13 @@ fn fragment(app: AppId, country: CountryCode) -> String {
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::ListQuery),
     responses((status = 200, body = List<Environment>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_environments(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
     lists::list(
-        &door,
-        &asking,
+        &state,
+        &context,
         path,
         (Resource::Environments, &listing::ENVIRONMENTS),
         shown,
@@ -70,13 +70,13 @@ pub(crate) async fn list_environments(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_environments(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
     lists::count(
-        &door,
-        &asking,
+        &state,
+        &context,
         path,
         (Resource::Environments, &listing::ENVIRONMENTS),
     )
@@ -90,27 +90,28 @@ pub(crate) async fn count_environments(
         ("applicationFamily" = Option<String>, Query, description = "Where several environments have the name: the family.")),
     responses((status = 200, body = Environment), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_environment(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path((app, country, name)): Path<(String, String, String)>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let address = asking
-        .understood(&door, app, READ, address(&asking, name))
+    let app = context.app(&app)?;
+    let country = context.country(&state, app, &country, READ).await?;
+    let address = context
+        .reveal_to_permitted(&state, app, READ, address(&context, name))
         .await?;
-    let found = environments::get_environment(&door.service, &asking.asker, app, country, &address).await?;
-    Frame::new(&door, &asking).entity(&shown(found)?, &fragment(app, country))
+    let found =
+        environments::get_environment(&state.service, &context.principal, app, country, &address).await?;
+    ResponseWriter::new(&state, &context).entity(&shown(found)?, &fragment(app, country))
 }
 
 /// The environment that is meant, by the segment and by the query.
-fn address(asking: &Asking, name: String) -> Result<EnvironmentAddress, RuleError> {
+fn address(context: &RequestContext, name: String) -> Result<EnvironmentAddress, RuleError> {
     let mut address = EnvironmentAddress {
         name: String::new(),
         tenant_id: None,
         family: None,
     };
-    let narrowing = lists::custom_options(&asking.context.query);
+    let narrowing = lists::custom_options(&context.info.query);
     for (option, value) in composite_key(&name)
         .unwrap_or_else(|| vec![("name".into(), name)])
         .into_iter()

@@ -1,16 +1,16 @@
 //! What handlers get instead of a raw request: who asks, under which conditions, and a body of bounded size.
 
-use super::{answer::Frame, context::Context, refused_body};
+use super::{answer::ResponseWriter, context::RequestInfo, refused_body};
 use crate::{
     actions::{
-        Asker, Service, access,
+        Principal, Service, access,
         preconditions::{Preconditions, Tags},
     },
     auth::{Authenticator, Caller, CallerKind},
     config::Operator,
     error::{Error, Result},
-    http::fairness::{Fairness, UntilSent},
-    store::principals::Who,
+    http::concurrency::{ConcurrencyLimiter, UntilSent},
+    store::principals::PrincipalRef,
 };
 use axum::{
     body::BodyDataStream,
@@ -28,53 +28,53 @@ use domain::{
 use futures::StreamExt;
 use std::{str::FromStr, sync::Arc};
 
-/// What all doors share.
-pub(crate) struct Door {
+/// What all APIs share.
+pub(crate) struct AppState {
     pub(crate) service: Arc<Service>,
     pub(crate) authenticator: Authenticator,
     pub(crate) operators: Vec<Operator>,
-    pub(crate) fairness: Fairness,
+    pub(crate) concurrency: ConcurrencyLimiter,
 }
 
 /// Somebody with a valid token, and the request around what he asks.
-pub(crate) struct Asking {
-    pub(crate) asker: Asker,
-    pub(crate) context: Context,
+pub(crate) struct RequestContext {
+    pub(crate) principal: Principal,
+    pub(crate) info: RequestInfo,
     pub(crate) preconditions: Preconditions,
     pub(crate) headers: HeaderMap,
 }
 
-impl FromRequestParts<Arc<Door>> for Asking {
+impl FromRequestParts<Arc<AppState>> for RequestContext {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self> {
-        let context = parts.extensions.get::<Context>().cloned();
-        let context = context.ok_or_else(|| Error::fault("a request without context"))?;
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
+        let info = parts.extensions.get::<RequestInfo>().cloned();
+        let info = info.ok_or_else(|| Error::fault("a request without context"))?;
         let authorization = parts
             .headers
             .get(header::AUTHORIZATION)
             .map(|value| value.to_str().unwrap_or(""));
-        let caller = door.authenticator.authenticate(authorization).await?;
-        if context.path.contains("%00") {
+        let caller = state.authenticator.authenticate(authorization).await?;
+        if info.path.contains("%00") {
             let message = "The address holds the character U+0000, which is part of no name.";
             return Err(RuleError::new(Code::InvalidInput, message).into());
         }
-        let asker = asker_of(&caller, &context);
-        let place = door.fairness.enter(&asker).await?;
+        let principal = principal_of(&caller, &info);
+        let permit = state.concurrency.enter(&principal).await?;
         let until_sent = parts.extensions.get::<UntilSent>();
         until_sent
             .ok_or_else(|| Error::fault("a request without context"))?
-            .keep(place);
+            .keep(permit);
         Ok(Self {
-            asker,
-            context,
+            principal,
+            info,
             preconditions: preconditions_of(&parts.headers),
             headers: parts.headers.clone(),
         })
     }
 }
 
-fn asker_of(caller: &Caller, context: &Context) -> Asker {
+fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
     let kind = match caller.kind {
         CallerKind::User => PrincipalKind::User,
         CallerKind::Application => PrincipalKind::Application,
@@ -85,13 +85,13 @@ fn asker_of(caller: &Caller, context: &Context) -> Asker {
         PrincipalKind::User => caller.tenant_id,
         PrincipalKind::Application => ids.next().unwrap_or(first),
     };
-    Asker {
+    Principal {
         kind,
         id: PrincipalId(caller.id),
         tenant_id: TenantId(caller.tenant_id),
-        who: Who { kind, first, second },
+        reference: PrincipalRef { kind, first, second },
         name: caller.name.clone(),
-        correlation_id: context.correlation_id,
+        correlation_id: info.correlation_id,
     }
 }
 
@@ -115,7 +115,7 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
     }
 }
 
-impl Asking {
+impl RequestContext {
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -129,43 +129,51 @@ impl Asking {
     /// The country that a segment names; a word that is none is only called so to somebody who may know the app.
     pub(crate) async fn country(
         &self,
-        door: &Door,
+        state: &AppState,
         app: AppId,
         segment: &str,
         permission: Permission,
     ) -> Result<CountryCode> {
-        let allow_w1 = door.service.settings.countries.allow_w1;
+        let allow_w1 = state.service.settings.countries.allow_w1;
         let read = CountryCode::parse(segment, allow_w1)
             .map_err(|error| RuleError::invalid("countryCode", format!("{error}.")));
-        self.understood(door, app, permission, read).await
+        self.reveal_to_permitted(state, app, permission, read).await
     }
 
     /// What was understood; what is wrong with it is only said to somebody who may do this kind of thing.
-    pub(crate) async fn understood<T>(
+    pub(crate) async fn reveal_to_permitted<T>(
         &self,
-        door: &Door,
+        state: &AppState,
         app: AppId,
         permission: Permission,
         read: Result<T, RuleError>,
     ) -> Result<T> {
         match read {
             Ok(value) => Ok(value),
-            Err(problem) => Err(access::refuse(&door.service, &self.asker, app, permission, problem).await),
+            Err(problem) => {
+                Err(
+                    access::reveal_to_permitted(&state.service, &self.principal, app, permission, problem)
+                        .await,
+                )
+            }
         }
     }
 }
 
-impl Asking {
+impl RequestContext {
     /// Makes sure, before anything is changed, that the answer can be given as it is asked for.
     pub(crate) async fn expect_entity<E: wire::Entity>(
         &self,
-        door: &Door,
+        state: &AppState,
         app: AppId,
         permission: Permission,
     ) -> Result<()> {
-        match Frame::new(door, self).check::<E>() {
+        match ResponseWriter::new(state, self).check::<E>() {
             Err(Error::Rule(problem)) => {
-                Err(access::refuse(&door.service, &self.asker, app, permission, problem).await)
+                Err(
+                    access::reveal_to_permitted(&state.service, &self.principal, app, permission, problem)
+                        .await,
+                )
             }
             other => other,
         }
@@ -183,28 +191,28 @@ where
 }
 
 /// An operator of the service.
-pub(crate) struct Operating(pub(crate) Asking);
+pub(crate) struct OperatorContext(pub(crate) RequestContext);
 
-impl FromRequestParts<Arc<Door>> for Operating {
+impl FromRequestParts<Arc<AppState>> for OperatorContext {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self> {
-        let asking = Asking::from_request_parts(parts, door).await?;
-        if door
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
+        let context = RequestContext::from_request_parts(parts, state).await?;
+        if state
             .operators
             .iter()
-            .any(|operator| is_meant(operator, &asking.asker))
+            .any(|operator| is_meant(operator, &context.principal))
         {
-            return Ok(Self(asking));
+            return Ok(Self(context));
         }
-        let Asker { kind, id, .. } = &asking.asker;
-        let message = format!("This door is for the operators of the service. {kind} {id} is none.");
+        let Principal { kind, id, .. } = &context.principal;
+        let message = format!("This API is for the operators of the service. {kind} {id} is none.");
         Err(RuleError::new(Code::Forbidden, message).into())
     }
 }
 
-fn is_meant(operator: &Operator, asker: &Asker) -> bool {
-    let Who { kind, first, second } = asker.who;
+fn is_meant(operator: &Operator, principal: &Principal) -> bool {
+    let PrincipalRef { kind, first, second } = principal.reference;
     operator.kind == kind
         && match kind {
             PrincipalKind::User => operator.id == first && operator.tenant_id == Some(second),
@@ -215,33 +223,33 @@ fn is_meant(operator: &Operator, asker: &Asker) -> bool {
 /// A body of bounded size that arrived in bounded time.
 pub(crate) struct SmallBody(pub(crate) Bytes);
 
-impl FromRequest<Arc<Door>> for SmallBody {
+impl FromRequest<Arc<AppState>> for SmallBody {
     type Rejection = Error;
 
-    async fn from_request(request: Request, door: &Arc<Door>) -> Result<Self> {
-        let limits = &door.service.settings.limits;
-        let mut pieces = request.into_body().into_data_stream();
-        let reading = read_whole(&mut pieces, limits.json_body_bytes);
+    async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
+        let limits = &state.service.settings.limits;
+        let mut chunks = request.into_body().into_data_stream();
+        let reading = read_whole(&mut chunks, limits.json_body_bytes);
         let read = tokio::time::timeout(limits.request_body, reading)
             .await
             .unwrap_or_else(|_| Err(too_slow()));
         if read.is_err() {
-            refused_body::forget(pieces);
+            refused_body::forget(chunks);
         }
         read.map(Self)
     }
 }
 
-async fn read_whole(pieces: &mut BodyDataStream, most: usize) -> Result<Bytes> {
+async fn read_whole(chunks: &mut BodyDataStream, most: usize) -> Result<Bytes> {
     let mut body = BytesMut::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| {
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
             RuleError::invalid("body", format!("The body ended before its end: {error}."))
         })?;
-        if body.len() + piece.len() > most {
+        if body.len() + chunk.len() > most {
             return Err(too_large(most));
         }
-        body.extend_from_slice(&piece);
+        body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }

@@ -1,6 +1,6 @@
 //! For whoever watches over the process: is it alive, and can it work?
 
-use super::extract::Door;
+use super::extract::AppState;
 use crate::blobs::Availability;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse, response::Response};
 use futures::future::join_all;
@@ -37,10 +37,10 @@ pub(crate) async fn get_live() -> Response {
 /// Tells whether the database, the package stores and the clock can be relied on.
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
-pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
-    let (database, locations) = tokio::join!(database_answers(&door), locations_that_work(&door));
+pub(crate) async fn get_ready(State(state): State<Arc<AppState>>) -> Response {
+    let (database, locations) = tokio::join!(database_answers(&state), locations_that_work(&state));
     let storage = locations.values().all(|works| *works);
-    let clock = door.service.clock_check.is_right();
+    let clock = state.service.clock_check.is_right();
     let is_ready = database && storage && clock;
     let word = |works| if works { "available" } else { "unavailable" };
     let health = Health {
@@ -52,7 +52,7 @@ pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
             .map(|(name, works)| (name, word(works)))
             .collect(),
         clock: if clock { "right" } else { "wrong" },
-        executor: match door.service.settings.executor.kind {
+        executor: match state.service.settings.executor.kind {
             crate::config::ExecutorKind::None => "none",
             crate::config::ExecutorKind::Simulate => "simulate",
         },
@@ -65,14 +65,14 @@ pub(crate) async fn get_ready(State(door): State<Arc<Door>>) -> Response {
     (status, Json(health)).into_response()
 }
 
-async fn database_answers(door: &Door) -> bool {
-    let answer = tokio::time::timeout(PING, door.service.db.ping()).await;
+async fn database_answers(state: &AppState) -> bool {
+    let answer = tokio::time::timeout(PING, state.service.db.ping()).await;
     answer.is_ok_and(|answer| answer.is_ok())
 }
 
 /// Asks all at once, so that one that does not answer keeps nobody waiting for the others.
-async fn locations_that_work(door: &Door) -> BTreeMap<String, bool> {
-    let asked = door.service.blobs.all().map(|location| async move {
+async fn locations_that_work(state: &AppState) -> BTreeMap<String, bool> {
+    let asked = state.service.blobs.all().map(|location| async move {
         let works = location.availability().await == Availability::Available;
         (location.name().to_owned(), works)
     });

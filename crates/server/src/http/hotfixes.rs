@@ -1,13 +1,13 @@
 //! `/apps/{appId}/countries/{countryCode}/environmentHotfixes`: pushing a version to customers' environments.
 
 use super::{
-    answer::{Frame, created},
-    extract::{Asking, Door, SmallBody, id},
+    answer::{ResponseWriter, created},
+    extract::{AppState, RequestContext, SmallBody, id},
     lists,
 };
 use crate::{
     actions::{
-        hotfixes::{self, HotfixWish, Repeatable, shown},
+        hotfixes::{self, Repeatable, ScheduleHotfix, shown},
         listing, plan,
     },
     error::Result,
@@ -43,14 +43,16 @@ fn fragment(app: AppId, country: CountryCode) -> String {
 
 /// The hotfix that an address names.
 async fn addressed(
-    door: &Door,
-    asking: &Asking,
+    state: &AppState,
+    context: &RequestContext,
     (app, country, hotfix): &(String, String, String),
     permission: Permission,
 ) -> Result<(AppId, CountryCode, OperationId)> {
-    let app = asking.app(app)?;
-    let country = asking.country(door, app, country, permission).await?;
-    let hotfix = asking.understood(door, app, permission, id("id", hotfix)).await?;
+    let app = context.app(app)?;
+    let country = context.country(state, app, country, permission).await?;
+    let hotfix = context
+        .reveal_to_permitted(state, app, permission, id("id", hotfix))
+        .await?;
     Ok((app, country, hotfix))
 }
 
@@ -59,13 +61,13 @@ async fn addressed(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::ListQuery),
     responses((status = 200, body = List<EnvironmentHotfix>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_hotfixes(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
     lists::list(
-        &door,
-        &asking,
+        &state,
+        &context,
         path,
         (Resource::EnvironmentHotfixes, &listing::HOTFIXES),
         shown,
@@ -79,13 +81,13 @@ pub(crate) async fn list_hotfixes(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_hotfixes(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
     lists::count(
-        &door,
-        &asking,
+        &state,
+        &context,
         path,
         (Resource::EnvironmentHotfixes, &listing::HOTFIXES),
     )
@@ -100,23 +102,25 @@ pub(crate) async fn count_hotfixes(
         ("targetAppVersion" = String, Query, description = "The version to go to."), lists::ListQuery),
     responses((status = 200, body = List<PlanRow>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn plan_hotfixes(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, READ).await?;
-    let target = asking.understood(&door, app, READ, target_of(&asking)).await?;
-    let frame = Frame::new(&door, &asking);
-    let (request, look) = asking
-        .understood_query(&door, app, READ, lists::read(&frame, &listing::ENVIRONMENTS))
+    let app = context.app(&app)?;
+    let country = context.country(&state, app, &country, READ).await?;
+    let target = context
+        .reveal_to_permitted(&state, app, READ, target_of(&context))
         .await?;
-    let rows = plan::plan_hotfixes(&door.service, &asking.asker, app, country, target, request).await?;
-    lists::plan_answer(&frame, look, rows, &format!("{}/plan", fragment(app, country))).await
+    let writer = ResponseWriter::new(&state, &context);
+    let (request, view) = context
+        .reveal_query_errors(&state, app, READ, lists::read(&writer, &listing::ENVIRONMENTS))
+        .await?;
+    let rows = plan::plan_hotfixes(&state.service, &context.principal, app, country, target, request).await?;
+    lists::plan_answer(&writer, view, rows, &format!("{}/plan", fragment(app, country))).await
 }
 
-fn target_of(asking: &Asking) -> Result<AppVersion, RuleError> {
-    let options = lists::custom_options(&asking.context.query);
+fn target_of(context: &RequestContext) -> Result<AppVersion, RuleError> {
+    let options = lists::custom_options(&context.info.query);
     let target = options
         .into_iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("targetAppVersion"));
@@ -137,13 +141,13 @@ fn target_of(asking: &Asking) -> Result<AppVersion, RuleError> {
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("id" = uuid::Uuid, Path)),
     responses((status = 200, body = EnvironmentHotfix), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_hotfix(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let (app, country, hotfix) = addressed(&door, &asking, &path, READ).await?;
-    let hotfix = hotfixes::get_hotfix(&door.service, &asking.asker, app, country, hotfix).await?;
-    Frame::new(&door, &asking).entity(&shown(hotfix)?, &fragment(app, country))
+    let (app, country, hotfix) = addressed(&state, &context, &path, READ).await?;
+    let hotfix = hotfixes::get_hotfix(&state.service, &context.principal, app, country, hotfix).await?;
+    ResponseWriter::new(&state, &context).entity(&shown(hotfix)?, &fragment(app, country))
 }
 
 /// Schedules a hotfix for one environment.
@@ -154,30 +158,33 @@ pub(crate) async fn get_hotfix(
     request_body = HotfixRequestBody,
     responses((status = 200, body = EnvironmentHotfix), (status = "default", body = ErrorBody)))]
 pub(crate) async fn schedule_hotfix(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
-    asking: Asking,
+    context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, WRITE).await?;
-    asking
-        .expect_entity::<EnvironmentHotfix>(&door, app, WRITE)
+    let app = context.app(&app)?;
+    let country = context.country(&state, app, &country, WRITE).await?;
+    context
+        .expect_entity::<EnvironmentHotfix>(&state, app, WRITE)
         .await?;
     let read = HotfixRequest::read(&body, app, country);
-    let wish = asking.understood(&door, app, WRITE, read).await?;
-    let repeatable = repeatable(&asking, app, country, &body);
-    let repeatable = asking.understood(&door, app, WRITE, repeatable).await?;
-    let (service, asker) = (&door.service, &asking.asker);
-    let hotfix = hotfixes::schedule_hotfix(service, asker, app, country, wish_of(wish), repeatable).await?;
-    let frame = Frame::new(&door, &asking);
-    let address = format!("{}/{}", frame.address().trim_end_matches('/'), hotfix.id);
-    let response = frame.entity(&shown(hotfix)?, &fragment(app, country))?;
-    Ok(created(&frame, response, &address))
+    let command = context.reveal_to_permitted(&state, app, WRITE, read).await?;
+    let repeatable = repeatable(&context, app, country, &body);
+    let repeatable = context
+        .reveal_to_permitted(&state, app, WRITE, repeatable)
+        .await?;
+    let (service, principal) = (&state.service, &context.principal);
+    let hotfix =
+        hotfixes::schedule_hotfix(service, principal, app, country, wish_of(command), repeatable).await?;
+    let writer = ResponseWriter::new(&state, &context);
+    let address = format!("{}/{}", writer.address().trim_end_matches('/'), hotfix.id);
+    let response = writer.entity(&shown(hotfix)?, &fragment(app, country))?;
+    Ok(created(&writer, response, &address))
 }
 
-fn wish_of(request: HotfixRequest) -> HotfixWish {
-    HotfixWish {
+fn wish_of(request: HotfixRequest) -> ScheduleHotfix {
+    ScheduleHotfix {
         environment: EnvironmentKey::new(
             request.tenant_id,
             &request.application_family,
@@ -192,12 +199,12 @@ fn wish_of(request: HotfixRequest) -> HotfixWish {
 }
 
 fn repeatable(
-    asking: &Asking,
+    context: &RequestContext,
     app: AppId,
     country: CountryCode,
     body: &[u8],
 ) -> Result<Option<Repeatable>, RuleError> {
-    let Some(key) = asking.header("idempotency-key") else {
+    let Some(key) = context.header("idempotency-key") else {
         return Ok(None);
     };
     let key = key.trim();
@@ -219,18 +226,19 @@ fn repeatable(
     request_body = HotfixPatchBody,
     responses((status = 200, body = EnvironmentHotfix), (status = "default", body = ErrorBody)))]
 pub(crate) async fn update_hotfix(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    asking: Asking,
+    context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let (app, country, hotfix) = addressed(&door, &asking, &path, WRITE).await?;
-    asking
-        .expect_entity::<EnvironmentHotfix>(&door, app, WRITE)
+    let (app, country, hotfix) = addressed(&state, &context, &path, WRITE).await?;
+    context
+        .expect_entity::<EnvironmentHotfix>(&state, app, WRITE)
         .await?;
-    let patch = asking
-        .understood(&door, app, WRITE, HotfixPatch::read(&body))
+    let patch = context
+        .reveal_to_permitted(&state, app, WRITE, HotfixPatch::read(&body))
         .await?;
-    let hotfix = hotfixes::update_hotfix(&door.service, &asking.asker, app, country, hotfix, patch).await?;
-    Frame::new(&door, &asking).entity(&shown(hotfix)?, &fragment(app, country))
+    let hotfix =
+        hotfixes::update_hotfix(&state.service, &context.principal, app, country, hotfix, patch).await?;
+    ResponseWriter::new(&state, &context).entity(&shown(hotfix)?, &fragment(app, country))
 }

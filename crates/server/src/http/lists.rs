@@ -4,9 +4,9 @@
 //! while it is read from the database, and a short one goes out in one piece.
 
 use super::{
-    answer::{self, Frame, insert, json, project},
-    context::Context,
-    extract::{Asking, Door},
+    answer::{self, ResponseWriter, insert, json, project},
+    context::RequestInfo,
+    extract::{AppState, RequestContext},
 };
 use crate::{
     actions::{
@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     store::{
         self, FromRow,
-        list::{ListRequest, Listed},
+        list::{EntitySet, ListRequest},
     },
 };
 use axum::{
@@ -38,7 +38,7 @@ use utoipa::IntoParams;
 use wire::{Entity, ListWriter, Projection};
 
 /// Rows that are written before they are handed on.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The query options of a list.
 #[derive(IntoParams)]
@@ -79,7 +79,7 @@ pub(crate) struct CountQuery {
 }
 
 /// How a list is to look.
-pub(crate) struct Look {
+pub(crate) struct View {
     select: Select,
     /// What of the selection the context URL tells.
     selected: Option<String>,
@@ -88,35 +88,35 @@ pub(crate) struct Look {
 }
 
 /// Reads the options of a list: which rows in which order, and how they are to look.
-pub(crate) fn read<T>(frame: &Frame<'_>, listed: &Listed<T>) -> Result<(ListRequest, Look)> {
-    frame.check_version()?;
-    let prefer = frame
+pub(crate) fn read<T>(writer: &ResponseWriter<'_>, entity_set: &EntitySet<T>) -> Result<(ListRequest, View)> {
+    writer.check_version()?;
+    let prefer = writer
         .headers
         .get_all("prefer")
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let context = frame.context;
+    let info = writer.info;
     let query = store::list::ListQuery::read(
-        listed,
-        &context.routed,
-        &context.query,
+        entity_set,
+        &info.routed,
+        &info.query,
         prefer,
-        frame.dollar_optional(),
+        writer.dollar_optional(),
     )?;
-    let look = Look {
-        selected: query.select.context(&listed.schema),
+    let view = View {
+        selected: query.select.context(&entity_set.schema),
         select: query.select,
         page_size: query.request.page_size,
     };
-    Ok((query.request, look))
+    Ok((query.request, view))
 }
 
 /// Reads the options of a count.
-pub(crate) fn read_count<T>(frame: &Frame<'_>, listed: &Listed<T>) -> Result<ListRequest> {
+pub(crate) fn read_count<T>(writer: &ResponseWriter<'_>, entity_set: &EntitySet<T>) -> Result<ListRequest> {
     Ok(ListRequest::read_count(
-        listed,
-        &frame.context.query,
-        frame.dollar_optional(),
+        entity_set,
+        &writer.info.query,
+        writer.dollar_optional(),
     )?)
 }
 
@@ -126,18 +126,21 @@ pub(crate) fn custom_options(query: &str) -> Vec<(String, String)> {
     options.map(|options| options.custom).unwrap_or_default()
 }
 
-impl Asking {
+impl RequestContext {
     /// The query options, understood; what is wrong with them is only said to somebody who may ask for the list.
-    pub(crate) async fn understood_query<T>(
+    pub(crate) async fn reveal_query_errors<T>(
         &self,
-        door: &Door,
+        state: &AppState,
         app: AppId,
         permission: Permission,
         read: Result<T>,
     ) -> Result<T> {
         match read {
             Err(Error::Rule(problem)) => {
-                Err(access::refuse(&door.service, &self.asker, app, permission, problem).await)
+                Err(
+                    access::reveal_to_permitted(&state.service, &self.principal, app, permission, problem)
+                        .await,
+                )
             }
             other => other,
         }
@@ -152,11 +155,16 @@ struct Place {
 }
 
 impl Place {
-    async fn read(door: &Door, asking: &Asking, path: ListPath, resource: Resource) -> Result<Self> {
-        let app = asking.app(&path.app)?;
+    async fn read(
+        state: &AppState,
+        context: &RequestContext,
+        path: ListPath,
+        resource: Resource,
+    ) -> Result<Self> {
+        let app = context.app(&path.app)?;
         let permission = Permission::read(resource);
         let country = match path.country {
-            Some(country) => Some(asking.country(door, app, &country, permission).await?),
+            Some(country) => Some(context.country(state, app, &country, permission).await?),
             None => None,
         };
         Ok(Self {
@@ -166,14 +174,14 @@ impl Place {
         })
     }
 
-    fn within<'a>(&self, asking: &'a Asking) -> Within<'a> {
+    fn within<'a>(&self, context: &'a RequestContext) -> Within<'a> {
         let Self {
             app,
             country,
             resource,
         } = *self;
         Within {
-            asker: &asking.asker,
+            principal: &context.principal,
             app,
             country,
             resource,
@@ -201,58 +209,58 @@ pub(crate) struct ListPath {
 
 /// Lists the rows of one kind that a path names.
 pub(crate) async fn list<T, E>(
-    door: &Door,
-    asking: &Asking,
+    state: &AppState,
+    context: &RequestContext,
     path: ListPath,
-    (resource, listed): (Resource, &'static Listed<T>),
+    (resource, entity_set): (Resource, &'static EntitySet<T>),
     shown: impl Fn(T) -> Result<E> + Send + 'static,
 ) -> Result<Response>
 where
     T: FromRow,
     E: Entity + Send + 'static,
 {
-    let place = Place::read(door, asking, path, resource).await?;
-    let frame = Frame::new(door, asking);
+    let place = Place::read(state, context, path, resource).await?;
+    let writer = ResponseWriter::new(state, context);
     let permission = Permission::read(resource);
-    let (request, look) = asking
-        .understood_query(door, place.app, permission, read(&frame, listed))
+    let (request, view) = context
+        .reveal_query_errors(state, place.app, permission, read(&writer, entity_set))
         .await?;
-    let rows = listing::list_within(&door.service, place.within(asking), listed, request).await?;
-    answer(&frame, look, rows, &place.fragment(), shown).await
+    let rows = listing::list_within(&state.service, place.within(context), entity_set, request).await?;
+    answer(&writer, view, rows, &place.fragment(), shown).await
 }
 
 /// Counts the rows of one kind that a path names.
 pub(crate) async fn count<T: FromRow>(
-    door: &Door,
-    asking: &Asking,
+    state: &AppState,
+    context: &RequestContext,
     path: ListPath,
-    (resource, listed): (Resource, &'static Listed<T>),
+    (resource, entity_set): (Resource, &'static EntitySet<T>),
 ) -> Result<Response> {
-    let place = Place::read(door, asking, path, resource).await?;
-    let frame = Frame::new(door, asking);
+    let place = Place::read(state, context, path, resource).await?;
+    let writer = ResponseWriter::new(state, context);
     let permission = Permission::read(resource);
-    let request = asking
-        .understood_query(door, place.app, permission, read_count(&frame, listed))
+    let request = context
+        .reveal_query_errors(state, place.app, permission, read_count(&writer, entity_set))
         .await?;
-    let count = listing::count_within(&door.service, place.within(asking), listed, request).await?;
+    let count = listing::count_within(&state.service, place.within(context), entity_set, request).await?;
     Ok(count_answer(count))
 }
 
 /// Lists every row of a table, for operators.
 pub(crate) async fn list_everything<T, E>(
-    door: &Door,
-    asking: &Asking,
-    (listed, fragment): (&'static Listed<T>, &str),
+    state: &AppState,
+    context: &RequestContext,
+    (entity_set, fragment): (&'static EntitySet<T>, &str),
     shown: impl Fn(T) -> Result<E> + Send + 'static,
 ) -> Result<Response>
 where
     T: FromRow,
     E: Entity + Send + 'static,
 {
-    let frame = Frame::new(door, asking);
-    let (request, look) = read(&frame, listed)?;
-    let rows = listing::list_everything(&door.service, listed, request).await?;
-    answer(&frame, look, rows, fragment, shown).await
+    let writer = ResponseWriter::new(state, context);
+    let (request, view) = read(&writer, entity_set)?;
+    let rows = listing::list_everything(&state.service, entity_set, request).await?;
+    answer(&writer, view, rows, fragment, shown).await
 }
 
 /// A number of rows.
@@ -310,8 +318,8 @@ impl Source for Plan {
 
 /// The rows of `source`, each as `shown` shows it.
 pub(crate) async fn answer<S, E>(
-    frame: &Frame<'_>,
-    look: Look,
+    writer: &ResponseWriter<'_>,
+    view: View,
     source: S,
     fragment: &str,
     shown: impl Fn(S::Row) -> Result<E> + Send + 'static,
@@ -320,18 +328,18 @@ where
     S: Source,
     E: Entity + Send + 'static,
 {
-    let projection = project(frame.context.face, &look.select);
-    send(frame, look, source, fragment, projection, shown).await
+    let projection = project(writer.info.format, &view.select);
+    send(writer, view, source, fragment, projection, shown).await
 }
 
 /// A plan's rows. They are made from environments but are none, so `$select` does not apply to them.
 pub(crate) async fn plan_answer(
-    frame: &Frame<'_>,
-    look: Look,
+    writer: &ResponseWriter<'_>,
+    view: View,
     plan: Plan,
     fragment: &str,
 ) -> Result<Response> {
-    if look.select != Select::All {
+    if view.select != Select::All {
         let message = "A plan is always shown whole: $select does not apply to it.";
         let code = domain::problem::Code::InvalidQueryOption;
         return Err(domain::problem::RuleError::new(code, message)
@@ -339,19 +347,19 @@ pub(crate) async fn plan_answer(
             .into());
     }
     send(
-        frame,
-        look,
+        writer,
+        view,
         plan,
         fragment,
-        Projection::all(frame.context.face),
+        Projection::all(writer.info.format),
         Ok,
     )
     .await
 }
 
 async fn send<S, E>(
-    frame: &Frame<'_>,
-    look: Look,
+    writer: &ResponseWriter<'_>,
+    view: View,
     source: S,
     fragment: &str,
     projection: Projection<E>,
@@ -361,31 +369,31 @@ where
     S: Source,
     E: Entity + Send + 'static,
 {
-    let selected = look.selected.map_or(String::new(), |names| format!("({names})"));
-    let writer = ListWriter::new(projection);
-    let mut first = Vec::with_capacity(PIECE);
-    writer.open(
-        &frame.context_url(&format!("{fragment}{selected}")),
+    let selected = view.selected.map_or(String::new(), |names| format!("({names})"));
+    let list_writer = ListWriter::new(projection);
+    let mut first = Vec::with_capacity(CHUNK_BYTES);
+    list_writer.open(
+        &writer.context_url(&format!("{fragment}{selected}")),
         source.count(),
         &mut first,
     );
     let mut writing = Writing {
         source,
-        writer: Some(writer),
+        list_writer: Some(list_writer),
         shown,
-        address: frame.address(),
-        query: frame.context.query.clone(),
+        address: writer.address(),
+        query: writer.info.query.clone(),
     };
     // The first piece is made before the status is sent, so that what fails at once fails with a clear answer.
     writing.fill(&mut first).await?;
-    let face = frame.context.face;
-    let body = if writing.writer.is_none() {
+    let format = writer.info.format;
+    let body = if writing.list_writer.is_none() {
         Body::from(first)
     } else {
-        writing.stream(first, frame.context)
+        writing.stream(first, writer.info)
     };
-    let mut response = json(face, StatusCode::OK, body);
-    if let Some(size) = look.page_size {
+    let mut response = json(format, StatusCode::OK, body);
+    if let Some(size) = view.page_size {
         let applied = HeaderName::from_static("preference-applied");
         insert(
             response.headers_mut(),
@@ -400,7 +408,7 @@ where
 struct Writing<S, E, F> {
     source: S,
     /// Gone once the end is written.
-    writer: Option<ListWriter<E>>,
+    list_writer: Option<ListWriter<E>>,
     shown: F,
     address: String,
     query: String,
@@ -413,44 +421,44 @@ where
     F: Fn(S::Row) -> Result<E> + Send + 'static,
 {
     /// Writes until there is a piece worth sending, or to the end.
-    async fn fill(&mut self, piece: &mut Vec<u8>) -> Result<()> {
-        while piece.len() < PIECE {
-            let Some(writer) = &mut self.writer else {
+    async fn fill(&mut self, chunk: &mut Vec<u8>) -> Result<()> {
+        while chunk.len() < CHUNK_BYTES {
+            let Some(list_writer) = &mut self.list_writer else {
                 return Ok(());
             };
             match self.source.next().await? {
                 Some(rows) => {
                     for row in rows {
-                        writer.row(&(self.shown)(row)?, piece);
+                        list_writer.row(&(self.shown)(row)?, chunk);
                     }
                 }
-                None => self.close(piece),
+                None => self.close(chunk),
             }
         }
         Ok(())
     }
 
-    fn close(&mut self, piece: &mut Vec<u8>) {
+    fn close(&mut self, chunk: &mut Vec<u8>) {
         let token = self.source.next_token();
         let link = token.map(|token| format!("{}?{}", self.address, next_link_query(&self.query, &token)));
-        if let Some(writer) = self.writer.take() {
-            writer.close(link.as_deref(), piece);
+        if let Some(list_writer) = self.list_writer.take() {
+            list_writer.close(link.as_deref(), chunk);
         }
     }
 
     /// The first piece, and the rest as it is written.
-    fn stream(self, first: Vec<u8>, context: &Context) -> Body {
-        let correlation = context.correlation_id;
+    fn stream(self, first: Vec<u8>, info: &RequestInfo) -> Body {
+        let correlation = info.correlation_id;
         let rest = futures::stream::try_unfold(self, move |mut writing| async move {
-            if writing.writer.is_none() {
+            if writing.list_writer.is_none() {
                 return Ok(None);
             }
-            let mut piece = Vec::with_capacity(PIECE + PIECE / 4);
-            let filled = writing.fill(&mut piece).await;
+            let mut chunk = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
+            let filled = writing.fill(&mut chunk).await;
             if let Err(error) = &filled {
                 tracing::error!(%correlation, "a list broke off: {error}");
             }
-            filled.map(|()| Some((Bytes::from(piece), writing)))
+            filled.map(|()| Some((Bytes::from(chunk), writing)))
         });
         let first = futures::stream::once(async move { Ok(Bytes::from(first)) });
         answer::streamed(futures::StreamExt::chain(first, rest))

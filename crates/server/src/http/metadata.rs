@@ -1,8 +1,8 @@
 //! Where a generic OData client starts: the service document and the description of all types.
 
 use super::{
-    answer::{Frame, insert, json},
-    extract::{Asking, Door},
+    answer::{ResponseWriter, insert, json},
+    extract::{AppState, RequestContext},
 };
 use crate::error::Result;
 use axum::{
@@ -15,7 +15,7 @@ use domain::problem::{Code, RuleError};
 use odata::{Format, Limits, Options, Resource};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use wire::{ErrorBody, Face, service::ServiceDocument};
+use wire::{ErrorBody, ResponseFormat, service::ServiceDocument};
 
 /// The description of all types, in CSDL.
 pub(crate) const METADATA: &str = include_str!("metadata.xml");
@@ -23,29 +23,35 @@ pub(crate) const METADATA: &str = include_str!("metadata.xml");
 /// Tells which collections there are.
 #[utoipa::path(get, path = "/", tag = "service",
     responses((status = 200, body = ServiceDocument), (status = "default", body = ErrorBody)))]
-pub(crate) async fn get_service_document(State(door): State<Arc<Door>>, asking: Asking) -> Result<Response> {
-    let frame = Frame::new(&door, &asking);
-    frame.check_version()?;
-    options(&asking)?;
-    let document = ServiceDocument::new(&format!("{}/$metadata", frame.root()));
+pub(crate) async fn get_service_document(
+    State(state): State<Arc<AppState>>,
+    context: RequestContext,
+) -> Result<Response> {
+    let writer = ResponseWriter::new(&state, &context);
+    writer.check_version()?;
+    options(&context)?;
+    let document = ServiceDocument::new(&format!("{}/$metadata", writer.root()));
     let body = serde_json::to_vec(&document).map_err(crate::error::Error::fault)?;
-    Ok(json(Face::OData, StatusCode::OK, Body::from(body)))
+    Ok(json(ResponseFormat::OData, StatusCode::OK, Body::from(body)))
 }
 
 /// Describes all types in XML.
 #[utoipa::path(get, path = "/$metadata", tag = "service",
     responses((status = 200, body = String, content_type = "application/xml"),
         (status = "default", body = ErrorBody)))]
-pub(crate) async fn get_metadata(State(door): State<Arc<Door>>, asking: Asking) -> Result<Response> {
-    Frame::new(&door, &asking).check_version()?;
-    if let Some(Format::Json(_)) = options(&asking)?.format {
+pub(crate) async fn get_metadata(
+    State(state): State<Arc<AppState>>,
+    context: RequestContext,
+) -> Result<Response> {
+    ResponseWriter::new(&state, &context).check_version()?;
+    if let Some(Format::Json(_)) = options(&context)?.format {
         let message = "The metadata is only available in XML.";
         return Err(RuleError::new(Code::NotAcceptable, message)
             .about("$format")
             .into());
     }
     let etag = crate::blobs::hex(&Sha256::digest(METADATA.as_bytes())[..16]);
-    asking.preconditions.check_read(&etag)?;
+    context.preconditions.check_read(&etag)?;
     let mut response = Response::new(Body::from(METADATA));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
@@ -54,9 +60,9 @@ pub(crate) async fn get_metadata(State(door): State<Arc<Door>>, asking: Asking) 
     Ok(response)
 }
 
-fn options(asking: &Asking) -> Result<Options> {
+fn options(context: &RequestContext) -> Result<Options> {
     Ok(Options::parse(
-        &asking.context.query,
+        &context.info.query,
         Resource::Metadata,
         true,
         &Limits::default(),

@@ -1,14 +1,14 @@
-//! The vendors' door: the App Management API over HTTP. It translates, and decides nothing.
+//! The vendor API: the App Management API over HTTP. It translates, and decides nothing.
 
 mod address;
 pub(crate) mod answer;
 pub(crate) mod apps;
+pub(crate) mod concurrency;
 pub(crate) mod context;
 pub(crate) mod countries;
 mod download;
 pub(crate) mod environments;
 pub(crate) mod extract;
-pub(crate) mod fairness;
 mod health;
 pub(crate) mod hotfixes;
 pub(crate) mod lists;

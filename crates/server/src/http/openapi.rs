@@ -1,6 +1,6 @@
 //! The description of the API, made from the handlers themselves, and a page to read it.
 
-use super::extract::Door;
+use super::extract::AppState;
 use axum::{
     Router,
     http::{HeaderValue, header},
@@ -50,7 +50,7 @@ pub(crate) fn to_json(document: &Document) -> String {
 }
 
 /// `/openapi.json`, and `/` to read it without any script from elsewhere.
-pub(crate) fn pages(document: Document) -> Router<Arc<Door>> {
+pub(crate) fn pages(document: Document) -> Router<Arc<AppState>> {
     let text: Arc<str> = to_json(&document).into();
     let page: Arc<str> = page(&document).into();
     Router::new()

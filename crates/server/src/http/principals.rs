@@ -1,9 +1,9 @@
 //! `/apps/{appId}/principals`: who has which roles on the app.
 
 use super::{
-    answer::Frame,
+    answer::ResponseWriter,
     context::empty,
-    extract::{Asking, Door, SmallBody, id},
+    extract::{AppState, RequestContext, SmallBody, id},
     lists,
 };
 use crate::{
@@ -32,7 +32,7 @@ use wire::{
 const READ: Permission = Permission::read(Resource::Principals);
 const WRITE: Permission = Permission::write(Resource::Principals);
 
-pub(crate) fn shown(principal: store::principals::Principal) -> Result<Principal> {
+pub(crate) fn shown(principal: store::principals::AppPrincipal) -> Result<Principal> {
     Ok(Principal {
         id: principal.id,
         kind: principal.kind,
@@ -51,13 +51,13 @@ fn fragment(app: AppId) -> String {
     params(("appId" = uuid::Uuid, Path), lists::ListQuery),
     responses((status = 200, body = List<Principal>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_principals(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
     lists::list(
-        &door,
-        &asking,
+        &state,
+        &context,
         path,
         (Resource::Principals, &listing::PRINCIPALS),
         shown,
@@ -70,11 +70,17 @@ pub(crate) async fn list_principals(
     params(("appId" = uuid::Uuid, Path), lists::CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_principals(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    lists::count(&door, &asking, path, (Resource::Principals, &listing::PRINCIPALS)).await
+    lists::count(
+        &state,
+        &context,
+        path,
+        (Resource::Principals, &listing::PRINCIPALS),
+    )
+    .await
 }
 
 /// Gets one principal of the app.
@@ -82,15 +88,18 @@ pub(crate) async fn count_principals(
     params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)),
     responses((status = 200, body = Principal), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_principal(
-    State(door): State<Arc<Door>>,
-    Path((app, principal)): Path<(String, String)>,
-    asking: Asking,
+    State(state): State<Arc<AppState>>,
+    Path((app, id_text)): Path<(String, String)>,
+    context: RequestContext,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let principal: PrincipalId = asking.understood(&door, app, READ, id("id", &principal)).await?;
-    let principal = shown(principals::get_principal(&door.service, &asking.asker, app, principal).await?)?;
-    asking.preconditions.check_read(&principal.etag.to_string())?;
-    Frame::new(&door, &asking).entity(&principal, &fragment(app))
+    let app = context.app(&app)?;
+    let principal_id: PrincipalId = context
+        .reveal_to_permitted(&state, app, READ, id("id", &id_text))
+        .await?;
+    let principal =
+        shown(principals::get_principal(&state.service, &context.principal, app, principal_id).await?)?;
+    context.preconditions.check_read(&principal.etag.to_string())?;
+    ResponseWriter::new(&state, &context).entity(&principal, &fragment(app))
 }
 
 /// Adds a principal to the app, or changes its roles.
@@ -98,22 +107,32 @@ pub(crate) async fn get_principal(
     params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)), request_body = PrincipalPatch,
     responses((status = 200, body = Principal), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_principal(
-    State(door): State<Arc<Door>>,
-    Path((app, principal)): Path<(String, String)>,
-    asking: Asking,
+    State(state): State<Arc<AppState>>,
+    Path((app, id_text)): Path<(String, String)>,
+    context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let principal: PrincipalId = asking.understood(&door, app, WRITE, id("id", &principal)).await?;
-    asking.expect_entity::<Principal>(&door, app, WRITE).await?;
-    let wish = asking
-        .understood(&door, app, WRITE, PrincipalPatch::read(&body, principal))
+    let app = context.app(&app)?;
+    let principal_id: PrincipalId = context
+        .reveal_to_permitted(&state, app, WRITE, id("id", &id_text))
         .await?;
-    let conditions = asking.preconditions.clone();
-    let (service, asker) = (&door.service, &asking.asker);
-    let principal =
-        principals::patch_principal(service, asker, By::Owner, app, principal, wish, conditions).await?;
-    Frame::new(&door, &asking).entity(&shown(principal)?, &fragment(app))
+    context.expect_entity::<Principal>(&state, app, WRITE).await?;
+    let change = context
+        .reveal_to_permitted(&state, app, WRITE, PrincipalPatch::read(&body, principal_id))
+        .await?;
+    let conditions = context.preconditions.clone();
+    let (service, principal) = (&state.service, &context.principal);
+    let principal = principals::patch_principal(
+        service,
+        principal,
+        By::Owner,
+        app,
+        principal_id,
+        change,
+        conditions,
+    )
+    .await?;
+    ResponseWriter::new(&state, &context).entity(&shown(principal)?, &fragment(app))
 }
 
 /// Takes all roles on the app from a principal.
@@ -121,13 +140,15 @@ pub(crate) async fn patch_principal(
     params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)),
     responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(crate) async fn delete_principal(
-    State(door): State<Arc<Door>>,
-    Path((app, principal)): Path<(String, String)>,
-    asking: Asking,
+    State(state): State<Arc<AppState>>,
+    Path((app, id_text)): Path<(String, String)>,
+    context: RequestContext,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let principal: PrincipalId = asking.understood(&door, app, WRITE, id("id", &principal)).await?;
-    let conditions = asking.preconditions.clone();
-    principals::delete_principal(&door.service, &asking.asker, app, principal, conditions).await?;
+    let app = context.app(&app)?;
+    let principal_id: PrincipalId = context
+        .reveal_to_permitted(&state, app, WRITE, id("id", &id_text))
+        .await?;
+    let conditions = context.preconditions.clone();
+    principals::delete_principal(&state.service, &context.principal, app, principal_id, conditions).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

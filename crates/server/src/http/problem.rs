@@ -3,7 +3,7 @@
 //! A handler's error travels to the outermost layer as an extension of an empty answer, because only there the
 //! correlation id and the caller's face are known.
 
-use super::context::Context;
+use super::context::RequestInfo;
 use crate::{auth::AuthError, error::Error, store::StoreError};
 use axum::{
     body::Body,
@@ -13,7 +13,7 @@ use axum::{
 use domain::problem::{Code, RuleError};
 use odata::QueryError;
 use std::sync::Arc;
-use wire::{ErrorBody, Face, error::POSITION};
+use wire::{ErrorBody, ResponseFormat, error::POSITION};
 
 /// After how many seconds a caller may try again when something of ours is not there.
 const RETRY_AFTER: u32 = 5;
@@ -61,8 +61,8 @@ pub(crate) fn panicked() -> Response {
 
 /// No such address.
 pub(crate) async fn no_such_address(request: axum::extract::Request) -> Error {
-    let context = request.extensions().get::<Context>();
-    let path = context.map_or_else(|| request.uri().path().to_owned(), |context| context.path.clone());
+    let info = request.extensions().get::<RequestInfo>();
+    let path = info.map_or_else(|| request.uri().path().to_owned(), |info| info.path.clone());
     let message = format!("There is nothing at {path}. The API is served as v1.0 to v1.4: /v1.4/apps.");
     RuleError::missing(path, message).into()
 }
@@ -73,16 +73,16 @@ pub(crate) async fn wrong_verb() -> Error {
 }
 
 /// Gives an answer its body if it failed, and logs what went wrong.
-pub(crate) fn finish(response: Response, context: &Context, method: &Method) -> Response {
+pub(crate) fn finish(response: Response, info: &RequestInfo, method: &Method) -> Response {
     let pending = response.extensions().get::<Pending>().cloned();
     match pending {
-        Some(pending) => failed(&pending.0, response, context, method),
+        Some(pending) => failed(&pending.0, response, info, method),
         None => response,
     }
 }
 
-fn failed(error: &Error, original: Response, context: &Context, method: &Method) -> Response {
-    log(error, context);
+fn failed(error: &Error, original: Response, info: &RequestInfo, method: &Method) -> Response {
+    log(error, info);
     if let Error::NotModified { tag } = error {
         let mut response = super::context::empty(StatusCode::NOT_MODIFIED);
         set(&mut response, header::ETAG, tag);
@@ -90,12 +90,12 @@ fn failed(error: &Error, original: Response, context: &Context, method: &Method)
     }
     let allow = original.headers().get(header::ALLOW).cloned();
     let problem = shown(error, allow.as_ref(), method);
-    let body = ErrorBody::new(&problem, Some(context.correlation_id), context.face).to_json();
+    let body = ErrorBody::new(&problem, Some(info.correlation_id), info.format).to_json();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status_of(error, &problem);
-    set(&mut response, header::CONTENT_TYPE, content_type(context.face));
+    set(&mut response, header::CONTENT_TYPE, content_type(info.format));
     set(&mut response, header::CONTENT_LANGUAGE, "en-US");
-    if context.face == Face::OData {
+    if info.format == ResponseFormat::OData {
         response
             .headers_mut()
             .insert("odata-version", HeaderValue::from_static("4.0"));
@@ -120,10 +120,10 @@ fn failed(error: &Error, original: Response, context: &Context, method: &Method)
 }
 
 /// The media type of JSON answers.
-pub(crate) fn content_type(face: Face) -> &'static str {
-    match face {
-        Face::Bare => "application/json; charset=utf-8",
-        Face::OData => "application/json;odata.metadata=minimal",
+pub(crate) fn content_type(format: ResponseFormat) -> &'static str {
+    match format {
+        ResponseFormat::Bare => "application/json; charset=utf-8",
+        ResponseFormat::OData => "application/json;odata.metadata=minimal",
     }
 }
 
@@ -195,10 +195,10 @@ fn retry_after(error: &Error) -> Option<u32> {
     }
 }
 
-fn log(error: &Error, context: &Context) {
-    let Context {
+fn log(error: &Error, info: &RequestInfo) {
+    let RequestInfo {
         correlation_id, path, ..
-    } = context;
+    } = info;
     match error {
         Error::Rule(problem) | Error::TryLater { problem, .. } => {
             tracing::info!(correlation = %correlation_id, path, code = %problem.code, "{}", problem.message);

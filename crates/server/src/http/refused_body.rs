@@ -13,13 +13,13 @@ const MOST: usize = 64 * 1024 * 1024;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Reads and forgets the rest of a body, in a task of its own.
-pub(super) fn forget<E>(mut pieces: impl Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static)
+pub(super) fn forget<E>(mut chunks: impl Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static)
 where
     E: Send + 'static,
 {
     let reading = async move {
         let mut seen = 0;
-        while let Some(Ok(bytes)) = pieces.next().await {
+        while let Some(Ok(bytes)) = chunks.next().await {
             seen += bytes.len();
             if seen > MOST {
                 return;

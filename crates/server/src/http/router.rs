@@ -1,8 +1,8 @@
 //! The table of contents: every address of the service, and what answers there.
 
 use super::{
-    apps, context, countries, environments, extract::Door, health, hotfixes, metadata, openapi, principals,
-    problem, versions,
+    apps, context, countries, environments, extract::AppState, health, hotfixes, metadata, openapi,
+    principals, problem, versions,
 };
 use crate::operator;
 use axum::{Router, middleware, routing::get};
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The vendor's door: the App Management API.
-fn app_management() -> OpenApiRouter<Arc<Door>> {
+/// The vendor API: the App Management API.
+fn app_management() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(metadata::get_service_document))
         .routes(routes!(metadata::get_metadata))
@@ -44,7 +44,7 @@ fn app_management() -> OpenApiRouter<Arc<Door>> {
 }
 
 /// The same actions under GET, for clients that know no other verb.
-fn also_by_get() -> Router<Arc<Door>> {
+fn also_by_get() -> Router<Arc<AppState>> {
     Router::new()
         .route(
             "/v1.0/apps/{appId}/getMyPermissions",
@@ -56,8 +56,8 @@ fn also_by_get() -> Router<Arc<Door>> {
         )
 }
 
-/// The operator's door.
-fn operators() -> OpenApiRouter<Arc<Door>> {
+/// The operator API.
+fn operators() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(operator::apps::list_registered_apps))
         .routes(routes!(
@@ -77,7 +77,7 @@ fn operators() -> OpenApiRouter<Arc<Door>> {
         .routes(routes!(operator::records::list_audit))
 }
 
-fn documented() -> OpenApiRouter<Arc<Door>> {
+fn documented() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .nest("/v1.0", app_management())
         .nest("/operator/v1", operators())
@@ -86,14 +86,14 @@ fn documented() -> OpenApiRouter<Arc<Door>> {
 }
 
 /// Everything that is served.
-pub(crate) fn router(door: Arc<Door>) -> Router {
+pub(crate) fn router(state: Arc<AppState>) -> Router {
     let (documented, description) = documented().split_for_parts();
     let routed = documented
         .merge(also_by_get())
         .merge(openapi::pages(description))
         .fallback(problem::no_such_address)
         .method_not_allowed_fallback(problem::wrong_verb)
-        .with_state(door);
+        .with_state(state);
     // A layer around a router does not see requests that no route matches as they were sent, and could not change
     // what is matched; around this outer one it can.
     Router::new()

@@ -1,9 +1,9 @@
 //! `/apps/{appId}/countries/{countryCode}/versions`: packages, up and down.
 
 use super::{
-    answer::{Frame, created},
+    answer::{ResponseWriter, created},
     download,
-    extract::{Asking, Door, SmallBody, id},
+    extract::{AppState, RequestContext, SmallBody, id},
     lists, refused_body,
 };
 use crate::{
@@ -42,15 +42,15 @@ fn fragment(app: AppId, country: CountryCode) -> String {
 
 /// The version that an address names.
 async fn addressed(
-    door: &Door,
-    asking: &Asking,
+    state: &AppState,
+    context: &RequestContext,
     (app, country, version): &(String, String, String),
     permission: Permission,
 ) -> Result<(AppId, CountryCode, AppVersion)> {
-    let app = asking.app(app)?;
-    let country = asking.country(door, app, country, permission).await?;
-    let version = asking
-        .understood(door, app, permission, id("versionNumber", version))
+    let app = context.app(app)?;
+    let country = context.country(state, app, country, permission).await?;
+    let version = context
+        .reveal_to_permitted(state, app, permission, id("versionNumber", version))
         .await?;
     Ok((app, country, version))
 }
@@ -60,13 +60,13 @@ async fn addressed(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::ListQuery),
     responses((status = 200, body = List<Version>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_versions(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
     lists::list(
-        &door,
-        &asking,
+        &state,
+        &context,
         path,
         (Resource::Versions, &listing::VERSIONS),
         shown,
@@ -79,11 +79,11 @@ pub(crate) async fn list_versions(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_versions(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<lists::ListPath>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    lists::count(&door, &asking, path, (Resource::Versions, &listing::VERSIONS)).await
+    lists::count(&state, &context, path, (Resource::Versions, &listing::VERSIONS)).await
 }
 
 /// Uploads a package as a version of the app in the country. The body may be of any size up to the service's limit;
@@ -92,14 +92,14 @@ pub(crate) async fn count_versions(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path)), request_body = UploadVersion,
     responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
 pub(crate) async fn upload_version(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
-    asking: Asking,
+    context: RequestContext,
     body: Body,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let country = asking.country(&door, app, &country, WRITE).await?;
-    let declared_bytes = asking
+    let app = context.app(&app)?;
+    let country = context.country(&state, app, &country, WRITE).await?;
+    let declared_bytes = context
         .header(header::CONTENT_LENGTH.as_str())
         .and_then(|text| text.parse().ok());
     let target = UploadTarget {
@@ -107,19 +107,19 @@ pub(crate) async fn upload_version(
         country,
         declared_bytes,
     };
-    asking.expect_entity::<Version>(&door, app, WRITE).await?;
+    context.expect_entity::<Version>(&state, app, WRITE).await?;
     let mut pieces = body
         .into_data_stream()
         .map(|piece| piece.map_err(|error| error.to_string()));
-    let uploaded = upload::upload_version(&door.service, &asking.asker, target, &mut pieces).await;
+    let uploaded = upload::upload_version(&state.service, &context.principal, target, &mut pieces).await;
     if uploaded.is_err() {
         refused_body::forget(pieces);
     }
     let version = uploaded?;
-    let frame = Frame::new(&door, &asking);
-    let address = format!("{}/{}", frame.address().trim_end_matches('/'), version.version);
-    let response = frame.entity(&shown(version)?, &fragment(app, country))?;
-    Ok(created(&frame, response, &address))
+    let writer = ResponseWriter::new(&state, &context);
+    let address = format!("{}/{}", writer.address().trim_end_matches('/'), version.version);
+    let response = writer.entity(&shown(version)?, &fragment(app, country))?;
+    Ok(created(&writer, response, &address))
 }
 
 /// Gets one version.
@@ -127,14 +127,14 @@ pub(crate) async fn upload_version(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
     responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_version(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let (app, country, version) = addressed(&door, &asking, &path, READ).await?;
-    let version = versions::get_version(&door.service, &asking.asker, app, country, version).await?;
-    asking.preconditions.check_read(&version.etag.to_string())?;
-    Frame::new(&door, &asking).entity(&shown(version)?, &fragment(app, country))
+    let (app, country, version) = addressed(&state, &context, &path, READ).await?;
+    let version = versions::get_version(&state.service, &context.principal, app, country, version).await?;
+    context.preconditions.check_read(&version.etag.to_string())?;
+    ResponseWriter::new(&state, &context).entity(&shown(version)?, &fragment(app, country))
 }
 
 /// Changes a version's availability, sync mode, or what is known of its dependencies.
@@ -143,20 +143,20 @@ pub(crate) async fn get_version(
     request_body = VersionPatchBody,
     responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_version(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    asking: Asking,
+    context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let (app, country, version) = addressed(&door, &asking, &path, WRITE).await?;
-    asking.expect_entity::<Version>(&door, app, WRITE).await?;
-    let patch = asking
-        .understood(&door, app, WRITE, VersionPatch::read(&body))
+    let (app, country, version) = addressed(&state, &context, &path, WRITE).await?;
+    context.expect_entity::<Version>(&state, app, WRITE).await?;
+    let patch = context
+        .reveal_to_permitted(&state, app, WRITE, VersionPatch::read(&body))
         .await?;
     let key = versions::key(app, country, version);
-    let conditions = asking.preconditions.clone();
-    let version = versions::patch_version(&door.service, &asking.asker, key, patch, conditions).await?;
-    Frame::new(&door, &asking).entity(&shown(version)?, &fragment(app, country))
+    let conditions = context.preconditions.clone();
+    let version = versions::patch_version(&state.service, &context.principal, key, patch, conditions).await?;
+    ResponseWriter::new(&state, &context).entity(&shown(version)?, &fragment(app, country))
 }
 
 /// Downloads the package of a version: the very bytes of the upload.
@@ -167,11 +167,12 @@ pub(crate) async fn patch_version(
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_package_contents(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    asking: Asking,
+    context: RequestContext,
 ) -> Result<Response> {
-    let (app, country, version) = addressed(&door, &asking, &path, READ).await?;
-    let version = versions::get_packaged_version(&door.service, &asking.asker, app, country, version).await?;
-    download::package(&door.service, &asking, &version).await
+    let (app, country, version) = addressed(&state, &context, &path, READ).await?;
+    let version =
+        versions::get_packaged_version(&state.service, &context.principal, app, country, version).await?;
+    download::package(&state.service, &context, &version).await
 }

@@ -6,7 +6,7 @@
 //! A planned stop must not leave operations of which nobody knows how they ended. So an executor that is to stop takes
 //! nothing on any more, and goes on until all that it carries is reported.
 
-use super::trouble::Trouble;
+use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{
         Service,
@@ -160,12 +160,12 @@ impl Executor {
 
     /// Works until it is told to stop.
     pub(crate) async fn run(&self, stop: CancellationToken) {
-        let mut trouble = Trouble::of("executor");
+        let mut failures = FailureReporter::of("executor");
         let mut rests = Rests::new(self.service.settings.executor.poll);
         loop {
             // A signal that comes while this looks is kept for the rest that follows.
             let caught_up = self.catch_up().await;
-            trouble.after(&caught_up);
+            failures.after(&caught_up);
             let next = match caught_up {
                 Ok(()) => self.next_step().await,
                 Err(_) => None,

@@ -1,7 +1,7 @@
 //! Ends what nobody carries any more, whoever carried it out: this server's own executor, another one's, or one that was
 //! there before a move.
 
-use super::{executor::Executor, trouble::Trouble};
+use super::{executor::Executor, failure_reporter::FailureReporter};
 use crate::{
     actions::{Service, execution},
     error::{Error, Result},
@@ -19,7 +19,7 @@ const PING: Duration = Duration::from_secs(1);
 
 /// Looks after leases until it is told to stop.
 pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<Executor>>, stop: CancellationToken) {
-    let mut trouble = Trouble::of("leases");
+    let mut failures = FailureReporter::of("leases");
     // An outage may have ended just now, and others may have carried something through it.
     let first = match service.db.is_shared() {
         true => service.settings.executor.lease / 2,
@@ -30,7 +30,7 @@ pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<Executor>>, 
     }
     loop {
         let ended = end_lost(&service, executor.as_deref()).await;
-        trouble.after(&ended);
+        failures.after(&ended);
         if stop.run_until_cancelled(rest(&service, ended)).await.is_none() {
             return;
         }

@@ -4,8 +4,8 @@
 //! them right.
 
 pub(crate) mod executor;
+mod failure_reporter;
 pub(crate) mod leases;
 pub(crate) mod retention;
 pub(crate) mod signals;
 pub(crate) mod sweeper;
-mod trouble;

@@ -1,6 +1,6 @@
 //! Forgets from time to time what is older than it is to be kept.
 
-use super::trouble::Trouble;
+use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{
         Service,
@@ -18,10 +18,10 @@ const REST: Duration = Duration::from_millis(50);
 
 /// Forgets until it is told to stop, which may be between any two batches.
 pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
-    let mut trouble = Trouble::of("retention");
+    let mut failures = FailureReporter::of("retention");
     while !stop.is_cancelled() {
         let removed = remove_until(&service, &stop).await;
-        trouble.after(&removed);
+        failures.after(&removed);
         match removed {
             Ok(removed) if removed != Removed::default() => {
                 tracing::info!(?removed, "forgot what was old enough")

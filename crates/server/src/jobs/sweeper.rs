@@ -1,6 +1,6 @@
 //! Tidies up from time to time.
 
-use super::trouble::Trouble;
+use super::failure_reporter::FailureReporter;
 use crate::actions::{Service, sweep};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -13,12 +13,12 @@ pub(crate) async fn run(service: Arc<Service>, grace: Duration, stop: Cancellati
 
 async fn sweep_for_ever(service: &Service, grace: Duration) {
     let settings = &service.settings.storage;
-    let mut trouble = Trouble::of("sweeper");
+    let mut failures = FailureReporter::of("sweeper");
     let removed = sweep::remove_unreferenced(service, grace).await;
-    trouble.after(&removed);
+    failures.after(&removed);
     loop {
         let swept = sweep::sweep(service, settings.grace).await;
-        trouble.after(&swept);
+        failures.after(&swept);
         match swept {
             Ok(swept) if swept != sweep::Swept::default() => tracing::info!(?swept, "tidied up"),
             _ => {}

@@ -2,14 +2,14 @@
 
 use crate::{
     actions::{
-        apps::{self, AppWish, Registered, Saved},
+        apps::{self, RegisterApp, Registered, Saved},
         listing,
         principals::{self, By},
     },
     error::Result,
     http::{
-        answer::Frame,
-        extract::{Asking, Door, Operating, SmallBody, id},
+        answer::ResponseWriter,
+        extract::{AppState, OperatorContext, RequestContext, SmallBody, id},
         lists,
         principals::shown as principal_shown,
     },
@@ -28,7 +28,7 @@ use wire::{
     principals::{Principal, PrincipalPatch},
 };
 
-fn shown(app: store::apps::App, owners: Vec<store::principals::Principal>) -> RegisteredApp {
+fn shown(app: store::apps::App, owners: Vec<store::principals::AppPrincipal>) -> RegisteredApp {
     let owners = owners
         .into_iter()
         .map(|owner| Owner {
@@ -54,10 +54,10 @@ fn shown(app: store::apps::App, owners: Vec<store::principals::Principal>) -> Re
 #[utoipa::path(get, path = "/apps", tag = "operator", params(lists::ListQuery),
     responses((status = 200, body = List<RegisteredApp>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_registered_apps(
-    State(door): State<Arc<Door>>,
-    Operating(asking): Operating,
+    State(state): State<Arc<AppState>>,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    lists::list_everything(&door, &asking, (&listing::REGISTERED_APPS, "apps"), |app| {
+    lists::list_everything(&state, &context, (&listing::REGISTERED_APPS, "apps"), |app| {
         Ok(shown(app, Vec::new()))
     })
     .await
@@ -67,13 +67,13 @@ pub(crate) async fn list_registered_apps(
 #[utoipa::path(get, path = "/apps/{appId}", tag = "operator", params(("appId" = uuid::Uuid, Path)),
     responses((status = 200, body = RegisteredApp), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_registered_app(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
-    Operating(asking): Operating,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    let found = apps::get_registered_app(&door.service, asking.app(&app)?).await?;
-    asking.preconditions.check_read(&found.0.etag.to_string())?;
-    registered(&door, &asking, found)
+    let found = apps::get_registered_app(&state.service, context.app(&app)?).await?;
+    context.preconditions.check_read(&found.0.etag.to_string())?;
+    registered(&state, &context, found)
 }
 
 /// Registers an app with its first owner, or replaces what was registered.
@@ -82,26 +82,27 @@ pub(crate) async fn get_registered_app(
     responses((status = 200, body = RegisteredApp), (status = 201, body = RegisteredApp),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_app(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
-    Operating(asking): Operating,
+    OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    Frame::new(&door, &asking).check::<RegisteredApp>()?;
+    let app = context.app(&app)?;
+    ResponseWriter::new(&state, &context).check::<RegisteredApp>()?;
     let registration = AppRegistration::read(&body)?;
-    let conditions = asking.preconditions.clone();
-    let wish = wish_of(registration);
-    let (saved_app, saved) = apps::put_app(&door.service, &asking.asker, app, wish, conditions).await?;
-    let mut response = registered(&door, &asking, saved_app)?;
+    let conditions = context.preconditions.clone();
+    let command = wish_of(registration);
+    let (saved_app, saved) =
+        apps::put_app(&state.service, &context.principal, app, command, conditions).await?;
+    let mut response = registered(&state, &context, saved_app)?;
     if saved == Saved::Created {
         *response.status_mut() = StatusCode::CREATED;
     }
     Ok(response)
 }
 
-fn wish_of(registration: AppRegistration) -> AppWish {
-    AppWish {
+fn wish_of(registration: AppRegistration) -> RegisterApp {
+    RegisterApp {
         publisher: Some(registration.publisher),
         publisher_tenant_id: Some(registration.publisher_tenant_id),
         publisher_contact_email: Some(registration.publisher_contact_email),
@@ -117,8 +118,8 @@ fn wish_of(registration: AppRegistration) -> AppWish {
     }
 }
 
-fn registered(door: &Door, asking: &Asking, (app, owners): Registered) -> Result<Response> {
-    Frame::new(door, asking).entity(&shown(app, owners), "apps")
+fn registered(state: &AppState, context: &RequestContext, (app, owners): Registered) -> Result<Response> {
+    ResponseWriter::new(state, context).entity(&shown(app, owners), "apps")
 }
 
 /// Changes some of what was registered about an app.
@@ -126,24 +127,24 @@ fn registered(door: &Door, asking: &Asking, (app, owners): Registered) -> Result
     request_body = AppRegistrationBody,
     responses((status = 200, body = RegisteredApp), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_app(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
-    Operating(asking): Operating,
+    OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    Frame::new(&door, &asking).check::<RegisteredApp>()?;
+    let app = context.app(&app)?;
+    ResponseWriter::new(&state, &context).check::<RegisteredApp>()?;
     let patch = AppPatch::read(&body)?;
-    let wish = AppWish {
+    let command = RegisterApp {
         publisher: patch.publisher,
         publisher_tenant_id: patch.publisher_tenant_id,
         publisher_contact_email: patch.publisher_contact_email,
         storage_location: patch.storage_location,
         owner: None,
     };
-    let conditions = asking.preconditions.clone();
-    let patched = apps::patch_app(&door.service, &asking.asker, app, wish, conditions).await?;
-    registered(&door, &asking, patched)
+    let conditions = context.preconditions.clone();
+    let patched = apps::patch_app(&state.service, &context.principal, app, command, conditions).await?;
+    registered(&state, &context, patched)
 }
 
 /// Gives a principal roles on an app, whoever else has them: for when nobody is left who could.
@@ -151,18 +152,27 @@ pub(crate) async fn patch_app(
     params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)), request_body = PrincipalPatch,
     responses((status = 200, body = Principal), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_principal(
-    State(door): State<Arc<Door>>,
-    Path((app, principal)): Path<(String, String)>,
-    Operating(asking): Operating,
+    State(state): State<Arc<AppState>>,
+    Path((app, id_text)): Path<(String, String)>,
+    OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let app = asking.app(&app)?;
-    let principal = id("id", &principal)?;
-    Frame::new(&door, &asking).check::<Principal>()?;
-    let wish = PrincipalPatch::read(&body, principal)?;
-    let conditions = asking.preconditions.clone();
-    let (service, asker) = (&door.service, &asking.asker);
-    let principal =
-        principals::patch_principal(service, asker, By::Operator, app, principal, wish, conditions).await?;
-    Frame::new(&door, &asking).entity(&principal_shown(principal)?, &format!("apps({app})/principals"))
+    let app = context.app(&app)?;
+    let principal_id = id("id", &id_text)?;
+    ResponseWriter::new(&state, &context).check::<Principal>()?;
+    let command = PrincipalPatch::read(&body, principal_id)?;
+    let conditions = context.preconditions.clone();
+    let (service, principal) = (&state.service, &context.principal);
+    let principal = principals::patch_principal(
+        service,
+        principal,
+        By::Operator,
+        app,
+        principal_id,
+        command,
+        conditions,
+    )
+    .await?;
+    ResponseWriter::new(&state, &context)
+        .entity(&principal_shown(principal)?, &format!("apps({app})/principals"))
 }

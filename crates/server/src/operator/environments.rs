@@ -2,15 +2,15 @@
 
 use crate::{
     actions::{
-        environments::{self, EnvironmentWish, Registered},
+        environments::{self, EnvironmentReport, Registered},
         execution::window_of,
         listing,
     },
     error::{Error, Result},
     http::{
-        answer::Frame,
+        answer::ResponseWriter,
         context::empty,
-        extract::{Asking, Door, Operating, SmallBody, id},
+        extract::{AppState, OperatorContext, RequestContext, SmallBody, id},
         lists,
     },
     store,
@@ -102,12 +102,12 @@ fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
 #[utoipa::path(get, path = "/environments", tag = "operator", params(lists::ListQuery),
     responses((status = 200, body = List<RegisteredEnvironment>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_registered_environments(
-    State(door): State<Arc<Door>>,
-    Operating(asking): Operating,
+    State(state): State<Arc<AppState>>,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     lists::list_everything(
-        &door,
-        &asking,
+        &state,
+        &context,
         (&listing::REGISTERED_ENVIRONMENTS, "environments"),
         |environment| shown(environment, Vec::new()),
     )
@@ -119,19 +119,24 @@ pub(crate) async fn list_registered_environments(
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = RegisteredEnvironment), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_registered_environment(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    Operating(asking): Operating,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     let key = Spelled::read(path)?.key();
-    let found = environments::get_registered_environment(&door.service, &key).await?;
-    asking.preconditions.check_read(&found.0.etag.to_string())?;
-    registered(&door, &asking, found)
+    let found = environments::get_registered_environment(&state.service, &key).await?;
+    context.preconditions.check_read(&found.0.etag.to_string())?;
+    registered(&state, &context, found)
 }
 
-fn registered(door: &Door, asking: &Asking, (environment, apps): Registered) -> Result<Response> {
+fn registered(
+    state: &AppState,
+    context: &RequestContext,
+    (environment, apps): Registered,
+) -> Result<Response> {
     let etag = environment.etag;
-    let mut response = Frame::new(door, asking).entity(&shown(environment, apps)?, "environments")?;
+    let mut response =
+        ResponseWriter::new(state, context).entity(&shown(environment, apps)?, "environments")?;
     crate::http::answer::insert(
         response.headers_mut(),
         axum::http::header::ETAG,
@@ -147,27 +152,27 @@ fn registered(door: &Door, asking: &Asking, (environment, apps): Registered) -> 
     responses((status = 200, body = RegisteredEnvironment), (status = 201, body = RegisteredEnvironment),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_environment(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    Operating(asking): Operating,
+    OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let spelled = Spelled::read(path)?;
     let key = spelled.key();
-    Frame::new(&door, &asking).check::<RegisteredEnvironment>()?;
-    let registration = EnvironmentRegistration::read(&body, door.service.settings.countries.allow_w1)?;
-    let wish = wish_of(spelled, registration);
-    let conditions = asking.preconditions.clone();
+    ResponseWriter::new(&state, &context).check::<RegisteredEnvironment>()?;
+    let registration = EnvironmentRegistration::read(&body, state.service.settings.countries.allow_w1)?;
+    let report = wish_of(spelled, registration);
+    let conditions = context.preconditions.clone();
     let (saved, is_new) =
-        environments::put_environment(&door.service, &asking.asker, key, wish, conditions).await?;
-    let mut response = registered(&door, &asking, saved)?;
+        environments::put_environment(&state.service, &context.principal, key, report, conditions).await?;
+    let mut response = registered(&state, &context, saved)?;
     if is_new {
         *response.status_mut() = StatusCode::CREATED;
     }
     Ok(response)
 }
 
-fn wish_of(spelled: Spelled, registration: EnvironmentRegistration) -> EnvironmentWish {
+fn wish_of(spelled: Spelled, registration: EnvironmentRegistration) -> EnvironmentReport {
     let apps = registration
         .apps
         .into_iter()
@@ -180,7 +185,7 @@ fn wish_of(spelled: Spelled, registration: EnvironmentRegistration) -> Environme
             dependencies: None,
         })
         .collect();
-    EnvironmentWish {
+    EnvironmentReport {
         family: spelled.family,
         name: spelled.name,
         country: registration.country,
@@ -199,13 +204,13 @@ fn wish_of(spelled: Spelled, registration: EnvironmentRegistration) -> Environme
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(crate) async fn delete_environment(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    Operating(asking): Operating,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     let key = Spelled::read(path)?.key();
-    let conditions = asking.preconditions.clone();
-    environments::delete_environment(&door.service, &asking.asker, key, conditions).await?;
+    let conditions = context.preconditions.clone();
+    environments::delete_environment(&state.service, &context.principal, key, conditions).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -214,12 +219,12 @@ pub(crate) async fn delete_environment(
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = RegisteredEnvironment), (status = "default", body = ErrorBody)))]
 pub(crate) async fn release_environment(
-    State(door): State<Arc<Door>>,
+    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
-    Operating(asking): Operating,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     let key = Spelled::read(path)?.key();
-    Frame::new(&door, &asking).check::<RegisteredEnvironment>()?;
-    let released = environments::release_environment(&door.service, &asking.asker, key).await?;
-    registered(&door, &asking, released)
+    ResponseWriter::new(&state, &context).check::<RegisteredEnvironment>()?;
+    let released = environments::release_environment(&state.service, &context.principal, key).await?;
+    registered(&state, &context, released)
 }

@@ -1,4 +1,4 @@
-//! The operator's door: registering apps and environments, breaking glass, and seeing everything that happens.
+//! The operator API: registering apps and environments, breaking glass, and seeing everything that happens.
 
 pub(crate) mod apps;
 pub(crate) mod environments;

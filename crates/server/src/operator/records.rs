@@ -4,7 +4,7 @@ use crate::{
     actions::listing,
     error::{Error, Result},
     http::{
-        extract::{Door, Operating},
+        extract::{AppState, OperatorContext},
         lists,
     },
     store,
@@ -65,12 +65,12 @@ fn audit_shown(row: store::audit::AuditRow) -> Result<AuditRow> {
 #[utoipa::path(get, path = "/operations", tag = "operator", params(lists::ListQuery),
     responses((status = 200, body = List<OperationRow>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_operations(
-    State(door): State<Arc<Door>>,
-    Operating(asking): Operating,
+    State(state): State<Arc<AppState>>,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     lists::list_everything(
-        &door,
-        &asking,
+        &state,
+        &context,
         (&listing::OPERATIONS, "operations"),
         operation_shown,
     )
@@ -81,8 +81,8 @@ pub(crate) async fn list_operations(
 #[utoipa::path(get, path = "/audit", tag = "operator", params(lists::ListQuery),
     responses((status = 200, body = List<AuditRow>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_audit(
-    State(door): State<Arc<Door>>,
-    Operating(asking): Operating,
+    State(state): State<Arc<AppState>>,
+    OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    lists::list_everything(&door, &asking, (&listing::AUDIT, "audit"), audit_shown).await
+    lists::list_everything(&state, &context, (&listing::AUDIT, "audit"), audit_shown).await
 }

@@ -1,7 +1,7 @@
 //! Registered apps.
 
 use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
+use super::{Db, FromRow, Row, StoreError, Tx, principals::PrincipalRef};
 use domain::{
     ids::{AppId, Etag, TenantId},
     instant::Instant,
@@ -46,7 +46,11 @@ impl FromRow for App {
 }
 
 /// One app, if the caller has a role on it.
-pub(crate) async fn find_app(db: &Db, who: Who, app: AppId) -> Result<Option<App>, StoreError> {
+pub(crate) async fn find_app(
+    db: &Db,
+    principal: PrincipalRef,
+    app: AppId,
+) -> Result<Option<App>, StoreError> {
     db.query(concat!(
         "SELECT ",
         columns!(),
@@ -56,7 +60,7 @@ pub(crate) async fn find_app(db: &Db, who: Who, app: AppId) -> Result<Option<App
            AND ",
         caller_has_role!()
     ))
-    .bind_all(who.values())
+    .bind_all(principal.values())
     .bind(app)
     .fetch_optional()
     .await

@@ -1,7 +1,7 @@
 //! The countries that an app was added to.
 
 use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
+use super::{Db, FromRow, Row, StoreError, Tx, principals::PrincipalRef};
 use domain::ids::{AppId, Etag};
 
 /// A row of the table.
@@ -32,7 +32,7 @@ impl FromRow for Country {
 /// One country of an app, if the caller has a role on the app.
 pub(crate) async fn find_country(
     db: &Db,
-    who: Who,
+    principal: PrincipalRef,
     app: AppId,
     code: &str,
 ) -> Result<Option<Country>, StoreError> {
@@ -45,7 +45,7 @@ pub(crate) async fn find_country(
            AND ",
         caller_has_role!()
     ))
-    .bind_all(who.values())
+    .bind_all(principal.values())
     .bind(app)
     .bind(code)
     .fetch_optional()

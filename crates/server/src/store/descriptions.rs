@@ -1,4 +1,4 @@
-//! The lists of the service, one file for each of its doors' words: what their properties are called, in the order in
+//! The lists of the service, one file for each of the API's resources: what their properties are called, in the order in
 //! which `wire` shows them, and where they are kept.
 
 mod apps;

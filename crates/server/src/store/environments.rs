@@ -1,7 +1,7 @@
 //! Customers' environments and the apps installed in them.
 
 use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::Who};
+use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::PrincipalRef};
 use crate::store::versions::read_dependencies;
 use domain::{
     environment::{EnvironmentKey, EnvironmentKind, family_key, name_key},
@@ -137,7 +137,7 @@ impl FromRow for InstalledApp {
 /// The environments of that name that have the app installed, if the caller has a role on the app.
 pub(crate) async fn find_installations(
     db: &Db,
-    who: Who,
+    principal: PrincipalRef,
     app: AppId,
     country: &str,
     name: &str,
@@ -153,7 +153,7 @@ pub(crate) async fn find_installations(
         "
          ORDER BY t.tenant_id, t.family_key"
     ))
-    .bind_all(who.values())
+    .bind_all(principal.values())
     .bind(app)
     .bind(country)
     .bind(name_key(name))

@@ -15,7 +15,7 @@ mod translator;
 
 use super::{
     dialect::Dialect,
-    list::{Holds, Storage},
+    list::{ColumnMapping, ColumnType},
 };
 use odata::{Expression, Filter, Function, Instant, NodeId, Reference, Row, Value};
 
@@ -25,22 +25,22 @@ pub(super) use translator::bound;
 
 /// A filter, divided between the database and the memory.
 #[derive(Debug, Default)]
-pub(super) struct Divided {
+pub(super) struct SplitFilter {
     /// Conditions for the `WHERE` clause, all of which must be true.
     pub(super) in_sql: Vec<Fragment>,
     /// The conditions that are left.
-    pub(super) residue: Residue,
+    pub(super) post_filter: PostFilter,
 }
 
 /// Conditions that are decided in memory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Residue {
+pub(super) struct PostFilter {
     conditions: Vec<NodeId>,
     /// Whether deciding them can fail for a row, as a division can.
     pub(super) can_fail: bool,
 }
 
-impl Residue {
+impl PostFilter {
     pub(super) fn is_empty(&self) -> bool {
         self.conditions.is_empty()
     }
@@ -66,23 +66,28 @@ impl Residue {
 /// A row is out with the first condition that is not true, and nothing that stands behind it can fail for the row.
 /// Behind a condition that can fail everything is left to the memory: in SQL it would hide rows for which the caller
 /// has to be told that his filter fails.
-pub(super) fn divide(filter: &Filter, storages: &[Storage], dialect: Dialect, now: Instant) -> Divided {
-    let mut divided = Divided::default();
+pub(super) fn split_filter(
+    filter: &Filter,
+    mappings: &[ColumnMapping],
+    dialect: Dialect,
+    now: Instant,
+) -> SplitFilter {
+    let mut split = SplitFilter::default();
     for condition in filter.conjuncts() {
-        let said = match divided.residue.can_fail {
+        let translation = match split.post_filter.can_fail {
             true => None,
-            false => translator::condition(filter, storages, dialect, now, condition),
+            false => translator::condition(filter, mappings, dialect, now, condition),
         };
-        match said {
-            Some(fragment) => divided.in_sql.push(fragment),
+        match translation {
+            Some(fragment) => split.in_sql.push(fragment),
             None => {
-                divided.residue.can_fail |= can_fail(filter, condition, now);
-                divided.residue.conditions.push(condition);
+                split.post_filter.can_fail |= can_fail(filter, condition, now);
+                split.post_filter.conditions.push(condition);
             }
         }
     }
-    divided.in_sql.retain(|fragment| !fragment.is_true());
-    divided
+    split.in_sql.retain(|fragment| !fragment.is_true());
+    split
 }
 
 /// Whether a condition contains what can fail: arithmetic, or a part of a text of calculated length.
@@ -125,17 +130,19 @@ pub(super) fn hidden_property(filter: &Filter, is_hidden: impl Fn(usize) -> bool
 }
 
 /// The stored form of a value that is compared with a key; `None` for null and for what no column holds.
-pub(super) fn stored(value: &Value<'_>, holds: &Holds) -> Option<super::Value> {
-    match (value, holds) {
-        (Value::Number(number), Holds::Number(_) | Holds::Roles) => number.to_i64().map(super::Value::Int),
-        (Value::Instant(instant), Holds::Instant) => match instant.to_ticks() {
+pub(super) fn stored(value: &Value<'_>, column_type: &ColumnType) -> Option<super::Value> {
+    match (value, column_type) {
+        (Value::Number(number), ColumnType::Number(_) | ColumnType::Roles) => {
+            number.to_i64().map(super::Value::Int)
+        }
+        (Value::Instant(instant), ColumnType::Instant) => match instant.to_ticks() {
             (ticks, true) => Some(super::Value::Int(ticks)),
             _ => None,
         },
-        (Value::Boolean(_), Holds::Truth)
-        | (Value::Text(_), Holds::Text | Holds::Folded(..) | Holds::Version)
-        | (Value::Version(_), Holds::Version)
-        | (Value::Guid(_), Holds::Guid) => bound(value),
+        (Value::Boolean(_), ColumnType::Truth)
+        | (Value::Text(_), ColumnType::Text | ColumnType::Folded(..) | ColumnType::Version)
+        | (Value::Version(_), ColumnType::Version)
+        | (Value::Guid(_), ColumnType::Guid) => bound(value),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //! [`super::execution`].
 
 use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, principals::Who};
+use super::{Db, FromRow, Row, StoreError, Tx, principals::PrincipalRef};
 use domain::{
     environment::{EnvironmentKind, family_key, name_key},
     ids::{AppId, OperationId, TenantId},
@@ -86,7 +86,7 @@ impl FromRow for Operation {
 /// One hotfix of an app in a country, if the caller has a role on the app.
 pub(crate) async fn find_hotfix(
     db: &Db,
-    who: Who,
+    principal: PrincipalRef,
     app: AppId,
     country: &str,
     id: OperationId,
@@ -98,7 +98,7 @@ pub(crate) async fn find_hotfix(
          WHERE t.id = $6 AND t.app_id = $4 AND t.country_code = $5 AND t.kind = 'Hotfix' AND ",
         caller_has_role!()
     ))
-    .bind_all(who.values())
+    .bind_all(principal.values())
     .bind(app)
     .bind(country)
     .bind(id)

@@ -4,7 +4,7 @@
 //! so that a page costs the same among a thousand rows as among a million. The rest streams past in constant memory.
 //! Only an order that SQL cannot say needs rows in memory, and then as few as the page asks for.
 
-mod listed;
+mod entity_set;
 mod order;
 mod page;
 mod portions;
@@ -19,9 +19,9 @@ use super::{Db, StoreError};
 use domain::instant::Instant;
 use odata::QueryError;
 
-pub(crate) use listed::{
-    Holds, Listed, Spelling, Storage, country, folded, guid, hidden, in_memory, instant, number, property,
-    roles, text, truth, version, word,
+pub(crate) use entity_set::{
+    ColumnMapping, ColumnType, EntitySet, Spelling, country, folded, guid, hidden, in_memory, instant,
+    number, property, roles, text, truth, version, word,
 };
 pub(crate) use page::Page;
 pub(crate) use request::{ListQuery, ListRequest};
@@ -55,13 +55,13 @@ impl From<odata::EvalError> for ListError {
 /// the answer; so does an order that SQL cannot say over too many rows.
 pub(crate) async fn list<T: super::FromRow>(
     db: &Db,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     scope: Scope,
     request: ListRequest,
     now: Instant,
 ) -> Result<Page<T>, ListError> {
-    let statement = Statement::new(db, listed, scope, request.filter.as_ref(), now);
-    let count = match request.count || statement.residue().can_fail {
+    let statement = Statement::new(db, entity_set, scope, request.filter.as_ref(), now);
+    let count = match request.count || statement.post_filter().can_fail {
         true => Some(statement.count(db).await?).filter(|_| request.count),
         false => None,
     };
@@ -74,12 +74,12 @@ pub(crate) async fn list<T: super::FromRow>(
 /// As for [`list`].
 pub(crate) async fn count_only<T: super::FromRow>(
     db: &Db,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     scope: Scope,
     request: &ListRequest,
     now: Instant,
 ) -> Result<u64, ListError> {
-    Statement::new(db, listed, scope, request.filter.as_ref(), now)
+    Statement::new(db, entity_set, scope, request.filter.as_ref(), now)
         .count(db)
         .await
 }

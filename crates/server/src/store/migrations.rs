@@ -37,7 +37,7 @@ pub(super) struct Script {
 pub(crate) enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("it lacks {}; run 'fame migrate'", listed(.0))]
+    #[error("it lacks {}; run 'fame migrate'", entity_set(.0))]
     Outdated(Vec<i64>),
 }
 
@@ -129,7 +129,7 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.replace('\r', "")).into()
 }
 
-fn listed(ids: &[i64]) -> String {
+fn entity_set(ids: &[i64]) -> String {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let noun = if ids.len() == 1 { "migration" } else { "migrations" };
     format!("{noun} {}", ids.join(", "))

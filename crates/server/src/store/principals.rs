@@ -12,13 +12,13 @@ use uuid::Uuid;
 /// Users match by object id and tenant. Applications match by client id or by the object id of their service
 /// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Who {
+pub(crate) struct PrincipalRef {
     pub(crate) kind: PrincipalKind,
     pub(crate) first: Uuid,
     pub(crate) second: Uuid,
 }
 
-impl Who {
+impl PrincipalRef {
     /// The three values of [`IS_CALLER`].
     pub(crate) fn values(self) -> [Value; 3] {
         [self.kind.as_str().into(), self.first.into(), self.second.into()]
@@ -49,7 +49,7 @@ pub(super) use caller_has_role;
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Principal {
+pub(crate) struct AppPrincipal {
     pub(crate) id: PrincipalId,
     pub(crate) kind: PrincipalKind,
     pub(crate) tenant_id: Option<TenantId>,
@@ -66,7 +66,7 @@ macro_rules! columns {
 /// What a row is read from.
 pub(crate) const COLUMNS: &str = columns!();
 
-impl FromRow for Principal {
+impl FromRow for AppPrincipal {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.get(0)?,
@@ -80,14 +80,14 @@ impl FromRow for Principal {
 
 /// What the caller may be told and do about an app: its roles, and whether the country was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct AppAccess {
     pub(crate) roles: Roles,
     pub(crate) has_country: bool,
 }
 
-struct StandingRow(Roles, i64);
+struct AppAccessRow(Roles, i64);
 
-impl FromRow for StandingRow {
+impl FromRow for AppAccessRow {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self(row.get(0)?, row.get(1)?))
     }
@@ -102,27 +102,40 @@ const STANDING: &str = concat!(
     is_caller!()
 );
 
-fn standing_of(rows: Vec<StandingRow>) -> Standing {
+fn app_access_of(rows: Vec<AppAccessRow>) -> AppAccess {
     let roles = rows.iter().fold(Roles::NONE, |all, row| all.union(row.0));
     let has_country = rows.iter().any(|row| row.1 > 0);
-    Standing { roles, has_country }
+    AppAccess { roles, has_country }
 }
 
 /// The caller's standing on an app; `country` may be empty where none is asked about.
-pub(crate) async fn standing(db: &Db, who: Who, app: AppId, country: &str) -> Result<Standing, StoreError> {
-    let query = db.query(STANDING).bind_all(who.values()).bind(app).bind(country);
-    query.fetch_all().await.map(standing_of)
+pub(crate) async fn app_access(
+    db: &Db,
+    principal: PrincipalRef,
+    app: AppId,
+    country: &str,
+) -> Result<AppAccess, StoreError> {
+    let query = db
+        .query(STANDING)
+        .bind_all(principal.values())
+        .bind(app)
+        .bind(country);
+    query.fetch_all().await.map(app_access_of)
 }
 
 /// The same within a transaction.
-pub(crate) async fn standing_in(
+pub(crate) async fn app_access_in(
     tx: &mut Tx<'_>,
-    who: Who,
+    principal: PrincipalRef,
     app: AppId,
     country: &str,
-) -> Result<Standing, StoreError> {
-    let query = tx.query(STANDING).bind_all(who.values()).bind(app).bind(country);
-    query.fetch_all().await.map(standing_of)
+) -> Result<AppAccess, StoreError> {
+    let query = tx
+        .query(STANDING)
+        .bind_all(principal.values())
+        .bind(app)
+        .bind(country);
+    query.fetch_all().await.map(app_access_of)
 }
 
 const FIND: &str = concat!(
@@ -139,12 +152,12 @@ const FIND: &str = concat!(
 /// One principal, if the caller has a role on the app.
 pub(crate) async fn find_principal(
     db: &Db,
-    who: Who,
+    principal: PrincipalRef,
     app: AppId,
     id: PrincipalId,
-) -> Result<Option<Principal>, StoreError> {
+) -> Result<Option<AppPrincipal>, StoreError> {
     db.query(FIND)
-        .bind_all(who.values())
+        .bind_all(principal.values())
         .bind(app)
         .bind(id)
         .fetch_optional()
@@ -156,7 +169,7 @@ pub(crate) async fn lock_principal(
     tx: &mut Tx<'_>,
     app: AppId,
     id: PrincipalId,
-) -> Result<Option<Principal>, StoreError> {
+) -> Result<Option<AppPrincipal>, StoreError> {
     tx.query(concat!(
         "SELECT ",
         columns!(),
@@ -192,7 +205,7 @@ pub(crate) async fn other_owners(
 pub(crate) async fn save_principal(
     tx: &mut Tx<'_>,
     app: AppId,
-    principal: &Principal,
+    principal: &AppPrincipal,
 ) -> Result<(), StoreError> {
     tx.query(
         "INSERT INTO principals (app_id, id, kind, tenant_id, roles, etag)
@@ -232,11 +245,11 @@ const OWNERS: &str = concat!(
 );
 
 /// The owners of an app, for the operator.
-pub(crate) async fn owners_of(db: &Db, app: AppId) -> Result<Vec<Principal>, StoreError> {
+pub(crate) async fn owners_of(db: &Db, app: AppId) -> Result<Vec<AppPrincipal>, StoreError> {
     db.query(OWNERS).bind(app).fetch_all().await
 }
 
 /// The same within a transaction.
-pub(crate) async fn owners_in(tx: &mut Tx<'_>, app: AppId) -> Result<Vec<Principal>, StoreError> {
+pub(crate) async fn owners_in(tx: &mut Tx<'_>, app: AppId) -> Result<Vec<AppPrincipal>, StoreError> {
     tx.query(OWNERS).bind(app).fetch_all().await
 }

@@ -1,7 +1,7 @@
 //! Versions: what was uploaded for which country, and where its bytes are.
 
 use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::Who};
+use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::PrincipalRef};
 use domain::{
     ids::{AppId, Etag, PackageId},
     instant::Instant,
@@ -234,7 +234,11 @@ impl std::fmt::Display for VersionKey {
 }
 
 /// One version, if the caller has a role on the app.
-pub(crate) async fn find_version(db: &Db, who: Who, key: &VersionKey) -> Result<Option<Version>, StoreError> {
+pub(crate) async fn find_version(
+    db: &Db,
+    principal: PrincipalRef,
+    key: &VersionKey,
+) -> Result<Option<Version>, StoreError> {
     db.query(concat!(
         "SELECT ",
         columns!(),
@@ -244,7 +248,7 @@ pub(crate) async fn find_version(db: &Db, who: Who, key: &VersionKey) -> Result<
            AND ",
         caller_has_role!()
     ))
-    .bind_all(who.values())
+    .bind_all(principal.values())
     .bind_all(key.values())
     .fetch_optional()
     .await

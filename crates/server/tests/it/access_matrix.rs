@@ -2,7 +2,7 @@
 //! really got for each operation.
 
 use crate::{
-    every_operation::{Stage, Who, described, samples},
+    every_operation::{CallerKind, Fixture, described, samples},
     harness::Backend,
     reviewed_file,
 };
@@ -29,18 +29,18 @@ async fn the_reviewed_matrix_is_what_callers_really_get() {
 }
 
 async fn matrix() -> String {
-    let stage = Stage::set(Backend::Sqlite).await;
+    let fixture = Fixture::set(Backend::Sqlite).await;
     let samples = samples();
     let mut text = HEAD.to_owned();
-    line(&mut text, "", Who::ALL.map(|who| who.name().to_owned()));
+    line(&mut text, "", CallerKind::ALL.map(|who| who.name().to_owned()));
     for operation in described(&serde_json::from_str(&server::openapi_json()).unwrap()) {
         let sample = samples
             .iter()
             .find(|sample| sample.operation == operation.id)
             .unwrap();
-        let mut cells = Who::ALL.map(|_| String::new());
-        for (cell, who) in cells.iter_mut().zip(Who::ALL) {
-            *cell = shown(stage.answer(who, sample, &operation).await.status);
+        let mut cells = CallerKind::ALL.map(|_| String::new());
+        for (cell, who) in cells.iter_mut().zip(CallerKind::ALL) {
+            *cell = shown(fixture.answer(who, sample, &operation).await.status);
         }
         line(&mut text, &operation.id, cells);
     }

@@ -21,14 +21,14 @@ use uuid::Uuid;
 const MANY: usize = 20;
 
 /// A service behind a line that is cut, and the same data through another that is not.
-struct Stage {
+struct Fixture {
     line: CutLine,
     service: Harness,
     direct: Harness,
     postgres: OwnPostgres,
 }
 
-impl Stage {
+impl Fixture {
     async fn set() -> Self {
         let postgres = OwnPostgres::start();
         let line = CutLine::to(&postgres).await;
@@ -71,14 +71,14 @@ impl Stage {
 
 /// Lets a flow that needs nothing else happen with each of its commits cut in both ways.
 async fn each_commit_cut(flow: impl AsyncFn(&Trial<'_>)) {
-    let stage = Stage::set().await;
-    stage.with_each_commit_cut(flow).await;
-    stage.close().await;
+    let fixture = Fixture::set().await;
+    fixture.with_each_commit_cut(flow).await;
+    fixture.close().await;
 }
 
 /// One attempt at a flow.
 struct Trial<'s> {
-    stage: &'s Stage,
+    fixture: &'s Fixture,
     nth: usize,
     moment: Moment,
     app: Uuid,
@@ -86,11 +86,11 @@ struct Trial<'s> {
 }
 
 impl<'s> Trial<'s> {
-    async fn begin(stage: &'s Stage, nth: usize, moment: Moment) -> Self {
+    async fn begin(fixture: &'s Fixture, nth: usize, moment: Moment) -> Self {
         let app = Uuid::new_v4();
-        stage.direct.has_app(app).await;
+        fixture.direct.has_app(app).await;
         Self {
-            stage,
+            fixture,
             nth,
             moment,
             app,
@@ -104,27 +104,27 @@ impl<'s> Trial<'s> {
     }
 
     fn owner(&self) -> Caller {
-        self.stage.service.owner().on(self.app)
+        self.fixture.service.owner().on(self.app)
     }
 
     fn operator(&self) -> Caller {
-        self.stage.service.operator().on(self.app)
+        self.fixture.service.operator().on(self.app)
     }
 
     /// Somebody whose requests go past the line.
     fn looker(&self) -> Caller {
-        self.stage.direct.owner().on(self.app)
+        self.fixture.direct.owner().on(self.app)
     }
 
     fn looking_operator(&self) -> Caller {
-        self.stage.direct.operator().on(self.app)
+        self.fixture.direct.operator().on(self.app)
     }
 
     /// Sends a request while the line is being cut; it succeeds, or is told to come again.
     async fn sends(&self, request: Request) -> Answer {
-        self.stage.line.cuts(self.nth, self.moment);
+        self.fixture.line.cuts(self.nth, self.moment);
         let answer = tokio::time::timeout(Duration::from_secs(20), request.into_future()).await;
-        self.was_cut.set(self.stage.line.opens());
+        self.was_cut.set(self.fixture.line.opens());
         let answer = answer.unwrap_or_else(|_| panic!("{}: no answer", self.name()));
         let is_told = answer.status == 503 && answer.has_header("retry-after");
         assert!(
@@ -301,9 +301,9 @@ async fn a_country_is_added_or_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_principal_is_granted_and_removed_or_not() {
-    let stage = Stage::set().await;
+    let fixture = Fixture::set().await;
     let target = |trial: &Trial<'_>, person: &Person| format!("apps/{}/principals/{}", trial.app, person.id);
-    stage
+    fixture
         .with_each_commit_cut(async |trial| {
             let somebody = Person::STRANGER;
             let change = Change::of(
@@ -315,7 +315,7 @@ async fn a_principal_is_granted_and_removed_or_not() {
             trial.changes(change).await;
         })
         .await;
-    stage
+    fixture
         .with_each_commit_cut(async |trial| {
             let somebody = Person::STRANGER;
             let path = format!("/operator/v1/{}", target(trial, &somebody));
@@ -332,7 +332,7 @@ async fn a_principal_is_granted_and_removed_or_not() {
             trial.changes(change).await;
         })
         .await;
-    stage
+    fixture
         .with_each_commit_cut(async |trial| {
             let somebody = Person::CONTRIBUTOR;
             let change = Change::of(
@@ -344,13 +344,13 @@ async fn a_principal_is_granted_and_removed_or_not() {
             trial.changes(change.again(&[204, 404])).await;
         })
         .await;
-    stage.close().await;
+    fixture.close().await;
 }
 
 /// What an upload came to, once nobody is at it any more: its version is there, or nothing stands in the way of the next
 /// try.
 async fn settles(trial: &Trial<'_>, country: &str, version: &str) -> Option<Answer> {
-    trial.stage.service.drains().await;
+    trial.fixture.service.drains().await;
     let path = country_path(trial.app, country, &format!("versions/{version}"));
     let shown = trial.looker().get(&path).await;
     if shown.status == 404 {
@@ -365,8 +365,8 @@ async fn settles(trial: &Trial<'_>, country: &str, version: &str) -> Option<Answ
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_is_uploaded_or_may_be_sent_again() {
-    let stage = Stage::set().await;
-    stage
+    let fixture = Fixture::set().await;
+    fixture
         .with_each_commit_cut(async |trial| {
             let sent = package_of(trial.app, "1.0.0.0");
             let target = format!("apps/{}/countries/US/versions/1.0.0.0", trial.app);
@@ -392,19 +392,19 @@ async fn a_version_is_uploaded_or_may_be_sent_again() {
             assert!(trial.owner().get(path).await.expect(200).body == bytes_of(&sent));
         })
         .await;
-    stage
+    fixture
         .service
         .until("staging is empty", async || {
-            stage.service.staged_files().is_empty()
+            fixture.service.staged_files().is_empty()
         })
         .await;
-    stage.close().await;
+    fixture.close().await;
 }
 
 /// What the database itself says of a version's status.
-async fn stored_status(stage: &Stage, app: Uuid) -> Option<String> {
+async fn stored_status(fixture: &Fixture, app: Uuid) -> Option<String> {
     asks(
-        &stage.postgres.url,
+        &fixture.postgres.url,
         &format!("SELECT status FROM versions WHERE app_id = '{app}'"),
     )
     .await
@@ -412,24 +412,24 @@ async fn stored_status(stage: &Stage, app: Uuid) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_published_version_stays_when_its_uploader_loses_the_role_in_between() {
-    let stage = Stage::set().await;
-    stage
+    let fixture = Fixture::set().await;
+    fixture
         .with_each_commit_cut(async |trial| {
-            let contributor = stage.service.contributor().on(trial.app);
+            let contributor = fixture.service.contributor().on(trial.app);
             let sent = package_of(trial.app, "1.0.0.0");
-            stage.line.cuts_and_closes(trial.nth, trial.moment);
+            fixture.line.cuts_and_closes(trial.nth, trial.moment);
             let upload = tokio::spawn(contributor.uploads(&sent, "Available").into_future());
-            stage
+            fixture
                 .direct
                 .until("the line is cut or the upload has ended", async || {
-                    stage.line.was_cut() || upload.is_finished()
+                    fixture.line.was_cut() || upload.is_finished()
                 })
                 .await;
-            trial.was_cut.set(stage.line.was_cut());
-            let stored = stored_status(&stage, trial.app).await;
+            trial.was_cut.set(fixture.line.was_cut());
+            let stored = stored_status(&fixture, trial.app).await;
             let was_published = stored.as_deref() == Some("Uploaded");
             trial.looker().removes(&Person::CONTRIBUTOR).await.expect(204);
-            stage.line.opens();
+            fixture.line.opens();
             let answer = upload.await.unwrap();
             let is_there = settles(trial, "US", "1.0.0.0").await.is_some();
             assert_eq!(is_there, was_published, "{}: {}", trial.name(), answer.text());
@@ -450,7 +450,7 @@ async fn a_published_version_stays_when_its_uploader_loses_the_role_in_between()
             assert_eq!(recorded, usize::from(is_there), "{}", trial.name());
         })
         .await;
-    stage.close().await;
+    fixture.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -520,8 +520,8 @@ async fn an_environment_is_removed_or_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_environment_is_released_or_not() {
-    let stage = Stage::set().await;
-    stage
+    let fixture = Fixture::set().await;
+    fixture
         .with_each_commit_cut(async |trial| {
             let environment = environment(trial);
             let operator = trial.looking_operator();
@@ -530,7 +530,7 @@ async fn an_environment_is_released_or_not() {
                 "UPDATE environments SET held_since = 1 WHERE name = '{}'",
                 environment.name
             );
-            asks(&stage.postgres.url, &hold).await;
+            asks(&fixture.postgres.url, &hold).await;
             let path = environment.operator_path();
             assert!(operator.get(&path).await.json()["heldSince"].is_string());
             let release = format!("{path}/release");
@@ -543,7 +543,7 @@ async fn an_environment_is_released_or_not() {
             trial.changes(change).await;
         })
         .await;
-    stage.close().await;
+    fixture.close().await;
 }
 
 async fn hotfixes_of(trial: &Trial<'_>) -> Vec<Value> {

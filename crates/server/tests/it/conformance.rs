@@ -3,7 +3,7 @@
 //! The rows below are the source of that page. A row whose test does not exist, or is no test, fails here, so that the
 //! page cannot promise more than is proven.
 
-mod doors;
+mod apis;
 mod hotfixes;
 mod surface;
 mod versions;
@@ -47,10 +47,10 @@ const SECTIONS: &[Section] = &[
     versions::ENVIRONMENTS,
     hotfixes::SCHEDULING,
     hotfixes::LIFE,
-    doors::HTTP,
-    doors::ODATA,
-    doors::IDENTITY,
-    doors::OPERATOR,
+    apis::HTTP,
+    apis::ODATA,
+    apis::IDENTITY,
+    apis::OPERATOR,
 ];
 
 const HEAD: &str = "\

@@ -345,9 +345,11 @@ async fn a_version_is_uploaded_by_one_of_those_who_send_it(backend: Backend) {
         assert!(failed.is_empty(), "{failed:?}");
     }
     let staged = || replicas.at(0).staged_files();
-    let door = replicas.at(0);
-    door.until("staging is empty", async || staged().is_empty()).await;
-    assert_eq!(door.stored_packages().len(), ROUNDS);
+    let state = replicas.at(0);
+    state
+        .until("staging is empty", async || staged().is_empty())
+        .await;
+    assert_eq!(state.stored_packages().len(), ROUNDS);
     replicas.close().await;
 }
 

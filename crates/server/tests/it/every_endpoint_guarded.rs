@@ -2,7 +2,7 @@
 //! caller, and an operation that the table of [`every_operation`](crate::every_operation) does not know fails here.
 
 use crate::{
-    every_operation::{Described, Guard, Role, Sample, Stage, Who, described, samples},
+    every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, described, samples},
     harness::{APP, Answer, Backend, on_both_databases},
 };
 use serde_json::Value;
@@ -32,15 +32,15 @@ fn operations() -> Vec<(Described, Sample)> {
 }
 
 /// The status that a caller is to see.
-fn expected(sample: &Sample, who: Who) -> u16 {
+fn expected(sample: &Sample, who: CallerKind) -> u16 {
     match (sample.guard, who) {
         (Guard::Public, _) => sample.success,
-        (_, Who::Nobody | Who::Forger) => 401,
+        (_, CallerKind::Nobody | CallerKind::Forger) => 401,
         (Guard::AnyToken, _) => sample.success,
-        (Guard::Role(_), Who::Stranger | Who::Operator) => 404,
-        (Guard::Role(needed), Who::Holder(role)) if role < needed => 403,
-        (Guard::Operator, Who::Stranger | Who::Holder(_)) => 403,
-        (Guard::Role(_), Who::Holder(_)) | (Guard::Operator, Who::Operator) => sample.success,
+        (Guard::Role(_), CallerKind::Stranger | CallerKind::Operator) => 404,
+        (Guard::Role(needed), CallerKind::Holder(role)) if role < needed => 403,
+        (Guard::Operator, CallerKind::Stranger | CallerKind::Holder(_)) => 403,
+        (Guard::Role(_), CallerKind::Holder(_)) | (Guard::Operator, CallerKind::Operator) => sample.success,
     }
 }
 
@@ -60,15 +60,15 @@ fn the_table_and_the_document_name_the_same_operations() {
 }
 
 async fn refused_calls_change_nothing_and_say_no_more_than_they_may(backend: Backend) {
-    let stage = Stage::set(backend).await;
-    let (changes, everything) = (stage.changes().await, everything(&stage).await);
+    let fixture = Fixture::set(backend).await;
+    let (changes, everything) = (fixture.changes().await, everything(&fixture).await);
     for (operation, sample) in operations() {
-        for who in Who::ALL {
+        for who in CallerKind::ALL {
             let status = expected(&sample, who);
             if status < 400 {
                 continue;
             }
-            let answer = stage.answer(who, &sample, &operation).await;
+            let answer = fixture.answer(who, &sample, &operation).await;
             assert_eq!(
                 answer.status,
                 status,
@@ -81,12 +81,12 @@ async fn refused_calls_change_nothing_and_say_no_more_than_they_may(backend: Bac
         }
     }
     assert_eq!(
-        stage.changes().await,
+        fixture.changes().await,
         changes,
         "a refused call was recorded as a change"
     );
     assert_eq!(
-        self::everything(&stage).await,
+        self::everything(&fixture).await,
         everything,
         "a refused call changed something"
     );
@@ -94,7 +94,7 @@ async fn refused_calls_change_nothing_and_say_no_more_than_they_may(backend: Bac
 
 /// A refusal says what is missing, to the program and to the person. That every error has its ids and the shape of
 /// the error body is checked with every answer (see [`Answer`]).
-fn check_refusal(sample: &Sample, who: Who, answer: &Answer) {
+fn check_refusal(sample: &Sample, who: CallerKind, answer: &Answer) {
     match answer.status {
         401 => {
             assert!(
@@ -126,8 +126,8 @@ fn check_refusal(sample: &Sample, who: Who, answer: &Answer) {
 }
 
 /// All that owner and operator can see.
-async fn everything(stage: &Stage) -> Vec<Value> {
-    let (owner, operator) = (stage.service.owner(), stage.service.operator());
+async fn everything(fixture: &Fixture) -> Vec<Value> {
+    let (owner, operator) = (fixture.service.owner(), fixture.service.operator());
     let mut seen = Vec::new();
     for rest in ["versions", "environments", "environmentHotfixes"] {
         seen.push(owner.get(owner.us(rest)).await.expect(200).json());
@@ -154,14 +154,14 @@ async fn everything(stage: &Stage) -> Vec<Value> {
 }
 
 async fn permitted_calls_succeed(backend: Backend) {
-    let stage = Stage::set(backend).await;
+    let fixture = Fixture::set(backend).await;
     for (operation, sample) in operations() {
-        for who in Who::ALL {
+        for who in CallerKind::ALL {
             let status = expected(&sample, who);
             if status >= 400 {
                 continue;
             }
-            let answer = stage.answer(who, &sample, &operation).await;
+            let answer = fixture.answer(who, &sample, &operation).await;
             assert_eq!(
                 answer.status,
                 status,
@@ -175,14 +175,14 @@ async fn permitted_calls_succeed(backend: Backend) {
 }
 
 async fn what_is_also_served_by_get_is_guarded_alike(backend: Backend) {
-    let stage = Stage::set(backend).await;
+    let fixture = Fixture::set(backend).await;
     for (mut operation, sample) in operations() {
         if !["get_my_permissions", "get_package_contents"].contains(&operation.id.as_str()) {
             continue;
         }
         operation.method = http::Method::GET;
-        for who in Who::ALL {
-            let answer = stage.answer(who, &sample, &operation).await;
+        for who in CallerKind::ALL {
+            let answer = fixture.answer(who, &sample, &operation).await;
             assert_eq!(
                 answer.status,
                 expected(&sample, who),
@@ -195,18 +195,21 @@ async fn what_is_also_served_by_get_is_guarded_alike(backend: Backend) {
 }
 
 async fn an_app_that_is_hidden_answers_as_one_that_is_not_there(backend: Backend) {
-    let stage = Stage::set(backend).await;
+    let fixture = Fixture::set(backend).await;
     let elsewhere = uuid::Uuid::new_v4();
     for (operation, sample) in operations() {
         if !matches!(sample.guard, Guard::Role(Role::Reader)) {
             continue;
         }
-        let hidden = stage.answer(Who::Stranger, &sample, &operation).await;
+        let hidden = fixture.answer(CallerKind::Stranger, &sample, &operation).await;
         let missing = Described {
             path: operation.path.replace("{appId}", &elsewhere.to_string()),
             ..operation
         };
-        let missing = stage.answer(Who::Stranger, &sample, &missing).await.expect(404);
+        let missing = fixture
+            .answer(CallerKind::Stranger, &sample, &missing)
+            .await
+            .expect(404);
         let as_hidden = missing
             .message()
             .replace(&elsewhere.to_string(), &APP.to_string());

@@ -37,7 +37,7 @@ pub enum Role {
 
 /// Every kind of caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum CallerKind {
     /// Without a token.
     Nobody,
     /// With a token that a key nobody published has signed.
@@ -49,7 +49,7 @@ pub enum Who {
     Operator,
 }
 
-impl Who {
+impl CallerKind {
     pub const ALL: [Self; 7] = [
         Self::Nobody,
         Self::Forger,
@@ -286,12 +286,12 @@ pub fn described(document: &Value) -> Vec<Described> {
 }
 
 /// A service in which every sample succeeds, for each caller who may, once.
-pub struct Stage {
+pub struct Fixture {
     pub service: Harness,
     own: BTreeMap<&'static str, Own>,
 }
 
-impl Stage {
+impl Fixture {
     pub async fn set(backend: Backend) -> Self {
         Self::on(Harness::start(backend).await).await
     }
@@ -307,13 +307,13 @@ impl Stage {
             .await
             .expect(201);
         let mut own = BTreeMap::new();
-        for who in Who::ALL {
+        for who in CallerKind::ALL {
             own.insert(who.name(), Self::things_of(who, &owner, &operator).await);
         }
         Self { service, own }
     }
 
-    async fn things_of(who: Who, owner: &Caller, operator: &Caller) -> Own {
+    async fn things_of(who: CallerKind, owner: &Caller, operator: &Caller) -> Own {
         let environment =
             |what: &str| Environment::named(&format!("{} {what}", who.name())).has(APP, "16.0.0.5");
         let (free, doomed, busy) = (environment("free"), environment("doomed"), environment("busy"));
@@ -341,7 +341,7 @@ impl Stage {
     }
 
     /// What `who` gets when he does this.
-    pub async fn answer(&self, who: Who, sample: &Sample, described: &Described) -> Answer {
+    pub async fn answer(&self, who: CallerKind, sample: &Sample, described: &Described) -> Answer {
         let own = &self.own[who.name()];
         let path = format!("{}{}", filled(&described.path, sample, own), sample.query);
         let request = who.caller(&self.service).asks(described.method.clone(), path);

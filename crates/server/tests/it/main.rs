@@ -23,7 +23,7 @@ mod etags;
 mod every_endpoint_guarded;
 mod every_operation;
 mod execution;
-mod google_door;
+mod google_server;
 mod harness;
 mod health;
 mod hotfixes;

@@ -1,10 +1,10 @@
 //! Object stores for tests: a fresh container or bucket for each caller, on one server of each kind per test process.
 //!
 //! The servers are Azurite, which is Microsoft's, and s3s-fs; `./test` installs both and says where they are. For Google
-//! there is a door in front of another s3s-fs (`google_door.rs`). Each is a child of `object_server.sh`, which lives until its standard input ends. This process holds the other end of that
+//! there is a door in front of another s3s-fs (`google_server.rs`). Each is a child of `object_server.sh`, which lives until its standard input ends. This process holds the other end of that
 //! pipe, so the servers go when the process does, even after a panic or a kill.
 
-use crate::google_door;
+use crate::google_server;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use object_store::{
@@ -53,7 +53,7 @@ pub struct ObjectServer {
     kind: ObjectServerKind,
     address: SocketAddr,
     /// What it is reached through, if not directly.
-    door: Option<SocketAddr>,
+    state: Option<SocketAddr>,
     folder: PathBuf,
     /// Removes the folder, where the script does not.
     owned: Option<TempDir>,
@@ -93,11 +93,11 @@ impl ObjectServer {
 
     fn in_folder(kind: ObjectServerKind, folder: PathBuf, owned: Option<TempDir>) -> Self {
         let address = free_address();
-        let door = (kind == ObjectServerKind::Google).then(|| google_door::open(address));
+        let state = (kind == ObjectServerKind::Google).then(|| google_server::open(address));
         Self {
             kind,
             address,
-            door,
+            state,
             folder,
             owned,
             script: None,
@@ -218,7 +218,7 @@ impl ObjectServer {
         match self.kind {
             ObjectServerKind::Azure => format!("http://{}/{ACCOUNT}", self.address),
             ObjectServerKind::S3 | ObjectServerKind::Google => {
-                format!("http://{}", self.door.unwrap_or(self.address))
+                format!("http://{}", self.state.unwrap_or(self.address))
             }
         }
     }

@@ -45,7 +45,7 @@ macro_rules! on_all_stores {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test(Stage::start($store, $backend).await).await;
+                    super::$test(Fixture::start($store, $backend).await).await;
                 }
             )+
         }
@@ -64,7 +64,7 @@ on_all_stores!(
 );
 
 /// A service, and where its location 'West Europe' is.
-struct Stage {
+struct Fixture {
     service: Harness,
     bucket: Option<TestBucket>,
 }
@@ -77,7 +77,7 @@ fn plan(backend: Backend, entry: &Value) -> Plan {
     Harness::with(backend).setting("storage.locations", locations(entry))
 }
 
-impl Stage {
+impl Fixture {
     async fn start(store: StoreKind, backend: Backend) -> Self {
         match store {
             StoreKind::Directory => Self {
@@ -142,19 +142,19 @@ fn large(version: &str) -> PackageBuilder {
     package(version).payload_bytes(LARGE)
 }
 
-async fn a_small_and_a_large_package_come_back_as_they_were_sent(stage: Stage) {
-    let owner = stage.service.owner();
+async fn a_small_and_a_large_package_come_back_as_they_were_sent(fixture: Fixture) {
+    let owner = fixture.service.owner();
     for sent in [package("1.0.0.0"), large("2.0.0.0")] {
         owner.uploads(&sent, "Available").await.expect(200);
     }
-    assert!(stage.downloads("US", "1.0.0.0").await == bytes_of(&package("1.0.0.0")));
-    assert!(stage.downloads("US", "2.0.0.0").await == bytes_of(&large("2.0.0.0")));
-    assert_eq!(stage.keeps("objects").await.len(), 2);
-    stage.until_nothing_is_staged().await;
+    assert!(fixture.downloads("US", "1.0.0.0").await == bytes_of(&package("1.0.0.0")));
+    assert!(fixture.downloads("US", "2.0.0.0").await == bytes_of(&large("2.0.0.0")));
+    assert_eq!(fixture.keeps("objects").await.len(), 2);
+    fixture.until_nothing_is_staged().await;
 }
 
-async fn a_range_is_what_was_asked_for(stage: Stage) {
-    let owner = stage.service.owner();
+async fn a_range_is_what_was_asked_for(fixture: Fixture) {
+    let owner = fixture.service.owner();
     owner.uploads(&large("1.0.0.0"), "Available").await.expect(200);
     let whole = bytes_of(&large("1.0.0.0"));
     let size = whole.len();
@@ -172,8 +172,8 @@ async fn a_range_is_what_was_asked_for(stage: Stage) {
     beyond.refused(416, "RangeNotSatisfiable");
 }
 
-async fn two_countries_share_their_bytes(stage: Stage) {
-    let owner = stage.service.owner();
+async fn two_countries_share_their_bytes(fixture: Fixture) {
+    let owner = fixture.service.owner();
     owner.adds_country("DK").await.expect(200);
     for country in ["US", "DK"] {
         owner
@@ -181,13 +181,13 @@ async fn two_countries_share_their_bytes(stage: Stage) {
             .await
             .expect(200);
     }
-    assert_eq!(stage.keeps("objects").await.len(), 1);
-    assert!(stage.downloads("DK", "1.0.0.0").await == stage.downloads("US", "1.0.0.0").await);
-    stage.until_nothing_is_staged().await;
+    assert_eq!(fixture.keeps("objects").await.len(), 1);
+    assert!(fixture.downloads("DK", "1.0.0.0").await == fixture.downloads("US", "1.0.0.0").await);
+    fixture.until_nothing_is_staged().await;
 }
 
-async fn a_refused_package_leaves_nothing(stage: Stage) {
-    let owner = stage.service.owner();
+async fn a_refused_package_leaves_nothing(fixture: Fixture) {
+    let owner = fixture.service.owner();
     for of_another in [
         package_of(LIBRARY, "1.0.0.0"),
         package_of(LIBRARY, "1.0.0.0").payload_bytes(LARGE),
@@ -198,14 +198,14 @@ async fn a_refused_package_leaves_nothing(stage: Stage) {
     let whole = bytes_of(&large("1.0.0.0"));
     let half = json!({ "packageContents": base64_of(&whole[..whole.len() - 1000]) });
     owner.post(versions(), half).await.refused(400, "InvalidPackage");
-    stage.nothing_is_left().await;
+    fixture.nothing_is_left().await;
 }
 
-async fn a_cut_connection_leaves_nothing(stage: Stage) {
+async fn a_cut_connection_leaves_nothing(fixture: Fixture) {
     let body = upload_body(&large("1.0.0.0"), "Available").to_string();
     for sent in [100, body.len() / 2, body.len() - 2] {
         let (pieces, stream) = mpsc::unbounded();
-        let owner = stage.service.owner();
+        let owner = fixture.service.owner();
         let answer = tokio::spawn(owner.asks(http::Method::POST, versions()).stream(stream).send());
         pieces
             .unbounded_send(Ok(Bytes::from(body[..sent].to_owned())))
@@ -214,52 +214,52 @@ async fn a_cut_connection_leaves_nothing(stage: Stage) {
             .unbounded_send(Err(io::Error::other("the sender gave up")))
             .unwrap();
         assert!(answer.await.unwrap().is_err());
-        stage.nothing_is_left().await;
+        fixture.nothing_is_left().await;
     }
-    stage.service.owner().has_uploaded("1.0.0.0").await;
+    fixture.service.owner().has_uploaded("1.0.0.0").await;
 }
 
-async fn equal_uploads_at_the_same_time_all_arrive(stage: Stage) {
-    let owner = stage.service.owner();
+async fn equal_uploads_at_the_same_time_all_arrive(fixture: Fixture) {
+    let owner = fixture.service.owner();
     let countries = ["US", "DK", "AT", "DE"];
     for country in &countries[1..] {
         owner.adds_country(country).await.expect(200);
     }
     let package = package("1.0.0.0").payload_bytes(6 * 1024 * 1024);
     let uploads = countries.map(|country| async {
-        let owner = stage.service.owner();
+        let owner = fixture.service.owner();
         owner.uploads_to(country, &package, "Available").await.expect(200);
-        assert!(stage.downloads(country, "1.0.0.0").await == bytes_of(&package));
+        assert!(fixture.downloads(country, "1.0.0.0").await == bytes_of(&package));
     });
     futures::future::join_all(uploads).await;
-    assert_eq!(stage.keeps("objects").await.len(), 1);
-    stage.until_nothing_is_staged().await;
+    assert_eq!(fixture.keeps("objects").await.len(), 1);
+    fixture.until_nothing_is_staged().await;
 }
 
-async fn everything_is_served_after_a_restart(stage: Stage) {
-    stage
+async fn everything_is_served_after_a_restart(fixture: Fixture) {
+    fixture
         .service
         .owner()
         .uploads(&large("1.0.0.0"), "Available")
         .await
         .expect(200);
-    let Stage { service, bucket } = stage;
-    let stage = Stage {
+    let Fixture { service, bucket } = fixture;
+    let fixture = Fixture {
         service: service.restart().await,
         bucket,
     };
-    assert!(stage.downloads("US", "1.0.0.0").await == bytes_of(&large("1.0.0.0")));
-    let again = stage
+    assert!(fixture.downloads("US", "1.0.0.0").await == bytes_of(&large("1.0.0.0")));
+    let again = fixture
         .service
         .owner()
         .uploads(&large("1.0.0.0"), "Available")
         .await;
     assert_eq!(again.refused(409, "ResourceExists").reason(), "IdenticalContent");
-    stage.until_nothing_is_staged().await;
+    fixture.until_nothing_is_staged().await;
 }
 
-async fn a_role_that_is_taken_away_meanwhile_leaves_nothing(stage: Stage) {
-    let service = &stage.service;
+async fn a_role_that_is_taken_away_meanwhile_leaves_nothing(fixture: Fixture) {
+    let service = &fixture.service;
     let body = upload_body(&package("1.0.0.0"), "Available").to_string();
     let (pieces, stream) = mpsc::unbounded();
     let contributor = service.contributor();
@@ -280,5 +280,5 @@ async fn a_role_that_is_taken_away_meanwhile_leaves_nothing(stage: Stage) {
     pieces.unbounded_send(Ok(Bytes::from_static(b"}"))).unwrap();
     drop(pieces);
     assert_eq!(answer.await.unwrap().unwrap().status, 403);
-    stage.nothing_is_left().await;
+    fixture.nothing_is_left().await;
 }

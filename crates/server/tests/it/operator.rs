@@ -1,4 +1,4 @@
-//! The operator's door: registering apps and environments, and the audit of everything.
+//! The operator API: registering apps and environments, and the audit of everything.
 
 use crate::harness::{
     APP, Answer, Backend, CUSTOMER, Environment, HOME_TENANT, Harness, LIBRARY, Person, on_both_databases,

@@ -2,7 +2,7 @@
 //! waiting for another would wait for ever.
 
 use crate::{
-    every_operation::{Described, Guard, Role, Sample, Stage, Who, described, samples},
+    every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, described, samples},
     harness::{APP, Answer, Backend, Caller, Environment, Harness, Plan, Request, on_both_databases},
 };
 use futures::future::join_all;
@@ -44,15 +44,15 @@ fn operations(which: impl Fn(&Method) -> bool) -> Vec<(Described, Sample)> {
 }
 
 /// Those who may do it.
-fn permitted(sample: &Sample) -> Vec<Who> {
+fn permitted(sample: &Sample) -> Vec<CallerKind> {
     match sample.guard {
-        Guard::Public => vec![Who::Nobody, Who::Holder(Role::Reader)],
-        Guard::AnyToken => vec![Who::Holder(Role::Reader), Who::Holder(Role::Owner)],
-        Guard::Operator => vec![Who::Operator],
+        Guard::Public => vec![CallerKind::Nobody, CallerKind::Holder(Role::Reader)],
+        Guard::AnyToken => vec![CallerKind::Holder(Role::Reader), CallerKind::Holder(Role::Owner)],
+        Guard::Operator => vec![CallerKind::Operator],
         Guard::Role(needed) => [Role::Reader, Role::Contributor, Role::Owner]
             .into_iter()
             .filter(|role| *role >= needed)
-            .map(Who::Holder)
+            .map(CallerKind::Holder)
             .collect(),
     }
 }
@@ -69,16 +69,16 @@ fn succeeded(sample: &Sample, answer: &Answer) {
 }
 
 async fn everything_is_read_through_one_connection(backend: Backend) {
-    let stage = Stage::on(plan(backend).start().await).await;
+    let fixture = Fixture::on(plan(backend).start().await).await;
     let operations = operations(|method| method == Method::GET);
     assert!(operations.len() > 20, "the document is not read rightly");
     let reads = operations.iter().flat_map(|(operation, sample)| {
-        let stage = &stage;
+        let fixture = &fixture;
         // Each of them twice, so that everybody has somebody to wait for.
         [permitted(sample), permitted(sample)]
             .concat()
             .into_iter()
-            .map(move |who| async move { (sample, stage.answer(who, sample, operation).await) })
+            .map(move |who| async move { (sample, fixture.answer(who, sample, operation).await) })
     });
     for (sample, answer) in in_time("reading", join_all(reads)).await {
         succeeded(sample, &answer);
@@ -86,14 +86,14 @@ async fn everything_is_read_through_one_connection(backend: Backend) {
 }
 
 async fn everything_is_changed_through_one_connection(backend: Backend) {
-    let stage = Stage::on(plan(backend).start().await).await;
+    let fixture = Fixture::on(plan(backend).start().await).await;
     let operations = operations(|method| method != Method::GET);
     assert!(operations.len() > 10, "the document is not read rightly");
     let changes = operations.iter().flat_map(|(operation, sample)| {
-        let stage = &stage;
+        let fixture = &fixture;
         permitted(sample)
             .into_iter()
-            .map(move |who| async move { (sample, stage.answer(who, sample, operation).await) })
+            .map(move |who| async move { (sample, fixture.answer(who, sample, operation).await) })
     });
     for (sample, answer) in in_time("changing", join_all(changes)).await {
         succeeded(sample, &answer);
@@ -136,12 +136,12 @@ async fn with_environments(backend: Backend) -> Harness {
 struct List {
     path: String,
     rows: usize,
-    asker: Caller,
+    principal: Caller,
 }
 
 impl List {
     fn request(&self) -> Request {
-        self.asker.get(&self.path)
+        self.principal.get(&self.path)
     }
 
     /// A list that breaks off is an error of the connection, because its status has gone out before.
@@ -161,12 +161,12 @@ fn lists(service: &Harness) -> Vec<List> {
     let of_country = |rest: &str, rows| List {
         path: vendor.us(rest),
         rows,
-        asker: vendor.clone(),
+        principal: vendor.clone(),
     };
     let of_all = |rest: &str, rows| List {
         path: format!("/operator/v1/{rest}"),
         rows,
-        asker: operator.clone(),
+        principal: operator.clone(),
     };
     // Only the memory can decide what matches a pattern, and what comes first among versions that are kept as text.
     let sevens = "$filter=matchesPattern(name,'7$')";

@@ -236,14 +236,14 @@ async fn the_last_owner_stays(backend: Backend) {
         .await
         .expect(200);
     let demotion = json!({ "type": "Application", "roles": ["Reader"] });
-    let door = format!(
+    let state = format!(
         "/operator/v1/apps/{}/principals/{}",
         crate::harness::APP,
         Person::OWNER.id
     );
     service
         .operator()
-        .put(door, demotion)
+        .put(state, demotion)
         .await
         .broke_rule("LastOwner");
     owner.grants(&Person::OWNER_USER, &["Owner"]).await.expect(200);
@@ -300,16 +300,16 @@ async fn removing_twice_finds_nothing(backend: Backend) {
 
 async fn an_operator_can_always_add_an_owner(backend: Backend) {
     let service = Harness::start(backend).await;
-    let door = format!(
+    let state = format!(
         "/operator/v1/apps/{}/principals/{}",
         crate::harness::APP,
         Person::STRANGER.id
     );
     let body = json!({ "type": "Application", "roles": ["Owner"] });
-    service.operator().put(&door, body.clone()).await.expect(200);
+    service.operator().put(&state, body.clone()).await.expect(200);
     service.stranger().removes(&Person::OWNER).await.expect(204);
     for caller in [service.owner(), service.stranger()] {
-        assert_ne!(caller.put(&door, body.clone()).await.status, 200);
+        assert_ne!(caller.put(&state, body.clone()).await.status, 200);
     }
     let again = registration();
     service

@@ -177,17 +177,17 @@ const AFTER_AN_HOUR: (&str, u32) = ("executor.poll_seconds", 3_600);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_made_through_one_server_is_taken_up_by_another_at_once() {
     let (key, value) = AFTER_AN_HOUR;
-    let door = Harness::with(Backend::Postgres)
+    let state = Harness::with(Backend::Postgres)
         .setting(key, value)
         .setting("executor.kind", "none")
         .start()
         .await;
-    let worker = door.beside("executor.kind", "simulate").await;
-    door.owner().has_uploaded("1.0.0.1").await;
+    let worker = state.beside("executor.kind", "simulate").await;
+    state.owner().has_uploaded("1.0.0.1").await;
     for name in ["One", "Two", "Three"] {
         let environment = Environment::named(name).has(crate::harness::APP, "1.0.0.0");
-        door.operator().reports(&environment).await.expect(201);
-        let hotfix = door
+        state.operator().reports(&environment).await.expect(201);
+        let hotfix = state
             .owner()
             .schedules_at_once(&environment, "1.0.0.1")
             .await
@@ -195,7 +195,7 @@ async fn work_made_through_one_server_is_taken_up_by_another_at_once() {
         let begun = Instant::now();
         worker
             .until("the other server starts it", async || {
-                door.reader().looks_at(&hotfix).await.property("status") == "Running"
+                state.reader().looks_at(&hotfix).await.property("status") == "Running"
             })
             .await;
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -206,16 +206,16 @@ async fn work_made_through_one_server_is_taken_up_by_another_at_once() {
 async fn signals_are_heard_again_after_their_connection_broke() {
     let (key, value) = AFTER_AN_HOUR;
     let url = postgres_cluster::database_url();
-    let door = Harness::with(Backend::Postgres)
+    let state = Harness::with(Backend::Postgres)
         .on_database(&url)
         .setting(key, value)
         .setting("executor.kind", "none")
         .start()
         .await;
-    let worker = door.beside("executor.kind", "simulate").await;
-    door.owner().has_uploaded("1.0.0.1").await;
+    let worker = state.beside("executor.kind", "simulate").await;
+    state.owner().has_uploaded("1.0.0.1").await;
     let environment = Environment::my_customer("1.0.0.0");
-    door.operator().reports(&environment).await.expect(201);
+    state.operator().reports(&environment).await.expect(201);
     let listeners = "SELECT COALESCE(string_agg(pid::text, ',' ORDER BY pid), '') FROM pg_stat_activity
                      WHERE datname = current_database() AND application_name = 'fame (signals)'";
     let both = async |are: &str| {
@@ -241,14 +241,14 @@ async fn signals_are_heard_again_after_their_connection_broke() {
     worker
         .until("both listen again", async || both(&before).await.is_some())
         .await;
-    let hotfix = door
+    let hotfix = state
         .owner()
         .schedules_at_once(&environment, "1.0.0.1")
         .await
         .expect(200);
     worker
         .until("the other server starts it", async || {
-            door.reader().looks_at(&hotfix).await.property("status") == "Running"
+            state.reader().looks_at(&hotfix).await.property("status") == "Running"
         })
         .await;
 }

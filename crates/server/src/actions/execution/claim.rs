@@ -122,14 +122,14 @@ struct Batch {
 }
 
 #[derive(Clone, Copy)]
-enum Which {
+enum Target {
     /// The longest due, so many at most.
     Due(usize),
     This(Uuid),
 }
 
-struct Claim {
-    which: Which,
+struct ClaimRequest {
+    target: Target,
     /// What all that it starts is held by.
     lease: Lease,
     allow_preview_in_sandbox: bool,
@@ -142,7 +142,7 @@ async fn claim_round(
     most: usize,
     term: Term,
 ) -> Result<Batch> {
-    match claim_batch(service, in_doubt, Which::Due(most), term).await {
+    match claim_batch(service, in_doubt, Target::Due(most), term).await {
         Err(error) if lies_in_the_matter(&error) => one_by_one(service, in_doubt, most, term).await,
         outcome => outcome,
     }
@@ -159,7 +159,7 @@ async fn one_by_one(
     let mut batch = Batch::default();
     for environment in store::due_environments(&service.db, now, most).await? {
         batch.looked_at += 1;
-        match claim_batch(service, in_doubt, Which::This(environment), term).await {
+        match claim_batch(service, in_doubt, Target::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
             Err(error) if lies_in_the_matter(&error) => {
                 tracing::error!(%environment, %error, "an environment is set aside for a minute: no work can start there");
@@ -173,10 +173,10 @@ async fn one_by_one(
 }
 
 async fn set_aside(service: &Service, environment: Uuid, until: Instant) -> Result<()> {
-    let input = (environment, until);
+    let request = (environment, until);
     service
         .db
-        .write(input, |mut tx, &(environment, until)| {
+        .write(request, |mut tx, &(environment, until)| {
             Box::pin(async move { Ok(store::set_due(&mut tx, [(environment, Some(until))]).await?) })
         })
         .await
@@ -185,15 +185,15 @@ async fn set_aside(service: &Service, environment: Uuid, until: Instant) -> Resu
 async fn claim_batch(
     service: &Service,
     in_doubt: &mut ClaimsInDoubt,
-    which: Which,
+    target: Target,
     term: Term,
 ) -> Result<Batch> {
     let lease = Lease {
         id: Uuid::new_v4(),
         until: term.from + term.lease,
     };
-    let input = Claim {
-        which,
+    let request = ClaimRequest {
+        target,
         lease,
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
         now: term.from,
@@ -202,7 +202,7 @@ async fn claim_batch(
     in_doubt.0.push(lease);
     let batch = service
         .db
-        .write(input, |tx, input| Box::pin(claim_in(tx, input)))
+        .write(request, |tx, request| Box::pin(claim_in(tx, request)))
         .await;
     let may_have_started = match &batch {
         Ok(batch) => !batch.started.is_empty(),
@@ -215,38 +215,38 @@ async fn claim_batch(
     Ok(batch)
 }
 
-async fn claim_in(mut tx: Tx<'_>, input: &Claim) -> Result<Batch> {
-    let environments = lock_environments(&mut tx, input).await?;
+async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
+    let environments = lock_environments(&mut tx, request).await?;
     let looked_at = environments.len();
-    let mut scene = Scene::read(&mut tx, environments, input.now).await?;
-    let mut decided = Decided::default();
-    for place in std::mem::take(&mut scene.places) {
-        decide(&scene, place, input, &mut decided)?;
+    let mut input = ClaimInput::read(&mut tx, environments, request.now).await?;
+    let mut plan = ClaimPlan::default();
+    for candidate in std::mem::take(&mut input.candidates) {
+        decide(&input, candidate, request, &mut plan)?;
     }
-    let started = decided.write(&mut tx, input.now).await?;
+    let started = plan.write(&mut tx, request.now).await?;
     Ok(Batch { looked_at, started })
 }
 
-async fn lock_environments(tx: &mut Tx<'_>, input: &Claim) -> Result<Vec<Environment>> {
-    match input.which {
-        Which::Due(most) => Ok(store::lock_due_environments(tx, input.now, most).await?),
-        Which::This(id) => {
+async fn lock_environments(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Environment>> {
+    match request.target {
+        Target::Due(most) => Ok(store::lock_due_environments(tx, request.now, most).await?),
+        Target::This(id) => {
             let found = environments::lock_environment_unless_held(tx, id).await?;
-            let is_due = |one: &Environment| one.due_on.is_some_and(|due| due <= input.now);
+            let is_due = |one: &Environment| one.due_on.is_some_and(|due| due <= request.now);
             Ok(found.filter(is_due).into_iter().collect())
         }
     }
 }
 
 /// Due environments, and all that has to be known to decide what starts in them.
-struct Scene {
-    places: Vec<Place>,
+struct ClaimInput {
+    candidates: Vec<DueEnvironment>,
     installed: HashMap<Uuid, Vec<Installed>>,
     versions: HashMap<VersionKey, Version>,
 }
 
 /// A due environment and what is asked for there.
-struct Place {
+struct DueEnvironment {
     environment: Environment,
     is_busy: bool,
     /// What may start now, the earliest wish first.
@@ -255,7 +255,7 @@ struct Place {
     later: Option<Instant>,
 }
 
-impl Scene {
+impl ClaimInput {
     async fn read(tx: &mut Tx<'_>, environments: Vec<Environment>, now: Instant) -> Result<Self> {
         let ids = environments.iter().map(|environment| environment.id);
         let mut asked_for: HashMap<Uuid, Vec<Operation>> = HashMap::with_capacity(environments.len());
@@ -265,16 +265,16 @@ impl Scene {
                 .or_default()
                 .push(operation);
         }
-        let mut places = Vec::with_capacity(environments.len());
+        let mut candidates = Vec::with_capacity(environments.len());
         for environment in environments {
             let asked_for = asked_for.remove(&environment.id).unwrap_or_default();
-            places.push(Place::new(environment, asked_for, now)?);
+            candidates.push(DueEnvironment::new(environment, asked_for, now)?);
         }
-        let with_work = places.iter().filter(|place| !place.due.is_empty());
-        let installed = store::installed(tx, with_work.map(|place| place.environment.id)).await?;
-        let versions = versions_of(tx, &places, &installed).await?;
+        let with_work = candidates.iter().filter(|candidate| !candidate.due.is_empty());
+        let installed = store::installed(tx, with_work.map(|candidate| candidate.environment.id)).await?;
+        let versions = versions_of(tx, &candidates, &installed).await?;
         Ok(Self {
-            places,
+            candidates,
             installed: by_environment(installed),
             versions,
         })
@@ -315,32 +315,32 @@ impl Scene {
     }
 }
 
-impl Place {
+impl DueEnvironment {
     fn new(environment: Environment, asked_for: Vec<Operation>, now: Instant) -> Result<Self> {
         let runs = |operation: &Operation| operation.status == OperationStatus::Running;
         let is_busy = environment.held_since.is_some() || asked_for.iter().any(runs);
-        let mut place = Self {
+        let mut candidate = Self {
             environment,
             is_busy,
             due: Vec::new(),
             later: None,
         };
         if is_busy {
-            return Ok(place);
+            return Ok(candidate);
         }
         for operation in asked_for {
-            let wish = (operation.run_after, operation.ignore_window);
-            let starts = next_start(&place.environment, wish.0, wish.1, now)?;
+            let asked = (operation.run_after, operation.ignore_window);
+            let starts = next_start(&candidate.environment, asked.0, asked.1, now)?;
             if starts <= now {
-                place.due.push(operation);
+                candidate.due.push(operation);
             } else {
-                place.later = Some(place.later.map_or(starts, |later| later.min(starts)));
+                candidate.later = Some(candidate.later.map_or(starts, |later| later.min(starts)));
             }
         }
-        place
+        candidate
             .due
             .sort_by_key(|operation| (operation.run_after, operation.created_on, operation.id));
-        Ok(place)
+        Ok(candidate)
     }
 }
 
@@ -355,10 +355,13 @@ fn by_environment(installed: Vec<Installed>) -> HashMap<Uuid, Vec<Installed>> {
 /// The versions that operations lead to or start from, each read once however many environments have it.
 async fn versions_of(
     tx: &mut Tx<'_>,
-    places: &[Place],
+    candidates: &[DueEnvironment],
     installed: &[Installed],
 ) -> Result<HashMap<VersionKey, Version>> {
-    let targets = places.iter().flat_map(|place| &place.due).map(target_of);
+    let targets = candidates
+        .iter()
+        .flat_map(|candidate| &candidate.due)
+        .map(target_of);
     let keys: HashSet<VersionKey> = targets.chain(installed.iter().map(key_of)).collect();
     let mut found = HashMap::with_capacity(keys.len());
     for version in versions::versions_in(tx, &keys).await? {
@@ -385,7 +388,7 @@ fn key_of(installed: &Installed) -> VersionKey {
 
 /// What a claim comes to, to be written at once.
 #[derive(Default)]
-struct Decided {
+struct ClaimPlan {
     started: Vec<Claimed>,
     /// Operations as they were, and how they end.
     skipped: Vec<(Operation, Ending)>,
@@ -396,38 +399,43 @@ struct Decided {
 
 /// Starts the one operation that is next in an environment, if there is one; what no longer makes sense before it is
 /// skipped.
-fn decide(scene: &Scene, place: Place, input: &Claim, decided: &mut Decided) -> Result<()> {
-    let Place {
+fn decide(
+    input: &ClaimInput,
+    candidate: DueEnvironment,
+    request: &ClaimRequest,
+    plan: &mut ClaimPlan,
+) -> Result<()> {
+    let DueEnvironment {
         environment,
         is_busy,
         mut due,
         later,
-    } = place;
+    } = candidate;
     if is_busy {
-        decided.due.push((environment.id, None));
+        plan.due.push((environment.id, None));
         return Ok(());
     }
-    while let Some(next) = operation::pick_next(&due.iter().map(|one| scene.due(one)).collect::<Vec<_>>()) {
+    while let Some(next) = operation::pick_next(&due.iter().map(|one| input.due(one)).collect::<Vec<_>>()) {
         let operation = due.remove(next);
-        match still_makes_sense(scene, &environment, &operation, input)? {
+        match still_makes_sense(input, &environment, &operation, request)? {
             Ok(installed) => {
-                decided.start(operation, installed, input);
-                decided.due.push((environment.id, None));
+                plan.start(operation, installed, request);
+                plan.due.push((environment.id, None));
                 return Ok(());
             }
-            Err(skip) => decided.skip(operation, &skip, input.now),
+            Err(skip) => plan.skip(operation, &skip, request.now),
         }
     }
-    decided.due.push((environment.id, later));
+    plan.due.push((environment.id, later));
     Ok(())
 }
 
 /// The installed version, when the rules still allow the operation; otherwise why it is skipped.
 fn still_makes_sense(
-    scene: &Scene,
+    input: &ClaimInput,
     environment: &Environment,
     operation: &Operation,
-    input: &Claim,
+    request: &ClaimRequest,
 ) -> Result<Result<AppVersion, Skip>> {
     let scheduled_in = CountryCode::parse(&operation.country_code, true).map_err(Error::fault)?;
     let is_in = CountryCode::parse(&environment.country_code, true).map_err(Error::fault)?;
@@ -438,23 +446,23 @@ fn still_makes_sense(
             is_in,
         )));
     }
-    let apps = scene.apps_in(environment.id);
+    let apps = input.apps_in(environment.id);
     let Some(gathered) = Gathered::new(environment, apps, operation.app_id) else {
         return Ok(Err(Skip::app_uninstalled(&environment.name)));
     };
-    let Some(target) = scene.uploaded(&target_of(operation)) else {
+    let Some(target) = input.uploaded(&target_of(operation)) else {
         return Ok(Err(Skip::target_missing(operation.target_version, scheduled_in)));
     };
-    let facts = gathered.facts(target, None, input.allow_preview_in_sandbox);
+    let facts = gathered.facts(target, None, request.allow_preview_in_sandbox);
     match hotfix::check_start(&facts) {
         Start::Go => Ok(Ok(gathered.installed())),
         Start::Skip(skip) => Ok(Err(skip)),
     }
 }
 
-impl Decided {
-    fn start(&mut self, operation: Operation, installed: AppVersion, input: &Claim) {
-        let lease = input.lease;
+impl ClaimPlan {
+    fn start(&mut self, operation: Operation, installed: AppVersion, request: &ClaimRequest) {
+        let lease = request.lease;
         self.audit.push(Change {
             action: "operations/start",
             target: address(&operation),
@@ -464,7 +472,7 @@ impl Decided {
         let operation = Operation {
             status: OperationStatus::Running,
             source_version: installed,
-            started_on: Some(input.now),
+            started_on: Some(request.now),
             lease_id: Some(lease.id),
             lease_until: Some(lease.until),
             ..operation

@@ -1,15 +1,15 @@
 //! Many environments with many apps, each of which has a hotfix waiting, and several services at work on them.
 
-use super::{NOW, OWNER, Stage, TENANT, owner_asks, us};
+use super::{Fixture, NOW, OWNER, TENANT, owner_asks, us};
 use crate::{
     actions::{
         Service,
-        apps::{AppWish, put_app},
+        apps::{RegisterApp, put_app},
         clock_check::ClockCheck,
         countries::patch_country,
-        environments::{EnvironmentWish, put_environment},
+        environments::{EnvironmentReport, put_environment},
         execution::{self, Claimed, ClaimsInDoubt, Outcome, Report},
-        hotfixes::{HotfixWish, get_hotfix, schedule_hotfix},
+        hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
         preconditions::Preconditions,
     },
     blobs::Blobs,
@@ -68,35 +68,35 @@ pub(super) async fn on_both_databases<F: Future<Output = ()>>(test: impl Fn(Flee
 }
 
 pub(super) struct Fleet {
-    pub(super) stage: Stage,
+    pub(super) fixture: Fixture,
     url: Option<String>,
 }
 
 impl Fleet {
     /// On an empty database: SQLite's, or one of PostgreSQL's.
     pub(super) async fn on(url: Option<String>) -> Self {
-        let stage = Stage::open(url.clone()).await;
-        Self { stage, url }
+        let fixture = Fixture::open(url.clone()).await;
+        Self { fixture, url }
     }
 
     /// The service is gone, and another one starts on what it left.
     pub(super) async fn after_a_crash(self) -> Self {
-        let Stage { service, _folder } = self.stage;
+        let Fixture { service, _folder } = self.fixture;
         let Service { clock, settings, .. } = Arc::into_inner(service).unwrap();
         let db = store::open(&settings.database).await.unwrap();
         let service = service_on(db, clock, settings);
         Self {
-            stage: Stage { service, _folder },
+            fixture: Fixture { service, _folder },
             url: self.url,
         }
     }
 
     pub(super) fn service(&self) -> &Arc<Service> {
-        &self.stage.service
+        &self.fixture.service
     }
 
     pub(super) fn db(&self) -> &Db {
-        &self.stage.service.db
+        &self.fixture.service.db
     }
 
     /// Another service on the same database: one with connections of its own, where the database allows that.
@@ -131,7 +131,7 @@ impl Fleet {
                 kind: Some(PrincipalKind::Application),
                 ..PrincipalChange::default()
             };
-            let wish = AppWish {
+            let wish = RegisterApp {
                 publisher: Some("Contoso".into()),
                 publisher_tenant_id: Some(TENANT),
                 publisher_contact_email: Some("apps@contoso.com".into()),
@@ -247,7 +247,7 @@ impl Fleet {
             availability: None,
             dependencies: None,
         };
-        let wish = EnvironmentWish {
+        let wish = EnvironmentReport {
             family: "Business Central".into(),
             name: name(number),
             country: us(),
@@ -292,7 +292,7 @@ impl Fleet {
 
     /// How many rows a condition holds for.
     pub(super) async fn count(&self, from_where: &str) -> i64 {
-        self.stage.count(from_where).await
+        self.fixture.count(from_where).await
     }
 
     pub(super) async fn claims(&self, most: usize) -> Vec<Claimed> {
@@ -306,7 +306,7 @@ pub(super) async fn claim(service: &Service, most: usize) -> Result<Vec<Claimed>
 }
 
 pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usize) -> Result<Operation> {
-    let wish = HotfixWish {
+    let wish = ScheduleHotfix {
         environment: key(environment),
         environment_name: name(environment),
         environment_kind: None,

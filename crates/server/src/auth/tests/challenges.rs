@@ -1,13 +1,13 @@
 //! What a caller is told who is turned away.
 
-use super::stage::{API, Stage, TENANT, application, call, user};
+use super::fixture::{API, Fixture, TENANT, application, call, user};
 use crate::auth::{AuthFailure, AuthSettings, Authenticator};
 
 #[tokio::test]
 async fn power_query_finds_its_way_in_two_steps() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let authority = format!("{}/{TENANT}", stage.origin);
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let authority = format!("{}/{TENANT}", fixture.origin);
 
     let without = authenticator.authenticate(None).await.unwrap_err();
     assert_eq!(
@@ -31,17 +31,17 @@ async fn power_query_finds_its_way_in_two_steps() {
 
 #[tokio::test]
 async fn an_invalid_token_is_told_where_to_get_a_valid_one() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let error = call(
-        &stage,
+        &fixture,
         &authenticator,
         &application().with_claim("aud", "https://x"),
     )
     .await
     .unwrap_err();
 
-    let authority = format!("{}/{TENANT}", stage.origin);
+    let authority = format!("{}/{TENANT}", fixture.origin);
     let expected = format!(
         r#"Bearer realm="{authority}", authorization_uri="{authority}/oauth2/authorize", resource_id="{API}", error="invalid_token""#
     );
@@ -51,9 +51,9 @@ async fn an_invalid_token_is_told_where_to_get_a_valid_one() {
 
 #[tokio::test]
 async fn a_token_that_proves_too_little_is_told_what_it_lacks() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let error = call(&stage, &authenticator, &user().without_claim("scp"))
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let error = call(&fixture, &authenticator, &user().without_claim("scp"))
         .await
         .unwrap_err();
 
@@ -67,21 +67,21 @@ async fn a_token_that_proves_too_little_is_told_what_it_lacks() {
 
 #[tokio::test]
 async fn several_tenants_share_the_common_realm() {
-    let stage = Stage::open().await;
-    let error = stage
+    let fixture = Fixture::open().await;
+    let error = fixture
         .authenticator_with("tenants = \"any\"")
         .authenticate(None)
         .await
         .unwrap_err();
     assert_eq!(
         error.www_authenticate(),
-        Some(format!("Bearer realm={}/common", stage.origin).as_str())
+        Some(format!("Bearer realm={}/common", fixture.origin).as_str())
     );
 }
 
 #[tokio::test]
 async fn another_issuer_is_its_own_realm() {
-    let stage = Stage::open().await;
+    let fixture = Fixture::open().await;
     let settings: AuthSettings = toml::from_str(
         r#"
         [[issuers]]
@@ -93,7 +93,7 @@ async fn another_issuer_is_its_own_realm() {
         "#,
     )
     .unwrap();
-    let authenticator = Authenticator::new(&settings, stage.clock()).unwrap();
+    let authenticator = Authenticator::new(&settings, fixture.clock()).unwrap();
     let realm = "https://id.cronus.example/realms/cronus";
     let without = authenticator.authenticate(None).await.unwrap_err();
     assert_eq!(

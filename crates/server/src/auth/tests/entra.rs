@@ -3,17 +3,17 @@
 use entra_local::TokenRequest;
 use uuid::Uuid;
 
-use super::stage::{
-    API, API_URI, CLIENT, OTHER_TENANT, SERVICE_PRINCIPAL, Stage, TENANT, USER, application, call, user, v1,
+use super::fixture::{
+    API, API_URI, CLIENT, Fixture, OTHER_TENANT, SERVICE_PRINCIPAL, TENANT, USER, application, call, user, v1,
 };
 use crate::auth::{ApplicationMatch, Caller, CallerKind, MatchedBy};
 
 #[tokio::test]
 async fn an_application_is_its_client_id_in_both_versions() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     for request in [application(), v1(application())] {
-        let caller = call(&stage, &authenticator, &request).await.unwrap();
+        let caller = call(&fixture, &authenticator, &request).await.unwrap();
         let expected = Caller {
             kind: CallerKind::Application,
             tenant_id: TENANT,
@@ -28,14 +28,14 @@ async fn an_application_is_its_client_id_in_both_versions() {
 
 #[tokio::test]
 async fn a_user_is_its_object_id_in_both_versions_and_never_its_client() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let through_application = TokenRequest {
         client: Some("owner".to_owned()),
         ..user()
     };
     for request in [user(), v1(user()), through_application] {
-        let caller = call(&stage, &authenticator, &request).await.unwrap();
+        let caller = call(&fixture, &authenticator, &request).await.unwrap();
         assert_eq!(
             (caller.kind, caller.tenant_id, caller.id),
             (CallerKind::User, TENANT, USER)
@@ -51,10 +51,10 @@ async fn a_user_is_its_object_id_in_both_versions_and_never_its_client() {
 
 #[tokio::test]
 async fn an_application_without_idtyp_is_known_by_oid_and_sub() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     for request in [application(), v1(application())] {
-        let caller = call(&stage, &authenticator, &request.without_claim("idtyp"))
+        let caller = call(&fixture, &authenticator, &request.without_claim("idtyp"))
             .await
             .unwrap();
         assert_eq!((caller.kind, caller.id), (CallerKind::Application, CLIENT));
@@ -63,8 +63,8 @@ async fn an_application_without_idtyp_is_known_by_oid_and_sub() {
 
 #[tokio::test]
 async fn an_audience_may_be_spelled_in_several_ways() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let spellings = [
         API_URI.to_owned(),
         format!("{API_URI}/"),
@@ -74,16 +74,19 @@ async fn an_audience_may_be_spelled_in_several_ways() {
     ];
     for spelling in spellings {
         let request = v1(application()).with_claim("aud", spelling.clone());
-        assert!(call(&stage, &authenticator, &request).await.is_ok(), "{spelling}");
+        assert!(
+            call(&fixture, &authenticator, &request).await.is_ok(),
+            "{spelling}"
+        );
     }
     let list = application().with_claim("aud", vec!["https://elsewhere.example", API_URI]);
-    assert!(call(&stage, &authenticator, &list).await.is_ok());
+    assert!(call(&fixture, &authenticator, &list).await.is_ok());
 }
 
 #[tokio::test]
 async fn clocks_may_differ_by_five_minutes() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let just_expired = TokenRequest {
         expires_in: Some(-300),
         ..application()
@@ -92,16 +95,16 @@ async fn clocks_may_differ_by_five_minutes() {
         not_before: Some(300),
         ..application()
     };
-    assert!(call(&stage, &authenticator, &just_expired).await.is_ok());
-    assert!(call(&stage, &authenticator, &nearly_valid).await.is_ok());
+    assert!(call(&fixture, &authenticator, &just_expired).await.is_ok());
+    assert!(call(&fixture, &authenticator, &nearly_valid).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_token_without_nbf_is_fine() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     assert!(
-        call(&stage, &authenticator, &application().without_claim("nbf"))
+        call(&fixture, &authenticator, &application().without_claim("nbf"))
             .await
             .is_ok()
     );
@@ -109,14 +112,14 @@ async fn a_token_without_nbf_is_fine() {
 
 #[tokio::test]
 async fn a_user_may_have_more_scopes_than_the_required_one() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let request = user().with_claim("scp", "Other.Read user_impersonation");
-    assert!(call(&stage, &authenticator, &request).await.is_ok());
+    assert!(call(&fixture, &authenticator, &request).await.is_ok());
 
     let more = format!("tenants = [\"{TENANT}\"]\nrequired_scope = \"Other.Read\"");
     assert!(
-        call(&stage, &stage.authenticator_with(&more), &request)
+        call(&fixture, &fixture.authenticator_with(&more), &request)
             .await
             .is_ok()
     );
@@ -124,20 +127,20 @@ async fn a_user_may_have_more_scopes_than_the_required_one() {
 
 #[tokio::test]
 async fn any_tenant_means_every_tenant_and_one_place_to_fetch_from() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator_with("tenants = \"any\"");
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator_with("tenants = \"any\"");
     for tenant in [TENANT, OTHER_TENANT, Uuid::from_u128(77)] {
         for request in [application(), v1(application())] {
             let request = TokenRequest {
                 tenant: Some(tenant),
                 ..request
             };
-            let caller = call(&stage, &authenticator, &request).await.unwrap();
+            let caller = call(&fixture, &authenticator, &request).await.unwrap();
             assert_eq!(caller.tenant_id, tenant);
         }
     }
     assert_eq!(
-        stage.key_fetches(),
+        fixture.key_fetches(),
         2,
         "one set per version, however many tenants call"
     );
@@ -145,9 +148,9 @@ async fn any_tenant_means_every_tenant_and_one_place_to_fetch_from() {
 
 #[tokio::test]
 async fn the_scheme_is_not_case_sensitive_and_blanks_do_not_matter() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let token = stage.mint(&application());
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let token = fixture.mint(&application());
     for header in [format!("bearer {token}"), format!("BEARER   {token} ")] {
         assert!(authenticator.authenticate(Some(&header)).await.is_ok());
     }
@@ -155,7 +158,7 @@ async fn the_scheme_is_not_case_sensitive_and_blanks_do_not_matter() {
 
 #[tokio::test]
 async fn which_id_of_an_application_counts_is_configured() {
-    let stage = Stage::open().await;
+    let fixture = Fixture::open().await;
     let by_client = Some(MatchedBy::ClientId);
     let by_object = Some(MatchedBy::ObjectId);
     let cases = [
@@ -165,7 +168,7 @@ async fn which_id_of_an_application_counts_is_configured() {
     ];
     for (setting, client_id, object_id) in cases {
         let more = format!("tenants = [\"{TENANT}\"]\napplications.match = \"{setting}\"");
-        let caller = call(&stage, &stage.authenticator_with(&more), &application())
+        let caller = call(&fixture, &fixture.authenticator_with(&more), &application())
             .await
             .unwrap();
         // An application's row names no tenant.
@@ -184,8 +187,8 @@ async fn which_id_of_an_application_counts_is_configured() {
 
 #[tokio::test]
 async fn a_users_row_must_name_the_tenant() {
-    let stage = Stage::open().await;
-    let caller = call(&stage, &stage.authenticator(), &user()).await.unwrap();
+    let fixture = Fixture::open().await;
+    let caller = call(&fixture, &fixture.authenticator(), &user()).await.unwrap();
     assert_eq!(
         caller.is_meant_by(CallerKind::User, USER, Some(TENANT)),
         Some(MatchedBy::UserId)

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use entra_local::TokenRequest;
 
-use super::stage::{Stage, application, call, present};
+use super::fixture::{Fixture, application, call, present};
 use crate::auth::AuthFailure::Expired;
 
 #[tokio::test]
 async fn a_token_is_verified_once_in_five_minutes() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let token = stage.mint(&application());
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let token = fixture.mint(&application());
     let first = present(&authenticator, &token).await.unwrap();
-    stage.advance(299);
+    fixture.advance(299);
     assert!(
         Arc::ptr_eq(&first, &present(&authenticator, &token).await.unwrap()),
         "remembered"
     );
-    stage.advance(1);
+    fixture.advance(1);
     assert!(
         !Arc::ptr_eq(&first, &present(&authenticator, &token).await.unwrap()),
         "verified again"
@@ -27,19 +27,19 @@ async fn a_token_is_verified_once_in_five_minutes() {
 
 #[tokio::test]
 async fn a_token_is_not_remembered_past_its_end() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let token = stage.mint(&TokenRequest {
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let token = fixture.mint(&TokenRequest {
         expires_in: Some(60),
         ..application()
     });
     let first = present(&authenticator, &token).await.unwrap();
-    stage.advance(60);
+    fixture.advance(60);
     // The clocks may differ, so it is still good, but it is verified each time.
     let second = present(&authenticator, &token).await.unwrap();
     let third = present(&authenticator, &token).await.unwrap();
     assert!(!Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&second, &third));
-    stage.advance(301);
+    fixture.advance(301);
     assert_eq!(
         present(&authenticator, &token).await.unwrap_err().failure(),
         Expired
@@ -48,11 +48,11 @@ async fn a_token_is_not_remembered_past_its_end() {
 
 #[tokio::test]
 async fn a_clock_set_back_does_not_lengthen_the_memory() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let token = stage.mint(&application());
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let token = fixture.mint(&application());
     let first = present(&authenticator, &token).await.unwrap();
-    stage.advance(-200);
+    fixture.advance(-200);
     assert!(!Arc::ptr_eq(
         &first,
         &present(&authenticator, &token).await.unwrap()
@@ -61,18 +61,18 @@ async fn a_clock_set_back_does_not_lengthen_the_memory() {
 
 #[tokio::test]
 async fn only_good_tokens_are_remembered() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    call(&stage, &authenticator, &application()).await.unwrap();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    call(&fixture, &authenticator, &application()).await.unwrap();
     call(
-        &stage,
+        &fixture,
         &authenticator,
         &application().with_claim("aud", "https://x"),
     )
     .await
     .unwrap_err();
     call(
-        &stage,
+        &fixture,
         &authenticator,
         &application().with_claim("idtyp", "device"),
     )
@@ -84,13 +84,13 @@ async fn only_good_tokens_are_remembered() {
 
 #[tokio::test]
 async fn the_memory_is_bounded() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let caller = call(&stage, &authenticator, &application()).await.unwrap();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let caller = call(&fixture, &authenticator, &application()).await.unwrap();
     let verified = &authenticator.shared.verified;
     let key = {
         let sets = authenticator.shared.issuers[0].key_sets();
-        let kid = stage.issuer.key_set(entra_local::TokenVersion::V2).keys[0]
+        let kid = fixture.issuer.key_set(entra_local::TokenVersion::V2).keys[0]
             .kid
             .clone();
         let mut found = None;
@@ -99,7 +99,7 @@ async fn the_memory_is_bounded() {
         }
         found.unwrap()
     };
-    let (now, expires) = (super::stage::START, super::stage::START + 3_600);
+    let (now, expires) = (super::fixture::START, super::fixture::START + 3_600);
     for number in 0..200_000_u32 {
         let mut digest = [0_u8; 32];
         digest[..4].copy_from_slice(&number.to_le_bytes());

@@ -2,9 +2,9 @@
 
 mod challenges;
 mod entra;
+mod fixture;
 mod keys;
 mod memory;
 mod oidc;
 mod refusals;
 mod settings;
-mod stage;

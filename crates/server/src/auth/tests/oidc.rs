@@ -4,22 +4,25 @@ use entra_local::{TokenRequest, TokenVersion};
 use serde_json::json;
 use uuid::{Uuid, uuid};
 
-use super::stage::{API, BASE_URL, CLIENT, Instead, Stage, TENANT, application, call, refusal, user};
+use super::fixture::{API, BASE_URL, CLIENT, Fixture, Instead, TENANT, application, call, refusal, user};
 use crate::auth::AuthFailure::{Audience, InsufficientScope, Issuer, Malformed, Signature};
 use crate::auth::{AuthSettings, Authenticator, CallerKind, oidc_id};
 
 const REALM_TENANT: Uuid = uuid!("6f8c7a3e-7777-4c2b-9a55-0c0a7c0a0007");
 
 /// A realm as Keycloak would serve it, at the stage's web server and with its keys.
-fn open_realm(stage: &Stage) -> String {
-    let issuer = format!("{}/realms/cronus", stage.origin);
+fn open_realm(fixture: &Fixture) -> String {
+    let issuer = format!("{}/realms/cronus", fixture.origin);
     let keys = "/realms/cronus/protocol/openid-connect/certs";
-    let document = json!({ "issuer": issuer, "jwks_uri": format!("{}{keys}", stage.origin) });
-    stage.answer_instead(
+    let document = json!({ "issuer": issuer, "jwks_uri": format!("{}{keys}", fixture.origin) });
+    fixture.answer_instead(
         "/realms/cronus/.well-known/openid-configuration",
         Instead::Json(document),
     );
-    stage.answer_instead(keys, Instead::Json(json!(stage.issuer.key_set(TokenVersion::V1))));
+    fixture.answer_instead(
+        keys,
+        Instead::Json(json!(fixture.issuer.key_set(TokenVersion::V1))),
+    );
     issuer
 }
 
@@ -38,9 +41,9 @@ fn realm_settings(issuer: &str, more: &str) -> AuthSettings {
     .unwrap()
 }
 
-fn realm(stage: &Stage, more: &str) -> (String, Authenticator) {
-    let issuer = open_realm(stage);
-    let authenticator = Authenticator::new(&realm_settings(&issuer, more), stage.clock()).unwrap();
+fn realm(fixture: &Fixture, more: &str) -> (String, Authenticator) {
+    let issuer = open_realm(fixture);
+    let authenticator = Authenticator::new(&realm_settings(&issuer, more), fixture.clock()).unwrap();
     (issuer, authenticator)
 }
 
@@ -56,12 +59,12 @@ fn realm_token(issuer: &str, subject: &str, client: &str) -> TokenRequest {
 
 #[tokio::test]
 async fn a_user_is_hashed_with_the_issuer_into_the_fixed_tenant() {
-    let stage = Stage::open().await;
-    let (issuer, authenticator) = realm(&stage, "");
+    let fixture = Fixture::open().await;
+    let (issuer, authenticator) = realm(&fixture, "");
     let request = realm_token(&issuer, "reader", "cli")
         .with_claim("scope", "openid user_impersonation")
         .with_claim("preferred_username", "reader@cronus.example");
-    let caller = call(&stage, &authenticator, &request).await.unwrap();
+    let caller = call(&fixture, &authenticator, &request).await.unwrap();
 
     assert_eq!((caller.kind, caller.tenant_id), (CallerKind::User, REALM_TENANT));
     assert_eq!(caller.id, oidc_id(&issuer, "reader"));
@@ -70,10 +73,10 @@ async fn a_user_is_hashed_with_the_issuer_into_the_fixed_tenant() {
 
 #[tokio::test]
 async fn a_client_named_like_somebodys_guid_does_not_become_that_principal() {
-    let stage = Stage::open().await;
-    let (issuer, authenticator) = realm(&stage, "");
+    let fixture = Fixture::open().await;
+    let (issuer, authenticator) = realm(&fixture, "");
     let name = CLIENT.to_string();
-    let caller = call(&stage, &authenticator, &realm_token(&issuer, &name, &name))
+    let caller = call(&fixture, &authenticator, &realm_token(&issuer, &name, &name))
         .await
         .unwrap();
 
@@ -93,15 +96,15 @@ fn ids_are_stable_and_differ_by_issuer_and_claim() {
 
 #[tokio::test]
 async fn an_application_is_known_by_three_signs() {
-    let stage = Stage::open().await;
-    let (issuer, authenticator) = realm(&stage, "application_claim = \"client_id\"");
+    let fixture = Fixture::open().await;
+    let (issuer, authenticator) = realm(&fixture, "application_claim = \"client_id\"");
     let signs = [
         realm_token(&issuer, "pipeline", "pipeline"),
         realm_token(&issuer, "service-account-1", "pipeline").with_claim("client_id", "pipeline"),
         realm_token(&issuer, "service-account-1", "pipeline").with_claim("idtyp", "app"),
     ];
     for request in signs {
-        let caller = call(&stage, &authenticator, &request).await.unwrap();
+        let caller = call(&fixture, &authenticator, &request).await.unwrap();
         assert_eq!(
             (caller.kind, caller.id),
             (CallerKind::Application, oidc_id(&issuer, "pipeline"))
@@ -111,15 +114,15 @@ async fn an_application_is_known_by_three_signs() {
 
 #[tokio::test]
 async fn claim_names_are_configured() {
-    let stage = Stage::open().await;
+    let fixture = Fixture::open().await;
     let more = "object_claim = \"uid\"\nclient_claim = \"cid\"\nscope_claim = \"permissions\"";
-    let (issuer, authenticator) = realm(&stage, more);
+    let (issuer, authenticator) = realm(&fixture, more);
     let request = realm_token(&issuer, "s", "c")
         .with_claim("uid", "reader")
         .with_claim("cid", "cli")
         .with_claim("permissions", vec!["user_impersonation"]);
     assert_eq!(
-        call(&stage, &authenticator, &request).await.unwrap().id,
+        call(&fixture, &authenticator, &request).await.unwrap().id,
         oidc_id(&issuer, "reader")
     );
 
@@ -127,17 +130,17 @@ async fn claim_names_are_configured() {
         .with_claim("uid", "cli")
         .with_claim("cid", "cli");
     assert_eq!(
-        call(&stage, &authenticator, &application).await.unwrap().id,
+        call(&fixture, &authenticator, &application).await.unwrap().id,
         oidc_id(&issuer, "cli")
     );
 }
 
 #[tokio::test]
 async fn what_is_refused_at_such_an_issuer() {
-    let stage = Stage::open().await;
-    let (issuer, authenticator) = realm(&stage, "");
+    let fixture = Fixture::open().await;
+    let (issuer, authenticator) = realm(&fixture, "");
     let good = realm_token(&issuer, "reader", "cli").with_claim("scope", "user_impersonation");
-    assert!(call(&stage, &authenticator, &good).await.is_ok());
+    assert!(call(&fixture, &authenticator, &good).await.is_ok());
     let slashed = format!("{issuer}/");
     let cases = [
         (good.clone().with_claim("scope", "openid"), 403, InsufficientScope),
@@ -157,7 +160,7 @@ async fn what_is_refused_at_such_an_issuer() {
     ];
     for (request, status, failure) in cases {
         assert_eq!(
-            refusal(&stage, &authenticator, &request).await,
+            refusal(&fixture, &authenticator, &request).await,
             (status, failure),
             "{request:?}"
         );
@@ -166,47 +169,47 @@ async fn what_is_refused_at_such_an_issuer() {
 
 #[tokio::test]
 async fn two_issuers_live_side_by_side() {
-    let stage = Stage::open().await;
-    let issuer = open_realm(&stage);
-    let mut settings = stage.settings_with(&format!("tenants = [\"{TENANT}\"]"));
+    let fixture = Fixture::open().await;
+    let issuer = open_realm(&fixture);
+    let mut settings = fixture.settings_with(&format!("tenants = [\"{TENANT}\"]"));
     settings.issuers.extend(realm_settings(&issuer, "").issuers);
-    let authenticator = Authenticator::new(&settings, stage.clock()).unwrap();
+    let authenticator = Authenticator::new(&settings, fixture.clock()).unwrap();
 
-    let at_entra = call(&stage, &authenticator, &user()).await.unwrap();
+    let at_entra = call(&fixture, &authenticator, &user()).await.unwrap();
     let request = realm_token(&issuer, "reader", "cli").with_claim("scope", "user_impersonation");
-    let at_realm = call(&stage, &authenticator, &request).await.unwrap();
+    let at_realm = call(&fixture, &authenticator, &request).await.unwrap();
     assert_eq!((at_entra.tenant_id, at_realm.tenant_id), (TENANT, REALM_TENANT));
 
     // An audience of one issuer is none of the other's.
     let crossed = request.clone().with_claim("aud", API.to_string());
-    assert_eq!(refusal(&stage, &authenticator, &crossed).await, (401, Audience));
+    assert_eq!(refusal(&fixture, &authenticator, &crossed).await, (401, Audience));
     // Entra's claims do not make a token Entra's.
     let dressed_up = realm_token(&issuer, "reader", "cli").with_claim("ver", "2.0");
     assert_eq!(
-        refusal(&stage, &authenticator, &dressed_up).await,
+        refusal(&fixture, &authenticator, &dressed_up).await,
         (403, InsufficientScope)
     );
 }
 
 #[tokio::test]
 async fn where_any_entra_tenant_is_welcome_the_other_issuers_tenant_is_not_one() {
-    let stage = Stage::open().await;
-    let issuer = open_realm(&stage);
-    let mut settings = stage.settings_with("tenants = \"any\"");
+    let fixture = Fixture::open().await;
+    let issuer = open_realm(&fixture);
+    let mut settings = fixture.settings_with("tenants = \"any\"");
     settings.issuers.extend(realm_settings(&issuer, "").issuers);
-    let authenticator = Authenticator::new(&settings, stage.clock()).unwrap();
+    let authenticator = Authenticator::new(&settings, fixture.clock()).unwrap();
 
     let request = TokenRequest {
         tenant: Some(REALM_TENANT),
         ..user()
     };
-    assert_eq!(refusal(&stage, &authenticator, &request).await, (401, Issuer));
+    assert_eq!(refusal(&fixture, &authenticator, &request).await, (401, Issuer));
 }
 
 #[tokio::test]
 async fn two_entra_authorities_live_side_by_side() {
-    let first = Stage::open().await;
-    let second = Stage::open().await;
+    let first = Fixture::open().await;
+    let second = Fixture::open().await;
     second.issuer.rotate_keys().unwrap();
     second.issuer.retire_previous_keys();
     let mut settings = first.settings_with(&format!("tenants = [\"{TENANT}\"]"));
@@ -216,7 +219,7 @@ async fn two_entra_authorities_live_side_by_side() {
 
     assert!(call(&first, &authenticator, &user()).await.is_ok());
     let abroad = TokenRequest {
-        tenant: Some(super::stage::OTHER_TENANT),
+        tenant: Some(super::fixture::OTHER_TENANT),
         ..user()
     };
     assert!(call(&second, &authenticator, &abroad).await.is_ok());

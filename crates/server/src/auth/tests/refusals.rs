@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
-use super::stage::{
-    API_URI, BASE_URL, OTHER_TENANT, Stage, TENANT, application, bearer, call, present, refusal, refused,
+use super::fixture::{
+    API_URI, BASE_URL, Fixture, OTHER_TENANT, TENANT, application, bearer, call, present, refusal, refused,
     user, v1,
 };
 use crate::auth::AuthFailure::{Audience, Expired, InsufficientScope, Issuer, Malformed, Missing, Signature};
@@ -14,8 +14,8 @@ use crate::auth::token::{UnverifiedToken, normal_audience};
 
 #[tokio::test]
 async fn times_that_do_not_include_now() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let cases = [
         (
             TokenRequest {
@@ -40,7 +40,7 @@ async fn times_that_do_not_include_now() {
     ];
     for (request, failure) in cases {
         assert_eq!(
-            refusal(&stage, &authenticator, &request).await,
+            refusal(&fixture, &authenticator, &request).await,
             (401, failure),
             "{:?}",
             request.claims
@@ -50,21 +50,21 @@ async fn times_that_do_not_include_now() {
 
 #[tokio::test]
 async fn a_token_expires_while_it_is_remembered() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let token = stage.mint(&TokenRequest {
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let token = fixture.mint(&TokenRequest {
         expires_in: Some(60),
         ..application()
     });
     assert!(present(&authenticator, &token).await.is_ok());
-    stage.advance(361);
+    fixture.advance(361);
     assert_eq!(refused(present(&authenticator, &token).await), (401, Expired));
 }
 
 #[tokio::test]
 async fn a_token_for_somebody_else() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let audiences: [Value; 7] = [
         json!("https://graph.microsoft.com"),
         json!(format!("{API_URI}//")),
@@ -77,19 +77,19 @@ async fn a_token_for_somebody_else() {
     for audience in audiences {
         let request = application().with_claim("aud", audience.clone());
         assert_eq!(
-            refusal(&stage, &authenticator, &request).await,
+            refusal(&fixture, &authenticator, &request).await,
             (401, Audience),
             "{audience}"
         );
     }
     let none = application().without_claim("aud");
-    assert_eq!(refusal(&stage, &authenticator, &none).await, (401, Audience));
+    assert_eq!(refusal(&fixture, &authenticator, &none).await, (401, Audience));
 }
 
 #[tokio::test]
 async fn an_issuer_or_tenant_that_is_not_trusted() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let issued_by = |issuer: String| TokenRequest {
         issuer: Some(issuer),
         ..application()
@@ -114,13 +114,13 @@ async fn an_issuer_or_tenant_that_is_not_trusted() {
     ];
     for request in cases {
         assert_eq!(
-            refusal(&stage, &authenticator, &request).await,
+            refusal(&fixture, &authenticator, &request).await,
             (401, Issuer),
             "{request:?}"
         );
     }
     assert_eq!(
-        stage.all_requests(),
+        fixture.all_requests(),
         0,
         "nobody makes us fetch for a foreign issuer"
     );
@@ -128,21 +128,21 @@ async fn an_issuer_or_tenant_that_is_not_trusted() {
 
 #[tokio::test]
 async fn the_tenant_of_personal_accounts_even_where_any_is_welcome() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator_with("tenants = \"any\"");
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator_with("tenants = \"any\"");
     let consumers = uuid!("9188040d-6c67-4c5b-b112-36a304b66dad");
     let request = TokenRequest {
         tenant: Some(consumers),
         ..user()
     };
-    assert_eq!(refusal(&stage, &authenticator, &request).await, (401, Issuer));
+    assert_eq!(refusal(&fixture, &authenticator, &request).await, (401, Issuer));
 }
 
 #[tokio::test]
 async fn signatures_that_prove_nothing() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let kid = stage.issuer.key_set(entra_local::TokenVersion::V2).keys[0]
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let kid = fixture.issuer.key_set(entra_local::TokenVersion::V2).keys[0]
         .kid
         .clone();
     let unsigned = TokenRequest {
@@ -174,7 +174,7 @@ async fn signatures_that_prove_nothing() {
     ];
     for (request, failure) in cases {
         assert_eq!(
-            refusal(&stage, &authenticator, &request).await,
+            refusal(&fixture, &authenticator, &request).await,
             (401, failure),
             "{request:?}"
         );
@@ -183,8 +183,8 @@ async fn signatures_that_prove_nothing() {
 
 #[tokio::test]
 async fn headers_that_ask_for_something_else() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let with = |name: &str, value: Value| {
         let mut request = application();
         request.header.insert(name.to_owned(), value);
@@ -201,24 +201,24 @@ async fn headers_that_ask_for_something_else() {
     ];
     for request in refused {
         assert_eq!(
-            refusal(&stage, &authenticator, &request).await,
+            refusal(&fixture, &authenticator, &request).await,
             (401, Malformed),
             "{:?}",
             request.header
         );
     }
 
-    let elsewhere = Stage::open().await;
+    let elsewhere = Fixture::open().await;
     let keys = format!("{}/{TENANT}/discovery/v2.0/keys", elsewhere.origin);
     for name in ["jku", "x5u"] {
         let mut request = with(name, json!(keys));
         assert!(
-            call(&stage, &authenticator, &request).await.is_ok(),
+            call(&fixture, &authenticator, &request).await.is_ok(),
             "{name} is ignored"
         );
         request.key = SigningKeyChoice::Unknown;
         assert_eq!(
-            refusal(&stage, &authenticator, &request).await,
+            refusal(&fixture, &authenticator, &request).await,
             (401, Signature),
             "{name}"
         );
@@ -228,21 +228,24 @@ async fn headers_that_ask_for_something_else() {
 
 #[tokio::test]
 async fn a_bad_signature_hides_whatever_else_is_wrong() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let request = TokenRequest {
         key: SigningKeyChoice::Unknown,
         expires_in: Some(-9_999),
         ..application().with_claim("aud", "https://elsewhere.example")
     };
-    assert_eq!(refusal(&stage, &authenticator, &request).await, (401, Signature));
+    assert_eq!(
+        refusal(&fixture, &authenticator, &request).await,
+        (401, Signature)
+    );
 }
 
 #[tokio::test]
 async fn no_byte_of_a_good_token_can_be_changed() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let good = stage.mint(&application());
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let good = fixture.mint(&application());
     for at in (0..good.len()).step_by(17).chain([good.len() - 1]) {
         let mut bytes = good.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
@@ -258,8 +261,8 @@ async fn no_byte_of_a_good_token_can_be_changed() {
 
 #[tokio::test]
 async fn kinds_of_tokens_that_are_not_served() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let cases = [
         (
             application().with_claim("idtyp", "device"),
@@ -297,7 +300,7 @@ async fn kinds_of_tokens_that_are_not_served() {
         (user().with_claim("oid", "reader@contoso.com"), 401, Malformed),
     ];
     for (request, status, failure) in cases {
-        let answered = refusal(&stage, &authenticator, &request).await;
+        let answered = refusal(&fixture, &authenticator, &request).await;
         assert_eq!(
             answered,
             (status, failure),
@@ -310,20 +313,23 @@ async fn kinds_of_tokens_that_are_not_served() {
 
 #[tokio::test]
 async fn an_application_is_not_known_by_the_other_versions_client_claim() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let request = application()
         .without_claim("azp")
         .with_claim("appid", Uuid::from_u128(1).to_string());
-    assert_eq!(refusal(&stage, &authenticator, &request).await, (401, Malformed));
+    assert_eq!(
+        refusal(&fixture, &authenticator, &request).await,
+        (401, Malformed)
+    );
 }
 
 #[tokio::test]
 async fn text_that_is_no_token() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let good = stage.mint(&application());
-    let huge = stage.mint(&application().with_claim("filler", "x".repeat(16 * 1024)));
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let good = fixture.mint(&application());
+    let huge = fixture.mint(&application().with_claim("filler", "x".repeat(16 * 1024)));
     let with_four_parts = format!("{good}.x");
     let (two_parts, _) = good.rsplit_once('.').unwrap();
     let padded = good.replacen('.', "=.", 1);
@@ -353,28 +359,28 @@ async fn text_that_is_no_token() {
             "{header:.40}"
         );
     }
-    assert_eq!(stage.all_requests(), 0);
+    assert_eq!(fixture.all_requests(), 0);
 }
 
 #[tokio::test]
 async fn a_token_of_sixteen_kibibytes_is_still_read() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
-    let short = stage.mint(&application().with_claim("filler", ""));
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let short = fixture.mint(&application().with_claim("filler", ""));
     // Four letters of base64 carry three bytes.
     let room = (16 * 1024 - short.len()) / 4 * 3;
-    let longest = stage.mint(&application().with_claim("filler", "x".repeat(room)));
+    let longest = fixture.mint(&application().with_claim("filler", "x".repeat(room)));
     assert!(longest.len() > 16 * 1024 - 4 && longest.len() <= 16 * 1024);
     assert!(present(&authenticator, &longest).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_refusal_never_repeats_what_was_sent() {
-    let stage = Stage::open().await;
-    let authenticator = stage.authenticator();
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
     let request = user().with_claim("aud", "https://sent-by-the-caller.example");
     let error = authenticator
-        .authenticate(Some(&bearer(&stage.mint(&request))))
+        .authenticate(Some(&bearer(&fixture.mint(&request))))
         .await
         .unwrap_err();
     let everything = format!("{error:?} {error} {}", error.detail());

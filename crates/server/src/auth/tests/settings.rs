@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::stage::Stage;
+use super::fixture::Fixture;
 use crate::auth::{AuthSettings, Authenticator};
 
 fn settings(text: &str) -> AuthSettings {
@@ -168,28 +168,28 @@ fn a_certificate_file_must_exist_and_hold_certificates() {
 
 #[tokio::test]
 async fn keys_come_over_https_from_an_authority_of_ones_own() {
-    let stage = Stage::open().await;
+    let fixture = Fixture::open().await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("https://{}", listener.local_addr().unwrap());
-    let routes = entra_local::router(stage.issuer.clone(), entra_local::Scheme::Https);
-    let certificates = stage.issuer.certificates().clone();
+    let routes = entra_local::router(fixture.issuer.clone(), entra_local::Scheme::Https);
+    let certificates = fixture.issuer.certificates().clone();
     tokio::spawn(async move {
         entra_local::serve_https(listener, routes, &certificates, std::future::pending()).await
     });
     let folder = tempfile::tempdir().unwrap();
     let ca_file = folder.path().join("ca.pem");
-    std::fs::write(&ca_file, stage.issuer.certificates().authority_pem()).unwrap();
+    std::fs::write(&ca_file, fixture.issuer.certificates().authority_pem()).unwrap();
 
-    let mut wanted = stage.settings_with("tenants = [\"6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001\"]");
+    let mut wanted = fixture.settings_with("tenants = [\"6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001\"]");
     wanted.allow_insecure_loopback = false;
     wanted.ca_file = Some(ca_file);
     let [crate::auth::IssuerSettings::Entra(entra)] = wanted.issuers.as_mut_slice() else {
         panic!("one entry");
     };
     entra.authority = origin;
-    let authenticator = Authenticator::new(&wanted, stage.clock()).unwrap();
+    let authenticator = Authenticator::new(&wanted, fixture.clock()).unwrap();
     assert!(
-        super::stage::call(&stage, &authenticator, &super::stage::user())
+        super::fixture::call(&fixture, &authenticator, &super::fixture::user())
             .await
             .is_ok()
     );

@@ -3,7 +3,7 @@
 use super::{guid_value, instant_value, text_or_null};
 use crate::store::{
     apps::{App, COLUMNS},
-    list::{Listed, guid, hidden, instant, property, text},
+    list::{EntitySet, guid, hidden, instant, property, text},
 };
 use odata::Value;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 const SOURCE: (&str, &str) = ("apps t", COLUMNS);
 
 /// The apps on which the caller has a role.
-pub(crate) static APPS: LazyLock<Listed<App>> = LazyLock::new(|| {
+pub(crate) static APPS: LazyLock<EntitySet<App>> = LazyLock::new(|| {
     let properties = vec![
         property("id", guid("t.id"), |row: &App| guid_value(row.id.0)),
         property("publisher", text("t.publisher"), |row| {
@@ -33,11 +33,11 @@ pub(crate) static APPS: LazyLock<Listed<App>> = LazyLock::new(|| {
         }),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
     ];
-    Listed::new("app", SOURCE, &["id"], None, properties)
+    EntitySet::new("app", SOURCE, &["id"], None, properties)
 });
 
 /// All registered apps.
-pub(crate) static REGISTERED_APPS: LazyLock<Listed<App>> = LazyLock::new(|| {
+pub(crate) static REGISTERED_APPS: LazyLock<EntitySet<App>> = LazyLock::new(|| {
     let properties = vec![
         property("id", guid("t.id"), |row: &App| guid_value(row.id.0)),
         property("publisher", text("t.publisher"), |row| {
@@ -63,5 +63,5 @@ pub(crate) static REGISTERED_APPS: LazyLock<Listed<App>> = LazyLock::new(|| {
         property("owners", hidden(), |_| Value::Null),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
     ];
-    Listed::new("registeredApp", SOURCE, &["id"], None, properties)
+    EntitySet::new("registeredApp", SOURCE, &["id"], None, properties)
 });

@@ -3,14 +3,14 @@
 use super::{guid_or_null, guid_value, instant_value, text_or_null};
 use crate::store::{
     audit::{AuditRow, COLUMNS},
-    list::{Listed, guid, hidden, instant, property, text},
+    list::{EntitySet, guid, hidden, instant, property, text},
 };
 use odata::Value;
 use std::sync::LazyLock;
 
 /// All changes, the newest first. The parts of `actor` have names of their own to ask by, because a path into a
 /// single object is not among the query options.
-pub(crate) static AUDIT: LazyLock<Listed<AuditRow>> = LazyLock::new(|| {
+pub(crate) static AUDIT: LazyLock<EntitySet<AuditRow>> = LazyLock::new(|| {
     let properties = vec![
         property("id", guid("t.id"), |row: &AuditRow| guid_value(row.id)),
         property("at", instant("t.recorded_on"), |row| {
@@ -43,5 +43,5 @@ pub(crate) static AUDIT: LazyLock<Listed<AuditRow>> = LazyLock::new(|| {
         })
         .shown_in("actor"),
     ];
-    Listed::new("auditRow", ("audit t", COLUMNS), &["id"], Some("at"), properties)
+    EntitySet::new("auditRow", ("audit t", COLUMNS), &["id"], Some("at"), properties)
 });

@@ -3,20 +3,20 @@
 use super::guid_value;
 use crate::store::{
     countries::{COLUMNS, Country},
-    list::{Listed, country, guid, property},
+    list::{EntitySet, country, guid, property},
 };
 use odata::Value;
 use std::sync::LazyLock;
 
 /// The countries that an app was added to.
-pub(crate) static COUNTRIES: LazyLock<Listed<Country>> = LazyLock::new(|| {
+pub(crate) static COUNTRIES: LazyLock<EntitySet<Country>> = LazyLock::new(|| {
     let properties = vec![
         property("countryCode", country("t.code"), |row: &Country| {
             Value::text(row.code.as_str())
         }),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
     ];
-    Listed::new(
+    EntitySet::new(
         "country",
         ("countries t", COLUMNS),
         &["countryCode"],

@@ -4,8 +4,8 @@ use super::{guid_value, instant_or_null, version_or_null, version_value};
 use crate::store::{
     environments::{COLUMNS, Environment, INSTALLATION_COLUMNS, Installation},
     list::{
-        Listed, Spelling, country, folded, guid, hidden, in_memory, instant, property, text, truth, version,
-        word,
+        EntitySet, Spelling, country, folded, guid, hidden, in_memory, instant, property, text, truth,
+        version, word,
     },
 };
 use domain::environment::{EnvironmentKind, family_key, name_key};
@@ -27,7 +27,7 @@ pub(super) const NAME: Fold = Fold {
 };
 
 /// The environments of a country that have the app installed.
-pub(crate) static ENVIRONMENTS: LazyLock<Listed<Installation>> = LazyLock::new(|| {
+pub(crate) static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
     let properties = vec![
@@ -52,7 +52,7 @@ pub(crate) static ENVIRONMENTS: LazyLock<Listed<Installation>> = LazyLock::new(|
             Value::text(row.kind.as_str())
         }),
     ];
-    Listed::new(
+    EntitySet::new(
         "environment",
         ("installations t", INSTALLATION_COLUMNS),
         &KEYS,
@@ -62,7 +62,7 @@ pub(crate) static ENVIRONMENTS: LazyLock<Listed<Installation>> = LazyLock::new(|
 });
 
 /// All environments.
-pub(crate) static REGISTERED_ENVIRONMENTS: LazyLock<Listed<Environment>> = LazyLock::new(|| {
+pub(crate) static REGISTERED_ENVIRONMENTS: LazyLock<EntitySet<Environment>> = LazyLock::new(|| {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
     let properties = vec![
@@ -100,7 +100,7 @@ pub(crate) static REGISTERED_ENVIRONMENTS: LazyLock<Listed<Environment>> = LazyL
             instant_or_null(row.held_since)
         }),
     ];
-    Listed::new(
+    EntitySet::new(
         "registeredEnvironment",
         ("environments t", COLUMNS),
         &KEYS,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::store::{
     hotfixes::{COLUMNS, Operation},
-    list::{Listed, Spelling, country, folded, guid, instant, property, text, truth, version, word},
+    list::{EntitySet, Spelling, country, folded, guid, instant, property, text, truth, version, word},
 };
 use domain::{
     environment::EnvironmentKind,
@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 const SOURCE: (&str, &str) = ("operations t", COLUMNS);
 
 /// The hotfixes of an app in a country, the newest first.
-pub(crate) static HOTFIXES: LazyLock<Listed<Operation>> = LazyLock::new(|| {
+pub(crate) static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
     let source = version("t.source_version", "t.source_version_key");
     let target = version("t.target_version", "t.target_version_key");
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
@@ -76,7 +76,7 @@ pub(crate) static HOTFIXES: LazyLock<Listed<Operation>> = LazyLock::new(|| {
             |row| Value::text(row.environment_kind.as_str()),
         ),
     ];
-    let operations = Listed::new(
+    let operations = EntitySet::new(
         "environmentHotfix",
         SOURCE,
         &["id"],
@@ -87,7 +87,7 @@ pub(crate) static HOTFIXES: LazyLock<Listed<Operation>> = LazyLock::new(|| {
 });
 
 /// All operations, the newest first.
-pub(crate) static OPERATIONS: LazyLock<Listed<Operation>> = LazyLock::new(|| {
+pub(crate) static OPERATIONS: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
     let source = version("t.source_version", "t.source_version_key");
     let target = version("t.target_version", "t.target_version_key");
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
@@ -148,5 +148,5 @@ pub(crate) static OPERATIONS: LazyLock<Listed<Operation>> = LazyLock::new(|| {
             text_or_null(row.error_message.as_ref())
         }),
     ];
-    Listed::new("operation", SOURCE, &["id"], Some("createdOn"), properties)
+    EntitySet::new("operation", SOURCE, &["id"], Some("createdOn"), properties)
 });

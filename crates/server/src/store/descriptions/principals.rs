@@ -2,17 +2,17 @@
 
 use super::{guid_or_null, guid_value};
 use crate::store::{
-    list::{Listed, guid, property, roles, word},
-    principals::{COLUMNS, Principal},
+    list::{EntitySet, guid, property, roles, word},
+    principals::{AppPrincipal, COLUMNS},
 };
 use domain::principal::PrincipalKind;
 use odata::Value;
 use std::sync::LazyLock;
 
 /// Who has roles on an app.
-pub(crate) static PRINCIPALS: LazyLock<Listed<Principal>> = LazyLock::new(|| {
+pub(crate) static PRINCIPALS: LazyLock<EntitySet<AppPrincipal>> = LazyLock::new(|| {
     let properties = vec![
-        property("id", guid("t.id"), |row: &Principal| guid_value(row.id.0)),
+        property("id", guid("t.id"), |row: &AppPrincipal| guid_value(row.id.0)),
         property("type", word::<PrincipalKind>("t.kind"), |row| {
             Value::text(row.kind.as_str())
         }),
@@ -24,5 +24,5 @@ pub(crate) static PRINCIPALS: LazyLock<Listed<Principal>> = LazyLock::new(|| {
         }),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
     ];
-    Listed::new("principal", ("principals t", COLUMNS), &["id"], None, properties)
+    EntitySet::new("principal", ("principals t", COLUMNS), &["id"], None, properties)
 });

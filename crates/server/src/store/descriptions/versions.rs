@@ -2,7 +2,7 @@
 
 use super::{guid_value, instant_value, version_or_null, version_value};
 use crate::store::{
-    list::{Listed, country, guid, in_memory, instant, number, property, text, version, word},
+    list::{EntitySet, country, guid, in_memory, instant, number, property, text, version, word},
     versions::{ENTRY_COLUMNS, VersionEntry},
 };
 use domain::version::{Availability, Dependency, MAX_PART, SyncMode, VersionStatus};
@@ -12,7 +12,7 @@ use std::{ops::RangeInclusive, sync::LazyLock};
 const PART: RangeInclusive<i64> = 0..=MAX_PART as i64;
 
 /// What was uploaded for a country.
-pub(crate) static VERSIONS: LazyLock<Listed<VersionEntry>> = LazyLock::new(|| {
+pub(crate) static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
     let properties = vec![
         property(
             "version",
@@ -51,7 +51,7 @@ pub(crate) static VERSIONS: LazyLock<Listed<VersionEntry>> = LazyLock::new(|| {
         }),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
     ];
-    Listed::new(
+    EntitySet::new(
         "version",
         ("versions t", ENTRY_COLUMNS),
         &["version"],

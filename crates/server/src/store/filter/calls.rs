@@ -2,12 +2,12 @@
 
 use super::{
     fragment::{Fragment, Yields},
-    translator::{Calendar, Said, Translator, bound},
+    translator::{Calendar, Translation, Translator, bound},
 };
 use crate::store::{
     Value as Stored,
     dialect::Dialect,
-    list::{Holds, Spelling},
+    list::{ColumnType, Spelling},
 };
 use domain::instant::TICKS_PER_SECOND;
 use odata::{Function, NodeId, Value};
@@ -22,7 +22,7 @@ pub(super) fn call(
     translator: &mut Translator<'_>,
     function: Function,
     arguments: &[NodeId],
-) -> Option<Said> {
+) -> Option<Translation> {
     match (function, arguments) {
         (Function::Year, [instant]) => calendar(translator, Calendar::Year, *instant),
         (Function::Date, [instant]) => calendar(translator, Calendar::Day, *instant),
@@ -40,13 +40,13 @@ pub(super) fn call(
         (Function::Trim, [text]) => trim(translator, *text),
         (Function::Length, [text]) => {
             let text = text_of(translator, *text)?;
-            Some(Said::Sql(
+            Some(Translation::Sql(
                 length_type().sql("CAST(length(").piece(text).sql(") AS BIGINT)"),
             ))
         }
         (Function::Concat, [left, right]) => {
             let (left, right) = (text_of(translator, *left)?, text_of(translator, *right)?);
-            Some(Said::Sql(
+            Some(Translation::Sql(
                 Fragment::new(Yields::Text)
                     .sql("(")
                     .piece(left)
@@ -63,7 +63,7 @@ pub(super) fn call(
 /// A text, or a literal whose type the databases are told.
 fn text_of(translator: &mut Translator<'_>, id: NodeId) -> Option<Fragment> {
     match translator.take(id) {
-        Said::Constant(value @ (Value::Text(_) | Value::Version(_))) => {
+        Translation::Constant(value @ (Value::Text(_) | Value::Version(_))) => {
             let text = shown(&value)?;
             Some(
                 Fragment::new(Yields::Text)
@@ -72,7 +72,7 @@ fn text_of(translator: &mut Translator<'_>, id: NodeId) -> Option<Fragment> {
                     .sql(" AS TEXT)"),
             )
         }
-        said => translator.shown_text(said),
+        translation => translator.shown_text(translation),
     }
 }
 
@@ -92,18 +92,25 @@ fn length_type() -> Fragment {
     Fragment::new(Yields::Number(-1..=1 << 40))
 }
 
-fn position(translator: &mut Translator<'_>, function: Function, text: NodeId, part: NodeId) -> Option<Said> {
+fn position(
+    translator: &mut Translator<'_>,
+    function: Function,
+    text: NodeId,
+    part: NodeId,
+) -> Option<Translation> {
     let (text, part) = text_and_part(translator, text, part)?;
-    let place = |yields: Fragment| {
+    let integer_position = |yields: Fragment| {
         yields
             .sql(translator.dialect.position_function())
             .sql("(")
             .piece(text)
             .sql(", ")
     };
-    Some(Said::Sql(match function {
-        Function::Contains => place(Fragment::new(Yields::Truth)).piece(part).sql(") > 0"),
-        _ => place(length_type().sql("(CAST("))
+    Some(Translation::Sql(match function {
+        Function::Contains => integer_position(Fragment::new(Yields::Truth))
+            .piece(part)
+            .sql(") > 0"),
+        _ => integer_position(length_type().sql("(CAST("))
             .piece(part)
             .sql(") AS BIGINT) - 1)"),
     }))
@@ -116,23 +123,28 @@ fn text_and_part(
     part: NodeId,
 ) -> Option<(Fragment, Fragment)> {
     let whole = match translator.take(text) {
-        Said::SmallLetters(property) => match &translator.said_of(part) {
-            Said::Constant(Value::Text(letters)) => translator.small_letters(property, letters)?,
+        Translation::SmallLetters(property) => match &translator.translation_of(part) {
+            Translation::Constant(Value::Text(letters)) => translator.small_letters(property, letters)?,
             _ => return None,
         },
-        Said::Constant(value) => Fragment::new(Yields::Text)
+        Translation::Constant(value) => Fragment::new(Yields::Text)
             .sql("CAST(")
             .value(shown(&value)?)
             .sql(" AS TEXT)"),
-        said => translator.shown_text(said)?,
+        translation => translator.shown_text(translation)?,
     };
     Some((whole, text_of(translator, part)?))
 }
 
 /// Whether a text begins or ends with another.
-fn border(translator: &mut Translator<'_>, at_start: bool, text: NodeId, part: NodeId) -> Option<Said> {
-    let length = match translator.said_of(part) {
-        Said::Constant(value) => Some(shown(value)?.chars().count()),
+fn border(
+    translator: &mut Translator<'_>,
+    at_start: bool,
+    text: NodeId,
+    part: NodeId,
+) -> Option<Translation> {
+    let length = match translator.translation_of(part) {
+        Translation::Constant(value) => Some(shown(value)?.chars().count()),
         _ => None,
     };
     let (text, part) = text_and_part(translator, text, part)?;
@@ -149,7 +161,7 @@ fn border(translator: &mut Translator<'_>, at_start: bool, text: NodeId, part: N
     } else {
         last(translator.dialect, text, length)
     };
-    Some(Said::Sql(
+    Some(Translation::Sql(
         Fragment::new(Yields::Truth).piece(border).sql(" = ").piece(part),
     ))
 }
@@ -173,31 +185,34 @@ fn last(dialect: Dialect, text: Fragment, length: Fragment) -> Fragment {
     )
 }
 
-fn lower(translator: &mut Translator<'_>, text: NodeId) -> Option<Said> {
-    if let Said::Property(property) = *translator.said_of(text) {
-        let holds = &translator.storage(property)?.holds;
-        if matches!(holds, Holds::Folded(_, Spelling::SmallLetters)) {
-            return Some(Said::SmallLetters(property));
+fn lower(translator: &mut Translator<'_>, text: NodeId) -> Option<Translation> {
+    if let Translation::Property(property) = *translator.translation_of(text) {
+        let column_type = &translator.mapping(property)?.column_type;
+        if matches!(column_type, ColumnType::Folded(_, Spelling::SmallLetters)) {
+            return Some(Translation::SmallLetters(property));
         }
     }
     ascii(translator, "lower(", text)
 }
 
 /// Letters made small or large where all of them are ASCII; beyond it the databases differ from each other.
-fn ascii(translator: &mut Translator<'_>, function: &str, text: NodeId) -> Option<Said> {
-    let Said::Property(property) = translator.take(text) else {
+fn ascii(translator: &mut Translator<'_>, function: &str, text: NodeId) -> Option<Translation> {
+    let Translation::Property(property) = translator.take(text) else {
         return None;
     };
-    let storage = translator.storage(property)?;
-    let is_ascii = matches!(storage.holds, Holds::Folded(_, Spelling::Ascii) | Holds::Version);
-    let column = Fragment::column(storage.shown, Yields::Text, storage.nullable);
-    is_ascii.then(|| Said::Sql(Fragment::new(Yields::Text).sql(function).piece(column).sql(")")))
+    let mapping = translator.mapping(property)?;
+    let is_ascii = matches!(
+        mapping.column_type,
+        ColumnType::Folded(_, Spelling::Ascii) | ColumnType::Version
+    );
+    let column = Fragment::column(mapping.shown, Yields::Text, mapping.nullable);
+    is_ascii.then(|| Translation::Sql(Fragment::new(Yields::Text).sql(function).piece(column).sql(")")))
 }
 
-fn trim(translator: &mut Translator<'_>, text: NodeId) -> Option<Said> {
+fn trim(translator: &mut Translator<'_>, text: NodeId) -> Option<Translation> {
     let text = text_of(translator, text)?;
     let function = translator.dialect.trim_function();
-    Some(Said::Sql(
+    Some(Translation::Sql(
         Fragment::new(Yields::Text)
             .sql(function)
             .sql("(")
@@ -209,11 +224,11 @@ fn trim(translator: &mut Translator<'_>, text: NodeId) -> Option<Said> {
 }
 
 /// A part between constant bounds.
-fn substring(translator: &mut Translator<'_>, text: NodeId, bounds: &[NodeId]) -> Option<Said> {
+fn substring(translator: &mut Translator<'_>, text: NodeId, bounds: &[NodeId]) -> Option<Translation> {
     let mut numbers = [0, ENDLESS];
     for (number, bound) in numbers.iter_mut().zip(bounds) {
         *number = match translator.take(*bound) {
-            Said::Constant(Value::Number(number)) => number.to_i64()?.clamp(-ENDLESS, ENDLESS),
+            Translation::Constant(Value::Number(number)) => number.to_i64()?.clamp(-ENDLESS, ENDLESS),
             _ => return None,
         };
     }
@@ -223,7 +238,7 @@ fn substring(translator: &mut Translator<'_>, text: NodeId, bounds: &[NodeId]) -
     }
     let text = text_of(translator, text)?;
     let count = |count: i64| Fragment::new(Yields::Key).value(count);
-    Some(Said::Sql(if start < 0 {
+    Some(Translation::Sql(if start < 0 {
         first(last(translator.dialect, text, count(-start)), count(length))
     } else {
         let part = Fragment::new(Yields::Text)
@@ -236,25 +251,28 @@ fn substring(translator: &mut Translator<'_>, text: NodeId, bounds: &[NodeId]) -
 }
 
 fn instant_property(translator: &mut Translator<'_>, id: NodeId) -> Option<usize> {
-    let Said::Property(property) = translator.take(id) else {
+    let Translation::Property(property) = translator.take(id) else {
         return None;
     };
-    (translator.storage(property)?.holds == Holds::Instant).then_some(property)
+    (translator.mapping(property)?.column_type == ColumnType::Instant).then_some(property)
 }
 
-fn calendar(translator: &mut Translator<'_>, part: Calendar, instant: NodeId) -> Option<Said> {
-    Some(Said::Calendar(part, instant_property(translator, instant)?))
+fn calendar(translator: &mut Translator<'_>, part: Calendar, instant: NodeId) -> Option<Translation> {
+    Some(Translation::Calendar(
+        part,
+        instant_property(translator, instant)?,
+    ))
 }
 
 /// How many whole `unit`s of seconds have passed since the last full `cycle` of seconds.
-fn clock(translator: &mut Translator<'_>, instant: NodeId, cycle: i64, unit: i64) -> Option<Said> {
+fn clock(translator: &mut Translator<'_>, instant: NodeId, cycle: i64, unit: i64) -> Option<Translation> {
     let property = instant_property(translator, instant)?;
-    let storage = translator.storage(property)?;
-    let column = Fragment::column(storage.key, Yields::Key, storage.nullable);
+    let mapping = translator.mapping(property)?;
+    let column = Fragment::column(mapping.key, Yields::Key, mapping.nullable);
     let yields = Yields::Number(0..=i128::from(cycle / unit));
     let (cycle, unit) = (cycle * TICKS_PER_SECOND, unit * TICKS_PER_SECOND);
     let remainder = format!(" % {cycle} + {cycle}) % {cycle} / {unit})");
-    Some(Said::Sql(
+    Some(Translation::Sql(
         Fragment::new(yields).sql("((").piece(column).sql(&remainder),
     ))
 }

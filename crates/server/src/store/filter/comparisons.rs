@@ -5,10 +5,10 @@
 
 use super::{
     fragment::{Fragment, Yields},
-    numbers::{self, Place},
-    translator::{Calendar, Said, Translator, bound},
+    numbers::{self, IntegerPosition},
+    translator::{Calendar, Translation, Translator, bound},
 };
-use crate::store::{Value as Stored, list::Holds};
+use crate::store::{Value as Stored, list::ColumnType};
 use odata::{Comparison, Date, Domain, Fold, NodeId, Value};
 
 /// One side of a comparison.
@@ -25,10 +25,12 @@ pub(super) fn compare(
     domain: Domain,
     (left, right): (NodeId, NodeId),
     null_is_false: bool,
-) -> Option<Said> {
+) -> Option<Translation> {
     let (left, right) = (translator.take(left), translator.take(right));
-    if let (Said::Constant(Value::Null), other) | (other, Said::Constant(Value::Null)) = (&left, &right) {
-        return anything(translator, other).map(|other| Said::Sql(with_null(operator, other)));
+    if let (Translation::Constant(Value::Null), other) | (other, Translation::Constant(Value::Null)) =
+        (&left, &right)
+    {
+        return anything(translator, other).map(|other| Translation::Sql(with_null(operator, other)));
     }
     let (left_fold, right_fold) = folds(domain);
     let (small, equality) = (small_letters_text(&left, &right), is_equality(operator));
@@ -43,19 +45,24 @@ pub(super) fn compare(
         (Side::Sql(left), Side::Sql(right)) => Some(between(operator, left, right, null_is_false)),
         _ => None,
     };
-    condition.map(Said::Sql)
+    condition.map(Translation::Sql)
 }
 
 /// An operand of any type, for the question whether it is null.
-fn anything(translator: &Translator<'_>, said: &Said) -> Option<Fragment> {
-    match said {
-        Said::Sql(fragment) => Some(fragment.clone()),
-        Said::Property(property) | Said::SmallLetters(property) | Said::Calendar(_, property) => {
-            let storage = translator.storage(*property)?;
-            let is_column = !matches!(storage.holds, Holds::Memory | Holds::Hidden | Holds::Roles);
-            is_column.then(|| Fragment::column(storage.key, Yields::Key, storage.nullable))
+fn anything(translator: &Translator<'_>, translation: &Translation) -> Option<Fragment> {
+    match translation {
+        Translation::Sql(fragment) => Some(fragment.clone()),
+        Translation::Property(property)
+        | Translation::SmallLetters(property)
+        | Translation::Calendar(_, property) => {
+            let mapping = translator.mapping(*property)?;
+            let is_column = !matches!(
+                mapping.column_type,
+                ColumnType::Memory | ColumnType::Hidden | ColumnType::Roles
+            );
+            is_column.then(|| Fragment::column(mapping.key, Yields::Key, mapping.nullable))
         }
-        Said::Constant(_) | Said::Nothing => None,
+        Translation::Constant(_) | Translation::Nothing => None,
     }
 }
 
@@ -67,10 +74,12 @@ fn folds(domain: Domain) -> (Option<Fold>, Option<Fold>) {
 }
 
 /// The text that the lower case of a property is compared with.
-fn small_letters_text(left: &Said, right: &Said) -> Option<String> {
+fn small_letters_text(left: &Translation, right: &Translation) -> Option<String> {
     match (left, right) {
-        (Said::SmallLetters(_), Said::Constant(Value::Text(text)))
-        | (Said::Constant(Value::Text(text)), Said::SmallLetters(_)) => Some(text.clone().into_owned()),
+        (Translation::SmallLetters(_), Translation::Constant(Value::Text(text)))
+        | (Translation::Constant(Value::Text(text)), Translation::SmallLetters(_)) => {
+            Some(text.clone().into_owned())
+        }
         _ => None,
     }
 }
@@ -82,41 +91,41 @@ fn is_equality(operator: Comparison) -> bool {
 /// What was said of an operand, as the domain compares it.
 fn side(
     translator: &Translator<'_>,
-    said: Said,
+    translation: Translation,
     domain: Domain,
     fold: Option<Fold>,
     small: Option<&str>,
 ) -> Option<Side> {
-    match said {
-        Said::Constant(Value::Text(text)) => {
+    match translation {
+        Translation::Constant(Value::Text(text)) => {
             let text = fold.map_or_else(|| text.clone().into_owned(), |fold| (fold.apply)(&text));
             Some(Side::Value(Value::text(text)))
         }
-        Said::Constant(value) => Some(Side::Value(value)),
-        Said::Property(property) => key(translator, property, domain, fold).map(Side::Sql),
-        Said::SmallLetters(property) => translator.small_letters(property, small?).map(Side::Sql),
-        Said::Calendar(part, property) => Some(Side::Calendar(part, property)),
-        Said::Sql(fragment) => is_comparable(&fragment, domain).then_some(Side::Sql(fragment)),
-        Said::Nothing => None,
+        Translation::Constant(value) => Some(Side::Value(value)),
+        Translation::Property(property) => key(translator, property, domain, fold).map(Side::Sql),
+        Translation::SmallLetters(property) => translator.small_letters(property, small?).map(Side::Sql),
+        Translation::Calendar(part, property) => Some(Side::Calendar(part, property)),
+        Translation::Sql(fragment) => is_comparable(&fragment, domain).then_some(Side::Sql(fragment)),
+        Translation::Nothing => None,
     }
 }
 
 /// The column by which the domain compares a property.
 fn key(translator: &Translator<'_>, property: usize, domain: Domain, fold: Option<Fold>) -> Option<Fragment> {
-    let storage = translator.storage(property)?;
-    let yields = match (&storage.holds, domain) {
-        (Holds::Number(range), Domain::Number) => {
+    let mapping = translator.mapping(property)?;
+    let yields = match (&mapping.column_type, domain) {
+        (ColumnType::Number(range), Domain::Number) => {
             Yields::Number((*range.start()).into()..=(*range.end()).into())
         }
-        (Holds::Truth, Domain::Boolean) => Yields::Truth,
-        (Holds::Text, Domain::Text) => Yields::Text,
-        (Holds::Version, Domain::Version)
-        | (Holds::Guid, Domain::Guid)
-        | (Holds::Instant, Domain::Instant) => Yields::Key,
-        (Holds::Folded(own, _), Domain::Folded { .. }) if fold == Some(*own) => Yields::Text,
+        (ColumnType::Truth, Domain::Boolean) => Yields::Truth,
+        (ColumnType::Text, Domain::Text) => Yields::Text,
+        (ColumnType::Version, Domain::Version)
+        | (ColumnType::Guid, Domain::Guid)
+        | (ColumnType::Instant, Domain::Instant) => Yields::Key,
+        (ColumnType::Folded(own, _), Domain::Folded { .. }) if fold == Some(*own) => Yields::Text,
         _ => return None,
     };
-    Some(Fragment::column(storage.key, yields, storage.nullable))
+    Some(Fragment::column(mapping.key, yields, mapping.nullable))
 }
 
 fn is_comparable(fragment: &Fragment, domain: Domain) -> bool {
@@ -150,13 +159,12 @@ fn with_value(
         Side::Value(_) => return None,
     };
     match value {
-        Value::Number(number) => {
-            numbers::place(*number).map(|place| at_place(operator, sql, place, null_is_false))
-        }
+        Value::Number(number) => numbers::integer_position(*number)
+            .map(|integer_position| at_place(operator, sql, integer_position, null_is_false)),
         Value::Instant(instant) => Some(at_place(
             operator,
             sql,
-            numbers::tick_place(*instant),
+            numbers::tick_position(*instant),
             null_is_false,
         )),
         value => {
@@ -225,15 +233,21 @@ fn with_null(operator: Comparison, sql: Fragment) -> Fragment {
 }
 
 /// An integer against a number that need not be one.
-fn at_place(operator: Comparison, sql: Fragment, place: Place, null_is_false: bool) -> Fragment {
+fn at_place(
+    operator: Comparison,
+    sql: Fragment,
+    integer_position: IntegerPosition,
+    null_is_false: bool,
+) -> Fragment {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-    let (operator, number) = match (place, operator) {
-        (Place::At(number), operator) => (operator, number),
-        (Place::Behind(number), Greater | GreaterOrEqual) => (Greater, number),
-        (Place::Behind(number), Less | LessOrEqual) => (LessOrEqual, number),
+    let (operator, number) = match (integer_position, operator) {
+        (IntegerPosition::At(number), operator) => (operator, number),
+        (IntegerPosition::Behind(number), Greater | GreaterOrEqual) => (Greater, number),
+        (IntegerPosition::Behind(number), Less | LessOrEqual) => (LessOrEqual, number),
         (_, Equal) => return Fragment::truth(Some(false)),
         (_, NotEqual) => return Fragment::truth(Some(true)),
-        (Place::BelowAll, Greater | GreaterOrEqual) | (Place::AboveAll, Less | LessOrEqual) => {
+        (IntegerPosition::BelowAll, Greater | GreaterOrEqual)
+        | (IntegerPosition::AboveAll, Less | LessOrEqual) => {
             return with_null(NotEqual, sql);
         }
         _ => return Fragment::truth(Some(false)),
@@ -250,17 +264,17 @@ fn with_calendar(
     property: usize,
     value: &Value<'static>,
 ) -> Option<Fragment> {
-    let storage = translator.storage(property)?;
-    let column = || Fragment::column(storage.key, Yields::Key, storage.nullable);
-    let place = match (part, value) {
-        (Calendar::Year, Value::Number(number)) => numbers::place(*number)?,
-        (Calendar::Day, Value::Date(day)) => Place::At(day.days()),
+    let mapping = translator.mapping(property)?;
+    let column = || Fragment::column(mapping.key, Yields::Key, mapping.nullable);
+    let integer_position = match (part, value) {
+        (Calendar::Year, Value::Number(number)) => numbers::integer_position(*number)?,
+        (Calendar::Day, Value::Date(day)) => IntegerPosition::At(day.days()),
         _ => return None,
     };
-    let (first, is_span) = match place {
-        Place::At(first) => (first, true),
-        Place::Behind(last) => (last.checked_add(1)?, false),
-        Place::BelowAll | Place::AboveAll | Place::Nowhere => return None,
+    let (first, is_span) = match integer_position {
+        IntegerPosition::At(first) => (first, true),
+        IntegerPosition::Behind(last) => (last.checked_add(1)?, false),
+        IntegerPosition::BelowAll | IntegerPosition::AboveAll | IntegerPosition::Nowhere => return None,
     };
     let start = start_of(part, first)?;
     let end = if is_span {
@@ -311,14 +325,14 @@ pub(super) fn in_list(
     operand: NodeId,
     items: &[Value<'static>],
     null_is_false: bool,
-) -> Option<Said> {
-    let said = translator.take(operand);
+) -> Option<Translation> {
+    let translation = translator.take(operand);
     let (fold, _) = folds(domain);
-    let letters: Option<String> = match &said {
-        Said::SmallLetters(_) => Some(items.iter().filter_map(text_of).collect()),
+    let letters: Option<String> = match &translation {
+        Translation::SmallLetters(_) => Some(items.iter().filter_map(text_of).collect()),
         _ => None,
     };
-    let Side::Sql(sql) = side(translator, said, domain, fold, letters.as_deref())? else {
+    let Side::Sql(sql) = side(translator, translation, domain, fold, letters.as_deref())? else {
         return None;
     };
     let mut values = Vec::with_capacity(items.len());
@@ -326,7 +340,12 @@ pub(super) fn in_list(
         values.extend(stored_item(item)?);
     }
     let with_null_item = items.contains(&Value::Null);
-    Some(Said::Sql(is_one_of(sql, values, with_null_item, null_is_false)))
+    Some(Translation::Sql(is_one_of(
+        sql,
+        values,
+        with_null_item,
+        null_is_false,
+    )))
 }
 
 fn text_of<'v>(value: &'v Value<'static>) -> Option<&'v str> {
@@ -339,12 +358,12 @@ fn text_of<'v>(value: &'v Value<'static>) -> Option<&'v str> {
 
 /// An item as it is bound: none where no row can equal it. `None` if SQL does not know its kind.
 fn stored_item(item: &Value<'static>) -> Option<Option<Stored>> {
-    let place = match item {
-        Value::Number(number) => numbers::place(*number).unwrap_or(Place::Nowhere),
-        Value::Instant(instant) => numbers::tick_place(*instant),
+    let integer_position = match item {
+        Value::Number(number) => numbers::integer_position(*number).unwrap_or(IntegerPosition::Nowhere),
+        Value::Instant(instant) => numbers::tick_position(*instant),
         other => return bound(other).map(Some),
     };
-    Some(if let Place::At(number) = place {
+    Some(if let IntegerPosition::At(number) = integer_position {
         Some(Stored::Int(number))
     } else {
         None

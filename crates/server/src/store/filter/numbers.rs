@@ -2,9 +2,9 @@
 
 use super::{
     fragment::{Fragment, Yields},
-    translator::{Said, Translator},
+    translator::{Translation, Translator},
 };
-use crate::store::list::Holds;
+use crate::store::list::ColumnType;
 use odata::{Arithmetic, Decimal, Instant, Kind, NodeId, PICOS_PER_TICK, Scalar, Value};
 
 /// Results beyond this are left to the memory, which knows larger numbers.
@@ -12,7 +12,7 @@ const LARGEST: i128 = 1 << 62;
 
 /// Where a number lies among the 64-bit integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum IntegerPosition {
     /// On one.
     At(i64),
     /// Between this one and the next.
@@ -24,31 +24,31 @@ pub(super) enum Place {
 }
 
 /// The place of a decimal number; `None` for one that is too long to tell.
-pub(super) fn place(number: Decimal) -> Option<Place> {
+pub(super) fn integer_position(number: Decimal) -> Option<IntegerPosition> {
     if let Some(whole) = number.to_i64() {
-        return Some(Place::At(whole));
+        return Some(IntegerPosition::At(whole));
     }
     if number.partial_cmp(&number).is_none() {
-        return Some(Place::Nowhere);
+        return Some(IntegerPosition::Nowhere);
     }
     let is_below = number < Decimal::from(i64::MIN);
     let is_above = number > Decimal::from(i64::MAX);
     match (is_below, is_above) {
-        (true, _) => Some(Place::BelowAll),
-        (_, true) => Some(Place::AboveAll),
-        _ => number.floor().to_i64().map(Place::Behind),
+        (true, _) => Some(IntegerPosition::BelowAll),
+        (_, true) => Some(IntegerPosition::AboveAll),
+        _ => number.floor().to_i64().map(IntegerPosition::Behind),
     }
 }
 
 /// The place of an instant among the ticks.
-pub(super) fn tick_place(instant: Instant) -> Place {
+pub(super) fn tick_position(instant: Instant) -> IntegerPosition {
     let ticks = instant.picos().div_euclid(PICOS_PER_TICK);
     let is_exact = instant.picos().rem_euclid(PICOS_PER_TICK) == 0;
     match i64::try_from(ticks) {
-        Ok(ticks) if is_exact => Place::At(ticks),
-        Ok(ticks) => Place::Behind(ticks),
-        Err(_) if ticks < 0 => Place::BelowAll,
-        Err(_) => Place::AboveAll,
+        Ok(ticks) if is_exact => IntegerPosition::At(ticks),
+        Ok(ticks) => IntegerPosition::Behind(ticks),
+        Err(_) if ticks < 0 => IntegerPosition::BelowAll,
+        Err(_) => IntegerPosition::AboveAll,
     }
 }
 
@@ -71,7 +71,7 @@ impl Number {
 
 fn number(translator: &mut Translator<'_>, id: NodeId) -> Option<Number> {
     match translator.take(id) {
-        Said::Constant(Value::Number(number)) => {
+        Translation::Constant(Value::Number(number)) => {
             let value = number.to_i64()?;
             let bounds = i128::from(value)..=i128::from(value);
             Number::new(
@@ -81,27 +81,29 @@ fn number(translator: &mut Translator<'_>, id: NodeId) -> Option<Number> {
                     .sql(" AS BIGINT)"),
             )
         }
-        Said::Property(property) => {
-            let storage = translator.storage(property)?;
-            let Holds::Number(range) = &storage.holds else {
+        Translation::Property(property) => {
+            let mapping = translator.mapping(property)?;
+            let ColumnType::Number(range) = &mapping.column_type else {
                 return None;
             };
             let bounds = i128::from(*range.start())..=i128::from(*range.end());
             Number::new(Fragment::column(
-                storage.key,
+                mapping.key,
                 Yields::Number(bounds),
-                storage.nullable,
+                mapping.nullable,
             ))
         }
-        Said::Sql(fragment) => Number::new(fragment),
+        Translation::Sql(fragment) => Number::new(fragment),
         _ => None,
     }
 }
 
-pub(super) fn negate(translator: &mut Translator<'_>, operand: NodeId) -> Option<Said> {
+pub(super) fn negate(translator: &mut Translator<'_>, operand: NodeId) -> Option<Translation> {
     let Number { sql, low, high } = number(translator, operand)?;
     let bounds = within_range(&[-high, -low])?;
-    Some(Said::Sql(Fragment::new(bounds).sql("(0 - ").piece(sql).sql(")")))
+    Some(Translation::Sql(
+        Fragment::new(bounds).sql("(0 - ").piece(sql).sql(")"),
+    ))
 }
 
 /// A calculation with integers whose result is one, and of which no row can make an error.
@@ -111,7 +113,7 @@ pub(super) fn arithmetic(
     kind: Kind,
     left: NodeId,
     right: NodeId,
-) -> Option<Said> {
+) -> Option<Translation> {
     if kind != Kind::Scalar(Scalar::Int) {
         return None;
     }
@@ -131,7 +133,7 @@ pub(super) fn arithmetic(
         .sql(word)
         .piece(right.sql)
         .sql(")");
-    Some(Said::Sql(sql))
+    Some(Translation::Sql(sql))
 }
 
 /// A divisor that is never zero.
@@ -159,19 +161,22 @@ fn within_range(corners: &[i128]) -> Option<Yields> {
 mod tests {
     use super::*;
 
-    fn placed(text: &str) -> Option<Place> {
-        place(Decimal::parse(text).unwrap())
+    fn placed(text: &str) -> Option<IntegerPosition> {
+        integer_position(Decimal::parse(text).unwrap())
     }
 
     #[test]
     fn numbers_find_their_place_among_the_integers() {
-        assert_eq!(placed("16.0"), Some(Place::At(16)));
-        assert_eq!(placed("1.5"), Some(Place::Behind(1)));
-        assert_eq!(placed("-1.5"), Some(Place::Behind(-2)));
-        assert_eq!(placed("9223372036854775807"), Some(Place::At(i64::MAX)));
-        assert_eq!(placed("9223372036854775808"), Some(Place::AboveAll));
-        assert_eq!(placed("-1e30"), Some(Place::BelowAll));
-        assert_eq!(place(Decimal::NEGATIVE_INFINITY), Some(Place::BelowAll));
-        assert_eq!(place(Decimal::NAN), Some(Place::Nowhere));
+        assert_eq!(placed("16.0"), Some(IntegerPosition::At(16)));
+        assert_eq!(placed("1.5"), Some(IntegerPosition::Behind(1)));
+        assert_eq!(placed("-1.5"), Some(IntegerPosition::Behind(-2)));
+        assert_eq!(placed("9223372036854775807"), Some(IntegerPosition::At(i64::MAX)));
+        assert_eq!(placed("9223372036854775808"), Some(IntegerPosition::AboveAll));
+        assert_eq!(placed("-1e30"), Some(IntegerPosition::BelowAll));
+        assert_eq!(
+            integer_position(Decimal::NEGATIVE_INFINITY),
+            Some(IntegerPosition::BelowAll)
+        );
+        assert_eq!(integer_position(Decimal::NAN), Some(IntegerPosition::Nowhere));
     }
 }

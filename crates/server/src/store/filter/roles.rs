@@ -2,9 +2,9 @@
 
 use super::{
     fragment::{Fragment, Yields},
-    translator::{Said, Translator},
+    translator::{Translation, Translator},
 };
-use crate::store::list::Holds;
+use crate::store::list::ColumnType;
 use domain::principal::{Role, Roles};
 use odata::{Expression, NodeId, Reference, Row, Value};
 
@@ -29,7 +29,11 @@ impl Row for OneRole {
 
 /// `'X' in roles`, `roles/any(…)` and `roles/all(…)`, where nothing but the role is looked at: whether the bits of
 /// those roles for which the condition holds are there, or those for which it does not hold are not.
-pub(super) fn membership(translator: &mut Translator<'_>, source: Reference, id: NodeId) -> Option<Said> {
+pub(super) fn membership(
+    translator: &mut Translator<'_>,
+    source: Reference,
+    id: NodeId,
+) -> Option<Translation> {
     let (property, column) = column(translator, source)?;
     if !looks_at_roles_only(translator, property, id) {
         return None;
@@ -61,7 +65,7 @@ pub(super) fn membership(translator: &mut Translator<'_>, source: Reference, id:
         true => (everything.bits() & !holds_for.bits(), ") = 0"),
         false => (holds_for.bits(), ") <> 0"),
     };
-    Some(Said::Sql(
+    Some(Translation::Sql(
         Fragment::new(Yields::Truth)
             .sql("(")
             .sql(column)
@@ -71,20 +75,24 @@ pub(super) fn membership(translator: &mut Translator<'_>, source: Reference, id:
     ))
 }
 
-pub(super) fn count(translator: &Translator<'_>, source: Reference) -> Option<Said> {
+pub(super) fn count(translator: &Translator<'_>, source: Reference) -> Option<Translation> {
     let (_, column) = column(translator, source)?;
     let sql = COUNT_OF_ROLES.replace("{}", column);
-    Some(Said::Sql(Fragment::column(&sql, Yields::Number(0..=3), false)))
+    Some(Translation::Sql(Fragment::column(
+        &sql,
+        Yields::Number(0..=3),
+        false,
+    )))
 }
 
 fn column(translator: &Translator<'_>, source: Reference) -> Option<(usize, &'static str)> {
     let Reference::Property(property) = source else {
         return None;
     };
-    let storage = translator
-        .storage(property)
-        .filter(|storage| storage.holds == Holds::Roles)?;
-    Some((property, storage.key))
+    let mapping = translator
+        .mapping(property)
+        .filter(|mapping| mapping.column_type == ColumnType::Roles)?;
+    Some((property, mapping.key))
 }
 
 /// Whether each role decides by itself: the condition looks at no other property, and at the roles only once.

@@ -8,7 +8,7 @@ use super::{
 use crate::store::{
     Value as Stored,
     dialect::Dialect,
-    list::{Holds, Spelling, Storage},
+    list::{ColumnMapping, ColumnType, Spelling},
 };
 use domain::version::AppVersion;
 use odata::{Expression, Filter, Instant, NodeId, Reference, Value};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// What is known of a node once it was looked at.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Said {
+pub(super) enum Translation {
     /// SQL cannot say it.
     #[default]
     Nothing,
@@ -42,10 +42,10 @@ pub(super) enum Calendar {
 /// What the translation of a condition needs to know.
 pub(super) struct Translator<'f> {
     pub(super) filter: &'f Filter,
-    pub(super) storages: &'f [Storage],
+    pub(super) mappings: &'f [ColumnMapping],
     pub(super) dialect: Dialect,
     pub(super) now: Instant,
-    said: Vec<Said>,
+    translation: Vec<Translation>,
 }
 
 /// A node on the way, and whether its being null is the same as its being false.
@@ -54,23 +54,27 @@ type Visit = (NodeId, bool);
 /// A condition as SQL; `None` if SQL cannot say exactly this.
 pub(super) fn condition(
     filter: &Filter,
-    storages: &[Storage],
+    mappings: &[ColumnMapping],
     dialect: Dialect,
     now: Instant,
     condition: NodeId,
 ) -> Option<Fragment> {
-    let said = vec![Said::Nothing; filter.nodes().len()];
+    let translation = vec![Translation::Nothing; filter.nodes().len()];
     let mut translator = Translator {
         filter,
-        storages,
+        mappings,
         dialect,
         now,
-        said,
+        translation,
     };
     for (id, null_is_false) in translator.parents_first(condition).into_iter().rev() {
-        let said = translator.translate(id, null_is_false).unwrap_or_default();
-        let is_too_deep = matches!(&said, Said::Sql(fragment) if fragment.is_too_deep());
-        translator.said[id.index()] = if is_too_deep { Said::Nothing } else { said };
+        let translation = translator.translate(id, null_is_false).unwrap_or_default();
+        let is_too_deep = matches!(&translation, Translation::Sql(fragment) if fragment.is_too_deep());
+        translator.translation[id.index()] = if is_too_deep {
+            Translation::Nothing
+        } else {
+            translation
+        };
     }
     translator.truth(condition)
 }
@@ -97,16 +101,16 @@ impl Translator<'_> {
         visits
     }
 
-    fn translate(&mut self, id: NodeId, null_is_false: bool) -> Option<Said> {
+    fn translate(&mut self, id: NodeId, null_is_false: bool) -> Option<Translation> {
         let filter = self.filter;
         if filter.is_constant(id) {
-            return filter.constant(id, self.now).ok().map(Said::Constant);
+            return filter.constant(id, self.now).ok().map(Translation::Constant);
         }
         match &filter.node(id).expression {
-            Expression::Reference(Reference::Property(property)) => Some(Said::Property(*property)),
+            Expression::Reference(Reference::Property(property)) => Some(Translation::Property(*property)),
             Expression::Not(operand) => {
                 let operand = self.truth(*operand)?;
-                Some(Said::Sql(
+                Some(Translation::Sql(
                     Fragment::new(Yields::Truth).sql("NOT (").piece(operand).sql(")"),
                 ))
             }
@@ -139,60 +143,63 @@ impl Translator<'_> {
         }
     }
 
-    fn chain(&mut self, operands: &[NodeId], word: &str) -> Option<Said> {
+    fn chain(&mut self, operands: &[NodeId], word: &str) -> Option<Translation> {
         let conditions: Option<Vec<Fragment>> = operands.iter().map(|operand| self.truth(*operand)).collect();
-        Fragment::chain(conditions?, word).map(Said::Sql)
+        Fragment::chain(conditions?, word).map(Translation::Sql)
     }
 
     /// What was found out about a node. Each node has one parent, so nobody asks twice.
-    pub(super) fn take(&mut self, id: NodeId) -> Said {
-        std::mem::take(&mut self.said[id.index()])
+    pub(super) fn take(&mut self, id: NodeId) -> Translation {
+        std::mem::take(&mut self.translation[id.index()])
     }
 
     /// The same without taking it.
-    pub(super) fn said_of(&self, id: NodeId) -> &Said {
-        &self.said[id.index()]
+    pub(super) fn translation_of(&self, id: NodeId) -> &Translation {
+        &self.translation[id.index()]
     }
 
-    pub(super) fn storage(&self, property: usize) -> Option<&Storage> {
-        self.storages.get(property)
+    pub(super) fn mapping(&self, property: usize) -> Option<&ColumnMapping> {
+        self.mappings.get(property)
     }
 
     /// The node as a condition.
     pub(super) fn truth(&mut self, id: NodeId) -> Option<Fragment> {
         match self.take(id) {
-            Said::Constant(Value::Boolean(value)) => Some(Fragment::truth(Some(value))),
-            Said::Constant(Value::Null) => Some(Fragment::truth(None)),
-            Said::Property(property) => {
-                let storage = self
-                    .storage(property)
-                    .filter(|storage| storage.holds == Holds::Truth)?;
-                Some(Fragment::column(storage.key, Yields::Truth, storage.nullable))
+            Translation::Constant(Value::Boolean(value)) => Some(Fragment::truth(Some(value))),
+            Translation::Constant(Value::Null) => Some(Fragment::truth(None)),
+            Translation::Property(property) => {
+                let mapping = self
+                    .mapping(property)
+                    .filter(|mapping| mapping.column_type == ColumnType::Truth)?;
+                Some(Fragment::column(mapping.key, Yields::Truth, mapping.nullable))
             }
-            Said::Sql(fragment) if *fragment.yields() == Yields::Truth => Some(fragment),
+            Translation::Sql(fragment) if *fragment.yields() == Yields::Truth => Some(fragment),
             _ => None,
         }
     }
 
     /// What was said, as a text as it is shown.
-    pub(super) fn shown_text(&self, said: Said) -> Option<Fragment> {
-        match said {
-            Said::Property(property) => {
-                let storage = self.storage(property)?;
-                let is_text = matches!(storage.holds, Holds::Text | Holds::Folded(..) | Holds::Version);
-                is_text.then(|| Fragment::column(storage.shown, Yields::Text, storage.nullable))
+    pub(super) fn shown_text(&self, translation: Translation) -> Option<Fragment> {
+        match translation {
+            Translation::Property(property) => {
+                let mapping = self.mapping(property)?;
+                let is_text = matches!(
+                    mapping.column_type,
+                    ColumnType::Text | ColumnType::Folded(..) | ColumnType::Version
+                );
+                is_text.then(|| Fragment::column(mapping.shown, Yields::Text, mapping.nullable))
             }
-            Said::Sql(fragment) if *fragment.yields() == Yields::Text => Some(fragment),
+            Translation::Sql(fragment) if *fragment.yields() == Yields::Text => Some(fragment),
             _ => None,
         }
     }
 
     /// The column that holds a text in lower case, if `part` cannot meet the letter that lower case is not sure of.
     pub(super) fn small_letters(&self, property: usize, part: &str) -> Option<Fragment> {
-        let storage = self.storage(property)?;
+        let mapping = self.mapping(property)?;
         let is_sure = !part.contains(['σ', 'ς']);
-        let has_key = matches!(storage.holds, Holds::Folded(_, Spelling::SmallLetters));
-        (is_sure && has_key).then(|| Fragment::column(storage.key, Yields::Text, storage.nullable))
+        let has_key = matches!(mapping.column_type, ColumnType::Folded(_, Spelling::SmallLetters));
+        (is_sure && has_key).then(|| Fragment::column(mapping.key, Yields::Text, mapping.nullable))
     }
 }
 

@@ -3,14 +3,14 @@
 //! Null comes first ascending and last descending. That is how SQLite sorts by itself and the opposite of how
 //! PostgreSQL does, so columns that may be null say it; those that may not say nothing, and an index serves them.
 
-use super::{Holds, Spelling, Storage, request::refused};
+use super::{ColumnMapping, ColumnType, Spelling, request::refused};
 use crate::store::filter::{COUNT_OF_ROLES, Fragment, Yields, stored};
 use odata::{OrderBy, OrderKey, OrderTerm, QueryError, SkipToken, Value};
 
 /// One criterion as SQL.
 struct Term<'s> {
     sql: String,
-    storage: &'s Storage,
+    mapping: &'s ColumnMapping,
     descending: bool,
 }
 
@@ -19,11 +19,11 @@ pub(super) struct SqlOrder<'s>(Vec<Term<'s>>);
 
 impl<'s> SqlOrder<'s> {
     /// The order over these columns; `None` if SQL cannot say it.
-    pub(super) fn new(order: &OrderBy, storages: &'s [Storage]) -> Option<Self> {
+    pub(super) fn new(order: &OrderBy, mappings: &'s [ColumnMapping]) -> Option<Self> {
         order
             .terms
             .iter()
-            .map(|term| Term::new(term, storages))
+            .map(|term| Term::new(term, mappings))
             .collect::<Option<Vec<_>>>()
             .map(Self)
     }
@@ -34,7 +34,7 @@ impl<'s> SqlOrder<'s> {
         for term in &self.0 {
             clause.push_str(if clause.is_empty() { "" } else { ", " });
             clause.push_str(&term.sql);
-            clause.push_str(match (term.descending, term.storage.nullable) {
+            clause.push_str(match (term.descending, term.mapping.nullable) {
                 (false, false) => "",
                 (true, false) => " DESC",
                 (false, true) => " ASC NULLS FIRST",
@@ -63,7 +63,7 @@ impl<'s> SqlOrder<'s> {
         let is_uniform = self
             .0
             .iter()
-            .all(|term| term.descending == descending && !term.storage.nullable);
+            .all(|term| term.descending == descending && !term.mapping.nullable);
         is_uniform.then_some(descending)
     }
 
@@ -103,32 +103,34 @@ impl<'s> SqlOrder<'s> {
 }
 
 impl<'s> Term<'s> {
-    fn new(term: &OrderTerm, storages: &'s [Storage]) -> Option<Self> {
+    fn new(term: &OrderTerm, mappings: &'s [ColumnMapping]) -> Option<Self> {
         let (OrderKey::Property(property) | OrderKey::Lower(property) | OrderKey::Count(property)) = term.key;
-        let storage = storages.get(property)?;
-        let sql = match (term.key, &storage.holds) {
-            (_, Holds::Memory | Holds::Hidden) | (OrderKey::Property(_), Holds::Roles) => return None,
-            (OrderKey::Property(_), _) => storage.key.to_owned(),
-            // The databases make other letters small in other ways.
-            (OrderKey::Lower(_), Holds::Folded(_, Spelling::Ascii) | Holds::Version) => {
-                format!("lower({})", storage.shown)
+        let mapping = mappings.get(property)?;
+        let sql = match (term.key, &mapping.column_type) {
+            (_, ColumnType::Memory | ColumnType::Hidden) | (OrderKey::Property(_), ColumnType::Roles) => {
+                return None;
             }
-            (OrderKey::Count(_), Holds::Roles) => COUNT_OF_ROLES.replace("{}", storage.key),
+            (OrderKey::Property(_), _) => mapping.key.to_owned(),
+            // The databases make other letters small in other ways.
+            (OrderKey::Lower(_), ColumnType::Folded(_, Spelling::Ascii) | ColumnType::Version) => {
+                format!("lower({})", mapping.shown)
+            }
+            (OrderKey::Count(_), ColumnType::Roles) => COUNT_OF_ROLES.replace("{}", mapping.key),
             _ => return None,
         };
         Some(Self {
             sql,
-            storage,
+            mapping,
             descending: term.descending,
         })
     }
 
     /// A value of the token as it is bound; `None` for null and for what cannot be in the column.
     fn bound(&self, value: &Value<'_>) -> Option<crate::store::Value> {
-        match (value, &self.storage.holds) {
+        match (value, &self.mapping.column_type) {
             // What `tolower` gives is a text, whatever the column holds.
-            (Value::Text(_), Holds::Version) => stored(value, &Holds::Text),
-            (value, holds) => stored(value, holds),
+            (Value::Text(_), ColumnType::Version) => stored(value, &ColumnType::Text),
+            (value, column_type) => stored(value, column_type),
         }
     }
 
@@ -137,7 +139,7 @@ impl<'s> Term<'s> {
     }
 
     fn is_null(&self, value: &Value<'_>) -> bool {
-        *value == Value::Null && self.storage.nullable
+        *value == Value::Null && self.mapping.nullable
     }
 
     fn behind(&self, value: &Value<'_>) -> Option<Fragment> {
@@ -167,7 +169,7 @@ impl<'s> Term<'s> {
 
     fn below_or_null(&self, word: &str, value: &Value<'_>) -> Option<Fragment> {
         let below = self.condition().sql(word).value(self.bound(value)?);
-        if !self.storage.nullable {
+        if !self.mapping.nullable {
             return Some(below);
         }
         Fragment::chain(vec![below, self.condition().sql(" IS NULL")], " OR ")

@@ -1,7 +1,7 @@
 //! The rows of an answer as they come, and whether more of them would have followed.
 
 use super::{
-    ListError, ListRequest, Listed,
+    EntitySet, ListError, ListRequest,
     order::SqlOrder,
     portions::Portions,
     sorted,
@@ -154,8 +154,8 @@ impl<T: FromRow> Page<T> {
             batch.truncate(taken);
         }
         if let (Some(next), Some(last)) = (&mut self.next, batch.last()) {
-            let listed: &Listed<T> = self.statement.listed;
-            next.last = next.order.values(&listed.view(last), &listed.schema);
+            let entity_set: &EntitySet<T> = self.statement.entity_set;
+            next.last = next.order.values(&entity_set.view(last), &entity_set.schema);
         }
     }
 
@@ -180,7 +180,7 @@ async fn fetch<T: FromRow>(
     if portion.most == Some(0) {
         return Ok((Source::Spent, 0));
     }
-    let Some(order) = SqlOrder::new(&request.order, &statement.listed.storages) else {
+    let Some(order) = SqlOrder::new(&request.order, &statement.entity_set.mappings) else {
         let most = portion
             .with_look_ahead()
             .map(|most| most.saturating_add(portion.skip));
@@ -207,7 +207,7 @@ async fn fetch<T: FromRow>(
         most: None,
     };
     let mut skip = portion.skip;
-    if statement.residue().is_empty() {
+    if statement.post_filter().is_empty() {
         range.skip = std::mem::take(&mut skip);
         range.most = portion.with_look_ahead();
     }

@@ -4,7 +4,7 @@
 //! long reads. When all of those were taken by such readers, each would wait for the others for ever.
 
 use super::{
-    ListError, Listed,
+    EntitySet, ListError,
     order::SqlOrder,
     statement::{Range, Statement},
 };
@@ -53,7 +53,7 @@ impl Portions {
             && left != Some(0)
         {
             self.rest = Some(Range {
-                behind: Some(self.behind(statement.listed, last)?),
+                behind: Some(self.behind(statement.entity_set, last)?),
                 order,
                 skip: 0,
                 most: left,
@@ -62,12 +62,12 @@ impl Portions {
         Ok((!rows.is_empty()).then_some(rows))
     }
 
-    fn behind<T: FromRow>(&self, listed: &'static Listed<T>, last: &T) -> Result<Fragment, ListError> {
+    fn behind<T: FromRow>(&self, entity_set: &'static EntitySet<T>, last: &T) -> Result<Fragment, ListError> {
         let token = SkipToken {
-            values: self.order.values(&listed.view(last), &listed.schema),
+            values: self.order.values(&entity_set.view(last), &entity_set.schema),
             remaining_top: None,
         };
-        let order = SqlOrder::new(&self.order, &listed.storages)
+        let order = SqlOrder::new(&self.order, &entity_set.mappings)
             .ok_or_else(|| StoreError::broken("an order that SQL could say cannot be said any more"))?;
         Ok(order.behind(&token)?)
     }

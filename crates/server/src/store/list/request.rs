@@ -1,6 +1,6 @@
 //! What a caller wants of a list, read from his query string and checked against the list's description.
 
-use super::Listed;
+use super::EntitySet;
 use crate::store::filter::hidden_property;
 use odata::{
     ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Resource, Select, SkipToken,
@@ -40,7 +40,7 @@ impl ListQuery {
     /// # Errors
     /// [`QueryError`] for everything that the options cannot mean for this list.
     pub(crate) fn read<'h, T>(
-        listed: &Listed<T>,
+        entity_set: &EntitySet<T>,
         path: &str,
         raw_query: &str,
         prefer: impl IntoIterator<Item = &'h str>,
@@ -49,20 +49,20 @@ impl ListQuery {
         let limits = Limits::default();
         let options = Options::parse(raw_query, Resource::Collection, dollar_optional, &limits)?;
         let select = match &options.select {
-            Some(text) => listed.select(text)?,
+            Some(text) => entity_set.select(text)?,
             None => Select::All,
         };
         let order = match &options.order_by {
-            Some(text) => listed.order_by(text, &limits)?,
-            None => listed.order.clone(),
+            Some(text) => entity_set.order_by(text, &limits)?,
+            None => entity_set.order.clone(),
         };
         let fingerprint = options.fingerprint(path);
         let after = match &options.skip_token {
-            Some(text) => Some(SkipToken::decode(text, fingerprint, &order, &listed.schema)?),
+            Some(text) => Some(SkipToken::decode(text, fingerprint, &order, &entity_set.schema)?),
             None => None,
         };
         let request = ListRequest {
-            filter: listed.filter(&options, &limits)?,
+            filter: entity_set.filter(&options, &limits)?,
             order,
             top: options.top,
             skip: options.skip.unwrap_or(0),
@@ -78,10 +78,10 @@ impl ListQuery {
 
 impl ListRequest {
     /// All rows, in the usual order.
-    pub(crate) fn all<T>(listed: &Listed<T>) -> Self {
+    pub(crate) fn all<T>(entity_set: &EntitySet<T>) -> Self {
         Self {
             filter: None,
-            order: listed.order.clone(),
+            order: entity_set.order.clone(),
             top: None,
             skip: 0,
             count: false,
@@ -97,20 +97,20 @@ impl ListRequest {
     /// # Errors
     /// As for [`ListQuery::read`].
     pub(crate) fn read_count<T>(
-        listed: &Listed<T>,
+        entity_set: &EntitySet<T>,
         raw_query: &str,
         dollar_optional: bool,
     ) -> Result<Self, QueryError> {
         let limits = Limits::default();
         let options = Options::parse(raw_query, Resource::Count, dollar_optional, &limits)?;
         Ok(Self {
-            filter: listed.filter(&options, &limits)?,
-            ..Self::all(listed)
+            filter: entity_set.filter(&options, &limits)?,
+            ..Self::all(entity_set)
         })
     }
 }
 
-impl<T> Listed<T> {
+impl<T> EntitySet<T> {
     fn filter(&self, options: &Options, limits: &Limits) -> Result<Option<Filter>, QueryError> {
         // A known client sends the option whether its user typed a filter or not.
         let Some(text) = options.filter.as_deref().filter(|text| !text.trim().is_empty()) else {

@@ -6,7 +6,7 @@
 
 use crate::store::{
     Value,
-    principals::{Who, is_caller},
+    principals::{PrincipalRef, is_caller},
 };
 use domain::{country::CountryCode, ids::AppId};
 
@@ -48,23 +48,23 @@ impl Scope {
     }
 
     /// The apps on which the caller has a role.
-    pub(crate) fn apps_of(who: Who) -> Self {
+    pub(crate) fn apps_of(principal: PrincipalRef) -> Self {
         Self {
             sql: APPS_OF,
-            values: who.values().into(),
+            values: principal.values().into(),
         }
     }
 
     /// What belongs to an app, if the caller has a role on it.
-    pub(crate) fn in_app(who: Who, app: AppId) -> Self {
-        let mut values: Vec<Value> = who.values().into();
+    pub(crate) fn in_app(principal: PrincipalRef, app: AppId) -> Self {
+        let mut values: Vec<Value> = principal.values().into();
         values.push(app.into());
         Self { sql: IN_APP, values }
     }
 
     /// What belongs to an app in a country, if the caller has a role on the app.
-    pub(crate) fn in_country(who: Who, app: AppId, country: CountryCode) -> Self {
-        let mut scope = Self::in_app(who, app);
+    pub(crate) fn in_country(principal: PrincipalRef, app: AppId, country: CountryCode) -> Self {
+        let mut scope = Self::in_app(principal, app);
         scope.values.push(country.as_str().into());
         Self {
             sql: IN_COUNTRY,

@@ -2,7 +2,7 @@
 //! first that are wanted.
 
 use super::{
-    ListError, Listed,
+    EntitySet, ListError,
     request::refused,
     statement::{Range, Statement},
 };
@@ -29,14 +29,14 @@ pub(super) async fn rows<T: FromRow>(
     let wanted = most
         .and_then(|most| usize::try_from(most).ok())
         .filter(|most| *most <= capacity / 2);
-    let listed: &Listed<T> = statement.listed;
+    let entity_set: &EntitySet<T> = statement.entity_set;
     let mut first: Vec<Keyed<T>> = Vec::new();
     let mut rows = statement.rows(db, Range::default()).await?;
     while let Some(batch) = rows.next().await? {
         let kept = statement.kept(batch)?;
         let (size, begun) = (kept.len(), Instant::now());
         for row in kept {
-            let values = order.values(&listed.view(&row), &listed.schema);
+            let values = order.values(&entity_set.view(&row), &entity_set.schema);
             if after.is_none_or(|token| order.compare(&values, &token.values).is_gt()) {
                 first.push((values, row));
             }

@@ -1,9 +1,9 @@
 //! The statement of a list: where its rows come from and which of them are wanted, before any order.
 
-use super::{ListError, Listed, Scope, request::refused};
+use super::{EntitySet, ListError, Scope, request::refused};
 use crate::store::{
     Db, FromRow, Rows, StoreError, Value,
-    filter::{self, Fragment, Residue},
+    filter::{self, Fragment, PostFilter},
 };
 use domain::instant::Instant as Moment;
 use odata::{Filter, QueryError};
@@ -29,12 +29,12 @@ const BUDGET: Budget = Budget {
 
 /// The rows that a filter leaves: what of it is in the statement, and what is not.
 pub(super) struct Statement<T: 'static> {
-    pub(super) listed: &'static Listed<T>,
+    pub(super) entity_set: &'static EntitySet<T>,
     /// From `FROM` on.
     source: String,
     values: Vec<Value>,
     filter: Option<Filter>,
-    residue: Residue,
+    post_filter: PostFilter,
     now: odata::Instant,
     budget: Budget,
     spent: Mutex<(u64, Duration)>,
@@ -54,30 +54,31 @@ pub(super) struct Range {
 impl<T: FromRow> Statement<T> {
     pub(super) fn new(
         db: &Db,
-        listed: &'static Listed<T>,
+        entity_set: &'static EntitySet<T>,
         scope: Scope,
         filter: Option<&Filter>,
         now: Moment,
     ) -> Self {
         let now = odata::Instant::from_ticks(now.0);
-        let divided = filter.map(|filter| filter::divide(filter, &listed.storages, db.dialect(), now));
-        let divided = divided.unwrap_or_default();
-        let mut source = format!("FROM {} WHERE {}", listed.table, scope.sql);
-        if let Some(condition) = listed.condition {
+        let split =
+            filter.map(|filter| filter::split_filter(filter, &entity_set.mappings, db.dialect(), now));
+        let split = split.unwrap_or_default();
+        let mut source = format!("FROM {} WHERE {}", entity_set.table, scope.sql);
+        if let Some(condition) = entity_set.condition {
             source.push_str(" AND ");
             source.push_str(condition);
         }
         let mut values = scope.values;
-        for condition in divided.in_sql {
+        for condition in split.in_sql {
             source.push_str(" AND ");
             condition.append_to(&mut source, &mut values);
         }
         Self {
-            listed,
+            entity_set,
             source,
             values,
             filter: filter.cloned(),
-            residue: divided.residue,
+            post_filter: split.post_filter,
             now,
             budget: BUDGET,
             spent: Mutex::default(),
@@ -90,8 +91,8 @@ impl<T: FromRow> Statement<T> {
         Self { budget, ..self }
     }
 
-    pub(super) fn residue(&self) -> &Residue {
-        &self.residue
+    pub(super) fn post_filter(&self) -> &PostFilter {
+        &self.post_filter
     }
 
     /// The rows of a range, those included that only the residue will take away.
@@ -112,7 +113,7 @@ impl<T: FromRow> Statement<T> {
     }
 
     pub(super) fn select(&self, range: Range) -> (String, Vec<Value>) {
-        let mut sql = format!("SELECT {} {}", self.listed.columns, self.source);
+        let mut sql = format!("SELECT {} {}", self.entity_set.columns, self.source);
         let mut values = self.values.clone();
         if let Some(behind) = range.behind {
             sql.push_str(" AND ");
@@ -136,7 +137,7 @@ impl<T: FromRow> Statement<T> {
 
     /// How many rows the whole filter leaves.
     pub(super) async fn count(&self, db: &Db) -> Result<u64, ListError> {
-        if self.residue.is_empty() {
+        if self.post_filter.is_empty() {
             return self.count_in_sql(db).await;
         }
         let mut rows = self.rows(db, Range::default()).await?;
@@ -156,13 +157,16 @@ impl<T: FromRow> Statement<T> {
 
     /// The rows of a batch that the residue keeps.
     pub(super) fn kept(&self, batch: Vec<T>) -> Result<Vec<T>, ListError> {
-        let Some(filter) = self.filter.as_ref().filter(|_| !self.residue.is_empty()) else {
+        let Some(filter) = self.filter.as_ref().filter(|_| !self.post_filter.is_empty()) else {
             return Ok(batch);
         };
         let (rows, begun) = (batch.len(), Instant::now());
         let mut kept = Vec::with_capacity(batch.len());
         for row in batch {
-            if self.residue.keeps(filter, &self.listed.view(&row), self.now)? {
+            if self
+                .post_filter
+                .keeps(filter, &self.entity_set.view(&row), self.now)?
+            {
                 kept.push(row);
             }
         }

@@ -21,8 +21,8 @@ async fn what_takes_long_is_found_all_the_same() {
     let list = db
         .query(format!("{numbers} SELECT n FROM numbers ORDER BY n"))
         .bind(1_000_i64);
-    let listed = list.fetch_all::<(i64,)>().await.unwrap();
-    assert_eq!(listed.last(), Some(&(1_000,)));
+    let entity_set = list.fetch_all::<(i64,)>().await.unwrap();
+    assert_eq!(entity_set.last(), Some(&(1_000,)));
 }
 
 /// A plan that was made for one value would be made again for each other one.

@@ -8,13 +8,13 @@ use crate::{
 use uuid::Uuid;
 
 /// An empty database, migrated, and how it is configured.
-struct Stage {
+struct Fixture {
     _folder: tempfile::TempDir,
     settings: DatabaseSettings,
     db: Db,
 }
 
-impl Stage {
+impl Fixture {
     async fn new(url: Option<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = url.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("fame.db").display()));
@@ -87,33 +87,35 @@ async fn rows_in(mut snapshot: Snapshot, name: &'static str) -> Vec<Vec<Value>> 
     read.await.unwrap()
 }
 
-async fn what_changes_after_a_snapshot_is_not_in_it(stage: Stage) {
-    stage
+async fn what_changes_after_a_snapshot_is_not_in_it(fixture: Fixture) {
+    fixture
         .has(table("apps"), vec![row_of(table("apps"), 1, &[])])
         .await;
     let countries = (0..10_000_u128).map(|number| {
         let code = ("code", Value::Text(format!("{number:05}")));
         row_of(table("countries"), 1, &[code])
     });
-    stage.has(table("countries"), countries.collect()).await;
+    fixture.has(table("countries"), countries.collect()).await;
     // More countries than are read ahead: later tables have not been read yet when this returns.
-    let snapshot = stage.snapshot().await;
+    let snapshot = fixture.snapshot().await;
     let environment = row_of(table("environments"), 5, &[]);
-    stage.has(table("environments"), vec![environment.clone()]).await;
-    stage.change("DELETE FROM countries WHERE code > '05000'").await;
+    fixture
+        .has(table("environments"), vec![environment.clone()])
+        .await;
+    fixture.change("DELETE FROM countries WHERE code > '05000'").await;
     assert_eq!(rows_in(snapshot, "environments").await, Vec::<Vec<Value>>::new());
     assert_eq!(
-        rows_in(stage.snapshot().await, "environments").await,
+        rows_in(fixture.snapshot().await, "environments").await,
         [environment]
     );
-    assert_eq!(rows_in(stage.snapshot().await, "countries").await.len(), 5_001);
+    assert_eq!(rows_in(fixture.snapshot().await, "countries").await.len(), 5_001);
 }
 
-async fn nothing_half_done_is_carried_over(stage: Stage) {
-    stage
+async fn nothing_half_done_is_carried_over(fixture: Fixture) {
+    fixture
         .has(table("apps"), vec![row_of(table("apps"), 1, &[])])
         .await;
-    stage
+    fixture
         .has(table("countries"), vec![row_of(table("countries"), 1, &[])])
         .await;
     let digest = |number: u8| Value::Bytes(vec![number; 32]);
@@ -132,31 +134,31 @@ async fn nothing_half_done_is_carried_over(stage: Stage) {
         version(2, "Uploading"),
         version(3, "UploadFailed"),
     ];
-    stage.has(table("versions"), versions).await;
+    fixture.has(table("versions"), versions).await;
     let blobs = (1..=5).map(|number| {
         let given = [("location", Value::from("EU")), ("sha256", digest(number))];
         row_of(table(BLOBS), 1, &given)
     });
-    stage.has(table(BLOBS), blobs.collect()).await;
+    fixture.has(table(BLOBS), blobs.collect()).await;
     // Number 5 is only announced, by an upload or by an import.
-    stage
+    fixture
         .change("UPDATE blobs SET state = 'stored' WHERE sha256 <> (SELECT sha256 FROM blobs ORDER BY sha256 DESC LIMIT 1)")
         .await;
     let status = table("versions").position("status").unwrap();
-    let versions = rows_in(stage.snapshot().await, "versions").await;
+    let versions = rows_in(fixture.snapshot().await, "versions").await;
     let statuses: Vec<_> = versions.iter().map(|row| row[status].clone()).collect();
     assert_eq!(
         statuses,
         ["Uploaded", "UploadFailed", "UploadFailed"].map(Value::from)
     );
     let sha256 = table(BLOBS).position("sha256").unwrap();
-    let blobs = rows_in(stage.snapshot().await, BLOBS).await;
+    let blobs = rows_in(fixture.snapshot().await, BLOBS).await;
     let kept: Vec<_> = blobs.iter().map(|row| row[sha256].clone()).collect();
     assert_eq!(kept, [digest(1)], "what a version needs, and is there");
 }
 
-async fn another_schema_and_half_an_import_are_refused(stage: Stage) {
-    let other = Snapshot::take(&stage.settings, SCHEMA_VERSION + 1).await;
+async fn another_schema_and_half_an_import_are_refused(fixture: Fixture) {
+    let other = Snapshot::take(&fixture.settings, SCHEMA_VERSION + 1).await;
     assert!(matches!(other, Err(NoSnapshot::Schema(SCHEMA_VERSION))));
     let import = Import {
         manifest_sha256: [1; 32],
@@ -165,16 +167,16 @@ async fn another_schema_and_half_an_import_are_refused(stage: Stage) {
         started_on: Instant(1),
         ended_on: None,
     };
-    let begun = stage.db.write(import.clone(), |mut tx, import| {
+    let begun = fixture.db.write(import.clone(), |mut tx, import| {
         Box::pin(async move { Ok(begin_import(&mut tx, import).await?) })
     });
     begun.await.unwrap();
-    assert_eq!(find_import(&stage.db).await.unwrap(), Some(import));
-    let half = Snapshot::take(&stage.settings, SCHEMA_VERSION).await;
+    assert_eq!(find_import(&fixture.db).await.unwrap(), Some(import));
+    let half = Snapshot::take(&fixture.settings, SCHEMA_VERSION).await;
     assert!(matches!(half, Err(NoSnapshot::Unfinished)));
     // Of two that think they are at the same place, one goes on.
     for expected in [true, false] {
-        let advanced = stage.db.write((), |mut tx, ()| {
+        let advanced = fixture.db.write((), |mut tx, ()| {
             Box::pin(async move { Ok(advance_import(&mut tx, [1; 32], 0).await?) })
         });
         assert_eq!(advanced.await.unwrap(), expected);
@@ -186,14 +188,14 @@ macro_rules! on_both {
         mod on_sqlite {
             $(#[tokio::test]
             async fn $test() {
-                super::$test(super::Stage::new(None).await).await;
+                super::$test(super::Fixture::new(None).await).await;
             })+
         }
         mod on_postgres {
             $(#[tokio::test]
             async fn $test() {
                 let url = crate::postgres_cluster::database_url();
-                super::$test(super::Stage::new(Some(url)).await).await;
+                super::$test(super::Fixture::new(Some(url)).await).await;
             })+
         }
     };

@@ -8,11 +8,11 @@ use crate::{
     actions::{
         countries::patch_country,
         environments::{
-            EnvironmentWish, delete_environment, get_registered_environment, put_environment,
+            EnvironmentReport, delete_environment, get_registered_environment, put_environment,
             release_environment,
         },
         execution::{self, Outcome},
-        hotfixes::{HotfixWish, Repeatable, get_hotfix, schedule_hotfix, update_hotfix},
+        hotfixes::{Repeatable, ScheduleHotfix, get_hotfix, schedule_hotfix, update_hotfix},
         preconditions::Preconditions,
         tests::{
             fleet::{Fleet, LEASE, app, key, name},
@@ -162,7 +162,7 @@ impl World {
 
     pub(super) async fn take(&mut self, act: &Act) -> Answer {
         let service = self.fleet().service().clone();
-        let asker = owner_asks();
+        let principal = owner_asks();
         match act {
             Act::Schedules(wish) => self.schedule(wish).await,
             Act::Cancels(number) => self.cancel(*number).await,
@@ -203,11 +203,11 @@ impl World {
             }
             Act::DeletesEnvironment(place) => {
                 let conditions = Preconditions::default();
-                let deleted = delete_environment(&service, &asker, key(*place), conditions).await;
+                let deleted = delete_environment(&service, &principal, key(*place), conditions).await;
                 answered(deleted, |()| Answer::Done)
             }
             Act::ReleasesEnvironment(place) => {
-                let released = release_environment(&service, &asker, key(*place)).await;
+                let released = release_environment(&service, &principal, key(*place)).await;
                 answered(released, |_| Answer::Done)
             }
             Act::Claims(most) => self.claim(*most).await,
@@ -230,7 +230,7 @@ impl World {
     }
 
     async fn schedule(&mut self, wish: &Wish) -> Answer {
-        let hotfix = HotfixWish {
+        let hotfix = ScheduleHotfix {
             environment: key(wish.place),
             environment_name: name(wish.place),
             environment_kind: None,
@@ -286,7 +286,7 @@ impl World {
     ) -> Answer {
         let (start, end) = window.texts();
         let installed = (0..APPS).filter_map(|number| Some(installed(number, apps[number]?)));
-        let wish = EnvironmentWish {
+        let wish = EnvironmentReport {
             family: "Business Central".into(),
             name: name(place),
             country: code_of(country),

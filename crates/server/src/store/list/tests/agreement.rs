@@ -1,13 +1,13 @@
 //! Filters that nobody thought of: made by chance over a list's own properties, decided three times.
 
 use super::{
+    fixture::{STAGE, agree, answered, encoded, expected, read},
     rows::{TEXTS, VERSIONS as NUMBERS, id},
-    stage::{STAGE, agree, answered, encoded, expected, read},
 };
 use crate::store::{
     FromRow,
     descriptions::*,
-    list::{ListRequest, Listed},
+    list::{EntitySet, ListRequest},
 };
 use odata::{Scalar, Type};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ use std::fmt::Debug;
 /// Makes a filter out of choices. Where they run out it makes the simplest thing, so that shorter lists of choices
 /// mean simpler filters.
 struct Maker<'c, T: 'static> {
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     choices: &'c [u8],
 }
 
@@ -36,12 +36,12 @@ impl<T> Maker<'_, T> {
     /// A property that `fits`; a literal null if there is none.
     fn property(&mut self, fits: impl Fn(&Type) -> bool) -> String {
         let fitting: Vec<&str> = self
-            .listed
+            .entity_set
             .schema
             .properties
             .iter()
             .enumerate()
-            .filter(|(index, property)| fits(&property.ty) && !self.listed.is_hidden(*index))
+            .filter(|(index, property)| fits(&property.ty) && !self.entity_set.is_hidden(*index))
             .map(|(_, property)| property.name.as_str())
             .collect();
         if fitting.is_empty() {
@@ -244,29 +244,29 @@ fn is_text(ty: &Type) -> bool {
 }
 
 /// Three conditions in a row: what SQL says of some of them must fit what the memory says of the others.
-fn made<T>(listed: &'static Listed<T>, choices: &[u8]) -> String {
-    let mut maker = Maker { listed, choices };
+fn made<T>(entity_set: &'static EntitySet<T>, choices: &[u8]) -> String {
+    let mut maker = Maker { entity_set, choices };
     let conditions: Vec<String> = (0..=maker.choose(3)).map(|_| maker.condition(3)).collect();
     conditions.join(" and ")
 }
 
 /// Checks a filter that is one; chance also makes some that are none.
-fn check<T: FromRow + PartialEq + Debug>(listed: &'static Listed<T>, choices: &[u8]) {
-    let query = format!("$filter={}", encoded(&made(listed, choices)));
-    let Ok(request) = read(listed, &query) else {
+fn check<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, choices: &[u8]) {
+    let query = format!("$filter={}", encoded(&made(entity_set, choices)));
+    let Ok(request) = read(entity_set, &query) else {
         return;
     };
     let (_, db) = &STAGE.databases[0];
     let all = STAGE
         .runtime
-        .block_on(answered(db, listed, ListRequest::all(listed)))
+        .block_on(answered(db, entity_set, ListRequest::all(entity_set)))
         .unwrap();
-    match expected(all, listed, &request) {
-        Ok(_) => agree(listed, &query),
+    match expected(all, entity_set, &request) {
+        Ok(_) => agree(entity_set, &query),
         // For which row, and so where, depends on which is looked at first.
         Err(wanted) => {
             for (name, db) in &STAGE.databases {
-                let got = STAGE.runtime.block_on(answered(db, listed, request.clone()));
+                let got = STAGE.runtime.block_on(answered(db, entity_set, request.clone()));
                 assert_eq!(
                     got.map_err(|error| error.code),
                     Err(wanted.code),

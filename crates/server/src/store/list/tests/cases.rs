@@ -2,15 +2,15 @@
 //! still be right, and slow.
 
 use super::{
+    fixture::{NOW, STAGE, agree, answered, encoded, read},
     rows::id,
-    stage::{NOW, STAGE, agree, answered, encoded, read},
 };
 use crate::store::{
     Db, FromRow,
     descriptions::*,
     filter,
-    list::{ListQuery, ListRequest, Listed, Scope, count_only},
-    principals::Who,
+    list::{EntitySet, ListQuery, ListRequest, Scope, count_only},
+    principals::PrincipalRef,
 };
 use domain::{country::CountryCode, ids::AppId, principal::PrincipalKind};
 use odata::ErrorCode;
@@ -26,26 +26,26 @@ enum By {
 }
 use By::{Both, Memory, Sql};
 
-fn check<T: FromRow + PartialEq + Debug>(listed: &'static Listed<T>, cases: &[(By, &str)]) {
+fn check<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, cases: &[(By, &str)]) {
     for (by, filter) in cases {
         let query = format!("$filter={}", encoded(filter));
-        let request = read(listed, &query).unwrap_or_else(|error| panic!("{filter}: {error}"));
+        let request = read(entity_set, &query).unwrap_or_else(|error| panic!("{filter}: {error}"));
         for (name, db) in &STAGE.databases {
             let now = odata::Instant::from_ticks(NOW.0);
-            let divided = filter::divide(
+            let split = filter::split_filter(
                 request.filter.as_ref().unwrap(),
-                &listed.storages,
+                &entity_set.mappings,
                 db.dialect(),
                 now,
             );
-            let decided_by = match (divided.residue.is_empty(), divided.in_sql.is_empty()) {
+            let decided_by = match (split.post_filter.is_empty(), split.in_sql.is_empty()) {
                 (true, _) => Sql,
                 (false, true) => Memory,
                 (false, false) => Both,
             };
             assert_eq!(decided_by, *by, "{name}: {filter}");
         }
-        agree(listed, &query);
+        agree(entity_set, &query);
     }
 }
 
@@ -390,22 +390,22 @@ fn a_filter_that_fails_for_a_row_fails_whatever_page_is_asked_for() {
 #[test]
 fn a_scope_shows_a_principal_what_is_his_and_a_stranger_nothing() {
     let (app, us) = (AppId(id(0)), CountryCode::parse("US", true).unwrap());
-    let user = Who {
+    let user = PrincipalRef {
         kind: PrincipalKind::User,
         first: id(3),
         second: id(1),
     };
-    let application = Who {
+    let application = PrincipalRef {
         kind: PrincipalKind::Application,
         first: id(99),
         second: id(4),
     };
-    let wrong_tenant = Who {
+    let wrong_tenant = PrincipalRef {
         kind: PrincipalKind::User,
         first: id(3),
         second: id(2),
     };
-    let wrong_kind = Who {
+    let wrong_kind = PrincipalRef {
         kind: PrincipalKind::Application,
         first: id(3),
         second: id(5),
@@ -417,22 +417,22 @@ fn a_scope_shows_a_principal_what_is_his_and_a_stranger_nothing() {
         (wrong_kind, [0; 4]),
     ];
     for (name, db) in &STAGE.databases {
-        for (who, wanted) in cases {
+        for (principal, wanted) in cases {
             let counts = STAGE.runtime.block_on(async {
                 [
-                    count(db, &APPS, Scope::apps_of(who)).await,
-                    count(db, &COUNTRIES, Scope::in_app(who, app)).await,
-                    count(db, &VERSIONS, Scope::in_country(who, app, us)).await,
-                    count(db, &ENVIRONMENTS, Scope::in_country(who, app, us)).await,
+                    count(db, &APPS, Scope::apps_of(principal)).await,
+                    count(db, &COUNTRIES, Scope::in_app(principal, app)).await,
+                    count(db, &VERSIONS, Scope::in_country(principal, app, us)).await,
+                    count(db, &ENVIRONMENTS, Scope::in_country(principal, app, us)).await,
                 ]
             });
-            assert_eq!(counts, wanted, "{name}: {who:?}");
+            assert_eq!(counts, wanted, "{name}: {principal:?}");
         }
     }
 }
 
-async fn count<T: FromRow>(db: &Db, listed: &'static Listed<T>, scope: Scope) -> u64 {
-    count_only(db, listed, scope, &ListRequest::all(listed), NOW)
+async fn count<T: FromRow>(db: &Db, entity_set: &'static EntitySet<T>, scope: Scope) -> u64 {
+    count_only(db, entity_set, scope, &ListRequest::all(entity_set), NOW)
         .await
         .unwrap()
 }

@@ -1,11 +1,11 @@
 //! `$orderby`, `$top`, `$skip` and pages: whatever the order, pages put together are the list.
 
-use super::stage::{NOW, STAGE, agree, answered, collected, encoded, expected, query_error, read};
+use super::fixture::{NOW, STAGE, agree, answered, collected, encoded, expected, query_error, read};
 use crate::store::{
     Db, FromRow,
     descriptions::*,
     list::{
-        ListError, ListQuery, ListRequest, Listed, Scope, count_only, list, sorted,
+        EntitySet, ListError, ListQuery, ListRequest, Scope, count_only, list, sorted,
         statement::{Budget, Statement},
     },
 };
@@ -15,7 +15,7 @@ use std::{fmt::Debug, time::Duration};
 /// All pages of a list, each with the rows that it has.
 async fn pages<T: FromRow>(
     db: &Db,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     query: &str,
     size: u32,
     in_portions: bool,
@@ -24,14 +24,16 @@ async fn pages<T: FromRow>(
     let mut query = query.to_owned();
     loop {
         let prefer = format!("odata.maxpagesize={size}");
-        let request = ListQuery::read(listed, "/list", &query, [prefer.as_str()], true)
+        let request = ListQuery::read(entity_set, "/list", &query, [prefer.as_str()], true)
             .unwrap()
             .request;
         let request = ListRequest {
             in_portions,
             ..request
         };
-        let mut page = list(db, listed, Scope::everything(), request, NOW).await.unwrap();
+        let mut page = list(db, entity_set, Scope::everything(), request, NOW)
+            .await
+            .unwrap();
         pages.push(collected(&mut page).await.unwrap());
         match page.next_token() {
             Some(token) => query = odata::next_link_query(&query, &token),
@@ -40,20 +42,22 @@ async fn pages<T: FromRow>(
     }
 }
 
-fn check_pages<T: FromRow + PartialEq + Debug>(listed: &'static Listed<T>, query: &str, size: u32) {
-    agree(listed, &without_bounds(query));
-    let request = read(listed, query).unwrap();
+fn check_pages<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, query: &str, size: u32) {
+    agree(entity_set, &without_bounds(query));
+    let request = read(entity_set, query).unwrap();
     STAGE.runtime.block_on(async {
         for (name, db) in &STAGE.databases {
-            let all = answered(db, listed, ListRequest::all(listed)).await.unwrap();
-            let wanted: Vec<T> = expected(all, listed, &request)
+            let all = answered(db, entity_set, ListRequest::all(entity_set))
+                .await
+                .unwrap();
+            let wanted: Vec<T> = expected(all, entity_set, &request)
                 .unwrap()
                 .into_iter()
                 .skip(request.skip as usize)
                 .take(request.top.map_or(usize::MAX, |top| top as usize))
                 .collect();
             for in_portions in [false, true] {
-                let pages = pages(db, listed, query, size, in_portions).await;
+                let pages = pages(db, entity_set, query, size, in_portions).await;
                 let (last, others) = pages.split_last().unwrap();
                 assert!(
                     others.iter().all(|page| page.len() == size as usize),
@@ -70,7 +74,7 @@ fn check_pages<T: FromRow + PartialEq + Debug>(listed: &'static Listed<T>, query
                     ..request.clone()
                 };
                 assert_eq!(
-                    answered(db, listed, request).await.unwrap(),
+                    answered(db, entity_set, request).await.unwrap(),
                     wanted,
                     "{name}, whole: {query}"
                 );

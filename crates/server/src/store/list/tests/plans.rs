@@ -2,18 +2,18 @@
 //! last, sorting nothing.
 
 use super::{
+    fixture::{NOW, STAGE, encoded, read},
     rows::id,
-    stage::{NOW, STAGE, encoded, read},
 };
 use crate::store::{
     FromRow, Row, StoreError,
     descriptions::*,
     list::{
-        Listed, Scope,
+        EntitySet, Scope,
         order::SqlOrder,
         statement::{Range, Statement},
     },
-    principals::Who,
+    principals::PrincipalRef,
 };
 use domain::{country::CountryCode, ids::AppId, principal::PrincipalKind};
 use odata::{Guid, SkipToken};
@@ -28,26 +28,26 @@ impl FromRow for Step {
 }
 
 fn of_app_and_country() -> Scope {
-    let who = Who {
+    let principal = PrincipalRef {
         kind: PrincipalKind::User,
         first: id(0),
         second: id(0),
     };
-    Scope::in_country(who, AppId(id(0)), CountryCode::parse("US", true).unwrap())
+    Scope::in_country(principal, AppId(id(0)), CountryCode::parse("US", true).unwrap())
 }
 
 /// The plan for a list, continued behind a row if there is a token.
 fn plan<T: FromRow>(
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     scope: Scope,
     query: &str,
     token: Option<SkipToken>,
 ) -> String {
-    let request = read(listed, query).unwrap();
+    let request = read(entity_set, query).unwrap();
     let (_, db) = &STAGE.databases[0];
-    let order = SqlOrder::new(&request.order, &listed.storages).unwrap();
+    let order = SqlOrder::new(&request.order, &entity_set.mappings).unwrap();
     let behind = token.map(|token| order.behind(&token).unwrap());
-    let statement = Statement::new(db, listed, scope, request.filter.as_ref(), NOW);
+    let statement = Statement::new(db, entity_set, scope, request.filter.as_ref(), NOW);
     let range = Range {
         behind,
         order: Some(order.clause()),
@@ -138,7 +138,7 @@ fn hotfixes_come_newest_first_without_sorting() {
 #[test]
 fn versions_and_the_operators_lists_walk_their_indexes() {
     let countries = Scope::in_app(
-        Who {
+        PrincipalRef {
             kind: PrincipalKind::User,
             first: id(0),
             second: id(0),

@@ -1,6 +1,6 @@
 //! Rows that make trouble: nulls, ties, texts that differ by case, accents, blanks and letters of several bytes.
 
-use super::stage::Insert;
+use super::fixture::Insert;
 use crate::store::Value;
 use domain::{
     environment::{family_key, name_key},

@@ -10,7 +10,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 pub(crate) type Read<T> = for<'r> fn(&'r T) -> Value<'r>;
 
 /// A list of rows of `T`.
-pub(crate) struct Listed<T> {
+pub(crate) struct EntitySet<T> {
     /// The properties as the query options know them; the same indexes as in the wire's entity.
     pub(crate) schema: Schema,
     /// The table and its alias `t`.
@@ -21,7 +21,7 @@ pub(crate) struct Listed<T> {
     pub(super) columns: &'static str,
     /// The order of those who do not ask for another.
     pub(super) order: OrderBy,
-    pub(super) storages: Vec<Storage>,
+    pub(super) mappings: Vec<ColumnMapping>,
     reads: Vec<Read<T>>,
     /// For every property, the one as part of which it is shown, if it is not shown by itself.
     shown_in: Vec<Option<&'static str>>,
@@ -56,12 +56,12 @@ pub(crate) fn property<T>(name: &'static str, kind: Kind, read: Read<T>) -> Prop
 /// The type of a property and where SQL finds it.
 pub(crate) struct Kind {
     ty: Type,
-    storage: Storage,
+    mapping: ColumnMapping,
 }
 
 /// Where SQL finds a property.
 #[derive(Clone, Debug)]
-pub(crate) struct Storage {
+pub(crate) struct ColumnMapping {
     /// The column that holds the value as it is shown.
     pub(crate) shown: &'static str,
     /// The column by which it is compared and sorted; mostly the same.
@@ -69,12 +69,12 @@ pub(crate) struct Storage {
     /// Whether the columns may be null.
     pub(crate) nullable: bool,
     /// What the columns hold.
-    pub(crate) holds: Holds,
+    pub(crate) column_type: ColumnType,
 }
 
 /// What a column holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Holds {
+pub(crate) enum ColumnType {
     /// `BOOLEAN`.
     Truth,
     /// `BIGINT`, nothing outside the range.
@@ -108,7 +108,7 @@ pub(crate) enum Spelling {
     Other,
 }
 
-impl<T> Listed<T> {
+impl<T> EntitySet<T> {
     /// A list of `entity`, from `table` (with the alias `t`), identified by `keys`. Without a wish the rows come
     /// newest first by the property `newest_by`, or else in the order of the keys.
     pub(crate) fn new(
@@ -119,7 +119,7 @@ impl<T> Listed<T> {
         properties: Vec<Property<T>>,
     ) -> Self {
         let mut described = Vec::with_capacity(properties.len());
-        let mut storages = Vec::with_capacity(properties.len());
+        let mut mappings = Vec::with_capacity(properties.len());
         let mut reads = Vec::with_capacity(properties.len());
         let mut shown_in = Vec::with_capacity(properties.len());
         for Property {
@@ -129,13 +129,13 @@ impl<T> Listed<T> {
             shown_in: whole,
         } in properties
         {
-            let nullable = kind.storage.nullable;
+            let nullable = kind.mapping.nullable;
             described.push(odata::Property {
                 name: name.into(),
                 ty: kind.ty,
                 nullable,
             });
-            storages.push(kind.storage);
+            mappings.push(kind.mapping);
             reads.push(read);
             shown_in.push(whole);
         }
@@ -154,7 +154,7 @@ impl<T> Listed<T> {
             condition: None,
             columns,
             order,
-            storages,
+            mappings,
             reads,
             shown_in,
         }
@@ -167,8 +167,11 @@ impl<T> Listed<T> {
     }
 
     /// A row as the query options see it.
-    pub(super) fn view<'r>(&'r self, row: &'r T) -> View<'r, T> {
-        View { listed: self, row }
+    pub(super) fn view<'r>(&'r self, row: &'r T) -> RowView<'r, T> {
+        RowView {
+            entity_set: self,
+            row,
+        }
     }
 
     /// The property as part of which this one is shown, if it is not shown by itself.
@@ -178,21 +181,21 @@ impl<T> Listed<T> {
 
     /// Whether the property is only shown, and not to be filtered or sorted by.
     pub(super) fn is_hidden(&self, property: usize) -> bool {
-        self.storages
+        self.mappings
             .get(property)
-            .is_none_or(|storage| storage.holds == Holds::Hidden)
+            .is_none_or(|mapping| mapping.column_type == ColumnType::Hidden)
     }
 }
 
 /// A row with the names that its list gives to its parts.
-pub(super) struct View<'r, T> {
-    listed: &'r Listed<T>,
+pub(super) struct RowView<'r, T> {
+    entity_set: &'r EntitySet<T>,
     row: &'r T,
 }
 
-impl<T> odata::Row for View<'_, T> {
+impl<T> odata::Row for RowView<'_, T> {
     fn value(&self, property: usize) -> Value<'_> {
-        self.listed
+        self.entity_set
             .reads
             .get(property)
             .map_or(Value::Null, |read| read(self.row))
@@ -200,43 +203,48 @@ impl<T> odata::Row for View<'_, T> {
 }
 
 impl Kind {
-    fn of(ty: impl Into<Type>, shown: &'static str, key: &'static str, holds: Holds) -> Self {
+    fn of(ty: impl Into<Type>, shown: &'static str, key: &'static str, column_type: ColumnType) -> Self {
         Self {
             ty: ty.into(),
-            storage: Storage {
+            mapping: ColumnMapping {
                 shown,
                 key,
                 nullable: false,
-                holds,
+                column_type,
             },
         }
     }
 
     /// The same, but the columns may be null.
     pub(crate) fn or_null(mut self) -> Self {
-        self.storage.nullable = true;
+        self.mapping.nullable = true;
         self
     }
 }
 
 /// A truth value.
 pub(crate) fn truth(column: &'static str) -> Kind {
-    Kind::of(Scalar::Boolean, column, column, Holds::Truth)
+    Kind::of(Scalar::Boolean, column, column, ColumnType::Truth)
 }
 
 /// A number that is never outside `range`.
 pub(crate) fn number(column: &'static str, range: RangeInclusive<i64>) -> Kind {
-    Kind::of(Scalar::Int, column, column, Holds::Number(range))
+    Kind::of(Scalar::Int, column, column, ColumnType::Number(range))
 }
 
 /// A text that compares as it is.
 pub(crate) fn text(column: &'static str) -> Kind {
-    Kind::of(Scalar::String, column, column, Holds::Text)
+    Kind::of(Scalar::String, column, column, ColumnType::Text)
 }
 
 /// A text that compares by its normal form, which `key` holds.
 pub(crate) fn folded(column: &'static str, key: &'static str, fold: Fold, spelling: Spelling) -> Kind {
-    Kind::of(Scalar::Folded(fold), column, key, Holds::Folded(fold, spelling))
+    Kind::of(
+        Scalar::Folded(fold),
+        column,
+        key,
+        ColumnType::Folded(fold, spelling),
+    )
 }
 
 /// A word of the closed vocabulary `W`, kept as the API spells it.
@@ -259,22 +267,22 @@ pub(crate) fn country(column: &'static str) -> Kind {
 
 /// A version, with the key that sorts as it does.
 pub(crate) fn version(column: &'static str, key: &'static str) -> Kind {
-    Kind::of(Scalar::Version, column, key, Holds::Version)
+    Kind::of(Scalar::Version, column, key, ColumnType::Version)
 }
 
 /// A GUID.
 pub(crate) fn guid(column: &'static str) -> Kind {
-    Kind::of(Scalar::Guid, column, column, Holds::Guid)
+    Kind::of(Scalar::Guid, column, column, ColumnType::Guid)
 }
 
 /// A point in time.
 pub(crate) fn instant(column: &'static str) -> Kind {
-    Kind::of(Scalar::DateTimeOffset, column, column, Holds::Instant)
+    Kind::of(Scalar::DateTimeOffset, column, column, ColumnType::Instant)
 }
 
 /// The roles of a principal.
 pub(crate) fn roles(column: &'static str) -> Kind {
-    Kind::of(Type::Collection(role_type()), column, column, Holds::Roles)
+    Kind::of(Type::Collection(role_type()), column, column, ColumnType::Roles)
 }
 
 /// The type of one role.
@@ -287,12 +295,12 @@ fn role_type() -> Scalar {
 
 /// Something that only the row in memory knows.
 pub(crate) fn in_memory(ty: impl Into<Type>) -> Kind {
-    Kind::of(ty, "", "", Holds::Memory)
+    Kind::of(ty, "", "", ColumnType::Memory)
 }
 
 /// Something that is shown, and that is all.
 pub(crate) fn hidden() -> Kind {
-    Kind::of(Type::Complex(Vec::new()), "", "", Holds::Hidden)
+    Kind::of(Type::Complex(Vec::new()), "", "", ColumnType::Hidden)
 }
 
 /// A word as its vocabulary spells it. What is no word of it begins with a capital and goes on with small letters,

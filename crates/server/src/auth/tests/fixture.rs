@@ -82,14 +82,14 @@ struct Traffic {
     instead: Mutex<HashMap<String, Instead>>,
 }
 
-pub struct Stage {
+pub struct Fixture {
     pub issuer: Issuer,
     pub origin: String,
     time: Arc<AtomicI64>,
     traffic: Arc<Traffic>,
 }
 
-impl Stage {
+impl Fixture {
     pub async fn open() -> Self {
         let time = Arc::new(AtomicI64::new(START));
         let settings = Settings {
@@ -228,11 +228,11 @@ pub fn bearer(token: &str) -> String {
 
 /// Calls with the token that `request` describes.
 pub async fn call(
-    stage: &Stage,
+    fixture: &Fixture,
     authenticator: &Authenticator,
     request: &TokenRequest,
 ) -> Result<Arc<Caller>, AuthError> {
-    present(authenticator, &stage.mint(request)).await
+    present(authenticator, &fixture.mint(request)).await
 }
 
 /// Calls with this token.
@@ -242,11 +242,11 @@ pub async fn present(authenticator: &Authenticator, token: &str) -> Result<Arc<C
 
 /// Expects a refusal, and answers status and reason.
 pub async fn refusal(
-    stage: &Stage,
+    fixture: &Fixture,
     authenticator: &Authenticator,
     request: &TokenRequest,
 ) -> (u16, AuthFailure) {
-    refused(call(stage, authenticator, request).await)
+    refused(call(fixture, authenticator, request).await)
 }
 
 pub fn refused(outcome: Result<Arc<Caller>, AuthError>) -> (u16, AuthFailure) {

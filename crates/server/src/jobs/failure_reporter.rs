@@ -3,12 +3,12 @@
 use crate::error::Error;
 
 /// Whether a job is in trouble, and how often it tried since.
-pub(crate) struct Trouble {
+pub(crate) struct FailureReporter {
     job: &'static str,
     failures: u64,
 }
 
-impl Trouble {
+impl FailureReporter {
     pub(crate) fn of(job: &'static str) -> Self {
         Self { job, failures: 0 }
     }
@@ -45,16 +45,16 @@ mod tests {
     #[test]
     fn an_outage_is_told_once_at_its_beginning_and_once_at_its_end() {
         let away = || Err::<(), _>(Error::from(StoreError::Unavailable("it is off".into())));
-        let mut trouble = Trouble::of("test");
+        let mut failures = FailureReporter::of("test");
         let told =
-            [Ok(()), away(), away(), away(), Ok(()), Ok(()), away()].map(|round| trouble.after(&round));
+            [Ok(()), away(), away(), away(), Ok(()), Ok(()), away()].map(|round| failures.after(&round));
         assert_eq!(told, [false, true, false, false, true, false, true]);
     }
 
     #[test]
     fn a_fault_of_ours_is_told_each_time() {
-        let mut trouble = Trouble::of("test");
-        let told = [(); 3].map(|()| trouble.after(&Err::<(), _>(Error::fault("wrong"))));
+        let mut failures = FailureReporter::of("test");
+        let told = [(); 3].map(|()| failures.after(&Err::<(), _>(Error::fault("wrong"))));
         assert_eq!(told, [true; 3]);
     }
 }

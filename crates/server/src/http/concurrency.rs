@@ -2,10 +2,10 @@
 //! are told to come back. A request is under way until its answer has been sent.
 
 use crate::{
-    actions::Asker,
+    actions::Principal,
     config::LimitSettings,
     error::{Error, Result},
-    store::principals::Who,
+    store::principals::PrincipalRef,
 };
 use axum::body::{Body, Bytes, HttpBody};
 use domain::problem::Code;
@@ -24,40 +24,43 @@ const REMEMBERED: usize = 4096;
 type Key = (u8, uuid::Uuid, uuid::Uuid);
 
 /// The places of every principal.
-pub(crate) struct Fairness {
+pub(crate) struct ConcurrencyLimiter {
     at_once: usize,
     waiting: usize,
-    principals: Mutex<HashMap<Key, Weak<Places>>>,
+    principals: Mutex<HashMap<Key, Weak<Permits>>>,
 }
 
-struct Places {
+struct Permits {
     working: Arc<Semaphore>,
-    /// Places for requests that work or wait.
+    /// Permits for requests that work or wait.
     admitted: Arc<Semaphore>,
 }
 
 /// A place among the requests that are worked on; it is free again when this goes.
-pub(crate) struct Place {
+pub(crate) struct Permit {
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
-    _places: Arc<Places>,
+    _permits: Arc<Permits>,
 }
 
 /// Where a request leaves its place, so that it lasts until its answer has been sent.
 #[derive(Clone, Default)]
-pub(crate) struct UntilSent(Arc<Mutex<Option<Place>>>);
+pub(crate) struct UntilSent(Arc<Mutex<Option<Permit>>>);
 
 impl UntilSent {
     /// Leaves a place here.
-    pub(crate) fn keep(&self, place: Place) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    pub(crate) fn keep(&self, permit: Permit) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
     }
 
     /// The body of the answer, with the place if there is one.
     pub(crate) fn hold(&self, body: Body) -> Body {
-        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match place {
-            Some(place) => Body::new(Held { body, _place: place }),
+        let permit = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match permit {
+            Some(permit) => Body::new(Held {
+                body,
+                _permit: permit,
+            }),
             None => body,
         }
     }
@@ -66,7 +69,7 @@ impl UntilSent {
 /// A body that has a place for as long as it is being sent.
 struct Held {
     body: Body,
-    _place: Place,
+    _permit: Permit,
 }
 
 impl HttpBody for Held {
@@ -89,7 +92,7 @@ impl HttpBody for Held {
     }
 }
 
-impl Fairness {
+impl ConcurrencyLimiter {
     pub(crate) fn new(limits: &LimitSettings) -> Self {
         Self {
             at_once: limits.concurrent_per_principal,
@@ -99,41 +102,41 @@ impl Fairness {
     }
 
     /// Waits for a place, if there is room to wait.
-    pub(crate) async fn enter(&self, asker: &Asker) -> Result<Place> {
-        let places = self.places_of(asker.who);
-        let admitted = places
+    pub(crate) async fn enter(&self, principal: &Principal) -> Result<Permit> {
+        let permits = self.permits_of(principal.reference);
+        let admitted = permits
             .admitted
             .clone()
             .try_acquire_owned()
             .map_err(|_| self.too_many())?;
-        let working = places
+        let working = permits
             .working
             .clone()
             .acquire_owned()
             .await
             .map_err(Error::fault)?;
-        Ok(Place {
+        Ok(Permit {
             _working: working,
             _admitted: admitted,
-            _places: places,
+            _permits: permits,
         })
     }
 
-    fn places_of(&self, who: Who) -> Arc<Places> {
-        let key = (who.kind as u8, who.first, who.second);
+    fn permits_of(&self, principal: PrincipalRef) -> Arc<Permits> {
+        let key = (principal.kind as u8, principal.first, principal.second);
         let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = principals.get(&key).and_then(Weak::upgrade) {
-            return places;
+        if let Some(permits) = principals.get(&key).and_then(Weak::upgrade) {
+            return permits;
         }
         if principals.len() >= REMEMBERED {
-            principals.retain(|_, places| places.strong_count() > 0);
+            principals.retain(|_, permits| permits.strong_count() > 0);
         }
-        let places = Arc::new(Places {
+        let permits = Arc::new(Permits {
             working: Arc::new(Semaphore::new(self.at_once)),
             admitted: Arc::new(Semaphore::new(self.at_once + self.waiting)),
         });
-        principals.insert(key, Arc::downgrade(&places));
-        places
+        principals.insert(key, Arc::downgrade(&permits));
+        permits
     }
 
     fn too_many(&self) -> Error {

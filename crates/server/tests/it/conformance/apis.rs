@@ -1,4 +1,4 @@
-//! Decisions about how the service speaks: HTTP, OData, tokens, and the operator's door.
+//! Decisions about how the service speaks: HTTP, OData, tokens, and the operator API.
 
 use super::{
     Evidence::{C, D, I, X},
@@ -369,7 +369,7 @@ pub const IDENTITY: Section = Section {
 };
 
 pub const OPERATOR: Section = Section {
-    title: "The operator's door",
+    title: "The operator API",
     rows: &[
         Row(
             "Only configured operators pass it, and being one gives no role on any app.",

@@ -17,7 +17,7 @@ const COPY_SOURCE: HeaderName = HeaderName::from_static("x-goog-copy-source");
 const S3_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 #[derive(Clone)]
-struct Door {
+struct AppState {
     server: SocketAddr,
     client: reqwest::Client,
 }
@@ -44,13 +44,13 @@ fn serve(listener: TcpListener, server: SocketAddr) {
         let client = client.map_err(std::io::Error::other)?;
         let router = Router::new()
             .fallback(forward)
-            .with_state(Door { server, client });
+            .with_state(AppState { server, client });
         axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
     });
     served.unwrap_or_else(|error| panic!("the door to Google closed: {error}"));
 }
 
-async fn forward(State(door): State<Door>, request: Request) -> Response<Body> {
+async fn forward(State(state): State<AppState>, request: Request) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     // Whoever comes is let in: a token would have to be Google's.
     parts.headers.remove(header::AUTHORIZATION);
@@ -61,8 +61,8 @@ async fn forward(State(door): State<Door>, request: Request) -> Response<Body> {
     let Ok(body) = to_bytes(body, MOST).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE);
     };
-    let address = format!("http://{}{}", door.server, parts.uri);
-    let forwarded = door
+    let address = format!("http://{}{}", state.server, parts.uri);
+    let forwarded = state
         .client
         .request(parts.method, address)
         .headers(parts.headers)

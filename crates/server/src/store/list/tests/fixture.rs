@@ -7,7 +7,7 @@ use crate::{
     postgres_cluster,
     store::{
         Db, FromRow, Value,
-        list::{ListError, ListQuery, ListRequest, Listed, Page, Scope, count_only, list},
+        list::{EntitySet, ListError, ListQuery, ListRequest, Page, Scope, count_only, list},
         open,
     },
 };
@@ -16,18 +16,18 @@ use odata::{Filter, QueryError};
 use std::{fmt::Debug, sync::LazyLock};
 use tokio::runtime::Runtime;
 
-pub(super) static STAGE: LazyLock<Stage> = LazyLock::new(Stage::open);
+pub(super) static STAGE: LazyLock<Fixture> = LazyLock::new(Fixture::open);
 
 /// What `now()` means in all tests: 2026-11-20T12:00:00Z.
 pub(super) const NOW: Instant = Instant(17_951_760_000_000_000);
 
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) runtime: Runtime,
     pub(super) databases: Vec<(&'static str, Db)>,
     _folder: tempfile::TempDir,
 }
 
-impl Stage {
+impl Fixture {
     fn open() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -69,8 +69,8 @@ pub(super) async fn insert(db: &Db, statements: Vec<Insert>) {
     .unwrap();
 }
 
-pub(super) fn read<T>(listed: &Listed<T>, query: &str) -> Result<ListRequest, QueryError> {
-    ListQuery::read(listed, "/list", query, [], true).map(|query| query.request)
+pub(super) fn read<T>(entity_set: &EntitySet<T>, query: &str) -> Result<ListRequest, QueryError> {
+    ListQuery::read(entity_set, "/list", query, [], true).map(|query| query.request)
 }
 
 /// A query option's value as a URL has it.
@@ -90,10 +90,10 @@ pub(super) async fn collected<T: FromRow>(page: &mut Page<T>) -> Result<Vec<T>, 
 /// The rows that a database gives; what is wrong with the query, if it refuses.
 pub(super) async fn answered<T: FromRow>(
     db: &Db,
-    listed: &'static Listed<T>,
+    entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<Vec<T>, QueryError> {
-    let rows = match list(db, listed, Scope::everything(), request, NOW).await {
+    let rows = match list(db, entity_set, Scope::everything(), request, NOW).await {
         Ok(mut page) => collected(&mut page).await,
         Err(error) => Err(error),
     };
@@ -110,18 +110,21 @@ pub(super) fn query_error(error: ListError) -> QueryError {
 /// The rows that the evaluator in memory gives.
 pub(super) fn expected<T>(
     rows: Vec<T>,
-    listed: &Listed<T>,
+    entity_set: &EntitySet<T>,
     request: &ListRequest,
 ) -> Result<Vec<T>, QueryError> {
     let now = odata::Instant::from_ticks(NOW.0);
     let mut kept = Vec::new();
     for row in rows {
         let matches = match &request.filter {
-            Some(filter) => keeps(filter, &listed.view(&row), now)?,
+            Some(filter) => keeps(filter, &entity_set.view(&row), now)?,
             None => true,
         };
         if matches {
-            kept.push((request.order.values(&listed.view(&row), &listed.schema), row));
+            kept.push((
+                request.order.values(&entity_set.view(&row), &entity_set.schema),
+                row,
+            ));
         }
     }
     kept.sort_by(|(left, _), (right, _)| request.order.compare(left, right));
@@ -146,15 +149,17 @@ fn keeps(filter: &Filter, row: &impl odata::Row, now: odata::Instant) -> Result<
 }
 
 /// Checks that both databases give what the evaluator gives, and count it right.
-pub(super) fn agree<T: FromRow + PartialEq + Debug>(listed: &'static Listed<T>, query: &str) {
-    let request = read(listed, query).unwrap_or_else(|error| panic!("{query}: {error}"));
+pub(super) fn agree<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, query: &str) {
+    let request = read(entity_set, query).unwrap_or_else(|error| panic!("{query}: {error}"));
     STAGE.runtime.block_on(async {
         for (name, db) in &STAGE.databases {
-            let all = answered(db, listed, ListRequest::all(listed)).await.unwrap();
-            let wanted = expected(all, listed, &request);
-            let got = answered(db, listed, request.clone()).await;
+            let all = answered(db, entity_set, ListRequest::all(entity_set))
+                .await
+                .unwrap();
+            let wanted = expected(all, entity_set, &request);
+            let got = answered(db, entity_set, request.clone()).await;
             assert_eq!(got, wanted, "{name}: {query}");
-            let count = count_only(db, listed, Scope::everything(), &request, NOW)
+            let count = count_only(db, entity_set, Scope::everything(), &request, NOW)
                 .await
                 .map_err(query_error);
             assert_eq!(
