@@ -20,16 +20,14 @@ mod tests;
 pub(crate) use probe::Availability;
 pub(crate) use staged::Staged;
 
-use crate::{
-    config::{Place, Settings},
-    store::blobs::BlobKey,
-};
+use crate::config::{Place, Settings};
 use bucket::Bucket;
 use bytes::Bytes;
 use directory::Directory;
 use futures::Stream;
 use probe::Probe;
 use std::{collections::HashMap, fmt, io, ops::Range, pin::Pin, sync::Arc, time::Duration};
+use store::blobs::BlobKey;
 use uuid::Uuid;
 
 /// All storage locations of the configuration.

@@ -1,9 +1,9 @@
 //! Why the service did not do what it was asked. Nothing here knows HTTP; `http/problem.rs` turns it into a status
 //! and a body. What a caller may see is a [`RuleError`]; everything else is ours, and stays in the log.
 
-use crate::store::StoreError;
 use domain::problem::{Code, RuleError};
 use std::io::ErrorKind;
+use store::StoreError;
 
 /// Any failure of the service.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub(crate) enum Error {
     TryLater { problem: RuleError, seconds: u32 },
     /// Nobody, or nobody we believe.
     #[error(transparent)]
-    Auth(#[from] crate::auth::AuthError),
+    Auth(#[from] auth::AuthError),
     /// The state that the caller named by `If-None-Match` is the present one, whose tag this is as headers write it.
     #[error("not modified")]
     NotModified { tag: String },
@@ -64,6 +64,15 @@ impl Error {
         match self {
             Self::Rule(problem) if problem.target.is_none() => Self::Rule(problem.about(target)),
             other => other,
+        }
+    }
+}
+
+impl store::ChangeError for Error {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
         }
     }
 }

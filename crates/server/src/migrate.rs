@@ -3,7 +3,6 @@
 use crate::{
     config::Settings,
     start::{StartError, lock_for_one},
-    store,
 };
 
 /// The numbers of the migrations that the database lacks, in order. Changes nothing.

@@ -3,16 +3,14 @@
 //! It takes time on the service's clock, fails and gets lost as its script says, and otherwise succeeds; how long it
 //! takes follows from the operation alone, so that the same run gives the same picture.
 
-use crate::{
-    actions::execution::{Claimed, Outcome, Report},
-    store::execution::Lease,
-};
+use crate::actions::execution::{Claimed, Outcome, Report};
 use domain::{
     environment::EnvironmentKey,
     ids::OperationId,
     instant::{Instant, TICKS_PER_SECOND},
 };
 use std::{collections::HashMap, time::Duration};
+use store::execution::Lease;
 use uuid::Uuid;
 
 /// Shortest simulated work, in ticks.

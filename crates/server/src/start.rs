@@ -2,7 +2,6 @@
 
 use crate::{
     actions::{self, Service, clock_check::ClockCheck, sweep},
-    auth::Authenticator,
     blobs::Blobs,
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
@@ -10,9 +9,8 @@ use crate::{
     http::{concurrency::ConcurrencyLimiter, context::Scheme, extract::AppState, router::router},
     jobs::{executor::Executor, leases, retention, signals, sweeper},
     simulate::Script,
-    store::{self, Db, apps::locations_in_use, transfer::find_import},
-    work::Work,
 };
+use auth::Authenticator;
 use axum::{Extension, Router};
 use std::{
     fs::{self, File},
@@ -22,6 +20,8 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use store::wakeup::Wakeup;
+use store::{Db, apps::locations_in_use, transfer::find_import};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -104,7 +104,7 @@ impl Server {
             clock,
             clock_check: ClockCheck::default(),
             settings: Arc::clone(&settings),
-            work: Work::default(),
+            wakeup: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
             changes: TaskTracker::new(),
         });

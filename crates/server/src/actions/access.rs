@@ -1,18 +1,16 @@
 //! Whether the caller may. A role is read in the very statement or transaction that needs it, and never remembered.
 
 use super::{Principal, Service};
-use crate::{
-    error::{Error, Result},
-    store::{
-        Tx,
-        principals::{self, AppAccess},
-    },
-};
+use crate::error::{Error, Result};
 use domain::{
     access::{Permission, least_role, permits},
     country::CountryCode,
     ids::AppId,
     problem::{Code, RuleError},
+};
+use store::{
+    Tx,
+    principals::{self, AppAccess},
 };
 
 /// The asker may do what was asked about; holding this is the proof.

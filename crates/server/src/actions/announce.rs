@@ -1,10 +1,7 @@
 //! Telling telemetry about the steps of a hotfix's life, once they are committed.
 
 use super::hotfixes::ScheduleHotfix;
-use crate::{
-    store::hotfixes::Operation,
-    telemetry::{self, HotfixEvent},
-};
+use crate::telemetry::{self, HotfixEvent};
 use domain::{
     country::CountryCode,
     ids::AppId,
@@ -12,6 +9,7 @@ use domain::{
     operation::{OperationKind, OperationStatus},
     problem::{Code, RuleError},
 };
+use store::hotfixes::Operation;
 
 /// The hotfix was scheduled.
 pub(super) fn scheduled(operation: &Operation) {

@@ -6,14 +6,7 @@ use super::{
     preconditions::Preconditions,
     principals::{facts, write_principal},
 };
-use crate::{
-    error::Result,
-    store::{
-        Tx,
-        apps::{self, App},
-        principals::{self, AppPrincipal},
-    },
-};
+use crate::error::Result;
 use domain::{
     access::{self as rules, Permission, PrincipalChange},
     ids::{AppId, Etag, PrincipalId, TenantId},
@@ -22,6 +15,11 @@ use domain::{
     problem::{Code, RuleError},
 };
 use serde_json::{Value, json};
+use store::{
+    Tx,
+    apps::{self, App},
+    principals::{self, AppPrincipal},
+};
 
 /// One app.
 pub(crate) async fn get_app(service: &Service, principal: &Principal, app: AppId) -> Result<App> {

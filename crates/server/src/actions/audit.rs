@@ -1,15 +1,13 @@
 //! Writing down who changed what, in the transaction that changes it.
 
 use super::Principal;
-use crate::{
-    error::Result,
-    store::{
-        Tx,
-        audit::{AuditRow, amend_audit, insert_audit},
-    },
-};
+use crate::error::Result;
 use domain::{instant::Instant, principal::PrincipalKind};
 use serde_json::Value;
+use store::{
+    Tx,
+    audit::{AuditRow, amend_audit, insert_audit},
+};
 use uuid::Uuid;
 
 /// Who acts: somebody who asked, or the service by itself.

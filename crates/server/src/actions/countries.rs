@@ -5,16 +5,14 @@ use super::{
     audit::{self, Actor, Change},
     preconditions::Preconditions,
 };
-use crate::{
-    error::Result,
-    store::countries::{self, Country},
-};
+use crate::error::Result;
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
     ids::{AppId, Etag},
 };
 use serde_json::json;
+use store::countries::{self, Country};
 
 const READ: Permission = Permission::read(Resource::Countries);
 const WRITE: Permission = Permission::write(Resource::Countries);

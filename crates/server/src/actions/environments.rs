@@ -6,15 +6,7 @@ use super::{
     execution,
     preconditions::Preconditions,
 };
-use crate::{
-    error::{Error, Result},
-    store::{
-        Tx,
-        environments::{self, Environment, Installation, InstalledApp},
-        execution::{Ending, end_operations},
-        hotfixes,
-    },
-};
+use crate::error::{Error, Result};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
@@ -28,6 +20,12 @@ use domain::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use store::{
+    Tx,
+    environments::{self, Environment, Installation, InstalledApp},
+    execution::{Ending, end_operations},
+    hotfixes,
+};
 use uuid::Uuid;
 
 const READ: Permission = Permission::read(Resource::Environments);
@@ -163,7 +161,7 @@ pub(crate) async fn put_environment(
                 .db
                 .write(input, |tx, input| Box::pin(put_environment_in(tx, input)))
                 .await?;
-            service.work.notify_one();
+            service.wakeup.notify();
             Ok(saved)
         })
         .await
@@ -314,7 +312,7 @@ pub(crate) async fn release_environment(
                 .db
                 .write(input, |tx, input| Box::pin(release_environment_in(tx, input)))
                 .await?;
-            service.work.notify_one();
+            service.wakeup.notify();
             Ok(released)
         })
         .await

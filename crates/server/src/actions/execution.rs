@@ -22,18 +22,16 @@ pub(crate) use finish::{Report, finish_all};
 pub(crate) use lease::{end_lost, renew};
 
 use super::{Service, audit::Change};
-use crate::{
-    error::{Error, Result},
-    store::{
-        execution::{self as store, Ending, Lease},
-        hotfixes::Operation,
-    },
-};
+use crate::error::{Error, Result};
 use domain::{
     instant::Instant,
     operation::{FailReason, OperationStatus, Skip},
 };
 use serde_json::json;
+use store::{
+    execution::{self as rows, Ending, Lease},
+    hotfixes::Operation,
+};
 
 /// Environments or operations that one transaction decides about: enough to share its cost, few enough that others
 /// who write do not notice it.
@@ -124,12 +122,12 @@ pub(crate) fn address(operation: &Operation) -> String {
 
 /// When work may next start in any environment.
 pub(crate) async fn next_due(service: &Service) -> Result<Option<Instant>> {
-    Ok(store::next_due(&service.db).await?)
+    Ok(rows::next_due(&service.db).await?)
 }
 
 /// When the lease of the next operation ends.
 pub(crate) async fn next_lease_end(service: &Service) -> Result<Option<Instant>> {
-    Ok(store::next_lease_end(&service.db).await?)
+    Ok(rows::next_lease_end(&service.db).await?)
 }
 
 /// Whether the cause of a failure lies in what was to be done, so that the rest of a batch may well succeed without

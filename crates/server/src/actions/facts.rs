@@ -1,15 +1,15 @@
 //! Gathering what the hotfix rules ask about: one place for scheduling, planning and starting.
 
-use crate::store::{
-    environments::{Environment, InstalledApp},
-    versions::Version,
-};
 use domain::{
     catalogue::{DependantConstraint, Installed},
     environment::EnvironmentKind,
     hotfix::Facts,
     ids::{AppId, OperationId},
     version::{AppVersion, Availability, Dependency},
+};
+use store::{
+    environments::{Environment, InstalledApp},
+    versions::Version,
 };
 
 /// An environment as the rules see it for one app.

@@ -7,17 +7,7 @@ use super::{
     facts::Gathered,
     versions::version_missing,
 };
-use crate::{
-    error::{Error, Result},
-    store::{
-        Tx,
-        environments::{self, Environment},
-        execution as starting,
-        hotfixes::{self, Operation},
-        idempotency::{self, IdempotencyKey, Remembered},
-        versions::{self, Version, VersionKey},
-    },
-};
+use crate::error::{Error, Result};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
@@ -31,6 +21,14 @@ use domain::{
 };
 use serde_json::json;
 use std::sync::Arc;
+use store::{
+    Tx,
+    environments::{self, Environment},
+    execution as starting,
+    hotfixes::{self, Operation},
+    idempotency::{self, IdempotencyKey, Remembered},
+    versions::{self, Version, VersionKey},
+};
 use uuid::Uuid;
 use wire::{
     hotfixes::{EnvironmentHotfix, HotfixPatch},
@@ -148,7 +146,7 @@ pub(crate) async fn schedule_hotfix(
             let (operation, is_new) = scheduled?;
             if is_new {
                 announce::scheduled(&operation);
-                service.work.notify_one();
+                service.wakeup.notify();
             }
             Ok(operation)
         })

@@ -4,21 +4,19 @@
 //! such country, or really nothing.
 
 use super::{Principal, Service, access};
-use crate::{
-    error::{Error, Result},
-    store::{
-        FromRow,
-        apps::App,
-        list::{self, EntitySet, ListError, ListRequest, Page, Scope},
-    },
-};
+use crate::error::{Error, Result};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
     ids::AppId,
 };
+use store::{
+    FromRow,
+    apps::App,
+    list::{self, EntitySet, ListError, ListRequest, Page, Scope},
+};
 
-pub(crate) use crate::store::descriptions::*;
+pub(crate) use store::descriptions::*;
 
 /// Whose rows, and of what: everything of one kind in an app, or in one of its countries.
 #[derive(Clone, Copy)]

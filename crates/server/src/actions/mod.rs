@@ -29,8 +29,6 @@ use crate::{
     clock::Clock,
     config::Settings,
     error::{Error, Result},
-    store::{Db, principals::PrincipalRef},
-    work::Work,
 };
 use clock_check::ClockCheck;
 use domain::{
@@ -38,6 +36,8 @@ use domain::{
     principal::PrincipalKind,
 };
 use std::sync::Arc;
+use store::wakeup::Wakeup;
+use store::{Db, principals::PrincipalRef};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ pub(crate) struct Service {
     pub(crate) clock_check: ClockCheck,
     pub(crate) settings: Arc<Settings>,
     /// Tells the executors, here and on other servers, that there may be work.
-    pub(crate) work: Work,
+    pub(crate) wakeup: Wakeup,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,
     /// Changes that are seen through, whoever hangs up.

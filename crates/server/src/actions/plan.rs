@@ -7,14 +7,7 @@ use super::{
     listing::{self, Listing, Within},
     versions::version_missing,
 };
-use crate::{
-    error::Result,
-    store::{
-        environments::{self, Environment, Installation, InstalledApp, Occupation},
-        list::ListRequest,
-        versions::{self, Version},
-    },
-};
+use crate::error::Result;
 use domain::{
     access::Resource,
     country::CountryCode,
@@ -24,6 +17,11 @@ use domain::{
     version::{AppVersion, VersionStatus},
 };
 use std::{collections::HashMap, sync::Arc};
+use store::{
+    environments::{self, Environment, Installation, InstalledApp, Occupation},
+    list::ListRequest,
+    versions::{self, Version},
+};
 use uuid::Uuid;
 use wire::hotfixes::{PlanReason, PlanRow};
 

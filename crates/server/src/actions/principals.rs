@@ -6,13 +6,7 @@ use super::{
     audit::{self, Actor, Change},
     preconditions::Preconditions,
 };
-use crate::{
-    error::{Error, Result},
-    store::{
-        Tx, apps,
-        principals::{self, AppPrincipal},
-    },
-};
+use crate::error::{Error, Result};
 use domain::{
     access::{self as rules, Permission, PrincipalChange, Resource},
     ids::{AppId, Etag, PrincipalId},
@@ -21,6 +15,10 @@ use domain::{
     problem::RuleError,
 };
 use serde_json::{Value, json};
+use store::{
+    Tx, apps,
+    principals::{self, AppPrincipal},
+};
 
 const READ: Permission = Permission::read(Resource::Principals);
 const WRITE: Permission = Permission::write(Resource::Principals);

@@ -7,13 +7,10 @@ use super::{
     Service,
     audit::{self, Actor, Change},
 };
-use crate::{
-    config::RetentionSettings,
-    error::Result,
-    store::{Tx, retention},
-};
+use crate::{config::RetentionSettings, error::Result};
 use domain::instant::{Instant, TICKS_PER_SECOND};
 use serde_json::{Value, json};
+use store::{Tx, retention};
 use uuid::Uuid;
 
 /// Rows that one transaction removes.

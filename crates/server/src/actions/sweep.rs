@@ -4,16 +4,16 @@ use super::{Service, audit::Actor, upload};
 use crate::{
     blobs::{ObjectName, StorageLocation},
     error::Result,
-    store::{
-        Tx,
-        blobs::{self, BlobKey, BlobState},
-        idempotency,
-        versions::{self, VersionKey},
-    },
 };
 use domain::instant::Instant;
 use futures::future::join_all;
 use std::{collections::HashSet, time::Duration};
+use store::{
+    Tx,
+    blobs::{self, BlobKey, BlobState},
+    idempotency,
+    versions::{self, VersionKey},
+};
 
 /// Keys that one transaction forgets: few enough that others who write do not notice it.
 const BATCH: i64 = 500;
@@ -110,7 +110,7 @@ pub(crate) async fn remove_unreferenced(service: &Service, grace: Duration) -> R
         service
             .db
             .write(blob, |mut tx, blob| {
-                Box::pin(async move { Ok(blobs::delete_blob(&mut tx, blob).await?) })
+                Box::pin(async move { blobs::delete_blob(&mut tx, blob).await })
             })
             .await?;
         removed += 1;
@@ -161,7 +161,7 @@ async fn forget_keys(service: &Service) -> Result<u64> {
         let batch = service
             .db
             .write(before, |mut tx, before| {
-                Box::pin(async move { Ok(idempotency::forget_before(&mut tx, *before, BATCH).await?) })
+                Box::pin(async move { idempotency::forget_before(&mut tx, *before, BATCH).await })
             })
             .await?;
         if batch == 0 {

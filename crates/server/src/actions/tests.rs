@@ -25,17 +25,6 @@ use crate::{
     blobs::{Blobs, ObjectName},
     clock::Clock,
     config::{Settings, Sources},
-    object_servers::{ObjectServer, ObjectServerKind},
-    postgres_cluster,
-    store::{
-        self,
-        blobs::{BlobKey, BlobState, save_blob},
-        environments::InstalledApp,
-        hotfixes::Operation,
-        principals::PrincipalRef,
-        versions::{Version, insert_version},
-    },
-    work::Work,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -53,6 +42,16 @@ use navx::PackageBuilder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
+use store::wakeup::Wakeup;
+use store::{
+    blobs::{BlobKey, BlobState, save_blob},
+    environments::InstalledApp,
+    hotfixes::Operation,
+    principals::PrincipalRef,
+    versions::{Version, insert_version},
+};
+use test_support::object_servers::{ObjectServer, ObjectServerKind};
+use test_support::postgres_cluster;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -127,7 +126,7 @@ impl Fixture {
             clock: Clock::stopped(NOW),
             clock_check: ClockCheck::default(),
             settings,
-            work: Work::default(),
+            wakeup: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(4)),
             changes: TaskTracker::new(),
         };
@@ -180,7 +179,7 @@ impl Fixture {
             .write((row, blob), |mut tx, (row, blob)| {
                 Box::pin(async move {
                     save_blob(&mut tx, &blob_of(row), row.size, *blob, NOW).await?;
-                    Ok(insert_version(&mut tx, row).await?)
+                    insert_version(&mut tx, row).await
                 })
             })
             .await
@@ -191,7 +190,7 @@ impl Fixture {
         self.service
             .db
             .write((blob, state), |mut tx, (blob, state)| {
-                Box::pin(async move { Ok(save_blob(&mut tx, blob, 4, *state, NOW).await?) })
+                Box::pin(async move { save_blob(&mut tx, blob, 4, *state, NOW).await })
             })
             .await
             .unwrap();

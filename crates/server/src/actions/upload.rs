@@ -17,11 +17,6 @@ use crate::{
     blobs::ObjectName,
     error::{Error, Result},
     receive::{self, Body, ReceiveLimits, Received, invalid_package},
-    store::{
-        StoreError, Tx, apps,
-        blobs::{self, BlobKey, BlobState},
-        versions::{self, OtherBytes, Version},
-    },
 };
 use domain::{
     access::{Permission, Resource},
@@ -33,6 +28,11 @@ use domain::{
 };
 use navx::{Kind, Manifest};
 use std::{sync::Arc, time::Duration};
+use store::{
+    StoreError, Tx, apps,
+    blobs::{self, BlobKey, BlobState},
+    versions::{self, OtherBytes, Version},
+};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 

@@ -9,10 +9,6 @@ use super::{
 use crate::{
     blobs::ByteStream,
     error::{Error, Result},
-    store::{
-        Tx,
-        versions::{self, Version, VersionEntry, VersionKey},
-    },
 };
 use domain::{
     access::{Permission, Resource},
@@ -25,6 +21,10 @@ use domain::{
 };
 use serde_json::{Value, json};
 use std::ops::Range;
+use store::{
+    Tx,
+    versions::{self, Version, VersionEntry, VersionKey},
+};
 use wire::versions::VersionPatch;
 
 const READ: Permission = Permission::read(Resource::Versions);

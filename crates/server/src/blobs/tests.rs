@@ -2,13 +2,11 @@
 //! Google Cloud Storage does.
 
 use super::*;
-use crate::{
-    config::Sources,
-    object_servers::{ObjectServer, ObjectServerKind, TestBucket},
-};
+use crate::config::Sources;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use std::io::{Read, Seek, SeekFrom};
+use test_support::object_servers::{ObjectServer, ObjectServerKind, TestBucket};
 
 /// More than two parts, and no multiple of any size that anything is cut into.
 const LARGE: usize = 2 * bucket::PART + 777_777;

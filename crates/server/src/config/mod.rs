@@ -6,21 +6,17 @@
 
 mod database;
 mod layers;
-mod postgres_url;
 mod read;
 mod show;
 mod storage;
 
-pub use database::{DatabaseSettings, DatabaseUrl, Migrate};
 pub use layers::{Origin, Problem, Severity, Sources};
-pub(crate) use postgres_url::{PostgresUrl, Tls};
 pub use show::Explained;
 pub use storage::{AzureCredentials, BucketPlace, Place, Provider};
+pub use store::settings::{DatabaseSettings, DatabaseUrl, Migrate};
 
-use crate::{
-    auth::AuthSettings,
-    telemetry::{LogFilter, LogFormat},
-};
+use crate::telemetry::{LogFilter, LogFormat};
+use auth::AuthSettings;
 use domain::principal::PrincipalKind;
 use read::Reader;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -342,7 +338,7 @@ impl Loaded {
             let message = "is empty, so nobody could register an app: name an operator";
             problems.push(self.against("operators.principals", Severity::Error, message));
         }
-        if let Some(why) = database::exposure(&settings.database) {
+        if let Some(why) = store::settings::exposure(&settings.database) {
             let (severity, message) = if settings.database.allow_plaintext {
                 (
                     Severity::Warning,

@@ -5,7 +5,8 @@ use super::{
     layers::{self, Given, Problem, Values},
     storage::{self, Place},
 };
-use crate::{auth::AuthSettings, telemetry::LogFilter};
+use crate::telemetry::LogFilter;
+use auth::AuthSettings;
 use domain::principal::PrincipalKind;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{

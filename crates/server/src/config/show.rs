@@ -25,7 +25,9 @@ pub(super) fn explain(values: &Values) -> Vec<Explained> {
     let mut explained = Vec::with_capacity(values.len());
     for (key, given) in values {
         let value = match given.value.as_str() {
-            Some(url) if key == database::URL => toml::Value::from(database::redacted(url)).to_string(),
+            Some(url) if key == database::URL => {
+                toml::Value::from(store::settings::redacted(url)).to_string()
+            }
             _ if key == LOCATIONS => storage::redacted(&given.value).to_string(),
             _ => given.value.to_string(),
         };

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     actions::{apps, listing},
     error::Result,
-    store,
 };
 use axum::{
     extract::{Path, State},

@@ -5,7 +5,6 @@ use crate::{
     actions::Principal,
     config::LimitSettings,
     error::{Error, Result},
-    store::principals::PrincipalRef,
 };
 use axum::body::{Body, Bytes, HttpBody};
 use domain::problem::Code;
@@ -16,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     task::{Context, Poll},
 };
+use store::principals::PrincipalRef;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Principals remembered before those without requests are forgotten.

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     actions::{countries, listing},
     error::{Error, Result},
-    store,
 };
 use axum::{
     extract::{Path, State},

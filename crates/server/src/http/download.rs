@@ -5,7 +5,6 @@ use crate::{
     actions::{Service, versions::read_package},
     blobs::{ByteStream, hex},
     error::{Error, Result},
-    store::versions::Version,
 };
 use axum::{
     body::{Body, Bytes},
@@ -17,6 +16,7 @@ use domain::problem::{Code, RuleError};
 use futures::{Stream, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io;
+use store::versions::Version;
 
 /// What may stand in the extended form of a file name as it is (RFC 8187).
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC

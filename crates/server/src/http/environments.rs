@@ -12,7 +12,6 @@ use crate::{
         listing,
     },
     error::{Error, Result},
-    store,
 };
 use axum::{
     extract::{Path, State},

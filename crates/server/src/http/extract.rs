@@ -6,12 +6,11 @@ use crate::{
         Principal, Service, access,
         preconditions::{Preconditions, Tags},
     },
-    auth::{Authenticator, Caller, CallerKind},
     config::Operator,
     error::{Error, Result},
     http::concurrency::{ConcurrencyLimiter, UntilSent},
-    store::principals::PrincipalRef,
 };
+use auth::{Authenticator, Caller, CallerKind};
 use axum::{
     body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Request},
@@ -27,6 +26,7 @@ use domain::{
 };
 use futures::StreamExt;
 use std::{str::FromStr, sync::Arc};
+use store::principals::PrincipalRef;
 
 /// What all APIs share.
 pub(crate) struct AppState {

@@ -15,10 +15,6 @@ use crate::{
         plan::Plan,
     },
     error::{Error, Result},
-    store::{
-        self, FromRow,
-        list::{EntitySet, ListRequest},
-    },
 };
 use axum::{
     body::Body,
@@ -34,6 +30,10 @@ use domain::{
 use odata::{Limits, Options, Select, next_link_query};
 use serde::Deserialize;
 use std::future::Future;
+use store::{
+    FromRow,
+    list::{EntitySet, ListRequest},
+};
 use utoipa::IntoParams;
 use wire::{Entity, ListWriter, Projection};
 

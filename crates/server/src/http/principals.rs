@@ -12,7 +12,6 @@ use crate::{
         principals::{self, By},
     },
     error::Result,
-    store,
 };
 use axum::{
     extract::{Path, State},

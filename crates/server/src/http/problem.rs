@@ -4,7 +4,8 @@
 //! correlation id and the caller's face are known.
 
 use super::context::RequestInfo;
-use crate::{auth::AuthError, error::Error, store::StoreError};
+use crate::error::Error;
+use auth::AuthError;
 use axum::{
     body::Body,
     http::{HeaderValue, Method, StatusCode, header},
@@ -13,6 +14,7 @@ use axum::{
 use domain::problem::{Code, RuleError};
 use odata::QueryError;
 use std::sync::Arc;
+use store::StoreError;
 use wire::{ErrorBody, ResponseFormat, error::POSITION};
 
 /// After how many seconds a caller may try again when something of ours is not there.

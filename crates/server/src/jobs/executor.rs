@@ -161,6 +161,7 @@ impl Executor {
     /// Works until it is told to stop.
     pub(crate) async fn run(&self, stop: CancellationToken) {
         let mut failures = FailureReporter::of("executor");
+        let mut wakeup = self.service.wakeup.listener();
         let mut rests = Rests::new(self.service.settings.executor.poll);
         loop {
             // A signal that comes while this looks is kept for the rest that follows.
@@ -173,7 +174,7 @@ impl Executor {
             let rest = rests.until(next, self.service.clock.now());
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.service.work.notified() => {}
+                () = wakeup.notified() => {}
                 () = self.service.clock.moved() => {}
                 () = tokio::time::sleep(rest) => {}
             }

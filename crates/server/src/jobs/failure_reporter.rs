@@ -40,7 +40,7 @@ impl FailureReporter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
+    use store::StoreError;
 
     #[test]
     fn an_outage_is_told_once_at_its_beginning_and_once_at_its_end() {

@@ -5,9 +5,9 @@ use super::{executor::Executor, failure_reporter::FailureReporter};
 use crate::{
     actions::{Service, execution},
     error::{Error, Result},
-    store::StoreError,
 };
 use std::{sync::Arc, time::Duration};
+use store::StoreError;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 

@@ -6,5 +6,5 @@ use tokio_util::sync::CancellationToken;
 
 /// Passes signals on until it is told to stop. A database that belongs to one process needs none.
 pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
-    service.db.exchange_signals(&service.work, &stop).await;
+    service.db.exchange_signals(&service.wakeup, &stop).await;
 }

@@ -13,7 +13,6 @@ use crate::{
         lists,
         principals::shown as principal_shown,
     },
-    store,
 };
 use axum::{
     extract::{Path, State},

@@ -13,7 +13,6 @@ use crate::{
         extract::{AppState, OperatorContext, RequestContext, SmallBody, id},
         lists,
     },
-    store,
 };
 use axum::{
     extract::{Path, State},

@@ -7,7 +7,6 @@ use crate::{
         extract::{AppState, OperatorContext},
         lists,
     },
-    store,
 };
 use axum::{extract::State, response::Response};
 use domain::country::CountryCode;

@@ -8,11 +8,11 @@ use super::{
     parts::{Stored, rows_in, stored_in},
     tell,
 };
-use crate::store::{
+use std::{collections::BTreeSet, path::Path};
+use store::{
     SCHEMA_VERSION, Value,
     tables::{BLOBS, Kind, Table},
 };
-use std::{collections::BTreeSet, path::Path};
 
 /// Storage locations that an export may name; no service has so many.
 const MOST_LOCATIONS: usize = 10_000;

@@ -12,20 +12,16 @@ use super::{
     row::write_row,
     tell,
 };
-use crate::{
-    blobs::hex,
-    clock::Clock,
-    config::Settings,
-    store::{
-        SCHEMA_VERSION, Value,
-        tables::{BLOBS, Table},
-        transfer::{NoSnapshot, Snapshot},
-    },
-};
+use crate::{blobs::hex, clock::Clock, config::Settings};
 use domain::operation::OperationStatus;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use store::{
+    SCHEMA_VERSION, Value,
+    tables::{BLOBS, Table},
+    transfer::{NoSnapshot, Snapshot},
+};
 
 /// Packages that are fetched at the same time.
 const PACKAGES_AT_ONCE: usize = 4;
@@ -81,7 +77,7 @@ fn write_rows(
 ) -> Result<Manifest, TransferError> {
     let mut open: Option<OpenPart> = None;
     let mut rows = 0;
-    while let Some(batch) = snapshot.next()? {
+    while let Some(batch) = snapshot.next_batch()? {
         manifest.running_operations += running_among(batch.table, &batch.rows);
         for row in &batch.rows {
             let (full, mut part) = match open.take() {

@@ -4,9 +4,9 @@
 //! with the only names that there can be, so none of them can lead out of the folder.
 
 use super::{Contents, TableContents, TransferError};
-use crate::store::tables::{TABLES, Table};
 use domain::instant::Instant;
 use serde::{Deserialize, Serialize};
+use store::tables::{TABLES, Table};
 
 /// What the manifest calls the format.
 const FORMAT: &str = "fame-export";

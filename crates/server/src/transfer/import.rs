@@ -18,11 +18,6 @@ use crate::{
     clock::Clock,
     config::Settings,
     start::{StartError, lock_database, lock_folder},
-    store::{
-        self, Db, SCHEMA_VERSION, Value,
-        tables::{Kind, TABLES, Table},
-        transfer::{self, Announced, Import},
-    },
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -30,6 +25,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
+};
+use store::{
+    Db, SCHEMA_VERSION, StoreError, Value,
+    tables::{Kind, TABLES, Table},
+    transfer::{self, Announced, Import},
 };
 
 /// Packages that are stored at the same time.
@@ -232,7 +232,7 @@ async fn begin(
         ended_on: None,
     };
     db.write(import.clone(), |mut tx, import| {
-        Box::pin(async move { Ok(transfer::begin_import(&mut tx, import).await?) })
+        Box::pin(async move { transfer::begin_import(&mut tx, import).await })
     })
     .await?;
     Ok(import)
@@ -318,7 +318,7 @@ impl Running {
                 })
             })
             .await
-            .map_err(|error| in_table(error.into(), table))?;
+            .map_err(|error: StoreError| in_table(error.into(), table))?;
         if written {
             return Ok(());
         }
@@ -358,7 +358,7 @@ impl Running {
             let size = u64::try_from(blob.size).unwrap_or(0);
             stores.store(&blob.key, size, &folder).await?;
             db.write(blob.key, |mut tx, key| {
-                Box::pin(async move { Ok(transfer::settle_blob(&mut tx, key).await?) })
+                Box::pin(async move { transfer::settle_blob(&mut tx, key).await })
             })
             .await?;
             Ok(size)
@@ -383,7 +383,7 @@ impl Running {
         let input = (self.manifest_sha256, Clock::system().now());
         self.db
             .write(input, |mut tx, (manifest_sha256, now)| {
-                Box::pin(async move { Ok(transfer::end_import(&mut tx, *manifest_sha256, *now).await?) })
+                Box::pin(async move { transfer::end_import(&mut tx, *manifest_sha256, *now).await })
             })
             .await?;
         Ok(())

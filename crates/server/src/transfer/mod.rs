@@ -21,9 +21,9 @@ pub use check::check;
 pub use export::export;
 pub use import::{LocationMap, import};
 
-use crate::store::{OpenError, StoreError};
 use serde::Serialize;
 use std::{io, ops::ControlFlow, path::PathBuf, sync::Arc};
+use store::{OpenError, StoreError};
 
 /// Why nothing was moved, or not all.
 #[derive(Debug, thiserror::Error)]

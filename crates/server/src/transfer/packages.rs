@@ -5,11 +5,11 @@ use super::{TransferError, blocking, folder::Folder, format::package_name};
 use crate::{
     blobs::{Blobs, ObjectName, hex},
     config::Settings,
-    store::blobs::BlobKey,
 };
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::{fs::File, io::Read, sync::Arc};
+use store::blobs::BlobKey;
 
 /// Bytes that are moved at a time.
 const CHUNK: usize = 256 * 1024;

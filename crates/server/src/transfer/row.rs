@@ -4,16 +4,14 @@
 //! A line that is read comes from outside and is believed in nothing: every column must be there once and be what its
 //! description says.
 
-use crate::{
-    blobs::hex,
-    store::{
-        StoreError, Value,
-        tables::{Column, Kind, Table},
-    },
-};
+use crate::blobs::hex;
 use domain::version::AppVersion;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::{borrow::Cow, fmt, io::Write};
+use store::{
+    StoreError, Value,
+    tables::{Column, Kind, Table},
+};
 
 /// Appends the row as a line to `out`.
 pub(super) fn write_row(out: &mut Vec<u8>, table: &Table, row: &[Value]) -> Result<(), StoreError> {
@@ -227,8 +225,8 @@ pub(super) fn digest_of(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tables::TABLES;
     use proptest::prelude::*;
+    use store::tables::TABLES;
     use uuid::Uuid;
 
     /// Words that every column of words takes one of.

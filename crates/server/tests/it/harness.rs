@@ -16,7 +16,6 @@ pub use issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
 pub use replicas::{Replicas, at_once};
 pub use samples::*;
 
-use crate::postgres_cluster;
 use domain::{environment::EnvironmentKey, ids::TenantId, instant::Instant};
 use serde_json::json;
 use server::{
@@ -33,6 +32,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
+use test_support::postgres_cluster;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,

@@ -1,18 +1,16 @@
 //! Uploads and downloads where packages are kept in a folder, in Azure Blob Storage's emulator, on an S3 server, and on
 //! what speaks as Google Cloud Storage does: the same service for its callers, whatever the location is.
 
-use crate::{
-    harness::{
-        APP, Backend, Harness, LIBRARY, Person, Plan, base64_of, bytes_of, country_path, package, package_of,
-        upload_body,
-    },
-    object_servers::{ObjectServer, ObjectServerKind, TestBucket},
+use crate::harness::{
+    APP, Backend, Harness, LIBRARY, Person, Plan, base64_of, bytes_of, country_path, package, package_of,
+    upload_body,
 };
 use bytes::Bytes;
 use futures::channel::mpsc;
 use navx::PackageBuilder;
 use serde_json::{Value, json};
 use std::io;
+use test_support::object_servers::{ObjectServer, ObjectServerKind, TestBucket};
 
 /// Larger than two parts of an upload to an object store.
 const LARGE: u64 = 12 * 1024 * 1024;

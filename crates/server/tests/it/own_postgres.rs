@@ -1,6 +1,5 @@
 //! A PostgreSQL that a test has for itself: it may stop it and start it again, or reach it with encryption.
 
-use crate::postgres_cluster::SCRIPT;
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
@@ -8,6 +7,7 @@ use std::{
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
+use test_support::postgres_cluster::SCRIPT;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 

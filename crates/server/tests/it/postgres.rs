@@ -3,7 +3,6 @@
 use crate::{
     harness::{APP, Backend, Environment, Harness, package},
     own_postgres::{OwnPostgres, asks},
-    postgres_cluster,
 };
 use futures::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -14,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use test_support::postgres_cluster;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, UnixStream},

@@ -3,10 +3,10 @@
 use crate::{
     harness::{Backend, Environment, Harness, on_both_databases},
     own_postgres::asks,
-    postgres_cluster,
 };
 use futures::future::join_all;
 use std::time::{Duration, Instant};
+use test_support::postgres_cluster;
 
 on_both_databases!(
     a_database_of_a_newer_version_is_refused,

@@ -2,9 +2,7 @@
 
 use crate::{
     harness::{APP, Backend, Harness, Plan, bytes_of, country_path, on_both_databases, package, upload_body},
-    object_servers::{ObjectServer, ObjectServerKind},
     own_postgres::asks,
-    postgres_cluster,
 };
 use bytes::Bytes;
 use futures::channel::mpsc;
@@ -15,6 +13,8 @@ use std::{
     fs::File,
     time::{Duration, Instant},
 };
+use test_support::object_servers::{ObjectServer, ObjectServerKind};
+use test_support::postgres_cluster;
 
 on_both_databases!(
     azure_may_be_away_for_a_while,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Names a server that runs already; its user may create databases.
 const SERVER_VARIABLE: &str = "FAME_TEST_POSTGRES_URL";
 /// Runs a server until its standard input ends, and does what that input says.
-const SCRIPT: &str = include_str!("../../../../server/tests/it/postgres_cluster.sh");
+const SCRIPT: &str = include_str!("../../../../test-support/src/postgres_cluster.sh");
 
 static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::found_or_own);
 

@@ -10,13 +10,6 @@ use crate::{
         facts::Gathered,
     },
     error::Error,
-    store::{
-        StoreError, Tx,
-        environments::{self, Environment, InstalledApp},
-        execution::{self as store, Ending, Installed, Lease},
-        hotfixes::Operation,
-        versions::{self, Version, VersionKey},
-    },
 };
 use domain::{
     country::CountryCode,
@@ -29,6 +22,13 @@ use serde_json::json;
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
+};
+use store::{
+    StoreError, Tx,
+    environments::{self, Environment, InstalledApp},
+    execution::{self as rows, Ending, Installed, Lease},
+    hotfixes::Operation,
+    versions::{self, Version, VersionKey},
 };
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ impl ClaimsInDoubt {
         self.0.retain(|lease| lease.until >= now);
         let mut recovered = Vec::new();
         for &lease in &self.0 {
-            let started = store::operations_under(&service.db, lease).await?;
+            let started = rows::operations_under(&service.db, lease).await?;
             recovered.extend(started.into_iter().map(|operation| Claimed { operation, lease }));
         }
         Ok(recovered)
@@ -157,7 +157,7 @@ async fn one_by_one(
 ) -> Result<Batch> {
     let now = term.from;
     let mut batch = Batch::default();
-    for environment in store::due_environments(&service.db, now, most).await? {
+    for environment in rows::due_environments(&service.db, now, most).await? {
         batch.looked_at += 1;
         match claim_batch(service, in_doubt, Target::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
@@ -177,7 +177,7 @@ async fn set_aside(service: &Service, environment: Uuid, until: Instant) -> Resu
     service
         .db
         .write(request, |mut tx, &(environment, until)| {
-            Box::pin(async move { Ok(store::set_due(&mut tx, [(environment, Some(until))]).await?) })
+            Box::pin(async move { Ok(rows::set_due(&mut tx, [(environment, Some(until))]).await?) })
         })
         .await
 }
@@ -229,7 +229,7 @@ async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
 
 async fn lock_environments(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Environment>> {
     match request.target {
-        Target::Due(most) => Ok(store::lock_due_environments(tx, request.now, most).await?),
+        Target::Due(most) => Ok(rows::lock_due_environments(tx, request.now, most).await?),
         Target::This(id) => {
             let found = environments::lock_environment_unless_held(tx, id).await?;
             let is_due = |one: &Environment| one.due_on.is_some_and(|due| due <= request.now);
@@ -259,7 +259,7 @@ impl ClaimInput {
     async fn read(tx: &mut Tx<'_>, environments: Vec<Environment>, now: Instant) -> Result<Self> {
         let ids = environments.iter().map(|environment| environment.id);
         let mut asked_for: HashMap<Uuid, Vec<Operation>> = HashMap::with_capacity(environments.len());
-        for operation in store::lock_occupying(tx, ids).await? {
+        for operation in rows::lock_occupying(tx, ids).await? {
             asked_for
                 .entry(operation.environment_id)
                 .or_default()
@@ -271,7 +271,7 @@ impl ClaimInput {
             candidates.push(DueEnvironment::new(environment, asked_for, now)?);
         }
         let with_work = candidates.iter().filter(|candidate| !candidate.due.is_empty());
-        let installed = store::installed(tx, with_work.map(|candidate| candidate.environment.id)).await?;
+        let installed = rows::installed(tx, with_work.map(|candidate| candidate.environment.id)).await?;
         let versions = versions_of(tx, &candidates, &installed).await?;
         Ok(Self {
             candidates,
@@ -488,12 +488,12 @@ impl ClaimPlan {
 
     async fn write(self, tx: &mut Tx<'_>, now: Instant) -> Result<Vec<Claimed>> {
         let skipped = self.skipped.iter().map(|(operation, ending)| (operation, ending));
-        let changed = store::end_operations(tx, skipped).await?;
+        let changed = rows::end_operations(tx, skipped).await?;
         all_changed("skipped", self.skipped.len(), changed)?;
         let started = self.started.iter().map(|claimed| &claimed.operation);
-        let changed = store::start_operations(tx, started).await?;
+        let changed = rows::start_operations(tx, started).await?;
         all_changed("started", self.started.len(), changed)?;
-        store::set_due(tx, self.due).await?;
+        rows::set_due(tx, self.due).await?;
         audit::record_all(tx, Actor::Service("executor"), now, self.audit).await?;
         Ok(self.started)
     }

@@ -1,15 +1,13 @@
 //! When work may next start in an environment: the one place that computes it.
 
-use crate::{
-    error::{Error, Result},
-    store::{
-        Tx,
-        environments::Environment,
-        execution::{self as store, Occupying},
-    },
-};
+use crate::error::{Error, Result};
 use domain::{instant::Instant, operation::OperationStatus, window::UpdateWindow};
 use std::collections::HashMap;
+use store::{
+    Tx,
+    environments::Environment,
+    execution::{self as rows, Occupying},
+};
 use uuid::Uuid;
 
 /// The window of an environment.
@@ -51,7 +49,7 @@ fn is_busy(environment: &Environment, occupying: &[Occupying]) -> bool {
 pub(crate) async fn reschedule(tx: &mut Tx<'_>, environments: &[&Environment], now: Instant) -> Result<()> {
     let ids = environments.iter().map(|environment| environment.id);
     let mut occupying: HashMap<Uuid, Vec<Occupying>> = HashMap::new();
-    for one in store::occupying(tx, ids).await? {
+    for one in rows::occupying(tx, ids).await? {
         occupying.entry(one.environment).or_default().push(one);
     }
     let mut changed = Vec::new();
@@ -62,7 +60,7 @@ pub(crate) async fn reschedule(tx: &mut Tx<'_>, environments: &[&Environment], n
             changed.push((environment.id, due));
         }
     }
-    Ok(store::set_due(tx, changed).await?)
+    Ok(rows::set_due(tx, changed).await?)
 }
 
 /// The first instant at which one of the waiting operations may start. Where it cannot be computed it is now: who

@@ -12,16 +12,16 @@ use crate::{
         audit::{self, Actor, Change},
     },
     error::Error,
-    store::{
-        StoreError, Tx,
-        environments::Environment,
-        execution::{self as store, Ending, NowInstalled},
-        hotfixes::Operation,
-    },
 };
 use domain::{ids::OperationId, instant::Instant, operation::OperationStatus};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use store::{
+    StoreError, Tx,
+    environments::Environment,
+    execution::{self as rows, Ending, NowInstalled},
+    hotfixes::Operation,
+};
 use uuid::Uuid;
 
 /// What an executor says about an operation that it holds by this lease.
@@ -108,7 +108,7 @@ async fn finish_batch(service: &Service, reports: Vec<Report>) -> Result<Vec<Res
         frees = true;
     }
     if frees {
-        service.work.notify_one();
+        service.wakeup.notify();
     }
     let operation = |answer: Result<Answer>| answer.map(|answer| answer.operation);
     Ok(answers.into_iter().map(operation).collect())
@@ -152,10 +152,10 @@ pub(super) struct Locked {
 
 impl Locked {
     pub(super) async fn lock(tx: &mut Tx<'_>, ids: impl Iterator<Item = OperationId>) -> Result<Self> {
-        let places: BTreeMap<_, _> = store::environments_of(tx, ids).await?.into_iter().collect();
+        let places: BTreeMap<_, _> = rows::environments_of(tx, ids).await?.into_iter().collect();
         let environments: BTreeSet<Uuid> = places.values().copied().collect();
-        let environments = store::lock_environments(tx, environments).await?;
-        let operations = store::lock_operations(tx, places.into_keys()).await?;
+        let environments = rows::lock_environments(tx, environments).await?;
+        let operations = rows::lock_operations(tx, places.into_keys()).await?;
         Ok(Self {
             operations: operations
                 .into_iter()
@@ -185,9 +185,9 @@ impl Changes {
 
     async fn write(self, tx: &mut Tx<'_>, locked: &Locked, now: Instant) -> Result<()> {
         let endings = self.ended.iter().map(|(operation, ending)| (operation, ending));
-        let changed = store::end_operations(tx, endings).await?;
+        let changed = rows::end_operations(tx, endings).await?;
         all_changed("ended", self.ended.len(), changed)?;
-        store::set_installed(tx, self.ended.iter().filter_map(now_installed)).await?;
+        rows::set_installed(tx, self.ended.iter().filter_map(now_installed)).await?;
         audit::record_all(tx, Actor::Service("executor"), now, self.audit).await?;
         let freed: BTreeSet<Uuid> = self
             .ended

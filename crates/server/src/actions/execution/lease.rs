@@ -1,16 +1,9 @@
 //! The sign of life of an executor: renewed while it works, and what its absence comes to.
 
 use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
-use crate::{
-    actions::{
-        Service, announce,
-        audit::{self, Actor},
-    },
-    store::{
-        Tx,
-        execution::{self as store, Ending, LeaseEnd},
-        hotfixes::Operation,
-    },
+use crate::actions::{
+    Service, announce,
+    audit::{self, Actor},
 };
 use domain::{
     ids::OperationId,
@@ -18,6 +11,11 @@ use domain::{
     operation::{self, FailReason, OperationStatus},
 };
 use std::collections::BTreeSet;
+use store::{
+    Tx,
+    execution::{self as rows, Ending, LeaseEnd},
+    hotfixes::Operation,
+};
 use uuid::Uuid;
 
 struct Renewal {
@@ -71,7 +69,7 @@ async fn renew_together(
 async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
     let ids = input.held.iter().map(|(id, _)| *id);
     let mut renewed = Vec::with_capacity(input.held.len());
-    for operation in store::lock_operations(&mut tx, ids).await? {
+    for operation in rows::lock_operations(&mut tx, ids).await? {
         let is_held = |&(id, lease_id): &(OperationId, Uuid)| {
             id == operation.id && operation.lease_id == Some(lease_id)
         };
@@ -79,7 +77,7 @@ async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
             renewed.push(operation.id);
         }
     }
-    store::renew_leases(&mut tx, renewed.iter().copied(), input.until).await?;
+    rows::renew_leases(&mut tx, renewed.iter().copied(), input.until).await?;
     Ok(renewed)
 }
 
@@ -92,7 +90,7 @@ pub(crate) async fn end_lost(service: &Service) -> Result<usize> {
     }
     let (mut ended, mut behind) = (0, None);
     loop {
-        let lost = store::lost_operations(&service.db, now, behind, BATCH).await?;
+        let lost = rows::lost_operations(&service.db, now, behind, BATCH).await?;
         let Some(&last) = lost.last() else {
             return Ok(ended);
         };
@@ -147,13 +145,13 @@ async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Res
         .iter()
         .map(|operation| outcome_unknown(operation, *now))
         .collect();
-    let changed = store::end_operations(&mut tx, lost.iter().copied().zip(&endings)).await?;
+    let changed = rows::end_operations(&mut tx, lost.iter().copied().zip(&endings)).await?;
     all_changed("ended", lost.len(), changed)?;
     let held = lost
         .iter()
         .map(|operation| (operation.environment_id, operation.id));
     let held = held.filter(|(environment, _)| locked.environments.contains_key(environment));
-    store::hold_environments(&mut tx, held, *now).await?;
+    rows::hold_environments(&mut tx, held, *now).await?;
     let changes = lost
         .iter()
         .zip(&endings)

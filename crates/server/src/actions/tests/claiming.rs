@@ -5,14 +5,11 @@ use super::{
     fleet::{CLOSED, Fleet, LEASE, OPEN, TO, app, claim, key, name, on_both_databases, schedule, success},
     owner_asks, us,
 };
-use crate::{
-    actions::{
-        Service,
-        environments::get_registered_environment,
-        execution::{self, ClaimsInDoubt, Outcome, Report},
-        hotfixes::update_hotfix,
-    },
-    store::Value,
+use crate::actions::{
+    Service,
+    environments::get_registered_environment,
+    execution::{self, ClaimsInDoubt, Outcome, Report},
+    hotfixes::update_hotfix,
 };
 use domain::{ids::OperationId, operation::OperationStatus};
 use futures::FutureExt;
@@ -21,6 +18,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use store::Value;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use wire::hotfixes::HotfixPatch;
@@ -520,10 +518,9 @@ async fn who_hangs_up_takes_no_wake_up_along() {
         fleet.has_apps(1).await;
         fleet.has_environment(0, 1, OPEN).await;
         let service = fleet.service();
-        // What the report has left.
-        service.work.notified().await;
+        let mut wakeup = service.wakeup.listener();
         assert!(schedule(service, 0, 0).now_or_never().is_none());
-        tokio::time::timeout(LONG, service.work.notified()).await.unwrap();
+        tokio::time::timeout(LONG, wakeup.notified()).await.unwrap();
         assert_eq!(fleet.claims(1).await.len(), 1);
     })
     .await;

@@ -12,13 +12,13 @@ use crate::{
         upload,
     },
     clock::Clock,
-    postgres_cluster,
 };
 use domain::{
     instant::{Instant, TICKS_PER_SECOND},
     version::VersionStatus,
 };
 use std::sync::Arc;
+use test_support::postgres_cluster;
 
 /// Servers on different machines can share this one only.
 async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Fleet) -> F) {

@@ -4,10 +4,10 @@ use super::fleet::{Fleet, OPEN, app, key, name, on_both_databases};
 use crate::{
     jobs::{executor::Executor, leases::end_lost},
     simulate::{Fault, Script},
-    store::Value,
 };
 use domain::operation::OperationStatus;
 use std::{sync::Arc, time::Duration};
+use store::Value;
 use tokio_util::sync::CancellationToken;
 
 const LONG: Duration = Duration::from_secs(60);

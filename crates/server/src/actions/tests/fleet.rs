@@ -16,15 +16,6 @@ use crate::{
     clock::Clock,
     config::{DatabaseSettings, Settings},
     error::Result,
-    postgres_cluster,
-    store::{
-        self, Db, Value,
-        blobs::{BlobKey, BlobState, save_blob},
-        environments::InstalledApp,
-        hotfixes::Operation,
-        versions::{Version, insert_version},
-    },
-    work::Work,
 };
 use domain::{
     access::PrincipalChange,
@@ -36,6 +27,15 @@ use domain::{
     window::UpdateWindow,
 };
 use std::{sync::Arc, time::Duration};
+use store::wakeup::Wakeup;
+use store::{
+    Db, Value,
+    blobs::{BlobKey, BlobState, save_blob},
+    environments::InstalledApp,
+    hotfixes::Operation,
+    versions::{Version, insert_version},
+};
+use test_support::postgres_cluster;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -207,7 +207,7 @@ impl Fleet {
         let changed = self
             .db()
             .write(values, move |mut tx, values| {
-                Box::pin(async move { Ok(tx.query(sql).bind_all(values.iter().cloned()).execute().await?) })
+                Box::pin(async move { tx.query(sql).bind_all(values.iter().cloned()).execute().await })
             })
             .await;
         assert_eq!(changed.unwrap(), 1, "{sql}");
@@ -218,7 +218,7 @@ impl Fleet {
         let sql = "UPDATE environments SET due_on = 0";
         self.db()
             .write((), move |mut tx, ()| {
-                Box::pin(async move { Ok(tx.query(sql).execute().await?) })
+                Box::pin(async move { tx.query(sql).execute().await })
             })
             .await
             .unwrap();
@@ -332,7 +332,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         clock,
         clock_check: ClockCheck::default(),
         settings,
-        work: Work::default(),
+        wakeup: Wakeup::default(),
         uploads: Arc::new(Semaphore::new(4)),
         changes: TaskTracker::new(),
     })

@@ -12,7 +12,6 @@ use crate::{
         versions::{get_version, key, patch_version},
     },
     error::{Error, Result},
-    store::{principals::PrincipalRef, versions::Version},
 };
 use domain::{
     access::PrincipalChange,
@@ -22,6 +21,7 @@ use domain::{
     version::{Availability, VersionStatus},
 };
 use std::time::Duration;
+use store::{principals::PrincipalRef, versions::Version};
 use uuid::Uuid;
 use wire::versions::VersionPatch;
 

@@ -9,11 +9,11 @@ mod steps;
 mod world;
 
 use super::NOW;
-use crate::postgres_cluster;
 use model::{Act, Model};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use std::fmt::{Debug, Write};
 use steps::{Step, beginning, walks};
+use test_support::postgres_cluster;
 use tokio::runtime::Runtime;
 use world::World;
 

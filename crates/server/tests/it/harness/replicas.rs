@@ -2,10 +2,10 @@
 //! shows when several people do something at the same time.
 
 use super::{Answer, Backend, Harness, Plan, Request, Stopped};
-use crate::postgres_cluster;
 use futures::future::join_all;
 use serde_json::Value;
 use std::{future::IntoFuture, time::Duration};
+use test_support::postgres_cluster;
 
 /// The replicas of one service.
 pub struct Replicas {

@@ -21,13 +21,6 @@ use crate::{
         versions::patch_version,
     },
     error::{Error, Result},
-    store::{
-        audit::{self, AuditRow},
-        blobs::{BlobState, save_blob},
-        environments::{Environment, InstalledApp},
-        hotfixes::{self, Operation as Row},
-        versions::{Version, VersionKey, insert_version},
-    },
 };
 use domain::{
     catalogue::STANDARD_APPS,
@@ -43,6 +36,13 @@ use domain::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use store::{
+    audit::{self, AuditRow},
+    blobs::{BlobState, save_blob},
+    environments::{Environment, InstalledApp},
+    hotfixes::{self, Operation as Row},
+    versions::{Version, VersionKey, insert_version},
+};
 use uuid::Uuid;
 use wire::{hotfixes::HotfixPatch, versions::VersionPatch};
 
@@ -154,7 +154,7 @@ impl World {
                     save_blob(&mut tx, &blob, row.size, BlobState::Stored, row.uploaded_on).await?;
                     insert_version(&mut tx, row).await?;
                 }
-                Ok(())
+                Ok::<_, store::StoreError>(())
             })
         });
         saved.await.unwrap();

@@ -1,0 +1,363 @@
+//! One way to speak to two databases.
+//!
+//! A statement is written once. Reads go straight from [`Db::query`]; every change goes through [`Db::write`],
+//! whose closure may await nothing but its transaction. That rule is what makes group commit possible on SQLite:
+//! its one writer thread runs each closure to its end, and several of them share one `fsync`.
+
+use super::{
+    dialect::{Dialect, Shape},
+    postgres::Postgres,
+    sqlite::Sqlite,
+    value::{FromRow, Value},
+};
+use crate::wakeup::Wakeup;
+use domain::instant::Instant;
+use futures::future::BoxFuture;
+use std::{borrow::Cow, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint stands against it.
+    #[error("the constraint {constraint} stands against it")]
+    Conflict { constraint: String },
+    /// Others were in the way for too long; the same request may succeed later.
+    #[error("the database is busy")]
+    Busy,
+    /// The database cannot be reached, or its disk is full.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// It could not be reached any more while a change was being committed.
+    #[error("whether the change was made is not known: {0}")]
+    InDoubt(String),
+    /// A fault of ours, or a damaged database.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl StoreError {
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(what.into())
+    }
+
+    /// Whether it may be gone without anybody doing anything about it here.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable(_) | Self::InDoubt(_))
+    }
+}
+
+/// What a change can fail with: reasons of its caller's, and those of the database.
+pub trait ChangeError: From<StoreError> + Send + 'static {
+    /// What the database said, where it is that which failed.
+    fn store_error(&self) -> Option<&StoreError>;
+}
+
+impl ChangeError for StoreError {
+    fn store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+/// A database, open and migrated.
+#[derive(Clone)]
+pub enum Db {
+    Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
+}
+
+/// A transaction under way. Dropping it without having returned `Ok` from the closure undoes it.
+pub enum Tx<'t> {
+    Sqlite(&'t mut rusqlite::Connection),
+    Postgres(&'t deadpool_postgres::Transaction<'t>),
+}
+
+impl Db {
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// A statement that only reads.
+    pub fn query<'c>(&'c self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
+        Query {
+            on: On::Db(self),
+            sql: sql.into(),
+            values: Vec::with_capacity(8),
+        }
+    }
+
+    /// Runs `action` in one transaction and answers once it is durable.
+    ///
+    /// The closure may be called again when the database asks for a retry, so all that it does must go
+    /// through its transaction. What it needs comes as `input`.
+    ///
+    /// # Errors
+    /// Those of the closure, and whatever keeps the database from making the change.
+    pub async fn write<I, T, E, F>(&self, input: I, action: F) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        E: ChangeError,
+        F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + Sync + 'static,
+    {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.write(input, action).await,
+            Self::Postgres(postgres) => postgres.write(input, action).await,
+        }
+    }
+
+    /// Passes signals on between servers that share the database, until `stop`.
+    pub async fn exchange_signals(&self, wakeup: &Wakeup, stop: &CancellationToken) {
+        if let Self::Postgres(postgres) = self {
+            super::signals::exchange(postgres.connector(), wakeup, stop).await;
+        }
+    }
+
+    /// Whether other servers may work on the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// What time it is at the database; nothing where that has no clock but this machine's.
+    pub async fn clock(&self) -> Result<Option<Instant>, StoreError> {
+        match self.dialect().clock() {
+            Some(sql) => self
+                .query(sql)
+                .fetch_one::<(Instant,)>()
+                .await
+                .map(|(now,)| Some(now)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.query("SELECT COUNT(*) FROM apps WHERE publisher = ''")
+            .fetch_one::<(i64,)>()
+            .await
+            .map(drop)
+    }
+}
+
+impl Tx<'_> {
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// A statement within the transaction.
+    pub fn query<'c>(&'c mut self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
+        let on = match self {
+            Self::Sqlite(connection) => On::SqliteTx(connection),
+            Self::Postgres(transaction) => On::PostgresTx(transaction),
+        };
+        Query {
+            on,
+            sql: sql.into(),
+            values: Vec::with_capacity(8),
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// The same statement for many rows of values, each of which has the given shape. How the text names the values
+    /// is told at [`super::dialect::for_each_row`].
+    pub fn each<'c>(&'c mut self, sql: &'c str, shape: Shape, rows: Vec<Vec<Value>>) -> Each<'c> {
+        let tx = match self {
+            Self::Sqlite(connection) => Tx::Sqlite(connection),
+            Self::Postgres(transaction) => Tx::Postgres(transaction),
+        };
+        Each { tx, sql, shape, rows }
+    }
+}
+
+/// A statement and many rows of values for it. Without rows, nothing is done.
+#[must_use = "a statement does nothing until it is fetched or executed"]
+pub struct Each<'c> {
+    tx: Tx<'c>,
+    sql: &'c str,
+    shape: Shape,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Each<'_> {
+    /// What is found for all rows of values together, in no order.
+    pub async fn fetch_all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.tx {
+            Tx::Sqlite(connection) => super::sqlite::fetch_each(connection, self.sql, self.shape, &self.rows),
+            Tx::Postgres(transaction) => {
+                super::postgres::fetch_each(transaction, self.sql, self.shape, self.rows).await
+            }
+        }
+    }
+
+    /// Carries out a change; answers how many rows of the database it touched.
+    pub async fn execute(self) -> Result<u64, StoreError> {
+        if self.rows.is_empty() {
+            return Ok(0);
+        }
+        match self.tx {
+            Tx::Sqlite(connection) => {
+                super::sqlite::execute_each(connection, self.sql, self.shape, &self.rows)
+            }
+            Tx::Postgres(transaction) => {
+                super::postgres::execute_each(transaction, self.sql, self.shape, self.rows).await
+            }
+        }
+    }
+}
+
+enum On<'c> {
+    Db(&'c Db),
+    SqliteTx(&'c mut rusqlite::Connection),
+    PostgresTx(&'c deadpool_postgres::Transaction<'c>),
+}
+
+/// A statement and its values.
+#[must_use = "a query does nothing until it is fetched or executed"]
+pub struct Query<'c> {
+    on: On<'c>,
+    sql: Cow<'c, str>,
+    values: Vec<Value>,
+}
+
+impl Query<'_> {
+    /// Binds the next `$n`.
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Binds several at once.
+    pub fn bind_all(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    /// All rows. For results known to be short; longer ones are streamed.
+    pub async fn fetch_all<T: FromRow>(self) -> Result<Vec<T>, StoreError> {
+        match self.on {
+            On::Db(Db::Sqlite(sqlite)) => sqlite.fetch_all(&self.sql, &self.values).await,
+            On::Db(Db::Postgres(postgres)) => postgres.fetch_all(&self.sql, &self.values).await,
+            On::SqliteTx(connection) => super::sqlite::fetch_all(connection, &self.sql, &self.values),
+            On::PostgresTx(transaction) => {
+                super::postgres::fetch_all(transaction, &self.sql, &self.values).await
+            }
+        }
+    }
+
+    /// The first row, if there is any.
+    pub async fn fetch_optional<T: FromRow>(self) -> Result<Option<T>, StoreError> {
+        Ok(self.fetch_all().await?.into_iter().next())
+    }
+
+    /// The one row of a statement that always has one.
+    pub async fn fetch_one<T: FromRow>(self) -> Result<T, StoreError> {
+        let row = self.fetch_optional().await?;
+        row.ok_or_else(|| StoreError::broken("a statement that always has a row had none"))
+    }
+
+    /// Carries out a change; answers how many rows it touched.
+    pub async fn execute(self) -> Result<u64, StoreError> {
+        match self.on {
+            On::Db(_) => Err(StoreError::broken("a change outside a transaction")),
+            On::SqliteTx(connection) => super::sqlite::execute(connection, &self.sql, &self.values),
+            On::PostgresTx(transaction) => {
+                super::postgres::execute(transaction, &self.sql, &self.values).await
+            }
+        }
+    }
+
+    /// Adds a row by a statement that does nothing where the row is there already. What is not there cannot be locked,
+    /// so somebody else may have added it just now; then nothing holds that was decided on its absence, and the change
+    /// is tried again, and meets the row.
+    pub async fn insert(self) -> Result<(), StoreError> {
+        match self.execute().await? {
+            0 => Err(StoreError::Busy),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows as they come, in one snapshot and constant memory.
+    ///
+    /// A short result arrives with the first batch already; a long one is read by a thread or task of its own,
+    /// which waits for the receiver and stops when it is dropped.
+    pub async fn stream<T: FromRow>(self) -> Result<Rows<T>, StoreError> {
+        match self.on {
+            On::Db(Db::Sqlite(sqlite)) => sqlite.stream(self.sql.into_owned(), self.values).await,
+            On::Db(Db::Postgres(postgres)) => postgres.stream(self.sql.into_owned(), self.values).await,
+            On::SqliteTx(_) | On::PostgresTx(_) => Err(StoreError::broken("a stream inside a transaction")),
+        }
+    }
+}
+
+/// How long the receiver of a stream may take for one batch before what the rows come on is needed for others.
+pub(crate) const RECEIVED: Duration = Duration::from_secs(60);
+/// How long a stream waits for a place among those that are on their way.
+pub(crate) const ROOM: Duration = Duration::from_secs(5);
+
+/// Why a stream ended before its last row, though nothing failed and somebody receives it. They must not take what they
+/// have got for all.
+pub(crate) fn too_slow(within: Duration) -> StoreError {
+    StoreError::broken(format!(
+        "a list was read too slowly: for {} seconds nobody took its next rows",
+        within.as_secs()
+    ))
+}
+
+/// A place among the streams that are on their way.
+pub(crate) async fn room(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
+    let waiting = Arc::clone(places).acquire_owned();
+    match timeout(ROOM, waiting).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) => Err(StoreError::Unavailable("the database is closed".into())),
+        Err(_) => Err(StoreError::Busy),
+    }
+}
+
+/// Rows on their way, in batches.
+pub struct Rows<T> {
+    first: Option<Vec<T>>,
+    rest: Option<mpsc::Receiver<Result<Vec<T>, StoreError>>>,
+}
+
+impl<T> Rows<T> {
+    /// A result that is complete already.
+    pub fn complete(rows: Vec<T>) -> Self {
+        Self {
+            first: Some(rows),
+            rest: None,
+        }
+    }
+
+    /// A result that `rest` will bring.
+    pub(crate) fn from_channel(rest: mpsc::Receiver<Result<Vec<T>, StoreError>>) -> Self {
+        Self {
+            first: None,
+            rest: Some(rest),
+        }
+    }
+
+    /// The next batch, never empty; `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Vec<T>>, StoreError> {
+        if let Some(first) = self.first.take().filter(|rows| !rows.is_empty()) {
+            return Ok(Some(first));
+        }
+        match &mut self.rest {
+            Some(rest) => rest.recv().await.transpose(),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The lists of the service, one file for each of the API's resources: what their properties are called, in the order in
+//! which `wire` shows them, and where they are kept.
+
+mod apps;
+mod audit;
+mod countries;
+mod environments;
+mod hotfixes;
+mod principals;
+mod versions;
+
+use domain::{instant::Instant, version::AppVersion};
+use odata::{Guid, Value};
+use uuid::Uuid;
+
+pub use apps::{APPS, REGISTERED_APPS};
+pub use audit::AUDIT;
+pub use countries::COUNTRIES;
+pub use environments::{ENVIRONMENTS, REGISTERED_ENVIRONMENTS};
+pub use hotfixes::{HOTFIXES, OPERATIONS};
+pub use principals::PRINCIPALS;
+pub use versions::VERSIONS;
+
+fn guid_value(id: impl Into<Uuid>) -> Value<'static> {
+    Value::Guid(Guid(id.into().as_u128()))
+}
+
+fn instant_value(at: Instant) -> Value<'static> {
+    Value::Instant(odata::Instant::from_ticks(at.0))
+}
+
+fn version_value(version: AppVersion) -> Value<'static> {
+    Value::Version(odata::Version(version.0))
+}
+
+fn text_or_null(text: Option<&String>) -> Value<'_> {
+    text.map_or(Value::Null, |text| Value::text(text.as_str()))
+}
+
+fn instant_or_null(at: Option<Instant>) -> Value<'static> {
+    at.map_or(Value::Null, instant_value)
+}
+
+fn version_or_null(version: Option<AppVersion>) -> Value<'static> {
+    version.map_or(Value::Null, version_value)
+}
+
+fn guid_or_null(id: Option<impl Into<Uuid>>) -> Value<'static> {
+    id.map_or(Value::Null, guid_value)
+}

@@ -1,0 +1,110 @@
+//! Environments: where an app is installed, and all that the operator knows.
+
+use super::{guid_value, instant_or_null, version_or_null, version_value};
+use crate::{
+    environments::{COLUMNS, Environment, INSTALLATION_COLUMNS, Installation},
+    list::{
+        EntitySet, Spelling, country, folded, guid, hidden, in_memory, instant, property, text, truth,
+        version, word,
+    },
+};
+use domain::environment::{EnvironmentKind, family_key, name_key};
+use odata::{Fold, Scalar, Value};
+use std::sync::LazyLock;
+
+/// The key in the order of the list: tenant, then name.
+const KEYS: [&str; 3] = ["aadTenantId", "name", "applicationFamily"];
+
+/// How application families compare.
+pub(crate) const FAMILY: Fold = Fold {
+    name: "family",
+    apply: family_key,
+};
+/// How environment names compare.
+pub(crate) const NAME: Fold = Fold {
+    name: "name",
+    apply: name_key,
+};
+
+/// The environments of a country that have the app installed.
+pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
+    let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
+    let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
+    let properties = vec![
+        property("aadTenantId", guid("t.tenant_id"), |row: &Installation| {
+            guid_value(row.tenant_id.0)
+        }),
+        property("version", version("t.version", "t.version_key"), |row| {
+            version_value(row.version)
+        }),
+        property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
+        property("countryCode", country("t.country_code"), |row| {
+            Value::text(row.country_code.as_str())
+        }),
+        property("applicationFamily", family, |row| {
+            Value::text(row.family.as_str())
+        }),
+        property("locationName", text("t.location_name"), |row| {
+            Value::text(row.location_name.as_str())
+        }),
+        property("name", name, |row| Value::text(row.name.as_str())),
+        property("type", word::<EnvironmentKind>("t.kind"), |row| {
+            Value::text(row.kind.as_str())
+        }),
+    ];
+    EntitySet::new(
+        "environment",
+        ("installations t", INSTALLATION_COLUMNS),
+        &KEYS,
+        None,
+        properties,
+    )
+});
+
+/// All environments.
+pub static REGISTERED_ENVIRONMENTS: LazyLock<EntitySet<Environment>> = LazyLock::new(|| {
+    let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
+    let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
+    let properties = vec![
+        property("aadTenantId", guid("t.tenant_id"), |row: &Environment| {
+            guid_value(row.tenant_id.0)
+        }),
+        property("applicationFamily", family, |row| {
+            Value::text(row.family.as_str())
+        }),
+        property("name", name, |row| Value::text(row.name.as_str())),
+        property("countryCode", country("t.country_code"), |row| {
+            Value::text(row.country_code.as_str())
+        }),
+        property("type", word::<EnvironmentKind>("t.kind"), |row| {
+            Value::text(row.kind.as_str())
+        }),
+        property("locationName", text("t.location_name"), |row| {
+            Value::text(row.location_name.as_str())
+        }),
+        // Kept as text only, which sorts otherwise than the versions do.
+        property(
+            "applicationVersion",
+            in_memory(Scalar::Version).or_null(),
+            |row| version_or_null(row.application_version),
+        ),
+        property("platformVersion", in_memory(Scalar::Version).or_null(), |row| {
+            version_or_null(row.platform_version)
+        }),
+        property("window", hidden(), |_| Value::Null),
+        property("inventoryComplete", truth("t.inventory_complete"), |row| {
+            Value::Boolean(row.inventory_complete)
+        }),
+        property("apps", hidden(), |_| Value::Null),
+        property("heldSince", instant("t.held_since").or_null(), |row| {
+            instant_or_null(row.held_since)
+        }),
+    ];
+    EntitySet::new(
+        "registeredEnvironment",
+        ("environments t", COLUMNS),
+        &KEYS,
+        None,
+        properties,
+    )
+});

@@ -1,0 +1,152 @@
+//! Operations: the hotfixes of an app, and everything that the operator sees.
+
+use super::{
+    environments::{FAMILY, NAME},
+    guid_value, instant_or_null, instant_value, text_or_null, version_value,
+};
+use crate::{
+    hotfixes::{COLUMNS, Operation},
+    list::{EntitySet, Spelling, country, folded, guid, instant, property, text, truth, version, word},
+};
+use domain::{
+    environment::EnvironmentKind,
+    operation::{OperationKind, OperationStatus},
+};
+use odata::Value;
+use std::sync::LazyLock;
+
+const SOURCE: (&str, &str) = ("operations t", COLUMNS);
+
+/// The hotfixes of an app in a country, the newest first.
+pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
+    let source = version("t.source_version", "t.source_version_key");
+    let target = version("t.target_version", "t.target_version_key");
+    let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
+    let name = folded(
+        "t.environment_name",
+        "t.environment_name_key",
+        NAME,
+        Spelling::SmallLetters,
+    );
+    let properties = vec![
+        property("id", guid("t.id"), |row: &Operation| guid_value(row.id.0)),
+        property("environmentAadTenantId", guid("t.tenant_id"), |row| {
+            guid_value(row.tenant_id.0)
+        }),
+        property("sourceAppVersion", source, |row| {
+            version_value(row.source_version)
+        }),
+        property("targetAppVersion", target, |row| {
+            version_value(row.target_version)
+        }),
+        property("status", word::<OperationStatus>("t.status"), |row| {
+            Value::text(row.status.as_str())
+        }),
+        property("createdOn", instant("t.created_on"), |row| {
+            instant_value(row.created_on)
+        }),
+        property("runAfter", instant("t.run_after"), |row| {
+            instant_value(row.run_after)
+        }),
+        property("startedOn", instant("t.started_on").or_null(), |row| {
+            instant_or_null(row.started_on)
+        }),
+        property("completedOn", instant("t.completed_on").or_null(), |row| {
+            instant_or_null(row.completed_on)
+        }),
+        property("errorMessage", text("t.error_message").or_null(), |row| {
+            text_or_null(row.error_message.as_ref())
+        }),
+        property("ignoreUpgradeWindow", truth("t.ignore_window"), |row| {
+            Value::Boolean(row.ignore_window)
+        }),
+        property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
+        property("countryCode", country("t.country_code"), |row| {
+            Value::text(row.country_code.as_str())
+        }),
+        property("environmentApplicationFamily", family, |row| {
+            Value::text(row.family.as_str())
+        }),
+        property("environmentName", name, |row| {
+            Value::text(row.environment_name.as_str())
+        }),
+        property(
+            "environmentType",
+            word::<EnvironmentKind>("t.environment_kind"),
+            |row| Value::text(row.environment_kind.as_str()),
+        ),
+    ];
+    let operations = EntitySet::new(
+        "environmentHotfix",
+        SOURCE,
+        &["id"],
+        Some("createdOn"),
+        properties,
+    );
+    operations.only("t.kind = 'Hotfix'")
+});
+
+/// All operations, the newest first.
+pub static OPERATIONS: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
+    let source = version("t.source_version", "t.source_version_key");
+    let target = version("t.target_version", "t.target_version_key");
+    let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
+    let name = folded(
+        "t.environment_name",
+        "t.environment_name_key",
+        NAME,
+        Spelling::SmallLetters,
+    );
+    let properties = vec![
+        property("id", guid("t.id"), |row: &Operation| guid_value(row.id.0)),
+        property("kind", word::<OperationKind>("t.kind"), |row| {
+            Value::text(row.kind.as_str())
+        }),
+        property("status", word::<OperationStatus>("t.status"), |row| {
+            Value::text(row.status.as_str())
+        }),
+        property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
+        property("countryCode", country("t.country_code"), |row| {
+            Value::text(row.country_code.as_str())
+        }),
+        property("environmentAadTenantId", guid("t.tenant_id"), |row| {
+            guid_value(row.tenant_id.0)
+        }),
+        property("environmentApplicationFamily", family, |row| {
+            Value::text(row.family.as_str())
+        }),
+        property("environmentName", name, |row| {
+            Value::text(row.environment_name.as_str())
+        }),
+        property(
+            "environmentType",
+            word::<EnvironmentKind>("t.environment_kind"),
+            |row| Value::text(row.environment_kind.as_str()),
+        ),
+        property("sourceAppVersion", source, |row| {
+            version_value(row.source_version)
+        }),
+        property("targetAppVersion", target, |row| {
+            version_value(row.target_version)
+        }),
+        property("createdOn", instant("t.created_on"), |row| {
+            instant_value(row.created_on)
+        }),
+        property("runAfter", instant("t.run_after"), |row| {
+            instant_value(row.run_after)
+        }),
+        property("ignoreUpgradeWindow", truth("t.ignore_window"), |row| {
+            Value::Boolean(row.ignore_window)
+        }),
+        property("startedOn", instant("t.started_on").or_null(), |row| {
+            instant_or_null(row.started_on)
+        }),
+        property("completedOn", instant("t.completed_on").or_null(), |row| {
+            instant_or_null(row.completed_on)
+        }),
+        property("errorMessage", text("t.error_message").or_null(), |row| {
+            text_or_null(row.error_message.as_ref())
+        }),
+    ];
+    EntitySet::new("operation", SOURCE, &["id"], Some("createdOn"), properties)
+});

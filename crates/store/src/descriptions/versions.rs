@@ -1,0 +1,86 @@
+//! The versions of an app.
+
+use super::{guid_value, instant_value, version_or_null, version_value};
+use crate::{
+    list::{EntitySet, country, guid, in_memory, instant, number, property, text, version, word},
+    versions::{ENTRY_COLUMNS, VersionEntry},
+};
+use domain::version::{Availability, Dependency, MAX_PART, SyncMode, VersionStatus};
+use odata::{Property, Scalar, Type, Value};
+use std::{ops::RangeInclusive, sync::LazyLock};
+
+const PART: RangeInclusive<i64> = 0..=MAX_PART as i64;
+
+/// What was uploaded for a country.
+pub static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
+    let properties = vec![
+        property(
+            "version",
+            version("t.version", "t.version_key"),
+            |row: &VersionEntry| version_value(row.version),
+        ),
+        property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
+        property("countryCode", country("t.country_code"), |row| {
+            Value::text(row.country_code.as_str())
+        }),
+        property("packageId", guid("t.package_id"), |row| {
+            guid_value(row.package_id.0)
+        }),
+        property("publisher", text("t.publisher"), |row| {
+            Value::text(row.publisher.as_str())
+        }),
+        property("name", text("t.name"), |row| Value::text(row.name.as_str())),
+        property("uploadedOn", instant("t.uploaded_on"), |row| {
+            instant_value(row.uploaded_on)
+        }),
+        property("availability", word::<Availability>("t.availability"), |row| {
+            Value::text(row.availability.as_str())
+        }),
+        property("status", word::<VersionStatus>("t.status"), |row| {
+            Value::text(row.status.as_str())
+        }),
+        property("dependencies", in_memory(Type::Complex(members())), |row| {
+            Value::List(row.dependencies.iter().map(dependency).collect())
+        }),
+        property("majorVersion", number("t.major", PART), |row| part(row, 0)),
+        property("minorVersion", number("t.minor", PART), |row| part(row, 1)),
+        property("buildVersion", number("t.build", PART), |row| part(row, 2)),
+        property("revisionVersion", number("t.revision", PART), |row| part(row, 3)),
+        property("syncMode", word::<SyncMode>("t.sync_mode"), |row| {
+            Value::text(row.sync_mode.as_str())
+        }),
+        property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
+    ];
+    EntitySet::new(
+        "version",
+        ("versions t", ENTRY_COLUMNS),
+        &["version"],
+        None,
+        properties,
+    )
+});
+
+fn part(row: &VersionEntry, index: usize) -> Value<'static> {
+    Value::integer(row.version.0[index].into())
+}
+
+fn members() -> Vec<Property> {
+    vec![
+        Property::new("appId", Scalar::Guid),
+        Property::new("name", Scalar::String),
+        Property::new("publisher", Scalar::String),
+        Property::new("version", Scalar::Version),
+        Property::new("incompatibleFromVersion", Scalar::Version).nullable(),
+    ]
+}
+
+/// A dependency with its members in the order of [`members`].
+fn dependency(dependency: &Dependency) -> Value<'_> {
+    Value::Record(vec![
+        guid_value(dependency.app_id.0),
+        Value::text(dependency.name.as_str()),
+        Value::text(dependency.publisher.as_str()),
+        version_value(dependency.min_version),
+        version_or_null(dependency.incompatible_from),
+    ])
+}

@@ -1,0 +1,486 @@
+//! Starting and ending operations, for many environments at once.
+//!
+//! Which environment may start work is said in its own row: `due_on` is the first instant at which one of its waiting
+//! operations may start, and nothing while none waits, one runs, or the environment is held. So the index over it
+//! holds one narrow entry for each environment that a claim should look at, however many operations wait there; a
+//! claim reads from its head what it needs, and costs the same among a thousand waiting operations as among a million.
+
+use super::{
+    Db, FromRow, Row, StoreError, Tx, Value,
+    environments::{self, Environment},
+    hotfixes::{self, Operation},
+};
+use domain::{
+    ids::{AppId, OperationId},
+    instant::Instant,
+    operation::OperationStatus,
+    version::AppVersion,
+};
+use uuid::Uuid;
+
+/// Environments in which work may start at `now`, the longest due first, with their rows locked. Those that another
+/// replica holds are passed over.
+pub async fn lock_due_environments(
+    tx: &mut Tx<'_>,
+    now: Instant,
+    most: usize,
+) -> Result<Vec<Environment>, StoreError> {
+    tx.query(due_statement())
+        .bind(now)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all()
+        .await
+}
+
+fn due_statement() -> String {
+    format!(
+        "SELECT {}
+         FROM environments t
+         WHERE t.due_on <= $1
+         ORDER BY t.due_on, t.id
+         LIMIT $2
+         FOR UPDATE SKIP LOCKED",
+        environments::COLUMNS
+    )
+}
+
+/// The identities of the same environments, which can be read even when nothing else of a row can.
+pub async fn due_environments(db: &Db, now: Instant, most: usize) -> Result<Vec<Uuid>, StoreError> {
+    let rows = db
+        .query("SELECT id FROM environments WHERE due_on <= $1 ORDER BY due_on, id LIMIT $2")
+        .bind(now)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch_all::<(Uuid,)>()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// When work may next start in any environment.
+pub async fn next_due(db: &Db) -> Result<Option<Instant>, StoreError> {
+    let found = db
+        .query("SELECT due_on FROM environments WHERE due_on IS NOT NULL ORDER BY due_on LIMIT 1")
+        .fetch_optional::<(Instant,)>()
+        .await?;
+    Ok(found.map(|(due,)| due))
+}
+
+fn one_each<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> Vec<Vec<Value>> {
+    values.into_iter().map(|value| vec![value.into()]).collect()
+}
+
+/// Environments by their identities, their rows locked in the order of those, so that nobody waits in a circle.
+pub async fn lock_environments(
+    tx: &mut Tx<'_>,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<Environment>, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM {{rows}}, environments t WHERE t.id = {{environment}} ORDER BY t.id FOR UPDATE OF t",
+        environments::COLUMNS
+    );
+    tx.each(&sql, &[("environment", "uuid")], one_each(ids))
+        .fetch_all()
+        .await
+}
+
+/// Says when work may next start in environments.
+pub async fn set_due(
+    tx: &mut Tx<'_>,
+    due: impl IntoIterator<Item = (Uuid, Option<Instant>)>,
+) -> Result<(), StoreError> {
+    let rows = due.into_iter().map(|(id, due)| vec![id.into(), due.into()]);
+    tx.each(
+        "UPDATE environments SET due_on = {due} FROM {rows} WHERE environments.id = {environment}",
+        &[("environment", "uuid"), ("due", "bigint")],
+        rows.collect(),
+    )
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Says that environments must not start work, because nobody knows how an operation ended there.
+pub async fn hold_environments(
+    tx: &mut Tx<'_>,
+    held: impl IntoIterator<Item = (Uuid, OperationId)>,
+    since: Instant,
+) -> Result<(), StoreError> {
+    let rows = held
+        .into_iter()
+        .map(|(environment, by)| vec![environment.into(), by.into(), since.into()]);
+    tx.each(
+        "UPDATE environments SET held_since = {since}, held_by = {operation}, due_on = NULL
+         FROM {rows}
+         WHERE environments.id = {environment}",
+        &[
+            ("environment", "uuid"),
+            ("operation", "uuid"),
+            ("since", "bigint"),
+        ],
+        rows.collect(),
+    )
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// The operations that wait or run in environments, their rows locked in the order of their identities.
+pub async fn lock_occupying(
+    tx: &mut Tx<'_>,
+    environments: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<Operation>, StoreError> {
+    tx.each(
+        &occupying_statement(),
+        &[("environment", "uuid")],
+        one_each(environments),
+    )
+    .fetch_all()
+    .await
+}
+
+fn occupying_statement() -> String {
+    format!(
+        "SELECT {}
+         FROM {{rows}}, operations t
+         WHERE t.environment_id = {{environment}} AND t.status IN ('Scheduled', 'Running')
+         ORDER BY t.id
+         FOR UPDATE OF t",
+        hotfixes::COLUMNS
+    )
+}
+
+/// As much of an operation that waits or runs as says when work may next start in its environment.
+pub struct Occupying {
+    pub environment: Uuid,
+    pub status: OperationStatus,
+    pub run_after: Instant,
+    pub ignore_window: bool,
+}
+
+impl FromRow for Occupying {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            environment: row.get(0)?,
+            status: row.get(1)?,
+            run_after: row.get(2)?,
+            ignore_window: row.get(3)?,
+        })
+    }
+}
+
+/// What waits or runs in environments.
+pub async fn occupying(
+    tx: &mut Tx<'_>,
+    environments: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<Occupying>, StoreError> {
+    tx.each(
+        "SELECT t.environment_id, t.status, t.run_after, t.ignore_window
+         FROM {rows}, operations t
+         WHERE t.environment_id = {environment} AND t.status IN ('Scheduled', 'Running')",
+        &[("environment", "uuid")],
+        one_each(environments),
+    )
+    .fetch_all()
+    .await
+}
+
+/// An app installed in an environment, by its version only.
+pub struct Installed {
+    pub environment: Uuid,
+    pub country_code: String,
+    pub app_id: AppId,
+    pub version: AppVersion,
+    pub name: Option<String>,
+    pub publisher: Option<String>,
+}
+
+impl FromRow for Installed {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            environment: row.get(0)?,
+            country_code: row.get(1)?,
+            app_id: row.get(2)?,
+            version: row.get(3)?,
+            name: row.get(4)?,
+            publisher: row.get(5)?,
+        })
+    }
+}
+
+/// Everything installed in environments.
+pub async fn installed(
+    tx: &mut Tx<'_>,
+    environments: impl IntoIterator<Item = Uuid>,
+) -> Result<Vec<Installed>, StoreError> {
+    tx.each(
+        "SELECT t.environment_id, t.country_code, t.app_id, t.version, t.app_name, t.app_publisher
+         FROM {rows}, installations t
+         WHERE t.environment_id = {environment}
+         ORDER BY t.app_id",
+        &[("environment", "uuid")],
+        one_each(environments),
+    )
+    .fetch_all()
+    .await
+}
+
+/// An app that now has another version in an environment.
+pub struct NowInstalled {
+    pub environment: Uuid,
+    pub app_id: AppId,
+    pub version: AppVersion,
+}
+
+/// Says what environments now have installed. An inventory that came in the meantime and tells of a higher version is
+/// right: somebody else has brought it there, and nothing goes back to a lower one.
+pub async fn set_installed(
+    tx: &mut Tx<'_>,
+    installed: impl IntoIterator<Item = NowInstalled>,
+) -> Result<(), StoreError> {
+    let rows = installed.into_iter().map(|now| {
+        let text = now.version.to_string();
+        vec![
+            now.environment.into(),
+            now.app_id.into(),
+            text.into(),
+            now.version.into(),
+        ]
+    });
+    tx.each(
+        "UPDATE installations SET version = {version}, version_key = {version_key}
+         FROM {rows}
+         WHERE installations.environment_id = {environment} AND installations.app_id = {app}
+           AND installations.version_key < {version_key}",
+        &[
+            ("environment", "uuid"),
+            ("app", "uuid"),
+            ("version", "text"),
+            ("version_key", "bytea"),
+        ],
+        rows.collect(),
+    )
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// The environments that operations are about, with the operations.
+pub async fn environments_of(
+    tx: &mut Tx<'_>,
+    operations: impl IntoIterator<Item = OperationId>,
+) -> Result<Vec<(OperationId, Uuid)>, StoreError> {
+    tx.each(
+        "SELECT t.id, t.environment_id FROM {rows}, operations t WHERE t.id = {operation}",
+        &[("operation", "uuid")],
+        one_each(operations),
+    )
+    .fetch_all()
+    .await
+}
+
+/// Operations, their rows locked in the order of their identities.
+pub async fn lock_operations(
+    tx: &mut Tx<'_>,
+    ids: impl IntoIterator<Item = OperationId>,
+) -> Result<Vec<Operation>, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM {{rows}}, operations t WHERE t.id = {{operation}} ORDER BY t.id FOR UPDATE OF t",
+        hotfixes::COLUMNS
+    );
+    tx.each(&sql, &[("operation", "uuid")], one_each(ids))
+        .fetch_all()
+        .await
+}
+
+/// What holds an operation while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub id: Uuid,
+    pub until: Instant,
+}
+
+/// Starts operations that are still scheduled; how many were. Each is given as it is from now on.
+pub async fn start_operations<'o>(
+    tx: &mut Tx<'_>,
+    started: impl IntoIterator<Item = &'o Operation>,
+) -> Result<u64, StoreError> {
+    let rows = started.into_iter().map(|operation| {
+        vec![
+            operation.id.into(),
+            operation.source_version.to_string().into(),
+            operation.source_version.into(),
+            operation.started_on.into(),
+            operation.lease_id.into(),
+            operation.lease_until.into(),
+        ]
+    });
+    tx.each(
+        "UPDATE operations
+         SET status = 'Running', source_version = {source}, source_version_key = {source_key}, started_on = {started},
+             lease_id = {lease}, lease_until = {until}
+         FROM {rows}
+         WHERE operations.id = {operation} AND operations.status = 'Scheduled'",
+        &[
+            ("operation", "uuid"),
+            ("source", "text"),
+            ("source_key", "bytea"),
+            ("started", "bigint"),
+            ("lease", "uuid"),
+            ("until", "bigint"),
+        ],
+        rows.collect(),
+    )
+    .execute()
+    .await
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    pub status: OperationStatus,
+    pub completed_on: Option<Instant>,
+    pub ended_on: Instant,
+    pub error_message: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// Ends operations, each of which is given as it was before; how many still were so.
+pub async fn end_operations<'o>(
+    tx: &mut Tx<'_>,
+    ended: impl IntoIterator<Item = (&'o Operation, &'o Ending)>,
+) -> Result<u64, StoreError> {
+    let rows = ended.into_iter().map(|(operation, ending)| {
+        vec![
+            operation.id.into(),
+            operation.status.as_str().into(),
+            ending.status.as_str().into(),
+            ending.completed_on.into(),
+            ending.ended_on.into(),
+            ending.error_message.clone().into(),
+            ending.reason.clone().into(),
+        ]
+    });
+    tx.each(
+        "UPDATE operations
+         SET status = {ending}, completed_on = {completed}, ended_on = {ended}, error_message = {message},
+             reason = {reason}, lease_until = NULL
+         FROM {rows}
+         WHERE operations.id = {operation} AND operations.status = {was}",
+        &[
+            ("operation", "uuid"),
+            ("was", "text"),
+            ("ending", "text"),
+            ("completed", "bigint"),
+            ("ended", "bigint"),
+            ("message", "text"),
+            ("reason", "text"),
+        ],
+        rows.collect(),
+    )
+    .execute()
+    .await
+}
+
+/// Lets leases end at `until`, where they do not end later: they do when another server's clock is ahead.
+pub async fn renew_leases(
+    tx: &mut Tx<'_>,
+    operations: impl IntoIterator<Item = OperationId>,
+    until: Instant,
+) -> Result<(), StoreError> {
+    let rows = operations.into_iter().map(|id| vec![id.into(), until.into()]);
+    tx.each(
+        "UPDATE operations SET lease_until = {until}
+         FROM {rows}
+         WHERE operations.id = {operation} AND operations.status = 'Running' AND operations.lease_until < {until}",
+        &[("operation", "uuid"), ("until", "bigint")],
+        rows.collect(),
+    )
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// What runs under a lease, as it was begun: nobody renews what nobody carries. Its end is asked for too because that is
+/// what the index is over.
+pub async fn operations_under(db: &Db, lease: Lease) -> Result<Vec<Operation>, StoreError> {
+    db.query(format!(
+        "SELECT {} FROM operations t WHERE t.status = 'Running' AND t.lease_until = $1 AND t.lease_id = $2",
+        hotfixes::COLUMNS
+    ))
+    .bind(lease.until)
+    .bind(lease.id)
+    .fetch_all()
+    .await
+}
+
+/// Where a walk over the leases stands: behind the lease that ends then, of that operation.
+pub type LeaseEnd = (Instant, OperationId);
+
+/// Running operations whose lease ended before `now`, with its end, behind `after` in that order.
+pub async fn lost_operations(
+    db: &Db,
+    now: Instant,
+    after: Option<LeaseEnd>,
+    most: usize,
+) -> Result<Vec<LeaseEnd>, StoreError> {
+    let (until, id) = after.unwrap_or((Instant(i64::MIN), OperationId(Uuid::nil())));
+    db.query(
+        "SELECT lease_until, id
+         FROM operations
+         WHERE status = 'Running' AND lease_until < $1 AND (lease_until, id) > ($2, $3)
+         ORDER BY lease_until, id
+         LIMIT $4",
+    )
+    .bind(now)
+    .bind(until)
+    .bind(id)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .fetch_all()
+    .await
+}
+
+/// When the next lease ends, if any operation runs.
+pub async fn next_lease_end(db: &Db) -> Result<Option<Instant>, StoreError> {
+    let found = db
+        .query("SELECT lease_until FROM operations WHERE status = 'Running' ORDER BY lease_until LIMIT 1")
+        .fetch_optional::<(Option<Instant>,)>()
+        .await?;
+    Ok(found.and_then(|(until,)| until))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::DatabaseSettings;
+    use crate::{
+        dialect::{Dialect, Shape, for_each_row},
+        open,
+    };
+
+    struct Step(String);
+
+    impl FromRow for Step {
+        fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+            Ok(Self(row.get(3)?))
+        }
+    }
+
+    async fn plan(db: &Db, sql: &str, shape: Shape) -> String {
+        let sql = for_each_row(Dialect::Sqlite, sql, shape);
+        let values = std::iter::repeat_n(Value::Null, sql.matches('?').count());
+        let steps = db.query(format!("EXPLAIN QUERY PLAN {sql}")).bind_all(values);
+        let steps = steps.fetch_all::<Step>().await.unwrap();
+        steps.into_iter().map(|Step(step)| step + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn a_claim_walks_from_the_head_of_an_index_and_sorts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+        let db = open(&DatabaseSettings::at(&url)).await.unwrap();
+        let due = plan(&db, &due_statement(), &[]).await;
+        assert!(due.contains("USING INDEX environments_due"), "{due}");
+        assert!(!due.contains("TEMP B-TREE"), "{due}");
+        let occupying = plan(&db, &occupying_statement(), &[("environment", "uuid")]).await;
+        assert!(occupying.contains("USING INDEX operations_slot"), "{occupying}");
+    }
+}

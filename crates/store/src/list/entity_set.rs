@@ -1,0 +1,319 @@
+//! The description of a list: which rows there are, what their properties are called, and where SQL finds them.
+//!
+//! One line describes one property for everybody: its name and type for the query options, its column for SQL, and
+//! how it is read from a row in memory. So the two ways of deciding a filter cannot look at different things.
+
+use odata::{Fold, OrderBy, OrderKey, OrderTerm, Scalar, Schema, Type, Value};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+
+/// Reads one property of a row in memory.
+pub type Read<T> = for<'r> fn(&'r T) -> Value<'r>;
+
+/// A list of rows of `T`.
+pub struct EntitySet<T> {
+    /// The properties as the query options know them; the same indexes as in the wire's entity.
+    pub schema: Schema,
+    /// The table and its alias `t`.
+    pub(crate) table: &'static str,
+    /// Which of the table's rows are meant at all, where not all of them are.
+    pub(crate) condition: Option<&'static str>,
+    /// What `T` is made of.
+    pub(crate) columns: &'static str,
+    /// The order of those who do not ask for another.
+    pub(crate) order: OrderBy,
+    pub(crate) mappings: Vec<ColumnMapping>,
+    reads: Vec<Read<T>>,
+    /// For every property, the one as part of which it is shown, if it is not shown by itself.
+    shown_in: Vec<Option<&'static str>>,
+}
+
+/// A property of a list.
+pub struct Property<T> {
+    name: &'static str,
+    kind: Kind,
+    read: Read<T>,
+    shown_in: Option<&'static str>,
+}
+
+impl<T> Property<T> {
+    /// The same, but rows show it as a part of another property; it is there to filter and to sort by.
+    pub fn shown_in(mut self, whole: &'static str) -> Self {
+        self.shown_in = Some(whole);
+        self
+    }
+}
+
+/// A property called `name`, kept as `kind` says, and read from a row by `read`.
+pub fn property<T>(name: &'static str, kind: Kind, read: Read<T>) -> Property<T> {
+    Property {
+        name,
+        kind,
+        read,
+        shown_in: None,
+    }
+}
+
+/// The type of a property and where SQL finds it.
+pub struct Kind {
+    ty: Type,
+    mapping: ColumnMapping,
+}
+
+/// Where SQL finds a property.
+#[derive(Clone, Debug)]
+pub struct ColumnMapping {
+    /// The column that holds the value as it is shown.
+    pub shown: &'static str,
+    /// The column by which it is compared and sorted; mostly the same.
+    pub key: &'static str,
+    /// Whether the columns may be null.
+    pub nullable: bool,
+    /// What the columns hold.
+    pub column_type: ColumnType,
+}
+
+/// What a column holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnType {
+    /// `BOOLEAN`.
+    Truth,
+    /// `BIGINT`, nothing outside the range.
+    Number(RangeInclusive<i64>),
+    /// `TEXT`, compared as it is.
+    Text,
+    /// `TEXT`, compared by its normal form in the key column.
+    Folded(Fold, Spelling),
+    /// `TEXT` in canonical form, and sixteen bytes as the key.
+    Version,
+    /// `UUID`.
+    Guid,
+    /// `BIGINT`, in ticks.
+    Instant,
+    /// `BIGINT` with a bit for each role.
+    Roles,
+    /// Nothing that SQL could decide anything by; the row in memory knows.
+    Memory,
+    /// Nothing that could be filtered or sorted by anywhere.
+    Hidden,
+}
+
+/// What the key of a folded text is to the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// The text itself, of ASCII letters only.
+    Ascii,
+    /// The text with each letter made small by itself.
+    SmallLetters,
+    /// Something else.
+    Other,
+}
+
+impl<T> EntitySet<T> {
+    /// A list of `entity`, from `table` (with the alias `t`), identified by `keys`. Without a wish the rows come
+    /// newest first by the property `newest_by`, or else in the order of the keys.
+    pub fn new(
+        entity: &str,
+        (table, columns): (&'static str, &'static str),
+        keys: &[&str],
+        newest_by: Option<&str>,
+        properties: Vec<Property<T>>,
+    ) -> Self {
+        let mut described = Vec::with_capacity(properties.len());
+        let mut mappings = Vec::with_capacity(properties.len());
+        let mut reads = Vec::with_capacity(properties.len());
+        let mut shown_in = Vec::with_capacity(properties.len());
+        for Property {
+            name,
+            kind,
+            read,
+            shown_in: whole,
+        } in properties
+        {
+            let nullable = kind.mapping.nullable;
+            described.push(odata::Property {
+                name: name.into(),
+                ty: kind.ty,
+                nullable,
+            });
+            mappings.push(kind.mapping);
+            reads.push(read);
+            shown_in.push(whole);
+        }
+        let schema = Schema::new(entity, described, keys);
+        let newest = newest_by
+            .and_then(|name| schema.find(name))
+            .map(OrderKey::Property);
+        let terms = newest.map(|key| OrderTerm {
+            key,
+            descending: true,
+        });
+        let order = OrderBy::new(terms.into_iter().collect(), &schema);
+        Self {
+            schema,
+            table,
+            condition: None,
+            columns,
+            order,
+            mappings,
+            reads,
+            shown_in,
+        }
+    }
+
+    /// The same of those rows only for which `condition`, SQL over the alias `t`, is true.
+    pub fn only(mut self, condition: &'static str) -> Self {
+        self.condition = Some(condition);
+        self
+    }
+
+    /// A row as the query options see it.
+    pub(crate) fn view<'r>(&'r self, row: &'r T) -> RowView<'r, T> {
+        RowView {
+            entity_set: self,
+            row,
+        }
+    }
+
+    /// The property as part of which this one is shown, if it is not shown by itself.
+    pub(crate) fn shown_in(&self, property: usize) -> Option<&'static str> {
+        self.shown_in.get(property).copied().flatten()
+    }
+
+    /// Whether the property is only shown, and not to be filtered or sorted by.
+    pub(crate) fn is_hidden(&self, property: usize) -> bool {
+        self.mappings
+            .get(property)
+            .is_none_or(|mapping| mapping.column_type == ColumnType::Hidden)
+    }
+}
+
+/// A row with the names that its list gives to its parts.
+pub(crate) struct RowView<'r, T> {
+    entity_set: &'r EntitySet<T>,
+    row: &'r T,
+}
+
+impl<T> odata::Row for RowView<'_, T> {
+    fn value(&self, property: usize) -> Value<'_> {
+        self.entity_set
+            .reads
+            .get(property)
+            .map_or(Value::Null, |read| read(self.row))
+    }
+}
+
+impl Kind {
+    fn of(ty: impl Into<Type>, shown: &'static str, key: &'static str, column_type: ColumnType) -> Self {
+        Self {
+            ty: ty.into(),
+            mapping: ColumnMapping {
+                shown,
+                key,
+                nullable: false,
+                column_type,
+            },
+        }
+    }
+
+    /// The same, but the columns may be null.
+    pub fn or_null(mut self) -> Self {
+        self.mapping.nullable = true;
+        self
+    }
+}
+
+/// A truth value.
+pub fn truth(column: &'static str) -> Kind {
+    Kind::of(Scalar::Boolean, column, column, ColumnType::Truth)
+}
+
+/// A number that is never outside `range`.
+pub fn number(column: &'static str, range: RangeInclusive<i64>) -> Kind {
+    Kind::of(Scalar::Int, column, column, ColumnType::Number(range))
+}
+
+/// A text that compares as it is.
+pub fn text(column: &'static str) -> Kind {
+    Kind::of(Scalar::String, column, column, ColumnType::Text)
+}
+
+/// A text that compares by its normal form, which `key` holds.
+pub fn folded(column: &'static str, key: &'static str, fold: Fold, spelling: Spelling) -> Kind {
+    Kind::of(
+        Scalar::Folded(fold),
+        column,
+        key,
+        ColumnType::Folded(fold, spelling),
+    )
+}
+
+/// A word of the closed vocabulary `W`, kept as the API spells it.
+pub fn word<W: FromStr + Display>(column: &'static str) -> Kind {
+    let fold = Fold {
+        name: std::any::type_name::<W>(),
+        apply: spelled::<W>,
+    };
+    folded(column, column, fold, Spelling::Ascii)
+}
+
+/// A country code, kept in upper case.
+pub fn country(column: &'static str) -> Kind {
+    let fold = Fold {
+        name: "country",
+        apply: str::to_ascii_uppercase,
+    };
+    folded(column, column, fold, Spelling::Ascii)
+}
+
+/// A version, with the key that sorts as it does.
+pub fn version(column: &'static str, key: &'static str) -> Kind {
+    Kind::of(Scalar::Version, column, key, ColumnType::Version)
+}
+
+/// A GUID.
+pub fn guid(column: &'static str) -> Kind {
+    Kind::of(Scalar::Guid, column, column, ColumnType::Guid)
+}
+
+/// A point in time.
+pub fn instant(column: &'static str) -> Kind {
+    Kind::of(Scalar::DateTimeOffset, column, column, ColumnType::Instant)
+}
+
+/// The roles of a principal.
+pub fn roles(column: &'static str) -> Kind {
+    Kind::of(Type::Collection(role_type()), column, column, ColumnType::Roles)
+}
+
+/// The type of one role.
+fn role_type() -> Scalar {
+    Scalar::Folded(Fold {
+        name: "role",
+        apply: spelled::<domain::principal::Role>,
+    })
+}
+
+/// Something that only the row in memory knows.
+pub fn in_memory(ty: impl Into<Type>) -> Kind {
+    Kind::of(ty, "", "", ColumnType::Memory)
+}
+
+/// Something that is shown, and that is all.
+pub fn hidden() -> Kind {
+    Kind::of(Type::Complex(Vec::new()), "", "", ColumnType::Hidden)
+}
+
+/// A word as its vocabulary spells it. What is no word of it begins with a capital and goes on with small letters,
+/// so that two spellings of the same text still stay the same.
+fn spelled<W: FromStr + Display>(text: &str) -> String {
+    match text.parse::<W>() {
+        Ok(word) => word.to_string(),
+        Err(_) => {
+            let mut other = text.to_ascii_lowercase();
+            if let Some(first) = other.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            other
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What a caller wants of a list, read from his query string and checked against the list's description.
+
+use super::EntitySet;
+use crate::filter::hidden_property;
+use odata::{
+    ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Resource, Select, SkipToken,
+    bind_filter, max_page_size, parse_filter,
+};
+
+/// The wishes that decide which rows come in which order.
+#[derive(Clone, Debug)]
+pub struct ListRequest {
+    pub filter: Option<Filter>,
+    pub order: OrderBy,
+    pub top: Option<u64>,
+    pub skip: u64,
+    /// Whether the number of rows is to be told.
+    pub count: bool,
+    /// The most rows of a page, if the caller wants pages.
+    pub page_size: Option<u32>,
+    /// Where the page before this one ended.
+    pub after: Option<SkipToken>,
+    /// Tells the tokens of this query from those of others.
+    pub fingerprint: u64,
+    /// Whether whoever reads the rows has to ask the database more about each batch. Then none of its connections is held
+    /// between two batches, and each batch shows its rows as they are when it is read.
+    pub in_portions: bool,
+}
+
+/// A request with the wishes about its answer's looks.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    pub request: ListRequest,
+    pub select: Select,
+}
+
+impl ListQuery {
+    /// Reads the query string of a list at `path`, and the values of the `Prefer` headers.
+    ///
+    /// # Errors
+    /// [`QueryError`] for everything that the options cannot mean for this list.
+    pub fn read<'h, T>(
+        entity_set: &EntitySet<T>,
+        path: &str,
+        raw_query: &str,
+        prefer: impl IntoIterator<Item = &'h str>,
+        dollar_optional: bool,
+    ) -> Result<Self, QueryError> {
+        let limits = Limits::default();
+        let options = Options::parse(raw_query, Resource::Collection, dollar_optional, &limits)?;
+        let select = match &options.select {
+            Some(text) => entity_set.select(text)?,
+            None => Select::All,
+        };
+        let order = match &options.order_by {
+            Some(text) => entity_set.order_by(text, &limits)?,
+            None => entity_set.order.clone(),
+        };
+        let fingerprint = options.fingerprint(path);
+        let after = match &options.skip_token {
+            Some(text) => Some(SkipToken::decode(text, fingerprint, &order, &entity_set.schema)?),
+            None => None,
+        };
+        let request = ListRequest {
+            filter: entity_set.filter(&options, &limits)?,
+            order,
+            top: options.top,
+            skip: options.skip.unwrap_or(0),
+            count: options.count,
+            page_size: max_page_size(prefer),
+            after,
+            fingerprint,
+            in_portions: false,
+        };
+        Ok(Self { request, select })
+    }
+}
+
+impl ListRequest {
+    /// All rows, in the usual order.
+    pub fn all<T>(entity_set: &EntitySet<T>) -> Self {
+        Self {
+            filter: None,
+            order: entity_set.order.clone(),
+            top: None,
+            skip: 0,
+            count: false,
+            page_size: None,
+            after: None,
+            fingerprint: 0,
+            in_portions: false,
+        }
+    }
+
+    /// Reads the query string of a list's `/$count`, which knows a filter only.
+    ///
+    /// # Errors
+    /// As for [`ListQuery::read`].
+    pub fn read_count<T>(
+        entity_set: &EntitySet<T>,
+        raw_query: &str,
+        dollar_optional: bool,
+    ) -> Result<Self, QueryError> {
+        let limits = Limits::default();
+        let options = Options::parse(raw_query, Resource::Count, dollar_optional, &limits)?;
+        Ok(Self {
+            filter: entity_set.filter(&options, &limits)?,
+            ..Self::all(entity_set)
+        })
+    }
+}
+
+impl<T> EntitySet<T> {
+    fn filter(&self, options: &Options, limits: &Limits) -> Result<Option<Filter>, QueryError> {
+        // A known client sends the option whether its user typed a filter or not.
+        let Some(text) = options.filter.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let filter = bind_filter(
+            &parse_filter(text, limits)?,
+            &self.schema,
+            &options.aliases,
+            limits,
+        )?;
+        match hidden_property(&filter, |property| self.is_hidden(property)) {
+            Some((property, position)) => Err(QueryError {
+                code: ErrorCode::InvalidFilter,
+                message: format!(
+                    "The list cannot be filtered by `{}` at position {position}.",
+                    self.name(property)
+                ),
+                position: Some(position),
+                target: "$filter".into(),
+            }),
+            None => Ok(Some(filter)),
+        }
+    }
+
+    fn order_by(&self, text: &str, limits: &Limits) -> Result<OrderBy, QueryError> {
+        let order = OrderBy::parse(text, &self.schema, limits)?;
+        for term in &order.terms {
+            let (OrderKey::Property(property) | OrderKey::Lower(property) | OrderKey::Count(property)) =
+                term.key;
+            if self.is_hidden(property) {
+                let message = format!("The list cannot be sorted by `{}`.", self.name(property));
+                return Err(refused("$orderby", message));
+            }
+        }
+        Ok(order)
+    }
+
+    fn select(&self, text: &str) -> Result<Select, QueryError> {
+        let select = Select::parse(text, &self.schema)?;
+        let Select::Only(properties) = &select else {
+            return Ok(select);
+        };
+        for property in properties {
+            if let Some(whole) = self.shown_in(*property) {
+                let name = self.name(*property);
+                let message = format!("`{name}` is shown as a part of `{whole}` only; select `{whole}`.");
+                return Err(refused("$select", message));
+            }
+        }
+        Ok(select)
+    }
+
+    fn name(&self, property: usize) -> &str {
+        self.schema
+            .properties
+            .get(property)
+            .map_or("", |property| &property.name)
+    }
+}
+
+/// An option that is wrong as a whole.
+pub(crate) fn refused(target: &str, message: impl Into<String>) -> QueryError {
+    QueryError {
+        code: ErrorCode::InvalidQueryOption,
+        message: message.into(),
+        position: None,
+        target: target.into(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Which rows of a table a caller may see at all.
+//!
+//! Whether he has a role is asked by a count, not by `EXISTS`. SQLite turns the latter into a join when it stands in a
+//! `WHERE` clause by itself, believes from then on that rows could come in any order, and sorts what an index had
+//! brought in order.
+
+use crate::{
+    Value,
+    principals::{PrincipalRef, is_caller},
+};
+use domain::{country::CountryCode, ids::AppId};
+
+/// Which rows of the table the caller may see at all.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// A condition over the alias `t`, with `$1` and so on for the values.
+    pub sql: &'static str,
+    pub values: Vec<Value>,
+}
+
+const APPS_OF: &str = concat!(
+    "t.id IN (SELECT p.app_id FROM principals p WHERE ",
+    is_caller!(),
+    ")"
+);
+
+macro_rules! has_role {
+    () => {
+        concat!(
+            " AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $4 AND ",
+            is_caller!(),
+            ")"
+        )
+    };
+}
+
+const IN_APP: &str = concat!("t.app_id = $4", has_role!());
+
+const IN_COUNTRY: &str = concat!("t.app_id = $4 AND t.country_code = $5", has_role!());
+
+impl Scope {
+    /// Everything, for the operator.
+    pub fn everything() -> Self {
+        Self {
+            sql: "1 = 1",
+            values: Vec::new(),
+        }
+    }
+
+    /// The apps on which the caller has a role.
+    pub fn apps_of(principal: PrincipalRef) -> Self {
+        Self {
+            sql: APPS_OF,
+            values: principal.values().into(),
+        }
+    }
+
+    /// What belongs to an app, if the caller has a role on it.
+    pub fn in_app(principal: PrincipalRef, app: AppId) -> Self {
+        let mut values: Vec<Value> = principal.values().into();
+        values.push(app.into());
+        Self { sql: IN_APP, values }
+    }
+
+    /// What belongs to an app in a country, if the caller has a role on the app.
+    pub fn in_country(principal: PrincipalRef, app: AppId, country: CountryCode) -> Self {
+        let mut scope = Self::in_app(principal, app);
+        scope.values.push(country.as_str().into());
+        Self {
+            sql: IN_COUNTRY,
+            ..scope
+        }
+    }
+}

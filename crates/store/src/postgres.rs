@@ -1,0 +1,485 @@
+//! PostgreSQL: reads on any connection, each change a transaction of its own, tried again when the server asks for it.
+//!
+//! A connection that breaks is nobody's fault: a read is made again on a fresh one, and so is a change, unless it broke
+//! while the change was being committed. Then nobody knows what became of it, and its caller is told so.
+//!
+//! A caller may go away at any moment: then what it had begun is canceled, and its connection ends with it.
+
+use super::{
+    connections::{CHANGE, Connections, Connector, PooledConnection, READ},
+    db::{RECEIVED, Rows, StoreError, Tx, room, too_slow},
+    dialect::{self, Dialect, Shape},
+    migrations::{Applied, Plan},
+    value::{FromRow, Row, Value},
+};
+use crate::{db::ChangeError, settings::DatabaseSettings};
+use deadpool_postgres::{GenericClient, Transaction};
+use futures::{TryStreamExt, future::BoxFuture, pin_mut};
+use std::{pin::Pin, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, sleep, timeout},
+};
+use tokio_postgres::{RowStream, error::SqlState, types::ToSql};
+use uuid::Uuid;
+
+/// How long a change is tried again before its caller is told that the database is busy.
+const TRIED_FOR: Duration = Duration::from_secs(5);
+/// The longest pause before a change is tried again, after the first attempt and in the end.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 512;
+/// Rows in one batch of a stream.
+const BATCH: usize = 256;
+/// Batches that may wait for a slow receiver.
+const BATCHES_AHEAD: usize = 4;
+/// How long the end of a result may take when its receiver has all the rows that it wants.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+pub struct Postgres {
+    connections: Connections,
+    /// Places for streams: they take as long as their receivers do, and must leave connections to everybody else.
+    streams: Arc<Semaphore>,
+}
+
+impl Postgres {
+    /// Prepares for connecting; whether the server is there shows with the first statement.
+    pub fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        Ok(Self {
+            connections: Connections::new(settings)?,
+            streams: Arc::new(Semaphore::new((settings.connections / 2).max(1))),
+        })
+    }
+
+    /// A connection that its caller looks after.
+    pub(crate) async fn connection(&self) -> Result<PooledConnection, StoreError> {
+        self.connections.get().await
+    }
+
+    /// For connections that are used for something else than statements.
+    pub(crate) fn connector(&self) -> &Connector {
+        self.connections.connector()
+    }
+
+    /// Which scripts were applied to this database.
+    pub(crate) async fn applied(&self) -> Result<Applied, StoreError> {
+        let client = self.connections.get().await?;
+        let known = client
+            .query_one("SELECT to_regclass('migrations') IS NOT NULL", &[])
+            .await?;
+        let applied = if known.try_get(0)? {
+            applied(&*client).await?
+        } else {
+            Applied::new()
+        };
+        client.give_back();
+        Ok(applied)
+    }
+
+    /// Applies the scripts that `plan` finds wanting, all in one transaction and under `lock`, so that of several
+    /// servers that start at the same time one does it and the others find it done.
+    pub(crate) async fn migrate(
+        &self,
+        lock: &str,
+        plan: impl Fn(&Applied) -> Result<Plan, StoreError> + Sync,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut client = self.connections.get().await?;
+        let transaction = client.transaction().await?;
+        // The first of several may take its time.
+        transaction
+            .batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+            .await?;
+        transaction.batch_execute(lock).await?;
+        transaction
+            .batch_execute(
+                "CREATE TABLE IF NOT EXISTS migrations (id BIGINT NOT NULL PRIMARY KEY, sha256 BYTEA NOT NULL)",
+            )
+            .await?;
+        let plan = plan(&applied(&transaction).await?)?;
+        for script in &plan {
+            transaction.batch_execute(&script.sql).await?;
+            transaction
+                .execute(
+                    "INSERT INTO migrations (id, sha256) VALUES ($1, $2)",
+                    &[&script.id, &script.sha256.as_slice()],
+                )
+                .await?;
+        }
+        transaction.commit().await?;
+        client.give_back();
+        Ok(plan.iter().map(|script| script.id).collect())
+    }
+
+    pub(crate) async fn write<I, T, E, F>(&self, input: I, action: F) -> Result<T, E>
+    where
+        I: Send + Sync + 'static,
+        E: ChangeError,
+        F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + Sync,
+    {
+        let begun = Instant::now();
+        let mut longest_pause = PAUSES.0;
+        let mut is_renewed = false;
+        loop {
+            let outcome = self.write_once(&input, &action).await;
+            match failure(&outcome) {
+                Some(StoreError::Busy) if begun.elapsed() < TRIED_FOR => {
+                    sleep(part_of(longest_pause)).await;
+                    longest_pause = (longest_pause * 2).min(PAUSES.1);
+                }
+                Some(StoreError::Unavailable(_)) if !is_renewed => {
+                    self.connections.forget_idle();
+                    is_renewed = true;
+                }
+                _ => return outcome,
+            }
+        }
+    }
+
+    async fn write_once<I, T, E, F>(&self, input: &I, action: &F) -> Result<T, E>
+    where
+        I: Send + Sync,
+        E: ChangeError,
+        F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + Sync,
+    {
+        let mut client = self.connections.get().await?;
+        let mut at_commit = false;
+        let outcome = timeout(CHANGE, transact(&mut client, input, action, &mut at_commit)).await;
+        let outcome = match outcome {
+            Ok(outcome) => {
+                if matches!(failure(&outcome), Some(StoreError::Unavailable(_))) {
+                    client.end();
+                } else {
+                    client.give_back();
+                }
+                outcome
+            }
+            Err(_) => Err(no_answer().into()),
+        };
+        match failure(&outcome) {
+            Some(StoreError::Unavailable(why)) if at_commit => Err(StoreError::InDoubt(why.clone()).into()),
+            _ => outcome,
+        }
+    }
+
+    pub(crate) async fn fetch_all<T: FromRow>(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Vec<T>, StoreError> {
+        match self.fetch_once(sql, values).await {
+            Err(StoreError::Unavailable(_)) => {
+                self.connections.forget_idle();
+                self.fetch_once(sql, values).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_once<T: FromRow>(&self, sql: &str, values: &[Value]) -> Result<Vec<T>, StoreError> {
+        let client = self.connections.get().await?;
+        bound_statements(&client);
+        let outcome = timeout(READ, fetch_all(&*client, sql, values)).await;
+        let (client, rows) = client.settle(outcome)?;
+        client.give_back();
+        Ok(rows)
+    }
+
+    pub(crate) async fn stream<T: FromRow>(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Rows<T>, StoreError> {
+        let place = room(&self.streams).await?;
+        let (client, rows) = match self.open_stream(&sql, &values).await {
+            Err(StoreError::Unavailable(_)) => {
+                self.connections.forget_idle();
+                self.open_stream(&sql, &values).await?
+            }
+            opened => opened?,
+        };
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+        tokio::spawn(async move {
+            let _place = place;
+            send_rows(client, rows, sender, RECEIVED).await;
+        });
+        Ok(Rows::from_channel(receiver))
+    }
+
+    async fn open_stream(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<(PooledConnection, RowStream), StoreError> {
+        let client = self.connections.get().await?;
+        bound_statements(&client);
+        let opened = timeout(READ, begin_stream(&client, sql, values)).await;
+        client.settle(opened)
+    }
+}
+
+async fn begin_stream(
+    client: &PooledConnection,
+    sql: &str,
+    values: &[Value],
+) -> Result<RowStream, StoreError> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.query_raw(&statement, bound(values)).await?)
+}
+
+/// Sends rows to whoever receives them, for as long as somebody does and takes no longer than `within` for a batch.
+async fn send_rows<T: FromRow>(
+    client: PooledConnection,
+    rows: RowStream,
+    sender: mpsc::Sender<Result<Vec<T>, StoreError>>,
+    within: Duration,
+) {
+    pin_mut!(rows);
+    let sent = tokio::select! {
+        sent = send_batches(rows.as_mut(), &sender, within) => sent,
+        () = sender.closed() => Err(Unsent::Unwanted),
+    };
+    match sent {
+        Ok(()) => client.give_back(),
+        Err(Unsent::Unwanted) => {
+            if matches!(timeout(LAST_WORD, rows.try_next()).await, Ok(Ok(None))) {
+                client.give_back();
+            }
+        }
+        Err(Unsent::Failed(error)) => {
+            drop(client);
+            // Not waited for: a receiver that is only slow may take its time to be told.
+            tokio::spawn(async move { drop(sender.send(Err(error)).await) });
+        }
+    }
+}
+
+/// Makes a change; `at_commit` tells how far it came.
+async fn transact<I, T, E, F>(
+    client: &mut PooledConnection,
+    input: &I,
+    action: &F,
+    at_commit: &mut bool,
+) -> Result<T, E>
+where
+    E: ChangeError,
+    F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, E>>,
+{
+    let transaction = client.transaction().await.map_err(StoreError::from)?;
+    match action(Tx::Postgres(&transaction), input).await {
+        Ok(outcome) => {
+            *at_commit = true;
+            transaction.commit().await.map_err(StoreError::from)?;
+            Ok(outcome)
+        }
+        Err(error) => {
+            // What it had locked is free when its caller hears of it. If even that fails, the connection ends, and the
+            // transaction with it.
+            drop(transaction.rollback().await);
+            Err(error)
+        }
+    }
+}
+
+/// What of the database's made a change fail, if that did.
+fn failure<T, E: ChangeError>(outcome: &Result<T, E>) -> Option<&StoreError> {
+    outcome.as_ref().err().and_then(ChangeError::store_error)
+}
+
+fn no_answer() -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} seconds", CHANGE.as_secs()))
+}
+
+/// A pause of any length up to `longest`, so that those who were in each other's way are not again.
+fn part_of(longest: Duration) -> Duration {
+    let [random, ..] = Uuid::new_v4().into_bytes();
+    longest * u32::from(random) / 255
+}
+
+async fn applied(client: &impl GenericClient) -> Result<Applied, StoreError> {
+    let rows = client
+        .query("SELECT id, sha256 FROM migrations ORDER BY id", &[])
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
+/// Forgets the prepared statements of a connection when filters of ever new shapes have made them too many.
+fn bound_statements(client: &deadpool_postgres::Client) {
+    if client.statement_cache.size() > PREPARED {
+        client.statement_cache.clear();
+    }
+}
+
+fn bound(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+pub(crate) async fn fetch_all<T: FromRow>(
+    client: &impl GenericClient,
+    sql: &str,
+    values: &[Value],
+) -> Result<Vec<T>, StoreError> {
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &bound(values)).await?;
+    rows.iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
+}
+
+pub(crate) async fn execute(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    values: &[Value],
+) -> Result<u64, StoreError> {
+    let statement = transaction.prepare_cached(sql).await?;
+    Ok(transaction.execute(&statement, &bound(values)).await?)
+}
+
+/// Why a stream ended before its last row.
+enum Unsent {
+    /// Its receiver has gone.
+    Unwanted,
+    Failed(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Unsent {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+pub(crate) async fn fetch_each<T: FromRow>(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    shape: Shape,
+    each: Vec<Vec<Value>>,
+) -> Result<Vec<T>, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
+    let statement = transaction.prepare_cached(&sql).await?;
+    let columns = columns(shape, each);
+    let rows = transaction.query(&statement, &bound_columns(&columns)).await?;
+    rows.iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
+}
+
+pub(crate) async fn execute_each(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    shape: Shape,
+    each: Vec<Vec<Value>>,
+) -> Result<u64, StoreError> {
+    let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
+    let statement = transaction.prepare_cached(&sql).await?;
+    let columns = columns(shape, each);
+    Ok(transaction.execute(&statement, &bound_columns(&columns)).await?)
+}
+
+/// The values of all rows, one list for each column.
+fn columns(shape: Shape, each: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
+    let mut columns: Vec<_> = shape.iter().map(|_| Vec::with_capacity(each.len())).collect();
+    for values in each {
+        for (column, value) in columns.iter_mut().zip(values) {
+            column.push(value);
+        }
+    }
+    columns
+}
+
+fn bound_columns(columns: &[Vec<Value>]) -> Vec<&(dyn ToSql + Sync)> {
+    columns
+        .iter()
+        .map(|column| column as &(dyn ToSql + Sync))
+        .collect()
+}
+
+async fn send_batches<T: FromRow>(
+    mut rows: Pin<&mut RowStream>,
+    sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
+    within: Duration,
+) -> Result<(), Unsent> {
+    let mut batch = Vec::with_capacity(BATCH);
+    while let Some(row) = rows.try_next().await? {
+        batch.push(T::from_row(&Row::Postgres(&row))?);
+        if batch.len() == BATCH {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+            send(sender, full, within).await?;
+        }
+    }
+    if !batch.is_empty() {
+        send(sender, batch, within).await?;
+    }
+    Ok(())
+}
+
+async fn send<T>(
+    sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
+    batch: Vec<T>,
+    within: Duration,
+) -> Result<(), Unsent> {
+    match timeout(within, sender.send(Ok(batch))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Unsent::Unwanted),
+        Err(_) => Err(Unsent::Failed(too_slow(within))),
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(answer) => Self::from_answer(answer),
+            None if is_of_connection(&error) => Self::Unavailable(whole_text(&error)),
+            None => Self::broken(whole_text(&error)),
+        }
+    }
+}
+
+impl StoreError {
+    fn from_answer(answer: &tokio_postgres::error::DbError) -> Self {
+        let code = answer.code();
+        let may_pass = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            // The statement's time was over.
+            SqlState::QUERY_CANCELED,
+        ];
+        if may_pass.contains(code) {
+            return Self::Busy;
+        }
+        let of_this_connection = [
+            // It leads to a standby, or to what has become one.
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            SqlState::INVALID_CATALOG_NAME,
+        ];
+        let has_stale_plan = answer.routine() == Some("RevalidateCachedQuery");
+        if of_this_connection.contains(code) || has_stale_plan {
+            return Self::Unavailable(answer.to_string());
+        }
+        match code.code().get(..2) {
+            Some("23") => Self::Conflict {
+                constraint: answer.constraint().unwrap_or_default().to_owned(),
+            },
+            // 08 connection, 28 sign-in, 53 resources, 57 operator intervention, 58 system error.
+            Some("08" | "28" | "53" | "57" | "58") => Self::Unavailable(answer.to_string()),
+            _ => Self::broken(answer.to_string()),
+        }
+    }
+}
+
+/// Whether the connection is at fault, not what was sent on it.
+fn is_of_connection(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+/// The error with its causes.
+fn whole_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

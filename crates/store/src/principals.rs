@@ -1,0 +1,247 @@
+//! Who has which roles on an app, and the one place that says when a stored principal is the caller.
+
+use super::{Db, FromRow, Row, StoreError, Tx, Value};
+use domain::{
+    ids::{AppId, Etag, PrincipalId, TenantId},
+    principal::{PrincipalKind, Role, Roles},
+};
+use uuid::Uuid;
+
+/// The caller as the principals table knows callers.
+///
+/// Users match by object id and tenant. Applications match by client id or by the object id of their service
+/// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrincipalRef {
+    pub kind: PrincipalKind,
+    pub first: Uuid,
+    pub second: Uuid,
+}
+
+impl PrincipalRef {
+    /// The three values of [`IS_CALLER`].
+    pub fn values(self) -> [Value; 3] {
+        [self.kind.as_str().into(), self.first.into(), self.second.into()]
+    }
+}
+
+/// Whether the principal `p` is the caller, whose three values are `$1` to `$3`.
+macro_rules! is_caller {
+    () => {
+        "p.kind = $1 AND (
+        ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
+        OR ($1 = 'Application' AND p.id IN ($2, $3)))"
+    };
+}
+pub(crate) use is_caller;
+
+/// Whether the caller has a role on the app `$4`.
+macro_rules! caller_has_role {
+    () => {
+        concat!(
+            "EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND ",
+            $crate::principals::is_caller!(),
+            ")"
+        )
+    };
+}
+pub(crate) use caller_has_role;
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppPrincipal {
+    pub id: PrincipalId,
+    pub kind: PrincipalKind,
+    pub tenant_id: Option<TenantId>,
+    pub roles: Roles,
+    pub etag: Etag,
+}
+
+macro_rules! columns {
+    () => {
+        "t.id, t.kind, t.tenant_id, t.roles, t.etag"
+    };
+}
+
+/// What a row is read from.
+pub const COLUMNS: &str = columns!();
+
+impl FromRow for AppPrincipal {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            kind: row.get(1)?,
+            tenant_id: row.get(2)?,
+            roles: row.get(3)?,
+            etag: row.get(4)?,
+        })
+    }
+}
+
+/// What the caller may be told and do about an app: its roles, and whether the country was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppAccess {
+    pub roles: Roles,
+    pub has_country: bool,
+}
+
+struct AppAccessRow(Roles, i64);
+
+impl FromRow for AppAccessRow {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self(row.get(0)?, row.get(1)?))
+    }
+}
+
+const STANDING: &str = concat!(
+    "
+    SELECT p.roles,
+           (SELECT COUNT(*) FROM countries c WHERE c.app_id = p.app_id AND c.code = $5)
+    FROM principals p
+    WHERE p.app_id = $4 AND ",
+    is_caller!()
+);
+
+fn app_access_of(rows: Vec<AppAccessRow>) -> AppAccess {
+    let roles = rows.iter().fold(Roles::NONE, |all, row| all.union(row.0));
+    let has_country = rows.iter().any(|row| row.1 > 0);
+    AppAccess { roles, has_country }
+}
+
+/// The caller's standing on an app; `country` may be empty where none is asked about.
+pub async fn app_access(
+    db: &Db,
+    principal: PrincipalRef,
+    app: AppId,
+    country: &str,
+) -> Result<AppAccess, StoreError> {
+    let query = db
+        .query(STANDING)
+        .bind_all(principal.values())
+        .bind(app)
+        .bind(country);
+    query.fetch_all().await.map(app_access_of)
+}
+
+/// The same within a transaction.
+pub async fn app_access_in(
+    tx: &mut Tx<'_>,
+    principal: PrincipalRef,
+    app: AppId,
+    country: &str,
+) -> Result<AppAccess, StoreError> {
+    let query = tx
+        .query(STANDING)
+        .bind_all(principal.values())
+        .bind(app)
+        .bind(country);
+    query.fetch_all().await.map(app_access_of)
+}
+
+const FIND: &str = concat!(
+    "
+    SELECT ",
+    columns!(),
+    "
+    FROM principals t
+    WHERE t.app_id = $4 AND t.id = $5
+      AND ",
+    caller_has_role!()
+);
+
+/// One principal, if the caller has a role on the app.
+pub async fn find_principal(
+    db: &Db,
+    principal: PrincipalRef,
+    app: AppId,
+    id: PrincipalId,
+) -> Result<Option<AppPrincipal>, StoreError> {
+    db.query(FIND)
+        .bind_all(principal.values())
+        .bind(app)
+        .bind(id)
+        .fetch_optional()
+        .await
+}
+
+/// One principal within a transaction, its row locked.
+pub async fn lock_principal(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    id: PrincipalId,
+) -> Result<Option<AppPrincipal>, StoreError> {
+    tx.query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM principals t WHERE t.app_id = $1 AND t.id = $2 FOR UPDATE"
+    ))
+    .bind(app)
+    .bind(id)
+    .fetch_optional()
+    .await
+}
+
+/// How many owners an app has besides `except`. The app's row must be locked, or two owners may go at once.
+pub async fn other_owners(tx: &mut Tx<'_>, app: AppId, except: PrincipalId) -> Result<i64, StoreError> {
+    let owner = Roles::NONE.with(Role::Owner).bits();
+    tx.query(
+        "SELECT COUNT(*)
+         FROM principals
+         WHERE app_id = $1 AND id <> $2 AND (roles & $3) <> 0",
+    )
+    .bind(app)
+    .bind(except)
+    .bind(owner)
+    .fetch_one::<(i64,)>()
+    .await
+    .map(|(count,)| count)
+}
+
+/// Adds a principal, or replaces it. The app's row must be locked, so that what was read of it before still holds.
+pub async fn save_principal(tx: &mut Tx<'_>, app: AppId, principal: &AppPrincipal) -> Result<(), StoreError> {
+    tx.query(
+        "INSERT INTO principals (app_id, id, kind, tenant_id, roles, etag)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (app_id, id) DO UPDATE
+         SET kind = excluded.kind, tenant_id = excluded.tenant_id, roles = excluded.roles, etag = excluded.etag",
+    )
+    .bind(app)
+    .bind(principal.id)
+    .bind(principal.kind.as_str())
+    .bind(principal.tenant_id)
+    .bind(principal.roles.bits())
+    .bind(principal.etag)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Removes a principal.
+pub async fn delete_principal(tx: &mut Tx<'_>, app: AppId, id: PrincipalId) -> Result<(), StoreError> {
+    tx.query("DELETE FROM principals WHERE app_id = $1 AND id = $2")
+        .bind(app)
+        .bind(id)
+        .execute()
+        .await
+        .map(drop)
+}
+
+const OWNERS: &str = concat!(
+    "
+    SELECT ",
+    columns!(),
+    "
+    FROM principals t
+    WHERE t.app_id = $1 AND (t.roles & 1) <> 0
+    ORDER BY t.id"
+);
+
+/// The owners of an app, for the operator.
+pub async fn owners_of(db: &Db, app: AppId) -> Result<Vec<AppPrincipal>, StoreError> {
+    db.query(OWNERS).bind(app).fetch_all().await
+}
+
+/// The same within a transaction.
+pub async fn owners_in(tx: &mut Tx<'_>, app: AppId) -> Result<Vec<AppPrincipal>, StoreError> {
+    tx.query(OWNERS).bind(app).fetch_all().await
+}
