@@ -170,7 +170,7 @@ pub struct Principal {
     pub kind: PrincipalKind,
     /// A person's tenant; programs have none.
     pub tenant_id: Option<TenantId>,
-    /// What it may do; never empty.
+    /// What they may do; never empty.
     pub roles: Roles,
 }
 
@@ -181,7 +181,7 @@ pub struct PrincipalChange {
     pub kind: Option<PrincipalKind>,
     /// A person's tenant.
     pub tenant_id: Option<TenantId>,
-    /// The roles it shall have from now on, replacing those it has.
+    /// The roles they have from now on, replacing those they had.
     pub roles: Option<Roles>,
 }
 
@@ -189,16 +189,16 @@ pub struct PrincipalChange {
 ///
 /// # Errors
 /// `TypeRequired`, and those of [`check_new_principal`].
-pub fn new_principal(wish: PrincipalChange) -> Result<Principal, RuleError> {
-    let Some(kind) = wish.kind else {
+pub fn new_principal(change: PrincipalChange) -> Result<Principal, RuleError> {
+    let Some(kind) = change.kind else {
         let message = "A new principal needs a 'type': User or Application.";
         return Err(RuleError::broken("TypeRequired", message).about("type"));
     };
-    let roles = wish.roles.unwrap_or_default();
-    check_new_principal(kind, wish.tenant_id, roles)?;
+    let roles = change.roles.unwrap_or_default();
+    check_new_principal(kind, change.tenant_id, roles)?;
     Ok(Principal {
         kind,
-        tenant_id: wish.tenant_id,
+        tenant_id: change.tenant_id,
         roles,
     })
 }
@@ -225,10 +225,10 @@ pub fn check_new_principal(
 ///
 /// # Errors
 /// Those of [`check_change`].
-pub fn changed_principal(existing: Principal, wish: PrincipalChange) -> Result<Principal, RuleError> {
-    check_change(existing, wish)?;
+pub fn changed_principal(existing: Principal, change: PrincipalChange) -> Result<Principal, RuleError> {
+    check_change(existing, change)?;
     Ok(Principal {
-        roles: wish.roles.unwrap_or(existing.roles),
+        roles: change.roles.unwrap_or(existing.roles),
         ..existing
     })
 }
@@ -238,15 +238,15 @@ pub fn changed_principal(existing: Principal, wish: PrincipalChange) -> Result<P
 /// # Errors
 /// `ReadOnly` for another type or tenant, `TenantNotAllowed` for a tenant given to an application,
 /// `RolesRequired` for an empty list of roles.
-pub fn check_change(existing: Principal, wish: PrincipalChange) -> Result<(), RuleError> {
-    if let Some(kind) = wish.kind.filter(|&kind| kind != existing.kind) {
+pub fn check_change(existing: Principal, change: PrincipalChange) -> Result<(), RuleError> {
+    if let Some(kind) = change.kind.filter(|&kind| kind != existing.kind) {
         let message = format!(
             "The type of a principal never changes: it is {}, not {kind}.",
             existing.kind
         );
         return Err(RuleError::broken("ReadOnly", message).about("type"));
     }
-    match (existing.tenant_id, wish.tenant_id) {
+    match (existing.tenant_id, change.tenant_id) {
         (None, Some(_)) => return Err(tenant_not_allowed()),
         (Some(was), Some(is)) if was != is => {
             let message = format!("The tenant of a principal never changes: it is {was}, not {is}.");
@@ -254,7 +254,7 @@ pub fn check_change(existing: Principal, wish: PrincipalChange) -> Result<(), Ru
         }
         _ => {}
     }
-    wish.roles.map_or(Ok(()), check_roles)
+    change.roles.map_or(Ok(()), check_roles)
 }
 
 /// Whether a change of one principal's roles leaves the app without an owner.
@@ -267,7 +267,7 @@ pub fn would_leave_no_owner(owners: u64, before: Roles, after: Roles) -> bool {
     loses_ownership && owners <= 1
 }
 
-/// The rule that an app's last owner is neither removed nor demoted, not even by himself.
+/// The rule that an app's last owner is neither removed nor demoted, not even by themselves.
 ///
 /// # Errors
 /// `LastOwner`, when [`would_leave_no_owner`].
