@@ -170,7 +170,7 @@ pub struct Principal {
     pub kind: PrincipalKind,
     /// A person's tenant; programs have none.
     pub tenant_id: Option<TenantId>,
-    /// What it may do; never empty.
+    /// What they may do; never empty.
     pub roles: Roles,
 }
 
@@ -181,7 +181,7 @@ pub struct PrincipalChange {
     pub kind: Option<PrincipalKind>,
     /// A person's tenant.
     pub tenant_id: Option<TenantId>,
-    /// The roles it shall have from now on, replacing those it has.
+    /// The roles they have from now on, replacing those they had.
     pub roles: Option<Roles>,
 }
 
@@ -267,7 +267,7 @@ pub fn would_leave_no_owner(owners: u64, before: Roles, after: Roles) -> bool {
     loses_ownership && owners <= 1
 }
 
-/// The rule that an app's last owner is neither removed nor demoted, not even by himself.
+/// The rule that an app's last owner is neither removed nor demoted, not even by themselves.
 ///
 /// # Errors
 /// `LastOwner`, when [`would_leave_no_owner`].

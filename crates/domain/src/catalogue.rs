@@ -1,6 +1,6 @@
 //! What a version needs from the apps around it, and whether an environment has it.
 //!
-//! Asked when a publisher speaks of compatibility, and when a hotfix is scheduled, starts or is explained.
+//! Asked when a publisher declares an incompatibility, and when a hotfix is scheduled, starts or is explained.
 //! The hard part is ignorance: an inventory need not be complete, and an app that is not listed may be there
 //! all the same.
 
@@ -57,20 +57,20 @@ pub fn standard_part(app: AppId) -> Option<StandardPart> {
         .map(|&(_, _, part)| part)
 }
 
-/// A publisher's word, after publication, on a version and one of its dependencies.
+/// What a publisher declares, after publication, about a version and one of its dependencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incompatibility {
     /// The app that the version depends on.
     pub app_id: AppId,
-    /// The first version of it that will no longer do; `None` takes an earlier word back.
+    /// The first version of it that will no longer do; `None` takes an earlier declaration back.
     pub from: Option<AppVersion>,
 }
 
-/// The dependencies of a version after its publisher has spoken of some of them; the others stay as they are.
+/// The dependencies of a version after its publisher's declarations about some of them; the others stay as they are.
 ///
-/// Standard apps that the package needs only by its manifest's `Application` or `Platform` can be spoken of
+/// Standard apps that the package needs only by its manifest's `Application` or `Platform` can be named
 /// too; they then appear after the dependencies that it declares, with that version as the minimum, until the
-/// word is taken back. So the outcome depends on the last word on each app, and not on what was said before.
+/// declaration is taken back. So the outcome depends on the last declaration about each app alone.
 ///
 /// # Errors
 /// `UnknownDependency` for an app that the version does not depend on, `NotAboveMinimum` for a version that
@@ -83,23 +83,23 @@ pub fn mark_incompatible(
 ) -> Result<Vec<Dependency>, RuleError> {
     let mut marked = dependencies.to_vec();
     for change in changes {
-        let place = match marked.iter().position(|listed| listed.app_id == change.app_id) {
-            Some(place) => place,
+        let index = match marked.iter().position(|listed| listed.app_id == change.app_id) {
+            Some(index) => index,
             None => {
                 let implied = implied_dependency(change.app_id, application, platform);
                 marked.push(implied.ok_or_else(|| unknown_dependency(change.app_id))?);
                 marked.len() - 1
             }
         };
-        check_above_minimum(&marked[place], change.from)?;
-        marked[place].incompatible_from = change.from;
+        check_above_minimum(&marked[index], change.from)?;
+        marked[index].incompatible_from = change.from;
     }
     marked.retain(|dependency| !dependency.is_implied || dependency.incompatible_from.is_some());
-    marked.sort_by_key(|dependency| dependency.is_implied.then(|| standard_place(dependency.app_id)));
+    marked.sort_by_key(|dependency| dependency.is_implied.then(|| standard_index(dependency.app_id)));
     Ok(marked)
 }
 
-fn standard_place(app: AppId) -> Option<usize> {
+fn standard_index(app: AppId) -> Option<usize> {
     STANDARD_APPS.iter().position(|(id, _, _)| *id == app)
 }
 
@@ -172,7 +172,7 @@ impl DependantConstraint {
 
 /// What is known about an environment's apps.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
+pub struct EnvironmentApps<'a> {
     /// The apps known to be installed.
     pub inventory: &'a [Installed],
     /// Whether those are all.
@@ -187,7 +187,7 @@ pub struct Surroundings<'a> {
 
 /// How an environment meets a dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum DependencyState {
     /// It is there and fits, or nothing speaks against it.
     Met,
     /// The inventory says that it is not there.
@@ -200,7 +200,7 @@ pub enum Standing {
     Incompatible(AppVersion),
 }
 
-impl Surroundings<'_> {
+impl EnvironmentApps<'_> {
     /// How `dependency` is met.
     ///
     /// An app that is listed is judged by its version. One that is not listed, and that the package itself
@@ -210,7 +210,7 @@ impl Surroundings<'_> {
     /// the installed version needs as much of it already: it could not run without. When nobody knows what
     /// the installed version needs, nothing speaks against it either.
     #[must_use]
-    pub fn standing(&self, dependency: &Dependency) -> Standing {
+    pub fn state_of(&self, dependency: &Dependency) -> DependencyState {
         let listed = self
             .inventory
             .iter()
@@ -219,15 +219,15 @@ impl Surroundings<'_> {
             return judge(dependency, installed.version);
         }
         if self.inventory_complete && !dependency.is_implied {
-            return Standing::Missing;
+            return DependencyState::Missing;
         }
         if let Some(version) = self.version_of_part(dependency.app_id) {
             return judge(dependency, version);
         }
         if dependency.is_implied || self.was_needed_before(dependency) {
-            Standing::Met
+            DependencyState::Met
         } else {
-            Standing::Unproven
+            DependencyState::Unproven
         }
     }
 
@@ -249,13 +249,13 @@ impl Surroundings<'_> {
     }
 }
 
-fn judge(dependency: &Dependency, version: AppVersion) -> Standing {
+fn judge(dependency: &Dependency, version: AppVersion) -> DependencyState {
     if version < dependency.min_version {
-        Standing::TooOld(version)
+        DependencyState::TooOld(version)
     } else if dependency.accepts(version) {
-        Standing::Met
+        DependencyState::Met
     } else {
-        Standing::Incompatible(version)
+        DependencyState::Incompatible(version)
     }
 }
 
@@ -281,8 +281,8 @@ mod tests {
         }
     }
 
-    fn nothing_known() -> Surroundings<'static> {
-        Surroundings {
+    fn nothing_known() -> EnvironmentApps<'static> {
+        EnvironmentApps {
             inventory: &[],
             inventory_complete: false,
             application_version: None,
@@ -297,67 +297,73 @@ mod tests {
             app_id: OTHER,
             version: version("2.0"),
         }];
-        let known = Surroundings {
+        let known = EnvironmentApps {
             inventory: &inventory,
             ..nothing_known()
         };
-        assert_eq!(known.standing(&needs(OTHER, "2.0", None)), Standing::Met);
+        assert_eq!(known.state_of(&needs(OTHER, "2.0", None)), DependencyState::Met);
         assert_eq!(
-            known.standing(&needs(OTHER, "2.1", None)),
-            Standing::TooOld(version("2.0"))
+            known.state_of(&needs(OTHER, "2.1", None)),
+            DependencyState::TooOld(version("2.0"))
         );
         assert_eq!(
-            known.standing(&needs(OTHER, "1.0", Some("2.0"))),
-            Standing::Incompatible(version("2.0"))
+            known.state_of(&needs(OTHER, "1.0", Some("2.0"))),
+            DependencyState::Incompatible(version("2.0"))
         );
         assert_eq!(
-            known.standing(&needs(OTHER, "1.0", Some("2.0.0.1"))),
-            Standing::Met
+            known.state_of(&needs(OTHER, "1.0", Some("2.0.0.1"))),
+            DependencyState::Met
         );
     }
 
     #[test]
     fn what_is_not_listed_is_missing_only_from_a_complete_inventory() {
         let before = [needs(OTHER, "1.5", None)];
-        let partial = Surroundings {
+        let partial = EnvironmentApps {
             declared_before: Some(&before),
             ..nothing_known()
         };
-        assert_eq!(partial.standing(&needs(OTHER, "1.5", None)), Standing::Met);
-        assert_eq!(partial.standing(&needs(OTHER, "1.0", None)), Standing::Met);
-        assert_eq!(partial.standing(&needs(OTHER, "1.6", None)), Standing::Unproven);
-        let complete = Surroundings {
+        assert_eq!(partial.state_of(&needs(OTHER, "1.5", None)), DependencyState::Met);
+        assert_eq!(partial.state_of(&needs(OTHER, "1.0", None)), DependencyState::Met);
+        assert_eq!(
+            partial.state_of(&needs(OTHER, "1.6", None)),
+            DependencyState::Unproven
+        );
+        let complete = EnvironmentApps {
             inventory_complete: true,
             ..partial
         };
-        assert_eq!(complete.standing(&needs(OTHER, "1.0", None)), Standing::Missing);
         assert_eq!(
-            nothing_known().standing(&needs(OTHER, "9.0", None)),
-            Standing::Met
+            complete.state_of(&needs(OTHER, "1.0", None)),
+            DependencyState::Missing
+        );
+        assert_eq!(
+            nothing_known().state_of(&needs(OTHER, "9.0", None)),
+            DependencyState::Met
         );
     }
 
     #[test]
     fn standard_apps_are_as_old_as_the_environment() {
         let system = AppId(SYSTEM_APPLICATION);
-        let known = Surroundings {
+        let known = EnvironmentApps {
             application_version: Some(version("26.0")),
             platform_version: Some(version("25.0")),
             declared_before: Some(&[]),
             ..nothing_known()
         };
-        assert_eq!(known.standing(&needs(system, "26.0", None)), Standing::Met);
+        assert_eq!(known.state_of(&needs(system, "26.0", None)), DependencyState::Met);
         assert_eq!(
-            known.standing(&needs(system, "27.0", None)),
-            Standing::TooOld(version("26.0"))
+            known.state_of(&needs(system, "27.0", None)),
+            DependencyState::TooOld(version("26.0"))
         );
         assert_eq!(
-            known.standing(&needs(system, "16.0", Some("26.0"))),
-            Standing::Incompatible(version("26.0"))
+            known.state_of(&needs(system, "16.0", Some("26.0"))),
+            DependencyState::Incompatible(version("26.0"))
         );
         assert_eq!(
-            known.standing(&needs(AppId(SYSTEM), "26.0", None)),
-            Standing::TooOld(version("25.0"))
+            known.state_of(&needs(AppId(SYSTEM), "26.0", None)),
+            DependencyState::TooOld(version("25.0"))
         );
     }
 
@@ -425,46 +431,46 @@ mod tests {
             is_implied: true,
             ..needs(app_id, "25.0", Some(incompatible_from))
         };
-        let unknown = Surroundings {
+        let unknown = EnvironmentApps {
             inventory_complete: true,
             declared_before: Some(&[]),
             ..nothing_known()
         };
-        let known = Surroundings {
+        let known = EnvironmentApps {
             application_version: Some(version("26.0")),
             platform_version: Some(version("24.0")),
             ..unknown
         };
         for inventory_complete in [false, true] {
             let (known, unknown) = (
-                Surroundings {
+                EnvironmentApps {
                     inventory_complete,
                     ..known
                 },
-                Surroundings {
+                EnvironmentApps {
                     inventory_complete,
                     ..unknown
                 },
             );
             let base = AppId(BASE_APPLICATION);
-            assert_eq!(known.standing(&implied(base, "27.0")), Standing::Met);
-            let newer = Standing::Incompatible(version("26.0"));
-            assert_eq!(known.standing(&implied(base, "26.0")), newer);
-            let older = Standing::TooOld(version("24.0"));
-            assert_eq!(known.standing(&implied(AppId(SYSTEM), "26.0")), older);
-            assert_eq!(unknown.standing(&implied(base, "26.0")), Standing::Met);
+            assert_eq!(known.state_of(&implied(base, "27.0")), DependencyState::Met);
+            let newer = DependencyState::Incompatible(version("26.0"));
+            assert_eq!(known.state_of(&implied(base, "26.0")), newer);
+            let older = DependencyState::TooOld(version("24.0"));
+            assert_eq!(known.state_of(&implied(AppId(SYSTEM), "26.0")), older);
+            assert_eq!(unknown.state_of(&implied(base, "26.0")), DependencyState::Met);
         }
         let listed = [Installed {
             app_id: AppId(BASE_APPLICATION),
             version: version("27.1"),
         }];
-        let known = Surroundings {
+        let known = EnvironmentApps {
             inventory: &listed,
             ..known
         };
         assert_eq!(
-            known.standing(&implied(AppId(BASE_APPLICATION), "27.0")),
-            Standing::Incompatible(version("27.1")),
+            known.state_of(&implied(AppId(BASE_APPLICATION), "27.0")),
+            DependencyState::Incompatible(version("27.1")),
             "what is listed counts first"
         );
     }
@@ -541,12 +547,12 @@ mod tests {
             let inventory: Vec<_> = listed.iter().map(|&n| Installed { app_id: OTHER,
                 version: AppVersion([n, 0, 0, 0]) }).collect();
             let dependency = needs(OTHER, &format!("{min}.0"), Some("4.0"));
-            let known = Surroundings { inventory: &inventory, inventory_complete: complete,
+            let known = EnvironmentApps { inventory: &inventory, inventory_complete: complete,
                 ..nothing_known() };
-            let standing = known.standing(&dependency);
+            let standing = known.state_of(&dependency);
             match listed {
-                Some(n) => prop_assert_eq!(standing == Standing::Met, (min..4).contains(&n)),
-                None => prop_assert_eq!(standing == Standing::Missing, complete),
+                Some(n) => prop_assert_eq!(standing == DependencyState::Met, (min..4).contains(&n)),
+                None => prop_assert_eq!(standing == DependencyState::Missing, complete),
             }
         }
     }

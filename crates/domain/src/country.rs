@@ -1,6 +1,6 @@
 //! The countries for which versions are uploaded, and the clock that each of them goes by.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Business Central's worldwide localisation: not a country, but used like one.
 pub const WORLDWIDE: &str = "W1";
@@ -14,24 +14,43 @@ pub struct CountryCode(&'static str);
 #[error("'{0}' is not an ISO 3166-1 alpha-2 country code such as US or DK")]
 pub struct InvalidCountry(pub String);
 
+impl InvalidCountry {
+    fn new(text: &str) -> Self {
+        Self(text.chars().take(80).collect())
+    }
+}
+
 impl CountryCode {
     /// Reads a code in any case; `allow_w1` says whether the worldwide localisation is one.
     ///
     /// # Errors
     /// [`InvalidCountry`] with the text, when it is none.
     pub fn parse(text: &str, allow_w1: bool) -> Result<Self, InvalidCountry> {
-        if allow_w1 && text.eq_ignore_ascii_case(WORLDWIDE) {
-            return Ok(Self(WORLDWIDE));
+        let code: Self = text.parse()?;
+        if code.0 == WORLDWIDE && !allow_w1 {
+            return Err(InvalidCountry::new(text));
         }
-        let country = rust_iso3166::from_alpha2(&text.to_ascii_uppercase());
-        let code = country.map(|country| Self(country.alpha2));
-        code.ok_or_else(|| InvalidCountry(text.chars().take(80).collect()))
+        Ok(code)
     }
 
     /// The code in upper case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.0
+    }
+}
+
+/// Reads a code in any case, [`WORLDWIDE`] among them.
+impl FromStr for CountryCode {
+    type Err = InvalidCountry;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCountry> {
+        let code = text.to_ascii_uppercase();
+        if code == WORLDWIDE {
+            return Ok(Self(WORLDWIDE));
+        }
+        let country = rust_iso3166::from_alpha2(&code).ok_or_else(|| InvalidCountry::new(text))?;
+        Ok(Self(country.alpha2))
     }
 }
 
@@ -177,6 +196,16 @@ mod tests {
         assert_eq!(CountryCode::parse("dk", false).unwrap().as_str(), "DK");
         assert_eq!(CountryCode::parse("w1", true).unwrap().as_str(), "W1");
         assert_eq!(CountryCode::parse("dk", false).unwrap().to_string(), "DK");
+    }
+
+    #[test]
+    fn what_was_written_down_is_read_back() {
+        for code in ["DK", "US", WORLDWIDE] {
+            let country: CountryCode = code.parse().unwrap();
+            assert_eq!(country.as_str(), code);
+            assert_eq!(country.to_string().parse(), Ok(country));
+        }
+        assert_eq!("XX".parse::<CountryCode>(), Err(InvalidCountry("XX".into())));
     }
 
     #[test]

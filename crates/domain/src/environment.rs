@@ -1,6 +1,6 @@
 //! A customer's environment, and the several spellings under which it is the same one.
 
-use crate::{ids::TenantId, version::vocabulary};
+use crate::{ids::TenantId, vocabulary::vocabulary};
 use std::fmt;
 
 vocabulary! {

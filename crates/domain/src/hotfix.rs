@@ -13,12 +13,13 @@ use crate::{
     instant::Instant,
     operation::{Skip, SkipReason},
     problem::RuleError,
-    version::{AppVersion, Availability, Dependency, vocabulary},
+    version::{AppVersion, Availability, Dependency},
+    vocabulary::vocabulary,
 };
 use std::time::Duration;
 
 /// How far ahead a hotfix may be scheduled: 365 days.
-pub const FURTHEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const MAX_AHEAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Everything that decides about one hotfix of one app in one environment.
 #[derive(Clone, Copy, Debug)]
@@ -185,10 +186,10 @@ pub fn check_start(facts: &Facts<'_>) -> Start {
 /// asked.
 ///
 /// # Errors
-/// `RunAfterTooFar`, more than [`FURTHEST_AHEAD`] from now.
+/// `RunAfterTooFar`, more than [`MAX_AHEAD`] from now.
 pub fn run_after(requested: Option<Instant>, now: Instant) -> Result<Instant, RuleError> {
     let at = requested.map_or(now, |at| at.max(now));
-    if at <= now + FURTHEST_AHEAD {
+    if at <= now + MAX_AHEAD {
         return Ok(at);
     }
     let message = format!("runAfter is {at}, more than 365 days ahead.");

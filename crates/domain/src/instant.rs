@@ -105,9 +105,9 @@ impl fmt::Display for Instant {
     }
 }
 
-/// Writes `number` over the zeros in `place`, right-aligned.
-fn put(place: &mut [u8], mut number: u32) {
-    for digit in place.iter_mut().rev() {
+/// Writes `number` over the zeros in `digits`, right-aligned.
+fn put(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
         number /= 10;
     }

@@ -5,15 +5,53 @@
 //! start a hotfix and explain a plan.
 //!
 //! # Glossary
-//! * **app**: what an operator registers; it stands for no particular version.
-//! * **country**: a localisation (`US`, `DK`, `W1`) for which versions of an app are uploaded.
-//! * **version**: one `.app` package uploaded for one country.
-//! * **principal**: a Microsoft Entra user or application that has roles on an app.
-//! * **environment**: a customer's running Business Central.
+//! The field's words, and what they mean in every crate of the project.
+//!
+//! What vendors offer:
+//! * **app**: what an operator registers and a vendor maintains; it stands for no particular version.
+//! * **country**: a localisation (`US`, `DK`, or the worldwide `W1`) for which versions of an app are uploaded.
+//! * **version**: one package uploaded for one country, with its number of four parts. Versions are of one **line**
+//!   when major and minor numbers are equal.
+//! * **package**: the `.app` file of a version.
+//! * **availability**: to whom a version is offered: `Preview`, `Available` or `Deprecated`.
+//! * **catalogue**: all versions of all apps, with what each needs and what it is incompatible with.
+//!
+//! What customers have:
+//! * **tenant**: an organisation in Microsoft Entra: a vendor's, or the customer's to whom an environment belongs.
+//! * **application family**: the product line that an environment runs; part of its name (`BusinessCentral`).
+//! * **environment**: a customer's running Business Central, known by tenant, family and name.
+//! * **inventory**: what is reported of an environment: its facts and the apps installed in it, complete or not.
 //! * **installation**: an app, in some version, in an environment.
-//! * **operation**: one change of one app in one environment; a **hotfix** is one that a vendor asked for.
+//! * **update window**: the hours, on the environment's own clock, in which its operations may start.
+//!
+//! What changes:
+//! * **operation**: one change of one app in one environment, with its whole life. A **hotfix** is an operation that a
+//!   vendor asked for, within the line installed.
 //! * **slot**: the one place for a waiting or running operation that each installation has.
-//! * **window**: the hours, on the environment's own clock, in which its operations may start.
+//! * **due**: said of an operation whose time has come and that may start now, and of an environment in which one may.
+//! * **executor**: whoever carries operations out: an **agent** beside the environments, or the simulator.
+//! * **claim**: taking due operations; each is then one executor's, until it reports or its lease ends.
+//! * **lease**: how long a claimed operation stays its executor's without a sign of life; renewed while work lasts.
+//! * **held**: said of an environment in which nothing starts, because the outcome of an operation is unknown.
+//! * **freeze**: a period in which nothing starts in a set of environments, by decision of an owner or the operator.
+//! * **generation**: what tells one writing of some bytes to a storage location from another writing of the same bytes,
+//!   so that removing the one never meets the other.
+//!
+//! Who asks, and where:
+//! * **principal**: a user or an application of Microsoft Entra that has **roles** on an app: Owner, Contributor,
+//!   Reader.
+//! * **vendor**: the publisher of apps; **customer**: who runs environments; **operator**: who runs the service.
+//! * **vendor API**: the App Management API under `/v1.0`; **operator API** (`/operator/v1`); **agent API**
+//!   (`/agent/v1`); **admin API**: the customers' Admin Center API (`/admin/v2`); **console**: the web pages.
+//! * **API version**: the number in an address (`v1.0`), by which shapes stay as they were promised.
+//! * **scope**: the part of the service that a list, a permission or an agent is confined to: an app or one of its
+//!   countries, a tenant, a set of environments, everything.
+//!
+//! What is remembered:
+//! * **correlation id**: the id of one request, in its answer and in everything written down because of it.
+//! * **audit**: the record of who changed what and when, written in the change's own transaction.
+//! * **event**: something that happened, told to whoever subscribed; **outbox**: where events lie, written in the
+//!   change's own transaction, until they are delivered.
 
 pub mod access;
 pub mod catalogue;
@@ -26,4 +64,5 @@ pub mod operation;
 pub mod principal;
 pub mod problem;
 pub mod version;
+mod vocabulary;
 pub mod window;

@@ -1,15 +1,12 @@
 //! Operations: their life, and which of several comes first.
 //!
-//! A hotfix, an update, an install and an uninstall are asked for at different doors but live the same life. Everything
+//! A hotfix, an update, an install and an uninstall are asked for through different APIs but live the same life. Everything
 //! that moves an operation asks here whether it may, so that a state that was reported to somebody as final stays
 //! final.
 
 use crate::{
-    country::CountryCode,
-    ids::AppId,
-    instant::Instant,
-    problem::RuleError,
-    version::{AppVersion, vocabulary},
+    country::CountryCode, ids::AppId, instant::Instant, problem::RuleError, version::AppVersion,
+    vocabulary::vocabulary,
 };
 use std::fmt;
 
@@ -210,8 +207,8 @@ impl Skip {
 
     /// The executor says that there was nothing to do.
     #[must_use]
-    pub fn nothing_to_do(told: Option<&str>) -> Self {
-        let message = told.unwrap_or("There was nothing to do.").to_owned();
+    pub fn nothing_to_do(report: Option<&str>) -> Self {
+        let message = report.unwrap_or("There was nothing to do.").to_owned();
         Self {
             reason: SkipReason::NothingToDo,
             message,
@@ -229,7 +226,7 @@ impl fmt::Display for Skip {
 vocabulary! {
     /// Why an operation failed.
     FailReason {
-        /// The executor tried and told what went wrong; its text is kept as it is.
+        /// The executor tried and reported what went wrong; its text is kept as it is.
         Reported,
         /// The executor fell silent: nobody knows how far it came, so it is never carried out again by
         /// itself.
@@ -242,8 +239,8 @@ vocabulary! {
 pub fn outcome_unknown(environment: &str, lease_ended: Instant) -> String {
     format!(
         "{}: Nothing was heard from the executor of environment '{environment}' before its lease ended on \
-         {lease_ended}. The operation may have been carried out in part or in full and is not tried again by itself. Check \
-         the environment, then report its installed apps or release it.",
+         {lease_ended}. The operation may have been carried out in part or in full and is not tried again \
+         by itself. Check the environment, then report its installed apps or release it.",
         FailReason::OutcomeUnknown
     )
 }

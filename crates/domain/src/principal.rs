@@ -1,6 +1,6 @@
 //! Who may have roles on an app.
 
-use crate::version::vocabulary;
+use crate::vocabulary::vocabulary;
 
 vocabulary! {
     /// What kind of Microsoft Entra identity a principal is.

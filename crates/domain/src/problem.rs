@@ -5,9 +5,9 @@ use std::fmt;
 /// A word that is not in a closed vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownWord {
-    /// What was said.
+    /// The text given, at most 80 characters of it.
     pub text: String,
-    /// What could have been said.
+    /// The words of the vocabulary.
     pub known: Vec<&'static str>,
 }
 

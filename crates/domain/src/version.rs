@@ -1,6 +1,6 @@
 //! Versions of an app, their numbers, and what a publisher may say about them.
 
-use crate::ids::AppId;
+use crate::{ids::AppId, problem::UnknownWord, vocabulary::vocabulary};
 use std::{fmt, str::FromStr};
 
 /// The largest value of one part of a version number: .NET's `Int32.MaxValue`.
@@ -85,49 +85,6 @@ fn read_parts(text: &[u8]) -> Option<[u32; 4]> {
     has_digit.then_some(parts)
 }
 
-macro_rules! vocabulary {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $name {
-            /// Every word, in the documented order.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The word as the API writes it.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => stringify!($variant),)+
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::problem::UnknownWord;
-
-            /// Reads the word in any case.
-            fn from_str(text: &str) -> Result<Self, $crate::problem::UnknownWord> {
-                let found = Self::ALL.iter().find(|word| word.as_str().eq_ignore_ascii_case(text));
-                found.copied().ok_or_else(|| $crate::problem::UnknownWord {
-                    text: text.chars().take(80).collect(),
-                    known: Self::ALL.iter().map(|word| word.as_str()).collect(),
-                })
-            }
-        }
-    };
-}
-pub(crate) use vocabulary;
-
 vocabulary! {
     /// To whom a version is offered.
     Availability {
@@ -167,7 +124,7 @@ impl SyncMode {
     ///
     /// # Errors
     /// When the word is neither.
-    pub fn parse(text: &str) -> Result<Self, crate::problem::UnknownWord> {
+    pub fn parse(text: &str) -> Result<Self, UnknownWord> {
         if text.eq_ignore_ascii_case("Add") {
             Ok(Self::Sync)
         } else {
@@ -187,10 +144,10 @@ pub struct Dependency {
     pub publisher: String,
     /// The least version that will do.
     pub min_version: AppVersion,
-    /// The first version of it that will no longer do, said by the publisher after publication.
+    /// The first version of it that will no longer do, as its publisher said after publication.
     pub incompatible_from: Option<AppVersion>,
     /// Whether the package needs it only by its manifest's `Application` or `Platform`. It is then a
-    /// dependency for as long as its publisher's word on it stands.
+    /// dependency for as long as an incompatibility with it is declared.
     pub is_implied: bool,
 }
 

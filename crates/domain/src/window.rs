@@ -34,12 +34,14 @@ const MINUTES_PER_DAY: u16 = 24 * 60;
 pub struct UpdateWindow {
     start: u16,
     end: u16,
-    zone_id: String,
+    zone_id: &'static str,
     zone: TimeZone,
 }
 
 impl UpdateWindow {
-    /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a Windows time zone.
+    /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a Windows time zone. It is written down as
+    /// [`start_text`](Self::start_text), [`end_text`](Self::end_text) and [`time_zone`](Self::time_zone), and read back
+    /// from them.
     ///
     /// A window may span midnight. One that ends when it starts is refused rather than taken for a whole day: to open
     /// an environment to updates at noon by a slip is worse than having to write 00:00 to 23:59.
@@ -48,11 +50,13 @@ impl UpdateWindow {
     /// `InvalidInput` about `start`, `end` or `timeZone` when they are malformed or unknown, and
     /// `EntityValidationFailed` with `WindowTooShort` for less than [`SHORTEST_MINUTES`] of wall time.
     pub fn new(start: &str, end: &str, zone: &str) -> Result<Self, RuleError> {
+        let (start_minute, end_minute) = (minutes("start", start)?, minutes("end", end)?);
+        let (zone_id, zone) = find_zone(zone)?;
         let window = Self {
-            start: minutes("start", start)?,
-            end: minutes("end", end)?,
-            zone_id: zone.to_owned(),
-            zone: find_zone(zone)?,
+            start: start_minute,
+            end: end_minute,
+            zone_id,
+            zone,
         };
         if window.wall_minutes() >= SHORTEST_MINUTES {
             return Ok(window);
@@ -67,13 +71,12 @@ impl UpdateWindow {
     /// The window of an environment for which none was set: 20:00 to 06:00 by its country's clock.
     #[must_use]
     pub fn default_in(country: CountryCode) -> Self {
-        let zone_id = default_time_zone(country);
-        let found = find_zone(zone_id).map(|zone| (zone_id, zone));
+        let found = find_zone(default_time_zone(country));
         let (zone_id, zone) = found.unwrap_or(("UTC", TimeZone::UTC));
         Self {
             start: 20 * 60,
             end: 6 * 60,
-            zone_id: zone_id.to_owned(),
+            zone_id,
             zone,
         }
     }
@@ -92,8 +95,8 @@ impl UpdateWindow {
 
     /// The Windows id of the time zone it is meant in.
     #[must_use]
-    pub fn time_zone(&self) -> &str {
-        &self.zone_id
+    pub fn time_zone(&self) -> &'static str {
+        self.zone_id
     }
 
     /// Whether an operation may start at `at`.
@@ -206,10 +209,14 @@ fn read_clock(text: &str) -> Option<u16> {
 
 /// The rules of a Windows zone, from the data compiled into the program: an answer must not depend on what
 /// the machine happens to have installed.
-fn find_zone(id: &str) -> Result<TimeZone, RuleError> {
+/// The Windows time zone of that id, and its rules.
+fn find_zone(id: &str) -> Result<(&'static str, TimeZone), RuleError> {
     let windows_zone = id.parse::<WindowsTimezone>().ok();
-    let rules = windows_zone.and_then(|zone| TimeZoneDatabase::bundled().get(zone.tzdb_id()).ok());
-    rules.ok_or_else(|| {
+    let found = windows_zone.and_then(|zone| {
+        let rules = TimeZoneDatabase::bundled().get(zone.tzdb_id()).ok()?;
+        Some((zone.name(), rules))
+    });
+    found.ok_or_else(|| {
         let shown: String = id.chars().take(80).collect();
         let message =
             format!("'{shown}' is not a Windows time-zone id such as 'Romance Standard Time' or 'UTC'.");
@@ -316,6 +323,19 @@ mod tests {
             ("20:00", "06:00")
         );
         assert_eq!(worldwide.time_zone(), "UTC");
+    }
+
+    #[test]
+    fn what_was_written_down_is_read_back() {
+        for (start, end, zone) in [
+            ("20:00", "06:00", "Romance Standard Time"),
+            ("00:05", "23:59", "UTC"),
+        ] {
+            let written = window(start, end, zone);
+            let texts = (written.start_text(), written.end_text(), written.time_zone());
+            assert_eq!(texts, (start.to_owned(), end.to_owned(), zone));
+            assert_eq!(UpdateWindow::new(&texts.0, &texts.1, texts.2), Ok(written));
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Resource {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Directory {
-    /// Tenants that exist although nobody lives in them yet; those of applications and users exist anyway.
+    /// Tenants without applications and users; those of applications and users exist anyway.
     #[serde(default)]
     pub tenants: Vec<Uuid>,
     /// The APIs.

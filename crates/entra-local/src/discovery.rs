@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::directory::{Directory, TokenVersion};
-use crate::door::Door;
+use crate::listener::Listener;
 use crate::oauth_error::Refusal;
 
 /// The tenant segment of a path.
@@ -45,36 +45,42 @@ impl TenantPath {
 }
 
 pub(crate) async fn document_v2(
-    State(door): State<Door>,
+    State(listener): State<Listener>,
     Path(tenant): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    document(&door, TokenVersion::V2, &tenant, &uri, &headers)
+    document(&listener, TokenVersion::V2, &tenant, &uri, &headers)
 }
 
 pub(crate) async fn document_v1(
-    State(door): State<Door>,
+    State(listener): State<Listener>,
     Path(tenant): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    document(&door, TokenVersion::V1, &tenant, &uri, &headers)
+    document(&listener, TokenVersion::V1, &tenant, &uri, &headers)
 }
 
-fn document(door: &Door, version: TokenVersion, tenant: &str, uri: &Uri, headers: &HeaderMap) -> Response {
-    let tenant = match TenantPath::find(&door.issuer.directory(), tenant) {
+fn document(
+    listener: &Listener,
+    version: TokenVersion,
+    tenant: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Response {
+    let tenant = match TenantPath::find(&listener.issuer.directory(), tenant) {
         Ok(tenant) => tenant,
-        Err(refusal) => return refusal.answer(door.issuer.now(), headers),
+        Err(refusal) => return refusal.answer(listener.issuer.now(), headers),
     };
-    let Some(origin) = door.origin(uri, headers) else {
+    let Some(origin) = listener.origin(uri, headers) else {
         return (StatusCode::BAD_REQUEST, "The request has no usable Host.").into_response();
     };
     let issuer = match &tenant {
-        TenantPath::One(tenant) => door.issuer.issuer_of(*tenant, version),
-        TenantPath::Any(_) => door.issuer.issuer_template(version),
+        TenantPath::One(tenant) => listener.issuer.issuer_of(*tenant, version),
+        TenantPath::Any(_) => listener.issuer.issuer_template(version),
     };
-    let base = format!("{origin}{}/{}", door.issuer.base_path(), tenant.segment());
+    let base = format!("{origin}{}/{}", listener.issuer.base_path(), tenant.segment());
     Json(document_body(version, &base, &issuer)).into_response()
 }
 
@@ -104,25 +110,25 @@ fn document_body(version: TokenVersion, base: &str, issuer: &str) -> Value {
 }
 
 pub(crate) async fn keys_v2(
-    State(door): State<Door>,
+    State(listener): State<Listener>,
     Path(tenant): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    keys(&door, TokenVersion::V2, &tenant, &headers)
+    keys(&listener, TokenVersion::V2, &tenant, &headers)
 }
 
 pub(crate) async fn keys_v1(
-    State(door): State<Door>,
+    State(listener): State<Listener>,
     Path(tenant): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    keys(&door, TokenVersion::V1, &tenant, &headers)
+    keys(&listener, TokenVersion::V1, &tenant, &headers)
 }
 
-fn keys(door: &Door, version: TokenVersion, tenant: &str, headers: &HeaderMap) -> Response {
-    match TenantPath::find(&door.issuer.directory(), tenant) {
-        Ok(_) => Json(door.issuer.key_set(version)).into_response(),
-        Err(refusal) => refusal.answer(door.issuer.now(), headers),
+fn keys(listener: &Listener, version: TokenVersion, tenant: &str, headers: &HeaderMap) -> Response {
+    match TenantPath::find(&listener.issuer.directory(), tenant) {
+        Ok(_) => Json(listener.issuer.key_set(version)).into_response(),
+        Err(refusal) => refusal.answer(listener.issuer.now(), headers),
     }
 }
 
@@ -134,18 +140,18 @@ pub(crate) struct InstanceQuery {
 
 /// Answers that this host is a cloud of its own, so that MSAL does not go and ask Microsoft's.
 pub(crate) async fn instance(
-    State(door): State<Door>,
+    State(listener): State<Listener>,
     Query(query): Query<InstanceQuery>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let Some(origin) = door.origin(&uri, &headers) else {
+    let Some(origin) = listener.origin(&uri, &headers) else {
         return (StatusCode::BAD_REQUEST, "The request has no usable Host.").into_response();
     };
     let host = origin.rsplit('/').next().unwrap_or_default();
-    let base = format!("{origin}{}", door.issuer.base_path());
-    let asked = query.authorization_endpoint.as_deref().unwrap_or_default();
-    let tenant = tenant_of_endpoint(asked).unwrap_or("common");
+    let base = format!("{origin}{}", listener.issuer.base_path());
+    let endpoint = query.authorization_endpoint.as_deref().unwrap_or_default();
+    let tenant = tenant_of_endpoint(endpoint).unwrap_or("common");
     Json(json!({
         "tenant_discovery_endpoint": format!("{base}/{tenant}/v2.0/.well-known/openid-configuration"),
         "api-version": "1.1",

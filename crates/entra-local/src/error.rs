@@ -14,10 +14,10 @@ pub enum Error {
     #[error("the saved issuer state is damaged: {0}")]
     DamagedState(&'static str),
     /// A certificate could not be made.
-    #[error("the certificate could not be made: {0}")]
+    #[error("the certificate could not be made")]
     Certificate(#[from] rcgen::Error),
     /// TLS does not accept the certificate or its key.
-    #[error("TLS could not be set up: {0}")]
+    #[error("TLS could not be set up")]
     Tls(#[from] rustls::Error),
     /// The base URL is not `http(s)://host[:port][/path]`.
     #[error("`{0}` is not an absolute http or https URL")]

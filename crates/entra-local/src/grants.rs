@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use crate::directory::{Application, Directory, TokenVersion, User};
 use crate::discovery::TenantPath;
-use crate::door::Door;
+use crate::listener::Listener;
 use crate::oauth_error::Refusal;
-use crate::token::LIFETIME;
+use crate::token::LIFETIME_SECONDS;
 use crate::{Issuer, TokenRequest};
 
 type Fields = HashMap<String, String>;
@@ -27,21 +27,21 @@ type SentForm = Result<Form<Fields>, FormRejection>;
 const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 pub(crate) async fn token_v2(
-    State(door): State<Door>,
+    State(listener): State<Listener>,
     Path(tenant): Path<String>,
     headers: HeaderMap,
     form: SentForm,
 ) -> Response {
-    answer(&door.issuer, TokenVersion::V2, &tenant, &headers, form)
+    answer(&listener.issuer, TokenVersion::V2, &tenant, &headers, form)
 }
 
 pub(crate) async fn token_v1(
-    State(door): State<Door>,
+    State(listener): State<Listener>,
     Path(tenant): Path<String>,
     headers: HeaderMap,
     form: SentForm,
 ) -> Response {
-    answer(&door.issuer, TokenVersion::V1, &tenant, &headers, form)
+    answer(&listener.issuer, TokenVersion::V1, &tenant, &headers, form)
 }
 
 fn answer(
@@ -71,7 +71,7 @@ struct Granted {
 impl Granted {
     fn body(self, endpoint: TokenVersion, now: i64) -> Value {
         // Entra promises one second less than the token holds.
-        let expires_in = LIFETIME - 1;
+        let expires_in = LIFETIME_SECONDS - 1;
         match endpoint {
             TokenVersion::V2 => {
                 let mut body = json!({
@@ -125,7 +125,7 @@ fn application_token(
     let application = credentials.application(directory, *tenant)?;
     credentials.prove(application)?;
 
-    let resource = asked_resource(fields, Asked::OnlyDefault)?;
+    let resource = requested_resource(fields, AllowedScopes::OnlyDefault)?;
     let request = TokenRequest::client(application.client_id.to_string());
     mint(issuer, directory, request, resource)
 }
@@ -151,7 +151,7 @@ fn user_token(
     }
     let user = user.ok_or(Refusal::WrongUser)?;
 
-    let resource = asked_resource(fields, Asked::AnyScope)?;
+    let resource = requested_resource(fields, AllowedScopes::AnyScope)?;
     let mut request = TokenRequest::user(user.object_id.to_string());
     request.client = Some(application.client_id.to_string());
     mint(issuer, directory, request, resource)
@@ -163,12 +163,12 @@ fn signed_in_user<'a>(
     username: &str,
     password: &str,
 ) -> Option<&'a User> {
-    let lives_here = |user: &&User| match tenant {
+    let is_in_tenant = |user: &&User| match tenant {
         TenantPath::One(tenant) => user.tenant_id == *tenant,
         TenantPath::Any(_) => true,
     };
     let is_called = |user: &&User| user.username.eq_ignore_ascii_case(username);
-    let user = directory.users.iter().filter(lives_here).find(is_called)?;
+    let user = directory.users.iter().filter(is_in_tenant).find(is_called)?;
     user.password.matches(password).then_some(user)
 }
 
@@ -195,7 +195,7 @@ fn mint(
 
 /// Which scopes a grant may ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum AllowedScopes {
     /// `…/.default` only.
     OnlyDefault,
     /// Also single permissions, and OpenID's.
@@ -203,7 +203,7 @@ enum Asked {
 }
 
 /// The resource's name: v1.0's `resource`, or v2.0's `scope` without the permission at its end.
-fn asked_resource(fields: &Fields, asked: Asked) -> Result<&str, Refusal> {
+fn requested_resource(fields: &Fields, allowed: AllowedScopes) -> Result<&str, Refusal> {
     if let Some(resource) = fields.get("resource") {
         return Ok(resource);
     }
@@ -214,7 +214,7 @@ fn asked_resource(fields: &Fields, asked: Asked) -> Result<&str, Refusal> {
     let scope = first.ok_or(Refusal::MissingParameter("scope"))?;
     let malformed = || Refusal::ScopeIsNotDefault(scope.to_owned());
     let (resource, permission) = scope.rsplit_once('/').ok_or_else(malformed)?;
-    if asked == Asked::OnlyDefault && permission != ".default" {
+    if allowed == AllowedScopes::OnlyDefault && permission != ".default" {
         return Err(malformed());
     }
     Ok(resource)

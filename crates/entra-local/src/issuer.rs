@@ -1,4 +1,4 @@
-//! The whole state of the issuer, shared by its doors.
+//! The whole state of the issuer, shared by its listeners.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -17,7 +17,7 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 #[derive(Clone)]
 pub struct Settings {
     /// The URL under which tokens say they were issued, without a tenant, such as `https://127.0.0.1:8802`.
-    /// It stays the same whichever door a request comes by. Its path, if any, is where the router is nested.
+    /// It stays the same whichever listener a request comes by. Its path, if any, is where the router is nested.
     pub base_url: String,
     /// The time.
     pub clock: Clock,

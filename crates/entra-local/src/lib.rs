@@ -1,13 +1,13 @@
 //! A token issuer that speaks Microsoft Entra's endpoints, for `fame dev` and for tests.
 //!
-//! Nobody should need a tenant in the cloud to try a service or to test it. This crate gives such a
-//! person what Entra would: discovery documents, signing keys, a token endpoint that unmodified client
+//! Nobody should need a tenant in the cloud to try a service or to test it. This crate gives
+//! them what Entra would: discovery documents, signing keys, a token endpoint that unmodified client
 //! libraries accept, and https under a certificate authority of its own. On top of that it gives what
 //! Entra never would: any token a test can think of ([`TokenRequest`]), and keys that rotate on demand.
 //!
 //! It guards nothing and must never face a network: whoever reaches the control endpoint may become anybody.
 //!
-//! | room | what for |
+//! | item | what for |
 //! |---|---|
 //! | [`Issuer`] | the whole state: keys, certificates, directory, clock |
 //! | [`Directory`] | who exists: applications, users, resources |
@@ -19,22 +19,24 @@ mod certificates;
 mod control;
 mod directory;
 mod discovery;
-mod door;
 mod error;
 mod grants;
 mod issuer;
 mod keys;
+mod listener;
 mod oauth_error;
+mod routes;
 mod tls;
 mod token;
 
 pub use certificates::{CertificateState, Certificates};
 pub use control::{Rotation, RotationRequest, control_router};
 pub use directory::{Application, Directory, Resource, Secret, TokenVersion, User};
-pub use door::{Scheme, router};
 pub use error::Error;
 pub use issuer::{Clock, Issuer, IssuerState, Settings};
 pub use keys::{JsonWebKey, JsonWebKeySet};
+pub use listener::Scheme;
+pub use routes::router;
 pub use tls::serve_https;
 pub use token::{SigningKeyChoice, TokenAlgorithm, TokenRequest};
 

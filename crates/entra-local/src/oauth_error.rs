@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Why no token is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The path names a tenant nobody lives in.
+    /// The path names a tenant that the directory does not know.
     UnknownTenant(String),
     /// A parameter of the form is missing.
     MissingParameter(&'static str),

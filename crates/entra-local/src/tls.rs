@@ -12,7 +12,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use crate::Certificates;
 
 /// How long open requests may finish after the shutdown signal.
-const GRACE: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Serves `router` over https on `listener` until `shutdown` resolves, then lets open requests finish for up
 /// to five seconds. Any router will do, not only the issuer's.
@@ -34,7 +34,7 @@ pub async fn serve_https(
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended,
-        () = shutdown => handle.graceful_shutdown(Some(GRACE)),
+        () = shutdown => handle.graceful_shutdown(Some(SHUTDOWN_GRACE)),
     }
     serving.await
 }

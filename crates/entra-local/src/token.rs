@@ -10,7 +10,7 @@ use crate::keys::base64url;
 use crate::{Error, Issuer};
 
 /// Lifetime of a token unless asked otherwise, seconds: what Entra gives at least.
-pub(crate) const LIFETIME: i64 = 3_600;
+pub(crate) const LIFETIME_SECONDS: i64 = 3_600;
 
 /// The public client through which users sign in when no other is named: Azure CLI's well-known id.
 const DEFAULT_PUBLIC_CLIENT: Uuid = Uuid::from_u128(0x04b0_7795_8ddb_461a_bbee_02f9_e1bf_7b46);
@@ -234,9 +234,9 @@ fn claims(
 }
 
 fn add_times(claims: &mut Map<String, Value>, now: i64, request: &TokenRequest) {
-    let expires = now.saturating_add(request.expires_in.unwrap_or(LIFETIME));
+    let expires = now.saturating_add(request.expires_in.unwrap_or(LIFETIME_SECONDS));
     // An expired token was issued while it was still good.
-    let issued = now.min(expires.saturating_sub(LIFETIME));
+    let issued = now.min(expires.saturating_sub(LIFETIME_SECONDS));
     let not_before = request
         .not_before
         .map_or(issued, |seconds| now.saturating_add(seconds));

@@ -6,20 +6,25 @@
 
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 
+use serde::Serialize;
 use uuid::Uuid;
 
+use crate::archive::Archive;
+use crate::filler::Filler;
 use crate::header::{self, HEADER_LEN, RUNTIME_PREFIX};
+use crate::manifest::Dependency;
 use crate::manifest_writer::{self, App};
-use crate::noise::Noise;
+use crate::package::Kind;
+use crate::ready_to_run::Claim;
 use crate::signature::{MARK, SIGNED_DATA};
 use crate::version::Version;
-use crate::zip_writer::ZipWriter;
-use crate::{Dependency, Kind};
 
 /// Bytes of filler per entry, so that large packages need no large entries.
-const FILLER_ENTRY: u64 = 64 << 20;
+const MAX_FILLER_ENTRY_BYTES: u64 = 64 << 20;
 /// Opaque bytes of a runtime package whose payload was not given a size.
 const RUNTIME_BYTES: u64 = 24_000;
+/// Opaque bytes of a signature block; real ones have 7 to 16 KB.
+const SIGNATURE_FILLER_BYTES: u64 = 9_000;
 const BOM: &str = "\u{FEFF}";
 
 /// Describes a package, then writes it.
@@ -186,41 +191,37 @@ impl PackageBuilder {
             .unwrap_or_else(|| Uuid::new_v5(&self.app.id, seed.as_bytes()))
     }
 
-    fn noise(&self, purpose: &str) -> Noise {
-        Noise::new(Uuid::new_v5(&self.header_id(), purpose.as_bytes()))
+    fn filler(&self, purpose: &str) -> Filler {
+        Filler::new(Uuid::new_v5(&self.header_id(), purpose.as_bytes()))
     }
 
     fn write_archive<W: Write + Seek>(&self, out: &mut W) -> io::Result<u64> {
-        let start = out.stream_position()?;
-        let mut zip = ZipWriter::new(out)?;
-        zip.add(
+        let mut archive = Archive::new(out)?;
+        archive.add(
             "NavxManifest.xml",
             manifest_writer::manifest(&self.app).as_bytes(),
         )?;
         if self.kind == Kind::Regular {
             for number in 0..self.source_files {
                 let (name, text) = source_file(50_100 + number);
-                zip.add(&name, text.as_bytes())?;
+                archive.add(&name, text.as_bytes())?;
             }
         }
-        zip.add("SymbolReference.json", self.symbols().as_bytes())?;
+        archive.add("SymbolReference.json", &self.symbols()?)?;
         if self.kind == Kind::Regular {
-            self.write_filler(&mut zip)?;
+            self.add_payload(&mut archive)?;
         }
-        zip.add("[Content_Types].xml", content_types().as_bytes())?;
-        zip.finish()?;
-        Ok(out.stream_position()? - start)
+        archive.add("[Content_Types].xml", content_types().as_bytes())?;
+        archive.finish()
     }
 
-    fn write_filler<W: Write + Seek>(&self, zip: &mut ZipWriter<'_, W>) -> io::Result<()> {
-        let mut noise = self.noise("filler");
+    fn add_payload<W: Write + Seek>(&self, archive: &mut Archive<'_, W>) -> io::Result<()> {
+        let mut filler = self.filler("filler");
         let mut left = self.payload_bytes;
         let mut number = 0;
         while left > 0 {
-            let size = left.min(FILLER_ENTRY);
-            zip.add_stored(&format!("resources/filler-{number:04}.bin"), size, |buffer| {
-                noise.fill(buffer)
-            })?;
+            let size = left.min(MAX_FILLER_ENTRY_BYTES);
+            archive.add_filler(&format!("resources/filler-{number:04}.bin"), size, &mut filler)?;
             left -= size;
             number += 1;
         }
@@ -235,43 +236,30 @@ impl PackageBuilder {
         }
         .to_bytes()?;
         let app = &self.app;
-        let file_name = format!("{}_{}_27_27024.app", app.id.simple(), app.version);
-        let claim = serde_json::json!({
-            "EmbeddedAppId": app.id,
-            "EmbeddedAppName": app.name,
-            "EmbeddedAppPublisher": app.publisher,
-            "EmbeddedAppVersion": app.version,
-            "EmbeddedAppFileName": file_name,
-        });
-        let start = out.stream_position()?;
-        let mut zip = ZipWriter::new(out)?;
-        zip.add("readytorunappmanifest.json", claim.to_string().as_bytes())?;
-        zip.add(&file_name, &inner)?;
-        let mut noise = self.noise("published artifact");
+        let claim = Claim {
+            embedded_app_id: app.id.to_string(),
+            embedded_app_name: app.name.clone(),
+            embedded_app_publisher: app.publisher.clone(),
+            embedded_app_version: app.version.to_string(),
+            embedded_app_file_name: format!("{}_{}_27_27024.app", app.id.simple(), app.version),
+        };
+        let mut archive = Archive::new(out)?;
+        archive.add("readytorunappmanifest.json", &serde_json::to_vec(&claim)?)?;
+        archive.add(&claim.embedded_app_file_name, &inner)?;
         let artifact = "publishedartifacts/file:///S:/Ready2Run/0000.dll";
-        zip.add_stored(artifact, 4096, |buffer| noise.fill(buffer))?;
-        zip.add("[Content_Types].xml", content_types().as_bytes())?;
-        zip.finish()?;
-        Ok(out.stream_position()? - start)
+        archive.add_filler(artifact, 4096, &mut self.filler("published artifact"))?;
+        archive.add("[Content_Types].xml", content_types().as_bytes())?;
+        archive.finish()
     }
 
     /// A runtime package counts its content without the prefix.
     fn write_opaque<W: Write + Seek>(&self, out: &mut W) -> io::Result<u64> {
         out.write_all(&RUNTIME_PREFIX)?;
-        let size = if self.payload_bytes > 0 {
-            self.payload_bytes
-        } else {
-            RUNTIME_BYTES
+        let size = match self.payload_bytes {
+            0 => RUNTIME_BYTES,
+            given => given,
         };
-        let mut noise = self.noise("opaque");
-        let mut buffer = vec![0; 64 << 10];
-        let mut left = size;
-        while left > 0 {
-            let count = left.min(buffer.len() as u64) as usize;
-            noise.fill(&mut buffer[..count]);
-            out.write_all(&buffer[..count])?;
-            left -= count as u64;
-        }
+        self.filler("opaque").write_to(out, size)?;
         Ok(size)
     }
 
@@ -279,9 +267,8 @@ impl PackageBuilder {
         let too_far = |_| io::Error::new(io::ErrorKind::InvalidInput, "a signed package ends before 4 GiB");
         let offset = u32::try_from(payload_end).map_err(too_far)?;
         let mut value = SIGNED_DATA.to_vec();
-        let mut filling = vec![0; 9_000];
-        self.noise("signature").fill(&mut filling);
-        value.extend(filling);
+        self.filler("signature")
+            .write_to(&mut value, SIGNATURE_FILLER_BYTES)?;
 
         let mut block = MARK.to_vec();
         block.extend([0x30, 0x82]);
@@ -292,18 +279,32 @@ impl PackageBuilder {
         Ok(block)
     }
 
-    fn symbols(&self) -> String {
+    fn symbols(&self) -> io::Result<Vec<u8>> {
         let app = &self.app;
-        let symbols = serde_json::json!({
-            "RuntimeVersion": app.runtime,
-            "Codeunits": [],
-            "AppId": app.id,
-            "Name": app.name,
-            "Publisher": app.publisher,
-            "Version": app.version,
-        });
-        format!("{BOM}{symbols}")
+        let symbols = SymbolReference {
+            runtime_version: app.runtime.as_deref(),
+            codeunits: [],
+            app_id: app.id.to_string(),
+            name: &app.name,
+            publisher: &app.publisher,
+            version: app.version.to_string(),
+        };
+        let mut text = BOM.as_bytes().to_vec();
+        serde_json::to_writer(&mut text, &symbols)?;
+        Ok(text)
     }
+}
+
+/// The symbols of an app without objects.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SymbolReference<'a> {
+    runtime_version: Option<&'a str>,
+    codeunits: [(); 0],
+    app_id: String,
+    name: &'a str,
+    publisher: &'a str,
+    version: String,
 }
 
 fn source_file(number: u32) -> (String, String) {

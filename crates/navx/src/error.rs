@@ -1,8 +1,7 @@
-//! Why a package was refused, in words for the person who built it and in a code for the program that
-//! uploaded it.
+//! Why a package was refused, in words for the person who built it and in a code for programs.
 //!
 //! A refusal is a fact about the bytes and never changes on a second try; a failure to read says nothing
-//! about the package. Callers answer the two differently (400 and 500), so they are different variants.
+//! about the package. Callers answer the two differently, so they are different variants.
 
 use std::io;
 
@@ -11,11 +10,12 @@ use std::io;
 #[non_exhaustive]
 pub enum PackageError {
     /// The source could not be read or changed its length while it was read. Says nothing about the package.
-    #[error("the package could not be read: {0}")]
-    Io(#[from] io::Error),
+    #[error("the package could not be read")]
+    Io(#[source] io::Error),
 
     /// The bytes are not an acceptable package. The same bytes are refused every time.
     #[error("{message}")]
+    #[non_exhaustive]
     Refused {
         /// The kind of fault, stable across releases.
         code: RefusalCode,
@@ -34,9 +34,7 @@ impl PackageError {
     }
 }
 
-/// The closed list of reasons to refuse a package.
-///
-/// The texts are those of the format's shared corpus, so that other readers can be compared with this one.
+/// A reason to refuse a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusalCode {
@@ -69,7 +67,7 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
-    /// The code as it appears in error bodies and in `fame package inspect`.
+    /// The text of the code, such as `bad_zip`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TooShort => "too_short",

@@ -43,6 +43,7 @@ pub(crate) struct Header {
 }
 
 /// The 40 bytes for a package with this id and content length.
+#[cfg(feature = "build")]
 pub(crate) fn encode(package_id: Uuid, content_length: u64) -> [u8; HEADER_LEN as usize] {
     let mut bytes = [0; HEADER_LEN as usize];
     bytes[0..4].copy_from_slice(&MAGIC);

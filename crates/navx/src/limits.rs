@@ -7,6 +7,7 @@
 ///
 /// The size of the whole file is not among them: it is limited while it arrives, before anything is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Entries in one ZIP directory. The Base Application has a little over 8,000.
     pub max_entries: u64,

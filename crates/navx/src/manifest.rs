@@ -6,7 +6,6 @@
 //! manifest's telemetry keys are left unread, so that no output can leak them.
 
 use roxmltree::{Document, Node, ParsingOptions};
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::error::{PackageError, RefusalCode};
@@ -20,11 +19,12 @@ pub(crate) const NAMESPACE: &str = "http://schemas.microsoft.com/navx/2015/manif
 const MAX_NAME_CHARS: usize = 250;
 
 /// The facts of a manifest. All of them are claims of the package, none is proven.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct Manifest {
     /// The app's identity; never nil.
-    #[serde(rename = "id")]
+    #[cfg_attr(feature = "serde", serde(rename = "id"))]
     pub app_id: Uuid,
     /// Not blank, at most 250 characters, without control characters.
     pub name: String,
@@ -69,8 +69,9 @@ pub struct Manifest {
 }
 
 /// One row of `Dependencies`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct Dependency {
     /// App id of the dependency; never nil.
     pub id: Uuid,
@@ -85,8 +86,9 @@ pub struct Dependency {
 }
 
 /// One row of `InternalsVisibleTo`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct Module {
     /// App id; never nil.
     pub id: Uuid,
@@ -97,8 +99,9 @@ pub struct Module {
 }
 
 /// What may be done with the app's source; a right that is not declared is not given.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct ResourceExposurePolicy {
     /// The source may be seen while debugging.
     pub allow_debugging: bool,
@@ -111,32 +114,34 @@ pub struct ResourceExposurePolicy {
 }
 
 /// Where the source lives.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct SourceInfo {
     /// Text of an address; not to be followed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub repository_url: Option<String>,
     /// Commit as declared.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub commit: Option<String>,
 }
 
 /// What built the package.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct BuildInfo {
     /// Name of the build system or person.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub by: Option<String>,
     /// Text of an address; not to be followed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub url: Option<String>,
     /// Time as declared.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub timestamp: Option<String>,
     /// Version of the compiler as declared.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub compiler_version: Option<String>,
 }
 

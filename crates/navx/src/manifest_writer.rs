@@ -3,8 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::Dependency;
-use crate::manifest::NAMESPACE;
+use crate::manifest::{Dependency, NAMESPACE};
 use crate::version::Version;
 
 /// What a built app says about itself.

@@ -2,8 +2,6 @@
 
 use std::io::{Read, Seek};
 
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::contents::{Contents, Identity};
@@ -16,8 +14,9 @@ use crate::signature::{self, Signature};
 use crate::source::{SeekSource, Window};
 
 /// The shapes a package comes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Kind {
     /// An app as the compiler writes it.
     Regular,
@@ -29,8 +28,12 @@ pub enum Kind {
     Runtime,
 }
 
-/// The facts of a package. Serialised, they are what `fame package inspect --json` prints.
+/// The facts of a package.
+///
+/// With the feature `serde` they serialise in camelCase, the manifest as `app` and the signature as `signed` and
+/// `signatureBytes`; what a runtime package hides is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Package {
     /// The shape of the package.
     pub kind: Kind,
@@ -130,8 +133,11 @@ impl Package {
     }
 }
 
-impl Serialize for Package {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+#[cfg(feature = "serde")]
+impl serde::Serialize for Package {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+
         let signature_bytes = self.signature.map_or(0, |signature| signature.bytes);
         let mut facts = serializer.serialize_struct("Package", 11)?;
         facts.serialize_field("kind", &self.kind)?;

@@ -5,7 +5,7 @@
 //! who it is; otherwise the wrapper could pass for one app and install another. One level only: a wrapper in
 //! a wrapper does not exist and would be a way to make the reader work without end.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::contents::{Contents, Identity, find_entry};
@@ -21,8 +21,9 @@ use crate::source::{ByteSource, Window};
 use crate::version::Version;
 
 /// The app inside a ready-to-run package, as a file of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct EmbeddedApp {
     /// Name of the entry that holds it.
     pub file_name: String,
@@ -36,13 +37,14 @@ pub struct EmbeddedApp {
 
 /// What the wrapper's JSON file says about the app inside.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "build", derive(serde::Serialize))]
 #[serde(rename_all = "PascalCase")]
-struct Claim {
-    embedded_app_id: String,
-    embedded_app_name: String,
-    embedded_app_publisher: String,
-    embedded_app_version: String,
-    embedded_app_file_name: String,
+pub(crate) struct Claim {
+    pub(crate) embedded_app_id: String,
+    pub(crate) embedded_app_name: String,
+    pub(crate) embedded_app_publisher: String,
+    pub(crate) embedded_app_version: String,
+    pub(crate) embedded_app_file_name: String,
 }
 
 /// The embedded package after it was read: its own facts, its manifest and its contents.

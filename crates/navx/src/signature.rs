@@ -4,8 +4,6 @@
 //! archive could hide there and two programs would see two apps in one file. The signature itself is not
 //! verified; a package that carries one is "signed, not verified" and proves nothing about its publisher.
 
-use serde::Serialize;
-
 use crate::bytes::u32_at;
 use crate::error::{PackageError, RefusalCode};
 use crate::limits::Limits;
@@ -19,8 +17,9 @@ pub(crate) const SIGNED_DATA: [u8; 11] = [0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0x
 const FRAME_LEN: u64 = 12;
 
 /// A signature block that is present and well formed. Its cryptography was **not** verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
 pub struct Signature {
     /// Length of the whole block in bytes, with its frame.
     pub bytes: u64,

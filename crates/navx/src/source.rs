@@ -24,7 +24,7 @@ pub(crate) trait ByteSource {
         while !buffer.is_empty() {
             let count = self.read_at(offset, buffer)?;
             if count == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                return Err(PackageError::Io(io::ErrorKind::UnexpectedEof.into()));
             }
             buffer = &mut buffer[count..];
             offset += count as u64;
@@ -42,8 +42,8 @@ pub(crate) struct SeekSource<R> {
 
 impl<R: Read + Seek> SeekSource<R> {
     /// Measures the source once; a later change of its length is an I/O error.
-    pub(crate) fn new(mut inner: R) -> io::Result<Self> {
-        let len = inner.seek(SeekFrom::End(0))?;
+    pub(crate) fn new(mut inner: R) -> Result<Self, PackageError> {
+        let len = inner.seek(SeekFrom::End(0)).map_err(PackageError::Io)?;
         Ok(Self {
             inner,
             len,
@@ -59,7 +59,10 @@ impl<R: Read + Seek> ByteSource for SeekSource<R> {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, PackageError> {
         if self.position != offset {
-            self.position = self.inner.seek(SeekFrom::Start(offset))?;
+            self.position = self
+                .inner
+                .seek(SeekFrom::Start(offset))
+                .map_err(PackageError::Io)?;
         }
         loop {
             match self.inner.read(buffer) {
@@ -68,7 +71,7 @@ impl<R: Read + Seek> ByteSource for SeekSource<R> {
                     return Ok(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(PackageError::Io(error)),
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use super::{Facts, Finding, Reason};
 use crate::{
-    catalogue::{DependantConstraint, Standing, Surroundings},
+    catalogue::{DependantConstraint, DependencyState, EnvironmentApps},
     environment::EnvironmentKind,
     version::{AppVersion, Availability, Dependency},
 };
@@ -105,7 +105,7 @@ fn slot(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn dependencies(facts: &Facts<'_>) -> Vec<Finding> {
-    let surroundings = Surroundings {
+    let apps = EnvironmentApps {
         inventory: facts.inventory,
         inventory_complete: facts.inventory_complete,
         application_version: facts.application_version,
@@ -113,24 +113,24 @@ fn dependencies(facts: &Facts<'_>) -> Vec<Finding> {
         declared_before: facts.installed_dependencies,
     };
     let each = facts.dependencies.iter();
-    each.filter_map(|needed| dependency(facts, needed, surroundings.standing(needed)))
+    each.filter_map(|needed| dependency(facts, needed, apps.state_of(needed)))
         .collect()
 }
 
-fn dependency(facts: &Facts<'_>, needed: &Dependency, standing: Standing) -> Option<Finding> {
+fn dependency(facts: &Facts<'_>, needed: &Dependency, state: DependencyState) -> Option<Finding> {
     let (target, environment) = (facts.target, facts.environment_name);
     let app = format!("'{}' by {} ({})", needed.name, needed.publisher, needed.app_id);
     let least = needed.min_version;
-    let (reason, message) = match standing {
-        Standing::Met => return None,
-        Standing::Missing => (
+    let (reason, message) = match state {
+        DependencyState::Met => return None,
+        DependencyState::Missing => (
             Reason::DependencyMissing,
             format!(
                 "Version {target} needs {app} in version {least} or later, and it is not installed in \
                  environment '{environment}'."
             ),
         ),
-        Standing::Unproven => (
+        DependencyState::Unproven => (
             Reason::DependencyMissing,
             format!(
                 "Version {target} needs {app} in version {least} or later, which the installed version \
@@ -138,14 +138,14 @@ fn dependency(facts: &Facts<'_>, needed: &Dependency, standing: Standing) -> Opt
                 facts.installed
             ),
         ),
-        Standing::TooOld(installed) => (
+        DependencyState::TooOld(installed) => (
             Reason::DependencyTooOld,
             format!(
                 "Version {target} needs {app} in version {least} or later; environment '{environment}' \
                  has {installed}."
             ),
         ),
-        Standing::Incompatible(installed) => (
+        DependencyState::Incompatible(installed) => (
             Reason::DependencyIncompatible,
             format!(
                 "Version {target} is marked incompatible with {app} from version {} on; environment \

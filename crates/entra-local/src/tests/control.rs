@@ -2,24 +2,24 @@
 
 use serde_json::json;
 
-use super::stage::{Stage, TENANT, verified_claims};
+use super::harness::{Harness, TENANT, verified_claims};
 use crate::TokenVersion;
 
 #[tokio::test]
 async fn a_token_can_be_ordered_in_json() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let order = json!({ "client": "owner", "version": "1.0", "expiresIn": 60, "claims": { "roles": ["x"] } });
-    let (status, body) = stage.post_json("/control/tokens", &order).await;
+    let (status, body) = harness.post_json("/control/tokens", &order).await;
 
     assert_eq!(status, 200, "{body}");
     let token = body["accessToken"].as_str().unwrap();
-    let claims = verified_claims(token, &stage.issuer.key_set(TokenVersion::V1)).unwrap();
+    let claims = verified_claims(token, &harness.issuer.key_set(TokenVersion::V1)).unwrap();
     assert_eq!((&claims["ver"], &claims["roles"]), (&json!("1.0"), &json!(["x"])));
 }
 
 #[tokio::test]
 async fn every_kind_of_token_has_a_spelling() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let orders = [
         json!({ "user": "reader@contoso.com", "client": "desktop", "version": "v2" }),
         json!({ "client": "owner", "alg": "none" }),
@@ -29,14 +29,14 @@ async fn every_kind_of_token_has_a_spelling() {
         json!({ "client": "owner", "omitClaims": ["exp"] }),
     ];
     for order in orders {
-        let (status, body) = stage.post_json("/control/tokens", &order).await;
+        let (status, body) = harness.post_json("/control/tokens", &order).await;
         assert_eq!(status, 200, "{order}: {body}");
     }
 }
 
 #[tokio::test]
 async fn a_wrong_order_says_what_is_wrong() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let cases = [
         (json!({ "client": "nobody" }), "UnknownPrincipal", "nobody"),
         (json!({}), "NoPrincipal", "client"),
@@ -47,7 +47,7 @@ async fn a_wrong_order_says_what_is_wrong() {
         ),
     ];
     for (order, code, word) in cases {
-        let (status, body) = stage.post_json("/control/tokens", &order).await;
+        let (status, body) = harness.post_json("/control/tokens", &order).await;
         assert_eq!(
             (status, body["error"]["code"].as_str()),
             (400, Some(code)),
@@ -62,13 +62,21 @@ async fn a_wrong_order_says_what_is_wrong() {
 
 #[tokio::test]
 async fn keys_rotate_on_demand() {
-    let stage = Stage::open().await;
-    let url = format!("{}/control/keys/rotate", stage.origin);
-    let first: serde_json::Value = stage.http.post(&url).send().await.unwrap().json().await.unwrap();
+    let harness = Harness::open().await;
+    let url = format!("{}/control/keys/rotate", harness.origin);
+    let first: serde_json::Value = harness
+        .http
+        .post(&url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(first["kids"].as_array().unwrap().len(), 2);
     assert_eq!(first["kids"][0], first["kid"]);
 
-    let (_, second) = stage
+    let (_, second) = harness
         .post_json("/control/keys/rotate", &json!({ "retirePrevious": true }))
         .await;
     assert_eq!(second["kids"], json!([second["kid"]]));

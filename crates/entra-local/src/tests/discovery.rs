@@ -2,18 +2,18 @@
 
 use serde_json::json;
 
-use super::stage::{BASE_URL, CLIENT, SECRET, Stage, TENANT, verified_claims};
+use super::harness::{BASE_URL, CLIENT, Harness, SECRET, TENANT, verified_claims};
 use crate::{JsonWebKeySet, TokenRequest, TokenVersion};
 
 #[tokio::test]
-async fn the_v2_document_leads_back_through_the_door_it_came_by() {
-    let stage = Stage::open().await;
-    let (status, document) = stage
+async fn the_v2_document_leads_back_through_the_listener_it_came_by() {
+    let harness = Harness::open().await;
+    let (status, document) = harness
         .get(&format!("/{TENANT}/v2.0/.well-known/openid-configuration"))
         .await;
 
     assert_eq!(status, 200);
-    let origin = &stage.origin;
+    let origin = &harness.origin;
     assert_eq!(document["issuer"], format!("{BASE_URL}/{TENANT}/v2.0"));
     assert_eq!(
         document["token_endpoint"],
@@ -31,27 +31,27 @@ async fn the_v2_document_leads_back_through_the_door_it_came_by() {
 
 #[tokio::test]
 async fn the_v1_document_names_the_v1_issuer_and_endpoints() {
-    let stage = Stage::open().await;
-    let (_, document) = stage
+    let harness = Harness::open().await;
+    let (_, document) = harness
         .get(&format!("/{TENANT}/.well-known/openid-configuration"))
         .await;
 
     assert_eq!(document["issuer"], format!("{BASE_URL}/{TENANT}/"));
     assert_eq!(
         document["jwks_uri"],
-        format!("{}/{TENANT}/discovery/keys", stage.origin)
+        format!("{}/{TENANT}/discovery/keys", harness.origin)
     );
     assert_eq!(
         document["token_endpoint"],
-        format!("{}/{TENANT}/oauth2/token", stage.origin)
+        format!("{}/{TENANT}/oauth2/token", harness.origin)
     );
 }
 
 #[tokio::test]
 async fn the_common_document_has_the_issuer_as_a_template() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     for word in ["common", "organizations"] {
-        let (_, document) = stage
+        let (_, document) = harness
             .get(&format!("/{word}/v2.0/.well-known/openid-configuration"))
             .await;
         assert_eq!(document["issuer"], format!("{BASE_URL}/{{tenantid}}/v2.0"));
@@ -60,13 +60,13 @@ async fn the_common_document_has_the_issuer_as_a_template() {
 
 #[tokio::test]
 async fn an_unknown_tenant_is_refused_in_entras_words() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     for path in [
         "v2.0/.well-known/openid-configuration",
         ".well-known/openid-configuration",
         "discovery/keys",
     ] {
-        let (status, body) = stage
+        let (status, body) = harness
             .get(&format!("/00000000-0000-0000-0000-000000000001/{path}"))
             .await;
         assert_eq!((status, &body["error_codes"]), (400, &json!([90002])), "{path}");
@@ -75,29 +75,29 @@ async fn an_unknown_tenant_is_refused_in_entras_words() {
 
 #[tokio::test]
 async fn tokens_verify_against_the_served_keys() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     for version in [TokenVersion::V1, TokenVersion::V2] {
         let request = TokenRequest {
             version: Some(version),
             ..TokenRequest::client("owner")
         };
-        let token = stage.issuer.mint(&request).unwrap();
+        let token = harness.issuer.mint(&request).unwrap();
         let path = match version {
             TokenVersion::V1 => "discovery/keys",
             TokenVersion::V2 => "discovery/v2.0/keys",
         };
-        let (_, body) = stage.get(&format!("/{TENANT}/{path}")).await;
+        let (_, body) = harness.get(&format!("/{TENANT}/{path}")).await;
         let keys: JsonWebKeySet = serde_json::from_value(body).unwrap();
         let claims = verified_claims(&token, &keys).expect("a good signature");
-        assert_eq!(claims["iss"], stage.issuer.issuer_of(TENANT, version));
+        assert_eq!(claims["iss"], harness.issuer.issuer_of(TENANT, version));
     }
 }
 
 #[tokio::test]
 async fn only_v2_keys_name_their_issuer() {
-    let stage = Stage::open().await;
-    let (_, v1) = stage.get(&format!("/{TENANT}/discovery/keys")).await;
-    let (_, v2) = stage.get(&format!("/{TENANT}/discovery/v2.0/keys")).await;
+    let harness = Harness::open().await;
+    let (_, v1) = harness.get(&format!("/{TENANT}/discovery/keys")).await;
+    let (_, v2) = harness.get(&format!("/{TENANT}/discovery/v2.0/keys")).await;
 
     assert_eq!(v1["keys"][0]["issuer"], json!(null));
     assert_eq!(v2["keys"][0]["issuer"], format!("{BASE_URL}/{{tenantid}}/v2.0"));
@@ -105,12 +105,12 @@ async fn only_v2_keys_name_their_issuer() {
 
 #[tokio::test]
 async fn there_is_no_sign_in_page_and_the_answer_says_so() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let url = format!(
         "{}/{TENANT}/oauth2/v2.0/authorize?client_id={CLIENT}",
-        stage.origin
+        harness.origin
     );
-    let response = stage.http.get(url).send().await.unwrap();
+    let response = harness.http.get(url).send().await.unwrap();
 
     assert_eq!(response.status(), 501);
     assert!(response.text().await.unwrap().contains("no sign-in page"));
@@ -118,23 +118,26 @@ async fn there_is_no_sign_in_page_and_the_answer_says_so() {
 
 #[tokio::test]
 async fn msal_is_told_that_this_host_is_a_cloud_of_its_own() {
-    let stage = Stage::open().await;
-    let endpoint = format!("{}/{TENANT}/oauth2/v2.0/authorize", stage.origin);
-    let (status, body) = stage
+    let harness = Harness::open().await;
+    let endpoint = format!("{}/{TENANT}/oauth2/v2.0/authorize", harness.origin);
+    let (status, body) = harness
         .get(&format!(
             "/common/discovery/instance?api-version=1.1&authorization_endpoint={endpoint}"
         ))
         .await;
 
-    let document = format!("{}/{TENANT}/v2.0/.well-known/openid-configuration", stage.origin);
+    let document = format!(
+        "{}/{TENANT}/v2.0/.well-known/openid-configuration",
+        harness.origin
+    );
     assert_eq!(
         (status, body["tenant_discovery_endpoint"].as_str()),
         (200, Some(document.as_str()))
     );
-    let host = stage.origin.strip_prefix("http://").unwrap();
+    let host = harness.origin.strip_prefix("http://").unwrap();
     assert_eq!(body["metadata"][0]["aliases"], json!([host]));
 
-    let (_, realm) = stage
+    let (_, realm) = harness
         .get("/common/userrealm/reader@contoso.com?api-version=1.0")
         .await;
     assert_eq!(realm["account_type"], "Managed");
@@ -142,28 +145,31 @@ async fn msal_is_told_that_this_host_is_a_cloud_of_its_own() {
 
 #[tokio::test]
 async fn a_rotation_keeps_the_former_key_until_told_otherwise() {
-    let stage = Stage::open().await;
-    let old = stage.issuer.mint(&TokenRequest::client("owner")).unwrap();
-    let new_kid = stage.issuer.rotate_keys().unwrap();
-    let new = stage.issuer.mint(&TokenRequest::client("owner")).unwrap();
+    let harness = Harness::open().await;
+    let old = harness.issuer.mint(&TokenRequest::client("owner")).unwrap();
+    let new_kid = harness.issuer.rotate_keys().unwrap();
+    let new = harness.issuer.mint(&TokenRequest::client("owner")).unwrap();
 
-    let both = stage.issuer.key_set(TokenVersion::V2);
+    let both = harness.issuer.key_set(TokenVersion::V2);
     assert_eq!(
         (both.keys.len(), both.keys[0].kid.as_str()),
         (2, new_kid.as_str())
     );
     assert!(verified_claims(&old, &both).is_some() && verified_claims(&new, &both).is_some());
 
-    stage.issuer.retire_previous_keys();
-    let one = stage.issuer.key_set(TokenVersion::V2);
+    harness.issuer.retire_previous_keys();
+    let one = harness.issuer.key_set(TokenVersion::V2);
     assert!(verified_claims(&old, &one).is_none() && verified_claims(&new, &one).is_some());
 }
 
 #[tokio::test]
 async fn a_host_that_could_break_out_of_a_url_is_refused() {
-    let stage = Stage::open().await;
-    let url = format!("{}/{TENANT}/v2.0/.well-known/openid-configuration", stage.origin);
-    let response = stage
+    let harness = Harness::open().await;
+    let url = format!(
+        "{}/{TENANT}/v2.0/.well-known/openid-configuration",
+        harness.origin
+    );
+    let response = harness
         .http
         .get(url)
         .header("host", "evil/path?x")
@@ -175,7 +181,7 @@ async fn a_host_that_could_break_out_of_a_url_is_refused() {
 
 #[tokio::test]
 async fn both_endpoints_give_tokens_of_the_resources_version() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let client = CLIENT.to_string();
     let credentials = [
         ("grant_type", "client_credentials"),
@@ -183,15 +189,15 @@ async fn both_endpoints_give_tokens_of_the_resources_version() {
         ("client_secret", SECRET),
     ];
     let mut v1 = credentials.to_vec();
-    v1.push(("resource", super::stage::API_URI));
-    let (status, body) = stage.post_form(&format!("/{TENANT}/oauth2/token"), &v1).await;
+    v1.push(("resource", super::harness::API_URI));
+    let (status, body) = harness.post_form(&format!("/{TENANT}/oauth2/token"), &v1).await;
 
     assert_eq!(status, 200, "{body}");
     let token = body["access_token"].as_str().unwrap();
-    let claims = verified_claims(token, &stage.issuer.key_set(TokenVersion::V1)).unwrap();
+    let claims = verified_claims(token, &harness.issuer.key_set(TokenVersion::V1)).unwrap();
     assert_eq!(claims["ver"], "2.0");
     assert_eq!(
         (&body["expires_in"], &body["resource"]),
-        (&json!("3599"), &json!(super::stage::API_URI))
+        (&json!("3599"), &json!(super::harness::API_URI))
     );
 }

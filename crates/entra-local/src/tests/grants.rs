@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{
-    API, API_URI, CLIENT, NOW, PASSWORD, PUBLIC_CLIENT, SECRET, SERVICE_PRINCIPAL, Stage, TENANT, USER,
+use super::harness::{
+    API, API_URI, CLIENT, Harness, NOW, PASSWORD, PUBLIC_CLIENT, SECRET, SERVICE_PRINCIPAL, TENANT, USER,
     verified_claims,
 };
 use crate::TokenVersion;
@@ -45,20 +45,20 @@ fn changed(mut fields: Fields, changes: &[(&'static str, &str)]) -> Fields {
     fields
 }
 
-async fn ask(stage: &Stage, tenant: &str, fields: &[(&str, String)]) -> (u16, Value) {
+async fn ask(harness: &Harness, tenant: &str, fields: &[(&str, String)]) -> (u16, Value) {
     let borrowed: Vec<(&str, &str)> = fields
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    stage
+    harness
         .post_form(&format!("/{tenant}/oauth2/v2.0/token"), &borrowed)
         .await
 }
 
 #[tokio::test]
 async fn an_application_gets_an_app_only_token() {
-    let stage = Stage::open().await;
-    let (status, body) = ask(&stage, &TENANT.to_string(), &application_fields(&[])).await;
+    let harness = Harness::open().await;
+    let (status, body) = ask(&harness, &TENANT.to_string(), &application_fields(&[])).await;
 
     assert_eq!(status, 200, "{body}");
     let members: Vec<&String> = body.as_object().unwrap().keys().collect();
@@ -67,7 +67,7 @@ async fn an_application_gets_an_app_only_token() {
         ["token_type", "expires_in", "ext_expires_in", "access_token"]
     );
     let token = body["access_token"].as_str().unwrap();
-    let claims = verified_claims(token, &stage.issuer.key_set(TokenVersion::V2)).unwrap();
+    let claims = verified_claims(token, &harness.issuer.key_set(TokenVersion::V2)).unwrap();
     assert_eq!(claims["aud"], json!(API));
     assert_eq!(claims["azp"], json!(CLIENT));
     assert_eq!(claims["azpacr"], "1");
@@ -85,11 +85,11 @@ async fn an_application_gets_an_app_only_token() {
 
 #[tokio::test]
 async fn the_secret_may_come_as_basic_authentication() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let fields = application_fields(&[("client_id", ""), ("client_secret", "")]);
     for secret in [SECRET, "s3cret%2F%2B+of+owner"] {
-        let url = format!("{}/{TENANT}/oauth2/v2.0/token", stage.origin);
-        let request = stage
+        let url = format!("{}/{TENANT}/oauth2/v2.0/token", harness.origin);
+        let request = harness
             .http
             .post(url)
             .basic_auth(CLIENT, Some(secret))
@@ -100,14 +100,14 @@ async fn the_secret_may_come_as_basic_authentication() {
 
 #[tokio::test]
 async fn a_user_gets_a_delegated_token_through_a_public_client() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     for tenant in [TENANT.to_string(), "organizations".to_owned()] {
-        let (status, body) = ask(&stage, &tenant, &user_fields(&[])).await;
+        let (status, body) = ask(&harness, &tenant, &user_fields(&[])).await;
 
         assert_eq!(status, 200, "{body}");
         assert_eq!(body["scope"], format!("{API_URI}/user_impersonation"));
         let token = body["access_token"].as_str().unwrap();
-        let claims = verified_claims(token, &stage.issuer.key_set(TokenVersion::V2)).unwrap();
+        let claims = verified_claims(token, &harness.issuer.key_set(TokenVersion::V2)).unwrap();
         assert_eq!(
             (&claims["oid"], &claims["scp"]),
             (&json!(USER), &json!("user_impersonation"))
@@ -123,19 +123,19 @@ async fn a_user_gets_a_delegated_token_through_a_public_client() {
 
 #[tokio::test]
 async fn a_user_may_also_sign_in_through_an_application_with_its_secret() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let client = CLIENT.to_string();
     let with_secret = user_fields(&[("client_id", &client), ("client_secret", SECRET)]);
-    assert_eq!(ask(&stage, &TENANT.to_string(), &with_secret).await.0, 200);
+    assert_eq!(ask(&harness, &TENANT.to_string(), &with_secret).await.0, 200);
 
     let without = user_fields(&[("client_id", &client)]);
-    let (status, body) = ask(&stage, &TENANT.to_string(), &without).await;
+    let (status, body) = ask(&harness, &TENANT.to_string(), &without).await;
     assert_eq!((status, &body["error_codes"]), (401, &json!([7_000_218])));
 }
 
 #[tokio::test]
 async fn refusals_have_entras_status_word_and_number() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let tenant = TENANT.to_string();
     let nobody = "00000000-0000-0000-0000-00000000000f";
     let public = PUBLIC_CLIENT.to_string();
@@ -234,7 +234,7 @@ async fn refusals_have_entras_status_word_and_number() {
         ),
     ];
     for (tenant, fields, status, error, number) in cases {
-        let (answered, body) = ask(&stage, tenant, &fields).await;
+        let (answered, body) = ask(&harness, tenant, &fields).await;
         assert_eq!(
             (answered, body["error"].as_str()),
             (status, Some(error)),
@@ -246,11 +246,11 @@ async fn refusals_have_entras_status_word_and_number() {
 
 #[tokio::test]
 async fn a_refusal_carries_ids_to_search_by() {
-    let stage = Stage::open().await;
+    let harness = Harness::open().await;
     let correlation = "6f8c7a3e-9999-4c2b-9a55-0c0a7c0a0009";
-    let request = stage
+    let request = harness
         .http
-        .post(format!("{}/{TENANT}/oauth2/v2.0/token", stage.origin))
+        .post(format!("{}/{TENANT}/oauth2/v2.0/token", harness.origin))
         .header("client-request-id", correlation)
         .form(&application_fields(&[("client_secret", "wrong")]));
     let body: Value = request.send().await.unwrap().json().await.unwrap();
@@ -264,8 +264,8 @@ async fn a_refusal_carries_ids_to_search_by() {
 
 #[tokio::test]
 async fn a_body_that_is_no_form_is_refused() {
-    let stage = Stage::open().await;
-    let (status, body) = stage
+    let harness = Harness::open().await;
+    let (status, body) = harness
         .post_json(&format!("/{TENANT}/oauth2/v2.0/token"), &json!({}))
         .await;
     assert_eq!((status, &body["error_codes"]), (400, &json!([900_561])));

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::stage::{API, API_URI, BASE_URL, CLIENT, NOW, TENANT, issuer, verified_claims};
+use super::harness::{API, API_URI, BASE_URL, CLIENT, NOW, TENANT, issuer, verified_claims};
 use crate::{Error, SigningKeyChoice, TokenAlgorithm, TokenRequest, TokenVersion};
 
 fn part(token: &str, index: usize) -> Map<String, Value> {
@@ -188,6 +188,6 @@ fn principals_are_found_by_name_and_by_id() {
 
 #[test]
 fn secrets_do_not_print() {
-    let printed = format!("{:?}", super::stage::directory());
-    assert!(!printed.contains(super::stage::SECRET) && !printed.contains(super::stage::PASSWORD));
+    let printed = format!("{:?}", super::harness::directory());
+    assert!(!printed.contains(super::harness::SECRET) && !printed.contains(super::harness::PASSWORD));
 }

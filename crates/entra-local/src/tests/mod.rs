@@ -3,7 +3,7 @@
 mod control;
 mod discovery;
 mod grants;
+mod harness;
 mod minting;
 mod persistence;
-mod stage;
 mod tls;

@@ -1,6 +1,6 @@
 //! A restart on the same data keeps everything that clients hold on to.
 
-use super::stage::{SECRET, issuer, settings, verified_claims};
+use super::harness::{SECRET, issuer, settings, verified_claims};
 use crate::{Error, Issuer, IssuerState, Settings, TokenRequest, TokenVersion};
 
 #[test]
@@ -45,7 +45,7 @@ fn a_base_url_must_be_absolute() {
             base_url: bad.to_owned(),
             ..settings()
         };
-        let error = Issuer::new(settings, super::stage::directory()).err().unwrap();
+        let error = Issuer::new(settings, super::harness::directory()).err().unwrap();
         assert_eq!(error.code(), "BadBaseUrl", "{bad}");
     }
 }

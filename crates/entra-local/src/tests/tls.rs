@@ -3,7 +3,7 @@
 use reqwest::{Certificate, Client};
 use serde_json::Value;
 
-use super::stage::{TENANT, issuer, loopback_listener};
+use super::harness::{TENANT, issuer, loopback_listener};
 use crate::{Scheme, router, serve_https};
 
 #[tokio::test]

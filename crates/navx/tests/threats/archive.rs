@@ -2,10 +2,10 @@
 
 use std::io::Cursor;
 
-use navx::{Kind, Limits};
+use navx::Kind;
 
 use crate::raw::{Entry, Zip, package_around};
-use crate::{APP_ID, accepted, manifest, manifest_entry, patched, read, refused, with_manifest};
+use crate::{APP_ID, accepted, limits, manifest, manifest_entry, patched, read, refused, with_manifest};
 
 #[test]
 fn a_bomb_that_is_not_needed_is_never_unpacked() {
@@ -50,10 +50,7 @@ fn a_manifest_may_be_as_large_as_the_limit_and_no_larger() {
     let bytes = Zip::default().with(manifest_entry()).package();
     let size = manifest().len() as u64;
     let with_limit = |max_manifest_bytes| {
-        let limits = Limits {
-            max_manifest_bytes,
-            ..Limits::default()
-        };
+        let limits = limits(|limits| limits.max_manifest_bytes = max_manifest_bytes);
         navx::read(Cursor::new(&bytes), &limits)
     };
     assert!(with_limit(size).is_ok());
@@ -245,21 +242,14 @@ fn huge_directories_are_refused_by_number_and_by_size() {
     accepted(&bytes);
     let entries = 51;
     let directory_bytes = 51 * 46 + "NavxManifest.xml".len() as u64 + 10 * 8 + 40 * 9;
-    let just_enough = Limits {
-        max_entries: entries,
-        max_directory_bytes: directory_bytes,
-        ..Limits::default()
-    };
+    let just_enough = limits(|limits| {
+        limits.max_entries = entries;
+        limits.max_directory_bytes = directory_bytes;
+    });
     assert!(navx::read(Cursor::new(&bytes), &just_enough).is_ok());
     for limits in [
-        Limits {
-            max_entries: entries - 1,
-            ..Limits::default()
-        },
-        Limits {
-            max_directory_bytes: directory_bytes - 1,
-            ..Limits::default()
-        },
+        limits(|limits| limits.max_entries = entries - 1),
+        limits(|limits| limits.max_directory_bytes = directory_bytes - 1),
     ] {
         let error = navx::read(Cursor::new(&bytes), &limits).unwrap_err();
         assert_eq!(error.code(), "bad_zip", "{error}");

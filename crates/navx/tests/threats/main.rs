@@ -24,6 +24,12 @@ fn read(bytes: &[u8]) -> Result<Package, PackageError> {
     navx::read(Cursor::new(bytes), &Limits::default())
 }
 
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
 fn accepted(bytes: &[u8]) -> Package {
     read(bytes).unwrap_or_else(|error| panic!("refused with {}: {error}", error.code()))
 }

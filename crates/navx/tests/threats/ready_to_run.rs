@@ -2,10 +2,10 @@
 
 use std::io::Cursor;
 
-use navx::{Kind, Limits};
+use navx::Kind;
 
 use crate::raw::{Entry, Zip, package_around};
-use crate::{APP_ID, accepted, builder, good, manifest_entry, refused};
+use crate::{APP_ID, accepted, builder, good, limits, manifest_entry, refused};
 
 struct Wrapper {
     inner: Vec<u8>,
@@ -187,10 +187,7 @@ fn an_embedded_directory_larger_than_what_is_kept_is_read_all_the_same() {
 #[test]
 fn an_embedded_app_beyond_the_limit_is_refused() {
     let package = Wrapper::new().package();
-    let limits = Limits {
-        max_embedded_bytes: 500,
-        ..Limits::default()
-    };
+    let limits = limits(|limits| limits.max_embedded_bytes = 500);
     let error = navx::read(Cursor::new(package), &limits).unwrap_err();
     assert_eq!(error.code(), "bad_ready_to_run", "{error}");
 }

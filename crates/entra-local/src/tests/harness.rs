@@ -68,13 +68,13 @@ pub fn issuer() -> Issuer {
 }
 
 /// A running http listener with the public endpoints, and the control endpoint under `/control`.
-pub struct Stage {
+pub struct Harness {
     pub issuer: Issuer,
     pub origin: String,
     pub http: Client,
 }
 
-impl Stage {
+impl Harness {
     pub async fn open() -> Self {
         let issuer = issuer();
         let control = control_router(issuer.clone());
