@@ -47,7 +47,7 @@ fn row() -> Vec<Value<'static>> {
         Value::Null,
         Value::Boolean(true),
         Value::Instant(Instant::from_ticks(16_000_000_000_000_000)),
-        Value::Duration(Duration::from_ticks(864_000_000_000)),
+        Value::Duration(Duration::from_hours(24)),
         Value::Flags(5),
         labels,
         Value::List(vec![part]),

@@ -10,9 +10,9 @@
 
 use crate::calculate;
 use crate::compare;
-use crate::decimal::ArithmeticError;
 use crate::error::QueryError;
 use crate::filter::{Collection, Expression, Filter, Reference};
+use crate::number::ArithmeticError;
 use crate::syntax::{NodeId, Quantifier};
 use crate::temporal::Instant;
 use crate::value::Value;
@@ -47,6 +47,11 @@ pub enum EvalError {
         /// Characters from the start of the filter.
         position: usize,
     },
+    /// A calculation gives more digits than a number can hold.
+    NotExact {
+        /// Characters from the start of the filter.
+        position: usize,
+    },
     /// `substring` was asked for a negative length.
     NegativeLength {
         /// Characters from the start of the filter.
@@ -66,10 +71,11 @@ impl EvalError {
         match error {
             ArithmeticError::DivisionByZero => EvalError::DivisionByZero { position },
             ArithmeticError::OutOfRange => EvalError::OutOfRange { position },
+            ArithmeticError::NotExact => EvalError::NotExact { position },
         }
     }
 
-    /// What to tell the caller who sent the filter; `None` if he cannot be blamed.
+    /// What to tell the caller who sent the filter; `None` if they are not to blame.
     pub fn as_query_error(&self) -> Option<QueryError> {
         match *self {
             EvalError::DivisionByZero { position } => {
@@ -78,6 +84,10 @@ impl EvalError {
             EvalError::OutOfRange { position } => {
                 Some(QueryError::filter_at(position, "The result is out of range"))
             }
+            EvalError::NotExact { position } => Some(QueryError::filter_at(
+                position,
+                "The result has more digits than the 28 that can be held",
+            )),
             EvalError::NegativeLength { position } => Some(QueryError::filter_at(
                 position,
                 "The length of a substring is negative",

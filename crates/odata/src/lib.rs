@@ -30,13 +30,13 @@ mod aliases;
 mod bind;
 mod calculate;
 mod compare;
-mod decimal;
 mod error;
 mod eval;
 mod filter;
 mod functions;
 mod lexer;
 mod literal;
+mod number;
 mod order;
 mod paging;
 mod parser;
@@ -47,16 +47,15 @@ mod syntax;
 mod temporal;
 mod types;
 mod value;
-mod wide;
 
 pub use aliases::Aliases;
 pub use bind::bind_filter;
-pub use decimal::{ArithmeticError, Decimal};
 pub use error::{ErrorCode, QueryError};
 pub use eval::{EvalError, Row};
 pub use filter::{Collection, Domain, Expression, Filter, Kind, Node, Reference};
 pub use functions::Function;
 pub use literal::Literal;
+pub use number::{InvalidNumber, Number};
 pub use order::{OrderBy, OrderKey, OrderTerm, Select};
 pub use paging::{MAX_PAGE_SIZE, SkipToken, max_page_size, next_link_query};
 pub use parser::parse_filter;
@@ -67,7 +66,7 @@ pub use syntax::{
     Arithmetic, Ast, BinaryOperator, Comparison, Item, ItemValue, LambdaSyntax, NodeId, Path, Quantifier,
     Root, Syntax, SyntaxNode, UnaryOperator,
 };
-pub use temporal::{Date, Duration, Instant, PICOS_PER_TICK, TimeOfDay};
+pub use temporal::{Date, Duration, Instant, TimeOfDay, parse_duration};
 pub use value::{Guid, Value, Version};
 
 /// How much of an option is read before it is refused.

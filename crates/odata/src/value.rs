@@ -1,6 +1,6 @@
 //! Values: what a literal says, what a row holds, what a calculation gives.
 
-use crate::decimal::Decimal;
+use crate::number::Number;
 use crate::temporal::{Date, Duration, Instant, TimeOfDay};
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ pub enum Value<'a> {
     /// True or false.
     Boolean(bool),
     /// An integer or a decimal; the type system tells them apart, the value does not.
-    Number(Decimal),
+    Number(Number),
     /// Text, as stored.
     Text(Cow<'a, str>),
     /// A GUID.
@@ -46,7 +46,7 @@ impl<'a> Value<'a> {
 
     /// An integer.
     pub fn integer(value: i64) -> Value<'a> {
-        Value::Number(Decimal::from(value))
+        Value::Number(Number::from(value))
     }
 
     /// The value, or null.

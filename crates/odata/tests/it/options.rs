@@ -378,8 +378,8 @@ fn paging_tokens_belong_to_one_query() {
         ("added", Value::Instant(Instant::from_ticks(-1))),
         ("stock", Value::integer(i64::MIN)),
         ("hidden", Value::Boolean(true)),
-        ("warranty", Value::Duration(Duration::from_ticks(-3))),
-        ("since", Value::Date(Date::from_days(-400))),
+        ("warranty", Value::Duration(Duration::from_nanos(-300))),
+        ("since", Value::Date(Date::new(1968, 11, 27).expect("a day"))),
         (
             "opens",
             Value::TimeOfDay(TimeOfDay::new(8, 30, 15, 7).expect("a time")),

@@ -9,7 +9,10 @@ use super::{
     translator::{Calendar, Said, Translator, bound},
 };
 use crate::store::{Value as Stored, list::Holds};
-use odata::{Comparison, Date, Domain, Fold, NodeId, Value};
+use domain::instant::TICKS_PER_SECOND;
+use odata::{Comparison, Date, Domain, Fold, Instant, NodeId, Value};
+
+const TICKS_PER_DAY: i64 = 24 * 3600 * TICKS_PER_SECOND;
 
 /// One side of a comparison.
 enum Side {
@@ -254,7 +257,7 @@ fn with_calendar(
     let column = || Fragment::column(storage.key, Yields::Key, storage.nullable);
     let place = match (part, value) {
         (Calendar::Year, Value::Number(number)) => numbers::place(*number)?,
-        (Calendar::Day, Value::Date(day)) => Place::At(day.days()),
+        (Calendar::Day, Value::Date(day)) => Place::At(Instant::midnight(*day).to_ticks().0 / TICKS_PER_DAY),
         _ => return None,
     };
     let (first, is_span) = match place {
@@ -297,12 +300,13 @@ fn with_calendar(
 
 /// The first tick of a year, or of a day counted from 1970.
 fn start_of(part: Calendar, number: i64) -> Option<i64> {
-    let day = match part {
-        Calendar::Year => Date::new(number, 1, 1)?,
-        Calendar::Day => Date::from_days(number),
-    };
-    let (ticks, is_exact) = day.midnight().to_ticks();
-    is_exact.then_some(ticks)
+    match part {
+        Calendar::Year => {
+            let first = Date::new(i16::try_from(number).ok()?, 1, 1).ok()?;
+            Some(Instant::midnight(first).to_ticks().0)
+        }
+        Calendar::Day => number.checked_mul(TICKS_PER_DAY),
+    }
 }
 
 pub(super) fn in_list(

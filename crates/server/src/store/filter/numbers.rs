@@ -5,7 +5,7 @@ use super::{
     translator::{Said, Translator},
 };
 use crate::store::list::Holds;
-use odata::{Arithmetic, Decimal, Instant, Kind, NodeId, PICOS_PER_TICK, Scalar, Value};
+use odata::{Arithmetic, Instant, Kind, NodeId, Scalar, Value};
 
 /// Results beyond this are left to the memory, which knows larger numbers.
 const LARGEST: i128 = 1 << 62;
@@ -24,15 +24,15 @@ pub(super) enum Place {
 }
 
 /// The place of a decimal number; `None` for one that is too long to tell.
-pub(super) fn place(number: Decimal) -> Option<Place> {
+pub(super) fn place(number: odata::Number) -> Option<Place> {
     if let Some(whole) = number.to_i64() {
         return Some(Place::At(whole));
     }
     if number.partial_cmp(&number).is_none() {
         return Some(Place::Nowhere);
     }
-    let is_below = number < Decimal::from(i64::MIN);
-    let is_above = number > Decimal::from(i64::MAX);
+    let is_below = number < odata::Number::from(i64::MIN);
+    let is_above = number > odata::Number::from(i64::MAX);
     match (is_below, is_above) {
         (true, _) => Some(Place::BelowAll),
         (_, true) => Some(Place::AboveAll),
@@ -42,13 +42,9 @@ pub(super) fn place(number: Decimal) -> Option<Place> {
 
 /// The place of an instant among the ticks.
 pub(super) fn tick_place(instant: Instant) -> Place {
-    let ticks = instant.picos().div_euclid(PICOS_PER_TICK);
-    let is_exact = instant.picos().rem_euclid(PICOS_PER_TICK) == 0;
-    match i64::try_from(ticks) {
-        Ok(ticks) if is_exact => Place::At(ticks),
-        Ok(ticks) => Place::Behind(ticks),
-        Err(_) if ticks < 0 => Place::BelowAll,
-        Err(_) => Place::AboveAll,
+    match instant.to_ticks() {
+        (ticks, true) => Place::At(ticks),
+        (ticks, false) => Place::Behind(ticks),
     }
 }
 
@@ -160,7 +156,7 @@ mod tests {
     use super::*;
 
     fn placed(text: &str) -> Option<Place> {
-        place(Decimal::parse(text).unwrap())
+        place(text.parse().unwrap())
     }
 
     #[test]
@@ -170,8 +166,8 @@ mod tests {
         assert_eq!(placed("-1.5"), Some(Place::Behind(-2)));
         assert_eq!(placed("9223372036854775807"), Some(Place::At(i64::MAX)));
         assert_eq!(placed("9223372036854775808"), Some(Place::AboveAll));
-        assert_eq!(placed("-1e30"), Some(Place::BelowAll));
-        assert_eq!(place(Decimal::NEGATIVE_INFINITY), Some(Place::BelowAll));
-        assert_eq!(place(Decimal::NAN), Some(Place::Nowhere));
+        assert_eq!(placed("-1e28"), Some(Place::BelowAll));
+        assert_eq!(place(odata::Number::NEGATIVE_INFINITY), Some(Place::BelowAll));
+        assert_eq!(place(odata::Number::NAN), Some(Place::Nowhere));
     }
 }
