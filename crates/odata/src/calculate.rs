@@ -1,6 +1,6 @@
 //! What functions and arithmetic operators give. Null in, null out; text is counted in characters.
 
-use crate::eval::EvalError;
+use crate::error::EvalError;
 use crate::filter::Kind;
 use crate::functions::Function;
 use crate::number::{ArithmeticError, Number};

@@ -7,6 +7,7 @@ use crate::value::Guid;
 
 /// A literal as it was written, before the binder fits it to the other side.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Literal {
     /// `null`.
     Null,

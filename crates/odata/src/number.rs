@@ -26,6 +26,7 @@ enum Form {
 
 /// Why a text is not a [`Number`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InvalidNumber {
     /// It is not written as a number.
     Malformed,

@@ -13,9 +13,6 @@ use crate::schema::{Scalar, Schema};
 use crate::temporal::{Duration, Instant, TimeOfDay, date_of, days_of};
 use crate::value::{Guid, Value, Version};
 
-/// The largest page that is sent to those who ask for pages: Business Central's own limit.
-pub const MAX_PAGE_SIZE: u32 = 20_000;
-
 /// The layout of a token; one that begins otherwise is refused.
 const LAYOUT: u8 = 1;
 
@@ -31,8 +28,8 @@ pub struct SkipToken {
 }
 
 impl SkipToken {
-    /// The text of the token for the query with this [fingerprint](crate::Options::fingerprint). It needs no escaping in a
-    /// URL. Lists, records and binary values have no order and are written as null.
+    /// The text of the token for the query with this [fingerprint](crate::Options::fingerprint). It needs no escaping
+    /// in a URL. Lists, records and binary values have no order and are written as null.
     pub fn encode(&self, fingerprint: u64) -> String {
         let mut bytes = vec![LAYOUT];
         bytes.extend(fingerprint.to_be_bytes());
@@ -202,15 +199,16 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// The page size that the values of the `Prefer` headers ask for, at most [`MAX_PAGE_SIZE`].
+/// The page size that the values of the `Prefer` headers ask for, at most `largest`.
 ///
 /// `odata.maxpagesize=n` and `maxpagesize=n` mean the same; the first readable one counts; what cannot be read, and
 /// every other preference, is ignored, as RFC 7240 wants it.
-pub fn max_page_size<'h>(headers: impl IntoIterator<Item = &'h str>) -> Option<u32> {
+pub fn max_page_size<'h>(headers: impl IntoIterator<Item = &'h str>, largest: u32) -> Option<u32> {
     headers
         .into_iter()
         .flat_map(|header| header.split(','))
         .find_map(page_size_of)
+        .map(|size| size.min(largest))
 }
 
 fn page_size_of(preference: &str) -> Option<u32> {
@@ -227,7 +225,7 @@ fn page_size_of(preference: &str) -> Option<u32> {
     if unquoted.is_empty() || !unquoted.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let size = unquoted.parse().unwrap_or(u32::MAX).min(MAX_PAGE_SIZE);
+    let size = unquoted.parse().unwrap_or(u32::MAX);
     (size > 0).then_some(size)
 }
 

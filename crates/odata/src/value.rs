@@ -49,6 +49,34 @@ impl<'a> Value<'a> {
         Value::Number(Number::from(value))
     }
 
+    /// The same value; a text is borrowed from this one.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+            other => other.clone(),
+        }
+    }
+
+    /// The same value without anything borrowed.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Boolean(value) => Value::Boolean(value),
+            Value::Number(value) => Value::Number(value),
+            Value::Text(text) => Value::text(text.into_owned()),
+            Value::Guid(value) => Value::Guid(value),
+            Value::Version(value) => Value::Version(value),
+            Value::Instant(value) => Value::Instant(value),
+            Value::Date(value) => Value::Date(value),
+            Value::TimeOfDay(value) => Value::TimeOfDay(value),
+            Value::Duration(value) => Value::Duration(value),
+            Value::Binary(value) => Value::Binary(value),
+            Value::Flags(value) => Value::Flags(value),
+            Value::List(items) => Value::List(items.into_iter().map(Value::into_owned).collect()),
+            Value::Record(members) => Value::Record(members.into_iter().map(Value::into_owned).collect()),
+        }
+    }
+
     /// The value, or null.
     pub fn or_null(value: Option<impl Into<Value<'a>>>) -> Value<'a> {
         value.map_or(Value::Null, Into::into)

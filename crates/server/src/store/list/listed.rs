@@ -130,11 +130,8 @@ impl<T> Listed<T> {
         } in properties
         {
             let nullable = kind.storage.nullable;
-            described.push(odata::Property {
-                name: name.into(),
-                ty: kind.ty,
-                nullable,
-            });
+            let property = odata::Property::new(name, kind.ty);
+            described.push(if nullable { property.nullable() } else { property });
             storages.push(kind.storage);
             reads.push(read);
             shown_in.push(whole);
