@@ -47,7 +47,7 @@ fn row() -> Vec<Value<'static>> {
         Value::Null,
         Value::Boolean(true),
         Value::Instant(Instant::from_ticks(16_000_000_000_000_000)),
-        Value::Duration(Duration::from_ticks(864_000_000_000)),
+        Value::Duration(Duration::from_hours(24)),
         Value::Flags(5),
         labels,
         Value::List(vec![part]),
@@ -72,7 +72,7 @@ fn check_filter(text: &str, aliases: &Aliases) {
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     check_filter(text, &Aliases::default());
-    max_page_size([text]);
+    max_page_size([text], 20_000);
     next_link_query(text, "token");
     let Ok(options) = Options::parse(text, Resource::Collection, true, &Limits::default()) else { return };
     check_filter(options.filter.as_deref().unwrap_or("true"), &options.aliases);

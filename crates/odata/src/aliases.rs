@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 /// The parameter aliases of a request: `@name=literal`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Aliases {
     /// Decoded literals by name, without the `@`.
     pub texts: BTreeMap<String, String>,

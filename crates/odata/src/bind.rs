@@ -4,11 +4,11 @@
 //! node was called can always be read back for a message. A literal is converted here to the type of what it is
 //! compared with; nothing has to be guessed at run time.
 
-use crate::Limits;
 use crate::aliases::Aliases;
 use crate::error::QueryError;
 use crate::filter::*;
 use crate::functions::{self, Function, Signature};
+use crate::limits::Limits;
 use crate::literal::Literal;
 use crate::pattern::compile;
 use crate::schema::{self, Property, Scalar, Schema, Type};
@@ -588,7 +588,7 @@ impl<'s> Binder<'s> {
             return Err(QueryError::filter_at(position, message));
         }
         let pattern = compile(source, self.limits.pattern_bytes)
-            .map_err(|problem| QueryError::filter_at(position, problem))?;
+            .map_err(|(problem, cause)| QueryError::filter_at(position, problem).caused_by(cause))?;
         self.patterns += 1;
         Ok((Expression::Matches { text, pattern }, BOOLEAN))
     }

@@ -1,12 +1,12 @@
 //! What functions and arithmetic operators give. Null in, null out; text is counted in characters.
 
-use crate::decimal::{ArithmeticError, Decimal};
-use crate::eval::EvalError;
+use crate::error::EvalError;
 use crate::filter::Kind;
 use crate::functions::Function;
+use crate::number::{ArithmeticError, Number};
 use crate::schema::Scalar;
 use crate::syntax::Arithmetic;
-use crate::temporal::{Clock, Date, Duration, Instant};
+use crate::temporal::{Date, Duration, Instant, TimeOfDay};
 use crate::value::Value;
 use std::borrow::Cow;
 
@@ -17,7 +17,10 @@ pub(crate) fn negate(operand: Value<'_>, position: usize) -> Outcome<'_> {
     match operand {
         Value::Null => Ok(Value::Null),
         Value::Number(number) => Ok(Value::Number(number.negate())),
-        Value::Duration(duration) => Ok(Value::Duration(duration.negate())),
+        Value::Duration(duration) => duration
+            .checked_neg()
+            .map(Value::Duration)
+            .ok_or(EvalError::OutOfRange { position }),
         _ => Err(EvalError::RowDoesNotFit { position }),
     }
 }
@@ -46,9 +49,9 @@ pub(crate) fn arithmetic(
 fn numbers(
     operator: Arithmetic,
     between_integers: bool,
-    left: Decimal,
-    right: Decimal,
-) -> Result<Decimal, ArithmeticError> {
+    left: Number,
+    right: Number,
+) -> Result<Number, ArithmeticError> {
     match operator {
         Arithmetic::Add => left.plus(right),
         Arithmetic::Subtract => left.minus(right),
@@ -70,17 +73,20 @@ fn temporal_arithmetic(
     let value = match (left, operator, right) {
         (Value::Instant(left), Subtract, Value::Instant(right)) => Some(Value::Duration(left.since(*right))),
         (Value::Instant(left), Add, Value::Duration(right)) => left.plus(*right).map(Value::Instant),
-        (Value::Instant(left), Subtract, Value::Duration(right)) => {
-            left.plus(right.negate()).map(Value::Instant)
-        }
+        (Value::Instant(left), Subtract, Value::Duration(right)) => right
+            .checked_neg()
+            .and_then(|back| left.plus(back))
+            .map(Value::Instant),
         (Value::Date(left), Subtract, Value::Date(right)) => {
-            Some(Value::Duration(left.midnight().since(right.midnight())))
+            Some(Value::Duration(left.duration_since(*right)))
         }
         (Value::Date(left), Add, Value::Duration(right)) => later(*left, *right),
-        (Value::Date(left), Subtract, Value::Duration(right)) => later(*left, right.negate()),
-        (Value::Duration(left), Add, Value::Duration(right)) => left.plus(*right).map(Value::Duration),
+        (Value::Date(left), Subtract, Value::Duration(right)) => {
+            right.checked_neg().and_then(|back| later(*left, back))
+        }
+        (Value::Duration(left), Add, Value::Duration(right)) => left.checked_add(*right).map(Value::Duration),
         (Value::Duration(left), Subtract, Value::Duration(right)) => {
-            left.plus(right.negate()).map(Value::Duration)
+            left.checked_sub(*right).map(Value::Duration)
         }
         (Value::Duration(duration), Multiply, Value::Number(number))
         | (Value::Number(number), Multiply, Value::Duration(duration)) => {
@@ -97,20 +103,19 @@ fn temporal_arithmetic(
 }
 
 fn later(date: Date, duration: Duration) -> Option<Value<'static>> {
-    date.midnight()
-        .plus(duration)
-        .map(|instant| Value::Date(instant.date()))
+    let later = Instant::midnight(date).plus(duration)?.civil()?;
+    Some(Value::Date(later.date()))
 }
 
-fn seconds(duration: Duration) -> Result<Decimal, ArithmeticError> {
-    Decimal::new(duration.picos(), -12)
+fn seconds(duration: Duration) -> Result<Number, ArithmeticError> {
+    Number::new(duration.as_nanos(), 9).ok_or(ArithmeticError::OutOfRange)
 }
 
-/// Seconds as a duration, rounded to the picosecond.
-fn duration_of(seconds: Result<Decimal, ArithmeticError>, position: usize) -> Outcome<'static> {
-    let picos = seconds.and_then(|seconds| seconds.times(Decimal::from(1_000_000_000_000)));
-    let picos = picos.map_err(|error| EvalError::from_arithmetic(error, position))?;
-    let duration = picos.round().to_i128().and_then(Duration::from_picos);
+/// Seconds as a duration, rounded to the nanosecond.
+fn duration_of(seconds: Result<Number, ArithmeticError>, position: usize) -> Outcome<'static> {
+    let nanos = seconds.and_then(|seconds| seconds.times(Number::from(1_000_000_000)));
+    let nanos = nanos.map_err(|error| EvalError::from_arithmetic(error, position))?;
+    let duration = nanos.round().to_i128().and_then(Duration::try_from_nanos_i128);
     duration
         .map(Value::Duration)
         .ok_or(EvalError::OutOfRange { position })
@@ -150,12 +155,12 @@ pub(crate) fn call<'v>(
         })),
         (Some(Value::Instant(instant)), ..) => of_instant(function, instant, position),
         (Some(Value::Date(date)), ..) => of_day(function, date, position),
-        (Some(Value::TimeOfDay(time)), ..) => of_clock(function, time.clock(), position),
+        (Some(Value::TimeOfDay(time)), ..) => of_clock(function, since_midnight(time), position),
         (Some(Value::Duration(duration)), ..) if function == Function::TotalSeconds => {
             let seconds = seconds(duration).map_err(|error| EvalError::from_arithmetic(error, position))?;
             Ok(Value::Number(seconds))
         }
-        (Some(Value::Duration(duration)), ..) => of_clock(function, duration.clock(), position),
+        (Some(Value::Duration(duration)), ..) => of_clock(function, duration, position),
         (Some(first), second, third) => {
             let first = text(first, position)?.unwrap_or_default();
             of_text(function, first, second, third, position)
@@ -164,35 +169,41 @@ pub(crate) fn call<'v>(
 }
 
 fn of_instant(function: Function, instant: Instant, position: usize) -> Outcome<'static> {
+    let at = instant.civil().ok_or(EvalError::OutOfRange { position })?;
     match function {
-        Function::Date => Ok(Value::Date(instant.date())),
-        Function::Time => Ok(Value::TimeOfDay(instant.time_of_day())),
+        Function::Date => Ok(Value::Date(at.date())),
+        Function::Time => Ok(Value::TimeOfDay(at.time())),
         Function::TotalOffsetMinutes => Ok(Value::integer(0)),
-        Function::Year | Function::Month | Function::Day => of_day(function, instant.date(), position),
-        _ => of_clock(function, instant.time_of_day().clock(), position),
+        Function::Year | Function::Month | Function::Day => of_day(function, at.date(), position),
+        _ => of_clock(function, since_midnight(at.time()), position),
     }
 }
 
 fn of_day(function: Function, date: Date, position: usize) -> Outcome<'static> {
-    let (year, month, day) = date.civil();
     match function {
-        Function::Year => Ok(Value::integer(year)),
-        Function::Month => Ok(Value::integer(month.into())),
-        Function::Day => Ok(Value::integer(day.into())),
+        Function::Year => Ok(Value::integer(date.year().into())),
+        Function::Month => Ok(Value::integer(date.month().into())),
+        Function::Day => Ok(Value::integer(date.day().into())),
         _ => Err(EvalError::RowDoesNotFit { position }),
     }
 }
 
-fn of_clock(function: Function, clock: Clock, position: usize) -> Outcome<'static> {
+fn since_midnight(time: TimeOfDay) -> Duration {
+    time.duration_since(TimeOfDay::midnight())
+}
+
+/// The parts of the time since midnight, or of a duration without its days.
+fn of_clock(function: Function, time: Duration, position: usize) -> Outcome<'static> {
+    let seconds = time.as_secs();
     match function {
-        Function::Hour => Ok(Value::integer(clock.hour)),
-        Function::Minute => Ok(Value::integer(clock.minute)),
-        Function::Second => Ok(Value::integer(clock.second)),
+        Function::Hour => Ok(Value::integer(seconds / 3600 % 24)),
+        Function::Minute => Ok(Value::integer(seconds / 60 % 60)),
+        Function::Second => Ok(Value::integer(seconds % 60)),
         Function::FractionalSeconds => {
-            let fraction = Decimal::new(clock.picos.into(), -12);
+            let fraction = Number::new(time.subsec_nanos().into(), 9);
             fraction
                 .map(Value::Number)
-                .map_err(|error| EvalError::from_arithmetic(error, position))
+                .ok_or(EvalError::OutOfRange { position })
         }
         _ => Err(EvalError::RowDoesNotFit { position }),
     }
@@ -251,7 +262,7 @@ fn substring(text: &str, start: Option<Value>, length: Option<Value>, position: 
 }
 
 /// An integer, held at the ends of `i64`.
-fn held(number: Decimal) -> i64 {
-    let end = if number.signum() < 0 { i64::MIN } else { i64::MAX };
+fn held(number: Number) -> i64 {
+    let end = if number < Number::ZERO { i64::MIN } else { i64::MAX };
     number.to_i64().unwrap_or(end)
 }

@@ -1,6 +1,6 @@
 //! How two values compare, and what null does to a comparison.
 
-use crate::eval::{EvalError, borrowed};
+use crate::error::EvalError;
 use crate::filter::Domain;
 use crate::schema::Fold;
 use crate::syntax::Comparison;
@@ -32,7 +32,7 @@ pub(crate) fn contains(
             (Value::Null, Value::Null) => true,
             (Value::Null, _) | (_, Value::Null) => false,
             (_, item) if right_fold.is_some() => {
-                order(&operand, &folded(borrowed(item), right_fold), position)? == Some(Ordering::Equal)
+                order(&operand, &folded(item.borrowed(), right_fold), position)? == Some(Ordering::Equal)
             }
             (_, item) => order(&operand, item, position)? == Some(Ordering::Equal),
         };
@@ -58,8 +58,8 @@ pub(crate) fn compare(
         _ => {
             let (left_fold, right_fold) = folds(domain);
             order(
-                &folded(borrowed(left), left_fold),
-                &folded(borrowed(right), right_fold),
+                &folded(left.borrowed(), left_fold),
+                &folded(right.borrowed(), right_fold),
                 position,
             )?
         }

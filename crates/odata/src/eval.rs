@@ -10,14 +10,11 @@
 
 use crate::calculate;
 use crate::compare;
-use crate::decimal::ArithmeticError;
-use crate::error::QueryError;
+use crate::error::EvalError;
 use crate::filter::{Collection, Expression, Filter, Reference};
 use crate::syntax::{NodeId, Quantifier};
 use crate::temporal::Instant;
 use crate::value::Value;
-use std::borrow::Cow;
-use std::fmt;
 
 /// Steps for one row; a step is a node visited, 64 bytes of text produced, or a byte searched by a pattern.
 const BUDGET: u64 = 1_000_000;
@@ -30,76 +27,9 @@ pub trait Row {
 
 impl Row for Vec<Value<'_>> {
     fn value(&self, property: usize) -> Value<'_> {
-        self.get(property).map_or(Value::Null, borrowed)
+        self.get(property).map_or(Value::Null, Value::borrowed)
     }
 }
-
-/// Why a filter has no result for a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvalError {
-    /// A divisor is zero.
-    DivisionByZero {
-        /// Characters from the start of the filter.
-        position: usize,
-    },
-    /// A calculation leaves the range of its type.
-    OutOfRange {
-        /// Characters from the start of the filter.
-        position: usize,
-    },
-    /// `substring` was asked for a negative length.
-    NegativeLength {
-        /// Characters from the start of the filter.
-        position: usize,
-    },
-    /// The filter needs too much work for one row.
-    TooExpensive,
-    /// The row does not hold what its schema says. The row's fault, not the filter's.
-    RowDoesNotFit {
-        /// Characters from the start of the filter.
-        position: usize,
-    },
-}
-
-impl EvalError {
-    pub(crate) fn from_arithmetic(error: ArithmeticError, position: usize) -> EvalError {
-        match error {
-            ArithmeticError::DivisionByZero => EvalError::DivisionByZero { position },
-            ArithmeticError::OutOfRange => EvalError::OutOfRange { position },
-        }
-    }
-
-    /// What to tell the caller who sent the filter; `None` if he cannot be blamed.
-    pub fn as_query_error(&self) -> Option<QueryError> {
-        match *self {
-            EvalError::DivisionByZero { position } => {
-                Some(QueryError::filter_at(position, "Division by zero"))
-            }
-            EvalError::OutOfRange { position } => {
-                Some(QueryError::filter_at(position, "The result is out of range"))
-            }
-            EvalError::NegativeLength { position } => Some(QueryError::filter_at(
-                position,
-                "The length of a substring is negative",
-            )),
-            EvalError::TooExpensive => {
-                Some(QueryError::filter("The filter needs too much work for one row."))
-            }
-            EvalError::RowDoesNotFit { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for EvalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.as_query_error(), self) {
-            (Some(error), _) => f.write_str(&error.message),
-            (None, error) => write!(f, "the row does not fit the schema: {error:?}"),
-        }
-    }
-}
-
-impl std::error::Error for EvalError {}
 
 impl Filter {
     /// Whether the filter keeps the row. `now` is what `now()` means.
@@ -126,7 +56,7 @@ impl Filter {
     pub fn constant(&self, id: NodeId, now: Instant) -> Result<Value<'static>, EvalError> {
         let no_row: Vec<Value<'static>> = Vec::new();
         let value = Machine::new(self, &no_row, now).run(id)?;
-        Ok(owned(value))
+        Ok(value.into_owned())
     }
 }
 
@@ -205,7 +135,7 @@ impl<'r, R: Row> Machine<'r, R> {
         self.spend(1)?;
         let filter = self.filter;
         match &filter.node(id).expression {
-            Expression::Literal(value) => self.values.push(borrowed(value)),
+            Expression::Literal(value) => self.values.push(value.borrowed()),
             Expression::Reference(reference) => {
                 let value = self.fetch(*reference);
                 self.values.push(value);
@@ -405,33 +335,6 @@ impl<'r, R: Row> Machine<'r, R> {
     fn pop_two(&mut self) -> (Value<'r>, Value<'r>) {
         let right = self.pop();
         (self.pop(), right)
-    }
-}
-
-/// A value that borrows its text from another.
-pub(crate) fn borrowed<'v>(value: &'v Value<'_>) -> Value<'v> {
-    match value {
-        Value::Text(text) => Value::Text(Cow::Borrowed(text)),
-        other => other.clone(),
-    }
-}
-
-pub(crate) fn owned(value: Value<'_>) -> Value<'static> {
-    match value {
-        Value::Null => Value::Null,
-        Value::Boolean(value) => Value::Boolean(value),
-        Value::Number(value) => Value::Number(value),
-        Value::Text(text) => Value::text(text.into_owned()),
-        Value::Guid(value) => Value::Guid(value),
-        Value::Version(value) => Value::Version(value),
-        Value::Instant(value) => Value::Instant(value),
-        Value::Date(value) => Value::Date(value),
-        Value::TimeOfDay(value) => Value::TimeOfDay(value),
-        Value::Duration(value) => Value::Duration(value),
-        Value::Binary(value) => Value::Binary(value),
-        Value::Flags(value) => Value::Flags(value),
-        Value::List(items) => Value::List(items.into_iter().map(owned).collect()),
-        Value::Record(members) => Value::Record(members.into_iter().map(owned).collect()),
     }
 }
 

@@ -78,6 +78,7 @@ impl Filter {
 
 /// An expression, its type, and where it was written.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Node {
     /// The expression.
     pub expression: Expression,
@@ -223,6 +224,7 @@ pub enum Reference {
 
 /// A collection that a row holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Collection {
     /// Where it comes from.
     pub source: Reference,

@@ -4,6 +4,7 @@ use crate::schema::Scalar;
 
 /// A canonical function of OData.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Function {
     /// Whether the first text contains the second.
     Contains,

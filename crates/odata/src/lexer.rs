@@ -6,7 +6,7 @@ use crate::error::QueryError;
 use crate::functions;
 use crate::literal::{self, Flaw, Literal};
 use crate::syntax::{BINARY_KEYWORDS, BinaryOperator, Item, ItemValue, Quantifier};
-use crate::temporal::Duration;
+use crate::temporal::parse_duration;
 use crate::value::Guid;
 
 /// What can stand where an operand is expected.
@@ -259,7 +259,7 @@ impl<'t> Lexer<'t> {
         }
         let content = self.quoted()?;
         let literal = match prefix.as_str() {
-            "duration" => Duration::parse(&content).map(Literal::Duration),
+            "duration" => parse_duration(&content).map(Literal::Duration),
             "binary" => literal::decode_base64url(&content).map(Literal::Binary),
             _ => Some(Literal::Enumeration {
                 type_name: name.into(),
@@ -270,7 +270,7 @@ impl<'t> Lexer<'t> {
             Some(literal) => Ok(Operand::Literal(literal)),
             None if prefix == "duration" => self.fail(
                 start,
-                "The duration is malformed; write it as duration'P1DT2H30M15.5S'",
+                "The duration is malformed; write it as duration'P1DT2H30M15.5S', with at most nine digits behind the point",
             ),
             None => self.fail(start, "The binary literal is not base64url"),
         }

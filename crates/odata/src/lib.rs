@@ -1,42 +1,45 @@
 //! OData query options: read, checked against a schema, evaluated in memory.
 //!
-//! The options of a URL are text from strangers. This crate turns them into values that the rest of a service can
+//! The options of a URL are text from strangers. This crate turns them into values that the rest of a program can
 //! trust, in three steps: [`Options::parse`] splits and decodes the query string, [`parse_filter`] and its like read
 //! the grammar, and binding looks up names and types in a [`Schema`]. A bound [`Filter`] can be walked node by node
 //! (to translate it into a database's language) or evaluated over any [`Row`]. The crate knows no entity and no
 //! database.
 //!
 //! The grammar is OData 4.01's; left out, and answered as not implemented, are JSON literals, `$it` and `$root`,
-//! annotations, bound functions, and the functions `cast`, `isof`, `case`, `hassubset`, `hassubsequence` and `geo.*`. Nothing
-//! recurses over input: trees are lists of nodes in which children precede parents, and every pass is a loop.
+//! annotations, bound functions, and the functions `cast`, `isof`, `case`, `hassubset`, `hassubsequence` and `geo.*`.
+//! Nothing recurses over input: trees are lists of nodes in which children precede parents, and every pass is a loop.
 //!
 //! ```
 //! use odata::*;
 //!
 //! let schema = Schema::new(
-//!     "principal",
-//!     vec![Property::new("id", Scalar::Guid), Property::new("type", Scalar::String)],
+//!     "product",
+//!     vec![Property::new("id", Scalar::Guid), Property::new("title", Scalar::String)],
 //!     &["id"],
 //! );
-//! let ast = parse_filter("type eq 'User'", &Limits::default())?;
+//! let ast = parse_filter("title eq 'Chair'", &Limits::default())?;
 //! let filter = bind_filter(&ast, &schema, &Aliases::default(), &Limits::default())?;
 //!
-//! let row = vec![Value::Guid(Guid(7)), Value::text("User")];
+//! let row = vec![Value::Guid(Guid(7)), Value::text("Chair")];
 //! assert!(filter.matches(&row, Instant::from_ticks(0))?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![warn(missing_docs, unreachable_pub)]
 
 mod aliases;
 mod bind;
 mod calculate;
 mod compare;
-mod decimal;
 mod error;
 mod eval;
 mod filter;
 mod functions;
 mod lexer;
+mod limits;
 mod literal;
+mod number;
 mod order;
 mod paging;
 mod parser;
@@ -47,18 +50,18 @@ mod syntax;
 mod temporal;
 mod types;
 mod value;
-mod wide;
 
 pub use aliases::Aliases;
 pub use bind::bind_filter;
-pub use decimal::{ArithmeticError, Decimal};
-pub use error::{ErrorCode, QueryError};
-pub use eval::{EvalError, Row};
+pub use error::{ErrorCode, EvalError, QueryError};
+pub use eval::Row;
 pub use filter::{Collection, Domain, Expression, Filter, Kind, Node, Reference};
 pub use functions::Function;
+pub use limits::Limits;
 pub use literal::Literal;
+pub use number::{InvalidNumber, Number};
 pub use order::{OrderBy, OrderKey, OrderTerm, Select};
-pub use paging::{MAX_PAGE_SIZE, SkipToken, max_page_size, next_link_query};
+pub use paging::{SkipToken, max_page_size, next_link_query};
 pub use parser::parse_filter;
 pub use pattern::Pattern;
 pub use query::{Format, Metadata, Options, Resource};
@@ -67,39 +70,9 @@ pub use syntax::{
     Arithmetic, Ast, BinaryOperator, Comparison, Item, ItemValue, LambdaSyntax, NodeId, Path, Quantifier,
     Root, Syntax, SyntaxNode, UnaryOperator,
 };
-pub use temporal::{Date, Duration, Instant, PICOS_PER_TICK, TimeOfDay};
+pub use temporal::{Date, Duration, Instant, TimeOfDay, parse_duration};
 pub use value::{Guid, Value, Version};
 
-/// How much of an option is read before it is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a decoded value.
-    pub bytes: usize,
-    /// Open parentheses, calls, lambdas and prefix operators at any point.
-    pub depth: usize,
-    /// Lambdas within lambdas: every level multiplies the work.
-    pub lambda_depth: usize,
-    /// Operators and operands in all; list items are counted apart.
-    pub nodes: usize,
-    /// Items of one literal list.
-    pub list_items: usize,
-    /// Bytes of a regular expression.
-    pub pattern_bytes: usize,
-    /// Regular expressions of one filter: each may cost milliseconds to compile, and more on a long text.
-    pub patterns: usize,
-}
-
-impl Default for Limits {
-    /// The limits of the service.
-    fn default() -> Limits {
-        Limits {
-            bytes: 8 * 1024,
-            depth: 200,
-            lambda_depth: 3,
-            nodes: 2_000,
-            list_items: 1_000,
-            pattern_bytes: 1024,
-            patterns: 4,
-        }
-    }
-}
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,9 +3,9 @@
 //! An order always ends with the entity's key: OData demands that `$top` and `$skip` see a stable order, and paging
 //! continues behind a row that it must be able to tell from every other.
 
-use crate::Limits;
 use crate::error::{ErrorCode, QueryError};
 use crate::eval::Row;
+use crate::limits::Limits;
 use crate::parser::parse_filter;
 use crate::schema::{Scalar, Schema, Type};
 use crate::value::Value;
@@ -118,7 +118,7 @@ impl OrderKey {
             (OrderKey::Lower(_), Value::Text(text), _) => Value::text(text.to_lowercase()),
             (OrderKey::Lower(_), Value::Version(version), _) => Value::text(version.to_string()),
             (_, Value::Text(text), Scalar::Folded(fold)) => Value::text((fold.apply)(&text)),
-            (_, value, _) => crate::eval::owned(value),
+            (_, value, _) => value.into_owned(),
         }
     }
 

@@ -4,20 +4,19 @@
 //! even if rows before it come or go. It also carries a hash of the query it belongs to: with another filter or order
 //! those values would mean another place, and a mixed-up link must fail rather than skip rows.
 
-use crate::decimal::Decimal;
 use crate::error::QueryError;
 use crate::literal::{decode_base64url, encode_base64url};
+use crate::number::Number;
 use crate::order::OrderBy;
 use crate::query::option_name;
 use crate::schema::{Scalar, Schema};
-use crate::temporal::{Date, Duration, Instant, TimeOfDay};
+use crate::temporal::{Duration, Instant, TimeOfDay, date_of, days_of};
 use crate::value::{Guid, Value, Version};
-
-/// The largest page that is sent to those who ask for pages: Business Central's own limit.
-pub const MAX_PAGE_SIZE: u32 = 20_000;
 
 /// The layout of a token; one that begins otherwise is refused.
 const LAYOUT: u8 = 1;
+
+const PICOS_PER_NANO: i128 = 1_000;
 
 /// Where the next page begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +28,8 @@ pub struct SkipToken {
 }
 
 impl SkipToken {
-    /// The text of the token for the query with this [fingerprint](crate::Options::fingerprint). It needs no escaping in a
-    /// URL. Lists, records and binary values have no order and are written as null.
+    /// The text of the token for the query with this [fingerprint](crate::Options::fingerprint). It needs no escaping
+    /// in a URL. Lists, records and binary values have no order and are written as null.
     pub fn encode(&self, fingerprint: u64) -> String {
         let mut bytes = vec![LAYOUT];
         bytes.extend(fingerprint.to_be_bytes());
@@ -102,12 +101,17 @@ fn write_value(bytes: &mut Vec<u8>, value: &Value) {
         Value::Text(text) => write_text(bytes, text),
         Value::Guid(guid) => bytes.extend(guid.0.to_be_bytes()),
         Value::Version(version) => bytes.extend(version.0.iter().flat_map(|part| part.to_be_bytes())),
-        Value::Instant(instant) => bytes.extend(instant.picos().to_be_bytes()),
-        Value::Date(date) => bytes.extend(i128::from(date.days()).to_be_bytes()),
-        Value::TimeOfDay(time) => bytes.extend(time.picos().to_be_bytes()),
-        Value::Duration(duration) => bytes.extend(duration.picos().to_be_bytes()),
+        Value::Instant(instant) => write_duration(bytes, instant.since(Instant::from_ticks(0))),
+        Value::Date(date) => bytes.extend(i128::from(days_of(*date)).to_be_bytes()),
+        Value::TimeOfDay(time) => write_duration(bytes, time.duration_since(TimeOfDay::midnight())),
+        Value::Duration(duration) => write_duration(bytes, *duration),
         Value::Flags(flags) => bytes.extend(flags.to_be_bytes()),
     }
+}
+
+/// In picoseconds, though durations have none.
+fn write_duration(bytes: &mut Vec<u8>, duration: Duration) {
+    bytes.extend((duration.as_nanos() * PICOS_PER_NANO).to_be_bytes());
 }
 
 fn write_text(bytes: &mut Vec<u8>, text: &str) {
@@ -123,18 +127,22 @@ fn read_value(reader: &mut Reader, scalar: Scalar) -> Option<Value<'static>> {
     }
     match scalar {
         Scalar::Boolean => Some(Value::Boolean(reader.byte().filter(|byte| *byte < 2)? == 1)),
-        Scalar::Int | Scalar::Decimal => Decimal::parse(reader.text()?).map(Value::Number),
+        Scalar::Int | Scalar::Decimal => reader.text()?.parse::<Number>().ok().map(Value::Number),
         Scalar::String | Scalar::Folded(_) => Some(Value::text(reader.text()?.to_string())),
         Scalar::Guid => Some(Value::Guid(Guid(u128::from_be_bytes(reader.array()?)))),
         Scalar::Version => read_version(reader).map(Value::Version),
-        Scalar::DateTimeOffset => Duration::from_picos(reader.i128()?)
-            .and_then(|since_1970| Instant::from_ticks(0).plus(since_1970))
+        Scalar::DateTimeOffset => Instant::from_ticks(0)
+            .plus(reader.duration()?)
             .map(Value::Instant),
-        Scalar::Date => i32::try_from(reader.i128()?)
+        Scalar::Date => i64::try_from(reader.i128()?)
             .ok()
-            .map(|days| Value::Date(Date::from_days(days.into()))),
-        Scalar::TimeOfDay => TimeOfDay::from_picos(reader.i128()?).map(Value::TimeOfDay),
-        Scalar::Duration => Duration::from_picos(reader.i128()?).map(Value::Duration),
+            .and_then(date_of)
+            .map(Value::Date),
+        Scalar::TimeOfDay => TimeOfDay::midnight()
+            .checked_add(reader.duration()?)
+            .ok()
+            .map(Value::TimeOfDay),
+        Scalar::Duration => reader.duration().map(Value::Duration),
         Scalar::Enumeration(_) => Some(Value::Flags(i64::from_be_bytes(reader.array()?))),
         Scalar::Binary => None,
     }
@@ -178,6 +186,12 @@ impl<'b> Reader<'b> {
         self.array().map(i128::from_be_bytes)
     }
 
+    fn duration(&mut self) -> Option<Duration> {
+        let picos = self.i128()?;
+        let nanos = (picos % PICOS_PER_NANO == 0).then_some(picos / PICOS_PER_NANO)?;
+        Duration::try_from_nanos_i128(nanos)
+    }
+
     fn text(&mut self) -> Option<&'b str> {
         let length = usize::try_from(self.u64()?).ok()?;
         let text = std::str::from_utf8(self.bytes(length)?).ok()?;
@@ -185,15 +199,16 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// The page size that the values of the `Prefer` headers ask for, at most [`MAX_PAGE_SIZE`].
+/// The page size that the values of the `Prefer` headers ask for, at most `largest`.
 ///
 /// `odata.maxpagesize=n` and `maxpagesize=n` mean the same; the first readable one counts; what cannot be read, and
 /// every other preference, is ignored, as RFC 7240 wants it.
-pub fn max_page_size<'h>(headers: impl IntoIterator<Item = &'h str>) -> Option<u32> {
+pub fn max_page_size<'h>(headers: impl IntoIterator<Item = &'h str>, largest: u32) -> Option<u32> {
     headers
         .into_iter()
         .flat_map(|header| header.split(','))
         .find_map(page_size_of)
+        .map(|size| size.min(largest))
 }
 
 fn page_size_of(preference: &str) -> Option<u32> {
@@ -210,7 +225,7 @@ fn page_size_of(preference: &str) -> Option<u32> {
     if unquoted.is_empty() || !unquoted.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let size = unquoted.parse().unwrap_or(u32::MAX).min(MAX_PAGE_SIZE);
+    let size = unquoted.parse().unwrap_or(u32::MAX);
     (size > 0).then_some(size)
 }
 

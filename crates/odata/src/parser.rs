@@ -3,9 +3,9 @@
 //! What waits for its right side, and every open parenthesis, call and lambda, is an entry of one vector. Nothing
 //! calls itself, so the depth of an input costs heap that the limits bound, never the thread's stack.
 
-use crate::Limits;
 use crate::error::QueryError;
 use crate::lexer::{Lexer, Operand, Operator};
+use crate::limits::Limits;
 use crate::syntax::*;
 
 /// Parses the decoded value of `$filter`.

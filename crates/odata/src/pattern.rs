@@ -17,21 +17,22 @@ impl Pattern {
     }
 }
 
-/// Compiles within bounds: of the text, of nesting, and of the program that it becomes.
-pub(crate) fn compile(source: &str, max_bytes: usize) -> Result<Pattern, String> {
+/// Compiles within bounds: of the text, of nesting, and of the program that it becomes. A refusal says what is wrong,
+/// and brings the error of the compiler if it was its.
+pub(crate) fn compile(source: &str, max_bytes: usize) -> Result<Pattern, (String, Option<regex::Error>)> {
     if source.len() > max_bytes {
-        return Err(format!("The pattern is longer than {max_bytes} bytes"));
+        return Err((format!("The pattern is longer than {max_bytes} bytes"), None));
     }
     let built = regex::RegexBuilder::new(source)
         .size_limit(PROGRAM_BYTES)
         .dfa_size_limit(PROGRAM_BYTES)
         .nest_limit(50)
         .build();
-    match built {
-        Ok(regex) => Ok(Pattern(regex)),
-        Err(regex::Error::CompiledTooBig(_)) => Err("The pattern is too large once it is compiled".into()),
-        Err(_) => {
-            Err("The pattern is not a regular expression without look-around and back-references".into())
-        }
-    }
+    built.map(Pattern).map_err(|error| {
+        let problem = match error {
+            regex::Error::CompiledTooBig(_) => "The pattern is too large once it is compiled",
+            _ => "The pattern is not a regular expression without look-around and back-references",
+        };
+        (problem.into(), Some(error))
+    })
 }

@@ -3,13 +3,14 @@
 //! The order of the steps matters: splitting happens on the raw text (an encoded `&` belongs to a value), decoding
 //! happens once, and only then are names compared.
 
-use crate::Limits;
 use crate::aliases::Aliases;
 use crate::error::{ErrorCode, QueryError};
 use crate::lexer::begins_name;
+use crate::limits::Limits;
 
 /// What the options are sent to; it decides which of them make sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Resource {
     /// A list of entities: all options.
     Collection,
@@ -23,6 +24,7 @@ pub enum Resource {
 
 /// The options of a request, decoded but not yet parsed where a schema is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// `$filter`, for [`crate::parse_filter`].
     pub filter: Option<String>,
@@ -48,6 +50,7 @@ pub struct Options {
 
 /// A representation that `$format` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// JSON with so much control information.
     Json(Metadata),
@@ -100,13 +103,13 @@ const SYSTEM_OPTIONS: [(&str, System); 14] = [
 impl Options {
     /// Reads the raw query string (without `?`).
     ///
-    /// With `dollar_optional` a system option is also recognised without its `$`, as OData 4.01 demands; otherwise such a
-    /// name is a custom option.
+    /// With `dollar_optional` a system option is also recognised without its `$`, as OData 4.01 demands; otherwise such
+    /// a name is a custom option.
     ///
     /// # Errors
     /// `InvalidQueryOption` for broken encoding, unknown or repeated options, options that the resource does not have,
-    /// and values that are wrong whatever the schema; `InvalidFilter` for a filter that is too long; `NotImplemented` for
-    /// options this library lacks; `NotAcceptable` for a `$format` that does not exist.
+    /// and values that are wrong whatever the schema; `InvalidFilter` for a filter that is too long; `NotImplemented`
+    /// for options this library lacks; `NotAcceptable` for a `$format` that does not exist.
     pub fn parse(
         raw: &str,
         resource: Resource,
@@ -140,8 +143,8 @@ impl Options {
         Ok(options)
     }
 
-    /// A hash of what decides which rows come in which order: filter, aliases, order, and `scope`, the path and whatever
-    /// else chooses the list. It stays the same between releases.
+    /// A hash of what decides which rows come in which order: filter, aliases, order, and `scope`, the path and
+    /// whatever else chooses the list. It stays the same between releases.
     pub fn fingerprint(&self, scope: &str) -> u64 {
         let mut hash = Fnv::new();
         hash.part(scope);

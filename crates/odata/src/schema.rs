@@ -4,6 +4,7 @@ use std::fmt;
 
 /// An entity type: its properties in a fixed order. Bound expressions refer to a property by its index here.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Schema {
     /// The name of the entity type, for messages.
     pub name: String,
@@ -42,6 +43,7 @@ pub(crate) fn find(properties: &[Property], name: &str) -> Option<usize> {
 
 /// A property of an entity, or a member of a complex item.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Property {
     /// The name as it is written in JSON.
     pub name: String,
@@ -75,7 +77,7 @@ pub enum Type {
     Scalar(Scalar),
     /// Any number of values.
     Collection(Scalar),
-    /// Any number of complex items with these members, such as an app's dependencies.
+    /// Any number of complex items with these members, such as the lines of an order.
     Complex(Vec<Property>),
 }
 
@@ -148,7 +150,7 @@ impl fmt::Display for Scalar {
     }
 }
 
-/// The normal form under which a text property compares, such as upper case for country codes.
+/// The normal form under which a text property compares, such as upper case for currency codes.
 #[derive(Clone, Copy)]
 pub struct Fold {
     /// A name that tells folds apart.

@@ -48,6 +48,7 @@ impl Ast {
 
 /// An expression and where it was written.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SyntaxNode {
     /// The expression.
     pub syntax: Syntax,
@@ -57,6 +58,7 @@ pub struct SyntaxNode {
 
 /// An expression as written.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Syntax {
     /// A literal.
     Literal(Literal),
@@ -118,6 +120,7 @@ pub enum Syntax {
 
 /// An item of a literal list.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Item {
     /// The literal or the alias of one.
     pub value: ItemValue,
@@ -127,6 +130,7 @@ pub struct Item {
 
 /// What a list may hold.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum ItemValue {
     /// A literal.
     Literal(Literal),
@@ -136,6 +140,7 @@ pub enum ItemValue {
 
 /// Names with slashes between.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Path {
     /// Where the first name is looked up.
     pub root: Root,
@@ -156,6 +161,7 @@ pub enum Root {
 
 /// The head of an `any` or `all`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LambdaSyntax {
     /// Which of the two.
     pub quantifier: Quantifier,

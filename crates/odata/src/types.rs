@@ -7,7 +7,7 @@ use crate::filter::Domain;
 use crate::literal::{self, Literal};
 use crate::schema::Scalar;
 use crate::syntax::Arithmetic;
-use crate::temporal::Duration;
+use crate::temporal::{Instant, parse_duration};
 use crate::value::{Guid, Value, Version};
 
 /// The value of a literal and its type; null has none. A literal of an enumeration is its members' text until it
@@ -41,7 +41,7 @@ pub(crate) fn convert(
 ) -> Result<Option<Value<'static>>, String> {
     match (value, to) {
         (Value::Text(text), _) if from == Scalar::String => convert_text(text, to),
-        (Value::Date(date), Scalar::DateTimeOffset) => Ok(Some(Value::Instant(date.midnight()))),
+        (Value::Date(date), Scalar::DateTimeOffset) => Ok(Some(Value::Instant(Instant::midnight(*date)))),
         _ if from == to || (from.is_numeric() && to.is_numeric()) => Ok(Some(value.clone())),
         _ => Ok(None),
     }
@@ -54,7 +54,7 @@ fn convert_text(text: &str, to: Scalar) -> Result<Option<Value<'static>>, String
         Scalar::Folded(fold) => Some(Value::text((fold.apply)(text))),
         Scalar::Version => Version::parse(text).map(Value::Version),
         Scalar::Guid => Guid::parse(text).map(Value::Guid),
-        Scalar::Duration => Duration::parse(text).map(Value::Duration),
+        Scalar::Duration => parse_duration(text).map(Value::Duration),
         Scalar::Enumeration(enumeration) => enumeration.parse(text).map(Value::Flags),
         Scalar::DateTimeOffset | Scalar::Date | Scalar::TimeOfDay => convert_temporal_text(text, to),
         Scalar::Boolean | Scalar::Int | Scalar::Decimal | Scalar::Binary => return Ok(None),
@@ -68,7 +68,7 @@ fn convert_text(text: &str, to: Scalar) -> Result<Option<Value<'static>>, String
 fn convert_temporal_text(text: &str, to: Scalar) -> Option<Value<'static>> {
     match (literal::parse(text)?, to) {
         (Literal::Instant(instant), Scalar::DateTimeOffset) => Some(Value::Instant(instant)),
-        (Literal::Date(date), Scalar::DateTimeOffset) => Some(Value::Instant(date.midnight())),
+        (Literal::Date(date), Scalar::DateTimeOffset) => Some(Value::Instant(Instant::midnight(date))),
         (Literal::Date(date), Scalar::Date) => Some(Value::Date(date)),
         (Literal::TimeOfDay(time), Scalar::TimeOfDay) => Some(Value::TimeOfDay(time)),
         _ => None,
@@ -78,6 +78,9 @@ fn convert_temporal_text(text: &str, to: Scalar) -> Option<Value<'static>> {
 fn wanted_text(scalar: Scalar) -> String {
     match scalar {
         Scalar::Version => "a version of up to four numbers such as 16.0.1.2".into(),
+        Scalar::Duration => {
+            "a duration such as P1DT2H30M15.5S, with at most nine digits behind the point".into()
+        }
         Scalar::Enumeration(enumeration) => format!("a member of {}", enumeration.name),
         other => other.to_string(),
     }

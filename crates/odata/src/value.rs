@@ -1,6 +1,6 @@
 //! Values: what a literal says, what a row holds, what a calculation gives.
 
-use crate::decimal::Decimal;
+use crate::number::Number;
 use crate::temporal::{Date, Duration, Instant, TimeOfDay};
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ pub enum Value<'a> {
     /// True or false.
     Boolean(bool),
     /// An integer or a decimal; the type system tells them apart, the value does not.
-    Number(Decimal),
+    Number(Number),
     /// Text, as stored.
     Text(Cow<'a, str>),
     /// A GUID.
@@ -46,7 +46,35 @@ impl<'a> Value<'a> {
 
     /// An integer.
     pub fn integer(value: i64) -> Value<'a> {
-        Value::Number(Decimal::from(value))
+        Value::Number(Number::from(value))
+    }
+
+    /// The same value; a text is borrowed from this one.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Value::Text(text) => Value::Text(Cow::Borrowed(text)),
+            other => other.clone(),
+        }
+    }
+
+    /// The same value without anything borrowed.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Boolean(value) => Value::Boolean(value),
+            Value::Number(value) => Value::Number(value),
+            Value::Text(text) => Value::text(text.into_owned()),
+            Value::Guid(value) => Value::Guid(value),
+            Value::Version(value) => Value::Version(value),
+            Value::Instant(value) => Value::Instant(value),
+            Value::Date(value) => Value::Date(value),
+            Value::TimeOfDay(value) => Value::TimeOfDay(value),
+            Value::Duration(value) => Value::Duration(value),
+            Value::Binary(value) => Value::Binary(value),
+            Value::Flags(value) => Value::Flags(value),
+            Value::List(items) => Value::List(items.into_iter().map(Value::into_owned).collect()),
+            Value::Record(members) => Value::Record(members.into_iter().map(Value::into_owned).collect()),
+        }
     }
 
     /// The value, or null.

@@ -58,7 +58,8 @@ fn accepts_the_language() {
         "id in ('abcdef01-2345-6789-abcd-ef0123456789',abcdef01-2345-6789-abcd-ef0123456780)",
         "id eq 12345678-1234-1234-1234-123456789012",
         "id eq 01e45678-1234-1234-1234-123456789012",
-        "added gt 2024-02-29T23:59:60.123456789012+05:30",
+        "added gt 2024-02-29T23:59:60.123456789+05:30",
+        "added gt 2024-02-29T23:59:60.123456789000Z",
         "added gt 2024-02-29t23:59z",
         "added gt 2024-02-29T11:00:00 02:00",
         "added gt 2024-02-29",
@@ -72,7 +73,7 @@ fn accepts_the_language() {
         "title eq '' or title eq '''' or title eq 'O''Neill; 100% & more'",
         "title eq 'Stühle – 椅子 🪑'",
         "title eq My.Kind'Chair'",
-        "stock lt 170141183460469231731687303715884105728",
+        "stock lt 79228162514264337593543950335",
         "price eq +1.5E-3 or price lt INF or price gt -INF or price ne NaN",
         "release lt '16.0.10' and release ge '1' and release in ('1.2','2')",
         "region eq 'de' or region eq line",
@@ -205,6 +206,17 @@ fn refuses_the_rest_and_says_where() {
         ("warranty gt duration'P1Y'", 12),
         ("warranty gt 'P1Y'", 12),
         ("stock eq 42.", 12),
+        ("stock lt 170141183460469231731687303715884105728", 9),
+        ("stock lt 7.000000000000000000000000000000000000000000001", 9),
+        ("stock in (1,1e999999999)", 12),
+        ("price gt 1e-999999999", 9),
+        ("added gt 2024-02-29T23:59:60.123456789012+05:30", 29),
+        ("added lt 9999-12-31T23:59:60Z", 29),
+        ("opens lt 11:22:33.123456789012", 18),
+        ("since gt 12345-01-01", 9),
+        ("since gt -10000-12-31", 9),
+        ("warranty gt duration'PT4.500000000001S'", 12),
+        ("warranty gt 'PT4.500000000001S'", 12),
         ("stock eq 1_000", 9),
         ("title in ('a' 'b')", 14),
         ("title in ('a',)", 14),
@@ -310,6 +322,13 @@ fn messages_say_what_to_write_instead() {
             "write it as duration'P1DT2H30M15.5S'",
         ),
         ("photo eq binary'Zh'", "not base64url"),
+        ("stock lt 1e999999999", "`1e999999999` cannot be held exactly"),
+        (
+            "added gt 2024-02-29T00:00:00.0000000001Z",
+            "write no more than nine",
+        ),
+        ("warranty gt 'PT0.0000000001S'", "at most nine digits"),
+        ("since gt 12345-01-01", "ends with the years -9999 and 9999"),
         ("release eq '1.x'", "`1.x` is not a version"),
         (
             "stock eq 1_234_567_890_123_456_789_012_345_678_901_234_567_890",
@@ -335,6 +354,19 @@ fn messages_say_what_to_write_instead() {
         .map(|_| ())
         .expect_err("an operand is missing");
     assert_eq!(example.message, "Expected an operand at position 13.");
+}
+
+#[test]
+fn a_refused_pattern_says_what_the_compiler_said() {
+    use std::error::Error;
+    let refused = |pattern: &str| {
+        bind(&format!("matchesPattern(title,'{pattern}')"))
+            .map(|_| ())
+            .expect_err(pattern)
+    };
+    let cause = refused("(").source().map(ToString::to_string).expect("a cause");
+    assert!(cause.contains("unclosed group"), "{cause}");
+    assert!(refused(&"a".repeat(2_000)).source().is_none());
 }
 
 #[test]
@@ -420,15 +452,14 @@ fn long_chains_are_one_node() {
 
 #[test]
 fn limits_are_kept() {
-    let limits = Limits {
-        bytes: 100,
-        depth: 3,
-        lambda_depth: 1,
-        nodes: 9,
-        list_items: 2,
-        pattern_bytes: 8,
-        patterns: 1,
-    };
+    let mut limits = Limits::default();
+    limits.bytes = 100;
+    limits.depth = 3;
+    limits.lambda_depth = 1;
+    limits.nodes = 9;
+    limits.list_items = 2;
+    limits.pattern_bytes = 8;
+    limits.patterns = 1;
     let accept = |text: &str| {
         let ast = parse_filter(text, &limits)?;
         bind_filter(&ast, &crate::shop::schema(), &Aliases::default(), &limits)
@@ -523,10 +554,7 @@ fn bound_literals_have_the_type_of_what_they_meet() {
         Value::Version(Version([16, 1, 0, 0]))
     );
     assert_eq!(literal("'de' eq region"), Value::text("DE"));
-    assert_eq!(
-        literal("line in ('Business  Central')"),
-        Value::text("businesscentral")
-    );
+    assert_eq!(literal("line in ('Garden  Chairs')"), Value::text("gardenchairs"));
     assert_eq!(literal("'de' in markets"), Value::text("DE"));
     assert_eq!(
         literal("id eq '00000000-0000-0000-0000-0000000000FF'"),
@@ -539,7 +567,7 @@ fn bound_literals_have_the_type_of_what_they_meet() {
     assert_eq!(literal("colour has 'Red,Blue'"), Value::Flags(5));
     assert_eq!(
         literal("stock eq 9223372036854775808").to_owned(),
-        Value::Number(Decimal::parse("9223372036854775808").unwrap())
+        Value::Number("9223372036854775808".parse().unwrap())
     );
 }
 
@@ -585,7 +613,7 @@ fn constants_are_told_from_what_needs_a_row() {
         panic!("a comparison")
     };
     assert!(filter.is_constant(right));
-    let day = Duration::from_ticks(864_000_000_000);
+    let day = Duration::from_hours(24);
     let now = Instant::from_ticks(0).plus(day).expect("a day later");
     assert_eq!(
         filter.constant(right, now),

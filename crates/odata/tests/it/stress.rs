@@ -7,15 +7,15 @@ use std::time::{Duration as StdDuration, Instant as StdInstant};
 const TERMS: usize = 100_000;
 
 fn unlimited() -> Limits {
-    Limits {
-        bytes: usize::MAX,
-        depth: usize::MAX,
-        lambda_depth: usize::MAX,
-        nodes: usize::MAX,
-        list_items: usize::MAX,
-        pattern_bytes: 1024,
-        patterns: usize::MAX,
-    }
+    let mut limits = Limits::default();
+    limits.bytes = usize::MAX;
+    limits.depth = usize::MAX;
+    limits.lambda_depth = usize::MAX;
+    limits.nodes = usize::MAX;
+    limits.list_items = usize::MAX;
+    limits.pattern_bytes = 1024;
+    limits.patterns = usize::MAX;
+    limits
 }
 
 /// Parses, binds, evaluates and drops without limits, on a small stack.

@@ -9,7 +9,10 @@ use super::{
     translator::{Calendar, Translation, Translator, bound},
 };
 use crate::{Value as Stored, list::ColumnType};
-use odata::{Comparison, Date, Domain, Fold, NodeId, Value};
+use domain::instant::TICKS_PER_SECOND;
+use odata::{Comparison, Date, Domain, Fold, Instant, NodeId, Value};
+
+const TICKS_PER_DAY: i64 = 24 * 3600 * TICKS_PER_SECOND;
 
 /// One side of a comparison.
 enum Side {
@@ -268,7 +271,9 @@ fn with_calendar(
     let column = || Fragment::column(mapping.key, Yields::Key, mapping.nullable);
     let integer_position = match (part, value) {
         (Calendar::Year, Value::Number(number)) => numbers::integer_position(*number)?,
-        (Calendar::Day, Value::Date(day)) => IntegerPosition::At(day.days()),
+        (Calendar::Day, Value::Date(day)) => {
+            IntegerPosition::At(Instant::midnight(*day).to_ticks().0 / TICKS_PER_DAY)
+        }
         _ => return None,
     };
     let (first, is_span) = match integer_position {
@@ -311,12 +316,13 @@ fn with_calendar(
 
 /// The first tick of a year, or of a day counted from 1970.
 fn start_of(part: Calendar, number: i64) -> Option<i64> {
-    let day = match part {
-        Calendar::Year => Date::new(number, 1, 1)?,
-        Calendar::Day => Date::from_days(number),
-    };
-    let (ticks, is_exact) = day.midnight().to_ticks();
-    is_exact.then_some(ticks)
+    match part {
+        Calendar::Year => {
+            let first = Date::new(i16::try_from(number).ok()?, 1, 1).ok()?;
+            Some(Instant::midnight(first).to_ticks().0)
+        }
+        Calendar::Day => number.checked_mul(TICKS_PER_DAY),
+    }
 }
 
 pub(crate) fn in_list(

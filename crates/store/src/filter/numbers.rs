@@ -5,7 +5,7 @@ use super::{
     translator::{Translation, Translator},
 };
 use crate::list::ColumnType;
-use odata::{Arithmetic, Decimal, Instant, Kind, NodeId, PICOS_PER_TICK, Scalar, Value};
+use odata::{Arithmetic, Instant, Kind, NodeId, Scalar, Value};
 
 /// Results beyond this are left to the memory, which knows larger numbers.
 const LARGEST: i128 = 1 << 62;
@@ -24,15 +24,15 @@ pub(crate) enum IntegerPosition {
 }
 
 /// The place of a decimal number; `None` for one that is too long to tell.
-pub(crate) fn integer_position(number: Decimal) -> Option<IntegerPosition> {
+pub(crate) fn integer_position(number: odata::Number) -> Option<IntegerPosition> {
     if let Some(whole) = number.to_i64() {
         return Some(IntegerPosition::At(whole));
     }
     if number.partial_cmp(&number).is_none() {
         return Some(IntegerPosition::Nowhere);
     }
-    let is_below = number < Decimal::from(i64::MIN);
-    let is_above = number > Decimal::from(i64::MAX);
+    let is_below = number < odata::Number::from(i64::MIN);
+    let is_above = number > odata::Number::from(i64::MAX);
     match (is_below, is_above) {
         (true, _) => Some(IntegerPosition::BelowAll),
         (_, true) => Some(IntegerPosition::AboveAll),
@@ -42,13 +42,9 @@ pub(crate) fn integer_position(number: Decimal) -> Option<IntegerPosition> {
 
 /// The place of an instant among the ticks.
 pub(crate) fn tick_position(instant: Instant) -> IntegerPosition {
-    let ticks = instant.picos().div_euclid(PICOS_PER_TICK);
-    let is_exact = instant.picos().rem_euclid(PICOS_PER_TICK) == 0;
-    match i64::try_from(ticks) {
-        Ok(ticks) if is_exact => IntegerPosition::At(ticks),
-        Ok(ticks) => IntegerPosition::Behind(ticks),
-        Err(_) if ticks < 0 => IntegerPosition::BelowAll,
-        Err(_) => IntegerPosition::AboveAll,
+    match instant.to_ticks() {
+        (ticks, true) => IntegerPosition::At(ticks),
+        (ticks, false) => IntegerPosition::Behind(ticks),
     }
 }
 
@@ -162,7 +158,7 @@ mod tests {
     use super::*;
 
     fn placed(text: &str) -> Option<IntegerPosition> {
-        integer_position(Decimal::parse(text).unwrap())
+        integer_position(text.parse().unwrap())
     }
 
     #[test]
@@ -172,11 +168,14 @@ mod tests {
         assert_eq!(placed("-1.5"), Some(IntegerPosition::Behind(-2)));
         assert_eq!(placed("9223372036854775807"), Some(IntegerPosition::At(i64::MAX)));
         assert_eq!(placed("9223372036854775808"), Some(IntegerPosition::AboveAll));
-        assert_eq!(placed("-1e30"), Some(IntegerPosition::BelowAll));
+        assert_eq!(placed("-1e28"), Some(IntegerPosition::BelowAll));
         assert_eq!(
-            integer_position(Decimal::NEGATIVE_INFINITY),
+            integer_position(odata::Number::NEGATIVE_INFINITY),
             Some(IntegerPosition::BelowAll)
         );
-        assert_eq!(integer_position(Decimal::NAN), Some(IntegerPosition::Nowhere));
+        assert_eq!(
+            integer_position(odata::Number::NAN),
+            Some(IntegerPosition::Nowhere)
+        );
     }
 }

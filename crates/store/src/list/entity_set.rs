@@ -130,11 +130,8 @@ impl<T> EntitySet<T> {
         } in properties
         {
             let nullable = kind.mapping.nullable;
-            described.push(odata::Property {
-                name: name.into(),
-                ty: kind.ty,
-                nullable,
-            });
+            let property = odata::Property::new(name, kind.ty);
+            described.push(if nullable { property.nullable() } else { property });
             mappings.push(kind.mapping);
             reads.push(read);
             shown_in.push(whole);

@@ -7,6 +7,9 @@ use odata::{
     bind_filter, max_page_size, parse_filter,
 };
 
+/// The largest page that is sent to those who ask for pages: Business Central's own limit.
+const MAX_PAGE_SIZE: u32 = 20_000;
+
 /// The wishes that decide which rows come in which order.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
@@ -67,7 +70,7 @@ impl ListQuery {
             top: options.top,
             skip: options.skip.unwrap_or(0),
             count: options.count,
-            page_size: max_page_size(prefer),
+            page_size: max_page_size(prefer, MAX_PAGE_SIZE),
             after,
             fingerprint,
             in_portions: false,
@@ -123,15 +126,15 @@ impl<T> EntitySet<T> {
             limits,
         )?;
         match hidden_property(&filter, |property| self.is_hidden(property)) {
-            Some((property, position)) => Err(QueryError {
-                code: ErrorCode::InvalidFilter,
-                message: format!(
-                    "The list cannot be filtered by `{}` at position {position}.",
-                    self.name(property)
-                ),
-                position: Some(position),
-                target: "$filter".into(),
-            }),
+            Some((property, position)) => {
+                let what = format!("The list cannot be filtered by `{}`", self.name(property));
+                Err(QueryError::at(
+                    ErrorCode::InvalidFilter,
+                    "$filter",
+                    position,
+                    what,
+                ))
+            }
             None => Ok(Some(filter)),
         }
     }
@@ -174,10 +177,5 @@ impl<T> EntitySet<T> {
 
 /// An option that is wrong as a whole.
 pub(crate) fn refused(target: &str, message: impl Into<String>) -> QueryError {
-    QueryError {
-        code: ErrorCode::InvalidQueryOption,
-        message: message.into(),
-        position: None,
-        target: target.into(),
-    }
+    QueryError::new(ErrorCode::InvalidQueryOption, target, message)
 }
