@@ -22,6 +22,7 @@ pub mod environment;
 pub mod hotfix;
 pub mod ids;
 pub mod instant;
+pub mod loopback;
 pub mod operation;
 pub mod principal;
 pub mod problem;

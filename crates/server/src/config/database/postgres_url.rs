@@ -3,6 +3,7 @@
 //! `sslmode` is written as for PostgreSQL's own programs, but no mode here trusts a certificate that was not
 //! checked: encryption with whoever answers keeps nobody out who can redirect a connection.
 
+use domain::loopback::is_loopback;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -132,12 +133,6 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
     };
     let addresses_stay = config.get_hostaddrs().iter().all(IpAddr::is_loopback);
     config.get_hosts().iter().all(stays_here) && addresses_stay
-}
-
-fn is_loopback(name: &str) -> bool {
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
