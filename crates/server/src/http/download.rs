@@ -3,7 +3,7 @@
 use super::{answer::insert, extract::Asking, problem::SIZE};
 use crate::{
     actions::{Service, versions::read_package},
-    blobs::{ByteStream, hex},
+    blobs::ByteStream,
     error::{Error, Result},
     store::versions::Version,
 };
@@ -13,6 +13,7 @@ use axum::{
     response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use data_encoding::HEXLOWER;
 use domain::problem::{Code, RuleError};
 use futures::{Stream, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -37,7 +38,7 @@ struct Range {
 
 /// Sends the package of a version. The store is not asked before it is certain that it has something to send.
 pub(crate) async fn package(service: &Service, asking: &Asking, version: &Version) -> Result<Response> {
-    let etag = hex(&version.sha256);
+    let etag = HEXLOWER.encode(&version.sha256);
     asking
         .preconditions
         .check_read(&etag)

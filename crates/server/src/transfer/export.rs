@@ -13,7 +13,6 @@ use super::{
     tell,
 };
 use crate::{
-    blobs::hex,
     clock::Clock,
     config::Settings,
     store::{
@@ -22,6 +21,7 @@ use crate::{
         transfer::{NoSnapshot, Snapshot},
     },
 };
+use data_encoding::HEXLOWER;
 use domain::operation::OperationStatus;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -184,7 +184,7 @@ impl OpenPart {
             file: part_name(self.table, self.number),
             rows: self.rows,
             bytes: self.bytes as u64,
-            sha256: hex(&self.digest.finalize()),
+            sha256: HEXLOWER.encode(&self.digest.finalize()),
         })
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{Contents, TableContents, TransferError};
 use crate::store::tables::{TABLES, Table};
+use data_encoding::HEXLOWER;
 use domain::instant::Instant;
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +78,7 @@ pub(super) fn part_name(table: &Table, number: usize) -> String {
 
 /// Where a package is; relative to the export's folder.
 pub(super) fn package_name(sha256: &[u8; 32]) -> String {
-    let digits = crate::blobs::hex(sha256);
+    let digits = HEXLOWER.encode(sha256);
     format!("packages/{}/{digits}.app", &digits[..2])
 }
 
