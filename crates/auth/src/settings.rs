@@ -4,9 +4,9 @@
 //! starts: every problem is reported, not only the first. What is parsed here is not parsed again.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
+use domain::loopback::is_loopback;
 use reqwest::Url;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -297,7 +297,7 @@ impl AuthSettings {
         }
         match url.scheme() {
             "https" => {}
-            "http" if self.allow_insecure_loopback && is_loopback(&url) => {}
+            "http" if self.allow_insecure_loopback && url.host_str().is_some_and(is_loopback) => {}
             "http" => problems.at(
                 key,
                 format!("`{text}` must be https: keys fetched over http prove nothing"),
@@ -322,15 +322,6 @@ impl AuthSettings {
 pub(super) fn origin_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     url.has_host().then(|| url.origin().ascii_serialization())
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 fn parse_tenants(setting: &TenantSetting, problems: &mut Problems) -> Tenants {

@@ -60,6 +60,8 @@ pub mod environment;
 pub mod hotfix;
 pub mod ids;
 pub mod instant;
+pub mod jitter;
+pub mod loopback;
 pub mod operation;
 pub mod principal;
 pub mod problem;

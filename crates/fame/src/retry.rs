@@ -5,6 +5,7 @@
 //! grow, and they are spread so that many pipelines do not come back at the same moment.
 
 use crate::{failure::Failure, output::Printer};
+use domain::jitter;
 use reqwest::StatusCode;
 use std::time::Duration;
 
@@ -62,8 +63,7 @@ pub fn is_uncertain(status: StatusCode) -> bool {
 
 /// `span`, more or less: between four fifths and six fifths of it.
 pub fn spread(span: Duration) -> Duration {
-    let dice = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0;
-    span.mul_f64(0.8 + 0.4 * dice)
+    jitter::between(span.mul_f64(0.8), span.mul_f64(1.2))
 }
 
 #[cfg(test)]

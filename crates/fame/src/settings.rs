@@ -4,9 +4,10 @@
 //! will only ever be sent over https, or to this very machine.
 
 use crate::{args::GlobalArgs, failure::Failure};
+use domain::loopback::is_loopback;
 use reqwest::{Certificate, Url};
 use secrecy::SecretString;
-use std::{env, fs, net::IpAddr, path::Path, time::Duration};
+use std::{env, fs, path::Path, time::Duration};
 
 /// What the client commands believe in.
 pub struct Settings {
@@ -65,7 +66,7 @@ impl Settings {
 
     /// Whether everything that is talked to is this machine, so that no proxy has any business with it.
     pub fn is_local(&self) -> bool {
-        self.addresses().all(is_loopback)
+        self.addresses().all(is_here)
     }
 
     /// Whether anything that is talked to is talked to over https.
@@ -162,7 +163,7 @@ fn safe_url(flag: &str, text: &str) -> Result<Url, Failure> {
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
+        "http" if is_here(&url) => Ok(url),
         "http" => Err(wrong(
             "would send secrets in the clear: use https (http is for this machine only)",
         )),
@@ -170,15 +171,8 @@ fn safe_url(flag: &str, text: &str) -> Result<Url, Failure> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+fn is_here(url: &Url) -> bool {
+    url.host_str().is_some_and(is_loopback)
 }
 
 fn api_version(text: &str) -> Result<String, Failure> {

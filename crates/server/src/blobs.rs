@@ -23,6 +23,7 @@ pub(crate) use staged::Staged;
 use crate::config::{Place, Settings};
 use bucket::Bucket;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use directory::Directory;
 use futures::Stream;
 use probe::Probe;
@@ -107,7 +108,7 @@ impl From<&BlobKey> for ObjectName {
 impl fmt::Display for ObjectName {
     /// As in `ab/abcd…-generation`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hash = hex(&self.sha256);
+        let hash = HEXLOWER.encode(&self.sha256);
         write!(f, "{}/{hash}-{}", &hash[..2], self.generation.simple())
     }
 }
@@ -222,14 +223,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 fn missing(name: &ObjectName, whence: impl fmt::Display) -> io::Error {
     let message = format!("the stored package {name} is missing in {whence}");
     io::Error::new(io::ErrorKind::InvalidData, message)
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

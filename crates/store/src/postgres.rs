@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{db::ChangeError, settings::DatabaseSettings};
 use deadpool_postgres::{GenericClient, Transaction};
+use domain::jitter;
 use futures::{TryStreamExt, future::BoxFuture, pin_mut};
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{
@@ -21,7 +22,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_postgres::{RowStream, error::SqlState, types::ToSql};
-use uuid::Uuid;
 
 /// How long a change is tried again before its caller is told that the database is busy.
 const TRIED_FOR: Duration = Duration::from_secs(5);
@@ -123,7 +123,7 @@ impl Postgres {
             let outcome = self.write_once(&input, &action).await;
             match failure(&outcome) {
                 Some(StoreError::Busy) if begun.elapsed() < TRIED_FOR => {
-                    sleep(part_of(longest_pause)).await;
+                    sleep(jitter::between(Duration::ZERO, longest_pause)).await;
                     longest_pause = (longest_pause * 2).min(PAUSES.1);
                 }
                 Some(StoreError::Unavailable(_)) if !is_renewed => {
@@ -287,12 +287,6 @@ fn failure<T, E: ChangeError>(outcome: &Result<T, E>) -> Option<&StoreError> {
 
 fn no_answer() -> StoreError {
     StoreError::Unavailable(format!("no answer within {} seconds", CHANGE.as_secs()))
-}
-
-/// A pause of any length up to `longest`, so that those who were in each other's way are not again.
-fn part_of(longest: Duration) -> Duration {
-    let [random, ..] = Uuid::new_v4().into_bytes();
-    longest * u32::from(random) / 255
 }
 
 async fn applied(client: &impl GenericClient) -> Result<Applied, StoreError> {

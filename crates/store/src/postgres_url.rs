@@ -3,6 +3,7 @@
 //! `sslmode` is written as for PostgreSQL's own programs, but no mode here trusts a certificate that was not
 //! checked: encryption with whoever answers keeps nobody out who can redirect a connection.
 
+use domain::loopback::is_loopback;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// How a connection to PostgreSQL is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
+pub(crate) enum Tls {
     /// Not at all.
     None,
     /// If the server offers it, and then with a certificate that was checked.
@@ -22,18 +23,18 @@ pub enum Tls {
 
 /// A url of PostgreSQL, understood.
 #[derive(Clone, Debug)]
-pub struct PostgresUrl {
+pub(crate) struct PostgresUrl {
     /// How to connect, apart from certificates.
-    pub config: tokio_postgres::Config,
+    pub(crate) config: tokio_postgres::Config,
     /// Whether connections are encrypted.
-    pub tls: Tls,
+    pub(crate) tls: Tls,
     /// The file that `sslrootcert` names.
     ca_file: Option<PathBuf>,
 }
 
 impl PostgresUrl {
     /// Reads a url; on failure says what is wrong with it, as the end of a sentence and without quoting any of it.
-    pub fn parse(url: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(url: &str) -> Result<Self, &'static str> {
         let (rest, options) = without_ssl_options(url)?;
         // The reason given by the parser may quote a part of the password, where that was not written with %.
         let mut config: tokio_postgres::Config = rest.parse().map_err(
@@ -60,12 +61,12 @@ impl PostgresUrl {
     }
 
     /// The file of certificate authorities: the one that the url names, else the one that is set.
-    pub fn authorities<'f>(&'f self, set: Option<&'f Path>) -> Option<&'f Path> {
+    pub(crate) fn authorities<'f>(&'f self, set: Option<&'f Path>) -> Option<&'f Path> {
         self.ca_file.as_deref().or(set)
     }
 
     /// Whether nothing that is sent leaves this machine.
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         is_local(&self.config)
     }
 }
@@ -132,12 +133,6 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
     };
     let addresses_stay = config.get_hostaddrs().iter().all(IpAddr::is_loopback);
     config.get_hosts().iter().all(stays_here) && addresses_stay
-}
-
-fn is_loopback(name: &str) -> bool {
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use crate::postgres_url::{PostgresUrl, Tls};
 use secrecy::{ExposeSecret, SecretString};
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, str::FromStr};
 
-/// Section `database`.
+/// Which database, and how it is reached.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
     /// Which database, with its password.
@@ -21,7 +21,20 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// The database at `url`, with everything else as it usually is in tests.
+    /// Why the database's password and rows are sent over a network where others may read or change them; `None`
+    /// when they are not.
+    #[must_use]
+    pub fn exposure(&self) -> Option<&'static str> {
+        let server = PostgresUrl::parse(self.url.expose()).ok()?;
+        match server.tls {
+            _ if server.is_local() => None,
+            Tls::Verified => None,
+            Tls::None => Some("has sslmode=disable"),
+            Tls::IfOffered => Some("has an sslmode that goes on without encryption where none is offered"),
+        }
+    }
+
+    /// The database at `url`, with everything else as it usually is.
     ///
     /// # Panics
     /// The url is none.
@@ -30,7 +43,7 @@ impl DatabaseSettings {
     #[expect(clippy::unwrap_used, reason = "a test names a database that can be")]
     pub fn at(url: &str) -> Self {
         Self {
-            url: DatabaseUrl::parse(url).unwrap(),
+            url: url.parse().unwrap(),
             connections: 4,
             ca_file: None,
             allow_plaintext: false,
@@ -52,26 +65,27 @@ pub enum Migrate {
 #[derive(Clone)]
 pub struct DatabaseUrl(SecretString);
 
-impl DatabaseUrl {
+impl FromStr for DatabaseUrl {
+    type Err = &'static str;
+
     /// Reads a url; on failure says what is wrong with it, without quoting any of it.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let problem = match text.strip_prefix("sqlite:") {
-            Some("") => Some("has no path after sqlite:"),
-            Some(":memory:") => Some("must be a file: a database in memory would not survive"),
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let is_server = text.starts_with("postgres://") || text.starts_with("postgresql://");
+        match text.strip_prefix("sqlite:") {
+            Some("") => return Err("has no path after sqlite:"),
+            Some(":memory:") => return Err("must be a file: a database in memory would not survive"),
             Some(path) if path.starts_with("//") && !path.starts_with("///") => {
-                Some("has slashes after sqlite: that do not belong to the path: write sqlite:PATH")
+                return Err("has slashes after sqlite: that do not belong to the path: write sqlite:PATH");
             }
-            Some(_) => None,
-            None => problem_of_server(text),
-        };
-        problem.map_or_else(|| Ok(Self(text.to_owned().into())), Err)
+            Some(_) => {}
+            None if is_server => drop(PostgresUrl::parse(text)?),
+            None => return Err("begins neither with sqlite: nor with postgres://"),
+        }
+        Ok(Self(text.to_owned().into()))
     }
+}
 
-    /// In the place of one that cannot be used, while the rest is read.
-    pub fn stand_in() -> Self {
-        Self(String::new().into())
-    }
-
+impl DatabaseUrl {
     /// The url with its password, for opening the database.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -83,32 +97,6 @@ impl DatabaseUrl {
     pub fn sqlite_path(&self) -> Option<PathBuf> {
         self.expose().strip_prefix("sqlite:").map(PathBuf::from)
     }
-
-    /// The server, if it is PostgreSQL's.
-    fn postgres(&self) -> Option<PostgresUrl> {
-        PostgresUrl::parse(self.expose()).ok()
-    }
-}
-
-/// Why these settings send the database's password and rows over a network where others may read or change them;
-/// `None` when they do not.
-pub fn exposure(settings: &DatabaseSettings) -> Option<&'static str> {
-    let server = settings.url.postgres()?;
-    if server.is_local() {
-        return None;
-    }
-    match server.tls {
-        Tls::Verified => None,
-        Tls::None => Some("has sslmode=disable"),
-        Tls::IfOffered => Some("has an sslmode that goes on without encryption where none is offered"),
-    }
-}
-
-fn problem_of_server(text: &str) -> Option<&'static str> {
-    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-        return Some("begins neither with sqlite: nor with postgres://");
-    }
-    PostgresUrl::parse(text).err()
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -128,24 +116,19 @@ pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let (user_and_password, place) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let mut shown = format!("{scheme}://");
-    if !user_and_password.is_empty() {
-        let (user, password) = user_and_password
-            .split_once(':')
-            .unwrap_or((user_and_password, ""));
-        let mask = if password.is_empty() { "" } else { ":***" };
-        shown += &format!("{user}{mask}@");
-    }
+    let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let login = match login.split_once(':') {
+        Some((user, password)) if !password.is_empty() => format!("{user}:***@"),
+        Some((user, _)) => format!("{user}@"),
+        None if login.is_empty() => String::new(),
+        None => format!("{login}@"),
+    };
     let (address, options) = place.split_once('?').unwrap_or((place, ""));
-    shown += address;
+    let mut shown = format!("{scheme}://{login}{address}");
     for (index, option) in options.split('&').filter(|option| !option.is_empty()).enumerate() {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let value = if name.to_ascii_lowercase().contains("pass") {
-            "***"
-        } else {
-            value
-        };
+        let is_password = name.to_ascii_lowercase().contains("pass");
+        let value = if is_password { "***" } else { value };
         shown += &format!("{}{name}={value}", if index == 0 { '?' } else { '&' });
     }
     shown
@@ -189,13 +172,11 @@ mod tests {
             "postgres://h:port/db",
             "postgres:///db",
         ] {
-            assert!(DatabaseUrl::parse(url).is_err(), "{url}");
+            assert!(url.parse::<DatabaseUrl>().is_err(), "{url}");
         }
-        assert_eq!(
-            DatabaseUrl::parse("sqlite:a/b.db").unwrap().sqlite_path(),
-            Some(PathBuf::from("a/b.db"))
-        );
-        assert_eq!(DatabaseUrl::parse("postgres://h/db").unwrap().sqlite_path(), None);
+        let path = |url: &str| url.parse::<DatabaseUrl>().unwrap().sqlite_path();
+        assert_eq!(path("sqlite:a/b.db"), Some(PathBuf::from("a/b.db")));
+        assert_eq!(path("postgres://h/db"), None);
     }
 
     proptest! {
@@ -204,7 +185,7 @@ mod tests {
         fn no_password_is_ever_shown(password in "[A-Z@:/?#&=%]{0,6}SECRET[A-Z@:/?#&=%]{0,6}") {
             let url = format!("postgres://fame:{password}@db/fame");
             prop_assert!(!redacted(&url).contains("SECRET"), "{}", redacted(&url));
-            if let Ok(url) = DatabaseUrl::parse(&url) {
+            if let Ok(url) = url.parse::<DatabaseUrl>() {
                 let debug = format!("{:?}", url);
                 prop_assert!(!debug.contains("SECRET"));
             }

@@ -10,6 +10,7 @@ use crate::{
     blobs::ByteStream,
     error::{Error, Result},
 };
+use data_encoding::HEXLOWER;
 use domain::{
     access::{Permission, Resource},
     catalogue::mark_incompatible,
@@ -208,7 +209,7 @@ pub(crate) fn state(version: &Version) -> Value {
         "status": version.status.as_str(),
         "syncMode": version.sync_mode.as_str(),
         "packageId": version.package_id.to_string(),
-        "sha256": crate::blobs::hex(&version.sha256),
+        "sha256": HEXLOWER.encode(&version.sha256),
         "size": version.size,
         "incompatibleDependencies": incompatible,
     })
@@ -228,7 +229,7 @@ pub(crate) fn already_uploaded(existing: &Version, sha256: [u8; 32]) -> Error {
         existing.uploaded_on,
         existing.uploaded_by,
         existing.package_id,
-        crate::blobs::hex(&existing.sha256)
+        HEXLOWER.encode(&existing.sha256)
     );
     let code = if existing.sha256 == sha256 {
         "IdenticalContent"
@@ -246,7 +247,7 @@ pub(crate) fn already_uploaded(existing: &Version, sha256: [u8; 32]) -> Error {
         )
         .because(code, message)
         .with("packageId", existing.package_id.to_string())
-        .with("sha256", crate::blobs::hex(&existing.sha256))
+        .with("sha256", HEXLOWER.encode(&existing.sha256))
         .with("uploadedBy", existing.uploaded_by.clone())
         .with("uploadedOn", existing.uploaded_on.to_string())
         .into()

@@ -150,8 +150,10 @@ pub(super) fn with_data_dir(values: &Values, text: &str) -> String {
 
 /// The value of each key after all layers, and what was wrong on the way.
 pub(super) fn merge(sources: &Sources) -> (Values, Vec<Problem>) {
-    let mut layers = Layers::default();
-    layers.start_with_defaults();
+    let mut layers = Layers {
+        values: built_in(),
+        problems: Vec::new(),
+    };
     if let Some(path) = &sources.file {
         layers.add_file(path);
     }
@@ -164,54 +166,43 @@ pub(super) fn merge(sources: &Sources) -> (Values, Vec<Problem>) {
     (layers.values, layers.problems)
 }
 
-#[derive(Default)]
+/// Every key there is, with its default.
+pub(super) fn built_in() -> Values {
+    let given = |(key, value)| {
+        let origin = Origin::Default;
+        (key, Given { value, origin })
+    };
+    // Compiled in, and tested: without it no key would be known.
+    let table = DEFAULTS.parse().unwrap_or_default();
+    keys_of(table).into_iter().map(given).collect()
+}
+
+fn table_in(path: &Path) -> Result<Table, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    text.parse().map_err(|error: toml::de::Error| {
+        // The whole error would quote the line, which may hold a password.
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = 1 + before.unwrap_or_default().matches('\n').count();
+        format!("line {line} is not TOML: {}", error.message())
+    })
+}
+
 struct Layers {
     values: Values,
     problems: Vec<Problem>,
 }
 
 impl Layers {
-    fn start_with_defaults(&mut self) {
-        match DEFAULTS.parse::<Table>() {
-            Ok(table) => {
-                for (key, value) in keys_of(table) {
-                    self.values.insert(
-                        key,
-                        Given {
-                            value,
-                            origin: Origin::Default,
-                        },
-                    );
-                }
-            }
-            Err(error) => self.refuse("UnreadableFile", "", &Origin::Default, error.message()),
-        }
-    }
-
     fn add_file(&mut self, path: &Path) {
         let origin = Origin::File(path.to_owned());
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                return self.refuse("UnreadableFile", "", &origin, format!("cannot be read: {error}"));
-            }
-        };
-        match text.parse::<Table>() {
-            Ok(table) => {
-                for (key, value) in keys_of(table) {
-                    let is_empty_section = value.is_table() && self.is_section(&key);
-                    if !is_empty_section {
-                        self.put(&key, value, origin.clone());
-                    }
-                }
-            }
-            // The whole error would quote the line, which may hold a password.
-            Err(error) => {
-                let line = error
-                    .span()
-                    .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-                let message = format!("line {line} is not TOML: {}", error.message());
-                self.refuse("UnreadableFile", "", &origin, message);
+        let table = table_in(path).unwrap_or_else(|message| {
+            self.refuse("UnreadableFile", "", &origin, message);
+            Table::new()
+        });
+        for (key, value) in keys_of(table) {
+            let is_empty_section = value.is_table() && self.is_section(&key);
+            if !is_empty_section {
+                self.put(&key, value, origin.clone());
             }
         }
     }
@@ -225,13 +216,9 @@ impl Layers {
         if !rest.contains("__") {
             // Other variables of ours have no section; but FAME_SERVER_LISTEN is a slip worth hearing of.
             if let Some(meant) = self.values.keys().find(|key| key.replace('.', "_") == lowered) {
-                let right = format!("{PREFIX}{}", meant.to_uppercase().replace('.', "__"));
-                self.refuse(
-                    "UnknownKey",
-                    &meant.clone(),
-                    &origin,
-                    format!("did you mean {right}?"),
-                );
+                let (meant, right) = (meant.clone(), meant.to_uppercase().replace('.', "__"));
+                let message = format!("did you mean {PREFIX}{right}?");
+                self.refuse("UnknownKey", &meant, &origin, message);
             }
             return;
         }
@@ -297,7 +284,7 @@ impl Layers {
             .values
             .keys()
             .flat_map(|known| [known.as_str(), section_of(known)]);
-        let (letters, close) = names.map(|name| (edit_distance(key, name), name)).min()?;
+        let (letters, close) = names.map(|name| (strsim::levenshtein(key, name), name)).min()?;
         if letters <= key.len() / 4 {
             return Some(close);
         }
@@ -323,11 +310,8 @@ fn keys_of(file: Table) -> Vec<(String, Value)> {
     for (section, content) in file {
         match content {
             Value::Table(table) if !table.is_empty() => {
-                keys.extend(
-                    table
-                        .into_iter()
-                        .map(|(key, value)| (format!("{section}.{key}"), value)),
-                );
+                let named = |(key, value)| (format!("{section}.{key}"), value);
+                keys.extend(table.into_iter().map(named));
             }
             value => keys.push((section, value)),
         }
@@ -370,20 +354,4 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Table(_) => "a table",
     }
-}
-
-/// How many letters to insert, remove or replace to make one word of the other.
-fn edit_distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, left) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &right) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
 }

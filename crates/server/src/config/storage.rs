@@ -1,35 +1,57 @@
 //! Where packages are kept: the entries of `storage.locations`.
 //!
 //! A location is a folder or a place in an object store. Object stores need credentials, and those must not come out
-//! again in any message; so an entry is read key by key here, and what is said about a secret never quotes it.
+//! again in any message; so nothing that is said about an entry quotes a value that could be one.
 
-use super::layers::{self, Values};
+use super::values;
+use domain::loopback::is_loopback;
 use object_store::path::Path as Prefix;
 use secrecy::SecretString;
-use std::path::{Path, PathBuf};
+use serde::{Deserialize, Deserializer, de::Error};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use toml::{Table, Value};
 
 /// The keys of an entry that may be shown; all others are taken for secrets.
-const PUBLIC_KEYS: [&str; 15] = [
-    "directory",
-    "url",
-    "endpoint",
-    "allow_http",
-    "ca_file",
-    "account",
-    "access_key_file",
-    "tenant_id",
-    "client_id",
-    "client_secret_file",
-    "region",
-    "access_key_id",
-    "secret_access_key_file",
-    "virtual_hosted",
-    "service_account_file",
-];
+const PUBLIC_KEYS: &str = "directory url endpoint allow_http ca_file account access_key_file tenant_id client_id \
+                           client_secret_file region access_key_id secret_access_key_file virtual_hosted \
+                           service_account_file";
 
 /// The largest object that S3 copies in one request, in bytes.
-pub(super) const S3_COPY_LIMIT: i64 = 5 << 30;
+const S3_COPY_LIMIT: u64 = 5 << 30;
+
+/// Section `storage`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StorageSettings {
+    /// How often to tidy up after crashes.
+    #[serde(
+        rename = "sweep_seconds",
+        deserialize_with = "values::seconds::<1, 86_400, _>"
+    )]
+    pub sweep: Duration,
+    /// How long uploads that give no sign of life, and bytes that no version needs, are left alone.
+    #[serde(
+        rename = "grace_seconds",
+        deserialize_with = "values::seconds::<10, 86_400, _>"
+    )]
+    pub grace: Duration,
+    /// At least one; no two of one name or place.
+    #[serde(deserialize_with = "locations")]
+    pub locations: Vec<Location>,
+}
+
+/// A place for packages that apps may name.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// As the operator writes it.
+    pub name: String,
+    /// Where its packages are.
+    pub place: Place,
+}
 
 /// Where the packages of a location are.
 #[derive(Clone, Debug)]
@@ -116,28 +138,60 @@ impl BucketPlace {
         format!("{scheme} {own} {endpoint} {}", self.bucket)
     }
 
-    /// Whether what is sent there may be read on the way: http to another machine.
-    #[must_use]
-    pub fn is_exposed(&self) -> bool {
+    fn is_exposed(&self) -> bool {
         let endpoint = self.endpoint.as_deref().unwrap_or_default();
-        endpoint.starts_with("http://") && !is_loopback(endpoint)
+        let url: Option<http::Uri> = endpoint.parse().ok();
+        let host = url.as_ref().and_then(http::Uri::host);
+        endpoint.starts_with("http://") && !host.is_some_and(is_loopback)
     }
 }
 
-fn is_loopback(endpoint: &str) -> bool {
-    let url: Option<http::Uri> = endpoint.parse().ok();
-    let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback_address = address
-        .parse::<std::net::IpAddr>()
-        .is_ok_and(|address| address.is_loopback());
-    host == "localhost" || is_loopback_address
+impl StorageSettings {
+    /// The location of that name, in any case.
+    #[must_use]
+    pub fn location(&self, name: &str) -> Option<&Location> {
+        self.locations.iter().find(|location| location.is_called(name))
+    }
+}
+
+impl Location {
+    /// Whether what is sent there may be read on the way: http to another machine.
+    pub(super) fn is_exposed(&self) -> bool {
+        matches!(&self.place, Place::Bucket(bucket) if bucket.is_exposed())
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.name.to_lowercase() == name.trim().to_lowercase()
+    }
+
+    /// What stands against this location beside `others`, for packages of up to `max_bytes`.
+    pub(super) fn problems(&self, others: &[Self], max_bytes: u64) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.name.is_empty() {
+            problems.push("needs a name".to_owned());
+        }
+        if others.iter().any(|other| other.is_called(&self.name)) {
+            problems.push("differs only in case from another location".to_owned());
+        }
+        problems.extend(others.iter().filter_map(|other| self.place.collision(other)));
+        if self.place.is_on_s3() && max_bytes > S3_COPY_LIMIT {
+            problems.push(format!(
+                "is on S3, where no object of more than {S3_COPY_LIMIT} bytes can be copied to its place: lower packages.max_bytes",
+            ));
+        }
+        problems
+    }
 }
 
 impl Place {
-    /// What stands against having both places; `name` is the other's.
-    pub(super) fn collision(&self, other: &Self, name: &str) -> Option<String> {
-        match (self, other) {
+    fn is_on_s3(&self) -> bool {
+        matches!(self, Self::Bucket(bucket) if matches!(bucket.provider, Provider::S3 { .. }))
+    }
+
+    /// What stands against having both places.
+    fn collision(&self, other: &Location) -> Option<String> {
+        let name = &other.name;
+        match (self, &other.place) {
             (Self::Directory(one), Self::Directory(two)) if one == two => {
                 Some(format!("has the same directory as '{name}'"))
             }
@@ -163,31 +217,12 @@ fn nested(one: &Path, other: &Path, name: &str) -> Option<String> {
     }
 }
 
-/// Reads an entry, with everything that is wrong with it.
-pub(super) fn read_place(values: &Values, entry: &Value) -> Result<Place, Vec<String>> {
-    let Some(table) = entry.as_table() else {
-        return Err(vec!["needs a table with a directory or a url".to_owned()]);
-    };
-    let mut keys = Keys {
-        values,
-        table,
-        known: Vec::new(),
-        problems: Vec::new(),
-    };
-    let place = keys.place();
-    keys.refuse_others();
-    match place {
-        Some(place) if keys.problems.is_empty() => Ok(place),
-        _ => Err(keys.problems),
-    }
-}
-
 /// The entries of `storage.locations` as they may be shown.
 pub(super) fn redacted(locations: &Value) -> Value {
     let mut shown = locations.clone();
     for (_, entry) in shown.as_table_mut().into_iter().flatten() {
         for (key, value) in entry.as_table_mut().into_iter().flatten() {
-            if !PUBLIC_KEYS.contains(&key.as_str()) {
+            if !PUBLIC_KEYS.split(' ').any(|public| public == key) {
                 *value = Value::from("***");
             }
         }
@@ -195,136 +230,130 @@ pub(super) fn redacted(locations: &Value) -> Value {
     shown
 }
 
-/// The keys of one entry, and what was found wrong with them.
-struct Keys<'v> {
-    values: &'v Values,
-    table: &'v Table,
-    known: Vec<&'static str>,
+fn locations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Location>, D::Error> {
+    let places = BTreeMap::<String, Place>::deserialize(deserializer)?;
+    let location = |(name, place): (String, Place)| Location {
+        name: name.trim().to_owned(),
+        place,
+    };
+    Ok(places.into_iter().map(location).collect())
+}
+
+impl<'de> Deserialize<'de> for Place {
+    /// Everything that is wrong with an entry is in the error, a line for each.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Value::Table(keys) = Value::deserialize(deserializer)? else {
+            return Err(D::Error::custom("needs a table with a directory or a url"));
+        };
+        let problems = Vec::new();
+        let mut entry = Entry { keys, problems };
+        let place = entry.place();
+        for key in std::mem::take(&mut entry.keys).keys() {
+            entry.refuse(format!("has a key '{key}' that such a location does not have"));
+        }
+        let problems = entry.problems.join("\n");
+        place
+            .filter(|_| problems.is_empty())
+            .ok_or_else(|| D::Error::custom(problems))
+    }
+}
+
+/// The keys of an entry that have not been read yet, and what was wrong with the others.
+struct Entry {
+    keys: Table,
     problems: Vec<String>,
 }
 
-impl Keys<'_> {
+impl Entry {
     fn refuse(&mut self, problem: impl Into<String>) {
         self.problems.push(problem.into());
     }
 
-    fn value(&mut self, key: &'static str) -> Option<&Value> {
-        self.known.push(key);
-        self.table.get(key)
-    }
-
-    fn text(&mut self, key: &'static str) -> Option<String> {
-        let text = match self.value(key)? {
-            Value::String(text) => Some(text.trim().to_owned()),
-            _ => None,
-        };
-        match text {
-            Some(text) if !text.is_empty() => Some(text),
-            Some(_) => {
-                self.refuse(format!("has an empty {key}"));
-                None
-            }
-            None => {
-                self.refuse(format!("has {key} that is not text"));
-                None
-            }
-        }
-    }
-
-    fn needed(&mut self, key: &'static str, of: &str) -> String {
-        let is_given = self.table.contains_key(key);
-        let text = self.text(key);
-        if text.is_none() && !is_given {
-            self.refuse(format!("needs {key}: {of}"));
-        }
-        text.unwrap_or_default()
-    }
-
-    fn flag(&mut self, key: &'static str) -> bool {
-        let flag = self.value(key).map(Value::as_bool);
-        if flag == Some(None) {
-            self.refuse(format!("has {key} that is neither true nor false"));
-        }
-        flag.flatten().unwrap_or_default()
-    }
-
-    fn path(&mut self, key: &'static str) -> Option<PathBuf> {
-        let text = self.text(key)?;
-        Some(layers::with_data_dir(self.values, &text).into())
-    }
-
-    /// A secret that is given as it is, or in a file.
-    fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<SecretString> {
-        let given = self.text(key);
-        let file = self.path(file_key);
-        match (given, file) {
-            (Some(_), Some(_)) => {
-                self.refuse(format!("has both {key} and {file_key}: give one of the two"));
-                None
-            }
-            (given, None) => given.map(Into::into),
-            (None, Some(path)) => self.secret_in(file_key, &path),
-        }
-    }
-
-    fn secret_in(&mut self, file_key: &str, path: &Path) -> Option<SecretString> {
-        let shown = path.display();
-        match std::fs::read_to_string(path) {
-            Ok(text) if !text.trim().is_empty() => return Some(text.trim().to_owned().into()),
-            Ok(_) => self.refuse(format!("has {file_key} with nothing in it: '{shown}'")),
-            Err(error) => self.refuse(format!("has {file_key} that cannot be read: '{shown}': {error}")),
+    fn text(&mut self, key: &str) -> Option<String> {
+        match self.keys.remove(key)? {
+            Value::String(text) if text.trim().is_empty() => self.refuse(format!("has an empty {key}")),
+            Value::String(text) => return Some(text.trim().to_owned()),
+            _ => self.refuse(format!("has {key} that is not text")),
         }
         None
     }
 
-    fn place(&mut self) -> Option<Place> {
-        match (
-            self.table.contains_key("directory"),
-            self.table.contains_key("url"),
-        ) {
-            (true, false) => self.path("directory").map(Place::Directory),
-            (false, true) => self.bucket().map(Place::Bucket),
-            (true, true) => {
-                self.known.extend(PUBLIC_KEYS);
-                self.refuse("has both a directory and a url: give one of the two");
-                None
+    fn needed(&mut self, key: &str, of: &str) -> String {
+        if !self.keys.contains_key(key) {
+            self.refuse(format!("needs {key}: {of}"));
+        }
+        self.text(key).unwrap_or_default()
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        let value = self.keys.remove(key).unwrap_or(Value::Boolean(false));
+        value.as_bool().unwrap_or_else(|| {
+            self.refuse(format!("has {key} that is neither true nor false"));
+            false
+        })
+    }
+
+    /// A secret that is given as it is, or in a file.
+    fn secret(&mut self, key: &str) -> Option<SecretString> {
+        let given = self.text(key);
+        let Some(path) = self.text(&format!("{key}_file")) else {
+            return given.map(Into::into);
+        };
+        match fs::read_to_string(&path) {
+            _ if given.is_some() => {
+                self.refuse(format!("has both {key} and {key}_file: give one of the two"))
             }
-            (false, false) => {
-                self.refuse("needs a directory, or the url of an object store");
+            Ok(text) if !text.trim().is_empty() => return Some(text.trim().into()),
+            Ok(_) => self.refuse(format!("has {key}_file with nothing in it: '{path}'")),
+            Err(error) => self.refuse(format!("has {key}_file that cannot be read: '{path}': {error}")),
+        }
+        None
+    }
+
+    /// As [`refuse`](Self::refuse), where nobody can say what the other keys are for.
+    fn give_up<T>(&mut self, problem: impl Into<String>) -> Option<T> {
+        self.keys.clear();
+        self.refuse(problem);
+        None
+    }
+
+    fn place(&mut self) -> Option<Place> {
+        match (self.text("directory"), self.text("url")) {
+            (Some(path), None) => Some(Place::Directory(path.into())),
+            (None, Some(url)) => self.bucket(&url).map(Place::Bucket),
+            (Some(_), Some(_)) => self.give_up("has both a directory and a url: give one of the two"),
+            (None, None) => {
+                if self.problems.is_empty() {
+                    self.refuse("needs a directory, or the url of an object store");
+                }
                 None
             }
         }
     }
 
-    fn bucket(&mut self) -> Option<BucketPlace> {
-        let url = self.text("url")?;
-        let Some((scheme, rest)) = url.split_once("://") else {
-            self.known.extend(PUBLIC_KEYS);
-            self.refuse(
-                "has a url that is not like az://container/prefix, s3://bucket/prefix or gs://bucket/prefix",
-            );
-            return None;
-        };
-        let provider = match scheme {
-            "az" => self.azure(),
-            "s3" => self.s3(),
-            "gs" => self.google(),
-            _ => {
-                self.known.extend(PUBLIC_KEYS);
-                self.refuse(format!(
-                    "has a url that begins with {scheme}://, and not with az://, s3:// or gs://"
-                ));
-                return None;
+    fn bucket(&mut self, url: &str) -> Option<BucketPlace> {
+        let (provider, rest) = match url.split_once("://") {
+            Some(("az", rest)) => (self.azure(), rest),
+            Some(("s3", rest)) => (self.s3(), rest),
+            Some(("gs", rest)) => (self.google(), rest),
+            Some((scheme, _)) => {
+                let problem = "and not with az://, s3:// or gs://";
+                return self.give_up(format!("has a url that begins with {scheme}://, {problem}"));
+            }
+            None => {
+                let likes = "az://container/prefix, s3://bucket/prefix or gs://bucket/prefix";
+                return self.give_up(format!("has a url that is not like {likes}"));
             }
         };
         let (bucket, prefix) = self.bucket_and_prefix(rest);
+        let allow_http = self.flag("allow_http");
         Some(BucketPlace {
             provider,
             bucket,
             prefix,
-            endpoint: self.endpoint(),
-            allow_http: self.flag("allow_http"),
-            ca_file: self.path("ca_file"),
+            endpoint: self.endpoint(allow_http),
+            allow_http,
+            ca_file: self.text("ca_file").map(PathBuf::from),
         })
     }
 
@@ -341,15 +370,13 @@ impl Keys<'_> {
         (bucket.to_owned(), prefix.to_owned())
     }
 
-    fn endpoint(&mut self) -> Option<String> {
+    fn endpoint(&mut self, allow_http: bool) -> Option<String> {
         let endpoint = self.text("endpoint")?.trim_end_matches('/').to_owned();
-        let url: Option<http::Uri> = endpoint.parse().ok();
         let is_plain = endpoint.starts_with("http://");
         let is_web = is_plain || endpoint.starts_with("https://");
-        let has_more = endpoint.contains(['@', '?', '#']);
-        if !is_web || has_more || url.is_none_or(|url| url.host().is_none()) {
+        if !is_web || endpoint.contains('@') || !values::is_web_address(&endpoint) {
             self.refuse("has an endpoint that is not a url such as https://objects.contoso.com");
-        } else if is_plain && self.table.get("allow_http").and_then(Value::as_bool) != Some(true) {
+        } else if is_plain && !allow_http {
             self.refuse("has an endpoint without TLS: write https://, or allow it with allow_http = true");
         }
         Some(endpoint)
@@ -357,8 +384,7 @@ impl Keys<'_> {
 
     fn azure(&mut self) -> Provider {
         let account = self.needed("account", "the storage account");
-        let access_key = self.secret("access_key", "access_key_file");
-        let client_secret = self.secret("client_secret", "client_secret_file");
+        let (access_key, client_secret) = (self.secret("access_key"), self.secret("client_secret"));
         let (tenant_id, client_id) = (self.text("tenant_id"), self.text("client_id"));
         let credentials = match (access_key, client_secret, tenant_id, client_id) {
             (Some(key), None, None, None) => AzureCredentials::AccessKey(key),
@@ -380,8 +406,7 @@ impl Keys<'_> {
 
     fn s3(&mut self) -> Provider {
         let region = self.needed("region", "such as eu-west-1");
-        let id = self.text("access_key_id");
-        let secret = self.secret("secret_access_key", "secret_access_key_file");
+        let (id, secret) = (self.text("access_key_id"), self.secret("secret_access_key"));
         if id.is_some() != secret.is_some() && self.problems.is_empty() {
             self.refuse("needs access_key_id and secret_access_key together, or neither");
         }
@@ -393,17 +418,7 @@ impl Keys<'_> {
     }
 
     fn google(&mut self) -> Provider {
-        Provider::Google {
-            service_account: self.secret("service_account", "service_account_file"),
-        }
-    }
-
-    fn refuse_others(&mut self) {
-        for key in self.table.keys() {
-            if !self.known.contains(&key.as_str()) {
-                let problem = format!("has a key '{key}' that such a location does not have");
-                self.problems.push(problem);
-            }
-        }
+        let service_account = self.secret("service_account");
+        Provider::Google { service_account }
     }
 }

@@ -2,6 +2,7 @@ use super::{
     layers::{Given, Values},
     *,
 };
+use domain::principal::PrincipalKind;
 use serde_json::json;
 use std::{collections::BTreeSet, fs};
 
@@ -713,6 +714,29 @@ fn operators_are_tables_or_short_texts() {
         let problems = Settings::load(&environment(&[("FAME_OPERATORS__PRINCIPALS", &wrong)])).unwrap_err();
         assert_eq!(problems[0].key, "operators.principals[0]", "{wrong}");
     }
+}
+
+#[test]
+fn every_entry_that_cannot_be_read_has_its_own_number() {
+    let principals = format!("Robot:{CLIENT}, Application:{CLIENT}, User:{OBJECT}, Application:me");
+    let locations =
+        r#"{"A": {"url": "gs://b/x", "region": 1}, "B": {"directory": 2}, "C": {"directory": "c"}}"#;
+    let wrong = environment(&[
+        ("FAME_OPERATORS__PRINCIPALS", &principals),
+        ("FAME_STORAGE__LOCATIONS", locations),
+    ]);
+    let problems = Settings::load(&wrong).unwrap_err();
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "operators.principals[0]",
+            "operators.principals[2]",
+            "operators.principals[3]",
+            r#"storage.locations["A"]"#,
+            r#"storage.locations["B"]"#,
+        ]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{answer::insert, extract::RequestContext, problem::SIZE};
 use crate::{
     actions::{Service, versions::read_package},
-    blobs::{ByteStream, hex},
+    blobs::ByteStream,
     error::{Error, Result},
 };
 use axum::{
@@ -12,6 +12,7 @@ use axum::{
     response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use data_encoding::HEXLOWER;
 use domain::problem::{Code, RuleError};
 use futures::{Stream, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -41,7 +42,7 @@ pub(crate) async fn package(
     context: &RequestContext,
     version: &Version,
 ) -> Result<Response> {
-    let etag = hex(&version.sha256);
+    let etag = HEXLOWER.encode(&version.sha256);
     context
         .preconditions
         .check_read(&etag)

@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
+use data_encoding::HEXLOWER;
 use domain::problem::{Code, RuleError};
 use odata::{Format, Limits, Options, Resource};
 use sha2::{Digest, Sha256};
@@ -50,7 +51,7 @@ pub(crate) async fn get_metadata(
             .about("$format")
             .into());
     }
-    let etag = crate::blobs::hex(&Sha256::digest(METADATA.as_bytes())[..16]);
+    let etag = HEXLOWER.encode(&Sha256::digest(METADATA.as_bytes())[..16]);
     context.preconditions.check_read(&etag)?;
     let mut response = Response::new(Body::from(METADATA));
     let headers = response.headers_mut();

@@ -12,7 +12,8 @@ use super::{
     row::write_row,
     tell,
 };
-use crate::{blobs::hex, clock::Clock, config::Settings};
+use crate::{clock::Clock, config::Settings};
+use data_encoding::HEXLOWER;
 use domain::operation::OperationStatus;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -180,7 +181,7 @@ impl OpenPart {
             file: part_name(self.table, self.number),
             rows: self.rows,
             bytes: self.bytes as u64,
-            sha256: hex(&self.digest.finalize()),
+            sha256: HEXLOWER.encode(&self.digest.finalize()),
         })
     }
 }

@@ -8,6 +8,7 @@ use super::{
     TransferError,
     format::{MANIFEST, MOST_MANIFEST_BYTES, Part},
 };
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, TryLockError},
@@ -189,7 +190,7 @@ impl Folder {
         let path = self.path(&part.file);
         let bytes =
             read_at_most(&path, part.bytes).map_err(TransferError::files(format!("{}", path.display())))?;
-        if crate::blobs::hex(&Sha256::digest(&bytes)) != part.sha256 {
+        if HEXLOWER.encode(&Sha256::digest(&bytes)) != part.sha256 {
             return Err(TransferError::damaged(
                 &part.file,
                 "is damaged: its SHA-256 is not the manifest's",

@@ -4,6 +4,7 @@
 //! with the only names that there can be, so none of them can lead out of the folder.
 
 use super::{Contents, TableContents, TransferError};
+use data_encoding::HEXLOWER;
 use domain::instant::Instant;
 use serde::{Deserialize, Serialize};
 use store::tables::{TABLES, Table};
@@ -77,7 +78,7 @@ pub(super) fn part_name(table: &Table, number: usize) -> String {
 
 /// Where a package is; relative to the export's folder.
 pub(super) fn package_name(sha256: &[u8; 32]) -> String {
-    let digits = crate::blobs::hex(sha256);
+    let digits = HEXLOWER.encode(sha256);
     format!("packages/{}/{digits}.app", &digits[..2])
 }
 

@@ -3,9 +3,10 @@
 
 use super::{TransferError, blocking, folder::Folder, format::package_name};
 use crate::{
-    blobs::{Blobs, ObjectName, hex},
+    blobs::{Blobs, ObjectName},
     config::Settings,
 };
+use data_encoding::HEXLOWER;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::{fs::File, io::Read, sync::Arc};
@@ -34,7 +35,10 @@ impl Locations {
         if folder.has(&name, size) {
             return Ok(());
         }
-        let failed = || TransferError::files(format!("package {} in '{}'", hex(&key.sha256), key.location));
+        let failed = || {
+            let digest = HEXLOWER.encode(&key.sha256);
+            TransferError::files(format!("package {digest} in '{}'", key.location))
+        };
         let location = self.blobs.known_location(&key.location).map_err(failed())?;
         let source = location
             .read(&ObjectName::from(key), None)
@@ -57,7 +61,7 @@ impl Locations {
         if bytes != size || digest.finalize().as_slice() != key.sha256 {
             return Err(TransferError::Refused(format!(
                 "The package {} in '{}' is damaged: its bytes are not those that were uploaded.",
-                hex(&key.sha256),
+                HEXLOWER.encode(&key.sha256),
                 key.location
             )));
         }

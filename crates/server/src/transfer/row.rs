@@ -4,7 +4,7 @@
 //! A line that is read comes from outside and is believed in nothing: every column must be there once and be what its
 //! description says.
 
-use crate::blobs::hex;
+use data_encoding::HEXLOWER;
 use domain::version::AppVersion;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::{borrow::Cow, fmt, io::Write};
@@ -38,7 +38,7 @@ fn write_value(out: &mut Vec<u8>, column: &Column, value: &Value) -> Result<(), 
         (Kind::VersionKey, Value::Bytes(key)) => {
             write!(out, "\"{}\"", version_of(column, key)?).map_err(unwritable)?;
         }
-        (_, Value::Bytes(bytes)) => write!(out, "\"{}\"", hex(bytes)).map_err(unwritable)?,
+        (_, Value::Bytes(bytes)) => write!(out, "\"{}\"", HEXLOWER.encode(bytes)).map_err(unwritable)?,
     }
     Ok(())
 }
@@ -211,15 +211,7 @@ impl Visitor<'_> for Cell {
 
 /// Reads 64 lower-case hexadecimal digits.
 pub(super) fn digest_of(text: &str) -> Option<[u8; 32]> {
-    let is_lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() != 64 || !text.bytes().all(is_lower_hex) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (index, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(digest)
+    HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `fame versions download`
 
-use super::partial::{Partial, hex, told_sha256};
+use super::partial::{Partial, told_sha256};
 use crate::{
     args::Shelf,
     client::{Call, Client},
@@ -8,6 +8,7 @@ use crate::{
     failure::{Failure, header},
 };
 use clap::Args;
+use data_encoding::HEXLOWER;
 use domain::version::AppVersion;
 use navx::download_file_name;
 use percent_encoding::percent_decode_str;
@@ -185,7 +186,7 @@ async fn to_standard_output(client: &Client, contents: &Url) -> Result<Exit, Fai
         client.printer().bytes(&chunk)?;
     }
     client.printer().flush()?;
-    let sha256 = hex(&digest.finalize());
+    let sha256 = HEXLOWER.encode(&digest.finalize());
     match told {
         Some(told) if told != sha256 => {
             let message =

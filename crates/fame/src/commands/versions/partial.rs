@@ -8,6 +8,7 @@ use crate::{
     failure::{Failure, header},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use data_encoding::HEXLOWER;
 use reqwest::{Method, Response, StatusCode, Url, header::HeaderMap};
 use sha2::{Digest, Sha256};
 use std::{
@@ -28,7 +29,7 @@ pub(super) async fn stored_sha256(client: &Client, contents: &Url) -> Result<Str
     while let Some(chunk) = client.next_chunk(&mut answer).await? {
         digest.update(&chunk);
     }
-    Ok(hex(&digest.finalize()))
+    Ok(HEXLOWER.encode(&digest.finalize()))
 }
 
 /// The SHA-256 in `Repr-Digest` (RFC 9530), which is that of the whole package also when only a part is sent.
@@ -40,7 +41,7 @@ pub(super) fn told_sha256(headers: &HeaderMap) -> Option<String> {
     for (algorithm, value) in digests {
         if algorithm.trim().eq_ignore_ascii_case("sha-256") {
             let bytes = STANDARD.decode(value.trim().trim_matches(':')).ok()?;
-            return Some(hex(&bytes));
+            return Some(HEXLOWER.encode(&bytes));
         }
     }
     None
@@ -61,17 +62,6 @@ pub(super) fn digest_all(mut source: impl Read, digest: &mut Sha256) -> io::Resu
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Bytes as lower-case hexadecimal text.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing into a string has no way to fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// A file that is not complete yet.
@@ -143,7 +133,7 @@ impl Partial {
 
     /// The digest of what is there.
     pub(super) fn sha256(&self) -> String {
-        hex(&self.digest.clone().finalize())
+        HEXLOWER.encode(&self.digest.clone().finalize())
     }
 
     /// Gives the file its final name.

@@ -14,6 +14,7 @@ use crate::{
     upload::{Meter, PackageUpload},
 };
 use clap::Args;
+use data_encoding::HEXLOWER;
 use domain::{
     ids::AppId,
     version::{AppVersion, Availability},
@@ -175,7 +176,7 @@ fn judge(path: &Path) -> Result<Judged, Failure> {
 fn sha256_of(path: &Path) -> io::Result<String> {
     let mut digest = Sha256::new();
     super::partial::digest_all(File::open(path)?, &mut digest)?;
-    Ok(super::partial::hex(&digest.finalize()))
+    Ok(HEXLOWER.encode(&digest.finalize()))
 }
 
 /// Where a package goes.
