@@ -41,8 +41,8 @@ const WRITE: Permission = Permission::write(Resource::Versions);
 /// What base64 and the JSON around it may add to a package, in bytes.
 const ENVELOPE_BYTES: u64 = 64 * 1024;
 
-/// How often an upload says that it goes on within the sweeper's patience.
-const SIGNS_OF_LIFE: u32 = 5;
+/// How often an upload says that it goes on, within the time after which the sweeper gives it up.
+const HEARTBEATS_PER_GRACE: u32 = 5;
 
 /// How long to wait before writing down again how an upload ended.
 const FINISH_AGAIN: Duration = Duration::from_secs(1);
@@ -377,28 +377,11 @@ async fn store_bytes(service: &Service, pending: &Pending, received: Received) -
     if pending.has_bytes {
         return Ok(());
     }
-    let blobs = Arc::clone(&service.blobs);
-    let (blob, name) = (blob_of(&pending.version), name_of(&pending.version));
-    let location = blob.location.clone();
-    let publish = move || blobs.known_location(&location)?.publish(received.staged, &name);
-    let storing = tokio::task::spawn_blocking(publish);
-    keep_alive(
-        service,
-        &blob,
-        service.settings.storage.grace / SIGNS_OF_LIFE,
-        storing,
-    )
-    .await
-    .map_err(Error::fault)?
-    .map_err(Error::Blobs)
-}
-
-/// The name of a version's bytes in its location.
-pub(crate) fn name_of(version: &Version) -> ObjectName {
-    ObjectName {
-        sha256: version.sha256,
-        generation: version.generation,
-    }
+    let name = ObjectName::from(&pending.version);
+    let storing = tokio::spawn(async move { received.staged.publish(&name).await });
+    let every = service.settings.storage.grace / HEARTBEATS_PER_GRACE;
+    let stored = keep_alive(service, &blob_of(&pending.version), every, storing).await;
+    Ok(stored.map_err(Error::fault)??)
 }
 
 /// Does `work`, and tells the sweeper every so often that it goes on.

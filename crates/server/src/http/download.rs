@@ -3,7 +3,7 @@
 use super::{answer::insert, extract::Asking, problem::SIZE};
 use crate::{
     actions::{Service, versions::read_package},
-    blobs::{ByteStream, hex},
+    blobs::{BlobError, ByteStream, hex},
     error::{Error, Result},
     store::versions::Version,
 };
@@ -16,7 +16,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::problem::{Code, RuleError};
 use futures::{Stream, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::io;
 
 /// What may stand in the extended form of a file name as it is (RFC 8187).
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
@@ -64,18 +63,15 @@ pub(crate) async fn package(service: &Service, asking: &Asking, version: &Versio
 }
 
 /// The same bytes, which fail where there are fewer than so many.
-fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send {
+fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = Result<Bytes, BlobError>> + Send {
     stream::try_unfold((bytes, length), async |(mut bytes, missing)| {
         match bytes.try_next().await? {
-            Some(piece) => {
-                let missing = missing.saturating_sub(piece.len() as u64);
-                Ok(Some((piece, (bytes, missing))))
+            Some(chunk) => {
+                let missing = missing.saturating_sub(chunk.len() as u64);
+                Ok(Some((chunk, (bytes, missing))))
             }
             None if missing == 0 => Ok(None),
-            None => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("the package ended {missing} bytes too early"),
-            )),
+            None => Err(BlobError::Truncated { missing }),
         }
     })
 }
