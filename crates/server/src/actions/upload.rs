@@ -1,12 +1,12 @@
 //! Uploading a version.
 //!
 //! Four steps, none of which holds a transaction while bytes move: the body is taken in and the package read; a row
-//! `Uploading` takes the version's place and a `blobs` row announces the bytes; the bytes become durable under their
+//! `Uploading` reserves the version and a `blobs` row announces the bytes; the bytes become durable under their
 //! hash; the row becomes `Uploaded`. A crash between any two of them leaves a row that the sweeper settles and bytes
 //! that it removes, and never a version without its bytes.
 //!
-//! Storing the bytes may take longer than the sweeper waits for a sign of life, so it is given one from time to time.
-//! Whoever was given up all the same, because his process stood still, finds that out in the last step.
+//! Storing the bytes may take longer than the sweeper waits for a heartbeat, so it is given one from time to time.
+//! Whoever was given up all the same, because their process stood still, finds that out in the last step.
 
 use super::{
     Asker, Service, access,
@@ -71,7 +71,7 @@ pub(crate) async fn upload_version(
         .await?
         .in_country(app, country)?;
     check_declared(service, target)?;
-    let place = service
+    let permit = service
         .uploads
         .clone()
         .try_acquire_owned()
@@ -81,23 +81,23 @@ pub(crate) async fn upload_version(
     let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, asker, target, location)?;
     let (service, asker) = (Arc::clone(service), asker.clone());
-    let keeping = tokio::spawn(async move { keep(service, asker, version, received, place).await });
+    let keeping = tokio::spawn(async move { keep(service, asker, version, received, permit).await });
     keeping.await.map_err(Error::fault)?
 }
 
-/// `place` is held until the upload has its end in the database: a planned stop waits for it.
+/// `permit` is held until the upload has its end in the database: a planned stop waits for it.
 async fn keep(
     service: Arc<Service>,
     asker: Asker,
     version: Version,
     received: Received,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> Result<Version> {
     let pending = match begin(&service, &asker, version.clone()).await {
         Ok(pending) => pending,
         Err(error) => {
             if matches!(error, Error::Store(StoreError::InDoubt(_))) {
-                spawn_finish_later(service, asker, Pending::in_doubt(version), false, place);
+                spawn_finish_later(service, asker, Pending::in_doubt(version), false, permit);
             }
             return Err(error);
         }
@@ -108,7 +108,7 @@ async fn keep(
     if let Err(Error::Store(error)) = &outcome
         && error.is_passing()
     {
-        spawn_finish_later(service, asker, pending, is_stored, place);
+        spawn_finish_later(service, asker, pending, is_stored, permit);
     }
     outcome
 }
@@ -118,15 +118,15 @@ fn spawn_finish_later(
     asker: Asker,
     pending: Pending,
     is_stored: bool,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) {
     tokio::spawn(async move {
-        let _place = place;
+        let _permit = permit;
         finish_later(&service, &asker, pending, is_stored).await;
     });
 }
 
-/// Writes down how an upload ended once the database is there again. Otherwise its place would be taken until the
+/// Writes down how an upload ended once the database is there again. Otherwise its version would be reserved until the
 /// sweeper gives it up, and the next try would be refused for as long.
 pub(super) async fn finish_later(service: &Service, asker: &Asker, pending: Pending, is_stored: bool) {
     let begun = tokio::time::Instant::now();
@@ -156,16 +156,16 @@ fn too_many() -> Error {
 }
 
 fn check_declared(service: &Service, target: UploadTarget) -> Result<()> {
-    let most = service.settings.packages.max_bytes;
-    let envelope = most.div_ceil(3) * 4 + most / 19 + ENVELOPE_BYTES;
+    let max = service.settings.packages.max_bytes;
+    let max_body = max.div_ceil(3) * 4 + max / 19 + ENVELOPE_BYTES;
     match target.declared_bytes {
         Some(0) => Err(RuleError::new(
             Code::RequestBodyRequired,
             "The request needs a JSON body with packageContents.",
         )
         .into()),
-        Some(declared) if declared > envelope => {
-            let message = format!("The body has {declared} bytes; a package may have at most {most}.");
+        Some(declared) if declared > max_body => {
+            let message = format!("The body has {declared} bytes; a package may have at most {max}.");
             Err(RuleError::new(Code::RequestEntityTooLarge, message).into())
         }
         _ => Ok(()),
@@ -254,7 +254,7 @@ fn dependency(declared: &navx::Dependency) -> Dependency {
     }
 }
 
-/// An upload whose place is taken.
+/// An upload whose version is reserved.
 #[derive(Clone)]
 pub(super) struct Pending {
     version: Version,
@@ -265,7 +265,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// An upload of which nobody knows whether its place was taken. Its bytes were not stored.
+    /// An upload of which nobody knows whether its version was reserved. Its bytes were not stored.
     pub(super) fn in_doubt(version: Version) -> Self {
         Self {
             version,
@@ -282,7 +282,7 @@ struct Begin {
     now: Instant,
 }
 
-/// Takes the version's place, if it is free.
+/// Reserves the version, if it is free.
 pub(super) async fn begin(service: &Service, asker: &Asker, version: Version) -> Result<Pending> {
     let input = Begin {
         asker: asker.clone(),
