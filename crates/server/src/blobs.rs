@@ -11,12 +11,14 @@
 mod bucket;
 mod connect;
 mod directory;
+mod error;
 mod probe;
 mod ranged_reader;
 mod staged;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use error::BlobError;
 pub(crate) use probe::Availability;
 pub(crate) use staged::Staged;
 
@@ -27,8 +29,9 @@ use data_encoding::HEXLOWER;
 use directory::Directory;
 use futures::Stream;
 use probe::Probe;
+use staged::{StagedBytes, StagedFile, StagedObject};
 use std::{collections::HashMap, fmt, io, ops::Range, pin::Pin, sync::Arc, time::Duration};
-use store::blobs::BlobKey;
+use store::{blobs::BlobKey, versions::Version};
 use uuid::Uuid;
 
 /// All storage locations of the configuration.
@@ -44,16 +47,16 @@ fn location_key(name: &str) -> String {
 impl Blobs {
     /// Opens every configured location: makes folders where they are missing, and clients for object stores. Whether
     /// an object store answers is not asked here; a store that is away for a while keeps nobody from starting.
-    pub(crate) fn open(settings: &Settings) -> io::Result<Self> {
+    pub(crate) fn open(settings: &Settings) -> Result<Self, BlobError> {
         let mut by_key = HashMap::new();
         for location in &settings.storage.locations {
-            let store = match &location.place {
-                Place::Directory(root) => Store::Directory(Directory::open(root)?),
-                Place::Bucket(place) => Store::Bucket(Bucket::open(&location.name, place)?),
+            let backend = match &location.place {
+                Place::Directory(root) => Backend::Directory(Directory::open(root)?),
+                Place::Bucket(bucket) => Backend::Bucket(Bucket::open(&location.name, bucket)?),
             };
             let opened = StorageLocation {
                 name: location.name.as_str().into(),
-                store,
+                backend,
                 probe: Arc::default(),
             };
             by_key.insert(location_key(&location.name), opened);
@@ -61,19 +64,15 @@ impl Blobs {
         Ok(Self { by_key })
     }
 
-    /// The store of a location, if it is mapped.
+    /// A location, if it is mapped.
     pub(crate) fn location(&self, name: &str) -> Option<&StorageLocation> {
         self.by_key.get(&location_key(name))
     }
 
-    /// The store of a location that something was stored in before; the start made sure that it is still mapped.
-    pub(crate) fn known_location(&self, name: &str) -> io::Result<&StorageLocation> {
-        self.location(name).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("the storage location '{name}' is not configured"),
-            )
-        })
+    /// A location that something was stored in before; the start made sure that it is still mapped.
+    pub(crate) fn known_location(&self, name: &str) -> Result<&StorageLocation, BlobError> {
+        self.location(name)
+            .ok_or_else(|| BlobError::NotConfigured(name.to_owned()))
     }
 
     /// The configured names, for messages.
@@ -83,7 +82,7 @@ impl Blobs {
         names
     }
 
-    /// Every store.
+    /// Every location.
     pub(crate) fn all(&self) -> impl Iterator<Item = &StorageLocation> {
         self.by_key.values()
     }
@@ -105,6 +104,15 @@ impl From<&BlobKey> for ObjectName {
     }
 }
 
+impl From<&Version> for ObjectName {
+    fn from(version: &Version) -> Self {
+        Self {
+            sha256: version.sha256,
+            generation: version.generation,
+        }
+    }
+}
+
 impl fmt::Display for ObjectName {
     /// As in `ab/abcd…-generation`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +122,7 @@ impl fmt::Display for ObjectName {
 }
 
 /// Stored bytes on their way out.
-pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
 
 /// Stored bytes, open for reading.
 pub(crate) struct Reading {
@@ -124,16 +132,16 @@ pub(crate) struct Reading {
     pub(crate) bytes: ByteStream,
 }
 
-/// One storage location. What blocks is for threads that may block.
+/// One storage location. The requests of object stores run on the runtime; what files need blocks, on threads that may.
 #[derive(Clone)]
 pub(crate) struct StorageLocation {
     name: Arc<str>,
-    store: Store,
+    backend: Backend,
     probe: Arc<Probe>,
 }
 
 #[derive(Clone)]
-enum Store {
+enum Backend {
     Directory(Directory),
     Bucket(Bucket),
 }
@@ -144,66 +152,69 @@ impl StorageLocation {
         &self.name
     }
 
-    /// A place for bytes that are still arriving. Blocks.
-    pub(crate) fn stage(&self) -> io::Result<Staged> {
-        match &self.store {
-            Store::Directory(directory) => directory.stage(),
-            Store::Bucket(bucket) => Ok(Staged::to_bucket(bucket.clone())),
-        }
-    }
-
-    /// Makes staged bytes durable under their name, which has to carry their hash. Blocks.
-    pub(crate) fn publish(&self, staged: Staged, name: &ObjectName) -> io::Result<()> {
-        match &self.store {
-            Store::Directory(directory) => directory.publish(staged, name),
-            Store::Bucket(bucket) => staged.publish_in(bucket, name),
-        }
+    /// Begins to store bytes that are still arriving.
+    pub(crate) async fn stage(&self) -> Result<Staged, BlobError> {
+        let bytes = match &self.backend {
+            Backend::Directory(directory) => {
+                let directory = directory.clone();
+                StagedBytes::File(blocking(move || StagedFile::create(directory)).await?)
+            }
+            Backend::Bucket(bucket) => StagedBytes::Object(StagedObject::new(bucket.clone())),
+        };
+        Ok(Staged::new(bytes))
     }
 
     /// Opens stored bytes: all of them, or a range that lies within them.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] when the location works and does not have them.
-    pub(crate) async fn read(&self, name: &ObjectName, range: Option<Range<u64>>) -> io::Result<Reading> {
-        match &self.store {
-            Store::Directory(directory) => directory.read(name, range).await,
-            Store::Bucket(bucket) => bucket.read(name, range).await,
+    /// [`BlobError::Missing`] when the location works and does not have them.
+    pub(crate) async fn read(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+    ) -> Result<Reading, BlobError> {
+        match &self.backend {
+            Backend::Directory(directory) => directory.read(name, range).await,
+            Backend::Bucket(bucket) => bucket.read(name, range).await,
         }
     }
 
     /// Whether it is a folder of this machine, or of what is mounted on it.
     pub(crate) fn is_folder(&self) -> bool {
-        matches!(self.store, Store::Directory(_))
+        matches!(self.backend, Backend::Directory(_))
     }
 
     /// Removes stored bytes; that they are gone already is no failure.
-    pub(crate) async fn remove(&self, name: &ObjectName) -> io::Result<()> {
-        match &self.store {
-            Store::Directory(directory) => {
+    pub(crate) async fn remove(&self, name: &ObjectName) -> Result<(), BlobError> {
+        match &self.backend {
+            Backend::Directory(directory) => {
                 let (directory, name) = (directory.clone(), *name);
                 blocking(move || directory.remove(&name)).await
             }
-            Store::Bucket(bucket) => bucket.remove(name).await,
+            Backend::Bucket(bucket) => bucket.remove(name).await,
         }
     }
 
     /// Removes staged bytes that nothing has been added to for `age`; how many there were. In an object store, which
     /// others may share and which may date an object by the start of its upload, `age` is a day at least.
-    pub(crate) async fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
-        match &self.store {
-            Store::Directory(directory) => {
+    pub(crate) async fn sweep_staging(&self, age: Duration) -> Result<usize, BlobError> {
+        match &self.backend {
+            Backend::Directory(directory) => {
                 let directory = directory.clone();
                 blocking(move || directory.sweep_staging(age)).await
             }
-            Store::Bucket(bucket) => bucket.sweep_staging(age.max(bucket::LONGEST_UPLOAD)).await,
+            Backend::Bucket(bucket) => bucket.sweep_staging(age.max(bucket::LONGEST_UPLOAD)).await,
         }
     }
 
-    /// Whether bytes can be written here now. Blocks, in an object store for a few seconds at most.
-    pub(crate) fn check(&self) -> io::Result<()> {
-        match &self.store {
-            Store::Directory(directory) => directory.check(),
-            Store::Bucket(bucket) => bucket.check(),
+    /// Whether bytes can be written here now. An object store is given a few seconds for it.
+    async fn check(&self) -> Result<(), BlobError> {
+        match &self.backend {
+            Backend::Directory(directory) => {
+                let directory = directory.clone();
+                blocking(move || directory.check()).await
+            }
+            Backend::Bucket(bucket) => bucket.check().await,
         }
     }
 
@@ -213,14 +224,11 @@ impl StorageLocation {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+/// Does work on files on a thread that may block. Whoever gives it up does not end it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(io::Error::other)?
-}
-
-/// What reading says of bytes that should be there and are not. No waiting brings them back.
-fn missing(name: &ObjectName, whence: impl fmt::Display) -> io::Error {
-    let message = format!("the stored package {name} is missing in {whence}");
-    io::Error::new(io::ErrorKind::InvalidData, message)
+        .map_err(|error| BlobError::new("work on files did not end", io::Error::other(error)))?
 }

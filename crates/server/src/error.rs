@@ -1,8 +1,8 @@
 //! Why the service did not do what it was asked. Nothing here knows HTTP; `http/problem.rs` turns it into a status
 //! and a body. What a caller may see is a [`RuleError`]; everything else is ours, and stays in the log.
 
+use crate::blobs::BlobError;
 use domain::problem::{Code, RuleError};
-use std::io::ErrorKind;
 use store::StoreError;
 
 /// Any failure of the service.
@@ -23,9 +23,9 @@ pub(crate) enum Error {
     /// The database.
     #[error("store: {0}")]
     Store(#[from] StoreError),
-    /// The package store.
+    /// A storage location.
     #[error("package store: {0}")]
-    Blobs(#[from] std::io::Error),
+    Blobs(#[from] BlobError),
     /// A fault of ours.
     #[error("{0}")]
     Fault(String),
@@ -43,10 +43,7 @@ impl Error {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Store(error) => error.is_passing(),
-            Self::Blobs(error) => !matches!(
-                error.kind(),
-                ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Unsupported
-            ),
+            Self::Blobs(error) => error.is_passing(),
             _ => false,
         }
     }

@@ -1,10 +1,11 @@
 //! Taking in an upload: decoded, hashed and written to staging while it arrives, in constant memory.
 //!
-//! The task that reads from the network only hands chunks over; a thread decodes, hashes and writes them, so that
-//! receiving and storing overlap. The thread ends, and what it staged goes, as soon as anything is wrong.
+//! The task that reads from the network only hands chunks over; another decodes, hashes and stages them, so that
+//! receiving and storing overlap. That one ends, and what it staged goes, as soon as anything is wrong or the caller has
+//! hung up.
 
 use crate::{
-    blobs::{Staged, StorageLocation},
+    blobs::{BlobError, Staged, StorageLocation},
     error::{Error, Result},
     upload::{UploadDecoder, UploadEnvelope, UploadError, UploadLimits},
 };
@@ -15,10 +16,11 @@ use navx::Package;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Chunks that may wait for the thread.
-const CHUNKS_AHEAD: usize = 8;
-/// The largest piece that the thread decodes at once; larger chunks are cut.
-const PIECE: usize = 256 * 1024;
+/// Chunks that may wait to be staged.
+const MAX_CHUNKS_AHEAD: usize = 8;
+/// How many bytes are decoded and hashed before other tasks get their turn; larger chunks are cut.
+const MAX_CHUNK_BYTES: usize = 64 * 1024;
+
 /// What bounds an upload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReceiveLimits {
@@ -37,7 +39,7 @@ pub(crate) struct Received {
     pub(crate) initial_availability: Option<String>,
 }
 
-/// A body in pieces; an error is a cut connection.
+/// A body in chunks; an error is a cut connection.
 pub(crate) trait Body: Stream<Item = Result<Bytes, String>> + Send + Unpin {}
 impl<S: Stream<Item = Result<Bytes, String>> + Send + Unpin> Body for S {}
 
@@ -47,49 +49,48 @@ pub(crate) async fn receive(
     limits: ReceiveLimits,
     body: &mut impl Body,
 ) -> Result<Received> {
-    let (chunks, queue) = mpsc::channel(CHUNKS_AHEAD);
-    let location = location.clone();
-    let thread = tokio::task::spawn_blocking(move || store_chunks(&location, limits, queue));
-    let outcome = feed(body, &chunks, limits.idle).await;
+    let (chunks, queue) = mpsc::channel(MAX_CHUNKS_AHEAD);
+    let staging = tokio::spawn(stage_chunks(location.clone(), limits, queue));
+    let fed = feed(body, &chunks, limits.idle).await;
     drop(chunks);
-    let stored = thread.await.map_err(Error::fault)?;
-    match (outcome, stored) {
-        // What the thread found wrong says more than that it no longer listens.
-        (Ok(()) | Err(Fed::Refused), Err(error)) => Err(error),
-        (Err(Fed::Failed(error)), _) => Err(error),
-        (Err(Fed::Refused), Ok(_)) => Err(Error::fault("an upload ended before its end")),
+    let received = staging.await.map_err(Error::fault)?;
+    match (fed, received) {
+        // What was found wrong with the chunks says more than that no more of them are wanted.
+        (Ok(()) | Err(FeedError::Refused), Err(error)) => Err(error),
+        (Err(FeedError::Failed(error)), _) => Err(error),
+        (Err(FeedError::Refused), Ok(_)) => Err(Error::fault("an upload ended before its end")),
         (Ok(()), Ok(received)) => Ok(received),
     }
 }
 
-enum Piece {
+enum Chunk {
     Bytes(Bytes),
     /// The body is complete; without it, it was cut.
     End,
 }
 
-enum Fed {
-    /// The thread wants no more.
+enum FeedError {
+    /// No more chunks are wanted.
     Refused,
     Failed(Error),
 }
 
 async fn feed(
     body: &mut impl Body,
-    chunks: &mpsc::Sender<Piece>,
+    chunks: &mpsc::Sender<Chunk>,
     idle: Duration,
-) -> std::result::Result<(), Fed> {
+) -> std::result::Result<(), FeedError> {
     loop {
         let next = tokio::time::timeout(idle, body.next())
             .await
-            .map_err(|_| Fed::Failed(too_slow(idle)))?;
-        let piece = match next {
-            Some(Ok(bytes)) => Piece::Bytes(bytes),
-            Some(Err(reason)) => return Err(Fed::Failed(cut(&reason))),
-            None => Piece::End,
+            .map_err(|_| FeedError::Failed(too_slow(idle)))?;
+        let chunk = match next {
+            Some(Ok(bytes)) => Chunk::Bytes(bytes),
+            Some(Err(reason)) => return Err(FeedError::Failed(cut(&reason))),
+            None => Chunk::End,
         };
-        let is_end = matches!(piece, Piece::End);
-        chunks.send(piece).await.map_err(|_| Fed::Refused)?;
+        let is_end = matches!(chunk, Chunk::End);
+        chunks.send(chunk).await.map_err(|_| FeedError::Refused)?;
         if is_end {
             return Ok(());
         }
@@ -109,32 +110,34 @@ fn cut(reason: &str) -> Error {
     .into()
 }
 
-fn store_chunks(
-    location: &StorageLocation,
+async fn stage_chunks(
+    location: StorageLocation,
     limits: ReceiveLimits,
-    mut queue: mpsc::Receiver<Piece>,
+    mut queue: mpsc::Receiver<Chunk>,
 ) -> Result<Received> {
-    let mut staged = location.stage()?;
+    let mut staged = location.stage().await?;
     let mut decoder = UploadDecoder::new(UploadLimits {
         max_package_bytes: limits.max_package_bytes,
     });
-    let mut decoded = Vec::with_capacity(PIECE);
-    while let Some(piece) = queue.blocking_recv() {
-        let Piece::Bytes(bytes) = piece else {
+    let mut decoded = Vec::with_capacity(MAX_CHUNK_BYTES);
+    while let Some(chunk) = queue.recv().await {
+        let Chunk::Bytes(bytes) = chunk else {
             let envelope = decoder.finish().map_err(refusal)?;
-            return inspect(staged, envelope);
+            return inspect(staged, envelope).await;
         };
-        for piece in bytes.chunks(PIECE) {
-            decoder.push(piece, &mut decoded).map_err(refusal)?;
-            staged.write(&decoded)?;
+        for part in bytes.chunks(MAX_CHUNK_BYTES) {
+            decoder.push(part, &mut decoded).map_err(refusal)?;
+            staged.write(&decoded).await?;
             decoded.clear();
+            tokio::task::yield_now().await;
         }
     }
     Err(cut("the connection was closed"))
 }
 
-fn inspect(mut staged: Staged, envelope: UploadEnvelope) -> Result<Received> {
-    let package = navx::read(staged.reader()?, &navx::Limits::default()).map_err(package_refusal)?;
+async fn inspect(mut staged: Staged, envelope: UploadEnvelope) -> Result<Received> {
+    let read = |staged| navx::read(staged, &navx::Limits::default());
+    let package = staged.read(read).await?.map_err(package_refusal)?;
     Ok(Received {
         sha256: staged.sha256(),
         staged,
@@ -157,7 +160,7 @@ fn refusal(error: UploadError) -> Error {
 
 fn package_refusal(error: navx::PackageError) -> Error {
     match error {
-        navx::PackageError::Io(error) => Error::Blobs(error),
+        navx::PackageError::Io(error) => BlobError::reading_staged(error).into(),
         refused => invalid_package(refused.code(), &refused.to_string()).into(),
     }
 }

@@ -89,9 +89,9 @@ impl Server {
     pub async fn start(settings: Settings, clock: Clock, script: Script) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
         let locks = lock_for_one(&settings)?;
-        let blobs = Blobs::open(&settings).map_err(|source| StartError::Files {
+        let blobs = Blobs::open(&settings).map_err(|error| StartError::Files {
             what: "storage locations".into(),
-            source,
+            source: error.into(),
         })?;
         let database = store::open(&settings.database).await;
         let db = database.map_err(|error| StartError::Database(error.to_string()))?;

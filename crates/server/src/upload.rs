@@ -1,9 +1,9 @@
-//! The body of a version upload, understood while it arrives.
+//! The body of a version upload, parsed while it arrives.
 //!
 //! A package travels as base64 inside a JSON object: a few hundred megabytes in one string. Parsing such a
-//! body the usual way holds it in memory twice, so it is taken apart byte by byte as the network delivers it,
+//! body the usual way holds it in memory twice, so it is parsed byte by byte as the network delivers it,
 //! and the package's bytes are handed on at once. This module is pure: it reads no socket and writes no file.
-//! What it needs to remember is bounded, whatever the body holds and however it is cut into pieces.
+//! What it needs to remember is bounded, whatever the body holds and however it is cut into chunks.
 //!
 //! Clients differ, so much is tolerated: a byte order mark, property names in any case and order, properties
 //! nobody asked for, escapes that some JSON writers use for `+` and `/`, and line breaks in the base64.
@@ -146,9 +146,9 @@ enum Container {
     Array,
 }
 
-/// What the next byte has to be.
+/// Where in the body the decoder is: what the next byte has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     /// The body's `{`, after a byte order mark of which this many bytes were seen.
     Start {
         mark: usize,
@@ -178,13 +178,13 @@ enum Place {
     End,
 }
 
-/// Takes an upload's body in pieces of any size and gives the package's bytes back as they come.
+/// Parses an upload's body in chunks of any size and gives the package's bytes back as they come.
 ///
 /// After an error the decoder is of no further use.
 #[derive(Debug)]
 pub(crate) struct UploadDecoder {
     limits: UploadLimits,
-    place: Place,
+    state: State,
     /// Bytes of the body before the one looked at.
     offset: u64,
     nesting: Vec<Container>,
@@ -203,7 +203,7 @@ impl UploadDecoder {
     pub(crate) fn new(limits: UploadLimits) -> Self {
         Self {
             limits,
-            place: Place::Start { mark: 0 },
+            state: State::Start { mark: 0 },
             offset: 0,
             nesting: Vec::with_capacity(MAX_DEPTH),
             escape: Escape::default(),
@@ -216,15 +216,15 @@ impl UploadDecoder {
         }
     }
 
-    /// Takes the next piece of the body and appends what it brings of the package to `out`, which the caller
-    /// empties between calls. At most three quarters of the piece, plus 12 KiB held back earlier, are appended.
+    /// Parses the next chunk of the body and appends what it brings of the package to `out`, which the caller
+    /// empties between calls. At most three quarters of the chunk, plus 12 KiB held back earlier, are appended.
     ///
     /// # Errors
     /// The first fault of the body, as early as it can be known.
     pub(crate) fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), UploadError> {
         let mut rest = input;
         while let Some(byte) = rest.first() {
-            let taken = if self.place == Place::Contents && !self.escape.is_open() {
+            let taken = if self.state == State::Contents && !self.escape.is_open() {
                 self.take_contents(rest, out)?
             } else {
                 self.take_byte(*byte, out)?;
@@ -241,9 +241,9 @@ impl UploadDecoder {
     /// # Errors
     /// The body was empty or cut off, or had no `packageContents`.
     pub(crate) fn finish(self) -> Result<UploadEnvelope, UploadError> {
-        match self.place {
-            Place::Start { .. } => return Err(UploadError::Empty),
-            Place::End => {}
+        match self.state {
+            State::Start { .. } => return Err(UploadError::Empty),
+            State::End => {}
             _ => return Err(UploadError::Truncated { offset: self.offset }),
         }
         if !self.has_contents {
@@ -264,26 +264,26 @@ impl UploadDecoder {
     }
 
     fn take_byte(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), UploadError> {
-        match self.place {
-            Place::Start { mark } => self.start(mark, byte),
-            Place::Name | Place::SkippedString | Place::Availability => self.string_byte(byte),
-            Place::Contents => self.contents_escape(byte, out),
-            Place::Scalar(scalar) => self.scalar_byte(scalar, byte),
+        match self.state {
+            State::Start { mark } => self.start(mark, byte),
+            State::Name | State::SkippedString | State::Availability => self.string_byte(byte),
+            State::Contents => self.contents_escape(byte, out),
+            State::Scalar(scalar) => self.scalar_byte(scalar, byte),
             _ if is_blank(byte) => Ok(()),
-            Place::FirstName => self.name_or_end(byte),
-            Place::NextName => self.name(byte),
-            Place::Colon if byte == b':' => self.go(Place::Value),
-            Place::Colon => self.not_json("a colon is missing"),
-            Place::Value => self.value(byte),
-            Place::FirstElement if byte == b']' => self.close(Container::Array),
-            Place::FirstElement => self.value(byte),
-            Place::AfterValue => self.after_value(byte),
-            Place::End => self.not_json("something follows the object"),
+            State::FirstName => self.name_or_end(byte),
+            State::NextName => self.name(byte),
+            State::Colon if byte == b':' => self.go(State::Value),
+            State::Colon => self.not_json("a colon is missing"),
+            State::Value => self.value(byte),
+            State::FirstElement if byte == b']' => self.close(Container::Array),
+            State::FirstElement => self.value(byte),
+            State::AfterValue => self.after_value(byte),
+            State::End => self.not_json("something follows the object"),
         }
     }
 
-    fn go(&mut self, place: Place) -> Result<(), UploadError> {
-        self.place = place;
+    fn go(&mut self, state: State) -> Result<(), UploadError> {
+        self.state = state;
         Ok(())
     }
 
@@ -291,7 +291,7 @@ impl UploadDecoder {
         let mark_is_open = 0 < mark && mark < BYTE_ORDER_MARK.len();
         let continues_mark = mark as u64 == self.offset && BYTE_ORDER_MARK.get(mark) == Some(&byte);
         if continues_mark {
-            return self.go(Place::Start { mark: mark + 1 });
+            return self.go(State::Start { mark: mark + 1 });
         }
         match byte {
             _ if mark_is_open => self.not_json("the byte order mark is damaged"),
@@ -308,8 +308,8 @@ impl UploadDecoder {
         }
         self.nesting.push(container);
         self.go(match container {
-            Container::Object => Place::FirstName,
-            Container::Array => Place::FirstElement,
+            Container::Object => State::FirstName,
+            Container::Array => State::FirstElement,
         })
     }
 
@@ -318,7 +318,7 @@ impl UploadDecoder {
             return self.not_json("a bracket closes what it did not open");
         }
         let is_done = self.nesting.is_empty();
-        self.go(if is_done { Place::End } else { Place::AfterValue })
+        self.go(if is_done { State::End } else { State::AfterValue })
     }
 
     fn name_or_end(&mut self, byte: u8) -> Result<(), UploadError> {
@@ -334,13 +334,13 @@ impl UploadDecoder {
             return self.not_json("a property name is missing");
         }
         self.text.clear();
-        self.go(Place::Name)
+        self.go(State::Name)
     }
 
     fn after_value(&mut self, byte: u8) -> Result<(), UploadError> {
         match (byte, self.nesting.last()) {
-            (b',', Some(Container::Object)) => self.go(Place::NextName),
-            (b',', Some(Container::Array)) => self.go(Place::Value),
+            (b',', Some(Container::Object)) => self.go(State::NextName),
+            (b',', Some(Container::Array)) => self.go(State::Value),
             (b'}', _) => self.close(Container::Object),
             (b']', _) => self.close(Container::Array),
             _ => self.not_json("a comma is missing"),
@@ -354,14 +354,14 @@ impl UploadDecoder {
         match byte {
             b'{' => self.open(Container::Object),
             b'[' => self.open(Container::Array),
-            b'"' => self.go(Place::SkippedString),
+            b'"' => self.go(State::SkippedString),
             _ => self.scalar(byte),
         }
     }
 
     fn scalar(&mut self, byte: u8) -> Result<(), UploadError> {
         match Scalar::start(byte) {
-            Some(scalar) => self.go(Place::Scalar(scalar)),
+            Some(scalar) => self.go(State::Scalar(scalar)),
             None => self.not_json("there is no value"),
         }
     }
@@ -372,12 +372,12 @@ impl UploadDecoder {
             (_, b'n') => self.scalar(byte),
             (Property::InitialAvailability, b'"') => {
                 self.text.clear();
-                self.go(Place::Availability)
+                self.go(State::Availability)
             }
             (Property::PackageContents, b'"') => {
                 self.has_contents = true;
                 self.contents.start(self.offset + 1);
-                self.go(Place::Contents)
+                self.go(State::Contents)
             }
             (_, b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f') => Err(UploadError::NotAString {
                 property: property.name(),
@@ -389,12 +389,12 @@ impl UploadDecoder {
     /// A number has no end of its own: the byte that ends it belongs to what follows.
     fn scalar_byte(&mut self, scalar: Scalar, byte: u8) -> Result<(), UploadError> {
         if let Some(next) = scalar.next(byte) {
-            return self.go(Place::Scalar(next));
+            return self.go(State::Scalar(next));
         }
         if !scalar.is_complete() {
             return self.not_json("a number, true, false or null is misspelt");
         }
-        self.place = Place::AfterValue;
+        self.state = State::AfterValue;
         if is_blank(byte) {
             Ok(())
         } else {
@@ -423,24 +423,24 @@ impl UploadDecoder {
     }
 
     fn keep_unit(&mut self, unit: u16) -> bool {
-        self.place == Place::SkippedString || self.text.push_unit(unit).is_ok()
+        self.state == State::SkippedString || self.text.push_unit(unit).is_ok()
     }
 
     fn keep_byte(&mut self, byte: u8) -> bool {
-        self.place == Place::SkippedString || self.text.push_byte(byte).is_ok()
+        self.state == State::SkippedString || self.text.push_byte(byte).is_ok()
     }
 
     fn string_end(&mut self) -> Result<(), UploadError> {
-        if self.place == Place::SkippedString {
-            return self.go(Place::AfterValue);
+        if self.state == State::SkippedString {
+            return self.go(State::AfterValue);
         }
         let Ok(text) = self.text.finish() else {
             return self.not_json("a string is not Unicode");
         };
-        if self.place == Place::Availability {
+        if self.state == State::Availability {
             let text = text.ok_or(UploadError::AvailabilityTooLong)?;
             self.initial_availability = Some(text.to_owned());
-            return self.go(Place::AfterValue);
+            return self.go(State::AfterValue);
         }
         let is_of_body = self.nesting.len() == 1;
         let property = text.and_then(Property::named).filter(|_| is_of_body);
@@ -456,7 +456,7 @@ impl UploadDecoder {
             });
         }
         self.property = property;
-        self.go(Place::Colon)
+        self.go(State::Colon)
     }
 
     fn take_contents(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, UploadError> {
@@ -468,7 +468,7 @@ impl UploadDecoder {
             Some(b'"') => {
                 let finished = self.contents.finish(out);
                 finished.map_err(|fault| self.contents_error(fault))?;
-                self.place = Place::AfterValue;
+                self.state = State::AfterValue;
                 1
             }
             _ => {

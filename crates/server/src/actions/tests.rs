@@ -18,7 +18,7 @@ use super::{
     hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
     preconditions::Preconditions,
     sweep::{self, Swept},
-    upload::{self, UploadTarget, blob_of, name_of, upload_version},
+    upload::{self, UploadTarget, blob_of, upload_version},
     versions::{get_version, key, read_package},
 };
 use crate::{
@@ -52,7 +52,7 @@ use store::{
 };
 use test_support::object_servers::{ObjectServer, ObjectServerKind};
 use test_support::postgres_cluster;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -219,13 +219,14 @@ impl Fixture {
     /// Bytes at their final place.
     fn has_bytes(&self, bytes: &[u8]) -> [u8; 32] {
         let location = self.service.blobs.known_location("West Europe").unwrap();
-        tokio::task::block_in_place(|| {
-            let mut staged = location.stage().unwrap();
-            staged.write(bytes).unwrap();
+        let stored = async {
+            let mut staged = location.stage().await.unwrap();
+            staged.write(bytes).await.unwrap();
             let sha256 = staged.sha256();
-            location.publish(staged, &named(sha256)).unwrap();
+            staged.publish(&named(sha256)).await.unwrap();
             sha256
-        })
+        };
+        tokio::task::block_in_place(|| Handle::current().block_on(stored))
     }
 
     async fn still_has(&self, sha256: [u8; 32]) -> bool {
@@ -587,7 +588,7 @@ async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
     on_both(|fixture| async move {
         let sha256 = fixture.has_bytes(b"slow");
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
-        let (blob, name) = (blob_of(&row), name_of(&row));
+        let (blob, name) = (blob_of(&row), ObjectName::from(&row));
         let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
         let storing = async {
             fixture.advance(3600);
@@ -604,7 +605,7 @@ async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
             .await
             .unwrap();
         assert_eq!(version.status, VersionStatus::Uploaded);
-        assert_eq!(name_of(&version), name);
+        assert_eq!(ObjectName::from(&version), name);
     })
     .await;
 }

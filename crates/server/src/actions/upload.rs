@@ -1,12 +1,12 @@
 //! Uploading a version.
 //!
 //! Four steps, none of which holds a transaction while bytes move: the body is taken in and the package read; a row
-//! `Uploading` takes the version's place and a `blobs` row announces the bytes; the bytes become durable under their
+//! `Uploading` reserves the version and a `blobs` row announces the bytes; the bytes become durable under their
 //! hash; the row becomes `Uploaded`. A crash between any two of them leaves a row that the sweeper settles and bytes
 //! that it removes, and never a version without its bytes.
 //!
-//! Storing the bytes may take longer than the sweeper waits for a sign of life, so it is given one from time to time.
-//! Whoever was given up all the same, because his process stood still, finds that out in the last step.
+//! Storing the bytes may take longer than the sweeper waits for a heartbeat, so it is given one from time to time.
+//! Whoever was given up all the same, because their process stood still, finds that out in the last step.
 
 use super::{
     Principal, Service, access,
@@ -41,8 +41,8 @@ const WRITE: Permission = Permission::write(Resource::Versions);
 /// What base64 and the JSON around it may add to a package, in bytes.
 const ENVELOPE_BYTES: u64 = 64 * 1024;
 
-/// How often an upload says that it goes on within the sweeper's patience.
-const SIGNS_OF_LIFE: u32 = 5;
+/// How often an upload says that it goes on, within the time after which the sweeper gives it up.
+const HEARTBEATS_PER_GRACE: u32 = 5;
 
 /// How long to wait before writing down again how an upload ended.
 const FINISH_AGAIN: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ pub(crate) async fn upload_version(
         .await?
         .in_country(app, country)?;
     check_declared(service, target)?;
-    let place = service
+    let permit = service
         .uploads
         .clone()
         .try_acquire_owned()
@@ -81,23 +81,23 @@ pub(crate) async fn upload_version(
     let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, principal, target, location)?;
     let (service, principal) = (Arc::clone(service), principal.clone());
-    let keeping = tokio::spawn(async move { keep(service, principal, version, received, place).await });
+    let keeping = tokio::spawn(async move { keep(service, principal, version, received, permit).await });
     keeping.await.map_err(Error::fault)?
 }
 
-/// `place` is held until the upload has its end in the database: a planned stop waits for it.
+/// `permit` is held until the upload has its end in the database: a planned stop waits for it.
 async fn keep(
     service: Arc<Service>,
     principal: Principal,
     version: Version,
     received: Received,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> Result<Version> {
     let pending = match begin(&service, &principal, version.clone()).await {
         Ok(pending) => pending,
         Err(error) => {
             if matches!(error, Error::Store(StoreError::InDoubt(_))) {
-                spawn_finish_later(service, principal, Pending::in_doubt(version), false, place);
+                spawn_finish_later(service, principal, Pending::in_doubt(version), false, permit);
             }
             return Err(error);
         }
@@ -108,7 +108,7 @@ async fn keep(
     if let Err(Error::Store(error)) = &outcome
         && error.is_passing()
     {
-        spawn_finish_later(service, principal, pending, is_stored, place);
+        spawn_finish_later(service, principal, pending, is_stored, permit);
     }
     outcome
 }
@@ -118,15 +118,15 @@ fn spawn_finish_later(
     principal: Principal,
     pending: Pending,
     is_stored: bool,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) {
     tokio::spawn(async move {
-        let _place = place;
+        let _permit = permit;
         finish_later(&service, &principal, pending, is_stored).await;
     });
 }
 
-/// Writes down how an upload ended once the database is there again. Otherwise its place would be taken until the
+/// Writes down how an upload ended once the database is there again. Otherwise its version would be reserved until the
 /// sweeper gives it up, and the next try would be refused for as long.
 pub(super) async fn finish_later(
     service: &Service,
@@ -161,16 +161,16 @@ fn too_many() -> Error {
 }
 
 fn check_declared(service: &Service, target: UploadTarget) -> Result<()> {
-    let most = service.settings.packages.max_bytes;
-    let envelope = most.div_ceil(3) * 4 + most / 19 + ENVELOPE_BYTES;
+    let max = service.settings.packages.max_bytes;
+    let max_body = max.div_ceil(3) * 4 + max / 19 + ENVELOPE_BYTES;
     match target.declared_bytes {
         Some(0) => Err(RuleError::new(
             Code::RequestBodyRequired,
             "The request needs a JSON body with packageContents.",
         )
         .into()),
-        Some(declared) if declared > envelope => {
-            let message = format!("The body has {declared} bytes; a package may have at most {most}.");
+        Some(declared) if declared > max_body => {
+            let message = format!("The body has {declared} bytes; a package may have at most {max}.");
             Err(RuleError::new(Code::RequestEntityTooLarge, message).into())
         }
         _ => Ok(()),
@@ -259,7 +259,7 @@ fn dependency(declared: &navx::Dependency) -> Dependency {
     }
 }
 
-/// An upload whose place is taken.
+/// An upload whose version is reserved.
 #[derive(Clone)]
 pub(super) struct Pending {
     version: Version,
@@ -270,7 +270,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// An upload of which nobody knows whether its place was taken. Its bytes were not stored.
+    /// An upload of which nobody knows whether its version was reserved. Its bytes were not stored.
     pub(super) fn in_doubt(version: Version) -> Self {
         Self {
             version,
@@ -287,7 +287,7 @@ struct Begin {
     now: Instant,
 }
 
-/// Takes the version's place, if it is free.
+/// Reserves the version, if it is free.
 pub(super) async fn begin(service: &Service, principal: &Principal, version: Version) -> Result<Pending> {
     let input = Begin {
         principal: principal.clone(),
@@ -382,28 +382,11 @@ async fn store_bytes(service: &Service, pending: &Pending, received: Received) -
     if pending.has_bytes {
         return Ok(());
     }
-    let blobs = Arc::clone(&service.blobs);
-    let (blob, name) = (blob_of(&pending.version), name_of(&pending.version));
-    let location = blob.location.clone();
-    let publish = move || blobs.known_location(&location)?.publish(received.staged, &name);
-    let storing = tokio::task::spawn_blocking(publish);
-    keep_alive(
-        service,
-        &blob,
-        service.settings.storage.grace / SIGNS_OF_LIFE,
-        storing,
-    )
-    .await
-    .map_err(Error::fault)?
-    .map_err(Error::Blobs)
-}
-
-/// The name of a version's bytes in its location.
-pub(crate) fn name_of(version: &Version) -> ObjectName {
-    ObjectName {
-        sha256: version.sha256,
-        generation: version.generation,
-    }
+    let name = ObjectName::from(&pending.version);
+    let storing = tokio::spawn(async move { received.staged.publish(&name).await });
+    let every = service.settings.storage.grace / HEARTBEATS_PER_GRACE;
+    let stored = keep_alive(service, &blob_of(&pending.version), every, storing).await;
+    Ok(stored.map_err(Error::fault)??)
 }
 
 /// Does `work`, and tells the sweeper every so often that it goes on.

@@ -4,10 +4,9 @@ use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
-    upload::name_of,
 };
 use crate::{
-    blobs::ByteStream,
+    blobs::{ByteStream, ObjectName},
     error::{Error, Result},
 };
 use data_encoding::HEXLOWER;
@@ -82,7 +81,7 @@ pub(crate) async fn read_package(
     range: Option<Range<u64>>,
 ) -> Result<ByteStream> {
     let location = service.blobs.known_location(&version.location)?;
-    let reading = location.read(&name_of(version), range).await?;
+    let reading = location.read(&ObjectName::from(version), range).await?;
     if reading.size != version.size {
         let message = format!(
             "the package of version {} of app {} has {} bytes in the location '{}', where {} were stored",

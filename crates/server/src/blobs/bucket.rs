@@ -1,10 +1,9 @@
 //! A location in an object store.
 //!
 //! No object store can rename, and none shows an object before it is whole. So staged bytes are an object of their own,
-//! which is copied to its final name inside the store and then removed (docs/decisions/0004). The blocking functions
-//! hand their requests to the runtime and wait.
+//! which is copied to its final name inside the store and then removed (docs/decisions/0004).
 
-use super::{ObjectName, Reading, connect, missing};
+use super::{BlobError, ObjectName, Reading, connect};
 use crate::{clock::wall_seconds, config::BucketPlace};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -19,15 +18,17 @@ use uuid::Uuid;
 /// How long an upload may take from its first byte to its last. S3 dates an object by the start of its upload, so a
 /// younger one may still be needed.
 pub(super) const LONGEST_UPLOAD: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many bytes one request of an upload carries; the least that S3 takes.
-pub(super) const PART: usize = 5 * 1024 * 1024;
+/// How many bytes one request of an upload carries: the least that S3 takes.
+pub(super) const PART_BYTES: usize = 5 * 1024 * 1024;
 /// How long a download waits for the next bytes.
 const READ_IDLE: Duration = Duration::from_secs(30);
-/// How long a look whether the store can be used may take.
-const CHECK: Duration = Duration::from_secs(3);
-/// How long a copy inside the store may take, and how often to look whether it has ended.
-const COPY: Duration = Duration::from_secs(5 * 60);
-const COPY_LOOK: Duration = Duration::from_millis(100);
+/// What fails when a package cannot be read.
+const READ: &str = "cannot read a package";
+/// How long the check whether the store can be used may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a copy inside the store may take, and how often to ask whether it has ended.
+const COPY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const COPY_POLL: Duration = Duration::from_millis(100);
 
 /// The part of an object store that belongs to a location.
 #[derive(Clone)]
@@ -43,16 +44,15 @@ struct Shared {
     prefix: String,
     /// What must not appear in any message.
     secrets: Vec<String>,
-    runtime: Handle,
 }
 
 impl Bucket {
-    /// A client for a place. It speaks to nobody yet.
-    pub(super) fn open(location: &str, place: &BucketPlace) -> io::Result<Self> {
-        let secrets = connect::secrets(place);
-        let store = connect::connect(place)
-            .map_err(|error| io::Error::other(described(location, &error.to_string(), &secrets)))?;
-        let prefix = match place.prefix.as_str() {
+    /// A client for a part of an object store. It speaks to nobody yet.
+    pub(super) fn open(location: &str, settings: &BucketPlace) -> Result<Self, BlobError> {
+        let secrets = connect::secrets(settings);
+        let store = connect::connect(settings)
+            .map_err(|error| failure(location, "cannot be set up", &error, &secrets))?;
+        let prefix = match settings.prefix.as_str() {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
@@ -61,7 +61,6 @@ impl Bucket {
             store,
             prefix,
             secrets,
-            runtime: Handle::try_current().map_err(io::Error::other)?,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -81,75 +80,56 @@ impl Bucket {
         self.path(&format!("staging/{}", Uuid::new_v4()))
     }
 
-    /// The same failure as files have it, without secrets.
-    fn failed(&self, error: StoreError) -> io::Error {
-        let kind = match &error {
-            StoreError::NotFound { .. } => io::ErrorKind::NotFound,
-            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                io::ErrorKind::PermissionDenied
-            }
-            StoreError::Generic { .. } => io::ErrorKind::NotConnected,
-            _ => io::ErrorKind::Other,
-        };
-        let text = described(&self.shared.location, &error.to_string(), &self.shared.secrets);
-        io::Error::new(kind, text)
-    }
-
-    /// Waits on a thread that may block.
-    fn wait<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> io::Result<T> {
-        self.shared
-            .runtime
-            .block_on(work)
-            .map_err(|error| self.failed(error))
+    /// What the store says of a request, for whoever asked for `operation`.
+    fn failed(&self, operation: &str) -> impl FnOnce(StoreError) -> BlobError {
+        move |error| failure(&self.shared.location, operation, &error, &self.shared.secrets)
     }
 
     /// Begins an upload in parts.
-    pub(super) fn begin_upload(&self, key: &Path) -> io::Result<WriteMultipart> {
-        let upload = self.wait(self.shared.store.put_multipart(key))?;
-        Ok(WriteMultipart::new_with_chunk_size(upload, PART))
+    pub(super) async fn begin_upload(&self, key: &Path) -> Result<WriteMultipart, BlobError> {
+        let begun = self.shared.store.put_multipart(key).await;
+        let upload = begun.map_err(self.failed("cannot begin an upload"))?;
+        Ok(WriteMultipart::new_with_chunk_size(upload, PART_BYTES))
     }
 
     /// Adds bytes to an upload; waits while as many parts are on their way as may be.
-    pub(super) fn add(&self, upload: &mut WriteMultipart, bytes: &[u8], in_flight: usize) -> io::Result<()> {
-        self.wait(upload.wait_for_capacity(in_flight))?;
-        let _runtime = self.shared.runtime.enter();
+    pub(super) async fn add(
+        &self,
+        upload: &mut WriteMultipart,
+        bytes: &[u8],
+        max_in_flight: usize,
+    ) -> Result<(), BlobError> {
+        let sent = upload.wait_for_capacity(max_in_flight).await;
+        sent.map_err(self.failed("cannot store a part of an upload"))?;
         upload.write(bytes);
         Ok(())
     }
 
-    pub(super) fn end_upload(&self, upload: WriteMultipart) -> io::Result<()> {
-        self.wait(upload.finish()).map(drop)
+    pub(super) async fn end_upload(&self, upload: WriteMultipart) -> Result<(), BlobError> {
+        let ended = upload.finish().await;
+        ended.map(drop).map_err(self.failed("cannot end an upload"))
     }
 
-    /// Gives an upload up, in the background; what is left of it then, the store's lifecycle rules remove.
-    pub(super) fn give_up(&self, upload: WriteMultipart) {
-        self.in_background(async move { upload.abort().await });
+    /// Gives an upload up; what is left of it then, the store's lifecycle rules remove.
+    pub(super) fn abort_in_background(&self, upload: WriteMultipart) {
+        self.in_background(upload.abort());
     }
 
-    /// Removes a staged object, in the background; what is left then, the sweeper removes.
-    pub(super) fn discard(&self, key: Path) {
+    /// Removes a staged object; what is left then, the sweeper removes.
+    pub(super) fn discard_in_background(&self, key: Path) {
         let shared = Arc::clone(&self.shared);
-        self.in_background(async move { shared.store.delete(&key).await });
-    }
-
-    fn in_background(&self, work: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
-        let bucket = self.clone();
-        self.shared.runtime.spawn(async move {
-            if let Err(error) = work.await {
-                tracing::info!("left behind in staging: {}", bucket.failed(error));
-            }
-        });
+        self.in_background(async move { gone(shared.store.delete(&key).await) });
     }
 
     /// Stores bytes that are all here.
-    pub(super) fn put(&self, name: &ObjectName, bytes: Bytes) -> io::Result<()> {
-        let target = self.object(name);
-        self.wait(self.shared.store.put(&target, PutPayload::from_bytes(bytes)))
-            .map(drop)
+    pub(super) async fn put(&self, name: &ObjectName, bytes: Bytes) -> Result<(), BlobError> {
+        let payload = PutPayload::from_bytes(bytes);
+        let stored = self.shared.store.put(&self.object(name), payload).await;
+        stored.map(drop).map_err(self.failed("cannot store a package"))
     }
 
     /// Copies a staged object to its final name. Returns when the store holds all of its bytes there.
-    pub(super) fn copy(&self, staged: &Path, name: &ObjectName, size: u64) -> io::Result<()> {
+    pub(super) async fn copy(&self, staged: &Path, name: &ObjectName, size: u64) -> Result<(), BlobError> {
         let target = self.object(name);
         let copied = async {
             // Whoever stores the same bytes for another country at the same time may have been faster.
@@ -159,15 +139,12 @@ impl Bucket {
             self.shared.store.copy(staged, &target).await?;
             // Azure may answer before it has copied; until then the target shows no bytes.
             while self.size_of(&target).await? != Some(size) {
-                tokio::time::sleep(COPY_LOOK).await;
+                tokio::time::sleep(COPY_POLL).await;
             }
             Ok(())
         };
-        self.wait(async {
-            tokio::time::timeout(COPY, copied)
-                .await
-                .unwrap_or_else(|_| Err(too_long(COPY)))
-        })
+        let copied = within(COPY_TIMEOUT, copied).await;
+        copied.map_err(self.failed("cannot copy a staged package"))
     }
 
     async fn size_of(&self, key: &Path) -> Result<Option<u64>, StoreError> {
@@ -178,37 +155,43 @@ impl Bucket {
         }
     }
 
-    pub(super) fn read_part(&self, key: &Path, range: Range<u64>) -> io::Result<Bytes> {
-        self.wait(self.shared.store.get_range(key, range))
+    pub(super) async fn read_part(&self, key: &Path, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let got = self.shared.store.get_range(key, range).await;
+        got.map_err(self.failed("cannot read a staged package"))
     }
 
-    pub(super) async fn read(&self, name: &ObjectName, range: Option<Range<u64>>) -> io::Result<Reading> {
+    pub(super) async fn read(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+    ) -> Result<Reading, BlobError> {
         let options = GetOptions {
             range: range.map(GetRange::Bounded),
             ..GetOptions::default()
         };
         let got = self.shared.store.get_opts(&self.object(name), options).await;
         let got = got.map_err(|error| match error {
-            StoreError::NotFound { .. } => {
-                missing(name, format_args!("the location '{}'", self.shared.location))
-            }
-            other => self.failed(other),
+            StoreError::NotFound { .. } => BlobError::Missing {
+                name: *name,
+                location: format!("the location '{}'", self.shared.location),
+            },
+            other => self.failed(READ)(other),
         })?;
         let size = got.meta.size;
         let bucket = self.clone();
-        let bytes = got.into_stream().map_err(move |error| bucket.failed(error));
+        let bytes = with_idle_timeout(got.into_stream()).map_err(move |error| bucket.failed(READ)(error));
         Ok(Reading {
             size,
-            bytes: Box::pin(without_standstill(bytes)),
+            bytes: Box::pin(bytes),
         })
     }
 
-    pub(super) async fn remove(&self, name: &ObjectName) -> io::Result<()> {
+    pub(super) async fn remove(&self, name: &ObjectName) -> Result<(), BlobError> {
         let deleted = self.shared.store.delete(&self.object(name)).await;
-        gone(deleted).map_err(|error| self.failed(error))
+        gone(deleted).map_err(self.failed("cannot remove a package"))
     }
 
-    pub(super) async fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
+    pub(super) async fn sweep_staging(&self, age: Duration) -> Result<usize, BlobError> {
         let prefix = self.path("staging");
         // The store dates its objects by its own clock, which no test moves.
         let latest = wall_seconds().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
@@ -224,34 +207,64 @@ impl Bucket {
             }
             Ok(removed)
         };
-        swept.await.map_err(|error| self.failed(error))
+        swept.await.map_err(self.failed("cannot sweep staging"))
     }
 
-    pub(super) fn check(&self) -> io::Result<()> {
+    pub(super) async fn check(&self) -> Result<(), BlobError> {
         let key = self.staging_key();
         let probe = async {
-            self.shared
-                .store
-                .put(&key, PutPayload::from_static(b"probe"))
-                .await?;
+            let payload = PutPayload::from_static(b"probe");
+            self.shared.store.put(&key, payload).await?;
             gone(self.shared.store.delete(&key).await)
         };
-        self.wait(async {
-            tokio::time::timeout(CHECK, probe)
-                .await
-                .unwrap_or_else(|_| Err(too_long(CHECK)))
-        })
+        let checked = within(CHECK_TIMEOUT, probe).await;
+        checked.map_err(self.failed("cannot be written to"))
+    }
+
+    /// For what a dropped handle leaves. Without a runtime it stays, as after a crash.
+    fn in_background(&self, work: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let bucket = self.clone();
+        runtime.spawn(async move {
+            if let Err(error) = work.await {
+                let error = bucket.failed("left something in staging")(error);
+                tracing::info!("{error}");
+            }
+        });
     }
 }
 
-fn described(location: &str, text: &str, secrets: &[String]) -> String {
-    let hidden = secrets
+/// A failure of the same class as files have it. Of what the client says only the text is kept, without secrets.
+fn failure(location: &str, operation: &str, error: &StoreError, secrets: &[String]) -> BlobError {
+    let kind = match error {
+        StoreError::NotFound { .. } => io::ErrorKind::NotFound,
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            io::ErrorKind::PermissionDenied
+        }
+        StoreError::Generic { .. } => io::ErrorKind::NotConnected,
+        _ => io::ErrorKind::Other,
+    };
+    let text = secrets
         .iter()
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
-    format!("the location '{location}': {hidden}")
+        .fold(error.to_string(), |text, secret| text.replace(secret, "***"));
+    BlobError::new(
+        format!("the location '{location}' {operation}"),
+        io::Error::new(kind, text),
+    )
 }
 
-fn too_long(limit: Duration) -> StoreError {
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(no_answer(limit)))
+}
+
+fn no_answer(limit: Duration) -> StoreError {
     StoreError::Generic {
         store: "object store",
         source: format!("no answer within {} seconds", limit.as_secs()).into(),
@@ -265,20 +278,15 @@ fn gone(deleted: Result<(), StoreError>) -> Result<(), StoreError> {
     }
 }
 
-/// The same bytes; a store that sends nothing for long is an error.
-fn without_standstill(
-    bytes: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    stream::unfold(Some(bytes), |bytes| async move {
+/// The same bytes; a store that sends nothing for long is an error, and the end.
+fn with_idle_timeout(
+    bytes: impl Stream<Item = Result<Bytes, StoreError>> + Send + Unpin + 'static,
+) -> impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static {
+    stream::unfold(Some(bytes), async |bytes| {
         let mut bytes = bytes?;
         match tokio::time::timeout(READ_IDLE, bytes.next()).await {
-            Ok(Some(next)) => Some((next, Some(bytes))),
-            Ok(None) => None,
-            Err(_) => {
-                let error =
-                    io::Error::new(io::ErrorKind::TimedOut, "the object store sends nothing any more");
-                Some((Err(error), None))
-            }
+            Ok(next) => next.map(|next| (next, Some(bytes))),
+            Err(_) => Some((Err(no_answer(READ_IDLE)), None)),
         }
     })
 }

@@ -14,13 +14,13 @@ use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
 /// How long to wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a store may be silent while it answers a request.
-const SILENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often, and until when after its beginning, a request is tried again.
-const RETRIES: usize = 3;
-const RETRY_UNTIL: Duration = Duration::from_secs(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_RETRIES: usize = 3;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Where AWS, its containers and web identities leave credentials.
 const AWS_VARIABLES: [(&str, AmazonS3ConfigKey); 9] = [
@@ -62,78 +62,78 @@ const GOOGLE_VARIABLES: [(&str, GoogleConfigKey); 1] = [(
     GoogleConfigKey::ApplicationCredentials,
 )];
 
-/// A client for the object store of a place.
-pub(super) fn connect(place: &BucketPlace) -> Result<Box<dyn ObjectStore>> {
-    let options = client_options(place)?;
-    match &place.provider {
-        Provider::Azure { account, credentials } => azure(place, account, credentials, options),
+/// A client for the object store of a location.
+pub(super) fn connect(settings: &BucketPlace) -> Result<Box<dyn ObjectStore>> {
+    let options = client_options(settings)?;
+    match &settings.provider {
+        Provider::Azure { account, credentials } => azure(settings, account, credentials, options),
         Provider::S3 {
             region,
             access_key,
             virtual_hosted,
-        } => s3(place, region, access_key.as_ref(), *virtual_hosted, options),
-        Provider::Google { service_account } => google(place, service_account.as_ref(), options),
+        } => s3(settings, region, access_key.as_ref(), *virtual_hosted, options),
+        Provider::Google { service_account } => google(settings, service_account.as_ref(), options),
     }
 }
 
 fn s3(
-    place: &BucketPlace,
+    settings: &BucketPlace,
     region: &str,
     access_key: Option<&(String, SecretString)>,
     virtual_hosted: bool,
     options: ClientOptions,
 ) -> Result<Box<dyn ObjectStore>> {
     let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(&place.bucket)
+        .with_bucket_name(&settings.bucket)
         .with_region(region)
         .with_virtual_hosted_style_request(virtual_hosted)
         .with_retry(retry())
         .with_client_options(options);
-    if let Some(endpoint) = &place.endpoint {
+    if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
     builder = match access_key {
         Some((id, secret)) => builder
             .with_access_key_id(id)
             .with_secret_access_key(secret.expose_secret()),
-        None => given(&AWS_VARIABLES).fold(builder, |builder, (key, value)| builder.with_config(key, value)),
+        None => from_environment(&AWS_VARIABLES)
+            .fold(builder, |builder, (key, value)| builder.with_config(key, value)),
     };
     Ok(Box::new(builder.build()?))
 }
 
 fn google(
-    place: &BucketPlace,
+    settings: &BucketPlace,
     service_account: Option<&SecretString>,
     options: ClientOptions,
 ) -> Result<Box<dyn ObjectStore>> {
     let mut builder = GoogleCloudStorageBuilder::new()
-        .with_bucket_name(&place.bucket)
+        .with_bucket_name(&settings.bucket)
         .with_retry(retry())
         .with_client_options(options);
-    if let Some(endpoint) = &place.endpoint {
+    if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_base_url(endpoint);
     }
     builder = match service_account {
         Some(key) => builder.with_service_account_key(key.expose_secret()),
-        None => {
-            given(&GOOGLE_VARIABLES).fold(builder, |builder, (key, value)| builder.with_config(key, value))
-        }
+        None => from_environment(&GOOGLE_VARIABLES)
+            .fold(builder, |builder, (key, value)| builder.with_config(key, value)),
     };
     Ok(Box::new(builder.build()?))
 }
 
 fn azure(
-    place: &BucketPlace,
+    settings: &BucketPlace,
     account: &str,
     credentials: &AzureCredentials,
     options: ClientOptions,
 ) -> Result<Box<dyn ObjectStore>> {
     let mut builder = MicrosoftAzureBuilder::new()
         .with_account(account)
-        .with_container_name(&place.bucket)
+        .with_container_name(&settings.bucket)
         .with_retry(retry())
         .with_client_options(options);
-    if let Some(endpoint) = &place.endpoint {
+    if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }
     builder = match credentials {
@@ -144,7 +144,7 @@ fn azure(
             client_secret,
         } => builder.with_client_secret_authorization(client_id, client_secret.expose_secret(), tenant_id),
         AzureCredentials::Identity { client_id } => {
-            let builder = given(&AZURE_VARIABLES)
+            let builder = from_environment(&AZURE_VARIABLES)
                 .fold(builder, |builder, (key, value)| builder.with_config(key, value));
             match client_id {
                 Some(client_id) => builder.with_client_id(client_id),
@@ -155,20 +155,20 @@ fn azure(
     Ok(Box::new(builder.build()?))
 }
 
-fn given<K: Copy>(variables: &[(&'static str, K)]) -> impl Iterator<Item = (K, String)> {
+fn from_environment<K: Copy>(variables: &[(&'static str, K)]) -> impl Iterator<Item = (K, String)> {
     variables
         .iter()
         .filter_map(|(name, key)| Some((*key, std::env::var(name).ok()?)))
 }
 
-fn client_options(place: &BucketPlace) -> Result<ClientOptions> {
+fn client_options(settings: &BucketPlace) -> Result<ClientOptions> {
     let mut options = ClientOptions::new()
-        .with_allow_http(place.allow_http)
-        .with_connect_timeout(CONNECT)
+        .with_allow_http(settings.allow_http)
+        .with_connect_timeout(CONNECT_TIMEOUT)
         // A download lasts as long as its receiver takes; only silence is bounded.
         .with_timeout_disabled()
-        .with_read_timeout(SILENCE);
-    if let Some(path) = &place.ca_file {
+        .with_read_timeout(READ_TIMEOUT);
+    if let Some(path) = &settings.ca_file {
         let pem = std::fs::read(path).map_err(|error| object_store::Error::Generic {
             store: "ca_file",
             source: format!("'{}' cannot be read: {error}", path.display()).into(),
@@ -183,17 +183,17 @@ fn client_options(place: &BucketPlace) -> Result<ClientOptions> {
 fn retry() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
-            max_backoff: LONGEST_PAUSE,
+            max_backoff: MAX_BACKOFF,
             ..BackoffConfig::default()
         },
-        max_retries: RETRIES,
-        retry_timeout: RETRY_UNTIL,
+        max_retries: MAX_RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
     }
 }
 
-/// What must not be said of a place.
-pub(super) fn secrets(place: &BucketPlace) -> Vec<String> {
-    let secret = match &place.provider {
+/// What no message about a location may show.
+pub(super) fn secrets(settings: &BucketPlace) -> Vec<String> {
+    let secret = match &settings.provider {
         Provider::Azure { credentials, .. } => match credentials {
             AzureCredentials::AccessKey(key) => Some(key),
             AzureCredentials::ClientSecret { client_secret, .. } => Some(client_secret),

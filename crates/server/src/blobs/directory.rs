@@ -1,10 +1,11 @@
-//! A location in a folder of the file system.
+//! A location in a folder of the file system. All but reading blocks.
 
-use super::{ByteStream, ObjectName, Reading, Staged, missing};
+use super::{BlobError, ByteStream, ObjectName, Reading, blocking};
+use futures::TryStreamExt;
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{self, Seek, SeekFrom},
+    io::{self, Seek, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -14,8 +15,8 @@ use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-/// How much of a file is read at once.
-const CHUNK: usize = 512 * 1024;
+/// How many bytes one step reads.
+const CHUNK_BYTES: usize = 512 * 1024;
 
 /// The folder of a location, with `staging` and `objects` in it.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    pub(super) fn open(root: &Path) -> Result<Self, BlobError> {
         let directory = Self {
             root: root.to_owned(),
             shards: Arc::default(),
@@ -38,8 +39,13 @@ impl Directory {
         Ok(directory)
     }
 
-    pub(super) fn staging(&self) -> PathBuf {
+    fn staging(&self) -> PathBuf {
         self.root.join("staging")
+    }
+
+    /// A new path for a staged file.
+    pub(super) fn staging_path(&self) -> PathBuf {
+        self.staging().join(Uuid::new_v4().to_string())
     }
 
     fn objects(&self) -> PathBuf {
@@ -50,75 +56,80 @@ impl Directory {
         self.objects().join(name.to_string())
     }
 
-    pub(super) fn stage(&self) -> io::Result<Staged> {
-        let path = self.staging().join(Uuid::new_v4().to_string());
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
-        Ok(Staged::to_file(file, path))
-    }
-
-    pub(super) fn publish(&self, staged: Staged, name: &ObjectName) -> io::Result<()> {
-        let (file, path) = staged.file()?;
+    /// Gives a staged file its final name, and makes that durable.
+    pub(super) fn take_in(&self, staged: &Path, name: &ObjectName) -> Result<(), BlobError> {
         let target = self.object(name);
         let shard = target.parent().unwrap_or(&self.root);
-        file.sync_all()?;
         self.make_shard(shard)?;
-        fs::rename(path, &target)?;
+        fs::rename(staged, &target).map_err(BlobError::file("name a staged file", &target))?;
         sync_folder(shard)
     }
 
     /// Makes a folder in `objects` that stays there. That it is there already does not say that it stays: somebody else may
     /// have made it this moment, or a process that a power cut ended.
-    fn make_shard(&self, shard: &Path) -> io::Result<()> {
+    fn make_shard(&self, shard: &Path) -> Result<(), BlobError> {
         let known = || self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = known().contains(shard);
         if !is_known || !shard.exists() {
-            fs::create_dir_all(shard)?;
+            fs::create_dir_all(shard).map_err(BlobError::file("create", shard))?;
             sync_folder(&self.objects())?;
             known().insert(shard.to_owned());
         }
         Ok(())
     }
 
-    pub(super) async fn read(&self, name: &ObjectName, range: Option<Range<u64>>) -> io::Result<Reading> {
-        let (path, objects) = (self.object(name), self.objects());
-        let (start, length) = range.map_or((0, None), |range| {
-            (range.start, Some(range.end.saturating_sub(range.start)))
+    pub(super) async fn read(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+    ) -> Result<Reading, BlobError> {
+        let path = self.object(name);
+        let (directory, name, opening) = (self.clone(), *name, path.clone());
+        let (start, length) = range.map_or((0, u64::MAX), |range| {
+            (range.start, range.end.saturating_sub(range.start))
         });
-        let open = move || open_at(&path, start).map_err(|error| (error, objects.is_dir()));
-        let opened = tokio::task::spawn_blocking(open)
-            .await
-            .map_err(io::Error::other)?;
-        let (file, size) = opened.map_err(|(error, is_mounted)| {
-            if error.kind() == io::ErrorKind::NotFound && is_mounted {
-                missing(name, self.root.display())
-            } else {
-                error
-            }
-        })?;
-        let file = tokio::fs::File::from_std(file);
-        let bytes: ByteStream = match length {
-            None => Box::pin(ReaderStream::with_capacity(file, CHUNK)),
-            Some(length) => Box::pin(ReaderStream::with_capacity(file.take(length), CHUNK)),
-        };
+        let (file, size) = blocking(move || {
+            open_at(&opening, start).map_err(|error| directory.unreadable(&name, &opening, error))
+        })
+        .await?;
+        let file = tokio::fs::File::from_std(file).take(length);
+        let bytes: ByteStream = Box::pin(
+            ReaderStream::with_capacity(file, CHUNK_BYTES)
+                .map_err(move |error| BlobError::file("read", &path)(error)),
+        );
         Ok(Reading { size, bytes })
     }
 
-    pub(super) fn remove(&self, name: &ObjectName) -> io::Result<()> {
-        match fs::remove_file(self.object(name)) {
-            // Where the folder itself is away, the bytes may come back with it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.objects().is_dir() => Ok(()),
-            removed => removed,
+    fn unreadable(&self, name: &ObjectName, path: &Path, error: io::Error) -> BlobError {
+        if self.is_absent(&error) {
+            BlobError::Missing {
+                name: *name,
+                location: self.root.display().to_string(),
+            }
+        } else {
+            BlobError::file("open", path)(error)
         }
     }
 
-    pub(super) fn sweep_staging(&self, age: Duration) -> io::Result<usize> {
+    /// Whether it says that a file is not there. Where the folder itself is away, the file may come back with it.
+    fn is_absent(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::NotFound && self.objects().is_dir()
+    }
+
+    pub(super) fn remove(&self, name: &ObjectName) -> Result<(), BlobError> {
+        let path = self.object(name);
+        match fs::remove_file(&path) {
+            Err(error) if self.is_absent(&error) => Ok(()),
+            removed => removed.map_err(BlobError::file("remove", &path)),
+        }
+    }
+
+    pub(super) fn sweep_staging(&self, age: Duration) -> Result<usize, BlobError> {
+        let staging = self.staging();
+        let failed = || BlobError::file("list", &staging);
         let mut removed = 0;
-        for entry in fs::read_dir(self.staging())? {
-            let entry = entry?;
+        for entry in fs::read_dir(&staging).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
             if !is_older(&entry, age) {
                 continue;
             }
@@ -126,15 +137,17 @@ impl Directory {
                 Ok(()) => removed += 1,
                 // Another server sweeps the same folder.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(BlobError::file("remove", &entry.path())(error)),
             }
         }
         Ok(removed)
     }
 
-    pub(super) fn check(&self) -> io::Result<()> {
-        let mut probe = self.stage()?;
-        probe.write(b"probe")
+    pub(super) fn check(&self) -> Result<(), BlobError> {
+        let path = self.staging_path();
+        let written = File::create_new(&path).and_then(|mut file| file.write_all(b"probe"));
+        drop(fs::remove_file(&path));
+        written.map_err(BlobError::file("write", &path))
     }
 }
 
@@ -153,10 +166,10 @@ fn is_older(entry: &fs::DirEntry, age: Duration) -> bool {
 }
 
 /// Makes a folder and those above it, and lets none of those that it made be lost again.
-fn create_durably(folder: &Path) -> io::Result<()> {
+fn create_durably(folder: &Path) -> Result<(), BlobError> {
     let is_missing = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
     let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
-    fs::create_dir_all(folder)?;
+    fs::create_dir_all(folder).map_err(BlobError::file("create", folder))?;
     for made in missing {
         match made.parent() {
             Some(above) if above.as_os_str().is_empty() => sync_folder(Path::new("."))?,
@@ -167,13 +180,16 @@ fn create_durably(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+fn sync_folder(folder: &Path) -> Result<(), BlobError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(BlobError::file("sync", folder))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blobs::staged::StagedFile;
 
     #[test]
     fn a_folder_that_somebody_else_has_just_made_is_made_sure_of_all_the_same() {
@@ -186,10 +202,11 @@ mod tests {
         let shard = directory.objects().join("07");
         fs::create_dir(&shard).unwrap();
         assert!(directory.shards.lock().unwrap().is_empty());
-        directory.publish(directory.stage().unwrap(), &name).unwrap();
+        let publish = || StagedFile::create(directory.clone())?.publish(&name);
+        publish().unwrap();
         assert!(directory.shards.lock().unwrap().contains(&shard));
         fs::remove_dir_all(&shard).unwrap();
-        directory.publish(directory.stage().unwrap(), &name).unwrap();
+        publish().unwrap();
         assert!(
             directory.object(&name).exists(),
             "it is made again where it was taken away"

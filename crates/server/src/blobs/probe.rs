@@ -1,9 +1,9 @@
 //! Whether a location can be used, for whoever asks often.
 //!
-//! A look may take long, on a file system that hangs for ever. So there is one look at a time for each location, its
+//! A check may take long, on a file system that hangs for ever. So there is one check at a time for each location, its
 //! outcome counts for a moment, and whoever asks waits for it only so long.
 
-use super::StorageLocation;
+use super::{BlobError, StorageLocation};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -11,9 +11,9 @@ use std::{
 use tokio::{sync::Mutex, task::JoinHandle};
 
 /// How long an outcome counts.
-const COUNTS: Duration = Duration::from_secs(2);
-/// How long to wait for a look.
-const PATIENCE: Duration = Duration::from_secs(4);
+const OUTCOME_TTL: Duration = Duration::from_secs(2);
+/// How long to wait for a check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Whether a location can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(super) struct Probe {
 #[derive(Default)]
 struct Known {
     last: Option<(Instant, Availability)>,
-    /// A look that took longer than anybody waited.
-    running: Option<JoinHandle<std::io::Result<()>>>,
+    /// A check that took longer than anybody waited.
+    running: Option<JoinHandle<Result<(), BlobError>>>,
 }
 
 impl Probe {
@@ -40,30 +40,30 @@ impl Probe {
     pub(super) async fn ask(self: &Arc<Self>, location: &StorageLocation) -> Availability {
         let mut known = self.known.lock().await;
         if let Some((found, availability)) = known.last
-            && found.elapsed() < COUNTS
+            && found.elapsed() < OUTCOME_TTL
         {
             return availability;
         }
         let before = known.last.map(|(_, availability)| availability);
-        let availability = known.look(location, before).await;
+        let availability = known.check(location, before).await;
         known.last = Some((Instant::now(), availability));
         availability
     }
 }
 
 impl Known {
-    async fn look(&mut self, location: &StorageLocation, before: Option<Availability>) -> Availability {
-        let mut look = self.running.take().unwrap_or_else(|| {
+    async fn check(&mut self, location: &StorageLocation, before: Option<Availability>) -> Availability {
+        let mut check = self.running.take().unwrap_or_else(|| {
             let location = location.clone();
-            tokio::task::spawn_blocking(move || location.check())
+            tokio::spawn(async move { location.check().await })
         });
-        let problem = match tokio::time::timeout(PATIENCE, &mut look).await {
+        let problem = match tokio::time::timeout(CHECK_TIMEOUT, &mut check).await {
             Ok(Ok(Ok(()))) => None,
             Ok(Ok(Err(error))) => Some(error.to_string()),
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => {
-                self.running = Some(look);
-                Some(format!("no answer within {} seconds", PATIENCE.as_secs()))
+                self.running = Some(check);
+                Some(format!("no answer within {} seconds", CHECK_TIMEOUT.as_secs()))
             }
         };
         let name = location.name();

@@ -9,9 +9,9 @@ use std::{
 };
 
 /// How much is fetched by one request, in bytes.
-pub(super) const BLOCK: u64 = 512 * 1024;
+const BLOCK_BYTES: u64 = 512 * 1024;
 /// Blocks that are kept, the latest used ones.
-const KEPT: usize = 8;
+const MAX_BLOCKS: usize = 8;
 
 /// A reader over an object of which `fetch` gets ranges.
 pub(super) struct RangedReader<F> {
@@ -29,24 +29,24 @@ impl<F: FnMut(Range<u64>) -> io::Result<Bytes>> RangedReader<F> {
             fetch,
             size,
             position: 0,
-            blocks: VecDeque::with_capacity(KEPT),
+            blocks: VecDeque::with_capacity(MAX_BLOCKS),
         }
     }
 
     fn block(&mut self, index: u64) -> io::Result<Bytes> {
         let found = self.blocks.iter().position(|(kept, _)| *kept == index);
-        let block = match found.and_then(|place| self.blocks.remove(place)) {
+        let block = match found.and_then(|at| self.blocks.remove(at)) {
             Some((_, block)) => block,
             None => self.fetch_block(index)?,
         };
-        self.blocks.truncate(KEPT - 1);
+        self.blocks.truncate(MAX_BLOCKS - 1);
         self.blocks.push_front((index, block.clone()));
         Ok(block)
     }
 
     fn fetch_block(&mut self, index: u64) -> io::Result<Bytes> {
-        let start = index * BLOCK;
-        let range = start..(start + BLOCK).min(self.size);
+        let start = index * BLOCK_BYTES;
+        let range = start..(start + BLOCK_BYTES).min(self.size);
         let expected = range.end - range.start;
         let block = (self.fetch)(range)?;
         if block.len() as u64 == expected {
@@ -66,8 +66,8 @@ impl<F: FnMut(Range<u64>) -> io::Result<Bytes>> Read for RangedReader<F> {
         if self.position >= self.size || buffer.is_empty() {
             return Ok(0);
         }
-        let block = self.block(self.position / BLOCK)?;
-        let offset = usize::try_from(self.position % BLOCK).map_err(io::Error::other)?;
+        let block = self.block(self.position / BLOCK_BYTES)?;
+        let offset = usize::try_from(self.position % BLOCK_BYTES).map_err(io::Error::other)?;
         let rest = block.get(offset..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
@@ -105,7 +105,7 @@ mod tests {
     ) -> RangedReader<impl FnMut(Range<u64>) -> io::Result<Bytes>> {
         RangedReader::new(content.len() as u64, move |range: Range<u64>| {
             *requests += 1;
-            assert!(range.end - range.start <= BLOCK);
+            assert!(range.end - range.start <= BLOCK_BYTES);
             Ok(Bytes::copy_from_slice(
                 &content[range.start as usize..range.end as usize],
             ))
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn reading_on_and_coming_back_costs_one_request_for_each_block() {
-        let content = bytes(3 * BLOCK + 5);
+        let content = bytes(3 * BLOCK_BYTES + 5);
         let (mut requests, mut read) = (0, Vec::new());
         let mut reader = over(&content, &mut requests);
         reader.read_to_end(&mut read).unwrap();
@@ -147,8 +147,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn it_reads_what_a_cursor_reads(
-            size in 0..3 * BLOCK,
-            steps in prop::collection::vec((0..3 * BLOCK, 0..9000_usize), 0..20),
+            size in 0..3 * BLOCK_BYTES,
+            steps in prop::collection::vec((0..3 * BLOCK_BYTES, 0..9000_usize), 0..20),
         ) {
             let content = bytes(size);
             let mut requests = 0;

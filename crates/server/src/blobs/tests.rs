@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom};
 use test_support::object_servers::{ObjectServer, ObjectServerKind, TestBucket};
 
 /// More than two parts, and no multiple of any size that anything is cut into.
-const LARGE: usize = 2 * bucket::PART + 777_777;
+const LARGE: usize = 2 * bucket::PART_BYTES + 777_777;
 
 /// A location, and what holds its bytes.
 struct Stage {
@@ -64,16 +64,8 @@ impl Stage {
         assert!(in_time.is_ok(), "{:?}", self.names("staging").await);
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(StorageLocation) -> T + Send + 'static,
-    ) -> T {
-        let location = self.location.clone();
-        tokio::task::spawn_blocking(move || work(location)).await.unwrap()
-    }
-
-    async fn has(&self, content: Vec<u8>) -> ObjectName {
-        self.blocking(move |location| publish(&location, &content)).await
+    async fn has(&self, content: &[u8]) -> ObjectName {
+        publish(&self.location, content).await
     }
 
     async fn reads(&self, name: &ObjectName, range: Option<Range<u64>>) -> Vec<u8> {
@@ -96,7 +88,7 @@ fn files(folder: &std::path::Path) -> Vec<String> {
     found
 }
 
-fn open(entry: Value) -> io::Result<StorageLocation> {
+fn open(entry: Value) -> Result<StorageLocation, BlobError> {
     let locations = json!({ "West Europe": entry }).to_string();
     let sources = Sources {
         overrides: vec![("storage.locations".to_owned(), locations)],
@@ -110,22 +102,22 @@ fn content(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at ^ (at >> 8) ^ (at >> 15)) as u8).collect()
 }
 
-fn stage(location: &StorageLocation, content: &[u8]) -> Staged {
-    let mut staged = location.stage().unwrap();
+async fn stage(location: &StorageLocation, content: &[u8]) -> Staged {
+    let mut staged = location.stage().await.unwrap();
     for piece in content.chunks(250_001) {
-        staged.write(piece).unwrap();
+        staged.write(piece).await.unwrap();
     }
     staged
 }
 
-fn publish(location: &StorageLocation, content: &[u8]) -> ObjectName {
-    let staged = stage(location, content);
+async fn publish(location: &StorageLocation, content: &[u8]) -> ObjectName {
+    let staged = stage(location, content).await;
     assert_eq!(staged.size(), content.len() as u64);
     let name = ObjectName {
         sha256: staged.sha256(),
         generation: Uuid::new_v4(),
     };
-    location.publish(staged, &name).unwrap();
+    staged.publish(&name).await.unwrap();
     name
 }
 
@@ -178,9 +170,9 @@ for_each_store!(
 );
 
 async fn published_bytes_are_found_under_their_name_and_nothing_stays_staged(stage: Stage) {
-    for size in [1, 1000, bucket::PART, bucket::PART + 1, LARGE] {
+    for size in [1, 1000, bucket::PART_BYTES, bucket::PART_BYTES + 1, LARGE] {
         let content = content(size);
-        let name = stage.has(content.clone()).await;
+        let name = stage.has(&content).await;
         let reading = stage.location.read(&name, None).await.unwrap();
         assert_eq!(reading.size, size as u64);
         drop(reading);
@@ -193,7 +185,7 @@ async fn published_bytes_are_found_under_their_name_and_nothing_stays_staged(sta
 
 async fn a_range_is_read_alone(stage: Stage) {
     let content = content(700_000);
-    let name = stage.has(content.clone()).await;
+    let name = stage.has(&content).await;
     for range in [0..1, 0..700_000, 1..2, 699_999..700_000, 300_000..600_001] {
         let read = stage.reads(&name, Some(range.clone())).await;
         assert!(
@@ -205,33 +197,29 @@ async fn a_range_is_read_alone(stage: Stage) {
 
 async fn staged_bytes_can_be_read_here_and_there(stage: Stage) {
     for size in [1000, LARGE] {
-        stage
-            .blocking(move |location| {
-                let content = content(size);
-                let mut staged = super::tests::stage(&location, &content);
-                let mut reader = staged.reader().unwrap();
-                let mut read = Vec::new();
-                reader.seek(SeekFrom::Start(0)).unwrap();
-                reader.read_to_end(&mut read).unwrap();
-                assert!(read == content);
-                reader.seek(SeekFrom::End(-7)).unwrap();
-                read.clear();
-                reader.read_to_end(&mut read).unwrap();
-                assert!(read == content[size - 7..]);
-            })
-            .await;
+        let content = content(size);
+        let mut staged = super::tests::stage(&stage.location, &content).await;
+        let read = staged.read(move |mut reader| {
+            let mut read = Vec::new();
+            reader.seek(SeekFrom::Start(0)).unwrap();
+            reader.read_to_end(&mut read).unwrap();
+            assert!(read == content);
+            reader.seek(SeekFrom::End(-7)).unwrap();
+            read.clear();
+            reader.read_to_end(&mut read).unwrap();
+            assert!(read == content[size - 7..]);
+        });
+        read.await.unwrap();
     }
 }
 
 async fn what_is_not_published_goes_with_its_handle(stage: Stage) {
     for (size, is_read) in [(1000, false), (LARGE, false), (LARGE, true)] {
-        let dropped = move |location: StorageLocation| {
-            let mut staged = super::tests::stage(&location, &content(size));
-            if is_read {
-                drop(staged.reader().unwrap());
-            }
-        };
-        stage.blocking(dropped).await;
+        let mut staged = super::tests::stage(&stage.location, &content(size)).await;
+        if is_read {
+            staged.read(drop).await.unwrap();
+        }
+        drop(staged);
         stage.until_staging_is_empty().await;
     }
     assert_eq!(stage.names("objects").await, Vec::<String>::new());
@@ -239,13 +227,9 @@ async fn what_is_not_published_goes_with_its_handle(stage: Stage) {
 
 async fn publishing_the_same_again_is_no_failure(stage: Stage) {
     for size in [1000, LARGE] {
-        let name = stage.has(content(size)).await;
-        stage
-            .blocking(move |location| {
-                let staged = super::tests::stage(&location, &content(size));
-                location.publish(staged, &name).unwrap();
-            })
-            .await;
+        let name = stage.has(&content(size)).await;
+        let staged = super::tests::stage(&stage.location, &content(size)).await;
+        staged.publish(&name).await.unwrap();
         assert!(stage.reads(&name, None).await == content(size));
     }
     assert_eq!(stage.names("objects").await.len(), 2);
@@ -253,7 +237,7 @@ async fn publishing_the_same_again_is_no_failure(stage: Stage) {
 }
 
 async fn removing_twice_is_no_failure_and_spares_other_generations(stage: Stage) {
-    let (one, other) = (stage.has(content(10)).await, stage.has(content(10)).await);
+    let (one, other) = (stage.has(&content(10)).await, stage.has(&content(10)).await);
     assert_eq!(one.sha256, other.sha256);
     for _ in 0..2 {
         stage.location.remove(&one).await.unwrap();
@@ -280,10 +264,10 @@ async fn the_sweeper_takes_what_is_old_and_spares_what_is_young(stage: Stage) {
     let sweep = async |age| stage.location.sweep_staging(age).await.unwrap();
     assert_eq!(sweep(Duration::from_secs(2 * 24 * 60 * 60)).await, 0);
     assert_eq!(stage.names("staging").await, ["left-behind"]);
-    match &stage.location.store {
-        Store::Directory(_) => assert_eq!(sweep(Duration::ZERO).await, 1),
+    match &stage.location.backend {
+        Backend::Directory(_) => assert_eq!(sweep(Duration::ZERO).await, 1),
         // Even a start that is alone with its database may not be alone with an object store.
-        Store::Bucket(bucket) => {
+        Backend::Bucket(bucket) => {
             assert_eq!(sweep(Duration::ZERO).await, 0);
             assert_eq!(bucket.sweep_staging(Duration::ZERO).await.unwrap(), 1);
         }
@@ -292,7 +276,7 @@ async fn the_sweeper_takes_what_is_old_and_spares_what_is_young(stage: Stage) {
 }
 
 async fn a_location_that_works_says_so(stage: Stage) {
-    stage.blocking(|location| location.check().unwrap()).await;
+    stage.location.check().await.unwrap();
     assert_eq!(stage.location.availability().await, Availability::Available);
     assert_eq!(stage.names("staging").await, Vec::<String>::new());
 }
@@ -304,9 +288,7 @@ async fn credentials_that_do_not_fit_are_said_to_and_not_shown() {
         let (entry, wrong) = bucket.entry_with_wrong_key("");
         let location = open(entry).unwrap();
         assert_eq!(location.availability().await, Availability::Unavailable);
-        let refused = tokio::task::spawn_blocking(move || location.check().unwrap_err())
-            .await
-            .unwrap();
+        let refused = location.check().await.unwrap_err();
         assert_eq!(
             refused.kind(),
             io::ErrorKind::PermissionDenied,
@@ -322,16 +304,13 @@ async fn a_store_that_is_not_there_is_away_for_a_while() {
     let mut server = ObjectServer::start(ObjectServerKind::S3);
     let location = open(server.bucket().entry("")).unwrap();
     server.end();
-    let at = location.clone();
-    let away = tokio::task::spawn_blocking(move || {
-        let staged = stage(&at, b"some bytes");
-        let name = ObjectName {
-            sha256: staged.sha256(),
-            generation: Uuid::new_v4(),
-        };
-        at.publish(staged, &name).unwrap_err()
-    });
-    assert_eq!(away.await.unwrap().kind(), io::ErrorKind::NotConnected);
+    let staged = stage(&location, b"some bytes").await;
+    let name = ObjectName {
+        sha256: staged.sha256(),
+        generation: Uuid::new_v4(),
+    };
+    let away = staged.publish(&name).await.unwrap_err();
+    assert_eq!(away.kind(), io::ErrorKind::NotConnected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -358,4 +337,51 @@ async fn whoever_asks_often_gets_one_look_that_ends() {
     let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
     assert_eq!(told, [Availability::Unavailable; 50]);
     assert_eq!(connections.await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hangs_up_leaves_nothing_staged() {
+    let stage = Stage::folder();
+    let limits = crate::receive::ReceiveLimits {
+        max_package_bytes: u64::MAX,
+        idle: Duration::MAX,
+    };
+    let (sender, mut body) = futures::channel::mpsc::unbounded();
+    let begun = format!(r#"{{"packageContents":"{}"#, "AAAA".repeat(1 << 20));
+    sender.unbounded_send(Ok(Bytes::from(begun))).unwrap();
+    let is_staged = async {
+        while stage.names("staging").await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = crate::receive::receive(&stage.location, limits, &mut body) => panic!("the body has not ended"),
+        () = is_staged => {}
+    }
+    assert!(!sender.is_closed());
+    stage.until_staging_is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_says_which_file_it_was_and_keeps_its_cause() {
+    let stage = Stage::folder();
+    let staged = super::tests::stage(&stage.location, b"some bytes").await;
+    let name = ObjectName {
+        sha256: staged.sha256(),
+        generation: Uuid::new_v4(),
+    };
+    let Holder::Folder(folder) = &stage.holder else {
+        unreachable!("it is a folder");
+    };
+    let shard = folder
+        .path()
+        .join("west europe/objects")
+        .join(data_encoding::HEXLOWER.encode(&name.sha256[..1]));
+    std::fs::write(&shard, "no folder").unwrap();
+    let failed = crate::error::Error::from(staged.publish(&name).await.unwrap_err());
+    assert!(failed.to_string().contains(shard.to_str().unwrap()), "{failed}");
+    let sources = std::iter::successors(std::error::Error::source(&failed), |error| error.source());
+    let cause = sources.last().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(cause.kind(), io::ErrorKind::AlreadyExists);
+    stage.until_staging_is_empty().await;
 }

@@ -3,7 +3,7 @@
 use super::{answer::insert, extract::RequestContext, problem::SIZE};
 use crate::{
     actions::{Service, versions::read_package},
-    blobs::ByteStream,
+    blobs::{BlobError, ByteStream},
     error::{Error, Result},
 };
 use axum::{
@@ -16,7 +16,6 @@ use data_encoding::HEXLOWER;
 use domain::problem::{Code, RuleError};
 use futures::{Stream, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::io;
 use store::versions::Version;
 
 /// What may stand in the extended form of a file name as it is (RFC 8187).
@@ -69,7 +68,7 @@ pub(crate) async fn package(
 }
 
 /// The same bytes, which fail where there are fewer than so many.
-fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send {
+fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = Result<Bytes, BlobError>> + Send {
     stream::try_unfold((bytes, length), async |(mut bytes, missing)| {
         match bytes.try_next().await? {
             Some(chunk) => {
@@ -77,10 +76,7 @@ fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = io::Result<Bytes>
                 Ok(Some((chunk, (bytes, missing))))
             }
             None if missing == 0 => Ok(None),
-            None => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("the package ended {missing} bytes too early"),
-            )),
+            None => Err(BlobError::Truncated { missing }),
         }
     })
 }

@@ -68,9 +68,12 @@ pub enum TransferError {
 }
 
 impl TransferError {
-    fn files(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    fn files<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
         let what = what.into();
-        move |source| Self::Files { what, source }
+        move |error| Self::Files {
+            what,
+            source: error.into(),
+        }
     }
 
     fn damaged(file: impl Into<String>, problem: impl ToString) -> Self {

@@ -9,11 +9,16 @@ use crate::{
 use data_encoding::HEXLOWER;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
-use std::{fs::File, io::Read, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read},
+    sync::Arc,
+};
 use store::blobs::BlobKey;
+use tokio_util::io::ReaderStream;
 
 /// Bytes that are moved at a time.
-const CHUNK: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The storage locations of the configuration.
 #[derive(Clone)]
@@ -70,34 +75,35 @@ impl Locations {
 
     /// Stores a package of the export, whose bytes are what their name says.
     pub(super) async fn store(&self, key: &BlobKey, size: u64, folder: &Folder) -> Result<(), TransferError> {
-        let (blobs, key, folder) = (Arc::clone(&self.blobs), key.clone(), folder.clone());
-        blocking(move || {
-            let name = package_name(&key.sha256);
-            let failed = || TransferError::files(format!("storage location '{}'", key.location));
-            let location = blobs.known_location(&key.location).map_err(failed())?;
-            let mut staged = location.stage().map_err(failed())?;
-            read_package(&folder, &name, size, |chunk| {
-                staged.write(chunk).map_err(failed())
-            })?;
-            if staged.sha256() != key.sha256 {
-                return Err(damaged(&name));
-            }
-            location
-                .publish(staged, &ObjectName::from(&key))
-                .map_err(failed())
-        })
-        .await
+        let name = package_name(&key.sha256);
+        let failed = || TransferError::files(format!("storage location '{}'", key.location));
+        let location = self.blobs.known_location(&key.location).map_err(failed())?;
+        let mut staged = location.stage().await.map_err(failed())?;
+        let (opened, opening) = (folder.clone(), name.clone());
+        let file = blocking(move || open_package(&opened, &opening, size)).await?;
+        let mut chunks = ReaderStream::with_capacity(tokio::fs::File::from_std(file), CHUNK_BYTES);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(unreadable(folder, &name))?;
+            staged.write(&chunk).await.map_err(failed())?;
+        }
+        if staged.sha256() != key.sha256 {
+            return Err(damaged(&name));
+        }
+        staged.publish(&ObjectName::from(key)).await.map_err(failed())
     }
 }
 
 /// Holds a package of the export against its name.
 pub(super) fn check(folder: &Folder, sha256: &[u8; 32], size: u64) -> Result<(), TransferError> {
     let name = package_name(sha256);
-    let mut digest = Sha256::new();
-    read_package(folder, &name, size, |chunk| {
-        digest.update(chunk);
-        Ok(())
-    })?;
+    let mut file = open_package(folder, &name, size)?;
+    let (mut digest, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+    loop {
+        match file.read(&mut chunk).map_err(unreadable(folder, &name))? {
+            0 => break,
+            bytes => digest.update(&chunk[..bytes]),
+        }
+    }
     if digest.finalize().as_slice() == sha256 {
         Ok(())
     } else {
@@ -122,12 +128,7 @@ fn damaged(name: &str) -> TransferError {
     TransferError::damaged(name, "is damaged: its SHA-256 is not its name")
 }
 
-fn read_package(
-    folder: &Folder,
-    name: &str,
-    size: u64,
-    mut take: impl FnMut(&[u8]) -> Result<(), TransferError>,
-) -> Result<(), TransferError> {
+fn open_package(folder: &Folder, name: &str, size: u64) -> Result<File, TransferError> {
     let found = folder
         .plain(name)
         .map_err(|error| TransferError::damaged(name, error))?;
@@ -137,16 +138,11 @@ fn read_package(
             format!("is {found} bytes long, not {size}"),
         ));
     }
-    let path = folder.path(name);
-    let failed = || TransferError::files(format!("cannot read {}", path.display()));
-    let mut file = File::open(&path).map_err(failed())?;
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match file.read(&mut chunk).map_err(failed())? {
-            0 => return Ok(()),
-            bytes => take(&chunk[..bytes])?,
-        }
-    }
+    File::open(folder.path(name)).map_err(unreadable(folder, name))
+}
+
+fn unreadable(folder: &Folder, name: &str) -> impl FnOnce(io::Error) -> TransferError {
+    TransferError::files(format!("cannot read {}", folder.path(name).display()))
 }
 
 /// The name under which a storage location is configured, whatever case it is asked for in.

@@ -7,9 +7,9 @@
 use base64_simd::{AppendBase64Decode, STANDARD_NO_PAD};
 
 /// Characters decoded at a time; a multiple of four.
-const BLOCK: usize = 16 << 10;
+const BLOCK_CHARS: usize = 16 << 10;
 
-/// The state of `packageContents` between two pieces of the body.
+/// The state of `packageContents` between two chunks of the body.
 #[derive(Debug, Default)]
 pub(super) struct PackageContents {
     value_start: u64,
@@ -65,7 +65,7 @@ impl PackageContents {
     pub(super) fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, ContentsFault> {
         let is_aligned = self.waiting.is_empty() && self.padding == 0;
         if is_aligned && !self.is_interrupted {
-            let whole = input.len().min(BLOCK) & !3;
+            let whole = input.len().min(BLOCK_CHARS) & !3;
             if whole > 0 && self.decode_whole(&input[..whole], out) {
                 return Ok(whole);
             }
@@ -123,7 +123,7 @@ impl PackageContents {
     /// interruptions abound, otherwise no more than it takes to be aligned again.
     fn run_len(&self, input: &[u8]) -> usize {
         let room = if self.is_interrupted {
-            BLOCK - self.waiting.len()
+            BLOCK_CHARS - self.waiting.len()
         } else {
             4 - self.waiting.len() % 4
         };
@@ -136,7 +136,7 @@ impl PackageContents {
 
     fn collect(&mut self, characters: &[u8], out: &mut Vec<u8>) -> Result<(), ContentsFault> {
         self.waiting.extend_from_slice(characters);
-        let is_full = self.waiting.len() >= BLOCK;
+        let is_full = self.waiting.len() >= BLOCK_CHARS;
         let is_aligned = !self.is_interrupted && self.waiting.len().is_multiple_of(4);
         if !is_full && !is_aligned {
             return Ok(());
