@@ -3,10 +3,9 @@
 //! Here and in the `Args` beside each command is the raw command line. It is read once: [`crate::settings`] makes
 //! of the global part what the rest of the program believes in, and no flag is looked at again after that.
 
-use crate::{client::Client, commands, exit::Exit};
+use crate::{commands, exit::Exit};
 use clap::{Args, Parser, Subcommand};
 use domain::{ids::AppId, version::AppVersion};
-use reqwest::Url;
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// Publish Business Central apps and roll them out to customers' environments.
@@ -155,7 +154,7 @@ pub enum Command {
     /// Hotfixes: versions pushed to customers' environments
     #[command(subcommand)]
     Hotfixes(commands::hotfixes::HotfixesCommand),
-    /// The operator's door of a self-hosted service
+    /// The operator API of a self-hosted service
     #[command(subcommand)]
     Operator(commands::operator::OperatorCommand),
     /// Package files (.app)
@@ -185,23 +184,13 @@ pub enum Command {
 
 /// An app and a country of it.
 #[derive(Args, Clone, Debug)]
-pub struct Shelf {
+pub struct AppInCountry {
     /// The app
     #[arg(value_name = "APP")]
     pub app: AppId,
     /// The country, such as US
     #[arg(long, short, value_name = "CODE")]
     pub country: Country,
-}
-
-impl Shelf {
-    /// The address of something of the app in the country.
-    pub fn address(&self, client: &Client, segments: &[&str]) -> Url {
-        let app = self.app.to_string();
-        let mut all = vec!["apps", &app, "countries", &self.country.0];
-        all.extend(segments);
-        client.api(&all)
-    }
 }
 
 /// A country as it was typed; whether there is such a country is the service's to say.
@@ -239,6 +228,16 @@ pub struct QueryArgs {
     /// Print only how many rows there are, whatever --top and --skip say
     #[arg(long)]
     pub count: bool,
+}
+
+impl From<QueryArgs> for client::Query {
+    fn from(args: QueryArgs) -> Self {
+        Self::default()
+            .filter(args.filter)
+            .orderby(args.orderby)
+            .top(args.top)
+            .skip(args.skip)
+    }
 }
 
 /// Only change the row if it is as it was.

@@ -3,48 +3,15 @@
 //! What has arrived stays in a `.part` file beside the target until all of it is there and its digest is right, so
 //! that a broken connection costs nothing and a file under its final name is always whole.
 
-use crate::{
-    client::{Call, Client},
-    failure::{Failure, header},
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use reqwest::{Method, Response, StatusCode, Url, header::HeaderMap};
+use crate::failure::Failure;
+use bytes::Bytes;
+use client::PackageStream;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
-
-/// The digest of the stored package: as the service tells it, or else of the bytes, which are fetched and thrown away.
-pub(super) async fn stored_sha256(client: &Client, contents: &Url) -> Result<String, Failure> {
-    let asked = client.send(&Call::new(Method::HEAD, contents.clone())).await;
-    if let Some(told) = asked.ok().and_then(|answer| told_sha256(answer.headers())) {
-        return Ok(told);
-    }
-    let call = Call::new(Method::POST, contents.clone()).repeatable();
-    let mut answer = client.send(&call).await?;
-    let mut digest = Sha256::new();
-    while let Some(chunk) = client.next_chunk(&mut answer).await? {
-        digest.update(&chunk);
-    }
-    Ok(hex(&digest.finalize()))
-}
-
-/// The SHA-256 in `Repr-Digest` (RFC 9530), which is that of the whole package also when only a part is sent.
-pub(super) fn told_sha256(headers: &HeaderMap) -> Option<String> {
-    let field = header(headers, "repr-digest")?;
-    let digests = field
-        .split(',')
-        .filter_map(|member| member.trim().split_once('='));
-    for (algorithm, value) in digests {
-        if algorithm.trim().eq_ignore_ascii_case("sha-256") {
-            let bytes = STANDARD.decode(value.trim().trim_matches(':')).ok()?;
-            return Some(hex(&bytes));
-        }
-    }
-    None
-}
 
 /// Feeds everything that `source` holds to `digest`; says how many bytes that was.
 pub(super) fn digest_all(mut source: impl Read, digest: &mut Sha256) -> io::Result<u64> {
@@ -63,15 +30,9 @@ pub(super) fn digest_all(mut source: impl Read, digest: &mut Sha256) -> io::Resu
     }
 }
 
-/// Bytes as lower-case hexadecimal text.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing into a string has no way to fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+/// A digest as lower-case hexadecimal digits.
+pub(super) fn hex(digest: Sha256) -> String {
+    format!("{:x}", Bytes::copy_from_slice(&digest.finalize()))
 }
 
 /// A file that is not complete yet.
@@ -98,19 +59,18 @@ impl Partial {
         self.length
     }
 
-    /// Appends what `answer` holds, or starts anew when it holds the whole.
+    /// Appends what `package` holds, or starts anew when it holds the whole.
     pub(super) async fn take(
         &mut self,
-        client: &Client,
-        mut answer: Response,
+        mut package: PackageStream,
         on_bytes: impl Fn(u64),
     ) -> Result<(), Failure> {
-        let continues = answer.status() == StatusCode::PARTIAL_CONTENT && self.continues(answer.headers());
+        let continues = self.length > 0 && package.begins_at == self.length;
         let mut file = self.reopen(continues)?;
         if continues {
             on_bytes(self.length);
         }
-        while let Some(chunk) = client.next_chunk(&mut answer).await? {
+        while let Some(chunk) = package.chunk().await? {
             file.write_all(&chunk)
                 .map_err(|error| Failure::file("write", &self.path, error))?;
             self.digest.update(&chunk);
@@ -119,12 +79,6 @@ impl Partial {
         }
         file.sync_all()
             .map_err(|error| Failure::file("write", &self.path, error))
-    }
-
-    /// Whether the answer begins where the file ends.
-    fn continues(&self, headers: &HeaderMap) -> bool {
-        let range = header(headers, "content-range").unwrap_or_default();
-        range.starts_with(&format!("bytes {}-", self.length))
     }
 
     fn reopen(&mut self, continues: bool) -> Result<File, Failure> {
@@ -143,7 +97,7 @@ impl Partial {
 
     /// The digest of what is there.
     pub(super) fn sha256(&self) -> String {
-        hex(&self.digest.clone().finalize())
+        hex(self.digest.clone())
     }
 
     /// Gives the file its final name.
@@ -155,27 +109,5 @@ impl Partial {
     pub(super) fn discard(self) {
         // A leftover does no harm: the next try looks at it again.
         let _ = std::fs::remove_file(self.path);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use reqwest::header::HeaderValue;
-
-    fn told(field: &str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert("repr-digest", HeaderValue::from_str(field).unwrap());
-        told_sha256(&headers)
-    }
-
-    #[test]
-    fn the_digest_is_found_among_others() {
-        let empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-        let expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(told(&format!("sha-256=:{empty}:")).as_deref(), Some(expected));
-        let among = format!("sha-512=:AAAA:, SHA-256=:{empty}:");
-        assert_eq!(told(&among).as_deref(), Some(expected));
-        assert_eq!(told("sha-512=:AAAA:"), None);
     }
 }
