@@ -1,4 +1,4 @@
-//! The operator's door: registering apps and environments, and seeing everything that happens.
+//! The operator API: registering apps and environments, and seeing everything that happens.
 //!
 //! None of it is part of the original's API, whose operator is not its users' business. The shapes keep its
 //! habits all the same: the same names for the same things, and the same order.

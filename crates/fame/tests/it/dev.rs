@@ -297,7 +297,7 @@ async fn the_line_has_what_is_promised_and_nothing_follows_it() {
 }
 
 #[tokio::test]
-async fn everybody_signs_in_and_sees_what_is_his() {
+async fn everybody_signs_in_and_sees_what_is_theirs() {
     let dev = Dev::start(&[]).await;
     let seen = [
         ("owner", 3),
