@@ -34,7 +34,8 @@ use bytes::Bytes;
 use request::Call;
 use reqwest::{Certificate, Response, StatusCode, Url, header::AUTHORIZATION, redirect};
 use std::{fmt, sync::Arc, time::Duration};
-use token::TokenSource;
+use token::Fetched;
+use tokio::sync::Mutex;
 use upload::Sent;
 
 /// The longest that a connection may take to come about.
@@ -90,17 +91,14 @@ impl Settings {
 pub struct Client(Arc<Shared>);
 
 struct Shared {
+    settings: Settings,
     http: reqwest::Client,
-    url: SecureUrl,
-    api_version: String,
-    token: TokenSource,
-    timeout: Duration,
-    retry: RetryPolicy,
+    fetched: Mutex<Option<Fetched>>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.0.url.as_str())
+        write!(f, "Client({})", self.0.settings.url.as_str())
     }
 }
 
@@ -112,11 +110,8 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Self> {
         Ok(Self(Arc::new(Shared {
             http: settings.connections()?,
-            url: settings.url,
-            api_version: settings.api_version,
-            token: TokenSource::new(settings.credentials),
-            timeout: settings.timeout,
-            retry: settings.retry,
+            fetched: Mutex::default(),
+            settings,
         })))
     }
 
@@ -125,33 +120,35 @@ impl Client {
     /// # Errors
     /// [`Error::SignInRefused`], and those of an issuer that is out of reach.
     pub async fn sign_in(&self) -> Result<()> {
-        self.0.token.token(&self.0.http, &self.0.retry).await.map(drop)
+        self.token().await.map(drop)
     }
 
     /// The address of something in the vendor API: `apps`, then an id, and so on.
     fn vendor(&self, segments: &[&str]) -> Url {
-        self.0
-            .url
-            .below(&[&[self.0.api_version.as_str()], segments].concat())
+        let Settings { url, api_version, .. } = &self.0.settings;
+        url.below(&[&[api_version.as_str()], segments].concat())
     }
 
     /// The address of something in the operator API.
     fn operator(&self, segments: &[&str]) -> Url {
-        self.0.url.below(&[&["operator", "v1"], segments].concat())
+        self.0
+            .settings
+            .url
+            .below(&[&["operator", "v1"], segments].concat())
     }
 
     /// Sends `call` and returns the answer, its body unread.
     async fn send(&self, call: &Call) -> Result<Response> {
-        let shared = &*self.0;
-        let mut tries = shared.retry.tries();
+        let Shared { settings, http, .. } = &*self.0;
+        let mut tries = settings.retry.tries();
         let mut has_renewed = false;
         loop {
-            let token = shared.token.token(&shared.http, &shared.retry).await?;
+            let token = self.token().await?;
             let sent = Sent::default();
-            let request = call.build(&shared.http, &sent)?;
+            let request = call.build(http, &sent)?;
             let answer = tokio::select! {
                 answer = request.header(AUTHORIZATION, token.bearer()?).send() => answer,
-                () = sent.stalled(shared.timeout) => {
+                () = sent.stalled(settings.timeout) => {
                     let error = self.no_answer(call);
                     if !call.is_repeatable {
                         return Err(error);
@@ -165,17 +162,17 @@ impl Client {
                 Ok(answer)
                     if answer.status() == StatusCode::UNAUTHORIZED && token.is_renewable && !has_renewed =>
                 {
-                    shared.token.forget().await;
+                    self.forget_token().await;
                     has_renewed = true;
                 }
                 Ok(answer) => {
-                    let refusal = Refusal::read(&call.method, answer, shared.timeout).await;
-                    let (again, wish) = (call.is_worth_repeating(&refusal), refusal.retry_after);
+                    let refusal = Refusal::read(&call.method, answer, settings.timeout).await;
+                    let (again, asked) = (call.is_worth_repeating(&refusal), refusal.retry_after);
                     let error = Error::Refused(Box::new(refusal));
                     if !again {
                         return Err(error);
                     }
-                    tries.pause_or(error, wish).await?;
+                    tries.pause_or(error, asked).await?;
                 }
                 Err(source) => {
                     let again = source.is_connect() || call.is_repeatable;
@@ -190,13 +187,13 @@ impl Client {
     }
 
     fn host(&self) -> String {
-        self.0.url.host_str().unwrap_or_default().to_owned()
+        self.0.settings.url.host_str().unwrap_or_default().to_owned()
     }
 
     fn no_answer(&self, call: &Call) -> Error {
         Error::NoAnswer {
             host: self.host(),
-            after: self.0.timeout,
+            after: self.0.settings.timeout,
             request: call.line(),
         }
     }
@@ -219,7 +216,7 @@ impl Client {
 
     /// The next bytes of an answer's body; none at its end.
     async fn next_chunk(&self, answer: &mut Response) -> Result<Option<Bytes>> {
-        match tokio::time::timeout(self.0.timeout, answer.chunk()).await {
+        match tokio::time::timeout(self.0.settings.timeout, answer.chunk()).await {
             Ok(chunk) => chunk.map_err(|source| self.broken(source)),
             Err(_) => Err(Error::Stalled { host: self.host() }),
         }

@@ -1,7 +1,7 @@
 //! When to try again, and after how long.
 //!
 //! Trying again must never do a thing twice: what may already have been done is only repeated where a repetition
-//! changes nothing. And it must not make things worse: the service's own wish comes first, otherwise the pauses
+//! changes nothing. And it must not make things worse: what the service asks for comes first, otherwise the pauses
 //! grow, and they are spread so that many pipelines do not come back at the same moment.
 
 use crate::error::{Error, Result};
@@ -67,13 +67,13 @@ pub(crate) struct Tries<'a> {
 }
 
 impl Tries<'_> {
-    /// Waits before the next try; `wish` is how long the service asked for.
+    /// Waits before the next try; `asked` is how long the service wants to be left alone.
     ///
     /// # Errors
     /// `error` itself, when it is time to give up.
-    pub(crate) async fn pause_or(&mut self, error: Error, wish: Option<Duration>) -> Result<()> {
+    pub(crate) async fn pause_or(&mut self, error: Error, asked: Option<Duration>) -> Result<()> {
         let allowed = self.policy.retries;
-        let pause = wish.unwrap_or_else(|| spread(FIRST_PAUSE * 2_u32.pow(self.made.min(6))));
+        let pause = asked.unwrap_or_else(|| spread(FIRST_PAUSE * 2_u32.pow(self.made.min(6))));
         if self.made >= allowed || pause > MAX_PAUSE {
             return Err(error);
         }
@@ -119,10 +119,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wish_too_long_is_not_waited_for() {
+    async fn too_long_a_pause_is_not_made() {
         let policy = RetryPolicy::new(4);
-        let wish = Some(Duration::from_secs(3_600));
-        assert!(policy.tries().pause_or(Error::NoToken, wish).await.is_err());
+        let asked = Some(Duration::from_secs(3_600));
+        assert!(policy.tries().pause_or(Error::NoToken, asked).await.is_err());
     }
 
     #[tokio::test]

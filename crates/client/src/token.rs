@@ -4,7 +4,7 @@
 //! expires. Waiting for a rollout can take longer than a token lives, so it is renewed on the way.
 
 use crate::{
-    SecureUrl,
+    Client, SecureUrl, Shared,
     error::{Error, Result, retry_after},
     retry::RetryPolicy,
 };
@@ -13,7 +13,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
 
 /// How long before its end a token counts as expired, so that it does not expire on its way.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -63,13 +62,8 @@ impl ClientCredentials {
     }
 }
 
-/// Whoever is calling, with the token that says so.
-pub(crate) struct TokenSource {
-    credentials: Credentials,
-    fetched: Mutex<Option<Fetched>>,
-}
-
-struct Fetched {
+/// A token that an issuer gave, until it expires.
+pub(crate) struct Fetched {
     token: SecretString,
     expires: Instant,
 }
@@ -82,6 +76,13 @@ pub(crate) struct Token {
 }
 
 impl Token {
+    fn new(text: &SecretString, is_renewable: bool) -> Self {
+        Self {
+            text: text.clone(),
+            is_renewable,
+        }
+    }
+
     /// The value of the `authorization` header.
     ///
     /// # Errors
@@ -94,48 +95,34 @@ impl Token {
     }
 }
 
-impl TokenSource {
-    /// Somebody who has not signed in yet.
-    pub(crate) fn new(credentials: Credentials) -> Self {
-        Self {
-            credentials,
-            fetched: Mutex::new(None),
-        }
-    }
-
+impl Client {
     /// A token that is good for now.
     ///
     /// # Errors
     /// [`Error::SignInRefused`] when the issuer refuses, and those of an issuer that is out of reach.
-    pub(crate) async fn token(&self, http: &reqwest::Client, retry: &RetryPolicy) -> Result<Token> {
-        let client = match &self.credentials {
-            Credentials::Token(token) => {
-                return Ok(Token {
-                    text: token.clone(),
-                    is_renewable: false,
-                });
-            }
-            Credentials::Client(client) => client,
+    pub(crate) async fn token(&self) -> Result<Token> {
+        let Shared {
+            settings,
+            http,
+            fetched,
+        } = &*self.0;
+        let application = match &settings.credentials {
+            Credentials::Token(token) => return Ok(Token::new(token, false)),
+            Credentials::Client(application) => application,
         };
-        let mut fetched = self.fetched.lock().await;
+        let mut fetched = fetched.lock().await;
         if let Some(known) = fetched.as_ref().filter(|known| known.expires > Instant::now()) {
-            return Ok(Token {
-                text: known.token.clone(),
-                is_renewable: true,
-            });
+            return Ok(Token::new(&known.token, true));
         }
-        let new = fetch(client, http, retry).await?;
-        let text = new.token.clone();
+        let new = fetch(application, http, &settings.retry).await?;
+        let token = Token::new(&new.token, false);
         *fetched = Some(new);
-        Ok(Token {
-            text,
-            is_renewable: false,
-        })
+        Ok(token)
     }
 
     /// Forgets the token, because the service no longer takes it.
-    pub(crate) async fn forget(&self) {
-        *self.fetched.lock().await = None;
+    pub(crate) async fn forget_token(&self) {
+        *self.0.fetched.lock().await = None;
     }
 }
 
@@ -143,7 +130,7 @@ async fn fetch(client: &ClientCredentials, http: &reqwest::Client, retry: &Retry
     let mut tries = retry.tries();
     loop {
         let request = http.post((*client.token_url).clone()).form(&client.form());
-        let (error, wish) = match request.timeout(MARGIN).send().await {
+        let (error, asked) = match request.timeout(MARGIN).send().await {
             Ok(answer) if answer.status().is_success() => return read_token(answer).await,
             Ok(answer) if is_passing(answer.status()) => {
                 let status = answer.status();
@@ -155,7 +142,7 @@ async fn fetch(client: &ClientCredentials, http: &reqwest::Client, retry: &Retry
                 (Error::IssuerUnreachable { host, source }, None)
             }
         };
-        tries.pause_or(error, wish).await?;
+        tries.pause_or(error, asked).await?;
     }
 }
 

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_wish_the_service_decides_the_availability() {
+    async fn without_an_availability_the_service_decides_it() {
         let (_, text) = text_of(Upload::bytes(&b"abc"[..])).await.unwrap();
         assert_eq!(text, br#"{"packageContents":"YWJj"}"#);
     }

@@ -51,12 +51,12 @@ impl Client {
 
     /// Whether the service runs.
     pub fn get_live(&self) -> Request<()> {
-        self.request(Method::GET, self.0.url.below(&["health", "live"]))
+        self.request(Method::GET, self.0.settings.url.below(&["health", "live"]))
     }
 
     /// Whether the service can do its work.
     pub fn get_ready(&self) -> Request<Value> {
-        self.request(Method::GET, self.0.url.below(&["health", "ready"]))
+        self.request(Method::GET, self.0.settings.url.below(&["health", "ready"]))
     }
 
     /// Where a generic OData client starts.

@@ -17,14 +17,14 @@ pub enum EnvironmentsCommand {
     /// List the environments that have an app installed
     List {
         #[command(flatten)]
-        place: AppInCountry,
+        scope: AppInCountry,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one environment
     Get {
         #[command(flatten)]
-        place: AppInCountry,
+        scope: AppInCountry,
         /// The environment's name
         name: String,
         /// The customer's Microsoft Entra tenant, if several have an environment of that name
@@ -51,12 +51,12 @@ impl EnvironmentsCommand {
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
-            Self::List { place, query } => {
-                let list = client.list_environments(place.app, &place.country.0);
+            Self::List { scope, query } => {
+                let list = client.list_environments(scope.app, &scope.country.0);
                 session.print_list(list, query, COLUMNS).await?;
             }
             Self::Get {
-                place,
+                scope,
                 name,
                 aad_tenant_id,
                 family,
@@ -65,7 +65,7 @@ impl EnvironmentsCommand {
                     aad_tenant_id,
                     application_family: family,
                 };
-                let environment = client.get_environment(place.app, &place.country.0, &name, &narrowing);
+                let environment = client.get_environment(scope.app, &scope.country.0, &name, &narrowing);
                 session.print_one(environment).await?;
             }
         }

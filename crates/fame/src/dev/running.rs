@@ -86,7 +86,7 @@ impl Running {
         })
     }
 
-    /// Completes the beginning of a new state.
+    /// Completes what a new folder begins with.
     ///
     /// # Errors
     /// When the service does not take the sample data in.
@@ -161,7 +161,7 @@ impl Running {
         &self.http
     }
 
-    /// Ends everything, in the order in which nobody misses anybody.
+    /// Ends everything, the listeners first and the service last.
     pub async fn stop(self) {
         self.serving.close().await;
         self.server.drain(DRAIN).await;

@@ -22,14 +22,14 @@ pub enum HotfixesCommand {
     /// List the hotfixes of an app in a country, the newest first
     List {
         #[command(flatten)]
-        place: AppInCountry,
+        scope: AppInCountry,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one hotfix
     Get {
         #[command(flatten)]
-        place: AppInCountry,
+        scope: AppInCountry,
         /// The hotfix
         id: OperationId,
     },
@@ -38,7 +38,7 @@ pub enum HotfixesCommand {
     /// Call off hotfixes that have not started
     Cancel {
         #[command(flatten)]
-        place: AppInCountry,
+        scope: AppInCountry,
         /// The hotfixes
         #[arg(required = true, value_name = "ID")]
         ids: Vec<OperationId>,
@@ -53,7 +53,7 @@ pub enum HotfixesCommand {
 #[derive(Args, Debug)]
 pub struct PlanArgs {
     #[command(flatten)]
-    place: AppInCountry,
+    scope: AppInCountry,
     /// The version to go to
     #[arg(long, value_name = "VERSION")]
     target: AppVersion,
@@ -89,20 +89,20 @@ impl HotfixesCommand {
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
-            Self::List { place, query } => {
-                let list = client.list_hotfixes(place.app, &place.country.0);
+            Self::List { scope, query } => {
+                let list = client.list_hotfixes(scope.app, &scope.country.0);
                 session.print_list(list, query, COLUMNS).await?;
             }
-            Self::Get { place, id } => {
+            Self::Get { scope, id } => {
                 session
-                    .print_one(client.get_hotfix(place.app, &place.country.0, id))
+                    .print_one(client.get_hotfix(scope.app, &scope.country.0, id))
                     .await?;
             }
             Self::Plan(args) => {
-                let rows = plan(session, &args.place, args.target, args.filter).await?;
+                let rows = plan(session, &args.scope, args.target, args.filter).await?;
                 session.printer.rows(&rows, PLAN_COLUMNS)?;
             }
-            Self::Cancel { place, ids } => return cancel(session, &place, &ids).await,
+            Self::Cancel { scope, ids } => return cancel(session, &scope, &ids).await,
             Self::Schedule(args) => return args.run(session).await,
             Self::Wait(args) => return args.run(session).await,
         }
@@ -112,21 +112,21 @@ impl HotfixesCommand {
 
 async fn plan(
     session: &Session,
-    place: &AppInCountry,
+    scope: &AppInCountry,
     target: AppVersion,
     filter: Option<String>,
 ) -> Result<Vec<Value>, Failure> {
-    let plan = session.client.plan_hotfixes(place.app, &place.country.0, target);
+    let plan = session.client.plan_hotfixes(scope.app, &scope.country.0, target);
     Ok(plan.query(Query::default().filter(filter)).json().all().await?)
 }
 
 /// Cancels each; one that cannot be canceled any more does not keep the others.
-async fn cancel(session: &Session, place: &AppInCountry, ids: &[OperationId]) -> Result<Exit, Failure> {
+async fn cancel(session: &Session, scope: &AppInCountry, ids: &[OperationId]) -> Result<Exit, Failure> {
     let printer = session.printer;
     let mut canceled = Vec::new();
     let mut outcomes = Vec::new();
     for &id in ids {
-        let cancel = session.client.update_hotfix(place.app, &place.country.0, id);
+        let cancel = session.client.update_hotfix(scope.app, &scope.country.0, id);
         match cancel.json().await.map_err(Failure::from) {
             Ok(row) => canceled.push(row),
             Err(failure) => {

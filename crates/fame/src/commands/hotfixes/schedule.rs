@@ -19,7 +19,7 @@ use wire::hotfixes::HotfixRequestBody;
 #[derive(Args, Debug)]
 pub struct ScheduleArgs {
     #[command(flatten)]
-    place: AppInCountry,
+    scope: AppInCountry,
     #[command(flatten)]
     selection: Selection,
     /// The version to go to
@@ -57,14 +57,14 @@ impl ScheduleArgs {
         if self.dry_run {
             return self.explain(session).await;
         }
-        let environments = self.selection.resolve(session, &self.place).await?;
+        let environments = self.selection.resolve(session, &self.scope).await?;
         let summary = self.schedule_all(session, environments).await?;
         summary.print(session.printer, self.target)?;
         Ok(Exit::first_of(summary.failures))
     }
 
     async fn explain(&self, session: &Session) -> Result<Exit, Failure> {
-        let mut rows = plan(session, &self.place, self.target, self.selection.list_filter()).await?;
+        let mut rows = plan(session, &self.scope, self.target, self.selection.list_filter()).await?;
         rows.retain(|row| self.selection.is_meant_by(row));
         session.printer.rows(&rows, PLAN_COLUMNS)?;
         let eligible = rows.iter().filter(|row| row["eligible"] == true).count();
@@ -134,7 +134,7 @@ impl ScheduleArgs {
             environment_name: environment.name.clone(),
             environment_type: None,
         };
-        let AppInCountry { app, country } = &self.place;
+        let AppInCountry { app, country } = &self.scope;
         let request = session.client.schedule_hotfix(*app, &country.0, &body);
         let request = request.idempotency_key(&key_for(run, environment));
         Ok(request.json().await?)

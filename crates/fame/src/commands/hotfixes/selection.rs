@@ -87,14 +87,14 @@ impl Selection {
     pub async fn resolve(
         &self,
         session: &Session,
-        place: &AppInCountry,
+        scope: &AppInCountry,
     ) -> Result<Vec<Environment>, Failure> {
         if let Some(environment) = self.fully_named() {
             return Ok(vec![environment]);
         }
-        let mut found = environments(session, place, self.list_filter()).await?;
+        let mut found = environments(session, scope, self.list_filter()).await?;
         found.retain(|environment| self.is_meant(environment));
-        let country = &place.country.0;
+        let country = &scope.country.0;
         match (&self.choice.environment, found.len()) {
             (Some(name), 0) => Err(Failure::NotFound(format!(
                 "No environment called '{name}' in {country} has the app."
@@ -141,10 +141,10 @@ impl Selection {
 /// The environments in which the app is installed.
 pub async fn environments(
     session: &Session,
-    place: &AppInCountry,
+    scope: &AppInCountry,
     filter: Option<String>,
 ) -> Result<Vec<Environment>, Failure> {
-    let all = session.client.list_environments(place.app, &place.country.0);
+    let all = session.client.list_environments(scope.app, &scope.country.0);
     let meant = all.query(Query::default().filter(filter));
     Ok(meant.read_as().all().await?)
 }

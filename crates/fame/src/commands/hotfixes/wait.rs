@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 pub struct WaitArgs {
     #[command(flatten)]
-    place: AppInCountry,
+    scope: AppInCountry,
     /// The hotfixes
     #[arg(required = true, value_name = "ID")]
     ids: Vec<OperationId>,
@@ -82,7 +82,7 @@ impl WaitArgs {
         let mut pause = self.poll_interval;
         loop {
             for hotfix in watched.iter_mut().filter(|hotfix| !hotfix.has_ended()) {
-                let AppInCountry { app, country } = &self.place;
+                let AppInCountry { app, country } = &self.scope;
                 let look = session.client.get_hotfix(*app, &country.0, hotfix.id).json();
                 let Some(seen) = deadline.bound(look.into_future()).await else {
                     return Ok(());
@@ -149,7 +149,7 @@ impl WaitArgs {
         let mut looks = 0;
         loop {
             let filter = format!("name eq {}", literal(&target.environment_name));
-            let found = environments(session, &self.place, Some(filter)).await?;
+            let found = environments(session, &self.scope, Some(filter)).await?;
             let mine = found.iter().find(|environment| target.is(environment));
             let installed = mine.and_then(Environment::installed);
             looks += 1;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug)]
 pub struct DownloadArgs {
     #[command(flatten)]
-    place: AppInCountry,
+    scope: AppInCountry,
     /// The version, such as 16.0.1.2
     version: AppVersion,
     /// Where to put it: a file, a folder, or - for standard output; left out, a file here named by the service
@@ -29,7 +29,7 @@ const CONTINUATIONS: u32 = 4;
 
 impl DownloadArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let AppInCountry { app, country } = &self.place;
+        let AppInCountry { app, country } = &self.scope;
         let package = session
             .client
             .get_package_contents(*app, &country.0, self.version);
@@ -91,7 +91,7 @@ impl DownloadArgs {
     }
 
     fn plain_name(&self) -> String {
-        let (app, country, version) = (self.place.app, &self.place.country.0, self.version);
+        let (app, country, version) = (self.scope.app, &self.scope.country.0, self.version);
         format!("{app}_{country}_{version}.app")
     }
 

@@ -24,14 +24,14 @@ pub enum VersionsCommand {
     /// List the versions of an app in a country
     List {
         #[command(flatten)]
-        place: AppInCountry,
+        scope: AppInCountry,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one version
     Get {
         #[command(flatten)]
-        place: AppInCountry,
+        scope: AppInCountry,
         /// The version, such as 16.0.1.2
         version: AppVersion,
     },
@@ -48,7 +48,7 @@ pub enum VersionsCommand {
 #[group(id = "change", required = true, multiple = true, args = ["availability", "incompatible_from", "clear_incompatible", "sync_mode"])]
 pub struct UpdateArgs {
     #[command(flatten)]
-    place: AppInCountry,
+    scope: AppInCountry,
     /// The version, such as 16.0.1.2
     version: AppVersion,
     /// To whom it is offered: Preview, Available or Deprecated
@@ -86,16 +86,16 @@ impl VersionsCommand {
     pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
-            Self::List { place, query } => {
-                let list = client.list_versions(place.app, &place.country.0);
+            Self::List { scope, query } => {
+                let list = client.list_versions(scope.app, &scope.country.0);
                 session.print_list(list, query, COLUMNS).await?;
             }
-            Self::Get { place, version } => {
-                let version = client.get_version(place.app, &place.country.0, version);
+            Self::Get { scope, version } => {
+                let version = client.get_version(scope.app, &scope.country.0, version);
                 session.print_one(version).await?;
             }
             Self::Update(args) => {
-                let AppInCountry { app, country } = &args.place;
+                let AppInCountry { app, country } = &args.scope;
                 let change = client.patch_version(*app, &country.0, args.version, &args.body());
                 let change = change.if_match(args.condition.if_match.as_deref());
                 session.print_one(change).await?;
