@@ -5,6 +5,7 @@
 //! [`session`].
 
 mod args;
+mod cli;
 mod commands;
 mod dev;
 mod exit;
@@ -13,8 +14,8 @@ mod output;
 mod session;
 mod settings;
 
-use args::{Cli, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
 use exit::Exit;
 use failure::Failure;
 use output::Printer;
@@ -29,7 +30,7 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) if failure.is_broken_pipe() => Exit::Done.into(),
         Err(failure) => {
-            printer.failure(&failure);
+            printer.error(failure.to_string());
             failure.exit().into()
         }
     }
@@ -53,7 +54,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Config(command) => command.run(printer),
         Command::Dev(args) => return run_dev(args).await,
         Command::Openapi => commands::openapi::run(printer),
-        Command::Completions(args) => commands::completions::run(&args, printer),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command(), printer),
         Command::ExitCodes => {
             printer.text(&Exit::table())?;
             Ok(Exit::Done)

@@ -93,7 +93,7 @@ impl UploadArgs {
                 Ok(package) => good.push(package),
                 Err(failure) => {
                     if let Some(earlier) = first_failure.replace(failure) {
-                        printer.failure(&earlier);
+                        printer.error(earlier.to_string());
                     }
                 }
             }
