@@ -1,31 +1,11 @@
-//! What can be typed after `fame`.
+//! The parts of the command line that several commands share.
 //!
 //! Here and in the `Args` beside each command is the raw command line. It is read once: [`crate::settings`] makes
 //! of the global part what the rest of the program believes in, and no flag is looked at again after that.
 
-use crate::{client::Client, commands, exit::Exit};
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use domain::{ids::AppId, version::AppVersion};
-use reqwest::Url;
 use std::{path::PathBuf, str::FromStr, time::Duration};
-
-/// Publish Business Central apps and roll them out to customers' environments.
-///
-/// `fame` speaks the App Management API: with the original service, and with the compatible one that it can run
-/// itself (`fame serve`, or `fame dev` to try things out).
-///
-/// To sign in, set FAME_TOKEN to an access token, or let the command fetch one with client credentials:
-/// --tenant, --client-id, and the secret in FAME_CLIENT_SECRET or --client-secret-file.
-#[derive(Parser, Debug)]
-#[command(name = "fame", version, after_help = Exit::table(), max_term_width = 110, propagate_version = false)]
-pub struct Cli {
-    /// What holds for all commands.
-    #[command(flatten)]
-    pub global: GlobalArgs,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
 
 /// Flags that every command knows.
 #[derive(Args, Debug)]
@@ -134,74 +114,15 @@ pub struct GlobalArgs {
     pub quiet: bool,
 }
 
-/// The commands.
-#[derive(Subcommand, Debug)]
-pub enum Command {
-    /// Apps that you have a role on
-    #[command(subcommand)]
-    Apps(commands::apps::AppsCommand),
-    /// Countries that an app is available in
-    #[command(subcommand)]
-    Countries(commands::countries::CountriesCommand),
-    /// Users and applications that have roles on an app
-    #[command(subcommand)]
-    Principals(commands::principals::PrincipalsCommand),
-    /// Uploaded versions of an app
-    #[command(subcommand)]
-    Versions(commands::versions::VersionsCommand),
-    /// Customers' environments that have an app installed
-    #[command(subcommand)]
-    Environments(commands::environments::EnvironmentsCommand),
-    /// Hotfixes: versions pushed to customers' environments
-    #[command(subcommand)]
-    Hotfixes(commands::hotfixes::HotfixesCommand),
-    /// The operator's door of a self-hosted service
-    #[command(subcommand)]
-    Operator(commands::operator::OperatorCommand),
-    /// Package files (.app)
-    #[command(subcommand)]
-    Package(commands::package::PackageCommand),
-    /// Run the service
-    Serve(commands::serve::ServeArgs),
-    /// Write everything that a service holds to a folder, as a backup or for a move
-    Export(commands::export::ExportArgs),
-    /// Fill an empty database and storage locations from an export
-    Import(commands::import::ImportArgs),
-    /// Bring the service's database up to date
-    Migrate(commands::migrate::MigrateArgs),
-    /// Settings of the service
-    #[command(subcommand)]
-    Config(commands::config::ConfigCommand),
-    /// Print the OpenAPI document of the service
-    Openapi,
-    /// Run a service with sample data on this machine, to try things out
-    Dev(crate::dev::DevArgs),
-    /// Print a completion script for a shell
-    Completions(commands::completions::CompletionsArgs),
-    /// List the exit codes
-    #[command(long_about = Exit::table())]
-    ExitCodes,
-}
-
 /// An app and a country of it.
 #[derive(Args, Clone, Debug)]
-pub struct Shelf {
+pub struct AppInCountry {
     /// The app
     #[arg(value_name = "APP")]
     pub app: AppId,
     /// The country, such as US
     #[arg(long, short, value_name = "CODE")]
     pub country: Country,
-}
-
-impl Shelf {
-    /// The address of something of the app in the country.
-    pub fn address(&self, client: &Client, segments: &[&str]) -> Url {
-        let app = self.app.to_string();
-        let mut all = vec!["apps", &app, "countries", &self.country.0];
-        all.extend(segments);
-        client.api(&all)
-    }
 }
 
 /// A country as it was typed; whether there is such a country is the service's to say.
@@ -239,6 +160,16 @@ pub struct QueryArgs {
     /// Print only how many rows there are, whatever --top and --skip say
     #[arg(long)]
     pub count: bool,
+}
+
+impl From<QueryArgs> for client::Query {
+    fn from(args: QueryArgs) -> Self {
+        Self::default()
+            .filter(args.filter)
+            .orderby(args.orderby)
+            .top(args.top)
+            .skip(args.skip)
+    }
 }
 
 /// Only change the row if it is as it was.
@@ -285,30 +216,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_tree_of_commands_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    /// A flag that is found under another's name would be read as another's type.
-    #[test]
-    fn no_flag_of_a_command_hides_one_that_holds_for_all() {
-        fn check(command: &clap::Command, global: &[String]) {
-            for subcommand in command.get_subcommands() {
-                for arg in subcommand.get_arguments() {
-                    let is_dev_json = subcommand.get_name() == "dev" && arg.get_id() == "json";
-                    let hides = global.contains(&arg.get_id().to_string()) && !is_dev_json;
-                    assert!(!hides, "{} of {}", arg.get_id(), subcommand.get_name());
-                }
-                check(subcommand, global);
-            }
-        }
-        let cli = Cli::command();
-        let global: Vec<String> = cli.get_arguments().map(|arg| arg.get_id().to_string()).collect();
-        check(&cli, &global);
-    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

@@ -4,7 +4,6 @@
 //! notes, progress and errors. One [`Printer`] decides what appears, so that `--json` and `--quiet` mean the same
 //! for every command.
 
-use crate::failure::Failure;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -93,11 +92,6 @@ impl Printer {
     /// Tells of something that is wrong though the command goes on.
     pub fn warning(self, text: impl AsRef<str>) {
         say(&format!("warning: {}", text.as_ref()));
-    }
-
-    /// Says why something failed.
-    pub fn failure(self, failure: &Failure) {
-        self.error(failure.to_string());
     }
 
     /// Says what went wrong.

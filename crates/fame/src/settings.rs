@@ -3,105 +3,64 @@
 //! Flags and environment are looked at here, once. What comes out cannot be wrong any more: a token or a secret
 //! will only ever be sent over https, or to this very machine.
 
-use crate::{args::GlobalArgs, failure::Failure};
-use domain::loopback::is_loopback;
-use reqwest::{Certificate, Url};
+use crate::{
+    args::GlobalArgs,
+    failure::{Failure, explained},
+    output::Printer,
+};
+use client::{ClientCredentials, Credentials, InsecureUrl, Retry, RetryPolicy, SecureUrl, Settings};
+use reqwest::Certificate;
 use secrecy::SecretString;
-use std::{env, fs, path::Path, time::Duration};
+use std::{env, fs, path::Path, sync::Arc};
 
-/// What the client commands believe in.
-pub struct Settings {
-    /// The service's root, with a slash at its end.
-    pub url: Url,
-    /// The version of the API, as it stands in addresses: `v1.4`.
-    pub api_version: String,
-    /// Who is calling.
-    pub credentials: Credentials,
-    /// Certificate authorities to trust besides the system's.
-    pub trusted: Vec<Certificate>,
-    /// How long an answer, or progress in a transfer, may take.
-    pub patience: Duration,
-    /// How often to try again.
-    pub retries: u32,
-}
-
-/// Who is calling.
-pub enum Credentials {
-    /// An access token that was handed to us.
-    Token(SecretString),
-    /// An application that fetches tokens for itself.
-    Client(ClientCredentials),
-}
-
-/// An application and its secret.
-pub struct ClientCredentials {
-    /// Where tokens are issued.
-    pub token_url: Url,
-    /// The application.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: SecretString,
-    /// What the token is for.
-    pub scope: String,
-}
-
-impl Settings {
-    /// Makes settings of flags and environment.
-    ///
-    /// # Errors
-    /// [`Failure::Usage`] for what cannot be used, [`Failure::NotSignedIn`] when there is nothing to sign in with.
-    pub fn resolve(args: &GlobalArgs) -> Result<Self, Failure> {
-        Ok(Self {
-            url: service_root(&args.url)?,
-            api_version: api_version(&args.api_version)?,
-            credentials: Credentials::resolve(args)?,
-            trusted: args
-                .ca_file
-                .as_deref()
-                .map_or(Ok(Vec::new()), read_certificates)?,
-            patience: args.request_timeout,
+/// Makes settings of flags and environment.
+///
+/// # Errors
+/// [`Failure::Usage`] for what cannot be used, [`Failure::NotSignedIn`] when there is nothing to sign in with.
+pub fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
+    Ok(Settings {
+        url: service_root(&args.url)?,
+        api_version: api_version(&args.api_version)?,
+        credentials: credentials(args)?,
+        trusted: args
+            .ca_file
+            .as_deref()
+            .map_or(Ok(Vec::new()), read_certificates)?,
+        timeout: args.request_timeout,
+        retry: RetryPolicy {
             retries: args.retries,
-        })
-    }
-
-    /// Whether everything that is talked to is this machine, so that no proxy has any business with it.
-    pub fn is_local(&self) -> bool {
-        self.addresses().all(is_here)
-    }
-
-    /// Whether anything that is talked to is talked to over https.
-    pub fn needs_tls(&self) -> bool {
-        self.addresses().any(|url| url.scheme() == "https")
-    }
-
-    fn addresses(&self) -> impl Iterator<Item = &Url> {
-        let issuer = match &self.credentials {
-            Credentials::Token(_) => None,
-            Credentials::Client(client) => Some(&client.token_url),
-        };
-        [&self.url].into_iter().chain(issuer)
-    }
+            on_retry: Arc::new(move |retry| tell(retry, printer)),
+        },
+    })
 }
 
-impl Credentials {
-    fn resolve(args: &GlobalArgs) -> Result<Self, Failure> {
-        if let Some(token) = secret_variable("FAME_TOKEN") {
-            return Ok(Self::Token(token));
-        }
-        let Some(client_id) = args.client_id.clone().filter(|id| !id.is_empty()) else {
-            return Err(Failure::NotSignedIn(
-                "Nothing to sign in with: set FAME_TOKEN to an access token, or --client-id and --tenant with the \
-                 secret in FAME_CLIENT_SECRET or --client-secret-file."
-                    .to_owned(),
-            ));
-        };
-        Ok(Self::Client(ClientCredentials {
-            token_url: token_url(&args.token_url, args.tenant.as_deref())?,
-            client_id,
-            client_secret: client_secret(args.client_secret_file.as_deref())?,
-            scope: args.scope.clone(),
-        }))
+fn tell(retry: Retry<'_>, printer: Printer) {
+    let why = explained(retry.error);
+    let first_line = why.lines().next().unwrap_or_default();
+    let (seconds, number, allowed) = (retry.pause.as_secs_f32(), retry.number, retry.allowed);
+    printer.note(format!(
+        "{first_line} Trying again in {seconds:.0} s ({number} of {allowed})."
+    ));
+}
+
+fn credentials(args: &GlobalArgs) -> Result<Credentials, Failure> {
+    if let Some(token) = secret_variable("FAME_TOKEN") {
+        return Ok(Credentials::Token(token));
     }
+    let Some(client_id) = args.client_id.clone().filter(|id| !id.is_empty()) else {
+        return Err(Failure::NotSignedIn(
+            "Nothing to sign in with: set FAME_TOKEN to an access token, or --client-id and --tenant with the secret \
+             in FAME_CLIENT_SECRET or --client-secret-file."
+                .to_owned(),
+        ));
+    };
+    Ok(Credentials::Client(ClientCredentials {
+        token_url: token_url(&args.token_url, args.tenant.as_deref())?,
+        client_id,
+        client_secret: client_secret(args.client_secret_file.as_deref())?,
+        scope: args.scope.clone(),
+        user: None,
+    }))
 }
 
 fn secret_variable(name: &str) -> Option<SecretString> {
@@ -122,7 +81,7 @@ fn client_secret(file: Option<&Path>) -> Result<SecretString, Failure> {
 
 const TENANT: &str = "{tenant}";
 
-fn token_url(template: &str, tenant: Option<&str>) -> Result<Url, Failure> {
+fn token_url(template: &str, tenant: Option<&str>) -> Result<SecureUrl, Failure> {
     let tenant = tenant.filter(|tenant| !tenant.is_empty());
     if tenant.is_none() && template.contains(TENANT) {
         let message = "The tenant to sign in to is missing: set --tenant or FAME_TENANT_ID.";
@@ -135,44 +94,25 @@ fn token_url(template: &str, tenant: Option<&str>) -> Result<Url, Failure> {
             "--tenant: '{tenant}' is not a tenant's id or domain"
         )));
     }
-    safe_url("--token-url", &template.replace(TENANT, tenant))
+    secure_url("--token-url", &template.replace(TENANT, tenant))
 }
 
-fn service_root(text: &str) -> Result<Url, Failure> {
-    let mut url = safe_url("--url", text)?;
+fn service_root(text: &str) -> Result<SecureUrl, Failure> {
+    let url = secure_url("--url", text)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Failure::Usage(format!(
             "--url: '{text}' has more than an address: leave out what follows ? and #"
         )));
     }
-    if !url.path().ends_with('/') {
-        let path = format!("{}/", url.path());
-        url.set_path(&path);
-    }
     Ok(url)
 }
 
-/// An address that a secret may be sent to.
-fn safe_url(flag: &str, text: &str) -> Result<Url, Failure> {
-    let wrong = |why: &str| Failure::Usage(format!("{flag}: '{text}' {why}"));
-    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Failure::Usage(format!(
-            "{flag}: credentials do not belong into a URL"
-        )));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_here(&url) => Ok(url),
-        "http" => Err(wrong(
-            "would send secrets in the clear: use https (http is for this machine only)",
-        )),
-        _ => Err(wrong("is neither https nor http")),
-    }
-}
-
-fn is_here(url: &Url) -> bool {
-    url.host_str().is_some_and(is_loopback)
+fn secure_url(flag: &str, text: &str) -> Result<SecureUrl, Failure> {
+    text.parse().map_err(|error| match error {
+        // Whoever wrote a secret there does not want to see it in a log.
+        InsecureUrl::Credentials => Failure::Usage(format!("{flag}: credentials do not belong into a URL")),
+        error => Failure::Usage(format!("{flag}: '{text}' {error}")),
+    })
 }
 
 fn api_version(text: &str) -> Result<String, Failure> {
@@ -204,36 +144,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_go_over_https_or_nowhere() {
-        for good in [
-            "https://fame.contoso.com",
-            "http://127.0.0.1:8080",
-            "http://[::1]:1",
-            "http://localhost",
-        ] {
-            assert!(safe_url("--url", good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://fame.contoso.com",
-            "http://127.0.0.1.contoso.com",
-            "http://0.0.0.0",
-            "http://10.0.0.1",
-            "ftp://127.0.0.1",
-            "127.0.0.1:8080",
-            "https://user:secret@fame.contoso.com",
-        ] {
-            let refused = safe_url("--url", bad).unwrap_err();
-            assert!(!refused.to_string().contains("secret@"), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_service_may_live_below_a_path() {
-        let root = service_root("https://contoso.com/fame").unwrap();
-        assert_eq!(
-            root.join("v1.4/apps").unwrap().as_str(),
-            "https://contoso.com/fame/v1.4/apps"
-        );
+    fn secrets_in_a_url_are_not_repeated() {
+        let refused = secure_url("--url", "https://user:secret@fame.contoso.com").unwrap_err();
+        assert!(!refused.to_string().contains("secret@"), "{refused}");
         assert!(service_root("https://contoso.com/?a=b").is_err());
     }
 

@@ -6,7 +6,7 @@
 //! leaving a property out.
 //!
 //! One thing is refused that JSON allows: the same property twice, be it in different spellings. Which of the
-//! two would count is a matter of chance, and a request to make somebody Reader must not make him Owner
+//! two would count is a matter of chance, and a request to make somebody Reader must not make them Owner
 //! because somebody else reads the other one.
 //!
 //! A wrong value is answered with its place and what was expected there, so that nobody has to guess.

@@ -1,7 +1,7 @@
 //! The shapes that the service promises: every name, every order, every spelling that a client may rely on.
 //!
 //! They live in a room of their own because a promise must not change by accident. The service writes these
-//! shapes and the command line reads them; the documented requests and answers in `samples/` hold both to it.
+//! shapes and `client` reads them; the documented requests and answers in `samples/` hold both to it.
 //!
 //! Output is strict and input is not. What is written follows the documentation to the letter, in one of two
 //! faces (see [`ResponseFormat`]). What is read is read as real clients send it (see [`lenient`]).

@@ -1,6 +1,6 @@
 //! `fame apps`: what apps there are, and what you may do with them.
 
-use crate::{args::QueryArgs, client::Client, exit::Exit, failure::Failure, output::Column};
+use crate::{args::QueryArgs, exit::Exit, failure::Failure, output::Column, session::Session};
 use clap::Subcommand;
 use domain::ids::AppId;
 
@@ -37,20 +37,21 @@ impl AppsCommand {
     /// Runs the command.
     ///
     /// # Errors
-    /// Those of [`Client::fetch`]; so for all commands that talk to the service.
-    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+    /// [`Failure::Service`]; so for all commands that talk to the service.
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let (client, whole) = (&session.client, QueryArgs::default());
         match self {
-            Self::List(query) => client.print_list(client.api(&["apps"]), &query, COLUMNS).await?,
-            Self::Get { app } => client.print_one(client.api(&["apps", &app.to_string()])).await?,
+            Self::List(query) => session.print_list(client.list_apps(), query, COLUMNS).await?,
+            Self::Get { app } => session.print_one(client.get_app(app)).await?,
             Self::Permissions { app } => {
-                let url = client.api(&["apps", &app.to_string(), "getMyPermissions"]);
-                let rows = client.post_for_list(url).await?;
-                client.printer().rows(&rows, &[("ACTION", "action")])?;
+                let columns = &[("ACTION", "action")];
+                session
+                    .print_list(client.get_my_permissions(app), whole, columns)
+                    .await?;
             }
             Self::Roles { app } => {
-                let url = client.api(&["apps", &app.to_string(), "roles"]);
                 let columns = &[("ROLE", "name"), ("PERMISSIONS", "permissions")];
-                client.print_list(url, &QueryArgs::default(), columns).await?;
+                session.print_list(client.list_roles(app), whole, columns).await?;
             }
         }
         Ok(Exit::Done)

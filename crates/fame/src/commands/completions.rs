@@ -1,7 +1,7 @@
 //! `fame completions`: scripts that complete commands and flags in a shell.
 
-use crate::{args::Cli, exit::Exit, failure::Failure, output::Printer};
-use clap::{Args, CommandFactory};
+use crate::{exit::Exit, failure::Failure, output::Printer};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 /// Which shell.
@@ -11,13 +11,13 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script.
+/// Prints the script that completes `command`.
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub fn run(args: &CompletionsArgs, printer: Printer) -> Result<Exit, Failure> {
+pub fn run(args: &CompletionsArgs, mut command: Command, printer: Printer) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    generate(args.shell, &mut Cli::command(), "fame", &mut script);
+    generate(args.shell, &mut command, "fame", &mut script);
     printer.bytes(&script)?;
     Ok(Exit::Done)
 }

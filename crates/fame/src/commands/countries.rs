@@ -2,15 +2,13 @@
 
 use crate::{
     args::{Country, QueryArgs},
-    client::{Call, Client},
     exit::Exit,
     failure::Failure,
     output::Column,
+    session::Session,
 };
 use clap::Subcommand;
 use domain::ids::AppId;
-use reqwest::Method;
-use wire::countries::CountryPatch;
 
 /// `fame countries …`
 #[derive(Subcommand, Debug)]
@@ -43,26 +41,21 @@ const COLUMNS: &[Column] = &[("COUNTRY", "countryCode"), ("ETAG", "_etag")];
 
 impl CountriesCommand {
     /// Runs the command.
-    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let client = &session.client;
         match self {
             Self::List { app, query } => {
-                let url = client.api(&["apps", &app.to_string(), "countries"]);
-                client.print_list(url, &query, COLUMNS).await?;
+                session
+                    .print_list(client.list_countries(app), query, COLUMNS)
+                    .await?;
             }
-            Self::Get { app, country } => {
-                let url = client.api(&["apps", &app.to_string(), "countries", &country.0]);
-                client.print_one(url).await?;
-            }
+            Self::Get { app, country } => session.print_one(client.get_country(app, &country.0)).await?,
             Self::Add { app, countries } => {
                 let mut added = Vec::new();
                 for country in countries {
-                    let url = client.api(&["apps", &app.to_string(), "countries", &country.0]);
-                    let call = Call::new(Method::PATCH, url).json(&CountryPatch {
-                        country_code: Some(country.0),
-                    })?;
-                    added.push(client.fetch(&call).await?);
+                    added.push(client.patch_country(app, &country.0).json().await?);
                 }
-                client.printer().rows(&added, COLUMNS)?;
+                session.printer.rows(&added, COLUMNS)?;
             }
         }
         Ok(Exit::Done)

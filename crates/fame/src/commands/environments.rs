@@ -1,13 +1,14 @@
 //! `fame environments`: which customers have an app, and which version of it.
 
 use crate::{
-    args::{QueryArgs, Shelf},
-    client::{Client, with_options},
+    args::{AppInCountry, QueryArgs},
     exit::Exit,
     failure::Failure,
     output::Column,
+    session::Session,
 };
 use clap::Subcommand;
+use client::Narrowing;
 use domain::ids::TenantId;
 
 /// `fame environments …`
@@ -16,14 +17,14 @@ pub enum EnvironmentsCommand {
     /// List the environments that have an app installed
     List {
         #[command(flatten)]
-        shelf: Shelf,
+        scope: AppInCountry,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one environment
     Get {
         #[command(flatten)]
-        shelf: Shelf,
+        scope: AppInCountry,
         /// The environment's name
         name: String,
         /// The customer's Microsoft Entra tenant, if several have an environment of that name
@@ -47,24 +48,25 @@ const COLUMNS: &[Column] = &[
 
 impl EnvironmentsCommand {
     /// Runs the command.
-    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let client = &session.client;
         match self {
-            Self::List { shelf, query } => {
-                let url = shelf.address(client, &["environments"]);
-                client.print_list(url, &query, COLUMNS).await?;
+            Self::List { scope, query } => {
+                let list = client.list_environments(scope.app, &scope.country.0);
+                session.print_list(list, query, COLUMNS).await?;
             }
             Self::Get {
-                shelf,
+                scope,
                 name,
                 aad_tenant_id,
                 family,
             } => {
-                let url = shelf.address(client, &["environments", &name]);
-                let narrowing = [
-                    ("aadTenantId", aad_tenant_id.map(|tenant| tenant.to_string())),
-                    ("applicationFamily", family),
-                ];
-                client.print_one(with_options(url, &narrowing)).await?;
+                let narrowing = Narrowing {
+                    aad_tenant_id,
+                    application_family: family,
+                };
+                let environment = client.get_environment(scope.app, &scope.country.0, &name, &narrowing);
+                session.print_one(environment).await?;
             }
         }
         Ok(Exit::Done)

@@ -2,20 +2,19 @@
 
 use crate::{
     args::{AppAt, Country, IfMatch, QueryArgs},
-    client::{Call, Client},
     exit::Exit,
     failure::Failure,
     output::Column,
+    session::Session,
 };
 use clap::{Args, Subcommand};
+use client::{EnvironmentPath, Request};
 use domain::{
     environment::EnvironmentKind,
     ids::{AppId, TenantId},
     principal::PrincipalKind,
     version::AppVersion,
 };
-use reqwest::{Method, Url};
-use serde::Serialize;
 use serde_json::Value;
 use std::{
     fs,
@@ -250,16 +249,18 @@ const AUDIT: &[Column] = &[
 
 impl OperatorCommand {
     /// Runs the command.
-    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
-        let all = |what: &str| client.operator(&[what]);
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let client = &session.client;
         match self {
-            Self::Apps(command) => command.run(client).await?,
-            Self::Environments(command) => command.run(client).await?,
+            Self::Apps(command) => command.run(session).await?,
+            Self::Environments(command) => command.run(session).await?,
             Self::Operations(OperationsCommand::List(query)) => {
-                client.print_list(all("operations"), &query, OPERATIONS).await?;
+                session
+                    .print_list(client.list_operations(), query, OPERATIONS)
+                    .await?;
             }
             Self::Audit(AuditCommand::List(query)) => {
-                client.print_list(all("audit"), &query, AUDIT).await?;
+                session.print_list(client.list_audit(), query, AUDIT).await?;
             }
         }
         Ok(Exit::Done)
@@ -267,15 +268,19 @@ impl OperatorCommand {
 }
 
 impl AppsCommand {
-    async fn run(self, client: &Client) -> Result<(), Failure> {
-        let one = |app: AppId| client.operator(&["apps", &app.to_string()]);
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let client = &session.client;
         match self {
-            Self::List(query) => client.print_list(client.operator(&["apps"]), &query, APPS).await,
-            Self::Get { app } => client.print_one(one(app)).await,
+            Self::List(query) => {
+                session
+                    .print_list(client.list_registered_apps(), query, APPS)
+                    .await
+            }
+            Self::Get { app } => session.print_one(client.get_registered_app(app)).await,
             Self::Put(put) => {
-                let call = put_call(one(put.app), put.file.as_deref(), &put.body())?;
-                let call = call.if_match(put.condition.if_match.as_deref())?;
-                client.print_change(&call).await
+                let request = or_file(client.put_app(put.app, &put.body()), put.file.as_deref())?;
+                let request = request.if_match(put.condition.if_match.as_deref());
+                session.print_one(request).await
             }
         }
     }
@@ -298,33 +303,31 @@ impl PutApp {
 }
 
 impl EnvironmentsCommand {
-    async fn run(self, client: &Client) -> Result<(), Failure> {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let (client, printer) = (&session.client, session.printer);
         match self {
             Self::List(query) => {
-                let url = client.operator(&["environments"]);
-                client.print_list(url, &query, ENVIRONMENTS).await
+                let list = client.list_registered_environments();
+                session.print_list(list, query, ENVIRONMENTS).await
             }
-            Self::Get(args) => client.print_one(args.address(client)).await,
+            Self::Get(args) => {
+                session
+                    .print_one(client.get_registered_environment(args.path()))
+                    .await
+            }
             Self::Put(put) => {
-                let url = put.environment.address(client);
-                let call = put_call(url, put.file.as_deref(), &put.body())?;
-                client.print_change(&call).await
+                let request = client.put_environment(put.environment.path(), &put.body());
+                session.print_one(or_file(request, put.file.as_deref())?).await
             }
             Self::Delete(args) => {
-                client
-                    .fetch(&Call::new(Method::DELETE, args.address(client)))
-                    .await?;
-                client.printer().note(format!("Took out {}.", args.name));
+                client.delete_environment(args.path()).json().await?;
+                printer.note(format!("Took out {}.", args.name));
                 Ok(())
             }
             Self::Release(args) => {
-                let mut url = args.address(client);
-                if let Ok(mut path) = url.path_segments_mut() {
-                    path.push("release");
-                }
-                match client.fetch(&Call::new(Method::POST, url).repeatable()).await? {
-                    Value::Null => client.printer().note(format!("Released {}.", args.name)),
-                    record => client.printer().record(&record)?,
+                match client.release_environment(args.path()).json().await? {
+                    Value::Null => printer.note(format!("Released {}.", args.name)),
+                    record => printer.record(&record)?,
                 }
                 Ok(())
             }
@@ -333,13 +336,12 @@ impl EnvironmentsCommand {
 }
 
 impl EnvironmentArgs {
-    fn address(&self, client: &Client) -> Url {
-        client.operator(&[
-            "environments",
-            &self.aad_tenant.to_string(),
-            &self.family,
-            &self.name,
-        ])
+    fn path(&self) -> EnvironmentPath<'_> {
+        EnvironmentPath {
+            aad_tenant_id: self.aad_tenant,
+            application_family: &self.family,
+            name: &self.name,
+        }
     }
 }
 
@@ -369,13 +371,12 @@ impl PutEnvironment {
     }
 }
 
-/// A PUT of the JSON in `file`, or else of `body`.
-fn put_call(url: Url, file: Option<&Path>, body: &impl Serialize) -> Result<Call<'static>, Failure> {
-    let call = Call::new(Method::PUT, url);
-    match file {
-        Some(path) => call.json(&read_json(path)?),
-        None => call.json(body),
-    }
+/// The request with the JSON in `file` as its body, if there is a file.
+fn or_file<T>(request: Request<T>, file: Option<&Path>) -> Result<Request<T>, Failure> {
+    Ok(match file {
+        Some(path) => request.with_body(&read_json(path)?),
+        None => request,
+    })
 }
 
 fn read_json(path: &Path) -> Result<Value, Failure> {

@@ -2,17 +2,16 @@
 
 use crate::{
     args::{IfMatch, QueryArgs},
-    client::{Call, Client},
     exit::Exit,
     failure::Failure,
     output::Column,
+    session::Session,
 };
 use clap::{Args, Subcommand};
 use domain::{
     ids::{AppId, PrincipalId, TenantId},
     principal::{PrincipalKind, Role},
 };
-use reqwest::Method;
 use wire::principals::PrincipalPatch;
 
 /// `fame principals …`
@@ -74,31 +73,28 @@ const COLUMNS: &[Column] = &[
 
 impl PrincipalsCommand {
     /// Runs the command.
-    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
-        let address = |app: AppId, principal: PrincipalId| {
-            client.api(&["apps", &app.to_string(), "principals", &principal.to_string()])
-        };
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let client = &session.client;
         match self {
             Self::List { app, query } => {
-                let url = client.api(&["apps", &app.to_string(), "principals"]);
-                client.print_list(url, &query, COLUMNS).await?;
+                session
+                    .print_list(client.list_principals(app), query, COLUMNS)
+                    .await?;
             }
-            Self::Get { app, principal } => client.print_one(address(app, principal)).await?,
+            Self::Get { app, principal } => session.print_one(client.get_principal(app, principal)).await?,
             Self::Set(args) => {
-                let url = address(args.app, args.principal);
-                let etag = args.condition.if_match.clone();
-                let call = Call::new(Method::PATCH, url).json(&args.body())?;
-                client.print_change(&call.if_match(etag.as_deref())?).await?;
+                let change = client.patch_principal(args.app, args.principal, &args.body());
+                let change = change.if_match(args.condition.if_match.as_deref());
+                session.print_one(change).await?;
             }
             Self::Remove {
                 app,
                 principal,
                 condition,
             } => {
-                let call = Call::new(Method::DELETE, address(app, principal));
-                let call = call.if_match(condition.if_match.as_deref())?;
-                client.fetch(&call).await?;
-                client.printer().note(format!("Removed principal {principal}."));
+                let removal = client.delete_principal(app, principal);
+                removal.if_match(condition.if_match.as_deref()).json().await?;
+                session.printer.note(format!("Removed principal {principal}."));
             }
         }
         Ok(Exit::Done)

@@ -8,7 +8,7 @@ use std::{
 
 /// Run a service with sample data on this machine, to try things out.
 ///
-/// It answers the App Management API and the operator's door, issues its own tokens, and pretends to carry out what
+/// It answers the App Management API and the operator API, issues its own tokens, and pretends to carry out what
 /// is scheduled. Whoever can reach it may become anybody, so it listens on this machine only.
 #[derive(Args, Clone, Debug)]
 pub struct DevArgs {

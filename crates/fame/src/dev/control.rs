@@ -1,7 +1,7 @@
 //! The control endpoint: time that moves on request, and the issuer's tokens and keys. What it changes is written
 //! down before it answers, so that the next start goes on from there.
 
-use super::home::Home;
+use super::state_dir::StateDir;
 use anyhow::Context;
 use axum::{
     Json, Router,
@@ -77,7 +77,7 @@ impl Timekeeper {
 /// Why the clock was not moved, or not to the end.
 #[derive(Debug, thiserror::Error)]
 pub enum TimeError {
-    /// The wish makes no sense.
+    /// There is no such time.
     #[error("{0}")]
     Refused(String),
     /// The clock was moved, but the work could not be taken on.
@@ -90,15 +90,15 @@ pub enum TimeError {
 struct Control {
     time: Arc<Timekeeper>,
     issuer: Issuer,
-    home: Arc<Home>,
+    state: Arc<StateDir>,
 }
 
 /// `GET`/`POST /clock`, and the issuer's `/tokens` and `/keys/rotate`.
-pub fn router(time: Arc<Timekeeper>, issuer: Issuer, home: Arc<Home>) -> Router {
+pub fn router(time: Arc<Timekeeper>, issuer: Issuer, state: Arc<StateDir>) -> Router {
     let control = Control {
         time,
         issuer: issuer.clone(),
-        home,
+        state,
     };
     Router::new()
         .route("/clock", get(read_clock).post(move_clock))
@@ -152,7 +152,7 @@ async fn write_down(State(control): State<Control>, request: Request, next: Next
 impl Control {
     fn keep(&self) -> anyhow::Result<()> {
         let issuer = self.issuer.state()?;
-        self.home.change(|kept| {
+        self.state.change(|kept| {
             kept.issuer = issuer;
             kept.clock_offset = self.time.offset();
         })?;
@@ -169,11 +169,11 @@ fn shown(now: Instant) -> Response {
 }
 
 async fn move_clock(State(control): State<Control>, body: Bytes) -> Response {
-    let wish = match Wish::read(&body) {
-        Ok(wish) => wish,
+    let change = match Change::read(&body) {
+        Ok(change) => change,
         Err(message) => return problem(StatusCode::BAD_REQUEST, "InvalidInput", &message),
     };
-    match control.time.change(|now| wish.apply(now)).await {
+    match control.time.change(|now| change.apply(now)).await {
         Ok(now) => shown(now),
         Err(error @ TimeError::Refused(_)) => {
             problem(StatusCode::BAD_REQUEST, "InvalidInput", &error.to_string())
@@ -203,12 +203,12 @@ struct ClockBody {
 
 /// What time it is to be.
 #[derive(Debug)]
-enum Wish {
+enum Change {
     At(Instant),
     Later(Span),
 }
 
-impl Wish {
+impl Change {
     fn read(body: &[u8]) -> Result<Self, String> {
         const FORM: &str = r#"send {"now":"2027-01-31T20:00:00Z"} or {"advance":"PT6H"}"#;
         let body: ClockBody = serde_json::from_slice(body).map_err(|error| format!("{error}; {FORM}"))?;
@@ -250,7 +250,7 @@ mod tests {
 
     fn moved(body: &str) -> Result<String, String> {
         let now: Instant = "2027-01-31T12:00:00Z".parse().unwrap();
-        Wish::read(body.as_bytes())?.apply(now).map(|at| at.to_string())
+        Change::read(body.as_bytes())?.apply(now).map(|at| at.to_string())
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_that_cannot_be_is_refused() {
+    fn a_time_that_cannot_be_is_refused() {
         let wrong = [
             "",
             "{}",

@@ -5,8 +5,12 @@
 //! not cross, a deprecated and a preview version, an app that depends on another, windows in six time zones, two
 //! environments in which hotfixes fail, and one whose executor is never heard of again.
 
-use super::cast::{home_tenant, id};
-use domain::{environment::EnvironmentKey, ids::TenantId};
+use super::people::{home_tenant, id};
+use domain::{
+    environment::EnvironmentKey,
+    ids::{AppId, TenantId},
+    version::Availability,
+};
 use server::simulate::{Fault, Script};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -33,14 +37,14 @@ pub struct DemoVersion {
     /// Its number.
     pub number: &'static str,
     /// What it is offered as by now.
-    pub availability: &'static str,
+    pub availability: Availability,
     /// How many days ago it was uploaded.
     pub days_ago: i64,
     /// The lowest version of the Sales Pack that it needs, if it builds on that.
     pub sales_pack: Option<&'static str>,
 }
 
-const fn version(number: &'static str, availability: &'static str, days_ago: i64) -> DemoVersion {
+const fn version(number: &'static str, availability: Availability, days_ago: i64) -> DemoVersion {
     DemoVersion {
         number,
         availability,
@@ -63,12 +67,12 @@ pub const SALES_PACK: DemoApp = DemoApp {
     location: "West Europe",
     countries: &["US", "DK", "DE"],
     versions: &[
-        version("16.0.0.5", "Available", 28),
-        version("16.0.1.2", "Deprecated", 24),
-        version("16.0.2.0", "Available", 20),
-        version("16.1.0.0", "Available", 16),
-        version("16.1.1.0", "Available", 9),
-        version("16.1.2.0", "Preview", 8),
+        version("16.0.0.5", Availability::Available, 28),
+        version("16.0.1.2", Availability::Deprecated, 24),
+        version("16.0.2.0", Availability::Available, 20),
+        version("16.1.0.0", Availability::Available, 16),
+        version("16.1.1.0", Availability::Available, 9),
+        version("16.1.2.0", Availability::Preview, 8),
     ],
 };
 
@@ -78,10 +82,10 @@ const SALES_REPORTS: DemoApp = DemoApp {
     location: "North Europe",
     countries: &["US", "DK"],
     versions: &[
-        building_on("16.0.0.0", version("16.0.0.5", "Available", 28)),
-        building_on("16.0.0.0", version("16.0.1.0", "Available", 20)),
-        building_on("16.1.0.0", version("16.1.0.0", "Available", 16)),
-        building_on("16.1.0.0", version("16.1.1.0", "Preview", 2)),
+        building_on("16.0.0.0", version("16.0.0.5", Availability::Available, 28)),
+        building_on("16.0.0.0", version("16.0.1.0", Availability::Available, 20)),
+        building_on("16.1.0.0", version("16.1.0.0", Availability::Available, 16)),
+        building_on("16.1.0.0", version("16.1.1.0", Availability::Preview, 2)),
     ],
 };
 
@@ -91,9 +95,9 @@ const FREIGHT: DemoApp = DemoApp {
     location: "East US",
     countries: &["US", "DE"],
     versions: &[
-        version("5.0.0.0", "Available", 28),
-        version("5.0.1.0", "Available", 16),
-        version("5.0.2.0", "Available", 9),
+        version("5.0.0.0", Availability::Available, 28),
+        version("5.0.1.0", Availability::Available, 16),
+        version("5.0.2.0", Availability::Available, 9),
     ],
 };
 
@@ -102,8 +106,8 @@ pub const APPS: [&DemoApp; 3] = [&SALES_PACK, &SALES_REPORTS, &FREIGHT];
 
 impl DemoApp {
     /// Its id.
-    pub fn id(&self) -> Uuid {
-        id(&format!("app {}", self.name))
+    pub fn id(&self) -> AppId {
+        id(&format!("app {}", self.name)).into()
     }
 
     /// The tenant of its publisher.

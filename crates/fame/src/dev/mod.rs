@@ -2,28 +2,27 @@
 //! without anything else installed.
 //!
 //! It is the service that `fame serve` runs, told to believe an issuer of its own and to pretend to carry out what
-//! is scheduled. Everything in it came in by the public doors, so that it is a demonstration and a test at once.
+//! is scheduled. Everything in it came in by the public APIs, so that it is a demonstration and a test at once.
 
 mod args;
-mod cast;
 mod control;
 mod demo;
-mod doors;
-mod guide;
-mod home;
+mod instructions;
+mod listeners;
 mod once;
+mod people;
 mod ready;
 mod running;
 mod seed;
-mod visitor;
+mod state_dir;
 
 pub use args::DevArgs;
 
 use crate::exit::Exit;
 use anyhow::Context;
-use doors::Doors;
-use home::{Beginning, Home, HomeError};
+use listeners::Listeners;
 use running::Running;
+use state_dir::{Beginning, StateDir, StateDirError};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -36,9 +35,9 @@ use std::{
 /// What kept it from starting or from ending well, for people.
 pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let stop = stop_signal()?;
-    let doors = Doors::bind(args.listen)?;
-    let home = match move_in(&args) {
-        Ok(home) => home,
+    let listeners = Listeners::bind(args.listen)?;
+    let state = match open_state(&args) {
+        Ok(state) => state,
         Err(refusal) => return refused(&refusal),
     };
     let beginning = if args.empty || args.once {
@@ -46,9 +45,9 @@ pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     } else {
         Beginning::Demo
     };
-    let running = Running::start(doors, Arc::new(home), beginning).await?;
+    let running = Running::start(listeners, Arc::new(state), beginning).await?;
     let ended = tokio::select! {
-        ended = occupy(&args, &running) => ended,
+        ended = serve(&args, &running) => ended,
         () = stop => Ok(interrupted(&args).into()),
     };
     running.stop().await;
@@ -64,30 +63,30 @@ fn interrupted(args: &DevArgs) -> Exit {
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(transparent)]
-    Home(#[from] HomeError),
+    State(#[from] StateDirError),
     #[error("--once runs on a fresh folder, and {0} has been used before; leave --data out, or name another")]
     NotFresh(String),
 }
 
-fn move_in(args: &DevArgs) -> Result<Home, Refusal> {
-    let home = Home::open(args.data.as_deref())?;
-    if args.once && home.kept().is_some() {
-        return Err(Refusal::NotFresh(home.folder().display().to_string()));
+fn open_state(args: &DevArgs) -> Result<StateDir, Refusal> {
+    let state = StateDir::open(args.data.as_deref())?;
+    if args.once && state.kept().is_some() {
+        return Err(Refusal::NotFresh(state.folder().display().to_string()));
     }
-    Ok(home)
+    Ok(state)
 }
 
 fn refused(refusal: &Refusal) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr().lock(), "error: {refusal}")?;
     let exit = match refusal {
-        Refusal::Home(HomeError::Files { .. }) => Exit::Unexpected,
+        Refusal::State(StateDirError::Files { .. }) => Exit::Unexpected,
         _ => Exit::Usage,
     };
     Ok(exit.into())
 }
 
 /// Says that all is ready, then does what was asked for.
-async fn occupy(args: &DevArgs, running: &Running) -> anyhow::Result<ExitCode> {
+async fn serve(args: &DevArgs, running: &Running) -> anyhow::Result<ExitCode> {
     running.prepare().await?;
     let ready = running.look_around().await?;
     if args.json {
@@ -98,7 +97,7 @@ async fn occupy(args: &DevArgs, running: &Running) -> anyhow::Result<ExitCode> {
         return once::run(running, &ready.addresses, kept_free).await;
     }
     if !args.json {
-        say(&guide::text(&ready)?)?;
+        say(&instructions::text(&ready)?)?;
     }
     std::future::pending().await
 }

@@ -1,15 +1,17 @@
 //! What there is when `fame dev` is ready: the one line of `--json`, which test suites and editors start from. Apps
 //! and environments are read from the service itself, so that after a restart the line says what is true by then.
 
-use super::{
-    cast::{self, CLIENTS, Client, SCOPE},
-    visitor::{Visitor, rows, text},
-};
+use super::people::{self, PEOPLE, Person, SCOPE};
+use client::{Client, EnvironmentPath, Error};
+use domain::ids::AppId;
 use entra_local::Directory;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf};
+use wire::{
+    operator::{InstalledApp, RegisteredEnvironment},
+    principals::Principal,
+};
 
 /// Requests under way at the same time.
 const AT_ONCE: usize = 8;
@@ -39,7 +41,7 @@ pub struct Addresses {
 impl Addresses {
     /// The addresses under these two roots.
     pub fn new(http: &str, https: &str, ca_file: PathBuf) -> Self {
-        let tenant = cast::home_tenant();
+        let tenant = people::home_tenant();
         Self {
             base_url: http.to_owned(),
             https_base_url: https.to_owned(),
@@ -48,7 +50,7 @@ impl Addresses {
             https_token_url: format!("{https}/{tenant}/oauth2/v2.0/token"),
             ca_file,
             scope: SCOPE,
-            control_url: format!("{http}{}", super::doors::CONTROL),
+            control_url: format!("{http}{}", super::listeners::CONTROL),
         }
     }
 }
@@ -139,9 +141,9 @@ pub struct ReadyInstallation {
 /// Somebody who has signed in, to look around with.
 pub struct SignedIn {
     /// Who.
+    pub person: Person,
+    /// The service, asked as them.
     pub client: Client,
-    /// The caller.
-    pub visitor: Visitor,
 }
 
 /// Looks around as `operator` and, for what only an app's principals see, as each of `others`.
@@ -152,20 +154,20 @@ pub async fn look_around(
     addresses: Addresses,
     data_dir: PathBuf,
     directory: &Directory,
-    operator: &Visitor,
+    operator: &Client,
     others: &[SignedIn],
 ) -> anyhow::Result<Ready> {
-    let mut clients: Vec<_> = CLIENTS
+    let mut clients: Vec<_> = PEOPLE
         .iter()
-        .filter_map(|client| described(directory, client))
+        .filter_map(|person| described(directory, person))
         .collect();
     let mut apps = Vec::new();
-    for app in rows(&operator.get("/operator/v1/apps").await?) {
-        let insight = look_into(text(app, "id"), others).await?;
-        insight.grant(text(app, "id"), &mut clients);
+    for app in operator.list_registered_apps().all().await? {
+        let insight = look_into(app.id, others).await?;
+        insight.grant(app.id, &mut clients);
         apps.push(ReadyApp {
-            id: text(app, "id").to_owned(),
-            name: text(app, "name").to_owned(),
+            id: app.id.to_string(),
+            name: app.name.unwrap_or_default(),
             countries: insight.countries,
         });
     }
@@ -179,15 +181,15 @@ pub async fn look_around(
     })
 }
 
-/// A client with what it signs in with, before its roles are known.
-pub fn described(directory: &Directory, client: &Client) -> Option<ReadyClient> {
-    let credentials = cast::credentials(directory, client)?;
+/// Somebody with what they sign in with, before their roles are known.
+pub fn described(directory: &Directory, person: &Person) -> Option<ReadyClient> {
+    let credentials = people::credentials(directory, person)?;
     let (username, password) = credentials.user.unzip();
     Some(ReadyClient {
-        name: client.name,
-        kind: client.kind.as_str(),
-        principal_id: client.principal_id().to_string(),
-        tenant_id: cast::home_tenant().to_string(),
+        name: person.name,
+        kind: person.kind.as_str(),
+        principal_id: person.principal_id().to_string(),
+        tenant_id: people::home_tenant().to_string(),
         client_id: credentials.client_id.to_string(),
         client_secret: credentials.client_secret.reveal().to_owned(),
         username,
@@ -200,77 +202,62 @@ pub fn described(directory: &Directory, client: &Client) -> Option<ReadyClient> 
 #[derive(Default)]
 struct Insight {
     countries: Vec<String>,
-    principals: Vec<Value>,
+    principals: Vec<Principal>,
 }
 
-/// Looks as the first who may; an app on which none of the clients has a role keeps its secrets.
-async fn look_into(app: &str, others: &[SignedIn]) -> anyhow::Result<Insight> {
-    for other in others.iter().filter(|other| other.client.role.is_some()) {
-        let path = format!("/v1.0/apps/{app}");
-        let countries = other
-            .visitor
-            .ask(reqwest::Method::GET, &format!("{path}/countries"), None)
-            .await?;
-        if countries.status.is_success() {
-            let principals = other.visitor.get(&format!("{path}/principals")).await?;
-            return Ok(Insight {
-                countries: rows(&countries.body)
-                    .iter()
-                    .map(|row| text(row, "countryCode").to_owned())
-                    .collect(),
-                principals: rows(&principals).to_vec(),
-            });
-        }
+/// Looks as the first who may; an app on which nobody here has a role keeps its secrets.
+async fn look_into(app: AppId, others: &[SignedIn]) -> client::Result<Insight> {
+    for other in others.iter().filter(|other| other.person.role.is_some()) {
+        let countries = match other.client.list_countries(app).all().await {
+            Ok(countries) => countries,
+            Err(Error::Refused(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        return Ok(Insight {
+            countries: countries.iter().map(|row| row.country_code.to_string()).collect(),
+            principals: other.client.list_principals(app).all().await?,
+        });
     }
     Ok(Insight::default())
 }
 
 impl Insight {
-    fn grant(&self, app: &str, clients: &mut [ReadyClient]) {
+    fn grant(&self, app: AppId, clients: &mut [ReadyClient]) {
         for principal in &self.principals {
-            let is_meant = |client: &&mut ReadyClient| client.principal_id == text(principal, "id");
-            let Some(client) = clients.iter_mut().find(is_meant) else {
+            let id = principal.id.to_string();
+            let Some(client) = clients.iter_mut().find(|client| client.principal_id == id) else {
                 continue;
             };
-            let roles = principal["roles"].as_array().into_iter().flatten();
-            let roles = roles.filter_map(Value::as_str).map(str::to_owned).collect();
-            client.roles.insert(app.to_owned(), roles);
+            let roles = principal.roles.iter().map(|role| role.to_string()).collect();
+            client.roles.insert(app.to_string(), roles);
         }
     }
 }
 
-async fn environments(operator: &Visitor) -> anyhow::Result<Vec<ReadyEnvironment>> {
-    let list = operator.get("/operator/v1/environments").await?;
-    let looked_at = rows(&list).iter().map(|row| environment(operator, row));
+async fn environments(operator: &Client) -> client::Result<Vec<ReadyEnvironment>> {
+    let list = operator.list_registered_environments().all().await?;
+    let looked_at = list.iter().map(|row| environment(operator, row));
     stream::iter(looked_at).buffered(AT_ONCE).try_collect().await
 }
 
 /// One of them. The list does not say what is installed.
-async fn environment(operator: &Visitor, row: &Value) -> anyhow::Result<ReadyEnvironment> {
-    let segments = [
-        text(row, "aadTenantId"),
-        text(row, "applicationFamily"),
-        text(row, "name"),
-    ];
-    let path = segments.map(escaped).join("/");
-    let whole = operator.get(&format!("/operator/v1/environments/{path}")).await?;
-    let installed = whole["apps"].as_array().into_iter().flatten();
-    let [tenant, family, name] = segments.map(str::to_owned);
+async fn environment(operator: &Client, row: &RegisteredEnvironment) -> client::Result<ReadyEnvironment> {
+    let path = EnvironmentPath {
+        aad_tenant_id: row.aad_tenant_id,
+        application_family: &row.application_family,
+        name: &row.name,
+    };
+    let whole = operator.get_registered_environment(path).await?;
+    let installed = |app: InstalledApp| ReadyInstallation {
+        id: app.id.to_string(),
+        version: app.version.to_string(),
+    };
     Ok(ReadyEnvironment {
-        aad_tenant_id: tenant,
-        application_family: family,
-        name,
-        kind: text(row, "type").to_owned(),
-        country_code: text(row, "countryCode").to_owned(),
-        apps: installed
-            .map(|app| ReadyInstallation {
-                id: text(app, "id").to_owned(),
-                version: text(app, "version").to_owned(),
-            })
-            .collect(),
+        aad_tenant_id: whole.aad_tenant_id.to_string(),
+        application_family: whole.application_family,
+        name: whole.name,
+        kind: whole.kind.to_string(),
+        country_code: whole.country_code.to_string(),
+        apps: whole.apps.into_iter().map(installed).collect(),
     })
-}
-
-fn escaped(segment: &str) -> String {
-    percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

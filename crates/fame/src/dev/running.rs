@@ -1,18 +1,19 @@
-//! The parts put together: issuer, service, clock and doors, from start to end.
+//! The parts put together: issuer, service, clock and listeners, from start to end.
 
 use super::{
-    cast::{self, CLIENTS, Client},
     control::{self, Timekeeper},
     demo,
-    doors::{Doors, OpenDoors, behind_http, behind_https},
-    home::{Beginning, Home, Kept},
+    listeners::{Listeners, Serving, http_router, https_router},
+    people::{self, PEOPLE, Person, SCOPE},
     ready::{self, Addresses, Ready, SignedIn},
-    seed::{self, HANDS, Hands},
-    visitor::{Place, Visitor, connection},
+    seed::{self, Actors},
+    state_dir::{Beginning, SavedState, StateDir},
 };
 use anyhow::{Context, anyhow};
+use client::{Client, ClientCredentials, Credentials, RetryPolicy};
 use domain::instant::Instant;
-use entra_local::{Issuer, TokenVersion};
+use entra_local::{Issuer, Secret, TokenVersion};
+use secrecy::SecretString;
 use serde_json::json;
 use server::{
     Server,
@@ -25,13 +26,16 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 /// How long simulated work, which takes two seconds at most, may go on when all is to end.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// `fame dev` with its doors open.
+/// Longer than any answer here can take; only a defect is slower.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// `fame dev`, answering.
 pub struct Running {
-    home: Arc<Home>,
+    state: Arc<StateDir>,
     issuer: Issuer,
     server: Arc<Server>,
     time: Arc<Timekeeper>,
-    doors: OpenDoors,
+    serving: Serving,
     addresses: Addresses,
     http: reqwest::Client,
     /// When the machine says it is, for sample data that is still to come.
@@ -39,59 +43,66 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts everything in `home`; a new one begins as `beginning` says.
+    /// Starts everything in `state`; a new one begins as `beginning` says.
     ///
     /// # Errors
     /// What kept it from starting.
-    pub async fn start(doors: Doors, home: Arc<Home>, beginning: Beginning) -> anyhow::Result<Self> {
-        let issuer = issuer(&home, doors.https_url(), beginning)?;
-        home.write_authority(issuer.certificates().authority_pem())?;
-        let settings = settings(&home, &issuer, doors.https_url())?;
+    pub async fn start(
+        listeners: Listeners,
+        state: Arc<StateDir>,
+        beginning: Beginning,
+    ) -> anyhow::Result<Self> {
+        let issuer = issuer(&state, listeners.https_url(), beginning)?;
+        state.write_authority(issuer.certificates().authority_pem())?;
+        let settings = settings(&state, &issuer, listeners.https_url())?;
         // Whoever started this process may have said already where logs go.
         drop(init_logging(&settings.log.level, settings.log.format));
 
         let clock = Clock::system();
         let today = clock.now();
-        clock.set(first_moment(&home, today));
+        clock.set(first_moment(&state, today));
         let limits = settings.limits.clone();
         let server = Arc::new(Server::start(settings, clock, demo::script()).await?);
         let time = Arc::new(Timekeeper::new(Arc::clone(&server)));
 
-        let addresses = Addresses::new(doors.http_url(), doors.https_url(), home.ca_file());
-        let control = control::router(Arc::clone(&time), issuer.clone(), Arc::clone(&home));
-        let http = behind_http(server.router("http"), &issuer, control);
-        let https = behind_https(server.router("https"), &issuer);
-        let doors = doors.open(http, https, issuer.certificates().clone(), limits)?;
+        let addresses = Addresses::new(listeners.http_url(), listeners.https_url(), state.ca_file());
+        let control = control::router(Arc::clone(&time), issuer.clone(), Arc::clone(&state));
+        let http = http_router(server.router("http"), &issuer, control);
+        let https = https_router(server.router("https"), &issuer);
+        let serving = listeners.serve(http, https, issuer.certificates().clone(), limits)?;
         Ok(Self {
-            home,
+            state,
             issuer,
             server,
             time,
-            doors,
+            serving,
             addresses,
-            http: connection()?,
+            // No proxy has any business with this very machine.
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(REQUEST_TIMEOUT)
+                .build()?,
             today,
         })
     }
 
-    /// Completes the beginning of a new home.
+    /// Completes what a new folder begins with.
     ///
     /// # Errors
     /// When the service does not take the sample data in.
     pub async fn prepare(&self) -> anyhow::Result<()> {
-        let Some(kept) = self.home.kept().filter(|kept| !kept.complete) else {
+        let Some(kept) = self.state.kept().filter(|kept| !kept.complete) else {
             return Ok(());
         };
         if kept.beginning == Beginning::Demo {
-            let [operator, owner, contributor] = HANDS;
-            let hands = Hands {
-                operator: self.sign_in(&operator).await?,
-                owner: self.sign_in(&owner).await?,
-                contributor: self.sign_in(&contributor).await?,
+            let actors = Actors {
+                operator: self.sign_in(&people::OPERATOR).await?,
+                owner: self.sign_in(&people::OWNER).await?,
+                contributor: self.sign_in(&people::CONTRIBUTOR).await?,
             };
-            seed::take_in(&hands, &self.time, self.today).await?;
+            seed::take_in(&actors, &self.time, self.today).await?;
         }
-        Ok(self.home.change(|kept| kept.complete = true)?)
+        Ok(self.state.change(|kept| kept.complete = true)?)
     }
 
     /// Says what there is.
@@ -99,15 +110,15 @@ impl Running {
     /// # Errors
     /// When the service does not answer as it should.
     pub async fn look_around(&self) -> anyhow::Result<Ready> {
-        let operator = self.sign_in(&cast::OPERATOR).await?;
+        let operator = self.sign_in(&people::OPERATOR).await?;
         let mut others = Vec::new();
-        for client in CLIENTS.iter().filter(|client| client.role.is_some()) {
+        for person in PEOPLE.iter().filter(|person| person.role.is_some()) {
             others.push(SignedIn {
-                client: *client,
-                visitor: self.sign_in(client).await?,
+                person: *person,
+                client: self.sign_in(person).await?,
             });
         }
-        let folder = self.home.folder().to_owned();
+        let folder = self.state.folder().to_owned();
         ready::look_around(
             self.addresses.clone(),
             folder,
@@ -118,18 +129,31 @@ impl Running {
         .await
     }
 
-    /// Signs a client in, at the doors like everybody.
+    /// Signs somebody in as everybody does: over HTTP, with what they have. The sample data and the main job go in by
+    /// the same APIs as a vendor's and an operator's would, and so prove those APIs at every start.
     ///
     /// # Errors
     /// The issuer's refusal.
-    pub async fn sign_in(&self, client: &Client) -> anyhow::Result<Visitor> {
-        let credentials = cast::credentials(&self.issuer.directory(), client)
-            .with_context(|| format!("the client '{}' is gone from the data folder", client.name))?;
-        let place = Place {
-            base_url: self.addresses.base_url.clone(),
-            token_url: self.addresses.token_url.clone(),
-        };
-        Visitor::sign_in(&self.http, &place, &credentials).await
+    pub async fn sign_in(&self, person: &Person) -> anyhow::Result<Client> {
+        let credentials = people::credentials(&self.issuer.directory(), person)
+            .with_context(|| format!("the client '{}' is gone from the data folder", person.name))?;
+        let secret = |secret: &Secret| SecretString::from(secret.reveal());
+        let client = Client::new(client::Settings {
+            url: self.addresses.base_url.parse()?,
+            api_version: "v1.0".to_owned(),
+            credentials: Credentials::Client(ClientCredentials {
+                token_url: self.addresses.token_url.parse()?,
+                client_id: credentials.client_id.to_string(),
+                client_secret: secret(&credentials.client_secret),
+                scope: SCOPE.to_owned(),
+                user: credentials.user.map(|(name, password)| (name, secret(&password))),
+            }),
+            trusted: Vec::new(),
+            timeout: REQUEST_TIMEOUT,
+            retry: RetryPolicy::new(0),
+        })?;
+        client.sign_in().await?;
+        Ok(client)
     }
 
     /// Somebody without a token, for the control endpoint.
@@ -137,25 +161,25 @@ impl Running {
         &self.http
     }
 
-    /// Ends everything, in the order in which nobody misses anybody.
+    /// Ends everything, the listeners first and the service last.
     pub async fn stop(self) {
-        self.doors.close().await;
+        self.serving.close().await;
         self.server.drain(DRAIN).await;
         self.server.stop().await;
     }
 }
 
 /// The issuer as it was left, or a new one that is written down before anybody sees it.
-fn issuer(home: &Home, base_url: &str, beginning: Beginning) -> anyhow::Result<Issuer> {
+fn issuer(state: &StateDir, base_url: &str, beginning: Beginning) -> anyhow::Result<Issuer> {
     let settings = entra_local::Settings {
         base_url: base_url.to_owned(),
         clock: Arc::new(wall_seconds),
     };
-    if let Some(kept) = home.kept() {
+    if let Some(kept) = state.kept() {
         return Ok(Issuer::load(settings, kept.issuer)?);
     }
-    let issuer = Issuer::new(settings, cast::directory()?)?;
-    home.begin(Kept {
+    let issuer = Issuer::new(settings, people::directory()?)?;
+    state.begin(SavedState {
         beginning,
         complete: false,
         clock_offset: 0,
@@ -165,8 +189,8 @@ fn issuer(home: &Home, base_url: &str, beginning: Beginning) -> anyhow::Result<I
 }
 
 /// Where the service's clock stands when it starts: where it was moved to, or at the beginning of the sample data.
-fn first_moment(home: &Home, today: Instant) -> Instant {
-    match home.kept() {
+fn first_moment(state: &StateDir, today: Instant) -> Instant {
+    match state.kept() {
         Some(kept) if kept.complete => Instant(today.0 + kept.clock_offset),
         Some(kept) if kept.beginning == Beginning::Demo => seed::begins_on(today),
         _ => today,
@@ -175,23 +199,23 @@ fn first_moment(home: &Home, today: Instant) -> Instant {
 
 /// The service's settings: its defaults, what makes it one with this issuer, and the log settings of this process's
 /// environment. A configuration meant for production has no say here.
-fn settings(home: &Home, issuer: &Issuer, authority: &str) -> anyhow::Result<Settings> {
+fn settings(state: &StateDir, issuer: &Issuer, authority: &str) -> anyhow::Result<Settings> {
     let issuers = json!([{
         "kind": "entra",
         "authority": authority,
-        "tenants": [cast::home_tenant()],
-        "audiences": [cast::API_URI, cast::api_id()],
+        "tenants": [people::home_tenant()],
+        "audiences": [people::API_URI, people::api_id()],
         "audience_presets": ["business_central"],
         "v1_issuer": issuer.issuer_template(TokenVersion::V1),
         "v2_issuer": issuer.issuer_template(TokenVersion::V2),
     }]);
-    let operators = json!([{ "type": "Application", "id": cast::OPERATOR.principal_id() }]);
+    let operators = json!([{ "type": "Application", "id": people::OPERATOR.principal_id() }]);
     let overrides = [
-        ("server.data_dir", home.service_folder().display().to_string()),
+        ("server.data_dir", state.service_folder().display().to_string()),
         ("identity.issuers", issuers.to_string()),
         // Keys are fetched by https; this keeps proxies out of the way to our own machine.
         ("identity.allow_insecure_loopback", "true".to_owned()),
-        ("identity.ca_file", home.ca_file().display().to_string()),
+        ("identity.ca_file", state.ca_file().display().to_string()),
         ("operators.principals", operators.to_string()),
         ("executor.kind", "simulate".to_owned()),
         // As many as can be due: whoever moves the clock wants to see all of them taken on.

@@ -1,23 +1,25 @@
-//! Taking the sample data in, by the doors that everybody uses, while the service's clock goes through the four weeks
-//! in which it would have come about: so that the lists have a past, and the doors are proven at every first start.
+//! Taking the sample data in, by the APIs that everybody uses, while the service's clock goes through the four weeks
+//! in which it would have come about: so that the lists have a past, and the APIs are proven at every first start.
 
 use super::{
-    cast::{CLIENTS, CONTRIBUTOR, Client, OPERATOR, OWNER},
     control::Timekeeper,
     demo::{self, DemoApp, DemoEnvironment, DemoHotfix, DemoVersion, FAMILY, SALES_PACK},
-    visitor::Visitor,
+    people::{OWNER, PEOPLE},
 };
 use anyhow::Context;
-use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use client::{Client, EnvironmentPath, Upload};
 use domain::{
     instant::{Instant, TICKS_PER_SECOND},
-    principal::PrincipalKind,
+    version::Availability,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use navx::PackageBuilder;
-use reqwest::Method;
-use serde_json::{Value, json};
-use uuid::Uuid;
+use wire::{
+    hotfixes::{EnvironmentHotfix, HotfixRequestBody},
+    operator::{AppRegistrationBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody, WindowBody},
+    versions::VersionPatchBody,
+};
 
 /// Requests under way at the same time.
 const AT_ONCE: usize = 8;
@@ -26,17 +28,14 @@ const WORK: i64 = 5 * TICKS_PER_SECOND;
 const DAY: i64 = 86_400 * TICKS_PER_SECOND;
 
 /// Those who bring the sample data in.
-pub struct Hands {
+pub struct Actors {
     /// Registers apps and environments.
-    pub operator: Visitor,
-    /// Gives the other clients their roles.
-    pub owner: Visitor,
+    pub operator: Client,
+    /// Gives everybody else their roles.
+    pub owner: Client,
     /// Uploads, and schedules hotfixes.
-    pub contributor: Visitor,
+    pub contributor: Client,
 }
-
-/// The clients that [`Hands`] needs, in the order of its fields.
-pub const HANDS: [Client; 3] = [OPERATOR, OWNER, CONTRIBUTOR];
 
 /// When the service's clock has to stand at the beginning of the sample data, if it is `today` now.
 pub fn begins_on(today: Instant) -> Instant {
@@ -52,85 +51,74 @@ fn days_before(today: Instant, days: i64) -> Instant {
 ///
 /// # Errors
 /// The first request that was not answered as it should be.
-pub async fn take_in(hands: &Hands, time: &Timekeeper, today: Instant) -> anyhow::Result<()> {
-    register_apps(hands)
+pub async fn take_in(actors: &Actors, time: &Timekeeper, today: Instant) -> anyhow::Result<()> {
+    register_apps(actors)
         .await
         .context("registering the sample apps")?;
     let (earlier, later): (Vec<_>, Vec<_>) = demo::upload_days()
         .into_iter()
         .partition(|day| *day > demo::HOTFIX_DAY);
-    upload_versions(hands, time, today, &earlier).await?;
-    live_the_past(hands, time, today).await?;
-    upload_versions(hands, time, today, &later).await?;
+    upload_versions(actors, time, today, &earlier).await?;
+    live_the_past(actors, time, today).await?;
+    upload_versions(actors, time, today, &later).await?;
     time.set(Instant(today.0 + WORK)).await?;
-    schedule_the_future(hands, time.now())
+    schedule_the_future(actors, time.now())
         .await
         .context("scheduling the waiting sample hotfixes")
 }
 
-async fn register_apps(hands: &Hands) -> anyhow::Result<()> {
+async fn register_apps(actors: &Actors) -> client::Result<()> {
     for app in demo::APPS {
-        let registration = json!({
-            "publisher": app.publisher,
-            "publisherAadTenantId": app.publisher_tenant(),
-            "publisherContactEmail": app.contact(),
-            "storageLocation": app.location,
-            "owner": { "type": "Application", "id": OWNER.principal_id() },
-        });
-        hands
-            .operator
-            .send(
-                Method::PUT,
-                &format!("/operator/v1/apps/{}", app.id()),
-                &registration,
-            )
-            .await?;
+        let registration = AppRegistrationBody {
+            publisher: Some(app.publisher.to_owned()),
+            publisher_aad_tenant_id: Some(app.publisher_tenant()),
+            publisher_contact_email: Some(app.contact()),
+            storage_location: Some(app.location.to_owned()),
+            owner: Some(first_owner()),
+        };
+        actors.operator.put_app(app.id(), &registration).await?;
         for country in app.countries {
-            let path = format!("/v1.0/apps/{}/countries/{country}", app.id());
-            hands.owner.send(Method::PATCH, &path, &json!({})).await?;
+            actors.owner.patch_country(app.id(), country).await?;
         }
-        give_roles(&hands.owner, app.id(), &CLIENTS).await?;
+        for person in PEOPLE {
+            if let Some(principal) = person.principal() {
+                let id = person.principal_id().into();
+                actors.owner.patch_principal(app.id(), id, &principal).await?;
+            }
+        }
     }
     Ok(())
 }
 
-/// Gives those of `clients` who are meant to have one their role on an app.
-///
-/// # Errors
-/// When the service refuses.
-pub async fn give_roles(owner: &Visitor, app: Uuid, clients: &[Client]) -> anyhow::Result<()> {
-    for client in clients {
-        let Some(role) = client.role else { continue };
-        let mut principal = json!({ "type": client.kind.as_str(), "roles": [role.as_str()] });
-        if client.kind == PrincipalKind::User {
-            principal["aadTenantId"] = json!(super::cast::home_tenant());
-        }
-        let path = format!("/v1.0/apps/{app}/principals/{}", client.principal_id());
-        owner.send(Method::PATCH, &path, &principal).await?;
+/// Whom every app belongs to at first.
+pub fn first_owner() -> OwnerBody {
+    OwnerBody {
+        kind: OWNER.kind.to_string(),
+        id: OWNER.principal_id(),
+        aad_tenant_id: None,
     }
-    Ok(())
 }
 
 async fn upload_versions(
-    hands: &Hands,
+    actors: &Actors,
     time: &Timekeeper,
     today: Instant,
     days: &[i64],
 ) -> anyhow::Result<()> {
     for day in days {
         time.set(days_before(today, *day)).await?;
-        upload_versions_of(hands, *day)
+        upload_versions_of(actors, *day)
             .await
             .context("uploading the sample versions")?;
     }
     Ok(())
 }
 
-async fn upload_versions_of(hands: &Hands, day: i64) -> anyhow::Result<()> {
+async fn upload_versions_of(actors: &Actors, day: i64) -> anyhow::Result<()> {
     let mut uploads = Vec::new();
     for app in demo::APPS {
         for version in app.versions.iter().filter(|version| version.days_ago == day) {
-            let contents = STANDARD.encode(package(app, version)?);
+            let contents = Bytes::from(package(app, version)?);
             uploads.extend(
                 app.countries
                     .iter()
@@ -139,7 +127,7 @@ async fn upload_versions_of(hands: &Hands, day: i64) -> anyhow::Result<()> {
         }
     }
     at_once(uploads.into_iter().map(|(app, country, version, contents)| {
-        let contributor = &hands.contributor;
+        let contributor = &actors.contributor;
         async move { upload(contributor, app, country, version, contents).await }
     }))
     .await
@@ -151,25 +139,26 @@ async fn at_once(work: impl Iterator<Item = impl Future<Output = anyhow::Result<
 }
 
 async fn upload(
-    contributor: &Visitor,
+    contributor: &Client,
     app: &DemoApp,
     country: &str,
     version: &DemoVersion,
-    contents: String,
+    contents: Bytes,
 ) -> anyhow::Result<()> {
-    let versions = format!("/v1.0/apps/{}/countries/{country}/versions", app.id());
-    let is_deprecated = version.availability == "Deprecated";
-    let at_first = if is_deprecated {
-        "Available"
-    } else {
-        version.availability
+    let is_deprecated = version.availability == Availability::Deprecated;
+    let at_first = match is_deprecated {
+        true => Availability::Available,
+        false => version.availability,
     };
-    let body = json!({ "initialAvailability": at_first, "packageContents": contents });
-    contributor.send(Method::POST, &versions, &body).await?;
+    let upload = Upload::bytes(contents).availability(at_first);
+    let uploaded = contributor.upload_version(app.id(), country, upload).await?;
     if is_deprecated {
-        let change = json!({ "availability": "Deprecated" });
+        let change = VersionPatchBody {
+            availability: Some(Availability::Deprecated.to_string()),
+            ..VersionPatchBody::default()
+        };
         contributor
-            .send(Method::PATCH, &format!("{versions}/{}", version.number), &change)
+            .patch_version(app.id(), country, uploaded.version, &change)
             .await?;
     }
     Ok(())
@@ -180,23 +169,24 @@ fn package(app: &DemoApp, version: &DemoVersion) -> anyhow::Result<Vec<u8>> {
         .number
         .parse()
         .with_context(|| format!("the sample version {}", version.number))?;
-    let mut package = PackageBuilder::new(app.id(), app.name, app.publisher, number).id_range(50_100, 50_149);
+    let mut package =
+        PackageBuilder::new(app.id().0, app.name, app.publisher, number).id_range(50_100, 50_149);
     if let Some(least) = version.sales_pack {
         let least = least
             .parse()
             .with_context(|| format!("the sample dependency {least}"))?;
-        package = package.dependency(SALES_PACK.id(), SALES_PACK.name, SALES_PACK.publisher, least);
+        package = package.dependency(SALES_PACK.id().0, SALES_PACK.name, SALES_PACK.publisher, least);
     }
     Ok(package.to_bytes()?)
 }
 
-async fn live_the_past(hands: &Hands, time: &Timekeeper, today: Instant) -> anyhow::Result<()> {
+async fn live_the_past(actors: &Actors, time: &Timekeeper, today: Instant) -> anyhow::Result<()> {
     time.set(days_before(today, demo::HOTFIX_DAY + 1)).await?;
     let environments = demo::environments();
     at_once(
         environments
             .iter()
-            .map(|environment| report(&hands.operator, environment)),
+            .map(|environment| report(&actors.operator, environment)),
     )
     .await
     .context("registering the sample environments")?;
@@ -204,43 +194,49 @@ async fn live_the_past(hands: &Hands, time: &Timekeeper, today: Instant) -> anyh
     let day = days_before(today, demo::HOTFIX_DAY);
     time.set(day).await?;
     for hotfix in &demo::CARRIED_OUT {
-        schedule(
-            hands,
-            &environments,
-            hotfix,
-            json!({ "ignoreUpgradeWindow": true }),
-        )
-        .await?;
+        schedule(actors, &environments, hotfix, None).await?;
     }
-    let later = json!({ "runAfter": Instant(day.0 + DAY).to_string() });
-    let regretted = schedule(hands, &environments, &demo::CANCELED, later).await?;
-    let cancel = json!({ "status": "Canceled" });
-    hands.contributor.send(Method::PATCH, &regretted, &cancel).await?;
+    let later = Some(Instant(day.0 + DAY));
+    let regretted = schedule(actors, &environments, &demo::CANCELED, later).await?;
+    let country = regretted.country_code.as_str();
+    actors
+        .contributor
+        .update_hotfix(regretted.app_id, country, regretted.id)
+        .await?;
     // Once to begin what is due, once to end it.
     time.set(Instant(day.0 + TICKS_PER_SECOND)).await?;
     time.set(Instant(day.0 + TICKS_PER_SECOND + WORK)).await
 }
 
-async fn report(operator: &Visitor, environment: &DemoEnvironment) -> anyhow::Result<()> {
-    let installed = environment.apps.iter().map(|(app, version)| {
-        json!({ "id": app.id(), "name": app.name, "publisher": app.publisher, "version": version })
-    });
-    let (start, end, zone) = environment.window;
-    let registration = json!({
-        "countryCode": environment.country,
-        "type": environment.kind,
-        "locationName": location_of(environment.country),
-        "applicationVersion": environment.application,
-        "platformVersion": "27.0.41698.0",
-        "window": { "start": start, "end": end, "timeZone": zone },
-        "apps": installed.collect::<Vec<_>>(),
-    });
-    let name = &environment.name;
-    let path = format!(
-        "/operator/v1/environments/{}/Business%20Central/{name}",
-        environment.tenant
-    );
-    operator.send(Method::PUT, &path, &registration).await.map(drop)
+async fn report(operator: &Client, environment: &DemoEnvironment) -> anyhow::Result<()> {
+    let installed = |(app, version): &(&DemoApp, &str)| InstalledAppBody {
+        id: app.id().0,
+        name: Some(app.name.to_owned()),
+        publisher: Some(app.publisher.to_owned()),
+        version: (*version).to_owned(),
+    };
+    let (start, end, time_zone) = environment.window;
+    let registration = EnvironmentRegistrationBody {
+        country_code: environment.country.to_owned(),
+        kind: environment.kind.to_owned(),
+        location_name: Some(location_of(environment.country).to_owned()),
+        application_version: Some(environment.application.to_owned()),
+        platform_version: Some("27.0.41698.0".to_owned()),
+        window: Some(WindowBody {
+            start: start.to_owned(),
+            end: end.to_owned(),
+            time_zone: time_zone.to_owned(),
+        }),
+        inventory_complete: false,
+        apps: environment.apps.iter().map(installed).collect(),
+    };
+    let path = EnvironmentPath {
+        aad_tenant_id: environment.tenant.into(),
+        application_family: FAMILY,
+        name: &environment.name,
+    };
+    operator.put_environment(path, &registration).await?;
+    Ok(())
 }
 
 fn location_of(country: &str) -> &'static str {
@@ -251,41 +247,37 @@ fn location_of(country: &str) -> &'static str {
     }
 }
 
-async fn schedule_the_future(hands: &Hands, now: Instant) -> anyhow::Result<()> {
+async fn schedule_the_future(actors: &Actors, now: Instant) -> anyhow::Result<()> {
     let environments = demo::environments();
     for (hotfix, days) in &demo::WAITING {
-        let run_after = json!({ "runAfter": Instant(now.0 + days * DAY).to_string() });
-        schedule(hands, &environments, hotfix, run_after).await?;
+        let run_after = Some(Instant(now.0 + days * DAY));
+        schedule(actors, &environments, hotfix, run_after).await?;
     }
     Ok(())
 }
 
-/// Schedules a hotfix, and answers its address.
+/// Schedules a hotfix: for after a certain moment, or for now, whatever the window.
 async fn schedule(
-    hands: &Hands,
+    actors: &Actors,
     environments: &[DemoEnvironment],
     hotfix: &DemoHotfix,
-    when: Value,
-) -> anyhow::Result<String> {
+    run_after: Option<Instant>,
+) -> anyhow::Result<EnvironmentHotfix> {
     let environment = environments
         .iter()
         .find(|environment| environment.name == hotfix.environment);
     let environment = environment.with_context(|| format!("no sample environment {}", hotfix.environment))?;
-    let mut body = json!({
-        "environmentAadTenantId": environment.tenant,
-        "environmentApplicationFamily": FAMILY,
-        "environmentName": environment.name,
-        "environmentType": environment.kind,
-        "targetAppVersion": hotfix.target,
-    });
-    if let (Some(body), Value::Object(when)) = (body.as_object_mut(), when) {
-        body.extend(when);
-    }
-    let hotfixes = format!(
-        "/v1.0/apps/{}/countries/{}/environmentHotfixes",
-        SALES_PACK.id(),
-        environment.country
-    );
-    let made = hands.contributor.send(Method::POST, &hotfixes, &body).await?;
-    Ok(format!("{hotfixes}/{}", super::visitor::text(&made, "id")))
+    let body = HotfixRequestBody {
+        environment_aad_tenant_id: environment.tenant,
+        target_app_version: hotfix.target.to_owned(),
+        run_after: run_after.map(|at| at.to_string()),
+        ignore_upgrade_window: run_after.is_none(),
+        environment_application_family: FAMILY.to_owned(),
+        environment_name: environment.name.clone(),
+        environment_type: Some(environment.kind.to_owned()),
+    };
+    let contributor = &actors.contributor;
+    Ok(contributor
+        .schedule_hotfix(SALES_PACK.id(), environment.country, &body)
+        .await?)
 }

@@ -1,16 +1,24 @@
 //! `fame dev` as its users have it: the real binary, the one line it promises, and what is behind the addresses in it.
 
-use reqwest::{Certificate, Client, StatusCode};
+use client::{ClientCredentials, Credentials, RetryPolicy, Settings};
+use domain::{
+    ids::{AppId, OperationId},
+    operation::OperationStatus,
+    version::AppVersion,
+};
+use reqwest::{Certificate, StatusCode};
 use serde_json::{Value, json};
 use std::{
     io::Read as _,
     path::Path,
     process::{Command, ExitStatus, Output, Stdio},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout},
 };
+use wire::hotfixes::{EnvironmentHotfix, HotfixRequestBody};
 
 const SALES_PACK: &str = "Contoso Sales Pack";
 
@@ -29,7 +37,7 @@ struct Dev {
     child: Child,
     out: Lines<BufReader<ChildStdout>>,
     ready: Value,
-    http: Client,
+    http: reqwest::Client,
     /// Where it makes its temporary folder; a test that ends early leaves nothing behind.
     _temporary: tempfile::TempDir,
 }
@@ -59,7 +67,7 @@ impl Dev {
             child,
             out,
             ready,
-            http: Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
             _temporary: temporary,
         }
     }
@@ -75,11 +83,10 @@ impl Dev {
         clients.iter().find(|client| client["name"] == name).unwrap()
     }
 
-    fn app(&self, name: &str) -> &str {
+    fn app(&self, name: &str) -> AppId {
         let apps = self.ready["apps"].as_array().unwrap();
-        apps.iter().find(|app| app["name"] == name).unwrap()["id"]
-            .as_str()
-            .unwrap()
+        let app = apps.iter().find(|app| app["name"] == name).unwrap();
+        app["id"].as_str().unwrap().parse().unwrap()
     }
 
     fn environment(&self, name: &str) -> &Value {
@@ -90,52 +97,30 @@ impl Dev {
             .unwrap()
     }
 
-    /// Signs a client in, the way its type does.
-    async fn token(&self, name: &str) -> String {
+    /// The service, asked by somebody who has these credentials.
+    fn asked_with(&self, credentials: Credentials) -> client::Client {
+        client::Client::new(Settings {
+            url: self.text("baseUrl").parse().unwrap(),
+            api_version: "v1.0".into(),
+            credentials,
+            trusted: Vec::new(),
+            timeout: Duration::from_secs(60),
+            retry: RetryPolicy::new(0),
+        })
+        .unwrap()
+    }
+
+    /// The service, asked by somebody who signs in the way their type does.
+    fn asked_by(&self, name: &str) -> client::Client {
         let client = self.client(name);
-        let mut form: Vec<(&str, &str)> = vec![
-            ("client_id", client["clientId"].as_str().unwrap()),
-            ("client_secret", client["clientSecret"].as_str().unwrap()),
-            ("scope", self.text("scope")),
-        ];
-        if client["type"] == "User" {
-            form.push(("grant_type", "password"));
-            form.push(("username", client["username"].as_str().unwrap()));
-            form.push(("password", client["password"].as_str().unwrap()));
-        } else {
-            form.push(("grant_type", "client_credentials"));
-        }
-        let answer = self
-            .http
-            .post(self.text("tokenUrl"))
-            .form(&form)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{name}");
-        let answer: Value = answer.json().await.unwrap();
-        answer["access_token"].as_str().unwrap().to_owned()
-    }
-
-    async fn get(&self, token: &str, path: &str) -> (StatusCode, Value) {
-        let url = format!("{}{path}", self.text("baseUrl"));
-        let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
-        let status = answer.status();
-        (status, answer.json().await.unwrap_or_default())
-    }
-
-    async fn post(&self, token: &str, path: &str, body: &Value) -> (StatusCode, Value) {
-        let url = format!("{}{path}", self.text("baseUrl"));
-        let answer = self
-            .http
-            .post(url)
-            .bearer_auth(token)
-            .json(body)
-            .send()
-            .await
-            .unwrap();
-        let status = answer.status();
-        (status, answer.json().await.unwrap_or_default())
+        let member = |member: &str| client[member].as_str().unwrap();
+        self.asked_with(Credentials::Client(ClientCredentials {
+            token_url: self.text("tokenUrl").parse().unwrap(),
+            client_id: member("clientId").into(),
+            client_secret: member("clientSecret").into(),
+            scope: self.text("scope").into(),
+            user: (client["type"] == "User").then(|| (member("username").into(), member("password").into())),
+        }))
     }
 
     async fn control(&self, path: &str, body: &Value) -> (StatusCode, Value) {
@@ -158,26 +143,28 @@ impl Dev {
             .to_owned()
     }
 
-    /// Schedules a hotfix of the Sales Pack, and answers its path.
-    async fn schedule(&self, token: &str, name: &str, target: &str, more: Value) -> String {
+    /// Schedules a hotfix of the Sales Pack that waits for no window.
+    async fn schedule(&self, name: &str, run_after: Option<&str>) -> Hotfix {
         let environment = self.environment(name);
-        let mut body = json!({
-            "environmentAadTenantId": environment["aadTenantId"],
-            "environmentApplicationFamily": environment["applicationFamily"],
-            "environmentName": name,
-            "targetAppVersion": target,
-        });
-        body.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        let country = environment["countryCode"].as_str().unwrap();
-        let path = format!(
-            "/v1.0/apps/{}/countries/{country}/environmentHotfixes",
-            self.app(SALES_PACK)
-        );
-        let (status, made) = self.post(token, &path, &body).await;
-        assert_eq!(status, StatusCode::OK, "{made}");
-        format!("{path}/{}", made["id"].as_str().unwrap())
+        let member = |member: &str| environment[member].as_str().unwrap().to_owned();
+        let contributor = self.asked_by("contributor");
+        let (app, country) = (self.app(SALES_PACK), member("countryCode"));
+        let body = HotfixRequestBody {
+            environment_aad_tenant_id: member("aadTenantId").parse().unwrap(),
+            target_app_version: AppVersion([16, 0, 2, 0]).to_string(),
+            run_after: run_after.map(str::to_owned),
+            ignore_upgrade_window: true,
+            environment_application_family: member("applicationFamily"),
+            environment_name: name.to_owned(),
+            environment_type: None,
+        };
+        let made = contributor.schedule_hotfix(app, &country, &body).await.unwrap();
+        Hotfix {
+            contributor,
+            app,
+            country,
+            id: made.id,
+        }
     }
 
     /// Asks it to end, and answers how it did and what else it wrote.
@@ -197,8 +184,32 @@ impl Dev {
     }
 }
 
-fn rows(list: &Value) -> &Vec<Value> {
-    list["value"].as_array().unwrap()
+/// A hotfix, and who scheduled it.
+struct Hotfix {
+    contributor: client::Client,
+    app: AppId,
+    country: String,
+    id: OperationId,
+}
+
+impl Hotfix {
+    async fn look(&self) -> EnvironmentHotfix {
+        let hotfix = self.contributor.get_hotfix(self.app, &self.country, self.id);
+        hotfix.await.unwrap()
+    }
+
+    async fn status(&self) -> OperationStatus {
+        self.look().await.status
+    }
+}
+
+/// The status of a request that was refused.
+fn refused<T>(answer: client::Result<T>) -> StatusCode {
+    match answer {
+        Err(client::Error::Refused(refusal)) => refusal.status,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it was not refused"),
+    }
 }
 
 fn members(value: &Value) -> Vec<&str> {
@@ -297,7 +308,7 @@ async fn the_line_has_what_is_promised_and_nothing_follows_it() {
 }
 
 #[tokio::test]
-async fn everybody_signs_in_and_sees_what_is_his() {
+async fn everybody_signs_in_and_sees_what_is_theirs() {
     let dev = Dev::start(&[]).await;
     let seen = [
         ("owner", 3),
@@ -309,36 +320,56 @@ async fn everybody_signs_in_and_sees_what_is_his() {
         ("operator", 0),
     ];
     for (name, apps) in seen {
-        let (status, list) = dev.get(&dev.token(name).await, "/v1.0/apps").await;
-        assert_eq!((status, rows(&list).len()), (StatusCode::OK, apps), "{name}");
+        let list = dev.asked_by(name).list_apps().all().await.unwrap();
+        assert_eq!(list.len(), apps, "{name}");
     }
-    let (status, list) = dev
-        .get(&dev.token("operator").await, "/operator/v1/environments")
-        .await;
-    assert_eq!((status, rows(&list).len()), (StatusCode::OK, 40));
-    let (status, _) = dev
-        .get(&dev.token("owner").await, "/operator/v1/environments")
-        .await;
-    assert_eq!(status, StatusCode::FORBIDDEN);
+    let environments = |name| dev.asked_by(name).list_registered_environments();
+    assert_eq!(environments("operator").all().await.unwrap().len(), 40);
+    assert_eq!(refused(environments("owner").all().await), StatusCode::FORBIDDEN);
 
-    let hotfixes = format!(
-        "/v1.0/apps/{}/countries/US/environmentHotfixes",
-        dev.app(SALES_PACK)
-    );
-    let (_, list) = dev.get(&dev.token("reader").await, &hotfixes).await;
-    let status_of = |wanted: &str| rows(&list).iter().filter(|row| row["status"] == wanted).count();
+    let hotfixes = dev.asked_by("reader").list_hotfixes(dev.app(SALES_PACK), "US");
+    let hotfixes = hotfixes.all().await.unwrap();
+    let count = |wanted| hotfixes.iter().filter(|row| row.status == wanted).count();
     assert_eq!(
-        (status_of("Succeeded"), status_of("Failed")),
+        (count(OperationStatus::Succeeded), count(OperationStatus::Failed)),
         (1, 1),
         "the lists have a past"
     );
+}
+
+/// What else the service answers is what its typed client reads.
+#[tokio::test]
+async fn every_kind_of_row_is_read_as_what_it_is() {
+    let dev = Dev::start(&[]).await;
+    let (owner, operator, app) = (
+        dev.asked_by("owner"),
+        dev.asked_by("operator"),
+        dev.app(SALES_PACK),
+    );
+    assert_eq!(owner.get_service_document().await.unwrap().value[0].name, "apps");
+    assert!(owner.get_metadata().await.unwrap().contains("EntityType"));
+    owner.get_live().await.unwrap();
+    assert!(owner.get_ready().await.unwrap().is_object());
+    let contoso = Some("publisher eq 'Contoso'");
+    assert_eq!(owner.count_apps(contoso).await.unwrap(), 2);
+    assert_eq!(owner.get_app(app).await.unwrap().id, app);
+    assert_eq!(owner.list_roles(app).all().await.unwrap().len(), 3);
+    assert!(!owner.get_my_permissions(app).all().await.unwrap().is_empty());
+    assert_eq!(owner.list_principals(app).all().await.unwrap().len(), 5);
+    assert_eq!(owner.list_versions(app, "DK").all().await.unwrap().len(), 6);
+    assert_eq!(owner.list_environments(app, "DK").all().await.unwrap().len(), 12);
+
+    assert_eq!(operator.get_registered_app(app).await.unwrap().owners.len(), 2);
+    assert_eq!(operator.list_operations().all().await.unwrap().len(), 7);
+    let audit = operator.list_audit().all().await.unwrap();
+    assert!(audit.iter().any(|row| row.action == "environmentHotfixes/cancel"));
 }
 
 #[tokio::test]
 async fn https_is_proven_by_the_authority_of_the_folder() {
     let dev = Dev::start(&["--empty"]).await;
     let pem = std::fs::read(dev.text("caFile")).unwrap();
-    let https = Client::builder()
+    let https = reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([Certificate::from_pem(&pem).unwrap()])
         .build()
@@ -382,7 +413,8 @@ async fn an_empty_one_has_clients_and_nothing_else() {
     );
     for client in dev.ready["clients"].as_array().unwrap() {
         assert_eq!(client["roles"], json!({}));
-        dev.token(client["name"].as_str().unwrap()).await;
+        let name = client["name"].as_str().unwrap();
+        dev.asked_by(name).sign_in().await.unwrap();
     }
 }
 
@@ -405,16 +437,9 @@ async fn a_restart_goes_on_where_it_was() {
     }
     assert_eq!(keys_of(&second).await, keys);
     assert!(second.now().await.starts_with("2031-05-01T12:"));
-    let token = second.token("reader").await;
-    let hotfixes = format!(
-        "/v1.0/apps/{}/countries/US/environmentHotfixes/$count",
-        second.app(SALES_PACK)
-    );
-    assert_eq!(
-        second.get(&token, &hotfixes).await.1,
-        json!(2),
-        "nothing is seeded twice"
-    );
+    let reader = second.asked_by("reader");
+    let hotfixes = reader.count_hotfixes(second.app(SALES_PACK), "US", None);
+    assert_eq!(hotfixes.await.unwrap(), 2, "nothing is seeded twice");
 }
 
 async fn keys_of(dev: &Dev) -> Vec<String> {
@@ -454,27 +479,19 @@ async fn a_start_that_was_cut_off_is_done_again_without_doubles() {
 #[tokio::test]
 async fn time_moves_on_request_and_due_work_is_taken_on_before_the_answer() {
     let dev = Dev::start(&[]).await;
-    let token = dev.token("contributor").await;
     let (status, answer) = dev
         .control("/clock", &json!({ "now": "2031-05-01T12:00:00Z" }))
         .await;
     assert_eq!(status, StatusCode::OK);
     assert!(answer["now"].as_str().unwrap().starts_with("2031-05-01T12:00:0"));
 
-    let later = json!({ "runAfter": "2031-05-03T12:00:00Z", "ignoreUpgradeWindow": true });
-    let hotfix = dev.schedule(&token, "Chicago-Branch", "16.0.2.0", later).await;
-    assert_eq!(dev.get(&token, &hotfix).await.1["status"], "Scheduled");
+    let hotfix = dev.schedule("Chicago-Branch", Some("2031-05-03T12:00:00Z")).await;
+    assert_eq!(hotfix.status().await, OperationStatus::Scheduled);
     dev.control("/clock", &json!({ "advance": "P2D" })).await;
-    let (_, taken_on) = dev.get(&token, &hotfix).await;
-    assert!(
-        taken_on["startedOn"]
-            .as_str()
-            .unwrap()
-            .starts_with("2031-05-03T12:"),
-        "{taken_on}"
-    );
+    let started_on = hotfix.look().await.started_on.unwrap().to_string();
+    assert!(started_on.starts_with("2031-05-03T12:"), "{started_on}");
     dev.control("/clock", &json!({ "advance": "PT1M" })).await;
-    assert_eq!(dev.get(&token, &hotfix).await.1["status"], "Succeeded");
+    assert_eq!(hotfix.status().await, OperationStatus::Succeeded);
 
     for wrong in [
         json!({}),
@@ -495,20 +512,15 @@ async fn time_moves_on_request_and_due_work_is_taken_on_before_the_answer() {
         .header("host", "contoso.com");
     assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     // Tokens live on the machine's time.
-    assert_eq!(
-        dev.get(&dev.token("reader").await, "/v1.0/apps").await.0,
-        StatusCode::OK
-    );
+    assert!(dev.asked_by("reader").list_apps().all().await.is_ok());
 }
 
 #[tokio::test]
 async fn two_environments_fail_and_one_gets_lost() {
     let dev = Dev::start(&[]).await;
-    let token = dev.token("contributor").await;
-    let at_once = json!({ "ignoreUpgradeWindow": true });
     let mut hotfixes = Vec::new();
     for name in ["Atlanta-SyncFails", "Aarhus-DependencyFails", "Hamburg-GetsLost"] {
-        hotfixes.push(dev.schedule(&token, name, "16.0.2.0", at_once.clone()).await);
+        hotfixes.push(dev.schedule(name, None).await);
     }
     dev.control("/clock", &json!({ "advance": "PT1S" })).await;
     dev.control("/clock", &json!({ "advance": "PT1M" })).await;
@@ -517,42 +529,35 @@ async fn two_environments_fail_and_one_gets_lost() {
         "depends on an app that is not installed",
     ];
     for (hotfix, reason) in hotfixes.iter().zip(reasons) {
-        let (_, ended) = dev.get(&token, hotfix).await;
-        assert_eq!(ended["status"], "Failed");
-        assert!(
-            ended["errorMessage"].as_str().unwrap().contains(reason),
-            "{ended}"
-        );
+        let ended = hotfix.look().await;
+        assert_eq!(ended.status, OperationStatus::Failed);
+        let told = ended.error_message.unwrap();
+        assert!(told.contains(reason), "{told}");
     }
-    assert_eq!(dev.get(&token, &hotfixes[2]).await.1["status"], "Running");
+    assert_eq!(hotfixes[2].status().await, OperationStatus::Running);
     dev.control("/clock", &json!({ "advance": "PT1H" })).await;
-    assert_eq!(dev.get(&token, &hotfixes[2]).await.1["status"], "Failed");
+    assert_eq!(hotfixes[2].status().await, OperationStatus::Failed);
 }
 
 #[tokio::test]
 async fn bad_tokens_can_be_had_and_are_refused() {
     let dev = Dev::start(&["--empty"]).await;
-    let refused = [
+    let apps_with = async |wish: &Value| {
+        let (_, minted) = dev.control("/tokens", wish).await;
+        let token = minted["accessToken"].as_str().unwrap().into();
+        dev.asked_with(Credentials::Token(token)).list_apps().all().await
+    };
+    for bad in [
         json!({ "client": "owner", "expiresIn": -3600 }),
         json!({ "client": "owner", "audience": "https://graph.microsoft.com" }),
         json!({ "client": "owner", "issuer": "https://login.contoso.com/" }),
         json!({ "client": "owner", "key": "unknown" }),
-    ];
-    for wish in refused {
-        let (_, minted) = dev.control("/tokens", &wish).await;
-        let (status, _) = dev
-            .get(minted["accessToken"].as_str().unwrap(), "/v1.0/apps")
-            .await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{wish}");
+    ] {
+        assert_eq!(refused(apps_with(&bad).await), StatusCode::UNAUTHORIZED, "{bad}");
     }
     for version in ["1.0", "2.0"] {
-        let (_, minted) = dev
-            .control("/tokens", &json!({ "client": "owner", "version": version }))
-            .await;
-        let (status, _) = dev
-            .get(minted["accessToken"].as_str().unwrap(), "/v1.0/apps")
-            .await;
-        assert_eq!(status, StatusCode::OK, "{version}");
+        let good = json!({ "client": "owner", "version": version });
+        assert!(apps_with(&good).await.is_ok(), "{version}");
     }
 }
 

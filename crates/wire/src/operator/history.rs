@@ -87,7 +87,7 @@ entity! {
         at "at": Instant,
         /// Who did it.
         actor "actor": Actor,
-        /// What was done, such as `schedule_hotfix`.
+        /// What was done, such as `environmentHotfixes/cancel`.
         action "action": String,
         /// What it was done to: an address within the service.
         target "target": String,

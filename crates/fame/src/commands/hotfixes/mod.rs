@@ -5,17 +5,16 @@ mod selection;
 mod wait;
 
 use crate::{
-    args::{QueryArgs, Shelf},
-    client::{Call, Client, with_options},
+    args::{AppInCountry, QueryArgs},
     exit::Exit,
     failure::Failure,
     output::Column,
+    session::Session,
 };
 use clap::{Args, Subcommand};
+use client::Query;
 use domain::{ids::OperationId, version::AppVersion};
-use reqwest::{Method, Url};
 use serde_json::Value;
-use wire::hotfixes::HotfixPatchBody;
 
 /// `fame hotfixes …`
 #[derive(Subcommand, Debug)]
@@ -23,14 +22,14 @@ pub enum HotfixesCommand {
     /// List the hotfixes of an app in a country, the newest first
     List {
         #[command(flatten)]
-        shelf: Shelf,
+        scope: AppInCountry,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one hotfix
     Get {
         #[command(flatten)]
-        shelf: Shelf,
+        scope: AppInCountry,
         /// The hotfix
         id: OperationId,
     },
@@ -39,7 +38,7 @@ pub enum HotfixesCommand {
     /// Call off hotfixes that have not started
     Cancel {
         #[command(flatten)]
-        shelf: Shelf,
+        scope: AppInCountry,
         /// The hotfixes
         #[arg(required = true, value_name = "ID")]
         ids: Vec<OperationId>,
@@ -54,7 +53,7 @@ pub enum HotfixesCommand {
 #[derive(Args, Debug)]
 pub struct PlanArgs {
     #[command(flatten)]
-    shelf: Shelf,
+    scope: AppInCountry,
     /// The version to go to
     #[arg(long, value_name = "VERSION")]
     target: AppVersion,
@@ -87,64 +86,57 @@ const PLAN_COLUMNS: &[Column] = &[
 
 impl HotfixesCommand {
     /// Runs the command.
-    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let client = &session.client;
         match self {
-            Self::List { shelf, query } => {
-                let url = shelf.address(client, &["environmentHotfixes"]);
-                client.print_list(url, &query, COLUMNS).await?;
+            Self::List { scope, query } => {
+                let list = client.list_hotfixes(scope.app, &scope.country.0);
+                session.print_list(list, query, COLUMNS).await?;
             }
-            Self::Get { shelf, id } => client.print_one(address(client, &shelf, id)).await?,
+            Self::Get { scope, id } => {
+                session
+                    .print_one(client.get_hotfix(scope.app, &scope.country.0, id))
+                    .await?;
+            }
             Self::Plan(args) => {
-                let rows = plan(client, &args.shelf, args.target, args.filter).await?;
-                client.printer().rows(&rows, PLAN_COLUMNS)?;
+                let rows = plan(session, &args.scope, args.target, args.filter).await?;
+                session.printer.rows(&rows, PLAN_COLUMNS)?;
             }
-            Self::Cancel { shelf, ids } => return cancel(client, &shelf, &ids).await,
-            Self::Schedule(args) => return args.run(client).await,
-            Self::Wait(args) => return args.run(client).await,
+            Self::Cancel { scope, ids } => return cancel(session, &scope, &ids).await,
+            Self::Schedule(args) => return args.run(session).await,
+            Self::Wait(args) => return args.run(session).await,
         }
         Ok(Exit::Done)
     }
 }
 
-fn address(client: &Client, shelf: &Shelf, id: OperationId) -> Url {
-    shelf.address(client, &["environmentHotfixes", &id.to_string()])
-}
-
 async fn plan(
-    client: &Client,
-    shelf: &Shelf,
+    session: &Session,
+    scope: &AppInCountry,
     target: AppVersion,
     filter: Option<String>,
 ) -> Result<Vec<Value>, Failure> {
-    let url = shelf.address(client, &["environmentHotfixes", "plan"]);
-    let target = [
-        ("targetAppVersion", Some(target.to_string())),
-        ("$filter", filter),
-    ];
-    client
-        .list(with_options(url, &target), &QueryArgs::default())
-        .await
+    let plan = session.client.plan_hotfixes(scope.app, &scope.country.0, target);
+    Ok(plan.query(Query::default().filter(filter)).json().all().await?)
 }
 
 /// Cancels each; one that cannot be canceled any more does not keep the others.
-async fn cancel(client: &Client, shelf: &Shelf, ids: &[OperationId]) -> Result<Exit, Failure> {
+async fn cancel(session: &Session, scope: &AppInCountry, ids: &[OperationId]) -> Result<Exit, Failure> {
+    let printer = session.printer;
     let mut canceled = Vec::new();
     let mut outcomes = Vec::new();
     for &id in ids {
-        let body = HotfixPatchBody {
-            status: "Canceled".to_owned(),
-        };
-        let call = Call::new(Method::PATCH, address(client, shelf, id)).json(&body)?;
-        match client.fetch(&call).await {
+        let cancel = session.client.update_hotfix(scope.app, &scope.country.0, id);
+        match cancel.json().await.map_err(Failure::from) {
             Ok(row) => canceled.push(row),
             Err(failure) => {
-                client.printer().error(format!("{id}: {failure}"));
+                printer.error(format!("{id}: {failure}"));
                 outcomes.push(failure.exit());
             }
         }
     }
-    if !canceled.is_empty() || client.printer().is_json() {
-        client.printer().rows(&canceled, COLUMNS)?;
+    if !canceled.is_empty() || printer.is_json() {
+        printer.rows(&canceled, COLUMNS)?;
     }
     Ok(Exit::first_of(outcomes))
 }

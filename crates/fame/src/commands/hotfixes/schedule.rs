@@ -7,17 +7,10 @@ use super::{
     COLUMNS, PLAN_COLUMNS, plan,
     selection::{Environment, Selection},
 };
-use crate::{
-    args::Shelf,
-    client::{Call, Client},
-    exit::Exit,
-    failure::Failure,
-    output::Printer,
-};
+use crate::{args::AppInCountry, exit::Exit, failure::Failure, output::Printer, session::Session};
 use clap::Args;
 use domain::{instant::Instant, version::AppVersion};
 use futures::{StreamExt, stream};
-use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;
 use wire::hotfixes::HotfixRequestBody;
@@ -26,7 +19,7 @@ use wire::hotfixes::HotfixRequestBody;
 #[derive(Args, Debug)]
 pub struct ScheduleArgs {
     #[command(flatten)]
-    shelf: Shelf,
+    scope: AppInCountry,
     #[command(flatten)]
     selection: Selection,
     /// The version to go to
@@ -60,26 +53,26 @@ struct Summary {
 }
 
 impl ScheduleArgs {
-    pub(super) async fn run(self, client: &Client) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         if self.dry_run {
-            return self.explain(client).await;
+            return self.explain(session).await;
         }
-        let environments = self.selection.resolve(client, &self.shelf).await?;
-        let summary = self.schedule_all(client, environments).await?;
-        summary.print(client.printer(), self.target)?;
+        let environments = self.selection.resolve(session, &self.scope).await?;
+        let summary = self.schedule_all(session, environments).await?;
+        summary.print(session.printer, self.target)?;
         Ok(Exit::first_of(summary.failures))
     }
 
-    async fn explain(&self, client: &Client) -> Result<Exit, Failure> {
-        let mut rows = plan(client, &self.shelf, self.target, self.selection.list_filter()).await?;
+    async fn explain(&self, session: &Session) -> Result<Exit, Failure> {
+        let mut rows = plan(session, &self.scope, self.target, self.selection.list_filter()).await?;
         rows.retain(|row| self.selection.is_meant_by(row));
-        client.printer().rows(&rows, PLAN_COLUMNS)?;
+        session.printer.rows(&rows, PLAN_COLUMNS)?;
         let eligible = rows.iter().filter(|row| row["eligible"] == true).count();
         let note = format!(
             "{eligible} of {} would be scheduled; nothing was changed.",
             rows.len()
         );
-        client.printer().note(note);
+        session.printer.note(note);
         Ok(if rows.is_empty() {
             Exit::NotFound
         } else {
@@ -89,7 +82,7 @@ impl ScheduleArgs {
 
     async fn schedule_all(
         &self,
-        client: &Client,
+        session: &Session,
         environments: Vec<Environment>,
     ) -> Result<Summary, Failure> {
         let mut summary = Summary::default();
@@ -103,7 +96,7 @@ impl ScheduleArgs {
         };
         let mut left = to_do.len();
         let requests = stream::iter(to_do).map(async |environment| {
-            let outcome = self.schedule(client, &environment, &run).await;
+            let outcome = self.schedule(session, &environment, &run).await;
             (environment, outcome)
         });
         let mut outcomes = Box::pin(requests.buffered(self.concurrency.into()));
@@ -112,7 +105,7 @@ impl ScheduleArgs {
             match outcome {
                 Ok(row) => summary.scheduled.push(row),
                 Err(failure) => {
-                    client.printer().error(format!("{environment}: {failure}"));
+                    session.printer.error(format!("{environment}: {failure}"));
                     summary.failures.push(failure.exit());
                     // Whoever is not allowed to do it here is not allowed to do it anywhere.
                     if failure.exit() == Exit::NotAllowed {
@@ -128,7 +121,7 @@ impl ScheduleArgs {
     /// Asks for one hotfix. With its key, the request does the same however often it arrives.
     async fn schedule(
         &self,
-        client: &Client,
+        session: &Session,
         environment: &Environment,
         run: &str,
     ) -> Result<Value, Failure> {
@@ -141,12 +134,10 @@ impl ScheduleArgs {
             environment_name: environment.name.clone(),
             environment_type: None,
         };
-        let url = self.shelf.address(client, &["environmentHotfixes"]);
-        let call = Call::new(Method::POST, url)
-            .json(&body)?
-            .header("idempotency-key", &key_for(run, environment))?
-            .repeatable();
-        client.fetch(&call).await
+        let AppInCountry { app, country } = &self.scope;
+        let request = session.client.schedule_hotfix(*app, &country.0, &body);
+        let request = request.idempotency_key(&key_for(run, environment));
+        Ok(request.json().await?)
     }
 }
 

@@ -1,11 +1,8 @@
 //! Which environments are meant.
 
-use crate::{
-    args::{QueryArgs, Shelf},
-    client::{Client, literal},
-    failure::Failure,
-};
+use crate::{args::AppInCountry, failure::Failure, session::Session};
 use clap::Args;
+use client::{Query, literal};
 use domain::{environment::EnvironmentKey, ids::TenantId, version::AppVersion};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +12,7 @@ use std::fmt;
 #[derive(Args, Debug)]
 pub struct Selection {
     #[command(flatten)]
-    wish: Wish,
+    choice: Choice,
     /// The customer's Microsoft Entra tenant, if several have an environment of that name
     #[arg(long, value_name = "ID", requires = "environment")]
     aad_tenant_id: Option<TenantId>,
@@ -27,7 +24,7 @@ pub struct Selection {
 /// Exactly one of these.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
-struct Wish {
+struct Choice {
     /// The environment's name
     #[arg(long, short, value_name = "NAME")]
     environment: Option<String>,
@@ -87,14 +84,18 @@ impl Selection {
     ///
     /// # Errors
     /// [`Failure::NotFound`] when nothing matches, [`Failure::Rule`] when a name is not enough to tell which.
-    pub async fn resolve(&self, client: &Client, shelf: &Shelf) -> Result<Vec<Environment>, Failure> {
+    pub async fn resolve(
+        &self,
+        session: &Session,
+        scope: &AppInCountry,
+    ) -> Result<Vec<Environment>, Failure> {
         if let Some(environment) = self.fully_named() {
             return Ok(vec![environment]);
         }
-        let mut found = environments(client, shelf, self.list_filter()).await?;
+        let mut found = environments(session, scope, self.list_filter()).await?;
         found.retain(|environment| self.is_meant(environment));
-        let country = &shelf.country.0;
-        match (&self.wish.environment, found.len()) {
+        let country = &scope.country.0;
+        match (&self.choice.environment, found.len()) {
             (Some(name), 0) => Err(Failure::NotFound(format!(
                 "No environment called '{name}' in {country} has the app."
             ))),
@@ -108,9 +109,9 @@ impl Selection {
 
     /// The filter that finds them, and perhaps others of the same name.
     pub fn list_filter(&self) -> Option<String> {
-        match &self.wish.environment {
+        match &self.choice.environment {
             Some(name) => Some(format!("name eq {}", literal(name))),
-            None => self.wish.filter.clone(),
+            None => self.choice.filter.clone(),
         }
     }
 
@@ -122,7 +123,7 @@ impl Selection {
     fn is_meant(&self, environment: &Environment) -> bool {
         let tenant = self.aad_tenant_id.unwrap_or(environment.aad_tenant_id);
         let family = self.family.as_deref().unwrap_or(&environment.application_family);
-        let name = self.wish.environment.as_deref().unwrap_or(&environment.name);
+        let name = self.choice.environment.as_deref().unwrap_or(&environment.name);
         EnvironmentKey::new(tenant, family, name) == environment.key()
     }
 
@@ -131,7 +132,7 @@ impl Selection {
         Some(Environment {
             aad_tenant_id: self.aad_tenant_id?,
             application_family: self.family.clone()?,
-            name: self.wish.environment.clone()?,
+            name: self.choice.environment.clone()?,
             version: None,
         })
     }
@@ -139,23 +140,13 @@ impl Selection {
 
 /// The environments in which the app is installed.
 pub async fn environments(
-    client: &Client,
-    shelf: &Shelf,
+    session: &Session,
+    scope: &AppInCountry,
     filter: Option<String>,
 ) -> Result<Vec<Environment>, Failure> {
-    let query = QueryArgs {
-        filter,
-        ..QueryArgs::default()
-    };
-    let rows = client
-        .list(shelf.address(client, &["environments"]), &query)
-        .await?;
-    let read = |row| {
-        Environment::deserialize(row).map_err(|error| {
-            Failure::Unexpected(format!("An environment in the answer makes no sense: {error}"))
-        })
-    };
-    rows.into_iter().map(read).collect()
+    let all = session.client.list_environments(scope.app, &scope.country.0);
+    let meant = all.query(Query::default().filter(filter));
+    Ok(meant.read_as().all().await?)
 }
 
 fn ambiguous(name: &str, found: &[Environment]) -> Failure {

@@ -4,19 +4,16 @@
 //! counts as an end, a word that we do not know means to go on waiting, and what says `Succeeded` is compared with
 //! what the environment says it has installed.
 
-use super::{
-    address,
-    selection::{Environment, environments},
-};
+use super::selection::{Environment, environments};
 use crate::{
-    args::{Shelf, duration},
-    client::{Client, literal},
+    args::{AppInCountry, duration},
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
-    retry::spread,
+    session::Session,
 };
 use clap::Args;
+use client::{literal, spread};
 use domain::{
     environment::EnvironmentKey, ids::OperationId, operation::OperationStatus, version::AppVersion,
 };
@@ -28,7 +25,7 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 pub struct WaitArgs {
     #[command(flatten)]
-    shelf: Shelf,
+    scope: AppInCountry,
     /// The hotfixes
     #[arg(required = true, value_name = "ID")]
     ids: Vec<OperationId>,
@@ -63,37 +60,38 @@ struct Watched {
 }
 
 impl WaitArgs {
-    pub(super) async fn run(self, client: &Client) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let deadline = Deadline(Instant::now().checked_add(self.timeout));
         let mut watched: Vec<Watched> = self.ids.iter().map(|&id| Watched::new(id)).collect();
-        self.watch(client, &mut watched, &deadline).await?;
+        self.watch(session, &mut watched, &deadline).await?;
         let mut outcomes = Vec::new();
         for hotfix in &mut watched {
-            outcomes.push(self.judge(client, hotfix, &deadline).await?);
+            outcomes.push(self.judge(session, hotfix, &deadline).await?);
         }
-        print(client.printer(), &watched)?;
+        print(session.printer, &watched)?;
         Ok(worst(&outcomes))
     }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
     async fn watch(
         &self,
-        client: &Client,
+        session: &Session,
         watched: &mut [Watched],
         deadline: &Deadline,
     ) -> Result<(), Failure> {
         let mut pause = self.poll_interval;
         loop {
             for hotfix in watched.iter_mut().filter(|hotfix| !hotfix.has_ended()) {
-                let look = client.get(address(client, &self.shelf, hotfix.id));
-                let Some(seen) = deadline.bound(look).await else {
+                let AppInCountry { app, country } = &self.scope;
+                let look = session.client.get_hotfix(*app, &country.0, hotfix.id).json();
+                let Some(seen) = deadline.bound(look.into_future()).await else {
                     return Ok(());
                 };
-                match seen {
-                    Ok(row) => hotfix.note(row, client.printer()),
+                match seen.map_err(Failure::from) {
+                    Ok(row) => hotfix.note(row, session.printer),
                     // The service may be away for a while; the hotfix goes on without it, and so does the wait.
                     Err(failure) if failure.exit() == Exit::Unavailable => {
-                        client.printer().note(failure.to_string())
+                        session.printer.note(failure.to_string());
                     }
                     Err(failure) => return Err(failure),
                 }
@@ -111,17 +109,17 @@ impl WaitArgs {
     /// Compares what a hotfix says of itself with what its environment has installed.
     async fn judge(
         &self,
-        client: &Client,
+        session: &Session,
         hotfix: &mut Watched,
         deadline: &Deadline,
     ) -> Result<Exit, Failure> {
-        let printer = client.printer();
+        let printer = session.printer;
         let (id, status) = (hotfix.id, hotfix.status);
         let Some(status) = status.filter(|status| status.is_terminal()) else {
             printer.error(format!("{id}: {} when the time to wait was over.", hotfix.said()));
             return Ok(Exit::WaitedTooLong);
         };
-        hotfix.installed = self.installed(client, hotfix, deadline).await?;
+        hotfix.installed = self.installed(session, hotfix, deadline).await?;
         if let Some(message) = hotfix.row["errorMessage"].as_str() {
             printer.error(format!("{id}: {status}: {message}"));
         }
@@ -141,18 +139,18 @@ impl WaitArgs {
     /// The version that the environment has, read again a few times while it is not what a success promises.
     async fn installed(
         &self,
-        client: &Client,
+        session: &Session,
         hotfix: &Watched,
         deadline: &Deadline,
     ) -> Result<Option<AppVersion>, Failure> {
-        let place = Place::deserialize(&hotfix.row).map_err(|error| {
+        let target = Target::deserialize(&hotfix.row).map_err(|error| {
             Failure::Unexpected(format!("The hotfix {} makes no sense: {error}", hotfix.id))
         })?;
         let mut looks = 0;
         loop {
-            let filter = format!("name eq {}", literal(&place.environment_name));
-            let found = environments(client, &self.shelf, Some(filter)).await?;
-            let mine = found.iter().find(|environment| place.is(environment));
+            let filter = format!("name eq {}", literal(&target.environment_name));
+            let found = environments(session, &self.scope, Some(filter)).await?;
+            let mine = found.iter().find(|environment| target.is(environment));
             let installed = mine.and_then(Environment::installed);
             looks += 1;
             let is_awaited = hotfix.status == Some(OperationStatus::Succeeded) && installed < hotfix.target();
@@ -180,13 +178,13 @@ impl Deadline {
 /// Where a hotfix goes.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Place {
+struct Target {
     environment_aad_tenant_id: String,
     environment_application_family: String,
     environment_name: String,
 }
 
-impl Place {
+impl Target {
     fn is(&self, environment: &Environment) -> bool {
         let tenant = self.environment_aad_tenant_id.parse().ok();
         let key = tenant.map(|tenant| {

@@ -5,18 +5,17 @@ mod partial;
 mod upload;
 
 use crate::{
-    args::{AppAt, IfMatch, QueryArgs, Shelf},
-    client::{Call, Client},
+    args::{AppAt, AppInCountry, IfMatch, QueryArgs},
     exit::Exit,
     failure::Failure,
     output::Column,
+    session::Session,
 };
 use clap::{Args, Subcommand};
 use domain::{
     ids::AppId,
     version::{AppVersion, Availability, SyncMode},
 };
-use reqwest::Method;
 use wire::versions::{DependencyPatch, VersionPatchBody};
 
 /// `fame versions …`
@@ -25,14 +24,14 @@ pub enum VersionsCommand {
     /// List the versions of an app in a country
     List {
         #[command(flatten)]
-        shelf: Shelf,
+        scope: AppInCountry,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one version
     Get {
         #[command(flatten)]
-        shelf: Shelf,
+        scope: AppInCountry,
         /// The version, such as 16.0.1.2
         version: AppVersion,
     },
@@ -49,7 +48,7 @@ pub enum VersionsCommand {
 #[group(id = "change", required = true, multiple = true, args = ["availability", "incompatible_from", "clear_incompatible", "sync_mode"])]
 pub struct UpdateArgs {
     #[command(flatten)]
-    shelf: Shelf,
+    scope: AppInCountry,
     /// The version, such as 16.0.1.2
     version: AppVersion,
     /// To whom it is offered: Preview, Available or Deprecated
@@ -84,26 +83,25 @@ const COLUMNS: &[Column] = &[
 
 impl VersionsCommand {
     /// Runs the command.
-    pub async fn run(self, client: &Client) -> Result<Exit, Failure> {
+    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let client = &session.client;
         match self {
-            Self::List { shelf, query } => {
-                let url = shelf.address(client, &["versions"]);
-                client.print_list(url, &query, COLUMNS).await?;
+            Self::List { scope, query } => {
+                let list = client.list_versions(scope.app, &scope.country.0);
+                session.print_list(list, query, COLUMNS).await?;
             }
-            Self::Get { shelf, version } => {
-                let url = shelf.address(client, &["versions", &version.to_string()]);
-                client.print_one(url).await?;
+            Self::Get { scope, version } => {
+                let version = client.get_version(scope.app, &scope.country.0, version);
+                session.print_one(version).await?;
             }
             Self::Update(args) => {
-                let url = args
-                    .shelf
-                    .address(client, &["versions", &args.version.to_string()]);
-                let call = Call::new(Method::PATCH, url).json(&args.body())?;
-                let call = call.if_match(args.condition.if_match.as_deref())?;
-                client.print_change(&call).await?;
+                let AppInCountry { app, country } = &args.scope;
+                let change = client.patch_version(*app, &country.0, args.version, &args.body());
+                let change = change.if_match(args.condition.if_match.as_deref());
+                session.print_one(change).await?;
             }
-            Self::Upload(args) => return args.run(client).await,
-            Self::Download(args) => return args.run(client).await,
+            Self::Upload(args) => return args.run(session).await,
+            Self::Download(args) => return args.run(session).await,
         }
         Ok(Exit::Done)
     }

@@ -5,22 +5,21 @@
 
 use super::COLUMNS;
 use crate::{
-    args::{Country, Shelf},
-    client::{Call, Client},
+    args::Country,
     commands::package,
     exit::Exit,
-    failure::{Failure, Refusal},
+    failure::{Failure, told},
     output::Printer,
-    upload::{Meter, PackageUpload},
+    session::Session,
 };
 use clap::Args;
+use client::{Refusal, Request, StoredPackage, Upload};
 use data_encoding::HEXLOWER;
 use domain::{
     ids::AppId,
     version::{AppVersion, Availability},
 };
-use indicatif::ProgressBar;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::StatusCode;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
@@ -62,14 +61,14 @@ struct Judged {
 }
 
 impl UploadArgs {
-    pub(super) async fn run(self, client: &Client) -> Result<Exit, Failure> {
-        let printer = client.printer();
+    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let printer = session.printer;
         let packages = self.judge_all(printer).await?;
         let mut rows = Vec::new();
         let mut outcomes = Vec::new();
         for package in &packages {
             for country in &self.countries {
-                match self.publish(client, package, country).await {
+                match self.publish(session, package, country).await {
                     Ok(row) => rows.push(row),
                     Err(failure) => {
                         let file = package.file.display();
@@ -95,7 +94,7 @@ impl UploadArgs {
                 Ok(package) => good.push(package),
                 Err(failure) => {
                     if let Some(earlier) = first_failure.replace(failure) {
-                        printer.failure(&earlier);
+                        printer.error(earlier.to_string());
                     }
                 }
             }
@@ -107,47 +106,41 @@ impl UploadArgs {
     }
 
     /// Uploads a package for one country, unless it is there. Returns the version as the service shows it.
-    async fn publish(&self, client: &Client, package: &Judged, country: &Country) -> Result<Value, Failure> {
-        let printer = client.printer();
-        let place = Place::of(client, package, country);
+    async fn publish(
+        &self,
+        session: &Session,
+        package: &Judged,
+        country: &Country,
+    ) -> Result<Value, Failure> {
+        let printer = session.printer;
+        let target = Target {
+            session,
+            package,
+            country: &country.0,
+        };
         if self.skip_existing
-            && let Some(existing) = place.existing(client).await?
+            && let Some(existing) = target.existing().await?
         {
-            place.check_same_bytes(client, package).await?;
-            printer.note(place.already_there(package));
+            target.check_same_bytes().await?;
+            printer.note(target.already_there());
             return Ok(existing);
         }
-        match self.send(client, package, &place).await {
-            Ok(row) => Ok(row),
-            Err(failure) => match failure.refusal(StatusCode::CONFLICT) {
-                Some(refusal) if refusal.code == "ResourceExists" => {
-                    place.check_same_bytes_as_told(client, package, refusal).await?;
-                    if !self.skip_existing {
-                        printer.note("The bytes are the same: with --skip-existing this would be a success.");
-                        return Err(failure);
-                    }
-                    printer.note(place.already_there(package));
-                    client.get(place.version.clone()).await
-                }
-                _ => Err(failure),
-            },
-        }
-    }
-
-    async fn send(&self, client: &Client, package: &Judged, place: &Place) -> Result<Value, Failure> {
-        let availability = self.availability.map(Availability::as_str);
-        let upload = PackageUpload::new(&package.file, package.size, availability)?;
-        let title = format!("{} {} → {}", package.app, package.version, place.country);
-        let bar = client.printer().progress(package.size, title);
-        let make = |meter: &Meter| {
-            bar.reset();
-            let bar: ProgressBar = bar.clone();
-            upload.body(meter, move |bytes| bar.inc(bytes))
+        let error = match target.upload(self.availability).await {
+            Ok(row) => return Ok(row),
+            Err(error) => error,
         };
-        let call = Call::new(Method::POST, place.versions.clone()).stream(&make);
-        let sent = client.fetch(&call).await;
-        bar.finish_and_clear();
-        sent
+        match error.refusal(StatusCode::CONFLICT) {
+            Some(refusal) if refusal.code() == "ResourceExists" => {
+                target.check_same_bytes_as_told(refusal).await?;
+                if !self.skip_existing {
+                    printer.note("The bytes are the same: with --skip-existing this would be a success.");
+                    return Err(error.into());
+                }
+                printer.note(target.already_there());
+                Ok(target.version().await?)
+            }
+            _ => Err(error.into()),
+        }
     }
 }
 
@@ -180,68 +173,78 @@ fn sha256_of(path: &Path) -> io::Result<String> {
 }
 
 /// Where a package goes.
-struct Place {
-    country: String,
-    versions: Url,
-    version: Url,
-    contents: Url,
+struct Target<'a> {
+    session: &'a Session,
+    package: &'a Judged,
+    country: &'a str,
 }
 
-impl Place {
-    fn of(client: &Client, package: &Judged, country: &Country) -> Self {
-        let shelf = Shelf {
-            app: package.app,
-            country: country.clone(),
-        };
-        let number = package.version.to_string();
-        Self {
-            country: country.0.clone(),
-            versions: shelf.address(client, &["versions"]),
-            version: shelf.address(client, &["versions", &number]),
-            contents: shelf.address(client, &["versions", &number, "getPackageContents"]),
-        }
+impl Target<'_> {
+    /// The version as the service shows it.
+    fn version(&self) -> Request<Value> {
+        let client = &self.session.client;
+        client
+            .get_version(self.package.app, self.country, self.package.version)
+            .json()
+    }
+
+    fn stored(&self) -> StoredPackage {
+        let client = &self.session.client;
+        client.get_package_contents(self.package.app, self.country, self.package.version)
+    }
+
+    async fn upload(&self, availability: Option<Availability>) -> client::Result<Value> {
+        let package = self.package;
+        let title = format!("{} {} → {}", package.app, package.version, self.country);
+        let bar = self.session.printer.progress(package.size, title);
+        let shown = bar.clone();
+        let upload = Upload::file(&package.file, package.size)
+            .availability(availability)
+            .on_progress(move |bytes| shown.set_position(bytes));
+        let client = &self.session.client;
+        let sent = client
+            .upload_version(package.app, self.country, upload)
+            .json()
+            .await;
+        bar.finish_and_clear();
+        sent
     }
 
     /// The version, if it was uploaded before and its upload did not fail.
-    async fn existing(&self, client: &Client) -> Result<Option<Value>, Failure> {
-        match client.get(self.version.clone()).await {
+    async fn existing(&self) -> Result<Option<Value>, Failure> {
+        match self.version().await {
             Ok(row) => Ok(Some(row).filter(|row| row["status"] == "Uploaded")),
-            Err(failure) if failure.exit() == Exit::NotFound => Ok(None),
-            Err(failure) => Err(failure),
+            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
-    async fn check_same_bytes(&self, client: &Client, package: &Judged) -> Result<(), Failure> {
-        let theirs = super::partial::stored_sha256(client, &self.contents).await?;
-        self.compare(package, &theirs, "")
+    async fn check_same_bytes(&self) -> Result<(), Failure> {
+        self.compare(&self.stored().sha256().await?, "")
     }
 
-    /// As [`Place::check_same_bytes`], with the digest from the refusal where it names one.
-    async fn check_same_bytes_as_told(
-        &self,
-        client: &Client,
-        package: &Judged,
-        refusal: &Refusal,
-    ) -> Result<(), Failure> {
-        match refusal.facts.get("sha256").and_then(Value::as_str) {
-            Some(theirs) => self.compare(package, theirs, &format!("\n{refusal}")),
-            None => self.check_same_bytes(client, package).await,
+    /// As [`Target::check_same_bytes`], with the digest from the refusal where it names one.
+    async fn check_same_bytes_as_told(&self, refusal: &Refusal) -> Result<(), Failure> {
+        match refusal.facts().get("sha256").and_then(Value::as_str) {
+            Some(theirs) => self.compare(theirs, &format!("\n{}", told(refusal))),
+            None => self.check_same_bytes().await,
         }
     }
 
-    fn compare(&self, package: &Judged, theirs: &str, told: &str) -> Result<(), Failure> {
-        if theirs.eq_ignore_ascii_case(&package.sha256) {
+    fn compare(&self, theirs: &str, told: &str) -> Result<(), Failure> {
+        let ours = &self.package.sha256;
+        if theirs.eq_ignore_ascii_case(ours) {
             return Ok(());
         }
-        let (version, country, ours) = (package.version, &self.country, &package.sha256);
+        let (version, country) = (self.package.version, self.country);
         Err(Failure::DifferentContent(format!(
             "Version {version} exists in {country} with different content and is never overwritten: its SHA-256 is \
              {theirs}, that of the file is {ours}.{told}"
         )))
     }
 
-    fn already_there(&self, package: &Judged) -> String {
-        let (file, version) = (package.file.display(), package.version);
+    fn already_there(&self) -> String {
+        let (file, version) = (self.package.file.display(), self.package.version);
         format!(
             "{file}: version {version} is in {} already, with the same bytes.",
             self.country

@@ -3,25 +3,37 @@
 //!
 //! It believes no answer that it can check: what it says at the end is read back from the service.
 
-mod telling;
+mod transcript;
 
 use super::{
-    cast::{self, CONTRIBUTOR, OPERATOR, OWNER, READER},
+    demo::FAMILY,
+    people::{self, CONTRIBUTOR, OPERATOR, OWNER, READER},
     ready::Addresses,
     running::Running,
-    visitor::{rows, text},
+    seed::first_owner,
 };
 use crate::exit::Exit;
 use anyhow::{Context, bail, ensure};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use domain::instant::{Instant, TICKS_PER_SECOND};
+use client::{EnvironmentPath, Narrowing, Query, Request, Upload};
+use domain::{
+    ids::{AppId, OperationId, TenantId},
+    instant::{Instant, TICKS_PER_SECOND},
+    operation::OperationStatus,
+    version::{AppVersion, Availability, VersionStatus},
+};
 use jiff::tz::Offset;
 use navx::PackageBuilder;
-use reqwest::Method;
+use reqwest::{Method, Url};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{process::ExitCode, time::Duration};
-use telling::{Player, Teller, player};
-use uuid::Uuid;
+use transcript::{Participant, Transcript};
+use wire::{
+    environments::Environment,
+    hotfixes::{EnvironmentHotfix, HotfixRequestBody},
+    operator::{AppRegistrationBody, EnvironmentRegistrationBody, InstalledAppBody, WindowBody},
+    versions::VersionPatchBody,
+};
 
 /// The promise is thirty seconds with the start.
 const DEADLINE: Duration = Duration::from_secs(25);
@@ -29,8 +41,9 @@ const DEADLINE: Duration = Duration::from_secs(25);
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
 const NAME: &str = "Contoso Order Desk";
-const OLD: &str = "16.0.0.5";
-const NEW: &str = "16.0.1.2";
+const COUNTRY: &str = "US";
+const OLD: AppVersion = AppVersion([16, 0, 0, 5]);
+const NEW: AppVersion = AppVersion([16, 0, 1, 2]);
 const AT_ONCE: &str = "CRONUS-Main";
 const IN_WINDOW: &str = "CRONUS-Warehouse";
 
@@ -39,21 +52,21 @@ const IN_WINDOW: &str = "CRONUS-Warehouse";
 /// # Errors
 /// When the story cannot be told; that a step failed is part of it, and answered by the exit code.
 pub async fn run(running: &Running, addresses: &Addresses, to_stderr: bool) -> anyhow::Result<ExitCode> {
-    let mut teller = Teller { to_stderr, steps: 0 };
-    let job = Job::new(running, addresses, &mut teller).await;
+    let mut transcript = Transcript { to_stderr, steps: 0 };
+    let job = Job::new(running, addresses, &mut transcript).await;
     let done = match job {
-        Ok(job) => tokio::time::timeout(DEADLINE, job.run(&mut teller)).await,
+        Ok(job) => tokio::time::timeout(DEADLINE, job.run(&mut transcript)).await,
         Err(error) => Ok(Err(error)),
     };
     let failure = match done {
         Ok(Ok(())) => {
-            teller.say("\nDone: both environments are on the new version.")?;
+            transcript.say("\nDone: both environments are on the new version.")?;
             return Ok(Exit::Done.into());
         }
         Ok(Err(error)) => format!("{error:#}"),
         Err(_) => format!("it was not done within {} seconds", DEADLINE.as_secs()),
     };
-    teller.say(&format!("\nFailed at step {}: {failure}", teller.steps))?;
+    transcript.say(&format!("\nFailed at step {}: {failure}", transcript.steps))?;
     Ok(Exit::Unexpected.into())
 }
 
@@ -61,240 +74,254 @@ pub async fn run(running: &Running, addresses: &Addresses, to_stderr: bool) -> a
 struct Job<'a> {
     http: &'a reqwest::Client,
     addresses: &'a Addresses,
-    operator: Player,
-    owner: Player,
-    contributor: Player,
-    reader: Player,
-    app: Uuid,
-    tenant: Uuid,
+    operator: Participant,
+    owner: Participant,
+    contributor: Participant,
+    reader: Participant,
+    app: AppId,
+    tenant: TenantId,
 }
 
 impl<'a> Job<'a> {
     async fn new(
         running: &'a Running,
         addresses: &'a Addresses,
-        teller: &mut Teller,
+        transcript: &mut Transcript,
     ) -> anyhow::Result<Self> {
-        teller.step("Everybody signs in with the issuer")?;
+        transcript.step("Everybody signs in with the issuer")?;
         Ok(Self {
             http: running.http(),
             addresses,
-            operator: player(running, addresses, teller, OPERATOR).await?,
-            owner: player(running, addresses, teller, OWNER).await?,
-            contributor: player(running, addresses, teller, CONTRIBUTOR).await?,
-            reader: player(running, addresses, teller, READER).await?,
-            app: cast::id(&format!("app {NAME}")),
-            tenant: cast::id("tenant CRONUS USA"),
+            operator: Participant::sign_in(running, addresses, transcript, OPERATOR).await?,
+            owner: Participant::sign_in(running, addresses, transcript, OWNER).await?,
+            contributor: Participant::sign_in(running, addresses, transcript, CONTRIBUTOR).await?,
+            reader: Participant::sign_in(running, addresses, transcript, READER).await?,
+            app: people::id(&format!("app {NAME}")).into(),
+            tenant: people::id("tenant CRONUS USA").into(),
         })
     }
 
-    async fn run(&self, teller: &mut Teller) -> anyhow::Result<()> {
-        self.register(teller).await?;
-        let package = self.upload(teller).await?;
-        self.report_environments(teller).await?;
-        let window = self.look_ahead(teller).await?;
-        let first = self.update_at_once(teller).await?;
-        let second = self.update_in_window(teller, window).await?;
-        self.read_back(teller, [first, second], window, &package).await
+    async fn run(&self, transcript: &mut Transcript) -> anyhow::Result<()> {
+        self.register(transcript).await?;
+        let package = self.upload(transcript).await?;
+        self.report_environments(transcript).await?;
+        let window = self.look_ahead(transcript).await?;
+        let first = self.update_at_once(transcript).await?;
+        let second = self.update_in_window(transcript, window).await?;
+        self.read_back(transcript, [first, second], window, &package)
+            .await
     }
 
-    async fn register(&self, teller: &mut Teller) -> anyhow::Result<()> {
-        teller.step("The operator registers an app, and names its owner")?;
-        let registration = json!({
-            "publisher": "Contoso",
-            "publisherAadTenantId": cast::home_tenant(),
-            "publisherContactEmail": "apps@contoso.com",
-            "storageLocation": "West Europe",
-            "owner": { "type": "Application", "id": OWNER.principal_id() },
-        });
-        let path = format!("/operator/v1/apps/{}", self.app);
-        self.operator
-            .ask(teller, Method::PUT, &path, Some(&registration))
-            .await?;
+    async fn register(&self, transcript: &mut Transcript) -> anyhow::Result<()> {
+        transcript.step("The operator registers an app, and names its owner")?;
+        let registration = AppRegistrationBody {
+            publisher: Some("Contoso".to_owned()),
+            publisher_aad_tenant_id: Some(people::home_tenant()),
+            publisher_contact_email: Some("apps@contoso.com".to_owned()),
+            storage_location: Some("West Europe".to_owned()),
+            owner: Some(first_owner()),
+        };
+        let put = self.operator.client.put_app(self.app, &registration);
+        self.operator.ask(transcript, put).await?;
 
-        teller.step("The owner lets two others in")?;
-        for (client, role) in [(CONTRIBUTOR, "Contributor"), (READER, "Reader")] {
-            let path = format!("/v1.0/apps/{}/principals/{}", self.app, client.principal_id());
-            let body = json!({ "type": "Application", "roles": [role] });
-            self.owner.ask(teller, Method::PATCH, &path, Some(&body)).await?;
+        transcript.step("The owner lets two others in")?;
+        for person in [CONTRIBUTOR, READER] {
+            let principal = person.principal().context("somebody has no role")?;
+            let id = person.principal_id().into();
+            let patch = self.owner.client.patch_principal(self.app, id, &principal);
+            self.owner.ask(transcript, patch).await?;
         }
         Ok(())
     }
 
     /// Uploads both versions, and answers the bytes of the new one.
-    async fn upload(&self, teller: &mut Teller) -> anyhow::Result<Vec<u8>> {
-        teller.step("The contributor makes the app available in a country")?;
-        self.contributor
-            .ask(teller, Method::PATCH, &self.shelf(""), Some(&json!({})))
-            .await?;
+    async fn upload(&self, transcript: &mut Transcript) -> anyhow::Result<Vec<u8>> {
+        let Participant { client, .. } = &self.contributor;
+        transcript.step("The contributor makes the app available in a country")?;
+        let country = client.patch_country(self.app, COUNTRY);
+        self.contributor.ask(transcript, country).await?;
 
-        teller.step("The contributor uploads the old version and the new one")?;
+        transcript.step("The contributor uploads the old version and the new one")?;
         let old = self.package(OLD)?;
         let new = self.package(NEW)?;
-        for (bytes, availability) in [(&old, "Available"), (&new, "Preview")] {
-            let body =
-                json!({ "initialAvailability": availability, "packageContents": STANDARD.encode(bytes) });
-            let version = self
-                .contributor
-                .ask(teller, Method::POST, &self.shelf("/versions"), Some(&body))
-                .await?;
+        for (bytes, availability) in [(&old, Availability::Available), (&new, Availability::Preview)] {
+            let upload = Upload::bytes(bytes.clone()).availability(availability);
+            let upload = client.upload_version(self.app, COUNTRY, upload);
+            let version = self.contributor.ask(transcript, upload).await?;
             ensure!(
-                text(&version, "status") == "Uploaded",
+                version.status == VersionStatus::Uploaded,
                 "the version was not stored"
             );
         }
 
-        teller.step("The contributor releases the new version")?;
-        let path = self.shelf(&format!("/versions/{NEW}"));
-        let released = self
-            .contributor
-            .ask(
-                teller,
-                Method::PATCH,
-                &path,
-                Some(&json!({ "availability": "Available" })),
-            )
-            .await?;
+        transcript.step("The contributor releases the new version")?;
+        let change = VersionPatchBody {
+            availability: Some(Availability::Available.to_string()),
+            ..VersionPatchBody::default()
+        };
+        let release = client.patch_version(self.app, COUNTRY, NEW, &change);
+        let released = self.contributor.ask(transcript, release).await?;
         ensure!(
-            text(&released, "availability") == "Available",
+            released.availability == Availability::Available,
             "the version was not released"
         );
         Ok(new)
     }
 
-    /// An address below the app in its country.
-    fn shelf(&self, rest: &str) -> String {
-        format!("/v1.0/apps/{}/countries/US{rest}", self.app)
-    }
-
-    fn package(&self, version: &str) -> anyhow::Result<Vec<u8>> {
+    fn package(&self, version: AppVersion) -> anyhow::Result<Vec<u8>> {
+        let version = version.to_string();
         let version = version.parse().context("the version of the package")?;
-        Ok(PackageBuilder::new(self.app, NAME, "Contoso", version)
+        Ok(PackageBuilder::new(self.app.0, NAME, "Contoso", version)
             .id_range(50_200, 50_249)
             .to_bytes()?)
     }
 
     /// Two environments with the old version, in whose window it is not now.
-    async fn report_environments(&self, teller: &mut Teller) -> anyhow::Result<()> {
-        teller.step("The operator reports two environments that have the old version")?;
+    async fn report_environments(&self, transcript: &mut Transcript) -> anyhow::Result<()> {
+        transcript.step("The operator reports two environments that have the old version")?;
         let (start, end) = window_ahead(self.now().await?);
+        let registration = EnvironmentRegistrationBody {
+            country_code: COUNTRY.to_owned(),
+            kind: "Production".to_owned(),
+            location_name: Some("East US".to_owned()),
+            application_version: Some("27.1.41698.0".to_owned()),
+            platform_version: Some("27.0.41698.0".to_owned()),
+            window: Some(WindowBody {
+                start,
+                end,
+                time_zone: "UTC".to_owned(),
+            }),
+            inventory_complete: false,
+            apps: vec![InstalledAppBody {
+                id: self.app.0,
+                name: Some(NAME.to_owned()),
+                publisher: Some("Contoso".to_owned()),
+                version: OLD.to_string(),
+            }],
+        };
         for name in [AT_ONCE, IN_WINDOW] {
-            let registration = json!({
-                "countryCode": "US",
-                "type": "Production",
-                "locationName": "East US",
-                "applicationVersion": "27.1.41698.0",
-                "platformVersion": "27.0.41698.0",
-                "window": { "start": start, "end": end, "timeZone": "UTC" },
-                "apps": [{ "id": self.app, "name": NAME, "publisher": "Contoso", "version": OLD }],
-            });
             let path = self.environment(name);
-            self.operator
-                .ask(teller, Method::PUT, &path, Some(&registration))
-                .await?;
+            let put = self.operator.client.put_environment(path, &registration);
+            self.operator.ask(transcript, put).await?;
         }
         Ok(())
     }
 
-    fn environment(&self, name: &str) -> String {
-        format!(
-            "/operator/v1/environments/{}/Business%20Central/{name}",
-            self.tenant
-        )
+    fn environment(&self, name: &'static str) -> EnvironmentPath<'static> {
+        EnvironmentPath {
+            aad_tenant_id: self.tenant,
+            application_family: FAMILY,
+            name,
+        }
+    }
+
+    /// The environments that are on an older version.
+    async fn old_environments(&self, transcript: &Transcript) -> anyhow::Result<Vec<Environment>> {
+        let older = Query::default().filter(format!("version lt '{NEW}'"));
+        let list = self.reader.client.list_environments(self.app, COUNTRY);
+        let list = list.query(older).first_page();
+        Ok(self.reader.ask(transcript, list).await?.value)
     }
 
     /// Which environments are old, and when their window begins.
-    async fn look_ahead(&self, teller: &mut Teller) -> anyhow::Result<Instant> {
-        teller.step("The reader lists the environments that are on an older version")?;
-        let old = self.reader.get(teller, &self.shelf(&older_than_new())).await?;
-        ensure!(
-            rows(&old).len() == 2,
-            "{} environments are listed, not 2",
-            rows(&old).len()
-        );
-        teller.checked("both are listed")?;
+    async fn look_ahead(&self, transcript: &mut Transcript) -> anyhow::Result<Instant> {
+        transcript.step("The reader lists the environments that are on an older version")?;
+        let old = self.old_environments(transcript).await?;
+        ensure!(old.len() == 2, "{} environments are listed, not 2", old.len());
+        transcript.checked("both are listed")?;
 
-        teller.step("The contributor asks what an update would come to")?;
-        let path = self.shelf(&format!("/environmentHotfixes/plan?targetAppVersion={NEW}"));
-        let plan = self.contributor.get(teller, &path).await?;
-        let eligible = rows(&plan).iter().filter(|row| row["eligible"] == json!(true));
+        transcript.step("The contributor asks what an update would come to")?;
+        let plan = self.contributor.client.plan_hotfixes(self.app, COUNTRY, NEW);
+        let plan = self.contributor.ask(transcript, plan.first_page()).await?.value;
+        let eligible = plan.iter().filter(|row| row.eligible);
         ensure!(eligible.count() == 2, "not both environments can be updated");
-        let row = rows(&plan).iter().find(|row| text(row, "name") == IN_WINDOW);
-        let window = text(row.context("the plan lacks an environment")?, "startsAt").parse()?;
+        let row = plan.iter().find(|row| row.name == IN_WINDOW);
+        let window = row.context("the plan lacks an environment")?.starts_at;
+        let window = window.context("the plan says no time")?;
         ensure!(self.now().await? < window, "the window is open already");
-        teller.checked(&format!("the update windows begin at {window}"))?;
+        transcript.checked(&format!("the update windows begin at {window}"))?;
         Ok(window)
     }
 
-    async fn update_at_once(&self, teller: &mut Teller) -> anyhow::Result<String> {
-        teller.step("The contributor updates the first environment at once, ignoring its window")?;
-        let id = self
-            .schedule(teller, AT_ONCE, json!({ "ignoreUpgradeWindow": true }))
-            .await?;
-        self.wait_for_success(teller, &id).await?;
+    async fn update_at_once(&self, transcript: &mut Transcript) -> anyhow::Result<OperationId> {
+        transcript.step("The contributor updates the first environment at once, ignoring its window")?;
+        let id = self.schedule(transcript, AT_ONCE, true).await?;
+        self.wait_for_success(transcript, id).await?;
         Ok(id)
     }
 
-    async fn update_in_window(&self, teller: &mut Teller, window: Instant) -> anyhow::Result<String> {
-        teller.step("The contributor updates the second environment, in its window")?;
-        let id = self.schedule(teller, IN_WINDOW, json!({})).await?;
+    async fn update_in_window(
+        &self,
+        transcript: &mut Transcript,
+        window: Instant,
+    ) -> anyhow::Result<OperationId> {
+        transcript.step("The contributor updates the second environment, in its window")?;
+        let id = self.schedule(transcript, IN_WINDOW, false).await?;
         // A move of the clock is answered once all that is due was taken on: what still waits then, waits for its
         // window.
-        self.move_clock(teller, &json!({ "advance": "PT1M" })).await?;
-        let waiting = self.contributor.get(teller, &self.hotfix(&id)).await?;
+        self.move_clock(transcript, &json!({ "advance": "PT1M" })).await?;
+        let waiting = self.contributor.ask(transcript, self.hotfix(id)).await?;
         ensure!(
-            text(&waiting, "status") == "Scheduled",
+            waiting.status == OperationStatus::Scheduled,
             "it did not wait for its window"
         );
-        teller.checked("it waits for its window")?;
+        transcript.checked("it waits for its window")?;
 
-        teller.step("The clock is moved to where the window begins")?;
-        self.move_clock(teller, &json!({ "now": window.to_string() }))
+        transcript.step("The clock is moved to where the window begins")?;
+        self.move_clock(transcript, &json!({ "now": window.to_string() }))
             .await?;
-        self.wait_for_success(teller, &id).await?;
+        self.wait_for_success(transcript, id).await?;
         Ok(id)
     }
 
-    fn hotfix(&self, id: &str) -> String {
-        self.shelf(&format!("/environmentHotfixes/{id}"))
+    fn hotfix(&self, id: OperationId) -> Request<EnvironmentHotfix> {
+        self.contributor.client.get_hotfix(self.app, COUNTRY, id)
     }
 
-    async fn schedule(&self, teller: &Teller, name: &str, how: Value) -> anyhow::Result<String> {
-        let mut body = json!({
-            "environmentAadTenantId": self.tenant,
-            "environmentApplicationFamily": "Business Central",
-            "environmentName": name,
-            "targetAppVersion": NEW,
-        });
-        if let (Some(body), Value::Object(how)) = (body.as_object_mut(), how) {
-            body.extend(how);
-        }
-        let path = self.shelf("/environmentHotfixes");
-        let made = self
-            .contributor
-            .ask(teller, Method::POST, &path, Some(&body))
-            .await?;
-        ensure!(text(&made, "status") == "Scheduled", "it was not scheduled");
-        Ok(text(&made, "id").to_owned())
+    async fn schedule(
+        &self,
+        transcript: &Transcript,
+        name: &str,
+        ignores_window: bool,
+    ) -> anyhow::Result<OperationId> {
+        let body = HotfixRequestBody {
+            environment_aad_tenant_id: self.tenant.0,
+            target_app_version: NEW.to_string(),
+            run_after: None,
+            ignore_upgrade_window: ignores_window,
+            environment_application_family: FAMILY.to_owned(),
+            environment_name: name.to_owned(),
+            environment_type: None,
+        };
+        let schedule = self.contributor.client.schedule_hotfix(self.app, COUNTRY, &body);
+        let made = self.contributor.ask(transcript, schedule).await?;
+        ensure!(made.status == OperationStatus::Scheduled, "it was not scheduled");
+        Ok(made.id)
     }
 
     /// Looks until the hotfix has ended, and shows it whenever its status is another.
-    async fn wait_for_success(&self, teller: &Teller, id: &str) -> anyhow::Result<()> {
-        let path = self.hotfix(id);
-        let mut seen = "Scheduled".to_owned();
+    async fn wait_for_success(&self, transcript: &Transcript, id: OperationId) -> anyhow::Result<()> {
+        let mut seen = OperationStatus::Scheduled;
         loop {
-            let answer = self.contributor.visitor.get(&path).await?;
-            let status = text(&answer, "status");
+            let row = self.hotfix(id).json().await?;
+            let hotfix = EnvironmentHotfix::deserialize(&row)?;
+            let status = hotfix.status;
             if status != seen {
-                teller.request(self.contributor.name, &Method::GET, &path, None)?;
-                teller.answer("200 OK", &answer)?;
-                teller.checked(&format!("{seen} -> {status}"))?;
-                status.clone_into(&mut seen);
+                let url = self.hotfix(id).url().clone();
+                transcript.request(self.contributor.name, &Method::GET, &url, None)?;
+                transcript.answer("200 OK", &row)?;
+                transcript.checked(&format!("{seen} -> {status}"))?;
+                seen = status;
             }
             match status {
-                "Succeeded" => return Ok(()),
-                "Scheduled" | "Running" => tokio::time::sleep(LOOK_AGAIN).await,
-                other => bail!("the hotfix ended as {other}: {}", text(&answer, "errorMessage")),
+                OperationStatus::Succeeded => return Ok(()),
+                OperationStatus::Scheduled | OperationStatus::Running => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                other => {
+                    let why = hotfix.error_message.unwrap_or_default();
+                    bail!("the hotfix ended as {other}: {why}")
+                }
             }
         }
     }
@@ -309,16 +336,15 @@ impl<'a> Job<'a> {
             .error_for_status()?
             .json()
             .await?;
-        Ok(text(&answer, "now").parse()?)
+        Ok(answer["now"].as_str().unwrap_or_default().parse()?)
     }
 
-    async fn move_clock(&self, teller: &Teller, to: &Value) -> anyhow::Result<()> {
-        let path = format!("{}/clock", super::doors::CONTROL);
-        teller.request("anybody", &Method::POST, &path, Some(to))?;
-        let url = format!("{}/clock", self.addresses.control_url);
+    async fn move_clock(&self, transcript: &Transcript, to: &Value) -> anyhow::Result<()> {
+        let url: Url = format!("{}/clock", self.addresses.control_url).parse()?;
+        transcript.request("anybody", &Method::POST, &url, Some(to))?;
         let response = self.http.post(url).json(to).send().await?;
         let (status, answer) = (response.status(), response.json::<Value>().await?);
-        teller.answer(status, &answer)?;
+        transcript.answer(status, &answer)?;
         ensure!(status.is_success(), "the clock was not moved");
         Ok(())
     }
@@ -326,67 +352,58 @@ impl<'a> Job<'a> {
     /// What is true in the end, whatever was answered before.
     async fn read_back(
         &self,
-        teller: &mut Teller,
-        ids: [String; 2],
+        transcript: &mut Transcript,
+        ids: [OperationId; 2],
         window: Instant,
         package: &[u8],
     ) -> anyhow::Result<()> {
-        teller.step("All is read back: the environments, as the vendor and as the operator see them")?;
-        let old = self.reader.get(teller, &self.shelf(&older_than_new())).await?;
-        ensure!(
-            rows(&old).is_empty(),
-            "{} environments are still old",
-            rows(&old).len()
-        );
+        let Participant { name: reader, client } = &self.reader;
+        transcript.step("All is read back: the environments, as the vendor and as the operator see them")?;
+        let old = self.old_environments(transcript).await?;
+        ensure!(old.is_empty(), "{} environments are still old", old.len());
         for name in [AT_ONCE, IN_WINDOW] {
-            let seen = self
-                .reader
-                .get(teller, &self.shelf(&format!("/environments/{name}")))
-                .await?;
-            let known = self.operator.get(teller, &self.environment(name)).await?;
-            let versions = [text(&seen, "version"), text(&known["apps"][0], "version")];
-            ensure!(versions == [NEW, NEW], "{name} is on {}", versions.join(" and "));
-            teller.checked(&format!("{name} is on {NEW}"))?;
+            let seen = client.get_environment(self.app, COUNTRY, name, &Narrowing::default());
+            let seen = self.reader.ask(transcript, seen).await?.version;
+            let known = self
+                .operator
+                .client
+                .get_registered_environment(self.environment(name));
+            let known = self.operator.ask(transcript, known).await?;
+            let known = known.apps.first().context("an environment has no app")?.version;
+            ensure!(seen == NEW && known == NEW, "{name} is on {seen} and {known}");
+            transcript.checked(&format!("{name} is on {NEW}"))?;
         }
 
-        teller.step("The hotfixes, and when they ran")?;
-        let list = self
-            .reader
-            .get(teller, &self.shelf("/environmentHotfixes"))
-            .await?;
-        let [first, second] = ids
-            .each_ref()
-            .map(|id| rows(&list).iter().find(|row| text(row, "id") == id));
+        transcript.step("The hotfixes, and when they ran")?;
+        let list = client.list_hotfixes(self.app, COUNTRY).first_page();
+        let list = self.reader.ask(transcript, list).await?.value;
+        let [first, second] = ids.map(|id| list.iter().find(|hotfix| hotfix.id == id));
         let first = started_on(first.context("the first hotfix is gone")?)?;
         let second = started_on(second.context("the second hotfix is gone")?)?;
         ensure!(
             first < window && second >= window,
             "they started at {first} and {second}"
         );
-        teller.checked("the first ran before the window, the second within it")?;
+        transcript.checked("the first ran before the window, the second within it")?;
 
-        teller.step("The package comes back as it was sent")?;
-        let path = self.shelf(&format!("/versions/{NEW}/getPackageContents"));
-        teller.request(self.reader.name, &Method::POST, &path, None)?;
-        let bytes = self.reader.visitor.download(&path).await?;
-        teller.say(&format!("    => 200 OK ({} bytes)", bytes.len()))?;
+        transcript.step("The package comes back as it was sent")?;
+        let stored = client.get_package_contents(self.app, COUNTRY, NEW);
+        transcript.request(reader, &Method::POST, stored.url(), None)?;
+        let bytes = stored.bytes().await?;
+        transcript.say(&format!("    => 200 OK ({} bytes)", bytes.len()))?;
         ensure!(bytes == package, "the bytes differ from what was uploaded");
-        Ok(teller.checked("the very bytes that were uploaded")?)
+        Ok(transcript.checked("the very bytes that were uploaded")?)
     }
 }
 
-fn older_than_new() -> String {
-    format!("/environments?$filter=version%20lt%20'{NEW}'")
-}
-
-fn started_on(hotfix: &Value) -> anyhow::Result<Instant> {
+fn started_on(hotfix: &EnvironmentHotfix) -> anyhow::Result<Instant> {
     ensure!(
-        text(hotfix, "status") == "Succeeded",
+        hotfix.status == OperationStatus::Succeeded,
         "a hotfix is {}",
-        text(hotfix, "status")
+        hotfix.status
     );
-    ensure!(!text(hotfix, "completedOn").is_empty(), "a hotfix has no end");
-    Ok(text(hotfix, "startedOn").parse()?)
+    ensure!(hotfix.completed_on.is_some(), "a hotfix has no end");
+    hotfix.started_on.context("a hotfix has no beginning")
 }
 
 /// Six hours, in UTC, that begin between one and two hours from now.

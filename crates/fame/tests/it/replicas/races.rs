@@ -112,7 +112,7 @@ async fn an_app_keeps_an_owner() {
             let granted = fleet.operator(2).put(&path, &principal_body(&["Owner"])).await;
             granted.unwrap().expect(200);
         }
-        // Each removes the other, or each removes himself.
+        // Each removes the other, or each removes themselves.
         let mut victims = [Person::SECOND_OWNER.id, Person::OWNER.id];
         if round % 2 == 1 {
             victims.reverse();
@@ -131,7 +131,7 @@ async fn an_app_keeps_an_owner() {
     }
 }
 
-/// How many owners somebody sees: none, if he is none himself any more.
+/// How many owners somebody sees: none, if they are none themselves any more.
 async fn owners_left(caller: &Caller) -> usize {
     let list = caller.get(&format!("/v1.4/apps/{APP}/principals")).await.unwrap();
     if list.status != 200 {

@@ -82,7 +82,7 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// Somebody with a token, and the service that he calls.
+/// Somebody with a token, and the service that they call.
 #[derive(Clone)]
 pub struct Caller {
     client: Client,
@@ -109,7 +109,7 @@ impl Caller {
             .unwrap()
     }
 
-    /// The same caller with connections of his own.
+    /// The same caller with connections of their own.
     pub fn elsewhere(&self) -> Self {
         Self {
             client: Self::new_client(),

@@ -1,8 +1,8 @@
 //! What people read after `fame dev`: where it is, who they can be, and commands to try, ready to be pasted.
 
 use super::{
-    cast::{self, CONTRIBUTOR, Client, OPERATOR, OWNER},
     demo::{FAMILY, SALES_PACK},
+    people::{self, CONTRIBUTOR, OPERATOR, OWNER, Person},
     ready::{Ready, ReadyApp, ReadyClient, ReadyEnvironment},
 };
 use anyhow::Context;
@@ -88,12 +88,12 @@ Tokens of any kind, good or bad: POST <control>/tokens. Ctrl-C ends it.
 /// # Errors
 /// When there is nobody to show, which only happens if somebody edited the data folder.
 pub fn text(ready: &Ready) -> anyhow::Result<String> {
-    let commands = match the_usual(ready) {
+    let commands = match example(ready) {
         Some((app, environment)) => tour(ready, app, environment)?,
         None => first_steps(ready)?,
     };
     let farewell = fill(FAREWELL, &[("control", &ready.addresses.control_url)]);
-    Ok([greeting(ready), people(ready), commands, farewell].join("\n\n"))
+    Ok([greeting(ready), clients(ready), commands, farewell].join("\n\n"))
 }
 
 /// The template with each `<name>` replaced, and nothing around it.
@@ -119,15 +119,20 @@ fn greeting(ready: &Ready) -> String {
     fill(GREETING, &values)
 }
 
-fn people(ready: &Ready) -> String {
-    ready.clients.iter().map(person).collect::<Vec<_>>().join("\n")
+fn clients(ready: &Ready) -> String {
+    ready
+        .clients
+        .iter()
+        .map(client_line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
-fn person(client: &ReadyClient) -> String {
+fn client_line(client: &ReadyClient) -> String {
     let role = client.roles.values().next().map(|roles| roles.join(", "));
     let role = match role {
         Some(role) => role,
-        None if client.name == OPERATOR.name => "operator's door".to_owned(),
+        None if client.name == OPERATOR.name => "operator API".to_owned(),
         None => "none".to_owned(),
     };
     let signs_in_with = match (&client.username, &client.password) {
@@ -138,7 +143,7 @@ fn person(client: &ReadyClient) -> String {
 }
 
 /// The app and the environment that the commands show something with: one that has not been updated yet.
-fn the_usual(ready: &Ready) -> Option<(&ReadyApp, &ReadyEnvironment)> {
+fn example(ready: &Ready) -> Option<(&ReadyApp, &ReadyEnvironment)> {
     let sales_pack = SALES_PACK.id().to_string();
     let app = ready.apps.iter().find(|app| app.id == sales_pack)?;
     let mut second_best = None;
@@ -156,8 +161,8 @@ fn the_usual(ready: &Ready) -> Option<(&ReadyApp, &ReadyEnvironment)> {
     second_best
 }
 
-fn token(ready: &Ready, client: &Client) -> anyhow::Result<String> {
-    let client = found(ready, client)?;
+fn token(ready: &Ready, person: &Person) -> anyhow::Result<String> {
+    let client = found(ready, person)?;
     let values = [
         ("token-url", ready.addresses.token_url.as_str()),
         ("client-id", &client.client_id),
@@ -167,9 +172,9 @@ fn token(ready: &Ready, client: &Client) -> anyhow::Result<String> {
     Ok(fill(TOKEN, &values))
 }
 
-fn found<'r>(ready: &'r Ready, client: &Client) -> anyhow::Result<&'r ReadyClient> {
-    let found = ready.clients.iter().find(|shown| shown.name == client.name);
-    found.with_context(|| format!("the client '{}' is gone from the data folder", client.name))
+fn found<'r>(ready: &'r Ready, person: &Person) -> anyhow::Result<&'r ReadyClient> {
+    let found = ready.clients.iter().find(|shown| shown.name == person.name);
+    found.with_context(|| format!("the client '{}' is gone from the data folder", person.name))
 }
 
 fn tour(ready: &Ready, app: &ReadyApp, environment: &ReadyEnvironment) -> anyhow::Result<String> {
@@ -189,7 +194,7 @@ fn tour(ready: &Ready, app: &ReadyApp, environment: &ReadyEnvironment) -> anyhow
 
 fn first_steps(ready: &Ready) -> anyhow::Result<String> {
     let (operator_token, owner_token) = (token(ready, &OPERATOR)?, token(ready, &OWNER)?);
-    let (app, home_tenant) = (SALES_PACK.id().to_string(), cast::home_tenant().to_string());
+    let (app, home_tenant) = (SALES_PACK.id().to_string(), people::home_tenant().to_string());
     let values = [
         ("operator-token", operator_token.as_str()),
         ("owner-token", &owner_token),
@@ -207,7 +212,7 @@ mod tests {
     use crate::dev::ready::{Addresses, ReadyInstallation, described};
 
     fn ready(environment: Option<&str>) -> Ready {
-        let directory = cast::directory().unwrap();
+        let directory = people::directory().unwrap();
         let app = SALES_PACK.id().to_string();
         let installed = |version: &str| ReadyInstallation {
             id: app.clone(),
@@ -228,9 +233,9 @@ mod tests {
         });
         Ready {
             addresses: Addresses::new("http://127.0.0.1:1", "https://127.0.0.1:2", "/data/ca.pem".into()),
-            clients: cast::CLIENTS
+            clients: people::PEOPLE
                 .iter()
-                .filter_map(|client| described(&directory, client))
+                .filter_map(|person| described(&directory, person))
                 .collect(),
             apps: apps.into_iter().collect(),
             environments: environments.collect(),
@@ -243,8 +248,8 @@ mod tests {
         for environment in [None, Some("Chicago-Branch")] {
             let guide = text(&ready(environment)).unwrap();
             assert!(!guide.contains('<') && !guide.contains('>'), "{guide}");
-            for client in cast::CLIENTS {
-                assert!(guide.contains(&format!("  {:<12}", client.name)), "{guide}");
+            for person in people::PEOPLE {
+                assert!(guide.contains(&format!("  {:<12}", person.name)), "{guide}");
             }
             assert_eq!(guide.contains("Chicago-Branch"), environment.is_some());
         }

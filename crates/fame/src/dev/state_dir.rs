@@ -15,7 +15,7 @@ use std::{
 use uuid::Uuid;
 
 /// Holds secrets in clear text; only its owner may read it.
-const KEPT_FILE: &str = "dev.json";
+const STATE_FILE: &str = "dev.json";
 const LOCK_FILE: &str = "dev.lock";
 const CA_FILE: &str = "ca.pem";
 /// What the service itself keeps: database and packages.
@@ -34,7 +34,7 @@ pub enum Beginning {
 /// What is written down.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub struct SavedState {
     /// What the folder began with.
     pub beginning: Beginning,
     /// Whether that beginning is complete.
@@ -45,9 +45,9 @@ pub struct Kept {
     pub issuer: IssuerState,
 }
 
-/// Why a folder cannot be lived in.
+/// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum HomeError {
+pub enum StateDirError {
     /// Another process does already.
     #[error("another `fame dev` is using {}", .0.display())]
     InUse(PathBuf),
@@ -72,26 +72,26 @@ pub enum HomeError {
     },
 }
 
-fn files(path: &Path) -> impl FnOnce(io::Error) -> HomeError {
+fn files(path: &Path) -> impl FnOnce(io::Error) -> StateDirError {
     let path = path.to_owned();
-    move |source| HomeError::Files { path, source }
+    move |source| StateDirError::Files { path, source }
 }
 
 /// The folder, held for as long as this value lives; a temporary one is gone after that.
-pub struct Home {
+pub struct StateDir {
     folder: PathBuf,
     is_temporary: bool,
     /// Written down whenever it changes.
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<SavedState>>,
     _lock: File,
 }
 
-impl Home {
-    /// Moves into `data`, or into a temporary folder.
+impl StateDir {
+    /// Takes `data` into use, or a temporary folder.
     ///
     /// # Errors
     /// A folder that is in use, is not ours, is damaged, or cannot be written.
-    pub fn open(data: Option<&Path>) -> Result<Self, HomeError> {
+    pub fn open(data: Option<&Path>) -> Result<Self, StateDirError> {
         let folder = match data {
             Some(folder) => folder.to_owned(),
             None => std::env::temp_dir().join(format!("fame-dev-{}", Uuid::new_v4())),
@@ -99,25 +99,25 @@ impl Home {
         make_private(&folder).map_err(files(&folder))?;
         let folder = folder.canonicalize().map_err(files(&folder))?;
         let lock = hold(&folder)?;
-        let home = Self {
+        let state = Self {
             is_temporary: data.is_none(),
             kept: Mutex::new(None),
             _lock: lock,
             folder,
         };
-        let kept = home.read()?;
-        if kept.is_none() && (home.service_folder().exists() || home.folder.join("fame.db").exists()) {
-            return Err(HomeError::NotOurs(home.folder.clone()));
+        let kept = state.read()?;
+        if kept.is_none() && (state.service_folder().exists() || state.folder.join("fame.db").exists()) {
+            return Err(StateDirError::NotOurs(state.folder.clone()));
         }
         if kept.as_ref().is_some_and(|kept| !kept.complete) {
-            home.undo_beginning()?;
+            state.undo_beginning()?;
         }
-        *home.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-        Ok(home)
+        *state.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(state)
     }
 
-    fn read(&self) -> Result<Option<Kept>, HomeError> {
-        let file = self.folder.join(KEPT_FILE);
+    fn read(&self) -> Result<Option<SavedState>, StateDirError> {
+        let file = self.folder.join(STATE_FILE);
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -125,10 +125,10 @@ impl Home {
         };
         serde_json::from_str(&text)
             .map(Some)
-            .map_err(|source| HomeError::Damaged { file, source })
+            .map_err(|source| StateDirError::Damaged { file, source })
     }
 
-    fn undo_beginning(&self) -> Result<(), HomeError> {
+    fn undo_beginning(&self) -> Result<(), StateDirError> {
         let folder = self.service_folder();
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files(&folder)(error)),
@@ -137,15 +137,15 @@ impl Home {
     }
 
     /// What was written down last; nothing in a new folder.
-    pub fn kept(&self) -> Option<Kept> {
+    pub fn kept(&self) -> Option<SavedState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes the first state of a new folder down.
     ///
     /// # Errors
-    /// As the file system has it; so for [`Home::change`].
-    pub fn begin(&self, first: Kept) -> Result<(), HomeError> {
+    /// As the file system has it; so for [`StateDir::change`].
+    pub fn begin(&self, first: SavedState) -> Result<(), StateDirError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.write(&first)?;
         *kept = Some(first);
@@ -153,7 +153,7 @@ impl Home {
     }
 
     /// Changes what is kept, and writes it down before anybody can rely on it.
-    pub fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), HomeError> {
+    pub fn change(&self, change: impl FnOnce(&mut SavedState)) -> Result<(), StateDirError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = kept.as_mut() else {
             return Ok(());
@@ -163,9 +163,9 @@ impl Home {
     }
 
     /// Replaces the file as a whole: a crash leaves the old one or the new one.
-    fn write(&self, kept: &Kept) -> Result<(), HomeError> {
-        let file = self.folder.join(KEPT_FILE);
-        let fresh = self.folder.join(format!("{KEPT_FILE}.new"));
+    fn write(&self, kept: &SavedState) -> Result<(), StateDirError> {
+        let file = self.folder.join(STATE_FILE);
+        let fresh = self.folder.join(format!("{STATE_FILE}.new"));
         let text = serde_json::to_vec_pretty(kept)
             .map_err(io::Error::other)
             .map_err(files(&file))?;
@@ -177,7 +177,7 @@ impl Home {
     ///
     /// # Errors
     /// As the file system has it.
-    pub fn write_authority(&self, pem: &str) -> Result<(), HomeError> {
+    pub fn write_authority(&self, pem: &str) -> Result<(), StateDirError> {
         let file = self.ca_file();
         fs::write(&file, pem).map_err(files(&file))
     }
@@ -198,7 +198,7 @@ impl Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for StateDir {
     fn drop(&mut self) {
         if !self.is_temporary {
             return;
@@ -209,12 +209,12 @@ impl Drop for Home {
     }
 }
 
-fn hold(folder: &Path) -> Result<File, HomeError> {
+fn hold(folder: &Path) -> Result<File, StateDirError> {
     let path = folder.join(LOCK_FILE);
     let lock = File::create(&path).map_err(files(&path))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(HomeError::InUse(folder.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(StateDirError::InUse(folder.to_owned())),
         Err(TryLockError::Error(source)) => Err(files(&path)(source)),
     }
 }
@@ -247,17 +247,17 @@ fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::cast;
+    use crate::dev::people;
     use entra_local::{Issuer, Settings};
     use std::sync::Arc;
 
-    fn kept(complete: bool) -> Kept {
+    fn kept(complete: bool) -> SavedState {
         let settings = Settings {
             base_url: "https://127.0.0.1:1".into(),
             clock: Arc::new(|| 0),
         };
-        let issuer = Issuer::new(settings, cast::directory().unwrap()).unwrap();
-        Kept {
+        let issuer = Issuer::new(settings, people::directory().unwrap()).unwrap();
+        SavedState {
             beginning: Beginning::Demo,
             complete,
             clock_offset: 7,
@@ -265,24 +265,24 @@ mod tests {
         }
     }
 
-    fn live_in(folder: &Path, complete: bool) {
-        let home = Home::open(Some(folder)).unwrap();
-        home.begin(kept(complete)).unwrap();
-        fs::create_dir(home.service_folder()).unwrap();
-        fs::write(home.service_folder().join("fame.db"), "rows").unwrap();
+    fn use_once(folder: &Path, complete: bool) {
+        let state = StateDir::open(Some(folder)).unwrap();
+        state.begin(kept(complete)).unwrap();
+        fs::create_dir(state.service_folder()).unwrap();
+        fs::write(state.service_folder().join("fame.db"), "rows").unwrap();
     }
 
     #[test]
     fn what_is_written_down_is_there_again_and_for_nobody_else() {
         let folder = tempfile::tempdir().unwrap();
-        live_in(folder.path(), true);
-        let home = Home::open(Some(folder.path())).unwrap();
-        assert_eq!(home.kept().unwrap().clock_offset, 7);
-        assert!(home.service_folder().join("fame.db").exists());
+        use_once(folder.path(), true);
+        let state = StateDir::open(Some(folder.path())).unwrap();
+        assert_eq!(state.kept().unwrap().clock_offset, 7);
+        assert!(state.service_folder().join("fame.db").exists());
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let mode = fs::metadata(folder.path().join(KEPT_FILE))
+            let mode = fs::metadata(folder.path().join(STATE_FILE))
                 .unwrap()
                 .permissions()
                 .mode();
@@ -293,34 +293,34 @@ mod tests {
     #[test]
     fn a_beginning_that_was_cut_off_is_undone_but_nobody_gets_another_secret() {
         let folder = tempfile::tempdir().unwrap();
-        live_in(folder.path(), false);
-        let home = Home::open(Some(folder.path())).unwrap();
-        assert!(home.kept().is_some());
-        assert!(!home.service_folder().exists());
+        use_once(folder.path(), false);
+        let state = StateDir::open(Some(folder.path())).unwrap();
+        assert!(state.kept().is_some());
+        assert!(!state.service_folder().exists());
     }
 
     #[test]
-    fn two_do_not_live_in_one_folder_and_nobody_in_a_strange_one() {
+    fn two_do_not_use_one_folder_and_nobody_a_strange_one() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Home::open(Some(folder.path())).unwrap();
+        let first = StateDir::open(Some(folder.path())).unwrap();
         assert!(matches!(
-            Home::open(Some(folder.path())),
-            Err(HomeError::InUse(_))
+            StateDir::open(Some(folder.path())),
+            Err(StateDirError::InUse(_))
         ));
         drop(first);
         fs::write(folder.path().join("fame.db"), "somebody's").unwrap();
         assert!(matches!(
-            Home::open(Some(folder.path())),
-            Err(HomeError::NotOurs(_))
+            StateDir::open(Some(folder.path())),
+            Err(StateDirError::NotOurs(_))
         ));
     }
 
     #[test]
     fn a_temporary_folder_is_gone_afterwards() {
-        let home = Home::open(None).unwrap();
-        let folder = home.folder().to_owned();
+        let state = StateDir::open(None).unwrap();
+        let folder = state.folder().to_owned();
         assert!(folder.exists());
-        drop(home);
+        drop(state);
         assert!(!folder.exists());
     }
 }

@@ -1,4 +1,4 @@
-//! Who lives here: the clients whose names are promised, and the API that they ask tokens for.
+//! Who there is: the people and applications whose names are promised, and the API that they ask tokens for.
 //!
 //! Ids follow from names and are the same on every machine, so that what one developer writes down holds for the
 //! next; secrets are random and belong to one folder.
@@ -6,6 +6,7 @@
 use domain::principal::{PrincipalKind, Role};
 use entra_local::{Application, Directory, Error, Resource, Secret, TokenVersion, User};
 use uuid::Uuid;
+use wire::principals::PrincipalPatch;
 
 /// What ids are derived from their names with.
 const NAMESPACE: Uuid = Uuid::from_u128(0x0f6b_77c5_2f1e_4b0a_9f0f_6d65_7a5c_d31e);
@@ -37,9 +38,9 @@ pub fn api_id() -> Uuid {
     id("api")
 }
 
-/// A client whose name is promised.
+/// A person, or an application, whose name is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
+pub struct Person {
     /// Its name.
     pub name: &'static str,
     /// An application or a person.
@@ -48,34 +49,44 @@ pub struct Client {
     pub role: Option<Role>,
 }
 
-const fn client(name: &'static str, kind: PrincipalKind, role: Option<Role>) -> Client {
-    Client { name, kind, role }
+const fn person(name: &'static str, kind: PrincipalKind, role: Option<Role>) -> Person {
+    Person { name, kind, role }
 }
 
-/// Runs the service; reaches its own door only.
-pub const OPERATOR: Client = client("operator", PrincipalKind::Application, None);
+/// Runs the service; reaches the operator API only.
+pub const OPERATOR: Person = person("operator", PrincipalKind::Application, None);
 /// The first owner of the apps.
-pub const OWNER: Client = client("owner", PrincipalKind::Application, Some(Role::Owner));
+pub const OWNER: Person = person("owner", PrincipalKind::Application, Some(Role::Owner));
 /// Uploads, and schedules hotfixes.
-pub const CONTRIBUTOR: Client = client("contributor", PrincipalKind::Application, Some(Role::Contributor));
+pub const CONTRIBUTOR: Person = person("contributor", PrincipalKind::Application, Some(Role::Contributor));
 /// Only looks.
-pub const READER: Client = client("reader", PrincipalKind::Application, Some(Role::Reader));
+pub const READER: Person = person("reader", PrincipalKind::Application, Some(Role::Reader));
 
 /// All of them.
-pub const CLIENTS: [Client; 7] = [
+pub const PEOPLE: [Person; 7] = [
     OWNER,
     CONTRIBUTOR,
     READER,
-    client("stranger", PrincipalKind::Application, None),
+    person("stranger", PrincipalKind::Application, None),
     OPERATOR,
-    client("owner-user", PrincipalKind::User, Some(Role::Owner)),
-    client("reader-user", PrincipalKind::User, Some(Role::Reader)),
+    person("owner-user", PrincipalKind::User, Some(Role::Owner)),
+    person("reader-user", PrincipalKind::User, Some(Role::Reader)),
 ];
 
-impl Client {
-    /// What a principal row names it by: an application's client id, a person's object id.
+impl Person {
+    /// What a principal row names them by: an application's client id, a user's object id.
     pub fn principal_id(&self) -> Uuid {
         id(&format!("principal {}", self.name))
+    }
+
+    /// The request that gives them their role on an app, if they are meant to have one.
+    pub fn principal(&self) -> Option<PrincipalPatch> {
+        let is_user = self.kind == PrincipalKind::User;
+        Some(PrincipalPatch {
+            aad_tenant_id: is_user.then(home_tenant),
+            kind: Some(self.kind.to_string()),
+            roles: Some(vec![self.role?.to_string()]),
+        })
     }
 }
 
@@ -89,14 +100,14 @@ pub fn directory() -> Result<Directory, Error> {
         resources: vec![api()],
         ..Directory::default()
     };
-    for client in CLIENTS {
-        match client.kind {
+    for person in PEOPLE {
+        match person.kind {
             PrincipalKind::Application => {
                 directory
                     .applications
-                    .push(application(client.name, client.principal_id(), false)?);
+                    .push(application(person.name, person.principal_id(), false)?);
             }
-            PrincipalKind::User => directory.users.push(user(client)?),
+            PrincipalKind::User => directory.users.push(user(person)?),
         }
     }
     directory
@@ -125,34 +136,33 @@ fn application(name: &str, client_id: Uuid, public_client: bool) -> Result<Appli
     })
 }
 
-fn user(client: Client) -> Result<User, Error> {
+fn user(person: Person) -> Result<User, Error> {
     Ok(User {
-        name: client.name.to_owned(),
-        username: format!("{}@contoso.com", client.name),
+        name: person.name.to_owned(),
+        username: format!("{}@contoso.com", person.name),
         password: Secret::generate()?,
-        object_id: client.principal_id(),
+        object_id: person.principal_id(),
         tenant_id: home_tenant(),
     })
 }
 
-/// How a client signs in.
+/// How somebody signs in.
 #[derive(Clone)]
 pub struct Credentials {
-    /// The application's client id; a person signs in through one as well.
+    /// The application's client id; a user signs in through one as well.
     pub client_id: Uuid,
     /// The application's secret.
     pub client_secret: Secret,
-    /// A person's sign-in name and password.
+    /// A user's sign-in name and password.
     pub user: Option<(String, Secret)>,
 }
 
-/// The credentials of a client; nothing if the directory has no such client, which only happens if somebody edited
-/// it.
-pub fn credentials(directory: &Directory, client: &Client) -> Option<Credentials> {
-    let (application, user) = match client.kind {
-        PrincipalKind::Application => (client.name, None),
+/// Somebody's credentials; nothing if the directory does not know them, which only happens if it was edited.
+pub fn credentials(directory: &Directory, person: &Person) -> Option<Credentials> {
+    let (application, user) = match person.kind {
+        PrincipalKind::Application => (person.name, None),
         PrincipalKind::User => {
-            let user = directory.user(client.name)?;
+            let user = directory.user(person.name)?;
             (SIGN_IN, Some((user.username.clone(), user.password.clone())))
         }
     };
@@ -170,13 +180,13 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn everybody_has_an_id_and_credentials_of_his_own() {
+    fn everybody_has_an_id_and_credentials_of_their_own() {
         let directory = directory().unwrap();
         let mut ids = HashSet::new();
-        for client in CLIENTS {
-            assert!(ids.insert(client.principal_id()), "{}", client.name);
-            let credentials = credentials(&directory, &client).unwrap();
-            assert_eq!(credentials.user.is_some(), client.kind == PrincipalKind::User);
+        for person in PEOPLE {
+            assert!(ids.insert(person.principal_id()), "{}", person.name);
+            let credentials = credentials(&directory, &person).unwrap();
+            assert_eq!(credentials.user.is_some(), person.kind == PrincipalKind::User);
         }
         assert_eq!(ids.len(), 7);
     }

@@ -1,4 +1,4 @@
-//! The two listeners and what is behind them.
+//! The two listeners and what answers there.
 //!
 //! Service and issuer share one address, http and https: a client that is given one base URL finds both, and no path
 //! of the one is a path of the other. Behind http alone there is also the control endpoint.
@@ -23,15 +23,15 @@ const HTTPS_DISTANCE: u16 = 363;
 /// How long requests may go on after a signal to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Both listeners, bound, nobody behind them yet.
-pub struct Doors {
+/// Both listeners, bound; nobody answers yet.
+pub struct Listeners {
     http: TcpListener,
     https: TcpListener,
     http_url: String,
     https_url: String,
 }
 
-impl Doors {
+impl Listeners {
     /// Takes the address, and a port of the same host for https.
     ///
     /// # Errors
@@ -63,17 +63,17 @@ impl Doors {
         &self.https_url
     }
 
-    /// Lets callers in.
+    /// Begins to take requests.
     ///
     /// # Errors
     /// Those of the listeners.
-    pub fn open(
+    pub fn serve(
         self,
         http: Router,
         https: Router,
         certificates: Certificates,
         limits: LimitSettings,
-    ) -> io::Result<OpenDoors> {
+    ) -> io::Result<Serving> {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         self.http.set_nonblocking(true)?;
@@ -85,7 +85,7 @@ impl Doors {
                 tracing::error!(%error, "https ended");
             }
         });
-        Ok(OpenDoors { stop, tasks })
+        Ok(Serving { stop, tasks })
     }
 }
 
@@ -106,29 +106,29 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-/// Doors with callers coming in.
-pub struct OpenDoors {
+/// Listeners whose requests are answered.
+pub struct Serving {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
 
-impl OpenDoors {
-    /// Lets nobody in any more, and waits for those inside.
+impl Serving {
+    /// Takes no more requests, and waits for those under way.
     pub async fn close(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
-/// What is behind the http door: service, issuer, and control.
-pub fn behind_http(service: Router, issuer: &Issuer, control: Router) -> Router {
+/// What answers over http: service, issuer, and control.
+pub fn http_router(service: Router, issuer: &Issuer, control: Router) -> Router {
     issuer_router(issuer.clone(), Scheme::Http)
         .nest(CONTROL, control)
         .fallback_service(service)
 }
 
-/// What is behind the https door: service and issuer.
-pub fn behind_https(service: Router, issuer: &Issuer) -> Router {
+/// What answers over https: service and issuer.
+pub fn https_router(service: Router, issuer: &Issuer) -> Router {
     issuer_router(issuer.clone(), Scheme::Https).fallback_service(service)
 }
 
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn https_has_a_port_of_its_own_even_when_the_usual_one_is_taken() {
-        let first = Doors::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let first = Listeners::bind(([127, 0, 0, 1], 0).into()).unwrap();
         assert_ne!(
             first.http_url().rsplit(':').next(),
             first.https_url().rsplit(':').next()

@@ -1,0 +1,286 @@
+//! What can go wrong between here and the service, each kind a variant that callers can act on.
+
+use reqwest::{Method, Response, StatusCode, Url, header::HeaderMap};
+use serde_json::{Map, Value};
+use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
+use wire::error::{ErrorBody, ErrorDetail};
+
+/// What came of a request.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request did not come to what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service answered, and the answer was no.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// There is no connection to the service.
+    #[error("{host} cannot be reached")]
+    Unreachable {
+        /// Where it should be.
+        host: String,
+        /// What the network said.
+        source: reqwest::Error,
+    },
+    /// The connection was lost before the answer was complete.
+    #[error("{host} broke the connection")]
+    Interrupted {
+        /// Who it was to.
+        host: String,
+        /// What the network said.
+        source: reqwest::Error,
+    },
+    /// The request arrived, or stopped on its way, and nothing came back.
+    #[error("{host} did not answer for {} s", after.as_secs_f32())]
+    NoAnswer {
+        /// Who was asked.
+        host: String,
+        /// How long nothing moved.
+        after: Duration,
+        /// What was asked: method and path.
+        request: String,
+    },
+    /// The answer began, and nothing followed for too long.
+    #[error("{host} stopped in the middle of its answer")]
+    Stalled {
+        /// Who was answering.
+        host: String,
+    },
+    /// The token issuer cannot be reached.
+    #[error("The token issuer at {host} cannot be reached")]
+    IssuerUnreachable {
+        /// Where it should be.
+        host: String,
+        /// What the network said.
+        source: reqwest::Error,
+    },
+    /// The token issuer's answer was cut off.
+    #[error("The token issuer's answer broke off")]
+    IssuerInterrupted(#[source] reqwest::Error),
+    /// The token issuer cannot issue tokens at the moment.
+    #[error("The token issuer answered {status}")]
+    IssuerUnavailable {
+        /// What it answered.
+        status: StatusCode,
+    },
+    /// The token issuer does not let the caller in.
+    #[error("The token issuer refused to sign in: {}", format!("{status} {code} {description}").trim_end())]
+    SignInRefused {
+        /// What it answered.
+        status: StatusCode,
+        /// OAuth's code, such as `invalid_client`; empty when it gave none.
+        code: String,
+        /// Its reason in words; empty when it gave none.
+        description: String,
+    },
+    /// The token issuer answered without a token.
+    #[error("The token issuer's answer holds no access token")]
+    NoToken,
+    /// What was given as a token cannot be sent as one.
+    #[error("The access token is not a token: it has odd characters")]
+    InvalidToken,
+    /// The answer is a success, and not what the API promises.
+    #[error("The answer to {request} cannot be read")]
+    Unreadable {
+        /// What was asked: method and path.
+        request: String,
+        /// The id under which the service logged the request, if it named one.
+        correlation_id: Option<String>,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The next page of a list is said to be with somebody else, who must not see the token.
+    #[error("The next page is said to be at {origin}, which is another service: not followed")]
+    ForeignLink {
+        /// Where the page is said to be.
+        origin: String,
+    },
+    /// The next page of a list is nowhere.
+    #[error("The link to the next page is no address")]
+    InvalidLink(#[source] <Url as FromStr>::Err),
+    /// A value given by the caller cannot stand in a header.
+    #[error("'{value}' cannot be sent as {name}")]
+    InvalidHeader {
+        /// The header.
+        name: &'static str,
+        /// What should have stood there.
+        value: String,
+    },
+    /// The body of a request cannot be written as JSON.
+    #[error("The request cannot be written as JSON")]
+    Unwritable(#[source] serde_json::Error),
+    /// The package to upload cannot be read.
+    #[error("Cannot read {}", path.display())]
+    File {
+        /// The package.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The bytes that arrived are not those that were stored.
+    #[error("The package arrived damaged: its SHA-256 should be {expected} and is {actual}")]
+    Damaged {
+        /// The digest that the service named.
+        expected: String,
+        /// That of what arrived.
+        actual: String,
+    },
+    /// TLS cannot be set up on this machine.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] reqwest::Error),
+}
+
+impl Error {
+    /// The service's answer, if it gave one of this status.
+    #[must_use]
+    pub fn refusal(&self, status: StatusCode) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) if refusal.status == status => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is wrong with the request, so that it may be answered another time.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => matches!(refusal.status.as_u16(), 408 | 429 | 500..=599),
+            Self::Unreachable { .. }
+            | Self::Interrupted { .. }
+            | Self::NoAnswer { .. }
+            | Self::Stalled { .. }
+            | Self::IssuerUnreachable { .. }
+            | Self::IssuerInterrupted(_)
+            | Self::IssuerUnavailable { .. }
+            | Self::Damaged { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The innermost cause: what the network, the system or the reader said first.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let outermost = std::error::Error::source(self)?;
+        std::iter::successors(Some(outermost), |error| error.source()).last()
+    }
+}
+
+/// An answer of the service that is no success, with everything it said: the reader's only other source is the
+/// service's log.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What was asked: method and path.
+    pub request: String,
+    /// The body, as far as it is of the documented shape.
+    pub body: ErrorBody,
+    /// The body as it came, up to 4,000 characters; what matters where it is a gateway's page.
+    pub text: String,
+    /// How long the service asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Where the service sends callers on to.
+    pub location: Option<String>,
+    /// The id under which the service logged the request.
+    pub correlation_id: Option<String>,
+}
+
+/// Most characters kept of an answer's text.
+const MAX_TEXT_CHARS: usize = 4_000;
+
+impl Refusal {
+    /// An answer of which only the status and the headers have arrived.
+    fn of_head(request: String, status: StatusCode, headers: &HeaderMap) -> Self {
+        Self {
+            status,
+            request,
+            body: ErrorBody::default(),
+            text: "The rest of the answer did not arrive.".to_owned(),
+            retry_after: retry_after(headers),
+            location: header(headers, "location"),
+            correlation_id: header(headers, "ms-correlation-x"),
+        }
+    }
+
+    /// Reads an answer, waiting no longer than `timeout` for its body.
+    pub(crate) async fn read(method: &Method, answer: Response, timeout: Duration) -> Self {
+        let request = format!("{method} {}", answer.url().path());
+        let mut refusal = Self::of_head(request, answer.status(), answer.headers());
+        if let Ok(text) = tokio::time::timeout(timeout, answer.text()).await {
+            let text = text.unwrap_or_default();
+            refusal.body = serde_json::from_str(&text).unwrap_or_default();
+            refusal.text = text.trim().chars().take(MAX_TEXT_CHARS).collect();
+        }
+        let inner = refusal.body.error.innererror.as_ref();
+        let logged = inner.and_then(|inner| inner.correlation_id);
+        refusal.correlation_id = refusal.correlation_id.or(logged.map(|id| id.to_string()));
+        refusal
+    }
+
+    /// The stable code; empty when the answer had none.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.body.code()
+    }
+
+    /// The message, or whatever text was there instead.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self.body.message() {
+            "" => &self.text,
+            message => message,
+        }
+    }
+
+    /// The property, query option or resource that it is about.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        self.body.error.target.as_deref().or(self.body.target.as_deref())
+    }
+
+    /// The single reasons.
+    #[must_use]
+    pub fn details(&self) -> &[ErrorDetail] {
+        &self.body.error.details
+    }
+
+    /// Facts for programs, such as `sha256`, from wherever the service put them.
+    #[must_use]
+    pub fn facts(&self) -> Map<String, Value> {
+        let mut facts = self.body.extension_data.clone();
+        let inner = self.body.error.innererror.iter();
+        facts.extend(inner.flat_map(|inner| inner.extension_data.clone()));
+        facts
+    }
+
+    /// Whether the service says that it does not know whether the request was carried out.
+    #[must_use]
+    pub fn leaves_in_doubt(&self) -> bool {
+        self.details().iter().any(|detail| detail.code == "ChangeInDoubt")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was answered {}", self.request, self.status)?;
+        for part in [self.code(), self.message()] {
+            if !part.is_empty() {
+                write!(f, ": {part}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text of a header, if it is there and is text.
+pub(crate) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.trim().to_owned())
+}
+
+/// How long an answer asks to be left alone.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = header(headers, "retry-after")?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}

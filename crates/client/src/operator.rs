@@ -1,0 +1,105 @@
+//! The operator API, which only a self-hosted service has.
+
+use crate::{Client, list::List, request::Request};
+use domain::ids::{AppId, PrincipalId, TenantId};
+use reqwest::{Method, Url};
+use wire::{
+    operator::{
+        AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, OperationRow, RegisteredApp,
+        RegisteredEnvironment,
+    },
+    principals::{Principal, PrincipalPatch},
+};
+
+/// What tells an environment from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnvironmentPath<'a> {
+    /// The customer's tenant.
+    pub aad_tenant_id: TenantId,
+    /// The application family.
+    pub application_family: &'a str,
+    /// The name.
+    pub name: &'a str,
+}
+
+impl Client {
+    fn registered_app(&self, app: AppId, segments: &[&str]) -> Url {
+        self.operator(&[&["apps", &app.to_string()], segments].concat())
+    }
+
+    fn registered_environment(&self, path: EnvironmentPath<'_>, segments: &[&str]) -> Url {
+        let tenant = path.aad_tenant_id.to_string();
+        let one = ["environments", &tenant, path.application_family, path.name];
+        self.operator(&[&one, segments].concat())
+    }
+
+    /// All apps.
+    pub fn list_registered_apps(&self) -> List<RegisteredApp> {
+        List::new(self, self.operator(&["apps"]))
+    }
+
+    /// An app and its owners.
+    pub fn get_registered_app(&self, app: AppId) -> Request<RegisteredApp> {
+        Request::new(self, Method::GET, self.registered_app(app, &[]))
+    }
+
+    /// Registers an app, or replaces what is known of it.
+    pub fn put_app(&self, app: AppId, registration: &AppRegistrationBody) -> Request<RegisteredApp> {
+        Request::new(self, Method::PUT, self.registered_app(app, &[])).with_body(registration)
+    }
+
+    /// Changes what `change` names of what is known of an app.
+    pub fn patch_app(&self, app: AppId, change: &AppRegistrationBody) -> Request<RegisteredApp> {
+        Request::new(self, Method::PATCH, self.registered_app(app, &[])).with_body(change)
+    }
+
+    /// Adds a principal to an app, or changes the roles of one, whoever owns the app.
+    pub fn put_principal(&self, app: AppId, id: PrincipalId, change: &PrincipalPatch) -> Request<Principal> {
+        let url = self.registered_app(app, &["principals", &id.to_string()]);
+        Request::new(self, Method::PUT, url).with_body(change)
+    }
+
+    /// All environments.
+    pub fn list_registered_environments(&self) -> List<RegisteredEnvironment> {
+        List::new(self, self.operator(&["environments"]))
+    }
+
+    /// An environment, its update window and its apps.
+    pub fn get_registered_environment(&self, path: EnvironmentPath<'_>) -> Request<RegisteredEnvironment> {
+        Request::new(self, Method::GET, self.registered_environment(path, &[]))
+    }
+
+    /// Registers an environment, or replaces what is known of it.
+    pub fn put_environment(
+        &self,
+        path: EnvironmentPath<'_>,
+        registration: &EnvironmentRegistrationBody,
+    ) -> Request<RegisteredEnvironment> {
+        Request::new(self, Method::PUT, self.registered_environment(path, &[])).with_body(registration)
+    }
+
+    /// Takes an environment out.
+    pub fn delete_environment(&self, path: EnvironmentPath<'_>) -> Request<()> {
+        Request::new(self, Method::DELETE, self.registered_environment(path, &[]))
+    }
+
+    /// Lets an environment work again after an operation whose outcome is unknown.
+    pub fn release_environment(&self, path: EnvironmentPath<'_>) -> Request<RegisteredEnvironment> {
+        Request::new(
+            self,
+            Method::POST,
+            self.registered_environment(path, &["release"]),
+        )
+        .repeatable()
+    }
+
+    /// Operations of any kind on any app.
+    pub fn list_operations(&self) -> List<OperationRow> {
+        List::new(self, self.operator(&["operations"]))
+    }
+
+    /// Who did what.
+    pub fn list_audit(&self) -> List<AuditRow> {
+        List::new(self, self.operator(&["audit"]))
+    }
+}

@@ -1,0 +1,209 @@
+//! Signing in.
+//!
+//! A token is fetched when the first request needs one and kept in memory, never on disk, until shortly before it
+//! expires. Waiting for a rollout can take longer than a token lives, so it is renewed on the way.
+
+use crate::{
+    Client, SecureUrl, Shared,
+    error::{Error, Result, retry_after},
+    retry::RetryPolicy,
+};
+use reqwest::{Response, StatusCode, header::HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// How long before its end a token counts as expired, so that it does not expire on its way.
+const MARGIN: Duration = Duration::from_secs(60);
+/// How long a token is taken to live when its issuer does not say.
+const USUAL_LIFE: Duration = Duration::from_secs(600);
+
+/// Who is calling.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// An access token that was handed to us.
+    Token(SecretString),
+    /// An application that fetches tokens for itself, or for a user.
+    Client(ClientCredentials),
+}
+
+/// An application and its secret.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// Where tokens are issued.
+    pub token_url: SecureUrl,
+    /// The application.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+    /// What the token is for.
+    pub scope: String,
+    /// A user to sign in as, by name and password; for issuers that people try things out with.
+    pub user: Option<(String, SecretString)>,
+}
+
+impl ClientCredentials {
+    fn form(&self) -> Vec<(&'static str, &str)> {
+        let mut form = vec![
+            ("client_id", self.client_id.as_str()),
+            ("client_secret", self.client_secret.expose_secret()),
+            ("scope", &self.scope),
+        ];
+        match &self.user {
+            None => form.push(("grant_type", "client_credentials")),
+            Some((name, password)) => form.extend([
+                ("grant_type", "password"),
+                ("username", name),
+                ("password", password.expose_secret()),
+            ]),
+        }
+        form
+    }
+}
+
+/// A token that an issuer gave, until it expires.
+pub(crate) struct Fetched {
+    token: SecretString,
+    expires: Instant,
+}
+
+/// A token, and whether another try with a new one could help if it is refused.
+pub(crate) struct Token {
+    text: SecretString,
+    /// Whether it was used before and could be replaced by a new one.
+    pub(crate) is_renewable: bool,
+}
+
+impl Token {
+    fn new(text: &SecretString, is_renewable: bool) -> Self {
+        Self {
+            text: text.clone(),
+            is_renewable,
+        }
+    }
+
+    /// The value of the `authorization` header.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`] when the token has characters that no header can carry.
+    pub(crate) fn bearer(&self) -> Result<HeaderValue> {
+        let value = HeaderValue::from_str(&format!("Bearer {}", self.text.expose_secret()));
+        let mut value = value.map_err(|_| Error::InvalidToken)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl Client {
+    /// A token that is good for now.
+    ///
+    /// # Errors
+    /// [`Error::SignInRefused`] when the issuer refuses, and those of an issuer that is out of reach.
+    pub(crate) async fn token(&self) -> Result<Token> {
+        let Shared {
+            settings,
+            http,
+            fetched,
+        } = &*self.0;
+        let application = match &settings.credentials {
+            Credentials::Token(token) => return Ok(Token::new(token, false)),
+            Credentials::Client(application) => application,
+        };
+        let mut fetched = fetched.lock().await;
+        if let Some(known) = fetched.as_ref().filter(|known| known.expires > Instant::now()) {
+            return Ok(Token::new(&known.token, true));
+        }
+        let new = fetch(application, http, &settings.retry).await?;
+        let token = Token::new(&new.token, false);
+        *fetched = Some(new);
+        Ok(token)
+    }
+
+    /// Forgets the token, because the service no longer takes it.
+    pub(crate) async fn forget_token(&self) {
+        *self.0.fetched.lock().await = None;
+    }
+}
+
+async fn fetch(client: &ClientCredentials, http: &reqwest::Client, retry: &RetryPolicy) -> Result<Fetched> {
+    let mut tries = retry.tries();
+    loop {
+        let request = http.post((*client.token_url).clone()).form(&client.form());
+        let (error, asked) = match request.timeout(MARGIN).send().await {
+            Ok(answer) if answer.status().is_success() => return read_token(answer).await,
+            Ok(answer) if is_passing(answer.status()) => {
+                let status = answer.status();
+                (Error::IssuerUnavailable { status }, retry_after(answer.headers()))
+            }
+            Ok(answer) => return Err(refused(answer).await),
+            Err(source) => {
+                let host = client.token_url.host_str().unwrap_or_default().to_owned();
+                (Error::IssuerUnreachable { host, source }, None)
+            }
+        };
+        tries.pause_or(error, asked).await?;
+    }
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: SecretString,
+    #[serde(default)]
+    expires_in: Value,
+}
+
+async fn read_token(answer: Response) -> Result<Fetched> {
+    let answered = Instant::now();
+    let body = answer.bytes().await.map_err(Error::IssuerInterrupted)?;
+    let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| Error::NoToken)?;
+    let life = life(&answer.expires_in).unwrap_or(USUAL_LIFE);
+    Ok(Fetched {
+        token: answer.access_token,
+        expires: answered + life.saturating_sub(MARGIN),
+    })
+}
+
+/// Seconds; Microsoft's older endpoints write them as text.
+fn life(expires_in: &Value) -> Option<Duration> {
+    let seconds = expires_in
+        .as_u64()
+        .or_else(|| expires_in.as_str()?.parse().ok())?;
+    Some(Duration::from_secs(seconds.min(86_400)))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct OauthError {
+    error: String,
+    error_description: String,
+}
+
+async fn refused(answer: Response) -> Error {
+    let status = answer.status();
+    let body = answer.bytes().await.unwrap_or_default();
+    let error: OauthError = serde_json::from_slice(&body).unwrap_or_default();
+    Error::SignInRefused {
+        status,
+        code: error.error,
+        description: error.error_description,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_life_of_a_token_is_read_from_numbers_and_text() {
+        assert_eq!(life(&json!(3599)), Some(Duration::from_secs(3_599)));
+        assert_eq!(life(&json!("3599")), Some(Duration::from_secs(3_599)));
+        assert_eq!(life(&json!(null)), None);
+        assert_eq!(life(&json!("soon")), None);
+    }
+}

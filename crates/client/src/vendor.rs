@@ -1,0 +1,275 @@
+//! The vendor API: the operations of the original, and those beside them that only a compatible service has.
+//!
+//! A country is passed on as it is spelled: which there are is the service's to say.
+
+use crate::{
+    Client, address::with_options, error::Result, list::List, package::StoredPackage, request::Request,
+    upload::Upload,
+};
+use domain::{
+    ids::{AppId, OperationId, PrincipalId, TenantId},
+    version::AppVersion,
+};
+use reqwest::{Method, Url};
+use serde_json::Value;
+use wire::{
+    apps::{AllowedAction, App, RolePermissions},
+    countries::{Country, CountryPatch},
+    environments::Environment,
+    hotfixes::{EnvironmentHotfix, HotfixPatchBody, HotfixRequestBody, PlanRow},
+    principals::{Principal, PrincipalPatch},
+    service::ServiceDocument,
+    versions::{Version, VersionPatchBody},
+};
+
+/// What an operation on one of several environments of the same name names besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// The customer's tenant.
+    pub aad_tenant_id: Option<TenantId>,
+    /// The application family.
+    pub application_family: Option<String>,
+}
+
+impl Client {
+    fn in_app(&self, app: AppId, segments: &[&str]) -> Url {
+        self.vendor(&[&["apps", &app.to_string()], segments].concat())
+    }
+
+    fn in_country(&self, app: AppId, country: &str, segments: &[&str]) -> Url {
+        self.in_app(app, &[&["countries", country], segments].concat())
+    }
+
+    fn request<T>(&self, method: Method, url: Url) -> Request<T> {
+        Request::new(self, method, url)
+    }
+
+    fn counted(&self, url: Url, filter: Option<&str>) -> Request<u64> {
+        let filter = ("$filter", filter.map(str::to_owned));
+        self.request(Method::GET, with_options(url, &[filter]))
+    }
+
+    /// Whether the service runs.
+    pub fn get_live(&self) -> Request<()> {
+        self.request(Method::GET, self.0.settings.url.below(&["health", "live"]))
+    }
+
+    /// Whether the service can do its work.
+    pub fn get_ready(&self) -> Request<Value> {
+        self.request(Method::GET, self.0.settings.url.below(&["health", "ready"]))
+    }
+
+    /// Where a generic OData client starts.
+    pub fn get_service_document(&self) -> Request<ServiceDocument> {
+        self.request(Method::GET, self.vendor(&[]))
+    }
+
+    /// The description of all entities: CSDL in XML.
+    ///
+    /// # Errors
+    /// Those of [`Request::send`].
+    pub async fn get_metadata(&self) -> Result<String> {
+        let request: Request<()> = self.request(Method::GET, self.vendor(&["$metadata"]));
+        let (client, _, answer) = request.open().await?;
+        let text = client.read_all(answer).await?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The apps on which the caller has a role.
+    pub fn list_apps(&self) -> List<App> {
+        List::new(self, self.vendor(&["apps"]))
+    }
+
+    /// How many apps there are for which `filter` holds.
+    pub fn count_apps(&self, filter: Option<&str>) -> Request<u64> {
+        self.counted(self.vendor(&["apps", "$count"]), filter)
+    }
+
+    /// An app.
+    pub fn get_app(&self, app: AppId) -> Request<App> {
+        self.request(Method::GET, self.in_app(app, &[]))
+    }
+
+    /// What the caller may do with an app.
+    pub fn get_my_permissions(&self, app: AppId) -> List<AllowedAction> {
+        List::posted(self, self.in_app(app, &["getMyPermissions"]))
+    }
+
+    /// The roles there are on an app, and what each allows.
+    pub fn list_roles(&self, app: AppId) -> List<RolePermissions> {
+        List::new(self, self.in_app(app, &["roles"]))
+    }
+
+    /// The countries that an app is available in.
+    pub fn list_countries(&self, app: AppId) -> List<Country> {
+        List::new(self, self.in_app(app, &["countries"]))
+    }
+
+    /// How many countries of an app there are for which `filter` holds.
+    pub fn count_countries(&self, app: AppId, filter: Option<&str>) -> Request<u64> {
+        self.counted(self.in_app(app, &["countries", "$count"]), filter)
+    }
+
+    /// A country of an app.
+    pub fn get_country(&self, app: AppId, country: &str) -> Request<Country> {
+        self.request(Method::GET, self.in_country(app, country, &[]))
+    }
+
+    /// Makes an app available in a country; where it is already, nothing changes.
+    pub fn patch_country(&self, app: AppId, country: &str) -> Request<Country> {
+        let body = CountryPatch {
+            country_code: Some(country.to_owned()),
+        };
+        self.request(Method::PATCH, self.in_country(app, country, &[]))
+            .with_body(&body)
+    }
+
+    /// Who has roles on an app.
+    pub fn list_principals(&self, app: AppId) -> List<Principal> {
+        List::new(self, self.in_app(app, &["principals"]))
+    }
+
+    /// How many principals of an app there are for which `filter` holds.
+    pub fn count_principals(&self, app: AppId, filter: Option<&str>) -> Request<u64> {
+        self.counted(self.in_app(app, &["principals", "$count"]), filter)
+    }
+
+    /// A principal.
+    pub fn get_principal(&self, app: AppId, id: PrincipalId) -> Request<Principal> {
+        self.request(Method::GET, self.in_app(app, &["principals", &id.to_string()]))
+    }
+
+    /// Adds a principal, or changes the roles of one.
+    pub fn patch_principal(
+        &self,
+        app: AppId,
+        id: PrincipalId,
+        change: &PrincipalPatch,
+    ) -> Request<Principal> {
+        self.request(Method::PATCH, self.in_app(app, &["principals", &id.to_string()]))
+            .with_body(change)
+    }
+
+    /// Takes all roles from a principal.
+    pub fn delete_principal(&self, app: AppId, id: PrincipalId) -> Request<()> {
+        self.request(Method::DELETE, self.in_app(app, &["principals", &id.to_string()]))
+    }
+
+    /// The versions that were uploaded for a country.
+    pub fn list_versions(&self, app: AppId, country: &str) -> List<Version> {
+        List::new(self, self.in_country(app, country, &["versions"]))
+    }
+
+    /// How many versions there are for which `filter` holds.
+    pub fn count_versions(&self, app: AppId, country: &str, filter: Option<&str>) -> Request<u64> {
+        self.counted(self.in_country(app, country, &["versions", "$count"]), filter)
+    }
+
+    /// A version.
+    pub fn get_version(&self, app: AppId, country: &str, version: AppVersion) -> Request<Version> {
+        self.request(Method::GET, self.version(app, country, version, &[]))
+    }
+
+    fn version(&self, app: AppId, country: &str, version: AppVersion, segments: &[&str]) -> Url {
+        self.in_country(
+            app,
+            country,
+            &[&["versions", &version.to_string()], segments].concat(),
+        )
+    }
+
+    /// Uploads a package.
+    pub fn upload_version(&self, app: AppId, country: &str, upload: Upload) -> Request<Version> {
+        self.request(Method::POST, self.in_country(app, country, &["versions"]))
+            .upload(upload)
+    }
+
+    /// Changes to whom a version is offered, or what it is known not to work with.
+    pub fn patch_version(
+        &self,
+        app: AppId,
+        country: &str,
+        version: AppVersion,
+        change: &VersionPatchBody,
+    ) -> Request<Version> {
+        self.request(Method::PATCH, self.version(app, country, version, &[]))
+            .with_body(change)
+    }
+
+    /// The package of a version.
+    #[must_use]
+    pub fn get_package_contents(&self, app: AppId, country: &str, version: AppVersion) -> StoredPackage {
+        StoredPackage::new(self, self.version(app, country, version, &["getPackageContents"]))
+    }
+
+    /// The customers' environments that have an app installed.
+    pub fn list_environments(&self, app: AppId, country: &str) -> List<Environment> {
+        List::new(self, self.in_country(app, country, &["environments"]))
+    }
+
+    /// How many environments there are for which `filter` holds.
+    pub fn count_environments(&self, app: AppId, country: &str, filter: Option<&str>) -> Request<u64> {
+        self.counted(self.in_country(app, country, &["environments", "$count"]), filter)
+    }
+
+    /// An environment by its name, and by `narrowing` where several have it.
+    pub fn get_environment(
+        &self,
+        app: AppId,
+        country: &str,
+        name: &str,
+        narrowing: &Narrowing,
+    ) -> Request<Environment> {
+        let tenant = narrowing.aad_tenant_id.map(|tenant| tenant.to_string());
+        let options = [
+            ("aadTenantId", tenant),
+            ("applicationFamily", narrowing.application_family.clone()),
+        ];
+        let url = self.in_country(app, country, &["environments", name]);
+        self.request(Method::GET, with_options(url, &options))
+    }
+
+    /// The hotfixes of an app in a country.
+    pub fn list_hotfixes(&self, app: AppId, country: &str) -> List<EnvironmentHotfix> {
+        List::new(self, self.hotfixes(app, country, &[]))
+    }
+
+    fn hotfixes(&self, app: AppId, country: &str, segments: &[&str]) -> Url {
+        self.in_country(app, country, &[&["environmentHotfixes"], segments].concat())
+    }
+
+    /// How many hotfixes there are for which `filter` holds.
+    pub fn count_hotfixes(&self, app: AppId, country: &str, filter: Option<&str>) -> Request<u64> {
+        self.counted(self.hotfixes(app, country, &["$count"]), filter)
+    }
+
+    /// What a hotfix to `target` would come to in each environment; nothing is changed by asking.
+    pub fn plan_hotfixes(&self, app: AppId, country: &str, target: AppVersion) -> List<PlanRow> {
+        List::new(self, self.hotfixes(app, country, &["plan"])).option("targetAppVersion", target.to_string())
+    }
+
+    /// A hotfix.
+    pub fn get_hotfix(&self, app: AppId, country: &str, id: OperationId) -> Request<EnvironmentHotfix> {
+        self.request(Method::GET, self.hotfixes(app, country, &[&id.to_string()]))
+    }
+
+    /// Schedules a hotfix. It is repeated only with a [`Request::idempotency_key`].
+    pub fn schedule_hotfix(
+        &self,
+        app: AppId,
+        country: &str,
+        hotfix: &HotfixRequestBody,
+    ) -> Request<EnvironmentHotfix> {
+        self.request(Method::POST, self.hotfixes(app, country, &[]))
+            .with_body(hotfix)
+    }
+
+    /// Cancels a hotfix that has not started, which is all that can be changed of one.
+    pub fn update_hotfix(&self, app: AppId, country: &str, id: OperationId) -> Request<EnvironmentHotfix> {
+        let body = HotfixPatchBody {
+            status: "Canceled".to_owned(),
+        };
+        self.request(Method::PATCH, self.hotfixes(app, country, &[&id.to_string()]))
+            .with_body(&body)
+    }
+}

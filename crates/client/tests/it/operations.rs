@@ -1,0 +1,161 @@
+//! Every operation of the service has its method, at the address that its description says.
+
+use crate::service::{APP, Asked, Service, answer};
+use client::{Client, EnvironmentPath, Narrowing, Upload};
+use domain::{
+    ids::{OperationId, PrincipalId, TenantId},
+    version::AppVersion,
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+use wire::{
+    hotfixes::HotfixRequestBody,
+    operator::{AppRegistrationBody, EnvironmentRegistrationBody},
+    principals::PrincipalPatch,
+    versions::VersionPatchBody,
+};
+
+const VERSION: AppVersion = AppVersion([16, 0, 1, 2]);
+
+/// `METHOD path` of every operation in the description, its parameters as `{}`.
+fn described() -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi.json");
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut operations = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let segments = path.split('/').map(|segment| match segment.starts_with('{') {
+            true => "{}",
+            false => segment,
+        });
+        let path = segments.collect::<Vec<_>>().join("/");
+        let methods = methods.as_object().unwrap().iter();
+        let methods = methods.filter(|(_, operation)| operation.get("operationId").is_some());
+        operations.extend(methods.map(|(method, _)| format!("{} {path}", method.to_uppercase())));
+    }
+    operations
+}
+
+/// The same of a request, which has `known` for parameters.
+fn called(asked: &Asked, known: &[String]) -> String {
+    let segments = asked.uri.path().split('/');
+    let segments = segments.map(|segment| match known.iter().any(|known| known == segment) {
+        true => "{}",
+        false => segment,
+    });
+    format!("{} {}", asked.method, segments.collect::<Vec<_>>().join("/"))
+}
+
+#[tokio::test]
+async fn every_operation_is_called_at_its_address() {
+    let service = Service::start(|_, _| answer(418, "")).await;
+    let (principal, tenant, operation) = (
+        PrincipalId(Uuid::from_u128(2)),
+        TenantId(Uuid::from_u128(3)),
+        OperationId(Uuid::from_u128(4)),
+    );
+    let environment = EnvironmentPath {
+        aad_tenant_id: tenant,
+        application_family: "Family",
+        name: "Name",
+    };
+    call_vendor(&service.client(), principal, operation).await;
+    call_operator(&service.client(), principal, environment).await;
+    let known = [
+        APP.to_string(),
+        principal.to_string(),
+        tenant.to_string(),
+        operation.to_string(),
+        VERSION.to_string(),
+        "US".into(),
+        "Family".into(),
+        "Name".into(),
+    ];
+    let asked: BTreeSet<String> = service
+        .journal()
+        .iter()
+        .map(|asked| called(asked, &known))
+        .collect();
+    assert_eq!(asked, described());
+}
+
+/// Makes the calls; what is answered does not matter.
+macro_rules! call {
+    ($($call:expr),+ $(,)?) => { $(drop($call.await);)+ };
+}
+
+async fn call_vendor(client: &Client, principal: PrincipalId, operation: OperationId) {
+    let (principals, versions) = (PrincipalPatch::default(), VersionPatchBody::default());
+    let hotfix = HotfixRequestBody {
+        environment_aad_tenant_id: Uuid::nil(),
+        target_app_version: VERSION.to_string(),
+        run_after: None,
+        ignore_upgrade_window: false,
+        environment_application_family: "Family".into(),
+        environment_name: "Name".into(),
+        environment_type: None,
+    };
+    call! {
+        client.get_live(),
+        client.get_ready(),
+        client.get_service_document(),
+        client.get_metadata(),
+        client.list_apps().all(),
+        client.count_apps(None),
+        client.get_app(APP),
+        client.get_my_permissions(APP).all(),
+        client.list_roles(APP).all(),
+        client.list_countries(APP).all(),
+        client.count_countries(APP, None),
+        client.get_country(APP, "US"),
+        client.patch_country(APP, "US"),
+        client.list_principals(APP).all(),
+        client.count_principals(APP, None),
+        client.get_principal(APP, principal),
+        client.patch_principal(APP, principal, &principals),
+        client.delete_principal(APP, principal),
+        client.list_versions(APP, "US").all(),
+        client.count_versions(APP, "US", None),
+        client.get_version(APP, "US", VERSION),
+        client.upload_version(APP, "US", Upload::bytes(&b"abc"[..])),
+        client.patch_version(APP, "US", VERSION, &versions),
+        client.get_package_contents(APP, "US", VERSION).bytes(),
+        client.list_environments(APP, "US").all(),
+        client.count_environments(APP, "US", None),
+        client.get_environment(APP, "US", "Name", &Narrowing::default()),
+        client.list_hotfixes(APP, "US").all(),
+        client.count_hotfixes(APP, "US", None),
+        client.plan_hotfixes(APP, "US", VERSION).all(),
+        client.get_hotfix(APP, "US", operation),
+        client.schedule_hotfix(APP, "US", &hotfix),
+        client.update_hotfix(APP, "US", operation),
+    }
+}
+
+async fn call_operator(client: &Client, principal: PrincipalId, environment: EnvironmentPath<'_>) {
+    let app = AppRegistrationBody::default();
+    let registration = EnvironmentRegistrationBody {
+        country_code: "US".into(),
+        kind: "Sandbox".into(),
+        location_name: None,
+        application_version: None,
+        platform_version: None,
+        window: None,
+        inventory_complete: false,
+        apps: Vec::new(),
+    };
+    call! {
+        client.list_registered_apps().all(),
+        client.get_registered_app(APP),
+        client.put_app(APP, &app),
+        client.patch_app(APP, &app),
+        client.put_principal(APP, principal, &PrincipalPatch::default()),
+        client.list_registered_environments().all(),
+        client.get_registered_environment(environment),
+        client.put_environment(environment, &registration),
+        client.delete_environment(environment),
+        client.release_environment(environment),
+        client.list_operations().all(),
+        client.list_audit().all(),
+    }
+}

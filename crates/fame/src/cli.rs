@@ -1,0 +1,100 @@
+//! What can be typed after `fame`: the tree of commands.
+
+use crate::{args::GlobalArgs, commands, dev::DevArgs, exit::Exit};
+use clap::{Parser, Subcommand};
+
+/// Publish Business Central apps and roll them out to customers' environments.
+///
+/// `fame` speaks the App Management API: with the original service, and with the compatible one that it can run
+/// itself (`fame serve`, or `fame dev` to try things out).
+///
+/// To sign in, set FAME_TOKEN to an access token, or let the command fetch one with client credentials:
+/// --tenant, --client-id, and the secret in FAME_CLIENT_SECRET or --client-secret-file.
+#[derive(Parser, Debug)]
+#[command(name = "fame", version, after_help = Exit::table(), max_term_width = 110, propagate_version = false)]
+pub struct Cli {
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Apps that you have a role on
+    #[command(subcommand)]
+    Apps(commands::apps::AppsCommand),
+    /// Countries that an app is available in
+    #[command(subcommand)]
+    Countries(commands::countries::CountriesCommand),
+    /// Users and applications that have roles on an app
+    #[command(subcommand)]
+    Principals(commands::principals::PrincipalsCommand),
+    /// Uploaded versions of an app
+    #[command(subcommand)]
+    Versions(commands::versions::VersionsCommand),
+    /// Customers' environments that have an app installed
+    #[command(subcommand)]
+    Environments(commands::environments::EnvironmentsCommand),
+    /// Hotfixes: versions pushed to customers' environments
+    #[command(subcommand)]
+    Hotfixes(commands::hotfixes::HotfixesCommand),
+    /// The operator API of a self-hosted service
+    #[command(subcommand)]
+    Operator(commands::operator::OperatorCommand),
+    /// Package files (.app)
+    #[command(subcommand)]
+    Package(commands::package::PackageCommand),
+    /// Run the service
+    Serve(commands::serve::ServeArgs),
+    /// Write everything that a service holds to a folder, as a backup or for a move
+    Export(commands::export::ExportArgs),
+    /// Fill an empty database and storage locations from an export
+    Import(commands::import::ImportArgs),
+    /// Bring the service's database up to date
+    Migrate(commands::migrate::MigrateArgs),
+    /// Settings of the service
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
+    /// Print the OpenAPI document of the service
+    Openapi,
+    /// Run a service with sample data on this machine, to try things out
+    Dev(DevArgs),
+    /// Print a completion script for a shell
+    Completions(commands::completions::CompletionsArgs),
+    /// List the exit codes
+    #[command(long_about = Exit::table())]
+    ExitCodes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// A flag that is found under another's name would be read as another's type.
+    #[test]
+    fn no_flag_of_a_command_hides_one_that_holds_for_all() {
+        fn check(command: &clap::Command, global: &[String]) {
+            for subcommand in command.get_subcommands() {
+                for arg in subcommand.get_arguments() {
+                    let is_dev_json = subcommand.get_name() == "dev" && arg.get_id() == "json";
+                    let hides = global.contains(&arg.get_id().to_string()) && !is_dev_json;
+                    assert!(!hides, "{} of {}", arg.get_id(), subcommand.get_name());
+                }
+                check(subcommand, global);
+            }
+        }
+        let cli = Cli::command();
+        let global: Vec<String> = cli.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+        check(&cli, &global);
+    }
+}

@@ -1,0 +1,52 @@
+//! A command's conversation with the service: the client it asks with, and the printer it shows the answers with.
+//! Rows are shown as the JSON that they came as, so that nothing a newer service says is dropped.
+
+use crate::{
+    args::{GlobalArgs, QueryArgs},
+    failure::Failure,
+    output::{Column, Printer},
+    settings,
+};
+use client::{Client, List, Request};
+
+/// What a command that talks to the service has at hand.
+pub struct Session {
+    /// Asks the service.
+    pub client: Client,
+    /// Shows what it says.
+    pub printer: Printer,
+}
+
+impl Session {
+    /// Makes ready to talk to the service that the flags name. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Those of [`settings::resolve`], and [`client::Error::Tls`].
+    pub fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
+        let client = Client::new(settings::resolve(args, printer)?)?;
+        Ok(Self { client, printer })
+    }
+
+    /// Prints the rows of a list, or how many there are.
+    ///
+    /// # Errors
+    /// [`Failure::Service`], and when the output cannot be written; so for all that follow.
+    pub async fn print_list<T>(
+        &self,
+        list: List<T>,
+        query: QueryArgs,
+        columns: &[Column],
+    ) -> Result<(), Failure> {
+        let is_count = query.count;
+        let list = list.query(query.into()).json();
+        if is_count {
+            return Ok(self.printer.text(&list.count().await?.to_string())?);
+        }
+        Ok(self.printer.rows(&list.all().await?, columns)?)
+    }
+
+    /// Sends a request and prints the one thing that is answered.
+    pub async fn print_one<T>(&self, request: Request<T>) -> Result<(), Failure> {
+        Ok(self.printer.record(&request.json().await?)?)
+    }
+}
