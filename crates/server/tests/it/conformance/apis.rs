@@ -212,9 +212,9 @@ pub const ODATA: Section = Section {
             "Both databases and an evaluation in memory agree about every filter.",
             X,
             &[
-                "server::agreement::three_judges_agree_on_versions",
-                "server::agreement::three_judges_agree_on_hotfixes",
-                "server::agreement::three_judges_agree_on_environments",
+                "store::agreement::three_judges_agree_on_versions",
+                "store::agreement::three_judges_agree_on_hotfixes",
+                "store::agreement::three_judges_agree_on_environments",
             ],
         ),
         Row(
@@ -308,18 +308,18 @@ pub const IDENTITY: Section = Section {
             D,
             &[
                 "identity::both_kinds_of_token_are_understood",
-                "server::entra::an_application_is_its_client_id_in_both_versions",
-                "server::entra::a_user_is_its_object_id_in_both_versions_and_never_its_client",
+                "auth::entra::an_application_is_its_client_id_in_both_versions",
+                "auth::entra::a_user_is_its_object_id_in_both_versions_and_never_its_client",
             ],
         ),
         Row(
             "Signature, issuer, audience and times are all checked, and algorithms are not the token's choice.",
             D,
             &[
-                "server::refusals::signatures_that_prove_nothing",
-                "server::refusals::times_that_do_not_include_now",
-                "server::refusals::a_token_for_somebody_else",
-                "server::refusals::no_byte_of_a_good_token_can_be_changed",
+                "auth::refusals::signatures_that_prove_nothing",
+                "auth::refusals::times_that_do_not_include_now",
+                "auth::refusals::a_token_for_somebody_else",
+                "auth::refusals::no_byte_of_a_good_token_can_be_changed",
             ],
         ),
         Row(
@@ -327,14 +327,14 @@ pub const IDENTITY: Section = Section {
             I,
             &[
                 "identity::a_bad_token_is_refused_without_details",
-                "server::challenges::an_invalid_token_is_told_where_to_get_a_valid_one",
+                "auth::challenges::an_invalid_token_is_told_where_to_get_a_valid_one",
             ],
         ),
         Row(
             "Power Query and Excel find their way to sign in.",
             D,
             &[
-                "server::challenges::power_query_finds_its_way_in_two_steps",
+                "auth::challenges::power_query_finds_its_way_in_two_steps",
                 "identity::without_a_token_a_browser_is_told_where_to_sign_in",
             ],
         ),
@@ -348,21 +348,21 @@ pub const IDENTITY: Section = Section {
             X,
             &[
                 "identity::a_token_of_another_tenant_is_refused",
-                "server::refusals::the_tenant_of_personal_accounts_even_where_any_is_welcome",
+                "auth::refusals::the_tenant_of_personal_accounts_even_where_any_is_welcome",
             ],
         ),
         Row(
             "Which id of an application counts is configured.",
             X,
-            &["server::entra::which_id_of_an_application_counts_is_configured"],
+            &["auth::entra::which_id_of_an_application_counts_is_configured"],
         ),
         Row(
             "Keys are fetched once for many, renewed in the background, and the last good ones stay while the issuer is down.",
             D,
             &[
-                "server::keys::many_first_callers_cause_one_fetch",
-                "server::keys::keys_are_renewed_after_an_hour_without_anybody_waiting",
-                "server::keys::the_last_good_keys_stay_in_force_while_the_issuer_is_down",
+                "auth::keys::many_first_callers_cause_one_fetch",
+                "auth::keys::keys_are_renewed_after_an_hour_without_anybody_waiting",
+                "auth::keys::the_last_good_keys_stay_in_force_while_the_issuer_is_down",
             ],
         ),
     ],

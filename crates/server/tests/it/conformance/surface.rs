@@ -260,7 +260,7 @@ pub const VALUES: Section = Section {
             "Without an order, apps come by id, countries by code, principals by id.",
             X,
             &[
-                "server::paging::without_a_wish_lists_come_as_documented",
+                "store::paging::without_a_wish_lists_come_as_documented",
                 "countries::countries_are_listed_by_code_and_found_in_any_case",
                 "principals::principals_are_shown_as_documented_and_listed_by_id",
             ],
@@ -384,8 +384,8 @@ pub const CALLERS: Section = Section {
             "A verified token is remembered for five minutes at most, and not longer than its key.",
             X,
             &[
-                "server::memory::a_token_is_verified_once_in_five_minutes",
-                "server::keys::a_token_is_forgotten_together_with_its_key",
+                "auth::memory::a_token_is_verified_once_in_five_minutes",
+                "auth::keys::a_token_is_forgotten_together_with_its_key",
             ],
         ),
         Row(
