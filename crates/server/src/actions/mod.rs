@@ -37,6 +37,7 @@ use domain::{
     ids::{PrincipalId, TenantId},
     principal::PrincipalKind,
 };
+use futures::FutureExt as _;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -65,7 +66,7 @@ impl Service {
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = self.changes.spawn(work(Arc::clone(self)));
+        let work = self.changes.spawn(work(Arc::clone(self)).boxed());
         work.await.map_err(Error::fault)?
     }
 }
