@@ -15,7 +15,7 @@ use super::{
 use crate::{db::ChangeError, settings::DatabaseSettings};
 use deadpool_postgres::{GenericClient, Transaction};
 use domain::jitter;
-use futures::{TryStreamExt, future::BoxFuture, pin_mut};
+use futures::{FutureExt as _, TryStreamExt, future::BoxFuture, pin_mut};
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -166,19 +166,20 @@ impl Postgres {
         sql: &str,
         values: &[Value],
     ) -> Result<Vec<T>, StoreError> {
-        match self.fetch_once(sql, values).await {
+        let rows = match self.fetch_once(sql, values).await {
             Err(StoreError::Unavailable(_)) => {
                 self.connections.forget_idle();
-                self.fetch_once(sql, values).await
+                self.fetch_once(sql, values).await?
             }
-            outcome => outcome,
-        }
+            outcome => outcome?,
+        };
+        read(&rows)
     }
 
-    async fn fetch_once<T: FromRow>(&self, sql: &str, values: &[Value]) -> Result<Vec<T>, StoreError> {
+    async fn fetch_once(&self, sql: &str, values: &[Value]) -> Result<Vec<tokio_postgres::Row>, StoreError> {
         let client = self.connections.get().await?;
         bound_statements(&client);
-        let outcome = timeout(READ, fetch_all(&*client, sql, values)).await;
+        let outcome = timeout(READ, fetch_rows(&*client, sql, values)).await;
         let (client, rows) = client.settle(outcome)?;
         client.give_back();
         Ok(rows)
@@ -198,10 +199,11 @@ impl Postgres {
             opened => opened?,
         };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        tokio::spawn(async move {
+        let sending = async move {
             let _place = place;
             send_rows(client, rows, sender, RECEIVED).await;
-        });
+        };
+        tokio::spawn(sending.boxed());
         Ok(Rows::from_channel(receiver))
     }
 
@@ -248,7 +250,7 @@ async fn send_rows<T: FromRow>(
         Err(Unsent::Failed(error)) => {
             drop(client);
             // Not waited for: a receiver that is only slow may take its time to be told.
-            tokio::spawn(async move { drop(sender.send(Err(error)).await) });
+            tokio::spawn(async move { drop(sender.send(Err(error)).await) }.boxed());
         }
     }
 }
@@ -314,8 +316,19 @@ pub(crate) async fn fetch_all<T: FromRow>(
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<T>, StoreError> {
+    read(&fetch_rows(client, sql, values).await?)
+}
+
+async fn fetch_rows(
+    client: &impl GenericClient,
+    sql: &str,
+    values: &[Value],
+) -> Result<Vec<tokio_postgres::Row>, StoreError> {
     let statement = client.prepare_cached(sql).await?;
-    let rows = client.query(&statement, &bound(values)).await?;
+    Ok(client.query(&statement, &bound(values)).await?)
+}
+
+fn read<T: FromRow>(rows: &[tokio_postgres::Row]) -> Result<Vec<T>, StoreError> {
     rows.iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
 }
 
@@ -350,8 +363,7 @@ pub(crate) async fn fetch_each<T: FromRow>(
     let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
     let statement = transaction.prepare_cached(&sql).await?;
     let columns = columns(shape, each);
-    let rows = transaction.query(&statement, &bound_columns(&columns)).await?;
-    rows.iter().map(|row| T::from_row(&Row::Postgres(row))).collect()
+    read(&transaction.query(&statement, &bound_columns(&columns)).await?)
 }
 
 pub(crate) async fn execute_each(

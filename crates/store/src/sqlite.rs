@@ -12,7 +12,7 @@ use super::{
     value::{FromRow, Row, Value},
 };
 use crate::db::ChangeError;
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 use rusqlite::{
     CachedStatement, Connection, OpenFlags, TransactionBehavior, config::DbConfig, ffi::ErrorCode,
 };
@@ -153,7 +153,8 @@ impl Sqlite {
         let place = room(&pool.places).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let runtime = Handle::current();
-        tokio::task::spawn_blocking(move || {
+        // Boxed, as each task here: the compiler then builds what carries a task out once, and not for each kind of row.
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             let _place = place;
             let outcome = pool.take().and_then(|mut connection| {
                 let outcome = while_wanted(&mut connection, &sender, |connection| {
@@ -164,9 +165,10 @@ impl Sqlite {
             });
             if let Err(error) = outcome {
                 // Not waited for: a receiver that is only slow may take its time to be told.
-                runtime.spawn(async move { drop(sender.send(Err(error)).await) });
+                runtime.spawn(async move { drop(sender.send(Err(error)).await) }.boxed());
             }
         });
+        tokio::task::spawn_blocking(work);
         Ok(Rows::from_channel(receiver))
     }
 }

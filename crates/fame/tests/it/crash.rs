@@ -5,7 +5,7 @@
 //! Every so often everybody stops, and database, folders and service are held against the notes.
 //!
 //! A run shows its seed. `FAME_CRASH_SEED` makes the same choices again (though not the same timing), and
-//! `FAME_CRASH_KILLS` says how many kills there are on each database.
+//! `FAME_CRASH_KILLS` says how many kills there are on each database: 110 reach what 20 seldom do, in some minutes.
 
 mod administrators;
 mod killer;
@@ -24,7 +24,7 @@ use world::World;
 const SEED: &str = "FAME_CRASH_SEED";
 const KILLS: &str = "FAME_CRASH_KILLS";
 /// Kills on each database, unless the environment says otherwise.
-const USUAL_KILLS: usize = 110;
+const USUAL_KILLS: usize = 20;
 /// How often the database restarts.
 const USUAL_RESTARTS: usize = 8;
 /// Processes that share a PostgreSQL.
@@ -91,7 +91,7 @@ async fn survives(site: Site, replicas: usize, blow: Blow) {
         "{SEED}={seed} survived {kills} blows in {took:.0?}: {tally}"
     ));
     world.must_have_no_findings();
-    world.ledger().must_have_been_busy(blows / 10);
+    world.ledger().must_have_been_busy(blows / 4);
 }
 
 /// Says a line that is seen in every run, not only when the test fails.

@@ -15,7 +15,7 @@ pub use audit_trail::AuditTrail;
 pub use books::{Books, Row, plain_id};
 pub use caller::{Answer, Caller, Lost, Method};
 pub use cluster::Cluster;
-pub use dice::{Dice, number_from};
+pub use dice::{Dice, number_from, pause};
 pub use issuer::Person;
 pub use process::Process;
 pub use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
@@ -26,9 +26,16 @@ use std::time::Duration;
 /// How long anything may take on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks `look` again and again until it finds something. There is no other way to learn from outside what a service
-/// does on its own.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Asks `look` again and again until it finds something.
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, look)
+        .await
+        .unwrap_or_else(|| panic!("it never came about that {what}"))
+}
+
+/// Asks `look` again and again until it finds something, or the time is over. There is no other way to learn from
+/// outside what a service does on its own.
+pub async fn within<T>(time: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let looking = async {
         loop {
             if let Some(found) = look().await {
@@ -37,7 +44,5 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking)
-        .await
-        .unwrap_or_else(|_| panic!("it never came about that {what}"))
+    tokio::time::timeout(time, looking).await.ok()
 }

@@ -35,6 +35,7 @@ use domain::{
     ids::{PrincipalId, TenantId},
     principal::PrincipalKind,
 };
+use futures::FutureExt as _;
 use std::sync::Arc;
 use store::wakeup::Wakeup;
 use store::{Db, principals::PrincipalRef};
@@ -65,7 +66,7 @@ impl Service {
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = self.changes.spawn(work(Arc::clone(self)));
+        let work = self.changes.spawn(work(Arc::clone(self)).boxed());
         work.await.map_err(Error::fault)?
     }
 }

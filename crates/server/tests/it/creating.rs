@@ -128,7 +128,7 @@ async fn an_app_that_is_registered_several_times_at_once_is_created_once(backend
 /// Each change must have been made of what the one before it left, and the last is what is stored.
 #[track_caller]
 fn check_chain(rows: &[Value], stored: &Answer) {
-    let mut befores: Vec<_> = rows.iter().map(|row| row["before"].clone()).collect();
+    let mut states_before: Vec<_> = rows.iter().map(|row| row["before"].clone()).collect();
     let mut afters: Vec<_> = rows.iter().map(|row| row["after"].clone()).collect();
     let stored = stored.json();
     let last = afters
@@ -139,12 +139,12 @@ fn check_chain(rows: &[Value], stored: &Answer) {
         })
         .unwrap_or_else(|| panic!("no change left {stored}: {rows:?}"));
     afters.swap_remove(last);
-    let first = befores.iter().position(Value::is_null).unwrap();
-    befores.swap_remove(first);
+    let first = states_before.iter().position(Value::is_null).unwrap();
+    states_before.swap_remove(first);
     for after in afters {
-        let next = befores.iter().position(|before| *before == after);
+        let next = states_before.iter().position(|before| *before == after);
         let next = next.unwrap_or_else(|| panic!("{after} was overwritten unseen: {rows:?}"));
-        befores.swap_remove(next);
+        states_before.swap_remove(next);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A client that reports environments, gives and takes roles, and adds countries. Nobody else touches these, so it
 //! always knows what each of them may be.
 
-use super::world::{Moment, World, pause};
-use crate::services::{APPS, Answer, Dice, Lost, Person, principal_body};
+use super::world::{Moment, World};
+use crate::services::{APPS, Answer, Dice, Lost, Person, pause, principal_body};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 

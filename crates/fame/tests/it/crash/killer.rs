@@ -2,16 +2,20 @@
 
 use super::{
     verdict,
-    world::{Moment, World, pause},
+    world::{Moment, World},
 };
-use crate::services::{Books, Cluster, Database, Dice, Person, Process, Site, eventually, fill};
+use crate::services::{
+    Books, Cluster, Database, Dice, Person, Process, Site, eventually, fill, pause, within,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
 
 /// Kills between two checks of everything.
-const BETWEEN_CHECKS: usize = 20;
+const BETWEEN_CHECKS: usize = 10;
 /// How long to wait for the moment to kill at.
 const LONGEST_WAIT: Duration = Duration::from_millis(700);
+/// Longer than work in an environment takes.
+const LONGEST_WORK: Duration = Duration::from_secs(3);
 
 /// Has the processes in its hand.
 pub struct Killer {
@@ -114,8 +118,7 @@ impl Killer {
         for process in self.processes.iter().flatten() {
             process.until_readiness_is(200).await;
         }
-        // Time for work to go on.
-        pause(&mut self.dice, Duration::from_millis(2_000)).await;
+        self.wait_for_work_to_end().await;
         self.check().await;
     }
 
@@ -141,9 +144,8 @@ impl Killer {
 
     async fn wait_for_a_good_moment(&mut self) {
         match self.dice.below(100) {
-            // Long enough for work in environments to end.
             0..10 => {
-                tokio::time::sleep(Duration::from_millis(1_500)).await;
+                self.wait_for_work_to_end().await;
                 pause(&mut self.dice, Duration::from_millis(1_500)).await;
             }
             10..30 => pause(&mut self.dice, Duration::from_millis(500)).await,
@@ -151,10 +153,19 @@ impl Killer {
                 pause(&mut self.dice, Duration::from_millis(200)).await;
                 let wanted = Moment::ALL[self.dice.below(Moment::ALL.len())];
                 self.wait_for(wanted).await;
-                let moment = Duration::from_micros(self.dice.below(12_000) as u64);
-                tokio::time::sleep(moment).await;
+                pause(&mut self.dice, Duration::from_millis(12)).await;
             }
         }
+    }
+
+    async fn wait_for_work_to_end(&self) {
+        let ended = async || {
+            let done = "SELECT id FROM operations WHERE status IN ('Succeeded', 'Failed')";
+            self.books.rows(done).await.len()
+        };
+        let before = ended().await;
+        // Nobody may have asked for any.
+        let _: Option<()> = within(LONGEST_WORK, async || (ended().await > before).then_some(())).await;
     }
 
     async fn wait_for(&self, wanted: Moment) {

@@ -4,9 +4,9 @@
 use super::{
     ledger::{Hotfix, KeyOutcome, Wish},
     uploaders::versions_path,
-    world::{Moment, World, pause},
+    world::{Moment, World},
 };
-use crate::services::{APPS, Answer, Dice, Lost, Method, Person};
+use crate::services::{APPS, Answer, Dice, Lost, Method, Person, pause};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 

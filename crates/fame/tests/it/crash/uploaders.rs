@@ -3,9 +3,9 @@
 
 use super::{
     ledger::{VersionId, bytes_of},
-    world::{Moment, World, pause},
+    world::{Moment, World},
 };
-use crate::services::{APPS, Answer, COUNTRIES, Dice, Lost, Person};
+use crate::services::{APPS, Answer, COUNTRIES, Dice, Lost, Person, pause};
 use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{Stream, stream};

@@ -7,27 +7,23 @@ use super::{
     uploaders::versions_path,
     world::World,
 };
-use crate::services::{APPS, AuditTrail, Books, Caller, Dice, Method, PATIENCE, Person, Row, plain_id};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
+use crate::services::{
+    APPS, AuditTrail, Books, Caller, Dice, Method, PATIENCE, Person, Row, plain_id, within,
 };
+use std::collections::BTreeMap;
 
 /// Versions, hotfixes and other things that a check in between looks at, each.
 const SAMPLES: usize = 25;
 
 /// Nothing is left of what crashes cut off, once the sweeper has had its time: it works beside a service that is ready.
 pub async fn rubbish_goes(world: &World, books: &Books) {
-    let began = Instant::now();
-    loop {
-        let left = rubbish(books).await;
-        if left.is_empty() {
-            return;
-        }
-        if began.elapsed() > PATIENCE {
-            return left.into_iter().for_each(|rubbish| world.finds(rubbish));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut left = Vec::new();
+    let gone = within(PATIENCE, async || {
+        left = rubbish(books).await;
+        left.is_empty().then_some(())
+    });
+    if gone.await.is_none() {
+        left.into_iter().for_each(|rubbish| world.finds(rubbish));
     }
 }
 

@@ -2,12 +2,9 @@
 
 use super::ledger::Ledger;
 use crate::services::{Answer, COUNTRIES, Caller, Dice, Environment, Lost, Person};
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, broadcast};
 
@@ -188,10 +185,4 @@ impl World {
             Err(_) => false,
         }
     }
-}
-
-/// Waits a moment: a client that asks without pause would only show how much a machine can do.
-pub async fn pause(dice: &mut Dice, most: Duration) {
-    let most = usize::try_from(most.as_millis()).unwrap();
-    tokio::time::sleep(Duration::from_millis(dice.below(most + 1) as u64)).await;
 }

@@ -1,7 +1,7 @@
 //! Clients that hang up before they are answered, as a proxy does that has waited long enough.
 
 use super::{upload, upload_body, upload_until_it_works, versions_path};
-use crate::services::{APPS, Books, Database, Dice, Person, Process, Site, eventually, fill, package};
+use crate::services::{APPS, Books, Database, Dice, Person, Process, Site, eventually, fill, package, pause};
 use std::time::Duration;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -22,7 +22,7 @@ async fn an_upload_whose_client_hung_up_is_settled_at_once() {
         .expect(200);
     let mut dice = Dice::for_player(1, 1);
     for number in 1..=UPLOADS {
-        send_and_hang_up(&process, number, Duration::from_micros(dice.below(30_000) as u64)).await;
+        send_and_hang_up(&process, number, &mut dice).await;
     }
     let books = Books::of(&site);
     eventually("no upload is stuck", async || {
@@ -37,7 +37,7 @@ async fn an_upload_whose_client_hung_up_is_settled_at_once() {
     }
 }
 
-async fn send_and_hang_up(process: &Process, number: u32, after: Duration) {
+async fn send_and_hang_up(process: &Process, number: u32, dice: &mut Dice) {
     let body = upload_body(&package(APPS[0], number)).to_string();
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
@@ -51,6 +51,6 @@ async fn send_and_hang_up(process: &Process, number: u32, after: Duration) {
         .unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body.as_bytes()).await.unwrap();
-    tokio::time::sleep(after).await;
+    pause(dice, Duration::from_millis(30)).await;
     drop(stream);
 }

@@ -2,7 +2,12 @@
 
 use super::{postgres_away::start, report, upload};
 use crate::services::{APPS, Books, Environment, Site, eventually, package};
+use domain::instant::Instant;
+use server::clock::Clock;
 use std::time::Duration;
+
+/// What work in an environment takes at most.
+const LONGEST_WORK: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_became_of_work_is_told_when_the_database_is_back() {
@@ -27,16 +32,21 @@ async fn what_became_of_work_is_told_when_the_database_is_back() {
             .unwrap()
             .expect(200);
     }
-    eventually("all have started", async || {
+    let running = eventually("all have started", async || {
         let running = books
-            .rows("SELECT id FROM operations WHERE status = 'Running'")
+            .rows("SELECT started_on FROM operations WHERE status = 'Running'")
             .await;
-        (running.len() == SLOTS).then_some(())
+        (running.len() == SLOTS).then_some(running)
     })
     .await;
     cluster.stop();
-    // All work ends while nobody can write it down: it takes two seconds at most.
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let last_start = running.iter().map(|row| row[0].parse().unwrap()).max();
+    let end = Instant(last_start.unwrap()) + LONGEST_WORK;
+    let clock = Clock::system();
+    eventually("all work has ended while nobody can write it down", async || {
+        (clock.now() > end).then_some(())
+    })
+    .await;
     cluster.start();
     process.until_readiness_is(200).await;
     let ended = eventually("all have ended", async || {

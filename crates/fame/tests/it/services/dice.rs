@@ -1,5 +1,7 @@
 //! Chance that can be repeated.
 
+use std::time::Duration;
+
 /// A SplitMix64 sequence.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
@@ -33,6 +35,13 @@ impl Dice {
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         (!from.is_empty()).then(|| &from[self.below(from.len())])
     }
+}
+
+/// Lets an instant of chance come, at most so far away: clients do not ask without pause, and whatever is done to a
+/// service hits it in the middle of anything. Nothing is waited for.
+pub async fn pause(dice: &mut Dice, most: Duration) {
+    let most = usize::try_from(most.as_micros()).unwrap();
+    tokio::time::sleep(Duration::from_micros(dice.below(most + 1) as u64)).await;
 }
 
 /// The number that the environment variable holds, else `usual`.
