@@ -4,9 +4,7 @@
 mod audit_trail;
 mod books;
 mod caller;
-mod cluster;
 mod dice;
-mod issuer;
 mod process;
 mod samples;
 mod site;
@@ -14,12 +12,11 @@ mod site;
 pub use audit_trail::AuditTrail;
 pub use books::{Books, Row, plain_id};
 pub use caller::{Answer, Caller, Lost, Method};
-pub use cluster::Cluster;
 pub use dice::{Dice, number_from};
-pub use issuer::Person;
 pub use process::Process;
 pub use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
 pub use site::{Database, Site};
+pub use test_support::{issuer::Person, postgres_cluster::PostgresCluster};
 
 use std::time::Duration;
 

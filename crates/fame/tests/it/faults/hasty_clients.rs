@@ -3,6 +3,7 @@
 use super::{upload, upload_body, upload_until_it_works, versions_path};
 use crate::services::{APPS, Books, Database, Dice, Person, Process, Site, eventually, fill, package};
 use std::time::Duration;
+use test_support::issuer::token_of;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 /// Uploads whose client hangs up.
@@ -43,7 +44,7 @@ async fn send_and_hang_up(process: &Process, number: u32, after: Duration) {
         "POST {} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         versions_path(APPS[0]),
-        Person::OWNER.token(),
+        token_of(&Person::OWNER),
         body.len()
     );
     let mut stream = TcpStream::connect(process.base_url().replace("http://", ""))

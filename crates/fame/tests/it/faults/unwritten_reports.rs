@@ -37,7 +37,7 @@ async fn what_became_of_work_is_told_when_the_database_is_back() {
     cluster.stop();
     // All work ends while nobody can write it down: it takes two seconds at most.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    cluster.start();
+    cluster.start_again();
     process.until_readiness_is(200).await;
     let ended = eventually("all have ended", async || {
         let rows = books.rows("SELECT status, reason FROM operations").await;

@@ -7,6 +7,7 @@ pub use reqwest::Method;
 use reqwest::{Body, Client, Response, header::HeaderMap};
 use serde_json::Value;
 use std::io;
+use test_support::issuer::token_of;
 
 /// No answer arrived, so nobody knows whether the request was carried out.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ impl Caller {
         Self {
             client,
             base_url,
-            token: person.token(),
+            token: token_of(person),
         }
     }
 

@@ -1,8 +1,7 @@
 //! Somebody who calls the service: plain requests, and the things that people of the trade do with it.
 
 use super::{
-    APP, Answer, Environment, Person,
-    issuer::HOME_TENANT,
+    APP, Answer, Environment, HOME_TENANT, Person,
     samples::{country_path, upload_body},
 };
 use bytes::Bytes;
