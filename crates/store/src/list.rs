@@ -1,4 +1,4 @@
-//! Lists: one statement, or as little more than that as the caller's wishes allow.
+//! Lists: one statement, or as little more than that as the caller's options allow.
 //!
 //! Filter, count, order, skip, top, page: in this order, wherever each of them is decided. What SQL can do, SQL does,
 //! so that a page costs the same among a thousand rows as among a million. The rest streams past in constant memory.

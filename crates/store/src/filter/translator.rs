@@ -14,7 +14,7 @@ use domain::version::AppVersion;
 use odata::{Expression, Filter, Instant, NodeId, Reference, Value};
 use uuid::Uuid;
 
-/// What is known of a node once it was looked at.
+/// A node in SQL, as far as SQL can say it.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Translation {
     /// SQL cannot say it.
@@ -45,7 +45,8 @@ pub(crate) struct Translator<'f> {
     pub(crate) mappings: &'f [ColumnMapping],
     pub(crate) dialect: Dialect,
     pub(crate) now: Instant,
-    translation: Vec<Translation>,
+    /// By the node's number.
+    translations: Vec<Translation>,
 }
 
 /// A node on the way, and whether its being null is the same as its being false.
@@ -59,18 +60,18 @@ pub(crate) fn condition(
     now: Instant,
     condition: NodeId,
 ) -> Option<Fragment> {
-    let translation = vec![Translation::Nothing; filter.nodes().len()];
+    let translations = vec![Translation::Nothing; filter.nodes().len()];
     let mut translator = Translator {
         filter,
         mappings,
         dialect,
         now,
-        translation,
+        translations,
     };
     for (id, null_is_false) in translator.parents_first(condition).into_iter().rev() {
         let translation = translator.translate(id, null_is_false).unwrap_or_default();
         let is_too_deep = matches!(&translation, Translation::Sql(fragment) if fragment.is_too_deep());
-        translator.translation[id.index()] = if is_too_deep {
+        translator.translations[id.index()] = if is_too_deep {
             Translation::Nothing
         } else {
             translation
@@ -148,14 +149,14 @@ impl Translator<'_> {
         Fragment::chain(conditions?, word).map(Translation::Sql)
     }
 
-    /// What was found out about a node. Each node has one parent, so nobody asks twice.
+    /// The translation of a node. Each node has one parent, so nobody asks twice.
     pub(crate) fn take(&mut self, id: NodeId) -> Translation {
-        std::mem::take(&mut self.translation[id.index()])
+        std::mem::take(&mut self.translations[id.index()])
     }
 
     /// The same without taking it.
     pub(crate) fn translation_of(&self, id: NodeId) -> &Translation {
-        &self.translation[id.index()]
+        &self.translations[id.index()]
     }
 
     pub(crate) fn mapping(&self, property: usize) -> Option<&ColumnMapping> {
@@ -178,7 +179,7 @@ impl Translator<'_> {
         }
     }
 
-    /// What was said, as a text as it is shown.
+    /// A translation, as a text as it is shown.
     pub(crate) fn shown_text(&self, translation: Translation) -> Option<Fragment> {
         match translation {
             Translation::Property(property) => {

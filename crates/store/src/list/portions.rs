@@ -40,11 +40,11 @@ impl Portions {
         let Some(range) = self.rest.take() else {
             return Ok(None);
         };
-        let size = range.most.map_or(PORTION, |most| most.min(PORTION));
-        let left = range.most.map(|most| most - size);
+        let size = range.limit.map_or(PORTION, |limit| limit.min(PORTION));
+        let left = range.limit.map(|limit| limit - size);
         let order = range.order.clone();
         let portion = Range {
-            most: Some(size),
+            limit: Some(size),
             ..range
         };
         let rows = statement.portion(&self.db, portion).await?;
@@ -56,7 +56,7 @@ impl Portions {
                 behind: Some(self.behind(statement.entity_set, last)?),
                 order,
                 skip: 0,
-                most: left,
+                limit: left,
             });
         }
         Ok((!rows.is_empty()).then_some(rows))

@@ -23,12 +23,12 @@ pub(crate) async fn rows<T: FromRow>(
     statement: &Statement<T>,
     order: &OrderBy,
     after: Option<&SkipToken>,
-    most: Option<u64>,
+    limit: Option<u64>,
     capacity: usize,
 ) -> Result<Vec<T>, ListError> {
-    let wanted = most
-        .and_then(|most| usize::try_from(most).ok())
-        .filter(|most| *most <= capacity / 2);
+    let wanted = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .filter(|limit| *limit <= capacity / 2);
     let entity_set: &EntitySet<T> = statement.entity_set;
     let mut first: Vec<Keyed<T>> = Vec::new();
     let mut rows = statement.rows(db, Range::default()).await?;
@@ -50,9 +50,9 @@ pub(crate) async fn rows<T: FromRow>(
     Ok(first.into_iter().map(|(_, row)| row).collect())
 }
 
-fn keep_first<T>(rows: &mut Vec<Keyed<T>>, order: &OrderBy, most: usize) {
+fn keep_first<T>(rows: &mut Vec<Keyed<T>>, order: &OrderBy, limit: usize) {
     rows.sort_by(|(left, _), (right, _)| order.compare(left, right));
-    rows.truncate(most);
+    rows.truncate(limit);
 }
 
 fn too_many(capacity: usize) -> odata::QueryError {
