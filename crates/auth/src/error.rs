@@ -1,4 +1,4 @@
-//! Why a caller is turned away, in words that tell an honest client what to mend and an attacker nothing new.
+//! Why a caller is turned away, in words that show an honest client what to mend and an attacker nothing new.
 
 use std::fmt;
 use std::sync::Arc;
@@ -188,7 +188,7 @@ impl Challenges {
     }
 }
 
-/// The realm and the place where a browser signs in.
+/// The realm and the address where a browser signs in.
 fn sign_in_place(issuer: &TrustedIssuer) -> (String, String) {
     match &issuer.kind {
         IssuerKind::Entra(entra) => {

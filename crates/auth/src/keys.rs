@@ -1,4 +1,4 @@
-//! The issuers' public keys: fetched from configured places only, kept, and replaced as they rotate.
+//! The issuers' public keys: fetched from configured addresses only, kept, and replaced as they rotate.
 //!
 //! Two people must not be able to hurt us here. Who sends tokens must not make us fetch: an unknown key id
 //! causes one fetch in five minutes, shared by everybody who waits for it. And who runs the issuer's web
@@ -32,7 +32,7 @@ pub(super) const FIRST_LOAD_PAUSE: i64 = 10;
 /// Seconds for which a key id that a fresh set lacked stays unknown.
 const UNKNOWN_KEY_LIFE: i64 = 600;
 /// Most keys of one set, and most unknown ids that are remembered for it.
-const MOST_KEYS: usize = 1_000;
+const MAX_KEYS: usize = 1_000;
 /// Longest key id that is looked at.
 pub(super) const LONGEST_KID: usize = 256;
 /// Largest discovery document or key set, bytes.
@@ -197,7 +197,7 @@ impl KeySource {
 /// Keys are read one by one, because a set may hold types that did not exist when this was written.
 fn usable_keys(raw: &[Value]) -> Keys {
     let mut keys = Keys::new();
-    for key in raw.iter().filter_map(PublicKey::from_json).take(MOST_KEYS) {
+    for key in raw.iter().filter_map(PublicKey::from_json).take(MAX_KEYS) {
         keys.entry(key.kid.clone()).or_insert_with(|| Arc::new(key));
     }
     keys
@@ -409,11 +409,11 @@ impl State {
     }
 
     fn remember_unknown(&mut self, kid: &str, now: i64) {
-        if self.unknown.len() >= MOST_KEYS {
+        if self.unknown.len() >= MAX_KEYS {
             self.unknown
                 .retain(|_, since| (0..UNKNOWN_KEY_LIFE).contains(&now.saturating_sub(*since)));
         }
-        if self.unknown.len() < MOST_KEYS {
+        if self.unknown.len() < MAX_KEYS {
             self.unknown.insert(kid.to_owned(), now);
         }
     }

@@ -21,7 +21,7 @@ pub use test_support::{issuer::Person, postgres_cluster::PostgresCluster};
 use std::time::Duration;
 
 /// How long anything may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks `look` again and again until it finds something. There is no other way to learn from outside what a service
 /// does on its own.
@@ -34,7 +34,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking)
+    tokio::time::timeout(TIME_LIMIT, looking)
         .await
         .unwrap_or_else(|_| panic!("it never came about that {what}"))
 }

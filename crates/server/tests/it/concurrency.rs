@@ -314,7 +314,7 @@ async fn grants_and_removals_at_once_leave_an_owner_and_an_unbroken_history(back
 }
 
 /// Each answer must show its own change under a tag of its own, one of which is the tag of what is stored. Whoever got
-/// another's tag with it would take another's change for his own, and overwrite it unseen.
+/// another's tag with it would take another's change for their own, and overwrite it unseen.
 #[track_caller]
 fn each_shows_its_own(
     answers: &[Answer],

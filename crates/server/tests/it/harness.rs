@@ -293,7 +293,7 @@ impl Harness {
         self.settle_in(app).await;
     }
 
-    /// Somebody with a token of his own.
+    /// Somebody with a token of their own.
     pub fn caller(&self, person: &Person) -> Caller {
         self.caller_with_token(issuer::token_of(person))
     }

@@ -96,10 +96,10 @@ async fn a_store_that_goes_during_an_upload_leaves_nothing_half_done(backend: Ba
     let service = plan(backend, &bucket.entry("fame")).start().await;
     let owner = service.owner();
     let body = upload_body(&large("1.0.0.0"), "Available").to_string();
-    let (pieces, stream) = mpsc::unbounded();
+    let (chunks, stream) = mpsc::unbounded();
     let answer = tokio::spawn(owner.asks(http::Method::POST, versions()).stream(stream).send());
     let half = body.len() / 2;
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(body[..half].to_owned())))
         .unwrap();
     // s3s-fs keeps the parts of an upload as files beside the buckets.
@@ -110,10 +110,10 @@ async fn a_store_that_goes_during_an_upload_leaves_nothing_half_done(backend: Ba
         })
         .await;
     server.end();
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(body[half..].to_owned())))
         .unwrap();
-    drop(pieces);
+    drop(chunks);
     answer.await.unwrap().unwrap().refused(503, "ServiceUnavailable");
     server.begin();
     assert_eq!(

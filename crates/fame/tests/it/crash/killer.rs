@@ -109,7 +109,7 @@ impl Killer {
         assert_eq!(now, pids, "the service itself was never restarted");
     }
 
-    /// Everything works again by itself.
+    /// Everything works again without help.
     async fn check_recovery(&mut self) {
         for process in self.processes.iter().flatten() {
             process.until_readiness_is(200).await;

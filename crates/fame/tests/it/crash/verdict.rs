@@ -7,7 +7,7 @@ use super::{
     uploaders::versions_path,
     world::World,
 };
-use crate::services::{APPS, AuditTrail, Books, Caller, Dice, Method, PATIENCE, Person, Row, plain_id};
+use crate::services::{APPS, AuditTrail, Books, Caller, Dice, Method, Person, Row, TIME_LIMIT, plain_id};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ pub async fn rubbish_goes(world: &World, books: &Books) {
         if left.is_empty() {
             return;
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIME_LIMIT {
             return left.into_iter().for_each(|rubbish| world.finds(rubbish));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -141,7 +141,7 @@ fn keys_are_remembered(world: &World, keys: &[Row], operations: &[Row]) {
         .map(|row| (row[0].as_str(), row[1].as_str()))
         .collect();
     let ledger = world.ledger();
-    let is_open = |key: &str| ledger.unsure.iter().any(|wish| wish.key == key);
+    let is_open = |key: &str| ledger.unsure.iter().any(|request| request.key == key);
     for (key, outcome) in &ledger.keys {
         let made = kept.get(key.as_str());
         match outcome {
@@ -258,16 +258,16 @@ async fn look_at_version(world: &World, owner: &Caller, path: &str, sha256: &str
 }
 
 async fn look_at_hotfix(world: &World, owner: &Caller, id: &str) {
-    let (path, wish) = {
+    let (path, request) = {
         let ledger = world.ledger();
         let hotfix = &ledger.hotfixes[id];
-        (hotfix.path.clone(), hotfix.wish.clone())
+        (hotfix.path.clone(), hotfix.request.clone())
     };
     let shown = owner.get(&path).await.unwrap();
     note_status(world, id, &shown);
     for fact in ["environmentName", "targetAppVersion", "environmentAadTenantId"] {
-        if shown.json()[fact] != wish[fact] {
-            world.finds(format!("{fact} of {wish} became {shown}"));
+        if shown.json()[fact] != request[fact] {
+            world.finds(format!("{fact} of {request} became {shown}"));
         }
     }
 }

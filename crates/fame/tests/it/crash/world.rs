@@ -39,7 +39,7 @@ impl Moment {
     ];
 }
 
-/// The stage of one run.
+/// The world of one run.
 pub struct World {
     pub seed: u64,
     /// Whether what the service needs goes away too, so that it may say that it cannot now.
@@ -191,7 +191,7 @@ impl World {
 }
 
 /// Waits a moment: a client that asks without pause would only show how much a machine can do.
-pub async fn pause(dice: &mut Dice, most: Duration) {
-    let most = usize::try_from(most.as_millis()).unwrap();
-    tokio::time::sleep(Duration::from_millis(dice.below(most + 1) as u64)).await;
+pub async fn pause(dice: &mut Dice, longest: Duration) {
+    let longest = usize::try_from(longest.as_millis()).unwrap();
+    tokio::time::sleep(Duration::from_millis(dice.below(longest + 1) as u64)).await;
 }

@@ -9,7 +9,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 /// Uploads whose client hangs up.
 const UPLOADS: u32 = 60;
 
-/// The sweeper settles what a crash cut off; a living service settles by itself what it has begun.
+/// The sweeper settles what a crash cut off; a living service settles what it has begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_whose_client_hung_up_is_settled_at_once() {
     // Nothing is tidied up for the next quarter of an hour.
