@@ -7,6 +7,9 @@ use http::StatusCode;
 
 use super::trusted::{IssuerKind, Tenants, TrustedIssuer};
 
+/// Seconds between two attempts to fetch keys while there are none at all; a caller had better not come earlier.
+pub(super) const UNAVAILABLE_PAUSE: i64 = 10;
+
 /// What is wrong, as far as the outside may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthFailure {
@@ -91,7 +94,7 @@ impl AuthError {
 
     /// The value of `Retry-After` in seconds, on 503.
     pub fn retry_after(&self) -> Option<u32> {
-        (self.failure == AuthFailure::Unavailable).then_some(super::keys::FIRST_LOAD_PAUSE as u32)
+        (self.failure == AuthFailure::Unavailable).then_some(UNAVAILABLE_PAUSE as u32)
     }
 
     /// Which check failed, for our own log. It holds nothing of the token.

@@ -16,6 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::WallClock;
+use super::error::UNAVAILABLE_PAUSE;
 use super::settings::origin_of;
 use super::trusted::TENANT_PLACEHOLDER;
 
@@ -27,8 +28,6 @@ const TIME_TO_LIVE: i64 = 24 * 3_600;
 const UNKNOWN_KEY_PAUSE: i64 = 300;
 /// Seconds between two attempts to renew keys that serve on meanwhile.
 const RENEWAL_PAUSE: i64 = 60;
-/// Seconds between two attempts while there are no keys at all.
-pub(super) const FIRST_LOAD_PAUSE: i64 = 10;
 /// Seconds for which a key id that a fresh set lacked stays unknown.
 const UNKNOWN_KEY_LIFE: i64 = 600;
 /// Most keys of one set, and most unknown ids that are remembered for it.
@@ -395,7 +394,7 @@ impl KeySet {
 impl State {
     fn permits(&self, reason: RefreshReason, now: i64) -> bool {
         let (last, pause) = match reason {
-            RefreshReason::FirstLoad => (self.attempted_at, FIRST_LOAD_PAUSE),
+            RefreshReason::FirstLoad => (self.attempted_at, UNAVAILABLE_PAUSE),
             RefreshReason::Renewal => (self.attempted_at, RENEWAL_PAUSE),
             RefreshReason::UnknownKey => (self.searched_at, UNKNOWN_KEY_PAUSE),
         };

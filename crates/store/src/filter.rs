@@ -8,6 +8,7 @@
 
 mod calls;
 mod comparisons;
+mod condition;
 mod fragment;
 mod numbers;
 mod roles;
@@ -15,7 +16,7 @@ mod translator;
 
 use super::{
     dialect::Dialect,
-    list::{ColumnMapping, ColumnType},
+    list::entity_set::{ColumnMapping, ColumnType},
 };
 use odata::{Expression, Filter, Function, Instant, NodeId, Reference, Row, Value};
 
@@ -76,7 +77,7 @@ pub(crate) fn split_filter(
     for condition in filter.conjuncts() {
         let translation = match split.post_filter.can_fail {
             true => None,
-            false => translator::condition(filter, mappings, dialect, now, condition),
+            false => condition::condition(filter, mappings, dialect, now, condition),
         };
         match translation {
             Some(fragment) => split.in_sql.push(fragment),

@@ -86,7 +86,7 @@ pub async fn remember(
     .await
 }
 
-/// Forgets up to `most` keys made before `before`; how many went. Those that somebody else is forgetting are passed over.
+/// Forgets up to `limit` keys made before `before`; how many went. Those that somebody else is forgetting are passed over.
 pub async fn forget_before(tx: &mut Tx<'_>, before: Instant, limit: i64) -> Result<u64, StoreError> {
     let unlocked = tx.dialect().only_unlocked_rows();
     tx.query(format!(

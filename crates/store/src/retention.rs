@@ -6,7 +6,7 @@
 use super::{StoreError, Tx};
 use domain::instant::Instant;
 
-/// Removes up to `most` operations that ended before `before`, the oldest first; how many there were. One whose outcome
+/// Removes up to `limit` operations that ended before `before`, the oldest first; how many there were. One whose outcome
 /// holds its environment stays: it says why.
 pub async fn remove_operations(tx: &mut Tx<'_>, before: Instant, limit: i64) -> Result<u64, StoreError> {
     let unlocked = tx.dialect().only_unlocked_rows();
@@ -26,7 +26,7 @@ pub async fn remove_operations(tx: &mut Tx<'_>, before: Instant, limit: i64) -> 
     .await
 }
 
-/// Removes up to `most` audit rows that were recorded before `before`, the oldest first; how many there were.
+/// Removes up to `limit` audit rows that were recorded before `before`, the oldest first; how many there were.
 pub async fn remove_audit(tx: &mut Tx<'_>, before: Instant, limit: i64) -> Result<u64, StoreError> {
     let unlocked = tx.dialect().only_unlocked_rows();
     tx.query(format!(

@@ -8,7 +8,7 @@ use super::{
     numbers::{self, IntegerPosition},
     translator::{Calendar, Translation, Translator, bound},
 };
-use crate::{Value as Stored, list::ColumnType};
+use crate::{Value as Stored, list::entity_set::ColumnType};
 use domain::instant::TICKS_PER_SECOND;
 use odata::{Comparison, Date, Domain, Fold, Instant, NodeId, Value};
 

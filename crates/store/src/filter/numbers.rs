@@ -4,7 +4,7 @@ use super::{
     fragment::{Fragment, Yields},
     translator::{Translation, Translator},
 };
-use crate::list::ColumnType;
+use crate::list::entity_set::ColumnType;
 use odata::{Arithmetic, Instant, Kind, NodeId, Scalar, Value};
 
 /// Results beyond this are left to the memory, which knows larger numbers.

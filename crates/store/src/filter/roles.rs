@@ -4,7 +4,7 @@ use super::{
     fragment::{Fragment, Yields},
     translator::{Translation, Translator},
 };
-use crate::list::ColumnType;
+use crate::list::entity_set::ColumnType;
 use domain::principal::{Role, Roles};
 use odata::{Expression, NodeId, Reference, Row, Value};
 

@@ -1,17 +1,13 @@
-//! The walk over a condition: operands first, each translated once, no recursion over what a caller wrote.
+//! What is known of a condition's nodes while it is being translated.
 
-use super::{
-    calls, comparisons,
-    fragment::{Fragment, Yields},
-    numbers, roles,
-};
+use super::fragment::{Fragment, Yields};
 use crate::{
     Value as Stored,
     dialect::Dialect,
-    list::{ColumnMapping, ColumnType, Spelling},
+    list::entity_set::{ColumnMapping, ColumnType, Spelling},
 };
 use domain::version::AppVersion;
-use odata::{Expression, Filter, Instant, NodeId, Reference, Value};
+use odata::{Filter, Instant, NodeId, Value};
 use uuid::Uuid;
 
 /// A node in SQL, as far as SQL can say it.
@@ -49,104 +45,24 @@ pub(crate) struct Translator<'f> {
     translations: Vec<Translation>,
 }
 
-/// A node on the way, and whether its being null is the same as its being false.
-type Visit = (NodeId, bool);
-
-/// A condition as SQL; `None` if SQL cannot say exactly this.
-pub(crate) fn condition(
-    filter: &Filter,
-    mappings: &[ColumnMapping],
-    dialect: Dialect,
-    now: Instant,
-    condition: NodeId,
-) -> Option<Fragment> {
-    let translations = vec![Translation::Nothing; filter.nodes().len()];
-    let mut translator = Translator {
-        filter,
-        mappings,
-        dialect,
-        now,
-        translations,
-    };
-    for (id, null_is_false) in translator.parents_first(condition).into_iter().rev() {
-        let translation = translator.translate(id, null_is_false).unwrap_or_default();
-        let is_too_deep = matches!(&translation, Translation::Sql(fragment) if fragment.is_too_deep());
-        translator.translations[id.index()] = if is_too_deep {
-            Translation::Nothing
-        } else {
-            translation
-        };
-    }
-    translator.truth(condition)
-}
-
-impl Translator<'_> {
-    fn parents_first(&self, condition: NodeId) -> Vec<Visit> {
-        let mut visits = Vec::new();
-        let mut waiting = vec![(condition, true)];
-        while let Some((id, null_is_false)) = waiting.pop() {
-            visits.push((id, null_is_false));
-            let expression = &self.filter.node(id).expression;
-            let is_chain = matches!(expression, Expression::And(_) | Expression::Or(_));
-            // What a lambda looks at is no property of the row.
-            let is_leaf = self.filter.is_constant(id) || matches!(expression, Expression::Lambda { .. });
-            if !is_leaf {
-                waiting.extend(
-                    expression
-                        .children()
-                        .into_iter()
-                        .map(|child| (child, null_is_false && is_chain)),
-                );
-            }
-        }
-        visits
-    }
-
-    fn translate(&mut self, id: NodeId, null_is_false: bool) -> Option<Translation> {
-        let filter = self.filter;
-        if filter.is_constant(id) {
-            return filter.constant(id, self.now).ok().map(Translation::Constant);
-        }
-        match &filter.node(id).expression {
-            Expression::Reference(Reference::Property(property)) => Some(Translation::Property(*property)),
-            Expression::Not(operand) => {
-                let operand = self.truth(*operand)?;
-                Some(Translation::Sql(
-                    Fragment::new(Yields::Truth).sql("NOT (").piece(operand).sql(")"),
-                ))
-            }
-            Expression::And(operands) => self.chain(operands, " AND "),
-            Expression::Or(operands) => self.chain(operands, " OR "),
-            Expression::Compare {
-                operator,
-                domain,
-                left,
-                right,
-            } => comparisons::compare(self, *operator, *domain, (*left, *right), null_is_false),
-            Expression::InList {
-                domain,
-                operand,
-                items,
-            } => comparisons::in_list(self, *domain, *operand, items, null_is_false),
-            Expression::Negate(operand) => numbers::negate(self, *operand),
-            Expression::Arithmetic {
-                operator,
-                left,
-                right,
-            } => numbers::arithmetic(self, *operator, filter.node(id).kind, *left, *right),
-            Expression::Call { function, arguments } => calls::call(self, *function, arguments),
-            Expression::InCollection {
-                collection, operand, ..
-            } if filter.is_constant(*operand) => roles::membership(self, collection.source, id),
-            Expression::Lambda { collection, .. } => roles::membership(self, collection.source, id),
-            Expression::Count(collection) => roles::count(self, collection.source),
-            _ => None,
+impl<'f> Translator<'f> {
+    pub(crate) fn new(
+        filter: &'f Filter,
+        mappings: &'f [ColumnMapping],
+        dialect: Dialect,
+        now: Instant,
+    ) -> Self {
+        Self {
+            filter,
+            mappings,
+            dialect,
+            now,
+            translations: vec![Translation::Nothing; filter.nodes().len()],
         }
     }
 
-    fn chain(&mut self, operands: &[NodeId], word: &str) -> Option<Translation> {
-        let conditions: Option<Vec<Fragment>> = operands.iter().map(|operand| self.truth(*operand)).collect();
-        Fragment::chain(conditions?, word).map(Translation::Sql)
+    pub(crate) fn set(&mut self, id: NodeId, translation: Translation) {
+        self.translations[id.index()] = translation;
     }
 
     /// The translation of a node. Each node has one parent, so nobody asks twice.

@@ -1,9 +1,11 @@
 //! The rows of an answer as they come, and whether more of them would have followed.
 
 use super::{
-    EntitySet, ListError, ListRequest,
+    entity_set::EntitySet,
+    error::ListError,
     order::SqlOrder,
     portions::Portions,
+    request::ListRequest,
     sorted,
     statement::{Range, Statement},
 };

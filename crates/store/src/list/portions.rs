@@ -1,10 +1,11 @@
 //! Rows by one short statement after the other, each behind the last row of the one before (keyset pagination).
 //!
-//! Whoever asks the database more about each batch must not hold what the rows come on: a connection, or a place for
+//! Whoever asks the database more about each batch must not hold what the rows come on: a connection, or a permit for
 //! long reads. When all of those were taken by such readers, each would wait for the others for ever.
 
 use super::{
-    EntitySet, ListError,
+    entity_set::EntitySet,
+    error::ListError,
     order::SqlOrder,
     statement::{Range, Statement},
 };

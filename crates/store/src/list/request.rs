@@ -1,6 +1,6 @@
 //! What a caller wants of a list, read from the query string and checked against the list's description.
 
-use super::EntitySet;
+use super::entity_set::EntitySet;
 use crate::filter::hidden_property;
 use odata::{
     ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Resource, Select, SkipToken,

@@ -2,7 +2,8 @@
 //! first that are wanted.
 
 use super::{
-    EntitySet, ListError,
+    entity_set::EntitySet,
+    error::ListError,
     request::refused,
     statement::{Range, Statement},
 };
@@ -16,7 +17,7 @@ pub(crate) const CAPACITY: usize = 100_000;
 /// A row and what it is ordered by.
 type Keyed<T> = (Vec<Value<'static>>, T);
 
-/// The first `most` rows behind the token's place, in their order; all of them without a `most`. No more than
+/// The first `limit` rows behind the token's position, in their order; all of them without a `limit`. No more than
 /// `capacity` rows, give or take a batch, are kept at once.
 pub(crate) async fn rows<T: FromRow>(
     db: &Db,

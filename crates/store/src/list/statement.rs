@@ -1,6 +1,6 @@
 //! The statement of a list: where its rows come from and which of them are wanted, before any order.
 
-use super::{EntitySet, ListError, Scope, request::refused};
+use super::{entity_set::EntitySet, error::ListError, request::refused, scope::Scope};
 use crate::{
     Db, FromRow, Rows, StoreError, Value,
     filter::{self, Fragment, PostFilter},
