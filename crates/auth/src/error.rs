@@ -1,4 +1,4 @@
-//! Why a caller is turned away, in words that tell an honest client what to mend and an attacker nothing new.
+//! Why a caller is turned away, in words that show an honest client what to mend and an attacker nothing new.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,6 +6,9 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::trusted::{IssuerKind, Tenants, TrustedIssuer};
+
+/// Seconds between two attempts to fetch keys while there are none at all; a caller had better not come earlier.
+pub(super) const UNAVAILABLE_PAUSE: i64 = 10;
 
 /// What is wrong, as far as the outside may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +94,7 @@ impl AuthError {
 
     /// The value of `Retry-After` in seconds, on 503.
     pub fn retry_after(&self) -> Option<u32> {
-        (self.failure == AuthFailure::Unavailable).then_some(super::keys::FIRST_LOAD_PAUSE as u32)
+        (self.failure == AuthFailure::Unavailable).then_some(UNAVAILABLE_PAUSE as u32)
     }
 
     /// Which check failed, for our own log. It holds nothing of the token.
@@ -188,7 +191,7 @@ impl Challenges {
     }
 }
 
-/// The realm and the place where a browser signs in.
+/// The realm and the address where a browser signs in.
 fn sign_in_place(issuer: &TrustedIssuer) -> (String, String) {
     match &issuer.kind {
         IssuerKind::Entra(entra) => {

@@ -1,4 +1,4 @@
-//! The issuers' public keys: fetched from configured places only, kept, and replaced as they rotate.
+//! The issuers' public keys: fetched from configured addresses only, kept, and replaced as they rotate.
 //!
 //! Two people must not be able to hurt us here. Who sends tokens must not make us fetch: an unknown key id
 //! causes one fetch in five minutes, shared by everybody who waits for it. And who runs the issuer's web
@@ -16,6 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::WallClock;
+use super::error::UNAVAILABLE_PAUSE;
 use super::settings::origin_of;
 use super::trusted::TENANT_PLACEHOLDER;
 
@@ -27,12 +28,10 @@ const TIME_TO_LIVE: i64 = 24 * 3_600;
 const UNKNOWN_KEY_PAUSE: i64 = 300;
 /// Seconds between two attempts to renew keys that serve on meanwhile.
 const RENEWAL_PAUSE: i64 = 60;
-/// Seconds between two attempts while there are no keys at all.
-pub(super) const FIRST_LOAD_PAUSE: i64 = 10;
 /// Seconds for which a key id that a fresh set lacked stays unknown.
 const UNKNOWN_KEY_LIFE: i64 = 600;
 /// Most keys of one set, and most unknown ids that are remembered for it.
-const MOST_KEYS: usize = 1_000;
+const MAX_KEYS: usize = 1_000;
 /// Longest key id that is looked at.
 pub(super) const LONGEST_KID: usize = 256;
 /// Largest discovery document or key set, bytes.
@@ -200,7 +199,7 @@ impl KeySource {
 /// Keys are read one by one, because a set may hold types that did not exist when this was written.
 fn usable_keys(raw: &[Value]) -> Keys {
     let mut keys = Keys::new();
-    for key in raw.iter().filter_map(PublicKey::from_json).take(MOST_KEYS) {
+    for key in raw.iter().filter_map(PublicKey::from_json).take(MAX_KEYS) {
         keys.entry(key.kid.clone()).or_insert_with(|| Arc::new(key));
     }
     keys
@@ -398,7 +397,7 @@ impl KeySet {
 impl State {
     fn permits(&self, reason: RefreshReason, now: i64) -> bool {
         let (last, pause) = match reason {
-            RefreshReason::FirstLoad => (self.attempted_at, FIRST_LOAD_PAUSE),
+            RefreshReason::FirstLoad => (self.attempted_at, UNAVAILABLE_PAUSE),
             RefreshReason::Renewal => (self.attempted_at, RENEWAL_PAUSE),
             RefreshReason::UnknownKey => (self.searched_at, UNKNOWN_KEY_PAUSE),
         };
@@ -412,11 +411,11 @@ impl State {
     }
 
     fn remember_unknown(&mut self, kid: &str, now: i64) {
-        if self.unknown.len() >= MOST_KEYS {
+        if self.unknown.len() >= MAX_KEYS {
             self.unknown
                 .retain(|_, since| (0..UNKNOWN_KEY_LIFE).contains(&now.saturating_sub(*since)));
         }
-        if self.unknown.len() < MOST_KEYS {
+        if self.unknown.len() < MAX_KEYS {
             self.unknown.insert(kid.to_owned(), now);
         }
     }

@@ -39,8 +39,8 @@ pub use token::oidc_id;
 
 use error::{Challenges, Refusal};
 use keys::{KeySet, KeySource, NoKey};
-use token::{Claims, EntraVersion, UnverifiedToken};
-use trusted::{EntraIssuer, IssuerKind, OidcIssuer, Tenants, TrustedIssuer};
+use token::{Claims, UnverifiedToken};
+use trusted::{EntraIssuer, EntraVersion, IssuerKind, OidcIssuer, Tenants, TrustedIssuer};
 use verified::VerifiedTokens;
 
 /// Seconds since 1970 (UTC). Tokens live by the wall clock; tests and `fame dev` bring one they can move.

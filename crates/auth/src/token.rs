@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::caller::{ApplicationMatch, Caller, CallerKind};
 use super::error::{AuthFailure, Refusal};
 use super::keys::LONGEST_KID;
-use super::trusted::{OidcIssuer, TrustedIssuer};
+use super::trusted::{EntraVersion, OidcIssuer, TrustedIssuer};
 
 /// Longest token that is looked at, bytes.
 const LONGEST_TOKEN: usize = 16 * 1024;
@@ -171,13 +171,7 @@ pub(super) fn normal_audience(audience: &str) -> String {
     )
 }
 
-/// Which columns of claims an Entra token has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum EntraVersion {
-    V1,
-    V2,
-}
-
+/// What the versions call their claims.
 impl EntraVersion {
     pub(super) fn of(claims: &Claims) -> Option<Self> {
         match claims.text("ver")? {

@@ -3,7 +3,6 @@
 use uuid::{Uuid, uuid};
 
 use super::caller::ApplicationMatch;
-use super::token::EntraVersion;
 
 /// The tenant of personal Microsoft accounts. Nobody administers it, so nobody there can be trusted.
 pub(super) const CONSUMER_TENANT: Uuid = uuid!("9188040d-6c67-4c5b-b112-36a304b66dad");
@@ -42,6 +41,13 @@ impl TrustedIssuer {
 pub(super) enum IssuerKind {
     Entra(EntraIssuer),
     Oidc(OidcIssuer),
+}
+
+/// The versions of Entra's tokens: each has its own issuer and its own claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum EntraVersion {
+    V1,
+    V2,
 }
 
 #[derive(Clone, Debug)]

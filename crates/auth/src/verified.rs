@@ -19,7 +19,7 @@ const LONGEST_LIFE: i64 = 300;
 const SHARDS: usize = 16;
 
 /// Most tokens of one shard.
-const MOST_PER_SHARD: usize = 4_096;
+const MAX_PER_SHARD: usize = 4_096;
 
 /// SHA-256 of a token's text.
 pub(super) type TokenDigest = [u8; 32];
@@ -70,11 +70,11 @@ impl VerifiedTokens {
             return;
         }
         let mut shard = self.shard(&token).write().unwrap_or_else(PoisonError::into_inner);
-        if shard.len() >= MOST_PER_SHARD {
+        if shard.len() >= MAX_PER_SHARD {
             shard.retain(|_, verified| verified.holds(now));
         }
         // Still full: starting afresh costs each of them one verification, keeping order would cost more.
-        if shard.len() >= MOST_PER_SHARD {
+        if shard.len() >= MAX_PER_SHARD {
             shard.clear();
         }
         shard.insert(

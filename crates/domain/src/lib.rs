@@ -31,7 +31,7 @@
 //! * **due**: said of an operation whose time has come and that may start now, and of an environment in which one may.
 //! * **executor**: whoever carries operations out: an **agent** beside the environments, or the simulator.
 //! * **claim**: taking due operations; each is then one executor's, until it reports or its lease ends.
-//! * **lease**: how long a claimed operation stays its executor's without a sign of life; renewed while work lasts.
+//! * **lease**: how long a claimed operation stays its executor's without a **heartbeat**, by which it is renewed.
 //! * **held**: said of an environment in which nothing starts, because the outcome of an operation is unknown.
 //! * **freeze**: a period in which nothing starts in a set of environments, by decision of an owner or the operator.
 //! * **generation**: what tells one writing of some bytes to a storage location from another writing of the same bytes,
@@ -50,7 +50,7 @@
 //! What is remembered:
 //! * **correlation id**: the id of one request, in its answer and in everything written down because of it.
 //! * **audit**: the record of who changed what and when, written in the change's own transaction.
-//! * **event**: something that happened, told to whoever subscribed; **outbox**: where events lie, written in the
+//! * **event**: something that happened, delivered to whoever subscribed; **outbox**: where events lie, written in the
 //!   change's own transaction, until they are delivered.
 
 pub mod access;

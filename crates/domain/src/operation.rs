@@ -234,7 +234,7 @@ vocabulary! {
     }
 }
 
-/// The text for `errorMessage` of an operation whose executor gave no sign of life until its lease was over.
+/// The text for `errorMessage` of an operation whose executor gave no heartbeat until its lease was over.
 #[must_use]
 pub fn outcome_unknown(environment: &str, lease_ended: Instant) -> String {
     format!(

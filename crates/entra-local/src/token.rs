@@ -18,7 +18,7 @@ const DEFAULT_PUBLIC_CLIENT: Uuid = Uuid::from_u128(0x04b0_7795_8ddb_461a_bbee_0
 /// The delegated permission of a resource that is not registered.
 const DEFAULT_SCOPE: &str = "user_impersonation";
 
-/// A token somebody wishes for. Only `client` or `user` is required; the default of everything else makes a
+/// A token somebody asks for. Only `client` or `user` is required; the default of everything else makes a
 /// good token. As JSON the members are camelCase, and unknown members are refused.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

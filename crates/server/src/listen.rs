@@ -28,14 +28,16 @@ pub async fn serve(
 ) {
     let builder = builder(limits);
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let permits = Arc::new(Semaphore::new(limits.connections));
     let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, permit)) = accepted else {
+            continue;
+        };
         let service = TowerToHyperService::new(router.clone());
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.response_idle));
@@ -46,7 +48,7 @@ pub async fn serve(
         tokio::spawn(async move {
             // How a connection ends is the client's affair; what it was answered is logged where it was answered.
             drop(watched.await);
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
@@ -70,14 +72,14 @@ fn builder(limits: &LimitSettings) -> Builder<TokioExecutor> {
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => {
             // Answers are written whole; waiting for more to send with them only delays them.
             drop(stream.set_nodelay(true));
-            Some((stream, place))
+            Some((stream, permit))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");

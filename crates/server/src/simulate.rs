@@ -25,7 +25,7 @@ pub enum Fault {
     Fails(String),
     /// The executor finds nothing to do.
     FindsNothingToDo,
-    /// The executor is never heard of again.
+    /// The executor falls silent.
     GetsLost,
     /// The work succeeds, but takes this long.
     Takes(Duration),

@@ -28,7 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// What it was told cannot be.
+    /// The settings cannot be.
     #[error("{}", .0.join("\n"))]
     Settings(Vec<String>),
     /// Another process works on the same folder.

@@ -22,7 +22,7 @@ pub const TARGET: &str = "fame::telemetry";
 /// The scope of every app that is managed here: published for all tenants, as apps of the marketplace are.
 const EXTENSION_SCOPE: &str = "Global";
 
-/// The crates whose own words may be heard at any level.
+/// The crates whose own lines may be logged at any level.
 const OURS: &[&str] = &["domain", "entra_local", "fame", "navx", "odata", "server", "wire"];
 
 /// One step in the life of a hotfix; each field is the documented dimension of the same name.

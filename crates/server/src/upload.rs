@@ -236,7 +236,7 @@ impl UploadDecoder {
         Ok(())
     }
 
-    /// Ends the body and tells what it said.
+    /// Ends the body; what it said.
     ///
     /// # Errors
     /// The body was empty or cut off, or had no `packageContents`.

@@ -305,7 +305,7 @@ impl Query<'_> {
 
 /// How long the receiver of a stream may take for one batch before what the rows come on is needed for others.
 pub(crate) const RECEIVED: Duration = Duration::from_secs(60);
-/// How long a stream waits for a place among those that are on their way.
+/// How long a stream waits for a permit among those that are on their way.
 pub(crate) const ROOM: Duration = Duration::from_secs(5);
 
 /// Why a stream ended before its last row, though nothing failed and somebody receives it. They must not take what they
@@ -317,11 +317,11 @@ pub(crate) fn too_slow(within: Duration) -> StoreError {
     ))
 }
 
-/// A place among the streams that are on their way.
-pub(crate) async fn room(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
-    let waiting = Arc::clone(places).acquire_owned();
+/// A permit among the streams that are on their way.
+pub(crate) async fn room(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
+    let waiting = Arc::clone(permits).acquire_owned();
     match timeout(ROOM, waiting).await {
-        Ok(Ok(place)) => Ok(place),
+        Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) => Err(StoreError::Unavailable("the database is closed".into())),
         Err(_) => Err(StoreError::Busy),
     }

@@ -23,11 +23,11 @@ use uuid::Uuid;
 pub async fn lock_due_environments(
     tx: &mut Tx<'_>,
     now: Instant,
-    most: usize,
+    limit: usize,
 ) -> Result<Vec<Environment>, StoreError> {
     tx.query(due_statement())
         .bind(now)
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all()
         .await
 }
@@ -45,11 +45,11 @@ fn due_statement() -> String {
 }
 
 /// The identities of the same environments, which can be read even when nothing else of a row can.
-pub async fn due_environments(db: &Db, now: Instant, most: usize) -> Result<Vec<Uuid>, StoreError> {
+pub async fn due_environments(db: &Db, now: Instant, limit: usize) -> Result<Vec<Uuid>, StoreError> {
     let rows = db
         .query("SELECT id FROM environments WHERE due_on <= $1 ORDER BY due_on, id LIMIT $2")
         .bind(now)
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all::<(Uuid,)>()
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
@@ -230,7 +230,7 @@ pub struct NowInstalled {
     pub version: AppVersion,
 }
 
-/// Says what environments now have installed. An inventory that came in the meantime and tells of a higher version is
+/// Says what environments now have installed. An inventory that came in the meantime and names a higher version is
 /// right: somebody else has brought it there, and nothing goes back to a lower one.
 pub async fn set_installed(
     tx: &mut Tx<'_>,
@@ -420,7 +420,7 @@ pub async fn lost_operations(
     db: &Db,
     now: Instant,
     after: Option<LeaseEnd>,
-    most: usize,
+    limit: usize,
 ) -> Result<Vec<LeaseEnd>, StoreError> {
     let (until, id) = after.unwrap_or((Instant(i64::MIN), OperationId(Uuid::nil())));
     db.query(
@@ -433,7 +433,7 @@ pub async fn lost_operations(
     .bind(now)
     .bind(until)
     .bind(id)
-    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all()
     .await
 }

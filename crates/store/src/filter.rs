@@ -2,12 +2,13 @@
 //!
 //! A filter is a conjunction more often than not. What SQL can say of it, exactly as the evaluator in memory would
 //! decide it, becomes part of the statement; the other conditions are decided in memory, over the rows that are
-//! left. Nothing of what a caller wrote becomes part of a statement's text: his literals are bound, and his names were
+//! left. Nothing of what a caller wrote becomes part of a statement's text: literals are bound, and names were
 //! looked up long before. Texts vary with the shape of a filter only, never with its values, so that the databases can
 //! keep them prepared.
 
 mod calls;
 mod comparisons;
+mod condition;
 mod fragment;
 mod numbers;
 mod roles;
@@ -15,7 +16,7 @@ mod translator;
 
 use super::{
     dialect::Dialect,
-    list::{ColumnMapping, ColumnType},
+    list::entity_set::{ColumnMapping, ColumnType},
 };
 use odata::{Expression, Filter, Function, Instant, NodeId, Reference, Row, Value};
 
@@ -23,7 +24,7 @@ pub(crate) use fragment::{Fragment, Yields};
 pub(crate) use roles::COUNT_OF_ROLES;
 pub(crate) use translator::bound;
 
-/// A filter, divided between the database and the memory.
+/// A filter, split between the database and the memory.
 #[derive(Debug, Default)]
 pub(crate) struct SplitFilter {
     /// Conditions for the `WHERE` clause, all of which must be true.
@@ -61,11 +62,11 @@ impl PostFilter {
     }
 }
 
-/// Divides a filter.
+/// Splits a filter.
 ///
 /// A row is out with the first condition that is not true, and nothing that stands behind it can fail for the row.
 /// Behind a condition that can fail everything is left to the memory: in SQL it would hide rows for which the caller
-/// has to be told that his filter fails.
+/// has to learn that the filter fails.
 pub(crate) fn split_filter(
     filter: &Filter,
     mappings: &[ColumnMapping],
@@ -76,7 +77,7 @@ pub(crate) fn split_filter(
     for condition in filter.conjuncts() {
         let translation = match split.post_filter.can_fail {
             true => None,
-            false => translator::condition(filter, mappings, dialect, now, condition),
+            false => condition::condition(filter, mappings, dialect, now, condition),
         };
         match translation {
             Some(fragment) => split.in_sql.push(fragment),

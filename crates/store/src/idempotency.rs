@@ -86,8 +86,8 @@ pub async fn remember(
     .await
 }
 
-/// Forgets up to `most` keys made before `before`; how many went. Those that somebody else is forgetting are passed over.
-pub async fn forget_before(tx: &mut Tx<'_>, before: Instant, most: i64) -> Result<u64, StoreError> {
+/// Forgets up to `limit` keys made before `before`; how many went. Those that somebody else is forgetting are passed over.
+pub async fn forget_before(tx: &mut Tx<'_>, before: Instant, limit: i64) -> Result<u64, StoreError> {
     let unlocked = tx.dialect().only_unlocked_rows();
     tx.query(format!(
         "DELETE FROM idempotency_keys
@@ -99,7 +99,7 @@ pub async fn forget_before(tx: &mut Tx<'_>, before: Instant, most: i64) -> Resul
                    LIMIT $2 {unlocked})"
     ))
     .bind(before)
-    .bind(most)
+    .bind(limit)
     .execute()
     .await
 }

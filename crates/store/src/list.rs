@@ -1,10 +1,11 @@
-//! Lists: one statement, or as little more than that as the caller's wishes allow.
+//! Lists: one statement, or as little more than that as the caller's options allow.
 //!
 //! Filter, count, order, skip, top, page: in this order, wherever each of them is decided. What SQL can do, SQL does,
 //! so that a page costs the same among a thousand rows as among a million. The rest streams past in constant memory.
 //! Only an order that SQL cannot say needs rows in memory, and then as few as the page asks for.
 
-mod entity_set;
+pub(crate) mod entity_set;
+mod error;
 mod order;
 mod page;
 mod portions;
@@ -15,38 +16,18 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use super::{Db, StoreError};
+use super::Db;
 use domain::instant::Instant;
-use odata::QueryError;
 
 pub use entity_set::{
     ColumnMapping, ColumnType, EntitySet, Spelling, country, folded, guid, hidden, in_memory, instant,
     number, property, roles, text, truth, version, word,
 };
+pub use error::ListError;
 pub use page::Page;
 pub use request::{ListQuery, ListRequest};
 pub use scope::Scope;
 use statement::Statement;
-
-/// Why there is no list.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// The caller asked for what cannot be answered; all of it may be shown.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<odata::EvalError> for ListError {
-    fn from(error: odata::EvalError) -> Self {
-        match error.as_query_error() {
-            Some(error) => Self::Query(error),
-            None => Self::Store(StoreError::broken(error.to_string())),
-        }
-    }
-}
 
 /// The rows that the request asks for; `now` is what `now()` means in its filter.
 ///

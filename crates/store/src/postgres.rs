@@ -1,7 +1,7 @@
 //! PostgreSQL: reads on any connection, each change a transaction of its own, tried again when the server asks for it.
 //!
 //! A connection that breaks is nobody's fault: a read is made again on a fresh one, and so is a change, unless it broke
-//! while the change was being committed. Then nobody knows what became of it, and its caller is told so.
+//! while the change was being committed. Then nobody knows what became of it, and its caller learns so.
 //!
 //! A caller may go away at any moment: then what it had begun is canceled, and its connection ends with it.
 
@@ -190,7 +190,7 @@ impl Postgres {
         sql: String,
         values: Vec<Value>,
     ) -> Result<Rows<T>, StoreError> {
-        let place = room(&self.streams).await?;
+        let permit = room(&self.streams).await?;
         let (client, rows) = match self.open_stream(&sql, &values).await {
             Err(StoreError::Unavailable(_)) => {
                 self.connections.forget_idle();
@@ -200,7 +200,7 @@ impl Postgres {
         };
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let sending = async move {
-            let _place = place;
+            let _permit = permit;
             send_rows(client, rows, sender, RECEIVED).await;
         };
         tokio::spawn(sending.boxed());
@@ -238,24 +238,24 @@ async fn send_rows<T: FromRow>(
     pin_mut!(rows);
     let sent = tokio::select! {
         sent = send_batches(rows.as_mut(), &sender, within) => sent,
-        () = sender.closed() => Err(Unsent::Unwanted),
+        () = sender.closed() => Err(StreamEnd::ReceiverGone),
     };
     match sent {
         Ok(()) => client.give_back(),
-        Err(Unsent::Unwanted) => {
+        Err(StreamEnd::ReceiverGone) => {
             if matches!(timeout(LAST_WORD, rows.try_next()).await, Ok(Ok(None))) {
                 client.give_back();
             }
         }
-        Err(Unsent::Failed(error)) => {
+        Err(StreamEnd::Failed(error)) => {
             drop(client);
-            // Not waited for: a receiver that is only slow may take its time to be told.
+            // Not waited for: a receiver that is only slow may take its time to learn of it.
             tokio::spawn(async move { drop(sender.send(Err(error)).await) }.boxed());
         }
     }
 }
 
-/// Makes a change; `at_commit` tells how far it came.
+/// Makes a change; `at_commit` says how far it came.
 async fn transact<I, T, E, F>(
     client: &mut PooledConnection,
     input: &I,
@@ -342,13 +342,13 @@ pub(crate) async fn execute(
 }
 
 /// Why a stream ended before its last row.
-enum Unsent {
-    /// Its receiver has gone.
-    Unwanted,
+enum StreamEnd {
+    /// Nobody receives it any more.
+    ReceiverGone,
     Failed(StoreError),
 }
 
-impl<E: Into<StoreError>> From<E> for Unsent {
+impl<E: Into<StoreError>> From<E> for StreamEnd {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
@@ -400,7 +400,7 @@ async fn send_batches<T: FromRow>(
     mut rows: Pin<&mut RowStream>,
     sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
     within: Duration,
-) -> Result<(), Unsent> {
+) -> Result<(), StreamEnd> {
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(row) = rows.try_next().await? {
         batch.push(T::from_row(&Row::Postgres(&row))?);
@@ -419,11 +419,11 @@ async fn send<T>(
     sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
     batch: Vec<T>,
     within: Duration,
-) -> Result<(), Unsent> {
+) -> Result<(), StreamEnd> {
     match timeout(within, sender.send(Ok(batch))).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Unsent::Unwanted),
-        Err(_) => Err(Unsent::Failed(too_slow(within))),
+        Ok(Err(_)) => Err(StreamEnd::ReceiverGone),
+        Err(_) => Err(StreamEnd::Failed(too_slow(within))),
     }
 }
 

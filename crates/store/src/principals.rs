@@ -78,7 +78,7 @@ impl FromRow for AppPrincipal {
     }
 }
 
-/// What the caller may be told and do about an app: its roles, and whether the country was added.
+/// What the caller may know and do about an app: its roles, and whether the country was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppAccess {
     pub roles: Roles,

@@ -6,9 +6,9 @@
 use super::{StoreError, Tx};
 use domain::instant::Instant;
 
-/// Removes up to `most` operations that ended before `before`, the oldest first; how many there were. One whose outcome
+/// Removes up to `limit` operations that ended before `before`, the oldest first; how many there were. One whose outcome
 /// holds its environment stays: it says why.
-pub async fn remove_operations(tx: &mut Tx<'_>, before: Instant, most: i64) -> Result<u64, StoreError> {
+pub async fn remove_operations(tx: &mut Tx<'_>, before: Instant, limit: i64) -> Result<u64, StoreError> {
     let unlocked = tx.dialect().only_unlocked_rows();
     tx.query(format!(
         "DELETE FROM operations
@@ -21,13 +21,13 @@ pub async fn remove_operations(tx: &mut Tx<'_>, before: Instant, most: i64) -> R
                       LIMIT $2 {unlocked})"
     ))
     .bind(before)
-    .bind(most)
+    .bind(limit)
     .execute()
     .await
 }
 
-/// Removes up to `most` audit rows that were recorded before `before`, the oldest first; how many there were.
-pub async fn remove_audit(tx: &mut Tx<'_>, before: Instant, most: i64) -> Result<u64, StoreError> {
+/// Removes up to `limit` audit rows that were recorded before `before`, the oldest first; how many there were.
+pub async fn remove_audit(tx: &mut Tx<'_>, before: Instant, limit: i64) -> Result<u64, StoreError> {
     let unlocked = tx.dialect().only_unlocked_rows();
     tx.query(format!(
         "DELETE FROM audit
@@ -38,7 +38,7 @@ pub async fn remove_audit(tx: &mut Tx<'_>, before: Instant, most: i64) -> Result
                       LIMIT $2 {unlocked})"
     ))
     .bind(before)
-    .bind(most)
+    .bind(limit)
     .execute()
     .await
 }

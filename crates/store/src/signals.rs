@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 /// Rest between two notifications; those that come up meanwhile become one.
 const REST: Duration = Duration::from_millis(20);
-/// How long telling the others may take.
+/// How long signalling to the others may take.
 const TELL: Duration = Duration::from_secs(10);
 /// Pauses between attempts to connect grow from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -36,7 +36,7 @@ pub(crate) async fn exchange(connector: &Connector, wakeup: &Wakeup, stop: &Canc
                     tracing::info!("signals of other servers are heard again");
                 }
                 (pause, is_lost) = (PAUSES.0, false);
-                // Whatever was told while nobody listened.
+                // For whatever was signalled while nobody listened.
                 wakeup.notify_here();
                 let passing = pass_on(me, &client, connection, wakeup);
                 match stop.run_until_cancelled(passing).await {
@@ -103,7 +103,7 @@ async fn pass_on<S: TlsStream>(
     let hearing = async {
         loop {
             match next_message(&mut connection).await {
-                Some(Ok(AsyncMessage::Notification(told))) if told.payload() != me.to_string() => {
+                Some(Ok(AsyncMessage::Notification(signal))) if signal.payload() != me.to_string() => {
                     wakeup.notify_here()
                 }
                 Some(Ok(_)) => {}
@@ -112,7 +112,7 @@ async fn pass_on<S: TlsStream>(
             }
         }
     };
-    let telling = async {
+    let signalling = async {
         loop {
             wakeup.to_pass_on().await;
             let notify = format!("NOTIFY fame_work, '{me}'");
@@ -125,6 +125,6 @@ async fn pass_on<S: TlsStream>(
     };
     tokio::select! {
         error = hearing => error,
-        error = telling => error,
+        error = signalling => error,
     }
 }

@@ -29,7 +29,7 @@ use tokio::{
         oneshot,
     },
 };
-use writer::{Change, Wanted, write_in_groups};
+use writer::{Change, PendingChange, write_in_groups};
 
 /// Changes that may wait for the writer before callers have to wait for a place.
 const QUEUE: usize = 4096;
@@ -81,16 +81,17 @@ impl Sqlite {
         E: ChangeError,
         F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        let (tell, told) = oneshot::channel();
-        let change = Box::new(Wanted {
+        let (reply, answer) = oneshot::channel();
+        let change = Box::new(PendingChange {
             input,
             action,
             outcome: None,
-            tell,
+            reply,
         });
         let gone = || StoreError::Unavailable("the writer has stopped".into());
         self.changes.send(change).await.map_err(|_| gone())?;
-        told.await
+        answer
+            .await
             .map_err(|_| StoreError::broken("a change ended without an answer"))?
     }
 
@@ -98,7 +99,7 @@ impl Sqlite {
         &self,
         action: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let _place = self.readers.places.acquire().await.map_err(closed)?;
+        let _permit = self.readers.permits.acquire().await.map_err(closed)?;
         let mut connection = self.readers.take()?;
         let outcome = action(&mut connection);
         self.readers.give_back(connection);
@@ -150,12 +151,12 @@ impl Sqlite {
         values: Vec<Value>,
     ) -> Result<Rows<T>, StoreError> {
         let pool = self.streamers.clone();
-        let place = room(&pool.places).await?;
+        let permit = room(&pool.permits).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let runtime = Handle::current();
         // Boxed, as each task here: the compiler then builds what carries a task out once, and not for each kind of row.
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            let _place = place;
+            let _permit = permit;
             let outcome = pool.take().and_then(|mut connection| {
                 let outcome = while_wanted(&mut connection, &sender, |connection| {
                     send_batches(connection, &sql, &values, &sender, RECEIVED)
@@ -164,7 +165,7 @@ impl Sqlite {
                 outcome
             });
             if let Err(error) = outcome {
-                // Not waited for: a receiver that is only slow may take its time to be told.
+                // Not waited for: a receiver that is only slow may take its time to learn of it.
                 runtime.spawn(async move { drop(sender.send(Err(error)).await) }.boxed());
             }
         });
@@ -182,16 +183,16 @@ struct Pool {
     path: PathBuf,
     /// In KiB, for each connection.
     cache: u32,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Pool {
-    fn new(path: &Path, places: usize, cache: u32) -> Self {
+    fn new(path: &Path, permits: usize, cache: u32) -> Self {
         Self {
             path: path.into(),
             cache,
-            places: Arc::new(Semaphore::new(places)),
+            permits: Arc::new(Semaphore::new(permits)),
             idle: Mutex::default(),
         }
     }
@@ -347,13 +348,13 @@ fn fetch_at_most<T: FromRow>(
     connection: &Connection,
     sql: &str,
     values: &[Value],
-    most: usize,
+    limit: usize,
 ) -> Result<Option<Vec<T>>, StoreError> {
     let mut statement = prepare(connection, sql)?;
     let mut rows = statement.query(bound(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        if found.len() == most {
+        if found.len() == limit {
             return Ok(None);
         }
         found.push(T::from_row(&Row::Sqlite(row))?);

@@ -130,14 +130,14 @@ fn value_of(kind: Kind, row: &Row<'_>, index: usize) -> Result<Value, StoreError
     })
 }
 
-/// Rows of one table on their way to whoever waits for them.
-struct Filling<'s> {
+/// Collects rows of one table into batches for whoever receives them.
+struct RowBatcher<'s> {
     table: &'static Table,
     rows: Vec<Vec<Value>>,
     sender: &'s mpsc::Sender<Result<Batch, StoreError>>,
 }
 
-impl<'s> Filling<'s> {
+impl<'s> RowBatcher<'s> {
     fn of(table: &'static Table, sender: &'s mpsc::Sender<Result<Batch, StoreError>>) -> Self {
         Self {
             table,
@@ -158,8 +158,8 @@ impl<'s> Filling<'s> {
     }
 }
 
-/// Whoever waited for rows has gone.
-struct Gone;
+/// Nobody receives rows any more.
+struct ReceiverGone;
 
 fn read_sqlite(
     path: &Path,
@@ -176,7 +176,7 @@ fn read_sqlite(
         for table in TABLES {
             match send_sqlite(&connection, table, &sender) {
                 Ok(Ok(())) => {}
-                Ok(Err(Gone)) => return,
+                Ok(Err(ReceiverGone)) => return,
                 Err(error) => return drop(sender.blocking_send(Err(error))),
             }
         }
@@ -204,19 +204,19 @@ fn send_sqlite(
     connection: &Connection,
     table: &'static Table,
     sender: &mpsc::Sender<Result<Batch, StoreError>>,
-) -> Result<Result<(), Gone>, StoreError> {
+) -> Result<Result<(), ReceiverGone>, StoreError> {
     let mut statement = connection.prepare(&select(table))?;
     let mut rows = statement.query([])?;
-    let mut filling = Filling::of(table, sender);
+    let mut batcher = RowBatcher::of(table, sender);
     while let Some(row) = rows.next()? {
-        filling.rows.push(values_of(table, &Row::Sqlite(row))?);
-        if filling.is_full() && filling.sender.blocking_send(Ok(filling.take())).is_err() {
-            return Ok(Err(Gone));
+        batcher.rows.push(values_of(table, &Row::Sqlite(row))?);
+        if batcher.is_full() && batcher.sender.blocking_send(Ok(batcher.take())).is_err() {
+            return Ok(Err(ReceiverGone));
         }
     }
-    let rest = filling.take();
+    let rest = batcher.take();
     let sent = rest.rows.is_empty() || sender.blocking_send(Ok(rest)).is_ok();
-    Ok(if sent { Ok(()) } else { Err(Gone) })
+    Ok(if sent { Ok(()) } else { Err(ReceiverGone) })
 }
 
 /// One transaction for all tables. Whatever time limits the server sets for statements, this one may take longer.
@@ -247,7 +247,7 @@ async fn read_postgres(
         for table in TABLES {
             match send_postgres(&client, table, &sender).await {
                 Ok(Ok(())) => {}
-                Ok(Err(Gone)) => break,
+                Ok(Err(ReceiverGone)) => break,
                 Err(error) => {
                     drop(sender.send(Err(error)).await);
                     break;
@@ -264,23 +264,23 @@ async fn send_postgres(
     client: &deadpool_postgres::Client,
     table: &'static Table,
     sender: &mpsc::Sender<Result<Batch, StoreError>>,
-) -> Result<Result<(), Gone>, StoreError> {
+) -> Result<Result<(), ReceiverGone>, StoreError> {
     let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
     let rows = client.query_raw(&select(table), none).await?;
     pin_mut!(rows);
-    let mut filling = Filling::of(table, sender);
+    let mut batcher = RowBatcher::of(table, sender);
     while let Some(row) = rows.try_next().await? {
-        filling.rows.push(values_of(table, &Row::Postgres(&row))?);
-        if filling.is_full() && filling.sender.send(Ok(filling.take())).await.is_err() {
-            return Ok(Err(Gone));
+        batcher.rows.push(values_of(table, &Row::Postgres(&row))?);
+        if batcher.is_full() && batcher.sender.send(Ok(batcher.take())).await.is_err() {
+            return Ok(Err(ReceiverGone));
         }
     }
-    let rest = filling.take();
+    let rest = batcher.take();
     let sent = rest.rows.is_empty() || sender.send(Ok(rest)).await.is_ok();
-    Ok(if sent { Ok(()) } else { Err(Gone) })
+    Ok(if sent { Ok(()) } else { Err(ReceiverGone) })
 }
 
-/// An import as its row tells of it.
+/// An import as its row describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
     /// Which export it brings: the hash of its manifest.
@@ -432,7 +432,7 @@ impl FromRow for Announced {
 }
 
 /// Some of the bytes that have not come yet, in the order of their keys.
-pub async fn announced_blobs(db: &Db, most: i64) -> Result<Vec<Announced>, StoreError> {
+pub async fn announced_blobs(db: &Db, limit: i64) -> Result<Vec<Announced>, StoreError> {
     db.query(
         "SELECT location, sha256, generation, size
          FROM blobs
@@ -440,7 +440,7 @@ pub async fn announced_blobs(db: &Db, most: i64) -> Result<Vec<Announced>, Store
          ORDER BY location, sha256, generation
          LIMIT $1",
     )
-    .bind(most)
+    .bind(limit)
     .fetch_all()
     .await
 }

@@ -153,7 +153,7 @@ from_column! {
     Uuid, "a GUID", |value| value.as_blob().ok().and_then(|bytes| Uuid::from_slice(bytes).ok());
 }
 
-/// Takes any value of PostgreSQL's, to tell a value from none.
+/// Takes any value of PostgreSQL's, to distinguish a value from none.
 struct Present;
 
 impl<'a> FromSql<'a> for Present {

@@ -1,4 +1,4 @@
-//! That there may be work: told to everybody who waits for it in this process, and passed on to the other servers.
+//! That there may be work: signalled to everybody who waits for it in this process, and passed on to the other servers.
 //!
 //! A wake-up makes a job quick, it does not make it right: each also looks from time to time by itself. So a wake-up may
 //! be lost, may come twice, and several in a row may become one.

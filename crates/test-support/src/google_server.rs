@@ -12,17 +12,17 @@ use axum::{
 use std::net::{SocketAddr, TcpListener};
 
 /// More than any part of an upload.
-const MOST: usize = 16 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 const COPY_SOURCE: HeaderName = HeaderName::from_static("x-goog-copy-source");
 const S3_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
 
 #[derive(Clone)]
-struct AppState {
+struct ProxyState {
     server: SocketAddr,
     client: reqwest::Client,
 }
 
-/// Opens a door to the S3 server, which asks nobody for keys; where it can be reached. It stays open as long as the
+/// Opens a proxy of the S3 server, which asks nobody for keys; where it can be reached. It stays open as long as the
 /// process lives.
 pub fn open(server: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("no port: {error}"));
@@ -44,13 +44,13 @@ fn serve(listener: TcpListener, server: SocketAddr) {
         let client = client.map_err(std::io::Error::other)?;
         let router = Router::new()
             .fallback(forward)
-            .with_state(AppState { server, client });
+            .with_state(ProxyState { server, client });
         axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
     });
-    served.unwrap_or_else(|error| panic!("the door to Google closed: {error}"));
+    served.unwrap_or_else(|error| panic!("the proxy for Google ended: {error}"));
 }
 
-async fn forward(State(state): State<AppState>, request: Request) -> Response<Body> {
+async fn forward(State(state): State<ProxyState>, request: Request) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     // Whoever comes is let in: a token would have to be Google's.
     parts.headers.remove(header::AUTHORIZATION);
@@ -58,7 +58,7 @@ async fn forward(State(state): State<AppState>, request: Request) -> Response<Bo
         parts.headers.insert(S3_COPY_SOURCE, source);
     }
     parts.headers.remove(header::HOST);
-    let Ok(body) = to_bytes(body, MOST).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let address = format!("http://{}{}", state.server, parts.uri);

@@ -1,8 +1,9 @@
 //! Object stores for tests: a fresh container or bucket for each caller, on one server of each kind per test process.
 //!
 //! The servers are Azurite, which is Microsoft's, and s3s-fs; `./test` installs both and says where they are. For Google
-//! there is a door in front of another s3s-fs (`google_server.rs`). Each is a child of `object_server.sh`, which lives until its standard input ends. This process holds the other end of that
-//! pipe, so the servers go when the process does, even after a panic or a kill.
+//! there is a proxy in front of another s3s-fs (`google_server.rs`). Each is a child of `object_server.sh`, which lives
+//! until its standard input ends. This process holds the other end of that pipe, so the servers go when the process
+//! does, even after a panic or a kill.
 
 use crate::google_server;
 use aws_lc_rs::hmac;
@@ -28,12 +29,12 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const SCRIPT: &str = include_str!("object_server.sh");
-/// The account of every Azurite, and its key, which its documentation tells to everybody.
+/// The account of every Azurite, and its key, which its documentation publishes.
 const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const S3_KEY_ID: &str = "fame-tests";
-/// The door for Google takes every token, so this one asks for none to be fetched.
+/// The proxy for Google takes every token, so this one asks for none to be fetched.
 const SERVICE_ACCOUNT: &str =
     r#"{"client_email": "fame@contoso.com", "private_key": "", "private_key_id": "", "disable_oauth": true}"#;
 const S3_SECRET: &str = "fame-tests-secret-key";
@@ -53,7 +54,7 @@ pub struct ObjectServer {
     kind: ObjectServerKind,
     address: SocketAddr,
     /// What it is reached through, if not directly.
-    state: Option<SocketAddr>,
+    proxy: Option<SocketAddr>,
     folder: PathBuf,
     /// Removes the folder, where the script does not.
     owned: Option<TempDir>,
@@ -93,11 +94,11 @@ impl ObjectServer {
 
     fn in_folder(kind: ObjectServerKind, folder: PathBuf, owned: Option<TempDir>) -> Self {
         let address = free_address();
-        let state = (kind == ObjectServerKind::Google).then(|| google_server::open(address));
+        let proxy = (kind == ObjectServerKind::Google).then(|| google_server::open(address));
         Self {
             kind,
             address,
-            state,
+            proxy,
             folder,
             owned,
             script: None,
@@ -121,12 +122,14 @@ impl ObjectServer {
             .unwrap_or_else(|error| panic!("cannot start sh: {error}"));
         let output = script.stdout.take().unwrap_or_else(|| panic!("no output"));
         let mut output = BufReader::new(output);
-        let mut said = String::new();
-        while !said.contains("successfully listens on") && !said.contains("server is running at") {
+        let mut output_text = String::new();
+        while !output_text.contains("successfully listens on")
+            && !output_text.contains("server is running at")
+        {
             let read = output
-                .read_line(&mut said)
+                .read_line(&mut output_text)
                 .unwrap_or_else(|error| panic!("{:?}: {error}", self.kind));
-            assert!(read > 0, "{:?} did not start: {said}", self.kind);
+            assert!(read > 0, "{:?} did not start: {output_text}", self.kind);
         }
         // What it says later, nobody reads; but it must not wait for a reader.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
@@ -218,7 +221,7 @@ impl ObjectServer {
         match self.kind {
             ObjectServerKind::Azure => format!("http://{}/{ACCOUNT}", self.address),
             ObjectServerKind::S3 | ObjectServerKind::Google => {
-                format!("http://{}", self.state.unwrap_or(self.address))
+                format!("http://{}", self.proxy.unwrap_or(self.address))
             }
         }
     }
@@ -334,7 +337,7 @@ impl TestBucket {
         let key = match self.kind {
             ObjectServerKind::Azure => "access_key",
             ObjectServerKind::S3 => "secret_access_key",
-            ObjectServerKind::Google => panic!("the door for Google takes every token"),
+            ObjectServerKind::Google => panic!("the proxy for Google takes every token"),
         };
         entry[key] = wrong.as_str().into();
         (entry, wrong)

@@ -1,115 +1,245 @@
-//! A PostgreSQL for tests: a fresh database for each caller, on one server per test process.
+//! PostgreSQL for tests: a server that all tests of a process share, or one that a test has for itself and may stop,
+//! start again, or reach with encryption.
 //!
-//! The server is a child of `postgres_cluster.sh`, which lives until its standard input ends. This process holds the
-//! other end of that pipe and never writes to it, so the server goes when the process does, even after a panic or a
-//! kill. A run of many processes starts the script once itself and passes its url on as `FAME_TEST_POSTGRES_URL`.
+//! A server is a child of `postgres_cluster.sh`, which lives until its standard input ends. This process holds the
+//! other end of that pipe, so the server goes when the process does, even after a panic or a kill. A run of many
+//! processes starts the script once itself and passes its url on as `FAME_TEST_POSTGRES_URL`.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     os::unix::process::CommandExt,
-    process::{Child, Command, Stdio},
-    sync::OnceLock,
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
 /// Names a server that runs already; its user may create databases.
 const SERVER_VARIABLE: &str = "FAME_TEST_POSTGRES_URL";
-/// Starts a server; what it understands is written at its top.
-pub const SCRIPT: &str = include_str!("postgres_cluster.sh");
+/// Runs a server; the commands that it takes are written at its top.
+const SCRIPT: &str = include_str!("postgres_cluster.sh");
 
-static SERVER: OnceLock<Server> = OnceLock::new();
+static SHARED: LazyLock<PostgresCluster> = LazyLock::new(PostgresCluster::find_or_start);
 
-struct Server {
-    url: String,
-    /// Holds the pipe whose end stops the server.
-    _script: Option<Child>,
-}
-
-/// Creates an empty database that nobody else uses and returns its url.
+/// Creates an empty database that nobody else uses, on the server that all tests of this process share; its url.
 ///
 /// # Panics
 /// When there is no PostgreSQL to be had, saying what to do.
 pub fn database_url() -> String {
-    let server = SERVER.get_or_init(Server::find_or_start);
-    let name = format!("fame_test_{}", Uuid::new_v4().simple());
-    create_database(&server.url, &name);
-    with_database(&server.url, &name)
+    SHARED.url_of(&SHARED.new_database())
 }
 
-impl Server {
+/// A PostgreSQL server. One of a test's own ends with this value.
+pub struct PostgresCluster {
+    /// The url of its first database, as its first user.
+    pub url: String,
+    /// Where it listens on the loopback address, if it does.
+    pub port: Option<u16>,
+    script: Option<Script>,
+}
+
+impl PostgresCluster {
+    /// The server that all tests of this process share.
+    pub fn shared() -> &'static Self {
+        &SHARED
+    }
+
     fn find_or_start() -> Self {
         match std::env::var(SERVER_VARIABLE) {
-            Ok(url) if !url.is_empty() => Self { url, _script: None },
+            Ok(url) if !url.is_empty() => Self {
+                url,
+                port: None,
+                script: None,
+            },
             _ => Self::start(),
         }
     }
 
-    fn start() -> Self {
+    /// A server of the test's own, reached through its unix socket.
+    pub fn start() -> Self {
+        Self::run(&[], None)
+    }
+
+    /// A server of the test's own that is also reached by TCP, with `server.crt` and `server.key` of the folder.
+    pub fn with_certificate(folder: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        Self::run(&[folder.display().to_string(), port.to_string()], Some(port))
+    }
+
+    fn run(args: &[String], port: Option<u16>) -> Self {
+        let (script, url) = Script::start(args);
+        Self {
+            url,
+            port,
+            script: Some(script),
+        }
+    }
+
+    /// Creates an empty database; its name.
+    pub fn new_database(&self) -> String {
+        let name = format!("fame_test_{}", Uuid::new_v4().simple());
+        execute_apart(&self.url, &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// Creates an empty database whose acknowledged changes survive a crash of the server; its name.
+    pub fn new_durable_database(&self) -> String {
+        let name = self.new_database();
+        execute_apart(
+            &self.url,
+            &format!("ALTER DATABASE {name} SET synchronous_commit = on"),
+        );
+        name
+    }
+
+    /// The url of one of its databases.
+    pub fn url_of(&self, database: &str) -> String {
+        with_database(&self.url, database)
+    }
+
+    /// The unix socket on which it listens.
+    pub fn socket(&self) -> String {
+        let (_, rest) = self.url.split_once('@').unwrap();
+        let (folder, _) = rest.split_once('/').unwrap();
+        let folder = percent_encoding::percent_decode_str(folder)
+            .decode_utf8()
+            .unwrap();
+        format!("{folder}/.s.PGSQL.5432")
+    }
+
+    /// Stops a server of the test's own at once, as a crash would.
+    pub fn stop(&mut self) {
+        self.script().carry_out("stop");
+    }
+
+    /// Starts it again.
+    pub fn start_again(&mut self) {
+        self.script().carry_out("start");
+    }
+
+    /// Stops it at once and starts it again.
+    pub fn restart(&mut self) {
+        self.script().carry_out("restart");
+    }
+
+    /// How often a server of the test's own ended a transaction because several waited for each other in a circle;
+    /// those of connections that are still there may be missing.
+    pub fn deadlocks(&mut self) -> u64 {
+        self.script().deadlocks()
+    }
+
+    fn script(&mut self) -> &mut Script {
+        self.script.as_mut().expect("a server of the test's own")
+    }
+
+    /// Ends every connection to its databases but the one that says so; it goes on taking new ones.
+    pub async fn cut_connections(&self) {
+        let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                         WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        query(&self.url, statement).await;
+    }
+}
+
+/// What runs a server. It holds the pipe whose end stops the server.
+struct Script {
+    commands: ChildStdin,
+    replies: BufReader<ChildStdout>,
+    _child: Child,
+}
+
+impl Script {
+    /// Starts a server; its url.
+    fn start(args: &[String]) -> (Self, String) {
         // A group of its own, so that a Ctrl-C meant for the tests leaves the script alive to clean up.
-        let mut script = Command::new("sh")
-            .args(["-c", SCRIPT])
+        let mut child = Command::new("sh")
+            .args(["-c", SCRIPT, "postgres_cluster"])
+            .args(args)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start sh: {error}"));
-        let mut url = String::new();
-        if let Some(stdout) = script.stdout.take() {
-            BufReader::new(stdout)
-                .read_line(&mut url)
-                .unwrap_or_else(|error| panic!("PostgreSQL: {error}"));
+            .unwrap();
+        let mut script = Self {
+            commands: child.stdin.take().unwrap(),
+            replies: BufReader::new(child.stdout.take().unwrap()),
+            _child: child,
+        };
+        let url = script.reply();
+        if !url.starts_with("postgres://") {
+            let mut complaint = String::new();
+            let mut stderr = script._child.stderr.take().unwrap();
+            stderr.read_to_string(&mut complaint).unwrap();
+            panic!("{complaint}");
         }
-        assert!(url.starts_with("postgres://"), "{}", complaint(&mut script));
-        Self {
-            url: url.trim_end().to_owned(),
-            _script: Some(script),
-        }
+        (script, url)
+    }
+
+    fn carry_out(&mut self, command: &str) {
+        assert_eq!(self.send(command), "done", "{command}");
+    }
+
+    fn deadlocks(&mut self) -> u64 {
+        let counted = self.send("deadlocks");
+        assert_eq!(self.reply(), "done", "deadlocks");
+        counted.parse().unwrap()
+    }
+
+    /// The first line of the reply to a command.
+    fn send(&mut self, command: &str) -> String {
+        tokio::task::block_in_place(|| {
+            writeln!(self.commands, "{command}").unwrap();
+            self.reply()
+        })
+    }
+
+    fn reply(&mut self) -> String {
+        let mut line = String::new();
+        self.replies.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 }
 
-fn complaint(script: &mut Child) -> String {
-    let mut text = String::new();
-    if let Some(stderr) = &mut script.stderr {
-        stderr
-            .read_to_string(&mut text)
-            .unwrap_or_else(|error| panic!("PostgreSQL: {error}"));
-    }
-    text
-}
-
-/// On a thread of its own, because callers may be inside a runtime that must not be blocked by another one.
-fn create_database(server: &str, name: &str) {
+/// Executes a statement on a thread of its own, because callers may be inside a runtime that must not be blocked by
+/// another one.
+fn execute_apart(url: &str, statement: &str) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
-                .unwrap_or_else(|error| panic!("no runtime: {error}"));
-            runtime.block_on(execute(server, &format!("CREATE DATABASE {name}")));
+                .unwrap();
+            runtime.block_on(query(url, statement));
         });
     });
 }
 
-async fn execute(url: &str, statement: &str) {
+/// What one statement finds in a database: the first column of its first row, as text.
+///
+/// # Panics
+/// When the server cannot be reached or refuses the statement.
+pub async fn query(url: &str, statement: &str) -> Option<String> {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await
         .unwrap_or_else(|error| panic!("cannot reach the PostgreSQL for tests: {error}"));
     let connection = tokio::spawn(connection);
-    let outcome = client.batch_execute(statement).await;
+    let found = client.simple_query(statement).await;
+    let found = found.unwrap_or_else(|error| panic!("{statement}: {error}"));
     drop(client);
-    outcome.unwrap_or_else(|error| panic!("{statement}: {error}"));
-    connection
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .unwrap_or_else(|| panic!("{statement}: the connection broke"));
+    connection.await.unwrap().unwrap();
+    found.into_iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
 }
 
 /// How often the server ended a transaction of this database because it waited in a circle. What a connection counted is
-/// certain to be told once it has gone, so all others are ended first.
+/// certain to be reported once it has gone, so all others are ended first.
 ///
 /// # Panics
 /// When they do not end.
@@ -118,19 +248,19 @@ pub async fn deadlocks(url: &str) -> i64 {
         .await
         .unwrap_or_else(|error| panic!("cannot reach the PostgreSQL for tests: {error}"));
     let connection = tokio::spawn(connection);
-    let asks = async |statement: &str| -> i64 {
+    let count = async |statement: &str| -> i64 {
         let row = client.query_one(statement, &[]).await;
         row.unwrap_or_else(|error| panic!("{statement}: {error}")).get(0)
     };
     let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let all_gone = async { while asks(end).await != 0 {} };
+    let all_gone = async { while count(end).await != 0 {} };
     let in_time = tokio::time::timeout(Duration::from_secs(20), all_gone).await;
     assert!(in_time.is_ok(), "connections did not end");
-    let counted = asks("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await;
+    let deadlocks = count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await;
     drop(client);
     drop(connection.await);
-    counted
+    deadlocks
 }
 
 /// The same server and user, with `name` for the database.
@@ -155,15 +285,15 @@ fn every_caller_gets_an_empty_database_of_its_own() {
     let (one, other) = (database_url(), database_url());
     assert_ne!(one, other);
     runtime.block_on(async {
-        execute(&one, "CREATE TABLE apps (id INT)").await;
+        query(&one, "CREATE TABLE apps (id INT)").await;
         // Would fail if the table were there already.
-        execute(&other, "CREATE TABLE apps (id INT)").await;
+        query(&other, "CREATE TABLE apps (id INT)").await;
     });
 }
 
 #[tokio::test]
 async fn a_database_can_be_had_inside_a_runtime() {
-    execute(&database_url(), "SELECT 1").await;
+    query(&database_url(), "SELECT 1").await;
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub trait Entity {
 pub struct Projection<E> {
     format: ResponseFormat,
     /// Places in [`Entity::PROPERTIES`].
-    places: Vec<usize>,
+    indices: Vec<usize>,
     entity: PhantomData<fn(&E)>,
 }
 
@@ -75,12 +75,12 @@ impl<E: Entity> Projection<E> {
     }
 
     fn of(format: ResponseFormat, is_wanted: impl Fn(usize) -> bool) -> Self {
-        let places = (0..E::PROPERTIES.len())
+        let indices = (0..E::PROPERTIES.len())
             .filter(|&index| is_wanted(index))
             .collect();
         Self {
             format,
-            places,
+            indices,
             entity: PhantomData,
         }
     }
@@ -115,7 +115,7 @@ impl<E: Entity> Projection<E> {
         if self.format == ResponseFormat::OData {
             write_control(context, entity.etag(), out);
         }
-        for &index in &self.places {
+        for &index in &self.indices {
             let is_first = out.len() == empty;
             write_member(entity, index, self.format, is_first, out);
         }

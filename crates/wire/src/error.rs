@@ -84,7 +84,7 @@ pub struct InnerError {
 }
 
 impl ErrorBody {
-    /// The body that tells of `problem`.
+    /// The body that describes `problem`.
     #[must_use]
     pub fn new(problem: &RuleError, correlation_id: Option<Uuid>, format: ResponseFormat) -> Self {
         let mut facts = Map::new();

@@ -1,4 +1,4 @@
-//! What a caller is told who is turned away.
+//! What a caller learns who is turned away.
 
 use super::fixture::{API, Fixture, TENANT, application, call, user};
 use crate::{AuthFailure, AuthSettings, Authenticator};

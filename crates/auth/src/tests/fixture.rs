@@ -30,7 +30,7 @@ pub const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
 /// The issuer's name differs from where it listens, as Entra's does.
 pub const BASE_URL: &str = "https://sts.contoso.com";
 
-/// Keys take a while to make, so all stages begin with the same ones.
+/// Keys take a while to make, so all fixtures begin with the same ones.
 static STATE: LazyLock<IssuerState> = LazyLock::new(|| {
     let settings = Settings {
         base_url: BASE_URL.to_owned(),

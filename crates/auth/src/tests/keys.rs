@@ -1,4 +1,4 @@
-//! Keys: fetched once, renewed in time, never because a stranger wishes so, and only from where they belong.
+//! Keys: fetched once, renewed in time, never because a stranger asks for it, and only from where they belong.
 
 use entra_local::{TokenRequest, TokenVersion};
 use futures::future::join_all;

@@ -10,7 +10,7 @@ use crate::{AuthSettings, Authenticator, CallerKind, oidc_id};
 
 const REALM_TENANT: Uuid = uuid!("6f8c7a3e-7777-4c2b-9a55-0c0a7c0a0007");
 
-/// A realm as Keycloak would serve it, at the stage's web server and with its keys.
+/// A realm as Keycloak would serve it, at the fixture's web server and with its keys.
 fn open_realm(fixture: &Fixture) -> String {
     let issuer = format!("{}/realms/cronus", fixture.origin);
     let keys = "/realms/cronus/protocol/openid-connect/certs";

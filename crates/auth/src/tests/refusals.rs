@@ -1,4 +1,4 @@
-//! Every token that must not open the door.
+//! Every token that must be refused.
 
 use entra_local::{SigningKeyChoice, TokenAlgorithm, TokenRequest};
 use proptest::prelude::*;

@@ -15,7 +15,7 @@ mod uploaders;
 mod verdict;
 mod world;
 
-use crate::services::{Cluster, Database, Site, number_from};
+use crate::services::{Database, PostgresCluster, Site, number_from};
 use killer::Killer;
 use std::{io::Write as _, sync::Arc, time::Instant};
 use uuid::Uuid;
@@ -44,8 +44,8 @@ async fn nothing_acknowledged_is_lost_on_postgres_with_replicas() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_postgres_restarts() {
-    let cluster = Cluster::own();
-    let site = Site::at(cluster.new_database());
+    let cluster = PostgresCluster::start();
+    let site = Site::in_cluster(&cluster);
     survives(site, REPLICAS, Blow::DatabaseRestarts(cluster, USUAL_RESTARTS)).await;
 }
 
@@ -54,7 +54,7 @@ enum Blow {
     /// One of its processes is killed.
     Kills(usize),
     /// Its database stops or crashes, and comes back.
-    DatabaseRestarts(Cluster, usize),
+    DatabaseRestarts(PostgresCluster, usize),
 }
 
 async fn survives(site: Site, replicas: usize, blow: Blow) {

@@ -542,8 +542,8 @@ async fn two_environments_fail_and_one_gets_lost() {
 #[tokio::test]
 async fn bad_tokens_can_be_had_and_are_refused() {
     let dev = Dev::start(&["--empty"]).await;
-    let apps_with = async |wish: &Value| {
-        let (_, minted) = dev.control("/tokens", wish).await;
+    let apps_with = async |request: &Value| {
+        let (_, minted) = dev.control("/tokens", request).await;
         let token = minted["accessToken"].as_str().unwrap().into();
         dev.asked_with(Credentials::Token(token)).list_apps().all().await
     };

@@ -1,4 +1,4 @@
-//! What the service needs goes away and comes back: it says so, loses nothing, and works again by itself.
+//! What the service needs goes away and comes back: it says so, loses nothing, and works again without help.
 
 mod full_disk;
 mod hasty_clients;

@@ -212,9 +212,9 @@ impl Export {
 fn package(folder: &Path, number: u8) -> String {
     let bytes: Vec<u8> = (0..PACKAGE_BYTES).map(|at| (at % 251) as u8 ^ number).collect();
     let sha256 = sha256_of(&bytes);
-    let shelf = folder.join("packages").join(&sha256[..2]);
-    fs::create_dir_all(&shelf).unwrap();
-    fs::write(shelf.join(format!("{sha256}.app")), bytes).unwrap();
+    let subfolder = folder.join("packages").join(&sha256[..2]);
+    fs::create_dir_all(&subfolder).unwrap();
+    fs::write(subfolder.join(format!("{sha256}.app")), bytes).unwrap();
     sha256
 }
 
@@ -288,7 +288,7 @@ fn size_of(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Kills the process as soon as `folder` has grown to `bytes`; whether that came about before it ended by itself.
+/// Kills the process as soon as `folder` has grown to `bytes`; whether that came about before it ended on its own.
 fn kill_when(mut child: Child, folder: &Path, bytes: u64) -> bool {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {

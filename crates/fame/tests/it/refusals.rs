@@ -154,15 +154,15 @@ async fn a_service_that_is_not_there_or_says_nothing_is_unavailable() {
 
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let mut asking = binary(
+    let mut process = binary(
         &[
             LIST,
             &["--retries", "0", "--request-timeout", "50ms", "--url", &url],
         ]
         .concat(),
     );
-    asking.env("FAME_TOKEN", "the-token");
-    let ended = run(asking).await;
+    process.env("FAME_TOKEN", "the-token");
+    let ended = run(process).await;
     assert_eq!(ended.code, 6);
     assert!(ended.err.contains("did not answer"), "{}", ended.err);
 }

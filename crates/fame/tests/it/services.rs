@@ -4,9 +4,7 @@
 mod audit_trail;
 mod books;
 mod caller;
-mod cluster;
 mod dice;
-mod issuer;
 mod process;
 mod samples;
 mod site;
@@ -14,21 +12,20 @@ mod site;
 pub use audit_trail::AuditTrail;
 pub use books::{Books, Row, plain_id};
 pub use caller::{Answer, Caller, Lost, Method};
-pub use cluster::Cluster;
 pub use dice::{Dice, number_from, pause};
-pub use issuer::Person;
 pub use process::Process;
 pub use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
 pub use site::{Database, Site};
+pub use test_support::{issuer::Person, postgres_cluster::PostgresCluster};
 
 use std::time::Duration;
 
 /// How long anything may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks `look` again and again until it finds something.
 pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    within(PATIENCE, look)
+    within(TIME_LIMIT, look)
         .await
         .unwrap_or_else(|| panic!("it never came about that {what}"))
 }

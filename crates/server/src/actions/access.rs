@@ -13,7 +13,7 @@ use store::{
     principals::{self, AppAccess},
 };
 
-/// The asker may do what was asked about; holding this is the proof.
+/// The caller may do what was asked about; holding this is the proof.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed(AppAccess);
 

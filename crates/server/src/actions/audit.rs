@@ -10,7 +10,7 @@ use store::{
 };
 use uuid::Uuid;
 
-/// Who acts: somebody who asked, or the service by itself.
+/// Who acts: somebody who asked, or the service unasked.
 #[derive(Clone, Copy)]
 pub(crate) enum Actor<'a> {
     Principal(&'a Principal),

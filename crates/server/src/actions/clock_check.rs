@@ -1,6 +1,6 @@
 //! Whether this server's clock can be trusted with what belongs to others.
 //!
-//! What one server has begun, others give up when its time is over: operations without a sign of life, uploads, what is
+//! What one server has begun, others give up when its time is over: operations without a heartbeat, uploads, what is
 //! old enough to be forgotten. So servers that share a database compare their clocks with the database's each time before
 //! they start, renew or give up anything. Leases are granted and ended by the database's time. A server whose clock is
 //! wrong says so, is not ready, starts nothing and gives nothing up; it goes on reporting and renewing what it carries.
@@ -14,7 +14,7 @@ use std::{
 };
 
 /// A clock may differ by this part of the shortest time after which something is given up. Two servers may then differ by
-/// twice as much, and signs of life come when half of that time is over at the latest.
+/// twice as much, and heartbeats come when half of that time is over at the latest.
 const TOLERATED_PART: u32 = 8;
 
 /// What the last comparison found.
@@ -41,7 +41,7 @@ impl ClockCheck {
         let tolerated = settings.executor.lease.min(settings.storage.grace) / TOLERATED_PART;
         let is_wrong = ahead.max(behind) > tolerated;
         if is_wrong != self.is_wrong.swap(is_wrong, Ordering::SeqCst) {
-            tell(is_wrong, answered, there);
+            log_change(is_wrong, answered, there);
         }
         Ok(now + behind - ahead)
     }
@@ -59,7 +59,7 @@ fn differences(asked: Instant, there: Instant, answered: Instant) -> (Duration, 
     (asked.since(there), there.since(answered))
 }
 
-fn tell(is_wrong: bool, here: Instant, there: Instant) {
+fn log_change(is_wrong: bool, here: Instant, there: Instant) {
     if is_wrong {
         tracing::error!(
             %here,

@@ -115,7 +115,7 @@ pub(crate) async fn get_registered_environment(
     Ok((environment, apps))
 }
 
-/// What an operator, or whoever reports for him, says about an environment.
+/// What an operator, or whoever reports for them, says about an environment.
 #[derive(Clone, Debug)]
 pub(crate) struct EnvironmentReport {
     pub(crate) family: String,

@@ -68,7 +68,7 @@ fn ending_of(outcome: &Outcome, now: Instant) -> Ending {
             error_message: Some(message.clone()),
             reason: Some(FailReason::Reported.as_str().into()),
         },
-        Outcome::Skipped(told) => skipped(&Skip::nothing_to_do(told.as_deref()), now),
+        Outcome::Skipped(message) => skipped(&Skip::nothing_to_do(message.as_deref()), now),
     }
 }
 

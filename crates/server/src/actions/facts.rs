@@ -12,8 +12,8 @@ use store::{
     versions::Version,
 };
 
-/// An environment as the rules see it for one app.
-pub(crate) struct Gathered {
+/// What the rules ask of an app's installation in an environment.
+pub(crate) struct InstallationFacts {
     environment_name: String,
     environment_kind: EnvironmentKind,
     application_version: Option<AppVersion>,
@@ -26,7 +26,7 @@ pub(crate) struct Gathered {
     installed_dependencies: Option<Vec<Dependency>>,
 }
 
-impl Gathered {
+impl InstallationFacts {
     /// What the rules need to know of an environment that has `app` installed; `None` when it has not.
     pub(crate) fn new(environment: &Environment, apps: Vec<InstalledApp>, app: AppId) -> Option<Self> {
         let index = apps.iter().position(|installed| installed.app_id == app)?;

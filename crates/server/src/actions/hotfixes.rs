@@ -4,7 +4,7 @@ use super::{
     Principal, Service, access, announce,
     audit::{self, Actor, Change},
     execution::{self, address},
-    facts::Gathered,
+    facts::InstallationFacts,
     versions::version_missing,
 };
 use crate::error::{Error, Result};
@@ -191,12 +191,12 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
 }
 
 /// The environment, locked, if it has the app installed and belongs to the country.
-async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environment, Gathered)> {
+async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environment, InstallationFacts)> {
     let found = environments::lock_environment(tx, &input.command.environment).await?;
     let here = found.filter(|environment| environment.country_code == input.country.as_str());
     let environment = here.ok_or_else(|| environment_missing(input))?;
     let apps = environments::installed_apps_in(tx, environment.id).await?;
-    let gathered = Gathered::new(&environment, apps, input.app);
+    let gathered = InstallationFacts::new(&environment, apps, input.app);
     let gathered = gathered.ok_or_else(|| not_installed(input, &environment))?;
     Ok((environment, gathered))
 }

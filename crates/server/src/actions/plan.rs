@@ -3,7 +3,7 @@
 use super::{
     Principal, Service,
     execution::window_of,
-    facts::Gathered,
+    facts::InstallationFacts,
     listing::{self, Listing, Within},
     versions::version_missing,
 };
@@ -89,22 +89,22 @@ impl Plan {
 
     async fn explain(&self, batch: Vec<Installation>) -> Result<Vec<PlanRow>> {
         let ids: Vec<Uuid> = batch.iter().map(|row| row.environment_id).collect();
-        let mut surroundings = Surroundings::load(&self.service, &ids).await?;
+        let mut batch_facts = BatchFacts::load(&self.service, &ids).await?;
         batch
             .into_iter()
-            .filter_map(|row| self.row(row, &mut surroundings).transpose())
+            .filter_map(|row| self.row(row, &mut batch_facts).transpose())
             .collect()
     }
 
     /// One environment; `None` when it went away while the list was being sent.
-    fn row(&self, row: Installation, surroundings: &mut Surroundings) -> Result<Option<PlanRow>> {
+    fn row(&self, row: Installation, batch_facts: &mut BatchFacts) -> Result<Option<PlanRow>> {
         let id = row.environment_id;
-        let Some(environment) = surroundings.environments.remove(&id) else {
+        let Some(environment) = batch_facts.environments.remove(&id) else {
             return Ok(None);
         };
-        let apps = surroundings.installed.remove(&id).unwrap_or_default();
-        let occupations = surroundings.occupations.remove(&id).unwrap_or_default();
-        let Some(gathered) = Gathered::new(&environment, apps, self.app) else {
+        let apps = batch_facts.installed.remove(&id).unwrap_or_default();
+        let occupations = batch_facts.occupations.remove(&id).unwrap_or_default();
+        let Some(gathered) = InstallationFacts::new(&environment, apps, self.app) else {
             return Ok(None);
         };
         let holder = occupations
@@ -133,13 +133,13 @@ impl Plan {
 }
 
 /// What a batch of environments is judged by.
-struct Surroundings {
+struct BatchFacts {
     environments: HashMap<Uuid, Environment>,
     installed: HashMap<Uuid, Vec<InstalledApp>>,
     occupations: HashMap<Uuid, Vec<Occupation>>,
 }
 
-impl Surroundings {
+impl BatchFacts {
     async fn load(service: &Service, ids: &[Uuid]) -> Result<Self> {
         let found = environments::environments_by_ids(&service.db, ids).await?;
         let environments = found

@@ -76,7 +76,7 @@ impl Preconditions {
         }
     }
 
-    /// Whether a read has something to tell that the caller does not know yet.
+    /// Whether a read has something to answer that the caller does not know yet.
     pub(crate) fn check_read(&self, etag: &str) -> Result<()> {
         if self
             .if_match

@@ -40,14 +40,14 @@ pub(crate) async fn get_principal(
 
 /// Who may change principals of an app: its owners, or the service's operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum Authority {
     Owner,
     Operator,
 }
 
 struct PatchPrincipal {
     principal: Principal,
-    by: By,
+    authority: Authority,
     app: AppId,
     id: PrincipalId,
     change: PrincipalChange,
@@ -59,7 +59,7 @@ struct PatchPrincipal {
 pub(crate) async fn patch_principal(
     service: &Service,
     principal: &Principal,
-    by: By,
+    authority: Authority,
     app: AppId,
     id: PrincipalId,
     change: PrincipalChange,
@@ -68,7 +68,7 @@ pub(crate) async fn patch_principal(
     let now = service.clock.now();
     let input = PatchPrincipal {
         principal: principal.clone(),
-        by,
+        authority,
         app,
         id,
         change,
@@ -82,7 +82,7 @@ pub(crate) async fn patch_principal(
 }
 
 async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<AppPrincipal> {
-    lock_and_require(&mut tx, &input.principal, input.by, input.app).await?;
+    lock_and_require(&mut tx, &input.principal, input.authority, input.app).await?;
     let existing = principals::lock_principal(&mut tx, input.app, input.id).await?;
     input
         .preconditions
@@ -162,7 +162,7 @@ pub(crate) async fn delete_principal(
 }
 
 async fn delete_principal_in(mut tx: Tx<'_>, input: &DeletePrincipal) -> Result<()> {
-    lock_and_require(&mut tx, &input.principal, By::Owner, input.app).await?;
+    lock_and_require(&mut tx, &input.principal, Authority::Owner, input.app).await?;
     let Some(existing) = principals::lock_principal(&mut tx, input.app, input.id).await? else {
         return Err(input
             .preconditions
@@ -182,12 +182,17 @@ async fn delete_principal_in(mut tx: Tx<'_>, input: &DeletePrincipal) -> Result<
 
 /// Locks the app first and reads the caller's role after: a role that another transaction is just taking away counts
 /// as gone once that one has ended.
-async fn lock_and_require(tx: &mut Tx<'_>, principal: &Principal, by: By, app: AppId) -> Result<()> {
+async fn lock_and_require(
+    tx: &mut Tx<'_>,
+    principal: &Principal,
+    authority: Authority,
+    app: AppId,
+) -> Result<()> {
     let found = apps::lock_app(tx, app).await?;
-    match by {
-        By::Owner => access::require(tx, principal, app, WRITE).await.map(drop),
-        By::Operator if found.is_some() => Ok(()),
-        By::Operator => Err(no_app(app)),
+    match authority {
+        Authority::Owner => access::require(tx, principal, app, WRITE).await.map(drop),
+        Authority::Operator if found.is_some() => Ok(()),
+        Authority::Operator => Err(no_app(app)),
     }
 }
 

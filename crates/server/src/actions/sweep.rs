@@ -55,7 +55,7 @@ pub(crate) async fn sweep(service: &Service, grace: Duration) -> Result<Swept> {
     })
 }
 
-/// Settles uploads that have given no sign of life for `grace`; how many there were. One that cannot be settled keeps none
+/// Settles uploads that have given no heartbeat for `grace`; how many there were. One that cannot be settled keeps none
 /// of the others from it.
 async fn fail_stale_uploads(service: &Service, grace: Duration) -> Result<usize> {
     let now = service.clock.now();

@@ -592,7 +592,7 @@ async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
         let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
         let storing = async {
             fixture.advance(3600);
-            // Until the sign of life is there, a sweep would find the upload stale.
+            // Until the heartbeat is there, a sweep would find the upload stale.
             while !fixture.has_changed(&blob, fixture.service.clock.now()).await {
                 tokio::task::yield_now().await;
             }

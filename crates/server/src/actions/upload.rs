@@ -389,7 +389,7 @@ async fn store_bytes(service: &Service, pending: &Pending, received: Received) -
     Ok(stored.map_err(Error::fault)??)
 }
 
-/// Does `work`, and tells the sweeper every so often that it goes on.
+/// Does `work`, and lets the sweeper know every so often that it goes on.
 pub(super) async fn keep_alive<T>(
     service: &Service,
     blob: &BlobKey,

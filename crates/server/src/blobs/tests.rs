@@ -12,7 +12,7 @@ use test_support::object_servers::{ObjectServer, ObjectServerKind, TestBucket};
 const LARGE: usize = 2 * bucket::PART_BYTES + 777_777;
 
 /// A location, and what holds its bytes.
-struct Stage {
+struct Fixture {
     location: StorageLocation,
     holder: Holder,
 }
@@ -22,7 +22,7 @@ enum Holder {
     Bucket(TestBucket),
 }
 
-impl Stage {
+impl Fixture {
     fn folder() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let location = open(json!({ "directory": folder.path().join("west europe") })).unwrap();
@@ -70,8 +70,8 @@ impl Stage {
 
     async fn reads(&self, name: &ObjectName, range: Option<Range<u64>>) -> Vec<u8> {
         let reading = self.location.read(name, range).await.unwrap();
-        let pieces: Vec<Bytes> = reading.bytes.try_collect().await.unwrap();
-        pieces.concat()
+        let chunks: Vec<Bytes> = reading.bytes.try_collect().await.unwrap();
+        chunks.concat()
     }
 }
 
@@ -104,8 +104,8 @@ fn content(size: usize) -> Vec<u8> {
 
 async fn stage(location: &StorageLocation, content: &[u8]) -> Staged {
     let mut staged = location.stage().await.unwrap();
-    for piece in content.chunks(250_001) {
-        staged.write(piece).await.unwrap();
+    for chunk in content.chunks(250_001) {
+        staged.write(chunk).await.unwrap();
     }
     staged
 }
@@ -127,7 +127,7 @@ macro_rules! for_each_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test(super::Stage::folder()).await;
+                    super::$test(super::Fixture::folder()).await;
                 }
             )+
         }
@@ -135,7 +135,7 @@ macro_rules! for_each_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test(super::Stage::bucket(super::ObjectServerKind::Azure)).await;
+                    super::$test(super::Fixture::bucket(super::ObjectServerKind::Azure)).await;
                 }
             )+
         }
@@ -143,7 +143,7 @@ macro_rules! for_each_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test(super::Stage::bucket(super::ObjectServerKind::Google)).await;
+                    super::$test(super::Fixture::bucket(super::ObjectServerKind::Google)).await;
                 }
             )+
         }
@@ -151,7 +151,7 @@ macro_rules! for_each_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test(super::Stage::bucket(super::ObjectServerKind::S3)).await;
+                    super::$test(super::Fixture::bucket(super::ObjectServerKind::S3)).await;
                 }
             )+
         }
@@ -169,25 +169,25 @@ for_each_store!(
     a_location_that_works_says_so,
 );
 
-async fn published_bytes_are_found_under_their_name_and_nothing_stays_staged(stage: Stage) {
+async fn published_bytes_are_found_under_their_name_and_nothing_stays_staged(fixture: Fixture) {
     for size in [1, 1000, bucket::PART_BYTES, bucket::PART_BYTES + 1, LARGE] {
         let content = content(size);
-        let name = stage.has(&content).await;
-        let reading = stage.location.read(&name, None).await.unwrap();
+        let name = fixture.has(&content).await;
+        let reading = fixture.location.read(&name, None).await.unwrap();
         assert_eq!(reading.size, size as u64);
         drop(reading);
-        assert!(stage.reads(&name, None).await == content, "{size}");
-        assert!(stage.names("objects").await.contains(&name.to_string()));
+        assert!(fixture.reads(&name, None).await == content, "{size}");
+        assert!(fixture.names("objects").await.contains(&name.to_string()));
     }
-    assert_eq!(stage.names("objects").await.len(), 5);
-    stage.until_staging_is_empty().await;
+    assert_eq!(fixture.names("objects").await.len(), 5);
+    fixture.until_staging_is_empty().await;
 }
 
-async fn a_range_is_read_alone(stage: Stage) {
+async fn a_range_is_read_alone(fixture: Fixture) {
     let content = content(700_000);
-    let name = stage.has(&content).await;
+    let name = fixture.has(&content).await;
     for range in [0..1, 0..700_000, 1..2, 699_999..700_000, 300_000..600_001] {
-        let read = stage.reads(&name, Some(range.clone())).await;
+        let read = fixture.reads(&name, Some(range.clone())).await;
         assert!(
             read == content[range.start as usize..range.end as usize],
             "{range:?}"
@@ -195,10 +195,10 @@ async fn a_range_is_read_alone(stage: Stage) {
     }
 }
 
-async fn staged_bytes_can_be_read_here_and_there(stage: Stage) {
+async fn staged_bytes_can_be_read_here_and_there(fixture: Fixture) {
     for size in [1000, LARGE] {
         let content = content(size);
-        let mut staged = super::tests::stage(&stage.location, &content).await;
+        let mut staged = super::tests::stage(&fixture.location, &content).await;
         let read = staged.read(move |mut reader| {
             let mut read = Vec::new();
             reader.seek(SeekFrom::Start(0)).unwrap();
@@ -213,43 +213,43 @@ async fn staged_bytes_can_be_read_here_and_there(stage: Stage) {
     }
 }
 
-async fn what_is_not_published_goes_with_its_handle(stage: Stage) {
+async fn what_is_not_published_goes_with_its_handle(fixture: Fixture) {
     for (size, is_read) in [(1000, false), (LARGE, false), (LARGE, true)] {
-        let mut staged = super::tests::stage(&stage.location, &content(size)).await;
+        let mut staged = super::tests::stage(&fixture.location, &content(size)).await;
         if is_read {
             staged.read(drop).await.unwrap();
         }
         drop(staged);
-        stage.until_staging_is_empty().await;
+        fixture.until_staging_is_empty().await;
     }
-    assert_eq!(stage.names("objects").await, Vec::<String>::new());
+    assert_eq!(fixture.names("objects").await, Vec::<String>::new());
 }
 
-async fn publishing_the_same_again_is_no_failure(stage: Stage) {
+async fn publishing_the_same_again_is_no_failure(fixture: Fixture) {
     for size in [1000, LARGE] {
-        let name = stage.has(&content(size)).await;
-        let staged = super::tests::stage(&stage.location, &content(size)).await;
+        let name = fixture.has(&content(size)).await;
+        let staged = super::tests::stage(&fixture.location, &content(size)).await;
         staged.publish(&name).await.unwrap();
-        assert!(stage.reads(&name, None).await == content(size));
+        assert!(fixture.reads(&name, None).await == content(size));
     }
-    assert_eq!(stage.names("objects").await.len(), 2);
-    stage.until_staging_is_empty().await;
+    assert_eq!(fixture.names("objects").await.len(), 2);
+    fixture.until_staging_is_empty().await;
 }
 
-async fn removing_twice_is_no_failure_and_spares_other_generations(stage: Stage) {
-    let (one, other) = (stage.has(&content(10)).await, stage.has(&content(10)).await);
+async fn removing_twice_is_no_failure_and_spares_other_generations(fixture: Fixture) {
+    let (one, other) = (fixture.has(&content(10)).await, fixture.has(&content(10)).await);
     assert_eq!(one.sha256, other.sha256);
     for _ in 0..2 {
-        stage.location.remove(&one).await.unwrap();
+        fixture.location.remove(&one).await.unwrap();
     }
-    let gone = stage.location.read(&one, None).await.err().unwrap();
+    let gone = fixture.location.read(&one, None).await.err().unwrap();
     assert_eq!(gone.kind(), io::ErrorKind::InvalidData);
     assert!(gone.to_string().contains(&one.to_string()), "{gone}");
-    assert!(stage.reads(&other, None).await == content(10));
+    assert!(fixture.reads(&other, None).await == content(10));
 }
 
-async fn the_sweeper_takes_what_is_old_and_spares_what_is_young(stage: Stage) {
-    match &stage.holder {
+async fn the_sweeper_takes_what_is_old_and_spares_what_is_young(fixture: Fixture) {
+    match &fixture.holder {
         Holder::Folder(folder) => {
             let staging = folder.path().join("west europe/staging/left-behind");
             std::fs::write(staging, "x").unwrap();
@@ -261,10 +261,10 @@ async fn the_sweeper_takes_what_is_old_and_spares_what_is_young(stage: Stage) {
                 .unwrap();
         }
     }
-    let sweep = async |age| stage.location.sweep_staging(age).await.unwrap();
+    let sweep = async |age| fixture.location.sweep_staging(age).await.unwrap();
     assert_eq!(sweep(Duration::from_secs(2 * 24 * 60 * 60)).await, 0);
-    assert_eq!(stage.names("staging").await, ["left-behind"]);
-    match &stage.location.backend {
+    assert_eq!(fixture.names("staging").await, ["left-behind"]);
+    match &fixture.location.backend {
         Backend::Directory(_) => assert_eq!(sweep(Duration::ZERO).await, 1),
         // Even a start that is alone with its database may not be alone with an object store.
         Backend::Bucket(bucket) => {
@@ -272,13 +272,13 @@ async fn the_sweeper_takes_what_is_old_and_spares_what_is_young(stage: Stage) {
             assert_eq!(bucket.sweep_staging(Duration::ZERO).await.unwrap(), 1);
         }
     }
-    assert_eq!(stage.names("staging").await, Vec::<String>::new());
+    assert_eq!(fixture.names("staging").await, Vec::<String>::new());
 }
 
-async fn a_location_that_works_says_so(stage: Stage) {
-    stage.location.check().await.unwrap();
-    assert_eq!(stage.location.availability().await, Availability::Available);
-    assert_eq!(stage.names("staging").await, Vec::<String>::new());
+async fn a_location_that_works_says_so(fixture: Fixture) {
+    fixture.location.check().await.unwrap();
+    assert_eq!(fixture.location.availability().await, Availability::Available);
+    assert_eq!(fixture.names("staging").await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,15 +333,17 @@ async fn whoever_asks_often_gets_one_look_that_ends() {
     }))
     .unwrap();
     let asked = (0..50).map(|_| location.availability());
-    let told = futures::future::join_all(asked);
-    let told = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
-    assert_eq!(told, [Availability::Unavailable; 50]);
+    let availabilities = futures::future::join_all(asked);
+    let availabilities = tokio::time::timeout(Duration::from_secs(10), availabilities)
+        .await
+        .unwrap();
+    assert_eq!(availabilities, [Availability::Unavailable; 50]);
     assert_eq!(connections.await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_hangs_up_leaves_nothing_staged() {
-    let stage = Stage::folder();
+    let fixture = Fixture::folder();
     let limits = crate::receive::ReceiveLimits {
         max_package_bytes: u64::MAX,
         idle: Duration::MAX,
@@ -350,27 +352,27 @@ async fn whoever_hangs_up_leaves_nothing_staged() {
     let begun = format!(r#"{{"packageContents":"{}"#, "AAAA".repeat(1 << 20));
     sender.unbounded_send(Ok(Bytes::from(begun))).unwrap();
     let is_staged = async {
-        while stage.names("staging").await.is_empty() {
+        while fixture.names("staging").await.is_empty() {
             tokio::task::yield_now().await;
         }
     };
     tokio::select! {
-        _ = crate::receive::receive(&stage.location, limits, &mut body) => panic!("the body has not ended"),
+        _ = crate::receive::receive(&fixture.location, limits, &mut body) => panic!("the body has not ended"),
         () = is_staged => {}
     }
     assert!(!sender.is_closed());
-    stage.until_staging_is_empty().await;
+    fixture.until_staging_is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_says_which_file_it_was_and_keeps_its_cause() {
-    let stage = Stage::folder();
-    let staged = super::tests::stage(&stage.location, b"some bytes").await;
+    let fixture = Fixture::folder();
+    let staged = super::tests::stage(&fixture.location, b"some bytes").await;
     let name = ObjectName {
         sha256: staged.sha256(),
         generation: Uuid::new_v4(),
     };
-    let Holder::Folder(folder) = &stage.holder else {
+    let Holder::Folder(folder) = &fixture.holder else {
         unreachable!("it is a folder");
     };
     let shard = folder
@@ -383,5 +385,5 @@ async fn a_failure_says_which_file_it_was_and_keeps_its_cause() {
     let sources = std::iter::successors(std::error::Error::source(&failed), |error| error.source());
     let cause = sources.last().unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(cause.kind(), io::ErrorKind::AlreadyExists);
-    stage.until_staging_is_empty().await;
+    fixture.until_staging_is_empty().await;
 }

@@ -1,4 +1,4 @@
-//! What the service is told before it starts.
+//! The settings that the service starts with.
 //!
 //! Four layers, the later winning: the built-in `config.default.toml`, a file, the environment, flags. An operator
 //! who mistypes a key must hear of it, of all mistakes at once, and of where each was made; so every value keeps
@@ -127,7 +127,7 @@ pub struct ExecutorSettings {
     /// What carries out due operations.
     #[serde(deserialize_with = "executor_kind")]
     pub kind: ExecutorKind,
-    /// How long an operation stays claimed without a sign of life.
+    /// How long an operation stays claimed without a heartbeat.
     #[serde(rename = "lease_seconds", deserialize_with = "seconds::<10, 86_400, _>")]
     pub lease: Duration,
     /// How often to look for due operations when nothing announced one.

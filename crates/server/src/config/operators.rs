@@ -1,4 +1,4 @@
-//! Section `operators`: who may use the operator's door.
+//! Section `operators`: who may use the operator API.
 
 use domain::{principal::PrincipalKind, problem::UnknownWord};
 use serde::Deserialize;
@@ -7,11 +7,11 @@ use uuid::Uuid;
 /// Section `operators`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct OperatorSettings {
-    /// Who may use the operator's door.
+    /// Who may use the operator API.
     pub principals: Vec<Operator>,
 }
 
-/// Somebody who may use the operator's door.
+/// Somebody who may use the operator API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Entry")]
 pub struct Operator {

@@ -1,6 +1,6 @@
 //! Where packages are kept: the entries of `storage.locations`.
 //!
-//! A location is a folder or a place in an object store. Object stores need credentials, and those must not come out
+//! A location is a folder or a bucket of an object store. Object stores need credentials, and those must not come out
 //! again in any message; so nothing that is said about an entry quotes a value that could be one.
 
 use super::values;
@@ -33,18 +33,18 @@ pub struct StorageSettings {
         deserialize_with = "values::seconds::<1, 86_400, _>"
     )]
     pub sweep: Duration,
-    /// How long uploads that give no sign of life, and bytes that no version needs, are left alone.
+    /// How long uploads that give no heartbeat, and bytes that no version needs, are left alone.
     #[serde(
         rename = "grace_seconds",
         deserialize_with = "values::seconds::<10, 86_400, _>"
     )]
     pub grace: Duration,
-    /// At least one; no two of one name or place.
+    /// At least one; no two of one name or in one folder or bucket.
     #[serde(deserialize_with = "locations")]
     pub locations: Vec<Location>,
 }
 
-/// A place for packages that apps may name.
+/// Where packages are kept, by a name that apps may give.
 #[derive(Clone, Debug)]
 pub struct Location {
     /// As the operator writes it.
@@ -127,7 +127,7 @@ pub enum AzureCredentials {
 }
 
 impl BucketPlace {
-    /// What tells this object store from others: scheme, address and bucket.
+    /// What distinguishes this object store from others: scheme, address and bucket.
     fn store(&self) -> String {
         let (scheme, own) = match &self.provider {
             Provider::Azure { account, .. } => ("az", account.as_str()),

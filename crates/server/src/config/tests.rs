@@ -567,10 +567,10 @@ fn places_in_object_stores_may_not_overlap() {
 #[test]
 fn a_package_that_s3_could_not_copy_is_too_large() {
     let json = json!({ "A": { "url": "s3://b", "region": "r" } }).to_string();
-    let with = |most: &str| {
+    let with = |max_bytes: &str| {
         Settings::load(&environment(&[
             ("FAME_STORAGE__LOCATIONS", &json),
-            ("FAME_PACKAGES__MAX_BYTES", most),
+            ("FAME_PACKAGES__MAX_BYTES", max_bytes),
         ]))
     };
     assert!(with("5368709120").is_ok());

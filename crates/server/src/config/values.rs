@@ -6,32 +6,32 @@ use std::{fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Dura
 /// A hundred years.
 const DAYS_KEPT_AT_MOST: i64 = 36_500;
 
-pub(super) fn number<'de, const LEAST: i64, const MOST: i64, N: TryFrom<i64>, D: Deserializer<'de>>(
+pub(super) fn number<'de, const MIN: i64, const MAX: i64, N: TryFrom<i64>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<N, D::Error> {
     let number = i64::deserialize(deserializer)?;
     let fitting = N::try_from(number).ok();
     fitting
-        .filter(|_| (LEAST..=MOST).contains(&number))
-        .ok_or_else(|| D::Error::custom(format!("{number} is not from {LEAST} to {MOST}")))
+        .filter(|_| (MIN..=MAX).contains(&number))
+        .ok_or_else(|| D::Error::custom(format!("{number} is not from {MIN} to {MAX}")))
 }
 
-pub(super) fn seconds<'de, const LEAST: i64, const MOST: i64, D: Deserializer<'de>>(
+pub(super) fn seconds<'de, const MIN: i64, const MAX: i64, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
-    number::<LEAST, MOST, _, _>(deserializer).map(Duration::from_secs)
+    number::<MIN, MAX, _, _>(deserializer).map(Duration::from_secs)
 }
 
-/// A number of days from `LEAST` on; 0 means for ever.
-pub(super) fn days_kept<'de, const LEAST: i64, D: Deserializer<'de>>(
+/// A number of days from `MIN` on; 0 means for ever.
+pub(super) fn days_kept<'de, const MIN: i64, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u16>, D::Error> {
     let days = i64::deserialize(deserializer)?;
     match u16::try_from(days) {
         Ok(0) => Ok(None),
-        Ok(kept) if (LEAST..=DAYS_KEPT_AT_MOST).contains(&days) => Ok(Some(kept)),
+        Ok(kept) if (MIN..=DAYS_KEPT_AT_MOST).contains(&days) => Ok(Some(kept)),
         _ => Err(D::Error::custom(format!(
-            "{days} is neither 0, for ever, nor from {LEAST} to {DAYS_KEPT_AT_MOST}"
+            "{days} is neither 0, for ever, nor from {MIN} to {DAYS_KEPT_AT_MOST}"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! Answers: one entity or a list, in the caller's face, with the properties he selected.
+//! Answers: one entity or a list, in the caller's format, with the properties that were selected.
 
 use super::{context::RequestInfo, extract::AppState, extract::RequestContext, problem};
 use crate::error::{Error, Result};
@@ -46,13 +46,13 @@ impl<'a> ResponseWriter<'a> {
 
     /// Makes sure that the caller can read what we write.
     pub(crate) fn check_version(&self) -> Result<()> {
-        let most = self
+        let max_version = self
             .headers
             .get("odata-maxversion")
             .and_then(|value| value.to_str().ok());
-        match most.and_then(|text| text.trim().parse::<f64>().ok()) {
-            Some(most) if most < 4.0 => {
-                let message = format!("OData {most} is asked for at most; this service speaks 4.0.");
+        match max_version.and_then(|text| text.trim().parse::<f64>().ok()) {
+            Some(max_version) if max_version < 4.0 => {
+                let message = format!("OData {max_version} is asked for at most; this service speaks 4.0.");
                 Err(
                     domain::problem::RuleError::new(domain::problem::Code::BadArgument, message)
                         .about("OData-MaxVersion")
@@ -170,7 +170,7 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &
     }
 }
 
-/// Streams pieces as a body. A failure on the way breaks the connection off: half a list must not look whole.
+/// Streams chunks as a body. A failure on the way breaks the connection off: half a list must not look whole.
 pub(crate) fn streamed<S>(chunks: S) -> Body
 where
     S: futures::Stream<Item = Result<Bytes, Error>> + Send + 'static,

@@ -23,7 +23,7 @@ const REMEMBERED: usize = 4096;
 
 type Key = (u8, uuid::Uuid, uuid::Uuid);
 
-/// The places of every principal.
+/// The permits of every principal.
 pub(crate) struct ConcurrencyLimiter {
     at_once: usize,
     waiting: usize,
@@ -36,24 +36,24 @@ struct Permits {
     admitted: Arc<Semaphore>,
 }
 
-/// A place among the requests that are worked on; it is free again when this goes.
+/// A permit among the requests that are worked on; it is free again when this goes.
 pub(crate) struct Permit {
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
     _permits: Arc<Permits>,
 }
 
-/// Where a request leaves its place, so that it lasts until its answer has been sent.
+/// Where a request leaves its permit, so that it lasts until its answer has been sent.
 #[derive(Clone, Default)]
 pub(crate) struct UntilSent(Arc<Mutex<Option<Permit>>>);
 
 impl UntilSent {
-    /// Leaves a place here.
+    /// Leaves a permit here.
     pub(crate) fn keep(&self, permit: Permit) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
     }
 
-    /// The body of the answer, with the place if there is one.
+    /// The body of the answer, with the permit if there is one.
     pub(crate) fn hold(&self, body: Body) -> Body {
         let permit = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match permit {
@@ -66,7 +66,7 @@ impl UntilSent {
     }
 }
 
-/// A body that has a place for as long as it is being sent.
+/// A body that has a permit for as long as it is being sent.
 struct Held {
     body: Body,
     _permit: Permit,
@@ -101,7 +101,7 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Waits for a place, if there is room to wait.
+    /// Waits for a permit, if there is room to wait.
     pub(crate) async fn enter(&self, principal: &Principal) -> Result<Permit> {
         let permits = self.permits_of(principal.reference);
         let admitted = permits

@@ -36,7 +36,7 @@ pub(crate) struct AppState {
     pub(crate) concurrency: ConcurrencyLimiter,
 }
 
-/// Somebody with a valid token, and the request around what he asks.
+/// Somebody with a valid token, and the request around what they ask for.
 pub(crate) struct RequestContext {
     pub(crate) principal: Principal,
     pub(crate) info: RequestInfo,
@@ -240,14 +240,14 @@ impl FromRequest<Arc<AppState>> for SmallBody {
     }
 }
 
-async fn read_whole(chunks: &mut BodyDataStream, most: usize) -> Result<Bytes> {
+async fn read_whole(chunks: &mut BodyDataStream, limit: usize) -> Result<Bytes> {
     let mut body = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
             RuleError::invalid("body", format!("The body ended before its end: {error}."))
         })?;
-        if body.len() + chunk.len() > most {
-            return Err(too_large(most));
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
         }
         body.extend_from_slice(&chunk);
     }
@@ -258,7 +258,7 @@ fn too_slow() -> Error {
     RuleError::new(Code::RequestTimeout, "The body took too long to arrive.").into()
 }
 
-fn too_large(most: usize) -> Error {
-    let message = format!("The body has more than {most} bytes.");
+fn too_large(limit: usize) -> Error {
+    let message = format!("The body has more than {limit} bytes.");
     RuleError::new(Code::RequestEntityTooLarge, message).into()
 }

@@ -1,6 +1,6 @@
 //! Lists: their query options read, their rows streamed.
 //!
-//! Nobody is sent half a list unless he asks for pages: known clients never follow a next link. So a list is written
+//! Nobody is sent half a list unless they ask for pages: known clients never follow a next link. So a list is written
 //! while it is read from the database, and a short one goes out in one piece.
 
 use super::{
@@ -60,7 +60,7 @@ pub(crate) struct ListQuery {
     /// Which properties.
     #[param(rename = "$select")]
     select: Option<String>,
-    /// Whether to tell how many rows there are.
+    /// Whether to send how many rows there are.
     #[param(rename = "$count")]
     count: Option<bool>,
     /// `json`, with a degree of metadata.
@@ -81,7 +81,7 @@ pub(crate) struct CountQuery {
 /// How a list is to look.
 pub(crate) struct View {
     select: Select,
-    /// What of the selection the context URL tells.
+    /// What of the selection the context URL shows.
     selected: Option<String>,
     /// The page size that was granted.
     page_size: Option<u32>,
@@ -384,7 +384,7 @@ where
         address: writer.address(),
         query: writer.info.query.clone(),
     };
-    // The first piece is made before the status is sent, so that what fails at once fails with a clear answer.
+    // The first chunk is made before the status is sent, so that what fails at once fails with a clear answer.
     writing.fill(&mut first).await?;
     let format = writer.info.format;
     let body = if writing.list_writer.is_none() {
@@ -420,7 +420,7 @@ where
     E: Entity + Send + 'static,
     F: Fn(S::Row) -> Result<E> + Send + 'static,
 {
-    /// Writes until there is a piece worth sending, or to the end.
+    /// Writes until there is a chunk worth sending, or to the end.
     async fn fill(&mut self, chunk: &mut Vec<u8>) -> Result<()> {
         while chunk.len() < CHUNK_BYTES {
             let Some(list_writer) = &mut self.list_writer else {
@@ -446,7 +446,7 @@ where
         }
     }
 
-    /// The first piece, and the rest as it is written.
+    /// The first chunk, and the rest as it is written.
     fn stream(self, first: Vec<u8>, info: &RequestInfo) -> Body {
         let correlation = info.correlation_id;
         let rest = futures::stream::try_unfold(self, move |mut writing| async move {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     actions::{
         listing,
-        principals::{self, By},
+        principals::{self, Authority},
     },
     error::Result,
 };
@@ -124,7 +124,7 @@ pub(crate) async fn patch_principal(
     let principal = principals::patch_principal(
         service,
         principal,
-        By::Owner,
+        Authority::Owner,
         app,
         principal_id,
         change,

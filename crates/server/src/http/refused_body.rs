@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt};
 use std::time::Duration;
 
 /// How much is still read, in bytes.
-const MOST: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// For how long.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -21,7 +21,7 @@ where
         let mut seen = 0;
         while let Some(Ok(bytes)) = chunks.next().await {
             seen += bytes.len();
-            if seen > MOST {
+            if seen > MAX_BYTES {
                 return;
             }
         }

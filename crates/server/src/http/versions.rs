@@ -108,12 +108,12 @@ pub(crate) async fn upload_version(
         declared_bytes,
     };
     context.expect_entity::<Version>(&state, app, WRITE).await?;
-    let mut pieces = body
+    let mut chunks = body
         .into_data_stream()
-        .map(|piece| piece.map_err(|error| error.to_string()));
-    let uploaded = upload::upload_version(&state.service, &context.principal, target, &mut pieces).await;
+        .map(|chunk| chunk.map_err(|error| error.to_string()));
+    let uploaded = upload::upload_version(&state.service, &context.principal, target, &mut chunks).await;
     if uploaded.is_err() {
-        refused_body::forget(pieces);
+        refused_body::forget(chunks);
     }
     let version = uploaded?;
     let writer = ResponseWriter::new(&state, &context);

@@ -158,7 +158,7 @@ impl Executor {
         Ok(!claimed.is_empty())
     }
 
-    /// Works until it is told to stop.
+    /// Works until it is asked to stop.
     pub(crate) async fn run(&self, stop: CancellationToken) {
         let mut failures = FailureReporter::of("executor");
         let mut wakeup = self.service.wakeup.listener();

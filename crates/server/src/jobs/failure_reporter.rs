@@ -1,8 +1,8 @@
-//! What keeps a job from working, told once and not once per round.
+//! What keeps a job from working, logged once and not once per round.
 
 use crate::error::Error;
 
-/// Whether a job is in trouble, and how often it tried since.
+/// Whether a job is failing, and how often it tried since.
 pub(crate) struct FailureReporter {
     job: &'static str,
     failures: u64,
@@ -13,7 +13,7 @@ impl FailureReporter {
         Self { job, failures: 0 }
     }
 
-    /// Tells of a round's end where that is news; whether it was. A database or store that is away is told of once; what
+    /// Logs a round's end where that is news; whether it was. A database or store that is away is logged once; what
     /// is a fault of ours, each time.
     pub(crate) fn after<T>(&mut self, round: &Result<T, Error>) -> bool {
         let (job, before) = (self.job, self.failures);
@@ -46,15 +46,15 @@ mod tests {
     fn an_outage_is_told_once_at_its_beginning_and_once_at_its_end() {
         let away = || Err::<(), _>(Error::from(StoreError::Unavailable("it is off".into())));
         let mut failures = FailureReporter::of("test");
-        let told =
+        let logged =
             [Ok(()), away(), away(), away(), Ok(()), Ok(()), away()].map(|round| failures.after(&round));
-        assert_eq!(told, [false, true, false, false, true, false, true]);
+        assert_eq!(logged, [false, true, false, false, true, false, true]);
     }
 
     #[test]
     fn a_fault_of_ours_is_told_each_time() {
         let mut failures = FailureReporter::of("test");
-        let told = [(); 3].map(|()| failures.after(&Err::<(), _>(Error::fault("wrong"))));
-        assert_eq!(told, [true; 3]);
+        let logged = [(); 3].map(|()| failures.after(&Err::<(), _>(Error::fault("wrong"))));
+        assert_eq!(logged, [true; 3]);
     }
 }

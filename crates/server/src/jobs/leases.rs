@@ -17,7 +17,7 @@ const A_LITTLE_LATER: Duration = Duration::from_millis(5);
 /// How often to ask whether the database is there again.
 const PING: Duration = Duration::from_secs(1);
 
-/// Looks after leases until it is told to stop.
+/// Looks after leases until it is asked to stop.
 pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<Executor>>, stop: CancellationToken) {
     let mut failures = FailureReporter::of("leases");
     // An outage may have ended just now, and others may have carried something through it.

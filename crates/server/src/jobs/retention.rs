@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_secs(3600);
 /// Rest between two batches, so that a first run over years of rows leaves the disk to others most of the time.
 const REST: Duration = Duration::from_millis(50);
 
-/// Forgets until it is told to stop, which may be between any two batches.
+/// Forgets until it is asked to stop, which may be between any two batches.
 pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut failures = FailureReporter::of("retention");
     while !stop.is_cancelled() {

@@ -5,8 +5,8 @@ use crate::actions::{Service, sweep};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Sweeps until it is told to stop. What an earlier process left behind unneeded goes at once, as far as it is older than
-/// `grace`. Being told to stop cuts a sweep short wherever it is: the next one goes on from there.
+/// Sweeps until it is asked to stop. What an earlier process left behind unneeded goes at once, as far as it is older than
+/// `grace`. A request to stop cuts a sweep short wherever it is: the next one goes on from there.
 pub(crate) async fn run(service: Arc<Service>, grace: Duration, stop: CancellationToken) {
     stop.run_until_cancelled(sweep_for_ever(&service, grace)).await;
 }

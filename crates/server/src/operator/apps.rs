@@ -4,7 +4,7 @@ use crate::{
     actions::{
         apps::{self, RegisterApp, Registered, Saved},
         listing,
-        principals::{self, By},
+        principals::{self, Authority},
     },
     error::Result,
     http::{
@@ -165,7 +165,7 @@ pub(crate) async fn put_principal(
     let principal = principals::patch_principal(
         service,
         principal,
-        By::Operator,
+        Authority::Operator,
         app,
         principal_id,
         command,

@@ -62,13 +62,13 @@ fn shown(
 }
 
 /// The tenant, family and name that an address spells.
-struct Spelled {
+struct EnvironmentPath {
     tenant_id: TenantId,
     family: String,
     name: String,
 }
 
-impl Spelled {
+impl EnvironmentPath {
     fn read((tenant, family, name): (String, String, String)) -> Result<Self, RuleError> {
         check_name("applicationFamily", &family)?;
         check_name("name", &name)?;
@@ -122,7 +122,7 @@ pub(crate) async fn get_registered_environment(
     Path(path): Path<(String, String, String)>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    let key = Spelled::read(path)?.key();
+    let key = EnvironmentPath::read(path)?.key();
     let found = environments::get_registered_environment(&state.service, &key).await?;
     context.preconditions.check_read(&found.0.etag.to_string())?;
     registered(&state, &context, found)
@@ -156,11 +156,11 @@ pub(crate) async fn put_environment(
     OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let spelled = Spelled::read(path)?;
-    let key = spelled.key();
+    let environment_path = EnvironmentPath::read(path)?;
+    let key = environment_path.key();
     ResponseWriter::new(&state, &context).check::<RegisteredEnvironment>()?;
     let registration = EnvironmentRegistration::read(&body, state.service.settings.countries.allow_w1)?;
-    let report = wish_of(spelled, registration);
+    let report = report_of(environment_path, registration);
     let conditions = context.preconditions.clone();
     let (saved, is_new) =
         environments::put_environment(&state.service, &context.principal, key, report, conditions).await?;
@@ -171,7 +171,7 @@ pub(crate) async fn put_environment(
     Ok(response)
 }
 
-fn wish_of(spelled: Spelled, registration: EnvironmentRegistration) -> EnvironmentReport {
+fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistration) -> EnvironmentReport {
     let apps = registration
         .apps
         .into_iter()
@@ -185,8 +185,8 @@ fn wish_of(spelled: Spelled, registration: EnvironmentRegistration) -> Environme
         })
         .collect();
     EnvironmentReport {
-        family: spelled.family,
-        name: spelled.name,
+        family: environment_path.family,
+        name: environment_path.name,
         country: registration.country,
         kind: registration.kind,
         location_name: registration.location_name.unwrap_or_default(),
@@ -207,7 +207,7 @@ pub(crate) async fn delete_environment(
     Path(path): Path<(String, String, String)>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    let key = Spelled::read(path)?.key();
+    let key = EnvironmentPath::read(path)?.key();
     let conditions = context.preconditions.clone();
     environments::delete_environment(&state.service, &context.principal, key, conditions).await?;
     Ok(empty(StatusCode::NO_CONTENT))
@@ -222,7 +222,7 @@ pub(crate) async fn release_environment(
     Path(path): Path<(String, String, String)>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    let key = Spelled::read(path)?.key();
+    let key = EnvironmentPath::read(path)?.key();
     ResponseWriter::new(&state, &context).check::<RegisteredEnvironment>()?;
     let released = environments::release_environment(&state.service, &context.principal, key).await?;
     registered(&state, &context, released)

@@ -6,7 +6,7 @@ use super::{
     format::{MANIFEST, Manifest},
     packages,
     parts::{Stored, rows_in, stored_in},
-    tell,
+    report,
 };
 use std::{collections::BTreeSet, path::Path};
 use store::{
@@ -60,7 +60,7 @@ pub(super) fn check_rows(
             ));
         }
         rows += part.rows;
-        tell(watcher, Stage::CheckingRows, rows, Some(manifest.rows()))?;
+        report(watcher, Stage::CheckingRows, rows, Some(manifest.rows()))?;
     }
     if (packages, package_bytes) == (manifest.packages, manifest.package_bytes) {
         Ok(names)
@@ -88,7 +88,7 @@ fn check_packages(folder: &Folder, manifest: &Manifest, watcher: &Watcher) -> Re
             packages::check(folder, &stored.key.sha256, stored.size)?;
             bytes += stored.size;
             let total = Some(manifest.package_bytes);
-            tell(watcher, Stage::CheckingPackages, bytes, total)?;
+            report(watcher, Stage::CheckingPackages, bytes, total)?;
         }
     }
     Ok(())

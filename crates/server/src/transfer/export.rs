@@ -9,8 +9,8 @@ use super::{
     format::{Manifest, PART_BYTES, PART_ROWS, Part, part_name},
     packages::Locations,
     parts::{Stored, stored_in},
+    report,
     row::write_row,
-    tell,
 };
 use crate::{clock::Clock, config::Settings};
 use data_encoding::HEXLOWER;
@@ -91,7 +91,7 @@ fn write_rows(
             if let Some(full) = full {
                 rows += full.rows;
                 manifest.parts.push(full.finish()?);
-                tell(watcher, Stage::WritingRows, rows, None)?;
+                report(watcher, Stage::WritingRows, rows, None)?;
             }
             part.add(row)?;
             open = Some(part);
@@ -100,7 +100,7 @@ fn write_rows(
     if let Some(last) = open {
         rows += last.rows;
         manifest.parts.push(last.finish()?);
-        tell(watcher, Stage::WritingRows, rows, None)?;
+        report(watcher, Stage::WritingRows, rows, None)?;
     }
     Ok(manifest)
 }
@@ -208,7 +208,7 @@ async fn fetch_packages(
         while let Some(size) = fetched.try_next().await? {
             manifest.packages += 1;
             manifest.package_bytes += size;
-            tell(watcher, Stage::FetchingPackages, manifest.package_bytes, None)?;
+            report(watcher, Stage::FetchingPackages, manifest.package_bytes, None)?;
         }
     }
     Ok(())

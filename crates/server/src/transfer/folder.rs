@@ -94,8 +94,8 @@ impl Folder {
         make_private(&rows)?;
         let packages = self.path(PACKAGES);
         make_private(&packages)?;
-        for shelf in fs::read_dir(&packages)? {
-            for file in fs::read_dir(shelf?.path())? {
+        for subfolder in fs::read_dir(&packages)? {
+            for file in fs::read_dir(subfolder?.path())? {
                 let path = file?.path();
                 if path.to_string_lossy().ends_with(PARTIAL) {
                     fs::remove_file(path)?;
@@ -200,9 +200,9 @@ impl Folder {
     }
 }
 
-fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

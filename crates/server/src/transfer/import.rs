@@ -12,7 +12,7 @@ use super::{
     format::Manifest,
     packages::{self, Locations},
     parts::rows_in,
-    tell,
+    report,
 };
 use crate::{
     clock::Clock,
@@ -239,7 +239,7 @@ async fn begin(
 }
 
 /// Rows of a part, on their way into the database.
-struct Arriving {
+struct PartRows {
     manifest_sha256: [u8; 32],
     /// How many parts were there before.
     number: i64,
@@ -263,13 +263,13 @@ impl Running {
         let done = usize::try_from(parts_done).unwrap_or(usize::MAX);
         let before = self.manifest.parts().take(done);
         let mut rows: u64 = before.map(|(_, part)| part.rows).sum();
-        let mut arriving = stream::iter(done..self.manifest.parts.len())
+        let mut parts = stream::iter(done..self.manifest.parts.len())
             .map(|index| self.read(index))
             .buffered(2);
-        while let Some(part) = arriving.try_next().await? {
+        while let Some(part) = parts.try_next().await? {
             rows += part.rows.len() as u64;
             self.write(part).await?;
-            tell(
+            report(
                 &self.watcher,
                 Stage::LoadingRows,
                 rows,
@@ -279,7 +279,7 @@ impl Running {
         Ok(())
     }
 
-    fn read(&self, index: usize) -> impl Future<Output = Result<Arriving, TransferError>> + use<> {
+    fn read(&self, index: usize) -> impl Future<Output = Result<PartRows, TransferError>> + use<> {
         let (folder, manifest, names) = (
             self.folder.clone(),
             Arc::clone(&self.manifest),
@@ -293,7 +293,7 @@ impl Running {
             for row in &mut rows {
                 rename_locations(table, row, &names);
             }
-            Ok(Arriving {
+            Ok(PartRows {
                 manifest_sha256,
                 number: i64::try_from(index).unwrap_or(i64::MAX),
                 table,
@@ -303,7 +303,7 @@ impl Running {
     }
 
     /// One transaction: the rows, and that they are there.
-    async fn write(&self, part: Arriving) -> Result<(), TransferError> {
+    async fn write(&self, part: PartRows) -> Result<(), TransferError> {
         let table = part.table;
         let written = self
             .db
@@ -342,7 +342,7 @@ impl Running {
             while let Some(size) = storing.try_next().await? {
                 bytes += size;
                 let total = Some(self.manifest.package_bytes);
-                tell(&self.watcher, Stage::StoringPackages, bytes, total)?;
+                report(&self.watcher, Stage::StoringPackages, bytes, total)?;
             }
         }
     }

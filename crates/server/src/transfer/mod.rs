@@ -143,7 +143,7 @@ pub struct Step {
 /// Hears of every step, and may stop the whole between two of them; what was done stays done.
 pub type Watcher = Arc<dyn Fn(Step) -> ControlFlow<()> + Send + Sync>;
 
-fn tell(watcher: &Watcher, stage: Stage, done: u64, total: Option<u64>) -> Result<(), TransferError> {
+fn report(watcher: &Watcher, stage: Stage, done: u64, total: Option<u64>) -> Result<(), TransferError> {
     match watcher(Step { stage, done, total }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(TransferError::Stopped),

@@ -312,8 +312,8 @@ mod tests {
         }
 
         #[test]
-        fn noise_is_no_row(noise in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(read_row(&TABLES[0], &noise).is_err());
+        fn random_bytes_are_no_row(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(read_row(&TABLES[0], &bytes).is_err());
         }
     }
 

@@ -13,23 +13,23 @@ const LIMITS: UploadLimits = UploadLimits {
     max_package_bytes: 1 << 20,
 };
 
-fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+fn decode_chunks<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut decoder = UploadDecoder::new(LIMITS);
     let mut package = Vec::new();
-    for piece in pieces {
-        decoder.push(piece, &mut package)?;
+    for chunk in chunks {
+        decoder.push(chunk, &mut package)?;
     }
     let envelope = decoder.finish()?;
     Ok((package, envelope))
 }
 
-/// Decodes the body whole and in pieces of several sizes, which must not make a difference.
+/// Decodes the body whole and in chunks of several sizes, which must not make a difference.
 #[track_caller]
 fn decode(body: impl AsRef<[u8]>) -> Outcome {
     let body = body.as_ref();
-    let whole = decode_pieces([body]);
+    let whole = decode_chunks([body]);
     for size in [1, 2, 3, 5, 64, 1_000] {
-        assert_eq!(decode_pieces(body.chunks(size)), whole, "in pieces of {size}");
+        assert_eq!(decode_chunks(body.chunks(size)), whole, "in chunks of {size}");
     }
     whole
 }
@@ -355,9 +355,9 @@ fn the_limit_is_met_while_the_body_still_arrives() {
     let mut decoder = UploadDecoder::new(LIMITS);
     let mut out = Vec::new();
     decoder.push(br#"{"packageContents":""#, &mut out).unwrap();
-    let piece = b"TkFW".repeat(16 << 10);
+    let chunk = b"TkFW".repeat(16 << 10);
     let mut taken = 0;
-    while decoder.push(&piece, &mut out).is_ok() {
+    while decoder.push(&chunk, &mut out).is_ok() {
         taken += 1;
         out.clear();
         assert!(taken < 100, "an endless body is read without end");
@@ -397,18 +397,18 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Cuts `body` at the given places.
-fn pieces<'a>(body: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
-    let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
-    places.sort_unstable();
-    let mut pieces = Vec::new();
+/// Cuts `body` at the given positions.
+fn cut_at<'a>(body: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut positions: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+    positions.sort_unstable();
+    let mut chunks = Vec::new();
     let mut start = 0;
-    for place in places {
-        pieces.push(&body[start..place]);
-        start = place;
+    for position in positions {
+        chunks.push(&body[start..position]);
+        start = position;
     }
-    pieces.push(&body[start..]);
-    pieces
+    chunks.push(&body[start..]);
+    chunks
 }
 
 proptest! {
@@ -432,7 +432,7 @@ proptest! {
         body.insert("packageContents".to_owned(), base64.into());
         let text = if pretty { serde_json::to_vec_pretty(&body) } else { serde_json::to_vec(&body) }.unwrap();
 
-        let (package, envelope) = decode_pieces(pieces(&text, &cuts)).unwrap();
+        let (package, envelope) = decode_chunks(cut_at(&text, &cuts)).unwrap();
         prop_assert!(package == bytes);
         prop_assert_eq!(envelope.package_bytes, bytes.len() as u64);
         prop_assert_eq!(envelope.initial_availability, availability);
@@ -446,17 +446,17 @@ proptest! {
     ) {
         let base64 = STANDARD.encode(&bytes);
         let mut body = format!("{{\"a\":[1.5,\"\\u0041\"],\"packageContents\":\"{base64}\"}}").into_bytes();
-        for (place, byte) in damage {
-            let place = place.index(body.len());
-            body[place] = byte;
+        for (position, byte) in damage {
+            let position = position.index(body.len());
+            body[position] = byte;
         }
-        prop_assert_eq!(decode_pieces(pieces(&body, &cuts)), decode_pieces([&*body]));
+        prop_assert_eq!(decode_chunks(cut_at(&body, &cuts)), decode_chunks([&*body]));
     }
 
     #[test]
     fn any_text_of_json_characters_is_answered_as_by_a_whole_parser(body in "\\PC{0,20}|[\\[\\]{}:,\"\\\\u0-9aeltrufnsE+. -]{0,40}") {
         let parsed = serde_json::from_str::<Value>(&body);
-        match decode_pieces([body.as_bytes()]) {
+        match decode_chunks([body.as_bytes()]) {
             Err(UploadError::MissingContents) => prop_assert!(parsed.is_ok_and(|value| value.is_object())),
             Err(UploadError::NotAnObject) => prop_assert!(!parsed.is_ok_and(|value| value.is_object())),
             outcome => prop_assert!(outcome.is_err() && parsed.is_err(), "{body}"),

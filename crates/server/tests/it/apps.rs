@@ -1,4 +1,4 @@
-//! `/apps`: only those on which the caller has a role, and what he may do with them.
+//! `/apps`: only those on which the caller has a role, and what the caller may do with them.
 
 use crate::harness::{APP, Backend, HOME_TENANT, Harness, LIBRARY, Person, on_both_databases, package};
 use serde_json::{Value, json};

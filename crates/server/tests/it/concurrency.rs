@@ -2,12 +2,9 @@
 //! ours or sent away from a database that works, no transactions wait for each other in a circle, and afterwards all
 //! that was acknowledged is there, with one audit row for each change.
 
-use crate::{
-    harness::{
-        APP, Answer, Backend, Caller, Environment, Harness, Person, Plan, Replicas, Stopped, at_once,
-        on_both_databases, package,
-    },
-    own_postgres::asks,
+use crate::harness::{
+    APP, Answer, Backend, Caller, Environment, Harness, Person, Plan, Replicas, Stopped, at_once,
+    on_both_databases, package,
 };
 use axum::Router;
 use futures::future::{BoxFuture, FutureExt, join_all};
@@ -19,6 +16,7 @@ use std::{
     sync::Mutex,
     time::Duration,
 };
+use test_support::postgres_cluster::query;
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
@@ -64,7 +62,7 @@ async fn finds(stopped: &Stopped, statement: &str) -> String {
             let found = connection.query_row(statement, (), |row| row.get::<_, i64>(0));
             found.unwrap().to_string()
         }
-        None => asks(&url, statement).await.unwrap(),
+        None => query(&url, statement).await.unwrap(),
     }
 }
 
@@ -316,7 +314,7 @@ async fn grants_and_removals_at_once_leave_an_owner_and_an_unbroken_history(back
 }
 
 /// Each answer must show its own change under a tag of its own, one of which is the tag of what is stored. Whoever got
-/// another's tag with it would take another's change for his own, and overwrite it unseen.
+/// another's tag with it would take another's change for their own, and overwrite it unseen.
 #[track_caller]
 fn each_shows_its_own(
     answers: &[Answer],

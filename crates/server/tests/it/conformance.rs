@@ -28,8 +28,8 @@ pub enum Evidence {
 
 /// One decision: what is so, what it rests on, and which tests prove it.
 ///
-/// A test is named `file::function` in this folder, or `crate::place::function` in another crate, where the place is a
-/// file or folder of it.
+/// A test is named `file::function` in this folder, or `crate::place::function` in another crate; the file and the place
+/// may be folders too.
 pub struct Row(pub &'static str, pub Evidence, pub &'static [&'static str]);
 
 /// The decisions about one thing.
@@ -189,7 +189,7 @@ impl Source {
         let mut path: Vec<_> = name.split("::").collect();
         let function = path.pop().unwrap_or_default();
         let is_here = match path[..] {
-            [file] => self.place.len() == 3 && self.place[..2] == ["server", "it"] && self.place[2] == file,
+            [file] => self.place.len() >= 3 && self.place[..2] == ["server", "it"] && self.place[2] == file,
             [krate, ref places @ ..] => {
                 self.place[0] == krate
                     && places

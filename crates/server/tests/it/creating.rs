@@ -63,12 +63,12 @@ fn all_are(answers: &[Answer], expected: &[u16]) {
     );
 }
 
-/// What the caller of this number says about an app: nobody says the same, and each names an owner of his own.
+/// What the caller of this number says about an app: nobody says the same, and each names an owner of their own.
 fn registration_by(number: usize) -> Value {
-    let mut wish = registration();
-    wish["publisher"] = json!(format!("Publisher {number}"));
-    wish["owner"] = json!({ "type": "Application", "id": owner_of(number) });
-    wish
+    let mut body = registration();
+    body["publisher"] = json!(format!("Publisher {number}"));
+    body["owner"] = json!({ "type": "Application", "id": owner_of(number) });
+    body
 }
 
 fn owner_of(number: usize) -> Uuid {

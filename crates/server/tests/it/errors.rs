@@ -174,10 +174,10 @@ async fn a_body_that_is_too_large_is_refused(backend: Backend) {
         .patch(format!("{}/countries/DK", owner.app_path()), large)
         .await
         .refused(413, "RequestEntityTooLarge");
-    let pieces = (0..100).map(|_| Ok(bytes::Bytes::from_static(&[b' '; 100])));
+    let chunks = (0..100).map(|_| Ok(bytes::Bytes::from_static(&[b' '; 100])));
     let streamed = owner.asks(Method::PATCH, format!("{}/countries/DK", owner.app_path()));
     streamed
-        .stream(futures::stream::iter(pieces))
+        .stream(futures::stream::iter(chunks))
         .await
         .refused(413, "RequestEntityTooLarge");
     owner
@@ -232,10 +232,10 @@ async fn more_requests_than_fit_are_told_to_wait(backend: Backend) {
         .start()
         .await;
     // One upload that does not end holds its principal's only place.
-    let (pieces, body) = futures::channel::mpsc::unbounded();
+    let (chunks, body) = futures::channel::mpsc::unbounded();
     let owner = service.owner();
     let upload = tokio::spawn(owner.asks(Method::POST, owner.us("versions")).stream(body).send());
-    pieces
+    chunks
         .unbounded_send(Ok(bytes::Bytes::from_static(b"{")))
         .unwrap();
     service
@@ -246,7 +246,7 @@ async fn more_requests_than_fit_are_told_to_wait(backend: Backend) {
     let refused = owner.get("/v1.4/apps").await.refused(429, "TooManyRequests");
     assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
     service.reader().get("/v1.4/apps").await.expect(200);
-    drop(pieces);
+    drop(chunks);
     upload.await.unwrap().unwrap().refused(400, "InvalidInput");
     owner.get("/v1.4/apps").await.expect(200);
 }

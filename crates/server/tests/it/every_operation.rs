@@ -2,7 +2,7 @@
 //!
 //! The addresses come from the OpenAPI document, so that nothing that is served can be missing here: see
 //! `every_endpoint_guarded`. Whatever a request uses up, a version number or a waiting hotfix, each caller has one of
-//! his own.
+//! their own.
 
 use crate::harness::{
     APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, Person, mint, package, principal_body,
@@ -72,7 +72,7 @@ impl CallerKind {
         }
     }
 
-    /// Who he is, if he can prove it.
+    /// Who they are, if they can prove it.
     pub fn person(self) -> Option<Person> {
         match self {
             Self::Nobody | Self::Forger => None,
@@ -340,7 +340,7 @@ impl Fixture {
         }
     }
 
-    /// What `who` gets when he does this.
+    /// What `who` gets when they do this.
     pub async fn answer(&self, who: CallerKind, sample: &Sample, described: &Described) -> Answer {
         let own = &self.own[who.name()];
         let path = format!("{}{}", filled(&described.path, sample, own), sample.query);

@@ -6,15 +6,14 @@
 
 mod answer;
 mod caller;
-mod issuer;
 mod replicas;
 mod samples;
 
 pub use answer::Answer;
 pub use caller::{Caller, Request, principal_body};
-pub use issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
 pub use replicas::{Replicas, at_once};
 pub use samples::*;
+pub use test_support::issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
 
 use domain::{environment::EnvironmentKey, ids::TenantId, instant::Instant};
 use serde_json::json;
@@ -32,7 +31,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use test_support::postgres_cluster;
+use test_support::{issuer, postgres_cluster};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -294,7 +293,7 @@ impl Harness {
         self.settle_in(app).await;
     }
 
-    /// Somebody with a token of his own.
+    /// Somebody with a token of their own.
     pub fn caller(&self, person: &Person) -> Caller {
         self.caller_with_token(issuer::token_of(person))
     }

@@ -732,7 +732,7 @@ async fn the_same_key_at_once_makes_one_hotfix(backend: Backend) {
     }
 }
 
-/// The first row of a list, as if it had been asked for by itself.
+/// The first row of a list, as if it had been asked for alone.
 fn open_hotfix(list: &Answer) -> Answer {
     Answer {
         body: list.rows()[0].to_string().into(),

@@ -202,13 +202,13 @@ async fn a_refused_package_leaves_nothing(fixture: Fixture) {
 async fn a_cut_connection_leaves_nothing(fixture: Fixture) {
     let body = upload_body(&large("1.0.0.0"), "Available").to_string();
     for sent in [100, body.len() / 2, body.len() - 2] {
-        let (pieces, stream) = mpsc::unbounded();
+        let (chunks, stream) = mpsc::unbounded();
         let owner = fixture.service.owner();
         let answer = tokio::spawn(owner.asks(http::Method::POST, versions()).stream(stream).send());
-        pieces
+        chunks
             .unbounded_send(Ok(Bytes::from(body[..sent].to_owned())))
             .unwrap();
-        pieces
+        chunks
             .unbounded_send(Err(io::Error::other("the sender gave up")))
             .unwrap();
         assert!(answer.await.unwrap().is_err());
@@ -259,7 +259,7 @@ async fn everything_is_served_after_a_restart(fixture: Fixture) {
 async fn a_role_that_is_taken_away_meanwhile_leaves_nothing(fixture: Fixture) {
     let service = &fixture.service;
     let body = upload_body(&package("1.0.0.0"), "Available").to_string();
-    let (pieces, stream) = mpsc::unbounded();
+    let (chunks, stream) = mpsc::unbounded();
     let contributor = service.contributor();
     let answer = tokio::spawn(
         contributor
@@ -267,7 +267,7 @@ async fn a_role_that_is_taken_away_meanwhile_leaves_nothing(fixture: Fixture) {
             .stream(stream)
             .send(),
     );
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(body[..body.len() - 1].to_owned())))
         .unwrap();
     service
@@ -275,8 +275,8 @@ async fn a_role_that_is_taken_away_meanwhile_leaves_nothing(fixture: Fixture) {
         .grants(&Person::CONTRIBUTOR, &["Reader"])
         .await
         .expect(200);
-    pieces.unbounded_send(Ok(Bytes::from_static(b"}"))).unwrap();
-    drop(pieces);
+    chunks.unbounded_send(Ok(Bytes::from_static(b"}"))).unwrap();
+    drop(chunks);
     assert_eq!(answer.await.unwrap().unwrap().status, 403);
     fixture.nothing_is_left().await;
 }

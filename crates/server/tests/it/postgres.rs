@@ -1,9 +1,6 @@
 //! PostgreSQL as it is in production: reached over a network, away for a while, in the way of itself.
 
-use crate::{
-    harness::{APP, Backend, Environment, Harness, package},
-    own_postgres::{OwnPostgres, asks},
-};
+use crate::harness::{APP, Backend, Environment, Harness, package};
 use futures::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::{
@@ -13,12 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use test_support::postgres_cluster;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, UnixStream},
-    sync::watch,
+use test_support::{
+    postgres_cluster::{self, PostgresCluster, query},
+    postgres_proxy::PostgresProxy,
 };
+use tokio::net::TcpListener;
 
 /// An authority, and a certificate of it for `localhost` alone, in a folder.
 fn certificates() -> TempDir {
@@ -38,14 +34,14 @@ fn certificates() -> TempDir {
 }
 
 struct Encrypted {
-    postgres: OwnPostgres,
+    postgres: PostgresCluster,
     folder: TempDir,
 }
 
 impl Encrypted {
     fn start() -> Self {
         let folder = certificates();
-        let postgres = OwnPostgres::with_certificate(folder.path());
+        let postgres = PostgresCluster::with_certificate(folder.path());
         Self { postgres, folder }
     }
 
@@ -110,13 +106,13 @@ async fn every_connection_is_encrypted() {
     service.owner().has_uploaded("1.0.0.0").await;
     let plain = "SELECT COUNT(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
                  WHERE a.application_name LIKE 'fame%' AND NOT s.ssl";
-    assert_eq!(asks(&server.postgres.url, plain).await.as_deref(), Some("0"));
+    assert_eq!(query(&server.postgres.url, plain).await.as_deref(), Some("0"));
     let kinds = "SELECT string_agg(DISTINCT a.application_name, ', ') FROM pg_stat_ssl s
                  JOIN pg_stat_activity a USING (pid) WHERE s.ssl AND s.version = 'TLSv1.3'";
     let url = &server.postgres.url;
     service
         .until("both kinds of connections are there", async || {
-            asks(url, kinds).await.as_deref() == Some("fame, fame (signals)")
+            query(url, kinds).await.as_deref() == Some("fame, fame (signals)")
         })
         .await;
 }
@@ -135,9 +131,9 @@ async fn an_authority_that_cannot_be_read_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_costs_nothing_that_was_acknowledged_and_ends_by_itself() {
-    let mut postgres = OwnPostgres::start();
+    let mut postgres = PostgresCluster::start();
     // This one is killed: what it says it has must be written, if not to a disk.
-    asks(&postgres.url, "ALTER ROLE fame SET synchronous_commit = on").await;
+    query(&postgres.url, "ALTER ROLE fame SET synchronous_commit = on").await;
     let service = Harness::with(Backend::Postgres)
         .on_database(&postgres.url)
         .start()
@@ -145,7 +141,7 @@ async fn an_outage_costs_nothing_that_was_acknowledged_and_ends_by_itself() {
     let owner = service.owner();
     owner.has_uploaded("1.0.0.0").await;
 
-    postgres.stops();
+    postgres.stop();
     let begun = Instant::now();
     for _ in 0..20 {
         let answer = owner.get("/v1.4/apps").await.expect(503);
@@ -160,7 +156,7 @@ async fn an_outage_costs_nothing_that_was_acknowledged_and_ends_by_itself() {
     assert_eq!(ready.property("storage"), "available");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 
-    postgres.starts();
+    postgres.start_again();
     service
         .until("the service works again", async || {
             owner.get("/v1.4/apps").await.status == 200
@@ -173,8 +169,8 @@ async fn an_outage_costs_nothing_that_was_acknowledged_and_ends_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_acknowledged_while_the_server_died_under_load_is_there_afterwards() {
-    let mut postgres = OwnPostgres::start();
-    asks(&postgres.url, "ALTER ROLE fame SET synchronous_commit = on").await;
+    let mut postgres = PostgresCluster::start();
+    query(&postgres.url, "ALTER ROLE fame SET synchronous_commit = on").await;
     let service = Harness::with(Backend::Postgres)
         .on_database(&postgres.url)
         .start()
@@ -190,11 +186,11 @@ async fn what_was_acknowledged_while_the_server_died_under_load_is_there_afterwa
     let load = tokio::spawn(join_all((0..120).map(report)));
     service
         .until("half of it is done", async || {
-            let done = asks(&postgres.url, "SELECT COUNT(*) FROM environments").await;
+            let done = query(&postgres.url, "SELECT COUNT(*) FROM environments").await;
             done.unwrap().parse::<usize>().unwrap() > 20
         })
         .await;
-    postgres.restarts();
+    postgres.restart();
     let answers = load.await.unwrap();
     service
         .until("the service works again", async || {
@@ -220,7 +216,7 @@ async fn connections_that_ended_unnoticed_cost_no_request() {
     let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND application_name = 'fame'";
     for round in 0..10 {
-        let ended = asks(&url, end).await.unwrap();
+        let ended = query(&url, end).await.unwrap();
         assert_ne!(ended, "0");
         if round % 2 == 0 {
             owner.get("/v1.4/apps").await.expect(200);
@@ -281,54 +277,16 @@ async fn a_server_that_says_nothing_is_not_waited_for_long() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
-/// A way to a PostgreSQL on which nothing moves for a while, as behind a switch that lost its power.
-struct Line {
-    address: std::net::SocketAddr,
-    is_frozen: watch::Sender<bool>,
-}
-
-impl Line {
-    async fn to(postgres: &OwnPostgres) -> Self {
-        let socket = postgres.socket();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (is_frozen, frozen) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let (near_in, near_out) = near.into_split();
-                let (far_in, far_out) = UnixStream::connect(&socket).await.unwrap().into_split();
-                tokio::spawn(carry(near_in, far_out, frozen.clone()));
-                tokio::spawn(carry(far_in, near_out, frozen.clone()));
-            }
-        });
-        Self { address, is_frozen }
-    }
-}
-
-async fn carry(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut frozen: watch::Receiver<bool>,
-) {
-    let mut bytes = vec![0; 65_536];
-    while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        let moves = frozen.wait_for(|is_frozen| !is_frozen).await.is_ok();
-        if !moves || to.write_all(&bytes[..read]).await.is_err() {
-            return;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_on_which_nothing_moves_any_more_are_given_up() {
-    let postgres = OwnPostgres::start();
-    let line = Line::to(&postgres).await;
+    let postgres = PostgresCluster::start();
+    let proxy = PostgresProxy::to(&postgres).await;
     let service = Harness::with(Backend::Postgres)
-        .on_database(&format!("postgres://fame@{}/postgres", line.address))
+        .on_database(&proxy.url_of("postgres"))
         .start()
         .await;
     let owner = service.owner();
-    line.is_frozen.send_replace(true);
+    proxy.freeze();
     let begun = Instant::now();
     let (read, ready) = tokio::join!(owner.get("/v1.4/apps").into_future(), async {
         let ready = service.nobody().get("/health/ready").await;
@@ -339,7 +297,7 @@ async fn connections_on_which_nothing_moves_any_more_are_given_up() {
     let (ready, after) = ready;
     assert_eq!(ready.expect(503).property("database"), "unavailable");
     assert!(after < Duration::from_secs(5), "{after:?}");
-    line.is_frozen.send_replace(false);
+    proxy.release();
     service
         .until("the service works again", async || {
             owner.get("/v1.4/apps").await.status == 200
@@ -350,8 +308,8 @@ async fn connections_on_which_nothing_moves_any_more_are_given_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_carried_out_during_an_outage_is_reported_after_it() {
-    let mut postgres = OwnPostgres::start();
-    asks(&postgres.url, "ALTER ROLE fame SET synchronous_commit = on").await;
+    let mut postgres = PostgresCluster::start();
+    query(&postgres.url, "ALTER ROLE fame SET synchronous_commit = on").await;
     let service = Harness::with(Backend::Postgres)
         .on_database(&postgres.url)
         .setting("executor.poll_seconds", 1)
@@ -366,11 +324,11 @@ async fn what_was_carried_out_during_an_outage_is_reported_after_it() {
         .await
         .expect(200);
     service.catches_up().await;
-    postgres.stops();
+    postgres.stop();
     // The outage lasts longer than a lease.
     let told = service.advances_in_vain(Duration::from_secs(400)).await;
     assert!(told.contains("unavailable"), "{told}");
-    postgres.starts();
+    postgres.start_again();
     let path = service.reader().hotfix_path(&hotfix);
     service
         .until("it is told as done", async || {
@@ -384,16 +342,16 @@ async fn what_was_carried_out_during_an_outage_is_reported_after_it() {
 async fn a_database_that_only_reads_is_told_as_unavailable_until_it_writes_again() {
     let url = postgres_cluster::database_url();
     let service = Harness::with(Backend::Postgres).on_database(&url).start().await;
-    let name = asks(&url, "SELECT current_database()").await.unwrap();
+    let name = query(&url, "SELECT current_database()").await.unwrap();
     let read_only = |is: &str| format!("ALTER DATABASE {name} SET default_transaction_read_only = {is}");
     let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND application_name = 'fame'";
-    asks(&url, &read_only("on")).await;
-    asks(&url, end).await;
+    query(&url, &read_only("on")).await;
+    query(&url, end).await;
     service.owner().get("/v1.4/apps").await.expect(200);
     let refused = service.owner().adds_country("DE").await.expect(503);
     assert_eq!(refused.header("retry-after"), "5");
-    asks(&url, &format!("BEGIN READ WRITE; {}; COMMIT", read_only("off"))).await;
+    query(&url, &format!("BEGIN READ WRITE; {}; COMMIT", read_only("off"))).await;
     // No connection has to be ended by hand: those that only read have been given up.
     service
         .until("changes are made again", async || {
@@ -424,7 +382,7 @@ async fn a_planned_stop_waits_for_uploads_whose_sender_has_gone() {
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
     service
         .until("the upload takes its version's place", async || {
-            asks(&url, waiting).await.as_deref() == Some("1")
+            query(&url, waiting).await.as_deref() == Some("1")
         })
         .await;
     upload.abort();

@@ -1,12 +1,9 @@
 //! Several servers on one PostgreSQL, as one service.
 
-use crate::{
-    harness::{Backend, Environment, Harness, on_both_databases},
-    own_postgres::asks,
-};
+use crate::harness::{Backend, Environment, Harness, on_both_databases};
 use futures::future::join_all;
 use std::time::{Duration, Instant};
-use test_support::postgres_cluster;
+use test_support::postgres_cluster::{self, query};
 
 on_both_databases!(
     a_database_of_a_newer_version_is_refused,
@@ -21,7 +18,7 @@ async fn alter(url: &str, statement: &str) {
             let connection = rusqlite::Connection::open(path).unwrap();
             connection.execute_batch(statement).unwrap();
         }
-        None => drop(asks(url, statement).await),
+        None => drop(query(url, statement).await),
     }
 }
 
@@ -79,7 +76,7 @@ async fn several_servers_may_start_at_once_on_an_empty_database() {
             let service = started.unwrap();
             service.nobody().get("/health/ready").await.expect(200);
         }
-        let applied = asks(&url, "SELECT COUNT(*) FROM migrations").await;
+        let applied = query(&url, "SELECT COUNT(*) FROM migrations").await;
         assert_eq!(applied.as_deref(), Some("1"));
     }
 }
@@ -219,7 +216,7 @@ async fn signals_are_heard_again_after_their_connection_broke() {
     let listeners = "SELECT COALESCE(string_agg(pid::text, ',' ORDER BY pid), '') FROM pg_stat_activity
                      WHERE datname = current_database() AND application_name = 'fame (signals)'";
     let both = async |are: &str| {
-        let pids = asks(&url, listeners).await.unwrap();
+        let pids = query(&url, listeners).await.unwrap();
         (pids.split(',').filter(|pid| !pid.is_empty()).count() == 2 && pids != are).then_some(pids)
     };
     let before = std::sync::Mutex::new(String::new());
@@ -233,7 +230,7 @@ async fn signals_are_heard_again_after_their_connection_broke() {
         })
         .await;
     let before = before.into_inner().unwrap();
-    asks(
+    query(
         &url,
         &format!("SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{before}]) pid"),
     )
@@ -256,14 +253,14 @@ async fn signals_are_heard_again_after_their_connection_broke() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_service_needs_no_right_to_change_tables() {
     let url = postgres_cluster::database_url();
-    let owner = asks(&url, "SELECT current_user").await.unwrap();
+    let owner = query(&url, "SELECT current_user").await.unwrap();
     let role = format!("fame_app_{}", uuid::Uuid::new_v4().simple());
-    asks(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'")).await;
+    query(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'")).await;
     let grant = format!(
         "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}"
     );
-    asks(&url, &grant).await;
-    asks(&url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    query(&url, &grant).await;
+    query(&url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
     let (scheme, rest) = url.split_once("://").unwrap();
     let (_, place) = rest.rsplit_once('@').unwrap();
     let limited = format!("{scheme}://{role}:secret@{place}");

@@ -186,7 +186,7 @@ async fn ends_as_unknown(backend: Backend, executor: &str) {
 async fn an_upload_cut_by_a_crash_leaves_nothing(backend: Backend) {
     let service = Harness::start(backend).await;
     let owner = service.owner();
-    let (pieces, body) = mpsc::unbounded();
+    let (chunks, body) = mpsc::unbounded();
     let upload = tokio::spawn(
         owner
             .asks(http::Method::POST, owner.us("versions"))
@@ -194,7 +194,7 @@ async fn an_upload_cut_by_a_crash_leaves_nothing(backend: Backend) {
             .send(),
     );
     let half = base64_of(&bytes_of(&package("1.0.0.0")))[..400].to_owned();
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(format!("{{\"packageContents\":\"{half}"))))
         .unwrap();
     service
@@ -203,7 +203,7 @@ async fn an_upload_cut_by_a_crash_leaves_nothing(backend: Backend) {
         })
         .await;
     let service = service.crash().await.start().await;
-    drop(pieces);
+    drop(chunks);
     drop(upload.await);
     let versions = service
         .owner()

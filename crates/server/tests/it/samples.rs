@@ -117,7 +117,7 @@ fn upload_request(version: &str) -> Value {
     body
 }
 
-/// A service with one app that only its owner may touch, and whoever he lets in.
+/// A service with one app that only its owner may touch, and whoever the owner lets in.
 async fn service_with(backend: Backend, app: Uuid, now: &str) -> (Harness, Caller) {
     let service = Harness::with(backend).at(now).start_empty().await;
     let path = format!("/operator/v1/apps/{app}");

@@ -1,8 +1,7 @@
 //! Object stores that are away, let nobody in, or lost something: what callers are told, and that it passes.
 
-use crate::{
-    harness::{APP, Backend, Harness, Plan, bytes_of, country_path, on_both_databases, package, upload_body},
-    own_postgres::asks,
+use crate::harness::{
+    APP, Backend, Harness, Plan, bytes_of, country_path, on_both_databases, package, upload_body,
 };
 use bytes::Bytes;
 use futures::channel::mpsc;
@@ -14,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 use test_support::object_servers::{ObjectServer, ObjectServerKind};
-use test_support::postgres_cluster;
+use test_support::postgres_cluster::{self, query};
 
 on_both_databases!(
     azure_may_be_away_for_a_while,
@@ -97,10 +96,10 @@ async fn a_store_that_goes_during_an_upload_leaves_nothing_half_done(backend: Ba
     let service = plan(backend, &bucket.entry("fame")).start().await;
     let owner = service.owner();
     let body = upload_body(&large("1.0.0.0"), "Available").to_string();
-    let (pieces, stream) = mpsc::unbounded();
+    let (chunks, stream) = mpsc::unbounded();
     let answer = tokio::spawn(owner.asks(http::Method::POST, versions()).stream(stream).send());
     let half = body.len() / 2;
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(body[..half].to_owned())))
         .unwrap();
     // s3s-fs keeps the parts of an upload as files beside the buckets.
@@ -111,10 +110,10 @@ async fn a_store_that_goes_during_an_upload_leaves_nothing_half_done(backend: Ba
         })
         .await;
     server.end();
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(body[half..].to_owned())))
         .unwrap();
-    drop(pieces);
+    drop(chunks);
     answer.await.unwrap().unwrap().refused(503, "ServiceUnavailable");
     server.begin();
     assert_eq!(
@@ -198,20 +197,20 @@ async fn a_store_that_is_away_delays_neither_a_start_nor_a_stop() {
         .start()
         .await;
     service.owner().has_uploaded("1.0.0.0").await;
-    asks(&url, "UPDATE versions SET status = 'UploadFailed'").await;
-    asks(&url, "UPDATE blobs SET changed_on = 0").await;
+    query(&url, "UPDATE versions SET status = 'UploadFailed'").await;
+    query(&url, "UPDATE blobs SET changed_on = 0").await;
     server.end();
     let begun = Instant::now();
     let service = service.restart().await;
     service
         .until("its removal has begun", async || {
-            asks(&url, "SELECT state FROM blobs").await.as_deref() == Some("deleting")
+            query(&url, "SELECT state FROM blobs").await.as_deref() == Some("deleting")
         })
         .await;
     let service = service.restart().await;
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     server.begin();
-    asks(&url, "UPDATE blobs SET changed_on = 0").await;
+    query(&url, "UPDATE blobs SET changed_on = 0").await;
     let service = service.restart().await;
     service
         .until("it is removed", async || {

@@ -231,14 +231,14 @@ async fn a_stream_beyond_the_limit_is_refused(backend: Backend) {
     assert!(bytes_of(&fits).len() < 40_000);
     owner.uploads(&fits, "Available").await.expect(200);
     let body = upload_body(&package("1.0.0.1").payload_bytes(60_000), "Available").to_string();
-    let pieces: Vec<_> = body
+    let chunks: Vec<_> = body
         .as_bytes()
         .chunks(1000)
-        .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+        .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
         .collect();
     let streamed = owner
         .asks(http::Method::POST, versions())
-        .stream(futures::stream::iter(pieces));
+        .stream(futures::stream::iter(chunks));
     streamed.await.refused(413, "RequestEntityTooLarge");
     let declared = owner.uploads(&package("1.0.0.1").payload_bytes(60_000), "Available");
     declared.await.refused(413, "RequestEntityTooLarge");
@@ -254,9 +254,9 @@ async fn begins_upload(
     service: &Harness,
     caller: &Caller,
 ) -> (mpsc::UnboundedSender<io::Result<Bytes>>, Begun) {
-    let (pieces, body) = mpsc::unbounded();
+    let (chunks, body) = mpsc::unbounded();
     let answer = tokio::spawn(caller.asks(http::Method::POST, versions()).stream(body).send());
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from_static(b"{\"packageContents\":\"")))
         .unwrap();
     service
@@ -264,7 +264,7 @@ async fn begins_upload(
             !service.staged_files().is_empty()
         })
         .await;
-    (pieces, answer)
+    (chunks, answer)
 }
 
 type Begun = tokio::task::JoinHandle<reqwest::Result<Answer>>;
@@ -273,11 +273,11 @@ async fn an_upload_that_is_cut_off_leaves_nothing(backend: Backend) {
     let service = Harness::start(backend).await;
     let contents = base64_of(&bytes_of(&package("1.0.0.0")));
     for sent in [0, 40, contents.len() / 2, contents.len()] {
-        let (pieces, answer) = begins_upload(&service, &service.owner()).await;
-        pieces
+        let (chunks, answer) = begins_upload(&service, &service.owner()).await;
+        chunks
             .unbounded_send(Ok(Bytes::from(contents[..sent].to_owned())))
             .unwrap();
-        pieces
+        chunks
             .unbounded_send(Err(io::Error::other("the sender gave up")))
             .unwrap();
         assert!(answer.await.unwrap().is_err());
@@ -293,15 +293,15 @@ async fn an_upload_in_pieces_arrives_whole(backend: Backend) {
     let body = upload_body(&package, "Available").to_string();
     for (size, country) in [(777, "US"), (65_536, "DK")] {
         owner.adds_country(country).await.expect(200);
-        let pieces: Vec<_> = body
+        let chunks: Vec<_> = body
             .as_bytes()
             .chunks(size)
-            .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+            .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
             .collect();
         let path = country_path(APP, country, "versions");
         let request = owner
             .asks(http::Method::POST, path)
-            .stream(futures::stream::iter(pieces).boxed());
+            .stream(futures::stream::iter(chunks).boxed());
         request.await.expect(200);
         let path = country_path(APP, country, "versions/1.0.0.0/getPackageContents");
         assert_eq!(owner.get(path).await.expect(200).body, bytes_of(&package));
@@ -472,12 +472,12 @@ async fn a_role_that_is_taken_away_meanwhile_counts(backend: Backend) {
     let service = Harness::start(backend).await;
     let owner = service.owner();
     let contents = base64_of(&bytes_of(&package("1.0.0.0")));
-    let (pieces, answer) = begins_upload(&service, &service.contributor()).await;
+    let (chunks, answer) = begins_upload(&service, &service.contributor()).await;
     owner.grants(&Person::CONTRIBUTOR, &["Reader"]).await.expect(200);
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(format!("{contents}\"}}"))))
         .unwrap();
-    drop(pieces);
+    drop(chunks);
     answer.await.unwrap().unwrap().refused(403, "Forbidden");
     nothing_is_left(&service).await;
 
@@ -485,12 +485,12 @@ async fn a_role_that_is_taken_away_meanwhile_counts(backend: Backend) {
         .grants(&Person::CONTRIBUTOR, &["Contributor"])
         .await
         .expect(200);
-    let (pieces, answer) = begins_upload(&service, &service.contributor()).await;
+    let (chunks, answer) = begins_upload(&service, &service.contributor()).await;
     owner.removes(&Person::CONTRIBUTOR).await.expect(204);
-    pieces
+    chunks
         .unbounded_send(Ok(Bytes::from(format!("{contents}\"}}"))))
         .unwrap();
-    drop(pieces);
+    drop(chunks);
     answer
         .await
         .unwrap()
@@ -598,9 +598,9 @@ async fn an_upload_without_progress_is_given_up(backend: Backend) {
         .setting("packages.upload_idle_seconds", 1)
         .start()
         .await;
-    let (pieces, answer) = begins_upload(&service, &service.owner()).await;
+    let (chunks, answer) = begins_upload(&service, &service.owner()).await;
     answer.await.unwrap().unwrap().refused(408, "RequestTimeout");
-    drop(pieces);
+    drop(chunks);
     nothing_is_left(&service).await;
 }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Value as Stored,
     dialect::Dialect,
-    list::{ColumnType, Spelling},
+    list::entity_set::{ColumnType, Spelling},
 };
 use domain::instant::TICKS_PER_SECOND;
 use odata::{Function, NodeId, Value};

@@ -8,7 +8,7 @@ use super::{
     numbers::{self, IntegerPosition},
     translator::{Calendar, Translation, Translator, bound},
 };
-use crate::{Value as Stored, list::ColumnType};
+use crate::{Value as Stored, list::entity_set::ColumnType};
 use domain::instant::TICKS_PER_SECOND;
 use odata::{Comparison, Date, Domain, Fold, Instant, NodeId, Value};
 
@@ -91,7 +91,7 @@ fn is_equality(operator: Comparison) -> bool {
     matches!(operator, Comparison::Equal | Comparison::NotEqual)
 }
 
-/// What was said of an operand, as the domain compares it.
+/// An operand's translation, as the domain compares it.
 fn side(
     translator: &Translator<'_>,
     translation: Translation,
@@ -163,7 +163,7 @@ fn with_value(
     };
     match value {
         Value::Number(number) => numbers::integer_position(*number)
-            .map(|integer_position| at_place(operator, sql, integer_position, null_is_false)),
+            .map(|position| at_place(operator, sql, position, null_is_false)),
         Value::Instant(instant) => Some(at_place(
             operator,
             sql,
@@ -236,14 +236,9 @@ fn with_null(operator: Comparison, sql: Fragment) -> Fragment {
 }
 
 /// An integer against a number that need not be one.
-fn at_place(
-    operator: Comparison,
-    sql: Fragment,
-    integer_position: IntegerPosition,
-    null_is_false: bool,
-) -> Fragment {
+fn at_place(operator: Comparison, sql: Fragment, position: IntegerPosition, null_is_false: bool) -> Fragment {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-    let (operator, number) = match (integer_position, operator) {
+    let (operator, number) = match (position, operator) {
         (IntegerPosition::At(number), operator) => (operator, number),
         (IntegerPosition::Behind(number), Greater | GreaterOrEqual) => (Greater, number),
         (IntegerPosition::Behind(number), Less | LessOrEqual) => (LessOrEqual, number),
@@ -269,14 +264,14 @@ fn with_calendar(
 ) -> Option<Fragment> {
     let mapping = translator.mapping(property)?;
     let column = || Fragment::column(mapping.key, Yields::Key, mapping.nullable);
-    let integer_position = match (part, value) {
+    let position = match (part, value) {
         (Calendar::Year, Value::Number(number)) => numbers::integer_position(*number)?,
         (Calendar::Day, Value::Date(day)) => {
             IntegerPosition::At(Instant::midnight(*day).to_ticks().0 / TICKS_PER_DAY)
         }
         _ => return None,
     };
-    let (first, is_span) = match integer_position {
+    let (first, is_span) = match position {
         IntegerPosition::At(first) => (first, true),
         IntegerPosition::Behind(last) => (last.checked_add(1)?, false),
         IntegerPosition::BelowAll | IntegerPosition::AboveAll | IntegerPosition::Nowhere => return None,
@@ -364,12 +359,12 @@ fn text_of<'v>(value: &'v Value<'static>) -> Option<&'v str> {
 
 /// An item as it is bound: none where no row can equal it. `None` if SQL does not know its kind.
 fn stored_item(item: &Value<'static>) -> Option<Option<Stored>> {
-    let integer_position = match item {
+    let position = match item {
         Value::Number(number) => numbers::integer_position(*number).unwrap_or(IntegerPosition::Nowhere),
         Value::Instant(instant) => numbers::tick_position(*instant),
         other => return bound(other).map(Some),
     };
-    Some(if let IntegerPosition::At(number) = integer_position {
+    Some(if let IntegerPosition::At(number) = position {
         Some(Stored::Int(number))
     } else {
         None

@@ -174,7 +174,7 @@ impl Fragment {
         self.values.is_empty() && self.depth == 0
     }
 
-    /// Appends the SQL to `statement` and the values to `values`, whose places the marks then name.
+    /// Appends the SQL to `statement` and the values to `values`, whose positions the marks then name.
     pub fn append_to(self, statement: &mut String, values: &mut Vec<Value>) {
         let mut number = values.len();
         for letter in self.sql.chars() {

@@ -4,7 +4,7 @@ use super::{
     fragment::{Fragment, Yields},
     translator::{Translation, Translator},
 };
-use crate::list::ColumnType;
+use crate::list::entity_set::ColumnType;
 use odata::{Arithmetic, Instant, Kind, NodeId, Scalar, Value};
 
 /// Results beyond this are left to the memory, which knows larger numbers.
@@ -23,7 +23,7 @@ pub(crate) enum IntegerPosition {
     Nowhere,
 }
 
-/// The place of a decimal number; `None` for one that is too long to tell.
+/// The position of a decimal number; `None` for one that is too long to find.
 pub(crate) fn integer_position(number: odata::Number) -> Option<IntegerPosition> {
     if let Some(whole) = number.to_i64() {
         return Some(IntegerPosition::At(whole));
@@ -40,7 +40,7 @@ pub(crate) fn integer_position(number: odata::Number) -> Option<IntegerPosition>
     }
 }
 
-/// The place of an instant among the ticks.
+/// The position of an instant among the ticks.
 pub(crate) fn tick_position(instant: Instant) -> IntegerPosition {
     match instant.to_ticks() {
         (ticks, true) => IntegerPosition::At(ticks),
@@ -157,18 +157,24 @@ fn within_range(corners: &[i128]) -> Option<Yields> {
 mod tests {
     use super::*;
 
-    fn placed(text: &str) -> Option<IntegerPosition> {
+    fn position_of(text: &str) -> Option<IntegerPosition> {
         integer_position(text.parse().unwrap())
     }
 
     #[test]
-    fn numbers_find_their_place_among_the_integers() {
-        assert_eq!(placed("16.0"), Some(IntegerPosition::At(16)));
-        assert_eq!(placed("1.5"), Some(IntegerPosition::Behind(1)));
-        assert_eq!(placed("-1.5"), Some(IntegerPosition::Behind(-2)));
-        assert_eq!(placed("9223372036854775807"), Some(IntegerPosition::At(i64::MAX)));
-        assert_eq!(placed("9223372036854775808"), Some(IntegerPosition::AboveAll));
-        assert_eq!(placed("-1e28"), Some(IntegerPosition::BelowAll));
+    fn numbers_find_their_position_among_the_integers() {
+        assert_eq!(position_of("16.0"), Some(IntegerPosition::At(16)));
+        assert_eq!(position_of("1.5"), Some(IntegerPosition::Behind(1)));
+        assert_eq!(position_of("-1.5"), Some(IntegerPosition::Behind(-2)));
+        assert_eq!(
+            position_of("9223372036854775807"),
+            Some(IntegerPosition::At(i64::MAX))
+        );
+        assert_eq!(
+            position_of("9223372036854775808"),
+            Some(IntegerPosition::AboveAll)
+        );
+        assert_eq!(position_of("-1e28"), Some(IntegerPosition::BelowAll));
         assert_eq!(
             integer_position(odata::Number::NEGATIVE_INFINITY),
             Some(IntegerPosition::BelowAll)

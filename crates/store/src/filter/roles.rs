@@ -4,7 +4,7 @@ use super::{
     fragment::{Fragment, Yields},
     translator::{Translation, Translator},
 };
-use crate::list::ColumnType;
+use crate::list::entity_set::ColumnType;
 use domain::principal::{Role, Roles};
 use odata::{Expression, NodeId, Reference, Row, Value};
 
@@ -95,7 +95,7 @@ fn column(translator: &Translator<'_>, source: Reference) -> Option<(usize, &'st
     Some((property, mapping.key))
 }
 
-/// Whether each role decides by itself: the condition looks at no other property, and at the roles only once.
+/// Whether each role decides alone: the condition looks at no other property, and at the roles only once.
 fn looks_at_roles_only(translator: &Translator<'_>, property: usize, id: NodeId) -> bool {
     let mut waiting = vec![id];
     let mut times = 0;

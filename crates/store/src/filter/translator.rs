@@ -1,20 +1,16 @@
-//! The walk over a condition: operands first, each translated once, no recursion over what a caller wrote.
+//! What is known of a condition's nodes while it is being translated.
 
-use super::{
-    calls, comparisons,
-    fragment::{Fragment, Yields},
-    numbers, roles,
-};
+use super::fragment::{Fragment, Yields};
 use crate::{
     Value as Stored,
     dialect::Dialect,
-    list::{ColumnMapping, ColumnType, Spelling},
+    list::entity_set::{ColumnMapping, ColumnType, Spelling},
 };
 use domain::version::AppVersion;
-use odata::{Expression, Filter, Instant, NodeId, Reference, Value};
+use odata::{Filter, Instant, NodeId, Value};
 use uuid::Uuid;
 
-/// What is known of a node once it was looked at.
+/// A node in SQL, as far as SQL can say it.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Translation {
     /// SQL cannot say it.
@@ -45,117 +41,38 @@ pub(crate) struct Translator<'f> {
     pub(crate) mappings: &'f [ColumnMapping],
     pub(crate) dialect: Dialect,
     pub(crate) now: Instant,
-    translation: Vec<Translation>,
+    /// By the node's number.
+    translations: Vec<Translation>,
 }
 
-/// A node on the way, and whether its being null is the same as its being false.
-type Visit = (NodeId, bool);
-
-/// A condition as SQL; `None` if SQL cannot say exactly this.
-pub(crate) fn condition(
-    filter: &Filter,
-    mappings: &[ColumnMapping],
-    dialect: Dialect,
-    now: Instant,
-    condition: NodeId,
-) -> Option<Fragment> {
-    let translation = vec![Translation::Nothing; filter.nodes().len()];
-    let mut translator = Translator {
-        filter,
-        mappings,
-        dialect,
-        now,
-        translation,
-    };
-    for (id, null_is_false) in translator.parents_first(condition).into_iter().rev() {
-        let translation = translator.translate(id, null_is_false).unwrap_or_default();
-        let is_too_deep = matches!(&translation, Translation::Sql(fragment) if fragment.is_too_deep());
-        translator.translation[id.index()] = if is_too_deep {
-            Translation::Nothing
-        } else {
-            translation
-        };
-    }
-    translator.truth(condition)
-}
-
-impl Translator<'_> {
-    fn parents_first(&self, condition: NodeId) -> Vec<Visit> {
-        let mut visits = Vec::new();
-        let mut waiting = vec![(condition, true)];
-        while let Some((id, null_is_false)) = waiting.pop() {
-            visits.push((id, null_is_false));
-            let expression = &self.filter.node(id).expression;
-            let is_chain = matches!(expression, Expression::And(_) | Expression::Or(_));
-            // What a lambda looks at is no property of the row.
-            let is_leaf = self.filter.is_constant(id) || matches!(expression, Expression::Lambda { .. });
-            if !is_leaf {
-                waiting.extend(
-                    expression
-                        .children()
-                        .into_iter()
-                        .map(|child| (child, null_is_false && is_chain)),
-                );
-            }
-        }
-        visits
-    }
-
-    fn translate(&mut self, id: NodeId, null_is_false: bool) -> Option<Translation> {
-        let filter = self.filter;
-        if filter.is_constant(id) {
-            return filter.constant(id, self.now).ok().map(Translation::Constant);
-        }
-        match &filter.node(id).expression {
-            Expression::Reference(Reference::Property(property)) => Some(Translation::Property(*property)),
-            Expression::Not(operand) => {
-                let operand = self.truth(*operand)?;
-                Some(Translation::Sql(
-                    Fragment::new(Yields::Truth).sql("NOT (").piece(operand).sql(")"),
-                ))
-            }
-            Expression::And(operands) => self.chain(operands, " AND "),
-            Expression::Or(operands) => self.chain(operands, " OR "),
-            Expression::Compare {
-                operator,
-                domain,
-                left,
-                right,
-            } => comparisons::compare(self, *operator, *domain, (*left, *right), null_is_false),
-            Expression::InList {
-                domain,
-                operand,
-                items,
-            } => comparisons::in_list(self, *domain, *operand, items, null_is_false),
-            Expression::Negate(operand) => numbers::negate(self, *operand),
-            Expression::Arithmetic {
-                operator,
-                left,
-                right,
-            } => numbers::arithmetic(self, *operator, filter.node(id).kind, *left, *right),
-            Expression::Call { function, arguments } => calls::call(self, *function, arguments),
-            Expression::InCollection {
-                collection, operand, ..
-            } if filter.is_constant(*operand) => roles::membership(self, collection.source, id),
-            Expression::Lambda { collection, .. } => roles::membership(self, collection.source, id),
-            Expression::Count(collection) => roles::count(self, collection.source),
-            _ => None,
+impl<'f> Translator<'f> {
+    pub(crate) fn new(
+        filter: &'f Filter,
+        mappings: &'f [ColumnMapping],
+        dialect: Dialect,
+        now: Instant,
+    ) -> Self {
+        Self {
+            filter,
+            mappings,
+            dialect,
+            now,
+            translations: vec![Translation::Nothing; filter.nodes().len()],
         }
     }
 
-    fn chain(&mut self, operands: &[NodeId], word: &str) -> Option<Translation> {
-        let conditions: Option<Vec<Fragment>> = operands.iter().map(|operand| self.truth(*operand)).collect();
-        Fragment::chain(conditions?, word).map(Translation::Sql)
+    pub(crate) fn set(&mut self, id: NodeId, translation: Translation) {
+        self.translations[id.index()] = translation;
     }
 
-    /// What was found out about a node. Each node has one parent, so nobody asks twice.
+    /// The translation of a node. Each node has one parent, so nobody asks twice.
     pub(crate) fn take(&mut self, id: NodeId) -> Translation {
-        std::mem::take(&mut self.translation[id.index()])
+        std::mem::take(&mut self.translations[id.index()])
     }
 
     /// The same without taking it.
     pub(crate) fn translation_of(&self, id: NodeId) -> &Translation {
-        &self.translation[id.index()]
+        &self.translations[id.index()]
     }
 
     pub(crate) fn mapping(&self, property: usize) -> Option<&ColumnMapping> {
@@ -178,7 +95,7 @@ impl Translator<'_> {
         }
     }
 
-    /// What was said, as a text as it is shown.
+    /// A translation, as a text as it is shown.
     pub(crate) fn shown_text(&self, translation: Translation) -> Option<Fragment> {
         match translation {
             Translation::Property(property) => {

@@ -109,7 +109,7 @@ pub enum Spelling {
 }
 
 impl<T> EntitySet<T> {
-    /// A list of `entity`, from `table` (with the alias `t`), identified by `keys`. Without a wish the rows come
+    /// A list of `entity`, from `table` (with the alias `t`), identified by `keys`. Without `$orderby` the rows come
     /// newest first by the property `newest_by`, or else in the order of the keys.
     pub fn new(
         entity: &str,

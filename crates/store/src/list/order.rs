@@ -3,7 +3,10 @@
 //! Null comes first ascending and last descending. That is how SQLite sorts by itself and the opposite of how
 //! PostgreSQL does, so columns that may be null say it; those that may not say nothing, and an index serves them.
 
-use super::{ColumnMapping, ColumnType, Spelling, request::refused};
+use super::{
+    entity_set::{ColumnMapping, ColumnType, Spelling},
+    request::refused,
+};
 use crate::filter::{COUNT_OF_ROLES, Fragment, Yields, stored};
 use odata::{OrderBy, OrderKey, OrderTerm, QueryError, SkipToken, Value};
 

@@ -1,9 +1,11 @@
 //! The rows of an answer as they come, and whether more of them would have followed.
 
 use super::{
-    EntitySet, ListError, ListRequest,
+    entity_set::EntitySet,
+    error::ListError,
     order::SqlOrder,
     portions::Portions,
+    request::ListRequest,
     sorted,
     statement::{Range, Statement},
 };
@@ -58,7 +60,7 @@ struct NextPage {
 #[derive(Clone, Copy)]
 struct Portion {
     skip: u64,
-    most: Option<u64>,
+    limit: Option<u64>,
     /// Whether it matters if there is a row behind them.
     look_ahead: bool,
 }
@@ -74,15 +76,15 @@ impl Portion {
         let look_ahead = page_size.is_some_and(|size| top.is_none_or(|top| size < top));
         Self {
             skip,
-            most: if look_ahead { page_size } else { top },
+            limit: if look_ahead { page_size } else { top },
             look_ahead,
         }
     }
 
     /// The rows to fetch behind those that are skipped.
     fn with_look_ahead(self) -> Option<u64> {
-        self.most
-            .map(|most| most.saturating_add(u64::from(self.look_ahead)))
+        self.limit
+            .map(|limit| limit.saturating_add(u64::from(self.look_ahead)))
     }
 }
 
@@ -103,7 +105,7 @@ impl<T: FromRow> Page<T> {
         let next = portion.look_ahead.then(|| NextPage {
             order: request.order,
             fingerprint: request.fingerprint,
-            remaining_top: top.zip(portion.most).map(|(top, most)| top - most),
+            remaining_top: top.zip(portion.limit).map(|(top, limit)| top - limit),
             last: Vec::new(),
             exists: false,
         });
@@ -112,7 +114,7 @@ impl<T: FromRow> Page<T> {
             statement,
             source,
             skip,
-            room: portion.most,
+            room: portion.limit,
             next,
         })
     }
@@ -177,19 +179,19 @@ async fn fetch<T: FromRow>(
     request: &ListRequest,
     portion: Portion,
 ) -> Result<(Source<T>, u64), ListError> {
-    if portion.most == Some(0) {
+    if portion.limit == Some(0) {
         return Ok((Source::Spent, 0));
     }
     let Some(order) = SqlOrder::new(&request.order, &statement.entity_set.mappings) else {
-        let most = portion
+        let limit = portion
             .with_look_ahead()
-            .map(|most| most.saturating_add(portion.skip));
+            .map(|limit| limit.saturating_add(portion.skip));
         let rows = sorted::rows(
             db,
             statement,
             &request.order,
             request.after.as_ref(),
-            most,
+            limit,
             sorted::CAPACITY,
         )
         .await?;
@@ -204,12 +206,12 @@ async fn fetch<T: FromRow>(
         behind,
         order: Some(order.clause()),
         skip: 0,
-        most: None,
+        limit: None,
     };
     let mut skip = portion.skip;
     if statement.post_filter().is_empty() {
         range.skip = std::mem::take(&mut skip);
-        range.most = portion.with_look_ahead();
+        range.limit = portion.with_look_ahead();
     }
     let source = match request.in_portions {
         true => Source::Portions(Portions::new(db, request.order.clone(), range)),

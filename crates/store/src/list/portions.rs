@@ -1,10 +1,11 @@
 //! Rows by one short statement after the other, each behind the last row of the one before (keyset pagination).
 //!
-//! Whoever asks the database more about each batch must not hold what the rows come on: a connection, or a place for
+//! Whoever asks the database more about each batch must not hold what the rows come on: a connection, or a permit for
 //! long reads. When all of those were taken by such readers, each would wait for the others for ever.
 
 use super::{
-    EntitySet, ListError,
+    entity_set::EntitySet,
+    error::ListError,
     order::SqlOrder,
     statement::{Range, Statement},
 };
@@ -40,11 +41,11 @@ impl Portions {
         let Some(range) = self.rest.take() else {
             return Ok(None);
         };
-        let size = range.most.map_or(PORTION, |most| most.min(PORTION));
-        let left = range.most.map(|most| most - size);
+        let size = range.limit.map_or(PORTION, |limit| limit.min(PORTION));
+        let left = range.limit.map(|limit| limit - size);
         let order = range.order.clone();
         let portion = Range {
-            most: Some(size),
+            limit: Some(size),
             ..range
         };
         let rows = statement.portion(&self.db, portion).await?;
@@ -56,7 +57,7 @@ impl Portions {
                 behind: Some(self.behind(statement.entity_set, last)?),
                 order,
                 skip: 0,
-                most: left,
+                limit: left,
             });
         }
         Ok((!rows.is_empty()).then_some(rows))

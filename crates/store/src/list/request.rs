@@ -1,6 +1,6 @@
-//! What a caller wants of a list, read from his query string and checked against the list's description.
+//! What a caller wants of a list, read from the query string and checked against the list's description.
 
-use super::EntitySet;
+use super::entity_set::EntitySet;
 use crate::filter::hidden_property;
 use odata::{
     ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Resource, Select, SkipToken,
@@ -10,14 +10,14 @@ use odata::{
 /// The largest page that is sent to those who ask for pages: Business Central's own limit.
 const MAX_PAGE_SIZE: u32 = 20_000;
 
-/// The wishes that decide which rows come in which order.
+/// The options that decide which rows come in which order.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
     pub filter: Option<Filter>,
     pub order: OrderBy,
     pub top: Option<u64>,
     pub skip: u64,
-    /// Whether the number of rows is to be told.
+    /// Whether the number of rows is to be sent.
     pub count: bool,
     /// The most rows of a page, if the caller wants pages.
     pub page_size: Option<u32>,
@@ -30,7 +30,7 @@ pub struct ListRequest {
     pub in_portions: bool,
 }
 
-/// A request with the wishes about its answer's looks.
+/// A request with the options about how its answer looks.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
     pub request: ListRequest,

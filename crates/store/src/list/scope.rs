@@ -1,6 +1,6 @@
 //! Which rows of a table a caller may see at all.
 //!
-//! Whether he has a role is asked by a count, not by `EXISTS`. SQLite turns the latter into a join when it stands in a
+//! Whether the caller has a role is asked by a count, not by `EXISTS`. SQLite turns the latter into a join when it stands in a
 //! `WHERE` clause by itself, believes from then on that rows could come in any order, and sorts what an index had
 //! brought in order.
 

@@ -2,7 +2,8 @@
 //! first that are wanted.
 
 use super::{
-    EntitySet, ListError,
+    entity_set::EntitySet,
+    error::ListError,
     request::refused,
     statement::{Range, Statement},
 };
@@ -16,19 +17,19 @@ pub(crate) const CAPACITY: usize = 100_000;
 /// A row and what it is ordered by.
 type Keyed<T> = (Vec<Value<'static>>, T);
 
-/// The first `most` rows behind the token's place, in their order; all of them without a `most`. No more than
+/// The first `limit` rows behind the token's position, in their order; all of them without a `limit`. No more than
 /// `capacity` rows, give or take a batch, are kept at once.
 pub(crate) async fn rows<T: FromRow>(
     db: &Db,
     statement: &Statement<T>,
     order: &OrderBy,
     after: Option<&SkipToken>,
-    most: Option<u64>,
+    limit: Option<u64>,
     capacity: usize,
 ) -> Result<Vec<T>, ListError> {
-    let wanted = most
-        .and_then(|most| usize::try_from(most).ok())
-        .filter(|most| *most <= capacity / 2);
+    let wanted = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .filter(|limit| *limit <= capacity / 2);
     let entity_set: &EntitySet<T> = statement.entity_set;
     let mut first: Vec<Keyed<T>> = Vec::new();
     let mut rows = statement.rows(db, Range::default()).await?;
@@ -50,9 +51,9 @@ pub(crate) async fn rows<T: FromRow>(
     Ok(first.into_iter().map(|(_, row)| row).collect())
 }
 
-fn keep_first<T>(rows: &mut Vec<Keyed<T>>, order: &OrderBy, most: usize) {
+fn keep_first<T>(rows: &mut Vec<Keyed<T>>, order: &OrderBy, limit: usize) {
     rows.sort_by(|(left, _), (right, _)| order.compare(left, right));
-    rows.truncate(most);
+    rows.truncate(limit);
 }
 
 fn too_many(capacity: usize) -> odata::QueryError {

@@ -1,6 +1,6 @@
 //! The statement of a list: where its rows come from and which of them are wanted, before any order.
 
-use super::{EntitySet, ListError, Scope, request::refused};
+use super::{entity_set::EntitySet, error::ListError, request::refused, scope::Scope};
 use crate::{
     Db, FromRow, Rows, StoreError, Value,
     filter::{self, Fragment, PostFilter},
@@ -48,7 +48,7 @@ pub(crate) struct Range {
     /// What stands behind `ORDER BY`; without it the rows come in any order.
     pub(crate) order: Option<String>,
     pub(crate) skip: u64,
-    pub(crate) most: Option<u64>,
+    pub(crate) limit: Option<u64>,
 }
 
 impl<T: FromRow> Statement<T> {
@@ -99,7 +99,7 @@ impl<T: FromRow> Statement<T> {
     ///
     /// A short list is read at once: it needs no place among those that take as long as their receivers do.
     pub(crate) async fn rows(&self, db: &Db, range: Range) -> Result<Rows<T>, StoreError> {
-        if range.most.is_some_and(|most| most <= SHORT) {
+        if range.limit.is_some_and(|limit| limit <= SHORT) {
             return self.portion(db, range).await.map(Rows::complete);
         }
         let (sql, values) = self.select(range);
@@ -124,9 +124,9 @@ impl<T: FromRow> Statement<T> {
             sql.push_str(&order);
         }
         // SQLite knows an offset only behind a limit.
-        if range.most.is_some() || range.skip > 0 {
-            let most = range.most.and_then(|most| i64::try_from(most).ok());
-            push_bound(&mut sql, &mut values, " LIMIT ", most.unwrap_or(i64::MAX));
+        if range.limit.is_some() || range.skip > 0 {
+            let limit = range.limit.and_then(|limit| i64::try_from(limit).ok());
+            push_bound(&mut sql, &mut values, " LIMIT ", limit.unwrap_or(i64::MAX));
         }
         if range.skip > 0 {
             let skip = i64::try_from(range.skip).unwrap_or(i64::MAX);

@@ -150,8 +150,8 @@ async fn a_slow_reader_is_told_that_rows_are_missing() {
     while let Some(batch) = receiver.recv().await {
         last = Some(batch);
     }
-    let told = last.unwrap().unwrap_err().to_string();
-    assert!(told.contains("too slowly"), "{told}");
+    let error = last.unwrap().unwrap_err().to_string();
+    assert!(error.contains("too slowly"), "{error}");
     sending.await.unwrap();
 }
 

@@ -134,14 +134,14 @@ fn noting(
     text: &'static str,
     succeeds: bool,
 ) -> (Box<dyn Change>, oneshot::Receiver<Result<(), StoreError>>) {
-    let (tell, told) = oneshot::channel();
-    let change = Wanted {
+    let (reply, answer) = oneshot::channel();
+    let change = PendingChange {
         input: (text, succeeds),
         action: make_note,
         outcome: None,
-        tell,
+        reply,
     };
-    (Box::new(change), told)
+    (Box::new(change), answer)
 }
 
 fn texts(writer: &Connection) -> String {
@@ -180,15 +180,15 @@ fn of_changes_that_share_a_commit_one_that_fails_is_undone_alone() {
         ("first", true),
         ("fifth", true),
     ] {
-        let (change, told) = noting(text, succeeds);
+        let (change, answer) = noting(text, succeeds);
         assert!(changes.try_send(change).is_ok());
-        answers.push(told);
+        answers.push(answer);
     }
     drop(changes);
     write_in_groups(writer, queue);
     let answers: Vec<_> = answers
         .into_iter()
-        .map(|mut told| told.try_recv().unwrap().is_ok())
+        .map(|mut answer| answer.try_recv().unwrap().is_ok())
         .collect();
     assert_eq!(answers, [true, false, true, false, true]);
     assert_eq!(
@@ -209,14 +209,14 @@ fn note_once<'t>(mut tx: Tx<'t>, text: &'t &'static str) -> BoxFuture<'t, Result
 }
 
 fn refusing(text: &'static str) -> (Box<dyn Change>, oneshot::Receiver<Result<(), StoreError>>) {
-    let (tell, told) = oneshot::channel();
-    let change = Wanted {
+    let (reply, answer) = oneshot::channel();
+    let change = PendingChange {
         input: text,
         action: note_once,
         outcome: None,
-        tell,
+        reply,
     };
-    (Box::new(change), told)
+    (Box::new(change), answer)
 }
 
 #[test]
@@ -232,15 +232,15 @@ fn a_refusal_that_rests_on_what_could_not_be_committed_is_not_given() {
         .unwrap();
     let (changes, queue) = mpsc::channel(8);
     let mut answers = Vec::new();
-    for (change, told) in [refusing("lost"), noting("lost", true), refusing("lost")] {
+    for (change, answer) in [refusing("lost"), noting("lost", true), refusing("lost")] {
         assert!(changes.try_send(change).is_ok());
-        answers.push(told);
+        answers.push(answer);
     }
     drop(changes);
     write_in_groups(writer, queue);
     let answers: Vec<_> = answers
         .into_iter()
-        .map(|mut told| told.try_recv().unwrap().unwrap_err())
+        .map(|mut answer| answer.try_recv().unwrap().unwrap_err())
         .collect();
     assert!(matches!(&answers[0], StoreError::Broken(text) if text.contains("not there")));
     for answer in &answers[1..] {

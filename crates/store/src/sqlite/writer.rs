@@ -24,14 +24,14 @@ pub(crate) trait Change: Send {
 }
 
 /// What a caller of the database wants to be done.
-pub(crate) struct Wanted<I, T, E, F> {
+pub(crate) struct PendingChange<I, T, E, F> {
     pub(crate) input: I,
     pub(crate) action: F,
     pub(crate) outcome: Option<Result<T, E>>,
-    pub(crate) tell: oneshot::Sender<Result<T, E>>,
+    pub(crate) reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<I, T, E, F> Change for Wanted<I, T, E, F>
+impl<I, T, E, F> Change for PendingChange<I, T, E, F>
 where
     I: Send + Sync,
     T: Send,
@@ -61,7 +61,7 @@ where
             (None, Ok(())) => Err(StoreError::broken("a change was never run").into()),
         };
         // The caller may have gone away; the change stands all the same.
-        drop(self.tell.send(answer));
+        drop(self.reply.send(answer));
     }
 }
 
@@ -90,14 +90,14 @@ impl Group {
     }
 
     /// Runs the change of that number; `None` when the database has undone the transaction.
-    fn run(&mut self, number: usize, connection: &mut Connection) -> Option<Ran> {
+    fn run(&mut self, number: usize, connection: &mut Connection) -> Option<RunOutcome> {
         let written = connection.total_changes();
         let succeeded = self.changes[number].run(connection);
         let wrote = connection.total_changes() != written;
         if wrote && self.first_writer.is_none() {
             self.first_writer = Some(number);
         }
-        (!connection.is_autocommit()).then_some(Ran { succeeded, wrote })
+        (!connection.is_autocommit()).then_some(RunOutcome { succeeded, wrote })
     }
 
     fn answer(self, committed: Result<(), StoreError>) {
@@ -112,7 +112,7 @@ impl Group {
 }
 
 /// What a change did.
-struct Ran {
+struct RunOutcome {
     succeeded: bool,
     wrote: bool,
 }
@@ -129,7 +129,7 @@ pub(crate) fn commit(
         run_apart(connection, group)?;
     }
     if connection.is_autocommit() {
-        // SQLite undoes a whole transaction by itself when the disk is full or fails.
+        // SQLite undoes a whole transaction when the disk is full or fails.
         return Err(StoreError::Unavailable(
             "the transaction was undone by the database".into(),
         ));
@@ -141,7 +141,7 @@ pub(crate) fn commit(
     committed
 }
 
-/// Begins a transaction. What another one left open was told as failed, and must not be committed with this one.
+/// Begins a transaction. What another one left open was reported as failed, and must not be committed with this one.
 fn begin(connection: &Connection) -> Result<(), StoreError> {
     roll_back(connection)?;
     say(connection, "BEGIN IMMEDIATE")
@@ -169,7 +169,7 @@ fn run_together(
     while next < group.changes.len() {
         match group.run(next, connection) {
             None => return true,
-            Some(Ran {
+            Some(RunOutcome {
                 succeeded: false,
                 wrote: true,
             }) => return false,
@@ -187,7 +187,7 @@ fn run_together(
 fn run_apart(connection: &mut Connection, group: &mut Group) -> Result<(), StoreError> {
     for number in 0..group.changes.len() {
         say(connection, "SAVEPOINT change")?;
-        let Some(Ran { succeeded, .. }) = group.run(number, connection) else {
+        let Some(RunOutcome { succeeded, .. }) = group.run(number, connection) else {
             return Ok(());
         };
         if !succeeded {

@@ -139,12 +139,12 @@ impl AppRegistration {
 
 fn read_owner(owner: &Object) -> Result<(PrincipalId, Principal), RuleError> {
     let id = owner.parsed("id")?.ok_or_else(|| owner.required("id"))?;
-    let wish = PrincipalChange {
+    let change = PrincipalChange {
         kind: owner.parsed("type")?,
         tenant_id: owner.parsed("aadTenantId")?,
         roles: Some(Roles::NONE.with(Role::Owner)),
     };
-    Ok((id, new_principal(wish)?))
+    Ok((id, new_principal(change)?))
 }
 
 /// A request to change some of what is known of an app, understood.

@@ -109,7 +109,7 @@ entity! {
 entity! {
     /// Who did something.
     Actor keyed by ["id"] {
-        /// `User`, `Application`, `Agent`, or `Service` for what the service did by itself.
+        /// `User`, `Application`, `Agent`, or `Service` for what the service did on its own.
         kind "type": String,
         /// The principal, if it was one.
         #[serde(default)]

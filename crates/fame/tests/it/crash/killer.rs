@@ -5,7 +5,7 @@ use super::{
     world::{Moment, World},
 };
 use crate::services::{
-    Books, Cluster, Database, Dice, Person, Process, Site, eventually, fill, pause, within,
+    Books, Database, Dice, Person, PostgresCluster, Process, Site, eventually, fill, pause, within,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
@@ -26,7 +26,7 @@ pub struct Killer {
     /// `None` only while one is being replaced.
     processes: Vec<Option<Process>>,
     /// The database's server, if it is the test's own.
-    cluster: Option<Cluster>,
+    cluster: Option<PostgresCluster>,
 }
 
 impl Killer {
@@ -86,13 +86,13 @@ impl Killer {
     }
 
     /// Holds on to the server of the database until the last check is done.
-    pub fn keeps(&mut self, cluster: Cluster) {
+    pub fn keeps(&mut self, cluster: PostgresCluster) {
         self.cluster = Some(cluster);
     }
 
     /// Crashes the database that often and starts it again, or only cuts all connections to it. The service is left
     /// alone all the time.
-    pub async fn restart_database_often(&mut self, cluster: &mut Cluster, restarts: usize) {
+    pub async fn restart_database_often(&mut self, cluster: &mut PostgresCluster, restarts: usize) {
         let pids: Vec<_> = self.processes.iter().flatten().map(Process::pid).collect();
         for _ in 0..restarts {
             self.wait_for_a_good_moment().await;
@@ -102,7 +102,7 @@ impl Killer {
             } else {
                 cluster.stop();
                 pause(&mut self.dice, Duration::from_millis(700)).await;
-                cluster.start();
+                cluster.start_again();
             }
             self.check_recovery().await;
             if self.world.has_findings() {
@@ -113,7 +113,7 @@ impl Killer {
         assert_eq!(now, pids, "the service itself was never restarted");
     }
 
-    /// Everything works again by itself.
+    /// Everything works again without help.
     async fn check_recovery(&mut self) {
         for process in self.processes.iter().flatten() {
             process.until_readiness_is(200).await;

@@ -23,7 +23,7 @@ pub struct Hotfix {
     /// Where it is.
     pub path: String,
     /// What was asked for.
-    pub wish: Value,
+    pub request: Value,
     /// The status that was last seen.
     pub seen: String,
     /// Whether an answer said that it is canceled.
@@ -33,7 +33,7 @@ pub struct Hotfix {
 
 /// A request for a hotfix: sent under a key until somebody answers.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct ScheduleRequest {
     pub key: String,
     pub path: String,
     pub body: Value,
@@ -59,7 +59,7 @@ pub struct Ledger {
     pub packages: BTreeMap<VersionId, Package>,
     numbers: [u32; APPS.len()],
     pub hotfixes: BTreeMap<String, Hotfix>,
-    pub unsure: Vec<Wish>,
+    pub unsure: Vec<ScheduleRequest>,
     pub keys: BTreeMap<String, KeyOutcome>,
     pub things: BTreeMap<String, Thing>,
     /// The ids of acknowledged requests that changed something, with what they were.

@@ -2,7 +2,7 @@
 //! them, and cancel some.
 
 use super::{
-    ledger::{Hotfix, KeyOutcome, Wish},
+    ledger::{Hotfix, KeyOutcome, ScheduleRequest},
     uploaders::versions_path,
     world::{Moment, World},
 };
@@ -27,22 +27,24 @@ pub async fn run(world: Arc<World>, player: u64) {
 }
 
 async fn settle_all(world: &Arc<World>, dice: &mut Dice) {
-    while let Some(wish) = next_unsure(world) {
-        ask(world, dice, wish).await;
+    while let Some(request) = next_unsure(world) {
+        ask(world, dice, request).await;
         pause(dice, Duration::from_millis(20)).await;
     }
 }
 
-fn next_unsure(world: &World) -> Option<Wish> {
+fn next_unsure(world: &World) -> Option<ScheduleRequest> {
     world.ledger().unsure.pop()
 }
 
 async fn schedule(world: &Arc<World>, dice: &mut Dice) {
-    let Some(wish) = new_wish(world, dice) else { return };
-    ask(world, dice, wish).await;
+    let Some(request) = new_request(world, dice) else {
+        return;
+    };
+    ask(world, dice, request).await;
 }
 
-fn new_wish(world: &World, dice: &mut Dice) -> Option<Wish> {
+fn new_request(world: &World, dice: &mut Dice) -> Option<ScheduleRequest> {
     let environment = dice.pick(&world.environments)?;
     let app = dice.below(APPS.len());
     let number = world.ledger().target(dice, app, environment.country)?;
@@ -51,76 +53,81 @@ fn new_wish(world: &World, dice: &mut Dice) -> Option<Wish> {
         // Waits for the night, if it is not night.
         body["ignoreUpgradeWindow"] = json!(false);
     }
-    Some(Wish {
+    Some(ScheduleRequest {
         key: format!("key-{:016x}", dice.next()),
         path: versions_path(app, environment.country).replace("/versions", "/environmentHotfixes"),
         body,
     })
 }
 
-/// Sends a wish, sometimes to two replicas at once.
-async fn ask(world: &Arc<World>, dice: &mut Dice, wish: Wish) {
+/// Sends a request, sometimes to two replicas at once.
+async fn ask(world: &Arc<World>, dice: &mut Dice, request: ScheduleRequest) {
     let twice = dice.chance(20);
     let callers = [0, 1].map(|_| world.caller(dice, &Person::OWNER));
     world.moment(Moment::Schedules);
-    let before = world.ledger().keys.get(&wish.key).cloned();
-    let headers = [("idempotency-key", wish.key.as_str())];
+    let before = world.ledger().keys.get(&request.key).cloned();
+    let headers = [("idempotency-key", request.key.as_str())];
     let [one, other] = callers
         .each_ref()
-        .map(|caller| caller.ask(Method::POST, &wish.path, &headers, Some(&wish.body)));
+        .map(|caller| caller.ask(Method::POST, &request.path, &headers, Some(&request.body)));
     if twice {
         let (one, other) = tokio::join!(one, other);
-        note_wish(world, &wish, before.as_ref(), one);
-        note_wish(world, &wish, before.as_ref(), other);
+        note_answer(world, &request, before.as_ref(), one);
+        note_answer(world, &request, before.as_ref(), other);
     } else {
-        note_wish(world, &wish, before.as_ref(), one.await);
+        note_answer(world, &request, before.as_ref(), one.await);
     }
 }
 
-/// Notes an answer; `before` is what was known of the key when the wish was sent.
-fn note_wish(world: &World, wish: &Wish, before: Option<&KeyOutcome>, asked: Result<Answer, Lost>) {
+/// Notes an answer; `before` is what was known of the key when the request was sent.
+fn note_answer(
+    world: &World,
+    request: &ScheduleRequest,
+    before: Option<&KeyOutcome>,
+    asked: Result<Answer, Lost>,
+) {
     let decided = world.decides(&asked);
     let Ok(answer) = asked else {
-        return world.ledger().unsure.push(wish.clone());
+        return world.ledger().unsure.push(request.clone());
     };
     if !decided || answer.status == 429 {
-        return world.ledger().unsure.push(wish.clone());
+        return world.ledger().unsure.push(request.clone());
     }
     let outcome = match answer.status {
         200 => KeyOutcome::Made(answer.property("id")),
         400 | 404 | 409 => KeyOutcome::Refused,
-        _ => return world.finds(format!("{wish:?}: {answer}")),
+        _ => return world.finds(format!("{request:?}: {answer}")),
     };
     let line = world.noted(&answer);
     let mut ledger = world.ledger();
-    let known = ledger.keys.get(&wish.key).cloned();
+    let known = ledger.keys.get(&request.key).cloned();
     match (&outcome, known) {
         (KeyOutcome::Made(id), Some(KeyOutcome::Made(other))) if *id != other => {
-            world.finds(format!("the key {} made {other} and {answer}", wish.key));
+            world.finds(format!("the key {} made {other} and {answer}", request.key));
         }
         (KeyOutcome::Made(_), Some(KeyOutcome::Made(_))) => ledger.counts("hotfixes asked for again"),
         (KeyOutcome::Made(id), _) => {
             ledger.counts("hotfixes");
-            ledger.keys.insert(wish.key.clone(), outcome.clone());
+            ledger.keys.insert(request.key.clone(), outcome.clone());
             ledger
                 .hotfixes
-                .insert(id.clone(), hotfix_of(wish, id, &answer, line));
+                .insert(id.clone(), hotfix_of(request, id, &answer, line));
         }
         (KeyOutcome::Refused, _) if matches!(before, Some(KeyOutcome::Made(_))) => {
-            world.finds(format!("the key {} had made a hotfix: {answer}", wish.key));
+            world.finds(format!("the key {} had made a hotfix: {answer}", request.key));
         }
         // A refusal is not remembered: somebody else may have got through with the same key meanwhile.
         (KeyOutcome::Refused, Some(KeyOutcome::Made(_))) => {}
         (KeyOutcome::Refused, _) => {
-            ledger.keys.insert(wish.key.clone(), outcome);
+            ledger.keys.insert(request.key.clone(), outcome);
         }
     }
 }
 
-fn hotfix_of(wish: &Wish, id: &str, answer: &Answer, line: String) -> Hotfix {
+fn hotfix_of(request: &ScheduleRequest, id: &str, answer: &Answer, line: String) -> Hotfix {
     Hotfix {
-        path: format!("{}/{id}", wish.path),
-        wish: wish.body.clone(),
+        path: format!("{}/{id}", request.path),
+        request: request.body.clone(),
         seen: answer.property("status"),
         is_canceled: false,
         history: vec![line],
@@ -129,8 +136,8 @@ fn hotfix_of(wish: &Wish, id: &str, answer: &Answer, line: String) -> Hotfix {
 
 /// What nobody answered, or what was answered long ago.
 async fn ask_again(world: &Arc<World>, dice: &mut Dice) {
-    if let Some(wish) = next_unsure(world) {
-        return ask(world, dice, wish).await;
+    if let Some(request) = next_unsure(world) {
+        return ask(world, dice, request).await;
     }
     let known = {
         let ledger = world.ledger();
@@ -144,15 +151,15 @@ async fn ask_again(world: &Arc<World>, dice: &mut Dice) {
             .collect();
         dice.pick(&made).map(|(key, id)| {
             let hotfix = &ledger.hotfixes[id];
-            Wish {
+            ScheduleRequest {
                 key: key.clone(),
                 path: hotfix.path.replace(&format!("/{id}"), ""),
-                body: hotfix.wish.clone(),
+                body: hotfix.request.clone(),
             }
         })
     };
-    if let Some(wish) = known {
-        ask(world, dice, wish).await;
+    if let Some(request) = known {
+        ask(world, dice, request).await;
     }
 }
 

@@ -42,8 +42,8 @@ fn body_of(bytes: &[u8]) -> Bytes {
         .into()
 }
 
-/// The body in a few pieces that tell when they go out; with `cut`, it ends in the middle.
-fn pieces(
+/// The body in a few chunks that report when they go out; with `cut`, it ends in the middle.
+fn chunks(
     world: &Arc<World>,
     body: Bytes,
     cut: bool,
@@ -63,8 +63,8 @@ fn pieces(
             if cut && sent == 3 {
                 return Some((Err(io::Error::other("cut")), (Bytes::new(), sent)));
             }
-            let piece = rest.split_to(size.min(rest.len()));
-            Some((Ok(piece), (rest, sent + 1)))
+            let chunk = rest.split_to(size.min(rest.len()));
+            Some((Ok(chunk), (rest, sent + 1)))
         }
     })
 }
@@ -76,7 +76,7 @@ async fn upload(world: &Arc<World>, dice: &mut Dice, version: VersionId) {
     let caller = world.caller(dice, &Person::OWNER);
     let path = versions_path(version.0, version.1);
     let asked = caller
-        .post_in_pieces(&path, pieces(world, body_of(&bytes), false))
+        .post_in_chunks(&path, chunks(world, body_of(&bytes), false))
         .await;
     note_upload(world, version, is_known, asked);
 }
@@ -143,7 +143,7 @@ async fn upload_half(world: &Arc<World>, dice: &mut Dice) {
     let caller = world.caller(dice, &Person::OWNER);
     let path = versions_path(version.0, version.1);
     let body = body_of(&bytes_of(version));
-    let asked = caller.post_in_pieces(&path, pieces(world, body, true)).await;
+    let asked = caller.post_in_chunks(&path, chunks(world, body, true)).await;
     if let Ok(answer) = asked
         && answer.status < 400
     {
@@ -163,7 +163,7 @@ async fn upload_wrong(world: &Arc<World>, dice: &mut Dice) {
     let caller = world.caller(dice, &Person::OWNER);
     let path = versions_path(version.0, version.1);
     let asked = caller
-        .post_in_pieces(&path, pieces(world, body_of(&bytes), false))
+        .post_in_chunks(&path, chunks(world, body_of(&bytes), false))
         .await;
     if world.decides(&asked)
         && let Ok(answer) = asked

@@ -8,7 +8,7 @@ use super::{
     world::World,
 };
 use crate::services::{
-    APPS, AuditTrail, Books, Caller, Dice, Method, PATIENCE, Person, Row, plain_id, within,
+    APPS, AuditTrail, Books, Caller, Dice, Method, Person, Row, TIME_LIMIT, plain_id, within,
 };
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const SAMPLES: usize = 25;
 /// Nothing is left of what crashes cut off, once the sweeper has had its time: it works beside a service that is ready.
 pub async fn rubbish_goes(world: &World, books: &Books) {
     let mut left = Vec::new();
-    let gone = within(PATIENCE, async || {
+    let gone = within(TIME_LIMIT, async || {
         left = rubbish(books).await;
         left.is_empty().then_some(())
     });
@@ -137,7 +137,7 @@ fn keys_are_remembered(world: &World, keys: &[Row], operations: &[Row]) {
         .map(|row| (row[0].as_str(), row[1].as_str()))
         .collect();
     let ledger = world.ledger();
-    let is_open = |key: &str| ledger.unsure.iter().any(|wish| wish.key == key);
+    let is_open = |key: &str| ledger.unsure.iter().any(|request| request.key == key);
     for (key, outcome) in &ledger.keys {
         let made = kept.get(key.as_str());
         match outcome {
@@ -254,16 +254,16 @@ async fn look_at_version(world: &World, owner: &Caller, path: &str, sha256: &str
 }
 
 async fn look_at_hotfix(world: &World, owner: &Caller, id: &str) {
-    let (path, wish) = {
+    let (path, request) = {
         let ledger = world.ledger();
         let hotfix = &ledger.hotfixes[id];
-        (hotfix.path.clone(), hotfix.wish.clone())
+        (hotfix.path.clone(), hotfix.request.clone())
     };
     let shown = owner.get(&path).await.unwrap();
     note_status(world, id, &shown);
     for fact in ["environmentName", "targetAppVersion", "environmentAadTenantId"] {
-        if shown.json()[fact] != wish[fact] {
-            world.finds(format!("{fact} of {wish} became {shown}"));
+        if shown.json()[fact] != request[fact] {
+            world.finds(format!("{fact} of {request} became {shown}"));
         }
     }
 }

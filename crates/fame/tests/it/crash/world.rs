@@ -36,7 +36,7 @@ impl Moment {
     ];
 }
 
-/// The stage of one run.
+/// The world of one run.
 pub struct World {
     pub seed: u64,
     /// Whether what the service needs goes away too, so that it may say that it cannot now.

@@ -13,7 +13,7 @@ use std::{
 use tokio::process::Command;
 
 /// Reports after which a full disk must have shown: what was reserved before may hold some.
-const MOST_REPORTS: usize = 2_000;
+const MAX_REPORTS: usize = 2_000;
 /// Mounts a small file system on the first argument, and becomes what the others say.
 const ON_SMALL_DISK: &str = r#"mount -t tmpfs -o size=24m,mode=0755 fame "$1" && shift && exec "$@""#;
 
@@ -116,7 +116,7 @@ fn fill_up(ballast: &Path) {
 /// Reports until there is no room for another; what the last acknowledged one said.
 async fn report_until_refused(process: &Process, environment: &Environment) -> String {
     let mut last = "report 0".to_owned();
-    for number in 1..MOST_REPORTS {
+    for number in 1..MAX_REPORTS {
         let mark = format!("report {number}");
         let answer = report(process, environment, &mark).await;
         if answer.status == 200 {
@@ -126,7 +126,7 @@ async fn report_until_refused(process: &Process, environment: &Environment) -> S
         answer.expect_unavailable();
         return last;
     }
-    panic!("the disk is full and {MOST_REPORTS} reports were taken");
+    panic!("the disk is full and {MAX_REPORTS} reports were taken");
 }
 
 async fn mark_of(process: &Process, environment: &Environment) -> String {

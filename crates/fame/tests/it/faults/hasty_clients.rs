@@ -3,12 +3,13 @@
 use super::{upload, upload_body, upload_until_it_works, versions_path};
 use crate::services::{APPS, Books, Database, Dice, Person, Process, Site, eventually, fill, package, pause};
 use std::time::Duration;
+use test_support::issuer::token_of;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 /// Uploads whose client hangs up.
 const UPLOADS: u32 = 60;
 
-/// The sweeper settles what a crash cut off; a living service settles by itself what it has begun.
+/// The sweeper settles what a crash cut off; a living service settles what it has begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_whose_client_hung_up_is_settled_at_once() {
     // Nothing is tidied up for the next quarter of an hour.
@@ -43,7 +44,7 @@ async fn send_and_hang_up(process: &Process, number: u32, dice: &mut Dice) {
         "POST {} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         versions_path(APPS[0]),
-        Person::OWNER.token(),
+        token_of(&Person::OWNER),
         body.len()
     );
     let mut stream = TcpStream::connect(process.base_url().replace("http://", ""))

@@ -1,12 +1,12 @@
 //! PostgreSQL is away. What happens under load while it comes and goes is tried among the crashes.
 
 use super::{download, report, upload, upload_until_it_works};
-use crate::services::{APPS, Cluster, Environment, Process, Site, fill, package};
+use crate::services::{APPS, Environment, PostgresCluster, Process, Site, fill, package};
 
 /// A service on a server of its own.
-pub async fn start(site: impl FnOnce(Site) -> Site) -> (Cluster, Site, Process) {
-    let cluster = Cluster::own();
-    let site = site(Site::at(cluster.new_database()));
+pub async fn start(site: impl FnOnce(Site) -> Site) -> (PostgresCluster, Site, Process) {
+    let cluster = PostgresCluster::start();
+    let site = site(Site::in_cluster(&cluster));
     let process = site.start(0).await;
     fill(&process.operator(), &process.owner()).await;
     (cluster, site, process)
@@ -38,7 +38,7 @@ async fn a_database_that_is_away_is_said_and_survived() {
         );
         operator.get("/health/live").await.unwrap().expect(200);
 
-        cluster.start();
+        cluster.start_again();
         process.until_readiness_is(200).await;
         let shown = operator.get(&environment.path()).await.unwrap().expect(200);
         assert_ne!(

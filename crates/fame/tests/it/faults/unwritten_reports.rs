@@ -47,7 +47,7 @@ async fn what_became_of_work_is_told_when_the_database_is_back() {
         (clock.now() > end).then_some(())
     })
     .await;
-    cluster.start();
+    cluster.start_again();
     process.until_readiness_is(200).await;
     let ended = eventually("all have ended", async || {
         let rows = books.rows("SELECT status, reason FROM operations").await;

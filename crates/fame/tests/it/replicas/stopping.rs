@@ -94,7 +94,7 @@ async fn what_was_begun_is_finished_and_what_was_acknowledged_is_there() {
 /// An upload of which the first half was sent.
 struct HalfUpload {
     rest: Bytes,
-    pieces: mpsc::UnboundedSender<io::Result<Bytes>>,
+    chunks: mpsc::UnboundedSender<io::Result<Bytes>>,
     answer: JoinHandle<Result<Answer, Lost>>,
 }
 
@@ -102,19 +102,19 @@ impl HalfUpload {
     fn begin(caller: Caller, number: u32) -> Self {
         let mut body = Bytes::from(upload_body(&package(APPS[0], number)).to_string());
         let rest = body.split_off(body.len() / 2);
-        let (pieces, stream) = mpsc::unbounded();
-        pieces.unbounded_send(Ok(body)).unwrap();
+        let (chunks, stream) = mpsc::unbounded();
+        chunks.unbounded_send(Ok(body)).unwrap();
         let path = versions_path(APPS[0], "US");
         Self {
             rest,
-            pieces,
-            answer: tokio::spawn(async move { caller.post_in_pieces(&path, stream).await }),
+            chunks,
+            answer: tokio::spawn(async move { caller.post_in_chunks(&path, stream).await }),
         }
     }
 
     async fn finish(self) -> Answer {
-        self.pieces.unbounded_send(Ok(self.rest)).unwrap();
-        drop(self.pieces);
+        self.chunks.unbounded_send(Ok(self.rest)).unwrap();
+        drop(self.chunks);
         self.answer.await.unwrap().unwrap()
     }
 }

@@ -113,7 +113,7 @@ fn add_files(folder: &Path, location: &str, found: &mut BTreeSet<String>) {
 fn of_sqlite<const N: usize>(path: &Path, queries: [&'static str; N]) -> [Vec<Row>; N] {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).unwrap();
-    connection.busy_timeout(super::PATIENCE).unwrap();
+    connection.busy_timeout(super::TIME_LIMIT).unwrap();
     connection.execute_batch("BEGIN").unwrap();
     queries.map(|query| {
         let mut statement = connection.prepare(query).unwrap();

@@ -1,12 +1,13 @@
 //! Somebody who calls a service that may die at any instant: an answer counts once it has arrived whole.
 
-use super::{PATIENCE, Person};
+use super::{Person, TIME_LIMIT};
 use axum::body::Bytes;
 use futures::Stream;
 pub use reqwest::Method;
 use reqwest::{Body, Client, Response, header::HeaderMap};
 use serde_json::Value;
 use std::io;
+use test_support::issuer::token_of;
 
 /// No answer arrived, so nobody knows whether the request was carried out.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ impl Caller {
         Self {
             client,
             base_url,
-            token: person.token(),
+            token: token_of(person),
         }
     }
 
@@ -104,7 +105,7 @@ impl Caller {
         Client::builder()
             .no_proxy()
             .tls_certs_only([])
-            .timeout(PATIENCE)
+            .timeout(TIME_LIMIT)
             .build()
             .unwrap()
     }
@@ -160,8 +161,8 @@ impl Caller {
         answer(format!("{method} {path}"), response).await
     }
 
-    /// Posts a JSON body in pieces.
-    pub async fn post_in_pieces<S>(&self, path: &str, pieces: S) -> Result<Answer, Lost>
+    /// Posts a JSON body in chunks.
+    pub async fn post_in_chunks<S>(&self, path: &str, chunks: S) -> Result<Answer, Lost>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
@@ -169,7 +170,7 @@ impl Caller {
             .client
             .post(format!("{}{path}", self.base_url))
             .header("content-type", "application/json")
-            .body(Body::wrap_stream(pieces));
+            .body(Body::wrap_stream(chunks));
         let response = request.bearer_auth(&self.token).send().await?;
         answer(format!("POST {path}"), response).await
     }

@@ -1,6 +1,6 @@
 //! One `fame serve`.
 
-use super::{Caller, PATIENCE, Person, eventually};
+use super::{Caller, Person, TIME_LIMIT, eventually};
 use serde_json::Value;
 use std::{
     collections::VecDeque,
@@ -73,7 +73,7 @@ impl Process {
         let log = Log::default();
         let (tell, told) = oneshot::channel();
         tokio::spawn(read_log(child.stderr.take().unwrap(), log.clone(), tell));
-        let address = tokio::time::timeout(PATIENCE, told).await;
+        let address = tokio::time::timeout(TIME_LIMIT, told).await;
         let Ok(Ok(address)) = address else {
             drop(child.start_kill());
             panic!("replica {replica} did not start: {}", tail(&log));
@@ -126,9 +126,9 @@ impl Process {
         assert!(sent.success(), "kill -s {name}");
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended on its own.
     pub async fn ended(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let ended = tokio::time::timeout(TIME_LIMIT, self.child.wait()).await;
         ended
             .unwrap_or_else(|_| panic!("it does not end: {}", tail(&self.log)))
             .unwrap()

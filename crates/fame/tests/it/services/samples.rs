@@ -1,8 +1,9 @@
 //! The things that the services are full of: a few apps in a few countries, their packages, customers' environments.
 
-use super::{Caller, Person, issuer::HOME_TENANT};
+use super::{Caller, Person};
 use navx::PackageBuilder;
 use serde_json::{Value, json};
+use test_support::issuer::HOME_TENANT;
 use uuid::{Uuid, uuid};
 
 /// The apps.

@@ -1,6 +1,6 @@
 //! What replicas share: a database, package folders and a configuration.
 
-use super::{Cluster, Person, Process, issuer};
+use super::{Person, PostgresCluster, Process};
 use std::{
     fmt::Write as _,
     fs,
@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 use tempfile::TempDir;
+use test_support::issuer::{self, API, API_URI, HOME_TENANT};
 
 /// Where a site keeps its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +30,17 @@ impl Site {
     pub fn on(database: Database) -> Self {
         match database {
             Database::Sqlite => Self::at("sqlite:{data_dir}/fame.db".into()),
-            Database::Postgres => Self::at(Cluster::shared().new_database()),
+            Database::Postgres => Self::in_cluster(PostgresCluster::shared()),
         }
     }
 
+    /// An empty site on a new database of that server.
+    pub fn in_cluster(cluster: &PostgresCluster) -> Self {
+        Self::at(cluster.url_of(&cluster.new_durable_database()))
+    }
+
     /// An empty site on the database of that url.
-    pub fn at(database_url: String) -> Self {
+    fn at(database_url: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
             root: folder.path().to_owned(),
@@ -116,6 +122,19 @@ impl Site {
             )
             .unwrap();
         }
-        text + &issuer::settings()
+        text + &identity()
     }
+}
+
+/// The issuer as the configuration of a service names it.
+fn identity() -> String {
+    let authority = issuer::base_url();
+    format!(
+        "[[identity.issuers]]\n\
+         kind = \"entra\"\n\
+         tenants = [\"{HOME_TENANT}\"]\n\
+         audiences = [\"{API}\", \"{API_URI}\"]\n\
+         authority = \"{authority}\"\n\
+         v1_issuer = \"{authority}/{{tenantid}}/\"\n"
+    )
 }

@@ -7,7 +7,7 @@ use crate::{
     actions::{
         Service, announce,
         audit::{self, Actor, Change},
-        facts::Gathered,
+        facts::InstallationFacts,
     },
     error::Error,
 };
@@ -49,7 +49,7 @@ impl ClaimsInDoubt {
         self.0.is_empty()
     }
 
-    /// Operations have come to whoever carries them out: only now they are told of as started, and only once.
+    /// Operations have come to whoever carries them out: only now they are reported as started, and only once.
     pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
         for claimed in claimed {
             announce::started(&claimed.operation);
@@ -249,7 +249,7 @@ struct ClaimInput {
 struct DueEnvironment {
     environment: Environment,
     is_busy: bool,
-    /// What may start now, the earliest wish first.
+    /// What may start now, the earliest wanted first.
     due: Vec<Operation>,
     /// When something else may start, as far as time decides.
     later: Option<Instant>,
@@ -447,7 +447,7 @@ fn still_makes_sense(
         )));
     }
     let apps = input.apps_in(environment.id);
-    let Some(gathered) = Gathered::new(environment, apps, operation.app_id) else {
+    let Some(gathered) = InstallationFacts::new(environment, apps, operation.app_id) else {
         return Ok(Err(Skip::app_uninstalled(&environment.name)));
     };
     let Some(target) = input.uploaded(&target_of(operation)) else {

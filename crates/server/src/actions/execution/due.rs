@@ -25,7 +25,7 @@ pub(crate) fn window_of(environment: &Environment) -> Result<UpdateWindow> {
     })
 }
 
-/// The first instant, from now on, at which an operation may start that has this wish.
+/// The first instant, from now on, at which an operation may start that wants this.
 pub(crate) fn next_start(
     environment: &Environment,
     run_after: Instant,
@@ -64,7 +64,7 @@ pub(crate) async fn reschedule(tx: &mut Tx<'_>, environments: &[&Environment], n
 }
 
 /// The first instant at which one of the waiting operations may start. Where it cannot be computed it is now: who
-/// claims then meets the damage, tells it, and sets the environment aside; who reports is not kept from it.
+/// claims then meets the damage, reports it, and sets the environment aside; who reports is not kept from it.
 fn due_on(environment: &Environment, occupying: &[Occupying], now: Instant) -> Option<Instant> {
     if is_busy(environment, occupying) {
         return None;

@@ -1,6 +1,6 @@
 //! Ending what runs, as its executor reports.
 //!
-//! Reporting again, or late, changes nothing: a state that was told to somebody as final stays final. A late report
+//! Reporting again, or late, changes nothing: a state that was reported to somebody as final stays final. A late report
 //! that says something new is kept in the audit, for whoever has to find out what happened.
 
 use super::{
@@ -212,14 +212,14 @@ fn now_installed((operation, ending): &(Operation, Ending)) -> Option<NowInstall
 
 /// The audit row of a report that comes too late, unless it says what is known.
 fn late(report: &Report, operation: &Operation, now: Instant) -> Option<Change<'static>> {
-    let told = ending_of(&report.outcome, now);
-    if operation.lease_id == Some(report.lease_id) && operation.status == told.status {
+    let reported = ending_of(&report.outcome, now);
+    if operation.lease_id == Some(report.lease_id) && operation.status == reported.status {
         return None;
     }
     Some(Change {
         action: "operations/lateReport",
         target: address(operation),
         before: Some(json!({ "status": operation.status.as_str() })),
-        after: Some(json!({ "reported": told.status.as_str(), "errorMessage": told.error_message })),
+        after: Some(json!({ "reported": reported.status.as_str(), "errorMessage": reported.error_message })),
     })
 }

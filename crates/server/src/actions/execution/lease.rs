@@ -1,4 +1,4 @@
-//! The sign of life of an executor: renewed while it works, and what its absence comes to.
+//! The heartbeat of an executor: renewed while it works, and what its absence comes to.
 
 use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
 use crate::actions::{

@@ -36,9 +36,9 @@ struct Seen {
 }
 
 /// Claims, carries out and reports until `all` operations have been started, by whomever.
-async fn work_until(service: Arc<Service>, most: usize, all: usize, seen: Arc<Mutex<Seen>>) {
+async fn work_until(service: Arc<Service>, limit: usize, all: usize, seen: Arc<Mutex<Seen>>) {
     loop {
-        let claimed = claim(&service, most).await.unwrap();
+        let claimed = claim(&service, limit).await.unwrap();
         {
             let mut seen = seen.lock().unwrap();
             for one in &claimed {
@@ -117,12 +117,12 @@ async fn of_several_wishes_for_one_installation_one_gets_the_slot() {
     on_both_databases(|fleet| async move {
         fleet.has_apps(1).await;
         fleet.has_environment(0, 1, OPEN).await;
-        let mut wishes = JoinSet::new();
+        let mut requests = JoinSet::new();
         for _ in 0..8 {
             let service = fleet.replica().await;
-            wishes.spawn(async move { schedule(&service, 0, 0).await.is_ok() });
+            requests.spawn(async move { schedule(&service, 0, 0).await.is_ok() });
         }
-        let granted = wishes
+        let granted = requests
             .join_all()
             .await
             .into_iter()
@@ -250,8 +250,8 @@ async fn an_environment_full_of_waiting_operations_hides_no_other() {
             fleet.schedules(environment, 0).await;
         }
         let claimed = fleet.claims(4).await;
-        let places: HashSet<_> = claimed.iter().map(|one| one.operation.environment_id).collect();
-        assert_eq!(places.len(), 4);
+        let environments: HashSet<_> = claimed.iter().map(|one| one.operation.environment_id).collect();
+        assert_eq!(environments.len(), 4);
         assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 0);
         assert!(fleet.claims(4).await.is_empty());
         let reports = claimed.iter().map(success).collect();

@@ -131,7 +131,7 @@ impl Fleet {
                 kind: Some(PrincipalKind::Application),
                 ..PrincipalChange::default()
             };
-            let wish = RegisterApp {
+            let command = RegisterApp {
                 publisher: Some("Contoso".into()),
                 publisher_tenant_id: Some(TENANT),
                 publisher_contact_email: Some("apps@contoso.com".into()),
@@ -139,7 +139,7 @@ impl Fleet {
                 owner: Some((OWNER, owner)),
             };
             let conditions = Preconditions::default;
-            put_app(self.service(), &owner_asks(), app(number), wish, conditions())
+            put_app(self.service(), &owner_asks(), app(number), command, conditions())
                 .await
                 .unwrap();
             patch_country(self.service(), &owner_asks(), app(number), us(), conditions())
@@ -247,7 +247,7 @@ impl Fleet {
             availability: None,
             dependencies: None,
         };
-        let wish = EnvironmentReport {
+        let command = EnvironmentReport {
             family: "Business Central".into(),
             name: name(number),
             country: us(),
@@ -263,7 +263,7 @@ impl Fleet {
             self.service(),
             &owner_asks(),
             key(number),
-            wish,
+            command,
             Preconditions::default(),
         )
         .await
@@ -295,18 +295,18 @@ impl Fleet {
         self.fixture.count(from_where).await
     }
 
-    pub(super) async fn claims(&self, most: usize) -> Vec<Claimed> {
-        claim(self.service(), most).await.unwrap()
+    pub(super) async fn claims(&self, limit: usize) -> Vec<Claimed> {
+        claim(self.service(), limit).await.unwrap()
     }
 }
 
 /// A claim whose answer is not lost.
-pub(super) async fn claim(service: &Service, most: usize) -> Result<Vec<Claimed>> {
-    execution::claim(service, &mut ClaimsInDoubt::default(), most, LEASE).await
+pub(super) async fn claim(service: &Service, limit: usize) -> Result<Vec<Claimed>> {
+    execution::claim(service, &mut ClaimsInDoubt::default(), limit, LEASE).await
 }
 
 pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usize) -> Result<Operation> {
-    let wish = ScheduleHotfix {
+    let command = ScheduleHotfix {
         environment: key(environment),
         environment_name: name(environment),
         environment_kind: None,
@@ -314,7 +314,7 @@ pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usi
         run_after: None,
         ignore_window: false,
     };
-    schedule_hotfix(service, &owner_asks(), app(of), us(), wish, None).await
+    schedule_hotfix(service, &owner_asks(), app(of), us(), command, None).await
 }
 
 pub(super) fn success(claimed: &Claimed) -> Report {

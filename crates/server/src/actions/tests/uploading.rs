@@ -6,7 +6,7 @@ use crate::{
         Principal,
         countries::patch_country,
         preconditions::Preconditions,
-        principals::{By, delete_principal, patch_principal},
+        principals::{Authority, delete_principal, patch_principal},
         sweep,
         upload::{self, Pending},
         versions::{get_version, key, patch_version},
@@ -119,7 +119,7 @@ fn contributor_asks() -> Principal {
 }
 
 async fn contributor_joins(fixture: &Fixture) {
-    let wish = PrincipalChange {
+    let change = PrincipalChange {
         kind: Some(PrincipalKind::Application),
         roles: Some(Roles::NONE.with(Role::Contributor)),
         ..PrincipalChange::default()
@@ -128,10 +128,10 @@ async fn contributor_joins(fixture: &Fixture) {
     patch_principal(
         &fixture.service,
         &owner_asks(),
-        By::Owner,
+        Authority::Owner,
         APP,
         CONTRIBUTOR,
-        wish,
+        change,
         conditions,
     )
     .await
@@ -194,8 +194,8 @@ async fn an_upload_whose_beginning_was_not_answered_frees_its_place() {
         let settles = async |row: Version| {
             let failed = Err(Error::fault("nobody knows whether it has begun"));
             let pending = Pending::in_doubt(row);
-            let told = upload::finish(&fixture.service, &owner_asks(), pending, failed).await;
-            assert!(matches!(told, Err(Error::Fault(_))));
+            let finished = upload::finish(&fixture.service, &owner_asks(), pending, failed).await;
+            assert!(matches!(finished, Err(Error::Fault(_))));
         };
         settles(row.clone()).await;
         assert_eq!(fixture.count("versions").await, 0, "it had not begun");

@@ -3,13 +3,15 @@
 //!
 //! `FAME_MODEL_CASES` says how many walks are tried on each of them, for whoever wants to look longer.
 
+mod acts;
 mod model;
 mod reach;
 mod steps;
 mod world;
 
 use super::NOW;
-use model::{Act, Model};
+use acts::Act;
+use model::Model;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use std::fmt::{Debug, Write};
 use steps::{Step, beginning, walks};
@@ -53,7 +55,7 @@ async fn walk(steps: &[Option<Step>], database: Option<String>) -> Result<(), St
     let mut walk = Walk {
         model: Model::new(NOW),
         world: World::on(database).await,
-        told: String::new(),
+        story: String::new(),
     };
     for act in beginning() {
         walk.go(&act).await?;
@@ -77,7 +79,7 @@ struct Walk {
     model: Model,
     world: World,
     /// What happened, to be read where the two part.
-    told: String,
+    story: String,
 }
 
 impl Walk {
@@ -85,7 +87,7 @@ impl Walk {
         let before = self.model.clone();
         let expected = self.model.take(act);
         let answer = self.world.take(act).await;
-        writeln!(self.told, "  {act:?}\n    => {answer:?}").unwrap();
+        writeln!(self.story, "  {act:?}\n    => {answer:?}").unwrap();
         self.agrees("the answer", &expected, &answer)?;
         self.compare().await?;
         match self.model.broken_promise(&before, act) {
@@ -99,13 +101,13 @@ impl Walk {
         for (number, (expected, found)) in self.model.operations.iter().zip(&operations).enumerate() {
             self.agrees(&format!("operation {number}"), expected, found)?;
         }
-        let places = self.world.places().await;
-        for (number, found) in places.iter().enumerate() {
+        let environments = self.world.environments().await;
+        for (number, found) in environments.iter().enumerate() {
             self.model
-                .allows_due(number, found.as_ref().and_then(|place| place.due));
+                .allows_due(number, found.as_ref().and_then(|environment| environment.due));
             self.agrees(
                 &format!("environment {number}"),
-                &self.model.places[number],
+                &self.model.environments[number],
                 found,
             )?;
         }
@@ -124,7 +126,7 @@ impl Walk {
     }
 
     fn parted(&self, why: &str) -> String {
-        format!("{why}\nWhat happened:\n{}", self.told)
+        format!("{why}\nWhat happened:\n{}", self.story)
     }
 }
 

@@ -279,7 +279,7 @@ pub const VALUES: Section = Section {
             ],
         ),
         Row(
-            "Without a wish for pages the whole list is sent, because no known client follows a link.",
+            "Unless pages are asked for the whole list is sent, because no known client follows a link.",
             C,
             &[
                 "lists::a_long_list_arrives_whole",
@@ -350,7 +350,7 @@ pub const CALLERS: Section = Section {
             &["principals::roles_are_checked_and_collapse"],
         ),
         Row(
-            "The last owner can neither be removed nor demoted, not even by himself.",
+            "The last owner can neither be removed nor demoted, not even by themselves.",
             X,
             &[
                 "principals::the_last_owner_stays",

@@ -1,8 +1,7 @@
 //! Somebody who calls the service: plain requests, and the things that people of the trade do with it.
 
 use super::{
-    APP, Answer, Environment, Person,
-    issuer::HOME_TENANT,
+    APP, Answer, Environment, HOME_TENANT, Person,
     samples::{country_path, upload_body},
 };
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use std::{future::IntoFuture, str::FromStr};
 use uuid::Uuid;
 
-/// A caller, and the app that he is about.
+/// A caller, and the app that they are about.
 #[derive(Clone)]
 pub struct Caller {
     client: reqwest::Client,
@@ -224,12 +223,12 @@ impl Request {
         self
     }
 
-    /// A body whose length is not told, in these pieces.
-    pub fn stream<S>(mut self, pieces: S) -> Self
+    /// A body of unknown length, in these chunks.
+    pub fn stream<S>(mut self, chunks: S) -> Self
     where
         S: futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static,
     {
-        self.body = Some(reqwest::Body::wrap_stream(pieces));
+        self.body = Some(reqwest::Body::wrap_stream(chunks));
         self
     }
 

@@ -25,7 +25,7 @@ impl Replicas {
         Self { backend, replicas }
     }
 
-    /// The door that the caller of this number goes through.
+    /// The replica that the caller of this number asks.
     pub fn at(&self, number: usize) -> &Harness {
         &self.replicas[number % self.replicas.len()]
     }

@@ -1,7 +1,7 @@
 //! Filters that nobody thought of: made by chance over a list's own properties, decided three times.
 
 use super::{
-    fixture::{STAGE, agree, answered, encoded, expected, read},
+    fixture::{FIXTURE, agree, answered, encoded, expected, read},
     rows::{TEXTS, VERSIONS as NUMBERS, id},
 };
 use crate::{
@@ -256,8 +256,8 @@ fn check<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, choi
     let Ok(request) = read(entity_set, &query) else {
         return;
     };
-    let (_, db) = &STAGE.databases[0];
-    let all = STAGE
+    let (_, db) = &FIXTURE.databases[0];
+    let all = FIXTURE
         .runtime
         .block_on(answered(db, entity_set, ListRequest::all(entity_set)))
         .unwrap();
@@ -265,8 +265,10 @@ fn check<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, choi
         Ok(_) => agree(entity_set, &query),
         // For which row, and so where, depends on which is looked at first.
         Err(wanted) => {
-            for (name, db) in &STAGE.databases {
-                let got = STAGE.runtime.block_on(answered(db, entity_set, request.clone()));
+            for (name, db) in &FIXTURE.databases {
+                let got = FIXTURE
+                    .runtime
+                    .block_on(answered(db, entity_set, request.clone()));
                 assert_eq!(
                     got.map_err(|error| error.code),
                     Err(wanted.code),

@@ -2,7 +2,7 @@
 //! still be right, and slow.
 
 use super::{
-    fixture::{NOW, STAGE, agree, answered, encoded, read},
+    fixture::{FIXTURE, NOW, agree, answered, encoded, read},
     rows::id,
 };
 use crate::{
@@ -18,19 +18,19 @@ use std::fmt::Debug;
 
 /// Who decides a filter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum By {
+enum DecidedBy {
     Sql,
     /// Some conditions in SQL, the rest in memory.
     Both,
     Memory,
 }
-use By::{Both, Memory, Sql};
+use DecidedBy::{Both, Memory, Sql};
 
-fn check<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, cases: &[(By, &str)]) {
+fn check<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, cases: &[(DecidedBy, &str)]) {
     for (by, filter) in cases {
         let query = format!("$filter={}", encoded(filter));
         let request = read(entity_set, &query).unwrap_or_else(|error| panic!("{filter}: {error}"));
-        for (name, db) in &STAGE.databases {
+        for (name, db) in &FIXTURE.databases {
             let now = odata::Instant::from_ticks(NOW.0);
             let split = filter::split_filter(
                 request.filter.as_ref().unwrap(),
@@ -378,8 +378,8 @@ fn what_is_only_shown_is_refused_with_its_name() {
 fn a_filter_that_fails_for_a_row_fails_whatever_page_is_asked_for() {
     let filter = encoded("1 div length(locationName) lt 5");
     let request = read(&ENVIRONMENTS, &format!("$filter={filter}&$top=1")).unwrap();
-    for (name, db) in &STAGE.databases {
-        let error = STAGE
+    for (name, db) in &FIXTURE.databases {
+        let error = FIXTURE
             .runtime
             .block_on(answered(db, &ENVIRONMENTS, request.clone()))
             .unwrap_err();
@@ -416,9 +416,9 @@ fn a_scope_shows_a_principal_what_is_his_and_a_stranger_nothing() {
         (wrong_tenant, [0; 4]),
         (wrong_kind, [0; 4]),
     ];
-    for (name, db) in &STAGE.databases {
+    for (name, db) in &FIXTURE.databases {
         for (principal, wanted) in cases {
-            let counts = STAGE.runtime.block_on(async {
+            let counts = FIXTURE.runtime.block_on(async {
                 [
                     count(db, &APPS, Scope::apps_of(principal)).await,
                     count(db, &COUNTRIES, Scope::in_app(principal, app)).await,

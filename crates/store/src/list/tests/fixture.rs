@@ -13,7 +13,7 @@ use std::{fmt::Debug, sync::LazyLock};
 use test_support::postgres_cluster;
 use tokio::runtime::Runtime;
 
-pub(crate) static STAGE: LazyLock<Fixture> = LazyLock::new(Fixture::open);
+pub(crate) static FIXTURE: LazyLock<Fixture> = LazyLock::new(Fixture::open);
 
 /// What `now()` means in all tests: 2026-11-20T12:00:00Z.
 pub(crate) const NOW: Instant = Instant(17_951_760_000_000_000);
@@ -148,8 +148,8 @@ fn keeps(filter: &Filter, row: &impl odata::Row, now: odata::Instant) -> Result<
 /// Checks that both databases give what the evaluator gives, and count it right.
 pub(crate) fn agree<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, query: &str) {
     let request = read(entity_set, query).unwrap_or_else(|error| panic!("{query}: {error}"));
-    STAGE.runtime.block_on(async {
-        for (name, db) in &STAGE.databases {
+    FIXTURE.runtime.block_on(async {
+        for (name, db) in &FIXTURE.databases {
             let all = answered(db, entity_set, ListRequest::all(entity_set))
                 .await
                 .unwrap();

@@ -1,6 +1,6 @@
 //! `$orderby`, `$top`, `$skip` and pages: whatever the order, pages put together are the list.
 
-use super::fixture::{NOW, STAGE, agree, answered, collected, encoded, expected, query_error, read};
+use super::fixture::{FIXTURE, NOW, agree, answered, collected, encoded, expected, query_error, read};
 use crate::{
     Db, FromRow,
     descriptions::*,
@@ -45,8 +45,8 @@ async fn pages<T: FromRow>(
 fn check_pages<T: FromRow + PartialEq + Debug>(entity_set: &'static EntitySet<T>, query: &str, size: u32) {
     agree(entity_set, &without_bounds(query));
     let request = read(entity_set, query).unwrap();
-    STAGE.runtime.block_on(async {
-        for (name, db) in &STAGE.databases {
+    FIXTURE.runtime.block_on(async {
+        for (name, db) in &FIXTURE.databases {
             let all = answered(db, entity_set, ListRequest::all(entity_set))
                 .await
                 .unwrap();
@@ -153,8 +153,8 @@ fn the_count_knows_nothing_of_bounds_and_pages() {
         let request = ListQuery::read(&ENVIRONMENTS, "/list", &query, ["maxpagesize=1"], true)
             .unwrap()
             .request;
-        for (name, db) in &STAGE.databases {
-            STAGE.runtime.block_on(async {
+        for (name, db) in &FIXTURE.databases {
+            FIXTURE.runtime.block_on(async {
                 let page = list(db, &ENVIRONMENTS, Scope::everything(), request.clone(), NOW)
                     .await
                     .unwrap();
@@ -174,8 +174,8 @@ fn a_token_of_another_query_is_refused() {
     let first = ListQuery::read(&ENVIRONMENTS, "/list", "$orderby=version", prefer, true)
         .unwrap()
         .request;
-    let (_, db) = &STAGE.databases[0];
-    let token = STAGE.runtime.block_on(async {
+    let (_, db) = &FIXTURE.databases[0];
+    let token = FIXTURE.runtime.block_on(async {
         let mut page = list(db, &ENVIRONMENTS, Scope::everything(), first, NOW)
             .await
             .unwrap();
@@ -201,9 +201,9 @@ fn a_token_with_what_no_column_holds_is_refused_and_no_fault() {
             values: vec![value, id.clone()],
             remaining_top: None,
         });
-        for (name, db) in &STAGE.databases {
+        for (name, db) in &FIXTURE.databases {
             let outcome =
-                STAGE
+                FIXTURE
                     .runtime
                     .block_on(list(db, &HOTFIXES, Scope::everything(), request.clone(), NOW));
             assert!(matches!(outcome, Err(ListError::Query(_)) | Ok(_)), "{name}");
@@ -214,8 +214,8 @@ fn a_token_with_what_no_column_holds_is_refused_and_no_fault() {
 #[test]
 fn an_order_in_memory_keeps_few_rows_or_refuses() {
     let request = read(&HOTFIXES, "$orderby=tolower(environmentName)").unwrap();
-    for (name, db) in &STAGE.databases {
-        STAGE.runtime.block_on(async {
+    for (name, db) in &FIXTURE.databases {
+        FIXTURE.runtime.block_on(async {
             let statement = Statement::new(db, &HOTFIXES, Scope::everything(), None, NOW);
             let all = sorted::rows(db, &statement, &request.order, None, None, 1000)
                 .await
@@ -284,8 +284,8 @@ fn what_memory_decides_row_by_row_comes_to_an_end() {
         "$orderby=tolower(errorMessage)",
     ] {
         let request = read(&HOTFIXES, query).unwrap();
-        STAGE.runtime.block_on(async {
-            for (name, db) in &STAGE.databases {
+        FIXTURE.runtime.block_on(async {
+            for (name, db) in &FIXTURE.databases {
                 let statement =
                     Statement::new(db, &HOTFIXES, Scope::everything(), request.filter.as_ref(), NOW);
                 let statement = statement.with_budget(few);

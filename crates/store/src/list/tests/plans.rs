@@ -2,7 +2,7 @@
 //! last, sorting nothing.
 
 use super::{
-    fixture::{NOW, STAGE, encoded, read},
+    fixture::{FIXTURE, NOW, encoded, read},
     rows::id,
 };
 use crate::{
@@ -44,7 +44,7 @@ fn plan<T: FromRow>(
     token: Option<SkipToken>,
 ) -> String {
     let request = read(entity_set, query).unwrap();
-    let (_, db) = &STAGE.databases[0];
+    let (_, db) = &FIXTURE.databases[0];
     let order = SqlOrder::new(&request.order, &entity_set.mappings).unwrap();
     let behind = token.map(|token| order.behind(&token).unwrap());
     let statement = Statement::new(db, entity_set, scope, request.filter.as_ref(), NOW);
@@ -52,11 +52,11 @@ fn plan<T: FromRow>(
         behind,
         order: Some(order.clause()),
         skip: 0,
-        most: Some(100),
+        limit: Some(100),
     };
     let (sql, values) = statement.select(range);
     let query = db.query(format!("EXPLAIN QUERY PLAN {sql}")).bind_all(values);
-    let steps = STAGE.runtime.block_on(query.fetch_all::<Step>()).unwrap();
+    let steps = FIXTURE.runtime.block_on(query.fetch_all::<Step>()).unwrap();
     steps.into_iter().map(|Step(step)| step + "\n").collect()
 }
 

@@ -1,4 +1,4 @@
-//! Rows that make trouble: nulls, ties, texts that differ by case, accents, blanks and letters of several bytes.
+//! Rows that are hard: nulls, ties, texts that differ by case, accents, blanks and letters of several bytes.
 
 use super::fixture::Insert;
 use crate::Value;

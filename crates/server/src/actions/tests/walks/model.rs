@@ -3,8 +3,16 @@
 //! It shares nothing with the service but words: statuses, versions, instants. Where the documentation leaves a choice
 //! open it allows both.
 
+mod promises;
+mod rules;
+
+use super::acts::{
+    APPS, Act, Answer, Audited, BASE, Country, DEPENDANT, ENVIRONMENTS, Ending, FAILURE_MESSAGE,
+    LEAST_APPLICATION, LeaseUsed, Report, ScheduleRequest, Target, UPLOADED, Window, least_base,
+};
+use crate::actions::tests::fleet::LEASE;
 use domain::{
-    instant::{Instant, TICKS_PER_SECOND},
+    instant::Instant,
     operation::OperationStatus::{self, Canceled, Failed, Running, Scheduled, Skipped, Succeeded},
     version::{AppVersion, Availability},
 };
@@ -13,92 +21,13 @@ use std::{
     time::Duration,
 };
 
-pub(super) const PLACES: usize = 2;
-pub(super) const APPS: usize = 3;
-/// The app that the next one depends on. The last one depends on Business Central's own application alone.
-pub(super) const BASE: usize = 0;
-pub(super) const DEPENDANT: usize = 1;
-pub(super) use crate::actions::tests::fleet::LEASE;
-/// The application version that both environments have.
-pub(super) const APPLICATION: AppVersion = AppVersion([16, 0, 0, 5]);
-/// What the last app's packages need of it.
-pub(super) const LEAST_APPLICATION: AppVersion = AppVersion([16, 0, 0, 0]);
 /// How far ahead `runAfter` may lie.
 const FURTHEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 3600);
 const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) const fn fix(number: u32) -> AppVersion {
-    AppVersion([16, 0, 0, number])
-}
-
-/// Another line, which no hotfix leads to or away from.
-pub(super) const NEXT_LINE: AppVersion = AppVersion([17, 0, 0, 1]);
-/// The versions uploaded for every app and country. Environments may have others, of which nothing is known.
-pub(super) const UPLOADED: [AppVersion; 4] = [fix(1), fix(2), fix(3), NEXT_LINE];
-
-/// The least version of [`BASE`] that a version of [`DEPENDANT`] needs.
-pub(super) fn least_base(version: AppVersion) -> AppVersion {
-    if version >= fix(3) { fix(2) } else { fix(1) }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Country {
-    Us,
-    De,
-}
-
-impl Country {
-    pub(super) fn code(self) -> &'static str {
-        match self {
-            Self::Us => "US",
-            Self::De => "DE",
-        }
-    }
-}
-
-/// An update window, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Window {
-    Day,
-    Night,
-    Always,
-}
-
-const MINUTE: i64 = 60 * TICKS_PER_SECOND;
-const DAY: i64 = 24 * 60 * MINUTE;
-
-impl Window {
-    pub(super) fn texts(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Day => ("08:00", "20:00"),
-            Self::Night => ("20:00", "06:00"),
-            Self::Always => ("00:00", "23:59"),
-        }
-    }
-
-    /// When it opens, after midnight, and for how long.
-    fn minutes(self) -> (i64, i64) {
-        match self {
-            Self::Day => (8 * 60, 12 * 60),
-            Self::Night => (20 * 60, 10 * 60),
-            Self::Always => (0, 24 * 60 - 1),
-        }
-    }
-
-    fn first_open(self, from: Instant) -> Instant {
-        let (opens, lasts) = self.minutes();
-        let midnight = from.0 - from.0.rem_euclid(DAY);
-        let mut opening = midnight - DAY + opens * MINUTE;
-        while opening + lasts * MINUTE <= from.0 {
-            opening += DAY;
-        }
-        Instant(opening.max(from.0))
-    }
-}
-
 /// An environment as its operator and its executor know it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct Environment {
     /// Which making of it this is: one that was removed and reported again is another.
     pub(super) home: usize,
     pub(super) country: Country,
@@ -127,8 +56,8 @@ pub(super) struct Operation {
     pub(super) completed_on: Option<Instant>,
     pub(super) ended_on: Option<Instant>,
     pub(super) reason: Option<String>,
-    /// What the executor told, word by word.
-    pub(super) told: Option<String>,
+    /// What the executor reported, word for word.
+    pub(super) error_message: Option<String>,
     pub(super) lease_until: Option<Instant>,
 }
 
@@ -146,142 +75,27 @@ struct Offer {
     incompatible_from: Option<AppVersion>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wish {
-    pub(super) place: usize,
-    pub(super) app: usize,
-    pub(super) country: Country,
-    pub(super) target: AppVersion,
-    pub(super) run_after: Option<Instant>,
-    pub(super) ignore_window: bool,
-    /// An `Idempotency-Key`.
-    pub(super) key: Option<u8>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Under {
-    ItsLease,
-    AnotherLease,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    Succeeded,
-    Failed,
-    Skipped,
-}
-
-impl Said {
-    fn status(self) -> OperationStatus {
-        match self {
-            Self::Succeeded => Succeeded,
-            Self::Failed => Failed,
-            Self::Skipped => Skipped,
-        }
-    }
-}
-
-/// The words of a report of failure.
-pub(super) const TROUBLE: &str = "The schema could not be synchronized: table 18 is locked.";
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Report {
-    pub(super) operation: usize,
-    pub(super) under: Under,
-    pub(super) said: Said,
-}
-
-/// What somebody does. Operations are numbered as they were scheduled.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Act {
-    Schedules(Wish),
-    Cancels(usize),
-    Offers {
-        app: usize,
-        country: Country,
-        version: AppVersion,
-        availability: Availability,
-    },
-    /// Says from which version on of the app that it depends on a version does not work, or takes it back.
-    MarksIncompatible {
-        app: usize,
-        country: Country,
-        version: AppVersion,
-        from: Option<AppVersion>,
-    },
-    ReportsEnvironment {
-        place: usize,
-        country: Country,
-        window: Window,
-        complete: bool,
-        apps: [Option<AppVersion>; APPS],
-    },
-    DeletesEnvironment(usize),
-    ReleasesEnvironment(usize),
-    Claims(usize),
-    Renews(Vec<(usize, Under)>),
-    Reports(Vec<Report>),
-    ExecutorDies,
-    LeasesAreLookedAt,
-    ServiceCrashes,
-    TimePasses(Duration),
-}
-
-/// What it comes to.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Answer {
-    Done,
-    Refused(String),
-    Is(usize, OperationStatus),
-    IsNew(bool),
-    Started(Vec<usize>),
-    Renewed(Vec<usize>),
-    Reported(Vec<OperationStatus>),
-    Lost(usize),
-}
-
 fn refused(code: &str) -> Answer {
     Answer::Refused(code.into())
 }
 
-/// What an audit row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Target {
-    Operation(usize),
-    Place(usize),
-    Version(usize, Country, AppVersion),
-}
-
-/// An audit row, as far as it is foretold.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Audited {
-    pub(super) action: &'static str,
-    pub(super) target: Target,
-    /// The status of an operation before, and after or as reported.
-    pub(super) statuses: (Option<OperationStatus>, Option<OperationStatus>),
-    pub(super) by_service: bool,
-}
-
-/// A broken rule: how scheduling names it, and how an operation does that is skipped for it.
-type Objection = (&'static str, &'static str);
-
 #[derive(Clone)]
 pub(super) struct Model {
     pub(super) now: Instant,
-    pub(super) places: [Option<Place>; PLACES],
+    pub(super) environments: [Option<Environment>; ENVIRONMENTS],
     pub(super) operations: Vec<Operation>,
     /// What the living executor believes to carry.
     pub(super) carried: Vec<usize>,
     /// Every keyed request that was granted.
-    pub(super) keyed: Vec<Wish>,
+    pub(super) keyed: Vec<ScheduleRequest>,
     /// The audit rows of the last act.
     pub(super) audit: Vec<Audited>,
     homes: usize,
     offers: BTreeMap<(usize, Country, AppVersion), Offer>,
-    keys: HashMap<(usize, Country, u8), (Wish, usize, Instant)>,
+    keys: HashMap<(usize, Country, u8), (ScheduleRequest, usize, Instant)>,
     /// Places in which something that waited was canceled, which may make work due earlier than it is: that costs a
     /// look at the place and nothing more.
-    due_too_early: [bool; PLACES],
+    due_too_early: [bool; ENVIRONMENTS],
 }
 
 impl Model {
@@ -300,7 +114,7 @@ impl Model {
         }
         Self {
             now,
-            places: [None, None],
+            environments: [None, None],
             operations: Vec::new(),
             carried: Vec::new(),
             keyed: Vec::new(),
@@ -308,14 +122,14 @@ impl Model {
             homes: 0,
             offers,
             keys: HashMap::new(),
-            due_too_early: [false; PLACES],
+            due_too_early: [false; ENVIRONMENTS],
         }
     }
 
     pub(super) fn take(&mut self, act: &Act) -> Answer {
         self.audit.clear();
         match act {
-            Act::Schedules(wish) => self.schedule(wish).unwrap_or_else(refused),
+            Act::Schedules(request) => self.schedule(request).unwrap_or_else(refused),
             Act::Cancels(operation) => self.cancel(*operation),
             Act::Offers {
                 app,
@@ -330,15 +144,15 @@ impl Model {
                 from,
             } => self.mark_incompatible((*app, *country, *version), *from),
             Act::ReportsEnvironment {
-                place,
+                environment,
                 country,
                 window,
                 complete,
                 apps,
-            } => self.report_environment(*place, *country, *window, *complete, *apps),
-            Act::DeletesEnvironment(place) => self.delete_environment(*place),
-            Act::ReleasesEnvironment(place) => self.release_environment(*place),
-            Act::Claims(most) => self.claim(*most),
+            } => self.report_environment(*environment, *country, *window, *complete, *apps),
+            Act::DeletesEnvironment(environment) => self.delete_environment(*environment),
+            Act::ReleasesEnvironment(environment) => self.release_environment(*environment),
+            Act::Claims(limit) => self.claim(*limit),
             Act::Renews(held) => self.renew(held),
             Act::Reports(reports) => {
                 Answer::Reported(reports.iter().map(|report| self.report(report)).collect())
@@ -355,59 +169,65 @@ impl Model {
         }
     }
 
-    fn schedule(&mut self, wish: &Wish) -> Result<Answer, &'static str> {
-        let key = wish.key.map(|key| (wish.app, wish.country, key));
+    fn schedule(&mut self, request: &ScheduleRequest) -> Result<Answer, &'static str> {
+        let key = request.key.map(|key| (request.app, request.country, key));
         let before = key.and_then(|key| self.keys.get(&key));
         if let Some((same, operation, _)) = before.filter(|(_, _, on)| self.now < *on + KEYS_ARE_KEPT) {
-            if same != wish {
+            if same != request {
                 return Err("IdempotencyKeyReused");
             }
             return Ok(Answer::Is(*operation, self.operations[*operation].status));
         }
-        let run_after = wish.run_after.map_or(self.now, |at| at.max(self.now));
+        let run_after = request.run_after.map_or(self.now, |at| at.max(self.now));
         if run_after > self.now + FURTHEST_AHEAD {
             return Err("RunAfterTooFar");
         }
-        let place = self.places[wish.place].as_ref();
-        let place = place
-            .filter(|place| place.country == wish.country)
+        let environment = self.environments[request.environment].as_ref();
+        let environment = environment
+            .filter(|environment| environment.country == request.country)
             .ok_or("EnvironmentNotFound")?;
-        let source = place.apps[wish.app].ok_or("ResourceDoesNotExist")?;
-        if !UPLOADED.contains(&wish.target) {
+        let source = environment.apps[request.app].ok_or("ResourceDoesNotExist")?;
+        if !UPLOADED.contains(&request.target) {
             return Err("ResourceDoesNotExist");
         }
-        if let Some((code, _)) =
-            self.objection(place, wish.app, wish.target, self.slot_is_taken(place, wish.app))
-        {
+        if let Some((code, _)) = self.objection(
+            environment,
+            request.app,
+            request.target,
+            self.slot_is_taken(environment, request.app),
+        ) {
             return Err(code);
         }
         let operation = Operation {
-            app: wish.app,
-            country: wish.country,
-            home: place.home,
+            app: request.app,
+            country: request.country,
+            home: environment.home,
             source,
-            target: wish.target,
+            target: request.target,
             status: Scheduled,
-            ignore_window: wish.ignore_window,
+            ignore_window: request.ignore_window,
             run_after,
             created_on: self.now,
             started_on: None,
             completed_on: None,
             ended_on: None,
             reason: None,
-            told: None,
+            error_message: None,
             lease_until: None,
         };
-        let starts = self.first_start(place, &operation);
+        let starts = self.first_start(environment, &operation);
         let number = self.operations.len();
-        let is_free = self.is_free(place);
+        let is_free = self.is_free(environment);
         self.operations.push(operation);
-        if let Some(place) = self.places[wish.place].as_mut().filter(|_| is_free) {
-            place.due = Some(place.due.map_or(starts, |due| due.min(starts)));
+        if let Some(environment) = self.environments[request.environment]
+            .as_mut()
+            .filter(|_| is_free)
+        {
+            environment.due = Some(environment.due.map_or(starts, |due| due.min(starts)));
         }
         if let Some(key) = key {
-            self.keys.insert(key, (wish.clone(), number, self.now));
-            self.keyed.push(wish.clone());
+            self.keys.insert(key, (request.clone(), number, self.now));
+            self.keyed.push(request.clone());
         }
         self.audits("environmentHotfixes/write", number, None, Scheduled, false);
         Ok(Answer::Is(number, Scheduled))
@@ -418,8 +238,8 @@ impl Model {
             Canceled => {}
             Scheduled => {
                 self.end(number, Canceled, None);
-                if let Some(place) = self.place_of(number) {
-                    self.due_too_early[place] = true;
+                if let Some(environment) = self.environment_of(number) {
+                    self.due_too_early[environment] = true;
                 }
                 self.audits(
                     "environmentHotfixes/cancel",
@@ -465,16 +285,16 @@ impl Model {
     /// The environment is what it is said to be, and whatever was unknown about it is known now.
     fn report_environment(
         &mut self,
-        place: usize,
+        environment: usize,
         country: Country,
         window: Window,
         complete: bool,
         apps: [Option<AppVersion>; APPS],
     ) -> Answer {
-        let before = self.places[place].as_ref().map(|before| before.home);
+        let before = self.environments[environment].as_ref().map(|before| before.home);
         let home = before.unwrap_or(self.homes);
         self.homes = self.homes.max(home + 1);
-        self.places[place] = Some(Place {
+        self.environments[environment] = Some(Environment {
             home,
             country,
             window,
@@ -484,14 +304,14 @@ impl Model {
             held: None,
             due: None,
         });
-        self.reschedule(place);
-        self.audits_place("environments/write", place);
+        self.reschedule(environment);
+        self.audits_environment("environments/write", environment);
         Answer::IsNew(before.is_none())
     }
 
     /// Nothing may run there: its report would have nowhere to go.
-    fn delete_environment(&mut self, place: usize) -> Answer {
-        let Some(gone) = &self.places[place] else {
+    fn delete_environment(&mut self, environment: usize) -> Answer {
+        let Some(gone) = &self.environments[environment] else {
             return refused("EnvironmentNotFound");
         };
         if self.running_in(gone).is_some() {
@@ -500,54 +320,56 @@ impl Model {
         for waiting in self.waiting_in(gone) {
             self.skip(waiting, "EnvironmentGone", false);
         }
-        self.places[place] = None;
-        self.audits_place("environments/delete", place);
+        self.environments[environment] = None;
+        self.audits_environment("environments/delete", environment);
         Answer::Done
     }
 
     fn release_environment(&mut self, number: usize) -> Answer {
-        let Some(place) = &mut self.places[number] else {
+        let Some(environment) = &mut self.environments[number] else {
             return refused("EnvironmentNotFound");
         };
-        if place.held.take().is_some() {
+        if environment.held.take().is_some() {
             self.reschedule(number);
-            self.audits_place("environments/release", number);
+            self.audits_environment("environments/release", number);
         }
         Answer::Done
     }
 
     /// Looks at the places in which something is due, the longest due first, until enough has been started.
-    fn claim(&mut self, most: usize) -> Answer {
+    fn claim(&mut self, limit: usize) -> Answer {
         let mut started = Vec::new();
-        while started.len() < most {
-            let Some(place) = self.longest_due() else { break };
-            started.extend(self.start_in(place));
+        while started.len() < limit {
+            let Some(environment) = self.longest_due() else {
+                break;
+            };
+            started.extend(self.start_in(environment));
         }
         self.carried.extend(&started);
         Answer::Started(started)
     }
 
     fn longest_due(&self) -> Option<usize> {
-        let due = |&place: &usize| {
-            let place = self.places[place].as_ref()?;
-            place
+        let due = |&environment: &usize| {
+            let environment = self.environments[environment].as_ref()?;
+            environment
                 .due
                 .filter(|due| *due <= self.now)
-                .map(|due| (due, place.home))
+                .map(|due| (due, environment.home))
         };
-        (0..PLACES)
-            .filter(|place| due(place).is_some())
-            .min_by_key(|place| due(place))
+        (0..ENVIRONMENTS)
+            .filter(|environment| due(environment).is_some())
+            .min_by_key(|environment| due(environment))
     }
 
     /// Starts the one operation that is next; what no longer makes sense before it is skipped.
     fn start_in(&mut self, number: usize) -> Option<usize> {
-        let place = self.places[number].clone()?;
-        while let Some(next) = self.next_in(&place) {
-            match self.objection_to_start(&place, next) {
+        let environment = self.environments[number].clone()?;
+        while let Some(next) = self.next_in(&environment) {
+            match self.objection_to_start(&environment, next) {
                 Some(reason) => self.skip(next, reason, true),
                 None => {
-                    self.start(&place, next);
+                    self.start(&environment, next);
                     self.reschedule(number);
                     return Some(next);
                 }
@@ -557,10 +379,10 @@ impl Model {
         None
     }
 
-    /// Of those that may start now: none before what it needs, then the earliest wish, then the first asked for.
-    fn next_in(&self, place: &Place) -> Option<usize> {
-        let mut ready = self.waiting_in(place);
-        ready.retain(|&one| self.first_start(place, &self.operations[one]) <= self.now);
+    /// Of those that may start now: none before what it needs, then the earliest wanted, then the first asked for.
+    fn next_in(&self, environment: &Environment) -> Option<usize> {
+        let mut ready = self.waiting_in(environment);
+        ready.retain(|&one| self.first_start(environment, &self.operations[one]) <= self.now);
         let base_is_ready = ready.iter().any(|&one| self.operations[one].app == BASE);
         ready.retain(|&one| !(base_is_ready && self.operations[one].app == DEPENDANT));
         ready.into_iter().min_by_key(|&one| {
@@ -569,31 +391,31 @@ impl Model {
         })
     }
 
-    fn objection_to_start(&self, place: &Place, number: usize) -> Option<&'static str> {
+    fn objection_to_start(&self, environment: &Environment, number: usize) -> Option<&'static str> {
         let operation = &self.operations[number];
-        if operation.country != place.country {
+        if operation.country != environment.country {
             return Some("EnvironmentMoved");
         }
-        if place.apps[operation.app].is_none() {
+        if environment.apps[operation.app].is_none() {
             return Some("AppUninstalled");
         }
-        let objection = self.objection(place, operation.app, operation.target, false);
+        let objection = self.objection(environment, operation.app, operation.target, false);
         objection.map(|(_, skipped)| skipped)
     }
 
-    fn start(&mut self, place: &Place, number: usize) {
+    fn start(&mut self, environment: &Environment, number: usize) {
         let operation = &mut self.operations[number];
         operation.status = Running;
-        operation.source = place.apps[operation.app].unwrap();
+        operation.source = environment.apps[operation.app].unwrap();
         operation.started_on = Some(self.now);
         operation.lease_until = Some(self.now + LEASE);
         self.audits("operations/start", number, Some(Scheduled), Running, true);
     }
 
-    fn renew(&mut self, held: &[(usize, Under)]) -> Answer {
+    fn renew(&mut self, held: &[(usize, LeaseUsed)]) -> Answer {
         let mut renewed: Vec<usize> = held
             .iter()
-            .filter(|(number, under)| *under == Under::ItsLease && self.operations[*number].status == Running)
+            .filter(|(number, lease)| *lease == LeaseUsed::Own && self.operations[*number].status == Running)
             .map(|(number, _)| *number)
             .collect();
         renewed.sort_unstable();
@@ -607,40 +429,40 @@ impl Model {
     fn report(&mut self, report: &Report) -> OperationStatus {
         let number = report.operation;
         self.carried.retain(|carried| *carried != number);
-        let (was, said) = (self.operations[number].status, report.said.status());
-        let is_its = report.under == Under::ItsLease;
+        let (was, ending) = (self.operations[number].status, report.ending.status());
+        let is_its = report.lease == LeaseUsed::Own;
         if is_its && was == Running {
-            self.end_as_reported(number, report.said);
-        } else if !is_its || was != said {
-            self.audits("operations/lateReport", number, Some(was), said, true);
+            self.end_as_reported(number, report.ending);
+        } else if !is_its || was != ending {
+            self.audits("operations/lateReport", number, Some(was), ending, true);
         }
         self.operations[number].status
     }
 
-    fn end_as_reported(&mut self, number: usize, said: Said) {
-        match said {
-            Said::Succeeded => self.end(number, Succeeded, None),
-            Said::Failed => {
+    fn end_as_reported(&mut self, number: usize, ending: Ending) {
+        match ending {
+            Ending::Succeeded => self.end(number, Succeeded, None),
+            Ending::Failed => {
                 self.end(number, Failed, Some("Reported"));
-                self.operations[number].told = Some(TROUBLE.into());
+                self.operations[number].error_message = Some(FAILURE_MESSAGE.into());
             }
-            Said::Skipped => self.end(number, Skipped, Some("NothingToDo")),
+            Ending::Skipped => self.end(number, Skipped, Some("NothingToDo")),
         }
-        self.audits("operations/end", number, Some(Running), said.status(), true);
-        let Some(place) = self.place_of(number) else {
+        self.audits("operations/end", number, Some(Running), ending.status(), true);
+        let Some(environment) = self.environment_of(number) else {
             return;
         };
-        if said == Said::Succeeded {
-            self.install(place, number);
+        if ending == Ending::Succeeded {
+            self.install(environment, number);
         }
-        self.reschedule(place);
+        self.reschedule(environment);
     }
 
     /// What was reported to be installed meanwhile may be newer, or may not be there at all.
-    fn install(&mut self, place: usize, number: usize) {
+    fn install(&mut self, environment: usize, number: usize) {
         let operation = &self.operations[number];
-        let place = self.places[place].as_mut().unwrap();
-        if let Some(installed) = &mut place.apps[operation.app] {
+        let environment = self.environments[environment].as_mut().unwrap();
+        if let Some(installed) = &mut environment.apps[operation.app] {
             *installed = operation.target.max(*installed);
         }
     }
@@ -656,9 +478,9 @@ impl Model {
         for &number in &lost {
             self.end(number, Failed, Some("OutcomeUnknown"));
             self.audits("operations/end", number, Some(Running), Failed, true);
-            let place = self.place_of(number).unwrap();
-            self.places[place].as_mut().unwrap().held = Some((self.now, number));
-            self.reschedule(place);
+            let environment = self.environment_of(number).unwrap();
+            self.environments[environment].as_mut().unwrap().held = Some((self.now, number));
+            self.reschedule(environment);
         }
         Answer::Lost(lost.len())
     }
@@ -677,123 +499,73 @@ impl Model {
         operation.lease_until = None;
     }
 
-    /// The first rule that speaks against bringing an app to a version, if one does.
-    fn objection(&self, place: &Place, app: usize, target: AppVersion, taken: bool) -> Option<Objection> {
-        let installed = place.apps[app]?;
-        let offered = self.offers[&(app, place.country, target)].availability;
-        let installed_offer = self.offers.get(&(app, place.country, installed));
-        let from_preview = installed_offer.is_some_and(|offer| offer.availability == Availability::Preview);
-        let rules = [
-            (offered == Availability::Deprecated).then_some(("TargetDeprecated", "TargetDeprecated")),
-            (offered == Availability::Preview).then_some(("TargetPreview", "TargetBecamePreview")),
-            (installed.0[..2] != target.0[..2]).then_some(("LineDiffers", "LineChanged")),
-            (target <= installed).then_some(("NotNewer", "AlreadyUpToDate")),
-            from_preview.then_some(("InstalledIsPreview", "SourceBecamePreview")),
-            taken.then_some(("AlreadyScheduled", "AlreadyScheduled")),
-            self.unmet(place, app, target)
-                .map(|code| (code, "DependenciesUnmet")),
-            self.breaks_dependant(place, app, target)
-                .then_some(("DependantIncompatible", "DependantIncompatible")),
-        ];
-        rules.into_iter().flatten().next()
-    }
-
-    /// What is wrong with the app that a version depends on.
-    fn unmet(&self, place: &Place, app: usize, target: AppVersion) -> Option<&'static str> {
-        let incompatible_from = self.offers[&(app, place.country, target)].incompatible_from;
-        let (least, there) = match app {
-            BASE => return None,
-            DEPENDANT => (least_base(target), place.apps[BASE]),
-            _ => {
-                // That it needs the application is only spoken of where it does not work with some.
-                incompatible_from?;
-                (LEAST_APPLICATION, Some(APPLICATION))
-            }
-        };
-        match there {
-            Some(there) if there < least => Some("DependencyTooOld"),
-            Some(there) if incompatible_from.is_some_and(|from| there >= from) => {
-                Some("DependencyIncompatible")
-            }
-            Some(_) => None,
-            None if place.complete => Some("DependencyMissing"),
-            // What is installed works, so as much as that needs must be there; nobody knows what a version needs that
-            // was never uploaded.
-            None => {
-                let installed = place.apps[app]?;
-                let is_known = self.offers.contains_key(&(app, place.country, installed));
-                (is_known && least_base(installed) < least).then_some("DependencyMissing")
-            }
-        }
-    }
-
-    fn breaks_dependant(&self, place: &Place, app: usize, target: AppVersion) -> bool {
-        let dependant = place.apps[DEPENDANT].filter(|_| app == BASE);
-        let offer = dependant.and_then(|version| self.offers.get(&(DEPENDANT, place.country, version)));
-        offer
-            .and_then(|offer| offer.incompatible_from)
-            .is_some_and(|from| target >= from)
-    }
-
-    fn first_start(&self, place: &Place, operation: &Operation) -> Instant {
+    fn first_start(&self, environment: &Environment, operation: &Operation) -> Instant {
         let earliest = operation.run_after.max(self.now);
         if operation.ignore_window {
             earliest
         } else {
-            place.window.first_open(earliest)
+            environment.window.first_open(earliest)
         }
     }
 
     /// Says anew when work may next start.
     fn reschedule(&mut self, number: usize) {
-        let Some(place) = &self.places[number] else { return };
-        let due = self.exactly_due(place);
+        let Some(environment) = &self.environments[number] else {
+            return;
+        };
+        let due = self.exactly_due(environment);
         self.due_too_early[number] = false;
-        self.places[number].as_mut().unwrap().due = due;
+        self.environments[number].as_mut().unwrap().due = due;
     }
 
-    fn exactly_due(&self, place: &Place) -> Option<Instant> {
-        if !self.is_free(place) {
+    fn exactly_due(&self, environment: &Environment) -> Option<Instant> {
+        if !self.is_free(environment) {
             return None;
         }
-        let waiting = self.waiting_in(place).into_iter();
+        let waiting = self.waiting_in(environment).into_iter();
         waiting
-            .map(|one| self.first_start(place, &self.operations[one]))
+            .map(|one| self.first_start(environment, &self.operations[one]))
             .min()
     }
 
-    fn is_free(&self, place: &Place) -> bool {
-        place.held.is_none() && self.running_in(place).is_none()
+    fn is_free(&self, environment: &Environment) -> bool {
+        environment.held.is_none() && self.running_in(environment).is_none()
     }
 
-    fn slot_is_taken(&self, place: &Place, app: usize) -> bool {
+    fn slot_is_taken(&self, environment: &Environment, app: usize) -> bool {
         let mut operations = self.operations.iter();
-        operations.any(|one| one.home == place.home && one.app == app && one.occupies())
+        operations.any(|one| one.home == environment.home && one.app == app && one.occupies())
     }
 
-    fn running_in(&self, place: &Place) -> Option<usize> {
+    fn running_in(&self, environment: &Environment) -> Option<usize> {
         let mut operations = self.operations.iter();
-        operations.position(|one| one.home == place.home && one.status == Running)
+        operations.position(|one| one.home == environment.home && one.status == Running)
     }
 
-    fn waiting_in(&self, place: &Place) -> Vec<usize> {
+    fn waiting_in(&self, environment: &Environment) -> Vec<usize> {
         let waits = |one: &usize| {
             let operation = &self.operations[*one];
-            operation.home == place.home && operation.status == Scheduled
+            operation.home == environment.home && operation.status == Scheduled
         };
         (0..self.operations.len()).filter(waits).collect()
     }
 
-    fn place_of(&self, number: usize) -> Option<usize> {
+    fn environment_of(&self, number: usize) -> Option<usize> {
         let home = self.operations[number].home;
-        let is_home = |place: &Option<Place>| place.as_ref().is_some_and(|place| place.home == home);
-        self.places.iter().position(is_home)
+        let is_home = |environment: &Option<Environment>| {
+            environment
+                .as_ref()
+                .is_some_and(|environment| environment.home == home)
+        };
+        self.environments.iter().position(is_home)
     }
 
     /// Takes over when work is due, as it was found, where more than one answer is right.
     pub(super) fn allows_due(&mut self, number: usize, found: Option<Instant>) {
-        let Some(place) = &self.places[number] else { return };
-        let is_exact = found == self.exactly_due(place);
+        let Some(environment) = &self.environments[number] else {
+            return;
+        };
+        let is_exact = found == self.exactly_due(environment);
         if self.due_too_early[number] && is_exact {
             self.reschedule(number);
         }
@@ -815,10 +587,10 @@ impl Model {
         });
     }
 
-    fn audits_place(&mut self, action: &'static str, place: usize) {
+    fn audits_environment(&mut self, action: &'static str, environment: usize) {
         self.audit.push(Audited {
             action,
-            target: Target::Place(place),
+            target: Target::Environment(environment),
             statuses: (None, None),
             by_service: false,
         });
@@ -832,63 +604,4 @@ impl Model {
             by_service: false,
         });
     }
-
-    /// The few sentences that must be true of everything, however it came about: the first that an act broke.
-    pub(super) fn broken_promise(&self, before: &Self, act: &Act) -> Option<String> {
-        let mut operations = before.operations.iter().zip(&self.operations).enumerate();
-        let changed = operations.find_map(|(number, (was, is))| {
-            let may_be = was.status == is.status || was.status.may_become(is.status);
-            let stays = !was.status.is_terminal() || was == is;
-            (!may_be || !stays).then(|| format!("operation {number} became {is:?} from {was:?}"))
-        });
-        let mut places = before.places.iter().flatten().zip(self.places.iter().flatten());
-        let installed = places.find_map(|(was, is)| broken_by_installing(was, is, act));
-        let states = || {
-            self.places
-                .iter()
-                .flatten()
-                .find_map(|place| self.broken_in(place))
-        };
-        changed.or(installed).or_else(states)
-    }
-
-    fn broken_in(&self, place: &Place) -> Option<String> {
-        let here = |one: &&Operation| one.home == place.home;
-        let running = self
-            .operations
-            .iter()
-            .filter(here)
-            .filter(|one| one.status == Running);
-        let running = running.count();
-        let waits = !self.waiting_in(place).is_empty();
-        if running > 1 {
-            return Some(format!("{running} run in {place:?}"));
-        }
-        for app in 0..APPS {
-            let of_app = self.operations.iter().filter(here).filter(|one| one.app == app);
-            if of_app.filter(|one| one.occupies()).count() > 1 {
-                return Some(format!("two wait or run for app {app} in {place:?}"));
-            }
-        }
-        if place.held.is_some() && (running > 0 || place.due.is_some()) {
-            return Some(format!("work goes on where it is held: {place:?}"));
-        }
-        if running > 0 && place.due.is_some() {
-            return Some(format!("work is due where one runs: {place:?}"));
-        }
-        if waits && running == 0 && place.held.is_none() && place.due.is_none() {
-            return Some(format!("work waits for ever in {place:?}"));
-        }
-        None
-    }
-}
-
-/// Only a report changes what is installed, and that of an executor never to something older.
-fn broken_by_installing(was: &Place, is: &Place, act: &Act) -> Option<String> {
-    let may_change = match act {
-        Act::ReportsEnvironment { .. } => true,
-        Act::Reports(_) => was.apps.iter().zip(&is.apps).all(|(was, is)| is >= was),
-        _ => was.apps == is.apps,
-    };
-    (was.home == is.home && !may_change).then(|| format!("{:?} became {:?} in a place", was.apps, is.apps))
 }

@@ -2,7 +2,8 @@
 
 use super::{
     LONG,
-    model::{Act, Answer, Model},
+    acts::{Act, Answer},
+    model::Model,
     steps::{beginning, walks},
 };
 use crate::actions::tests::NOW;
@@ -90,17 +91,17 @@ fn noteworthy(model: &Model, act: &Act, answer: &Answer) -> Vec<String> {
     };
     for report in reports {
         let operation = &model.operations[report.operation];
-        let place = model
-            .places
+        let environment = model
+            .environments
             .iter()
             .flatten()
-            .find(|place| place.home == operation.home);
+            .find(|environment| environment.home == operation.home);
         let ended_now =
             operation.status == OperationStatus::Succeeded && operation.ended_on == Some(model.now);
-        let Some(place) = place.filter(|_| ended_now) else {
+        let Some(environment) = environment.filter(|_| ended_now) else {
             continue;
         };
-        match place.apps[operation.app] {
+        match environment.apps[operation.app] {
             None => words.push("a removed app stays away".into()),
             Some(version) if version > operation.target => words.push("a newer version stays".into()),
             Some(_) => {}
@@ -118,7 +119,11 @@ fn crowds(model: &Model) -> Vec<String> {
         found.filter(|one| one.status == status).count()
     };
     let waiting = |home| count(Some(home), OperationStatus::Scheduled);
-    let homes = model.places.iter().flatten().map(|place| place.home);
+    let homes = model
+        .environments
+        .iter()
+        .flatten()
+        .map(|environment| environment.home);
     let full = homes.map(waiting).any(|waiting| waiting == 3);
     let both_run = count(None, OperationStatus::Running) == 2;
     let words = [

@@ -1,10 +1,14 @@
 //! What may come next, drawn by lot. A step says which operation it is about by a number that is cut down to those that
 //! there are, so that a walk stays a walk when shrinking takes steps out of it.
 
-use super::model::{
-    APPS, Act, Country, DEPENDANT, LEASE, Model, NEXT_LINE, PLACES, Report, Said, UPLOADED, Under, Window,
-    Wish, fix,
+use super::{
+    acts::{
+        APPS, Act, Country, DEPENDANT, ENVIRONMENTS, Ending, LeaseUsed, NEXT_LINE, Report, ScheduleRequest,
+        UPLOADED, Window, fix,
+    },
+    model::Model,
 };
+use crate::actions::tests::fleet::LEASE;
 use domain::{instant::Instant, version::AppVersion, version::Availability};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use std::time::Duration;
@@ -27,9 +31,9 @@ pub(super) enum Step {
     Claims(usize),
     RenewsAll,
     RenewsUnderAnotherLease(Pick),
-    Reports(Pick, Said),
-    ReportsAgain(Vec<(Pick, Said)>),
-    ReportsUnderAnotherLease(Pick, Said),
+    Reports(Pick, Ending),
+    ReportsAgain(Vec<(Pick, Ending)>),
+    ReportsUnderAnotherLease(Pick, Ending),
     ExecutorDies,
     LeasesAreLookedAt,
     ServiceCrashes,
@@ -47,7 +51,7 @@ pub(super) enum Until {
 
 #[derive(Clone, Debug)]
 pub(super) struct Scheduling {
-    place: usize,
+    environment: usize,
     app: usize,
     /// Whether in a country in which the environment is not.
     abroad: bool,
@@ -66,7 +70,7 @@ enum After {
 
 #[derive(Clone, Debug)]
 pub(super) struct Inventory {
-    place: usize,
+    environment: usize,
     moves: bool,
     window: Option<Window>,
     complete: bool,
@@ -113,9 +117,9 @@ fn one_hotfix() -> impl Strategy<Value = Vec<Option<Step>>> {
 
 fn silence() -> impl Strategy<Value = Vec<Option<Step>>> {
     let afterwards = prop_oneof![
-        2 => place().prop_map(Step::ReleasesEnvironment),
+        2 => environment().prop_map(Step::ReleasesEnvironment),
         1 => inventory().prop_map(Step::ReportsEnvironment),
-        1 => (any::<Pick>(), said()).prop_map(|(which, said)| Step::Reports(which, said)),
+        1 => (any::<Pick>(), ending()).prop_map(|(which, ending)| Step::Reports(which, ending)),
     ];
     let is_over = prop_oneof![1 => Just(Until::ALeaseEnds), 2 => Just(Until::ALeaseIsOver)];
     let is_over = is_over.prop_map(Step::TimePassesUntil);
@@ -157,7 +161,10 @@ fn waiting_in_line() -> impl Strategy<Value = Vec<Option<Step>>> {
 
 /// A key is remembered for a day, and not longer.
 fn one_request_twice() -> impl Strategy<Value = Vec<Option<Step>>> {
-    let keyed = scheduling().prop_map(|wish| Scheduling { key: Some(0), ..wish });
+    let keyed = scheduling().prop_map(|request| Scheduling {
+        key: Some(0),
+        ..request
+    });
     let day = 24 * HOUR;
     let meanwhile = select(vec![Duration::ZERO, day - HOUR, day, day + HOUR / 2]).prop_map(Step::TimePasses);
     let again = any::<Pick>().prop_map(Step::RepeatsARequest);
@@ -174,10 +181,14 @@ fn a_word_taken_back() -> impl Strategy<Value = Vec<Option<Step>>> {
     let (version, from) = (select(vec![fix(2), fix(3)]), select(vec![fix(3), fix(9)]));
     let are_taken = vec(prop::bool::weighted(0.97), 3);
     let drawn = (scheduling(), DEPENDANT..APPS, version, from, are_taken);
-    drawn.prop_map(|(wish, app, target, from, are_taken)| {
+    drawn.prop_map(|(request, app, target, from, are_taken)| {
         let marks = |from| Step::MarksIncompatible(app, Country::Us, target, from);
-        let wish = Scheduling { app, target, ..wish };
-        let steps = [marks(Some(from)), marks(None), Step::Schedules(wish)];
+        let request = Scheduling {
+            app,
+            target,
+            ..request
+        };
+        let steps = [marks(Some(from)), marks(None), Step::Schedules(request)];
         let steps = steps.into_iter().zip(are_taken);
         steps.map(|(step, is_taken)| is_taken.then_some(step)).collect()
     })
@@ -192,11 +203,11 @@ fn is_due() -> BoxedStrategy<Option<Step>> {
 }
 
 fn claims() -> BoxedStrategy<Option<Step>> {
-    maybe(most().prop_map(Step::Claims))
+    maybe(limit().prop_map(Step::Claims))
 }
 
 fn reports() -> BoxedStrategy<Option<Step>> {
-    maybe((any::<Pick>(), said()).prop_map(|(which, said)| Step::Reports(which, said)))
+    maybe((any::<Pick>(), ending()).prop_map(|(which, ending)| Step::Reports(which, ending)))
 }
 
 fn anything_meanwhile() -> impl Strategy<Value = Step> {
@@ -205,9 +216,9 @@ fn anything_meanwhile() -> impl Strategy<Value = Step> {
         2 => offers(),
         2 => marks_incompatible(),
         2 => any::<Pick>().prop_map(Step::Cancels),
-        1 => place().prop_map(Step::DeletesEnvironment),
+        1 => environment().prop_map(Step::DeletesEnvironment),
         1 => Just(Step::RenewsAll),
-        2 => (any::<Pick>(), said()).prop_map(|(which, said)| Step::ReportsUnderAnotherLease(which, said)),
+        2 => (any::<Pick>(), ending()).prop_map(|(which, ending)| Step::ReportsUnderAnotherLease(which, ending)),
         1 => Just(Step::ServiceCrashes),
     ]
 }
@@ -220,14 +231,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => offers(),
         2 => marks_incompatible(),
         5 => inventory().prop_map(Step::ReportsEnvironment),
-        1 => place().prop_map(Step::DeletesEnvironment),
-        4 => place().prop_map(Step::ReleasesEnvironment),
-        12 => most().prop_map(Step::Claims),
+        1 => environment().prop_map(Step::DeletesEnvironment),
+        4 => environment().prop_map(Step::ReleasesEnvironment),
+        12 => limit().prop_map(Step::Claims),
         3 => Just(Step::RenewsAll),
         1 => any::<Pick>().prop_map(Step::RenewsUnderAnotherLease),
-        8 => (any::<Pick>(), said()).prop_map(|(which, said)| Step::Reports(which, said)),
-        3 => vec((any::<Pick>(), said()), 1..4).prop_map(Step::ReportsAgain),
-        2 => (any::<Pick>(), said()).prop_map(|(which, said)| Step::ReportsUnderAnotherLease(which, said)),
+        8 => (any::<Pick>(), ending()).prop_map(|(which, ending)| Step::Reports(which, ending)),
+        3 => vec((any::<Pick>(), ending()), 1..4).prop_map(Step::ReportsAgain),
+        2 => (any::<Pick>(), ending()).prop_map(|(which, ending)| Step::ReportsUnderAnotherLease(which, ending)),
         1 => Just(Step::ExecutorDies),
         4 => Just(Step::LeasesAreLookedAt),
         2 => Just(Step::ServiceCrashes),
@@ -236,7 +247,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn most() -> impl Strategy<Value = usize> {
+fn limit() -> impl Strategy<Value = usize> {
     prop_oneof![5 => Just(1), 2 => Just(2), 1 => Just(0), 1 => Just(5)]
 }
 
@@ -262,10 +273,18 @@ fn scheduling() -> impl Strategy<Value = Scheduling> {
     ];
     let key = prop_oneof![3 => Just(None), 1 => (0..2_u8).prop_map(Some)];
     let abroad = prop::bool::weighted(0.05);
-    let drawn = (place(), 0..APPS, abroad, target, run_after, any::<bool>(), key);
+    let drawn = (
+        environment(),
+        0..APPS,
+        abroad,
+        target,
+        run_after,
+        any::<bool>(),
+        key,
+    );
     drawn.prop_map(
-        |(place, app, abroad, target, run_after, ignore_window, key)| Scheduling {
-            place,
+        |(environment, app, abroad, target, run_after, ignore_window, key)| Scheduling {
+            environment,
             app,
             abroad,
             target,
@@ -285,9 +304,15 @@ fn inventory() -> impl Strategy<Value = Inventory> {
         2 => Just(Apps::AllOfTheFirstVersion),
     ];
     let windows = option::of(select(vec![Window::Day, Window::Night, Window::Always]));
-    let drawn = (place(), prop::bool::weighted(0.15), windows, any::<bool>(), apps);
-    drawn.prop_map(|(place, moves, window, complete, apps)| Inventory {
-        place,
+    let drawn = (
+        environment(),
+        prop::bool::weighted(0.15),
+        windows,
+        any::<bool>(),
+        apps,
+    );
+    drawn.prop_map(|(environment, moves, window, complete, apps)| Inventory {
+        environment,
         moves,
         window,
         complete,
@@ -295,8 +320,8 @@ fn inventory() -> impl Strategy<Value = Inventory> {
     })
 }
 
-fn place() -> impl Strategy<Value = usize> {
-    prop_oneof![3 => Just(0), 1 => 1..PLACES]
+fn environment() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(0), 1 => 1..ENVIRONMENTS]
 }
 
 fn country() -> impl Strategy<Value = Country> {
@@ -311,8 +336,8 @@ fn availability() -> impl Strategy<Value = Availability> {
     select(Availability::ALL)
 }
 
-fn said() -> impl Strategy<Value = Said> {
-    prop_oneof![4 => Just(Said::Succeeded), 1 => Just(Said::Failed), 1 => Just(Said::Skipped)]
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![4 => Just(Ending::Succeeded), 1 => Just(Ending::Failed), 1 => Just(Ending::Skipped)]
 }
 
 fn until() -> impl Strategy<Value = Until> {
@@ -351,13 +376,13 @@ impl Step {
         let all: Vec<usize> = (0..model.operations.len()).collect();
         let has_started = |number: &usize| model.operations[*number].started_on.is_some();
         let started: Vec<usize> = all.iter().copied().filter(has_started).collect();
-        let report = |operation, said, under| Report {
+        let report = |operation, ending, lease| Report {
             operation,
-            under,
-            said,
+            lease,
+            ending,
         };
         Some(match self.clone() {
-            Self::Schedules(wish) => Act::Schedules(wish.wish(model)),
+            Self::Schedules(request) => Act::Schedules(request.request(model)),
             Self::RepeatsARequest(which) => {
                 let requests: Vec<usize> = (0..model.keyed.len()).collect();
                 Act::Schedules(model.keyed[one_of(&requests, which)?].clone())
@@ -376,30 +401,30 @@ impl Step {
                 from,
             },
             Self::ReportsEnvironment(inventory) => inventory.report(model),
-            Self::DeletesEnvironment(place) => Act::DeletesEnvironment(place),
-            Self::ReleasesEnvironment(place) => Act::ReleasesEnvironment(place),
-            Self::Claims(most) => Act::Claims(most),
+            Self::DeletesEnvironment(environment) => Act::DeletesEnvironment(environment),
+            Self::ReleasesEnvironment(environment) => Act::ReleasesEnvironment(environment),
+            Self::Claims(limit) => Act::Claims(limit),
             Self::RenewsAll => {
                 let carried = model.carried.iter();
-                Act::Renews(carried.map(|number| (*number, Under::ItsLease)).collect())
+                Act::Renews(carried.map(|number| (*number, LeaseUsed::Own)).collect())
             }
             Self::RenewsUnderAnotherLease(which) => {
-                Act::Renews(vec![(one_of(&all, which)?, Under::AnotherLease)])
+                Act::Renews(vec![(one_of(&all, which)?, LeaseUsed::Another)])
             }
-            Self::Reports(which, said) => {
+            Self::Reports(which, ending) => {
                 let operation = one_of(&model.carried, which)?;
-                Act::Reports(vec![report(operation, said, Under::ItsLease)])
+                Act::Reports(vec![report(operation, ending, LeaseUsed::Own)])
             }
             Self::ReportsAgain(several) => {
-                let reports = several.into_iter().map(|(which, said)| {
+                let reports = several.into_iter().map(|(which, ending)| {
                     let operation = one_of(&started, which)?;
-                    Some(report(operation, said, Under::ItsLease))
+                    Some(report(operation, ending, LeaseUsed::Own))
                 });
                 Act::Reports(reports.collect::<Option<_>>()?)
             }
-            Self::ReportsUnderAnotherLease(which, said) => {
+            Self::ReportsUnderAnotherLease(which, ending) => {
                 let operation = one_of(&all, which)?;
-                Act::Reports(vec![report(operation, said, Under::AnotherLease)])
+                Act::Reports(vec![report(operation, ending, LeaseUsed::Another)])
             }
             Self::ExecutorDies => Act::ExecutorDies,
             Self::LeasesAreLookedAt => Act::LeasesAreLookedAt,
@@ -413,7 +438,11 @@ impl Step {
 impl Until {
     /// How long it is until then, if it is to come at all.
     fn span(self, model: &Model) -> Option<Duration> {
-        let dues = model.places.iter().flatten().filter_map(|place| place.due);
+        let dues = model
+            .environments
+            .iter()
+            .flatten()
+            .filter_map(|environment| environment.due);
         let leases = model
             .operations
             .iter()
@@ -431,13 +460,13 @@ impl Until {
 }
 
 impl Scheduling {
-    fn wish(&self, model: &Model) -> Wish {
-        let at_home = model.places[self.place]
+    fn request(&self, model: &Model) -> ScheduleRequest {
+        let at_home = model.environments[self.environment]
             .as_ref()
-            .map_or(Country::Us, |place| place.country);
+            .map_or(Country::Us, |environment| environment.country);
         let ago = |span: Duration| Instant(model.now.0 - (Instant(0) + span).0);
-        Wish {
-            place: self.place,
+        ScheduleRequest {
+            environment: self.environment,
             app: self.app,
             country: if self.abroad { other(at_home) } else { at_home },
             target: self.target,
@@ -461,9 +490,9 @@ fn other(country: Country) -> Country {
 
 impl Inventory {
     fn report(&self, model: &Model) -> Act {
-        let before = model.places[self.place].as_ref();
-        let country = before.map_or(Country::Us, |place| place.country);
-        let mut apps = before.map_or([Some(fix(1)); APPS], |place| place.apps);
+        let before = model.environments[self.environment].as_ref();
+        let country = before.map_or(Country::Us, |environment| environment.country);
+        let mut apps = before.map_or([Some(fix(1)); APPS], |environment| environment.apps);
         match self.apps {
             Apps::AsTheyAre => {}
             Apps::Newer(app, version) => apps[app] = apps[app].max(Some(version)),
@@ -471,11 +500,11 @@ impl Inventory {
             Apps::AllOfTheFirstVersion => apps = [Some(fix(1)); APPS],
         }
         Act::ReportsEnvironment {
-            place: self.place,
+            environment: self.environment,
             country: if self.moves { other(country) } else { country },
             window: self
                 .window
-                .or(before.map(|place| place.window))
+                .or(before.map(|environment| environment.window))
                 .unwrap_or(Window::Day),
             complete: self.complete,
             apps,
@@ -484,12 +513,12 @@ impl Inventory {
 }
 
 /// The environments with which every walk begins.
-pub(super) fn beginning() -> [Act; PLACES] {
-    [0, 1].map(|place| Act::ReportsEnvironment {
-        place,
+pub(super) fn beginning() -> [Act; ENVIRONMENTS] {
+    [0, 1].map(|environment| Act::ReportsEnvironment {
+        environment,
         country: Country::Us,
         window: Window::Day,
-        complete: place == 0,
+        complete: environment == 0,
         apps: [Some(fix(1)); APPS],
     })
 }

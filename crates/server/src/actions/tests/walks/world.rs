@@ -1,8 +1,12 @@
 //! The same acts carried out by a real service, and what is found in its database afterwards, in the model's words.
 
-use super::model::{
-    APPLICATION, APPS, Act, Answer, Audited, BASE, Country, DEPENDANT, LEAST_APPLICATION, Operation, PLACES,
-    Place, Report, Said, TROUBLE, Target, UPLOADED, Under, Window, Wish, least_base,
+use super::{
+    acts::{
+        APPLICATION, APPS, Act, Answer, Audited, BASE, Country, DEPENDANT, ENVIRONMENTS, Ending,
+        FAILURE_MESSAGE, LEAST_APPLICATION, LeaseUsed, Report, ScheduleRequest, Target, UPLOADED, Window,
+        least_base,
+    },
+    model::{Environment, Operation},
 };
 use crate::{
     actions::{
@@ -39,7 +43,7 @@ use std::collections::HashMap;
 use store::{
     audit::{self, AuditRow},
     blobs::{BlobState, save_blob},
-    environments::{Environment, InstalledApp},
+    environments::{self, InstalledApp},
     hotfixes::{self, Operation as Row},
     versions::{Version, VersionKey, insert_version},
 };
@@ -82,8 +86,8 @@ fn number_of(id: AppId) -> usize {
     (0..APPS).find(|&number| app(number) == id).unwrap()
 }
 
-fn window_of(environment: &Environment) -> Window {
-    let found = (environment.window_start.as_str(), environment.window_end.as_str());
+fn window_of(row: &environments::Environment) -> Window {
+    let found = (row.window_start.as_str(), row.window_end.as_str());
     let known = [Window::Day, Window::Night, Window::Always];
     known.into_iter().find(|window| window.texts() == found).unwrap()
 }
@@ -164,7 +168,7 @@ impl World {
         let service = self.fleet().service().clone();
         let principal = owner_asks();
         match act {
-            Act::Schedules(wish) => self.schedule(wish).await,
+            Act::Schedules(request) => self.schedule(request).await,
             Act::Cancels(number) => self.cancel(*number).await,
             Act::Offers {
                 app,
@@ -192,25 +196,25 @@ impl World {
                     .await
             }
             Act::ReportsEnvironment {
-                place,
+                environment,
                 country,
                 window,
                 complete,
                 apps,
             } => {
-                self.report_environment(*place, *country, *window, *complete, *apps)
+                self.report_environment(*environment, *country, *window, *complete, *apps)
                     .await
             }
-            Act::DeletesEnvironment(place) => {
+            Act::DeletesEnvironment(environment) => {
                 let conditions = Preconditions::default();
-                let deleted = delete_environment(&service, &principal, key(*place), conditions).await;
+                let deleted = delete_environment(&service, &principal, key(*environment), conditions).await;
                 answered(deleted, |()| Answer::Done)
             }
-            Act::ReleasesEnvironment(place) => {
-                let released = release_environment(&service, &principal, key(*place)).await;
+            Act::ReleasesEnvironment(environment) => {
+                let released = release_environment(&service, &principal, key(*environment)).await;
                 answered(released, |_| Answer::Done)
             }
-            Act::Claims(most) => self.claim(*most).await,
+            Act::Claims(limit) => self.claim(*limit).await,
             Act::Renews(held) => self.renew(held).await,
             Act::Reports(reports) => self.report(reports).await,
             Act::LeasesAreLookedAt => Answer::Lost(execution::end_lost(&service).await.unwrap()),
@@ -229,17 +233,17 @@ impl World {
         }
     }
 
-    async fn schedule(&mut self, wish: &Wish) -> Answer {
+    async fn schedule(&mut self, request: &ScheduleRequest) -> Answer {
         let hotfix = ScheduleHotfix {
-            environment: key(wish.place),
-            environment_name: name(wish.place),
+            environment: key(request.environment),
+            environment_name: name(request.environment),
             environment_kind: None,
-            target: wish.target,
-            run_after: wish.run_after,
-            ignore_window: wish.ignore_window,
+            target: request.target,
+            run_after: request.run_after,
+            ignore_window: request.ignore_window,
         };
-        let (id, country) = (app(wish.app), code_of(wish.country));
-        let repeatable = wish.key.map(|key| Repeatable {
+        let (id, country) = (app(request.app), code_of(request.country));
+        let repeatable = request.key.map(|key| Repeatable {
             path: format!("apps/{id}/countries/{country}/environmentHotfixes"),
             key: key.to_string(),
             body_sha256: Sha256::digest(format!("{hotfix:?}")).into(),
@@ -278,7 +282,7 @@ impl World {
 
     async fn report_environment(
         &mut self,
-        place: usize,
+        environment: usize,
         country: Country,
         window: Window,
         complete: bool,
@@ -286,9 +290,9 @@ impl World {
     ) -> Answer {
         let (start, end) = window.texts();
         let installed = (0..APPS).filter_map(|number| Some(installed(number, apps[number]?)));
-        let wish = EnvironmentReport {
+        let request = EnvironmentReport {
             family: "Business Central".into(),
-            name: name(place),
+            name: name(environment),
             country: code_of(country),
             kind: EnvironmentKind::Production,
             location_name: String::new(),
@@ -299,18 +303,18 @@ impl World {
             apps: installed.collect(),
         };
         let (service, conditions) = (self.fleet().service(), Preconditions::default());
-        let reported = put_environment(service, &owner_asks(), key(place), wish, conditions).await;
-        answered(reported, |((environment, _), is_new)| {
+        let reported = put_environment(service, &owner_asks(), key(environment), request, conditions).await;
+        answered(reported, |((row, _), is_new)| {
             if is_new {
-                self.homes.push(environment.id);
+                self.homes.push(row.id);
             }
             Answer::IsNew(is_new)
         })
     }
 
-    async fn claim(&mut self, most: usize) -> Answer {
+    async fn claim(&mut self, limit: usize) -> Answer {
         let mut started = Vec::new();
-        for claimed in self.fleet().claims(most).await {
+        for claimed in self.fleet().claims(limit).await {
             let number = self.number(claimed.operation.id);
             let is_another = self.leases.insert(number, claimed.lease.id).is_none();
             assert!(is_another, "operation {number} was started twice");
@@ -319,17 +323,17 @@ impl World {
         Answer::Started(started)
     }
 
-    fn lease(&self, number: usize, under: Under) -> Uuid {
-        match under {
-            Under::ItsLease => self.leases[&number],
-            Under::AnotherLease => Uuid::new_v4(),
+    fn lease(&self, number: usize, lease: LeaseUsed) -> Uuid {
+        match lease {
+            LeaseUsed::Own => self.leases[&number],
+            LeaseUsed::Another => Uuid::new_v4(),
         }
     }
 
-    async fn renew(&self, held: &[(usize, Under)]) -> Answer {
+    async fn renew(&self, held: &[(usize, LeaseUsed)]) -> Answer {
         let held = held
             .iter()
-            .map(|&(number, under)| (self.operations[number], self.lease(number, under)));
+            .map(|&(number, lease)| (self.operations[number], self.lease(number, lease)));
         let held = held.collect();
         let until = self.fleet().now() + LEASE;
         let renewed = execution::renew(self.fleet().service(), held, until)
@@ -343,11 +347,11 @@ impl World {
     async fn report(&self, reports: &[Report]) -> Answer {
         let reports = reports.iter().map(|report| execution::Report {
             id: self.operations[report.operation],
-            lease_id: self.lease(report.operation, report.under),
-            outcome: match report.said {
-                Said::Succeeded => Outcome::Succeeded,
-                Said::Failed => Outcome::Failed(TROUBLE.into()),
-                Said::Skipped => Outcome::Skipped(None),
+            lease_id: self.lease(report.operation, report.lease),
+            outcome: match report.ending {
+                Ending::Succeeded => Outcome::Succeeded,
+                Ending::Failed => Outcome::Failed(FAILURE_MESSAGE.into()),
+                Ending::Skipped => Outcome::Skipped(None),
             },
         });
         let answers = execution::finish_all(self.fleet().service(), reports.collect()).await;
@@ -396,7 +400,7 @@ impl World {
             started_on: row.started_on,
             completed_on: row.completed_on,
             ended_on: row.ended_on,
-            told: row.error_message.filter(|text| !follows_reason(text)),
+            error_message: row.error_message.filter(|text| !follows_reason(text)),
             reason: row.reason,
             lease_until: row.lease_until,
         }
@@ -419,36 +423,32 @@ impl World {
         statuses
     }
 
-    pub(super) async fn places(&self) -> [Option<Place>; PLACES] {
-        let mut places = [None, None];
-        for (number, place) in places.iter_mut().enumerate() {
+    pub(super) async fn environments(&self) -> [Option<Environment>; ENVIRONMENTS] {
+        let mut environments = [None, None];
+        for (number, environment) in environments.iter_mut().enumerate() {
             match get_registered_environment(self.fleet().service(), &key(number)).await {
-                Ok((environment, apps)) => *place = Some(self.place(&environment, &apps)),
+                Ok((row, apps)) => *environment = Some(self.environment(&row, &apps)),
                 Err(error) => assert_eq!(refusal(error), Answer::Refused("EnvironmentNotFound".into())),
             }
         }
-        places
+        environments
     }
 
-    fn place(&self, environment: &Environment, installed: &[InstalledApp]) -> Place {
+    fn environment(&self, row: &environments::Environment, installed: &[InstalledApp]) -> Environment {
         let mut apps = [None; APPS];
         for one in installed {
             apps[number_of(one.app_id)] = Some(one.version);
         }
-        let held_by = environment.held_by.map(|id| self.number(id));
-        Place {
-            home: self
-                .homes
-                .iter()
-                .position(|home| *home == environment.id)
-                .unwrap(),
-            country: country_of(&environment.country_code),
-            window: window_of(environment),
-            complete: environment.inventory_complete,
-            reported_on: environment.inventory_on,
+        let held_by = row.held_by.map(|id| self.number(id));
+        Environment {
+            home: self.homes.iter().position(|home| *home == row.id).unwrap(),
+            country: country_of(&row.country_code),
+            window: window_of(row),
+            complete: row.inventory_complete,
+            reported_on: row.inventory_on,
             apps,
-            held: environment.held_since.zip(held_by),
-            due: environment.due_on,
+            held: row.held_since.zip(held_by),
+            due: row.due_on,
         }
     }
 
@@ -496,9 +496,9 @@ impl World {
         if let Some(number) = operations.into_iter().find(is_operation) {
             return Target::Operation(number);
         }
-        let is_place = |number: &usize| address == format!("environments/{}", key(*number));
-        if let Some(number) = (0..PLACES).find(is_place) {
-            return Target::Place(number);
+        let is_environment = |number: &usize| address == format!("environments/{}", key(*number));
+        if let Some(number) = (0..ENVIRONMENTS).find(is_environment) {
+            return Target::Environment(number);
         }
         for number in 0..APPS {
             for country in [Country::Us, Country::De] {

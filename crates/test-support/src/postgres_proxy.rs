@@ -1,10 +1,11 @@
-//! A way to a PostgreSQL that is cut once, at a moment that matters: when a change is being committed, either before the
-//! server hears of it, or after it has carried it out and before anybody is told.
+//! A proxy in front of a PostgreSQL that freezes when it is told to, or cuts a connection at a moment that matters: when
+//! a change is being committed, either before the server hears of it, or after it has carried it out and before its
+//! answer has arrived.
 //!
-//! It understands as much of what goes over it as that takes: which statements change something, and which message is
-//! the commit of a transaction with one of them.
+//! It understands as much of what goes through it as that takes: which statements change something, and which message
+//! is the commit of a transaction with one of them.
 
-use crate::own_postgres::OwnPostgres;
+use crate::postgres_cluster::PostgresCluster;
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -16,7 +17,7 @@ use tokio::{
     sync::watch,
 };
 
-/// When a line is cut.
+/// When a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// Before the server hears of the commit: it undoes the change.
@@ -34,68 +35,75 @@ impl Moment {
 struct Plan {
     /// How many commits are still let through, and how the one after them is cut.
     cut: Option<(usize, Moment)>,
-    /// Whether nothing moves after the cut until the line is opened.
-    then_closes: bool,
+    /// Whether the proxy freezes with the cut.
+    then_freezes: bool,
     was_cut: bool,
 }
 
 struct Shared {
     plan: Mutex<Plan>,
-    is_open: watch::Sender<bool>,
+    is_frozen: watch::Sender<bool>,
 }
 
-/// The way. Everything goes over it until it is told what to cut.
-pub struct CutLine {
+/// The proxy. Everything goes through it until it is asked for something else.
+pub struct PostgresProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
-impl CutLine {
-    pub async fn to(postgres: &OwnPostgres) -> Self {
+impl PostgresProxy {
+    /// A proxy of the unix socket of this server.
+    pub async fn to(postgres: &PostgresCluster) -> Self {
         let socket = postgres.socket();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             plan: Mutex::default(),
-            is_open: watch::Sender::new(true),
+            is_frozen: watch::Sender::new(false),
         });
-        let line = Arc::clone(&shared);
+        let proxy = Arc::clone(&shared);
         tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let far = UnixStream::connect(&socket).await.unwrap();
-                tokio::spawn(carry(near, far, Arc::clone(&line)));
+            while let Ok((client, _)) = listener.accept().await {
+                let server = UnixStream::connect(&socket).await.unwrap();
+                tokio::spawn(forward(client, server, Arc::clone(&proxy)));
             }
         });
         Self { address, shared }
     }
 
-    /// Where it leads to this database.
-    pub fn url(&self, database: &str) -> String {
+    /// The url of this database behind the proxy.
+    pub fn url_of(&self, database: &str) -> String {
         format!("postgres://fame@{}/{database}", self.address)
     }
 
     /// Cuts the connection on which the `nth` change from now on is being committed.
-    pub fn cuts(&self, nth: usize, moment: Moment) {
+    pub fn cut(&self, nth: usize, moment: Moment) {
         *self.shared.plan.lock().unwrap() = Plan {
             cut: Some((nth - 1, moment)),
             ..Plan::default()
         };
     }
 
-    /// The same, and then nothing moves on any connection until the line is opened.
-    pub fn cuts_and_closes(&self, nth: usize, moment: Moment) {
-        self.cuts(nth, moment);
-        self.shared.plan.lock().unwrap().then_closes = true;
+    /// The same, and then nothing moves on any connection until the proxy is released.
+    pub fn cut_and_freeze(&self, nth: usize, moment: Moment) {
+        self.cut(nth, moment);
+        self.shared.plan.lock().unwrap().then_freezes = true;
     }
 
+    /// Lets nothing move on any connection until the proxy is released, as behind a switch that lost its power.
+    pub fn freeze(&self) {
+        self.shared.is_frozen.send_replace(true);
+    }
+
+    /// Whether a connection has been cut since the last order.
     pub fn was_cut(&self) -> bool {
         self.shared.plan.lock().unwrap().was_cut
     }
 
-    /// Cuts nothing any more, and lets everything move; whether it has cut.
-    pub fn opens(&self) -> bool {
+    /// Cuts nothing any more, and lets everything move; whether a connection was cut.
+    pub fn release(&self) -> bool {
         let plan = std::mem::take(&mut *self.shared.plan.lock().unwrap());
-        self.shared.is_open.send_replace(true);
+        self.shared.is_frozen.send_replace(false);
         plan.was_cut
     }
 }
@@ -110,8 +118,8 @@ impl Shared {
             return None;
         }
         plan.cut = None;
-        if plan.then_closes {
-            self.is_open.send_replace(false);
+        if plan.then_freezes {
+            self.is_frozen.send_replace(true);
         }
         Some(moment)
     }
@@ -121,37 +129,40 @@ impl Shared {
     }
 }
 
-/// Carries one connection's messages until either side ends, or it is cut.
-async fn carry(mut near: TcpStream, mut far: UnixStream, line: Arc<Shared>) {
-    let mut asked = Asked::default();
-    let mut is_open = line.is_open.subscribe();
-    let (mut from_near, mut from_far) = (vec![0; 65_536], vec![0; 65_536]);
+/// Forwards one connection's messages until either side ends, or it is cut.
+async fn forward(mut client: TcpStream, mut server: UnixStream, proxy: Arc<Shared>) {
+    let mut requests = Requests::default();
+    let mut is_frozen = proxy.is_frozen.subscribe();
+    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
-            read = near.read(&mut from_near) => {
+            read = client.read(&mut from_client) => {
                 let Ok(read @ 1..) = read else { return };
-                asked.hears(&from_near[..read]);
-                while let Some((message, is_commit)) = asked.next() {
-                    if is_open.wait_for(|is_open| *is_open).await.is_err() {
+                requests.push(&from_client[..read]);
+                while let Some((message, is_commit)) = requests.next() {
+                    if is_frozen.wait_for(|is_frozen| !is_frozen).await.is_err() {
                         return;
                     }
-                    let cut = if is_commit { line.commit() } else { None };
+                    let cut = if is_commit { proxy.commit() } else { None };
                     if cut == Some(Moment::BeforeCommit) {
-                        return end(far, &line).await;
+                        return end(server, &proxy).await;
                     }
-                    if far.write_all(&message).await.is_err() {
+                    if server.write_all(&message).await.is_err() {
                         return;
                     }
                     if cut == Some(Moment::AfterCommit) {
-                        let answered = far.read(&mut from_far).await;
+                        let answered = server.read(&mut from_server).await;
                         assert!(matches!(answered, Ok(1..)), "the commit was not answered");
-                        return end(far, &line).await;
+                        return end(server, &proxy).await;
                     }
                 }
             }
-            read = far.read(&mut from_far) => {
+            read = server.read(&mut from_server) => {
                 let Ok(read @ 1..) = read else { return };
-                if near.write_all(&from_far[..read]).await.is_err() {
+                if is_frozen.wait_for(|is_frozen| !is_frozen).await.is_err() {
+                    return;
+                }
+                if client.write_all(&from_server[..read]).await.is_err() {
                     return;
                 }
             }
@@ -159,18 +170,18 @@ async fn carry(mut near: TcpStream, mut far: UnixStream, line: Arc<Shared>) {
     }
 }
 
-/// Ends the server's side, and says that the line was cut once the server has noticed: by then it has undone what was
-/// not committed. Only then the other side ends too.
-async fn end(mut far: UnixStream, line: &Shared) {
-    drop(far.shutdown().await);
+/// Ends the server's side, and records the cut once the server has noticed: by then it has undone what was not
+/// committed. Only then the client's side ends too.
+async fn end(mut server: UnixStream, proxy: &Shared) {
+    drop(server.shutdown().await);
     let mut rest = Vec::new();
-    drop(far.read_to_end(&mut rest).await);
-    line.has_cut();
+    drop(server.read_to_end(&mut rest).await);
+    proxy.has_cut();
 }
 
-/// What one side asks of the server, message by message.
+/// What a client asks of the server, message by message.
 #[derive(Default)]
-struct Asked {
+struct Requests {
     bytes: Vec<u8>,
     has_begun: bool,
     /// Which prepared statements change something.
@@ -179,8 +190,8 @@ struct Asked {
     is_change: bool,
 }
 
-impl Asked {
-    fn hears(&mut self, bytes: &[u8]) {
+impl Requests {
+    fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -195,12 +206,12 @@ impl Asked {
         }
         let rest = self.bytes.split_off(length);
         let message = std::mem::replace(&mut self.bytes, rest);
-        let is_commit = self.has_begun && self.understands(&message);
+        let is_commit = self.has_begun && self.commits_change(&message);
         self.has_begun = true;
         Some((message, is_commit))
     }
 
-    fn understands(&mut self, message: &[u8]) -> bool {
+    fn commits_change(&mut self, message: &[u8]) -> bool {
         let mut words = message[5..].split(|byte| *byte == 0);
         let mut word = || words.next().unwrap_or_default();
         match message[0] {

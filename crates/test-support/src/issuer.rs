@@ -1,4 +1,5 @@
-//! One token issuer for all tests of the process: its keys are slow to make, and nobody here changes them.
+//! One token issuer for all tests of the process, and the people who get tokens from it: its keys are slow to make, and
+//! nobody here changes them.
 
 use entra_local::{
     Application, Directory, Issuer, Resource, Scheme, Secret, Settings, TokenRequest, TokenVersion, User,
@@ -7,6 +8,7 @@ use std::{
     collections::HashMap,
     net::TcpListener,
     sync::{Arc, LazyLock, Mutex},
+    time::SystemTime,
 };
 use uuid::{Uuid, uuid};
 
@@ -21,7 +23,7 @@ pub const API_URI: &str = "api://fame";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Person {
     pub name: &'static str,
-    /// What a principal row names it by: an application's client id, a user's object id.
+    /// What a principal row names them by: an application's client id, a user's object id.
     pub id: Uuid,
     pub is_user: bool,
 }
@@ -32,15 +34,17 @@ impl Person {
     pub const READER: Self = application("reader", uuid!("10000000-0000-4000-8000-000000000003"));
     pub const STRANGER: Self = application("stranger", uuid!("10000000-0000-4000-8000-000000000004"));
     pub const OPERATOR: Self = application("operator", uuid!("10000000-0000-4000-8000-000000000005"));
+    pub const SECOND_OWNER: Self = application("second-owner", uuid!("10000000-0000-4000-8000-000000000006"));
     pub const OWNER_USER: Self = user("owner-user", uuid!("20000000-0000-4000-8000-000000000001"));
     pub const READER_USER: Self = user("reader-user", uuid!("20000000-0000-4000-8000-000000000002"));
 
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::OWNER,
         Self::CONTRIBUTOR,
         Self::READER,
         Self::STRANGER,
         Self::OPERATOR,
+        Self::SECOND_OWNER,
         Self::OWNER_USER,
         Self::READER_USER,
     ];
@@ -50,7 +54,7 @@ impl Person {
         Uuid::new_v5(&HOME_TENANT, self.name.as_bytes())
     }
 
-    /// A good token's recipe.
+    /// What a good token is minted from.
     pub fn token(&self) -> TokenRequest {
         if self.is_user {
             TokenRequest::user(self.name)
@@ -85,10 +89,9 @@ struct Shared {
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
-    let clock = Arc::new(server::clock::wall_seconds);
     let settings = Settings {
         base_url: base_url.clone(),
-        clock,
+        clock: Arc::new(now),
     };
     let issuer = Issuer::new(settings, directory()).unwrap();
     serve(listener, issuer.clone());
@@ -98,6 +101,12 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
         tokens: Mutex::default(),
     }
 });
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let elapsed = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    elapsed.as_secs().try_into().unwrap()
+}
 
 /// On a thread of its own: a test's runtime ends with the test, the issuer stays for the others.
 fn serve(listener: TcpListener, issuer: Issuer) {
@@ -151,7 +160,7 @@ fn directory() -> Directory {
     directory
 }
 
-/// Where the issuer answers.
+/// The address at which the issuer answers.
 pub fn base_url() -> &'static str {
     &SHARED.base_url
 }
