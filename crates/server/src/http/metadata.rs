@@ -11,15 +11,16 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use domain::problem::{Code, RuleError};
 use odata::{Format, Limits, Options, Resource};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use wire::{ErrorBody, ResponseFormat, service::ServiceDocument};
 
 /// The description of all types, in CSDL.
-pub(crate) const METADATA: &str = include_str!("metadata.xml");
+static METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::document().into());
 
 /// Tells which collections there are.
 #[utoipa::path(get, path = "/", tag = "service",
@@ -51,9 +52,9 @@ pub(crate) async fn get_metadata(
             .about("$format")
             .into());
     }
-    let etag = HEXLOWER.encode(&Sha256::digest(METADATA.as_bytes())[..16]);
+    let etag = HEXLOWER.encode(&Sha256::digest(&*METADATA)[..16]);
     context.preconditions.check_read(&etag)?;
-    let mut response = Response::new(Body::from(METADATA));
+    let mut response = Response::new(Body::from(METADATA.clone()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     headers.insert("odata-version", HeaderValue::from_static("4.0"));
