@@ -16,7 +16,7 @@ use store::{
     list::{self, EntitySet, ListError, ListRequest, Page, Scope},
 };
 
-pub(crate) use store::descriptions::*;
+pub(crate) use store::entity_sets::*;
 
 /// Whose rows, and of what: everything of one kind in an app, or in one of its countries.
 #[derive(Clone, Copy)]

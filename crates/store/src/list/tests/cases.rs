@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Db, FromRow,
-    descriptions::*,
+    entity_sets::*,
     filter,
     list::{EntitySet, ListQuery, ListRequest, Scope, count_only},
     principals::PrincipalRef,

@@ -3,7 +3,7 @@
 use super::fixture::{NOW, STAGE, agree, answered, collected, encoded, expected, query_error, read};
 use crate::{
     Db, FromRow,
-    descriptions::*,
+    entity_sets::*,
     list::{
         EntitySet, ListError, ListQuery, ListRequest, Scope, count_only, list, sorted,
         statement::{Budget, Statement},
