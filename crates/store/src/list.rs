@@ -24,7 +24,7 @@ pub use entity_set::{
     number, property, roles, text, truth, version, word,
 };
 pub use page::Page;
-pub use request::{ListQuery, ListRequest};
+pub use request::ListRequest;
 pub use scope::Scope;
 use statement::Statement;
 
@@ -65,7 +65,7 @@ pub async fn list<T: super::FromRow>(
         true => Some(statement.count(db).await?).filter(|_| request.count),
         false => None,
     };
-    Page::open(db, statement, request, count).await
+    page::open(db, statement, request, count).await
 }
 
 /// How many rows the request's filter leaves.

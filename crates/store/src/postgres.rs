@@ -7,7 +7,7 @@
 
 use super::{
     connections::{CHANGE, Connections, Connector, PooledConnection, READ},
-    db::{RECEIVED, Rows, StoreError, Tx, room, too_slow},
+    db::{Batches, RECEIVED, StoreError, Tx, received, room, too_slow},
     dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
@@ -188,7 +188,7 @@ impl Postgres {
         &self,
         sql: String,
         values: Vec<Value>,
-    ) -> Result<Rows<T>, StoreError> {
+    ) -> Result<Batches<T>, StoreError> {
         let place = room(&self.streams).await?;
         let (client, rows) = match self.open_stream(&sql, &values).await {
             Err(StoreError::Unavailable(_)) => {
@@ -202,7 +202,7 @@ impl Postgres {
             let _place = place;
             send_rows(client, rows, sender, RECEIVED).await;
         });
-        Ok(Rows::from_channel(receiver))
+        Ok(received(receiver))
     }
 
     async fn open_stream(

@@ -6,13 +6,13 @@
 mod writer;
 
 use super::{
-    db::{RECEIVED, Rows, StoreError, Tx, room, too_slow},
+    db::{Batches, RECEIVED, StoreError, Tx, complete, received, room, too_slow},
     dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
 use crate::db::ChangeError;
-use futures::future::BoxFuture;
+use futures::{TryStreamExt, future::BoxFuture};
 use rusqlite::{
     CachedStatement, Connection, OpenFlags, TransactionBehavior, config::DbConfig, ffi::ErrorCode,
 };
@@ -120,7 +120,7 @@ impl Sqlite {
         }
         let mut rows = self.stream_from_thread(sql.to_owned(), values.to_vec()).await?;
         let mut found = Vec::new();
-        while let Some(batch) = rows.next().await? {
+        while let Some(batch) = rows.try_next().await? {
             found.extend(batch);
         }
         Ok(found)
@@ -130,7 +130,7 @@ impl Sqlite {
         &self,
         sql: String,
         values: Vec<Value>,
-    ) -> Result<Rows<T>, StoreError> {
+    ) -> Result<Batches<T>, StoreError> {
         let short = self
             .read(|connection| {
                 if_quick(connection, |connection| {
@@ -139,7 +139,7 @@ impl Sqlite {
             })
             .await?;
         match short.flatten() {
-            Some(rows) => Ok(Rows::complete(rows)),
+            Some(rows) => Ok(complete(rows)),
             None => self.stream_from_thread(sql, values).await,
         }
     }
@@ -148,7 +148,7 @@ impl Sqlite {
         &self,
         sql: String,
         values: Vec<Value>,
-    ) -> Result<Rows<T>, StoreError> {
+    ) -> Result<Batches<T>, StoreError> {
         let pool = self.streamers.clone();
         let place = room(&pool.places).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
@@ -167,7 +167,7 @@ impl Sqlite {
                 runtime.spawn(async move { drop(sender.send(Err(error)).await) });
             }
         });
-        Ok(Rows::from_channel(receiver))
+        Ok(received(receiver))
     }
 }
 
