@@ -19,6 +19,7 @@ mod start;
 pub mod telemetry;
 pub mod transfer;
 mod upload;
+mod wire_rows;
 
 pub use http::router::openapi_json;
 pub use listen::serve;

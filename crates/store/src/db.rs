@@ -12,7 +12,11 @@ use super::{
 };
 use crate::wakeup::Wakeup;
 use domain::instant::Instant;
-use futures::future::BoxFuture;
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -294,7 +298,7 @@ impl Query<'_> {
     ///
     /// A short result arrives with the first batch already; a long one is read by a thread or task of its own,
     /// which waits for the receiver and stops when it is dropped.
-    pub async fn stream<T: FromRow>(self) -> Result<Rows<T>, StoreError> {
+    pub async fn stream<T: FromRow>(self) -> Result<Batches<T>, StoreError> {
         match self.on {
             On::Db(Db::Sqlite(sqlite)) => sqlite.stream(self.sql.into_owned(), self.values).await,
             On::Db(Db::Postgres(postgres)) => postgres.stream(self.sql.into_owned(), self.values).await,
@@ -327,37 +331,17 @@ pub(crate) async fn room(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermi
     }
 }
 
-/// Rows on their way, in batches.
-pub struct Rows<T> {
-    first: Option<Vec<T>>,
-    rest: Option<mpsc::Receiver<Result<Vec<T>, StoreError>>>,
+/// Rows on their way, batch by batch; no batch is empty.
+pub type Batches<T, E = StoreError> = BoxStream<'static, Result<Vec<T>, E>>;
+
+/// Rows that are there already.
+pub(crate) fn complete<T: Send + 'static, E: Send + 'static>(rows: Vec<T>) -> Batches<T, E> {
+    stream::iter((!rows.is_empty()).then_some(Ok(rows))).boxed()
 }
 
-impl<T> Rows<T> {
-    /// A result that is complete already.
-    pub fn complete(rows: Vec<T>) -> Self {
-        Self {
-            first: Some(rows),
-            rest: None,
-        }
-    }
-
-    /// A result that `rest` will bring.
-    pub(crate) fn from_channel(rest: mpsc::Receiver<Result<Vec<T>, StoreError>>) -> Self {
-        Self {
-            first: None,
-            rest: Some(rest),
-        }
-    }
-
-    /// The next batch, never empty; `None` after the last.
-    pub async fn next(&mut self) -> Result<Option<Vec<T>>, StoreError> {
-        if let Some(first) = self.first.take().filter(|rows| !rows.is_empty()) {
-            return Ok(Some(first));
-        }
-        match &mut self.rest {
-            Some(rest) => rest.recv().await.transpose(),
-            None => Ok(None),
-        }
-    }
+/// Rows that a channel brings.
+pub(crate) fn received<T: Send + 'static>(
+    mut channel: mpsc::Receiver<Result<Vec<T>, StoreError>>,
+) -> Batches<T> {
+    stream::poll_fn(move |context| channel.poll_recv(context)).boxed()
 }

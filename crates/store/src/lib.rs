@@ -14,8 +14,8 @@ pub mod blobs;
 mod connections;
 pub mod countries;
 mod db;
-pub mod descriptions;
 mod dialect;
+pub mod entity_sets;
 pub mod environments;
 pub mod execution;
 pub mod filter;
@@ -37,7 +37,7 @@ mod value;
 pub mod versions;
 pub mod wakeup;
 
-pub use db::{ChangeError, Db, Query, Rows, StoreError, Tx};
+pub use db::{Batches, ChangeError, Db, Query, StoreError, Tx};
 pub use dialect::Shape;
 pub use migrations::{OpenError, SCHEMA_VERSION, migrate, open, outstanding};
 pub use value::{FromRow, Row, Value};

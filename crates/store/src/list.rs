@@ -25,7 +25,7 @@ pub use entity_set::{
 };
 pub use error::ListError;
 pub use page::Page;
-pub use request::{ListQuery, ListRequest};
+pub use request::ListRequest;
 pub use scope::Scope;
 use statement::Statement;
 
@@ -46,7 +46,7 @@ pub async fn list<T: super::FromRow>(
         true => Some(statement.count(db).await?).filter(|_| request.count),
         false => None,
     };
-    Page::open(db, statement, request, count).await
+    page::open(db, statement, request, count).await
 }
 
 /// How many rows the request's filter leaves.

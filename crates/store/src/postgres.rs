@@ -7,7 +7,7 @@
 
 use super::{
     connections::{CHANGE, Connections, Connector, PooledConnection, READ},
-    db::{RECEIVED, Rows, StoreError, Tx, room, too_slow},
+    db::{Batches, RECEIVED, StoreError, Tx, received, room, too_slow},
     dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
@@ -189,7 +189,7 @@ impl Postgres {
         &self,
         sql: String,
         values: Vec<Value>,
-    ) -> Result<Rows<T>, StoreError> {
+    ) -> Result<Batches<T>, StoreError> {
         let permit = room(&self.streams).await?;
         let (client, rows) = match self.open_stream(&sql, &values).await {
             Err(StoreError::Unavailable(_)) => {
@@ -204,7 +204,7 @@ impl Postgres {
             send_rows(client, rows, sender, RECEIVED).await;
         };
         tokio::spawn(sending.boxed());
-        Ok(Rows::from_channel(receiver))
+        Ok(received(receiver))
     }
 
     async fn open_stream(

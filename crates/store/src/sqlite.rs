@@ -6,13 +6,13 @@
 mod writer;
 
 use super::{
-    db::{RECEIVED, Rows, StoreError, Tx, room, too_slow},
+    db::{Batches, RECEIVED, StoreError, Tx, complete, received, room, too_slow},
     dialect::{self, Dialect, Shape},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
 use crate::db::ChangeError;
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{FutureExt as _, TryStreamExt, future::BoxFuture};
 use rusqlite::{
     CachedStatement, Connection, OpenFlags, TransactionBehavior, config::DbConfig, ffi::ErrorCode,
 };
@@ -121,7 +121,7 @@ impl Sqlite {
         }
         let mut rows = self.stream_from_thread(sql.to_owned(), values.to_vec()).await?;
         let mut found = Vec::new();
-        while let Some(batch) = rows.next().await? {
+        while let Some(batch) = rows.try_next().await? {
             found.extend(batch);
         }
         Ok(found)
@@ -131,7 +131,7 @@ impl Sqlite {
         &self,
         sql: String,
         values: Vec<Value>,
-    ) -> Result<Rows<T>, StoreError> {
+    ) -> Result<Batches<T>, StoreError> {
         let short = self
             .read(|connection| {
                 if_quick(connection, |connection| {
@@ -140,7 +140,7 @@ impl Sqlite {
             })
             .await?;
         match short.flatten() {
-            Some(rows) => Ok(Rows::complete(rows)),
+            Some(rows) => Ok(complete(rows)),
             None => self.stream_from_thread(sql, values).await,
         }
     }
@@ -149,7 +149,7 @@ impl Sqlite {
         &self,
         sql: String,
         values: Vec<Value>,
-    ) -> Result<Rows<T>, StoreError> {
+    ) -> Result<Batches<T>, StoreError> {
         let pool = self.streamers.clone();
         let permit = room(&pool.permits).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
@@ -170,7 +170,7 @@ impl Sqlite {
             }
         });
         tokio::task::spawn_blocking(work);
-        Ok(Rows::from_channel(receiver))
+        Ok(received(receiver))
     }
 }
 

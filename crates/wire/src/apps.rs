@@ -9,7 +9,7 @@ use domain::{
 
 entity! {
     /// An app that is registered with the service; it stands for no particular version.
-    App keyed by ["id"] tagged by etag {
+    App "app" keyed by ["id"] tagged by etag {
         /// The id of the app, the same across all its versions.
         #[schema(value_type = uuid::Uuid)]
         id "id": AppId,
@@ -38,7 +38,7 @@ entity! {
 
 entity! {
     /// Something that the caller may do with the app.
-    AllowedAction keyed by ["action"] {
+    AllowedAction "allowedAction" keyed by ["action"] {
         /// What, as `versions/write`.
         action "action": String,
     }
@@ -54,7 +54,7 @@ impl From<Permission> for AllowedAction {
 
 entity! {
     /// A role, and what it allows.
-    RolePermissions keyed by ["name"] {
+    RolePermissions "role" keyed by ["name"] {
         /// The role.
         #[schema(value_type = String)]
         name "name": Role,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 entity! {
     /// A country that the app is available in.
-    Country keyed by ["countryCode"] tagged by etag {
+    Country "country" keyed by ["countryCode"] tagged by etag {
         /// Its ISO 3166-1 alpha-2 code, or `W1`.
         #[schema(value_type = String, example = "US")]
         country_code "countryCode": CountryCode,

@@ -4,7 +4,7 @@
 //! its bare face, its OData face, every `$select` of it, and its reading by clients, so that none of them can
 //! know a property that another has forgotten.
 
-use crate::value::{Presence, write_text};
+use crate::value::{EdmType, Presence, write_text};
 use domain::ids::Etag;
 use std::marker::PhantomData;
 
@@ -21,11 +21,17 @@ pub enum ResponseFormat {
 
 /// Something with named properties.
 pub trait Entity {
+    /// The name of its type in the description that OData clients read.
+    const NAME: &'static str;
+
     /// The names of all properties, in the documented order.
     const PROPERTIES: &'static [&'static str];
 
     /// The same names as JSON writes them before a value, in quotes and with a colon.
     const MEMBERS: &'static [&'static str];
+
+    /// The types of the same properties.
+    const TYPES: &'static [EdmType];
 
     /// The names of those that identify it; a `$select` always keeps them.
     const KEYS: &'static [&'static str];
@@ -177,13 +183,13 @@ pub(crate) fn write_nested<E: Entity>(entity: &E, format: ResponseFormat, out: &
     out.push(b'}');
 }
 
-/// Describes an entity: its properties in the documented order, each with its name in Rust and on the wire.
+/// Describes an entity: its name and its properties in the documented order, each as it is called in Rust and on the wire.
 ///
 /// Properties that another service, or an older one, may not send are marked `#[serde(default)]`.
 macro_rules! entity {
     (
         $(#[$doc:meta])*
-        $name:ident keyed by [$($key:literal),*] $(tagged by $etag:ident)? {
+        $name:ident $called:literal keyed by [$($key:literal),*] $(tagged by $etag:ident)? {
             $($(#[$attribute:meta])* $field:ident $wire:tt: $type:ty,)+
         }
     ) => {
@@ -198,8 +204,10 @@ macro_rules! entity {
         }
 
         impl $crate::entity::Entity for $name {
+            const NAME: &'static str = $called;
             const PROPERTIES: &'static [&'static str] = &[$($wire),+];
             const MEMBERS: &'static [&'static str] = &[$(concat!("\"", $wire, "\":")),+];
+            const TYPES: &'static [$crate::value::EdmType] = &[$(<$type as $crate::value::Value>::TYPE),+];
             const KEYS: &'static [&'static str] = &[$($key),*];
 
             fn etag(&self) -> Option<domain::ids::Etag> {
@@ -223,6 +231,8 @@ macro_rules! entity {
         }
 
         impl $crate::value::Value for $name {
+            const TYPE: $crate::value::EdmType = $crate::value::EdmType::complex($called);
+
             fn write(&self, format: $crate::entity::ResponseFormat, out: &mut Vec<u8>) -> $crate::value::Presence {
                 $crate::entity::write_nested(self, format, out);
                 $crate::value::Presence::Value

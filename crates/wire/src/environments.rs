@@ -10,7 +10,7 @@ use domain::{
 
 entity! {
     /// A customer's environment that has the app installed.
-    Environment keyed by ["aadTenantId", "applicationFamily", "name"] {
+    Environment "environment" keyed by ["aadTenantId", "applicationFamily", "name"] {
         /// The customer's Microsoft Entra tenant.
         #[schema(value_type = uuid::Uuid)]
         aad_tenant_id "aadTenantId": TenantId,

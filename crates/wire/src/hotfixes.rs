@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 entity! {
     /// The pushing of a version of the app to a customer's environment.
-    EnvironmentHotfix keyed by ["id"] {
+    EnvironmentHotfix "environmentHotfix" keyed by ["id"] {
         /// The id of the request.
         #[schema(value_type = uuid::Uuid)]
         id "id": OperationId,
@@ -205,7 +205,7 @@ impl HotfixPatch {
 
 entity! {
     /// What a hotfix would come to in one environment; nothing is changed by asking.
-    PlanRow keyed by ["aadTenantId", "applicationFamily", "name"] {
+    PlanRow "planRow" keyed by ["aadTenantId", "applicationFamily", "name"] {
         /// The customer's Microsoft Entra tenant.
         #[schema(value_type = uuid::Uuid)]
         aad_tenant_id "aadTenantId": TenantId,
@@ -233,7 +233,7 @@ entity! {
 
 entity! {
     /// One thing that speaks against a hotfix.
-    PlanReason keyed by ["code"] {
+    PlanReason "planReason" keyed by ["code"] {
         /// A stable code, such as `NotNewer`.
         code "code": String,
         /// What it is, with the facts.

@@ -8,6 +8,7 @@
 
 pub mod apps;
 pub mod countries;
+pub mod csdl;
 pub mod entity;
 pub mod environments;
 pub mod error;

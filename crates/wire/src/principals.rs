@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 entity! {
     /// A Microsoft Entra user or application that has roles on the app.
-    Principal keyed by ["id"] tagged by etag {
+    Principal "principal" keyed by ["id"] tagged by etag {
         /// A user's object id, or an application's client id.
         #[schema(value_type = uuid::Uuid)]
         id "id": PrincipalId,

@@ -28,8 +28,49 @@ pub enum Presence {
     Null,
 }
 
+/// The type of a value in the description that OData clients read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EdmType {
+    /// The type of the value, or of each of the values.
+    pub name: &'static str,
+    /// Whether the type is one of ours, and not one of OData's.
+    pub is_complex: bool,
+    /// Whether it is any number of values.
+    pub is_collection: bool,
+}
+
+impl EdmType {
+    /// One of OData's types.
+    pub(crate) const fn primitive(name: &'static str) -> Self {
+        Self {
+            name,
+            is_complex: false,
+            is_collection: false,
+        }
+    }
+
+    /// An entity that is a part of another.
+    pub(crate) const fn complex(name: &'static str) -> Self {
+        Self {
+            is_complex: true,
+            ..Self::primitive(name)
+        }
+    }
+
+    /// Any number of these.
+    pub(crate) const fn collection(self) -> Self {
+        Self {
+            is_collection: true,
+            ..self
+        }
+    }
+}
+
 /// A value that can be a property of an entity.
 pub trait Value: Sized {
+    /// Its type in the description that OData clients read.
+    const TYPE: EdmType;
+
     /// Appends the value as JSON, or appends nothing and says so.
     fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence;
 
@@ -84,8 +125,10 @@ where
 }
 
 macro_rules! guids {
-    ($($id:ty),+) => {$(
+    ($($id:ty: $edm:literal),+) => {$(
         impl Value for $id {
+            const TYPE: EdmType = EdmType::primitive($edm);
+
             fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
                 self.0.write(format, out)
             }
@@ -96,11 +139,20 @@ macro_rules! guids {
         }
     )+};
 }
-guids!(AppId, TenantId, PrincipalId, OperationId, PackageId, Etag);
+guids!(
+    AppId: "Edm.Guid",
+    TenantId: "Edm.Guid",
+    PrincipalId: "Edm.Guid",
+    OperationId: "Edm.Guid",
+    PackageId: "Edm.Guid",
+    Etag: "Edm.String"
+);
 
 macro_rules! words {
     ($($word:ty),+) => {$(
         impl Value for $word {
+            const TYPE: EdmType = EdmType::primitive("Edm.String");
+
             fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
                 write_plain(self.as_str(), out);
                 Presence::Value
@@ -123,6 +175,8 @@ words!(
 );
 
 impl Value for SyncMode {
+    const TYPE: EdmType = EdmType::primitive("Edm.String");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_plain(self.as_str(), out);
         match self {
@@ -140,6 +194,8 @@ impl Value for SyncMode {
 }
 
 impl Value for Uuid {
+    const TYPE: EdmType = EdmType::primitive("Edm.Guid");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_plain(self.hyphenated().encode_lower(&mut Self::encode_buffer()), out);
         Presence::Value
@@ -152,6 +208,8 @@ impl Value for Uuid {
 }
 
 impl Value for AppVersion {
+    const TYPE: EdmType = EdmType::primitive("Edm.String");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         let mut separator = b'"';
         for part in self.0 {
@@ -169,6 +227,8 @@ impl Value for AppVersion {
 }
 
 impl Value for Instant {
+    const TYPE: EdmType = EdmType::primitive("Edm.DateTimeOffset");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         out.push(b'"');
         out.extend_from_slice(&self.to_ascii());
@@ -182,6 +242,8 @@ impl Value for Instant {
 }
 
 impl Value for CountryCode {
+    const TYPE: EdmType = EdmType::primitive("Edm.String");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_plain(self.as_str(), out);
         Presence::Value
@@ -194,6 +256,8 @@ impl Value for CountryCode {
 }
 
 impl Value for String {
+    const TYPE: EdmType = EdmType::primitive("Edm.String");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_text(self, out);
         Presence::Value
@@ -206,6 +270,8 @@ impl Value for String {
 }
 
 impl Value for u32 {
+    const TYPE: EdmType = EdmType::primitive("Edm.Int32");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_number((*self).into(), out);
         Presence::Value
@@ -217,6 +283,8 @@ impl Value for u32 {
 }
 
 impl Value for bool {
+    const TYPE: EdmType = EdmType::primitive("Edm.Boolean");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         out.extend_from_slice(if *self { b"true" } else { b"false" });
         Presence::Value
@@ -232,6 +300,8 @@ impl Value for bool {
 pub struct Flag(pub bool);
 
 impl Value for Flag {
+    const TYPE: EdmType = EdmType::primitive("Edm.Boolean");
+
     fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         self.0.write(format, out);
         if self.0 { Presence::Value } else { Presence::Usual }
@@ -243,6 +313,8 @@ impl Value for Flag {
 }
 
 impl Value for Roles {
+    const TYPE: EdmType = Role::TYPE.collection();
+
     fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_items(self.iter(), out, |role, out| role.write(format, out));
         Presence::Value
@@ -254,6 +326,8 @@ impl Value for Roles {
 }
 
 impl<T: Value> Value for Option<T> {
+    const TYPE: EdmType = T::TYPE;
+
     fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         self.as_ref()
             .map_or(Presence::Null, |value| value.write(format, out))
@@ -265,6 +339,8 @@ impl<T: Value> Value for Option<T> {
 }
 
 impl<T: Value> Value for Vec<T> {
+    const TYPE: EdmType = T::TYPE.collection();
+
     fn write(&self, format: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         write_items(self.iter(), out, |item, out| item.write(format, out));
         Presence::Value
@@ -324,6 +400,8 @@ impl Json {
 }
 
 impl Value for Json {
+    const TYPE: EdmType = EdmType::primitive("Edm.Untyped");
+
     fn write(&self, _: ResponseFormat, out: &mut Vec<u8>) -> Presence {
         out.extend_from_slice(self.0.as_bytes());
         Presence::Value

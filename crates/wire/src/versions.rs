@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 entity! {
     /// Another app that the version needs.
-    Dependency keyed by ["appId"] {
+    Dependency "dependency" keyed by ["appId"] {
         /// The app needed.
         #[schema(value_type = uuid::Uuid)]
         app_id "appId": AppId,
@@ -53,7 +53,7 @@ impl From<version::Dependency> for Dependency {
 
 entity! {
     /// A package that was uploaded for a country.
-    Version keyed by ["version"] tagged by etag {
+    Version "version" keyed by ["version"] tagged by etag {
         /// The version number, four parts.
         #[schema(value_type = String, example = "16.0.1.2")]
         version "version": AppVersion,

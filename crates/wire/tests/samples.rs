@@ -80,6 +80,11 @@ fn the_documented_answers_are_written_as_documented() {
 }
 
 #[test]
+fn the_types_are_described_as_promised() {
+    assert_eq!(wire::csdl::document(), sample("metadata.xml"));
+}
+
+#[test]
 fn every_sample_is_held_to_something() {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "samples"].iter().collect();
     let held = include_str!("samples.rs");

@@ -1,16 +1,20 @@
 //! Whether the caller may. A role is read in the very statement or transaction that needs it, and never remembered.
 
 use super::{Principal, Service};
-use crate::error::{Error, Result};
+use crate::{
+    config::Operator,
+    error::{Error, Result},
+};
 use domain::{
     access::{Permission, least_role, permits},
     country::CountryCode,
     ids::AppId,
+    principal::PrincipalKind,
     problem::{Code, RuleError},
 };
 use store::{
     Tx,
-    principals::{self, AppAccess},
+    principals::{self, AppAccess, PrincipalRef},
 };
 
 /// The caller may do what was asked about; holding this is the proof.
@@ -26,6 +30,24 @@ impl Allowed {
             Err(country_missing(app, country).into())
         }
     }
+}
+
+/// Decides about what belongs to no app: the environments of all tenants, and the service itself.
+pub(crate) fn require_operator(operators: &[Operator], principal: &Principal) -> Result<()> {
+    let is_meant = |operator: &Operator| {
+        let PrincipalRef { kind, first, second } = principal.reference;
+        operator.kind == kind
+            && match kind {
+                PrincipalKind::User => operator.id == first && operator.tenant_id == Some(second),
+                PrincipalKind::Application => operator.id == first || operator.id == second,
+            }
+    };
+    if operators.iter().any(is_meant) {
+        return Ok(());
+    }
+    let Principal { kind, id, .. } = principal;
+    let message = format!("This API is for the operators of the service. {kind} {id} is none.");
+    Err(RuleError::new(Code::Forbidden, message).into())
 }
 
 /// Decides within a transaction.

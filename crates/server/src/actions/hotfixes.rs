@@ -7,7 +7,10 @@ use super::{
     facts::InstallationFacts,
     versions::version_missing,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    wire_rows,
+};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
@@ -30,10 +33,7 @@ use store::{
     versions::{self, Version, VersionKey},
 };
 use uuid::Uuid;
-use wire::{
-    hotfixes::{EnvironmentHotfix, HotfixPatch},
-    value::Flag,
-};
+use wire::hotfixes::HotfixPatch;
 
 const READ: Permission = Permission::read(Resource::EnvironmentHotfixes);
 const WRITE: Permission = Permission::write(Resource::EnvironmentHotfixes);
@@ -61,28 +61,6 @@ fn hotfix_missing(app: AppId, country: CountryCode, id: OperationId) -> RuleErro
         format!("apps/{app}/countries/{country}/environmentHotfixes/{id}"),
         message,
     )
-}
-
-/// The hotfix as its publisher sees it.
-pub(crate) fn shown(operation: Operation) -> Result<EnvironmentHotfix> {
-    Ok(EnvironmentHotfix {
-        id: operation.id,
-        environment_aad_tenant_id: operation.tenant_id,
-        source_app_version: Some(operation.source_version),
-        target_app_version: operation.target_version,
-        status: operation.status,
-        created_on: operation.created_on,
-        run_after: Some(operation.run_after),
-        started_on: operation.started_on,
-        completed_on: operation.completed_on,
-        error_message: operation.error_message,
-        ignore_upgrade_window: Flag(operation.ignore_window),
-        app_id: operation.app_id,
-        country_code: CountryCode::parse(&operation.country_code, true).map_err(Error::fault)?,
-        environment_application_family: operation.family,
-        environment_name: operation.environment_name,
-        environment_type: Some(operation.environment_kind),
-    })
 }
 
 /// What a publisher asks for.
@@ -395,7 +373,9 @@ async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> 
                 && operation.kind == OperationKind::Hotfix
         });
     let operation = found.ok_or_else(|| hotfix_missing(input.app, input.country, input.id))?;
-    input.patch.check_read_only(&shown(operation.clone())?)?;
+    input
+        .patch
+        .check_read_only(&wire_rows::hotfix(operation.clone())?)?;
     check_requested_status(input.patch.status)?;
     if check_cancel(operation.status)? == CancelOutcome::AlreadyCanceled {
         return Ok((operation, false));

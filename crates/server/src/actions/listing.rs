@@ -5,70 +5,60 @@
 
 use super::{Principal, Service, access};
 use crate::error::{Error, Result};
-use domain::{
-    access::{Permission, Resource},
-    country::CountryCode,
-    ids::AppId,
-};
+use domain::{access::Permission, country::CountryCode, ids::AppId};
 use store::{
     FromRow,
-    apps::App,
     list::{self, EntitySet, ListError, ListRequest, Page, Scope},
 };
 
-pub(crate) use store::descriptions::*;
+pub(crate) use store::entity_sets::*;
 
-/// Whose rows, and of what: everything of one kind in an app, or in one of its countries.
+/// Whose rows a list shows.
 #[derive(Clone, Copy)]
-pub(crate) struct Within<'a> {
-    pub(crate) principal: &'a Principal,
-    pub(crate) app: AppId,
-    pub(crate) country: Option<CountryCode>,
-    pub(crate) resource: Resource,
+pub(crate) enum ListScope<'a> {
+    /// Every row there is, for operators.
+    Everything,
+    /// The apps on which somebody has a role.
+    AppsOf(&'a Principal),
+    /// What belongs to an app, or to one of its countries, for somebody whose role there lets them read it.
+    OfApp {
+        principal: &'a Principal,
+        app: AppId,
+        country: Option<CountryCode>,
+        permission: Permission,
+    },
 }
 
-impl Within<'_> {
-    fn scope(&self) -> Scope {
-        match self.country {
-            None => Scope::in_app(self.principal.reference, self.app),
-            Some(country) => Scope::in_country(self.principal.reference, self.app, country),
+impl ListScope<'_> {
+    fn rows(self) -> Scope {
+        match self {
+            Self::Everything => Scope::everything(),
+            Self::AppsOf(principal) => Scope::apps_of(principal.reference),
+            Self::OfApp {
+                principal,
+                app,
+                country: None,
+                ..
+            } => Scope::in_app(principal.reference, app),
+            Self::OfApp {
+                principal,
+                app,
+                country: Some(country),
+                ..
+            } => Scope::in_country(principal.reference, app, country),
         }
     }
 
-    async fn explain_nothing(&self, service: &Service) -> Result<()> {
-        let permission = Permission::read(self.resource);
-        access::explain_nothing(service, self.principal, self.app, self.country, permission).await
-    }
-}
-
-/// Rows on their way, of which the first are there already.
-pub(crate) struct Listing<T: 'static> {
-    first: Option<Vec<T>>,
-    page: Page<T>,
-}
-
-impl<T: FromRow> Listing<T> {
-    async fn begin(mut page: Page<T>) -> Result<Self> {
-        let first = page.next().await?;
-        Ok(Self { first, page })
-    }
-
-    /// How many rows there are, if that was asked for.
-    pub(crate) fn count(&self) -> Option<u64> {
-        self.page.count
-    }
-
-    /// The next rows; `None` after the last.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<T>>> {
-        match self.first.take() {
-            Some(rows) => Ok(Some(rows)),
-            None => Ok(self.page.next().await?),
+    async fn explain_nothing(self, service: &Service) -> Result<()> {
+        match self {
+            Self::Everything | Self::AppsOf(_) => Ok(()),
+            Self::OfApp {
+                principal,
+                app,
+                country,
+                permission,
+            } => access::explain_nothing(service, principal, app, country, permission).await,
         }
-    }
-
-    /// The token of the next page, once this one is through.
-    pub(crate) fn next_token(&self) -> Option<String> {
-        self.page.next_token()
     }
 }
 
@@ -81,74 +71,32 @@ impl From<ListError> for Error {
     }
 }
 
-async fn list_rows<T: FromRow>(
+/// The rows that the caller may see and asks for, of which the first are there already.
+pub(crate) async fn list<T: FromRow>(
     service: &Service,
-    entity_set: &'static EntitySet<T>,
-    scope: Scope,
-    request: ListRequest,
-) -> Result<Listing<T>> {
-    Listing::begin(list::list(&service.db, entity_set, scope, request, service.clock.now()).await?).await
-}
-
-/// The rows that the caller may see and asks for.
-pub(crate) async fn list_within<T: FromRow>(
-    service: &Service,
-    within: Within<'_>,
+    scope: ListScope<'_>,
     entity_set: &'static EntitySet<T>,
     request: ListRequest,
-) -> Result<Listing<T>> {
-    let listing = list_rows(service, entity_set, within.scope(), request).await?;
-    if listing.first.is_none() {
-        within.explain_nothing(service).await?;
+) -> Result<Page<T, Error>> {
+    let now = service.clock.now();
+    let mut page = list::list(&service.db, entity_set, scope.rows(), request, now).await?;
+    if page.is_empty().await? {
+        scope.explain_nothing(service).await?;
     }
-    Ok(listing)
+    Ok(page.err_into())
 }
 
 /// How many of them the filter leaves.
-pub(crate) async fn count_within<T: FromRow>(
+pub(crate) async fn count<T: FromRow>(
     service: &Service,
-    within: Within<'_>,
+    scope: ListScope<'_>,
     entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<u64> {
     let now = service.clock.now();
-    let count = list::count_only(&service.db, entity_set, within.scope(), &request, now).await?;
+    let count = list::count_only(&service.db, entity_set, scope.rows(), &request, now).await?;
     if count == 0 {
-        within.explain_nothing(service).await?;
+        scope.explain_nothing(service).await?;
     }
     Ok(count)
-}
-
-/// The apps on which the caller has a role.
-pub(crate) async fn list_apps(
-    service: &Service,
-    principal: &Principal,
-    request: ListRequest,
-) -> Result<Listing<App>> {
-    list_rows(service, &APPS, Scope::apps_of(principal.reference), request).await
-}
-
-/// How many of them the filter leaves.
-pub(crate) async fn count_apps(
-    service: &Service,
-    principal: &Principal,
-    request: ListRequest,
-) -> Result<u64> {
-    Ok(list::count_only(
-        &service.db,
-        &APPS,
-        Scope::apps_of(principal.reference),
-        &request,
-        service.clock.now(),
-    )
-    .await?)
-}
-
-/// Every row of a table, for operators.
-pub(crate) async fn list_everything<T: FromRow>(
-    service: &Service,
-    entity_set: &'static EntitySet<T>,
-    request: ListRequest,
-) -> Result<Listing<T>> {
-    list_rows(service, entity_set, Scope::everything(), request).await
 }

@@ -4,12 +4,12 @@ use super::{
     Principal, Service,
     execution::window_of,
     facts::InstallationFacts,
-    listing::{self, Listing, Within},
+    listing::{self, ListScope},
     versions::version_missing,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use domain::{
-    access::Resource,
+    access::{Permission, Resource},
     country::CountryCode,
     hotfix,
     ids::AppId,
@@ -19,23 +19,22 @@ use domain::{
 use std::{collections::HashMap, sync::Arc};
 use store::{
     environments::{self, Environment, Installation, InstalledApp, Occupation},
-    list::ListRequest,
+    list::{ListRequest, Page},
     versions::{self, Version},
 };
 use uuid::Uuid;
 use wire::hotfixes::{PlanReason, PlanRow};
 
-/// A plan on its way: environments come in batches, and each batch is explained when it is asked for. Between batches it
-/// holds nothing of the database.
-pub(crate) struct Plan {
+/// What the environments of a plan are explained by.
+struct Plan {
     service: Arc<Service>,
     app: AppId,
     target: Version,
     now: Instant,
-    page: Listing<Installation>,
 }
 
-/// Begins a plan for the environments that a list would bring.
+/// Explains the environments that a list would bring. They come in batches, and each batch is explained when it is asked
+/// for. Between batches nothing of the database is held.
 pub(crate) async fn plan_hotfixes(
     service: &Arc<Service>,
     principal: &Principal,
@@ -43,50 +42,34 @@ pub(crate) async fn plan_hotfixes(
     country: CountryCode,
     target: AppVersion,
     request: ListRequest,
-) -> Result<Plan> {
-    let within = Within {
+) -> Result<Page<PlanRow, Error>> {
+    let scope = ListScope::OfApp {
         principal,
         app,
         country: Some(country),
-        resource: Resource::Environments,
+        permission: Permission::read(Resource::Environments),
     };
     let request = ListRequest {
         in_portions: true,
         ..request
     };
-    let page = listing::list_within(service, within, &listing::ENVIRONMENTS, request).await?;
+    let page = listing::list(service, scope, &listing::ENVIRONMENTS, request).await?;
     let key = super::versions::key(app, country, target);
     let found = versions::find_version(&service.db, principal.reference, &key).await?;
     let target = found.filter(|version| version.status == VersionStatus::Uploaded);
-    let target = target.ok_or_else(|| version_missing(&key))?;
-    Ok(Plan {
+    let plan = Arc::new(Plan {
         service: Arc::clone(service),
         app,
-        target,
+        target: target.ok_or_else(|| version_missing(&key))?,
         now: service.clock.now(),
-        page,
-    })
+    });
+    Ok(page.and_then(move |batch| {
+        let plan = Arc::clone(&plan);
+        async move { plan.explain(batch).await }
+    }))
 }
 
 impl Plan {
-    /// How many environments there are, if that was asked for.
-    pub(crate) fn count(&self) -> Option<u64> {
-        self.page.count()
-    }
-
-    /// The next explained environments; `None` after the last.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<PlanRow>>> {
-        match self.page.next().await? {
-            Some(batch) => self.explain(batch).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The token of the next page, once this one is through.
-    pub(crate) fn next_token(&self) -> Option<String> {
-        self.page.next_token()
-    }
-
     async fn explain(&self, batch: Vec<Installation>) -> Result<Vec<PlanRow>> {
         let ids: Vec<Uuid> = batch.iter().map(|row| row.environment_id).collect();
         let mut batch_facts = BatchFacts::load(&self.service, &ids).await?;

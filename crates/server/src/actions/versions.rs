@@ -8,6 +8,7 @@ use super::{
 use crate::{
     blobs::{ByteStream, ObjectName},
     error::{Error, Result},
+    wire_rows,
 };
 use data_encoding::HEXLOWER;
 use domain::{
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use std::ops::Range;
 use store::{
     Tx,
-    versions::{self, Version, VersionEntry, VersionKey},
+    versions::{self, Version, VersionKey},
 };
 use wire::versions::VersionPatch;
 
@@ -148,7 +149,7 @@ async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Versio
 }
 
 fn apply(existing: &Version, patch: &VersionPatch) -> Result<Version> {
-    patch.check_read_only(&shown(existing.clone())?)?;
+    patch.check_read_only(&wire_rows::version(existing.clone())?)?;
     let dependencies = mark_incompatible(
         &existing.dependencies,
         existing.application,
@@ -160,30 +161,6 @@ fn apply(existing: &Version, patch: &VersionPatch) -> Result<Version> {
         sync_mode: patch.sync_mode.unwrap_or(existing.sync_mode),
         dependencies,
         ..existing.clone()
-    })
-}
-
-/// The version as its publisher sees it.
-pub(crate) fn shown(version: impl Into<VersionEntry>) -> Result<wire::versions::Version> {
-    let version = version.into();
-    let [major, minor, build, revision] = version.version.0;
-    Ok(wire::versions::Version {
-        version: version.version,
-        app_id: version.app_id,
-        country_code: CountryCode::parse(&version.country_code, true).map_err(Error::fault)?,
-        package_id: Some(version.package_id),
-        publisher: version.publisher,
-        name: version.name,
-        uploaded_on: Some(version.uploaded_on),
-        availability: version.availability,
-        status: version.status,
-        dependencies: version.dependencies.into_iter().map(Into::into).collect(),
-        major_version: major,
-        minor_version: minor,
-        build_version: build,
-        revision_version: revision,
-        sync_mode: version.sync_mode,
-        etag: version.etag,
     })
 }
 

@@ -1,73 +1,46 @@
 //! `/apps/{appId}/countries`: the countries that the app was added to.
 
 use super::{
-    answer::ResponseWriter,
-    extract::{AppState, RequestContext, SmallBody},
-    lists,
+    extract::{RequestContext, SmallBody},
+    lists::{self, ListPath, fragment},
+    options::{CountQuery, ListQuery},
 };
 use crate::{
     actions::{countries, listing},
-    error::{Error, Result},
+    error::Result,
+    wire_rows,
 };
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
-use domain::{
-    access::{Permission, Resource},
-    country::CountryCode,
-    ids::AppId,
-};
-use std::sync::Arc;
+use axum::{extract::Path, response::Response};
+use domain::access::{Permission, Resource};
 use wire::{
     ErrorBody, List,
     countries::{Country, CountryPatch},
 };
 
-const READ: Permission = Permission::read(Resource::Countries);
-const WRITE: Permission = Permission::write(Resource::Countries);
-
-pub(crate) fn shown(country: store::countries::Country) -> Result<Country> {
-    let country_code = CountryCode::parse(&country.code, true).map_err(Error::fault)?;
-    Ok(Country {
-        country_code,
-        etag: country.etag,
-    })
-}
-
-fn fragment(app: AppId) -> String {
-    format!("apps({app})/countries")
-}
+const RESOURCE: Resource = Resource::Countries;
+const READ: Permission = Permission::read(RESOURCE);
+const WRITE: Permission = Permission::write(RESOURCE);
 
 /// Lists the countries that the app was added to.
 #[utoipa::path(get, path = "/apps/{appId}/countries", tag = "countries",
-    params(("appId" = uuid::Uuid, Path), lists::ListQuery),
+    params(("appId" = uuid::Uuid, Path), ListQuery),
     responses((status = 200, body = List<Country>), (status = "default", body = ErrorBody)))]
-pub(crate) async fn list_countries(
-    State(state): State<Arc<AppState>>,
-    Path(path): Path<lists::ListPath>,
-    context: RequestContext,
-) -> Result<Response> {
+pub(crate) async fn list_countries(Path(path): Path<ListPath>, context: RequestContext) -> Result<Response> {
     lists::list(
-        &state,
         &context,
         path,
-        (Resource::Countries, &listing::COUNTRIES),
-        shown,
+        (RESOURCE, &listing::COUNTRIES),
+        wire_rows::country,
     )
     .await
 }
 
 /// Counts the countries that the app was added to.
 #[utoipa::path(get, path = "/apps/{appId}/countries/$count", tag = "countries",
-    params(("appId" = uuid::Uuid, Path), lists::CountQuery),
+    params(("appId" = uuid::Uuid, Path), CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
-pub(crate) async fn count_countries(
-    State(state): State<Arc<AppState>>,
-    Path(path): Path<lists::ListPath>,
-    context: RequestContext,
-) -> Result<Response> {
-    lists::count(&state, &context, path, (Resource::Countries, &listing::COUNTRIES)).await
+pub(crate) async fn count_countries(Path(path): Path<ListPath>, context: RequestContext) -> Result<Response> {
+    lists::count(&context, path, (RESOURCE, &listing::COUNTRIES)).await
 }
 
 /// Gets one country of the app.
@@ -75,15 +48,13 @@ pub(crate) async fn count_countries(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path)),
     responses((status = 200, body = Country), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_country(
-    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
     context: RequestContext,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    let country = context.country(&state, app, &country, READ).await?;
-    let country = shown(countries::get_country(&state.service, &context.principal, app, country).await?)?;
-    context.preconditions.check_read(&country.etag.to_string())?;
-    ResponseWriter::new(&state, &context).entity(&country, &fragment(app))
+    let country = context.country(app, &country, READ).await?;
+    let country = countries::get_country(context.service(), &context.principal, app, country).await?;
+    context.found(&wire_rows::country(country)?, &fragment(RESOURCE, app, None))
 }
 
 /// Adds a country to the app; one that is there already stays as it is.
@@ -91,18 +62,17 @@ pub(crate) async fn get_country(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path)), request_body = CountryPatch,
     responses((status = 200, body = Country), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_country(
-    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
     context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    let country = context.country(&state, app, &country, WRITE).await?;
-    context.expect_entity::<Country>(&state, app, WRITE).await?;
+    let country = context.country(app, &country, WRITE).await?;
+    context.expect_entity::<Country>(app, WRITE).await?;
     let read = CountryPatch::read(&body).and_then(|patch| patch.check_path(country));
-    context.reveal_to_permitted(&state, app, WRITE, read).await?;
+    context.reveal_to_permitted(app, WRITE, read).await?;
     let preconditions = context.preconditions.clone();
     let country =
-        countries::patch_country(&state.service, &context.principal, app, country, preconditions).await?;
-    ResponseWriter::new(&state, &context).entity(&shown(country)?, &fragment(app))
+        countries::patch_country(context.service(), &context.principal, app, country, preconditions).await?;
+    context.entity(&wire_rows::country(country)?, &fragment(RESOURCE, app, None))
 }

@@ -2,7 +2,7 @@
 
 use super::{answer::insert, extract::RequestContext, problem::SIZE};
 use crate::{
-    actions::{Service, versions::read_package},
+    actions::versions::read_package,
     blobs::{BlobError, ByteStream},
     error::{Error, Result},
 };
@@ -36,11 +36,7 @@ struct Range {
 }
 
 /// Sends the package of a version. The store is not asked before it is certain that it has something to send.
-pub(crate) async fn package(
-    service: &Service,
-    context: &RequestContext,
-    version: &Version,
-) -> Result<Response> {
+pub(crate) async fn package(context: &RequestContext, version: &Version) -> Result<Response> {
     let etag = HEXLOWER.encode(&version.sha256);
     context
         .preconditions
@@ -51,7 +47,7 @@ pub(crate) async fn package(
     let part = range.map(|Range { first, last }| first..last + 1);
     let length = range.map_or(size, |range| range.last - range.first + 1);
     let correlation = context.info.correlation_id;
-    let bytes = whole(read_package(service, version, part).await?, length);
+    let bytes = whole(read_package(context.service(), version, part).await?, length);
     let bytes =
         bytes.inspect_err(move |error| tracing::error!(%correlation, "a download broke off: {error}"));
     let mut response = Response::new(Body::from_stream(bytes));

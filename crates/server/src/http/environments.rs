@@ -2,84 +2,54 @@
 
 use super::{
     address::composite_key,
-    answer::ResponseWriter,
-    extract::{AppState, RequestContext, id},
-    lists,
+    extract::{RequestContext, id},
+    lists::{self, ListPath, fragment},
+    options::{CountQuery, ListQuery},
 };
 use crate::{
     actions::{
         environments::{self, EnvironmentAddress},
         listing,
     },
-    error::{Error, Result},
+    error::Result,
+    wire_rows,
 };
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::Path, response::Response};
 use domain::{
     access::{Permission, Resource},
-    country::CountryCode,
-    ids::AppId,
     problem::RuleError,
 };
-use std::sync::Arc;
 use wire::{ErrorBody, List, environments::Environment};
 
-const READ: Permission = Permission::read(Resource::Environments);
-
-pub(crate) fn shown(installation: store::environments::Installation) -> Result<Environment> {
-    Ok(Environment {
-        aad_tenant_id: installation.tenant_id,
-        version: installation.version,
-        app_id: installation.app_id,
-        country_code: CountryCode::parse(&installation.country_code, true).map_err(Error::fault)?,
-        application_family: installation.family,
-        location_name: Some(installation.location_name).filter(|name| !name.is_empty()),
-        name: installation.name,
-        kind: installation.kind,
-    })
-}
-
-fn fragment(app: AppId, country: CountryCode) -> String {
-    format!("apps({app})/countries('{country}')/environments")
-}
+const RESOURCE: Resource = Resource::Environments;
+const READ: Permission = Permission::read(RESOURCE);
 
 /// Lists the environments in the country that have the app installed.
 #[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/environments", tag = "environments",
-    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::ListQuery),
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ListQuery),
     responses((status = 200, body = List<Environment>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_environments(
-    State(state): State<Arc<AppState>>,
-    Path(path): Path<lists::ListPath>,
+    Path(path): Path<ListPath>,
     context: RequestContext,
 ) -> Result<Response> {
     lists::list(
-        &state,
         &context,
         path,
-        (Resource::Environments, &listing::ENVIRONMENTS),
-        shown,
+        (RESOURCE, &listing::ENVIRONMENTS),
+        wire_rows::environment,
     )
     .await
 }
 
 /// Counts the environments in the country that have the app installed.
 #[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/environments/$count", tag = "environments",
-    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::CountQuery),
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn count_environments(
-    State(state): State<Arc<AppState>>,
-    Path(path): Path<lists::ListPath>,
+    Path(path): Path<ListPath>,
     context: RequestContext,
 ) -> Result<Response> {
-    lists::count(
-        &state,
-        &context,
-        path,
-        (Resource::Environments, &listing::ENVIRONMENTS),
-    )
-    .await
+    lists::count(&context, path, (RESOURCE, &listing::ENVIRONMENTS)).await
 }
 
 /// Gets one environment that has the app installed, by its name or by OData's key of tenant, family and name.
@@ -89,18 +59,17 @@ pub(crate) async fn count_environments(
         ("applicationFamily" = Option<String>, Query, description = "Where several environments have the name: the family.")),
     responses((status = 200, body = Environment), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_environment(
-    State(state): State<Arc<AppState>>,
     Path((app, country, name)): Path<(String, String, String)>,
     context: RequestContext,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    let country = context.country(&state, app, &country, READ).await?;
+    let country = context.country(app, &country, READ).await?;
     let address = context
-        .reveal_to_permitted(&state, app, READ, address(&context, name))
+        .reveal_to_permitted(app, READ, address(&context, name))
         .await?;
     let found =
-        environments::get_environment(&state.service, &context.principal, app, country, &address).await?;
-    ResponseWriter::new(&state, &context).entity(&shown(found)?, &fragment(app, country))
+        environments::get_environment(context.service(), &context.principal, app, country, &address).await?;
+    context.found(&wire_rows::environment(found)?, &fragment(RESOURCE, app, country))
 }
 
 /// The environment that is meant, by the segment and by the query.
@@ -110,7 +79,7 @@ fn address(context: &RequestContext, name: String) -> Result<EnvironmentAddress,
         tenant_id: None,
         family: None,
     };
-    let narrowing = lists::custom_options(&context.info.query);
+    let narrowing = context.custom_options();
     for (option, value) in composite_key(&name)
         .unwrap_or_else(|| vec![("name".into(), name)])
         .into_iter()

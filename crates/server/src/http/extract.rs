@@ -1,6 +1,6 @@
 //! What handlers get instead of a raw request: who asks, under which conditions, and a body of bounded size.
 
-use super::{answer::ResponseWriter, context::RequestInfo, refused_body};
+use super::{context::RequestInfo, refused_body};
 use crate::{
     actions::{
         Principal, Service, access,
@@ -36,8 +36,9 @@ pub(crate) struct AppState {
     pub(crate) concurrency: ConcurrencyLimiter,
 }
 
-/// Somebody with a valid token, and the request around what they ask for.
+/// Somebody with a valid token, and the request around what they ask.
 pub(crate) struct RequestContext {
+    pub(crate) state: Arc<AppState>,
     pub(crate) principal: Principal,
     pub(crate) info: RequestInfo,
     pub(crate) preconditions: Preconditions,
@@ -66,6 +67,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
             .ok_or_else(|| Error::fault("a request without context"))?
             .keep(permit);
         Ok(Self {
+            state: Arc::clone(state),
             principal,
             info,
             preconditions: preconditions_of(&parts.headers),
@@ -116,6 +118,11 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
 }
 
 impl RequestContext {
+    /// What actions work with.
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.state.service
+    }
+
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -129,49 +136,40 @@ impl RequestContext {
     /// The country that a segment names; a word that is none is only called so to somebody who may know the app.
     pub(crate) async fn country(
         &self,
-        state: &AppState,
         app: AppId,
         segment: &str,
         permission: Permission,
     ) -> Result<CountryCode> {
-        let allow_w1 = state.service.settings.countries.allow_w1;
+        let allow_w1 = self.service().settings.countries.allow_w1;
         let read = CountryCode::parse(segment, allow_w1)
             .map_err(|error| RuleError::invalid("countryCode", format!("{error}.")));
-        self.reveal_to_permitted(state, app, permission, read).await
+        self.reveal_to_permitted(app, permission, read).await
+    }
+
+    /// The key of one of an app's rows that a segment spells, with the same care.
+    pub(crate) async fn key<T: FromStr>(
+        &self,
+        app: AppId,
+        (name, segment): (&str, &str),
+        permission: Permission,
+    ) -> Result<T>
+    where
+        T::Err: std::fmt::Display,
+    {
+        self.reveal_to_permitted(app, permission, id(name, segment)).await
     }
 
     /// What was understood; what is wrong with it is only said to somebody who may do this kind of thing.
-    pub(crate) async fn reveal_to_permitted<T>(
+    pub(crate) async fn reveal_to_permitted<T, E: Into<Error>>(
         &self,
-        state: &AppState,
         app: AppId,
         permission: Permission,
-        read: Result<T, RuleError>,
+        read: Result<T, E>,
     ) -> Result<T> {
-        match read {
-            Ok(value) => Ok(value),
-            Err(problem) => {
-                Err(
-                    access::reveal_to_permitted(&state.service, &self.principal, app, permission, problem)
-                        .await,
-                )
-            }
-        }
-    }
-}
-
-impl RequestContext {
-    /// Makes sure, before anything is changed, that the answer can be given as it is asked for.
-    pub(crate) async fn expect_entity<E: wire::Entity>(
-        &self,
-        state: &AppState,
-        app: AppId,
-        permission: Permission,
-    ) -> Result<()> {
-        match ResponseWriter::new(state, self).check::<E>() {
+        match read.map_err(Into::into) {
             Err(Error::Rule(problem)) => {
                 Err(
-                    access::reveal_to_permitted(&state.service, &self.principal, app, permission, problem)
+                    access::reveal_to_permitted(self.service(), &self.principal, app, permission, problem)
                         .await,
                 )
             }
@@ -198,26 +196,9 @@ impl FromRequestParts<Arc<AppState>> for OperatorContext {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
         let context = RequestContext::from_request_parts(parts, state).await?;
-        if state
-            .operators
-            .iter()
-            .any(|operator| is_meant(operator, &context.principal))
-        {
-            return Ok(Self(context));
-        }
-        let Principal { kind, id, .. } = &context.principal;
-        let message = format!("This API is for the operators of the service. {kind} {id} is none.");
-        Err(RuleError::new(Code::Forbidden, message).into())
+        access::require_operator(&state.operators, &context.principal)?;
+        Ok(Self(context))
     }
-}
-
-fn is_meant(operator: &Operator, principal: &Principal) -> bool {
-    let PrincipalRef { kind, first, second } = principal.reference;
-    operator.kind == kind
-        && match kind {
-            PrincipalKind::User => operator.id == first && operator.tenant_id == Some(second),
-            PrincipalKind::Application => operator.id == first || operator.id == second,
-        }
 }
 
 /// A body of bounded size that arrived in bounded time.

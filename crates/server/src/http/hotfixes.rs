@@ -1,21 +1,19 @@
 //! `/apps/{appId}/countries/{countryCode}/environmentHotfixes`: pushing a version to customers' environments.
 
 use super::{
-    answer::{ResponseWriter, created},
-    extract::{AppState, RequestContext, SmallBody, id},
-    lists,
+    extract::{RequestContext, SmallBody},
+    lists::{self, ListPath, fragment},
+    options::{CountQuery, ListQuery},
 };
 use crate::{
     actions::{
-        hotfixes::{self, Repeatable, ScheduleHotfix, shown},
+        hotfixes::{self, Repeatable, ScheduleHotfix},
         listing, plan,
     },
     error::Result,
+    wire_rows,
 };
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::Path, response::Response};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
@@ -25,73 +23,45 @@ use domain::{
     version::AppVersion,
 };
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use wire::{
     ErrorBody, List,
     hotfixes::{EnvironmentHotfix, HotfixPatch, HotfixPatchBody, HotfixRequest, HotfixRequestBody, PlanRow},
 };
 
-const READ: Permission = Permission::read(Resource::EnvironmentHotfixes);
-const WRITE: Permission = Permission::write(Resource::EnvironmentHotfixes);
+const RESOURCE: Resource = Resource::EnvironmentHotfixes;
+const READ: Permission = Permission::read(RESOURCE);
+const WRITE: Permission = Permission::write(RESOURCE);
 
 /// Longest idempotency key, in characters.
 const LONGEST_KEY: usize = 255;
 
-fn fragment(app: AppId, country: CountryCode) -> String {
-    format!("apps({app})/countries('{country}')/environmentHotfixes")
-}
-
 /// The hotfix that an address names.
 async fn addressed(
-    state: &AppState,
     context: &RequestContext,
     (app, country, hotfix): &(String, String, String),
     permission: Permission,
 ) -> Result<(AppId, CountryCode, OperationId)> {
     let app = context.app(app)?;
-    let country = context.country(state, app, country, permission).await?;
-    let hotfix = context
-        .reveal_to_permitted(state, app, permission, id("id", hotfix))
-        .await?;
+    let country = context.country(app, country, permission).await?;
+    let hotfix = context.key(app, ("id", hotfix), permission).await?;
     Ok((app, country, hotfix))
 }
 
 /// Lists the hotfixes of the app in the country, the newest first.
 #[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/environmentHotfixes", tag = "environmentHotfixes",
-    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::ListQuery),
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ListQuery),
     responses((status = 200, body = List<EnvironmentHotfix>), (status = "default", body = ErrorBody)))]
-pub(crate) async fn list_hotfixes(
-    State(state): State<Arc<AppState>>,
-    Path(path): Path<lists::ListPath>,
-    context: RequestContext,
-) -> Result<Response> {
-    lists::list(
-        &state,
-        &context,
-        path,
-        (Resource::EnvironmentHotfixes, &listing::HOTFIXES),
-        shown,
-    )
-    .await
+pub(crate) async fn list_hotfixes(Path(path): Path<ListPath>, context: RequestContext) -> Result<Response> {
+    lists::list(&context, path, (RESOURCE, &listing::HOTFIXES), wire_rows::hotfix).await
 }
 
 /// Counts the hotfixes of the app in the country.
 #[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/environmentHotfixes/$count",
     tag = "environmentHotfixes",
-    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), lists::CountQuery),
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), CountQuery),
     responses((status = 200, body = u64, content_type = "text/plain"), (status = "default", body = ErrorBody)))]
-pub(crate) async fn count_hotfixes(
-    State(state): State<Arc<AppState>>,
-    Path(path): Path<lists::ListPath>,
-    context: RequestContext,
-) -> Result<Response> {
-    lists::count(
-        &state,
-        &context,
-        path,
-        (Resource::EnvironmentHotfixes, &listing::HOTFIXES),
-    )
-    .await
+pub(crate) async fn count_hotfixes(Path(path): Path<ListPath>, context: RequestContext) -> Result<Response> {
+    lists::count(&context, path, (RESOURCE, &listing::HOTFIXES)).await
 }
 
 /// Explains for each environment whether a hotfix to the target could be scheduled now, why not, and when it would
@@ -99,28 +69,35 @@ pub(crate) async fn count_hotfixes(
 #[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/environmentHotfixes/plan",
     tag = "environmentHotfixes",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
-        ("targetAppVersion" = String, Query, description = "The version to go to."), lists::ListQuery),
+        ("targetAppVersion" = String, Query, description = "The version to go to."), ListQuery),
     responses((status = 200, body = List<PlanRow>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn plan_hotfixes(
-    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
     context: RequestContext,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    let country = context.country(&state, app, &country, READ).await?;
+    let country = context.country(app, &country, READ).await?;
     let target = context
-        .reveal_to_permitted(&state, app, READ, target_of(&context))
+        .reveal_to_permitted(app, READ, target_of(&context))
         .await?;
-    let writer = ResponseWriter::new(&state, &context);
-    let (request, view) = context
-        .reveal_query_errors(&state, app, READ, lists::read(&writer, &listing::ENVIRONMENTS))
+    let (request, select) = context
+        .reveal_to_permitted(app, READ, context.list_request(&listing::ENVIRONMENTS))
         .await?;
-    let rows = plan::plan_hotfixes(&state.service, &context.principal, app, country, target, request).await?;
-    lists::plan_answer(&writer, view, rows, &format!("{}/plan", fragment(app, country))).await
+    let plan = plan::plan_hotfixes(
+        context.service(),
+        &context.principal,
+        app,
+        country,
+        target,
+        request,
+    )
+    .await?;
+    let fragment = format!("{}/plan", fragment(RESOURCE, app, country));
+    lists::send_plan(&context, &select, plan, &fragment).await
 }
 
 fn target_of(context: &RequestContext) -> Result<AppVersion, RuleError> {
-    let options = lists::custom_options(&context.info.query);
+    let options = context.custom_options();
     let target = options
         .into_iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("targetAppVersion"));
@@ -141,13 +118,12 @@ fn target_of(context: &RequestContext) -> Result<AppVersion, RuleError> {
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("id" = uuid::Uuid, Path)),
     responses((status = 200, body = EnvironmentHotfix), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_hotfix(
-    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
     context: RequestContext,
 ) -> Result<Response> {
-    let (app, country, hotfix) = addressed(&state, &context, &path, READ).await?;
-    let hotfix = hotfixes::get_hotfix(&state.service, &context.principal, app, country, hotfix).await?;
-    ResponseWriter::new(&state, &context).entity(&shown(hotfix)?, &fragment(app, country))
+    let (app, country, hotfix) = addressed(&context, &path, READ).await?;
+    let hotfix = hotfixes::get_hotfix(context.service(), &context.principal, app, country, hotfix).await?;
+    context.found(&wire_rows::hotfix(hotfix)?, &fragment(RESOURCE, app, country))
 }
 
 /// Schedules a hotfix for one environment.
@@ -158,32 +134,26 @@ pub(crate) async fn get_hotfix(
     request_body = HotfixRequestBody,
     responses((status = 200, body = EnvironmentHotfix), (status = "default", body = ErrorBody)))]
 pub(crate) async fn schedule_hotfix(
-    State(state): State<Arc<AppState>>,
     Path((app, country)): Path<(String, String)>,
     context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    let country = context.country(&state, app, &country, WRITE).await?;
-    context
-        .expect_entity::<EnvironmentHotfix>(&state, app, WRITE)
-        .await?;
+    let country = context.country(app, &country, WRITE).await?;
+    context.expect_entity::<EnvironmentHotfix>(app, WRITE).await?;
     let read = HotfixRequest::read(&body, app, country);
-    let command = context.reveal_to_permitted(&state, app, WRITE, read).await?;
+    let command = context.reveal_to_permitted(app, WRITE, read).await?;
     let repeatable = repeatable(&context, app, country, &body);
-    let repeatable = context
-        .reveal_to_permitted(&state, app, WRITE, repeatable)
-        .await?;
-    let (service, principal) = (&state.service, &context.principal);
+    let repeatable = context.reveal_to_permitted(app, WRITE, repeatable).await?;
+    let (service, principal) = (context.service(), &context.principal);
     let hotfix =
-        hotfixes::schedule_hotfix(service, principal, app, country, wish_of(command), repeatable).await?;
-    let writer = ResponseWriter::new(&state, &context);
-    let address = format!("{}/{}", writer.address().trim_end_matches('/'), hotfix.id);
-    let response = writer.entity(&shown(hotfix)?, &fragment(app, country))?;
-    Ok(created(&writer, response, &address))
+        hotfixes::schedule_hotfix(service, principal, app, country, command_of(command), repeatable).await?;
+    let key = hotfix.id.to_string();
+    let response = context.entity(&wire_rows::hotfix(hotfix)?, &fragment(RESOURCE, app, country))?;
+    Ok(context.created(response, &key))
 }
 
-fn wish_of(request: HotfixRequest) -> ScheduleHotfix {
+fn command_of(request: HotfixRequest) -> ScheduleHotfix {
     ScheduleHotfix {
         environment: EnvironmentKey::new(
             request.tenant_id,
@@ -226,19 +196,16 @@ fn repeatable(
     request_body = HotfixPatchBody,
     responses((status = 200, body = EnvironmentHotfix), (status = "default", body = ErrorBody)))]
 pub(crate) async fn update_hotfix(
-    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
     context: RequestContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let (app, country, hotfix) = addressed(&state, &context, &path, WRITE).await?;
-    context
-        .expect_entity::<EnvironmentHotfix>(&state, app, WRITE)
-        .await?;
+    let (app, country, hotfix) = addressed(&context, &path, WRITE).await?;
+    context.expect_entity::<EnvironmentHotfix>(app, WRITE).await?;
     let patch = context
-        .reveal_to_permitted(&state, app, WRITE, HotfixPatch::read(&body))
+        .reveal_to_permitted(app, WRITE, HotfixPatch::read(&body))
         .await?;
     let hotfix =
-        hotfixes::update_hotfix(&state.service, &context.principal, app, country, hotfix, patch).await?;
-    ResponseWriter::new(&state, &context).entity(&shown(hotfix)?, &fragment(app, country))
+        hotfixes::update_hotfix(context.service(), &context.principal, app, country, hotfix, patch).await?;
+    context.entity(&wire_rows::hotfix(hotfix)?, &fragment(RESOURCE, app, country))
 }

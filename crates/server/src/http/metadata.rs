@@ -1,37 +1,33 @@
 //! Where a generic OData client starts: the service document and the description of all types.
 
 use super::{
-    answer::{ResponseWriter, insert, json},
-    extract::{AppState, RequestContext},
+    answer::{insert, json},
+    extract::RequestContext,
 };
 use crate::error::Result;
 use axum::{
     body::Body,
-    extract::State,
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use domain::problem::{Code, RuleError};
-use odata::{Format, Limits, Options, Resource};
+use odata::{Format, Resource};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::LazyLock;
 use wire::{ErrorBody, ResponseFormat, service::ServiceDocument};
 
 /// The description of all types, in CSDL.
-pub(crate) const METADATA: &str = include_str!("metadata.xml");
+static METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::document().into());
 
 /// Tells which collections there are.
 #[utoipa::path(get, path = "/", tag = "service",
     responses((status = 200, body = ServiceDocument), (status = "default", body = ErrorBody)))]
-pub(crate) async fn get_service_document(
-    State(state): State<Arc<AppState>>,
-    context: RequestContext,
-) -> Result<Response> {
-    let writer = ResponseWriter::new(&state, &context);
-    writer.check_version()?;
-    options(&context)?;
-    let document = ServiceDocument::new(&format!("{}/$metadata", writer.root()));
+pub(crate) async fn get_service_document(context: RequestContext) -> Result<Response> {
+    context.check_version()?;
+    context.options(Resource::Metadata)?;
+    let document = ServiceDocument::new(&format!("{}/$metadata", context.root()));
     let body = serde_json::to_vec(&document).map_err(crate::error::Error::fault)?;
     Ok(json(ResponseFormat::OData, StatusCode::OK, Body::from(body)))
 }
@@ -40,32 +36,20 @@ pub(crate) async fn get_service_document(
 #[utoipa::path(get, path = "/$metadata", tag = "service",
     responses((status = 200, body = String, content_type = "application/xml"),
         (status = "default", body = ErrorBody)))]
-pub(crate) async fn get_metadata(
-    State(state): State<Arc<AppState>>,
-    context: RequestContext,
-) -> Result<Response> {
-    ResponseWriter::new(&state, &context).check_version()?;
-    if let Some(Format::Json(_)) = options(&context)?.format {
+pub(crate) async fn get_metadata(context: RequestContext) -> Result<Response> {
+    context.check_version()?;
+    if let Some(Format::Json(_)) = context.options(Resource::Metadata)?.format {
         let message = "The metadata is only available in XML.";
         return Err(RuleError::new(Code::NotAcceptable, message)
             .about("$format")
             .into());
     }
-    let etag = HEXLOWER.encode(&Sha256::digest(METADATA.as_bytes())[..16]);
+    let etag = HEXLOWER.encode(&Sha256::digest(&*METADATA)[..16]);
     context.preconditions.check_read(&etag)?;
-    let mut response = Response::new(Body::from(METADATA));
+    let mut response = Response::new(Body::from(METADATA.clone()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     headers.insert("odata-version", HeaderValue::from_static("4.0"));
     insert(headers, header::ETAG, &format!("W/\"{etag}\""));
     Ok(response)
-}
-
-fn options(context: &RequestContext) -> Result<Options> {
-    Ok(Options::parse(
-        &context.info.query,
-        Resource::Metadata,
-        true,
-        &Limits::default(),
-    )?)
 }

@@ -14,6 +14,7 @@ pub(crate) mod hotfixes;
 pub(crate) mod lists;
 mod metadata;
 mod openapi;
+pub(crate) mod options;
 pub(crate) mod principals;
 pub(crate) mod problem;
 mod refused_body;

@@ -3,62 +3,35 @@
 use crate::{
     actions::{
         apps::{self, RegisterApp, Registered, Saved},
-        listing,
+        listing::{self, ListScope},
         principals::{self, Authority},
     },
     error::Result,
     http::{
-        answer::ResponseWriter,
-        extract::{AppState, OperatorContext, RequestContext, SmallBody, id},
+        extract::{OperatorContext, RequestContext, SmallBody, id},
         lists,
-        principals::shown as principal_shown,
+        options::ListQuery,
     },
+    wire_rows,
 };
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::Path, http::StatusCode, response::Response};
 use domain::access::PrincipalChange;
-use std::sync::Arc;
 use wire::{
     ErrorBody, List,
-    operator::{AppPatch, AppRegistration, AppRegistrationBody, Owner, RegisteredApp},
+    operator::{AppPatch, AppRegistration, AppRegistrationBody, RegisteredApp},
     principals::{Principal, PrincipalPatch},
 };
 
-fn shown(app: store::apps::App, owners: Vec<store::principals::AppPrincipal>) -> RegisteredApp {
-    let owners = owners
-        .into_iter()
-        .map(|owner| Owner {
-            kind: owner.kind,
-            id: owner.id,
-            aad_tenant_id: owner.tenant_id,
-        })
-        .collect();
-    RegisteredApp {
-        id: app.id,
-        publisher: app.publisher,
-        publisher_aad_tenant_id: Some(app.publisher_tenant_id),
-        publisher_contact_email: app.publisher_contact_email,
-        storage_location: app.storage_location,
-        name: app.name,
-        created_on: Some(app.created_on),
-        owners,
-        etag: app.etag,
-    }
-}
-
 /// Lists all registered apps. Their owners are shown with the single app.
-#[utoipa::path(get, path = "/apps", tag = "operator", params(lists::ListQuery),
+#[utoipa::path(get, path = "/apps", tag = "operator", params(ListQuery),
     responses((status = 200, body = List<RegisteredApp>), (status = "default", body = ErrorBody)))]
-pub(crate) async fn list_registered_apps(
-    State(state): State<Arc<AppState>>,
-    OperatorContext(context): OperatorContext,
-) -> Result<Response> {
-    lists::list_everything(&state, &context, (&listing::REGISTERED_APPS, "apps"), |app| {
-        Ok(shown(app, Vec::new()))
-    })
+pub(crate) async fn list_registered_apps(OperatorContext(context): OperatorContext) -> Result<Response> {
+    lists::list_scope(
+        &context,
+        ListScope::Everything,
+        (&listing::REGISTERED_APPS, "apps"),
+        |app| wire_rows::registered_app(app, Vec::new()),
+    )
     .await
 }
 
@@ -66,13 +39,11 @@ pub(crate) async fn list_registered_apps(
 #[utoipa::path(get, path = "/apps/{appId}", tag = "operator", params(("appId" = uuid::Uuid, Path)),
     responses((status = 200, body = RegisteredApp), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_registered_app(
-    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    let found = apps::get_registered_app(&state.service, context.app(&app)?).await?;
-    context.preconditions.check_read(&found.0.etag.to_string())?;
-    registered(&state, &context, found)
+    let (app, owners) = apps::get_registered_app(context.service(), context.app(&app)?).await?;
+    context.found(&wire_rows::registered_app(app, owners)?, "apps")
 }
 
 /// Registers an app with its first owner, or replaces what was registered.
@@ -81,26 +52,25 @@ pub(crate) async fn get_registered_app(
     responses((status = 200, body = RegisteredApp), (status = 201, body = RegisteredApp),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_app(
-    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
     OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    ResponseWriter::new(&state, &context).check::<RegisteredApp>()?;
+    context.check_look::<RegisteredApp>()?;
     let registration = AppRegistration::read(&body)?;
     let conditions = context.preconditions.clone();
-    let command = wish_of(registration);
+    let command = command_of(registration);
     let (saved_app, saved) =
-        apps::put_app(&state.service, &context.principal, app, command, conditions).await?;
-    let mut response = registered(&state, &context, saved_app)?;
+        apps::put_app(context.service(), &context.principal, app, command, conditions).await?;
+    let mut response = registered(&context, saved_app)?;
     if saved == Saved::Created {
         *response.status_mut() = StatusCode::CREATED;
     }
     Ok(response)
 }
 
-fn wish_of(registration: AppRegistration) -> RegisterApp {
+fn command_of(registration: AppRegistration) -> RegisterApp {
     RegisterApp {
         publisher: Some(registration.publisher),
         publisher_tenant_id: Some(registration.publisher_tenant_id),
@@ -117,8 +87,8 @@ fn wish_of(registration: AppRegistration) -> RegisterApp {
     }
 }
 
-fn registered(state: &AppState, context: &RequestContext, (app, owners): Registered) -> Result<Response> {
-    ResponseWriter::new(state, context).entity(&shown(app, owners), "apps")
+fn registered(context: &RequestContext, (app, owners): Registered) -> Result<Response> {
+    context.entity(&wire_rows::registered_app(app, owners)?, "apps")
 }
 
 /// Changes some of what was registered about an app.
@@ -126,13 +96,12 @@ fn registered(state: &AppState, context: &RequestContext, (app, owners): Registe
     request_body = AppRegistrationBody,
     responses((status = 200, body = RegisteredApp), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_app(
-    State(state): State<Arc<AppState>>,
     Path(app): Path<String>,
     OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let app = context.app(&app)?;
-    ResponseWriter::new(&state, &context).check::<RegisteredApp>()?;
+    context.check_look::<RegisteredApp>()?;
     let patch = AppPatch::read(&body)?;
     let command = RegisterApp {
         publisher: patch.publisher,
@@ -142,8 +111,8 @@ pub(crate) async fn patch_app(
         owner: None,
     };
     let conditions = context.preconditions.clone();
-    let patched = apps::patch_app(&state.service, &context.principal, app, command, conditions).await?;
-    registered(&state, &context, patched)
+    let patched = apps::patch_app(context.service(), &context.principal, app, command, conditions).await?;
+    registered(&context, patched)
 }
 
 /// Gives a principal roles on an app, whoever else has them: for when nobody is left who could.
@@ -151,17 +120,16 @@ pub(crate) async fn patch_app(
     params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)), request_body = PrincipalPatch,
     responses((status = 200, body = Principal), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_principal(
-    State(state): State<Arc<AppState>>,
     Path((app, id_text)): Path<(String, String)>,
     OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let app = context.app(&app)?;
     let principal_id = id("id", &id_text)?;
-    ResponseWriter::new(&state, &context).check::<Principal>()?;
+    context.check_look::<Principal>()?;
     let command = PrincipalPatch::read(&body, principal_id)?;
     let conditions = context.preconditions.clone();
-    let (service, principal) = (&state.service, &context.principal);
+    let (service, principal) = (context.service(), &context.principal);
     let principal = principals::patch_principal(
         service,
         principal,
@@ -172,6 +140,8 @@ pub(crate) async fn put_principal(
         conditions,
     )
     .await?;
-    ResponseWriter::new(&state, &context)
-        .entity(&principal_shown(principal)?, &format!("apps({app})/principals"))
+    context.entity(
+        &wire_rows::principal(principal)?,
+        &format!("apps({app})/principals"),
+    )
 }

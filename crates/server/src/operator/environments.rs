@@ -3,63 +3,31 @@
 use crate::{
     actions::{
         environments::{self, EnvironmentReport, Registered},
-        execution::window_of,
-        listing,
+        listing::{self, ListScope},
     },
-    error::{Error, Result},
+    error::Result,
     http::{
-        answer::ResponseWriter,
+        answer::insert,
         context::empty,
-        extract::{AppState, OperatorContext, RequestContext, SmallBody, id},
+        extract::{OperatorContext, RequestContext, SmallBody, id},
         lists,
+        options::ListQuery,
     },
+    wire_rows,
 };
 use axum::{
-    extract::{Path, State},
-    http::StatusCode,
+    extract::Path,
+    http::{StatusCode, header},
     response::Response,
 };
-use domain::{country::CountryCode, environment::EnvironmentKey, ids::TenantId, problem::RuleError};
-use std::sync::Arc;
+use domain::{environment::EnvironmentKey, ids::TenantId, problem::RuleError};
 use wire::{
     ErrorBody, List,
-    operator::{
-        EnvironmentRegistration, EnvironmentRegistrationBody, InstalledApp, RegisteredEnvironment, Window,
-    },
+    operator::{EnvironmentRegistration, EnvironmentRegistrationBody, RegisteredEnvironment},
 };
 
 /// Longest name of an environment or family, in characters.
 const LONGEST_NAME: usize = 100;
-
-fn shown(
-    environment: store::environments::Environment,
-    apps: Vec<store::environments::InstalledApp>,
-) -> Result<RegisteredEnvironment> {
-    let window = Window::from(&window_of(&environment)?);
-    let apps = apps
-        .into_iter()
-        .map(|app| InstalledApp {
-            id: app.app_id,
-            name: app.name,
-            publisher: app.publisher,
-            version: app.version,
-        })
-        .collect();
-    Ok(RegisteredEnvironment {
-        aad_tenant_id: environment.tenant_id,
-        application_family: environment.family,
-        name: environment.name,
-        country_code: CountryCode::parse(&environment.country_code, true).map_err(Error::fault)?,
-        kind: environment.kind,
-        location_name: Some(environment.location_name).filter(|name| !name.is_empty()),
-        application_version: environment.application_version,
-        platform_version: environment.platform_version,
-        window,
-        inventory_complete: environment.inventory_complete,
-        apps,
-        held_since: environment.held_since,
-    })
-}
 
 /// The tenant, family and name that an address spells.
 struct EnvironmentPath {
@@ -98,17 +66,16 @@ fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
 }
 
 /// Lists all environments. What is installed in them is shown with the single environment.
-#[utoipa::path(get, path = "/environments", tag = "operator", params(lists::ListQuery),
+#[utoipa::path(get, path = "/environments", tag = "operator", params(ListQuery),
     responses((status = 200, body = List<RegisteredEnvironment>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_registered_environments(
-    State(state): State<Arc<AppState>>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    lists::list_everything(
-        &state,
+    lists::list_scope(
         &context,
+        ListScope::Everything,
         (&listing::REGISTERED_ENVIRONMENTS, "environments"),
-        |environment| shown(environment, Vec::new()),
+        |environment| wire_rows::registered_environment(environment, Vec::new()),
     )
     .await
 }
@@ -118,29 +85,20 @@ pub(crate) async fn list_registered_environments(
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = RegisteredEnvironment), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_registered_environment(
-    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     let key = EnvironmentPath::read(path)?.key();
-    let found = environments::get_registered_environment(&state.service, &key).await?;
+    let found = environments::get_registered_environment(context.service(), &key).await?;
     context.preconditions.check_read(&found.0.etag.to_string())?;
-    registered(&state, &context, found)
+    registered(&context, found)
 }
 
-fn registered(
-    state: &AppState,
-    context: &RequestContext,
-    (environment, apps): Registered,
-) -> Result<Response> {
+fn registered(context: &RequestContext, (environment, apps): Registered) -> Result<Response> {
     let etag = environment.etag;
-    let mut response =
-        ResponseWriter::new(state, context).entity(&shown(environment, apps)?, "environments")?;
-    crate::http::answer::insert(
-        response.headers_mut(),
-        axum::http::header::ETAG,
-        &format!("W/\"{etag}\""),
-    );
+    let environment = wire_rows::registered_environment(environment, apps)?;
+    let mut response = context.entity(&environment, "environments")?;
+    insert(response.headers_mut(), header::ETAG, &format!("W/\"{etag}\""));
     Ok(response)
 }
 
@@ -151,20 +109,19 @@ fn registered(
     responses((status = 200, body = RegisteredEnvironment), (status = 201, body = RegisteredEnvironment),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_environment(
-    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
     OperatorContext(context): OperatorContext,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let environment_path = EnvironmentPath::read(path)?;
     let key = environment_path.key();
-    ResponseWriter::new(&state, &context).check::<RegisteredEnvironment>()?;
-    let registration = EnvironmentRegistration::read(&body, state.service.settings.countries.allow_w1)?;
+    context.check_look::<RegisteredEnvironment>()?;
+    let registration = EnvironmentRegistration::read(&body, context.service().settings.countries.allow_w1)?;
     let report = report_of(environment_path, registration);
     let conditions = context.preconditions.clone();
     let (saved, is_new) =
-        environments::put_environment(&state.service, &context.principal, key, report, conditions).await?;
-    let mut response = registered(&state, &context, saved)?;
+        environments::put_environment(context.service(), &context.principal, key, report, conditions).await?;
+    let mut response = registered(&context, saved)?;
     if is_new {
         *response.status_mut() = StatusCode::CREATED;
     }
@@ -203,13 +160,12 @@ fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistr
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(crate) async fn delete_environment(
-    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     let key = EnvironmentPath::read(path)?.key();
     let conditions = context.preconditions.clone();
-    environments::delete_environment(&state.service, &context.principal, key, conditions).await?;
+    environments::delete_environment(context.service(), &context.principal, key, conditions).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -218,12 +174,11 @@ pub(crate) async fn delete_environment(
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = RegisteredEnvironment), (status = "default", body = ErrorBody)))]
 pub(crate) async fn release_environment(
-    State(state): State<Arc<AppState>>,
     Path(path): Path<(String, String, String)>,
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     let key = EnvironmentPath::read(path)?.key();
-    ResponseWriter::new(&state, &context).check::<RegisteredEnvironment>()?;
-    let released = environments::release_environment(&state.service, &context.principal, key).await?;
-    registered(&state, &context, released)
+    context.check_look::<RegisteredEnvironment>()?;
+    let released = environments::release_environment(context.service(), &context.principal, key).await?;
+    registered(&context, released)
 }

@@ -4,45 +4,90 @@ use super::{
     entity_set::EntitySet,
     error::ListError,
     order::SqlOrder,
-    portions::Portions,
+    portions::portions,
     request::ListRequest,
     sorted,
     statement::{Range, Statement},
 };
-use crate::{Db, FromRow, Rows};
+use crate::{Batches, Db, FromRow, db::complete};
+use futures::{StreamExt, TryStreamExt, stream};
 use odata::{OrderBy, SkipToken, Value};
+use std::{
+    future::Future,
+    mem,
+    sync::{Arc, OnceLock},
+};
 
-/// An answer to a list request: its rows, batch by batch.
-pub struct Page<T: 'static> {
+/// An answer to a list request: its rows, or what was made of them, batch by batch.
+pub struct Page<T, E = ListError> {
     /// How many rows there are on this page or not, if that was asked for.
     pub count: Option<u64>,
-    statement: Statement<T>,
-    source: Source<T>,
+    /// The most rows that a page has, if pages were asked for.
+    pub page_size: Option<u32>,
+    batches: Batches<T, E>,
+    next_token: Arc<OnceLock<String>>,
+}
+
+impl<T: Send + 'static, E: Send + 'static> Page<T, E> {
+    /// The next rows; `None` after the last.
+    ///
+    /// # Errors
+    /// When the database fails on the way, or the filter does for a row that came to be only now.
+    pub async fn next(&mut self) -> Result<Option<Vec<T>>, E> {
+        self.batches.try_next().await
+    }
+
+    /// After the last batch: the token of the next page, if there is one.
+    pub fn next_token(&self) -> Option<&str> {
+        self.next_token.get().map(String::as_str)
+    }
+
+    /// Whether nothing comes at all. The first batch is read to know it, and kept.
+    ///
+    /// # Errors
+    /// As for [`Page::next`].
+    pub async fn is_empty(&mut self) -> Result<bool, E> {
+        let first = self.next().await?;
+        let is_empty = first.is_none();
+        let rest = mem::replace(&mut self.batches, stream::empty().boxed());
+        self.batches = stream::iter(first.map(Ok)).chain(rest).boxed();
+        Ok(is_empty)
+    }
+
+    /// The page of what `make` makes of each batch when it is asked for.
+    pub fn and_then<U, Made>(self, make: impl FnMut(Vec<T>) -> Made + Send + 'static) -> Page<U, E>
+    where
+        Made: Future<Output = Result<Vec<U>, E>> + Send + 'static,
+    {
+        Page {
+            count: self.count,
+            page_size: self.page_size,
+            batches: self.batches.and_then(make).boxed(),
+            next_token: self.next_token,
+        }
+    }
+
+    /// The same page with errors of another kind.
+    pub fn err_into<F: From<E> + Send + 'static>(self) -> Page<T, F> {
+        Page {
+            count: self.count,
+            page_size: self.page_size,
+            batches: self.batches.err_into().boxed(),
+            next_token: self.next_token,
+        }
+    }
+}
+
+/// The rows of a page that are still to be read.
+struct Remaining<T: 'static> {
+    statement: Arc<Statement<T>>,
+    source: Batches<T, ListError>,
     /// Rows that are still to be left out.
     skip: u64,
     /// Rows that may still be given out.
     room: Option<u64>,
     next: Option<NextPage>,
-}
-
-/// Where the rows of a page come from.
-enum Source<T> {
-    /// They arrive while others are sent on.
-    Stream(Rows<T>),
-    /// Each batch by a statement of its own.
-    Portions(Portions),
-    /// None comes any more.
-    Spent,
-}
-
-impl<T: FromRow> Source<T> {
-    async fn next(&mut self, statement: &Statement<T>) -> Result<Option<Vec<T>>, ListError> {
-        match self {
-            Self::Stream(rows) => Ok(rows.next().await?),
-            Self::Portions(portions) => portions.next(statement).await,
-            Self::Spent => Ok(None),
-        }
-    }
+    next_token: Arc<OnceLock<String>>,
 }
 
 /// What is needed to say where the next page begins.
@@ -58,14 +103,14 @@ struct NextPage {
 
 /// How many rows are wanted.
 #[derive(Clone, Copy)]
-struct Portion {
+struct Bounds {
     skip: u64,
     limit: Option<u64>,
     /// Whether it matters if there is a row behind them.
     look_ahead: bool,
 }
 
-impl Portion {
+impl Bounds {
     fn of(request: &ListRequest) -> Self {
         // A token stands behind what was skipped, and knows what is left of the top.
         let (skip, top) = match &request.after {
@@ -88,44 +133,49 @@ impl Portion {
     }
 }
 
-impl<T: FromRow> Page<T> {
-    /// Begins the answer.
-    pub(crate) async fn open(
-        db: &Db,
-        statement: Statement<T>,
-        request: ListRequest,
-        count: Option<u64>,
-    ) -> Result<Self, ListError> {
-        let portion = Portion::of(&request);
-        let (source, skip) = fetch(db, &statement, &request, portion).await?;
-        let top = request
-            .after
-            .as_ref()
-            .map_or(request.top, |token| token.remaining_top);
-        let next = portion.look_ahead.then(|| NextPage {
-            order: request.order,
-            fingerprint: request.fingerprint,
-            remaining_top: top.zip(portion.limit).map(|(top, limit)| top - limit),
-            last: Vec::new(),
-            exists: false,
-        });
-        Ok(Self {
-            count,
-            statement,
-            source,
-            skip,
-            room: portion.limit,
-            next,
-        })
-    }
+/// Begins the answer.
+pub(crate) async fn open<T: FromRow>(
+    db: &Db,
+    statement: Statement<T>,
+    request: ListRequest,
+    count: Option<u64>,
+) -> Result<Page<T>, ListError> {
+    let bounds = Bounds::of(&request);
+    let statement = Arc::new(statement);
+    let (source, skip) = fetch(db, &statement, &request, bounds).await?;
+    let top = request
+        .after
+        .as_ref()
+        .map_or(request.top, |token| token.remaining_top);
+    let next = bounds.look_ahead.then(|| NextPage {
+        order: request.order,
+        fingerprint: request.fingerprint,
+        remaining_top: top.zip(bounds.limit).map(|(top, limit)| top - limit),
+        last: Vec::new(),
+        exists: false,
+    });
+    let next_token = Arc::default();
+    let remaining = Remaining {
+        statement,
+        source,
+        skip,
+        room: bounds.limit,
+        next,
+        next_token: Arc::clone(&next_token),
+    };
+    Ok(Page {
+        count,
+        page_size: request.page_size,
+        batches: stream::try_unfold(remaining, Remaining::read).boxed(),
+        next_token,
+    })
+}
 
-    /// The next rows, never none; `None` after the last.
-    ///
-    /// # Errors
-    /// When the database fails on the way, or the filter does for a row that came to be only now.
-    pub async fn next(&mut self) -> Result<Option<Vec<T>>, ListError> {
+impl<T: FromRow> Remaining<T> {
+    /// The next rows, never none, and those that remain then. What the rows come on is let go after the last.
+    async fn read(mut self) -> Result<Option<(Vec<T>, Self)>, ListError> {
         while self.may_need_rows() {
-            let Some(batch) = self.source.next(&self.statement).await? else {
+            let Some(batch) = self.source.try_next().await? else {
                 break;
             };
             let mut batch = self.statement.kept(batch)?;
@@ -134,10 +184,12 @@ impl<T: FromRow> Page<T> {
             batch.drain(..skipped as usize);
             self.cut(&mut batch);
             if !batch.is_empty() {
-                return Ok(Some(batch));
+                return Ok(Some((batch, self)));
             }
         }
-        self.source = Source::Spent;
+        if let Some(next) = self.next.filter(|next| next.exists) {
+            let _ = self.next_token.set(next.token());
+        }
         Ok(None)
     }
 
@@ -160,32 +212,32 @@ impl<T: FromRow> Page<T> {
             next.last = next.order.values(&entity_set.view(last), &entity_set.schema);
         }
     }
+}
 
-    /// After the last batch: the token of the next page, if there is one.
-    pub fn next_token(&self) -> Option<String> {
-        let next = self.next.as_ref().filter(|next| next.exists)?;
+impl NextPage {
+    fn token(self) -> String {
         let token = SkipToken {
-            values: next.last.clone(),
-            remaining_top: next.remaining_top,
+            values: self.last,
+            remaining_top: self.remaining_top,
         };
-        Some(token.encode(next.fingerprint))
+        token.encode(self.fingerprint)
     }
 }
 
 /// The rows in their order, and how many of them are still to be skipped.
 async fn fetch<T: FromRow>(
     db: &Db,
-    statement: &Statement<T>,
+    statement: &Arc<Statement<T>>,
     request: &ListRequest,
-    portion: Portion,
-) -> Result<(Source<T>, u64), ListError> {
-    if portion.limit == Some(0) {
-        return Ok((Source::Spent, 0));
+    bounds: Bounds,
+) -> Result<(Batches<T, ListError>, u64), ListError> {
+    if bounds.limit == Some(0) {
+        return Ok((complete(Vec::new()), 0));
     }
     let Some(order) = SqlOrder::new(&request.order, &statement.entity_set.mappings) else {
-        let limit = portion
+        let limit = bounds
             .with_look_ahead()
-            .map(|limit| limit.saturating_add(portion.skip));
+            .map(|limit| limit.saturating_add(bounds.skip));
         let rows = sorted::rows(
             db,
             statement,
@@ -195,7 +247,7 @@ async fn fetch<T: FromRow>(
             sorted::CAPACITY,
         )
         .await?;
-        return Ok((Source::Stream(Rows::complete(rows)), portion.skip));
+        return Ok((complete(rows), bounds.skip));
     };
     let behind = request
         .after
@@ -208,14 +260,14 @@ async fn fetch<T: FromRow>(
         skip: 0,
         limit: None,
     };
-    let mut skip = portion.skip;
+    let mut skip = bounds.skip;
     if statement.post_filter().is_empty() {
         range.skip = std::mem::take(&mut skip);
-        range.limit = portion.with_look_ahead();
+        range.limit = bounds.with_look_ahead();
     }
     let source = match request.in_portions {
-        true => Source::Portions(Portions::new(db, request.order.clone(), range)),
-        false => Source::Stream(statement.rows(db, range).await?),
+        true => portions(db, statement, request.order.clone(), range),
+        false => statement.rows(db, range).await?.err_into().boxed(),
     };
     Ok((source, skip))
 }

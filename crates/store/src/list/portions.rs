@@ -4,43 +4,52 @@
 //! long reads. When all of those were taken by such readers, each would wait for the others for ever.
 
 use super::{
-    entity_set::EntitySet,
-    error::ListError,
+    ListError,
     order::SqlOrder,
     statement::{Range, Statement},
 };
-use crate::{Db, FromRow, StoreError, filter::Fragment};
+use crate::{Batches, Db, FromRow, StoreError, filter::Fragment};
+use futures::{StreamExt, stream};
 use odata::{OrderBy, SkipToken};
+use std::sync::Arc;
 
 /// Rows that one statement brings; few in tests, whose lists are short.
 const PORTION: u64 = if cfg!(test) { 7 } else { 256 };
 
-/// What comes next, and from where.
-pub(crate) struct Portions {
+/// What the rows are read by.
+struct Portions<T: 'static> {
     db: Db,
+    statement: Arc<Statement<T>>,
     order: OrderBy,
-    /// What is still wanted; `None` when nothing is left.
-    rest: Option<Range>,
 }
 
-impl Portions {
-    /// The rows of a range whose order SQL can say.
-    pub(crate) fn new(db: &Db, order: OrderBy, range: Range) -> Self {
-        Self {
-            db: db.clone(),
-            order,
-            rest: Some(range),
+/// The rows of a range whose order SQL can say, those included that only the filter's rest will take away.
+pub(crate) fn portions<T: FromRow>(
+    db: &Db,
+    statement: &Arc<Statement<T>>,
+    order: OrderBy,
+    range: Range,
+) -> Batches<T, ListError> {
+    let portions = Arc::new(Portions {
+        db: db.clone(),
+        statement: Arc::clone(statement),
+        order,
+    });
+    stream::try_unfold(Some(range), move |wanted| {
+        let portions = Arc::clone(&portions);
+        async move {
+            match wanted {
+                Some(range) => portions.read(range).await,
+                None => Ok(None),
+            }
         }
-    }
+    })
+    .boxed()
+}
 
-    /// The next rows, those included that only the residue will take away; `None` after the last.
-    pub(crate) async fn next<T: FromRow>(
-        &mut self,
-        statement: &Statement<T>,
-    ) -> Result<Option<Vec<T>>, ListError> {
-        let Some(range) = self.rest.take() else {
-            return Ok(None);
-        };
+impl<T: FromRow> Portions<T> {
+    /// The first rows of a range, if it has any, and what is wanted of it after them.
+    async fn read(&self, range: Range) -> Result<Option<(Vec<T>, Option<Range>)>, ListError> {
         let size = range.limit.map_or(PORTION, |limit| limit.min(PORTION));
         let left = range.limit.map(|limit| limit - size);
         let order = range.order.clone();
@@ -48,22 +57,25 @@ impl Portions {
             limit: Some(size),
             ..range
         };
-        let rows = statement.portion(&self.db, portion).await?;
-        if let Some(last) = rows.last()
-            && rows.len() as u64 == size
-            && left != Some(0)
-        {
-            self.rest = Some(Range {
-                behind: Some(self.behind(statement.entity_set, last)?),
+        let rows = self.statement.portion(&self.db, portion).await?;
+        let Some(last) = rows.last() else {
+            return Ok(None);
+        };
+        let is_last = (rows.len() as u64) < size || left == Some(0);
+        let rest = match is_last {
+            true => None,
+            false => Some(Range {
+                behind: Some(self.behind(last)?),
                 order,
                 skip: 0,
                 limit: left,
-            });
-        }
-        Ok((!rows.is_empty()).then_some(rows))
+            }),
+        };
+        Ok(Some((rows, rest)))
     }
 
-    fn behind<T: FromRow>(&self, entity_set: &'static EntitySet<T>, last: &T) -> Result<Fragment, ListError> {
+    fn behind(&self, last: &T) -> Result<Fragment, ListError> {
+        let entity_set = self.statement.entity_set;
         let token = SkipToken {
             values: self.order.values(&entity_set.view(last), &entity_set.schema),
             remaining_top: None,

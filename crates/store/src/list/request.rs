@@ -1,16 +1,13 @@
-//! What a caller wants of a list, read from the query string and checked against the list's description.
+//! What a caller wants of a list: their query options, bound to the list's description.
 
 use super::entity_set::EntitySet;
 use crate::filter::hidden_property;
 use odata::{
-    ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Resource, Select, SkipToken,
-    bind_filter, max_page_size, parse_filter,
+    ErrorCode, Filter, Limits, Options, OrderBy, OrderKey, QueryError, Select, SkipToken, bind_filter,
+    parse_filter,
 };
 
-/// The largest page that is sent to those who ask for pages: Business Central's own limit.
-const MAX_PAGE_SIZE: u32 = 20_000;
-
-/// The options that decide which rows come in which order.
+/// The wishes that decide which rows come in which order.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
     pub filter: Option<Filter>,
@@ -30,55 +27,6 @@ pub struct ListRequest {
     pub in_portions: bool,
 }
 
-/// A request with the options about how its answer looks.
-#[derive(Clone, Debug)]
-pub struct ListQuery {
-    pub request: ListRequest,
-    pub select: Select,
-}
-
-impl ListQuery {
-    /// Reads the query string of a list at `path`, and the values of the `Prefer` headers.
-    ///
-    /// # Errors
-    /// [`QueryError`] for everything that the options cannot mean for this list.
-    pub fn read<'h, T>(
-        entity_set: &EntitySet<T>,
-        path: &str,
-        raw_query: &str,
-        prefer: impl IntoIterator<Item = &'h str>,
-        dollar_optional: bool,
-    ) -> Result<Self, QueryError> {
-        let limits = Limits::default();
-        let options = Options::parse(raw_query, Resource::Collection, dollar_optional, &limits)?;
-        let select = match &options.select {
-            Some(text) => entity_set.select(text)?,
-            None => Select::All,
-        };
-        let order = match &options.order_by {
-            Some(text) => entity_set.order_by(text, &limits)?,
-            None => entity_set.order.clone(),
-        };
-        let fingerprint = options.fingerprint(path);
-        let after = match &options.skip_token {
-            Some(text) => Some(SkipToken::decode(text, fingerprint, &order, &entity_set.schema)?),
-            None => None,
-        };
-        let request = ListRequest {
-            filter: entity_set.filter(&options, &limits)?,
-            order,
-            top: options.top,
-            skip: options.skip.unwrap_or(0),
-            count: options.count,
-            page_size: max_page_size(prefer, MAX_PAGE_SIZE),
-            after,
-            fingerprint,
-            in_portions: false,
-        };
-        Ok(Self { request, select })
-    }
-}
-
 impl ListRequest {
     /// All rows, in the usual order.
     pub fn all<T>(entity_set: &EntitySet<T>) -> Self {
@@ -95,19 +43,45 @@ impl ListRequest {
         }
     }
 
-    /// Reads the query string of a list's `/$count`, which knows a filter only.
+    /// What the options of a list mean for it. Tokens of its pages bear the `fingerprint` of the query.
     ///
     /// # Errors
-    /// As for [`ListQuery::read`].
-    pub fn read_count<T>(
+    /// [`QueryError`] for everything that the options cannot mean for this list.
+    pub fn bind<T>(
         entity_set: &EntitySet<T>,
-        raw_query: &str,
-        dollar_optional: bool,
+        options: &Options,
+        page_size: Option<u32>,
+        fingerprint: u64,
     ) -> Result<Self, QueryError> {
         let limits = Limits::default();
-        let options = Options::parse(raw_query, Resource::Count, dollar_optional, &limits)?;
+        let order = match &options.order_by {
+            Some(text) => entity_set.order_by(text, &limits)?,
+            None => entity_set.order.clone(),
+        };
+        let after = match &options.skip_token {
+            Some(text) => Some(SkipToken::decode(text, fingerprint, &order, &entity_set.schema)?),
+            None => None,
+        };
         Ok(Self {
-            filter: entity_set.filter(&options, &limits)?,
+            filter: entity_set.filter(options, &limits)?,
+            order,
+            top: options.top,
+            skip: options.skip.unwrap_or(0),
+            count: options.count,
+            page_size,
+            after,
+            fingerprint,
+            in_portions: false,
+        })
+    }
+
+    /// What the options of a list's `/$count` mean, which knows a filter only.
+    ///
+    /// # Errors
+    /// As for [`ListRequest::bind`].
+    pub fn bind_count<T>(entity_set: &EntitySet<T>, options: &Options) -> Result<Self, QueryError> {
+        Ok(Self {
+            filter: entity_set.filter(options, &Limits::default())?,
             ..Self::all(entity_set)
         })
     }
@@ -152,7 +126,14 @@ impl<T> EntitySet<T> {
         Ok(order)
     }
 
-    fn select(&self, text: &str) -> Result<Select, QueryError> {
+    /// Which properties the options select.
+    ///
+    /// # Errors
+    /// [`QueryError`] for what is no property, or is shown as a part of another only.
+    pub fn select(&self, options: &Options) -> Result<Select, QueryError> {
+        let Some(text) = &options.select else {
+            return Ok(Select::All);
+        };
         let select = Select::parse(text, &self.schema)?;
         let Select::Only(properties) = &select else {
             return Ok(select);

@@ -8,6 +8,7 @@ use super::{
     statement::{Range, Statement},
 };
 use crate::{Db, FromRow};
+use futures::TryStreamExt;
 use odata::{OrderBy, SkipToken, Value};
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ pub(crate) async fn rows<T: FromRow>(
     let entity_set: &EntitySet<T> = statement.entity_set;
     let mut first: Vec<Keyed<T>> = Vec::new();
     let mut rows = statement.rows(db, Range::default()).await?;
-    while let Some(batch) = rows.next().await? {
+    while let Some(batch) = rows.try_next().await? {
         let kept = statement.kept(batch)?;
         let (size, begun) = (kept.len(), Instant::now());
         for row in kept {

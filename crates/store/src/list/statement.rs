@@ -2,10 +2,11 @@
 
 use super::{entity_set::EntitySet, error::ListError, request::refused, scope::Scope};
 use crate::{
-    Db, FromRow, Rows, StoreError, Value,
+    Batches, Db, FromRow, StoreError, Value, db,
     filter::{self, Fragment, PostFilter},
 };
 use domain::instant::Instant as Moment;
+use futures::TryStreamExt;
 use odata::{Filter, QueryError};
 use std::{
     sync::{Mutex, PoisonError},
@@ -95,12 +96,12 @@ impl<T: FromRow> Statement<T> {
         &self.post_filter
     }
 
-    /// The rows of a range, those included that only the residue will take away.
+    /// The rows of a range, those included that only the filter's rest will take away.
     ///
     /// A short list is read at once: it needs no place among those that take as long as their receivers do.
-    pub(crate) async fn rows(&self, db: &Db, range: Range) -> Result<Rows<T>, StoreError> {
+    pub(crate) async fn rows(&self, db: &Db, range: Range) -> Result<Batches<T>, StoreError> {
         if range.limit.is_some_and(|limit| limit <= SHORT) {
-            return self.portion(db, range).await.map(Rows::complete);
+            return self.portion(db, range).await.map(db::complete);
         }
         let (sql, values) = self.select(range);
         db.query(sql).bind_all(values).stream().await
@@ -142,7 +143,7 @@ impl<T: FromRow> Statement<T> {
         }
         let mut rows = self.rows(db, Range::default()).await?;
         let mut count = 0;
-        while let Some(batch) = rows.next().await? {
+        while let Some(batch) = rows.try_next().await? {
             count += self.kept(batch)?.len() as u64;
         }
         Ok(count)
@@ -155,7 +156,7 @@ impl<T: FromRow> Statement<T> {
         Ok(count.unsigned_abs())
     }
 
-    /// The rows of a batch that the residue keeps.
+    /// The rows of a batch that the filter's rest keeps.
     pub(crate) fn kept(&self, batch: Vec<T>) -> Result<Vec<T>, ListError> {
         let Some(filter) = self.filter.as_ref().filter(|_| !self.post_filter.is_empty()) else {
             return Ok(batch);

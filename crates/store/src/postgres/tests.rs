@@ -132,8 +132,8 @@ async fn whoever_has_all_the_rows_wanted_leaves_the_connection_as_it_is() {
         // The end of the result comes after the last batch.
         let sql = format!("SELECT n FROM generate_series(1::BIGINT, {}) n", 2 * BATCH);
         let mut rows = postgres.stream::<(i64,)>(sql, Vec::new()).await.unwrap();
-        rows.next().await.unwrap();
-        rows.next().await.unwrap();
+        rows.try_next().await.unwrap();
+        rows.try_next().await.unwrap();
     }
     assert_eq!(postgres.fetch_all::<(i64,)>(pid, &[]).await.unwrap(), before);
 }
@@ -164,5 +164,5 @@ async fn streams_leave_connections_to_everybody_else() {
     assert!(matches!(stream().await.err(), Some(StoreError::Busy)));
     the_next_one_is_served(&postgres).await;
     drop(slow);
-    stream().await.unwrap();
+    drop(stream().await.unwrap());
 }

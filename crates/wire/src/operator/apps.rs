@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 entity! {
     /// An app as its operator sees it.
-    RegisteredApp keyed by ["id"] tagged by etag {
+    RegisteredApp "registeredApp" keyed by ["id"] tagged by etag {
         /// The id of the app.
         #[schema(value_type = uuid::Uuid)]
         id "id": AppId,
@@ -54,7 +54,7 @@ entity! {
 
 entity! {
     /// An owner of an app.
-    Owner keyed by ["id"] {
+    Owner "owner" keyed by ["id"] {
         /// A user or an application.
         #[schema(value_type = String, example = "User")]
         kind "type": PrincipalKind,

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 entity! {
     /// An environment as its operator sees it.
-    RegisteredEnvironment keyed by ["aadTenantId", "applicationFamily", "name"] {
+    RegisteredEnvironment "registeredEnvironment" keyed by ["aadTenantId", "applicationFamily", "name"] {
         /// The customer's Microsoft Entra tenant.
         #[schema(value_type = uuid::Uuid)]
         aad_tenant_id "aadTenantId": TenantId,
@@ -64,7 +64,7 @@ entity! {
 
 entity! {
     /// The hours, on the environment's own clock, in which its operations may start.
-    Window keyed by [] {
+    Window "window" keyed by [] {
         /// When it starts, `HH:MM`.
         #[schema(example = "20:00")]
         start "start": String,
@@ -89,7 +89,7 @@ impl From<&UpdateWindow> for Window {
 
 entity! {
     /// An app that is installed in an environment.
-    InstalledApp keyed by ["id"] {
+    InstalledApp "installedApp" keyed by ["id"] {
         /// The app.
         #[schema(value_type = uuid::Uuid)]
         id "id": AppId,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 entity! {
     /// An operation of any kind, on any app, as the operator sees it.
-    OperationRow keyed by ["id"] {
+    OperationRow "operation" keyed by ["id"] {
         /// The id of the operation.
         #[schema(value_type = uuid::Uuid)]
         id "id": OperationId,
@@ -78,7 +78,7 @@ entity! {
 
 entity! {
     /// One change, and who made it.
-    AuditRow keyed by ["id"] {
+    AuditRow "auditRow" keyed by ["id"] {
         /// The id of the row.
         #[schema(value_type = uuid::Uuid)]
         id "id": Uuid,
@@ -108,8 +108,8 @@ entity! {
 
 entity! {
     /// Who did something.
-    Actor keyed by ["id"] {
-        /// `User`, `Application`, `Agent`, or `Service` for what the service did on its own.
+    Actor "actor" keyed by ["id"] {
+        /// `User`, `Application`, `Agent`, or `Service` for what the service did by itself.
         kind "type": String,
         /// The principal, if it was one.
         #[serde(default)]

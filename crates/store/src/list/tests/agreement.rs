@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     FromRow,
-    descriptions::*,
+    entity_sets::*,
     list::{EntitySet, ListRequest},
 };
 use odata::{Scalar, Type};

@@ -4,11 +4,11 @@ use super::rows;
 use crate::settings::DatabaseSettings;
 use crate::{
     Db, FromRow, Value,
-    list::{EntitySet, ListError, ListQuery, ListRequest, Page, Scope, count_only, list},
+    list::{EntitySet, ListError, ListRequest, Page, Scope, count_only, list},
     open,
 };
 use domain::instant::Instant;
-use odata::{Filter, QueryError};
+use odata::{Filter, Limits, Options, QueryError, Resource};
 use std::{fmt::Debug, sync::LazyLock};
 use test_support::postgres_cluster;
 use tokio::runtime::Runtime;
@@ -67,7 +67,19 @@ pub(crate) async fn insert(db: &Db, statements: Vec<Insert>) {
 }
 
 pub(crate) fn read<T>(entity_set: &EntitySet<T>, query: &str) -> Result<ListRequest, QueryError> {
-    ListQuery::read(entity_set, "/list", query, [], true).map(|query| query.request)
+    read_page(entity_set, "/list", query, None)
+}
+
+/// The same for a list at `path` that is asked for in pages.
+pub(crate) fn read_page<T>(
+    entity_set: &EntitySet<T>,
+    path: &str,
+    query: &str,
+    size: Option<u32>,
+) -> Result<ListRequest, QueryError> {
+    let options = Options::parse(query, Resource::Collection, true, &Limits::default())?;
+    entity_set.select(&options)?;
+    ListRequest::bind(entity_set, &options, size, options.fingerprint(path))
 }
 
 /// A query option's value as a URL has it.

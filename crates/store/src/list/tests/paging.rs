@@ -1,11 +1,13 @@
 //! `$orderby`, `$top`, `$skip` and pages: whatever the order, pages put together are the list.
 
-use super::fixture::{FIXTURE, NOW, agree, answered, collected, encoded, expected, query_error, read};
+use super::fixture::{
+    FIXTURE, NOW, agree, answered, collected, encoded, expected, query_error, read, read_page,
+};
 use crate::{
     Db, FromRow,
-    descriptions::*,
+    entity_sets::*,
     list::{
-        EntitySet, ListError, ListQuery, ListRequest, Scope, count_only, list, sorted,
+        EntitySet, ListError, ListRequest, Scope, count_only, list, sorted,
         statement::{Budget, Statement},
     },
 };
@@ -23,10 +25,7 @@ async fn pages<T: FromRow>(
     let mut pages = Vec::new();
     let mut query = query.to_owned();
     loop {
-        let prefer = format!("odata.maxpagesize={size}");
-        let request = ListQuery::read(entity_set, "/list", &query, [prefer.as_str()], true)
-            .unwrap()
-            .request;
+        let request = read_page(entity_set, "/list", &query, Some(size)).unwrap();
         let request = ListRequest {
             in_portions,
             ..request
@@ -36,7 +35,7 @@ async fn pages<T: FromRow>(
             .unwrap();
         pages.push(collected(&mut page).await.unwrap());
         match page.next_token() {
-            Some(token) => query = odata::next_link_query(&query, &token),
+            Some(token) => query = odata::next_link_query(&query, token),
             None => return pages,
         }
     }
@@ -150,9 +149,7 @@ fn what_only_the_memory_decides_is_skipped_and_counted_there() {
 fn the_count_knows_nothing_of_bounds_and_pages() {
     for filter in ["type eq 'Sandbox'", "matchesPattern(name,'[a-z]')"] {
         let query = format!("$filter={}&$count=true&$top=2&$skip=1", encoded(filter));
-        let request = ListQuery::read(&ENVIRONMENTS, "/list", &query, ["maxpagesize=1"], true)
-            .unwrap()
-            .request;
+        let request = read_page(&ENVIRONMENTS, "/list", &query, Some(1)).unwrap();
         for (name, db) in &FIXTURE.databases {
             FIXTURE.runtime.block_on(async {
                 let page = list(db, &ENVIRONMENTS, Scope::everything(), request.clone(), NOW)
@@ -170,21 +167,18 @@ fn the_count_knows_nothing_of_bounds_and_pages() {
 
 #[test]
 fn a_token_of_another_query_is_refused() {
-    let prefer = ["odata.maxpagesize=2"];
-    let first = ListQuery::read(&ENVIRONMENTS, "/list", "$orderby=version", prefer, true)
-        .unwrap()
-        .request;
+    let first = read_page(&ENVIRONMENTS, "/list", "$orderby=version", Some(2)).unwrap();
     let (_, db) = &FIXTURE.databases[0];
     let token = FIXTURE.runtime.block_on(async {
         let mut page = list(db, &ENVIRONMENTS, Scope::everything(), first, NOW)
             .await
             .unwrap();
         collected(&mut page).await.unwrap();
-        page.next_token().unwrap()
+        page.next_token().unwrap().to_owned()
     });
     let other = |path: &str, query: &str| {
         let query = odata::next_link_query(query, &token);
-        ListQuery::read(&ENVIRONMENTS, path, &query, prefer, true).map(drop)
+        read_page(&ENVIRONMENTS, path, &query, Some(2)).map(drop)
     };
     assert!(other("/list", "$orderby=version").is_ok());
     assert!(other("/list", "$orderby=version%20desc").is_err());

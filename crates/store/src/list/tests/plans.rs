@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     FromRow, Row, StoreError,
-    descriptions::*,
+    entity_sets::*,
     list::{
         EntitySet, Scope,
         order::SqlOrder,

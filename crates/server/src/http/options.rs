@@ -1,0 +1,146 @@
+//! Query options and the headers that go with them, read in one place.
+
+use super::extract::RequestContext;
+use crate::error::Result;
+use domain::problem::{Code, RuleError};
+use odata::{Limits, Options, Property, Resource, Scalar, Schema, Select, max_page_size};
+use store::list::{EntitySet, ListRequest};
+use utoipa::IntoParams;
+use wire::{Entity, Projection, ResponseFormat};
+
+/// The largest page that is sent to those who ask for pages: Business Central's own limit.
+const MAX_PAGE_SIZE: u32 = 20_000;
+
+/// The query options of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described; the options are read from the raw query")]
+pub(crate) struct ListQuery {
+    /// Which rows: an OData expression.
+    #[param(rename = "$filter")]
+    filter: Option<String>,
+    /// In which order.
+    #[param(rename = "$orderby")]
+    order_by: Option<String>,
+    /// How many rows at most.
+    #[param(rename = "$top")]
+    top: Option<u64>,
+    /// How many rows to leave out at the beginning.
+    #[param(rename = "$skip")]
+    skip: Option<u64>,
+    /// Which properties.
+    #[param(rename = "$select")]
+    select: Option<String>,
+    /// Whether to tell how many rows there are.
+    #[param(rename = "$count")]
+    count: Option<bool>,
+    /// `json`, with a degree of metadata.
+    #[param(rename = "$format")]
+    format: Option<String>,
+}
+
+/// The query options of a count.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described; the options are read from the raw query")]
+pub(crate) struct CountQuery {
+    /// Which rows: an OData expression.
+    #[param(rename = "$filter")]
+    filter: Option<String>,
+}
+
+/// How entities are to look.
+pub(crate) struct Look<E> {
+    pub(crate) projection: Projection<E>,
+    /// What the context URL tells of the selection: nothing, or names in parentheses.
+    pub(crate) selected: String,
+}
+
+impl<E: Entity> Look<E> {
+    /// With all properties.
+    pub(crate) fn whole(format: ResponseFormat) -> Self {
+        Self {
+            projection: Projection::all(format),
+            selected: String::new(),
+        }
+    }
+}
+
+impl RequestContext {
+    /// Makes sure that the caller can read what we write.
+    pub(crate) fn check_version(&self) -> Result<()> {
+        let most = self.header("odata-maxversion");
+        match most.and_then(|text| text.trim().parse::<f64>().ok()) {
+            Some(most) if most < 4.0 => {
+                let message = format!("OData {most} is asked for at most; this service speaks 4.0.");
+                let problem = RuleError::new(Code::BadArgument, message);
+                Err(problem.about("OData-MaxVersion").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The options of the request, as they are possible for a resource of this kind.
+    pub(crate) fn options(&self, resource: Resource) -> Result<Options> {
+        let dollar_optional =
+            resource == Resource::Metadata || self.service().settings.odata.no_dollar_options;
+        Ok(Options::parse(
+            &self.info.query,
+            resource,
+            dollar_optional,
+            &Limits::default(),
+        )?)
+    }
+
+    /// What of the query is no option of OData's, such as `targetAppVersion`.
+    pub(crate) fn custom_options(&self) -> Vec<(String, String)> {
+        let options = Options::parse(&self.info.query, Resource::Collection, true, &Limits::default());
+        options.map(|options| options.custom).unwrap_or_default()
+    }
+
+    /// Which rows of a list in which order, and which of their properties.
+    pub(crate) fn list_request<T>(&self, entity_set: &EntitySet<T>) -> Result<(ListRequest, Select)> {
+        self.check_version()?;
+        let options = self.options(Resource::Collection)?;
+        let select = entity_set.select(&options)?;
+        let prefer = self.headers.get_all("prefer").iter();
+        let page_size = max_page_size(prefer.filter_map(|value| value.to_str().ok()), MAX_PAGE_SIZE);
+        let fingerprint = options.fingerprint(&self.info.routed);
+        let request = ListRequest::bind(entity_set, &options, page_size, fingerprint)?;
+        Ok((request, select))
+    }
+
+    /// Which rows to count.
+    pub(crate) fn count_request<T>(&self, entity_set: &EntitySet<T>) -> Result<ListRequest> {
+        Ok(ListRequest::bind_count(
+            entity_set,
+            &self.options(Resource::Count)?,
+        )?)
+    }
+
+    /// How a single entity is to look.
+    pub(crate) fn look_of_entity<E: Entity>(&self) -> Result<Look<E>> {
+        self.check_version()?;
+        let Some(text) = self.options(Resource::Entity)?.select else {
+            return Ok(Look::whole(self.info.format));
+        };
+        let properties = E::PROPERTIES
+            .iter()
+            .map(|name| Property::new(name, Scalar::String))
+            .collect();
+        let schema = Schema::new("the entity", properties, E::KEYS);
+        Ok(self.look(&Select::parse(&text, &schema)?, &schema))
+    }
+
+    /// How entities of a schema look of which so much is selected.
+    pub(crate) fn look<E: Entity>(&self, select: &Select, schema: &Schema) -> Look<E> {
+        let Select::Only(properties) = select else {
+            return Look::whole(self.info.format);
+        };
+        let selected = select.context(schema);
+        Look {
+            projection: Projection::select(self.info.format, properties),
+            selected: selected.map_or(String::new(), |names| format!("({names})")),
+        }
+    }
+}

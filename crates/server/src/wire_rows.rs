@@ -1,0 +1,210 @@
+//! Rows as the APIs show them: one function for each entity of `wire`, named by it.
+
+use crate::{
+    actions::execution::window_of,
+    error::{Error, Result},
+};
+use domain::country::CountryCode;
+use store::{
+    apps::App, audit::AuditRow, countries::Country, environments, hotfixes::Operation,
+    principals::AppPrincipal, versions::VersionEntry,
+};
+use uuid::Uuid;
+use wire::value::{Flag, Json};
+
+/// An app as its principals see it.
+pub(crate) fn app(app: App) -> Result<wire::apps::App> {
+    Ok(wire::apps::App {
+        id: app.id,
+        publisher: app.publisher,
+        publisher_aad_tenant_id: Some(app.publisher_tenant_id),
+        publisher_contact_email: app.publisher_contact_email,
+        storage_location: app.storage_location,
+        name: app.name,
+        etag: app.etag,
+    })
+}
+
+/// An app as the operator sees it; a list shows it without owners.
+pub(crate) fn registered_app(app: App, owners: Vec<AppPrincipal>) -> Result<wire::operator::RegisteredApp> {
+    let owners = owners
+        .into_iter()
+        .map(|owner| wire::operator::Owner {
+            kind: owner.kind,
+            id: owner.id,
+            aad_tenant_id: owner.tenant_id,
+        })
+        .collect();
+    Ok(wire::operator::RegisteredApp {
+        id: app.id,
+        publisher: app.publisher,
+        publisher_aad_tenant_id: Some(app.publisher_tenant_id),
+        publisher_contact_email: app.publisher_contact_email,
+        storage_location: app.storage_location,
+        name: app.name,
+        created_on: Some(app.created_on),
+        owners,
+        etag: app.etag,
+    })
+}
+
+/// A country of an app.
+pub(crate) fn country(country: Country) -> Result<wire::countries::Country> {
+    Ok(wire::countries::Country {
+        country_code: country_code(&country.code)?,
+        etag: country.etag,
+    })
+}
+
+/// A principal of an app.
+pub(crate) fn principal(principal: AppPrincipal) -> Result<wire::principals::Principal> {
+    Ok(wire::principals::Principal {
+        id: principal.id,
+        kind: principal.kind,
+        aad_tenant_id: principal.tenant_id,
+        roles: principal.roles,
+        etag: principal.etag,
+    })
+}
+
+/// A version as its publisher sees it.
+pub(crate) fn version(version: impl Into<VersionEntry>) -> Result<wire::versions::Version> {
+    let version = version.into();
+    let [major, minor, build, revision] = version.version.0;
+    Ok(wire::versions::Version {
+        version: version.version,
+        app_id: version.app_id,
+        country_code: country_code(&version.country_code)?,
+        package_id: Some(version.package_id),
+        publisher: version.publisher,
+        name: version.name,
+        uploaded_on: Some(version.uploaded_on),
+        availability: version.availability,
+        status: version.status,
+        dependencies: version.dependencies.into_iter().map(Into::into).collect(),
+        major_version: major,
+        minor_version: minor,
+        build_version: build,
+        revision_version: revision,
+        sync_mode: version.sync_mode,
+        etag: version.etag,
+    })
+}
+
+/// An environment as the publisher of an app sees it that is installed there.
+pub(crate) fn environment(row: environments::Installation) -> Result<wire::environments::Environment> {
+    Ok(wire::environments::Environment {
+        aad_tenant_id: row.tenant_id,
+        version: row.version,
+        app_id: row.app_id,
+        country_code: country_code(&row.country_code)?,
+        application_family: row.family,
+        location_name: Some(row.location_name).filter(|name| !name.is_empty()),
+        name: row.name,
+        kind: row.kind,
+    })
+}
+
+/// An environment as the operator sees it; a list shows it without what is installed.
+pub(crate) fn registered_environment(
+    environment: environments::Environment,
+    apps: Vec<environments::InstalledApp>,
+) -> Result<wire::operator::RegisteredEnvironment> {
+    let window = (&window_of(&environment)?).into();
+    let apps = apps
+        .into_iter()
+        .map(|app| wire::operator::InstalledApp {
+            id: app.app_id,
+            name: app.name,
+            publisher: app.publisher,
+            version: app.version,
+        })
+        .collect();
+    Ok(wire::operator::RegisteredEnvironment {
+        aad_tenant_id: environment.tenant_id,
+        application_family: environment.family,
+        name: environment.name,
+        country_code: country_code(&environment.country_code)?,
+        kind: environment.kind,
+        location_name: Some(environment.location_name).filter(|name| !name.is_empty()),
+        application_version: environment.application_version,
+        platform_version: environment.platform_version,
+        window,
+        inventory_complete: environment.inventory_complete,
+        apps,
+        held_since: environment.held_since,
+    })
+}
+
+/// An operation as the publisher sees it who asked for it.
+pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::EnvironmentHotfix> {
+    Ok(wire::hotfixes::EnvironmentHotfix {
+        id: operation.id,
+        environment_aad_tenant_id: operation.tenant_id,
+        source_app_version: Some(operation.source_version),
+        target_app_version: operation.target_version,
+        status: operation.status,
+        created_on: operation.created_on,
+        run_after: Some(operation.run_after),
+        started_on: operation.started_on,
+        completed_on: operation.completed_on,
+        error_message: operation.error_message,
+        ignore_upgrade_window: Flag(operation.ignore_window),
+        app_id: operation.app_id,
+        country_code: country_code(&operation.country_code)?,
+        environment_application_family: operation.family,
+        environment_name: operation.environment_name,
+        environment_type: Some(operation.environment_kind),
+    })
+}
+
+/// An operation as the operator sees it.
+pub(crate) fn operation(operation: Operation) -> Result<wire::operator::OperationRow> {
+    Ok(wire::operator::OperationRow {
+        id: operation.id,
+        kind: operation.kind,
+        status: operation.status,
+        app_id: operation.app_id,
+        country_code: country_code(&operation.country_code)?,
+        environment_aad_tenant_id: operation.tenant_id,
+        environment_application_family: operation.family,
+        environment_name: operation.environment_name,
+        environment_type: Some(operation.environment_kind),
+        source_app_version: Some(operation.source_version),
+        target_app_version: Some(operation.target_version),
+        created_on: operation.created_on,
+        run_after: Some(operation.run_after),
+        ignore_upgrade_window: Flag(operation.ignore_window),
+        started_on: operation.started_on,
+        completed_on: operation.completed_on,
+        error_message: operation.error_message,
+    })
+}
+
+/// A change. A part of the service that acted by itself has a name in place of an id.
+pub(crate) fn audit_row(row: AuditRow) -> Result<wire::operator::AuditRow> {
+    let id = Uuid::try_parse(&row.actor_id).ok();
+    let part = Some(row.actor_id).filter(|_| id.is_none());
+    Ok(wire::operator::AuditRow {
+        id: row.id,
+        at: row.recorded_on,
+        actor: wire::operator::Actor {
+            kind: row.actor_kind,
+            id,
+            tenant_id: row.actor_tenant_id,
+            name: row.actor_name.or(part),
+        },
+        action: row.action,
+        target: row.target,
+        correlation_id: Some(row.correlation_id),
+        before: row.before.as_deref().and_then(Json::parse),
+        after: row.after.as_deref().and_then(Json::parse),
+    })
+}
+
+fn country_code(kept: &str) -> Result<CountryCode> {
+    CountryCode::parse(kept, true).map_err(Error::fault)
+}
+
+#[cfg(test)]
+mod tests;

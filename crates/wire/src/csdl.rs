@@ -1,0 +1,117 @@
+//! The description of all types that generic OData clients read (`$metadata`), in CSDL's XML.
+//!
+//! It is made from the entities that JSON is written from, so it cannot tell of a property that is not there. What
+//! contains what is said here alone.
+
+use crate::{
+    Entity,
+    apps::{AllowedAction, App, RolePermissions},
+    countries::Country,
+    environments::Environment,
+    hotfixes::EnvironmentHotfix,
+    principals::Principal,
+    value::EdmType,
+    versions::{Dependency, Version},
+};
+use std::fmt::Write as _;
+
+/// The namespace of the types.
+pub const NAMESPACE: &str = "AppManagement";
+
+const HEAD: &str = r#"<?xml version="1.0" encoding="utf-8"?>
+<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx">
+  <edmx:Reference Uri="https://docs.oasis-open.org/odata/odata-vocabularies/v4.0/cs01/vocabularies/Org.OData.Core.V1.xml">
+    <edmx:Include Namespace="Org.OData.Core.V1"/>
+  </edmx:Reference>
+  <edmx:DataServices>
+    <Schema Namespace="AppManagement" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+"#;
+
+const TAIL: &str = r#"      <EntityContainer Name="Container">
+        <EntitySet Name="apps" EntityType="AppManagement.app"/>
+        <Annotation Term="Org.OData.Core.V1.ODataVersions" String="4.0"/>
+      </EntityContainer>
+    </Schema>
+  </edmx:DataServices>
+</edmx:Edmx>
+"#;
+
+/// The whole description.
+#[must_use]
+pub fn document() -> String {
+    [
+        HEAD,
+        &entity_type::<App>(&[("countries", Country::NAME), ("principals", Principal::NAME)]),
+        &entity_type::<Country>(&[
+            ("versions", Version::NAME),
+            ("environments", Environment::NAME),
+            ("environmentHotfixes", EnvironmentHotfix::NAME),
+        ]),
+        &entity_type::<Principal>(&[]),
+        &entity_type::<Version>(&[]),
+        &entity_type::<Environment>(&[]),
+        &entity_type::<EnvironmentHotfix>(&[]),
+        &complex_type::<Dependency>(),
+        &complex_type::<AllowedAction>(),
+        &complex_type::<RolePermissions>(),
+        TAIL,
+    ]
+    .concat()
+}
+
+/// An entity with the collections that lie below it.
+fn entity_type<E: Entity>(contained: &[(&str, &str)]) -> String {
+    let mut inside = String::from("        <Key>\n");
+    for key in E::KEYS {
+        let _ = writeln!(inside, r#"          <PropertyRef Name="{key}"/>"#);
+    }
+    inside.push_str("        </Key>\n");
+    inside.push_str(&properties::<E>());
+    for (name, of) in contained {
+        let _ = writeln!(
+            inside,
+            r#"        <NavigationProperty Name="{name}" Type="Collection({NAMESPACE}.{of})" ContainsTarget="true"/>"#
+        );
+    }
+    element("EntityType", E::NAME, &inside)
+}
+
+/// What lives only as a part of an entity.
+fn complex_type<E: Entity>() -> String {
+    element("ComplexType", E::NAME, &properties::<E>())
+}
+
+fn element(tag: &str, name: &str, inside: &str) -> String {
+    format!("      <{tag} Name=\"{name}\">\n{inside}      </{tag}>\n")
+}
+
+fn properties<E: Entity>() -> String {
+    let mut properties = String::new();
+    for (name, ty) in E::PROPERTIES.iter().zip(E::TYPES) {
+        let facet = match ty {
+            _ if ty.is_collection || E::KEYS.contains(name) => r#" Nullable="false""#,
+            EdmType {
+                name: "Edm.DateTimeOffset",
+                ..
+            } => r#" Precision="7""#,
+            _ => "",
+        };
+        let _ = writeln!(
+            properties,
+            r#"        <Property Name="{name}" Type="{}"{facet}/>"#,
+            qualified(*ty)
+        );
+    }
+    properties
+}
+
+fn qualified(ty: EdmType) -> String {
+    let name = match ty.is_complex {
+        true => format!("{NAMESPACE}.{}", ty.name),
+        false => ty.name.to_owned(),
+    };
+    match ty.is_collection {
+        true => format!("Collection({name})"),
+        false => name,
+    }
+}
