@@ -7,8 +7,8 @@ use crate::{
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
     http::{concurrency::ConcurrencyLimiter, context::Scheme, extract::AppState, router::router},
-    jobs::{executor::Executor, leases, retention, signals, sweeper},
-    simulate::Script,
+    jobs::{executor::ExecutorJob, leases, retention, signals, sweeper},
+    simulate::{Script, Simulator},
 };
 use auth::Authenticator;
 use axum::{Extension, Router};
@@ -73,7 +73,7 @@ pub enum StartError {
 /// The service, started: its APIs are ready to be served, its jobs are running.
 pub struct Server {
     state: Arc<AppState>,
-    executor: Option<Arc<Executor>>,
+    executor: Option<Arc<ExecutorJob>>,
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Held as long as this process works on what belongs to one process.
@@ -132,7 +132,8 @@ impl Server {
             tasks.spawn(retention::run(Arc::clone(service), stop.clone()));
         }
         let simulates = service.settings.executor.kind == ExecutorKind::Simulate;
-        let executor = simulates.then(|| Arc::new(Executor::new(Arc::clone(service), script)));
+        let executor =
+            simulates.then(|| Arc::new(ExecutorJob::new(Arc::clone(service), Simulator::new(script))));
         if let Some(executor) = executor.clone() {
             tracing::warn!("operations are only simulated: nothing is installed anywhere");
             let stop = stop.clone();

@@ -8,7 +8,7 @@ use crate::{
         clock_check::ClockCheck,
         countries::patch_country,
         environments::{EnvironmentReport, put_environment},
-        execution::{self, Claimed, ClaimsInDoubt, Outcome, Report},
+        execution::{self, Claimant, Claimed, ClaimsInDoubt, Outcome, Report},
         hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
         preconditions::Preconditions,
     },
@@ -32,6 +32,7 @@ use store::{
     Db, Value,
     blobs::{BlobKey, BlobState, save_blob},
     environments::InstalledApp,
+    execution::Served,
     hotfixes::Operation,
     versions::{Version, insert_version},
 };
@@ -300,9 +301,17 @@ impl Fleet {
     }
 }
 
+/// An executor that serves all environments.
+pub(super) fn everywhere() -> Claimant {
+    Claimant {
+        name: "executor".into(),
+        served: Served::default(),
+    }
+}
+
 /// A claim whose answer is not lost.
 pub(super) async fn claim(service: &Service, most: usize) -> Result<Vec<Claimed>> {
-    execution::claim(service, &mut ClaimsInDoubt::default(), most, LEASE).await
+    execution::claim(service, &everywhere(), &mut ClaimsInDoubt::default(), most, LEASE).await
 }
 
 pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usize) -> Result<Operation> {
