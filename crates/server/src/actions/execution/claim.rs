@@ -5,8 +5,9 @@ use super::{
 };
 use crate::{
     actions::{
-        Service, announce,
+        Service,
         audit::{self, Actor, Change},
+        events,
         facts::Gathered,
     },
     error::Error,
@@ -57,11 +58,8 @@ impl ClaimsInDoubt {
         self.0.is_empty()
     }
 
-    /// Operations have come to whoever carries them out: only now they are told of as started, and only once.
+    /// Operations have come to whoever carries them out.
     pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
-        for claimed in claimed {
-            announce::started(&claimed.operation);
-        }
         self.0
             .retain(|lease| claimed.iter().all(|claimed| claimed.lease != *lease));
     }
@@ -217,6 +215,7 @@ async fn claim_batch(
         .db
         .write(request, |tx, request| Box::pin(claim_in(tx, request)))
         .await;
+    service.emitted.notify_here();
     let may_have_started = match &batch {
         Ok(batch) => !batch.started.is_empty(),
         Err(error) => matches!(error, Error::Store(StoreError::InDoubt(_))),
@@ -504,12 +503,13 @@ impl ClaimPlan {
         let skipped = self.skipped.iter().map(|(operation, ending)| (operation, ending));
         let changed = rows::end_operations(tx, skipped).await?;
         all_changed("skipped", self.skipped.len(), changed)?;
-        let started = self.started.iter().map(|claimed| &claimed.operation);
-        let changed = rows::start_operations(tx, started).await?;
+        let started = || self.started.iter().map(|claimed| &claimed.operation);
+        let changed = rows::start_operations(tx, started()).await?;
         all_changed("started", self.started.len(), changed)?;
         rows::set_due(tx, self.due).await?;
         let by = Actor::Executor(&request.by.name);
         audit::record_all(tx, by, request.now, self.audit).await?;
+        events::emit(tx, by, request.now, started()).await?;
         Ok(self.started)
     }
 }

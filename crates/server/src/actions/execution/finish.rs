@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     actions::{
-        Service, announce,
+        Service,
         audit::{self, Actor, Change},
+        events,
     },
     error::Error,
 };
@@ -105,13 +106,10 @@ async fn finish_batch(service: &Service, by: &str, reports: Vec<Report>) -> Resu
     let answers = service
         .db
         .write(input, |tx, input| Box::pin(finish_in(tx, input)))
-        .await?;
-    let mut frees = false;
-    for answer in answers.iter().flatten().filter(|answer| answer.is_news) {
-        announce::ended(&answer.operation);
-        frees = true;
-    }
-    if frees {
+        .await;
+    service.emitted.notify_here();
+    let answers = answers?;
+    if answers.iter().flatten().any(|answer| answer.is_news) {
         service.wakeup.notify();
     }
     let operation = |answer: Result<Answer>| answer.map(|answer| answer.operation);
@@ -194,6 +192,11 @@ impl Changes {
         rows::set_installed(tx, self.ended.iter().filter_map(now_installed)).await?;
         let (by, now) = (Actor::Executor(&input.by), input.now);
         audit::record_all(tx, by, now, self.audit).await?;
+        let ended = self.ended.iter().cloned();
+        let ended: Vec<_> = ended
+            .map(|(operation, ending)| after(operation, ending))
+            .collect();
+        events::emit(tx, by, now, &ended).await?;
         let freed: BTreeSet<Uuid> = self
             .ended
             .iter()

@@ -342,6 +342,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         clock_check: ClockCheck::default(),
         settings,
         wakeup: Wakeup::default(),
+        emitted: Wakeup::default(),
         uploads: Arc::new(Semaphore::new(4)),
         changes: TaskTracker::new(),
     })
