@@ -8,6 +8,7 @@ mod blobs;
 pub mod clock;
 pub mod config;
 mod error;
+mod executor;
 mod http;
 mod jobs;
 mod listen;

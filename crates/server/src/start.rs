@@ -7,8 +7,12 @@ use crate::{
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
     http::{concurrency::ConcurrencyLimiter, context::Scheme, extract::AppState, router::router},
-    jobs::{executor::Executor, leases, retention, signals, sweeper},
-    simulate::Script,
+    jobs::{
+        events::{Delivery, TelemetryLog},
+        executor::ExecutorJob,
+        leases, retention, signals, sweeper,
+    },
+    simulate::{Script, Simulator},
 };
 use auth::Authenticator;
 use axum::{Extension, Router};
@@ -24,6 +28,9 @@ use store::wakeup::Wakeup;
 use store::{Db, apps::locations_in_use, transfer::find_import};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a service that stops may take to tell of what has happened.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +80,8 @@ pub enum StartError {
 /// The service, started: its APIs are ready to be served, its jobs are running.
 pub struct Server {
     state: Arc<AppState>,
-    executor: Option<Arc<Executor>>,
+    executor: Option<Arc<ExecutorJob>>,
+    telemetry: Arc<Delivery<TelemetryLog>>,
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Held as long as this process works on what belongs to one process.
@@ -105,6 +113,7 @@ impl Server {
             clock_check: ClockCheck::default(),
             settings: Arc::clone(&settings),
             wakeup: Wakeup::default(),
+            emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
             changes: TaskTracker::new(),
         });
@@ -132,16 +141,21 @@ impl Server {
             tasks.spawn(retention::run(Arc::clone(service), stop.clone()));
         }
         let simulates = service.settings.executor.kind == ExecutorKind::Simulate;
-        let executor = simulates.then(|| Arc::new(Executor::new(Arc::clone(service), script)));
+        let executor =
+            simulates.then(|| Arc::new(ExecutorJob::new(Arc::clone(service), Simulator::new(script))));
         if let Some(executor) = executor.clone() {
             tracing::warn!("operations are only simulated: nothing is installed anywhere");
             let stop = stop.clone();
             tasks.spawn(async move { executor.run(stop).await });
         }
+        let telemetry = Arc::new(Delivery::new(Arc::clone(service), TelemetryLog));
+        let (telling, told_to_stop) = (Arc::clone(&telemetry), stop.clone());
+        tasks.spawn(async move { telling.run(told_to_stop).await });
         tasks.spawn(leases::run(Arc::clone(service), executor.clone(), stop.clone()));
         Self {
             state,
             executor,
+            telemetry,
             stop,
             tasks,
             _locks: locks,
@@ -195,13 +209,23 @@ impl Server {
         }
     }
 
-    /// Ends the jobs, each after what it is doing this moment, and waits for changes whose callers have gone.
+    /// Ends the jobs, each after what it is doing this moment, waits for changes whose callers have gone, and tells of
+    /// what happened until then.
     pub async fn stop(&self) {
         self.stop.cancel();
         let changes = &self.state.service.changes;
         for tasks in [&self.tasks, changes] {
             tasks.close();
             tasks.wait().await;
+        }
+        match tokio::time::timeout(FAREWELL, self.telemetry.catch_up()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "some events are told of only when a service runs again")
+            }
+            Err(_) => tracing::warn!(
+                "there was no time to tell of all events; they are told of when a service runs again"
+            ),
         }
     }
 }

@@ -91,11 +91,15 @@ fn for_one_row(sql: &str, shape: Shape) -> String {
 
 /// A migration as the database reads it.
 ///
-/// PostgreSQL sorts text by the cluster's language unless told otherwise; ours sorts by code point on both.
+/// PostgreSQL sorts text by the cluster's language unless told otherwise; ours sorts by code point on both. What SQLite
+/// calls an `INTEGER` that is the primary key, and numbers by itself, has a longer name there.
 pub fn migration(dialect: Dialect, sql: &str) -> Cow<'_, str> {
     match dialect {
         Dialect::Sqlite => Cow::Borrowed(sql),
-        Dialect::Postgres => Cow::Owned(sql.replace(" TEXT", " TEXT COLLATE \"C\"")),
+        Dialect::Postgres => Cow::Owned(sql.replace(" TEXT", " TEXT COLLATE \"C\"").replace(
+            " INTEGER CONSTRAINT",
+            " BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT",
+        )),
     }
 }
 

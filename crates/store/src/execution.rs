@@ -11,32 +11,73 @@ use super::{
     hotfixes::{self, Operation},
 };
 use domain::{
-    ids::{AppId, OperationId},
+    ids::{AppId, OperationId, TenantId},
     instant::Instant,
     operation::OperationStatus,
     version::AppVersion,
 };
 use uuid::Uuid;
 
+/// Which environments an executor may serve: those that meet each condition that is given. The default is all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Served {
+    pub tenants: Option<Vec<TenantId>>,
+    /// As `family_key` has them.
+    pub families: Option<Vec<String>>,
+    pub environments: Option<Vec<Uuid>>,
+}
+
+impl Served {
+    /// The conditions, whose values are bound from `$first` on, and those values.
+    ///
+    /// `IS TRUE` keeps them from being looked up in an index of their own: what is claimed is read from the head of the
+    /// one over due instants, whatever is asked besides.
+    fn conditions(&self, first: usize) -> (String, Vec<Value>) {
+        let given = [
+            ("tenant_id", self.tenants.as_deref().map(values)),
+            ("family_key", self.families.as_deref().map(values)),
+            ("id", self.environments.as_deref().map(values)),
+        ];
+        let (mut sql, mut bound) = (String::new(), Vec::new());
+        for (column, values) in given {
+            let Some(values) = values else { continue };
+            let numbers = (first + bound.len()..).take(values.len());
+            let numbers: Vec<_> = numbers.map(|number| format!("${number}")).collect();
+            let is_one = format!("t.{column} IN ({})", numbers.join(", "));
+            let is_served = if values.is_empty() { "FALSE" } else { &is_one };
+            sql.push_str(&format!(" AND ({is_served}) IS TRUE"));
+            bound.extend(values);
+        }
+        (sql, bound)
+    }
+}
+
+fn values<T: Clone + Into<Value>>(given: &[T]) -> Vec<Value> {
+    given.iter().cloned().map(Into::into).collect()
+}
+
 /// Environments in which work may start at `now`, the longest due first, with their rows locked. Those that another
 /// replica holds are passed over.
 pub async fn lock_due_environments(
     tx: &mut Tx<'_>,
+    served: &Served,
     now: Instant,
     limit: usize,
 ) -> Result<Vec<Environment>, StoreError> {
-    tx.query(due_statement())
+    let (conditions, values) = served.conditions(3);
+    tx.query(due_statement(&conditions))
         .bind(now)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind_all(values)
         .fetch_all()
         .await
 }
 
-fn due_statement() -> String {
+fn due_statement(conditions: &str) -> String {
     format!(
         "SELECT {}
          FROM environments t
-         WHERE t.due_on <= $1
+         WHERE t.due_on <= $1{conditions}
          ORDER BY t.due_on, t.id
          LIMIT $2
          FOR UPDATE SKIP LOCKED",
@@ -45,20 +86,33 @@ fn due_statement() -> String {
 }
 
 /// The identities of the same environments, which can be read even when nothing else of a row can.
-pub async fn due_environments(db: &Db, now: Instant, limit: usize) -> Result<Vec<Uuid>, StoreError> {
+pub async fn due_environments(
+    db: &Db,
+    served: &Served,
+    now: Instant,
+    limit: usize,
+) -> Result<Vec<Uuid>, StoreError> {
+    let (conditions, values) = served.conditions(3);
     let rows = db
-        .query("SELECT id FROM environments WHERE due_on <= $1 ORDER BY due_on, id LIMIT $2")
+        .query(format!(
+            "SELECT t.id FROM environments t WHERE t.due_on <= $1{conditions} ORDER BY t.due_on, t.id LIMIT $2"
+        ))
         .bind(now)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind_all(values)
         .fetch_all::<(Uuid,)>()
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// When work may next start in any environment.
-pub async fn next_due(db: &Db) -> Result<Option<Instant>, StoreError> {
+/// When work may next start in any environment that is served.
+pub async fn next_due(db: &Db, served: &Served) -> Result<Option<Instant>, StoreError> {
+    let (conditions, values) = served.conditions(1);
     let found = db
-        .query("SELECT due_on FROM environments WHERE due_on IS NOT NULL ORDER BY due_on LIMIT 1")
+        .query(format!(
+            "SELECT t.due_on FROM environments t WHERE t.due_on IS NOT NULL{conditions} ORDER BY t.due_on LIMIT 1"
+        ))
+        .bind_all(values)
         .fetch_optional::<(Instant,)>()
         .await?;
     Ok(found.map(|(due,)| due))
@@ -455,6 +509,7 @@ mod tests {
         dialect::{Dialect, Shape, for_each_row},
         open,
     };
+    use test_support::postgres_cluster;
 
     struct Step(String);
 
@@ -472,15 +527,53 @@ mod tests {
         steps.into_iter().map(|Step(step)| step + "\n").collect()
     }
 
+    fn some() -> Served {
+        Served {
+            tenants: Some(vec![TenantId(Uuid::nil())]),
+            families: Some(vec!["businesscentral".into()]),
+            environments: Some(vec![Uuid::nil(), Uuid::max()]),
+        }
+    }
+
     #[tokio::test]
     async fn a_claim_walks_from_the_head_of_an_index_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("fame.db").display());
         let db = open(&DatabaseSettings::at(&url)).await.unwrap();
-        let due = plan(&db, &due_statement(), &[]).await;
-        assert!(due.contains("USING INDEX environments_due"), "{due}");
-        assert!(!due.contains("TEMP B-TREE"), "{due}");
+        for served in [Served::default(), some()] {
+            let due = plan(&db, &due_statement(&served.conditions(3).0), &[]).await;
+            assert!(due.contains("USING INDEX environments_due"), "{due}");
+            assert!(!due.contains("TEMP B-TREE"), "{due}");
+        }
         let occupying = plan(&db, &occupying_statement(), &[("environment", "uuid")]).await;
         assert!(occupying.contains("USING INDEX operations_slot"), "{occupying}");
+    }
+
+    #[tokio::test]
+    async fn a_claim_walks_from_the_head_of_an_index_in_postgres_too() {
+        let url = postgres_cluster::database_url();
+        drop(open(&DatabaseSettings::at(&url)).await.unwrap());
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        // An empty table it would rather read whole.
+        let whole = "SET enable_seqscan = off; SET enable_bitmapscan = off";
+        client.batch_execute(whole).await.unwrap();
+        for served in [Served::default(), some()] {
+            let (conditions, values) = served.conditions(3);
+            let sql = format!("EXPLAIN {}", due_statement(&conditions));
+            let statement = client.prepare(&sql).await.unwrap();
+            let bound: Vec<Value> = [Value::Int(0), Value::Int(1)].into_iter().chain(values).collect();
+            let bound: Vec<_> = bound
+                .iter()
+                .map(|value| value as &(dyn tokio_postgres::types::ToSql + Sync))
+                .collect();
+            let steps = client.query(&statement, &bound).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get(0)).collect();
+            let due = steps.join("\n");
+            assert!(due.contains("Index Scan using environments_due"), "{due}");
+            assert!(!due.contains("Sort"), "{due}");
+        }
     }
 }

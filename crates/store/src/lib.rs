@@ -17,6 +17,7 @@ mod db;
 mod dialect;
 pub mod entity_sets;
 pub mod environments;
+pub mod events;
 pub mod execution;
 pub mod filter;
 pub mod hotfixes;
@@ -39,5 +40,5 @@ pub mod wakeup;
 
 pub use db::{Batches, ChangeError, Db, Query, StoreError, Tx};
 pub use dialect::Shape;
-pub use migrations::{OpenError, SCHEMA_VERSION, migrate, open, outstanding};
+pub use migrations::{CARRIED_SCHEMA, OpenError, SCHEMA_VERSION, migrate, open, outstanding};
 pub use value::{FromRow, Row, Value};

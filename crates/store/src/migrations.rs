@@ -14,10 +14,16 @@ use crate::settings::{DatabaseSettings, Migrate};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-const SCRIPTS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_base.sql"))];
+const SCRIPTS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_base.sql")),
+    (2, include_str!("../migrations/0002_events.sql")),
+];
 
 /// The number of the last script: what a database that is up to date has.
 pub const SCHEMA_VERSION: i64 = SCRIPTS[SCRIPTS.len() - 1].0;
+
+/// The number of the last script that changed a table which exports carry: what an export calls its schema.
+pub const CARRIED_SCHEMA: i64 = 1;
 
 /// Number and digest of each script that was applied to a database.
 pub(crate) type Applied = Vec<(i64, Vec<u8>)>;

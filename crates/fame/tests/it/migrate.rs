@@ -8,7 +8,7 @@ async fn the_database_is_looked_at_and_brought_up_to_date() {
     let check = &["migrate", "--check"];
     let outdated = run(binary_in(&folder, check)).await;
     assert_eq!(outdated.code, 16, "{outdated:?}");
-    assert!(outdated.err.contains("lacks migration 1"), "{}", outdated.err);
+    assert!(outdated.err.contains("lacks migrations 1, 2"), "{}", outdated.err);
     assert!(
         !folder.path().join("fame-data/fame.db").exists(),
         "looking makes nothing"
@@ -16,7 +16,11 @@ async fn the_database_is_looked_at_and_brought_up_to_date() {
 
     let migrated = run(binary_in(&folder, &["migrate"])).await;
     assert_eq!(migrated.code, 0, "{migrated:?}");
-    assert!(migrated.err.contains("applied migration 1"), "{}", migrated.err);
+    assert!(
+        migrated.err.contains("applied migrations 1, 2"),
+        "{}",
+        migrated.err
+    );
     let again = run(binary_in(&folder, &["migrate"])).await;
     assert_eq!(again.code, 0, "{again:?}");
     assert!(!again.err.contains("applied"), "{}", again.err);

@@ -10,11 +10,13 @@ use store::{
 };
 use uuid::Uuid;
 
-/// Who acts: somebody who asked, or the service unasked.
+/// Who acts: somebody who asked, somebody who carries out what was asked for, or the service unasked.
 #[derive(Clone, Copy)]
 pub(crate) enum Actor<'a> {
     Principal(&'a Principal),
-    /// The service, on nobody's request: a due operation, a lease that ran out, a sweep.
+    /// The executor of that name.
+    Executor(&'a str),
+    /// The service, on nobody's request: a lease that ran out, a sweep.
     Service(&'static str),
 }
 
@@ -62,32 +64,35 @@ pub(crate) async fn record_under(
     Ok(insert_audit(tx, vec![row(id, actor, now, change)]).await?)
 }
 
+impl Actor<'_> {
+    /// What kind of actor it is, and its id.
+    pub(super) fn named(self) -> (&'static str, String) {
+        match self {
+            Self::Principal(principal) => (principal.kind.as_str(), principal.id.to_string()),
+            Self::Executor(part) | Self::Service(part) => ("Service", part.to_owned()),
+        }
+    }
+}
+
 fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow {
+    let (actor_kind, actor_id) = actor.named();
     let mut row = AuditRow {
         id,
         recorded_on: now,
-        actor_kind: "Service".into(),
-        actor_id: String::new(),
+        actor_kind: actor_kind.into(),
+        actor_id,
         actor_tenant_id: None,
         actor_name: None,
         action: change.action.to_owned(),
         target: change.target,
-        correlation_id: Uuid::nil(),
+        correlation_id: Uuid::new_v4(),
         before: change.before.map(|state| state.to_string()),
         after: change.after.map(|state| state.to_string()),
     };
-    match actor {
-        Actor::Principal(principal) => {
-            row.actor_kind = principal.kind.as_str().into();
-            row.actor_id = principal.id.to_string();
-            row.actor_tenant_id = (principal.kind == PrincipalKind::User).then_some(principal.tenant_id);
-            row.actor_name.clone_from(&principal.name);
-            row.correlation_id = principal.correlation_id;
-        }
-        Actor::Service(part) => {
-            row.actor_id = part.into();
-            row.correlation_id = Uuid::new_v4();
-        }
+    if let Actor::Principal(principal) = actor {
+        row.actor_tenant_id = (principal.kind == PrincipalKind::User).then_some(principal.tenant_id);
+        row.actor_name.clone_from(&principal.name);
+        row.correlation_id = principal.correlation_id;
     }
     row
 }

@@ -14,7 +14,7 @@ mod due;
 mod finish;
 mod lease;
 
-pub(crate) use claim::{ClaimsInDoubt, claim};
+pub(crate) use claim::{Claimant, ClaimsInDoubt, claim};
 pub(crate) use due::{next_start, reschedule, window_of};
 #[cfg(test)]
 pub(crate) use finish::finish;
@@ -120,9 +120,9 @@ pub(crate) fn address(operation: &Operation) -> String {
     format!("apps/{app_id}/countries/{country_code}/environmentHotfixes/{id}")
 }
 
-/// When work may next start in any environment.
-pub(crate) async fn next_due(service: &Service) -> Result<Option<Instant>> {
-    Ok(rows::next_due(&service.db).await?)
+/// When work may next start in any environment that `by` may serve.
+pub(crate) async fn next_due(service: &Service, by: &Claimant) -> Result<Option<Instant>> {
+    Ok(rows::next_due(&service.db, &by.served).await?)
 }
 
 /// When the lease of the next operation ends.

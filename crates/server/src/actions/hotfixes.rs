@@ -1,8 +1,9 @@
 //! Hotfixes as their publisher sees them: scheduled, looked at, canceled.
 
 use super::{
-    Principal, Service, access, announce,
+    Principal, Service, access,
     audit::{self, Actor, Change},
+    events::{self, Unscheduled},
     execution::{self, address},
     facts::InstallationFacts,
     versions::version_missing,
@@ -113,17 +114,17 @@ pub(crate) async fn schedule_hotfix(
     };
     service
         .see_through(async move |service| {
-            let failed = announce::Unscheduled::new(&input.command, app, country, input.now);
+            let failed = Unscheduled::new(&input.command, app, country, input.now);
             let scheduled = service
                 .db
                 .write(input, |tx, input| Box::pin(schedule_in(tx, input)))
                 .await;
+            service.emitted.notify_here();
             if let Err(Error::Rule(problem)) = &scheduled {
-                failed.tell(problem);
+                failed.emit(problem);
             }
             let (operation, is_new) = scheduled?;
             if is_new {
-                announce::scheduled(&operation);
                 service.wakeup.notify();
             }
             Ok(operation)
@@ -158,13 +159,9 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     let becomes_due = becomes_due(&mut tx, &environment, &operation, input.now).await?;
     starting::set_due(&mut tx, becomes_due).await?;
     remember(&mut tx, input, operation.id).await?;
-    audit::record(
-        &mut tx,
-        Actor::Principal(&input.principal),
-        input.now,
-        scheduled(&operation),
-    )
-    .await?;
+    let by = Actor::Principal(&input.principal);
+    audit::record(&mut tx, by, input.now, scheduled(&operation)).await?;
+    events::emit(&mut tx, by, input.now, [&operation]).await?;
     Ok((operation, true))
 }
 
@@ -349,19 +346,17 @@ pub(crate) async fn update_hotfix(
     };
     service
         .see_through(async move |service| {
-            let (operation, is_news) = service
+            let canceled = service
                 .db
                 .write(input, |tx, input| Box::pin(update_in(tx, input)))
-                .await?;
-            if is_news {
-                announce::canceled(&operation);
-            }
-            Ok(operation)
+                .await;
+            service.emitted.notify_here();
+            canceled
         })
         .await
 }
 
-async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> {
+async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<Operation> {
     let allowed =
         access::require_in_country(&mut tx, &input.principal, input.app, input.country, WRITE).await?;
     allowed.in_country(input.app, input.country)?;
@@ -378,7 +373,7 @@ async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> 
         .check_read_only(&wire_rows::hotfix(operation.clone())?)?;
     check_requested_status(input.patch.status)?;
     if check_cancel(operation.status)? == CancelOutcome::AlreadyCanceled {
-        return Ok((operation, false));
+        return Ok(operation);
     }
     if !hotfixes::cancel_operation(&mut tx, operation.id, input.now).await? {
         return Err(Error::fault("an operation changed while its row was locked"));
@@ -389,11 +384,13 @@ async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> 
         before: Some(json!({ "status": operation.status.as_str() })),
         after: Some(json!({ "status": "Canceled" })),
     };
-    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    let by = Actor::Principal(&input.principal);
+    audit::record(&mut tx, by, input.now, change).await?;
     let canceled = Operation {
         status: OperationStatus::Canceled,
         ended_on: Some(input.now),
         ..operation
     };
-    Ok((canceled, true))
+    events::emit(&mut tx, by, input.now, [&canceled]).await?;
+    Ok(canceled)
 }

@@ -4,12 +4,12 @@
 //! audit row in the same one, and answers with what is stored now.
 
 pub(crate) mod access;
-mod announce;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod clock_check;
 pub(crate) mod countries;
 pub(crate) mod environments;
+pub(crate) mod events;
 pub(crate) mod execution;
 pub(crate) mod facts;
 pub(crate) mod hotfixes;
@@ -52,6 +52,8 @@ pub(crate) struct Service {
     pub(crate) settings: Arc<Settings>,
     /// Tells the executors, here and on other servers, that there may be work.
     pub(crate) wakeup: Wakeup,
+    /// Tells those who tell of events, here alone, that there may be some.
+    pub(crate) emitted: Wakeup,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,
     /// Changes that are seen through, whoever hangs up.

@@ -5,6 +5,7 @@ mod claiming;
 mod clocks;
 mod executing;
 mod fleet;
+mod telling;
 mod uploading;
 mod walks;
 
@@ -127,6 +128,7 @@ impl Fixture {
             clock_check: ClockCheck::default(),
             settings,
             wakeup: Wakeup::default(),
+            emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(4)),
             changes: TaskTracker::new(),
         };

@@ -1,4 +1,4 @@
-//! The simulated executor's round: report what is done, keep what is not, take on what is due.
+//! The round of the service's own executor: report what is done, keep what is not, take on what is due.
 //!
 //! One round runs to its end before the next begins, whoever asks for it: the job itself, or somebody who moved the
 //! clock and wants to see what came of it.
@@ -10,22 +10,24 @@ use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{
         Service,
-        execution::{self, ClaimsInDoubt},
+        execution::{self, ClaimsInDoubt, Report},
     },
     error::Result,
-    simulate::{Script, Simulator},
+    executor::{Executor, Progress},
 };
-use domain::instant::Instant;
+use domain::{ids::OperationId, instant::Instant};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+use store::execution::Lease;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Rounds in a row that may each find more to do; a guard against turning for ever.
 const ROUNDS: usize = 10_000;
@@ -35,8 +37,8 @@ const SHORTEST_REST: Duration = Duration::from_millis(5);
 /// How long to rest at most where something is due and cannot be taken on: somebody else is at it.
 const LONGEST_OVERDUE_REST: Duration = Duration::from_secs(1);
 
-/// The executor of this process.
-pub(crate) struct Executor {
+/// What drives the executor of this process.
+pub(crate) struct ExecutorJob {
     service: Arc<Service>,
     at_work: Mutex<AtWork>,
     /// Whether nothing more is taken on.
@@ -45,25 +47,91 @@ pub(crate) struct Executor {
     drained: Notify,
 }
 
-/// What the executor is at.
+/// The executor and what it is at.
 struct AtWork {
-    simulator: Simulator,
+    executor: Box<dyn Executor>,
+    /// What it carries out, each by its lease.
+    held: HashMap<OperationId, Lease>,
     in_doubt: ClaimsInDoubt,
 }
 
 impl AtWork {
     /// Whether there is nothing that somebody may wait for.
     fn is_through(&self) -> bool {
-        self.simulator.busy() == 0 && self.in_doubt.is_empty()
+        self.held.is_empty() && self.in_doubt.is_empty()
+    }
+
+    /// How far each operation has come.
+    fn poll(&mut self, now: Instant) -> Vec<(OperationId, Lease, Progress)> {
+        let Self { executor, held, .. } = self;
+        let poll = |(id, lease): (&OperationId, &Lease)| (*id, *lease, executor.poll(*id, now));
+        held.iter().map(poll).collect()
+    }
+
+    /// What there is to report. Of what is silent for good nobody waits for a report.
+    fn done(&mut self, now: Instant) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for (id, lease, progress) in self.poll(now) {
+            match progress {
+                Progress::Ended(outcome) => reports.push(Report {
+                    id,
+                    lease_id: lease.id,
+                    outcome,
+                }),
+                Progress::Silent(until) if until <= now => self.let_go(id),
+                Progress::Silent(_) | Progress::GoesOn(_) => {}
+            }
+        }
+        reports
+    }
+
+    /// The leases of which at least half is over, when a new one lasts `lease`. What is done is not renewed: it is
+    /// reported, or, if that can never be, given up like any other.
+    fn old_leases(&mut self, now: Instant, lease: Duration) -> Vec<(OperationId, Uuid)> {
+        let mut old = self.poll(now);
+        old.retain(|(_, held, progress)| {
+            matches!(progress, Progress::GoesOn(_)) && renewed_on(*held, lease) <= now
+        });
+        old.into_iter().map(|(id, held, _)| (id, held.id)).collect()
+    }
+
+    /// Whether the lease of this work has run out, so that another report of it would be of no use.
+    fn has_lost_lease(&self, id: OperationId, now: Instant) -> bool {
+        self.held.get(&id).is_none_or(|lease| lease.until < now)
+    }
+
+    fn let_go(&mut self, id: OperationId) {
+        self.held.remove(&id);
+        self.executor.stop(id);
+    }
+
+    /// When the next report or renewal is due.
+    fn next_step(&mut self, now: Instant, lease: Duration) -> Option<Instant> {
+        let step = |(_, held, progress): (OperationId, Lease, Progress)| match progress {
+            Progress::Ended(_) => now,
+            Progress::Silent(until) => until,
+            Progress::GoesOn(until) => {
+                let renewed = renewed_on(held, lease);
+                until.map_or(renewed, |until| until.min(renewed))
+            }
+        };
+        self.poll(now).into_iter().map(step).min()
     }
 }
 
-impl Executor {
-    pub(crate) fn new(service: Arc<Service>, script: Script) -> Self {
+/// When half of a lease is over.
+fn renewed_on(held: Lease, lease: Duration) -> Instant {
+    let half = i64::try_from((lease / 2).as_nanos() / 100).unwrap_or(i64::MAX);
+    Instant(held.until.0.saturating_sub(half))
+}
+
+impl ExecutorJob {
+    pub(crate) fn new(service: Arc<Service>, executor: impl Executor + 'static) -> Self {
         Self {
             service,
             at_work: Mutex::new(AtWork {
-                simulator: Simulator::new(script),
+                executor: Box::new(executor),
+                held: HashMap::new(),
                 in_doubt: ClaimsInDoubt::default(),
             }),
             drains: AtomicBool::new(false),
@@ -84,9 +152,9 @@ impl Executor {
 
     /// One round; whether anything happened.
     async fn round(&self, at_work: &mut AtWork) -> Result<bool> {
-        let reported = self.report(&mut at_work.simulator).await;
+        let reported = self.report(at_work).await;
         // One report that cannot be written down costs neither the others their leases nor anybody their work.
-        self.renew(&mut at_work.simulator).await?;
+        self.renew(at_work).await?;
         let taken_on = self.take_on(at_work).await?;
         let something = reported? | taken_on;
         if !self.takes_on() && at_work.is_through() {
@@ -96,22 +164,23 @@ impl Executor {
     }
 
     /// Reports what is done. What cannot be written down is kept for the next round, as long as it is of use.
-    async fn report(&self, simulator: &mut Simulator) -> Result<bool> {
+    async fn report(&self, at_work: &mut AtWork) -> Result<bool> {
         let now = self.service.clock.now();
-        let reports = simulator.done(now);
+        let reports = at_work.done(now);
         let ids: Vec<_> = reports.iter().map(|report| report.id).collect();
-        let answers = execution::finish_all(&self.service, reports).await;
+        let by = &at_work.executor.claimant().name;
+        let answers = execution::finish_all(&self.service, by, reports).await;
         let (mut something, mut failure) = (false, None);
         for (id, answer) in ids.into_iter().zip(answers) {
             match answer {
                 Ok(_) => {
-                    simulator.forget(id);
+                    at_work.let_go(id);
                     something = true;
                 }
                 // Through an outage nobody else could take it for lost either.
-                Err(error) if !error.is_passing() && simulator.has_lost_lease(id, now) => {
+                Err(error) if !error.is_passing() && at_work.has_lost_lease(id, now) => {
                     tracing::error!(operation = %id, %error, "what became of an operation could not be written down in time");
-                    simulator.forget(id);
+                    at_work.let_go(id);
                 }
                 Err(error) => failure = Some(error),
             }
@@ -120,24 +189,24 @@ impl Executor {
     }
 
     /// Says that work goes on, before anybody takes it for lost.
-    async fn renew(&self, simulator: &mut Simulator) -> Result<()> {
-        if simulator.busy() == 0 {
+    async fn renew(&self, at_work: &mut AtWork) -> Result<()> {
+        if at_work.held.is_empty() {
             return Ok(());
         }
         let lease = self.service.settings.executor.lease;
         let now = self.service.clock_check.compare(&self.service).await?;
-        let (held, until) = (simulator.to_renew(now, lease), now + lease);
+        let (held, until) = (at_work.old_leases(now, lease), now + lease);
         let asked: Vec<_> = held.iter().map(|(id, _)| *id).collect();
         let renewed: HashSet<_> = execution::renew(&self.service, held, until)
             .await?
             .into_iter()
             .collect();
         for id in asked {
-            if renewed.contains(&id) {
-                simulator.holds_until(id, until);
-            } else {
+            if !renewed.contains(&id) {
                 tracing::warn!(operation = %id, "an operation is not ours any more: its lease ran out");
-                simulator.forget(id);
+                at_work.let_go(id);
+            } else if let Some(lease) = at_work.held.get_mut(&id) {
+                lease.until = until;
             }
         }
         Ok(())
@@ -145,14 +214,20 @@ impl Executor {
 
     async fn take_on(&self, at_work: &mut AtWork) -> Result<bool> {
         let settings = &self.service.settings.executor;
-        let AtWork { simulator, in_doubt } = at_work;
+        let AtWork {
+            executor,
+            held,
+            in_doubt,
+        } = at_work;
         let places = match self.takes_on() {
-            true => settings.slots.saturating_sub(simulator.busy()),
+            true => settings.slots.saturating_sub(held.len()),
             false => 0,
         };
-        let claimed = execution::claim(&self.service, in_doubt, places, settings.lease).await?;
+        let by = executor.claimant();
+        let claimed = execution::claim(&self.service, by, in_doubt, places, settings.lease).await?;
         for claimed in &claimed {
-            simulator.begin(claimed);
+            held.insert(claimed.operation.id, claimed.lease);
+            executor.begin(&claimed.operation);
         }
         in_doubt.taken_on(&claimed);
         Ok(!claimed.is_empty())
@@ -195,12 +270,13 @@ impl Executor {
     /// When there is something to do next, as far as is known.
     async fn next_step(&self) -> Option<Instant> {
         let settings = &self.service.settings.executor;
-        let (own, busy) = {
-            let simulator = &self.at_work.lock().await.simulator;
-            (simulator.next_step(settings.lease), simulator.busy())
+        let (own, busy, by) = {
+            let mut at_work = self.at_work.lock().await;
+            let own = at_work.next_step(self.service.clock.now(), settings.lease);
+            (own, at_work.held.len(), at_work.executor.claimant().clone())
         };
         let due = if self.takes_on() && busy < settings.slots {
-            execution::next_due(&self.service).await.ok().flatten()
+            execution::next_due(&self.service, &by).await.ok().flatten()
         } else {
             None
         };

@@ -1,7 +1,7 @@
 //! Ends what nobody carries any more, whoever carried it out: this server's own executor, another one's, or one that was
 //! there before a move.
 
-use super::{executor::Executor, failure_reporter::FailureReporter};
+use super::{executor::ExecutorJob, failure_reporter::FailureReporter};
 use crate::{
     actions::{Service, execution},
     error::{Error, Result},
@@ -18,7 +18,7 @@ const A_LITTLE_LATER: Duration = Duration::from_millis(5);
 const PING: Duration = Duration::from_secs(1);
 
 /// Looks after leases until it is asked to stop.
-pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<Executor>>, stop: CancellationToken) {
+pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<ExecutorJob>>, stop: CancellationToken) {
     let mut failures = FailureReporter::of("leases");
     // An outage may have ended just now, and others may have carried something through it.
     let first = match service.db.is_shared() {
@@ -39,7 +39,7 @@ pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<Executor>>, 
 
 /// Ends what was lost. The server's own executor reports and renews first: a process that stood still, or had no database,
 /// for longer than a lease is not to take its own work for lost.
-pub(crate) async fn end_lost(service: &Service, executor: Option<&Executor>) -> Result<usize> {
+pub(crate) async fn end_lost(service: &Service, executor: Option<&ExecutorJob>) -> Result<usize> {
     let caught_up = match executor {
         Some(executor) => executor.catch_up().await,
         None => Ok(()),

@@ -1,8 +1,9 @@
-//! What the service does unasked: carrying out due operations, and tidying up.
+//! What the service does unasked: carrying out due operations, telling of what happened, and tidying up.
 //!
 //! Jobs keep nothing in mind that counts: each round reads anew what is due. A signal makes them quick, a period makes
 //! them right.
 
+pub(crate) mod events;
 pub(crate) mod executor;
 mod failure_reporter;
 pub(crate) mod leases;

@@ -10,7 +10,7 @@ use super::{
 };
 use std::{collections::BTreeSet, path::Path};
 use store::{
-    SCHEMA_VERSION, Value,
+    CARRIED_SCHEMA, Value,
     tables::{BLOBS, Kind, Table},
 };
 
@@ -25,7 +25,7 @@ const MOST_LOCATIONS: usize = 10_000;
 pub async fn check(from: &Path, watcher: Watcher) -> Result<Contents, TransferError> {
     let folder = Folder::existing(from);
     blocking(move || {
-        let manifest = Manifest::read(&folder.manifest()?, SCHEMA_VERSION)?;
+        let manifest = Manifest::read(&folder.manifest()?, CARRIED_SCHEMA)?;
         check_rows(&folder, &manifest, &watcher)?;
         check_packages(&folder, &manifest, &watcher)?;
         Ok(manifest.contents())

@@ -19,7 +19,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use store::{
-    SCHEMA_VERSION, Value,
+    CARRIED_SCHEMA, SCHEMA_VERSION, Value,
     tables::{BLOBS, Table},
     transfer::{NoSnapshot, Snapshot},
 };
@@ -44,7 +44,7 @@ pub async fn export(settings: &Settings, to: &Path, watcher: Watcher) -> Result<
     let made_on = Clock::system().now();
     let (at, watching) = (folder.clone(), watcher.clone());
     let mut manifest = blocking(move || {
-        let manifest = Manifest::new(SCHEMA_VERSION, made_on);
+        let manifest = Manifest::new(CARRIED_SCHEMA, made_on);
         write_rows(snapshot, &at, manifest, &watching)
     })
     .await?;

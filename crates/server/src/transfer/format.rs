@@ -29,7 +29,7 @@ const MOST_PART_BYTES: u64 = 256 * 1024 * 1024;
 pub(super) struct Manifest {
     format: String,
     format_version: u32,
-    /// The last migration of the database that was exported.
+    /// The last migration that changed what is carried.
     pub(super) schema_version: i64,
     /// Which fame made it, for people.
     program: String,

@@ -27,7 +27,7 @@ use std::{
     sync::Arc,
 };
 use store::{
-    Db, SCHEMA_VERSION, StoreError, Value,
+    CARRIED_SCHEMA, Db, StoreError, Value,
     tables::{Kind, TABLES, Table},
     transfer::{self, Announced, Import},
 };
@@ -130,7 +130,7 @@ pub async fn import(
 ) -> Result<Imported, TransferError> {
     let folder = Folder::existing(from);
     let manifest_bytes = folder.manifest()?;
-    let manifest = Arc::new(Manifest::read(&manifest_bytes, SCHEMA_VERSION)?);
+    let manifest = Arc::new(Manifest::read(&manifest_bytes, CARRIED_SCHEMA)?);
     let _folder = lock_folder(&settings.server.data_dir).map_err(unlockable)?;
     let _database = lock_database(settings).map_err(unlockable)?;
     let db = store::open(&settings.database).await?;

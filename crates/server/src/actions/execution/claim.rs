@@ -5,8 +5,9 @@ use super::{
 };
 use crate::{
     actions::{
-        Service, announce,
+        Service,
         audit::{self, Actor, Change},
+        events,
         facts::InstallationFacts,
     },
     error::Error,
@@ -26,7 +27,7 @@ use std::{
 use store::{
     StoreError, Tx,
     environments::{self, Environment, InstalledApp},
-    execution::{self as rows, Ending, Installed, Lease},
+    execution::{self as rows, Ending, Installed, Lease, Served},
     hotfixes::Operation,
     versions::{self, Version, VersionKey},
 };
@@ -34,6 +35,14 @@ use uuid::Uuid;
 
 /// How long an environment is left alone whose rows are damaged.
 const SET_ASIDE: Duration = Duration::from_secs(60);
+
+/// Who carries operations out: what they are called where it is written down who did what, and which environments they
+/// may serve.
+#[derive(Clone, Debug)]
+pub(crate) struct Claimant {
+    pub(crate) name: String,
+    pub(crate) served: Served,
+}
 
 /// Claims whose outcome has not come to whoever carries out what they started: because the answer to their commit was
 /// lost, or because their caller went away before it came.
@@ -49,11 +58,8 @@ impl ClaimsInDoubt {
         self.0.is_empty()
     }
 
-    /// Operations have come to whoever carries them out: only now they are reported as started, and only once.
+    /// Operations have come to whoever carries them out.
     pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
-        for claimed in claimed {
-            announce::started(&claimed.operation);
-        }
         self.0
             .retain(|lease| claimed.iter().all(|claimed| claimed.lease != *lease));
     }
@@ -70,12 +76,14 @@ impl ClaimsInDoubt {
     }
 }
 
-/// Starts up to `most` operations that are due, each in an environment of its own; and brings what earlier claims
-/// started without an answer. Whoever has it says so by [`ClaimsInDoubt::taken_on`]; until then it is brought again.
+/// Starts up to `most` operations that are due in environments which `by` may serve, each in one of its own; and brings
+/// what earlier claims started without an answer. Whoever has it says so by [`ClaimsInDoubt::taken_on`]; until then it is
+/// brought again.
 ///
 /// A server whose clock is wrong starts nothing.
 pub(crate) async fn claim(
     service: &Service,
+    by: &Claimant,
     in_doubt: &mut ClaimsInDoubt,
     most: usize,
     lease: Duration,
@@ -86,7 +94,7 @@ pub(crate) async fn claim(
     let now = service.clock_check.compare(service).await?;
     let mut claimed = in_doubt.recover(service, now).await?;
     let most = if service.clock_check.is_right() { most } else { 0 };
-    let term = Term { from: now, lease };
+    let term = Term { by, from: now, lease };
     while claimed.len() < most {
         let round = BATCH.min(most - claimed.len());
         match claim_round(service, in_doubt, round, term).await {
@@ -107,9 +115,10 @@ pub(crate) async fn claim(
     Ok(claimed)
 }
 
-/// When leases begin, and how long they last.
+/// Who claims, when leases begin, and how long they last.
 #[derive(Clone, Copy)]
-struct Term {
+struct Term<'c> {
+    by: &'c Claimant,
     from: Instant,
     lease: Duration,
 }
@@ -129,6 +138,7 @@ enum Target {
 }
 
 struct ClaimRequest {
+    by: Claimant,
     target: Target,
     /// What all that it starts is held by.
     lease: Lease,
@@ -140,7 +150,7 @@ async fn claim_round(
     service: &Service,
     in_doubt: &mut ClaimsInDoubt,
     most: usize,
-    term: Term,
+    term: Term<'_>,
 ) -> Result<Batch> {
     match claim_batch(service, in_doubt, Target::Due(most), term).await {
         Err(error) if lies_in_the_matter(&error) => one_by_one(service, in_doubt, most, term).await,
@@ -153,11 +163,11 @@ async fn one_by_one(
     service: &Service,
     in_doubt: &mut ClaimsInDoubt,
     most: usize,
-    term: Term,
+    term: Term<'_>,
 ) -> Result<Batch> {
     let now = term.from;
     let mut batch = Batch::default();
-    for environment in rows::due_environments(&service.db, now, most).await? {
+    for environment in rows::due_environments(&service.db, &term.by.served, now, most).await? {
         batch.looked_at += 1;
         match claim_batch(service, in_doubt, Target::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
@@ -186,13 +196,14 @@ async fn claim_batch(
     service: &Service,
     in_doubt: &mut ClaimsInDoubt,
     target: Target,
-    term: Term,
+    term: Term<'_>,
 ) -> Result<Batch> {
     let lease = Lease {
         id: Uuid::new_v4(),
         until: term.from + term.lease,
     };
     let request = ClaimRequest {
+        by: term.by.clone(),
         target,
         lease,
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
@@ -204,6 +215,7 @@ async fn claim_batch(
         .db
         .write(request, |tx, request| Box::pin(claim_in(tx, request)))
         .await;
+    service.emitted.notify_here();
     let may_have_started = match &batch {
         Ok(batch) => !batch.started.is_empty(),
         Err(error) => matches!(error, Error::Store(StoreError::InDoubt(_))),
@@ -211,8 +223,7 @@ async fn claim_batch(
     if !may_have_started {
         in_doubt.0.retain(|other| *other != lease);
     }
-    let batch = batch?;
-    Ok(batch)
+    batch
 }
 
 async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
@@ -223,13 +234,15 @@ async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
     for candidate in std::mem::take(&mut input.candidates) {
         decide(&input, candidate, request, &mut plan)?;
     }
-    let started = plan.write(&mut tx, request.now).await?;
+    let started = plan.write(&mut tx, request).await?;
     Ok(Batch { looked_at, started })
 }
 
 async fn lock_environments(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Environment>> {
     match request.target {
-        Target::Due(most) => Ok(rows::lock_due_environments(tx, request.now, most).await?),
+        Target::Due(most) => {
+            Ok(rows::lock_due_environments(tx, &request.by.served, request.now, most).await?)
+        }
         Target::This(id) => {
             let found = environments::lock_environment_unless_held(tx, id).await?;
             let is_due = |one: &Environment| one.due_on.is_some_and(|due| due <= request.now);
@@ -486,15 +499,17 @@ impl ClaimPlan {
         self.skipped.push((operation, ending));
     }
 
-    async fn write(self, tx: &mut Tx<'_>, now: Instant) -> Result<Vec<Claimed>> {
+    async fn write(self, tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claimed>> {
         let skipped = self.skipped.iter().map(|(operation, ending)| (operation, ending));
         let changed = rows::end_operations(tx, skipped).await?;
         all_changed("skipped", self.skipped.len(), changed)?;
-        let started = self.started.iter().map(|claimed| &claimed.operation);
-        let changed = rows::start_operations(tx, started).await?;
+        let started = || self.started.iter().map(|claimed| &claimed.operation);
+        let changed = rows::start_operations(tx, started()).await?;
         all_changed("started", self.started.len(), changed)?;
         rows::set_due(tx, self.due).await?;
-        audit::record_all(tx, Actor::Service("executor"), now, self.audit).await?;
+        let by = Actor::Executor(&request.by.name);
+        audit::record_all(tx, by, request.now, self.audit).await?;
+        events::emit(tx, by, request.now, started()).await?;
         Ok(self.started)
     }
 }

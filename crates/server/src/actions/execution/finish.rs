@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     actions::{
-        Service, announce,
+        Service,
         audit::{self, Actor, Change},
+        events,
     },
     error::Error,
 };
@@ -42,6 +43,7 @@ pub(crate) async fn finish(
 ) -> Result<Operation> {
     finish_one(
         service,
+        "executor",
         Report {
             id,
             lease_id,
@@ -51,22 +53,22 @@ pub(crate) async fn finish(
     .await
 }
 
-async fn finish_one(service: &Service, report: Report) -> Result<Operation> {
-    let answers = finish_batch(service, vec![report]).await?;
+async fn finish_one(service: &Service, by: &str, report: Report) -> Result<Operation> {
+    let answers = finish_batch(service, by, vec![report]).await?;
     let answer = answers.into_iter().next();
     answer.unwrap_or_else(|| Err(Error::fault("a report was not answered")))
 }
 
-/// Ends running operations as their executor reports; answers for each report, in their order, the operation as it is
-/// now, or why the report could not be written down. Such a one may be made again.
-pub(crate) async fn finish_all(service: &Service, reports: Vec<Report>) -> Vec<Result<Operation>> {
+/// Ends running operations as the executor of that name reports; answers for each report, in their order, the operation
+/// as it is now, or why the report could not be written down. Such a one may be made again.
+pub(crate) async fn finish_all(service: &Service, by: &str, reports: Vec<Report>) -> Vec<Result<Operation>> {
     let mut answers = Vec::with_capacity(reports.len());
     for batch in reports.chunks(BATCH) {
-        match finish_batch(service, batch.to_vec()).await {
+        match finish_batch(service, by, batch.to_vec()).await {
             Ok(batch) => answers.extend(batch),
             Err(error) if lies_in_the_matter(&error) => {
                 for report in batch {
-                    answers.push(finish_one(service, report.clone()).await);
+                    answers.push(finish_one(service, by, report.clone()).await);
                 }
             }
             Err(error) => {
@@ -83,6 +85,7 @@ pub(crate) async fn finish_all(service: &Service, reports: Vec<Report>) -> Vec<R
 }
 
 struct Finish {
+    by: String,
     reports: Vec<Report>,
     now: Instant,
 }
@@ -94,20 +97,19 @@ struct Answer {
     is_news: bool,
 }
 
-async fn finish_batch(service: &Service, reports: Vec<Report>) -> Result<Vec<Result<Operation>>> {
-    let now = service.clock.now();
+async fn finish_batch(service: &Service, by: &str, reports: Vec<Report>) -> Result<Vec<Result<Operation>>> {
+    let input = Finish {
+        by: by.to_owned(),
+        reports,
+        now: service.clock.now(),
+    };
     let answers = service
         .db
-        .write(Finish { reports, now }, |tx, input| {
-            Box::pin(finish_in(tx, input))
-        })
-        .await?;
-    let mut frees = false;
-    for answer in answers.iter().flatten().filter(|answer| answer.is_news) {
-        announce::ended(&answer.operation);
-        frees = true;
-    }
-    if frees {
+        .write(input, |tx, input| Box::pin(finish_in(tx, input)))
+        .await;
+    service.emitted.notify_here();
+    let answers = answers?;
+    if answers.iter().flatten().any(|answer| answer.is_news) {
         service.wakeup.notify();
     }
     let operation = |answer: Result<Answer>| answer.map(|answer| answer.operation);
@@ -138,7 +140,7 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Vec<Result<Answer>>
         let operation = operation.clone();
         answers.push(Ok(Answer { operation, is_news }));
     }
-    changes.write(&mut tx, &locked, input.now).await?;
+    changes.write(&mut tx, &locked, input).await?;
     Ok(answers)
 }
 
@@ -183,12 +185,18 @@ impl Changes {
         self.ended.push((operation, ending));
     }
 
-    async fn write(self, tx: &mut Tx<'_>, locked: &Locked, now: Instant) -> Result<()> {
+    async fn write(self, tx: &mut Tx<'_>, locked: &Locked, input: &Finish) -> Result<()> {
         let endings = self.ended.iter().map(|(operation, ending)| (operation, ending));
         let changed = rows::end_operations(tx, endings).await?;
         all_changed("ended", self.ended.len(), changed)?;
         rows::set_installed(tx, self.ended.iter().filter_map(now_installed)).await?;
-        audit::record_all(tx, Actor::Service("executor"), now, self.audit).await?;
+        let (by, now) = (Actor::Executor(&input.by), input.now);
+        audit::record_all(tx, by, now, self.audit).await?;
+        let ended = self.ended.iter().cloned();
+        let ended: Vec<_> = ended
+            .map(|(operation, ending)| after(operation, ending))
+            .collect();
+        events::emit(tx, by, now, &ended).await?;
         let freed: BTreeSet<Uuid> = self
             .ended
             .iter()

@@ -2,8 +2,9 @@
 
 use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
 use crate::actions::{
-    Service, announce,
+    Service,
     audit::{self, Actor},
+    events,
 };
 use domain::{
     ids::OperationId,
@@ -122,12 +123,12 @@ async fn end_together(service: &Service, lost: &[LeaseEnd], now: Instant) -> Res
     let ended = service
         .db
         .write((ids, now), |tx, input| Box::pin(end_lost_in(tx, input)))
-        .await?;
-    ended.iter().for_each(announce::ended);
-    Ok(ended.len())
+        .await;
+    service.emitted.notify_here();
+    ended
 }
 
-async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Result<Vec<Operation>> {
+async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Result<usize> {
     let (ids, now) = input;
     let locked = Locked::lock(&mut tx, ids.iter().copied()).await?;
     let is_lost = |operation: &&Operation| {
@@ -156,11 +157,12 @@ async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Res
         .iter()
         .zip(&endings)
         .map(|(operation, ending)| ended(operation, ending));
-    audit::record_all(&mut tx, Actor::Service("executor"), *now, changes).await?;
-    let endings = lost.into_iter().zip(endings);
-    Ok(endings
-        .map(|(operation, ending)| after(operation.clone(), ending))
-        .collect())
+    let by = Actor::Service("executor");
+    audit::record_all(&mut tx, by, *now, changes).await?;
+    let lost = lost.into_iter().cloned().zip(endings);
+    let ended: Vec<_> = lost.map(|(operation, ending)| after(operation, ending)).collect();
+    events::emit(&mut tx, by, *now, &ended).await?;
+    Ok(ended.len())
 }
 
 fn outcome_unknown(operation: &Operation, now: Instant) -> Ending {

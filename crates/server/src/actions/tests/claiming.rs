@@ -2,23 +2,30 @@
 //! damaged environment does to the others.
 
 use super::{
-    fleet::{CLOSED, Fleet, LEASE, OPEN, TO, app, claim, key, name, on_both_databases, schedule, success},
+    TENANT,
+    fleet::{
+        CLOSED, Fleet, LEASE, OPEN, TO, app, claim, everywhere, key, name, on_both_databases, schedule,
+        success,
+    },
     owner_asks, us,
 };
 use crate::actions::{
     Service,
     environments::get_registered_environment,
-    execution::{self, ClaimsInDoubt, Outcome, Report},
+    execution::{self, Claimant, ClaimsInDoubt, Outcome, Report},
     hotfixes::update_hotfix,
 };
-use domain::{ids::OperationId, operation::OperationStatus};
+use domain::{
+    ids::{OperationId, TenantId},
+    operation::OperationStatus,
+};
 use futures::FutureExt;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
-use store::Value;
+use store::{Value, execution::Served};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use wire::hotfixes::HotfixPatch;
@@ -58,7 +65,7 @@ async fn work_until(service: Arc<Service>, limit: usize, all: usize, seen: Arc<M
             }
         }
         let reports = claimed.iter().map(success).collect();
-        for ended in execution::finish_all(&service, reports).await {
+        for ended in execution::finish_all(&service, "executor", reports).await {
             assert_eq!(ended.unwrap().status, OperationStatus::Succeeded);
         }
         tokio::task::yield_now().await;
@@ -201,7 +208,7 @@ async fn of_a_late_report_and_the_end_of_a_lease_exactly_one_counts() {
         for part in claimed.chunks(5) {
             let service = fleet.replica().await;
             let part: Vec<_> = part.iter().map(success).collect();
-            reports.spawn(async move { execution::finish_all(&service, part).await });
+            reports.spawn(async move { execution::finish_all(&service, "executor", part).await });
         }
         let mut silence = JoinSet::new();
         for _ in 0..2 {
@@ -255,7 +262,7 @@ async fn an_environment_full_of_waiting_operations_hides_no_other() {
         assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 0);
         assert!(fleet.claims(4).await.is_empty());
         let reports = claimed.iter().map(success).collect();
-        execution::finish_all(fleet.service(), reports).await;
+        execution::finish_all(fleet.service(), "executor", reports).await;
         assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 1);
         assert_eq!(fleet.claims(4).await.len(), 1, "the next of the many");
     })
@@ -279,7 +286,7 @@ async fn one_claim_starts_as_many_as_are_asked_for_and_no_more() {
         assert_eq!(fleet.claims(MANY).await.len(), 50);
         let reports: Vec<_> = first.iter().map(success).collect();
         let twice = [reports.clone(), reports].concat();
-        let ended = execution::finish_all(fleet.service(), twice).await;
+        let ended = execution::finish_all(fleet.service(), "executor", twice).await;
         assert!(
             ended
                 .iter()
@@ -325,7 +332,10 @@ async fn a_damaged_environment_is_set_aside_and_the_others_go_on() {
             assert!(!started.contains(&damaged));
             // It is not looked at again until its minute is over.
             assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 1);
-            let next = execution::next_due(fleet.service()).await.unwrap().unwrap();
+            let next = execution::next_due(fleet.service(), &everywhere())
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(
                 next,
                 fleet.service().clock.now() + Duration::from_secs(60),
@@ -370,7 +380,7 @@ async fn a_report_is_written_down_whatever_became_of_the_window() {
                 vec![name(0).into()],
             )
             .await;
-        let ended = execution::finish_all(fleet.service(), vec![success(&claimed[0])]).await;
+        let ended = execution::finish_all(fleet.service(), "executor", vec![success(&claimed[0])]).await;
         assert_eq!(ended[0].as_ref().unwrap().status, OperationStatus::Succeeded);
     })
     .await;
@@ -392,13 +402,13 @@ async fn a_report_that_cannot_be_written_down_keeps_no_other_from_it() {
             lease_id: Uuid::nil(),
             outcome: Outcome::Succeeded,
         });
-        let ended = execution::finish_all(fleet.service(), reports.clone()).await;
+        let ended = execution::finish_all(fleet.service(), "executor", reports.clone()).await;
         let written: Vec<_> = ended.iter().map(Result::is_ok).collect();
         assert_eq!(written, [true, false, true, false]);
         fleet.advance(61);
         assert_eq!(execution::end_lost(fleet.service()).await.unwrap(), 0);
         fleet.damages(damage, vec![damaged, "Hotfix".into()]).await;
-        let again = execution::finish_all(fleet.service(), vec![reports.swap_remove(1)]).await;
+        let again = execution::finish_all(fleet.service(), "executor", vec![reports.swap_remove(1)]).await;
         assert_eq!(again[0].as_ref().unwrap().status, OperationStatus::Succeeded);
     })
     .await;
@@ -430,7 +440,7 @@ async fn a_lease_is_renewed_by_its_holder_as_long_as_the_operation_runs() {
         three(&fleet).await;
         let claimed = fleet.claims(3).await;
         let [kept, stranger, over] = [0, 1, 2].map(|number: usize| claimed[number].clone());
-        execution::finish_all(fleet.service(), vec![success(&over)]).await;
+        execution::finish_all(fleet.service(), "executor", vec![success(&over)]).await;
         fleet.advance(50);
         let asked = vec![
             (kept.operation.id, kept.lease.id),
@@ -498,15 +508,21 @@ async fn what_was_started_is_brought_again_until_somebody_has_it() {
             fleet.schedules(environment, 0).await;
         }
         let (service, mut in_doubt) = (fleet.service(), ClaimsInDoubt::default());
-        let started = execution::claim(service, &mut in_doubt, 3, LEASE).await.unwrap();
+        let started = execution::claim(service, &everywhere(), &mut in_doubt, 3, LEASE)
+            .await
+            .unwrap();
         let ids = |claimed: &[execution::Claimed]| -> HashSet<_> {
             claimed.iter().map(|claimed| claimed.operation.id).collect()
         };
-        let again = execution::claim(service, &mut in_doubt, 0, LEASE).await.unwrap();
+        let again = execution::claim(service, &everywhere(), &mut in_doubt, 0, LEASE)
+            .await
+            .unwrap();
         assert_eq!((again.len(), ids(&again)), (3, ids(&started)));
         in_doubt.taken_on(&again);
         assert!(in_doubt.is_empty());
-        let nothing = execution::claim(service, &mut in_doubt, 3, LEASE).await.unwrap();
+        let nothing = execution::claim(service, &everywhere(), &mut in_doubt, 3, LEASE)
+            .await
+            .unwrap();
         assert!(nothing.is_empty() && in_doubt.is_empty());
     })
     .await;
@@ -522,6 +538,106 @@ async fn who_hangs_up_takes_no_wake_up_along() {
         assert!(schedule(service, 0, 0).now_or_never().is_none());
         tokio::time::timeout(LONG, wakeup.notified()).await.unwrap();
         assert_eq!(fleet.claims(1).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_is_given_nothing_but_what_it_may_serve() {
+    on_both_databases(|fleet| async move {
+        fleet.has_apps(1).await;
+        let mut ids = Vec::new();
+        for environment in 0..3 {
+            fleet.has_environment(environment, 1, OPEN).await;
+            ids.push(fleet.schedules(environment, 0).await.environment_id);
+        }
+        let service = fleet.service();
+        let (all, none) = (Served::default(), Some(Vec::new()));
+        let elsewhere = [
+            Served {
+                tenants: Some(vec![TenantId(Uuid::max())]),
+                ..all.clone()
+            },
+            Served {
+                families: Some(vec!["other".into()]),
+                ..all.clone()
+            },
+            Served {
+                environments: none,
+                ..all.clone()
+            },
+            Served {
+                tenants: Some(vec![TENANT]),
+                environments: Some(vec![Uuid::max()]),
+                ..all.clone()
+            },
+        ];
+        for served in elsewhere {
+            let by = Claimant {
+                name: "agent".into(),
+                served,
+            };
+            let claimed = execution::claim(service, &by, &mut ClaimsInDoubt::default(), 3, LEASE).await;
+            assert!(claimed.unwrap().is_empty(), "{by:?}");
+            assert_eq!(execution::next_due(service, &by).await.unwrap(), None, "{by:?}");
+        }
+        let served = Served {
+            tenants: Some(vec![TenantId(Uuid::max()), TENANT]),
+            families: Some(vec![key(1).family_key]),
+            environments: Some(vec![ids[1]]),
+        };
+        let by = Claimant {
+            name: "agent".into(),
+            served,
+        };
+        assert!(execution::next_due(service, &by).await.unwrap().is_some());
+        let mut in_doubt = ClaimsInDoubt::default();
+        let claimed = execution::claim(service, &by, &mut in_doubt, 3, LEASE)
+            .await
+            .unwrap();
+        assert_eq!(claimed.len(), 1);
+        assert_eq!(claimed[0].operation.environment_id, ids[1]);
+        let report = success(&claimed[0]);
+        let ended = execution::finish_all(service, &by.name, vec![report]).await;
+        assert!(ended.iter().all(Result::is_ok));
+        for action in ["operations/start", "operations/end"] {
+            let by_it = format!("audit WHERE action = '{action}' AND actor_id = 'agent'");
+            assert_eq!(fleet.count(&by_it).await, 1);
+        }
+        assert_eq!(fleet.claims(3).await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_environment_is_left_to_whoever_may_serve_it() {
+    on_both_databases(|fleet| async move {
+        fleet.has_apps(1).await;
+        let mut ids = Vec::new();
+        for environment in 0..3 {
+            fleet.has_environment(environment, 1, OPEN).await;
+            ids.push(fleet.schedules(environment, 0).await.environment_id);
+        }
+        let damage = "UPDATE operations SET kind = $2 WHERE environment_name = $1";
+        fleet
+            .damages(damage, vec![name(0).into(), "Nothing".into()])
+            .await;
+        let serves = |ids: &[Uuid]| Claimant {
+            name: "agent".into(),
+            served: Served {
+                environments: Some(ids.to_vec()),
+                ..Served::default()
+            },
+        };
+        let service = fleet.service();
+        let mut in_doubt = ClaimsInDoubt::default();
+        let claimed = execution::claim(service, &serves(&ids[..2]), &mut in_doubt, 3, LEASE).await;
+        let claimed: Vec<_> = claimed
+            .unwrap()
+            .into_iter()
+            .map(|one| one.operation.environment_id)
+            .collect();
+        assert_eq!(claimed, [ids[1]]);
     })
     .await;
 }

@@ -51,7 +51,7 @@ async fn a_server_whose_clock_is_wrong_ends_no_leases_and_starts_nothing() {
             assert_eq!(claim(&server, 20).await.unwrap().len(), 0);
         }
         let reports = carried.iter().map(success).collect();
-        let answers = execution::finish_all(fleet.service(), reports).await;
+        let answers = execution::finish_all(fleet.service(), "executor", reports).await;
         assert!(answers.iter().all(|answer| {
             answer
                 .as_ref()

@@ -2,8 +2,8 @@
 
 use super::fleet::{Fleet, OPEN, app, key, name, on_both_databases};
 use crate::{
-    jobs::{executor::Executor, leases::end_lost},
-    simulate::{Fault, Script},
+    jobs::{executor::ExecutorJob, leases::end_lost},
+    simulate::{Fault, Script, Simulator},
 };
 use domain::operation::OperationStatus;
 use std::{sync::Arc, time::Duration};
@@ -13,13 +13,16 @@ use tokio_util::sync::CancellationToken;
 const LONG: Duration = Duration::from_secs(60);
 
 /// Environments, each with a hotfix that is due, and an executor for them.
-async fn executor_for(fleet: &Fleet, environments: usize, script: Script) -> Arc<Executor> {
+async fn executor_for(fleet: &Fleet, environments: usize, script: Script) -> Arc<ExecutorJob> {
     fleet.has_apps(1).await;
     for environment in 0..environments {
         fleet.has_environment(environment, 1, OPEN).await;
         fleet.schedules(environment, 0).await;
     }
-    Arc::new(Executor::new(Arc::clone(fleet.service()), script))
+    Arc::new(ExecutorJob::new(
+        Arc::clone(fleet.service()),
+        Simulator::new(script),
+    ))
 }
 
 async fn statuses(fleet: &Fleet) -> [i64; 3] {
@@ -117,7 +120,7 @@ async fn a_planned_stop_waits_for_what_is_carried_and_takes_on_nothing_more() {
         let late = fleet.looks_at(app(0), late.id).await;
         assert_eq!(late.status, OperationStatus::Scheduled);
         assert!(
-            Executor::new(Arc::clone(fleet.service()), Script::new())
+            ExecutorJob::new(Arc::clone(fleet.service()), Simulator::new(Script::new()))
                 .drain(Duration::ZERO)
                 .await
         );

@@ -8,7 +8,7 @@ use crate::{
         clock_check::ClockCheck,
         countries::patch_country,
         environments::{EnvironmentReport, put_environment},
-        execution::{self, Claimed, ClaimsInDoubt, Outcome, Report},
+        execution::{self, Claimant, Claimed, ClaimsInDoubt, Outcome, Report},
         hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
         preconditions::Preconditions,
     },
@@ -32,6 +32,7 @@ use store::{
     Db, Value,
     blobs::{BlobKey, BlobState, save_blob},
     environments::InstalledApp,
+    execution::Served,
     hotfixes::Operation,
     versions::{Version, insert_version},
 };
@@ -300,9 +301,24 @@ impl Fleet {
     }
 }
 
+/// An executor that serves all environments.
+pub(super) fn everywhere() -> Claimant {
+    Claimant {
+        name: "executor".into(),
+        served: Served::default(),
+    }
+}
+
 /// A claim whose answer is not lost.
 pub(super) async fn claim(service: &Service, limit: usize) -> Result<Vec<Claimed>> {
-    execution::claim(service, &mut ClaimsInDoubt::default(), limit, LEASE).await
+    execution::claim(
+        service,
+        &everywhere(),
+        &mut ClaimsInDoubt::default(),
+        limit,
+        LEASE,
+    )
+    .await
 }
 
 pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usize) -> Result<Operation> {
@@ -333,6 +349,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         clock_check: ClockCheck::default(),
         settings,
         wakeup: Wakeup::default(),
+        emitted: Wakeup::default(),
         uploads: Arc::new(Semaphore::new(4)),
         changes: TaskTracker::new(),
     })

@@ -354,7 +354,7 @@ impl World {
                 Ending::Skipped => Outcome::Skipped(None),
             },
         });
-        let answers = execution::finish_all(self.fleet().service(), reports.collect()).await;
+        let answers = execution::finish_all(self.fleet().service(), "executor", reports.collect()).await;
         Answer::Reported(answers.into_iter().map(|answer| answer.unwrap().status).collect())
     }
 

@@ -1,0 +1,203 @@
+//! What happened to hotfixes: added to the outbox by the change itself, in its own transaction.
+//!
+//! So whoever is told of it is told after the commit, and is told even if this process dies right after it or never
+//! hears of it. What does not happen is not committed either: that a hotfix was refused is told at once, by whoever
+//! refused it. Were it written down, a request that changes nothing would cost a transaction, and its caller has
+//! been told already; nobody counts on the event of a refusal whose answer a crash took along.
+
+use super::{audit::Actor, hotfixes::ScheduleHotfix};
+use crate::{
+    error::{Error, Result},
+    telemetry::{self, HotfixEvent},
+};
+use domain::{
+    country::CountryCode,
+    ids::AppId,
+    instant::Instant,
+    operation::{OperationKind, OperationStatus},
+    problem::{Code, RuleError},
+};
+use serde::{Deserialize, Serialize};
+use store::{
+    Tx,
+    events::{Event, insert_events},
+    hotfixes::Operation,
+};
+use uuid::Uuid;
+
+/// A step in the life of a hotfix, by which its event is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HotfixStep {
+    Scheduled,
+    Canceled,
+    Started,
+    Succeeded,
+    Failed,
+}
+
+impl HotfixStep {
+    const ALL: [Self; 5] = [
+        Self::Scheduled,
+        Self::Canceled,
+        Self::Started,
+        Self::Succeeded,
+        Self::Failed,
+    ];
+
+    /// The step that leads to a status. Nobody is told of those that were skipped.
+    fn to(status: OperationStatus) -> Option<Self> {
+        match status {
+            OperationStatus::Scheduled => Some(Self::Scheduled),
+            OperationStatus::Canceled => Some(Self::Canceled),
+            OperationStatus::Running => Some(Self::Started),
+            OperationStatus::Succeeded => Some(Self::Succeeded),
+            OperationStatus::Failed => Some(Self::Failed),
+            OperationStatus::Skipped => None,
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Scheduled => "hotfix.scheduled",
+            Self::Canceled => "hotfix.canceled",
+            Self::Started => "hotfix.started",
+            Self::Succeeded => "hotfix.succeeded",
+            Self::Failed => "hotfix.failed",
+        }
+    }
+
+    /// The step that an event is about, if it is about one.
+    pub(crate) fn of(event: &Event) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.kind() == event.kind)
+    }
+}
+
+/// A hotfix as it was after a step: all that is told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HotfixState {
+    pub(crate) id: Uuid,
+    /// Who brought it about: what kind of actor, and its id.
+    pub(crate) by: (String, String),
+    pub(crate) tenant_id: Uuid,
+    pub(crate) family: String,
+    pub(crate) environment_name: String,
+    pub(crate) environment_type: String,
+    pub(crate) app_id: Uuid,
+    pub(crate) app_name: Option<String>,
+    pub(crate) app_publisher: Option<String>,
+    pub(crate) country_code: String,
+    pub(crate) source_version: String,
+    pub(crate) target_version: String,
+    pub(crate) ignore_window: bool,
+    /// Instants as the APIs write them.
+    pub(crate) run_after: String,
+    pub(crate) started_on: Option<String>,
+    pub(crate) completed_on: Option<String>,
+    pub(crate) error_message: Option<String>,
+}
+
+impl HotfixState {
+    /// What an event says.
+    pub(crate) fn read(event: &Event) -> Result<Self> {
+        serde_json::from_str(&event.payload).map_err(Error::fault)
+    }
+
+    fn of(operation: &Operation, by: Actor<'_>) -> Self {
+        let (kind, id) = by.named();
+        Self {
+            id: operation.id.0,
+            by: (kind.to_owned(), id),
+            tenant_id: operation.tenant_id.0,
+            family: operation.family.clone(),
+            environment_name: operation.environment_name.clone(),
+            environment_type: operation.environment_kind.as_str().to_owned(),
+            app_id: operation.app_id.0,
+            app_name: operation.app_name.clone(),
+            app_publisher: operation.app_publisher.clone(),
+            country_code: operation.country_code.clone(),
+            source_version: operation.source_version.to_string(),
+            target_version: operation.target_version.to_string(),
+            ignore_window: operation.ignore_window,
+            run_after: operation.run_after.to_string(),
+            started_on: operation.started_on.map(|on| on.to_string()),
+            completed_on: operation.completed_on.map(|on| on.to_string()),
+            error_message: operation.error_message.clone(),
+        }
+    }
+}
+
+/// Says of operations, each of which is given as it is from now on, that it has come to be so.
+pub(super) async fn emit<'o>(
+    tx: &mut Tx<'_>,
+    by: Actor<'_>,
+    now: Instant,
+    operations: impl IntoIterator<Item = &'o Operation>,
+) -> Result<()> {
+    let mut events = Vec::new();
+    for operation in operations {
+        if let Some(step) = HotfixStep::to(operation.status)
+            && operation.kind == OperationKind::Hotfix
+        {
+            events.push(event(step, operation, by, now)?);
+        }
+    }
+    Ok(insert_events(tx, events).await?)
+}
+
+fn event(step: HotfixStep, operation: &Operation, by: Actor<'_>, now: Instant) -> Result<Event> {
+    let payload = serde_json::to_string(&HotfixState::of(operation, by));
+    Ok(Event {
+        id: Uuid::now_v7(),
+        kind: step.kind().to_owned(),
+        app_id: Some(operation.app_id),
+        environment_id: Some(operation.environment_id),
+        operation_id: Some(operation.id),
+        payload: payload.map_err(Error::fault)?,
+        recorded_on: now,
+    })
+}
+
+/// A hotfix that may not come to be scheduled.
+pub(super) struct Unscheduled {
+    command: ScheduleHotfix,
+    app: AppId,
+    country: CountryCode,
+    now: Instant,
+}
+
+impl Unscheduled {
+    pub(super) fn new(command: &ScheduleHotfix, app: AppId, country: CountryCode, now: Instant) -> Self {
+        Self {
+            command: command.clone(),
+            app,
+            country,
+            now,
+        }
+    }
+
+    /// The hotfix was refused by a rule, about which the environment's owner may want to know.
+    pub(super) fn emit(&self, problem: &RuleError) {
+        if problem.code != Code::EntityValidationFailed {
+            return;
+        }
+        let target = self.command.target.to_string();
+        telemetry::hotfix_scheduling_failed(&HotfixEvent {
+            aad_tenant_id: self.command.environment.tenant_id.0,
+            application_family: &self.command.environment.family_key,
+            country_code: self.country.as_str(),
+            environment_name: &self.command.environment_name,
+            environment_type: self.command.environment_kind.map_or("", |kind| kind.as_str()),
+            environment_version: None,
+            extension_id: self.app.0,
+            extension_name: "",
+            extension_publisher: "",
+            extension_source_version: None,
+            extension_destination_version: &target,
+            run_after: self.command.run_after.unwrap_or(self.now),
+            use_environment_update_window: !self.command.ignore_window,
+            failure_reason: Some(&problem.message),
+            total_time: None,
+        });
+    }
+}

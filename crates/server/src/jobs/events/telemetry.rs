@@ -1,0 +1,64 @@
+//! The first consumer: the events that telemetry knows, in the log.
+
+use super::Consumer;
+use crate::{
+    actions::events::{HotfixState, HotfixStep},
+    error::{Error, Result},
+    telemetry::{self, HotfixEvent},
+};
+use domain::instant::Instant;
+use store::events::Event;
+
+/// The log of this server.
+pub(crate) struct TelemetryLog;
+
+impl Consumer for TelemetryLog {
+    const NAME: &'static str = "telemetry";
+
+    async fn deliver(&self, events: &[Event]) -> Result<()> {
+        for event in events {
+            // One that cannot be read must not keep all that follow it from being told.
+            if let Err(error) = log(event) {
+                tracing::error!(event = %event.id, %error, "an event cannot be told of");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Logs an event, if it is one that the documented ones know.
+fn log(event: &Event) -> Result<()> {
+    let step = match HotfixStep::of(event) {
+        None => return Ok(()),
+        Some(HotfixStep::Scheduled) => telemetry::hotfix_scheduled,
+        Some(HotfixStep::Canceled) => telemetry::hotfix_cancelled,
+        Some(HotfixStep::Started) => telemetry::hotfix_started,
+        Some(HotfixStep::Succeeded) => telemetry::hotfix_applied,
+        Some(HotfixStep::Failed) => telemetry::hotfix_failed,
+    };
+    let hotfix = HotfixState::read(event)?;
+    let started = instant(hotfix.started_on.as_deref())?;
+    let completed = instant(hotfix.completed_on.as_deref())?;
+    step(&HotfixEvent {
+        aad_tenant_id: hotfix.tenant_id,
+        application_family: &hotfix.family,
+        country_code: &hotfix.country_code,
+        environment_name: &hotfix.environment_name,
+        environment_type: &hotfix.environment_type,
+        environment_version: None,
+        extension_id: hotfix.app_id,
+        extension_name: hotfix.app_name.as_deref().unwrap_or_default(),
+        extension_publisher: hotfix.app_publisher.as_deref().unwrap_or_default(),
+        extension_source_version: Some(&hotfix.source_version),
+        extension_destination_version: &hotfix.target_version,
+        run_after: hotfix.run_after.parse().map_err(Error::fault)?,
+        use_environment_update_window: !hotfix.ignore_window,
+        failure_reason: hotfix.error_message.as_deref(),
+        total_time: completed.zip(started).map(|(end, start)| end.since(start)),
+    });
+    Ok(())
+}
+
+fn instant(text: Option<&str>) -> Result<Option<Instant>> {
+    text.map(str::parse).transpose().map_err(Error::fault)
+}

@@ -1,0 +1,265 @@
+//! What happened, on its way to those who are told of it: the outbox.
+//!
+//! A change adds its events in its own transaction, so that there are none without it and it has none that get lost.
+//! Afterwards they are put in line: each is given a position, once and for good, and a consumer is told of all of them
+//! in that order. Its cursor is the position of the last.
+//!
+//! The order in which rows were added would not do for a cursor. Changes go on side by side, so a row of a number that
+//! a cursor has passed may be committed later, and nobody would be told of it. Waiting until every transaction is over
+//! that had begun by then does not help either: the order of transactions is not the one in which changes of the same
+//! operation follow each other, since one may begin before another that it then waits for. So only what is committed
+//! gets a position, from one server at a time, which holds the row `line`; whatever becomes visible later comes behind.
+//! Of two changes of the same operation the second waits for the commit of the first, so whoever sees the second sees
+//! both, and the number that the database gave them says which was first.
+//!
+//! What all consumers have been told of is removed as soon as they have. A consumer begins with a row that a migration
+//! adds, and ends with the migration that removes it; until then its cursor keeps what it has not been told of.
+
+use super::{Db, FromRow, Row, Shape, StoreError, Tx};
+use domain::{
+    ids::{AppId, OperationId},
+    instant::Instant,
+};
+use uuid::Uuid;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// By which whoever is told of it twice knows it again.
+    pub id: Uuid,
+    pub kind: String,
+    pub app_id: Option<AppId>,
+    pub environment_id: Option<Uuid>,
+    pub operation_id: Option<OperationId>,
+    /// JSON.
+    pub payload: String,
+    pub recorded_on: Instant,
+}
+
+impl FromRow for Event {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.get(0)?,
+            kind: row.get(1)?,
+            app_id: row.get(2)?,
+            environment_id: row.get(3)?,
+            operation_id: row.get(4)?,
+            payload: row.get(5)?,
+            recorded_on: row.get(6)?,
+        })
+    }
+}
+
+const SHAPE: Shape = &[
+    ("id", "uuid"),
+    ("kind", "text"),
+    ("app", "uuid"),
+    ("environment", "uuid"),
+    ("operation", "uuid"),
+    ("payload", "text"),
+    ("recorded_on", "bigint"),
+];
+
+/// Adds events. Those of one operation come under its lock, one in a transaction.
+pub async fn insert_events(tx: &mut Tx<'_>, events: Vec<Event>) -> Result<(), StoreError> {
+    let rows = events.into_iter().map(|event| {
+        vec![
+            event.id.into(),
+            event.kind.into(),
+            event.app_id.into(),
+            event.environment_id.into(),
+            event.operation_id.into(),
+            event.payload.into(),
+            event.recorded_on.into(),
+        ]
+    });
+    tx.each(
+        "INSERT INTO events (id, kind, app_id, environment_id, operation_id, payload, recorded_on)
+         SELECT {id}, {kind}, {app}, {environment}, {operation}, {payload}, {recorded_on}
+         FROM {rows}",
+        SHAPE,
+        rows.collect(),
+    )
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// A server that tells a consumer.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    pub consumer: &'static str,
+    pub id: Uuid,
+    /// Up to which position it has told the consumer.
+    pub told: i64,
+    /// By what time others count, and until when they leave the consumer to this one.
+    pub now: Instant,
+    pub until: Instant,
+}
+
+/// What a consumer is to be told next.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// These, the last of which has that position.
+    Events(Vec<Event>, i64),
+    /// Nothing.
+    Nothing,
+    /// Whatever another server finds, which is telling it.
+    ToldByAnother,
+}
+
+/// Whether there is anything for a consumer, in a look that changes nothing.
+pub async fn has_next(db: &Db, consumer: &str) -> Result<bool, StoreError> {
+    let (count,) = db
+        .query(
+            "SELECT COUNT(*)
+             FROM event_cursors c
+             WHERE c.consumer = $1
+               AND (EXISTS (SELECT 1 FROM events t WHERE t.position IS NULL)
+                    OR EXISTS (SELECT 1 FROM events t WHERE t.position > c.position))",
+        )
+        .bind(consumer)
+        .fetch_one::<(i64,)>()
+        .await?;
+    Ok(count > 0)
+}
+
+/// Writes down how far a consumer has been told, and brings up to `most` events that come next. While there are any,
+/// no other server tells the consumer, unless its time is over.
+pub async fn next_events(tx: &mut Tx<'_>, teller: &Teller, most: i64) -> Result<Next, StoreError> {
+    let end = lock_cursor(tx, LINE).await?.position;
+    let cursor = lock_cursor(tx, teller.consumer).await?;
+    if cursor.is_held_by_another(teller) {
+        return Ok(Next::ToldByAnother);
+    }
+    put_in_line(tx, end, most).await?;
+    let told = cursor.position.max(teller.told);
+    let next = events_behind(tx, told, most).await?;
+    let last = next.last().map(|(_, position)| *position);
+    set_cursor(tx, teller, told, last.is_some()).await?;
+    if told > cursor.position {
+        remove_told(tx).await?;
+    }
+    let events = next.into_iter().map(|(event, _)| event).collect();
+    Ok(last.map_or(Next::Nothing, |last| Next::Events(events, last)))
+}
+
+/// The cursor of the line itself.
+const LINE: &str = "line";
+
+struct Cursor {
+    position: i64,
+    held_by: Option<Uuid>,
+    held_until: Option<Instant>,
+}
+
+impl Cursor {
+    fn is_held_by_another(&self, teller: &Teller) -> bool {
+        self.held_by.is_some_and(|holder| holder != teller.id)
+            && self.held_until.is_some_and(|until| until >= teller.now)
+    }
+}
+
+impl FromRow for Cursor {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            position: row.get(0)?,
+            held_by: row.get(1)?,
+            held_until: row.get(2)?,
+        })
+    }
+}
+
+async fn lock_cursor(tx: &mut Tx<'_>, consumer: &str) -> Result<Cursor, StoreError> {
+    let found = tx
+        .query(
+            "SELECT position, held_by, held_until
+             FROM event_cursors
+             WHERE consumer = $1
+             FOR UPDATE",
+        )
+        .bind(consumer)
+        .fetch_optional()
+        .await?;
+    found.ok_or_else(|| StoreError::broken(format!("there is no cursor for {consumer}")))
+}
+
+/// Gives events that have no position yet those behind `end`.
+async fn put_in_line(tx: &mut Tx<'_>, end: i64, most: i64) -> Result<(), StoreError> {
+    let added = tx
+        .query(
+            "UPDATE events SET position = line.position
+             FROM (SELECT entered, $1 + ROW_NUMBER() OVER (ORDER BY entered) AS position
+                   FROM events
+                   WHERE position IS NULL
+                   ORDER BY entered
+                   LIMIT $2) AS line
+             WHERE events.entered = line.entered",
+        )
+        .bind(end)
+        .bind(most)
+        .execute()
+        .await?;
+    if added == 0 {
+        return Ok(());
+    }
+    let added = i64::try_from(added).unwrap_or(i64::MAX);
+    tx.query("UPDATE event_cursors SET position = $2 WHERE consumer = $1")
+        .bind(LINE)
+        .bind(end.saturating_add(added))
+        .execute()
+        .await
+        .map(drop)
+}
+
+struct InLine(Event, i64);
+
+impl FromRow for InLine {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self(Event::from_row(row)?, row.get(7)?))
+    }
+}
+
+async fn events_behind(tx: &mut Tx<'_>, told: i64, most: i64) -> Result<Vec<(Event, i64)>, StoreError> {
+    let next: Vec<InLine> = tx
+        .query(
+            "SELECT id, kind, app_id, environment_id, operation_id, payload, recorded_on, position
+             FROM events
+             WHERE position > $1
+             ORDER BY position
+             LIMIT $2",
+        )
+        .bind(told)
+        .bind(most)
+        .fetch_all()
+        .await?;
+    Ok(next
+        .into_iter()
+        .map(|InLine(event, position)| (event, position))
+        .collect())
+}
+
+async fn set_cursor(tx: &mut Tx<'_>, teller: &Teller, told: i64, goes_on: bool) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE event_cursors SET position = $2, held_by = $3, held_until = $4
+         WHERE consumer = $1",
+    )
+    .bind(teller.consumer)
+    .bind(told)
+    .bind(goes_on.then_some(teller.id))
+    .bind(goes_on.then_some(teller.until))
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Removes what all consumers have been told of.
+async fn remove_told(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    tx.query("DELETE FROM events WHERE position <= (SELECT MIN(position) FROM event_cursors)")
+        .execute()
+        .await
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use super::*;
+use crate::{open, settings::DatabaseSettings};
+use std::sync::Arc;
+use tempfile::TempDir;
+use test_support::postgres_cluster;
+use tokio::sync::Notify;
+
+const NOW: Instant = Instant(1_000);
+const LATER: Instant = Instant(2_000);
+const MANY: i64 = 100;
+
+async fn on_both<F: Future<Output = ()>>(test: impl Fn(Db) -> F) {
+    let folder = TempDir::new().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("fame.db").display());
+    for url in [file, postgres_cluster::database_url()] {
+        test(open(&DatabaseSettings::at(&url)).await.unwrap()).await;
+    }
+}
+
+fn event(number: u128) -> Event {
+    Event {
+        id: Uuid::from_u128(number),
+        kind: "hotfix.scheduled".into(),
+        app_id: Some(AppId(Uuid::from_u128(7))),
+        environment_id: None,
+        operation_id: None,
+        payload: "{}".into(),
+        recorded_on: NOW,
+    }
+}
+
+async fn happens(db: &Db, numbers: &[u128]) {
+    let events: Vec<_> = numbers.iter().copied().map(event).collect();
+    db.write(events, |mut tx, events| {
+        Box::pin(async move { insert_events(&mut tx, events.clone()).await })
+    })
+    .await
+    .unwrap();
+}
+
+fn teller(id: u128, told: i64) -> Teller {
+    Teller {
+        consumer: "telemetry",
+        id: Uuid::from_u128(id),
+        told,
+        now: NOW,
+        until: LATER,
+    }
+}
+
+async fn next(db: &Db, teller: Teller, most: i64) -> Next {
+    let input = (teller, most);
+    db.write(input, |mut tx, (teller, most)| {
+        Box::pin(async move { next_events(&mut tx, teller, *most).await })
+    })
+    .await
+    .unwrap()
+}
+
+/// The events by their numbers, and the position of the last.
+fn numbers(next: &Next) -> (Vec<u128>, i64) {
+    match next {
+        Next::Events(events, last) => (events.iter().map(|event| event.id.as_u128()).collect(), *last),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn count(db: &Db) -> i64 {
+    let counted = db.query("SELECT COUNT(*) FROM events").fetch_one::<(i64,)>();
+    counted.await.unwrap().0
+}
+
+#[tokio::test]
+async fn what_happened_comes_in_batches_in_order_and_goes_when_it_was_told() {
+    on_both(|db| async move {
+        assert!(!has_next(&db, "telemetry").await.unwrap());
+        happens(&db, &[1, 2, 3]).await;
+        happens(&db, &[4]).await;
+        assert!(has_next(&db, "telemetry").await.unwrap());
+        let first = next(&db, teller(1, 0), 3).await;
+        assert_eq!(numbers(&first), (vec![1, 2, 3], 3));
+        let Next::Events(events, _) = first else {
+            unreachable!()
+        };
+        assert_eq!(events[0], event(1));
+        assert_eq!(numbers(&next(&db, teller(1, 3), 3).await), (vec![4], 4));
+        assert_eq!(count(&db).await, 1);
+        assert_eq!(next(&db, teller(1, 4), 3).await, Next::Nothing);
+        assert_eq!(count(&db).await, 0);
+        happens(&db, &[5]).await;
+        assert_eq!(numbers(&next(&db, teller(1, 0), 3).await), (vec![5], 5));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_another_server_tells_is_left_to_it_until_its_time_is_over() {
+    on_both(|db| async move {
+        happens(&db, &[1]).await;
+        assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await), (vec![1], 1));
+        assert_eq!(next(&db, teller(2, 0), MANY).await, Next::ToldByAnother);
+        let late = Teller {
+            now: Instant(LATER.0 + 1),
+            ..teller(2, 0)
+        };
+        assert_eq!(numbers(&next(&db, late, MANY).await), (vec![1], 1));
+        assert_eq!(next(&db, teller(1, 1), MANY).await, Next::ToldByAnother);
+        assert_eq!(next(&db, teller(2, 1), MANY).await, Next::Nothing);
+        happens(&db, &[2]).await;
+        assert_eq!(numbers(&next(&db, teller(1, 1), MANY).await), (vec![2], 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_consumer_was_told_of_stays_for_another() {
+    on_both(|db| async move {
+        db.write((), |mut tx, ()| {
+            Box::pin(async move {
+                let sql = "INSERT INTO event_cursors (consumer, position) VALUES ('another', 0)";
+                tx.query(sql).execute().await
+            })
+        })
+        .await
+        .unwrap();
+        happens(&db, &[1, 2]).await;
+        assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await).1, 2);
+        assert_eq!(next(&db, teller(1, 2), MANY).await, Next::Nothing);
+        assert!(!has_next(&db, "telemetry").await.unwrap());
+        let another = |told| Teller {
+            consumer: "another",
+            ..teller(1, told)
+        };
+        assert_eq!(numbers(&next(&db, another(0), 1).await), (vec![1], 1));
+        assert_eq!(numbers(&next(&db, another(1), 1).await), (vec![2], 2));
+        assert_eq!(count(&db).await, 1);
+    })
+    .await;
+}
+
+/// The number of the first is lower, and its transaction the older one.
+#[tokio::test]
+async fn what_is_committed_later_is_not_passed_over() {
+    let db = open(&DatabaseSettings::at(&postgres_cluster::database_url()))
+        .await
+        .unwrap();
+    let (added, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = tokio::spawn({
+        let (db, input) = (db.clone(), (Arc::clone(&added), Arc::clone(&goes_on)));
+        async move {
+            db.write(input, |mut tx, (added, goes_on)| {
+                Box::pin(async move {
+                    insert_events(&mut tx, vec![event(1)]).await?;
+                    added.notify_one();
+                    goes_on.notified().await;
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await
+        }
+    });
+    added.notified().await;
+    happens(&db, &[2]).await;
+    assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await), (vec![2], 1));
+    assert_eq!(next(&db, teller(1, 1), MANY).await, Next::Nothing);
+    goes_on.notify_one();
+    slow.await.unwrap().unwrap();
+    assert!(has_next(&db, "telemetry").await.unwrap());
+    assert_eq!(numbers(&next(&db, teller(1, 1), MANY).await), (vec![1], 2));
+}
+
+#[tokio::test]
+async fn an_event_of_a_change_that_fails_has_not_happened() {
+    on_both(|db| async move {
+        let failed: Result<(), StoreError> = db
+            .write((), |mut tx, ()| {
+                Box::pin(async move {
+                    insert_events(&mut tx, vec![event(1)]).await?;
+                    Err(StoreError::broken("no"))
+                })
+            })
+            .await;
+        failed.unwrap_err();
+        assert!(!has_next(&db, "telemetry").await.unwrap());
+    })
+    .await;
+}
