@@ -3,11 +3,6 @@
 //! A file per resource; the same words as everywhere else. Reads that a principal asks for carry the principal in
 //! the same statement, so that a role taken away a moment ago is gone from the very next answer.
 
-#![allow(
-    missing_docs,
-    reason = "the fields of rows are columns, which `tables` describes"
-)]
-
 pub mod apps;
 pub mod audit;
 pub mod blobs;
@@ -27,6 +22,7 @@ mod postgres;
 mod postgres_url;
 pub mod principals;
 pub mod retention;
+mod row;
 pub mod settings;
 mod signals;
 mod sqlite;
@@ -40,4 +36,5 @@ pub mod wakeup;
 pub use db::{ChangeError, Db, Query, Rows, StoreError, Tx};
 pub use dialect::Shape;
 pub use migrations::{OpenError, SCHEMA_VERSION, migrate, open, outstanding};
+pub use row::{ColumnValue, Field, Record};
 pub use value::{FromRow, Row, Value};

@@ -92,7 +92,7 @@ fn tell(operation: &Operation, step: fn(&HotfixEvent<'_>)) {
     step(&HotfixEvent {
         aad_tenant_id: operation.tenant_id.0,
         application_family: &operation.family,
-        country_code: &operation.country_code,
+        country_code: operation.country_code.as_str(),
         environment_name: &operation.environment_name,
         environment_type: operation.environment_kind.as_str(),
         environment_version: None,

@@ -46,9 +46,7 @@ pub(crate) async fn get_hotfix(
     country: CountryCode,
     id: OperationId,
 ) -> Result<Operation> {
-    if let Some(found) =
-        hotfixes::find_hotfix(&service.db, principal.reference, app, country.as_str(), id).await?
-    {
+    if let Some(found) = hotfixes::find_hotfix(&service.db, principal.reference, app, country, id).await? {
         return Ok(found);
     }
     access::explain_nothing(service, principal, app, Some(country), READ).await?;
@@ -78,7 +76,7 @@ pub(crate) fn shown(operation: Operation) -> Result<EnvironmentHotfix> {
         error_message: operation.error_message,
         ignore_upgrade_window: Flag(operation.ignore_window),
         app_id: operation.app_id,
-        country_code: CountryCode::parse(&operation.country_code, true).map_err(Error::fault)?,
+        country_code: operation.country_code,
         environment_application_family: operation.family,
         environment_name: operation.environment_name,
         environment_type: Some(operation.environment_kind),
@@ -193,7 +191,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
 /// The environment, locked, if it has the app installed and belongs to the country.
 async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environment, Gathered)> {
     let found = environments::lock_environment(tx, &input.command.environment).await?;
-    let here = found.filter(|environment| environment.country_code == input.country.as_str());
+    let here = found.filter(|environment| environment.country_code == input.country);
     let environment = here.ok_or_else(|| environment_missing(input))?;
     let apps = environments::installed_apps_in(tx, environment.id).await?;
     let gathered = Gathered::new(&environment, apps, input.app);
@@ -220,7 +218,7 @@ fn not_installed(input: &Schedule, environment: &Environment) -> RuleError {
 async fn find_target(tx: &mut Tx<'_>, input: &Schedule) -> Result<Version> {
     let key = VersionKey {
         app_id: input.app,
-        country_code: input.country.as_str().into(),
+        country_code: input.country,
         version: input.command.target,
     };
     let found = versions::version_in(tx, &key).await?;
@@ -241,7 +239,7 @@ fn described(
         app_id: input.app,
         app_name: Some(target.name.clone()),
         app_publisher: Some(target.publisher.clone()),
-        country_code: input.country.as_str().into(),
+        country_code: input.country,
         environment_id: environment.id,
         tenant_id: environment.tenant_id,
         family: environment.family.clone(),
@@ -391,7 +389,7 @@ async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<(Operation, bool)> 
         .await?
         .filter(|operation| {
             operation.app_id == input.app
-                && operation.country_code == input.country.as_str()
+                && operation.country_code == input.country
                 && operation.kind == OperationKind::Hotfix
         });
     let operation = found.ok_or_else(|| hotfix_missing(input.app, input.country, input.id))?;

@@ -34,7 +34,7 @@ const WRITE: Permission = Permission::write(Resource::Versions);
 pub(crate) fn key(app: AppId, country: CountryCode, version: AppVersion) -> VersionKey {
     VersionKey {
         app_id: app,
-        country_code: country.as_str().into(),
+        country_code: country,
         version,
     }
 }
@@ -170,7 +170,7 @@ pub(crate) fn shown(version: impl Into<VersionEntry>) -> Result<wire::versions::
     Ok(wire::versions::Version {
         version: version.version,
         app_id: version.app_id,
-        country_code: CountryCode::parse(&version.country_code, true).map_err(Error::fault)?,
+        country_code: version.country_code,
         package_id: Some(version.package_id),
         publisher: version.publisher,
         name: version.name,
@@ -239,7 +239,7 @@ pub(crate) fn already_uploaded(existing: &Version, sha256: [u8; 32]) -> Error {
         .about(
             VersionKey {
                 app_id: existing.app_id,
-                country_code: existing.country_code.clone(),
+                country_code: existing.country_code,
                 version: existing.version,
             }
             .to_string(),

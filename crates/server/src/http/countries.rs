@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     actions::{countries, listing},
-    error::{Error, Result},
+    error::Result,
 };
 use axum::{
     extract::{Path, State},
@@ -15,7 +15,6 @@ use axum::{
 };
 use domain::{
     access::{Permission, Resource},
-    country::CountryCode,
     ids::AppId,
 };
 use std::sync::Arc;
@@ -28,9 +27,8 @@ const READ: Permission = Permission::read(Resource::Countries);
 const WRITE: Permission = Permission::write(Resource::Countries);
 
 pub(crate) fn shown(country: store::countries::Country) -> Result<Country> {
-    let country_code = CountryCode::parse(&country.code, true).map_err(Error::fault)?;
     Ok(Country {
-        country_code,
+        country_code: country.code,
         etag: country.etag,
     })
 }

@@ -11,7 +11,7 @@ use crate::{
         environments::{self, EnvironmentAddress},
         listing,
     },
-    error::{Error, Result},
+    error::Result,
 };
 use axum::{
     extract::{Path, State},
@@ -33,7 +33,7 @@ pub(crate) fn shown(installation: store::environments::Installation) -> Result<E
         aad_tenant_id: installation.tenant_id,
         version: installation.version,
         app_id: installation.app_id,
-        country_code: CountryCode::parse(&installation.country_code, true).map_err(Error::fault)?,
+        country_code: installation.country_code,
         application_family: installation.family,
         location_name: Some(installation.location_name).filter(|name| !name.is_empty()),
         name: installation.name,

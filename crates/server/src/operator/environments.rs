@@ -6,7 +6,7 @@ use crate::{
         execution::window_of,
         listing,
     },
-    error::{Error, Result},
+    error::Result,
     http::{
         answer::ResponseWriter,
         context::empty,
@@ -19,7 +19,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use domain::{country::CountryCode, environment::EnvironmentKey, ids::TenantId, problem::RuleError};
+use domain::{environment::EnvironmentKey, ids::TenantId, problem::RuleError};
 use std::sync::Arc;
 use wire::{
     ErrorBody, List,
@@ -35,7 +35,7 @@ fn shown(
     environment: store::environments::Environment,
     apps: Vec<store::environments::InstalledApp>,
 ) -> Result<RegisteredEnvironment> {
-    let window = Window::from(&window_of(&environment)?);
+    let window = Window::from(window_of(&environment)?);
     let apps = apps
         .into_iter()
         .map(|app| InstalledApp {
@@ -49,7 +49,7 @@ fn shown(
         aad_tenant_id: environment.tenant_id,
         application_family: environment.family,
         name: environment.name,
-        country_code: CountryCode::parse(&environment.country_code, true).map_err(Error::fault)?,
+        country_code: environment.country_code,
         kind: environment.kind,
         location_name: Some(environment.location_name).filter(|name| !name.is_empty()),
         application_version: environment.application_version,

@@ -2,14 +2,13 @@
 
 use crate::{
     actions::listing,
-    error::{Error, Result},
+    error::Result,
     http::{
         extract::{AppState, OperatorContext},
         lists,
     },
 };
 use axum::{extract::State, response::Response};
-use domain::country::CountryCode;
 use std::sync::Arc;
 use uuid::Uuid;
 use wire::{
@@ -24,7 +23,7 @@ fn operation_shown(operation: store::hotfixes::Operation) -> Result<OperationRow
         kind: operation.kind,
         status: operation.status,
         app_id: operation.app_id,
-        country_code: CountryCode::parse(&operation.country_code, true).map_err(Error::fault)?,
+        country_code: operation.country_code,
         environment_aad_tenant_id: operation.tenant_id,
         environment_application_family: operation.family,
         environment_name: operation.environment_name,

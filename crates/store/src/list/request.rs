@@ -13,9 +13,13 @@ const MAX_PAGE_SIZE: u32 = 20_000;
 /// The wishes that decide which rows come in which order.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
+    /// Which rows; all, if nobody says.
     pub filter: Option<Filter>,
+    /// In which order.
     pub order: OrderBy,
+    /// How many rows at most.
     pub top: Option<u64>,
+    /// How many rows to leave out before the first.
     pub skip: u64,
     /// Whether the number of rows is to be told.
     pub count: bool,
@@ -33,7 +37,9 @@ pub struct ListRequest {
 /// A request with the wishes about its answer's looks.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
+    /// The rows.
     pub request: ListRequest,
+    /// What is shown of each.
     pub select: Select,
 }
 
