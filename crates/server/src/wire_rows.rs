@@ -1,10 +1,6 @@
 //! Rows as the APIs show them: one function for each entity of `wire`, named by it.
 
-use crate::{
-    actions::execution::window_of,
-    error::{Error, Result},
-};
-use domain::country::CountryCode;
+use crate::{actions::execution::window_of, error::Result};
 use store::{
     apps::App, audit::AuditRow, countries::Country, environments, hotfixes::Operation,
     principals::AppPrincipal, versions::VersionEntry,
@@ -51,7 +47,7 @@ pub(crate) fn registered_app(app: App, owners: Vec<AppPrincipal>) -> Result<wire
 /// A country of an app.
 pub(crate) fn country(country: Country) -> Result<wire::countries::Country> {
     Ok(wire::countries::Country {
-        country_code: country_code(&country.code)?,
+        country_code: country.code,
         etag: country.etag,
     })
 }
@@ -74,7 +70,7 @@ pub(crate) fn version(version: impl Into<VersionEntry>) -> Result<wire::versions
     Ok(wire::versions::Version {
         version: version.version,
         app_id: version.app_id,
-        country_code: country_code(&version.country_code)?,
+        country_code: version.country_code,
         package_id: Some(version.package_id),
         publisher: version.publisher,
         name: version.name,
@@ -97,7 +93,7 @@ pub(crate) fn environment(row: environments::Installation) -> Result<wire::envir
         aad_tenant_id: row.tenant_id,
         version: row.version,
         app_id: row.app_id,
-        country_code: country_code(&row.country_code)?,
+        country_code: row.country_code,
         application_family: row.family,
         location_name: Some(row.location_name).filter(|name| !name.is_empty()),
         name: row.name,
@@ -110,7 +106,7 @@ pub(crate) fn registered_environment(
     environment: environments::Environment,
     apps: Vec<environments::InstalledApp>,
 ) -> Result<wire::operator::RegisteredEnvironment> {
-    let window = (&window_of(&environment)?).into();
+    let window = window_of(&environment)?.into();
     let apps = apps
         .into_iter()
         .map(|app| wire::operator::InstalledApp {
@@ -124,7 +120,7 @@ pub(crate) fn registered_environment(
         aad_tenant_id: environment.tenant_id,
         application_family: environment.family,
         name: environment.name,
-        country_code: country_code(&environment.country_code)?,
+        country_code: environment.country_code,
         kind: environment.kind,
         location_name: Some(environment.location_name).filter(|name| !name.is_empty()),
         application_version: environment.application_version,
@@ -151,7 +147,7 @@ pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::Environment
         error_message: operation.error_message,
         ignore_upgrade_window: Flag(operation.ignore_window),
         app_id: operation.app_id,
-        country_code: country_code(&operation.country_code)?,
+        country_code: operation.country_code,
         environment_application_family: operation.family,
         environment_name: operation.environment_name,
         environment_type: Some(operation.environment_kind),
@@ -165,7 +161,7 @@ pub(crate) fn operation(operation: Operation) -> Result<wire::operator::Operatio
         kind: operation.kind,
         status: operation.status,
         app_id: operation.app_id,
-        country_code: country_code(&operation.country_code)?,
+        country_code: operation.country_code,
         environment_aad_tenant_id: operation.tenant_id,
         environment_application_family: operation.family,
         environment_name: operation.environment_name,
@@ -200,10 +196,6 @@ pub(crate) fn audit_row(row: AuditRow) -> Result<wire::operator::AuditRow> {
         before: row.before.as_deref().and_then(Json::parse),
         after: row.after.as_deref().and_then(Json::parse),
     })
-}
-
-fn country_code(kept: &str) -> Result<CountryCode> {
-    CountryCode::parse(kept, true).map_err(Error::fault)
 }
 
 #[cfg(test)]

@@ -1,60 +1,46 @@
 //! Registered apps.
 
-use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, principals::PrincipalRef};
+use super::{
+    Db, StoreError, Tx,
+    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    row::table,
+};
 use domain::{
     ids::{AppId, Etag, TenantId},
     instant::Instant,
     version::AppVersion,
 };
 
-/// A row of the table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct App {
-    pub id: AppId,
-    pub publisher: String,
-    pub publisher_tenant_id: TenantId,
-    pub publisher_contact_email: String,
-    pub storage_location: String,
-    pub name: Option<String>,
-    pub etag: Etag,
-    pub created_on: Instant,
-}
-
-macro_rules! columns {
-    () => {
-        "t.id, t.publisher, t.publisher_tenant_id, t.publisher_contact_email, t.storage_location, t.name, t.etag, t.created_on"
-    };
-}
-
-/// What a row is read from.
-pub const COLUMNS: &str = columns!();
-
-impl FromRow for App {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.get(0)?,
-            publisher: row.get(1)?,
-            publisher_tenant_id: row.get(2)?,
-            publisher_contact_email: row.get(3)?,
-            storage_location: row.get(4)?,
-            name: row.get(5)?,
-            etag: row.get(6)?,
-            created_on: row.get(7)?,
-        })
+table! {
+    /// An app as the operator registered it.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct App in "apps" by [id] {
+        /// The app id that its packages name.
+        pub id: AppId,
+        /// Who publishes it.
+        pub publisher: String,
+        /// The publisher's directory.
+        pub publisher_tenant_id: TenantId,
+        /// Where the publisher is reached.
+        pub publisher_contact_email: String,
+        /// The storage location that its packages go to.
+        pub storage_location: String => Location,
+        /// The name that its highest version gives it; none before the first.
+        pub name: Option<String>,
+        // Only `name_app` knows the version that gave the name; a new app has none.
+        derived name_version_key(_row) -> Option<[u8; 16]> { None },
+        /// The tag of its state.
+        pub etag: Etag,
+        /// When it was registered.
+        pub created_on: Instant,
     }
 }
 
 /// One app, if the caller has a role on it.
 pub async fn find_app(db: &Db, principal: PrincipalRef, app: AppId) -> Result<Option<App>, StoreError> {
-    db.query(concat!(
-        "SELECT ",
-        columns!(),
-        "
-         FROM apps t
-         WHERE t.id = $4
-           AND ",
-        caller_has_role!()
+    db.query(format!(
+        "SELECT {} FROM apps t WHERE t.id = $4 AND {CALLER_HAS_ROLE}",
+        App::COLUMNS
     ))
     .bind_all(principal.values())
     .bind(app)
@@ -64,24 +50,17 @@ pub async fn find_app(db: &Db, principal: PrincipalRef, app: AppId) -> Result<Op
 
 /// One app, for the operator.
 pub async fn find_any_app(db: &Db, app: AppId) -> Result<Option<App>, StoreError> {
-    db.query(concat!(
-        "SELECT ",
-        columns!(),
-        "
-         FROM apps t
-         WHERE t.id = $1"
-    ))
-    .bind(app)
-    .fetch_optional()
-    .await
+    db.query(format!("SELECT {} FROM apps t WHERE t.id = $1", App::COLUMNS))
+        .bind(app)
+        .fetch_optional()
+        .await
 }
 
 /// One app within a transaction, its row locked: what is decided about its owners and versions then holds.
 pub async fn lock_app(tx: &mut Tx<'_>, app: AppId) -> Result<Option<App>, StoreError> {
-    tx.query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM apps t WHERE t.id = $1 FOR UPDATE"
+    tx.query(format!(
+        "SELECT {} FROM apps t WHERE t.id = $1 FOR UPDATE",
+        App::COLUMNS
     ))
     .bind(app)
     .fetch_optional()
@@ -90,38 +69,21 @@ pub async fn lock_app(tx: &mut Tx<'_>, app: AppId) -> Result<Option<App>, StoreE
 
 /// Registers an app.
 pub async fn insert_app(tx: &mut Tx<'_>, app: &App) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO apps (id, publisher, publisher_tenant_id, publisher_contact_email, storage_location, etag, created_on)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(app.id)
-    .bind(&app.publisher)
-    .bind(app.publisher_tenant_id)
-    .bind(&app.publisher_contact_email)
-    .bind(&app.storage_location)
-    .bind(app.etag)
-    .bind(app.created_on)
-    .insert()
-    .await
+    tx.add(app).clause("ON CONFLICT (id) DO NOTHING").insert().await
 }
+
+/// What the operator registers of an app.
+const REGISTERED: &[&str] = &[
+    "publisher",
+    "publisher_tenant_id",
+    "publisher_contact_email",
+    "storage_location",
+    "etag",
+];
 
 /// Replaces what was registered of an app. Its name comes from its versions and stays.
 pub async fn update_app(tx: &mut Tx<'_>, app: &App) -> Result<(), StoreError> {
-    tx.query(
-        "UPDATE apps
-         SET publisher = $2, publisher_tenant_id = $3, publisher_contact_email = $4, storage_location = $5, etag = $6
-         WHERE id = $1",
-    )
-    .bind(app.id)
-    .bind(&app.publisher)
-    .bind(app.publisher_tenant_id)
-    .bind(&app.publisher_contact_email)
-    .bind(&app.storage_location)
-    .bind(app.etag)
-    .execute()
-    .await
-    .map(drop)
+    tx.update(app, REGISTERED).execute().await.map(drop)
 }
 
 /// Names an app after its highest version. The name is no part of the app's state, so its tag stays.

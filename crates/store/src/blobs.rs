@@ -6,15 +6,22 @@
 //! Of one content, a location has at most one row that is not `deleting`. Each row has a generation of its own, which is
 //! part of its object's key: whoever writes content anew while an older row is being removed writes to another key.
 
-use super::{Db, FromRow, Row, StoreError, Tx};
+use super::{
+    ColumnValue, Db, StoreError, Tx, Value,
+    row::{row, table},
+    tables::Kind,
+};
 use domain::instant::Instant;
 use uuid::Uuid;
 
 /// Where bytes are on their way to being kept, or to being gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobState {
+    /// They are not all there yet.
     Storing,
+    /// They are all there.
     Stored,
+    /// They are being removed.
     Deleting,
 }
 
@@ -27,7 +34,7 @@ impl BlobState {
         }
     }
 
-    fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         match text {
             "stored" => Self::Stored,
             "deleting" => Self::Deleting,
@@ -36,21 +43,54 @@ impl BlobState {
     }
 }
 
-/// Bytes in a location, by their hash, as they were written once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlobKey {
-    pub location: String,
-    pub sha256: [u8; 32],
-    pub generation: Uuid,
+/// An export has only what is stored.
+impl ColumnValue for BlobState {
+    const KIND: Kind = Kind::Word(|text| text == "stored");
+
+    fn value(&self) -> Value {
+        self.as_str().into()
+    }
 }
 
-impl FromRow for BlobKey {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            location: row.get(0)?,
-            sha256: row.get(1)?,
-            generation: row.get(2)?,
-        })
+row! {
+    /// Bytes in a location, by their hash, as they were written once.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct BlobKey {
+        /// The storage location.
+        pub location: String,
+        /// The hash of the bytes.
+        pub sha256: [u8; 32],
+        /// Which writing of these bytes is meant.
+        pub generation: Uuid,
+    }
+}
+
+impl BlobKey {
+    /// The three values of the key, in its order.
+    pub(crate) fn values(&self) -> [Value; 3] {
+        [
+            Value::from(&self.location),
+            self.sha256.into(),
+            self.generation.into(),
+        ]
+    }
+}
+
+table! {
+    /// Bytes in a location, or on their way.
+    pub struct Blob in "blobs" by [location, sha256, generation] {
+        /// The storage location.
+        pub location: String => Location,
+        /// The hash of the bytes.
+        pub sha256: [u8; 32],
+        /// Which writing of these bytes is meant.
+        pub generation: Uuid,
+        /// How many bytes.
+        pub size: u64,
+        /// Where they are on their way.
+        pub state: BlobState,
+        /// When somebody last was at work on them.
+        pub changed_on: Instant,
     }
 }
 
@@ -63,12 +103,10 @@ pub async fn lock_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<Option<BlobStat
              WHERE location = $1 AND sha256 = $2 AND generation = $3
              FOR UPDATE",
         )
-        .bind(&key.location)
-        .bind(key.sha256)
-        .bind(key.generation)
-        .fetch_optional::<(String,)>()
+        .bind_all(key.values())
+        .fetch_optional::<(BlobState,)>()
         .await?;
-    Ok(found.map(|(state,)| BlobState::read(&state)))
+    Ok(found.map(|(state,)| state))
 }
 
 /// The generation of some content that a location keeps or is about to keep, and its state, its row locked.
@@ -77,18 +115,16 @@ pub async fn lock_kept_blob(
     location: &str,
     sha256: [u8; 32],
 ) -> Result<Option<(Uuid, BlobState)>, StoreError> {
-    let found = tx
-        .query(
-            "SELECT generation, state
-             FROM blobs
-             WHERE location = $1 AND sha256 = $2 AND state <> 'deleting'
-             FOR UPDATE",
-        )
-        .bind(location)
-        .bind(sha256)
-        .fetch_optional::<(Uuid, String)>()
-        .await?;
-    Ok(found.map(|(generation, state)| (generation, BlobState::read(&state))))
+    tx.query(
+        "SELECT generation, state
+         FROM blobs
+         WHERE location = $1 AND sha256 = $2 AND state <> 'deleting'
+         FOR UPDATE",
+    )
+    .bind(location)
+    .bind(sha256)
+    .fetch_optional()
+    .await
 }
 
 /// Says where a blob stands.
@@ -99,21 +135,22 @@ pub async fn save_blob(
     state: BlobState,
     now: Instant,
 ) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO blobs (location, sha256, generation, size, state, changed_on)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (location, sha256, generation) DO UPDATE
-         SET state = excluded.state, changed_on = excluded.changed_on",
-    )
-    .bind(&key.location)
-    .bind(key.sha256)
-    .bind(key.generation)
-    .bind(i64::try_from(size).unwrap_or(i64::MAX))
-    .bind(state.as_str())
-    .bind(now)
-    .execute()
-    .await
-    .map(drop)
+    let blob = Blob {
+        location: key.location.clone(),
+        sha256: key.sha256,
+        generation: key.generation,
+        size,
+        state,
+        changed_on: now,
+    };
+    tx.add(&blob)
+        .clause(
+            "ON CONFLICT (location, sha256, generation) DO UPDATE
+             SET state = excluded.state, changed_on = excluded.changed_on",
+        )
+        .execute()
+        .await
+        .map(drop)
 }
 
 /// Says that somebody is still at work on a blob; whether there was one to say it of.
@@ -124,9 +161,7 @@ pub async fn touch_blob(tx: &mut Tx<'_>, key: &BlobKey, now: Instant) -> Result<
              SET changed_on = $4
              WHERE location = $1 AND sha256 = $2 AND generation = $3 AND state <> 'deleting'",
         )
-        .bind(&key.location)
-        .bind(key.sha256)
-        .bind(key.generation)
+        .bind_all(key.values())
         .bind(now)
         .execute()
         .await?;
@@ -138,9 +173,7 @@ pub async fn delete_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<(), StoreErro
     tx.query(
         "DELETE FROM blobs WHERE location = $1 AND sha256 = $2 AND generation = $3 AND state = 'deleting'",
     )
-    .bind(&key.location)
-    .bind(key.sha256)
-    .bind(key.generation)
+    .bind_all(key.values())
     .execute()
     .await
     .map(drop)
@@ -171,9 +204,7 @@ pub async fn is_referenced(tx: &mut Tx<'_>, key: &BlobKey) -> Result<bool, Store
              FROM versions
              WHERE location = $1 AND sha256 = $2 AND generation = $3 AND status <> 'UploadFailed'",
         )
-        .bind(&key.location)
-        .bind(key.sha256)
-        .bind(key.generation)
+        .bind_all(key.values())
         .fetch_one::<(i64,)>()
         .await?;
     Ok(count > 0)

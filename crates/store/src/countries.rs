@@ -1,31 +1,25 @@
 //! The countries that an app was added to.
 
-use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, principals::PrincipalRef};
-use domain::ids::{AppId, Etag};
+use super::{
+    Db, StoreError, Tx,
+    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    row::table,
+};
+use domain::{
+    country::CountryCode,
+    ids::{AppId, Etag},
+};
 
-/// A row of the table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Country {
-    pub code: String,
-    pub etag: Etag,
-}
-
-macro_rules! columns {
-    () => {
-        "t.code, t.etag"
-    };
-}
-
-/// What a row is read from.
-pub const COLUMNS: &str = columns!();
-
-impl FromRow for Country {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            code: row.get(0)?,
-            etag: row.get(1)?,
-        })
+table! {
+    /// A country that an app was added to.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Country in "countries" by [app_id, code] {
+        /// The app.
+        pub app_id: AppId,
+        /// The country.
+        pub code: CountryCode,
+        /// The tag of its state.
+        pub etag: Etag,
     }
 }
 
@@ -34,16 +28,13 @@ pub async fn find_country(
     db: &Db,
     principal: PrincipalRef,
     app: AppId,
-    code: &str,
+    code: CountryCode,
 ) -> Result<Option<Country>, StoreError> {
-    db.query(concat!(
-        "SELECT ",
-        columns!(),
-        "
+    db.query(format!(
+        "SELECT {}
          FROM countries t
-         WHERE t.app_id = $4 AND t.code = $5
-           AND ",
-        caller_has_role!()
+         WHERE t.app_id = $4 AND t.code = $5 AND {CALLER_HAS_ROLE}",
+        Country::COLUMNS
     ))
     .bind_all(principal.values())
     .bind(app)
@@ -53,24 +44,25 @@ pub async fn find_country(
 }
 
 /// One country within a transaction.
-pub async fn country_in(tx: &mut Tx<'_>, app: AppId, code: &str) -> Result<Option<Country>, StoreError> {
-    tx.query("SELECT code, etag FROM countries WHERE app_id = $1 AND code = $2")
-        .bind(app)
-        .bind(code)
-        .fetch_optional()
-        .await
+pub async fn country_in(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    code: CountryCode,
+) -> Result<Option<Country>, StoreError> {
+    tx.query(format!(
+        "SELECT {} FROM countries t WHERE t.app_id = $1 AND t.code = $2",
+        Country::COLUMNS
+    ))
+    .bind(app)
+    .bind(code)
+    .fetch_optional()
+    .await
 }
 
 /// Adds a country.
-pub async fn insert_country(tx: &mut Tx<'_>, app: AppId, country: &Country) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO countries (app_id, code, etag)
-         VALUES ($1, $2, $3)
-         ON CONFLICT (app_id, code) DO NOTHING",
-    )
-    .bind(app)
-    .bind(&country.code)
-    .bind(country.etag)
-    .insert()
-    .await
+pub async fn insert_country(tx: &mut Tx<'_>, country: &Country) -> Result<(), StoreError> {
+    tx.add(country)
+        .clause("ON CONFLICT (app_id, code) DO NOTHING")
+        .insert()
+        .await
 }

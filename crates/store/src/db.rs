@@ -7,7 +7,9 @@
 use super::{
     dialect::{Dialect, Shape},
     postgres::Postgres,
+    row::Record,
     sqlite::Sqlite,
+    tables::Column,
     value::{FromRow, Value},
 };
 use crate::wakeup::Wakeup;
@@ -29,7 +31,10 @@ use tokio_util::sync::CancellationToken;
 pub enum StoreError {
     /// A constraint stands against it.
     #[error("the constraint {constraint} stands against it")]
-    Conflict { constraint: String },
+    Conflict {
+        /// What the migrations call it.
+        constraint: String,
+    },
     /// Others were in the way for too long; the same request may succeed later.
     #[error("the database is busy")]
     Busy,
@@ -45,6 +50,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A fault of ours, in words for the log.
     pub fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())
     }
@@ -70,17 +76,22 @@ impl ChangeError for StoreError {
 /// A database, open and migrated.
 #[derive(Clone)]
 pub enum Db {
+    /// A file, and this process alone.
     Sqlite(Arc<Sqlite>),
+    /// A server, and any number of processes.
     Postgres(Arc<Postgres>),
 }
 
 /// A transaction under way. Dropping it without having returned `Ok` from the closure undoes it.
 pub enum Tx<'t> {
+    /// The one connection that writes.
     Sqlite(&'t mut rusqlite::Connection),
+    /// A connection of its own.
     Postgres(&'t deadpool_postgres::Transaction<'t>),
 }
 
 impl Db {
+    /// How it differs in what it reads.
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
@@ -151,6 +162,7 @@ impl Db {
 }
 
 impl Tx<'_> {
+    /// How its database differs in what it reads.
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
@@ -175,12 +187,47 @@ impl Tx<'_> {
 impl Tx<'_> {
     /// The same statement for many rows of values, each of which has the given shape. How the text names the values
     /// is told at [`super::dialect::for_each_row`].
-    pub fn each<'c>(&'c mut self, sql: &'c str, shape: Shape, rows: Vec<Vec<Value>>) -> Each<'c> {
+    pub fn each<'c>(&'c mut self, sql: &'c str, shape: Shape<'c>, rows: Vec<Vec<Value>>) -> Each<'c> {
         let tx = match self {
             Self::Sqlite(connection) => Tx::Sqlite(connection),
             Self::Postgres(transaction) => Tx::Postgres(transaction),
         };
         Each { tx, sql, shape, rows }
+    }
+
+    /// Adds a row to its table.
+    pub fn add<R: Record>(&mut self, row: &R) -> Query<'_> {
+        self.query(R::TABLE.insert(1)).bind_all(row.values())
+    }
+
+    /// Adds rows to their table.
+    pub async fn add_all<R: Record>(&mut self, rows: &[R]) -> Result<(), StoreError> {
+        let shape: Vec<_> = R::TABLE.columns.iter().map(Column::shape).collect();
+        let given: Vec<_> = shape.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) SELECT {} FROM {{rows}}",
+            R::TABLE.name,
+            R::TABLE.column_names(),
+            given.join(", ")
+        );
+        let rows = rows.iter().map(Record::values).collect();
+        self.each(&sql, &shape, rows).execute().await.map(drop)
+    }
+
+    /// Writes these columns of a row that is found by its key. The database refuses one that the table does not have.
+    pub fn update<R: Record>(&mut self, row: &R, columns: &[&str]) -> Query<'_> {
+        let values = row.values();
+        let value = |name: &&str| {
+            R::TABLE
+                .position(name)
+                .and_then(|position| values.get(position).cloned())
+        };
+        let bound = columns
+            .iter()
+            .chain(R::TABLE.key)
+            .map(|name| value(name).unwrap_or(Value::Null));
+        self.query(R::TABLE.update(columns))
+            .bind_all(bound.collect::<Vec<_>>())
     }
 }
 
@@ -189,7 +236,7 @@ impl Tx<'_> {
 pub struct Each<'c> {
     tx: Tx<'c>,
     sql: &'c str,
-    shape: Shape,
+    shape: Shape<'c>,
     rows: Vec<Vec<Value>>,
 }
 
@@ -241,6 +288,14 @@ impl Query<'_> {
     /// Binds the next `$n`.
     pub fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
+        self
+    }
+
+    /// Puts a clause behind the statement.
+    pub fn clause(mut self, clause: &str) -> Self {
+        let sql = self.sql.to_mut();
+        sql.push('\n');
+        sql.push_str(clause);
         self
     }
 

@@ -40,7 +40,7 @@ fn without_row_lock(sql: &str) -> &str {
 
 /// What one row of values consists of, for a statement that is carried out for many of them: the name of each value,
 /// and its type as PostgreSQL calls it.
-pub type Shape = &'static [(&'static str, &'static str)];
+pub type Shape<'s> = &'s [(&'static str, &'static str)];
 
 /// A statement for many rows of values, as the database reads it. In the text `{rows}` stands for the rows, right
 /// behind `FROM`, and `{name}` for the value of that name.

@@ -1,136 +1,185 @@
 //! Customers' environments and the apps installed in them.
 
-use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::PrincipalRef};
-use crate::versions::read_dependencies;
+use super::{
+    Db, Field, FromRow, Row, StoreError, Tx, Value,
+    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    row::{row, table},
+    tables::Kind,
+};
 use domain::{
+    country::CountryCode,
     environment::{EnvironmentKey, EnvironmentKind, family_key, name_key},
     ids::{AppId, Etag, OperationId, TenantId},
     instant::Instant,
     version::{AppVersion, Availability, Dependency},
+    window::UpdateWindow,
 };
 use uuid::Uuid;
 
-/// A row of the environments table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Environment {
-    pub id: Uuid,
-    pub tenant_id: TenantId,
-    pub family: String,
-    pub name: String,
-    pub country_code: String,
-    pub kind: EnvironmentKind,
-    pub location_name: String,
-    pub application_version: Option<AppVersion>,
-    pub platform_version: Option<AppVersion>,
-    pub window_start: String,
-    pub window_end: String,
-    pub window_zone: String,
-    pub inventory_complete: bool,
-    pub inventory_on: Instant,
-    pub held_since: Option<Instant>,
-    pub held_by: Option<OperationId>,
-    /// When work may next start there, or earlier if something was canceled since; none while nothing waits, something
-    /// runs or it is held.
-    pub due_on: Option<Instant>,
-    pub etag: Etag,
-}
-
-macro_rules! columns {
-    () => {
-        "t.id, t.tenant_id, t.family, t.name, t.country_code, t.kind, t.location_name, t.application_version, t.platform_version, t.window_start, t.window_end, t.window_zone, t.inventory_complete, t.inventory_on, t.held_since, t.held_by, t.due_on, t.etag"
-    };
-}
-
-/// What a row is read from.
-pub const COLUMNS: &str = columns!();
-
-impl FromRow for Environment {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.get(0)?,
-            tenant_id: row.get(1)?,
-            family: row.get(2)?,
-            name: row.get(3)?,
-            country_code: row.get(4)?,
-            kind: row.get(5)?,
-            location_name: row.get(6)?,
-            application_version: row.get(7)?,
-            platform_version: row.get(8)?,
-            window_start: row.get(9)?,
-            window_end: row.get(10)?,
-            window_zone: row.get(11)?,
-            inventory_complete: row.get(12)?,
-            inventory_on: row.get(13)?,
-            held_since: row.get(14)?,
-            held_by: row.get(15)?,
-            due_on: row.get(16)?,
-            etag: row.get(17)?,
-        })
+table! {
+    /// A customer's environment as its inventory was reported.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Environment in "environments" by [id] {
+        /// Its identity here.
+        pub id: Uuid,
+        /// The customer's directory.
+        pub tenant_id: TenantId,
+        /// Its application family, as it was reported first or last.
+        pub family: String,
+        derived family_key(row) -> String { family_key(&row.family) },
+        /// Its name, as it was reported first or last.
+        pub name: String,
+        derived name_key(row) -> String { name_key(&row.name) },
+        /// The country of its localisation.
+        pub country_code: CountryCode,
+        /// Production or sandbox.
+        pub kind: EnvironmentKind,
+        /// Where it runs; empty if nobody said.
+        pub location_name: String,
+        /// The version of its base application, if known.
+        pub application_version: Option<AppVersion>,
+        /// The version of its platform, if known.
+        pub platform_version: Option<AppVersion>,
+        /// When operations may start there.
+        pub window: Result<UpdateWindow, DamagedWindow> as (window_start, window_end, window_zone),
+        /// Whether the inventory names all that is installed.
+        pub inventory_complete: bool,
+        /// When the inventory was reported.
+        pub inventory_on: Instant,
+        /// Since when nothing may start there, because nobody knows how an operation ended.
+        pub held_since: Option<Instant>,
+        /// That operation.
+        pub held_by: Option<OperationId>,
+        /// When work may next start there, or earlier if something was canceled since; none while nothing waits,
+        /// something runs or it is held.
+        pub due_on: Option<Instant>,
+        /// The tag of its state.
+        pub etag: Etag,
     }
 }
 
-/// An app installed in an environment, as a vendor's list shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Installation {
-    pub app_id: AppId,
-    pub environment_id: Uuid,
-    pub country_code: String,
-    pub tenant_id: TenantId,
-    pub family: String,
-    pub name: String,
-    pub kind: EnvironmentKind,
-    pub location_name: String,
-    pub version: AppVersion,
+/// An update window that cannot be read. Its columns stay as they are: who reports what happened in the environment is
+/// not kept from it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct DamagedWindow {
+    texts: [String; 3],
+    reason: String,
 }
 
-macro_rules! installation_columns {
-    () => {
-        "t.app_id, t.environment_id, t.country_code, t.tenant_id, t.family, t.name, t.kind, t.location_name, t.version"
-    };
-}
-
-/// What a row is read from.
-pub const INSTALLATION_COLUMNS: &str = installation_columns!();
-
-impl FromRow for Installation {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            app_id: row.get(0)?,
-            environment_id: row.get(1)?,
-            country_code: row.get(2)?,
-            tenant_id: row.get(3)?,
-            family: row.get(4)?,
-            name: row.get(5)?,
-            kind: row.get(6)?,
-            location_name: row.get(7)?,
-            version: row.get(8)?,
-        })
+impl Environment {
+    /// Start, end and time zone of its window as they are kept, whether or not they make one.
+    pub fn window_texts(&self) -> [String; 3] {
+        window_texts(&self.window)
     }
 }
 
-/// An installed app with what its version declares, where the version is known here.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InstalledApp {
-    pub app_id: AppId,
-    pub version: AppVersion,
-    pub name: Option<String>,
-    pub publisher: Option<String>,
-    pub availability: Option<Availability>,
-    pub dependencies: Option<Vec<Dependency>>,
+fn window_texts(window: &Result<UpdateWindow, DamagedWindow>) -> [String; 3] {
+    match window {
+        Ok(window) => [
+            window.start_text(),
+            window.end_text(),
+            window.time_zone().to_owned(),
+        ],
+        Err(damaged) => damaged.texts.clone(),
+    }
 }
 
-impl FromRow for InstalledApp {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        let dependencies: Option<String> = row.get(5)?;
-        Ok(Self {
-            app_id: row.get(0)?,
-            version: row.get(1)?,
-            name: row.get(2)?,
-            publisher: row.get(3)?,
-            availability: row.get(4)?,
-            dependencies: dependencies.as_deref().map(read_dependencies).transpose()?,
-        })
+/// Start, end and time zone.
+impl Field for Result<UpdateWindow, DamagedWindow> {
+    const COLUMNS: &'static [(Kind, bool)] = &[(Kind::Text, false); 3];
+
+    fn read(row: &Row<'_>, at: &mut usize) -> Result<Self, StoreError> {
+        let texts = [
+            Field::read(row, at)?,
+            Field::read(row, at)?,
+            Field::read(row, at)?,
+        ];
+        let [start, end, zone]: &[String; 3] = &texts;
+        let window = UpdateWindow::new(start, end, zone);
+        Ok(window.map_err(|error| DamagedWindow {
+            reason: error.to_string(),
+            texts,
+        }))
+    }
+
+    fn write(&self, values: &mut Vec<Value>) {
+        values.extend(window_texts(self).map(Value::from));
+    }
+}
+
+row! {
+    /// An app installed in an environment, as a vendor's list shows it.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Installation {
+        /// The app.
+        pub app_id: AppId,
+        /// The environment.
+        pub environment_id: Uuid,
+        /// The country of its localisation.
+        pub country_code: CountryCode,
+        /// The customer's directory.
+        pub tenant_id: TenantId,
+        /// The environment's application family.
+        pub family: String,
+        /// The environment's name.
+        pub name: String,
+        /// Production or sandbox.
+        pub kind: EnvironmentKind,
+        /// Where it runs; empty if nobody said.
+        pub location_name: String,
+        /// The installed version.
+        pub version: AppVersion,
+    }
+}
+
+table! {
+    /// An app installed in an environment, with what of the environment is kept beside it.
+    pub struct InstallationRow in "installations" by [environment_id, app_id] {
+        /// The app.
+        pub app_id: AppId,
+        /// The environment.
+        pub environment_id: Uuid,
+        /// The country of its localisation.
+        pub country_code: CountryCode,
+        /// The customer's directory.
+        pub tenant_id: TenantId,
+        /// The environment's application family.
+        pub family: String,
+        derived family_key(row) -> String { family_key(&row.family) },
+        /// The environment's name.
+        pub name: String,
+        derived name_key(row) -> String { name_key(&row.name) },
+        /// Production or sandbox.
+        pub kind: EnvironmentKind,
+        /// Where it runs; empty if nobody said.
+        pub location_name: String,
+        /// The installed version.
+        pub version: AppVersion,
+        derived version_key(row) -> [u8; 16] { row.version.sort_key() },
+        /// The app's name, if the inventory gave it.
+        pub app_name: Option<String>,
+        /// The app's publisher, if the inventory gave it.
+        pub app_publisher: Option<String>,
+    }
+}
+
+row! {
+    /// An installed app with what its version declares, where the version is known here.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct InstalledApp {
+        /// The app.
+        pub app_id: AppId,
+        /// The installed version.
+        pub version: AppVersion,
+        /// Its name, if known.
+        pub name: Option<String>,
+        /// Its publisher, if known.
+        pub publisher: Option<String>,
+        /// To whom the version may go.
+        pub availability: Option<Availability>,
+        /// The apps that the version needs.
+        pub dependencies: Option<Vec<Dependency>>,
     }
 }
 
@@ -139,19 +188,15 @@ pub async fn find_installations(
     db: &Db,
     principal: PrincipalRef,
     app: AppId,
-    country: &str,
+    country: CountryCode,
     name: &str,
 ) -> Result<Vec<Installation>, StoreError> {
-    db.query(concat!(
-        "SELECT ",
-        installation_columns!(),
-        "
+    db.query(format!(
+        "SELECT {}
          FROM installations t
-         WHERE t.app_id = $4 AND t.country_code = $5 AND t.name_key = $6
-           AND ",
-        caller_has_role!(),
-        "
-         ORDER BY t.tenant_id, t.family_key"
+         WHERE t.app_id = $4 AND t.country_code = $5 AND t.name_key = $6 AND {CALLER_HAS_ROLE}
+         ORDER BY t.tenant_id, t.family_key",
+        Installation::COLUMNS
     ))
     .bind_all(principal.values())
     .bind(app)
@@ -169,18 +214,18 @@ fn key_values(key: &EnvironmentKey) -> [Value; 3] {
     ]
 }
 
-const FIND: &str = concat!(
-    "
-    SELECT ",
-    columns!(),
-    "
-    FROM environments t
-    WHERE t.tenant_id = $1 AND t.family_key = $2 AND t.name_key = $3"
-);
+fn find() -> String {
+    format!(
+        "SELECT {}
+         FROM environments t
+         WHERE t.tenant_id = $1 AND t.family_key = $2 AND t.name_key = $3",
+        Environment::COLUMNS
+    )
+}
 
 /// One environment, for the operator.
 pub async fn find_environment(db: &Db, key: &EnvironmentKey) -> Result<Option<Environment>, StoreError> {
-    db.query(FIND).bind_all(key_values(key)).fetch_optional().await
+    db.query(find()).bind_all(key_values(key)).fetch_optional().await
 }
 
 /// One environment within a transaction, its row locked: its slots are then this transaction's.
@@ -188,7 +233,8 @@ pub async fn lock_environment(
     tx: &mut Tx<'_>,
     key: &EnvironmentKey,
 ) -> Result<Option<Environment>, StoreError> {
-    tx.query(format!("{FIND}\nFOR UPDATE"))
+    tx.query(find())
+        .clause("FOR UPDATE")
         .bind_all(key_values(key))
         .fetch_optional()
         .await
@@ -199,10 +245,9 @@ pub async fn lock_environment_unless_held(
     tx: &mut Tx<'_>,
     id: Uuid,
 ) -> Result<Option<Environment>, StoreError> {
-    tx.query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM environments t WHERE t.id = $1 FOR UPDATE SKIP LOCKED"
+    tx.query(format!(
+        "SELECT {} FROM environments t WHERE t.id = $1 FOR UPDATE SKIP LOCKED",
+        Environment::COLUMNS
     ))
     .bind(id)
     .fetch_optional()
@@ -230,61 +275,34 @@ pub async fn installed_apps_in(tx: &mut Tx<'_>, environment: Uuid) -> Result<Vec
 
 /// Adds an environment.
 pub async fn insert_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO environments (id, tenant_id, family, family_key, name, name_key, country_code, kind, location_name, application_version, platform_version, window_start, window_end, window_zone, inventory_complete, inventory_on, held_since, held_by, etag)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-         ON CONFLICT (tenant_id, name_key, family_key) DO NOTHING",
-    )
-    .bind(environment.id)
-    .bind(environment.tenant_id)
-    .bind(&environment.family)
-    .bind(family_key(&environment.family))
-    .bind(&environment.name)
-    .bind(name_key(&environment.name))
-    .bind_all(changeable(environment))
-    .insert()
-    .await
+    tx.add(environment)
+        .clause("ON CONFLICT (tenant_id, name_key, family_key) DO NOTHING")
+        .insert()
+        .await
 }
+
+/// What reports say of an environment. When work may start there is said by [`super::execution::set_due`].
+const REPORTED: &[&str] = &[
+    "family",
+    "name",
+    "country_code",
+    "kind",
+    "location_name",
+    "application_version",
+    "platform_version",
+    "window_start",
+    "window_end",
+    "window_zone",
+    "inventory_complete",
+    "inventory_on",
+    "held_since",
+    "held_by",
+    "etag",
+];
 
 /// Replaces what is known of an environment.
 pub async fn update_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
-    tx.query(
-        "UPDATE environments
-         SET family = $2, name = $3, country_code = $4, kind = $5, location_name = $6, application_version = $7, platform_version = $8, window_start = $9, window_end = $10, window_zone = $11, inventory_complete = $12, inventory_on = $13, held_since = $14, held_by = $15, etag = $16
-         WHERE id = $1",
-    )
-    .bind(environment.id)
-    .bind(&environment.family)
-    .bind(&environment.name)
-    .bind_all(changeable(environment))
-    .execute()
-    .await
-    .map(drop)
-}
-
-/// What of an environment may change, but for how its key is spelled.
-fn changeable(environment: &Environment) -> [Value; 13] {
-    [
-        Value::from(&environment.country_code),
-        environment.kind.as_str().into(),
-        Value::from(&environment.location_name),
-        environment
-            .application_version
-            .map(|version| version.to_string())
-            .into(),
-        environment
-            .platform_version
-            .map(|version| version.to_string())
-            .into(),
-        Value::from(&environment.window_start),
-        Value::from(&environment.window_end),
-        Value::from(&environment.window_zone),
-        environment.inventory_complete.into(),
-        environment.inventory_on.into(),
-        environment.held_since.into(),
-        environment.held_by.into(),
-        environment.etag.into(),
-    ]
+    tx.update(environment, REPORTED).execute().await.map(drop)
 }
 
 /// Replaces the full set of apps installed in an environment.
@@ -297,38 +315,24 @@ pub async fn save_installations(
         .bind(environment.id)
         .execute()
         .await?;
-    for app in apps {
-        insert_installation(tx, environment, app).await?;
-    }
-    Ok(())
+    let rows: Vec<_> = apps.iter().map(|app| installation(environment, app)).collect();
+    tx.add_all(&rows).await
 }
 
-async fn insert_installation(
-    tx: &mut Tx<'_>,
-    environment: &Environment,
-    app: &InstalledApp,
-) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO installations (app_id, environment_id, country_code, tenant_id, family, family_key, name, name_key, kind, location_name, version, version_key, app_name, app_publisher)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-    )
-    .bind(app.app_id)
-    .bind(environment.id)
-    .bind(&environment.country_code)
-    .bind(environment.tenant_id)
-    .bind(&environment.family)
-    .bind(family_key(&environment.family))
-    .bind(&environment.name)
-    .bind(name_key(&environment.name))
-    .bind(environment.kind.as_str())
-    .bind(&environment.location_name)
-    .bind(app.version.to_string())
-    .bind(app.version)
-    .bind(app.name.clone())
-    .bind(app.publisher.clone())
-    .execute()
-    .await
-    .map(drop)
+fn installation(environment: &Environment, app: &InstalledApp) -> InstallationRow {
+    InstallationRow {
+        app_id: app.app_id,
+        environment_id: environment.id,
+        country_code: environment.country_code,
+        tenant_id: environment.tenant_id,
+        family: environment.family.clone(),
+        name: environment.name.clone(),
+        kind: environment.kind,
+        location_name: environment.location_name.clone(),
+        version: app.version,
+        app_name: app.name.clone(),
+        app_publisher: app.publisher.clone(),
+    }
 }
 
 /// Removes an environment and what is installed in it.
@@ -356,7 +360,8 @@ fn placeholders(count: usize) -> String {
 pub async fn environments_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<Environment>, StoreError> {
     let marks = placeholders(ids.len());
     db.query(format!(
-        "SELECT {COLUMNS} FROM environments t WHERE t.id IN ({marks})"
+        "SELECT {} FROM environments t WHERE t.id IN ({marks})",
+        Environment::COLUMNS
     ))
     .bind_all(ids.iter().copied().map(Value::from))
     .fetch_all()
@@ -365,7 +370,9 @@ pub async fn environments_by_ids(db: &Db, ids: &[Uuid]) -> Result<Vec<Environmen
 
 /// An installed app and the environment that has it.
 pub struct InstalledIn {
+    /// The environment.
     pub environment: Uuid,
+    /// The app.
     pub app: InstalledApp,
 }
 
@@ -396,9 +403,13 @@ pub async fn installed_in(db: &Db, ids: &[Uuid]) -> Result<Vec<InstalledIn>, Sto
 
 /// An operation that waits or runs in an environment.
 pub struct Occupation {
+    /// The environment.
     pub environment: Uuid,
+    /// The app that it changes.
     pub app_id: AppId,
+    /// The operation.
     pub operation: OperationId,
+    /// Whether it runs, and no longer waits.
     pub is_running: bool,
 }
 
@@ -425,4 +436,85 @@ pub async fn occupations_of(db: &Db, ids: &[Uuid]) -> Result<Vec<Occupation>, St
     .bind_all(ids.iter().copied().map(Value::from))
     .fetch_all()
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{open, settings::DatabaseSettings};
+    use test_support::postgres_cluster;
+
+    const KEY: (TenantId, &str, &str) = (TenantId(Uuid::from_u128(1)), "Business Central", "Production");
+
+    fn environment() -> Environment {
+        Environment {
+            id: Uuid::from_u128(2),
+            tenant_id: KEY.0,
+            family: KEY.1.into(),
+            name: KEY.2.into(),
+            country_code: "W1".parse().unwrap(),
+            kind: EnvironmentKind::Production,
+            location_name: "North Europe".into(),
+            application_version: Some("24.0.0.0".parse().unwrap()),
+            platform_version: None,
+            window: UpdateWindow::new("21:00", "05:30", "Romance Standard Time")
+                .map_err(|error| panic!("{error}")),
+            inventory_complete: true,
+            inventory_on: Instant(7),
+            held_since: None,
+            held_by: Some(OperationId(Uuid::from_u128(3))),
+            due_on: Some(Instant(8)),
+            etag: Etag(Uuid::from_u128(4)),
+        }
+    }
+
+    enum Change {
+        Adds(Environment),
+        Damages,
+        Updates(Environment),
+    }
+
+    async fn change(db: &Db, change: Change) {
+        let written = db.write(change, |mut tx, change| {
+            Box::pin(async move {
+                match change {
+                    Change::Adds(environment) => insert_environment(&mut tx, environment).await,
+                    Change::Damages => {
+                        let damage = tx.query("UPDATE environments SET window_zone = 'Nowhere'");
+                        damage.execute().await.map(drop)
+                    }
+                    Change::Updates(environment) => update_environment(&mut tx, environment).await,
+                }
+            })
+        });
+        written.await.unwrap();
+    }
+
+    async fn found(db: &Db) -> Environment {
+        let key = EnvironmentKey::new(KEY.0, KEY.1, KEY.2);
+        find_environment(db, &key).await.unwrap().unwrap()
+    }
+
+    async fn a_damaged_window_stays_as_it_is(url: &str) {
+        let db = open(&DatabaseSettings::at(url)).await.unwrap();
+        change(&db, Change::Adds(environment())).await;
+        assert_eq!(found(&db).await, environment());
+
+        change(&db, Change::Damages).await;
+        let damaged = found(&db).await;
+        assert!(damaged.window.is_err());
+        change(&db, Change::Updates(damaged)).await;
+        assert_eq!(found(&db).await.window_texts(), ["21:00", "05:30", "Nowhere"]);
+    }
+
+    #[tokio::test]
+    async fn a_row_is_read_as_it_was_written_and_a_damaged_window_stays_on_sqlite() {
+        let folder = tempfile::tempdir().unwrap();
+        a_damaged_window_stays_as_it_is(&format!("sqlite:{}", folder.path().join("fame.db").display())).await;
+    }
+
+    #[tokio::test]
+    async fn a_row_is_read_as_it_was_written_and_a_damaged_window_stays_on_postgres() {
+        a_damaged_window_stays_as_it_is(&postgres_cluster::database_url()).await;
+    }
 }

@@ -27,12 +27,17 @@ use uuid::Uuid;
 pub struct Event {
     /// By which whoever is told of it twice knows it again.
     pub id: Uuid,
+    /// What happened, such as `hotfix.started`.
     pub kind: String,
+    /// The app it is about.
     pub app_id: Option<AppId>,
+    /// The environment in which it happened.
     pub environment_id: Option<Uuid>,
+    /// The operation it is a step of.
     pub operation_id: Option<OperationId>,
     /// JSON.
     pub payload: String,
+    /// When the change was made.
     pub recorded_on: Instant,
 }
 
@@ -88,12 +93,15 @@ pub async fn insert_events(tx: &mut Tx<'_>, events: Vec<Event>) -> Result<(), St
 /// A server that tells a consumer.
 #[derive(Clone, Debug)]
 pub struct Teller {
+    /// Who is told.
     pub consumer: &'static str,
+    /// Tells this server from others.
     pub id: Uuid,
     /// Up to which position it has told the consumer.
     pub told: i64,
-    /// By what time others count, and until when they leave the consumer to this one.
+    /// By what time others count.
     pub now: Instant,
+    /// Until when they leave the consumer to this one.
     pub until: Instant,
 }
 

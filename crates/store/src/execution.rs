@@ -5,12 +5,9 @@
 //! holds one narrow entry for each environment that a claim should look at, however many operations wait there; a
 //! claim reads from its head what it needs, and costs the same among a thousand waiting operations as among a million.
 
-use super::{
-    Db, FromRow, Row, StoreError, Tx, Value,
-    environments::{self, Environment},
-    hotfixes::{self, Operation},
-};
+use super::{Db, StoreError, Tx, Value, environments::Environment, hotfixes::Operation, row::row};
 use domain::{
+    country::CountryCode,
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
     operation::OperationStatus,
@@ -21,9 +18,11 @@ use uuid::Uuid;
 /// Which environments an executor may serve: those that meet each condition that is given. The default is all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Served {
+    /// Those of these tenants.
     pub tenants: Option<Vec<TenantId>>,
-    /// As `family_key` has them.
+    /// Those of these application families, as `family_key` has them.
     pub families: Option<Vec<String>>,
+    /// These.
     pub environments: Option<Vec<Uuid>>,
 }
 
@@ -81,7 +80,7 @@ fn due_statement(conditions: &str) -> String {
          ORDER BY t.due_on, t.id
          LIMIT $2
          FOR UPDATE SKIP LOCKED",
-        environments::COLUMNS
+        Environment::COLUMNS
     )
 }
 
@@ -129,7 +128,7 @@ pub async fn lock_environments(
 ) -> Result<Vec<Environment>, StoreError> {
     let sql = format!(
         "SELECT {} FROM {{rows}}, environments t WHERE t.id = {{environment}} ORDER BY t.id FOR UPDATE OF t",
-        environments::COLUMNS
+        Environment::COLUMNS
     );
     tx.each(&sql, &[("environment", "uuid")], one_each(ids))
         .fetch_all()
@@ -198,26 +197,21 @@ fn occupying_statement() -> String {
          WHERE t.environment_id = {{environment}} AND t.status IN ('Scheduled', 'Running')
          ORDER BY t.id
          FOR UPDATE OF t",
-        hotfixes::COLUMNS
+        Operation::COLUMNS
     )
 }
 
-/// As much of an operation that waits or runs as says when work may next start in its environment.
-pub struct Occupying {
-    pub environment: Uuid,
-    pub status: OperationStatus,
-    pub run_after: Instant,
-    pub ignore_window: bool,
-}
-
-impl FromRow for Occupying {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            environment: row.get(0)?,
-            status: row.get(1)?,
-            run_after: row.get(2)?,
-            ignore_window: row.get(3)?,
-        })
+row! {
+    /// As much of an operation that waits or runs as says when work may next start in its environment.
+    pub struct Occupying {
+        /// The environment.
+        pub environment: Uuid as (environment_id),
+        /// Whether it waits or runs.
+        pub status: OperationStatus,
+        /// Before when it may not start.
+        pub run_after: Instant,
+        /// Whether it may start outside the environment's window.
+        pub ignore_window: bool,
     }
 }
 
@@ -226,37 +220,32 @@ pub async fn occupying(
     tx: &mut Tx<'_>,
     environments: impl IntoIterator<Item = Uuid>,
 ) -> Result<Vec<Occupying>, StoreError> {
-    tx.each(
-        "SELECT t.environment_id, t.status, t.run_after, t.ignore_window
-         FROM {rows}, operations t
-         WHERE t.environment_id = {environment} AND t.status IN ('Scheduled', 'Running')",
-        &[("environment", "uuid")],
-        one_each(environments),
-    )
-    .fetch_all()
-    .await
+    let sql = format!(
+        "SELECT {}
+         FROM {{rows}}, operations t
+         WHERE t.environment_id = {{environment}} AND t.status IN ('Scheduled', 'Running')",
+        Occupying::COLUMNS
+    );
+    tx.each(&sql, &[("environment", "uuid")], one_each(environments))
+        .fetch_all()
+        .await
 }
 
-/// An app installed in an environment, by its version only.
-pub struct Installed {
-    pub environment: Uuid,
-    pub country_code: String,
-    pub app_id: AppId,
-    pub version: AppVersion,
-    pub name: Option<String>,
-    pub publisher: Option<String>,
-}
-
-impl FromRow for Installed {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            environment: row.get(0)?,
-            country_code: row.get(1)?,
-            app_id: row.get(2)?,
-            version: row.get(3)?,
-            name: row.get(4)?,
-            publisher: row.get(5)?,
-        })
+row! {
+    /// An app installed in an environment, by its version only.
+    pub struct Installed {
+        /// The environment.
+        pub environment: Uuid as (environment_id),
+        /// The country of its localisation.
+        pub country_code: CountryCode,
+        /// The app.
+        pub app_id: AppId,
+        /// The installed version.
+        pub version: AppVersion,
+        /// The app's name, if the inventory gave it.
+        pub name: Option<String> as (app_name),
+        /// The app's publisher, if the inventory gave it.
+        pub publisher: Option<String> as (app_publisher),
     }
 }
 
@@ -265,22 +254,25 @@ pub async fn installed(
     tx: &mut Tx<'_>,
     environments: impl IntoIterator<Item = Uuid>,
 ) -> Result<Vec<Installed>, StoreError> {
-    tx.each(
-        "SELECT t.environment_id, t.country_code, t.app_id, t.version, t.app_name, t.app_publisher
-         FROM {rows}, installations t
-         WHERE t.environment_id = {environment}
+    let sql = format!(
+        "SELECT {}
+         FROM {{rows}}, installations t
+         WHERE t.environment_id = {{environment}}
          ORDER BY t.app_id",
-        &[("environment", "uuid")],
-        one_each(environments),
-    )
-    .fetch_all()
-    .await
+        Installed::COLUMNS
+    );
+    tx.each(&sql, &[("environment", "uuid")], one_each(environments))
+        .fetch_all()
+        .await
 }
 
 /// An app that now has another version in an environment.
 pub struct NowInstalled {
+    /// The environment.
     pub environment: Uuid,
+    /// The app.
     pub app_id: AppId,
+    /// The version that it has now.
     pub version: AppVersion,
 }
 
@@ -338,7 +330,7 @@ pub async fn lock_operations(
 ) -> Result<Vec<Operation>, StoreError> {
     let sql = format!(
         "SELECT {} FROM {{rows}}, operations t WHERE t.id = {{operation}} ORDER BY t.id FOR UPDATE OF t",
-        hotfixes::COLUMNS
+        Operation::COLUMNS
     );
     tx.each(&sql, &[("operation", "uuid")], one_each(ids))
         .fetch_all()
@@ -348,7 +340,9 @@ pub async fn lock_operations(
 /// What holds an operation while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
+    /// Its identity.
     pub id: Uuid,
+    /// When it ends.
     pub until: Instant,
 }
 
@@ -390,10 +384,15 @@ pub async fn start_operations<'o>(
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
+    /// In which way.
     pub status: OperationStatus,
+    /// When it succeeded.
     pub completed_on: Option<Instant>,
+    /// When it ended.
     pub ended_on: Instant,
+    /// What its executor said of its failure.
     pub error_message: Option<String>,
+    /// Why it was skipped or lost.
     pub reason: Option<String>,
 }
 
@@ -458,7 +457,7 @@ pub async fn renew_leases(
 pub async fn operations_under(db: &Db, lease: Lease) -> Result<Vec<Operation>, StoreError> {
     db.query(format!(
         "SELECT {} FROM operations t WHERE t.status = 'Running' AND t.lease_until = $1 AND t.lease_id = $2",
-        hotfixes::COLUMNS
+        Operation::COLUMNS
     ))
     .bind(lease.until)
     .bind(lease.id)
@@ -506,6 +505,7 @@ mod tests {
     use super::*;
     use crate::settings::DatabaseSettings;
     use crate::{
+        FromRow, Row,
         dialect::{Dialect, Shape, for_each_row},
         open,
     };
@@ -519,7 +519,7 @@ mod tests {
         }
     }
 
-    async fn plan(db: &Db, sql: &str, shape: Shape) -> String {
+    async fn plan(db: &Db, sql: &str, shape: Shape<'_>) -> String {
         let sql = for_each_row(Dialect::Sqlite, sql, shape);
         let values = std::iter::repeat_n(Value::Null, sql.matches('?').count());
         let steps = db.query(format!("EXPLAIN QUERY PLAN {sql}")).bind_all(values);

@@ -1,9 +1,13 @@
 //! Operations: what was asked for, where, and what became of it. How they start and end is in
 //! [`super::execution`].
 
-use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, principals::PrincipalRef};
+use super::{
+    Db, StoreError, Tx,
+    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    row::table,
+};
 use domain::{
+    country::CountryCode,
     environment::{EnvironmentKind, family_key, name_key},
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
@@ -12,74 +16,64 @@ use domain::{
 };
 use uuid::Uuid;
 
-/// A row of the table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
-    pub id: OperationId,
-    pub kind: OperationKind,
-    pub app_id: AppId,
-    pub app_name: Option<String>,
-    pub app_publisher: Option<String>,
-    pub country_code: String,
-    pub environment_id: Uuid,
-    pub tenant_id: TenantId,
-    pub family: String,
-    pub environment_name: String,
-    pub environment_kind: EnvironmentKind,
-    pub source_version: AppVersion,
-    pub target_version: AppVersion,
-    pub status: OperationStatus,
-    pub ignore_window: bool,
-    pub run_after: Instant,
-    pub created_on: Instant,
-    pub created_by: String,
-    pub started_on: Option<Instant>,
-    pub completed_on: Option<Instant>,
-    pub ended_on: Option<Instant>,
-    pub error_message: Option<String>,
-    pub reason: Option<String>,
-    pub lease_id: Option<Uuid>,
-    pub lease_until: Option<Instant>,
-}
-
-macro_rules! columns {
-    () => {
-        "t.id, t.kind, t.app_id, t.app_name, t.app_publisher, t.country_code, t.environment_id, t.tenant_id, t.family, t.environment_name, t.environment_kind, t.source_version, t.target_version, t.status, t.ignore_window, t.run_after, t.created_on, t.created_by, t.started_on, t.completed_on, t.ended_on, t.error_message, t.reason, t.lease_id, t.lease_until"
-    };
-}
-
-/// What a row is read from.
-pub const COLUMNS: &str = columns!();
-
-impl FromRow for Operation {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.get(0)?,
-            kind: row.get(1)?,
-            app_id: row.get(2)?,
-            app_name: row.get(3)?,
-            app_publisher: row.get(4)?,
-            country_code: row.get(5)?,
-            environment_id: row.get(6)?,
-            tenant_id: row.get(7)?,
-            family: row.get(8)?,
-            environment_name: row.get(9)?,
-            environment_kind: row.get(10)?,
-            source_version: row.get(11)?,
-            target_version: row.get(12)?,
-            status: row.get(13)?,
-            ignore_window: row.get(14)?,
-            run_after: row.get(15)?,
-            created_on: row.get(16)?,
-            created_by: row.get(17)?,
-            started_on: row.get(18)?,
-            completed_on: row.get(19)?,
-            ended_on: row.get(20)?,
-            error_message: row.get(21)?,
-            reason: row.get(22)?,
-            lease_id: row.get(23)?,
-            lease_until: row.get(24)?,
-        })
+table! {
+    /// What was asked for in an environment, and what became of it.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Operation in "operations" by [id] {
+        /// Its identity.
+        pub id: OperationId,
+        /// What it does.
+        pub kind: OperationKind,
+        /// The app that it changes.
+        pub app_id: AppId,
+        /// The name of the app, as its version gave it.
+        pub app_name: Option<String>,
+        /// The publisher of the app, as its version gave it.
+        pub app_publisher: Option<String>,
+        /// The country that it was asked for in.
+        pub country_code: CountryCode,
+        /// The environment, which may be gone.
+        pub environment_id: Uuid,
+        /// The customer's directory.
+        pub tenant_id: TenantId,
+        /// The environment's application family.
+        pub family: String,
+        derived family_key(row) -> String { family_key(&row.family) },
+        /// The environment's name.
+        pub environment_name: String,
+        derived environment_name_key(row) -> String { name_key(&row.environment_name) },
+        /// Production or sandbox.
+        pub environment_kind: EnvironmentKind,
+        /// The installed version; once it runs, that of its start.
+        pub source_version: AppVersion,
+        derived source_version_key(row) -> [u8; 16] { row.source_version.sort_key() },
+        /// The version that it leads to.
+        pub target_version: AppVersion,
+        derived target_version_key(row) -> [u8; 16] { row.target_version.sort_key() },
+        /// Where it stands.
+        pub status: OperationStatus,
+        /// Whether it may start outside the environment's window.
+        pub ignore_window: bool,
+        /// Before when it may not start.
+        pub run_after: Instant,
+        /// When it was asked for.
+        pub created_on: Instant,
+        /// Who asked for it.
+        pub created_by: String,
+        /// When it started.
+        pub started_on: Option<Instant>,
+        /// When it succeeded.
+        pub completed_on: Option<Instant>,
+        /// When it ended, in whatever way.
+        pub ended_on: Option<Instant>,
+        /// What its executor said of its failure.
+        pub error_message: Option<String>,
+        /// Why it was skipped or lost.
+        pub reason: Option<String>,
+        /// What holds it since it runs.
+        pub lease_id: Option<Uuid>,
+        /// Until when it is held while it runs.
+        pub lease_until: Option<Instant>,
     }
 }
 
@@ -88,15 +82,14 @@ pub async fn find_hotfix(
     db: &Db,
     principal: PrincipalRef,
     app: AppId,
-    country: &str,
+    country: CountryCode,
     id: OperationId,
 ) -> Result<Option<Operation>, StoreError> {
-    db.query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM operations t
-         WHERE t.id = $6 AND t.app_id = $4 AND t.country_code = $5 AND t.kind = 'Hotfix' AND ",
-        caller_has_role!()
+    db.query(format!(
+        "SELECT {}
+         FROM operations t
+         WHERE t.id = $6 AND t.app_id = $4 AND t.country_code = $5 AND t.kind = 'Hotfix' AND {CALLER_HAS_ROLE}",
+        Operation::COLUMNS
     ))
     .bind_all(principal.values())
     .bind(app)
@@ -109,7 +102,8 @@ pub async fn find_hotfix(
 /// One operation within a transaction, its row locked.
 pub async fn lock_operation(tx: &mut Tx<'_>, id: OperationId) -> Result<Option<Operation>, StoreError> {
     tx.query(format!(
-        "SELECT {COLUMNS} FROM operations t WHERE t.id = $1 FOR UPDATE"
+        "SELECT {} FROM operations t WHERE t.id = $1 FOR UPDATE",
+        Operation::COLUMNS
     ))
     .bind(id)
     .fetch_optional()
@@ -118,35 +112,7 @@ pub async fn lock_operation(tx: &mut Tx<'_>, id: OperationId) -> Result<Option<O
 
 /// Adds an operation.
 pub async fn insert_operation(tx: &mut Tx<'_>, operation: &Operation) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO operations (id, kind, app_id, app_name, app_publisher, country_code, environment_id, tenant_id, family, family_key, environment_name, environment_name_key, environment_kind, source_version, source_version_key, target_version, target_version_key, status, ignore_window, run_after, created_on, created_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
-    )
-    .bind(operation.id)
-    .bind(operation.kind.as_str())
-    .bind(operation.app_id)
-    .bind(operation.app_name.clone())
-    .bind(operation.app_publisher.clone())
-    .bind(&operation.country_code)
-    .bind(operation.environment_id)
-    .bind(operation.tenant_id)
-    .bind(&operation.family)
-    .bind(family_key(&operation.family))
-    .bind(&operation.environment_name)
-    .bind(name_key(&operation.environment_name))
-    .bind(operation.environment_kind.as_str())
-    .bind(operation.source_version.to_string())
-    .bind(operation.source_version)
-    .bind(operation.target_version.to_string())
-    .bind(operation.target_version)
-    .bind(operation.status.as_str())
-    .bind(operation.ignore_window)
-    .bind(operation.run_after)
-    .bind(operation.created_on)
-    .bind(&operation.created_by)
-    .execute()
-    .await
-    .map(drop)
+    tx.add(operation).execute().await.map(drop)
 }
 
 /// Cancels an operation if it has not begun; whether it was.
@@ -165,11 +131,12 @@ pub async fn cancel_operation(tx: &mut Tx<'_>, id: OperationId, now: Instant) ->
 /// The operations that wait in an environment, their rows locked.
 pub async fn lock_waiting(tx: &mut Tx<'_>, environment: Uuid) -> Result<Vec<Operation>, StoreError> {
     tx.query(format!(
-        "SELECT {COLUMNS}
+        "SELECT {}
          FROM operations t
          WHERE t.environment_id = $1 AND t.status IN ('Scheduled', 'Running') AND t.status = 'Scheduled'
          ORDER BY t.run_after, t.created_on, t.id
          FOR UPDATE",
+        Operation::COLUMNS
     ))
     .bind(environment)
     .fetch_all()

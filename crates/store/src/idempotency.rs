@@ -1,6 +1,9 @@
 //! Requests that were answered before: an `Idempotency-Key` is kept for a day, with what it made.
 
-use super::{FromRow, Row, StoreError, Tx};
+use super::{
+    StoreError, Tx,
+    row::{row, table},
+};
 use domain::{ids::OperationId, instant::Instant};
 use std::time::Duration;
 
@@ -10,25 +13,44 @@ pub const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A key as one principal sent it to one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
+    /// Who sent it.
     pub principal: String,
+    /// The method of the request.
     pub method: &'static str,
+    /// The address of the request.
     pub path: String,
+    /// The key itself.
     pub key: String,
 }
 
-/// What was made under a key, and from what body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    pub body_sha256: [u8; 32],
-    pub operation_id: OperationId,
+row! {
+    /// What was made under a key, and from what body.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Remembered {
+        /// The hash of the body.
+        pub body_sha256: [u8; 32],
+        /// The operation that it made.
+        pub operation_id: OperationId,
+    }
 }
 
-impl FromRow for Remembered {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            body_sha256: row.get(0)?,
-            operation_id: row.get(1)?,
-        })
+table! {
+    /// A key with what was made under it.
+    pub struct KeptKey in "idempotency_keys" by [principal, method, path, idempotency_key] {
+        /// Who sent it.
+        pub principal: String,
+        /// The method of the request.
+        pub method: String,
+        /// The address of the request.
+        pub path: String,
+        /// The key itself.
+        pub idempotency_key: String,
+        /// The hash of the body.
+        pub body_sha256: [u8; 32],
+        /// The operation that it made.
+        pub operation_id: OperationId,
+        /// When it did.
+        pub created_on: Instant,
     }
 }
 
@@ -67,23 +89,24 @@ pub async fn remember(
     made: &Remembered,
     now: Instant,
 ) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO idempotency_keys (principal, method, path, idempotency_key, body_sha256, operation_id, created_on)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (principal, method, path, idempotency_key) DO UPDATE
-         SET body_sha256 = excluded.body_sha256, operation_id = excluded.operation_id, created_on = excluded.created_on
-         WHERE idempotency_keys.created_on <= $8",
-    )
-    .bind(&key.principal)
-    .bind(key.method)
-    .bind(&key.path)
-    .bind(&key.key)
-    .bind(made.body_sha256)
-    .bind(made.operation_id)
-    .bind(now)
-    .bind(oldest(now))
-    .insert()
-    .await
+    let kept = KeptKey {
+        principal: key.principal.clone(),
+        method: key.method.to_owned(),
+        path: key.path.clone(),
+        idempotency_key: key.key.clone(),
+        body_sha256: made.body_sha256,
+        operation_id: made.operation_id,
+        created_on: now,
+    };
+    tx.add(&kept)
+        .clause(
+            "ON CONFLICT (principal, method, path, idempotency_key) DO UPDATE
+             SET body_sha256 = excluded.body_sha256, operation_id = excluded.operation_id, created_on = excluded.created_on
+             WHERE idempotency_keys.created_on <= $8",
+        )
+        .bind(oldest(now))
+        .insert()
+        .await
 }
 
 /// Forgets up to `limit` keys made before `before`; how many went. Those that somebody else is forgetting are passed over.

@@ -3,11 +3,6 @@
 //! A file per resource; the same words as everywhere else. Reads that a principal asks for carry the principal in
 //! the same statement, so that a role taken away a moment ago is gone from the very next answer.
 
-#![allow(
-    missing_docs,
-    reason = "the fields of rows are columns, which `tables` describes"
-)]
-
 pub mod apps;
 pub mod audit;
 pub mod blobs;
@@ -28,6 +23,7 @@ mod postgres;
 mod postgres_url;
 pub mod principals;
 pub mod retention;
+mod row;
 pub mod settings;
 mod signals;
 mod sqlite;
@@ -41,4 +37,5 @@ pub mod wakeup;
 pub use db::{Batches, ChangeError, Db, Query, StoreError, Tx};
 pub use dialect::Shape;
 pub use migrations::{CARRIED_SCHEMA, OpenError, SCHEMA_VERSION, migrate, open, outstanding};
+pub use row::{ColumnValue, Field, Record};
 pub use value::{FromRow, Row, Value};

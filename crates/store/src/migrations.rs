@@ -14,10 +14,8 @@ use crate::settings::{DatabaseSettings, Migrate};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-const SCRIPTS: &[(i64, &str)] = &[
-    (1, include_str!("../migrations/0001_base.sql")),
-    (2, include_str!("../migrations/0002_events.sql")),
-];
+/// What lies in the folder of migrations, by number.
+const SCRIPTS: &[(i64, &str)] = include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
 
 /// The number of the last script: what a database that is up to date has.
 pub const SCHEMA_VERSION: i64 = SCRIPTS[SCRIPTS.len() - 1].0;
@@ -41,8 +39,10 @@ pub(crate) struct Script {
 /// Why a database cannot be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// It did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// These migrations were not run, and nobody said that they may be.
     #[error("it lacks {}; run 'fame migrate'", entity_set(.0))]
     Outdated(Vec<i64>),
 }

@@ -357,7 +357,7 @@ impl<E: Into<StoreError>> From<E> for StreamEnd {
 pub(crate) async fn fetch_each<T: FromRow>(
     transaction: &Transaction<'_>,
     sql: &str,
-    shape: Shape,
+    shape: Shape<'_>,
     each: Vec<Vec<Value>>,
 ) -> Result<Vec<T>, StoreError> {
     let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
@@ -369,7 +369,7 @@ pub(crate) async fn fetch_each<T: FromRow>(
 pub(crate) async fn execute_each(
     transaction: &Transaction<'_>,
     sql: &str,
-    shape: Shape,
+    shape: Shape<'_>,
     each: Vec<Vec<Value>>,
 ) -> Result<u64, StoreError> {
     let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);

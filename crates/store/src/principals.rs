@@ -1,6 +1,6 @@
 //! Who has which roles on an app, and the one place that says when a stored principal is the caller.
 
-use super::{Db, FromRow, Row, StoreError, Tx, Value};
+use super::{Db, FromRow, Row, StoreError, Tx, Value, row::table};
 use domain::{
     ids::{AppId, Etag, PrincipalId, TenantId},
     principal::{PrincipalKind, Role, Roles},
@@ -13,8 +13,11 @@ use uuid::Uuid;
 /// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrincipalRef {
+    /// Whether it is a user or an application.
     pub kind: PrincipalKind,
+    /// A user's object id, or one of an application's two ids.
     pub first: Uuid,
+    /// A user's tenant, or the other of an application's ids.
     pub second: Uuid,
 }
 
@@ -36,52 +39,37 @@ macro_rules! is_caller {
 pub(crate) use is_caller;
 
 /// Whether the caller has a role on the app `$4`.
-macro_rules! caller_has_role {
-    () => {
-        concat!(
-            "EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND ",
-            $crate::principals::is_caller!(),
-            ")"
-        )
-    };
-}
-pub(crate) use caller_has_role;
+pub(crate) const CALLER_HAS_ROLE: &str = concat!(
+    "EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND ",
+    is_caller!(),
+    ")"
+);
 
-/// A row of the table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AppPrincipal {
-    pub id: PrincipalId,
-    pub kind: PrincipalKind,
-    pub tenant_id: Option<TenantId>,
-    pub roles: Roles,
-    pub etag: Etag,
-}
-
-macro_rules! columns {
-    () => {
-        "t.id, t.kind, t.tenant_id, t.roles, t.etag"
-    };
-}
-
-/// What a row is read from.
-pub const COLUMNS: &str = columns!();
-
-impl FromRow for AppPrincipal {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.get(0)?,
-            kind: row.get(1)?,
-            tenant_id: row.get(2)?,
-            roles: row.get(3)?,
-            etag: row.get(4)?,
-        })
+table! {
+    /// A principal's roles on an app.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct AppPrincipal in "principals" by [app_id, id] {
+        /// The app.
+        pub app_id: AppId,
+        /// The object id or client id of the principal.
+        pub id: PrincipalId,
+        /// Whether it is a user or an application.
+        pub kind: PrincipalKind,
+        /// The directory of a user.
+        pub tenant_id: Option<TenantId>,
+        /// What it may do.
+        pub roles: Roles,
+        /// The tag of its state.
+        pub etag: Etag,
     }
 }
 
 /// What the caller may know and do about an app: its roles, and whether the country was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppAccess {
+    /// What it may do.
     pub roles: Roles,
+    /// Whether the app was added to the country that was asked about.
     pub has_country: bool,
 }
 
@@ -138,17 +126,6 @@ pub async fn app_access_in(
     query.fetch_all().await.map(app_access_of)
 }
 
-const FIND: &str = concat!(
-    "
-    SELECT ",
-    columns!(),
-    "
-    FROM principals t
-    WHERE t.app_id = $4 AND t.id = $5
-      AND ",
-    caller_has_role!()
-);
-
 /// One principal, if the caller has a role on the app.
 pub async fn find_principal(
     db: &Db,
@@ -156,12 +133,17 @@ pub async fn find_principal(
     app: AppId,
     id: PrincipalId,
 ) -> Result<Option<AppPrincipal>, StoreError> {
-    db.query(FIND)
-        .bind_all(principal.values())
-        .bind(app)
-        .bind(id)
-        .fetch_optional()
-        .await
+    db.query(format!(
+        "SELECT {}
+         FROM principals t
+         WHERE t.app_id = $4 AND t.id = $5 AND {CALLER_HAS_ROLE}",
+        AppPrincipal::COLUMNS
+    ))
+    .bind_all(principal.values())
+    .bind(app)
+    .bind(id)
+    .fetch_optional()
+    .await
 }
 
 /// One principal within a transaction, its row locked.
@@ -170,10 +152,9 @@ pub async fn lock_principal(
     app: AppId,
     id: PrincipalId,
 ) -> Result<Option<AppPrincipal>, StoreError> {
-    tx.query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM principals t WHERE t.app_id = $1 AND t.id = $2 FOR UPDATE"
+    tx.query(format!(
+        "SELECT {} FROM principals t WHERE t.app_id = $1 AND t.id = $2 FOR UPDATE",
+        AppPrincipal::COLUMNS
     ))
     .bind(app)
     .bind(id)
@@ -198,22 +179,15 @@ pub async fn other_owners(tx: &mut Tx<'_>, app: AppId, except: PrincipalId) -> R
 }
 
 /// Adds a principal, or replaces it. The app's row must be locked, so that what was read of it before still holds.
-pub async fn save_principal(tx: &mut Tx<'_>, app: AppId, principal: &AppPrincipal) -> Result<(), StoreError> {
-    tx.query(
-        "INSERT INTO principals (app_id, id, kind, tenant_id, roles, etag)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (app_id, id) DO UPDATE
-         SET kind = excluded.kind, tenant_id = excluded.tenant_id, roles = excluded.roles, etag = excluded.etag",
-    )
-    .bind(app)
-    .bind(principal.id)
-    .bind(principal.kind.as_str())
-    .bind(principal.tenant_id)
-    .bind(principal.roles.bits())
-    .bind(principal.etag)
-    .execute()
-    .await
-    .map(drop)
+pub async fn save_principal(tx: &mut Tx<'_>, principal: &AppPrincipal) -> Result<(), StoreError> {
+    tx.add(principal)
+        .clause(
+            "ON CONFLICT (app_id, id) DO UPDATE
+             SET kind = excluded.kind, tenant_id = excluded.tenant_id, roles = excluded.roles, etag = excluded.etag",
+        )
+        .execute()
+        .await
+        .map(drop)
 }
 
 /// Removes a principal.
@@ -226,22 +200,22 @@ pub async fn delete_principal(tx: &mut Tx<'_>, app: AppId, id: PrincipalId) -> R
         .map(drop)
 }
 
-const OWNERS: &str = concat!(
-    "
-    SELECT ",
-    columns!(),
-    "
-    FROM principals t
-    WHERE t.app_id = $1 AND (t.roles & 1) <> 0
-    ORDER BY t.id"
-);
+fn owners() -> String {
+    format!(
+        "SELECT {}
+         FROM principals t
+         WHERE t.app_id = $1 AND (t.roles & 1) <> 0
+         ORDER BY t.id",
+        AppPrincipal::COLUMNS
+    )
+}
 
 /// The owners of an app, for the operator.
 pub async fn owners_of(db: &Db, app: AppId) -> Result<Vec<AppPrincipal>, StoreError> {
-    db.query(OWNERS).bind(app).fetch_all().await
+    db.query(owners()).bind(app).fetch_all().await
 }
 
 /// The same within a transaction.
 pub async fn owners_in(tx: &mut Tx<'_>, app: AppId) -> Result<Vec<AppPrincipal>, StoreError> {
-    tx.query(OWNERS).bind(app).fetch_all().await
+    tx.query(owners()).bind(app).fetch_all().await
 }

@@ -1,21 +1,21 @@
-//! Every table that holds what the service remembers, described once: its columns in order, what each of them means,
-//! and the key that its rows are sorted by.
+//! Every table that holds what the service remembers, as [`row`](super::row) declares it: its columns in order, what
+//! each of them means, and the key that its rows are sorted by.
 //!
 //! Exports and imports follow these descriptions in both directions, and a test holds them against the schema of both
 //! databases: a column that is added to a migration and forgotten here cannot be lost in a move.
 
-use domain::{
-    environment::EnvironmentKind,
-    operation::{OperationKind, OperationStatus},
-    principal::PrincipalKind,
-    version::{Availability, SyncMode, VersionStatus},
+use super::{
+    apps::App, audit::AuditRow, blobs::Blob, countries::Country, environments::Environment,
+    environments::InstallationRow, hotfixes::Operation, idempotency::KeptKey, principals::AppPrincipal,
+    row::Record, versions::Version,
 };
-use std::{fmt::Display, str::FromStr};
 
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
+    /// Sixteen bytes that name something.
     Guid,
+    /// Any text.
     Text,
     /// The name of a storage location.
     Location,
@@ -25,9 +25,11 @@ pub enum Kind {
     Version,
     /// A version as the sixteen bytes that sort as it does.
     VersionKey,
+    /// A number.
     Int,
     /// Ticks of 100 ns since 1970.
     Ticks,
+    /// Yes or no.
     Bool,
     /// SHA-256, 32 bytes.
     Digest,
@@ -35,8 +37,7 @@ pub enum Kind {
 
 impl Kind {
     /// The type that the migrations give such a column.
-    #[cfg(test)]
-    fn sql_type(self) -> &'static str {
+    pub(crate) fn sql_type(self) -> &'static str {
         match self {
             Self::Guid => "UUID",
             Self::Text | Self::Location | Self::Word(_) | Self::Version => "TEXT",
@@ -50,16 +51,47 @@ impl Kind {
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
+    /// What SQL and exports call it.
     pub name: &'static str,
+    /// What its values are.
     pub kind: Kind,
     /// Whether a row may have nothing here.
     pub is_optional: bool,
 }
 
+impl Column {
+    /// Its part of a [`Shape`](crate::Shape).
+    pub(crate) fn shape(&self) -> (&'static str, &'static str) {
+        (self.name, self.kind.sql_type())
+    }
+
+    /// The columns of one field.
+    pub(crate) const fn each<const N: usize>(names: [&'static str; N], kinds: &[(Kind, bool)]) -> [Self; N] {
+        let mut columns = [Self {
+            name: "",
+            kind: Kind::Text,
+            is_optional: false,
+        }; N];
+        let mut at = 0;
+        while at < N {
+            let (kind, is_optional) = kinds[at];
+            columns[at] = Self {
+                name: names[at],
+                kind,
+                is_optional,
+            };
+            at += 1;
+        }
+        columns
+    }
+}
+
 /// A table.
 #[derive(Debug)]
 pub struct Table {
+    /// What SQL and exports call it.
     pub name: &'static str,
+    /// In the order of the migrations.
     pub columns: &'static [Column],
     /// The columns of its primary key, in order.
     pub key: &'static [&'static str],
@@ -76,31 +108,41 @@ impl Table {
         let names: Vec<_> = self.columns.iter().map(|column| column.name).collect();
         names.join(", ")
     }
-}
 
-const fn needed(name: &'static str, kind: Kind) -> Column {
-    Column {
-        name,
-        kind,
-        is_optional: false,
+    /// The statement that adds so many rows.
+    pub(crate) fn insert(&self, rows: usize) -> String {
+        let width = self.columns.len();
+        let row = |row: usize| {
+            let marks: Vec<_> = (1..=width)
+                .map(|column| format!("${}", row * width + column))
+                .collect();
+            format!("({})", marks.join(", "))
+        };
+        let rows: Vec<_> = (0..rows).map(row).collect();
+        format!(
+            "INSERT INTO {} ({})\nVALUES {}",
+            self.name,
+            self.column_names(),
+            rows.join(", ")
+        )
     }
-}
 
-const fn optional(name: &'static str, kind: Kind) -> Column {
-    Column {
-        name,
-        kind,
-        is_optional: true,
+    /// The statement that writes these columns of a row, whose key is bound behind them.
+    pub(crate) fn update(&self, columns: &[&str]) -> String {
+        let marked = |names: &[&str], from: usize| -> Vec<_> {
+            names
+                .iter()
+                .zip(from..)
+                .map(|(name, number)| format!("{name} = ${number}"))
+                .collect()
+        };
+        format!(
+            "UPDATE {}\nSET {}\nWHERE {}",
+            self.name,
+            marked(columns, 1).join(", "),
+            marked(self.key, columns.len() + 1).join(" AND ")
+        )
     }
-}
-
-/// Whether a text is one of the words of `T`, written as the service writes it.
-fn is_word<T: FromStr + Display>(text: &str) -> bool {
-    text.parse::<T>().is_ok_and(|word| word.to_string() == text)
-}
-
-fn is_blob_state(text: &str) -> bool {
-    text == "stored"
 }
 
 /// The table of package bytes, whose rows are more than rows: each stands for an object in a storage location.
@@ -108,215 +150,43 @@ pub const BLOBS: &str = "blobs";
 
 /// All tables, each after those that it refers to.
 pub const TABLES: &[Table] = &[
-    APPS,
-    COUNTRIES,
-    PRINCIPALS,
-    VERSIONS,
-    Table {
-        name: BLOBS,
-        columns: &[
-            needed("location", Kind::Location),
-            needed("sha256", Kind::Digest),
-            needed("generation", Kind::Guid),
-            needed("size", Kind::Int),
-            needed("state", Kind::Word(is_blob_state)),
-            needed("changed_on", Kind::Ticks),
-        ],
-        key: &["location", "sha256", "generation"],
-    },
-    ENVIRONMENTS,
-    INSTALLATIONS,
-    OPERATIONS,
-    IDEMPOTENCY_KEYS,
-    AUDIT,
+    App::TABLE,
+    Country::TABLE,
+    AppPrincipal::TABLE,
+    Version::TABLE,
+    Blob::TABLE,
+    Environment::TABLE,
+    InstallationRow::TABLE,
+    Operation::TABLE,
+    KeptKey::TABLE,
+    AuditRow::TABLE,
 ];
 
-const APPS: Table = Table {
-    name: "apps",
-    columns: &[
-        needed("id", Kind::Guid),
-        needed("publisher", Kind::Text),
-        needed("publisher_tenant_id", Kind::Guid),
-        needed("publisher_contact_email", Kind::Text),
-        needed("storage_location", Kind::Location),
-        optional("name", Kind::Text),
-        optional("name_version_key", Kind::VersionKey),
-        needed("etag", Kind::Guid),
-        needed("created_on", Kind::Ticks),
-    ],
-    key: &["id"],
-};
+/// How many columns the fields of a row have.
+pub(crate) const fn total(fields: &[&[Column]]) -> usize {
+    let (mut field, mut total) = (0, 0);
+    while field < fields.len() {
+        total += fields[field].len();
+        field += 1;
+    }
+    total
+}
 
-const COUNTRIES: Table = Table {
-    name: "countries",
-    columns: &[
-        needed("app_id", Kind::Guid),
-        needed("code", Kind::Text),
-        needed("etag", Kind::Guid),
-    ],
-    key: &["app_id", "code"],
-};
-
-const PRINCIPALS: Table = Table {
-    name: "principals",
-    columns: &[
-        needed("app_id", Kind::Guid),
-        needed("id", Kind::Guid),
-        needed("kind", Kind::Word(is_word::<PrincipalKind>)),
-        optional("tenant_id", Kind::Guid),
-        needed("roles", Kind::Int),
-        needed("etag", Kind::Guid),
-    ],
-    key: &["app_id", "id"],
-};
-
-const VERSIONS: Table = Table {
-    name: "versions",
-    columns: &[
-        needed("app_id", Kind::Guid),
-        needed("country_code", Kind::Text),
-        needed("version_key", Kind::VersionKey),
-        needed("version", Kind::Version),
-        needed("major", Kind::Int),
-        needed("minor", Kind::Int),
-        needed("build", Kind::Int),
-        needed("revision", Kind::Int),
-        needed("package_id", Kind::Guid),
-        needed("publisher", Kind::Text),
-        needed("name", Kind::Text),
-        needed("uploaded_on", Kind::Ticks),
-        needed("uploaded_by", Kind::Text),
-        needed("availability", Kind::Word(is_word::<Availability>)),
-        needed("status", Kind::Word(is_word::<VersionStatus>)),
-        needed("sync_mode", Kind::Word(is_word::<SyncMode>)),
-        needed("dependencies", Kind::Text),
-        optional("application", Kind::Version),
-        optional("platform", Kind::Version),
-        needed("location", Kind::Location),
-        needed("sha256", Kind::Digest),
-        needed("generation", Kind::Guid),
-        needed("size", Kind::Int),
-        needed("upload_id", Kind::Guid),
-        needed("etag", Kind::Guid),
-    ],
-    key: &["app_id", "country_code", "version_key"],
-};
-
-const ENVIRONMENTS: Table = Table {
-    name: "environments",
-    columns: &[
-        needed("id", Kind::Guid),
-        needed("tenant_id", Kind::Guid),
-        needed("family", Kind::Text),
-        needed("family_key", Kind::Text),
-        needed("name", Kind::Text),
-        needed("name_key", Kind::Text),
-        needed("country_code", Kind::Text),
-        needed("kind", Kind::Word(is_word::<EnvironmentKind>)),
-        needed("location_name", Kind::Text),
-        optional("application_version", Kind::Version),
-        optional("platform_version", Kind::Version),
-        needed("window_start", Kind::Text),
-        needed("window_end", Kind::Text),
-        needed("window_zone", Kind::Text),
-        needed("inventory_complete", Kind::Bool),
-        needed("inventory_on", Kind::Ticks),
-        optional("held_since", Kind::Ticks),
-        optional("held_by", Kind::Guid),
-        optional("due_on", Kind::Ticks),
-        needed("etag", Kind::Guid),
-    ],
-    key: &["id"],
-};
-
-const INSTALLATIONS: Table = Table {
-    name: "installations",
-    columns: &[
-        needed("app_id", Kind::Guid),
-        needed("environment_id", Kind::Guid),
-        needed("country_code", Kind::Text),
-        needed("tenant_id", Kind::Guid),
-        needed("family", Kind::Text),
-        needed("family_key", Kind::Text),
-        needed("name", Kind::Text),
-        needed("name_key", Kind::Text),
-        needed("kind", Kind::Word(is_word::<EnvironmentKind>)),
-        needed("location_name", Kind::Text),
-        needed("version", Kind::Version),
-        needed("version_key", Kind::VersionKey),
-        optional("app_name", Kind::Text),
-        optional("app_publisher", Kind::Text),
-    ],
-    key: &["environment_id", "app_id"],
-};
-
-const OPERATIONS: Table = Table {
-    name: "operations",
-    columns: &[
-        needed("id", Kind::Guid),
-        needed("kind", Kind::Word(is_word::<OperationKind>)),
-        needed("app_id", Kind::Guid),
-        optional("app_name", Kind::Text),
-        optional("app_publisher", Kind::Text),
-        needed("country_code", Kind::Text),
-        needed("environment_id", Kind::Guid),
-        needed("tenant_id", Kind::Guid),
-        needed("family", Kind::Text),
-        needed("family_key", Kind::Text),
-        needed("environment_name", Kind::Text),
-        needed("environment_name_key", Kind::Text),
-        needed("environment_kind", Kind::Word(is_word::<EnvironmentKind>)),
-        needed("source_version", Kind::Version),
-        needed("source_version_key", Kind::VersionKey),
-        needed("target_version", Kind::Version),
-        needed("target_version_key", Kind::VersionKey),
-        needed("status", Kind::Word(is_word::<OperationStatus>)),
-        needed("ignore_window", Kind::Bool),
-        needed("run_after", Kind::Ticks),
-        needed("created_on", Kind::Ticks),
-        needed("created_by", Kind::Text),
-        optional("started_on", Kind::Ticks),
-        optional("completed_on", Kind::Ticks),
-        optional("ended_on", Kind::Ticks),
-        optional("error_message", Kind::Text),
-        optional("reason", Kind::Text),
-        optional("lease_id", Kind::Guid),
-        optional("lease_until", Kind::Ticks),
-    ],
-    key: &["id"],
-};
-
-const IDEMPOTENCY_KEYS: Table = Table {
-    name: "idempotency_keys",
-    columns: &[
-        needed("principal", Kind::Text),
-        needed("method", Kind::Text),
-        needed("path", Kind::Text),
-        needed("idempotency_key", Kind::Text),
-        needed("body_sha256", Kind::Digest),
-        needed("operation_id", Kind::Guid),
-        needed("created_on", Kind::Ticks),
-    ],
-    key: &["principal", "method", "path", "idempotency_key"],
-};
-
-const AUDIT: Table = Table {
-    name: "audit",
-    columns: &[
-        needed("id", Kind::Guid),
-        needed("recorded_on", Kind::Ticks),
-        needed("actor_kind", Kind::Text),
-        needed("actor_id", Kind::Text),
-        optional("actor_tenant_id", Kind::Guid),
-        optional("actor_name", Kind::Text),
-        needed("action", Kind::Text),
-        needed("target", Kind::Text),
-        needed("correlation_id", Kind::Guid),
-        optional("before_state", Kind::Text),
-        optional("after_state", Kind::Text),
-    ],
-    key: &["id"],
-};
+/// The columns of all fields of a row.
+pub(crate) const fn flat<const N: usize>(fields: &[&[Column]]) -> [Column; N] {
+    let mut columns = [fields[0][0]; N];
+    let (mut field, mut at) = (0, 0);
+    while field < fields.len() {
+        let mut column = 0;
+        while column < fields[field].len() {
+            columns[at] = fields[field][column];
+            column += 1;
+            at += 1;
+        }
+        field += 1;
+    }
+    columns
+}
 
 #[cfg(test)]
 mod tests {

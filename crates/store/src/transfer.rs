@@ -8,6 +8,7 @@ use super::{
     Db, FromRow, Row, StoreError, Tx, Value,
     blobs::BlobKey,
     postgres::Postgres,
+    row::row,
     sqlite,
     tables::{BLOBS, Column, Kind, TABLES, Table},
 };
@@ -31,7 +32,9 @@ const UNFINISHED: &str = "SELECT COUNT(*) FROM imports WHERE ended_on IS NULL";
 
 /// Rows of a table, in the order of its key.
 pub struct Batch {
+    /// The table.
     pub table: &'static Table,
+    /// For each row, the values of all columns.
     pub rows: Vec<Vec<Value>>,
 }
 
@@ -47,6 +50,7 @@ pub enum NoSnapshot {
     Schema(i64),
     /// An import into it has not ended.
     Unfinished,
+    /// It did not do what it was asked.
     Store(StoreError),
 }
 
@@ -280,34 +284,26 @@ async fn send_postgres(
     Ok(if sent { Ok(()) } else { Err(ReceiverGone) })
 }
 
-/// An import as its row describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Import {
-    /// Which export it brings: the hash of its manifest.
-    pub manifest_sha256: [u8; 32],
-    /// Which location became which.
-    pub locations: String,
-    /// How many parts of rows are in.
-    pub parts_done: i64,
-    pub started_on: Instant,
-    pub ended_on: Option<Instant>,
-}
-
-impl FromRow for Import {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            manifest_sha256: row.get(0)?,
-            locations: row.get(1)?,
-            parts_done: row.get(2)?,
-            started_on: row.get(3)?,
-            ended_on: row.get(4)?,
-        })
+row! {
+    /// An import as its row tells of it.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Import {
+        /// Which export it brings: the hash of its manifest.
+        pub manifest_sha256: [u8; 32],
+        /// Which location became which.
+        pub locations: String,
+        /// How many parts of rows are in.
+        pub parts_done: i64,
+        /// When it began.
+        pub started_on: Instant,
+        /// When it ended.
+        pub ended_on: Option<Instant>,
     }
 }
 
 /// The import that this database was or is being filled by.
 pub async fn find_import(db: &Db) -> Result<Option<Import>, StoreError> {
-    db.query("SELECT manifest_sha256, locations, parts_done, started_on, ended_on FROM imports")
+    db.query(format!("SELECT {} FROM imports t", Import::COLUMNS))
         .fetch_optional()
         .await
 }
@@ -391,7 +387,7 @@ pub async fn insert_rows(tx: &mut Tx<'_>, table: &Table, rows: &[Vec<Value>]) ->
             }
         };
         let values = rows.iter().flat_map(|row| row.iter().enumerate().map(announced));
-        tx.query(insert(table, rows.len()))
+        tx.query(table.insert(rows.len()))
             .bind_all(values)
             .execute()
             .await?;
@@ -399,24 +395,10 @@ pub async fn insert_rows(tx: &mut Tx<'_>, table: &Table, rows: &[Vec<Value>]) ->
     Ok(())
 }
 
-fn insert(table: &Table, rows: usize) -> String {
-    let mut sql = format!("INSERT INTO {} ({}) VALUES ", table.name, table.column_names());
-    let mut number = 0;
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..table.columns.len() {
-            number += 1;
-            sql.push_str(if column == 0 { "$" } else { ", $" });
-            sql.push_str(&number.to_string());
-        }
-        sql.push(')');
-    }
-    sql
-}
-
 /// Bytes that were announced and have not come yet.
 #[derive(Clone, Debug)]
 pub struct Announced {
+    /// Which bytes, and where.
     pub key: BlobKey,
     /// In bytes.
     pub size: i64,
@@ -457,9 +439,7 @@ pub async fn stored_bytes(db: &Db) -> Result<i64, StoreError> {
 /// Writes down that bytes are where they belong.
 pub async fn settle_blob(tx: &mut Tx<'_>, key: &BlobKey) -> Result<(), StoreError> {
     tx.query("UPDATE blobs SET state = 'stored' WHERE location = $1 AND sha256 = $2 AND generation = $3")
-        .bind(&key.location)
-        .bind(key.sha256)
-        .bind(key.generation)
+        .bind_all(key.values())
         .execute()
         .await
         .map(drop)

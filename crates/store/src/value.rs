@@ -1,6 +1,6 @@
 //! Values on their way into a statement and out of a row, the same for both databases.
 
-use super::db::StoreError;
+use super::{blobs::BlobState, db::StoreError, versions::read_dependencies};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
 use uuid::Uuid;
@@ -8,11 +8,17 @@ use uuid::Uuid;
 /// A value bound to `$n`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
+    /// Nothing.
     Null,
+    /// Yes or no.
     Bool(bool),
+    /// A number.
     Int(i64),
+    /// A text.
     Text(String),
+    /// Bytes.
     Bytes(Vec<u8>),
+    /// A GUID.
     Uuid(Uuid),
 }
 
@@ -30,6 +36,7 @@ value_from! {
     bool => |value| Self::Bool(value),
     i64 => |value| Self::Int(value),
     u32 => |value| Self::Int(i64::from(value)),
+    u64 => |value| Self::Int(i64::try_from(value).unwrap_or(i64::MAX)),
     &str => |value| Self::Text(value.to_owned()),
     String => |value| Self::Text(value),
     &String => |value| Self::Text(value.clone()),
@@ -45,6 +52,8 @@ value_from! {
     domain::ids::PackageId => |value| Self::Uuid(value.0),
     domain::ids::Etag => |value| Self::Uuid(value.0),
     domain::instant::Instant => |value| Self::Int(value.0),
+    domain::principal::Roles => |roles| Self::Int(roles.bits()),
+    domain::country::CountryCode => |code| Self::Text(code.as_str().to_owned()),
     domain::version::AppVersion => |value| Self::Bytes(value.sort_key().to_vec()),
 }
 
@@ -99,7 +108,9 @@ impl ToSql for Value {
 
 /// A row of either database, while it is being read.
 pub enum Row<'r> {
+    /// Of a file.
     Sqlite(&'r rusqlite::Row<'r>),
+    /// Of a server.
     Postgres(&'r tokio_postgres::Row),
 }
 
@@ -115,12 +126,15 @@ impl Row<'_> {
 
 /// What one row means.
 pub trait FromRow: Sized + Send + 'static {
+    /// Reads it from its columns, in the order of the statement.
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError>;
 }
 
 /// What one column means.
 pub trait FromColumn: Sized {
+    /// Reads it as SQLite has it.
     fn from_sqlite(value: ValueRef<'_>) -> Result<Self, StoreError>;
+    /// Reads it as PostgreSQL has it, at this column.
     fn from_postgres(row: &tokio_postgres::Row, index: usize) -> Result<Self, StoreError>;
 }
 
@@ -228,10 +242,14 @@ from_column_by! {
     domain::ids::Etag: Uuid, |id| Ok(Self(id));
     domain::instant::Instant: i64, |ticks| Ok(Self(ticks));
     domain::principal::Roles: i64, |bits| Ok(Self::from_bits(bits));
+    BlobState: String, |text| Ok(Self::read(&text));
+    u64: i64, |number| Ok(number.unsigned_abs());
+    Vec<domain::version::Dependency>: String, |text| read_dependencies(&text);
     [u8; 32]: Vec<u8>, |bytes| stored(bytes.try_into().map_err(|_| "a digest is not 32 bytes long"));
 }
 
 from_column_as_text! {
+    domain::country::CountryCode,
     domain::version::AppVersion,
     domain::version::Availability,
     domain::version::VersionStatus,

@@ -1,8 +1,13 @@
 //! Versions: what was uploaded for which country, and where its bytes are.
 
-use super::principals::caller_has_role;
-use super::{Db, FromRow, Row, StoreError, Tx, Value, principals::PrincipalRef};
+use super::{
+    ColumnValue, Db, StoreError, Tx, Value,
+    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    row::{row, table},
+    tables::Kind,
+};
 use domain::{
+    country::CountryCode,
     ids::{AppId, Etag, PackageId},
     instant::Instant,
     version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
@@ -10,36 +15,56 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A row of the table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Version {
-    pub app_id: AppId,
-    pub country_code: String,
-    pub version: AppVersion,
-    pub package_id: PackageId,
-    pub publisher: String,
-    pub name: String,
-    pub uploaded_on: Instant,
-    pub uploaded_by: String,
-    pub availability: Availability,
-    pub status: VersionStatus,
-    pub sync_mode: SyncMode,
-    pub dependencies: Vec<Dependency>,
-    pub application: Option<AppVersion>,
-    pub platform: Option<AppVersion>,
-    pub location: String,
-    pub sha256: [u8; 32],
-    /// Which writing of these bytes is meant.
-    pub generation: Uuid,
-    pub size: u64,
-    pub upload_id: Uuid,
-    pub etag: Etag,
-}
-
-macro_rules! columns {
-    () => {
-        "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.uploaded_by, t.availability, t.status, t.sync_mode, t.dependencies, t.application, t.platform, t.location, t.sha256, t.size, t.upload_id, t.etag, t.generation"
-    };
+table! {
+    /// A version of an app in a country.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Version in "versions" by [app_id, country_code, version_key] {
+        /// Whose version it is.
+        pub app_id: AppId,
+        /// The country that it is for.
+        pub country_code: CountryCode,
+        derived version_key(row) -> [u8; 16] { row.version.sort_key() },
+        /// Its number.
+        pub version: AppVersion,
+        derived major(row) -> u32 { row.version.0[0] },
+        derived minor(row) -> u32 { row.version.0[1] },
+        derived build(row) -> u32 { row.version.0[2] },
+        derived revision(row) -> u32 { row.version.0[3] },
+        /// The package as it was uploaded, for whoever asks for it by an identity.
+        pub package_id: PackageId,
+        /// The publisher that the package names.
+        pub publisher: String,
+        /// The name that the package gives the app.
+        pub name: String,
+        /// When its upload began, and, once that has ended, when it did.
+        pub uploaded_on: Instant,
+        /// Who uploaded it.
+        pub uploaded_by: String,
+        /// To whom it may go.
+        pub availability: Availability,
+        /// Where its upload stands.
+        pub status: VersionStatus,
+        /// How tables are changed to its schema.
+        pub sync_mode: SyncMode,
+        /// The apps that it needs.
+        pub dependencies: Vec<Dependency>,
+        /// The least version of the base application that it needs.
+        pub application: Option<AppVersion>,
+        /// The least version of the platform that it needs.
+        pub platform: Option<AppVersion>,
+        /// The storage location that has its bytes.
+        pub location: String => Location,
+        /// The hash of its bytes.
+        pub sha256: [u8; 32],
+        /// Which writing of these bytes is meant.
+        pub generation: Uuid,
+        /// How many bytes it has.
+        pub size: u64,
+        /// The upload that brought it.
+        pub upload_id: Uuid,
+        /// The tag of its state.
+        pub etag: Etag,
+    }
 }
 
 impl Version {
@@ -47,94 +72,40 @@ impl Version {
     pub fn key(&self) -> VersionKey {
         VersionKey {
             app_id: self.app_id,
-            country_code: self.country_code.clone(),
+            country_code: self.country_code,
             version: self.version,
         }
     }
 }
 
-impl FromRow for Version {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            app_id: row.get(0)?,
-            country_code: row.get(1)?,
-            version: row.get(2)?,
-            package_id: row.get(3)?,
-            publisher: row.get(4)?,
-            name: row.get(5)?,
-            uploaded_on: row.get(6)?,
-            uploaded_by: row.get(7)?,
-            availability: row.get(8)?,
-            status: row.get(9)?,
-            sync_mode: row.get(10)?,
-            dependencies: read_dependencies(&row.get::<String>(11)?)?,
-            application: row.get(12)?,
-            platform: row.get(13)?,
-            location: row.get(14)?,
-            sha256: row.get(15)?,
-            size: row.get::<i64>(16)?.unsigned_abs(),
-            upload_id: row.get(17)?,
-            etag: row.get(18)?,
-            generation: row.get(19)?,
-        })
-    }
-}
-
-/// What is shown of a version. A list reads many of them, so it reads no more of each.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VersionEntry {
-    pub app_id: AppId,
-    pub country_code: String,
-    pub version: AppVersion,
-    pub package_id: PackageId,
-    pub publisher: String,
-    pub name: String,
-    pub uploaded_on: Instant,
-    pub availability: Availability,
-    pub status: VersionStatus,
-    pub sync_mode: SyncMode,
-    pub dependencies: Vec<Dependency>,
-    pub etag: Etag,
-}
-
-/// What an entry is read from.
-pub const ENTRY_COLUMNS: &str = "t.app_id, t.country_code, t.version, t.package_id, t.publisher, t.name, t.uploaded_on, t.availability, t.status, t.sync_mode, t.dependencies, t.etag";
-
-impl FromRow for VersionEntry {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            app_id: row.get(0)?,
-            country_code: row.get(1)?,
-            version: row.get(2)?,
-            package_id: row.get(3)?,
-            publisher: row.get(4)?,
-            name: row.get(5)?,
-            uploaded_on: row.get(6)?,
-            availability: row.get(7)?,
-            status: row.get(8)?,
-            sync_mode: row.get(9)?,
-            dependencies: read_dependencies(&row.get::<String>(10)?)?,
-            etag: row.get(11)?,
-        })
-    }
-}
-
-impl From<Version> for VersionEntry {
-    fn from(version: Version) -> Self {
-        Self {
-            app_id: version.app_id,
-            country_code: version.country_code,
-            version: version.version,
-            package_id: version.package_id,
-            publisher: version.publisher,
-            name: version.name,
-            uploaded_on: version.uploaded_on,
-            availability: version.availability,
-            status: version.status,
-            sync_mode: version.sync_mode,
-            dependencies: version.dependencies,
-            etag: version.etag,
-        }
+row! {
+    /// What is shown of a version. A list reads many of them, so it reads no more of each.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct VersionEntry from Version {
+        /// Whose version it is.
+        pub app_id: AppId,
+        /// The country that it is for.
+        pub country_code: CountryCode,
+        /// Its number.
+        pub version: AppVersion,
+        /// The package as it was uploaded.
+        pub package_id: PackageId,
+        /// The publisher that the package names.
+        pub publisher: String,
+        /// The name that the package gives the app.
+        pub name: String,
+        /// When it was uploaded.
+        pub uploaded_on: Instant,
+        /// To whom it may go.
+        pub availability: Availability,
+        /// Where its upload stands.
+        pub status: VersionStatus,
+        /// How tables are changed to its schema.
+        pub sync_mode: SyncMode,
+        /// The apps that it needs.
+        pub dependencies: Vec<Dependency>,
+        /// The tag of its state.
+        pub etag: Etag,
     }
 }
 
@@ -152,8 +123,8 @@ struct StoredDependency {
     implied: bool,
 }
 
-/// The dependencies that a `dependencies` column holds.
-pub fn read_dependencies(text: &str) -> Result<Vec<Dependency>, StoreError> {
+/// The dependencies that a column holds.
+pub(crate) fn read_dependencies(text: &str) -> Result<Vec<Dependency>, StoreError> {
     if text == "[]" {
         return Ok(Vec::new());
     }
@@ -180,46 +151,45 @@ fn damaged(error: impl std::fmt::Display) -> StoreError {
     StoreError::broken(format!("a dependencies column is damaged: {error}"))
 }
 
-fn write_dependencies(dependencies: &[Dependency]) -> Result<String, StoreError> {
-    let stored: Vec<_> = dependencies
-        .iter()
-        .map(|dependency| StoredDependency {
+impl ColumnValue for Vec<Dependency> {
+    const KIND: Kind = Kind::Text;
+
+    /// JSON; were it none, the column would refuse to be empty.
+    fn value(&self) -> Value {
+        let stored: Vec<_> = self.iter().map(StoredDependency::from).collect();
+        serde_json::to_string(&stored).map_or(Value::Null, Value::Text)
+    }
+}
+
+impl From<&Dependency> for StoredDependency {
+    fn from(dependency: &Dependency) -> Self {
+        Self {
             id: dependency.app_id.0,
             name: dependency.name.clone(),
             publisher: dependency.publisher.clone(),
             min: dependency.min_version.to_string(),
             incompatible_from: dependency.incompatible_from.map(|version| version.to_string()),
             implied: dependency.is_implied,
-        })
-        .collect();
-    serde_json::to_string(&stored).map_err(damaged)
+        }
+    }
 }
 
-/// One version of an app in a country.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct VersionKey {
-    pub app_id: AppId,
-    pub country_code: String,
-    pub version: AppVersion,
+row! {
+    /// One version of an app in a country.
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    pub struct VersionKey {
+        /// Whose version it is.
+        pub app_id: AppId,
+        /// The country that it is for.
+        pub country_code: CountryCode,
+        /// Its number.
+        pub version: AppVersion,
+    }
 }
 
 impl VersionKey {
     fn values(&self) -> [Value; 3] {
-        [
-            self.app_id.into(),
-            Value::from(&self.country_code),
-            self.version.into(),
-        ]
-    }
-}
-
-impl FromRow for VersionKey {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            app_id: row.get(0)?,
-            country_code: row.get(1)?,
-            version: row.get(2)?,
-        })
+        [self.app_id.into(), self.country_code.into(), self.version.into()]
     }
 }
 
@@ -239,14 +209,12 @@ pub async fn find_version(
     principal: PrincipalRef,
     key: &VersionKey,
 ) -> Result<Option<Version>, StoreError> {
-    db.query(concat!(
-        "SELECT ",
-        columns!(),
-        "
+    db.query(format!(
+        "SELECT {}
          FROM versions t
          WHERE t.app_id = $4 AND t.country_code = $5 AND t.version_key = $6
-           AND ",
-        caller_has_role!()
+           AND {CALLER_HAS_ROLE}",
+        Version::COLUMNS
     ))
     .bind_all(principal.values())
     .bind_all(key.values())
@@ -254,18 +222,18 @@ pub async fn find_version(
     .await
 }
 
-const FIND_IN: &str = concat!(
-    "
-    SELECT ",
-    columns!(),
-    "
-    FROM versions t
-    WHERE t.app_id = $1 AND t.country_code = $2 AND t.version_key = $3"
-);
+fn find_in() -> String {
+    format!(
+        "SELECT {}
+         FROM versions t
+         WHERE t.app_id = $1 AND t.country_code = $2 AND t.version_key = $3",
+        Version::COLUMNS
+    )
+}
 
 /// One version within a transaction.
 pub async fn version_in(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Version>, StoreError> {
-    tx.query(FIND_IN).bind_all(key.values()).fetch_optional().await
+    tx.query(find_in()).bind_all(key.values()).fetch_optional().await
 }
 
 /// Several versions within a transaction, as far as they are there, in no order.
@@ -273,14 +241,14 @@ pub async fn versions_in<'k>(
     tx: &mut Tx<'_>,
     keys: impl IntoIterator<Item = &'k VersionKey>,
 ) -> Result<Vec<Version>, StoreError> {
+    let sql = format!(
+        "SELECT {}
+         FROM {{rows}}, versions t
+         WHERE t.app_id = {{app}} AND t.country_code = {{country}} AND t.version_key = {{version}}",
+        Version::COLUMNS
+    );
     tx.each(
-        concat!(
-            "SELECT ",
-            columns!(),
-            "
-             FROM {rows}, versions t
-             WHERE t.app_id = {app} AND t.country_code = {country} AND t.version_key = {version}"
-        ),
+        &sql,
         &[("app", "uuid"), ("country", "text"), ("version", "bytea")],
         keys.into_iter().map(|key| key.values().into()).collect(),
     )
@@ -290,7 +258,8 @@ pub async fn versions_in<'k>(
 
 /// One version within a transaction, its row locked.
 pub async fn lock_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Version>, StoreError> {
-    tx.query(format!("{FIND_IN}\nFOR UPDATE"))
+    tx.query(find_in())
+        .clause("FOR UPDATE")
         .bind_all(key.values())
         .fetch_optional()
         .await
@@ -298,57 +267,22 @@ pub async fn lock_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Ve
 
 /// Adds a version.
 pub async fn insert_version(tx: &mut Tx<'_>, version: &Version) -> Result<(), StoreError> {
-    let [major, minor, build, revision] = version.version.0;
-    tx.query(
-        "INSERT INTO versions (app_id, country_code, version_key, version, major, minor, build, revision, package_id, publisher, name, uploaded_on, uploaded_by, availability, status, sync_mode, dependencies, application, platform, location, sha256, size, upload_id, etag, generation)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
-    )
-    .bind(version.app_id)
-    .bind(&version.country_code)
-    .bind(version.version)
-    .bind(version.version.to_string())
-    .bind_all([major, minor, build, revision].map(Value::from))
-    .bind(version.package_id)
-    .bind(&version.publisher)
-    .bind(&version.name)
-    .bind(version.uploaded_on)
-    .bind(&version.uploaded_by)
-    .bind(version.availability.as_str())
-    .bind(version.status.as_str())
-    .bind(version.sync_mode.as_str())
-    .bind(write_dependencies(&version.dependencies)?)
-    .bind(version.application.map(|minimum| minimum.to_string()))
-    .bind(version.platform.map(|minimum| minimum.to_string()))
-    .bind(&version.location)
-    .bind(version.sha256)
-    .bind(i64::try_from(version.size).unwrap_or(i64::MAX))
-    .bind(version.upload_id)
-    .bind(version.etag)
-    .bind(version.generation)
-    .execute()
-    .await
-    .map(drop)
+    tx.add(version).execute().await.map(drop)
 }
+
+/// What of a version changes: what a publisher may change, and where the upload stands.
+const CHANGEABLE: &[&str] = &[
+    "availability",
+    "status",
+    "sync_mode",
+    "dependencies",
+    "uploaded_on",
+    "etag",
+];
 
 /// Changes what a publisher may change, and where the upload stands.
 pub async fn update_version(tx: &mut Tx<'_>, version: &Version) -> Result<(), StoreError> {
-    tx.query(
-        "UPDATE versions
-         SET availability = $4, status = $5, sync_mode = $6, dependencies = $7, uploaded_on = $8, etag = $9
-         WHERE app_id = $1 AND country_code = $2 AND version_key = $3",
-    )
-    .bind(version.app_id)
-    .bind(&version.country_code)
-    .bind(version.version)
-    .bind(version.availability.as_str())
-    .bind(version.status.as_str())
-    .bind(version.sync_mode.as_str())
-    .bind(write_dependencies(&version.dependencies)?)
-    .bind(version.uploaded_on)
-    .bind(version.etag)
-    .execute()
-    .await
-    .map(drop)
+    tx.update(version, CHANGEABLE).execute().await.map(drop)
 }
 
 /// Removes a version that never became whole.
@@ -360,18 +294,13 @@ pub async fn delete_version(tx: &mut Tx<'_>, key: &VersionKey) -> Result<(), Sto
         .map(drop)
 }
 
-/// Another country's copy of a version, with other bytes.
-pub struct OtherBytes {
-    pub country_code: String,
-    pub status: VersionStatus,
-}
-
-impl FromRow for OtherBytes {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            country_code: row.get(0)?,
-            status: row.get(1)?,
-        })
+row! {
+    /// Another country's copy of a version, with other bytes.
+    pub struct OtherBytes {
+        /// The other country.
+        pub country_code: CountryCode,
+        /// Where the upload of its copy stands.
+        pub status: VersionStatus,
     }
 }
 
@@ -424,7 +353,7 @@ pub async fn lock_stale_upload(
          FROM versions t
          WHERE {IS_STALE} AND t.app_id = $2 AND t.country_code = $3 AND t.version_key = $4
          FOR UPDATE OF t",
-        columns!()
+        Version::COLUMNS
     ))
     .bind(before)
     .bind_all(key.values())

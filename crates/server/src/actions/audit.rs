@@ -47,10 +47,11 @@ pub(crate) async fn record_all<'c>(
     now: Instant,
     changes: impl IntoIterator<Item = Change<'c>>,
 ) -> Result<()> {
-    let rows = changes
+    let rows: Vec<_> = changes
         .into_iter()
-        .map(|change| row(Uuid::now_v7(), actor, now, change));
-    Ok(insert_audit(tx, rows.collect()).await?)
+        .map(|change| row(Uuid::now_v7(), actor, now, change))
+        .collect();
+    Ok(insert_audit(tx, &rows).await?)
 }
 
 /// Adds the row under an id by which it can be amended.
@@ -61,7 +62,7 @@ pub(crate) async fn record_under(
     now: Instant,
     change: Change<'_>,
 ) -> Result<()> {
-    Ok(insert_audit(tx, vec![row(id, actor, now, change)]).await?)
+    Ok(insert_audit(tx, &[row(id, actor, now, change)]).await?)
 }
 
 impl Actor<'_> {

@@ -24,9 +24,7 @@ pub(crate) async fn get_country(
     app: AppId,
     code: CountryCode,
 ) -> Result<Country> {
-    if let Some(country) =
-        countries::find_country(&service.db, principal.reference, app, code.as_str()).await?
-    {
+    if let Some(country) = countries::find_country(&service.db, principal.reference, app, code).await? {
         return Ok(country);
     }
     access::preview(service, principal, app, None, READ).await?;
@@ -61,7 +59,7 @@ pub(crate) async fn patch_country(
         .write(input, |mut tx, input| {
             Box::pin(async move {
                 access::require(&mut tx, &input.principal, input.app, WRITE).await?;
-                let existing = countries::country_in(&mut tx, input.app, input.code.as_str()).await?;
+                let existing = countries::country_in(&mut tx, input.app, input.code).await?;
                 input
                     .preconditions
                     .check_write(existing.as_ref().map(|country| country.etag))?;
@@ -69,15 +67,16 @@ pub(crate) async fn patch_country(
                     return Ok(existing);
                 }
                 let country = Country {
-                    code: input.code.as_str().into(),
+                    app_id: input.app,
+                    code: input.code,
                     etag: Etag::random(),
                 };
-                countries::insert_country(&mut tx, input.app, &country).await?;
+                countries::insert_country(&mut tx, &country).await?;
                 let change = Change {
                     action: WRITE.as_str(),
                     target: format!("apps/{}/countries/{}", input.app, input.code),
                     before: None,
-                    after: Some(json!({ "countryCode": country.code })),
+                    after: Some(json!({ "countryCode": country.code.as_str() })),
                 };
                 audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
                 Ok(country)

@@ -49,14 +49,9 @@ pub(crate) async fn get_environment(
     country: CountryCode,
     address: &EnvironmentAddress,
 ) -> Result<Installation> {
-    let found = environments::find_installations(
-        &service.db,
-        principal.reference,
-        app,
-        country.as_str(),
-        &address.name,
-    )
-    .await?;
+    let found =
+        environments::find_installations(&service.db, principal.reference, app, country, &address.name)
+            .await?;
     let mut fitting: Vec<_> = found
         .into_iter()
         .filter(|environment| address.fits(environment))
@@ -205,14 +200,12 @@ fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environm
         tenant_id: input.key.tenant_id,
         family: report.family.clone(),
         name: report.name.clone(),
-        country_code: report.country.as_str().into(),
+        country_code: report.country,
         kind: report.kind,
         location_name: report.location_name.clone(),
         application_version: report.application_version,
         platform_version: report.platform_version,
-        window_start: window.start_text(),
-        window_end: window.end_text(),
-        window_zone: window.time_zone().to_owned(),
+        window: Ok(window),
         inventory_complete: report.inventory_complete,
         inventory_on: input.now,
         held_since: None,
@@ -377,14 +370,15 @@ fn state(environment: &Environment, apps: &[InstalledApp]) -> Value {
         .iter()
         .map(|app| json!({ "id": app.app_id.to_string(), "version": app.version.to_string() }))
         .collect();
+    let [start, end, time_zone] = environment.window_texts();
     json!({
-        "countryCode": environment.country_code,
+        "countryCode": environment.country_code.as_str(),
         "type": environment.kind.as_str(),
         "locationName": environment.location_name,
         "window": {
-            "start": environment.window_start,
-            "end": environment.window_end,
-            "timeZone": environment.window_zone,
+            "start": start,
+            "end": end,
+            "timeZone": time_zone,
         },
         "inventoryComplete": environment.inventory_complete,
         "apps": apps,

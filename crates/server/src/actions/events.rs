@@ -115,7 +115,7 @@ impl HotfixState {
             app_id: operation.app_id.0,
             app_name: operation.app_name.clone(),
             app_publisher: operation.app_publisher.clone(),
-            country_code: operation.country_code.clone(),
+            country_code: operation.country_code.to_string(),
             source_version: operation.source_version.to_string(),
             target_version: operation.target_version.to_string(),
             ignore_window: operation.ignore_window,

@@ -47,9 +47,7 @@ pub(crate) async fn get_hotfix(
     country: CountryCode,
     id: OperationId,
 ) -> Result<Operation> {
-    if let Some(found) =
-        hotfixes::find_hotfix(&service.db, principal.reference, app, country.as_str(), id).await?
-    {
+    if let Some(found) = hotfixes::find_hotfix(&service.db, principal.reference, app, country, id).await? {
         return Ok(found);
     }
     access::explain_nothing(service, principal, app, Some(country), READ).await?;
@@ -168,7 +166,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
 /// The environment, locked, if it has the app installed and belongs to the country.
 async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environment, InstallationFacts)> {
     let found = environments::lock_environment(tx, &input.command.environment).await?;
-    let here = found.filter(|environment| environment.country_code == input.country.as_str());
+    let here = found.filter(|environment| environment.country_code == input.country);
     let environment = here.ok_or_else(|| environment_missing(input))?;
     let apps = environments::installed_apps_in(tx, environment.id).await?;
     let gathered = InstallationFacts::new(&environment, apps, input.app);
@@ -195,7 +193,7 @@ fn not_installed(input: &Schedule, environment: &Environment) -> RuleError {
 async fn find_target(tx: &mut Tx<'_>, input: &Schedule) -> Result<Version> {
     let key = VersionKey {
         app_id: input.app,
-        country_code: input.country.as_str().into(),
+        country_code: input.country,
         version: input.command.target,
     };
     let found = versions::version_in(tx, &key).await?;
@@ -216,7 +214,7 @@ fn described(
         app_id: input.app,
         app_name: Some(target.name.clone()),
         app_publisher: Some(target.publisher.clone()),
-        country_code: input.country.as_str().into(),
+        country_code: input.country,
         environment_id: environment.id,
         tenant_id: environment.tenant_id,
         family: environment.family.clone(),
@@ -364,7 +362,7 @@ async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<Operation> {
         .await?
         .filter(|operation| {
             operation.app_id == input.app
-                && operation.country_code == input.country.as_str()
+                && operation.country_code == input.country
                 && operation.kind == OperationKind::Hotfix
         });
     let operation = found.ok_or_else(|| hotfix_missing(input.app, input.country, input.id))?;

@@ -115,13 +115,14 @@ pub(super) async fn write_principal(
         roles,
     } = changed;
     let app_principal = AppPrincipal {
+        app_id: app,
         id,
         kind,
         tenant_id,
         roles,
         etag: Etag::random(),
     };
-    principals::save_principal(tx, app, &app_principal).await?;
+    principals::save_principal(tx, &app_principal).await?;
     let change = Change {
         action: WRITE.as_str(),
         target: target(app, id),

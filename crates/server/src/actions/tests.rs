@@ -338,7 +338,7 @@ impl Fixture {
 fn version_row(version: AppVersion, status: VersionStatus, sha256: [u8; 32]) -> Version {
     Version {
         app_id: APP,
-        country_code: "US".into(),
+        country_code: "US".parse().unwrap(),
         version,
         package_id: PackageId::random(),
         publisher: "Contoso".into(),

@@ -202,7 +202,7 @@ fn describe(
     }
     Ok(Version {
         app_id: target.app,
-        country_code: target.country.as_str().into(),
+        country_code: target.country,
         version: AppVersion(manifest.version.parts()),
         package_id: PackageId(received.package.package_id),
         publisher: manifest.publisher.clone(),
@@ -266,7 +266,7 @@ pub(super) struct Pending {
     /// Whether the same bytes are in the location already.
     has_bytes: bool,
     /// Another country that has the same version with other bytes.
-    differs_from: Option<String>,
+    differs_from: Option<CountryCode>,
 }
 
 impl Pending {
@@ -344,7 +344,7 @@ async fn announce_bytes(tx: &mut Tx<'_>, version: &Version, now: Instant) -> Res
 }
 
 async fn require_still(tx: &mut Tx<'_>, principal: &Principal, version: &Version) -> Result<()> {
-    let country = CountryCode::parse(&version.country_code, true).map_err(Error::fault)?;
+    let country = version.country_code;
     let allowed = access::require_in_country(tx, principal, version.app_id, country, WRITE).await?;
     allowed.in_country(version.app_id, country).map(drop)
 }

@@ -35,7 +35,7 @@ const WRITE: Permission = Permission::write(Resource::Versions);
 pub(crate) fn key(app: AppId, country: CountryCode, version: AppVersion) -> VersionKey {
     VersionKey {
         app_id: app,
-        country_code: country.as_str().into(),
+        country_code: country,
         version,
     }
 }
@@ -216,7 +216,7 @@ pub(crate) fn already_uploaded(existing: &Version, sha256: [u8; 32]) -> Error {
         .about(
             VersionKey {
                 app_id: existing.app_id,
-                country_code: existing.country_code.clone(),
+                country_code: existing.country_code,
                 version: existing.version,
             }
             .to_string(),

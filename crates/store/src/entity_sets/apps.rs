@@ -2,13 +2,13 @@
 
 use super::{guid_value, instant_value, text_or_null};
 use crate::{
-    apps::{App, COLUMNS},
+    apps::App,
     list::{EntitySet, guid, hidden, instant, property, text},
 };
 use odata::Value;
 use std::sync::LazyLock;
 
-const SOURCE: (&str, &str) = ("apps t", COLUMNS);
+const SOURCE: (&str, &str) = ("apps t", App::COLUMNS);
 
 /// The apps on which the caller has a role.
 pub static APPS: LazyLock<EntitySet<App>> = LazyLock::new(|| {

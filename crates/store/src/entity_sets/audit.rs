@@ -2,7 +2,7 @@
 
 use super::{guid_or_null, guid_value, instant_value, text_or_null};
 use crate::{
-    audit::{AuditRow, COLUMNS},
+    audit::AuditRow,
     list::{EntitySet, guid, hidden, instant, property, text},
 };
 use odata::Value;
@@ -43,5 +43,11 @@ pub static AUDIT: LazyLock<EntitySet<AuditRow>> = LazyLock::new(|| {
         })
         .shown_in("actor"),
     ];
-    EntitySet::new("auditRow", ("audit t", COLUMNS), &["id"], Some("at"), properties)
+    EntitySet::new(
+        "auditRow",
+        ("audit t", AuditRow::COLUMNS),
+        &["id"],
+        Some("at"),
+        properties,
+    )
 });

@@ -2,7 +2,7 @@
 
 use super::guid_value;
 use crate::{
-    countries::{COLUMNS, Country},
+    countries::Country,
     list::{EntitySet, country, guid, property},
 };
 use odata::Value;
@@ -18,7 +18,7 @@ pub static COUNTRIES: LazyLock<EntitySet<Country>> = LazyLock::new(|| {
     ];
     EntitySet::new(
         "country",
-        ("countries t", COLUMNS),
+        ("countries t", Country::COLUMNS),
         &["countryCode"],
         None,
         properties,

@@ -2,7 +2,7 @@
 
 use super::{guid_value, instant_or_null, version_or_null, version_value};
 use crate::{
-    environments::{COLUMNS, Environment, INSTALLATION_COLUMNS, Installation},
+    environments::{Environment, Installation},
     list::{
         EntitySet, Spelling, country, folded, guid, hidden, in_memory, instant, property, text, truth,
         version, word,
@@ -54,7 +54,7 @@ pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
     ];
     EntitySet::new(
         "environment",
-        ("installations t", INSTALLATION_COLUMNS),
+        ("installations t", Installation::COLUMNS),
         &KEYS,
         None,
         properties,
@@ -102,7 +102,7 @@ pub static REGISTERED_ENVIRONMENTS: LazyLock<EntitySet<Environment>> = LazyLock:
     ];
     EntitySet::new(
         "registeredEnvironment",
-        ("environments t", COLUMNS),
+        ("environments t", Environment::COLUMNS),
         &KEYS,
         None,
         properties,

@@ -5,7 +5,7 @@ use super::{
     guid_value, instant_or_null, instant_value, text_or_null, version_value,
 };
 use crate::{
-    hotfixes::{COLUMNS, Operation},
+    hotfixes::Operation,
     list::{EntitySet, Spelling, country, folded, guid, instant, property, text, truth, version, word},
 };
 use domain::{
@@ -15,7 +15,7 @@ use domain::{
 use odata::Value;
 use std::sync::LazyLock;
 
-const SOURCE: (&str, &str) = ("operations t", COLUMNS);
+const SOURCE: (&str, &str) = ("operations t", Operation::COLUMNS);
 
 /// The hotfixes of an app in a country, the newest first.
 pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {

@@ -3,7 +3,7 @@
 use super::{guid_or_null, guid_value};
 use crate::{
     list::{EntitySet, guid, property, roles, word},
-    principals::{AppPrincipal, COLUMNS},
+    principals::AppPrincipal,
 };
 use domain::principal::PrincipalKind;
 use odata::Value;
@@ -24,5 +24,11 @@ pub static PRINCIPALS: LazyLock<EntitySet<AppPrincipal>> = LazyLock::new(|| {
         }),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
     ];
-    EntitySet::new("principal", ("principals t", COLUMNS), &["id"], None, properties)
+    EntitySet::new(
+        "principal",
+        ("principals t", AppPrincipal::COLUMNS),
+        &["id"],
+        None,
+        properties,
+    )
 });

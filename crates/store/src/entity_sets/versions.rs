@@ -3,7 +3,7 @@
 use super::{guid_value, instant_value, version_or_null, version_value};
 use crate::{
     list::{EntitySet, country, guid, in_memory, instant, number, property, text, version, word},
-    versions::{ENTRY_COLUMNS, VersionEntry},
+    versions::VersionEntry,
 };
 use domain::version::{Availability, Dependency, MAX_PART, SyncMode, VersionStatus};
 use odata::{Property, Scalar, Type, Value};
@@ -53,7 +53,7 @@ pub static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
     ];
     EntitySet::new(
         "version",
-        ("versions t", ENTRY_COLUMNS),
+        ("versions t", VersionEntry::COLUMNS),
         &["version"],
         None,
         properties,

@@ -10,9 +10,13 @@ use odata::{
 /// The wishes that decide which rows come in which order.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
+    /// Which rows; all, if nobody says.
     pub filter: Option<Filter>,
+    /// In which order.
     pub order: OrderBy,
+    /// How many rows at most.
     pub top: Option<u64>,
+    /// How many rows to leave out before the first.
     pub skip: u64,
     /// Whether the number of rows is to be sent.
     pub count: bool,

@@ -15,6 +15,7 @@ use domain::{country::CountryCode, ids::AppId};
 pub struct Scope {
     /// A condition over the alias `t`, with `$1` and so on for the values.
     pub sql: &'static str,
+    /// The values.
     pub values: Vec<Value>,
 }
 

@@ -13,7 +13,6 @@ use crate::{
     error::Error,
 };
 use domain::{
-    country::CountryCode,
     hotfix::{self, Start},
     instant::Instant,
     operation::{self, Due, OperationStatus, Skip},
@@ -386,7 +385,7 @@ async fn versions_of(
 fn target_of(operation: &Operation) -> VersionKey {
     VersionKey {
         app_id: operation.app_id,
-        country_code: operation.country_code.clone(),
+        country_code: operation.country_code,
         version: operation.target_version,
     }
 }
@@ -394,7 +393,7 @@ fn target_of(operation: &Operation) -> VersionKey {
 fn key_of(installed: &Installed) -> VersionKey {
     VersionKey {
         app_id: installed.app_id,
-        country_code: installed.country_code.clone(),
+        country_code: installed.country_code,
         version: installed.version,
     }
 }
@@ -450,8 +449,7 @@ fn still_makes_sense(
     operation: &Operation,
     request: &ClaimRequest,
 ) -> Result<Result<AppVersion, Skip>> {
-    let scheduled_in = CountryCode::parse(&operation.country_code, true).map_err(Error::fault)?;
-    let is_in = CountryCode::parse(&environment.country_code, true).map_err(Error::fault)?;
+    let (scheduled_in, is_in) = (operation.country_code, environment.country_code);
     if scheduled_in != is_in {
         return Ok(Err(Skip::environment_moved(
             &environment.name,

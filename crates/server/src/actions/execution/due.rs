@@ -11,13 +11,8 @@ use store::{
 use uuid::Uuid;
 
 /// The window of an environment.
-pub(crate) fn window_of(environment: &Environment) -> Result<UpdateWindow> {
-    UpdateWindow::new(
-        &environment.window_start,
-        &environment.window_end,
-        &environment.window_zone,
-    )
-    .map_err(|error| {
+pub(crate) fn window_of(environment: &Environment) -> Result<&UpdateWindow> {
+    environment.window.as_ref().map_err(|error| {
         Error::fault(format!(
             "environment {} has a damaged window: {error}",
             environment.id

@@ -152,7 +152,7 @@ impl Fleet {
     async fn has_version(&self, app_id: AppId, version: AppVersion) {
         let row = Version {
             app_id,
-            country_code: "US".into(),
+            country_code: "US".parse().unwrap(),
             version,
             package_id: PackageId::random(),
             publisher: "Contoso".into(),

@@ -33,7 +33,7 @@ fn dk() -> CountryCode {
 
 fn row_in(country: CountryCode, content: [u8; 32]) -> Version {
     Version {
-        country_code: country.as_str().into(),
+        country_code: country,
         ..version_row(TARGET, VersionStatus::Uploading, content)
     }
 }

@@ -41,10 +41,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use store::{
-    audit::{self, AuditRow},
+    audit::AuditRow,
     blobs::{BlobState, save_blob},
     environments::{self, InstalledApp},
-    hotfixes::{self, Operation as Row},
+    hotfixes::Operation as Row,
     versions::{Version, VersionKey, insert_version},
 };
 use uuid::Uuid;
@@ -74,8 +74,8 @@ fn code_of(country: Country) -> CountryCode {
     CountryCode::parse(country.code(), false).unwrap()
 }
 
-fn country_of(code: &str) -> Country {
-    match code {
+fn country_of(code: CountryCode) -> Country {
+    match code.as_str() {
         "US" => Country::Us,
         "DE" => Country::De,
         other => panic!("nobody spoke of {other}"),
@@ -87,7 +87,8 @@ fn number_of(id: AppId) -> usize {
 }
 
 fn window_of(row: &environments::Environment) -> Window {
-    let found = (row.window_start.as_str(), row.window_end.as_str());
+    let [start, end, _] = row.window_texts();
+    let found = (start.as_str(), end.as_str());
     let known = [Window::Day, Window::Night, Window::Always];
     known.into_iter().find(|window| window.texts() == found).unwrap()
 }
@@ -262,11 +263,10 @@ impl World {
         let patch = HotfixPatch::read(br#"{"status":"Canceled"}"#).unwrap();
         let Row {
             app_id,
-            country_code,
+            country_code: country,
             id,
             ..
         } = self.row(number).await;
-        let country = code_of(country_of(&country_code));
         let service = self.fleet().service();
         let canceled = update_hotfix(service, &owner_asks(), app_id, country, id, patch).await;
         answered(canceled, |operation| Answer::Is(number, operation.status))
@@ -363,14 +363,14 @@ impl World {
     }
 
     async fn row(&self, number: usize) -> Row {
-        let sql = format!("SELECT {} FROM operations t WHERE t.id = $1", hotfixes::COLUMNS);
+        let sql = format!("SELECT {} FROM operations t WHERE t.id = $1", Row::COLUMNS);
         let row = self.fleet().db().query(sql).bind(self.operations[number]);
         row.fetch_one().await.unwrap()
     }
 
     /// Every operation that there is, as its row says it.
     pub(super) async fn operations(&self) -> Vec<Operation> {
-        let sql = format!("SELECT {} FROM operations t ORDER BY t.id", hotfixes::COLUMNS);
+        let sql = format!("SELECT {} FROM operations t ORDER BY t.id", Row::COLUMNS);
         let rows: Vec<Row> = self.fleet().db().query(sql).fetch_all().await.unwrap();
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         assert_eq!(ids, self.operations, "nobody scheduled others");
@@ -385,7 +385,7 @@ impl World {
         };
         Operation {
             app: number_of(row.app_id),
-            country: country_of(&row.country_code),
+            country: country_of(row.country_code),
             home: self
                 .homes
                 .iter()
@@ -412,11 +412,10 @@ impl World {
         for number in 0..self.operations.len() {
             let Row {
                 app_id,
-                country_code,
+                country_code: country,
                 id,
                 ..
             } = self.row(number).await;
-            let country = code_of(country_of(&country_code));
             let seen = get_hotfix(self.fleet().service(), &owner_asks(), app_id, country, id).await;
             statuses.push(seen.unwrap().status);
         }
@@ -442,7 +441,7 @@ impl World {
         let held_by = row.held_by.map(|id| self.number(id));
         Environment {
             home: self.homes.iter().position(|home| *home == row.id).unwrap(),
-            country: country_of(&row.country_code),
+            country: country_of(row.country_code),
             window: window_of(row),
             complete: row.inventory_complete,
             reported_on: row.inventory_on,
@@ -463,7 +462,7 @@ impl World {
     async fn new_audit_rows(&mut self) -> Vec<AuditRow> {
         let sql = format!(
             "SELECT {} FROM audit t WHERE t.id > $1 ORDER BY t.id",
-            audit::COLUMNS
+            AuditRow::COLUMNS
         );
         let rows = self.fleet().db().query(sql).bind(self.last_audit);
         let rows: Vec<AuditRow> = rows.fetch_all().await.unwrap();
@@ -529,7 +528,7 @@ const ACTIONS: [&str; 9] = [
 fn version_key(number: usize, country: Country, version: AppVersion) -> VersionKey {
     VersionKey {
         app_id: app(number),
-        country_code: country.code().into(),
+        country_code: code_of(country),
         version,
     }
 }
@@ -546,7 +545,7 @@ fn uploaded(number: usize, country: Country, version: AppVersion) -> Version {
     let depends = number == DEPENDANT;
     Version {
         app_id: app(number),
-        country_code: country.code().into(),
+        country_code: code_of(country),
         dependencies: depends.then_some(on_base).into_iter().collect(),
         application: (number > DEPENDANT).then_some(LEAST_APPLICATION),
         ..version_row(version, VersionStatus::Uploaded, [0; 32])
