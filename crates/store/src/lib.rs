@@ -37,7 +37,7 @@ mod value;
 pub mod versions;
 pub mod wakeup;
 
-pub use db::{ChangeError, Db, Query, Rows, StoreError, Tx};
+pub use db::{Cause, ChangeError, Db, Query, Rows, StoreError, Tx};
 pub use dialect::Shape;
 pub use migrations::{OpenError, SCHEMA_VERSION, migrate, open, outstanding};
 pub use value::{FromRow, Row, Value};

@@ -66,7 +66,7 @@ impl Sqlite {
         std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || write_in_groups(writer, queue))
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            .map_err(StoreError::unavailable)?;
         Ok(Self {
             changes,
             readers: Pool::new(path, cores.max(2).min(reads), READER_CACHE),
@@ -88,7 +88,7 @@ impl Sqlite {
             outcome: None,
             tell,
         });
-        let gone = || StoreError::Unavailable("the writer has stopped".into());
+        let gone = || StoreError::unavailable("the writer has stopped");
         self.changes.send(change).await.map_err(|_| gone())?;
         told.await
             .map_err(|_| StoreError::broken("a change ended without an answer"))?
@@ -172,7 +172,7 @@ impl Sqlite {
 }
 
 fn closed<E>(_: E) -> StoreError {
-    StoreError::Unavailable("the database is closed".into())
+    StoreError::unavailable("the database is closed")
 }
 
 /// Connections that only read, opened when first needed.
@@ -404,7 +404,7 @@ fn send<T>(
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let rusqlite::Error::SqliteFailure(failure, text) = &error else {
-            return Self::broken(error.to_string());
+            return Self::broken(error);
         };
         match failure.code {
             ErrorCode::ConstraintViolation => Self::Conflict {
@@ -417,8 +417,8 @@ impl From<rusqlite::Error> for StoreError {
             | ErrorCode::CannotOpen
             | ErrorCode::SystemIoFailure
             | ErrorCode::ReadOnly
-            | ErrorCode::OutOfMemory => Self::Unavailable(error.to_string()),
-            _ => Self::broken(error.to_string()),
+            | ErrorCode::OutOfMemory => Self::unavailable(error),
+            _ => Self::broken(error),
         }
     }
 }

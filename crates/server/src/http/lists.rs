@@ -5,7 +5,6 @@
 
 use super::{
     answer::{self, ResponseWriter, insert, json, project},
-    context::RequestInfo,
     extract::{AppState, RequestContext},
 };
 use crate::{
@@ -24,6 +23,7 @@ use axum::{
 use bytes::Bytes;
 use domain::{
     access::{Permission, Resource},
+    chain::Chain,
     country::CountryCode,
     ids::AppId,
 };
@@ -390,7 +390,7 @@ where
     let body = if writing.list_writer.is_none() {
         Body::from(first)
     } else {
-        writing.stream(first, writer.info)
+        writing.stream(first)
     };
     let mut response = json(format, StatusCode::OK, body);
     if let Some(size) = view.page_size {
@@ -447,16 +447,15 @@ where
     }
 
     /// The first piece, and the rest as it is written.
-    fn stream(self, first: Vec<u8>, info: &RequestInfo) -> Body {
-        let correlation = info.correlation_id;
-        let rest = futures::stream::try_unfold(self, move |mut writing| async move {
+    fn stream(self, first: Vec<u8>) -> Body {
+        let rest = futures::stream::try_unfold(self, |mut writing| async move {
             if writing.list_writer.is_none() {
                 return Ok(None);
             }
             let mut chunk = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
             let filled = writing.fill(&mut chunk).await;
             if let Err(error) = &filled {
-                tracing::error!(%correlation, "a list broke off: {error}");
+                tracing::error!("a list broke off: {}", Chain(error));
             }
             filled.map(|()| Some((Bytes::from(chunk), writing)))
         });

@@ -15,6 +15,7 @@ use crate::{
     error::Result,
     simulate::{Script, Simulator},
 };
+use domain::chain::Chain;
 use domain::instant::Instant;
 use std::{
     collections::HashSet,
@@ -110,7 +111,7 @@ impl Executor {
                 }
                 // Through an outage nobody else could take it for lost either.
                 Err(error) if !error.is_passing() && simulator.has_lost_lease(id, now) => {
-                    tracing::error!(operation = %id, %error, "what became of an operation could not be written down in time");
+                    tracing::error!(operation = %id, error = %Chain(&error), "what became of an operation could not be written down in time");
                     simulator.forget(id);
                 }
                 Err(error) => failure = Some(error),

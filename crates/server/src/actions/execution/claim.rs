@@ -10,8 +10,10 @@ use crate::{
         facts::Gathered,
     },
     error::Error,
+    telemetry::metrics::CLAIM_LAG,
 };
 use domain::{
+    chain::Chain,
     country::CountryCode,
     hotfix::{self, Start},
     instant::Instant,
@@ -52,7 +54,12 @@ impl ClaimsInDoubt {
     /// Operations have come to whoever carries them out: only now they are told of as started, and only once.
     pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
         for claimed in claimed {
-            announce::started(&claimed.operation);
+            let operation = &claimed.operation;
+            announce::started(operation);
+            let lag = operation
+                .started_on
+                .map(|started| started.since(operation.run_after));
+            metrics::histogram!(CLAIM_LAG).record(lag.unwrap_or_default());
         }
         self.0
             .retain(|lease| claimed.iter().all(|claimed| claimed.lease != *lease));
@@ -99,7 +106,7 @@ pub(crate) async fn claim(
             }
             Err(error) if claimed.is_empty() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "a claim stopped early");
+                tracing::warn!(error = %Chain(&error), "a claim stopped early");
                 break;
             }
         }
@@ -162,7 +169,7 @@ async fn one_by_one(
         match claim_batch(service, in_doubt, Target::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
             Err(error) if lies_in_the_matter(&error) => {
-                tracing::error!(%environment, %error, "an environment is set aside for a minute: no work can start there");
+                tracing::error!(%environment, error = %Chain(&error), "an environment is set aside for a minute: no work can start there");
                 set_aside(service, environment, now + SET_ASIDE).await?;
             }
             Err(error) if batch.started.is_empty() => return Err(error),

@@ -1,11 +1,15 @@
 //! The sign of life of an executor: renewed while it works, and what its absence comes to.
 
 use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
-use crate::actions::{
-    Service, announce,
-    audit::{self, Actor},
+use crate::{
+    actions::{
+        Service, announce,
+        audit::{self, Actor},
+    },
+    telemetry::metrics::LOST,
 };
 use domain::{
+    chain::Chain,
     ids::OperationId,
     instant::Instant,
     operation::{self, FailReason, OperationStatus},
@@ -42,7 +46,7 @@ pub(crate) async fn renew(
         for one in batch {
             match renew_together(service, std::slice::from_ref(one), until).await {
                 Err(error) if lies_in_the_matter(&error) => {
-                    tracing::error!(operation = %one.0, %error, "a lease cannot be renewed");
+                    tracing::error!(operation = %one.0, error = %Chain(&error), "a lease cannot be renewed");
                 }
                 outcome => renewed.extend(outcome?),
             }
@@ -109,7 +113,7 @@ async fn end_batch(service: &Service, lost: &[LeaseEnd], now: Instant) -> Result
         match end_together(service, std::slice::from_ref(one), now).await {
             Ok(count) => ended += count,
             Err(error) if lies_in_the_matter(&error) => {
-                tracing::error!(operation = %one.1, %error, "an operation whose executor fell silent cannot be ended");
+                tracing::error!(operation = %one.1, error = %Chain(&error), "an operation whose executor fell silent cannot be ended");
             }
             Err(error) => return Err(error),
         }
@@ -124,6 +128,7 @@ async fn end_together(service: &Service, lost: &[LeaseEnd], now: Instant) -> Res
         .write((ids, now), |tx, input| Box::pin(end_lost_in(tx, input)))
         .await?;
     ended.iter().for_each(announce::ended);
+    metrics::counter!(LOST).increment(ended.len() as u64);
     Ok(ended.len())
 }
 
