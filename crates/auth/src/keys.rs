@@ -4,6 +4,7 @@
 //! causes one fetch in five minutes, shared by everybody who waits for it. And who runs the issuer's web
 //! server badly must not lock everybody out: a failed or empty answer leaves the last good keys in force.
 
+use domain::chain::Chain;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -125,13 +126,13 @@ pub(super) struct KeySource {
 /// Why keys could not be fetched. For our log only.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("{0}")]
+    #[error(transparent)]
     Http(#[from] reqwest::Error),
     #[error("the answer has status {0}")]
     Status(u16),
     #[error("the answer is larger than {LARGEST_ANSWER} bytes")]
     TooLarge,
-    #[error("the answer is not the expected JSON: {0}")]
+    #[error("the answer is not the expected JSON")]
     Json(#[from] serde_json::Error),
     #[error("the discovery document names the issuer `{0}`")]
     ForeignIssuer(String),
@@ -358,7 +359,7 @@ impl KeySet {
         let fetched = self.source.fetch().await;
         if let Err(error) = &fetched {
             let url = &self.source.document_url;
-            tracing::warn!(%url, %error, "signing keys could not be fetched; the known ones stay in force");
+            tracing::warn!(%url, error = %Chain(error), "signing keys could not be fetched; the known ones stay in force");
         }
         self.finish_attempt(fetched.ok());
     }

@@ -55,6 +55,7 @@
 
 pub mod access;
 pub mod catalogue;
+pub mod chain;
 pub mod country;
 pub mod environment;
 pub mod hotfix;

@@ -1,7 +1,9 @@
 //! Why a command could not do what it was asked to, and which exit code that is.
 
 use crate::exit::Exit;
+use crate::output::Unwritten;
 use client::{Error, Refusal};
+use domain::chain::Chain;
 use std::{fmt::Write, io, path::Path};
 
 /// Why a command ended early.
@@ -39,7 +41,7 @@ pub enum Failure {
     #[error("{0}")]
     DifferentContent(String),
     /// Something on this machine went wrong.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", Chain(.source))]
     Io {
         /// What was being done to what.
         what: String,
@@ -79,8 +81,8 @@ impl Failure {
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(source: io::Error) -> Self {
+impl From<Unwritten> for Failure {
+    fn from(Unwritten(source): Unwritten) -> Self {
         let what = "Cannot write the output".to_owned();
         Self::Io { what, source }
     }

@@ -9,6 +9,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
 
+/// Standard output cannot be written to.
+#[derive(Debug)]
+pub struct Unwritten(pub io::Error);
+
 /// A column of a table: its heading and the property it shows.
 pub type Column = (&'static str, &'static str);
 
@@ -34,7 +38,7 @@ impl Printer {
     ///
     /// # Errors
     /// When standard output cannot be written to; so for all that follow.
-    pub fn rows(self, rows: &[Value], columns: &[Column]) -> io::Result<()> {
+    pub fn rows(self, rows: &[Value], columns: &[Column]) -> Result<(), Unwritten> {
         if self.json {
             return print_json(&rows);
         }
@@ -51,7 +55,7 @@ impl Printer {
     }
 
     /// Prints one thing: each of its properties on a line, or the JSON.
-    pub fn record(self, record: &Value) -> io::Result<()> {
+    pub fn record(self, record: &Value) -> Result<(), Unwritten> {
         if self.json {
             return print_json(record);
         }
@@ -63,23 +67,19 @@ impl Printer {
     }
 
     /// Prints text that is the same with and without `--json`.
-    pub fn text(self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        if !text.ends_with('\n') {
-            out.write_all(b"\n")?;
-        }
-        out.flush()
+    pub fn text(self, text: &str) -> Result<(), Unwritten> {
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        write(&[text, end])
     }
 
     /// Writes raw bytes to standard output.
-    pub fn bytes(self, bytes: &[u8]) -> io::Result<()> {
-        io::stdout().lock().write_all(bytes)
+    pub fn bytes(self, bytes: &[u8]) -> Result<(), Unwritten> {
+        io::stdout().lock().write_all(bytes).map_err(Unwritten)
     }
 
     /// Makes sure that what was written has left.
-    pub fn flush(self) -> io::Result<()> {
-        io::stdout().lock().flush()
+    pub fn flush(self) -> Result<(), Unwritten> {
+        io::stdout().lock().flush().map_err(Unwritten)
     }
 
     /// Tells people how it is going.
@@ -172,19 +172,24 @@ fn plain_table() -> Table {
     table
 }
 
-fn print_table(table: &Table) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn print_table(table: &Table) -> Result<(), Unwritten> {
+    let mut text = String::new();
     for line in table.lines() {
-        writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(&line).trim_end())?;
+        text += line.strip_prefix(' ').unwrap_or(&line).trim_end();
+        text.push('\n');
     }
-    out.flush()
+    write(&[&text])
 }
 
-fn print_json<T: serde::Serialize + ?Sized>(value: &T) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
+fn print_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<(), Unwritten> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Unwritten(error.into()))?;
+    write(&[&text, "\n"])
+}
+
+fn write(parts: &[&str]) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
+    let written = parts.iter().try_for_each(|part| out.write_all(part.as_bytes()));
+    written.and_then(|()| out.flush()).map_err(Unwritten)
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ pub(crate) use error::BlobError;
 pub(crate) use probe::Availability;
 pub(crate) use staged::Staged;
 
-use crate::config::{Place, Settings};
+use crate::{
+    config::{Place, Settings},
+    telemetry::metrics::STORAGE_ERRORS,
+};
 use bucket::Bucket;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -152,12 +155,21 @@ impl StorageLocation {
         &self.name
     }
 
+    /// Counts a failure as this location's.
+    pub(crate) fn note<T>(&self, outcome: Result<T, BlobError>) -> Result<T, BlobError> {
+        if outcome.is_err() {
+            metrics::counter!(STORAGE_ERRORS, "location" => self.name().to_owned()).increment(1);
+        }
+        outcome
+    }
+
     /// Begins to store bytes that are still arriving.
     pub(crate) async fn stage(&self) -> Result<Staged, BlobError> {
         let bytes = match &self.backend {
             Backend::Directory(directory) => {
                 let directory = directory.clone();
-                StagedBytes::File(blocking(move || StagedFile::create(directory)).await?)
+                let created = blocking(move || StagedFile::create(directory)).await;
+                StagedBytes::File(self.note(created)?)
             }
             Backend::Bucket(bucket) => StagedBytes::Object(StagedObject::new(bucket.clone())),
         };
@@ -173,10 +185,10 @@ impl StorageLocation {
         name: &ObjectName,
         range: Option<Range<u64>>,
     ) -> Result<Reading, BlobError> {
-        match &self.backend {
+        self.note(match &self.backend {
             Backend::Directory(directory) => directory.read(name, range).await,
             Backend::Bucket(bucket) => bucket.read(name, range).await,
-        }
+        })
     }
 
     /// Whether it is a folder of this machine, or of what is mounted on it.
@@ -186,13 +198,13 @@ impl StorageLocation {
 
     /// Removes stored bytes; that they are gone already is no failure.
     pub(crate) async fn remove(&self, name: &ObjectName) -> Result<(), BlobError> {
-        match &self.backend {
+        self.note(match &self.backend {
             Backend::Directory(directory) => {
                 let (directory, name) = (directory.clone(), *name);
                 blocking(move || directory.remove(&name)).await
             }
             Backend::Bucket(bucket) => bucket.remove(name).await,
-        }
+        })
     }
 
     /// Removes staged bytes that nothing has been added to for `age`; how many there were. In an object store, which
@@ -209,13 +221,13 @@ impl StorageLocation {
 
     /// Whether bytes can be written here now. An object store is given a few seconds for it.
     async fn check(&self) -> Result<(), BlobError> {
-        match &self.backend {
+        self.note(match &self.backend {
             Backend::Directory(directory) => {
                 let directory = directory.clone();
                 blocking(move || directory.check()).await
             }
             Backend::Bucket(bucket) => bucket.check().await,
-        }
+        })
     }
 
     /// Whether the location can be used, as of a moment ago at most. Never takes more than a few seconds.

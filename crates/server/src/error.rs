@@ -21,20 +21,20 @@ pub(crate) enum Error {
     #[error("not modified")]
     NotModified { tag: String },
     /// The database.
-    #[error("store: {0}")]
+    #[error("store")]
     Store(#[from] StoreError),
     /// A storage location.
-    #[error("package store: {0}")]
+    #[error("package store")]
     Blobs(#[from] BlobError),
     /// A fault of ours.
-    #[error("{0}")]
-    Fault(String),
+    #[error(transparent)]
+    Fault(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// A fault of ours; the text goes to the log only.
-    pub(crate) fn fault(what: impl std::fmt::Display) -> Self {
-        Self::Fault(what.to_string())
+    /// A fault of ours, as an error or a text; it goes to the log only.
+    pub(crate) fn fault(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Fault(what.into())
     }
 
     /// Whether it may be gone without anybody doing anything about it here: the database is away; a package store is, its

@@ -11,7 +11,7 @@ use crate::{
 /// The database cannot be reached, or belongs to a newer version or another build.
 pub async fn outstanding(settings: &Settings) -> Result<Vec<i64>, StartError> {
     let outstanding = store::outstanding(&settings.database).await;
-    outstanding.map_err(|error| StartError::Database(error.to_string()))
+    outstanding.map_err(|error| StartError::Database(error.into()))
 }
 
 /// Applies the migrations that the database lacks; their numbers, in order.
@@ -21,5 +21,5 @@ pub async fn outstanding(settings: &Settings) -> Result<Vec<i64>, StartError> {
 pub async fn migrate(settings: &Settings) -> Result<Vec<i64>, StartError> {
     let _lock = lock_for_one(settings)?;
     let migrated = store::migrate(&settings.database).await;
-    migrated.map_err(|error| StartError::Database(error.to_string()))
+    migrated.map_err(|error| StartError::Database(error.into()))
 }

@@ -15,6 +15,7 @@ use futures::{Stream, StreamExt};
 use navx::Package;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// Chunks that may wait to be staged.
 const MAX_CHUNKS_AHEAD: usize = 8;
@@ -50,7 +51,7 @@ pub(crate) async fn receive(
     body: &mut impl Body,
 ) -> Result<Received> {
     let (chunks, queue) = mpsc::channel(MAX_CHUNKS_AHEAD);
-    let staging = tokio::spawn(stage_chunks(location.clone(), limits, queue));
+    let staging = tokio::spawn(stage_chunks(location.clone(), limits, queue).in_current_span());
     let fed = feed(body, &chunks, limits.idle).await;
     drop(chunks);
     let received = staging.await.map_err(Error::fault)?;

@@ -10,15 +10,18 @@ use crate::{
     jobs::{
         events::{Delivery, TelemetryLog},
         executor::ExecutorJob,
-        leases, retention, signals, sweeper,
+        gauges, leases, retention, signals, sweeper,
     },
     simulate::{Script, Simulator},
+    telemetry,
 };
 use auth::Authenticator;
 use axum::{Extension, Router};
+use domain::chain::Chain;
 use std::{
     fs::{self, File},
     io,
+    net::SocketAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,6 +31,7 @@ use store::wakeup::Wakeup;
 use store::{Db, apps::locations_in_use, transfer::find_import};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 
 /// How long a service that stops may take to tell of what has happened.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -52,7 +56,7 @@ pub enum StartError {
     )]
     LocationGone(String),
     /// The data folder or a storage location cannot be used.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Files {
         /// What was tried.
         what: String,
@@ -60,15 +64,18 @@ pub enum StartError {
         source: io::Error,
     },
     /// The database cannot be opened or brought up to date.
-    #[error("database: {0}")]
-    Database(String),
+    #[error("database")]
+    Database(#[source] store::OpenError),
+    /// What an earlier process left behind cannot be settled.
+    #[error("what an earlier process left behind cannot be settled")]
+    Unsettled(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database holds only a part of a service.
     #[error(
         "an import into the database has not finished: run 'fame import' again to finish it, or begin with an empty database"
     )]
     ImportUnfinished,
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which address.
         address: String,
@@ -101,8 +108,9 @@ impl Server {
             what: "storage locations".into(),
             source: error.into(),
         })?;
-        let database = store::open(&settings.database).await;
-        let db = database.map_err(|error| StartError::Database(error.to_string()))?;
+        let db = store::open(&settings.database)
+            .await
+            .map_err(StartError::Database)?;
         refuse_unfinished_import(&db).await?;
         let authenticator = Authenticator::new(&settings.identity, Arc::new(wall_seconds))
             .map_err(|problems| StartError::Settings(problems.iter().map(ToString::to_string).collect()))?;
@@ -131,14 +139,18 @@ impl Server {
     fn with_jobs(state: Arc<AppState>, script: Script, locks: Vec<File>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let service = &state.service;
-        tasks.spawn(sweeper::run(
-            Arc::clone(service),
-            grace_at_start(service),
-            stop.clone(),
-        ));
-        tasks.spawn(signals::run(Arc::clone(service), stop.clone()));
+        let shared = || (Arc::clone(service), stop.clone());
+        let (swept, told) = (shared(), shared());
+        let sweeping = sweeper::run(swept.0, grace_at_start(service), swept.1);
+        tasks.spawn(sweeping.instrument(job("sweeper")));
+        tasks.spawn(signals::run(told.0, told.1).instrument(job("signals")));
         if service.settings.retention != RetentionSettings::default() {
-            tasks.spawn(retention::run(Arc::clone(service), stop.clone()));
+            let (service, stop) = shared();
+            tasks.spawn(retention::run(service, stop).instrument(job("retention")));
+        }
+        if service.settings.metrics.listen.is_some() {
+            let (service, stop) = shared();
+            tasks.spawn(gauges::run(service, stop).instrument(job("metrics")));
         }
         let simulates = service.settings.executor.kind == ExecutorKind::Simulate;
         let executor =
@@ -146,16 +158,17 @@ impl Server {
         if let Some(executor) = executor.clone() {
             tracing::warn!("operations are only simulated: nothing is installed anywhere");
             let stop = stop.clone();
-            tasks.spawn(async move { executor.run(stop).await });
+            tasks.spawn(async move { executor.run(stop).await }.instrument(job("executor")));
         }
-        let telemetry = Arc::new(Delivery::new(Arc::clone(service), TelemetryLog));
-        let (telling, told_to_stop) = (Arc::clone(&telemetry), stop.clone());
-        tasks.spawn(async move { telling.run(told_to_stop).await });
-        tasks.spawn(leases::run(Arc::clone(service), executor.clone(), stop.clone()));
+        let delivery = Arc::new(Delivery::new(Arc::clone(service), TelemetryLog));
+        let (delivering, delivery_stop) = (Arc::clone(&delivery), stop.clone());
+        tasks.spawn(async move { delivering.run(delivery_stop).await }.instrument(job("events")));
+        let leases = leases::run(Arc::clone(service), executor.clone(), stop.clone());
+        tasks.spawn(leases.instrument(job("leases")));
         Self {
             state,
             executor,
-            telemetry,
+            telemetry: delivery,
             stop,
             tasks,
             _locks: locks,
@@ -165,6 +178,11 @@ impl Server {
     /// All APIs, as they are reached by http or, with TLS in front, by https.
     pub fn router(&self, scheme: &'static str) -> Router {
         router(Arc::clone(&self.state)).layer(Extension(Scheme(scheme)))
+    }
+
+    /// Where Prometheus reads the metrics; for a listener that callers do not reach.
+    pub fn metrics_router(&self) -> Router {
+        telemetry::metrics::router()
     }
 
     /// The clock of the service.
@@ -179,9 +197,9 @@ impl Server {
     /// What stood in the way, as text for people.
     pub async fn catch_up(&self) -> Result<(), String> {
         let ended = leases::end_lost(&self.state.service, self.executor.as_deref()).await;
-        ended.map_err(|error| error.to_string())?;
+        ended.map_err(|error| Chain(&error).to_string())?;
         let removed = actions::retention::remove_all(&self.state.service).await;
-        removed.map(drop).map_err(|error| error.to_string())
+        removed.map(drop).map_err(|error| Chain(&error).to_string())
     }
 
     /// Lets the service's own executor take on nothing more, and waits until all that it carries is reported and every
@@ -304,13 +322,13 @@ async fn refuse_unfinished_import(db: &Db) -> Result<(), StartError> {
     match find_import(db).await {
         Ok(Some(import)) if import.ended_on.is_none() => Err(StartError::ImportUnfinished),
         Ok(_) => Ok(()),
-        Err(error) => Err(StartError::Database(error.to_string())),
+        Err(error) => Err(StartError::Database(error.into())),
     }
 }
 
 async fn check_locations(service: &Service) -> Result<(), StartError> {
     let in_use = locations_in_use(&service.db).await;
-    let in_use = in_use.map_err(|error| StartError::Database(error.to_string()))?;
+    let in_use = in_use.map_err(|error| StartError::Database(error.into()))?;
     match in_use
         .into_iter()
         .find(|name| service.blobs.location(name).is_none())
@@ -328,13 +346,29 @@ fn grace_at_start(service: &Service) -> Duration {
     }
 }
 
+/// The span of a job: what it says can be told from what requests say.
+fn job(name: &'static str) -> tracing::Span {
+    tracing::error_span!("job", name)
+}
+
 async fn settle(service: &Service) -> Result<(), StartError> {
     let swept = sweep::settle(service, grace_at_start(service)).await;
-    let swept = swept.map_err(|error: Error| StartError::Database(error.to_string()))?;
+    let swept = swept.map_err(|error: Error| StartError::Unsettled(error.into()))?;
     if swept != sweep::Swept::default() {
         tracing::info!(?swept, "settled what an earlier process left behind");
     }
     Ok(())
+}
+
+/// A listener, and the address that it has got: port 0 asks for any.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let cannot_listen = |source| StartError::Listen {
+        address: address.to_string(),
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    Ok((listener, address))
 }
 
 /// Runs the service in production until `stop`: refuses unfit settings, serves, and drains.
@@ -356,16 +390,15 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
     }
     let settings = loaded.settings;
     let address = settings.server.listen;
+    let metrics_address = settings.metrics.listen;
     let limits = settings.limits.clone();
     let drain = settings.server.drain;
     let server = Server::start(settings, Clock::system(), Script::new()).await?;
-    let cannot_listen = |source| StartError::Listen {
-        address: address.to_string(),
-        source,
+    let metrics_listener = match metrics_address {
+        Some(address) => Some(listen(address).await?),
+        None => None,
     };
-    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
-    // Port 0 asks for any: what counts is which one it became.
-    let address = listener.local_addr().map_err(cannot_listen)?;
+    let (listener, address) = listen(address).await?;
     tracing::info!(%address, "serving");
     // Requests and operations get the same time to end, from the moment at which the service is asked to stop.
     let asked = CancellationToken::new();
@@ -378,7 +411,15 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
         server.drain(drain).await;
     };
     let served = crate::listen::serve(listener, server.router("http"), &limits, drain, stop);
-    tokio::join!(served, drained);
+    let metrics_served = async {
+        let Some((listener, address)) = metrics_listener else {
+            return;
+        };
+        tracing::info!(%address, "serving metrics");
+        let stop = asked.cancelled();
+        crate::listen::serve(listener, server.metrics_router(), &limits, Duration::ZERO, stop).await;
+    };
+    tokio::join!(served, drained, metrics_served);
     server.stop().await;
     tracing::info!("stopped");
     Ok(())

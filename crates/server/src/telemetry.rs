@@ -4,6 +4,9 @@
 //! dimensions. The same events leave here under the same names and in the same notation, so that those queries go
 //! on working; how they travel is the business of whichever tracing layer listens to [`TARGET`].
 
+pub(crate) mod metrics;
+
+use crate::config::LogSettings;
 use domain::instant::{Instant, TICKS_PER_SECOND};
 use std::{fmt, io::IsTerminal, str::FromStr, time::Duration};
 use tracing::level_filters::LevelFilter;
@@ -18,6 +21,9 @@ use uuid::Uuid;
 
 /// The tracing target of the events of a hotfix's life.
 pub const TARGET: &str = "fame::telemetry";
+
+/// The tracing target of the access log: one line for each request, when its answer has been sent.
+pub(crate) const ACCESS: &str = "fame::access";
 
 /// The scope of every app that is managed here: published for all tenants, as apps of the marketplace are.
 const EXTENSION_SCOPE: &str = "Global";
@@ -230,34 +236,32 @@ fn with_plain_level(targets: Targets, level: LevelFilter) -> Targets {
 ///
 /// # Errors
 /// When something in this process listens already.
-pub fn init_logging(filter: &LogFilter, format: LogFormat) -> Result<(), TryInitError> {
+pub fn init_logging(settings: &LogSettings) -> Result<(), TryInitError> {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::registry()
-        .with(log_layer(filter, format, colours, std::io::stderr))
+        .with(log_layer(settings, colours, std::io::stderr))
         .try_init()
 }
 
-fn log_layer<W>(
-    filter: &LogFilter,
-    format: LogFormat,
-    colours: bool,
-    writer: W,
-) -> Box<dyn Layer<Registry> + Send + Sync>
+fn log_layer<W>(settings: &LogSettings, colours: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(colours);
-    let filter = filter.targets.clone();
-    match format {
+    let mut filter = settings.level.targets.clone();
+    if !settings.access {
+        filter = filter.with_target(ACCESS, LevelFilter::OFF);
+    }
+    match settings.format {
         LogFormat::Text => layer.with_filter(filter).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::{Value, json};
     use std::{
@@ -265,8 +269,31 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
+    /// What this thread logs.
     #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        /// Listens to this thread, in JSON, as long as the guard is kept.
+        pub(crate) fn listening() -> (Self, tracing::subscriber::DefaultGuard) {
+            let captured = Self::default();
+            let writer = captured.clone();
+            let settings = LogSettings {
+                level: LogFilter::default(),
+                format: LogFormat::Json,
+                access: true,
+            };
+            let layer = log_layer(&settings, false, move || writer.clone());
+            let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+            (captured, guard)
+        }
+
+        pub(crate) fn lines(&self) -> Vec<Value> {
+            let bytes = self.0.lock().unwrap();
+            let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+        }
+    }
 
     impl Write for Captured {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -281,7 +308,12 @@ mod tests {
     fn logged(filter: &str, format: LogFormat, act: impl FnOnce()) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
-        let layer = log_layer(&filter.parse().unwrap(), format, false, move || writer.clone());
+        let settings = LogSettings {
+            level: filter.parse().unwrap(),
+            format,
+            access: true,
+        };
+        let layer = log_layer(&settings, false, move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
         String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
     }

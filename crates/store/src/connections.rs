@@ -5,7 +5,10 @@
 //! connection has a short end, and while none can be made only one attempt in half a second goes to the network: the
 //! others are told at once what the last one found.
 
-use super::{db::StoreError, tls};
+use super::{
+    db::{Cause, StoreError, WAIT_SECONDS},
+    tls,
+};
 use crate::{
     postgres_url::{PostgresUrl, Tls},
     settings::DatabaseSettings,
@@ -14,9 +17,10 @@ use deadpool_postgres::{
     Client, ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
     Runtime, TimeoutType,
 };
+use domain::chain::Chain;
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -136,7 +140,7 @@ impl Connections {
             .recycle_timeout(Some(SIGN_IN))
             .post_create(limits)
             .build()
-            .map_err(|error| StoreError::broken(error.to_string()))?;
+            .map_err(StoreError::broken)?;
         Ok(Self {
             pool,
             connector,
@@ -155,10 +159,13 @@ impl Connections {
         let Ok(_place) = self.waiting.try_acquire() else {
             return Err(StoreError::Busy);
         };
-        if let Some(why) = self.outage.refuses(Instant::now()) {
-            return Err(StoreError::Unavailable(why));
+        if let Some(cause) = self.outage.refuses(Instant::now()) {
+            return Err(StoreError::Unavailable(cause));
         }
-        match self.pool.get().await {
+        let asked = Instant::now();
+        let found = self.pool.get().await;
+        metrics::histogram!(WAIT_SECONDS, "for" => "connection").record(asked.elapsed());
+        match found {
             Ok(client) => {
                 self.outage.ends();
                 Ok(PooledConnection {
@@ -168,12 +175,12 @@ impl Connections {
             }
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(StoreError::Busy),
             Err(error) => {
-                let why = reason(error);
+                let cause = cause(error);
                 // As long as others have connections, this is no outage: the server may have no more to give.
                 if self.pool.status().size == 0 {
-                    self.outage.begins(Instant::now(), &why);
+                    self.outage.begins(Instant::now(), &cause);
                 }
-                Err(StoreError::Unavailable(why))
+                Err(StoreError::Unavailable(cause))
             }
         }
     }
@@ -260,19 +267,17 @@ impl DerefMut for PooledConnection {
 }
 
 fn no_connection() -> StoreError {
-    StoreError::Unavailable(format!("no connection within {} seconds", SIGN_IN.as_secs()))
+    StoreError::unavailable(format!("no connection within {} seconds", SIGN_IN.as_secs()))
 }
 
 /// Why no connection could be made.
-fn reason(error: PoolError) -> String {
-    let made = match error {
-        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => error.into(),
-        PoolError::Timeout(_) => no_connection(),
-        other => StoreError::Unavailable(other.to_string()),
-    };
-    match made {
-        StoreError::Unavailable(why) | StoreError::Broken(why) => why,
-        other => other.to_string(),
+fn cause(error: PoolError) -> Cause {
+    match error {
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            StoreError::from(error).into_cause()
+        }
+        PoolError::Timeout(_) => no_connection().into_cause(),
+        other => Arc::new(other),
     }
 }
 
@@ -285,32 +290,35 @@ struct Outage {
 struct Down {
     since: Instant,
     tried: Instant,
-    why: String,
+    cause: Cause,
 }
 
 impl Outage {
     /// Why a connection cannot be had now; `None` when it is worth trying.
-    fn refuses(&self, now: Instant) -> Option<String> {
+    fn refuses(&self, now: Instant) -> Option<Cause> {
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         let down = down.as_mut()?;
         if now.duration_since(down.tried) < PROBE {
-            return Some(down.why.clone());
+            return Some(down.cause.clone());
         }
         down.tried = now;
         None
     }
 
-    fn begins(&self, now: Instant, why: &str) {
+    fn begins(&self, now: Instant, cause: &Cause) {
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(down) = down.as_mut() {
-            (down.tried, down.why) = (now, why.to_owned());
+            (down.tried, down.cause) = (now, cause.clone());
             return;
         }
-        tracing::error!("the database cannot be reached: {why}; it is tried again");
+        tracing::error!(
+            "the database cannot be reached: {}; it is tried again",
+            Chain(cause)
+        );
         *down = Some(Down {
             since: now,
             tried: now,
-            why: why.to_owned(),
+            cause: cause.clone(),
         });
     }
 
@@ -330,17 +338,18 @@ mod tests {
     #[test]
     fn during_an_outage_one_attempt_in_half_a_second_is_made() {
         let (outage, start) = (Outage::default(), Instant::now());
-        assert_eq!(outage.refuses(start), None);
-        outage.begins(start, "it is off");
-        assert_eq!(outage.refuses(start), Some("it is off".into()));
+        let refuses = |now| outage.refuses(now).map(|cause| cause.to_string());
+        assert_eq!(refuses(start), None);
+        outage.begins(start, &StoreError::unavailable("it is off").into_cause());
+        assert_eq!(refuses(start), Some("it is off".into()));
         let later = start + PROBE;
-        assert_eq!(outage.refuses(later), None, "one goes and sees");
+        assert_eq!(refuses(later), None, "one goes and sees");
         assert_eq!(
-            outage.refuses(later),
+            refuses(later),
             Some("it is off".into()),
             "the others do not wait for it"
         );
         outage.ends();
-        assert_eq!(outage.refuses(later), None);
+        assert_eq!(refuses(later), None);
     }
 }

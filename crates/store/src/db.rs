@@ -39,20 +39,37 @@ pub enum StoreError {
     #[error("the database is busy")]
     Busy,
     /// The database cannot be reached, or its disk is full.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Cause),
     /// It could not be reached any more while a change was being committed.
-    #[error("whether the change was made is not known: {0}")]
-    InDoubt(String),
+    #[error("whether the change was made is not known")]
+    InDoubt(#[source] Cause),
     /// A fault of ours, or a damaged database.
-    #[error("{0}")]
-    Broken(String),
+    #[error(transparent)]
+    Broken(Cause),
 }
 
+/// What stood in the way: an error as it came, or a text. One failure may be that of many changes.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
 impl StoreError {
+    /// The database cannot be reached.
+    pub fn unavailable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(why.into().into())
+    }
+
     /// A fault of ours, in words for the log.
-    pub fn broken(what: impl Into<String>) -> Self {
-        Self::Broken(what.into())
+    pub fn broken(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Broken(what.into().into())
+    }
+
+    /// What stood in the way, for those whom it stands in the way of too.
+    #[must_use]
+    pub fn into_cause(self) -> Cause {
+        match self {
+            Self::Unavailable(cause) | Self::InDoubt(cause) | Self::Broken(cause) => cause,
+            other => Arc::new(other),
+        }
     }
 
     /// Whether it may be gone without anybody doing anything about it here.
@@ -364,6 +381,8 @@ impl Query<'_> {
 
 /// How long the receiver of a stream may take for one batch before what the rows come on is needed for others.
 pub(crate) const RECEIVED: Duration = Duration::from_secs(60);
+/// The metric of how long requests and jobs waited for a place at the database.
+pub(crate) const WAIT_SECONDS: &str = "fame_database_wait_seconds";
 /// How long a stream waits for a permit among those that are on their way.
 pub(crate) const ROOM: Duration = Duration::from_secs(5);
 
@@ -378,10 +397,12 @@ pub(crate) fn too_slow(within: Duration) -> StoreError {
 
 /// A permit among the streams that are on their way.
 pub(crate) async fn room(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
-    let waiting = Arc::clone(permits).acquire_owned();
-    match timeout(ROOM, waiting).await {
+    let (asked, waiting) = (std::time::Instant::now(), Arc::clone(permits).acquire_owned());
+    let found = timeout(ROOM, waiting).await;
+    metrics::histogram!(WAIT_SECONDS, "for" => "stream").record(asked.elapsed());
+    match found {
         Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) => Err(StoreError::Unavailable("the database is closed".into())),
+        Ok(Err(_)) => Err(StoreError::unavailable("the database is closed")),
         Err(_) => Err(StoreError::Busy),
     }
 }

@@ -117,6 +117,23 @@ pub async fn next_due(db: &Db, served: &Served) -> Result<Option<Instant>, Store
     Ok(found.map(|(due,)| due))
 }
 
+/// In how many environments work may start at `now`, counted to `most`.
+pub async fn count_due(db: &Db, now: Instant, most: i64) -> Result<i64, StoreError> {
+    let counting =
+        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM environments WHERE due_on <= $1 LIMIT $2) AS due";
+    let found = db.query(counting).bind(now).bind(most).fetch_one::<(i64,)>();
+    found.await.map(|(count,)| count)
+}
+
+/// How many operations are running, counted to `most`.
+pub async fn count_running(db: &Db, most: i64) -> Result<i64, StoreError> {
+    let counting = "SELECT COUNT(*) FROM (
+            SELECT 1 AS one FROM operations WHERE status = 'Running' AND lease_until IS NOT NULL LIMIT $1
+         ) AS running";
+    let found = db.query(counting).bind(most).fetch_one::<(i64,)>();
+    found.await.map(|(count,)| count)
+}
+
 fn one_each<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> Vec<Vec<Value>> {
     values.into_iter().map(|value| vec![value.into()]).collect()
 }

@@ -34,7 +34,7 @@ mod value;
 pub mod versions;
 pub mod wakeup;
 
-pub use db::{Batches, ChangeError, Db, Query, StoreError, Tx};
+pub use db::{Batches, Cause, ChangeError, Db, Query, StoreError, Tx};
 pub use dialect::Shape;
 pub use migrations::{CARRIED_SCHEMA, OpenError, SCHEMA_VERSION, migrate, open, outstanding};
 pub use row::{ColumnValue, Field, Record};

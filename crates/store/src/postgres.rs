@@ -21,7 +21,11 @@ use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, sleep, timeout},
 };
-use tokio_postgres::{RowStream, error::SqlState, types::ToSql};
+use tokio_postgres::{
+    RowStream,
+    error::{DbError, SqlState},
+    types::ToSql,
+};
 
 /// How long a change is tried again before its caller is told that the database is busy.
 const TRIED_FOR: Duration = Duration::from_secs(5);
@@ -288,7 +292,7 @@ fn failure<T, E: ChangeError>(outcome: &Result<T, E>) -> Option<&StoreError> {
 }
 
 fn no_answer() -> StoreError {
-    StoreError::Unavailable(format!("no answer within {} seconds", CHANGE.as_secs()))
+    StoreError::unavailable(format!("no answer within {} seconds", CHANGE.as_secs()))
 }
 
 async fn applied(client: &impl GenericClient) -> Result<Applied, StoreError> {
@@ -430,15 +434,15 @@ async fn send<T>(
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(answer) => Self::from_answer(answer),
-            None if is_of_connection(&error) => Self::Unavailable(whole_text(&error)),
-            None => Self::broken(whole_text(&error)),
+            Some(answer) => Self::from_answer(answer.clone()),
+            None if is_of_connection(&error) => Self::unavailable(error),
+            None => Self::broken(error),
         }
     }
 }
 
 impl StoreError {
-    fn from_answer(answer: &tokio_postgres::error::DbError) -> Self {
+    fn from_answer(answer: DbError) -> Self {
         let code = answer.code();
         let may_pass = [
             SqlState::T_R_SERIALIZATION_FAILURE,
@@ -458,15 +462,15 @@ impl StoreError {
         ];
         let has_stale_plan = answer.routine() == Some("RevalidateCachedQuery");
         if of_this_connection.contains(code) || has_stale_plan {
-            return Self::Unavailable(answer.to_string());
+            return Self::unavailable(answer);
         }
         match code.code().get(..2) {
             Some("23") => Self::Conflict {
                 constraint: answer.constraint().unwrap_or_default().to_owned(),
             },
             // 08 connection, 28 sign-in, 53 resources, 57 operator intervention, 58 system error.
-            Some("08" | "28" | "53" | "57" | "58") => Self::Unavailable(answer.to_string()),
-            _ => Self::broken(answer.to_string()),
+            Some("08" | "28" | "53" | "57" | "58") => Self::unavailable(answer),
+            _ => Self::broken(answer),
         }
     }
 }
@@ -474,17 +478,6 @@ impl StoreError {
 /// Whether the connection is at fault, not what was sent on it.
 fn is_of_connection(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
-}
-
-/// The error with its causes.
-fn whole_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

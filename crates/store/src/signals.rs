@@ -9,6 +9,7 @@ use super::{
     db::StoreError,
 };
 use crate::wakeup::Wakeup;
+use domain::chain::Chain;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
@@ -48,7 +49,8 @@ pub(crate) async fn exchange(connector: &Connector, wakeup: &Wakeup, stop: &Canc
         };
         if !is_lost {
             tracing::warn!(
-                "signals of other servers are not heard: {outcome}; until they are, executors only look"
+                "signals of other servers are not heard: {}; until they are, executors only look",
+                Chain(&outcome)
             );
             is_lost = true;
         }
@@ -63,7 +65,7 @@ async fn listen(connector: &Connector) -> Result<(Client, Connection<Socket, imp
     let (client, mut connection) = connector.connect().await?;
     match timeout(TELL, begin_to_listen(&client, &mut connection)).await {
         Ok(done) => done?,
-        Err(_) => return Err(StoreError::Unavailable("LISTEN was not answered".into())),
+        Err(_) => return Err(StoreError::unavailable("LISTEN was not answered")),
     }
     Ok((client, connection))
 }
@@ -89,7 +91,7 @@ async fn begin_to_listen<S: TlsStream>(
 fn ended(message: Option<Result<AsyncMessage, StoreError>>) -> Result<(), StoreError> {
     match message {
         Some(message) => message.map(drop),
-        None => Err(StoreError::Unavailable("the connection was closed".into())),
+        None => Err(StoreError::unavailable("the connection was closed")),
     }
 }
 
@@ -108,7 +110,7 @@ async fn pass_on<S: TlsStream>(
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return error,
-                None => return StoreError::Unavailable("the connection was closed".into()),
+                None => return StoreError::unavailable("the connection was closed"),
             }
         }
     };
@@ -119,7 +121,7 @@ async fn pass_on<S: TlsStream>(
             match timeout(TELL, client.batch_execute(&notify)).await {
                 Ok(Ok(())) => sleep(REST).await,
                 Ok(Err(error)) => return error.into(),
-                Err(_) => return StoreError::Unavailable("NOTIFY was not answered".into()),
+                Err(_) => return StoreError::unavailable("NOTIFY was not answered"),
             }
         }
     };

@@ -66,7 +66,7 @@ impl Sqlite {
         std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || write_in_groups(writer, queue))
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            .map_err(StoreError::unavailable)?;
         Ok(Self {
             changes,
             readers: Pool::new(path, cores.max(2).min(reads), READER_CACHE),
@@ -88,7 +88,7 @@ impl Sqlite {
             outcome: None,
             reply,
         });
-        let gone = || StoreError::Unavailable("the writer has stopped".into());
+        let gone = || StoreError::unavailable("the writer has stopped");
         self.changes.send(change).await.map_err(|_| gone())?;
         answer
             .await
@@ -175,7 +175,7 @@ impl Sqlite {
 }
 
 fn closed<E>(_: E) -> StoreError {
-    StoreError::Unavailable("the database is closed".into())
+    StoreError::unavailable("the database is closed")
 }
 
 /// Connections that only read, opened when first needed.
@@ -407,7 +407,7 @@ fn send<T>(
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let rusqlite::Error::SqliteFailure(failure, text) = &error else {
-            return Self::broken(error.to_string());
+            return Self::broken(error);
         };
         match failure.code {
             ErrorCode::ConstraintViolation => Self::Conflict {
@@ -420,8 +420,8 @@ impl From<rusqlite::Error> for StoreError {
             | ErrorCode::CannotOpen
             | ErrorCode::SystemIoFailure
             | ErrorCode::ReadOnly
-            | ErrorCode::OutOfMemory => Self::Unavailable(error.to_string()),
-            _ => Self::broken(error.to_string()),
+            | ErrorCode::OutOfMemory => Self::unavailable(error),
+            _ => Self::broken(error),
         }
     }
 }

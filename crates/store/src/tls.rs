@@ -26,14 +26,14 @@ fn with(authorities: RootCertStore) -> Result<MakeRustlsConnect, StoreError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| StoreError::broken(error.to_string()))?
+        .map_err(StoreError::broken)?
         .with_root_certificates(authorities)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
 }
 
 fn authorities_in(path: &Path) -> Result<RootCertStore, StoreError> {
-    let unusable = |why: String| StoreError::Unavailable(format!("{}: {why}", path.display()));
+    let unusable = |why: String| StoreError::unavailable(format!("{}: {why}", path.display()));
     let mut authorities = RootCertStore::empty();
     let certificates =
         CertificateDer::pem_file_iter(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
@@ -54,8 +54,8 @@ fn authorities_of_system() -> Result<RootCertStore, StoreError> {
     let mut authorities = RootCertStore::empty();
     authorities.add_parsable_certificates(found.certs);
     if authorities.is_empty() {
-        return Err(StoreError::Unavailable(
-            "the system trusts no certificate authorities; name a file of them in database.ca_file".into(),
+        return Err(StoreError::unavailable(
+            "the system trusts no certificate authorities; name a file of them in database.ca_file",
         ));
     }
     Ok(authorities)

@@ -229,8 +229,8 @@ macro_rules! from_column_as_text {
 }
 
 /// A word or number that only we write, read back.
-fn stored<T, E: std::fmt::Display>(read: Result<T, E>) -> Result<T, StoreError> {
-    read.map_err(|error| StoreError::broken(error.to_string()))
+fn stored<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(read: Result<T, E>) -> Result<T, StoreError> {
+    read.map_err(StoreError::broken)
 }
 
 from_column_by! {

@@ -3,6 +3,7 @@
 use super::config::ConfigArgs;
 use crate::{exit::Exit, failure::Failure, output::Printer};
 use clap::Args;
+use domain::chain::Chain;
 use server::StartError;
 
 /// `fame migrate`
@@ -54,5 +55,6 @@ fn listed(ids: &[i64]) -> String {
 }
 
 fn unfit(error: StartError) -> Failure {
-    Failure::Unexpected(format!("The database cannot be brought up to date: {error}."))
+    let why = Chain(&error);
+    Failure::Unexpected(format!("The database cannot be brought up to date: {why}."))
 }

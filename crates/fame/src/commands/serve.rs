@@ -3,6 +3,7 @@
 use super::config::{ConfigArgs, errors_in, summary};
 use crate::{exit::Exit, failure::Failure, output::Printer};
 use clap::Args;
+use domain::chain::Chain;
 
 /// `fame serve`
 #[derive(Args, Debug)]
@@ -25,13 +26,12 @@ impl ServeArgs {
         if errors_in(&problems) > 0 {
             return Err(summary(printer, &problems));
         }
-        let log = &loaded.settings.log;
-        server::telemetry::init_logging(&log.level, log.format)
+        server::telemetry::init_logging(&loaded.settings.log)
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
         let stop = stop_signal()?;
         server::run(loaded, stop)
             .await
-            .map_err(|error| Failure::Unexpected(format!("The service cannot run: {error}.")))?;
+            .map_err(|error| Failure::Unexpected(format!("The service cannot run: {}.", Chain(&error))))?;
         Ok(Exit::Done)
     }
 }
@@ -40,14 +40,20 @@ impl ServeArgs {
 #[cfg(unix)]
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(deaf)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(unix)]
+fn deaf(source: std::io::Error) -> Failure {
+    let what = "Cannot listen for signals".to_owned();
+    Failure::Io { what, source }
 }
 
 /// Ends when a person asks the process to stop (Ctrl-C).

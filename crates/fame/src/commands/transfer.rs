@@ -1,6 +1,7 @@
 //! What `fame export` and `fame import` have in common: how they tell of their progress and of what went wrong.
 
 use crate::{failure::Failure, output::Printer};
+use domain::chain::Chain;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use server::transfer::{Stage, Step, TransferError, Watcher};
@@ -57,12 +58,13 @@ pub fn failure(error: TransferError) -> Failure {
     match error {
         TransferError::Files { what, source } => Failure::Io { what, source },
         TransferError::NotFound(problem) => Failure::NotFound(problem),
-        TransferError::Unavailable(_) => Failure::Unavailable(error.to_string()),
+        TransferError::Unavailable(_) => Failure::Unavailable(Chain(&error).to_string()),
         TransferError::Refused(_) | TransferError::Damaged { .. } | TransferError::InUse(_) => {
-            Failure::Rule(error.to_string())
+            Failure::Rule(Chain(&error).to_string())
         }
-        TransferError::Database(_) | TransferError::Stopped | TransferError::Fault(_) => {
-            Failure::Unexpected(error.to_string())
-        }
+        TransferError::Database(_)
+        | TransferError::Rows { .. }
+        | TransferError::Stopped
+        | TransferError::Fault(_) => Failure::Unexpected(Chain(&error).to_string()),
     }
 }

@@ -56,7 +56,7 @@ impl Running {
         state.write_authority(issuer.certificates().authority_pem())?;
         let settings = settings(&state, &issuer, listeners.https_url())?;
         // Whoever started this process may have said already where logs go.
-        drop(init_logging(&settings.log.level, settings.log.format));
+        drop(init_logging(&settings.log));
 
         let clock = Clock::system();
         let today = clock.now();

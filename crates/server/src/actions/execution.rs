@@ -37,6 +37,9 @@ use store::{
 /// who write do not notice it.
 const BATCH: usize = 250;
 
+/// How far it is counted what is under way, so that counting costs milliseconds.
+const COUNTED: i64 = 10_000;
+
 /// An operation that an executor now holds. What one claim started shares a lease id.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimed {
@@ -123,6 +126,12 @@ pub(crate) fn address(operation: &Operation) -> String {
 /// When work may next start in any environment that `by` may serve.
 pub(crate) async fn next_due(service: &Service, by: &Claimant) -> Result<Option<Instant>> {
     Ok(rows::next_due(&service.db, &by.served).await?)
+}
+
+/// In how many environments work may start now, and how many operations are running; counted so far and no further.
+pub(crate) async fn under_way(service: &Service) -> Result<(i64, i64)> {
+    let due = rows::count_due(&service.db, service.clock.now(), COUNTED).await?;
+    Ok((due, rows::count_running(&service.db, COUNTED).await?))
 }
 
 /// When the lease of the next operation ends.

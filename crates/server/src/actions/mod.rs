@@ -17,6 +17,7 @@ pub(crate) mod listing;
 pub(crate) mod plan;
 pub(crate) mod preconditions;
 pub(crate) mod principals;
+pub(crate) mod readiness;
 pub(crate) mod retention;
 pub(crate) mod sweep;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use store::wakeup::Wakeup;
 use store::{Db, principals::PrincipalRef};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Everything that actions work with.
@@ -68,7 +70,9 @@ impl Service {
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = self.changes.spawn(work(Arc::clone(self)).boxed());
+        let work = self
+            .changes
+            .spawn(work(Arc::clone(self)).in_current_span().boxed());
         work.await.map_err(Error::fault)?
     }
 }

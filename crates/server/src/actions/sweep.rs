@@ -5,6 +5,7 @@ use crate::{
     blobs::{ObjectName, StorageLocation},
     error::Result,
 };
+use domain::chain::Chain;
 use domain::instant::Instant;
 use futures::future::join_all;
 use std::{collections::HashSet, time::Duration};
@@ -71,7 +72,7 @@ async fn fail_stale_uploads(service: &Service, grace: Duration) -> Result<usize>
             Ok(was_stale) => failed += usize::from(was_stale),
             Err(error) if error.is_passing() => return Err(error),
             Err(error) => {
-                tracing::error!(version = %stale, %error, "an upload that got stuck cannot be settled")
+                tracing::error!(version = %stale, error = %Chain(&error), "an upload that got stuck cannot be settled")
             }
         }
     }
@@ -103,7 +104,7 @@ pub(crate) async fn remove_unreferenced(service: &Service, grace: Duration) -> R
             continue;
         }
         if let Err(error) = remove_bytes(service, &blob).await {
-            tracing::warn!(location = blob.location, %error, "bytes that no version needs could not be removed");
+            tracing::warn!(location = blob.location, error = %Chain(&error), "bytes that no version needs could not be removed");
             away.insert(blob.location);
             continue;
         }
@@ -147,7 +148,7 @@ async fn sweep_staging(locations: impl Iterator<Item = &StorageLocation>, grace:
     let sweeps = locations.map(async |location| match location.sweep_staging(grace).await {
         Ok(removed) => removed,
         Err(error) => {
-            tracing::warn!(location = location.name(), %error, "staging could not be swept");
+            tracing::warn!(location = location.name(), error = %Chain(&error), "staging could not be swept");
             0
         }
     });

@@ -17,9 +17,11 @@ use crate::{
     blobs::ObjectName,
     error::{Error, Result},
     receive::{self, Body, ReceiveLimits, Received, invalid_package},
+    telemetry::metrics::{UPLOAD_BYTES, UPLOADS},
 };
 use domain::{
     access::{Permission, Resource},
+    chain::Chain,
     country::CountryCode,
     ids::{AppId, Etag, PackageId},
     instant::Instant,
@@ -34,6 +36,7 @@ use store::{
     versions::{self, OtherBytes, Version},
 };
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
 use uuid::Uuid;
 
 const WRITE: Permission = Permission::write(Resource::Versions);
@@ -66,6 +69,25 @@ pub(crate) async fn upload_version(
     target: UploadTarget,
     body: &mut impl Body,
 ) -> Result<Version> {
+    let uploaded = take_in(service, principal, target, body).await;
+    let outcome = match &uploaded {
+        Ok(version) => {
+            metrics::counter!(UPLOAD_BYTES).increment(version.size);
+            "stored"
+        }
+        Err(Error::Store(_) | Error::Blobs(_) | Error::Fault(_)) => "failed",
+        Err(_) => "refused",
+    };
+    metrics::counter!(UPLOADS, "outcome" => outcome).increment(1);
+    uploaded
+}
+
+async fn take_in(
+    service: &Arc<Service>,
+    principal: &Principal,
+    target: UploadTarget,
+    body: &mut impl Body,
+) -> Result<Version> {
     let UploadTarget { app, country, .. } = target;
     access::preview(service, principal, app, Some(country), WRITE)
         .await?
@@ -81,7 +103,8 @@ pub(crate) async fn upload_version(
     let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, principal, target, location)?;
     let (service, principal) = (Arc::clone(service), principal.clone());
-    let keeping = tokio::spawn(async move { keep(service, principal, version, received, permit).await });
+    let keeping = keep(service, principal, version, received, permit);
+    let keeping = tokio::spawn(keeping.in_current_span());
     keeping.await.map_err(Error::fault)?
 }
 
@@ -120,10 +143,11 @@ fn spawn_finish_later(
     is_stored: bool,
     permit: OwnedSemaphorePermit,
 ) {
-    tokio::spawn(async move {
+    let finishing = async move {
         let _permit = permit;
         finish_later(&service, &principal, pending, is_stored).await;
-    });
+    };
+    tokio::spawn(finishing.in_current_span());
 }
 
 /// Writes down how an upload ended once the database is there again. Otherwise its version would be reserved until the
@@ -383,7 +407,7 @@ async fn store_bytes(service: &Service, pending: &Pending, received: Received) -
         return Ok(());
     }
     let name = ObjectName::from(&pending.version);
-    let storing = tokio::spawn(async move { received.staged.publish(&name).await });
+    let storing = tokio::spawn(async move { received.staged.publish(&name).await }.in_current_span());
     let every = service.settings.storage.grace / HEARTBEATS_PER_GRACE;
     let stored = keep_alive(service, &blob_of(&pending.version), every, storing).await;
     Ok(stored.map_err(Error::fault)??)
@@ -402,7 +426,7 @@ pub(super) async fn keep_alive<T>(
             return done;
         }
         if let Err(error) = touch(service, blob).await {
-            tracing::warn!(%error, "an upload that goes on could not say so");
+            tracing::warn!(error = %Chain(&error), "an upload that goes on could not say so");
         }
     }
 }

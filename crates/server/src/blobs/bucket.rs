@@ -6,6 +6,7 @@
 use super::{BlobError, ObjectName, Reading, connect};
 use crate::{clock::wall_seconds, config::BucketPlace};
 use bytes::Bytes;
+use domain::chain::Chain;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::{
     Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
@@ -230,7 +231,7 @@ impl Bucket {
         runtime.spawn(async move {
             if let Err(error) = work.await {
                 let error = bucket.failed("left something in staging")(error);
-                tracing::info!("{error}");
+                tracing::info!("{}", Chain(&error));
             }
         });
     }

@@ -16,7 +16,7 @@ pub(crate) enum BlobError {
     #[error("the storage location '{0}' is not configured")]
     NotConfigured(String),
     /// A file, a folder or an object store failed.
-    #[error("{operation}: {source}")]
+    #[error("{operation}")]
     Io { operation: String, source: io::Error },
 }
 

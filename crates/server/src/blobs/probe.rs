@@ -4,6 +4,7 @@
 //! outcome counts for a moment, and whoever asks waits for it only so long.
 
 use super::{BlobError, StorageLocation};
+use domain::chain::Chain;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -59,7 +60,7 @@ impl Known {
         });
         let problem = match tokio::time::timeout(CHECK_TIMEOUT, &mut check).await {
             Ok(Ok(Ok(()))) => None,
-            Ok(Ok(Err(error))) => Some(error.to_string()),
+            Ok(Ok(Err(error))) => Some(Chain(&error).to_string()),
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => {
                 self.running = Some(check);

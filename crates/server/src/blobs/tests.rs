@@ -381,7 +381,8 @@ async fn a_failure_says_which_file_it_was_and_keeps_its_cause() {
         .join(data_encoding::HEXLOWER.encode(&name.sha256[..1]));
     std::fs::write(&shard, "no folder").unwrap();
     let failed = crate::error::Error::from(staged.publish(&name).await.unwrap_err());
-    assert!(failed.to_string().contains(shard.to_str().unwrap()), "{failed}");
+    let told = domain::chain::Chain(&failed).to_string();
+    assert!(told.contains(shard.to_str().unwrap()), "{told}");
     let sources = std::iter::successors(std::error::Error::source(&failed), |error| error.source());
     let cause = sources.last().unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(cause.kind(), io::ErrorKind::AlreadyExists);

@@ -291,7 +291,8 @@ impl Layers {
         let elsewhere = self
             .values
             .keys()
-            .find(|known| last_word(known) == last_word(key));
+            .filter(|known| last_word(known) == last_word(key))
+            .min_by_key(|known| section_of(known) != "server");
         elsewhere.map(String::as_str)
     }
 }

@@ -54,6 +54,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Section `log`.
     pub log: LogSettings,
+    /// Section `metrics`.
+    pub metrics: MetricsSettings,
 }
 
 /// Section `server`.
@@ -187,6 +189,19 @@ pub struct LogSettings {
     /// How it is written.
     #[serde(deserialize_with = "log_format")]
     pub format: LogFormat,
+    /// Whether each request leaves a line when its answer has been sent.
+    pub access: bool,
+}
+
+/// Section `metrics`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MetricsSettings {
+    /// Where they are read; `None`: nowhere, and none are kept.
+    #[serde(deserialize_with = "values::optional_listen_address")]
+    pub listen: Option<SocketAddr>,
+    /// How often what has to be counted in the database is counted.
+    #[serde(rename = "refresh_seconds", deserialize_with = "seconds::<1, 3_600, _>")]
+    pub refresh: Duration,
 }
 
 fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {

@@ -129,6 +129,11 @@ impl Reading<'_> {
             let message = format!("is not more than {IDLE}, which is {}", idle.as_secs());
             self.refuse(GRACE, message);
         }
+        let metrics = settings.metrics.listen.filter(|address| address.port() != 0);
+        if metrics == Some(settings.server.listen) {
+            let message = "is server.listen too: metrics are for operators, not for callers";
+            self.refuse("metrics.listen", message);
+        }
         let locations = &settings.storage.locations;
         if locations.is_empty() && !self.is_refused("storage.locations") {
             let message = "is empty, so no package could be stored: name a location";

@@ -63,11 +63,23 @@ pub(super) fn word<'de, T, D: Deserializer<'de>>(
     })
 }
 
-pub(super) fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    text(deserializer, |text| {
-        let problem = |_| format!("'{text}' is not an address and port such as 127.0.0.1:8080");
-        text.parse().map_err(problem)
+/// The same, or nothing where the text is empty.
+pub(super) fn optional_listen_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    text(deserializer, |text| match text {
+        "" => Ok(None),
+        text => read_listen_address(text).map(Some),
     })
+}
+
+pub(super) fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    text(deserializer, read_listen_address)
+}
+
+fn read_listen_address(text: &str) -> Result<SocketAddr, String> {
+    let problem = |_| format!("'{text}' is not an address and port such as 127.0.0.1:8080");
+    text.parse().map_err(problem)
 }
 
 /// An absolute http or https url, without a slash at its end.

@@ -6,14 +6,10 @@ use crate::{
     config::LimitSettings,
     error::{Error, Result},
 };
-use axum::body::{Body, Bytes, HttpBody};
 use domain::problem::Code;
-use http_body::{Frame, SizeHint};
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
-    task::{Context, Poll},
 };
 use store::principals::PrincipalRef;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,55 +37,6 @@ pub(crate) struct Permit {
     _working: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
     _permits: Arc<Permits>,
-}
-
-/// Where a request leaves its permit, so that it lasts until its answer has been sent.
-#[derive(Clone, Default)]
-pub(crate) struct UntilSent(Arc<Mutex<Option<Permit>>>);
-
-impl UntilSent {
-    /// Leaves a permit here.
-    pub(crate) fn keep(&self, permit: Permit) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
-    }
-
-    /// The body of the answer, with the permit if there is one.
-    pub(crate) fn hold(&self, body: Body) -> Body {
-        let permit = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match permit {
-            Some(permit) => Body::new(Held {
-                body,
-                _permit: permit,
-            }),
-            None => body,
-        }
-    }
-}
-
-/// A body that has a permit for as long as it is being sent.
-struct Held {
-    body: Body,
-    _permit: Permit,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 impl ConcurrencyLimiter {

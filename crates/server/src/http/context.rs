@@ -3,7 +3,11 @@
 //! Callers write addresses in several ways that mean the same: any version from v1.0 to v1.4, literals in any case, a
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
 
-use super::{address, concurrency::UntilSent, problem};
+use super::{
+    address,
+    exchange::{Ending, Exchange},
+    problem,
+};
 use axum::{
     body::Body,
     extract::Request,
@@ -13,6 +17,7 @@ use axum::{
 };
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
+use tracing::Instrument;
 use uuid::Uuid;
 use wire::ResponseFormat;
 
@@ -119,25 +124,24 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     let info = RequestInfo::of(&request);
     let echoed = callers_ids(request.headers());
     let method = request.method().clone();
-    tracing::debug!(
-        correlation = %info.correlation_id,
-        callers = ?echoed.iter().map(|(_, value)| value).collect::<Vec<_>>(),
-        %method,
-        path = info.path,
-        "request"
-    );
+    let exchange = Exchange::begin(&info, &method);
+    let ending = Ending::of(exchange.clone(), method.clone());
+    let span = exchange.span().clone();
+    span.in_scope(|| {
+        let callers: Vec<_> = echoed.iter().map(|(_, value)| value).collect();
+        tracing::debug!(?callers, path = info.path, "request");
+    });
     if info.routed != info.path {
         replace_path(&mut request, &info.routed);
     }
-    let until_sent = UntilSent::default();
     request.extensions_mut().insert(info.clone());
-    request.extensions_mut().insert(until_sent.clone());
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    request.extensions_mut().insert(exchange);
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answered = answered.instrument(span.clone()).await;
     let response = answered.unwrap_or_else(|_| problem::panicked());
-    let response = problem::finish(response, &info, &method);
-    let mut response = response.map(|body| until_sent.hold(body));
+    let mut response = span.in_scope(|| problem::finish(response, &info, &method));
     add_headers(response.headers_mut(), &info, echoed);
-    response
+    ending.with(response)
 }
 
 fn callers_ids(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {

@@ -13,7 +13,10 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use data_encoding::HEXLOWER;
-use domain::problem::{Code, RuleError};
+use domain::{
+    chain::Chain,
+    problem::{Code, RuleError},
+};
 use futures::{Stream, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use store::versions::Version;
@@ -46,10 +49,8 @@ pub(crate) async fn package(context: &RequestContext, version: &Version) -> Resu
     let range = wanted_range(&context.headers, &etag, size)?;
     let part = range.map(|Range { first, last }| first..last + 1);
     let length = range.map_or(size, |range| range.last - range.first + 1);
-    let correlation = context.info.correlation_id;
     let bytes = whole(read_package(context.service(), version, part).await?, length);
-    let bytes =
-        bytes.inspect_err(move |error| tracing::error!(%correlation, "a download broke off: {error}"));
+    let bytes = bytes.inspect_err(|error| tracing::error!("a download broke off: {}", Chain(error)));
     let mut response = Response::new(Body::from_stream(bytes));
     if let Some(Range { first, last }) = range {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;

@@ -8,7 +8,7 @@ use crate::{
     },
     config::Operator,
     error::{Error, Result},
-    http::concurrency::{ConcurrencyLimiter, UntilSent},
+    http::{concurrency::ConcurrencyLimiter, exchange::Exchange},
 };
 use auth::{Authenticator, Caller, CallerKind};
 use axum::{
@@ -62,10 +62,10 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
         }
         let principal = principal_of(&caller, &info);
         let permit = state.concurrency.enter(&principal).await?;
-        let until_sent = parts.extensions.get::<UntilSent>();
-        until_sent
+        let exchange = parts.extensions.get::<Exchange>();
+        exchange
             .ok_or_else(|| Error::fault("a request without context"))?
-            .keep(permit);
+            .admit(&principal, permit);
         Ok(Self {
             state: Arc::clone(state),
             principal,

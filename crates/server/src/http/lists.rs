@@ -5,7 +5,6 @@
 
 use super::{
     answer::{insert, json, streamed},
-    context::RequestInfo,
     extract::RequestContext,
     options::Look,
 };
@@ -21,6 +20,7 @@ use axum::{
 use bytes::Bytes;
 use domain::{
     access::{Permission, Resource},
+    chain::Chain,
     country::CountryCode,
     ids::AppId,
     problem::{Code, RuleError},
@@ -216,7 +216,7 @@ where
     let body = if writing.list_writer.is_none() {
         Body::from(first)
     } else {
-        writing.stream(first, &context.info)
+        writing.stream(first)
     };
     let mut response = json(context.info.format, StatusCode::OK, body);
     if let Some(size) = page_size {
@@ -273,16 +273,15 @@ where
     }
 
     /// The first chunk, and the rest as it is written.
-    fn stream(self, first: Vec<u8>, info: &RequestInfo) -> Body {
-        let correlation = info.correlation_id;
-        let rest = futures::stream::try_unfold(self, move |mut writing| async move {
+    fn stream(self, first: Vec<u8>) -> Body {
+        let rest = futures::stream::try_unfold(self, |mut writing| async move {
             if writing.list_writer.is_none() {
                 return Ok(None);
             }
             let mut chunk = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
             let filled = writing.fill(&mut chunk).await;
             if let Err(error) = &filled {
-                tracing::error!(%correlation, "a list broke off: {error}");
+                tracing::error!("a list broke off: {}", Chain(error));
             }
             filled.map(|()| Some((Bytes::from(chunk), writing)))
         });

@@ -8,6 +8,7 @@ pub(crate) mod context;
 pub(crate) mod countries;
 mod download;
 pub(crate) mod environments;
+mod exchange;
 pub(crate) mod extract;
 mod health;
 pub(crate) mod hotfixes;

@@ -11,7 +11,10 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::problem::{Code, RuleError};
+use domain::{
+    chain::Chain,
+    problem::{Code, RuleError},
+};
 use odata::QueryError;
 use std::sync::Arc;
 use store::StoreError;
@@ -198,19 +201,17 @@ fn retry_after(error: &Error) -> Option<u32> {
 }
 
 fn log(error: &Error, info: &RequestInfo) {
-    let RequestInfo {
-        correlation_id, path, ..
-    } = info;
+    let path = &info.path;
     match error {
         Error::Rule(problem) | Error::TryLater { problem, .. } => {
-            tracing::info!(correlation = %correlation_id, path, code = %problem.code, "{}", problem.message);
+            tracing::info!(path, code = %problem.code, "{}", problem.message);
         }
         Error::Auth(refused) => {
-            tracing::info!(correlation = %correlation_id, path, code = refused.code(), "{}", refused.detail());
+            tracing::info!(path, code = refused.code(), "{}", refused.detail());
         }
         Error::NotModified { .. } => {}
         Error::Store(_) | Error::Blobs(_) | Error::Fault(_) => {
-            tracing::error!(correlation = %correlation_id, path, "{error}");
+            tracing::error!(path, "{}", Chain(error));
         }
     }
 }

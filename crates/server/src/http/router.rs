@@ -1,7 +1,7 @@
 //! The table of contents: every address of the service, and what answers there.
 
 use super::{
-    apps, context, countries, environments, extract::AppState, health, hotfixes, metadata, openapi,
+    apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata, openapi,
     principals, problem, versions,
 };
 use crate::operator;
@@ -93,7 +93,8 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .merge(openapi::pages(description))
         .fallback(problem::no_such_address)
         .method_not_allowed_fallback(problem::wrong_verb)
-        .with_state(state);
+        .with_state(state)
+        .layer(middleware::map_request(exchange::note_route));
     // A layer around a router does not see requests that no route matches as they were sent, and could not change
     // what is matched; around this outer one it can.
     Router::new()

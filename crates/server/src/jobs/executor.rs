@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     executor::{Executor, Progress},
 };
-use domain::{ids::OperationId, instant::Instant};
+use domain::{chain::Chain, ids::OperationId, instant::Instant};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -179,7 +179,7 @@ impl ExecutorJob {
                 }
                 // Through an outage nobody else could take it for lost either.
                 Err(error) if !error.is_passing() && at_work.has_lost_lease(id, now) => {
-                    tracing::error!(operation = %id, %error, "what became of an operation could not be written down in time");
+                    tracing::error!(operation = %id, error = %Chain(&error), "what became of an operation could not be written down in time");
                     at_work.let_go(id);
                 }
                 Err(error) => failure = Some(error),

@@ -1,6 +1,7 @@
 //! What keeps a job from working, logged once and not once per round.
 
 use crate::error::Error;
+use domain::chain::Chain;
 
 /// Whether a job is failing, and how often it tried since.
 pub(crate) struct FailureReporter {
@@ -29,7 +30,7 @@ impl FailureReporter {
                 self.failures += 1;
                 let is_news = before == 0 || !error.is_passing();
                 if is_news {
-                    tracing::error!(job, %error, "the job failed; it is tried again");
+                    tracing::error!(job, error = %Chain(error), "the job failed; it is tried again");
                 }
                 is_news
             }
@@ -44,7 +45,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_told_once_at_its_beginning_and_once_at_its_end() {
-        let away = || Err::<(), _>(Error::from(StoreError::Unavailable("it is off".into())));
+        let away = || Err::<(), _>(Error::from(StoreError::unavailable("it is off")));
         let mut failures = FailureReporter::of("test");
         let logged =
             [Ok(()), away(), away(), away(), Ok(()), Ok(()), away()].map(|round| failures.after(&round));

@@ -6,6 +6,7 @@
 pub(crate) mod events;
 pub(crate) mod executor;
 mod failure_reporter;
+pub(crate) mod gauges;
 pub(crate) mod leases;
 pub(crate) mod retention;
 pub(crate) mod signals;

@@ -99,7 +99,7 @@ impl Manifest {
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, TransferError> {
         let mut bytes =
-            serde_json::to_vec_pretty(self).map_err(|error| TransferError::Fault(error.to_string()))?;
+            serde_json::to_vec_pretty(self).map_err(|error| TransferError::Fault(error.into()))?;
         bytes.push(b'\n');
         Ok(bytes)
     }

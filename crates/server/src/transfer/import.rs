@@ -170,7 +170,7 @@ fn unlockable(error: StartError) -> TransferError {
     match error {
         StartError::InUse(folder) => TransferError::InUse(folder),
         StartError::Files { what, source } => TransferError::Files { what, source },
-        other => TransferError::Fault(other.to_string()),
+        other => TransferError::Fault(other.into()),
     }
 }
 
@@ -214,7 +214,7 @@ async fn begin(
     manifest_sha256: [u8; 32],
     names: &BTreeMap<String, String>,
 ) -> Result<Import, TransferError> {
-    let locations = serde_json::to_string(names).map_err(|error| TransferError::Fault(error.to_string()))?;
+    let locations = serde_json::to_string(names).map_err(|error| TransferError::Fault(error.into()))?;
     if let Some(found) = transfer::find_import(db).await? {
         if found.locations == locations {
             return Ok(found);
@@ -403,9 +403,10 @@ fn rename_locations(table: &Table, row: &mut [Value], names: &BTreeMap<String, S
 /// Says which table's rows the database did not take.
 fn in_table(error: TransferError, table: &Table) -> TransferError {
     match error {
-        TransferError::Database(problem) => {
-            TransferError::Database(format!("rows of {}: {problem}", table.name))
-        }
+        TransferError::Database(source) => TransferError::Rows {
+            table: table.name,
+            source,
+        },
         other => other,
     }
 }

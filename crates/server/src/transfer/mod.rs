@@ -43,7 +43,7 @@ pub enum TransferError {
         problem: String,
     },
     /// A file, folder or storage location could not be used.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Files {
         /// What was tried.
         what: String,
@@ -51,11 +51,19 @@ pub enum TransferError {
         source: io::Error,
     },
     /// The database could not be reached, or is busy or full.
-    #[error("database: {0}")]
-    Unavailable(String),
+    #[error("database")]
+    Unavailable(#[source] StoreError),
     /// The database did not take what it was given.
-    #[error("database: {0}")]
-    Database(String),
+    #[error("database")]
+    Database(#[source] StoreError),
+    /// The database did not take rows of this table.
+    #[error("database: rows of {table}")]
+    Rows {
+        /// The table.
+        table: &'static str,
+        /// Why it did not take them.
+        source: StoreError,
+    },
     /// Another process works on the data folder.
     #[error("another process is using {}; stop the service before importing", .0.display())]
     InUse(PathBuf),
@@ -63,8 +71,8 @@ pub enum TransferError {
     #[error("stopped")]
     Stopped,
     /// A fault of ours.
-    #[error("{0}")]
-    Fault(String),
+    #[error(transparent)]
+    Fault(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl TransferError {
@@ -87,9 +95,9 @@ impl TransferError {
 impl From<StoreError> for TransferError {
     fn from(error: StoreError) -> Self {
         if error.is_passing() {
-            Self::Unavailable(error.to_string())
+            Self::Unavailable(error)
         } else {
-            Self::Database(error.to_string())
+            Self::Database(error)
         }
     }
 }
@@ -107,7 +115,7 @@ impl From<crate::error::Error> for TransferError {
     fn from(error: crate::error::Error) -> Self {
         match error {
             crate::error::Error::Store(error) => error.into(),
-            other => Self::Fault(other.to_string()),
+            other => Self::Fault(other.into()),
         }
     }
 }
@@ -189,5 +197,5 @@ async fn blocking<T: Send + 'static>(
     action: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
 ) -> Result<T, TransferError> {
     let done = tokio::task::spawn_blocking(action).await;
-    done.map_err(|error| TransferError::Fault(error.to_string()))?
+    done.map_err(|error| TransferError::Fault(error.into()))?
 }

@@ -26,7 +26,7 @@ pub(super) fn write_row(out: &mut Vec<u8>, table: &Table, row: &[Value]) -> Resu
 }
 
 fn write_value(out: &mut Vec<u8>, column: &Column, value: &Value) -> Result<(), StoreError> {
-    let unwritable = |error: std::io::Error| StoreError::Broken(error.to_string());
+    let unwritable = |error: std::io::Error| StoreError::broken(error);
     match (column.kind, value) {
         (_, Value::Null) => out.extend_from_slice(b"null"),
         (_, Value::Bool(truth)) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
@@ -47,7 +47,7 @@ fn write_value(out: &mut Vec<u8>, column: &Column, value: &Value) -> Result<(), 
 fn version_of(column: &Column, key: &[u8]) -> Result<AppVersion, StoreError> {
     let mut parts = [0; 4];
     if key.len() != 16 {
-        return Err(StoreError::Broken(format!(
+        return Err(StoreError::broken(format!(
             "{} is not 16 bytes long",
             column.name
         )));

@@ -15,7 +15,7 @@ pub use replicas::{Replicas, at_once};
 pub use samples::*;
 pub use test_support::issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
 
-use domain::{environment::EnvironmentKey, ids::TenantId, instant::Instant};
+use domain::{chain::Chain, environment::EnvironmentKey, ids::TenantId, instant::Instant};
 use serde_json::json;
 use server::{
     Server,
@@ -348,6 +348,18 @@ impl Harness {
         format!("http://{}", self.address)
     }
 
+    /// Serves the metrics at an address of their own, as `fame serve` does; which one that is.
+    pub async fn serves_metrics(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (router, limits) = (self.server.metrics_router(), self.settings().limits);
+        let stopped = self.stop.clone().cancelled_owned();
+        tokio::spawn(async move {
+            server::serve(listener, router, &limits, Duration::ZERO, stopped).await;
+        });
+        address
+    }
+
     /// A connection for what no client library would send.
     pub async fn connection(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
@@ -505,7 +517,7 @@ async fn tries(plan: &Plan, folder: &Path, database_url: &str) -> Result<(), Str
             server.stop().await;
             Ok(())
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(Chain(&error).to_string()),
     }
 }
 

@@ -29,6 +29,7 @@ mod identity;
 mod lists;
 mod msal;
 mod object_stores;
+mod observability;
 mod odata_face;
 mod openapi;
 mod operator;

@@ -18,7 +18,7 @@ impl From<odata::EvalError> for ListError {
     fn from(error: odata::EvalError) -> Self {
         match error.as_query_error() {
             Some(error) => Self::Query(error),
-            None => Self::Store(StoreError::broken(error.to_string())),
+            None => Self::Store(StoreError::broken(error)),
         }
     }
 }

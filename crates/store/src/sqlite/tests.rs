@@ -242,7 +242,7 @@ fn a_refusal_that_rests_on_what_could_not_be_committed_is_not_given() {
         .into_iter()
         .map(|mut answer| answer.try_recv().unwrap().unwrap_err())
         .collect();
-    assert!(matches!(&answers[0], StoreError::Broken(text) if text.contains("not there")));
+    assert!(matches!(&answers[0], StoreError::Broken(cause) if cause.to_string().contains("not there")));
     for answer in &answers[1..] {
         assert!(matches!(answer, StoreError::Unavailable(_)), "{answer}");
     }

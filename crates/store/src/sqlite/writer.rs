@@ -10,6 +10,8 @@ use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::sync::{mpsc, oneshot};
 
+/// The metric of how many changes shared a commit.
+const COMMIT_CHANGES: &str = "fame_commit_changes";
 /// Changes that may share one commit.
 const GROUP: usize = 256;
 
@@ -70,6 +72,7 @@ pub(crate) fn write_in_groups(mut connection: Connection, mut queue: mpsc::Recei
     while let Some(first) = queue.blocking_recv() {
         let mut group = Group::of(first);
         let committed = commit(&mut connection, &mut group, &mut queue);
+        metrics::histogram!(COMMIT_CHANGES).record(group.changes.len() as f64);
         group.answer(committed);
     }
 }
@@ -101,11 +104,11 @@ impl Group {
     }
 
     fn answer(self, committed: Result<(), StoreError>) {
-        let failure = committed.err().map(|error| error.to_string());
+        let failure = committed.err().map(StoreError::into_cause);
         for (number, change) in self.changes.into_iter().enumerate() {
             let shared = failure
                 .as_ref()
-                .map_or(Ok(()), |text| Err(StoreError::Unavailable(text.clone())));
+                .map_or(Ok(()), |cause| Err(StoreError::Unavailable(cause.clone())));
             change.answer(shared, self.first_writer.is_some_and(|first| first < number));
         }
     }
@@ -130,8 +133,8 @@ pub(crate) fn commit(
     }
     if connection.is_autocommit() {
         // SQLite undoes a whole transaction when the disk is full or fails.
-        return Err(StoreError::Unavailable(
-            "the transaction was undone by the database".into(),
+        return Err(StoreError::unavailable(
+            "the transaction was undone by the database",
         ));
     }
     let committed = say(connection, "COMMIT");

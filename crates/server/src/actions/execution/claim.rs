@@ -11,8 +11,10 @@ use crate::{
         facts::InstallationFacts,
     },
     error::Error,
+    telemetry::metrics::CLAIM_LAG,
 };
 use domain::{
+    chain::Chain,
     hotfix::{self, Start},
     instant::Instant,
     operation::{self, Due, OperationStatus, Skip},
@@ -59,6 +61,13 @@ impl ClaimsInDoubt {
 
     /// Operations have come to whoever carries them out.
     pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
+        for claimed in claimed {
+            let operation = &claimed.operation;
+            let lag = operation
+                .started_on
+                .map(|started| started.since(operation.run_after));
+            metrics::histogram!(CLAIM_LAG).record(lag.unwrap_or_default());
+        }
         self.0
             .retain(|lease| claimed.iter().all(|claimed| claimed.lease != *lease));
     }
@@ -106,7 +115,7 @@ pub(crate) async fn claim(
             }
             Err(error) if claimed.is_empty() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "a claim stopped early");
+                tracing::warn!(error = %Chain(&error), "a claim stopped early");
                 break;
             }
         }
@@ -171,7 +180,7 @@ async fn one_by_one(
         match claim_batch(service, in_doubt, Target::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
             Err(error) if lies_in_the_matter(&error) => {
-                tracing::error!(%environment, %error, "an environment is set aside for a minute: no work can start there");
+                tracing::error!(%environment, error = %Chain(&error), "an environment is set aside for a minute: no work can start there");
                 set_aside(service, environment, now + SET_ASIDE).await?;
             }
             Err(error) if batch.started.is_empty() => return Err(error),

@@ -16,9 +16,12 @@ use crate::{
 };
 use domain::{ids::OperationId, instant::Instant, operation::OperationStatus};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 use store::{
-    StoreError, Tx,
+    Cause, StoreError, Tx,
     environments::Environment,
     execution::{self as rows, Ending, NowInstalled},
     hotfixes::Operation,
@@ -72,11 +75,11 @@ pub(crate) async fn finish_all(service: &Service, by: &str, reports: Vec<Report>
                 }
             }
             Err(error) => {
-                let text = error.to_string();
+                let cause: Cause = Arc::new(error);
                 answers.extend(
                     batch
                         .iter()
-                        .map(|_| Err(StoreError::Unavailable(text.clone()).into())),
+                        .map(|_| Err(StoreError::Unavailable(cause.clone()).into())),
                 );
             }
         }

@@ -1,12 +1,16 @@
 //! The heartbeat of an executor: renewed while it works, and what its absence comes to.
 
 use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
-use crate::actions::{
-    Service,
-    audit::{self, Actor},
-    events,
+use crate::{
+    actions::{
+        Service,
+        audit::{self, Actor},
+        events,
+    },
+    telemetry::metrics::LOST,
 };
 use domain::{
+    chain::Chain,
     ids::OperationId,
     instant::Instant,
     operation::{self, FailReason, OperationStatus},
@@ -43,7 +47,7 @@ pub(crate) async fn renew(
         for one in batch {
             match renew_together(service, std::slice::from_ref(one), until).await {
                 Err(error) if lies_in_the_matter(&error) => {
-                    tracing::error!(operation = %one.0, %error, "a lease cannot be renewed");
+                    tracing::error!(operation = %one.0, error = %Chain(&error), "a lease cannot be renewed");
                 }
                 outcome => renewed.extend(outcome?),
             }
@@ -110,7 +114,7 @@ async fn end_batch(service: &Service, lost: &[LeaseEnd], now: Instant) -> Result
         match end_together(service, std::slice::from_ref(one), now).await {
             Ok(count) => ended += count,
             Err(error) if lies_in_the_matter(&error) => {
-                tracing::error!(operation = %one.1, %error, "an operation whose executor fell silent cannot be ended");
+                tracing::error!(operation = %one.1, error = %Chain(&error), "an operation whose executor fell silent cannot be ended");
             }
             Err(error) => return Err(error),
         }
@@ -123,9 +127,10 @@ async fn end_together(service: &Service, lost: &[LeaseEnd], now: Instant) -> Res
     let ended = service
         .db
         .write((ids, now), |tx, input| Box::pin(end_lost_in(tx, input)))
-        .await;
+        .await?;
     service.emitted.notify_here();
-    ended
+    metrics::counter!(LOST).increment(ended as u64);
+    Ok(ended)
 }
 
 async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Result<usize> {

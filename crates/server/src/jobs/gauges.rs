@@ -1,0 +1,32 @@
+//! Counts from time to time what the metrics tell of the database: at a bounded cost, however often they are read.
+
+use super::failure_reporter::FailureReporter;
+use crate::{
+    actions::{Service, execution, readiness::Readiness},
+    error::Result,
+    telemetry::metrics::{DUE, READY, RUNNING, keep},
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Counts until it is told to stop.
+pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
+    let mut failures = FailureReporter::of("metrics");
+    let kept = keep();
+    while !stop.is_cancelled() {
+        failures.after(&count(&service).await);
+        // What histograms have been given is only kept in order when somebody reads it, or here.
+        kept.run_upkeep();
+        let rest = tokio::time::sleep(service.settings.metrics.refresh);
+        stop.run_until_cancelled(rest).await;
+    }
+}
+
+pub(crate) async fn count(service: &Service) -> Result<()> {
+    let is_ready = Readiness::of(service).await.is_ready();
+    metrics::gauge!(READY).set(f64::from(u8::from(is_ready)));
+    let (due, running) = execution::under_way(service).await?;
+    metrics::gauge!(DUE).set(due as f64);
+    metrics::gauge!(RUNNING).set(running as f64);
+    Ok(())
+}
