@@ -154,7 +154,7 @@ pub(crate) fn json(format: ResponseFormat, status: StatusCode, body: Body) -> Re
     response
 }
 
-/// Says in OData's face where something new is; the bare face answers as documented.
+/// Says in OData's format where something new is; the bare format answers as documented.
 pub(crate) fn created(writer: &ResponseWriter<'_>, mut response: Response, address: &str) -> Response {
     if writer.info.format == ResponseFormat::OData {
         *response.status_mut() = StatusCode::CREATED;

@@ -29,7 +29,7 @@ mod identity;
 mod lists;
 mod msal;
 mod object_stores;
-mod odata_face;
+mod odata_format;
 mod openapi;
 mod operator;
 mod pools;
