@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::WallClock;
 use super::error::UNAVAILABLE_PAUSE;
 use super::settings::origin_of;
+use super::token::LONGEST_KID;
 use super::trusted::TENANT_PLACEHOLDER;
 
 /// Seconds after which keys are fetched again in the background, while the known ones serve on.
@@ -33,8 +34,6 @@ const RENEWAL_PAUSE: i64 = 60;
 const UNKNOWN_KEY_LIFE: i64 = 600;
 /// Most keys of one set, and most unknown ids that are remembered for it.
 const MAX_KEYS: usize = 1_000;
-/// Longest key id that is looked at.
-pub(super) const LONGEST_KID: usize = 256;
 /// Largest discovery document or key set, bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 /// Modulus lengths in bytes that are neither weak nor a way to waste our time.

@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 use super::caller::{ApplicationMatch, Caller, CallerKind};
 use super::error::{AuthFailure, Refusal};
-use super::keys::LONGEST_KID;
 use super::trusted::{EntraVersion, OidcIssuer, TrustedIssuer};
 
 /// Longest token that is looked at, bytes.
 const LONGEST_TOKEN: usize = 16 * 1024;
+
+/// Longest key id that is looked at.
+pub(super) const LONGEST_KID: usize = 256;
 
 /// By how many seconds our clock and the issuer's may differ.
 const LEEWAY: i64 = 300;

@@ -29,7 +29,9 @@ static SHARED: LazyLock<PostgresCluster> = LazyLock::new(PostgresCluster::find_o
 /// # Panics
 /// When there is no PostgreSQL to be had, saying what to do.
 pub fn database_url() -> String {
-    SHARED.url_of(&SHARED.new_database())
+    let name = new_name();
+    execute_apart(&SHARED.url, &format!("CREATE DATABASE {name}"));
+    SHARED.url_of(&name)
 }
 
 /// A PostgreSQL server. One of a test's own ends with this value.
@@ -81,20 +83,21 @@ impl PostgresCluster {
     }
 
     /// Creates an empty database; its name.
-    pub fn new_database(&self) -> String {
-        let name = format!("fame_test_{}", Uuid::new_v4().simple());
-        execute_apart(&self.url, &format!("CREATE DATABASE {name}"));
+    pub async fn new_database(&self) -> String {
+        let name = new_name();
+        query(&self.url, &format!("CREATE DATABASE {name}")).await;
         name
     }
 
-    /// Creates an empty database whose acknowledged changes survive a crash of the server; its name.
-    pub fn new_durable_database(&self) -> String {
-        let name = self.new_database();
+    /// Creates an empty database whose acknowledged changes survive a crash of the server; its url.
+    pub fn durable_database_url(&self) -> String {
+        let name = new_name();
+        execute_apart(&self.url, &format!("CREATE DATABASE {name}"));
         execute_apart(
             &self.url,
             &format!("ALTER DATABASE {name} SET synchronous_commit = on"),
         );
-        name
+        self.url_of(&name)
     }
 
     /// The url of one of its databases.
@@ -203,6 +206,10 @@ impl Script {
         self.replies.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
+}
+
+fn new_name() -> String {
+    format!("fame_test_{}", Uuid::new_v4().simple())
 }
 
 /// Executes a statement on a thread of its own, because callers may be inside a runtime that must not be blocked by

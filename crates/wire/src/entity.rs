@@ -1,23 +1,15 @@
-//! Entities, and the two faces in which they are shown.
+//! Entities, and the two formats in which they are shown.
 //!
 //! Each entity is described once, as a list of properties in the documented order. From that description come
-//! its bare face, its OData face, every `$select` of it, and its reading by clients, so that none of them can
+//! its bare format, its OData format, every `$select` of it, and its reading by clients, so that none of them can
 //! know a property that another has forgotten.
 
-use crate::value::{EdmType, Presence, write_text};
+use crate::{
+    format::ResponseFormat,
+    value::{EdmType, Presence, write_text},
+};
 use domain::ids::Etag;
 use std::marker::PhantomData;
-
-/// How an answer looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ResponseFormat {
-    /// As in the documented examples: properties without a value are left out.
-    #[default]
-    Bare,
-    /// As OData's JSON format wants it: with control information, and with `null` for what has no value,
-    /// because typed clients are confused when a declared property is missing.
-    OData,
-}
 
 /// Something with named properties.
 pub trait Entity {
@@ -54,13 +46,13 @@ pub trait Entity {
     }
 }
 
-/// How entities of one kind are written: in which face, and which of their properties.
+/// How entities of one kind are written: in which format, and which of their properties.
 ///
 /// Made once for an answer, used for each of its rows.
 #[derive(Clone, Debug)]
 pub struct Projection<E> {
     format: ResponseFormat,
-    /// Places in [`Entity::PROPERTIES`].
+    /// Indices in [`Entity::PROPERTIES`].
     indices: Vec<usize>,
     entity: PhantomData<fn(&E)>,
 }
@@ -91,7 +83,7 @@ impl<E: Entity> Projection<E> {
         }
     }
 
-    /// The face in which it writes.
+    /// The format in which it writes.
     #[must_use]
     pub fn format(&self) -> ResponseFormat {
         self.format
@@ -102,7 +94,7 @@ impl<E: Entity> Projection<E> {
         self.write_object(None, entity, out);
     }
 
-    /// Appends `entity` as an answer of its own; `context` is the context URL of the OData face.
+    /// Appends `entity` as an answer of its own; `context` is the context URL of the OData format.
     pub fn write_single(&self, entity: &E, context: &str, out: &mut Vec<u8>) {
         self.write_object(Some(context), entity, out);
     }
@@ -146,7 +138,7 @@ fn write_control(context: Option<&str>, etag: Option<Etag>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends one property, or leaves no trace of it where the face shows none.
+/// Appends one property, or leaves no trace of it where the format shows none.
 fn write_member<E: Entity>(
     entity: &E,
     index: usize,
@@ -166,7 +158,7 @@ fn write_member<E: Entity>(
     }
 }
 
-/// The whole entity as it stands in the bare face.
+/// The whole entity as it stands in the bare format.
 #[must_use]
 pub fn to_json<E: Entity>(entity: &E) -> Vec<u8> {
     Projection::all(ResponseFormat::Bare).single(entity, "")
@@ -217,7 +209,7 @@ macro_rules! entity {
             fn write_property(
                 &self,
                 index: usize,
-                format: $crate::entity::ResponseFormat,
+                format: $crate::ResponseFormat,
                 out: &mut Vec<u8>,
             ) -> $crate::value::Presence {
                 #[expect(non_camel_case_types, reason = "named as the fields, to number them")]
@@ -233,7 +225,7 @@ macro_rules! entity {
         impl $crate::value::Value for $name {
             const TYPE: $crate::value::EdmType = $crate::value::EdmType::complex($called);
 
-            fn write(&self, format: $crate::entity::ResponseFormat, out: &mut Vec<u8>) -> $crate::value::Presence {
+            fn write(&self, format: $crate::ResponseFormat, out: &mut Vec<u8>) -> $crate::value::Presence {
                 $crate::entity::write_nested(self, format, out);
                 $crate::value::Presence::Value
             }

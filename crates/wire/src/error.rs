@@ -1,10 +1,10 @@
 //! The error body.
 //!
 //! One body serves readers of two habits: OData clients look into `error`, while the documented PowerShell
-//! recipe and the tools around Business Central look at the top level. So the bare face says it in both
-//! places, and the OData face, where the format allows nothing beside it, in `error` alone.
+//! recipe and the tools around Business Central look at the top level. So the bare format says it in both
+//! places, and the OData format, which allows nothing beside it, in `error` alone.
 
-use crate::entity::ResponseFormat;
+use crate::format::ResponseFormat;
 use domain::problem::RuleError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -77,7 +77,7 @@ pub struct InnerError {
     /// Where in the query option the fault is, in characters from its beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
-    /// The facts for programs; here only in the OData face, which has no other place for them.
+    /// The facts for programs; here only in the OData format, which has no other place for them.
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Option<Object>)]
     pub extension_data: Map<String, Value>,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_odata_face_is_the_error_alone_and_loses_nothing() {
+    fn the_odata_format_is_the_error_alone_and_loses_nothing() {
         let body = shown(&occupied(), ResponseFormat::OData);
         assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["error"]);
         let operation = &body["error"]["innererror"]["extensionData"]["operationId"];

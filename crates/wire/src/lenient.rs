@@ -11,10 +11,7 @@
 //!
 //! A wrong value is answered with its place and what was expected there, so that nobody has to guess.
 
-use crate::{
-    entity::{Entity, ResponseFormat},
-    value::Presence,
-};
+use crate::{entity::Entity, format::ResponseFormat, value::Presence};
 use domain::{
     country::CountryCode,
     ids::parse_guid,

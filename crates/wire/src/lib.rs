@@ -4,7 +4,7 @@
 //! shapes and `client` reads them; the documented requests and answers in `samples/` hold both to it.
 //!
 //! Output is strict and input is not. What is written follows the documentation to the letter, in one of two
-//! faces (see [`ResponseFormat`]). What is read is read as real clients send it (see [`lenient`]).
+//! formats (see [`ResponseFormat`]). What is read is read as real clients send it (see [`lenient`]).
 
 pub mod apps;
 pub mod countries;
@@ -12,6 +12,7 @@ pub mod csdl;
 pub mod entity;
 pub mod environments;
 pub mod error;
+mod format;
 pub mod hotfixes;
 pub mod lenient;
 pub mod list;
@@ -21,6 +22,7 @@ pub mod service;
 pub mod value;
 pub mod versions;
 
-pub use entity::{Entity, Projection, ResponseFormat};
+pub use entity::{Entity, Projection};
 pub use error::ErrorBody;
+pub use format::ResponseFormat;
 pub use list::{List, ListWriter};

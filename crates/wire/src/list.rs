@@ -4,7 +4,8 @@
 //! by row into whatever buffer the answer is being sent from, and never stands in memory as a whole.
 
 use crate::{
-    entity::{Entity, Projection, ResponseFormat},
+    entity::{Entity, Projection},
+    format::ResponseFormat,
     value::{write_number, write_text},
 };
 use serde::Deserialize;
@@ -24,7 +25,7 @@ impl<E: Entity> ListWriter<E> {
         Self { projection, rows: 0 }
     }
 
-    /// Appends the beginning. `context` is the context URL of the OData face; `count`, if it was asked for,
+    /// Appends the beginning. `context` is the context URL of the OData format; `count`, if it was asked for,
     /// is the number of rows that there are, on this page or not.
     pub fn open(&self, context: &str, count: Option<u64>, out: &mut Vec<u8>) {
         out.push(b'{');
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_odata_face_has_context_etag_count_and_next_link() {
+    fn the_odata_format_has_context_etag_count_and_next_link() {
         let mut list = ListWriter::new(Projection::all(ResponseFormat::OData));
         let mut out = Vec::new();
         list.open("https://host/v1.4/$metadata#apps", Some(7), &mut out);

@@ -3,7 +3,7 @@
 //! Lists are the service's daily bread, thousands of rows of a dozen values each. So values write themselves
 //! into the buffer of the answer, without a tree or a string in between.
 
-use crate::entity::ResponseFormat;
+use crate::format::ResponseFormat;
 use domain::{
     country::CountryCode,
     environment::EnvironmentKind,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 pub enum Presence {
     /// The value.
     Value,
-    /// The value, but it is the usual one, which the bare face leaves out.
+    /// The value, but it is the usual one, which the bare format leaves out.
     Usual,
     /// Nothing: there is no value.
     Null,
@@ -295,7 +295,7 @@ impl Value for bool {
     }
 }
 
-/// A truth that the bare face mentions only when it is one.
+/// A truth that the bare format mentions only when it is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flag(pub bool);
 

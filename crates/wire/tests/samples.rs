@@ -273,7 +273,7 @@ fn what_the_documentation_does_not_show_is_shown_only_when_it_says_something() {
 }
 
 #[test]
-fn the_odata_face_shows_every_property() {
+fn the_odata_format_shows_every_property() {
     let hotfix: hotfixes::EnvironmentHotfix = read("hotfix.get.json");
     let shown: Value =
         serde_json::from_slice(&Projection::all(ResponseFormat::OData).single(&hotfix, "ctx")).unwrap();

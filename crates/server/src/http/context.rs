@@ -1,4 +1,4 @@
-//! Around every request: its identity, its face, its address as we route it, and what every answer carries.
+//! Around every request: its identity, its format, its address as we route it, and what every answer carries.
 //!
 //! Callers write addresses in several ways that mean the same: any version from v1.0 to v1.4, literals in any case, a
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
@@ -94,7 +94,7 @@ impl RequestInfo {
     }
 }
 
-/// Callers that speak OData get OData's face: they say so by a version header, by `$format`, or by asking for a
+/// Callers that speak OData get OData's format: they say so by a version header, by `$format`, or by asking for a
 /// degree of metadata.
 fn format_of(headers: &HeaderMap, query: &str) -> ResponseFormat {
     let by_version = headers.contains_key("odata-version") || headers.contains_key("odata-maxversion");

@@ -1,7 +1,7 @@
 //! The one place where a failure becomes a status and a body, and where it is logged.
 //!
 //! A handler's error travels to the outermost layer as an extension of an empty answer, because only there the
-//! correlation id and the caller's face are known.
+//! correlation id and the caller's format are known.
 
 use super::context::RequestInfo;
 use crate::error::Error;

@@ -30,7 +30,7 @@ mod lists;
 mod msal;
 mod object_stores;
 mod observability;
-mod odata_face;
+mod odata_format;
 mod openapi;
 mod operator;
 mod pools;

@@ -36,7 +36,7 @@ impl Site {
 
     /// An empty site on a new database of that server.
     pub fn in_cluster(cluster: &PostgresCluster) -> Self {
-        Self::at(cluster.url_of(&cluster.new_durable_database()))
+        Self::at(cluster.durable_database_url())
     }
 
     /// An empty site on the database of that url.

@@ -30,7 +30,7 @@ struct Work {
 impl Work {
     async fn prepare(postgres: &PostgresCluster, nth: usize, moment: Moment) -> Self {
         let proxy = PostgresProxy::to(postgres).await;
-        let url = proxy.url_of(&postgres.new_database());
+        let url = proxy.url_of(&postgres.new_database().await);
         let service = Harness::with(Backend::Postgres)
             .on_database(&url)
             .setting("executor.slots", 50)

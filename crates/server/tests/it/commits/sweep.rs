@@ -23,7 +23,7 @@ async fn what_a_crash_left_is_swept_in_spite_of_cuts() {
 async fn sweeps(postgres: &PostgresCluster, nth: usize, moment: Moment) {
     let what = format!("commit {nth} cut {moment:?}");
     let proxy = PostgresProxy::to(postgres).await;
-    let database = postgres.new_database();
+    let database = postgres.new_database().await;
     let service = Harness::with(Backend::Postgres)
         .on_database(&proxy.url_of(&database))
         .setting("executor.kind", "none")

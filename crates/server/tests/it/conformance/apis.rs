@@ -252,7 +252,7 @@ pub const ODATA: Section = Section {
             D,
             &[
                 "lists::a_selection_keeps_the_keys",
-                "odata_face::a_selection_is_named_in_the_context",
+                "odata_format::a_selection_is_named_in_the_context",
             ],
         ),
         Row(
@@ -264,25 +264,25 @@ pub const ODATA: Section = Section {
             "Whoever speaks OData is answered in OData, with context, tags and nulls; all others as in the documented examples.",
             X,
             &[
-                "odata_face::whoever_speaks_odata_is_answered_in_odata",
-                "odata_face::a_list_has_a_context_and_each_row_a_tag",
-                "odata_face::an_entity_has_a_context_and_its_nulls",
+                "odata_format::whoever_speaks_odata_is_answered_in_odata",
+                "odata_format::a_list_has_a_context_and_each_row_a_tag",
+                "odata_format::an_entity_has_a_context_and_its_nulls",
             ],
         ),
         Row(
-            "In OData's face an error is the `error` object alone.",
+            "In OData's format an error is the `error` object alone.",
             D,
-            &["odata_face::an_error_is_the_error_object_alone"],
+            &["odata_format::an_error_is_the_error_object_alone"],
         ),
         Row(
-            "In OData's face what is made says where it is.",
+            "In OData's format what is made says where it is.",
             D,
-            &["odata_face::what_is_made_says_where_it_is"],
+            &["odata_format::what_is_made_says_where_it_is"],
         ),
         Row(
             "Versions of OData before 4.0 are refused.",
             D,
-            &["odata_face::older_versions_than_4_are_refused"],
+            &["odata_format::older_versions_than_4_are_refused"],
         ),
         Row(
             "`$metadata` is in XML and says of every entity what is really written.",

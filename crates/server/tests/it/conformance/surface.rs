@@ -99,7 +99,7 @@ pub const SURFACE: Section = Section {
             X,
             &[
                 "every_endpoint_guarded::permitted_calls_succeed",
-                "odata_face::the_service_document_leads_to_the_apps",
+                "odata_format::the_service_document_leads_to_the_apps",
             ],
         ),
         Row(

@@ -1,4 +1,4 @@
-//! The face that OData clients get: context, tags, nulls, headers; service document and metadata.
+//! The format that OData clients get: context, tags, nulls, headers; service document and metadata.
 
 use crate::harness::{APP, Backend, Environment, Harness, Request, country_path, on_both_databases};
 use serde_json::{Value, json};
