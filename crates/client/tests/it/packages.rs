@@ -16,7 +16,7 @@ fn stored(service: &Service) -> StoredPackage {
 
 #[tokio::test]
 async fn the_bytes_are_those_that_were_stored_or_none() {
-    for (sent, is_right) in [("abc", true), ("abd", false)] {
+    for (sent, is_right) in [("abc", true), ("xyz", false)] {
         let service = Service::start(move |_, _| with(answer(200, sent), "repr-digest", REPR_DIGEST)).await;
         match stored(&service).bytes().await {
             Ok(bytes) => assert!(is_right && bytes == b"abc"),

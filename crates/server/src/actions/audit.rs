@@ -65,7 +65,15 @@ pub(crate) async fn record_under(
     Ok(insert_audit(tx, &[row(id, actor, now, change)]).await?)
 }
 
-impl Actor<'_> {
+impl<'a> Actor<'a> {
+    /// Who asked for it, if anybody did.
+    pub(super) fn principal(self) -> Option<&'a Principal> {
+        match self {
+            Self::Principal(principal) => Some(principal),
+            Self::Executor(_) | Self::Service(_) => None,
+        }
+    }
+
     /// What kind of actor it is, and its id.
     pub(super) fn named(self) -> (&'static str, String) {
         match self {
@@ -90,7 +98,7 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
         before: change.before.map(|state| state.to_string()),
         after: change.after.map(|state| state.to_string()),
     };
-    if let Actor::Principal(principal) = actor {
+    if let Some(principal) = actor.principal() {
         row.actor_tenant_id = (principal.kind == PrincipalKind::User).then_some(principal.tenant_id);
         row.actor_name.clone_from(&principal.name);
         row.correlation_id = principal.correlation_id;

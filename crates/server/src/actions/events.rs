@@ -79,6 +79,8 @@ pub(crate) struct HotfixState {
     pub(crate) id: Uuid,
     /// Who brought it about: what kind of actor, and its id.
     pub(crate) by: (String, String),
+    /// Who asked for it, and by which request, if anybody did.
+    pub(crate) asked_by: Option<(String, Uuid)>,
     pub(crate) tenant_id: Uuid,
     pub(crate) family: String,
     pub(crate) environment_name: String,
@@ -108,6 +110,9 @@ impl HotfixState {
         Self {
             id: operation.id.0,
             by: (kind.to_owned(), id),
+            asked_by: by
+                .principal()
+                .map(|principal| (principal.signature(), principal.correlation_id)),
             tenant_id: operation.tenant_id.0,
             family: operation.family.clone(),
             environment_name: operation.environment_name.clone(),

@@ -204,7 +204,12 @@ fn log(error: &Error, info: &RequestInfo) {
     let path = &info.path;
     match error {
         Error::Rule(problem) | Error::TryLater { problem, .. } => {
-            tracing::info!(path, code = %problem.code, "{}", problem.message);
+            // What a query option says may be data.
+            let message = match problem.target.as_deref() {
+                Some(option) if option.starts_with('$') => format!("{option} is not what it should be"),
+                _ => problem.message.clone(),
+            };
+            tracing::info!(path, code = %problem.code, "{message}");
         }
         Error::Auth(refused) => {
             tracing::info!(path, code = refused.code(), "{}", refused.detail());

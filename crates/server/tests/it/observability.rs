@@ -99,9 +99,16 @@ async fn a_list_and_what_goes_on_after_a_handler_are_told_under_the_ids_of_their
     assert!(principal.starts_with("Application/"), "{principal}");
     assert!(!access.to_string().contains("Hush"), "{access}");
 
+    let wrong = owner.get("/v1.0/apps?$filter=id eq 'Hush'").await.expect(400);
+    let refused = log.line(wrong.header("ms-correlation-x"), |line| line["code"].is_string());
+    assert!(
+        wrong.text().contains("Hush") && !refused.to_string().contains("Hush"),
+        "{refused}"
+    );
+
     let environment = two_versions(&service).await;
     let scheduled = owner.schedules(&environment, "1.0.1.0").await.expect(200);
-    // It is told by the task that sees the change through, whoever hangs up.
+    // It comes from the outbox, after the commit.
     let event = log.line(scheduled.header("ms-correlation-x"), |line| {
         line["eventId"] == "LC0155"
     });

@@ -8,6 +8,7 @@ use crate::{
 };
 use domain::instant::Instant;
 use store::events::Event;
+use tracing::{Span, field};
 
 /// The log of this server.
 pub(crate) struct TelemetryLog;
@@ -39,6 +40,9 @@ fn log(event: &Event) -> Result<()> {
     let hotfix = HotfixState::read(event)?;
     let started = instant(hotfix.started_on.as_deref())?;
     let completed = instant(hotfix.completed_on.as_deref())?;
+    let run_after = hotfix.run_after.parse().map_err(Error::fault)?;
+    let span = span_of(&hotfix);
+    let _entered = span.enter();
     step(&HotfixEvent {
         aad_tenant_id: hotfix.tenant_id,
         application_family: &hotfix.family,
@@ -51,12 +55,27 @@ fn log(event: &Event) -> Result<()> {
         extension_publisher: hotfix.app_publisher.as_deref().unwrap_or_default(),
         extension_source_version: Some(&hotfix.source_version),
         extension_destination_version: &hotfix.target_version,
-        run_after: hotfix.run_after.parse().map_err(Error::fault)?,
+        run_after,
         use_environment_update_window: !hotfix.ignore_window,
         failure_reason: hotfix.error_message.as_deref(),
         total_time: completed.zip(started).map(|(end, start)| end.since(start)),
     });
     Ok(())
+}
+
+/// Under the ids of the request that asked for the step, if one did.
+fn span_of(hotfix: &HotfixState) -> Span {
+    let span = tracing::error_span!(
+        "event",
+        correlation = field::Empty,
+        principal = field::Empty,
+        operation = %hotfix.id
+    );
+    if let Some((principal, correlation)) = &hotfix.asked_by {
+        span.record("correlation", field::display(correlation));
+        span.record("principal", principal);
+    }
+    span
 }
 
 fn instant(text: Option<&str>) -> Result<Option<Instant>> {
