@@ -157,10 +157,7 @@ impl StorageLocation {
 
     /// Counts a failure as this location's.
     pub(crate) fn note<T>(&self, outcome: Result<T, BlobError>) -> Result<T, BlobError> {
-        if outcome.is_err() {
-            metrics::counter!(STORAGE_ERRORS, "location" => self.name().to_owned()).increment(1);
-        }
-        outcome
+        note(&self.name, outcome)
     }
 
     /// Begins to store bytes that are still arriving.
@@ -173,7 +170,7 @@ impl StorageLocation {
             }
             Backend::Bucket(bucket) => StagedBytes::Object(StagedObject::new(bucket.clone())),
         };
-        Ok(Staged::new(bytes))
+        Ok(Staged::new(Arc::clone(&self.name), bytes))
     }
 
     /// Opens stored bytes: all of them, or a range that lies within them.
@@ -210,13 +207,13 @@ impl StorageLocation {
     /// Removes staged bytes that nothing has been added to for `age`; how many there were. In an object store, which
     /// others may share and which may date an object by the start of its upload, `age` is a day at least.
     pub(crate) async fn sweep_staging(&self, age: Duration) -> Result<usize, BlobError> {
-        match &self.backend {
+        self.note(match &self.backend {
             Backend::Directory(directory) => {
                 let directory = directory.clone();
                 blocking(move || directory.sweep_staging(age)).await
             }
             Backend::Bucket(bucket) => bucket.sweep_staging(age.max(bucket::LONGEST_UPLOAD)).await,
-        }
+        })
     }
 
     /// Whether bytes can be written here now. An object store is given a few seconds for it.
@@ -234,6 +231,14 @@ impl StorageLocation {
     pub(crate) async fn availability(&self) -> Availability {
         self.probe.ask(self).await
     }
+}
+
+/// Counts a failure as that of the location of this name.
+fn note<T>(location: &Arc<str>, outcome: Result<T, BlobError>) -> Result<T, BlobError> {
+    if outcome.is_err() {
+        metrics::counter!(STORAGE_ERRORS, "location" => location.to_string()).increment(1);
+    }
+    outcome
 }
 
 /// Does work on files on a thread that may block. Whoever gives it up does not end it.

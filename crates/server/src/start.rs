@@ -2,7 +2,7 @@
 
 use crate::{
     actions::{self, Service, clock_check::ClockCheck, sweep},
-    blobs::Blobs,
+    blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
@@ -140,16 +140,20 @@ impl Server {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let service = &state.service;
         let shared = || (Arc::clone(service), stop.clone());
-        let (swept, told) = (shared(), shared());
-        let sweeping = sweeper::run(swept.0, grace_at_start(service), swept.1);
-        tasks.spawn(sweeping.instrument(job("sweeper")));
-        tasks.spawn(signals::run(told.0, told.1).instrument(job("signals")));
+        let grace = grace_at_start(service);
+        {
+            let (service, stop) = shared();
+            tasks.spawn(sweeper::run(service, grace, stop).instrument(job("sweeper")));
+            let (service, stop) = shared();
+            tasks.spawn(signals::run(service, stop).instrument(job("signals")));
+        }
         if service.settings.retention != RetentionSettings::default() {
             let (service, stop) = shared();
             tasks.spawn(retention::run(service, stop).instrument(job("retention")));
         }
         if service.settings.metrics.listen.is_some() {
             let (service, stop) = shared();
+            telemetry::metrics::begin(service.blobs.all().map(StorageLocation::name));
             tasks.spawn(gauges::run(service, stop).instrument(job("metrics")));
         }
         let simulates = service.settings.executor.kind == ExecutorKind::Simulate;
@@ -239,10 +243,10 @@ impl Server {
         match tokio::time::timeout(FAREWELL, self.telemetry.catch_up()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "some events are told of only when a service runs again")
+                tracing::warn!(error = %Chain(&error), "some events will be delivered when a service runs next")
             }
             Err(_) => tracing::warn!(
-                "there was no time to tell of all events; they are told of when a service runs again"
+                "there was no time to deliver all events; the rest will be when a service runs next"
             ),
         }
     }
@@ -348,7 +352,7 @@ fn grace_at_start(service: &Service) -> Duration {
 
 /// The span of a job: what it says can be told from what requests say.
 fn job(name: &'static str) -> tracing::Span {
-    tracing::error_span!("job", name)
+    tracing::error_span!("job", job = name)
 }
 
 async fn settle(service: &Service) -> Result<(), StartError> {
@@ -361,7 +365,10 @@ async fn settle(service: &Service) -> Result<(), StartError> {
 }
 
 /// A listener, and the address that it has got: port 0 asks for any.
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+type Bound = (TcpListener, SocketAddr);
+type Listeners = (Option<Bound>, Bound);
+
+async fn listen(address: SocketAddr) -> Result<Bound, StartError> {
     let cannot_listen = |source| StartError::Listen {
         address: address.to_string(),
         source,
@@ -369,6 +376,15 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     Ok((listener, address))
+}
+
+/// Where callers are served, and operators before them, if they are.
+async fn listen_at_both(metrics: Option<SocketAddr>, callers: SocketAddr) -> Result<Listeners, StartError> {
+    let metrics = match metrics {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    Ok((metrics, listen(callers).await?))
 }
 
 /// Runs the service in production until `stop`: refuses unfit settings, serves, and drains.
@@ -394,11 +410,13 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
     let limits = settings.limits.clone();
     let drain = settings.server.drain;
     let server = Server::start(settings, Clock::system(), Script::new()).await?;
-    let metrics_listener = match metrics_address {
-        Some(address) => Some(listen(address).await?),
-        None => None,
+    let (metrics_listener, (listener, address)) = match listen_at_both(metrics_address, address).await {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            server.stop().await;
+            return Err(error);
+        }
     };
-    let (listener, address) = listen(address).await?;
     tracing::info!(%address, "serving");
     // Requests and operations get the same time to end, from the moment at which the service is asked to stop.
     let asked = CancellationToken::new();

@@ -29,7 +29,18 @@ pub(crate) const ACCESS: &str = "fame::access";
 const EXTENSION_SCOPE: &str = "Global";
 
 /// The crates whose own lines may be logged at any level.
-const OURS: &[&str] = &["domain", "entra_local", "fame", "navx", "odata", "server", "wire"];
+const OURS: &[&str] = &[
+    "auth",
+    "client",
+    "domain",
+    "entra_local",
+    "fame",
+    "navx",
+    "odata",
+    "server",
+    "store",
+    "wire",
+];
 
 /// One step in the life of a hotfix; each field is the documented dimension of the same name.
 #[derive(Clone, Copy, Debug)]

@@ -1,3 +1,4 @@
+-- Exports carry nothing of this.
 -- What happened, for whoever is told of it: added by the change itself, gone once everybody has been told.
 -- An INTEGER is given by the database, and is higher than those of all changes that this one waited for.
 CREATE TABLE events (

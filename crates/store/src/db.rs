@@ -199,11 +199,9 @@ impl Tx<'_> {
             values: Vec::with_capacity(8),
         }
     }
-}
 
-impl Tx<'_> {
     /// The same statement for many rows of values, each of which has the given shape. How the text names the values
-    /// is told at [`super::dialect::for_each_row`].
+    /// is told at `dialect::for_each_row`.
     pub fn each<'c>(&'c mut self, sql: &'c str, shape: Shape<'c>, rows: Vec<Vec<Value>>) -> Each<'c> {
         let tx = match self {
             Self::Sqlite(connection) => Tx::Sqlite(connection),

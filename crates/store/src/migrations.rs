@@ -21,7 +21,7 @@ const SCRIPTS: &[(i64, &str)] = include!(concat!(env!("OUT_DIR"), "/scripts.rs")
 pub const SCHEMA_VERSION: i64 = SCRIPTS[SCRIPTS.len() - 1].0;
 
 /// The number of the last script that changed a table which exports carry: what an export calls its schema.
-pub const CARRIED_SCHEMA: i64 = 1;
+pub const CARRIED_SCHEMA: i64 = include!(concat!(env!("OUT_DIR"), "/carried.rs"));
 
 /// Number and digest of each script that was applied to a database.
 pub(crate) type Applied = Vec<(i64, Vec<u8>)>;

@@ -22,7 +22,7 @@ pub struct PrincipalRef {
 }
 
 impl PrincipalRef {
-    /// The three values of [`IS_CALLER`].
+    /// The three values of `is_caller!`.
     pub fn values(self) -> [Value; 3] {
         [self.kind.as_str().into(), self.first.into(), self.second.into()]
     }
@@ -81,7 +81,7 @@ impl FromRow for AppAccessRow {
     }
 }
 
-const STANDING: &str = concat!(
+const APP_ACCESS: &str = concat!(
     "
     SELECT p.roles,
            (SELECT COUNT(*) FROM countries c WHERE c.app_id = p.app_id AND c.code = $5)
@@ -96,7 +96,7 @@ fn app_access_of(rows: Vec<AppAccessRow>) -> AppAccess {
     AppAccess { roles, has_country }
 }
 
-/// The caller's standing on an app; `country` may be empty where none is asked about.
+/// The caller's access to an app; `country` may be empty where none is asked about.
 pub async fn app_access(
     db: &Db,
     principal: PrincipalRef,
@@ -104,7 +104,7 @@ pub async fn app_access(
     country: &str,
 ) -> Result<AppAccess, StoreError> {
     let query = db
-        .query(STANDING)
+        .query(APP_ACCESS)
         .bind_all(principal.values())
         .bind(app)
         .bind(country);
@@ -119,7 +119,7 @@ pub async fn app_access_in(
     country: &str,
 ) -> Result<AppAccess, StoreError> {
     let query = tx
-        .query(STANDING)
+        .query(APP_ACCESS)
         .bind_all(principal.values())
         .bind(app)
         .bind(country);

@@ -1,4 +1,4 @@
-//! Every table that holds what the service remembers, as [`row`](super::row) declares it: its columns in order, what
+//! Every table that holds what the service remembers, as `row.rs` declares it: its columns in order, what
 //! each of them means, and the key that its rows are sorted by.
 //!
 //! Exports and imports follow these descriptions in both directions, and a test holds them against the schema of both

@@ -22,7 +22,7 @@ pub(crate) enum Actor<'a> {
 
 /// A change and the state on both sides of it.
 pub(crate) struct Change<'a> {
-    /// What was done: `principals/write`, `environmentHotfixes/start` and so on.
+    /// What was done: `principals/write`, `operations/start` and so on.
     pub(crate) action: &'a str,
     /// The address of what was changed, without the API version.
     pub(crate) target: String,

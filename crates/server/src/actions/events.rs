@@ -189,7 +189,7 @@ impl Unscheduled {
         let target = self.command.target.to_string();
         telemetry::hotfix_scheduling_failed(&HotfixEvent {
             aad_tenant_id: self.command.environment.tenant_id.0,
-            application_family: &self.command.environment.family_key,
+            application_family: &self.command.environment_family,
             country_code: self.country.as_str(),
             environment_name: &self.command.environment_name,
             environment_type: self.command.environment_kind.map_or("", |kind| kind.as_str()),

@@ -66,6 +66,8 @@ fn hotfix_missing(app: AppId, country: CountryCode, id: OperationId) -> RuleErro
 #[derive(Clone, Debug)]
 pub(crate) struct ScheduleHotfix {
     pub(crate) environment: EnvironmentKey,
+    /// The environment's application family as it was spelled.
+    pub(crate) environment_family: String,
     /// The environment's name as it was spelled.
     pub(crate) environment_name: String,
     pub(crate) environment_kind: Option<EnvironmentKind>,

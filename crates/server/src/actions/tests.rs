@@ -276,6 +276,7 @@ impl Fixture {
         self.reports_environment().await;
         let command = ScheduleHotfix {
             environment: environment(),
+            environment_family: "BusinessCentral".into(),
             environment_name: "MyCustomer".into(),
             environment_kind: None,
             target: TARGET,

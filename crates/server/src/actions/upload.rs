@@ -17,7 +17,7 @@ use crate::{
     blobs::ObjectName,
     error::{Error, Result},
     receive::{self, Body, ReceiveLimits, Received, invalid_package},
-    telemetry::metrics::{UPLOAD_BYTES, UPLOADS},
+    telemetry::metrics::{FAILED, REFUSED, STORED, UPLOAD_BYTES, UPLOADS},
 };
 use domain::{
     access::{Permission, Resource},
@@ -73,10 +73,10 @@ pub(crate) async fn upload_version(
     let outcome = match &uploaded {
         Ok(version) => {
             metrics::counter!(UPLOAD_BYTES).increment(version.size);
-            "stored"
+            STORED
         }
-        Err(Error::Store(_) | Error::Blobs(_) | Error::Fault(_)) => "failed",
-        Err(_) => "refused",
+        Err(Error::Store(_) | Error::Blobs(_) | Error::Fault(_)) => FAILED,
+        Err(_) => REFUSED,
     };
     metrics::counter!(UPLOADS, "outcome" => outcome).increment(1);
     uploaded

@@ -8,7 +8,7 @@ use super::{
     layers::{self, Origin, Problem, Values},
 };
 use serde_path_to_error::Segment;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 use toml::{Table, Value};
 
 /// The settings, and everything that is wrong with them; without settings, that is something.
@@ -130,7 +130,7 @@ impl Reading<'_> {
             self.refuse(GRACE, message);
         }
         let metrics = settings.metrics.listen.filter(|address| address.port() != 0);
-        if metrics == Some(settings.server.listen) {
+        if metrics.is_some_and(|metrics| overlap(metrics, settings.server.listen)) {
             let message = "is server.listen too: metrics are for operators, not for callers";
             self.refuse("metrics.listen", message);
         }
@@ -153,4 +153,10 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Whether who listens at the one address is in the way of who listens at the other.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && is_same
 }

@@ -684,6 +684,27 @@ fn nothing_is_tidied_away_while_it_may_still_go_on() {
 }
 
 #[test]
+fn metrics_are_not_where_callers_are() {
+    let listening = |callers, metrics| {
+        environment(&[
+            ("FAME_SERVER__LISTEN", callers),
+            ("FAME_METRICS__LISTEN", metrics),
+        ])
+    };
+    for (callers, metrics) in [
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("127.0.0.1:8080", "[::]:8080"),
+    ] {
+        let found = complaints(&listening(callers, metrics));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("metrics are for operators"), "{found:?}");
+    }
+    let apart = load(&listening("0.0.0.0:8080", "127.0.0.1:8081"));
+    assert_eq!(apart.metrics.listen, Some(([127, 0, 0, 1], 8081).into()));
+}
+
+#[test]
 fn operators_are_tables_or_short_texts() {
     let user = Operator {
         kind: PrincipalKind::User,

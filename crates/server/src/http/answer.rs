@@ -67,7 +67,7 @@ impl RequestContext {
         Ok(response)
     }
 
-    /// Says in OData's face where something new is; the bare face answers as documented.
+    /// Says in OData's format where something new is; the bare format answers as documented.
     pub(crate) fn created(&self, mut response: Response, key: &str) -> Response {
         if self.info.format == ResponseFormat::OData {
             *response.status_mut() = StatusCode::CREATED;

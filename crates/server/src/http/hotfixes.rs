@@ -160,6 +160,7 @@ fn command_of(request: HotfixRequest) -> ScheduleHotfix {
             &request.application_family,
             &request.environment_name,
         ),
+        environment_family: request.application_family,
         environment_name: request.environment_name,
         environment_kind: request.environment_kind,
         target: request.target,

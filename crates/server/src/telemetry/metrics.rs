@@ -12,6 +12,10 @@ pub(crate) const HTTP_REQUESTS: &str = "fame_http_requests_total";
 pub(crate) const HTTP_ABORTED: &str = "fame_http_aborted_total";
 pub(crate) const HTTP_SECONDS: &str = "fame_http_request_seconds";
 pub(crate) const UPLOADS: &str = "fame_uploads_total";
+/// How uploads come out: the values of `outcome`.
+pub(crate) const STORED: &str = "stored";
+pub(crate) const REFUSED: &str = "refused";
+pub(crate) const FAILED: &str = "failed";
 pub(crate) const UPLOAD_BYTES: &str = "fame_upload_bytes_total";
 pub(crate) const STORAGE_ERRORS: &str = "fame_storage_errors_total";
 pub(crate) const CLAIM_LAG: &str = "fame_claim_lag_seconds";
@@ -140,6 +144,20 @@ fn describe(recorder: &dyn metrics::Recorder) {
             Kind::Gauge => recorder.describe_gauge(key, unit, help.into()),
             Kind::Histogram => recorder.describe_histogram(key, unit, help.into()),
         }
+    }
+}
+
+/// Begins to count, at nothing: a rule over the rise of a number would not see its first one otherwise.
+pub(crate) fn begin<'l>(locations: impl IntoIterator<Item = &'l str>) {
+    drop(keep());
+    for outcome in [STORED, REFUSED, FAILED] {
+        metrics::counter!(UPLOADS, "outcome" => outcome).increment(0);
+    }
+    for name in [UPLOAD_BYTES, LOST] {
+        metrics::counter!(name).increment(0);
+    }
+    for location in locations {
+        metrics::counter!(STORAGE_ERRORS, "location" => location.to_owned()).increment(0);
     }
 }
 

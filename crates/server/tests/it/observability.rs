@@ -134,6 +134,20 @@ async fn requests_and_claims_are_counted_where_no_caller_comes(backend: Backend)
     let plan = Harness::with(backend).setting("metrics.listen", "127.0.0.1:0");
     let service = plan.start().await;
     let address = service.serves_metrics().await;
+    let read = async |path: &str| reqwest::get(format!("http://{address}{path}")).await.unwrap();
+    // A rule over the rise of a number does not see its first one, unless the number is there before.
+    let fresh = read("/metrics").await.text().await.unwrap();
+    for counted_from_nothing in [
+        "fame_operations_lost_total ",
+        "fame_upload_bytes_total ",
+        "fame_uploads_total{outcome=\"failed\"} ",
+        "fame_storage_errors_total{location=",
+    ] {
+        assert!(
+            fresh.contains(counted_from_nothing),
+            "{counted_from_nothing}: {fresh}"
+        );
+    }
     let environment = two_versions(&service).await;
     service
         .owner()
@@ -141,7 +155,6 @@ async fn requests_and_claims_are_counted_where_no_caller_comes(backend: Backend)
         .await
         .expect(200);
     service.finishes_work().await;
-    let read = async |path: &str| reqwest::get(format!("http://{address}{path}")).await.unwrap();
     let text = read("/metrics").await.text().await.unwrap();
     for part in [
         "# TYPE fame_http_requests_total counter",

@@ -7,7 +7,7 @@ use odata::{
     parse_filter,
 };
 
-/// The wishes that decide which rows come in which order.
+/// Which rows come, and in which order.
 #[derive(Clone, Debug)]
 pub struct ListRequest {
     /// Which rows; all, if nobody says.

@@ -324,6 +324,7 @@ pub(super) async fn claim(service: &Service, limit: usize) -> Result<Vec<Claimed
 pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usize) -> Result<Operation> {
     let command = ScheduleHotfix {
         environment: key(environment),
+        environment_family: "BusinessCentral".into(),
         environment_name: name(environment),
         environment_kind: None,
         target: TO,

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     telemetry::{self, HotfixEvent},
 };
-use domain::instant::Instant;
+use domain::{chain::Chain, instant::Instant};
 use store::events::Event;
 use tracing::{Span, field};
 
@@ -20,7 +20,7 @@ impl Consumer for TelemetryLog {
         for event in events {
             // One that cannot be read must not keep all that follow it from being told.
             if let Err(error) = log(event) {
-                tracing::error!(event = %event.id, %error, "an event cannot be told of");
+                tracing::error!(event = %event.id, error = %Chain(&error), "an event cannot be delivered");
             }
         }
         Ok(())
@@ -41,7 +41,7 @@ fn log(event: &Event) -> Result<()> {
     let started = instant(hotfix.started_on.as_deref())?;
     let completed = instant(hotfix.completed_on.as_deref())?;
     let run_after = hotfix.run_after.parse().map_err(Error::fault)?;
-    let span = span_of(&hotfix);
+    let span = span_of(event, &hotfix);
     let _entered = span.enter();
     step(&HotfixEvent {
         aad_tenant_id: hotfix.tenant_id,
@@ -63,10 +63,11 @@ fn log(event: &Event) -> Result<()> {
     Ok(())
 }
 
-/// Under the ids of the request that asked for the step, if one did.
-fn span_of(hotfix: &HotfixState) -> Span {
+/// Under the event's own id, by which a repetition is known, and those of the request that asked for the step, if one did.
+fn span_of(event: &Event, hotfix: &HotfixState) -> Span {
     let span = tracing::error_span!(
         "event",
+        event = %event.id,
         correlation = field::Empty,
         principal = field::Empty,
         operation = %hotfix.id

@@ -237,6 +237,7 @@ impl World {
     async fn schedule(&mut self, request: &ScheduleRequest) -> Answer {
         let hotfix = ScheduleHotfix {
             environment: key(request.environment),
+            environment_family: "BusinessCentral".into(),
             environment_name: name(request.environment),
             environment_kind: None,
             target: request.target,
