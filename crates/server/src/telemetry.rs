@@ -141,8 +141,24 @@ fn message(event: &HotfixEvent<'_>, step: &str) -> String {
         "Environment app '{}' hotfix to version {} {step} for environment: {}",
         event.extension_name, event.extension_destination_version, event.environment_name
     );
-    // Names come from packages and callers; a line break in one must not begin a line of the log.
-    text.replace(char::is_control, " ")
+    one_line(&text)
+}
+
+/// Longest text of a caller's that a line of the log holds, in characters.
+const MAX_TEXT: usize = 1_000;
+
+/// A text in which something may come from callers or packages, as it can stand in the log: a line break in it must not
+/// begin a line, nor may anything turn what is shown around, and it has an end.
+pub(crate) fn one_line(text: &str) -> String {
+    let is_unfit = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut fit: String = text.chars().take(MAX_TEXT).collect();
+    if fit.len() < text.len() {
+        fit.push('…');
+    }
+    fit.replace(is_unfit, " ")
 }
 
 /// Booleans as the documented events write them.
@@ -267,7 +283,12 @@ where
     }
     match settings.format {
         LogFormat::Text => layer.with_filter(filter).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
+        LogFormat::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .with_filter(filter)
+            .boxed(),
     }
 }
 
@@ -353,6 +374,15 @@ pub(crate) mod tests {
             failure_reason: None,
             total_time: None,
         }
+    }
+
+    #[test]
+    fn what_callers_write_begins_no_line_and_has_an_end() {
+        let forged = "Evil\nERROR fame::telemetry: \u{202E}forged\u{2028}";
+        assert_eq!(one_line(forged), "Evil ERROR fame::telemetry:  forged ");
+        let long = "é".repeat(MAX_TEXT + 1);
+        assert_eq!(one_line(&long), format!("{}…", "é".repeat(MAX_TEXT)));
+        assert_eq!(one_line(&long[2..]), long[2..]);
     }
 
     #[test]

@@ -97,12 +97,21 @@ pub struct Teller {
     pub consumer: &'static str,
     /// Tells this server from others.
     pub id: Uuid,
-    /// Up to which position it has told the consumer.
-    pub told: i64,
+    /// The last event that it has told the consumer of.
+    pub told: Option<Told>,
     /// By what time others count.
     pub now: Instant,
     /// Until when they leave the consumer to this one.
     pub until: Instant,
+}
+
+/// An event that a consumer has been told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Which.
+    pub id: Uuid,
+    /// Its place in the line.
+    pub position: i64,
 }
 
 /// What a consumer is to be told next.
@@ -141,7 +150,10 @@ pub async fn next_events(tx: &mut Tx<'_>, teller: &Teller, most: i64) -> Result<
         return Ok(Next::ToldByAnother);
     }
     put_in_line(tx, end, most).await?;
-    let told = cursor.position.max(teller.told);
+    let told = match teller.told {
+        Some(told) if told.position > cursor.position && is_in_line(tx, told).await? => told.position,
+        _ => cursor.position,
+    };
     let next = events_behind(tx, told, most).await?;
     let last = next.last().map(|(_, position)| *position);
     set_cursor(tx, teller, told, last.is_some()).await?;
@@ -245,6 +257,18 @@ async fn events_behind(tx: &mut Tx<'_>, told: i64, most: i64) -> Result<Vec<(Eve
         .into_iter()
         .map(|InLine(event, position)| (event, position))
         .collect())
+}
+
+/// Whether the line still has that event there. It has not once the database has gone back, to a standby that lagged
+/// behind or to a backup: others come to be at those positions then, of which nobody has been told.
+async fn is_in_line(tx: &mut Tx<'_>, told: Told) -> Result<bool, StoreError> {
+    let found = tx
+        .query("SELECT COUNT(*) FROM events WHERE position = $1 AND id = $2")
+        .bind(told.position)
+        .bind(told.id)
+        .fetch_one::<(i64,)>()
+        .await?;
+    Ok(found.0 > 0)
 }
 
 async fn set_cursor(tx: &mut Tx<'_>, teller: &Teller, told: i64, goes_on: bool) -> Result<(), StoreError> {

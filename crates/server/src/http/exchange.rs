@@ -50,7 +50,7 @@ impl Exchange {
         let span = tracing::error_span!(
             "request",
             correlation = %info.correlation_id,
-            %method,
+            method = known(method),
             route = Empty,
             principal = Empty,
             operation = Empty,

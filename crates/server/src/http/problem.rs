@@ -4,7 +4,7 @@
 //! correlation id and the caller's format are known.
 
 use super::context::RequestInfo;
-use crate::error::Error;
+use crate::{error::Error, telemetry::one_line};
 use auth::AuthError;
 use axum::{
     body::Body,
@@ -201,13 +201,13 @@ fn retry_after(error: &Error) -> Option<u32> {
 }
 
 fn log(error: &Error, info: &RequestInfo) {
-    let path = &info.path;
+    let path = one_line(&info.path);
     match error {
         Error::Rule(problem) | Error::TryLater { problem, .. } => {
             // What a query option says may be data.
             let message = match problem.target.as_deref() {
                 Some(option) if option.starts_with('$') => format!("{option} is not what it should be"),
-                _ => problem.message.clone(),
+                _ => one_line(&problem.message),
             };
             tracing::info!(path, code = %problem.code, "{message}");
         }
@@ -216,7 +216,7 @@ fn log(error: &Error, info: &RequestInfo) {
         }
         Error::NotModified { .. } => {}
         Error::Store(_) | Error::Blobs(_) | Error::Fault(_) => {
-            tracing::error!(path, "{}", Chain(error));
+            tracing::error!(path, "{}", one_line(&Chain(error).to_string()));
         }
     }
 }

@@ -13,7 +13,7 @@ use super::failure_reporter::FailureReporter;
 use crate::{actions::Service, error::Result};
 use domain::instant::Instant;
 use std::{sync::Arc, time::Duration};
-use store::events::{self, Event, Next, Teller};
+use store::events::{self, Event, Next, Teller, Told};
 use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -42,8 +42,8 @@ pub(crate) struct Delivery<C> {
     service: Arc<Service>,
     consumer: C,
     id: Uuid,
-    /// Up to which position the consumer has been told from here. Held by whoever tells it.
-    told: Mutex<i64>,
+    /// The last event that the consumer has been told of from here. Held by whoever tells it.
+    told: Mutex<Option<Told>>,
 }
 
 impl<C: Consumer> Delivery<C> {
@@ -52,7 +52,7 @@ impl<C: Consumer> Delivery<C> {
             service,
             consumer,
             id: Uuid::new_v4(),
-            told: Mutex::new(0),
+            told: Mutex::default(),
         }
     }
 
@@ -68,14 +68,19 @@ impl<C: Consumer> Delivery<C> {
                 Next::ToldByAnother => return Ok(false),
                 Next::Events(events, last) => {
                     self.consumer.deliver(&events).await?;
-                    *told = last;
+                    *told = events.last().map(|event| Told {
+                        id: event.id,
+                        position: last,
+                    });
                 }
             }
         }
     }
 
-    async fn next(&self, told: i64) -> Result<Next> {
-        let now = self.service.clock.machine();
+    async fn next(&self, told: Option<Told>) -> Result<Next> {
+        // Servers that share a database share its clock: their own may differ by more than the term.
+        let there = self.service.db.clock().await?;
+        let now = there.unwrap_or_else(|| self.service.clock.machine());
         let teller = Teller {
             consumer: C::NAME,
             id: self.id,

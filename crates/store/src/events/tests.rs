@@ -38,11 +38,15 @@ async fn happens(db: &Db, numbers: &[u128]) {
     .unwrap();
 }
 
+/// A server that has told of the event of that number, which is also its position, if it is any.
 fn teller(id: u128, told: i64) -> Teller {
     Teller {
         consumer: "telemetry",
         id: Uuid::from_u128(id),
-        told,
+        told: (told > 0).then(|| Told {
+            id: Uuid::from_u128(told.unsigned_abs().into()),
+            position: told,
+        }),
         now: NOW,
         until: LATER,
     }
@@ -138,6 +142,26 @@ async fn what_one_consumer_was_told_of_stays_for_another() {
     .await;
 }
 
+/// As after a failover to a standby that lags behind, or when a backup is put back.
+#[tokio::test]
+async fn what_was_told_before_the_database_went_back_hides_nothing() {
+    on_both(|db| async move {
+        happens(&db, &[1, 2]).await;
+        assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await), (vec![1, 2], 2));
+        for sql in ["DELETE FROM events", "UPDATE event_cursors SET position = 0"] {
+            db.write(sql, |mut tx, sql| {
+                Box::pin(async move { tx.query(*sql).execute().await })
+            })
+            .await
+            .unwrap();
+        }
+        happens(&db, &[3, 4, 5]).await;
+        assert_eq!(numbers(&next(&db, teller(1, 2), MANY).await), (vec![3, 4, 5], 3));
+        assert_eq!(count(&db).await, 3);
+    })
+    .await;
+}
+
 /// The number of the first is lower, and its transaction the older one.
 #[tokio::test]
 async fn what_is_committed_later_is_not_passed_over() {
@@ -162,7 +186,14 @@ async fn what_is_committed_later_is_not_passed_over() {
     added.notified().await;
     happens(&db, &[2]).await;
     assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await), (vec![2], 1));
-    assert_eq!(next(&db, teller(1, 1), MANY).await, Next::Nothing);
+    let told = Teller {
+        told: Some(Told {
+            id: Uuid::from_u128(2),
+            position: 1,
+        }),
+        ..teller(1, 0)
+    };
+    assert_eq!(next(&db, told, MANY).await, Next::Nothing);
     goes_on.notify_one();
     slow.await.unwrap().unwrap();
     assert!(has_next(&db, "telemetry").await.unwrap());
