@@ -312,6 +312,14 @@ async fn the_placeholder_of_the_documented_upload_is_no_package() {
     assert_eq!(refused.refused(400, "InvalidPackage").reason(), "too_short");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_description_of_all_types_is_sent_as_it_is() {
+    let service = Harness::with(Backend::Sqlite).start_empty().await;
+    let answer = service.stranger().get("/v1.4/$metadata").await.expect(200);
+    let sample = fs::read_to_string(samples_folder().join("metadata.xml")).unwrap();
+    assert_eq!(answer.text(), sample);
+}
+
 #[test]
 fn every_sample_is_replayed() {
     let tests = include_str!("samples.rs");

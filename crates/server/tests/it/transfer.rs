@@ -574,5 +574,6 @@ async fn what_is_no_service_is_not_exported(backend: Backend) {
         Backend::Sqlite => "unable to open database file",
         Backend::Postgres => "The database holds no service",
     };
-    assert!(refused.to_string().contains(expected), "{refused}");
+    let told = domain::chain::Chain(&refused).to_string();
+    assert!(told.contains(expected), "{told}");
 }
