@@ -213,7 +213,14 @@ async fn what_a_consumer_could_not_take_is_told_again() {
         // Where the database is not its own, another server waits until the first may be taken for dead.
         let is_left = fleet.db().is_shared();
         assert_eq!(tells(fleet.service(), &listener).await.unwrap(), !is_left);
-        fleet.service().clock.go_wrong_by(31 * TICKS_PER_SECOND);
+        if is_left {
+            // Its own clock does not count: servers may differ, the database's time is the same for all.
+            fleet.service().clock.go_wrong_by(31 * TICKS_PER_SECOND);
+            assert!(!tells(fleet.service(), &listener).await.unwrap());
+            let sql =
+                "UPDATE event_cursors SET held_until = held_until - 310000000 WHERE held_by IS NOT NULL";
+            fleet.damages(sql, Vec::new()).await;
+        }
         assert!(tells(fleet.service(), &listener).await.unwrap());
         check(&listener, &ids);
     })
