@@ -511,6 +511,17 @@ impl Crowd {
         answer.expect(200).rows().len()
     }
 
+    /// In an environment that nobody else works on: of the others, all may have been canceled or overtaken.
+    async fn one_more_is_carried_out(&self) {
+        let quiet = Environment::named("Quiet").has(APP, "1.0.0.0");
+        let (owner, operator) = (self.replicas.at(0).owner(), self.replicas.at(0).operator());
+        owner.has_uploaded("1.0.9.0").await;
+        operator.reports(&quiet).await.expect(201);
+        let asked = owner.schedules_at_once(&quiet, "1.0.9.0").await;
+        self.notes("hotfixes", asked, &[200]);
+        self.ends_what_is_open().await;
+    }
+
     async fn ends_what_is_open(&self) {
         for _ in 0..20 {
             if self.open_operations().await == 0 {
@@ -546,13 +557,14 @@ async fn everybody_may_do_everything_at_once(backend: Backend) {
     };
     crowd.does_everything().await;
     crowd.ends_what_is_open().await;
+    crowd.one_more_is_carried_out().await;
     let history = History::of(&crowd.replicas).await;
     assert_eq!(
         history.count("versions/upload"),
-        crowd.acknowledged("uploads") + PEOPLE + 1
+        crowd.acknowledged("uploads") + PEOPLE + 2
     );
     assert_eq!(history.count("versions/uploadFailed"), 0);
-    let reports = PEOPLE * STEPS * 2 + SHARED;
+    let reports = PEOPLE * STEPS * 2 + SHARED + 1;
     assert_eq!(history.count("environments/write"), reports);
     assert_eq!(
         history.count("environments/delete"),
