@@ -15,79 +15,40 @@
 //! What all consumers have been told of is removed as soon as they have. A consumer begins with a row that a migration
 //! adds, and ends with the migration that removes it; until then its cursor keeps what it has not been told of.
 
-use super::{Db, FromRow, Row, Shape, StoreError, Tx};
+use super::{
+    Db, FromRow, Row, StoreError, Tx,
+    row::{Record as _, row, table},
+};
 use domain::{
     ids::{AppId, OperationId},
     instant::Instant,
 };
 use uuid::Uuid;
 
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// By which whoever is told of it twice knows it again.
-    pub id: Uuid,
-    /// What happened, such as `hotfix.started`.
-    pub kind: String,
-    /// The app it is about.
-    pub app_id: Option<AppId>,
-    /// The environment in which it happened.
-    pub environment_id: Option<Uuid>,
-    /// The operation it is a step of.
-    pub operation_id: Option<OperationId>,
-    /// JSON.
-    pub payload: String,
-    /// When the change was made.
-    pub recorded_on: Instant,
-}
-
-impl FromRow for Event {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.get(0)?,
-            kind: row.get(1)?,
-            app_id: row.get(2)?,
-            environment_id: row.get(3)?,
-            operation_id: row.get(4)?,
-            payload: row.get(5)?,
-            recorded_on: row.get(6)?,
-        })
+table! {
+    /// Something that happened. The database adds the number of the row to it, and the line its position.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Event in "events" by [id] {
+        /// By which whoever is told of it twice knows it again.
+        pub id: Uuid,
+        /// What happened, such as `hotfix.started`.
+        pub kind: String,
+        /// The app it is about.
+        pub app_id: Option<AppId>,
+        /// The environment in which it happened.
+        pub environment_id: Option<Uuid>,
+        /// The operation it is a step of.
+        pub operation_id: Option<OperationId>,
+        /// JSON.
+        pub payload: String,
+        /// When the change was made.
+        pub recorded_on: Instant,
     }
 }
 
-const SHAPE: Shape = &[
-    ("id", "uuid"),
-    ("kind", "text"),
-    ("app", "uuid"),
-    ("environment", "uuid"),
-    ("operation", "uuid"),
-    ("payload", "text"),
-    ("recorded_on", "bigint"),
-];
-
 /// Adds events. Those of one operation come under its lock, one in a transaction.
-pub async fn insert_events(tx: &mut Tx<'_>, events: Vec<Event>) -> Result<(), StoreError> {
-    let rows = events.into_iter().map(|event| {
-        vec![
-            event.id.into(),
-            event.kind.into(),
-            event.app_id.into(),
-            event.environment_id.into(),
-            event.operation_id.into(),
-            event.payload.into(),
-            event.recorded_on.into(),
-        ]
-    });
-    tx.each(
-        "INSERT INTO events (id, kind, app_id, environment_id, operation_id, payload, recorded_on)
-         SELECT {id}, {kind}, {app}, {environment}, {operation}, {payload}, {recorded_on}
-         FROM {rows}",
-        SHAPE,
-        rows.collect(),
-    )
-    .execute()
-    .await
-    .map(drop)
+pub async fn insert_events(tx: &mut Tx<'_>, events: &[Event]) -> Result<(), StoreError> {
+    tx.add_all(events).await
 }
 
 /// A server that tells a consumer.
@@ -155,22 +116,28 @@ pub async fn next_events(tx: &mut Tx<'_>, teller: &Teller, most: i64) -> Result<
         _ => cursor.position,
     };
     let next = events_behind(tx, told, most).await?;
-    let last = next.last().map(|(_, position)| *position);
+    let last = next.last().map(|InLine(_, position)| *position);
     set_cursor(tx, teller, told, last.is_some()).await?;
     if told > cursor.position {
         remove_told(tx).await?;
     }
-    let events = next.into_iter().map(|(event, _)| event).collect();
+    let events = next.into_iter().map(|InLine(event, _)| event).collect();
     Ok(last.map_or(Next::Nothing, |last| Next::Events(events, last)))
 }
 
 /// The cursor of the line itself.
 const LINE: &str = "line";
 
-struct Cursor {
-    position: i64,
-    held_by: Option<Uuid>,
-    held_until: Option<Instant>,
+row! {
+    /// How far a consumer has been told, and until when which server tells it.
+    struct Cursor {
+        /// The position of the last event.
+        pub position: i64,
+        /// The server.
+        pub held_by: Option<Uuid>,
+        /// Until when others leave the consumer to it.
+        pub held_until: Option<Instant>,
+    }
 }
 
 impl Cursor {
@@ -180,24 +147,15 @@ impl Cursor {
     }
 }
 
-impl FromRow for Cursor {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            position: row.get(0)?,
-            held_by: row.get(1)?,
-            held_until: row.get(2)?,
-        })
-    }
-}
-
 async fn lock_cursor(tx: &mut Tx<'_>, consumer: &str) -> Result<Cursor, StoreError> {
     let found = tx
-        .query(
-            "SELECT position, held_by, held_until
-             FROM event_cursors
-             WHERE consumer = $1
+        .query(format!(
+            "SELECT {}
+             FROM event_cursors t
+             WHERE t.consumer = $1
              FOR UPDATE",
-        )
+            Cursor::COLUMNS
+        ))
         .bind(consumer)
         .fetch_optional()
         .await?;
@@ -232,31 +190,29 @@ async fn put_in_line(tx: &mut Tx<'_>, end: i64, most: i64) -> Result<(), StoreEr
         .map(drop)
 }
 
+/// An event and its position.
 struct InLine(Event, i64);
 
 impl FromRow for InLine {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self(Event::from_row(row)?, row.get(7)?))
+        let behind = Event::TABLE.columns.len();
+        Ok(Self(Event::from_row(row)?, row.get(behind)?))
     }
 }
 
-async fn events_behind(tx: &mut Tx<'_>, told: i64, most: i64) -> Result<Vec<(Event, i64)>, StoreError> {
-    let next: Vec<InLine> = tx
-        .query(
-            "SELECT id, kind, app_id, environment_id, operation_id, payload, recorded_on, position
-             FROM events
-             WHERE position > $1
-             ORDER BY position
-             LIMIT $2",
-        )
-        .bind(told)
-        .bind(most)
-        .fetch_all()
-        .await?;
-    Ok(next
-        .into_iter()
-        .map(|InLine(event, position)| (event, position))
-        .collect())
+async fn events_behind(tx: &mut Tx<'_>, told: i64, most: i64) -> Result<Vec<InLine>, StoreError> {
+    tx.query(format!(
+        "SELECT {}, t.position
+         FROM events t
+         WHERE t.position > $1
+         ORDER BY t.position
+         LIMIT $2",
+        Event::COLUMNS
+    ))
+    .bind(told)
+    .bind(most)
+    .fetch_all()
+    .await
 }
 
 /// Whether the line still has that event there. It has not once the database has gone back, to a standby that lagged

@@ -147,7 +147,7 @@ pub(super) async fn emit<'o>(
             events.push(event(step, operation, by, now)?);
         }
     }
-    Ok(insert_events(tx, events).await?)
+    Ok(insert_events(tx, &events).await?)
 }
 
 fn event(step: HotfixStep, operation: &Operation, by: Actor<'_>, now: Instant) -> Result<Event> {

@@ -32,7 +32,7 @@ fn event(number: u128) -> Event {
 async fn happens(db: &Db, numbers: &[u128]) {
     let events: Vec<_> = numbers.iter().copied().map(event).collect();
     db.write(events, |mut tx, events| {
-        Box::pin(async move { insert_events(&mut tx, events.clone()).await })
+        Box::pin(async move { insert_events(&mut tx, events).await })
     })
     .await
     .unwrap();
@@ -174,7 +174,7 @@ async fn what_is_committed_later_is_not_passed_over() {
         async move {
             db.write(input, |mut tx, (added, goes_on)| {
                 Box::pin(async move {
-                    insert_events(&mut tx, vec![event(1)]).await?;
+                    insert_events(&mut tx, &[event(1)]).await?;
                     added.notify_one();
                     goes_on.notified().await;
                     Ok::<_, StoreError>(())
@@ -206,7 +206,7 @@ async fn an_event_of_a_change_that_fails_has_not_happened() {
         let failed: Result<(), StoreError> = db
             .write((), |mut tx, ()| {
                 Box::pin(async move {
-                    insert_events(&mut tx, vec![event(1)]).await?;
+                    insert_events(&mut tx, &[event(1)]).await?;
                     Err(StoreError::broken("no"))
                 })
             })
