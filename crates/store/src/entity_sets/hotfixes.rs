@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     hotfixes::Operation,
-    list::{EntitySet, Spelling, country, folded, guid, instant, property, text, truth, version, word},
+    list::{
+        EntitySet, Property, Spelling, country, folded, guid, instant, picked, property, text, truth,
+        version, word,
+    },
 };
 use domain::{
     environment::EnvironmentKind,
@@ -17,8 +20,8 @@ use std::sync::LazyLock;
 
 const SOURCE: (&str, &str) = ("operations t", Operation::COLUMNS);
 
-/// The hotfixes of an app in a country, the newest first.
-pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
+/// What an operation has to be filtered and sorted by.
+fn properties() -> Vec<Property<Operation>> {
     let source = version("t.source_version", "t.source_version_key");
     let target = version("t.target_version", "t.target_version_key");
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
@@ -28,76 +31,7 @@ pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
         NAME,
         Spelling::SmallLetters,
     );
-    let properties = vec![
-        property("id", guid("t.id"), |row: &Operation| guid_value(row.id.0)),
-        property("environmentAadTenantId", guid("t.tenant_id"), |row| {
-            guid_value(row.tenant_id.0)
-        }),
-        property("sourceAppVersion", source, |row| {
-            version_value(row.source_version)
-        }),
-        property("targetAppVersion", target, |row| {
-            version_value(row.target_version)
-        }),
-        property("status", word::<OperationStatus>("t.status"), |row| {
-            Value::text(row.status.as_str())
-        }),
-        property("createdOn", instant("t.created_on"), |row| {
-            instant_value(row.created_on)
-        }),
-        property("runAfter", instant("t.run_after"), |row| {
-            instant_value(row.run_after)
-        }),
-        property("startedOn", instant("t.started_on").or_null(), |row| {
-            instant_or_null(row.started_on)
-        }),
-        property("completedOn", instant("t.completed_on").or_null(), |row| {
-            instant_or_null(row.completed_on)
-        }),
-        property("errorMessage", text("t.error_message").or_null(), |row| {
-            text_or_null(row.error_message.as_ref())
-        }),
-        property("ignoreUpgradeWindow", truth("t.ignore_window"), |row| {
-            Value::Boolean(row.ignore_window)
-        }),
-        property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
-        property("countryCode", country("t.country_code"), |row| {
-            Value::text(row.country_code.as_str())
-        }),
-        property("environmentApplicationFamily", family, |row| {
-            Value::text(row.family.as_str())
-        }),
-        property("environmentName", name, |row| {
-            Value::text(row.environment_name.as_str())
-        }),
-        property(
-            "environmentType",
-            word::<EnvironmentKind>("t.environment_kind"),
-            |row| Value::text(row.environment_kind.as_str()),
-        ),
-    ];
-    let operations = EntitySet::new(
-        "environmentHotfix",
-        SOURCE,
-        &["id"],
-        Some("createdOn"),
-        properties,
-    );
-    operations.only("t.kind = 'Hotfix'")
-});
-
-/// All operations, the newest first.
-pub static OPERATIONS: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
-    let source = version("t.source_version", "t.source_version_key");
-    let target = version("t.target_version", "t.target_version_key");
-    let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
-    let name = folded(
-        "t.environment_name",
-        "t.environment_name_key",
-        NAME,
-        Spelling::SmallLetters,
-    );
-    let properties = vec![
+    vec![
         property("id", guid("t.id"), |row: &Operation| guid_value(row.id.0)),
         property("kind", word::<OperationKind>("t.kind"), |row| {
             Value::text(row.kind.as_str())
@@ -147,6 +81,42 @@ pub static OPERATIONS: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
         property("errorMessage", text("t.error_message").or_null(), |row| {
             text_or_null(row.error_message.as_ref())
         }),
-    ];
-    EntitySet::new("operation", SOURCE, &["id"], Some("createdOn"), properties)
+    ]
+}
+
+/// Of a hotfix, in the documented order.
+const HOTFIX: &[&str] = &[
+    "id",
+    "environmentAadTenantId",
+    "sourceAppVersion",
+    "targetAppVersion",
+    "status",
+    "createdOn",
+    "runAfter",
+    "startedOn",
+    "completedOn",
+    "errorMessage",
+    "ignoreUpgradeWindow",
+    "appId",
+    "countryCode",
+    "environmentApplicationFamily",
+    "environmentName",
+    "environmentType",
+];
+
+/// The hotfixes of an app in a country, the newest first.
+pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
+    let properties = picked(properties(), HOTFIX);
+    let hotfixes = EntitySet::new(
+        "environmentHotfix",
+        SOURCE,
+        &["id"],
+        Some("createdOn"),
+        properties,
+    );
+    hotfixes.only("t.kind = 'Hotfix'")
 });
+
+/// All operations, the newest first.
+pub static OPERATIONS: LazyLock<EntitySet<Operation>> =
+    LazyLock::new(|| EntitySet::new("operation", SOURCE, &["id"], Some("createdOn"), properties()));

@@ -53,6 +53,14 @@ pub fn property<T>(name: &'static str, kind: Kind, read: Read<T>) -> Property<T>
     }
 }
 
+/// Those of `properties` that are named, in the order of the names: for lists that show the same rows.
+pub fn picked<T>(mut properties: Vec<Property<T>>, names: &[&str]) -> Vec<Property<T>> {
+    let position = |property: &Property<T>| names.iter().position(|name| *name == property.name);
+    properties.retain(|property| position(property).is_some());
+    properties.sort_by_key(position);
+    properties
+}
+
 /// The type of a property and where SQL finds it.
 pub struct Kind {
     ty: Type,
