@@ -139,22 +139,15 @@ impl Server {
     fn with_jobs(state: Arc<AppState>, script: Script, locks: Vec<File>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let service = &state.service;
-        let shared = || (Arc::clone(service), stop.clone());
-        let grace = grace_at_start(service);
-        {
-            let (service, stop) = shared();
-            tasks.spawn(sweeper::run(service, grace, stop).instrument(job("sweeper")));
-            let (service, stop) = shared();
-            tasks.spawn(signals::run(service, stop).instrument(job("signals")));
-        }
+        let sweeping = sweeper::run(Arc::clone(service), grace_at_start(service), stop.clone());
+        tasks.spawn(sweeping.instrument(job("sweeper")));
+        tasks.spawn(signals::run(Arc::clone(service), stop.clone()).instrument(job("signals")));
         if service.settings.retention != RetentionSettings::default() {
-            let (service, stop) = shared();
-            tasks.spawn(retention::run(service, stop).instrument(job("retention")));
+            tasks.spawn(retention::run(Arc::clone(service), stop.clone()).instrument(job("retention")));
         }
         if service.settings.metrics.listen.is_some() {
-            let (service, stop) = shared();
             telemetry::metrics::begin(service.blobs.all().map(StorageLocation::name));
-            tasks.spawn(gauges::run(service, stop).instrument(job("metrics")));
+            tasks.spawn(gauges::run(Arc::clone(service), stop.clone()).instrument(job("metrics")));
         }
         let simulates = service.settings.executor.kind == ExecutorKind::Simulate;
         let executor =

@@ -11,7 +11,7 @@
 use super::{
     FromRow, Row, StoreError, Value,
     tables::{Kind, Table},
-    value::FromColumn,
+    value::{FromColumn, from_column_as_text},
 };
 use std::{fmt::Display, str::FromStr};
 
@@ -77,6 +77,8 @@ macro_rules! words {
                 self.as_str().into()
             }
         })+
+
+        from_column_as_text! { $($word),+ }
     };
 }
 

@@ -215,17 +215,22 @@ macro_rules! from_column_by {
 /// What is read from a text and keeps nothing of it.
 macro_rules! from_column_as_text {
     ($($target:ty),+ $(,)?) => {
-        $(impl FromColumn for $target {
-            fn from_sqlite(value: ValueRef<'_>) -> Result<Self, StoreError> {
-                let text = value.as_str().map_err(|_| unexpected("a text", value))?;
-                stored(text.parse())
+        $(impl $crate::value::FromColumn for $target {
+            fn from_sqlite(value: rusqlite::types::ValueRef<'_>) -> Result<Self, $crate::StoreError> {
+                $crate::value::text_of(value)?.parse().map_err($crate::StoreError::broken)
             }
 
-            fn from_postgres(row: &tokio_postgres::Row, index: usize) -> Result<Self, StoreError> {
-                stored(row.try_get::<_, &str>(index)?.parse())
+            fn from_postgres(row: &tokio_postgres::Row, index: usize) -> Result<Self, $crate::StoreError> {
+                row.try_get::<_, &str>(index)?.parse().map_err($crate::StoreError::broken)
             }
         })+
     };
+}
+pub(crate) use from_column_as_text;
+
+/// The text that a column of SQLite holds.
+pub(crate) fn text_of<'v>(value: ValueRef<'v>) -> Result<&'v str, StoreError> {
+    value.as_str().map_err(|_| unexpected("a text", value))
 }
 
 /// A word or number that only we write, read back.
@@ -251,13 +256,6 @@ from_column_by! {
 from_column_as_text! {
     domain::country::CountryCode,
     domain::version::AppVersion,
-    domain::version::Availability,
-    domain::version::VersionStatus,
-    domain::version::SyncMode,
-    domain::principal::PrincipalKind,
-    domain::environment::EnvironmentKind,
-    domain::operation::OperationKind,
-    domain::operation::OperationStatus,
 }
 
 /// A single column as a row of its own.
