@@ -54,6 +54,7 @@
 //!   change's own transaction, until they are delivered.
 
 pub mod access;
+pub mod agent;
 pub mod catalogue;
 pub mod chain;
 pub mod country;

@@ -122,6 +122,34 @@ pub fn check_requested_status(requested: Option<OperationStatus>) -> Result<(), 
 }
 
 vocabulary! {
+    /// Why an operation failed, as far as its executor could tell from what the target said.
+    FailureCause {
+        /// Something that the version needs is not there, or too old.
+        MissingDependency,
+        /// The tables of the new version do not fit those of the old one.
+        SchemaBreak,
+        /// The upgrade code of the version failed.
+        UpgradeCode,
+        /// Somebody else held what was needed.
+        Lock,
+        /// It took longer than it may.
+        TimeOut,
+        /// Whoever carried it out was not allowed to.
+        Permission,
+        /// The target could not be reached, or the connection broke.
+        Connection,
+        /// The version is made for a newer Business Central.
+        RuntimeTooNew,
+        /// The target has the same version already, and does not take it again.
+        AlreadyPublished,
+        /// The package is not what it was when the operation was scheduled.
+        PackageChanged,
+        /// Something else; the message says what.
+        Other,
+    }
+}
+
+vocabulary! {
     /// Why an operation was skipped. Stable: the error message of the operation starts with it.
     SkipReason {
         /// The installed version is the target or newer.

@@ -55,6 +55,12 @@ table! {
         pub due_on: Option<Instant>,
         /// The tag of its state.
         pub etag: Etag,
+        /// The agent that it is bound to: no other may report it or work in it.
+        pub agent_id: Option<Uuid>,
+        /// Since when its agent has not named it any more.
+        pub missing_since: Option<Instant>,
+        /// Since when nothing may start there, because it was reported as a sandbox, and was production before.
+        pub disputed_since: Option<Instant>,
     }
 }
 
@@ -68,6 +74,11 @@ pub struct DamagedWindow {
 }
 
 impl Environment {
+    /// Whether nothing may start there, whatever waits.
+    pub fn is_held(&self) -> bool {
+        self.held_since.is_some() || self.missing_since.is_some() || self.disputed_since.is_some()
+    }
+
     /// Start, end and time zone of its window as they are kept, whether or not they make one.
     pub fn window_texts(&self) -> [String; 3] {
         window_texts(&self.window)
@@ -298,6 +309,9 @@ const REPORTED: &[&str] = &[
     "held_since",
     "held_by",
     "etag",
+    "agent_id",
+    "missing_since",
+    "disputed_since",
 ];
 
 /// Replaces what is known of an environment.
@@ -465,6 +479,9 @@ mod tests {
             held_by: Some(OperationId(Uuid::from_u128(3))),
             due_on: Some(Instant(8)),
             etag: Etag(Uuid::from_u128(4)),
+            agent_id: None,
+            missing_since: None,
+            disputed_since: None,
         }
     }
 

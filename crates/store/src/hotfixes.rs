@@ -11,7 +11,7 @@ use domain::{
     environment::{EnvironmentKind, family_key, name_key},
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
-    operation::{OperationKind, OperationStatus},
+    operation::{FailureCause, OperationKind, OperationStatus},
     version::AppVersion,
 };
 use uuid::Uuid;
@@ -74,6 +74,26 @@ table! {
         pub lease_id: Option<Uuid>,
         /// Until when it is held while it runs.
         pub lease_until: Option<Instant>,
+        /// The package when it was asked for: SHA-256.
+        pub package_sha256: Option<[u8; 32]>,
+        /// Its size in bytes.
+        pub package_size: Option<u64>,
+        /// The agent that carries it out, or did.
+        pub agent_id: Option<Uuid>,
+        /// What that agent was called.
+        pub agent_name: Option<String>,
+        /// How far it has come, of a hundred.
+        pub progress_percent: Option<i64>,
+        /// What is being done.
+        pub progress_step: Option<String>,
+        /// What was said of it last.
+        pub progress_text: Option<String>,
+        /// When that was said.
+        pub progress_on: Option<Instant>,
+        /// Why it failed, as its executor understood it.
+        pub failure_cause: Option<FailureCause>,
+        /// How often its package was fetched.
+        pub downloads: Option<i64>,
     }
 }
 

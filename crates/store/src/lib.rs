@@ -3,6 +3,7 @@
 //! A file per resource; the same words as everywhere else. Reads that a principal asks for carry the principal in
 //! the same statement, so that a role taken away a moment ago is gone from the very next answer.
 
+pub mod agents;
 pub mod apps;
 pub mod audit;
 pub mod blobs;

@@ -90,6 +90,7 @@ words! {
     domain::environment::EnvironmentKind,
     domain::operation::OperationKind,
     domain::operation::OperationStatus,
+    domain::operation::FailureCause,
 }
 
 /// Whether a text is one of the words of `T`, written as the service writes it.

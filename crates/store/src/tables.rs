@@ -5,7 +5,7 @@
 //! databases: a column that is added to a migration and forgotten here cannot be lost in a move.
 
 use super::{
-    apps::App, audit::AuditRow, blobs::Blob, countries::Country, environments::Environment,
+    agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, environments::Environment,
     environments::InstallationRow, hotfixes::Operation, idempotency::KeptKey, principals::AppPrincipal,
     row::Record, versions::Version,
 };
@@ -155,6 +155,7 @@ pub const TABLES: &[Table] = &[
     AppPrincipal::TABLE,
     Version::TABLE,
     Blob::TABLE,
+    Agent::TABLE,
     Environment::TABLE,
     InstallationRow::TABLE,
     Operation::TABLE,

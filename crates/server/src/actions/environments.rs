@@ -212,6 +212,9 @@ fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environm
         held_by: None,
         due_on: existing.and_then(|environment| environment.due_on),
         etag: Etag::random(),
+        agent_id: existing.and_then(|environment| environment.agent_id),
+        missing_since: None,
+        disputed_since: None,
     }
 }
 

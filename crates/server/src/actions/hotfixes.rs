@@ -236,6 +236,16 @@ fn described(
         reason: None,
         lease_id: None,
         lease_until: None,
+        package_sha256: Some(target.sha256),
+        package_size: Some(target.size),
+        agent_id: None,
+        agent_name: None,
+        progress_percent: None,
+        progress_step: None,
+        progress_text: None,
+        progress_on: None,
+        failure_cause: None,
+        downloads: None,
     }
 }
 
@@ -246,8 +256,7 @@ async fn becomes_due(
     operation: &Operation,
     now: Instant,
 ) -> Result<Option<(Uuid, Option<Instant>)>> {
-    let is_busy =
-        environment.held_since.is_some() || hotfixes::running_in(tx, environment.id).await?.is_some();
+    let is_busy = environment.is_held() || hotfixes::running_in(tx, environment.id).await?.is_some();
     if is_busy {
         return Ok(None);
     }

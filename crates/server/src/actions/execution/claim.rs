@@ -339,7 +339,7 @@ impl ClaimInput {
 impl DueEnvironment {
     fn new(environment: Environment, asked_for: Vec<Operation>, now: Instant) -> Result<Self> {
         let runs = |operation: &Operation| operation.status == OperationStatus::Running;
-        let is_busy = environment.held_since.is_some() || asked_for.iter().any(runs);
+        let is_busy = environment.is_held() || asked_for.iter().any(runs);
         let mut candidate = Self {
             environment,
             is_busy,

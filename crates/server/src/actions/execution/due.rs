@@ -37,7 +37,7 @@ pub(crate) fn next_start(
 /// Whether no work may start in an environment, whatever waits there.
 fn is_busy(environment: &Environment, occupying: &[Occupying]) -> bool {
     let runs = |one: &Occupying| one.status == OperationStatus::Running;
-    environment.held_since.is_some() || occupying.iter().any(runs)
+    environment.is_held() || occupying.iter().any(runs)
 }
 
 /// Says anew when work may start in environments: after a window, an inventory or the freedom to work changed.

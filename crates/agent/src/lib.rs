@@ -1,0 +1,10 @@
+//! The agent: what runs beside Business Central environments, reports what is installed in them, and carries out what
+//! the service says is due.
+//!
+//! It is told of work and never reached: it asks the service (`client::agent`), and decides by files of its own what it may
+//! do. What all targets have in common is written once (`work`): what is installed is read before anything is begun and
+//! after it has ended, and only that decides. How a target is spoken to is a [`driver::Driver`]'s.
+
+pub mod driver;
+pub mod drivers;
+pub mod failure;

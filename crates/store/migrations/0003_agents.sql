@@ -1,0 +1,58 @@
+-- Who carries operations out, and reports what is installed. A token and a code are kept as the SHA-256 of their text.
+CREATE TABLE agents (
+  id UUID NOT NULL,
+  name TEXT NOT NULL,
+  name_key TEXT NOT NULL,
+  scope_tenants TEXT,
+  scope_families TEXT,
+  scope_names TEXT,
+  scope_reason TEXT,
+  serves_unreported BOOLEAN NOT NULL,
+  identity TEXT,
+  created_on BIGINT NOT NULL,
+  code_sha256 BYTEA,
+  code_until BIGINT,
+  token_sha256 BYTEA,
+  token_until BIGINT,
+  former_token_sha256 BYTEA,
+  former_token_until BIGINT,
+  session_id UUID,
+  former_session_id UUID,
+  frozen_on BIGINT,
+  frozen_reason TEXT,
+  last_seen_on BIGINT,
+  software TEXT,
+  inventory_sequence BIGINT NOT NULL,
+  inventory_on BIGINT,
+  etag UUID NOT NULL,
+  CONSTRAINT agents_pk PRIMARY KEY (id),
+  CONSTRAINT agents_name UNIQUE (name_key)
+);
+CREATE UNIQUE INDEX agents_by_code ON agents (code_sha256) WHERE code_sha256 IS NOT NULL;
+CREATE UNIQUE INDEX agents_by_token ON agents (token_sha256) WHERE token_sha256 IS NOT NULL;
+CREATE UNIQUE INDEX agents_by_former_token ON agents (former_token_sha256) WHERE former_token_sha256 IS NOT NULL;
+CREATE UNIQUE INDEX agents_by_identity ON agents (identity) WHERE identity IS NOT NULL;
+
+-- An environment belongs to the agent that reported it first, until the operator says otherwise. What is reported as a
+-- sandbox and was production before is disputed, and keeps what it was.
+ALTER TABLE environments ADD COLUMN agent_id UUID;
+ALTER TABLE environments ADD COLUMN missing_since BIGINT;
+ALTER TABLE environments ADD COLUMN disputed_since BIGINT;
+CREATE INDEX environments_by_agent ON environments (agent_id, id) WHERE agent_id IS NOT NULL;
+CREATE INDEX environments_due_of_agent ON environments (agent_id, due_on, id)
+  WHERE agent_id IS NOT NULL AND due_on IS NOT NULL;
+CREATE INDEX environments_missing ON environments (missing_since) WHERE missing_since IS NOT NULL;
+
+-- The package is what it was when the operation was scheduled; who carries it out and how far that has come is known
+-- from its start on.
+ALTER TABLE operations ADD COLUMN package_sha256 BYTEA;
+ALTER TABLE operations ADD COLUMN package_size BIGINT;
+ALTER TABLE operations ADD COLUMN agent_id UUID;
+ALTER TABLE operations ADD COLUMN agent_name TEXT;
+ALTER TABLE operations ADD COLUMN progress_percent BIGINT;
+ALTER TABLE operations ADD COLUMN progress_step TEXT;
+ALTER TABLE operations ADD COLUMN progress_text TEXT;
+ALTER TABLE operations ADD COLUMN progress_on BIGINT;
+ALTER TABLE operations ADD COLUMN failure_cause TEXT;
+ALTER TABLE operations ADD COLUMN downloads BIGINT;
+CREATE INDEX operations_of_agent ON operations (agent_id, id) WHERE status = 'Running' AND agent_id IS NOT NULL;

@@ -1,0 +1,302 @@
+//! The agent API, `/agent/v1`: how agents say what is installed, take due operations on, and tell what became of them.
+//!
+//! Both sides are ours, so the shapes are read and written by the same structs. What a newer side adds, an older one
+//! ignores. No member of any of them is a command, a script, an address or a setting: what an agent may be asked for is an
+//! app, its version, and when (`docs/SECURITY.md`).
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The header in which a running agent names itself, a GUID that it made when it started. Two of them under one token at
+/// once are two processes, and the agent is frozen.
+pub const SESSION_HEADER: &str = "fame-agent-session";
+
+/// A code that an operator gave, to be exchanged for a token once.
+#[derive(Clone, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Enrolment {
+    /// The code, `fameenr_…`.
+    pub code: String,
+}
+
+/// What an agent signs in with from now on.
+#[derive(Clone, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentToken {
+    /// What the operator calls the agent.
+    pub name: String,
+    /// The token, `fameagt_…`. It is not shown again.
+    pub token: String,
+    /// When it ends.
+    #[schema(format = DateTime)]
+    pub expires_on: String,
+}
+
+/// What is installed in environments: all that the agent serves, or those of which something changed.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// Higher than that of every inventory before it; what comes late is refused.
+    pub sequence: i64,
+    /// Whether it is meant that a full set has far fewer, or far more, environments than the one before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+    /// Environments, each with all that is known of it.
+    pub environments: Vec<ReportedEnvironment>,
+    /// Changes only: environments that are not there any more. In a full set they are just not named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<EnvironmentName>,
+}
+
+/// What tells an environment from all others.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentName {
+    /// The customer's Microsoft Entra tenant.
+    pub aad_tenant_id: Uuid,
+    /// The application family.
+    #[schema(example = "BusinessCentral")]
+    pub application_family: String,
+    /// The name.
+    #[schema(example = "Production")]
+    pub name: String,
+}
+
+/// An environment as an agent found it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedEnvironment {
+    /// Which.
+    #[serde(flatten)]
+    pub environment: EnvironmentName,
+    /// The country of its localisation.
+    #[schema(example = "US")]
+    pub country_code: String,
+    /// `Production` or `Sandbox`.
+    #[serde(rename = "type")]
+    #[schema(example = "Production")]
+    pub kind: String,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location_name: Option<String>,
+    /// The version of Business Central's application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_version: Option<String>,
+    /// The version of Business Central's platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<String>,
+    /// When its operations may start; what was known when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<ReportedWindow>,
+    /// Whether the apps below are all that are installed.
+    #[serde(default)]
+    pub inventory_complete: bool,
+    /// The apps that are installed.
+    #[serde(default)]
+    pub apps: Vec<ReportedApp>,
+}
+
+/// The hours in which an environment's operations may start.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedWindow {
+    /// When it starts, `HH:MM`.
+    #[schema(example = "20:00")]
+    pub start: String,
+    /// When it ends, `HH:MM`.
+    #[schema(example = "06:00")]
+    pub end: String,
+    /// The Windows or IANA id of the time zone.
+    #[schema(example = "Romance Standard Time")]
+    pub time_zone: String,
+}
+
+/// An installed app as an agent found it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedApp {
+    /// The app.
+    pub id: Uuid,
+    /// The version installed.
+    #[schema(example = "16.0.0.5")]
+    pub version: String,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its publisher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+}
+
+/// What came of an inventory.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryResult {
+    /// Environments that are new.
+    pub added: u64,
+    /// Environments of which something changed.
+    pub changed: u64,
+    /// Environments of which all was known.
+    pub unchanged: u64,
+    /// Environments that are missing now: nothing starts there, and they are removed after a while.
+    pub missing: u64,
+    /// What was not taken, with the reason. The rest was.
+    pub refused: Vec<RefusedEnvironment>,
+    /// Environments in which nothing starts until the operator has looked: `Production` became `Sandbox`.
+    pub disputed: Vec<EnvironmentName>,
+    /// What else an agent's operator should know, such as a time zone that nobody knows.
+    pub warnings: Vec<String>,
+}
+
+/// An environment that was not taken.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedEnvironment {
+    /// Which.
+    #[serde(flatten)]
+    pub environment: EnvironmentName,
+    /// `OutOfScope`, `BoundElsewhere` or `InvalidInput`.
+    pub code: String,
+    /// What is wrong, with the fact.
+    pub message: String,
+}
+
+/// A request for work.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimRequest {
+    /// At most so many operations.
+    pub max: u32,
+    /// How long to wait for the first one, in seconds.
+    #[serde(default)]
+    pub wait_seconds: u32,
+    /// What the agent is at. What it holds besides, because an answer was lost, it is told of again.
+    #[serde(default)]
+    pub holding: Vec<Uuid>,
+}
+
+/// Operations that the agent holds from now on.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Each in an environment of its own.
+    pub operations: Vec<ClaimedOperation>,
+    /// What of `holding` the agent does not hold any more: its lease ran out.
+    pub lost: Vec<Uuid>,
+}
+
+/// An operation that the agent holds.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimedOperation {
+    /// Its identity.
+    pub operation_id: Uuid,
+    /// What it is held by.
+    pub lease_id: Uuid,
+    /// How long it is held, in seconds from the answer, unless it is renewed.
+    pub lease_seconds: u32,
+    /// What it does: `Hotfix`.
+    pub kind: String,
+    /// Where.
+    pub environment: EnvironmentName,
+    /// What the environment is for: `Production` or `Sandbox`.
+    pub environment_type: String,
+    /// The country of its localisation.
+    pub country_code: String,
+    /// The app.
+    pub app_id: Uuid,
+    /// The app's name, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_name: Option<String>,
+    /// The app's publisher, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_publisher: Option<String>,
+    /// The version that was installed when it started.
+    pub source_version: String,
+    /// The version that it leads to.
+    pub target_version: String,
+    /// How the schema is brought up to date: `Sync`.
+    pub sync_mode: String,
+    /// The package, as it was when the operation was scheduled.
+    pub package: ClaimedPackage,
+}
+
+/// The package of an operation.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimedPackage {
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether another country has other bytes under the same number, which Business Central online refuses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub differs_elsewhere: bool,
+}
+
+/// That work goes on.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewal {
+    /// What the operation is held by.
+    pub lease_id: Uuid,
+    /// How far it has come, if there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// How far an operation has come.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// 0 to 100, if it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// What is being done, in a word or two: `Publish`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The last thing that was said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// How long an operation is held from now on.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewed {
+    /// In seconds from the answer.
+    pub lease_seconds: u32,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finish {
+    /// What the operation is held by.
+    pub lease_id: Uuid,
+    /// `Succeeded`, `Failed` or `Skipped`.
+    #[schema(example = "Succeeded")]
+    pub status: String,
+    /// What the target said, in full; needed when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// Why it failed, as far as it can be told: one word of a closed list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "SchemaBreak")]
+    pub failure_cause: Option<String>,
+    /// The version that was found installed at the end; needed when it succeeded, and then the version asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "16.0.1.2")]
+    pub installed_version: Option<String>,
+}
+
+/// The operation as it stands after a report.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finished {
+    /// Its identity.
+    pub operation_id: Uuid,
+    /// Its status, which may be another than the one reported if that came too late.
+    pub status: String,
+}
