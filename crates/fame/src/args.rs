@@ -9,7 +9,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// Flags that every command knows.
 #[derive(Args, Debug)]
-pub struct GlobalArgs {
+pub(crate) struct GlobalArgs {
     /// The service to talk to; plain http only on this machine
     #[arg(
         long,
@@ -116,7 +116,7 @@ pub struct GlobalArgs {
 
 /// An app and a country of it.
 #[derive(Args, Clone, Debug)]
-pub struct AppInCountry {
+pub(crate) struct AppInCountry {
     /// The app
     #[arg(value_name = "APP")]
     pub app: AppId,
@@ -127,7 +127,7 @@ pub struct AppInCountry {
 
 /// A country as it was typed; whether there is such a country is the service's to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Country(pub String);
+pub(crate) struct Country(pub String);
 
 impl FromStr for Country {
     type Err = String;
@@ -174,7 +174,7 @@ impl From<QueryArgs> for client::Query {
 
 /// Only change the row if it is as it was.
 #[derive(Args, Clone, Debug, Default)]
-pub struct IfMatch {
+pub(crate) struct IfMatch {
     /// Only if the row's _etag is still this one; else nothing changes (exit code 5)
     #[arg(long, value_name = "ETAG")]
     pub if_match: Option<String>,
@@ -182,7 +182,7 @@ pub struct IfMatch {
 
 /// `APP=VERSION`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AppAt {
+pub(crate) struct AppAt {
     /// The app.
     pub app: AppId,
     /// The version of it.
@@ -204,7 +204,7 @@ impl FromStr for AppAt {
 }
 
 /// Reads `90s`, `30m`, `1h 30m`, or a bare number of seconds.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }

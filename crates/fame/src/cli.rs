@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 /// --tenant, --client-id, and the secret in FAME_CLIENT_SECRET or --client-secret-file.
 #[derive(Parser, Debug)]
 #[command(name = "fame", version, after_help = Exit::table(), max_term_width = 110, propagate_version = false)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What holds for all commands.
     #[command(flatten)]
     pub global: GlobalArgs,
@@ -23,7 +23,7 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Subcommand, Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Apps that you have a role on
     #[command(subcommand)]
     Apps(commands::apps::AppsCommand),

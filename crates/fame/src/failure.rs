@@ -8,7 +8,7 @@ use std::{fmt::Write, io, path::Path};
 
 /// Why a command ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The command line or a setting is wrong.
     #[error("{0}")]
     Usage(String),
@@ -55,13 +55,13 @@ pub enum Failure {
 
 impl Failure {
     /// `source` happened while `doing` something with the file at `path`.
-    pub fn file(doing: &str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn file(doing: &str, path: &Path, source: io::Error) -> Self {
         let what = format!("Cannot {doing} {}", path.display());
         Self::Io { what, source }
     }
 
     /// The exit code that stands for it.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::NotSignedIn(_) => Exit::NotAllowed,
@@ -76,7 +76,7 @@ impl Failure {
     }
 
     /// Whether whoever reads our output has gone away; there is nobody left to complain to.
-    pub fn is_broken_pipe(&self) -> bool {
+    pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }
@@ -105,7 +105,7 @@ fn exit_of(error: &Error) -> Exit {
 }
 
 /// What the client reports, in words for people, who see it but once: with its cause.
-pub fn explained(error: &Error) -> String {
+pub(crate) fn explained(error: &Error) -> String {
     let cause = error
         .cause()
         .map(|cause| format!(": {cause}"))
@@ -130,7 +130,7 @@ pub fn explained(error: &Error) -> String {
 }
 
 /// A refusal with everything that the service said, because the reader's only other source is the service's log.
-pub fn told(refusal: &Refusal) -> String {
+pub(crate) fn told(refusal: &Refusal) -> String {
     let mut text = refusal.status.to_string();
     let mut add = |part: &dyn std::fmt::Display| {
         // Writing into a string has no way to fail.

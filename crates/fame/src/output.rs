@@ -11,26 +11,26 @@ use std::io::{self, IsTerminal, Write};
 
 /// Standard output cannot be written to.
 #[derive(Debug)]
-pub struct Unwritten(pub io::Error);
+pub(crate) struct Unwritten(pub io::Error);
 
 /// A column of a table: its heading and the property it shows.
-pub type Column = (&'static str, &'static str);
+pub(crate) type Column = (&'static str, &'static str);
 
 /// What may be printed, decided once.
 #[derive(Clone, Copy, Debug)]
-pub struct Printer {
+pub(crate) struct Printer {
     json: bool,
     quiet: bool,
 }
 
 impl Printer {
     /// `json`: standard output is JSON. `quiet`: no notes and no progress.
-    pub fn new(json: bool, quiet: bool) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet }
     }
 
     /// Whether standard output is to be JSON.
-    pub fn is_json(self) -> bool {
+    pub(crate) fn is_json(self) -> bool {
         self.json
     }
 
@@ -38,7 +38,7 @@ impl Printer {
     ///
     /// # Errors
     /// When standard output cannot be written to; so for all that follow.
-    pub fn rows(self, rows: &[Value], columns: &[Column]) -> Result<(), Unwritten> {
+    pub(crate) fn rows(self, rows: &[Value], columns: &[Column]) -> Result<(), Unwritten> {
         if self.json {
             return print_json(&rows);
         }
@@ -55,7 +55,7 @@ impl Printer {
     }
 
     /// Prints one thing: each of its properties on a line, or the JSON.
-    pub fn record(self, record: &Value) -> Result<(), Unwritten> {
+    pub(crate) fn record(self, record: &Value) -> Result<(), Unwritten> {
         if self.json {
             return print_json(record);
         }
@@ -67,40 +67,40 @@ impl Printer {
     }
 
     /// Prints text that is the same with and without `--json`.
-    pub fn text(self, text: &str) -> Result<(), Unwritten> {
+    pub(crate) fn text(self, text: &str) -> Result<(), Unwritten> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
         write(&[text, end])
     }
 
     /// Writes raw bytes to standard output.
-    pub fn bytes(self, bytes: &[u8]) -> Result<(), Unwritten> {
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Unwritten> {
         io::stdout().lock().write_all(bytes).map_err(Unwritten)
     }
 
     /// Makes sure that what was written has left.
-    pub fn flush(self) -> Result<(), Unwritten> {
+    pub(crate) fn flush(self) -> Result<(), Unwritten> {
         io::stdout().lock().flush().map_err(Unwritten)
     }
 
     /// Tells people how it is going.
-    pub fn note(self, text: impl AsRef<str>) {
+    pub(crate) fn note(self, text: impl AsRef<str>) {
         if !self.quiet {
             say(text.as_ref());
         }
     }
 
     /// Tells of something that is wrong though the command goes on.
-    pub fn warning(self, text: impl AsRef<str>) {
+    pub(crate) fn warning(self, text: impl AsRef<str>) {
         say(&format!("warning: {}", text.as_ref()));
     }
 
     /// Says what went wrong.
-    pub fn error(self, text: impl AsRef<str>) {
+    pub(crate) fn error(self, text: impl AsRef<str>) {
         say(&format!("error: {}", text.as_ref()));
     }
 
     /// A progress bar over `total` bytes, visible only to people.
-    pub fn progress(self, total: u64, title: String) -> ProgressBar {
+    pub(crate) fn progress(self, total: u64, title: String) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
@@ -113,7 +113,7 @@ impl Printer {
     }
 
     /// A count of what is done, of `total` if that is known; visible only to people.
-    pub fn counter(self, total: Option<u64>, title: &'static str) -> ProgressBar {
+    pub(crate) fn counter(self, total: Option<u64>, title: &'static str) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
@@ -131,7 +131,7 @@ impl Printer {
 }
 
 /// A value in the words of a table: no quotes, no braces, nothing at all for null.
-pub fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => harmless(text),

@@ -10,7 +10,7 @@ use crate::{
 use client::{Client, List, Request};
 
 /// What a command that talks to the service has at hand.
-pub struct Session {
+pub(crate) struct Session {
     /// Asks the service.
     pub client: Client,
     /// Shows what it says.
@@ -22,7 +22,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`settings::resolve`], and [`client::Error::Tls`].
-    pub fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
+    pub(crate) fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
         let client = Client::new(settings::resolve(args, printer)?)?;
         Ok(Self { client, printer })
     }
@@ -31,7 +31,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Failure::Service`], and when the output cannot be written; so for all that follow.
-    pub async fn print_list<T>(
+    pub(crate) async fn print_list<T>(
         &self,
         list: List<T>,
         query: QueryArgs,
@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// Sends a request and prints the one thing that is answered.
-    pub async fn print_one<T>(&self, request: Request<T>) -> Result<(), Failure> {
+    pub(crate) async fn print_one<T>(&self, request: Request<T>) -> Result<(), Failure> {
         Ok(self.printer.record(&request.json().await?)?)
     }
 }

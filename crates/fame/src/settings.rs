@@ -17,7 +17,7 @@ use std::{env, fs, path::Path, sync::Arc};
 ///
 /// # Errors
 /// [`Failure::Usage`] for what cannot be used, [`Failure::NotSignedIn`] when there is nothing to sign in with.
-pub fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
+pub(crate) fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
     Ok(Settings {
         url: service_root(&args.url)?,
         api_version: api_version(&args.api_version)?,

@@ -17,7 +17,7 @@ const ROW_LOCK: &str = "FOR UPDATE";
 ///
 /// SQLite has one writer at a time, so the rows that a transaction reads cannot change under it and need no lock. And
 /// to SQLite `$2` is a name like any other, numbered by where it first stands; `?2` is the second value.
-pub fn for_sqlite(sql: &str) -> String {
+pub(crate) fn for_sqlite(sql: &str) -> String {
     let mut made = String::with_capacity(sql.len());
     let mut rest = without_row_lock(sql);
     while let Some((before, behind)) = rest.split_once('$') {
@@ -48,7 +48,7 @@ pub type Shape<'s> = &'s [(&'static str, &'static str)];
 /// To PostgreSQL the rows are a table made of one array for each column, so that it carries the statement out once
 /// for all of them. SQLite is called in process, where carrying it out once for each row costs less than any table
 /// would; to it the values are those of one row.
-pub fn for_each_row(dialect: Dialect, sql: &str, shape: Shape) -> String {
+pub(crate) fn for_each_row(dialect: Dialect, sql: &str, shape: Shape) -> String {
     match dialect {
         Dialect::Sqlite => for_sqlite(&for_one_row(sql, shape)),
         Dialect::Postgres => {
@@ -93,7 +93,7 @@ fn for_one_row(sql: &str, shape: Shape) -> String {
 ///
 /// PostgreSQL sorts text by the cluster's language unless told otherwise; ours sorts by code point on both. What SQLite
 /// calls an `INTEGER` that is the primary key, and numbers by itself, has a longer name there.
-pub fn migration(dialect: Dialect, sql: &str) -> Cow<'_, str> {
+pub(crate) fn migration(dialect: Dialect, sql: &str) -> Cow<'_, str> {
     match dialect {
         Dialect::Sqlite => Cow::Borrowed(sql),
         Dialect::Postgres => Cow::Owned(sql.replace(" TEXT", " TEXT COLLATE \"C\"").replace(
@@ -104,7 +104,7 @@ pub fn migration(dialect: Dialect, sql: &str) -> Cow<'_, str> {
 }
 
 /// The name of the constraint that SQLite reports by its columns.
-pub fn constraint_on(columns: &str) -> Option<&'static str> {
+pub(crate) fn constraint_on(columns: &str) -> Option<&'static str> {
     match columns {
         "operations.environment_id, operations.app_id" => Some("operations_slot"),
         "operations.environment_id" => Some("operations_running"),

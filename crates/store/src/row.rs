@@ -205,7 +205,7 @@ macro_rules! row {
 
         impl $row {
             /// What it is read from, over the alias `t`.
-            pub const COLUMNS: &'static str =
+            $vis const COLUMNS: &'static str =
                 concat!($(", ", $crate::row::select!($field $($($column)+)?)),+).split_at(2).1;
         }
 

@@ -18,17 +18,17 @@ use uuid::{Uuid, uuid};
 
 use crate::{AuthError, AuthFailure, AuthSettings, Authenticator, Caller, WallClock};
 
-pub const START: i64 = 1_790_000_000;
-pub const TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001");
-pub const OTHER_TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0099");
-pub const API: Uuid = uuid!("6f8c7a3e-2222-4c2b-9a55-0c0a7c0a0002");
-pub const API_URI: &str = "https://apps.contoso.com";
-pub const CLIENT: Uuid = uuid!("6f8c7a3e-3333-4c2b-9a55-0c0a7c0a0003");
-pub const SERVICE_PRINCIPAL: Uuid = uuid!("6f8c7a3e-4444-4c2b-9a55-0c0a7c0a0004");
-pub const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
+pub(super) const START: i64 = 1_790_000_000;
+pub(super) const TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001");
+pub(super) const OTHER_TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0099");
+pub(super) const API: Uuid = uuid!("6f8c7a3e-2222-4c2b-9a55-0c0a7c0a0002");
+pub(super) const API_URI: &str = "https://apps.contoso.com";
+pub(super) const CLIENT: Uuid = uuid!("6f8c7a3e-3333-4c2b-9a55-0c0a7c0a0003");
+pub(super) const SERVICE_PRINCIPAL: Uuid = uuid!("6f8c7a3e-4444-4c2b-9a55-0c0a7c0a0004");
+pub(super) const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
 
 /// The issuer's name differs from where it listens, as Entra's does.
-pub const BASE_URL: &str = "https://sts.contoso.com";
+pub(super) const BASE_URL: &str = "https://sts.contoso.com";
 
 /// Keys take a while to make, so all fixtures begin with the same ones.
 static STATE: LazyLock<IssuerState> = LazyLock::new(|| {
@@ -68,7 +68,7 @@ fn directory() -> Directory {
 
 /// What the web server answers instead of the issuer.
 #[derive(Clone)]
-pub enum Instead {
+pub(super) enum Instead {
     Json(Value),
     Status(u16),
     Redirect(String),
@@ -82,7 +82,7 @@ struct Traffic {
     instead: Mutex<HashMap<String, Instead>>,
 }
 
-pub struct Fixture {
+pub(super) struct Fixture {
     pub issuer: Issuer,
     pub origin: String,
     time: Arc<AtomicI64>,
@@ -90,7 +90,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let time = Arc::new(AtomicI64::new(START));
         let settings = Settings {
             base_url: BASE_URL.to_owned(),
@@ -110,25 +110,25 @@ impl Fixture {
         }
     }
 
-    pub fn clock(&self) -> WallClock {
+    pub(super) fn clock(&self) -> WallClock {
         clock_of(&self.time)
     }
 
-    pub fn advance(&self, seconds: i64) {
+    pub(super) fn advance(&self, seconds: i64) {
         self.time.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// How often a key set was asked for.
-    pub fn key_fetches(&self) -> usize {
+    pub(super) fn key_fetches(&self) -> usize {
         self.traffic.key_fetches.load(Ordering::SeqCst)
     }
 
     /// How often anything was asked for.
-    pub fn all_requests(&self) -> usize {
+    pub(super) fn all_requests(&self) -> usize {
         self.traffic.all_requests.load(Ordering::SeqCst)
     }
 
-    pub fn answer_instead(&self, path: &str, answer: Instead) {
+    pub(super) fn answer_instead(&self, path: &str, answer: Instead) {
         self.traffic
             .instead
             .lock()
@@ -136,12 +136,12 @@ impl Fixture {
             .insert(path.to_owned(), answer);
     }
 
-    pub fn behave_again(&self) {
+    pub(super) fn behave_again(&self) {
         self.traffic.instead.lock().unwrap().clear();
     }
 
     /// The usual settings as a configuration file would have them, with more lines for the entry.
-    pub fn settings_with(&self, more: &str) -> AuthSettings {
+    pub(super) fn settings_with(&self, more: &str) -> AuthSettings {
         toml::from_str(&format!(
             r#"
             allow_insecure_loopback = true
@@ -158,15 +158,15 @@ impl Fixture {
         .unwrap()
     }
 
-    pub fn authenticator(&self) -> Authenticator {
+    pub(super) fn authenticator(&self) -> Authenticator {
         self.authenticator_with(&format!(r#"tenants = ["{TENANT}"]"#))
     }
 
-    pub fn authenticator_with(&self, more: &str) -> Authenticator {
+    pub(super) fn authenticator_with(&self, more: &str) -> Authenticator {
         Authenticator::new(&self.settings_with(more), self.clock()).unwrap()
     }
 
-    pub fn mint(&self, request: &TokenRequest) -> String {
+    pub(super) fn mint(&self, request: &TokenRequest) -> String {
         self.issuer.mint(request).unwrap()
     }
 }
@@ -207,27 +207,27 @@ fn misbehave(answer: Instead) -> Response {
     }
 }
 
-pub fn v1(request: TokenRequest) -> TokenRequest {
+pub(super) fn v1(request: TokenRequest) -> TokenRequest {
     TokenRequest {
         version: Some(TokenVersion::V1),
         ..request
     }
 }
 
-pub fn application() -> TokenRequest {
+pub(super) fn application() -> TokenRequest {
     TokenRequest::client("owner")
 }
 
-pub fn user() -> TokenRequest {
+pub(super) fn user() -> TokenRequest {
     TokenRequest::user("reader-user")
 }
 
-pub fn bearer(token: &str) -> String {
+pub(super) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
 /// Calls with the token that `request` describes.
-pub async fn call(
+pub(super) async fn call(
     fixture: &Fixture,
     authenticator: &Authenticator,
     request: &TokenRequest,
@@ -236,12 +236,12 @@ pub async fn call(
 }
 
 /// Calls with this token.
-pub async fn present(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, AuthError> {
+pub(super) async fn present(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, AuthError> {
     authenticator.authenticate(Some(&bearer(token))).await
 }
 
 /// Expects a refusal, and answers status and reason.
-pub async fn refusal(
+pub(super) async fn refusal(
     fixture: &Fixture,
     authenticator: &Authenticator,
     request: &TokenRequest,
@@ -249,7 +249,7 @@ pub async fn refusal(
     refused(call(fixture, authenticator, request).await)
 }
 
-pub fn refused(outcome: Result<Arc<Caller>, AuthError>) -> (u16, AuthFailure) {
+pub(super) fn refused(outcome: Result<Arc<Caller>, AuthError>) -> (u16, AuthFailure) {
     let error = outcome.expect_err("a refusal");
     (error.status().as_u16(), error.failure())
 }

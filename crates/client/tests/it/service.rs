@@ -14,12 +14,12 @@ use std::{
 };
 use uuid::Uuid;
 
-pub const APP: AppId = AppId(Uuid::from_u128(0xaaaa_aaaa_0000_1111_2222_bbbb_bbbb_bbbb));
-pub const TAG: &str = "00000000-0000-0000-0000-000000000001";
+pub(crate) const APP: AppId = AppId(Uuid::from_u128(0xaaaa_aaaa_0000_1111_2222_bbbb_bbbb_bbbb));
+pub(crate) const TAG: &str = "00000000-0000-0000-0000-000000000001";
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
@@ -27,41 +27,43 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// `METHOD /path?query`
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.uri)
     }
 }
 
-pub fn answer(status: u16, body: impl Into<Body>) -> Response<Body> {
+pub(crate) fn answer(status: u16, body: impl Into<Body>) -> Response<Body> {
     Response::builder().status(status).body(body.into()).unwrap()
 }
 
-pub fn json(body: &Value) -> Response<Body> {
+pub(crate) fn json(body: &Value) -> Response<Body> {
     answer(200, body.to_string())
 }
 
-pub fn with(mut answer: Response<Body>, name: &'static str, value: &str) -> Response<Body> {
+pub(crate) fn with(mut answer: Response<Body>, name: &'static str, value: &str) -> Response<Body> {
     answer.headers_mut().insert(name, value.parse().unwrap());
     answer
 }
 
-pub struct Service {
+pub(crate) struct Service {
     url: String,
     journal: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Service {
     /// A service that answers with what `script` says of the request and of how many came before it.
-    pub async fn start(script: impl Fn(&Asked, usize) -> Response<Body> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        script: impl Fn(&Asked, usize) -> Response<Body> + Send + Sync + 'static,
+    ) -> Self {
         let journal: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let (script, kept) = (Arc::new(script), journal.clone());
         let router = Router::new().fallback(move |request: axum::extract::Request| {
@@ -88,11 +90,11 @@ impl Service {
         Self { url, journal }
     }
 
-    pub fn url(&self) -> SecureUrl {
+    pub(crate) fn url(&self) -> SecureUrl {
         self.url.parse().unwrap()
     }
 
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             url: self.url(),
             api_version: "v1.0".into(),
@@ -103,16 +105,16 @@ impl Service {
         }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(self.settings()).unwrap()
     }
 
     /// Everything that was asked so far.
-    pub fn journal(&self) -> Vec<Asked> {
+    pub(crate) fn journal(&self) -> Vec<Asked> {
         self.journal.lock().unwrap().clone()
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.journal().iter().map(Asked::line).collect()
     }
 }

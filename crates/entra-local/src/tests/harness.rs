@@ -13,26 +13,26 @@ use crate::{
     control_router, router,
 };
 
-pub const NOW: i64 = 1_790_000_000;
-pub const TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001");
-pub const API: Uuid = uuid!("6f8c7a3e-2222-4c2b-9a55-0c0a7c0a0002");
-pub const API_URI: &str = "https://apps.businesscentral.dynamics.com";
-pub const CLIENT: Uuid = uuid!("6f8c7a3e-3333-4c2b-9a55-0c0a7c0a0003");
-pub const SERVICE_PRINCIPAL: Uuid = uuid!("6f8c7a3e-4444-4c2b-9a55-0c0a7c0a0004");
-pub const PUBLIC_CLIENT: Uuid = uuid!("6f8c7a3e-5555-4c2b-9a55-0c0a7c0a0005");
-pub const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
-pub const SECRET: &str = "s3cret/+ of owner";
-pub const PASSWORD: &str = "p4ssword of reader";
-pub const BASE_URL: &str = "https://127.0.0.1:8802";
+pub(super) const NOW: i64 = 1_790_000_000;
+pub(super) const TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001");
+pub(super) const API: Uuid = uuid!("6f8c7a3e-2222-4c2b-9a55-0c0a7c0a0002");
+pub(super) const API_URI: &str = "https://apps.businesscentral.dynamics.com";
+pub(super) const CLIENT: Uuid = uuid!("6f8c7a3e-3333-4c2b-9a55-0c0a7c0a0003");
+pub(super) const SERVICE_PRINCIPAL: Uuid = uuid!("6f8c7a3e-4444-4c2b-9a55-0c0a7c0a0004");
+pub(super) const PUBLIC_CLIENT: Uuid = uuid!("6f8c7a3e-5555-4c2b-9a55-0c0a7c0a0005");
+pub(super) const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
+pub(super) const SECRET: &str = "s3cret/+ of owner";
+pub(super) const PASSWORD: &str = "p4ssword of reader";
+pub(super) const BASE_URL: &str = "https://127.0.0.1:8802";
 
-pub fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         base_url: BASE_URL.to_owned(),
         clock: Arc::new(|| NOW),
     }
 }
 
-pub fn directory() -> Directory {
+pub(super) fn directory() -> Directory {
     let application = |name: &str, client_id, object_id, secret: Option<&str>| Application {
         name: name.to_owned(),
         client_id,
@@ -63,19 +63,19 @@ pub fn directory() -> Directory {
     }
 }
 
-pub fn issuer() -> Issuer {
+pub(super) fn issuer() -> Issuer {
     Issuer::new(settings(), directory()).unwrap()
 }
 
 /// A running http listener with the public endpoints, and the control endpoint under `/control`.
-pub struct Harness {
+pub(super) struct Harness {
     pub issuer: Issuer,
     pub origin: String,
     pub http: Client,
 }
 
 impl Harness {
-    pub async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let issuer = issuer();
         let control = control_router(issuer.clone());
         let routes = router(issuer.clone(), Scheme::Http).nest("/control", control);
@@ -86,7 +86,7 @@ impl Harness {
         Self { issuer, origin, http }
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
         let response = self
             .http
             .get(format!("{}{path}", self.origin))
@@ -97,14 +97,14 @@ impl Harness {
         (status, response.json().await.unwrap_or(Value::Null))
     }
 
-    pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
+    pub(super) async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
         let request = self.http.post(format!("{}{path}", self.origin)).form(fields);
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())
     }
 
-    pub async fn post_json(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(super) async fn post_json(&self, path: &str, body: &Value) -> (u16, Value) {
         let request = self.http.post(format!("{}{path}", self.origin)).json(body);
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
@@ -112,12 +112,12 @@ impl Harness {
     }
 }
 
-pub fn loopback_listener() -> TcpListener {
+pub(super) fn loopback_listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
 /// Verifies the signature with another implementation than the one that signed, and gives the claims.
-pub fn verified_claims(token: &str, keys: &JsonWebKeySet) -> Option<Map<String, Value>> {
+pub(super) fn verified_claims(token: &str, keys: &JsonWebKeySet) -> Option<Map<String, Value>> {
     let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
     let key = keys.keys.iter().find(|key| key.kid == kid)?;
     let decoding = DecodingKey::from_rsa_components(&key.n, &key.e).unwrap();

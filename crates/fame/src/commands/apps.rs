@@ -6,7 +6,7 @@ use domain::ids::AppId;
 
 /// `fame apps …`
 #[derive(Subcommand, Debug)]
-pub enum AppsCommand {
+pub(crate) enum AppsCommand {
     /// List the apps that you have a role on
     List(#[command(flatten)] QueryArgs),
     /// Show an app
@@ -38,7 +38,7 @@ impl AppsCommand {
     ///
     /// # Errors
     /// [`Failure::Service`]; so for all commands that talk to the service.
-    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let (client, whole) = (&session.client, QueryArgs::default());
         match self {
             Self::List(query) => session.print_list(client.list_apps(), query, COLUMNS).await?,

@@ -6,7 +6,7 @@ use clap_complete::{Shell, generate};
 
 /// Which shell.
 #[derive(Args, Debug)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// The shell to complete in
     shell: Shell,
 }
@@ -15,7 +15,7 @@ pub struct CompletionsArgs {
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub fn run(args: &CompletionsArgs, mut command: Command, printer: Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &CompletionsArgs, mut command: Command, printer: Printer) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     generate(args.shell, &mut command, "fame", &mut script);
     printer.bytes(&script)?;

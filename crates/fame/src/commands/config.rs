@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// `fame config …`
 #[derive(Subcommand, Debug)]
-pub enum ConfigCommand {
+pub(crate) enum ConfigCommand {
     /// Show every setting, its value and where that came from; secrets are hidden
     Show(ConfigArgs),
     /// Find every problem that would keep the service from starting (exit code 2)
@@ -17,7 +17,7 @@ pub enum ConfigCommand {
 
 /// Where settings come from.
 #[derive(Args, Clone, Debug)]
-pub struct ConfigArgs {
+pub(crate) struct ConfigArgs {
     /// Configuration file; left out, the path in FAME_CONFIG, else ./fame.toml if there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -36,7 +36,7 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
 impl ConfigArgs {
     /// As if `key` had been set on the command line, unless it is none.
     #[must_use]
-    pub fn with(mut self, key: &str, value: Option<String>) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: Option<String>) -> Self {
         self.overrides.extend(value.map(|value| (key.to_owned(), value)));
         self
     }
@@ -45,14 +45,14 @@ impl ConfigArgs {
     ///
     /// # Errors
     /// [`Failure::Usage`] when there is any.
-    pub fn load(self, printer: Printer) -> Result<Loaded, Failure> {
+    pub(crate) fn load(self, printer: Printer) -> Result<Loaded, Failure> {
         let sources = Sources::of_process(self.config, self.overrides);
         Settings::load(&sources).map_err(|problems| summary(printer, &problems))
     }
 }
 
 /// Tells of every problem; comes to a failure that counts the errors among them.
-pub fn summary(printer: Printer, problems: &[Problem]) -> Failure {
+pub(crate) fn summary(printer: Printer, problems: &[Problem]) -> Failure {
     for problem in problems {
         let line = format!("{}: {problem}", problem.code);
         match problem.severity {
@@ -66,7 +66,7 @@ pub fn summary(printer: Printer, problems: &[Problem]) -> Failure {
 }
 
 /// How many of `problems` forbid to start.
-pub fn errors_in(problems: &[Problem]) -> usize {
+pub(crate) fn errors_in(problems: &[Problem]) -> usize {
     let errors = problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
@@ -78,7 +78,7 @@ impl ConfigCommand {
     ///
     /// # Errors
     /// [`Failure::Usage`] when the settings cannot be used.
-    pub fn run(self, printer: Printer) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
         match self {
             Self::Show(args) => show(&args.load(printer)?, printer),
             Self::Check(args) => check(&args.load(printer)?, printer),

@@ -12,7 +12,7 @@ use domain::ids::AppId;
 
 /// `fame countries …`
 #[derive(Subcommand, Debug)]
-pub enum CountriesCommand {
+pub(crate) enum CountriesCommand {
     /// List the countries of an app
     List {
         /// The app
@@ -41,7 +41,7 @@ const COLUMNS: &[Column] = &[("COUNTRY", "countryCode"), ("ETAG", "_etag")];
 
 impl CountriesCommand {
     /// Runs the command.
-    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
             Self::List { app, query } => {

@@ -13,7 +13,7 @@ use domain::ids::TenantId;
 
 /// `fame environments …`
 #[derive(Subcommand, Debug)]
-pub enum EnvironmentsCommand {
+pub(crate) enum EnvironmentsCommand {
     /// List the environments that have an app installed
     List {
         #[command(flatten)]
@@ -48,7 +48,7 @@ const COLUMNS: &[Column] = &[
 
 impl EnvironmentsCommand {
     /// Runs the command.
-    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
             Self::List { scope, query } => {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// `fame export`
 #[derive(Args, Debug)]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// Folder to write to: a new or an empty one, or the one of an export that was cut, which is then finished
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
@@ -25,7 +25,7 @@ impl ExportArgs {
     /// # Errors
     /// [`Failure::Usage`] when the settings will not do, [`Failure::Rule`] when the folder or the database is not
     /// what it must be, and what can happen to files and databases.
-    pub async fn run(self, printer: Printer) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let loaded = self.config.load(printer)?;
         let exported = export(&loaded.settings, &self.to, watcher(printer)).await;
         let contents = exported.map_err(failure)?;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// `fame import`
 #[derive(Args, Debug)]
-pub struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// Folder of the export
     #[arg(long, value_name = "FOLDER")]
     from: PathBuf,
@@ -39,7 +39,7 @@ impl ImportArgs {
     /// [`Failure::Usage`] when the settings will not do, [`Failure::NotFound`] when there is no export,
     /// [`Failure::Rule`] when it is damaged or does not fit, or when the database is not empty, and what can happen
     /// to files and databases.
-    pub async fn run(self, printer: Printer) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let watcher = watcher(printer);
         if self.check {
             let contents = check(&self.from, watcher).await.map_err(failure)?;

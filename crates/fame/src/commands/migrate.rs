@@ -8,7 +8,7 @@ use server::StartError;
 
 /// `fame migrate`
 #[derive(Args, Debug)]
-pub struct MigrateArgs {
+pub(crate) struct MigrateArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Only say whether the database is up to date (exit code 16 when it is not)
@@ -21,7 +21,7 @@ impl MigrateArgs {
     ///
     /// # Errors
     /// [`Failure::Usage`] when the settings will not do, [`Failure::Unexpected`] when the database will not.
-    pub async fn run(self, printer: Printer) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let settings = self.config.load(printer)?.settings;
         if self.check {
             let lacking = server::outstanding(&settings).await.map_err(unfit)?;

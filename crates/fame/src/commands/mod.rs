@@ -1,18 +1,18 @@
 //! The commands: each module holds what can be typed and what then happens.
 
-pub mod apps;
-pub mod completions;
-pub mod config;
-pub mod countries;
-pub mod environments;
-pub mod export;
-pub mod hotfixes;
-pub mod import;
-pub mod migrate;
-pub mod openapi;
-pub mod operator;
-pub mod package;
-pub mod principals;
-pub mod serve;
+pub(crate) mod apps;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod countries;
+pub(crate) mod environments;
+pub(crate) mod export;
+pub(crate) mod hotfixes;
+pub(crate) mod import;
+pub(crate) mod migrate;
+pub(crate) mod openapi;
+pub(crate) mod operator;
+pub(crate) mod package;
+pub(crate) mod principals;
+pub(crate) mod serve;
 mod transfer;
-pub mod versions;
+pub(crate) mod versions;

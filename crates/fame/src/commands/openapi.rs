@@ -6,7 +6,7 @@ use crate::{exit::Exit, failure::Failure, output::Printer};
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub fn run(printer: Printer) -> Result<Exit, Failure> {
+pub(crate) fn run(printer: Printer) -> Result<Exit, Failure> {
     printer.text(&server::openapi_json())?;
     Ok(Exit::Done)
 }

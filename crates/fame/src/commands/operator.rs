@@ -28,7 +28,7 @@ use wire::operator::{
 
 /// `fame operator …`
 #[derive(Subcommand, Debug)]
-pub enum OperatorCommand {
+pub(crate) enum OperatorCommand {
     /// Registered apps
     #[command(subcommand)]
     Apps(AppsCommand),
@@ -45,7 +45,7 @@ pub enum OperatorCommand {
 
 /// `fame operator apps …`
 #[derive(Subcommand, Debug)]
-pub enum AppsCommand {
+pub(crate) enum AppsCommand {
     /// List all apps
     List(#[command(flatten)] QueryArgs),
     /// Show an app and its owners
@@ -59,7 +59,7 @@ pub enum AppsCommand {
 
 /// `fame operator apps put`
 #[derive(Args, Debug)]
-pub struct PutApp {
+pub(crate) struct PutApp {
     /// The app
     app: AppId,
     /// The whole request as JSON, instead of the flags below; - reads standard input
@@ -86,7 +86,7 @@ pub struct PutApp {
 
 /// `fame operator environments …`
 #[derive(Subcommand, Debug)]
-pub enum EnvironmentsCommand {
+pub(crate) enum EnvironmentsCommand {
     /// List all environments
     List(#[command(flatten)] QueryArgs),
     /// Show an environment, its update window and its apps
@@ -101,7 +101,7 @@ pub enum EnvironmentsCommand {
 
 /// Which environment.
 #[derive(Args, Debug)]
-pub struct EnvironmentArgs {
+pub(crate) struct EnvironmentArgs {
     /// The customer's Microsoft Entra tenant
     #[arg(value_name = "TENANT")]
     aad_tenant: TenantId,
@@ -113,7 +113,7 @@ pub struct EnvironmentArgs {
 
 /// `fame operator environments put`
 #[derive(Args, Debug)]
-pub struct PutEnvironment {
+pub(crate) struct PutEnvironment {
     #[command(flatten)]
     environment: EnvironmentArgs,
     /// The whole request as JSON, instead of the flags below; - reads standard input
@@ -150,21 +150,21 @@ pub struct PutEnvironment {
 
 /// `fame operator operations …`
 #[derive(Subcommand, Debug)]
-pub enum OperationsCommand {
+pub(crate) enum OperationsCommand {
     /// List operations
     List(#[command(flatten)] QueryArgs),
 }
 
 /// `fame operator audit …`
 #[derive(Subcommand, Debug)]
-pub enum AuditCommand {
+pub(crate) enum AuditCommand {
     /// List changes and who made them
     List(#[command(flatten)] QueryArgs),
 }
 
 /// An owner as typed: `User:OBJECT-ID@TENANT-ID` or `Application:CLIENT-ID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub(crate) struct Owner {
     kind: PrincipalKind,
     id: Uuid,
     tenant: Option<Uuid>,
@@ -193,7 +193,7 @@ impl FromStr for Owner {
 
 /// `20:00-06:00`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hours {
+pub(crate) struct Hours {
     start: String,
     end: String,
 }
@@ -249,7 +249,7 @@ const AUDIT: &[Column] = &[
 
 impl OperatorCommand {
     /// Runs the command.
-    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
             Self::Apps(command) => command.run(session).await?,

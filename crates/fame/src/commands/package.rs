@@ -15,7 +15,7 @@ use std::{
 
 /// `fame package …`
 #[derive(Subcommand, Debug)]
-pub enum PackageCommand {
+pub(crate) enum PackageCommand {
     /// Show what is in a package; exit code 14 when it is not an acceptable one
     Inspect {
         /// The package
@@ -29,7 +29,7 @@ impl PackageCommand {
     ///
     /// # Errors
     /// [`Failure::Package`] when the package is refused, [`Failure::Io`] when it cannot be read.
-    pub fn run(self, printer: Printer) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let Self::Inspect { file } = self;
         let package = read(&file)?;
         let facts = serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
@@ -46,7 +46,7 @@ impl PackageCommand {
 ///
 /// # Errors
 /// [`Failure::Package`] when the package is refused, [`Failure::Io`] when it cannot be read.
-pub fn read(path: &Path) -> Result<Package, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Package, Failure> {
     let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
     navx::read(file, &Limits::default()).map_err(|error| match error {
         PackageError::Io(source) => Failure::file("read", path, source),

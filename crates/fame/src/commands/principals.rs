@@ -16,7 +16,7 @@ use wire::principals::PrincipalPatch;
 
 /// `fame principals …`
 #[derive(Subcommand, Debug)]
-pub enum PrincipalsCommand {
+pub(crate) enum PrincipalsCommand {
     /// List who has roles on an app
     List {
         /// The app
@@ -46,7 +46,7 @@ pub enum PrincipalsCommand {
 
 /// `fame principals set`
 #[derive(Args, Debug)]
-pub struct SetArgs {
+pub(crate) struct SetArgs {
     /// The app
     app: AppId,
     /// A user's object id, or an application's client id
@@ -73,7 +73,7 @@ const COLUMNS: &[Column] = &[
 
 impl PrincipalsCommand {
     /// Runs the command.
-    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
             Self::List { app, query } => {

@@ -7,7 +7,7 @@ use domain::chain::Chain;
 
 /// `fame serve`
 #[derive(Args, Debug)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// Address and port to accept requests on, such as 127.0.0.1:8080
@@ -20,7 +20,7 @@ impl ServeArgs {
     ///
     /// # Errors
     /// [`Failure::Usage`] when the settings will not do, [`Failure::Unexpected`] when the service cannot start.
-    pub async fn run(self, printer: Printer) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let loaded = self.config.with("server.listen", self.listen).load(printer)?;
         let problems = loaded.check_production();
         if errors_in(&problems) > 0 {

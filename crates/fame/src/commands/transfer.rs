@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Shows people how far the work has come, with a bar for each stage of it.
-pub fn watcher(printer: Printer) -> Watcher {
+pub(super) fn watcher(printer: Printer) -> Watcher {
     let shown: Mutex<Option<(Stage, ProgressBar)>> = Mutex::default();
     Arc::new(move |step: Step| {
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,13 +48,13 @@ fn bar(printer: Printer, step: Step) -> ProgressBar {
 }
 
 /// Prints what an export or a database holds.
-pub fn print(printer: Printer, result: &impl Serialize) -> Result<(), Failure> {
+pub(super) fn print(printer: Printer, result: &impl Serialize) -> Result<(), Failure> {
     let record = serde_json::to_value(result).map_err(|error| Failure::Unexpected(error.to_string()))?;
     Ok(printer.record(&record)?)
 }
 
 /// Why the work was not done, as the exit codes know it.
-pub fn failure(error: TransferError) -> Failure {
+pub(super) fn failure(error: TransferError) -> Failure {
     match error {
         TransferError::Files { what, source } => Failure::Io { what, source },
         TransferError::NotFound(problem) => Failure::NotFound(problem),

@@ -11,7 +11,7 @@ use std::{
 /// It answers the App Management API and the operator API, issues its own tokens, and pretends to carry out what
 /// is scheduled. Whoever can reach it may become anybody, so it listens on this machine only.
 #[derive(Args, Clone, Debug)]
-pub struct DevArgs {
+pub(crate) struct DevArgs {
     /// Where to listen, on this machine only; port 0 takes any free one, and https gets a port of its own
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = loopback)]
     pub listen: SocketAddr,

@@ -21,7 +21,7 @@ use server::{Server, clock::Clock};
 use std::sync::Arc;
 
 /// Moves the service's clock, one move after the other.
-pub struct Timekeeper {
+pub(super) struct Timekeeper {
     clock: Clock,
     server: Arc<Server>,
     turn: tokio::sync::Mutex<()>,
@@ -29,7 +29,7 @@ pub struct Timekeeper {
 
 impl Timekeeper {
     /// The keeper of the clock that `server` was started with.
-    pub fn new(server: Arc<Server>) -> Self {
+    pub(super) fn new(server: Arc<Server>) -> Self {
         Self {
             clock: server.clock().clone(),
             server,
@@ -38,7 +38,7 @@ impl Timekeeper {
     }
 
     /// The time of the service.
-    pub fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
 
@@ -51,7 +51,7 @@ impl Timekeeper {
     ///
     /// # Errors
     /// That of `time`, with the clock left alone; or what kept the work from being taken on.
-    pub async fn change(
+    pub(super) async fn change(
         &self,
         time: impl FnOnce(Instant) -> Result<Instant, String>,
     ) -> Result<Instant, TimeError> {
@@ -66,7 +66,7 @@ impl Timekeeper {
     ///
     /// # Errors
     /// What kept the work from being taken on.
-    pub async fn set(&self, now: Instant) -> anyhow::Result<()> {
+    pub(super) async fn set(&self, now: Instant) -> anyhow::Result<()> {
         self.change(|_| Ok(now))
             .await
             .map(drop)
@@ -76,7 +76,7 @@ impl Timekeeper {
 
 /// Why the clock was not moved, or not to the end.
 #[derive(Debug, thiserror::Error)]
-pub enum TimeError {
+pub(super) enum TimeError {
     /// There is no such time.
     #[error("{0}")]
     Refused(String),
@@ -94,7 +94,7 @@ struct Control {
 }
 
 /// `GET`/`POST /clock`, and the issuer's `/tokens` and `/keys/rotate`.
-pub fn router(time: Arc<Timekeeper>, issuer: Issuer, state: Arc<StateDir>) -> Router {
+pub(super) fn router(time: Arc<Timekeeper>, issuer: Issuer, state: Arc<StateDir>) -> Router {
     let control = Control {
         time,
         issuer: issuer.clone(),

@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The family of all sample environments.
-pub const FAMILY: &str = "Business Central";
+pub(super) const FAMILY: &str = "Business Central";
 
 /// An app of the sample data.
-pub struct DemoApp {
+pub(super) struct DemoApp {
     /// What it is called.
     pub name: &'static str,
     /// Who makes it.
@@ -33,7 +33,7 @@ pub struct DemoApp {
 }
 
 /// An uploaded version.
-pub struct DemoVersion {
+pub(super) struct DemoVersion {
     /// Its number.
     pub number: &'static str,
     /// What it is offered as by now.
@@ -61,7 +61,7 @@ const fn building_on(sales_pack: &'static str, version: DemoVersion) -> DemoVers
 }
 
 /// The app that most environments have.
-pub const SALES_PACK: DemoApp = DemoApp {
+pub(super) const SALES_PACK: DemoApp = DemoApp {
     name: "Contoso Sales Pack",
     publisher: "Contoso",
     location: "West Europe",
@@ -102,16 +102,16 @@ const FREIGHT: DemoApp = DemoApp {
 };
 
 /// All apps.
-pub const APPS: [&DemoApp; 3] = [&SALES_PACK, &SALES_REPORTS, &FREIGHT];
+pub(super) const APPS: [&DemoApp; 3] = [&SALES_PACK, &SALES_REPORTS, &FREIGHT];
 
 impl DemoApp {
     /// Its id.
-    pub fn id(&self) -> AppId {
+    pub(super) fn id(&self) -> AppId {
         id(&format!("app {}", self.name)).into()
     }
 
     /// The tenant of its publisher.
-    pub fn publisher_tenant(&self) -> Uuid {
+    pub(super) fn publisher_tenant(&self) -> Uuid {
         match self.publisher {
             "Contoso" => home_tenant(),
             other => id(&format!("tenant {other}")),
@@ -119,13 +119,13 @@ impl DemoApp {
     }
 
     /// Where its publisher is reached.
-    pub fn contact(&self) -> String {
+    pub(super) fn contact(&self) -> String {
         format!("apps@{}.com", self.publisher.to_lowercase())
     }
 }
 
 /// How many days ago versions were uploaded, the longest ago first.
-pub fn upload_days() -> Vec<i64> {
+pub(super) fn upload_days() -> Vec<i64> {
     let versions = APPS.iter().flat_map(|app| app.versions);
     let days: BTreeSet<_> = versions.map(|version| version.days_ago).collect();
     days.into_iter().rev().collect()
@@ -195,7 +195,7 @@ const DEPENDENCY_ERROR: &str = "The app could not be installed because it depend
     again.";
 
 /// An environment of the sample data.
-pub struct DemoEnvironment {
+pub(super) struct DemoEnvironment {
     /// Whose it is.
     pub tenant: Uuid,
     /// Its name, the only one of its kind.
@@ -213,7 +213,7 @@ pub struct DemoEnvironment {
 }
 
 /// All forty.
-pub fn environments() -> Vec<DemoEnvironment> {
+pub(super) fn environments() -> Vec<DemoEnvironment> {
     let mut all = Vec::new();
     for (row, customer) in CUSTOMERS.iter().enumerate() {
         for (column, (suffix, kind)) in PLACES.into_iter().enumerate() {
@@ -274,7 +274,7 @@ fn installed(
 }
 
 /// What the simulated executor makes of the troubled environments.
-pub fn script() -> Script {
+pub(super) fn script() -> Script {
     let fault = |name: &str| match name {
         SYNC_FAILS => Some(Fault::Fails(SYNC_ERROR.to_owned())),
         DEPENDENCY_FAILS => Some(Fault::Fails(DEPENDENCY_ERROR.to_owned())),
@@ -292,7 +292,7 @@ pub fn script() -> Script {
 }
 
 /// A hotfix of the Sales Pack that was asked for before anybody looks.
-pub struct DemoHotfix {
+pub(super) struct DemoHotfix {
     /// The environment's name.
     pub environment: &'static str,
     /// The version to go to.
@@ -304,10 +304,10 @@ const fn hotfix(environment: &'static str, target: &'static str) -> DemoHotfix {
 }
 
 /// Days ago that the hotfixes of the past were carried out.
-pub const HOTFIX_DAY: i64 = 6;
+pub(super) const HOTFIX_DAY: i64 = 6;
 
 /// Carried out in the past: three succeeded, one failed.
-pub const CARRIED_OUT: [DemoHotfix; 4] = [
+pub(super) const CARRIED_OUT: [DemoHotfix; 4] = [
     hotfix("Seattle-Production", "16.0.2.0"),
     hotfix("Copenhagen-Production", "16.0.2.0"),
     hotfix("Berlin-Branch", "16.0.2.0"),
@@ -315,10 +315,10 @@ pub const CARRIED_OUT: [DemoHotfix; 4] = [
 ];
 
 /// Thought better of.
-pub const CANCELED: DemoHotfix = hotfix("Hamburg-Production", "16.0.2.0");
+pub(super) const CANCELED: DemoHotfix = hotfix("Hamburg-Production", "16.0.2.0");
 
 /// Still waiting, each for so many days.
-pub const WAITING: [(DemoHotfix, i64); 2] = [
+pub(super) const WAITING: [(DemoHotfix, i64); 2] = [
     (hotfix("Munich-Training", "16.0.2.0"), 3),
     (hotfix("Copenhagen-Sandbox", "16.1.1.0"), 10),
 ];

@@ -87,7 +87,7 @@ Tokens of any kind, good or bad: POST <control>/tokens. Ctrl-C ends it.
 ///
 /// # Errors
 /// When there is nobody to show, which only happens if somebody edited the data folder.
-pub fn text(ready: &Ready) -> anyhow::Result<String> {
+pub(super) fn text(ready: &Ready) -> anyhow::Result<String> {
     let commands = match example(ready) {
         Some((app, environment)) => tour(ready, app, environment)?,
         None => first_steps(ready)?,

@@ -15,7 +15,7 @@ use std::{
 use tokio::{sync::watch, task::JoinSet};
 
 /// The path of the control endpoint.
-pub const CONTROL: &str = "/control";
+pub(super) const CONTROL: &str = "/control";
 
 /// How far the https port is from the http port when it is free: 8443 for 8080.
 const HTTPS_DISTANCE: u16 = 363;
@@ -24,7 +24,7 @@ const HTTPS_DISTANCE: u16 = 363;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Both listeners, bound; nobody answers yet.
-pub struct Listeners {
+pub(super) struct Listeners {
     http: TcpListener,
     https: TcpListener,
     http_url: String,
@@ -36,7 +36,7 @@ impl Listeners {
     ///
     /// # Errors
     /// When it is taken.
-    pub fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
         let http = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
         let http_address = http.local_addr()?;
         let https = bind_https(listen).context("cannot listen for https")?;
@@ -54,12 +54,12 @@ impl Listeners {
     }
 
     /// `http://host:port`.
-    pub fn http_url(&self) -> &str {
+    pub(super) fn http_url(&self) -> &str {
         &self.http_url
     }
 
     /// `https://host:port`.
-    pub fn https_url(&self) -> &str {
+    pub(super) fn https_url(&self) -> &str {
         &self.https_url
     }
 
@@ -67,7 +67,7 @@ impl Listeners {
     ///
     /// # Errors
     /// Those of the listeners.
-    pub fn serve(
+    pub(super) fn serve(
         self,
         http: Router,
         https: Router,
@@ -107,28 +107,28 @@ async fn wait_for(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Listeners whose requests are answered.
-pub struct Serving {
+pub(super) struct Serving {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
 
 impl Serving {
     /// Takes no more requests, and waits for those under way.
-    pub async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
 /// What answers over http: service, issuer, and control.
-pub fn http_router(service: Router, issuer: &Issuer, control: Router) -> Router {
+pub(super) fn http_router(service: Router, issuer: &Issuer, control: Router) -> Router {
     issuer_router(issuer.clone(), Scheme::Http)
         .nest(CONTROL, control)
         .fallback_service(service)
 }
 
 /// What answers over https: service and issuer.
-pub fn https_router(service: Router, issuer: &Issuer) -> Router {
+pub(super) fn https_router(service: Router, issuer: &Issuer) -> Router {
     issuer_router(issuer.clone(), Scheme::Https).fallback_service(service)
 }
 

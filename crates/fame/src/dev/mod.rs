@@ -16,7 +16,7 @@ mod running;
 mod seed;
 mod state_dir;
 
-pub use args::DevArgs;
+pub(crate) use args::DevArgs;
 
 use crate::exit::Exit;
 use anyhow::Context;
@@ -33,7 +33,7 @@ use std::{
 ///
 /// # Errors
 /// What kept it from starting or from ending well, for people.
-pub async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     let stop = stop_signal()?;
     let listeners = Listeners::bind(args.listen)?;
     let state = match open_state(&args) {

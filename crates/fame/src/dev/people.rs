@@ -12,10 +12,10 @@ use wire::principals::PrincipalPatch;
 const NAMESPACE: Uuid = Uuid::from_u128(0x0f6b_77c5_2f1e_4b0a_9f0f_6d65_7a5c_d31e);
 
 /// The App ID URI of the API.
-pub const API_URI: &str = "api://fame-dev";
+pub(super) const API_URI: &str = "api://fame-dev";
 
 /// What a token is asked for.
-pub const SCOPE: &str = "api://fame-dev/.default";
+pub(super) const SCOPE: &str = "api://fame-dev/.default";
 
 /// A client written for Microsoft's endpoint asks for this one, and need not be changed.
 const ORIGINAL_URI: &str = "https://apps.businesscentral.dynamics.com";
@@ -24,23 +24,23 @@ const ORIGINAL_URI: &str = "https://apps.businesscentral.dynamics.com";
 const SIGN_IN: &str = "sign-in";
 
 /// The id that stands for this name, always the same.
-pub fn id(name: &str) -> Uuid {
+pub(super) fn id(name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
 /// The tenant of all clients, which is the publisher Contoso's.
-pub fn home_tenant() -> Uuid {
+pub(super) fn home_tenant() -> Uuid {
     id("tenant Contoso")
 }
 
 /// The client id of the API itself.
-pub fn api_id() -> Uuid {
+pub(super) fn api_id() -> Uuid {
     id("api")
 }
 
 /// A person, or an application, whose name is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Person {
+pub(super) struct Person {
     /// Its name.
     pub name: &'static str,
     /// An application or a person.
@@ -54,16 +54,17 @@ const fn person(name: &'static str, kind: PrincipalKind, role: Option<Role>) -> 
 }
 
 /// Runs the service; reaches the operator API only.
-pub const OPERATOR: Person = person("operator", PrincipalKind::Application, None);
+pub(super) const OPERATOR: Person = person("operator", PrincipalKind::Application, None);
 /// The first owner of the apps.
-pub const OWNER: Person = person("owner", PrincipalKind::Application, Some(Role::Owner));
+pub(super) const OWNER: Person = person("owner", PrincipalKind::Application, Some(Role::Owner));
 /// Uploads, and schedules hotfixes.
-pub const CONTRIBUTOR: Person = person("contributor", PrincipalKind::Application, Some(Role::Contributor));
+pub(super) const CONTRIBUTOR: Person =
+    person("contributor", PrincipalKind::Application, Some(Role::Contributor));
 /// Only looks.
-pub const READER: Person = person("reader", PrincipalKind::Application, Some(Role::Reader));
+pub(super) const READER: Person = person("reader", PrincipalKind::Application, Some(Role::Reader));
 
 /// All of them.
-pub const PEOPLE: [Person; 7] = [
+pub(super) const PEOPLE: [Person; 7] = [
     OWNER,
     CONTRIBUTOR,
     READER,
@@ -75,12 +76,12 @@ pub const PEOPLE: [Person; 7] = [
 
 impl Person {
     /// What a principal row names them by: an application's client id, a user's object id.
-    pub fn principal_id(&self) -> Uuid {
+    pub(super) fn principal_id(&self) -> Uuid {
         id(&format!("principal {}", self.name))
     }
 
     /// The request that gives them their role on an app, if they are meant to have one.
-    pub fn principal(&self) -> Option<PrincipalPatch> {
+    pub(super) fn principal(&self) -> Option<PrincipalPatch> {
         let is_user = self.kind == PrincipalKind::User;
         Some(PrincipalPatch {
             aad_tenant_id: is_user.then(home_tenant),
@@ -94,7 +95,7 @@ impl Person {
 ///
 /// # Errors
 /// No randomness.
-pub fn directory() -> Result<Directory, Error> {
+pub(super) fn directory() -> Result<Directory, Error> {
     let mut directory = Directory {
         tenants: vec![home_tenant()],
         resources: vec![api()],
@@ -148,7 +149,7 @@ fn user(person: Person) -> Result<User, Error> {
 
 /// How somebody signs in.
 #[derive(Clone)]
-pub struct Credentials {
+pub(super) struct Credentials {
     /// The application's client id; a user signs in through one as well.
     pub client_id: Uuid,
     /// The application's secret.
@@ -158,7 +159,7 @@ pub struct Credentials {
 }
 
 /// Somebody's credentials; nothing if the directory does not know them, which only happens if it was edited.
-pub fn credentials(directory: &Directory, person: &Person) -> Option<Credentials> {
+pub(super) fn credentials(directory: &Directory, person: &Person) -> Option<Credentials> {
     let (application, user) = match person.kind {
         PrincipalKind::Application => (person.name, None),
         PrincipalKind::User => {

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 8;
 /// Where everything is.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Addresses {
+pub(super) struct Addresses {
     /// The service over http.
     pub base_url: String,
     /// The service over https.
@@ -40,7 +40,7 @@ pub struct Addresses {
 
 impl Addresses {
     /// The addresses under these two roots.
-    pub fn new(http: &str, https: &str, ca_file: PathBuf) -> Self {
+    pub(super) fn new(http: &str, https: &str, ca_file: PathBuf) -> Self {
         let tenant = people::home_tenant();
         Self {
             base_url: http.to_owned(),
@@ -58,7 +58,7 @@ impl Addresses {
 /// The line.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ready {
+pub(super) struct Ready {
     /// Where everything is.
     #[serde(flatten)]
     pub addresses: Addresses,
@@ -75,7 +75,7 @@ pub struct Ready {
 /// Somebody who can sign in.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReadyClient {
+pub(super) struct ReadyClient {
     /// One of the promised names.
     pub name: &'static str,
     /// `User` or `Application`.
@@ -101,7 +101,7 @@ pub struct ReadyClient {
 
 /// A registered app.
 #[derive(Clone, Debug, Serialize)]
-pub struct ReadyApp {
+pub(super) struct ReadyApp {
     /// Its id.
     pub id: String,
     /// The name of its highest version; empty before the first.
@@ -113,7 +113,7 @@ pub struct ReadyApp {
 /// A registered environment.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReadyEnvironment {
+pub(super) struct ReadyEnvironment {
     /// The customer's tenant.
     pub aad_tenant_id: String,
     /// Its family.
@@ -131,7 +131,7 @@ pub struct ReadyEnvironment {
 
 /// An installed app.
 #[derive(Clone, Debug, Serialize)]
-pub struct ReadyInstallation {
+pub(super) struct ReadyInstallation {
     /// The app.
     pub id: String,
     /// Its version.
@@ -139,7 +139,7 @@ pub struct ReadyInstallation {
 }
 
 /// Somebody who has signed in, to look around with.
-pub struct SignedIn {
+pub(super) struct SignedIn {
     /// Who.
     pub person: Person,
     /// The service, asked as them.
@@ -150,7 +150,7 @@ pub struct SignedIn {
 ///
 /// # Errors
 /// When the service does not answer as it should.
-pub async fn look_around(
+pub(super) async fn look_around(
     addresses: Addresses,
     data_dir: PathBuf,
     directory: &Directory,
@@ -182,7 +182,7 @@ pub async fn look_around(
 }
 
 /// Somebody with what they sign in with, before their roles are known.
-pub fn described(directory: &Directory, person: &Person) -> Option<ReadyClient> {
+pub(super) fn described(directory: &Directory, person: &Person) -> Option<ReadyClient> {
     let credentials = people::credentials(directory, person)?;
     let (username, password) = credentials.user.unzip();
     Some(ReadyClient {

@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// `fame dev`, answering.
-pub struct Running {
+pub(super) struct Running {
     state: Arc<StateDir>,
     issuer: Issuer,
     server: Arc<Server>,
@@ -47,7 +47,7 @@ impl Running {
     ///
     /// # Errors
     /// What kept it from starting.
-    pub async fn start(
+    pub(super) async fn start(
         listeners: Listeners,
         state: Arc<StateDir>,
         beginning: Beginning,
@@ -90,7 +90,7 @@ impl Running {
     ///
     /// # Errors
     /// When the service does not take the sample data in.
-    pub async fn prepare(&self) -> anyhow::Result<()> {
+    pub(super) async fn prepare(&self) -> anyhow::Result<()> {
         let Some(kept) = self.state.kept().filter(|kept| !kept.complete) else {
             return Ok(());
         };
@@ -109,7 +109,7 @@ impl Running {
     ///
     /// # Errors
     /// When the service does not answer as it should.
-    pub async fn look_around(&self) -> anyhow::Result<Ready> {
+    pub(super) async fn look_around(&self) -> anyhow::Result<Ready> {
         let operator = self.sign_in(&people::OPERATOR).await?;
         let mut others = Vec::new();
         for person in PEOPLE.iter().filter(|person| person.role.is_some()) {
@@ -134,7 +134,7 @@ impl Running {
     ///
     /// # Errors
     /// The issuer's refusal.
-    pub async fn sign_in(&self, person: &Person) -> anyhow::Result<Client> {
+    pub(super) async fn sign_in(&self, person: &Person) -> anyhow::Result<Client> {
         let credentials = people::credentials(&self.issuer.directory(), person)
             .with_context(|| format!("the client '{}' is gone from the data folder", person.name))?;
         let secret = |secret: &Secret| SecretString::from(secret.reveal());
@@ -157,12 +157,12 @@ impl Running {
     }
 
     /// Somebody without a token, for the control endpoint.
-    pub fn http(&self) -> &reqwest::Client {
+    pub(super) fn http(&self) -> &reqwest::Client {
         &self.http
     }
 
     /// Ends everything, the listeners first and the service last.
-    pub async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.serving.close().await;
         self.server.drain(DRAIN).await;
         self.server.stop().await;

@@ -28,7 +28,7 @@ const WORK: i64 = 5 * TICKS_PER_SECOND;
 const DAY: i64 = 86_400 * TICKS_PER_SECOND;
 
 /// Those who bring the sample data in.
-pub struct Actors {
+pub(super) struct Actors {
     /// Registers apps and environments.
     pub operator: Client,
     /// Gives everybody else their roles.
@@ -38,7 +38,7 @@ pub struct Actors {
 }
 
 /// When the service's clock has to stand at the beginning of the sample data, if it is `today` now.
-pub fn begins_on(today: Instant) -> Instant {
+pub(super) fn begins_on(today: Instant) -> Instant {
     let longest_ago = demo::upload_days().first().copied().unwrap_or_default();
     days_before(today, longest_ago)
 }
@@ -51,7 +51,7 @@ fn days_before(today: Instant, days: i64) -> Instant {
 ///
 /// # Errors
 /// The first request that was not answered as it should be.
-pub async fn take_in(actors: &Actors, time: &Timekeeper, today: Instant) -> anyhow::Result<()> {
+pub(super) async fn take_in(actors: &Actors, time: &Timekeeper, today: Instant) -> anyhow::Result<()> {
     register_apps(actors)
         .await
         .context("registering the sample apps")?;
@@ -91,7 +91,7 @@ async fn register_apps(actors: &Actors) -> client::Result<()> {
 }
 
 /// Whom every app belongs to at first.
-pub fn first_owner() -> OwnerBody {
+pub(super) fn first_owner() -> OwnerBody {
     OwnerBody {
         kind: OWNER.kind.to_string(),
         id: OWNER.principal_id(),

@@ -24,7 +24,7 @@ const SERVICE_FOLDER: &str = "service";
 /// What the folder began with; it stays so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Beginning {
+pub(super) enum Beginning {
     /// The sample data.
     Demo,
     /// Nothing but the clients.
@@ -34,7 +34,7 @@ pub enum Beginning {
 /// What is written down.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SavedState {
+pub(super) struct SavedState {
     /// What the folder began with.
     pub beginning: Beginning,
     /// Whether that beginning is complete.
@@ -47,7 +47,7 @@ pub struct SavedState {
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StateDirError {
+pub(super) enum StateDirError {
     /// Another process does already.
     #[error("another `fame dev` is using {}", .0.display())]
     InUse(PathBuf),
@@ -78,7 +78,7 @@ fn files(path: &Path) -> impl FnOnce(io::Error) -> StateDirError {
 }
 
 /// The folder, held for as long as this value lives; a temporary one is gone after that.
-pub struct StateDir {
+pub(super) struct StateDir {
     folder: PathBuf,
     is_temporary: bool,
     /// Written down whenever it changes.
@@ -91,7 +91,7 @@ impl StateDir {
     ///
     /// # Errors
     /// A folder that is in use, is not ours, is damaged, or cannot be written.
-    pub fn open(data: Option<&Path>) -> Result<Self, StateDirError> {
+    pub(super) fn open(data: Option<&Path>) -> Result<Self, StateDirError> {
         let folder = match data {
             Some(folder) => folder.to_owned(),
             None => std::env::temp_dir().join(format!("fame-dev-{}", Uuid::new_v4())),
@@ -137,7 +137,7 @@ impl StateDir {
     }
 
     /// What was written down last; nothing in a new folder.
-    pub fn kept(&self) -> Option<SavedState> {
+    pub(super) fn kept(&self) -> Option<SavedState> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -145,7 +145,7 @@ impl StateDir {
     ///
     /// # Errors
     /// As the file system has it; so for [`StateDir::change`].
-    pub fn begin(&self, first: SavedState) -> Result<(), StateDirError> {
+    pub(super) fn begin(&self, first: SavedState) -> Result<(), StateDirError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.write(&first)?;
         *kept = Some(first);
@@ -153,7 +153,7 @@ impl StateDir {
     }
 
     /// Changes what is kept, and writes it down before anybody can rely on it.
-    pub fn change(&self, change: impl FnOnce(&mut SavedState)) -> Result<(), StateDirError> {
+    pub(super) fn change(&self, change: impl FnOnce(&mut SavedState)) -> Result<(), StateDirError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = kept.as_mut() else {
             return Ok(());
@@ -177,23 +177,23 @@ impl StateDir {
     ///
     /// # Errors
     /// As the file system has it.
-    pub fn write_authority(&self, pem: &str) -> Result<(), StateDirError> {
+    pub(super) fn write_authority(&self, pem: &str) -> Result<(), StateDirError> {
         let file = self.ca_file();
         fs::write(&file, pem).map_err(files(&file))
     }
 
     /// The folder, as an absolute path.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Where the service keeps its database and packages.
-    pub fn service_folder(&self) -> PathBuf {
+    pub(super) fn service_folder(&self) -> PathBuf {
         self.folder.join(SERVICE_FOLDER)
     }
 
     /// The certificate authority that https is proven with, PEM.
-    pub fn ca_file(&self) -> PathBuf {
+    pub(super) fn ca_file(&self) -> PathBuf {
         self.folder.join(CA_FILE)
     }
 }

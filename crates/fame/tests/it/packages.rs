@@ -7,17 +7,17 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// A package of [`APP`] in a folder of its own.
-pub struct PackageFile {
+pub(crate) struct PackageFile {
     pub folder: TempDir,
     pub path: PathBuf,
 }
 
 impl PackageFile {
-    pub fn new(version: &str) -> Self {
+    pub(crate) fn new(version: &str) -> Self {
         Self::built(builder(version))
     }
 
-    pub fn built(builder: PackageBuilder) -> Self {
+    pub(crate) fn built(builder: PackageBuilder) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("package.app");
         builder
@@ -26,16 +26,16 @@ impl PackageFile {
         Self { folder, path }
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.path.to_str().unwrap()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         std::fs::read(&self.path).unwrap()
     }
 }
 
-pub fn builder(version: &str) -> PackageBuilder {
+pub(crate) fn builder(version: &str) -> PackageBuilder {
     let id = APP.parse().unwrap();
     PackageBuilder::new(id, "Sales Pack", "Contoso", version.parse().unwrap()).package_id(Uuid::from_u128(7))
 }

@@ -16,13 +16,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// The app in all tests.
-pub const APP: &str = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
+pub(crate) const APP: &str = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
 /// The customer's tenant in all tests.
-pub const TENANT: &str = "aaaabbbb-0000-cccc-1111-dddd2222eeee";
+pub(crate) const TENANT: &str = "aaaabbbb-0000-cccc-1111-dddd2222eeee";
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     pub method: Method,
     pub path: String,
     pub query: String,
@@ -32,28 +32,28 @@ pub struct Asked {
 
 impl Asked {
     /// `METHOD /path`.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
 /// An answer as it is to be given.
-pub struct Answer {
+pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Body,
 }
 
 impl Answer {
-    pub fn json(status: u16, body: Value) -> Self {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
         Self {
             status,
             headers: vec![("content-type", "application/json".into())],
@@ -61,7 +61,7 @@ impl Answer {
         }
     }
 
-    pub fn bytes(status: u16, body: impl Into<Body>) -> Self {
+    pub(crate) fn bytes(status: u16, body: impl Into<Body>) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -70,7 +70,7 @@ impl Answer {
     }
 
     /// A refusal in the documented shape.
-    pub fn refusal(status: u16, code: &str, message: &str) -> Self {
+    pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Self {
         let body = serde_json::json!({
             "error": {"code": code, "message": message},
             "code": code, "message": message
@@ -78,7 +78,7 @@ impl Answer {
         Self::json(status, body)
     }
 
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
@@ -99,7 +99,7 @@ impl IntoResponse for Answer {
 }
 
 /// The service, and what it was asked.
-pub struct Service {
+pub(crate) struct Service {
     pub address: SocketAddr,
     journal: Arc<Mutex<Vec<Asked>>>,
 }
@@ -107,7 +107,7 @@ pub struct Service {
 impl Service {
     /// A service that answers with what `script` says of the request and of how often that very request
     /// (method and path) was made before.
-    pub async fn start(script: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> Self {
         let journal: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let (script, kept) = (Arc::new(script), journal.clone());
         let answer = move |parts: Parts, body: Body| {
@@ -142,27 +142,27 @@ impl Service {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Everything that was asked so far.
-    pub fn journal(&self) -> Vec<Asked> {
+    pub(crate) fn journal(&self) -> Vec<Asked> {
         self.journal.lock().unwrap().clone()
     }
 
     /// `METHOD /path` of everything that was asked so far.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.journal().iter().map(Asked::line).collect()
     }
 
     /// Runs the binary against this service, signed in with a token.
-    pub async fn fame(&self, args: &[&str]) -> Ended {
+    pub(crate) async fn fame(&self, args: &[&str]) -> Ended {
         run(self.command(args)).await
     }
 
     /// The binary, to be run against this service, signed in with a token.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = binary(args);
         command.env("FAME_URL", self.url()).env("FAME_TOKEN", "the-token");
         command
@@ -170,7 +170,7 @@ impl Service {
 }
 
 /// Serves `router` on a port of its own.
-pub async fn serve(router: Router) -> SocketAddr {
+pub(crate) async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -178,27 +178,27 @@ pub async fn serve(router: Router) -> SocketAddr {
 }
 
 /// The binary with nothing in its environment.
-pub fn binary(args: &[&str]) -> Command {
+pub(crate) fn binary(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fame"));
     command.args(args).env_clear();
     command
 }
 
 /// The same, in a folder that holds nothing but what the test put there.
-pub fn binary_in(folder: &TempDir, args: &[&str]) -> Command {
+pub(crate) fn binary_in(folder: &TempDir, args: &[&str]) -> Command {
     let mut command = binary(args);
     command.current_dir(folder);
     command
 }
 
 /// The least that `fame serve` has to be told, each to be given with `--set`.
-pub const OPERATOR: &str = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444";
-pub const ISSUER: &str =
+pub(crate) const OPERATOR: &str = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444";
+pub(crate) const ISSUER: &str =
     "identity.issuers=[{\"kind\": \"entra\", \"tenants\": \"any\", \"audiences\": [\"fame\"]}]";
 
 /// How a run of the binary ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     pub code: i32,
     pub out: String,
     pub raw: Vec<u8>,
@@ -206,13 +206,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 /// Runs `command` to its end without keeping the service from answering.
-pub async fn run(mut command: Command) -> Ended {
+pub(crate) async fn run(mut command: Command) -> Ended {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();

@@ -9,22 +9,22 @@ mod process;
 mod samples;
 mod site;
 
-pub use audit_trail::AuditTrail;
-pub use books::{Books, Row, plain_id};
-pub use caller::{Answer, Caller, Lost, Method};
-pub use dice::{Dice, number_from, pause};
-pub use process::Process;
-pub use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
-pub use site::{Database, Site};
-pub use test_support::{issuer::Person, postgres_cluster::PostgresCluster};
+pub(crate) use audit_trail::AuditTrail;
+pub(crate) use books::{Books, Row, plain_id};
+pub(crate) use caller::{Answer, Caller, Lost, Method};
+pub(crate) use dice::{Dice, number_from, pause};
+pub(crate) use process::Process;
+pub(crate) use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
+pub(crate) use site::{Database, Site};
+pub(crate) use test_support::{issuer::Person, postgres_cluster::PostgresCluster};
 
 use std::time::Duration;
 
 /// How long anything may take on a busy machine before a test gives up.
-pub const TIME_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Asks `look` again and again until it finds something.
-pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     within(TIME_LIMIT, look)
         .await
         .unwrap_or_else(|| panic!("it never came about that {what}"))
@@ -32,7 +32,7 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> 
 
 /// Asks `look` again and again until it finds something, or the time is over. There is no other way to learn from
 /// outside what a service does on its own.
-pub async fn within<T>(time: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+pub(crate) async fn within<T>(time: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let looking = async {
         loop {
             if let Some(found) = look().await {

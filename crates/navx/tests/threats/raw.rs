@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// An entry and the lies about it.
 #[derive(Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     name: Vec<u8>,
     local_name: Vec<u8>,
     data: Vec<u8>,
@@ -26,18 +26,18 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub fn deflated(name: &str, content: &[u8]) -> Self {
+    pub(crate) fn deflated(name: &str, content: &[u8]) -> Self {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(content).unwrap();
         Self::packed(name, content, 8, encoder.finish().unwrap())
     }
 
-    pub fn stored(name: &str, content: &[u8]) -> Self {
+    pub(crate) fn stored(name: &str, content: &[u8]) -> Self {
         Self::packed(name, content, 0, content.to_vec())
     }
 
     /// `data` is written as it is, under the size and checksum of `content`.
-    pub fn packed(name: &str, content: &[u8], method: u16, data: Vec<u8>) -> Self {
+    pub(crate) fn packed(name: &str, content: &[u8], method: u16, data: Vec<u8>) -> Self {
         let mut crc = Crc::new();
         crc.update(content);
         Self {
@@ -58,60 +58,60 @@ impl Entry {
         }
     }
 
-    pub fn local_name(mut self, name: &str) -> Self {
+    pub(crate) fn local_name(mut self, name: &str) -> Self {
         self.local_name = name.into();
         self
     }
 
-    pub fn local_method(mut self, method: u16) -> Self {
+    pub(crate) fn local_method(mut self, method: u16) -> Self {
         self.local_method = method;
         self
     }
 
-    pub fn flags(mut self, flags: u16) -> Self {
+    pub(crate) fn flags(mut self, flags: u16) -> Self {
         self.flags = flags;
         self
     }
 
-    pub fn crc32(mut self, crc32: u32) -> Self {
+    pub(crate) fn crc32(mut self, crc32: u32) -> Self {
         self.crc32 = crc32;
         self.local_crc32 = crc32;
         self
     }
 
-    pub fn local_crc32(mut self, crc32: u32) -> Self {
+    pub(crate) fn local_crc32(mut self, crc32: u32) -> Self {
         self.local_crc32 = crc32;
         self
     }
 
-    pub fn size(mut self, size: u64) -> Self {
+    pub(crate) fn size(mut self, size: u64) -> Self {
         self.size = size;
         self
     }
 
-    pub fn compressed_size(mut self, size: u64) -> Self {
+    pub(crate) fn compressed_size(mut self, size: u64) -> Self {
         self.compressed_size = size;
         self
     }
 
-    pub fn local_extra(mut self, extra: &[u8]) -> Self {
+    pub(crate) fn local_extra(mut self, extra: &[u8]) -> Self {
         self.local_extra = extra.to_vec();
         self
     }
 
-    pub fn descriptor(mut self) -> Self {
+    pub(crate) fn descriptor(mut self) -> Self {
         self.descriptor = true;
         self.flags |= 1 << 3;
         self
     }
 
-    pub fn zip64(mut self) -> Self {
+    pub(crate) fn zip64(mut self) -> Self {
         self.zip64 = true;
         self
     }
 
     /// Only a directory record that points to bytes written by another entry.
-    pub fn pointing_to(mut self, local_header: u32) -> Self {
+    pub(crate) fn pointing_to(mut self, local_header: u32) -> Self {
         self.local_header = Some(local_header);
         self
     }
@@ -119,7 +119,7 @@ impl Entry {
 
 /// An archive and the lies about its directory.
 #[derive(Clone, Default)]
-pub struct Zip {
+pub(crate) struct Zip {
     entries: Vec<Entry>,
     count: Option<u16>,
     directory_offset: Option<u32>,
@@ -130,42 +130,42 @@ pub struct Zip {
 }
 
 impl Zip {
-    pub fn with(mut self, entry: Entry) -> Self {
+    pub(crate) fn with(mut self, entry: Entry) -> Self {
         self.entries.push(entry);
         self
     }
 
-    pub fn count(mut self, count: u16) -> Self {
+    pub(crate) fn count(mut self, count: u16) -> Self {
         self.count = Some(count);
         self
     }
 
-    pub fn directory_offset(mut self, offset: u32) -> Self {
+    pub(crate) fn directory_offset(mut self, offset: u32) -> Self {
         self.directory_offset = Some(offset);
         self
     }
 
-    pub fn directory_size(mut self, size: u32) -> Self {
+    pub(crate) fn directory_size(mut self, size: u32) -> Self {
         self.directory_size = Some(size);
         self
     }
 
-    pub fn comment(mut self, comment: &[u8]) -> Self {
+    pub(crate) fn comment(mut self, comment: &[u8]) -> Self {
         self.comment = comment.to_vec();
         self
     }
 
-    pub fn zip64(mut self) -> Self {
+    pub(crate) fn zip64(mut self) -> Self {
         self.zip64 = true;
         self
     }
 
-    pub fn zip64_count(mut self, count: u64) -> Self {
+    pub(crate) fn zip64_count(mut self, count: u64) -> Self {
         self.zip64_count = Some(count);
         self
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let mut directory = Vec::new();
         for entry in &self.entries {
@@ -205,12 +205,12 @@ impl Zip {
     }
 
     /// The archive behind a header.
-    pub fn package(&self) -> Vec<u8> {
+    pub(crate) fn package(&self) -> Vec<u8> {
         package_around(&self.bytes())
     }
 }
 
-pub fn package_around(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn package_around(payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::from(*b"NAVX");
     out.extend(40u32.to_le_bytes());
     out.extend(2u32.to_le_bytes());

@@ -2,22 +2,22 @@
 
 use odata::*;
 
-pub static COLOURS: Enumeration = Enumeration {
+pub(crate) static COLOURS: Enumeration = Enumeration {
     name: "Shop.Colour",
     members: &[("Red", 1), ("Green", 2), ("Blue", 4)],
 };
 
-pub const UPPER: Fold = Fold {
+pub(crate) const UPPER: Fold = Fold {
     name: "upper",
     apply: |text| text.to_uppercase(),
 };
 
-pub const COMPACT: Fold = Fold {
+pub(crate) const COMPACT: Fold = Fold {
     name: "compact",
     apply: |text| text.replace(' ', "").to_lowercase(),
 };
 
-pub fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     let part = vec![
         Property::new("partId", Scalar::Guid),
         Property::new("minimum", Scalar::Version),
@@ -48,7 +48,7 @@ pub fn schema() -> Schema {
 }
 
 /// A row of nulls and empty collections in which some properties are set.
-pub fn row(set: Vec<(&str, Value<'static>)>) -> Vec<Value<'static>> {
+pub(crate) fn row(set: Vec<(&str, Value<'static>)>) -> Vec<Value<'static>> {
     let schema = schema();
     let mut values = vec![Value::Null; schema.properties.len()];
     for (name, value) in set {
@@ -57,11 +57,11 @@ pub fn row(set: Vec<(&str, Value<'static>)>) -> Vec<Value<'static>> {
     values
 }
 
-pub fn texts(items: &[&'static str]) -> Value<'static> {
+pub(crate) fn texts(items: &[&'static str]) -> Value<'static> {
     Value::List(items.iter().map(|item| Value::text(*item)).collect())
 }
 
-pub fn instant(text: &str) -> Instant {
+pub(crate) fn instant(text: &str) -> Instant {
     let filter = bind(&format!("added eq {text}")).expect("an instant");
     let literal = filter.nodes().iter().find_map(|node| match &node.expression {
         Expression::Literal(Value::Instant(instant)) => Some(*instant),
@@ -70,11 +70,11 @@ pub fn instant(text: &str) -> Instant {
     literal.expect("an instant")
 }
 
-pub fn bind(text: &str) -> Result<Filter, QueryError> {
+pub(crate) fn bind(text: &str) -> Result<Filter, QueryError> {
     bind_with(text, &Aliases::default())
 }
 
-pub fn bind_with(text: &str, aliases: &Aliases) -> Result<Filter, QueryError> {
+pub(crate) fn bind_with(text: &str, aliases: &Aliases) -> Result<Filter, QueryError> {
     let limits = Limits::default();
     bind_filter(&parse_filter(text, &limits)?, &schema(), aliases, &limits)
 }

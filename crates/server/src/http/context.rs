@@ -36,7 +36,7 @@ const LONGEST_ID: usize = 128;
 
 /// The scheme of the listener that a request came in by, where it is not http.
 #[derive(Clone, Copy, Debug)]
-pub struct Scheme(pub &'static str);
+pub(crate) struct Scheme(pub &'static str);
 
 /// What is known of a request besides what it asks for.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 /// What a decision rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// Documented.
     D,
     /// Visible in the documents' history.
@@ -30,10 +30,10 @@ pub enum Evidence {
 ///
 /// A test is named `file::function` in this folder, or `crate::place::function` in another crate; the file and the place
 /// may be folders too.
-pub struct Row(pub &'static str, pub Evidence, pub &'static [&'static str]);
+pub(crate) struct Row(pub &'static str, pub Evidence, pub &'static [&'static str]);
 
 /// The decisions about one thing.
-pub struct Section {
+pub(crate) struct Section {
     pub title: &'static str,
     pub rows: &'static [Row],
 }

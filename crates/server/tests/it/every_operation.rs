@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// What protects an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub(crate) enum Guard {
     /// Nothing: it tells nothing but that the process is there.
     Public,
     /// A valid token; what is shown depends on the caller.
@@ -29,7 +29,7 @@ pub enum Guard {
 
 /// The roles, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub(crate) enum Role {
     Reader,
     Contributor,
     Owner,
@@ -37,7 +37,7 @@ pub enum Role {
 
 /// Every kind of caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallerKind {
+pub(crate) enum CallerKind {
     /// Without a token.
     Nobody,
     /// With a token that a key nobody published has signed.
@@ -50,7 +50,7 @@ pub enum CallerKind {
 }
 
 impl CallerKind {
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Nobody,
         Self::Forger,
         Self::Stranger,
@@ -60,7 +60,7 @@ impl CallerKind {
         Self::Operator,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nobody => "nobody",
             Self::Forger => "forger",
@@ -73,7 +73,7 @@ impl CallerKind {
     }
 
     /// Who they are, if they can prove it.
-    pub fn person(self) -> Option<Person> {
+    pub(crate) fn person(self) -> Option<Person> {
         match self {
             Self::Nobody | Self::Forger => None,
             Self::Stranger => Some(Person::STRANGER),
@@ -109,7 +109,7 @@ fn forged_token() -> String {
 type PathValue = fn(&Own) -> String;
 
 /// A request that somebody who may would make.
-pub struct Sample {
+pub(crate) struct Sample {
     pub operation: &'static str,
     pub guard: Guard,
     /// The status of success.
@@ -155,7 +155,7 @@ impl Sample {
 }
 
 /// What is a caller's own, so that one caller's success does not take another's away.
-pub struct Own {
+pub(crate) struct Own {
     /// A version that nobody has uploaded.
     version: String,
     /// An environment in which nothing waits.
@@ -169,7 +169,7 @@ pub struct Own {
 }
 
 /// The table: every operation of the OpenAPI document, and no other.
-pub fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let mut all = vec![
         sample("get_service_document", Guard::AnyToken),
         sample("get_metadata", Guard::AnyToken),
@@ -259,7 +259,7 @@ fn roles() -> [Guard; 3] {
 }
 
 /// An operation as the OpenAPI document has it.
-pub struct Described {
+pub(crate) struct Described {
     pub id: String,
     pub method: Method,
     /// With its parameters in braces.
@@ -267,7 +267,7 @@ pub struct Described {
 }
 
 /// The operations of an OpenAPI document, in its order.
-pub fn described(document: &Value) -> Vec<Described> {
+pub(crate) fn described(document: &Value) -> Vec<Described> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (verb, operation) in item.as_object().unwrap() {
@@ -286,18 +286,18 @@ pub fn described(document: &Value) -> Vec<Described> {
 }
 
 /// A service in which every sample succeeds, for each caller who may, once.
-pub struct Fixture {
+pub(crate) struct Fixture {
     pub service: Harness,
     own: BTreeMap<&'static str, Own>,
 }
 
 impl Fixture {
-    pub async fn set(backend: Backend) -> Self {
+    pub(crate) async fn set(backend: Backend) -> Self {
         Self::on(Harness::start(backend).await).await
     }
 
     /// The same on a service that something is special about.
-    pub async fn on(service: Harness) -> Self {
+    pub(crate) async fn on(service: Harness) -> Self {
         let (owner, operator) = (service.owner(), service.operator());
         for version in ["16.0.0.5", "16.0.1.2"] {
             owner.has_uploaded(version).await;
@@ -341,7 +341,7 @@ impl Fixture {
     }
 
     /// What `who` gets when they do this.
-    pub async fn answer(&self, who: CallerKind, sample: &Sample, described: &Described) -> Answer {
+    pub(crate) async fn answer(&self, who: CallerKind, sample: &Sample, described: &Described) -> Answer {
         let own = &self.own[who.name()];
         let path = format!("{}{}", filled(&described.path, sample, own), sample.query);
         let request = who.caller(&self.service).asks(described.method.clone(), path);
@@ -352,7 +352,7 @@ impl Fixture {
     }
 
     /// How many changes were recorded.
-    pub async fn changes(&self) -> usize {
+    pub(crate) async fn changes(&self) -> usize {
         let audit = self
             .service
             .operator()

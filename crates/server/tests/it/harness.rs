@@ -9,11 +9,11 @@ mod caller;
 mod replicas;
 mod samples;
 
-pub use answer::Answer;
-pub use caller::{Caller, Request, principal_body};
-pub use replicas::{Replicas, at_once};
-pub use samples::*;
-pub use test_support::issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
+pub(crate) use answer::Answer;
+pub(crate) use caller::{Caller, Request, principal_body};
+pub(crate) use replicas::{Replicas, at_once};
+pub(crate) use samples::*;
+pub(crate) use test_support::issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
 
 use domain::{chain::Chain, environment::EnvironmentKey, ids::TenantId, instant::Instant};
 use serde_json::json;
@@ -40,11 +40,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// When every test begins, unless it says otherwise: a Thursday noon, outside the usual update window.
-pub const NOON: &str = "2020-03-05T12:00:00Z";
+pub(crate) const NOON: &str = "2020-03-05T12:00:00Z";
 
 /// Where the service keeps its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
+pub(crate) enum Backend {
     Sqlite,
     Postgres,
 }
@@ -73,7 +73,7 @@ macro_rules! on_both_databases {
 pub(crate) use on_both_databases;
 
 /// What a service is started with.
-pub struct Plan {
+pub(crate) struct Plan {
     backend: Backend,
     settings: Vec<(String, String)>,
     script: Script,
@@ -83,25 +83,25 @@ pub struct Plan {
 
 impl Plan {
     /// Keeps its rows in this database instead of one of its own.
-    pub fn on_database(mut self, url: &str) -> Self {
+    pub(crate) fn on_database(mut self, url: &str) -> Self {
         self.database_url = Some(url.into());
         self
     }
 
     /// Sets a key of the configuration.
-    pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
+    pub(crate) fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.push((key.into(), value.to_string()));
         self
     }
 
     /// Starts with this time on the service's clock.
-    pub fn at(mut self, now: &str) -> Self {
+    pub(crate) fn at(mut self, now: &str) -> Self {
         self.now = now.parse().unwrap();
         self
     }
 
     /// Operations in this environment go wrong.
-    pub fn fault(mut self, environment: &Environment, fault: Fault) -> Self {
+    pub(crate) fn fault(mut self, environment: &Environment, fault: Fault) -> Self {
         let tenant = TenantId(environment.tenant);
         self.script.insert(
             EnvironmentKey::new(tenant, &environment.family, &environment.name),
@@ -111,14 +111,14 @@ impl Plan {
     }
 
     /// Starts the service, with nothing in it.
-    pub async fn start_empty(self) -> Harness {
+    pub(crate) async fn start_empty(self) -> Harness {
         let database_url = self.new_database();
         let folder = Arc::new(tempfile::tempdir().unwrap());
         Harness::run(Arc::new(self), folder, database_url).await
     }
 
     /// A service that was never started: nothing is there yet but an empty folder and an empty database.
-    pub fn never_started(self) -> Stopped {
+    pub(crate) fn never_started(self) -> Stopped {
         Stopped {
             database_url: self.new_database(),
             folder: Arc::new(tempfile::tempdir().unwrap()),
@@ -127,7 +127,7 @@ impl Plan {
     }
 
     /// Whether the service would start; if not, what it says.
-    pub async fn tries_to_start(self) -> Result<(), String> {
+    pub(crate) async fn tries_to_start(self) -> Result<(), String> {
         let database_url = self.new_database();
         let folder = tempfile::tempdir().unwrap();
         tries(&self, folder.path(), &database_url).await
@@ -142,7 +142,7 @@ impl Plan {
     }
 
     /// Starts the service with the app of the samples: registered, with its principals and the country US.
-    pub async fn start(self) -> Harness {
+    pub(crate) async fn start(self) -> Harness {
         let service = self.start_empty().await;
         service.settle_in(APP).await;
         service
@@ -150,7 +150,7 @@ impl Plan {
 }
 
 /// A running service.
-pub struct Harness {
+pub(crate) struct Harness {
     plan: Arc<Plan>,
     folder: Arc<TempDir>,
     database_url: String,
@@ -163,12 +163,12 @@ pub struct Harness {
 
 impl Harness {
     /// A service with the app of the samples in it.
-    pub async fn start(backend: Backend) -> Self {
+    pub(crate) async fn start(backend: Backend) -> Self {
         Self::with(backend).start().await
     }
 
     /// A service that something is special about.
-    pub fn with(backend: Backend) -> Plan {
+    pub(crate) fn with(backend: Backend) -> Plan {
         let now = NOON.parse().unwrap();
         Plan {
             backend,
@@ -180,12 +180,12 @@ impl Harness {
     }
 
     /// Whether another service would start on the same database and folder; if not, what it says.
-    pub async fn tries_another(&self) -> Result<(), String> {
+    pub(crate) async fn tries_another(&self) -> Result<(), String> {
         tries(&self.plan, self.folder.path(), &self.database_url).await
     }
 
     /// Starts another service on the same database and folder, with another setting.
-    pub async fn beside(&self, key: &str, value: &str) -> Self {
+    pub(crate) async fn beside(&self, key: &str, value: &str) -> Self {
         let mut settings = self.plan.settings.clone();
         settings.push((key.into(), value.into()));
         let plan = Plan {
@@ -233,7 +233,7 @@ impl Harness {
     }
 
     /// Ends the service as SIGTERM would, and starts another one on the same data.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         let now = self.server.clock().now();
         let Self {
             plan,
@@ -254,7 +254,7 @@ impl Harness {
     }
 
     /// Ends the service without a word: requests under way are cut off, nothing is settled.
-    pub async fn crash(self) -> Stopped {
+    pub(crate) async fn crash(self) -> Stopped {
         let Self {
             plan,
             folder,
@@ -289,67 +289,67 @@ impl Harness {
     }
 
     /// Registers another app, with the same principals and country.
-    pub async fn has_app(&self, app: Uuid) {
+    pub(crate) async fn has_app(&self, app: Uuid) {
         self.settle_in(app).await;
     }
 
     /// Somebody with a token of their own.
-    pub fn caller(&self, person: &Person) -> Caller {
+    pub(crate) fn caller(&self, person: &Person) -> Caller {
         self.caller_with_token(issuer::token_of(person))
     }
 
     /// Somebody who shows this token.
-    pub fn caller_with_token(&self, token: String) -> Caller {
+    pub(crate) fn caller_with_token(&self, token: String) -> Caller {
         Caller::new(self.client.clone(), self.base_url(), Some(token))
     }
 
     /// Somebody without a token.
-    pub fn nobody(&self) -> Caller {
+    pub(crate) fn nobody(&self) -> Caller {
         Caller::new(self.client.clone(), self.base_url(), None)
     }
 
     /// The application that owns the app.
-    pub fn owner(&self) -> Caller {
+    pub(crate) fn owner(&self) -> Caller {
         self.caller(&Person::OWNER)
     }
 
     /// An application that may upload and schedule.
-    pub fn contributor(&self) -> Caller {
+    pub(crate) fn contributor(&self) -> Caller {
         self.caller(&Person::CONTRIBUTOR)
     }
 
     /// An application that may only look.
-    pub fn reader(&self) -> Caller {
+    pub(crate) fn reader(&self) -> Caller {
         self.caller(&Person::READER)
     }
 
     /// An application without any role.
-    pub fn stranger(&self) -> Caller {
+    pub(crate) fn stranger(&self) -> Caller {
         self.caller(&Person::STRANGER)
     }
 
     /// Whoever runs the service.
-    pub fn operator(&self) -> Caller {
+    pub(crate) fn operator(&self) -> Caller {
         self.caller(&Person::OPERATOR)
     }
 
     /// A person who owns the app.
-    pub fn owner_user(&self) -> Caller {
+    pub(crate) fn owner_user(&self) -> Caller {
         self.caller(&Person::OWNER_USER)
     }
 
     /// A person who may only look.
-    pub fn reader_user(&self) -> Caller {
+    pub(crate) fn reader_user(&self) -> Caller {
         self.caller(&Person::READER_USER)
     }
 
     /// `http://127.0.0.1:PORT`
-    pub fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Serves the metrics at an address of their own, as `fame serve` does; which one that is.
-    pub async fn serves_metrics(&self) -> SocketAddr {
+    pub(crate) async fn serves_metrics(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (router, limits) = (self.server.metrics_router(), self.settings().limits);
@@ -361,69 +361,69 @@ impl Harness {
     }
 
     /// A connection for what no client library would send.
-    pub async fn connection(&self) -> TcpStream {
+    pub(crate) async fn connection(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// The time on the service's clock.
-    pub fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.server.clock().now()
     }
 
     /// Sets the service's clock, and does what became due.
-    pub async fn moves_clock_to(&self, now: &str) {
+    pub(crate) async fn moves_clock_to(&self, now: &str) {
         self.server.clock().set(now.parse().unwrap());
         self.catches_up().await;
     }
 
     /// Lets the clock of the service's machine go wrong by so much, and does what is due.
-    pub async fn its_machine_is_ahead_by(&self, span: Duration) {
+    pub(crate) async fn its_machine_is_ahead_by(&self, span: Duration) {
         let ticks = i64::try_from(span.as_nanos() / 100).unwrap();
         self.server.clock().go_wrong_by(ticks);
         self.catches_up().await;
     }
 
     /// Moves the service's clock on, and does what became due.
-    pub async fn advances(&self, span: Duration) {
+    pub(crate) async fn advances(&self, span: Duration) {
         self.server.clock().set(self.now() + span);
         self.catches_up().await;
     }
 
     /// Moves the service's clock on while something is in the way; what it says.
-    pub async fn advances_in_vain(&self, span: Duration) -> String {
+    pub(crate) async fn advances_in_vain(&self, span: Duration) -> String {
         self.server.clock().set(self.now() + span);
         self.server.catch_up().await.unwrap_err()
     }
 
     /// Moves the service's clock on, and does what became due as far as that can be done.
-    pub async fn advances_as_far_as_possible(&self, span: Duration) {
+    pub(crate) async fn advances_as_far_as_possible(&self, span: Duration) {
         self.server.clock().set(self.now() + span);
         drop(self.server.catch_up().await);
     }
 
     /// Does all that is due now.
-    pub async fn catches_up(&self) {
+    pub(crate) async fn catches_up(&self) {
         self.server.catch_up().await.unwrap();
     }
 
     /// Starts what is due and gives it the time that simulated work takes.
-    pub async fn finishes_work(&self) {
+    pub(crate) async fn finishes_work(&self) {
         self.catches_up().await;
         self.advances(Duration::from_secs(2)).await;
     }
 
     /// What the service was started with.
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         settings(&self.plan, self.folder.path(), &self.database_url)
     }
 
     /// Takes on nothing more and ends what is being carried out, as before a planned stop.
-    pub async fn drains(&self) {
+    pub(crate) async fn drains(&self) {
         self.server.drain(Duration::from_secs(20)).await;
     }
 
     /// The folder of a storage location.
-    pub fn location(&self, name: &str) -> PathBuf {
+    pub(crate) fn location(&self, name: &str) -> PathBuf {
         self.folder
             .path()
             .join("packages")
@@ -431,12 +431,12 @@ impl Harness {
     }
 
     /// The packages stored in all locations.
-    pub fn stored_packages(&self) -> Vec<PathBuf> {
+    pub(crate) fn stored_packages(&self) -> Vec<PathBuf> {
         self.files("objects")
     }
 
     /// The files of uploads that are under way, in all locations.
-    pub fn staged_files(&self) -> Vec<PathBuf> {
+    pub(crate) fn staged_files(&self) -> Vec<PathBuf> {
         self.files("staging")
     }
 
@@ -451,7 +451,7 @@ impl Harness {
 
     /// Waits until what the service does on its own shows: `is_so` is asked again and again. There is no other way
     /// to learn that the service noticed a connection that broke.
-    pub async fn until<Asked: Future<Output = bool>>(&self, what: &str, is_so: impl Fn() -> Asked) {
+    pub(crate) async fn until<Asked: Future<Output = bool>>(&self, what: &str, is_so: impl Fn() -> Asked) {
         let asked_for_long = async {
             while !is_so().await {
                 tokio::task::yield_now().await;
@@ -463,7 +463,7 @@ impl Harness {
 }
 
 /// A service that has ended, and what it left.
-pub struct Stopped {
+pub(crate) struct Stopped {
     plan: Arc<Plan>,
     folder: Arc<TempDir>,
     database_url: String,
@@ -471,22 +471,22 @@ pub struct Stopped {
 
 impl Stopped {
     /// What the service kept.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// What a service would be started with.
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         settings(&self.plan, self.folder.path(), &self.database_url)
     }
 
     /// Starts another service on what was left.
-    pub async fn start(self) -> Harness {
+    pub(crate) async fn start(self) -> Harness {
         Harness::run(self.plan, self.folder, self.database_url).await
     }
 
     /// Sets a key of the configuration for the next start.
-    pub fn with(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         let settings = [self.plan.settings.clone(), vec![(key.into(), value.into())]].concat();
         self.plan = Arc::new(Plan {
             settings,
@@ -498,12 +498,12 @@ impl Stopped {
     }
 
     /// Whether a service would start on what was left; if not, what it says.
-    pub async fn tries_to_start(&self) -> Result<(), String> {
+    pub(crate) async fn tries_to_start(&self) -> Result<(), String> {
         tries(&self.plan, self.folder.path(), &self.database_url).await
     }
 
     /// Where the service kept its rows.
-    pub fn database_url(&self) -> String {
+    pub(crate) fn database_url(&self) -> String {
         let folder = self.folder.path().to_string_lossy();
         self.database_url.replace("{data_dir}", &folder)
     }

@@ -4,14 +4,14 @@
 use std::{fs, path::PathBuf};
 
 /// A path from the root of the repository.
-pub fn in_repository(path: &str) -> PathBuf {
+pub(crate) fn in_repository(path: &str) -> PathBuf {
     let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", ".."].iter().collect();
     root.join(path)
 }
 
 /// The file at `path`, from the root of the repository, must hold `generated`.
 #[track_caller]
-pub fn holds(path: &str, generated: &str) {
+pub(crate) fn holds(path: &str, generated: &str) {
     let file = in_repository(path);
     if std::env::var_os("FAME_UPDATE").is_some_and(|value| value == "1") {
         fs::write(&file, generated).unwrap();

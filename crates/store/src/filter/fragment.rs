@@ -13,7 +13,7 @@ pub(crate) const DEEPEST: u32 = 60;
 
 /// What a piece of SQL yields.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Yields {
+pub(crate) enum Yields {
     /// True, false or null.
     Truth,
     /// A 64-bit integer within these bounds.
@@ -26,7 +26,7 @@ pub enum Yields {
 
 /// A piece of SQL, its values in the order of their marks.
 #[derive(Clone, Debug)]
-pub struct Fragment {
+pub(crate) struct Fragment {
     sql: String,
     values: Vec<Value>,
     yields: Yields,
@@ -35,7 +35,7 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    pub fn new(yields: Yields) -> Self {
+    pub(crate) fn new(yields: Yields) -> Self {
         Self {
             sql: String::new(),
             values: Vec::new(),
@@ -46,7 +46,7 @@ impl Fragment {
     }
 
     /// A column, or an expression over one.
-    pub fn column(sql: &str, yields: Yields, nullable: bool) -> Self {
+    pub(crate) fn column(sql: &str, yields: Yields, nullable: bool) -> Self {
         Self {
             nullable,
             ..Self::new(yields).sql(sql)
@@ -54,7 +54,7 @@ impl Fragment {
     }
 
     /// A condition that is the same for every row.
-    pub fn truth(value: Option<bool>) -> Self {
+    pub(crate) fn truth(value: Option<bool>) -> Self {
         let sql = match value {
             Some(true) => TRUE,
             Some(false) => "FALSE",
@@ -64,20 +64,20 @@ impl Fragment {
     }
 
     /// Appends SQL of ours.
-    pub fn sql(mut self, text: &str) -> Self {
+    pub(crate) fn sql(mut self, text: &str) -> Self {
         self.sql.push_str(text);
         self
     }
 
     /// Appends a bound value.
-    pub fn value(mut self, value: impl Into<Value>) -> Self {
+    pub(crate) fn value(mut self, value: impl Into<Value>) -> Self {
         self.sql.push(MARK);
         self.values.push(value.into());
         self
     }
 
     /// Appends another piece; if it can be null, so can the whole.
-    pub fn piece(mut self, piece: Self) -> Self {
+    pub(crate) fn piece(mut self, piece: Self) -> Self {
         self.sql.push_str(&piece.sql);
         self.values.extend(piece.values);
         self.nullable |= piece.nullable;
@@ -86,7 +86,7 @@ impl Fragment {
     }
 
     /// SQL in which `{name}` stands for a piece, as often as it occurs.
-    pub fn filled(yields: Yields, template: &str, pieces: &[(&str, &Self)]) -> Self {
+    pub(crate) fn filled(yields: Yields, template: &str, pieces: &[(&str, &Self)]) -> Self {
         let mut filled = Self::new(yields);
         for (index, part) in template.split(['{', '}']).enumerate() {
             let piece = pieces.iter().find(|(name, _)| index % 2 == 1 && *name == part);
@@ -100,7 +100,7 @@ impl Fragment {
 
     /// Appends values with commas between, their number made up to a power of two by repeating the last, so that
     /// lists of all lengths make only few different texts.
-    pub fn list(mut self, mut values: Vec<Value>) -> Self {
+    pub(crate) fn list(mut self, mut values: Vec<Value>) -> Self {
         if let Some(last) = values.last().cloned() {
             values.resize(values.len().next_power_of_two(), last);
         }
@@ -112,14 +112,14 @@ impl Fragment {
     }
 
     /// The same, known never to be null.
-    pub fn never_null(mut self) -> Self {
+    pub(crate) fn never_null(mut self) -> Self {
         self.nullable = false;
         self
     }
 
     /// A condition that is false where it was null. One whose null has the same effect as false is left as it is,
     /// because an index serves only what is plain.
-    pub fn false_if_null(self, null_is_false: bool) -> Self {
+    pub(crate) fn false_if_null(self, null_is_false: bool) -> Self {
         if !self.nullable || null_is_false {
             return self;
         }
@@ -131,7 +131,7 @@ impl Fragment {
     }
 
     /// All of the conditions, or one of them.
-    pub fn chain(conditions: Vec<Self>, word: &str) -> Option<Self> {
+    pub(crate) fn chain(conditions: Vec<Self>, word: &str) -> Option<Self> {
         let mut level = conditions;
         // Pair by pair, so that a long chain becomes a low tree.
         while level.len() > 1 {
@@ -153,15 +153,15 @@ impl Fragment {
         level.pop()
     }
 
-    pub fn yields(&self) -> &Yields {
+    pub(crate) fn yields(&self) -> &Yields {
         &self.yields
     }
 
-    pub fn is_nullable(&self) -> bool {
+    pub(crate) fn is_nullable(&self) -> bool {
         self.nullable
     }
 
-    pub fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         self.sql == TRUE
     }
 
@@ -175,7 +175,7 @@ impl Fragment {
     }
 
     /// Appends the SQL to `statement` and the values to `values`, whose positions the marks then name.
-    pub fn append_to(self, statement: &mut String, values: &mut Vec<Value>) {
+    pub(crate) fn append_to(self, statement: &mut String, values: &mut Vec<Value>) {
         let mut number = values.len();
         for letter in self.sql.chars() {
             if letter == MARK {

@@ -9,7 +9,7 @@ use domain::principal::{Role, Roles};
 use odata::{Expression, NodeId, Reference, Row, Value};
 
 /// How many roles the column called `{}` has.
-pub const COUNT_OF_ROLES: &str = "(({} & 1) + ({} & 2) / 2 + ({} & 4) / 4)";
+pub(crate) const COUNT_OF_ROLES: &str = "(({} & 1) + ({} & 2) / 2 + ({} & 4) / 4)";
 
 /// A principal with one role. What a condition says of it, it says of the role.
 struct OneRole {

@@ -121,7 +121,7 @@ impl<'f> Translator<'f> {
 }
 
 /// A value as it is bound; `None` for null and for what has no column.
-pub fn bound(value: &Value<'_>) -> Option<Stored> {
+pub(crate) fn bound(value: &Value<'_>) -> Option<Stored> {
     Some(match value {
         Value::Boolean(value) => Stored::Bool(*value),
         Value::Text(text) => Stored::Text(text.clone().into_owned()),

@@ -7,7 +7,7 @@ use odata::{Fold, OrderBy, OrderKey, OrderTerm, Scalar, Schema, Type, Value};
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 /// Reads one property of a row in memory.
-pub type Read<T> = for<'r> fn(&'r T) -> Value<'r>;
+pub(crate) type Read<T> = for<'r> fn(&'r T) -> Value<'r>;
 
 /// A list of rows of `T`.
 pub struct EntitySet<T> {

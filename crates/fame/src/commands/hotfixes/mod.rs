@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// `fame hotfixes …`
 #[derive(Subcommand, Debug)]
-pub enum HotfixesCommand {
+pub(crate) enum HotfixesCommand {
     /// List the hotfixes of an app in a country, the newest first
     List {
         #[command(flatten)]
@@ -51,7 +51,7 @@ pub enum HotfixesCommand {
 
 /// `fame hotfixes plan`
 #[derive(Args, Debug)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     #[command(flatten)]
     scope: AppInCountry,
     /// The version to go to
@@ -86,7 +86,7 @@ const PLAN_COLUMNS: &[Column] = &[
 
 impl HotfixesCommand {
     /// Runs the command.
-    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
             Self::List { scope, query } => {

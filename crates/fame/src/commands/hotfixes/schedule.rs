@@ -17,7 +17,7 @@ use wire::hotfixes::HotfixRequestBody;
 
 /// `fame hotfixes schedule`
 #[derive(Args, Debug)]
-pub struct ScheduleArgs {
+pub(crate) struct ScheduleArgs {
     #[command(flatten)]
     scope: AppInCountry,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use std::fmt;
 
 /// One environment by name, or all that match.
 #[derive(Args, Debug)]
-pub struct Selection {
+pub(super) struct Selection {
     #[command(flatten)]
     choice: Choice,
     /// The customer's Microsoft Entra tenant, if several have an environment of that name
@@ -39,7 +39,7 @@ struct Choice {
 /// An environment that has the app.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Environment {
+pub(super) struct Environment {
     /// The customer's tenant.
     #[serde(deserialize_with = "text_form")]
     pub aad_tenant_id: TenantId,
@@ -69,12 +69,12 @@ impl fmt::Display for Environment {
 
 impl Environment {
     /// The version of the app that is installed.
-    pub fn installed(&self) -> Option<AppVersion> {
+    pub(super) fn installed(&self) -> Option<AppVersion> {
         self.version.as_deref()?.parse().ok()
     }
 
     /// What tells it from all others.
-    pub fn key(&self) -> EnvironmentKey {
+    pub(super) fn key(&self) -> EnvironmentKey {
         EnvironmentKey::new(self.aad_tenant_id, &self.application_family, &self.name)
     }
 }
@@ -84,7 +84,7 @@ impl Selection {
     ///
     /// # Errors
     /// [`Failure::NotFound`] when nothing matches, [`Failure::Rule`] when a name is not enough to tell which.
-    pub async fn resolve(
+    pub(super) async fn resolve(
         &self,
         session: &Session,
         scope: &AppInCountry,
@@ -108,7 +108,7 @@ impl Selection {
     }
 
     /// The filter that finds them, and perhaps others of the same name.
-    pub fn list_filter(&self) -> Option<String> {
+    pub(super) fn list_filter(&self) -> Option<String> {
         match &self.choice.environment {
             Some(name) => Some(format!("name eq {}", literal(name))),
             None => self.choice.filter.clone(),
@@ -116,7 +116,7 @@ impl Selection {
     }
 
     /// Whether the row of a plan, which names an environment as a list does, is meant.
-    pub fn is_meant_by(&self, row: &Value) -> bool {
+    pub(super) fn is_meant_by(&self, row: &Value) -> bool {
         Environment::deserialize(row).is_ok_and(|environment| self.is_meant(&environment))
     }
 
@@ -139,7 +139,7 @@ impl Selection {
 }
 
 /// The environments in which the app is installed.
-pub async fn environments(
+pub(super) async fn environments(
     session: &Session,
     scope: &AppInCountry,
     filter: Option<String>,

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// `fame hotfixes wait`
 #[derive(Args, Debug)]
-pub struct WaitArgs {
+pub(crate) struct WaitArgs {
     #[command(flatten)]
     scope: AppInCountry,
     /// The hotfixes

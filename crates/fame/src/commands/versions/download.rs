@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// `fame versions download`
 #[derive(Args, Debug)]
-pub struct DownloadArgs {
+pub(crate) struct DownloadArgs {
     #[command(flatten)]
     scope: AppInCountry,
     /// The version, such as 16.0.1.2

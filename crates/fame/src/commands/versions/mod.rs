@@ -20,7 +20,7 @@ use wire::versions::{DependencyPatch, VersionPatchBody};
 
 /// `fame versions …`
 #[derive(Subcommand, Debug)]
-pub enum VersionsCommand {
+pub(crate) enum VersionsCommand {
     /// List the versions of an app in a country
     List {
         #[command(flatten)]
@@ -46,7 +46,7 @@ pub enum VersionsCommand {
 /// `fame versions update`
 #[derive(Args, Debug)]
 #[group(id = "change", required = true, multiple = true, args = ["availability", "incompatible_from", "clear_incompatible", "sync_mode"])]
-pub struct UpdateArgs {
+pub(crate) struct UpdateArgs {
     #[command(flatten)]
     scope: AppInCountry,
     /// The version, such as 16.0.1.2
@@ -83,7 +83,7 @@ const COLUMNS: &[Column] = &[
 
 impl VersionsCommand {
     /// Runs the command.
-    pub async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let client = &session.client;
         match self {
             Self::List { scope, query } => {

@@ -30,7 +30,7 @@ use std::{
 
 /// `fame versions upload`
 #[derive(Args, Debug)]
-pub struct UploadArgs {
+pub(crate) struct UploadArgs {
     /// The packages (.app); each says itself which app and version it is
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,

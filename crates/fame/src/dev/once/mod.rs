@@ -51,7 +51,11 @@ const IN_WINDOW: &str = "CRONUS-Warehouse";
 ///
 /// # Errors
 /// When the story cannot be told; that a step failed is part of it, and answered by the exit code.
-pub async fn run(running: &Running, addresses: &Addresses, to_stderr: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    running: &Running,
+    addresses: &Addresses,
+    to_stderr: bool,
+) -> anyhow::Result<ExitCode> {
     let mut transcript = Transcript { to_stderr, steps: 0 };
     let job = Job::new(running, addresses, &mut transcript).await;
     let done = match job {

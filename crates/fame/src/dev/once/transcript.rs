@@ -16,7 +16,7 @@ use std::{
 const MAX_SHOWN_CHARS: usize = 360;
 
 /// Prints what happens.
-pub struct Transcript {
+pub(super) struct Transcript {
     /// Leaves standard output to somebody else.
     pub to_stderr: bool,
     /// How many steps were begun.
@@ -28,7 +28,7 @@ impl Transcript {
     ///
     /// # Errors
     /// When they cannot be written; so for all that follow.
-    pub fn say(&self, text: &str) -> io::Result<()> {
+    pub(super) fn say(&self, text: &str) -> io::Result<()> {
         match self.to_stderr {
             true => writeln!(io::stderr().lock(), "{text}"),
             false => writeln!(io::stdout().lock(), "{text}"),
@@ -36,25 +36,31 @@ impl Transcript {
     }
 
     /// Begins a step.
-    pub fn step(&mut self, title: &str) -> io::Result<()> {
+    pub(super) fn step(&mut self, title: &str) -> io::Result<()> {
         self.steps += 1;
         self.say(&format!("\n{:>2}. {title}", self.steps))
     }
 
     /// What is asked, and by whom.
-    pub fn request(&self, who: &str, method: &Method, url: &Url, body: Option<&Value>) -> io::Result<()> {
+    pub(super) fn request(
+        &self,
+        who: &str,
+        method: &Method,
+        url: &Url,
+        body: Option<&Value>,
+    ) -> io::Result<()> {
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         self.say(&format!("    {method} {}{query}   as {who}", url.path()))?;
         body.map_or(Ok(()), |body| self.say(&format!("      {}", shortened(body))))
     }
 
     /// What was answered.
-    pub fn answer(&self, status: impl std::fmt::Display, body: &Value) -> io::Result<()> {
+    pub(super) fn answer(&self, status: impl std::fmt::Display, body: &Value) -> io::Result<()> {
         self.say(&format!("    => {status} {}", shortened(body)))
     }
 
     /// A fact that was checked.
-    pub fn checked(&self, fact: &str) -> io::Result<()> {
+    pub(super) fn checked(&self, fact: &str) -> io::Result<()> {
         self.say(&format!("    ok: {fact}"))
     }
 }
@@ -70,7 +76,7 @@ fn shortened(body: &Value) -> String {
 }
 
 /// Somebody who takes part.
-pub struct Participant {
+pub(super) struct Participant {
     /// Their name.
     pub name: &'static str,
     /// The service, asked as them.
@@ -82,7 +88,7 @@ impl Participant {
     ///
     /// # Errors
     /// The issuer's refusal.
-    pub async fn sign_in(
+    pub(super) async fn sign_in(
         running: &Running,
         addresses: &Addresses,
         transcript: &Transcript,
@@ -110,7 +116,7 @@ impl Participant {
     ///
     /// # Errors
     /// When the service refuses, or does not answer as it should.
-    pub async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         transcript: &Transcript,
         request: Request<T>,

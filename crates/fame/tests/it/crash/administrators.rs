@@ -11,7 +11,7 @@ const MORE_COUNTRIES: [&str; 8] = ["AT", "BE", "CH", "ES", "FR", "GB", "IT", "NL
 /// Principals of each app that come and go.
 const PRINCIPALS: u128 = 4;
 
-pub async fn run(world: Arc<World>, player: u64) {
+pub(super) async fn run(world: Arc<World>, player: u64) {
     let mut dice = Dice::for_player(world.seed, player);
     let mut reports = 0;
     while let Some(turn) = world.turn().await {
@@ -99,7 +99,7 @@ async fn add_country(world: &Arc<World>, dice: &mut Dice) {
 }
 
 /// What an answer about a thing says that it is; nothing when it is not there.
-pub fn value_of(path: &str, answer: &Answer) -> Option<String> {
+pub(super) fn value_of(path: &str, answer: &Answer) -> Option<String> {
     if answer.status == 404 {
         return None;
     }

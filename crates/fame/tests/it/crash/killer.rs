@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(700);
 const LONGEST_WORK: Duration = Duration::from_secs(3);
 
 /// Has the processes in its hand.
-pub struct Killer {
+pub(super) struct Killer {
     world: Arc<World>,
     site: Site,
     books: Books,
@@ -31,7 +31,7 @@ pub struct Killer {
 
 impl Killer {
     /// Starts the service and fills it with apps and environments.
-    pub async fn start(world: &Arc<World>, site: Site, replicas: usize) -> Self {
+    pub(super) async fn start(world: &Arc<World>, site: Site, replicas: usize) -> Self {
         let mut killer = Self {
             world: world.clone(),
             books: Books::of(&site),
@@ -86,13 +86,13 @@ impl Killer {
     }
 
     /// Holds on to the server of the database until the last check is done.
-    pub fn keeps(&mut self, cluster: PostgresCluster) {
+    pub(super) fn keeps(&mut self, cluster: PostgresCluster) {
         self.cluster = Some(cluster);
     }
 
     /// Crashes the database that often and starts it again, or only cuts all connections to it. The service is left
     /// alone all the time.
-    pub async fn restart_database_often(&mut self, cluster: &mut PostgresCluster, restarts: usize) {
+    pub(super) async fn restart_database_often(&mut self, cluster: &mut PostgresCluster, restarts: usize) {
         let pids: Vec<_> = self.processes.iter().flatten().map(Process::pid).collect();
         for _ in 0..restarts {
             self.wait_for_a_good_moment().await;
@@ -123,7 +123,7 @@ impl Killer {
     }
 
     /// Kills that often, with a check of everything now and then, until something is found wrong.
-    pub async fn kill_often(&mut self, kills: usize) {
+    pub(super) async fn kill_often(&mut self, kills: usize) {
         for round in 1..=kills {
             let replica = self.dice.below(self.processes.len());
             self.wait_for_a_good_moment().await;
@@ -198,7 +198,7 @@ impl Killer {
     }
 
     /// Waits for what takes time, and looks at everything.
-    pub async fn last_check(&mut self) {
+    pub(super) async fn last_check(&mut self) {
         let world = self.world.clone();
         if world.has_findings() {
             return;

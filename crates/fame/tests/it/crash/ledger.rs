@@ -6,11 +6,11 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A version: which app, which country, which number.
-pub type VersionId = (usize, &'static str, u32);
+pub(super) type VersionId = (usize, &'static str, u32);
 
 /// A version that somebody tried to upload.
 #[derive(Debug)]
-pub struct Package {
+pub(super) struct Package {
     /// The hash of its bytes, hexadecimal.
     pub sha256: String,
     pub is_acknowledged: bool,
@@ -19,7 +19,7 @@ pub struct Package {
 
 /// A hotfix that was acknowledged.
 #[derive(Debug)]
-pub struct Hotfix {
+pub(super) struct Hotfix {
     /// Where it is.
     pub path: String,
     /// What was asked for.
@@ -33,7 +33,7 @@ pub struct Hotfix {
 
 /// A request for a hotfix: sent under a key until somebody answers.
 #[derive(Clone, Debug)]
-pub struct ScheduleRequest {
+pub(super) struct ScheduleRequest {
     pub key: String,
     pub path: String,
     pub body: Value,
@@ -41,21 +41,21 @@ pub struct ScheduleRequest {
 
 /// What became of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyOutcome {
+pub(super) enum KeyOutcome {
     Made(String),
     Refused,
 }
 
 /// Something that one client alone writes: what it may be now.
 #[derive(Debug, Default)]
-pub struct Thing {
+pub(super) struct Thing {
     pub possible: BTreeSet<Option<String>>,
     pub history: Vec<String>,
 }
 
 /// Everything that is known.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(super) struct Ledger {
     pub packages: BTreeMap<VersionId, Package>,
     numbers: [u32; APPS.len()],
     pub hotfixes: BTreeMap<String, Hotfix>,
@@ -68,12 +68,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn counts(&mut self, what: &'static str) {
+    pub(super) fn counts(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }
 
     /// How much was done, in words.
-    pub fn tally(&self) -> String {
+    pub(super) fn tally(&self) -> String {
         let counts: Vec<_> = self
             .counts
             .iter()
@@ -83,7 +83,7 @@ impl Ledger {
     }
 
     /// A run in which hardly anything was acknowledged would prove nothing.
-    pub fn must_have_been_busy(&self, least: usize) {
+    pub(super) fn must_have_been_busy(&self, least: usize) {
         for what in ["uploads", "hotfixes", "cancellations", "reports", "principals"] {
             let count = self.counts.get(what).copied().unwrap_or_default();
             assert!(count > least, "only {count} {what}");
@@ -91,20 +91,20 @@ impl Ledger {
     }
 
     /// A version that nobody tried before.
-    pub fn new_version(&mut self, dice: &mut Dice, countries: &[&'static str]) -> VersionId {
+    pub(super) fn new_version(&mut self, dice: &mut Dice, countries: &[&'static str]) -> VersionId {
         let app = dice.below(APPS.len());
         self.numbers[app] += 1;
         (app, countries[dice.below(countries.len())], self.numbers[app])
     }
 
     /// Any version that somebody tried.
-    pub fn any_version(&self, dice: &mut Dice) -> Option<VersionId> {
+    pub(super) fn any_version(&self, dice: &mut Dice) -> Option<VersionId> {
         let keys: Vec<_> = self.packages.keys().copied().collect();
         dice.pick(&keys).copied()
     }
 
     /// The version's entry, and whether it is acknowledged already.
-    pub fn tries(&mut self, version: VersionId, bytes: &[u8], line: String) -> bool {
+    pub(super) fn tries(&mut self, version: VersionId, bytes: &[u8], line: String) -> bool {
         let entry = self.packages.entry(version).or_insert_with(|| Package {
             sha256: hash_of(bytes),
             is_acknowledged: false,
@@ -115,7 +115,7 @@ impl Ledger {
     }
 
     /// One of the newest versions that can be pushed.
-    pub fn target(&self, dice: &mut Dice, app: usize, country: &str) -> Option<u32> {
+    pub(super) fn target(&self, dice: &mut Dice, app: usize, country: &str) -> Option<u32> {
         let fitting = self
             .packages
             .iter()
@@ -125,7 +125,7 @@ impl Ledger {
     }
 
     /// A client is about to write a thing of its own, which is not there at first: until an answer comes it may be either.
-    pub fn may_become(&mut self, thing: &str, value: Option<String>, line: String) {
+    pub(super) fn may_become(&mut self, thing: &str, value: Option<String>, line: String) {
         let thing = self.things.entry(thing.to_owned()).or_default();
         if thing.possible.is_empty() {
             thing.possible.insert(None);
@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// An answer says what a thing is now.
-    pub fn is_now(&mut self, thing: &str, value: Option<String>, line: String) {
+    pub(super) fn is_now(&mut self, thing: &str, value: Option<String>, line: String) {
         let thing = self.things.entry(thing.to_owned()).or_default();
         thing.possible = BTreeSet::from([value]);
         thing.history.push(line);
@@ -143,7 +143,7 @@ impl Ledger {
 }
 
 /// Lower-case hexadecimal digits of SHA-256.
-pub fn hash_of(bytes: &[u8]) -> String {
+pub(super) fn hash_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -151,6 +151,6 @@ pub fn hash_of(bytes: &[u8]) -> String {
 }
 
 /// The bytes of a version: the same for every country.
-pub fn bytes_of((app, _, number): VersionId) -> Vec<u8> {
+pub(super) fn bytes_of((app, _, number): VersionId) -> Vec<u8> {
     package(APPS[app], number)
 }

@@ -10,7 +10,7 @@ use crate::services::{APPS, Answer, Dice, Lost, Method, Person, pause};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-pub async fn run(world: Arc<World>, player: u64) {
+pub(super) async fn run(world: Arc<World>, player: u64) {
     let mut dice = Dice::for_player(world.seed, player);
     while let Some(turn) = world.turn().await {
         match dice.below(100) {
@@ -223,7 +223,7 @@ fn rank(status: &str) -> usize {
 
 /// A status that was seen never goes back. Two clients may learn of it in any order, so what is seen late but is older
 /// does not count here.
-pub fn note_status(world: &World, id: &str, answer: &Answer) {
+pub(super) fn note_status(world: &World, id: &str, answer: &Answer) {
     let line = world.noted(answer);
     let mut ledger = world.ledger();
     let hotfix = ledger.hotfixes.get_mut(id).unwrap();

@@ -12,7 +12,7 @@ use futures::{Stream, stream};
 use serde_json::json;
 use std::{io, sync::Arc, time::Duration};
 
-pub async fn run(world: Arc<World>, player: u64) {
+pub(super) async fn run(world: Arc<World>, player: u64) {
     let mut dice = Dice::for_player(world.seed, player);
     while let Some(_turn) = world.turn().await {
         match dice.below(100) {
@@ -31,7 +31,7 @@ pub async fn run(world: Arc<World>, player: u64) {
 }
 
 /// Where versions of that app and country are uploaded to.
-pub fn versions_path(app: usize, country: &str) -> String {
+pub(super) fn versions_path(app: usize, country: &str) -> String {
     format!("/v1.4/apps/{}/countries/{country}/versions", APPS[app])
 }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const SAMPLES: usize = 25;
 
 /// Nothing is left of what crashes cut off, once the sweeper has had its time: it works beside a service that is ready.
-pub async fn rubbish_goes(world: &World, books: &Books) {
+pub(super) async fn rubbish_goes(world: &World, books: &Books) {
     let mut left = Vec::new();
     let gone = within(TIME_LIMIT, async || {
         left = rubbish(books).await;
@@ -76,7 +76,7 @@ fn surplus(these: &[String], those: &[String], what: &str) -> Vec<String> {
 }
 
 /// The database holds everything that was acknowledged, and agrees with its own history.
-pub async fn books_agree(world: &World, books: &Books) {
+pub(super) async fn books_agree(world: &World, books: &Books) {
     let [audit, operations, installed, versions, keys] = books
         .snapshot([
             AuditTrail::QUERY,
@@ -166,7 +166,7 @@ fn keys_are_remembered(world: &World, keys: &[Row], operations: &[Row]) {
 }
 
 /// Some of what was acknowledged is to be had from the service.
-pub async fn samples_are_there(world: &World, dice: &mut Dice) {
+pub(super) async fn samples_are_there(world: &World, dice: &mut Dice) {
     look_at_some(world, |known| {
         let mut some = Vec::new();
         for _ in 0..SAMPLES.min(known.len()) {
@@ -178,7 +178,7 @@ pub async fn samples_are_there(world: &World, dice: &mut Dice) {
 }
 
 /// All of what was acknowledged is to be had from the service.
-pub async fn everything_is_there(world: &World) {
+pub(super) async fn everything_is_there(world: &World) {
     look_at_some(world, |known| known.to_vec()).await;
 }
 

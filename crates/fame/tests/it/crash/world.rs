@@ -13,7 +13,7 @@ const ENVIRONMENTS: usize = 24;
 
 /// An instant that is good to be killed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub(super) enum Moment {
     /// The first bytes of a package were sent.
     UploadBegins,
     /// The last bytes of a package were sent.
@@ -27,7 +27,7 @@ pub enum Moment {
 }
 
 impl Moment {
-    pub const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::UploadBegins,
         Self::UploadEnds,
         Self::Schedules,
@@ -37,7 +37,7 @@ impl Moment {
 }
 
 /// The world of one run.
-pub struct World {
+pub(super) struct World {
     pub seed: u64,
     /// Whether what the service needs goes away too, so that it may say that it cannot now.
     may_be_unavailable: bool,
@@ -55,7 +55,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, replicas: usize, may_be_unavailable: bool) -> Arc<Self> {
+    pub(super) fn new(seed: u64, replicas: usize, may_be_unavailable: bool) -> Arc<Self> {
         let environments = (0..ENVIRONMENTS)
             .map(|index| Environment::new(format!("customer-{index}"), COUNTRIES[index % COUNTRIES.len()]))
             .collect();
@@ -75,69 +75,69 @@ impl World {
     }
 
     /// Somebody who calls any of the replicas.
-    pub fn caller(&self, dice: &mut Dice, person: &Person) -> Caller {
+    pub(super) fn caller(&self, dice: &mut Dice, person: &Person) -> Caller {
         self.caller_of(dice.below(self.addresses.len()), person)
     }
 
     /// Somebody who calls that replica.
-    pub fn caller_of(&self, replica: usize, person: &Person) -> Caller {
+    pub(super) fn caller_of(&self, replica: usize, person: &Person) -> Caller {
         let address = self.addresses[replica].lock().unwrap().clone();
         Caller::new(self.client.clone(), address, person)
     }
 
-    pub fn replica_is_at(&self, replica: usize, address: &str) {
+    pub(super) fn replica_is_at(&self, replica: usize, address: &str) {
         address.clone_into(&mut self.addresses[replica].lock().unwrap());
     }
 
-    pub fn may_be_unavailable(&self) -> bool {
+    pub(super) fn may_be_unavailable(&self) -> bool {
         self.may_be_unavailable
     }
 
-    pub fn replicas(&self) -> usize {
+    pub(super) fn replicas(&self) -> usize {
         self.addresses.len()
     }
 
     /// Says that something is just happening.
-    pub fn moment(&self, moment: Moment) {
+    pub(super) fn moment(&self, moment: Moment) {
         // Nobody waits for a moment while nobody is about to kill.
         drop(self.moments.send(moment));
     }
 
-    pub fn moments(&self) -> broadcast::Receiver<Moment> {
+    pub(super) fn moments(&self) -> broadcast::Receiver<Moment> {
         self.moments.subscribe()
     }
 
     /// The right to ask for one thing; `None` when all is over.
-    pub async fn turn(&self) -> Option<RwLockReadGuard<'_, ()>> {
+    pub(super) async fn turn(&self) -> Option<RwLockReadGuard<'_, ()>> {
         let turn = self.gate.read().await;
         (!self.is_over.load(Ordering::SeqCst)).then_some(turn)
     }
 
     /// Waits until nobody asks for anything, and keeps it so.
-    pub async fn silence(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(super) async fn silence(&self) -> RwLockWriteGuard<'_, ()> {
         self.gate.write().await
     }
 
     /// Tells the clients to end.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.is_over.store(true, Ordering::SeqCst);
     }
 
     /// How many kills there were so far.
-    pub fn kills(&self) -> usize {
+    pub(super) fn kills(&self) -> usize {
         self.kills.load(Ordering::SeqCst)
     }
 
-    pub fn count_kill(&self) {
+    pub(super) fn count_kill(&self) {
         self.kills.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap()
     }
 
     /// A line for a history: when it was, and what.
-    pub fn noted(&self, what: impl std::fmt::Display) -> String {
+    pub(super) fn noted(&self, what: impl std::fmt::Display) -> String {
         let now = server::clock::wall_seconds() % 86_400;
         let (hours, minutes, seconds) = (now / 3_600, now / 60 % 60, now % 60);
         format!(
@@ -147,16 +147,16 @@ impl World {
     }
 
     /// Something is wrong.
-    pub fn finds(&self, what: impl Into<String>) {
+    pub(super) fn finds(&self, what: impl Into<String>) {
         let what = self.noted(what.into());
         self.findings.lock().unwrap().push(what);
     }
 
-    pub fn has_findings(&self) -> bool {
+    pub(super) fn has_findings(&self) -> bool {
         !self.findings.lock().unwrap().is_empty()
     }
 
-    pub fn must_have_no_findings(&self) {
+    pub(super) fn must_have_no_findings(&self) {
         let findings = self.findings.lock().unwrap();
         let shown: Vec<_> = findings.iter().take(20).map(String::as_str).collect();
         assert!(
@@ -172,7 +172,7 @@ impl World {
 
     /// Whether an answer decides the matter. One that says that something of ours failed decides nothing, and comes
     /// only when what the service needs has gone away.
-    pub fn decides(&self, asked: &Result<Answer, Lost>) -> bool {
+    pub(super) fn decides(&self, asked: &Result<Answer, Lost>) -> bool {
         match asked {
             Ok(answer) if answer.status >= 500 => {
                 let says_when = answer.status == 503 && answer.header("retry-after").is_some();

@@ -4,7 +4,7 @@ use super::{download, report, upload, upload_until_it_works};
 use crate::services::{APPS, Environment, PostgresCluster, Process, Site, fill, package};
 
 /// A service on a server of its own.
-pub async fn start(site: impl FnOnce(Site) -> Site) -> (PostgresCluster, Site, Process) {
+pub(super) async fn start(site: impl FnOnce(Site) -> Site) -> (PostgresCluster, Site, Process) {
     let cluster = PostgresCluster::start();
     let site = site(Site::in_cluster(&cluster));
     let process = site.start(0).await;

@@ -16,7 +16,7 @@ struct Event {
 }
 
 /// The audit, oldest first.
-pub struct AuditTrail {
+pub(crate) struct AuditTrail {
     events: Vec<Event>,
     requests: BTreeSet<String>,
 }
@@ -31,9 +31,10 @@ struct Life {
 
 impl AuditTrail {
     /// Rows are named by version 7 GUIDs, made while the environment is locked: their order is that of events.
-    pub const QUERY: &str = "SELECT id, action, target, after_state, correlation_id FROM audit ORDER BY id";
+    pub(crate) const QUERY: &str =
+        "SELECT id, action, target, after_state, correlation_id FROM audit ORDER BY id";
 
-    pub fn read(rows: &[Row]) -> Self {
+    pub(crate) fn read(rows: &[Row]) -> Self {
         let mut events: Vec<_> = rows.iter().map(Event::read).collect();
         // Two processes may write within one millisecond, in any order of ids; but work that begins then was waiting
         // for what ended.
@@ -45,14 +46,14 @@ impl AuditTrail {
     }
 
     /// Whether a request left a row.
-    pub fn has_request(&self, correlation_id: &str) -> bool {
+    pub(crate) fn has_request(&self, correlation_id: &str) -> bool {
         self.requests.contains(&plain_id(correlation_id))
     }
 
     /// Every operation was started at most once and ended at most once, one at a time in each environment, and never
     /// while the outcome of another there is unknown. `operations` are id, status, environment, app, earliest start,
     /// start and reason.
-    pub fn check_operations(&self, operations: &[Row]) -> Vec<String> {
+    pub(crate) fn check_operations(&self, operations: &[Row]) -> Vec<String> {
         let mut wrong = self.check_lives(operations);
         wrong.extend(check_slots(operations));
         wrong.extend(self.check_turns(operations));
@@ -131,7 +132,7 @@ impl AuditTrail {
 
     /// What is installed is what the last report or the last success says. `installed` are environment's name, app and
     /// version.
-    pub fn check_installed(&self, installed: &[Row]) -> Vec<String> {
+    pub(crate) fn check_installed(&self, installed: &[Row]) -> Vec<String> {
         let mut known: BTreeMap<(String, String), Vec<(u64, String)>> = BTreeMap::new();
         let mut targets: BTreeMap<&str, (String, String, String)> = BTreeMap::new();
         for event in &self.events {

@@ -11,18 +11,18 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
 /// A row as text: identifiers and bytes as lower-case hexadecimal digits without hyphens, nulls as nothing.
-pub type Row = Vec<String>;
+pub(crate) type Row = Vec<String>;
 
 /// How a stored package's name begins: with so many digits of its hash.
 const HASH_DIGITS: usize = 64;
 
 /// An identifier as [`Row`] shows it.
-pub fn plain_id(text: &str) -> String {
+pub(crate) fn plain_id(text: &str) -> String {
     Uuid::try_parse(text).map_or_else(|_| text.to_owned(), |id| id.simple().to_string())
 }
 
 /// The database and the folders of a site.
-pub struct Books {
+pub(crate) struct Books {
     place: Place,
     packages: PathBuf,
 }
@@ -33,7 +33,7 @@ enum Place {
 }
 
 impl Books {
-    pub fn of(site: &Site) -> Self {
+    pub(crate) fn of(site: &Site) -> Self {
         let url = site.database_url();
         Self {
             place: if url.starts_with("sqlite:") {
@@ -45,7 +45,7 @@ impl Books {
         }
     }
 
-    pub fn database(&self) -> Database {
+    pub(crate) fn database(&self) -> Database {
         match self.place {
             Place::Sqlite(_) => Database::Sqlite,
             Place::Postgres(_) => Database::Postgres,
@@ -53,7 +53,7 @@ impl Books {
     }
 
     /// The rows of several queries, all of one instant.
-    pub async fn snapshot<const N: usize>(&self, queries: [&'static str; N]) -> [Vec<Row>; N] {
+    pub(crate) async fn snapshot<const N: usize>(&self, queries: [&'static str; N]) -> [Vec<Row>; N] {
         match &self.place {
             Place::Sqlite(path) => {
                 let path = path.clone();
@@ -66,13 +66,13 @@ impl Books {
     }
 
     /// The rows of one query.
-    pub async fn rows(&self, query: &'static str) -> Vec<Row> {
+    pub(crate) async fn rows(&self, query: &'static str) -> Vec<Row> {
         let [rows] = self.snapshot([query]).await;
         rows
     }
 
     /// Every stored package, as LOCATION/HASH; one that is stored twice is there twice.
-    pub fn objects(&self) -> Vec<String> {
+    pub(crate) fn objects(&self) -> Vec<String> {
         let hash_of = |file: &String| {
             let (location, name) = file.split_once('/').unwrap();
             format!("{location}/{}", &name[..HASH_DIGITS.min(name.len())])
@@ -81,7 +81,7 @@ impl Books {
     }
 
     /// Every file of an upload under way, as LOCATION/NAME.
-    pub fn staged(&self) -> BTreeSet<String> {
+    pub(crate) fn staged(&self) -> BTreeSet<String> {
         self.files("staging")
     }
 

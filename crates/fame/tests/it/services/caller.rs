@@ -3,7 +3,7 @@
 use super::{Person, TIME_LIMIT};
 use axum::body::Bytes;
 use futures::Stream;
-pub use reqwest::Method;
+pub(crate) use reqwest::Method;
 use reqwest::{Body, Client, Response, header::HeaderMap};
 use serde_json::Value;
 use std::io;
@@ -11,7 +11,7 @@ use test_support::issuer::token_of;
 
 /// No answer arrived, so nobody knows whether the request was carried out.
 #[derive(Clone, Debug)]
-pub struct Lost(pub String);
+pub(crate) struct Lost(pub String);
 
 impl From<reqwest::Error> for Lost {
     fn from(error: reqwest::Error) -> Self {
@@ -21,7 +21,7 @@ impl From<reqwest::Error> for Lost {
 
 /// A whole answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What was asked, for messages.
     pub request: String,
     pub status: u16,
@@ -30,12 +30,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// The code of a refusal.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["error"]["code"]
             .as_str()
             .unwrap_or_default()
@@ -43,16 +43,16 @@ impl Answer {
     }
 
     /// A property of an entity that is a text.
-    pub fn property(&self, name: &str) -> String {
+    pub(crate) fn property(&self, name: &str) -> String {
         self.json()[name].as_str().unwrap_or_default().to_owned()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The rows of a list.
-    pub fn rows(&self) -> Vec<Value> {
+    pub(crate) fn rows(&self) -> Vec<Value> {
         match self.json()["value"].as_array() {
             Some(rows) => rows.clone(),
             None => panic!("no list: {self}"),
@@ -61,14 +61,14 @@ impl Answer {
 
     /// The status must be this one.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self}");
         self
     }
 
     /// The service must have said that it cannot now, and when to come back.
     #[track_caller]
-    pub fn expect_unavailable(self) -> Self {
+    pub(crate) fn expect_unavailable(self) -> Self {
         let answer = self.expect(503);
         assert!(answer.header("retry-after").is_some(), "{answer}");
         answer
@@ -85,14 +85,14 @@ impl std::fmt::Display for Answer {
 
 /// Somebody with a token, and the service that they call.
 #[derive(Clone)]
-pub struct Caller {
+pub(crate) struct Caller {
     client: Client,
     base_url: String,
     token: String,
 }
 
 impl Caller {
-    pub fn new(client: Client, base_url: String, person: &Person) -> Self {
+    pub(crate) fn new(client: Client, base_url: String, person: &Person) -> Self {
         Self {
             client,
             base_url,
@@ -101,7 +101,7 @@ impl Caller {
     }
 
     /// A client with connections of its own.
-    pub fn new_client() -> Client {
+    pub(crate) fn new_client() -> Client {
         Client::builder()
             .no_proxy()
             .tls_certs_only([])
@@ -111,35 +111,35 @@ impl Caller {
     }
 
     /// The same caller with connections of their own.
-    pub fn elsewhere(&self) -> Self {
+    pub(crate) fn elsewhere(&self) -> Self {
         Self {
             client: Self::new_client(),
             ..self.clone()
         }
     }
 
-    pub async fn get(&self, path: &str) -> Result<Answer, Lost> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Lost> {
         self.ask(Method::GET, path, &[], None).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
         self.ask(Method::POST, path, &[], Some(body)).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
         self.ask(Method::PUT, path, &[], Some(body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Answer, Lost> {
         self.ask(Method::PATCH, path, &[], Some(body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Result<Answer, Lost> {
+    pub(crate) async fn delete(&self, path: &str) -> Result<Answer, Lost> {
         self.ask(Method::DELETE, path, &[], None).await
     }
 
     /// Asks for something, with further headers and a JSON body.
-    pub async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: Method,
         path: &str,
@@ -162,7 +162,7 @@ impl Caller {
     }
 
     /// Posts a JSON body in chunks.
-    pub async fn post_in_chunks<S>(&self, path: &str, chunks: S) -> Result<Answer, Lost>
+    pub(crate) async fn post_in_chunks<S>(&self, path: &str, chunks: S) -> Result<Answer, Lost>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {

@@ -19,7 +19,7 @@ const KEPT_LINES: usize = 400;
 
 /// What a process writes to its log.
 #[derive(Clone, Debug)]
-pub struct LogLine(pub String);
+pub(crate) struct LogLine(pub String);
 
 impl LogLine {
     fn json(&self) -> Value {
@@ -27,7 +27,7 @@ impl LogLine {
     }
 
     /// Whether the service says that something unforeseen happened.
-    pub fn is_error(&self) -> bool {
+    pub(crate) fn is_error(&self) -> bool {
         let said = self.json();
         // A hotfix that is refused is an event of the business, for whoever watches a tenant.
         let is_of_the_business = said["eventId"].is_string();
@@ -38,7 +38,7 @@ impl LogLine {
 type Log = Arc<Mutex<VecDeque<LogLine>>>;
 
 /// A running service. Dropping it kills it.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     client: reqwest::Client,
     base_url: String,
@@ -47,19 +47,19 @@ pub struct Process {
 
 impl Process {
     /// Starts the service on a port of its own, and waits until it takes requests.
-    pub async fn start(configuration: PathBuf, replica: usize) -> Self {
+    pub(crate) async fn start(configuration: PathBuf, replica: usize) -> Self {
         Self::spawn(Self::command(&configuration), replica).await
     }
 
     /// The command that starts it.
-    pub fn command(configuration: &Path) -> Command {
+    pub(crate) fn command(configuration: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fame"));
         command.arg("serve").arg("--config").arg(configuration);
         command
     }
 
     /// Starts it by `command`, which becomes or runs `fame serve`.
-    pub async fn spawn(mut command: Command, replica: usize) -> Self {
+    pub(crate) async fn spawn(mut command: Command, replica: usize) -> Self {
         let mut child = command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -87,38 +87,38 @@ impl Process {
     }
 
     /// `http://127.0.0.1:PORT`
-    pub fn base_url(&self) -> &str {
+    pub(crate) fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    pub fn caller(&self, person: &Person) -> Caller {
+    pub(crate) fn caller(&self, person: &Person) -> Caller {
         Caller::new(self.client.clone(), self.base_url.clone(), person)
     }
 
-    pub fn owner(&self) -> Caller {
+    pub(crate) fn owner(&self) -> Caller {
         self.caller(&Person::OWNER)
     }
 
-    pub fn operator(&self) -> Caller {
+    pub(crate) fn operator(&self) -> Caller {
         self.caller(&Person::OPERATOR)
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
 
     /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// Ends it at this very instant, as `kill -9` does.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
     /// Sends a signal by its name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = std::process::Command::new("kill")
             .args(["-s", name, &self.pid().to_string()])
             .status()
@@ -127,7 +127,7 @@ impl Process {
     }
 
     /// Waits until it has ended on its own.
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(TIME_LIMIT, self.child.wait()).await;
         ended
             .unwrap_or_else(|_| panic!("it does not end: {}", tail(&self.log)))
@@ -135,7 +135,7 @@ impl Process {
     }
 
     /// What its readiness says: the status, and the body.
-    pub async fn readiness(&self) -> (u16, Value) {
+    pub(crate) async fn readiness(&self) -> (u16, Value) {
         match self.operator().get("/health/ready").await {
             Ok(answer) => (answer.status, answer.json()),
             Err(lost) => (0, lost.0.into()),
@@ -143,7 +143,7 @@ impl Process {
     }
 
     /// Waits until its readiness answers with `status`; the body.
-    pub async fn until_readiness_is(&self, status: u16) -> Value {
+    pub(crate) async fn until_readiness_is(&self, status: u16) -> Value {
         eventually(&format!("the readiness is {status}"), async || {
             let (found, body) = self.readiness().await;
             (found == status).then_some(body)
@@ -152,13 +152,13 @@ impl Process {
     }
 
     /// The log lines that speak of something unforeseen.
-    pub fn errors(&self) -> Vec<LogLine> {
+    pub(crate) fn errors(&self) -> Vec<LogLine> {
         let log = self.log.lock().unwrap();
         log.iter().filter(|line| line.is_error()).cloned().collect()
     }
 
     /// The end of its log.
-    pub fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         tail(&self.log)
     }
 }

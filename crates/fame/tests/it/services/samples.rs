@@ -7,13 +7,13 @@ use test_support::issuer::HOME_TENANT;
 use uuid::{Uuid, uuid};
 
 /// The apps.
-pub const APPS: [Uuid; 3] = [
+pub(crate) const APPS: [Uuid; 3] = [
     uuid!("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"),
     uuid!("44445555-eeee-6666-ffff-7777aaaa8888"),
     uuid!("55556666-ffff-7777-aaaa-8888bbbb9999"),
 ];
 /// The countries of every app.
-pub const COUNTRIES: [&str; 3] = ["US", "DE", "DK"];
+pub(crate) const COUNTRIES: [&str; 3] = ["US", "DE", "DK"];
 /// The customers' tenant.
 const CUSTOMER: Uuid = uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa");
 
@@ -29,7 +29,7 @@ fn registration() -> Value {
 }
 
 /// The body that gives an application roles.
-pub fn principal_body(roles: &[&str]) -> Value {
+pub(crate) fn principal_body(roles: &[&str]) -> Value {
     json!({ "type": "Application", "roles": roles })
 }
 
@@ -44,7 +44,7 @@ fn payload_of(number: u32) -> u64 {
 }
 
 /// The package of an app's version 1.0.NUMBER.0: the same bytes whenever it is asked for.
-pub fn package(app: Uuid, number: u32) -> Vec<u8> {
+pub(crate) fn package(app: Uuid, number: u32) -> Vec<u8> {
     let version = format!("1.0.{number}.0");
     let builder = PackageBuilder::new(app, "Sales Pack", "Contoso", version.parse().unwrap());
     builder
@@ -56,7 +56,7 @@ pub fn package(app: Uuid, number: u32) -> Vec<u8> {
 
 /// A customer's environment that has all apps.
 #[derive(Clone, Debug)]
-pub struct Environment {
+pub(crate) struct Environment {
     pub name: String,
     pub country: &'static str,
     pub window: Value,
@@ -64,7 +64,7 @@ pub struct Environment {
 
 impl Environment {
     /// One with the usual window.
-    pub fn new(name: impl Into<String>, country: &'static str) -> Self {
+    pub(crate) fn new(name: impl Into<String>, country: &'static str) -> Self {
         Self {
             name: name.into(),
             country,
@@ -73,7 +73,7 @@ impl Environment {
     }
 
     /// Where the operator finds it.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!(
             "/operator/v1/environments/{CUSTOMER}/Business%20Central/{}",
             self.name
@@ -81,7 +81,7 @@ impl Environment {
     }
 
     /// What the operator reports; `mark` stands in it to be found again.
-    pub fn report(&self, version: &str, mark: &str) -> Value {
+    pub(crate) fn report(&self, version: &str, mark: &str) -> Value {
         let apps: Vec<_> = APPS
             .iter()
             .map(|id| json!({ "id": id, "version": version }))
@@ -97,7 +97,7 @@ impl Environment {
     }
 
     /// The body that asks for a hotfix as soon as may be.
-    pub fn hotfix(&self, target: &str) -> Value {
+    pub(crate) fn hotfix(&self, target: &str) -> Value {
         json!({
             "environmentAadTenantId": CUSTOMER,
             "environmentApplicationFamily": "Business Central",
@@ -109,7 +109,7 @@ impl Environment {
 }
 
 /// Registers the apps with their countries.
-pub async fn fill(operator: &Caller, owner: &Caller) {
+pub(crate) async fn fill(operator: &Caller, owner: &Caller) {
     for app in APPS {
         let path = format!("/operator/v1/apps/{app}");
         operator.put(&path, &registration()).await.unwrap().expect(201);

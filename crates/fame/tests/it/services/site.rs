@@ -12,13 +12,13 @@ use test_support::issuer::{self, API, API_URI, HOME_TENANT};
 
 /// Where a site keeps its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Database {
+pub(crate) enum Database {
     Sqlite,
     Postgres,
 }
 
 /// What every process of a site is started with.
-pub struct Site {
+pub(crate) struct Site {
     folder: Arc<TempDir>,
     root: PathBuf,
     database_url: String,
@@ -27,7 +27,7 @@ pub struct Site {
 
 impl Site {
     /// An empty site on this database; PostgreSQL is the server that all tests share.
-    pub fn on(database: Database) -> Self {
+    pub(crate) fn on(database: Database) -> Self {
         match database {
             Database::Sqlite => Self::at("sqlite:{data_dir}/fame.db".into()),
             Database::Postgres => Self::in_cluster(PostgresCluster::shared()),
@@ -35,7 +35,7 @@ impl Site {
     }
 
     /// An empty site on a new database of that server.
-    pub fn in_cluster(cluster: &PostgresCluster) -> Self {
+    pub(crate) fn in_cluster(cluster: &PostgresCluster) -> Self {
         Self::at(cluster.durable_database_url())
     }
 
@@ -65,39 +65,39 @@ impl Site {
     }
 
     /// Sets a key of the configuration, in TOML.
-    pub fn with(mut self, key: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, key: &'static str, value: impl ToString) -> Self {
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, value.to_string()));
         self
     }
 
     /// Keeps everything under `root` from now on, which the caller removes.
-    pub fn under(mut self, root: &Path) -> Self {
+    pub(crate) fn under(mut self, root: &Path) -> Self {
         self.root = root.to_owned();
         self
     }
 
-    pub fn database_url(&self) -> &str {
+    pub(crate) fn database_url(&self) -> &str {
         &self.database_url
     }
 
     /// The folder that holds the SQLite database of the first replica, or nothing of interest.
-    pub fn data_dir(&self, replica: usize) -> PathBuf {
+    pub(crate) fn data_dir(&self, replica: usize) -> PathBuf {
         self.root.join(format!("data-{replica}"))
     }
 
     /// The folder of the packages, shared by all replicas.
-    pub fn packages(&self) -> PathBuf {
+    pub(crate) fn packages(&self) -> PathBuf {
         self.root.join("packages")
     }
 
     /// Starts a process of this site and waits until it takes requests.
-    pub async fn start(&self, replica: usize) -> Process {
+    pub(crate) async fn start(&self, replica: usize) -> Process {
         Process::start(self.configured(replica), replica).await
     }
 
     /// Writes the configuration of one replica; where it is.
-    pub fn configured(&self, replica: usize) -> PathBuf {
+    pub(crate) fn configured(&self, replica: usize) -> PathBuf {
         let path = self.folder.path().join(format!("fame-{replica}.toml"));
         fs::write(&path, self.configuration(replica)).unwrap();
         path

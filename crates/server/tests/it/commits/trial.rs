@@ -9,10 +9,10 @@ use test_support::{
 use uuid::Uuid;
 
 /// More commits than any flow has.
-pub const MANY: usize = 20;
+pub(super) const MANY: usize = 20;
 
 /// A service behind a proxy that cuts its connections, and the same data through another that is not.
-pub struct Fixture {
+pub(super) struct Fixture {
     pub proxy: PostgresProxy,
     pub service: Harness,
     pub direct: Harness,
@@ -20,7 +20,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub async fn set() -> Self {
+    pub(super) async fn set() -> Self {
         let postgres = PostgresCluster::start();
         let proxy = PostgresProxy::to(&postgres).await;
         let on = async |url: &str| {
@@ -38,14 +38,14 @@ impl Fixture {
     }
 
     /// Ends both services. Their transactions must never have waited for each other in a circle.
-    pub async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         drop(self.service.crash().await);
         drop(self.direct.crash().await);
         assert_eq!(self.postgres.deadlocks(), 0, "PostgreSQL counted deadlocks");
     }
 
     /// Lets `flow` happen with each of its commits cut in both ways, on an app of its own each time.
-    pub async fn with_each_commit_cut(&self, flow: impl AsyncFn(&Trial<'_>)) {
+    pub(super) async fn with_each_commit_cut(&self, flow: impl AsyncFn(&Trial<'_>)) {
         for moment in Moment::BOTH {
             for nth in 1.. {
                 assert!(nth < MANY, "the flow never gets through uncut");
@@ -61,14 +61,14 @@ impl Fixture {
 }
 
 /// Lets a flow that needs nothing else happen with each of its commits cut in both ways.
-pub async fn each_commit_cut(flow: impl AsyncFn(&Trial<'_>)) {
+pub(super) async fn each_commit_cut(flow: impl AsyncFn(&Trial<'_>)) {
     let fixture = Fixture::set().await;
     fixture.with_each_commit_cut(flow).await;
     fixture.close().await;
 }
 
 /// One attempt at a flow.
-pub struct Trial<'s> {
+pub(super) struct Trial<'s> {
     pub fixture: &'s Fixture,
     pub nth: usize,
     pub moment: Moment,
@@ -77,7 +77,7 @@ pub struct Trial<'s> {
 }
 
 impl<'s> Trial<'s> {
-    pub async fn begin(fixture: &'s Fixture, nth: usize, moment: Moment) -> Self {
+    pub(super) async fn begin(fixture: &'s Fixture, nth: usize, moment: Moment) -> Self {
         let app = Uuid::new_v4();
         fixture.direct.has_app(app).await;
         Self {
@@ -90,29 +90,29 @@ impl<'s> Trial<'s> {
     }
 
     /// What to call it when something is wrong.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("commit {} cut {:?}", self.nth, self.moment)
     }
 
-    pub fn owner(&self) -> Caller {
+    pub(super) fn owner(&self) -> Caller {
         self.fixture.service.owner().on(self.app)
     }
 
-    pub fn operator(&self) -> Caller {
+    pub(super) fn operator(&self) -> Caller {
         self.fixture.service.operator().on(self.app)
     }
 
     /// Somebody whose requests go past the proxy.
-    pub fn looker(&self) -> Caller {
+    pub(super) fn looker(&self) -> Caller {
         self.fixture.direct.owner().on(self.app)
     }
 
-    pub fn looking_operator(&self) -> Caller {
+    pub(super) fn looking_operator(&self) -> Caller {
         self.fixture.direct.operator().on(self.app)
     }
 
     /// Sends a request while the proxy cuts its connection; it succeeds, or is told to come again.
-    pub async fn sends(&self, request: Request) -> Answer {
+    pub(super) async fn sends(&self, request: Request) -> Answer {
         self.fixture.proxy.cut(self.nth, self.moment);
         let answer = tokio::time::timeout(Duration::from_secs(20), request.into_future()).await;
         self.was_cut.set(self.fixture.proxy.release());
@@ -129,7 +129,7 @@ impl<'s> Trial<'s> {
         answer
     }
 
-    pub async fn audited(&self, target: &str, action: &str) -> usize {
+    pub(super) async fn audited(&self, target: &str, action: &str) -> usize {
         let filter = format!("target eq '{target}' and action eq '{action}'");
         let path = format!("/operator/v1/audit?$filter={filter}");
         let answer = self.looking_operator().get(path).await.expect(200);
@@ -138,7 +138,7 @@ impl<'s> Trial<'s> {
 
     /// Makes one change. Either all of it is there or nothing, which the answer tells if it tells success; and then
     /// the same request succeeds.
-    pub async fn changes(&self, change: Change<'_>) {
+    pub(super) async fn changes(&self, change: Change<'_>) {
         let answer = self.sends((change.request)()).await;
         let is_there = (change.is_there)().await;
         assert!(
@@ -178,7 +178,7 @@ type Sends<'c> = Box<dyn Fn() -> Request + 'c>;
 type Looks<'c> = Box<dyn Fn() -> futures::future::LocalBoxFuture<'c, bool> + 'c>;
 
 /// A change that one request makes.
-pub struct Change<'c> {
+pub(super) struct Change<'c> {
     request: Sends<'c>,
     /// What the same request may be answered when it is repeated.
     again: &'static [u16],
@@ -190,7 +190,7 @@ pub struct Change<'c> {
 }
 
 impl<'c> Change<'c> {
-    pub fn of(
+    pub(super) fn of(
         request: impl Fn() -> Request + 'c,
         audited: (String, &'static str),
         look: impl Fn() -> Request + 'c,
@@ -208,11 +208,11 @@ impl<'c> Change<'c> {
         }
     }
 
-    pub fn again(self, again: &'static [u16]) -> Self {
+    pub(super) fn again(self, again: &'static [u16]) -> Self {
         Self { again, ..self }
     }
 
-    pub fn repeats_count(self) -> Self {
+    pub(super) fn repeats_count(self) -> Self {
         Self {
             repeats_count: true,
             ..self
@@ -220,15 +220,15 @@ impl<'c> Change<'c> {
     }
 }
 
-pub fn is_found(answer: &Answer) -> bool {
+pub(super) fn is_found(answer: &Answer) -> bool {
     answer.status == 200
 }
 
-pub fn is_gone(answer: &Answer) -> bool {
+pub(super) fn is_gone(answer: &Answer) -> bool {
     answer.status == 404
 }
 
 /// An environment of a trial's own, in which its app is installed.
-pub fn environment(trial: &Trial<'_>) -> Environment {
+pub(super) fn environment(trial: &Trial<'_>) -> Environment {
     Environment::named(&trial.app.to_string()).has(trial.app, "1.0.0.0")
 }

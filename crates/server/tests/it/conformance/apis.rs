@@ -5,7 +5,7 @@ use super::{
     Row, Section,
 };
 
-pub const HTTP: Section = Section {
+pub(super) const HTTP: Section = Section {
     title: "HTTP",
     rows: &[
         Row(
@@ -142,7 +142,7 @@ pub const HTTP: Section = Section {
     ],
 };
 
-pub const ODATA: Section = Section {
+pub(super) const ODATA: Section = Section {
     title: "OData",
     rows: &[
         Row(
@@ -295,7 +295,7 @@ pub const ODATA: Section = Section {
     ],
 };
 
-pub const IDENTITY: Section = Section {
+pub(super) const IDENTITY: Section = Section {
     title: "Tokens",
     rows: &[
         Row(
@@ -368,7 +368,7 @@ pub const IDENTITY: Section = Section {
     ],
 };
 
-pub const OPERATOR: Section = Section {
+pub(super) const OPERATOR: Section = Section {
     title: "The operator API",
     rows: &[
         Row(

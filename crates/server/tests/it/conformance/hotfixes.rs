@@ -5,7 +5,7 @@ use super::{
     Row, Section,
 };
 
-pub const SCHEDULING: Section = Section {
+pub(super) const SCHEDULING: Section = Section {
     title: "Scheduling a hotfix",
     rows: &[
         Row(
@@ -152,7 +152,7 @@ pub const SCHEDULING: Section = Section {
     ],
 };
 
-pub const LIFE: Section = Section {
+pub(super) const LIFE: Section = Section {
     title: "Life of a hotfix",
     rows: &[
         Row(

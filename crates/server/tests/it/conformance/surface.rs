@@ -5,7 +5,7 @@ use super::{
     Row, Section,
 };
 
-pub const SURFACE: Section = Section {
+pub(super) const SURFACE: Section = Section {
     title: "Surface",
     rows: &[
         Row(
@@ -125,7 +125,7 @@ pub const SURFACE: Section = Section {
     ],
 };
 
-pub const VALUES: Section = Section {
+pub(super) const VALUES: Section = Section {
     title: "Casing and values",
     rows: &[
         Row(
@@ -289,7 +289,7 @@ pub const VALUES: Section = Section {
     ],
 };
 
-pub const CALLERS: Section = Section {
+pub(super) const CALLERS: Section = Section {
     title: "Callers and roles",
     rows: &[
         Row(

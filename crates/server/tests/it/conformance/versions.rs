@@ -5,7 +5,7 @@ use super::{
     Row, Section,
 };
 
-pub const COUNTRIES: Section = Section {
+pub(super) const COUNTRIES: Section = Section {
     title: "Countries",
     rows: &[
         Row(
@@ -26,7 +26,7 @@ pub const COUNTRIES: Section = Section {
     ],
 };
 
-pub const VERSIONS: Section = Section {
+pub(super) const VERSIONS: Section = Section {
     title: "Versions",
     rows: &[
         Row(
@@ -265,7 +265,7 @@ pub const VERSIONS: Section = Section {
     ],
 };
 
-pub const ENVIRONMENTS: Section = Section {
+pub(super) const ENVIRONMENTS: Section = Section {
     title: "Environments",
     rows: &[
         Row(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// An answer of the service. That it carries what all answers carry was checked when it arrived.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What was asked, for messages.
     pub request: String,
     pub status: u16,
@@ -77,14 +77,14 @@ impl Answer {
 
     /// The status must be this one.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{} answered {}", self.request, self.text());
         self
     }
 
     /// The request must have been refused like this.
     #[track_caller]
-    pub fn refused(self, status: u16, code: &str) -> Self {
+    pub(crate) fn refused(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
         assert_eq!(
             answer.code(),
@@ -98,7 +98,7 @@ impl Answer {
 
     /// A rule must have been broken, and this be the machine-readable reason.
     #[track_caller]
-    pub fn broke_rule(self, reason: &str) -> Self {
+    pub(crate) fn broke_rule(self, reason: &str) -> Self {
         let answer = self.refused(400, "EntityValidationFailed");
         assert_eq!(
             answer.reason(),
@@ -111,13 +111,13 @@ impl Answer {
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// The body as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         match serde_json::from_slice(&self.body) {
             Ok(json) => json,
             Err(error) => panic!("{}: {error}: {} {}", self.request, self.status, self.text()),
@@ -126,7 +126,7 @@ impl Answer {
 
     /// A header that must be there.
     #[track_caller]
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         match self.headers.get(name) {
             Some(value) => value.to_str().unwrap(),
             None => panic!("{}: no {name} in {:?}", self.request, self.headers),
@@ -134,49 +134,49 @@ impl Answer {
     }
 
     /// Whether a header is there.
-    pub fn has_header(&self, name: &str) -> bool {
+    pub(crate) fn has_header(&self, name: &str) -> bool {
         self.headers.contains_key(name)
     }
 
     /// The code of an error.
     #[track_caller]
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         text_of(&self.json()["error"]["code"])
     }
 
     /// The message of an error.
     #[track_caller]
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         text_of(&self.json()["error"]["message"])
     }
 
     /// The target of an error.
     #[track_caller]
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         text_of(&self.json()["error"]["target"])
     }
 
     /// The code of an error's first detail.
     #[track_caller]
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         text_of(&self.json()["error"]["details"][0]["code"])
     }
 
     /// A property of an entity, as text.
     #[track_caller]
-    pub fn property(&self, name: &str) -> String {
+    pub(crate) fn property(&self, name: &str) -> String {
         text_of(&self.json()[name])
     }
 
     /// The tag of an entity.
     #[track_caller]
-    pub fn etag(&self) -> String {
+    pub(crate) fn etag(&self) -> String {
         self.property("_etag")
     }
 
     /// The rows of a list.
     #[track_caller]
-    pub fn rows(&self) -> Vec<Value> {
+    pub(crate) fn rows(&self) -> Vec<Value> {
         match self.json()["value"].as_array() {
             Some(rows) => rows.clone(),
             None => panic!(
@@ -190,7 +190,7 @@ impl Answer {
 
     /// One property of all rows of a list, as text.
     #[track_caller]
-    pub fn column(&self, name: &str) -> Vec<String> {
+    pub(crate) fn column(&self, name: &str) -> Vec<String> {
         self.rows().iter().map(|row| text_of(&row[name])).collect()
     }
 }

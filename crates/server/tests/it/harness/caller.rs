@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// A caller, and the app that they are about.
 #[derive(Clone)]
-pub struct Caller {
+pub(crate) struct Caller {
     client: reqwest::Client,
     base_url: String,
     token: Option<String>,
@@ -32,17 +32,17 @@ impl Caller {
     }
 
     /// The same caller, about another app.
-    pub fn on(&self, app: Uuid) -> Self {
+    pub(crate) fn on(&self, app: Uuid) -> Self {
         Self { app, ..self.clone() }
     }
 
     /// What the caller shows, for a request that no client library would send.
-    pub fn authorization(&self) -> String {
+    pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.token.as_deref().unwrap())
     }
 
     /// A request that is sent when it is awaited. What may not stand in an address as it is, is encoded.
-    pub fn asks(&self, method: Method, path: impl AsRef<str>) -> Request {
+    pub(crate) fn asks(&self, method: Method, path: impl AsRef<str>) -> Request {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
             headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
@@ -57,61 +57,61 @@ impl Caller {
         }
     }
 
-    pub fn get(&self, path: impl AsRef<str>) -> Request {
+    pub(crate) fn get(&self, path: impl AsRef<str>) -> Request {
         self.asks(Method::GET, path)
     }
 
-    pub fn head(&self, path: impl AsRef<str>) -> Request {
+    pub(crate) fn head(&self, path: impl AsRef<str>) -> Request {
         self.asks(Method::HEAD, path)
     }
 
-    pub fn delete(&self, path: impl AsRef<str>) -> Request {
+    pub(crate) fn delete(&self, path: impl AsRef<str>) -> Request {
         self.asks(Method::DELETE, path)
     }
 
-    pub fn patch(&self, path: impl AsRef<str>, body: Value) -> Request {
+    pub(crate) fn patch(&self, path: impl AsRef<str>, body: Value) -> Request {
         self.asks(Method::PATCH, path).json(&body)
     }
 
-    pub fn post(&self, path: impl AsRef<str>, body: Value) -> Request {
+    pub(crate) fn post(&self, path: impl AsRef<str>, body: Value) -> Request {
         self.asks(Method::POST, path).json(&body)
     }
 
-    pub fn put(&self, path: impl AsRef<str>, body: Value) -> Request {
+    pub(crate) fn put(&self, path: impl AsRef<str>, body: Value) -> Request {
         self.asks(Method::PUT, path).json(&body)
     }
 
     /// `/v1.4/apps/{app}`
-    pub fn app_path(&self) -> String {
+    pub(crate) fn app_path(&self) -> String {
         format!("/v1.4/apps/{}", self.app)
     }
 
     /// `/v1.4/apps/{app}/countries/US/{rest}`
-    pub fn us(&self, rest: &str) -> String {
+    pub(crate) fn us(&self, rest: &str) -> String {
         country_path(self.app, "US", rest)
     }
 
     /// Registers the app, owned by the application `owner`.
-    pub fn registers_app(&self) -> Request {
+    pub(crate) fn registers_app(&self) -> Request {
         self.put(format!("/operator/v1/apps/{}", self.app), super::registration())
     }
 
     /// Gives somebody roles on the app.
-    pub fn grants(&self, person: &Person, roles: &[&str]) -> Request {
+    pub(crate) fn grants(&self, person: &Person, roles: &[&str]) -> Request {
         self.patch(self.principal_path(person), principal_body(person, roles))
     }
 
     /// Takes all roles on the app from somebody.
-    pub fn removes(&self, person: &Person) -> Request {
+    pub(crate) fn removes(&self, person: &Person) -> Request {
         self.delete(self.principal_path(person))
     }
 
     /// `/v1.4/apps/{app}/principals/{id}`
-    pub fn principal_path(&self, person: &Person) -> String {
+    pub(crate) fn principal_path(&self, person: &Person) -> String {
         format!("{}/principals/{}", self.app_path(), person.id)
     }
 
-    pub fn adds_country(&self, code: &str) -> Request {
+    pub(crate) fn adds_country(&self, code: &str) -> Request {
         self.patch(
             format!("{}/countries/{code}", self.app_path()),
             json!({ "countryCode": code }),
@@ -119,11 +119,11 @@ impl Caller {
     }
 
     /// Uploads to US.
-    pub fn uploads(&self, package: &PackageBuilder, availability: &str) -> Request {
+    pub(crate) fn uploads(&self, package: &PackageBuilder, availability: &str) -> Request {
         self.uploads_to("US", package, availability)
     }
 
-    pub fn uploads_to(&self, country: &str, package: &PackageBuilder, availability: &str) -> Request {
+    pub(crate) fn uploads_to(&self, country: &str, package: &PackageBuilder, availability: &str) -> Request {
         self.post(
             country_path(self.app, country, "versions"),
             upload_body(package, availability),
@@ -131,56 +131,56 @@ impl Caller {
     }
 
     /// Uploads the sample app in this version to US, as Available, and must succeed.
-    pub async fn has_uploaded(&self, version: &str) -> Answer {
+    pub(crate) async fn has_uploaded(&self, version: &str) -> Answer {
         self.uploads(&super::package_of(self.app, version), "Available")
             .await
             .expect(200)
     }
 
     /// Changes a version in US.
-    pub fn changes_version(&self, version: &str, change: Value) -> Request {
+    pub(crate) fn changes_version(&self, version: &str, change: Value) -> Request {
         self.patch(self.us(&format!("versions/{version}")), change)
     }
 
     /// One version in US.
-    pub fn version(&self, version: &str) -> Request {
+    pub(crate) fn version(&self, version: &str) -> Request {
         self.get(self.us(&format!("versions/{version}")))
     }
 
     /// Tells the service about an environment, as the operator.
-    pub fn reports(&self, environment: &Environment) -> Request {
+    pub(crate) fn reports(&self, environment: &Environment) -> Request {
         self.put(environment.operator_path(), environment.report())
     }
 
     /// Schedules a hotfix that waits for the update window.
-    pub fn schedules(&self, environment: &Environment, target: &str) -> Request {
+    pub(crate) fn schedules(&self, environment: &Environment, target: &str) -> Request {
         self.post(self.us("environmentHotfixes"), environment.hotfix(target))
     }
 
     /// Schedules a hotfix that does not wait for the update window.
-    pub fn schedules_at_once(&self, environment: &Environment, target: &str) -> Request {
+    pub(crate) fn schedules_at_once(&self, environment: &Environment, target: &str) -> Request {
         let mut body = environment.hotfix(target);
         body["ignoreUpgradeWindow"] = json!(true);
         self.post(self.us("environmentHotfixes"), body)
     }
 
     /// The hotfix as it is now.
-    pub async fn looks_at(&self, hotfix: &Answer) -> Answer {
+    pub(crate) async fn looks_at(&self, hotfix: &Answer) -> Answer {
         self.get(self.hotfix_path(hotfix)).await.expect(200)
     }
 
     /// The address of a hotfix that an answer shows.
-    pub fn hotfix_path(&self, hotfix: &Answer) -> String {
+    pub(crate) fn hotfix_path(&self, hotfix: &Answer) -> String {
         self.us(&format!("environmentHotfixes/{}", hotfix.property("id")))
     }
 
-    pub fn cancels(&self, hotfix: &Answer) -> Request {
+    pub(crate) fn cancels(&self, hotfix: &Answer) -> Request {
         self.patch(self.hotfix_path(hotfix), json!({ "status": "Canceled" }))
     }
 }
 
 /// The body that gives somebody roles.
-pub fn principal_body(person: &Person, roles: &[&str]) -> Value {
+pub(crate) fn principal_body(person: &Person, roles: &[&str]) -> Value {
     if person.is_user {
         json!({ "type": "User", "aadTenantId": HOME_TENANT, "roles": roles })
     } else {
@@ -190,7 +190,7 @@ pub fn principal_body(person: &Person, roles: &[&str]) -> Value {
 
 /// A request that is sent when it is awaited.
 #[must_use = "a request is sent when it is awaited"]
-pub struct Request {
+pub(crate) struct Request {
     client: reqwest::Client,
     method: Method,
     url: String,
@@ -200,7 +200,7 @@ pub struct Request {
 
 impl Request {
     /// Sets a header in place of what it was.
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = HeaderName::from_str(name).unwrap();
         self.headers
             .insert(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
@@ -208,23 +208,23 @@ impl Request {
     }
 
     /// Speaks OData.
-    pub fn odata(self) -> Self {
+    pub(crate) fn odata(self) -> Self {
         self.header("odata-maxversion", "4.0")
     }
 
-    pub fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.bytes(body.to_string())
             .header("content-type", "application/json")
     }
 
     /// A body as it is, without a content type.
-    pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn bytes(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(reqwest::Body::from(body.into()));
         self
     }
 
     /// A body of unknown length, in these chunks.
-    pub fn stream<S>(mut self, chunks: S) -> Self
+    pub(crate) fn stream<S>(mut self, chunks: S) -> Self
     where
         S: futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static,
     {
@@ -233,7 +233,7 @@ impl Request {
     }
 
     /// Sends it; an error is one of the connection.
-    pub async fn send(self) -> reqwest::Result<Answer> {
+    pub(crate) async fn send(self) -> reqwest::Result<Answer> {
         let described = format!("{} {}", self.method, self.url);
         let mut request = self
             .client

@@ -8,14 +8,14 @@ use std::{future::IntoFuture, time::Duration};
 use test_support::postgres_cluster;
 
 /// The replicas of one service.
-pub struct Replicas {
+pub(crate) struct Replicas {
     backend: Backend,
     replicas: Vec<Harness>,
 }
 
 impl Replicas {
     /// Opens the replicas of a service with the app of the samples in it.
-    pub async fn open(plan: Plan) -> Self {
+    pub(crate) async fn open(plan: Plan) -> Self {
         let backend = plan.backend;
         let mut replicas = vec![plan.start().await];
         if backend == Backend::Postgres {
@@ -26,26 +26,26 @@ impl Replicas {
     }
 
     /// The replica that the caller of this number asks.
-    pub fn at(&self, number: usize) -> &Harness {
+    pub(crate) fn at(&self, number: usize) -> &Harness {
         &self.replicas[number % self.replicas.len()]
     }
 
     /// Moves all clocks on, and does what became due.
-    pub async fn advance(&self, span: Duration) {
+    pub(crate) async fn advance(&self, span: Duration) {
         for replica in &self.replicas {
             replica.advances(span).await;
         }
     }
 
     /// The audit rows of a target in the order of their making, with this action.
-    pub async fn audit(&self, target: &str, action: &str) -> Vec<Value> {
+    pub(crate) async fn audit(&self, target: &str, action: &str) -> Vec<Value> {
         let filter = format!("target eq '{target}' and action eq '{action}'");
         let path = format!("/operator/v1/audit?$filter={filter}&$orderby=id");
         self.at(0).operator().get(path).await.expect(200).rows()
     }
 
     /// Ends the service. Its transactions must never have waited for each other in a circle.
-    pub async fn close(self) -> Stopped {
+    pub(crate) async fn close(self) -> Stopped {
         let mut stopped = Vec::new();
         for replica in self.replicas {
             stopped.push(replica.crash().await);
@@ -60,7 +60,7 @@ impl Replicas {
 }
 
 /// Sends all requests at the same time; their answers, in the order of the requests.
-pub async fn at_once(requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
+pub(crate) async fn at_once(requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
     let sent = requests
         .into_iter()
         .map(|request| tokio::spawn(request.into_future()));

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
 /// The app that most tests are about.
-pub const APP: Uuid = uuid!("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb");
+pub(crate) const APP: Uuid = uuid!("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb");
 /// Another app, which the first may depend on.
-pub const LIBRARY: Uuid = uuid!("44445555-eeee-6666-ffff-7777aaaa8888");
+pub(crate) const LIBRARY: Uuid = uuid!("44445555-eeee-6666-ffff-7777aaaa8888");
 /// A customer's tenant.
-pub const CUSTOMER: Uuid = uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa");
+pub(crate) const CUSTOMER: Uuid = uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa");
 /// Another customer's tenant.
-pub const OTHER_CUSTOMER: Uuid = uuid!("ddddeeee-3333-ffff-4444-aaaa5555bbbb");
+pub(crate) const OTHER_CUSTOMER: Uuid = uuid!("ddddeeee-3333-ffff-4444-aaaa5555bbbb");
 
 /// The registration of the sample app, owned by the application `owner`.
-pub fn registration() -> Value {
+pub(crate) fn registration() -> Value {
     json!({
         "publisher": "Contoso",
         "publisherAadTenantId": HOME_TENANT,
@@ -28,17 +28,17 @@ pub fn registration() -> Value {
 }
 
 /// `/v1.4/apps/{app}/countries/{country}/{rest}`
-pub fn country_path(app: Uuid, country: &str, rest: &str) -> String {
+pub(crate) fn country_path(app: Uuid, country: &str, rest: &str) -> String {
     format!("/v1.4/apps/{app}/countries/{country}/{rest}")
 }
 
 /// A package of the sample app.
-pub fn package(version: &str) -> PackageBuilder {
+pub(crate) fn package(version: &str) -> PackageBuilder {
     package_of(APP, version)
 }
 
 /// A package of that app.
-pub fn package_of(app: Uuid, version: &str) -> PackageBuilder {
+pub(crate) fn package_of(app: Uuid, version: &str) -> PackageBuilder {
     let name = if app == LIBRARY {
         "Example Library"
     } else {
@@ -48,28 +48,28 @@ pub fn package_of(app: Uuid, version: &str) -> PackageBuilder {
 }
 
 /// A package of the sample app that needs the library in this version.
-pub fn package_needing_library(version: &str, library: &str) -> PackageBuilder {
+pub(crate) fn package_needing_library(version: &str, library: &str) -> PackageBuilder {
     package(version).dependency(LIBRARY, "Example Library", "Contoso", library.parse().unwrap())
 }
 
 /// The package as bytes.
-pub fn bytes_of(package: &PackageBuilder) -> Vec<u8> {
+pub(crate) fn bytes_of(package: &PackageBuilder) -> Vec<u8> {
     package.to_bytes().unwrap()
 }
 
 /// The bytes as an upload carries them.
-pub fn base64_of(bytes: &[u8]) -> String {
+pub(crate) fn base64_of(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// The body that uploads a package.
-pub fn upload_body(package: &PackageBuilder, availability: &str) -> Value {
+pub(crate) fn upload_body(package: &PackageBuilder, availability: &str) -> Value {
     json!({ "initialAvailability": availability, "packageContents": base64_of(&bytes_of(package)) })
 }
 
 /// An environment as its operator reports it.
 #[derive(Clone, Debug)]
-pub struct Environment {
+pub(crate) struct Environment {
     pub tenant: Uuid,
     pub family: String,
     pub name: String,
@@ -83,7 +83,7 @@ pub struct Environment {
 
 impl Environment {
     /// A production environment of the customer's in US that may be updated from 20:00 to 06:00 UTC.
-    pub fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         Self {
             tenant: CUSTOMER,
             family: "Business Central".into(),
@@ -98,61 +98,61 @@ impl Environment {
     }
 
     /// `MyCustomer` with the sample app in this version.
-    pub fn my_customer(version: &str) -> Self {
+    pub(crate) fn my_customer(version: &str) -> Self {
         Self::named("MyCustomer").has(APP, version)
     }
 
     /// The app is installed in this version, and in no other.
-    pub fn has(mut self, app: Uuid, version: &str) -> Self {
+    pub(crate) fn has(mut self, app: Uuid, version: &str) -> Self {
         self.apps.retain(|(installed, _)| *installed != app);
         self.apps.push((app, version.into()));
         self
     }
 
     /// The app is not installed.
-    pub fn without(mut self, app: Uuid) -> Self {
+    pub(crate) fn without(mut self, app: Uuid) -> Self {
         self.apps.retain(|(installed, _)| *installed != app);
         self
     }
 
-    pub fn of(mut self, tenant: Uuid) -> Self {
+    pub(crate) fn of(mut self, tenant: Uuid) -> Self {
         self.tenant = tenant;
         self
     }
 
-    pub fn in_country(mut self, country: &str) -> Self {
+    pub(crate) fn in_country(mut self, country: &str) -> Self {
         self.country = country.into();
         self
     }
 
-    pub fn in_family(mut self, family: &str) -> Self {
+    pub(crate) fn in_family(mut self, family: &str) -> Self {
         self.family = family.into();
         self
     }
 
-    pub fn sandbox(mut self) -> Self {
+    pub(crate) fn sandbox(mut self) -> Self {
         self.kind = "Sandbox".into();
         self
     }
 
-    pub fn with_window(mut self, start: &str, end: &str, time_zone: &str) -> Self {
+    pub(crate) fn with_window(mut self, start: &str, end: &str, time_zone: &str) -> Self {
         self.window = json!({ "start": start, "end": end, "timeZone": time_zone });
         self
     }
 
     /// Nothing is installed but what was named.
-    pub fn with_complete_inventory(mut self) -> Self {
+    pub(crate) fn with_complete_inventory(mut self) -> Self {
         self.inventory_complete = true;
         self
     }
 
-    pub fn on_application(mut self, version: &str) -> Self {
+    pub(crate) fn on_application(mut self, version: &str) -> Self {
         self.application = Some(version.into());
         self
     }
 
     /// Where the operator finds it.
-    pub fn operator_path(&self) -> String {
+    pub(crate) fn operator_path(&self) -> String {
         format!(
             "/operator/v1/environments/{}/{}/{}",
             self.tenant, self.family, self.name
@@ -160,7 +160,7 @@ impl Environment {
     }
 
     /// What the audit calls it.
-    pub fn audited_as(&self) -> String {
+    pub(crate) fn audited_as(&self) -> String {
         let tenant = TenantId(self.tenant);
         format!(
             "environments/{}",
@@ -169,7 +169,7 @@ impl Environment {
     }
 
     /// What the operator reports.
-    pub fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         let apps: Vec<_> = self
             .apps
             .iter()
@@ -187,7 +187,7 @@ impl Environment {
     }
 
     /// The body that asks for a hotfix.
-    pub fn hotfix(&self, target: &str) -> Value {
+    pub(crate) fn hotfix(&self, target: &str) -> Value {
         json!({
             "environmentAadTenantId": self.tenant,
             "environmentApplicationFamily": self.family,
