@@ -6,7 +6,7 @@ use crate::{
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
-    http::{concurrency::ConcurrencyLimiter, context::Scheme, extract::AppState, router::router},
+    http::{concurrency::ConcurrencyLimiter, extract::AppState, request_info::Scheme, router::router},
     jobs::{
         events::{Delivery, TelemetryLog},
         executor::ExecutorJob,

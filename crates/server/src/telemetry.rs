@@ -6,13 +6,12 @@
 
 pub(crate) mod metrics;
 
-use crate::config::LogSettings;
+use crate::config::{LogFormat, LogSettings};
 use domain::instant::{Instant, TICKS_PER_SECOND};
-use std::{fmt, io::IsTerminal, str::FromStr, time::Duration};
+use std::{io::IsTerminal, time::Duration};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     Layer, Registry,
-    filter::Targets,
     fmt::MakeWriter,
     layer::SubscriberExt,
     util::{SubscriberInitExt, TryInitError},
@@ -27,20 +26,6 @@ pub(crate) const ACCESS: &str = "fame::access";
 
 /// The scope of every app that is managed here: published for all tenants, as apps of the marketplace are.
 const EXTENSION_SCOPE: &str = "Global";
-
-/// The crates whose own lines may be logged at any level.
-const OURS: &[&str] = &[
-    "auth",
-    "client",
-    "domain",
-    "entra_local",
-    "fame",
-    "navx",
-    "odata",
-    "server",
-    "store",
-    "wire",
-];
 
 /// One step in the life of a hotfix; each field is the documented dimension of the same name.
 #[derive(Clone, Copy, Debug)]
@@ -179,86 +164,6 @@ fn time_span(span: Duration) -> String {
     if days == 0 { time } else { format!("{days}.{time}") }
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object per line, for machines.
-    Json,
-}
-
-/// How much is logged: a level, and levels of single libraries or modules (`info,hyper=debug`).
-///
-/// What libraries say below `info` may hold what callers sent, tokens included. The plain level therefore opens
-/// only our own crates further than `info`; a library is heard there only when it is named.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LogFilter {
-    text: String,
-    targets: Targets,
-}
-
-impl Default for LogFilter {
-    /// `info`.
-    fn default() -> Self {
-        Self {
-            text: "info".to_owned(),
-            targets: with_plain_level(Targets::new(), LevelFilter::INFO),
-        }
-    }
-}
-
-/// The text is no [`LogFilter`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "'{0}' is neither error, warn, info, debug, trace or off, nor one of them for a module (hyper=debug)"
-)]
-pub struct InvalidLogFilter(String);
-
-impl FromStr for LogFilter {
-    type Err = InvalidLogFilter;
-
-    fn from_str(text: &str) -> Result<Self, InvalidLogFilter> {
-        let mut targets = Targets::new();
-        for part in text.split(',').map(str::trim) {
-            let (module, level) = part
-                .split_once('=')
-                .map_or((None, part), |(m, level)| (Some(m.trim()), level));
-            let level = read_level(level.trim()).ok_or_else(|| InvalidLogFilter(part.to_owned()))?;
-            targets = match module {
-                Some("") => return Err(InvalidLogFilter(part.to_owned())),
-                Some(module) => targets.with_target(module, level),
-                None => with_plain_level(targets, level),
-            };
-        }
-        Ok(Self {
-            text: text.to_owned(),
-            targets,
-        })
-    }
-}
-
-impl fmt::Display for LogFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-/// Stricter than tracing's own reading, which takes numbers and the empty text too.
-fn read_level(text: &str) -> Option<LevelFilter> {
-    ["error", "warn", "info", "debug", "trace", "off"]
-        .iter()
-        .find(|level| level.eq_ignore_ascii_case(text))?;
-    text.parse().ok()
-}
-
-fn with_plain_level(targets: Targets, level: LevelFilter) -> Targets {
-    let ours = OURS.iter().map(|&target| (target, level));
-    targets
-        .with_default(level.min(LevelFilter::INFO))
-        .with_targets(ours)
-}
-
 /// Sends what the service logs to standard error.
 ///
 /// # Errors
@@ -277,7 +182,7 @@ where
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(colours);
-    let mut filter = settings.level.targets.clone();
+    let mut filter = settings.level.targets().clone();
     if !settings.access {
         filter = filter.with_target(ACCESS, LevelFilter::OFF);
     }
@@ -295,6 +200,7 @@ where
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::config::LogFilter;
     use serde_json::{Value, json};
     use std::{
         io::{self, Write},
@@ -522,16 +428,5 @@ pub(crate) mod tests {
         );
         assert!(logged("info,hyper=debug", LogFormat::Text, speak).contains("of a library"));
         assert_eq!(logged("off", LogFormat::Text, speak), "");
-    }
-
-    #[test]
-    fn a_misspelt_level_is_refused() {
-        for text in ["inof", "", "info,", "hyper=loud", "=debug", "3"] {
-            assert!(text.parse::<LogFilter>().is_err(), "{text}");
-        }
-        assert_eq!(
-            "INFO, hyper=debug".parse::<LogFilter>().unwrap().to_string(),
-            "INFO, hyper=debug"
-        );
     }
 }

@@ -6,6 +6,7 @@
 
 mod database;
 mod layers;
+mod log;
 mod operators;
 mod read;
 mod show;
@@ -13,12 +14,12 @@ mod storage;
 mod values;
 
 pub use layers::{Origin, Problem, Severity, Sources};
+pub use log::{InvalidLogFilter, LogFilter, LogFormat, LogSettings};
 pub use operators::{Operator, OperatorSettings};
 pub use show::Explained;
 pub use storage::{AzureCredentials, BucketPlace, Location, Place, Provider, StorageSettings};
 pub use store::settings::{DatabaseSettings, DatabaseUrl, Migrate};
 
-use crate::telemetry::{LogFilter, LogFormat};
 use auth::AuthSettings;
 use serde::{Deserialize, Deserializer};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -180,19 +181,6 @@ pub struct LimitSettings {
     pub response_idle: Duration,
 }
 
-/// Section `log`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct LogSettings {
-    /// How much.
-    #[serde(deserialize_with = "values::parsed")]
-    pub level: LogFilter,
-    /// How it is written.
-    #[serde(deserialize_with = "log_format")]
-    pub format: LogFormat,
-    /// Whether each request leaves a line when its answer has been sent.
-    pub access: bool,
-}
-
 /// Section `metrics`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct MetricsSettings {
@@ -202,13 +190,6 @@ pub struct MetricsSettings {
     /// How often what has to be counted in the database is counted.
     #[serde(rename = "refresh_seconds", deserialize_with = "seconds::<1, 3_600, _>")]
     pub refresh: Duration,
-}
-
-fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {
-    values::word(
-        deserializer,
-        [("text", LogFormat::Text), ("json", LogFormat::Json)],
-    )
 }
 
 /// Settings, and where each came from.

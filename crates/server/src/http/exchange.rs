@@ -4,7 +4,7 @@
 //! When a handler returns, a list or a package has only begun to be sent. So what a request cost, and whether its
 //! caller got all of it, is known when its body has been taken or given up; and so is when its place is free.
 
-use super::{concurrency::Permit, context::RequestInfo};
+use super::{concurrency::Permit, request_info::RequestInfo};
 use crate::{
     actions::Principal,
     telemetry::{

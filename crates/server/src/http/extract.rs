@@ -1,6 +1,6 @@
 //! What handlers get instead of a raw request: who asks, under which conditions, and a body of bounded size.
 
-use super::{context::RequestInfo, refused_body};
+use super::{refused_body, request_info::RequestInfo};
 use crate::{
     actions::{
         Principal, Service, access,

@@ -19,5 +19,6 @@ pub(crate) mod options;
 pub(crate) mod principals;
 pub(crate) mod problem;
 mod refused_body;
+pub(crate) mod request_info;
 pub(crate) mod router;
 pub(crate) mod versions;

@@ -1,7 +1,6 @@
 //! `/apps/{appId}/principals`: who has which roles on the app.
 
 use super::{
-    context::empty,
     extract::{RequestContext, SmallBody},
     lists::{self, ListPath, fragment},
     options::{CountQuery, ListQuery},
@@ -14,7 +13,11 @@ use crate::{
     error::Result,
     wire_rows,
 };
-use axum::{extract::Path, http::StatusCode, response::Response};
+use axum::{
+    extract::Path,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use domain::{
     access::{Permission, Resource},
     ids::PrincipalId,
@@ -117,5 +120,5 @@ pub(crate) async fn delete_principal(
         conditions,
     )
     .await?;
-    Ok(empty(StatusCode::NO_CONTENT))
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -3,7 +3,7 @@
 //! A handler's error travels to the outermost layer as an extension of an empty answer, because only there the
 //! correlation id and the caller's format are known.
 
-use super::context::RequestInfo;
+use super::request_info::RequestInfo;
 use crate::{error::Error, telemetry::one_line};
 use auth::AuthError;
 use axum::{
@@ -89,7 +89,7 @@ pub(crate) fn finish(response: Response, info: &RequestInfo, method: &Method) ->
 fn failed(error: &Error, original: Response, info: &RequestInfo, method: &Method) -> Response {
     log(error, info);
     if let Error::NotModified { tag } = error {
-        let mut response = super::context::empty(StatusCode::NOT_MODIFIED);
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
         set(&mut response, header::ETAG, tag);
         return response;
     }

@@ -8,7 +8,6 @@ use crate::{
     error::Result,
     http::{
         answer::insert,
-        context::empty,
         extract::{OperatorContext, RequestContext, SmallBody, id},
         lists,
         options::ListQuery,
@@ -18,7 +17,7 @@ use crate::{
 use axum::{
     extract::Path,
     http::{StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use domain::{environment::EnvironmentKey, ids::TenantId, problem::RuleError};
 use wire::{
@@ -166,7 +165,7 @@ pub(crate) async fn delete_environment(
     let key = EnvironmentPath::read(path)?.key();
     let conditions = context.preconditions.clone();
     environments::delete_environment(context.service(), &context.principal, key, conditions).await?;
-    Ok(empty(StatusCode::NO_CONTENT))
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Lets an environment work again after the outcome of an operation remained unknown.
