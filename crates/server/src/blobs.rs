@@ -23,7 +23,7 @@ pub(crate) use probe::Availability;
 pub(crate) use staged::Staged;
 
 use crate::{
-    config::{Place, Settings},
+    config::{Settings, StorageBackend},
     telemetry::metrics::STORAGE_ERRORS,
 };
 use bucket::Bucket;
@@ -53,9 +53,9 @@ impl Blobs {
     pub(crate) fn open(settings: &Settings) -> Result<Self, BlobError> {
         let mut by_key = HashMap::new();
         for location in &settings.storage.locations {
-            let backend = match &location.place {
-                Place::Directory(root) => Backend::Directory(Directory::open(root)?),
-                Place::Bucket(bucket) => Backend::Bucket(Bucket::open(&location.name, bucket)?),
+            let backend = match &location.backend {
+                StorageBackend::Directory(root) => Backend::Directory(Directory::open(root)?),
+                StorageBackend::Bucket(bucket) => Backend::Bucket(Bucket::open(&location.name, bucket)?),
             };
             let opened = StorageLocation {
                 name: location.name.as_str().into(),

@@ -1,19 +1,19 @@
-//! What happened, on its way to those who are told of it: the outbox.
+//! What happened, on its way to those who subscribed to it: the outbox.
 //!
 //! A change adds its events in its own transaction, so that there are none without it and it has none that get lost.
-//! Afterwards they are put in line: each is given a position, once and for good, and a consumer is told of all of them
-//! in that order. Its cursor is the position of the last.
+//! Afterwards they are put in line: each is given a position, once and for good, and all of them are delivered to each
+//! consumer in that order. Its cursor is the position of the last.
 //!
 //! The order in which rows were added would not do for a cursor. Changes go on side by side, so a row of a number that
-//! a cursor has passed may be committed later, and nobody would be told of it. Waiting until every transaction is over
+//! a cursor has passed may be committed later, and would never be delivered. Waiting until every transaction is over
 //! that had begun by then does not help either: the order of transactions is not the one in which changes of the same
 //! operation follow each other, since one may begin before another that it then waits for. So only what is committed
 //! gets a position, from one server at a time, which holds the row `line`; whatever becomes visible later comes behind.
 //! Of two changes of the same operation the second waits for the commit of the first, so whoever sees the second sees
 //! both, and the number that the database gave them says which was first.
 //!
-//! What all consumers have been told of is removed as soon as they have. A consumer begins with a row that a migration
-//! adds, and ends with the migration that removes it; until then its cursor keeps what it has not been told of.
+//! What has been delivered to all consumers is removed at once. A consumer begins with a row that a migration adds, and
+//! ends with the migration that removes it; until then its cursor keeps what it has not been given.
 
 use super::{
     Db, FromRow, Row, StoreError, Tx,
@@ -29,7 +29,7 @@ table! {
     /// Something that happened. The database adds the number of the row to it, and the line its position.
     #[derive(Clone, Debug, PartialEq)]
     pub struct Event in "events" by [id] {
-        /// By which whoever is told of it twice knows it again.
+        /// By which whoever gets it twice knows it again.
         pub id: Uuid,
         /// What happened, such as `hotfix.started`.
         pub kind: String,
@@ -51,39 +51,39 @@ pub async fn insert_events(tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Stor
     tx.add_all(events).await
 }
 
-/// A server that tells a consumer.
+/// A server that delivers events to a consumer.
 #[derive(Clone, Debug)]
-pub struct Teller {
-    /// Who is told.
+pub struct Deliverer {
+    /// To whom.
     pub consumer: &'static str,
-    /// Tells this server from others.
+    /// Distinguishes this server from others.
     pub id: Uuid,
-    /// The last event that it has told the consumer of.
-    pub told: Option<Told>,
+    /// The last event that it has delivered.
+    pub delivered: Option<Delivered>,
     /// By what time others count.
     pub now: Instant,
     /// Until when they leave the consumer to this one.
     pub until: Instant,
 }
 
-/// An event that a consumer has been told of.
+/// An event that has been delivered to a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Delivered {
     /// Which.
     pub id: Uuid,
     /// Its place in the line.
     pub position: i64,
 }
 
-/// What a consumer is to be told next.
+/// What a consumer is to get next.
 #[derive(Debug, PartialEq)]
 pub enum Next {
     /// These, the last of which has that position.
     Events(Vec<Event>, i64),
     /// Nothing.
     Nothing,
-    /// Whatever another server finds, which is telling it.
-    ToldByAnother,
+    /// Whatever another server finds, which is delivering to it.
+    DeliveredByAnother,
 }
 
 /// Whether there is anything for a consumer, in a look that changes nothing.
@@ -102,24 +102,26 @@ pub async fn has_next(db: &Db, consumer: &str) -> Result<bool, StoreError> {
     Ok(count > 0)
 }
 
-/// Writes down how far a consumer has been told, and brings up to `most` events that come next. While there are any,
-/// no other server tells the consumer, unless its time is over.
-pub async fn next_events(tx: &mut Tx<'_>, teller: &Teller, most: i64) -> Result<Next, StoreError> {
+/// Writes down how far a consumer has come, and brings up to `most` events that come next. While there are any, no other
+/// server delivers to the consumer, unless this one's time is over.
+pub async fn next_events(tx: &mut Tx<'_>, deliverer: &Deliverer, most: i64) -> Result<Next, StoreError> {
     let end = lock_cursor(tx, LINE).await?.position;
-    let cursor = lock_cursor(tx, teller.consumer).await?;
-    if cursor.is_held_by_another(teller) {
-        return Ok(Next::ToldByAnother);
+    let cursor = lock_cursor(tx, deliverer.consumer).await?;
+    if cursor.is_held_by_another(deliverer) {
+        return Ok(Next::DeliveredByAnother);
     }
     put_in_line(tx, end, most).await?;
-    let told = match teller.told {
-        Some(told) if told.position > cursor.position && is_in_line(tx, told).await? => told.position,
+    let delivered = match deliverer.delivered {
+        Some(delivered) if delivered.position > cursor.position && is_in_line(tx, delivered).await? => {
+            delivered.position
+        }
         _ => cursor.position,
     };
-    let next = events_behind(tx, told, most).await?;
+    let next = events_behind(tx, delivered, most).await?;
     let last = next.last().map(|InLine(_, position)| *position);
-    set_cursor(tx, teller, told, last.is_some()).await?;
-    if told > cursor.position {
-        remove_told(tx).await?;
+    set_cursor(tx, deliverer, delivered, last.is_some()).await?;
+    if delivered > cursor.position {
+        remove_delivered(tx).await?;
     }
     let events = next.into_iter().map(|InLine(event, _)| event).collect();
     Ok(last.map_or(Next::Nothing, |last| Next::Events(events, last)))
@@ -129,7 +131,7 @@ pub async fn next_events(tx: &mut Tx<'_>, teller: &Teller, most: i64) -> Result<
 const LINE: &str = "line";
 
 row! {
-    /// How far a consumer has been told, and until when which server tells it.
+    /// How far a consumer has come, and until when which server delivers to it.
     struct Cursor {
         /// The position of the last event.
         pub position: i64,
@@ -141,9 +143,9 @@ row! {
 }
 
 impl Cursor {
-    fn is_held_by_another(&self, teller: &Teller) -> bool {
-        self.held_by.is_some_and(|holder| holder != teller.id)
-            && self.held_until.is_some_and(|until| until >= teller.now)
+    fn is_held_by_another(&self, deliverer: &Deliverer) -> bool {
+        self.held_by.is_some_and(|holder| holder != deliverer.id)
+            && self.held_until.is_some_and(|until| until >= deliverer.now)
     }
 }
 
@@ -200,7 +202,7 @@ impl FromRow for InLine {
     }
 }
 
-async fn events_behind(tx: &mut Tx<'_>, told: i64, most: i64) -> Result<Vec<InLine>, StoreError> {
+async fn events_behind(tx: &mut Tx<'_>, delivered: i64, most: i64) -> Result<Vec<InLine>, StoreError> {
     tx.query(format!(
         "SELECT {}, t.position
          FROM events t
@@ -209,40 +211,45 @@ async fn events_behind(tx: &mut Tx<'_>, told: i64, most: i64) -> Result<Vec<InLi
          LIMIT $2",
         Event::COLUMNS
     ))
-    .bind(told)
+    .bind(delivered)
     .bind(most)
     .fetch_all()
     .await
 }
 
 /// Whether the line still has that event there. It has not once the database has gone back, to a standby that lagged
-/// behind or to a backup: others come to be at those positions then, of which nobody has been told.
-async fn is_in_line(tx: &mut Tx<'_>, told: Told) -> Result<bool, StoreError> {
+/// behind or to a backup: others come to be at those positions then, which nobody has been given.
+async fn is_in_line(tx: &mut Tx<'_>, delivered: Delivered) -> Result<bool, StoreError> {
     let found = tx
         .query("SELECT COUNT(*) FROM events WHERE position = $1 AND id = $2")
-        .bind(told.position)
-        .bind(told.id)
+        .bind(delivered.position)
+        .bind(delivered.id)
         .fetch_one::<(i64,)>()
         .await?;
     Ok(found.0 > 0)
 }
 
-async fn set_cursor(tx: &mut Tx<'_>, teller: &Teller, told: i64, goes_on: bool) -> Result<(), StoreError> {
+async fn set_cursor(
+    tx: &mut Tx<'_>,
+    deliverer: &Deliverer,
+    delivered: i64,
+    goes_on: bool,
+) -> Result<(), StoreError> {
     tx.query(
         "UPDATE event_cursors SET position = $2, held_by = $3, held_until = $4
          WHERE consumer = $1",
     )
-    .bind(teller.consumer)
-    .bind(told)
-    .bind(goes_on.then_some(teller.id))
-    .bind(goes_on.then_some(teller.until))
+    .bind(deliverer.consumer)
+    .bind(delivered)
+    .bind(goes_on.then_some(deliverer.id))
+    .bind(goes_on.then_some(deliverer.until))
     .execute()
     .await
     .map(drop)
 }
 
-/// Removes what all consumers have been told of.
-async fn remove_told(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+/// Removes what has been delivered to all consumers.
+async fn remove_delivered(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     tx.query("DELETE FROM events WHERE position <= (SELECT MIN(position) FROM event_cursors)")
         .execute()
         .await

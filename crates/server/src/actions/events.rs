@@ -1,9 +1,9 @@
 //! What happened to hotfixes: added to the outbox by the change itself, in its own transaction.
 //!
-//! So whoever is told of it is told after the commit, and is told even if this process dies right after it or never
-//! hears of it. What does not happen is not committed either: that a hotfix was refused is told at once, by whoever
-//! refused it. Were it written down, a request that changes nothing would cost a transaction, and its caller has
-//! been told already; nobody counts on the event of a refusal whose answer a crash took along.
+//! So its event is delivered after the commit, even if this process dies right after it or never hears of it. What does
+//! not happen is not committed either: that a hotfix was refused is told at once, by whoever refused it. Were it written
+//! down, a request that changes nothing would cost a transaction, and its caller has been told already; nobody counts on
+//! the event of a refusal whose answer a crash took along.
 
 use super::{audit::Actor, hotfixes::ScheduleHotfix};
 use crate::{

@@ -54,7 +54,7 @@ pub(crate) struct Service {
     pub(crate) settings: Arc<Settings>,
     /// Tells the executors, here and on other servers, that there may be work.
     pub(crate) wakeup: Wakeup,
-    /// Tells those who tell of events, here alone, that there may be some.
+    /// Tells those who deliver events, here alone, that there may be some.
     pub(crate) emitted: Wakeup,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,

@@ -3,9 +3,9 @@
 
 mod claiming;
 mod clocks;
+mod delivery;
 mod executing;
 mod fleet;
-mod telling;
 mod uploading;
 mod walks;
 

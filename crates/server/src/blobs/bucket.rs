@@ -4,7 +4,7 @@
 //! which is copied to its final name inside the store and then removed (docs/decisions/0004).
 
 use super::{BlobError, ObjectName, Reading, connect};
-use crate::{clock::wall_seconds, config::BucketPlace};
+use crate::{clock::wall_seconds, config::BucketSettings};
 use bytes::Bytes;
 use domain::chain::Chain;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -49,7 +49,7 @@ struct Shared {
 
 impl Bucket {
     /// A client for a part of an object store. It speaks to nobody yet.
-    pub(super) fn open(location: &str, settings: &BucketPlace) -> Result<Self, BlobError> {
+    pub(super) fn open(location: &str, settings: &BucketSettings) -> Result<Self, BlobError> {
         let secrets = connect::secrets(settings);
         let store = connect::connect(settings)
             .map_err(|error| failure(location, "cannot be set up", &error, &secrets))?;

@@ -3,7 +3,7 @@
 //! Where the settings name no credentials, those of the machine or workload are used. The environment variables in
 //! which such platforms hand them over are read by name; no other variable can send packages anywhere else.
 
-use crate::config::{AzureCredentials, BucketPlace, Provider};
+use crate::config::{AzureCredentials, BucketSettings, Provider};
 use object_store::{
     BackoffConfig, Certificate, ClientOptions, ObjectStore, Result, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
@@ -63,7 +63,7 @@ const GOOGLE_VARIABLES: [(&str, GoogleConfigKey); 1] = [(
 )];
 
 /// A client for the object store of a location.
-pub(super) fn connect(settings: &BucketPlace) -> Result<Box<dyn ObjectStore>> {
+pub(super) fn connect(settings: &BucketSettings) -> Result<Box<dyn ObjectStore>> {
     let options = client_options(settings)?;
     match &settings.provider {
         Provider::Azure { account, credentials } => azure(settings, account, credentials, options),
@@ -77,7 +77,7 @@ pub(super) fn connect(settings: &BucketPlace) -> Result<Box<dyn ObjectStore>> {
 }
 
 fn s3(
-    settings: &BucketPlace,
+    settings: &BucketSettings,
     region: &str,
     access_key: Option<&(String, SecretString)>,
     virtual_hosted: bool,
@@ -103,7 +103,7 @@ fn s3(
 }
 
 fn google(
-    settings: &BucketPlace,
+    settings: &BucketSettings,
     service_account: Option<&SecretString>,
     options: ClientOptions,
 ) -> Result<Box<dyn ObjectStore>> {
@@ -123,7 +123,7 @@ fn google(
 }
 
 fn azure(
-    settings: &BucketPlace,
+    settings: &BucketSettings,
     account: &str,
     credentials: &AzureCredentials,
     options: ClientOptions,
@@ -161,7 +161,7 @@ fn from_environment<K: Copy>(variables: &[(&'static str, K)]) -> impl Iterator<I
         .filter_map(|(name, key)| Some((*key, std::env::var(name).ok()?)))
 }
 
-fn client_options(settings: &BucketPlace) -> Result<ClientOptions> {
+fn client_options(settings: &BucketSettings) -> Result<ClientOptions> {
     let mut options = ClientOptions::new()
         .with_allow_http(settings.allow_http)
         .with_connect_timeout(CONNECT_TIMEOUT)
@@ -192,7 +192,7 @@ fn retry() -> RetryConfig {
 }
 
 /// What no message about a location may show.
-pub(super) fn secrets(settings: &BucketPlace) -> Vec<String> {
+pub(super) fn secrets(settings: &BucketSettings) -> Vec<String> {
     let secret = match &settings.provider {
         Provider::Azure { credentials, .. } => match credentials {
             AzureCredentials::AccessKey(key) => Some(key),

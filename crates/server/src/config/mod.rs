@@ -17,7 +17,7 @@ pub use layers::{Origin, Problem, Severity, Sources};
 pub use log::{InvalidLogFilter, LogFilter, LogFormat, LogSettings};
 pub use operators::{Operator, OperatorSettings};
 pub use show::Explained;
-pub use storage::{AzureCredentials, BucketPlace, Location, Place, Provider, StorageSettings};
+pub use storage::{AzureCredentials, BucketSettings, Location, Provider, StorageBackend, StorageSettings};
 pub use store::settings::{DatabaseSettings, DatabaseUrl, Migrate};
 
 use auth::AuthSettings;

@@ -50,21 +50,21 @@ pub struct Location {
     /// As the operator writes it.
     pub name: String,
     /// Where its packages are.
-    pub place: Place,
+    pub backend: StorageBackend,
 }
 
 /// Where the packages of a location are.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum StorageBackend {
     /// A folder.
     Directory(PathBuf),
     /// Part of an object store.
-    Bucket(BucketPlace),
+    Bucket(BucketSettings),
 }
 
 /// Part of an object store: everything under a prefix in one container or bucket.
 #[derive(Clone, Debug)]
-pub struct BucketPlace {
+pub struct BucketSettings {
     /// Whose object store, and who we are there.
     pub provider: Provider,
     /// The container or bucket.
@@ -126,7 +126,7 @@ pub enum AzureCredentials {
     },
 }
 
-impl BucketPlace {
+impl BucketSettings {
     /// What distinguishes this object store from others: scheme, address and bucket.
     fn store(&self) -> String {
         let (scheme, own) = match &self.provider {
@@ -157,7 +157,7 @@ impl StorageSettings {
 impl Location {
     /// Whether what is sent there may be read on the way: http to another machine.
     pub(super) fn is_exposed(&self) -> bool {
-        matches!(&self.place, Place::Bucket(bucket) if bucket.is_exposed())
+        matches!(&self.backend, StorageBackend::Bucket(bucket) if bucket.is_exposed())
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -173,8 +173,8 @@ impl Location {
         if others.iter().any(|other| other.is_called(&self.name)) {
             problems.push("differs only in case from another location".to_owned());
         }
-        problems.extend(others.iter().filter_map(|other| self.place.collision(other)));
-        if self.place.is_on_s3() && max_bytes > S3_COPY_LIMIT {
+        problems.extend(others.iter().filter_map(|other| self.backend.collision(other)));
+        if self.backend.is_on_s3() && max_bytes > S3_COPY_LIMIT {
             problems.push(format!(
                 "is on S3, where no object of more than {S3_COPY_LIMIT} bytes can be copied to its place: lower packages.max_bytes",
             ));
@@ -183,15 +183,15 @@ impl Location {
     }
 }
 
-impl Place {
+impl StorageBackend {
     fn is_on_s3(&self) -> bool {
         matches!(self, Self::Bucket(bucket) if matches!(bucket.provider, Provider::S3 { .. }))
     }
 
-    /// What stands against having both places.
+    /// What stands against having both backends.
     fn collision(&self, other: &Location) -> Option<String> {
         let name = &other.name;
-        match (self, &other.place) {
+        match (self, &other.backend) {
             (Self::Directory(one), Self::Directory(two)) if one == two => {
                 Some(format!("has the same directory as '{name}'"))
             }
@@ -231,15 +231,15 @@ pub(super) fn redacted(locations: &Value) -> Value {
 }
 
 fn locations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Location>, D::Error> {
-    let places = BTreeMap::<String, Place>::deserialize(deserializer)?;
-    let location = |(name, place): (String, Place)| Location {
+    let backends = BTreeMap::<String, StorageBackend>::deserialize(deserializer)?;
+    let location = |(name, backend): (String, StorageBackend)| Location {
         name: name.trim().to_owned(),
-        place,
+        backend,
     };
-    Ok(places.into_iter().map(location).collect())
+    Ok(backends.into_iter().map(location).collect())
 }
 
-impl<'de> Deserialize<'de> for Place {
+impl<'de> Deserialize<'de> for StorageBackend {
     /// Everything that is wrong with an entry is in the error, a line for each.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Value::Table(keys) = Value::deserialize(deserializer)? else {
@@ -247,12 +247,12 @@ impl<'de> Deserialize<'de> for Place {
         };
         let problems = Vec::new();
         let mut entry = Entry { keys, problems };
-        let place = entry.place();
+        let backend = entry.backend();
         for key in std::mem::take(&mut entry.keys).keys() {
             entry.refuse(format!("has a key '{key}' that such a location does not have"));
         }
         let problems = entry.problems.join("\n");
-        place
+        backend
             .filter(|_| problems.is_empty())
             .ok_or_else(|| D::Error::custom(problems))
     }
@@ -317,10 +317,10 @@ impl Entry {
         None
     }
 
-    fn place(&mut self) -> Option<Place> {
+    fn backend(&mut self) -> Option<StorageBackend> {
         match (self.text("directory"), self.text("url")) {
-            (Some(path), None) => Some(Place::Directory(path.into())),
-            (None, Some(url)) => self.bucket(&url).map(Place::Bucket),
+            (Some(path), None) => Some(StorageBackend::Directory(path.into())),
+            (None, Some(url)) => self.bucket(&url).map(StorageBackend::Bucket),
             (Some(_), Some(_)) => self.give_up("has both a directory and a url: give one of the two"),
             (None, None) => {
                 if self.problems.is_empty() {
@@ -331,7 +331,7 @@ impl Entry {
         }
     }
 
-    fn bucket(&mut self, url: &str) -> Option<BucketPlace> {
+    fn bucket(&mut self, url: &str) -> Option<BucketSettings> {
         let (provider, rest) = match url.split_once("://") {
             Some(("az", rest)) => (self.azure(), rest),
             Some(("s3", rest)) => (self.s3(), rest),
@@ -347,7 +347,7 @@ impl Entry {
         };
         let (bucket, prefix) = self.bucket_and_prefix(rest);
         let allow_http = self.flag("allow_http");
-        Some(BucketPlace {
+        Some(BucketSettings {
             provider,
             bucket,
             prefix,

@@ -52,9 +52,9 @@ fn explained(loaded: &Loaded, key: &str) -> (String, String) {
 }
 
 fn directory(location: &Location) -> &str {
-    match &location.place {
-        Place::Directory(path) => path.to_str().unwrap(),
-        Place::Bucket(_) => panic!("{location:?}"),
+    match &location.backend {
+        StorageBackend::Directory(path) => path.to_str().unwrap(),
+        StorageBackend::Bucket(_) => panic!("{location:?}"),
     }
 }
 
@@ -398,10 +398,10 @@ fn location(entry: &serde_json::Value) -> Result<Location, Vec<String>> {
     }
 }
 
-fn bucket(entry: &serde_json::Value) -> BucketPlace {
-    match location(entry).unwrap().place {
-        Place::Bucket(bucket) => bucket,
-        Place::Directory(path) => panic!("{}", path.display()),
+fn bucket(entry: &serde_json::Value) -> BucketSettings {
+    match location(entry).unwrap().backend {
+        StorageBackend::Bucket(bucket) => bucket,
+        StorageBackend::Directory(path) => panic!("{}", path.display()),
     }
 }
 

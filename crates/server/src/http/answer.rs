@@ -1,6 +1,6 @@
 //! Answers: one entity or a list, in the caller's format, with the properties that were selected.
 
-use super::{extract::RequestContext, options::Look, problem};
+use super::{extract::RequestContext, options::View, problem};
 use crate::error::{Error, Result};
 use axum::{
     body::Body,
@@ -35,7 +35,7 @@ impl RequestContext {
 
     /// Makes sure, before anything is changed, that the answer can be given as it is asked for.
     pub(crate) fn check_look<E: Entity>(&self) -> Result<()> {
-        self.look_of_entity::<E>().map(drop)
+        self.view_of_entity::<E>().map(drop)
     }
 
     /// The same about an app; what is wrong is only said to somebody who may change this kind of thing.
@@ -55,7 +55,7 @@ impl RequestContext {
 
     /// One entity.
     pub(crate) fn entity<E: Entity>(&self, entity: &E, fragment: &str) -> Result<Response> {
-        let Look { projection, selected } = self.look_of_entity::<E>()?;
+        let View { projection, selected } = self.view_of_entity::<E>()?;
         let body = projection.single(
             entity,
             &self.context_url(&format!("{fragment}{selected}/$entity")),

@@ -6,7 +6,7 @@
 use super::{
     answer::{insert, json, streamed},
     extract::RequestContext,
-    options::Look,
+    options::View,
 };
 use crate::{
     actions::listing::{self, ListScope},
@@ -45,25 +45,25 @@ pub(crate) struct ListPath {
     country: Option<String>,
 }
 
-/// What a path names: the caller's apps, or what belongs to an app or to one of its countries.
-struct ListPlace {
+/// The list that a path names: of the caller's apps, or of what belongs to an app or to one of its countries.
+struct RequestedList {
     app: Option<AppId>,
     country: Option<CountryCode>,
     permission: Permission,
 }
 
-impl ListPlace {
+impl RequestedList {
     async fn read(context: &RequestContext, path: ListPath, resource: Resource) -> Result<Self> {
         let permission = Permission::read(resource);
-        let mut place = Self {
+        let mut list = Self {
             app: path.app.map(|app| context.app(&app)).transpose()?,
             country: None,
             permission,
         };
-        if let (Some(app), Some(country)) = (place.app, path.country) {
-            place.country = Some(context.country(app, &country, permission).await?);
+        if let (Some(app), Some(country)) = (list.app, path.country) {
+            list.country = Some(context.country(app, &country, permission).await?);
         }
-        Ok(place)
+        Ok(list)
     }
 
     fn scope<'a>(&self, context: &'a RequestContext) -> ListScope<'a> {
@@ -115,9 +115,9 @@ where
     T: FromRow,
     E: Entity + Send + 'static,
 {
-    let place = ListPlace::read(context, path, resource).await?;
-    let wanted = place.reveal(context, context.list_request(entity_set)).await?;
-    let (scope, fragment) = (place.scope(context), place.fragment());
+    let list = RequestedList::read(context, path, resource).await?;
+    let wanted = list.reveal(context, context.list_request(entity_set)).await?;
+    let (scope, fragment) = (list.scope(context), list.fragment());
     list_wanted(context, scope, (entity_set, &fragment), wanted, shown).await
 }
 
@@ -127,9 +127,9 @@ pub(crate) async fn count<T: FromRow>(
     path: ListPath,
     (resource, entity_set): (Resource, &'static EntitySet<T>),
 ) -> Result<Response> {
-    let place = ListPlace::read(context, path, resource).await?;
-    let request = place.reveal(context, context.count_request(entity_set)).await?;
-    let count = listing::count(context.service(), place.scope(context), entity_set, request).await?;
+    let list = RequestedList::read(context, path, resource).await?;
+    let request = list.reveal(context, context.count_request(entity_set)).await?;
+    let count = listing::count(context.service(), list.scope(context), entity_set, request).await?;
     let mut response = count.to_string().into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -164,8 +164,8 @@ where
     E: Entity + Send + 'static,
 {
     let rows = listing::list(context.service(), scope, entity_set, request).await?;
-    let look = context.look(&select, &entity_set.schema);
-    send(context, look, rows, fragment, shown).await
+    let view = context.view(&select, &entity_set.schema);
+    send(context, view, rows, fragment, shown).await
 }
 
 /// A plan's rows. They are made from environments but are none, so `$select` does not apply to them.
@@ -181,13 +181,13 @@ pub(crate) async fn send_plan(
             .about("$select")
             .into());
     }
-    send(context, Look::whole(context.info.format), plan, fragment, Ok).await
+    send(context, View::whole(context.info.format), plan, fragment, Ok).await
 }
 
 /// The rows of a page, each as `shown` shows it.
 async fn send<T, E>(
     context: &RequestContext,
-    look: Look<E>,
+    view: View<E>,
     page: Page<T, Error>,
     fragment: &str,
     shown: impl Fn(T) -> Result<E> + Send + 'static,
@@ -197,10 +197,10 @@ where
     E: Entity + Send + 'static,
 {
     let page_size = page.page_size;
-    let list_writer = ListWriter::new(look.projection);
+    let list_writer = ListWriter::new(view.projection);
     let mut first = Vec::with_capacity(CHUNK_BYTES);
     list_writer.open(
-        &context.context_url(&format!("{fragment}{}", look.selected)),
+        &context.context_url(&format!("{fragment}{}", view.selected)),
         page.count,
         &mut first,
     );

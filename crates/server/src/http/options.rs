@@ -50,13 +50,13 @@ pub(crate) struct CountQuery {
 }
 
 /// How entities are to look.
-pub(crate) struct Look<E> {
+pub(crate) struct View<E> {
     pub(crate) projection: Projection<E>,
     /// What the context URL tells of the selection: nothing, or names in parentheses.
     pub(crate) selected: String,
 }
 
-impl<E: Entity> Look<E> {
+impl<E: Entity> View<E> {
     /// With all properties.
     pub(crate) fn whole(format: ResponseFormat) -> Self {
         Self {
@@ -119,26 +119,26 @@ impl RequestContext {
     }
 
     /// How a single entity is to look.
-    pub(crate) fn look_of_entity<E: Entity>(&self) -> Result<Look<E>> {
+    pub(crate) fn view_of_entity<E: Entity>(&self) -> Result<View<E>> {
         self.check_version()?;
         let Some(text) = self.options(Resource::Entity)?.select else {
-            return Ok(Look::whole(self.info.format));
+            return Ok(View::whole(self.info.format));
         };
         let properties = E::PROPERTIES
             .iter()
             .map(|name| Property::new(name, Scalar::String))
             .collect();
         let schema = Schema::new("the entity", properties, E::KEYS);
-        Ok(self.look(&Select::parse(&text, &schema)?, &schema))
+        Ok(self.view(&Select::parse(&text, &schema)?, &schema))
     }
 
     /// How entities of a schema look of which so much is selected.
-    pub(crate) fn look<E: Entity>(&self, select: &Select, schema: &Schema) -> Look<E> {
+    pub(crate) fn view<E: Entity>(&self, select: &Select, schema: &Schema) -> View<E> {
         let Select::Only(properties) = select else {
-            return Look::whole(self.info.format);
+            return View::whole(self.info.format);
         };
         let selected = select.context(schema);
-        Look {
+        View {
             projection: Projection::select(self.info.format, properties),
             selected: selected.map_or(String::new(), |names| format!("({names})")),
         }

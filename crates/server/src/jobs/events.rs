@@ -1,9 +1,9 @@
-//! Telling of what happened: each consumer is told of every event that changes left in the outbox, in order.
+//! Delivering what happened: each consumer gets every event that changes left in the outbox, in order.
 //!
-//! Of several servers one at a time tells a consumer. It says so in the consumer's cursor, together with how far it has
-//! come, and tells outside any transaction. So a consumer is told once as long as nobody crashes between telling and
-//! writing that down, and otherwise again: it knows an event by its id. What a server has told it also keeps in mind, so
-//! that a database that goes away in between makes no difference.
+//! Of several servers one at a time delivers to a consumer. It says so in the consumer's cursor, together with how far
+//! it has come, and delivers outside any transaction. So a consumer gets an event once as long as nobody crashes between
+//! delivering it and writing that down, and otherwise again: it knows an event by its id. What a server has delivered
+//! it also keeps in mind, so that a database that goes away in between makes no difference.
 
 mod telemetry;
 
@@ -13,37 +13,37 @@ use super::failure_reporter::FailureReporter;
 use crate::{actions::Service, error::Result};
 use domain::instant::Instant;
 use std::{sync::Arc, time::Duration};
-use store::events::{self, Event, Next, Teller, Told};
+use store::events::{self, Delivered, Deliverer, Event, Next};
 use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Events that a consumer is told of at once, at most.
+/// Events that a consumer gets at once, at most.
 const BATCH: i64 = 500;
-/// How long telling a batch may take before another server may do it.
+/// How long delivering a batch may take before another server may do it.
 const TERM: Duration = Duration::from_secs(30);
 /// Rest between two looks; what happens meanwhile becomes one batch.
 const REST: Duration = Duration::from_millis(200);
-/// How often to look when nothing announced an event: others may have died before they told of theirs.
+/// How often to look when nothing announced an event: others may have died before they delivered theirs.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Somebody who is told of what happened.
+/// Somebody who subscribed to what happens.
 pub(crate) trait Consumer: Send + Sync + 'static {
     /// What its cursor is called, which a migration has added.
     const NAME: &'static str;
 
-    /// Tells it of events, each after those that happened before to the same operation. It may have been told of the
-    /// first of them already. After an error it is told of the same ones again.
+    /// Gives it events, each after those that happened before to the same operation. It may have been given the first of
+    /// them already. After an error it is given the same ones again.
     fn deliver(&self, events: &[Event]) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// What tells a consumer.
+/// What delivers to a consumer.
 pub(crate) struct Delivery<C> {
     service: Arc<Service>,
     consumer: C,
     id: Uuid,
-    /// The last event that the consumer has been told of from here. Held by whoever tells it.
-    told: Mutex<Option<Told>>,
+    /// The last event that was delivered from here. Locked by whoever delivers.
+    delivered: Mutex<Option<Delivered>>,
 }
 
 impl<C: Consumer> Delivery<C> {
@@ -52,23 +52,23 @@ impl<C: Consumer> Delivery<C> {
             service,
             consumer,
             id: Uuid::new_v4(),
-            told: Mutex::default(),
+            delivered: Mutex::default(),
         }
     }
 
-    /// Tells of all that has happened; whether it did, or left it to another server that is at it.
+    /// Delivers all that has happened; whether it did, or left it to another server that is at it.
     pub(crate) async fn catch_up(&self) -> Result<bool> {
-        let mut told = self.told.lock().await;
+        let mut delivered = self.delivered.lock().await;
         if !events::has_next(&self.service.db, C::NAME).await? {
             return Ok(true);
         }
         loop {
-            match self.next(*told).await? {
+            match self.next(*delivered).await? {
                 Next::Nothing => return Ok(true),
-                Next::ToldByAnother => return Ok(false),
+                Next::DeliveredByAnother => return Ok(false),
                 Next::Events(events, last) => {
                     self.consumer.deliver(&events).await?;
-                    *told = events.last().map(|event| Told {
+                    *delivered = events.last().map(|event| Delivered {
                         id: event.id,
                         position: last,
                     });
@@ -77,15 +77,15 @@ impl<C: Consumer> Delivery<C> {
         }
     }
 
-    async fn next(&self, told: Option<Told>) -> Result<Next> {
+    async fn next(&self, delivered: Option<Delivered>) -> Result<Next> {
         // Servers that share a database share its clock: their own may differ by more than the term.
         let there = self.service.db.clock().await?;
         let now = there.unwrap_or_else(|| self.service.clock.machine());
-        let teller = Teller {
+        let deliverer = Deliverer {
             consumer: C::NAME,
             id: self.id,
-            told,
-            // Where a database belongs to one process, whoever else has told from it is gone.
+            delivered,
+            // Where a database belongs to one process, whoever else has delivered from it is gone.
             now: if self.service.db.is_shared() {
                 now
             } else {
@@ -95,13 +95,13 @@ impl<C: Consumer> Delivery<C> {
         };
         self.service
             .db
-            .write(teller, |mut tx, teller| {
-                Box::pin(async move { Ok(events::next_events(&mut tx, teller, BATCH).await?) })
+            .write(deliverer, |mut tx, deliverer| {
+                Box::pin(async move { Ok(events::next_events(&mut tx, deliverer, BATCH).await?) })
             })
             .await
     }
 
-    /// Tells until it is told to stop.
+    /// Delivers until it is asked to stop.
     pub(crate) async fn run(&self, stop: CancellationToken) {
         let mut failures = FailureReporter::of(C::NAME);
         let mut emitted = self.service.emitted.listener();

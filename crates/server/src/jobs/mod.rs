@@ -1,4 +1,4 @@
-//! What the service does unasked: carrying out due operations, telling of what happened, and tidying up.
+//! What the service does unasked: carrying out due operations, delivering what happened, and tidying up.
 //!
 //! Jobs keep nothing in mind that counts: each round reads anew what is due. A signal makes them quick, a period makes
 //! them right.

@@ -38,24 +38,24 @@ async fn happens(db: &Db, numbers: &[u128]) {
     .unwrap();
 }
 
-/// A server that has told of the event of that number, which is also its position, if it is any.
-fn teller(id: u128, told: i64) -> Teller {
-    Teller {
+/// A server that has delivered the event of that number, which is also its position, if it is any.
+fn deliverer(id: u128, delivered: i64) -> Deliverer {
+    Deliverer {
         consumer: "telemetry",
         id: Uuid::from_u128(id),
-        told: (told > 0).then(|| Told {
-            id: Uuid::from_u128(told.unsigned_abs().into()),
-            position: told,
+        delivered: (delivered > 0).then(|| Delivered {
+            id: Uuid::from_u128(delivered.unsigned_abs().into()),
+            position: delivered,
         }),
         now: NOW,
         until: LATER,
     }
 }
 
-async fn next(db: &Db, teller: Teller, most: i64) -> Next {
-    let input = (teller, most);
-    db.write(input, |mut tx, (teller, most)| {
-        Box::pin(async move { next_events(&mut tx, teller, *most).await })
+async fn next(db: &Db, deliverer: Deliverer, most: i64) -> Next {
+    let input = (deliverer, most);
+    db.write(input, |mut tx, (deliverer, most)| {
+        Box::pin(async move { next_events(&mut tx, deliverer, *most).await })
     })
     .await
     .unwrap()
@@ -81,18 +81,18 @@ async fn what_happened_comes_in_batches_in_order_and_goes_when_it_was_told() {
         happens(&db, &[1, 2, 3]).await;
         happens(&db, &[4]).await;
         assert!(has_next(&db, "telemetry").await.unwrap());
-        let first = next(&db, teller(1, 0), 3).await;
+        let first = next(&db, deliverer(1, 0), 3).await;
         assert_eq!(numbers(&first), (vec![1, 2, 3], 3));
         let Next::Events(events, _) = first else {
             unreachable!()
         };
         assert_eq!(events[0], event(1));
-        assert_eq!(numbers(&next(&db, teller(1, 3), 3).await), (vec![4], 4));
+        assert_eq!(numbers(&next(&db, deliverer(1, 3), 3).await), (vec![4], 4));
         assert_eq!(count(&db).await, 1);
-        assert_eq!(next(&db, teller(1, 4), 3).await, Next::Nothing);
+        assert_eq!(next(&db, deliverer(1, 4), 3).await, Next::Nothing);
         assert_eq!(count(&db).await, 0);
         happens(&db, &[5]).await;
-        assert_eq!(numbers(&next(&db, teller(1, 0), 3).await), (vec![5], 5));
+        assert_eq!(numbers(&next(&db, deliverer(1, 0), 3).await), (vec![5], 5));
     })
     .await;
 }
@@ -101,17 +101,17 @@ async fn what_happened_comes_in_batches_in_order_and_goes_when_it_was_told() {
 async fn what_another_server_tells_is_left_to_it_until_its_time_is_over() {
     on_both(|db| async move {
         happens(&db, &[1]).await;
-        assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await), (vec![1], 1));
-        assert_eq!(next(&db, teller(2, 0), MANY).await, Next::ToldByAnother);
-        let late = Teller {
+        assert_eq!(numbers(&next(&db, deliverer(1, 0), MANY).await), (vec![1], 1));
+        assert_eq!(next(&db, deliverer(2, 0), MANY).await, Next::DeliveredByAnother);
+        let late = Deliverer {
             now: Instant(LATER.0 + 1),
-            ..teller(2, 0)
+            ..deliverer(2, 0)
         };
         assert_eq!(numbers(&next(&db, late, MANY).await), (vec![1], 1));
-        assert_eq!(next(&db, teller(1, 1), MANY).await, Next::ToldByAnother);
-        assert_eq!(next(&db, teller(2, 1), MANY).await, Next::Nothing);
+        assert_eq!(next(&db, deliverer(1, 1), MANY).await, Next::DeliveredByAnother);
+        assert_eq!(next(&db, deliverer(2, 1), MANY).await, Next::Nothing);
         happens(&db, &[2]).await;
-        assert_eq!(numbers(&next(&db, teller(1, 1), MANY).await), (vec![2], 2));
+        assert_eq!(numbers(&next(&db, deliverer(1, 1), MANY).await), (vec![2], 2));
     })
     .await;
 }
@@ -128,12 +128,12 @@ async fn what_one_consumer_was_told_of_stays_for_another() {
         .await
         .unwrap();
         happens(&db, &[1, 2]).await;
-        assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await).1, 2);
-        assert_eq!(next(&db, teller(1, 2), MANY).await, Next::Nothing);
+        assert_eq!(numbers(&next(&db, deliverer(1, 0), MANY).await).1, 2);
+        assert_eq!(next(&db, deliverer(1, 2), MANY).await, Next::Nothing);
         assert!(!has_next(&db, "telemetry").await.unwrap());
-        let another = |told| Teller {
+        let another = |delivered| Deliverer {
             consumer: "another",
-            ..teller(1, told)
+            ..deliverer(1, delivered)
         };
         assert_eq!(numbers(&next(&db, another(0), 1).await), (vec![1], 1));
         assert_eq!(numbers(&next(&db, another(1), 1).await), (vec![2], 2));
@@ -147,7 +147,7 @@ async fn what_one_consumer_was_told_of_stays_for_another() {
 async fn what_was_told_before_the_database_went_back_hides_nothing() {
     on_both(|db| async move {
         happens(&db, &[1, 2]).await;
-        assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await), (vec![1, 2], 2));
+        assert_eq!(numbers(&next(&db, deliverer(1, 0), MANY).await), (vec![1, 2], 2));
         for sql in ["DELETE FROM events", "UPDATE event_cursors SET position = 0"] {
             db.write(sql, |mut tx, sql| {
                 Box::pin(async move { tx.query(*sql).execute().await })
@@ -156,7 +156,10 @@ async fn what_was_told_before_the_database_went_back_hides_nothing() {
             .unwrap();
         }
         happens(&db, &[3, 4, 5]).await;
-        assert_eq!(numbers(&next(&db, teller(1, 2), MANY).await), (vec![3, 4, 5], 3));
+        assert_eq!(
+            numbers(&next(&db, deliverer(1, 2), MANY).await),
+            (vec![3, 4, 5], 3)
+        );
         assert_eq!(count(&db).await, 3);
     })
     .await;
@@ -185,19 +188,19 @@ async fn what_is_committed_later_is_not_passed_over() {
     });
     added.notified().await;
     happens(&db, &[2]).await;
-    assert_eq!(numbers(&next(&db, teller(1, 0), MANY).await), (vec![2], 1));
-    let told = Teller {
-        told: Some(Told {
+    assert_eq!(numbers(&next(&db, deliverer(1, 0), MANY).await), (vec![2], 1));
+    let delivered = Deliverer {
+        delivered: Some(Delivered {
             id: Uuid::from_u128(2),
             position: 1,
         }),
-        ..teller(1, 0)
+        ..deliverer(1, 0)
     };
-    assert_eq!(next(&db, told, MANY).await, Next::Nothing);
+    assert_eq!(next(&db, delivered, MANY).await, Next::Nothing);
     goes_on.notify_one();
     slow.await.unwrap().unwrap();
     assert!(has_next(&db, "telemetry").await.unwrap());
-    assert_eq!(numbers(&next(&db, teller(1, 1), MANY).await), (vec![1], 2));
+    assert_eq!(numbers(&next(&db, deliverer(1, 1), MANY).await), (vec![1], 2));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ impl Consumer for TelemetryLog {
 
     async fn deliver(&self, events: &[Event]) -> Result<()> {
         for event in events {
-            // One that cannot be read must not keep all that follow it from being told.
+            // One that cannot be read must not keep all that follow it from being delivered.
             if let Err(error) = log(event) {
                 tracing::error!(event = %event.id, error = %Chain(&error), "an event cannot be delivered");
             }

@@ -1,4 +1,4 @@
-//! Who is told of what happened: of all of it and in order, whatever becomes of the process in which it did.
+//! What is delivered of what happened: all of it and in order, whatever becomes of the process in which it did.
 
 use super::{
     OWNER,
@@ -27,10 +27,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wire::hotfixes::HotfixPatch;
 
-/// A consumer that remembers what it was told, and may refuse to listen.
+/// A consumer that remembers what it was given, and may refuse it.
 #[derive(Clone, Default)]
 struct Listener {
-    told: Arc<Mutex<Vec<Event>>>,
+    delivered: Arc<Mutex<Vec<Event>>>,
     is_deaf: bool,
 }
 
@@ -38,7 +38,7 @@ impl Consumer for Listener {
     const NAME: &'static str = TelemetryLog::NAME;
 
     async fn deliver(&self, events: &[Event]) -> Result<()> {
-        self.told.lock().unwrap().extend_from_slice(events);
+        self.delivered.lock().unwrap().extend_from_slice(events);
         match self.is_deaf {
             true => Err(StoreError::Busy.into()),
             false => Ok(()),
@@ -48,18 +48,18 @@ impl Consumer for Listener {
 
 impl Listener {
     fn steps(&self) -> Vec<(OperationId, HotfixStep)> {
-        let told = self.told.lock().unwrap();
+        let delivered = self.delivered.lock().unwrap();
         let step = |event: &Event| (event.operation_id.unwrap(), HotfixStep::of(event).unwrap());
-        told.iter().map(step).collect()
+        delivered.iter().map(step).collect()
     }
 
     fn steps_of(&self, id: OperationId) -> Vec<HotfixStep> {
-        let of_it = self.steps().into_iter().filter(|(told, _)| *told == id);
+        let of_it = self.steps().into_iter().filter(|(operation, _)| *operation == id);
         of_it.map(|(_, step)| step).collect()
     }
 }
 
-async fn tells(service: &Arc<Service>, listener: &Listener) -> Result<bool> {
+async fn deliver(service: &Arc<Service>, listener: &Listener) -> Result<bool> {
     Delivery::new(Arc::clone(service), listener.clone())
         .catch_up()
         .await
@@ -106,14 +106,14 @@ fn check(listener: &Listener, ids: &[OperationId]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_step_is_told_once_with_what_it_came_to() {
+async fn each_step_is_delivered_once_with_what_it_came_to() {
     on_both_databases(|fleet| async move {
         let ids = happen(&fleet).await;
         let listener = Listener::default();
-        assert!(tells(fleet.service(), &listener).await.unwrap());
+        assert!(deliver(fleet.service(), &listener).await.unwrap());
         check(&listener, &ids);
-        let told = listener.told.lock().unwrap().clone();
-        let state = |position: usize| HotfixState::read(&told[position]).unwrap();
+        let delivered = listener.delivered.lock().unwrap().clone();
+        let state = |position: usize| HotfixState::read(&delivered[position]).unwrap();
         let first = state(0);
         assert_eq!(first.by, ("Application".to_owned(), OWNER.to_string()));
         assert_eq!((first.started_on, first.error_message), (None, None));
@@ -122,7 +122,7 @@ async fn each_step_is_told_once_with_what_it_came_to() {
         assert_eq!(lost.environment_name, name(0));
         assert!(lost.started_on.is_some() && lost.completed_on.is_some());
         assert!(lost.error_message.unwrap().contains("lease"));
-        assert!(tells(fleet.service(), &listener).await.unwrap());
+        assert!(deliver(fleet.service(), &listener).await.unwrap());
         assert_eq!(listener.steps().len(), 11);
         assert_eq!(fleet.count("events").await, 0);
     })
@@ -144,7 +144,7 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn telemetry_is_told_by_the_documented_events() {
+async fn telemetry_gets_the_documented_events() {
     on_both_databases(|fleet| async move {
         happen(&fleet).await;
         let log = Log::default();
@@ -152,12 +152,12 @@ async fn telemetry_is_told_by_the_documented_events() {
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true);
         let subscriber = subscriber.with_writer(move || writer.clone()).finish();
         let _listens = tracing::subscriber::set_default(subscriber);
-        let telling = Delivery::new(Arc::clone(fleet.service()), TelemetryLog);
-        assert!(telling.catch_up().await.unwrap());
+        let delivery = Delivery::new(Arc::clone(fleet.service()), TelemetryLog);
+        assert!(delivery.catch_up().await.unwrap());
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        let told: Vec<Value> = lines.filter(|line: &Value| !line["eventId"].is_null()).collect();
-        let ids: Vec<_> = told
+        let logged: Vec<Value> = lines.filter(|line: &Value| !line["eventId"].is_null()).collect();
+        let ids: Vec<_> = logged
             .iter()
             .map(|line| line["eventId"].as_str().unwrap())
             .collect();
@@ -167,11 +167,11 @@ async fn telemetry_is_told_by_the_documented_events() {
         let mut ended = ids[8..10].to_vec();
         ended.sort_unstable();
         assert_eq!((ended, &ids[10..]), (vec!["LC0159", "LC0160"], &["LC0160"][..]));
-        let applied = told.iter().find(|line| line["eventId"] == "LC0159").unwrap();
+        let applied = logged.iter().find(|line| line["eventId"] == "LC0159").unwrap();
         assert_eq!(applied["environmentName"], name(2));
         assert_eq!(applied["totalTime"], "00:00:00.0000000");
         assert_eq!(applied["extensionDestinationVersion"], TO.to_string());
-        let lost = &told[10];
+        let lost = &logged[10];
         assert_eq!(
             (&lost["environmentName"], &lost["level"]),
             (&json!(name(0)), &json!("ERROR"))
@@ -182,25 +182,25 @@ async fn telemetry_is_told_by_the_documented_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_crash_left_untold_is_told_by_the_next_service() {
+async fn what_a_crash_left_undelivered_is_delivered_by_the_next_service() {
     on_both_databases(|fleet| async move {
         let ids = happen(&fleet).await;
         let fleet = fleet.after_a_crash().await;
         let listener = Listener::default();
-        assert!(tells(fleet.service(), &listener).await.unwrap());
+        assert!(deliver(fleet.service(), &listener).await.unwrap());
         check(&listener, &ids);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_consumer_could_not_take_is_told_again() {
+async fn what_a_consumer_could_not_take_is_delivered_again() {
     on_both_databases(|fleet| async move {
         let ids = happen(&fleet).await;
-        let told = Arc::default();
+        let delivered = Arc::default();
         let (deaf, listener) = (
             Listener {
-                told: Arc::clone(&told),
+                delivered: Arc::clone(&delivered),
                 is_deaf: true,
             },
             Listener::default(),
@@ -208,27 +208,27 @@ async fn what_a_consumer_could_not_take_is_told_again() {
         let delivery = Delivery::new(Arc::clone(fleet.service()), deaf);
         for times in 1..3 {
             delivery.catch_up().await.unwrap_err();
-            assert_eq!(told.lock().unwrap().len(), times * 11);
+            assert_eq!(delivered.lock().unwrap().len(), times * 11);
         }
         // Where the database is not its own, another server waits until the first may be taken for dead.
         let is_left = fleet.db().is_shared();
-        assert_eq!(tells(fleet.service(), &listener).await.unwrap(), !is_left);
+        assert_eq!(deliver(fleet.service(), &listener).await.unwrap(), !is_left);
         if is_left {
             // Its own clock does not count: servers may differ, the database's time is the same for all.
             fleet.service().clock.go_wrong_by(31 * TICKS_PER_SECOND);
-            assert!(!tells(fleet.service(), &listener).await.unwrap());
+            assert!(!deliver(fleet.service(), &listener).await.unwrap());
             let sql =
                 "UPDATE event_cursors SET held_until = held_until - 310000000 WHERE held_by IS NOT NULL";
             fleet.damages(sql, Vec::new()).await;
         }
-        assert!(tells(fleet.service(), &listener).await.unwrap());
+        assert!(deliver(fleet.service(), &listener).await.unwrap());
         check(&listener, &ids);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn several_servers_tell_each_event_once_while_more_happens() {
+async fn several_servers_deliver_each_event_once_while_more_happens() {
     on_both_databases(|fleet| async move {
         fleet.has_apps(1).await;
         let listener = Listener::default();
@@ -266,19 +266,22 @@ async fn several_servers_tell_each_event_once_while_more_happens() {
         happening.join_all().await;
         stop.cancel();
         servers.join_all().await;
-        assert!(tells(fleet.service(), &listener).await.unwrap());
+        assert!(deliver(fleet.service(), &listener).await.unwrap());
         let mut all: HashMap<_, Vec<_>> = HashMap::new();
         for (id, step) in listener.steps() {
             all.entry(id).or_default().push(step);
         }
         assert_eq!(all.len(), environments);
         let steps = [HotfixStep::Scheduled, HotfixStep::Started, HotfixStep::Succeeded];
-        for told in all.values() {
-            assert!(steps.starts_with(told) && !told.is_empty(), "{told:?}");
+        for delivered in all.values() {
+            assert!(
+                steps.starts_with(delivered) && !delivered.is_empty(),
+                "{delivered:?}"
+            );
         }
         let ended = fleet.count("operations WHERE status = 'Succeeded'").await;
-        let told = all.values().filter(|told| told.len() == 3).count();
-        assert_eq!(i64::try_from(told).unwrap(), ended);
+        let whole = all.values().filter(|steps| steps.len() == 3).count();
+        assert_eq!(i64::try_from(whole).unwrap(), ended);
     })
     .await;
 }
