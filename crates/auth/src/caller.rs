@@ -54,6 +54,8 @@ pub struct Caller {
     pub object_id: Option<Uuid>,
     /// For display and audit only: names are chosen by people and prove nothing.
     pub name: Option<String>,
+    /// Whether the issuer says that it is an agent: an application with the role `Fame.Agent`.
+    pub is_agent: bool,
     /// Which ids of an application count.
     pub match_by: ApplicationMatch,
 }

@@ -21,6 +21,8 @@ pub enum AuthFailure {
     Expired,
     /// The token is meant for another API.
     Audience,
+    /// The token is good, but for another API of the service.
+    OtherApi,
     /// The token's issuer or tenant is not trusted here.
     Issuer,
     /// No key of the issuer verifies the token.
@@ -46,6 +48,7 @@ impl AuthFailure {
             Self::Malformed => "The access token is not valid.",
             Self::Expired => "The access token has expired or is not valid yet.",
             Self::Audience => "The access token is meant for another audience.",
+            Self::OtherApi => "The access token is for another API of this service.",
             Self::Issuer => "The access token comes from an issuer or tenant that is not trusted here.",
             Self::Signature => "The signature of the access token could not be verified.",
             Self::InsufficientScope => "The access token lacks the permission that this API requires.",

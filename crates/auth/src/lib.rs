@@ -11,11 +11,13 @@
 //! | `keys` | the issuers' keys: where from, how often, how long |
 //! | `verified` | tokens that were verified a moment ago |
 //! | `caller` | the caller, and which principal rows mean it |
+//! | `own` | tokens that the service gives out itself, to agents |
 //! | `error` | refusals and their `WWW-Authenticate` |
 
 mod caller;
 mod error;
 mod keys;
+mod own;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use uuid::Uuid;
 
 pub use caller::{ApplicationMatch, Caller, CallerKind, MatchedBy};
 pub use error::{AuthError, AuthFailure};
+pub use own::{NoOwnToken, NoRandomness, OwnToken, OwnTokenKind};
 pub use settings::{
     ApplicationSettings, AudiencePreset, AuthSettings, EntraSettings, IssuerSettings, OidcSettings,
     SettingsProblem, TenantSetting,
@@ -42,6 +45,18 @@ use keys::{KeySet, KeySource, NoKey};
 use token::{Claims, UnverifiedToken};
 use trusted::{EntraIssuer, EntraVersion, IssuerKind, OidcIssuer, Tenants, TrustedIssuer};
 use verified::VerifiedTokens;
+
+/// The application role of an issuer that opens the agent API, and no other.
+pub const AGENT_ROLE: &str = "Fame.Agent";
+
+/// What an agent showed.
+#[derive(Clone, Debug)]
+pub enum AgentCredential {
+    /// A token of the service's own: the SHA-256 of its text.
+    Token([u8; 32]),
+    /// A token of an issuer, which speaks for this application.
+    Identity(Arc<Caller>),
+}
 
 /// Seconds since 1970 (UTC). Tokens live by the wall clock; tests and `fame dev` bring one they can move.
 pub type WallClock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -138,6 +153,33 @@ impl Authenticator {
             .caller_of(token)
             .await
             .map_err(|refusal| challenges.refuse(refusal))
+    }
+
+    /// The same where only agents may call: by a token of the service's own, or by one of an issuer whose application has
+    /// the role [`AGENT_ROLE`].
+    ///
+    /// # Errors
+    /// 401 for whatever is no agent's token; otherwise as for everybody.
+    pub async fn authenticate_agent(
+        &self,
+        authorization: Option<&str>,
+    ) -> Result<AgentCredential, AuthError> {
+        let text = authorization.and_then(bearer_token).unwrap_or_default();
+        if OwnToken::is_meant(OwnTokenKind::Agent, text) {
+            let token = OwnToken::read(OwnTokenKind::Agent, text);
+            let token = token.map_err(|_| self.refuse(AuthFailure::Malformed, "the checksum is wrong"))?;
+            return Ok(AgentCredential::Token(token.sha256()));
+        }
+        let caller = self.authenticate(authorization).await?;
+        if !caller.is_agent {
+            return Err(self.refuse(AuthFailure::OtherApi, "not the token of an agent"));
+        }
+        Ok(AgentCredential::Identity(caller))
+    }
+
+    /// Turns somebody away whose token is good, or of the service's own.
+    pub fn refuse(&self, failure: AuthFailure, detail: &'static str) -> AuthError {
+        self.shared.challenges.refuse(Refusal::new(failure, detail))
     }
 
     /// Fetches the keys of every issuer that has none yet, so that the first caller need not wait, and says

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::AGENT_ROLE;
 use super::caller::{ApplicationMatch, Caller, CallerKind};
 use super::error::{AuthFailure, Refusal};
 use super::trusted::{EntraVersion, OidcIssuer, TrustedIssuer};
@@ -241,6 +242,7 @@ pub(super) fn entra_caller(
         id: client_id,
         object_id: Some(object_id),
         name: claims.text("app_displayname").map(str::to_owned),
+        is_agent: claims.words("roles").contains(&AGENT_ROLE),
         match_by: issuer.match_by,
     })
 }
@@ -287,6 +289,7 @@ pub(super) fn oidc_caller(
         id: oidc_id(&oidc.issuer, client),
         object_id: Some(oidc_id(&oidc.issuer, object)),
         name: Some(client.to_owned()),
+        is_agent: false,
         match_by: issuer.match_by,
     })
 }
@@ -318,6 +321,7 @@ fn user(tenant: Uuid, object_id: Uuid, name: Option<&str>, match_by: Application
         id: object_id,
         object_id: None,
         name: name.map(str::to_owned),
+        is_agent: false,
         match_by,
     }
 }

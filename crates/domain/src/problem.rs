@@ -67,6 +67,10 @@ codes! {
     Unauthorized = 401,
     /// The caller may see this, but not do that.
     Forbidden = 403,
+    /// A token of the agent was used by somebody else, so it gets nothing until it is enrolled again.
+    AgentFrozen = 403,
+    /// The enrolment code was used, has ended, or was never given out.
+    EnrolmentRefused = 403,
     /// There is no such thing, or the caller may not know that there is.
     ResourceDoesNotExist = 404,
     /// There is no such environment, or the app is not installed in it.
@@ -83,6 +87,8 @@ codes! {
     UploadInProgress = 409,
     /// An operation is running in the environment at this moment.
     EnvironmentBusy = 409,
+    /// The identity belongs to somebody else already: an agent is neither a principal nor an operator.
+    IdentityInUse = 409,
     /// The entity is no longer, or not, in the state the caller named.
     PreconditionFailed = 412,
     /// The body is larger than allowed.

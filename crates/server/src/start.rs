@@ -1,7 +1,7 @@
 //! Starting and stopping: opening what is kept, refusing what cannot work, and draining before the end.
 
 use crate::{
-    actions::{self, Service, clock_check::ClockCheck, sweep},
+    actions::{self, Service, agents::EnrolmentRate, clock_check::ClockCheck, sweep},
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
@@ -123,6 +123,7 @@ impl Server {
             wakeup: Wakeup::default(),
             emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
+            enrolments: EnrolmentRate::default(),
             changes: TaskTracker::new(),
         });
         check_locations(&service).await?;

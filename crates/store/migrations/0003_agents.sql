@@ -14,6 +14,7 @@ CREATE TABLE agents (
   code_until BIGINT,
   token_sha256 BYTEA,
   token_until BIGINT,
+  token_used BOOLEAN NOT NULL,
   former_token_sha256 BYTEA,
   former_token_until BIGINT,
   session_id UUID,

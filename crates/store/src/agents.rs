@@ -1,6 +1,6 @@
 //! Agents: who carries operations out, what they sign in with, and which environments are theirs.
 
-use super::{Field, Row, StoreError, Value, row::table, tables::Kind};
+use super::{Db, Field, Row, StoreError, Tx, Value, row::table, tables::Kind};
 use domain::{
     agent::{AgentScope, NamePattern},
     environment::name_key,
@@ -37,6 +37,8 @@ table! {
         pub token_sha256: Option<[u8; 32]>,
         /// When the token ends.
         pub token_until: Option<Instant>,
+        /// Whether anybody has called with the token: until then, its answer may have been lost.
+        pub token_used: bool,
         /// The token before that one.
         pub former_token_sha256: Option<[u8; 32]>,
         /// Until when that one may still be used.
@@ -94,4 +96,90 @@ impl Field for AgentScope {
 
 fn lines<T>(all: &BTreeSet<T>, line: impl Fn(&T) -> String) -> String {
     all.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn whose(condition: &str) -> String {
+    format!("SELECT {} FROM agents t WHERE {condition}", Agent::COLUMNS)
+}
+
+/// The agent whose token, or former token, has this SHA-256.
+pub async fn find_agent_by_token(db: &Db, sha256: [u8; 32]) -> Result<Option<Agent>, StoreError> {
+    db.query(whose("t.token_sha256 = $1 OR t.former_token_sha256 = $1"))
+        .bind(sha256)
+        .fetch_optional()
+        .await
+}
+
+/// The agent that signs in with tokens of this identity.
+pub async fn find_agent_by_identity(db: &Db, identity: &str) -> Result<Option<Agent>, StoreError> {
+    db.query(whose("t.identity = $1"))
+        .bind(identity)
+        .fetch_optional()
+        .await
+}
+
+/// The agent of this name.
+pub async fn find_agent(db: &Db, name: &str) -> Result<Option<Agent>, StoreError> {
+    db.query(whose("t.name_key = $1"))
+        .bind(name_key(name))
+        .fetch_optional()
+        .await
+}
+
+/// The same within a transaction, its row locked.
+pub async fn lock_agent(tx: &mut Tx<'_>, name: &str) -> Result<Option<Agent>, StoreError> {
+    let agent = tx.query(whose("t.name_key = $1")).clause("FOR UPDATE");
+    agent.bind(name_key(name)).fetch_optional().await
+}
+
+/// The same by its identity here.
+pub async fn lock_agent_by_id(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Agent>, StoreError> {
+    tx.query(whose("t.id = $1"))
+        .clause("FOR UPDATE")
+        .bind(id)
+        .fetch_optional()
+        .await
+}
+
+/// The agent whose code has this SHA-256, its row locked.
+pub async fn lock_agent_by_code(tx: &mut Tx<'_>, sha256: [u8; 32]) -> Result<Option<Agent>, StoreError> {
+    let agent = tx.query(whose("t.code_sha256 = $1")).clause("FOR UPDATE");
+    agent.bind(sha256).fetch_optional().await
+}
+
+/// Adds an agent.
+pub async fn insert_agent(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), StoreError> {
+    tx.add(agent)
+        .clause("ON CONFLICT (name_key) DO NOTHING")
+        .insert()
+        .await
+}
+
+/// What its operator says of an agent, and what it signs in with. How its inventories stand is written by them alone.
+const WRITTEN: &[&str] = &[
+    "scope_tenants",
+    "scope_families",
+    "scope_names",
+    "scope_reason",
+    "serves_unreported",
+    "identity",
+    "code_sha256",
+    "code_until",
+    "token_sha256",
+    "token_until",
+    "token_used",
+    "former_token_sha256",
+    "former_token_until",
+    "session_id",
+    "former_session_id",
+    "frozen_on",
+    "frozen_reason",
+    "last_seen_on",
+    "software",
+    "etag",
+];
+
+/// Writes an agent whose row is locked.
+pub async fn update_agent(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), StoreError> {
+    tx.update(agent, WRITTEN).execute().await.map(drop)
 }

@@ -20,6 +20,7 @@ async fn an_application_is_its_client_id_in_both_versions() {
             id: CLIENT,
             object_id: Some(SERVICE_PRINCIPAL),
             name: Some("owner".to_owned()),
+            is_agent: false,
             match_by: ApplicationMatch::Either,
         };
         assert_eq!(*caller, expected);

@@ -1,6 +1,9 @@
 //! Whether the caller may. A role is read in the very statement or transaction that needs it, and never remembered.
 
-use super::{Principal, Service};
+use super::{
+    Principal, Service,
+    agents::{AgentCall, Credential},
+};
 use crate::{
     config::Operator,
     error::{Error, Result},
@@ -9,11 +12,14 @@ use domain::{
     access::{Permission, least_role, permits},
     country::CountryCode,
     ids::AppId,
+    instant::Instant,
     principal::PrincipalKind,
     problem::{Code, RuleError},
 };
+use std::time::Duration;
 use store::{
     Tx,
+    agents::Agent,
     principals::{self, AppAccess, PrincipalRef},
 };
 
@@ -48,6 +54,62 @@ pub(crate) fn require_operator(operators: &[Operator], principal: &Principal) ->
     let Principal { kind, id, .. } = principal;
     let message = format!("This API is for the operators of the service. {kind} {id} is none.");
     Err(RuleError::new(Code::Forbidden, message).into())
+}
+
+/// How often an agent is noted to have called.
+const NOTED_EACH: Duration = Duration::from_secs(60);
+
+/// How a call under an agent's token, or its identity, stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may go on.
+    Same,
+    /// It may go on, once it is noted that it came.
+    Changed,
+    /// The agent gets nothing.
+    Frozen,
+    /// Two use one token, as these words say: the agent is to be frozen.
+    Reused(&'static str),
+    /// The token has ended.
+    Expired,
+    /// It is not the agent's.
+    Unknown,
+}
+
+/// Decides whether an agent may call at all. Which environments it may serve is decided by what is bound to it.
+///
+/// A token that was replaced is in somebody's hands who did not hear of it. Of two processes one is a copy: the one that
+/// started later takes over from the one before, which is an ordinary restart until the one before calls again.
+pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standing {
+    let (is_current, is_former) = match &call.credential {
+        Credential::Identity(identity) => (agent.identity.as_ref() == Some(identity), false),
+        Credential::Token(sha256) => (
+            agent.token_sha256.as_ref() == Some(sha256),
+            agent.former_token_sha256.as_ref() == Some(sha256),
+        ),
+    };
+    let is_over = |until: Option<Instant>| until.is_none_or(|until| until <= now);
+    let uses_token = is_current && matches!(call.credential, Credential::Token(_));
+    if !is_current && !is_former {
+        return Standing::Unknown;
+    }
+    if agent.frozen_on.is_some() {
+        return Standing::Frozen;
+    }
+    if is_former && is_over(agent.former_token_until) {
+        return Standing::Reused("A token was used that had been replaced by another.");
+    }
+    if uses_token && is_over(agent.token_until) {
+        return Standing::Expired;
+    }
+    if call.session_id.is_some() && agent.former_session_id == call.session_id {
+        return Standing::Reused("Two processes used its token, as if its folder had been copied.");
+    }
+    let is_noted = agent.last_seen_on.is_some_and(|seen| now < seen + NOTED_EACH);
+    if agent.session_id == call.session_id && is_noted && (agent.token_used || !uses_token) {
+        return Standing::Same;
+    }
+    Standing::Changed
 }
 
 /// Decides within a transaction.

@@ -1,6 +1,6 @@
 //! Writing down who changed what, in the transaction that changes it.
 
-use super::Principal;
+use super::{Principal, agents::AgentCaller};
 use crate::error::Result;
 use domain::{instant::Instant, principal::PrincipalKind};
 use serde_json::Value;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 #[derive(Clone, Copy)]
 pub(crate) enum Actor<'a> {
     Principal(&'a Principal),
+    Agent(&'a AgentCaller),
     /// The executor of that name.
     Executor(&'a str),
     /// The service, on nobody's request: a lease that ran out, a sweep.
@@ -70,7 +71,7 @@ impl<'a> Actor<'a> {
     pub(super) fn principal(self) -> Option<&'a Principal> {
         match self {
             Self::Principal(principal) => Some(principal),
-            Self::Executor(_) | Self::Service(_) => None,
+            Self::Agent(_) | Self::Executor(_) | Self::Service(_) => None,
         }
     }
 
@@ -78,6 +79,7 @@ impl<'a> Actor<'a> {
     pub(super) fn named(self) -> (&'static str, String) {
         match self {
             Self::Principal(principal) => (principal.kind.as_str(), principal.id.to_string()),
+            Self::Agent(agent) => ("Agent", agent.id.to_string()),
             Self::Executor(part) | Self::Service(part) => ("Service", part.to_owned()),
         }
     }
@@ -102,6 +104,10 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
         row.actor_tenant_id = (principal.kind == PrincipalKind::User).then_some(principal.tenant_id);
         row.actor_name.clone_from(&principal.name);
         row.correlation_id = principal.correlation_id;
+    }
+    if let Actor::Agent(agent) = actor {
+        row.actor_name = Some(agent.name.clone());
+        row.correlation_id = agent.correlation_id;
     }
     row
 }

@@ -1,4 +1,4 @@
-//! What happened to hotfixes: added to the outbox by the change itself, in its own transaction.
+//! What happened to hotfixes and to agents: added to the outbox by the change itself, in its own transaction.
 //!
 //! So its event is delivered after the commit, even if this process dies right after it or never hears of it. What does
 //! not happen is not committed either: that a hotfix was refused is told at once, by whoever refused it. Were it written
@@ -20,6 +20,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use store::{
     Tx,
+    agents::Agent,
     events::{Event, insert_events},
     hotfixes::Operation,
 };
@@ -161,6 +162,59 @@ fn event(step: HotfixStep, operation: &Operation, by: Actor<'_>, now: Instant) -
         payload: payload.map_err(Error::fault)?,
         recorded_on: now,
     })
+}
+
+/// What befalls an agent, by which its event is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AgentStep {
+    Enrolled,
+    Frozen,
+}
+
+impl AgentStep {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Enrolled => "agent.enrolled",
+            Self::Frozen => "agent.frozen",
+        }
+    }
+}
+
+/// An agent as it was after a step.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentState<'a> {
+    id: Uuid,
+    name: &'a str,
+    /// Who brought it about: what kind of actor, and its id.
+    by: (&'a str, String),
+    frozen_reason: Option<&'a str>,
+}
+
+/// Says of an agent, which is given as it is from now on, that it has come to be so.
+pub(super) async fn emit_agent(
+    tx: &mut Tx<'_>,
+    step: AgentStep,
+    by: Actor<'_>,
+    now: Instant,
+    agent: &Agent,
+) -> Result<()> {
+    let payload = serde_json::to_string(&AgentState {
+        id: agent.id,
+        name: &agent.name,
+        by: by.named(),
+        frozen_reason: agent.frozen_reason.as_deref(),
+    });
+    let event = Event {
+        id: Uuid::now_v7(),
+        kind: step.kind().to_owned(),
+        app_id: None,
+        environment_id: None,
+        operation_id: None,
+        payload: payload.map_err(Error::fault)?,
+        recorded_on: now,
+    };
+    Ok(insert_events(tx, &[event]).await?)
 }
 
 /// A hotfix that may not come to be scheduled.

@@ -4,6 +4,7 @@
 //! audit row in the same one, and answers with what is stored now.
 
 pub(crate) mod access;
+pub(crate) mod agents;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod clock_check;
@@ -31,6 +32,7 @@ use crate::{
     config::Settings,
     error::{Error, Result},
 };
+use agents::EnrolmentRate;
 use clock_check::ClockCheck;
 use domain::{
     ids::{PrincipalId, TenantId},
@@ -58,6 +60,8 @@ pub(crate) struct Service {
     pub(crate) emitted: Wakeup,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,
+    /// How many agents try to enrol.
+    pub(crate) enrolments: EnrolmentRate,
     /// Changes that are seen through, whoever hangs up.
     pub(crate) changes: TaskTracker,
 }

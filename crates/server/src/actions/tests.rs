@@ -11,6 +11,7 @@ mod walks;
 
 use super::{
     Principal, Service,
+    agents::EnrolmentRate,
     apps::{RegisterApp, put_app},
     clock_check::ClockCheck,
     countries::patch_country,
@@ -130,6 +131,7 @@ impl Fixture {
             wakeup: Wakeup::default(),
             emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(4)),
+            enrolments: EnrolmentRate::default(),
             changes: TaskTracker::new(),
         };
         let fixture = Self {

@@ -51,6 +51,8 @@ pub struct Settings {
     pub operators: OperatorSettings,
     /// Section `executor`.
     pub executor: ExecutorSettings,
+    /// Section `agents`.
+    pub agents: AgentSettings,
     /// Section `limits`.
     pub limits: LimitSettings,
     /// Section `log`.
@@ -153,6 +155,29 @@ pub enum ExecutorKind {
 fn executor_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ExecutorKind, D::Error> {
     let words = [("none", ExecutorKind::None), ("simulate", ExecutorKind::Simulate)];
     values::word(deserializer, words)
+}
+
+/// Section `agents`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AgentSettings {
+    /// How long a token is good.
+    #[serde(rename = "token_days", deserialize_with = "values::days::<1, 90, _>")]
+    pub token: Duration,
+    /// How long an enrolment code is good.
+    #[serde(
+        rename = "enrolment_minutes",
+        deserialize_with = "values::minutes::<1, 60, _>"
+    )]
+    pub enrolment: Duration,
+    /// How long an environment stays registered that its agent does not find any more.
+    #[serde(
+        rename = "remove_missing_hours",
+        deserialize_with = "values::hours::<1, 8_760, _>"
+    )]
+    pub remove_missing_after: Duration,
+    /// Largest inventory, in bytes.
+    #[serde(deserialize_with = "number::<1_024, 268_435_456, _, _>")]
+    pub inventory_body_bytes: usize,
 }
 
 /// Section `limits`.

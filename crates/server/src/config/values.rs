@@ -22,6 +22,24 @@ pub(super) fn seconds<'de, const MIN: i64, const MAX: i64, D: Deserializer<'de>>
     number::<MIN, MAX, _, _>(deserializer).map(Duration::from_secs)
 }
 
+pub(super) fn minutes<'de, const MIN: i64, const MAX: i64, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    number::<MIN, MAX, _, _>(deserializer).map(Duration::from_mins)
+}
+
+pub(super) fn hours<'de, const MIN: i64, const MAX: i64, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    number::<MIN, MAX, _, _>(deserializer).map(Duration::from_hours)
+}
+
+pub(super) fn days<'de, const MIN: i64, const MAX: i64, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    number::<MIN, MAX, u64, _>(deserializer).map(|days| Duration::from_hours(24 * days))
+}
+
 /// A number of days from `MIN` on; 0 means for ever.
 pub(super) fn days_kept<'de, const MIN: i64, D: Deserializer<'de>>(
     deserializer: D,

@@ -6,18 +6,31 @@ use crate::{
     config::LimitSettings,
     error::{Error, Result},
 };
-use domain::problem::Code;
+use domain::{principal::PrincipalKind, problem::Code};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 use store::principals::PrincipalRef;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 /// Principals remembered before those without requests are forgotten.
 const REMEMBERED: usize = 4096;
 
-type Key = (u8, uuid::Uuid, uuid::Uuid);
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Principal(PrincipalKind, Uuid, Uuid),
+    Agent(Uuid),
+}
+
+impl From<&Principal> for Key {
+    fn from(principal: &Principal) -> Self {
+        let PrincipalRef { kind, first, second } = principal.reference;
+        Self::Principal(kind, first, second)
+    }
+}
 
 /// The permits of every principal.
 pub(crate) struct ConcurrencyLimiter {
@@ -49,8 +62,8 @@ impl ConcurrencyLimiter {
     }
 
     /// Waits for a permit, if there is room to wait.
-    pub(crate) async fn enter(&self, principal: &Principal) -> Result<Permit> {
-        let permits = self.permits_of(principal.reference);
+    pub(crate) async fn enter(&self, key: Key) -> Result<Permit> {
+        let permits = self.permits_of(key);
         let admitted = permits
             .admitted
             .clone()
@@ -69,8 +82,7 @@ impl ConcurrencyLimiter {
         })
     }
 
-    fn permits_of(&self, principal: PrincipalRef) -> Arc<Permits> {
-        let key = (principal.kind as u8, principal.first, principal.second);
+    fn permits_of(&self, key: Key) -> Arc<Permits> {
         let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permits) = principals.get(&key).and_then(Weak::upgrade) {
             return permits;

@@ -5,12 +5,9 @@
 //! caller got all of it, is known when its body has been taken or given up; and so is when its place is free.
 
 use super::{concurrency::Permit, request_info::RequestInfo};
-use crate::{
-    actions::Principal,
-    telemetry::{
-        ACCESS,
-        metrics::{HTTP_ABORTED, HTTP_REQUESTS, HTTP_SECONDS},
-    },
+use crate::telemetry::{
+    ACCESS,
+    metrics::{HTTP_ABORTED, HTTP_REQUESTS, HTTP_SECONDS},
 };
 use axum::{
     body::{Body, Bytes, HttpBody},
@@ -66,8 +63,8 @@ impl Exchange {
     }
 
     /// Leaves the caller's name in the span and their place here, so that it lasts until the answer has been sent.
-    pub(crate) fn admit(&self, principal: &Principal, permit: Permit) {
-        self.span.record("principal", principal.signature());
+    pub(crate) fn admit(&self, caller: &str, permit: Permit) {
+        self.span.record("principal", caller);
         self.learnt().permit = Some(permit);
     }
 

@@ -4,13 +4,17 @@ use super::{refused_body, request_info::RequestInfo};
 use crate::{
     actions::{
         Principal, Service, access,
+        agents::{self, AgentCall, AgentCaller, Credential, SignIn},
         preconditions::{Preconditions, Tags},
     },
     config::Operator,
     error::{Error, Result},
-    http::{concurrency::ConcurrencyLimiter, exchange::Exchange},
+    http::{
+        concurrency::{ConcurrencyLimiter, Key},
+        exchange::Exchange,
+    },
 };
-use auth::{Authenticator, Caller, CallerKind};
+use auth::{AgentCredential, AuthFailure, Authenticator, Caller, CallerKind};
 use axum::{
     body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Request},
@@ -27,6 +31,11 @@ use domain::{
 use futures::StreamExt;
 use std::{str::FromStr, sync::Arc};
 use store::principals::PrincipalRef;
+use uuid::Uuid;
+use wire::agent::SESSION_HEADER;
+
+/// Longest text about an agent's software that is kept, in characters.
+const LONGEST_SOFTWARE: usize = 100;
 
 /// What all APIs share.
 pub(crate) struct AppState {
@@ -56,16 +65,22 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
             .get(header::AUTHORIZATION)
             .map(|value| value.to_str().unwrap_or(""));
         let caller = state.authenticator.authenticate(authorization).await?;
+        if caller.is_agent {
+            let refused = state
+                .authenticator
+                .refuse(AuthFailure::OtherApi, "the token of an agent");
+            return Err(refused.into());
+        }
         if info.path.contains("%00") {
             let message = "The address holds the character U+0000, which is part of no name.";
             return Err(RuleError::new(Code::InvalidInput, message).into());
         }
         let principal = principal_of(&caller, &info);
-        let permit = state.concurrency.enter(&principal).await?;
+        let permit = state.concurrency.enter((&principal).into()).await?;
         let exchange = parts.extensions.get::<Exchange>();
         exchange
             .ok_or_else(|| Error::fault("a request without context"))?
-            .admit(&principal, permit);
+            .admit(&principal.signature(), permit);
         Ok(Self {
             state: Arc::clone(state),
             principal,
@@ -199,6 +214,88 @@ impl FromRequestParts<Arc<AppState>> for OperatorContext {
         access::require_operator(&state.operators, &context.principal)?;
         Ok(Self(context))
     }
+}
+
+/// An agent, and the request around what it asks.
+pub(crate) struct AgentContext {
+    pub(crate) state: Arc<AppState>,
+    pub(crate) caller: AgentCaller,
+    pub(crate) info: RequestInfo,
+}
+
+impl AgentContext {
+    /// What actions work with.
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.state.service
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for AgentContext {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
+        let info = parts.extensions.get::<RequestInfo>().cloned();
+        let info = info.ok_or_else(|| Error::fault("a request without context"))?;
+        let authorization = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .map(|value| value.to_str().unwrap_or(""));
+        let credential = state.authenticator.authenticate_agent(authorization).await?;
+        let call = AgentCall {
+            credential: shown(credential),
+            session_id: session_of(&parts.headers),
+            software: software_of(&parts.headers),
+            correlation_id: info.correlation_id,
+        };
+        let caller = match agents::sign_in(&state.service, call).await? {
+            SignIn::Agent(caller) => caller,
+            SignIn::Unknown => {
+                let refused = state
+                    .authenticator
+                    .refuse(AuthFailure::Malformed, "no agent has the token");
+                return Err(refused.into());
+            }
+            SignIn::Expired => {
+                let refused = state
+                    .authenticator
+                    .refuse(AuthFailure::Expired, "the token of an agent");
+                return Err(refused.into());
+            }
+        };
+        let permit = state.concurrency.enter(Key::Agent(caller.id)).await?;
+        let exchange = parts.extensions.get::<Exchange>();
+        exchange
+            .ok_or_else(|| Error::fault("a request without context"))?
+            .admit(&format!("Agent/{}", caller.id), permit);
+        Ok(Self {
+            state: Arc::clone(state),
+            caller,
+            info,
+        })
+    }
+}
+
+fn shown(credential: AgentCredential) -> Credential {
+    match credential {
+        AgentCredential::Token(sha256) => Credential::Token(sha256),
+        AgentCredential::Identity(caller) => Credential::Identity(agents::identity(
+            caller.tenant_id,
+            caller.id,
+            caller.object_id.unwrap_or(caller.id),
+        )),
+    }
+}
+
+/// The process that calls, as its header says.
+fn session_of(headers: &HeaderMap) -> Option<Uuid> {
+    headers.get(SESSION_HEADER)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// What a caller calls its software, as far as it fits in a list.
+fn software_of(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::USER_AGENT)?.to_str().ok()?.trim();
+    let text: String = text.chars().take(LONGEST_SOFTWARE).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 /// A body of bounded size that arrived in bounded time.

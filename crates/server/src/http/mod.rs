@@ -1,6 +1,7 @@
 //! The vendor API: the App Management API over HTTP. It translates, and decides nothing.
 
 mod address;
+pub(crate) mod agent;
 pub(crate) mod answer;
 pub(crate) mod apps;
 pub(crate) mod concurrency;

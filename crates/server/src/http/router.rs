@@ -1,8 +1,8 @@
 //! The table of contents: every address of the service, and what answers there.
 
 use super::{
-    apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata, openapi,
-    principals, problem, versions,
+    agent, apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata,
+    openapi, principals, problem, versions,
 };
 use crate::operator;
 use axum::{Router, middleware, routing::get};
@@ -77,10 +77,18 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(operator::records::list_audit))
 }
 
+/// The agent API.
+fn agents() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new()
+        .routes(routes!(agent::sign_in::enrol))
+        .routes(routes!(agent::sign_in::rotate_agent_token))
+}
+
 fn documented() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .nest("/v1.0", app_management())
         .nest("/operator/v1", operators())
+        .nest("/agent/v1", agents())
         .routes(routes!(health::get_live))
         .routes(routes!(health::get_ready))
 }

@@ -4,6 +4,7 @@ use super::{Fixture, NOW, OWNER, TENANT, owner_asks, us};
 use crate::{
     actions::{
         Service,
+        agents::EnrolmentRate,
         apps::{RegisterApp, put_app},
         clock_check::ClockCheck,
         countries::patch_country,
@@ -352,6 +353,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         wakeup: Wakeup::default(),
         emitted: Wakeup::default(),
         uploads: Arc::new(Semaphore::new(4)),
+        enrolments: EnrolmentRate::default(),
         changes: TaskTracker::new(),
     })
 }

@@ -1,0 +1,63 @@
+//! Agents: who carries operations out beside the environments, how they sign in, and which environments are theirs.
+//!
+//! An agent has no rights but those over the environments that are bound to it. That a token is in two hands is the
+//! worst that can happen to it; nobody can tell the hands apart, so both get nothing from then on.
+
+mod enrol;
+pub(crate) mod sign_in;
+
+pub(crate) use enrol::{EnrolmentRate, GivenToken, enrol, rotate_token};
+pub(crate) use sign_in::{AgentCall, Credential, SignIn, sign_in};
+
+use super::audit::Change;
+use domain::{agent::AgentScope, instant::Instant};
+use serde_json::{Value, json};
+use std::time::Duration;
+use store::agents::Agent;
+use uuid::Uuid;
+
+/// How long a token that was replaced is still good: requests under way still carry it.
+const OVERLAP: Duration = Duration::from_secs(10 * 60);
+
+/// An agent that asks, and under which correlation id.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "inventories need the scope, long polls the session")]
+pub(crate) struct AgentCaller {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    /// Which environments it may serve. Those that are bound to it are within.
+    pub(crate) scope: AgentScope,
+    pub(crate) credential: Credential,
+    /// The process that calls.
+    pub(crate) session_id: Uuid,
+    pub(crate) correlation_id: Uuid,
+}
+
+/// The identity of an application at an issuer, as agents are found by it.
+pub(crate) fn identity(tenant: Uuid, client: Uuid, object: Uuid) -> String {
+    format!("{tenant}/{client}/{object}")
+}
+
+fn target(name: &str) -> String {
+    format!("agents/{name}")
+}
+
+/// A change of how an agent may sign in; its secrets are not part of it.
+fn sign_in_change(action: &'static str, before: &Agent, after: &Agent) -> Change<'static> {
+    Change {
+        action,
+        target: target(&after.name),
+        before: Some(sign_in_state(before)),
+        after: Some(sign_in_state(after)),
+    }
+}
+
+fn sign_in_state(agent: &Agent) -> Value {
+    let text = |on: Option<Instant>| on.map(|on| on.to_string());
+    json!({
+        "tokenExpiresOn": text(agent.token_until),
+        "enrolmentCodeExpiresOn": text(agent.code_until),
+        "frozenOn": text(agent.frozen_on),
+        "frozenReason": agent.frozen_reason,
+    })
+}

@@ -1,0 +1,59 @@
+//! `/agent/v1/enrol` and `/agent/v1/token`: how an agent comes by its tokens.
+
+use crate::{
+    actions::agents::{self, GivenToken},
+    error::Result,
+    http::{
+        agent::answer,
+        extract::{AgentContext, AppState, SmallBody},
+        request_info::RequestInfo,
+    },
+};
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderValue, header},
+    response::Response,
+};
+use std::sync::Arc;
+use wire::{
+    ErrorBody,
+    agent::{AgentToken, Enrolment},
+    lenient,
+};
+
+/// Exchanges an enrolment code for a token. The code is good once; the answer is not given a second time.
+#[utoipa::path(post, path = "/enrol", tag = "agent", security(()), request_body = Enrolment,
+    responses((status = 200, body = AgentToken), (status = "default", body = ErrorBody)))]
+pub(crate) async fn enrol(
+    State(state): State<Arc<AppState>>,
+    Extension(info): Extension<RequestInfo>,
+    SmallBody(body): SmallBody,
+) -> Result<Response> {
+    let object = lenient::object(&body)?;
+    let code = object.text("code")?.ok_or_else(|| object.required("code"))?;
+    let given = agents::enrol(&state.service, &code, info.correlation_id).await?;
+    given_token(&info, given)
+}
+
+/// Gives the agent a new token in the place of the one that it signed in with, which is good for ten minutes more.
+#[utoipa::path(post, path = "/token", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
+    responses((status = 200, body = AgentToken), (status = "default", body = ErrorBody)))]
+pub(crate) async fn rotate_agent_token(context: AgentContext) -> Result<Response> {
+    let given = agents::rotate_token(context.service(), &context.caller).await?;
+    given_token(&context.info, given)
+}
+
+fn given_token(info: &RequestInfo, given: GivenToken) -> Result<Response> {
+    let mut response = answer(
+        info,
+        &AgentToken {
+            name: given.name,
+            token: given.token.text().to_owned(),
+            expires_on: given.until.to_string(),
+        },
+    )?;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    Ok(response)
+}
