@@ -5,6 +5,7 @@
 //! do. What all targets have in common is written once (`work`): what is installed is read before anything is begun and
 //! after it has ended, and only that decides. How a target is spoken to is a [`driver::Driver`]'s.
 
+pub mod cause;
 pub mod driver;
 pub mod drivers;
 pub mod failure;
