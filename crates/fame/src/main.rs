@@ -19,14 +19,17 @@ use cli::{Cli, Command};
 use exit::Exit;
 use failure::Failure;
 use output::Printer;
+use server::telemetry::flush_log;
 use session::Session;
 use std::process::ExitCode;
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.global.json, cli.global.quiet);
-    match run(cli, printer).await {
+    let ended = runtime().and_then(|runtime| runtime.block_on(run(cli, printer)));
+    flush_log();
+    match ended {
         Ok(code) => code,
         Err(failure) if failure.is_broken_pipe() => Exit::Done.into(),
         Err(failure) => {
@@ -34,6 +37,18 @@ async fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// The threads on which everything runs. The log's lines that could wait are written when a thread has nothing to do.
+fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_park(flush_log)
+        .build();
+    built.map_err(|source| {
+        let what = "Cannot start threads".to_owned();
+        Failure::Io { what, source }
+    })
 }
 
 async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {

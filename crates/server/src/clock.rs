@@ -98,7 +98,7 @@ pub fn wall_seconds() -> i64 {
     clippy::disallowed_methods,
     reason = "this is the one place that asks the machine"
 )]
-fn machine_ticks() -> i64 {
+pub(crate) fn machine_ticks() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos() / 100).unwrap_or(i64::MAX)
 }

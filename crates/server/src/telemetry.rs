@@ -4,15 +4,19 @@
 //! dimensions. The same events leave here under the same names and in the same notation, so that those queries go
 //! on working; how they travel is the business of whichever tracing layer listens to [`TARGET`].
 
+mod gathered;
+mod lines;
 pub(crate) mod metrics;
+
+pub use gathered::flush_log;
 
 use crate::config::{LogFormat, LogSettings};
 use domain::instant::{Instant, TICKS_PER_SECOND};
+use lines::Lines;
 use std::{io::IsTerminal, time::Duration};
-use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, Registry,
-    fmt::MakeWriter,
     layer::SubscriberExt,
     util::{SubscriberInitExt, TryInitError},
 };
@@ -164,37 +168,31 @@ fn time_span(span: Duration) -> String {
     if days == 0 { time } else { format!("{days}.{time}") }
 }
 
-/// Sends what the service logs to standard error.
+/// Sends what the service logs to standard error. Lines of the access log wait there for [`flush_log`].
 ///
 /// # Errors
 /// When something in this process listens already.
 pub fn init_logging(settings: &LogSettings) -> Result<(), TryInitError> {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::registry()
-        .with(log_layer(settings, colours, std::io::stderr))
+        .with(log_layer(settings, colours, gathered::write))
         .try_init()
 }
 
-fn log_layer<W>(settings: &LogSettings, colours: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+fn log_layer<W>(settings: &LogSettings, has_colours: bool, write: W) -> impl Layer<Registry> + Send + Sync
 where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    W: Fn(&Metadata<'_>, &[u8]) + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
-        .with_ansi(colours);
     let mut filter = settings.level.targets().clone();
     if !settings.access {
         filter = filter.with_target(ACCESS, LevelFilter::OFF);
     }
-    match settings.format {
-        LogFormat::Text => layer.with_filter(filter).boxed(),
-        LogFormat::Json => layer
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .with_filter(filter)
-            .boxed(),
-    }
+    let format = settings.format;
+    filter.and_then(Lines {
+        format,
+        has_colours,
+        write,
+    })
 }
 
 #[cfg(test)]
@@ -202,10 +200,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::LogFilter;
     use serde_json::{Value, json};
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
+    use std::sync::{Arc, Mutex};
 
     /// What this thread logs.
     #[derive(Clone, Default)]
@@ -221,9 +216,13 @@ pub(crate) mod tests {
                 format: LogFormat::Json,
                 access: true,
             };
-            let layer = log_layer(&settings, false, move || writer.clone());
+            let layer = log_layer(&settings, false, move |_, line| writer.add(line));
             let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
             (captured, guard)
+        }
+
+        fn add(&self, line: &[u8]) {
+            self.0.lock().unwrap().extend_from_slice(line);
         }
 
         pub(crate) fn lines(&self) -> Vec<Value> {
@@ -233,17 +232,7 @@ pub(crate) mod tests {
         }
     }
 
-    impl Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn logged(filter: &str, format: LogFormat, act: impl FnOnce()) -> String {
+    pub(super) fn logged(filter: &str, format: LogFormat, act: impl FnOnce()) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
         let settings = LogSettings {
@@ -251,7 +240,7 @@ pub(crate) mod tests {
             format,
             access: true,
         };
-        let layer = log_layer(&settings, false, move || writer.clone());
+        let layer = log_layer(&settings, false, move |_, line| writer.add(line));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
         String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
     }
