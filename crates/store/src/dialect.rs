@@ -18,15 +18,7 @@ const ROW_LOCK: &str = "FOR UPDATE";
 /// SQLite has one writer at a time, so the rows that a transaction reads cannot change under it and need no lock. And
 /// to SQLite `$2` is a name like any other, numbered by where it first stands; `?2` is the second value.
 pub(crate) fn for_sqlite(sql: &str) -> String {
-    let mut made = String::with_capacity(sql.len());
-    let mut rest = without_row_lock(sql);
-    while let Some((before, behind)) = rest.split_once('$') {
-        made.push_str(before);
-        made.push('?');
-        rest = behind;
-    }
-    made.push_str(rest);
-    made
+    without_row_lock(sql).replace('$', "?")
 }
 
 /// Only the last line is searched: this is done for every statement that is carried out.

@@ -38,7 +38,8 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
         let trimmed = path.trim_end_matches('/');
         return (trimmed.len() < path.len() && !trimmed.is_empty()).then(|| trimmed.to_owned());
     }
-    let mut routed = String::from("/v1.0");
+    let mut routed = String::with_capacity(path.len());
+    routed.push_str("/v1.0");
     let mut expects_key = false;
     for segment in segments {
         let text = percent_decode_str(segment).decode_utf8().ok()?;
@@ -48,8 +49,9 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
 }
 
 fn is_api_version(segment: &str) -> bool {
-    let lower = segment.to_ascii_lowercase();
-    matches!(lower.as_str(), "v1.0" | "v1.1" | "v1.2" | "v1.3" | "v1.4")
+    ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4"]
+        .iter()
+        .any(|version| version.eq_ignore_ascii_case(segment))
 }
 
 /// Adds a segment; whether a key is expected after it.

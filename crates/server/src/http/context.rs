@@ -15,7 +15,7 @@ use axum::{
     response::Response,
 };
 use futures::FutureExt;
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 use tracing::Instrument;
 
 /// The versions of the API that are served, as one behaviour.
@@ -33,25 +33,28 @@ const LONGEST_ID: usize = 128;
 
 /// Wraps the whole router.
 pub(crate) async fn around(mut request: Request, next: Next) -> Response {
-    let info = RequestInfo::of(&request);
+    let info = Arc::new(RequestInfo::of(&request));
     let echoed = callers_ids(request.headers());
     let method = request.method().clone();
     let exchange = Exchange::begin(&info, &method);
     let ending = Ending::of(exchange.clone(), method.clone());
     let span = exchange.span().clone();
-    span.in_scope(|| {
-        let callers: Vec<_> = echoed.iter().map(|(_, value)| value).collect();
-        tracing::debug!(?callers, path = info.path, "request");
-    });
+    tracing::debug!(
+        parent: &span,
+        callers = ?echoed.iter().map(|(_, value)| value).collect::<Vec<_>>(),
+        path = info.path,
+        "request"
+    );
     if info.routed != info.path {
         replace_path(&mut request, &info.routed);
     }
-    request.extensions_mut().insert(info.clone());
+    request.extensions_mut().insert(Arc::clone(&info));
     request.extensions_mut().insert(exchange);
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answered = answered.instrument(span.clone()).await;
-    let response = answered.unwrap_or_else(|_| problem::panicked());
-    let mut response = span.in_scope(|| problem::finish(response, &info, &method));
+    let answering = async {
+        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        problem::finish(answered.unwrap_or_else(|_| problem::panicked()), &info, &method)
+    };
+    let mut response = answering.instrument(span).await;
     add_headers(response.headers_mut(), &info, echoed);
     ending.with(response)
 }

@@ -5,10 +5,7 @@
 //! caller got all of it, is known when its body has been taken or given up; and so is when its place is free.
 
 use super::{concurrency::Permit, request_info::RequestInfo};
-use crate::telemetry::{
-    ACCESS,
-    metrics::{HTTP_ABORTED, HTTP_REQUESTS, HTTP_SECONDS},
-};
+use crate::telemetry::{ACCESS, metrics::Answered};
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
@@ -29,10 +26,9 @@ use uuid::Uuid;
 const OPERATION: &str = "/environmentHotfixes/{id}";
 
 /// A request that is being answered. What lies within the router leaves here what it learns of it.
-#[derive(Clone)]
 pub(crate) struct Exchange {
     span: Span,
-    learnt: Arc<Mutex<Learnt>>,
+    learnt: Mutex<Learnt>,
 }
 
 #[derive(Default)]
@@ -43,7 +39,7 @@ struct Learnt {
 
 impl Exchange {
     /// Begins the span of a request. It is there at every level, so that each line that is written has its ids.
-    pub(crate) fn begin(info: &RequestInfo, method: &Method) -> Self {
+    pub(crate) fn begin(info: &RequestInfo, method: &Method) -> Arc<Self> {
         let span = tracing::error_span!(
             "request",
             correlation = %info.correlation_id,
@@ -52,10 +48,10 @@ impl Exchange {
             principal = Empty,
             operation = Empty,
         );
-        Self {
+        Arc::new(Self {
             span,
-            learnt: Arc::default(),
-        }
+            learnt: Mutex::default(),
+        })
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -74,9 +70,11 @@ impl Exchange {
 }
 
 /// Notes the address as the router knows it: what a caller wrote may hold data, and has no end of values.
-pub(crate) async fn note_route(request: Request) -> Request {
+pub(crate) fn note_route(request: Request) -> Request {
     let extensions = request.extensions();
-    if let (Some(exchange), Some(route)) = (extensions.get::<Exchange>(), extensions.get::<MatchedPath>()) {
+    if let (Some(exchange), Some(route)) =
+        (extensions.get::<Arc<Exchange>>(), extensions.get::<MatchedPath>())
+    {
         exchange.span.record("route", route.as_str());
         let last = request.uri().path().rsplit('/').next().unwrap_or_default();
         if let (true, Ok(id)) = (route.as_str().ends_with(OPERATION), last.parse::<Uuid>()) {
@@ -89,7 +87,7 @@ pub(crate) async fn note_route(request: Request) -> Request {
 
 /// What will be told of an exchange when this goes: its answer has been sent then, or was given up.
 pub(crate) struct Ending {
-    exchange: Exchange,
+    exchange: Arc<Exchange>,
     method: Method,
     begun: Instant,
     status: Option<StatusCode>,
@@ -98,7 +96,7 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn of(exchange: Exchange, method: Method) -> Self {
+    pub(crate) fn of(exchange: Arc<Exchange>, method: Method) -> Self {
         Self {
             exchange,
             method,
@@ -133,24 +131,22 @@ impl Drop for Ending {
         let Learnt { route, permit } = std::mem::take(&mut *self.exchange.learnt());
         let elapsed = self.begun.elapsed();
         let status = self.status.map(|status| status.as_u16());
-        self.exchange.span.in_scope(|| {
-            let (bytes, milliseconds) = (self.bytes, elapsed.as_micros() as f64 / 1_000.0);
-            match self.is_whole {
-                true => tracing::info!(target: ACCESS, status, bytes, milliseconds, "answered"),
-                false => {
-                    tracing::info!(target: ACCESS, status, bytes, milliseconds, aborted = true, "broken off")
-                }
-            }
-        });
-        let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
-        let labels = [("method", known(&self.method).to_owned()), ("route", route)];
-        metrics::histogram!(HTTP_SECONDS, &labels).record(elapsed);
-        if !self.is_whole {
-            metrics::counter!(HTTP_ABORTED, &labels).increment(1);
+        let (span, bytes) = (&self.exchange.span, self.bytes);
+        let milliseconds = elapsed.as_micros() as f64 / 1_000.0;
+        match self.is_whole {
+            true => tracing::info!(target: ACCESS, parent: span, status, bytes, milliseconds, "answered"),
+            false => tracing::info!(
+                target: ACCESS, parent: span, status, bytes, milliseconds, aborted = true, "broken off"
+            ),
         }
-        let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        let [method, route] = labels;
-        metrics::counter!(HTTP_REQUESTS, &[method, route, ("status", status)]).increment(1);
+        let answered = Answered {
+            method: known(&self.method),
+            route: route.as_ref().map_or("none", MatchedPath::as_str),
+            status,
+            elapsed,
+            is_whole: self.is_whole,
+        };
+        answered.count();
         drop(permit);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct AppState {
 pub(crate) struct RequestContext {
     pub(crate) state: Arc<AppState>,
     pub(crate) principal: Principal,
-    pub(crate) info: RequestInfo,
+    pub(crate) info: Arc<RequestInfo>,
     pub(crate) preconditions: Preconditions,
     pub(crate) headers: HeaderMap,
 }
@@ -58,7 +58,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let info = parts.extensions.get::<RequestInfo>().cloned();
+        let info = parts.extensions.get::<Arc<RequestInfo>>().cloned();
         let info = info.ok_or_else(|| Error::fault("a request without context"))?;
         let authorization = parts
             .headers
@@ -77,7 +77,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
         }
         let principal = principal_of(&caller, &info);
         let permit = state.concurrency.enter((&principal).into()).await?;
-        let exchange = parts.extensions.get::<Exchange>();
+        let exchange = parts.extensions.get::<Arc<Exchange>>();
         exchange
             .ok_or_else(|| Error::fault("a request without context"))?
             .admit(&principal.signature(), permit);
@@ -220,7 +220,7 @@ impl FromRequestParts<Arc<AppState>> for OperatorContext {
 pub(crate) struct AgentContext {
     pub(crate) state: Arc<AppState>,
     pub(crate) caller: AgentCaller,
-    pub(crate) info: RequestInfo,
+    pub(crate) info: Arc<RequestInfo>,
 }
 
 impl AgentContext {
@@ -234,7 +234,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let info = parts.extensions.get::<RequestInfo>().cloned();
+        let info = parts.extensions.get::<Arc<RequestInfo>>().cloned();
         let info = info.ok_or_else(|| Error::fault("a request without context"))?;
         let authorization = parts
             .headers
@@ -263,7 +263,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
             }
         };
         let permit = state.concurrency.enter(Key::Agent(caller.id)).await?;
-        let exchange = parts.extensions.get::<Exchange>();
+        let exchange = parts.extensions.get::<Arc<Exchange>>();
         exchange
             .ok_or_else(|| Error::fault("a request without context"))?
             .admit(&format!("Agent/{}", caller.id), permit);

@@ -66,7 +66,7 @@ pub(crate) fn panicked() -> Response {
 
 /// No such address.
 pub(crate) async fn no_such_address(request: axum::extract::Request) -> Error {
-    let info = request.extensions().get::<RequestInfo>();
+    let info = request.extensions().get::<Arc<RequestInfo>>();
     let path = info.map_or_else(|| request.uri().path().to_owned(), |info| info.path.clone());
     let message = format!("There is nothing at {path}. The API is served as v1.0 to v1.4: /v1.4/apps.");
     RuleError::missing(path, message).into()

@@ -7,6 +7,7 @@ use super::{
 use crate::operator;
 use axum::{Router, middleware, routing::get};
 use std::sync::Arc;
+use tower::util::MapRequestLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -102,7 +103,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .fallback(problem::no_such_address)
         .method_not_allowed_fallback(problem::wrong_verb)
         .with_state(state)
-        .layer(middleware::map_request(exchange::note_route));
+        .layer(MapRequestLayer::new(exchange::note_route));
     // A layer around a router does not see requests that no route matches as they were sent, and could not change
     // what is matched; around this outer one it can.
     Router::new()

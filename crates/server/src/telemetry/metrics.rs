@@ -4,13 +4,17 @@
 //! values, none of which a caller can make up: routes, not addresses; no principals and no apps.
 
 use axum::{Router, http::header, routing::get};
-use metrics::{KeyName, Unit};
+use metrics::{Counter, Histogram, KeyName, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::sync::OnceLock;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
-pub(crate) const HTTP_REQUESTS: &str = "fame_http_requests_total";
-pub(crate) const HTTP_ABORTED: &str = "fame_http_aborted_total";
-pub(crate) const HTTP_SECONDS: &str = "fame_http_request_seconds";
+const HTTP_REQUESTS: &str = "fame_http_requests_total";
+const HTTP_ABORTED: &str = "fame_http_aborted_total";
+const HTTP_SECONDS: &str = "fame_http_request_seconds";
 pub(crate) const UPLOADS: &str = "fame_uploads_total";
 /// How uploads come out: the values of `outcome`.
 pub(crate) const STORED: &str = "stored";
@@ -108,18 +112,81 @@ const LAG_SECONDS: &[f64] = &[
 /// Upper ends of numbers of changes.
 const CHANGES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
+struct Kept {
+    handle: PrometheusHandle,
+    routes: Mutex<HashMap<String, Route>>,
+}
+
+/// The numbers of a route, by method and status.
+type Route = HashMap<(&'static str, Option<u16>), Requests>;
+
+/// The numbers that a request adds to. They are looked up once: their labels cost more than to count does.
+#[derive(Clone)]
+struct Requests {
+    all: Counter,
+    aborted: Counter,
+    seconds: Histogram,
+}
+
+static KEPT: OnceLock<Kept> = OnceLock::new();
+
 /// What is kept from now on; the same for every service of this process.
 pub(crate) fn keep() -> PrometheusHandle {
-    static KEPT: OnceLock<PrometheusHandle> = OnceLock::new();
-    KEPT.get_or_init(|| {
+    let kept = KEPT.get_or_init(|| {
         let recorder = builder().build_recorder();
         let handle = recorder.handle();
         // Whoever has set another one wants the numbers there.
         drop(metrics::set_global_recorder(recorder));
         metrics::with_recorder(describe);
-        handle
-    })
-    .clone()
+        let routes = Mutex::default();
+        Kept { handle, routes }
+    });
+    kept.handle.clone()
+}
+
+/// A request whose answer was sent, or given up.
+pub(crate) struct Answered<'r> {
+    pub(crate) method: &'static str,
+    pub(crate) route: &'r str,
+    /// If an answer had begun.
+    pub(crate) status: Option<u16>,
+    pub(crate) elapsed: Duration,
+    pub(crate) is_whole: bool,
+}
+
+impl Answered<'_> {
+    /// Counts it, if anything is kept.
+    pub(crate) fn count(&self) {
+        let Some(kept) = KEPT.get() else { return };
+        let requests = self.requests(&mut kept.routes.lock().unwrap_or_else(PoisonError::into_inner));
+        requests.seconds.record(self.elapsed);
+        requests.all.increment(1);
+        if !self.is_whole {
+            requests.aborted.increment(1);
+        }
+    }
+
+    fn requests(&self, routes: &mut HashMap<String, Route>) -> Requests {
+        let key = (self.method, self.status);
+        if let Some(known) = routes.get(self.route).and_then(|route| route.get(&key)) {
+            return known.clone();
+        }
+        let labels = [
+            ("method", self.method.to_owned()),
+            ("route", self.route.to_owned()),
+        ];
+        let status = self
+            .status
+            .map_or_else(|| "none".to_owned(), |status| status.to_string());
+        let [method, route] = labels.clone();
+        let requests = Requests {
+            all: metrics::counter!(HTTP_REQUESTS, &[method, route, ("status", status)]),
+            aborted: metrics::counter!(HTTP_ABORTED, &labels),
+            seconds: metrics::histogram!(HTTP_SECONDS, &labels),
+        };
+        let route = routes.entry(self.route.to_owned()).or_default();
+        route.entry(key).or_insert(requests).clone()
+    }
 }
 
 fn builder() -> PrometheusBuilder {

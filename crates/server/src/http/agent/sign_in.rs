@@ -27,7 +27,7 @@ use wire::{
     responses((status = 200, body = AgentToken), (status = "default", body = ErrorBody)))]
 pub(crate) async fn enrol(
     State(state): State<Arc<AppState>>,
-    Extension(info): Extension<RequestInfo>,
+    Extension(info): Extension<Arc<RequestInfo>>,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let object = lenient::object(&body)?;

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 use std::{convert::Infallible, io};
 use store::StoreError;
-use tower::ServiceExt;
+use tower::{ServiceExt, util::MapRequestLayer};
 
 fn service() -> Router {
     let chunks = || stream::iter(["one", "two", "three"]).map(Ok::<_, Infallible>);
@@ -20,7 +20,7 @@ fn service() -> Router {
             "/panic",
             get(async || -> StatusCode { panic!("as it was asked to") }),
         )
-        .layer(middleware::map_request(note_route));
+        .layer(MapRequestLayer::new(note_route));
     Router::new()
         .fallback_service(routed)
         .layer(middleware::from_fn(context::around))
@@ -102,9 +102,9 @@ async fn a_caller_who_hangs_up_before_the_answer_leaves_a_line_without_a_status(
     let info = Request::get("/things/1").body(()).unwrap();
     let exchange = Exchange {
         span: tracing::error_span!("request"),
-        learnt: Arc::default(),
+        learnt: Mutex::default(),
     };
-    drop(Ending::of(exchange, info.method().clone()));
+    drop(Ending::of(Arc::new(exchange), info.method().clone()));
     let lines = captured.lines();
     assert_eq!(
         (&lines[0]["status"], &lines[0]["aborted"]),
