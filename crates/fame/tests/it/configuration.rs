@@ -1,7 +1,15 @@
 //! `fame config`, `fame openapi`, and how `fame serve` starts and stops.
 
 use crate::service::{ISSUER, OPERATOR, binary, binary_in, run};
+use serde_json::Value;
+#[cfg(unix)]
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    net::TcpStream,
+    process::{Child, ChildStderr, Stdio},
+};
 use std::{path::Path, process::Command};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn every_setting_is_shown_with_its_origin_and_without_secrets() {
@@ -94,40 +102,80 @@ async fn the_service_describes_itself() {
     assert!(ended.json()["openapi"].as_str().unwrap().starts_with("3."));
 }
 
-/// Starts the service, waits until it says that it serves, and sends it `signal`.
+/// A service that serves, and what it logs from then on.
+#[cfg(unix)]
+struct Serving {
+    process: Child,
+    address: String,
+    log: Lines<BufReader<ChildStderr>>,
+    _folder: TempDir,
+}
+
+#[cfg(unix)]
+impl Serving {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let args = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--set",
+            OPERATOR,
+            "--set",
+            ISSUER,
+            "--set",
+            "log.format=json",
+        ];
+        let mut process = binary_in(&folder, &args).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let serves = says(&mut log, |line| line["message"] == "serving");
+        Self {
+            process,
+            address: serves["address"].as_str().unwrap().to_owned(),
+            log,
+            _folder: folder,
+        }
+    }
+}
+
+/// The next line that `is_meant`.
+#[cfg(unix)]
+fn says(log: &mut Lines<BufReader<ChildStderr>>, is_meant: impl Fn(&Value) -> bool) -> Value {
+    let lines = log.map_while(Result::ok);
+    let mut lines = lines.map(|line| serde_json::from_str(&line).unwrap());
+    let said = lines.find(is_meant);
+    said.unwrap_or_else(|| panic!("it ended without saying so"))
+}
+
+#[cfg(unix)]
+#[test]
+fn the_line_of_a_request_is_there_when_the_request_was_the_last_one() {
+    let mut service = Serving::start();
+    let mut caller = TcpStream::connect(&service.address).unwrap();
+    caller
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .unwrap();
+    let line = says(&mut service.log, |line| line["target"] == "fame::access");
+    assert_eq!(
+        (&line["status"], &line["span"]["route"]),
+        (&200.into(), &"/health/live".into())
+    );
+    service.process.kill().unwrap();
+    service.process.wait().unwrap();
+}
+
+/// Starts the service and sends it `signal`.
 #[cfg(unix)]
 fn serve_until(signal: &str) -> Option<i32> {
-    use std::{
-        io::{BufRead, BufReader},
-        process::Stdio,
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let args = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--set",
-        OPERATOR,
-        "--set",
-        ISSUER,
-        "--set",
-        "log.format=json",
-    ];
-    let mut service = binary_in(&folder, &args).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(service.stderr.take().unwrap()).lines();
-    let serves = log
-        .by_ref()
-        .map_while(Result::ok)
-        .find(|line| line.contains("\"message\":\"serving"));
-    assert!(serves.is_some(), "it never served");
+    let mut service = Serving::start();
     let sent = Command::new("kill")
-        .args([signal, &service.id().to_string()])
+        .args([signal, &service.process.id().to_string()])
         .status()
         .unwrap();
     assert!(sent.success());
     // What is still logged must go somewhere, or the service could not end.
-    log.for_each(drop);
-    service.wait().unwrap().code()
+    service.log.for_each(drop);
+    service.process.wait().unwrap().code()
 }
 
 #[cfg(unix)]
