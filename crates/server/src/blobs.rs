@@ -119,8 +119,8 @@ impl From<&Version> for ObjectName {
 impl fmt::Display for ObjectName {
     /// As in `ab/abcd…-generation`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hash = HEXLOWER.encode(&self.sha256);
-        write!(f, "{}/{hash}-{}", &hash[..2], self.generation.simple())
+        let ([first, ..], hash) = (self.sha256, HEXLOWER.encode(&self.sha256));
+        write!(f, "{first:02x}/{hash}-{}", self.generation.simple())
     }
 }
 

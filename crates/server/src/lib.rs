@@ -3,6 +3,16 @@
 //! Arrows run one way: APIs (`http`, `operator`, `jobs`) translate and call `actions`; actions decide and call
 //! `store` and `blobs`; those know the database and the package bytes. See `docs/ARCHITECTURE.md`.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::string_slice,
+        reason = "the numbers and texts of a test are small and plain"
+    )
+)]
+
 mod actions;
 mod blobs;
 pub mod clock;

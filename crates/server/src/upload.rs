@@ -192,7 +192,7 @@ pub(crate) struct UploadDecoder {
     text: BoundedText,
     /// The property whose value comes next; `None` for a value to skip.
     property: Option<Property>,
-    seen: [bool; 2],
+    seen: Vec<Property>,
     initial_availability: Option<String>,
     contents: PackageContents,
     has_contents: bool,
@@ -209,7 +209,7 @@ impl UploadDecoder {
             escape: Escape::default(),
             text: BoundedText::new(MAX_TEXT_BYTES),
             property: None,
-            seen: [false; 2],
+            seen: Vec::new(),
             initial_availability: None,
             contents: PackageContents::default(),
             has_contents: false,
@@ -231,7 +231,7 @@ impl UploadDecoder {
                 1
             };
             self.offset += taken as u64;
-            rest = &rest[taken..];
+            rest = rest.get(taken..).unwrap_or_default();
         }
         Ok(())
     }
@@ -448,12 +448,13 @@ impl UploadDecoder {
     }
 
     fn expect_value_of(&mut self, property: Option<Property>) -> Result<(), UploadError> {
-        if let Some(known) = property
-            && std::mem::replace(&mut self.seen[known as usize], true)
-        {
-            return Err(UploadError::DuplicateProperty {
-                property: known.name(),
-            });
+        if let Some(known) = property {
+            if self.seen.contains(&known) {
+                return Err(UploadError::DuplicateProperty {
+                    property: known.name(),
+                });
+            }
+            self.seen.push(known);
         }
         self.property = property;
         self.go(State::Colon)

@@ -24,10 +24,8 @@ pub(crate) fn for_sqlite(sql: &str) -> String {
 /// Only the last line is searched: this is done for every statement that is carried out.
 fn without_row_lock(sql: &str) -> &str {
     let last_line = sql.rfind('\n').unwrap_or(0);
-    match sql[last_line..].find(ROW_LOCK) {
-        Some(lock) => &sql[..last_line + lock],
-        None => sql,
-    }
+    let lock = sql.get(last_line..).and_then(|line| line.find(ROW_LOCK));
+    lock.and_then(|lock| sql.get(..last_line + lock)).unwrap_or(sql)
 }
 
 /// What one row of values consists of, for a statement that is carried out for many of them: the name of each value,

@@ -3,6 +3,16 @@
 //! A file per resource; the same words as everywhere else. Reads that a principal asks for carry the principal in
 //! the same statement, so that a role taken away a moment ago is gone from the very next answer.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::string_slice,
+        reason = "the numbers and texts of a test are small and plain"
+    )
+)]
+
 pub mod agents;
 pub mod apps;
 pub mod audit;

@@ -18,7 +18,10 @@ use std::sync::Arc;
 const SCRIPTS: &[(i64, &str)] = include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
 
 /// The number of the last script: what a database that is up to date has.
-pub const SCHEMA_VERSION: i64 = SCRIPTS[SCRIPTS.len() - 1].0;
+pub const SCHEMA_VERSION: i64 = match SCRIPTS.last() {
+    Some((number, _)) => *number,
+    None => 0,
+};
 
 /// The number of the last script that changed a table which exports carry: what an export calls its schema.
 pub const CARRIED_SCHEMA: i64 = include!(concat!(env!("OUT_DIR"), "/carried.rs"));

@@ -66,6 +66,10 @@ impl Column {
     }
 
     /// The columns of one field.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "it makes constants: what is out of range does not compile"
+    )]
     pub(crate) const fn each<const N: usize>(names: [&'static str; N], kinds: &[(Kind, bool)]) -> [Self; N] {
         let mut columns = [Self {
             name: "",
@@ -164,6 +168,10 @@ pub const TABLES: &[Table] = &[
 ];
 
 /// How many columns the fields of a row have.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "it makes constants: what is out of range does not compile"
+)]
 pub(crate) const fn total(fields: &[&[Column]]) -> usize {
     let (mut field, mut total) = (0, 0);
     while field < fields.len() {
@@ -174,6 +182,10 @@ pub(crate) const fn total(fields: &[&[Column]]) -> usize {
 }
 
 /// The columns of all fields of a row.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "it makes constants: what is out of range does not compile"
+)]
 pub(crate) const fn flat<const N: usize>(fields: &[&[Column]]) -> [Column; N] {
     let mut columns = [fields[0][0]; N];
     let (mut field, mut at) = (0, 0);

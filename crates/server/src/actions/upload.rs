@@ -520,8 +520,8 @@ async fn publish(tx: &mut Tx<'_>, input: &Finish, row: Version) -> Result<Versio
     versions::update_version(tx, &version).await?;
     apps::name_app(tx, version.app_id, &version.name, version.version).await?;
     let mut after = state(&version);
-    if let Some(country) = &input.pending.differs_from {
-        after["differsFromCountry"] = country.as_str().into();
+    if let (Some(country), Some(after)) = (&input.pending.differs_from, after.as_object_mut()) {
+        after.insert("differsFromCountry".into(), country.as_str().into());
     }
     let change = Change {
         action: "versions/upload",

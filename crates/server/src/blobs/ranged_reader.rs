@@ -68,9 +68,7 @@ impl<F: FnMut(Range<u64>) -> io::Result<Bytes>> Read for RangedReader<F> {
         }
         let block = self.block(self.position / BLOCK_BYTES)?;
         let offset = usize::try_from(self.position % BLOCK_BYTES).map_err(io::Error::other)?;
-        let rest = block.get(offset..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
+        let count = block.get(offset..).unwrap_or_default().read(buffer)?;
         self.position += count as u64;
         Ok(count)
     }

@@ -140,7 +140,8 @@ impl Reading<'_> {
             self.refuse("storage.locations", message);
         }
         for (index, location) in locations.iter().enumerate() {
-            for problem in location.problems(&locations[..index], settings.packages.max_bytes) {
+            let before = locations.get(..index).unwrap_or_default();
+            for problem in location.problems(before, settings.packages.max_bytes) {
                 self.refuse(&format!("storage.locations[{:?}]", location.name), problem);
             }
         }

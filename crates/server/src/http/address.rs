@@ -145,14 +145,15 @@ fn take_value(text: &str) -> Option<(String, &str)> {
         return Some((value.trim().to_owned(), rest));
     };
     let mut value = String::new();
-    let mut letters = quoted.char_indices().peekable();
-    while let Some((at, letter)) = letters.next() {
+    let mut letters = quoted.chars();
+    while let Some(letter) = letters.next() {
+        let rest = letters.as_str();
         if letter != '\'' {
             value.push(letter);
-        } else if letters.next_if(|(_, next)| *next == '\'').is_some() {
+        } else if let Some(rest) = rest.strip_prefix('\'') {
             value.push('\'');
+            letters = rest.chars();
         } else {
-            let rest = &quoted[at + 1..];
             return Some((value, rest.strip_prefix(',').unwrap_or(rest)));
         }
     }

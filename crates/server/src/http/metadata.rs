@@ -44,7 +44,8 @@ pub(crate) async fn get_metadata(context: RequestContext) -> Result<Response> {
             .about("$format")
             .into());
     }
-    let etag = HEXLOWER.encode(&Sha256::digest(&*METADATA)[..16]);
+    let mut etag = HEXLOWER.encode(&Sha256::digest(&*METADATA));
+    etag.truncate(32);
     context.preconditions.check_read(&etag)?;
     let mut response = Response::new(Body::from(METADATA.clone()));
     let headers = response.headers_mut();

@@ -7,6 +7,7 @@ use axum::{
     response::{Html, IntoResponse},
     routing::get,
 };
+use serde_json::Value;
 use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
@@ -68,21 +69,22 @@ pub(crate) fn pages(document: Document) -> Router<Arc<AppState>> {
 fn page(document: &Document) -> String {
     let value = serde_json::to_value(document).unwrap_or_default();
     let mut rows = String::new();
-    for (path, item) in value["paths"].as_object().into_iter().flatten() {
+    let paths = value.get("paths").and_then(Value::as_object);
+    for (path, item) in paths.into_iter().flatten() {
         for (verb, operation) in item.as_object().into_iter().flatten() {
             if let Some(id) = operation["operationId"].as_str() {
                 rows.push_str(&row(path, verb, id, operation));
             }
         }
     }
-    let info = &value["info"];
+    let of_info = |name| value.pointer(name).and_then(Value::as_str).unwrap_or_default();
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head>\
          <body><h1>{title}</h1><p>{text}</p><p>Machine-readable: <a href=\"/openapi.json\">openapi.json</a></p>\
          <table><thead><tr><th>Operation</th><th>Address</th><th>Parameters</th><th>Body</th></tr></thead>\
          <tbody>{rows}</tbody></table></body></html>",
-        title = escaped(info["title"].as_str().unwrap_or_default()),
-        text = escaped(info["description"].as_str().unwrap_or_default()),
+        title = escaped(of_info("/info/title")),
+        text = escaped(of_info("/info/description")),
     )
 }
 
@@ -91,7 +93,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;ma
     code{font:14px ui-monospace,monospace;overflow-wrap:anywhere}small{color:#555}\
     @media(prefers-color-scheme:dark){body{color:#eee;background:#1b1b1b}th,td{border-color:#444}small{color:#aaa}a{color:#9cf}}";
 
-fn row(path: &str, verb: &str, id: &str, operation: &serde_json::Value) -> String {
+fn row(path: &str, verb: &str, id: &str, operation: &Value) -> String {
     let parameters: Vec<_> = operation["parameters"]
         .as_array()
         .into_iter()
@@ -99,8 +101,9 @@ fn row(path: &str, verb: &str, id: &str, operation: &serde_json::Value) -> Strin
         .filter_map(|parameter| parameter["name"].as_str())
         .map(|name| format!("<code>{}</code>", escaped(name)))
         .collect();
-    let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
+    let body = operation.pointer("/requestBody/content/application~1json/schema/$ref");
     let body = body
+        .and_then(Value::as_str)
         .and_then(|reference| reference.rsplit('/').next())
         .unwrap_or_default();
     format!(

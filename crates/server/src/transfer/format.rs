@@ -78,8 +78,8 @@ pub(super) fn part_name(table: &Table, number: usize) -> String {
 
 /// Where a package is; relative to the export's folder.
 pub(super) fn package_name(sha256: &[u8; 32]) -> String {
-    let digits = HEXLOWER.encode(sha256);
-    format!("packages/{}/{digits}.app", &digits[..2])
+    let [first, ..] = sha256;
+    format!("packages/{first:02x}/{}.app", HEXLOWER.encode(sha256))
 }
 
 impl Manifest {
@@ -205,9 +205,10 @@ struct Expected {
 
 impl Expected {
     fn follows(&mut self, file: &str) -> bool {
-        let Some(position) = table_of(file)
-            .and_then(|found| TABLES.iter().position(|table| table.name == found.name))
-            .filter(|position| *position >= self.table)
+        let of_file = table_of(file);
+        let mut not_passed = TABLES.iter().enumerate().skip(self.table);
+        let Some((position, table)) =
+            not_passed.find(|(_, table)| of_file.is_some_and(|found| found.name == table.name))
         else {
             return false;
         };
@@ -217,7 +218,7 @@ impl Expected {
             1
         };
         (self.table, self.number) = (position, number);
-        file == part_name(&TABLES[position], number)
+        file == part_name(table, number)
     }
 }
 

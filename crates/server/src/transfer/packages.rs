@@ -97,11 +97,13 @@ impl Locations {
 pub(super) fn check(folder: &Folder, sha256: &[u8; 32], size: u64) -> Result<(), TransferError> {
     let name = package_name(sha256);
     let mut file = open_package(folder, &name, size)?;
-    let (mut digest, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+    let (mut digest, mut chunk) = (Sha256::new(), Vec::with_capacity(CHUNK_BYTES));
     loop {
-        match file.read(&mut chunk).map_err(unreadable(folder, &name))? {
+        chunk.clear();
+        let mut next = file.by_ref().take(CHUNK_BYTES as u64);
+        match next.read_to_end(&mut chunk).map_err(unreadable(folder, &name))? {
             0 => break,
-            bytes => digest.update(&chunk[..bytes]),
+            _ => digest.update(&chunk),
         }
     }
     if digest.finalize().as_slice() == sha256 {

@@ -91,12 +91,12 @@ impl<'de> Visitor<'de> for RowOf {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut row: Vec<Option<Value>> = vec![None; self.0.columns.len()];
         while let Some(name) = map.next_key::<Name<'de>>()? {
-            let known = self.0.position(&name.0);
-            let position = known
+            let mut cells = self.0.columns.iter().zip(&mut row);
+            let (column, cell) = cells
+                .find(|(column, _)| column.name == name.0)
                 .ok_or_else(|| A::Error::custom(format!("{} has no column '{}'", self.0.name, name.0)))?;
-            let column = &self.0.columns[position];
             let value = map.next_value_seed(Cell(column))?;
-            if row[position].replace(value).is_some() {
+            if cell.replace(value).is_some() {
                 return Err(A::Error::custom(format!("'{}' stands there twice", column.name)));
             }
         }

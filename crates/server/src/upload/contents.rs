@@ -65,22 +65,25 @@ impl PackageContents {
     pub(super) fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, ContentsFault> {
         let is_aligned = self.waiting.is_empty() && self.padding == 0;
         if is_aligned && !self.is_interrupted {
-            let whole = input.len().min(BLOCK_CHARS) & !3;
-            if whole > 0 && self.decode_whole(&input[..whole], out) {
-                return Ok(whole);
+            let (fours, _) = input.get(..BLOCK_CHARS).unwrap_or(input).as_chunks::<4>();
+            let whole = fours.as_flattened();
+            if !whole.is_empty() && self.decode_whole(whole, out) {
+                return Ok(whole.len());
             }
-            self.is_interrupted = whole > 0;
+            self.is_interrupted = !whole.is_empty();
         }
-        let run = self.run_len(input);
-        if run == 0 {
-            self.take_other(input[0])?;
+        let run = self.run(input);
+        if run.is_empty()
+            && let Some(other) = input.first()
+        {
+            self.take_other(*other)?;
             return Ok(1);
         }
         if self.padding > 0 {
             return Err(ContentsFault::AfterPadding);
         }
-        self.collect(&input[..run], out)?;
-        Ok(run)
+        self.collect(run, out)?;
+        Ok(run.len())
     }
 
     /// Takes a character that was written as an escape.
@@ -121,17 +124,15 @@ impl PackageContents {
 
     /// Base64 characters at the beginning of `input`, as many as may be collected now: a whole block where
     /// interruptions abound, otherwise no more than it takes to be aligned again.
-    fn run_len(&self, input: &[u8]) -> usize {
+    fn run<'i>(&self, input: &'i [u8]) -> &'i [u8] {
         let room = if self.is_interrupted {
             BLOCK_CHARS - self.waiting.len()
         } else {
             4 - self.waiting.len() % 4
         };
-        let candidates = &input[..input.len().min(room)];
-        candidates
-            .iter()
-            .position(|byte| !is_base64(*byte))
-            .unwrap_or(candidates.len())
+        let candidates = input.get(..room).unwrap_or(input);
+        let mut runs = candidates.split(|byte| !is_base64(*byte));
+        runs.next().unwrap_or_default()
     }
 
     fn collect(&mut self, characters: &[u8], out: &mut Vec<u8>) -> Result<(), ContentsFault> {
@@ -169,11 +170,17 @@ impl PackageContents {
     }
 }
 
+#[expect(clippy::indexing_slicing, reason = "a byte is less than 256")]
 fn is_base64(character: u8) -> bool {
     const ALPHABET: [bool; 256] = alphabet();
     ALPHABET[usize::from(character)]
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "it counts to 255"
+)]
 const fn alphabet() -> [bool; 256] {
     let mut table = [false; 256];
     let mut character = 0;

@@ -46,8 +46,9 @@ impl Escape {
     }
 
     fn unicode_digit(&mut self, digits: u8, value: u16, digit: u8) -> Result<Option<u16>, MalformedEscape> {
-        let digit = char::from(digit).to_digit(16).ok_or(MalformedEscape)?;
-        let value = value << 4 | digit as u16;
+        let digit = char::from(digit).to_digit(16);
+        let digit = digit.and_then(|digit| u16::try_from(digit).ok());
+        let value = value << 4 | digit.ok_or(MalformedEscape)?;
         if digits == 3 {
             *self = Self::Closed;
             return Ok(Some(value));

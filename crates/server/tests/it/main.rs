@@ -4,7 +4,12 @@
 //! to it as somebody with a name, and never waits for time to pass: the service's clock stands still until the
 //! test moves it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod access_matrix;
 mod apps;

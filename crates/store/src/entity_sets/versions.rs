@@ -42,10 +42,18 @@ pub static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
         property("dependencies", in_memory(Type::Complex(members())), |row| {
             Value::List(row.dependencies.iter().map(dependency).collect())
         }),
-        property("majorVersion", number("t.major", PART), |row| part(row, 0)),
-        property("minorVersion", number("t.minor", PART), |row| part(row, 1)),
-        property("buildVersion", number("t.build", PART), |row| part(row, 2)),
-        property("revisionVersion", number("t.revision", PART), |row| part(row, 3)),
+        property("majorVersion", number("t.major", PART), |row| {
+            part(row.version.0[0])
+        }),
+        property("minorVersion", number("t.minor", PART), |row| {
+            part(row.version.0[1])
+        }),
+        property("buildVersion", number("t.build", PART), |row| {
+            part(row.version.0[2])
+        }),
+        property("revisionVersion", number("t.revision", PART), |row| {
+            part(row.version.0[3])
+        }),
         property("syncMode", word::<SyncMode>("t.sync_mode"), |row| {
             Value::text(row.sync_mode.as_str())
         }),
@@ -60,8 +68,8 @@ pub static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
     )
 });
 
-fn part(row: &VersionEntry, index: usize) -> Value<'static> {
-    Value::integer(row.version.0[index].into())
+fn part(number: u32) -> Value<'static> {
+    Value::integer(number.into())
 }
 
 fn members() -> Vec<Property> {

@@ -62,17 +62,20 @@ impl<'f> Translator<'f> {
     }
 
     pub(crate) fn set(&mut self, id: NodeId, translation: Translation) {
-        self.translations[id.index()] = translation;
+        if let Some(of_node) = self.translations.get_mut(id.index()) {
+            *of_node = translation;
+        }
     }
 
     /// The translation of a node. Each node has one parent, so nobody asks twice.
     pub(crate) fn take(&mut self, id: NodeId) -> Translation {
-        std::mem::take(&mut self.translations[id.index()])
+        let of_node = self.translations.get_mut(id.index());
+        of_node.map(std::mem::take).unwrap_or_default()
     }
 
     /// The same without taking it.
     pub(crate) fn translation_of(&self, id: NodeId) -> &Translation {
-        &self.translations[id.index()]
+        self.translations.get(id.index()).unwrap_or(&Translation::Nothing)
     }
 
     pub(crate) fn mapping(&self, property: usize) -> Option<&ColumnMapping> {

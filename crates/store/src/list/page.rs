@@ -179,9 +179,9 @@ impl<T: FromRow> Remaining<T> {
                 break;
             };
             let mut batch = self.statement.kept(batch)?;
-            let skipped = self.skip.min(batch.len() as u64);
-            self.skip -= skipped;
-            batch.drain(..skipped as usize);
+            let skipped = batch.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+            self.skip -= skipped as u64;
+            batch.drain(..skipped);
             self.cut(&mut batch);
             if !batch.is_empty() {
                 return Ok(Some((batch, self)));

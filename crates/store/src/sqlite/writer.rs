@@ -93,6 +93,7 @@ impl Group {
     }
 
     /// Runs the change of that number; `None` when the database has undone the transaction.
+    #[expect(clippy::indexing_slicing, reason = "callers count the changes")]
     fn run(&mut self, number: usize, connection: &mut Connection) -> Option<RunOutcome> {
         let written = connection.total_changes();
         let succeeded = self.changes[number].run(connection);
