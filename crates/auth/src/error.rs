@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::trusted::{IssuerKind, Tenants, TrustedIssuer};
 
 /// Seconds between two attempts to fetch keys while there are none at all; a caller had better not come earlier.
-pub(super) const UNAVAILABLE_PAUSE: i64 = 10;
+pub(super) const UNAVAILABLE_PAUSE: u32 = 10;
 
 /// What is wrong, as far as the outside may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl AuthError {
 
     /// The value of `Retry-After` in seconds, on 503.
     pub fn retry_after(&self) -> Option<u32> {
-        (self.failure == AuthFailure::Unavailable).then_some(UNAVAILABLE_PAUSE as u32)
+        (self.failure == AuthFailure::Unavailable).then_some(UNAVAILABLE_PAUSE)
     }
 
     /// Which check failed, for our own log. It holds nothing of the token.
@@ -199,7 +199,7 @@ fn sign_in_place(issuer: &TrustedIssuer) -> (String, String) {
     match &issuer.kind {
         IssuerKind::Entra(entra) => {
             let tenant = match &entra.tenants {
-                Tenants::Listed(tenants) if tenants.len() == 1 => tenants[0].to_string(),
+                Tenants::Listed(tenants) if let [tenant] = tenants.as_slice() => tenant.to_string(),
                 _ => "common".to_owned(),
             };
             let realm = format!("{}/{tenant}", entra.authority);

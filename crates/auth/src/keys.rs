@@ -105,8 +105,7 @@ impl PublicKey {
 }
 
 fn without_leading_zeros(bytes: Vec<u8>) -> Vec<u8> {
-    let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
-    bytes[first..].to_vec()
+    bytes.into_iter().skip_while(|byte| *byte == 0).collect()
 }
 
 /// Where the keys of one issuer are, and how to be sure that they are its.
@@ -397,7 +396,7 @@ impl KeySet {
 impl State {
     fn permits(&self, reason: RefreshReason, now: i64) -> bool {
         let (last, pause) = match reason {
-            RefreshReason::FirstLoad => (self.attempted_at, UNAVAILABLE_PAUSE),
+            RefreshReason::FirstLoad => (self.attempted_at, UNAVAILABLE_PAUSE.into()),
             RefreshReason::Renewal => (self.attempted_at, RENEWAL_PAUSE),
             RefreshReason::UnknownKey => (self.searched_at, UNKNOWN_KEY_PAUSE),
         };

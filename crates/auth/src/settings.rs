@@ -384,7 +384,7 @@ fn parse_scope(text: &str, problems: &mut Problems) -> String {
 fn report_overlaps(trusted: &[(usize, TrustedIssuer)], problems: &mut Problems) {
     for (at, (later, second)) in trusted.iter().enumerate() {
         problems.entry = format!("auth.issuers[{later}]");
-        for (earlier, first) in &trusted[..at] {
+        for (earlier, first) in trusted.iter().take(at) {
             report_overlap(*earlier, &first.kind, &second.kind, problems);
         }
     }

@@ -89,7 +89,8 @@ impl Claims {
         parse_guid(self.text(name)?)
     }
 
-    /// Seconds since 1970. A text is no time, however it looks.
+    /// Seconds since 1970, those that are out of range as the last within it. A text is no time, however it looks.
+    #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
     pub(super) fn seconds(&self, name: &str) -> Option<i64> {
         let number = self.0.get(name)?.as_number()?;
         number

@@ -181,19 +181,22 @@ fn encode(
     on_progress: &dyn Fn(u64),
 ) -> io::Result<()> {
     let mut contents = contents.take(size);
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
     let mut read = 0;
     on_progress(read);
     if sender.blocking_send(Ok(head)).is_err() {
         return Ok(());
     }
     while read < size {
-        let bytes = fill(&mut contents, &mut chunk)?;
+        // A short chunk in the middle would need padding.
+        chunk.clear();
+        let mut next = contents.by_ref().take(CHUNK_BYTES as u64);
+        let bytes = next.read_to_end(&mut chunk)?;
         if bytes == 0 {
             let message = format!("the file shrank to {read} bytes while it was being sent");
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
-        let text = STANDARD.encode(&chunk[..bytes]);
+        let text = STANDARD.encode(&chunk);
         if sender.blocking_send(Ok(text.into())).is_err() {
             return Ok(());
         }
@@ -203,20 +206,6 @@ fn encode(
     // Nobody takes the end only when the request is over already.
     let _ = sender.blocking_send(Ok(Bytes::from_static(TAIL)));
     Ok(())
-}
-
-/// Reads until `chunk` is full or the contents end: a short chunk in the middle would need padding.
-fn fill(contents: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < chunk.len() {
-        match contents.read(&mut chunk[filled..]) {
-            Ok(0) => break,
-            Ok(bytes) => filled += bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// The chunks as a body of known length.
@@ -280,7 +269,7 @@ mod tests {
             CHUNK_BYTES + 1,
             3 * CHUNK_BYTES + 2,
         ] {
-            let contents: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            let contents: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
             let upload = Upload::bytes(contents.clone()).availability(Availability::Available);
             let (length, text) = text_of(upload).await.unwrap();
             assert_eq!(length, text.len() as u64, "{size}");

@@ -83,16 +83,14 @@ pub fn mark_incompatible(
 ) -> Result<Vec<Dependency>, RuleError> {
     let mut marked = dependencies.to_vec();
     for change in changes {
-        let index = match marked.iter().position(|listed| listed.app_id == change.app_id) {
-            Some(index) => index,
-            None => {
-                let implied = implied_dependency(change.app_id, application, platform);
-                marked.push(implied.ok_or_else(|| unknown_dependency(change.app_id))?);
-                marked.len() - 1
-            }
-        };
-        check_above_minimum(&marked[index], change.from)?;
-        marked[index].incompatible_from = change.from;
+        let is_meant = |listed: &Dependency| listed.app_id == change.app_id;
+        if !marked.iter().any(is_meant) {
+            marked.extend(implied_dependency(change.app_id, application, platform));
+        }
+        let dependency = marked.iter_mut().find(|listed| is_meant(listed));
+        let dependency = dependency.ok_or_else(|| unknown_dependency(change.app_id))?;
+        check_above_minimum(dependency, change.from)?;
+        dependency.incompatible_from = change.from;
     }
     marked.retain(|dependency| !dependency.is_implied || dependency.incompatible_from.is_some());
     marked.sort_by_key(|dependency| dependency.is_implied.then(|| standard_index(dependency.app_id)));

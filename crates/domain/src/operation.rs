@@ -293,6 +293,10 @@ pub struct Due {
 /// nobody the earliest `run_after` is next, then the earliest `created_on`, then the first given. Apps that need each
 /// other in a circle do not wait for each other, only for what lies outside the circle; so there is always a next one.
 #[must_use]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "all indices are those of the due operations"
+)]
 pub fn pick_next(due: &[Due]) -> Option<usize> {
     let earliest = |one: &usize| (due[*one].run_after, due[*one].created_on, *one);
     let needs = needs_by_index(due);
@@ -315,6 +319,10 @@ fn needs_by_index(due: &[Due]) -> Vec<Vec<usize>> {
 
 /// Every operation that `start` needs, directly or not. Walked with a stack of its own: data cannot
 /// overflow it.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "all indices are those of the due operations"
+)]
 fn reachable(needs: &[Vec<usize>], start: usize) -> Vec<bool> {
     let mut seen = vec![false; needs.len()];
     let mut open = needs[start].clone();

@@ -80,8 +80,8 @@ impl Granted {
                     "ext_expires_in": expires_in,
                     "access_token": self.access_token,
                 });
-                if let Some(scope) = self.scope {
-                    body["scope"] = json!(scope);
+                if let (Some(scope), Some(body)) = (self.scope, body.as_object_mut()) {
+                    body.insert("scope".to_owned(), json!(scope));
                 }
                 body
             }

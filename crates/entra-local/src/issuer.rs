@@ -194,9 +194,9 @@ impl Issuer {
 
     /// The path of the base URL: empty, or `/…` without a slash at the end.
     pub(crate) fn base_path(&self) -> &str {
-        let after_scheme = self.shared.base_url.find("://").map_or(0, |at| at + 3);
-        let rest = &self.shared.base_url[after_scheme..];
-        rest.find('/').map_or("", |at| &rest[at..])
+        let url = self.shared.base_url.as_str();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
     }
 
     pub(crate) fn current_key(&self) -> Arc<SigningKey> {

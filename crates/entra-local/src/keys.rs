@@ -162,6 +162,7 @@ impl KeyRing {
         self.keys.iter().map(|key| key.to_base64()).collect()
     }
 
+    #[expect(clippy::indexing_slicing, reason = "there is always one")]
     pub(crate) fn current(&self) -> Arc<SigningKey> {
         Arc::clone(&self.keys[0])
     }

@@ -316,14 +316,14 @@ fn sign(issuer: &Issuer, request: &TokenRequest, claims: &Map<String, Value>) ->
 }
 
 fn header(request: &TokenRequest, kid: &str, claims: &Map<String, Value>) -> Value {
-    let mut header = json!({ "typ": "JWT", "alg": request.alg });
+    let mut header = Map::new();
+    header.insert("typ".to_owned(), json!("JWT"));
+    header.insert("alg".to_owned(), json!(request.alg));
     // v1.0 tokens repeat the key id as `x5t`; whoever reads that instead of `kid` shall find it here, too.
     if claims.get("ver").and_then(Value::as_str) == Some("1.0") {
-        header["x5t"] = json!(kid);
+        header.insert("x5t".to_owned(), json!(kid));
     }
-    header["kid"] = json!(kid);
-    for (name, value) in &request.header {
-        header[name] = value.clone();
-    }
-    header
+    header.insert("kid".to_owned(), json!(kid));
+    header.extend(request.header.clone());
+    Value::Object(header)
 }

@@ -68,7 +68,8 @@ impl<E: Entity> Projection<E> {
     #[must_use]
     pub fn select(format: ResponseFormat, selected: &[usize]) -> Self {
         Self::of(format, |index| {
-            selected.contains(&index) || E::KEYS.contains(&E::PROPERTIES[index])
+            let name = E::PROPERTIES.get(index);
+            selected.contains(&index) || name.is_some_and(|name| E::KEYS.contains(name))
         })
     }
 
@@ -139,6 +140,10 @@ fn write_control(context: Option<&str>, etag: Option<Etag>, out: &mut Vec<u8>) {
 }
 
 /// Appends one property, or leaves no trace of it where the format shows none.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a projection has indices of its entity alone"
+)]
 fn write_member<E: Entity>(
     entity: &E,
     index: usize,

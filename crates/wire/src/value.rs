@@ -96,15 +96,15 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
 pub(crate) fn write_number(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 20];
     let mut start = digits.len();
-    loop {
+    for digit in digits.iter_mut().rev() {
         start -= 1;
-        digits[start] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        *digit += u8::try_from(number % 10).unwrap_or(0);
         number /= 10;
         if number == 0 {
             break;
         }
     }
-    out.extend_from_slice(&digits[start..]);
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
 /// Appends a text that is known to need no escaping, in quotes.

@@ -1,6 +1,10 @@
 //! The OpenAPI schemas say the same as the entities do: they are made by another macro, from the same lines.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
 
 use utoipa::PartialSchema;
 use wire::{Entity, apps, countries, environments, hotfixes, operator, principals, versions};

@@ -243,6 +243,10 @@ pub(super) fn environments() -> Vec<DemoEnvironment> {
 }
 
 /// Old and new ones of both lines; a preview in one sandbox.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a remainder is less than what it was divided by"
+)]
 fn installed_sales_pack(row: usize, column: usize, is_troubled: bool) -> &'static str {
     const LINES: [&str; 4] = ["16.0.0.5", "16.0.2.0", "16.1.0.0", "16.1.1.0"];
     match (row, column) {

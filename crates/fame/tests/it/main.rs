@@ -1,7 +1,13 @@
 //! The command line, run as its users run it: the real binary, against a service on this machine that answers as
 //! each test tells it to and remembers everything it was asked.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod configuration;
 mod crash;

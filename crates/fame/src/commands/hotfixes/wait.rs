@@ -120,7 +120,7 @@ impl WaitArgs {
             return Ok(Exit::WaitedTooLong);
         };
         hotfix.installed = self.installed(session, hotfix, deadline).await?;
-        if let Some(message) = hotfix.row["errorMessage"].as_str() {
+        if let Some(message) = hotfix.text("errorMessage") {
             printer.error(format!("{id}: {status}: {message}"));
         }
         Ok(match status {
@@ -215,12 +215,12 @@ impl Watched {
     /// Takes in a new look, and tells of it if something has changed.
     fn note(&mut self, row: Value, printer: Printer) {
         let before = self.said().to_owned();
-        self.status = row["status"].as_str().and_then(|word| word.parse().ok());
         self.row = row;
+        self.status = self.text("status").and_then(|word| word.parse().ok());
         if self.said() == before {
             return;
         }
-        let environment = self.row["environmentName"].as_str().unwrap_or_default();
+        let environment = self.text("environmentName").unwrap_or_default();
         match self.status {
             Some(status) => printer.note(format!("{} {environment}: {status}", self.id)),
             None => printer.warning(format!(
@@ -231,12 +231,16 @@ impl Watched {
         }
     }
 
+    fn text(&self, property: &str) -> Option<&str> {
+        self.row.get(property).and_then(Value::as_str)
+    }
+
     fn said(&self) -> &str {
-        self.row["status"].as_str().unwrap_or("not seen")
+        self.text("status").unwrap_or("not seen")
     }
 
     fn target(&self) -> Option<AppVersion> {
-        self.row["targetAppVersion"].as_str()?.parse().ok()
+        self.text("targetAppVersion")?.parse().ok()
     }
 
     fn is_on_target(&self) -> bool {
@@ -244,7 +248,7 @@ impl Watched {
     }
 
     fn broken_promise(&self) -> String {
-        let target = self.row["targetAppVersion"].as_str().unwrap_or_default();
+        let target = self.text("targetAppVersion").unwrap_or_default();
         let has = match self.installed {
             Some(version) => format!("has {version}"),
             None => "does not have the app any more".to_owned(),

@@ -13,20 +13,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Bytes that are read before they are digested.
+const CHUNK_BYTES: usize = 256 * 1024;
+
 /// Feeds everything that `source` holds to `digest`; says how many bytes that was.
 pub(super) fn digest_all(mut source: impl Read, digest: &mut Sha256) -> io::Result<u64> {
-    let mut buffer = vec![0; 256 * 1024];
+    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
     let mut length = 0;
     loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(length),
-            Ok(bytes) => {
-                digest.update(&buffer[..bytes]);
-                length += bytes as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        chunk.clear();
+        let mut next = source.by_ref().take(CHUNK_BYTES as u64);
+        match next.read_to_end(&mut chunk)? {
+            0 => return Ok(length),
+            bytes => length += bytes as u64,
         }
+        digest.update(&chunk);
     }
 }
 

@@ -340,7 +340,8 @@ impl<'a> Job<'a> {
             .error_for_status()?
             .json()
             .await?;
-        Ok(answer["now"].as_str().unwrap_or_default().parse()?)
+        let now = answer.get("now").and_then(Value::as_str);
+        Ok(now.unwrap_or_default().parse()?)
     }
 
     async fn move_clock(&self, transcript: &Transcript, to: &Value) -> anyhow::Result<()> {
