@@ -103,14 +103,15 @@ fn difference(expected: &Value, outcome: &Result<Package, PackageError>) -> Resu
 }
 
 fn generated_difference(expected: &Value, facts: &Value) -> Option<String> {
-    let dependencies = facts["app"]["dependencies"]
-        .as_array()
+    let dependencies = facts
+        .pointer("/app/dependencies")
+        .and_then(Value::as_array)
         .map(|rows| Value::from(rows.len()));
     let comparisons = [
         ("kind", plain_kind(&facts["kind"])),
         ("signed", facts["signed"].clone()),
         ("deps", dependencies.unwrap_or_default()),
-        ("id", facts["app"]["id"].clone()),
+        ("id", facts.pointer("/app/id").cloned().unwrap_or_default()),
     ];
     for (fact, actual) in comparisons {
         if !expected[fact].is_null() && expected[fact] != actual {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::archive::Archive;
 use crate::filler::Filler;
-use crate::header::{self, HEADER_LEN, RUNTIME_PREFIX};
+use crate::header::{self, HeaderBytes, RUNTIME_PREFIX};
 use crate::manifest::Dependency;
 use crate::manifest_writer::{self, App};
 use crate::package::Kind;
@@ -159,7 +159,7 @@ impl PackageBuilder {
     /// signature block could not say where it begins.
     pub fn write_to<W: Write + Seek>(&self, out: &mut W) -> io::Result<u64> {
         let start = out.stream_position()?;
-        out.write_all(&[0; HEADER_LEN as usize])?;
+        out.write_all(&[0; size_of::<HeaderBytes>()])?;
         let content_length = match self.kind {
             Kind::Runtime => self.write_opaque(out)?,
             Kind::ReadyToRun => self.write_wrapper(out)?,
@@ -270,9 +270,10 @@ impl PackageBuilder {
         self.filler("signature")
             .write_to(&mut value, SIGNATURE_FILLER_BYTES)?;
 
+        let value_len = u16::try_from(value.len()).map_err(io::Error::other)?;
         let mut block = MARK.to_vec();
         block.extend([0x30, 0x82]);
-        block.extend((value.len() as u16).to_be_bytes());
+        block.extend(value_len.to_be_bytes());
         block.extend(value);
         block.extend(offset.to_le_bytes());
         block.extend(MARK);

@@ -7,20 +7,20 @@
 
 use std::ops::Range;
 
-use crate::bytes::{u16_at, u32_at, u64_at};
+use crate::bytes::{Record, at_most, copy};
 use crate::error::{PackageError, RefusalCode};
 use crate::limits::Limits;
 use crate::source::ByteSource;
 
 const END_LEN: usize = 22;
 const END_MARK: [u8; 4] = *b"PK\x05\x06";
-const LOCATOR_LEN: u64 = 20;
+const LOCATOR_LEN: usize = 20;
 const LOCATOR_MARK: [u8; 4] = *b"PK\x06\x07";
 const END64_LEN: usize = 56;
 const END64_MARK: [u8; 4] = *b"PK\x06\x06";
 const RECORD_LEN: usize = 46;
 const RECORD_MARK: [u8; 4] = *b"PK\x01\x02";
-const MAX_COMMENT: u64 = u16::MAX as u64;
+const MAX_COMMENT: usize = u16::MAX as usize;
 /// The extra field that holds the numbers too large for a record.
 const ZIP64_EXTRA: u16 = 1;
 
@@ -110,20 +110,18 @@ pub(crate) fn visit<S: ByteSource>(
 
 /// The end record is the last thing in the archive, but for a comment that says how long it is.
 fn find_end(archive: &mut impl ByteSource) -> Result<(u64, [u8; END_LEN]), PackageError> {
-    let searched = archive.len().min(END_LEN as u64 + MAX_COMMENT);
-    let start = archive.len() - searched;
-    let mut tail = vec![0; searched as usize];
+    let mut tail = vec![0; at_most(archive.len(), END_LEN + MAX_COMMENT)];
+    let start = archive.len() - tail.len() as u64;
     archive.read_exact_at(start, &mut tail)?;
 
     let last_mark = tail
         .windows(END_MARK.len())
         .rposition(|window| window == END_MARK);
-    let Some(position) = last_mark.filter(|position| tail.len() - position >= END_LEN) else {
+    let end = last_mark.and_then(|position| Some((position, *tail.get(position..)?.first_chunk()?)));
+    let Some((position, end)) = end else {
         return Err(bad_zip("the ZIP has no end record: it is cut off or damaged"));
     };
-    let mut end = [0; END_LEN];
-    end.copy_from_slice(&tail[position..position + END_LEN]);
-    let comment_len = usize::from(u16_at(&end, 20));
+    let comment_len = usize::from(end.u16_at::<20>());
     if position + END_LEN + comment_len != tail.len() {
         return Err(bad_zip("the ZIP does not end where the content ends"));
     }
@@ -139,15 +137,15 @@ struct Stated {
 
 impl Stated {
     fn from_end(end: &[u8; END_LEN]) -> Result<Self, PackageError> {
-        let disks = (u16_at(end, 4), u16_at(end, 6));
-        let entries = u16_at(end, 10);
-        if disks != (0, 0) || u16_at(end, 8) != entries {
+        let disks = (end.u16_at::<4>(), end.u16_at::<6>());
+        let entries = end.u16_at::<10>();
+        if disks != (0, 0) || end.u16_at::<8>() != entries {
             return Err(bad_zip("the ZIP is one of several disks"));
         }
         Ok(Self {
             entries: entries.into(),
-            size: u32_at(end, 12).into(),
-            offset: u32_at(end, 16).into(),
+            size: end.u32_at::<12>().into(),
+            offset: end.u32_at::<16>().into(),
         })
     }
 
@@ -155,15 +153,16 @@ impl Stated {
     /// because readers differ in which of them they believe.
     fn widened_by(self, large: &[u8; END64_LEN]) -> Result<Self, PackageError> {
         let wide = Self {
-            entries: u64_at(large, 32),
-            size: u64_at(large, 40),
-            offset: u64_at(large, 48),
+            entries: large.u64_at::<32>(),
+            size: large.u64_at::<40>(),
+            offset: large.u64_at::<48>(),
         };
         let agrees = |small: u64, mask: u64, wide: u64| small == mask || small == wide;
         let entries_agree = agrees(self.entries, u16::MAX.into(), wide.entries);
         let size_agrees = agrees(self.size, u32::MAX.into(), wide.size);
         let offset_agrees = agrees(self.offset, u32::MAX.into(), wide.offset);
-        let one_disk = u32_at(large, 16) == 0 && u32_at(large, 20) == 0 && u64_at(large, 24) == wide.entries;
+        let one_disk =
+            large.u32_at::<16>() == 0 && large.u32_at::<20>() == 0 && large.u64_at::<24>() == wide.entries;
         if !(entries_agree && size_agrees && offset_agrees && one_disk) {
             return Err(bad_zip("the two end records of the ZIP contradict each other"));
         }
@@ -176,24 +175,24 @@ fn find_zip64_end(
     archive: &mut impl ByteSource,
     end_offset: u64,
 ) -> Result<Option<(u64, [u8; END64_LEN])>, PackageError> {
-    let Some(locator_offset) = end_offset.checked_sub(LOCATOR_LEN) else {
+    let Some(locator_offset) = end_offset.checked_sub(LOCATOR_LEN as u64) else {
         return Ok(None);
     };
-    let mut locator = [0; LOCATOR_LEN as usize];
+    let mut locator = [0; LOCATOR_LEN];
     archive.read_exact_at(locator_offset, &mut locator)?;
-    if locator[..4] != LOCATOR_MARK {
+    if !locator.starts_with(&LOCATOR_MARK) {
         return Ok(None);
     }
-    let offset = u64_at(&locator, 8);
+    let offset = locator.u64_at::<8>();
     let fits = offset.checked_add(END64_LEN as u64) == Some(locator_offset);
-    if !fits || u32_at(&locator, 4) != 0 || u32_at(&locator, 16) > 1 {
+    if !fits || locator.u32_at::<4>() != 0 || locator.u32_at::<16>() > 1 {
         return Err(bad_zip(
             "the zip64 end record of the ZIP is not where its locator says",
         ));
     }
     let mut record = [0; END64_LEN];
     archive.read_exact_at(offset, &mut record)?;
-    if record[..4] != END64_MARK || u64_at(&record, 4) != END64_LEN as u64 - 12 {
+    if !record.starts_with(&END64_MARK) || record.u64_at::<4>() != END64_LEN as u64 - 12 {
         return Err(bad_zip("the zip64 end record of the ZIP is damaged"));
     }
     Ok(Some((offset, record)))
@@ -202,28 +201,28 @@ fn find_zip64_end(
 fn read_record<S: ByteSource>(records: &mut Forward<'_, S>) -> Result<Entry, PackageError> {
     let mut fixed = [0; RECORD_LEN];
     records.fill(&mut fixed)?;
-    if fixed[..4] != RECORD_MARK {
+    if !fixed.starts_with(&RECORD_MARK) {
         return Err(bad_zip(
             "the ZIP directory has fewer entries than it counts, or is damaged",
         ));
     }
-    let mut name = vec![0; usize::from(u16_at(&fixed, 28))];
+    let mut name = vec![0; usize::from(fixed.u16_at::<28>())];
     records.fill(&mut name)?;
-    let mut extra = vec![0; usize::from(u16_at(&fixed, 30))];
+    let mut extra = vec![0; usize::from(fixed.u16_at::<30>())];
     records.fill(&mut extra)?;
-    let mut comment = vec![0; usize::from(u16_at(&fixed, 32))];
+    let mut comment = vec![0; usize::from(fixed.u16_at::<32>())];
     records.fill(&mut comment)?;
-    if u16_at(&fixed, 34) != 0 {
+    if fixed.u16_at::<34>() != 0 {
         return Err(bad_zip("an entry of the ZIP lies on another disk"));
     }
     let mut entry = Entry {
         name,
-        flags: u16_at(&fixed, 8),
-        method: u16_at(&fixed, 10),
-        crc32: u32_at(&fixed, 16),
-        compressed_size: u32_at(&fixed, 20).into(),
-        size: u32_at(&fixed, 24).into(),
-        local_header: u32_at(&fixed, 42).into(),
+        flags: fixed.u16_at::<8>(),
+        method: fixed.u16_at::<10>(),
+        crc32: fixed.u32_at::<16>(),
+        compressed_size: fixed.u32_at::<20>().into(),
+        size: fixed.u32_at::<24>().into(),
+        local_header: fixed.u32_at::<42>().into(),
     };
     widen(&mut entry, &extra)?;
     Ok(entry)
@@ -254,14 +253,12 @@ fn widen(entry: &mut Entry, extra: &[u8]) -> Result<(), PackageError> {
 }
 
 fn zip64_field(mut extra: &[u8]) -> Option<&[u8]> {
-    while extra.len() >= 4 {
-        let id = u16_at(extra, 0);
-        let end = 4 + usize::from(u16_at(extra, 2));
-        let field = extra.get(4..end)?;
-        if id == ZIP64_EXTRA {
+    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
+        let (field, next) = rest.split_at_checked(head.u16_at::<2>().into())?;
+        if head.u16_at::<0>() == ZIP64_EXTRA {
             return Some(field);
         }
-        extra = &extra[end..];
+        extra = next;
     }
     None
 }
@@ -275,7 +272,7 @@ struct Forward<'a, S> {
 }
 
 impl<'a, S: ByteSource> Forward<'a, S> {
-    const BUFFER_LEN: u64 = 64 << 10;
+    const BUFFER_LEN: usize = 64 << 10;
 
     fn new(source: &'a mut S, range: Range<u64>) -> Self {
         Self {
@@ -300,20 +297,18 @@ impl<'a, S: ByteSource> Forward<'a, S> {
             if self.used == self.buffer.len() {
                 self.refill()?;
             }
-            let count = wanted.len().min(self.buffer.len() - self.used);
-            let (now, later) = wanted.split_at_mut(count);
-            now.copy_from_slice(&self.buffer[self.used..self.used + count]);
+            let count = copy(self.buffer.get(self.used..).unwrap_or_default(), wanted);
             self.used += count;
-            wanted = later;
+            wanted = wanted.get_mut(count..).unwrap_or_default();
         }
         Ok(())
     }
 
     fn refill(&mut self) -> Result<(), PackageError> {
-        let count = (self.unread.end - self.unread.start).min(Self::BUFFER_LEN);
-        self.buffer.resize(count as usize, 0);
+        let count = at_most(self.unread.end - self.unread.start, Self::BUFFER_LEN);
+        self.buffer.resize(count, 0);
         self.source.read_exact_at(self.unread.start, &mut self.buffer)?;
-        self.unread.start += count;
+        self.unread.start += count as u64;
         self.used = 0;
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use crate::bytes::{u16_at, u32_at};
+use crate::bytes::{Record, at_most, copy, first_of};
 use crate::directory::{Entry, bad_zip};
 use crate::error::PackageError;
 use crate::source::ByteSource;
@@ -33,7 +33,7 @@ pub(crate) struct EntryReader<'a, S> {
 }
 
 impl<'a, S: ByteSource> EntryReader<'a, S> {
-    const INPUT_LEN: u64 = 64 << 10;
+    const INPUT_LEN: usize = 64 << 10;
 
     /// Checks the entry's local header; all data must lie before `directory_start`.
     pub(crate) fn open(archive: &'a mut S, entry: Entry, directory_start: u64) -> Result<Self, PackageError> {
@@ -88,17 +88,16 @@ impl<'a, S: ByteSource> EntryReader<'a, S> {
 
     /// Reads the next bytes; 0 means that the entry is complete, or that `buffer` is empty.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, PackageError> {
-        let left = self.entry.size - self.produced;
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        if wanted == 0 {
+        let wanted = first_of(buffer, self.entry.size - self.produced);
+        if wanted.is_empty() {
             return Ok(0);
         }
-        let count = self.produce(&mut buffer[..wanted])?;
+        let count = self.produce(wanted)?;
         if count == 0 {
             let message = format!("{} ends after {} bytes", self.claim(), self.produced);
             return Err(bad_zip(message));
         }
-        self.crc.update(&buffer[..count]);
+        self.crc.update(wanted.get(..count).unwrap_or_default());
         self.produced += count as u64;
         if self.produced == self.entry.size {
             self.check_end()?;
@@ -118,7 +117,7 @@ impl<'a, S: ByteSource> EntryReader<'a, S> {
             if count == 0 {
                 return Ok(all);
             }
-            all.extend_from_slice(&chunk[..count]);
+            all.extend_from_slice(chunk.get(..count).unwrap_or_default());
         }
     }
 
@@ -143,15 +142,18 @@ impl<'a, S: ByteSource> EntryReader<'a, S> {
         Ok(())
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what one call takes and makes fits into memory"
+    )]
     fn produce(&mut self, buffer: &mut [u8]) -> Result<usize, PackageError> {
         loop {
             if self.input_used == self.input.len() {
                 self.refill()?;
             }
-            let input = &self.input[self.input_used..];
+            let input = self.input.get(self.input_used..).unwrap_or_default();
             let Some(inflater) = &mut self.inflater else {
-                let count = input.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&input[..count]);
+                let count = copy(input, buffer);
                 self.input_used += count;
                 return Ok(count);
             };
@@ -177,12 +179,12 @@ impl<'a, S: ByteSource> EntryReader<'a, S> {
 
     /// Leaves the input empty once all compressed bytes have been read.
     fn refill(&mut self) -> Result<(), PackageError> {
-        let count = (self.entry.compressed_size - self.compressed_read).min(Self::INPUT_LEN);
-        self.input.resize(count as usize, 0);
+        let count = at_most(self.entry.compressed_size - self.compressed_read, Self::INPUT_LEN);
+        self.input.resize(count, 0);
         self.input_used = 0;
         self.archive
             .read_exact_at(self.data_offset + self.compressed_read, &mut self.input)?;
-        self.compressed_read += count;
+        self.compressed_read += count as u64;
         Ok(())
     }
 }
@@ -203,20 +205,20 @@ fn check_local_header(
     };
     let mut local = [0; LOCAL_LEN];
     archive.read_exact_at(entry.local_header, &mut local)?;
-    if local[..4] != LOCAL_MARK {
+    if !local.starts_with(&LOCAL_MARK) {
         return Err(bad_zip(format!(
             "there is no entry where the directory says that '{name}' is"
         )));
     }
     check_local_facts(&local, entry)?;
 
-    let name_len = u64::from(u16_at(&local, 26));
-    let data_offset = name_offset + name_len + u64::from(u16_at(&local, 28));
+    let name_len = local.u16_at::<26>();
+    let data_offset = name_offset + u64::from(name_len) + u64::from(local.u16_at::<28>());
     let data_end = data_offset.checked_add(entry.compressed_size);
     if data_end.is_none_or(|end| end > directory_start) {
         return Err(bad_zip(format!("'{name}' reaches beyond the ZIP's data")));
     }
-    let mut local_name = vec![0; name_len as usize];
+    let mut local_name = vec![0; name_len.into()];
     archive.read_exact_at(name_offset, &mut local_name)?;
     if local_name != entry.name {
         let other: String = String::from_utf8_lossy(&local_name).chars().take(120).collect();
@@ -228,16 +230,16 @@ fn check_local_header(
 }
 
 fn check_local_facts(local: &[u8; LOCAL_LEN], entry: &Entry) -> Result<(), PackageError> {
-    let flags = u16_at(local, 6);
+    let flags = local.u16_at::<6>();
     if (flags | entry.flags) & ENCRYPTION_FLAGS != 0 {
         return Err(bad_zip(format!("'{}' is encrypted", entry.display_name())));
     }
     let same_size = |narrow: u32, wide: u64| narrow == u32::MAX || u64::from(narrow) == wide;
-    let same_method = u16_at(local, 8) == entry.method;
+    let same_method = local.u16_at::<8>() == entry.method;
     let same_data = flags & DESCRIPTOR_FLAG != 0
-        || u32_at(local, 14) == entry.crc32
-            && same_size(u32_at(local, 18), entry.compressed_size)
-            && same_size(u32_at(local, 22), entry.size);
+        || local.u32_at::<14>() == entry.crc32
+            && same_size(local.u32_at::<18>(), entry.compressed_size)
+            && same_size(local.u32_at::<22>(), entry.size);
     if !same_method || !same_data {
         let name = entry.display_name();
         return Err(bad_zip(format!(

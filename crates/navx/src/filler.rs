@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use uuid::Uuid;
 
+use crate::bytes::{copy, first_of};
+
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The SplitMix64 sequence of a seed.
@@ -24,18 +26,17 @@ impl Filler {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut left = size;
         while left > 0 {
-            let count = left.min(CHUNK_BYTES as u64);
-            let part = &mut chunk[..count as usize];
+            let part = first_of(&mut chunk, left);
             self.fill(part);
             out.write_all(part)?;
-            left -= count;
+            left -= part.len() as u64;
         }
         Ok(())
     }
 
     fn fill(&mut self, buffer: &mut [u8]) {
         for word in buffer.chunks_mut(8) {
-            word.copy_from_slice(&self.next().to_le_bytes()[..word.len()]);
+            copy(&self.next().to_le_bytes(), word);
         }
     }
 

@@ -7,12 +7,15 @@ use std::ops::Range;
 
 use uuid::Uuid;
 
-use crate::bytes::{array_at, u32_at};
+use crate::bytes::{Record, first_of};
 use crate::error::{PackageError, RefusalCode};
 use crate::source::ByteSource;
 
+const LEN: u8 = 40;
 /// Length of the header in bytes, which the header also states about itself.
-pub(crate) const HEADER_LEN: u64 = 40;
+pub(crate) const HEADER_LEN: u64 = LEN as u64;
+/// The header as it stands in the file.
+pub(crate) type HeaderBytes = [u8; LEN as usize];
 /// Both marks of the header.
 pub(crate) const MAGIC: [u8; 4] = *b"NAVX";
 /// The only header version that any known package has.
@@ -44,10 +47,10 @@ pub(crate) struct Header {
 
 /// The 40 bytes for a package with this id and content length.
 #[cfg(feature = "build")]
-pub(crate) fn encode(package_id: Uuid, content_length: u64) -> [u8; HEADER_LEN as usize] {
-    let mut bytes = [0; HEADER_LEN as usize];
+pub(crate) fn encode(package_id: Uuid, content_length: u64) -> HeaderBytes {
+    let mut bytes = [0; LEN as usize];
     bytes[0..4].copy_from_slice(&MAGIC);
-    bytes[4..8].copy_from_slice(&(HEADER_LEN as u32).to_le_bytes());
+    bytes[4..8].copy_from_slice(&u32::from(LEN).to_le_bytes());
     bytes[8..12].copy_from_slice(&HEADER_VERSION.to_le_bytes());
     bytes[12..28].copy_from_slice(&package_id.to_bytes_le());
     bytes[28..36].copy_from_slice(&content_length.to_le_bytes());
@@ -62,14 +65,14 @@ pub(crate) fn read(file: &mut impl ByteSource) -> Result<Header, PackageError> {
         let message = format!("the file has {size} bytes; a package starts with a header of {HEADER_LEN}");
         return Err(RefusalCode::TooShort.because(message));
     }
-    let mut bytes = [0; HEADER_LEN as usize];
+    let mut bytes = [0; LEN as usize];
     file.read_exact_at(0, &mut bytes)?;
     check_marks(&bytes)?;
 
     let content_length = content_length(&bytes, size)?;
     let form = payload_form(file)?;
     let payload = payload_range(form, content_length, size)?;
-    let package_id = Uuid::from_bytes_le(array_at(&bytes, 12));
+    let package_id = Uuid::from_bytes_le(bytes.array_at::<12, 16>());
     Ok(Header {
         package_id,
         content_length,
@@ -78,35 +81,35 @@ pub(crate) fn read(file: &mut impl ByteSource) -> Result<Header, PackageError> {
     })
 }
 
-fn check_marks(bytes: &[u8]) -> Result<(), PackageError> {
-    if bytes[0..4] == *b"PK\x03\x04" {
+fn check_marks(bytes: &HeaderBytes) -> Result<(), PackageError> {
+    if bytes.starts_with(b"PK\x03\x04") {
         return Err(
             RefusalCode::BadMagic.because("the file is a plain ZIP without the NAVX header of a package")
         );
     }
-    if bytes[0..4] != MAGIC {
+    if !bytes.starts_with(&MAGIC) {
         return Err(
             RefusalCode::BadMagic.because("the file does not start with NAVX: it is not an app package")
         );
     }
-    let stated_size = u32_at(bytes, 4);
+    let stated_size = bytes.u32_at::<4>();
     if u64::from(stated_size) != HEADER_LEN {
         let message = format!("the header says it has {stated_size} bytes; packages have {HEADER_LEN}");
         return Err(RefusalCode::BadHeaderSize.because(message));
     }
-    let version = u32_at(bytes, 8);
+    let version = bytes.u32_at::<8>();
     if version != HEADER_VERSION {
         let message = format!("the header has version {version}; only version {HEADER_VERSION} is known");
         return Err(RefusalCode::BadHeaderVersion.because(message));
     }
-    if bytes[36..40] != MAGIC {
+    if !bytes.ends_with(&MAGIC) {
         return Err(RefusalCode::BadMagic.because("the header does not end with NAVX"));
     }
     Ok(())
 }
 
-fn content_length(bytes: &[u8], file_size: u64) -> Result<u64, PackageError> {
-    let stated = i64::from_le_bytes(array_at(bytes, 28));
+fn content_length(bytes: &HeaderBytes, file_size: u64) -> Result<u64, PackageError> {
+    let stated = i64::from_le_bytes(bytes.array_at::<28, 8>());
     let available = file_size - HEADER_LEN;
     match u64::try_from(stated) {
         Ok(length) if length > 0 && length <= available => Ok(length),
@@ -119,13 +122,13 @@ fn content_length(bytes: &[u8], file_size: u64) -> Result<u64, PackageError> {
 }
 
 fn payload_form(file: &mut impl ByteSource) -> Result<PayloadForm, PackageError> {
-    let available = (file.len() - HEADER_LEN).min(RUNTIME_PREFIX.len() as u64) as usize;
     let mut first = [0; RUNTIME_PREFIX.len()];
-    file.read_exact_at(HEADER_LEN, &mut first[..available])?;
+    let available = first_of(&mut first, file.len() - HEADER_LEN);
+    file.read_exact_at(HEADER_LEN, available)?;
     if first == RUNTIME_PREFIX {
         return Ok(PayloadForm::Runtime);
     }
-    match &first[..4] {
+    match &first.array_at::<0, 4>() {
         b"PK\x03\x04" | b"PK\x05\x06" => Ok(PayloadForm::Zip),
         b".NEA" => Err(RefusalCode::BadPayload.because("the runtime package has an unknown format version")),
         _ => Err(RefusalCode::BadPayload.because("neither a ZIP nor a runtime package follows the header")),

@@ -7,6 +7,7 @@
 //! second stops at the manifest. A hostile one can force a third, by a directory larger than what is kept: the
 //! package reader looks at header, tail, directory and manifest once each, and never goes back further.
 
+use crate::bytes::copy;
 use crate::entry::EntryReader;
 use crate::error::PackageError;
 use crate::source::ByteSource;
@@ -51,7 +52,8 @@ impl<'a, S: ByteSource> ReplayedEntry<'a, S> {
             let surplus = self.recent.len() - Self::KEPT;
             self.recent.drain(..surplus);
         }
-        self.recent.extend_from_slice(&self.chunk[..count]);
+        let inflated = self.chunk.get(..count).unwrap_or_default();
+        self.recent.extend_from_slice(inflated);
         self.produced += count as u64;
         Ok(count > 0)
     }
@@ -77,9 +79,7 @@ impl<S: ByteSource> ByteSource for ReplayedEntry<'_, S> {
                 return Ok(0);
             }
         }
-        let from = (offset - self.recent_start()) as usize;
-        let count = buffer.len().min(self.recent.len() - from);
-        buffer[..count].copy_from_slice(&self.recent[from..from + count]);
-        Ok(count)
+        let from = usize::try_from(offset - self.recent_start()).unwrap_or(usize::MAX);
+        Ok(copy(self.recent.get(from..).unwrap_or_default(), buffer))
     }
 }

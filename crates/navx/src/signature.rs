@@ -4,7 +4,7 @@
 //! archive could hide there and two programs would see two apps in one file. The signature itself is not
 //! verified; a package that carries one is "signed, not verified" and proves nothing about its publisher.
 
-use crate::bytes::u32_at;
+use crate::bytes::{Record, first_of};
 use crate::error::{PackageError, RefusalCode};
 use crate::limits::Limits;
 use crate::source::ByteSource;
@@ -47,10 +47,10 @@ pub(crate) fn read(
 fn check_closing(file: &mut impl ByteSource, payload_end: u64, bytes: u64) -> Result<(), PackageError> {
     let mut closing = [0; 8];
     file.read_exact_at(file.len() - 8, &mut closing)?;
-    if closing[4..] != MARK {
+    if !closing.ends_with(&MARK) {
         return Err(not_a_signature(bytes, "they do not end with NXSB"));
     }
-    let offset = u32_at(&closing, 0);
+    let offset = closing.u32_at::<0>();
     if u64::from(offset) != payload_end {
         let reason = format!("their offset is {offset}, the content ends at {payload_end}");
         return Err(not_a_signature(bytes, &reason));
@@ -60,36 +60,35 @@ fn check_closing(file: &mut impl ByteSource, payload_end: u64, bytes: u64) -> Re
 
 fn check_opening(file: &mut impl ByteSource, payload_end: u64, bytes: u64) -> Result<(), PackageError> {
     let mut opening = [0; 24];
-    let known = opening.len().min((bytes - 8) as usize);
-    file.read_exact_at(payload_end, &mut opening[..known])?;
-    if opening[..4] != MARK {
+    file.read_exact_at(payload_end, first_of(&mut opening, bytes - 8))?;
+    let Some(der) = opening.strip_prefix(&MARK) else {
         return Err(not_a_signature(bytes, "they do not start with NXSB"));
-    }
-    let Some((header_len, value_len)) = der_sequence(&opening[4..]) else {
+    };
+    let Some((len, value)) = der_sequence(der) else {
         return Err(not_a_signature(bytes, "they hold no DER sequence"));
     };
-    if header_len + value_len != bytes - FRAME_LEN {
+    if len != bytes - FRAME_LEN {
         return Err(not_a_signature(bytes, "the DER sequence does not fill the block"));
     }
-    let value = 4 + header_len as usize;
-    if !opening[value..].starts_with(&SIGNED_DATA) {
+    if !value.starts_with(&SIGNED_DATA) {
         return Err(not_a_signature(bytes, "they hold no PKCS#7 signed data"));
     }
     Ok(())
 }
 
-/// Lengths of a DER sequence's header and value; `None` for anything else, or for lengths over three bytes.
-fn der_sequence(der: &[u8]) -> Option<(u64, u64)> {
-    if der[0] != 0x30 {
-        return None;
-    }
-    match der[1] {
-        short if short < 0x80 => Some((2, u64::from(short))),
-        0x81 => Some((3, u64::from(der[2]))),
-        0x82 => Some((4, u64::from(u16::from_be_bytes([der[2], der[3]])))),
-        0x83 => Some((5, u64::from(u32::from_be_bytes([0, der[2], der[3], der[4]])))),
-        _ => None,
-    }
+/// Length of a whole DER sequence, and where its value begins; `None` for anything else, or for lengths over three
+/// bytes.
+fn der_sequence(der: &[u8]) -> Option<(u64, &[u8])> {
+    let (header_len, value_len, value) = match der {
+        [0x30, short @ ..=0x7F, value @ ..] => (2, u32::from(*short), value),
+        [0x30, 0x81, len, value @ ..] => (3, u32::from(*len), value),
+        [0x30, 0x82, high, low, value @ ..] => (4, u32::from_be_bytes([0, 0, *high, *low]), value),
+        [0x30, 0x83, high, middle, low, value @ ..] => {
+            (5, u32::from_be_bytes([0, *high, *middle, *low]), value)
+        }
+        _ => return None,
+    };
+    Some((header_len + u64::from(value_len), value))
 }
 
 fn not_a_signature(bytes: u64, reason: &str) -> PackageError {

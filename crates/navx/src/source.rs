@@ -8,6 +8,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use crate::bytes::first_of;
 use crate::error::PackageError;
 
 /// A fixed number of bytes, readable at any position.
@@ -23,10 +24,10 @@ pub(crate) trait ByteSource {
     fn read_exact_at(&mut self, mut offset: u64, mut buffer: &mut [u8]) -> Result<(), PackageError> {
         while !buffer.is_empty() {
             let count = self.read_at(offset, buffer)?;
-            if count == 0 {
-                return Err(PackageError::Io(io::ErrorKind::UnexpectedEof.into()));
+            match buffer.get_mut(count..) {
+                Some(rest) if count > 0 => buffer = rest,
+                _ => return Err(PackageError::Io(io::ErrorKind::UnexpectedEof.into())),
             }
-            buffer = &mut buffer[count..];
             offset += count as u64;
         }
         Ok(())
@@ -96,12 +97,10 @@ impl<S: ByteSource> ByteSource for Window<'_, S> {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, PackageError> {
-        let left = self.len().saturating_sub(offset);
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        if wanted == 0 {
+        let wanted = first_of(buffer, self.len().saturating_sub(offset));
+        if wanted.is_empty() {
             return Ok(0);
         }
-        self.outer
-            .read_at(self.range.start + offset, &mut buffer[..wanted])
+        self.outer.read_at(self.range.start + offset, wanted)
     }
 }

@@ -40,15 +40,14 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, VersionError> {
         let mut parts = [0; 4];
-        let mut count = 0;
+        let mut missing = parts.iter_mut();
         for part in text.split('.') {
-            if count == parts.len() {
+            let Some(next) = missing.next() else {
                 return Err(VersionError::new(text, "it has more than four parts"));
-            }
-            parts[count] = parse_part(part).map_err(|reason| VersionError::new(text, reason))?;
-            count += 1;
+            };
+            *next = parse_part(part).map_err(|reason| VersionError::new(text, reason))?;
         }
-        if count < 2 {
+        if missing.len() > 2 {
             return Err(VersionError::new(text, "it needs at least two parts"));
         }
         Ok(Self(parts))

@@ -15,14 +15,13 @@ pub(crate) fn check(xml: &str) -> Result<(), String> {
     let mut rest = xml;
     let mut depth = 0usize;
     let mut elements = 0usize;
-    while let Some(start) = rest.find('<') {
-        rest = &rest[start..];
-        if let Some(after) = skip_non_element(rest)? {
+    while let Some((_, markup)) = rest.split_once('<') {
+        if let Some(after) = skip_non_element(markup)? {
             rest = after;
             continue;
         }
-        let tag = Tag::scan(rest)?;
-        rest = &rest[tag.len..];
+        let tag = Tag::scan(markup)?;
+        rest = tag.rest;
         if tag.closes {
             depth = depth.saturating_sub(1);
             continue;
@@ -42,46 +41,46 @@ pub(crate) fn check(xml: &str) -> Result<(), String> {
 }
 
 /// Skips a comment, a CDATA section or a processing instruction; `None` when an element starts here.
-fn skip_non_element(xml: &str) -> Result<Option<&str>, String> {
-    for (opening, closing) in [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")] {
-        let Some(inside) = xml.strip_prefix(opening) else {
+fn skip_non_element(markup: &str) -> Result<Option<&str>, String> {
+    for (opening, closing) in [("!--", "-->"), ("![CDATA[", "]]>"), ("?", "?>")] {
+        let Some(inside) = markup.strip_prefix(opening) else {
             continue;
         };
-        return match inside.find(closing) {
-            Some(end) => Ok(Some(&inside[end + closing.len()..])),
-            None => Err(format!("'{opening}' is never closed")),
+        return match inside.split_once(closing) {
+            Some((_, after)) => Ok(Some(after)),
+            None => Err(format!("'<{opening}' is never closed")),
         };
     }
-    if xml.starts_with("<!") {
+    if markup.starts_with('!') {
         return Err("it has a document type declaration, which is not allowed".to_owned());
     }
     Ok(None)
 }
 
-struct Tag {
-    len: usize,
+struct Tag<'x> {
     closes: bool,
     is_empty: bool,
+    /// What follows it.
+    rest: &'x str,
 }
 
-impl Tag {
-    /// Scans one tag from its `<` to the `>` that is not inside quotes.
-    fn scan(xml: &str) -> Result<Self, String> {
-        let bytes = xml.as_bytes();
+impl<'x> Tag<'x> {
+    /// Scans one tag from behind its `<` to the `>` that is not inside quotes.
+    fn scan(markup: &'x str) -> Result<Self, String> {
         let mut quote = None;
         let mut attributes = 0;
-        for (index, byte) in bytes.iter().copied().enumerate().skip(1) {
+        for (index, byte) in markup.bytes().enumerate() {
             match (quote, byte) {
                 (Some(open), _) if byte == open => quote = None,
                 (Some(_), _) => {}
                 (None, b'"' | b'\'') => quote = Some(byte),
                 (None, b'=') => attributes += 1,
                 (None, b'>') => {
-                    let closes = bytes[1] == b'/';
+                    let inside = markup.get(..index).unwrap_or_default();
                     return Ok(Self {
-                        len: index + 1,
-                        closes,
-                        is_empty: bytes[index - 1] == b'/',
+                        closes: inside.starts_with('/'),
+                        is_empty: inside.ends_with('/'),
+                        rest: markup.get(index + 1..).unwrap_or_default(),
                     });
                 }
                 (None, _) => {}

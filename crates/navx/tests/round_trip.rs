@@ -1,7 +1,9 @@
 //! What the builder writes, the reader and an independent ZIP reader understand.
 #![allow(
-    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "a test that cannot go on has failed"
 )]
 
