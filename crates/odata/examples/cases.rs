@@ -126,8 +126,9 @@ fn check_stress(attacks: &Json, schema: &Schema) -> Result<usize, Failure> {
             .into_iter()
             .flatten()
             .filter_map(Json::as_u64)
+            .filter_map(|n| usize::try_from(n).ok())
         {
-            let Some(text) = generate(rule, n as usize) else {
+            let Some(text) = generate(rule, n) else {
                 mismatches += 1;
                 println!("MISMATCH unknown rule {rule}");
                 continue;

@@ -168,13 +168,13 @@ impl<'s> Binder<'s> {
 
     fn resolve_property(&self, path: &Path) -> Result<(Reference, Shape<'s>), QueryError> {
         let name = path.names.first().map_or("", String::as_str);
-        let Some(index) = self.schema.find(name) else {
+        let Some((index, property)) = schema::find(&self.schema.properties, name) else {
             return Err(QueryError::filter_at(
                 path.position,
                 unknown_property(&self.schema.name, name),
             ));
         };
-        let shape = Shape::from(&self.schema.properties[index].ty);
+        let shape = Shape::from(&property.ty);
         match (path.names.get(1), shape) {
             (None, shape) => Ok((Reference::Property(index), shape)),
             (Some(_), Shape::Scalar(scalar)) => {
@@ -188,19 +188,17 @@ impl<'s> Binder<'s> {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "the parser has numbered the lambdas")]
     fn resolve_variable(&self, path: &Path, variable: usize) -> Result<(Reference, Shape<'s>), QueryError> {
         let name = path.names.first().map_or("", String::as_str);
         match (self.lambdas[variable].1, path.names.get(1)) {
             (Items::Scalar(scalar), None) => Ok((Reference::Variable(variable), Shape::Scalar(scalar))),
             (Items::Complex(members), Some(wanted)) if path.names.len() == 2 => {
-                let Some(member) = schema::find(members, wanted) else {
+                let Some((member, property)) = schema::find(members, wanted) else {
                     let message = format!("`{name}` has no property `{wanted}`");
                     return Err(QueryError::filter_at(path.position, message));
                 };
-                Ok((
-                    Reference::Member { variable, member },
-                    Shape::from(&members[member].ty),
-                ))
+                Ok((Reference::Member { variable, member }, Shape::from(&property.ty)))
             }
             (Items::Complex(_), None) => {
                 let message =
@@ -246,6 +244,7 @@ impl<'s> Binder<'s> {
         matches!(self.node(id).kind, Kind::Null | BOOLEAN)
     }
 
+    #[expect(clippy::indexing_slicing, reason = "the parser has numbered the lambdas")]
     fn bind_lambda(&self, lambda: usize, body: Option<NodeId>) -> Bound {
         if let Some(body) = body {
             self.require_condition(body)?;
@@ -345,9 +344,10 @@ impl<'s> Binder<'s> {
         let Some(value) = converted.map_err(|problem| QueryError::filter_at(*position, problem))? else {
             return Ok(None);
         };
-        let node = &mut self.nodes[id.index()];
-        node.expression = Expression::Literal(value);
-        node.kind = Kind::Scalar(target);
+        if let Some(node) = self.nodes.get_mut(id.index()) {
+            node.expression = Expression::Literal(value);
+            node.kind = Kind::Scalar(target);
+        }
         Ok(Some(domain_of(target)))
     }
 
@@ -595,6 +595,10 @@ impl<'s> Binder<'s> {
 
     // Words for messages
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "operands are bound before what they belong to"
+    )]
     fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
     }

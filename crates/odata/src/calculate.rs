@@ -220,7 +220,7 @@ fn of_text<'v>(
         Function::ToLower => return Ok(Value::text(first.to_lowercase())),
         Function::ToUpper => return Ok(Value::text(first.to_uppercase())),
         Function::Trim => return Ok(Value::text(first.trim().to_string())),
-        Function::Length => return Ok(Value::integer(first.chars().count() as i64)),
+        Function::Length => return Ok(Value::count(first.chars().count())),
         Function::Substring => return substring(&first, second, third, position),
         _ => {}
     }
@@ -230,14 +230,15 @@ fn of_text<'v>(
         Function::StartsWith => Ok(Value::Boolean(first.starts_with(&*second))),
         Function::EndsWith => Ok(Value::Boolean(first.ends_with(&*second))),
         Function::Concat => Ok(Value::Text(first + second)),
-        Function::IndexOf => Ok(Value::integer(index_of(&first, &second))),
+        Function::IndexOf => Ok(index_of(&first, &second)),
         _ => Err(EvalError::RowDoesNotFit { position }),
     }
 }
 
-fn index_of(text: &str, part: &str) -> i64 {
-    text.find(part)
-        .map_or(-1, |byte| text[..byte].chars().count() as i64)
+fn index_of(text: &str, part: &str) -> Value<'static> {
+    text.split_once(part).map_or(Value::integer(-1), |(before, _)| {
+        Value::count(before.chars().count())
+    })
 }
 
 /// Starts before the beginning start at the beginning, starts past the end give nothing.
@@ -249,15 +250,16 @@ fn substring(text: &str, start: Option<Value>, length: Option<Value>, position: 
     };
     let start = whole(start)?.unwrap_or(0);
     let length = whole(length)?.unwrap_or(i64::MAX);
-    if length < 0 {
+    let Ok(length) = u64::try_from(length) else {
         return Err(EvalError::NegativeLength { position });
-    }
-    let from_end = start.min(0).unsigned_abs() as usize;
-    let skipped = match start {
-        0.. => start as usize,
-        _ => text.chars().count().saturating_sub(from_end),
     };
-    let part: String = text.chars().skip(skipped).take(length as usize).collect();
+    let characters = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let away = characters(start.unsigned_abs());
+    let skipped = match start {
+        0.. => away,
+        _ => text.chars().count().saturating_sub(away),
+    };
+    let part: String = text.chars().skip(skipped).take(characters(length)).collect();
     Ok(Value::text(part))
 }
 

@@ -142,7 +142,7 @@ impl<'r, R: Row> Machine<'r, R> {
             }
             Expression::Count(collection) => {
                 let count = self.fetch_items(*collection, id)?.len();
-                self.values.push(Value::integer(count as i64));
+                self.values.push(Value::count(count));
             }
             Expression::And(operands) => self.start_chain(operands, false),
             Expression::Or(operands) => self.start_chain(operands, true),
@@ -218,7 +218,9 @@ impl<'r, R: Row> Machine<'r, R> {
     ) {
         match rest.next() {
             Some(item) => {
-                self.variables[variable] = item;
+                if let Some(slot) = self.variables.get_mut(variable) {
+                    *slot = item;
+                }
                 self.tasks.push(Task::Items {
                     quantifier,
                     variable,
@@ -301,9 +303,9 @@ impl<'r, R: Row> Machine<'r, R> {
         let row: &'r R = self.row;
         match reference {
             Reference::Property(index) => row.value(index),
-            Reference::Variable(variable) => self.variables[variable].clone(),
-            Reference::Member { variable, member } => match &self.variables[variable] {
-                Value::Record(members) => members.get(member).cloned().unwrap_or(Value::Null),
+            Reference::Variable(variable) => self.variables.get(variable).cloned().unwrap_or(Value::Null),
+            Reference::Member { variable, member } => match self.variables.get(variable) {
+                Some(Value::Record(members)) => members.get(member).cloned().unwrap_or(Value::Null),
                 _ => Value::Null,
             },
         }

@@ -35,7 +35,7 @@ impl Filter {
                 .expression
                 .children()
                 .iter()
-                .any(|child| varies[child.index()]);
+                .any(|child| varies.get(child.index()) == Some(&true));
             varies.push(from_row || from_child);
         }
         Filter {
@@ -52,6 +52,7 @@ impl Filter {
     }
 
     /// A node.
+    #[expect(clippy::indexing_slicing, reason = "an id comes with its filter")]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
     }
@@ -72,7 +73,7 @@ impl Filter {
 
     /// Whether the node has the same value for every row. It may still depend on `now()`.
     pub fn is_constant(&self, id: NodeId) -> bool {
-        !self.varies[id.index()]
+        self.varies.get(id.index()) == Some(&false)
     }
 }
 

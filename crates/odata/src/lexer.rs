@@ -4,7 +4,7 @@
 
 use crate::error::QueryError;
 use crate::functions;
-use crate::literal::{self, Flaw, Literal};
+use crate::literal::{self, Flaw, Literal, split_while};
 use crate::syntax::{BINARY_KEYWORDS, BinaryOperator, Item, ItemValue, Quantifier};
 use crate::temporal::parse_duration;
 use crate::value::Guid;
@@ -142,7 +142,7 @@ impl<'t> Lexer<'t> {
 
     fn bare_operand(&mut self, first: char) -> Result<Operand, QueryError> {
         let start = self.at;
-        let scanned = literal::scan(&self.text[start..]);
+        let scanned = literal::scan(self.rest());
         match scanned {
             Err(Flaw { offset, message }) => self.fail(start + offset, message),
             Ok(Some((literal, length))) => {
@@ -280,12 +280,11 @@ impl<'t> Lexer<'t> {
     fn quoted(&mut self) -> Result<String, QueryError> {
         let start = self.at;
         let mut content = String::new();
-        let mut rest = &self.text[start + 1..];
-        while let Some(quote) = rest.find('\'') {
-            content.push_str(&rest[..quote]);
-            rest = &rest[quote + 1..];
-            let Some(behind_second) = rest.strip_prefix('\'') else {
-                self.at = self.text.len() - rest.len();
+        let mut rest = self.rest().strip_prefix('\'').unwrap_or_default();
+        while let Some((before, behind)) = rest.split_once('\'') {
+            content.push_str(before);
+            let Some(behind_second) = behind.strip_prefix('\'') else {
+                self.at = self.text.len() - behind.len();
                 return Ok(content);
             };
             content.push('\'');
@@ -329,12 +328,9 @@ impl<'t> Lexer<'t> {
     /// An operator's keyword, with the blanks it needs on both sides.
     fn keyword(&mut self, blank_before: bool) -> Result<Operator, QueryError> {
         let start = self.at;
-        let rest = &self.text[start..];
-        let length = rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(rest.len());
-        let word = &rest[..length];
-        let next = rest[length..].chars().next();
+        let rest = self.rest();
+        let (word, behind) = split_while(rest, |c| c.is_ascii_alphabetic());
+        let next = behind.chars().next();
         let Some(operator) = operator(word).filter(|_| !next.is_some_and(continues_name)) else {
             return self.fail(start, expected_operator(rest));
         };
@@ -342,9 +338,9 @@ impl<'t> Lexer<'t> {
             return self.fail(start, format!("Expected a blank before `{word}`"));
         }
         if !matches!(next, None | Some(' ' | '\t')) {
-            return self.fail(start + length, format!("Expected a blank behind `{word}`"));
+            return self.fail(start + word.len(), format!("Expected a blank behind `{word}`"));
         }
-        self.at += length;
+        self.at += word.len();
         Ok(operator)
     }
 
@@ -353,21 +349,23 @@ impl<'t> Lexer<'t> {
         let start = self.at;
         let mut qualified = false;
         loop {
-            let rest = &self.text[self.at..];
-            self.at += rest.find(|c: char| !continues_name(c)).unwrap_or(rest.len());
-            let behind_dot = self.text[self.at..]
-                .strip_prefix('.')
-                .and_then(|rest| rest.chars().next());
-            if !behind_dot.is_some_and(begins_name) {
-                return (&self.text[start..self.at], qualified);
+            let (part, behind) = split_while(self.rest(), continues_name);
+            self.at += part.len();
+            let behind_dot = behind.strip_prefix('.');
+            if !behind_dot.is_some_and(|behind| behind.starts_with(begins_name)) {
+                return (self.text.get(start..self.at).unwrap_or_default(), qualified);
             }
             qualified = true;
             self.at += 1;
         }
     }
 
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
     fn peek(&self) -> Option<char> {
-        self.text[self.at..].chars().next()
+        self.rest().chars().next()
     }
 
     fn eat(&mut self, expected: char) -> bool {
@@ -385,10 +383,9 @@ impl<'t> Lexer<'t> {
 
     /// Skips blanks and tabs, nothing else; says whether there were any.
     fn skip_blanks(&mut self) -> bool {
-        let rest = &self.text[self.at..];
-        let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-        self.at += blanks;
-        blanks > 0
+        let (blanks, _) = split_while(self.rest(), |c| matches!(c, ' ' | '\t'));
+        self.at += blanks.len();
+        !blanks.is_empty()
     }
 
     /// Characters before a byte offset.
@@ -396,7 +393,7 @@ impl<'t> Lexer<'t> {
         let (bytes, chars) = self.counted;
         let position = match self.text.get(bytes..byte) {
             Some(between) => chars + between.chars().count(),
-            None => self.text[..byte].chars().count(),
+            None => self.text.get(..byte).unwrap_or_default().chars().count(),
         };
         self.counted = (byte, position);
         position

@@ -86,8 +86,8 @@ pub(crate) fn parse(text: &str) -> Option<Literal> {
 
 /// Whether a literal may end before `text[at..]`: the next character does not continue a word.
 fn ends_at(text: &str, at: usize) -> bool {
-    let next = text[at..].chars().next();
-    !next.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '+' | '\'' | '/'))
+    let continues = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '+' | '\'' | '/');
+    text.get(at..).is_some_and(|rest| !rest.starts_with(continues))
 }
 
 /// The run of characters up to the next separator, for messages; cut when it is long.
@@ -101,6 +101,12 @@ pub(crate) fn word(text: &str) -> String {
     }
 }
 
+/// The characters of a kind that `text` begins with, and the rest.
+pub(crate) fn split_while(text: &str, is_of_kind: impl Fn(char) -> bool) -> (&str, &str) {
+    let end = text.find(|c| !is_of_kind(c)).unwrap_or(text.len());
+    text.split_at(end)
+}
+
 /// Walks over the fixed-width parts of dates and times.
 struct Scanner<'t> {
     text: &'t str,
@@ -108,6 +114,10 @@ struct Scanner<'t> {
 }
 
 impl<'t> Scanner<'t> {
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -119,10 +129,9 @@ impl<'t> Scanner<'t> {
     }
 
     fn digits(&mut self) -> &'t str {
-        let rest = &self.text[self.at..];
-        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
-        self.at += length;
-        &rest[..length]
+        let (digits, _) = split_while(self.rest(), |c| c.is_ascii_digit());
+        self.at += digits.len();
+        digits
     }
 
     fn two_digits(&mut self) -> Option<i8> {
@@ -152,7 +161,7 @@ fn scan_date_or_instant(text: &str) -> Scan {
         return Ok(None);
     }
     let Ok(date) = Date::new(year, month, day) else {
-        let written = &text[..scanner.at];
+        let written = text.get(..scanner.at).unwrap_or(text);
         return Err(Flaw {
             offset: 0,
             message: format!(
@@ -256,7 +265,7 @@ fn scan_offset(scanner: &mut Scanner) -> Result<i64, Flaw> {
     let sign = match scanner.peek() {
         Some(b'-') => -1,
         Some(b'+') => 1,
-        Some(b' ') if blank_hides_plus(&scanner.text[scanner.at..]) => 1,
+        Some(b' ') if blank_hides_plus(scanner.rest()) => 1,
         _ => {
             return scanner.flaw(
                 "A date with a time needs an offset; append Z or one such as +02:00 (in a URL %2B02:00)",
@@ -332,7 +341,7 @@ fn scan_number(text: &str) -> Scan {
     if !ends_at(text, end) {
         return Ok(None);
     }
-    match text[..end].parse() {
+    match text.get(..end).unwrap_or(text).parse() {
         Ok(value) => Ok(Some((Literal::Number { value, integer }, end))),
         Err(InvalidNumber::Malformed) => Ok(None),
         Err(InvalidNumber::NotExact) => Err(Flaw {
@@ -383,7 +392,8 @@ pub(crate) fn decode_base64url(text: &str) -> Option<Vec<u8>> {
         bits += 6;
         if bits >= 8 {
             bits -= 8;
-            bytes.push((buffer >> bits) as u8);
+            let [.., byte] = (buffer >> bits).to_be_bytes();
+            bytes.push(byte);
             buffer &= (1 << bits) - 1;
         }
     }
@@ -403,6 +413,7 @@ fn base64url_value(symbol: u8) -> Option<u32> {
 }
 
 /// Encodes as base64url without padding.
+#[expect(clippy::indexing_slicing, reason = "six bits choose one of 64")]
 pub(crate) fn encode_base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -7,9 +7,9 @@ use crate::error::{ErrorCode, QueryError};
 use crate::eval::Row;
 use crate::limits::Limits;
 use crate::parser::parse_filter;
-use crate::schema::{Scalar, Schema, Type};
+use crate::schema::{self, Scalar, Schema, Type};
 use crate::value::Value;
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 /// The order of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl OrderKey {
     fn value(self, row: &impl Row, schema: &Schema) -> Value<'static> {
         let scalar = self.scalar(schema);
         match (self, self.fetch(row), scalar) {
-            (OrderKey::Count(_), Value::List(items), _) => Value::integer(items.len() as i64),
+            (OrderKey::Count(_), Value::List(items), _) => Value::count(items.len()),
             (OrderKey::Count(_), ..) => Value::integer(0),
             (OrderKey::Lower(_), Value::Text(text), _) => Value::text(text.to_lowercase()),
             (OrderKey::Lower(_), Value::Version(version), _) => Value::text(version.to_string()),
@@ -142,23 +142,16 @@ fn compare_values(left: &Value, right: &Value) -> Ordering {
 }
 
 /// Splits at commas outside parentheses.
-fn split_terms(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
+fn split_terms(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0usize;
-    let mut start = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        match byte {
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => {
-                parts.push(&text[start..index]);
-                start = index + 1;
-            }
+    text.split(move |letter| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-    }
-    parts.push(&text[start..]);
-    parts
+        letter == ',' && depth == 0
+    })
 }
 
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -201,8 +194,8 @@ fn parse_key(
     if !is_name {
         return Err(not_a_key(expression, position, limits));
     }
-    let index = find(expression, position, schema)?;
-    match &schema.properties[index].ty {
+    let (index, ty) = find(expression, position, schema)?;
+    match ty {
         Type::Scalar(Scalar::Binary) => Err(wrong(
             position,
             format!("`{expression}` is binary data and has no order"),
@@ -226,8 +219,8 @@ fn lower_argument(expression: &str) -> Option<&str> {
 }
 
 fn lower(name: &str, position: usize, schema: &Schema) -> Result<OrderKey, QueryError> {
-    let index = find(name, position, schema)?;
-    match &schema.properties[index].ty {
+    let (index, ty) = find(name, position, schema)?;
+    match ty {
         Type::Scalar(scalar) if scalar.is_textual() => Ok(OrderKey::Lower(index)),
         _ => Err(wrong(
             position,
@@ -237,8 +230,8 @@ fn lower(name: &str, position: usize, schema: &Schema) -> Result<OrderKey, Query
 }
 
 fn collection_count(name: &str, position: usize, schema: &Schema) -> Result<OrderKey, QueryError> {
-    let index = find(name, position, schema)?;
-    match &schema.properties[index].ty {
+    let (index, ty) = find(name, position, schema)?;
+    match ty {
         Type::Scalar(_) => Err(wrong(
             position,
             format!("`{name}` is not a collection and has no count"),
@@ -247,7 +240,7 @@ fn collection_count(name: &str, position: usize, schema: &Schema) -> Result<Orde
     }
 }
 
-fn find(name: &str, position: usize, schema: &Schema) -> Result<usize, QueryError> {
+fn find<'s>(name: &str, position: usize, schema: &'s Schema) -> Result<(usize, &'s Type), QueryError> {
     let message = || {
         format!(
             "There is no property `{}` on {}",
@@ -255,7 +248,8 @@ fn find(name: &str, position: usize, schema: &Schema) -> Result<usize, QueryErro
             schema.name
         )
     };
-    schema.find(name).ok_or_else(|| wrong(position, message()))
+    let found = schema::find(&schema.properties, name).map(|(index, property)| (index, &property.ty));
+    found.ok_or_else(|| wrong(position, message()))
 }
 
 /// Tells an expression that OData would order by from nonsense.
@@ -288,14 +282,14 @@ impl Select {
     /// # Errors
     /// `InvalidQueryOption` for an unknown name.
     pub fn parse(text: &str, schema: &Schema) -> Result<Select, QueryError> {
-        let mut chosen = vec![false; schema.properties.len()];
+        let mut chosen: BTreeSet<usize> = schema.keys.iter().copied().collect();
         let mut all = false;
         let mut position = 0;
         for item in text.split(',') {
             let name = item.trim_matches(BLANKS);
             match (name, schema.find(name)) {
                 ("*", _) => all = true,
-                (_, Some(index)) => chosen[index] = true,
+                (_, Some(index)) => drop(chosen.insert(index)),
                 ("", None) => return Err(unknown_selection(position, "Expected a property")),
                 (_, None) => {
                     let message = format!(
@@ -308,15 +302,10 @@ impl Select {
             }
             position += item.chars().count() + 1;
         }
-        if all {
-            return Ok(Select::All);
-        }
-        for key in &schema.keys {
-            chosen[*key] = true;
-        }
-        Ok(Select::Only(
-            (0..chosen.len()).filter(|index| chosen[*index]).collect(),
-        ))
+        Ok(match all {
+            true => Select::All,
+            false => Select::Only(chosen.into_iter().collect()),
+        })
     }
 
     /// Whether an answer shows this property.
@@ -334,7 +323,8 @@ impl Select {
         };
         let names: Vec<&str> = properties
             .iter()
-            .map(|index| schema.properties[*index].name.as_str())
+            .filter_map(|index| schema.properties.get(*index))
+            .map(|property| property.name.as_str())
             .collect();
         Some(names.join(","))
     }

@@ -226,7 +226,8 @@ impl<'t> Parser<'t> {
     /// Decides whether a path starts at a variable: the innermost open one of that name, in that case.
     fn path(&self, names: Vec<String>, position: usize) -> Path {
         let first = names.first();
-        let is_first = |lambda: &&usize| self.lambdas[**lambda].variable.as_ref() == first;
+        let variable = |lambda: usize| self.lambdas.get(lambda)?.variable.as_ref();
+        let is_first = |lambda: &&usize| variable(**lambda) == first;
         let root = match self.open_lambdas.iter().rev().find(is_first) {
             Some(lambda) => Root::Variable(*lambda),
             None => Root::Entity,

@@ -241,7 +241,7 @@ fn decode(raw: &str) -> Result<String, &'static str> {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|digit| digit as u8)
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
 }
 
 /// The canonical name of a system option; `None` for a custom option.
@@ -251,9 +251,8 @@ fn recognise(name: &str, dollar_optional: bool) -> Result<Option<(&'static str, 
         return Ok(None);
     }
     let bare = name.strip_prefix('$').unwrap_or(name);
-    let found = SYSTEM_OPTIONS
-        .iter()
-        .find(|(canonical, _)| canonical[1..].eq_ignore_ascii_case(bare));
+    let is_meant = |canonical: &str| canonical.trim_start_matches('$').eq_ignore_ascii_case(bare);
+    let found = SYSTEM_OPTIONS.iter().find(|(canonical, _)| is_meant(canonical));
     if found.is_none() && has_dollar {
         return Err(QueryError::option(
             name,

@@ -17,7 +17,10 @@ pub struct Schema {
 impl Schema {
     /// A schema of these properties, keyed by those named in `keys` (unknown names are left out).
     pub fn new(name: &str, properties: Vec<Property>, keys: &[&str]) -> Schema {
-        let keys = keys.iter().filter_map(|key| find(&properties, key)).collect();
+        let keys = keys
+            .iter()
+            .filter_map(|key| Some(find(&properties, key)?.0))
+            .collect();
         Schema {
             name: name.into(),
             properties,
@@ -27,18 +30,15 @@ impl Schema {
 
     /// The index of a property: the exact name first, then the name in any case.
     pub fn find(&self, name: &str) -> Option<usize> {
-        find(&self.properties, name)
+        find(&self.properties, name).map(|(index, _)| index)
     }
 }
 
-/// The index of a property by exact name, then by name in any case.
-pub(crate) fn find(properties: &[Property], name: &str) -> Option<usize> {
-    let exact = properties.iter().position(|property| property.name == name);
-    exact.or_else(|| {
-        properties
-            .iter()
-            .position(|property| property.name.eq_ignore_ascii_case(name))
-    })
+/// A property and its index, by exact name, then by name in any case.
+pub(crate) fn find<'p>(properties: &'p [Property], name: &str) -> Option<(usize, &'p Property)> {
+    let mut all = properties.iter().enumerate();
+    let exact = all.clone().find(|(_, property)| property.name == name);
+    exact.or_else(|| all.find(|(_, property)| property.name.eq_ignore_ascii_case(name)))
 }
 
 /// A property of an entity, or a member of a complex item.

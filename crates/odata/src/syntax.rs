@@ -31,11 +31,13 @@ impl Ast {
     }
 
     /// A node.
+    #[expect(clippy::indexing_slicing, reason = "an id comes with its tree")]
     pub fn node(&self, id: NodeId) -> &SyntaxNode {
         &self.nodes[id.0]
     }
 
     /// An `any` or `all`, by the index that [`Syntax::Lambda`] and [`Root::Variable`] carry.
+    #[expect(clippy::indexing_slicing, reason = "an index comes with its tree")]
     pub fn lambda(&self, index: usize) -> &LambdaSyntax {
         &self.lambdas[index]
     }

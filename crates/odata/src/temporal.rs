@@ -27,12 +27,17 @@ impl Instant {
     pub const MAX: Instant = Instant(Duration::new(253_402_300_799, 999_999_900));
 
     /// From 100-ns ticks since the start of 1970, UTC.
+    #[expect(clippy::cast_possible_truncation, reason = "they are less than a second")]
     pub fn from_ticks(ticks: i64) -> Instant {
         let nanos = ticks.rem_euclid(TICKS_PER_SECOND) * NANOS_PER_TICK;
         Instant(Duration::new(ticks.div_euclid(TICKS_PER_SECOND), nanos as i32))
     }
 
     /// The last tick at or before this instant, and whether it is exactly that tick.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the calendar ends before `i64` does"
+    )]
     pub fn to_ticks(self) -> (i64, bool) {
         let (nanos, tick) = (self.0.as_nanos(), i128::from(NANOS_PER_TICK));
         (nanos.div_euclid(tick) as i64, nanos.rem_euclid(tick) == 0)

@@ -49,6 +49,11 @@ impl<'a> Value<'a> {
         Value::Number(Number::from(value))
     }
 
+    /// How many there are of something.
+    pub(crate) fn count(count: usize) -> Value<'a> {
+        Value::integer(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
     /// The same value; a text is borrowed from this one.
     pub fn borrowed(&self) -> Value<'_> {
         match self {
@@ -147,15 +152,13 @@ impl Guid {
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:032x}", self.0);
-        let groups = [
-            &digits[..8],
-            &digits[8..12],
-            &digits[12..16],
-            &digits[16..20],
-            &digits[20..],
-        ];
-        f.write_str(&groups.join("-"))
+        let group = |shift: u32, digits: u32| self.0 >> shift & ((1 << (4 * digits)) - 1);
+        let (first, second, third) = (group(96, 8), group(80, 4), group(64, 4));
+        let (fourth, fifth) = (group(48, 4), group(0, 12));
+        write!(
+            f,
+            "{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}"
+        )
     }
 }
 
