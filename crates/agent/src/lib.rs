@@ -9,3 +9,4 @@ pub mod cause;
 pub mod driver;
 pub mod drivers;
 pub mod failure;
+pub mod span;

@@ -286,7 +286,7 @@ fn words_that_are_far_from_each_other_do_not_belong_together() {
 #[test]
 fn other_languages_without_a_code_are_other() {
     for text in [
-        "De extensie kan niet worden gepubliceerd omdat deze al is geïnstalleerd.",
+        "De app kan niet worden gepubliceerd omdat deze al is geïnstalleerd.",
         "Udvidelsen kunne ikke opgraderes på grund af følgende fejl.",
         "Die Erweiterung wurde nicht digital signiert.",
     ] {

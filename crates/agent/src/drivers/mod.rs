@@ -1,1 +1,3 @@
 //! How each kind of target is spoken to.
+
+pub mod exec;

@@ -1,0 +1,324 @@
+//! `exec`: a command on this machine brings the version in, and another one tells what is installed.
+//!
+//! It is how a Business Central server is served, with the scripts in `contrib/powershell`. What runs is written in the
+//! agent's configuration and nowhere else: no word of the service becomes a program, an argument or a part of a path.
+//! The facts travel as variables `FAME_*` and as a JSON file, and no shell is between (`docs/agents/exec.md`).
+
+mod command;
+mod group;
+mod inventory;
+mod output;
+mod settings;
+
+pub use settings::{CommandLine, Settings, VariableName};
+
+use crate::{
+    cause::{Said, Target, classify},
+    driver::{Deployed, Driver, Finding, Found, InstalledApp, Mark, Weight, Work, Workplace},
+    failure::Failure,
+};
+use command::{Ended, Running};
+use domain::operation::{FailureCause, OperationKind};
+use futures::future::BoxFuture;
+use group::Process;
+use output::{Heard, Line};
+use serde_json::{Map, Value, json};
+use std::{path::Path, time::Duration};
+use wire::agent::EnvironmentName;
+
+/// What a command ends with when there was nothing to do.
+const SKIPPED: i32 = 3;
+
+/// Marked before the command is started.
+const RUN: &str = "Run";
+/// Marked when it has started, with what it is found again by.
+const STARTED: &str = "Started";
+/// Marked when it has ended, however it did.
+const ENDED: &str = "Ended";
+
+/// An environment that is reached by commands.
+pub struct Exec {
+    settings: Settings,
+    environment: EnvironmentName,
+}
+
+impl Exec {
+    /// The environment of that name, reached by the commands of these settings.
+    #[must_use]
+    pub fn new(settings: Settings, environment: EnvironmentName) -> Self {
+        Self {
+            settings,
+            environment,
+        }
+    }
+
+    async fn deploy(&self, work: &Work, at: &dyn Workplace) -> Deployed {
+        if matches!(work.kind, OperationKind::Install | OperationKind::Uninstall) {
+            let kind = work.kind;
+            return Deployed::Failed(Failure::other(format!(
+                "The exec driver brings newer versions in, and this is an {kind}."
+            )));
+        }
+        if let Some(unclear) = self.outlive_earlier_run(at).await {
+            return unclear;
+        }
+        match self.start(work, at).await {
+            Ok(running) => self.watch(running, at).await,
+            Err(failure) => Deployed::Failed(failure),
+        }
+    }
+
+    /// Waits until the command that an earlier process of the agent started has ended. Nobody knows how it ended: only a
+    /// command that goes on from what it finds may be started again.
+    async fn outlive_earlier_run(&self, at: &dyn Workplace) -> Option<Deployed> {
+        let marks = at.marks();
+        let last = marks.last().filter(|mark| mark.step != ENDED)?;
+        if let Some(process) = Process::of_mark(last)
+            && !process.ends_within(self.settings.time_limit, at).await
+        {
+            return Some(Deployed::Unclear(Failure::new(
+                FailureCause::TimeOut,
+                format!(
+                    "The command that was started before the agent stopped, process {process}, still runs."
+                ),
+            )));
+        }
+        if self.settings.reenterable {
+            return None;
+        }
+        Some(Deployed::Unclear(Failure::other(
+            "The agent stopped while the command ran, so nobody knows how it ended. It is not started a second time, \
+             because the configuration does not say that it is reenterable.",
+        )))
+    }
+
+    async fn start(&self, work: &Work, at: &dyn Workplace) -> Result<Running, Failure> {
+        let package = at.package().await?;
+        let facts = deploy_facts(work, package);
+        let file = package.with_file_name("facts.json");
+        write_facts(&file, &facts).await?;
+        at.mark(RUN, json!({"program": self.settings.deploy.program()}))
+            .await?;
+        let mut variables = variables_of(&facts);
+        variables.push(("FAME_FACTS".into(), file.display().to_string()));
+        let running = Running::start(&self.settings, &self.settings.deploy, &variables)?;
+        if let Err(failure) = at.mark(STARTED, running.process().facts()).await {
+            // It runs already. What is lost is only that another process of the agent would find it again.
+            tracing::warn!(%failure, "the started command could not be written into the journal");
+        }
+        Ok(running)
+    }
+
+    async fn watch(&self, running: Running, at: &dyn Workplace) -> Deployed {
+        let heard = Heard::default();
+        let tell = |line: &Line<'_>| {
+            let (percent, step) = heard.step();
+            match line {
+                Line::Progress { text, .. } | Line::Text(text) => at.progress(percent, &step, text),
+                Line::Failure { .. } => {}
+            }
+        };
+        let ended = running.listen(&heard, &tell, self.settings.time_limit).await;
+        if let Err(failure) = at.mark(ENDED, json!({"how": ended.to_string()})).await {
+            tracing::warn!(%failure, "the end of the command could not be written into the journal");
+        }
+        judge(&ended, &heard)
+    }
+}
+
+/// What came of a command that ended, or was ended.
+fn judge(ended: &Ended, heard: &Heard) -> Deployed {
+    match ended {
+        Ended::Exited(0) => Deployed::Done,
+        Ended::Exited(SKIPPED) => Deployed::Skipped(heard.last_line()),
+        Ended::Exited(_) => Deployed::Failed(failure_of(ended, heard)),
+        Ended::OutOfTime(_) => Deployed::Unclear(Failure::new(
+            FailureCause::TimeOut,
+            heard.after(&ended.to_string()),
+        )),
+        Ended::Killed(_) | Ended::Lost(_) => Deployed::Unclear(failure_of(ended, heard)),
+    }
+}
+
+/// The failure that the command itself named, or else the one that its text is known for.
+fn failure_of(ended: &Ended, heard: &Heard) -> Failure {
+    let text = heard.after(&ended.to_string());
+    if let Some(cause) = heard.named_cause() {
+        return Failure::new(cause, text);
+    }
+    let said = Said {
+        by: Target::Exec,
+        to_change: true,
+        cut: None,
+        status: None,
+        text: &heard.text(),
+        app: None,
+    };
+    classify(&said).failure(text)
+}
+
+impl Driver for Exec {
+    fn inventory(&self) -> BoxFuture<'_, Result<Found, Failure>> {
+        Box::pin(async {
+            let facts = place_facts("inventory", &self.environment);
+            let running = Running::start(&self.settings, &self.settings.inventory, &variables_of(&facts))?;
+            let heard = Heard::default();
+            let (ended, printed) = running.collect(&heard, self.settings.inventory_time_limit).await;
+            match ended {
+                Ended::Exited(0) => inventory::read(&printed?),
+                Ended::OutOfTime(_) => Err(Failure::new(
+                    FailureCause::TimeOut,
+                    heard.after(&ended.to_string()),
+                )),
+                _ => Err(failure_of(&ended, &heard)),
+            }
+        })
+    }
+
+    fn check(&self) -> BoxFuture<'_, Vec<Finding>> {
+        Box::pin(async {
+            let mut findings: Vec<Finding> = [&self.settings.deploy, &self.settings.inventory]
+                .into_iter()
+                .filter_map(|command| command.problem())
+                .map(|text| Finding {
+                    weight: Weight::Problem,
+                    text,
+                })
+                .collect();
+            if findings.is_empty() {
+                findings.push(self.try_inventory().await);
+            }
+            if !self.settings.reenterable {
+                findings.push(Finding {
+                    weight: Weight::Warning,
+                    text: "The command is not said to be reenterable: after the agent was ended in the middle, it is \
+                           not started again, and a person has to look."
+                        .into(),
+                });
+            }
+            findings
+        })
+    }
+
+    fn needs_package(&self, _: &Work, _: &InstalledApp) -> bool {
+        true
+    }
+
+    fn deploy<'d>(&'d self, work: &'d Work, _: &'d Found, at: &'d dyn Workplace) -> BoxFuture<'d, Deployed> {
+        Box::pin(self.deploy(work, at))
+    }
+}
+
+impl Exec {
+    async fn try_inventory(&self) -> Finding {
+        match self.inventory().await {
+            Ok(found) => Finding {
+                weight: Weight::Good,
+                text: format!(
+                    "The inventory command tells of {} installed apps.",
+                    found.apps.len()
+                ),
+            },
+            Err(failure) => Finding {
+                weight: Weight::Problem,
+                text: format!("The inventory command does not tell what is installed: {failure}"),
+            },
+        }
+    }
+}
+
+/// What a command is told of where it works.
+fn place_facts(action: &str, environment: &EnvironmentName) -> Map<String, Value> {
+    let facts = json!({
+        "action": action,
+        "aadTenantId": environment.aad_tenant_id,
+        "applicationFamily": environment.application_family,
+        "environmentName": environment.name,
+    });
+    object(facts)
+}
+
+/// What a command is told of what it shall do.
+fn deploy_facts(work: &Work, package: &Path) -> Map<String, Value> {
+    let facts = json!({
+        "action": "deploy",
+        "operationId": work.operation_id.0,
+        "operationKind": work.kind.as_str(),
+        "aadTenantId": work.aad_tenant_id,
+        "applicationFamily": work.application_family,
+        "environmentName": work.environment_name,
+        "environmentType": work.environment_kind.as_str(),
+        "countryCode": work.country_code.as_str(),
+        "appId": work.app_id.0,
+        "appName": work.app_name.as_deref().unwrap_or(""),
+        "appPublisher": work.app_publisher.as_deref().unwrap_or(""),
+        "sourceVersion": work.source.to_string(),
+        "targetVersion": work.target.to_string(),
+        "syncMode": "Sync",
+        "package": package.to_string_lossy(),
+        "packageSha256": hexadecimal(&work.package_sha256),
+        "packageSize": work.package_size,
+    });
+    object(facts)
+}
+
+fn object(facts: Value) -> Map<String, Value> {
+    match facts {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// The same facts as variables: `appName` is `FAME_APP_NAME`.
+fn variables_of(facts: &Map<String, Value>) -> Vec<(String, String)> {
+    let variable = |(name, value): (&String, &Value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (variable_name(name), text)
+    };
+    facts.iter().map(variable).collect()
+}
+
+fn variable_name(fact: &str) -> String {
+    let mut name = "FAME_".to_owned();
+    for letter in fact.chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn write_facts(file: &Path, facts: &Map<String, Value>) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(facts).unwrap_or_default();
+    tokio::fs::write(file, text)
+        .await
+        .map_err(|error| Failure::other(format!("{} could not be written: {error}", file.display())))
+}
+
+/// Says "process 4711" for what an earlier process of the agent started, and waits for its end.
+impl Process {
+    fn of_mark(mark: &Mark) -> Option<Self> {
+        (mark.step == STARTED).then(|| Self::of_facts(&mark.facts))?
+    }
+
+    async fn ends_within(&self, limit: Duration, at: &dyn Workplace) -> bool {
+        let until = tokio::time::Instant::now() + limit;
+        while self.runs() {
+            if tokio::time::Instant::now() >= until {
+                return false;
+            }
+            at.progress(
+                None,
+                "Waiting",
+                "A command that was started before the agent stopped still runs.",
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        true
+    }
+}
