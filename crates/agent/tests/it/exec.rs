@@ -4,6 +4,7 @@ mod faults;
 mod inventory;
 mod protocol;
 mod restart;
+mod scripts;
 
 use agent::{
     driver::{Deployed, Driver, Found, Mark, Work, Workplace},
