@@ -5,8 +5,8 @@ use domain::ids::{AppId, PrincipalId, TenantId};
 use reqwest::{Method, Url};
 use wire::{
     operator::{
-        AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, OperationRow, RegisteredApp,
-        RegisteredEnvironment,
+        AgentRegistrationBody, AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, OperationRow,
+        RebindingBody, RegisteredAgent, RegisteredApp, RegisteredEnvironment, RotationBody,
     },
     principals::{Principal, PrincipalPatch},
 };
@@ -91,6 +91,47 @@ impl Client {
             self.registered_environment(path, &["release"]),
         )
         .repeatable()
+    }
+
+    /// Says whose an environment is: an agent's, or nobody's.
+    pub fn rebind_environment(
+        &self,
+        path: EnvironmentPath<'_>,
+        rebinding: &RebindingBody,
+    ) -> Request<RegisteredEnvironment> {
+        let url = self.registered_environment(path, &["rebind"]);
+        Request::new(self, Method::POST, url)
+            .with_body(rebinding)
+            .repeatable()
+    }
+
+    /// All agents.
+    pub fn list_agents(&self) -> List<RegisteredAgent> {
+        List::new(self, self.operator(&["agents"]))
+    }
+
+    /// An agent.
+    pub fn get_agent(&self, name: &str) -> Request<RegisteredAgent> {
+        Request::new(self, Method::GET, self.operator(&["agents", name]))
+    }
+
+    /// Makes an agent, or replaces what is registered of it. Of a new one the answer has an enrolment code, which is shown
+    /// in no other.
+    pub fn put_agent(&self, name: &str, registration: &AgentRegistrationBody) -> Request<RegisteredAgent> {
+        Request::new(self, Method::PUT, self.operator(&["agents", name])).with_body(registration)
+    }
+
+    /// Removes an agent.
+    pub fn delete_agent(&self, name: &str) -> Request<()> {
+        Request::new(self, Method::DELETE, self.operator(&["agents", name]))
+    }
+
+    /// Makes a new enrolment code for an agent, in the place of any before; the answer has it, and no other.
+    pub fn rotate_agent(&self, name: &str, rotation: &RotationBody) -> Request<RegisteredAgent> {
+        let url = self.operator(&["agents", name, "rotate"]);
+        Request::new(self, Method::POST, url)
+            .with_body(rotation)
+            .repeatable()
     }
 
     /// Operations of any kind on any app.

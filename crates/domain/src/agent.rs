@@ -3,8 +3,23 @@
 use crate::{
     environment::{EnvironmentKey, family_key, name_key},
     ids::TenantId,
+    vocabulary::vocabulary,
 };
 use std::collections::BTreeSet;
+
+vocabulary! {
+    /// How an agent is.
+    AgentState {
+        /// It has nothing yet to sign in with.
+        Enrolling,
+        /// It calls.
+        Active,
+        /// It has not called for a while, or never.
+        Silent,
+        /// It gets nothing, because its token was used by somebody else.
+        Frozen,
+    }
+}
 
 /// Which environments an agent may serve.
 ///

@@ -1,9 +1,19 @@
 //! Rows as the APIs show them: one function for each entity of `wire`, named by it.
 
 use crate::{actions::execution::window_of, error::Result};
+use auth::OwnToken;
+use domain::{agent::AgentState, instant::Instant};
+use std::time::Duration;
 use store::{
-    apps::App, audit::AuditRow, countries::Country, environments, hotfixes::Operation,
-    principals::AppPrincipal, versions::VersionEntry,
+    agents::{Agent, AgentEntry},
+    apps::App,
+    audit::AuditRow,
+    countries::Country,
+    environments,
+    environments::EnvironmentEntry,
+    hotfixes::Operation,
+    principals::AppPrincipal,
+    versions::VersionEntry,
 };
 use uuid::Uuid;
 use wire::value::{Flag, Json};
@@ -103,7 +113,7 @@ pub(crate) fn environment(row: environments::Installation) -> Result<wire::envir
 
 /// An environment as the operator sees it; a list shows it without what is installed.
 pub(crate) fn registered_environment(
-    environment: environments::Environment,
+    EnvironmentEntry { environment, agent }: EnvironmentEntry,
     apps: Vec<environments::InstalledApp>,
 ) -> Result<wire::operator::RegisteredEnvironment> {
     let window = window_of(&environment)?.into();
@@ -129,6 +139,75 @@ pub(crate) fn registered_environment(
         inventory_complete: environment.inventory_complete,
         apps,
         held_since: environment.held_since,
+        agent,
+        inventory_on: Some(environment.inventory_on),
+        missing_since: environment.missing_since,
+        disputed_since: environment.disputed_since,
+    })
+}
+
+/// How long an agent may say nothing before it counts as silent: each calls at least once a minute.
+const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// An agent as the operator sees it at an instant, with a code where one was just made for it.
+pub(crate) fn registered_agent(
+    entry: AgentEntry,
+    code: Option<OwnToken>,
+    now: Instant,
+) -> Result<wire::operator::RegisteredAgent> {
+    let state = state_of(&entry.agent, now);
+    let agent = entry.agent;
+    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    Ok(wire::operator::RegisteredAgent {
+        scope: wire::operator::Scope {
+            all_tenants: agent.scope.tenants.is_none(),
+            tenants: agent.scope.tenants.map(|all| all.into_iter().collect()),
+            reason: agent.scope_reason,
+            families: agent.scope.families.map(|all| all.into_iter().collect()),
+            names: agent
+                .scope
+                .names
+                .map(|all| all.iter().map(|name| name.as_str().to_owned()).collect()),
+        },
+        name: agent.name,
+        serves_unreported: agent.serves_unreported,
+        identity: agent.identity.as_deref().and_then(identity),
+        state,
+        created_on: Some(agent.created_on),
+        last_seen_on: agent.last_seen_on,
+        software: agent.software,
+        token_expires_on: agent.token_until,
+        enrolment_code: code.map(|code| code.text().to_owned()),
+        enrolment_code_expires_on: agent.code_until,
+        frozen_on: agent.frozen_on,
+        frozen_reason: agent.frozen_reason,
+        environments: count(entry.environments),
+        running: count(entry.running),
+        due_on: entry.due_on,
+        inventory_on: agent.inventory_on,
+        etag: agent.etag,
+    })
+}
+
+fn state_of(agent: &Agent, now: Instant) -> AgentState {
+    let has_token = agent.token_until.is_some_and(|until| now < until);
+    if agent.frozen_on.is_some() {
+        AgentState::Frozen
+    } else if !has_token && agent.identity.is_none() {
+        AgentState::Enrolling
+    } else if agent.last_seen_on.is_some_and(|seen| now < seen + SILENT_AFTER) {
+        AgentState::Active
+    } else {
+        AgentState::Silent
+    }
+}
+
+fn identity(text: &str) -> Option<wire::operator::Identity> {
+    let mut ids = text.split('/').map_while(|id| id.parse().ok());
+    Some(wire::operator::Identity {
+        tenant_id: ids.next()?,
+        client_id: ids.next()?,
+        object_id: ids.next()?,
     })
 }
 

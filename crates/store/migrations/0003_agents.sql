@@ -17,6 +17,7 @@ CREATE TABLE agents (
   token_used BOOLEAN NOT NULL,
   former_token_sha256 BYTEA,
   former_token_until BIGINT,
+  lost_token_sha256 BYTEA,
   session_id UUID,
   former_session_id UUID,
   frozen_on BIGINT,
@@ -32,6 +33,7 @@ CREATE TABLE agents (
 CREATE UNIQUE INDEX agents_by_code ON agents (code_sha256) WHERE code_sha256 IS NOT NULL;
 CREATE UNIQUE INDEX agents_by_token ON agents (token_sha256) WHERE token_sha256 IS NOT NULL;
 CREATE UNIQUE INDEX agents_by_former_token ON agents (former_token_sha256) WHERE former_token_sha256 IS NOT NULL;
+CREATE UNIQUE INDEX agents_by_lost_token ON agents (lost_token_sha256) WHERE lost_token_sha256 IS NOT NULL;
 CREATE UNIQUE INDEX agents_by_identity ON agents (identity) WHERE identity IS NOT NULL;
 
 -- An environment belongs to the agent that reported it first, until the operator says otherwise. What is reported as a

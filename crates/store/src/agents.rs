@@ -1,9 +1,13 @@
 //! Agents: who carries operations out, what they sign in with, and which environments are theirs.
 
-use super::{Db, Field, Row, StoreError, Tx, Value, row::table, tables::Kind};
+use super::{
+    Db, Field, FromRow, Row, StoreError, Tx, Value,
+    row::{row, table},
+    tables::Kind,
+};
 use domain::{
     agent::{AgentScope, NamePattern},
-    environment::name_key,
+    environment::{EnvironmentKey, name_key},
     ids::{Etag, TenantId},
     instant::Instant,
 };
@@ -43,6 +47,8 @@ table! {
         pub former_token_sha256: Option<[u8; 32]>,
         /// Until when that one may still be used.
         pub former_token_until: Option<Instant>,
+        /// A token in its place that was given out in vain, as its answer seemed to be lost.
+        pub lost_token_sha256: Option<[u8; 32]>,
         /// The running process that last called under its token.
         pub session_id: Option<Uuid>,
         /// The one before.
@@ -102,12 +108,14 @@ fn whose(condition: &str) -> String {
     format!("SELECT {} FROM agents t WHERE {condition}", Agent::COLUMNS)
 }
 
-/// The agent whose token, or former token, has this SHA-256.
+/// The agent one of whose tokens has this SHA-256: the one it has, had before, or never got.
 pub async fn find_agent_by_token(db: &Db, sha256: [u8; 32]) -> Result<Option<Agent>, StoreError> {
-    db.query(whose("t.token_sha256 = $1 OR t.former_token_sha256 = $1"))
-        .bind(sha256)
-        .fetch_optional()
-        .await
+    db.query(whose(
+        "t.token_sha256 = $1 OR t.former_token_sha256 = $1 OR t.lost_token_sha256 = $1",
+    ))
+    .bind(sha256)
+    .fetch_optional()
+    .await
 }
 
 /// The agent that signs in with tokens of this identity.
@@ -170,6 +178,7 @@ const WRITTEN: &[&str] = &[
     "token_used",
     "former_token_sha256",
     "former_token_until",
+    "lost_token_sha256",
     "session_id",
     "former_session_id",
     "frozen_on",
@@ -182,4 +191,184 @@ const WRITTEN: &[&str] = &[
 /// Writes an agent whose row is locked.
 pub async fn update_agent(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), StoreError> {
     tx.update(agent, WRITTEN).execute().await.map(drop)
+}
+
+/// Removes an agent.
+pub async fn delete_agent(tx: &mut Tx<'_>, id: Uuid) -> Result<(), StoreError> {
+    let agent = tx.query("DELETE FROM agents WHERE id = $1");
+    agent.bind(id).execute().await.map(drop)
+}
+
+/// The name of another agent than `except` that signs in as one of these applications: by its client id, or by the object
+/// id that it has somewhere.
+pub async fn agent_of_identity(
+    tx: &mut Tx<'_>,
+    ids: [Uuid; 2],
+    except: Option<Uuid>,
+) -> Result<Option<String>, StoreError> {
+    let name: Option<(String,)> = tx
+        .query(
+            "SELECT name FROM agents
+             WHERE identity IS NOT NULL AND id <> $1
+               AND (identity LIKE $2 OR identity LIKE $3 OR identity LIKE $4 OR identity LIKE $5)
+             ORDER BY name_key",
+        )
+        .bind(except.unwrap_or_default())
+        .bind_all(
+            ids.iter()
+                .flat_map(|id| [format!("%/{id}/%"), format!("%/{id}")])
+                .map(Value::from),
+        )
+        .fetch_optional()
+        .await?;
+    Ok(name.map(|(name,)| name))
+}
+
+/// An agent with what there is to do for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentEntry {
+    /// The agent.
+    pub agent: Agent,
+    /// How many environments are bound to it.
+    pub environments: i64,
+    /// How many operations it is carrying out.
+    pub running: i64,
+    /// When the first operation in its environments is due.
+    pub due_on: Option<Instant>,
+}
+
+/// How many environments are bound to the agent `t`.
+pub(crate) const ENVIRONMENTS: &str = "(SELECT COUNT(*) FROM environments e WHERE e.agent_id = t.id)";
+/// How many operations it is carrying out.
+pub(crate) const RUNNING: &str =
+    "(SELECT COUNT(*) FROM operations o WHERE o.agent_id = t.id AND o.status = 'Running')";
+/// When the first operation in its environments is due.
+pub(crate) const DUE_ON: &str =
+    "(SELECT MIN(e.due_on) FROM environments e WHERE e.agent_id = t.id AND e.due_on IS NOT NULL)";
+
+impl AgentEntry {
+    /// What it is read from, over the alias `t` for agents.
+    pub fn columns() -> String {
+        format!("{}, {ENVIRONMENTS}, {RUNNING}, {DUE_ON}", Agent::COLUMNS)
+    }
+}
+
+impl FromRow for AgentEntry {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            agent: Agent::from_row(row)?,
+            environments: row.get(Agent::WIDTH)?,
+            running: row.get(Agent::WIDTH + 1)?,
+            due_on: row.get(Agent::WIDTH + 2)?,
+        })
+    }
+}
+
+fn entry() -> String {
+    format!(
+        "SELECT {} FROM agents t WHERE t.name_key = $1",
+        AgentEntry::columns()
+    )
+}
+
+/// The agent of this name, for its operator.
+pub async fn find_agent_entry(db: &Db, name: &str) -> Result<Option<AgentEntry>, StoreError> {
+    db.query(entry()).bind(name_key(name)).fetch_optional().await
+}
+
+/// The same within a transaction.
+pub async fn agent_entry_in(tx: &mut Tx<'_>, name: &str) -> Result<Option<AgentEntry>, StoreError> {
+    tx.query(entry()).bind(name_key(name)).fetch_optional().await
+}
+
+const NAME: &str = "SELECT name FROM agents WHERE id = $1";
+
+/// The name of an agent.
+pub async fn agent_name(db: &Db, id: Uuid) -> Result<Option<String>, StoreError> {
+    let name: Option<(String,)> = db.query(NAME).bind(id).fetch_optional().await?;
+    Ok(name.map(|(name,)| name))
+}
+
+/// The same within a transaction.
+pub async fn agent_name_in(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<String>, StoreError> {
+    let name: Option<(String,)> = tx.query(NAME).bind(id).fetch_optional().await?;
+    Ok(name.map(|(name,)| name))
+}
+
+/// The agents that serve what nobody reports. They stay as they are until the transaction ends, and so does what their
+/// scopes say.
+pub async fn agents_of_the_unreported(tx: &mut Tx<'_>) -> Result<Vec<Agent>, StoreError> {
+    let agents = tx.query(whose("t.serves_unreported"));
+    agents
+        .clause("ORDER BY t.id")
+        .clause("FOR SHARE")
+        .fetch_all()
+        .await
+}
+
+row! {
+    /// An environment as far as scopes know it.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct ScopedEnvironment {
+        /// Its identity.
+        pub id: Uuid,
+        /// The customer's directory.
+        pub tenant_id: TenantId,
+        /// The normal form of its family.
+        pub family_key: String,
+        /// The normal form of its name.
+        pub name_key: String,
+    }
+}
+
+impl ScopedEnvironment {
+    /// What identifies it to the world.
+    pub fn key(&self) -> EnvironmentKey {
+        EnvironmentKey {
+            tenant_id: self.tenant_id,
+            family_key: self.family_key.clone(),
+            name_key: self.name_key.clone(),
+        }
+    }
+}
+
+/// Environments that are bound to an agent, or to none, behind `after` in the order of their ids, and locked.
+pub async fn lock_bound(
+    tx: &mut Tx<'_>,
+    agent: Option<Uuid>,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<ScopedEnvironment>, StoreError> {
+    let whose = match agent {
+        Some(_) => "t.agent_id = $3",
+        None => "t.agent_id IS NULL",
+    };
+    tx.query(format!(
+        "SELECT {} FROM environments t WHERE t.id > $1 AND {whose} ORDER BY t.id LIMIT $2",
+        ScopedEnvironment::COLUMNS
+    ))
+    .clause("FOR UPDATE")
+    .bind(after)
+    .bind(limit)
+    .bind_all(agent.map(Value::from))
+    .fetch_all()
+    .await
+}
+
+/// Binds environments, whose rows are locked, each to an agent or to none.
+pub async fn bind_environments(
+    tx: &mut Tx<'_>,
+    bindings: impl IntoIterator<Item = (Uuid, Option<Uuid>)>,
+) -> Result<(), StoreError> {
+    let rows = bindings
+        .into_iter()
+        .map(|(environment, agent)| vec![environment.into(), agent.into(), Etag::random().into()]);
+    tx.each(
+        "UPDATE environments SET agent_id = {agent}, etag = {etag} FROM {rows} WHERE environments.id = {id}",
+        &[("id", "uuid"), ("agent", "uuid"), ("etag", "uuid")],
+        rows.collect(),
+    )
+    .execute()
+    .await
+    .map(drop)
 }

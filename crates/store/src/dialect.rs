@@ -10,8 +10,9 @@ pub enum Dialect {
     Postgres,
 }
 
-/// The clause that locks the selected rows. Always the last line of its statement.
-const ROW_LOCK: &str = "FOR UPDATE";
+/// The clauses that lock the selected rows: for whoever changes them, and for those who only need them to stay as they
+/// are. Always the last line of the statement.
+const ROW_LOCKS: [&str; 2] = ["FOR UPDATE", "FOR SHARE"];
 
 /// The statement as SQLite reads it.
 ///
@@ -24,7 +25,10 @@ pub(crate) fn for_sqlite(sql: &str) -> String {
 /// Only the last line is searched: this is done for every statement that is carried out.
 fn without_row_lock(sql: &str) -> &str {
     let last_line = sql.rfind('\n').unwrap_or(0);
-    let lock = sql.get(last_line..).and_then(|line| line.find(ROW_LOCK));
+    let Some(end) = sql.get(last_line..) else {
+        return sql;
+    };
+    let lock = ROW_LOCKS.iter().find_map(|lock| end.find(lock));
     lock.and_then(|lock| sql.get(..last_line + lock)).unwrap_or(sql)
 }
 

@@ -1,6 +1,7 @@
 //! The lists of the service, one file for each of the API's resources: what their properties are called, in the order in
 //! which `wire` shows them, and where they are kept.
 
+mod agents;
 mod apps;
 mod audit;
 mod countries;
@@ -13,6 +14,7 @@ use domain::{instant::Instant, version::AppVersion};
 use odata::{Guid, Value};
 use uuid::Uuid;
 
+pub use agents::AGENTS;
 pub use apps::{APPS, REGISTERED_APPS};
 pub use audit::AUDIT;
 pub use countries::COUNTRIES;

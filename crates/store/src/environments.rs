@@ -85,6 +85,36 @@ impl Environment {
     }
 }
 
+/// An environment with the name of the agent that it is bound to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvironmentEntry {
+    /// The environment.
+    pub environment: Environment,
+    /// The name of its agent.
+    pub agent: Option<String>,
+}
+
+/// The name of the agent that the environment `t` is bound to.
+pub(crate) const AGENT: &str = "(SELECT a.name FROM agents a WHERE a.id = t.agent_id)";
+/// Its normal form.
+pub(crate) const AGENT_KEY: &str = "(SELECT a.name_key FROM agents a WHERE a.id = t.agent_id)";
+
+impl EnvironmentEntry {
+    /// What it is read from, over the alias `t` for environments.
+    pub fn columns() -> String {
+        format!("{}, {AGENT}", Environment::COLUMNS)
+    }
+}
+
+impl FromRow for EnvironmentEntry {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            environment: Environment::from_row(row)?,
+            agent: row.get(Environment::WIDTH)?,
+        })
+    }
+}
+
 fn window_texts(window: &Result<UpdateWindow, DamagedWindow>) -> [String; 3] {
     match window {
         Ok(window) => [

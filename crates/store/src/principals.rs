@@ -190,6 +190,16 @@ pub async fn save_principal(tx: &mut Tx<'_>, principal: &AppPrincipal) -> Result
         .map(drop)
 }
 
+/// An app on which one of these applications has a role.
+pub async fn app_of_principal(tx: &mut Tx<'_>, ids: [Uuid; 2]) -> Result<Option<AppId>, StoreError> {
+    let app: Option<(AppId,)> = tx
+        .query("SELECT app_id FROM principals WHERE id IN ($1, $2) ORDER BY app_id LIMIT 1")
+        .bind_all(ids.map(Value::from))
+        .fetch_optional()
+        .await?;
+    Ok(app.map(|(app,)| app))
+}
+
 /// Removes a principal.
 pub async fn delete_principal(tx: &mut Tx<'_>, app: AppId, id: PrincipalId) -> Result<(), StoreError> {
     tx.query("DELETE FROM principals WHERE app_id = $1 AND id = $2")

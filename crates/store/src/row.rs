@@ -207,6 +207,10 @@ macro_rules! row {
             /// What it is read from, over the alias `t`.
             $vis const COLUMNS: &'static str =
                 concat!($(", ", $crate::row::select!($field $($($column)+)?)),+).split_at(2).1;
+
+            /// How many columns those are, for whoever reads more behind them.
+            #[allow(dead_code, reason = "most statements read no more")]
+            pub const WIDTH: usize = 0 $(+ <$ty as $crate::row::Field>::COLUMNS.len())+;
         }
 
         impl $crate::FromRow for $row {

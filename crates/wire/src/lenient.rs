@@ -165,20 +165,31 @@ impl Object {
     /// # Errors
     /// `InvalidInput` when it is no list of texts or holds an unknown word.
     pub fn words<T: FromStr<Err = UnknownWord>>(&self, name: &str) -> Result<Option<Vec<T>>, RuleError> {
+        self.understood_list(name, |text| {
+            text.parse().map_err(|error: UnknownWord| error.to_string())
+        })
+    }
+
+    /// A list of texts, each understood by `parse`, whose error says what is wrong with it.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is no list of texts or `parse` refuses one.
+    pub fn understood_list<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, RuleError> {
         let Some(items) = self.array(name)? else {
             return Ok(None);
         };
-        let mut words = Vec::with_capacity(items.len());
+        let mut understood = Vec::with_capacity(items.len());
         for item in items {
             let Value::String(text) = item else {
                 return Err(self.wrong_kind(name, "a list of texts", item));
             };
-            words.push(
-                text.parse()
-                    .map_err(|error: UnknownWord| self.invalid(name, &error.to_string()))?,
-            );
+            understood.push(parse(text).map_err(|error| self.invalid(name, &error))?);
         }
-        Ok(Some(words))
+        Ok(Some(understood))
     }
 
     /// An object inside this one.

@@ -1,12 +1,17 @@
-//! The operator API: registering apps and environments, and seeing everything that happens.
+//! The operator API: registering apps, environments and agents, and seeing everything that happens.
 //!
 //! None of it is part of the original's API, whose operator is not its users' business. The shapes keep its
 //! habits all the same: the same names for the same things, and the same order.
 
+mod agents;
 mod apps;
 mod environments;
 mod history;
 
+pub use agents::{
+    AgentRegistration, AgentRegistrationBody, Identity, IdentityBody, RebindingBody, RegisteredAgent,
+    RotationBody, Scope, ScopeBody,
+};
 pub use apps::{AppPatch, AppRegistration, AppRegistrationBody, Owner, OwnerBody, RegisteredApp};
 pub use environments::{
     EnvironmentRegistration, EnvironmentRegistrationBody, InstalledApp, InstalledAppBody,

@@ -5,6 +5,7 @@
 
 use crate::format::ResponseFormat;
 use domain::{
+    agent::AgentState,
     country::CountryCode,
     environment::EnvironmentKind,
     ids::{AppId, Etag, OperationId, PackageId, PrincipalId, TenantId},
@@ -171,7 +172,8 @@ words!(
     PrincipalKind,
     Role,
     OperationKind,
-    OperationStatus
+    OperationStatus,
+    AgentState
 );
 
 impl Value for SyncMode {

@@ -1,5 +1,9 @@
 //! `fame operator`: what only those who run a service may do.
 
+mod agents;
+
+pub use agents::AgentsCommand;
+
 use crate::{
     args::{AppAt, Country, IfMatch, QueryArgs},
     exit::Exit,
@@ -23,7 +27,7 @@ use std::{
 };
 use uuid::Uuid;
 use wire::operator::{
-    AppRegistrationBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody, WindowBody,
+    AppRegistrationBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody, RebindingBody, WindowBody,
 };
 
 /// `fame operator …`
@@ -35,6 +39,9 @@ pub(crate) enum OperatorCommand {
     /// Registered environments
     #[command(subcommand)]
     Environments(EnvironmentsCommand),
+    /// Agents, which carry operations out
+    #[command(subcommand)]
+    Agents(AgentsCommand),
     /// Operations of any kind on any app
     #[command(subcommand)]
     Operations(OperationsCommand),
@@ -95,8 +102,23 @@ pub(crate) enum EnvironmentsCommand {
     Put(Box<PutEnvironment>),
     /// Take an environment out
     Delete(EnvironmentArgs),
-    /// Let an environment work again after an operation whose outcome is unknown
+    /// Let an environment work again after an operation whose outcome is unknown, or as a sandbox
     Release(EnvironmentArgs),
+    /// Say whose an environment is
+    Rebind(RebindEnvironment),
+}
+
+/// `fame operator environments rebind`
+#[derive(Args, Debug)]
+pub struct RebindEnvironment {
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+    /// The agent that is to serve it
+    #[arg(long, value_name = "NAME", required_unless_present = "nobody")]
+    agent: Option<String>,
+    /// No agent is to serve it
+    #[arg(long, conflicts_with = "agent")]
+    nobody: bool,
 }
 
 /// Which environment.
@@ -226,6 +248,7 @@ const ENVIRONMENTS: &[Column] = &[
     ("COUNTRY", "countryCode"),
     ("TYPE", "type"),
     ("WINDOW", "window"),
+    ("AGENT", "agent"),
     ("HELD SINCE", "heldSince"),
 ];
 const OPERATIONS: &[Column] = &[
@@ -254,6 +277,7 @@ impl OperatorCommand {
         match self {
             Self::Apps(command) => command.run(session).await?,
             Self::Environments(command) => command.run(session).await?,
+            Self::Agents(command) => command.run(session).await?,
             Self::Operations(OperationsCommand::List(query)) => {
                 session
                     .print_list(client.list_operations(), query, OPERATIONS)
@@ -330,6 +354,11 @@ impl EnvironmentsCommand {
                     record => printer.record(&record)?,
                 }
                 Ok(())
+            }
+            Self::Rebind(rebind) => {
+                let body = RebindingBody { agent: rebind.agent };
+                let request = client.rebind_environment(rebind.environment.path(), &body);
+                session.print_one(request).await
             }
         }
     }

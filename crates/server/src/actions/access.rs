@@ -81,20 +81,24 @@ pub(crate) enum Standing {
 /// A token that was replaced is in somebody's hands who did not hear of it. Of two processes one is a copy: the one that
 /// started later takes over from the one before, which is an ordinary restart until the one before calls again.
 pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standing {
-    let (is_current, is_former) = match &call.credential {
-        Credential::Identity(identity) => (agent.identity.as_ref() == Some(identity), false),
+    let (is_current, is_former, is_lost) = match &call.credential {
+        Credential::Identity(identity) => (agent.identity.as_ref() == Some(identity), false, false),
         Credential::Token(sha256) => (
             agent.token_sha256.as_ref() == Some(sha256),
             agent.former_token_sha256.as_ref() == Some(sha256),
+            agent.lost_token_sha256.as_ref() == Some(sha256),
         ),
     };
     let is_over = |until: Option<Instant>| until.is_none_or(|until| until <= now);
     let uses_token = is_current && matches!(call.credential, Credential::Token(_));
-    if !is_current && !is_former {
+    if !is_current && !is_former && !is_lost {
         return Standing::Unknown;
     }
     if agent.frozen_on.is_some() {
         return Standing::Frozen;
+    }
+    if is_lost {
+        return Standing::Reused("A token was used that had been given out in vain.");
     }
     if is_former && is_over(agent.former_token_until) {
         return Standing::Reused("A token was used that had been replaced by another.");

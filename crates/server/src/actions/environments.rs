@@ -2,6 +2,7 @@
 
 use super::{
     Principal, Service, access,
+    agents::binding::server_of_unreported,
     audit::{self, Actor, Change},
     execution,
     preconditions::Preconditions,
@@ -22,7 +23,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use store::{
     Tx,
-    environments::{self, Environment, Installation, InstalledApp},
+    agents::{self, Agent},
+    environments::{self, Environment, EnvironmentEntry, Installation, InstalledApp},
     execution::{Ending, end_operations},
     hotfixes,
 };
@@ -97,7 +99,7 @@ fn ambiguous(name: &str, fitting: &[Installation]) -> RuleError {
 
 /// An environment with everything installed in it, as the operator sees it. A change answers with what it made of it,
 /// whatever others have made of it since.
-pub(crate) type Registered = (Environment, Vec<InstalledApp>);
+pub(crate) type Registered = (EnvironmentEntry, Vec<InstalledApp>);
 
 /// One environment with everything installed in it, for the operator.
 pub(crate) async fn get_registered_environment(
@@ -107,7 +109,11 @@ pub(crate) async fn get_registered_environment(
     let found = environments::find_environment(&service.db, key).await?;
     let environment = found.ok_or_else(|| not_registered(key))?;
     let apps = environments::installed_apps(&service.db, environment.id).await?;
-    Ok((environment, apps))
+    let agent = match environment.agent_id {
+        Some(id) => agents::agent_name(&service.db, id).await?,
+        None => None,
+    };
+    Ok((EnvironmentEntry { environment, agent }, apps))
 }
 
 /// What an operator, or whoever reports for them, says about an environment.
@@ -163,6 +169,7 @@ pub(crate) async fn put_environment(
 }
 
 async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(Registered, bool)> {
+    let unreported = agents::agents_of_the_unreported(&mut tx).await?;
     let existing = environments::lock_environment(&mut tx, &input.key).await?;
     input
         .preconditions
@@ -171,7 +178,7 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
         Some(environment) => Some(state_in(&mut tx, environment).await?),
         None => None,
     };
-    let environment = described(input, existing.as_ref());
+    let environment = described(input, existing.as_ref(), &unreported);
     match existing {
         None => environments::insert_environment(&mut tx, &environment).await?,
         Some(_) => environments::update_environment(&mut tx, &environment).await?,
@@ -186,10 +193,22 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
     };
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
-    Ok(((environment, apps), existing.is_none()))
+    Ok((with_agent(&mut tx, environment, apps).await?, existing.is_none()))
 }
 
-fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environment {
+async fn with_agent(
+    tx: &mut Tx<'_>,
+    environment: Environment,
+    apps: Vec<InstalledApp>,
+) -> Result<Registered> {
+    let agent = match environment.agent_id {
+        Some(id) => agents::agent_name_in(tx, id).await?,
+        None => None,
+    };
+    Ok((EnvironmentEntry { environment, agent }, apps))
+}
+
+fn described(input: &PutEnvironment, existing: Option<&Environment>, unreported: &[Agent]) -> Environment {
     let report = &input.report;
     let window = report
         .window
@@ -212,7 +231,9 @@ fn described(input: &PutEnvironment, existing: Option<&Environment>) -> Environm
         held_by: None,
         due_on: existing.and_then(|environment| environment.due_on),
         etag: Etag::random(),
-        agent_id: existing.and_then(|environment| environment.agent_id),
+        agent_id: existing
+            .and_then(|environment| environment.agent_id)
+            .or_else(|| server_of_unreported(unreported, &input.key)),
         missing_since: None,
         disputed_since: None,
     }
@@ -295,7 +316,7 @@ async fn end_waiting(
     audit::record(tx, Actor::Principal(&input.principal), input.now, change).await
 }
 
-/// Lets an environment work again after an unknown outcome.
+/// Lets an environment work again after an unknown outcome, or as the sandbox that it is reported to be.
 pub(crate) async fn release_environment(
     service: &Arc<Service>,
     principal: &Principal,
@@ -317,29 +338,41 @@ pub(crate) async fn release_environment(
 async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<Registered> {
     let environment = input.lock(&mut tx).await?;
     let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
-    let Some(held_since) = environment.held_since else {
-        return Ok((environment, apps));
-    };
+    if environment.held_since.is_none() && environment.disputed_since.is_none() {
+        return with_agent(&mut tx, environment, apps).await;
+    }
     let before = json!({
-        "heldSince": held_since.to_string(),
+        "heldSince": environment.held_since.map(|since| since.to_string()),
         "heldBy": environment.held_by.map(|operation| operation.to_string()),
+        "disputedSince": environment.disputed_since.map(|since| since.to_string()),
+        "type": environment.kind.as_str(),
     });
+    let environment_kind = environment.kind;
+    let kind = match environment.disputed_since {
+        Some(_) => EnvironmentKind::Sandbox,
+        None => environment.kind,
+    };
     let released = Environment {
+        kind,
+        disputed_since: None,
         held_since: None,
         held_by: None,
         etag: Etag::random(),
         ..environment
     };
     environments::update_environment(&mut tx, &released).await?;
+    if kind != environment_kind {
+        environments::save_installations(&mut tx, &released, &apps).await?;
+    }
     execution::reschedule(&mut tx, &[&released], input.now).await?;
     let change = Change {
         action: "environments/release",
         target: target(&input.key),
         before: Some(before),
-        after: Some(json!({ "heldSince": null })),
+        after: Some(json!({ "heldSince": null, "disputedSince": null, "type": kind.as_str() })),
     };
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
-    Ok((released, apps))
+    with_agent(&mut tx, released, apps).await
 }
 
 fn busy(environment: &Environment, running: OperationId) -> Error {
@@ -354,7 +387,7 @@ fn busy(environment: &Environment, running: OperationId) -> Error {
     }
 }
 
-fn not_registered(key: &EnvironmentKey) -> RuleError {
+pub(super) fn not_registered(key: &EnvironmentKey) -> RuleError {
     let message = format!("There is no environment {key}.");
     RuleError::new(Code::EnvironmentNotFound, message).about(target(key))
 }

@@ -12,11 +12,11 @@ use domain::{
     ids::{AppId, Etag, PrincipalId},
     instant::Instant,
     principal::{Role, Roles},
-    problem::RuleError,
+    problem::{Code, RuleError},
 };
 use serde_json::{Value, json};
 use store::{
-    Tx, apps,
+    Tx, agents, apps,
     principals::{self, AppPrincipal},
 };
 
@@ -109,6 +109,9 @@ pub(super) async fn write_principal(
     existing: Option<&AppPrincipal>,
     changed: rules::Principal,
 ) -> Result<AppPrincipal> {
+    if existing.is_none() {
+        check_no_agent(tx, id).await?;
+    }
     let rules::Principal {
         kind,
         tenant_id,
@@ -131,6 +134,16 @@ pub(super) async fn write_principal(
     };
     audit::record(tx, Actor::Principal(principal), now, change).await?;
     Ok(app_principal)
+}
+
+/// One credential opens one API: whoever is an agent is no principal of an app.
+async fn check_no_agent(tx: &mut Tx<'_>, id: PrincipalId) -> Result<()> {
+    let Some(agent) = agents::agent_of_identity(tx, [id.0, id.0], None).await? else {
+        return Ok(());
+    };
+    let message =
+        format!("{id} is what agent '{agent}' signs in as. A principal needs an identity of its own.");
+    Err(RuleError::new(Code::IdentityInUse, message).about("id").into())
 }
 
 struct DeletePrincipal {

@@ -1,6 +1,7 @@
 //! What cannot be brought about over HTTP: the moments between two steps, at which a process may die, and reports that
 //! come too late. On both databases.
 
+mod agents;
 mod claiming;
 mod clocks;
 mod delivery;

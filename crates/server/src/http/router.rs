@@ -74,6 +74,14 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
             operator::environments::delete_environment
         ))
         .routes(routes!(operator::environments::release_environment))
+        .routes(routes!(operator::agents::rebind_environment))
+        .routes(routes!(operator::agents::list_agents))
+        .routes(routes!(
+            operator::agents::get_agent,
+            operator::agents::put_agent,
+            operator::agents::delete_agent
+        ))
+        .routes(routes!(operator::agents::rotate_agent))
         .routes(routes!(operator::records::list_operations))
         .routes(routes!(operator::records::list_audit))
 }
@@ -81,7 +89,7 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
 /// The agent API.
 fn agents() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
-        .routes(routes!(agent::sign_in::enrol))
+        .routes(routes!(agent::sign_in::enrol_agent))
         .routes(routes!(agent::sign_in::rotate_agent_token))
 }
 

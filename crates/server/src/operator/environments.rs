@@ -29,14 +29,14 @@ use wire::{
 const LONGEST_NAME: usize = 100;
 
 /// The tenant, family and name that an address spells.
-struct EnvironmentPath {
+pub(super) struct EnvironmentPath {
     tenant_id: TenantId,
     family: String,
     name: String,
 }
 
 impl EnvironmentPath {
-    fn read((tenant, family, name): (String, String, String)) -> Result<Self, RuleError> {
+    pub(super) fn read((tenant, family, name): (String, String, String)) -> Result<Self, RuleError> {
         check_name("applicationFamily", &family)?;
         check_name("name", &name)?;
         Ok(Self {
@@ -46,12 +46,12 @@ impl EnvironmentPath {
         })
     }
 
-    fn key(&self) -> EnvironmentKey {
+    pub(super) fn key(&self) -> EnvironmentKey {
         EnvironmentKey::new(self.tenant_id, &self.family, &self.name)
     }
 }
 
-fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
+pub(super) fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
     let is_good = !text.trim().is_empty()
         && text.chars().count() <= LONGEST_NAME
         && !text.chars().any(char::is_control);
@@ -89,12 +89,14 @@ pub(crate) async fn get_registered_environment(
 ) -> Result<Response> {
     let key = EnvironmentPath::read(path)?.key();
     let found = environments::get_registered_environment(context.service(), &key).await?;
-    context.preconditions.check_read(&found.0.etag.to_string())?;
+    context
+        .preconditions
+        .check_read(&found.0.environment.etag.to_string())?;
     registered(&context, found)
 }
 
-fn registered(context: &RequestContext, (environment, apps): Registered) -> Result<Response> {
-    let etag = environment.etag;
+pub(super) fn registered(context: &RequestContext, (environment, apps): Registered) -> Result<Response> {
+    let etag = environment.environment.etag;
     let environment = wire_rows::registered_environment(environment, apps)?;
     let mut response = context.entity(&environment, "environments")?;
     insert(response.headers_mut(), header::ETAG, &format!("W/\"{etag}\""));
@@ -168,7 +170,8 @@ pub(crate) async fn delete_environment(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Lets an environment work again after the outcome of an operation remained unknown.
+/// Lets an environment work again after the outcome of an operation remained unknown, or as the sandbox that it is
+/// reported to be.
 #[utoipa::path(post, path = "/environments/{aadTenantId}/{applicationFamily}/{name}/release", tag = "operator",
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = RegisteredEnvironment), (status = "default", body = ErrorBody)))]

@@ -1,5 +1,6 @@
-//! The operator API: registering apps and environments, breaking glass, and seeing everything that happens.
+//! The operator API: registering apps, environments and agents, breaking glass, and seeing everything that happens.
 
+pub(crate) mod agents;
 pub(crate) mod apps;
 pub(crate) mod environments;
 pub(crate) mod records;

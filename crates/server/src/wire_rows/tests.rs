@@ -67,6 +67,7 @@ fn lists_are_asked_by_what_they_show() {
     agree::<hotfixes::EnvironmentHotfix, _>(&HOTFIXES);
     agree::<operator::RegisteredApp, _>(&REGISTERED_APPS);
     agree::<operator::RegisteredEnvironment, _>(&REGISTERED_ENVIRONMENTS);
+    agree::<operator::RegisteredAgent, _>(&AGENTS);
     agree::<operator::OperationRow, _>(&OPERATIONS);
     agree::<operator::AuditRow, _>(&AUDIT);
 }

@@ -19,7 +19,8 @@ Who may do what. Generated from real calls and compared by a test; FAME_UPDATE=1
   404  no role on the app: it is hidden
 
 nobody: without a token. forger: with the owner's token, signed by another key. stranger: with a good token and
-without a role. operator: who runs the service, without a role on the app.
+without a role. operator: who runs the service, without a role on the app. agent: with a token of the service's own.
+cloud agent: with a token of its issuer, whose application has the role Fame.Agent.
 
 ";
 
@@ -55,7 +56,7 @@ fn shown(status: u16) -> String {
     }
 }
 
-fn line(text: &mut String, name: &str, cells: [String; 7]) {
+fn line(text: &mut String, name: &str, cells: [String; CallerKind::ALL.len()]) {
     let mut line = format!("{name:<30}");
     for cell in cells {
         write!(line, "{cell:<13}").unwrap();

@@ -51,6 +51,7 @@ const SECTIONS: &[Section] = &[
     apis::ODATA,
     apis::IDENTITY,
     apis::OPERATOR,
+    apis::AGENTS,
 ];
 
 const HEAD: &str = "\

@@ -5,8 +5,8 @@
 //! their own.
 
 use crate::harness::{
-    APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, Person, mint, package, principal_body,
-    registration, upload_body,
+    APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, Person, agent_registration, identity_of,
+    mint, package, principal_body, registration, upload_body,
 };
 use entra_local::{SigningKeyChoice, TokenRequest};
 use http::Method;
@@ -25,6 +25,8 @@ pub(crate) enum Guard {
     Role(Role),
     /// Being an operator.
     Operator,
+    /// Being an agent that has a token of the service's own.
+    OwnToken,
 }
 
 /// The roles, weakest first.
@@ -47,10 +49,14 @@ pub(crate) enum CallerKind {
     Holder(Role),
     /// Who runs the service, and has no role on the app.
     Operator,
+    /// What carries operations out, with a token of the service's own.
+    Agent,
+    /// The same with a token of its issuer, whose application has the role for it.
+    CloudAgent,
 }
 
 impl CallerKind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Nobody,
         Self::Forger,
         Self::Stranger,
@@ -58,6 +64,8 @@ impl CallerKind {
         Self::Holder(Role::Contributor),
         Self::Holder(Role::Owner),
         Self::Operator,
+        Self::Agent,
+        Self::CloudAgent,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -69,13 +77,15 @@ impl CallerKind {
             Self::Holder(Role::Contributor) => "contributor",
             Self::Holder(Role::Owner) => "owner",
             Self::Operator => "operator",
+            Self::Agent => "agent",
+            Self::CloudAgent => "cloud agent",
         }
     }
 
     /// Who they are, if they can prove it.
     pub(crate) fn person(self) -> Option<Person> {
         match self {
-            Self::Nobody | Self::Forger => None,
+            Self::Nobody | Self::Forger | Self::Agent | Self::CloudAgent => None,
             Self::Stranger => Some(Person::STRANGER),
             Self::Holder(Role::Reader) => Some(Person::READER),
             Self::Holder(Role::Contributor) => Some(Person::CONTRIBUTOR),
@@ -84,10 +94,13 @@ impl CallerKind {
         }
     }
 
-    fn caller(self, service: &Harness) -> Caller {
+    fn caller(self, fixture: &Fixture) -> Caller {
+        let service = &fixture.service;
         match (self, self.person()) {
             (_, Some(person)) => service.caller(&person),
             (Self::Forger, None) => service.caller_with_token(forged_token()),
+            (Self::Agent, None) => fixture.agent.clone(),
+            (Self::CloudAgent, None) => service.cloud_agent(&Person::STRANGER),
             (_, None) => service.nobody(),
         }
     }
@@ -166,6 +179,12 @@ pub(crate) struct Own {
     hotfix: String,
     /// A principal that may be removed.
     principal: Uuid,
+    /// An agent that has yet to enrol.
+    agent: String,
+    /// An agent that may be removed.
+    doomed_agent: String,
+    /// A code that nobody has used.
+    code: String,
 }
 
 /// The table: every operation of the OpenAPI document, and no other.
@@ -179,6 +198,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     all.extend(of_an_app());
     all.extend(of_a_country());
     all.extend(of_operators());
+    all.extend(of_agents());
     all.push(sample("get_live", Guard::Public));
     all.push(sample("get_ready", Guard::Public));
     all
@@ -233,6 +253,7 @@ fn of_a_country() -> Vec<Sample> {
 fn of_operators() -> Vec<Sample> {
     let principal = |own: &Own| own.principal.to_string();
     let doomed = |own: &Own| own.doomed.name.clone();
+    let agent = |own: &Own| own.agent.clone();
     let role = |_: &Own| principal_body(&Person::STRANGER, &["Reader"]);
     vec![
         sample("list_registered_apps", Guard::Operator),
@@ -249,8 +270,25 @@ fn of_operators() -> Vec<Sample> {
             .succeeds_with(204)
             .with("name", doomed),
         sample("release_environment", Guard::Operator),
+        sample("rebind_environment", Guard::Operator).body(|own| json!({ "agent": own.agent })),
+        sample("list_agents", Guard::Operator),
+        sample("get_agent", Guard::Operator).with("name", agent),
+        sample("put_agent", Guard::Operator)
+            .with("name", agent)
+            .body(|_| agent_registration()),
+        sample("rotate_agent", Guard::Operator).with("name", agent),
+        sample("delete_agent", Guard::Operator)
+            .succeeds_with(204)
+            .with("name", |own| own.doomed_agent.clone()),
         sample("list_operations", Guard::Operator),
         sample("list_audit", Guard::Operator),
+    ]
+}
+
+fn of_agents() -> Vec<Sample> {
+    vec![
+        sample("enrol_agent", Guard::Public).body(|own| json!({ "code": own.code })),
+        sample("rotate_agent_token", Guard::OwnToken),
     ]
 }
 
@@ -289,6 +327,7 @@ pub(crate) fn described(document: &Value) -> Vec<Described> {
 pub(crate) struct Fixture {
     pub service: Harness,
     own: BTreeMap<&'static str, Own>,
+    agent: Caller,
 }
 
 impl Fixture {
@@ -310,7 +349,11 @@ impl Fixture {
         for who in CallerKind::ALL {
             own.insert(who.name(), Self::things_of(who, &owner, &operator).await);
         }
-        Self { service, own }
+        let agent = service.has_agent("the agent").await;
+        let mut cloud_agent = agent_registration();
+        cloud_agent["identity"] = identity_of(&Person::STRANGER);
+        operator.registers_agent("cloud agent", cloud_agent).await;
+        Self { service, own, agent }
     }
 
     async fn things_of(who: CallerKind, owner: &Caller, operator: &Caller) -> Own {
@@ -331,7 +374,15 @@ impl Fixture {
             .patch(path, principal_body(&Person::STRANGER, &["Reader"]))
             .await
             .expect(200);
+        let [agent, doomed_agent] = ["agent", "doomed agent"].map(|what| format!("{what} of {}", who.name()));
+        operator
+            .registers_agent(&doomed_agent, agent_registration())
+            .await;
+        let registered = operator.registers_agent(&agent, agent_registration()).await;
         Own {
+            agent,
+            doomed_agent,
+            code: registered.property("enrolmentCode"),
             version: format!("16.0.{}.0", 100 + who.number()),
             free,
             doomed,
@@ -344,7 +395,7 @@ impl Fixture {
     pub(crate) async fn answer(&self, who: CallerKind, sample: &Sample, described: &Described) -> Answer {
         let own = &self.own[who.name()];
         let path = format!("{}{}", filled(&described.path, sample, own), sample.query);
-        let request = who.caller(&self.service).asks(described.method.clone(), path);
+        let request = who.caller(self).asks(described.method.clone(), path);
         match sample.body {
             Some(body) => request.json(&body(own)).await,
             None => request.await,

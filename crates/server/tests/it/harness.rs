@@ -4,11 +4,13 @@
 //! stands still until a test moves it. Work in environments is simulated and takes one to two seconds of that
 //! clock.
 
+mod agents;
 mod answer;
 mod caller;
 mod replicas;
 mod samples;
 
+pub(crate) use agents::{agent_of, agent_path, agent_registration, identity_of};
 pub(crate) use answer::Answer;
 pub(crate) use caller::{Caller, Request, principal_body};
 pub(crate) use replicas::{Replicas, at_once};

@@ -12,6 +12,7 @@
 )]
 
 mod access_matrix;
+mod agents;
 mod apps;
 mod commits;
 mod concurrency;

@@ -49,6 +49,7 @@ fn permitted(sample: &Sample) -> Vec<CallerKind> {
         Guard::Public => vec![CallerKind::Nobody, CallerKind::Holder(Role::Reader)],
         Guard::AnyToken => vec![CallerKind::Holder(Role::Reader), CallerKind::Holder(Role::Owner)],
         Guard::Operator => vec![CallerKind::Operator],
+        Guard::OwnToken => vec![CallerKind::Agent],
         Guard::Role(needed) => [Role::Reader, Role::Contributor, Role::Owner]
             .into_iter()
             .filter(|role| *role >= needed)

@@ -1,8 +1,8 @@
 //! Environments: where an app is installed, and all that the operator knows.
 
-use super::{guid_value, instant_or_null, version_or_null, version_value};
+use super::{guid_value, instant_or_null, instant_value, text_or_null, version_or_null, version_value};
 use crate::{
-    environments::{Environment, Installation},
+    environments::{AGENT, AGENT_KEY, EnvironmentEntry, Installation},
     list::{
         EntitySet, Spelling, country, folded, guid, hidden, in_memory, instant, property, text, truth,
         version, word,
@@ -62,47 +62,58 @@ pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
 });
 
 /// All environments.
-pub static REGISTERED_ENVIRONMENTS: LazyLock<EntitySet<Environment>> = LazyLock::new(|| {
+pub static REGISTERED_ENVIRONMENTS: LazyLock<EntitySet<EnvironmentEntry>> = LazyLock::new(|| {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
+    let agent = folded(AGENT, AGENT_KEY, NAME, Spelling::SmallLetters).or_null();
     let properties = vec![
-        property("aadTenantId", guid("t.tenant_id"), |row: &Environment| {
-            guid_value(row.tenant_id.0)
+        property("aadTenantId", guid("t.tenant_id"), |row: &EnvironmentEntry| {
+            guid_value(row.environment.tenant_id.0)
         }),
         property("applicationFamily", family, |row| {
-            Value::text(row.family.as_str())
+            Value::text(row.environment.family.as_str())
         }),
-        property("name", name, |row| Value::text(row.name.as_str())),
+        property("name", name, |row| Value::text(row.environment.name.as_str())),
         property("countryCode", country("t.country_code"), |row| {
-            Value::text(row.country_code.as_str())
+            Value::text(row.environment.country_code.as_str())
         }),
         property("type", word::<EnvironmentKind>("t.kind"), |row| {
-            Value::text(row.kind.as_str())
+            Value::text(row.environment.kind.as_str())
         }),
         property("locationName", text("t.location_name"), |row| {
-            Value::text(row.location_name.as_str())
+            Value::text(row.environment.location_name.as_str())
         }),
         // Kept as text only, which sorts otherwise than the versions do.
         property(
             "applicationVersion",
             in_memory(Scalar::Version).or_null(),
-            |row| version_or_null(row.application_version),
+            |row| version_or_null(row.environment.application_version),
         ),
         property("platformVersion", in_memory(Scalar::Version).or_null(), |row| {
-            version_or_null(row.platform_version)
+            version_or_null(row.environment.platform_version)
         }),
         property("window", hidden(), |_| Value::Null),
         property("inventoryComplete", truth("t.inventory_complete"), |row| {
-            Value::Boolean(row.inventory_complete)
+            Value::Boolean(row.environment.inventory_complete)
         }),
         property("apps", hidden(), |_| Value::Null),
         property("heldSince", instant("t.held_since").or_null(), |row| {
-            instant_or_null(row.held_since)
+            instant_or_null(row.environment.held_since)
+        }),
+        property("agent", agent, |row| text_or_null(row.agent.as_ref())),
+        property("inventoryOn", instant("t.inventory_on"), |row| {
+            instant_value(row.environment.inventory_on)
+        }),
+        property("missingSince", instant("t.missing_since").or_null(), |row| {
+            instant_or_null(row.environment.missing_since)
+        }),
+        property("disputedSince", instant("t.disputed_since").or_null(), |row| {
+            instant_or_null(row.environment.disputed_since)
         }),
     ];
     EntitySet::new(
         "registeredEnvironment",
-        ("environments t", Environment::COLUMNS),
+        ("environments t", EnvironmentEntry::columns().leak()),
         &KEYS,
         None,
         properties,

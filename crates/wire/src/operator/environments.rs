@@ -59,6 +59,21 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]
         held_since "heldSince": Option<Instant>,
+        /// The name of the agent that serves it; none when nobody does.
+        #[serde(default)]
+        agent "agent": Option<String>,
+        /// When it was last reported.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        inventory_on "inventoryOn": Option<Instant>,
+        /// Since when its agent does not find it; nothing starts there, and it is removed after a while.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        missing_since "missingSince": Option<Instant>,
+        /// Since when it is reported as a sandbox though it is production here; nothing starts until it is released.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        disputed_since "disputedSince": Option<Instant>,
     }
 }
 

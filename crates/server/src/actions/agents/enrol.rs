@@ -60,6 +60,7 @@ pub(crate) async fn enrol(service: &Arc<Service>, code: &str, correlation_id: Uu
                 .db
                 .write(input, |tx, input| Box::pin(enrol_in(tx, input)))
                 .await?;
+            service.emitted.notify_here();
             tracing::info!(agent = enrolled.name, "an agent has enrolled");
             Ok(enrolled)
         })
@@ -78,6 +79,7 @@ async fn enrol_in(mut tx: Tx<'_>, input: &Enrol) -> Result<GivenToken> {
         token_used: false,
         former_token_sha256: None,
         former_token_until: None,
+        lost_token_sha256: None,
         session_id: None,
         former_session_id: None,
         frozen_on: None,
@@ -164,10 +166,14 @@ async fn rotate_token_in(mut tx: Tx<'_>, input: &RotateToken) -> Result<GivenTok
         Agent {
             former_token_sha256: Some(shown),
             former_token_until: Some(input.now + OVERLAP),
+            lost_token_sha256: None,
             ..agent.clone()
         }
     } else if agent.former_token_sha256 == Some(shown) && !agent.token_used {
-        agent.clone()
+        Agent {
+            lost_token_sha256: agent.token_sha256,
+            ..agent.clone()
+        }
     } else {
         return Err(replaced().into());
     };

@@ -3,10 +3,15 @@
 //! An agent has no rights but those over the environments that are bound to it. That a token is in two hands is the
 //! worst that can happen to it; nobody can tell the hands apart, so both get nothing from then on.
 
+pub(crate) mod binding;
 mod enrol;
+mod manage;
 pub(crate) mod sign_in;
 
 pub(crate) use enrol::{EnrolmentRate, GivenToken, enrol, rotate_token};
+pub(crate) use manage::{
+    RegisterAgent, Saved, delete_agent, get_agent, put_agent, rebind_environment, rotate_agent,
+};
 pub(crate) use sign_in::{AgentCall, Credential, SignIn, sign_in};
 
 use super::audit::Change;

@@ -79,6 +79,11 @@ pub(crate) async fn sign_in(service: &Service, call: AgentCall) -> Result<SignIn
         .write(input, |tx, (id, call, now)| Box::pin(settle(tx, *id, call, *now)))
         .await?;
     match written {
+        Some((agent, Standing::Reused(reason))) => {
+            service.emitted.notify_here();
+            tracing::warn!(agent = agent.name, reason, "an agent is frozen");
+            Err(frozen(&agent).into())
+        }
         Some((agent, standing)) => answer(&agent, standing, call),
         None => Ok(SignIn::Unknown),
     }

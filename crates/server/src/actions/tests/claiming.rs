@@ -234,7 +234,11 @@ async fn of_a_late_report_and_the_end_of_a_lease_exactly_one_counts() {
             )
             .await
             .unwrap();
-            assert_eq!(environment.held_by, is_lost.then_some(ended.id), "{number}");
+            assert_eq!(
+                environment.environment.held_by,
+                is_lost.then_some(ended.id),
+                "{number}"
+            );
         }
         let ends = fleet.count("audit WHERE action = 'operations/end'").await;
         assert_eq!(ends, i64::try_from(environments).unwrap());

@@ -25,7 +25,7 @@ use wire::{
 /// Exchanges an enrolment code for a token. The code is good once; the answer is not given a second time.
 #[utoipa::path(post, path = "/enrol", tag = "agent", security(()), request_body = Enrolment,
     responses((status = 200, body = AgentToken), (status = "default", body = ErrorBody)))]
-pub(crate) async fn enrol(
+pub(crate) async fn enrol_agent(
     State(state): State<Arc<AppState>>,
     Extension(info): Extension<Arc<RequestInfo>>,
     SmallBody(body): SmallBody,

@@ -1,4 +1,4 @@
-//! Decisions about how the service speaks: HTTP, OData, tokens, and the operator API.
+//! Decisions about how the service speaks: HTTP, OData, tokens, and the APIs of operators and agents.
 
 use super::{
     Evidence::{C, D, I, X},
@@ -411,6 +411,65 @@ pub(super) const OPERATOR: Section = Section {
             &[
                 "execution::operations_are_listed_for_the_operator",
                 "operator::the_audit_can_be_filtered",
+            ],
+        ),
+    ],
+};
+
+pub const AGENTS: Section = Section {
+    title: "Agents",
+    rows: &[
+        Row(
+            "An agent's token opens the agent API and no other, and no other token opens that.",
+            X,
+            &["every_endpoint_guarded::refused_calls_change_nothing_and_say_no_more_than_they_may"],
+        ),
+        Row(
+            "A code that the operator gives out is exchanged for a token once, within an hour.",
+            X,
+            &[
+                "agents::a_code_is_good_once",
+                "agents::a_code_ends_and_a_new_one_is_made",
+                "agents::few_codes_are_looked_up_in_a_minute",
+            ],
+        ),
+        Row(
+            "An agent replaces its token itself; the one before is good for ten minutes more.",
+            X,
+            &[
+                "agents::a_token_is_replaced_and_the_one_before_is_good_for_a_while",
+                "agents::an_answer_that_got_lost_is_asked_for_again",
+            ],
+        ),
+        Row(
+            "A token in two hands freezes the agent until it is enrolled again.",
+            X,
+            &[
+                "agents::two_processes_under_one_token_freeze_the_agent",
+                "agents::a_token_that_was_replaced_freezes_the_agent",
+                "agents::a_token_that_got_lost_is_nobodys",
+            ],
+        ),
+        Row(
+            "What is bound to an agent lies within its scope: what is not covered any more is let go.",
+            X,
+            &[
+                "agents::a_scope_that_shrinks_lets_environments_go",
+                "agents::a_removed_agent_lets_environments_go",
+                "agents::the_operator_says_whose_an_environment_is",
+            ],
+        ),
+        Row(
+            "An environment that only the operator registered is served by the one agent that may.",
+            X,
+            &["agents::what_nobody_reports_is_served_by_the_one_who_may"],
+        ),
+        Row(
+            "An agent is neither an operator, nor a principal, nor another agent.",
+            X,
+            &[
+                "agents::who_is_an_agent_is_nobody_else",
+                "agents::an_agent_of_the_cloud_signs_in_by_its_issuer",
             ],
         ),
     ],

@@ -18,6 +18,8 @@ pub(crate) struct Caller {
     client: reqwest::Client,
     base_url: String,
     token: Option<String>,
+    /// The process of an agent.
+    session: Option<Uuid>,
     app: Uuid,
 }
 
@@ -27,6 +29,7 @@ impl Caller {
             client,
             base_url,
             token,
+            session: None,
             app: APP,
         }
     }
@@ -34,6 +37,14 @@ impl Caller {
     /// The same caller, about another app.
     pub(crate) fn on(&self, app: Uuid) -> Self {
         Self { app, ..self.clone() }
+    }
+
+    /// The same caller, as an agent in another process.
+    pub fn in_session(&self, session: Uuid) -> Self {
+        Self {
+            session: Some(session),
+            ..self.clone()
+        }
     }
 
     /// What the caller shows, for a request that no client library would send.
@@ -46,6 +57,9 @@ impl Caller {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
             headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        if let Some(session) = self.session {
+            headers.insert("fame-agent-session", session.to_string().parse().unwrap());
         }
         let url = format!("{}{}", self.base_url, path.as_ref());
         Request {

@@ -307,7 +307,7 @@ impl World {
         let reported = put_environment(service, &owner_asks(), key(environment), request, conditions).await;
         answered(reported, |((row, _), is_new)| {
             if is_new {
-                self.homes.push(row.id);
+                self.homes.push(row.environment.id);
             }
             Answer::IsNew(is_new)
         })
@@ -427,7 +427,7 @@ impl World {
         let mut environments = [None, None];
         for (number, environment) in environments.iter_mut().enumerate() {
             match get_registered_environment(self.fleet().service(), &key(number)).await {
-                Ok((row, apps)) => *environment = Some(self.environment(&row, &apps)),
+                Ok((row, apps)) => *environment = Some(self.environment(&row.environment, &apps)),
                 Err(error) => assert_eq!(refusal(error), Answer::Refused("EnvironmentNotFound".into())),
             }
         }
