@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod agents;
 mod configuration;
 mod crash;
 mod dev;

@@ -248,7 +248,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
             correlation_id: info.correlation_id,
         };
         let caller = match agents::sign_in(&state.service, call).await? {
-            SignIn::Agent(caller) => caller,
+            SignIn::Agent(caller) => *caller,
             SignIn::Unknown => {
                 let refused = state
                     .authenticator

@@ -48,7 +48,7 @@ pub(crate) struct AgentCall {
 
 /// Whether somebody has signed in.
 pub(crate) enum SignIn {
-    Agent(AgentCaller),
+    Agent(Box<AgentCaller>),
     /// Nobody was given that.
     Unknown,
     /// The token has ended.
@@ -122,14 +122,14 @@ async fn find(service: &Service, credential: &Credential) -> Result<Option<Agent
 
 fn answer(agent: &Agent, standing: Standing, call: AgentCall) -> Result<SignIn> {
     match standing {
-        Standing::Same | Standing::Changed => Ok(SignIn::Agent(AgentCaller {
+        Standing::Same | Standing::Changed => Ok(SignIn::Agent(Box::new(AgentCaller {
             id: agent.id,
             name: agent.name.clone(),
             scope: agent.scope.clone(),
             credential: call.credential,
             session_id: call.session_id.unwrap_or_default(),
             correlation_id: call.correlation_id,
-        })),
+        }))),
         Standing::Unknown => Ok(SignIn::Unknown),
         Standing::Expired => Ok(SignIn::Expired),
         Standing::Frozen | Standing::Reused(_) => Err(frozen(agent).into()),

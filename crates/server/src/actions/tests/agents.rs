@@ -41,14 +41,8 @@ impl Fixture {
             identity: None,
         };
         let name = "eu".to_owned();
-        let owner = owner_asks();
-        let saved = put_agent(
-            &self.service,
-            &owner,
-            name,
-            command,
-            Preconditions::default(),
-        );
+        let (operator, conditions) = (owner_asks(), Preconditions::default());
+        let saved = put_agent(&self.service, &operator, name, command, conditions);
         saved.await.unwrap().code.unwrap()
     }
 
@@ -67,7 +61,7 @@ impl Fixture {
             correlation_id: Uuid::new_v4(),
         };
         match sign_in(&self.service, call).await? {
-            SignIn::Agent(caller) => Ok(caller),
+            SignIn::Agent(caller) => Ok(*caller),
             SignIn::Unknown | SignIn::Expired => panic!("nobody knows the token"),
         }
     }
