@@ -1,6 +1,6 @@
 //! A customer's environment, and the several spellings under which it is the same one.
 
-use crate::{ids::TenantId, vocabulary::vocabulary};
+use crate::{ids::TenantId, problem::RuleError, vocabulary::vocabulary};
 use std::fmt;
 
 vocabulary! {
@@ -29,6 +29,58 @@ pub fn family_key(family: &str) -> String {
 #[must_use]
 pub fn name_key(name: &str) -> String {
     name.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// Longest name of an environment or family, in characters.
+pub const LONGEST_NAME: usize = 100;
+
+/// Whether a character is not seen, or changes how others are: control characters, marks of direction, tags, and those
+/// without width. Nobody who reads a name with one in it reads what programs do.
+#[must_use]
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{FEFF}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{E0000}'..='\u{E007F}')
+}
+
+/// Refuses what cannot be the name of an environment or of a family; `what` says which it is.
+///
+/// # Errors
+/// `InvalidInput` about `what`.
+pub fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
+    check_text(what, text, LONGEST_NAME)?;
+    if text.trim().is_empty() {
+        return Err(RuleError::invalid(
+            what,
+            format!("'{what}' must have more than blanks."),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a text that is longer than `longest` characters, or has any that is not seen.
+///
+/// # Errors
+/// `InvalidInput` about `what`.
+pub fn check_text(what: &str, text: &str, longest: usize) -> Result<(), RuleError> {
+    let length = text.chars().count();
+    if length > longest {
+        let message = format!("'{what}' has {length} characters, of which there may be {longest}.");
+        return Err(RuleError::invalid(what, message));
+    }
+    if let Some(invisible) = text.chars().find(|&character| is_invisible(character)) {
+        let message = format!(
+            "'{what}' has the character U+{:04X}, which nobody sees and which is not allowed in names.",
+            u32::from(invisible)
+        );
+        return Err(RuleError::invalid(what, message));
+    }
+    Ok(())
 }
 
 /// What identifies an environment: tenant, family and name, the last two compared under their normal forms.
@@ -71,6 +123,44 @@ mod tests {
         let other = EnvironmentKey::new(tenant, "businesscentral", "MYCUSTOMER");
         assert_eq!(one, other);
         assert_eq!(one.to_string(), format!("{tenant}/businesscentral/mycustomer"));
+    }
+
+    #[test]
+    fn a_name_is_what_people_read() {
+        for good in [
+            "Production",
+            "My Cust & Co",
+            "Größe",
+            "a'; Stop-Computer #",
+            "$(x)",
+            "日本",
+            "-Force",
+        ] {
+            assert_eq!(check_name("name", good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "  ",
+            "a\nb",
+            "a\u{85}",
+            "\u{202A}a",
+            "a\u{202E}b",
+            "\u{2066}",
+            "a\u{2069}",
+            "a\u{E0041}",
+            "\u{E007F}",
+            "a\u{200B}b",
+            "\u{FEFF}a",
+            "a\u{2060}",
+        ] {
+            assert!(check_name("name", bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(check_name("name", &"é".repeat(LONGEST_NAME)), Ok(()));
+        let error = check_name("name", &"é".repeat(LONGEST_NAME + 1)).unwrap_err();
+        assert!(error.message.contains("101"), "{error}");
+        let error = check_name("name", "a\u{202E}b").unwrap_err();
+        assert_eq!(error.target.as_deref(), Some("name"));
+        assert!(error.message.contains("U+202E"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `/operator/v1/agents`: who carries operations out, within which scope, and how they are.
 
-use super::environments::{EnvironmentPath, check_name};
+use super::environments::EnvironmentPath;
 use crate::{
     actions::{
         agents::{self, RegisterAgent, Saved},
@@ -20,6 +20,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use domain::environment::check_name;
 use wire::{
     ErrorBody, List,
     operator::{

@@ -19,14 +19,15 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{environment::EnvironmentKey, ids::TenantId, problem::RuleError};
+use domain::{
+    environment::{EnvironmentKey, check_name},
+    ids::TenantId,
+    problem::RuleError,
+};
 use wire::{
     ErrorBody, List,
     operator::{EnvironmentRegistration, EnvironmentRegistrationBody, RegisteredEnvironment},
 };
-
-/// Longest name of an environment or family, in characters.
-const LONGEST_NAME: usize = 100;
 
 /// The tenant, family and name that an address spells.
 pub(super) struct EnvironmentPath {
@@ -49,19 +50,6 @@ impl EnvironmentPath {
     pub(super) fn key(&self) -> EnvironmentKey {
         EnvironmentKey::new(self.tenant_id, &self.family, &self.name)
     }
-}
-
-pub(super) fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
-    let is_good = !text.trim().is_empty()
-        && text.chars().count() <= LONGEST_NAME
-        && !text.chars().any(char::is_control);
-    if is_good {
-        return Ok(());
-    }
-    let message = format!(
-        "'{what}' must have 1 to {LONGEST_NAME} characters, not only blanks and no control characters."
-    );
-    Err(RuleError::invalid(what, message))
 }
 
 /// Lists all environments. What is installed in them is shown with the single environment.
