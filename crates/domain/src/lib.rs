@@ -21,6 +21,9 @@
 //! * **application family**: the product line that an environment runs; part of its name (`BusinessCentral`).
 //! * **environment**: a customer's running Business Central, known by tenant, family and name.
 //! * **inventory**: what is reported of an environment: its facts and the apps installed in it, complete or not.
+//! * **missing**: said of an environment that its agent does not name any more; **disputed**: of one that is reported as a
+//!   sandbox and was production. In neither does anything start.
+//! * **drift**: what became of an environment or of an app in it without the service's doing.
 //! * **installation**: an app, in some version, in an environment.
 //! * **update window**: the hours, on the environment's own clock, in which its operations may start.
 //!
@@ -62,6 +65,7 @@ pub mod environment;
 pub mod hotfix;
 pub mod ids;
 pub mod instant;
+pub mod inventory;
 pub mod jitter;
 pub mod loopback;
 pub mod operation;

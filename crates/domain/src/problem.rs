@@ -89,6 +89,10 @@ codes! {
     EnvironmentBusy = 409,
     /// The identity belongs to somebody else already: an agent is neither a principal nor an operator.
     IdentityInUse = 409,
+    /// A later inventory of the same agent has come before.
+    StaleInventory = 409,
+    /// The inventory has far fewer or far more environments than the one before; it must say that this is meant.
+    ConfirmationRequired = 409,
     /// The entity is no longer, or not, in the state the caller named.
     PreconditionFailed = 412,
     /// The body is larger than allowed.

@@ -6,11 +6,16 @@ use crate::{
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
     error::Error,
-    http::{concurrency::ConcurrencyLimiter, extract::AppState, request_info::Scheme, router::router},
+    http::{
+        concurrency::ConcurrencyLimiter,
+        extract::{AppState, INVENTORIES},
+        request_info::Scheme,
+        router::router,
+    },
     jobs::{
         events::{Delivery, TelemetryLog},
         executor::ExecutorJob,
-        gauges, leases, retention, signals, sweeper,
+        gauges, leases, missing, retention, signals, sweeper,
     },
     simulate::{Script, Simulator},
     telemetry,
@@ -131,6 +136,7 @@ impl Server {
         let state = Arc::new(AppState {
             concurrency: ConcurrencyLimiter::new(&settings.limits),
             operators: settings.operators.principals.clone(),
+            inventories: Arc::new(Semaphore::new(INVENTORIES)),
             service,
             authenticator,
         });
@@ -143,6 +149,7 @@ impl Server {
         let sweeping = sweeper::run(Arc::clone(service), grace_at_start(service), stop.clone());
         tasks.spawn(sweeping.instrument(job("sweeper")));
         tasks.spawn(signals::run(Arc::clone(service), stop.clone()).instrument(job("signals")));
+        tasks.spawn(missing::run(Arc::clone(service), stop.clone()).instrument(job("missing")));
         if service.settings.retention != RetentionSettings::default() {
             tasks.spawn(retention::run(Arc::clone(service), stop.clone()).instrument(job("retention")));
         }
@@ -196,6 +203,9 @@ impl Server {
     pub async fn catch_up(&self) -> Result<(), String> {
         let ended = leases::end_lost(&self.state.service, self.executor.as_deref()).await;
         ended.map_err(|error| Chain(&error).to_string())?;
+        let after = self.state.service.settings.agents.remove_missing_after;
+        let missing = actions::inventory::remove_missing(&self.state.service, after).await;
+        missing.map_err(|error| Chain(&error).to_string())?;
         let removed = actions::retention::remove_all(&self.state.service).await;
         removed.map(drop).map_err(|error| Chain(&error).to_string())
     }

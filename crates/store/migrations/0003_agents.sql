@@ -59,3 +59,6 @@ ALTER TABLE operations ADD COLUMN progress_on BIGINT;
 ALTER TABLE operations ADD COLUMN failure_cause TEXT;
 ALTER TABLE operations ADD COLUMN downloads BIGINT;
 CREATE INDEX operations_of_agent ON operations (agent_id, id) WHERE status = 'Running' AND agent_id IS NOT NULL;
+
+-- What an inventory is compared with: what runs in an environment, or has succeeded there.
+CREATE INDEX operations_tried ON operations (environment_id, app_id) WHERE status IN ('Running', 'Succeeded');

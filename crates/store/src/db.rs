@@ -125,6 +125,26 @@ impl Db {
         }
     }
 
+    /// What one statement that only reads finds for many rows of values, as [`Tx::each`] has them, in no order.
+    pub async fn fetch_each<T: FromRow>(
+        &self,
+        sql: &str,
+        shape: Shape<'_>,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<T>, StoreError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Sqlite(sqlite) => {
+                sqlite
+                    .read(|connection| super::sqlite::fetch_each(connection, sql, shape, &rows))
+                    .await
+            }
+            Self::Postgres(postgres) => postgres.fetch_each(sql, shape, rows).await,
+        }
+    }
+
     /// Runs `action` in one transaction and answers once it is durable.
     ///
     /// The closure may be called again when the database asks for a retry, so all that it does must go
@@ -217,16 +237,51 @@ impl Tx<'_> {
 
     /// Adds rows to their table.
     pub async fn add_all<R: Record>(&mut self, rows: &[R]) -> Result<(), StoreError> {
+        self.add_all_unless(rows, "").await.map(drop)
+    }
+
+    /// The same with a clause behind the statement that says what is done where a row is there already; how many rows it
+    /// touched.
+    pub async fn add_all_unless<R: Record>(&mut self, rows: &[R], clause: &str) -> Result<u64, StoreError> {
         let shape: Vec<_> = R::TABLE.columns.iter().map(Column::shape).collect();
         let given: Vec<_> = shape.iter().map(|(name, _)| format!("{{{name}}}")).collect();
         let sql = format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {{rows}}",
+            "INSERT INTO {} ({}) SELECT {} FROM {{rows}} WHERE 1 = 1 {clause}",
             R::TABLE.name,
             R::TABLE.column_names(),
             given.join(", ")
         );
         let rows = rows.iter().map(Record::values).collect();
-        self.each(&sql, &shape, rows).execute().await.map(drop)
+        self.each(&sql, &shape, rows).execute().await
+    }
+
+    /// Writes these columns of rows that are found by their key; how many there were.
+    pub async fn update_all<R: Record>(&mut self, rows: &[R], columns: &[&str]) -> Result<u64, StoreError> {
+        let table = R::TABLE;
+        let written: Vec<_> = columns.iter().chain(table.key).collect();
+        let positions: Vec<_> = written.iter().filter_map(|name| table.position(name)).collect();
+        let shape: Vec<_> = positions.iter().map(|&at| table.columns[at].shape()).collect();
+        let set: Vec<_> = columns
+            .iter()
+            .map(|name| format!("{name} = {{{name}}}"))
+            .collect();
+        let key = table
+            .key
+            .iter()
+            .map(|name| format!("{}.{name} = {{{name}}}", table.name));
+        let sql = format!(
+            "UPDATE {} SET {} FROM {{rows}} WHERE {}",
+            table.name,
+            set.join(", "),
+            key.collect::<Vec<_>>().join(" AND ")
+        );
+        let values = |row: &R| {
+            let all = row.values();
+            positions.iter().map(|&at| all[at].clone()).collect()
+        };
+        self.each(&sql, &shape, rows.iter().map(values).collect())
+            .execute()
+            .await
     }
 
     /// Writes these columns of a row that is found by its key. The database refuses one that the table does not have.

@@ -3,7 +3,7 @@
 use super::{
     Db, Field, FromRow, Row, StoreError, Tx, Value,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
-    row::{row, table},
+    row::{Record as _, row, table},
     tables::Kind,
 };
 use domain::{
@@ -14,6 +14,7 @@ use domain::{
     version::{AppVersion, Availability, Dependency},
     window::UpdateWindow,
 };
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 table! {
@@ -77,6 +78,11 @@ impl Environment {
     /// Whether nothing may start there, whatever waits.
     pub fn is_held(&self) -> bool {
         self.held_since.is_some() || self.missing_since.is_some() || self.disputed_since.is_some()
+    }
+
+    /// What tells it from all others.
+    pub fn key(&self) -> EnvironmentKey {
+        EnvironmentKey::new(self.tenant_id, &self.family, &self.name)
     }
 
     /// Start, end and time zone of its window as they are kept, whether or not they make one.
@@ -176,6 +182,7 @@ row! {
 
 table! {
     /// An app installed in an environment, with what of the environment is kept beside it.
+    #[derive(Clone, Debug, PartialEq)]
     pub struct InstallationRow in "installations" by [environment_id, app_id] {
         /// The app.
         pub app_id: AppId,
@@ -314,12 +321,14 @@ pub async fn installed_apps_in(tx: &mut Tx<'_>, environment: Uuid) -> Result<Vec
     tx.query(INSTALLED).bind(environment).fetch_all().await
 }
 
-/// Adds an environment.
-pub async fn insert_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
-    tx.add(environment)
-        .clause("ON CONFLICT (tenant_id, name_key, family_key) DO NOTHING")
-        .insert()
-        .await
+/// Adds environments. Where somebody else has added one of them just now, the change is tried again, and meets it.
+pub async fn insert_environments(tx: &mut Tx<'_>, environments: &[Environment]) -> Result<(), StoreError> {
+    let unless_there = "ON CONFLICT (tenant_id, name_key, family_key) DO NOTHING";
+    let added = tx.add_all_unless(environments, unless_there).await?;
+    if u64::try_from(environments.len()) == Ok(added) {
+        return Ok(());
+    }
+    Err(StoreError::Busy)
 }
 
 /// What reports say of an environment. When work may start there is said by [`super::execution::set_due`].
@@ -344,23 +353,56 @@ const REPORTED: &[&str] = &[
     "disputed_since",
 ];
 
-/// Replaces what is known of an environment.
-pub async fn update_environment(tx: &mut Tx<'_>, environment: &Environment) -> Result<(), StoreError> {
-    tx.update(environment, REPORTED).execute().await.map(drop)
+/// Replaces what is known of environments, whose rows are locked.
+pub async fn update_environments(tx: &mut Tx<'_>, environments: &[Environment]) -> Result<(), StoreError> {
+    let changed = tx.update_all(environments, REPORTED).await?;
+    if u64::try_from(environments.len()) == Ok(changed) {
+        return Ok(());
+    }
+    Err(StoreError::broken(
+        "an environment went away while its row was locked",
+    ))
 }
 
-/// Replaces the full set of apps installed in an environment.
+/// Replaces what was installed in environments by what is now. Rows that stay as they were are not written.
 pub async fn save_installations(
     tx: &mut Tx<'_>,
-    environment: &Environment,
-    apps: &[InstalledApp],
+    before: &[InstallationRow],
+    after: &[InstallationRow],
 ) -> Result<(), StoreError> {
-    tx.query("DELETE FROM installations WHERE environment_id = $1")
-        .bind(environment.id)
-        .execute()
-        .await?;
-    let rows: Vec<_> = apps.iter().map(|app| installation(environment, app)).collect();
-    tx.add_all(&rows).await
+    let place = |row: &InstallationRow| (row.environment_id, row.app_id);
+    let known: HashMap<_, _> = before.iter().map(|row| (place(row), row)).collect();
+    let kept: HashSet<_> = after.iter().map(place).collect();
+    let gone = known.keys().filter(|place| !kept.contains(place));
+    let gone = gone.map(|&(environment, app)| vec![environment.into(), app.into()]);
+    tx.each(
+        "DELETE FROM installations
+         WHERE (environment_id, app_id) IN (SELECT {environment}, {app} FROM {rows})",
+        &[("environment", "uuid"), ("app", "uuid")],
+        gone.collect(),
+    )
+    .execute()
+    .await?;
+    let is_new = |row: &&InstallationRow| known.get(&place(row)) != Some(row);
+    let new: Vec<_> = after.iter().filter(is_new).cloned().collect();
+    let columns = InstallationRow::TABLE.columns;
+    let set: Vec<_> = columns
+        .iter()
+        .map(|column| format!("{0} = excluded.{0}", column.name))
+        .collect();
+    let clause = format!(
+        "ON CONFLICT (environment_id, app_id) DO UPDATE SET {}",
+        set.join(", ")
+    );
+    tx.add_all_unless(&new, &clause).await.map(drop)
+}
+
+/// The rows of what is installed in an environment.
+pub fn installation_rows<'r>(
+    environment: &'r Environment,
+    apps: &'r [InstalledApp],
+) -> impl Iterator<Item = InstallationRow> + 'r {
+    apps.iter().map(|app| installation(environment, app))
 }
 
 fn installation(environment: &Environment, app: &InstalledApp) -> InstallationRow {
@@ -525,12 +567,16 @@ mod tests {
         let written = db.write(change, |mut tx, change| {
             Box::pin(async move {
                 match change {
-                    Change::Adds(environment) => insert_environment(&mut tx, environment).await,
+                    Change::Adds(environment) => {
+                        insert_environments(&mut tx, std::slice::from_ref(environment)).await
+                    }
                     Change::Damages => {
                         let damage = tx.query("UPDATE environments SET window_zone = 'Nowhere'");
                         damage.execute().await.map(drop)
                     }
-                    Change::Updates(environment) => update_environment(&mut tx, environment).await,
+                    Change::Updates(environment) => {
+                        update_environments(&mut tx, std::slice::from_ref(environment)).await
+                    }
                 }
             })
         });

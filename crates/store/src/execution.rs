@@ -5,7 +5,13 @@
 //! holds one narrow entry for each environment that a claim should look at, however many operations wait there; a
 //! claim reads from its head what it needs, and costs the same among a thousand waiting operations as among a million.
 
-use super::{Db, StoreError, Tx, Value, environments::Environment, hotfixes::Operation, row::row};
+use super::{
+    Db, StoreError, Tx, Value,
+    dialect::Shape,
+    environments::{Environment, InstalledApp},
+    hotfixes::Operation,
+    row::row,
+};
 use domain::{
     country::CountryCode,
     ids::{AppId, OperationId, TenantId},
@@ -134,7 +140,7 @@ pub async fn count_running(db: &Db, most: i64) -> Result<i64, StoreError> {
     found.await.map(|(count,)| count)
 }
 
-fn one_each<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> Vec<Vec<Value>> {
+pub(crate) fn one_each<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> Vec<Vec<Value>> {
     values.into_iter().map(|value| vec![value.into()]).collect()
 }
 
@@ -271,16 +277,35 @@ pub async fn installed(
     tx: &mut Tx<'_>,
     environments: impl IntoIterator<Item = Uuid>,
 ) -> Result<Vec<Installed>, StoreError> {
-    let sql = format!(
+    tx.each(&installed_statement(), INSTALLED_SHAPE, one_each(environments))
+        .fetch_all()
+        .await
+}
+
+pub(crate) const INSTALLED_SHAPE: Shape<'static> = &[("environment", "uuid")];
+
+pub(crate) fn installed_statement() -> String {
+    format!(
         "SELECT {}
          FROM {{rows}}, installations t
          WHERE t.environment_id = {{environment}}
          ORDER BY t.app_id",
         Installed::COLUMNS
-    );
-    tx.each(&sql, &[("environment", "uuid")], one_each(environments))
-        .fetch_all()
-        .await
+    )
+}
+
+/// What the versions declare is not read with it.
+impl From<Installed> for InstalledApp {
+    fn from(installed: Installed) -> Self {
+        Self {
+            app_id: installed.app_id,
+            version: installed.version,
+            name: installed.name,
+            publisher: installed.publisher,
+            availability: None,
+            dependencies: None,
+        }
+    }
 }
 
 /// An app that now has another version in an environment.

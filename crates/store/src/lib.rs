@@ -28,6 +28,7 @@ pub mod execution;
 pub mod filter;
 pub mod hotfixes;
 pub mod idempotency;
+pub mod inventories;
 pub mod list;
 mod migrations;
 mod postgres;

@@ -170,20 +170,36 @@ impl Postgres {
         sql: &str,
         values: &[Value],
     ) -> Result<Vec<T>, StoreError> {
-        let rows = match self.fetch_once(sql, values).await {
+        self.fetch_bound(sql, &bound(values)).await
+    }
+
+    async fn fetch_bound<T: FromRow>(&self, sql: &str, bound: Bound<'_>) -> Result<Vec<T>, StoreError> {
+        let rows = match self.fetch_once(sql, bound).await {
             Err(StoreError::Unavailable(_)) => {
                 self.connections.forget_idle();
-                self.fetch_once(sql, values).await?
+                self.fetch_once(sql, bound).await?
             }
             outcome => outcome?,
         };
         read(&rows)
     }
 
-    async fn fetch_once(&self, sql: &str, values: &[Value]) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+    /// The same for many rows of values.
+    pub(crate) async fn fetch_each<T: FromRow>(
+        &self,
+        sql: &str,
+        shape: Shape<'_>,
+        each: Vec<Vec<Value>>,
+    ) -> Result<Vec<T>, StoreError> {
+        let sql = dialect::for_each_row(Dialect::Postgres, sql, shape);
+        let columns = columns(shape, each);
+        self.fetch_bound(&sql, &bound_columns(&columns)).await
+    }
+
+    async fn fetch_once(&self, sql: &str, bound: Bound<'_>) -> Result<Vec<tokio_postgres::Row>, StoreError> {
         let client = self.connections.get().await?;
         bound_statements(&client);
-        let outcome = timeout(READ, fetch_rows(&*client, sql, values)).await;
+        let outcome = timeout(READ, fetch_rows(&*client, sql, bound)).await;
         let (client, rows) = client.settle(outcome)?;
         client.give_back();
         Ok(rows)
@@ -311,6 +327,9 @@ fn bound_statements(client: &deadpool_postgres::Client) {
     }
 }
 
+/// The values of a statement.
+type Bound<'b> = &'b [&'b (dyn ToSql + Sync)];
+
 fn bound(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
@@ -320,16 +339,16 @@ pub(crate) async fn fetch_all<T: FromRow>(
     sql: &str,
     values: &[Value],
 ) -> Result<Vec<T>, StoreError> {
-    read(&fetch_rows(client, sql, values).await?)
+    read(&fetch_rows(client, sql, &bound(values)).await?)
 }
 
 async fn fetch_rows(
     client: &impl GenericClient,
     sql: &str,
-    values: &[Value],
+    bound: Bound<'_>,
 ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
     let statement = client.prepare_cached(sql).await?;
-    Ok(client.query(&statement, &bound(values)).await?)
+    Ok(client.query(&statement, bound).await?)
 }
 
 fn read<T: FromRow>(rows: &[tokio_postgres::Row]) -> Result<Vec<T>, StoreError> {

@@ -22,10 +22,9 @@ use domain::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 use store::{
-    Tx,
-    agents::{self, Agent},
-    environments::{self, Environment, EnvironmentEntry, Installation, InstalledApp},
-    execution::{Ending, end_operations},
+    Tx, agents,
+    environments::{self, Environment, EnvironmentEntry, Installation, InstalledApp, installation_rows},
+    execution::end_operations,
     hotfixes,
 };
 use uuid::Uuid;
@@ -116,7 +115,7 @@ pub(crate) async fn get_registered_environment(
     Ok((EnvironmentEntry { environment, agent }, apps))
 }
 
-/// What an operator, or whoever reports for them, says about an environment.
+/// What an operator or an agent says about an environment.
 #[derive(Clone, Debug)]
 pub(crate) struct EnvironmentReport {
     pub(crate) family: String,
@@ -126,9 +125,20 @@ pub(crate) struct EnvironmentReport {
     pub(crate) location_name: String,
     pub(crate) application_version: Option<AppVersion>,
     pub(crate) platform_version: Option<AppVersion>,
+    /// What was known of it, or the default of the country, if nothing is said.
     pub(crate) window: Option<UpdateWindow>,
     pub(crate) inventory_complete: bool,
     pub(crate) apps: Vec<InstalledApp>,
+}
+
+/// An environment with everything installed in it.
+pub(super) type Known = (Environment, Vec<InstalledApp>);
+
+/// What is known of an environment from now on, and what was before, if it is not new.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) before: Option<Known>,
+    pub(super) after: Known,
 }
 
 struct PutEnvironment {
@@ -174,26 +184,27 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
     input
         .preconditions
         .check_write(existing.as_ref().map(|environment| environment.etag))?;
-    let before = match &existing {
-        Some(environment) => Some(state_in(&mut tx, environment).await?),
+    let before = match existing {
+        Some(environment) => {
+            let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
+            Some((environment, apps))
+        }
         None => None,
     };
-    let environment = described(input, existing.as_ref(), &unreported);
-    match existing {
-        None => environments::insert_environment(&mut tx, &environment).await?,
-        Some(_) => environments::update_environment(&mut tx, &environment).await?,
-    }
-    environments::save_installations(&mut tx, &environment, &input.report.apps).await?;
-    execution::reschedule(&mut tx, &[&environment], input.now).await?;
-    let change = Change {
-        action: "environments/write",
-        target: target(&input.key),
+    let known = before.as_ref().map(|(environment, _)| environment);
+    let mut environment = described(&input.report, input.key.tenant_id, known, input.now);
+    let server = || server_of_unreported(&unreported, &input.key);
+    environment.agent_id = environment.agent_id.or_else(server);
+    let (id, is_new) = (environment.id, before.is_none());
+    let written = Written {
         before,
-        after: Some(state(&environment, &input.report.apps)),
+        after: (environment, input.report.apps.clone()),
     };
-    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
-    let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
-    Ok((with_agent(&mut tx, environment, apps).await?, existing.is_none()))
+    save(&mut tx, std::slice::from_ref(&written), input.now).await?;
+    let by = Actor::Principal(&input.principal);
+    audit::record(&mut tx, by, input.now, written.change()).await?;
+    let apps = environments::installed_apps_in(&mut tx, id).await?;
+    Ok((with_agent(&mut tx, written.after.0, apps).await?, is_new))
 }
 
 async fn with_agent(
@@ -208,15 +219,22 @@ async fn with_agent(
     Ok((EnvironmentEntry { environment, agent }, apps))
 }
 
-fn described(input: &PutEnvironment, existing: Option<&Environment>, unreported: &[Agent]) -> Environment {
-    let report = &input.report;
-    let window = report
-        .window
-        .clone()
-        .unwrap_or_else(|| UpdateWindow::default_in(report.country));
+/// An environment as a report describes it: nothing that it says is held against it.
+pub(super) fn described(
+    report: &EnvironmentReport,
+    tenant_id: TenantId,
+    existing: Option<&Environment>,
+    now: Instant,
+) -> Environment {
+    let known = existing.map(|environment| environment.window.clone());
+    let window = match (&report.window, known) {
+        (Some(window), _) => Ok(window.clone()),
+        (None, Some(known)) => known,
+        (None, None) => Ok(UpdateWindow::default_in(report.country)),
+    };
     Environment {
         id: existing.map_or_else(Uuid::now_v7, |environment| environment.id),
-        tenant_id: input.key.tenant_id,
+        tenant_id,
         family: report.family.clone(),
         name: report.name.clone(),
         country_code: report.country,
@@ -224,18 +242,58 @@ fn described(input: &PutEnvironment, existing: Option<&Environment>, unreported:
         location_name: report.location_name.clone(),
         application_version: report.application_version,
         platform_version: report.platform_version,
-        window: Ok(window),
+        window,
         inventory_complete: report.inventory_complete,
-        inventory_on: input.now,
+        inventory_on: now,
         held_since: None,
         held_by: None,
         due_on: existing.and_then(|environment| environment.due_on),
         etag: Etag::random(),
-        agent_id: existing
-            .and_then(|environment| environment.agent_id)
-            .or_else(|| server_of_unreported(unreported, &input.key)),
+        agent_id: existing.and_then(|environment| environment.agent_id),
         missing_since: None,
         disputed_since: None,
+    }
+}
+
+/// Writes down what is known of environments, which are locked or new, and when work may start in them.
+pub(super) async fn save(tx: &mut Tx<'_>, written: &[Written], now: Instant) -> Result<()> {
+    let (known, new): (Vec<_>, Vec<_>) = written.iter().partition(|one| one.before.is_some());
+    let environments = |written: &[&Written]| -> Vec<_> {
+        let after = written.iter().map(|one| one.after.0.clone());
+        after.collect()
+    };
+    environments::insert_environments(tx, &environments(&new)).await?;
+    environments::update_environments(tx, &environments(&known)).await?;
+    let before: Vec<_> = written
+        .iter()
+        .filter_map(|one| one.before.as_ref())
+        .flat_map(|(environment, apps)| installation_rows(environment, apps))
+        .collect();
+    let after: Vec<_> = written
+        .iter()
+        .flat_map(
+            |Written {
+                 after: (environment, apps),
+                 ..
+             }| installation_rows(environment, apps),
+        )
+        .collect();
+    environments::save_installations(tx, &before, &after).await?;
+    let known: Vec<_> = known.iter().map(|one| &one.after.0).collect();
+    execution::reschedule(tx, &known, now).await
+}
+
+impl Written {
+    /// The audit row of it.
+    pub(super) fn change(&self) -> Change<'static> {
+        let (environment, apps) = &self.after;
+        let before = self.before.as_ref();
+        Change {
+            action: "environments/write",
+            target: target(&environment.key()),
+            before: before.map(|(environment, apps)| state(environment, apps)),
+            after: Some(state(environment, apps)),
+        }
     }
 }
 
@@ -289,34 +347,36 @@ async fn delete_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Res
     if let Some(running) = hotfixes::running_in(&mut tx, environment.id).await? {
         return Err(busy(&environment, running));
     }
-    let before = state_in(&mut tx, &environment).await?;
-    for waiting in hotfixes::lock_waiting(&mut tx, environment.id).await? {
+    let by = Actor::Principal(&input.principal);
+    remove_environment(&mut tx, by, &environment, input.now).await
+}
+
+/// Removes an environment in which nothing runs, and skips what waits there.
+pub(super) async fn remove_environment(
+    tx: &mut Tx<'_>,
+    by: Actor<'_>,
+    environment: &Environment,
+    now: Instant,
+) -> Result<()> {
+    let before = state_in(tx, environment).await?;
+    for waiting in hotfixes::lock_waiting(tx, environment.id).await? {
         let skip = Skip::environment_gone(&environment.name);
-        let ending = execution::skipped(&skip, input.now);
-        end_waiting(&mut tx, input, &waiting, &ending).await?;
+        let ending = execution::skipped(&skip, now);
+        end_operations(tx, [(&waiting, &ending)]).await?;
+        audit::record(tx, by, now, execution::ended(&waiting, &ending)).await?;
     }
-    environments::delete_environment(&mut tx, environment.id).await?;
+    environments::delete_environment(tx, environment.id).await?;
     let change = Change {
         action: "environments/delete",
-        target: target(&input.key),
+        target: target(&environment.key()),
         before: Some(before),
         after: None,
     };
-    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await
+    audit::record(tx, by, now, change).await
 }
 
-async fn end_waiting(
-    tx: &mut Tx<'_>,
-    input: &ChangeEnvironment,
-    operation: &hotfixes::Operation,
-    ending: &Ending,
-) -> Result<()> {
-    end_operations(tx, [(operation, ending)]).await?;
-    let change = execution::ended(operation, ending);
-    audit::record(tx, Actor::Principal(&input.principal), input.now, change).await
-}
-
-/// Lets an environment work again after an unknown outcome, or as the sandbox that it is reported to be.
+/// Lets an environment work again after an unknown outcome, or after it was reported as a sandbox and was production: it is
+/// one from then on.
 pub(crate) async fn release_environment(
     service: &Arc<Service>,
     principal: &Principal,
@@ -341,38 +401,41 @@ async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Re
     if environment.held_since.is_none() && environment.disputed_since.is_none() {
         return with_agent(&mut tx, environment, apps).await;
     }
-    let before = json!({
-        "heldSince": environment.held_since.map(|since| since.to_string()),
-        "heldBy": environment.held_by.map(|operation| operation.to_string()),
-        "disputedSince": environment.disputed_since.map(|since| since.to_string()),
-        "type": environment.kind.as_str(),
-    });
-    let environment_kind = environment.kind;
     let kind = match environment.disputed_since {
         Some(_) => EnvironmentKind::Sandbox,
         None => environment.kind,
     };
     let released = Environment {
         kind,
-        disputed_since: None,
         held_since: None,
         held_by: None,
+        disputed_since: None,
         etag: Etag::random(),
-        ..environment
+        ..environment.clone()
     };
-    environments::update_environment(&mut tx, &released).await?;
-    if kind != environment_kind {
-        environments::save_installations(&mut tx, &released, &apps).await?;
-    }
-    execution::reschedule(&mut tx, &[&released], input.now).await?;
     let change = Change {
         action: "environments/release",
         target: target(&input.key),
-        before: Some(before),
-        after: Some(json!({ "heldSince": null, "disputedSince": null, "type": kind.as_str() })),
+        before: Some(standstill(&environment)),
+        after: Some(standstill(&released)),
     };
+    let written = Written {
+        before: Some((environment, apps.clone())),
+        after: (released.clone(), apps.clone()),
+    };
+    save(&mut tx, &[written], input.now).await?;
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     with_agent(&mut tx, released, apps).await
+}
+
+/// Why nothing starts in an environment, as the audit shows it.
+fn standstill(environment: &Environment) -> Value {
+    json!({
+        "heldSince": environment.held_since.map(|since| since.to_string()),
+        "heldBy": environment.held_by.map(|operation| operation.to_string()),
+        "disputedSince": environment.disputed_since.map(|since| since.to_string()),
+        "type": environment.kind.as_str(),
+    })
 }
 
 fn busy(environment: &Environment, running: OperationId) -> Error {
@@ -392,7 +455,8 @@ pub(super) fn not_registered(key: &EnvironmentKey) -> RuleError {
     RuleError::new(Code::EnvironmentNotFound, message).about(target(key))
 }
 
-fn target(key: &EnvironmentKey) -> String {
+/// The address of an environment, without the API version.
+pub(super) fn target(key: &EnvironmentKey) -> String {
     format!("environments/{key}")
 }
 
@@ -407,7 +471,7 @@ fn state(environment: &Environment, apps: &[InstalledApp]) -> Value {
         .map(|app| json!({ "id": app.app_id.to_string(), "version": app.version.to_string() }))
         .collect();
     let [start, end, time_zone] = environment.window_texts();
-    json!({
+    let mut shown = json!({
         "countryCode": environment.country_code.as_str(),
         "type": environment.kind.as_str(),
         "locationName": environment.location_name,
@@ -418,5 +482,18 @@ fn state(environment: &Environment, apps: &[InstalledApp]) -> Value {
         },
         "inventoryComplete": environment.inventory_complete,
         "apps": apps,
-    })
+    });
+    if let Some(agent) = environment.agent_id {
+        shown["agentId"] = agent.to_string().into();
+    }
+    for (name, since) in [
+        ("heldSince", environment.held_since),
+        ("missingSince", environment.missing_since),
+        ("disputedSince", environment.disputed_since),
+    ] {
+        if let Some(since) = since {
+            shown[name] = since.to_string().into();
+        }
+    }
+    shown
 }

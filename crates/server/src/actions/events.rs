@@ -217,6 +217,29 @@ pub(super) async fn emit_agent(
     Ok(insert_events(tx, &[event]).await?)
 }
 
+/// The kind of the event that says what became of an environment without the service's doing.
+pub(crate) const DRIFT: &str = "environments/drift";
+
+/// Says what became of environments without the service's doing: in each of them that, as JSON.
+pub(super) async fn emit_drift(
+    tx: &mut Tx<'_>,
+    now: Instant,
+    drift: impl IntoIterator<Item = (Uuid, Option<AppId>, serde_json::Value)>,
+) -> Result<()> {
+    let event = |(environment, app_id, payload): (Uuid, Option<AppId>, serde_json::Value)| Event {
+        id: Uuid::now_v7(),
+        kind: DRIFT.to_owned(),
+        app_id,
+        environment_id: Some(environment),
+        // No step of one, though it may tell of one.
+        operation_id: None,
+        payload: payload.to_string(),
+        recorded_on: now,
+    };
+    let events: Vec<_> = drift.into_iter().map(event).collect();
+    Ok(insert_events(tx, &events).await?)
+}
+
 /// A hotfix that may not come to be scheduled.
 pub(super) struct Unscheduled {
     command: ScheduleHotfix,

@@ -170,6 +170,9 @@ async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environm
     let found = environments::lock_environment(tx, &input.command.environment).await?;
     let here = found.filter(|environment| environment.country_code == input.country);
     let environment = here.ok_or_else(|| environment_missing(input))?;
+    if let Some(since) = environment.missing_since {
+        return Err(not_reported(&environment, since).into());
+    }
     let apps = environments::installed_apps_in(tx, environment.id).await?;
     let gathered = InstallationFacts::new(&environment, apps, input.app);
     let gathered = gathered.ok_or_else(|| not_installed(input, &environment))?;
@@ -180,6 +183,14 @@ fn environment_missing(input: &Schedule) -> RuleError {
     let message = format!(
         "There is no environment '{}' of that family and of tenant {} in country {}.",
         input.command.environment_name, input.command.environment.tenant_id, input.country
+    );
+    RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
+}
+
+fn not_reported(environment: &Environment, since: Instant) -> RuleError {
+    let message = format!(
+        "Environment '{}' has not been found any more since {since}; it is removed if it does not come back.",
+        environment.name
     );
     RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
 }

@@ -14,6 +14,7 @@ pub(crate) mod events;
 pub(crate) mod execution;
 pub(crate) mod facts;
 pub(crate) mod hotfixes;
+pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod plan;
 pub(crate) mod preconditions;

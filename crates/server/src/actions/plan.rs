@@ -79,10 +79,11 @@ impl Plan {
             .collect()
     }
 
-    /// One environment; `None` when it went away while the list was being sent.
+    /// One environment; `None` when it went away, or was not found any more by its agent.
     fn row(&self, row: Installation, batch_facts: &mut BatchFacts) -> Result<Option<PlanRow>> {
         let id = row.environment_id;
-        let Some(environment) = batch_facts.environments.remove(&id) else {
+        let found = batch_facts.environments.remove(&id);
+        let Some(environment) = found.filter(|found| found.missing_since.is_none()) else {
             return Ok(None);
         };
         let apps = batch_facts.installed.remove(&id).unwrap_or_default();
@@ -99,7 +100,7 @@ impl Plan {
             .into_iter()
             .map(PlanReason::from)
             .collect();
-        let is_free = environment.held_since.is_none() && !occupations.iter().any(|one| one.is_running);
+        let is_free = !environment.is_held() && !occupations.iter().any(|one| one.is_running);
         let window = window_of(&environment)?;
         let starts_at = (reasons.is_empty() && is_free).then(|| window.next_start(self.now));
         Ok(Some(PlanRow {

@@ -7,6 +7,7 @@ mod clocks;
 mod delivery;
 mod executing;
 mod fleet;
+mod inventories;
 mod uploading;
 mod walks;
 

@@ -29,8 +29,9 @@ use domain::{
     problem::{Code, RuleError},
 };
 use futures::StreamExt;
-use std::{str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
 use store::principals::PrincipalRef;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 use wire::agent::SESSION_HEADER;
 
@@ -43,6 +44,8 @@ pub(crate) struct AppState {
     pub(crate) authenticator: Authenticator,
     pub(crate) operators: Vec<Operator>,
     pub(crate) concurrency: ConcurrencyLimiter,
+    /// Places for inventories that are being taken in: they are large.
+    pub(crate) inventories: Arc<Semaphore>,
 }
 
 /// Somebody with a valid token, and the request around what they ask.
@@ -306,16 +309,46 @@ impl FromRequest<Arc<AppState>> for SmallBody {
 
     async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
         let limits = &state.service.settings.limits;
-        let mut chunks = request.into_body().into_data_stream();
-        let reading = read_whole(&mut chunks, limits.json_body_bytes);
-        let read = tokio::time::timeout(limits.request_body, reading)
-            .await
-            .unwrap_or_else(|_| Err(too_slow()));
-        if read.is_err() {
-            refused_body::forget(chunks);
-        }
+        let read = read_within(request, limits.json_body_bytes, limits.request_body).await;
         read.map(Self)
     }
+}
+
+/// What an agent reports. There are few of them at a time, from their first byte until they are done with.
+pub(crate) struct InventoryBody {
+    pub(crate) bytes: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+/// How many inventories are taken in at the same time. Others wait before they are received.
+pub(crate) const INVENTORIES: usize = 4;
+/// How much longer than another body an inventory may take to arrive: it may be so much larger.
+const LONGER: u32 = 10;
+
+impl FromRequest<Arc<AppState>> for InventoryBody {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
+        let place = Arc::clone(&state.inventories).acquire_owned().await;
+        let settings = &state.service.settings;
+        let within = settings.limits.request_body * LONGER;
+        Ok(Self {
+            bytes: read_within(request, settings.agents.inventory_body_bytes, within).await?,
+            _place: place.map_err(Error::fault)?,
+        })
+    }
+}
+
+async fn read_within(request: Request, limit: usize, within: Duration) -> Result<Bytes> {
+    let mut chunks = request.into_body().into_data_stream();
+    let reading = read_whole(&mut chunks, limit);
+    let read = tokio::time::timeout(within, reading)
+        .await
+        .unwrap_or_else(|_| Err(too_slow()));
+    if read.is_err() {
+        refused_body::forget(chunks);
+    }
+    read
 }
 
 async fn read_whole(chunks: &mut BodyDataStream, limit: usize) -> Result<Bytes> {

@@ -91,6 +91,10 @@ fn agents() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(agent::sign_in::enrol_agent))
         .routes(routes!(agent::sign_in::rotate_agent_token))
+        .routes(routes!(
+            agent::inventory::put_inventory,
+            agent::inventory::patch_inventory
+        ))
 }
 
 fn documented() -> OpenApiRouter<Arc<AppState>> {

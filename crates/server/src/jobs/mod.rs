@@ -8,6 +8,7 @@ pub(crate) mod executor;
 mod failure_reporter;
 pub(crate) mod gauges;
 pub(crate) mod leases;
+pub(crate) mod missing;
 pub(crate) mod retention;
 pub(crate) mod signals;
 pub(crate) mod sweeper;

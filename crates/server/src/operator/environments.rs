@@ -23,6 +23,7 @@ use domain::{
     environment::{EnvironmentKey, check_name},
     ids::TenantId,
     problem::RuleError,
+    window::UpdateWindow,
 };
 use wire::{
     ErrorBody, List,
@@ -130,6 +131,8 @@ fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistr
             dependencies: None,
         })
         .collect();
+    let window = registration.window;
+    let window = window.unwrap_or_else(|| UpdateWindow::default_in(registration.country));
     EnvironmentReport {
         family: environment_path.family,
         name: environment_path.name,
@@ -138,7 +141,7 @@ fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistr
         location_name: registration.location_name.unwrap_or_default(),
         application_version: registration.application_version,
         platform_version: registration.platform_version,
-        window: registration.window,
+        window: Some(window),
         inventory_complete: registration.inventory_complete,
         apps,
     }

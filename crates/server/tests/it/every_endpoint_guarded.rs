@@ -36,6 +36,8 @@ fn expected(sample: &Sample, who: CallerKind) -> u16 {
     match (sample.guard, who) {
         (Guard::Public, _) => sample.success,
         (_, CallerKind::Nobody | CallerKind::Forger) => 401,
+        (Guard::Agent, CallerKind::Agent | CallerKind::CloudAgent) => sample.success,
+        (Guard::Agent, _) => 401,
         (Guard::OwnToken, CallerKind::Agent) => sample.success,
         (Guard::OwnToken, CallerKind::CloudAgent) => 400,
         (Guard::OwnToken, _) | (_, CallerKind::Agent | CallerKind::CloudAgent) => 401,

@@ -11,7 +11,10 @@ use crate::harness::{
 use entra_local::{SigningKeyChoice, TokenRequest};
 use http::Method;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicI64, Ordering},
+};
 use uuid::Uuid;
 
 /// What protects an operation.
@@ -25,6 +28,8 @@ pub(crate) enum Guard {
     Role(Role),
     /// Being an operator.
     Operator,
+    /// Being an agent.
+    Agent,
     /// Being an agent that has a token of the service's own.
     OwnToken,
 }
@@ -289,7 +294,15 @@ fn of_agents() -> Vec<Sample> {
     vec![
         sample("enrol_agent", Guard::Public).body(|own| json!({ "code": own.code })),
         sample("rotate_agent_token", Guard::OwnToken),
+        sample("put_inventory", Guard::Agent).body(|_| next_inventory()),
+        sample("patch_inventory", Guard::Agent).body(|_| next_inventory()),
     ]
+}
+
+/// An inventory of a higher number than all before.
+fn next_inventory() -> Value {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    json!({ "sequence": 1 + LAST.fetch_add(1, Ordering::Relaxed), "confirm": true, "environments": [] })
 }
 
 fn roles() -> [Guard; 3] {

@@ -32,6 +32,7 @@ mod harness;
 mod health;
 mod hotfixes;
 mod identity;
+mod inventories;
 mod lists;
 mod msal;
 mod object_stores;

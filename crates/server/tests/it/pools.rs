@@ -49,7 +49,9 @@ fn permitted(sample: &Sample) -> Vec<CallerKind> {
         Guard::Public => vec![CallerKind::Nobody, CallerKind::Holder(Role::Reader)],
         Guard::AnyToken => vec![CallerKind::Holder(Role::Reader), CallerKind::Holder(Role::Owner)],
         Guard::Operator => vec![CallerKind::Operator],
-        Guard::OwnToken => vec![CallerKind::Agent],
+        // The inventories of one agent come one after the other.
+        Guard::Agent if sample.operation == "patch_inventory" => vec![CallerKind::CloudAgent],
+        Guard::Agent | Guard::OwnToken => vec![CallerKind::Agent],
         Guard::Role(needed) => [Role::Reader, Role::Contributor, Role::Owner]
             .into_iter()
             .filter(|role| *role >= needed)

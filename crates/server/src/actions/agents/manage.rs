@@ -413,7 +413,7 @@ async fn rebind_environment_in(
         etag: Etag::random(),
         ..environment
     };
-    environments::update_environment(&mut tx, &rebound).await?;
+    environments::update_environments(&mut tx, std::slice::from_ref(&rebound)).await?;
     let change = Change {
         action: "environments/rebind",
         target: format!("environments/{}", input.key),

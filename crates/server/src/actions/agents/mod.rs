@@ -12,7 +12,7 @@ pub(crate) use enrol::{EnrolmentRate, GivenToken, enrol, rotate_token};
 pub(crate) use manage::{
     RegisterAgent, Saved, delete_agent, get_agent, put_agent, rebind_environment, rotate_agent,
 };
-pub(crate) use sign_in::{AgentCall, Credential, SignIn, sign_in};
+pub(crate) use sign_in::{AgentCall, Credential, SignIn, lock_standing, sign_in};
 
 use super::audit::Change;
 use domain::{agent::AgentScope, instant::Instant};

@@ -96,19 +96,27 @@ pub(crate) async fn sign_in(service: &Service, call: AgentCall) -> Result<SignIn
 #[allow(dead_code, reason = "long polls and downloads ask it")]
 pub(crate) async fn check_standing(service: &Service, caller: &AgentCaller) -> Result<()> {
     let found = find(service, &caller.credential).await?;
+    still_standing(found, caller, service.clock.now()).map(drop)
+}
+
+/// The same within a transaction: the agent with its row locked.
+pub(crate) async fn lock_standing(tx: &mut Tx<'_>, caller: &AgentCaller, now: Instant) -> Result<Agent> {
+    let found = agents::lock_agent_by_id(tx, caller.id).await?;
+    still_standing(found, caller, now)
+}
+
+fn still_standing(found: Option<Agent>, caller: &AgentCaller, now: Instant) -> Result<Agent> {
     let call = AgentCall {
         credential: caller.credential.clone(),
         session_id: Some(caller.session_id),
         software: None,
         correlation_id: caller.correlation_id,
     };
-    let standing = found
-        .as_ref()
-        .map(|agent| access::standing(agent, &call, service.clock.now()));
+    let standing = found.as_ref().map(|agent| access::standing(agent, &call, now));
     match (found, standing) {
         (Some(agent), Some(Standing::Frozen)) => Err(frozen(&agent).into()),
         // Another process has taken over; whether that was right shows when this one calls again.
-        (Some(_), Some(Standing::Same | Standing::Changed | Standing::Reused(_))) => Ok(()),
+        (Some(agent), Some(Standing::Same | Standing::Changed | Standing::Reused(_))) => Ok(agent),
         _ => Err(RuleError::new(Code::Unauthorized, "The access token is not valid any more.").into()),
     }
 }

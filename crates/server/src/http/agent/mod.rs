@@ -1,5 +1,6 @@
 //! The agent API: how agents sign in, say what is installed, and take work on. It translates, and decides nothing.
 
+pub(crate) mod inventory;
 pub(crate) mod sign_in;
 
 use super::{answer::json, request_info::RequestInfo};

@@ -472,5 +472,23 @@ pub const AGENTS: Section = Section {
                 "agents::an_agent_of_the_cloud_signs_in_by_its_issuer",
             ],
         ),
+        Row(
+            "An agent reports all that it serves, or what has changed; a row that is wrong, out of scope or another's costs no other.",
+            X,
+            &[
+                "inventories::what_an_agent_reports_is_seen",
+                "inventories::changes_are_reported_alone",
+            ],
+        ),
+        Row(
+            "What an agent does not name any more is missing: nothing is scheduled or starts there, and it goes after a day.",
+            X,
+            &["inventories::what_is_missing_is_shown_and_goes_after_a_day"],
+        ),
+        Row(
+            "Production that is reported as a sandbox stays what it was, and nothing starts, until the operator releases it.",
+            X,
+            &["inventories::a_dispute_is_shown_and_ended_by_a_release"],
+        ),
     ],
 };

@@ -1,0 +1,525 @@
+//! What agents report: which environments there are, and what is installed in them.
+//!
+//! Inventories of one agent have numbers, and the last number wins: it is written down, under the lock of the agent's row,
+//! before anything else is, and every batch of an inventory looks under the same lock whether it still is the last. So of
+//! two that come at once, by way of whichever server, the lower one ends where it is, and nothing of it comes behind
+//! anything of the other. An inventory that a crash cut short has changed what it had come to, and no more: what was not
+//! named in it becomes missing only at its end, and whoever sent it sends another.
+//!
+//! Almost always almost nothing has changed. So each batch is compared before anything is locked; only what differs is
+//! locked, compared again, and written, and an environment that is as it was costs nothing but being read.
+//!
+//! Nothing is removed because it was not named. It is missing: nothing starts there. Only time, or the operator, removes
+//! it.
+
+mod drift;
+mod understand;
+
+use super::{
+    Service,
+    agents::{self, AgentCaller},
+    audit::{self, Actor},
+    environments::{self, Known, Written, described},
+};
+use crate::error::{Error, Result};
+use domain::{
+    agent::AgentScope,
+    chain::Chain,
+    environment::{EnvironmentKey, EnvironmentKind},
+    ids::Etag,
+    instant::Instant,
+    inventory::{MOST_ENVIRONMENTS, Shift},
+    problem::{Code, RuleError},
+};
+use drift::Drift;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use store::{
+    Tx,
+    agents::Agent,
+    environments::{Environment, update_environments},
+    execution as locking, hotfixes,
+    inventories::{self as rows, Bound},
+};
+use understand::{Row, Understood, key, refused};
+use uuid::Uuid;
+use wire::agent::{EnvironmentName, Inventory, InventoryResult, RefusedEnvironment};
+
+/// Environments that one transaction writes: enough to share its cost, few enough that others who write do not notice
+/// it.
+const BATCH: usize = 250;
+
+/// Who reports, and the number of what they report.
+#[derive(Clone, Debug)]
+struct Reporter {
+    caller: AgentCaller,
+    sequence: i64,
+    now: Instant,
+}
+
+impl Reporter {
+    fn id(&self) -> Uuid {
+        self.caller.id
+    }
+
+    fn actor(&self) -> Actor<'_> {
+        Actor::Agent(&self.caller)
+    }
+
+    /// The agent as it is now, its row locked: this is still its last inventory, and nobody else's comes in between.
+    async fn lock(&self, tx: &mut Tx<'_>) -> Result<Agent> {
+        let agent = agents::lock_standing(tx, &self.caller, self.now).await?;
+        if agent.inventory_sequence != self.sequence {
+            return Err(stale(self.sequence, agent.inventory_sequence).into());
+        }
+        Ok(agent)
+    }
+}
+
+fn stale(sequence: i64, last: i64) -> RuleError {
+    let message = format!(
+        "The inventory has the number {sequence}, and another of the number {last} has come before. Send one of a higher \
+         number."
+    );
+    RuleError::new(Code::StaleInventory, message)
+        .about("sequence")
+        .with("sequence", last.to_string())
+}
+
+/// Takes all that an agent serves: what is bound to it and not named is missing.
+pub(crate) async fn put_inventory(
+    service: &Arc<Service>,
+    agent: &AgentCaller,
+    inventory: Inventory,
+) -> Result<InventoryResult> {
+    report(service, agent, inventory, true).await
+}
+
+/// Takes what has changed of what an agent serves.
+pub(crate) async fn patch_inventory(
+    service: &Arc<Service>,
+    agent: &AgentCaller,
+    inventory: Inventory,
+) -> Result<InventoryResult> {
+    report(service, agent, inventory, false).await
+}
+
+async fn report(
+    service: &Arc<Service>,
+    agent: &AgentCaller,
+    inventory: Inventory,
+    is_full: bool,
+) -> Result<InventoryResult> {
+    let allow_w1 = service.settings.countries.allow_w1;
+    if is_full && !inventory.gone.is_empty() {
+        let message = "A full set names what there is; what is gone is not named in it.";
+        return Err(RuleError::invalid("gone", message).into());
+    }
+    let reading = tokio::task::spawn_blocking(move || Understood::read(inventory, allow_w1));
+    let understood = reading.await.map_err(Error::fault)??;
+    let by = Reporter {
+        caller: agent.clone(),
+        sequence: understood.sequence,
+        now: service.clock.now(),
+    };
+    service
+        .see_through(async move |service| {
+            let begun = begin(&service, &by, &understood, is_full).await?;
+            let taken = take(&service, &by, understood, begun, is_full).await;
+            // Some of it may have been taken even where the rest was not.
+            service.emitted.notify_here();
+            service.wakeup.notify();
+            taken
+        })
+        .await
+}
+
+/// What holds when an inventory begins.
+struct Begun {
+    scope: AgentScope,
+    /// For a full set, the environments that the agent has.
+    bound: Vec<Bound>,
+}
+
+struct Begin {
+    by: Reporter,
+    is_full: bool,
+    confirm: bool,
+    reported: Vec<Arc<Row>>,
+    named: HashSet<EnvironmentKey>,
+    gone: HashSet<EnvironmentKey>,
+}
+
+async fn begin(service: &Service, by: &Reporter, understood: &Understood, is_full: bool) -> Result<Begun> {
+    let input = Begin {
+        by: by.clone(),
+        is_full,
+        confirm: understood.confirm,
+        reported: understood.rows.clone(),
+        named: understood.named.clone(),
+        gone: understood.gone.iter().map(key).collect(),
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(begin_in(tx, input)))
+        .await
+}
+
+async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Begun> {
+    let by = &input.by;
+    let agent = agents::lock_standing(&mut tx, &by.caller, by.now).await?;
+    if by.sequence <= agent.inventory_sequence {
+        return Err(stale(by.sequence, agent.inventory_sequence).into());
+    }
+    let scope = agent.scope;
+    // Few changes need not be counted against what there is.
+    let counts = input.is_full
+        || rows::count_bound(&mut tx, by.id()).await? + input.reported.len() > MOST_ENVIRONMENTS;
+    let bound = match counts {
+        true => rows::bound_to(&mut tx, by.id()).await?,
+        false => Vec::new(),
+    };
+    let bound_keys: HashSet<_> = bound.iter().map(Bound::key).collect();
+    let reported = input.reported.iter().map(|row| &row.key);
+    let new: Vec<_> = reported
+        .filter(|key| !bound_keys.contains(key) && scope.covers(key))
+        .collect();
+    let present = bound.iter().filter(|one| one.missing_since.is_none());
+    if input.is_full {
+        let lost = present.clone().filter(|one| !input.named.contains(&one.key()));
+        let shift = Shift {
+            had: present.clone().count(),
+            lost: lost.count(),
+            gained: new.len(),
+            is_first: agent.inventory_on.is_none(),
+        };
+        if !input.confirm {
+            check_shift(&mut tx, by, shift, &new).await?;
+        }
+    } else if counts {
+        let kept = present.filter(|one| !input.gone.contains(&one.key()));
+        check_room(kept.count() + new.len())?;
+    }
+    rows::set_sequence(&mut tx, by.id(), by.sequence).await?;
+    Ok(Begun { scope, bound })
+}
+
+/// What belongs to others is refused and gained by nobody; it is looked for only where that could make a difference.
+async fn check_shift(tx: &mut Tx<'_>, by: &Reporter, shift: Shift, new: &[&EnvironmentKey]) -> Result<()> {
+    if shift.check().is_ok() {
+        return Ok(());
+    }
+    let others = rows::bound_to_others(tx, by.id(), new.iter().copied()).await?;
+    let gained = shift.gained.saturating_sub(others);
+    Ok(Shift { gained, ..shift }.check()?)
+}
+
+fn check_room(count: usize) -> Result<()> {
+    if count <= MOST_ENVIRONMENTS {
+        return Ok(());
+    }
+    let message = format!("The agent would have {count} environments; it may have {MOST_ENVIRONMENTS}.");
+    Err(RuleError::invalid("environments", message).into())
+}
+
+async fn take(
+    service: &Service,
+    by: &Reporter,
+    understood: Understood,
+    begun: Begun,
+    is_full: bool,
+) -> Result<InventoryResult> {
+    let mut taken = Taken(InventoryResult {
+        refused: understood.refused,
+        warnings: understood.warnings,
+        ..InventoryResult::default()
+    });
+    for batch in understood.rows.chunks(BATCH) {
+        take_batch(service, by, &begun.scope, batch, &mut taken).await?;
+    }
+    let unnamed = |one: &Bound| !understood.named.contains(&one.key());
+    let missing: Vec<Uuid> = match is_full {
+        true => begun
+            .bound
+            .iter()
+            .filter(|one| unnamed(one))
+            .map(|one| one.id)
+            .collect(),
+        false => find_gone(service, by, understood.gone, &mut taken).await?,
+    };
+    for batch in missing.chunks(BATCH) {
+        taken.0.missing += miss(service, by, batch.to_vec()).await?;
+    }
+    if is_full {
+        end(service, by).await?;
+    }
+    Ok(taken.0)
+}
+
+/// What came of an inventory so far.
+struct Taken(InventoryResult);
+
+/// What a reported environment comes to.
+enum Decision {
+    Refused(RefusedEnvironment),
+    Unchanged,
+    Written(Box<Written>),
+}
+
+async fn take_batch(
+    service: &Service,
+    by: &Reporter,
+    scope: &AgentScope,
+    batch: &[Arc<Row>],
+    taken: &mut Taken,
+) -> Result<()> {
+    let known = rows::find_known(&service.db, batch.iter().map(|row| &row.key)).await?;
+    let mut differing = Vec::new();
+    for row in batch {
+        match decide(by, scope, row, known.get(&row.key)) {
+            Decision::Written(_) => differing.push(Arc::clone(row)),
+            other => taken.add(row, known.get(&row.key), &other),
+        }
+    }
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let input = (by.clone(), differing.clone());
+    let decided = service
+        .db
+        .write(input, |tx, (by, rows)| Box::pin(save_in(tx, by, rows)))
+        .await?;
+    for (row, decision) in differing.iter().zip(&decided) {
+        taken.add(row, None, decision);
+    }
+    Ok(())
+}
+
+/// Decides about environments under their locks and writes what is to be written; answers in the order of the rows.
+async fn save_in(mut tx: Tx<'_>, by: &Reporter, reported: &[Arc<Row>]) -> Result<Vec<Decision>> {
+    let agent = by.lock(&mut tx).await?;
+    let mut known = rows::lock_known(&mut tx, reported.iter().map(|row| &row.key)).await?;
+    let mut kept = Vec::with_capacity(reported.len());
+    let mut written = Vec::with_capacity(reported.len());
+    for row in reported {
+        match decide(by, &agent.scope, row, known.remove(&row.key).as_ref()) {
+            Decision::Written(one) => {
+                kept.push(None);
+                written.push(*one);
+            }
+            other => kept.push(Some(other)),
+        }
+    }
+    environments::save(&mut tx, &written, by.now).await?;
+    audit::record_all(&mut tx, by.actor(), by.now, written.iter().map(Written::change)).await?;
+    let drift = drift::find(&mut tx, &written).await?;
+    drift::record(&mut tx, by.actor(), by.now, &drift).await?;
+    drop(drift);
+    let mut written = written.into_iter().map(|one| Decision::Written(Box::new(one)));
+    let decisions = kept
+        .into_iter()
+        .filter_map(|kept| kept.or_else(|| written.next()));
+    Ok(decisions.collect())
+}
+
+fn decide(by: &Reporter, scope: &AgentScope, row: &Row, known: Option<&Known>) -> Decision {
+    let refuse = |code: &str, message: String| Decision::Refused(refused(row.name(), code, message));
+    if !scope.covers(&row.key) {
+        let message = format!(
+            "The scope of agent '{}' does not cover the environment.",
+            by.caller.name
+        );
+        return refuse("OutOfScope", message);
+    }
+    let existing = known.map(|(environment, _)| environment);
+    let other = existing.and_then(|environment| environment.agent_id);
+    if other.is_some_and(|other| other != by.id()) {
+        let message = "The environment belongs to another agent. The operator can bind it to this one.";
+        return refuse("BoundElsewhere", message.into());
+    }
+    let environment = as_reported(by, row, existing);
+    if let Some((existing, apps)) = known
+        && is_known(&environment, existing)
+        && row.report.apps == *apps
+    {
+        return Decision::Unchanged;
+    }
+    Decision::Written(Box::new(Written {
+        before: known.cloned(),
+        after: (environment, row.report.apps.clone()),
+    }))
+}
+
+/// What production is nobody makes a sandbox by reporting it as one: what is allowed in sandboxes only would be allowed
+/// there.
+fn as_reported(by: &Reporter, row: &Row, existing: Option<&Environment>) -> Environment {
+    let mut environment = described(&row.report, row.key.tenant_id, existing, by.now);
+    environment.agent_id = Some(by.id());
+    if let Some(existing) = existing
+        && existing.kind == EnvironmentKind::Production
+        && environment.kind == EnvironmentKind::Sandbox
+    {
+        environment.kind = EnvironmentKind::Production;
+        environment.disputed_since = existing.disputed_since.or(Some(by.now));
+    }
+    environment
+}
+
+/// Whether nothing is new, but when it was said.
+fn is_known(environment: &Environment, existing: &Environment) -> bool {
+    let at_its_time = Environment {
+        inventory_on: existing.inventory_on,
+        etag: existing.etag,
+        ..environment.clone()
+    };
+    at_its_time == *existing
+}
+
+impl Row {
+    fn name(&self) -> EnvironmentName {
+        EnvironmentName {
+            aad_tenant_id: self.key.tenant_id.0,
+            application_family: self.report.family.clone(),
+            name: self.report.name.clone(),
+        }
+    }
+}
+
+impl Taken {
+    fn add(&mut self, row: &Row, known: Option<&Known>, decision: &Decision) {
+        let Self(result) = self;
+        let mut is_disputed = known.is_some_and(|(known, _)| known.disputed_since.is_some());
+        match decision {
+            Decision::Refused(refused) => {
+                result.refused.push(refused.clone());
+                return;
+            }
+            Decision::Unchanged => result.unchanged += 1,
+            Decision::Written(written) => {
+                is_disputed = written.after.0.disputed_since.is_some();
+                match written.before {
+                    Some(_) => result.changed += 1,
+                    None => result.added += 1,
+                }
+            }
+        }
+        if is_disputed {
+            result.disputed.push(row.name());
+        }
+    }
+}
+
+/// The agent's environments among those that are said to be gone.
+async fn find_gone(
+    service: &Service,
+    by: &Reporter,
+    gone: Vec<EnvironmentName>,
+    taken: &mut Taken,
+) -> Result<Vec<Uuid>> {
+    let mut found = Vec::with_capacity(gone.len());
+    for batch in gone.chunks(BATCH) {
+        let keys: Vec<_> = batch.iter().map(key).collect();
+        let known = rows::find_known(&service.db, &keys).await?;
+        for (name, key) in batch.iter().zip(&keys) {
+            match known.get(key) {
+                Some((environment, _)) if environment.agent_id == Some(by.id()) => found.push(environment.id),
+                Some(_) => {
+                    let message = "The environment does not belong to this agent.";
+                    taken
+                        .0
+                        .refused
+                        .push(refused(name.clone(), "BoundElsewhere", message));
+                }
+                None => {}
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// Environments are missing from now on, if they are not yet; how many of them are.
+async fn miss(service: &Service, by: &Reporter, ids: Vec<Uuid>) -> Result<u64> {
+    service
+        .db
+        .write((by.clone(), ids), |tx, (by, ids)| Box::pin(miss_in(tx, by, ids)))
+        .await
+}
+
+async fn miss_in(mut tx: Tx<'_>, by: &Reporter, ids: &[Uuid]) -> Result<u64> {
+    by.lock(&mut tx).await?;
+    let found = locking::lock_environments(&mut tx, ids.iter().copied()).await?;
+    let ours = found.into_iter().filter(|one| one.agent_id == Some(by.id()));
+    let (known, new): (Vec<_>, Vec<_>) = ours.partition(|one| one.missing_since.is_some());
+    let missing: Vec<_> = new
+        .into_iter()
+        .map(|environment| Environment {
+            missing_since: Some(by.now),
+            etag: Etag::random(),
+            ..environment
+        })
+        .collect();
+    update_environments(&mut tx, &missing).await?;
+    super::execution::reschedule(&mut tx, &missing.iter().collect::<Vec<_>>(), by.now).await?;
+    let drift: Vec<_> = missing.iter().map(Drift::gone).collect();
+    drift::record(&mut tx, by.actor(), by.now, &drift).await?;
+    Ok((known.len() + missing.len()) as u64)
+}
+
+async fn end(service: &Service, by: &Reporter) -> Result<()> {
+    service
+        .db
+        .write(by.clone(), |mut tx, by| {
+            Box::pin(async move {
+                by.lock(&mut tx).await?;
+                Ok(rows::set_inventory_on(&mut tx, by.id(), by.now).await?)
+            })
+        })
+        .await
+}
+
+/// Removes environments that have been missing for `after`; how many. Where something runs, they stay. One that cannot be
+/// removed keeps none of the others. By a wrong clock nothing has been missing for long.
+pub(crate) async fn remove_missing(service: &Service, after: Duration) -> Result<usize> {
+    if !service.clock_check.agrees(service).await? {
+        return Ok(0);
+    }
+    let now = service.clock.now();
+    let (mut removed, mut last) = (0, None);
+    loop {
+        let batch = rows::missing_environments(&service.db, now - after, last, BATCH).await?;
+        for &(_, id) in &batch {
+            let gone = service
+                .db
+                .write((id, now - after, now), |tx, &(id, before, now)| {
+                    Box::pin(remove_if_missing(tx, id, before, now))
+                })
+                .await;
+            match gone {
+                Ok(was_missing) => removed += usize::from(was_missing),
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => {
+                    tracing::error!(environment = %id, error = %Chain(&error), "an environment that is missing cannot be removed")
+                }
+            }
+        }
+        if batch.len() < BATCH {
+            return Ok(removed);
+        }
+        last = batch.last().copied();
+    }
+}
+
+async fn remove_if_missing(mut tx: Tx<'_>, id: Uuid, before: Instant, now: Instant) -> Result<bool> {
+    let found = locking::lock_environments(&mut tx, [id]).await?;
+    let is_due = |one: &Environment| one.missing_since.is_some_and(|since| since <= before);
+    let Some(environment) = found.into_iter().find(is_due) else {
+        return Ok(false);
+    };
+    if hotfixes::running_in(&mut tx, id).await?.is_some() {
+        return Ok(false);
+    }
+    let by = Actor::Service("inventory");
+    environments::remove_environment(&mut tx, by, &environment, now).await?;
+    Ok(true)
+}

@@ -1,0 +1,44 @@
+//! `/agent/v1/inventory`: what is installed in the environments of an agent.
+
+use crate::{
+    actions::inventory,
+    error::{Error, Result},
+    http::{
+        agent::answer,
+        extract::{AgentContext, InventoryBody},
+    },
+};
+use axum::response::Response;
+use domain::problem::RuleError;
+use wire::{
+    ErrorBody,
+    agent::{Inventory, InventoryResult},
+};
+
+/// Says all that the agent serves: what it had and does not name any more is missing from then on.
+#[utoipa::path(put, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
+    request_body = Inventory,
+    responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
+pub(crate) async fn put_inventory(context: AgentContext, body: InventoryBody) -> Result<Response> {
+    let reported = read(&body).await?;
+    let taken = inventory::put_inventory(context.service(), &context.caller, reported).await?;
+    answer(&context.info, &taken)
+}
+
+/// Says what has changed of what the agent serves: environments that are new or different, and those that are gone.
+#[utoipa::path(patch, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
+    request_body = Inventory,
+    responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
+pub(crate) async fn patch_inventory(context: AgentContext, body: InventoryBody) -> Result<Response> {
+    let reported = read(&body).await?;
+    let taken = inventory::patch_inventory(context.service(), &context.caller, reported).await?;
+    answer(&context.info, &taken)
+}
+
+/// Reading tens of megabytes takes a processor for a while, which others need too.
+async fn read(body: &InventoryBody) -> Result<Inventory> {
+    let bytes = body.bytes.clone();
+    let reading = tokio::task::spawn_blocking(move || serde_json::from_slice(&bytes));
+    let read = reading.await.map_err(Error::fault)?;
+    Ok(read.map_err(|error| RuleError::invalid("body", format!("The inventory cannot be read: {error}.")))?)
+}
