@@ -87,12 +87,18 @@ codes! {
     UploadInProgress = 409,
     /// An operation is running in the environment at this moment.
     EnvironmentBusy = 409,
+    /// The package was sent to the agent as often as it is for one operation.
+    DownloadsUsedUp = 403,
     /// The identity belongs to somebody else already: an agent is neither a principal nor an operator.
     IdentityInUse = 409,
     /// A later inventory of the same agent has come before.
     StaleInventory = 409,
     /// The inventory has far fewer or far more environments than the one before; it must say that this is meant.
     ConfirmationRequired = 409,
+    /// The agent does not hold the operation, or not any more.
+    LeaseLost = 409,
+    /// The package is not what it was when the operation was scheduled.
+    PackageChanged = 409,
     /// The entity is no longer, or not, in the state the caller named.
     PreconditionFailed = 412,
     /// The body is larger than allowed.

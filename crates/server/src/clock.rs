@@ -8,7 +8,7 @@ use std::{
     },
     time::{SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::Notify;
+use store::wakeup::{Listener, Wakeup};
 
 /// The service's clock: the machine's, moved by an offset that only `fame dev` and tests change.
 #[derive(Clone, Default)]
@@ -22,7 +22,7 @@ struct Shared {
     stopped_at: AtomicI64,
     /// How far the machine's clock goes wrong, as far as this process is concerned.
     error: AtomicI64,
-    moved: Notify,
+    moved: Wakeup,
 }
 
 /// Not stopped.
@@ -72,7 +72,7 @@ impl Clock {
                 .offset
                 .store(now.0 - self.machine().0, Ordering::SeqCst);
         }
-        self.shared.moved.notify_one();
+        self.shared.moved.notify_here();
     }
 
     /// How far this clock is ahead of the machine's, in ticks; negative when behind.
@@ -81,10 +81,9 @@ impl Clock {
         self.now().0 - self.machine().0
     }
 
-    /// Waits until somebody moves the clock, or has moved it since this was last waited for. For one listener: the
-    /// executor.
-    pub(crate) async fn moved(&self) {
-        self.shared.moved.notified().await;
+    /// Somebody who wants to know from now on when this clock is moved.
+    pub(crate) fn listener(&self) -> Listener {
+        self.shared.moved.listener()
     }
 }
 

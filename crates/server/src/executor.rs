@@ -24,7 +24,7 @@ pub(crate) enum Progress {
 ///
 /// Nothing here waits: what takes time is done elsewhere, and asked about.
 pub(crate) trait Executor: Send {
-    /// Who it is, and which environments it may serve.
+    /// Who it is.
     fn claimant(&self) -> &Claimant;
 
     /// Takes an operation on that has been claimed for it.

@@ -13,7 +13,7 @@ use domain::{
     instant::{Instant, TICKS_PER_SECOND},
 };
 use std::{collections::HashMap, time::Duration};
-use store::{execution::Served, hotfixes::Operation};
+use store::hotfixes::Operation;
 
 /// Shortest simulated work, in ticks.
 const SHORTEST: i64 = TICKS_PER_SECOND;
@@ -54,10 +54,7 @@ struct Work {
 impl Simulator {
     pub(crate) fn new(script: Script) -> Self {
         Self {
-            claimant: Claimant {
-                name: "executor".into(),
-                served: Served::default(),
-            },
+            claimant: Claimant::Own("executor"),
             script,
             at_work: HashMap::new(),
         }
@@ -78,7 +75,11 @@ impl Executor for Simulator {
         let fault = self.script.get(&key);
         let outcome = match fault {
             None | Some(Fault::Takes(_)) => Some(Outcome::Succeeded),
-            Some(Fault::Fails(text)) => Some(Outcome::Failed(text.clone())),
+            Some(Fault::Fails(text)) => Some(Outcome::Failed {
+                message: text.clone(),
+                cause: None,
+                in_full: None,
+            }),
             Some(Fault::FindsNothingToDo) => Some(Outcome::Skipped(None)),
             Some(Fault::GetsLost) => None,
         };

@@ -1,7 +1,9 @@
 //! Starting and stopping: opening what is kept, refusing what cannot work, and draining before the end.
 
 use crate::{
-    actions::{self, Service, agents::EnrolmentRate, clock_check::ClockCheck, sweep},
+    actions::{
+        self, Service, agents::EnrolmentRate, clock_check::ClockCheck, execution::WaitingClaims, sweep,
+    },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
     config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
@@ -13,6 +15,7 @@ use crate::{
         router::router,
     },
     jobs::{
+        claims,
         events::{Delivery, TelemetryLog},
         executor::ExecutorJob,
         gauges, leases, missing, retention, signals, sweeper,
@@ -126,6 +129,7 @@ impl Server {
             clock_check: ClockCheck::default(),
             settings: Arc::clone(&settings),
             wakeup: Wakeup::default(),
+            waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
             enrolments: EnrolmentRate::default(),
@@ -165,6 +169,7 @@ impl Server {
             let stop = stop.clone();
             tasks.spawn(async move { executor.run(stop).await }.instrument(job("executor")));
         }
+        tasks.spawn(claims::run(Arc::clone(service), stop.clone()).instrument(job("claims")));
         let delivery = Arc::new(Delivery::new(Arc::clone(service), TelemetryLog));
         let (delivering, delivery_stop) = (Arc::clone(&delivery), stop.clone());
         tasks.spawn(async move { delivering.run(delivery_stop).await }.instrument(job("events")));
@@ -214,6 +219,7 @@ impl Server {
     /// upload whose sender has gone has its end, but not longer than `within`. An operation that is left then ends as
     /// unknown when its lease does; an upload is given up after the time of grace.
     pub async fn drain(&self, within: Duration) {
+        self.state.service.waiting.close();
         tokio::join!(self.drain_executor(within), self.drain_uploads(within));
     }
 

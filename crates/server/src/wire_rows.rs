@@ -1,8 +1,15 @@
 //! Rows as the APIs show them: one function for each entity of `wire`, named by it.
 
-use crate::{actions::execution::window_of, error::Result};
+use crate::{
+    actions::{
+        execution::window_of,
+        work::{Given, Work},
+    },
+    error::Result,
+};
 use auth::OwnToken;
-use domain::{agent::AgentState, instant::Instant};
+use data_encoding::HEXLOWER;
+use domain::{agent::AgentState, instant::Instant, version::SyncMode};
 use std::time::Duration;
 use store::{
     agents::{Agent, AgentEntry},
@@ -230,7 +237,17 @@ pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::Environment
         environment_application_family: operation.family,
         environment_name: operation.environment_name,
         environment_type: Some(operation.environment_kind),
+        progress_percent: percent(operation.progress_percent),
+        progress_step: operation.progress_step,
+        progress_text: operation.progress_text,
+        progress_on: operation.progress_on,
+        agent_name: operation.agent_name,
+        failure_cause: operation.failure_cause,
     })
+}
+
+fn percent(kept: Option<i64>) -> Option<u32> {
+    kept.and_then(|percent| u32::try_from(percent).ok())
 }
 
 /// An operation as the operator sees it.
@@ -253,7 +270,58 @@ pub(crate) fn operation(operation: Operation) -> Result<wire::operator::Operatio
         started_on: operation.started_on,
         completed_on: operation.completed_on,
         error_message: operation.error_message,
+        failure_cause: operation.failure_cause,
+        progress_percent: percent(operation.progress_percent),
+        progress_step: operation.progress_step,
+        progress_text: operation.progress_text,
+        progress_on: operation.progress_on,
+        agent_name: operation.agent_name,
     })
+}
+
+/// What an agent has been given.
+pub(crate) fn claim(work: Work) -> wire::agent::Claim {
+    let lease_seconds = seconds(work.lease);
+    let given = work.given.into_iter();
+    wire::agent::Claim {
+        operations: given.map(|given| claimed(given, lease_seconds)).collect(),
+        lost: work.lost.into_iter().map(|id| id.0).collect(),
+    }
+}
+
+fn claimed(given: Given, lease_seconds: u32) -> wire::agent::ClaimedOperation {
+    let operation = given.operation;
+    let environment = wire::agent::EnvironmentName {
+        aad_tenant_id: operation.tenant_id.0,
+        application_family: operation.family,
+        name: operation.environment_name,
+    };
+    let package = wire::agent::ClaimedPackage {
+        sha256: HEXLOWER.encode(&operation.package_sha256.unwrap_or_default()),
+        size: operation.package_size.unwrap_or_default(),
+        differs_elsewhere: given.differs_elsewhere,
+    };
+    wire::agent::ClaimedOperation {
+        operation_id: operation.id.0,
+        lease_id: given.lease_id,
+        lease_seconds,
+        kind: operation.kind.to_string(),
+        environment,
+        environment_type: operation.environment_kind.to_string(),
+        country_code: operation.country_code.to_string(),
+        app_id: operation.app_id.0,
+        app_name: operation.app_name,
+        app_publisher: operation.app_publisher,
+        source_version: operation.source_version.to_string(),
+        target_version: operation.target_version.to_string(),
+        sync_mode: SyncMode::Sync.to_string(),
+        package,
+    }
+}
+
+/// A span in whole seconds.
+pub(crate) fn seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// A change. A part of the service that acted by itself has a name in place of an id.

@@ -14,75 +14,56 @@ use super::{
 };
 use domain::{
     country::CountryCode,
-    ids::{AppId, OperationId, TenantId},
+    ids::{AppId, OperationId},
     instant::Instant,
-    operation::OperationStatus,
+    operation::{FailureCause, OperationStatus},
     version::AppVersion,
 };
 use uuid::Uuid;
 
-/// Which environments an executor may serve: those that meet each condition that is given. The default is all.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Served {
-    /// Those of these tenants.
-    pub tenants: Option<Vec<TenantId>>,
-    /// Those of these application families, as `family_key` has them.
-    pub families: Option<Vec<String>>,
-    /// These.
-    pub environments: Option<Vec<Uuid>>,
+/// Which environments an executor serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Those that belong to no agent.
+    Unbound,
+    /// Those that belong to this agent.
+    OfAgent(Uuid),
 }
 
 impl Served {
-    /// The conditions, whose values are bound from `$first` on, and those values.
-    ///
-    /// `IS TRUE` keeps them from being looked up in an index of their own: what is claimed is read from the head of the
-    /// one over due instants, whatever is asked besides.
-    fn conditions(&self, first: usize) -> (String, Vec<Value>) {
-        let given = [
-            ("tenant_id", self.tenants.as_deref().map(values)),
-            ("family_key", self.families.as_deref().map(values)),
-            ("id", self.environments.as_deref().map(values)),
-        ];
-        let (mut sql, mut bound) = (String::new(), Vec::new());
-        for (column, values) in given {
-            let Some(values) = values else { continue };
-            let numbers = (first + bound.len()..).take(values.len());
-            let numbers: Vec<_> = numbers.map(|number| format!("${number}")).collect();
-            let is_one = format!("t.{column} IN ({})", numbers.join(", "));
-            let is_served = if values.is_empty() { "FALSE" } else { &is_one };
-            sql.push_str(&format!(" AND ({is_served}) IS TRUE"));
-            bound.extend(values);
+    /// The condition, whose value, if it has one, is bound as `$number`.
+    fn condition(self, number: usize) -> (String, Option<Value>) {
+        match self {
+            // `IS TRUE` keeps it from being looked up in an index of its own: what is claimed is read from the head of
+            // the one over due instants.
+            Self::Unbound => ("(t.agent_id IS NULL) IS TRUE".into(), None),
+            Self::OfAgent(agent) => (format!("t.agent_id = ${number}"), Some(agent.into())),
         }
-        (sql, bound)
     }
-}
-
-fn values<T: Clone + Into<Value>>(given: &[T]) -> Vec<Value> {
-    given.iter().cloned().map(Into::into).collect()
 }
 
 /// Environments in which work may start at `now`, the longest due first, with their rows locked. Those that another
 /// replica holds are passed over.
 pub async fn lock_due_environments(
     tx: &mut Tx<'_>,
-    served: &Served,
+    served: Served,
     now: Instant,
     limit: usize,
 ) -> Result<Vec<Environment>, StoreError> {
-    let (conditions, values) = served.conditions(3);
-    tx.query(due_statement(&conditions))
+    let (condition, value) = served.condition(3);
+    tx.query(due_statement(&condition))
         .bind(now)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind_all(values)
+        .bind_all(value)
         .fetch_all()
         .await
 }
 
-fn due_statement(conditions: &str) -> String {
+fn due_statement(condition: &str) -> String {
     format!(
         "SELECT {}
          FROM environments t
-         WHERE t.due_on <= $1{conditions}
+         WHERE t.due_on <= $1 AND {condition}
          ORDER BY t.due_on, t.id
          LIMIT $2
          FOR UPDATE SKIP LOCKED",
@@ -93,34 +74,65 @@ fn due_statement(conditions: &str) -> String {
 /// The identities of the same environments, which can be read even when nothing else of a row can.
 pub async fn due_environments(
     db: &Db,
-    served: &Served,
+    served: Served,
     now: Instant,
     limit: usize,
 ) -> Result<Vec<Uuid>, StoreError> {
-    let (conditions, values) = served.conditions(3);
+    let (condition, value) = served.condition(3);
     let rows = db
         .query(format!(
-            "SELECT t.id FROM environments t WHERE t.due_on <= $1{conditions} ORDER BY t.due_on, t.id LIMIT $2"
+            "SELECT t.id FROM environments t WHERE t.due_on <= $1 AND {condition} ORDER BY t.due_on, t.id LIMIT $2"
         ))
         .bind(now)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind_all(values)
+        .bind_all(value)
         .fetch_all::<(Uuid,)>()
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// When work may next start in any environment that is served.
-pub async fn next_due(db: &Db, served: &Served) -> Result<Option<Instant>, StoreError> {
-    let (conditions, values) = served.conditions(1);
+pub async fn next_due(db: &Db, served: Served) -> Result<Option<Instant>, StoreError> {
+    let (condition, value) = served.condition(1);
     let found = db
         .query(format!(
-            "SELECT t.due_on FROM environments t WHERE t.due_on IS NOT NULL{conditions} ORDER BY t.due_on LIMIT 1"
+            "SELECT t.due_on FROM environments t WHERE t.due_on IS NOT NULL AND {condition} ORDER BY t.due_on LIMIT 1"
         ))
-        .bind_all(values)
+        .bind_all(value)
         .fetch_optional::<(Instant,)>()
         .await?;
     Ok(found.map(|(due,)| due))
+}
+
+const DUE_OF_AGENTS: &str = "SELECT a.id, (
+           SELECT t.due_on
+           FROM environments t
+           WHERE t.agent_id = a.id AND t.due_on IS NOT NULL
+           ORDER BY t.due_on
+           LIMIT 1
+       )
+     FROM agents a
+     WHERE a.frozen_on IS NULL";
+
+/// When work may next start in the environments of each agent that may take some on.
+pub async fn due_of_agents(db: &Db) -> Result<Vec<(Uuid, Instant)>, StoreError> {
+    let agents = db
+        .query(DUE_OF_AGENTS)
+        .fetch_all::<(Uuid, Option<Instant>)>()
+        .await?;
+    let due = agents.into_iter().filter_map(|(agent, due)| Some((agent, due?)));
+    Ok(due.collect())
+}
+
+/// Whether an agent may take work on: it is not frozen, and this is the running process of it that called last.
+pub async fn may_take_on(tx: &mut Tx<'_>, agent: Uuid, session: Uuid) -> Result<bool, StoreError> {
+    let found = tx
+        .query("SELECT id FROM agents WHERE id = $1 AND session_id = $2 AND frozen_on IS NULL")
+        .bind(agent)
+        .bind(session)
+        .fetch_optional::<(Uuid,)>()
+        .await?;
+    Ok(found.is_some())
 }
 
 /// In how many environments work may start at `now`, counted to `most`.
@@ -401,12 +413,17 @@ pub async fn start_operations<'o>(
             operation.started_on.into(),
             operation.lease_id.into(),
             operation.lease_until.into(),
+            operation.package_sha256.into(),
+            operation.package_size.into(),
+            operation.agent_id.into(),
+            operation.agent_name.clone().into(),
         ]
     });
     tx.each(
         "UPDATE operations
          SET status = 'Running', source_version = {source}, source_version_key = {source_key}, started_on = {started},
-             lease_id = {lease}, lease_until = {until}
+             lease_id = {lease}, lease_until = {until}, package_sha256 = {sha256}, package_size = {size},
+             agent_id = {agent}, agent_name = {agent_name}
          FROM {rows}
          WHERE operations.id = {operation} AND operations.status = 'Scheduled'",
         &[
@@ -416,6 +433,10 @@ pub async fn start_operations<'o>(
             ("started", "bigint"),
             ("lease", "uuid"),
             ("until", "bigint"),
+            ("sha256", "bytea"),
+            ("size", "bigint"),
+            ("agent", "uuid"),
+            ("agent_name", "text"),
         ],
         rows.collect(),
     )
@@ -436,6 +457,8 @@ pub struct Ending {
     pub error_message: Option<String>,
     /// Why it was skipped or lost.
     pub reason: Option<String>,
+    /// Why it failed, as its executor understood it.
+    pub failure_cause: Option<FailureCause>,
 }
 
 /// Ends operations, each of which is given as it was before; how many still were so.
@@ -452,12 +475,13 @@ pub async fn end_operations<'o>(
             ending.ended_on.into(),
             ending.error_message.clone().into(),
             ending.reason.clone().into(),
+            ending.failure_cause.map(FailureCause::as_str).into(),
         ]
     });
     tx.each(
         "UPDATE operations
          SET status = {ending}, completed_on = {completed}, ended_on = {ended}, error_message = {message},
-             reason = {reason}, lease_until = NULL
+             reason = {reason}, failure_cause = {cause}, lease_until = NULL
          FROM {rows}
          WHERE operations.id = {operation} AND operations.status = {was}",
         &[
@@ -468,6 +492,7 @@ pub async fn end_operations<'o>(
             ("ended", "bigint"),
             ("message", "text"),
             ("reason", "text"),
+            ("cause", "text"),
         ],
         rows.collect(),
     )
@@ -505,6 +530,82 @@ pub async fn operations_under(db: &Db, lease: Lease) -> Result<Vec<Operation>, S
     .bind(lease.id)
     .fetch_all()
     .await
+}
+
+/// What an agent carries out.
+pub async fn operations_of_agent(db: &Db, agent: Uuid) -> Result<Vec<Operation>, StoreError> {
+    db.query(of_agent_statement()).bind(agent).fetch_all().await
+}
+
+fn of_agent_statement() -> String {
+    format!(
+        "SELECT {} FROM operations t WHERE t.agent_id = $1 AND t.status = 'Running' ORDER BY t.id",
+        Operation::COLUMNS
+    )
+}
+
+/// An operation that an agent carries out, or did.
+pub async fn find_operation_of_agent(
+    db: &Db,
+    agent: Uuid,
+    id: OperationId,
+) -> Result<Option<Operation>, StoreError> {
+    db.query(format!(
+        "SELECT {} FROM operations t WHERE t.id = $2 AND t.agent_id = $1",
+        Operation::COLUMNS
+    ))
+    .bind(agent)
+    .bind(id)
+    .fetch_optional()
+    .await
+}
+
+/// How far an operation has come, as whoever carries it out says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Of a hundred.
+    pub percent: Option<u8>,
+    /// What is being done.
+    pub step: Option<String>,
+    /// What was said of it last.
+    pub text: Option<String>,
+}
+
+/// Says how far an operation has come.
+pub async fn set_progress(
+    tx: &mut Tx<'_>,
+    id: OperationId,
+    progress: &Progress,
+    now: Instant,
+) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE operations
+         SET progress_percent = $2, progress_step = $3, progress_text = $4, progress_on = $5
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(progress.percent.map(i64::from))
+    .bind(progress.step.clone())
+    .bind(progress.text.clone())
+    .bind(now)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Counts that the package of an operation is fetched from its beginning, unless it was so often; whether it is counted.
+pub async fn count_download(tx: &mut Tx<'_>, id: OperationId, most: i64) -> Result<bool, StoreError> {
+    let changed = tx
+        .query(
+            "UPDATE operations
+             SET downloads = COALESCE(downloads, 0) + 1
+             WHERE id = $1 AND COALESCE(downloads, 0) < $2",
+        )
+        .bind(id)
+        .bind(most)
+        .execute()
+        .await?;
+    Ok(changed == 1)
 }
 
 /// Where a walk over the leases stands: behind the lease that ends then, of that operation.
@@ -569,24 +670,30 @@ mod tests {
         steps.into_iter().map(|Step(step)| step + "\n").collect()
     }
 
-    fn some() -> Served {
-        Served {
-            tenants: Some(vec![TenantId(Uuid::nil())]),
-            families: Some(vec!["businesscentral".into()]),
-            environments: Some(vec![Uuid::nil(), Uuid::max()]),
-        }
-    }
+    /// Who may claim, and the index that they read from its head.
+    const CLAIMED_BY: [(Served, &str); 2] = [
+        (Served::Unbound, "environments_due"),
+        (Served::OfAgent(Uuid::nil()), "environments_due_of_agent"),
+    ];
 
     #[tokio::test]
     async fn a_claim_walks_from_the_head_of_an_index_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("fame.db").display());
         let db = open(&DatabaseSettings::at(&url)).await.unwrap();
-        for served in [Served::default(), some()] {
-            let due = plan(&db, &due_statement(&served.conditions(3).0), &[]).await;
-            assert!(due.contains("USING INDEX environments_due"), "{due}");
+        for (served, index) in CLAIMED_BY {
+            let due = plan(&db, &due_statement(&served.condition(3).0), &[]).await;
+            assert!(due.contains(&format!("USING INDEX {index} (")), "{due}");
             assert!(!due.contains("TEMP B-TREE"), "{due}");
         }
+        let of_agents = plan(&db, DUE_OF_AGENTS, &[]).await;
+        assert!(
+            of_agents.contains("USING COVERING INDEX environments_due_of_agent ("),
+            "{of_agents}"
+        );
+        assert!(!of_agents.contains("TEMP B-TREE"), "{of_agents}");
+        let of_one = plan(&db, &of_agent_statement(), &[]).await;
+        assert!(of_one.contains("USING INDEX operations_of_agent ("), "{of_one}");
         let occupying = plan(&db, &occupying_statement(), &[("environment", "uuid")]).await;
         assert!(occupying.contains("USING INDEX operations_slot"), "{occupying}");
     }
@@ -602,20 +709,28 @@ mod tests {
         // An empty table it would rather read whole.
         let whole = "SET enable_seqscan = off; SET enable_bitmapscan = off";
         client.batch_execute(whole).await.unwrap();
-        for served in [Served::default(), some()] {
-            let (conditions, values) = served.conditions(3);
-            let sql = format!("EXPLAIN {}", due_statement(&conditions));
-            let statement = client.prepare(&sql).await.unwrap();
-            let bound: Vec<Value> = [Value::Int(0), Value::Int(1)].into_iter().chain(values).collect();
-            let bound: Vec<_> = bound
+        let plan = async |sql: &str, values: Vec<Value>| {
+            let statement = client.prepare(&format!("EXPLAIN {sql}")).await.unwrap();
+            let bound: Vec<_> = values
                 .iter()
                 .map(|value| value as &(dyn tokio_postgres::types::ToSql + Sync))
                 .collect();
             let steps = client.query(&statement, &bound).await.unwrap();
             let steps: Vec<String> = steps.iter().map(|step| step.get(0)).collect();
-            let due = steps.join("\n");
-            assert!(due.contains("Index Scan using environments_due"), "{due}");
+            steps.join("\n")
+        };
+        for (served, index) in CLAIMED_BY {
+            let (condition, value) = served.condition(3);
+            let values = [Value::Int(0), Value::Int(1)].into_iter().chain(value);
+            let due = plan(&due_statement(&condition), values.collect()).await;
+            assert!(due.contains(&format!("Index Scan using {index} on")), "{due}");
             assert!(!due.contains("Sort"), "{due}");
         }
+        let of_agents = plan(DUE_OF_AGENTS, Vec::new()).await;
+        assert!(
+            of_agents.contains("using environments_due_of_agent on"),
+            "{of_agents}"
+        );
+        assert!(!of_agents.contains("Sort"), "{of_agents}");
     }
 }

@@ -236,6 +236,11 @@ pub async fn version_in(tx: &mut Tx<'_>, key: &VersionKey) -> Result<Option<Vers
     tx.query(find_in()).bind_all(key.values()).fetch_optional().await
 }
 
+/// One version, for the service itself.
+pub async fn version(db: &Db, key: &VersionKey) -> Result<Option<Version>, StoreError> {
+    db.query(find_in()).bind_all(key.values()).fetch_optional().await
+}
+
 /// Several versions within a transaction, as far as they are there, in no order.
 pub async fn versions_in<'k>(
     tx: &mut Tx<'_>,
@@ -304,6 +309,12 @@ row! {
     }
 }
 
+const OTHER_BYTES: &str = "SELECT country_code, status
+     FROM versions
+     WHERE app_id = $1 AND country_code <> $2 AND version_key = $3 AND sha256 <> $4 AND status <> 'UploadFailed'
+     ORDER BY country_code
+     LIMIT 1";
+
 /// Another country's copy of the same version with other bytes, if there is one or is just being uploaded. The app's row
 /// must be locked, or two may be begun at once.
 pub async fn other_bytes_elsewhere(
@@ -311,17 +322,17 @@ pub async fn other_bytes_elsewhere(
     key: &VersionKey,
     sha256: [u8; 32],
 ) -> Result<Option<OtherBytes>, StoreError> {
-    tx.query(
-        "SELECT country_code, status
-         FROM versions
-         WHERE app_id = $1 AND country_code <> $2 AND version_key = $3 AND sha256 <> $4 AND status <> 'UploadFailed'
-         ORDER BY country_code
-         LIMIT 1",
-    )
-    .bind_all(key.values())
-    .bind(sha256)
-    .fetch_optional()
-    .await
+    tx.query(OTHER_BYTES)
+        .bind_all(key.values())
+        .bind(sha256)
+        .fetch_optional()
+        .await
+}
+
+/// Whether another country has other bytes of a version than these.
+pub async fn differs_elsewhere(db: &Db, key: &VersionKey, sha256: [u8; 32]) -> Result<bool, StoreError> {
+    let found = db.query(OTHER_BYTES).bind_all(key.values()).bind(sha256);
+    Ok(found.fetch_optional::<OtherBytes>().await?.is_some())
 }
 
 /// Whether the version `t` is an upload begun before `$1` whose process is gone. A process that is still storing the bytes

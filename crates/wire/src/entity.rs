@@ -25,6 +25,10 @@ pub trait Entity {
     /// The types of the same properties.
     const TYPES: &'static [EdmType];
 
+    /// How many of them, from the first on, are shown to those who select none. The others are shown only to those who
+    /// select them.
+    const SHOWN: usize;
+
     /// The names of those that identify it; a `$select` always keeps them.
     const KEYS: &'static [&'static str];
 
@@ -58,10 +62,10 @@ pub struct Projection<E> {
 }
 
 impl<E: Entity> Projection<E> {
-    /// All properties.
+    /// All properties but those that are shown only when they are selected.
     #[must_use]
     pub fn all(format: ResponseFormat) -> Self {
-        Self::of(format, |_| true)
+        Self::of(format, |index| index < E::SHOWN)
     }
 
     /// The properties at `selected` of [`Entity::PROPERTIES`], and the keys, in the documented order.
@@ -173,7 +177,7 @@ pub fn to_json<E: Entity>(entity: &E) -> Vec<u8> {
 pub(crate) fn write_nested<E: Entity>(entity: &E, format: ResponseFormat, out: &mut Vec<u8>) {
     out.push(b'{');
     let empty = out.len();
-    for index in 0..E::PROPERTIES.len() {
+    for index in 0..E::SHOWN {
         let is_first = out.len() == empty;
         write_member(entity, index, format, is_first, out);
     }
@@ -182,13 +186,17 @@ pub(crate) fn write_nested<E: Entity>(entity: &E, format: ResponseFormat, out: &
 
 /// Describes an entity: its name and its properties in the documented order, each as it is called in Rust and on the wire.
 ///
-/// Properties that another service, or an older one, may not send are marked `#[serde(default)]`.
+/// Properties that another service, or an older one, may not send are marked `#[serde(default)]`. Those that are shown
+/// only when they are selected stand in a block of their own behind the others, and have a value for when they are not.
 macro_rules! entity {
     (
         $(#[$doc:meta])*
         $name:ident $called:literal keyed by [$($key:literal),*] $(tagged by $etag:ident)? {
             $($(#[$attribute:meta])* $field:ident $wire:tt: $type:ty,)+
         }
+        $(when selected {
+            $($(#[$selected_attribute:meta])* $selected:ident $selected_wire:tt: $selected_type:ty,)+
+        })?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -198,13 +206,23 @@ macro_rules! entity {
                 #[serde(rename = $wire, deserialize_with = "crate::value::read")]
                 pub $field: $type,
             )+
+            $($(
+                $(#[$selected_attribute])*
+                #[serde(rename = $selected_wire, default, deserialize_with = "crate::value::read")]
+                pub $selected: $selected_type,
+            )+)?
         }
 
         impl $crate::entity::Entity for $name {
             const NAME: &'static str = $called;
-            const PROPERTIES: &'static [&'static str] = &[$($wire),+];
-            const MEMBERS: &'static [&'static str] = &[$(concat!("\"", $wire, "\":")),+];
-            const TYPES: &'static [$crate::value::EdmType] = &[$(<$type as $crate::value::Value>::TYPE),+];
+            const PROPERTIES: &'static [&'static str] = &[$($wire,)+ $($($selected_wire),+)?];
+            const MEMBERS: &'static [&'static str] =
+                &[$(concat!("\"", $wire, "\":"),)+ $($(concat!("\"", $selected_wire, "\":")),+)?];
+            const TYPES: &'static [$crate::value::EdmType] = &[
+                $(<$type as $crate::value::Value>::TYPE,)+
+                $($(<$selected_type as $crate::value::Value>::TYPE),+)?
+            ];
+            const SHOWN: usize = [$($wire),+].len();
             const KEYS: &'static [&'static str] = &[$($key),*];
 
             fn etag(&self) -> Option<domain::ids::Etag> {
@@ -218,10 +236,11 @@ macro_rules! entity {
                 out: &mut Vec<u8>,
             ) -> $crate::value::Presence {
                 #[expect(non_camel_case_types, reason = "named as the fields, to number them")]
-                enum Place { $($field),+ }
+                enum Place { $($field,)+ $($($selected),+)? }
                 use $crate::value::Value;
                 match index {
                     $(at if at == Place::$field as usize => self.$field.write(format, out),)+
+                    $($(at if at == Place::$selected as usize => self.$selected.write(format, out),)+)?
                     _ => $crate::value::Presence::Null,
                 }
             }

@@ -12,7 +12,7 @@ use domain::{
     hotfix::Finding,
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
-    operation::OperationStatus,
+    operation::{FailureCause, OperationStatus},
     problem::RuleError,
     version::AppVersion,
 };
@@ -75,6 +75,24 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<String>, example = "Production")]
         environment_type "environmentType": Option<EnvironmentKind>,
+    }
+    when selected {
+        /// How far it has come, of a hundred.
+        #[schema(value_type = Option<u32>, example = 40)]
+        progress_percent "progressPercent": Option<u32>,
+        /// What is being done.
+        #[schema(example = "Publish")]
+        progress_step "progressStep": Option<String>,
+        /// What was said of it last.
+        progress_text "progressText": Option<String>,
+        /// When that was said.
+        #[schema(value_type = Option<String>, format = DateTime)]
+        progress_on "progressOn": Option<Instant>,
+        /// The agent that carries it out, or did.
+        agent_name "agentName": Option<String>,
+        /// Why it failed, as far as its executor could tell: one word of a closed list.
+        #[schema(value_type = Option<String>, example = "SchemaBreak")]
+        failure_cause "failureCause": Option<FailureCause>,
     }
 }
 

@@ -10,7 +10,7 @@ use domain::{
     environment::EnvironmentKind,
     ids::{AppId, Etag, OperationId, PackageId, PrincipalId, TenantId},
     instant::Instant,
-    operation::{OperationKind, OperationStatus},
+    operation::{FailureCause, OperationKind, OperationStatus},
     principal::{PrincipalKind, Role, Roles},
     version::{AppVersion, Availability, SyncMode, VersionStatus},
 };
@@ -171,6 +171,7 @@ words!(
     EnvironmentKind,
     PrincipalKind,
     Role,
+    FailureCause,
     OperationKind,
     OperationStatus,
     AgentState

@@ -7,7 +7,7 @@ use domain::{
     country::CountryCode,
     environment::EnvironmentKind,
     ids::{AppId, PrincipalId},
-    operation::OperationStatus,
+    operation::{FailureCause, OperationStatus},
     principal::{PrincipalKind, Role, Roles},
     version::{Availability, SyncMode},
 };
@@ -273,13 +273,36 @@ fn what_the_documentation_does_not_show_is_shown_only_when_it_says_something() {
 }
 
 #[test]
-fn the_odata_format_shows_every_property() {
+fn what_is_shown_only_when_it_is_selected_is_shown_then() {
+    let hotfix: hotfixes::EnvironmentHotfix = read("hotfix.get.json");
+    let hotfix = hotfixes::EnvironmentHotfix {
+        progress_percent: Some(40),
+        failure_cause: Some(FailureCause::Lock),
+        ..hotfix
+    };
+    assert!(!text(to_json(&hotfix)).contains("failureCause"));
+    let wanted = ["failureCause", "progressPercent"];
+    let wanted = wanted.map(|name| hotfixes::EnvironmentHotfix::position(name).unwrap());
+    let shown = Projection::select(ResponseFormat::Bare, &wanted).single(&hotfix, "");
+    let expected = format!(
+        r#"{{"id":"{}","progressPercent":40,"failureCause":"Lock"}}"#,
+        hotfix.id
+    );
+    assert_eq!(text(shown), expected);
+}
+
+#[test]
+fn the_odata_format_shows_every_property_that_nobody_has_to_select() {
     let hotfix: hotfixes::EnvironmentHotfix = read("hotfix.get.json");
     let shown: Value =
         serde_json::from_slice(&Projection::all(ResponseFormat::OData).single(&hotfix, "ctx")).unwrap();
     let names: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names[0], "@odata.context");
-    assert_eq!(names[1..], *hotfixes::EnvironmentHotfix::PROPERTIES);
+    let shown_to_all = hotfixes::EnvironmentHotfix::SHOWN;
+    assert_eq!(
+        names[1..],
+        hotfixes::EnvironmentHotfix::PROPERTIES[..shown_to_all]
+    );
     assert_eq!(
         (&shown["completedOn"], &shown["ignoreUpgradeWindow"]),
         (&Value::Null, &Value::Bool(false))

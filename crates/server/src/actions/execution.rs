@@ -13,25 +13,31 @@ mod claim;
 mod due;
 mod finish;
 mod lease;
+mod waiting;
 
-pub(crate) use claim::{Claimant, ClaimsInDoubt, claim};
+pub(crate) use claim::{ClaimsInDoubt, claim};
 pub(crate) use due::{next_start, reschedule, window_of};
-#[cfg(test)]
-pub(crate) use finish::finish;
-pub(crate) use finish::{Report, finish_all};
-pub(crate) use lease::{end_lost, renew};
+pub(crate) use finish::{Report, Verdict, finish_all, finish_one};
+pub(crate) use lease::{end_lost, renew, renew_one};
+pub(crate) use waiting::{WaitingClaims, Woken};
 
-use super::{Service, audit::Change};
+use super::{
+    Service,
+    agents::AgentCaller,
+    audit::{Actor, Change},
+};
 use crate::error::{Error, Result};
 use domain::{
     instant::Instant,
-    operation::{FailReason, OperationStatus, Skip},
+    operation::{FailReason, FailureCause, OperationStatus, Skip},
 };
 use serde_json::json;
+use std::{collections::HashMap, sync::Arc};
 use store::{
-    execution::{self as rows, Ending, Lease},
+    execution::{self as rows, Ending, Lease, Served},
     hotfixes::Operation,
 };
+use uuid::Uuid;
 
 /// Environments or operations that one transaction decides about: enough to share its cost, few enough that others
 /// who write do not notice it.
@@ -39,6 +45,47 @@ const BATCH: usize = 250;
 
 /// How far it is counted what is under way, so that counting costs milliseconds.
 const COUNTED: i64 = 10_000;
+
+/// Who carries operations out.
+#[derive(Clone, Debug)]
+pub(crate) enum Claimant {
+    /// The service's own executor, which is called so.
+    Own(&'static str),
+    /// An agent.
+    Agent(Arc<AgentCaller>),
+}
+
+impl From<&AgentCaller> for Claimant {
+    fn from(caller: &AgentCaller) -> Self {
+        Self::Agent(Arc::new(caller.clone()))
+    }
+}
+
+impl Claimant {
+    /// Which environments it serves.
+    fn served(&self) -> Served {
+        self.agent_id().map_or(Served::Unbound, Served::OfAgent)
+    }
+
+    fn agent_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Own(_) => None,
+            Self::Agent(agent) => Some(agent.id),
+        }
+    }
+
+    /// Whether it carries that operation out, or did.
+    fn carries(&self, operation: &Operation) -> bool {
+        operation.agent_id == self.agent_id()
+    }
+
+    fn actor(&self) -> Actor<'_> {
+        match self {
+            Self::Own(name) => Actor::Executor(name),
+            Self::Agent(agent) => Actor::Agent(agent),
+        }
+    }
+}
 
 /// An operation that an executor now holds. What one claim started shares a lease id.
 #[derive(Clone, Debug)]
@@ -51,7 +98,12 @@ pub(crate) struct Claimed {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     Succeeded,
-    Failed(String),
+    Failed {
+        message: String,
+        cause: Option<FailureCause>,
+        /// The full text for the audit, where the message is all that the vendor may be told.
+        in_full: Option<String>,
+    },
     Skipped(Option<String>),
 }
 
@@ -63,13 +115,15 @@ fn ending_of(outcome: &Outcome, now: Instant) -> Ending {
             ended_on: now,
             error_message: None,
             reason: None,
+            failure_cause: None,
         },
-        Outcome::Failed(message) => Ending {
+        Outcome::Failed { message, cause, .. } => Ending {
             status: OperationStatus::Failed,
             completed_on: Some(now),
             ended_on: now,
             error_message: Some(message.clone()),
             reason: Some(FailReason::Reported.as_str().into()),
+            failure_cause: *cause,
         },
         Outcome::Skipped(message) => skipped(&Skip::nothing_to_do(message.as_deref()), now),
     }
@@ -83,6 +137,7 @@ pub(crate) fn skipped(skip: &Skip, now: Instant) -> Ending {
         ended_on: now,
         error_message: Some(skip.to_string()),
         reason: Some(skip.reason.as_str().into()),
+        failure_cause: None,
     }
 }
 
@@ -107,6 +162,7 @@ fn after(operation: Operation, ending: Ending) -> Operation {
         ended_on: Some(ending.ended_on),
         error_message: ending.error_message,
         reason: ending.reason,
+        failure_cause: ending.failure_cause,
         lease_until: None,
         ..operation
     }
@@ -125,7 +181,12 @@ pub(crate) fn address(operation: &Operation) -> String {
 
 /// When work may next start in any environment that `by` may serve.
 pub(crate) async fn next_due(service: &Service, by: &Claimant) -> Result<Option<Instant>> {
-    Ok(rows::next_due(&service.db, &by.served).await?)
+    Ok(rows::next_due(&service.db, by.served()).await?)
+}
+
+/// When work may next start in the environments of each agent that may take some on.
+pub(crate) async fn due_of_agents(service: &Service) -> Result<HashMap<Uuid, Instant>> {
+    Ok(rows::due_of_agents(&service.db).await?.into_iter().collect())
 }
 
 /// In how many environments work may start now, and how many operations are running; counted so far and no further.

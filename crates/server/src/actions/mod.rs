@@ -26,6 +26,7 @@ pub(crate) mod sweep;
 mod tests;
 pub(crate) mod upload;
 pub(crate) mod versions;
+pub(crate) mod work;
 
 use crate::{
     blobs::Blobs,
@@ -39,6 +40,7 @@ use domain::{
     ids::{PrincipalId, TenantId},
     principal::PrincipalKind,
 };
+use execution::WaitingClaims;
 use futures::FutureExt as _;
 use std::sync::Arc;
 use store::wakeup::Wakeup;
@@ -57,6 +59,8 @@ pub(crate) struct Service {
     pub(crate) settings: Arc<Settings>,
     /// Tells the executors, here and on other servers, that there may be work.
     pub(crate) wakeup: Wakeup,
+    /// Claims of agents that wait for work.
+    pub(crate) waiting: WaitingClaims,
     /// Tells those who deliver events, here alone, that there may be some.
     pub(crate) emitted: Wakeup,
     /// Places for uploads under way.

@@ -10,6 +10,7 @@ mod fleet;
 mod inventories;
 mod uploading;
 mod walks;
+mod working;
 
 use super::{
     Principal, Service,
@@ -18,7 +19,7 @@ use super::{
     clock_check::ClockCheck,
     countries::patch_country,
     environments::{EnvironmentReport, get_registered_environment, put_environment},
-    execution::{self, Claimed, Outcome},
+    execution::{self, Claimed, Outcome, WaitingClaims},
     hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
     preconditions::Preconditions,
     sweep::{self, Swept},
@@ -29,6 +30,7 @@ use crate::{
     blobs::{Blobs, ObjectName},
     clock::Clock,
     config::{Settings, Sources},
+    error::Result,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -36,7 +38,7 @@ use domain::{
     access::PrincipalChange,
     country::CountryCode,
     environment::{EnvironmentKey, EnvironmentKind},
-    ids::{AppId, Etag, PackageId, PrincipalId, TenantId},
+    ids::{AppId, Etag, OperationId, PackageId, PrincipalId, TenantId},
     instant::{Instant, TICKS_PER_SECOND},
     operation::OperationStatus,
     principal::PrincipalKind,
@@ -131,6 +133,7 @@ impl Fixture {
             clock_check: ClockCheck::default(),
             settings,
             wakeup: Wakeup::default(),
+            waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(4)),
             enrolments: EnrolmentRate::default(),
@@ -657,6 +660,25 @@ async fn an_upload_that_could_not_say_how_it_ended_says_so_later() {
     .await;
 }
 
+/// Ends a running operation as the service's own executor reports; answers the operation as it is now.
+async fn finish(service: &Service, id: OperationId, lease_id: Uuid, outcome: Outcome) -> Result<Operation> {
+    let report = execution::Report {
+        id,
+        lease_id,
+        outcome,
+    };
+    let finished = execution::finish_one(service, &fleet::everywhere(), report).await;
+    finished.map(|(operation, _)| operation)
+}
+
+fn failure() -> Outcome {
+    Outcome::Failed {
+        message: "no".into(),
+        cause: None,
+        in_full: None,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_comes_too_late_changes_nothing() {
     on_both(|fixture| async move {
@@ -666,7 +688,7 @@ async fn a_report_that_comes_too_late_changes_nothing() {
         let lost = fixture.looks_at(&claimed.operation).await;
         assert_eq!(lost.status, OperationStatus::Failed);
         assert!(lost.error_message.as_ref().unwrap().starts_with("OutcomeUnknown"));
-        let late = execution::finish(&fixture.service, lost.id, claimed.lease.id, Outcome::Succeeded).await;
+        let late = finish(&fixture.service, lost.id, claimed.lease.id, Outcome::Succeeded).await;
         assert_eq!(late.unwrap().status, OperationStatus::Failed);
         assert_eq!(fixture.looks_at(&lost).await, lost);
         assert_eq!(fixture.installed().await, INSTALLED);
@@ -680,7 +702,7 @@ async fn a_success_does_not_lower_what_a_newer_inventory_tells_of() {
         let claimed = fixture.has_running_hotfix().await;
         let newer = AppVersion([17, 0, 0, 0]);
         fixture.reports_environment_with(newer).await;
-        let ended = execution::finish(
+        let ended = finish(
             &fixture.service,
             claimed.operation.id,
             claimed.lease.id,
@@ -699,20 +721,13 @@ async fn only_the_holder_of_the_lease_ends_an_operation_and_only_once() {
     on_both(|fixture| async move {
         let claimed = fixture.has_running_hotfix().await;
         let id = claimed.operation.id;
-        let stranger =
-            execution::finish(&fixture.service, id, Uuid::new_v4(), Outcome::Failed("no".into())).await;
+        let stranger = finish(&fixture.service, id, Uuid::new_v4(), failure()).await;
         assert_eq!(stranger.unwrap().status, OperationStatus::Running);
         for _ in 0..2 {
-            let ended = execution::finish(&fixture.service, id, claimed.lease.id, Outcome::Succeeded).await;
+            let ended = finish(&fixture.service, id, claimed.lease.id, Outcome::Succeeded).await;
             assert_eq!(ended.unwrap().status, OperationStatus::Succeeded);
         }
-        let after = execution::finish(
-            &fixture.service,
-            id,
-            claimed.lease.id,
-            Outcome::Failed("no".into()),
-        )
-        .await;
+        let after = finish(&fixture.service, id, claimed.lease.id, failure()).await;
         assert_eq!(after.unwrap().status, OperationStatus::Succeeded);
         assert_eq!(fixture.installed().await, TARGET);
     })
@@ -724,7 +739,7 @@ async fn an_executor_that_found_nothing_to_do_skips() {
     on_both(|fixture| async move {
         let claimed = fixture.has_running_hotfix().await;
         let outcome = Outcome::Skipped(Some("It is there already.".into()));
-        let ended = execution::finish(&fixture.service, claimed.operation.id, claimed.lease.id, outcome)
+        let ended = finish(&fixture.service, claimed.operation.id, claimed.lease.id, outcome)
             .await
             .unwrap();
         assert_eq!(ended.status, OperationStatus::Skipped);

@@ -12,6 +12,12 @@ pub(crate) enum BlobError {
     /// Stored bytes ended before their end.
     #[error("the package ended {missing} bytes too early")]
     Truncated { missing: u64 },
+    /// Stored bytes are others than were stored.
+    #[error("the stored package is not what was uploaded: its hash is another one")]
+    Changed,
+    /// Whoever is sent the bytes may have them no longer.
+    #[error("the package is sent no further: whoever fetches it may not any more")]
+    Withdrawn,
     /// Nothing is known of a location but its name.
     #[error("the storage location '{0}' is not configured")]
     NotConfigured(String),
@@ -41,7 +47,8 @@ impl BlobError {
     /// The class of the failure.
     pub(crate) fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Missing { .. } => io::ErrorKind::InvalidData,
+            Self::Missing { .. } | Self::Changed => io::ErrorKind::InvalidData,
+            Self::Withdrawn => io::ErrorKind::PermissionDenied,
             Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
             Self::NotConfigured(_) => io::ErrorKind::NotFound,
             Self::Io { source, .. } => source.kind(),

@@ -178,6 +178,8 @@ pub struct AgentSettings {
     /// Largest inventory, in bytes.
     #[serde(deserialize_with = "number::<1_024, 268_435_456, _, _>")]
     pub inventory_body_bytes: usize,
+    /// Customers of whose failures vendors are told the cause only.
+    pub only_cause_to_vendor: Vec<uuid::Uuid>,
 }
 
 /// Section `limits`.

@@ -1,6 +1,10 @@
 //! Sending a package: whole or a range of it, with what a client needs to check and resume.
 
-use super::{answer::insert, extract::RequestContext, problem::SIZE};
+use super::{
+    answer::insert,
+    extract::{RequestContext, preconditions_of},
+    problem::SIZE,
+};
 use crate::{
     actions::versions::read_package,
     blobs::{BlobError, ByteStream},
@@ -38,18 +42,30 @@ struct Range {
     last: u64,
 }
 
+/// The bytes of a package from the first to the one before the last; all of them where nothing is said.
+pub(crate) type Part = Option<std::ops::Range<u64>>;
+
 /// Sends the package of a version. The store is not asked before it is certain that it has something to send.
 pub(crate) async fn package(context: &RequestContext, version: &Version) -> Result<Response> {
+    let read = |part| read_package(context.service(), version, part);
+    send(&context.headers, version, read).await
+}
+
+/// Sends the package of a version to somebody who sent these headers; `read` brings the part that they want.
+pub(crate) async fn send<R: Future<Output = Result<ByteStream>>>(
+    headers: &HeaderMap,
+    version: &Version,
+    read: impl FnOnce(Part) -> R,
+) -> Result<Response> {
     let etag = HEXLOWER.encode(&version.sha256);
-    context
-        .preconditions
+    preconditions_of(headers)
         .check_read(&etag)
         .map_err(|error| strong(error, &etag))?;
     let size = version.size;
-    let range = wanted_range(&context.headers, &etag, size)?;
+    let range = wanted_range(headers, &etag, size)?;
     let part = range.map(|Range { first, last }| first..last + 1);
     let length = range.map_or(size, |range| range.last - range.first + 1);
-    let bytes = whole(read_package(context.service(), version, part).await?, length);
+    let bytes = whole(read(part).await?, length);
     let bytes = bytes.inspect_err(|error| tracing::error!("a download broke off: {}", Chain(error)));
     let mut response = Response::new(Body::from_stream(bytes));
     if let Some(Range { first, last }) = range {

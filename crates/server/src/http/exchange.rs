@@ -64,6 +64,11 @@ impl Exchange {
         self.learnt().permit = Some(permit);
     }
 
+    /// Gives the caller's place to their next request: this one only waits.
+    pub(crate) fn waits(&self) {
+        drop(self.learnt().permit.take());
+    }
+
     fn learnt(&self) -> std::sync::MutexGuard<'_, Learnt> {
         self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }

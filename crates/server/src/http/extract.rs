@@ -115,7 +115,7 @@ fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
     }
 }
 
-fn preconditions_of(headers: &HeaderMap) -> Preconditions {
+pub(super) fn preconditions_of(headers: &HeaderMap) -> Preconditions {
     Preconditions {
         if_match: tags(headers, header::IF_MATCH),
         if_none_match: tags(headers, header::IF_NONE_MATCH),
@@ -224,6 +224,8 @@ pub(crate) struct AgentContext {
     pub(crate) state: Arc<AppState>,
     pub(crate) caller: AgentCaller,
     pub(crate) info: Arc<RequestInfo>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) exchange: Arc<Exchange>,
 }
 
 impl AgentContext {
@@ -266,14 +268,15 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
             }
         };
         let permit = state.concurrency.enter(Key::Agent(caller.id)).await?;
-        let exchange = parts.extensions.get::<Arc<Exchange>>();
-        exchange
-            .ok_or_else(|| Error::fault("a request without context"))?
-            .admit(&format!("Agent/{}", caller.id), permit);
+        let exchange = parts.extensions.get::<Arc<Exchange>>().cloned();
+        let exchange = exchange.ok_or_else(|| Error::fault("a request without context"))?;
+        exchange.admit(&format!("Agent/{}", caller.id), permit);
         Ok(Self {
             state: Arc::clone(state),
             caller,
             info,
+            headers: parts.headers.clone(),
+            exchange,
         })
     }
 }

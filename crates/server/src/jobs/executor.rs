@@ -168,7 +168,7 @@ impl ExecutorJob {
         let now = self.service.clock.now();
         let reports = at_work.done(now);
         let ids: Vec<_> = reports.iter().map(|report| report.id).collect();
-        let by = &at_work.executor.claimant().name;
+        let by = at_work.executor.claimant();
         let answers = execution::finish_all(&self.service, by, reports).await;
         let (mut something, mut failure) = (false, None);
         for (id, answer) in ids.into_iter().zip(answers) {
@@ -197,7 +197,8 @@ impl ExecutorJob {
         let now = self.service.clock_check.compare(&self.service).await?;
         let (held, until) = (at_work.old_leases(now, lease), now + lease);
         let asked: Vec<_> = held.iter().map(|(id, _)| *id).collect();
-        let renewed: HashSet<_> = execution::renew(&self.service, held, until)
+        let by = at_work.executor.claimant();
+        let renewed: HashSet<_> = execution::renew(&self.service, by, held, until)
             .await?
             .into_iter()
             .collect();
@@ -237,6 +238,7 @@ impl ExecutorJob {
     pub(crate) async fn run(&self, stop: CancellationToken) {
         let mut failures = FailureReporter::of("executor");
         let mut wakeup = self.service.wakeup.listener();
+        let mut moved = self.service.clock.listener();
         let mut rests = Rests::new(self.service.settings.executor.poll);
         loop {
             // A signal that comes while this looks is kept for the rest that follows.
@@ -250,7 +252,7 @@ impl ExecutorJob {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = wakeup.notified() => {}
-                () = self.service.clock.moved() => {}
+                () = moved.notified() => {}
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -289,7 +291,7 @@ impl ExecutorJob {
 }
 
 /// How long to rest between two looks.
-struct Rests {
+pub(super) struct Rests {
     /// Where nothing is known to come.
     poll: Duration,
     /// Where something has been due already when this looked, and could not be taken on: longer each time.
@@ -297,7 +299,7 @@ struct Rests {
 }
 
 impl Rests {
-    fn new(poll: Duration) -> Self {
+    pub(super) fn new(poll: Duration) -> Self {
         Self {
             poll,
             overdue: SHORTEST_REST,
@@ -305,7 +307,7 @@ impl Rests {
     }
 
     /// The rest until `next`, at which there is something to do.
-    fn until(&mut self, next: Option<Instant>, now: Instant) -> Duration {
+    pub(super) fn until(&mut self, next: Option<Instant>, now: Instant) -> Duration {
         match next {
             Some(next) if next <= now => {
                 let rest = self.overdue.min(self.poll);

@@ -3,6 +3,7 @@
 //! Jobs keep nothing in mind that counts: each round reads anew what is due. A signal makes them quick, a period makes
 //! them right.
 
+pub(crate) mod claims;
 pub(crate) mod events;
 pub(crate) mod executor;
 mod failure_reporter;

@@ -424,6 +424,12 @@ impl Harness {
         self.server.drain(Duration::from_secs(20)).await;
     }
 
+    /// The database of the service, where it is PostgreSQL's.
+    pub fn postgres_url(&self) -> String {
+        assert_eq!(self.plan.backend, Backend::Postgres);
+        self.database_url.clone()
+    }
+
     /// The folder of a storage location.
     pub(crate) fn location(&self, name: &str) -> PathBuf {
         self.folder

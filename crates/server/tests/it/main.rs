@@ -13,6 +13,7 @@
 
 mod access_matrix;
 mod agents;
+mod agent_work;
 mod apps;
 mod commits;
 mod concurrency;

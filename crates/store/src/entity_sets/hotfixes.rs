@@ -7,13 +7,13 @@ use super::{
 use crate::{
     hotfixes::Operation,
     list::{
-        EntitySet, Property, Spelling, country, folded, guid, instant, picked, property, text, truth,
+        EntitySet, Property, Spelling, country, folded, guid, instant, number, picked, property, text, truth,
         version, word,
     },
 };
 use domain::{
     environment::EnvironmentKind,
-    operation::{OperationKind, OperationStatus},
+    operation::{FailureCause, OperationKind, OperationStatus},
 };
 use odata::Value;
 use std::sync::LazyLock;
@@ -31,6 +31,8 @@ fn properties() -> Vec<Property<Operation>> {
         NAME,
         Spelling::SmallLetters,
     );
+    let cause = word::<FailureCause>("t.failure_cause").or_null();
+    let percent = number("t.progress_percent", 0..=100).or_null();
     vec![
         property("id", guid("t.id"), |row: &Operation| guid_value(row.id.0)),
         property("kind", word::<OperationKind>("t.kind"), |row| {
@@ -81,6 +83,25 @@ fn properties() -> Vec<Property<Operation>> {
         property("errorMessage", text("t.error_message").or_null(), |row| {
             text_or_null(row.error_message.as_ref())
         }),
+        property("failureCause", cause, |row| {
+            row.failure_cause
+                .map_or(Value::Null, |cause| Value::text(cause.as_str()))
+        }),
+        property("progressPercent", percent, |row| {
+            row.progress_percent.map_or(Value::Null, Value::integer)
+        }),
+        property("progressStep", text("t.progress_step").or_null(), |row| {
+            text_or_null(row.progress_step.as_ref())
+        }),
+        property("progressText", text("t.progress_text").or_null(), |row| {
+            text_or_null(row.progress_text.as_ref())
+        }),
+        property("progressOn", instant("t.progress_on").or_null(), |row| {
+            instant_or_null(row.progress_on)
+        }),
+        property("agentName", text("t.agent_name").or_null(), |row| {
+            text_or_null(row.agent_name.as_ref())
+        }),
     ]
 }
 
@@ -102,6 +123,12 @@ const HOTFIX: &[&str] = &[
     "environmentApplicationFamily",
     "environmentName",
     "environmentType",
+    "progressPercent",
+    "progressStep",
+    "progressText",
+    "progressOn",
+    "agentName",
+    "failureCause",
 ];
 
 /// The hotfixes of an app in a country, the newest first.

@@ -9,7 +9,7 @@ use domain::{
     environment::EnvironmentKind,
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
-    operation::{OperationKind, OperationStatus},
+    operation::{FailureCause, OperationKind, OperationStatus},
     version::AppVersion,
 };
 use uuid::Uuid;
@@ -73,6 +73,25 @@ entity! {
         /// Why it failed or was skipped.
         #[serde(default)]
         error_message "errorMessage": Option<String>,
+        /// Why it failed, as far as its executor could tell: one word of a closed list.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, example = "SchemaBreak")]
+        failure_cause "failureCause": Option<FailureCause>,
+    }
+    when selected {
+        /// How far it has come, of a hundred.
+        #[schema(value_type = Option<u32>, example = 40)]
+        progress_percent "progressPercent": Option<u32>,
+        /// What is being done.
+        #[schema(example = "Publish")]
+        progress_step "progressStep": Option<String>,
+        /// What was said of it last.
+        progress_text "progressText": Option<String>,
+        /// When that was said.
+        #[schema(value_type = Option<String>, format = DateTime)]
+        progress_on "progressOn": Option<Instant>,
+        /// The agent that carries it out, or did.
+        agent_name "agentName": Option<String>,
     }
 }
 

@@ -93,7 +93,6 @@ pub(crate) async fn sign_in(service: &Service, call: AgentCall) -> Result<SignIn
 ///
 /// # Errors
 /// `AgentFrozen`, or `Unauthorized` where the token is none any more.
-#[allow(dead_code, reason = "long polls and downloads ask it")]
 pub(crate) async fn check_standing(service: &Service, caller: &AgentCaller) -> Result<()> {
     let found = find(service, &caller.credential).await?;
     still_standing(found, caller, service.clock.now()).map(drop)

@@ -1,12 +1,13 @@
 //! Starting what is due, in many environments at once.
 
 use super::{
-    BATCH, Claimed, Result, address, all_changed, due::next_start, ended, lies_in_the_matter, skipped,
+    BATCH, Claimant, Claimed, Result, address, all_changed, due::next_start, ended, lies_in_the_matter,
+    skipped,
 };
 use crate::{
     actions::{
         Service,
-        audit::{self, Actor, Change},
+        audit::{self, Change},
         events,
         facts::InstallationFacts,
     },
@@ -28,7 +29,7 @@ use std::{
 use store::{
     StoreError, Tx,
     environments::{self, Environment, InstalledApp},
-    execution::{self as rows, Ending, Installed, Lease, Served},
+    execution::{self as rows, Ending, Installed, Lease},
     hotfixes::Operation,
     versions::{self, Version, VersionKey},
 };
@@ -36,14 +37,6 @@ use uuid::Uuid;
 
 /// How long an environment is left alone whose rows are damaged.
 const SET_ASIDE: Duration = Duration::from_secs(60);
-
-/// Who carries operations out: what they are called where it is written down who did what, and which environments they
-/// may serve.
-#[derive(Clone, Debug)]
-pub(crate) struct Claimant {
-    pub(crate) name: String,
-    pub(crate) served: Served,
-}
 
 /// Claims whose outcome has not come to whoever carries out what they started: because the answer to their commit was
 /// lost, or because their caller went away before it came.
@@ -175,7 +168,7 @@ async fn one_by_one(
 ) -> Result<Batch> {
     let now = term.from;
     let mut batch = Batch::default();
-    for environment in rows::due_environments(&service.db, &term.by.served, now, most).await? {
+    for environment in rows::due_environments(&service.db, term.by.served(), now, most).await? {
         batch.looked_at += 1;
         match claim_batch(service, in_doubt, Target::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
@@ -235,6 +228,11 @@ async fn claim_batch(
 }
 
 async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
+    if let Claimant::Agent(agent) = &request.by
+        && !rows::may_take_on(&mut tx, agent.id, agent.session_id).await?
+    {
+        return Ok(Batch::default());
+    }
     let environments = lock_environments(&mut tx, request).await?;
     let looked_at = environments.len();
     let mut input = ClaimInput::read(&mut tx, environments, request.now).await?;
@@ -249,12 +247,14 @@ async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
 async fn lock_environments(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Environment>> {
     match request.target {
         Target::Due(most) => {
-            Ok(rows::lock_due_environments(tx, &request.by.served, request.now, most).await?)
+            Ok(rows::lock_due_environments(tx, request.by.served(), request.now, most).await?)
         }
         Target::This(id) => {
             let found = environments::lock_environment_unless_held(tx, id).await?;
             let is_due = |one: &Environment| one.due_on.is_some_and(|due| due <= request.now);
-            Ok(found.filter(is_due).into_iter().collect())
+            // It may have come to belong to somebody else since it was found.
+            let is_theirs = |one: &Environment| one.agent_id == request.by.agent_id();
+            Ok(found.filter(is_due).filter(is_theirs).into_iter().collect())
         }
     }
 }
@@ -439,8 +439,8 @@ fn decide(
     while let Some(next) = operation::pick_next(&due.iter().map(|one| input.due(one)).collect::<Vec<_>>()) {
         let operation = due.remove(next);
         match still_makes_sense(input, &environment, &operation, request)? {
-            Ok(installed) => {
-                plan.start(operation, installed, request);
+            Ok((installed, target)) => {
+                plan.start(operation, installed, target, request);
                 plan.due.push((environment.id, None));
                 return Ok(());
             }
@@ -451,13 +451,13 @@ fn decide(
     Ok(())
 }
 
-/// The installed version, when the rules still allow the operation; otherwise why it is skipped.
-fn still_makes_sense(
-    input: &ClaimInput,
+/// The installed version and the target, when the rules still allow the operation; otherwise why it is skipped.
+fn still_makes_sense<'i>(
+    input: &'i ClaimInput,
     environment: &Environment,
     operation: &Operation,
     request: &ClaimRequest,
-) -> Result<Result<AppVersion, Skip>> {
+) -> Result<Result<(AppVersion, &'i Version), Skip>> {
     let (scheduled_in, is_in) = (operation.country_code, environment.country_code);
     if scheduled_in != is_in {
         return Ok(Err(Skip::environment_moved(
@@ -475,14 +475,24 @@ fn still_makes_sense(
     };
     let facts = gathered.facts(target, None, request.allow_preview_in_sandbox);
     match hotfix::check_start(&facts) {
-        Start::Go => Ok(Ok(gathered.installed())),
+        Start::Go => Ok(Ok((gathered.installed(), target))),
         Start::Skip(skip) => Ok(Err(skip)),
     }
 }
 
 impl ClaimPlan {
-    fn start(&mut self, operation: Operation, installed: AppVersion, request: &ClaimRequest) {
+    fn start(
+        &mut self,
+        operation: Operation,
+        installed: AppVersion,
+        target: &Version,
+        request: &ClaimRequest,
+    ) {
         let lease = request.lease;
+        let (agent_id, agent_name) = match &request.by {
+            Claimant::Own(_) => (None, None),
+            Claimant::Agent(agent) => (Some(agent.id), Some(agent.name.clone())),
+        };
         self.audit.push(Change {
             action: "operations/start",
             target: address(&operation),
@@ -495,6 +505,11 @@ impl ClaimPlan {
             started_on: Some(request.now),
             lease_id: Some(lease.id),
             lease_until: Some(lease.until),
+            // What was scheduled before packages were kept in mind is for the package of this moment.
+            package_sha256: operation.package_sha256.or(Some(target.sha256)),
+            package_size: operation.package_size.or(Some(target.size)),
+            agent_id,
+            agent_name,
             ..operation
         };
         self.started.push(Claimed { operation, lease });
@@ -514,7 +529,7 @@ impl ClaimPlan {
         let changed = rows::start_operations(tx, started()).await?;
         all_changed("started", self.started.len(), changed)?;
         rows::set_due(tx, self.due).await?;
-        let by = Actor::Executor(&request.by.name);
+        let by = request.by.actor();
         audit::record_all(tx, by, request.now, self.audit).await?;
         events::emit(tx, by, request.now, started()).await?;
         Ok(self.started)

@@ -4,12 +4,13 @@
 //! that says something new is kept in the audit, for whoever has to find out what happened.
 
 use super::{
-    BATCH, Outcome, Result, address, after, all_changed, ended, ending_of, lies_in_the_matter, reschedule,
+    BATCH, Claimant, Outcome, Result, address, after, all_changed, ended, ending_of, lies_in_the_matter,
+    reschedule,
 };
 use crate::{
     actions::{
         Service,
-        audit::{self, Actor, Change},
+        audit::{self, Change},
         events,
     },
     error::Error,
@@ -36,42 +37,43 @@ pub(crate) struct Report {
     pub(crate) outcome: Outcome,
 }
 
-/// Ends a running operation as its executor reports; answers the operation as it is now.
-#[cfg(test)]
-pub(crate) async fn finish(
-    service: &Service,
-    id: OperationId,
-    lease_id: Uuid,
-    outcome: Outcome,
-) -> Result<Operation> {
-    finish_one(
-        service,
-        "executor",
-        Report {
-            id,
-            lease_id,
-            outcome,
-        },
-    )
-    .await
+/// What a report comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It ended the operation.
+    Ended,
+    /// It says again what ended the operation.
+    Known,
+    /// It changes nothing: the operation has ended otherwise, or is held by somebody else.
+    Late,
 }
 
-async fn finish_one(service: &Service, by: &str, report: Report) -> Result<Operation> {
+/// Ends a running operation as whoever carries it out reports; the operation as it is now, and what the report came to.
+pub(crate) async fn finish_one(
+    service: &Service,
+    by: &Claimant,
+    report: Report,
+) -> Result<(Operation, Verdict)> {
     let answers = finish_batch(service, by, vec![report]).await?;
     let answer = answers.into_iter().next();
     answer.unwrap_or_else(|| Err(Error::fault("a report was not answered")))
 }
 
-/// Ends running operations as the executor of that name reports; answers for each report, in their order, the operation
+/// Ends running operations as whoever carries them out reports; answers for each report, in their order, the operation
 /// as it is now, or why the report could not be written down. Such a one may be made again.
-pub(crate) async fn finish_all(service: &Service, by: &str, reports: Vec<Report>) -> Vec<Result<Operation>> {
+pub(crate) async fn finish_all(
+    service: &Service,
+    by: &Claimant,
+    reports: Vec<Report>,
+) -> Vec<Result<Operation>> {
+    let operation = |answer: Result<Answer>| answer.map(|(operation, _)| operation);
     let mut answers = Vec::with_capacity(reports.len());
     for batch in reports.chunks(BATCH) {
         match finish_batch(service, by, batch.to_vec()).await {
-            Ok(batch) => answers.extend(batch),
+            Ok(batch) => answers.extend(batch.into_iter().map(operation)),
             Err(error) if lies_in_the_matter(&error) => {
                 for report in batch {
-                    answers.push(finish_one(service, by, report.clone()).await);
+                    answers.push(operation(finish_one(service, by, report.clone()).await));
                 }
             }
             Err(error) => {
@@ -88,21 +90,17 @@ pub(crate) async fn finish_all(service: &Service, by: &str, reports: Vec<Report>
 }
 
 struct Finish {
-    by: String,
+    by: Claimant,
     reports: Vec<Report>,
     now: Instant,
 }
 
-/// What became of a report.
-struct Answer {
-    operation: Operation,
-    /// Whether the report ended the operation.
-    is_news: bool,
-}
+/// An operation as it is after a report, and what the report came to.
+type Answer = (Operation, Verdict);
 
-async fn finish_batch(service: &Service, by: &str, reports: Vec<Report>) -> Result<Vec<Result<Operation>>> {
+async fn finish_batch(service: &Service, by: &Claimant, reports: Vec<Report>) -> Result<Vec<Result<Answer>>> {
     let input = Finish {
-        by: by.to_owned(),
+        by: by.clone(),
         reports,
         now: service.clock.now(),
     };
@@ -112,11 +110,11 @@ async fn finish_batch(service: &Service, by: &str, reports: Vec<Report>) -> Resu
         .await;
     service.emitted.notify_here();
     let answers = answers?;
-    if answers.iter().flatten().any(|answer| answer.is_news) {
+    let has_ended = |(_, verdict): &Answer| *verdict == Verdict::Ended;
+    if answers.iter().flatten().any(has_ended) {
         service.wakeup.notify();
     }
-    let operation = |answer: Result<Answer>| answer.map(|answer| answer.operation);
-    Ok(answers.into_iter().map(operation).collect())
+    Ok(answers)
 }
 
 async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Vec<Result<Answer>>> {
@@ -130,18 +128,23 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Vec<Result<Answer>>
             answers.push(Err(Error::fault(missing)));
             continue;
         };
-        let is_news =
-            operation.status == OperationStatus::Running && operation.lease_id == Some(report.lease_id);
-        if is_news {
-            let before = operation.clone();
-            let ending = ending_of(&report.outcome, input.now);
-            *operation = after(before.clone(), ending.clone());
-            changes.end(before, ending);
-        } else {
-            changes.audit.extend(late(report, operation, input.now));
+        let ending = ending_of(&report.outcome, input.now);
+        let verdict = verdict(&input.by, report, &ending, operation);
+        match verdict {
+            Verdict::Ended => {
+                let before = operation.clone();
+                *operation = after(before.clone(), ending.clone());
+                changes.end(before, ending, &report.outcome);
+            }
+            // Nobody fills the audit with what was never theirs.
+            Verdict::Late if input.by.carries(operation) => {
+                changes
+                    .audit
+                    .push(late(operation, in_full(ending, &report.outcome)));
+            }
+            Verdict::Late | Verdict::Known => {}
         }
-        let operation = operation.clone();
-        answers.push(Ok(Answer { operation, is_news }));
+        answers.push(Ok((operation.clone(), verdict)));
     }
     changes.write(&mut tx, &locked, input).await?;
     Ok(answers)
@@ -183,8 +186,9 @@ struct Changes {
 }
 
 impl Changes {
-    fn end(&mut self, operation: Operation, ending: Ending) {
-        self.audit.push(ended(&operation, &ending));
+    fn end(&mut self, operation: Operation, ending: Ending, outcome: &Outcome) {
+        self.audit
+            .push(ended(&operation, &in_full(ending.clone(), outcome)));
         self.ended.push((operation, ending));
     }
 
@@ -193,7 +197,7 @@ impl Changes {
         let changed = rows::end_operations(tx, endings).await?;
         all_changed("ended", self.ended.len(), changed)?;
         rows::set_installed(tx, self.ended.iter().filter_map(now_installed)).await?;
-        let (by, now) = (Actor::Executor(&input.by), input.now);
+        let (by, now) = (input.by.actor(), input.now);
         audit::record_all(tx, by, now, self.audit).await?;
         let ended = self.ended.iter().cloned();
         let ended: Vec<_> = ended
@@ -221,16 +225,35 @@ fn now_installed((operation, ending): &(Operation, Ending)) -> Option<NowInstall
     })
 }
 
-/// The audit row of a report that comes too late, unless it says what is known.
-fn late(report: &Report, operation: &Operation, now: Instant) -> Option<Change<'static>> {
-    let reported = ending_of(&report.outcome, now);
-    if operation.lease_id == Some(report.lease_id) && operation.status == reported.status {
-        return None;
+/// An ending with all that was said of it.
+fn in_full(ending: Ending, outcome: &Outcome) -> Ending {
+    match outcome {
+        Outcome::Failed {
+            in_full: Some(text), ..
+        } => Ending {
+            error_message: Some(text.clone()),
+            ..ending
+        },
+        _ => ending,
     }
-    Some(Change {
+}
+
+fn verdict(by: &Claimant, report: &Report, reported: &Ending, operation: &Operation) -> Verdict {
+    let is_its = by.carries(operation) && operation.lease_id == Some(report.lease_id);
+    let is_so = operation.status == reported.status && operation.reason == reported.reason;
+    match operation.status {
+        OperationStatus::Running if is_its => Verdict::Ended,
+        _ if is_its && is_so => Verdict::Known,
+        _ => Verdict::Late,
+    }
+}
+
+/// The audit row of a report that comes too late.
+fn late(operation: &Operation, reported: Ending) -> Change<'static> {
+    Change {
         action: "operations/lateReport",
         target: address(operation),
         before: Some(json!({ "status": operation.status.as_str() })),
         after: Some(json!({ "reported": reported.status.as_str(), "errorMessage": reported.error_message })),
-    })
+    }
 }

@@ -1,6 +1,6 @@
 //! The heartbeat of an executor: renewed while it works, and what its absence comes to.
 
-use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
+use super::{BATCH, Claimant, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
 use crate::{
     actions::{
         Service,
@@ -18,26 +18,47 @@ use domain::{
 use std::collections::BTreeSet;
 use store::{
     Tx,
-    execution::{self as rows, Ending, LeaseEnd},
+    execution::{self as rows, Ending, LeaseEnd, Progress},
     hotfixes::Operation,
 };
 use uuid::Uuid;
 
 struct Renewal {
+    by: Claimant,
     held: Vec<(OperationId, Uuid)>,
     until: Instant,
+    /// How far what is renewed has come, and at which moment.
+    progress: Option<(Progress, Instant)>,
+}
+
+/// Lets the lease of an operation end at `until`, and says how far it has come; whether it runs under that lease.
+pub(crate) async fn renew_one(
+    service: &Service,
+    by: &Claimant,
+    held: (OperationId, Uuid),
+    until: Instant,
+    progress: Option<Progress>,
+) -> Result<bool> {
+    let input = Renewal {
+        by: by.clone(),
+        held: vec![held],
+        until,
+        progress: progress.map(|progress| (progress, service.clock.now())),
+    };
+    Ok(!renew_as(service, input).await?.is_empty())
 }
 
 /// Lets leases end at `until`, each named by its operation and its id; answers the operations that were renewed.
 /// The others do not run under that lease: they have ended, or never did.
 pub(crate) async fn renew(
     service: &Service,
+    by: &Claimant,
     held: Vec<(OperationId, Uuid)>,
     until: Instant,
 ) -> Result<Vec<OperationId>> {
     let mut renewed = Vec::with_capacity(held.len());
     for batch in held.chunks(BATCH) {
-        match renew_together(service, batch, until).await {
+        match renew_together(service, by, batch, until).await {
             Err(error) if lies_in_the_matter(&error) => {}
             outcome => {
                 renewed.extend(outcome?);
@@ -45,7 +66,7 @@ pub(crate) async fn renew(
             }
         }
         for one in batch {
-            match renew_together(service, std::slice::from_ref(one), until).await {
+            match renew_together(service, by, std::slice::from_ref(one), until).await {
                 Err(error) if lies_in_the_matter(&error) => {
                     tracing::error!(operation = %one.0, error = %Chain(&error), "a lease cannot be renewed");
                 }
@@ -58,13 +79,20 @@ pub(crate) async fn renew(
 
 async fn renew_together(
     service: &Service,
+    by: &Claimant,
     held: &[(OperationId, Uuid)],
     until: Instant,
 ) -> Result<Vec<OperationId>> {
     let input = Renewal {
+        by: by.clone(),
         held: held.to_vec(),
         until,
+        progress: None,
     };
+    renew_as(service, input).await
+}
+
+async fn renew_as(service: &Service, input: Renewal) -> Result<Vec<OperationId>> {
     service
         .db
         .write(input, |tx, input| Box::pin(renew_in(tx, input)))
@@ -78,8 +106,14 @@ async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
         let is_held = |&(id, lease_id): &(OperationId, Uuid)| {
             id == operation.id && operation.lease_id == Some(lease_id)
         };
-        if operation.status == OperationStatus::Running && input.held.iter().any(is_held) {
+        let runs = operation.status == OperationStatus::Running && input.by.carries(&operation);
+        if runs && input.held.iter().any(is_held) {
             renewed.push(operation.id);
+        }
+    }
+    if let Some((progress, at)) = &input.progress {
+        for id in &renewed {
+            rows::set_progress(&mut tx, *id, progress, *at).await?;
         }
     }
     rows::renew_leases(&mut tx, renewed.iter().copied(), input.until).await?;
@@ -181,5 +215,6 @@ fn outcome_unknown(operation: &Operation, now: Instant) -> Ending {
             lease_ended,
         )),
         reason: Some(FailReason::OutcomeUnknown.as_str().into()),
+        failure_cause: None,
     }
 }

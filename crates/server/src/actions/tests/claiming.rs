@@ -2,7 +2,6 @@
 //! damaged environment does to the others.
 
 use super::{
-    TENANT,
     fleet::{
         CLOSED, Fleet, LEASE, OPEN, TO, app, claim, everywhere, key, name, on_both_databases, schedule,
         success,
@@ -15,17 +14,14 @@ use crate::actions::{
     execution::{self, Claimant, ClaimsInDoubt, Outcome, Report},
     hotfixes::update_hotfix,
 };
-use domain::{
-    ids::{OperationId, TenantId},
-    operation::OperationStatus,
-};
+use domain::{ids::OperationId, operation::OperationStatus};
 use futures::FutureExt;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
-use store::{Value, execution::Served};
+use store::Value;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use wire::hotfixes::HotfixPatch;
@@ -65,7 +61,7 @@ async fn work_until(service: Arc<Service>, limit: usize, all: usize, seen: Arc<M
             }
         }
         let reports = claimed.iter().map(success).collect();
-        for ended in execution::finish_all(&service, "executor", reports).await {
+        for ended in execution::finish_all(&service, &everywhere(), reports).await {
             assert_eq!(ended.unwrap().status, OperationStatus::Succeeded);
         }
         tokio::task::yield_now().await;
@@ -208,7 +204,7 @@ async fn of_a_late_report_and_the_end_of_a_lease_exactly_one_counts() {
         for part in claimed.chunks(5) {
             let service = fleet.replica().await;
             let part: Vec<_> = part.iter().map(success).collect();
-            reports.spawn(async move { execution::finish_all(&service, "executor", part).await });
+            reports.spawn(async move { execution::finish_all(&service, &everywhere(), part).await });
         }
         let mut silence = JoinSet::new();
         for _ in 0..2 {
@@ -266,7 +262,7 @@ async fn an_environment_full_of_waiting_operations_hides_no_other() {
         assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 0);
         assert!(fleet.claims(4).await.is_empty());
         let reports = claimed.iter().map(success).collect();
-        execution::finish_all(fleet.service(), "executor", reports).await;
+        execution::finish_all(fleet.service(), &everywhere(), reports).await;
         assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 1);
         assert_eq!(fleet.claims(4).await.len(), 1, "the next of the many");
     })
@@ -290,7 +286,7 @@ async fn one_claim_starts_as_many_as_are_asked_for_and_no_more() {
         assert_eq!(fleet.claims(MANY).await.len(), 50);
         let reports: Vec<_> = first.iter().map(success).collect();
         let twice = [reports.clone(), reports].concat();
-        let ended = execution::finish_all(fleet.service(), "executor", twice).await;
+        let ended = execution::finish_all(fleet.service(), &everywhere(), twice).await;
         assert!(
             ended
                 .iter()
@@ -384,7 +380,7 @@ async fn a_report_is_written_down_whatever_became_of_the_window() {
                 vec![name(0).into()],
             )
             .await;
-        let ended = execution::finish_all(fleet.service(), "executor", vec![success(&claimed[0])]).await;
+        let ended = execution::finish_all(fleet.service(), &everywhere(), vec![success(&claimed[0])]).await;
         assert_eq!(ended[0].as_ref().unwrap().status, OperationStatus::Succeeded);
     })
     .await;
@@ -406,13 +402,13 @@ async fn a_report_that_cannot_be_written_down_keeps_no_other_from_it() {
             lease_id: Uuid::nil(),
             outcome: Outcome::Succeeded,
         });
-        let ended = execution::finish_all(fleet.service(), "executor", reports.clone()).await;
+        let ended = execution::finish_all(fleet.service(), &everywhere(), reports.clone()).await;
         let written: Vec<_> = ended.iter().map(Result::is_ok).collect();
         assert_eq!(written, [true, false, true, false]);
         fleet.advance(61);
         assert_eq!(execution::end_lost(fleet.service()).await.unwrap(), 0);
         fleet.damages(damage, vec![damaged, "Hotfix".into()]).await;
-        let again = execution::finish_all(fleet.service(), "executor", vec![reports.swap_remove(1)]).await;
+        let again = execution::finish_all(fleet.service(), &everywhere(), vec![reports.swap_remove(1)]).await;
         assert_eq!(again[0].as_ref().unwrap().status, OperationStatus::Succeeded);
     })
     .await;
@@ -444,7 +440,7 @@ async fn a_lease_is_renewed_by_its_holder_as_long_as_the_operation_runs() {
         three(&fleet).await;
         let claimed = fleet.claims(3).await;
         let [kept, stranger, over] = [0, 1, 2].map(|number: usize| claimed[number].clone());
-        execution::finish_all(fleet.service(), "executor", vec![success(&over)]).await;
+        execution::finish_all(fleet.service(), &everywhere(), vec![success(&over)]).await;
         fleet.advance(50);
         let asked = vec![
             (kept.operation.id, kept.lease.id),
@@ -452,7 +448,7 @@ async fn a_lease_is_renewed_by_its_holder_as_long_as_the_operation_runs() {
             (over.operation.id, over.lease.id),
             (OperationId(Uuid::nil()), kept.lease.id),
         ];
-        let renewed = execution::renew(fleet.service(), asked, fleet.now() + LEASE)
+        let renewed = execution::renew(fleet.service(), &everywhere(), asked, fleet.now() + LEASE)
             .await
             .unwrap();
         assert_eq!(renewed, [kept.operation.id]);
@@ -490,10 +486,10 @@ async fn claims_and_renewals_never_wait_in_a_circle() {
             .iter()
             .map(|one| (one.operation.id, one.lease.id))
             .collect();
-        let other = fleet.replica().await;
+        let (other, by) = (fleet.replica().await, everywhere());
         for _ in 0..20 {
             fleet.makes_all_due().await;
-            let renewing = execution::renew(&other, held.clone(), fleet.now() + LEASE);
+            let renewing = execution::renew(&other, &by, held.clone(), fleet.now() + LEASE);
             let (claims, renewed) = tokio::join!(claim(fleet.service(), environments), renewing);
             assert_eq!((claims.unwrap().len(), renewed.unwrap().len()), (0, environments));
         }
@@ -547,7 +543,7 @@ async fn who_hangs_up_takes_no_wake_up_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_executor_is_given_nothing_but_what_it_may_serve() {
+async fn whoever_claims_is_given_nothing_but_what_belongs_to_them() {
     on_both_databases(|fleet| async move {
         fleet.has_apps(1).await;
         let mut ids = Vec::new();
@@ -556,86 +552,52 @@ async fn an_executor_is_given_nothing_but_what_it_may_serve() {
             ids.push(fleet.schedules(environment, 0).await.environment_id);
         }
         let service = fleet.service();
-        let (all, none) = (Served::default(), Some(Vec::new()));
-        let elsewhere = [
-            Served {
-                tenants: Some(vec![TenantId(Uuid::max())]),
-                ..all.clone()
-            },
-            Served {
-                families: Some(vec!["other".into()]),
-                ..all.clone()
-            },
-            Served {
-                environments: none,
-                ..all.clone()
-            },
-            Served {
-                tenants: Some(vec![TENANT]),
-                environments: Some(vec![Uuid::max()]),
-                ..all.clone()
-            },
-        ];
-        for served in elsewhere {
-            let by = Claimant {
-                name: "agent".into(),
-                served,
-            };
-            let claimed = execution::claim(service, &by, &mut ClaimsInDoubt::default(), 3, LEASE).await;
-            assert!(claimed.unwrap().is_empty(), "{by:?}");
+        let (one, other) = (fleet.has_agent("one").await, fleet.has_agent("other").await);
+        fleet.binds(1, &one).await;
+        fleet.binds(2, &other).await;
+        let claims = async |by: &Claimant| {
+            let mut in_doubt = ClaimsInDoubt::default();
+            execution::claim(service, by, &mut in_doubt, 3, LEASE)
+                .await
+                .unwrap()
+        };
+        for (by, environment) in [(everywhere(), ids[0]), (one, ids[1]), (other, ids[2])] {
+            assert!(execution::next_due(service, &by).await.unwrap().is_some());
+            let claimed = claims(&by).await;
+            let environments: Vec<_> = claimed.iter().map(|one| one.operation.environment_id).collect();
+            assert_eq!(environments, [environment], "{by:?}");
+            assert!(claims(&by).await.is_empty());
             assert_eq!(execution::next_due(service, &by).await.unwrap(), None, "{by:?}");
+            let ended = execution::finish_all(service, &by, vec![success(&claimed[0])]).await;
+            assert_eq!(ended[0].as_ref().unwrap().status, OperationStatus::Succeeded);
         }
-        let served = Served {
-            tenants: Some(vec![TenantId(Uuid::max()), TENANT]),
-            families: Some(vec![key(1).family_key]),
-            environments: Some(vec![ids[1]]),
-        };
-        let by = Claimant {
-            name: "agent".into(),
-            served,
-        };
-        assert!(execution::next_due(service, &by).await.unwrap().is_some());
-        let mut in_doubt = ClaimsInDoubt::default();
-        let claimed = execution::claim(service, &by, &mut in_doubt, 3, LEASE)
-            .await
-            .unwrap();
-        assert_eq!(claimed.len(), 1);
-        assert_eq!(claimed[0].operation.environment_id, ids[1]);
-        let report = success(&claimed[0]);
-        let ended = execution::finish_all(service, &by.name, vec![report]).await;
-        assert!(ended.iter().all(Result::is_ok));
         for action in ["operations/start", "operations/end"] {
-            let by_it = format!("audit WHERE action = '{action}' AND actor_id = 'agent'");
-            assert_eq!(fleet.count(&by_it).await, 1);
+            let by_one =
+                format!("audit WHERE action = '{action}' AND actor_kind = 'Agent' AND actor_name = 'one'");
+            assert_eq!(fleet.count(&by_one).await, 1);
         }
-        assert_eq!(fleet.claims(3).await.len(), 2);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_environment_is_left_to_whoever_may_serve_it() {
+async fn a_damaged_environment_keeps_no_other_of_its_agent_from_work() {
     on_both_databases(|fleet| async move {
         fleet.has_apps(1).await;
+        let agent = fleet.has_agent("one").await;
         let mut ids = Vec::new();
         for environment in 0..3 {
             fleet.has_environment(environment, 1, OPEN).await;
             ids.push(fleet.schedules(environment, 0).await.environment_id);
         }
-        let damage = "UPDATE operations SET kind = $2 WHERE environment_name = $1";
+        fleet.binds(0, &agent).await;
+        fleet.binds(1, &agent).await;
+        let damage = "UPDATE environments SET window_zone = $2 WHERE name = $1";
         fleet
             .damages(damage, vec![name(0).into(), "Nothing".into()])
             .await;
-        let serves = |ids: &[Uuid]| Claimant {
-            name: "agent".into(),
-            served: Served {
-                environments: Some(ids.to_vec()),
-                ..Served::default()
-            },
-        };
-        let service = fleet.service();
         let mut in_doubt = ClaimsInDoubt::default();
-        let claimed = execution::claim(service, &serves(&ids[..2]), &mut in_doubt, 3, LEASE).await;
+        let claimed = execution::claim(fleet.service(), &agent, &mut in_doubt, 3, LEASE).await;
         let claimed: Vec<_> = claimed
             .unwrap()
             .into_iter()

@@ -2,7 +2,7 @@
 
 use super::{
     GRACE, TARGET,
-    fleet::{Fleet, LEASE, OPEN, claim, on_both_databases, success},
+    fleet::{Fleet, LEASE, OPEN, claim, everywhere, on_both_databases, success},
     owner_asks, version_row,
 };
 use crate::{
@@ -51,7 +51,7 @@ async fn a_server_whose_clock_is_wrong_ends_no_leases_and_starts_nothing() {
             assert_eq!(claim(&server, 20).await.unwrap().len(), 0);
         }
         let reports = carried.iter().map(success).collect();
-        let answers = execution::finish_all(fleet.service(), "executor", reports).await;
+        let answers = execution::finish_all(fleet.service(), &everywhere(), reports).await;
         assert!(answers.iter().all(|answer| {
             answer
                 .as_ref()
@@ -86,7 +86,7 @@ async fn a_renewal_never_shortens_a_lease() {
         fleet.schedules(0, 0).await;
         let carried = fleet.claims(1).await.remove(0);
         let held = || vec![(carried.operation.id, carried.lease.id)];
-        let renewed = execution::renew(fleet.service(), held(), fleet.now() + LEASE / 2)
+        let renewed = execution::renew(fleet.service(), &everywhere(), held(), fleet.now() + LEASE / 2)
             .await
             .unwrap();
         assert_eq!(renewed, [carried.operation.id]);

@@ -2,7 +2,7 @@
 
 use super::{
     OWNER,
-    fleet::{Fleet, LEASE, OPEN, TO, app, claim, name, on_both_databases, schedule, success},
+    fleet::{Fleet, LEASE, OPEN, TO, app, claim, everywhere, name, on_both_databases, schedule, success},
     owner_asks, us,
 };
 use crate::{
@@ -84,11 +84,15 @@ async fn happen(fleet: &Fleet) -> Vec<OperationId> {
     let claimed = fleet.claims(5).await;
     let of = |id: OperationId| claimed.iter().find(|claimed| claimed.operation.id == id).unwrap();
     let failure = Report {
-        outcome: Outcome::Failed("no".into()),
+        outcome: Outcome::Failed {
+            message: "no".into(),
+            cause: None,
+            in_full: None,
+        },
         ..success(of(ids[3]))
     };
     let reports = vec![success(of(ids[2])), failure];
-    for ended in execution::finish_all(fleet.service(), "executor", reports).await {
+    for ended in execution::finish_all(fleet.service(), &everywhere(), reports).await {
         ended.unwrap();
     }
     fleet.advance(i64::try_from(LEASE.as_secs()).unwrap() + 1);
@@ -257,7 +261,7 @@ async fn several_servers_deliver_each_event_once_while_more_happens() {
                     schedule(&service, environment, 0).await.unwrap();
                     let claimed = claim(&service, 4).await.unwrap();
                     let reports = claimed.iter().map(success).collect();
-                    for ended in execution::finish_all(&service, "executor", reports).await {
+                    for ended in execution::finish_all(&service, &everywhere(), reports).await {
                         ended.unwrap();
                     }
                 }

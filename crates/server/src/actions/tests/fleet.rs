@@ -4,12 +4,12 @@ use super::{Fixture, NOW, OWNER, TENANT, owner_asks, us};
 use crate::{
     actions::{
         Service,
-        agents::EnrolmentRate,
+        agents::{AgentCaller, Credential, EnrolmentRate},
         apps::{RegisterApp, put_app},
         clock_check::ClockCheck,
         countries::patch_country,
         environments::{EnvironmentReport, put_environment},
-        execution::{self, Claimant, Claimed, ClaimsInDoubt, Outcome, Report},
+        execution::{self, Claimant, Claimed, ClaimsInDoubt, Outcome, Report, WaitingClaims},
         hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
         preconditions::Preconditions,
     },
@@ -20,6 +20,7 @@ use crate::{
 };
 use domain::{
     access::PrincipalChange,
+    agent::AgentScope,
     environment::{EnvironmentKey, EnvironmentKind},
     ids::{AppId, Etag, OperationId, PackageId},
     instant::{Instant, TICKS_PER_SECOND},
@@ -31,9 +32,9 @@ use std::{sync::Arc, time::Duration};
 use store::wakeup::Wakeup;
 use store::{
     Db, Value,
+    agents::{Agent, insert_agent},
     blobs::{BlobKey, BlobState, save_blob},
     environments::InstalledApp,
-    execution::Served,
     hotfixes::Operation,
     versions::{Version, insert_version},
 };
@@ -78,6 +79,15 @@ impl Fleet {
     /// On an empty database: SQLite's, or one of PostgreSQL's.
     pub(super) async fn on(url: Option<String>) -> Self {
         let fixture = Fixture::open(url.clone()).await;
+        Self { fixture, url }
+    }
+
+    /// The same with keys of the configuration set.
+    pub(super) async fn on_with(url: Option<String>, set: &[(&str, &str)]) -> Self {
+        let set = set
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let fixture = Fixture::open_with(url.clone(), set.collect()).await;
         Self { fixture, url }
     }
 
@@ -272,6 +282,59 @@ impl Fleet {
         .unwrap();
     }
 
+    /// An agent, which has called.
+    pub(super) async fn has_agent(&self, name: &str) -> Claimant {
+        let caller = AgentCaller {
+            id: Uuid::new_v4(),
+            name: name.to_owned(),
+            scope: AgentScope::default(),
+            credential: Credential::Identity(name.to_owned()),
+            session_id: Uuid::new_v4(),
+            correlation_id: Uuid::new_v4(),
+        };
+        let row = Agent {
+            id: caller.id,
+            name: caller.name.clone(),
+            scope: caller.scope.clone(),
+            scope_reason: None,
+            serves_unreported: false,
+            identity: Some(caller.name.clone()),
+            created_on: self.now(),
+            code_sha256: None,
+            code_until: None,
+            token_sha256: None,
+            token_until: None,
+            token_used: false,
+            former_token_sha256: None,
+            lost_token_sha256: None,
+            former_token_until: None,
+            session_id: Some(caller.session_id),
+            former_session_id: None,
+            frozen_on: None,
+            frozen_reason: None,
+            last_seen_on: Some(self.now()),
+            software: None,
+            inventory_sequence: 0,
+            inventory_on: None,
+            etag: Etag::random(),
+        };
+        self.changes(row, |tx, row| {
+            Box::pin(async move { Ok(insert_agent(tx, row).await?) })
+        })
+        .await;
+        Claimant::from(&caller)
+    }
+
+    /// An environment belongs to an agent from now on.
+    pub(super) async fn binds(&self, environment: usize, agent: &Claimant) {
+        let Claimant::Agent(agent) = agent else {
+            panic!("{agent:?} is no agent");
+        };
+        let bound = "UPDATE environments SET agent_id = $2 WHERE name = $1";
+        self.damages(bound, vec![name(environment).into(), agent.id.into()])
+            .await;
+    }
+
     /// Schedules a hotfix, to run within the window.
     pub(super) async fn schedules(&self, environment: usize, of: usize) -> Operation {
         schedule(self.service(), environment, of).await.unwrap()
@@ -302,12 +365,9 @@ impl Fleet {
     }
 }
 
-/// An executor that serves all environments.
+/// The service's own executor, which serves all environments without an agent.
 pub(super) fn everywhere() -> Claimant {
-    Claimant {
-        name: "executor".into(),
-        served: Served::default(),
-    }
+    Claimant::Own("executor")
 }
 
 /// A claim whose answer is not lost.
@@ -351,6 +411,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         clock_check: ClockCheck::default(),
         settings,
         wakeup: Wakeup::default(),
+        waiting: WaitingClaims::default(),
         emitted: Wakeup::default(),
         uploads: Arc::new(Semaphore::new(4)),
         enrolments: EnrolmentRate::default(),

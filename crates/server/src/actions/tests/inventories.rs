@@ -2,7 +2,7 @@
 
 use super::{
     NOW, TENANT,
-    fleet::{self, FROM, Fleet, OPEN, TO, app, key, name, on_both_databases, success},
+    fleet::{self, FROM, Fleet, OPEN, TO, app, everywhere, key, name, on_both_databases, success},
     owner_asks,
 };
 use crate::{
@@ -522,7 +522,7 @@ async fn what_comes_back_works_again_and_nothing_is_removed_in_which_something_r
         patches(&fleet, &agent, gone(4)).await;
         fleet.advance(2 * DAY);
         assert_eq!(remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap(), 0);
-        let reported = execution::finish_all(fleet.service(), "executor", vec![success(&running)]).await;
+        let reported = execution::finish_all(fleet.service(), &everywhere(), vec![success(&running)]).await;
         assert_eq!(reported[0].as_ref().unwrap().status, OperationStatus::Succeeded);
         assert_eq!(remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap(), 1);
         assert_eq!(known(&fleet, 0).await, None);
@@ -577,7 +577,7 @@ async fn drift_is_written_down_and_told() {
         // The agent sees what it is doing, before it says that it is done.
         puts(&fleet, &agent, inventory(2, with(&[(0, TO), (1, FROM)]))).await;
         assert_eq!(drift(&fleet).await, Vec::<String>::new());
-        execution::finish_all(fleet.service(), "executor", vec![success(&running)]).await;
+        execution::finish_all(fleet.service(), &everywhere(), vec![success(&running)]).await;
 
         fleet.advance(1);
         puts(&fleet, &agent, inventory(3, with(&[(0, TO), (1, higher)]))).await;

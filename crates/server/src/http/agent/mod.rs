@@ -2,11 +2,19 @@
 
 pub(crate) mod inventory;
 pub(crate) mod sign_in;
+pub(crate) mod work;
 
 use super::{answer::json, request_info::RequestInfo};
 use crate::error::{Error, Result};
 use axum::{body::Body, http::StatusCode, response::Response};
-use serde::Serialize;
+use domain::problem::RuleError;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// What an agent sent. Both sides are ours, so it is read as its shape is declared.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, RuleError> {
+    serde_json::from_slice(body)
+        .map_err(|error| RuleError::invalid("body", format!("The body cannot be read: {error}.")))
+}
 
 /// An answer to an agent.
 pub(crate) fn answer(info: &RequestInfo, shape: &impl Serialize) -> Result<Response> {

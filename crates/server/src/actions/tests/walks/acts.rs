@@ -119,6 +119,15 @@ impl Ending {
             Self::Skipped => Skipped,
         }
     }
+
+    /// What is written down as the reason of such an end.
+    pub(super) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Succeeded => None,
+            Self::Failed => Some("Reported"),
+            Self::Skipped => Some("NothingToDo"),
+        }
+    }
 }
 
 /// The words of a report of failure.

@@ -433,20 +433,20 @@ impl Model {
         let is_its = report.lease == LeaseUsed::Own;
         if is_its && was == Running {
             self.end_as_reported(number, report.ending);
-        } else if !is_its || was != ending {
+        } else if !is_its
+            || was != ending
+            || self.operations[number].reason.as_deref() != report.ending.reason()
+        {
             self.audits("operations/lateReport", number, Some(was), ending, true);
         }
         self.operations[number].status
     }
 
     fn end_as_reported(&mut self, number: usize, ending: Ending) {
+        self.end(number, ending.status(), ending.reason());
         match ending {
-            Ending::Succeeded => self.end(number, Succeeded, None),
-            Ending::Failed => {
-                self.end(number, Failed, Some("Reported"));
-                self.operations[number].error_message = Some(FAILURE_MESSAGE.into());
-            }
-            Ending::Skipped => self.end(number, Skipped, Some("NothingToDo")),
+            Ending::Failed => self.operations[number].error_message = Some(FAILURE_MESSAGE.into()),
+            Ending::Succeeded | Ending::Skipped => {}
         }
         self.audits("operations/end", number, Some(Running), ending.status(), true);
         let Some(environment) = self.environment_of(number) else {

@@ -19,7 +19,7 @@ use crate::{
         hotfixes::{Repeatable, ScheduleHotfix, get_hotfix, schedule_hotfix, update_hotfix},
         preconditions::Preconditions,
         tests::{
-            fleet::{Fleet, LEASE, app, key, name},
+            fleet::{Fleet, LEASE, app, everywhere, key, name},
             owner_asks, version_row,
         },
         versions::patch_version,
@@ -337,7 +337,7 @@ impl World {
             .map(|&(number, lease)| (self.operations[number], self.lease(number, lease)));
         let held = held.collect();
         let until = self.fleet().now() + LEASE;
-        let renewed = execution::renew(self.fleet().service(), held, until)
+        let renewed = execution::renew(self.fleet().service(), &everywhere(), held, until)
             .await
             .unwrap();
         let mut renewed: Vec<_> = renewed.into_iter().map(|id| self.number(id)).collect();
@@ -351,11 +351,15 @@ impl World {
             lease_id: self.lease(report.operation, report.lease),
             outcome: match report.ending {
                 Ending::Succeeded => Outcome::Succeeded,
-                Ending::Failed => Outcome::Failed(FAILURE_MESSAGE.into()),
+                Ending::Failed => Outcome::Failed {
+                    message: FAILURE_MESSAGE.into(),
+                    cause: None,
+                    in_full: None,
+                },
                 Ending::Skipped => Outcome::Skipped(None),
             },
         });
-        let answers = execution::finish_all(self.fleet().service(), "executor", reports.collect()).await;
+        let answers = execution::finish_all(self.fleet().service(), &everywhere(), reports.collect()).await;
         Answer::Reported(answers.into_iter().map(|answer| answer.unwrap().status).collect())
     }
 
