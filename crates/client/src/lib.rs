@@ -1,4 +1,5 @@
-//! A typed client of the App Management API, the original and the compatible one, and of the operator API.
+//! A typed client of the App Management API, the original and the compatible one, and of the operator's and the agents'
+//! APIs.
 //!
 //! Each operation is a method of [`Client`] with the operation's name in `openapi.json`. It comes as a [`Request`] or
 //! a [`List`] that is not sent before it is awaited, gives the shapes of [`wire`], and can be read as plain JSON where
@@ -9,6 +10,7 @@
 //! goes to a [`SecureUrl`] and follows neither redirects nor links to somebody else.
 
 mod address;
+mod agent;
 mod error;
 mod list;
 mod operator;
@@ -20,6 +22,7 @@ mod upload;
 mod vendor;
 
 pub use address::{InsecureUrl, SecureUrl, literal};
+pub use agent::AgentClient;
 pub use error::{Error, Refusal, Result};
 pub use list::{List, Query};
 pub use operator::EnvironmentPath;
@@ -61,7 +64,7 @@ pub struct Settings {
 impl Settings {
     fn addresses(&self) -> impl Iterator<Item = &SecureUrl> {
         let issuer = match &self.credentials {
-            Credentials::Token(_) => None,
+            Credentials::Nobody | Credentials::Token(_) => None,
             Credentials::Client(client) => Some(&client.token_url),
         };
         [&self.url].into_iter().chain(issuer)
@@ -131,10 +134,11 @@ impl Client {
 
     /// The address of something in the operator API.
     fn operator(&self, segments: &[&str]) -> Url {
-        self.0
-            .settings
-            .url
-            .below(&[&["operator", "v1"], segments].concat())
+        self.below(&[&["operator", "v1"], segments].concat())
+    }
+
+    fn below(&self, segments: &[&str]) -> Url {
+        self.0.settings.url.below(segments)
     }
 
     /// Sends `call` and returns the answer, its body unread.
@@ -145,10 +149,14 @@ impl Client {
         loop {
             let token = self.token().await?;
             let sent = Sent::default();
-            let request = call.build(http, &sent)?;
+            let mut request = call.build(http, &sent)?;
+            if let Some(token) = &token {
+                request = request.header(AUTHORIZATION, token.bearer()?);
+            }
+            let patience = settings.timeout + call.patience;
             let answer = tokio::select! {
-                answer = request.header(AUTHORIZATION, token.bearer()?).send() => answer,
-                () = sent.stalled(settings.timeout) => {
+                answer = request.send() => answer,
+                () = sent.stalled(patience) => {
                     let error = self.no_answer(call);
                     if !call.is_repeatable {
                         return Err(error);
@@ -160,7 +168,9 @@ impl Client {
             match answer {
                 Ok(answer) if answer.status().is_success() => return Ok(answer),
                 Ok(answer)
-                    if answer.status() == StatusCode::UNAUTHORIZED && token.is_renewable && !has_renewed =>
+                    if answer.status() == StatusCode::UNAUTHORIZED
+                        && token.as_ref().is_some_and(|token| token.is_renewable)
+                        && !has_renewed =>
                 {
                     self.forget_token().await;
                     has_renewed = true;
@@ -193,7 +203,7 @@ impl Client {
     fn no_answer(&self, call: &Call) -> Error {
         Error::NoAnswer {
             host: self.host(),
-            after: self.0.settings.timeout,
+            after: self.0.settings.timeout + call.patience,
             request: call.line(),
         }
     }

@@ -71,12 +71,7 @@ impl StoredPackage {
             }
         };
         let (client, _, answer) = request.open().await?;
-        Ok(PackageStream {
-            facts: PackageFacts::of(answer.headers()),
-            begins_at: begins_at(answer.status(), answer.headers()),
-            client,
-            answer,
-        })
+        Ok(PackageStream::new(client, answer))
     }
 
     /// What the service says of it, without its bytes.
@@ -122,6 +117,15 @@ impl StoredPackage {
 }
 
 impl PackageStream {
+    pub(crate) fn new(client: Client, answer: Response) -> Self {
+        Self {
+            facts: PackageFacts::of(answer.headers()),
+            begins_at: begins_at(answer.status(), answer.headers()),
+            client,
+            answer,
+        }
+    }
+
     /// The next bytes; none at the end.
     ///
     /// # Errors

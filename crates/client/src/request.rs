@@ -17,7 +17,7 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 /// A request that can be sent, and sent again.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Call {
     headers: HeaderMap,
     body: CallBody,
     pub(crate) is_repeatable: bool,
+    /// How much longer than usual its answer may take.
+    pub(crate) patience: Duration,
     /// What the caller asked for and cannot be sent.
     problem: Option<Error>,
 }
@@ -48,6 +50,7 @@ impl Call {
             url,
             headers: HeaderMap::new(),
             body: CallBody::None,
+            patience: Duration::ZERO,
             problem: None,
         }
     }
@@ -75,6 +78,12 @@ impl Call {
     /// Says that repeating it is safe though it is a POST.
     pub(crate) fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// Gives the answer so much more time.
+    pub(crate) fn patient(mut self, longer: Duration) -> Self {
+        self.patience = longer;
         self
     }
 

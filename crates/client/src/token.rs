@@ -22,6 +22,8 @@ const USUAL_LIFE: Duration = Duration::from_secs(600);
 /// Who is calling.
 #[derive(Clone, Debug)]
 pub enum Credentials {
+    /// Nobody: for what is open to all.
+    Nobody,
     /// An access token that was handed to us.
     Token(SecretString),
     /// An application that fetches tokens for itself, or for a user.
@@ -96,28 +98,29 @@ impl Token {
 }
 
 impl Client {
-    /// A token that is good for now.
+    /// A token that is good for now; none for nobody.
     ///
     /// # Errors
     /// [`Error::SignInRefused`] when the issuer refuses, and those of an issuer that is out of reach.
-    pub(crate) async fn token(&self) -> Result<Token> {
+    pub(crate) async fn token(&self) -> Result<Option<Token>> {
         let Shared {
             settings,
             http,
             fetched,
         } = &*self.0;
         let application = match &settings.credentials {
-            Credentials::Token(token) => return Ok(Token::new(token, false)),
+            Credentials::Nobody => return Ok(None),
+            Credentials::Token(token) => return Ok(Some(Token::new(token, false))),
             Credentials::Client(application) => application,
         };
         let mut fetched = fetched.lock().await;
         if let Some(known) = fetched.as_ref().filter(|known| known.expires > Instant::now()) {
-            return Ok(Token::new(&known.token, true));
+            return Ok(Some(Token::new(&known.token, true)));
         }
         let new = fetch(application, http, &settings.retry).await?;
         let token = Token::new(&new.token, false);
         *fetched = Some(new);
-        Ok(token)
+        Ok(Some(token))
     }
 
     /// Forgets the token, because the service no longer takes it.
