@@ -40,6 +40,11 @@ pub trait Driver: Send + Sync {
         found: &'d Found,
         at: &'d dyn Workplace,
     ) -> BoxFuture<'d, Deployed>;
+
+    /// Whether the agent is to fall silent over whatever it takes on here: only where nothing is real.
+    fn falls_silent(&self) -> bool {
+        false
+    }
 }
 
 /// What is to be done: an operation that the agent holds.

@@ -6,7 +6,24 @@
 //! after it has ended, and only that decides. How a target is spoken to is a [`driver::Driver`]'s.
 
 pub mod cause;
+pub mod check;
+pub mod clock;
+pub mod config;
 pub mod driver;
 pub mod drivers;
+pub mod enrol;
 pub mod failure;
+pub mod folder;
+mod health;
+pub mod journal;
+mod owner_only;
+mod package;
+pub mod policy;
+pub mod redact;
+pub mod runner;
+pub mod secret;
+pub mod service;
 pub mod span;
+pub mod status;
+pub mod work;
+mod workplace;

@@ -121,7 +121,7 @@ impl AgentClient {
                     Ok(Some(chunk)) => {
                         let skipped = usize::try_from(known).unwrap_or(usize::MAX).min(chunk.len());
                         known -= skipped as u64;
-                        let new = &chunk[skipped..];
+                        let new = chunk.get(skipped..).unwrap_or_default();
                         digest.update(new);
                         take(new)?;
                         taken += new.len() as u64;

@@ -1,3 +1,65 @@
 //! How each kind of target is spoken to.
+//!
+//! A driver's settings are its module's own. To add one: its module, its name, and its two lines below.
 
 pub mod exec;
+pub mod simulate;
+
+use crate::{clock::SharedClock, config::Environment, driver::Driver, failure::Failure};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use toml::Table;
+
+/// Which driver, and what it is told of its target.
+#[derive(Clone, Debug)]
+pub enum DriverSettings {
+    /// Commands of the operator's.
+    Exec(exec::Settings),
+    /// Nothing real.
+    Simulate(simulate::Settings),
+}
+
+/// What drivers may need of the process that they live in.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// What time it is.
+    pub clock: SharedClock,
+    /// What simulated environments have installed.
+    pub simulated: simulate::World,
+}
+
+impl DriverSettings {
+    /// What each is called in a configuration; its settings stand in a table of that name.
+    pub const NAMES: &'static [&'static str] = &["exec", "simulate"];
+
+    /// Reads the settings of the driver of that name.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn read(name: &str, table: Table) -> Result<Self, String> {
+        match name {
+            "exec" => settings(table).map(Self::Exec),
+            "simulate" => settings(table).map(Self::Simulate),
+            _ => Err(format!("is no driver; there are {}", Self::NAMES.join(", "))),
+        }
+    }
+
+    /// The driver for this environment.
+    ///
+    /// # Errors
+    /// A [`Failure`] when it cannot work as it is set up.
+    pub fn open(&self, environment: &Environment, around: &Surroundings) -> Result<Arc<dyn Driver>, Failure> {
+        match self {
+            Self::Exec(settings) => Ok(Arc::new(exec::Exec::new(
+                settings.clone(),
+                environment.name.clone(),
+            ))),
+            Self::Simulate(settings) => Ok(Arc::new(simulate::Simulator::new(settings, environment, around))),
+        }
+    }
+}
+
+fn settings<T: DeserializeOwned>(table: Table) -> Result<T, String> {
+    let read = table.try_into::<T>();
+    read.map_err(|error| format!("cannot be understood: {}", error.message()))
+}

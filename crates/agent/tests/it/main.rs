@@ -1,4 +1,5 @@
-//! Drivers as the agent uses them, against targets that behave as real ones were seen to.
+//! Drivers as the agent uses them, against targets that behave as real ones were seen to; and the agent at work, against a
+//! service on this machine that is strict about everything it is asked.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,3 +9,13 @@
 
 #[cfg(unix)]
 mod exec;
+#[cfg(unix)]
+mod host;
+#[cfg(unix)]
+mod interruptions;
+#[cfg(unix)]
+mod packages;
+#[cfg(unix)]
+mod rounds;
+#[cfg(unix)]
+mod service;

@@ -1,0 +1,95 @@
+//! What an agent would be able to do, found out without changing anything.
+//!
+//! The service is not asked: a second process under one token is taken for a copy of the agent, and would freeze it.
+
+use crate::{
+    config::Config,
+    driver::{Driver, Finding, Weight},
+    drivers::Surroundings,
+    folder,
+};
+use domain::instant::Instant;
+use futures::{StreamExt, stream};
+
+/// What was found out about something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What it is about: `agent`, or an environment.
+    pub about: String,
+    /// What was found, the worst first.
+    pub findings: Vec<Finding>,
+}
+
+fn finding(weight: Weight, text: impl Into<String>) -> Finding {
+    Finding {
+        weight,
+        text: text.into(),
+    }
+}
+
+/// Checks the agent and each of its environments, several at once.
+pub async fn check(config: &Config, around: &Surroundings) -> Vec<Checked> {
+    let agent = Checked {
+        about: "agent".into(),
+        findings: vec![token(config, around.clock.now())],
+    };
+    let environments = stream::iter(&config.environments)
+        .map(|environment| async move {
+            let mut findings = match environment.driver.open(environment, around) {
+                Ok(driver) => of_target(&*driver).await,
+                Err(failure) => vec![finding(Weight::Problem, failure.to_string())],
+            };
+            findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+            Checked {
+                about: environment.key().to_string(),
+                findings,
+            }
+        })
+        .buffered(config.parallel.max(1))
+        .collect::<Vec<_>>();
+    [agent].into_iter().chain(environments.await).collect()
+}
+
+fn token(config: &Config, now: Instant) -> Finding {
+    if let Some(identity) = &config.service.identity {
+        return match identity.client_secret.read() {
+            Ok(_) => finding(
+                Weight::Good,
+                format!("It signs in as application {}.", identity.client_id),
+            ),
+            Err(error) => finding(Weight::Problem, error.to_string()),
+        };
+    }
+    match folder::kept_token(&config.folder) {
+        Ok(Some(kept)) if kept.expires_on > now => finding(
+            Weight::Good,
+            format!("It is enrolled as {} until {}.", kept.name, kept.expires_on),
+        ),
+        Ok(Some(kept)) => finding(
+            Weight::Problem,
+            format!("Its token ended on {}: enrol it again.", kept.expires_on),
+        ),
+        Ok(None) => finding(Weight::Problem, "It is not enrolled: fame agent enrol."),
+        Err(error) => finding(Weight::Problem, error.to_string()),
+    }
+}
+
+async fn of_target(driver: &dyn Driver) -> Vec<Finding> {
+    let mut findings = driver.check().await;
+    findings.push(match driver.inventory().await {
+        Ok(found) if found.is_gone => finding(Weight::Problem, "The environment is not there."),
+        Ok(found) if !found.is_complete => {
+            let text = format!(
+                "Only a part of the installed apps can be read: {}.",
+                found.apps.len()
+            );
+            finding(Weight::Warning, text)
+        }
+        Ok(found) => finding(Weight::Good, format!("{} apps are installed.", found.apps.len())),
+        Err(failure) => finding(
+            Weight::Problem,
+            format!("What is installed cannot be read: {failure}"),
+        ),
+    });
+    findings
+}

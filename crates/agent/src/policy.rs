@@ -1,0 +1,175 @@
+//! What the agent may do, whatever the service says.
+//!
+//! The agent and the service do not trust each other. So there is a file on the agent's machine that only its owner may
+//! change, and that is read once, at the start: a service in the wrong hands cannot make the agent bring in an app that
+//! nobody here wants, nor many at once, nor go back to an older version.
+
+use crate::{config::Problem, driver::Work, failure::Failure, owner_only};
+use domain::{ids::AppId, operation::FailureCause};
+use serde::Deserialize;
+use std::{collections::BTreeSet, fs, path::Path};
+use toml::Table;
+use uuid::{Uuid, uuid};
+
+/// Apps that Business Central itself is made of. They come with its own updates and in no other way.
+const BASE_APPS: [Uuid; 5] = [
+    // System
+    uuid!("8874ed3a-0643-4247-9ced-7a7002f7135d"),
+    // System Application
+    uuid!("63ca2fa4-4f03-4f2b-a480-172fef340d3f"),
+    // Business Foundation
+    uuid!("f3552374-a1f2-4356-848e-196002525837"),
+    // Base Application
+    uuid!("437dbf0e-84ff-417a-965d-ed2bb9650972"),
+    // Application
+    uuid!("c1335042-3002-4257-bf8a-75c898ccb1b8"),
+];
+
+/// What an agent may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The apps that it may bring in; any where nothing is said.
+    allowed_apps: Option<BTreeSet<AppId>>,
+    /// How many operations it begins in an hour at most.
+    pub max_starts_per_hour: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AllowedApps {
+    Word(String),
+    Some(BTreeSet<Uuid>),
+}
+
+impl Policy {
+    /// Reads the policy in the file at `path`, which only its owner may read.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        let file = path.display().to_string();
+        owner_only::check(path)
+            .map_err(|error| vec![Problem::new("agent.policy", format!("will not do: {error}"))])?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| vec![Problem::new(&file, format!("cannot be read: {error}"))])?;
+        let table = text
+            .parse()
+            .map_err(|error| vec![Problem::new(&file, format!("is no TOML: {error}"))])?;
+        Self::read(table).map_err(|problems| {
+            let named = |problem: Problem| Problem::new(format!("{file}: {}", problem.at), problem.message);
+            problems.into_iter().map(named).collect()
+        })
+    }
+
+    fn read(table: Table) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut section = crate::config::Section::new(String::new(), table, &mut problems);
+        let allowed = match section.required::<AllowedApps>("allowed_apps") {
+            Some(AllowedApps::Some(apps)) => Some(apps.into_iter().map(AppId).collect()),
+            Some(AllowedApps::Word(word)) if word == "any" => None,
+            Some(AllowedApps::Word(word)) => {
+                let message = format!("is '{word}', and must be a list of app ids or \"any\"");
+                section.refuse("allowed_apps", message);
+                None
+            }
+            None => None,
+        };
+        let max_starts_per_hour = section.optional("max_starts_per_hour").unwrap_or(100);
+        section.end();
+        match problems.is_empty() {
+            true => Ok(Self {
+                allowed_apps: allowed,
+                max_starts_per_hour,
+            }),
+            false => Err(problems),
+        }
+    }
+
+    /// Makes sure that the app may be brought in. That the version is newer than the installed one is looked at
+    /// where it is known what is installed.
+    ///
+    /// # Errors
+    /// A [`Failure`] with what forbids it.
+    pub fn check(&self, work: &Work) -> Result<(), Failure> {
+        let app = work.app_id;
+        let refused = |text| Err(Failure::new(FailureCause::Permission, text));
+        if BASE_APPS.contains(&app.0) {
+            return refused(format!(
+                "The agent never brings in {app}: it is a part of Business Central. Nothing was started."
+            ));
+        }
+        if self
+            .allowed_apps
+            .as_ref()
+            .is_some_and(|allowed| !allowed.contains(&app))
+        {
+            return refused(format!(
+                "The agent's policy does not allow app {app}. Nothing was started."
+            ));
+        }
+        if work.target <= work.source {
+            return refused(format!(
+                "The agent does not go from {} to {}, which is not newer. Nothing was started.",
+                work.source, work.target
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::tests::work;
+
+    fn policy(text: &str) -> Policy {
+        Policy::read(text.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_allowed_may_come_in() {
+        let ours = work();
+        let listed = policy(&format!("allowed_apps = [\"{}\"]", ours.app_id));
+        assert_eq!(listed.max_starts_per_hour, 100);
+        assert!(listed.check(&ours).is_ok());
+        let other = Work {
+            app_id: AppId::random(),
+            ..ours.clone()
+        };
+        let refused = listed.check(&other).unwrap_err();
+        assert_eq!(refused.cause, FailureCause::Permission);
+        assert!(refused.text.contains(&other.app_id.to_string()), "{refused}");
+        assert!(policy("allowed_apps = \"any\"").check(&other).is_ok());
+    }
+
+    #[test]
+    fn business_central_itself_and_older_versions_never_come_in() {
+        let any = policy("allowed_apps = \"any\"");
+        for app in BASE_APPS {
+            let base = Work {
+                app_id: AppId(app),
+                ..work()
+            };
+            assert!(any.check(&base).is_err(), "{app}");
+        }
+        let ours = work();
+        let back = Work {
+            target: ours.source,
+            ..ours.clone()
+        };
+        assert!(any.check(&back).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_policy_that_others_may_read_counts_for_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("policy.toml");
+        owner_only::replace(&path, b"allowed_apps = \"any\"").unwrap();
+        assert!(Policy::load(&path).is_ok());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let problems = Policy::load(&path).unwrap_err();
+        assert!(problems[0].message.contains("0644"), "{problems:?}");
+    }
+}

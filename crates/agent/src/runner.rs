@@ -1,0 +1,616 @@
+//! The agent at work: what is reported, what is taken on, and how it is gone on with.
+//!
+//! Three rounds go on side by side: what is installed is reported, due operations are asked for, and the token is replaced
+//! from time to time. Each operation is a task of its own. Whatever is in the way, be it the network, the service or this
+//! very process being killed, no round gives up; and what was taken on is in the journal.
+
+mod inventory;
+mod lease;
+mod pauses;
+mod rotation;
+
+use crate::{
+    clock::SharedClock,
+    config::{Config, Environment, key_of},
+    driver::{Driver, Work},
+    drivers::{Surroundings, simulate::World},
+    failure::Failure,
+    folder::{self, Folder, FolderError, KeptToken},
+    health,
+    journal::{Journal, JournalError, Record},
+    redact::Redactor,
+    service::{self, Caller, ServiceError},
+    status::{Status, Trouble},
+    work::{self, Outcome, Patience},
+    workplace,
+};
+use client::Error;
+use domain::{chain::Chain, environment::EnvironmentKey, ids::OperationId, instant::Instant};
+use inventory::Reporter;
+use lease::Lease;
+use pauses::Pauses;
+use reqwest::StatusCode;
+use secrecy::SecretString;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, OnceCell, RwLock, mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, Progress};
+
+/// How long the service is asked to wait for something to be due.
+const WAIT_SECONDS: u32 = 50;
+/// The service gives out no more at once.
+const MOST: u32 = 250;
+/// How much of an error text is told.
+const ERROR_BYTES: usize = 32 << 10;
+/// How long a report is tried before it is left to the next start.
+const TELL_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// How often it is looked again whether another operation may be begun in this hour.
+const BUDGET_PAUSE: Duration = Duration::from_secs(30);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// An agent that is ready to work.
+pub struct Agent(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    clock: SharedClock,
+    folder: Arc<Folder>,
+    journal: Journal,
+    caller: Arc<Caller>,
+    redactor: Arc<Redactor>,
+    environments: BTreeMap<EnvironmentKey, Served>,
+    status: Arc<Status>,
+    /// What is being carried out, or still to be told of.
+    at_work: Mutex<BTreeSet<OperationId>>,
+    ended: Notify,
+    works: TaskTracker,
+    /// An inventory and the end of an operation reach the service in the order in which they came about.
+    in_order: RwLock<()>,
+    stopping: CancellationToken,
+    changed: mpsc::UnboundedSender<EnvironmentKey>,
+}
+
+/// An environment that is served.
+struct Served {
+    settings: Environment,
+    driver: Arc<dyn Driver>,
+    /// Held while an operation is carried out there.
+    at_work: tokio::sync::Mutex<()>,
+    /// How many operations have begun or ended there: what was read before is not to be told after.
+    turns: AtomicU64,
+}
+
+/// What an agent is set up with besides its configuration.
+pub struct Setting {
+    /// What time it is.
+    pub clock: SharedClock,
+    /// What simulated environments have installed.
+    pub simulated: World,
+    /// Whether it is meant that the first full inventory has far fewer, or far more, environments than the service knows.
+    pub confirm_inventory: bool,
+}
+
+/// Why an agent cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It was never enrolled.
+    #[error("{} holds no token: enrol the agent first (fame agent enrol)", .0.display())]
+    NotEnrolled(std::path::PathBuf),
+    /// Its token has ended.
+    #[error("The agent's token ended on {0}: enrol it again (fame agent enrol)")]
+    TokenEnded(Instant),
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Its journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The service cannot be spoken to.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// A driver cannot work as it is set up.
+    #[error("Environment {0}: {1}")]
+    Driver(EnvironmentKey, Failure),
+    /// Health cannot be told there.
+    #[error("agent.health_listen: {0}")]
+    Health(io::Error),
+}
+
+/// Opens the driver of each environment.
+fn open_all(config: &Config, around: &Surroundings) -> Result<BTreeMap<EnvironmentKey, Served>, StartError> {
+    let open = |settings: &Environment| {
+        let driver = settings.driver.open(settings, around);
+        let served = Served {
+            driver: driver.map_err(|failure| StartError::Driver(settings.key(), failure))?,
+            settings: settings.clone(),
+            at_work: tokio::sync::Mutex::default(),
+            turns: AtomicU64::default(),
+        };
+        Ok((settings.key(), served))
+    };
+    config.environments.iter().map(open).collect()
+}
+
+impl Agent {
+    /// Takes the agent's folder and reads what is in it. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`StartError`] with what is missing.
+    pub fn prepare(config: Config, setting: &Setting) -> Result<(Self, Rounds), StartError> {
+        let clock = setting.clock.clone();
+        let folder = Folder::open(&config.folder)?;
+        let kept = folder::kept_token(&config.folder)?;
+        let credentials = service::credentials(&config.service, kept.as_ref())?;
+        let credentials = credentials.ok_or_else(|| StartError::NotEnrolled(config.folder.clone()))?;
+        let kept = kept.filter(|_| config.service.identity.is_none());
+        if let Some(ended) = kept.as_ref().filter(|kept| kept.expires_on <= clock.now()) {
+            return Err(StartError::TokenEnded(ended.expires_on));
+        }
+        let redactor = Redactor::new(config.secrets.clone());
+        let status = Status::default();
+        if let Some(kept) = &kept {
+            redactor.learn(kept.token.clone());
+            status
+                .token_expires_on
+                .store(kept.expires_on.0, Ordering::Relaxed);
+        }
+        let around = Surroundings {
+            clock: clock.clone(),
+            simulated: setting.simulated.clone(),
+        };
+        let environments = open_all(&config, &around)?;
+        status
+            .environments
+            .store(environments.len() as u64, Ordering::Relaxed);
+        let journal = Journal::open(&folder.journal(), clock.now())?;
+        let (changed, changes) = mpsc::unbounded_channel();
+        let shared = Shared {
+            caller: Arc::new(Caller::new(service::client(&config.service, credentials)?)),
+            config,
+            clock,
+            folder: Arc::new(folder),
+            journal,
+            redactor: Arc::new(redactor),
+            environments,
+            status: Arc::new(status),
+            at_work: Mutex::default(),
+            ended: Notify::new(),
+            works: TaskTracker::new(),
+            in_order: RwLock::default(),
+            stopping: CancellationToken::new(),
+            changed,
+        };
+        let rounds = Rounds {
+            changes,
+            kept,
+            confirm_inventory: setting.confirm_inventory,
+        };
+        Ok((Self(Arc::new(shared)), rounds))
+    }
+
+    /// Works until `stop`, and then until what is being carried out has ended and been told, or the time for that is over.
+    /// What is left then is gone on with at the next start.
+    ///
+    /// # Errors
+    /// [`StartError::Health`] when health cannot be told where it should be.
+    pub async fn run(self, rounds: Rounds, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let agent = self.0;
+        let background = TaskTracker::new();
+        if let Some(address) = agent.config.health_listen {
+            let listener = tokio::net::TcpListener::bind(address)
+                .await
+                .map_err(StartError::Health)?;
+            let (status, clock) = (agent.status.clone(), agent.clock.clone());
+            let health = health::serve(listener, status, clock);
+            let ended = agent.stopping.clone();
+            background.spawn(async move {
+                tokio::select! {
+                    _ = health => {}
+                    () = ended.cancelled() => {}
+                }
+            });
+        }
+        agent.resume();
+        let (answered, mut is_answered) = watch::channel(false);
+        let reporter = Reporter::new(agent.clone(), rounds.changes, rounds.confirm_inventory);
+        background.spawn(reporter.run(answered));
+        if let Some(kept) = rounds.kept {
+            background.spawn(rotation::run(agent.clone(), kept));
+        }
+        tokio::select! {
+            () = stop => {}
+            () = async {
+                // What is installed is told before anything is taken on.
+                let _ = is_answered.wait_for(|answered| *answered).await;
+                agent.claim_on().await;
+            } => {}
+        }
+        agent.stop().await;
+        background.close();
+        background.wait().await;
+        Ok(())
+    }
+}
+
+/// What the rounds of an agent begin with.
+pub struct Rounds {
+    changes: mpsc::UnboundedReceiver<EnvironmentKey>,
+    kept: Option<KeptToken>,
+    confirm_inventory: bool,
+}
+
+impl Shared {
+    fn at_work(&self) -> MutexGuard<'_, BTreeSet<OperationId>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with what a process before this one was at.
+    fn resume(self: &Arc<Self>) {
+        let open = self.journal.open_operations();
+        let ids: Vec<_> = open.iter().map(Record::id).collect();
+        self.folder.keep_packages(&ids);
+        for record in open {
+            tracing::info!(operation = %record.id(), begun = record.begun_on.is_some(), "going on with an operation");
+            self.clone().start(record, None);
+        }
+    }
+
+    /// Asks for due operations, again and again.
+    async fn claim_on(self: &Arc<Self>) {
+        let mut pauses = Pauses::default();
+        loop {
+            let free = self.free_places().await;
+            let asked = self.clock.now();
+            match self.claim(free, WAIT_SECONDS).await {
+                Ok(claim) => {
+                    pauses = Pauses::default();
+                    self.take_on(claim, asked).await;
+                }
+                Err(error) => pauses.pause_after(self, &error).await,
+            }
+        }
+    }
+
+    /// How many operations may be taken on now; waits until there is one.
+    async fn free_places(&self) -> usize {
+        loop {
+            let ended = self.ended.notified();
+            let is_writable = self.journal.is_writable().await;
+            let trouble =
+                (!is_writable).then(|| "The journal cannot be written: nothing is begun.".to_owned());
+            self.status.trouble(Trouble::Journal, trouble);
+            let places = self.places();
+            if places > 0 && is_writable {
+                return places;
+            }
+            tokio::select! {
+                () = ended => {}
+                () = self.clock.pause(BUDGET_PAUSE) => {}
+            }
+        }
+    }
+
+    /// How many operations may be taken on now: as many as there are places, and as many as may be begun in this hour.
+    fn places(&self) -> usize {
+        let at_work = self.at_work().clone();
+        let records = at_work.iter().filter_map(|id| self.journal.record(*id));
+        let unbegun = records.filter(|record| record.begun_on.is_none()).count();
+        let begun = self.journal.begun_since(self.clock.now() - HOUR);
+        let budget = self
+            .config
+            .policy
+            .max_starts_per_hour
+            .saturating_sub(begun + unbegun);
+        budget.min(self.config.parallel.saturating_sub(at_work.len()))
+    }
+
+    async fn claim(&self, free: usize, wait_seconds: u32) -> Result<Claim, Error> {
+        let holding = self.at_work().iter().map(|id| id.0).collect();
+        let request = ClaimRequest {
+            max: u32::try_from(free).unwrap_or(MOST).min(MOST),
+            wait_seconds,
+            holding,
+        };
+        let claim = self.caller.now().claim_operations(&request).await;
+        self.note(claim.as_ref().err());
+        claim
+    }
+
+    /// Remembers how the last request went, for those who watch the agent.
+    fn note(&self, error: Option<&Error>) {
+        if error.is_some() {
+            self.status.service_errors.fetch_add(1, Ordering::Relaxed);
+        }
+        let told = error.map(|error| format!("The service: {}", Chain(error)));
+        self.status.trouble(Trouble::Service, told);
+    }
+
+    /// Takes on what was claimed. What the journal knows is not begun a second time, whoever says so.
+    async fn take_on(self: &Arc<Self>, claim: Claim, asked: Instant) {
+        for claimed in claim.operations {
+            let id = OperationId(claimed.operation_id);
+            if self.at_work().contains(&id) {
+                continue;
+            }
+            if let Some(known) = self.journal.record(id) {
+                self.take_on_again(known, &claimed, asked);
+                continue;
+            }
+            if self.places() == 0 {
+                tracing::warn!(operation = %id, "more was granted than was asked for; it is left");
+                continue;
+            }
+            match self.journal.take(&claimed, self.clock.now()).await {
+                Ok(()) => {
+                    if let Some(record) = self.journal.record(id) {
+                        self.clone().start(record, Some(asked));
+                    }
+                }
+                // It is not in the journal, so the service tells of it again once it can be written.
+                Err(error) => tracing::error!(operation = %id, "{error}"),
+            }
+        }
+    }
+
+    /// The service grants what is in the journal. What has not ended is gone on with; of what has, it is told once more how
+    /// that was, and nothing is done.
+    fn take_on_again(self: &Arc<Self>, known: Record, claimed: &ClaimedOperation, asked: Instant) {
+        let id = known.id();
+        match known.ended.clone() {
+            None if known.is_told => {
+                tracing::warn!(operation = %id, "an operation that was given up is not begun again");
+            }
+            None => self.clone().start(known, Some(asked)),
+            Some(ended) => {
+                tracing::warn!(operation = %id, "an operation that has ended is not begun again");
+                let finish = Finish {
+                    lease_id: claimed.lease_id,
+                    ..ended
+                };
+                let agent = self.clone();
+                self.works.spawn(async move { agent.tell(id, &finish).await });
+            }
+        }
+    }
+
+    /// Carries an operation out in a task of its own. `asked` is when it was claimed, if that was by this process.
+    fn start(self: Arc<Self>, record: Record, asked: Option<Instant>) {
+        let id = record.id();
+        self.at_work().insert(id);
+        self.status.running.fetch_add(1, Ordering::Relaxed);
+        let agent = self.clone();
+        self.works.spawn(async move {
+            agent.carry(record, asked).await;
+            agent.folder.forget_package(id);
+            agent.status.running.fetch_sub(1, Ordering::Relaxed);
+            agent.at_work().remove(&id);
+            agent.ended.notify_one();
+        });
+    }
+
+    async fn carry(&self, record: Record, asked: Option<Instant>) {
+        let id = record.id();
+        let key = key_of(&record.claimed.environment);
+        let served = self.environments.get(&key);
+        let place = match served {
+            Some(served) => Some(served.at_work.lock().await),
+            None => None,
+        };
+        let finish = match record.ended.clone() {
+            Some(finish) => finish,
+            None => {
+                let turn = || served.map(|served| served.turns.fetch_add(1, Ordering::SeqCst));
+                turn();
+                let outcome = self.outcome(&record, served, asked).await;
+                turn();
+                let Some(outcome) = outcome else {
+                    // It is as if the agent had gone; the service finds that out by itself.
+                    _ = self.journal.tell(id).await;
+                    return;
+                };
+                let finish = self.finish(&record, outcome);
+                if let Err(error) = self.journal.end(id, &finish).await {
+                    tracing::error!(operation = %id, "{error}");
+                }
+                finish
+            }
+        };
+        self.tell(id, &finish).await;
+        drop(place);
+        // Nobody reads changes any more once the agent stops.
+        _ = self.changed.send(key);
+    }
+
+    /// How it ended; nothing where the agent is to fall silent.
+    async fn outcome(
+        &self,
+        record: &Record,
+        served: Option<&Served>,
+        asked: Option<Instant>,
+    ) -> Option<Outcome> {
+        let id = record.id();
+        let Some(served) = served else {
+            let text = format!(
+                "The agent does not serve {}. Nothing was started.",
+                key_of(&record.claimed.environment)
+            );
+            let mut failure = Failure::other(text);
+            failure.hint = Some("Configuration");
+            return Some(Outcome::Failed(failure, None));
+        };
+        let work = match work::understood(&record.claimed) {
+            Ok(work) => work,
+            Err(failure) => return Some(Outcome::Failed(failure, None)),
+        };
+        if let Err(failure) = self.config.policy.check(&work) {
+            return Some(Outcome::Failed(failure, None));
+        }
+        let (progress, told) = watch::channel(Progress::default());
+        let lease = Lease::new(self, &record.claimed, told);
+        match asked {
+            Some(asked) => lease.began(asked),
+            None => lease.ask().await,
+        }
+        if served.driver.falls_silent() {
+            self.clock.reach(lease.ends_on()).await;
+            return None;
+        }
+        tracing::info!(operation = %id, app = %work.app_id, target = %work.target, "an operation begins");
+        let place = self.workplace(work, progress);
+        let is_held = || lease.is_held();
+        let bench = work::Bench {
+            driver: &*served.driver,
+            clock: &*self.clock,
+            patience: Patience {
+                verify: self.config.spans.verify_within,
+                watch: self.config.spans.watch_within,
+            },
+            is_held: &is_held,
+        };
+        tokio::select! {
+            outcome = bench.carry_out(&place.work, &place) => Some(outcome),
+            never = lease.renew_on() => match never {},
+        }
+    }
+
+    fn workplace(&self, work: Work, progress: watch::Sender<Progress>) -> workplace::Bench {
+        workplace::Bench {
+            work,
+            journal: self.journal.clone(),
+            folder: self.folder.clone(),
+            caller: self.caller.clone(),
+            clock: self.clock.clone(),
+            redactor: self.redactor.clone(),
+            package: OnceCell::new(),
+            progress,
+        }
+    }
+
+    fn finish(&self, record: &Record, outcome: Outcome) -> Finish {
+        let lease_id = record.claimed.lease_id;
+        let mut finish = Finish {
+            lease_id,
+            status: String::new(),
+            error_message: None,
+            failure_cause: None,
+            installed_version: None,
+        };
+        match outcome {
+            Outcome::Succeeded => {
+                finish.status = "Succeeded".into();
+                finish.installed_version = Some(record.claimed.target_version.clone());
+            }
+            Outcome::Failed(failure, installed) => {
+                finish.status = "Failed".into();
+                finish.error_message = Some(self.text(&failure.to_string()));
+                finish.failure_cause = Some(failure.cause.to_string());
+                finish.installed_version = installed.map(|version| version.to_string());
+            }
+            Outcome::Skipped(reason, installed) => {
+                finish.status = "Skipped".into();
+                finish.error_message = Some(self.text(&reason));
+                finish.installed_version = installed.map(|version| version.to_string());
+            }
+        }
+        finish
+    }
+
+    /// A text as it may leave the machine: its end, if it is too long, where the reason usually is.
+    fn text(&self, text: &str) -> String {
+        let text = self.redactor.redact(text);
+        let from = text.ceil_char_boundary(text.len().saturating_sub(ERROR_BYTES));
+        text.get(from..).unwrap_or_default().to_owned()
+    }
+
+    /// Tells the service how an operation ended, until it knows.
+    async fn tell(&self, id: OperationId, finish: &Finish) {
+        let give_up = self.clock.now() + TELL_FOR;
+        let mut pauses = Pauses::default();
+        loop {
+            let told = {
+                let _in_order = self.in_order.read().await;
+                self.caller.now().finish_operation(id, finish).await
+            };
+            match told {
+                Ok(finished) => {
+                    self.note(None);
+                    tracing::info!(operation = %id, status = finish.status, known = finished.status, "an operation has ended");
+                    break;
+                }
+                Err(error) if is_answer(&error) => {
+                    // It came too late, or the service does not know the operation any more: it has heard it all the same.
+                    self.note(None);
+                    tracing::warn!(operation = %id, status = finish.status, "the end of an operation was not taken: {}", Chain(&error));
+                    break;
+                }
+                Err(error) if self.clock.now() >= give_up => {
+                    tracing::error!(operation = %id, "the end of an operation cannot be told: {}", Chain(&error));
+                    return;
+                }
+                Err(error) => {
+                    self.note(Some(&error));
+                    pauses.pause_after(self, &error).await;
+                }
+            }
+        }
+        let counted = match finish.status.as_str() {
+            "Succeeded" => &self.status.succeeded,
+            "Failed" => &self.status.failed,
+            _ => &self.status.skipped,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.journal.tell(id).await {
+            tracing::error!(operation = %id, "{error}");
+        }
+    }
+
+    /// Takes on nothing more but what was granted in an answer that nobody read, and waits for what is being carried out.
+    async fn stop(self: &Arc<Self>) {
+        tracing::info!(
+            "stopping: {} operations are being carried out",
+            self.at_work().len()
+        );
+        let asked = self.clock.now();
+        if let Ok(claim) = self.claim(0, 0).await {
+            self.take_on(claim, asked).await;
+        }
+        self.works.close();
+        tokio::select! {
+            () = self.works.wait() => {}
+            () = self.clock.pause(self.config.spans.stop_within) => {
+                tracing::warn!("{} operations are gone on with at the next start", self.at_work().len());
+            }
+        }
+        self.stopping.cancel();
+    }
+
+    /// Signs in with another token from now on.
+    fn sign_in_with(&self, token: &SecretString) -> Result<(), ServiceError> {
+        let credentials = client::Credentials::Token(token.clone());
+        self.redactor.learn(token.clone());
+        self.caller
+            .replace(service::client(&self.config.service, credentials)?);
+        Ok(())
+    }
+}
+
+/// Whether the service has understood and will not say anything else if it is asked again.
+fn is_answer(error: &Error) -> bool {
+    [
+        StatusCode::BAD_REQUEST,
+        StatusCode::NOT_FOUND,
+        StatusCode::CONFLICT,
+        StatusCode::GONE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ]
+    .iter()
+    .any(|status| error.refusal(*status).is_some())
+}

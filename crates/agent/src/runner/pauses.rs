@@ -1,0 +1,26 @@
+//! How long to leave the service alone after it could not, or would not, answer.
+
+use super::Shared;
+use client::{Error, spread};
+use domain::chain::Chain;
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Pauses that grow.
+#[derive(Default)]
+pub(super) struct Pauses {
+    made: u32,
+}
+
+impl Pauses {
+    /// Logs what was in the way, and waits.
+    pub(super) async fn pause_after(&mut self, agent: &Shared, error: &Error) {
+        let pause = spread((FIRST * 2_u32.pow(self.made.min(6))).min(LONGEST));
+        self.made += 1;
+        let text = agent.redactor.redact(&Chain(error).to_string());
+        tracing::warn!(again_in = pause.as_secs(), "{text}");
+        agent.clock.pause(pause).await;
+    }
+}

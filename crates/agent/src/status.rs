@@ -1,0 +1,177 @@
+//! How the agent is doing, for those who watch it. No name of a tenant, an environment or an app is among it.
+
+use domain::instant::{Instant, TICKS_PER_SECOND};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+/// What is counted and remembered, since the process started.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// Operations that are being carried out.
+    pub(crate) running: AtomicU64,
+    pub(crate) succeeded: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) leases_lost: AtomicU64,
+    /// Requests to the service that came to nothing.
+    pub(crate) service_errors: AtomicU64,
+    pub(crate) environments: AtomicU64,
+    /// Environments that could not be read when this was last tried.
+    pub(crate) unread: AtomicU64,
+    /// Environments that the service did not take.
+    pub(crate) refused: AtomicU64,
+    /// When an inventory was last taken, in ticks; 0 for never.
+    pub(crate) inventory_on: AtomicI64,
+    /// When the token ends, in ticks; 0 where there is none.
+    pub(crate) token_expires_on: AtomicI64,
+    /// What keeps the agent from its work, by where it shows.
+    troubles: Mutex<BTreeMap<Trouble, String>>,
+}
+
+/// Where trouble shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// The service cannot be reached, or does not take the agent for what it is.
+    Service,
+    /// The service did not take the inventory.
+    Inventory,
+    /// The journal cannot be written.
+    Journal,
+}
+
+impl Status {
+    /// Says what is wrong there, or that nothing is any more.
+    pub fn trouble(&self, at: Trouble, what: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match what {
+            Some(what) => _ = troubles.insert(at, what),
+            None => _ = troubles.remove(&at),
+        }
+    }
+
+    /// All that keeps the agent from its work.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.values().cloned().collect()
+    }
+
+    /// The metrics in the text format of Prometheus.
+    #[must_use]
+    pub fn metrics(&self, now: Instant) -> String {
+        let mut text = String::new();
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let mut add = |name: &str, kind: &str, help: &str, values: &[(&str, u64)]| {
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+            for (labels, value) in values {
+                let _ = writeln!(text, "{name}{labels} {value}");
+            }
+        };
+        let is_ready = u64::from(self.troubles().is_empty());
+        add(
+            "fame_agent_ready",
+            "gauge",
+            "Whether nothing keeps the agent from its work.",
+            &[("", is_ready)],
+        );
+        let running = count(&self.running);
+        add(
+            "fame_agent_operations_running",
+            "gauge",
+            "Operations that are being carried out.",
+            &[("", running)],
+        );
+        let ended = [
+            ("{status=\"Succeeded\"}", count(&self.succeeded)),
+            ("{status=\"Failed\"}", count(&self.failed)),
+            ("{status=\"Skipped\"}", count(&self.skipped)),
+        ];
+        add(
+            "fame_agent_operations_total",
+            "counter",
+            "Operations that have ended.",
+            &ended,
+        );
+        let lost = count(&self.leases_lost);
+        add(
+            "fame_agent_leases_lost_total",
+            "counter",
+            "Operations that the service gave up.",
+            &[("", lost)],
+        );
+        let errors = count(&self.service_errors);
+        add(
+            "fame_agent_service_errors_total",
+            "counter",
+            "Requests that came to nothing.",
+            &[("", errors)],
+        );
+        let environments = count(&self.environments);
+        add(
+            "fame_agent_environments",
+            "gauge",
+            "Environments that the agent serves.",
+            &[("", environments)],
+        );
+        let unread = count(&self.unread);
+        add(
+            "fame_agent_environments_unread",
+            "gauge",
+            "Environments that could not be read.",
+            &[("", unread)],
+        );
+        let refused = count(&self.refused);
+        add(
+            "fame_agent_environments_refused",
+            "gauge",
+            "Environments that were not taken.",
+            &[("", refused)],
+        );
+        for (name, help, moment) in [
+            (
+                "fame_agent_inventory_timestamp_seconds",
+                "When an inventory was last taken.",
+                &self.inventory_on,
+            ),
+            (
+                "fame_agent_token_expiry_timestamp_seconds",
+                "When the token ends.",
+                &self.token_expires_on,
+            ),
+        ] {
+            let seconds = moment.load(Ordering::Relaxed) / TICKS_PER_SECOND;
+            add(name, "gauge", help, &[("", u64::try_from(seconds).unwrap_or(0))]);
+        }
+        let now = u64::try_from(now.unix_seconds()).unwrap_or(0);
+        add(
+            "fame_agent_clock_timestamp_seconds",
+            "gauge",
+            "The agent's clock.",
+            &[("", now)],
+        );
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_come_and_go_and_show_in_the_metrics() {
+        let status = Status::default();
+        assert!(status.metrics(Instant(0)).contains("fame_agent_ready 1"));
+        status.trouble(Trouble::Journal, Some("full".into()));
+        status.trouble(Trouble::Service, Some("away".into()));
+        assert_eq!(status.troubles(), ["away", "full"]);
+        assert!(status.metrics(Instant(0)).contains("fame_agent_ready 0"));
+        status.trouble(Trouble::Journal, None);
+        assert_eq!(status.troubles(), ["away"]);
+    }
+}

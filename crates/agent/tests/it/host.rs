@@ -1,0 +1,238 @@
+//! The machine that an agent runs on: its folder, its files, and a clock that goes fast.
+
+use crate::service::{FIRST_TOKEN, Service};
+use agent::{
+    clock::Clock,
+    config::{Config, Problem},
+    driver::InstalledApp,
+    drivers::simulate::World,
+    folder::{Folder, KeptToken},
+    runner::{Agent, Setting},
+};
+use domain::{
+    environment::EnvironmentKey,
+    ids::{AppId, TenantId},
+    instant::Instant,
+    version::AppVersion,
+};
+use futures::future::BoxFuture;
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::{runtime::Runtime, sync::oneshot};
+use uuid::Uuid;
+use wire::agent::{AgentToken, ClaimedOperation, ClaimedPackage, EnvironmentName};
+
+pub(crate) const TENANT: Uuid = Uuid::from_u128(0xaaaa_aaaa_0000_1111_2222_bbbb_bbbb_bbbb);
+pub(crate) const APP: Uuid = Uuid::from_u128(0xcccc_cccc_0000_1111_2222_dddd_dddd_dddd);
+pub(crate) const OLD: AppVersion = AppVersion([16, 0, 0, 5]);
+pub(crate) const NEW: AppVersion = AppVersion([16, 0, 1, 2]);
+
+/// A clock on which so many seconds pass in one.
+#[derive(Clone)]
+pub(crate) struct Hurried {
+    times: u32,
+    since: tokio::time::Instant,
+}
+
+impl Clock for Hurried {
+    fn now(&self) -> Instant {
+        Instant(18_000_000_000_000_000) + self.since.elapsed() * self.times
+    }
+
+    fn reach(&self, moment: Instant) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(moment.since(self.now()) / self.times))
+    }
+}
+
+pub(crate) struct Host {
+    home: TempDir,
+    pub(crate) world: World,
+    pub(crate) clock: Hurried,
+    url: String,
+    agent: String,
+    simulate: String,
+    environments: Vec<&'static str>,
+}
+
+impl Host {
+    /// A machine with an agent of this service, which serves the environment `Production` with the old version.
+    pub(crate) fn of(service: &Service) -> Self {
+        let host = Self {
+            home: tempfile::tempdir().unwrap(),
+            world: World::default(),
+            clock: Hurried {
+                times: 100,
+                since: tokio::time::Instant::now(),
+            },
+            url: service.url.clone(),
+            agent: String::new(),
+            simulate: "takes = \"1s\"".into(),
+            environments: vec!["Production"],
+        };
+        host.policy("allowed_apps = \"any\"");
+        host.enrolled(Duration::ZERO)
+    }
+
+    pub(crate) fn hurried(mut self, times: u32) -> Self {
+        self.clock.times = times;
+        self
+    }
+
+    pub(crate) fn with_agent(mut self, settings: &str) -> Self {
+        self.agent = settings.into();
+        self
+    }
+
+    pub(crate) fn simulating(mut self, settings: &str) -> Self {
+        self.simulate = settings.into();
+        self
+    }
+
+    pub(crate) fn serving(mut self, names: &[&'static str]) -> Self {
+        self.environments = names.to_vec();
+        self
+    }
+
+    pub(crate) fn policy(&self, text: &str) {
+        let path = self.path("policy.toml");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// As if it had been enrolled so long ago.
+    pub(crate) fn enrolled(self, ago: Duration) -> Self {
+        let given = AgentToken {
+            name: "north".into(),
+            token: FIRST_TOKEN.into(),
+            expires_on: "9000-01-01T00:00:00Z".into(),
+        };
+        let folder = Folder::open(&self.path("state")).unwrap();
+        folder
+            .keep_token(&KeptToken::new(given, self.clock.now() - ago))
+            .unwrap();
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    pub(crate) fn config(&self) -> Result<Config, Vec<Problem>> {
+        let environments = self.environments.iter().map(|name| {
+            format!(
+                "[[environment]]\ntenant = \"{TENANT}\"\nname = \"{name}\"\ncountry = \"US\"\ntype = \"Production\"\n\
+                 driver = \"simulate\"\n[environment.simulate]\n{}\napps = [{{ id = \"{APP}\", version = \"{OLD}\" }}]\n",
+                self.simulate
+            )
+        });
+        let text = format!(
+            "[service]\nurl = \"{}\"\n[agent]\nfolder = \"state\"\npolicy = \"policy.toml\"\n{}\n{}",
+            self.url,
+            self.agent,
+            environments.collect::<String>()
+        );
+        let path = self.path("agent.toml");
+        fs::write(&path, text).unwrap();
+        Config::load(&path)
+    }
+
+    fn setting(&self) -> Setting {
+        Setting {
+            clock: Arc::new(self.clock.clone()),
+            simulated: self.world.clone(),
+            confirm_inventory: false,
+        }
+    }
+
+    /// Starts the agent.
+    pub(crate) fn runs(&self) -> Running {
+        let runtime = Runtime::new().unwrap();
+        let config = self.config().unwrap();
+        let setting = self.setting();
+        let (stop, stopped) = oneshot::channel();
+        let ended = runtime.spawn(async move {
+            let (agent, rounds) = Agent::prepare(config, &setting).unwrap();
+            let stopped = async {
+                _ = stopped.await;
+            };
+            agent.run(rounds, stopped).await.unwrap();
+        });
+        Running {
+            runtime: Some(runtime),
+            stop,
+            ended,
+        }
+    }
+
+    pub(crate) fn installed(&self, environment: &str) -> AppVersion {
+        self.world.installed(&key(environment))[0].version
+    }
+
+    pub(crate) fn installs(&self, environment: &str, version: AppVersion) {
+        let app = InstalledApp {
+            id: AppId(APP),
+            version,
+            name: None,
+            publisher: None,
+            origin: None,
+        };
+        self.world.install(&key(environment), app);
+    }
+}
+
+fn key(environment: &str) -> EnvironmentKey {
+    EnvironmentKey::new(TenantId(TENANT), "BusinessCentral", environment)
+}
+
+/// An agent that runs.
+pub(crate) struct Running {
+    runtime: Option<Runtime>,
+    stop: oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stops(mut self) {
+        _ = self.stop.send(());
+        self.ended.await.unwrap();
+        end(self.runtime.take()).await;
+    }
+
+    /// Ends it where it stands.
+    pub(crate) async fn dies(mut self) {
+        end(self.runtime.take()).await;
+    }
+}
+
+async fn end(runtime: Option<Runtime>) {
+    tokio::task::spawn_blocking(move || drop(runtime)).await.unwrap();
+}
+
+/// An operation that brings the new version into an environment.
+pub(crate) fn hotfix(number: u128, environment: &str) -> ClaimedOperation {
+    ClaimedOperation {
+        operation_id: Uuid::from_u128(number),
+        lease_id: Uuid::from_u128(number + 1_000),
+        lease_seconds: 300,
+        kind: "Hotfix".into(),
+        environment: EnvironmentName {
+            aad_tenant_id: TENANT,
+            application_family: "BusinessCentral".into(),
+            name: environment.into(),
+        },
+        environment_type: "Production".into(),
+        country_code: "US".into(),
+        app_id: APP,
+        app_name: Some("Sales".into()),
+        app_publisher: Some("Contoso".into()),
+        source_version: OLD.to_string(),
+        target_version: NEW.to_string(),
+        sync_mode: "Sync".into(),
+        package: ClaimedPackage {
+            sha256: "00".repeat(32),
+            size: 1,
+            differs_elsewhere: false,
+        },
+    }
+}

@@ -1,0 +1,178 @@
+//! Agents that are killed at the worst moments, and what those after them make of what they find.
+
+use crate::{
+    host::{Host, NEW, OLD, hotfix},
+    service::Service,
+};
+use uuid::Uuid;
+
+const FIRST: Uuid = Uuid::from_u128(1);
+
+/// An agent that was killed in the middle of an operation.
+async fn killed_at_work(service: &Service, host: &Host) {
+    let agent = host.runs();
+    service.grants([hotfix(1, "Production")]);
+    service
+        .until("was progress told", |state| {
+            let upgrading = |step: &str| step == "Upgrade";
+            let told = state
+                .renewals
+                .iter()
+                .filter_map(|(_, renewal)| renewal.progress.as_ref());
+            told.filter_map(|progress| progress.step.as_deref())
+                .any(upgrading)
+                .then_some(())
+        })
+        .await;
+    agent.dies().await;
+}
+
+#[tokio::test]
+async fn what_was_begun_is_gone_on_with_and_told_once() {
+    let service = Service::start().await;
+    let host = Host::of(&service).simulating("takes = \"5m\"");
+    killed_at_work(&service, &host).await;
+    let begun = std::fs::read_to_string(host.path("state/journal")).unwrap();
+    let renewals = service.state().renewals.len();
+    let agent = host.runs();
+    assert_eq!(service.finish_of(FIRST).await.status, "Succeeded");
+    agent.stops().await;
+    assert_eq!(host.installed("Production"), NEW);
+    let state = service.state();
+    assert_eq!((state.finishes.len(), state.sessions.len()), (1, 2));
+    assert!(
+        state.renewals.len() > renewals,
+        "the lease was asked about before anything was done"
+    );
+    let marks = |text: &str| text.matches("\"entry\":\"mark\"").count();
+    let now = std::fs::read_to_string(host.path("state/journal")).unwrap();
+    assert_eq!((marks(&begun), marks(&now)), (1, 1), "it was begun once");
+    drop(state);
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn without_the_lease_what_was_begun_is_only_watched() {
+    let service = Service::start().await;
+    let host = Host::of(&service)
+        .simulating("takes = \"5m\"")
+        .with_agent("watch_within = \"1m\"");
+    killed_at_work(&service, &host).await;
+    // The service gave it up; nothing brings the version in any more.
+    service.state().held.clear();
+    let agent = host.runs();
+    let finish = service.finish_of(FIRST).await;
+    agent.stops().await;
+    assert_eq!(finish.status, "Failed");
+    assert_eq!(finish.failure_cause.as_deref(), Some("TimeOut"));
+    assert_eq!(finish.installed_version, Some(OLD.to_string()));
+    assert_eq!(
+        host.installed("Production"),
+        OLD,
+        "nothing was sent without the lease"
+    );
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn what_the_target_did_meanwhile_is_told_though_late() {
+    let service = Service::start().await;
+    let host = Host::of(&service).simulating("takes = \"5m\"");
+    killed_at_work(&service, &host).await;
+    service.state().held.clear();
+    host.installs("Production", NEW);
+    let agent = host.runs();
+    assert_eq!(service.finish_of(FIRST).await.status, "Succeeded");
+    agent.stops().await;
+    // It is told once: nobody tries for ever what came too late.
+    let agent = host.runs();
+    service.grants([hotfix(2, "Production")]);
+    service.finish_of(Uuid::from_u128(2)).await;
+    agent.stops().await;
+    assert_eq!(
+        service
+            .state()
+            .finishes
+            .iter()
+            .filter(|(id, _)| *id == FIRST)
+            .count(),
+        1
+    );
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_heard_of_is_told_by_the_next() {
+    let service = Service::start().await;
+    let host = Host::of(&service);
+    let finish = "POST /agent/v1/operations/00000000-0000-0000-0000-000000000001/finish";
+    service.state().faults = vec![(finish, 500); 1_000];
+    let agent = host.runs();
+    service.grants([hotfix(1, "Production")]);
+    service
+        .until("was its end told in vain", |state| {
+            (state.faults.len() < 1_000).then_some(())
+        })
+        .await;
+    agent.dies().await;
+    service.state().faults.clear();
+    // If it were done again, it would succeed again.
+    host.installs("Production", OLD);
+    let agent = host.runs();
+    assert_eq!(service.finish_of(FIRST).await.status, "Succeeded");
+    agent.stops().await;
+    assert_eq!(host.installed("Production"), OLD);
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_told_again_and_carried_out_once() {
+    let service = Service::start().await;
+    let host = Host::of(&service);
+    // Granted to nobody who heard of it.
+    let lost = hotfix(1, "Production");
+    service.state().held.insert(FIRST, lost);
+    let agent = host.runs();
+    assert_eq!(service.finish_of(FIRST).await.status, "Succeeded");
+    agent.stops().await;
+    assert_eq!(service.state().finishes.len(), 1);
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_for_a_person_to_look_at() {
+    let service = Service::start().await;
+    let host = Host::of(&service);
+    std::fs::write(host.path("state/journal"), "{}\n{\"entry\":\"told\"}\n").unwrap();
+    let config = host.config().unwrap();
+    let setting = agent::runner::Setting {
+        clock: std::sync::Arc::new(host.clock.clone()),
+        simulated: host.world.clone(),
+        confirm_inventory: false,
+    };
+    let refused = agent::runner::Agent::prepare(config, &setting).err().unwrap();
+    assert!(refused.to_string().contains("Line 1 of the journal"), "{refused}");
+    assert!(service.state().sessions.is_empty());
+}
+
+#[tokio::test]
+async fn who_falls_silent_is_found_out_by_the_service() {
+    let service = Service::start().await;
+    let host = Host::of(&service)
+        .simulating("gets_lost = true")
+        .with_agent("parallel = 1");
+    let agent = host.runs();
+    service.grants([hotfix(1, "Production")]);
+    // The place is free again once the lease has ended.
+    service
+        .until("was more asked for", |state| {
+            let claims = state.claims.iter().filter(|claim| claim.max > 0);
+            (claims.count() > 1).then_some(())
+        })
+        .await;
+    agent.dies().await;
+    let state = service.state();
+    assert!(state.finishes.is_empty() && state.renewals.is_empty());
+    drop(state);
+    service.assert_obeyed();
+}

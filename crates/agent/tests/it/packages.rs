@@ -1,0 +1,118 @@
+//! Packages on their way to a target: brought, cut off, and swapped.
+
+use crate::{
+    host::{APP, Host, NEW, OLD, hotfix},
+    service::Service,
+};
+use navx::{PackageBuilder, Version};
+use uuid::Uuid;
+use wire::agent::{ClaimedOperation, ClaimedPackage, Finish};
+
+const SETTINGS: &str = "takes = \"1s\"\nbrings_package = true";
+
+fn package(app: Uuid, version: [u32; 4]) -> Vec<u8> {
+    let version = Version::new(version).unwrap();
+    PackageBuilder::new(app, "Sales", "Contoso", version)
+        .payload_bytes(50_000)
+        .to_bytes()
+        .unwrap()
+}
+
+fn of(bytes: &[u8]) -> ClaimedOperation {
+    use sha2::{Digest, Sha256};
+    ClaimedOperation {
+        package: ClaimedPackage {
+            sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(bytes)),
+            size: bytes.len() as u64,
+            differs_elsewhere: false,
+        },
+        ..hotfix(1, "Production")
+    }
+}
+
+/// What becomes of an operation whose package the service sends as `sent`.
+async fn carried_out(service: &Service, host: &Host, operation: ClaimedOperation, sent: Vec<u8>) -> Finish {
+    service.state().packages.insert(operation.operation_id, sent);
+    let agent = host.runs();
+    service.grants([operation.clone()]);
+    let finish = service.finish_of(operation.operation_id).await;
+    agent.stops().await;
+    service.assert_obeyed();
+    finish
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_is_taken_up_where_it_was() {
+    let service = Service::start().await;
+    let host = Host::of(&service).simulating(SETTINGS);
+    let bytes = package(APP, NEW.0);
+    service.state().cut_after = Some(20_000);
+    let finish = carried_out(&service, &host, of(&bytes), bytes).await;
+    assert_eq!(finish.status, "Succeeded", "{finish:?}");
+    let ranges = service.state().ranges.clone();
+    assert_eq!(ranges, [None, Some("bytes=20000-".to_owned())]);
+    assert!(
+        !host
+            .path("state/packages")
+            .join(Uuid::from_u128(1).to_string())
+            .exists()
+    );
+}
+
+#[tokio::test]
+async fn bytes_that_were_swapped_start_nothing() {
+    let good = package(APP, NEW.0);
+    let mut flipped = good.clone();
+    flipped[30_000] ^= 1;
+    let longer = [good.as_slice(), b"x"].concat();
+    for sent in [flipped, longer, good[..1_000].to_vec()] {
+        let service = Service::start().await;
+        let host = Host::of(&service).simulating(SETTINGS);
+        let finish = carried_out(&service, &host, of(&good), sent).await;
+        assert_eq!(
+            finish.failure_cause.as_deref(),
+            Some("PackageChanged"),
+            "{finish:?}"
+        );
+        assert_eq!(finish.installed_version, Some(OLD.to_string()));
+        assert_eq!(host.installed("Production"), OLD);
+    }
+}
+
+#[tokio::test]
+async fn a_package_of_another_app_or_version_starts_nothing() {
+    let damaged = b"MZ no package".to_vec();
+    for (bytes, fact) in [
+        (
+            package(Uuid::from_u128(9), NEW.0),
+            "is of app 00000000-0000-0000-0000-000000000009",
+        ),
+        (package(APP, OLD.0), "16.0.0.5, and should be"),
+        (damaged, "damaged"),
+    ] {
+        let service = Service::start().await;
+        let host = Host::of(&service).simulating(SETTINGS);
+        let finish = carried_out(&service, &host, of(&bytes), bytes).await;
+        assert_eq!(
+            finish.failure_cause.as_deref(),
+            Some("PackageChanged"),
+            "{finish:?}"
+        );
+        assert!(
+            finish.error_message.as_ref().unwrap().contains(fact),
+            "{finish:?}"
+        );
+        assert_eq!(host.installed("Production"), OLD);
+    }
+}
+
+#[tokio::test]
+async fn a_package_that_cannot_be_had_is_a_matter_of_the_connection() {
+    let service = Service::start().await;
+    let host = Host::of(&service).simulating(SETTINGS);
+    let bytes = package(APP, NEW.0);
+    service.state().faults = vec![("GET /agent/v1/operations", 404)];
+    let finish = carried_out(&service, &host, of(&bytes), bytes).await;
+    assert_eq!(finish.failure_cause.as_deref(), Some("Connection"), "{finish:?}");
+    assert_eq!(host.installed("Production"), OLD);
+}
