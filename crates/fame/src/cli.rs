@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Package files (.app)
     #[command(subcommand)]
     Package(commands::package::PackageCommand),
+    /// The agent, which serves environments of your own
+    #[command(subcommand)]
+    Agent(commands::agent::AgentCommand),
     /// Run the service
     Serve(commands::serve::ServeArgs),
     /// Write everything that a service holds to a folder, as a backup or for a move

@@ -62,6 +62,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Hotfixes(command) => command.run(&session()?).await,
         Command::Operator(command) => command.run(&session()?).await,
         Command::Package(command) => command.run(printer),
+        Command::Agent(command) => command.run(printer).await,
         Command::Serve(args) => args.run(printer).await,
         Command::Export(args) => args.run(printer).await,
         Command::Import(args) => args.run(printer).await,

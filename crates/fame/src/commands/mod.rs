@@ -1,5 +1,6 @@
 //! The commands: each module holds what can be typed and what then happens.
 
+pub(crate) mod agent;
 pub(crate) mod apps;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -37,8 +37,11 @@ impl ServeArgs {
 }
 
 /// Ends when the process is asked to stop: by a person (Ctrl-C) or by whatever supervises it (SIGTERM).
+///
+/// # Errors
+/// [`Failure::Io`] when signals cannot be listened for.
 #[cfg(unix)]
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).map_err(deaf)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
@@ -57,8 +60,11 @@ fn deaf(source: std::io::Error) -> Failure {
 }
 
 /// Ends when a person asks the process to stop (Ctrl-C).
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     Ok(async {
         // Without a way to be told, the service runs until it is ended from outside.
         if tokio::signal::ctrl_c().await.is_err() {

@@ -8,6 +8,7 @@ use tracing_subscriber::filter::Targets;
 
 /// The crates whose own lines may be logged at any level.
 const OURS: &[&str] = &[
+    "agent",
     "auth",
     "client",
     "domain",
