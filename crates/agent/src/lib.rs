@@ -15,6 +15,7 @@ pub mod enrol;
 pub mod failure;
 pub mod folder;
 mod health;
+pub mod http;
 pub mod journal;
 mod owner_only;
 mod package;

@@ -2,8 +2,12 @@
 //!
 //! A driver's settings are its module's own. To add one: its module, its name, and its two lines below.
 
+pub mod admincenter;
+pub mod automation;
+pub mod devendpoint;
 pub mod exec;
 pub mod simulate;
+mod watch;
 
 use crate::{clock::SharedClock, config::Environment, driver::Driver, failure::Failure};
 use serde::de::DeserializeOwned;
@@ -13,6 +17,12 @@ use toml::Table;
 /// Which driver, and what it is told of its target.
 #[derive(Clone, Debug)]
 pub enum DriverSettings {
+    /// The Admin Center API of Business Central online.
+    AdminCenter(admincenter::Settings),
+    /// The Automation API of Business Central online.
+    Automation(automation::Settings),
+    /// A server's development endpoint.
+    DevEndpoint(devendpoint::Settings),
     /// Commands of the operator's.
     Exec(exec::Settings),
     /// Nothing real.
@@ -30,7 +40,7 @@ pub struct Surroundings {
 
 impl DriverSettings {
     /// What each is called in a configuration; its settings stand in a table of that name.
-    pub const NAMES: &'static [&'static str] = &["exec", "simulate"];
+    pub const NAMES: &'static [&'static str] = &["admincenter", "automation", "devendpoint", "exec", "simulate"];
 
     /// Reads the settings of the driver of that name.
     ///
@@ -38,6 +48,9 @@ impl DriverSettings {
     /// What is wrong with them.
     pub fn read(name: &str, table: Table) -> Result<Self, String> {
         match name {
+            "admincenter" => settings(table).map(Self::AdminCenter),
+            "automation" => settings(table).map(Self::Automation),
+            "devendpoint" => settings(table).map(Self::DevEndpoint),
             "exec" => settings(table).map(Self::Exec),
             "simulate" => settings(table).map(Self::Simulate),
             _ => Err(format!("is no driver; there are {}", Self::NAMES.join(", "))),
@@ -49,10 +62,20 @@ impl DriverSettings {
     /// # Errors
     /// A [`Failure`] when it cannot work as it is set up.
     pub fn open(&self, environment: &Environment, around: &Surroundings) -> Result<Arc<dyn Driver>, Failure> {
+        let name = environment.name.clone();
         match self {
+            Self::AdminCenter(settings) => {
+                Ok(Arc::new(admincenter::AdminCenter::new(settings.clone(), name)?))
+            }
+            Self::Automation(settings) => Ok(Arc::new(automation::Automation::new(settings.clone(), name)?)),
+            Self::DevEndpoint(settings) => Ok(Arc::new(devendpoint::DevEndpoint::new(
+                settings.clone(),
+                &name,
+                environment.kind,
+            )?)),
             Self::Exec(settings) => Ok(Arc::new(exec::Exec::new(
                 settings.clone(),
-                environment.name.clone(),
+                name,
             ))),
             Self::Simulate(settings) => Ok(Arc::new(simulate::Simulator::new(settings, environment, around))),
         }

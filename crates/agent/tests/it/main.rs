@@ -7,6 +7,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod admincenter;
+mod automation;
+mod desk;
+mod devendpoint;
+mod double;
+mod everywhere;
 #[cfg(unix)]
 mod exec;
 #[cfg(unix)]
@@ -19,3 +25,4 @@ mod packages;
 mod rounds;
 #[cfg(unix)]
 mod service;
+mod server;

@@ -1,0 +1,178 @@
+//! How often a target is asked how it goes on, and how often the same is begun anew.
+
+use crate::{
+    cause::{Again, Verdict},
+    driver::{Deployed, InstalledApp, Work, Workplace},
+    failure::Failure,
+};
+use domain::{jitter, operation::FailureCause, version::AppVersion};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Pauses between two questions, which grow with the time that it takes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rhythm {
+    /// At first.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub first: Duration,
+    /// For how long at first.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub first_for: Duration,
+    /// Then.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub then: Duration,
+    /// For how long then, from the beginning.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub then_for: Duration,
+    /// In the end.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub late: Duration,
+}
+
+impl Rhythm {
+    /// The next pause when it has taken so long.
+    pub(super) fn pause(&self, passed: Duration) -> Duration {
+        match passed {
+            passed if passed < self.first_for => self.first,
+            passed if passed < self.then_for => self.then,
+            _ => self.late,
+        }
+    }
+}
+
+/// When the same may be begun anew within one operation, where it helps at all.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Repeats {
+    /// The pause before the one repetition.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub pause: Duration,
+    /// How often it is tried where somebody else held what was needed.
+    pub lock_tries: usize,
+    /// The shortest pause before that.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub shortest_lock_pause: Duration,
+    /// The longest pause before that.
+    #[serde(deserialize_with = "crate::span::deserialize")]
+    pub longest_lock_pause: Duration,
+}
+
+impl Default for Repeats {
+    fn default() -> Self {
+        Self {
+            pause: Duration::from_secs(30),
+            lock_tries: 3,
+            shortest_lock_pause: Duration::from_secs(2 * 60),
+            longest_lock_pause: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+impl Repeats {
+    /// Waits as long as that failure needs before the same can be begun anew.
+    ///
+    /// # Errors
+    /// The end, if it may not.
+    pub(super) async fn wait(
+        &self,
+        verdict: Verdict,
+        failure: &Failure,
+        tries: usize,
+        at: &dyn Workplace,
+    ) -> Result<(), Deployed> {
+        let Some(pause) = self.after(verdict, tries) else {
+            return Err(Deployed::Failed(failure.clone()));
+        };
+        at.progress(
+            None,
+            "Again",
+            &format!("Begun anew in {pause:?}: {}", failure.text),
+        );
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    /// How long to wait before it is begun once more, if it may after so many tries.
+    fn after(&self, verdict: Verdict, tries: usize) -> Option<Duration> {
+        match (verdict.again, verdict.cause) {
+            (Again::Never, _) => None,
+            (_, FailureCause::Lock) => (tries < self.lock_tries)
+                .then(|| jitter::between(self.shortest_lock_pause, self.longest_lock_pause)),
+            _ => (tries < 2).then_some(self.pause),
+        }
+    }
+}
+
+/// How it ends when the version that was found makes everything else needless. Where the app is not there at all says
+/// nothing while something is under way.
+pub(super) fn arrived(installed: Option<AppVersion>, target: AppVersion) -> Option<Deployed> {
+    match installed? {
+        installed if installed == target => Some(Deployed::Done),
+        installed if installed > target => Some(Deployed::Skipped(format!(
+            "Version {installed} is installed, which is newer"
+        ))),
+        _ => None,
+    }
+}
+
+/// How it ends before anything was begun.
+pub(super) fn settled(installed: Option<AppVersion>, target: AppVersion) -> Option<Deployed> {
+    match installed {
+        None => Some(Deployed::Skipped("The app is not installed any more".to_owned())),
+        installed => arrived(installed, target),
+    }
+}
+
+/// The limit is over, and the target still says nothing final.
+pub(super) fn took_too_long(limit: Duration, last: &str) -> Deployed {
+    let text = format!("After {limit:?} the target had not said how it ended. {last}");
+    Deployed::Unclear(Failure::new(FailureCause::TimeOut, text.trim()))
+}
+
+/// A failure that only another configuration can change.
+pub(super) fn misconfigured(text: impl Into<String>) -> Failure {
+    Failure {
+        hint: Some("Configuration"),
+        ..Failure::other(text)
+    }
+}
+
+/// Writes something down before it is done.
+///
+/// # Errors
+/// How it ends when it cannot be written down: nothing was done.
+pub(super) async fn marked(at: &dyn Workplace, step: &str, facts: &impl Serialize) -> Result<(), Deployed> {
+    let facts = serde_json::to_value(facts)
+        .map_err(|wrong| Deployed::Failed(Failure::other(format!("Nothing can be written down: {wrong}"))))?;
+    at.mark(step, facts).await.map_err(Deployed::Failed)
+}
+
+/// What a package is called when it is sent.
+pub(super) fn file_name(work: &Work, app: &InstalledApp) -> String {
+    let publisher = app.publisher.as_deref().or(work.app_publisher.as_deref());
+    let name = app.name.as_deref().or(work.app_name.as_deref());
+    format!(
+        "{}_{}_{}.app",
+        publisher.unwrap_or("publisher"),
+        name.unwrap_or("app"),
+        work.target
+    )
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+/// Bears a read that failed, unless it is one too many in a row.
+///
+/// # Errors
+/// That nobody can tell how it ended.
+pub(super) fn bear(failure: Failure, failures: &mut u32, most: u32) -> Result<(), Deployed> {
+    *failures += 1;
+    match *failures >= most {
+        true => Err(Deployed::Unclear(failure)),
+        false => Ok(()),
+    }
+}
