@@ -184,6 +184,7 @@ fn inventory(sequence: i64, environments: usize, apps: usize, each: usize) -> In
         confirm: false,
         environments: (1..=environments).map(environment).collect(),
         gone: Vec::new(),
+        unread: Vec::new(),
     }
 }
 

@@ -210,7 +210,7 @@ macro_rules! row {
 
             /// How many columns those are, for whoever reads more behind them.
             #[allow(dead_code, reason = "most statements read no more")]
-            pub const WIDTH: usize = 0 $(+ <$ty as $crate::row::Field>::COLUMNS.len())+;
+            pub(crate) const WIDTH: usize = 0 $(+ <$ty as $crate::row::Field>::COLUMNS.len())+;
         }
 
         impl $crate::FromRow for $row {

@@ -47,6 +47,10 @@ pub struct Inventory {
     /// Changes only: environments that are not there any more. In a full set they are just not named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<EnvironmentName>,
+    /// Full set only: environments that are there, and of which nothing else can be said at this moment, because something
+    /// is being done there or they could not be read. What is known of them stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<EnvironmentName>,
 }
 
 /// What tells an environment from all others.

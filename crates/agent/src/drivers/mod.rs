@@ -40,7 +40,8 @@ pub struct Surroundings {
 
 impl DriverSettings {
     /// What each is called in a configuration; its settings stand in a table of that name.
-    pub const NAMES: &'static [&'static str] = &["admincenter", "automation", "devendpoint", "exec", "simulate"];
+    pub const NAMES: &'static [&'static str] =
+        &["admincenter", "automation", "devendpoint", "exec", "simulate"];
 
     /// Reads the settings of the driver of that name.
     ///
@@ -73,10 +74,7 @@ impl DriverSettings {
                 &name,
                 environment.kind,
             )?)),
-            Self::Exec(settings) => Ok(Arc::new(exec::Exec::new(
-                settings.clone(),
-                name,
-            ))),
+            Self::Exec(settings) => Ok(Arc::new(exec::Exec::new(settings.clone(), name))),
             Self::Simulate(settings) => Ok(Arc::new(simulate::Simulator::new(settings, environment, around))),
         }
     }

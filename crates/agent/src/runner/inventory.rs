@@ -135,15 +135,13 @@ impl Reporter {
             .into_iter()
             .map(|reading| current(&agent, reading))
             .collect();
-        let environments = rows
-            .iter()
-            .filter_map(|(key, told)| said(&agent, key, told))
-            .collect();
+        let unread = rows.iter().filter(|(_, told)| *told == Told::Unread);
         let inventory = Inventory {
             sequence: self.sequence().await,
             confirm: self.is_confirmed,
-            environments,
+            environments: rows.iter().filter_map(|(_, told)| said(told)).collect(),
             gone: Vec::new(),
+            unread: unread.filter_map(|(key, _)| name_of(&agent, key)).collect(),
         };
         match agent.caller.now().put_inventory(&inventory).await {
             Ok(result) => {
@@ -171,10 +169,8 @@ impl Reporter {
         let inventory = Inventory {
             sequence: self.sequence().await,
             confirm: false,
-            environments: changed
-                .iter()
-                .filter_map(|(key, told)| said(&agent, key, told))
-                .collect(),
+            environments: changed.iter().filter_map(|(_, told)| said(told)).collect(),
+            unread: Vec::new(),
             gone: gone.filter_map(|(key, _)| name_of(&agent, key)).collect(),
         };
         match agent.caller.now().patch_inventory(&inventory).await {
@@ -269,12 +265,11 @@ fn name_of(agent: &Shared, key: &EnvironmentKey) -> Option<EnvironmentName> {
     Some(agent.environments.get(key)?.settings.name.clone())
 }
 
-/// What is said of an environment that is there.
-fn said(agent: &Shared, key: &EnvironmentKey, told: &Told) -> Option<ReportedEnvironment> {
+/// What is said of an environment that was read.
+fn said(told: &Told) -> Option<ReportedEnvironment> {
     match told {
-        Told::Gone => None,
+        Told::Gone | Told::Unread => None,
         Told::Read(reported) => Some((**reported).clone()),
-        Told::Unread => Some(reported(agent.environments.get(key)?, Found::default())),
     }
 }
 

@@ -23,6 +23,6 @@ mod interruptions;
 mod packages;
 #[cfg(unix)]
 mod rounds;
+mod server;
 #[cfg(unix)]
 mod service;
-mod server;

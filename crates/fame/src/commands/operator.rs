@@ -2,7 +2,7 @@
 
 mod agents;
 
-pub use agents::AgentsCommand;
+pub(crate) use agents::AgentsCommand;
 
 use crate::{
     args::{AppAt, Country, IfMatch, QueryArgs},
@@ -110,7 +110,7 @@ pub(crate) enum EnvironmentsCommand {
 
 /// `fame operator environments rebind`
 #[derive(Args, Debug)]
-pub struct RebindEnvironment {
+pub(crate) struct RebindEnvironment {
     #[command(flatten)]
     environment: EnvironmentArgs,
     /// The agent that is to serve it

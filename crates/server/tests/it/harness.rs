@@ -425,7 +425,7 @@ impl Harness {
     }
 
     /// The database of the service, where it is PostgreSQL's.
-    pub fn postgres_url(&self) -> String {
+    pub(crate) fn postgres_url(&self) -> String {
         assert_eq!(self.plan.backend, Backend::Postgres);
         self.database_url.clone()
     }

@@ -12,8 +12,8 @@
 )]
 
 mod access_matrix;
-mod agents;
 mod agent_work;
+mod agents;
 mod apps;
 mod commits;
 mod concurrency;

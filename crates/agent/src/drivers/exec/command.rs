@@ -49,7 +49,7 @@ const INHERITED: &[&str] = &[
 ];
 
 /// A command that runs. Whoever lets go of it ends it with all that it started.
-pub struct Running {
+pub(super) struct Running {
     child: Child,
     group: Group,
     process: Process,
@@ -60,7 +60,7 @@ pub struct Running {
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(super) enum Ended {
     /// By itself, with that exit code.
     Exited(i32),
     /// By a signal that was not ours.
@@ -76,7 +76,7 @@ impl Running {
     ///
     /// # Errors
     /// The failure says why it cannot be started; then nothing was.
-    pub fn start(
+    pub(super) fn start(
         settings: &Settings,
         command: &CommandLine,
         facts: &[(String, String)],
@@ -101,12 +101,17 @@ impl Running {
     }
 
     /// What it is found again by.
-    pub fn process(&self) -> &Process {
+    pub(super) fn process(&self) -> &Process {
         &self.process
     }
 
     /// Listens to each of its lines until it has ended.
-    pub async fn listen(self, heard: &Heard, tell: &(dyn Fn(&Line<'_>) + Sync), limit: Duration) -> Ended {
+    pub(super) async fn listen(
+        self,
+        heard: &Heard,
+        tell: &(dyn Fn(&Line<'_>) + Sync),
+        limit: Duration,
+    ) -> Ended {
         let Self {
             child,
             group,
@@ -122,7 +127,7 @@ impl Running {
     }
 
     /// Collects what it prints until it has ended.
-    pub async fn collect(self, heard: &Heard, limit: Duration) -> (Ended, Result<Vec<u8>, Failure>) {
+    pub(super) async fn collect(self, heard: &Heard, limit: Duration) -> (Ended, Result<Vec<u8>, Failure>) {
         let Self {
             child,
             group,

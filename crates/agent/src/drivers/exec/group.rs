@@ -7,18 +7,18 @@ use std::{fmt, fs};
 
 /// A process that leads its group, as it is found again by another process of the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
+pub(super) struct Process {
     id: u32,
     /// When it started, in the system's own measure: numbers of processes are given again.
     since: Option<String>,
 }
 
 impl Process {
-    pub fn new(id: u32) -> Self {
+    pub(super) fn new(id: u32) -> Self {
         Self { id, since: since(id) }
     }
 
-    pub fn of_facts(facts: &Value) -> Option<Self> {
+    pub(super) fn of_facts(facts: &Value) -> Option<Self> {
         let id = facts.get("process")?.as_u64()?;
         Some(Self {
             id: u32::try_from(id).ok()?,
@@ -26,12 +26,12 @@ impl Process {
         })
     }
 
-    pub fn facts(&self) -> Value {
+    pub(super) fn facts(&self) -> Value {
         json!({"process": self.id, "since": self.since})
     }
 
     /// Whether it still runs. Only Linux tells; elsewhere it is taken to have ended.
-    pub fn runs(&self) -> bool {
+    pub(super) fn runs(&self) -> bool {
         self.since.is_some() && self.since == since(self.id)
     }
 }
@@ -55,13 +55,13 @@ fn since(id: u32) -> Option<String> {
 
 /// All processes of a command. Whoever lets go of it ends them.
 #[derive(Debug)]
-pub struct Group {
+pub(super) struct Group {
     leader: u32,
     is_over: bool,
 }
 
 impl Group {
-    pub fn new(leader: u32) -> Self {
+    pub(super) fn new(leader: u32) -> Self {
         Self {
             leader,
             is_over: false,
@@ -69,7 +69,7 @@ impl Group {
     }
 
     /// Asks all of them to end.
-    pub fn ask_to_end(&self) {
+    pub(super) fn ask_to_end(&self) {
         if !self.is_over {
             end(self.leader, Force::No);
         }
@@ -77,12 +77,12 @@ impl Group {
 
     /// Says that the leader has ended by itself. Elsewhere its group keeps its number; on Windows the number is free to be
     /// another process's, and nobody is found by it any more.
-    pub fn leader_has_ended(&mut self) {
+    pub(super) fn leader_has_ended(&mut self) {
         self.is_over = cfg!(windows);
     }
 
     /// Ends all of them that there still are.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if !self.is_over {
             end(self.leader, Force::Yes);
             self.is_over = true;

@@ -58,7 +58,7 @@ struct PrintedApp {
 ///
 /// # Errors
 /// When it is no inventory; the text says what is wrong with it.
-pub fn read(printed: &[u8]) -> Result<Found, Failure> {
+pub(super) fn read(printed: &[u8]) -> Result<Found, Failure> {
     let text = decode(printed);
     let printed: Printed = parse(text.trim()).map_err(|wrong| {
         Failure::other(format!(

@@ -11,11 +11,11 @@ const KEPT: usize = 32 << 10;
 /// What is kept of one line: its beginning.
 const LINE: usize = 4 << 10;
 /// What an inventory is at most: a thousand apps are a twentieth of it.
-pub const PRINTED_AT_MOST: usize = 8 << 20;
+pub(super) const PRINTED_AT_MOST: usize = 8 << 20;
 
 /// A line of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line<'l> {
+pub(super) enum Line<'l> {
     /// `FAME:progress 40 Publish The package is compiled`; `-` where nobody knows how much is done.
     Progress {
         /// How much is done.
@@ -38,7 +38,7 @@ pub enum Line<'l> {
 
 impl<'l> Line<'l> {
     /// Reads a line. What is not quite of the form is text.
-    pub fn read(line: &'l str) -> Self {
+    pub(super) fn read(line: &'l str) -> Self {
         Self::of_progress(line)
             .or_else(|| Self::of_failure(line))
             .unwrap_or(Self::Text(line))
@@ -70,7 +70,7 @@ impl<'l> Line<'l> {
 
 /// What was heard of a command so far.
 #[derive(Debug, Default)]
-pub struct Heard(Mutex<Memory>);
+pub(super) struct Heard(Mutex<Memory>);
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -84,7 +84,7 @@ struct Memory {
 
 impl Heard {
     /// Keeps a line.
-    pub fn hear(&self, line: &Line<'_>) {
+    pub(super) fn hear(&self, line: &Line<'_>) {
         let mut memory = self.memory();
         match line {
             Line::Progress { percent, step, .. } => {
@@ -108,28 +108,28 @@ impl Heard {
     }
 
     /// How much was done, and what was being done, when it was last said.
-    pub fn step(&self) -> (Option<u8>, String) {
+    pub(super) fn step(&self) -> (Option<u8>, String) {
         let memory = self.memory();
         (memory.percent, memory.step.clone())
     }
 
     /// The last that was said.
-    pub fn last_line(&self) -> String {
+    pub(super) fn last_line(&self) -> String {
         self.memory().last_line.clone()
     }
 
     /// The cause that the command named, if it did.
-    pub fn named_cause(&self) -> Option<FailureCause> {
+    pub(super) fn named_cause(&self) -> Option<FailureCause> {
         self.memory().cause
     }
 
     /// The end of all that was said.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.after("")
     }
 
     /// The end of all that was said, after a sentence; together not more than is kept.
-    pub fn after(&self, sentence: &str) -> String {
+    pub(super) fn after(&self, sentence: &str) -> String {
         let mut memory = self.memory();
         // Room for the sentence, and for the word that something is missing.
         memory.cut(KEPT.saturating_sub(sentence.len() + 8));
@@ -162,7 +162,7 @@ enum Coding {
 
 /// Makes lines out of bytes as they come.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(super) struct Lines {
     coding: Option<Coding>,
     /// Bytes of a line, or half a letter.
     bytes: Vec<u8>,
@@ -172,14 +172,14 @@ pub struct Lines {
 
 impl Lines {
     /// Takes bytes, and tells the lines that end in them.
-    pub fn add(&mut self, bytes: &[u8], tell: &mut dyn FnMut(&str)) {
+    pub(super) fn add(&mut self, bytes: &[u8], tell: &mut dyn FnMut(&str)) {
         for byte in bytes {
             self.take(*byte, tell);
         }
     }
 
     /// Tells the last line, which nothing ended.
-    pub fn finish(mut self, tell: &mut dyn FnMut(&str)) {
+    pub(super) fn finish(mut self, tell: &mut dyn FnMut(&str)) {
         self.end_line(tell);
     }
 
@@ -246,7 +246,7 @@ fn coding_of(bytes: &[u8]) -> Coding {
 }
 
 /// All of it as text, whatever it is coded in.
-pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     decode_as(bytes, coding_of(bytes))
 }
 

@@ -15,7 +15,7 @@ use wire::operator::{AgentRegistrationBody, IdentityBody, RotationBody, ScopeBod
 
 /// `fame operator agents …`
 #[derive(Subcommand, Debug)]
-pub enum AgentsCommand {
+pub(crate) enum AgentsCommand {
     /// Make an agent, or replace what is registered of it; a new one gets an enrolment code
     Put(Box<PutAgent>),
     /// List all agents
@@ -42,7 +42,7 @@ pub enum AgentsCommand {
 
 /// `fame operator agents put`
 #[derive(Args, Debug)]
-pub struct PutAgent {
+pub(crate) struct PutAgent {
     /// The agent
     name: String,
     /// The whole request as JSON, instead of the flags below; - reads standard input
@@ -72,7 +72,7 @@ pub struct PutAgent {
 
 /// An application as typed: `CLIENT-ID/OBJECT-ID@TENANT-ID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity(IdentityBody);
+pub(super) struct Identity(IdentityBody);
 
 impl FromStr for Identity {
     type Err = String;

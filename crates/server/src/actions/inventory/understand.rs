@@ -53,8 +53,14 @@ impl Understood {
             confirm,
             environments,
             gone,
+            unread,
         } = inventory;
-        for (what, count) in [("environments", environments.len()), ("gone", gone.len())] {
+        let counts = [
+            ("environments", environments.len()),
+            ("gone", gone.len()),
+            ("unread", unread.len()),
+        ];
+        for (what, count) in counts {
             if count > MOST_ENVIRONMENTS {
                 let message =
                     format!("'{what}' names {count} environments; an agent may have {MOST_ENVIRONMENTS}.");
@@ -79,6 +85,7 @@ impl Understood {
                 Err(problem) => understood.refused.push(refused(name, WRONG, problem.message)),
             }
         }
+        understood.named.extend(unread.iter().map(key));
         for name in gone {
             if understood.named.contains(&key(&name)) {
                 let message = "The environment is reported, and said to be gone.";

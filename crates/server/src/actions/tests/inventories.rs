@@ -692,6 +692,14 @@ async fn a_wrong_row_is_refused_with_the_fact_and_costs_no_other() {
         let taken = puts(&fleet, &agent, meant(101, vec![wrong])).await;
         assert_eq!((counts(&taken), taken.refused.len()), ([0, 0, 0, 0], 1));
         assert_eq!(known(&fleet, 0).await.unwrap().missing_since, None);
+        // What could not be read is there, with all that is known of it.
+        let unread = Inventory {
+            unread: vec![called(&name(0))],
+            ..meant(102, Vec::new())
+        };
+        assert_eq!(counts(&puts(&fleet, &agent, unread).await), [0, 0, 0, 0]);
+        assert_eq!(known(&fleet, 0).await.unwrap().missing_since, None);
+        assert_eq!(version_in(&fleet, 0).await, FROM);
     })
     .await;
 }

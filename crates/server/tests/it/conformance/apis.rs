@@ -416,7 +416,7 @@ pub(super) const OPERATOR: Section = Section {
     ],
 };
 
-pub const AGENTS: Section = Section {
+pub(super) const AGENTS: Section = Section {
     title: "Agents",
     rows: &[
         Row(

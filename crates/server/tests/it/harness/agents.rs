@@ -6,29 +6,29 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// What an agent is registered with that may serve everything.
-pub fn agent_registration() -> Value {
+pub(crate) fn agent_registration() -> Value {
     json!({ "scope": { "allTenants": true, "reason": "One agent for all of them" } })
 }
 
 /// What an agent is registered with that may serve one tenant.
-pub fn agent_of(tenant: Uuid) -> Value {
+pub(crate) fn agent_of(tenant: Uuid) -> Value {
     json!({ "scope": { "tenants": [tenant] } })
 }
 
 /// An application as agents are registered with it.
-pub fn identity_of(person: &Person) -> Value {
+pub(crate) fn identity_of(person: &Person) -> Value {
     json!({ "tenantId": HOME_TENANT, "clientId": person.id, "objectId": person.service_principal() })
 }
 
 impl Harness {
     /// Registers an agent that may serve everything, which then enrols.
-    pub async fn has_agent(&self, name: &str) -> Caller {
+    pub(crate) async fn has_agent(&self, name: &str) -> Caller {
         let registered = self.operator().registers_agent(name, agent_registration()).await;
         self.enrols(&registered.property("enrolmentCode")).await
     }
 
     /// The agent that a code is for, in a process of its own.
-    pub async fn enrols(&self, code: &str) -> Caller {
+    pub(crate) async fn enrols(&self, code: &str) -> Caller {
         let enrolled = self
             .nobody()
             .post("/agent/v1/enrol", json!({ "code": code }))
@@ -39,7 +39,7 @@ impl Harness {
     }
 
     /// An application whose issuer says that it is an agent.
-    pub fn cloud_agent(&self, person: &Person) -> Caller {
+    pub(crate) fn cloud_agent(&self, person: &Person) -> Caller {
         let mut token = TokenRequest::client(person.name);
         token.claims.insert("roles".into(), json!(["Fame.Agent"]));
         self.caller_with_token(mint(&token)).in_session(Uuid::new_v4())
@@ -48,17 +48,17 @@ impl Harness {
 
 impl Caller {
     /// Registers an agent, as the operator.
-    pub async fn registers_agent(&self, name: &str, registration: Value) -> Answer {
+    pub(crate) async fn registers_agent(&self, name: &str, registration: Value) -> Answer {
         self.put(agent_path(name), registration).await.expect(201)
     }
 
     /// The agent as the operator sees it.
-    pub async fn sees_agent(&self, name: &str) -> Answer {
+    pub(crate) async fn sees_agent(&self, name: &str) -> Answer {
         self.get(agent_path(name)).await.expect(200)
     }
 }
 
 /// `/operator/v1/agents/{name}`
-pub fn agent_path(name: &str) -> String {
+pub(crate) fn agent_path(name: &str) -> String {
     format!("/operator/v1/agents/{name}")
 }

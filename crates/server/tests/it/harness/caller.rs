@@ -40,7 +40,7 @@ impl Caller {
     }
 
     /// The same caller, as an agent in another process.
-    pub fn in_session(&self, session: Uuid) -> Self {
+    pub(crate) fn in_session(&self, session: Uuid) -> Self {
         Self {
             session: Some(session),
             ..self.clone()
