@@ -431,8 +431,8 @@ impl Embedded {
 
     fn read_text(&mut self, text: &str, depth: u8) {
         let mut rest = text;
-        while let Some(start) = rest.find('{') {
-            let mut objects = serde_json::Deserializer::from_str(&rest[start..]).into_iter::<Value>();
+        while let Some(found) = rest.find('{').and_then(|start| rest.get(start..)) {
+            let mut objects = serde_json::Deserializer::from_str(found).into_iter::<Value>();
             let length = match objects.next() {
                 Some(Ok(value)) => {
                     self.read_value(&value, depth);
@@ -440,7 +440,7 @@ impl Embedded {
                 }
                 _ => 1,
             };
-            rest = &rest[start + length..];
+            rest = found.get(length..).unwrap_or_default();
         }
     }
 
@@ -490,15 +490,16 @@ fn occurs(pattern: &str, words: &str) -> bool {
     let mut parts = pattern.split(" … ");
     let Some(first) = parts.next() else { return false };
     let others: Vec<&str> = parts.collect();
-    ends_of(first, words).any(|end| follow(&others, &words[end..]))
+    let mut behind = ends_of(first, words).filter_map(|end| words.get(end..));
+    behind.any(|behind| follow(&others, behind))
 }
 
 fn follow(parts: &[&str], mut words: &str) -> bool {
     parts.iter().all(|part| {
-        let near = &words[..words.floor_char_boundary(GAP)];
-        let end = ends_of(part, near).next();
-        words = &words[end.unwrap_or(0)..];
-        end.is_some()
+        let near = words.get(..words.floor_char_boundary(GAP)).unwrap_or(words);
+        let behind = ends_of(part, near).next().and_then(|end| words.get(end..));
+        words = behind.unwrap_or_default();
+        behind.is_some()
     })
 }
 

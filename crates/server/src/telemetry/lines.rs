@@ -225,7 +225,8 @@ fn json(text: &impl Serialize) -> String {
 
 /// What was written since `begun` must neither begin a line nor tell a terminal what to do.
 fn escape_controls(line: &mut String, begun: usize) {
-    if !line[begun..].contains(char::is_control) {
+    let written = line.get(begun..).unwrap_or_default();
+    if !written.contains(char::is_control) {
         return;
     }
     for c in line.split_off(begun).chars() {
