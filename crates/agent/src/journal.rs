@@ -532,7 +532,7 @@ mod tests {
         let home = Home::new();
         let journal = home.journal(NOON);
         journal.take(&claimed(1), NOON).await.unwrap();
-        let before = fs::metadata(home.path()).unwrap().len() as usize;
+        let before = fs::metadata(home.path()).unwrap().len().try_into().unwrap();
         journal.mark(id(1), "Publish", json!({})).await.unwrap();
         drop(journal);
         let whole = fs::read(home.path()).unwrap();

@@ -260,7 +260,8 @@ impl Tx<'_> {
         let table = R::TABLE;
         let written: Vec<_> = columns.iter().chain(table.key).collect();
         let positions: Vec<_> = written.iter().filter_map(|name| table.position(name)).collect();
-        let shape: Vec<_> = positions.iter().map(|&at| table.columns[at].shape()).collect();
+        let columns_written = positions.iter().filter_map(|&at| table.columns.get(at));
+        let shape: Vec<_> = columns_written.map(Column::shape).collect();
         let set: Vec<_> = columns
             .iter()
             .map(|name| format!("{name} = {{{name}}}"))
@@ -277,7 +278,7 @@ impl Tx<'_> {
         );
         let values = |row: &R| {
             let all = row.values();
-            positions.iter().map(|&at| all[at].clone()).collect()
+            positions.iter().filter_map(|&at| all.get(at).cloned()).collect()
         };
         self.each(&sql, &shape, rows.iter().map(values).collect())
             .execute()

@@ -18,11 +18,11 @@ use toml::Table;
 #[derive(Clone, Debug)]
 pub enum DriverSettings {
     /// The Admin Center API of Business Central online.
-    AdminCenter(admincenter::Settings),
+    AdminCenter(Box<admincenter::Settings>),
     /// The Automation API of Business Central online.
-    Automation(automation::Settings),
+    Automation(Box<automation::Settings>),
     /// A server's development endpoint.
-    DevEndpoint(devendpoint::Settings),
+    DevEndpoint(Box<devendpoint::Settings>),
     /// Commands of the operator's.
     Exec(exec::Settings),
     /// Nothing real.
@@ -49,9 +49,9 @@ impl DriverSettings {
     /// What is wrong with them.
     pub fn read(name: &str, table: Table) -> Result<Self, String> {
         match name {
-            "admincenter" => settings(table).map(Self::AdminCenter),
-            "automation" => settings(table).map(Self::Automation),
-            "devendpoint" => settings(table).map(Self::DevEndpoint),
+            "admincenter" => settings(table).map(Box::new).map(Self::AdminCenter),
+            "automation" => settings(table).map(Box::new).map(Self::Automation),
+            "devendpoint" => settings(table).map(Box::new).map(Self::DevEndpoint),
             "exec" => settings(table).map(Self::Exec),
             "simulate" => settings(table).map(Self::Simulate),
             _ => Err(format!("is no driver; there are {}", Self::NAMES.join(", "))),
@@ -65,12 +65,15 @@ impl DriverSettings {
     pub fn open(&self, environment: &Environment, around: &Surroundings) -> Result<Arc<dyn Driver>, Failure> {
         let name = environment.name.clone();
         match self {
-            Self::AdminCenter(settings) => {
-                Ok(Arc::new(admincenter::AdminCenter::new(settings.clone(), name)?))
+            Self::AdminCenter(settings) => Ok(Arc::new(admincenter::AdminCenter::new(
+                (**settings).clone(),
+                name,
+            )?)),
+            Self::Automation(settings) => {
+                Ok(Arc::new(automation::Automation::new((**settings).clone(), name)?))
             }
-            Self::Automation(settings) => Ok(Arc::new(automation::Automation::new(settings.clone(), name)?)),
             Self::DevEndpoint(settings) => Ok(Arc::new(devendpoint::DevEndpoint::new(
-                settings.clone(),
+                (**settings).clone(),
                 &name,
                 environment.kind,
             )?)),

@@ -144,7 +144,10 @@ impl Simulator {
 
     async fn upgrade(&self, work: &Work, found: &Found, at: &dyn Workplace) -> Deployed {
         let takes = self.settings.takes.unwrap_or_else(|| duration(work.operation_id));
-        let marked = at.marks().iter().find_map(|mark| mark.facts["endsOn"].as_i64());
+        let marked = at
+            .marks()
+            .iter()
+            .find_map(|mark| mark.facts.get("endsOn")?.as_i64());
         let ends_on = match marked {
             Some(ticks) => Instant(ticks),
             None => {

@@ -2,6 +2,9 @@
 //! service on this machine that is strict about everything it is asked.
 
 #![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test that cannot go on has failed"

@@ -1,7 +1,7 @@
 //! Every operation of the service has its method, at the address that its description says.
 
 use crate::service::{APP, Asked, Service, answer};
-use client::{Client, EnvironmentPath, Narrowing, Upload};
+use client::{AgentClient, Client, EnvironmentPath, Error, Narrowing, Upload};
 use domain::{
     ids::{OperationId, PrincipalId, TenantId},
     version::AppVersion,
@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 use wire::{
+    agent::{ClaimRequest, Finish, Inventory, Renewal},
     hotfixes::HotfixRequestBody,
     operator::{
         AgentRegistrationBody, AppRegistrationBody, EnvironmentRegistrationBody, RebindingBody, RotationBody,
@@ -20,13 +21,12 @@ use wire::{
 
 const VERSION: AppVersion = AppVersion([16, 0, 1, 2]);
 
-/// `METHOD path` of every operation in the description but the agents', its parameters as `{}`.
+/// `METHOD path` of every operation in the description, its parameters as `{}`.
 fn described() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi.json");
     let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut operations = BTreeSet::new();
-    let paths = document["paths"].as_object().unwrap().iter();
-    for (path, methods) in paths.filter(|(path, _)| !path.starts_with("/agent/")) {
+    for (path, methods) in document["paths"].as_object().unwrap() {
         let segments = path.split('/').map(|segment| match segment.starts_with('{') {
             true => "{}",
             false => segment,
@@ -64,6 +64,7 @@ async fn every_operation_is_called_at_its_address() {
     };
     call_vendor(&service.client(), principal, operation).await;
     call_operator(&service.client(), principal, environment).await;
+    call_agent(&service.client(), operation).await;
     let known = [
         APP.to_string(),
         principal.to_string(),
@@ -166,5 +167,31 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.rotate_agent("Name", &RotationBody::default()),
         client.list_operations().all(),
         client.list_audit().all(),
+    }
+}
+
+async fn call_agent(client: &Client, operation: OperationId) {
+    let agent = AgentClient::new(client.clone(), Uuid::from_u128(5));
+    let inventory = Inventory::default();
+    let renewal = Renewal {
+        lease_id: Uuid::nil(),
+        progress: None,
+    };
+    let finish = Finish {
+        lease_id: Uuid::nil(),
+        status: "Skipped".into(),
+        error_message: None,
+        failure_cause: None,
+        installed_version: None,
+    };
+    call! {
+        client.enrol_agent("fameenr_code"),
+        agent.rotate_agent_token(),
+        agent.put_inventory(&inventory),
+        agent.patch_inventory(&inventory),
+        agent.claim_operations(&ClaimRequest::default()),
+        agent.renew_operation(operation, &renewal),
+        agent.finish_operation(operation, &finish),
+        agent.download_operation_package::<Error>(operation, |_| Ok(())),
     }
 }

@@ -28,3 +28,5 @@ mod service;
 mod services;
 mod signing_in;
 mod uploads;
+#[cfg(unix)]
+mod walk;

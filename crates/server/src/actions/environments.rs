@@ -465,6 +465,7 @@ async fn state_in(tx: &mut Tx<'_>, environment: &Environment) -> Result<Value> {
     Ok(state(environment, &apps))
 }
 
+#[expect(clippy::indexing_slicing, reason = "members of an object are added")]
 fn state(environment: &Environment, apps: &[InstalledApp]) -> Value {
     let apps: Vec<_> = apps
         .iter()

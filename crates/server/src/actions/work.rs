@@ -273,7 +273,10 @@ fn progress_of(said: wire::agent::Progress) -> Result<Progress, RuleError> {
 
 /// A text as it is kept: of bounded length, and without the one character that a database cannot keep.
 fn kept(text: &str, most_bytes: usize) -> String {
-    text[..text.floor_char_boundary(most_bytes)].replace('\0', "\u{FFFD}")
+    let kept = text
+        .get(..text.floor_char_boundary(most_bytes))
+        .unwrap_or_default();
+    kept.replace('\0', "\u{FFFD}")
 }
 
 fn lease_lost(id: OperationId, lease_id: Uuid) -> RuleError {

@@ -105,7 +105,7 @@ impl CallerKind {
             (_, Some(person)) => service.caller(&person),
             (Self::Forger, None) => service.caller_with_token(forged_token()),
             (Self::Agent, None) => fixture.agent.clone(),
-            (Self::CloudAgent, None) => service.cloud_agent(&Person::STRANGER),
+            (Self::CloudAgent, None) => fixture.cloud_agent.clone(),
             (_, None) => service.nobody(),
         }
     }
@@ -190,6 +190,17 @@ pub(crate) struct Own {
     doomed_agent: String,
     /// A code that nobody has used.
     code: String,
+    /// What an agent holds, and goes on to hold.
+    held: Held,
+    /// What an agent holds, and may end.
+    ending: Held,
+}
+
+/// An operation that an agent holds; for everybody else none that there is.
+#[derive(Default)]
+struct Held {
+    operation: Uuid,
+    lease: Uuid,
 }
 
 /// The table: every operation of the OpenAPI document, and no other.
@@ -291,11 +302,20 @@ fn of_operators() -> Vec<Sample> {
 }
 
 fn of_agents() -> Vec<Sample> {
+    let held = |own: &Own| own.held.operation.to_string();
     vec![
         sample("enrol_agent", Guard::Public).body(|own| json!({ "code": own.code })),
         sample("rotate_agent_token", Guard::OwnToken),
         sample("put_inventory", Guard::Agent).body(|_| next_inventory()),
         sample("patch_inventory", Guard::Agent).body(|_| next_inventory()),
+        sample("claim_work", Guard::Agent).body(|_| json!({ "max": 1 })),
+        sample("renew_work", Guard::Agent)
+            .with("id", held)
+            .body(|own| json!({ "leaseId": own.held.lease })),
+        sample("finish_work", Guard::Agent)
+            .with("id", |own| own.ending.operation.to_string())
+            .body(|own| json!({ "leaseId": own.ending.lease, "status": "Skipped" })),
+        sample("get_work_package", Guard::Agent).with("id", held),
     ]
 }
 
@@ -341,6 +361,7 @@ pub(crate) struct Fixture {
     pub service: Harness,
     own: BTreeMap<&'static str, Own>,
     agent: Caller,
+    cloud_agent: Caller,
 }
 
 impl Fixture {
@@ -362,11 +383,52 @@ impl Fixture {
         for who in CallerKind::ALL {
             own.insert(who.name(), Self::things_of(who, &owner, &operator).await);
         }
-        let agent = service.has_agent("the agent").await;
-        let mut cloud_agent = agent_registration();
-        cloud_agent["identity"] = identity_of(&Person::STRANGER);
-        operator.registers_agent("cloud agent", cloud_agent).await;
-        Self { service, own, agent }
+        let agent = service.has_agent("agent").await;
+        let mut identity = agent_registration();
+        identity["identity"] = identity_of(&Person::STRANGER);
+        operator.registers_agent("cloud agent", identity).await;
+        let cloud_agent = service.cloud_agent(&Person::STRANGER);
+        for (who, caller) in [
+            (CallerKind::Agent, &agent),
+            (CallerKind::CloudAgent, &cloud_agent),
+        ] {
+            let own = own.get_mut(who.name()).unwrap();
+            own.held = Self::work_of(who, "held", caller, &service).await;
+            own.ending = Self::work_of(who, "ending", caller, &service).await;
+        }
+        Self {
+            service,
+            own,
+            agent,
+            cloud_agent,
+        }
+    }
+
+    /// An operation that the agent `who` takes on, in an environment that is theirs.
+    async fn work_of(who: CallerKind, what: &str, agent: &Caller, service: &Harness) -> Held {
+        let environment = Environment::named(&format!("{} {what}", who.name())).has(APP, "16.0.0.5");
+        let operator = service.operator();
+        operator.reports(&environment).await.expect(201);
+        let binding = format!("{}/rebind", environment.operator_path());
+        operator
+            .post(binding, json!({ "agent": who.name() }))
+            .await
+            .expect(200);
+        let hotfix = service.owner().schedules_at_once(&environment, "16.0.1.2");
+        let scheduled = hotfix.await.expect(200).property("id");
+        let claimed = agent
+            .post("/agent/v1/claim", json!({ "max": 5 }))
+            .await
+            .expect(200)
+            .json();
+        let operations = claimed["operations"].as_array().unwrap();
+        let is_it = |operation: &&Value| operation["operationId"] == scheduled;
+        let operation = operations.iter().find(is_it).unwrap();
+        let id = |name: &str| operation[name].as_str().unwrap().parse().unwrap();
+        Held {
+            operation: id("operationId"),
+            lease: id("leaseId"),
+        }
     }
 
     async fn things_of(who: CallerKind, owner: &Caller, operator: &Caller) -> Own {
@@ -401,6 +463,8 @@ impl Fixture {
             doomed,
             hotfix,
             principal,
+            held: Held::default(),
+            ending: Held::default(),
         }
     }
 

@@ -163,7 +163,7 @@ impl Automation {
     ) -> Result<Result<Slot, Failure>, Deployed> {
         let mut body = json!({"schedule": SCHEDULE});
         if let Some(mode) = mode {
-            body["schemaSyncMode"] = Value::from(mode);
+            body = json!({"schedule": SCHEDULE, "schemaSyncMode": mode});
         }
         let change = match &taken {
             // Both, because what lies there keeps what it was told.

@@ -207,9 +207,9 @@ async fn read(
     let mut length = 0;
     // An error of a pipe is its end.
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
-        let bytes = &chunk[..count];
+        let bytes = chunk.get(..count).unwrap_or_default();
         length += count as u64;
-        kept.extend_from_slice(&bytes[..count.min(keep.saturating_sub(kept.len()))]);
+        kept.extend(bytes.iter().take(keep.saturating_sub(kept.len())));
         lines.add(bytes, &mut hear);
     }
     lines.finish(&mut hear);

@@ -190,7 +190,9 @@ impl Lines {
         } else {
             // The line is too long to be kept; the place of its letters is, so that its end is seen.
             let last = self.bytes.len() - 2 + (self.looked_at + 1) % 2;
-            self.bytes[last] = byte;
+            if let Some(place) = self.bytes.get_mut(last) {
+                *place = byte;
+            }
         }
         let coding = match self.coding {
             Some(coding) => coding,
@@ -225,7 +227,7 @@ impl Lines {
     fn end_line(&mut self, tell: &mut dyn FnMut(&str)) {
         let line = clean(&decode_as(&self.bytes, self.coding.unwrap_or(Coding::Utf8)));
         if !line.is_empty() {
-            tell(&line[..line.floor_char_boundary(LINE)]);
+            tell(line.get(..line.floor_char_boundary(LINE)).unwrap_or_default());
         }
         self.bytes.clear();
         self.looked_at = 0;

@@ -473,6 +473,7 @@ fn state(agent: &Agent) -> Value {
 }
 
 /// The same with how many environments changed hands.
+#[expect(clippy::indexing_slicing, reason = "members of an object are added")]
 fn with_bindings(mut state: Value, unbound: u64, bound: u64) -> Value {
     state["environmentsUnbound"] = unbound.into();
     state["environmentsBound"] = bound.into();

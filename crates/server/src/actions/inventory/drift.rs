@@ -54,6 +54,7 @@ impl<'w> Drift<'w> {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "members of an object are added")]
     fn state(&self, by: Actor<'_>) -> Value {
         let Self {
             environment,

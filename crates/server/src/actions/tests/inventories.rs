@@ -877,6 +877,7 @@ async fn walk(fleet: Fleet, steps: &[Sent]) -> Result<(), TestCaseError> {
             sequence: *last,
             confirm: true,
             environments: step.found.iter().map(reported).collect(),
+            unread: Vec::new(),
             gone: match step.is_full {
                 true => Vec::new(),
                 false => step.gone.iter().map(|&number| called(&name(number))).collect(),
