@@ -6,7 +6,8 @@
 
 use crate::service::{binary, run};
 use crate::services::{
-    APPS, Caller, Database, Environment, Process, Site, eventually, fill, package, plain_id,
+    APPS, Caller, Database, Environment, Process, Site, TIME_LIMIT, eventually, fill, package, plain_id,
+    within,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -217,17 +218,13 @@ impl Walk {
     }
 
     async fn until(&self, host: &Host, id: &str, status: &str) -> Value {
-        let what = format!("hotfix {id} is {status}");
-        let found = tokio::time::timeout(
-            std::time::Duration::from_secs(50),
-            eventually(&what, async || {
-                let hotfix = self.hotfix(id).await;
-                (hotfix["status"] == status).then_some(hotfix)
-            }),
-        );
+        let found = within(TIME_LIMIT, async || {
+            let hotfix = self.hotfix(id).await;
+            (hotfix["status"] == status).then_some(hotfix)
+        });
         match found.await {
-            Ok(hotfix) => hotfix,
-            Err(_) => panic!("{what}: {}\n{}", self.hotfix(id).await, host.log()),
+            Some(hotfix) => hotfix,
+            None => panic!("not {status}: {}: {}", self.hotfix(id).await, host.log()),
         }
     }
 
@@ -238,15 +235,19 @@ impl Walk {
             APPS[0], host.environment.name
         );
         let answer = self.owner().get(&path).await.unwrap();
-        (answer.status == 200).then(|| plain(answer.property("appVersion")))
+        (answer.status == 200).then(|| plain(answer.property("version")))
     }
 
     async fn until_installed(&self, host: &Host, version: &str) {
-        eventually(
-            &format!("{version} is seen in {}", host.environment.name),
-            async || (self.installed(host).await.as_deref() == Some(version)).then_some(()),
-        )
-        .await;
+        let seen = within(TIME_LIMIT, async || {
+            (self.installed(host).await.as_deref() == Some(version)).then_some(())
+        });
+        let name = &host.environment.name;
+        assert!(
+            seen.await.is_some(),
+            "{version} is not seen in {name}: {}",
+            host.log()
+        );
     }
 }
 
