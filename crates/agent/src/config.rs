@@ -457,7 +457,7 @@ mod tests {
                 [agent]
                 folder = "state"
                 policy = "policy.toml"
-                paralel = 3
+                parallels = 3
                 verify_within = "soon"
                 [agnet]
                 [[environment]]
@@ -473,13 +473,13 @@ mod tests {
                 type = "Sandbox"
                 window = { start = "20:00", end = "20:00", time_zone = "Nowhere" }
                 driver = "simulate"
-                simulate = { fials = "x" }
+                simulate = { fails_ = "x" }
                 "#,
             )
             .unwrap_err();
         for expected in [
             "service.url is 'http://fame.contoso.com'",
-            "agent.paralel is not a setting; did you mean parallel?",
+            "agent.parallels is not a setting; did you mean parallel?",
             "agent.verify_within",
             "agnet is not a setting; did you mean agent?",
             "environment[0].tenant",

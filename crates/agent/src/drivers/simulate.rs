@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(settings.takes, Some(Duration::from_secs(90)));
         assert_eq!(settings.cause, Some(FailureCause::Lock));
         assert_eq!(settings.apps[0].version.to_string(), "16.0.0.5");
-        assert!(toml::from_str::<Settings>("fials = \"x\"").is_err());
+        assert!(toml::from_str::<Settings>("fails_ = \"x\"").is_err());
         assert!(toml::from_str::<Settings>("cause = \"Bad luck\"").is_err());
     }
 }

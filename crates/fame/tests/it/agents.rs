@@ -16,9 +16,9 @@ async fn an_agent_is_made_seen_and_removed() {
             "agents",
             "put",
             "eu",
-            "--tenant",
+            "--scope-tenant",
             TENANT,
-            "--environment",
+            "--scope-name",
             "prod*",
         ])
         .await;

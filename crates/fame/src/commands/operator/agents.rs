@@ -49,16 +49,16 @@ pub(crate) struct PutAgent {
     #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["tenants", "all_tenants", "families", "names", "serves_unreported", "identity"])]
     file: Option<PathBuf>,
     /// A tenant whose environments it may serve; repeat it for several
-    #[arg(long = "tenant", value_name = "ID", required_unless_present_any = ["file", "all_tenants"])]
+    #[arg(long = "scope-tenant", value_name = "ID", required_unless_present_any = ["file", "all_tenants"])]
     tenants: Vec<TenantId>,
     /// It may serve environments of all tenants, for this reason
     #[arg(long, value_name = "REASON", conflicts_with = "tenants")]
     all_tenants: Option<String>,
     /// An application family that it may serve; repeat it for several. Otherwise all
-    #[arg(long = "family", value_name = "FAMILY")]
+    #[arg(long = "scope-family", value_name = "FAMILY")]
     families: Vec<String>,
     /// A pattern of names that it may serve, such as "prod*"; repeat it for several. Otherwise all
-    #[arg(long = "environment", value_name = "PATTERN")]
+    #[arg(long = "scope-name", value_name = "PATTERN")]
     names: Vec<String>,
     /// It also serves environments that only the operator registered
     #[arg(long)]

@@ -481,7 +481,7 @@ async fn the_last_bytes_of_a_changed_package_are_not_sent() {
         sent(b"abc").try_collect::<Vec<_>>().await.unwrap().concat(),
         b"abc"
     );
-    let all: Vec<_> = sent(b"abd").collect().await;
+    let all: Vec<_> = sent(b"xyz").collect().await;
     assert!(matches!(&all[..], [Ok(_), Err(BlobError::Changed)]), "{all:?}");
 }
 
