@@ -224,6 +224,8 @@ mod tests {
     /// Words that every column of words takes one of.
     const WORDS: &[&str] = &[
         "stored",
+        "SchemaBreak",
+        "TimeOut",
         "User",
         "Application",
         "Preview",

@@ -2,14 +2,14 @@
 
 use super::{
     NOW, TENANT,
-    fleet::{self, FROM, Fleet, OPEN, TO, app, everywhere, key, name, on_both_databases, success},
+    fleet::{self, FROM, Fleet, OPEN, TO, app, key, name, on_both_databases, success},
     owner_asks,
 };
 use crate::{
     actions::{
         agents::{AgentCaller, Credential},
         environments::{get_registered_environment, release_environment},
-        execution,
+        execution::{self, Claimant, Claimed, ClaimsInDoubt},
         inventory::{patch_inventory, put_inventory, remove_missing},
     },
     error::{Error, Result},
@@ -51,6 +51,7 @@ fn ours() -> AgentScope {
 }
 
 async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCaller {
+    let session_id = Uuid::new_v4();
     let agent = Agent {
         id: Uuid::now_v7(),
         name: called.to_owned(),
@@ -67,7 +68,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         former_token_sha256: None,
         former_token_until: None,
         lost_token_sha256: None,
-        session_id: None,
+        session_id: Some(session_id),
         former_session_id: None,
         frozen_on: None,
         frozen_reason: None,
@@ -87,7 +88,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         name: called.to_owned(),
         scope,
         credential: Credential::Identity(called.to_owned()),
-        session_id: Uuid::new_v4(),
+        session_id,
         correlation_id: Uuid::new_v4(),
     }
 }
@@ -148,6 +149,13 @@ fn meant(sequence: i64, environments: Vec<ReportedEnvironment>) -> Inventory {
         confirm: true,
         ..inventory(sequence, environments)
     }
+}
+
+/// What the agent takes on, so many at most.
+async fn claims(fleet: &Fleet, agent: &AgentCaller, most: usize) -> Vec<Claimed> {
+    let (by, mut in_doubt) = (Claimant::from(agent), ClaimsInDoubt::default());
+    let claimed = execution::claim(fleet.service(), &by, &mut in_doubt, most, fleet::LEASE);
+    claimed.await.unwrap()
 }
 
 async fn puts(fleet: &Fleet, agent: &AgentCaller, inventory: Inventory) -> InventoryResult {
@@ -330,7 +338,7 @@ async fn production_that_is_reported_as_a_sandbox_is_disputed_until_the_operator
         let disputed = known(&fleet, 0).await.unwrap();
         assert_eq!(disputed.kind, EnvironmentKind::Production);
         assert_eq!(disputed.disputed_since, Some(fleet.now()));
-        assert!(fleet.claims(9).await.is_empty(), "nothing starts there");
+        assert!(claims(&fleet, &agent, 9).await.is_empty(), "nothing starts there");
 
         fleet.advance(60);
         let again = puts(&fleet, &agent, inventory(3, sandbox())).await;
@@ -352,7 +360,7 @@ async fn production_that_is_reported_as_a_sandbox_is_disputed_until_the_operator
         assert_eq!(fleet.count("installations WHERE kind = 'Sandbox'").await, 1);
         let taken = puts(&fleet, &agent, inventory(6, sandbox())).await;
         assert_eq!((counts(&taken), taken.disputed.len()), ([0, 0, 1, 0], 0));
-        assert_eq!(fleet.claims(9).await.len(), 1);
+        assert_eq!(claims(&fleet, &agent, 9).await.len(), 1);
     })
     .await;
 }
@@ -473,7 +481,7 @@ async fn what_is_not_named_any_more_is_missing_and_goes_after_a_day() {
         assert_eq!(drift(&fleet).await, ["EnvironmentGone"]);
         let missing = known(&fleet, 0).await.unwrap();
         assert_eq!((missing.missing_since, missing.due_on), (Some(fleet.now()), None));
-        assert!(fleet.claims(9).await.is_empty());
+        assert!(claims(&fleet, &agent, 9).await.is_empty());
         let refused = problem(fleet::schedule(fleet.service(), 0, 0).await);
         assert_eq!(refused.code, Code::EnvironmentNotFound);
         assert!(
@@ -513,16 +521,17 @@ async fn what_comes_back_works_again_and_nothing_is_removed_in_which_something_r
             ..Inventory::default()
         };
         assert_eq!(counts(&patches(&fleet, &agent, gone(2)).await), [0, 0, 0, 1]);
-        assert!(fleet.claims(9).await.is_empty());
+        assert!(claims(&fleet, &agent, 9).await.is_empty());
         let back = patches(&fleet, &agent, inventory(3, numbered(0..1))).await;
         assert_eq!(counts(&back), [0, 1, 0, 0]);
         assert_eq!(drift(&fleet).await, ["EnvironmentGone", "EnvironmentBack"]);
-        let running = fleet.claims(9).await.remove(0);
+        let running = claims(&fleet, &agent, 9).await.remove(0);
 
         patches(&fleet, &agent, gone(4)).await;
         fleet.advance(2 * DAY);
         assert_eq!(remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap(), 0);
-        let reported = execution::finish_all(fleet.service(), &everywhere(), vec![success(&running)]).await;
+        let reported =
+            execution::finish_all(fleet.service(), &Claimant::from(&agent), vec![success(&running)]).await;
         assert_eq!(reported[0].as_ref().unwrap().status, OperationStatus::Succeeded);
         assert_eq!(remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap(), 1);
         assert_eq!(known(&fleet, 0).await, None);
@@ -543,16 +552,16 @@ async fn an_environment_that_was_held_works_again_once_it_is_reported() {
         };
         puts(&fleet, &agent, inventory(1, both())).await;
         fleet.schedules(0, 0).await;
-        fleet.claims(1).await;
+        claims(&fleet, &agent, 1).await;
         fleet.advance(3600);
         assert_eq!(execution::end_lost(fleet.service()).await.unwrap(), 1);
         assert!(known(&fleet, 0).await.unwrap().held_since.is_some());
         fleet.schedules(0, 1).await;
-        assert!(fleet.claims(1).await.is_empty());
+        assert!(claims(&fleet, &agent, 1).await.is_empty());
         let taken = puts(&fleet, &agent, inventory(2, both())).await;
         assert_eq!(counts(&taken), [0, 1, 0, 0]);
         assert_eq!(known(&fleet, 0).await.unwrap().held_since, None);
-        assert_eq!(fleet.claims(1).await.len(), 1);
+        assert_eq!(claims(&fleet, &agent, 1).await.len(), 1);
     })
     .await;
 }
@@ -573,11 +582,11 @@ async fn drift_is_written_down_and_told() {
         let higher = AppVersion([16, 0, 0, 9]);
         puts(&fleet, &agent, inventory(1, with(&[(0, FROM), (1, FROM)]))).await;
         fleet.schedules(0, 0).await;
-        let running = fleet.claims(1).await.remove(0);
+        let running = claims(&fleet, &agent, 1).await.remove(0);
         // The agent sees what it is doing, before it says that it is done.
         puts(&fleet, &agent, inventory(2, with(&[(0, TO), (1, FROM)]))).await;
         assert_eq!(drift(&fleet).await, Vec::<String>::new());
-        execution::finish_all(fleet.service(), &everywhere(), vec![success(&running)]).await;
+        execution::finish_all(fleet.service(), &Claimant::from(&agent), vec![success(&running)]).await;
 
         fleet.advance(1);
         puts(&fleet, &agent, inventory(3, with(&[(0, TO), (1, higher)]))).await;
@@ -616,7 +625,7 @@ async fn drift_decides_what_waits() {
         puts(&fleet, &agent, inventory(1, numbered(0..1))).await;
         let waiting = fleet.schedules(0, 0).await;
         puts(&fleet, &agent, inventory(2, vec![found(&name(0), TO)])).await;
-        assert!(fleet.claims(1).await.is_empty());
+        assert!(claims(&fleet, &agent, 1).await.is_empty());
         let skipped = fleet.looks_at(app(0), waiting.id).await;
         assert_eq!(skipped.reason.as_deref(), Some("AlreadyUpToDate"));
     })
