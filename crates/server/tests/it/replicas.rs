@@ -56,7 +56,7 @@ async fn a_database_that_is_migrated_separately_must_be_up_to_date(backend: Back
     let plan = Harness::with(backend).setting("database.migrate", "separately");
     let refused = plan.tries_to_start().await.unwrap_err();
     assert!(
-        refused.contains("it lacks migrations 1, 2; run 'fame migrate'"),
+        refused.contains("it lacks migrations 1, 2, 3; run 'fame migrate'"),
         "{refused}"
     );
     let stopped = Harness::start(backend).await.crash().await;
@@ -77,7 +77,7 @@ async fn several_servers_may_start_at_once_on_an_empty_database() {
             service.nobody().get("/health/ready").await.expect(200);
         }
         let applied = query(&url, "SELECT COUNT(*) FROM migrations").await;
-        assert_eq!(applied.as_deref(), Some("2"));
+        assert_eq!(applied.as_deref(), Some("3"));
     }
 }
 
