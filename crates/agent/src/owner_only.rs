@@ -50,15 +50,16 @@ pub(crate) fn check(path: &Path) -> Result<(), NotOwnerOnly> {
     }
 }
 
+/// The mode of a file that others than its owner may use.
 #[cfg(unix)]
-fn others_mode(found: &fs::Metadata) -> Option<u32> {
+pub(crate) fn others_mode(found: &fs::Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
     let mode = found.permissions().mode() & 0o7777;
     (mode & 0o077 != 0).then_some(mode)
 }
 
 #[cfg(not(unix))]
-fn others_mode(_: &fs::Metadata) -> Option<u32> {
+pub(crate) fn others_mode(_: &fs::Metadata) -> Option<u32> {
     None
 }
 

@@ -2,6 +2,7 @@
 //!
 //! They are read each time they are needed, so that one that was replaced is taken from then on, and kept nowhere else.
 
+use crate::owner_only::others_mode;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 use std::{
@@ -101,32 +102,16 @@ fn of_file(path: &Path) -> Result<SecretString, NoSecret> {
         source,
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    owner_only(path, &file.metadata().map_err(unreadable)?)?;
+    if let Some(mode) = others_mode(&file.metadata().map_err(unreadable)?) {
+        let path = path.to_owned();
+        return Err(NoSecret::Open { path, mode });
+    }
     let text = io::read_to_string(file).map_err(unreadable)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     match text.strip_suffix('\r').unwrap_or(text) {
         "" => Err(NoSecret::Empty(path.to_owned())),
         text => Ok(text.into()),
     }
-}
-
-#[cfg(unix)]
-fn owner_only(path: &Path, facts: &std::fs::Metadata) -> Result<(), NoSecret> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = facts.permissions().mode() & 0o777;
-    match mode & 0o077 {
-        0 => Ok(()),
-        _ => Err(NoSecret::Open {
-            path: path.to_owned(),
-            mode,
-        }),
-    }
-}
-
-/// Elsewhere permissions are lists that are inherited from the folder, which is the agent's own.
-#[cfg(not(unix))]
-fn owner_only(_: &Path, _: &std::fs::Metadata) -> Result<(), NoSecret> {
-    Ok(())
 }
 
 #[cfg(all(test, unix))]

@@ -18,6 +18,7 @@ use crate::{
     failure::Failure,
 };
 use command::{Ended, Running};
+use data_encoding::HEXLOWER;
 use domain::operation::{FailureCause, OperationKind};
 use futures::future::BoxFuture;
 use group::Process;
@@ -256,7 +257,7 @@ fn deploy_facts(work: &Work, package: &Path) -> Map<String, Value> {
         "targetVersion": work.target.to_string(),
         "syncMode": "Sync",
         "package": package.to_string_lossy(),
-        "packageSha256": hexadecimal(&work.package_sha256),
+        "packageSha256": HEXLOWER.encode(&work.package_sha256),
         "packageSize": work.package_size,
     });
     object(facts)
@@ -287,10 +288,6 @@ fn variable_name(fact: &str) -> String {
         name.push(letter.to_ascii_uppercase());
     }
     name
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn write_facts(file: &Path, facts: &Map<String, Value>) -> Result<(), Failure> {

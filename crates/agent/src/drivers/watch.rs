@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
 };
 use domain::{jitter, operation::FailureCause, version::AppVersion};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
 /// Pauses between two questions, which grow with the time that it takes.
@@ -160,9 +160,12 @@ pub(super) fn file_name(work: &Work, app: &InstalledApp) -> String {
     )
 }
 
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    data_encoding::HEXLOWER.encode(bytes)
+/// The facts of all marks of that step, the oldest first; those that cannot be read say nothing.
+pub(super) fn facts_of<T: DeserializeOwned + Default>(at: &dyn Workplace, step: &str) -> Vec<T> {
+    let marks = at.marks().into_iter().filter(|mark| mark.step == step);
+    marks
+        .map(|mark| serde_json::from_value(mark.facts).unwrap_or_default())
+        .collect()
 }
 
 /// Bears a read that failed, unless it is one too many in a row.

@@ -3,7 +3,7 @@
 pub(crate) mod target;
 
 use crate::{
-    desk::{Desk, OTHER_APP, SOURCE, TARGET, environment, polls, repeats, version, work},
+    desk::{Desk, OTHER_APP, SOURCE, TARGET, environment, polls, repeats, settings, version, work},
     double::{Double, Fault, Reply},
     everywhere::{Bench, everywhere},
 };
@@ -45,7 +45,7 @@ impl Bench for OnlineBench {
     }
 
     fn driver(&self) -> Box<dyn Driver> {
-        let mut settings = json!({
+        let common = json!({
             "credentials": self.desk.credentials(&self.double.url),
             "url": self.double.url,
             "accept_isv_eula": true,
@@ -58,10 +58,7 @@ impl Bench for OnlineBench {
             "scheduled_limit": "60s",
             "repeats": repeats(),
         });
-        for (name, value) in self.settings.as_object().unwrap() {
-            settings[name] = value.clone();
-        }
-        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let settings: Settings = settings(common, &self.settings);
         Box::new(AdminCenter::new(settings, environment()).unwrap())
     }
 

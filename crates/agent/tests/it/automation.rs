@@ -2,7 +2,7 @@
 
 use crate::{
     admincenter::target::Online,
-    desk::{APP, Desk, NAME, SOURCE, TARGET, environment, polls, repeats, version, work},
+    desk::{APP, Desk, NAME, SOURCE, TARGET, environment, polls, repeats, settings, version, work},
     double::{Double, Fault, Reply},
     everywhere::{Bench, everywhere},
     server::{COMPANY, Outcome, Server, left_behind},
@@ -45,7 +45,7 @@ impl Bench for AutomationBench {
     }
 
     fn driver(&self) -> Box<dyn Driver> {
-        let mut settings = json!({
+        let common = json!({
             "credentials": self.desk.credentials(&self.double.url),
             "url": format!("{}/api/microsoft/automation/v2.0", self.double.url),
             "http": self.desk.http(),
@@ -55,10 +55,7 @@ impl Bench for AutomationBench {
             "limit": "60s",
             "repeats": repeats(),
         });
-        for (name, value) in self.settings.as_object().unwrap() {
-            settings[name] = value.clone();
-        }
-        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let settings: Settings = settings(common, &self.settings);
         Box::new(Automation::new(settings, environment()).unwrap())
     }
 

@@ -12,6 +12,7 @@ use domain::{
     version::AppVersion,
 };
 use futures::{FutureExt, future::BoxFuture};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{
     os::unix::fs::PermissionsExt,
@@ -211,6 +212,18 @@ impl Workplace for Desk {
     fn progress(&self, _: Option<u8>, step: &str, text: &str) {
         self.heard.lock().unwrap().push(format!("{step}: {text}"));
     }
+}
+
+/// A driver's settings: what all tests have, and what differs in one. What is null there is left out.
+pub(crate) fn settings<T: DeserializeOwned>(mut common: Value, differing: &Value) -> T {
+    let settings = common.as_object_mut().unwrap();
+    for (name, value) in differing.as_object().unwrap() {
+        match value {
+            Value::Null => settings.remove(name),
+            value => settings.insert(name.clone(), value.clone()),
+        };
+    }
+    serde_json::from_value(common).unwrap()
 }
 
 pub(crate) fn polls() -> Value {

@@ -1,7 +1,7 @@
 //! A server's development endpoint.
 
 use crate::{
-    desk::{APP, Desk, OTHER_APP, SOURCE, environment, polls, repeats, version, work},
+    desk::{APP, Desk, OTHER_APP, SOURCE, environment, polls, repeats, settings, version, work},
     double::{Double, Fault, Reply},
     everywhere::{Bench, everywhere},
     server::Server,
@@ -84,7 +84,7 @@ impl Bench for DevBench {
 
 impl DevBench {
     fn driver_of(&self, kind: EnvironmentKind) -> Box<dyn Driver> {
-        let mut settings = json!({
+        let common = json!({
             "credentials": self.desk.credentials(&self.double.url),
             "url": format!("{}/BC", self.double.url),
             "inventory": {"url": format!("{}/api/microsoft/automation/v2.0", self.double.url)},
@@ -93,13 +93,7 @@ impl DevBench {
             "limit": if self.desk.waits_long() { "3s" } else { "700ms" },
             "repeats": repeats(),
         });
-        for (name, value) in self.settings.as_object().unwrap() {
-            settings[name] = value.clone();
-        }
-        if settings["inventory"].is_null() {
-            settings.as_object_mut().unwrap().remove("inventory");
-        }
-        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let settings: Settings = settings(common, &self.settings);
         Box::new(DevEndpoint::new(settings, &environment(), kind).unwrap())
     }
 

@@ -57,16 +57,19 @@ pub(crate) struct RequestContext {
     pub(crate) headers: HeaderMap,
 }
 
+/// What is known of a request before anybody has signed in: its context, and what it signs in with.
+fn begin(parts: &Parts) -> Result<(Arc<RequestInfo>, Option<&str>)> {
+    let info = parts.extensions.get::<Arc<RequestInfo>>().cloned();
+    let info = info.ok_or_else(|| Error::fault("a request without context"))?;
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    Ok((info, authorization.map(|value| value.to_str().unwrap_or(""))))
+}
+
 impl FromRequestParts<Arc<AppState>> for RequestContext {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let info = parts.extensions.get::<Arc<RequestInfo>>().cloned();
-        let info = info.ok_or_else(|| Error::fault("a request without context"))?;
-        let authorization = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .map(|value| value.to_str().unwrap_or(""));
+        let (info, authorization) = begin(parts)?;
         let caller = state.authenticator.authenticate(authorization).await?;
         if caller.is_agent {
             let refused = state
@@ -239,12 +242,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let info = parts.extensions.get::<Arc<RequestInfo>>().cloned();
-        let info = info.ok_or_else(|| Error::fault("a request without context"))?;
-        let authorization = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .map(|value| value.to_str().unwrap_or(""));
+        let (info, authorization) = begin(parts)?;
         let credential = state.authenticator.authenticate_agent(authorization).await?;
         let call = AgentCall {
             credential: shown(credential),

@@ -11,10 +11,11 @@ use super::{
 use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, InstalledApp, Work, Workplace},
-    drivers::watch::{arrived, bear, file_name, hex, marked, settled, took_too_long},
+    drivers::watch::{arrived, bear, file_name, marked, settled, took_too_long},
     failure::Failure,
     http::{Answer, Change, Content, Form, Sent},
 };
+use data_encoding::HEXLOWER;
 use domain::operation::FailureCause;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
@@ -139,7 +140,7 @@ impl AdminCenter {
                 known,
                 since: self.http.now().map(|now| now.to_string()),
                 installed: app.version.to_string(),
-                package_sha256: hex(&work.package_sha256),
+                package_sha256: HEXLOWER.encode(&work.package_sha256),
             };
             marked(at, SENT, &before).await?;
             at.progress(None, step(way), "Sent to the target");

@@ -4,7 +4,7 @@ use super::Automation;
 use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, InstalledApp, Work, Workplace},
-    drivers::watch::{arrived, bear, marked, settled, took_too_long},
+    drivers::watch::{arrived, bear, facts_of, marked, settled, took_too_long},
     failure::Failure,
     http::{Change, Content, Sent},
 };
@@ -81,10 +81,7 @@ enum Ended {
 }
 
 fn starts(at: &dyn Workplace) -> Vec<Before> {
-    let marks = at.marks().into_iter().filter(|mark| mark.step == STARTED);
-    marks
-        .map(|mark| serde_json::from_value(mark.facts).unwrap_or_default())
-        .collect()
+    facts_of(at, STARTED)
 }
 
 impl Automation {

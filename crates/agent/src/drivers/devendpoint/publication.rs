@@ -4,7 +4,7 @@ use super::DevEndpoint;
 use crate::{
     cause::Verdict,
     driver::{Deployed, Found, InstalledApp, Origin, Work, Workplace},
-    drivers::watch::{arrived, bear, file_name, marked, took_too_long},
+    drivers::watch::{arrived, bear, facts_of, file_name, marked, took_too_long},
     failure::Failure,
     http::{Change, Content, Form, Sent},
 };
@@ -62,10 +62,7 @@ impl Before {
 }
 
 fn publications(at: &dyn Workplace) -> Vec<Before> {
-    let marks = at.marks().into_iter().filter(|mark| mark.step == PUBLISH);
-    marks
-        .map(|mark| serde_json::from_value(mark.facts).unwrap_or_default())
-        .collect()
+    facts_of(at, PUBLISH)
 }
 
 impl DevEndpoint {

@@ -91,7 +91,6 @@ async fn enrol_in(mut tx: Tx<'_>, input: &Enrol) -> Result<GivenToken> {
     let caller = AgentCaller {
         id: enrolled.id,
         name: enrolled.name.clone(),
-        scope: enrolled.scope.clone(),
         credential: Credential::Token(input.token.sha256()),
         session_id: Uuid::nil(),
         correlation_id: input.correlation_id,

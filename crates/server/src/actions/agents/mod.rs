@@ -15,7 +15,7 @@ pub(crate) use manage::{
 pub(crate) use sign_in::{AgentCall, Credential, SignIn, lock_standing, sign_in};
 
 use super::audit::Change;
-use domain::{agent::AgentScope, instant::Instant};
+use domain::instant::Instant;
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::agents::Agent;
@@ -26,12 +26,9 @@ const OVERLAP: Duration = Duration::from_secs(10 * 60);
 
 /// An agent that asks, and under which correlation id.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "inventories need the scope, long polls the session")]
 pub(crate) struct AgentCaller {
     pub(crate) id: Uuid,
     pub(crate) name: String,
-    /// Which environments it may serve. Those that are bound to it are within.
-    pub(crate) scope: AgentScope,
     pub(crate) credential: Credential,
     /// The process that calls.
     pub(crate) session_id: Uuid,

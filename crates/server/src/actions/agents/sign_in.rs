@@ -132,7 +132,6 @@ fn answer(agent: &Agent, standing: Standing, call: AgentCall) -> Result<SignIn> 
         Standing::Same | Standing::Changed => Ok(SignIn::Agent(Box::new(AgentCaller {
             id: agent.id,
             name: agent.name.clone(),
-            scope: agent.scope.clone(),
             credential: call.credential,
             session_id: call.session_id.unwrap_or_default(),
             correlation_id: call.correlation_id,

@@ -287,7 +287,6 @@ impl Fleet {
         let caller = AgentCaller {
             id: Uuid::new_v4(),
             name: name.to_owned(),
-            scope: AgentScope::default(),
             credential: Credential::Identity(name.to_owned()),
             session_id: Uuid::new_v4(),
             correlation_id: Uuid::new_v4(),
@@ -295,7 +294,7 @@ impl Fleet {
         let row = Agent {
             id: caller.id,
             name: caller.name.clone(),
-            scope: caller.scope.clone(),
+            scope: AgentScope::default(),
             scope_reason: None,
             serves_unreported: false,
             identity: Some(caller.name.clone()),

@@ -55,7 +55,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
     let agent = Agent {
         id: Uuid::now_v7(),
         name: called.to_owned(),
-        scope: scope.clone(),
+        scope,
         scope_reason: None,
         serves_unreported: false,
         identity: Some(called.to_owned()),
@@ -86,7 +86,6 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
     AgentCaller {
         id,
         name: called.to_owned(),
-        scope,
         credential: Credential::Identity(called.to_owned()),
         session_id,
         correlation_id: Uuid::new_v4(),
