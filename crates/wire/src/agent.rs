@@ -111,7 +111,7 @@ pub struct ReportedWindow {
     /// When it ends, `HH:MM`.
     #[schema(example = "06:00")]
     pub end: String,
-    /// The Windows or IANA id of the time zone.
+    /// The Windows id of the time zone. One that nobody knows loses the window, and a warning says so.
     #[schema(example = "Romance Standard Time")]
     pub time_zone: String,
 }
