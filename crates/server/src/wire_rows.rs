@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         execution::window_of,
-        work::{Given, Work},
+        work::given::{Given, Work},
     },
     error::Result,
 };

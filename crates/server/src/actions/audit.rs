@@ -1,6 +1,6 @@
 //! Writing down who changed what, in the transaction that changes it.
 
-use super::{Principal, agents::AgentCaller};
+use super::{Principal, agents::caller::AgentCaller};
 use crate::error::Result;
 use domain::{instant::Instant, principal::PrincipalKind};
 use serde_json::Value;

@@ -5,17 +5,12 @@
 //! down, a request that changes nothing would cost a transaction, and its caller has been told already; nobody counts on
 //! the event of a refusal whose answer a crash took along.
 
-use super::{audit::Actor, hotfixes::ScheduleHotfix};
-use crate::{
-    error::{Error, Result},
-    telemetry::{self, HotfixEvent},
-};
+use super::audit::Actor;
+use crate::error::{Error, Result};
 use domain::{
-    country::CountryCode,
     ids::AppId,
     instant::Instant,
     operation::{OperationKind, OperationStatus},
-    problem::{Code, RuleError},
 };
 use serde::{Deserialize, Serialize};
 use store::{
@@ -238,48 +233,4 @@ pub(super) async fn emit_drift(
     };
     let events: Vec<_> = drift.into_iter().map(event).collect();
     Ok(insert_events(tx, &events).await?)
-}
-
-/// A hotfix that may not come to be scheduled.
-pub(super) struct Unscheduled {
-    command: ScheduleHotfix,
-    app: AppId,
-    country: CountryCode,
-    now: Instant,
-}
-
-impl Unscheduled {
-    pub(super) fn new(command: &ScheduleHotfix, app: AppId, country: CountryCode, now: Instant) -> Self {
-        Self {
-            command: command.clone(),
-            app,
-            country,
-            now,
-        }
-    }
-
-    /// The hotfix was refused by a rule, about which the environment's owner may want to know.
-    pub(super) fn emit(&self, problem: &RuleError) {
-        if problem.code != Code::EntityValidationFailed {
-            return;
-        }
-        let target = self.command.target.to_string();
-        telemetry::hotfix_scheduling_failed(&HotfixEvent {
-            aad_tenant_id: self.command.environment.tenant_id.0,
-            application_family: &self.command.environment_family,
-            country_code: self.country.as_str(),
-            environment_name: &self.command.environment_name,
-            environment_type: self.command.environment_kind.map_or("", |kind| kind.as_str()),
-            environment_version: None,
-            extension_id: self.app.0,
-            extension_name: "",
-            extension_publisher: "",
-            extension_source_version: None,
-            extension_destination_version: &target,
-            run_after: self.command.run_after.unwrap_or(self.now),
-            use_environment_update_window: !self.command.ignore_window,
-            failure_reason: Some(&problem.message),
-            total_time: None,
-        });
-    }
 }

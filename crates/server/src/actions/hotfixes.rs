@@ -3,13 +3,14 @@
 use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
-    events::{self, Unscheduled},
+    events,
     execution::{self, address},
     facts::InstallationFacts,
     versions::version_missing,
 };
 use crate::{
     error::{Error, Result},
+    telemetry::{self, HotfixEvent},
     wire_rows,
 };
 use domain::{
@@ -92,6 +93,50 @@ struct Schedule {
     repeatable: Option<Repeatable>,
     allow_preview_in_sandbox: bool,
     now: Instant,
+}
+
+/// A hotfix that may not come to be scheduled.
+struct Unscheduled {
+    command: ScheduleHotfix,
+    app: AppId,
+    country: CountryCode,
+    now: Instant,
+}
+
+impl Unscheduled {
+    fn new(command: &ScheduleHotfix, app: AppId, country: CountryCode, now: Instant) -> Self {
+        Self {
+            command: command.clone(),
+            app,
+            country,
+            now,
+        }
+    }
+
+    /// The hotfix was refused by a rule, about which the environment's owner may want to know.
+    fn emit(&self, problem: &RuleError) {
+        if problem.code != Code::EntityValidationFailed {
+            return;
+        }
+        let target = self.command.target.to_string();
+        telemetry::hotfix_scheduling_failed(&HotfixEvent {
+            aad_tenant_id: self.command.environment.tenant_id.0,
+            application_family: &self.command.environment_family,
+            country_code: self.country.as_str(),
+            environment_name: &self.command.environment_name,
+            environment_type: self.command.environment_kind.map_or("", |kind| kind.as_str()),
+            environment_version: None,
+            extension_id: self.app.0,
+            extension_name: "",
+            extension_publisher: "",
+            extension_source_version: None,
+            extension_destination_version: &target,
+            run_after: self.command.run_after.unwrap_or(self.now),
+            use_environment_update_window: !self.command.ignore_window,
+            failure_reason: Some(&problem.message),
+            total_time: None,
+        });
+    }
 }
 
 /// Schedules a hotfix for one environment.

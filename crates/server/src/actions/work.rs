@@ -4,6 +4,8 @@
 //! agent hung up, or that nobody knows whether the claim was committed: with the next claim the agent says what it knows
 //! of, and is told of the rest again.
 
+pub(crate) mod given;
+
 use super::{
     Service,
     agents::{AgentCaller, sign_in::check_standing},
@@ -23,6 +25,7 @@ use domain::{
     version::AppVersion,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use given::{Given, Work};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
@@ -52,31 +55,6 @@ const LONGEST_MESSAGE: usize = 32 * 1024;
 const LONGEST_TEXT: usize = 4 * 1024;
 /// Longest name of a step that is kept, in bytes.
 const LONGEST_STEP: usize = 200;
-
-/// An operation that an agent holds.
-#[derive(Debug)]
-pub(crate) struct Given {
-    pub(crate) operation: Operation,
-    pub(crate) lease_id: Uuid,
-    /// Whether another country has other bytes of the same version.
-    pub(crate) differs_elsewhere: bool,
-}
-
-/// What comes of a claim.
-#[derive(Debug)]
-pub(crate) struct Work {
-    pub(crate) given: Vec<Given>,
-    /// What the agent is at, and does not hold any more.
-    pub(crate) lost: Vec<OperationId>,
-    /// How long all of it is held.
-    pub(crate) lease: Duration,
-}
-
-impl Work {
-    fn is_news(&self) -> bool {
-        !self.given.is_empty() || !self.lost.is_empty()
-    }
-}
 
 /// What an agent asks for, understood.
 pub(crate) struct WorkRequest {

@@ -4,15 +4,17 @@
 //! worst that can happen to it; nobody can tell the hands apart, so both get nothing from then on.
 
 pub(crate) mod binding;
+pub(crate) mod caller;
 mod enrol;
 mod manage;
 pub(crate) mod sign_in;
 
+pub(crate) use caller::{AgentCaller, Credential};
 pub(crate) use enrol::{EnrolmentRate, GivenToken, enrol, rotate_token};
 pub(crate) use manage::{
     RegisterAgent, Saved, delete_agent, get_agent, put_agent, rebind_environment, rotate_agent,
 };
-pub(crate) use sign_in::{AgentCall, Credential, SignIn, lock_standing, sign_in};
+pub(crate) use sign_in::{AgentCall, SignIn, lock_standing, sign_in};
 
 use super::audit::Change;
 use domain::instant::Instant;
@@ -23,17 +25,6 @@ use uuid::Uuid;
 
 /// How long a token that was replaced is still good: requests under way still carry it.
 const OVERLAP: Duration = Duration::from_secs(10 * 60);
-
-/// An agent that asks, and under which correlation id.
-#[derive(Clone, Debug)]
-pub(crate) struct AgentCaller {
-    pub(crate) id: Uuid,
-    pub(crate) name: String,
-    pub(crate) credential: Credential,
-    /// The process that calls.
-    pub(crate) session_id: Uuid,
-    pub(crate) correlation_id: Uuid,
-}
 
 /// The identity of an application at an issuer, as agents are found by it.
 pub(crate) fn identity(tenant: Uuid, client: Uuid, object: Uuid) -> String {

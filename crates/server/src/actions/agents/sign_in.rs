@@ -1,7 +1,7 @@
 //! Signing in, with each request. What is read of the agent is read then, so whatever an operator takes away is gone with
 //! the next request; what is written is little, and seldom.
 
-use super::{AgentCaller, sign_in_change};
+use super::{AgentCaller, Credential, sign_in_change};
 use crate::{
     actions::{
         Service,
@@ -25,15 +25,6 @@ use wire::agent::SESSION_HEADER;
 
 /// Who freezes agents.
 const GUARD: Actor<'static> = Actor::Service("agents");
-
-/// What an agent showed to sign in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Credential {
-    /// The SHA-256 of a token of ours.
-    Token([u8; 32]),
-    /// Whom a token of an issuer speaks for, as [`Agent::identity`] has it.
-    Identity(String),
-}
 
 /// A request of an agent's, as far as signing in needs it.
 #[derive(Clone, Debug)]
