@@ -3,7 +3,7 @@
 use super::{
     Db, Field, FromRow, Row, StoreError, Tx, Value,
     row::{row, table},
-    tables::Kind,
+    table::Kind,
 };
 use domain::{
     agent::{AgentScope, NamePattern},

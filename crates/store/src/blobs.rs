@@ -9,7 +9,8 @@
 use super::{
     ColumnValue, Db, StoreError, Tx, Value,
     row::{row, table},
-    tables::Kind,
+    table::Kind,
+    value::from_column_by,
 };
 use domain::instant::Instant;
 use uuid::Uuid;
@@ -41,6 +42,10 @@ impl BlobState {
             _ => Self::Storing,
         }
     }
+}
+
+from_column_by! {
+    BlobState: String, |text| Ok(Self::read(&text));
 }
 
 /// An export has only what is stored.

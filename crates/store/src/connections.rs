@@ -6,7 +6,8 @@
 //! others are told at once what the last one found.
 
 use super::{
-    db::{Cause, StoreError, WAIT_SECONDS},
+    db::WAIT_SECONDS,
+    error::{Cause, StoreError},
     tls,
 };
 use crate::{

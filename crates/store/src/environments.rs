@@ -4,7 +4,7 @@ use super::{
     Db, Field, FromRow, Row, StoreError, Tx, Value,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
     row::{Record as _, row, table},
-    tables::Kind,
+    table::Kind,
 };
 use domain::{
     country::CountryCode,

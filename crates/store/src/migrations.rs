@@ -5,8 +5,9 @@
 //! a newer program was there; and one whose scripts were not its own.
 
 use super::{
-    db::{Db, StoreError},
+    db::Db,
     dialect::{self, Dialect},
+    error::StoreError,
     postgres::Postgres,
     sqlite::{self, Sqlite},
 };

@@ -7,12 +7,13 @@
 
 use super::{
     connections::{CHANGE, Connections, Connector, PooledConnection, READ},
-    db::{Batches, RECEIVED, StoreError, Tx, received, room, too_slow},
+    db::{Batches, RECEIVED, Tx, received, room, too_slow},
     dialect::{self, Dialect, Shape},
+    error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
-use crate::{db::ChangeError, settings::DatabaseSettings};
+use crate::settings::DatabaseSettings;
 use deadpool_postgres::{GenericClient, Transaction};
 use domain::jitter;
 use futures::{FutureExt as _, TryStreamExt, future::BoxFuture, pin_mut};

@@ -10,7 +10,7 @@
 
 use super::{
     FromRow, Row, StoreError, Value,
-    tables::{Kind, Table},
+    table::{Kind, Table},
     value::{FromColumn, from_column_as_text},
 };
 use std::{fmt::Display, str::FromStr};
@@ -161,7 +161,7 @@ macro_rules! kinds {
     };
     ($ty:ty => $kind:ident) => {
         &[(
-            $crate::tables::Kind::$kind,
+            $crate::table::Kind::$kind,
             <$ty as $crate::row::ColumnValue>::IS_OPTIONAL,
         )]
     };
@@ -247,8 +247,8 @@ macro_rules! table {
         }
 
         impl $crate::row::Record for $row {
-            const TABLE: $crate::tables::Table = {
-                use $crate::{row::{kinds, names}, tables::{Column, flat, total}};
+            const TABLE: $crate::table::Table = {
+                use $crate::{row::{kinds, names}, table::{Column, flat, total}};
                 const GROUPS: &[&[Column]] = &[$(
                     $(&Column::each(
                         [stringify!($derived)],
@@ -257,7 +257,7 @@ macro_rules! table {
                     $(&Column::each(names!($field $($($column)+)?), kinds!($ty $(=> $kind)?)))?
                 ),+];
                 const COLUMNS: [Column; total(GROUPS)] = flat(GROUPS);
-                $crate::tables::Table {
+                $crate::table::Table {
                     name: $table,
                     columns: &COLUMNS,
                     key: &[$(stringify!($key)),+],

@@ -6,7 +6,7 @@
 
 use super::{
     connections::{Connector, TlsStream, next_message},
-    db::StoreError,
+    error::StoreError,
 };
 use crate::wakeup::Wakeup;
 use domain::chain::Chain;

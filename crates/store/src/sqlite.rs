@@ -6,12 +6,12 @@
 mod writer;
 
 use super::{
-    db::{Batches, RECEIVED, StoreError, Tx, complete, received, room, too_slow},
+    db::{Batches, RECEIVED, Tx, complete, received, room, too_slow},
     dialect::{self, Dialect, Shape},
+    error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
     value::{FromRow, Row, Value},
 };
-use crate::db::ChangeError;
 use futures::{FutureExt as _, TryStreamExt, future::BoxFuture};
 use rusqlite::{
     CachedStatement, Connection, OpenFlags, TransactionBehavior, config::DbConfig, ffi::ErrorCode,

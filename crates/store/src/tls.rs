@@ -1,6 +1,6 @@
 //! Encryption of connections to PostgreSQL, with certificates that are always checked.
 
-use super::db::StoreError;
+use super::error::StoreError;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},

@@ -10,7 +10,8 @@ use super::{
     postgres::Postgres,
     row::row,
     sqlite,
-    tables::{BLOBS, Column, Kind, TABLES, Table},
+    table::{Column, Kind, Table},
+    tables::{BLOBS, TABLES},
 };
 use crate::settings::DatabaseSettings;
 use domain::instant::Instant;

@@ -1,6 +1,6 @@
 //! Values on their way into a statement and out of a row, the same for both databases.
 
-use super::{blobs::BlobState, db::StoreError, versions::read_dependencies};
+use super::error::StoreError;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
 use uuid::Uuid;
@@ -196,21 +196,23 @@ impl<T: FromColumn> FromColumn for Option<T> {
     }
 }
 
+/// What is made of a value that columns can hold.
 macro_rules! from_column_by {
     ($($target:ty: $stored:ty, |$value:ident| $made:expr);+ $(;)?) => {
-        $(impl FromColumn for $target {
-            fn from_sqlite(value: ValueRef<'_>) -> Result<Self, StoreError> {
-                let $value = <$stored>::from_sqlite(value)?;
+        $(impl $crate::value::FromColumn for $target {
+            fn from_sqlite(value: rusqlite::types::ValueRef<'_>) -> Result<Self, $crate::StoreError> {
+                let $value = <$stored as $crate::value::FromColumn>::from_sqlite(value)?;
                 $made
             }
 
-            fn from_postgres(row: &tokio_postgres::Row, index: usize) -> Result<Self, StoreError> {
-                let $value = <$stored>::from_postgres(row, index)?;
+            fn from_postgres(row: &tokio_postgres::Row, index: usize) -> Result<Self, $crate::StoreError> {
+                let $value = <$stored as $crate::value::FromColumn>::from_postgres(row, index)?;
                 $made
             }
         })+
     };
 }
+pub(crate) use from_column_by;
 
 /// What is read from a text and keeps nothing of it.
 macro_rules! from_column_as_text {
@@ -247,9 +249,7 @@ from_column_by! {
     domain::ids::Etag: Uuid, |id| Ok(Self(id));
     domain::instant::Instant: i64, |ticks| Ok(Self(ticks));
     domain::principal::Roles: i64, |bits| Ok(Self::from_bits(bits));
-    BlobState: String, |text| Ok(Self::read(&text));
     u64: i64, |number| Ok(number.unsigned_abs());
-    Vec<domain::version::Dependency>: String, |text| read_dependencies(&text);
     [u8; 32]: Vec<u8>, |bytes| stored(bytes.try_into().map_err(|_| "a digest is not 32 bytes long"));
 }
 

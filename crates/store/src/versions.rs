@@ -4,7 +4,8 @@ use super::{
     ColumnValue, Db, StoreError, Tx, Value,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
     row::{row, table},
-    tables::Kind,
+    table::Kind,
+    value::from_column_by,
 };
 use domain::{
     country::CountryCode,
@@ -123,8 +124,12 @@ struct StoredDependency {
     implied: bool,
 }
 
+from_column_by! {
+    Vec<Dependency>: String, |text| read_dependencies(&text);
+}
+
 /// The dependencies that a column holds.
-pub(crate) fn read_dependencies(text: &str) -> Result<Vec<Dependency>, StoreError> {
+fn read_dependencies(text: &str) -> Result<Vec<Dependency>, StoreError> {
     if text == "[]" {
         return Ok(Vec::new());
     }

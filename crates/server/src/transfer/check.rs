@@ -11,7 +11,8 @@ use super::{
 use std::{collections::BTreeSet, path::Path};
 use store::{
     CARRIED_SCHEMA, Value,
-    tables::{BLOBS, Kind, Table},
+    table::{Kind, Table},
+    tables::BLOBS,
 };
 
 /// Storage locations that an export may name; no service has so many.

@@ -20,7 +20,8 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use store::{
     CARRIED_SCHEMA, SCHEMA_VERSION, Value,
-    tables::{BLOBS, Table},
+    table::Table,
+    tables::BLOBS,
     transfer::{NoSnapshot, Snapshot},
 };
 

@@ -7,7 +7,7 @@ use super::{Contents, TableContents, TransferError};
 use data_encoding::HEXLOWER;
 use domain::instant::Instant;
 use serde::{Deserialize, Serialize};
-use store::tables::{TABLES, Table};
+use store::{table::Table, tables::TABLES};
 
 /// What the manifest calls the format.
 const FORMAT: &str = "fame-export";

@@ -28,7 +28,8 @@ use std::{
 };
 use store::{
     CARRIED_SCHEMA, Db, StoreError, Value,
-    tables::{Kind, TABLES, Table},
+    table::{Kind, Table},
+    tables::TABLES,
     transfer::{self, Announced, Import},
 };
 

@@ -1,7 +1,7 @@
 //! Reading what an export holds: its parts of rows, and the packages that they name.
 
 use super::{TransferError, folder::Folder, format::Part, row::read_row};
-use store::{Value, blobs::BlobKey, tables::Table};
+use store::{Value, blobs::BlobKey, table::Table};
 
 /// Bytes that the rows of an export say are stored somewhere.
 #[derive(Clone, Debug)]

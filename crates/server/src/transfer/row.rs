@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::{borrow::Cow, fmt, io::Write};
 use store::{
     StoreError, Value,
-    tables::{Column, Kind, Table},
+    table::{Column, Kind, Table},
 };
 
 /// Appends the row as a line to `out`.

@@ -1,0 +1,67 @@
+//! Why a database did not do what it was asked, the same for both.
+
+use std::sync::Arc;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint stands against it.
+    #[error("the constraint {constraint} stands against it")]
+    Conflict {
+        /// What the migrations call it.
+        constraint: String,
+    },
+    /// Others were in the way for too long; the same request may succeed later.
+    #[error("the database is busy")]
+    Busy,
+    /// The database cannot be reached, or its disk is full.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Cause),
+    /// It could not be reached any more while a change was being committed.
+    #[error("whether the change was made is not known")]
+    InDoubt(#[source] Cause),
+    /// A fault of ours, or a damaged database.
+    #[error(transparent)]
+    Broken(Cause),
+}
+
+/// What stood in the way: an error as it came, or a text. One failure may be that of many changes.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+impl StoreError {
+    /// The database cannot be reached.
+    pub fn unavailable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(why.into().into())
+    }
+
+    /// A fault of ours, in words for the log.
+    pub fn broken(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Broken(what.into().into())
+    }
+
+    /// What stood in the way, for those whom it stands in the way of too.
+    #[must_use]
+    pub fn into_cause(self) -> Cause {
+        match self {
+            Self::Unavailable(cause) | Self::InDoubt(cause) | Self::Broken(cause) => cause,
+            other => Arc::new(other),
+        }
+    }
+
+    /// Whether it may be gone without anybody doing anything about it here.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable(_) | Self::InDoubt(_))
+    }
+}
+
+/// What a change can fail with: reasons of its caller's, and those of the database.
+pub trait ChangeError: From<StoreError> + Send + 'static {
+    /// What the database said, where it is that which failed.
+    fn store_error(&self) -> Option<&StoreError>;
+}
+
+impl ChangeError for StoreError {
+    fn store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
