@@ -402,6 +402,16 @@ impl Journal {
         self.book().content.operations.get(&id).cloned()
     }
 
+    /// Operations of which nobody will say how they ended.
+    pub(crate) fn given_up(&self) -> Vec<OperationId> {
+        let book = self.book();
+        let records = book.content.operations.values();
+        records
+            .filter(|record| record.is_told && record.ended.is_none())
+            .map(Record::id)
+            .collect()
+    }
+
     /// Operations of which the service does not know yet how they ended.
     #[must_use]
     pub fn open_operations(&self) -> Vec<Record> {

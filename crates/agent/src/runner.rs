@@ -313,11 +313,13 @@ impl Shared {
     }
 
     async fn claim(&self, free: usize, wait_seconds: u32) -> Result<Claim, Error> {
-        let holding = self.at_work().iter().map(|id| id.0).collect();
+        // What was given up is named too: who is told of it again would hold it anew, and it would never end.
+        let given_up = self.journal.given_up();
+        let known: BTreeSet<_> = self.at_work().iter().copied().chain(given_up).collect();
         let request = ClaimRequest {
             max: u32::try_from(free).unwrap_or(MOST).min(MOST),
             wait_seconds,
-            holding,
+            holding: known.into_iter().map(|id| id.0).collect(),
         };
         let claim = self.caller.now().claim_operations(&request).await;
         self.note(claim.as_ref().err());

@@ -285,7 +285,6 @@ pub(crate) fn claim(work: Work) -> wire::agent::Claim {
     let given = work.given.into_iter();
     wire::agent::Claim {
         operations: given.map(|given| claimed(given, lease_seconds)).collect(),
-        lost: work.lost.into_iter().map(|id| id.0).collect(),
     }
 }
 

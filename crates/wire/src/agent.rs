@@ -175,7 +175,7 @@ pub struct ClaimRequest {
     /// How long to wait for the first one, in seconds.
     #[serde(default)]
     pub wait_seconds: u32,
-    /// What the agent is at. What it holds besides, because an answer was lost, it is told of again.
+    /// What the agent knows of. What it holds besides, because an answer was lost, it is told of again, and holds anew.
     #[serde(default)]
     pub holding: Vec<Uuid>,
 }
@@ -186,8 +186,6 @@ pub struct ClaimRequest {
 pub struct Claim {
     /// Each in an environment of its own.
     pub operations: Vec<ClaimedOperation>,
-    /// What of `holding` the agent does not hold any more: its lease ran out.
-    pub lost: Vec<Uuid>,
 }
 
 /// An operation that the agent holds.

@@ -173,6 +173,9 @@ async fn who_falls_silent_is_found_out_by_the_service() {
     agent.dies().await;
     let state = service.state();
     assert!(state.finishes.is_empty() && state.renewals.is_empty());
+    // It does not let itself be told of it again, which would keep the lease alive.
+    let given_up = [hotfix(1, "Production").operation_id];
+    assert_eq!(state.claims.last().unwrap().holding, given_up);
     drop(state);
     service.assert_obeyed();
 }

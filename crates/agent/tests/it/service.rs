@@ -278,10 +278,7 @@ impl Service {
             state.held.insert(due.operation_id, due.clone());
             operations.push(due);
         }
-        Claim {
-            operations,
-            lost: Vec::new(),
-        }
+        Claim { operations }
     }
 
     fn renew(&self, id: Uuid, renewal: RenewalOrNone) -> Response<Body> {

@@ -103,7 +103,7 @@ pub(crate) async fn claim_work(
     let place = service.waiting.enter(caller.id);
     loop {
         let work = take_on(service, caller, request).await?;
-        if work.is_news() || request.most == 0 {
+        if !work.given.is_empty() || request.most == 0 {
             return Ok(work);
         }
         parks();
@@ -117,8 +117,8 @@ pub(crate) async fn claim_work(
 async fn take_on(service: &Service, caller: &AgentCaller, request: &WorkRequest) -> Result<Work> {
     let lease = service.settings.executor.lease;
     let by = Claimant::from(caller);
-    let (held, lost) = holding(service, caller, &request.holding).await?;
-    let mut given = again(service, &by, held, lease).await?;
+    let unheard = unheard(service, caller, &request.holding).await?;
+    let mut given = again(service, &by, unheard, lease).await?;
     let most = request.most.saturating_sub(given.len());
     // What may have been started without an answer is found as what runs, like anything else that was not heard of.
     let mut in_doubt = ClaimsInDoubt::default();
@@ -127,24 +127,19 @@ async fn take_on(service: &Service, caller: &AgentCaller, request: &WorkRequest)
     given.extend(started);
     Ok(Work {
         given: described(service, given).await?,
-        lost,
         lease,
     })
 }
 
-/// What runs under an agent and is not named, and what is named and does not run under it.
-async fn holding(
+/// What runs under an agent that does not name it.
+async fn unheard(
     service: &Service,
     caller: &AgentCaller,
     named: &HashSet<OperationId>,
-) -> Result<(Vec<Operation>, Vec<OperationId>)> {
-    let running = rows::operations_of_agent(&service.db, caller.id).await?;
-    let ids: HashSet<_> = running.iter().map(|operation| operation.id).collect();
-    let lost = named.iter().filter(|id| !ids.contains(id)).copied().collect();
-    let unheard = running
-        .into_iter()
-        .filter(|operation| !named.contains(&operation.id));
-    Ok((unheard.collect(), lost))
+) -> Result<Vec<Operation>> {
+    let mut running = rows::operations_of_agent(&service.db, caller.id).await?;
+    running.retain(|operation| !named.contains(&operation.id));
+    Ok(running)
 }
 
 /// Those of `unheard` that still run, held anew: the agent learns only now of them.

@@ -191,7 +191,7 @@ async fn an_agent_carries_a_hotfix_out(backend: Backend) {
     );
     assert_eq!(
         nothing.await.expect(200).json(),
-        json!({ "operations": [], "lost": [] })
+        json!({ "operations": [] })
     );
 
     let renewed = agent.says(&operation, "renew", json!({})).await.expect(200);
@@ -402,7 +402,7 @@ async fn a_claim_that_waits_takes_up_no_place_and_ends_with_the_service(backend:
     // Of one principal one request is answered at a time. One that waits does not count, and ends with the next.
     let both = futures::future::select(waits(), waits());
     let (ended, latest) = tokio::time::timeout(soon, both).await.unwrap().factor_first();
-    let nothing = json!({ "operations": [], "lost": [] });
+    let nothing = json!({ "operations": [] });
     assert_eq!(ended.unwrap().expect(200).json(), nothing);
     let (ended, ()) = tokio::time::timeout(soon, async { tokio::join!(latest, service.drains()) })
         .await
