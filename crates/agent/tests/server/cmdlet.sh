@@ -10,7 +10,8 @@
 #   TENANT/data                  the version of the data
 #   TENANT/dependents/NAME       what depends on it and is installed
 #   did                          one line for all that was changed
-#   stop                         "before CMDLET" or "after CMDLET": there it says so, and goes on when the pipe "go" says so, or never
+#   stop                         "before CMDLET", "after CMDLET" or "within Start-NAVAppDataUpgrade": there it says so, and goes on when the pipe "go" says so, or never
+#   stopped                      its process group, once it has stopped there
 #   fail/CMDLET                  what it fails with
 #   drops                        exists: an upgrade uninstalls what depends on the app
 set -u
@@ -33,8 +34,16 @@ refuse() { echo "$1" >&2; exit 1; }
 stop() {
   [ "$(cat "$SERVER/stop" 2>/dev/null)" = "$1 $cmdlet" ] || return 0
   echo "stopped $1 $cmdlet" >&2
+  awk '{ print $5 }' /proc/$$/stat >"$SERVER/stopped.new" && mv "$SERVER/stopped.new" "$SERVER/stopped"
   [ -p "$SERVER/go" ] || exec sleep 1000
   read -r _ <"$SERVER/go"
+}
+# "app version build": a text says so; of a package, the agent has looked whether it is what it was told.
+package_of() {
+  case $(head -c 4 "$1") in
+  NAVX) echo "$FAME_APP_ID $FAME_TARGET_VERSION $(sha256sum <"$1" | cut -c 1-16)" ;;
+  *) cat "$1" ;;
+  esac
 }
 version_of() { cat "$1" 2>/dev/null || echo -; }
 # Two of these at once get in each other's way.
@@ -63,7 +72,6 @@ show_rows() {
 }
 
 publish() {
-  read -r _ new new_package <"$path"
   version=$new
   echo "$scope $new_package" >"$SERVER/app/$new"
 }
@@ -75,6 +83,8 @@ install() {
 }
 upgrade() {
   [ ! -f "$SERVER/drops" ] || rm -f "$at/dependents"/*
+  rm -f "$at/installed"
+  stop within
   install
 }
 unpublish() { rm "$SERVER/app/$version"; }
@@ -82,7 +92,7 @@ unpublish() { rm "$SERVER/app/$version"; }
 case $cmdlet in
 Get-NAVAppInfo)
   if [ -n "$path" ]; then
-    cat "$path"
+    package_of "$path"
   elif [ -n "$id" ]; then
     show_rows
   else
@@ -92,7 +102,9 @@ Get-NAVAppInfo)
 Get-NAVTenant) cat "$at/state" ;;
 Get-NAVAppTenant) grep -lxF "$version" "$SERVER"/*/installed ;;
 Publish-NAVApp)
-  read -r _ new _ <"$path"
+  # shellcheck disable=SC2046 # three words
+  set -- $(package_of "$path")
+  new=$2 new_package=$3
   [ ! -f "$SERVER/app/$new" ] || refuse "An extension with the same App ID and Version is published."
   change publish
   ;;

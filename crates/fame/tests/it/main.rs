@@ -10,6 +10,8 @@
 )]
 
 mod agent;
+#[cfg(target_os = "linux")]
+mod agent_kills;
 mod agents;
 mod configuration;
 mod crash;

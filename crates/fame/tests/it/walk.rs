@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::process::{Child, Command};
 
-const TENANT: &str = "ccccdddd-2222-eeee-3333-ffff4444aaaa";
+pub(crate) const TENANT: &str = "ccccdddd-2222-eeee-3333-ffff4444aaaa";
 
 /// Brings a version in: says what it does, waits while it is told to, fails where it is told to.
 const DEPLOY: &str = r#"#!/bin/sh
@@ -142,23 +142,24 @@ impl Host {
     }
 }
 
-fn write(path: &Path, text: &str, mode: u32) {
+pub(crate) fn write(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// The service and its people.
-struct Walk {
+pub(crate) struct Walk {
     site: Site,
-    service: Process,
+    pub(crate) service: Process,
     starts: usize,
 }
 
 impl Walk {
-    async fn start() -> Self {
-        let site = Site::on(Database::Postgres)
+    /// Starts the service, with an app of which six newer versions are there.
+    pub(crate) async fn start(database: Database, lease_seconds: u32) -> Self {
+        let site = Site::on(database)
             .with("executor.kind", "\"none\"")
-            .with("executor.lease_seconds", 10);
+            .with("executor.lease_seconds", lease_seconds);
         let service = site.start(1).await;
         fill(&service.operator(), &service.owner()).await;
         let walk = Self {
@@ -180,7 +181,7 @@ impl Walk {
         self.service.owner()
     }
 
-    fn operator(&self) -> Caller {
+    pub(crate) fn operator(&self) -> Caller {
         self.service.operator()
     }
 
@@ -193,22 +194,22 @@ impl Walk {
     }
 
     /// Makes an agent for one environment; its enrolment code.
-    async fn has_agent(&self, name: &str, environment: &Environment) -> String {
+    pub(crate) async fn has_agent(&self, name: &str, environment: &Environment) -> String {
         let scope = json!({ "scope": { "tenants": [TENANT], "names": [environment.name] } });
         let path = format!("/operator/v1/agents/{name}");
         let made = self.operator().put(&path, &scope).await.unwrap().expect(201);
         plain(made.property("enrolmentCode"))
     }
 
-    async fn schedules(&self, host: &Host, target: &str) -> String {
+    pub(crate) async fn schedules(&self, environment: &Environment, target: &str) -> String {
         let path = format!("/v1.4/apps/{}/countries/US/environmentHotfixes", APPS[0]);
-        let body = host.environment.hotfix(target);
+        let body = environment.hotfix(target);
         let owner = self.owner();
         let made = owner.post(&path, &body).await.unwrap().expect(200);
         plain_id(&made.property("id"))
     }
 
-    async fn hotfix(&self, id: &str) -> Value {
+    pub(crate) async fn hotfix(&self, id: &str) -> Value {
         let shown = "id,status,errorMessage,failureCause,agentName,progressStep";
         let path = format!(
             "/v1.4/apps/{}/countries/US/environmentHotfixes/{id}?$select={shown}",
@@ -229,10 +230,10 @@ impl Walk {
     }
 
     /// The version that the vendor sees in an environment.
-    async fn installed(&self, host: &Host) -> Option<String> {
+    pub(crate) async fn installed(&self, environment: &Environment) -> Option<String> {
         let path = format!(
             "/v1.4/apps/{}/countries/US/environments/{}",
-            APPS[0], host.environment.name
+            APPS[0], environment.name
         );
         let answer = self.owner().get(&path).await.unwrap();
         (answer.status == 200).then(|| plain(answer.property("version")))
@@ -240,7 +241,7 @@ impl Walk {
 
     async fn until_installed(&self, host: &Host, version: &str) {
         let seen = within(TIME_LIMIT, async || {
-            (self.installed(host).await.as_deref() == Some(version)).then_some(())
+            (self.installed(&host.environment).await.as_deref() == Some(version)).then_some(())
         });
         let name = &host.environment.name;
         assert!(
@@ -251,13 +252,13 @@ impl Walk {
     }
 }
 
-fn plain(value: impl std::fmt::Display) -> String {
+pub(crate) fn plain(value: impl std::fmt::Display) -> String {
     value.to_string().trim_matches('"').to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agents_carry_out_what_vendors_schedule_whatever_happens() {
-    let mut walk = Walk::start().await;
+    let mut walk = Walk::start(Database::Postgres, 10).await;
     let mut hosts = Vec::new();
     let mut agents = Vec::new();
     for name in ["north", "south"] {
@@ -274,16 +275,19 @@ async fn agents_carry_out_what_vendors_schedule_whatever_happens() {
     }
 
     // Both sides see the new version, and who brought it.
-    let hotfix = walk.schedules(north, "1.0.1.0").await;
+    let hotfix = walk.schedules(&north.environment, "1.0.1.0").await;
     let ended = walk.until(north, &hotfix, "Succeeded").await;
     assert_eq!(ended["agentName"], "north");
     walk.until_installed(north, "1.0.1.0").await;
     assert_eq!(north.begun(), ["1.0.1.0"]);
-    assert_eq!(walk.installed(south).await.as_deref(), Some("1.0.0.0"));
+    assert_eq!(
+        walk.installed(&south.environment).await.as_deref(),
+        Some("1.0.0.0")
+    );
 
     // A script that fails says why.
     south.writes("fail", "", 0o600);
-    let hotfix = walk.schedules(south, "1.0.1.0").await;
+    let hotfix = walk.schedules(&south.environment, "1.0.1.0").await;
     let ended = walk.until(south, &hotfix, "Failed").await;
     assert_eq!(ended["failureCause"], "SchemaBreak");
     assert!(
@@ -294,7 +298,7 @@ async fn agents_carry_out_what_vendors_schedule_whatever_happens() {
 
     // A killed agent goes on when it is started again, and ends what it had begun.
     north.writes("wait", "", 0o600);
-    let hotfix = walk.schedules(north, "1.0.2.0").await;
+    let hotfix = walk.schedules(&north.environment, "1.0.2.0").await;
     walk.until(north, &hotfix, "Running").await;
     eventually("the script has begun", async || {
         (north.begun().len() == 2).then_some(())
@@ -309,14 +313,14 @@ async fn agents_carry_out_what_vendors_schedule_whatever_happens() {
     // An environment that was restored to an older version is seen so, and can be brought on again.
     north.writes("installed", "1.0.0.0", 0o600);
     walk.until_installed(north, "1.0.0.0").await;
-    let hotfix = walk.schedules(north, "1.0.3.0").await;
+    let hotfix = walk.schedules(&north.environment, "1.0.3.0").await;
     walk.until(north, &hotfix, "Succeeded").await;
 
     // A service that is killed in the middle finds what its agent made of it.
     for agent in &mut agents {
         agent.kill().await.unwrap();
     }
-    let hotfix = walk.schedules(south, "1.0.2.0").await;
+    let hotfix = walk.schedules(&south.environment, "1.0.2.0").await;
     walk = walk.dies_and_returns().await;
     for (host, agent) in hosts.iter().zip(&mut agents) {
         host.is_for(walk.service.base_url());
@@ -326,7 +330,7 @@ async fn agents_carry_out_what_vendors_schedule_whatever_happens() {
 
     // A token that is revoked in the middle: nobody knows how it ends, and nothing starts there again by itself.
     south.writes("wait", "", 0o600);
-    let hotfix = walk.schedules(south, "1.0.4.0").await;
+    let hotfix = walk.schedules(&south.environment, "1.0.4.0").await;
     walk.until(south, &hotfix, "Running").await;
     let path = "/operator/v1/agents/south/rotate";
     walk.operator()
