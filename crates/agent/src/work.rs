@@ -112,8 +112,9 @@ impl Bench<'_> {
             Err(failure) => return Outcome::Failed(failure, None),
         };
         match decide(work, &found) {
-            Decision::Ends(outcome) if !is_resumed || outcome == Outcome::Succeeded => return outcome,
-            _ => {}
+            Decision::Ends(outcome) => return outcome,
+            Decision::Absent(outcome) if !is_resumed => return outcome,
+            Decision::Absent(_) | Decision::GoesOn => {}
         }
         if !(self.is_held)() {
             return self.without_lease(work, is_resumed, at).await;
@@ -132,7 +133,7 @@ impl Bench<'_> {
             Deployed::Done => self.verify(work).await,
             Deployed::Failed(failure) => self.failed(work, failure).await,
             Deployed::Unclear(failure) => self.watch(work, failure, at).await,
-            Deployed::Skipped(reason) => Outcome::Skipped(reason, self.installed(work).await.ok().flatten()),
+            Deployed::Skipped(reason) => self.skipped(work, reason, is_resumed).await,
         }
     }
 
@@ -177,8 +178,8 @@ impl Bench<'_> {
         self.read_until(work, self.patience.verify, said, |_| ()).await
     }
 
-    /// Nobody says how it ended.
-    async fn watch(&self, work: &Work, failure: Failure, at: &dyn Workplace) -> Outcome {
+    /// Nobody says how it ended, or it may not be gone on with: nothing more is sent, and what is installed decides.
+    pub(crate) async fn watch(&self, work: &Work, failure: Failure, at: &dyn Workplace) -> Outcome {
         let text = format!("Nobody says whether it worked, so what is installed is watched. {failure}");
         at.progress(None, "Watch", &text);
         let failure = Failure {
@@ -221,6 +222,16 @@ impl Bench<'_> {
         }
     }
 
+    /// The target says that there is nothing to do. Where something was begun before, only what is installed can say so.
+    async fn skipped(&self, work: &Work, reason: String, is_resumed: bool) -> Outcome {
+        match self.installed(work).await {
+            Ok(Some(version)) if version == work.target => Outcome::Succeeded,
+            Ok(Some(version)) if version > work.target => Outcome::Skipped(reason, Some(version)),
+            installed if is_resumed => not_installed(work, Failure::other(reason), installed),
+            installed => Outcome::Skipped(reason, installed.ok().flatten()),
+        }
+    }
+
     async fn installed(&self, work: &Work) -> Result<Option<AppVersion>, Failure> {
         let found = self.driver.inventory().await?;
         Ok(found.app(work.app_id).map(|app| app.version))
@@ -230,9 +241,11 @@ impl Bench<'_> {
 enum Decision {
     GoesOn,
     Ends(Outcome),
+    /// The app is not seen. That is the end before anything was begun; in the middle of an upgrade it is away for a while.
+    Absent(Outcome),
 }
 
-/// What is to be done where this was found, before anything has been begun.
+/// What is to be done where this was found.
 fn decide(work: &Work, found: &Found) -> Decision {
     let environment = &work.environment_name;
     if found.is_gone {
@@ -245,13 +258,13 @@ fn decide(work: &Work, found: &Found) -> Decision {
                 "It could not be read whether app {} is installed in '{environment}'. Nothing was started.",
                 work.app_id
             );
-            return Decision::Ends(Outcome::Failed(Failure::other(text), None));
+            return Decision::Absent(Outcome::Failed(Failure::other(text), None));
         }
         let reason = format!(
             "App {} is not installed in '{environment}', and a hotfix installs none.",
             work.app_id
         );
-        return Decision::Ends(Outcome::Skipped(reason, None));
+        return Decision::Absent(Outcome::Skipped(reason, None));
     };
     if *version == work.target {
         return Decision::Ends(Outcome::Succeeded);

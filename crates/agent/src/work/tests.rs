@@ -357,6 +357,39 @@ async fn what_was_interrupted_goes_on_also_where_the_app_is_away_for_a_moment() 
     assert_eq!((told.outcome, told.deployed), (Outcome::Succeeded, 0));
 }
 
+#[tokio::test]
+async fn what_was_interrupted_ends_where_a_newer_version_is_installed_or_all_is_gone() {
+    let gone = Found {
+        is_gone: true,
+        ..found(None)
+    };
+    for inventory in [found(Some(AppVersion([16, 0, 1, 3]))), gone] {
+        let told = case([inventory], Deployed::Done).resumed().carried_out().await;
+        assert!(matches!(told.outcome, Outcome::Skipped(..)), "{:?}", told.outcome);
+        assert_eq!(told.deployed, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_target_with_nothing_to_do_is_believed_unless_something_was_begun() {
+    let nothing = || Deployed::Skipped("AppUninstalled".into());
+    let fresh = case([found(Some(OLD))], nothing()).carried_out().await;
+    assert_eq!(
+        fresh.outcome,
+        Outcome::Skipped("AppUninstalled".into(), Some(OLD))
+    );
+    let there = case([found(Some(OLD)), found(Some(NEW))], nothing());
+    assert_eq!(there.carried_out().await.outcome, Outcome::Succeeded);
+    let told = case([found(None)], nothing()).resumed().carried_out().await;
+    let Outcome::Failed(failure, None) = told.outcome else {
+        panic!("{:?}", told.outcome)
+    };
+    assert_eq!(
+        failure.text,
+        "AppUninstalled. Asked for 16.0.1.2: the app is not installed."
+    );
+}
+
 #[test]
 fn whatever_is_no_hotfix_of_an_app_is_refused() {
     let refused = |change: fn(&mut ClaimedOperation)| {
