@@ -25,6 +25,13 @@ const BASE_APPS: [Uuid; 5] = [
     uuid!("c1335042-3002-4257-bf8a-75c898ccb1b8"),
 ];
 
+/// What no agent ever does. A policy may say so.
+const NEVER: [&str; 3] = ["allow_uninstall", "allow_delete_data", "allow_force_sync"];
+
+/// Why nobody can ask for a signature here.
+const UNPROVEN: &str = "cannot be kept: the agent sees that a package is signed, and cannot prove by whom. A Business \
+                        Central server does, when its script publishes without -SkipVerification";
+
 /// What an agent may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -75,6 +82,20 @@ impl Policy {
             None => None,
         };
         let max_starts_per_hour = section.optional("max_starts_per_hour").unwrap_or(100);
+        for key in NEVER {
+            if section.optional(key).unwrap_or(false) {
+                section.refuse(key, "is true, and no agent does that: it can only be false");
+            }
+        }
+        let asks_for_signature = section.optional("require_signature").unwrap_or(false);
+        for (key, is_asked) in [
+            ("require_signature", asks_for_signature),
+            ("signers", section.has("signers")),
+        ] {
+            if is_asked {
+                section.refuse(key, UNPROVEN);
+            }
+        }
         section.end();
         match problems.is_empty() {
             true => Ok(Self {
@@ -95,7 +116,7 @@ impl Policy {
         let refused = |text| Err(Failure::new(FailureCause::Permission, text));
         if BASE_APPS.contains(&app.0) {
             return refused(format!(
-                "The agent never brings in {app}: it is a part of Business Central. Nothing was started."
+                "The agent never brings in {app}: it is a part of Business Central."
             ));
         }
         if self
@@ -103,13 +124,11 @@ impl Policy {
             .as_ref()
             .is_some_and(|allowed| !allowed.contains(&app))
         {
-            return refused(format!(
-                "The agent's policy does not allow app {app}. Nothing was started."
-            ));
+            return refused(format!("The agent's policy does not allow app {app}."));
         }
         if work.target <= work.source {
             return refused(format!(
-                "The agent does not go from {} to {}, which is not newer. Nothing was started.",
+                "The agent does not go from {} to {}, which is not newer.",
                 work.source, work.target
             ));
         }
@@ -158,6 +177,32 @@ mod tests {
             ..ours.clone()
         };
         assert!(any.check(&back).is_err());
+    }
+
+    #[test]
+    fn what_no_agent_does_and_what_it_cannot_prove_cannot_be_asked_for() {
+        let never = "allow_uninstall = false\nallow_delete_data = false\nallow_force_sync = false";
+        policy(&format!(
+            "allowed_apps = \"any\"\nrequire_signature = false\n{never}"
+        ));
+        for (line, reason) in [
+            ("allow_uninstall = true", "no agent does that"),
+            ("allow_delete_data = true", "no agent does that"),
+            ("allow_force_sync = true", "no agent does that"),
+            ("require_signature = true", "cannot prove by whom"),
+            ("signers = [\"00\"]", "cannot prove by whom"),
+            ("signers = []", "cannot prove by whom"),
+            ("allow_everything = true", "is not a setting"),
+            ("max_starts_per_hour = \"many\"", "max_starts_per_hour"),
+        ] {
+            let text = format!("allowed_apps = \"any\"\n{line}");
+            let problems = Policy::read(text.parse().unwrap()).unwrap_err();
+            let [Problem { at, message }] = &problems[..] else {
+                panic!("{line}: {problems:?}")
+            };
+            assert!(format!("{at} {message}").contains(reason), "{line}: {message}");
+            assert_eq!(line.split(' ').next(), Some(at.as_str()));
+        }
     }
 
     #[cfg(unix)]

@@ -439,11 +439,16 @@ impl Shared {
         asked: Option<Instant>,
     ) -> Option<Outcome> {
         let id = record.id();
+        let is_begun = !record.marks.is_empty();
         let Some(served) = served else {
-            let text = format!(
-                "The agent does not serve {}. Nothing was started.",
-                key_of(&record.claimed.environment)
-            );
+            let key = key_of(&record.claimed.environment);
+            let text = match is_begun {
+                false => format!("The agent does not serve {key}. Nothing was started."),
+                true => format!(
+                    "The agent does not serve {key} any more. What it had begun there before it was started anew may \
+                     have ended in any way."
+                ),
+            };
             let mut failure = Failure::other(text);
             failure.hint = Some("Configuration");
             return Some(Outcome::Failed(failure, None));
@@ -452,8 +457,10 @@ impl Shared {
             Ok(work) => work,
             Err(failure) => return Some(Outcome::Failed(failure, None)),
         };
-        if let Err(failure) = self.config.policy.check(&work) {
-            return Some(Outcome::Failed(failure, None));
+        let forbidden = self.config.policy.check(&work).err();
+        if let Some(failure) = forbidden.clone().filter(|_| !is_begun) {
+            let text = format!("{} Nothing was started.", failure.text);
+            return Some(Outcome::Failed(Failure { text, ..failure }, None));
         }
         let (progress, told) = watch::channel(Progress::default());
         let lease = Lease::new(self, &record.claimed, told);
@@ -477,8 +484,14 @@ impl Shared {
             },
             is_held: &is_held,
         };
+        let outcome = async {
+            match forbidden {
+                Some(failure) => bench.watch(&place.work, failure, &place).await,
+                None => bench.carry_out(&place.work, &place).await,
+            }
+        };
         tokio::select! {
-            outcome = bench.carry_out(&place.work, &place) => Some(outcome),
+            outcome = outcome => Some(outcome),
             never = lease.renew_on() => match never {},
         }
     }

@@ -75,6 +75,45 @@ async fn without_the_lease_what_was_begun_is_only_watched() {
 }
 
 #[tokio::test]
+async fn what_the_policy_forbids_by_now_is_only_watched() {
+    let service = Service::start().await;
+    let host = Host::of(&service)
+        .simulating("takes = \"5m\"")
+        .with_agent("watch_within = \"1m\"");
+    killed_at_work(&service, &host).await;
+    host.policy("allowed_apps = []");
+    let agent = host.runs();
+    let finish = service.finish_of(FIRST).await;
+    agent.stops().await;
+    assert_eq!(finish.installed_version, Some(OLD.to_string()));
+    let text = finish.error_message.unwrap();
+    assert!(
+        text.contains("does not allow app") && !text.contains("Nothing was started"),
+        "{text}"
+    );
+    assert_eq!(host.installed("Production"), OLD, "it is not gone on with");
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn of_an_environment_that_is_not_served_any_more_nobody_says_that_nothing_was_started() {
+    let service = Service::start().await;
+    let host = Host::of(&service).simulating("takes = \"5m\"");
+    killed_at_work(&service, &host).await;
+    let host = host.serving(&["Elsewhere"]);
+    let agent = host.runs();
+    let finish = service.finish_of(FIRST).await;
+    agent.stops().await;
+    assert_eq!(
+        (finish.status.as_str(), finish.installed_version),
+        ("Failed", None)
+    );
+    let text = finish.error_message.unwrap();
+    assert!(text.contains("may have ended in any way"), "{text}");
+    service.assert_obeyed();
+}
+
+#[tokio::test]
 async fn what_the_target_did_meanwhile_is_told_though_late() {
     let service = Service::start().await;
     let host = Host::of(&service).simulating("takes = \"5m\"");
