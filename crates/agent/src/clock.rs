@@ -26,6 +26,33 @@ impl dyn Clock + '_ {
     }
 }
 
+/// A moment by both clocks of a machine: the one that people set, and the one that only goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    set: Instant,
+    steady: tokio::time::Instant,
+}
+
+impl Moment {
+    /// This moment.
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self {
+            set: clock.now(),
+            steady: tokio::time::Instant::now(),
+        }
+    }
+
+    /// When `span` has passed since, by the clock that people set.
+    pub(crate) fn after(self, span: Duration) -> Instant {
+        self.set + span
+    }
+
+    /// Whether `span` has passed since by either of them: one may have been set, the other may have slept.
+    pub(crate) fn is_past(self, span: Duration, clock: &dyn Clock) -> bool {
+        clock.now() >= self.after(span) || self.steady.elapsed() >= span
+    }
+}
+
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineClock;

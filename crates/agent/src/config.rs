@@ -10,7 +10,6 @@ use client::SecureUrl;
 use domain::{
     country::CountryCode,
     environment::{EnvironmentKey, EnvironmentKind},
-    ids::TenantId,
     window::UpdateWindow,
 };
 pub(crate) use section::Section;
@@ -123,14 +122,8 @@ impl Environment {
     /// What tells it from all others.
     #[must_use]
     pub fn key(&self) -> EnvironmentKey {
-        key_of(&self.name)
+        self.name.key()
     }
-}
-
-/// What tells an environment of that name from all others.
-#[must_use]
-pub fn key_of(name: &EnvironmentName) -> EnvironmentKey {
-    EnvironmentKey::new(TenantId(name.aad_tenant_id), &name.application_family, &name.name)
 }
 
 /// Something that is wrong with a configuration.

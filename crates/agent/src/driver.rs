@@ -41,6 +41,11 @@ pub trait Driver: Send + Sync {
         at: &'d dyn Workplace,
     ) -> BoxFuture<'d, Deployed>;
 
+    /// Whether its list of what is installed may lag behind what the target says of an operation.
+    fn lags(&self) -> bool {
+        false
+    }
+
     /// Whether the agent is to fall silent over whatever it takes on here: only where nothing is real.
     fn falls_silent(&self) -> bool {
         false
@@ -86,6 +91,13 @@ pub trait Workplace: Send + Sync {
     /// checked. Brought when first asked for.
     fn package(&self) -> BoxFuture<'_, Result<&Path, Failure>>;
 
+    /// Whether the service still counts on this agent for the operation. Asked before each request that begins something:
+    /// until then others may have been waited for, or the machine may have slept.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says so. Nothing may be begun then; what was begun is watched to its end.
+    fn may_begin(&self) -> Result<(), Failure>;
+
     /// Writes down, so that it is kept whatever happens, what is about to be done and what will be needed to find it
     /// again.
     fn mark(&self, step: &str, facts: Value) -> BoxFuture<'_, Result<(), Failure>>;
@@ -113,8 +125,8 @@ pub enum Deployed {
     Done,
     /// It did not happen, or failed.
     Failed(Failure),
-    /// It may have begun, and nobody says how it ended: the inventory is watched until it shows the version, or this
-    /// driver's limit is over.
+    /// It may have begun, and nobody says how it ended: the inventory is watched until it shows the version, or the agent's
+    /// `watch_within` is over.
     Unclear(Failure),
     /// There was nothing to do, for the reason given.
     Skipped(String),

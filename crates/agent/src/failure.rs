@@ -21,6 +21,14 @@ impl Failure {
         Self::new(FailureCause::Other, text)
     }
 
+    /// A failure that only another configuration can change.
+    pub fn misconfigured(text: impl Into<String>) -> Self {
+        Self {
+            hint: Some("Configuration"),
+            ..Self::other(text)
+        }
+    }
+
     /// A failure.
     pub fn new(cause: FailureCause, text: impl Into<String>) -> Self {
         Self {

@@ -54,6 +54,8 @@ pub struct Record {
     pub taken_on: Instant,
     /// When it was begun, if it was: from then on something may have happened at the target.
     pub begun_on: Option<Instant>,
+    /// The driver that began it.
+    pub begun_by: Option<String>,
     /// What was written down at the target, the oldest first.
     pub marks: Vec<Mark>,
     /// How it ended, if it has.
@@ -102,6 +104,8 @@ enum Entry {
     },
     Begun {
         operation: OperationGuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        driver: Option<String>,
     },
     Mark {
         operation: OperationGuid,
@@ -140,7 +144,10 @@ impl Content {
                 let record = Record::new(*claimed, on.unwrap_or(Instant(0)));
                 self.operations.insert(record.id(), record);
             }
-            Entry::Begun { operation } => self.of(operation)?.begun_on = on,
+            Entry::Begun { operation, driver } => {
+                let record = self.of(operation)?;
+                (record.begun_on, record.begun_by) = (on, driver);
+            }
             Entry::Mark {
                 operation,
                 step,
@@ -193,6 +200,7 @@ impl Record {
             claimed,
             taken_on,
             begun_on: None,
+            begun_by: None,
             marks: Vec::new(),
             ended: None,
             is_told: false,
@@ -214,7 +222,8 @@ impl Record {
         let claimed = Box::new(self.claimed.clone());
         let mut lines = vec![line(Some(self.taken_on), Entry::Taken { claimed })];
         if self.begun_on.is_some() {
-            lines.push(line(self.begun_on, Entry::Begun { operation }));
+            let driver = self.begun_by.clone();
+            lines.push(line(self.begun_on, Entry::Begun { operation, driver }));
         }
         for Mark { step, facts } in self.marks.clone() {
             lines.push(line(
@@ -337,12 +346,13 @@ impl Journal {
         self.append(Some(now), Entry::Taken { claimed }).await
     }
 
-    /// From now on something may happen at the target.
+    /// From now on something may happen at the target, by what that driver does.
     ///
     /// # Errors
     /// As [`Journal::take`].
-    pub async fn begin(&self, id: OperationId, now: Instant) -> Result<(), JournalError> {
-        self.append(Some(now), Entry::Begun { operation: id.0 }).await
+    pub async fn begin(&self, id: OperationId, driver: &str, now: Instant) -> Result<(), JournalError> {
+        let (operation, driver) = (id.0, Some(driver.to_owned()));
+        self.append(Some(now), Entry::Begun { operation, driver }).await
     }
 
     /// What is about to be done at the target.
@@ -515,11 +525,11 @@ mod tests {
         for number in [1, 2, 3] {
             journal.take(&claimed(number), NOON).await.unwrap();
         }
-        journal.begin(id(1), NOON).await.unwrap();
+        journal.begin(id(1), "exec", NOON).await.unwrap();
         journal.mark(id(1), "Publish", json!({"slot": 4})).await.unwrap();
-        journal.begin(id(2), NOON).await.unwrap();
+        journal.begin(id(2), "exec", NOON).await.unwrap();
         journal.end(id(2), &finish()).await.unwrap();
-        journal.begin(id(3), NOON).await.unwrap();
+        journal.begin(id(3), "exec", NOON).await.unwrap();
         journal.end(id(3), &finish()).await.unwrap();
         journal.tell(id(3)).await.unwrap();
         drop(journal);
@@ -608,7 +618,7 @@ mod tests {
             let full = File::options().append(true).open("/dev/full").unwrap();
             std::mem::replace(&mut book.file, full)
         };
-        assert!(journal.begin(id(1), NOON).await.is_err());
+        assert!(journal.begin(id(1), "exec", NOON).await.is_err());
         assert!(journal.record(id(1)).unwrap().begun_on.is_none());
         assert!(!journal.is_writable().await);
         // What a write that stopped half-way leaves.
@@ -620,7 +630,7 @@ mod tests {
             .unwrap();
         journal.book().file = real;
         assert!(journal.is_writable().await);
-        journal.begin(id(1), NOON).await.unwrap();
+        journal.begin(id(1), "exec", NOON).await.unwrap();
         drop(journal);
         assert!(home.journal(NOON).record(id(1)).unwrap().begun_on.is_some());
     }

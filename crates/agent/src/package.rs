@@ -4,7 +4,7 @@
 use crate::{driver::Work, failure::Failure, folder::Folder, owner_only};
 use client::AgentClient;
 use data_encoding::HEXLOWER;
-use domain::{chain::Chain, operation::FailureCause};
+use domain::{chain::Chain, operation::FailureCause, problem::Code};
 use navx::{Limits, PackageError};
 use sha2::{Digest, Sha256};
 use std::{
@@ -86,6 +86,11 @@ async fn download(service: &AgentClient, path: &Path, work: &Work) -> Result<Str
     took.await.map_err(|error| match error {
         Unbrought::TooLong(_) => changed(&format!("The package is another one: {error}")),
         Unbrought::Io(error) => Failure::other(unstarted(&error)),
+        Unbrought::Service(client::Error::Refused(refusal))
+            if refusal.code() == Code::PackageChanged.as_str() =>
+        {
+            changed(refusal.message())
+        }
         Unbrought::Service(_) => Failure::new(
             FailureCause::Connection,
             format!("The package could not be brought: {error}. Nothing was started."),

@@ -10,9 +10,9 @@ mod pauses;
 mod rotation;
 
 use crate::{
-    clock::SharedClock,
-    config::{Config, Environment, key_of},
-    driver::{Driver, Work},
+    clock::{Moment, SharedClock},
+    config::{Config, Environment},
+    driver::Driver,
     drivers::{Surroundings, simulate::World},
     failure::Failure,
     folder::{self, Folder, FolderError, KeptToken},
@@ -22,10 +22,12 @@ use crate::{
     service::{self, Caller, ServiceError},
     status::{Status, Trouble},
     work::{self, Outcome, Patience},
-    workplace,
+    workplace::Place,
 };
 use client::Error;
-use domain::{chain::Chain, environment::EnvironmentKey, ids::OperationId, instant::Instant};
+use domain::{
+    chain::Chain, environment::EnvironmentKey, ids::OperationId, instant::Instant, operation::FailureCause,
+};
 use inventory::Reporter;
 use lease::Lease;
 use pauses::Pauses;
@@ -87,6 +89,9 @@ struct Served {
     /// How many operations have begun or ended there: what was read before is not to be told after.
     turns: AtomicU64,
 }
+
+/// Nobody else works in an environment while this is held.
+type Turn<'s> = tokio::sync::MutexGuard<'s, ()>;
 
 /// What an agent is set up with besides its configuration.
 pub struct Setting {
@@ -268,7 +273,7 @@ impl Shared {
         let mut pauses = Pauses::default();
         loop {
             let free = self.free_places().await;
-            let asked = self.clock.now();
+            let asked = Moment::now(&*self.clock);
             match self.claim(free, WAIT_SECONDS).await {
                 Ok(claim) => {
                     pauses = Pauses::default();
@@ -336,7 +341,7 @@ impl Shared {
     }
 
     /// Takes on what was claimed. What the journal knows is not begun a second time, whoever says so.
-    async fn take_on(self: &Arc<Self>, claim: Claim, asked: Instant) {
+    async fn take_on(self: &Arc<Self>, claim: Claim, asked: Moment) {
         for claimed in claim.operations {
             let id = OperationId(claimed.operation_id);
             if self.at_work().contains(&id) {
@@ -364,7 +369,7 @@ impl Shared {
 
     /// The service grants what is in the journal. What has not ended is gone on with; of what has, it is told once more how
     /// that was, and nothing is done.
-    fn take_on_again(self: &Arc<Self>, known: Record, claimed: &ClaimedOperation, asked: Instant) {
+    fn take_on_again(self: &Arc<Self>, known: Record, claimed: &ClaimedOperation, asked: Moment) {
         let id = known.id();
         match known.ended.clone() {
             None if known.is_told => {
@@ -384,7 +389,7 @@ impl Shared {
     }
 
     /// Carries an operation out in a task of its own. `asked` is when it was claimed, if that was by this process.
-    fn start(self: Arc<Self>, record: Record, asked: Option<Instant>) {
+    fn start(self: Arc<Self>, record: Record, asked: Option<Moment>) {
         let id = record.id();
         self.at_work().insert(id);
         self.status.running.fetch_add(1, Ordering::Relaxed);
@@ -398,83 +403,112 @@ impl Shared {
         });
     }
 
-    async fn carry(&self, record: Record, asked: Option<Instant>) {
+    async fn carry(&self, record: Record, asked: Option<Moment>) {
         let id = record.id();
-        let key = key_of(&record.claimed.environment);
+        let key = record.claimed.environment.key();
         let served = self.environments.get(&key);
-        let place = match served {
-            Some(served) => Some(served.at_work.lock().await),
-            None => None,
+        let ended = match record.ended.clone() {
+            Some(finish) => Some((finish, turn_of(served).await)),
+            None => self.carry_out(&record, served, asked).await,
         };
-        let finish = match record.ended.clone() {
-            Some(finish) => finish,
-            None => {
-                let turn = || served.map(|served| served.turns.fetch_add(1, Ordering::SeqCst));
-                turn();
-                let outcome = self.outcome(&record, served, asked).await;
-                turn();
-                let Some(outcome) = outcome else {
-                    // It is as if the agent had gone; the service finds that out by itself.
-                    _ = self.journal.tell(id).await;
-                    return;
-                };
-                let finish = self.finish(&record, outcome);
-                if let Err(error) = self.journal.end(id, &finish).await {
-                    tracing::error!(operation = %id, "{error}");
-                }
-                finish
-            }
+        let Some((finish, turn)) = ended else {
+            // It is as if the agent had gone; the service finds that out by itself.
+            _ = self.journal.tell(id).await;
+            return;
         };
         self.tell(id, &finish).await;
-        drop(place);
+        drop(turn);
         // Nobody reads changes any more once the agent stops.
         _ = self.changed.send(key);
     }
 
-    /// How it ended; nothing where the agent is to fall silent.
+    /// How it ended, as it is in the journal, and the environment's turn; nothing where the agent is to fall silent.
+    async fn carry_out<'s>(
+        &self,
+        record: &Record,
+        served: Option<&'s Served>,
+        asked: Option<Moment>,
+    ) -> Option<(Finish, Option<Turn<'s>>)> {
+        let (progress, told) = watch::channel(Progress::default());
+        let lease = Lease::new(self, &record.claimed, asked, told);
+        if served.is_some_and(|served| served.driver.falls_silent()) {
+            self.clock.reach(lease.ends_on()).await;
+            return None;
+        }
+        let ending = async {
+            lease.hold().await;
+            // Until it is this operation's turn, the lease may have to be renewed several times.
+            let turn = turn_of(served).await;
+            let count = || served.map(|served| served.turns.fetch_add(1, Ordering::SeqCst));
+            count();
+            let outcome = self.outcome(record, served, &lease, progress).await;
+            count();
+            let finish = self.finish(record, outcome?);
+            if let Err(error) = self.journal.end(record.id(), &finish).await {
+                tracing::error!(operation = %record.id(), "{error}");
+            }
+            Some((finish, turn))
+        };
+        tokio::select! {
+            ended = ending => ended,
+            never = lease.renew_on() => match never {},
+        }
+    }
+
+    /// How it ended. Nothing where something was begun that this agent cannot even watch any more: whoever falls silent is
+    /// taken for lost, and the environment is held until somebody has looked.
     async fn outcome(
         &self,
         record: &Record,
         served: Option<&Served>,
-        asked: Option<Instant>,
+        lease: &Lease<'_>,
+        progress: watch::Sender<Progress>,
     ) -> Option<Outcome> {
-        let id = record.id();
-        let is_begun = !record.marks.is_empty();
-        let Some(served) = served else {
-            let key = key_of(&record.claimed.environment);
-            let text = match is_begun {
-                false => format!("The agent does not serve {key}. Nothing was started."),
-                true => format!(
-                    "The agent does not serve {key} any more. What it had begun there before it was started anew may \
-                     have ended in any way."
-                ),
-            };
-            let mut failure = Failure::other(text);
-            failure.hint = Some("Configuration");
-            return Some(Outcome::Failed(failure, None));
+        let (id, is_begun) = (record.id(), record.begun_on.is_some());
+        let key = record.claimed.environment.key();
+        let unserved = || Failure::misconfigured(format!("The agent does not serve {key}."));
+        let known = work::understood(&record.claimed)
+            .and_then(|work| served.map(|served| (work, served)).ok_or_else(unserved));
+        let known = known.and_then(|(work, served)| match is_begun {
+            true => Ok((work, served)),
+            false => self.config.policy.check(&work).map(|()| (work, served)),
+        });
+        let (work, served) = match known {
+            Ok(known) => known,
+            Err(failure) if is_begun => {
+                tracing::error!(operation = %id, "what was begun cannot be watched any more: {failure}");
+                return None;
+            }
+            Err(failure) => {
+                let text = format!("{} Nothing was started.", failure.text);
+                return Some(Outcome::Failed(Failure { text, ..failure }, None));
+            }
         };
-        let work = match work::understood(&record.claimed) {
-            Ok(work) => work,
-            Err(failure) => return Some(Outcome::Failed(failure, None)),
-        };
-        let forbidden = self.config.policy.check(&work).err();
-        if let Some(failure) = forbidden.clone().filter(|_| !is_begun) {
-            let text = format!("{} Nothing was started.", failure.text);
-            return Some(Outcome::Failed(Failure { text, ..failure }, None));
-        }
-        let (progress, told) = watch::channel(Progress::default());
-        let lease = Lease::new(self, &record.claimed, told);
-        match asked {
-            Some(asked) => lease.began(asked),
-            None => lease.ask().await,
-        }
-        if served.driver.falls_silent() {
-            self.clock.reach(lease.ends_on()).await;
-            return None;
-        }
         tracing::info!(operation = %id, app = %work.app_id, target = %work.target, "an operation begins");
-        let place = self.workplace(work, progress);
-        let is_held = || lease.is_held();
+        let driver = served.settings.driver.name();
+        let may_begin = || {
+            self.config.policy.check(&work)?;
+            begun_by(record, driver)?;
+            match lease.is_held() {
+                true => Ok(()),
+                false => Err(Failure::new(
+                    FailureCause::TimeOut,
+                    "The service has given the operation up, so nothing is begun any more.",
+                )),
+            }
+        };
+        let place = Place {
+            work: &work,
+            driver,
+            journal: &self.journal,
+            folder: &self.folder,
+            caller: &self.caller,
+            clock: &*self.clock,
+            redactor: &self.redactor,
+            package: OnceCell::new(),
+            progress,
+            may_begin: &may_begin,
+        };
         let bench = work::Bench {
             driver: &*served.driver,
             clock: &*self.clock,
@@ -482,31 +516,8 @@ impl Shared {
                 verify: self.config.spans.verify_within,
                 watch: self.config.spans.watch_within,
             },
-            is_held: &is_held,
         };
-        let outcome = async {
-            match forbidden {
-                Some(failure) => bench.watch(&place.work, failure, &place).await,
-                None => bench.carry_out(&place.work, &place).await,
-            }
-        };
-        tokio::select! {
-            outcome = outcome => Some(outcome),
-            never = lease.renew_on() => match never {},
-        }
-    }
-
-    fn workplace(&self, work: Work, progress: watch::Sender<Progress>) -> workplace::Bench {
-        workplace::Bench {
-            work,
-            journal: self.journal.clone(),
-            folder: self.folder.clone(),
-            caller: self.caller.clone(),
-            clock: self.clock.clone(),
-            redactor: self.redactor.clone(),
-            package: OnceCell::new(),
-            progress,
-        }
+        Some(bench.carry_out(&work, &place).await)
     }
 
     fn finish(&self, record: &Record, outcome: Outcome) -> Finish {
@@ -593,7 +604,7 @@ impl Shared {
             "stopping: {} operations are being carried out",
             self.at_work().len()
         );
-        let asked = self.clock.now();
+        let asked = Moment::now(&*self.clock);
         if let Ok(claim) = self.claim(0, 0).await {
             self.take_on(claim, asked).await;
         }
@@ -617,6 +628,24 @@ impl Shared {
     }
 }
 
+/// Waits until no other operation is carried out there.
+async fn turn_of(served: Option<&Served>) -> Option<Turn<'_>> {
+    match served {
+        Some(served) => Some(served.at_work.lock().await),
+        None => None,
+    }
+}
+
+/// Makes sure that what was begun by one driver is not gone on with by another, which does not know its marks.
+fn begun_by(record: &Record, driver: &str) -> Result<(), Failure> {
+    match record.begun_by.as_deref().filter(|begun_by| *begun_by != driver) {
+        Some(begun_by) => Err(Failure::misconfigured(format!(
+            "It was begun by the driver '{begun_by}', and the environment has the driver '{driver}' now."
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Whether the service has understood and will not say anything else if it is asked again.
 fn is_answer(error: &Error) -> bool {
     [
@@ -624,6 +653,7 @@ fn is_answer(error: &Error) -> bool {
         StatusCode::NOT_FOUND,
         StatusCode::CONFLICT,
         StatusCode::GONE,
+        StatusCode::PAYLOAD_TOO_LARGE,
         StatusCode::UNPROCESSABLE_ENTITY,
     ]
     .iter()

@@ -98,8 +98,6 @@ pub struct Bench<'b> {
     pub clock: &'b dyn Clock,
     /// How long things may take.
     pub patience: Patience,
-    /// Whether the service still counts on this agent for the operation. Nothing is begun without.
-    pub is_held: &'b (dyn Fn() -> bool + Send + Sync),
 }
 
 impl Bench<'_> {
@@ -116,22 +114,24 @@ impl Bench<'_> {
             Decision::Absent(outcome) if !is_resumed => return outcome,
             Decision::Absent(_) | Decision::GoesOn => {}
         }
-        if !(self.is_held)() {
-            return self.without_lease(work, is_resumed, at).await;
+        if let Err(lost) = at.may_begin() {
+            return self.without_lease(work, lost, is_resumed, at).await;
         }
         if let Some(installed) = found.app(work.app_id)
+            // Where something was begun, only the driver knows whether it will be needed again.
+            && !is_resumed
             && self.driver.needs_package(work, installed)
             && let Err(failure) = at.package().await
         {
             return Outcome::Failed(failure, Some(installed.version));
         }
         // Bringing the package may have taken longer than the service waits.
-        if !(self.is_held)() {
-            return self.without_lease(work, is_resumed, at).await;
+        if let Err(lost) = at.may_begin() {
+            return self.without_lease(work, lost, is_resumed, at).await;
         }
         match self.driver.deploy(work, &found, at).await {
             Deployed::Done => self.verify(work).await,
-            Deployed::Failed(failure) => self.failed(work, failure).await,
+            Deployed::Failed(failure) => self.failed(work, failure, at).await,
             Deployed::Unclear(failure) => self.watch(work, failure, at).await,
             Deployed::Skipped(reason) => self.skipped(work, reason, is_resumed).await,
         }
@@ -156,19 +156,17 @@ impl Bench<'_> {
         }
     }
 
-    async fn without_lease(&self, work: &Work, is_resumed: bool, at: &dyn Workplace) -> Outcome {
-        let lost = "The service had given the operation up before it was begun";
+    async fn without_lease(
+        &self,
+        work: &Work,
+        lost: Failure,
+        is_resumed: bool,
+        at: &dyn Workplace,
+    ) -> Outcome {
         match is_resumed {
             // Nothing more is sent, but what was begun before may come to an end.
-            true => {
-                let failure =
-                    Failure::other("The service had given the operation up while the agent was away");
-                self.watch(work, failure, at).await
-            }
-            false => {
-                let failure = Failure::new(FailureCause::TimeOut, format!("{lost}. Nothing was started."));
-                Outcome::Failed(failure, self.installed(work).await.ok().flatten())
-            }
+            true => self.watch(work, lost, at).await,
+            false => Outcome::Failed(lost, self.installed(work).await.0.ok().flatten()),
         }
     }
 
@@ -179,7 +177,7 @@ impl Bench<'_> {
     }
 
     /// Nobody says how it ended, or it may not be gone on with: nothing more is sent, and what is installed decides.
-    pub(crate) async fn watch(&self, work: &Work, failure: Failure, at: &dyn Workplace) -> Outcome {
+    async fn watch(&self, work: &Work, failure: Failure, at: &dyn Workplace) -> Outcome {
         let text = format!("Nobody says whether it worked, so what is installed is watched. {failure}");
         at.progress(None, "Watch", &text);
         let failure = Failure {
@@ -192,7 +190,8 @@ impl Bench<'_> {
         .await
     }
 
-    /// Reads what is installed until it is the target version, for `span` at most; what was `said` explains why not.
+    /// Reads what is installed until it is the target version, for `span` at most; what was `said` explains why not. A target
+    /// that is being worked on is waited for as long as one that says nothing.
     async fn read_until(
         &self,
         work: &Work,
@@ -200,13 +199,17 @@ impl Bench<'_> {
         said: Failure,
         on_look: impl Fn(Instant) + Send,
     ) -> Outcome {
-        let until = self.clock.now() + span;
+        let begun = self.clock.now();
         loop {
-            let installed = self.installed(work).await;
+            let (installed, is_ready) = self.installed(work).await;
             if installed == Ok(Some(work.target)) {
                 return Outcome::Succeeded;
             }
-            if self.clock.now() >= until {
+            let span = match is_ready {
+                true => span,
+                false => span.max(self.patience.watch),
+            };
+            if self.clock.now() >= begun + span {
                 return not_installed(work, said, installed);
             }
             on_look(self.clock.now());
@@ -214,17 +217,18 @@ impl Bench<'_> {
         }
     }
 
-    /// The target says that it failed. It may say so of something that worked.
-    async fn failed(&self, work: &Work, failure: Failure) -> Outcome {
-        match self.installed(work).await {
-            Ok(Some(version)) if version == work.target => Outcome::Succeeded,
-            installed => not_installed(work, failure, installed),
-        }
+    /// The target says that it failed. It may say so of something that worked, and its list may lag behind.
+    async fn failed(&self, work: &Work, failure: Failure, at: &dyn Workplace) -> Outcome {
+        let span = match self.driver.lags() && !at.marks().is_empty() {
+            true => self.patience.verify,
+            false => Duration::ZERO,
+        };
+        self.read_until(work, span, failure, |_| ()).await
     }
 
     /// The target says that there is nothing to do. Where something was begun before, only what is installed can say so.
     async fn skipped(&self, work: &Work, reason: String, is_resumed: bool) -> Outcome {
-        match self.installed(work).await {
+        match self.installed(work).await.0 {
             Ok(Some(version)) if version == work.target => Outcome::Succeeded,
             Ok(Some(version)) if version > work.target => Outcome::Skipped(reason, Some(version)),
             installed if is_resumed => not_installed(work, Failure::other(reason), installed),
@@ -232,9 +236,21 @@ impl Bench<'_> {
         }
     }
 
-    async fn installed(&self, work: &Work) -> Result<Option<AppVersion>, Failure> {
-        let found = self.driver.inventory().await?;
-        Ok(found.app(work.app_id).map(|app| app.version))
+    /// What is installed of the app, and whether the target could be worked with. What a target says of its apps while it
+    /// is not ready, or what it could not say in full, proves no app away.
+    async fn installed(&self, work: &Work) -> (Result<Option<AppVersion>, Failure>, bool) {
+        let found = match self.driver.inventory().await {
+            Ok(found) => found,
+            Err(failure) => return (Err(failure), true),
+        };
+        let installed = match found.app(work.app_id) {
+            Some(app) => Ok(Some(app.version)),
+            None if found.is_gone => Ok(None),
+            None if !found.is_ready => Err(Failure::other("the environment is not ready")),
+            None if !found.is_complete => Err(Failure::other("not all apps could be read")),
+            None => Ok(None),
+        };
+        (installed, found.is_ready || found.is_gone)
     }
 }
 

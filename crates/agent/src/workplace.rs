@@ -1,7 +1,7 @@
 //! What a driver is given while it works on one operation.
 
 use crate::{
-    clock::SharedClock,
+    clock::Clock,
     driver::{Mark, Work, Workplace},
     failure::Failure,
     folder::Folder,
@@ -12,10 +12,7 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use serde_json::Value;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 use tokio::sync::{OnceCell, watch};
 use wire::agent::Progress;
 
@@ -23,18 +20,22 @@ use wire::agent::Progress;
 const TEXT_BYTES: usize = 4 << 10;
 const STEP_BYTES: usize = 100;
 
-pub(crate) struct Bench {
-    pub(crate) work: Work,
-    pub(crate) journal: Journal,
-    pub(crate) folder: Arc<Folder>,
-    pub(crate) caller: Arc<Caller>,
-    pub(crate) clock: SharedClock,
-    pub(crate) redactor: Arc<Redactor>,
+/// Where one operation is carried out.
+pub(crate) struct Place<'p> {
+    pub(crate) work: &'p Work,
+    /// What the driver is called.
+    pub(crate) driver: &'p str,
+    pub(crate) journal: &'p Journal,
+    pub(crate) folder: &'p Folder,
+    pub(crate) caller: &'p Caller,
+    pub(crate) clock: &'p dyn Clock,
+    pub(crate) redactor: &'p Redactor,
     pub(crate) package: OnceCell<PathBuf>,
     pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) may_begin: &'p (dyn Fn() -> Result<(), Failure> + Send + Sync),
 }
 
-impl Bench {
+impl Place<'_> {
     async fn write_down(&self, step: &str, facts: Value) -> Result<(), Failure> {
         let id = self.work.operation_id;
         let is_begun = self
@@ -43,7 +44,7 @@ impl Bench {
             .is_some_and(|record| record.begun_on.is_some());
         let written = async {
             if !is_begun {
-                self.journal.begin(id, self.clock.now()).await?;
+                self.journal.begin(id, self.driver, self.clock.now()).await?;
             }
             self.journal.mark(id, step, facts).await
         };
@@ -53,15 +54,19 @@ impl Bench {
     }
 }
 
-impl Workplace for Bench {
+impl Workplace for Place<'_> {
     fn package(&self) -> BoxFuture<'_, Result<&Path, Failure>> {
         Box::pin(async {
             let brought = self.package.get_or_try_init(async || {
                 self.progress(None, "Download", "Bringing the package.");
-                package::bring(&self.caller.now(), &self.folder, &self.work).await
+                package::bring(&self.caller.now(), self.folder, self.work).await
             });
             brought.await.map(PathBuf::as_path)
         })
+    }
+
+    fn may_begin(&self) -> Result<(), Failure> {
+        (self.may_begin)()
     }
 
     fn mark(&self, step: &str, facts: Value) -> BoxFuture<'_, Result<(), Failure>> {

@@ -4,6 +4,7 @@
 //! ignores. No member of any of them is a command, a script, an address or a setting: what an agent may be asked for is an
 //! app, its version, and when (`docs/SECURITY.md`).
 
+use domain::{environment::EnvironmentKey, ids::TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -65,6 +66,14 @@ pub struct EnvironmentName {
     /// The name.
     #[schema(example = "Production")]
     pub name: String,
+}
+
+impl EnvironmentName {
+    /// What tells it from all others, however it is spelled.
+    #[must_use]
+    pub fn key(&self) -> EnvironmentKey {
+        EnvironmentKey::new(TenantId(self.aad_tenant_id), &self.application_family, &self.name)
+    }
 }
 
 /// An environment as an agent found it.

@@ -260,6 +260,10 @@ impl Driver for AdminCenter {
         self.find_out().boxed()
     }
 
+    fn lags(&self) -> bool {
+        true
+    }
+
     fn needs_package(&self, _: &Work, installed: &InstalledApp) -> bool {
         self.way(installed.origin) == Ok(Way::PteInstall)
     }

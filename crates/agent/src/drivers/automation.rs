@@ -209,6 +209,10 @@ impl Driver for Automation {
         self.find_out().boxed()
     }
 
+    fn lags(&self) -> bool {
+        true
+    }
+
     fn needs_package(&self, _: &Work, _: &InstalledApp) -> bool {
         true
     }

@@ -98,6 +98,7 @@ impl Exec {
         let facts = deploy_facts(work, package);
         let file = package.with_file_name("facts.json");
         write_facts(&file, &facts).await?;
+        at.may_begin()?;
         at.mark(RUN, json!({"program": self.settings.deploy.program()}))
             .await?;
         let mut variables = variables_of(&facts);

@@ -43,6 +43,18 @@ impl DriverSettings {
     pub const NAMES: &'static [&'static str] =
         &["admincenter", "automation", "devendpoint", "exec", "simulate"];
 
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AdminCenter(_) => "admincenter",
+            Self::Automation(_) => "automation",
+            Self::DevEndpoint(_) => "devendpoint",
+            Self::Exec(_) => "exec",
+            Self::Simulate(_) => "simulate",
+        }
+    }
+
     /// Reads the settings of the driver of that name.
     ///
     /// # Errors

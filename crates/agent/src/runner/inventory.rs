@@ -121,6 +121,9 @@ impl Reporter {
         let Some(served) = agent.environments.get(key) else {
             return Ok(());
         };
+        // An operation has ended there. Also where nothing changed by it, an environment that was held since is only let go by
+        // a newer report.
+        self.told.remove(key);
         // Before the first full set there is nothing that could have changed.
         match self.full_on {
             None => Ok(()),
@@ -148,7 +151,7 @@ impl Reporter {
                 self.is_confirmed = false;
                 self.full_on = Some(agent.clock.now());
                 self.told = rows.into_iter().collect();
-                taken(&agent, &result);
+                self.taken(&result);
                 Ok(())
             }
             Err(error) => self.not_taken(error),
@@ -176,10 +179,51 @@ impl Reporter {
         match agent.caller.now().patch_inventory(&inventory).await {
             Ok(result) => {
                 self.told.extend(changed);
-                taken(&agent, &result);
+                self.taken(&result);
                 Ok(())
             }
             Err(error) => self.not_taken(error),
+        }
+    }
+
+    /// The service has taken a report. What it refused of it is told again with the next.
+    fn taken(&mut self, result: &InventoryResult) {
+        let agent = self.agent.clone();
+        agent.note(None);
+        agent.status.trouble(Trouble::Inventory, None);
+        agent
+            .status
+            .inventory_on
+            .store(agent.clock.now().0, Ordering::Relaxed);
+        agent
+            .status
+            .refused
+            .store(result.refused.len() as u64, Ordering::Relaxed);
+        tracing::info!(
+            added = result.added,
+            changed = result.changed,
+            unchanged = result.unchanged,
+            missing = result.missing,
+            refused = result.refused.len(),
+            "an inventory was taken"
+        );
+        for refused in &result.refused {
+            self.told.remove(&refused.environment.key());
+            tracing::warn!(
+                environment = refused.environment.name,
+                code = refused.code,
+                "not taken: {}",
+                refused.message
+            );
+        }
+        for disputed in &result.disputed {
+            tracing::warn!(
+                environment = disputed.name,
+                "nothing starts there until the operator has looked"
+            );
+        }
+        for warning in &result.warnings {
+            tracing::warn!("{warning}");
         }
     }
 
@@ -236,6 +280,8 @@ async fn read(agent: &Shared, key: &EnvironmentKey, served: &Served) -> Reading 
             drop(free);
             match served.driver.inventory().await {
                 Ok(found) if found.is_gone => Told::Gone,
+                // A target that is being worked on may say of apps that are there that they are not.
+                Ok(found) if !found.is_ready && !found.is_complete => Told::Unread,
                 Ok(found) => Told::Read(Box::new(reported(served, found))),
                 Err(failure) => {
                     let failure = agent.redactor.redact(&failure.to_string());
@@ -301,43 +347,5 @@ fn reported_app(app: InstalledApp) -> ReportedApp {
         version: app.version.to_string(),
         name: app.name,
         publisher: app.publisher,
-    }
-}
-
-fn taken(agent: &Shared, result: &InventoryResult) {
-    agent.note(None);
-    agent.status.trouble(Trouble::Inventory, None);
-    agent
-        .status
-        .inventory_on
-        .store(agent.clock.now().0, Ordering::Relaxed);
-    agent
-        .status
-        .refused
-        .store(result.refused.len() as u64, Ordering::Relaxed);
-    tracing::info!(
-        added = result.added,
-        changed = result.changed,
-        unchanged = result.unchanged,
-        missing = result.missing,
-        refused = result.refused.len(),
-        "an inventory was taken"
-    );
-    for refused in &result.refused {
-        tracing::warn!(
-            environment = refused.environment.name,
-            code = refused.code,
-            "not taken: {}",
-            refused.message
-        );
-    }
-    for disputed in &result.disputed {
-        tracing::warn!(
-            environment = disputed.name,
-            "nothing starts there until the operator has looked"
-        );
-    }
-    for warning in &result.warnings {
-        tracing::warn!("{warning}");
     }
 }

@@ -1,13 +1,14 @@
 //! What an operation is held by: renewed while it is carried out, together with how far it has come.
 
 use super::{Pauses, Shared, is_answer};
+use crate::clock::Moment;
 use client::Error;
 use domain::{ids::OperationId, instant::Instant};
 use std::{
     convert::Infallible,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -22,52 +23,67 @@ pub(super) struct Lease<'a> {
     agent: &'a Shared,
     operation: OperationId,
     lease_id: Uuid,
-    seconds: Mutex<u32>,
+    granted: Mutex<Granted>,
     progress: watch::Receiver<Progress>,
-    /// Until when, by this machine's clock: counted from before the service was asked.
-    until: AtomicI64,
     is_lost: AtomicBool,
+}
+
+/// When the service was asked for it, if that was by this process, and how long it lasts from then on. The service counts
+/// from a later moment.
+#[derive(Clone, Copy)]
+struct Granted {
+    asked: Option<Moment>,
+    span: Duration,
 }
 
 impl<'a> Lease<'a> {
     pub(super) fn new(
         agent: &'a Shared,
         claimed: &ClaimedOperation,
+        asked: Option<Moment>,
         progress: watch::Receiver<Progress>,
     ) -> Self {
+        let span = Duration::from_secs(claimed.lease_seconds.into());
         Self {
             agent,
             operation: OperationId(claimed.operation_id),
             lease_id: claimed.lease_id,
-            seconds: Mutex::new(claimed.lease_seconds),
+            granted: Mutex::new(Granted { asked, span }),
             progress,
-            until: AtomicI64::new(0),
             is_lost: AtomicBool::new(false),
         }
     }
 
-    fn span(&self) -> Duration {
-        let seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
-        Duration::from_secs((*seconds).into())
-    }
-
-    /// The service granted it when it was asked then.
-    pub(super) fn began(&self, asked: Instant) {
-        self.until.store((asked + self.span()).0, Ordering::SeqCst);
+    fn granted(&self) -> MutexGuard<'_, Granted> {
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When it ends, unless it is renewed.
     pub(super) fn ends_on(&self) -> Instant {
-        Instant(self.until.load(Ordering::SeqCst))
+        let Granted { asked, span } = *self.granted();
+        asked.map_or(Instant(0), |asked| asked.after(span))
     }
 
     /// Whether the service still counts on this agent.
     pub(super) fn is_held(&self) -> bool {
-        !self.is_lost.load(Ordering::SeqCst) && self.agent.clock.now() < self.ends_on()
+        !self.is_lost.load(Ordering::SeqCst) && self.lasts(|span| span)
     }
 
-    /// Finds out whether the lease of a process before this one is still good.
-    pub(super) async fn ask(&self) {
+    fn lasts(&self, part: fn(Duration) -> Duration) -> bool {
+        let Granted { asked, span } = *self.granted();
+        asked.is_some_and(|asked| !asked.is_past(part(span), &*self.agent.clock))
+    }
+
+    /// Makes sure that there is time to begin: it may have been granted at the end of a long wait, or to a process before
+    /// this one.
+    pub(super) async fn hold(&self) {
+        if !self.lasts(|span| span / 2) {
+            self.ask().await;
+        }
+    }
+
+    /// Renews it, or finds out that it is lost.
+    async fn ask(&self) {
         let mut pauses = Pauses::default();
         while let Err(error) = self.renew(None).await {
             pauses.pause_after(self.agent, &error).await;
@@ -79,7 +95,7 @@ impl<'a> Lease<'a> {
         let mut progress = self.progress.clone();
         loop {
             let now = self.agent.clock.now();
-            let due = now + self.span() / 3;
+            let due = now + self.granted().span / 3;
             tokio::select! {
                 () = self.agent.clock.reach(due) => {}
                 // Not at once: what comes soon after goes along.
@@ -100,9 +116,9 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// Renews it, or learns that it is lost.
+    /// Asks the service once.
     async fn renew(&self, progress: Option<Progress>) -> Result<(), Error> {
-        let asked = self.agent.clock.now();
+        let asked = Moment::now(&*self.agent.clock);
         let renewal = Renewal {
             lease_id: self.lease_id,
             progress,
@@ -115,8 +131,10 @@ impl<'a> Lease<'a> {
             .await
         {
             Ok(renewed) => {
-                *self.seconds.lock().unwrap_or_else(PoisonError::into_inner) = renewed.lease_seconds;
-                self.began(asked);
+                *self.granted() = Granted {
+                    asked: Some(asked),
+                    span: Duration::from_secs(renewed.lease_seconds.into()),
+                };
                 Ok(())
             }
             Err(error) if is_answer(&error) => {

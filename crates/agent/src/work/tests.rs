@@ -71,9 +71,11 @@ struct Target {
     says: Deployed,
     deployed: Mutex<u32>,
     needs_package: bool,
+    lags: bool,
 }
 
 struct Desk {
+    is_held: bool,
     marks: Vec<Mark>,
     package: Result<(), Failure>,
     texts: Mutex<Vec<String>>,
@@ -82,6 +84,13 @@ struct Desk {
 impl Workplace for Desk {
     fn package(&self) -> BoxFuture<'_, Result<&Path, Failure>> {
         Box::pin(async { self.package.clone().map(|()| Path::new("package.app")) })
+    }
+
+    fn may_begin(&self) -> Result<(), Failure> {
+        match self.is_held {
+            true => Ok(()),
+            false => Err(Failure::new(FailureCause::TimeOut, "given up")),
+        }
     }
 
     fn mark(&self, _: &str, _: Value) -> BoxFuture<'_, Result<(), Failure>> {
@@ -113,6 +122,10 @@ impl Driver for Target {
 
     fn needs_package(&self, _: &Work, _: &InstalledApp) -> bool {
         self.needs_package
+    }
+
+    fn lags(&self) -> bool {
+        self.lags
     }
 
     fn deploy<'d>(&'d self, _: &'d Work, _: &'d Found, _: &'d dyn Workplace) -> BoxFuture<'d, Deployed> {
@@ -147,7 +160,6 @@ struct Told {
 struct Case {
     target: Target,
     desk: Desk,
-    is_held: bool,
 }
 
 fn case(inventories: impl IntoIterator<Item = Found>, says: Deployed) -> Case {
@@ -157,13 +169,14 @@ fn case(inventories: impl IntoIterator<Item = Found>, says: Deployed) -> Case {
             says,
             deployed: Mutex::default(),
             needs_package: true,
+            lags: false,
         },
         desk: Desk {
+            is_held: true,
             marks: Vec::new(),
             package: Ok(()),
             texts: Mutex::default(),
         },
-        is_held: true,
     }
 }
 
@@ -185,7 +198,6 @@ impl Case {
                 verify: Duration::from_secs(180),
                 watch: Duration::from_secs(3_600),
             },
-            is_held: &|| self.is_held,
         };
         let outcome = bench.carry_out(&work(), &self.desk).await;
         Told {
@@ -333,7 +345,7 @@ async fn somebody_elses_work_is_waited_for() {
 #[tokio::test]
 async fn without_the_lease_nothing_is_begun_and_what_was_begun_is_watched() {
     let mut fresh = case([found(Some(OLD))], Deployed::Done);
-    fresh.is_held = false;
+    fresh.desk.is_held = false;
     let told = fresh.carried_out().await;
     assert!(
         matches!(told.outcome, Outcome::Failed(_, Some(OLD))),
@@ -342,7 +354,7 @@ async fn without_the_lease_nothing_is_begun_and_what_was_begun_is_watched() {
     );
     assert_eq!(told.deployed, 0);
     let mut resumed = case([found(Some(OLD)), found(None), found(Some(NEW))], Deployed::Done).resumed();
-    resumed.is_held = false;
+    resumed.desk.is_held = false;
     let told = resumed.carried_out().await;
     assert_eq!((told.outcome, told.deployed), (Outcome::Succeeded, 0));
 }
@@ -388,6 +400,50 @@ async fn a_target_with_nothing_to_do_is_believed_unless_something_was_begun() {
         failure.text,
         "AppUninstalled. Asked for 16.0.1.2: the app is not installed."
     );
+}
+
+#[tokio::test]
+async fn a_package_is_not_brought_again_before_the_driver_asks_for_it() {
+    let mut resumed = case([found(Some(OLD)), found(Some(NEW))], Deployed::Done).resumed();
+    resumed.desk.package = Err(Failure::new(FailureCause::Connection, "refused"));
+    let told = resumed.carried_out().await;
+    assert_eq!((told.outcome, told.deployed), (Outcome::Succeeded, 1));
+}
+
+#[tokio::test]
+async fn what_failed_is_read_for_a_while_where_the_list_lags_behind() {
+    let lagging = || [found(Some(OLD)), found(Some(OLD)), found(Some(NEW))];
+    let mut late = case(lagging(), failed()).resumed();
+    late.target.lags = true;
+    let told = late.carried_out().await;
+    assert_eq!(told.outcome, Outcome::Succeeded);
+    // Without a mark nothing was sent, so nothing can come of it.
+    let mut unsent = case(lagging(), failed());
+    unsent.target.lags = true;
+    let told = unsent.carried_out().await;
+    assert!(matches!(told.outcome, Outcome::Failed(_, Some(OLD))), "{:?}", told.outcome);
+}
+
+#[tokio::test]
+async fn what_a_target_hides_while_it_is_worked_on_is_not_told_as_missing() {
+    let hidden = Found {
+        is_ready: false,
+        ..found(None)
+    };
+    let case_of = |last: Found| case([found(Some(OLD)), hidden.clone(), hidden.clone(), last], Deployed::Done);
+    let told = case_of(found(Some(NEW))).carried_out().await;
+    assert_eq!(told.outcome, Outcome::Succeeded);
+    // It is waited for as long as a target may take, not only as long as a list may lag behind.
+    let told = case_of(hidden.clone()).carried_out().await;
+    let text = text_of(&told.outcome);
+    assert!(text.contains("could not be read") && !text.contains("not installed"), "{text}");
+    assert!(told.waited >= Duration::from_secs(3_600));
+    let partial = Found {
+        is_complete: false,
+        ..found(None)
+    };
+    let text = text_of(&case_of(partial).carried_out().await.outcome);
+    assert!(text.contains("could not be read") && !text.contains("not installed"), "{text}");
 }
 
 #[test]

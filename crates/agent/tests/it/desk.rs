@@ -187,6 +187,10 @@ impl Workplace for Desk {
         async { Ok(self.package.as_path()) }.boxed()
     }
 
+    fn may_begin(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn mark(&self, step: &str, facts: Value) -> BoxFuture<'_, Result<(), Failure>> {
         let step = step.to_owned();
         let made = {

@@ -123,6 +123,10 @@ impl Workplace for Place {
         Box::pin(async move { Ok(path) })
     }
 
+    fn may_begin(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn mark(&self, step: &str, facts: Value) -> BoxFuture<'_, Result<(), Failure>> {
         let mark = Mark {
             step: step.to_owned(),

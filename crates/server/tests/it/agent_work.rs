@@ -189,10 +189,7 @@ async fn an_agent_carries_a_hotfix_out(backend: Backend) {
         "claim",
         json!({ "max": 5, "holding": [operation["operationId"]] }),
     );
-    assert_eq!(
-        nothing.await.expect(200).json(),
-        json!({ "operations": [] })
-    );
+    assert_eq!(nothing.await.expect(200).json(), json!({ "operations": [] }));
 
     let renewed = agent.says(&operation, "renew", json!({})).await.expect(200);
     assert_eq!(renewed.json(), json!({ "leaseSeconds": 300 }));
