@@ -7,27 +7,45 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use std::{io, sync::Arc};
+use std::{
+    io,
+    net::{self, SocketAddr},
+    sync::Arc,
+};
 use tokio::net::TcpListener;
+
+/// Takes the address, so that it is known before anything begins whether it can be had.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let listener = net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
 
 /// Answers at `listener` for as long as it is polled.
 ///
 /// # Errors
 /// What the system says.
-pub(crate) async fn serve(listener: TcpListener, status: Arc<Status>, clock: SharedClock) -> io::Result<()> {
-    axum::serve(listener, router(status, clock)).await
+pub(crate) async fn serve(
+    listener: net::TcpListener,
+    status: Arc<Status>,
+    clock: SharedClock,
+) -> io::Result<()> {
+    axum::serve(TcpListener::from_std(listener)?, router(status, clock)).await
 }
 
 fn router(status: Arc<Status>, clock: SharedClock) -> Router {
-    let readiness = status.clone();
+    let (readiness, time) = (status.clone(), clock.clone());
     Router::new()
         .route("/health/live", get(async || "alive\n"))
-        .route("/health/ready", get(async move || ready(&readiness)))
+        .route("/health/ready", get(async move || ready(&readiness, &time)))
         .route("/metrics", get(async move || metrics(&status, &clock)))
 }
 
-fn ready(status: &Status) -> impl IntoResponse + use<> {
-    let troubles = status.troubles();
+fn ready(status: &Status, clock: &SharedClock) -> impl IntoResponse + use<> {
+    let troubles = status.troubles(clock.now());
     match troubles.is_empty() {
         true => (StatusCode::OK, "ready\n".to_owned()),
         false => (

@@ -36,6 +36,7 @@ use secrecy::SecretString;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -59,7 +60,10 @@ const BUDGET_PAUSE: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// An agent that is ready to work.
-pub struct Agent(Arc<Shared>);
+pub struct Agent {
+    shared: Arc<Shared>,
+    health: Option<TcpListener>,
+}
 
 struct Shared {
     config: Config,
@@ -175,6 +179,11 @@ impl Agent {
         status
             .environments
             .store(environments.len() as u64, Ordering::Relaxed);
+        let health = config
+            .health_listen
+            .map(health::listen)
+            .transpose()
+            .map_err(StartError::Health)?;
         let journal = Journal::open(&folder.journal(), clock.now())?;
         let (changed, changes) = mpsc::unbounded_channel();
         let shared = Shared {
@@ -198,21 +207,22 @@ impl Agent {
             kept,
             confirm_inventory: setting.confirm_inventory,
         };
-        Ok((Self(Arc::new(shared)), rounds))
+        let shared = Arc::new(shared);
+        Ok((Self { shared, health }, rounds))
+    }
+
+    /// Where it tells how it is doing.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health.as_ref()?.local_addr().ok()
     }
 
     /// Works until `stop`, and then until what is being carried out has ended and been told, or the time for that is over.
     /// What is left then is gone on with at the next start.
-    ///
-    /// # Errors
-    /// [`StartError::Health`] when health cannot be told where it should be.
-    pub async fn run(self, rounds: Rounds, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let agent = self.0;
+    pub async fn run(self, rounds: Rounds, stop: impl Future<Output = ()>) {
+        let agent = self.shared;
         let background = TaskTracker::new();
-        if let Some(address) = agent.config.health_listen {
-            let listener = tokio::net::TcpListener::bind(address)
-                .await
-                .map_err(StartError::Health)?;
+        if let Some(listener) = self.health {
             let (status, clock) = (agent.status.clone(), agent.clock.clone());
             let health = health::serve(listener, status, clock);
             let ended = agent.stopping.clone();
@@ -241,7 +251,6 @@ impl Agent {
         agent.stop().await;
         background.close();
         background.wait().await;
-        Ok(())
     }
 }
 

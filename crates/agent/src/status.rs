@@ -8,7 +8,11 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
+
+/// A token that ends so soon should have been replaced.
+const TOKEN_LATE: Duration = Duration::from_secs(24 * 3_600);
 
 /// What is counted and remembered, since the process started.
 #[derive(Debug, Default)]
@@ -55,11 +59,17 @@ impl Status {
         }
     }
 
-    /// All that keeps the agent from its work.
+    /// All that keeps the agent from its work, or soon will.
     #[must_use]
-    pub fn troubles(&self) -> Vec<String> {
+    pub fn troubles(&self, now: Instant) -> Vec<String> {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.values().cloned().collect()
+        troubles.values().cloned().chain(self.late_token(now)).collect()
+    }
+
+    fn late_token(&self, now: Instant) -> Option<String> {
+        let ends = Instant(self.token_expires_on.load(Ordering::Relaxed));
+        let is_late = ends != Instant(0) && ends < now + TOKEN_LATE;
+        is_late.then(|| format!("The token ends on {ends}, and could not be replaced."))
     }
 
     /// The metrics in the text format of Prometheus.
@@ -73,7 +83,7 @@ impl Status {
                 let _ = writeln!(text, "{name}{labels} {value}");
             }
         };
-        let is_ready = u64::from(self.troubles().is_empty());
+        let is_ready = u64::from(self.troubles(now).is_empty());
         add(
             "fame_agent_ready",
             "gauge",
@@ -169,9 +179,9 @@ mod tests {
         assert!(status.metrics(Instant(0)).contains("fame_agent_ready 1"));
         status.trouble(Trouble::Journal, Some("full".into()));
         status.trouble(Trouble::Service, Some("away".into()));
-        assert_eq!(status.troubles(), ["away", "full"]);
+        assert_eq!(status.troubles(Instant(0)), ["away", "full"]);
         assert!(status.metrics(Instant(0)).contains("fame_agent_ready 0"));
         status.trouble(Trouble::Journal, None);
-        assert_eq!(status.troubles(), ["away"]);
+        assert_eq!(status.troubles(Instant(0)), ["away"]);
     }
 }

@@ -16,7 +16,7 @@ use domain::{
     version::AppVersion,
 };
 use futures::future::BoxFuture;
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::oneshot};
 use uuid::Uuid;
@@ -78,6 +78,12 @@ impl Host {
         self
     }
 
+    /// It works for a service of which nobody hears anything.
+    pub(crate) fn of_nobody(mut self) -> Self {
+        self.url = "http://127.0.0.1:1".into();
+        self
+    }
+
     pub(crate) fn with_agent(mut self, settings: &str) -> Self {
         self.agent = settings.into();
         self
@@ -101,10 +107,20 @@ impl Host {
 
     /// As if it had been enrolled so long ago.
     pub(crate) fn enrolled(self, ago: Duration) -> Self {
+        self.with_token(ago, "9000-01-01T00:00:00Z".into())
+    }
+
+    /// As if it had been enrolled with a token that ends so soon.
+    pub(crate) fn with_token_for(self, span: Duration) -> Self {
+        let ends = (self.clock.now() + span).to_string();
+        self.with_token(Duration::ZERO, ends)
+    }
+
+    fn with_token(self, ago: Duration, expires_on: String) -> Self {
         let given = AgentToken {
             name: "north".into(),
             token: FIRST_TOKEN.into(),
-            expires_on: "9000-01-01T00:00:00Z".into(),
+            expires_on,
         };
         let folder = Folder::open(&self.path("state")).unwrap();
         folder
@@ -144,20 +160,26 @@ impl Host {
         }
     }
 
+    /// Why an agent cannot be started.
+    pub(crate) fn refused(&self) -> String {
+        let prepared = Agent::prepare(self.config().unwrap(), &self.setting());
+        prepared.err().unwrap().to_string()
+    }
+
     /// Starts the agent.
     pub(crate) fn runs(&self) -> Running {
         let runtime = Runtime::new().unwrap();
-        let config = self.config().unwrap();
-        let setting = self.setting();
+        let (agent, rounds) = Agent::prepare(self.config().unwrap(), &self.setting()).unwrap();
+        let health = agent.health_address();
         let (stop, stopped) = oneshot::channel();
         let ended = runtime.spawn(async move {
-            let (agent, rounds) = Agent::prepare(config, &setting).unwrap();
             let stopped = async {
                 _ = stopped.await;
             };
-            agent.run(rounds, stopped).await.unwrap();
+            agent.run(rounds, stopped).await;
         });
         Running {
+            health,
             runtime: Some(runtime),
             stop,
             ended,
@@ -186,6 +208,8 @@ fn key(environment: &str) -> EnvironmentKey {
 
 /// An agent that runs.
 pub(crate) struct Running {
+    /// Where it tells how it is doing.
+    pub(crate) health: Option<SocketAddr>,
     runtime: Option<Runtime>,
     stop: oneshot::Sender<()>,
     ended: tokio::task::JoinHandle<()>,

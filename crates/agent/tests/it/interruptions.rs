@@ -183,14 +183,8 @@ async fn a_damaged_journal_is_for_a_person_to_look_at() {
     let service = Service::start().await;
     let host = Host::of(&service);
     std::fs::write(host.path("state/journal"), "{}\n{\"entry\":\"told\"}\n").unwrap();
-    let config = host.config().unwrap();
-    let setting = agent::runner::Setting {
-        clock: std::sync::Arc::new(host.clock.clone()),
-        simulated: host.world.clone(),
-        confirm_inventory: false,
-    };
-    let refused = agent::runner::Agent::prepare(config, &setting).err().unwrap();
-    assert!(refused.to_string().contains("Line 1 of the journal"), "{refused}");
+    let refused = host.refused();
+    assert!(refused.contains("Line 1 of the journal"), "{refused}");
     assert!(service.state().sessions.is_empty());
 }
 

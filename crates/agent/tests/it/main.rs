@@ -19,6 +19,7 @@ mod everywhere;
 #[cfg(unix)]
 mod exec;
 #[cfg(unix)]
+mod health;
 mod host;
 #[cfg(unix)]
 mod interruptions;

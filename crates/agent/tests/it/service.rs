@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) cut_after: Option<usize>,
     /// Answers to the next requests whose line begins so, instead of what they ask for.
     pub(crate) faults: Vec<(&'static str, u16)>,
+    /// The agent is frozen.
+    pub(crate) is_frozen: bool,
     /// What no agent may ask.
     pub(crate) violations: Vec<String>,
 }
@@ -208,6 +210,9 @@ impl Service {
                 state.violations.push(format!("{line}: a former session"));
             }
             state.sessions.push(session);
+        }
+        if state.is_frozen {
+            return Some(refusal(403, "AgentFrozen"));
         }
         None
     }

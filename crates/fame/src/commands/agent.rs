@@ -167,7 +167,7 @@ impl RunArgs {
         };
         let stop = stop_signal()?;
         let (agent, rounds) = Agent::prepare(config, &setting).map_err(|error| unstarted(&error))?;
-        agent.run(rounds, stop).await.map_err(|error| unstarted(&error))?;
+        agent.run(rounds, stop).await;
         Ok(Exit::Done)
     }
 }
