@@ -12,8 +12,9 @@ mod settings;
 
 pub use settings::{CommandLine, Settings, VariableName};
 
+use super::watch::arrived;
 use crate::{
-    cause::{Said, Target, classify},
+    cause::{Again, Said, Target, Verdict, classify},
     driver::{Deployed, Driver, Finding, Found, InstalledApp, Mark, Weight, Work, Workplace},
     failure::Failure,
 };
@@ -63,9 +64,39 @@ impl Exec {
         if let Some(unclear) = self.outlive_earlier_run(at).await {
             return unclear;
         }
-        match self.start(work, at).await {
-            Ok(running) => self.watch(running, at).await,
-            Err(failure) => Deployed::Failed(failure),
+        loop {
+            let running = match self.start(work, at).await {
+                Ok(running) => running,
+                Err(failure) => return Deployed::Failed(failure),
+            };
+            let (verdict, failure) = match self.watch(running, at).await {
+                Ok(deployed) => return deployed,
+                Err(failed) => failed,
+            };
+            if let Err(ended) = self.wait_to_repeat(verdict, failure, work, at).await {
+                return ended;
+            }
+        }
+    }
+
+    /// Waits until the command may be started once more. What failed has ended, with all that it had started.
+    async fn wait_to_repeat(
+        &self,
+        verdict: Verdict,
+        failure: Failure,
+        work: &Work,
+        at: &dyn Workplace,
+    ) -> Result<(), Deployed> {
+        if !self.settings.reenterable {
+            return Err(Deployed::Failed(failure));
+        }
+        let tries = at.marks().iter().filter(|mark| mark.step == RUN).count();
+        self.settings.repeats.wait(verdict, &failure, tries, at).await?;
+        match self.inventory().await {
+            Ok(found) => {
+                arrived(found.app(work.app_id).map(|app| app.version), work.target).map_or(Ok(()), Err)
+            }
+            Err(_) => Err(Deployed::Failed(failure)),
         }
     }
 
@@ -111,7 +142,7 @@ impl Exec {
         Ok(running)
     }
 
-    async fn watch(&self, running: Running, at: &dyn Workplace) -> Deployed {
+    async fn watch(&self, running: Running, at: &dyn Workplace) -> Result<Deployed, (Verdict, Failure)> {
         let heard = Heard::default();
         let tell = |line: &Line<'_>| {
             let (percent, step) = heard.step();
@@ -129,24 +160,32 @@ impl Exec {
 }
 
 /// What came of a command that ended, or was ended.
-fn judge(ended: &Ended, heard: &Heard) -> Deployed {
+///
+/// # Errors
+/// It failed, and whether starting it again can help.
+fn judge(ended: &Ended, heard: &Heard) -> Result<Deployed, (Verdict, Failure)> {
     match ended {
-        Ended::Exited(0) => Deployed::Done,
-        Ended::Exited(SKIPPED) => Deployed::Skipped(heard.last_line()),
-        Ended::Exited(_) => Deployed::Failed(failure_of(ended, heard)),
-        Ended::OutOfTime(_) => Deployed::Unclear(Failure::new(
+        Ended::Exited(0) => Ok(Deployed::Done),
+        Ended::Exited(SKIPPED) => Ok(Deployed::Skipped(heard.last_line())),
+        Ended::Exited(_) => Err(failure_of(ended, heard)),
+        Ended::OutOfTime(_) => Ok(Deployed::Unclear(Failure::new(
             FailureCause::TimeOut,
             heard.after(&ended.to_string()),
-        )),
-        Ended::Killed(_) | Ended::Lost(_) => Deployed::Unclear(failure_of(ended, heard)),
+        ))),
+        Ended::Killed(_) | Ended::Lost(_) => Ok(Deployed::Unclear(failure_of(ended, heard).1)),
     }
 }
 
-/// The failure that the command itself named, or else the one that its text is known for.
-fn failure_of(ended: &Ended, heard: &Heard) -> Failure {
+/// The failure that the command itself named, which is its last word, or else the one that its text is known for.
+fn failure_of(ended: &Ended, heard: &Heard) -> (Verdict, Failure) {
     let text = heard.after(&ended.to_string());
     if let Some(cause) = heard.named_cause() {
-        return Failure::new(cause, text);
+        let verdict = Verdict {
+            cause,
+            hint: None,
+            again: Again::Never,
+        };
+        return (verdict, verdict.failure(text));
     }
     let said = Said {
         by: Target::Exec,
@@ -156,7 +195,8 @@ fn failure_of(ended: &Ended, heard: &Heard) -> Failure {
         text: &heard.text(),
         app: None,
     };
-    classify(&said).failure(text)
+    let verdict = classify(&said);
+    (verdict, verdict.failure(text))
 }
 
 impl Driver for Exec {
@@ -172,7 +212,7 @@ impl Driver for Exec {
                     FailureCause::TimeOut,
                     heard.after(&ended.to_string()),
                 )),
-                _ => Err(failure_of(&ended, &heard)),
+                _ => Err(failure_of(&ended, &heard).1),
             }
         })
     }

@@ -42,7 +42,7 @@ impl Rhythm {
 }
 
 /// When the same may be begun anew within one operation, where it helps at all.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Repeats {
     /// The pause before the one repetition.
@@ -73,7 +73,7 @@ impl Repeats {
     /// Waits as long as that failure needs before the same can be begun anew.
     ///
     /// # Errors
-    /// The end, if it may not.
+    /// The end, if it may not, or the service has given the operation up meanwhile.
     pub(super) async fn wait(
         &self,
         verdict: Verdict,
@@ -90,7 +90,7 @@ impl Repeats {
             &format!("Begun anew in {pause:?}: {}", failure.text),
         );
         tokio::time::sleep(pause).await;
-        Ok(())
+        at.may_begin().map_err(|_| Deployed::Failed(failure.clone()))
     }
 
     /// How long to wait before it is begun once more, if it may after so many tries.

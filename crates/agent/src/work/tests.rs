@@ -421,7 +421,11 @@ async fn what_failed_is_read_for_a_while_where_the_list_lags_behind() {
     let mut unsent = case(lagging(), failed());
     unsent.target.lags = true;
     let told = unsent.carried_out().await;
-    assert!(matches!(told.outcome, Outcome::Failed(_, Some(OLD))), "{:?}", told.outcome);
+    assert!(
+        matches!(told.outcome, Outcome::Failed(_, Some(OLD))),
+        "{:?}",
+        told.outcome
+    );
 }
 
 #[tokio::test]
@@ -430,20 +434,31 @@ async fn what_a_target_hides_while_it_is_worked_on_is_not_told_as_missing() {
         is_ready: false,
         ..found(None)
     };
-    let case_of = |last: Found| case([found(Some(OLD)), hidden.clone(), hidden.clone(), last], Deployed::Done);
+    let case_of = |last: Found| {
+        case(
+            [found(Some(OLD)), hidden.clone(), hidden.clone(), last],
+            Deployed::Done,
+        )
+    };
     let told = case_of(found(Some(NEW))).carried_out().await;
     assert_eq!(told.outcome, Outcome::Succeeded);
     // It is waited for as long as a target may take, not only as long as a list may lag behind.
     let told = case_of(hidden.clone()).carried_out().await;
     let text = text_of(&told.outcome);
-    assert!(text.contains("could not be read") && !text.contains("not installed"), "{text}");
+    assert!(
+        text.contains("could not be read") && !text.contains("not installed"),
+        "{text}"
+    );
     assert!(told.waited >= Duration::from_secs(3_600));
     let partial = Found {
         is_complete: false,
         ..found(None)
     };
     let text = text_of(&case_of(partial).carried_out().await.outcome);
-    assert!(text.contains("could not be read") && !text.contains("not installed"), "{text}");
+    assert!(
+        text.contains("could not be read") && !text.contains("not installed"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -22,7 +22,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tempfile::TempDir;
@@ -39,6 +42,7 @@ struct Place {
     marks: Mutex<Vec<Mark>>,
     told: watch::Sender<Vec<Told>>,
     journal_is_full: bool,
+    is_held: AtomicBool,
 }
 
 type Told = (Option<u8>, String, String);
@@ -52,6 +56,7 @@ impl Place {
             marks: Mutex::default(),
             told: watch::Sender::new(Vec::new()),
             journal_is_full: false,
+            is_held: AtomicBool::new(true),
         }
     }
 
@@ -124,7 +129,10 @@ impl Workplace for Place {
     }
 
     fn may_begin(&self) -> Result<(), Failure> {
-        Ok(())
+        match self.is_held.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(Failure::new(FailureCause::TimeOut, "given up")),
+        }
     }
 
     fn mark(&self, step: &str, facts: Value) -> BoxFuture<'_, Result<(), Failure>> {

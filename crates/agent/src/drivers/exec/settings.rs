@@ -1,6 +1,6 @@
 //! What a configuration says of an environment that is reached by commands.
 
-use crate::span;
+use crate::{drivers::watch::Repeats, span};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -39,6 +39,9 @@ pub struct Settings {
     /// middle. The scripts in `contrib` do.
     #[serde(default)]
     pub reenterable: bool,
+    /// When a reenterable `deploy` that failed is started again, where that was seen to help.
+    #[serde(default)]
+    pub repeats: Repeats,
 }
 
 fn two_hours() -> Duration {

@@ -45,6 +45,73 @@ async fn a_command_that_does_not_want_to_end_is_ended_by_force() {
     );
 }
 
+/// Runs a reenterable command that fails with that text until it was started so often, or for ever.
+async fn tried(place: &Place, text: &str, succeeds_at: usize, inventory: &str) -> (Deployed, usize) {
+    let script = format!(
+        "cd '{}'; echo run >>runs; [ $(wc -l <runs) -lt {succeeds_at} ] || exit 0; echo '{text}' >&2; exit 1",
+        place.folder.path().display()
+    );
+    let mut settings = place.settings(&script, inventory);
+    settings["reenterable"] = true.into();
+    settings["repeats"] = json!({
+        "pause": "1ms", "lock_tries": 3, "shortest_lock_pause": "1ms", "longest_lock_pause": "2ms",
+    });
+    let deployed = exec(settings).deploy(&work(), &Found::default(), place).await;
+    (deployed, place.read("runs").lines().count())
+}
+
+const LOCKED: &str = "The operation failed to acquire a lock on the table";
+const OLD_INSTALLED: &str =
+    r#"echo '{"apps":[{"id":"00000000-0000-0000-0000-0000000000a1","version":"1.0.0.0"}]}'"#;
+const NEW_INSTALLED: &str =
+    r#"echo '{"apps":[{"id":"00000000-0000-0000-0000-0000000000a1","version":"1.0.0.1"}]}'"#;
+
+#[tokio::test]
+async fn what_was_only_in_the_way_is_tried_again_by_a_command_that_may_be_started_again() {
+    let told = tried(&Place::new(), LOCKED, 3, OLD_INSTALLED).await;
+    assert_eq!(told, (Deployed::Done, 3));
+    let (deployed, runs) = tried(&Place::new(), LOCKED, 9, OLD_INSTALLED).await;
+    assert_eq!((failed(deployed).cause, runs), (FailureCause::Lock, 3));
+    let connection = "The server is currently not ready to serve requests";
+    let (deployed, runs) = tried(&Place::new(), connection, 9, OLD_INSTALLED).await;
+    assert_eq!((failed(deployed).cause, runs), (FailureCause::Connection, 2));
+}
+
+#[tokio::test]
+async fn what_no_second_try_can_help_is_tried_once() {
+    for text in [
+        "Table A :: Unsupported table change",
+        "De tabel is vergrendeld",
+        "FAME:failure Lock The tenant is OperationalDataUpgradePending",
+    ] {
+        let (deployed, runs) = tried(&Place::new(), text, 9, OLD_INSTALLED).await;
+        failed(deployed);
+        assert_eq!(runs, 1, "{text}");
+    }
+    // It failed, and what it was for is there.
+    let (deployed, runs) = tried(&Place::new(), LOCKED, 9, NEW_INSTALLED).await;
+    assert_eq!((deployed, runs), (Deployed::Done, 1));
+    // Nobody knows what is there.
+    let (deployed, runs) = tried(&Place::new(), LOCKED, 9, "exit 1").await;
+    assert_eq!((failed(deployed).cause, runs), (FailureCause::Lock, 1));
+}
+
+#[tokio::test]
+async fn nothing_is_tried_again_without_the_lease_or_where_a_command_is_not_reenterable() {
+    let place = Place::new();
+    place.is_held.store(false, Ordering::SeqCst);
+    let (deployed, runs) = tried(&place, LOCKED, 9, OLD_INSTALLED).await;
+    assert_eq!((failed(deployed).cause, runs), (FailureCause::Lock, 1));
+
+    let place = Place::new();
+    let script = format!(
+        "echo run >>'{}'; echo '{LOCKED}'; exit 1",
+        place.path("runs").display()
+    );
+    assert_eq!(failed(place.deploy(&script).await).cause, FailureCause::Lock);
+    assert_eq!(place.read("runs"), "run\n");
+}
+
 #[tokio::test]
 async fn what_a_command_leaves_behind_is_ended() {
     let place = Place::new();
