@@ -235,6 +235,26 @@ async fn two_tenants_of_a_server_take_turns_and_publish_once() {
 }
 
 #[tokio::test]
+async fn two_server_instances_are_worked_at_at_once() {
+    let (one, two) = (server_of_one(), server_of_one());
+    one.write("stop", "before Sync-NAVApp");
+    let go = one.0.pipe("go");
+    let second = async {
+        one.0.hears("stopped before Sync-NAVApp").await;
+        let deployed = two.deploy().await;
+        one.remove("stop");
+        tokio::task::spawn_blocking(move || fs::write(go, "go\n").unwrap())
+            .await
+            .unwrap();
+        deployed
+    };
+    let both = tokio::join!(one.deploy(), second);
+    assert_eq!(both, (Deployed::Done, Deployed::Done));
+    assert_eq!(one.did(), WHOLE);
+    assert_eq!(two.did(), WHOLE);
+}
+
+#[tokio::test]
 async fn a_version_that_a_tenant_has_stays_published() {
     let server = server_of_one();
     server.write("two/installed", "0.8.0.0\n");
