@@ -131,7 +131,7 @@ impl Workplace for Place {
     fn may_begin(&self) -> Result<(), Failure> {
         match self.is_held.load(Ordering::SeqCst) {
             true => Ok(()),
-            false => Err(Failure::new(FailureCause::TimeOut, "given up")),
+            false => Err(Failure::other("given up")),
         }
     }
 
