@@ -1,6 +1,6 @@
-"""Carrying hotfixes out: claim, start and finish in hundreds, against the engine's own claim loop.
+"""Carrying hotfixes out: claimed in hundreds and ended one by one, against the engine's own claim loop.
 
-The service's side is the example `claims` of the crate `server`, which drives the very executor that the service has:
+The service's side is the example `claims` of the crate `server`, an agent that asks the service by its API: sign-in,
 rules, windows, leases, audit. The engine's side does no more than `UPDATE … RETURNING` over a partial index
 (`peers-rs/src/bin/claims.rs`), on PostgreSQL with `SKIP LOCKED`.
 """
@@ -85,8 +85,8 @@ def run(bench: Bench) -> None:
 
 def _engine(bench: Bench, engine: str, example: list[str] | None, server) -> None:
     sizes = WAITING if not bench.quick else WAITING[:2]
-    bench.section.text(f"{engine}: rows per second in batches of {BATCH}. *fame* ends {BATCH} operations as their "
-                       f"executor reports and claims and starts {BATCH} others; the engine only claims.")
+    bench.section.text(f"{engine}: rows per second in batches of {BATCH}. *fame* ends {BATCH} operations by a report "
+                       f"of each and claims and starts {BATCH} others; the engine only claims.")
     bench.section.table("waiting", "fame, whole cycles", "fame, claimed and started", "engine, claimed",
                         "fame's cycles / engine", "", "A/A")
     claimed_at: dict[int, list[float]] = {}

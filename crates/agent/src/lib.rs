@@ -24,6 +24,7 @@ pub mod redact;
 pub mod runner;
 pub mod secret;
 pub mod service;
+pub mod simulated;
 pub mod span;
 pub mod status;
 pub mod work;

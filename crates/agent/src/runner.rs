@@ -48,9 +48,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, Progress};
 
 /// How long the service is asked to wait for something to be due.
-const WAIT_SECONDS: u32 = 50;
+pub(crate) const WAIT_SECONDS: u32 = 50;
 /// The service gives out no more at once.
-const MOST: u32 = 250;
+pub(crate) const MOST: u32 = 250;
 /// How much of an error text is told.
 const ERROR_BYTES: usize = 32 << 10;
 /// How long a report is tried before it is left to the next start.
@@ -656,7 +656,7 @@ fn begun_by(record: &Record, driver: &str) -> Result<(), Failure> {
 }
 
 /// Whether the service has understood and will not say anything else if it is asked again.
-fn is_answer(error: &Error) -> bool {
+pub(crate) fn is_answer(error: &Error) -> bool {
     [
         StatusCode::BAD_REQUEST,
         StatusCode::NOT_FOUND,

@@ -5,34 +5,42 @@
 //! ```
 //!
 //! `DATABASE_URL` is `sqlite:PATH` or `postgres://…` and must name an empty database. WAITING operations are put into
-//! it, each in an environment of its own; then, with the service's own executor on a clock that stands still, ROUNDS
-//! times (default 8) a claim of BATCH operations (default 100) is timed, then the end of all of them, and then ROUNDS
-//! times a full cycle: BATCH operations end as their executor reports and BATCH others are claimed and started. ORDER
+//! it, each in an environment of its own, all of one agent; then, on a clock that stands still, the agent ROUNDS times
+//! (default 8) claims BATCH operations (default 100), which is timed, then ends all of them, and then ROUNDS times goes
+//! through a full cycle: BATCH operations end, each by a report of its own, and BATCH others are claimed and started. ORDER
 //! says whether operations were asked for in the order of their environments (`alike`, the default) or of none
 //! (`scattered`).
 //!
-//! Everything is as in production: rules, windows, audit rows, durability. Prints one JSON object for each kind of
+//! Everything is as in production: sign-in, JSON, rules, windows, audit rows, durability. Prints one JSON object for each kind of
 //! measurement: the fastest, median and slowest round in milliseconds, operations per second at the median and, where the system
 //! tells, the processor time that this process spent on each operation, which is the steadiest of these figures.
 
+use auth::{OwnToken, OwnTokenKind};
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, header},
+};
 use domain::{
-    environment::EnvironmentKey,
-    ids::TenantId,
+    agent::AgentScope,
+    ids::{Etag, TenantId},
     instant::{Instant, TICKS_PER_SECOND},
 };
 use rusqlite::Connection;
+use serde::{Serialize, de::DeserializeOwned};
 use server::{
     Server,
     clock::Clock,
     config::{Settings, Sources},
-    simulate::{Fault, Script},
 };
 use std::{
     error::Error,
     io::Write,
     time::{Duration, Instant as Moment},
 };
+use store::agents::{Agent as Row, insert_agent};
+use tower::ServiceExt;
 use uuid::Uuid;
+use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, Finished, SESSION_HEADER};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -43,6 +51,8 @@ const HOUR: i64 = 3_600 * TICKS_PER_SECOND;
 const LATER: i64 = FIRST + 24 * HOUR;
 const TENANT: TenantId = TenantId(Uuid::from_u128(0xB));
 const FAMILY: &str = "BusinessCentral";
+/// The agent, which is its own session too.
+const AGENT: Uuid = Uuid::from_u128(0xE);
 
 struct Plan {
     url: String,
@@ -85,40 +95,43 @@ impl Plan {
 async fn main() -> Outcome<()> {
     let plan = Plan::from_arguments()?;
     let folder = tempfile::tempdir()?;
-    let start = async |slots: usize, now: i64, script: Script| {
-        let settings = settings(&plan, folder.path(), slots)?;
-        let server = Server::start(settings, Clock::stopped(Instant(now)), script).await?;
-        Outcome::Ok(server)
-    };
-    // The first start makes the tables.
-    start(1, FIRST - HOUR, Script::new()).await?.stop().await;
+    let settings = settings(&plan, folder.path())?;
+    let database = settings.database.clone();
+    let server = Server::start(settings, Clock::stopped(Instant(FIRST - HOUR))).await?;
+    let token = OwnToken::random(OwnTokenKind::Agent)?;
+    add_agent(&store::open(&database).await?, &token).await?;
+    let agent = Agent { server, token };
     let mut measured = Measured::begin(&plan);
     let began = Moment::now();
     seed(&plan).await?;
     measured.report("seed", &[began.elapsed()], plan.waiting)?;
 
-    let server = start(plan.rounds * plan.batch, FIRST - HOUR, slow_work(&plan)).await?;
     measured.begin_again();
-    let mut claims = Vec::new();
+    let (mut claims, mut held) = (Vec::new(), Vec::new());
     for round in 0..plan.rounds {
-        claims.push(caught_up_at(&server, FIRST + ticks(round) * TICKS_PER_SECOND).await?);
+        agent.is_at(FIRST + ticks(round) * TICKS_PER_SECOND);
+        let began = Moment::now();
+        held.extend(agent.claims(plan.batch, &held).await?);
+        claims.push(began.elapsed());
     }
     measured.report("claim", &claims, plan.batch)?;
-    let ended = caught_up_at(&server, FIRST + 2 * HOUR).await?;
-    measured.report("finish", &[ended], plan.rounds * plan.batch)?;
-    server.stop().await;
-    // It holds the folder until it is gone.
-    drop(server);
+    let began = Moment::now();
+    agent.ends(&held).await?;
+    measured.report("finish", &[began.elapsed()], held.len())?;
 
-    let server = start(plan.batch, LATER, Script::new()).await?;
-    caught_up_at(&server, LATER).await?;
+    agent.is_at(LATER);
+    let mut held = agent.claims(plan.batch, &[]).await?;
     measured.begin_again();
     let mut cycles = Vec::new();
     for round in 1..=plan.rounds {
-        cycles.push(caught_up_at(&server, LATER + ticks(2 * round) * TICKS_PER_SECOND).await?);
+        agent.is_at(LATER + ticks(2 * round) * TICKS_PER_SECOND);
+        let began = Moment::now();
+        agent.ends(&held).await?;
+        held = agent.claims(plan.batch, &[]).await?;
+        cycles.push(began.elapsed());
     }
     measured.report("cycle", &cycles, plan.batch)?;
-    server.stop().await;
+    agent.server.stop().await;
     Ok(())
 }
 
@@ -126,16 +139,14 @@ fn ticks(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn settings(plan: &Plan, folder: &std::path::Path, slots: usize) -> Outcome<Settings> {
-    // Nobody signs in here, but a service without an issuer does not start.
+fn settings(plan: &Plan, folder: &std::path::Path) -> Outcome<Settings> {
+    // Nobody signs in by an issuer here, but a service without an issuer does not start.
     let issuers =
         serde_json::json!([{ "kind": "entra", "tenants": [TENANT.to_string()], "audiences": ["fame"] }]);
     let overrides = [
         ("identity.issuers", issuers.to_string()),
         ("server.data_dir", folder.display().to_string()),
         ("database.url", plan.url.clone()),
-        ("executor.kind", "simulate".into()),
-        ("executor.slots", slots.to_string()),
         ("executor.lease_seconds", "86400".into()),
         ("executor.poll_seconds", "3600".into()),
     ];
@@ -148,20 +159,95 @@ fn settings(plan: &Plan, folder: &std::path::Path, slots: usize) -> Outcome<Sett
     Ok(loaded.settings)
 }
 
-/// The operations of the first rounds take an hour, so that claiming them is all that happens.
-fn slow_work(plan: &Plan) -> Script {
-    let slow = |number: usize| {
-        let key = EnvironmentKey::new(TENANT, FAMILY, &format!("Environment {number}"));
-        (key, Fault::Takes(Duration::from_secs(3_600)))
+/// The agent that all environments belong to.
+async fn add_agent(db: &store::Db, token: &OwnToken) -> Outcome<()> {
+    let agent = Row {
+        id: AGENT,
+        name: "hoster".into(),
+        scope: AgentScope::default(),
+        scope_reason: None,
+        serves_unreported: false,
+        identity: None,
+        created_on: Instant(FIRST - HOUR),
+        code_sha256: None,
+        code_until: None,
+        token_sha256: Some(token.sha256()),
+        token_until: Some(Instant(LATER + 24 * HOUR)),
+        token_used: false,
+        former_token_sha256: None,
+        former_token_until: None,
+        lost_token_sha256: None,
+        session_id: None,
+        former_session_id: None,
+        frozen_on: None,
+        frozen_reason: None,
+        last_seen_on: None,
+        software: None,
+        inventory_sequence: 0,
+        inventory_on: None,
+        etag: Etag::random(),
     };
-    (0..plan.rounds * plan.batch).map(slow).collect()
+    let added = db.write(agent, |mut tx, agent| {
+        Box::pin(async move { insert_agent(&mut tx, agent).await })
+    });
+    Ok(added.await?)
 }
 
-async fn caught_up_at(server: &Server, now: i64) -> Outcome<Duration> {
-    let began = Moment::now();
-    server.clock().set(Instant(now));
-    server.catch_up().await?;
-    Ok(began.elapsed())
+/// An agent, and the service that it asks.
+struct Agent {
+    server: Server,
+    token: OwnToken,
+}
+
+impl Agent {
+    fn is_at(&self, now: i64) {
+        self.server.clock().set(Instant(now));
+    }
+
+    /// Takes `most` more operations on than those that it holds.
+    async fn claims(&self, most: usize, held: &[ClaimedOperation]) -> Outcome<Vec<ClaimedOperation>> {
+        let request = ClaimRequest {
+            max: u32::try_from(most)?,
+            wait_seconds: 0,
+            holding: held.iter().map(|one| one.operation_id).collect(),
+        };
+        let claim: Claim = self.asks("/agent/v1/claim", &request).await?;
+        match claim.operations.len() == most {
+            true => Ok(claim.operations),
+            false => Err(format!("{} operations were given, not {most}", claim.operations.len()).into()),
+        }
+    }
+
+    /// Reports that all have succeeded, one after the other.
+    async fn ends(&self, held: &[ClaimedOperation]) -> Outcome<()> {
+        for one in held {
+            let finish = Finish {
+                lease_id: one.lease_id,
+                status: "Succeeded".into(),
+                error_message: None,
+                failure_cause: None,
+                installed_version: Some(one.target_version.clone()),
+            };
+            let path = format!("/agent/v1/operations/{}/finish", one.operation_id);
+            let _: Finished = self.asks(&path, &finish).await?;
+        }
+        Ok(())
+    }
+
+    async fn asks<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<T> {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.text()))
+            .header(SESSION_HEADER, AGENT.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(serde_json::to_vec(body)?))?;
+        let response = self.server.router("http").oneshot(request).await?;
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 24).await?;
+        if !status.is_success() {
+            return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into());
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
 }
 
 /// One kind of measurement after the other.
@@ -234,6 +320,7 @@ fn statements(plan: &Plan, id: fn(&str) -> String, bytes: fn(&str) -> String, se
         "number".into()
     };
     let app = id("10");
+    let agent = id("14");
     let tenant = id("11");
     let version = |text: &str, revision: &str| {
         format!(
@@ -252,8 +339,8 @@ fn statements(plan: &Plan, id: fn(&str) -> String, bytes: fn(&str) -> String, se
         version("16.0.0.1", "1"),
         version("16.0.0.2", "2"),
         format!(
-            "INSERT INTO environments (id, tenant_id, family, family_key, name, name_key, country_code, kind, location_name, window_start, window_end, window_zone, inventory_complete, inventory_on, due_on, etag)
-             SELECT {environment}, {tenant}, '{FAMILY}', 'businesscentral', {name}, {name_key}, 'US', 'Production', '', '20:00', '06:00', 'UTC', false, 0, {due}, {app}
+            "INSERT INTO environments (id, tenant_id, family, family_key, name, name_key, country_code, kind, location_name, window_start, window_end, window_zone, inventory_complete, inventory_on, due_on, etag, agent_id)
+             SELECT {environment}, {tenant}, '{FAMILY}', 'businesscentral', {name}, {name_key}, 'US', 'Production', '', '20:00', '06:00', 'UTC', false, 0, {due}, {app}, {agent}
              FROM {series}"
         ),
         format!(

@@ -25,7 +25,6 @@ use server::{
     Server,
     clock::Clock,
     config::{Settings, Sources},
-    simulate::Script,
 };
 use std::{error::Error, io::Write, time::Instant as Moment};
 use store::agents::{Agent, insert_agent};
@@ -56,7 +55,7 @@ async fn main() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let settings = settings(url, folder.path())?;
     let db = settings.database.clone();
-    let server = Server::start(settings, Clock::stopped(NOW), Script::new()).await?;
+    let server = Server::start(settings, Clock::stopped(NOW)).await?;
     let token = OwnToken::random(OwnTokenKind::Agent)?;
     add_agent(&store::open(&db).await?, &token).await?;
     let sets: [(&str, usize); 5] = [

@@ -16,7 +16,6 @@ use server::{
     Server,
     clock::Clock,
     config::{Settings, Sources},
-    simulate::Script,
 };
 use std::{error::Error, io::Write, time::Duration};
 use tokio::{
@@ -38,7 +37,7 @@ async fn main() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let settings = settings(file, folder.path())?;
     let limits = settings.limits.clone();
-    let server = Server::start(settings, Clock::system(), Script::new()).await?;
+    let server = Server::start(settings, Clock::system()).await?;
     let tokens = make_agents(file, agents)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -81,6 +81,17 @@ impl Clock {
         self.now().0 - self.machine().0
     }
 
+    /// Waits until it is `moment` on this clock, or later.
+    pub async fn reach(&self, moment: Instant) {
+        let mut moved = self.listener();
+        while self.now() < moment {
+            tokio::select! {
+                () = moved.notified() => {}
+                () = tokio::time::sleep(moment.since(self.now())) => {}
+            }
+        }
+    }
+
     /// Somebody who wants to know from now on when this clock is moved.
     pub(crate) fn listener(&self) -> Listener {
         self.shared.moved.listener()

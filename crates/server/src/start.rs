@@ -6,7 +6,7 @@ use crate::{
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
-    config::{ExecutorKind, Loaded, RetentionSettings, Settings, Severity},
+    config::{Loaded, RetentionSettings, Settings, Severity},
     error::Error,
     http::{
         concurrency::ConcurrencyLimiter,
@@ -17,10 +17,8 @@ use crate::{
     jobs::{
         claims,
         events::{Delivery, TelemetryLog},
-        executor::ExecutorJob,
         gauges, leases, missing, retention, signals, sweeper,
     },
-    simulate::{Script, Simulator},
     telemetry,
 };
 use auth::Authenticator;
@@ -95,7 +93,6 @@ pub enum StartError {
 /// The service, started: its APIs are ready to be served, its jobs are running.
 pub struct Server {
     state: Arc<AppState>,
-    executor: Option<Arc<ExecutorJob>>,
     telemetry: Arc<Delivery<TelemetryLog>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -104,12 +101,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens what is kept, settles what a crash left behind, and starts the jobs. `script` is what the simulated
-    /// executor makes of environments, if there is one.
+    /// Opens what is kept, settles what a crash left behind, and starts the jobs.
     ///
     /// # Errors
     /// Everything that would keep the service from working.
-    pub async fn start(settings: Settings, clock: Clock, script: Script) -> Result<Self, StartError> {
+    pub async fn start(settings: Settings, clock: Clock) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
         let locks = lock_for_one(&settings)?;
         let blobs = Blobs::open(&settings).map_err(|error| StartError::Files {
@@ -144,10 +140,10 @@ impl Server {
             service,
             authenticator,
         });
-        Ok(Self::with_jobs(state, script, locks))
+        Ok(Self::with_jobs(state, locks))
     }
 
-    fn with_jobs(state: Arc<AppState>, script: Script, locks: Vec<File>) -> Self {
+    fn with_jobs(state: Arc<AppState>, locks: Vec<File>) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let service = &state.service;
         let sweeping = sweeper::run(Arc::clone(service), grace_at_start(service), stop.clone());
@@ -161,23 +157,13 @@ impl Server {
             telemetry::metrics::begin(service.blobs.all().map(StorageLocation::name));
             tasks.spawn(gauges::run(Arc::clone(service), stop.clone()).instrument(job("metrics")));
         }
-        let simulates = service.settings.executor.kind == ExecutorKind::Simulate;
-        let executor =
-            simulates.then(|| Arc::new(ExecutorJob::new(Arc::clone(service), Simulator::new(script))));
-        if let Some(executor) = executor.clone() {
-            tracing::warn!("operations are only simulated: nothing is installed anywhere");
-            let stop = stop.clone();
-            tasks.spawn(async move { executor.run(stop).await }.instrument(job("executor")));
-        }
         tasks.spawn(claims::run(Arc::clone(service), stop.clone()).instrument(job("claims")));
         let delivery = Arc::new(Delivery::new(Arc::clone(service), TelemetryLog));
         let (delivering, delivery_stop) = (Arc::clone(&delivery), stop.clone());
         tasks.spawn(async move { delivering.run(delivery_stop).await }.instrument(job("events")));
-        let leases = leases::run(Arc::clone(service), executor.clone(), stop.clone());
-        tasks.spawn(leases.instrument(job("leases")));
+        tasks.spawn(leases::run(Arc::clone(service), stop.clone()).instrument(job("leases")));
         Self {
             state,
-            executor,
             telemetry: delivery,
             stop,
             tasks,
@@ -201,12 +187,12 @@ impl Server {
         &self.state.service.clock
     }
 
-    /// Does all that became due, before the clock moves on.
+    /// Ends and removes all whose time is over, before the clock moves on. Agents that have something to report do so first.
     ///
     /// # Errors
     /// What stood in the way, as text for people.
     pub async fn catch_up(&self) -> Result<(), String> {
-        let ended = leases::end_lost(&self.state.service, self.executor.as_deref()).await;
+        let ended = actions::execution::end_lost(&self.state.service).await;
         ended.map_err(|error| Chain(&error).to_string())?;
         let after = self.state.service.settings.agents.remove_missing_after;
         let missing = actions::inventory::remove_missing(&self.state.service, after).await;
@@ -215,24 +201,10 @@ impl Server {
         removed.map(drop).map_err(|error| Chain(&error).to_string())
     }
 
-    /// Lets the service's own executor take on nothing more, and waits until all that it carries is reported and every
-    /// upload whose sender has gone has its end, but not longer than `within`. An operation that is left then ends as
-    /// unknown when its lease does; an upload is given up after the time of grace.
+    /// Lets no claim wait any more, and waits until every upload whose sender has gone has its end, but not longer than
+    /// `within`. An upload that is left then is given up after the time of grace. What agents carry out goes on.
     pub async fn drain(&self, within: Duration) {
         self.state.service.waiting.close();
-        tokio::join!(self.drain_executor(within), self.drain_uploads(within));
-    }
-
-    async fn drain_executor(&self, within: Duration) {
-        let Some(executor) = &self.executor else { return };
-        if !executor.drain(within).await {
-            tracing::warn!(
-                "some operations were still being carried out, or may have been started, when the time to drain was over"
-            );
-        }
-    }
-
-    async fn drain_uploads(&self, within: Duration) {
         let service = &self.state.service;
         let all = u32::try_from(service.settings.packages.concurrent_uploads).unwrap_or(u32::MAX);
         let all_ended = service.uploads.acquire_many(all);
@@ -419,7 +391,7 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
     let metrics_address = settings.metrics.listen;
     let limits = settings.limits.clone();
     let drain = settings.server.drain;
-    let server = Server::start(settings, Clock::system(), Script::new()).await?;
+    let server = Server::start(settings, Clock::system()).await?;
     let (metrics_listener, (listener, address)) = match listen_at_both(metrics_address, address).await {
         Ok(listeners) => listeners,
         Err(error) => {
@@ -428,7 +400,7 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
         }
     };
     tracing::info!(%address, "serving");
-    // Requests and operations get the same time to end, from the moment at which the service is asked to stop.
+    // Requests and uploads get the same time to end, from the moment at which the service is asked to stop.
     let asked = CancellationToken::new();
     let stop = async {
         stop.await;

@@ -21,51 +21,29 @@ use domain::{
 };
 use uuid::Uuid;
 
-/// Which environments an executor serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Served {
-    /// Those that belong to no agent.
-    Unbound,
-    /// Those that belong to this agent.
-    OfAgent(Uuid),
-}
-
-impl Served {
-    /// The condition, whose value, if it has one, is bound as `$number`.
-    fn condition(self, number: usize) -> (String, Option<Value>) {
-        match self {
-            // `IS TRUE` keeps it from being looked up in an index of its own: what is claimed is read from the head of
-            // the one over due instants.
-            Self::Unbound => ("(t.agent_id IS NULL) IS TRUE".into(), None),
-            Self::OfAgent(agent) => (format!("t.agent_id = ${number}"), Some(agent.into())),
-        }
-    }
-}
-
-/// Environments in which work may start at `now`, the longest due first, with their rows locked. Those that another
+/// Environments of an agent in which work may start at `now`, the longest due first, with their rows locked. Those that another
 /// replica holds are passed over.
 pub async fn lock_due_environments(
     tx: &mut Tx<'_>,
-    served: Served,
+    agent: Uuid,
     now: Instant,
     limit: usize,
 ) -> Result<Vec<Environment>, StoreError> {
-    let (condition, value) = served.condition(3);
-    tx.query(due_statement(&condition))
+    tx.query(due_statement())
+        .bind(agent)
         .bind(now)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind_all(value)
         .fetch_all()
         .await
 }
 
-fn due_statement(condition: &str) -> String {
+fn due_statement() -> String {
     format!(
         "SELECT {}
          FROM environments t
-         WHERE t.due_on <= $1 AND {condition}
+         WHERE t.agent_id = $1 AND t.due_on <= $2
          ORDER BY t.due_on, t.id
-         LIMIT $2
+         LIMIT $3
          FOR UPDATE SKIP LOCKED",
         Environment::COLUMNS
     )
@@ -74,34 +52,20 @@ fn due_statement(condition: &str) -> String {
 /// The identities of the same environments, which can be read even when nothing else of a row can.
 pub async fn due_environments(
     db: &Db,
-    served: Served,
+    agent: Uuid,
     now: Instant,
     limit: usize,
 ) -> Result<Vec<Uuid>, StoreError> {
-    let (condition, value) = served.condition(3);
     let rows = db
-        .query(format!(
-            "SELECT t.id FROM environments t WHERE t.due_on <= $1 AND {condition} ORDER BY t.due_on, t.id LIMIT $2"
-        ))
+        .query(
+            "SELECT t.id FROM environments t WHERE t.agent_id = $1 AND t.due_on <= $2 ORDER BY t.due_on, t.id LIMIT $3",
+        )
+        .bind(agent)
         .bind(now)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind_all(value)
         .fetch_all::<(Uuid,)>()
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
-}
-
-/// When work may next start in any environment that is served.
-pub async fn next_due(db: &Db, served: Served) -> Result<Option<Instant>, StoreError> {
-    let (condition, value) = served.condition(1);
-    let found = db
-        .query(format!(
-            "SELECT t.due_on FROM environments t WHERE t.due_on IS NOT NULL AND {condition} ORDER BY t.due_on LIMIT 1"
-        ))
-        .bind_all(value)
-        .fetch_optional::<(Instant,)>()
-        .await?;
-    Ok(found.map(|(due,)| due))
 }
 
 const DUE_OF_AGENTS: &str = "SELECT a.id, (
@@ -519,19 +483,6 @@ pub async fn renew_leases(
     .map(drop)
 }
 
-/// What runs under a lease, as it was begun: nobody renews what nobody carries. Its end is asked for too because that is
-/// what the index is over.
-pub async fn operations_under(db: &Db, lease: Lease) -> Result<Vec<Operation>, StoreError> {
-    db.query(format!(
-        "SELECT {} FROM operations t WHERE t.status = 'Running' AND t.lease_until = $1 AND t.lease_id = $2",
-        Operation::COLUMNS
-    ))
-    .bind(lease.until)
-    .bind(lease.id)
-    .fetch_all()
-    .await
-}
-
 /// What an agent carries out.
 pub async fn operations_of_agent(db: &Db, agent: Uuid) -> Result<Vec<Operation>, StoreError> {
     db.query(of_agent_statement()).bind(agent).fetch_all().await
@@ -670,22 +621,14 @@ mod tests {
         steps.into_iter().map(|Step(step)| step + "\n").collect()
     }
 
-    /// Who may claim, and the index that they read from its head.
-    const CLAIMED_BY: [(Served, &str); 2] = [
-        (Served::Unbound, "environments_due"),
-        (Served::OfAgent(Uuid::nil()), "environments_due_of_agent"),
-    ];
-
     #[tokio::test]
     async fn a_claim_walks_from_the_head_of_an_index_and_sorts_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("fame.db").display());
         let db = open(&DatabaseSettings::at(&url)).await.unwrap();
-        for (served, index) in CLAIMED_BY {
-            let due = plan(&db, &due_statement(&served.condition(3).0), &[]).await;
-            assert!(due.contains(&format!("USING INDEX {index} (")), "{due}");
-            assert!(!due.contains("TEMP B-TREE"), "{due}");
-        }
+        let due = plan(&db, &due_statement(), &[]).await;
+        assert!(due.contains("USING INDEX environments_due_of_agent ("), "{due}");
+        assert!(!due.contains("TEMP B-TREE"), "{due}");
         let of_agents = plan(&db, DUE_OF_AGENTS, &[]).await;
         assert!(
             of_agents.contains("USING COVERING INDEX environments_due_of_agent ("),
@@ -719,13 +662,13 @@ mod tests {
             let steps: Vec<String> = steps.iter().map(|step| step.get(0)).collect();
             steps.join("\n")
         };
-        for (served, index) in CLAIMED_BY {
-            let (condition, value) = served.condition(3);
-            let values = [Value::Int(0), Value::Int(1)].into_iter().chain(value);
-            let due = plan(&due_statement(&condition), values.collect()).await;
-            assert!(due.contains(&format!("Index Scan using {index} on")), "{due}");
-            assert!(!due.contains("Sort"), "{due}");
-        }
+        let values = vec![Uuid::nil().into(), Value::Int(0), Value::Int(1)];
+        let due = plan(&due_statement(), values).await;
+        assert!(
+            due.contains("Index Scan using environments_due_of_agent on"),
+            "{due}"
+        );
+        assert!(!due.contains("Sort"), "{due}");
         let of_agents = plan(DUE_OF_AGENTS, Vec::new()).await;
         assert!(
             of_agents.contains("using environments_due_of_agent on"),

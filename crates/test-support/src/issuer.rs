@@ -35,14 +35,16 @@ impl Person {
     pub const STRANGER: Self = application("stranger", uuid!("10000000-0000-4000-8000-000000000004"));
     pub const OPERATOR: Self = application("operator", uuid!("10000000-0000-4000-8000-000000000005"));
     pub const SECOND_OWNER: Self = application("second-owner", uuid!("10000000-0000-4000-8000-000000000006"));
+    pub const SIMULATOR: Self = application("simulator", uuid!("10000000-0000-4000-8000-000000000007"));
     pub const OWNER_USER: Self = user("owner-user", uuid!("20000000-0000-4000-8000-000000000001"));
     pub const READER_USER: Self = user("reader-user", uuid!("20000000-0000-4000-8000-000000000002"));
 
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::OWNER,
         Self::CONTRIBUTOR,
         Self::READER,
         Self::STRANGER,
+        Self::SIMULATOR,
         Self::OPERATOR,
         Self::SECOND_OWNER,
         Self::OWNER_USER,

@@ -57,6 +57,40 @@ pub struct Settings {
     pub takes: Option<Duration>,
 }
 
+impl Settings {
+    /// Each operation fails with this text.
+    #[must_use]
+    pub fn failing(text: &str) -> Self {
+        Self {
+            fails: Some(text.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// The agent falls silent over each operation.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self {
+            gets_lost: true,
+            ..Self::default()
+        }
+    }
+
+    /// Each operation takes this long.
+    #[must_use]
+    pub fn lasting(takes: Duration) -> Self {
+        Self {
+            takes: Some(takes),
+            ..Self::default()
+        }
+    }
+
+    /// How long that operation takes there.
+    pub(crate) fn lasts(&self, id: OperationId) -> Duration {
+        self.takes.unwrap_or_else(|| duration(id))
+    }
+}
+
 /// An app that is installed at first.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,7 +177,7 @@ impl Simulator {
     }
 
     async fn upgrade(&self, work: &Work, found: &Found, at: &dyn Workplace) -> Deployed {
-        let takes = self.settings.takes.unwrap_or_else(|| duration(work.operation_id));
+        let takes = self.settings.lasts(work.operation_id);
         let marked = at
             .marks()
             .iter()

@@ -1,7 +1,7 @@
 //! The control endpoint: time that moves on request, and the issuer's tokens and keys. What it changes is written
 //! down before it answers, so that the next start goes on from there.
 
-use super::state_dir::StateDir;
+use super::{simulator::Simulator, state_dir::StateDir};
 use anyhow::Context;
 use axum::{
     Json, Router,
@@ -18,12 +18,14 @@ use jiff::{Span, tz::TimeZone};
 use serde::Deserialize;
 use serde_json::json;
 use server::{Server, clock::Clock};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Moves the service's clock, one move after the other.
 pub(super) struct Timekeeper {
     clock: Clock,
     server: Arc<Server>,
+    /// Who carries out what becomes due, from when it has enrolled.
+    simulator: OnceLock<Simulator>,
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -33,7 +35,20 @@ impl Timekeeper {
         Self {
             clock: server.clock().clone(),
             server,
+            simulator: OnceLock::new(),
             turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Has that agent do what becomes due from now on.
+    pub(super) fn hires(&self, simulator: Simulator) {
+        self.simulator.get_or_init(|| simulator);
+    }
+
+    /// Ends the agent, after what it is at.
+    pub(super) async fn dismiss(&self) {
+        if let Some(simulator) = self.simulator.get() {
+            simulator.stop().await;
         }
     }
 
@@ -58,6 +73,10 @@ impl Timekeeper {
         let _turn = self.turn.lock().await;
         let now = time(self.now()).map_err(TimeError::Refused)?;
         self.clock.set(now);
+        if let Some(simulator) = self.simulator.get() {
+            let caught_up = simulator.catch_up().await;
+            caught_up.map_err(|error| TimeError::Work(format!("{error:#}")))?;
+        }
         self.server.catch_up().await.map_err(TimeError::Work)?;
         Ok(self.now())
     }

@@ -3,15 +3,15 @@
 //!
 //! The tables are small enough to remember and rich enough to try every rule on: two release lines that a hotfix may
 //! not cross, a deprecated and a preview version, an app that depends on another, windows in six time zones, two
-//! environments in which hotfixes fail, and one whose executor is never heard of again.
+//! environments in which hotfixes fail, and one of which nothing is ever heard again.
 
 use super::people::{home_tenant, id};
+use agent::{drivers::simulate::Settings as Simulated, simulated::Script};
 use domain::{
     environment::EnvironmentKey,
     ids::{AppId, TenantId},
     version::Availability,
 };
-use server::simulate::{Fault, Script};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -277,19 +277,19 @@ fn installed(
     apps
 }
 
-/// What the simulated executor makes of the troubled environments.
+/// What the simulator makes of the troubled environments.
 pub(super) fn script() -> Script {
-    let fault = |name: &str| match name {
-        SYNC_FAILS => Some(Fault::Fails(SYNC_ERROR.to_owned())),
-        DEPENDENCY_FAILS => Some(Fault::Fails(DEPENDENCY_ERROR.to_owned())),
-        GETS_LOST => Some(Fault::GetsLost),
+    let trouble = |name: &str| match name {
+        SYNC_FAILS => Some(Simulated::failing(SYNC_ERROR)),
+        DEPENDENCY_FAILS => Some(Simulated::failing(DEPENDENCY_ERROR)),
+        GETS_LOST => Some(Simulated::silent()),
         _ => None,
     };
     let mut script = Script::new();
     for environment in environments() {
-        if let Some(fault) = fault(&environment.name) {
+        if let Some(trouble) = trouble(&environment.name) {
             let tenant = TenantId::from(environment.tenant);
-            script.insert(EnvironmentKey::new(tenant, FAMILY, &environment.name), fault);
+            script.insert(EnvironmentKey::new(tenant, FAMILY, &environment.name), trouble);
         }
     }
     script
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn two_fail_and_one_gets_lost() {
         let faults: Vec<_> = script().into_values().collect();
-        let lost = faults.iter().filter(|fault| **fault == Fault::GetsLost).count();
+        let lost = faults.iter().filter(|fault| fault.gets_lost).count();
         assert_eq!((faults.len(), lost), (3, 1));
     }
 

@@ -1,8 +1,8 @@
 //! `fame dev`: the whole service on one machine, with issuer, sample data and a movable clock, in one command and
 //! without anything else installed.
 //!
-//! It is the service that `fame serve` runs, told to believe an issuer of its own and to pretend to carry out what
-//! is scheduled. Everything in it came in by the public APIs, so that it is a demonstration and a test at once.
+//! It is the service that `fame serve` runs, told to believe an issuer of its own, and an agent that pretends to
+//! carry out what is scheduled. Everything in it came in by the public APIs, so that it is a demonstration and a test at once.
 
 mod args;
 mod control;
@@ -14,6 +14,7 @@ mod people;
 mod ready;
 mod running;
 mod seed;
+mod simulator;
 mod state_dir;
 
 pub(crate) use args::DevArgs;

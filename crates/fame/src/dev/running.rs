@@ -7,6 +7,7 @@ use super::{
     people::{self, PEOPLE, Person, SCOPE},
     ready::{self, Addresses, Ready, SignedIn},
     seed::{self, Actors},
+    simulator::Simulator,
     state_dir::{Beginning, SavedState, StateDir},
 };
 use anyhow::{Context, anyhow};
@@ -22,9 +23,6 @@ use server::{
     telemetry::init_logging,
 };
 use std::{ffi::OsString, sync::Arc, time::Duration};
-
-/// How long simulated work, which takes two seconds at most, may go on when all is to end.
-const DRAIN: Duration = Duration::from_secs(3);
 
 /// Longer than any answer here can take; only a defect is slower.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -62,7 +60,7 @@ impl Running {
         let today = clock.now();
         clock.set(first_moment(&state, today));
         let limits = settings.limits.clone();
-        let server = Arc::new(Server::start(settings, clock, demo::script()).await?);
+        let server = Arc::new(Server::start(settings, clock).await?);
         let time = Arc::new(Timekeeper::new(Arc::clone(&server)));
 
         let addresses = Addresses::new(listeners.http_url(), listeners.https_url(), state.ca_file());
@@ -86,17 +84,21 @@ impl Running {
         })
     }
 
-    /// Completes what a new folder begins with.
+    /// Sets the agent to work, and completes what a new folder begins with.
     ///
     /// # Errors
-    /// When the service does not take the sample data in.
+    /// When the service does not take the agent or the sample data in.
     pub(super) async fn prepare(&self) -> anyhow::Result<()> {
+        let operator = self.sign_in(&people::OPERATOR).await?;
+        let (base_url, clock) = (&self.addresses.base_url, self.server.clock().clone());
+        let simulator = Simulator::start(operator.clone(), base_url, clock, demo::script()).await?;
+        self.time.hires(simulator);
         let Some(kept) = self.state.kept().filter(|kept| !kept.complete) else {
             return Ok(());
         };
         if kept.beginning == Beginning::Demo {
             let actors = Actors {
-                operator: self.sign_in(&people::OPERATOR).await?,
+                operator,
                 owner: self.sign_in(&people::OWNER).await?,
                 contributor: self.sign_in(&people::CONTRIBUTOR).await?,
             };
@@ -161,10 +163,10 @@ impl Running {
         &self.http
     }
 
-    /// Ends everything, the listeners first and the service last.
+    /// Ends everything, the agent first and the service last.
     pub(super) async fn stop(self) {
+        self.time.dismiss().await;
         self.serving.close().await;
-        self.server.drain(DRAIN).await;
         self.server.stop().await;
     }
 }
@@ -217,9 +219,6 @@ fn settings(state: &StateDir, issuer: &Issuer, authority: &str) -> anyhow::Resul
         ("identity.allow_insecure_loopback", "true".to_owned()),
         ("identity.ca_file", state.ca_file().display().to_string()),
         ("operators.principals", operators.to_string()),
-        ("executor.kind", "simulate".to_owned()),
-        // As many as can be due: whoever moves the clock wants to see all of them taken on.
-        ("executor.slots", "1024".to_owned()),
     ];
     let sources = Sources {
         file: None,

@@ -23,7 +23,7 @@ use wire::{
 
 /// Requests under way at the same time.
 const AT_ONCE: usize = 8;
-/// Longer than the simulated executor takes for anything.
+/// Longer than the simulator takes for anything.
 const WORK: i64 = 5 * TICKS_PER_SECOND;
 const DAY: i64 = 86_400 * TICKS_PER_SECOND;
 

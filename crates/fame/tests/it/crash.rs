@@ -65,6 +65,7 @@ async fn survives(site: Site, replicas: usize, blow: Blow) {
     ));
     let began = Instant::now();
     let site = site
+        .with_simulator()
         .with("storage.sweep_seconds", 1)
         .with("storage.grace_seconds", 10);
     let world = World::new(seed, replicas, matches!(blow, Blow::DatabaseRestarts(..)));

@@ -1,14 +1,17 @@
 //! The real thing: `fame serve` processes on this machine that share what they keep, that can be killed at any
 //! instant and started again on what they left, and what can be learned of them from outside.
 
+mod agent;
 mod audit_trail;
 mod books;
 mod caller;
 mod dice;
 mod process;
 mod samples;
+mod simulator;
 mod site;
 
+pub(crate) use agent::AgentHost;
 pub(crate) use audit_trail::AuditTrail;
 pub(crate) use books::{Books, Row, plain_id};
 pub(crate) use caller::{Answer, Caller, Lost, Method};

@@ -157,9 +157,7 @@ pub(crate) struct Walk {
 impl Walk {
     /// Starts the service, with an app of which six newer versions are there.
     pub(crate) async fn start(database: Database, lease_seconds: u32) -> Self {
-        let site = Site::on(database)
-            .with("executor.kind", "\"none\"")
-            .with("executor.lease_seconds", lease_seconds);
+        let site = Site::on(database).with("executor.lease_seconds", lease_seconds);
         let service = site.start(1).await;
         fill(&service.operator(), &service.owner()).await;
         let walk = Self {

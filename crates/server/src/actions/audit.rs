@@ -15,8 +15,6 @@ use uuid::Uuid;
 pub(crate) enum Actor<'a> {
     Principal(&'a Principal),
     Agent(&'a AgentCaller),
-    /// The executor of that name.
-    Executor(&'a str),
     /// The service, on nobody's request: a lease that ran out, a sweep.
     Service(&'static str),
 }
@@ -71,7 +69,7 @@ impl<'a> Actor<'a> {
     pub(super) fn principal(self) -> Option<&'a Principal> {
         match self {
             Self::Principal(principal) => Some(principal),
-            Self::Agent(_) | Self::Executor(_) | Self::Service(_) => None,
+            Self::Agent(_) | Self::Service(_) => None,
         }
     }
 
@@ -80,7 +78,7 @@ impl<'a> Actor<'a> {
         match self {
             Self::Principal(principal) => (principal.kind.as_str(), principal.id.to_string()),
             Self::Agent(agent) => ("Agent", agent.id.to_string()),
-            Self::Executor(part) | Self::Service(part) => ("Service", part.to_owned()),
+            Self::Service(part) => ("Service", part.to_owned()),
         }
     }
 }

@@ -15,26 +15,22 @@ mod finish;
 mod lease;
 mod waiting;
 
-pub(crate) use claim::{ClaimsInDoubt, claim};
+pub(crate) use claim::claim;
 pub(crate) use due::{next_start, reschedule, window_of};
-pub(crate) use finish::{Report, Verdict, finish_all, finish_one};
-pub(crate) use lease::{end_lost, renew, renew_one};
+pub(crate) use finish::{Report, Verdict, finish};
+pub(crate) use lease::{end_lost, end_lost_by, renew, renew_one};
 pub(crate) use waiting::{WaitingClaims, Woken};
 
-use super::{
-    Service,
-    agents::AgentCaller,
-    audit::{Actor, Change},
-};
+use super::{Service, agents::AgentCaller, audit::Change};
 use crate::error::{Error, Result};
 use domain::{
     instant::Instant,
     operation::{FailReason, FailureCause, OperationStatus, Skip},
 };
 use serde_json::json;
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 use store::{
-    execution::{self as rows, Ending, Lease, Served},
+    execution::{self as rows, Ending, Lease},
     hotfixes::Operation,
 };
 use uuid::Uuid;
@@ -46,44 +42,10 @@ const BATCH: usize = 250;
 /// How far it is counted what is under way, so that counting costs milliseconds.
 const COUNTED: i64 = 10_000;
 
-/// Who carries operations out.
-#[derive(Clone, Debug)]
-pub(crate) enum Claimant {
-    /// The service's own executor, which is called so.
-    Own(&'static str),
-    /// An agent.
-    Agent(Arc<AgentCaller>),
-}
-
-impl From<&AgentCaller> for Claimant {
-    fn from(caller: &AgentCaller) -> Self {
-        Self::Agent(Arc::new(caller.clone()))
-    }
-}
-
-impl Claimant {
-    /// Which environments it serves.
-    fn served(&self) -> Served {
-        self.agent_id().map_or(Served::Unbound, Served::OfAgent)
-    }
-
-    fn agent_id(&self) -> Option<Uuid> {
-        match self {
-            Self::Own(_) => None,
-            Self::Agent(agent) => Some(agent.id),
-        }
-    }
-
+impl AgentCaller {
     /// Whether it carries that operation out, or did.
     fn carries(&self, operation: &Operation) -> bool {
-        operation.agent_id == self.agent_id()
-    }
-
-    fn actor(&self) -> Actor<'_> {
-        match self {
-            Self::Own(name) => Actor::Executor(name),
-            Self::Agent(agent) => Actor::Agent(agent),
-        }
+        operation.agent_id == Some(self.id)
     }
 }
 
@@ -177,11 +139,6 @@ pub(crate) fn address(operation: &Operation) -> String {
         ..
     } = operation;
     format!("apps/{app_id}/countries/{country_code}/environmentHotfixes/{id}")
-}
-
-/// When work may next start in any environment that `by` may serve.
-pub(crate) async fn next_due(service: &Service, by: &Claimant) -> Result<Option<Instant>> {
-    Ok(rows::next_due(&service.db, by.served()).await?)
 }
 
 /// When work may next start in the environments of each agent that may take some on.

@@ -5,7 +5,6 @@ mod agents;
 mod claiming;
 mod clocks;
 mod delivery;
-mod executing;
 mod fleet;
 mod inventories;
 mod uploading;
@@ -280,6 +279,7 @@ impl Fixture {
         let sha256 = self.has_bytes(b"good");
         self.has_version(TARGET, VersionStatus::Uploaded, sha256, BlobState::Stored)
             .await;
+        fleet::is_served(&self.service).await;
         self.reports_environment().await;
         let command = ScheduleHotfix {
             environment: environment(),
@@ -660,14 +660,14 @@ async fn an_upload_that_could_not_say_how_it_ended_says_so_later() {
     .await;
 }
 
-/// Ends a running operation as the service's own executor reports; answers the operation as it is now.
+/// Ends a running operation as its agent reports; answers the operation as it is now.
 async fn finish(service: &Service, id: OperationId, lease_id: Uuid, outcome: Outcome) -> Result<Operation> {
     let report = execution::Report {
         id,
         lease_id,
         outcome,
     };
-    let finished = execution::finish_one(service, &fleet::everywhere(), report).await;
+    let finished = execution::finish(service, &fleet::everywhere(), report).await;
     finished.map(|(operation, _)| operation)
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod given;
 use super::{
     Service,
     agents::{AgentCaller, sign_in::check_standing},
-    execution::{self, Claimant, Claimed, ClaimsInDoubt, Outcome, Report, Verdict, Woken},
+    execution::{self, Claimed, Outcome, Report, Verdict, Woken},
     versions::read_package,
 };
 use crate::{
@@ -116,15 +116,10 @@ pub(crate) async fn claim_work(
 
 async fn take_on(service: &Service, caller: &AgentCaller, request: &WorkRequest) -> Result<Work> {
     let lease = service.settings.executor.lease;
-    let by = Claimant::from(caller);
     let unheard = unheard(service, caller, &request.holding).await?;
-    let mut given = again(service, &by, unheard, lease).await?;
+    let mut given = again(service, caller, unheard, lease).await?;
     let most = request.most.saturating_sub(given.len());
-    // What may have been started without an answer is found as what runs, like anything else that was not heard of.
-    let mut in_doubt = ClaimsInDoubt::default();
-    let started = execution::claim(service, &by, &mut in_doubt, most, lease).await?;
-    in_doubt.taken_on(&started);
-    given.extend(started);
+    given.extend(execution::claim(service, caller, most, lease).await?);
     Ok(Work {
         given: described(service, given).await?,
         lease,
@@ -145,7 +140,7 @@ async fn unheard(
 /// Those of `unheard` that still run, held anew: the agent learns only now of them.
 async fn again(
     service: &Service,
-    by: &Claimant,
+    by: &AgentCaller,
     unheard: Vec<Operation>,
     lease: Duration,
 ) -> Result<Vec<Claimed>> {
@@ -224,9 +219,8 @@ pub(crate) async fn renew_work(
     };
     let lease = service.settings.executor.lease;
     let until = service.clock_check.compare(service).await? + lease;
-    let by = Claimant::from(caller);
     let held = (id, renewal.lease_id);
-    match execution::renew_one(service, &by, held, until, progress).await? {
+    match execution::renew_one(service, caller, held, until, progress).await? {
         true => Ok(lease),
         false => Err(lease_lost(id, renewal.lease_id).into()),
     }
@@ -281,9 +275,9 @@ pub(crate) async fn finish_work(
             false => outcome,
         },
     };
-    let by = Claimant::from(caller);
+    let by = caller.clone();
     let (operation, verdict) = service
-        .see_through(async move |service| execution::finish_one(&service, &by, report).await)
+        .see_through(async move |service| execution::finish(&service, &by, report).await)
         .await?;
     match verdict {
         Verdict::Ended | Verdict::Known => Ok(operation),

@@ -13,6 +13,9 @@ use toml::{Table, Value};
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
+/// Keys of earlier versions.
+const GONE: [&str; 2] = ["executor.kind", "executor.slots"];
+
 /// Begins the names of the environment variables that are ours.
 const PREFIX: &str = "FAME_";
 
@@ -263,6 +266,8 @@ impl Layers {
             .find(|known| key.starts_with(&format!("{known}.")));
         let message = if let Some(whole) = whole {
             format!("is not a setting: {whole} is set as a whole")
+        } else if GONE.contains(&key) {
+            "is gone: agents carry operations out, not the service itself (docs/agents/README.md). Leave it out".to_owned()
         } else if self.is_section(key) {
             "is a section and has no value itself".to_owned()
         } else {

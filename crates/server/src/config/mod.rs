@@ -21,7 +21,7 @@ pub use storage::{AzureCredentials, BucketSettings, Location, Provider, StorageB
 pub use store::settings::{DatabaseSettings, DatabaseUrl, Migrate};
 
 use auth::AuthSettings;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use values::{number, seconds};
 
@@ -129,32 +129,12 @@ pub struct OdataSettings {
 /// Section `executor`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ExecutorSettings {
-    /// What carries out due operations.
-    #[serde(deserialize_with = "executor_kind")]
-    pub kind: ExecutorKind,
     /// How long an operation stays claimed without a heartbeat.
     #[serde(rename = "lease_seconds", deserialize_with = "seconds::<10, 86_400, _>")]
     pub lease: Duration,
     /// How often to look for due operations when nothing announced one.
     #[serde(rename = "poll_seconds", deserialize_with = "seconds::<1, 3_600, _>")]
     pub poll: Duration,
-    /// Operations at the same time.
-    #[serde(deserialize_with = "number::<1, 100_000, _, _>")]
-    pub slots: usize,
-}
-
-/// What carries out due operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExecutorKind {
-    /// Nothing here; agents do.
-    None,
-    /// A pretence that touches no environment.
-    Simulate,
-}
-
-fn executor_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ExecutorKind, D::Error> {
-    let words = [("none", ExecutorKind::None), ("simulate", ExecutorKind::Simulate)];
-    values::word(deserializer, words)
 }
 
 /// Section `agents`.
@@ -299,10 +279,6 @@ impl Loaded {
                 location.name
             );
             object("storage.locations", Severity::Error, &message);
-        }
-        if settings.executor.kind == ExecutorKind::Simulate {
-            let message = "is 'simulate': operations will end as done, but no environment is changed";
-            object("executor.kind", Severity::Warning, message);
         }
         problems
     }

@@ -73,7 +73,6 @@ fn the_built_in_settings_are_good() {
     assert_eq!(settings.database.url.expose(), "sqlite:fame-data/fame.db");
     assert_eq!(settings.packages.max_bytes, 512 << 20);
     assert_eq!(settings.server.drain, Duration::from_secs(20));
-    assert_eq!(settings.executor.kind, ExecutorKind::None);
     let west_europe = settings.storage.location("west europe").unwrap();
     assert_eq!(directory(west_europe), "fame-data/packages/west-europe");
     assert!(settings.storage.location("Central US").is_none());
@@ -119,10 +118,10 @@ fn later_layers_win_and_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut sources = file(
         &folder,
-        "[database]\nconnections = 1\n[executor]\nslots = 2\nlease_seconds = 60\n",
+        "[database]\nconnections = 1\n[executor]\npoll_seconds = 2\nlease_seconds = 60\n",
     );
     sources.environment = vec![
-        ("FAME_EXECUTOR__SLOTS".to_owned(), "3".into()),
+        ("FAME_EXECUTOR__POLL_SECONDS".to_owned(), "3".into()),
         ("FAME_EXECUTOR__LEASE_SECONDS".to_owned(), "61".into()),
         ("PATH".to_owned(), "/bin".into()),
         ("FAME_CONFIG".to_owned(), "elsewhere.toml".into()),
@@ -131,13 +130,13 @@ fn later_layers_win_and_are_named() {
     let loaded = Settings::load(&sources).unwrap();
     let path = folder.path().join("fame.toml").display().to_string();
     assert_eq!(
-        explained(&loaded, "executor.poll_seconds"),
-        ("5".to_owned(), "default".to_owned())
+        explained(&loaded, "agents.token_days"),
+        ("90".to_owned(), "default".to_owned())
     );
     assert_eq!(explained(&loaded, "database.connections"), ("1".to_owned(), path));
     assert_eq!(
-        explained(&loaded, "executor.slots"),
-        ("3".to_owned(), "FAME_EXECUTOR__SLOTS".to_owned())
+        explained(&loaded, "executor.poll_seconds"),
+        ("3".to_owned(), "FAME_EXECUTOR__POLL_SECONDS".to_owned())
     );
     assert_eq!(
         explained(&loaded, "executor.lease_seconds"),
@@ -178,14 +177,14 @@ fn all_problems_come_at_once_with_key_and_origin() {
         &folder,
         "[server]\nlisten = \"here\"\ndrain_second = 3\n[database]\nconnections = \"many\"\n[storge]\n[log]\n",
     );
-    sources.environment = vec![("FAME_EXECUTOR__KIND".to_owned(), "pretend".into())];
+    sources.environment = vec![("FAME_DATABASE__MIGRATE".to_owned(), "never".into())];
     sources.overrides = vec![("log.level".to_owned(), "loud".to_owned())];
     let path = folder.path().join("fame.toml").display().to_string();
     let mut found = complaints(&sources);
     found.sort();
     let mut expected = vec![
         format!("database.connections ({path}): is text, where a whole number is needed"),
-        "executor.kind (FAME_EXECUTOR__KIND): 'pretend' is neither none nor simulate".to_owned(),
+        "database.migrate (FAME_DATABASE__MIGRATE): 'never' is neither at_start nor separately".to_owned(),
         "log.level (command line): 'loud' is neither error, warn, info, debug, trace or off, nor one of them for a \
          module (hyper=debug)"
             .to_owned(),
@@ -217,6 +216,12 @@ fn unknown_keys_lead_to_what_was_meant() {
         ),
         ("server = 1", "server", "is a section and has no value itself"),
         ("[fruit]\napples = 1", "fruit.apples", "is not a setting"),
+        (
+            "[executor]\nkind = \"simulate\"",
+            "executor.kind",
+            "(docs/agents/README.md). Leave it out",
+        ),
+        ("executor.slots = 4", "executor.slots", "Leave it out"),
     ];
     let folder = tempfile::tempdir().unwrap();
     for (text, key, words) in cases {
@@ -813,7 +818,7 @@ fn production_needs_somebody_who_can_sign_in_and_an_operator() {
 
     let issuers = format!(r#"[{{"kind": "entra", "tenants": ["{TENANT}"], "audiences": ["api://fame"]}}]"#);
     let operators = format!("Application:{CLIENT}");
-    let mut variables = vec![
+    let variables = [
         ("FAME_IDENTITY__ISSUERS", issuers.as_str()),
         ("FAME_OPERATORS__PRINCIPALS", operators.as_str()),
     ];
@@ -822,17 +827,6 @@ fn production_needs_somebody_who_can_sign_in_and_an_operator() {
             .unwrap()
             .check_production(),
         []
-    );
-
-    variables.push(("FAME_EXECUTOR__KIND", "simulate"));
-    let warned = Settings::load(&environment(&variables))
-        .unwrap()
-        .check_production();
-    assert_eq!((warned.len(), warned[0].severity), (1, Severity::Warning));
-    assert!(
-        warned[0]
-            .to_string()
-            .starts_with("executor.kind (FAME_EXECUTOR__KIND): is 'simulate'")
     );
 }
 

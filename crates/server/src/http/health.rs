@@ -20,8 +20,6 @@ pub(crate) struct Health {
     locations: BTreeMap<String, &'static str>,
     /// Whether this server's clock agrees with the database's: `right` or `wrong`.
     clock: &'static str,
-    /// Who carries out operations: `none` leaves them waiting, `simulate` only pretends.
-    executor: &'static str,
 }
 
 /// Tells that the process answers.
@@ -47,10 +45,6 @@ pub(crate) async fn get_ready(State(state): State<Arc<AppState>>) -> Response {
             .into_iter()
             .map(|(name, works)| (name, word(works)))
             .collect(),
-        executor: match state.service.settings.executor.kind {
-            crate::config::ExecutorKind::None => "none",
-            crate::config::ExecutorKind::Simulate => "simulate",
-        },
     };
     let status = if is_ready {
         StatusCode::OK

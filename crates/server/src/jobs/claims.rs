@@ -3,7 +3,7 @@
 //! However many wait, a look is one statement. It is made when a signal says that there may be work, when the next of what
 //! is known becomes due, and from time to time; not when another claim comes to wait, which has just looked by itself.
 
-use super::{executor::Rests, failure_reporter::FailureReporter};
+use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{Service, execution},
     error::Result,
@@ -16,6 +16,11 @@ use uuid::Uuid;
 
 /// How long to rest at least between two looks; signals that come meanwhile are answered by the second.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// How long to rest at least.
+const SHORTEST_REST: Duration = Duration::from_millis(5);
+/// How long to rest at most where something is due and was not taken on: nobody of those who wait may be quick.
+const LONGEST_OVERDUE_REST: Duration = Duration::from_secs(1);
 
 /// Looks until it is asked to stop; then nobody waits any more.
 pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
@@ -65,5 +70,75 @@ async fn until_due(service: &Service, due: &HashMap<Uuid, Instant>, rests: &mut 
             () = tokio::time::sleep_until(until) => return,
             () = service.waiting.entered() => {}
         }
+    }
+}
+
+/// How long to rest between two looks.
+struct Rests {
+    /// Where nothing is known to come.
+    poll: Duration,
+    /// Where something has been due already when this looked, and could not be taken on: longer each time.
+    overdue: Duration,
+}
+
+impl Rests {
+    fn new(poll: Duration) -> Self {
+        Self {
+            poll,
+            overdue: SHORTEST_REST,
+        }
+    }
+
+    /// The rest until `next`, at which there is something to do.
+    fn until(&mut self, next: Option<Instant>, now: Instant) -> Duration {
+        match next {
+            Some(next) if next <= now => {
+                let rest = self.overdue.min(self.poll);
+                self.overdue = (rest * 2).min(LONGEST_OVERDUE_REST);
+                rest
+            }
+            next => {
+                self.overdue = SHORTEST_REST;
+                next.map_or(self.poll, |next| next.since(now).clamp(SHORTEST_REST, self.poll))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::instant::TICKS_PER_SECOND;
+
+    const NOW: Instant = Instant(1_000 * TICKS_PER_SECOND);
+    const POLL: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn what_is_due_and_cannot_be_taken_is_looked_at_less_and_less() {
+        let mut rests = Rests::new(POLL);
+        let in_ten_seconds: Vec<_> = std::iter::repeat_with(|| rests.until(Some(NOW), NOW))
+            .scan(Duration::ZERO, |passed, rest| {
+                *passed += rest;
+                Some(*passed)
+            })
+            .take_while(|passed| *passed < Duration::from_secs(10))
+            .collect();
+        assert!(in_ten_seconds.len() < 20, "{in_ten_seconds:?}");
+        assert_eq!(rests.until(Some(NOW), NOW), LONGEST_OVERDUE_REST);
+    }
+
+    #[test]
+    fn what_comes_later_is_waited_for_and_begins_anew() {
+        let mut rests = Rests::new(POLL);
+        for _ in 0..20 {
+            rests.until(Some(NOW), NOW);
+        }
+        assert_eq!(
+            rests.until(Some(NOW + Duration::from_secs(2)), NOW),
+            Duration::from_secs(2)
+        );
+        assert_eq!(rests.until(Some(NOW), NOW), SHORTEST_REST);
+        assert_eq!(rests.until(Some(NOW + Duration::from_secs(60)), NOW), POLL);
+        assert_eq!(rests.until(None, NOW), POLL);
     }
 }

@@ -1,13 +1,14 @@
-//! Ends what nobody carries any more, whoever carried it out: this server's own executor, another one's, or one that was
-//! there before a move.
+//! Ends what nobody carries any more, whoever carried it out: an agent that fell silent, or one that was there before a
+//! move.
 
-use super::{executor::ExecutorJob, failure_reporter::FailureReporter};
+use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{Service, execution},
     error::{Error, Result},
 };
+use futures::FutureExt;
 use std::{sync::Arc, time::Duration};
-use store::StoreError;
+use store::{StoreError, wakeup::Listener};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +19,9 @@ const A_LITTLE_LATER: Duration = Duration::from_millis(5);
 const PING: Duration = Duration::from_secs(1);
 
 /// Looks after leases until it is asked to stop.
-pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<ExecutorJob>>, stop: CancellationToken) {
+pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut failures = FailureReporter::of("leases");
+    let mut moved = service.clock.listener();
     // An outage may have ended just now, and others may have carried something through it.
     let first = match service.db.is_shared() {
         true => service.settings.executor.lease / 2,
@@ -29,7 +31,7 @@ pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<ExecutorJob>
         return;
     }
     loop {
-        let ended = end_lost(&service, executor.as_deref()).await;
+        let ended = look(&service, &mut moved).await;
         failures.after(&ended);
         if stop.run_until_cancelled(rest(&service, ended)).await.is_none() {
             return;
@@ -37,18 +39,13 @@ pub(crate) async fn run(service: Arc<Service>, executor: Option<Arc<ExecutorJob>
     }
 }
 
-/// Ends what was lost. The server's own executor reports and renews first: a process that stood still, or had no database,
-/// for longer than a lease is not to take its own work for lost.
-pub(crate) async fn end_lost(service: &Service, executor: Option<&ExecutorJob>) -> Result<usize> {
-    let caught_up = match executor {
-        Some(executor) => executor.catch_up().await,
-        None => Ok(()),
-    };
-    if caught_up.as_ref().is_err_and(Error::is_passing) {
-        return caught_up.map(|()| 0);
+/// Ends what was lost; nothing right after the clock was moved, when leases only look over: their holders report first.
+async fn look(service: &Service, moved: &mut Listener) -> Result<usize> {
+    let now = service.clock_check.compare(service).await?;
+    match moved.notified().now_or_never() {
+        Some(()) => Ok(0),
+        None => execution::end_lost_by(service, now).await,
     }
-    let ended = execution::end_lost(service).await?;
-    caught_up.map(|()| ended)
 }
 
 async fn rest(service: &Service, ended: Result<usize>) {

@@ -1,11 +1,10 @@
-//! What the service does unasked: carrying out due operations, delivering what happened, and tidying up.
+//! What the service does unasked: waking those who carry out due operations, delivering what happened, and tidying up.
 //!
 //! Jobs keep nothing in mind that counts: each round reads anew what is due. A signal makes them quick, a period makes
 //! them right.
 
 pub(crate) mod claims;
 pub(crate) mod events;
-pub(crate) mod executor;
 mod failure_reporter;
 pub(crate) mod gauges;
 pub(crate) mod leases;

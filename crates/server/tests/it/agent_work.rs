@@ -125,9 +125,9 @@ async fn carry_out(service: &Harness, statement: &str) {
     }
 }
 
-/// A service without an executor of its own, an environment that has the app, and the agent to which it belongs.
+/// A service without the simulator, an environment that has the app, and the agent to which it belongs.
 async fn with_agent(backend: Backend) -> (Harness, Environment, Agent) {
-    let plan = Harness::with(backend).setting("executor.kind", "none");
+    let plan = Harness::with(backend).without_simulator();
     let service = plan.setting("limits.concurrent_per_principal", 1).start().await;
     for version in ["16.0.0.5", TARGET] {
         service.owner().has_uploaded(version).await;

@@ -266,7 +266,7 @@ async fn what_is_revoked_dies_at_once(backend: Backend) {
 }
 
 async fn an_agent_is_listed_as_it_is(backend: Backend) {
-    let service = Harness::start(backend).await;
+    let service = Harness::with(backend).without_simulator().start().await;
     let operator = service.operator();
     service.has_agent("EU").await;
     let (us, session) = (service.has_agent("us").await, Uuid::new_v4());

@@ -33,7 +33,6 @@ fn plan(backend: Backend) -> Plan {
     Harness::with(backend)
         .setting("database.connections", 12)
         .setting("packages.concurrent_uploads", 64)
-        .setting("executor.slots", 50)
 }
 
 const COUNTRIES: [&str; 12] = [

@@ -94,8 +94,8 @@ What is known to differ from the documentation, or from what a reader of it coul
   which updates a customer is offered can therefore not be seen here: `incompatibleFromVersion` and availability decide
   about hotfixes only.
 * **ForceSync** is kept and shown, and no hotfix ever uses it.
-* **Execution.** The service decides when a hotfix starts and what may start; work in environments is only simulated, and
-  only where the operator asks for it. Without an executor hotfixes stay `Scheduled`.
+* **Execution.** The service decides when a hotfix starts and what may start; agents carry it out. Without an agent
+  hotfixes stay `Scheduled`.
 * **OData.** `$expand`, `$search`, `$apply`, `$compute`, `cast`, `isof`, `case`, `geo.*`, JSON literals, `$it` and `$root`
   are known and answered with 501. There is no `$batch`, no delta, no asynchronous request, no CSDL in JSON and no
   `/$value`. `odata.metadata=full` and `none` are answered as `minimal`.

@@ -4,8 +4,8 @@ use crate::harness::{
     APP, Answer, Backend, Environment, Harness, LIBRARY, OTHER_CUSTOMER, country_path, on_both_databases,
     package, package_needing_library, package_of,
 };
+use agent::drivers::simulate::Settings as Simulated;
 use serde_json::{Value, json};
-use server::simulate::Fault;
 use std::time::Duration;
 
 on_both_databases!(
@@ -26,7 +26,7 @@ on_both_databases!(
     an_environment_that_is_back_does_not_revive_what_was_skipped,
     an_environment_in_which_something_runs_is_not_removed,
     a_failure_keeps_every_word_and_is_final,
-    a_lost_executor_leaves_the_outcome_unknown,
+    a_lost_agent_leaves_the_outcome_unknown,
     a_held_environment_works_again_after_release_or_report,
     canceling_and_starting_never_both_happen,
     operations_are_listed_for_the_operator,
@@ -398,10 +398,10 @@ async fn a_failure_keeps_every_word_and_is_final(backend: Backend) {
     let environment = Environment::my_customer("16.0.0.5");
     let text = format!(
         "The schema could not be synchronised: «{}» & \"done\"\n",
-        "x".repeat(40 * 1024)
+        "x".repeat(30 * 1024)
     );
     let service = Harness::with(backend)
-        .fault(&environment, Fault::Fails(text.clone()))
+        .simulated(&environment, Simulated::failing(&text))
         .start()
         .await;
     let (service, environment) = prepared(service).await;
@@ -427,11 +427,11 @@ async fn a_failure_keeps_every_word_and_is_final(backend: Backend) {
     assert_eq!(status(&service, &again).await, "Failed");
 }
 
-/// A customer whose executor is lost with a hotfix of the library under way, and a hotfix of the app that waits.
+/// A customer whose agent is lost with a hotfix of the library under way, and a hotfix of the app that waits.
 async fn after_a_loss(backend: Backend) -> (Harness, Environment, Answer, Answer) {
     let environment = Environment::my_customer("16.0.0.5").has(LIBRARY, "1.0.0.0");
     let service = Harness::with(backend)
-        .fault(&environment, Fault::GetsLost)
+        .simulated(&environment, Simulated::silent())
         .start()
         .await;
     service.has_app(LIBRARY).await;
@@ -459,7 +459,7 @@ async fn after_a_loss(backend: Backend) -> (Harness, Environment, Answer, Answer
     (service, environment, lost, waiting)
 }
 
-async fn a_lost_executor_leaves_the_outcome_unknown(backend: Backend) {
+async fn a_lost_agent_leaves_the_outcome_unknown(backend: Backend) {
     let (service, environment, lost, waiting) = after_a_loss(backend).await;
     assert_eq!(lost.property("status"), "Failed");
     assert!(

@@ -9,6 +9,7 @@ mod answer;
 mod caller;
 mod replicas;
 mod samples;
+mod simulator;
 
 pub(crate) use agents::{agent_of, agent_path, agent_registration, identity_of};
 pub(crate) use answer::Answer;
@@ -17,14 +18,15 @@ pub(crate) use replicas::{Replicas, at_once};
 pub(crate) use samples::*;
 pub(crate) use test_support::issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
 
+use agent::{drivers::simulate::Settings as Simulated, simulated::Script};
 use domain::{chain::Chain, environment::EnvironmentKey, ids::TenantId, instant::Instant};
 use serde_json::json;
 use server::{
     Server,
     clock::Clock,
     config::{Settings, Sources},
-    simulate::{Fault, Script},
 };
+use simulator::Simulator;
 use std::{
     fs,
     net::SocketAddr,
@@ -36,6 +38,7 @@ use tempfile::TempDir;
 use test_support::{issuer, postgres_cluster};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::OnceCell,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -79,6 +82,7 @@ pub(crate) struct Plan {
     backend: Backend,
     settings: Vec<(String, String)>,
     script: Script,
+    simulates: bool,
     now: Instant,
     database_url: Option<String>,
 }
@@ -102,12 +106,18 @@ impl Plan {
         self
     }
 
-    /// Operations in this environment go wrong.
-    pub(crate) fn fault(mut self, environment: &Environment, fault: Fault) -> Self {
+    /// Nobody carries operations out, or agents of the test's own do.
+    pub(crate) fn without_simulator(mut self) -> Self {
+        self.simulates = false;
+        self
+    }
+
+    /// Operations in this environment go like this.
+    pub(crate) fn simulated(mut self, environment: &Environment, how: Simulated) -> Self {
         let tenant = TenantId(environment.tenant);
         self.script.insert(
             EnvironmentKey::new(tenant, &environment.family, &environment.name),
-            fault,
+            how,
         );
         self
     }
@@ -116,7 +126,8 @@ impl Plan {
     pub(crate) async fn start_empty(self) -> Harness {
         let database_url = self.new_database();
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Harness::run(Arc::new(self), folder, database_url).await
+        let simulator = self.new_simulator();
+        Harness::run(Arc::new(self), folder, database_url, simulator).await
     }
 
     /// A service that was never started: nothing is there yet but an empty folder and an empty database.
@@ -124,6 +135,7 @@ impl Plan {
         Stopped {
             database_url: self.new_database(),
             folder: Arc::new(tempfile::tempdir().unwrap()),
+            simulator: self.new_simulator(),
             plan: Arc::new(self),
         }
     }
@@ -133,6 +145,11 @@ impl Plan {
         let database_url = self.new_database();
         let folder = tempfile::tempdir().unwrap();
         tries(&self, folder.path(), &database_url).await
+    }
+
+    fn new_simulator(&self) -> Option<Arc<Simulator>> {
+        self.simulates
+            .then(|| Arc::new(Simulator::new(self.script.clone())))
     }
 
     fn new_database(&self) -> String {
@@ -156,6 +173,10 @@ pub(crate) struct Harness {
     plan: Arc<Plan>,
     folder: Arc<TempDir>,
     database_url: String,
+    /// Who carries operations out, if somebody does.
+    simulator: Option<Arc<Simulator>>,
+    /// As whom they ask this service.
+    agent_client: OnceCell<client::Client>,
     server: Server,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -176,6 +197,7 @@ impl Harness {
             backend,
             settings: Vec::new(),
             script: Script::new(),
+            simulates: true,
             now,
             database_url: None,
         }
@@ -200,16 +222,20 @@ impl Harness {
             Arc::new(plan),
             Arc::clone(&self.folder),
             self.database_url.clone(),
+            self.simulator.clone(),
         )
         .await
     }
 
-    async fn run(plan: Arc<Plan>, folder: Arc<TempDir>, database_url: String) -> Self {
+    async fn run(
+        plan: Arc<Plan>,
+        folder: Arc<TempDir>,
+        database_url: String,
+        simulator: Option<Arc<Simulator>>,
+    ) -> Self {
         let settings = settings(&plan, folder.path(), &database_url);
         let limits = settings.limits.clone();
-        let server = Server::start(settings, Clock::stopped(plan.now), plan.script.clone())
-            .await
-            .unwrap();
+        let server = Server::start(settings, Clock::stopped(plan.now)).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -226,12 +252,18 @@ impl Harness {
             plan,
             folder,
             database_url,
+            simulator,
+            agent_client: OnceCell::new(),
             server,
             stop,
             serving,
             address,
             client,
         }
+    }
+
+    fn simulator(&self) -> &Simulator {
+        self.simulator.as_ref().expect("a simulator")
     }
 
     /// Ends the service as SIGTERM would, and starts another one on the same data.
@@ -241,6 +273,7 @@ impl Harness {
             plan,
             folder,
             database_url,
+            simulator,
             server,
             stop,
             serving,
@@ -250,7 +283,7 @@ impl Harness {
         serving.await.unwrap();
         server.stop().await;
         drop(server);
-        let again = Self::run(plan, folder, database_url).await;
+        let again = Self::run(plan, folder, database_url, simulator).await;
         again.server.clock().set(now);
         again
     }
@@ -261,6 +294,7 @@ impl Harness {
             plan,
             folder,
             database_url,
+            simulator,
             server,
             serving,
             ..
@@ -272,6 +306,7 @@ impl Harness {
             plan,
             folder,
             database_url,
+            simulator,
         }
     }
 
@@ -394,18 +429,26 @@ impl Harness {
     /// Moves the service's clock on while something is in the way; what it says.
     pub(crate) async fn advances_in_vain(&self, span: Duration) -> String {
         self.server.clock().set(self.now() + span);
-        self.server.catch_up().await.unwrap_err()
+        self.tries_to_catch_up().await.unwrap_err()
     }
 
     /// Moves the service's clock on, and does what became due as far as that can be done.
     pub(crate) async fn advances_as_far_as_possible(&self, span: Duration) {
         self.server.clock().set(self.now() + span);
-        drop(self.server.catch_up().await);
+        drop(self.tries_to_catch_up().await);
     }
 
     /// Does all that is due now.
     pub(crate) async fn catches_up(&self) {
-        self.server.catch_up().await.unwrap();
+        self.tries_to_catch_up().await.unwrap();
+    }
+
+    /// The same, if nothing is in the way. Agents report first what they have done.
+    pub(crate) async fn tries_to_catch_up(&self) -> Result<(), String> {
+        if let Some(simulator) = &self.simulator {
+            simulator.catch_up(self).await?;
+        }
+        self.server.catch_up().await
     }
 
     /// Starts what is due and gives it the time that simulated work takes.
@@ -419,7 +462,7 @@ impl Harness {
         settings(&self.plan, self.folder.path(), &self.database_url)
     }
 
-    /// Takes on nothing more and ends what is being carried out, as before a planned stop.
+    /// Lets nobody wait any more and ends uploads that are under way, as before a planned stop.
     pub(crate) async fn drains(&self) {
         self.server.drain(Duration::from_secs(20)).await;
     }
@@ -475,9 +518,16 @@ pub(crate) struct Stopped {
     plan: Arc<Plan>,
     folder: Arc<TempDir>,
     database_url: String,
+    simulator: Option<Arc<Simulator>>,
 }
 
 impl Stopped {
+    /// Whoever carried operations out has gone too.
+    pub(crate) fn without_simulator(mut self) -> Self {
+        self.simulator = None;
+        self
+    }
+
     /// What the service kept.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -490,7 +540,7 @@ impl Stopped {
 
     /// Starts another service on what was left.
     pub(crate) async fn start(self) -> Harness {
-        Harness::run(self.plan, self.folder, self.database_url).await
+        Harness::run(self.plan, self.folder, self.database_url, self.simulator).await
     }
 
     /// Sets a key of the configuration for the next start.
@@ -520,7 +570,7 @@ impl Stopped {
 /// Whether a service would start; if not, what it says.
 async fn tries(plan: &Plan, folder: &Path, database_url: &str) -> Result<(), String> {
     let settings = settings(plan, folder, database_url);
-    match Server::start(settings, Clock::stopped(plan.now), Script::new()).await {
+    match Server::start(settings, Clock::stopped(plan.now)).await {
         Ok(server) => {
             server.stop().await;
             Ok(())
@@ -559,7 +609,6 @@ fn settings(plan: &Plan, folder: &Path, database_url: &str) -> Settings {
             "operators.principals",
             format!("Application:{}", Person::OPERATOR.id),
         ),
-        ("executor.kind", "simulate".into()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();

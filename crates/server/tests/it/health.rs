@@ -20,22 +20,8 @@ async fn a_healthy_service_says_so_to_everybody(backend: Backend) {
         "storage": "available",
         "locations": { "East US": "available", "North Europe": "available", "West Europe": "available" },
         "clock": "right",
-        "executor": "simulate",
     });
     assert_eq!(ready.json(), expected);
-    let plain = Harness::with(backend)
-        .setting("executor.kind", "none")
-        .start_empty()
-        .await;
-    assert_eq!(
-        plain
-            .nobody()
-            .get("/health/ready")
-            .await
-            .expect(200)
-            .property("executor"),
-        "none"
-    );
 }
 
 async fn a_store_that_is_gone_shows(backend: Backend) {

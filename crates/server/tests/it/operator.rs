@@ -15,7 +15,7 @@ on_both_databases!(
     environments_are_known_by_tenant_family_and_name,
     releasing_what_is_not_held_changes_nothing,
     every_change_leaves_an_audit_row,
-    the_audit_tells_what_the_service_did_by_itself,
+    the_audit_tells_what_agents_did,
     the_audit_can_be_filtered,
     what_changes_nothing_leaves_no_row,
 );
@@ -395,7 +395,7 @@ async fn every_change_leaves_an_audit_row(backend: Backend) {
     assert_eq!((row.get("before").is_some(), row.get("after")), (true, None));
 }
 
-async fn the_audit_tells_what_the_service_did_by_itself(backend: Backend) {
+async fn the_audit_tells_what_agents_did(backend: Backend) {
     let service = Harness::start(backend).await;
     service.owner().has_uploaded("1.0.0.1").await;
     let environment = Environment::my_customer("1.0.0.0");
@@ -418,15 +418,15 @@ async fn the_audit_tells_what_the_service_did_by_itself(backend: Backend) {
     let mut sorted = statuses.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, ["Running", "Scheduled", "Succeeded"]);
-    let by_itself = rows
+    let by_agent = rows
         .iter()
-        .filter(|row| row["actor"]["type"] == "Service")
+        .filter(|row| row["actor"]["type"] == "Agent" && row["actor"]["name"] == "simulator")
         .count();
-    assert_eq!(by_itself, 2);
+    assert_eq!(by_agent, 2);
 }
 
 async fn the_audit_can_be_filtered(backend: Backend) {
-    let service = Harness::start(backend).await;
+    let service = Harness::with(backend).without_simulator().start().await;
     service.advances(std::time::Duration::from_secs(3600)).await;
     service.owner().adds_country("AT").await.expect(200);
     let recent = audit(&service, "$filter=at ge 2020-03-05T12:30:00Z").await;

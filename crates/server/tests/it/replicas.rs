@@ -84,7 +84,7 @@ async fn several_servers_may_start_at_once_on_an_empty_database() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_on_one_machine_may_share_their_folder() {
     let one = Harness::start(Backend::Postgres).await;
-    let other = one.beside("executor.kind", "none").await;
+    let other = one.beside("server.drain_seconds", "20").await;
     one.owner().has_uploaded("1.0.0.0").await;
     let path = one.owner().us("versions/1.0.0.0/getPackageContents");
     let stored = one.owner().get(&path).await.expect(200).body;
@@ -168,18 +168,15 @@ async fn a_file_belongs_to_one_server_whatever_else_is_set_and_however_it_is_cal
     }
 }
 
-/// The executors would find the work by themselves only after an hour.
+/// The servers would find the work by themselves only after an hour.
 const AFTER_AN_HOUR: (&str, u32) = ("executor.poll_seconds", 3_600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_made_through_one_server_is_taken_up_by_another_at_once() {
     let (key, value) = AFTER_AN_HOUR;
-    let state = Harness::with(Backend::Postgres)
-        .setting(key, value)
-        .setting("executor.kind", "none")
-        .start()
-        .await;
-    let worker = state.beside("executor.kind", "simulate").await;
+    let state = Harness::with(Backend::Postgres).setting(key, value).start().await;
+    let worker = state.beside("server.drain_seconds", "20").await;
+    let _agent = worker.has_a_waiting_agent().await;
     state.owner().has_uploaded("1.0.0.1").await;
     for name in ["One", "Two", "Three"] {
         let environment = Environment::named(name).has(crate::harness::APP, "1.0.0.0");
@@ -191,7 +188,7 @@ async fn work_made_through_one_server_is_taken_up_by_another_at_once() {
             .expect(200);
         let begun = Instant::now();
         worker
-            .until("the other server starts it", async || {
+            .until("the agent at the other server starts it", async || {
                 state.reader().looks_at(&hotfix).await.property("status") == "Running"
             })
             .await;
@@ -206,10 +203,10 @@ async fn signals_are_heard_again_after_their_connection_broke() {
     let state = Harness::with(Backend::Postgres)
         .on_database(&url)
         .setting(key, value)
-        .setting("executor.kind", "none")
         .start()
         .await;
-    let worker = state.beside("executor.kind", "simulate").await;
+    let worker = state.beside("server.drain_seconds", "20").await;
+    let _agent = worker.has_a_waiting_agent().await;
     state.owner().has_uploaded("1.0.0.1").await;
     let environment = Environment::my_customer("1.0.0.0");
     state.operator().reports(&environment).await.expect(201);
@@ -244,7 +241,7 @@ async fn signals_are_heard_again_after_their_connection_broke() {
         .await
         .expect(200);
     worker
-        .until("the other server starts it", async || {
+        .until("the agent at the other server starts it", async || {
             state.reader().looks_at(&hotfix).await.property("status") == "Running"
         })
         .await;
@@ -296,7 +293,6 @@ async fn the_service_needs_no_right_to_change_tables() {
         service.advances(Duration::from_secs(40 * 24 * 3_600)).await;
         let hotfixes = owner.get(owner.us("environmentHotfixes")).await.expect(200);
         assert!(hotfixes.rows().is_empty(), "{hotfixes:?}");
-        // Its executor must not take up what is meant for the next one.
         drop(service.crash().await);
     }
 }

@@ -1,8 +1,7 @@
 //! What survives the process, and what a crash leaves.
 
 use crate::harness::{
-    APP, Answer, Backend, Environment, Harness, OTHER_CUSTOMER, base64_of, bytes_of, on_both_databases,
-    package,
+    APP, Answer, Backend, Environment, Harness, Stopped, base64_of, bytes_of, on_both_databases, package,
 };
 use bytes::Bytes;
 use futures::channel::mpsc;
@@ -12,9 +11,8 @@ use std::{fs, time::Duration};
 on_both_databases!(
     everything_is_still_there_after_a_restart,
     what_waited_runs_after_a_restart,
-    a_planned_stop_ends_what_runs_and_begins_nothing,
-    what_ran_during_a_crash_ends_as_unknown,
-    what_ran_during_a_crash_ends_where_nothing_is_carried_out_any_more,
+    what_ran_during_a_crash_is_told_after_it,
+    what_ran_during_a_crash_ends_as_unknown_if_its_agent_has_gone_too,
     an_upload_cut_by_a_crash_leaves_nothing,
     stale_staging_files_go_at_the_start,
     a_location_in_use_may_not_vanish,
@@ -100,67 +98,17 @@ async fn what_waited_runs_after_a_restart(backend: Backend) {
     );
 }
 
-async fn a_planned_stop_ends_what_runs_and_begins_nothing(backend: Backend) {
-    let service = Harness::start(backend).await;
-    let owner = service.owner();
-    owner.has_uploaded("1.0.0.1").await;
-    let one = Environment::my_customer("1.0.0.0");
-    let other = one.clone().of(OTHER_CUSTOMER);
-    for environment in [&one, &other] {
-        service.operator().reports(environment).await.expect(201);
-    }
-    let running = owner.schedules_at_once(&one, "1.0.0.1").await.expect(200);
-    service.catches_up().await;
-    let drained_while_time_passes = async {
-        let ended = async {
-            // Begins after the drain, which is asked for first.
-            let waiting = owner.schedules_at_once(&other, "1.0.0.1").await.expect(200);
-            service.advances(Duration::from_secs(2)).await;
-            waiting
-        };
-        tokio::join!(biased; service.drains(), ended).1
-    };
-    let waiting = drained_while_time_passes.await;
-    let status =
-        async |service: &Harness, hotfix: &Answer| service.reader().looks_at(hotfix).await.property("status");
-    assert_eq!(status(&service, &running).await, "Succeeded");
-    assert_eq!(status(&service, &waiting).await, "Scheduled");
-
-    let service = service.restart().await;
+async fn what_ran_during_a_crash_is_told_after_it(backend: Backend) {
+    let (service, hotfix, _) = has_crashed_at_work(backend).await;
+    let service = service.start().await;
     service.finishes_work().await;
-    assert_eq!(status(&service, &waiting).await, "Succeeded");
+    let ended = service.reader().looks_at(&hotfix).await;
+    assert_eq!(ended.property("status"), "Succeeded");
 }
 
-async fn what_ran_during_a_crash_ends_as_unknown(backend: Backend) {
-    ends_as_unknown(backend, "simulate").await;
-}
-
-async fn what_ran_during_a_crash_ends_where_nothing_is_carried_out_any_more(backend: Backend) {
-    ends_as_unknown(backend, "none").await;
-}
-
-/// After the crash, a service goes on that carries operations out or does not.
-async fn ends_as_unknown(backend: Backend, executor: &str) {
-    let service = Harness::start(backend).await;
-    service.owner().has_uploaded("1.0.0.1").await;
-    let environment = Environment::my_customer("1.0.0.0");
-    service.operator().reports(&environment).await.expect(201);
-    let hotfix = service
-        .owner()
-        .schedules_at_once(&environment, "1.0.0.1")
-        .await
-        .expect(200);
-    service.catches_up().await;
-    assert_eq!(
-        service.reader().looks_at(&hotfix).await.property("status"),
-        "Running"
-    );
-    let service = service
-        .crash()
-        .await
-        .with("executor.kind", executor)
-        .start()
-        .await;
+async fn what_ran_during_a_crash_ends_as_unknown_if_its_agent_has_gone_too(backend: Backend) {
+    let (service, hotfix, environment) = has_crashed_at_work(backend).await;
+    let service = service.without_simulator().start().await;
     service.catches_up().await;
     assert_eq!(
         service.reader().looks_at(&hotfix).await.property("status"),
@@ -181,6 +129,25 @@ async fn ends_as_unknown(backend: Backend, executor: &str) {
         .schedules_at_once(&environment, "1.0.0.1")
         .await
         .expect(200);
+}
+
+/// A service that crashed while a hotfix was carried out in that environment.
+async fn has_crashed_at_work(backend: Backend) -> (Stopped, Answer, Environment) {
+    let service = Harness::start(backend).await;
+    service.owner().has_uploaded("1.0.0.1").await;
+    let environment = Environment::my_customer("1.0.0.0");
+    service.operator().reports(&environment).await.expect(201);
+    let hotfix = service
+        .owner()
+        .schedules_at_once(&environment, "1.0.0.1")
+        .await
+        .expect(200);
+    service.catches_up().await;
+    assert_eq!(
+        service.reader().looks_at(&hotfix).await.property("status"),
+        "Running"
+    );
+    (service.crash().await, hotfix, environment)
 }
 
 async fn an_upload_cut_by_a_crash_leaves_nothing(backend: Backend) {

@@ -1,8 +1,8 @@
 //! What is old enough is forgotten, and nothing else.
 
 use crate::harness::{APP, Backend, Environment, Harness, on_both_databases};
+use agent::drivers::simulate::Settings as Simulated;
 use serde_json::{Value, json};
-use server::simulate::Fault;
 use std::time::Duration;
 
 on_both_databases!(
@@ -94,7 +94,7 @@ async fn an_operation_that_holds_its_environment_stays(backend: Backend) {
     let environment = Environment::my_customer("1.0.0.0");
     let service = Harness::with(backend)
         .setting("retention.operations_days", 7)
-        .fault(&environment, Fault::GetsLost)
+        .simulated(&environment, Simulated::silent())
         .start()
         .await;
     service.owner().has_uploaded("1.0.0.1").await;
@@ -143,6 +143,7 @@ async fn a_key_whose_operation_is_gone_makes_a_new_one(backend: Backend) {
 
 async fn audit_rows_go_some_days_after_they_were_recorded(backend: Backend) {
     let service = Harness::with(backend)
+        .without_simulator()
         .setting("retention.audit_days", 30)
         .start()
         .await;
@@ -158,6 +159,7 @@ async fn audit_rows_go_some_days_after_they_were_recorded(backend: Backend) {
 
 async fn more_than_one_batch_goes_and_is_accounted_for_once(backend: Backend) {
     let service = Harness::with(backend)
+        .without_simulator()
         .setting("retention.audit_days", 30)
         .start()
         .await;

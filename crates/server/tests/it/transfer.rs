@@ -5,10 +5,10 @@ use crate::harness::{
     APP, Backend, Environment, Harness, LIBRARY, Stopped, bytes_of, country_path, on_both_databases,
     package_needing_library,
 };
+use agent::drivers::simulate::Settings as Simulated;
 use serde_json::{Value, json};
-use server::{
-    simulate::Fault,
-    transfer::{Contents, Imported, LocationMap, Stage, Step, TransferError, Watcher, check, export, import},
+use server::transfer::{
+    Contents, Imported, LocationMap, Stage, Step, TransferError, Watcher, check, export, import,
 };
 use std::{
     collections::BTreeMap,
@@ -68,9 +68,9 @@ fn stopping_after(steps: usize, stages: &'static [Stage]) -> Watcher {
 async fn lived_in(backend: Backend) -> Harness {
     let failing = Environment::named("Failing").has(APP, "16.0.0.5");
     let service = Harness::with(backend)
-        .fault(
+        .simulated(
             &failing,
-            Fault::Fails("The \"upgrade\"\nbroke: ünïcödé \u{1F600}".into()),
+            Simulated::failing("The \"upgrade\"\nbroke: ünïcödé \u{1F600}"),
         )
         .start()
         .await;
@@ -276,9 +276,13 @@ async fn what_waited_and_what_ran_goes_on_after_a_move(backend: Backend) {
         "the same hotfix, not another"
     );
     second.catches_up().await;
-    assert_eq!(statuses(&second).await["Busy"], "Running", "it is not run twice");
-    second.advances(Duration::from_secs(301)).await;
-    assert_eq!(statuses(&second).await["Busy"], "Failed");
+    assert_eq!(
+        statuses(&second).await["Busy"],
+        "Running",
+        "its agent is told of it"
+    );
+    second.advances(Duration::from_secs(2)).await;
+    assert_eq!(statuses(&second).await["Busy"], "Succeeded");
     second.moves_clock_to("2020-03-05T20:00:00Z").await;
     second.finishes_work().await;
     assert_eq!(statuses(&second).await["Waiting"], "Succeeded");

@@ -204,7 +204,7 @@ impl Killer {
             return;
         }
         let books = &self.books;
-        eventually("the operations of dead executors have ended", async || {
+        eventually("all that ran has ended", async || {
             let running = books
                 .rows("SELECT id FROM operations WHERE status = 'Running'")
                 .await;

@@ -1,7 +1,7 @@
 //! Work ends while PostgreSQL is away, so that nobody can write down what became of it.
 
-use super::{postgres_away::start, report, upload};
-use crate::services::{APPS, Books, Environment, Site, eventually, package};
+use super::{postgres_away::start, upload};
+use crate::services::{APPS, AgentHost, Books, Environment, Site, eventually, package};
 use domain::instant::Instant;
 use server::clock::Clock;
 use std::time::Duration;
@@ -11,20 +11,24 @@ const LONGEST_WORK: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_became_of_work_is_told_when_the_database_is_back() {
-    const SLOTS: usize = 6;
-    let busy = |site: Site| {
-        site.with("executor.slots", SLOTS)
-            .with("executor.lease_seconds", 60)
-    };
-    let (mut cluster, site, process) = start(busy).await;
+    const PARALLEL: usize = 6;
+    let patient = |site: Site| site.with("executor.lease_seconds", 60);
+    let (mut cluster, site, process) = start(patient).await;
     let (books, owner) = (Books::of(&site), process.owner());
     upload(&owner, APPS[0], &package(APPS[0], 1))
         .await
         .unwrap()
         .expect(200);
-    for index in 0..SLOTS {
-        let environment = Environment::new(format!("customer-{index}"), "US");
-        report(&process, &environment, "West Europe").await.expect(201);
+    let environments: Vec<_> = (0..PARALLEL)
+        .map(|index| Environment::new(format!("customer-{index}"), "US"))
+        .collect();
+    let _agent = AgentHost::starts(&process, &environments, PARALLEL).await;
+    eventually("all environments are known", async || {
+        let known = books.rows("SELECT name FROM environments").await;
+        (known.len() == PARALLEL).then_some(())
+    })
+    .await;
+    for environment in &environments {
         let path = format!("/v1.4/apps/{}/countries/US/environmentHotfixes", APPS[0]);
         owner
             .post(&path, &environment.hotfix("1.0.1.0"))
@@ -36,7 +40,7 @@ async fn what_became_of_work_is_told_when_the_database_is_back() {
         let running = books
             .rows("SELECT started_on FROM operations WHERE status = 'Running'")
             .await;
-        (running.len() == SLOTS).then_some(running)
+        (running.len() == PARALLEL).then_some(running)
     })
     .await;
     cluster.stop();

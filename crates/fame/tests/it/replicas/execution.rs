@@ -1,16 +1,28 @@
-//! Work is carried out once, by whichever replica is free.
+//! Work is carried out once, whichever replica gives it out.
 
-use super::{Fleet, OPERATIONS, closed_window, hotfixes_path};
+use super::{Fleet, OPERATIONS, hotfixes_path};
 use crate::services::{
-    APPS, AuditTrail, COUNTRIES, Database, Environment, Person, Site, eventually, package, plain_id,
+    APPS, AgentHost, AuditTrail, COUNTRIES, Database, Environment, Site, eventually, package, plain_id,
 };
-use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Environments in the test of exactly once; each gets a hotfix of every app.
 const ENVIRONMENTS: usize = 72;
+/// Operations that one agent carries out at the same time.
+const PARALLEL: usize = 24;
 
 impl Fleet {
+    /// Waits until an agent has reported these environments.
+    pub(super) async fn knows(&self, environments: &[Environment]) {
+        for environment in environments {
+            eventually("an environment is known", async || {
+                let found = self.operator(0).get(&environment.path()).await.unwrap();
+                (found.status == 200).then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Uploads version 1.0.1.0 of every app for every country.
     async fn has_targets(&self) {
         for app in APPS {
@@ -22,7 +34,12 @@ impl Fleet {
     }
 
     /// Schedules a hotfix of the app of that index; its id.
-    async fn has_scheduled(&self, replica: usize, app: usize, environment: &Environment) -> String {
+    pub(super) async fn has_scheduled(
+        &self,
+        replica: usize,
+        app: usize,
+        environment: &Environment,
+    ) -> String {
         let path = hotfixes_path(APPS[app], environment.country);
         let made = self
             .owner(replica)
@@ -50,7 +67,7 @@ impl Fleet {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
-    async fn running(&self) -> BTreeSet<String> {
+    pub(super) async fn running(&self) -> BTreeSet<String> {
         let rows = self
             .books
             .rows("SELECT id FROM operations WHERE status = 'Running'")
@@ -61,19 +78,26 @@ impl Fleet {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_is_carried_out_once() {
-    let site = Site::on(Database::Postgres)
-        .with("executor.slots", 24)
-        // Nobody may be taken for lost because the machine is busy.
-        .with("executor.lease_seconds", 60);
+    // Nobody may be taken for lost because the machine is busy.
+    let site = Site::on(Database::Postgres).with("executor.lease_seconds", 60);
     let fleet = Fleet::start_on(site, super::REPLICAS).await;
     fleet.has_targets().await;
+    let environments: Vec<_> = (0..ENVIRONMENTS)
+        .map(|index| Environment::new(format!("customer-{index}"), COUNTRIES[index % COUNTRIES.len()]))
+        .collect();
+    let mut agents = Vec::new();
+    for (served, replica) in environments
+        .chunks(ENVIRONMENTS / super::REPLICAS)
+        .zip(&fleet.replicas)
+    {
+        agents.push(AgentHost::starts(replica, served, PARALLEL).await);
+    }
+    fleet.knows(&environments).await;
     let mut scheduled = 0;
-    for index in 0..ENVIRONMENTS {
-        let environment = Environment::new(format!("customer-{index}"), COUNTRIES[index % COUNTRIES.len()]);
-        fleet.has_reported(&environment).await;
+    for environment in &environments {
         for app in 0..APPS.len() {
             fleet
-                .has_scheduled(scheduled % super::REPLICAS, app, &environment)
+                .has_scheduled(scheduled % super::REPLICAS, app, environment)
                 .await;
             scheduled += 1;
         }
@@ -86,74 +110,36 @@ async fn every_operation_is_carried_out_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_without_free_hands_leaves_work_to_others() {
-    let idle = Site::on(Database::Postgres).with("executor.kind", "\"none\"");
-    let mut fleet = Fleet::start_on(idle, 1).await;
+async fn an_agent_that_was_away_for_longer_than_its_lease_changes_nothing() {
+    const BUSY: usize = 4;
+    let fleet = Fleet::start_on(Site::on(Database::Postgres), 1).await;
     fleet.has_targets().await;
-    let (open, mut closed) = (Environment::new("open", "US"), Environment::new("closed", "US"));
-    closed.window = closed_window();
-    fleet.has_reported(&open).await;
-    fleet.has_reported(&closed).await;
-    let waits = hotfixes_path(APPS[0], "US");
-    let mut body = closed.hotfix("1.0.1.0");
-    body["ignoreUpgradeWindow"] = json!(false);
-    let waits = fleet.owner(0).post(&waits, &body).await.unwrap().expect(200);
-    fleet.site = fleet.site.with("executor.kind", "\"simulate\"");
-    fleet.start_another().await;
-    for app in 0..APPS.len() {
-        fleet.has_scheduled(0, app, &open).await;
-    }
-    eventually("the other replica has done the work", async || {
-        let rows = fleet
-            .books
-            .rows("SELECT status FROM operations WHERE environment_name = 'open'")
-            .await;
-        rows.iter().all(|row| row[0] == "Succeeded").then_some(())
-    })
-    .await;
-    let path = format!("{}/{}", hotfixes_path(APPS[0], "US"), waits.property("id"));
-    for caller in fleet.everywhere(&Person::OWNER) {
-        let waits = caller.get(&path).await.unwrap().expect(200);
-        assert_eq!(
-            waits.property("status"),
-            "Scheduled",
-            "its window is closed: {waits}"
-        );
-    }
-    fleet.history_is_possible().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_was_away_for_longer_than_its_lease_changes_nothing() {
-    const SLOTS: usize = 4;
-    let site = Site::on(Database::Postgres).with("executor.slots", SLOTS);
-    let mut fleet = Fleet::start_on(site, 1).await;
-    fleet.has_targets().await;
-    for index in 0..3 * SLOTS {
-        let environment = Environment::new(format!("customer-{index}"), "US");
-        fleet.has_reported(&environment).await;
-        fleet.has_scheduled(0, 0, &environment).await;
+    let environments: Vec<_> = (0..3 * BUSY)
+        .map(|index| Environment::new(format!("customer-{index}"), "US"))
+        .collect();
+    let (spare, environments) = environments.split_last().unwrap();
+    let all = [environments, std::slice::from_ref(spare)].concat();
+    let host = AgentHost::starts(&fleet.replicas[0], &all, BUSY).await;
+    fleet.knows(&all).await;
+    for environment in environments {
+        fleet.has_scheduled(0, 0, environment).await;
     }
     eventually("its hands are full", async || {
-        (fleet.running().await.len() == SLOTS).then_some(())
+        (fleet.running().await.len() == BUSY).then_some(())
     })
     .await;
-    fleet.replicas[0].signal("STOP");
+    host.signal("STOP");
     let lost = fleet.running().await;
     assert!(!lost.is_empty());
-    fleet.start_another().await;
-    let ended = fleet.until_all_have_ended().await;
-    check_lost(&ended, &lost);
-    fleet.replicas[0].signal("CONT");
-    let awake = fleet.replicas[0].until_readiness_is(200).await;
-    assert_eq!(awake["database"], "available");
-    // It works again like the other: takes on what is new, and leaves alone what was taken from it.
-    let environment = Environment::new("customer-new", "DE");
-    fleet.has_reported(&environment).await;
-    fleet.has_scheduled(0, 0, &environment).await;
-    let ended = fleet.until_all_have_ended().await;
-    check_lost(&ended, &lost);
-    fleet.history_is_possible().await;
+    eventually("its leases have run out", async || {
+        fleet.running().await.is_empty().then_some(())
+    })
+    .await;
+    host.signal("CONT");
+    check_lost(&fleet.until_all_have_ended().await, &lost);
+    // It works again like any other: takes on what is new, and leaves alone what was taken from it.
+    fleet.has_scheduled(0, 0, spare).await;
+    check_lost(&fleet.until_all_have_ended().await, &lost);
 }
 
 /// The lost operations have failed, because nobody knows; all others have succeeded.

@@ -72,6 +72,11 @@ impl Environment {
         }
     }
 
+    /// Whose all of them are.
+    pub(crate) fn tenant() -> Uuid {
+        CUSTOMER
+    }
+
     /// Where the operator finds it.
     pub(crate) fn path(&self) -> String {
         format!(

@@ -1,6 +1,6 @@
 //! What replicas share: a database, package folders and a configuration.
 
-use super::{Person, PostgresCluster, Process};
+use super::{Person, PostgresCluster, Process, simulator::Simulator};
 use std::{
     fmt::Write as _,
     fs,
@@ -23,6 +23,7 @@ pub(crate) struct Site {
     root: PathBuf,
     database_url: String,
     settings: Vec<(&'static str, String)>,
+    simulator: Option<Simulator>,
 }
 
 impl Site {
@@ -54,13 +55,12 @@ impl Site {
                     "operators.principals",
                     format!("[\"Application:{}\"]", Person::OPERATOR.id),
                 ),
-                ("executor.kind", "\"simulate\"".into()),
                 ("executor.lease_seconds", "10".into()),
                 ("executor.poll_seconds", "1".into()),
-                ("executor.slots", "8".into()),
                 ("packages.upload_idle_seconds", "5".into()),
                 ("log.format", "\"json\"".into()),
             ],
+            simulator: None,
         }
     }
 
@@ -68,6 +68,12 @@ impl Site {
     pub(crate) fn with(mut self, key: &'static str, value: impl ToString) -> Self {
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, value.to_string()));
+        self
+    }
+
+    /// Has an agent in this process that pretends to carry out what is due.
+    pub(crate) fn with_simulator(mut self) -> Self {
+        self.simulator = Some(Simulator::default());
         self
     }
 
@@ -93,7 +99,11 @@ impl Site {
 
     /// Starts a process of this site and waits until it takes requests.
     pub(crate) async fn start(&self, replica: usize) -> Process {
-        Process::start(self.configured(replica), replica).await
+        let process = Process::start(self.configured(replica), replica).await;
+        if let Some(simulator) = &self.simulator {
+            simulator.asks(&process).await;
+        }
+        process
     }
 
     /// Writes the configuration of one replica; where it is.

@@ -1,17 +1,16 @@
 //! Starting what is due, in many environments at once.
 
 use super::{
-    BATCH, Claimant, Claimed, Result, address, all_changed, due::next_start, ended, lies_in_the_matter,
-    skipped,
+    BATCH, Claimed, Result, address, all_changed, due::next_start, ended, lies_in_the_matter, skipped,
 };
 use crate::{
     actions::{
         Service,
-        audit::{self, Change},
+        agents::AgentCaller,
+        audit::{self, Actor, Change},
         events,
         facts::InstallationFacts,
     },
-    error::Error,
     telemetry::metrics::CLAIM_LAG,
 };
 use domain::{
@@ -27,7 +26,7 @@ use std::{
     time::Duration,
 };
 use store::{
-    StoreError, Tx,
+    Tx,
     environments::{self, Environment, InstalledApp},
     execution::{self as rows, Ending, Installed, Lease},
     hotfixes::Operation,
@@ -38,67 +37,26 @@ use uuid::Uuid;
 /// How long an environment is left alone whose rows are damaged.
 const SET_ASIDE: Duration = Duration::from_secs(60);
 
-/// Claims whose outcome has not come to whoever carries out what they started: because the answer to their commit was
-/// lost, or because their caller went away before it came.
-///
-/// The database may still be at such a commit when it is asked what became of it, so it is asked again and again, until
-/// what the claim may have started is lost anyway.
-#[derive(Debug, Default)]
-pub(crate) struct ClaimsInDoubt(Vec<Lease>);
-
-impl ClaimsInDoubt {
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Operations have come to whoever carries them out.
-    pub(crate) fn taken_on(&mut self, claimed: &[Claimed]) {
-        for claimed in claimed {
-            let operation = &claimed.operation;
-            let lag = operation
-                .started_on
-                .map(|started| started.since(operation.run_after));
-            metrics::histogram!(CLAIM_LAG).record(lag.unwrap_or_default());
-        }
-        self.0
-            .retain(|lease| claimed.iter().all(|claimed| claimed.lease != *lease));
-    }
-
-    /// What those that were made have started.
-    async fn recover(&mut self, service: &Service, now: Instant) -> Result<Vec<Claimed>> {
-        self.0.retain(|lease| lease.until >= now);
-        let mut recovered = Vec::new();
-        for &lease in &self.0 {
-            let started = rows::operations_under(&service.db, lease).await?;
-            recovered.extend(started.into_iter().map(|operation| Claimed { operation, lease }));
-        }
-        Ok(recovered)
-    }
-}
-
-/// Starts up to `most` operations that are due in environments which `by` may serve, each in one of its own; and brings
-/// what earlier claims started without an answer. Whoever has it says so by [`ClaimsInDoubt::taken_on`]; until then it is
-/// brought again.
+/// Starts up to `most` operations that are due in environments which belong to `by`, each in one of its own. What was
+/// started without an answer is found as what runs, like anything else that the agent has not heard of.
 ///
 /// A server whose clock is wrong starts nothing.
 pub(crate) async fn claim(
     service: &Service,
-    by: &Claimant,
-    in_doubt: &mut ClaimsInDoubt,
+    by: &AgentCaller,
     most: usize,
     lease: Duration,
 ) -> Result<Vec<Claimed>> {
-    if most == 0 && in_doubt.is_empty() {
+    if most == 0 {
         return Ok(Vec::new());
     }
     let now = service.clock_check.compare(service).await?;
-    let mut claimed = in_doubt.recover(service, now).await?;
     let most = if service.clock_check.is_right() { most } else { 0 };
     let term = Term { by, from: now, lease };
+    let mut claimed = Vec::new();
     while claimed.len() < most {
         let round = BATCH.min(most - claimed.len());
-        match claim_round(service, in_doubt, round, term).await {
+        match claim_round(service, round, term).await {
             Ok(batch) => {
                 let was_last = batch.looked_at < round;
                 claimed.extend(batch.started);
@@ -113,13 +71,23 @@ pub(crate) async fn claim(
             }
         }
     }
+    measure_lag(&claimed);
     Ok(claimed)
+}
+
+fn measure_lag(claimed: &[Claimed]) {
+    for Claimed { operation, .. } in claimed {
+        let lag = operation
+            .started_on
+            .map(|started| started.since(operation.run_after));
+        metrics::histogram!(CLAIM_LAG).record(lag.unwrap_or_default());
+    }
 }
 
 /// Who claims, when leases begin, and how long they last.
 #[derive(Clone, Copy)]
 struct Term<'c> {
-    by: &'c Claimant,
+    by: &'c AgentCaller,
     from: Instant,
     lease: Duration,
 }
@@ -139,7 +107,7 @@ enum Target {
 }
 
 struct ClaimRequest {
-    by: Claimant,
+    by: AgentCaller,
     target: Target,
     /// What all that it starts is held by.
     lease: Lease,
@@ -147,30 +115,20 @@ struct ClaimRequest {
     now: Instant,
 }
 
-async fn claim_round(
-    service: &Service,
-    in_doubt: &mut ClaimsInDoubt,
-    most: usize,
-    term: Term<'_>,
-) -> Result<Batch> {
-    match claim_batch(service, in_doubt, Target::Due(most), term).await {
-        Err(error) if lies_in_the_matter(&error) => one_by_one(service, in_doubt, most, term).await,
+async fn claim_round(service: &Service, most: usize, term: Term<'_>) -> Result<Batch> {
+    match claim_batch(service, Target::Due(most), term).await {
+        Err(error) if lies_in_the_matter(&error) => one_by_one(service, most, term).await,
         outcome => outcome,
     }
 }
 
 /// Finds the environments that kept the others from starting work, and sets them aside.
-async fn one_by_one(
-    service: &Service,
-    in_doubt: &mut ClaimsInDoubt,
-    most: usize,
-    term: Term<'_>,
-) -> Result<Batch> {
+async fn one_by_one(service: &Service, most: usize, term: Term<'_>) -> Result<Batch> {
     let now = term.from;
     let mut batch = Batch::default();
-    for environment in rows::due_environments(&service.db, term.by.served(), now, most).await? {
+    for environment in rows::due_environments(&service.db, term.by.id, now, most).await? {
         batch.looked_at += 1;
-        match claim_batch(service, in_doubt, Target::This(environment), term).await {
+        match claim_batch(service, Target::This(environment), term).await {
             Ok(one) => batch.started.extend(one.started),
             Err(error) if lies_in_the_matter(&error) => {
                 tracing::error!(%environment, error = %Chain(&error), "an environment is set aside for a minute: no work can start there");
@@ -193,12 +151,7 @@ async fn set_aside(service: &Service, environment: Uuid, until: Instant) -> Resu
         .await
 }
 
-async fn claim_batch(
-    service: &Service,
-    in_doubt: &mut ClaimsInDoubt,
-    target: Target,
-    term: Term<'_>,
-) -> Result<Batch> {
+async fn claim_batch(service: &Service, target: Target, term: Term<'_>) -> Result<Batch> {
     let lease = Lease {
         id: Uuid::new_v4(),
         until: term.from + term.lease,
@@ -210,27 +163,17 @@ async fn claim_batch(
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
         now: term.from,
     };
-    // Whatever happens from here on, what is started is found again.
-    in_doubt.0.push(lease);
     let batch = service
         .db
         .write(request, |tx, request| Box::pin(claim_in(tx, request)))
         .await;
     service.emitted.notify_here();
-    let may_have_started = match &batch {
-        Ok(batch) => !batch.started.is_empty(),
-        Err(error) => matches!(error, Error::Store(StoreError::InDoubt(_))),
-    };
-    if !may_have_started {
-        in_doubt.0.retain(|other| *other != lease);
-    }
     batch
 }
 
 async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
-    if let Claimant::Agent(agent) = &request.by
-        && !rows::may_take_on(&mut tx, agent.id, agent.session_id).await?
-    {
+    let agent = &request.by;
+    if !rows::may_take_on(&mut tx, agent.id, agent.session_id).await? {
         return Ok(Batch::default());
     }
     let environments = lock_environments(&mut tx, request).await?;
@@ -246,14 +189,12 @@ async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
 
 async fn lock_environments(tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Environment>> {
     match request.target {
-        Target::Due(most) => {
-            Ok(rows::lock_due_environments(tx, request.by.served(), request.now, most).await?)
-        }
+        Target::Due(most) => Ok(rows::lock_due_environments(tx, request.by.id, request.now, most).await?),
         Target::This(id) => {
             let found = environments::lock_environment_unless_held(tx, id).await?;
             let is_due = |one: &Environment| one.due_on.is_some_and(|due| due <= request.now);
             // It may have come to belong to somebody else since it was found.
-            let is_theirs = |one: &Environment| one.agent_id == request.by.agent_id();
+            let is_theirs = |one: &Environment| one.agent_id == Some(request.by.id);
             Ok(found.filter(is_due).filter(is_theirs).into_iter().collect())
         }
     }
@@ -489,10 +430,6 @@ impl ClaimPlan {
         request: &ClaimRequest,
     ) {
         let lease = request.lease;
-        let (agent_id, agent_name) = match &request.by {
-            Claimant::Own(_) => (None, None),
-            Claimant::Agent(agent) => (Some(agent.id), Some(agent.name.clone())),
-        };
         self.audit.push(Change {
             action: "operations/start",
             target: address(&operation),
@@ -508,8 +445,8 @@ impl ClaimPlan {
             // What was scheduled before packages were kept in mind is for the package of this moment.
             package_sha256: operation.package_sha256.or(Some(target.sha256)),
             package_size: operation.package_size.or(Some(target.size)),
-            agent_id,
-            agent_name,
+            agent_id: Some(request.by.id),
+            agent_name: Some(request.by.name.clone()),
             ..operation
         };
         self.started.push(Claimed { operation, lease });
@@ -529,7 +466,7 @@ impl ClaimPlan {
         let changed = rows::start_operations(tx, started()).await?;
         all_changed("started", self.started.len(), changed)?;
         rows::set_due(tx, self.due).await?;
-        let by = request.by.actor();
+        let by = Actor::Agent(&request.by);
         audit::record_all(tx, by, request.now, self.audit).await?;
         events::emit(tx, by, request.now, started()).await?;
         Ok(self.started)

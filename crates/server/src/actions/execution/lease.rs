@@ -1,9 +1,10 @@
 //! The heartbeat of an executor: renewed while it works, and what its absence comes to.
 
-use super::{BATCH, Claimant, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
+use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
 use crate::{
     actions::{
         Service,
+        agents::AgentCaller,
         audit::{self, Actor},
         events,
     },
@@ -24,7 +25,7 @@ use store::{
 use uuid::Uuid;
 
 struct Renewal {
-    by: Claimant,
+    by: AgentCaller,
     held: Vec<(OperationId, Uuid)>,
     until: Instant,
     /// How far what is renewed has come, and at which moment.
@@ -34,7 +35,7 @@ struct Renewal {
 /// Lets the lease of an operation end at `until`, and says how far it has come; whether it runs under that lease.
 pub(crate) async fn renew_one(
     service: &Service,
-    by: &Claimant,
+    by: &AgentCaller,
     held: (OperationId, Uuid),
     until: Instant,
     progress: Option<Progress>,
@@ -52,7 +53,7 @@ pub(crate) async fn renew_one(
 /// The others do not run under that lease: they have ended, or never did.
 pub(crate) async fn renew(
     service: &Service,
-    by: &Claimant,
+    by: &AgentCaller,
     held: Vec<(OperationId, Uuid)>,
     until: Instant,
 ) -> Result<Vec<OperationId>> {
@@ -79,7 +80,7 @@ pub(crate) async fn renew(
 
 async fn renew_together(
     service: &Service,
-    by: &Claimant,
+    by: &AgentCaller,
     held: &[(OperationId, Uuid)],
     until: Instant,
 ) -> Result<Vec<OperationId>> {
@@ -124,6 +125,11 @@ async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
 /// cannot trust its own clock ends none.
 pub(crate) async fn end_lost(service: &Service) -> Result<usize> {
     let now = service.clock_check.compare(service).await?;
+    end_lost_by(service, now).await
+}
+
+/// Ends those whose lease was over before `now`, by a clock that was just compared.
+pub(crate) async fn end_lost_by(service: &Service, now: Instant) -> Result<usize> {
     if !service.clock_check.is_right() {
         return Ok(0);
     }

@@ -3,15 +3,16 @@
 
 use super::{
     fleet::{
-        CLOSED, Fleet, LEASE, OPEN, TO, app, claim, everywhere, key, name, on_both_databases, schedule,
-        success,
+        CLOSED, Fleet, LEASE, OPEN, TO, app, claim, everywhere, finish_all, key, name, on_both_databases,
+        schedule, success,
     },
     owner_asks, us,
 };
 use crate::actions::{
     Service,
+    agents::AgentCaller,
     environments::get_registered_environment,
-    execution::{self, Claimant, ClaimsInDoubt, Outcome, Report},
+    execution::{self, Outcome, Report},
     hotfixes::update_hotfix,
 };
 use domain::{ids::OperationId, operation::OperationStatus};
@@ -61,7 +62,7 @@ async fn work_until(service: Arc<Service>, limit: usize, all: usize, seen: Arc<M
             }
         }
         let reports = claimed.iter().map(success).collect();
-        for ended in execution::finish_all(&service, &everywhere(), reports).await {
+        for ended in finish_all(&service, &everywhere(), reports).await {
             assert_eq!(ended.unwrap().status, OperationStatus::Succeeded);
         }
         tokio::task::yield_now().await;
@@ -204,7 +205,7 @@ async fn of_a_late_report_and_the_end_of_a_lease_exactly_one_counts() {
         for part in claimed.chunks(5) {
             let service = fleet.replica().await;
             let part: Vec<_> = part.iter().map(success).collect();
-            reports.spawn(async move { execution::finish_all(&service, &everywhere(), part).await });
+            reports.spawn(async move { finish_all(&service, &everywhere(), part).await });
         }
         let mut silence = JoinSet::new();
         for _ in 0..2 {
@@ -262,7 +263,7 @@ async fn an_environment_full_of_waiting_operations_hides_no_other() {
         assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 0);
         assert!(fleet.claims(4).await.is_empty());
         let reports = claimed.iter().map(success).collect();
-        execution::finish_all(fleet.service(), &everywhere(), reports).await;
+        finish_all(fleet.service(), &everywhere(), reports).await;
         assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 1);
         assert_eq!(fleet.claims(4).await.len(), 1, "the next of the many");
     })
@@ -286,7 +287,7 @@ async fn one_claim_starts_as_many_as_are_asked_for_and_no_more() {
         assert_eq!(fleet.claims(MANY).await.len(), 50);
         let reports: Vec<_> = first.iter().map(success).collect();
         let twice = [reports.clone(), reports].concat();
-        let ended = execution::finish_all(fleet.service(), &everywhere(), twice).await;
+        let ended = finish_all(fleet.service(), &everywhere(), twice).await;
         assert!(
             ended
                 .iter()
@@ -332,13 +333,10 @@ async fn a_damaged_environment_is_set_aside_and_the_others_go_on() {
             assert!(!started.contains(&damaged));
             // It is not looked at again until its minute is over.
             assert_eq!(fleet.count("environments WHERE due_on IS NOT NULL").await, 1);
-            let next = execution::next_due(fleet.service(), &everywhere())
-                .await
-                .unwrap()
-                .unwrap();
+            let due = execution::due_of_agents(fleet.service()).await.unwrap();
             assert_eq!(
-                next,
-                fleet.service().clock.now() + Duration::from_secs(60),
+                due[&everywhere().id],
+                fleet.now() + Duration::from_secs(60),
                 "{sql}"
             );
             assert!(fleet.claims(3).await.is_empty());
@@ -380,7 +378,7 @@ async fn a_report_is_written_down_whatever_became_of_the_window() {
                 vec![name(0).into()],
             )
             .await;
-        let ended = execution::finish_all(fleet.service(), &everywhere(), vec![success(&claimed[0])]).await;
+        let ended = finish_all(fleet.service(), &everywhere(), vec![success(&claimed[0])]).await;
         assert_eq!(ended[0].as_ref().unwrap().status, OperationStatus::Succeeded);
     })
     .await;
@@ -402,13 +400,13 @@ async fn a_report_that_cannot_be_written_down_keeps_no_other_from_it() {
             lease_id: Uuid::nil(),
             outcome: Outcome::Succeeded,
         });
-        let ended = execution::finish_all(fleet.service(), &everywhere(), reports.clone()).await;
+        let ended = finish_all(fleet.service(), &everywhere(), reports.clone()).await;
         let written: Vec<_> = ended.iter().map(Result::is_ok).collect();
         assert_eq!(written, [true, false, true, false]);
         fleet.advance(61);
         assert_eq!(execution::end_lost(fleet.service()).await.unwrap(), 0);
         fleet.damages(damage, vec![damaged, "Hotfix".into()]).await;
-        let again = execution::finish_all(fleet.service(), &everywhere(), vec![reports.swap_remove(1)]).await;
+        let again = finish_all(fleet.service(), &everywhere(), vec![reports.swap_remove(1)]).await;
         assert_eq!(again[0].as_ref().unwrap().status, OperationStatus::Succeeded);
     })
     .await;
@@ -440,7 +438,7 @@ async fn a_lease_is_renewed_by_its_holder_as_long_as_the_operation_runs() {
         three(&fleet).await;
         let claimed = fleet.claims(3).await;
         let [kept, stranger, over] = [0, 1, 2].map(|number: usize| claimed[number].clone());
-        execution::finish_all(fleet.service(), &everywhere(), vec![success(&over)]).await;
+        finish_all(fleet.service(), &everywhere(), vec![success(&over)]).await;
         fleet.advance(50);
         let asked = vec![
             (kept.operation.id, kept.lease.id),
@@ -500,35 +498,6 @@ async fn claims_and_renewals_never_wait_in_a_circle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_started_is_brought_again_until_somebody_has_it() {
-    on_both_databases(|fleet| async move {
-        fleet.has_apps(1).await;
-        for environment in 0..3 {
-            fleet.has_environment(environment, 1, OPEN).await;
-            fleet.schedules(environment, 0).await;
-        }
-        let (service, mut in_doubt) = (fleet.service(), ClaimsInDoubt::default());
-        let started = execution::claim(service, &everywhere(), &mut in_doubt, 3, LEASE)
-            .await
-            .unwrap();
-        let ids = |claimed: &[execution::Claimed]| -> HashSet<_> {
-            claimed.iter().map(|claimed| claimed.operation.id).collect()
-        };
-        let again = execution::claim(service, &everywhere(), &mut in_doubt, 0, LEASE)
-            .await
-            .unwrap();
-        assert_eq!((again.len(), ids(&again)), (3, ids(&started)));
-        in_doubt.taken_on(&again);
-        assert!(in_doubt.is_empty());
-        let nothing = execution::claim(service, &everywhere(), &mut in_doubt, 3, LEASE)
-            .await
-            .unwrap();
-        assert!(nothing.is_empty() && in_doubt.is_empty());
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn who_hangs_up_takes_no_wake_up_along() {
     on_both_databases(|fleet| async move {
         fleet.has_apps(1).await;
@@ -555,20 +524,21 @@ async fn whoever_claims_is_given_nothing_but_what_belongs_to_them() {
         let (one, other) = (fleet.has_agent("one").await, fleet.has_agent("other").await);
         fleet.binds(1, &one).await;
         fleet.binds(2, &other).await;
-        let claims = async |by: &Claimant| {
-            let mut in_doubt = ClaimsInDoubt::default();
-            execution::claim(service, by, &mut in_doubt, 3, LEASE)
-                .await
-                .unwrap()
-        };
+        let claims = async |by: &AgentCaller| execution::claim(service, by, 3, LEASE).await.unwrap();
         for (by, environment) in [(everywhere(), ids[0]), (one, ids[1]), (other, ids[2])] {
-            assert!(execution::next_due(service, &by).await.unwrap().is_some());
+            let is_due = async || {
+                execution::due_of_agents(service)
+                    .await
+                    .unwrap()
+                    .contains_key(&by.id)
+            };
+            assert!(is_due().await);
             let claimed = claims(&by).await;
             let environments: Vec<_> = claimed.iter().map(|one| one.operation.environment_id).collect();
             assert_eq!(environments, [environment], "{by:?}");
             assert!(claims(&by).await.is_empty());
-            assert_eq!(execution::next_due(service, &by).await.unwrap(), None, "{by:?}");
-            let ended = execution::finish_all(service, &by, vec![success(&claimed[0])]).await;
+            assert!(!is_due().await, "{by:?}");
+            let ended = finish_all(service, &by, vec![success(&claimed[0])]).await;
             assert_eq!(ended[0].as_ref().unwrap().status, OperationStatus::Succeeded);
         }
         for action in ["operations/start", "operations/end"] {
@@ -596,8 +566,7 @@ async fn a_damaged_environment_keeps_no_other_of_its_agent_from_work() {
         fleet
             .damages(damage, vec![name(0).into(), "Nothing".into()])
             .await;
-        let mut in_doubt = ClaimsInDoubt::default();
-        let claimed = execution::claim(fleet.service(), &agent, &mut in_doubt, 3, LEASE).await;
+        let claimed = execution::claim(fleet.service(), &agent, 3, LEASE).await;
         let claimed: Vec<_> = claimed
             .unwrap()
             .into_iter()

@@ -2,7 +2,7 @@
 
 use super::{
     GRACE, TARGET,
-    fleet::{Fleet, LEASE, OPEN, claim, everywhere, on_both_databases, success},
+    fleet::{Fleet, LEASE, OPEN, claim, everywhere, finish_all, on_both_databases, success},
     owner_asks, version_row,
 };
 use crate::{
@@ -51,7 +51,7 @@ async fn a_server_whose_clock_is_wrong_ends_no_leases_and_starts_nothing() {
             assert_eq!(claim(&server, 20).await.unwrap().len(), 0);
         }
         let reports = carried.iter().map(success).collect();
-        let answers = execution::finish_all(fleet.service(), &everywhere(), reports).await;
+        let answers = finish_all(fleet.service(), &everywhere(), reports).await;
         assert!(answers.iter().all(|answer| {
             answer
                 .as_ref()

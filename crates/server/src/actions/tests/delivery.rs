@@ -2,7 +2,10 @@
 
 use super::{
     OWNER,
-    fleet::{Fleet, LEASE, OPEN, TO, app, claim, everywhere, name, on_both_databases, schedule, success},
+    fleet::{
+        Fleet, LEASE, OPEN, TO, app, claim, everywhere, finish_all, name, on_both_databases, schedule,
+        success,
+    },
     owner_asks, us,
 };
 use crate::{
@@ -92,7 +95,7 @@ async fn happen(fleet: &Fleet) -> Vec<OperationId> {
         ..success(of(ids[3]))
     };
     let reports = vec![success(of(ids[2])), failure];
-    for ended in execution::finish_all(fleet.service(), &everywhere(), reports).await {
+    for ended in finish_all(fleet.service(), &everywhere(), reports).await {
         ended.unwrap();
     }
     fleet.advance(i64::try_from(LEASE.as_secs()).unwrap() + 1);
@@ -261,7 +264,7 @@ async fn several_servers_deliver_each_event_once_while_more_happens() {
                     schedule(&service, environment, 0).await.unwrap();
                     let claimed = claim(&service, 4).await.unwrap();
                     let reports = claimed.iter().map(success).collect();
-                    for ended in execution::finish_all(&service, &everywhere(), reports).await {
+                    for ended in finish_all(&service, &everywhere(), reports).await {
                         ended.unwrap();
                     }
                 }

@@ -9,14 +9,14 @@ use crate::{
         clock_check::ClockCheck,
         countries::patch_country,
         environments::{EnvironmentReport, put_environment},
-        execution::{self, Claimant, Claimed, ClaimsInDoubt, Outcome, Report, WaitingClaims},
+        execution::{self, Claimed, Outcome, Report, WaitingClaims},
         hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
         preconditions::Preconditions,
     },
     blobs::Blobs,
     clock::Clock,
     config::{DatabaseSettings, Settings},
-    error::Result,
+    error::{Error, Result},
 };
 use domain::{
     access::PrincipalChange,
@@ -32,7 +32,7 @@ use std::{sync::Arc, time::Duration};
 use store::wakeup::Wakeup;
 use store::{
     Db, Value,
-    agents::{Agent, insert_agent},
+    agents::{Agent, find_agent, insert_agent},
     blobs::{BlobKey, BlobState, save_blob},
     environments::InstalledApp,
     hotfixes::Operation,
@@ -259,6 +259,7 @@ impl Fleet {
             availability: None,
             dependencies: None,
         };
+        is_served(self.service()).await;
         let command = EnvironmentReport {
             family: "Business Central".into(),
             name: name(number),
@@ -283,55 +284,23 @@ impl Fleet {
     }
 
     /// An agent, which has called.
-    pub(super) async fn has_agent(&self, name: &str) -> Claimant {
-        let caller = AgentCaller {
-            id: Uuid::new_v4(),
-            name: name.to_owned(),
-            credential: Credential::Identity(name.to_owned()),
-            session_id: Uuid::new_v4(),
-            correlation_id: Uuid::new_v4(),
-        };
-        let row = Agent {
-            id: caller.id,
-            name: caller.name.clone(),
-            scope: AgentScope::default(),
-            scope_reason: None,
-            serves_unreported: false,
-            identity: Some(caller.name.clone()),
-            created_on: self.now(),
-            code_sha256: None,
-            code_until: None,
-            token_sha256: None,
-            token_until: None,
-            token_used: false,
-            former_token_sha256: None,
-            lost_token_sha256: None,
-            former_token_until: None,
-            session_id: Some(caller.session_id),
-            former_session_id: None,
-            frozen_on: None,
-            frozen_reason: None,
-            last_seen_on: Some(self.now()),
-            software: None,
-            inventory_sequence: 0,
-            inventory_on: None,
-            etag: Etag::random(),
-        };
-        self.changes(row, |tx, row| {
-            Box::pin(async move { Ok(insert_agent(tx, row).await?) })
-        })
-        .await;
-        Claimant::from(&caller)
+    pub(super) async fn has_agent(&self, name: &str) -> AgentCaller {
+        let agent = caller(Uuid::new_v4(), name);
+        makes_agent(self.service(), &agent, false).await;
+        agent
     }
 
     /// An environment belongs to an agent from now on.
-    pub(super) async fn binds(&self, environment: usize, agent: &Claimant) {
-        let Claimant::Agent(agent) = agent else {
-            panic!("{agent:?} is no agent");
-        };
+    pub(super) async fn binds(&self, environment: usize, agent: &AgentCaller) {
         let bound = "UPDATE environments SET agent_id = $2 WHERE name = $1";
         self.damages(bound, vec![name(environment).into(), agent.id.into()])
             .await;
+    }
+
+    /// An environment belongs to no agent any more.
+    pub(super) async fn belongs_to_nobody(&self, environment: usize) {
+        let unbound = "UPDATE environments SET agent_id = NULL WHERE name = $1";
+        self.damages(unbound, vec![name(environment).into()]).await;
     }
 
     /// Schedules a hotfix, to run within the window.
@@ -364,21 +333,80 @@ impl Fleet {
     }
 }
 
-/// The service's own executor, which serves all environments without an agent.
-pub(super) fn everywhere() -> Claimant {
-    Claimant::Own("executor")
+/// The agent that serves all environments without another.
+pub(super) fn everywhere() -> AgentCaller {
+    caller(Uuid::from_u128(0xE), "everywhere")
+}
+
+/// Makes that agent, where it is not there yet.
+pub(super) async fn is_served(service: &Service) {
+    let everywhere = everywhere();
+    if find_agent(&service.db, &everywhere.name).await.unwrap().is_none() {
+        makes_agent(service, &everywhere, true).await;
+    }
+}
+
+fn caller(id: Uuid, name: &str) -> AgentCaller {
+    AgentCaller {
+        id,
+        name: name.to_owned(),
+        credential: Credential::Identity(name.to_owned()),
+        session_id: id,
+        correlation_id: Uuid::new_v4(),
+    }
+}
+
+async fn makes_agent(service: &Service, agent: &AgentCaller, serves_unreported: bool) {
+    let now = service.clock.now();
+    let row = Agent {
+        id: agent.id,
+        name: agent.name.clone(),
+        scope: AgentScope::default(),
+        scope_reason: None,
+        serves_unreported,
+        identity: Some(agent.name.clone()),
+        created_on: now,
+        code_sha256: None,
+        code_until: None,
+        token_sha256: None,
+        token_until: None,
+        token_used: false,
+        former_token_sha256: None,
+        lost_token_sha256: None,
+        former_token_until: None,
+        session_id: Some(agent.session_id),
+        former_session_id: None,
+        frozen_on: None,
+        frozen_reason: None,
+        last_seen_on: Some(now),
+        software: None,
+        inventory_sequence: 0,
+        inventory_on: None,
+        etag: Etag::random(),
+    };
+    let made = service.db.write(row, |mut tx, row| {
+        Box::pin(async move { Ok::<_, Error>(insert_agent(&mut tx, row).await?) })
+    });
+    made.await.unwrap();
 }
 
 /// A claim whose answer is not lost.
 pub(super) async fn claim(service: &Service, limit: usize) -> Result<Vec<Claimed>> {
-    execution::claim(
-        service,
-        &everywhere(),
-        &mut ClaimsInDoubt::default(),
-        limit,
-        LEASE,
-    )
-    .await
+    execution::claim(service, &everywhere(), limit, LEASE).await
+}
+
+/// Reports one after the other.
+pub(super) async fn finish_all(
+    service: &Service,
+    by: &AgentCaller,
+    reports: Vec<Report>,
+) -> Vec<Result<Operation>> {
+    let mut answers = Vec::with_capacity(reports.len());
+    for report in reports {
+        let answer = execution::finish(service, by, report).await;
+        answers.push(answer.map(|(operation, _)| operation));
+    }
+    answers
 }
 
 pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usize) -> Result<Operation> {

@@ -9,7 +9,7 @@ use crate::{
     actions::{
         agents::{AgentCaller, Credential},
         environments::{get_registered_environment, release_environment},
-        execution::{self, Claimant, Claimed, ClaimsInDoubt},
+        execution::{self, Claimed},
         inventory::{patch_inventory, put_inventory, remove_missing},
     },
     error::{Error, Result},
@@ -152,8 +152,7 @@ fn meant(sequence: i64, environments: Vec<ReportedEnvironment>) -> Inventory {
 
 /// What the agent takes on, so many at most.
 async fn claims(fleet: &Fleet, agent: &AgentCaller, most: usize) -> Vec<Claimed> {
-    let (by, mut in_doubt) = (Claimant::from(agent), ClaimsInDoubt::default());
-    let claimed = execution::claim(fleet.service(), &by, &mut in_doubt, most, fleet::LEASE);
+    let claimed = execution::claim(fleet.service(), agent, most, fleet::LEASE);
     claimed.await.unwrap()
 }
 
@@ -312,6 +311,7 @@ async fn what_the_operator_registered_belongs_to_whoever_reports_it_first() {
     on_both_databases(|fleet| async move {
         fleet.has_apps(1).await;
         fleet.has_environment(0, 1, OPEN).await;
+        fleet.belongs_to_nobody(0).await;
         let agent = has_agent(&fleet, "hoster", ours()).await;
         let taken = puts(&fleet, &agent, inventory(1, numbered(0..1))).await;
         assert_eq!(counts(&taken), [0, 1, 0, 0]);
@@ -529,8 +529,7 @@ async fn what_comes_back_works_again_and_nothing_is_removed_in_which_something_r
         patches(&fleet, &agent, gone(4)).await;
         fleet.advance(2 * DAY);
         assert_eq!(remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap(), 0);
-        let reported =
-            execution::finish_all(fleet.service(), &Claimant::from(&agent), vec![success(&running)]).await;
+        let reported = fleet::finish_all(fleet.service(), &agent, vec![success(&running)]).await;
         assert_eq!(reported[0].as_ref().unwrap().status, OperationStatus::Succeeded);
         assert_eq!(remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap(), 1);
         assert_eq!(known(&fleet, 0).await, None);
@@ -585,7 +584,7 @@ async fn drift_is_written_down_and_told() {
         // The agent sees what it is doing, before it says that it is done.
         puts(&fleet, &agent, inventory(2, with(&[(0, TO), (1, FROM)]))).await;
         assert_eq!(drift(&fleet).await, Vec::<String>::new());
-        execution::finish_all(fleet.service(), &Claimant::from(&agent), vec![success(&running)]).await;
+        fleet::finish_all(fleet.service(), &agent, vec![success(&running)]).await;
 
         fleet.advance(1);
         puts(&fleet, &agent, inventory(3, with(&[(0, TO), (1, higher)]))).await;

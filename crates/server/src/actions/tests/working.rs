@@ -7,7 +7,7 @@ use crate::{
         Service,
         agents::AgentCaller,
         environments::release_environment,
-        execution::{self, Claimant},
+        execution,
         tests::{TENANT, owner_asks},
         work::given::Work,
         work::{WorkRequest, claim_work, finish_work, hashed, renew_work, while_held},
@@ -48,13 +48,6 @@ use wire::agent::{ClaimRequest, Finish, Progress, Renewal};
 /// What does not come about within this time never does.
 const LONG: Duration = Duration::from_secs(60);
 
-fn caller(agent: &Claimant) -> &AgentCaller {
-    let Claimant::Agent(caller) = agent else {
-        panic!("{agent:?} is no agent");
-    };
-    caller
-}
-
 fn asks(max: u32, wait_seconds: u32, holding: &[OperationId]) -> WorkRequest {
     let request = ClaimRequest {
         max,
@@ -64,9 +57,9 @@ fn asks(max: u32, wait_seconds: u32, holding: &[OperationId]) -> WorkRequest {
     WorkRequest::read(request).unwrap()
 }
 
-async fn claims(service: &Service, agent: &Claimant, most: u32, holding: &[OperationId]) -> Work {
+async fn claims(service: &Service, agent: &AgentCaller, most: u32, holding: &[OperationId]) -> Work {
     let request = asks(most, 0, holding);
-    claim_work(service, caller(agent), &request, || {}).await.unwrap()
+    claim_work(service, agent, &request, || {}).await.unwrap()
 }
 
 fn given(work: &Work) -> Vec<OperationId> {
@@ -74,17 +67,17 @@ fn given(work: &Work) -> Vec<OperationId> {
 }
 
 /// A claim of one operation that waits; it has begun to.
-async fn waits(service: &Arc<Service>, agent: &Claimant) -> JoinHandle<Work> {
+async fn waits(service: &Arc<Service>, agent: &AgentCaller) -> JoinHandle<Work> {
     waits_for(service, agent, 60).await
 }
 
-async fn waits_for(service: &Arc<Service>, agent: &Claimant, seconds: u32) -> JoinHandle<Work> {
+async fn waits_for(service: &Arc<Service>, agent: &AgentCaller, seconds: u32) -> JoinHandle<Work> {
     let (service, agent) = (Arc::clone(service), agent.clone());
     let parked = Arc::new(Notify::new());
     let tell = Arc::clone(&parked);
     let waiting = tokio::spawn(async move {
         let request = asks(1, seconds, &[]);
-        let claimed = claim_work(&service, caller(&agent), &request, || tell.notify_one());
+        let claimed = claim_work(&service, &agent, &request, || tell.notify_one());
         claimed.await.unwrap()
     });
     parked.notified().await;
@@ -118,7 +111,7 @@ fn code<T>(refused: Result<T>) -> Code {
 }
 
 /// An agent, and environments that belong to it, each with a hotfix that is due.
-async fn with_work(fleet: &Fleet, environments: usize) -> Claimant {
+async fn with_work(fleet: &Fleet, environments: usize) -> AgentCaller {
     fleet.has_apps(1).await;
     let agent = fleet.has_agent("one").await;
     for environment in 0..environments {
@@ -176,7 +169,7 @@ async fn a_waiting_claim_is_woken_by_work_wherever_it_is_made_and_when_it_become
             assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
             let Work { given, .. } = work;
             let (id, lease_id) = (given[0].operation.id, given[0].lease_id);
-            finish_work(service, caller(&agent), id, succeeded(lease_id))
+            finish_work(service, &agent, id, succeeded(lease_id))
                 .await
                 .unwrap();
         };
@@ -248,11 +241,11 @@ async fn frozen_agents_and_processes_that_were_replaced_are_given_nothing() {
     on_both_databases(|fleet| async move {
         let agent = with_work(&fleet, 1).await;
         let service = fleet.service();
-        let mut before = caller(&agent).clone();
+        let mut before = agent.clone();
         before.session_id = Uuid::new_v4();
-        let replaced = Claimant::from(&before);
+        let replaced = before.clone();
         assert!(claims(service, &replaced, 1, &[]).await.given.is_empty());
-        let id = caller(&agent).id;
+        let id = agent.id;
         let freeze = "UPDATE agents SET frozen_on = $2 WHERE id = $1";
         fleet.damages(freeze, vec![id.into(), Value::Int(1)]).await;
         assert!(claims(service, &agent, 1, &[]).await.given.is_empty());
@@ -272,8 +265,8 @@ async fn a_report_counts_once_and_a_late_one_is_only_written_down() {
             panic!("three were due");
         };
         let (id, lease_id) = (ends.operation.id, ends.lease_id);
-        let finish = async |by: &Claimant, id: OperationId, finish: Finish| {
-            finish_work(service, caller(by), id, finish).await
+        let finish = async |by: &AgentCaller, id: OperationId, finish: Finish| {
+            finish_work(service, by, id, finish).await
         };
         // Nobody else ends it, and it does not succeed with another version.
         assert_eq!(
@@ -335,7 +328,7 @@ async fn a_report_counts_once_and_a_late_one_is_only_written_down() {
             lease_id,
             progress: None,
         };
-        let renewed = renew_work(service, caller(&agent), id, renewal).await;
+        let renewed = renew_work(service, &agent, id, renewal).await;
         assert_eq!(code(renewed), Code::LeaseLost);
         let late = finish(&agent, id, failed(lease_id, "It broke.", "Lock")).await;
         assert_eq!(code(late), Code::LeaseLost);
@@ -362,7 +355,7 @@ async fn progress_is_kept_by_whoever_holds_the_operation() {
         let service = fleet.service();
         let work = claims(service, &agent, 1, &[]).await;
         let (id, lease_id) = (work.given[0].operation.id, work.given[0].lease_id);
-        let says = async |by: &Claimant, percent: u8| {
+        let says = async |by: &AgentCaller, percent: u8| {
             let progress = Progress {
                 percent: Some(percent),
                 step: Some("Publish".into()),
@@ -372,7 +365,7 @@ async fn progress_is_kept_by_whoever_holds_the_operation() {
                 lease_id,
                 progress: Some(progress),
             };
-            renew_work(service, caller(by), id, renewal).await
+            renew_work(service, by, id, renewal).await
         };
         fleet.advance(250);
         assert_eq!(code(says(&other, 30).await), Code::LeaseLost);
@@ -413,7 +406,7 @@ async fn of_some_customers_vendors_learn_the_cause_only() {
             ..Progress::default()
         }),
     };
-    renew_work(service, caller(&agent), id, renewal).await.unwrap();
+    renew_work(service, &agent, id, renewal).await.unwrap();
     let failed = Finish {
         lease_id,
         status: "Failed".into(),
@@ -422,9 +415,7 @@ async fn of_some_customers_vendors_learn_the_cause_only() {
         installed_version: None,
     };
     for _ in 0..2 {
-        finish_work(service, caller(&agent), id, failed.clone())
-            .await
-            .unwrap();
+        finish_work(service, &agent, id, failed.clone()).await.unwrap();
     }
     let told = fleet.looks_at(app(0), id).await;
     assert_eq!(
@@ -454,13 +445,11 @@ async fn a_download_ends_within_five_seconds_after_the_lease_or_the_agent_was_fr
             let service = fleet.service();
             let work = claims(service, &agent, 1, &[]).await;
             let id = work.given[0].operation.id;
-            let mut bytes = while_held(begun(), Arc::clone(service), caller(&agent).clone(), id);
+            let mut bytes = while_held(begun(), Arc::clone(service), agent.clone(), id);
             assert_eq!(bytes.next().await.unwrap().unwrap(), "first");
             if freezes {
                 let freeze = "UPDATE agents SET frozen_on = $2 WHERE id = $1";
-                fleet
-                    .damages(freeze, vec![caller(&agent).id.into(), Value::Int(1)])
-                    .await;
+                fleet.damages(freeze, vec![agent.id.into(), Value::Int(1)]).await;
             } else {
                 fleet.advance(301);
             }
@@ -522,7 +511,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Two agents as they see their work.
 struct Agents {
     fleet: Fleet,
-    agents: Vec<Claimant>,
+    agents: Vec<AgentCaller>,
     held: Vec<BTreeMap<OperationId, Uuid>>,
     /// Whom each operation was given to.
     given_to: HashMap<OperationId, usize>,
@@ -564,7 +553,7 @@ impl Agents {
                         lease_id,
                         progress: None,
                     };
-                    let by = caller(&self.agents[agent]);
+                    let by = &self.agents[agent];
                     if let Err(refused) = renew_work(self.fleet.service(), by, id, renewal).await {
                         assert_eq!(code::<()>(Err(refused)), Code::LeaseLost);
                         self.held[agent].remove(&id);
@@ -607,7 +596,7 @@ impl Agents {
     async fn finish(&mut self, agent: usize, id: OperationId, times: usize) {
         let lease_id = self.held[agent].remove(&id).unwrap();
         for _ in 0..times {
-            let by = caller(&self.agents[agent]);
+            let by = &self.agents[agent];
             match finish_work(self.fleet.service(), by, id, succeeded(lease_id)).await {
                 Ok(ended) => assert_eq!(ended.status, OperationStatus::Succeeded),
                 refused => assert_eq!(code(refused), Code::LeaseLost),

@@ -1,16 +1,16 @@
-//! Hotfixes as an executor carries them out: claims, reports, renewals and lost leases.
+//! Hotfixes as an agent carries them out: claims, reports, renewals and lost leases.
 
 use super::trial::MANY;
 use crate::harness::{APP, Answer, Backend, Environment, Harness};
+use agent::drivers::simulate::Settings as Simulated;
 use serde_json::{Value, json};
-use server::simulate::Fault;
 use std::time::Duration;
 use test_support::{
     postgres_cluster::PostgresCluster,
     postgres_proxy::{Moment, PostgresProxy},
 };
 
-/// Environments in which all goes well, one in which work outlasts its lease, and one whose executor falls silent.
+/// Environments in which all goes well, one in which work outlasts its lease, and one whose agent falls silent.
 const QUICK: [&str; 3] = ["Quick1", "Quick2", "Quick3"];
 const LONG: &str = "Long";
 const SILENT: &str = "Silent";
@@ -19,7 +19,7 @@ fn named(name: &str) -> Environment {
     Environment::named(name).has(APP, "1.0.0.0")
 }
 
-/// A service with an executor, behind a proxy of its own to a database of its own, and hotfixes that are due in a minute.
+/// A service with an agent, behind a proxy of its own to a database of its own, and hotfixes that are due in a minute.
 struct Work {
     proxy: PostgresProxy,
     service: Harness,
@@ -33,10 +33,9 @@ impl Work {
         let url = proxy.url_of(&postgres.new_database().await);
         let service = Harness::with(Backend::Postgres)
             .on_database(&url)
-            .setting("executor.slots", 50)
             .setting("executor.poll_seconds", 1)
-            .fault(&named(LONG), Fault::Takes(Duration::from_secs(400)))
-            .fault(&named(SILENT), Fault::GetsLost)
+            .simulated(&named(LONG), Simulated::lasting(Duration::from_secs(400)))
+            .simulated(&named(SILENT), Simulated::silent())
             .start()
             .await;
         service.owner().has_uploaded("1.0.0.1").await;

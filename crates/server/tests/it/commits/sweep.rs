@@ -26,7 +26,7 @@ async fn sweeps(postgres: &PostgresCluster, nth: usize, moment: Moment) {
     let database = postgres.new_database().await;
     let service = Harness::with(Backend::Postgres)
         .on_database(&proxy.url_of(&database))
-        .setting("executor.kind", "none")
+        .without_simulator()
         .setting("storage.sweep_seconds", 1)
         .start()
         .await;

@@ -25,7 +25,7 @@ impl Fixture {
         let proxy = PostgresProxy::to(&postgres).await;
         let on = async |url: &str| {
             let plan = Harness::with(Backend::Postgres).on_database(url);
-            plan.setting("executor.kind", "none").start_empty().await
+            plan.without_simulator().start_empty().await
         };
         let service = on(&proxy.url_of("postgres")).await;
         let direct = on(&postgres.url).await;

@@ -402,7 +402,7 @@ pub(super) const OPERATOR: Section = Section {
             &[
                 "operator::every_change_leaves_an_audit_row",
                 "operator::what_changes_nothing_leaves_no_row",
-                "operator::the_audit_tells_what_the_service_did_by_itself",
+                "operator::the_audit_tells_what_agents_did",
             ],
         ),
         Row(

@@ -277,12 +277,11 @@ pub(super) const LIFE: Section = Section {
             &["execution::a_failure_keeps_every_word_and_is_final"],
         ),
         Row(
-            "Work whose executor fell silent ends as Failed with `OutcomeUnknown`, is not tried again, and holds its environment.",
+            "Work whose agent fell silent ends as Failed with `OutcomeUnknown`, is not tried again, and holds its environment.",
             X,
             &[
-                "execution::a_lost_executor_leaves_the_outcome_unknown",
-                "restart::what_ran_during_a_crash_ends_as_unknown",
-                "restart::what_ran_during_a_crash_ends_where_nothing_is_carried_out_any_more",
+                "execution::a_lost_agent_leaves_the_outcome_unknown",
+                "restart::what_ran_during_a_crash_ends_as_unknown_if_its_agent_has_gone_too",
             ],
         ),
         Row(

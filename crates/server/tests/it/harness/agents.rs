@@ -40,13 +40,19 @@ impl Harness {
 
     /// An application whose issuer says that it is an agent.
     pub(crate) fn cloud_agent(&self, person: &Person) -> Caller {
-        let mut token = TokenRequest::client(person.name);
-        token.claims.insert("roles".into(), json!(["Fame.Agent"]));
-        self.caller_with_token(mint(&token)).in_session(Uuid::new_v4())
+        self.caller_with_token(Caller::cloud_token(person))
+            .in_session(Uuid::new_v4())
     }
 }
 
 impl Caller {
+    /// A token of an application whose issuer says that it is an agent.
+    pub(crate) fn cloud_token(person: &Person) -> String {
+        let mut token = TokenRequest::client(person.name);
+        token.claims.insert("roles".into(), json!(["Fame.Agent"]));
+        mint(&token)
+    }
+
     /// Registers an agent, as the operator.
     pub(crate) async fn registers_agent(&self, name: &str, registration: Value) -> Answer {
         self.put(agent_path(name), registration).await.expect(201)

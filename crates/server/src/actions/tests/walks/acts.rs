@@ -204,5 +204,13 @@ pub(super) struct Audited {
     pub(super) target: Target,
     /// The status of an operation before, and after or as reported.
     pub(super) statuses: (Option<OperationStatus>, Option<OperationStatus>),
-    pub(super) by_service: bool,
+    pub(super) by: By,
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum By {
+    Somebody,
+    Agent,
+    Service,
 }

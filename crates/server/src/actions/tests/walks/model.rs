@@ -7,7 +7,7 @@ mod promises;
 mod rules;
 
 use super::acts::{
-    APPS, Act, Answer, Audited, BASE, Country, DEPENDANT, ENVIRONMENTS, Ending, FAILURE_MESSAGE,
+    APPS, Act, Answer, Audited, BASE, By, Country, DEPENDANT, ENVIRONMENTS, Ending, FAILURE_MESSAGE,
     LEAST_APPLICATION, LeaseUsed, Report, ScheduleRequest, Target, UPLOADED, Window, least_base,
 };
 use crate::actions::tests::fleet::LEASE;
@@ -229,7 +229,7 @@ impl Model {
             self.keys.insert(key, (request.clone(), number, self.now));
             self.keyed.push(request.clone());
         }
-        self.audits("environmentHotfixes/write", number, None, Scheduled, false);
+        self.audits("environmentHotfixes/write", number, None, Scheduled, By::Somebody);
         Ok(Answer::Is(number, Scheduled))
     }
 
@@ -246,7 +246,7 @@ impl Model {
                     number,
                     Some(Scheduled),
                     Canceled,
-                    false,
+                    By::Somebody,
                 );
             }
             _ => return refused("NotCancelable"),
@@ -318,7 +318,7 @@ impl Model {
             return refused("EnvironmentBusy");
         }
         for waiting in self.waiting_in(gone) {
-            self.skip(waiting, "EnvironmentGone", false);
+            self.skip(waiting, "EnvironmentGone", By::Somebody);
         }
         self.environments[environment] = None;
         self.audits_environment("environments/delete", environment);
@@ -367,7 +367,7 @@ impl Model {
         let environment = self.environments[number].clone()?;
         while let Some(next) = self.next_in(&environment) {
             match self.objection_to_start(&environment, next) {
-                Some(reason) => self.skip(next, reason, true),
+                Some(reason) => self.skip(next, reason, By::Agent),
                 None => {
                     self.start(&environment, next);
                     self.reschedule(number);
@@ -409,7 +409,7 @@ impl Model {
         operation.source = environment.apps[operation.app].unwrap();
         operation.started_on = Some(self.now);
         operation.lease_until = Some(self.now + LEASE);
-        self.audits("operations/start", number, Some(Scheduled), Running, true);
+        self.audits("operations/start", number, Some(Scheduled), Running, By::Agent);
     }
 
     fn renew(&mut self, held: &[(usize, LeaseUsed)]) -> Answer {
@@ -437,7 +437,7 @@ impl Model {
             || was != ending
             || self.operations[number].reason.as_deref() != report.ending.reason()
         {
-            self.audits("operations/lateReport", number, Some(was), ending, true);
+            self.audits("operations/lateReport", number, Some(was), ending, By::Agent);
         }
         self.operations[number].status
     }
@@ -448,7 +448,13 @@ impl Model {
             Ending::Failed => self.operations[number].error_message = Some(FAILURE_MESSAGE.into()),
             Ending::Succeeded | Ending::Skipped => {}
         }
-        self.audits("operations/end", number, Some(Running), ending.status(), true);
+        self.audits(
+            "operations/end",
+            number,
+            Some(Running),
+            ending.status(),
+            By::Agent,
+        );
         let Some(environment) = self.environment_of(number) else {
             return;
         };
@@ -477,7 +483,7 @@ impl Model {
         let lost: Vec<usize> = all.iter().filter(is_lost).copied().collect();
         for &number in &lost {
             self.end(number, Failed, Some("OutcomeUnknown"));
-            self.audits("operations/end", number, Some(Running), Failed, true);
+            self.audits("operations/end", number, Some(Running), Failed, By::Service);
             let environment = self.environment_of(number).unwrap();
             self.environments[environment].as_mut().unwrap().held = Some((self.now, number));
             self.reschedule(environment);
@@ -485,9 +491,9 @@ impl Model {
         Answer::Lost(lost.len())
     }
 
-    fn skip(&mut self, number: usize, reason: &str, by_service: bool) {
+    fn skip(&mut self, number: usize, reason: &str, by: By) {
         self.end(number, Skipped, Some(reason));
-        self.audits("operations/end", number, Some(Scheduled), Skipped, by_service);
+        self.audits("operations/end", number, Some(Scheduled), Skipped, by);
     }
 
     fn end(&mut self, number: usize, status: OperationStatus, reason: Option<&str>) {
@@ -577,13 +583,13 @@ impl Model {
         number: usize,
         before: Option<OperationStatus>,
         after: OperationStatus,
-        by_service: bool,
+        by: By,
     ) {
         self.audit.push(Audited {
             action,
             target: Target::Operation(number),
             statuses: (before, Some(after)),
-            by_service,
+            by,
         });
     }
 
@@ -592,7 +598,7 @@ impl Model {
             action,
             target: Target::Environment(environment),
             statuses: (None, None),
-            by_service: false,
+            by: By::Somebody,
         });
     }
 
@@ -601,7 +607,7 @@ impl Model {
             action: "versions/write",
             target: Target::Version(app, country, version),
             statuses: (None, None),
-            by_service: false,
+            by: By::Somebody,
         });
     }
 }

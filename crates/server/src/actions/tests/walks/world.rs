@@ -2,7 +2,7 @@
 
 use super::{
     acts::{
-        APPLICATION, APPS, Act, Answer, Audited, BASE, Country, DEPENDANT, ENVIRONMENTS, Ending,
+        APPLICATION, APPS, Act, Answer, Audited, BASE, By, Country, DEPENDANT, ENVIRONMENTS, Ending,
         FAILURE_MESSAGE, LEAST_APPLICATION, LeaseUsed, Report, ScheduleRequest, Target, UPLOADED, Window,
         least_base,
     },
@@ -19,7 +19,7 @@ use crate::{
         hotfixes::{Repeatable, ScheduleHotfix, get_hotfix, schedule_hotfix, update_hotfix},
         preconditions::Preconditions,
         tests::{
-            fleet::{Fleet, LEASE, app, everywhere, key, name},
+            fleet::{Fleet, LEASE, app, everywhere, finish_all, is_served, key, name},
             owner_asks, version_row,
         },
         versions::patch_version,
@@ -122,6 +122,7 @@ impl World {
             homes: Vec::new(),
             last_audit: Uuid::nil(),
         };
+        is_served(world.fleet().service()).await;
         world.fleet().has_bare_apps(APPS).await;
         for number in 0..APPS {
             let conditions = Preconditions::default();
@@ -359,7 +360,7 @@ impl World {
                 Ending::Skipped => Outcome::Skipped(None),
             },
         });
-        let answers = execution::finish_all(self.fleet().service(), &everywhere(), reports.collect()).await;
+        let answers = finish_all(self.fleet().service(), &everywhere(), reports.collect()).await;
         Answer::Reported(answers.into_iter().map(|answer| answer.unwrap().status).collect())
     }
 
@@ -490,7 +491,11 @@ impl World {
                 status_in(&row.before, "status"),
                 status_in(&row.after, "status").or_else(|| status_in(&row.after, "reported")),
             ),
-            by_service: row.actor_kind == "Service",
+            by: match row.actor_kind.as_str() {
+                "Agent" => By::Agent,
+                "Service" => By::Service,
+                _ => By::Somebody,
+            },
         }
     }
 
