@@ -14,7 +14,12 @@ use jiff::{
     civil::{Date, DateTime, Time},
     tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase},
 };
-use std::ops::Range;
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+use strum::IntoEnumIterator;
 use windows_timezones::WindowsTimezone;
 
 /// The shortest window that may be set, in minutes of wall time: six hours, as documented.
@@ -39,7 +44,8 @@ pub struct UpdateWindow {
 }
 
 impl UpdateWindow {
-    /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a Windows time zone. It is written down as
+    /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a time zone by its Windows id, or by that of the
+    /// IANA database, for which the Windows zone is taken whose clock goes the same. It is written down as
     /// [`start_text`](Self::start_text), [`end_text`](Self::end_text) and [`time_zone`](Self::time_zone), and read back
     /// from them.
     ///
@@ -207,21 +213,81 @@ fn read_clock(text: &str) -> Option<u16> {
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
 }
 
-/// The rules of a Windows zone, from the data compiled into the program: an answer must not depend on what
-/// the machine happens to have installed.
-/// The Windows time zone of that id, and its rules.
+/// The Windows time zone of that id, or that goes like the IANA zone of that id, and its rules.
 fn find_zone(id: &str) -> Result<(&'static str, TimeZone), RuleError> {
-    let windows_zone = id.parse::<WindowsTimezone>().ok();
-    let found = windows_zone.and_then(|zone| {
-        let rules = TimeZoneDatabase::bundled().get(zone.tzdb_id()).ok()?;
-        Some((zone.name(), rules))
-    });
+    let windows_zone = id.parse().ok().or_else(|| windows_zone_like(id));
+    let found = windows_zone.and_then(|zone: WindowsTimezone| Some((zone.name(), rules(zone.tzdb_id())?)));
     found.ok_or_else(|| {
         let shown: String = id.chars().take(80).collect();
-        let message =
-            format!("'{shown}' is not a Windows time-zone id such as 'Romance Standard Time' or 'UTC'.");
+        let message = format!(
+            "'{shown}' is neither a Windows time-zone id such as 'Romance Standard Time' or 'UTC', nor the id of a zone \
+             of the IANA database such as 'Europe/Paris' that goes like one of them."
+        );
         RuleError::invalid("timeZone", message)
     })
+}
+
+/// The rules of a zone, from the data compiled into the program: an answer must not depend on what the machine happens
+/// to have installed.
+fn rules(iana: &str) -> Option<TimeZone> {
+    TimeZoneDatabase::bundled().get(iana).ok()
+}
+
+/// The Windows zone that stands for a zone of the IANA database: Windows has fewer, one for all places whose clocks go the
+/// same.
+fn windows_zone_like(iana: &str) -> Option<WindowsTimezone> {
+    /// What was found before; no more ids come in than the database has.
+    static FOUND: LazyLock<Mutex<HashMap<String, Option<WindowsTimezone>>>> = LazyLock::new(Mutex::default);
+    let zone = rules(iana)?;
+    let known = || FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let id = iana.to_ascii_lowercase();
+    if let Some(found) = known().get(&id) {
+        return *found;
+    }
+    let found = WindowsTimezone::iter()
+        .find(|windows| windows.tzdb_id().eq_ignore_ascii_case(iana))
+        .or_else(|| longest_companion(&zone));
+    known().insert(id, found);
+    found
+}
+
+/// The Windows zone whose clock has gone like this one for as long a past as there is one, and will.
+fn longest_companion(zone: &TimeZone) -> Option<WindowsTimezone> {
+    const SINCE: [i16; 7] = [1970, 1985, 2000, 2010, 2020, 2026, 2027];
+    static WINDOWS: LazyLock<Vec<(WindowsTimezone, TimeZone)>> = LazyLock::new(|| {
+        let zones = WindowsTimezone::iter();
+        zones
+            .filter_map(|zone| Some((zone, rules(zone.tzdb_id())?)))
+            .collect()
+    });
+    SINCE.into_iter().find_map(|year| {
+        let clock = clock_since(zone, year)?;
+        let goes_the_same = |windows: &TimeZone| clock_since(windows, year).as_ref() == Some(&clock);
+        let mut zones = WINDOWS.iter();
+        zones
+            .find(|(_, windows)| goes_the_same(windows))
+            .map(|(zone, _)| *zone)
+    })
+}
+
+/// How a clock goes from a year on: its first offset, and each change up to a year far ahead.
+fn clock_since(zone: &TimeZone, year: i16) -> Option<Vec<(Timestamp, Offset)>> {
+    let begin = |year| {
+        Offset::UTC
+            .to_timestamp(Date::new(year, 1, 1).ok()?.at(0, 0, 0, 0))
+            .ok()
+    };
+    let (first, end) = (begin(year)?, begin(2040)?);
+    let changes = zone
+        .following(first)
+        .map(|change| (change.timestamp(), change.offset()));
+    let mut clock = vec![(first, zone.to_offset(first))];
+    for (at, offset) in changes.take_while(|(at, _)| *at < end) {
+        if clock.last().is_none_or(|(_, before)| *before != offset) {
+            clock.push((at, offset));
+        }
+    }
+    Some(clock)
 }
 
 #[cfg(test)]
@@ -326,6 +392,45 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_may_be_named_as_the_iana_database_does() {
+        for (iana, windows) in [
+            ("Europe/Paris", "Romance Standard Time"),
+            ("europe/paris", "Romance Standard Time"),
+            ("Europe/Berlin", "W. Europe Standard Time"),
+            ("Europe/Stockholm", "W. Europe Standard Time"),
+            ("Europe/London", "GMT Standard Time"),
+            ("Europe/Kyiv", "FLE Standard Time"),
+            ("Asia/Kolkata", "India Standard Time"),
+            ("Asia/Calcutta", "India Standard Time"),
+            ("Asia/Kathmandu", "Nepal Standard Time"),
+            ("America/Vancouver", "US Mountain Standard Time"),
+            ("America/New_York", "Eastern Standard Time"),
+            ("US/Pacific", "Pacific Standard Time"),
+            ("America/Argentina/Buenos_Aires", "Argentina Standard Time"),
+            ("Australia/Melbourne", "AUS Eastern Standard Time"),
+            ("Etc/UTC", "UTC"),
+            ("Etc/GMT", "UTC"),
+        ] {
+            let read = window("20:00", "06:00", iana);
+            assert_eq!(read.time_zone(), windows, "{iana}");
+            let at = at("2026-07-01T12:00:00Z");
+            let (named, own) = (rules(iana).unwrap(), read.zone.clone());
+            assert_eq!(
+                own.to_offset(at.to_timestamp()),
+                named.to_offset(at.to_timestamp())
+            );
+        }
+        for unknown in ["Europe/Atlantis", "CET-1CEST", "+02:00", "", "Local"] {
+            let refused = UpdateWindow::new("20:00", "06:00", unknown).unwrap_err();
+            assert_eq!(refused.target.as_deref(), Some("timeZone"));
+            assert!(
+                refused.message.contains(&format!("'{unknown}' is neither")),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
     fn what_was_written_down_is_read_back() {
         for (start, end, zone) in [
             ("20:00", "06:00", "Romance Standard Time"),
@@ -356,7 +461,7 @@ mod tests {
             ("20:00", "06:60", "UTC", "end"),
             ("20:00", "06:00:00", "UTC", "end"),
             ("20:00", "+6:00", "UTC", "end"),
-            ("20:00", "06:00", "Europe/Paris", "timeZone"),
+            ("20:00", "06:00", "Europe/Atlantis", "timeZone"),
             ("20:00", "06:00", "", "timeZone"),
         ] {
             let refused = UpdateWindow::new(start, end, zone).unwrap_err();

@@ -120,7 +120,8 @@ pub struct ReportedWindow {
     /// When it ends, `HH:MM`.
     #[schema(example = "06:00")]
     pub end: String,
-    /// The Windows id of the time zone. One that nobody knows loses the window, and a warning says so.
+    /// The Windows id of the time zone, or the IANA id of one that goes the same. One that nobody knows loses the window,
+    /// and a warning says so.
     #[schema(example = "Romance Standard Time")]
     pub time_zone: String,
 }

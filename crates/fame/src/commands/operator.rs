@@ -159,7 +159,7 @@ pub(crate) struct PutEnvironment {
     /// When its operations may start, on its own clock: 20:00-06:00
     #[arg(long, value_name = "FROM-TO", requires = "time_zone")]
     window: Option<Hours>,
-    /// The Windows id of the window's time zone, such as "Romance Standard Time"
+    /// The Windows id of the window's time zone, such as "Romance Standard Time", or the IANA id of one that goes the same
     #[arg(long, value_name = "ID", requires = "window")]
     time_zone: Option<String>,
     /// An app that is installed; repeat it for several

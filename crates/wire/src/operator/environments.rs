@@ -161,7 +161,7 @@ pub struct WindowBody {
     /// When it ends, `HH:MM`.
     #[schema(example = "06:00")]
     pub end: String,
-    /// The Windows id of the time zone.
+    /// The Windows id of the time zone, or the IANA id of one that goes the same.
     #[schema(example = "Romance Standard Time")]
     pub time_zone: String,
 }
@@ -292,7 +292,10 @@ mod tests {
         assert_eq!(target("sandbox", "Test"), "type");
         assert_eq!(target("21:00", "21"), "window.start");
         assert_eq!(target("21:00", "04:00"), "window");
-        assert_eq!(target("Romance Standard Time", "Europe/Paris"), "window.timeZone");
+        assert_eq!(
+            target("Romance Standard Time", "Europe/Atlantis"),
+            "window.timeZone"
+        );
         assert_eq!(target("16.0.0.5", "sixteen"), "apps[0].version");
         let row = r#"{"id": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb", "version": "16.0.0.5"}"#;
         assert_eq!(target(row, &format!("{row},{row}")), "apps[1].id");

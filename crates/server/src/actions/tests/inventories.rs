@@ -765,6 +765,7 @@ async fn a_time_zone_that_nobody_knows_costs_the_window_only() {
         for environment in &mut environments[..2] {
             environment.window.as_mut().unwrap().time_zone = "Mars Standard Time".into();
         }
+        environments[2].window.as_mut().unwrap().time_zone = "Europe/Paris".into();
         let taken = puts(&fleet, &agent, inventory(1, environments)).await;
         assert_eq!(counts(&taken), [3, 0, 0, 0]);
         assert_eq!(taken.warnings.len(), 1);
@@ -776,7 +777,8 @@ async fn a_time_zone_that_nobody_knows_costs_the_window_only() {
         assert!(taken.warnings[0].contains("and 1 others"), "{:?}", taken.warnings);
         let window = |environment: Environment| environment.window_texts();
         assert_eq!(window(known(&fleet, 0).await.unwrap())[..2], ["20:00", "06:00"]);
-        assert_eq!(window(known(&fleet, 2).await.unwrap()), [OPEN.0, OPEN.1, "UTC"]);
+        let in_paris = [OPEN.0, OPEN.1, "Romance Standard Time"];
+        assert_eq!(window(known(&fleet, 2).await.unwrap()), in_paris);
         // What is left out is as it was known.
         let mut without = numbered(0..3);
         without[2].window = None;
@@ -784,7 +786,7 @@ async fn a_time_zone_that_nobody_knows_costs_the_window_only() {
         without[0].window = None;
         let taken = puts(&fleet, &agent, inventory(2, without)).await;
         assert_eq!(counts(&taken), [0, 0, 3, 0]);
-        assert_eq!(window(known(&fleet, 2).await.unwrap()), [OPEN.0, OPEN.1, "UTC"]);
+        assert_eq!(window(known(&fleet, 2).await.unwrap()), in_paris);
     })
     .await;
 }
