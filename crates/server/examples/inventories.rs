@@ -27,7 +27,7 @@ use server::{
     config::{Settings, Sources},
 };
 use std::{error::Error, io::Write, time::Instant as Moment};
-use store::agents::{Agent, insert_agent};
+use store::agents::{Agent, FormerSessions, insert_agent};
 use tower::ServiceExt;
 use uuid::Uuid;
 use wire::agent::{
@@ -131,7 +131,7 @@ async fn add_agent(db: &store::Db, token: &OwnToken) -> Outcome<()> {
         former_token_until: None,
         lost_token_sha256: None,
         session_id: None,
-        former_session_id: None,
+        former_sessions: FormerSessions::default(),
         frozen_on: None,
         frozen_reason: None,
         last_seen_on: None,

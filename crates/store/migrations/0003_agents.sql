@@ -19,7 +19,7 @@ CREATE TABLE agents (
   former_token_until BIGINT,
   lost_token_sha256 BYTEA,
   session_id UUID,
-  former_session_id UUID,
+  former_sessions TEXT,
   frozen_on BIGINT,
   frozen_reason TEXT,
   last_seen_on BIGINT,

@@ -51,8 +51,8 @@ table! {
         pub lost_token_sha256: Option<[u8; 32]>,
         /// The running process that last called under its token.
         pub session_id: Option<Uuid>,
-        /// The one before.
-        pub former_session_id: Option<Uuid>,
+        /// Those before.
+        pub former_sessions: FormerSessions,
         /// Since when it gets nothing, because its token was used by somebody else.
         pub frozen_on: Option<Instant>,
         /// How that was noticed.
@@ -97,6 +97,47 @@ impl Field for AgentScope {
         values.push(families.as_ref().map(|all| lines(all, String::clone)).into());
         let pattern = |pattern: &NamePattern| pattern.as_str().to_owned();
         values.push(names.as_ref().map(|all| lines(all, pattern)).into());
+    }
+}
+
+/// The running processes of an agent that were followed by others, as far as they are remembered, the latest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FormerSessions(Vec<Uuid>);
+
+impl FormerSessions {
+    /// So many copies of an agent would have to call in turn for none of them to be noticed.
+    const REMEMBERED: usize = 20;
+
+    /// Whether this is one of them.
+    #[must_use]
+    pub fn include(&self, session: Uuid) -> bool {
+        self.0.contains(&session)
+    }
+
+    /// The same with another one, in the place of the earliest if there are many.
+    #[must_use]
+    pub fn with(self, session: Option<Uuid>) -> Self {
+        let Self(mut all) = self;
+        all.extend(session);
+        let forgotten = all.len().saturating_sub(Self::REMEMBERED);
+        Self(all.split_off(forgotten))
+    }
+}
+
+/// A text of lines, or nothing.
+impl Field for FormerSessions {
+    const COLUMNS: &'static [(Kind, bool)] = &[(Kind::Text, true)];
+
+    fn read(row: &Row<'_>, at: &mut usize) -> Result<Self, StoreError> {
+        let text: Option<String> = Field::read(row, at)?;
+        let all = text.unwrap_or_default();
+        let read: Result<_, _> = all.lines().map(Uuid::from_str).collect();
+        read.map(Self).map_err(StoreError::broken)
+    }
+
+    fn write(&self, values: &mut Vec<Value>) {
+        let all: Vec<_> = self.0.iter().map(Uuid::to_string).collect();
+        values.push((!all.is_empty()).then(|| all.join("\n")).into());
     }
 }
 
@@ -180,7 +221,7 @@ const WRITTEN: &[&str] = &[
     "former_token_until",
     "lost_token_sha256",
     "session_id",
-    "former_session_id",
+    "former_sessions",
     "frozen_on",
     "frozen_reason",
     "last_seen_on",

@@ -79,7 +79,7 @@ pub(crate) enum Standing {
 /// Decides whether an agent may call at all. Which environments it may serve is decided by what is bound to it.
 ///
 /// A token that was replaced is in somebody's hands who did not hear of it. Of two processes one is a copy: the one that
-/// started later takes over from the one before, which is an ordinary restart until the one before calls again.
+/// started later takes over from those before, which is an ordinary restart until one of them calls again.
 pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standing {
     let (is_current, is_former, is_lost) = match &call.credential {
         Credential::Identity(identity) => (agent.identity.as_ref() == Some(identity), false, false),
@@ -106,7 +106,10 @@ pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standin
     if uses_token && is_over(agent.token_until) {
         return Standing::Expired;
     }
-    if call.session_id.is_some() && agent.former_session_id == call.session_id {
+    if call
+        .session_id
+        .is_some_and(|session| agent.former_sessions.include(session))
+    {
         return Standing::Reused("Two processes used its token, as if its folder had been copied.");
     }
     let is_noted = agent.last_seen_on.is_some_and(|seen| now < seen + NOTED_EACH);

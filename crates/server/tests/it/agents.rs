@@ -16,6 +16,7 @@ on_both_databases!(
     a_token_is_replaced_and_the_one_before_is_good_for_a_while,
     a_token_that_was_replaced_freezes_the_agent,
     two_processes_under_one_token_freeze_the_agent,
+    copies_that_call_in_turn_freeze_the_agent,
     a_new_process_takes_over,
     an_answer_that_got_lost_is_asked_for_again,
     a_token_that_got_lost_is_nobodys,
@@ -198,6 +199,23 @@ async fn two_processes_under_one_token_freeze_the_agent(backend: Backend) {
 
 async fn a_new_process_takes_over(backend: Backend) {
     let service = Harness::start(backend).await;
+async fn copies_that_call_in_turn_freeze_the_agent(backend: Backend) {
+    for copies in [3, 7] {
+        let service = Harness::start(backend).await;
+        let agent = service.has_agent("eu").await;
+        let copies: Vec<_> = (0..copies).map(|_| agent.in_session(Uuid::new_v4())).collect();
+        let claim = json!({ "max": 0 });
+        for copy in &copies {
+            copy.post("/agent/v1/claim", claim.clone()).await.expect(200);
+        }
+        for copy in &copies {
+            let refused = copy.post("/agent/v1/claim", claim.clone()).await;
+            refused.refused(403, "AgentFrozen");
+        }
+        assert_eq!(actions_on(&service, "eu").await[0], "agents/freeze");
+    }
+}
+
     let mut agent = service.has_agent("eu").await;
     for _ in 0..3 {
         agent = rotates(&service, &agent, Uuid::new_v4()).await;

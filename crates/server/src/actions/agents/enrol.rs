@@ -18,7 +18,7 @@ use domain::{
 use std::sync::Arc;
 use store::{
     Tx,
-    agents::{self, Agent},
+    agents::{self, Agent, FormerSessions},
 };
 use uuid::Uuid;
 
@@ -81,7 +81,7 @@ async fn enrol_in(mut tx: Tx<'_>, input: &Enrol) -> Result<GivenToken> {
         former_token_until: None,
         lost_token_sha256: None,
         session_id: None,
-        former_session_id: None,
+        former_sessions: FormerSessions::default(),
         frozen_on: None,
         frozen_reason: None,
         etag: Etag::random(),

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use store::{
     Tx,
-    agents::{self, Agent, AgentEntry},
+    agents::{self, Agent, AgentEntry, FormerSessions},
     environments::{self, EnvironmentEntry, InstalledApp},
     principals,
 };
@@ -172,7 +172,7 @@ fn new_agent(name: &str, now: Instant) -> Agent {
         former_token_until: None,
         lost_token_sha256: None,
         session_id: None,
-        former_session_id: None,
+        former_sessions: FormerSessions::default(),
         frozen_on: None,
         frozen_reason: None,
         last_seen_on: None,

@@ -157,10 +157,9 @@ async fn seen(tx: &mut Tx<'_>, agent: Agent, call: &AgentCall, now: Instant) -> 
     let uses_token =
         matches!(&call.credential, Credential::Token(sha256) if agent.token_sha256 == Some(*sha256));
     let seen = Agent {
-        former_session_id: if is_new_session {
-            agent.session_id
-        } else {
-            agent.former_session_id
+        former_sessions: match is_new_session {
+            true => agent.former_sessions.with(agent.session_id),
+            false => agent.former_sessions,
         },
         session_id: call.session_id,
         token_used: agent.token_used || uses_token,

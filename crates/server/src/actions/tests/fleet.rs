@@ -32,7 +32,7 @@ use std::{sync::Arc, time::Duration};
 use store::wakeup::Wakeup;
 use store::{
     Db, Value,
-    agents::{Agent, find_agent, insert_agent},
+    agents::{Agent, FormerSessions, find_agent, insert_agent},
     blobs::{BlobKey, BlobState, save_blob},
     environments::InstalledApp,
     hotfixes::Operation,
@@ -375,7 +375,7 @@ async fn makes_agent(service: &Service, agent: &AgentCaller, serves_unreported: 
         lost_token_sha256: None,
         former_token_until: None,
         session_id: Some(agent.session_id),
-        former_session_id: None,
+        former_sessions: FormerSessions::default(),
         frozen_on: None,
         frozen_reason: None,
         last_seen_on: Some(now),

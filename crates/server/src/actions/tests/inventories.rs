@@ -29,7 +29,7 @@ use proptest::{
 };
 use std::{collections::BTreeMap, time::Duration};
 use store::{
-    agents::{Agent, insert_agent},
+    agents::{Agent, FormerSessions, insert_agent},
     environments::Environment,
 };
 use test_support::postgres_cluster;
@@ -69,7 +69,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         former_token_until: None,
         lost_token_sha256: None,
         session_id: Some(session_id),
-        former_session_id: None,
+        former_sessions: FormerSessions::default(),
         frozen_on: None,
         frozen_reason: None,
         last_seen_on: None,
