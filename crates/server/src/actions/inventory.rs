@@ -114,6 +114,10 @@ async fn report(
         let message = "A full set names what there is; what is gone is not named in it.";
         return Err(RuleError::invalid("gone", message).into());
     }
+    if !is_full && !inventory.unread.is_empty() {
+        let message = "Changes name what has changed; what could not be read is not named in them.";
+        return Err(RuleError::invalid("unread", message).into());
+    }
     let reading = tokio::task::spawn_blocking(move || Understood::read(inventory, allow_w1));
     let understood = reading.await.map_err(Error::fault)??;
     let by = Reporter {

@@ -148,7 +148,14 @@ async fn changes_are_reported_alone(backend: Backend) {
     assert_eq!((&taken["changed"], &taken["missing"]), (&json!(1), &json!(1)));
     assert_eq!(names(&service, "missingSince ne null").await, ["Other"]);
     changes["sequence"] = json!(3);
-    agent.put(INVENTORY, changes).await.refused(400, "InvalidInput");
+    agent
+        .put(INVENTORY, changes.clone())
+        .await
+        .refused(400, "InvalidInput");
+    changes["unread"] = changes["gone"].take();
+    changes["gone"] = json!([]);
+    let refused = agent.patch(INVENTORY, changes).await.refused(400, "InvalidInput");
+    assert_eq!(refused.target(), "unread");
 }
 
 async fn an_inventory_that_cannot_be_read_is_refused_whole(backend: Backend) {
