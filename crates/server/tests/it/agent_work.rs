@@ -358,6 +358,16 @@ async fn a_package_is_sent_three_times_from_its_beginning(backend: Backend) {
     }
     agent.fetches(&operation).await.refused(403, "DownloadsUsedUp");
     agent
+    let id = operation["operationId"].as_str().unwrap();
+    for _ in 0..4 {
+        let path = format!("/agent/v1/operations/{id}/package");
+        let told = agent.named(agent.caller.head(path)).await.expect(200);
+        assert_eq!(
+            told.header("content-length"),
+            operation["package"]["size"].to_string()
+        );
+        assert!(told.body.is_empty());
+    }
         .fetches(&operation)
         .header("range", "bytes=10-")
         .await

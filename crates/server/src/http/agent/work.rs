@@ -3,6 +3,7 @@
 use super::{answer, read};
 use crate::{
     actions::work::{self, WorkRequest},
+    blobs::ByteStream,
     error::Result,
     http::{
         download,
@@ -10,8 +11,9 @@ use crate::{
     },
     wire_rows,
 };
-use axum::{extract::Path, response::Response};
+use axum::{extract::Path, http::Method, response::Response};
 use domain::ids::OperationId;
+use futures::stream;
 use wire::{
     ErrorBody,
     agent::{Claim, ClaimRequest, Finish, Finished, Renewal, Renewed},
@@ -64,7 +66,7 @@ pub(crate) async fn finish_work(
     answer(&context.info, &finished)
 }
 
-/// Sends the package of an operation that the agent holds, whole or a range of it.
+/// Sends the package of an operation that the agent holds, whole or a range of it. HEAD is no download.
 #[utoipa::path(get, path = "/operations/{id}/package", tag = "agent",
     params(("id" = uuid::Uuid, Path), ("fame-agent-session" = uuid::Uuid, Header),
         ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`, to go on where a download broke off.")),
@@ -72,12 +74,16 @@ pub(crate) async fn finish_work(
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_work_package(
+    method: Method,
     Path(operation): Path<String>,
     context: AgentContext,
 ) -> Result<Response> {
     let operation: OperationId = id("id", &operation)?;
     let (service, caller) = (context.service(), &context.caller);
     let version = work::find_package(service, caller, operation).await?;
-    let read = |part| work::read_work_package(service, caller, operation, &version, part);
+    let read = async |part| match method {
+        Method::HEAD => Ok(Box::pin(stream::empty()) as ByteStream),
+        _ => work::read_work_package(service, caller, operation, &version, part).await,
+    };
     download::send(&context.headers, &version, read).await
 }
