@@ -87,6 +87,14 @@ impl OwnToken {
             .ok_or(NoOwnToken)
     }
 
+    /// Whether a text says of itself that it is a token of the service's own, of any kind.
+    #[must_use]
+    pub fn is_meant_by(text: &str) -> bool {
+        [OwnTokenKind::Agent, OwnTokenKind::Enrolment]
+            .into_iter()
+            .any(|kind| Self::is_meant(kind, text))
+    }
+
     /// Whether a text says of itself that it is one of that kind.
     pub(super) fn is_meant(kind: OwnTokenKind, text: &str) -> bool {
         text.starts_with(kind.prefix())

@@ -8,13 +8,17 @@ use super::{
     problem,
     request_info::RequestInfo,
 };
+use crate::error::Error;
+use auth::OwnToken;
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use domain::problem::RuleError;
 use futures::FutureExt;
+use percent_encoding::percent_decode_str;
 use std::{panic::AssertUnwindSafe, sync::Arc};
 use tracing::Instrument;
 
@@ -26,6 +30,16 @@ const CALLERS_IDS: [HeaderName; 3] = [
     HeaderName::from_static("client-request-id"),
     HeaderName::from_static("x-ms-client-request-id"),
     HeaderName::from_static("x-ms-correlation-id"),
+];
+
+/// What members of a query are called that hold a token.
+const TOKENS_NAMES: [&str; 6] = [
+    "access_token",
+    "authorization",
+    "bearer",
+    "id_token",
+    "refresh_token",
+    "token",
 ];
 
 /// Longest id of a caller's that is taken notice of.
@@ -51,12 +65,33 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(Arc::clone(&info));
     request.extensions_mut().insert(exchange);
     let answering = async {
-        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let answered = match refuse_tokens(&info.query) {
+            Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await,
+            Err(refused) => Ok(Error::from(refused).into_response()),
+        };
         problem::finish(answered.unwrap_or_else(|_| problem::panicked()), &info, &method)
     };
     let mut response = answering.instrument(span).await;
     add_headers(response.headers_mut(), &info, echoed);
     ending.with(response)
+}
+
+/// What is sent in an address stays in histories and in the logs of whatever lies between, so a token does not belong
+/// there; it is not looked at, and not repeated.
+fn refuse_tokens(query: &str) -> Result<(), RuleError> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().to_ascii_lowercase();
+    let holds_token = query.split('&').any(|item| {
+        let (name, value) = item.split_once('=').unwrap_or((item, ""));
+        TOKENS_NAMES.contains(&decoded(name).as_str()) || OwnToken::is_meant_by(&decoded(value))
+    });
+    match holds_token {
+        true => Err(RuleError::invalid(
+            "query",
+            "A token does not belong into an address, which is kept in histories and logs. Replace it by a new one, and \
+             send that in the header Authorization.",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn callers_ids(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {

@@ -13,6 +13,7 @@ on_both_databases!(
     head_answers_like_get_without_a_body,
     addresses_are_read_leniently,
     a_character_that_no_name_has_is_refused,
+    a_token_in_the_address_is_refused_and_not_repeated,
     a_body_that_is_too_large_is_refused,
     answers_come_in_the_language_and_type_they_say,
     what_is_no_http_is_refused_quickly,
@@ -161,6 +162,37 @@ async fn addresses_are_read_leniently(backend: Backend) {
         .post(format!("/v1.4/apps/{APP}/GETMYPERMISSIONS/"), json!({}))
         .await;
     posted.expect(200);
+}
+
+async fn a_token_in_the_address_is_refused_and_not_repeated(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let authorization = service.reader().authorization();
+    let token = authorization.trim_start_matches("Bearer ").to_owned();
+    let own = format!("fameagt_{}", "a".repeat(49));
+    for query in [
+        format!("access_token={token}"),
+        format!("$top=1&Token={token}"),
+        format!("%74oken={token}"),
+        format!("anything={own}"),
+        format!("code=fame%65nr_{}", "a".repeat(49)),
+    ] {
+        for path in [
+            "/v1.4/apps",
+            "/operator/v1/apps",
+            "/agent/v1/claim",
+            "/health/live",
+            "/nowhere",
+        ] {
+            let refused = service.reader().get(format!("{path}?{query}")).await;
+            let refused = refused.refused(400, "InvalidInput");
+            assert!(
+                !refused.text().contains(&token) && !refused.text().contains("aaaa"),
+                "{refused:?}"
+            );
+        }
+    }
+    let other = "/v1.4/apps?tokens=1&$filter=publisher ne 'token=fameagt_'";
+    service.reader().get(other).await.expect(200);
 }
 
 async fn a_body_that_is_too_large_is_refused(backend: Backend) {
