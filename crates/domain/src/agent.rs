@@ -55,6 +55,24 @@ impl AgentScope {
                 .is_none_or(|names| names.iter().any(|pattern| pattern.fits(&environment.name_key)))
     }
 
+    /// Whether there may be an environment that both cover.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        fn share<T>(
+            ours: Option<&BTreeSet<T>>,
+            others: Option<&BTreeSet<T>>,
+            meet: impl Fn(&T, &T) -> bool,
+        ) -> bool {
+            let (Some(ours), Some(others)) = (ours, others) else {
+                return true;
+            };
+            ours.iter().any(|one| others.iter().any(|other| meet(one, other)))
+        }
+        share(self.tenants.as_ref(), other.tenants.as_ref(), TenantId::eq)
+            && share(self.families.as_ref(), other.families.as_ref(), String::eq)
+            && share(self.names.as_ref(), other.names.as_ref(), NamePattern::meets)
+    }
+
     /// The same with families as they are compared.
     #[must_use]
     pub fn with_families<'f>(self, families: impl IntoIterator<Item = &'f str>) -> Self {
@@ -80,6 +98,27 @@ impl NamePattern {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether there is a name that fits both.
+    fn meets(&self, other: &Self) -> bool {
+        let others: Vec<char> = other.0.chars().collect();
+        // For each beginning of the other pattern: whether something fits it and what was looked at of this one.
+        let mut shared: Vec<bool> = (0..=others.len())
+            .map(|length| others.iter().take(length).all(|character| *character == '*'))
+            .collect();
+        for one in self.0.chars() {
+            let mut next = vec![one == '*' && shared.first() == Some(&true)];
+            for ((both_shorter, shorter), other) in shared.iter().zip(shared.iter().skip(1)).zip(&others) {
+                let other_shorter = next.last() == Some(&true);
+                next.push(match one == '*' || *other == '*' {
+                    true => *shorter || other_shorter,
+                    false => one == *other && *both_shorter,
+                });
+            }
+            shared = next;
+        }
+        shared.last() == Some(&true)
     }
 
     /// Whether the normal form of a name fits.
@@ -155,7 +194,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn scopes_overlap_where_an_environment_may_fit_both() {
+        let (ours, other) = (TenantId::random(), TenantId::random());
+        let of = |tenant, names: &[&str]| AgentScope {
+            tenants: Some([tenant].into()),
+            names: Some(names.iter().map(|name| NamePattern::new(name)).collect()),
+            ..AgentScope::default()
+        };
+        let all = AgentScope::default();
+        assert!(all.overlaps(&all) && all.overlaps(&of(ours, &["prod*"])));
+        for (overlaps, one, two) in [
+            (true, of(ours, &["prod*"]), of(ours, &["*duction"])),
+            (true, of(ours, &["test", "prod*"]), of(ours, &["Production"])),
+            (false, of(ours, &["prod*"]), of(other, &["prod*"])),
+            (false, of(ours, &["prod*"]), of(ours, &["test*"])),
+            (
+                false,
+                all.clone().with_families(["one"]),
+                all.clone().with_families(["two"]),
+            ),
+        ] {
+            assert_eq!(one.overlaps(&two), overlaps, "{one:?} {two:?}");
+            assert_eq!(two.overlaps(&one), overlaps, "{two:?} {one:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn patterns_meet_where_a_name_fits_both(one in "[ab*]{0,5}", two in "[ab*]{0,5}") {
+            let mut names = vec![String::new()];
+            for length in 0..7 {
+                let longest: Vec<_> = names.iter().filter(|name| name.len() == length).cloned().collect();
+                names.extend(longest.iter().flat_map(|name| [format!("{name}a"), format!("{name}b")]));
+            }
+            let [one, two] = [one, two].map(|text| NamePattern::new(&text));
+            let fits_both = names.iter().any(|name| one.fits(name) && two.fits(name));
+            prop_assert_eq!(one.meets(&two), fits_both);
+        }
+
         #[test]
         fn a_pattern_fits_what_it_was_made_of(parts in prop::collection::vec("[ab]{0,3}", 1..5), filler in "[abc]{0,3}") {
             let name = parts.join(&filler);

@@ -7,7 +7,6 @@ use crate::{
     },
     error::Result,
 };
-use auth::OwnToken;
 use data_encoding::HEXLOWER;
 use domain::{agent::AgentState, instant::Instant, version::SyncMode};
 use std::time::Duration;
@@ -157,11 +156,7 @@ pub(crate) fn registered_environment(
 const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// An agent as the operator sees it at an instant, with a code where one was just made for it.
-pub(crate) fn registered_agent(
-    entry: AgentEntry,
-    code: Option<OwnToken>,
-    now: Instant,
-) -> Result<wire::operator::RegisteredAgent> {
+pub(crate) fn registered_agent(entry: AgentEntry, now: Instant) -> Result<wire::operator::RegisteredAgent> {
     let state = state_of(&entry.agent, now);
     let agent = entry.agent;
     let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -184,8 +179,9 @@ pub(crate) fn registered_agent(
         last_seen_on: agent.last_seen_on,
         software: agent.software,
         token_expires_on: agent.token_until,
-        enrolment_code: code.map(|code| code.text().to_owned()),
+        enrolment_code: None,
         enrolment_code_expires_on: agent.code_until,
+        overlaps: None,
         frozen_on: agent.frozen_on,
         frozen_reason: agent.frozen_reason,
         environments: count(entry.environments),

@@ -336,6 +336,12 @@ pub async fn agent_name_in(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<String>, 
     Ok(name.map(|(name,)| name))
 }
 
+/// All agents but this one.
+pub async fn agents_but(tx: &mut Tx<'_>, id: Uuid) -> Result<Vec<Agent>, StoreError> {
+    let agents = tx.query(whose("t.id <> $1")).clause("ORDER BY t.name_key");
+    agents.bind(id).fetch_all().await
+}
+
 /// The agents that serve what nobody reports. They stay as they are until the transaction ends, and so does what their
 /// scopes say.
 pub async fn agents_of_the_unreported(tx: &mut Tx<'_>) -> Result<Vec<Agent>, StoreError> {

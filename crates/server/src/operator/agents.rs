@@ -34,7 +34,7 @@ use wire::{
     responses((status = 200, body = List<RegisteredAgent>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_agents(OperatorContext(context): OperatorContext) -> Result<Response> {
     let now = context.service().clock.now();
-    let shown = move |agent| wire_rows::registered_agent(agent, None, now);
+    let shown = move |agent| wire_rows::registered_agent(agent, now);
     let list = (&*listing::AGENTS, "agents");
     lists::list_scope(&context, ListScope::Everything, list, shown).await
 }
@@ -48,7 +48,7 @@ pub(crate) async fn get_agent(
 ) -> Result<Response> {
     let agent = agents::get_agent(context.service(), &name).await?;
     let now = context.service().clock.now();
-    context.found(&wire_rows::registered_agent(agent, None, now)?, "agents")
+    context.found(&wire_rows::registered_agent(agent, now)?, "agents")
 }
 
 /// Makes an agent, with an enrolment code that is shown this once, or replaces what is registered of one.
@@ -91,7 +91,11 @@ fn command_of(registration: AgentRegistration) -> RegisterAgent {
 
 fn shown_once(context: &RequestContext, saved: Saved) -> Result<Response> {
     let now = context.service().clock.now();
-    let agent = wire_rows::registered_agent(saved.agent, saved.code, now)?;
+    let agent = RegisteredAgent {
+        enrolment_code: saved.code.map(|code| code.text().to_owned()),
+        overlaps: saved.overlaps,
+        ..wire_rows::registered_agent(saved.agent, now)?
+    };
     let mut response = context.entity(&agent, "agents")?;
     insert(response.headers_mut(), header::CACHE_CONTROL, "no-store");
     Ok(response)

@@ -26,6 +26,7 @@ on_both_databases!(
     an_agent_is_listed_as_it_is,
     what_no_scope_can_be_is_refused,
     only_the_state_that_was_seen_is_changed,
+    scopes_that_overlap_are_told,
     a_scope_that_shrinks_lets_environments_go,
     a_removed_agent_lets_environments_go,
     what_nobody_reports_is_served_by_the_one_who_may,
@@ -394,6 +395,26 @@ async fn a_scope_that_shrinks_lets_environments_go(backend: Backend) {
     let [kept, gone] = ["Production", "Test"].map(Environment::named);
     let elsewhere = Environment::named("Elsewhere").of(OTHER_CUSTOMER);
     bound(&service, "eu", &[&kept, &gone, &elsewhere]).await;
+async fn scopes_that_overlap_are_told(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let operator = service.operator();
+    let of = |tenant: Uuid, names: &[&str]| json!({ "scope": { "tenants": [tenant], "names": names } });
+    let overlaps = |answer: Answer| answer.json()["overlaps"].clone();
+    let first = operator.registers_agent("eu", of(CUSTOMER, &["prod*"])).await;
+    assert_eq!(overlaps(first), json!([]));
+    let apart = operator.registers_agent("us", of(CUSTOMER, &["test*"])).await;
+    assert_eq!(overlaps(apart), json!([]));
+    let all = operator.registers_agent("all", agent_registration()).await;
+    assert_eq!(overlaps(all), json!(["eu", "us"]));
+    let wider = of(CUSTOMER, &["*t*"]);
+    let changed = operator.put(agent_path("us"), wider).await.expect(200);
+    assert_eq!(overlaps(changed), json!(["all", "eu"]));
+    let elsewhere = of(OTHER_CUSTOMER, &["*"]);
+    let changed = operator.put(agent_path("us"), elsewhere).await.expect(200);
+    assert_eq!(overlaps(changed), json!(["all"]));
+    assert_eq!(overlaps(operator.sees_agent("us").await), Value::Null);
+}
+
     assert_eq!(operator.sees_agent("EU").await.json()["environments"], 3);
 
     let scope = json!({ "scope": { "tenants": [CUSTOMER], "names": ["prod*"] } });

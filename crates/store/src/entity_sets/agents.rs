@@ -42,6 +42,7 @@ pub static AGENTS: LazyLock<EntitySet<AgentEntry>> = LazyLock::new(|| {
             instant("t.code_until").or_null(),
             |row| instant_or_null(row.agent.code_until),
         ),
+        property("overlaps", hidden(), |_| Value::Null),
         property("frozenOn", instant("t.frozen_on").or_null(), |row| {
             instant_or_null(row.agent.frozen_on)
         }),

@@ -59,6 +59,10 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]
         enrolment_code_expires_on "enrolmentCodeExpiresOn": Option<Instant>,
+        /// Other agents whose scopes overlap with its own: what several may serve is served by the first to report it. Told
+        /// in the answer to its registration only.
+        #[serde(default)]
+        overlaps "overlaps": Option<Vec<String>>,
         /// Since when it gets nothing, because its token was used by somebody else.
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]

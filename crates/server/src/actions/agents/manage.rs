@@ -52,6 +52,8 @@ pub(crate) struct RegisterAgent {
 pub(crate) struct Saved {
     pub(crate) agent: AgentEntry,
     pub(crate) code: Option<OwnToken>,
+    /// Others whose scopes overlap with its own, so that whoever reports an environment first is the one to serve it.
+    pub(crate) overlaps: Option<Vec<String>>,
     pub(crate) is_new: bool,
 }
 
@@ -123,6 +125,11 @@ async fn put_agent_in(mut tx: Tx<'_>, input: &PutAgent) -> Result<Saved> {
     }
     let unbound = unbind_uncovered(&mut tx, agent.id, Some(&agent)).await?;
     let bound = bind_unreported(&mut tx).await?;
+    let others = agents::agents_but(&mut tx, agent.id).await?;
+    let overlapping = others
+        .into_iter()
+        .filter(|other| other.scope.overlaps(&agent.scope));
+    let overlaps: Vec<_> = overlapping.map(|other| other.name).collect();
     let change = Change {
         action: "agents/write",
         target: target(&agent.name),
@@ -133,6 +140,7 @@ async fn put_agent_in(mut tx: Tx<'_>, input: &PutAgent) -> Result<Saved> {
     Ok(Saved {
         agent: entry_in(&mut tx, &agent.name).await?,
         code,
+        overlaps: Some(overlaps),
         is_new: existing.is_none(),
     })
 }
@@ -331,6 +339,7 @@ async fn rotate_agent_in(mut tx: Tx<'_>, input: &RotateAgent) -> Result<Saved> {
     Ok(Saved {
         agent: entry_in(&mut tx, &rotated.name).await?,
         code: Some(input.code.clone()),
+        overlaps: None,
         is_new: false,
     })
 }
