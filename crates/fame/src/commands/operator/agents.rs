@@ -4,14 +4,16 @@ use super::or_file;
 use crate::{
     args::{IfMatch, QueryArgs},
     failure::Failure,
-    output::Column,
+    output::{Column, cell},
     session::Session,
 };
 use clap::{Args, Subcommand};
+use client::Request;
 use domain::ids::TenantId;
+use serde_json::Value;
 use std::{path::PathBuf, str::FromStr};
 use uuid::Uuid;
-use wire::operator::{AgentRegistrationBody, IdentityBody, RotationBody, ScopeBody};
+use wire::operator::{AgentRegistrationBody, IdentityBody, RegisteredAgent, RotationBody, ScopeBody};
 
 /// `fame operator agents …`
 #[derive(Subcommand, Debug)]
@@ -21,7 +23,7 @@ pub(crate) enum AgentsCommand {
     /// List all agents
     List(#[command(flatten)] QueryArgs),
     /// Show an agent
-    Show {
+    Get {
         /// The agent
         name: String,
     },
@@ -107,22 +109,50 @@ impl AgentsCommand {
             Self::Put(put) => {
                 let request = or_file(client.put_agent(&put.name, &put.body()), put.file.as_deref())?;
                 let request = request.if_match(put.condition.if_match.as_deref());
-                session.print_one(request).await
+                print_agent(session, request).await
             }
             Self::List(query) => session.print_list(client.list_agents(), query, AGENTS).await,
-            Self::Show { name } => session.print_one(client.get_agent(&name)).await,
+            Self::Get { name } => print_agent(session, client.get_agent(&name)).await,
             Self::Delete { name } => {
                 client.delete_agent(&name).json().await?;
                 printer.note(format!("Removed {name}."));
                 Ok(())
             }
             Self::Rotate { name, revoke } => {
-                session
-                    .print_one(client.rotate_agent(&name, &RotationBody { revoke }))
-                    .await
+                print_agent(session, client.rotate_agent(&name, &RotationBody { revoke })).await
             }
         }
     }
+}
+
+/// Prints an agent. For people its scope is said in words, and what else may serve the same stands out.
+async fn print_agent(session: &Session, request: Request<RegisteredAgent>) -> Result<(), Failure> {
+    let mut agent = request.json().await?;
+    let printer = session.printer;
+    let overlaps = agent.get("overlaps").map(cell).unwrap_or_default();
+    if !overlaps.is_empty() {
+        printer.warning(format!(
+            "The scope overlaps with that of {overlaps}: what several may serve is served by the first to report it."
+        ));
+    }
+    if !printer.is_json()
+        && let Some(scope) = agent.get_mut("scope")
+    {
+        *scope = in_words(scope).into();
+    }
+    Ok(printer.record(&agent)?)
+}
+
+fn in_words(scope: &Value) -> String {
+    let whose = match scope["allTenants"].as_bool() {
+        Some(true) => format!("all tenants ({})", cell(&scope["reason"])),
+        _ => format!("tenants {}", cell(&scope["tenants"])),
+    };
+    let rest = ["families", "names"].into_iter().filter_map(|what| {
+        let list = cell(&scope[what]);
+        (!list.is_empty()).then(|| format!("{what} {list}"))
+    });
+    [whose].into_iter().chain(rest).collect::<Vec<_>>().join("; ")
 }
 
 impl PutAgent {
@@ -146,6 +176,16 @@ impl PutAgent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_scope_is_said_in_words() {
+        let some = json!({ "tenants": ["a", "b"], "allTenants": false, "reason": null, "families": null, "names": ["prod*"] });
+        assert_eq!(in_words(&some), "tenants a, b; names prod*");
+        let all =
+            json!({ "tenants": null, "allTenants": true, "reason": "One hoster", "families": ["f", "g"] });
+        assert_eq!(in_words(&all), "all tenants (One hoster); families f, g");
+    }
 
     #[test]
     fn an_identity_is_typed_with_all_of_its_ids() {
