@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
 use wire::agent::{
-    AgentToken, Claim, ClaimRequest, Enrolment, Finish, Finished, Inventory, InventoryResult, Renewal,
-    Renewed, SESSION_HEADER,
+    AgentToken, Claim, ClaimRequest, Enrolment, Finish, Finished, Inventory, InventoryResult, LeakedTokens,
+    Renewal, Renewed, SESSION_HEADER,
 };
 
 /// How often a download is taken up again without a single byte in between.
@@ -30,6 +30,13 @@ impl Client {
     pub fn enrol_agent(&self, code: &str) -> Request<AgentToken> {
         let code = code.to_owned();
         Request::new(self, Method::POST, self.agent(&["enrol"])).with_body(&Enrolment { code })
+    }
+
+    /// Tells that tokens of the service were found where they do not belong, a hundred at most: they come to their end.
+    pub fn report_leaked_tokens(&self, tokens: &[String]) -> Request<()> {
+        let tokens = tokens.to_vec();
+        let url = self.below(&["tokens", "leaked"]);
+        Request::new(self, Method::POST, url).with_body(&LeakedTokens { tokens })
     }
 }
 

@@ -34,6 +34,15 @@ pub struct AgentToken {
     pub expires_on: String,
 }
 
+/// Tokens of this service, and codes for them, that were found where they do not belong.
+#[derive(Clone, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeakedTokens {
+    /// At most a hundred.
+    #[schema(max_items = 100)]
+    pub tokens: Vec<String>,
+}
+
 /// What is installed in environments: all that the agent serves, or those of which something changed.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -106,6 +106,7 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .nest("/v1.0", app_management())
         .nest("/operator/v1", operators())
         .nest("/agent/v1", agents())
+        .routes(routes!(agent::sign_in::report_leaked_tokens))
         .routes(routes!(health::get_live))
         .routes(routes!(health::get_ready))
 }

@@ -21,12 +21,13 @@ on_both_databases!(
     an_answer_that_got_lost_is_asked_for_again,
     a_token_that_got_lost_is_nobodys,
     a_token_ends,
+    a_token_that_was_found_is_ended_by_whoever_tells,
     a_call_names_its_process,
     what_is_revoked_dies_at_once,
     an_agent_is_listed_as_it_is,
     what_no_scope_can_be_is_refused,
-    only_the_state_that_was_seen_is_changed,
     scopes_that_overlap_are_told,
+    only_the_state_that_was_seen_is_changed,
     a_scope_that_shrinks_lets_environments_go,
     a_removed_agent_lets_environments_go,
     what_nobody_reports_is_served_by_the_one_who_may,
@@ -198,8 +199,6 @@ async fn two_processes_under_one_token_freeze_the_agent(backend: Backend) {
     );
 }
 
-async fn a_new_process_takes_over(backend: Backend) {
-    let service = Harness::start(backend).await;
 async fn copies_that_call_in_turn_freeze_the_agent(backend: Backend) {
     for copies in [3, 7] {
         let service = Harness::start(backend).await;
@@ -217,6 +216,8 @@ async fn copies_that_call_in_turn_freeze_the_agent(backend: Backend) {
     }
 }
 
+async fn a_new_process_takes_over(backend: Backend) {
+    let service = Harness::start(backend).await;
     let mut agent = service.has_agent("eu").await;
     for _ in 0..3 {
         agent = rotates(&service, &agent, Uuid::new_v4()).await;
@@ -255,6 +256,48 @@ async fn a_token_ends(backend: Backend) {
         service.operator().sees_agent("eu").await.property("state"),
         "Enrolling"
     );
+}
+
+async fn a_token_that_was_found_is_ended_by_whoever_tells(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let told = async |tokens: Value| {
+        let nobody = service.nobody();
+        nobody.post("/tokens/leaked", json!({ "tokens": tokens })).await
+    };
+    let token = enrols(&service, &code_of(&service, "eu").await).await.expect(200);
+    let token = token.property("token");
+    let agent = service
+        .caller_with_token(token.clone())
+        .in_session(Uuid::new_v4());
+    let code = code_of(&service, "us").await;
+    let unknown = auth::OwnToken::random(auth::OwnTokenKind::Agent).unwrap();
+    let mistyped = &token[..token.len() - 1];
+    told(json!([unknown.text(), mistyped, "", "eyJ"]))
+        .await
+        .expect(202);
+    agent
+        .post("/agent/v1/claim", json!({ "max": 0 }))
+        .await
+        .expect(200);
+
+    let both = told(json!(["x", token, code])).await.expect(202);
+    assert_eq!(both.text(), "");
+    let refused = asks(&agent).await.refused(403, "AgentFrozen");
+    assert!(refused.message().contains("was found"), "{refused:?}");
+    enrols(&service, &code).await.refused(403, "EnrolmentRefused");
+    assert_eq!(actions_on(&service, "eu").await[0], "agents/freeze");
+    assert_eq!(
+        actions_on(&service, "us").await,
+        ["agents/endCode", "agents/write"]
+    );
+    told(json!([token])).await.expect(202);
+    assert_eq!(
+        actions_on(&service, "eu").await.len(),
+        3,
+        "told twice, ended once"
+    );
+    let refused = told(json!(vec!["x"; 101])).await.refused(400, "InvalidInput");
+    assert_eq!(refused.target(), "tokens");
 }
 
 async fn a_call_names_its_process(backend: Backend) {
@@ -352,6 +395,26 @@ async fn what_no_scope_can_be_is_refused(backend: Backend) {
     );
 }
 
+async fn scopes_that_overlap_are_told(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let operator = service.operator();
+    let of = |tenant: Uuid, names: &[&str]| json!({ "scope": { "tenants": [tenant], "names": names } });
+    let overlaps = |answer: Answer| answer.json()["overlaps"].clone();
+    let first = operator.registers_agent("eu", of(CUSTOMER, &["prod*"])).await;
+    assert_eq!(overlaps(first), json!([]));
+    let apart = operator.registers_agent("us", of(CUSTOMER, &["test*"])).await;
+    assert_eq!(overlaps(apart), json!([]));
+    let all = operator.registers_agent("all", agent_registration()).await;
+    assert_eq!(overlaps(all), json!(["eu", "us"]));
+    let wider = of(CUSTOMER, &["*t*"]);
+    let changed = operator.put(agent_path("us"), wider).await.expect(200);
+    assert_eq!(overlaps(changed), json!(["all", "eu"]));
+    let elsewhere = of(OTHER_CUSTOMER, &["*"]);
+    let changed = operator.put(agent_path("us"), elsewhere).await.expect(200);
+    assert_eq!(overlaps(changed), json!(["all"]));
+    assert_eq!(overlaps(operator.sees_agent("us").await), Value::Null);
+}
+
 async fn only_the_state_that_was_seen_is_changed(backend: Backend) {
     let service = Harness::start(backend).await;
     let operator = service.operator();
@@ -395,26 +458,6 @@ async fn a_scope_that_shrinks_lets_environments_go(backend: Backend) {
     let [kept, gone] = ["Production", "Test"].map(Environment::named);
     let elsewhere = Environment::named("Elsewhere").of(OTHER_CUSTOMER);
     bound(&service, "eu", &[&kept, &gone, &elsewhere]).await;
-async fn scopes_that_overlap_are_told(backend: Backend) {
-    let service = Harness::start(backend).await;
-    let operator = service.operator();
-    let of = |tenant: Uuid, names: &[&str]| json!({ "scope": { "tenants": [tenant], "names": names } });
-    let overlaps = |answer: Answer| answer.json()["overlaps"].clone();
-    let first = operator.registers_agent("eu", of(CUSTOMER, &["prod*"])).await;
-    assert_eq!(overlaps(first), json!([]));
-    let apart = operator.registers_agent("us", of(CUSTOMER, &["test*"])).await;
-    assert_eq!(overlaps(apart), json!([]));
-    let all = operator.registers_agent("all", agent_registration()).await;
-    assert_eq!(overlaps(all), json!(["eu", "us"]));
-    let wider = of(CUSTOMER, &["*t*"]);
-    let changed = operator.put(agent_path("us"), wider).await.expect(200);
-    assert_eq!(overlaps(changed), json!(["all", "eu"]));
-    let elsewhere = of(OTHER_CUSTOMER, &["*"]);
-    let changed = operator.put(agent_path("us"), elsewhere).await.expect(200);
-    assert_eq!(overlaps(changed), json!(["all"]));
-    assert_eq!(overlaps(operator.sees_agent("us").await), Value::Null);
-}
-
     assert_eq!(operator.sees_agent("EU").await.json()["environments"], 3);
 
     let scope = json!({ "scope": { "tenants": [CUSTOMER], "names": ["prod*"] } });

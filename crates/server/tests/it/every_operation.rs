@@ -305,6 +305,9 @@ fn of_agents() -> Vec<Sample> {
     let held = |own: &Own| own.held.operation.to_string();
     vec![
         sample("enrol_agent", Guard::Public).body(|own| json!({ "code": own.code })),
+        sample("report_leaked_tokens", Guard::Public)
+            .succeeds_with(202)
+            .body(|_| json!({ "tokens": ["fameagt_"] })),
         sample("rotate_agent_token", Guard::OwnToken),
         sample("put_inventory", Guard::Agent).body(|_| next_inventory()),
         sample("patch_inventory", Guard::Agent).body(|_| next_inventory()),

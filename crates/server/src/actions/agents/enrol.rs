@@ -194,15 +194,15 @@ fn replaced() -> RuleError {
     RuleError::new(Code::Forbidden, message)
 }
 
-/// How many codes are looked up in a minute, whoever brings them: many a code is guessed by nobody, but each guess costs
-/// a look-up.
+/// How many codes, or lists of tokens that were found, are looked up in a minute, whoever brings them: nobody guesses one,
+/// but each guess costs a look-up.
 #[derive(Default)]
 pub(crate) struct EnrolmentRate(std::sync::Mutex<(i64, u32)>);
 
 impl EnrolmentRate {
     const EACH_MINUTE: u32 = 120;
 
-    fn admit(&self, now: Instant) -> Result<()> {
+    pub(super) fn admit(&self, now: Instant) -> Result<()> {
         const SECONDS: i64 = 60;
         let minute = now.unix_seconds().div_euclid(SECONDS);
         let mut window = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -214,7 +214,7 @@ impl EnrolmentRate {
             return Ok(());
         }
         let message = format!(
-            "More than {} agents try to enrol within a minute.",
+            "More than {} codes or lists of tokens are brought within a minute.",
             Self::EACH_MINUTE
         );
         let seconds = SECONDS - now.unix_seconds().rem_euclid(SECONDS);

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use wire::agent::SESSION_HEADER;
 
 /// Who freezes agents.
-const GUARD: Actor<'static> = Actor::Service("agents");
+pub(super) const GUARD: Actor<'static> = Actor::Service("agents");
 
 /// A request of an agent's, as far as signing in needs it.
 #[derive(Clone, Debug)]
@@ -171,7 +171,12 @@ async fn seen(tx: &mut Tx<'_>, agent: Agent, call: &AgentCall, now: Instant) -> 
     Ok(seen)
 }
 
-async fn freeze(tx: &mut Tx<'_>, agent: Agent, reason: &'static str, now: Instant) -> Result<Agent> {
+pub(super) async fn freeze(
+    tx: &mut Tx<'_>,
+    agent: Agent,
+    reason: &'static str,
+    now: Instant,
+) -> Result<Agent> {
     let frozen = Agent {
         frozen_on: Some(now),
         frozen_reason: Some(reason.to_owned()),

@@ -1,10 +1,11 @@
-//! `/agent/v1/enrol` and `/agent/v1/token`: how an agent comes by its tokens.
+//! `/agent/v1/enrol` and `/agent/v1/token`: how an agent comes by its tokens; and `/tokens/leaked`, how they come to an end
+//! when somebody finds them.
 
 use crate::{
     actions::agents::{self, GivenToken},
     error::Result,
     http::{
-        agent::answer,
+        agent::{answer, read},
         extract::{AgentContext, AppState, SmallBody},
         request_info::RequestInfo,
     },
@@ -12,13 +13,13 @@ use crate::{
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderValue, header},
-    response::Response,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use std::sync::Arc;
 use wire::{
     ErrorBody,
-    agent::{AgentToken, Enrolment},
+    agent::{AgentToken, Enrolment, LeakedTokens},
     lenient,
 };
 
@@ -42,6 +43,21 @@ pub(crate) async fn enrol_agent(
 pub(crate) async fn rotate_agent_token(context: AgentContext) -> Result<Response> {
     let given = agents::rotate_token(context.service(), &context.caller).await?;
     given_token(&context.info, given)
+}
+
+/// Tells that tokens of this service were found where anybody could read them: an agent whose token is among them gets
+/// nothing from then on, and a code is good for nothing. Whether they were any is not said.
+#[utoipa::path(post, path = "/tokens/leaked", tag = "agent", security(()), request_body = LeakedTokens,
+    responses((status = 202, description = "Whatever was among them has come to its end."),
+        (status = "default", body = ErrorBody)))]
+pub(crate) async fn report_leaked_tokens(
+    State(state): State<Arc<AppState>>,
+    Extension(info): Extension<Arc<RequestInfo>>,
+    SmallBody(body): SmallBody,
+) -> Result<Response> {
+    let LeakedTokens { tokens } = read(&body)?;
+    agents::end_leaked(&state.service, &tokens, info.correlation_id).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
 }
 
 fn given_token(info: &RequestInfo, given: GivenToken) -> Result<Response> {

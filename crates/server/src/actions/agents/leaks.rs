@@ -1,0 +1,108 @@
+//! Tokens that somebody found where they do not belong, and told of. Whoever knows a token may end it; nobody learns by
+//! telling whether it was one.
+
+use super::{
+    AgentCall, Credential,
+    sign_in::{GUARD, freeze},
+    sign_in_change,
+};
+use crate::{
+    actions::{
+        Service,
+        access::{self, Standing},
+        audit,
+    },
+    error::Result,
+};
+use auth::{OwnToken, OwnTokenKind};
+use domain::{ids::Etag, instant::Instant, problem::RuleError};
+use std::sync::Arc;
+use store::{
+    Tx,
+    agents::{self, Agent, find_agent_by_token},
+};
+use uuid::Uuid;
+
+/// Tokens that are told of at once, at most.
+const MOST: usize = 100;
+
+/// Freezes the agents whose tokens are among these, and ends codes that are.
+///
+/// # Errors
+/// `InvalidInput` for too many; `TooManyRequests`, for each costs a look-up.
+pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], correlation_id: Uuid) -> Result<()> {
+    if texts.len() > MOST {
+        let message = format!("'tokens' has {} tokens; it may have {MOST}.", texts.len());
+        return Err(RuleError::invalid("tokens", message).into());
+    }
+    service.enrolments.admit(service.clock.now())?;
+    for text in texts {
+        if let Ok(token) = OwnToken::read(OwnTokenKind::Agent, text) {
+            end_token(service, token.sha256(), correlation_id).await?;
+        } else if let Ok(code) = OwnToken::read(OwnTokenKind::Enrolment, text) {
+            let input = (code.sha256(), service.clock.now());
+            let ended = service
+                .db
+                .write(input, |tx, (sha256, now)| Box::pin(end_code(tx, *sha256, *now)));
+            ended.await?;
+        }
+    }
+    Ok(())
+}
+
+async fn end_token(service: &Arc<Service>, sha256: [u8; 32], correlation_id: Uuid) -> Result<()> {
+    let Some(agent) = find_agent_by_token(&service.db, sha256).await? else {
+        return Ok(());
+    };
+    let call = AgentCall {
+        credential: Credential::Token(sha256),
+        session_id: None,
+        software: None,
+        correlation_id,
+    };
+    let input = (agent.id, call, service.clock.now());
+    let frozen = service.db.write(input, |tx, (id, call, now)| {
+        Box::pin(end_token_in(tx, *id, call, *now))
+    });
+    if let Some(agent) = frozen.await? {
+        service.emitted.notify_here();
+        tracing::warn!(
+            agent = agent.name,
+            "an agent is frozen: its token was found and told of"
+        );
+    }
+    Ok(())
+}
+
+async fn end_token_in(mut tx: Tx<'_>, id: Uuid, call: &AgentCall, now: Instant) -> Result<Option<Agent>> {
+    let Some(agent) = agents::lock_agent_by_id(&mut tx, id).await? else {
+        return Ok(None);
+    };
+    match access::standing(&agent, call, now) {
+        Standing::Same | Standing::Changed | Standing::Reused(_) => {
+            let reason = "Its token was found where it does not belong, as somebody told.";
+            freeze(&mut tx, agent, reason, now).await.map(Some)
+        }
+        Standing::Frozen | Standing::Expired | Standing::Unknown => Ok(None),
+    }
+}
+
+async fn end_code(mut tx: Tx<'_>, sha256: [u8; 32], now: Instant) -> Result<()> {
+    let Some(agent) = agents::lock_agent_by_code(&mut tx, sha256).await? else {
+        return Ok(());
+    };
+    let without = Agent {
+        code_sha256: None,
+        code_until: None,
+        etag: Etag::random(),
+        ..agent.clone()
+    };
+    agents::update_agent(&mut tx, &without).await?;
+    audit::record(
+        &mut tx,
+        GUARD,
+        now,
+        sign_in_change("agents/endCode", &agent, &without),
+    )
+    .await
+}
