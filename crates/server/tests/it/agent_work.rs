@@ -2,11 +2,12 @@
 //! of it.
 
 use crate::harness::{
-    APP, Answer, Backend, Caller, Environment, Harness, Request, bytes_of, country_path, on_both_databases,
-    package,
+    APP, Answer, Backend, Caller, Environment, Harness, Request, agent_path, agent_registration, bytes_of,
+    country_path, on_both_databases, package,
 };
 use auth::{OwnToken, OwnTokenKind};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::instant::Instant;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
@@ -23,6 +24,9 @@ on_both_databases!(
     a_package_is_sent_three_times_from_its_beginning,
     a_package_that_was_changed_is_not_sent_to_its_end,
     a_claim_that_waits_takes_up_no_place_and_ends_with_the_service,
+    a_claim_that_waits_is_answered_when_the_window_opens,
+    a_frozen_agent_gets_nothing_until_it_is_enrolled_again,
+    other_bytes_elsewhere_are_told_of,
 );
 
 const TARGET: &str = "16.0.1.2";
@@ -127,7 +131,10 @@ async fn carry_out(service: &Harness, statement: &str) {
 
 /// A service without the simulator, an environment that has the app, and the agent to which it belongs.
 async fn with_agent(backend: Backend) -> (Harness, Environment, Agent) {
-    let plan = Harness::with(backend).without_simulator();
+    // Only a signal wakes anybody within the hour.
+    let plan = Harness::with(backend)
+        .without_simulator()
+        .setting("executor.poll_seconds", 3_600);
     let service = plan.setting("limits.concurrent_per_principal", 1).start().await;
     for version in ["16.0.0.5", TARGET] {
         service.owner().has_uploaded(version).await;
@@ -352,12 +359,6 @@ async fn packages_are_for_whoever_holds_the_operation(backend: Backend) {
 
 async fn a_package_is_sent_three_times_from_its_beginning(backend: Backend) {
     let (_service, agent, _, operation) = with_work(backend).await;
-    for range in ["bytes=0-9", "bytes=0-", "items=0-1"] {
-        let sent = agent.fetches(&operation).header("range", range).await;
-        assert!([200, 206].contains(&sent.status), "{sent:?}");
-    }
-    agent.fetches(&operation).await.refused(403, "DownloadsUsedUp");
-    agent
     let id = operation["operationId"].as_str().unwrap();
     for _ in 0..4 {
         let path = format!("/agent/v1/operations/{id}/package");
@@ -368,6 +369,12 @@ async fn a_package_is_sent_three_times_from_its_beginning(backend: Backend) {
         );
         assert!(told.body.is_empty());
     }
+    for range in ["bytes=0-9", "bytes=0-", "items=0-1"] {
+        let sent = agent.fetches(&operation).header("range", range).await;
+        assert!([200, 206].contains(&sent.status), "{sent:?}");
+    }
+    agent.fetches(&operation).await.refused(403, "DownloadsUsedUp");
+    agent
         .fetches(&operation)
         .header("range", "bytes=10-")
         .await
@@ -415,4 +422,98 @@ async fn a_claim_that_waits_takes_up_no_place_and_ends_with_the_service(backend:
         .await
         .unwrap();
     assert_eq!(ended.unwrap().expect(200).json(), nothing);
+}
+
+async fn a_claim_that_waits_is_answered_when_the_window_opens(backend: Backend) {
+    let (service, environment, agent) = with_agent(backend).await;
+    let hotfix = service.owner().schedules(&environment, TARGET).await.expect(200);
+    let opens: Instant = service
+        .operator()
+        .sees_agent("one")
+        .await
+        .property("dueOn")
+        .parse()
+        .unwrap();
+    assert!(service.now() < opens);
+    let waiting = agent.posts("claim", json!({ "max": 1, "waitSeconds": 60 }));
+    let waiting = tokio::spawn(waiting.send());
+    service
+        .until("the agent is seen", || async {
+            service.operator().sees_agent("one").await.json()["lastSeenOn"] != Value::Null
+        })
+        .await;
+    let second = Duration::from_secs(1);
+    service.moves_clock_to(&(opens - second).to_string()).await;
+    assert!(!waiting.is_finished());
+    service.moves_clock_to(&opens.to_string()).await;
+    let soon = tokio::time::timeout(Duration::from_secs(30), waiting);
+    let claimed = soon.await.unwrap().unwrap().unwrap().expect(200).json();
+    assert_eq!(
+        claimed["operations"][0]["operationId"],
+        json!(hotfix.property("id"))
+    );
+}
+
+async fn a_frozen_agent_gets_nothing_until_it_is_enrolled_again(backend: Backend) {
+    let (service, agent, _, operation) = with_work(backend).await;
+    let inventory = json!({ "sequence": 1, "environments": [] });
+    let every_door = || {
+        let report = |request: Request| agent.named(request).json(&inventory);
+        [
+            agent.posts("token", json!({})),
+            report(agent.caller.put("/agent/v1/inventory", json!({}))),
+            report(agent.caller.patch("/agent/v1/inventory", json!({}))),
+            agent.posts("claim", json!({ "max": 1 })),
+            agent.says(&operation, "renew", json!({})),
+            agent.says(&operation, "finish", json!({ "status": "Skipped" })),
+            agent.fetches(&operation),
+            agent.fetches(&operation).header("range", "bytes=10-"),
+        ]
+    };
+    let is_closed = async || {
+        for request in every_door() {
+            request.await.refused(403, "AgentFrozen");
+        }
+    };
+    let token = agent.caller.authorization();
+    let token = token.trim_start_matches("Bearer ");
+    let told = json!({ "tokens": [token] });
+    service.nobody().post("/tokens/leaked", told).await.expect(202);
+    is_closed().await;
+    let operator = service.operator();
+    assert_eq!(operator.sees_agent("one").await.property("state"), "Frozen");
+
+    // Neither a change of what is registered nor a code that nobody has used thaws it.
+    let registration = agent_registration();
+    operator.put(agent_path("one"), registration).await.expect(200);
+    let path = format!("{}/rotate", agent_path("one"));
+    let code = operator.post(path, json!({})).await.expect(200);
+    is_closed().await;
+
+    let session = Uuid::new_v4();
+    let thawed = Agent {
+        caller: service
+            .enrols(&code.property("enrolmentCode"))
+            .await
+            .in_session(session),
+        session,
+    };
+    let again = thawed.claims().await;
+    assert_eq!(again["operationId"], operation["operationId"]);
+    let ended = json!({ "status": "Succeeded", "installedVersion": TARGET });
+    thawed.says(&again, "finish", ended).await.expect(200);
+    agent
+        .posts("claim", json!({ "max": 1 }))
+        .await
+        .refused(401, "Unauthorized");
+}
+
+async fn other_bytes_elsewhere_are_told_of(backend: Backend) {
+    let (service, environment, agent) = with_agent(backend).await;
+    let owner = service.owner();
+    owner.adds_country("DK").await.expect(200);
+    let other = package(TARGET).brief("Another compile");
+    owner.uploads_to("DK", &other, "Available").await.expect(200);
+    owner.schedules_at_once(&environment, TARGET).await.expect(200);
+    assert_eq!(agent.claims().await["package"]["differsElsewhere"], true);
 }

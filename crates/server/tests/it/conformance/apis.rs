@@ -121,6 +121,11 @@ pub(super) const HTTP: Section = Section {
             &["errors::more_requests_than_fit_are_told_to_wait"],
         ),
         Row(
+            "A token in a query is refused with 400 and not repeated.",
+            X,
+            &["errors::a_token_in_the_address_is_refused_and_not_repeated"],
+        ),
+        Row(
             "A JSON body has a limit of its own.",
             X,
             &["errors::a_body_that_is_too_large_is_refused"],
@@ -438,6 +443,7 @@ pub(super) const AGENTS: Section = Section {
             X,
             &[
                 "agents::a_token_is_replaced_and_the_one_before_is_good_for_a_while",
+                "agents::a_token_ends",
                 "agents::an_answer_that_got_lost_is_asked_for_again",
             ],
         ),
@@ -449,6 +455,30 @@ pub(super) const AGENTS: Section = Section {
                 "agents::a_token_that_was_replaced_freezes_the_agent",
                 "agents::a_token_that_got_lost_is_nobodys",
             ],
+        ),
+        Row(
+            "Each call names the process that makes it: a new one takes over, and one that was followed by another and calls again freezes the agent.",
+            X,
+            &[
+                "agents::a_call_names_its_process",
+                "agents::a_new_process_takes_over",
+                "agents::copies_that_call_in_turn_freeze_the_agent",
+            ],
+        ),
+        Row(
+            "Whoever finds a token or a code may end it, and does not learn whether it was one.",
+            X,
+            &["agents::a_token_that_was_found_is_ended_by_whoever_tells"],
+        ),
+        Row(
+            "A frozen agent gets 403 `AgentFrozen` at every address, and only a new code thaws it.",
+            X,
+            &["agent_work::a_frozen_agent_gets_nothing_until_it_is_enrolled_again"],
+        ),
+        Row(
+            "Who is told of a scope is told whose scopes overlap with it.",
+            X,
+            &["agents::scopes_that_overlap_are_told"],
         ),
         Row(
             "What is bound to an agent lies within its scope: what is not covered any more is let go.",
@@ -478,6 +508,70 @@ pub(super) const AGENTS: Section = Section {
             &[
                 "inventories::what_an_agent_reports_is_seen",
                 "inventories::changes_are_reported_alone",
+                "server::inventories::a_wrong_row_is_refused_with_the_fact_and_costs_no_other",
+            ],
+        ),
+        Row(
+            "Nothing that an agent reports widens its scope.",
+            X,
+            &["server::inventories::a_row_outside_the_scope_is_refused_and_the_rest_is_taken"],
+        ),
+        Row(
+            "An environment belongs to the agent that reported it first; what another says of it is `BoundElsewhere`.",
+            X,
+            &[
+                "server::inventories::an_environment_stays_with_the_agent_that_reported_it_first",
+                "server::inventories::two_agents_that_find_the_same_environment_at_once_do_not_both_get_it",
+                "server::inventories::what_the_operator_registered_belongs_to_whoever_reports_it_first",
+            ],
+        ),
+        Row(
+            "An inventory whose number is not higher than that of the last is refused, and of two at once the higher one decides.",
+            X,
+            &[
+                "server::inventories::an_inventory_that_comes_late_or_twice_is_refused",
+                "server::inventories::of_two_inventories_at_once_the_later_one_decides",
+            ],
+        ),
+        Row(
+            "A full inventory that loses more than a fifth of the environments, or gains more than a fifth and fifty, has to be confirmed.",
+            X,
+            &[
+                "server::inventories::far_fewer_or_far_more_environments_have_to_be_meant",
+                "inventories::what_is_missing_is_shown_and_goes_after_a_day",
+            ],
+        ),
+        Row(
+            "An agent has 20000 environments at most, each of 1000 apps.",
+            X,
+            &["server::inventories::nobody_reports_more_than_an_agent_may_have"],
+        ),
+        Row(
+            "What comes back works again, and nothing is removed in which something runs.",
+            X,
+            &[
+                "server::inventories::what_comes_back_works_again_and_nothing_is_removed_in_which_something_runs",
+            ],
+        ),
+        Row(
+            "What changed without the service's doing is written down and told, and decides what waits.",
+            X,
+            &[
+                "server::inventories::drift_is_written_down_and_told",
+                "server::inventories::drift_decides_what_waits",
+            ],
+        ),
+        Row(
+            "An environment that is held for an unknown outcome works again once its agent reports it.",
+            X,
+            &["server::inventories::an_environment_that_was_held_works_again_once_it_is_reported"],
+        ),
+        Row(
+            "A time zone is named by its Windows id, or by the IANA id of one that goes the same; one that nobody knows costs the window only.",
+            X,
+            &[
+                "domain::window::a_zone_may_be_named_as_the_iana_database_does",
+                "server::inventories::a_time_zone_that_nobody_knows_costs_the_window_only",
             ],
         ),
         Row(
@@ -489,6 +583,71 @@ pub(super) const AGENTS: Section = Section {
             "Production that is reported as a sandbox stays what it was, and nothing starts, until the operator releases it.",
             X,
             &["inventories::a_dispute_is_shown_and_ended_by_a_release"],
+        ),
+        Row(
+            "A claim gives what is due in the agent's environments, and tells again of what it holds and does not name; what it names and does not hold is lost.",
+            X,
+            &[
+                "agent_work::an_agent_carries_a_hotfix_out",
+                "server::working::what_an_agent_did_not_hear_of_it_is_told_again_and_what_it_lost_it_learns",
+                "server::claiming::whoever_claims_is_given_nothing_but_what_belongs_to_them",
+            ],
+        ),
+        Row(
+            "A claim may wait for a minute: it costs no query and no place, and is answered as soon as something is due.",
+            X,
+            &[
+                "server::working::claims_that_wait_ask_the_database_nothing",
+                "server::working::a_waiting_claim_is_woken_by_work_wherever_it_is_made_and_when_it_becomes_due",
+                "agent_work::a_claim_that_waits_is_answered_when_the_window_opens",
+                "agent_work::a_claim_that_waits_takes_up_no_place_and_ends_with_the_service",
+            ],
+        ),
+        Row(
+            "Whoever holds an operation renews its lease and says how far it has come, which vendor and operator see when they select it.",
+            X,
+            &[
+                "agent_work::progress_is_shown_to_those_who_select_it",
+                "server::working::progress_is_kept_by_whoever_holds_the_operation",
+            ],
+        ),
+        Row(
+            "Success needs the version that was asked for, failure a message; the same report may come again, and a late one is only written down.",
+            X,
+            &[
+                "agent_work::wrong_requests_are_told_what_is_wrong_with_them",
+                "server::working::a_report_counts_once_and_a_late_one_is_only_written_down",
+            ],
+        ),
+        Row(
+            "Failures can be filtered by their cause; of some customers vendors learn the cause only.",
+            X,
+            &[
+                "agent_work::failures_can_be_told_apart_by_their_cause",
+                "server::working::of_some_customers_vendors_learn_the_cause_only",
+            ],
+        ),
+        Row(
+            "A package is sent to whoever holds its operation, three times from its beginning, and ends within five seconds after that is over; HEAD is no download.",
+            X,
+            &[
+                "agent_work::packages_are_for_whoever_holds_the_operation",
+                "agent_work::a_package_is_sent_three_times_from_its_beginning",
+                "server::working::a_download_ends_within_five_seconds_after_the_lease_or_the_agent_was_frozen",
+            ],
+        ),
+        Row(
+            "A package that is not what was scheduled is not sent to its end.",
+            X,
+            &[
+                "agent_work::a_package_that_was_changed_is_not_sent_to_its_end",
+                "server::working::the_last_bytes_of_a_changed_package_are_not_sent",
+            ],
+        ),
+        Row(
+            "A claim tells where another country has other bytes of the same version.",
+            X,
+            &["agent_work::other_bytes_elsewhere_are_told_of"],
         ),
     ],
 };
