@@ -7,7 +7,15 @@ use serde_json::json;
 async fn an_agent_is_made_seen_and_removed() {
     let service = Service::start(|asked, _| match asked.method.as_str() {
         "DELETE" => Answer::bytes(204, ""),
-        _ => Answer::json(200, json!({ "name": "eu", "enrolmentCode": "fameenr_0" })),
+        _ => Answer::json(
+            200,
+            json!({
+                "name": "eu",
+                "scope": { "tenants": [TENANT], "allTenants": false, "reason": null, "names": ["prod*"] },
+                "enrolmentCode": "fameenr_0",
+                "overlaps": ["us", "asia"],
+            }),
+        ),
     })
     .await;
     let made = service
@@ -24,6 +32,15 @@ async fn an_agent_is_made_seen_and_removed() {
         .await;
     assert_eq!(made.code, 0, "{made:?}");
     assert!(made.out.contains("fameenr_0"), "{made:?}");
+    assert!(
+        made.out.contains(&format!("tenants {TENANT}; names prod*")),
+        "{made:?}"
+    );
+    assert!(
+        made.err
+            .contains("warning: The scope overlaps with that of us, asia"),
+        "{made:?}"
+    );
     for args in [
         &[
             "put",
@@ -32,7 +49,7 @@ async fn an_agent_is_made_seen_and_removed() {
             "One agent for all",
             "--serves-unreported",
         ][..],
-        &["show", "eu"],
+        &["get", "eu"],
         &["rotate", "eu", "--revoke"],
         &["delete", "eu"],
     ] {
