@@ -186,6 +186,7 @@ async fn call_agent(client: &Client, operation: OperationId) {
     };
     call! {
         client.enrol_agent("fameenr_code"),
+        client.report_leaked_tokens(&["fameagt_".to_owned()]),
         agent.rotate_agent_token(),
         agent.put_inventory(&inventory),
         agent.patch_inventory(&inventory),
