@@ -494,6 +494,12 @@ impl Shared {
             }
         };
         tracing::info!(operation = %id, app = %work.app_id, target = %work.target, "an operation begins");
+        if record.claimed.package.differs_elsewhere {
+            tracing::warn!(
+                operation = %id, app = %work.app_id, target = %work.target,
+                "another country has other bytes of this version, which Business Central online refuses"
+            );
+        }
         let driver = served.settings.driver.name();
         let may_begin = || {
             self.config.policy.check(&work)?;
