@@ -83,7 +83,8 @@ impl Client {
         Request::new(self, Method::DELETE, self.registered_environment(path, &[]))
     }
 
-    /// Lets an environment work again after an operation whose outcome is unknown.
+    /// Lets an environment work again after an operation whose outcome is unknown, or as the sandbox that it is reported to
+    /// be.
     pub fn release_environment(&self, path: EnvironmentPath<'_>) -> Request<RegisteredEnvironment> {
         Request::new(
             self,

@@ -162,7 +162,7 @@ pub(crate) async fn delete_environment(
 }
 
 /// Lets an environment work again after the outcome of an operation remained unknown, or as the sandbox that it is
-/// reported to be.
+/// reported to be, and is from then on.
 #[utoipa::path(post, path = "/environments/{aadTenantId}/{applicationFamily}/{name}/release", tag = "operator",
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = RegisteredEnvironment), (status = "default", body = ErrorBody)))]
