@@ -8,28 +8,13 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
+use domain::redaction::{HIDDEN, redacted};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use regex::{Captures, Regex};
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
-/// What stands in the place of a secret.
-const HIDDEN: &str = "***";
 /// A shorter one is a word that texts may well have.
 const SHORTEST: usize = 8;
-
-/// What looks like a secret, whoever's it is. Where there is a first group, it stays.
-static SHAPES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    [
-        r"\bfame(?:agt|enr|tp|feed|data|push|ses|cnf)_[0-9A-Za-z]{49}\b",
-        r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-        r"(?i)(\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}",
-        r#"(?i)(\b(?:password|pwd|accountkey|sharedaccesskey|client_secret)["']?\s*[=:]\s*)(?:"[^"]*"|'[^']*'|[^\s;,&"']+)"#,
-    ]
-    .iter()
-    .filter_map(|shape| Regex::new(shape).ok())
-    .collect()
-});
 
 /// Takes secrets out of texts.
 #[derive(Debug, Default)]
@@ -65,14 +50,7 @@ impl Redactor {
         for secret in known.iter().cloned().chain(named) {
             text = without(text, secret.expose_secret());
         }
-        for shape in SHAPES.iter() {
-            let hidden = |found: &Captures<'_>| {
-                let kept = found.get(1).map_or("", |kept| kept.as_str());
-                format!("{kept}{HIDDEN}")
-            };
-            text = shape.replace_all(&text, hidden).into_owned();
-        }
-        text
+        redacted(&text)
     }
 }
 
@@ -177,20 +155,8 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_secret_is_hidden_though_nobody_named_it() {
-        let token = format!("fameagt_{}", "a1".repeat(24) + "b");
-        for (told, left) in [
-            (token.as_str(), "***"),
-            ("eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0xx.c2lnbmF0dXJl", "***"),
-            ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ***"),
-            ("Server=x;Password=hunter2;User=y", "Server=x;Password=***;User=y"),
-            (
-                "AccountKey=abc==;EndpointSuffix=z",
-                "AccountKey=***;EndpointSuffix=z",
-            ),
-            (r#"{"password": "hunter 2"}"#, r#"{"password": ***}"#),
-        ] {
-            assert_eq!(redactor().redact(told), left);
-        }
+        let told = "Server=x;Password=hunter2;User=y";
+        assert_eq!(redactor().redact(told), "Server=x;Password=***;User=y");
     }
 
     #[test]

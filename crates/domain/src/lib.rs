@@ -71,6 +71,7 @@ pub mod loopback;
 pub mod operation;
 pub mod principal;
 pub mod problem;
+pub mod redaction;
 pub mod version;
 mod vocabulary;
 pub mod window;

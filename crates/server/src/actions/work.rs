@@ -22,6 +22,7 @@ use domain::{
     instant::Instant,
     operation::{FailureCause, OperationStatus},
     problem::{Code, RuleError},
+    redaction::redacted,
     version::AppVersion,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -238,8 +239,10 @@ fn progress_of(said: wire::agent::Progress) -> Result<Progress, RuleError> {
     })
 }
 
-/// A text as it is kept: of bounded length, and without the one character that a database cannot keep.
+/// A text as it is kept: of bounded length, without what looks like a secret, should the agent have let one pass, and
+/// without the one character that a database cannot keep.
 fn kept(text: &str, most_bytes: usize) -> String {
+    let text = redacted(text);
     let kept = text
         .get(..text.floor_char_boundary(most_bytes))
         .unwrap_or_default();

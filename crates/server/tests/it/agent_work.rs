@@ -225,7 +225,8 @@ async fn an_agent_carries_a_hotfix_out(backend: Backend) {
 
 async fn progress_is_shown_to_those_who_select_it(backend: Backend) {
     let (service, agent, hotfix, operation) = with_work(backend).await;
-    let progress = json!({ "percent": 40, "step": "Publish", "text": "Half of it is there." });
+    let progress =
+        json!({ "percent": 40, "step": "Publish", "text": "Half of it is there, Bearer abcdefgh." });
     agent
         .says(&operation, "renew", json!({ "progress": progress }))
         .await
@@ -246,7 +247,7 @@ async fn progress_is_shown_to_those_who_select_it(backend: Backend) {
         "status": "Running",
         "progressPercent": 40,
         "progressStep": "Publish",
-        "progressText": "Half of it is there.",
+        "progressText": "Half of it is there, Bearer ***.",
         "progressOn": "2020-03-05T12:00:00.0000000Z",
         "agentName": "one",
     });
@@ -271,7 +272,8 @@ async fn progress_is_shown_to_those_who_select_it(backend: Backend) {
 
 async fn failures_can_be_told_apart_by_their_cause(backend: Backend) {
     let (service, agent, hotfix, operation) = with_work(backend).await;
-    let failed = json!({ "status": "Failed", "errorMessage": "Table 18 is locked.", "failureCause": "Lock" });
+    let said = "Table 18 is locked. Password=hunter2;";
+    let failed = json!({ "status": "Failed", "errorMessage": said, "failureCause": "Lock" });
     agent.says(&operation, "finish", failed).await.expect(200);
     let list = country_path(APP, "US", "environmentHotfixes");
     for (cause, is_it) in [("lock", true), ("SchemaBreak", false)] {
@@ -283,7 +285,8 @@ async fn failures_can_be_told_apart_by_their_cause(backend: Backend) {
         assert_eq!(found.rows().len(), usize::from(is_it), "{cause}");
     }
     let shown = service.reader().looks_at(&hotfix).await;
-    assert_eq!(shown.property("errorMessage"), "Table 18 is locked.");
+    let redacted = "Table 18 is locked. Password=***;";
+    assert_eq!(shown.property("errorMessage"), redacted);
     let operations = service
         .operator()
         .get("/operator/v1/operations")
