@@ -70,6 +70,8 @@ vocabulary! {
         EnvironmentGone,
         /// The environment is there again.
         EnvironmentBack,
+        /// The environment is reported as a sandbox, and was production.
+        EnvironmentDisputed,
     }
 }
 

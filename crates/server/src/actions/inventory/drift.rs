@@ -126,9 +126,15 @@ fn in_one(written: &Written) -> Vec<Drift<'_>> {
         return Vec::new();
     };
     let now: HashMap<AppId, AppVersion> = apps.iter().map(|app| (app.app_id, app.version)).collect();
-    let back = before.missing_since.is_some().then_some(Drift {
+    let is_disputed = before.disputed_since.is_none() && environment.disputed_since.is_some();
+    let of_itself = [
+        (before.missing_since.is_some(), DriftKind::EnvironmentBack),
+        (is_disputed, DriftKind::EnvironmentDisputed),
+    ];
+    let of_itself = of_itself.into_iter().filter(|(is_so, _)| *is_so);
+    let of_itself = of_itself.map(|(_, kind)| Drift {
         environment,
-        kind: DriftKind::EnvironmentBack,
+        kind,
         app: None,
     });
     let of_apps = had.iter().filter_map(|app| {
@@ -144,7 +150,7 @@ fn in_one(written: &Written) -> Vec<Drift<'_>> {
             }),
         })
     });
-    back.into_iter().chain(of_apps).collect()
+    of_itself.chain(of_apps).collect()
 }
 
 impl Drift<'_> {

@@ -359,6 +359,7 @@ async fn production_that_is_reported_as_a_sandbox_is_disputed_until_the_operator
         assert_eq!(fleet.count("installations WHERE kind = 'Sandbox'").await, 1);
         let taken = puts(&fleet, &agent, inventory(6, sandbox())).await;
         assert_eq!((counts(&taken), taken.disputed.len()), ([0, 0, 1, 0], 0));
+        assert_eq!(drift(&fleet).await, ["EnvironmentDisputed"; 2]);
         assert_eq!(claims(&fleet, &agent, 9).await.len(), 1);
     })
     .await;
