@@ -48,6 +48,9 @@ use wire::agent::{EnvironmentName, Inventory, InventoryResult, RefusedEnvironmen
 /// it.
 const BATCH: usize = 250;
 
+/// The code of a row about what belongs to another agent.
+const BOUND_ELSEWHERE: &str = "BoundElsewhere";
+
 /// Who reports, and the number of what they report.
 #[derive(Clone, Debug)]
 struct Reporter {
@@ -256,6 +259,15 @@ async fn take(
     if is_full {
         end(service, by).await?;
     }
+    let foreign = taken.0.refused.iter().filter(|row| row.code == BOUND_ELSEWHERE);
+    if let count @ 1.. = foreign.count() {
+        let agent = &by.caller.name;
+        tracing::warn!(
+            agent,
+            count,
+            "an agent reports environments that belong to another"
+        );
+    }
     Ok(taken.0)
 }
 
@@ -338,7 +350,7 @@ fn decide(by: &Reporter, scope: &AgentScope, row: &Row, known: Option<&Known>) -
     let other = existing.and_then(|environment| environment.agent_id);
     if other.is_some_and(|other| other != by.id()) {
         let message = "The environment belongs to another agent. The operator can bind it to this one.";
-        return refuse("BoundElsewhere", message.into());
+        return refuse(BOUND_ELSEWHERE, message.into());
     }
     let environment = as_reported(by, row, existing);
     if let Some((existing, apps)) = known
@@ -431,7 +443,7 @@ async fn find_gone(
                     taken
                         .0
                         .refused
-                        .push(refused(name.clone(), "BoundElsewhere", message));
+                        .push(refused(name.clone(), BOUND_ELSEWHERE, message));
                 }
                 None => {}
             }
