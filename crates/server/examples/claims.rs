@@ -178,7 +178,7 @@ async fn add_agent(db: &store::Db, token: &OwnToken) -> Outcome<()> {
         former_token_until: None,
         lost_token_sha256: None,
         session_id: None,
-        former_session_id: None,
+        former_sessions: store::agents::FormerSessions::default(),
         frozen_on: None,
         frozen_reason: None,
         last_seen_on: None,
