@@ -78,8 +78,8 @@ pub(crate) enum Standing {
 
 /// Decides whether an agent may call at all. Which environments it may serve is decided by what is bound to it.
 ///
-/// A token that was replaced is in somebody's hands who did not hear of it. Of two processes one is a copy: the one that
-/// started later takes over from those before, which is an ordinary restart until one of them calls again.
+/// A token that was replaced by one in use is in somebody\x27s hands who did not hear of it. Of two processes one is a copy:
+/// the one that started later takes over from those before, which is an ordinary restart until one of them calls again.
 pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standing {
     let (is_current, is_former, is_lost) = match &call.credential {
         Credential::Identity(identity) => (agent.identity.as_ref() == Some(identity), false, false),
@@ -100,10 +100,11 @@ pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standin
     if is_lost {
         return Standing::Reused("A token was used that had been given out in vain.");
     }
-    if is_former && is_over(agent.former_token_until) {
+    let is_former_over = is_former && is_over(agent.former_token_until);
+    if is_former_over && agent.token_used {
         return Standing::Reused("A token was used that had been replaced by another.");
     }
-    if uses_token && is_over(agent.token_until) {
+    if is_former_over || uses_token && is_over(agent.token_until) {
         return Standing::Expired;
     }
     if call

@@ -19,6 +19,7 @@ on_both_databases!(
     copies_that_call_in_turn_freeze_the_agent,
     a_new_process_takes_over,
     an_answer_that_got_lost_is_asked_for_again,
+    an_answer_that_got_lost_before_a_long_outage_freezes_nobody,
     a_token_that_got_lost_is_nobodys,
     a_token_ends,
     a_token_that_was_found_is_ended_by_whoever_tells,
@@ -52,6 +53,11 @@ async fn rotates(service: &Harness, agent: &Caller, session: Uuid) -> Caller {
 
 async fn asks(agent: &Caller) -> Answer {
     agent.post("/agent/v1/token", json!({})).await
+}
+
+/// A call that changes nothing.
+async fn calls(agent: &Caller) -> Answer {
+    agent.post("/agent/v1/claim", json!({ "max": 0 })).await
 }
 
 async fn code_of(service: &Harness, name: &str) -> String {
@@ -163,7 +169,10 @@ async fn a_token_that_was_replaced_freezes_the_agent(backend: Backend) {
     let service = Harness::start(backend).await;
     let (first, session) = (service.has_agent("eu").await, Uuid::new_v4());
     let second = rotates(&service, &first, session).await;
-    service.advances(10 * MINUTE).await;
+    calls(&second).await.expect(200);
+    service.advances(9 * MINUTE).await;
+    calls(&first.in_session(session)).await.expect(200);
+    service.advances(MINUTE).await;
     let refused = asks(&first.in_session(session)).await;
     refused.refused(403, "AgentFrozen");
     asks(&second).await.refused(403, "AgentFrozen");
@@ -237,6 +246,21 @@ async fn an_answer_that_got_lost_is_asked_for_again(backend: Backend) {
     let got = rotates(&service, &first, session).await;
     service.advances(30 * MINUTE).await;
     asks(&got).await.expect(200);
+}
+
+async fn an_answer_that_got_lost_before_a_long_outage_freezes_nobody(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (first, session) = (service.has_agent("eu").await, Uuid::new_v4());
+    rotates(&service, &first, session).await;
+    service.advances(24 * 60 * MINUTE).await;
+    calls(&first.in_session(session)).await.expect(200);
+    let got = rotates(&service, &first, session).await;
+    // It ends when it would have ended anyway.
+    service.advances(89 * 24 * 60 * MINUTE).await;
+    calls(&first.in_session(session))
+        .await
+        .refused(401, "Unauthorized");
+    calls(&got).await.expect(200);
 }
 
 async fn a_token_that_got_lost_is_nobodys(backend: Backend) {

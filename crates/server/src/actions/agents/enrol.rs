@@ -1,6 +1,6 @@
 //! Tokens of agents: the first one for a code, each further one for the one before.
 
-use super::{AgentCaller, Credential, OVERLAP, sign_in, sign_in_change};
+use super::{AgentCaller, Credential, sign_in, sign_in_change};
 use crate::{
     actions::{
         Service,
@@ -126,8 +126,8 @@ struct RotateToken {
     now: Instant,
 }
 
-/// Gives an agent a new token. The one before is good for a few minutes more, and for another try should the answer get
-/// lost.
+/// Gives an agent a new token. The one before is good as long as it was until somebody calls with the new one, as the
+/// answer may get lost, and a few minutes more.
 ///
 /// # Errors
 /// `BadArgument` for an agent that signs in with tokens of an issuer; `Forbidden` for a token that was replaced by one in
@@ -164,7 +164,7 @@ async fn rotate_token_in(mut tx: Tx<'_>, input: &RotateToken) -> Result<GivenTok
     let rotated = if agent.token_sha256 == Some(shown) {
         Agent {
             former_token_sha256: Some(shown),
-            former_token_until: Some(input.now + OVERLAP),
+            former_token_until: agent.token_until,
             lost_token_sha256: None,
             ..agent.clone()
         }

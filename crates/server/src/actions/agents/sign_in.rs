@@ -1,7 +1,7 @@
 //! Signing in, with each request. What is read of the agent is read then, so whatever an operator takes away is gone with
 //! the next request; what is written is little, and seldom.
 
-use super::{AgentCaller, Credential, sign_in_change};
+use super::{AgentCaller, Credential, OVERLAP, sign_in_change};
 use crate::{
     actions::{
         Service,
@@ -163,6 +163,10 @@ async fn seen(tx: &mut Tx<'_>, agent: Agent, call: &AgentCall, now: Instant) -> 
         },
         session_id: call.session_id,
         token_used: agent.token_used || uses_token,
+        former_token_until: match uses_token && !agent.token_used {
+            true => agent.former_token_until.map(|until| until.min(now + OVERLAP)),
+            false => agent.former_token_until,
+        },
         last_seen_on: Some(now),
         software: call.software.clone().or(agent.software),
         ..agent

@@ -37,7 +37,8 @@ pub(crate) async fn enrol_agent(
     given_token(&info, given)
 }
 
-/// Gives the agent a new token in the place of the one that it signed in with, which is good for ten minutes more.
+/// Gives the agent a new token in the place of the one that it signed in with, which is good until the
+/// new one is used, and ten minutes more.
 #[utoipa::path(post, path = "/token", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
     responses((status = 200, body = AgentToken), (status = "default", body = ErrorBody)))]
 pub(crate) async fn rotate_agent_token(context: AgentContext) -> Result<Response> {
