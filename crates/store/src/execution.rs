@@ -19,6 +19,7 @@ use domain::{
     operation::{FailureCause, OperationStatus},
     version::AppVersion,
 };
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Environments of an agent in which work may start at `now`, the longest due first, with their rows locked. Those that another
@@ -509,6 +510,44 @@ pub async fn find_operation_of_agent(
     .bind(id)
     .fetch_optional()
     .await
+}
+
+/// An operation that an agent carries out, or did, in an environment that belongs to it still.
+pub async fn find_operation_within_reach(
+    db: &Db,
+    agent: Uuid,
+    id: OperationId,
+) -> Result<Option<Operation>, StoreError> {
+    db.query(format!(
+        "SELECT {} FROM operations t
+         WHERE t.id = $2 AND t.agent_id = $1
+           AND EXISTS (SELECT 1 FROM environments e WHERE e.id = t.environment_id AND e.agent_id = $1)",
+        Operation::COLUMNS
+    ))
+    .bind(agent)
+    .bind(id)
+    .fetch_optional()
+    .await
+}
+
+/// Which of these operations are in environments that belong to an agent.
+pub async fn operations_within_reach(
+    tx: &mut Tx<'_>,
+    agent: Uuid,
+    operations: impl IntoIterator<Item = OperationId>,
+) -> Result<HashSet<OperationId>, StoreError> {
+    let rows = operations.into_iter().map(|id| vec![id.into(), agent.into()]);
+    let found: Vec<(OperationId,)> = tx
+        .each(
+            "SELECT o.id
+             FROM {rows}, operations o, environments e
+             WHERE o.id = {operation} AND e.id = o.environment_id AND e.agent_id = {agent}",
+            &[("operation", "uuid"), ("agent", "uuid")],
+            rows.collect(),
+        )
+        .fetch_all()
+        .await?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
 }
 
 /// How far an operation has come, as whoever carries it out says.

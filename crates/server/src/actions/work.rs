@@ -392,7 +392,7 @@ pub(crate) async fn find_package(
 }
 
 async fn held(service: &Service, caller: &AgentCaller, id: OperationId) -> Result<Option<Operation>> {
-    let found = rows::find_operation_of_agent(&service.db, caller.id, id).await?;
+    let found = rows::find_operation_within_reach(&service.db, caller.id, id).await?;
     let now = service.clock.now();
     Ok(found.filter(|operation| is_held(operation, now)))
 }

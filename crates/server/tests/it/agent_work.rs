@@ -21,6 +21,7 @@ on_both_databases!(
     failures_can_be_told_apart_by_their_cause,
     wrong_requests_are_told_what_is_wrong_with_them,
     packages_are_for_whoever_holds_the_operation,
+    an_agent_that_lost_an_environment_may_only_say_how_it_ended_there,
     a_package_is_sent_three_times_from_its_beginning,
     a_package_that_was_changed_is_not_sent_to_its_end,
     a_claim_that_waits_takes_up_no_place_and_ends_with_the_service,
@@ -358,6 +359,30 @@ async fn packages_are_for_whoever_holds_the_operation(backend: Backend) {
         .fetches(&operation)
         .await
         .refused(404, "ResourceDoesNotExist");
+}
+
+async fn an_agent_that_lost_an_environment_may_only_say_how_it_ended_there(backend: Backend) {
+    let (service, agent, _, operation) = with_work(backend).await;
+    agent.says(&operation, "renew", json!({})).await.expect(200);
+    let path = format!("{}/rebind", Environment::my_customer("16.0.0.5").operator_path());
+    service
+        .operator()
+        .post(path, json!({ "agent": null }))
+        .await
+        .expect(200);
+    agent
+        .says(&operation, "renew", json!({}))
+        .await
+        .refused(409, "LeaseLost");
+    agent
+        .fetches(&operation)
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    // Nor is it held anew because the agent seems not to have heard of it.
+    let again = agent.posts("claim", json!({ "max": 5 })).await.expect(200);
+    assert_eq!(again.json(), json!({ "operations": [] }));
+    let ended = json!({ "status": "Succeeded", "installedVersion": TARGET });
+    agent.says(&operation, "finish", ended).await.expect(200);
 }
 
 async fn a_package_is_sent_three_times_from_its_beginning(backend: Backend) {
