@@ -111,7 +111,8 @@ pub struct ReportedEnvironment {
     /// When its operations may start; what was known when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<ReportedWindow>,
-    /// Whether the apps below are all that are installed.
+    /// Whether the apps below are all that are installed. If not, those that are not named stay known, and an environment
+    /// that waits for a report after an unknown outcome waits on.
     #[serde(default)]
     pub inventory_complete: bool,
     /// The apps that are installed.

@@ -19,7 +19,7 @@ use super::{
     Service,
     agents::{self, AgentCaller},
     audit::{self, Actor},
-    environments::{self, Known, Written, described},
+    environments::{self, EnvironmentReport, Known, Written, described},
 };
 use crate::error::{Error, Result};
 use domain::{
@@ -28,15 +28,19 @@ use domain::{
     environment::{EnvironmentKey, EnvironmentKind},
     ids::Etag,
     instant::Instant,
-    inventory::{MOST_ENVIRONMENTS, Shift},
+    inventory::{MOST_APPS, MOST_ENVIRONMENTS, Shift},
     problem::{Code, RuleError},
 };
 use drift::Drift;
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use store::{
     Tx,
     agents::Agent,
-    environments::{Environment, update_environments},
+    environments::{Environment, InstalledApp, update_environments},
     execution as locking, hotfixes,
     inventories::{self as rows, Bound},
 };
@@ -353,16 +357,43 @@ fn decide(by: &Reporter, scope: &AgentScope, row: &Row, known: Option<&Known>) -
         return refuse(BOUND_ELSEWHERE, message.into());
     }
     let environment = as_reported(by, row, existing);
-    if let Some((existing, apps)) = known
+    let apps = apps_as_reported(row, known.map_or(&[], |(_, apps)| apps));
+    if apps.len() > MOST_APPS {
+        let message = format!(
+            "With those that were known before the environment has {} apps; it may have {MOST_APPS}. Report all of them.",
+            apps.len()
+        );
+        return refuse("InvalidInput", message);
+    }
+    if let Some((existing, known)) = known
         && is_known(&environment, existing)
-        && row.report.apps == *apps
+        && apps == *known
     {
         return Decision::Unchanged;
     }
     Decision::Written(Box::new(Written {
         before: known.cloned(),
-        after: (environment, row.report.apps.clone()),
+        after: (environment, apps),
     }))
+}
+
+/// What is not named is gone only from a list that names all there is.
+fn apps_as_reported(row: &Row, known: &[InstalledApp]) -> Vec<InstalledApp> {
+    let EnvironmentReport {
+        apps,
+        inventory_complete,
+        ..
+    } = &row.report;
+    let known = match inventory_complete {
+        true => &[],
+        false => known,
+    };
+    let by_id: BTreeMap<_, _> = known
+        .iter()
+        .chain(apps)
+        .map(|app| (app.app_id, app.clone()))
+        .collect();
+    by_id.into_values().collect()
 }
 
 /// What production is nobody makes a sandbox by reporting it as one: what is allowed in sandboxes only would be allowed
@@ -370,6 +401,11 @@ fn decide(by: &Reporter, scope: &AgentScope, row: &Row, known: Option<&Known>) -
 fn as_reported(by: &Reporter, row: &Row, existing: Option<&Environment>) -> Environment {
     let mut environment = described(&row.report, row.key.tenant_id, existing, by.now);
     environment.agent_id = Some(by.id());
+    // What happened in an environment is known once all of it could be read.
+    if let Some(existing) = existing.filter(|_| !row.report.inventory_complete) {
+        environment.held_since = existing.held_since;
+        environment.held_by = existing.held_by;
+    }
     if let Some(existing) = existing
         && existing.kind == EnvironmentKind::Production
         && environment.kind == EnvironmentKind::Sandbox

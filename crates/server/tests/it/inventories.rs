@@ -12,6 +12,7 @@ on_both_databases!(
     what_is_missing_is_shown_and_goes_after_a_day,
     a_dispute_is_shown_and_ended_by_a_release,
     changes_are_reported_alone,
+    a_list_that_may_lack_apps_takes_none_away,
     an_inventory_that_cannot_be_read_is_refused_whole,
     a_body_beyond_the_limit_is_refused,
 );
@@ -156,6 +157,38 @@ async fn changes_are_reported_alone(backend: Backend) {
     changes["gone"] = json!([]);
     let refused = agent.patch(INVENTORY, changes).await.refused(400, "InvalidInput");
     assert_eq!(refused.target(), "unread");
+}
+
+async fn a_list_that_may_lack_apps_takes_none_away(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let agent = has_agent(&service).await;
+    let ours = Environment::my_customer("16.0.0.5");
+    agent
+        .put(INVENTORY, inventory(1, std::slice::from_ref(&ours)))
+        .await
+        .expect(200);
+    let other = "bbbbbbbb-0000-1111-2222-cccccccccccc";
+    let mut partly = inventory(2, std::slice::from_ref(&ours));
+    partly["environments"][0]["inventoryComplete"] = json!(false);
+    partly["environments"][0]["apps"] = json!([{ "id": other, "version": "1.0.0.0" }]);
+    agent.put(INVENTORY, partly.clone()).await.expect(200);
+    let apps = async || {
+        let seen = service.operator().get(ours.operator_path()).await.expect(200);
+        let apps = seen.json()["apps"].as_array().unwrap().clone();
+        let versions = apps.iter().map(|app| app["version"].as_str().unwrap().to_owned());
+        let mut versions: Vec<_> = versions.collect();
+        versions.sort();
+        versions
+    };
+    assert_eq!(apps().await, ["1.0.0.0", "16.0.0.5"]);
+    partly["sequence"] = json!(3);
+    let again = agent.patch(INVENTORY, partly.clone()).await.expect(200).json();
+    assert_eq!(again["unchanged"], json!(1));
+    // Of a list that names all there is, what it does not name is gone.
+    partly["sequence"] = json!(4);
+    partly["environments"][0]["inventoryComplete"] = json!(true);
+    agent.patch(INVENTORY, partly).await.expect(200);
+    assert_eq!(apps().await, ["1.0.0.0"]);
 }
 
 async fn an_inventory_that_cannot_be_read_is_refused_whole(backend: Backend) {
