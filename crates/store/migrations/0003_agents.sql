@@ -37,10 +37,12 @@ CREATE UNIQUE INDEX agents_by_lost_token ON agents (lost_token_sha256) WHERE los
 CREATE UNIQUE INDEX agents_by_identity ON agents (identity) WHERE identity IS NOT NULL;
 
 -- An environment belongs to the agent that reported it first, until the operator says otherwise. What is reported as a
--- sandbox and was production before is disputed, and keeps what it was.
+-- sandbox and was production before is disputed, and keeps what it was. What another agent reports is contested, and stays
+-- with its own.
 ALTER TABLE environments ADD COLUMN agent_id UUID;
 ALTER TABLE environments ADD COLUMN missing_since BIGINT;
 ALTER TABLE environments ADD COLUMN disputed_since BIGINT;
+ALTER TABLE environments ADD COLUMN contested_since BIGINT;
 CREATE INDEX environments_by_agent ON environments (agent_id, id) WHERE agent_id IS NOT NULL;
 CREATE INDEX environments_due_of_agent ON environments (agent_id, due_on, id)
   WHERE agent_id IS NOT NULL AND due_on IS NOT NULL;

@@ -411,7 +411,7 @@ pub async fn bind_environments(
         .into_iter()
         .map(|(environment, agent)| vec![environment.into(), agent.into(), Etag::random().into()]);
     tx.each(
-        "UPDATE environments SET agent_id = {agent}, etag = {etag} FROM {rows} WHERE environments.id = {id}",
+        "UPDATE environments SET agent_id = {agent}, contested_since = NULL, etag = {etag} FROM {rows} WHERE environments.id = {id}",
         &[("id", "uuid"), ("agent", "uuid"), ("etag", "uuid")],
         rows.collect(),
     )

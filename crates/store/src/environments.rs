@@ -62,6 +62,8 @@ table! {
         pub missing_since: Option<Instant>,
         /// Since when nothing may start there, because it was reported as a sandbox, and was production before.
         pub disputed_since: Option<Instant>,
+        /// Since when another agent reports it than the one that it is bound to.
+        pub contested_since: Option<Instant>,
     }
 }
 
@@ -351,6 +353,7 @@ const REPORTED: &[&str] = &[
     "agent_id",
     "missing_since",
     "disputed_since",
+    "contested_since",
 ];
 
 /// Replaces what is known of environments, whose rows are locked.
@@ -554,6 +557,7 @@ mod tests {
             agent_id: None,
             missing_since: None,
             disputed_since: None,
+            contested_since: None,
         }
     }
 

@@ -252,7 +252,7 @@ fn environment(number: usize) -> Value {
         "location_name": "West Europe", "application_version": null, "platform_version": "27.0.0.0",
         "window_start": "20:00", "window_end": "06:00", "window_zone": "UTC", "inventory_complete": false,
         "inventory_on": 4, "held_since": null, "held_by": null, "due_on": null,
-        "etag": guid(9), "agent_id": null, "missing_since": null, "disputed_since": null,
+        "etag": guid(9), "agent_id": null, "missing_since": null, "disputed_since": null, "contested_since": null,
     })
 }
 

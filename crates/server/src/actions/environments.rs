@@ -252,6 +252,7 @@ pub(super) fn described(
         agent_id: existing.and_then(|environment| environment.agent_id),
         missing_since: None,
         disputed_since: None,
+        contested_since: existing.and_then(|environment| environment.contested_since),
     }
 }
 

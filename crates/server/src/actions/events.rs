@@ -1,4 +1,4 @@
-//! What happened to hotfixes and to agents: added to the outbox by the change itself, in its own transaction.
+//! What happened to hotfixes, to agents and to environments: added to the outbox by the change itself, in its own transaction.
 //!
 //! So its event is delivered after the commit, even if this process dies right after it or never hears of it. What does
 //! not happen is not committed either: that a hotfix was refused is told at once, by whoever refused it. Were it written
@@ -13,9 +13,11 @@ use domain::{
     operation::{OperationKind, OperationStatus},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use store::{
     Tx,
     agents::Agent,
+    environments::Environment,
     events::{Event, insert_events},
     hotfixes::Operation,
 };
@@ -212,25 +214,78 @@ pub(super) async fn emit_agent(
     Ok(insert_events(tx, &[event]).await?)
 }
 
-/// The kind of the event that says what became of an environment without the service's doing.
-pub(crate) const DRIFT: &str = "environments/drift";
+/// What befalls an environment by what an agent reports, by which its event is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EnvironmentStep {
+    /// It, or an app in it, has become another without the service's doing.
+    Drift,
+    /// Another agent reports it than the one that it belongs to.
+    BoundElsewhere,
+}
 
-/// Says what became of environments without the service's doing: in each of them that, as JSON.
-pub(super) async fn emit_drift(
+impl EnvironmentStep {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Drift => "environment.drift",
+            Self::BoundElsewhere => "environment.boundElsewhere",
+        }
+    }
+}
+
+/// What there is to tell of an environment.
+pub(super) struct EnvironmentNews<'e> {
+    pub(super) step: EnvironmentStep,
+    pub(super) environment: &'e Environment,
+    /// The app that it is about, if it is about one.
+    pub(super) app_id: Option<AppId>,
+    /// What else is to be said.
+    pub(super) facts: Map<String, Value>,
+}
+
+/// What is told of an environment.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvironmentState<'e> {
+    /// Who brought it about: what kind of actor, and its id.
+    by: (&'e str, String),
+    environment_aad_tenant_id: String,
+    environment_application_family: &'e str,
+    environment_name: &'e str,
+    environment_type: &'e str,
+    country_code: &'e str,
+    #[serde(flatten)]
+    facts: Map<String, Value>,
+}
+
+/// Tells of environments.
+pub(super) async fn emit_environments<'e>(
     tx: &mut Tx<'_>,
+    by: Actor<'_>,
     now: Instant,
-    drift: impl IntoIterator<Item = (Uuid, Option<AppId>, serde_json::Value)>,
+    news: impl IntoIterator<Item = EnvironmentNews<'e>>,
 ) -> Result<()> {
-    let event = |(environment, app_id, payload): (Uuid, Option<AppId>, serde_json::Value)| Event {
-        id: Uuid::now_v7(),
-        kind: DRIFT.to_owned(),
-        app_id,
-        environment_id: Some(environment),
-        // No step of one, though it may tell of one.
-        operation_id: None,
-        payload: payload.to_string(),
-        recorded_on: now,
-    };
-    let events: Vec<_> = drift.into_iter().map(event).collect();
+    let mut events = Vec::new();
+    for told in news {
+        let environment = told.environment;
+        let payload = serde_json::to_string(&EnvironmentState {
+            by: by.named(),
+            environment_aad_tenant_id: environment.tenant_id.to_string(),
+            environment_application_family: &environment.family,
+            environment_name: &environment.name,
+            environment_type: environment.kind.as_str(),
+            country_code: environment.country_code.as_str(),
+            facts: told.facts,
+        });
+        events.push(Event {
+            id: Uuid::now_v7(),
+            kind: told.step.kind().to_owned(),
+            app_id: told.app_id,
+            environment_id: Some(environment.id),
+            // No step of one, though it may tell of one.
+            operation_id: None,
+            payload: payload.map_err(Error::fault)?,
+            recorded_on: now,
+        });
+    }
     Ok(insert_events(tx, &events).await?)
 }

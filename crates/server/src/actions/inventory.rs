@@ -12,6 +12,7 @@
 //! Nothing is removed because it was not named. It is missing: nothing starts there. Only time, or the operator, removes
 //! it.
 
+mod contested;
 mod drift;
 mod understand;
 
@@ -281,6 +282,8 @@ struct Taken(InventoryResult);
 /// What a reported environment comes to.
 enum Decision {
     Refused(RefusedEnvironment),
+    /// Refused because it belongs to another agent, and never before since it does; as it is from now on.
+    Contested(RefusedEnvironment, Box<Environment>),
     Unchanged,
     Written(Box<Written>),
 }
@@ -296,7 +299,7 @@ async fn take_batch(
     let mut differing = Vec::new();
     for row in batch {
         match decide(by, scope, row, known.get(&row.key)) {
-            Decision::Written(_) => differing.push(Arc::clone(row)),
+            Decision::Written(_) | Decision::Contested(..) => differing.push(Arc::clone(row)),
             other => taken.add(row, known.get(&row.key), &other),
         }
     }
@@ -312,6 +315,15 @@ async fn take_batch(
         taken.add(row, None, decision);
     }
     Ok(())
+}
+
+impl Decision {
+    fn contested(&self) -> Option<Environment> {
+        match self {
+            Self::Contested(_, environment) => Some(Environment::clone(environment)),
+            _ => None,
+        }
+    }
 }
 
 /// Decides about environments under their locks and writes what is to be written; answers in the order of the rows.
@@ -331,6 +343,8 @@ async fn save_in(mut tx: Tx<'_>, by: &Reporter, reported: &[Arc<Row>]) -> Result
     }
     environments::save(&mut tx, &written, by.now).await?;
     audit::record_all(&mut tx, by.actor(), by.now, written.iter().map(Written::change)).await?;
+    let contested: Vec<_> = kept.iter().flatten().filter_map(Decision::contested).collect();
+    contested::record(&mut tx, by.actor(), by.now, &contested).await?;
     let drift = drift::find(&mut tx, &written).await?;
     drift::record(&mut tx, by.actor(), by.now, &drift).await?;
     drop(drift);
@@ -351,10 +365,19 @@ fn decide(by: &Reporter, scope: &AgentScope, row: &Row, known: Option<&Known>) -
         return refuse("OutOfScope", message);
     }
     let existing = known.map(|(environment, _)| environment);
-    let other = existing.and_then(|environment| environment.agent_id);
-    if other.is_some_and(|other| other != by.id()) {
+    let is_others = |environment: &&Environment| environment.agent_id.is_some_and(|other| other != by.id());
+    if let Some(environment) = existing.filter(is_others) {
         let message = "The environment belongs to another agent. The operator can bind it to this one.";
-        return refuse(BOUND_ELSEWHERE, message.into());
+        let refused = refused(row.name(), BOUND_ELSEWHERE, message);
+        if environment.contested_since.is_some() {
+            return Decision::Refused(refused);
+        }
+        let contested = Environment {
+            contested_since: Some(by.now),
+            etag: Etag::random(),
+            ..environment.clone()
+        };
+        return Decision::Contested(refused, Box::new(contested));
     }
     let environment = as_reported(by, row, existing);
     let apps = apps_as_reported(row, known.map_or(&[], |(_, apps)| apps));
@@ -441,7 +464,7 @@ impl Taken {
         let Self(result) = self;
         let mut is_disputed = known.is_some_and(|(known, _)| known.disputed_since.is_some());
         match decision {
-            Decision::Refused(refused) => {
+            Decision::Refused(refused) | Decision::Contested(refused, _) => {
                 result.refused.push(refused.clone());
                 return;
             }

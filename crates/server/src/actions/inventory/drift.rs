@@ -8,7 +8,7 @@ use crate::{
     actions::{
         audit::{self, Actor, Change},
         environments::{Written, target},
-        events,
+        events::{self, EnvironmentNews, EnvironmentStep},
     },
     error::Result,
 };
@@ -19,7 +19,7 @@ use domain::{
     operation::OperationStatus,
     version::AppVersion,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, json};
 use std::collections::HashMap;
 use store::{
     Tx,
@@ -54,30 +54,28 @@ impl<'w> Drift<'w> {
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "members of an object are added")]
-    fn state(&self, by: Actor<'_>) -> Value {
-        let Self {
-            environment,
-            kind,
-            app,
-        } = self;
-        let (actor, actor_id) = by.named();
-        let mut shown = json!({
-            "kind": kind.as_str(),
-            "by": [actor, actor_id],
-            "environmentAadTenantId": environment.tenant_id.to_string(),
-            "environmentApplicationFamily": environment.family,
-            "environmentName": environment.name,
-            "environmentType": environment.kind.as_str(),
-            "countryCode": environment.country_code.as_str(),
-        });
-        if let Some(app) = app {
-            shown["appId"] = app.app.to_string().into();
-            shown["versionBefore"] = app.before.to_string().into();
-            shown["version"] = app.after.map(|version| version.to_string()).into();
-            shown["contradicts"] = app.contradicts.map(|id| id.to_string()).into();
+    fn news(&self) -> EnvironmentNews<'w> {
+        let mut facts = Map::from_iter([("kind".to_owned(), self.kind.as_str().into())]);
+        if let Some(app) = self.app {
+            facts.extend([
+                ("appId".to_owned(), app.app.to_string().into()),
+                ("versionBefore".to_owned(), app.before.to_string().into()),
+                (
+                    "version".to_owned(),
+                    app.after.map(|version| version.to_string()).into(),
+                ),
+                (
+                    "contradicts".to_owned(),
+                    app.contradicts.map(|id| id.to_string()).into(),
+                ),
+            ]);
         }
-        shown
+        EnvironmentNews {
+            step: EnvironmentStep::Drift,
+            environment: self.environment,
+            app_id: self.app.map(|app| app.app),
+            facts,
+        }
     }
 
     fn change(&self) -> Change<'static> {
@@ -184,9 +182,5 @@ impl Drift<'_> {
 /// Writes it down, and tells of it.
 pub(super) async fn record(tx: &mut Tx<'_>, by: Actor<'_>, now: Instant, drift: &[Drift<'_>]) -> Result<()> {
     audit::record_all(tx, by, now, drift.iter().map(Drift::change)).await?;
-    let told = drift.iter().map(|drift| {
-        let app = drift.app.map(|app| app.app);
-        (drift.environment.id, app, drift.state(by))
-    });
-    events::emit_drift(tx, now, told.collect::<Vec<_>>()).await
+    events::emit_environments(tx, by, now, drift.iter().map(Drift::news)).await
 }

@@ -290,8 +290,28 @@ async fn an_environment_stays_with_the_agent_that_reported_it_first() {
         assert_eq!(counts(&taken), [1, 0, 0, 0]);
         assert_eq!(known(&fleet, 0).await.unwrap().agent_id, Some(first.id));
         assert_eq!(version_in(&fleet, 0).await, FROM);
+        // That is told of once.
+        let told = async || {
+            let written = fleet
+                .count("audit WHERE action = 'environments/boundElsewhere'")
+                .await;
+            let told = fleet
+                .count("events WHERE kind = 'environment.boundElsewhere'")
+                .await;
+            assert_eq!(written, told);
+            told
+        };
+        let report = |sequence| Inventory {
+            sequence,
+            environments: numbered(0..1),
+            ..Inventory::default()
+        };
+        assert_eq!(told().await, 1);
+        patches(&fleet, &second, report(2)).await;
+        let unchanged = puts(&fleet, &first, inventory(2, numbered(0..1))).await;
+        assert_eq!((counts(&unchanged), told().await), ([0, 0, 1, 0], 1));
         let gone = Inventory {
-            sequence: 2,
+            sequence: 3,
             gone: vec![called(&name(0)), called("Nobody's")],
             ..Inventory::default()
         };
@@ -299,7 +319,7 @@ async fn an_environment_stays_with_the_agent_that_reported_it_first() {
         assert_eq!(refusals(&taken), [(name(0).as_str(), "BoundElsewhere")]);
         assert_eq!(known(&fleet, 0).await.unwrap().missing_since, None);
         // Nor does a full set speak for what others have.
-        let taken = puts(&fleet, &second, meant(3, Vec::new())).await;
+        let taken = puts(&fleet, &second, meant(4, Vec::new())).await;
         assert_eq!(counts(&taken), [0, 0, 0, 1]);
         assert_eq!(known(&fleet, 0).await.unwrap().missing_since, None);
     })
@@ -611,10 +631,10 @@ async fn drift_is_written_down_and_told() {
             ["AppChanged", "AppOlder contradicts", "AppGone", "AppOlder"]
         );
         let told =
-            "events WHERE kind = 'environments/drift' AND environment_id IS NOT NULL AND app_id IS NOT NULL";
+            "events WHERE kind = 'environment.drift' AND environment_id IS NOT NULL AND app_id IS NOT NULL";
         assert_eq!(fleet.count(told).await, 4);
         let contradiction = format!(
-            "events WHERE kind = 'environments/drift' AND payload LIKE '%\"contradicts\":\"{}\"%'",
+            "events WHERE kind = 'environment.drift' AND payload LIKE '%\"contradicts\":\"{}\"%'",
             running.operation.id
         );
         assert_eq!(fleet.count(&contradiction).await, 1);
