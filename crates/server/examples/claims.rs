@@ -185,6 +185,8 @@ async fn add_agent(db: &store::Db, token: &OwnToken) -> Outcome<()> {
         software: None,
         inventory_sequence: 0,
         inventory_on: None,
+        counted_since: None,
+        gained: 0,
         etag: Etag::random(),
     };
     let added = db.write(agent, |mut tx, agent| {

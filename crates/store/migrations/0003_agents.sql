@@ -26,6 +26,8 @@ CREATE TABLE agents (
   software TEXT,
   inventory_sequence BIGINT NOT NULL,
   inventory_on BIGINT,
+  counted_since BIGINT,
+  gained BIGINT NOT NULL DEFAULT 0,
   etag UUID NOT NULL,
   CONSTRAINT agents_pk PRIMARY KEY (id),
   CONSTRAINT agents_name UNIQUE (name_key)

@@ -65,6 +65,11 @@ table! {
         pub inventory_sequence: i64,
         /// When it last sent a full inventory.
         pub inventory_on: Option<Instant>,
+        /// Since when what it gains and loses by changes is counted: its last full inventory, or the last changes that were
+        /// confirmed.
+        pub counted_since: Option<Instant>,
+        /// How many environments it has gained by changes since.
+        pub gained: i64,
         /// The tag of its state.
         pub etag: Etag,
     }

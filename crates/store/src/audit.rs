@@ -1,6 +1,6 @@
 //! Who changed what: one row for every change, written in the change's own transaction.
 
-use super::{StoreError, Tx, row::table};
+use super::{StoreError, Tx, Value, row::table};
 use domain::{ids::TenantId, instant::Instant};
 use uuid::Uuid;
 
@@ -36,6 +36,30 @@ table! {
 /// Adds rows.
 pub async fn insert_audit(tx: &mut Tx<'_>, rows: &[AuditRow]) -> Result<(), StoreError> {
     tx.add_all(rows).await
+}
+
+/// For each of these targets, the last row about it with that action, if there is one.
+pub async fn last_with_action<'t>(
+    tx: &mut Tx<'_>,
+    action: &str,
+    targets: impl IntoIterator<Item = &'t String>,
+) -> Result<Vec<AuditRow>, StoreError> {
+    let rows = targets
+        .into_iter()
+        .map(|target| vec![Value::from(target), Value::from(action)]);
+    let sql = format!(
+        "SELECT {}
+         FROM {{rows}}, audit t
+         WHERE t.target = {{target}} AND t.action = {{action}}
+           AND NOT EXISTS (
+             SELECT 1 FROM audit a
+             WHERE a.target = t.target AND a.action = t.action AND (a.recorded_on, a.id) > (t.recorded_on, t.id)
+           )",
+        AuditRow::COLUMNS
+    );
+    tx.each(&sql, &[("target", "text"), ("action", "text")], rows.collect())
+        .fetch_all()
+        .await
 }
 
 /// Replaces the state after the change in a row.

@@ -121,14 +121,42 @@ pub async fn bound_to(tx: &mut Tx<'_>, agent: Uuid) -> Result<Vec<Bound>, StoreE
     .await
 }
 
-/// How many environments are bound to an agent.
-pub async fn count_bound(tx: &mut Tx<'_>, agent: Uuid) -> Result<usize, StoreError> {
-    let (count,): (i64,) = tx
-        .query("SELECT COUNT(*) FROM environments WHERE agent_id = $1")
+/// Which of these environments are bound to an agent.
+pub async fn bound_among<'k>(
+    tx: &mut Tx<'_>,
+    agent: Uuid,
+    keys: impl IntoIterator<Item = &'k EnvironmentKey>,
+) -> Result<Vec<Bound>, StoreError> {
+    let sql = format!(
+        "SELECT {}
+         FROM {{rows}}, environments t
+         WHERE t.tenant_id = {{tenant}} AND t.name_key = {{name}} AND t.family_key = {{family}} AND t.agent_id = {{agent}}",
+        Bound::COLUMNS
+    );
+    let shape = [KEY_SHAPE, &[("agent", "uuid")]].concat();
+    let mut rows = key_rows(keys);
+    rows.iter_mut().for_each(|row| row.push(agent.into()));
+    tx.each(&sql, &shape, rows).fetch_all().await
+}
+
+/// How many environments an agent has that are not missing, and how many have become missing after `since`, or ever.
+pub async fn count_bound(
+    tx: &mut Tx<'_>,
+    agent: Uuid,
+    since: Option<Instant>,
+) -> Result<(usize, usize), StoreError> {
+    let (present, lost): (i64, i64) = tx
+        .query(
+            "SELECT COUNT(CASE WHEN missing_since IS NULL THEN 1 END), COUNT(CASE WHEN missing_since > $2 THEN 1 END)
+             FROM environments
+             WHERE agent_id = $1",
+        )
         .bind(agent)
+        .bind(since.unwrap_or(Instant(i64::MIN)))
         .fetch_one()
         .await?;
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    Ok((count(present), count(lost)))
 }
 
 /// How many of these environments are bound to other agents.
@@ -161,9 +189,25 @@ pub async fn set_sequence(tx: &mut Tx<'_>, agent: Uuid, sequence: i64) -> Result
         .map(drop)
 }
 
-/// Says when an agent last sent a full inventory.
+/// Says how many environments an agent has gained by changes, and since when that is counted.
+pub async fn set_counted(
+    tx: &mut Tx<'_>,
+    agent: Uuid,
+    since: Option<Instant>,
+    gained: usize,
+) -> Result<(), StoreError> {
+    tx.query("UPDATE agents SET counted_since = $2, gained = $3 WHERE id = $1")
+        .bind(agent)
+        .bind(since)
+        .bind(i64::try_from(gained).unwrap_or(i64::MAX))
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// Says when an agent last sent a full inventory, from which on changes are counted.
 pub async fn set_inventory_on(tx: &mut Tx<'_>, agent: Uuid, now: Instant) -> Result<(), StoreError> {
-    tx.query("UPDATE agents SET inventory_on = $2 WHERE id = $1")
+    tx.query("UPDATE agents SET inventory_on = $2, counted_since = $2, gained = 0 WHERE id = $1")
         .bind(agent)
         .bind(now)
         .execute()

@@ -31,6 +31,9 @@ use uuid::Uuid;
 
 const READ: Permission = Permission::read(Resource::Environments);
 
+/// How the audit calls that an environment is removed.
+pub(super) const DELETE: &str = "environments/delete";
+
 /// After how many seconds it is worth looking whether an operation has ended: most take minutes.
 const ENDS_SOON: u32 = 30;
 
@@ -368,7 +371,7 @@ pub(super) async fn remove_environment(
     }
     environments::delete_environment(tx, environment.id).await?;
     let change = Change {
-        action: "environments/delete",
+        action: DELETE,
         target: target(&environment.key()),
         before: Some(before),
         after: None,

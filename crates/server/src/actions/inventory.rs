@@ -10,11 +10,14 @@
 //! locked, compared again, and written, and an environment that is as it was costs nothing but being read.
 //!
 //! Nothing is removed because it was not named. It is missing: nothing starts there. Only time, or the operator, removes
-//! it.
+//! it, and that it was production is not forgotten then.
 
 mod contested;
 mod drift;
+mod missing;
 mod understand;
+
+pub(crate) use missing::remove_missing;
 
 use super::{
     Service,
@@ -25,7 +28,6 @@ use super::{
 use crate::error::{Error, Result};
 use domain::{
     agent::AgentScope,
-    chain::Chain,
     environment::{EnvironmentKey, EnvironmentKind},
     ids::Etag,
     instant::Instant,
@@ -36,13 +38,12 @@ use drift::Drift;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 use store::{
     Tx,
     agents::Agent,
     environments::{Environment, InstalledApp, update_environments},
-    execution as locking, hotfixes,
+    execution as locking,
     inventories::{self as rows, Bound},
 };
 use understand::{Row, Understood, key, refused};
@@ -182,47 +183,84 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Begun> {
     if by.sequence <= agent.inventory_sequence {
         return Err(stale(by.sequence, agent.inventory_sequence).into());
     }
-    let scope = agent.scope;
-    // Few changes need not be counted against what there is.
-    let counts = input.is_full
-        || rows::count_bound(&mut tx, by.id()).await? + input.reported.len() > MOST_ENVIRONMENTS;
-    let bound = match counts {
+    let bound = match input.is_full {
         true => rows::bound_to(&mut tx, by.id()).await?,
-        false => Vec::new(),
+        false => {
+            let named = input.reported.iter().map(|row| &row.key);
+            rows::bound_among(&mut tx, by.id(), named.chain(&input.gone)).await?
+        }
     };
+    let counted = count(&mut tx, input, &agent, &bound).await?;
+    rows::set_sequence(&mut tx, by.id(), by.sequence).await?;
+    if let Some(Counted { since, gained }) = counted {
+        rows::set_counted(&mut tx, by.id(), since, gained).await?;
+    }
+    Ok(Begun {
+        scope: agent.scope,
+        bound,
+    })
+}
+
+/// What an agent has gained by changes, and since when that is counted.
+struct Counted {
+    since: Option<Instant>,
+    gained: usize,
+}
+
+/// Checks how many environments an inventory gains and loses. Of changes that is all since the last full set, so that many
+/// small ones do not come to more than a full set may; what is counted from now on, if that is not as before.
+async fn count(tx: &mut Tx<'_>, input: &Begin, agent: &Agent, bound: &[Bound]) -> Result<Option<Counted>> {
+    let by = &input.by;
     let bound_keys: HashSet<_> = bound.iter().map(Bound::key).collect();
     let reported = input.reported.iter().map(|row| &row.key);
     let new: Vec<_> = reported
-        .filter(|key| !bound_keys.contains(key) && scope.covers(key))
+        .filter(|key| !bound_keys.contains(key) && agent.scope.covers(key))
         .collect();
+    let is_lost = |one: &&Bound| match input.is_full {
+        true => !input.named.contains(&one.key()),
+        false => input.gone.contains(&one.key()),
+    };
     let present = bound.iter().filter(|one| one.missing_since.is_none());
-    if input.is_full {
-        let lost = present.clone().filter(|one| !input.named.contains(&one.key()));
-        let shift = Shift {
-            had: present.clone().count(),
-            lost: lost.count(),
-            gained: new.len(),
+    let lost = present.filter(is_lost).count();
+    if new.is_empty() && lost == 0 {
+        return Ok(None);
+    }
+    // What belongs to others is refused and gained by nobody.
+    let gained = new.len();
+    let gained = gained.saturating_sub(rows::bound_to_others(tx, by.id(), new).await?);
+    let (present, lost_before) = rows::count_bound(tx, by.id(), agent.counted_since).await?;
+    let gained_before = usize::try_from(agent.gained).unwrap_or_default();
+    let shift = match input.is_full {
+        true => Shift {
+            had: present,
+            lost,
+            gained,
             is_first: agent.inventory_on.is_none(),
-        };
-        if !input.confirm {
-            check_shift(&mut tx, by, shift, &new).await?;
-        }
-    } else if counts {
-        let kept = present.filter(|one| !input.gone.contains(&one.key()));
-        check_room(kept.count() + new.len())?;
+        },
+        false => Shift {
+            had: (present + lost_before).saturating_sub(gained_before),
+            lost: lost_before + lost,
+            gained: gained_before + gained,
+            is_first: agent.inventory_on.is_none(),
+        },
+    };
+    if !input.confirm {
+        shift.check()?;
     }
-    rows::set_sequence(&mut tx, by.id(), by.sequence).await?;
-    Ok(Begun { scope, bound })
-}
-
-/// What belongs to others is refused and gained by nobody; it is looked for only where that could make a difference.
-async fn check_shift(tx: &mut Tx<'_>, by: &Reporter, shift: Shift, new: &[&EnvironmentKey]) -> Result<()> {
-    if shift.check().is_ok() {
-        return Ok(());
+    if input.is_full {
+        return Ok(None);
     }
-    let others = rows::bound_to_others(tx, by.id(), new.iter().copied()).await?;
-    let gained = shift.gained.saturating_sub(others);
-    Ok(Shift { gained, ..shift }.check()?)
+    check_room((present + gained).saturating_sub(lost))?;
+    Ok(Some(match input.confirm {
+        true => Counted {
+            since: Some(by.now),
+            gained: 0,
+        },
+        false => Counted {
+            since: agent.counted_since,
+            gained: shift.gained,
+        },
+    }))
 }
 
 fn check_room(count: usize) -> Result<()> {
@@ -298,7 +336,8 @@ async fn take_batch(
     let known = rows::find_known(&service.db, batch.iter().map(|row| &row.key)).await?;
     let mut differing = Vec::new();
     for row in batch {
-        match decide(by, scope, row, known.get(&row.key)) {
+        // What is new is looked at again, and whether it was there before.
+        match decide(by, scope, row, known.get(&row.key), false) {
             Decision::Written(_) | Decision::Contested(..) => differing.push(Arc::clone(row)),
             other => taken.add(row, known.get(&row.key), &other),
         }
@@ -330,10 +369,24 @@ impl Decision {
 async fn save_in(mut tx: Tx<'_>, by: &Reporter, reported: &[Arc<Row>]) -> Result<Vec<Decision>> {
     let agent = by.lock(&mut tx).await?;
     let mut known = rows::lock_known(&mut tx, reported.iter().map(|row| &row.key)).await?;
+    let sandboxes = reported
+        .iter()
+        .filter(|row| row.report.kind == EnvironmentKind::Sandbox);
+    let new_sandboxes = sandboxes
+        .map(|row| &row.key)
+        .filter(|key| !known.contains_key(key));
+    let productions = missing::removed_productions(&mut tx, new_sandboxes).await?;
     let mut kept = Vec::with_capacity(reported.len());
     let mut written = Vec::with_capacity(reported.len());
     for row in reported {
-        match decide(by, &agent.scope, row, known.remove(&row.key).as_ref()) {
+        let was_production = productions.contains(&row.key);
+        match decide(
+            by,
+            &agent.scope,
+            row,
+            known.remove(&row.key).as_ref(),
+            was_production,
+        ) {
             Decision::Written(one) => {
                 kept.push(None);
                 written.push(*one);
@@ -355,7 +408,13 @@ async fn save_in(mut tx: Tx<'_>, by: &Reporter, reported: &[Arc<Row>]) -> Result
     Ok(decisions.collect())
 }
 
-fn decide(by: &Reporter, scope: &AgentScope, row: &Row, known: Option<&Known>) -> Decision {
+fn decide(
+    by: &Reporter,
+    scope: &AgentScope,
+    row: &Row,
+    known: Option<&Known>,
+    was_production: bool,
+) -> Decision {
     let refuse = |code: &str, message: String| Decision::Refused(refused(row.name(), code, message));
     if !scope.covers(&row.key) {
         let message = format!(
@@ -379,7 +438,7 @@ fn decide(by: &Reporter, scope: &AgentScope, row: &Row, known: Option<&Known>) -
         };
         return Decision::Contested(refused, Box::new(contested));
     }
-    let environment = as_reported(by, row, existing);
+    let environment = as_reported(by, row, existing, was_production);
     let apps = apps_as_reported(row, known.map_or(&[], |(_, apps)| apps));
     if apps.len() > MOST_APPS {
         let message = format!(
@@ -421,7 +480,12 @@ fn apps_as_reported(row: &Row, known: &[InstalledApp]) -> Vec<InstalledApp> {
 
 /// What production is nobody makes a sandbox by reporting it as one: what is allowed in sandboxes only would be allowed
 /// there.
-fn as_reported(by: &Reporter, row: &Row, existing: Option<&Environment>) -> Environment {
+fn as_reported(
+    by: &Reporter,
+    row: &Row,
+    existing: Option<&Environment>,
+    was_production: bool,
+) -> Environment {
     let mut environment = described(&row.report, row.key.tenant_id, existing, by.now);
     environment.agent_id = Some(by.id());
     // What happened in an environment is known once all of it could be read.
@@ -429,12 +493,13 @@ fn as_reported(by: &Reporter, row: &Row, existing: Option<&Environment>) -> Envi
         environment.held_since = existing.held_since;
         environment.held_by = existing.held_by;
     }
-    if let Some(existing) = existing
-        && existing.kind == EnvironmentKind::Production
-        && environment.kind == EnvironmentKind::Sandbox
-    {
+    let was_production = existing.map_or(was_production, |existing| {
+        existing.kind == EnvironmentKind::Production
+    });
+    if was_production && environment.kind == EnvironmentKind::Sandbox {
+        let disputed_since = existing.and_then(|existing| existing.disputed_since);
         environment.kind = EnvironmentKind::Production;
-        environment.disputed_since = existing.disputed_since.or(Some(by.now));
+        environment.disputed_since = disputed_since.or(Some(by.now));
     }
     environment
 }
@@ -551,50 +616,4 @@ async fn end(service: &Service, by: &Reporter) -> Result<()> {
             })
         })
         .await
-}
-
-/// Removes environments that have been missing for `after`; how many. Where something runs, they stay. One that cannot be
-/// removed keeps none of the others. By a wrong clock nothing has been missing for long.
-pub(crate) async fn remove_missing(service: &Service, after: Duration) -> Result<usize> {
-    if !service.clock_check.agrees(service).await? {
-        return Ok(0);
-    }
-    let now = service.clock.now();
-    let (mut removed, mut last) = (0, None);
-    loop {
-        let batch = rows::missing_environments(&service.db, now - after, last, BATCH).await?;
-        for &(_, id) in &batch {
-            let gone = service
-                .db
-                .write((id, now - after, now), |tx, &(id, before, now)| {
-                    Box::pin(remove_if_missing(tx, id, before, now))
-                })
-                .await;
-            match gone {
-                Ok(was_missing) => removed += usize::from(was_missing),
-                Err(error) if error.is_passing() => return Err(error),
-                Err(error) => {
-                    tracing::error!(environment = %id, error = %Chain(&error), "an environment that is missing cannot be removed")
-                }
-            }
-        }
-        if batch.len() < BATCH {
-            return Ok(removed);
-        }
-        last = batch.last().copied();
-    }
-}
-
-async fn remove_if_missing(mut tx: Tx<'_>, id: Uuid, before: Instant, now: Instant) -> Result<bool> {
-    let found = locking::lock_environments(&mut tx, [id]).await?;
-    let is_due = |one: &Environment| one.missing_since.is_some_and(|since| since <= before);
-    let Some(environment) = found.into_iter().find(is_due) else {
-        return Ok(false);
-    };
-    if hotfixes::running_in(&mut tx, id).await?.is_some() {
-        return Ok(false);
-    }
-    let by = Actor::Service("inventory");
-    environments::remove_environment(&mut tx, by, &environment, now).await?;
-    Ok(true)
 }

@@ -187,6 +187,8 @@ fn new_agent(name: &str, now: Instant) -> Agent {
         software: None,
         inventory_sequence: 0,
         inventory_on: None,
+        counted_since: None,
+        gained: 0,
         etag: Etag::random(),
     }
 }

@@ -117,16 +117,18 @@ pub(super) async fn find<'w>(tx: &mut Tx<'_>, written: &'w [Written]) -> Result<
 
 fn in_one(written: &Written) -> Vec<Drift<'_>> {
     let Written {
-        before: Some((before, had)),
+        before,
         after: (environment, apps),
-    } = written
-    else {
-        return Vec::new();
-    };
-    let now: HashMap<AppId, AppVersion> = apps.iter().map(|app| (app.app_id, app.version)).collect();
-    let is_disputed = before.disputed_since.is_none() && environment.disputed_since.is_some();
+    } = written;
+    let was_disputed = before
+        .as_ref()
+        .is_some_and(|(known, _)| known.disputed_since.is_some());
+    let was_missing = before
+        .as_ref()
+        .is_some_and(|(known, _)| known.missing_since.is_some());
+    let is_disputed = environment.disputed_since.is_some() && !was_disputed;
     let of_itself = [
-        (before.missing_since.is_some(), DriftKind::EnvironmentBack),
+        (was_missing, DriftKind::EnvironmentBack),
         (is_disputed, DriftKind::EnvironmentDisputed),
     ];
     let of_itself = of_itself.into_iter().filter(|(is_so, _)| *is_so);
@@ -135,6 +137,8 @@ fn in_one(written: &Written) -> Vec<Drift<'_>> {
         kind,
         app: None,
     });
+    let now: HashMap<AppId, AppVersion> = apps.iter().map(|app| (app.app_id, app.version)).collect();
+    let had = before.as_ref().map_or(&[][..], |(_, had)| had);
     let of_apps = had.iter().filter_map(|app| {
         let after = now.get(&app.app_id).copied();
         Some(Drift {

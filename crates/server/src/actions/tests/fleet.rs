@@ -382,6 +382,8 @@ async fn makes_agent(service: &Service, agent: &AgentCaller, serves_unreported: 
         software: None,
         inventory_sequence: 0,
         inventory_on: None,
+        counted_since: None,
+        gained: 0,
         etag: Etag::random(),
     };
     let made = service.db.write(row, |mut tx, row| {

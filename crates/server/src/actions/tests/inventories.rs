@@ -8,9 +8,10 @@ use super::{
 use crate::{
     actions::{
         agents::{AgentCaller, Credential},
-        environments::{get_registered_environment, release_environment},
+        environments::{delete_environment, get_registered_environment, release_environment},
         execution::{self, Claimed},
         inventory::{patch_inventory, put_inventory, remove_missing},
+        preconditions::Preconditions,
     },
     error::{Error, Result},
 };
@@ -76,6 +77,8 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         software: None,
         inventory_sequence: 0,
         inventory_on: None,
+        counted_since: None,
+        gained: 0,
         etag: Etag::random(),
     };
     let id = agent.id;
@@ -414,6 +417,93 @@ async fn far_fewer_or_far_more_environments_have_to_be_meant() {
         puts(&fleet, &other, inventory(1, numbered(100..101))).await;
         let taken = puts(&fleet, &other, inventory(2, numbered((0..61).chain(100..101)))).await;
         assert_eq!((counts(&taken), taken.refused.len()), ([0, 0, 1, 0], 61));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_changes_do_not_come_to_what_a_full_set_may_not() {
+    on_both_databases(|fleet| async move {
+        let agent = has_agent(&fleet, "hoster", ours()).await;
+        puts(&fleet, &agent, inventory(1, numbered(0..10))).await;
+        let gone = |sequence, number| Inventory {
+            sequence,
+            gone: vec![called(&name(number))],
+            ..Inventory::default()
+        };
+        fleet.advance(1);
+        patches(&fleet, &agent, gone(2, 0)).await;
+        // What comes and goes again is lost once.
+        patches(&fleet, &agent, inventory(3, numbered(0..1))).await;
+        patches(&fleet, &agent, gone(4, 0)).await;
+        patches(&fleet, &agent, gone(5, 1)).await;
+        let third = problem(patch_inventory(fleet.service(), &agent, gone(6, 2)).await);
+        assert_eq!(third.code, Code::ConfirmationRequired);
+        assert!(third.extension.contains(&("lost", "3".into())), "{third:?}");
+        let missing = "environments WHERE missing_since IS NOT NULL";
+        assert_eq!(fleet.count(missing).await, 2);
+        let confirmed = Inventory {
+            confirm: true,
+            ..gone(6, 2)
+        };
+        patches(&fleet, &agent, confirmed).await;
+        fleet.advance(1);
+        patches(&fleet, &agent, gone(7, 3)).await;
+        assert_eq!(fleet.count(missing).await, 4);
+
+        // Each of them few, together many, until a full set has come.
+        patches(&fleet, &agent, inventory(8, numbered(20..60))).await;
+        let more = problem(patch_inventory(fleet.service(), &agent, inventory(9, numbered(60..71))).await);
+        assert_eq!(more.code, Code::ConfirmationRequired);
+        assert!(more.extension.contains(&("gained", "51".into())), "{more:?}");
+        puts(&fleet, &agent, inventory(9, numbered((4..10).chain(20..60)))).await;
+        patches(&fleet, &agent, inventory(10, numbered(60..71))).await;
+        assert_eq!(fleet.count("environments").await, 61);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_that_was_removed_comes_back_as_no_sandbox() {
+    on_both_databases(|fleet| async move {
+        let agent = has_agent(&fleet, "hoster", ours()).await;
+        puts(&fleet, &agent, inventory(1, numbered(0..2))).await;
+        puts(&fleet, &agent, meant(2, Vec::new())).await;
+        fleet.advance(DAY);
+        assert_eq!(remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap(), 2);
+        assert!(known(&fleet, 0).await.is_none());
+        let sandboxes = || {
+            let mut environments = numbered(0..3);
+            environments
+                .iter_mut()
+                .for_each(|one| one.kind = "Sandbox".into());
+            environments
+        };
+        let taken = puts(&fleet, &agent, inventory(3, sandboxes())).await;
+        assert_eq!(counts(&taken), [3, 0, 0, 0]);
+        assert_eq!(taken.disputed, [called(&name(0)), called(&name(1))]);
+        let disputed = known(&fleet, 0).await.unwrap();
+        assert_eq!(
+            (disputed.kind, disputed.disputed_since),
+            (EnvironmentKind::Production, Some(fleet.now()))
+        );
+        let told = "events WHERE kind = 'environment.drift' AND payload LIKE '%EnvironmentDisputed%'";
+        assert_eq!(fleet.count(told).await, 2);
+
+        // What the operator has accepted, or removed, is what it is reported as.
+        release_environment(fleet.service(), &owner_asks(), key(0))
+            .await
+            .unwrap();
+        delete_environment(fleet.service(), &owner_asks(), key(1), Preconditions::default())
+            .await
+            .unwrap();
+        let taken = puts(&fleet, &agent, inventory(4, sandboxes())).await;
+        assert_eq!((counts(&taken), taken.disputed.len()), ([1, 0, 2, 0], 0));
+        puts(&fleet, &agent, meant(5, Vec::new())).await;
+        fleet.advance(DAY);
+        remove_missing(fleet.service(), REMOVED_AFTER).await.unwrap();
+        let taken = puts(&fleet, &agent, meant(6, sandboxes())).await;
+        assert_eq!((counts(&taken), taken.disputed.len()), ([3, 0, 0, 0], 0));
     })
     .await;
 }
