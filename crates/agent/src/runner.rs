@@ -45,14 +45,10 @@ use std::{
 };
 use tokio::sync::{Notify, OnceCell, RwLock, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, Progress};
+use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, LONGEST_MESSAGE, MOST_CLAIMED, Progress};
 
 /// How long the service is asked to wait for something to be due.
 pub(crate) const WAIT_SECONDS: u32 = 50;
-/// The service gives out no more at once.
-pub(crate) const MOST: u32 = 250;
-/// How much of an error text is told.
-const ERROR_BYTES: usize = 32 << 10;
 /// How long a report is tried before it is left to the next start.
 const TELL_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// How often it is looked again whether another operation may be begun in this hour.
@@ -331,7 +327,7 @@ impl Shared {
         let given_up = self.journal.given_up();
         let known: BTreeSet<_> = self.at_work().iter().copied().chain(given_up).collect();
         let request = ClaimRequest {
-            max: u32::try_from(free).unwrap_or(MOST).min(MOST),
+            max: u32::try_from(free).unwrap_or(MOST_CLAIMED).min(MOST_CLAIMED),
             wait_seconds,
             holding: known.into_iter().map(|id| id.0).collect(),
         };
@@ -567,7 +563,7 @@ impl Shared {
     /// A text as it may leave the machine: its end, if it is too long, where the reason usually is.
     fn text(&self, text: &str) -> String {
         let text = self.redactor.redact(text);
-        let from = text.ceil_char_boundary(text.len().saturating_sub(ERROR_BYTES));
+        let from = text.ceil_char_boundary(text.len().saturating_sub(LONGEST_MESSAGE));
         text.get(from..).unwrap_or_default().to_owned()
     }
 

@@ -8,7 +8,7 @@
 use crate::{
     clock::SharedClock,
     drivers::simulate::Settings,
-    runner::{MOST, WAIT_SECONDS, is_answer},
+    runner::{WAIT_SECONDS, is_answer},
     service::Caller,
 };
 use client::{Client, Error};
@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
-use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, Renewal};
+use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, MOST_CLAIMED, Renewal};
 
 /// Rounds in a row that may each find more to do; a guard against turning for ever.
 const ROUNDS: usize = 10_000;
@@ -164,7 +164,7 @@ impl SimulatedAgent {
 
     fn request(&self, at_work: &BTreeMap<OperationId, Work>, wait_seconds: u32) -> ClaimRequest {
         ClaimRequest {
-            max: if self.drains() { 0 } else { MOST },
+            max: if self.drains() { 0 } else { MOST_CLAIMED },
             wait_seconds,
             holding: at_work.keys().map(|id| id.0).collect(),
         }

@@ -14,11 +14,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tokio::sync::{OnceCell, watch};
-use wire::agent::Progress;
-
-/// How much of a text is told while work goes on.
-const TEXT_BYTES: usize = 4 << 10;
-const STEP_BYTES: usize = 100;
+use wire::agent::{LONGEST_STEP, LONGEST_TEXT, Progress};
 
 /// Where one operation is carried out.
 pub(crate) struct Place<'p> {
@@ -83,8 +79,8 @@ impl Workplace for Place<'_> {
         let text = self.redactor.redact(text);
         self.progress.send_replace(Progress {
             percent: percent.map(|percent| percent.min(100)),
-            step: Some(start_of(step, STEP_BYTES).to_owned()),
-            text: Some(start_of(&text, TEXT_BYTES).to_owned()),
+            step: Some(start_of(step, LONGEST_STEP).to_owned()),
+            text: Some(start_of(&text, LONGEST_TEXT).to_owned()),
         });
     }
 }

@@ -13,6 +13,17 @@ use uuid::Uuid;
 /// once are two processes, and the agent is frozen.
 pub const SESSION_HEADER: &str = "fame-agent-session";
 
+/// Operations that are given out at once, at most.
+pub const MOST_CLAIMED: u32 = 250;
+/// How long a claim waits at most, in seconds.
+pub const LONGEST_WAIT_SECONDS: u32 = 60;
+/// Longest text of a failure that is kept, in bytes.
+pub const LONGEST_MESSAGE: usize = 32 * 1024;
+/// Longest text about progress that is kept, in bytes.
+pub const LONGEST_TEXT: usize = 4 * 1024;
+/// Longest name of a step that is kept, in bytes.
+pub const LONGEST_STEP: usize = 100;
+
 /// A code that an operator gave, to be exchanged for a token once.
 #[derive(Clone, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

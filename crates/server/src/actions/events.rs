@@ -95,6 +95,8 @@ pub(crate) struct HotfixState {
     pub(crate) started_on: Option<String>,
     pub(crate) completed_on: Option<String>,
     pub(crate) error_message: Option<String>,
+    /// Why it failed, as far as it can be told.
+    pub(crate) failure_cause: Option<String>,
 }
 
 impl HotfixState {
@@ -126,6 +128,7 @@ impl HotfixState {
             started_on: operation.started_on.map(|on| on.to_string()),
             completed_on: operation.completed_on.map(|on| on.to_string()),
             error_message: operation.error_message.clone(),
+            failure_cause: operation.failure_cause.map(|cause| cause.to_string()),
         }
     }
 }

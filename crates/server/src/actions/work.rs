@@ -40,22 +40,18 @@ use store::{
     versions::{self, Version, VersionKey},
 };
 use uuid::Uuid;
-use wire::agent::{ClaimRequest, Finish, Renewal};
+use wire::agent::{
+    ClaimRequest, Finish, LONGEST_MESSAGE, LONGEST_STEP, LONGEST_TEXT, LONGEST_WAIT_SECONDS, MOST_CLAIMED,
+    Renewal,
+};
 
-/// Operations that are given out at once, at most.
-const MOST: u32 = 250;
-/// How long a claim waits at most, in seconds.
-const LONGEST_WAIT: u32 = 60;
 /// How often the package of an operation is sent from its beginning.
 const DOWNLOADS: i64 = 3;
 /// How often it is asked, while a package is sent, whether it still may be.
 const ASKED_EACH: Duration = Duration::from_secs(2);
-/// Longest text of a failure that is kept, in bytes.
-const LONGEST_MESSAGE: usize = 32 * 1024;
-/// Longest text about progress that is kept, in bytes.
-const LONGEST_TEXT: usize = 4 * 1024;
-/// Longest name of a step that is kept, in bytes.
-const LONGEST_STEP: usize = 200;
+/// Packages of so many bytes at most are compared before the first of them is sent: they may come in one piece, and a body
+/// that ends before it has begun tells nobody why.
+const SMALL: u64 = 512 * 1024;
 
 /// What an agent asks for, understood.
 pub(crate) struct WorkRequest {
@@ -80,8 +76,8 @@ impl WorkRequest {
             )),
             false => Ok(()),
         };
-        check("max", max, MOST)?;
-        check("waitSeconds", wait_seconds, LONGEST_WAIT)?;
+        check("max", max, MOST_CLAIMED)?;
+        check("waitSeconds", wait_seconds, LONGEST_WAIT_SECONDS)?;
         Ok(Self {
             most: usize::try_from(max).unwrap_or_default(),
             wait: Duration::from_secs(wait_seconds.into()),
@@ -431,10 +427,10 @@ pub(crate) async fn read_work_package(
         count(service, id).await?;
     }
     let bytes = read_package(service, version, range).await?;
-    let bytes = if is_whole {
-        hashed(bytes, version.sha256)
-    } else {
-        bytes
+    let bytes = match is_whole {
+        true if version.size <= SMALL => compared(bytes, version, id).await?,
+        true => hashed(bytes, version.sha256),
+        false => bytes,
     };
     Ok(while_held(bytes, Arc::clone(service), caller.clone(), id))
 }
@@ -450,6 +446,15 @@ async fn count(service: &Service, id: OperationId) -> Result<()> {
         "The package of operation {id} was sent {DOWNLOADS} times already. Report the operation as Failed; whoever schedules it anew brings new downloads."
     );
     Err(RuleError::new(Code::DownloadsUsedUp, message).into())
+}
+
+/// The same bytes, which have been read and are what was scheduled.
+async fn compared(bytes: ByteStream, version: &Version, id: OperationId) -> Result<ByteStream> {
+    match hashed(bytes, version.sha256).try_collect::<Vec<_>>().await {
+        Ok(chunks) => Ok(Box::pin(stream::iter(chunks.into_iter().map(Ok)))),
+        Err(BlobError::Changed) => Err(package_changed(id).into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The same bytes, the last of which come only if all together are what was scheduled.

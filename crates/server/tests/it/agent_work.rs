@@ -23,7 +23,7 @@ on_both_databases!(
     packages_are_for_whoever_holds_the_operation,
     an_agent_that_lost_an_environment_may_only_say_how_it_ended_there,
     a_package_is_sent_three_times_from_its_beginning,
-    a_package_that_was_changed_is_not_sent_to_its_end,
+    a_package_that_was_changed_is_not_sent,
     a_claim_that_waits_takes_up_no_place_and_ends_with_the_service,
     a_claim_that_waits_is_answered_when_the_window_opens,
     a_frozen_agent_gets_nothing_until_it_is_enrolled_again,
@@ -409,7 +409,7 @@ async fn a_package_is_sent_three_times_from_its_beginning(backend: Backend) {
         .expect(206);
 }
 
-async fn a_package_that_was_changed_is_not_sent_to_its_end(backend: Backend) {
+async fn a_package_that_was_changed_is_not_sent(backend: Backend) {
     let (service, agent, _, operation) = with_work(backend).await;
     let sha256 = operation["package"]["sha256"].as_str().unwrap();
     let stored = service.stored_packages();
@@ -419,7 +419,8 @@ async fn a_package_that_was_changed_is_not_sent_to_its_end(backend: Backend) {
     *changed.last_mut().unwrap() ^= 1;
     std::fs::remove_file(file).unwrap();
     std::fs::write(file, changed).unwrap();
-    assert!(agent.fetches(&operation).send().await.is_err());
+    let refused = agent.fetches(&operation).await.refused(409, "PackageChanged");
+    assert!(refused.body.len() < 4_096, "{refused:?}");
     let failed = json!({ "status": "Failed", "errorMessage": "Changed.", "failureCause": "PackageChanged" });
     agent.says(&operation, "finish", failed).await.expect(200);
 

@@ -305,7 +305,7 @@ async fn a_report_counts_once_and_a_late_one_is_only_written_down() {
         let contradicts = finish(&agent, id, failed(lease_id, "no", "Lock")).await;
         assert_eq!(code(contradicts), Code::LeaseLost);
 
-        let words = format!("no\0{}é", "x".repeat(32 * 1024 - 4));
+        let words = format!("no\0 Password=hunter2 {}é", "x".repeat(32 * 1024));
         let (id, lease_id) = (fails.operation.id, fails.lease_id);
         let unsaid = finish(&agent, id, failed(lease_id, " ", "Lock")).await;
         assert_eq!(code(unsaid), Code::InvalidInput);
@@ -316,10 +316,13 @@ async fn a_report_counts_once_and_a_late_one_is_only_written_down() {
         assert_eq!(kept.failure_cause, Some(FailureCause::Other));
         let message = kept.error_message.unwrap();
         assert!(
-            message.starts_with("no\u{FFFD}x") && message.ends_with('x'),
+            message.starts_with("no\u{FFFD} Password=*** x") && message.ends_with('x'),
             "{}",
             message.len()
         );
+        let told = r#"events WHERE kind = 'hotfix.failed' AND payload LIKE '%"failureCause":"Other"%'"#;
+        assert_eq!(fleet.count(told).await, 1);
+        assert_eq!(fleet.count("audit WHERE after_state LIKE '%hunter2%'").await, 0);
 
         fleet.advance(301);
         assert_eq!(execution::end_lost(service).await.unwrap(), 1);
@@ -359,7 +362,7 @@ async fn progress_is_kept_by_whoever_holds_the_operation() {
             let progress = Progress {
                 percent: Some(percent),
                 step: Some("Publish".into()),
-                text: Some("y".repeat(5_000)),
+                text: Some(format!("Bearer abcdefgh12345 {}", "y".repeat(5_000))),
             };
             let renewal = Renewal {
                 lease_id,
@@ -384,7 +387,9 @@ async fn progress_is_kept_by_whoever_holds_the_operation() {
             (progress_percent, progress_step.as_deref(), agent_name.as_deref()),
             (Some(40), Some("Publish"), Some("one"))
         );
-        assert_eq!(progress_text.unwrap().len(), 4_096);
+        let text = progress_text.unwrap();
+        assert_eq!(text.len(), 4_096);
+        assert!(text.starts_with("Bearer *** y"), "{text}");
         assert_eq!(progress_on, Some(fleet.now()));
         assert_eq!(lease_until, Some(fleet.now() + Duration::from_secs(300)));
     })
