@@ -7,7 +7,7 @@ use crate::{
 };
 use domain::{
     agent::{AgentScope, AgentState, NamePattern},
-    environment::family_key,
+    environment::{check_name, family_key},
     ids::{Etag, TenantId},
     instant::Instant,
     problem::{Code, RuleError},
@@ -16,9 +16,6 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// Longest name of an environment or family, and so of what stands for them, in characters.
-const LONGEST_NAME: usize = 100;
 
 entity! {
     /// An agent as its operator sees it.
@@ -251,13 +248,9 @@ fn some<T: Ord>(scope: &Object, name: &str, list: Option<Vec<T>>) -> Result<Opti
     }
 }
 
+/// What stands for names is as names are.
 fn named(text: &str) -> Result<(), String> {
-    let is_good = !text.trim().is_empty()
-        && text.chars().count() <= LONGEST_NAME
-        && !text.chars().any(char::is_control);
-    is_good.then_some(()).ok_or_else(|| {
-        format!("expected 1 to {LONGEST_NAME} characters, not only blanks and no control characters")
-    })
+    check_name("it", text).map_err(|problem| problem.message)
 }
 
 fn read_identity(object: &Object) -> Result<Identity, RuleError> {
@@ -364,6 +357,12 @@ mod tests {
             ),
             ("\"Prod*\"", "\" \"", "scope.names"),
             ("\"Prod*\"", "", "scope.names"),
+            ("\"Prod*\"", "\"Prod\u{202E}*\"", "scope.names"),
+            (
+                "\"Business Central\"",
+                "\"Business\u{200B}Central\"",
+                "scope.families",
+            ),
             ("\"Business Central\"", "7", "scope.families"),
             ("\"clientId\"", "\"client\"", "identity.clientId"),
         ] {
