@@ -4,12 +4,11 @@ use crate::{
     actions::inventory,
     error::{Error, Result},
     http::{
-        agent::answer,
+        agent::{answer, read},
         extract::{AgentContext, InventoryBody},
     },
 };
 use axum::response::Response;
-use domain::problem::RuleError;
 use wire::{
     ErrorBody,
     agent::{Inventory, InventoryResult},
@@ -20,7 +19,7 @@ use wire::{
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_inventory(context: AgentContext, body: InventoryBody) -> Result<Response> {
-    let reported = read(&body).await?;
+    let reported = read_apart(&body).await?;
     let taken = inventory::put_inventory(context.service(), &context.caller, reported).await?;
     answer(&context.info, &taken)
 }
@@ -30,15 +29,14 @@ pub(crate) async fn put_inventory(context: AgentContext, body: InventoryBody) ->
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_inventory(context: AgentContext, body: InventoryBody) -> Result<Response> {
-    let reported = read(&body).await?;
+    let reported = read_apart(&body).await?;
     let taken = inventory::patch_inventory(context.service(), &context.caller, reported).await?;
     answer(&context.info, &taken)
 }
 
 /// Reading tens of megabytes takes a processor for a while, which others need too.
-async fn read(body: &InventoryBody) -> Result<Inventory> {
+async fn read_apart(body: &InventoryBody) -> Result<Inventory> {
     let bytes = body.bytes.clone();
-    let reading = tokio::task::spawn_blocking(move || serde_json::from_slice(&bytes));
-    let read = reading.await.map_err(Error::fault)?;
-    Ok(read.map_err(|error| RuleError::invalid("body", format!("The inventory cannot be read: {error}.")))?)
+    let reading = tokio::task::spawn_blocking(move || read(&bytes));
+    Ok(reading.await.map_err(Error::fault)??)
 }

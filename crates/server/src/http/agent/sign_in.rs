@@ -20,7 +20,6 @@ use std::sync::Arc;
 use wire::{
     ErrorBody,
     agent::{AgentToken, Enrolment, LeakedTokens},
-    lenient,
 };
 
 /// Exchanges an enrolment code for a token. The code is good once; the answer is not given a second time.
@@ -31,8 +30,7 @@ pub(crate) async fn enrol_agent(
     Extension(info): Extension<Arc<RequestInfo>>,
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
-    let object = lenient::object(&body)?;
-    let code = object.text("code")?.ok_or_else(|| object.required("code"))?;
+    let Enrolment { code } = read(&body)?;
     let given = agents::enrol(&state.service, &code, info.correlation_id).await?;
     given_token(&info, given)
 }
