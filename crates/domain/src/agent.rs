@@ -1,11 +1,12 @@
 //! Agents: who carries operations out beside the environments, and which environments they may serve.
 
 use crate::{
-    environment::{EnvironmentKey, family_key, name_key},
+    environment::{EnvironmentKey, name_key},
     ids::TenantId,
     vocabulary::vocabulary,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt, str::FromStr};
+use uuid::Uuid;
 
 vocabulary! {
     /// How an agent is.
@@ -72,13 +73,47 @@ impl AgentScope {
             && share(self.families.as_ref(), other.families.as_ref(), String::eq)
             && share(self.names.as_ref(), other.names.as_ref(), NamePattern::meets)
     }
+}
 
-    /// The same with families as they are compared.
-    #[must_use]
-    pub fn with_families<'f>(self, families: impl IntoIterator<Item = &'f str>) -> Self {
-        Self {
-            families: Some(families.into_iter().map(family_key).collect()),
-            ..self
+/// An application as an issuer knows it, whose tokens an agent signs in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The tenant that issues the tokens.
+    pub tenant: Uuid,
+    /// The client id of the application.
+    pub client: Uuid,
+    /// The object id of its service principal in that tenant.
+    pub object: Uuid,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            tenant,
+            client,
+            object,
+        } = self;
+        write!(f, "{tenant}/{client}/{object}")
+    }
+}
+
+/// A text that is no identity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no identity of an agent: expected TENANT/CLIENT/OBJECT, each a GUID")]
+pub struct NoIdentity(String);
+
+impl FromStr for Identity {
+    type Err = NoIdentity;
+
+    fn from_str(text: &str) -> Result<Self, NoIdentity> {
+        let ids: Result<Vec<Uuid>, _> = text.split('/').map(Uuid::parse_str).collect();
+        match ids.as_deref() {
+            Ok(&[tenant, client, object]) => Ok(Self {
+                tenant,
+                client,
+                object,
+            }),
+            _ => Err(NoIdentity(text.to_owned())),
         }
     }
 }
@@ -145,6 +180,7 @@ impl NamePattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::family_key;
     use proptest::prelude::*;
 
     fn key(tenant: TenantId, family: &str, name: &str) -> EnvironmentKey {
@@ -158,9 +194,8 @@ mod tests {
         let scope = AgentScope {
             tenants: Some([ours].into()),
             names: Some(["prod*", "TEST"].map(NamePattern::new).into()),
-            ..AgentScope::default()
-        }
-        .with_families(["Business Central"]);
+            families: Some([family_key("Business Central")].into()),
+        };
         for (covered, environment) in [
             (true, key(ours, "businesscentral", "Production")),
             (true, key(ours, "Business Central", "test")),
@@ -202,6 +237,10 @@ mod tests {
             names: Some(names.iter().map(|name| NamePattern::new(name)).collect()),
             ..AgentScope::default()
         };
+        let family = |family: &str| AgentScope {
+            families: Some([family.to_owned()].into()),
+            ..AgentScope::default()
+        };
         let all = AgentScope::default();
         assert!(all.overlaps(&all) && all.overlaps(&of(ours, &["prod*"])));
         for (overlaps, one, two) in [
@@ -209,14 +248,24 @@ mod tests {
             (true, of(ours, &["test", "prod*"]), of(ours, &["Production"])),
             (false, of(ours, &["prod*"]), of(other, &["prod*"])),
             (false, of(ours, &["prod*"]), of(ours, &["test*"])),
-            (
-                false,
-                all.clone().with_families(["one"]),
-                all.clone().with_families(["two"]),
-            ),
+            (false, family("one"), family("two")),
         ] {
             assert_eq!(one.overlaps(&two), overlaps, "{one:?} {two:?}");
             assert_eq!(two.overlaps(&one), overlaps, "{two:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_read_from_how_it_is_written() {
+        let [tenant, client, object] = [1, 2, 3].map(Uuid::from_u128);
+        let identity = Identity {
+            tenant,
+            client,
+            object,
+        };
+        assert_eq!(identity.to_string().parse(), Ok(identity));
+        for text in ["", "eu", &tenant.to_string(), &format!("{identity}/{object}")] {
+            assert!(text.parse::<Identity>().is_err(), "{text}");
         }
     }
 

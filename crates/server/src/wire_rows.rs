@@ -173,7 +173,7 @@ pub(crate) fn registered_agent(entry: AgentEntry, now: Instant) -> Result<wire::
         },
         name: agent.name,
         serves_unreported: agent.serves_unreported,
-        identity: agent.identity.as_deref().and_then(identity),
+        identity: agent.identity.map(identity),
         state,
         created_on: Some(agent.created_on),
         last_seen_on: agent.last_seen_on,
@@ -205,13 +205,12 @@ fn state_of(agent: &Agent, now: Instant) -> AgentState {
     }
 }
 
-fn identity(text: &str) -> Option<wire::operator::Identity> {
-    let mut ids = text.split('/').map_while(|id| id.parse().ok());
-    Some(wire::operator::Identity {
-        tenant_id: ids.next()?,
-        client_id: ids.next()?,
-        object_id: ids.next()?,
-    })
+fn identity(identity: domain::agent::Identity) -> wire::operator::Identity {
+    wire::operator::Identity {
+        tenant_id: identity.tenant,
+        client_id: identity.client,
+        object_id: identity.object,
+    }
 }
 
 /// An operation as the publisher sees it who asked for it.

@@ -1,13 +1,9 @@
 //! Agents: who carries operations out, what they sign in with, and which environments are theirs.
 
-use super::{
-    Db, Field, FromRow, Row, StoreError, Tx, Value,
-    row::{row, table},
-    table::Kind,
-};
+use super::{Db, Field, FromRow, Row, StoreError, Tx, Value, inventories::Bound, row::table, table::Kind};
 use domain::{
-    agent::{AgentScope, NamePattern},
-    environment::{EnvironmentKey, name_key},
+    agent::{AgentScope, Identity, NamePattern},
+    environment::name_key,
     ids::{Etag, TenantId},
     instant::Instant,
 };
@@ -30,7 +26,7 @@ table! {
         /// Whether it also serves environments that only the operator registered.
         pub serves_unreported: bool,
         /// Whose token of an issuer it may sign in with instead of one of ours.
-        pub identity: Option<String>,
+        pub identity: Option<Identity>,
         /// When it was made.
         pub created_on: Instant,
         /// The code that can be exchanged for a token: SHA-256 of its text.
@@ -165,22 +161,14 @@ pub async fn find_agent_by_token(db: &Db, sha256: [u8; 32]) -> Result<Option<Age
 }
 
 /// The agent that signs in with tokens of this identity.
-pub async fn find_agent_by_identity(db: &Db, identity: &str) -> Result<Option<Agent>, StoreError> {
+pub async fn find_agent_by_identity(db: &Db, identity: Identity) -> Result<Option<Agent>, StoreError> {
     db.query(whose("t.identity = $1"))
-        .bind(identity)
+        .bind(identity.to_string())
         .fetch_optional()
         .await
 }
 
-/// The agent of this name.
-pub async fn find_agent(db: &Db, name: &str) -> Result<Option<Agent>, StoreError> {
-    db.query(whose("t.name_key = $1"))
-        .bind(name_key(name))
-        .fetch_optional()
-        .await
-}
-
-/// The same within a transaction, its row locked.
+/// The agent of this name, its row locked.
 pub async fn lock_agent(tx: &mut Tx<'_>, name: &str) -> Result<Option<Agent>, StoreError> {
     let agent = tx.query(whose("t.name_key = $1")).clause("FOR UPDATE");
     agent.bind(name_key(name)).fetch_optional().await
@@ -252,22 +240,14 @@ pub async fn agent_of_identity(
     ids: [Uuid; 2],
     except: Option<Uuid>,
 ) -> Result<Option<String>, StoreError> {
-    let name: Option<(String,)> = tx
-        .query(
-            "SELECT name FROM agents
-             WHERE identity IS NOT NULL AND id <> $1
-               AND (identity LIKE $2 OR identity LIKE $3 OR identity LIKE $4 OR identity LIKE $5)
-             ORDER BY name_key",
-        )
+    let agents: Vec<(String, Identity)> = tx
+        .query("SELECT name, identity FROM agents WHERE identity IS NOT NULL AND id <> $1 ORDER BY name_key")
         .bind(except.unwrap_or_default())
-        .bind_all(
-            ids.iter()
-                .flat_map(|id| [format!("%/{id}/%"), format!("%/{id}")])
-                .map(Value::from),
-        )
-        .fetch_optional()
+        .fetch_all()
         .await?;
-    Ok(name.map(|(name,)| name))
+    let is_one = |identity: &Identity| ids.contains(&identity.client) || ids.contains(&identity.object);
+    let found = agents.into_iter().find(|(_, identity)| is_one(identity));
+    Ok(found.map(|(name, _)| name))
 }
 
 /// An agent with what there is to do for it.
@@ -358,46 +338,20 @@ pub async fn agents_of_the_unreported(tx: &mut Tx<'_>) -> Result<Vec<Agent>, Sto
         .await
 }
 
-row! {
-    /// An environment as far as scopes know it.
-    #[derive(Clone, Debug, PartialEq)]
-    pub struct ScopedEnvironment {
-        /// Its identity.
-        pub id: Uuid,
-        /// The customer's directory.
-        pub tenant_id: TenantId,
-        /// The normal form of its family.
-        pub family_key: String,
-        /// The normal form of its name.
-        pub name_key: String,
-    }
-}
-
-impl ScopedEnvironment {
-    /// What identifies it to the world.
-    pub fn key(&self) -> EnvironmentKey {
-        EnvironmentKey {
-            tenant_id: self.tenant_id,
-            family_key: self.family_key.clone(),
-            name_key: self.name_key.clone(),
-        }
-    }
-}
-
 /// Environments that are bound to an agent, or to none, behind `after` in the order of their ids, and locked.
 pub async fn lock_bound(
     tx: &mut Tx<'_>,
     agent: Option<Uuid>,
     after: Uuid,
     limit: i64,
-) -> Result<Vec<ScopedEnvironment>, StoreError> {
+) -> Result<Vec<Bound>, StoreError> {
     let whose = match agent {
         Some(_) => "t.agent_id = $3",
         None => "t.agent_id IS NULL",
     };
     tx.query(format!(
         "SELECT {} FROM environments t WHERE t.id > $1 AND {whose} ORDER BY t.id LIMIT $2",
-        ScopedEnvironment::COLUMNS
+        Bound::COLUMNS
     ))
     .clause("FOR UPDATE")
     .bind(after)

@@ -68,6 +68,14 @@ impl ColumnValue for domain::version::AppVersion {
     }
 }
 
+impl ColumnValue for domain::agent::Identity {
+    const KIND: Kind = Kind::Word(is_word::<Self>);
+
+    fn value(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
 macro_rules! words {
     ($($word:ty),+ $(,)?) => {
         $(impl ColumnValue for $word {

@@ -23,6 +23,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use domain::{
     access::Permission,
+    agent::Identity,
     country::CountryCode,
     ids::{AppId, PrincipalId, TenantId},
     principal::PrincipalKind,
@@ -282,11 +283,11 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
 fn shown(credential: AgentCredential) -> Credential {
     match credential {
         AgentCredential::Token(sha256) => Credential::Token(sha256),
-        AgentCredential::Identity(caller) => Credential::Identity(agents::identity(
-            caller.tenant_id,
-            caller.id,
-            caller.object_id.unwrap_or(caller.id),
-        )),
+        AgentCredential::Identity(caller) => Credential::Identity(Identity {
+            tenant: caller.tenant_id,
+            client: caller.id,
+            object: caller.object_id.unwrap_or(caller.id),
+        }),
     }
 }
 

@@ -20,7 +20,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::environment::check_name;
+use domain::{agent::Identity, environment::check_name};
 use wire::{
     ErrorBody, List,
     operator::{
@@ -83,9 +83,11 @@ fn command_of(registration: AgentRegistration) -> RegisterAgent {
         scope: registration.scope,
         scope_reason: registration.scope_reason,
         serves_unreported: registration.serves_unreported,
-        identity: registration
-            .identity
-            .map(|identity| [identity.tenant_id, identity.client_id, identity.object_id]),
+        identity: registration.identity.map(|identity| Identity {
+            tenant: identity.tenant_id,
+            client: identity.client_id,
+            object: identity.object_id,
+        }),
     }
 }
 

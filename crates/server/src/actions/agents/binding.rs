@@ -5,7 +5,8 @@ use crate::error::Result;
 use domain::environment::EnvironmentKey;
 use store::{
     Tx,
-    agents::{self, Agent, ScopedEnvironment},
+    agents::{self, Agent},
+    inventories::Bound,
 };
 use uuid::Uuid;
 
@@ -24,9 +25,8 @@ pub(crate) fn server_of_unreported(agents: &[Agent], environment: &EnvironmentKe
 
 /// Takes from an agent what its scope does not cover; an agent that is gone covers nothing. How many that were.
 pub(super) async fn unbind_uncovered(tx: &mut Tx<'_>, id: Uuid, agent: Option<&Agent>) -> Result<u64> {
-    let is_covered =
-        |environment: &ScopedEnvironment| agent.is_some_and(|agent| agent.scope.covers(&environment.key()));
-    let to_nobody = |environment: &ScopedEnvironment| (!is_covered(environment)).then_some(None);
+    let is_covered = |environment: &Bound| agent.is_some_and(|agent| agent.scope.covers(&environment.key()));
+    let to_nobody = |environment: &Bound| (!is_covered(environment)).then_some(None);
     rebind(tx, Some(id), to_nobody).await
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn bind_unreported(tx: &mut Tx<'_>) -> Result<u64> {
 async fn rebind(
     tx: &mut Tx<'_>,
     whose: Option<Uuid>,
-    wanted: impl Fn(&ScopedEnvironment) -> Option<Option<Uuid>>,
+    wanted: impl Fn(&Bound) -> Option<Option<Uuid>>,
 ) -> Result<u64> {
     let (mut after, mut count) = (Uuid::nil(), 0);
     loop {

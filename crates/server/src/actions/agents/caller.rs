@@ -1,5 +1,6 @@
 //! Who an agent is, once it has signed in.
 
+use domain::agent::Identity;
 use uuid::Uuid;
 
 /// What an agent showed to sign in.
@@ -7,8 +8,8 @@ use uuid::Uuid;
 pub(crate) enum Credential {
     /// The SHA-256 of a token of ours.
     Token([u8; 32]),
-    /// Whom a token of an issuer speaks for, as [`store::agents::Agent::identity`] has it.
-    Identity(String),
+    /// Whom a token of an issuer speaks for.
+    Identity(Identity),
 }
 
 /// An agent that asks, and under which correlation id.

@@ -2,7 +2,7 @@
 
 use super::{
     binding::{bind_unreported, unbind_uncovered},
-    identity, sign_in_change, target,
+    sign_in_change, target,
 };
 use crate::{
     actions::{
@@ -16,7 +16,7 @@ use crate::{
 };
 use auth::{OwnToken, OwnTokenKind};
 use domain::{
-    agent::AgentScope,
+    agent::{AgentScope, Identity},
     environment::EnvironmentKey,
     ids::Etag,
     instant::Instant,
@@ -45,7 +45,7 @@ pub(crate) struct RegisterAgent {
     pub(crate) scope_reason: Option<String>,
     pub(crate) serves_unreported: bool,
     /// Tenant, client id and object id of the application whose tokens it signs in with.
-    pub(crate) identity: Option<[Uuid; 3]>,
+    pub(crate) identity: Option<Identity>,
 }
 
 /// An agent as an operator left it, and the code that was made for it, to be shown once.
@@ -154,9 +154,7 @@ fn described(input: &PutAgent, existing: Option<&Agent>) -> Agent {
         scope: command.scope.clone(),
         scope_reason: command.scope_reason.clone(),
         serves_unreported: command.serves_unreported,
-        identity: command
-            .identity
-            .map(|[tenant, client, object]| identity(tenant, client, object)),
+        identity: command.identity,
         etag: Etag::random(),
         ..known
     }
@@ -208,7 +206,7 @@ async fn entry_in(tx: &mut Tx<'_>, name: &str) -> Result<AgentEntry> {
 
 /// One credential opens one API: whoever is an agent is neither an operator, nor a principal of an app, nor another agent.
 async fn check_identity(tx: &mut Tx<'_>, input: &PutAgent, existing: Option<&Agent>) -> Result<()> {
-    let Some([_, client, object]) = input.command.identity else {
+    let Some(Identity { client, object, .. }) = input.command.identity else {
         return Ok(());
     };
     let ids = [client, object];
@@ -479,7 +477,7 @@ fn state(agent: &Agent) -> Value {
             "names": names,
         },
         "servesUnreported": agent.serves_unreported,
-        "identity": agent.identity,
+        "identity": agent.identity.map(|identity| identity.to_string()),
     })
 }
 

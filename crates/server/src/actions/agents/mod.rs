@@ -23,15 +23,9 @@ use domain::instant::Instant;
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::agents::Agent;
-use uuid::Uuid;
 
 /// How long a token that was replaced is still good: requests under way still carry it.
 const OVERLAP: Duration = Duration::from_secs(10 * 60);
-
-/// The identity of an application at an issuer, as agents are found by it.
-pub(crate) fn identity(tenant: Uuid, client: Uuid, object: Uuid) -> String {
-    format!("{tenant}/{client}/{object}")
-}
 
 fn target(name: &str) -> String {
     format!("agents/{name}")

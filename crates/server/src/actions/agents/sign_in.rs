@@ -114,7 +114,7 @@ fn still_standing(found: Option<Agent>, caller: &AgentCaller, now: Instant) -> R
 async fn find(service: &Service, credential: &Credential) -> Result<Option<Agent>> {
     Ok(match credential {
         Credential::Token(sha256) => agents::find_agent_by_token(&service.db, *sha256).await?,
-        Credential::Identity(identity) => agents::find_agent_by_identity(&service.db, identity).await?,
+        Credential::Identity(identity) => agents::find_agent_by_identity(&service.db, *identity).await?,
     })
 }
 

@@ -104,18 +104,12 @@ async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
     let ids = input.held.iter().map(|(id, _)| *id);
     let mut renewed = Vec::with_capacity(input.held.len());
     // Whoever lost an environment, be it by a scope that shrank, does not keep what they are at there either.
-    let within_reach = match input.by.agent_id() {
-        Some(agent) => Some(rows::operations_within_reach(&mut tx, agent, ids.clone()).await?),
-        None => None,
-    };
+    let within_reach = rows::operations_within_reach(&mut tx, input.by.id, ids.clone()).await?;
     for operation in rows::lock_operations(&mut tx, ids).await? {
         let is_held = |&(id, lease_id): &(OperationId, Uuid)| {
             id == operation.id && operation.lease_id == Some(lease_id)
         };
-        let is_theirs = input.by.carries(&operation)
-            && within_reach
-                .as_ref()
-                .is_none_or(|reach| reach.contains(&operation.id));
+        let is_theirs = input.by.carries(&operation) && within_reach.contains(&operation.id);
         let runs = operation.status == OperationStatus::Running && is_theirs;
         if runs && input.held.iter().any(is_held) {
             renewed.push(operation.id);

@@ -20,7 +20,7 @@ use crate::{
 };
 use domain::{
     access::PrincipalChange,
-    agent::AgentScope,
+    agent::{AgentScope, Identity},
     environment::{EnvironmentKey, EnvironmentKind},
     ids::{AppId, Etag, OperationId, PackageId},
     instant::{Instant, TICKS_PER_SECOND},
@@ -32,7 +32,7 @@ use std::{sync::Arc, time::Duration};
 use store::wakeup::Wakeup;
 use store::{
     Db, Value,
-    agents::{Agent, FormerSessions, find_agent, insert_agent},
+    agents::{Agent, FormerSessions, find_agent_by_identity, insert_agent},
     blobs::{BlobKey, BlobState, save_blob},
     environments::InstalledApp,
     hotfixes::Operation,
@@ -333,6 +333,15 @@ impl Fleet {
     }
 }
 
+/// What an agent may sign in as that is called by this id.
+pub(super) fn identity_of(id: Uuid) -> Identity {
+    Identity {
+        tenant: TENANT.0,
+        client: id,
+        object: id,
+    }
+}
+
 /// The agent that serves all environments without another.
 pub(super) fn everywhere() -> AgentCaller {
     caller(Uuid::from_u128(0xE), "everywhere")
@@ -341,7 +350,11 @@ pub(super) fn everywhere() -> AgentCaller {
 /// Makes that agent, where it is not there yet.
 pub(super) async fn is_served(service: &Service) {
     let everywhere = everywhere();
-    if find_agent(&service.db, &everywhere.name).await.unwrap().is_none() {
+    if find_agent_by_identity(&service.db, identity_of(everywhere.id))
+        .await
+        .unwrap()
+        .is_none()
+    {
         makes_agent(service, &everywhere, true).await;
     }
 }
@@ -350,7 +363,7 @@ fn caller(id: Uuid, name: &str) -> AgentCaller {
     AgentCaller {
         id,
         name: name.to_owned(),
-        credential: Credential::Identity(name.to_owned()),
+        credential: Credential::Identity(identity_of(id)),
         session_id: id,
         correlation_id: Uuid::new_v4(),
     }
@@ -364,7 +377,7 @@ async fn makes_agent(service: &Service, agent: &AgentCaller, serves_unreported: 
         scope: AgentScope::default(),
         scope_reason: None,
         serves_unreported,
-        identity: Some(agent.name.clone()),
+        identity: Some(identity_of(agent.id)),
         created_on: now,
         code_sha256: None,
         code_until: None,

@@ -59,7 +59,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         scope,
         scope_reason: None,
         serves_unreported: false,
-        identity: Some(called.to_owned()),
+        identity: Some(fleet::identity_of(session_id)),
         created_on: NOW,
         code_sha256: None,
         code_until: None,
@@ -89,7 +89,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
     AgentCaller {
         id,
         name: called.to_owned(),
-        credential: Credential::Identity(called.to_owned()),
+        credential: Credential::Identity(fleet::identity_of(session_id)),
         session_id,
         correlation_id: Uuid::new_v4(),
     }
