@@ -419,6 +419,7 @@ async fn rebind_environment_in(
     }
     let rebound = environments::Environment {
         agent_id,
+        contested_since: None,
         etag: Etag::random(),
         ..environment
     };

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     actions::{
-        agents::{AgentCaller, Credential},
+        agents::{AgentCaller, Credential, rebind_environment},
         environments::{delete_environment, get_registered_environment, release_environment},
         execution::{self, Claimed},
         inventory::{patch_inventory, put_inventory, remove_missing},
@@ -325,6 +325,14 @@ async fn an_environment_stays_with_the_agent_that_reported_it_first() {
         let taken = puts(&fleet, &second, meant(4, Vec::new())).await;
         assert_eq!(counts(&taken), [0, 0, 0, 1]);
         assert_eq!(known(&fleet, 0).await.unwrap().missing_since, None);
+        // Once it belongs to the second, it is news that the first reports it.
+        let (operator, to) = (owner_asks(), Some("second".into()));
+        rebind_environment(fleet.service(), &operator, key(0), to, Preconditions::default())
+            .await
+            .unwrap();
+        let taken = puts(&fleet, &first, meant(3, numbered(0..1))).await;
+        assert_eq!(refusals(&taken), [(name(0).as_str(), "BoundElsewhere")]);
+        assert_eq!(told().await, 2);
     })
     .await;
 }
