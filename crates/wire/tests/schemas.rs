@@ -6,8 +6,9 @@
     reason = "a test that cannot go on should say where"
 )]
 
+use std::collections::BTreeSet;
 use utoipa::PartialSchema;
-use wire::{Entity, apps, countries, environments, hotfixes, operator, principals, versions};
+use wire::{Entity, agent, apps, countries, environments, hotfixes, operator, principals, versions};
 
 fn has_schema_of_its_properties<E: Entity + PartialSchema>() {
     let schema = serde_json::to_value(E::schema()).unwrap();
@@ -55,4 +56,47 @@ fn guids_and_moments_have_their_formats() {
         required.contains(&"status") && !required.contains(&"completedOn"),
         "{required:?}"
     );
+}
+
+/// An agent is asked for an app, its version, and when. A member that is added here is one that a service in the wrong
+/// hands may say anything in: no command, script, address or setting.
+#[test]
+fn nothing_travels_to_an_agent_that_is_not_named_here() {
+    fn has_members<S: PartialSchema>(members: &[&str]) {
+        let schema = serde_json::to_value(S::schema()).unwrap();
+        let described = schema["properties"].as_object().unwrap();
+        let described: BTreeSet<_> = described.keys().map(String::as_str).collect();
+        assert_eq!(described, members.iter().copied().collect());
+    }
+    has_members::<agent::AgentToken>(&["name", "token", "expiresOn"]);
+    has_members::<agent::InventoryResult>(&[
+        "added",
+        "changed",
+        "unchanged",
+        "missing",
+        "refused",
+        "disputed",
+        "warnings",
+    ]);
+    has_members::<agent::Claim>(&["operations", "lost"]);
+    has_members::<agent::ClaimedOperation>(&[
+        "operationId",
+        "leaseId",
+        "leaseSeconds",
+        "kind",
+        "environment",
+        "environmentType",
+        "countryCode",
+        "appId",
+        "appName",
+        "appPublisher",
+        "sourceVersion",
+        "targetVersion",
+        "syncMode",
+        "package",
+    ]);
+    has_members::<agent::EnvironmentName>(&["aadTenantId", "applicationFamily", "name"]);
+    has_members::<agent::ClaimedPackage>(&["sha256", "size", "differsElsewhere"]);
+    has_members::<agent::Renewed>(&["leaseSeconds"]);
+    has_members::<agent::Finished>(&["operationId", "status"]);
 }

@@ -227,7 +227,7 @@ async fn an_agent_carries_a_hotfix_out(backend: Backend) {
 async fn progress_is_shown_to_those_who_select_it(backend: Backend) {
     let (service, agent, hotfix, operation) = with_work(backend).await;
     let progress =
-        json!({ "percent": 40, "step": "Publish", "text": "Half of it is there, Bearer abcdefgh." });
+        json!({ "percent": 40, "step": "Publish", "text": "Bearer abcdefgh, and half of it is there." });
     agent
         .says(&operation, "renew", json!({ "progress": progress }))
         .await
@@ -248,7 +248,7 @@ async fn progress_is_shown_to_those_who_select_it(backend: Backend) {
         "status": "Running",
         "progressPercent": 40,
         "progressStep": "Publish",
-        "progressText": "Half of it is there, Bearer ***.",
+        "progressText": "Bearer ***, and half of it is there.",
         "progressOn": "2020-03-05T12:00:00.0000000Z",
         "agentName": "one",
     });
