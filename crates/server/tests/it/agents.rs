@@ -358,7 +358,9 @@ async fn an_agent_is_listed_as_it_is(backend: Backend) {
     let (us, session) = (service.has_agent("us").await, Uuid::new_v4());
     let replaced = rotates(&service, &us, session).await;
     let request = replaced.post("/agent/v1/token", json!({}));
-    request.header("user-agent", "fame/1.0 (exec)").await.expect(200);
+    let rotated = request.header("user-agent", "fame/1.0 (exec)").await.expect(200);
+    let latest = service.caller_with_token(rotated.property("token"));
+    calls(&latest.in_session(session)).await.expect(200);
     service.advances(11 * MINUTE).await;
     asks(&replaced).await.refused(403, "AgentFrozen");
 

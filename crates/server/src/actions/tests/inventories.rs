@@ -635,6 +635,7 @@ async fn what_comes_back_works_again_and_nothing_is_removed_in_which_something_r
         fleet.schedules(0, 0).await;
         let gone = |sequence| Inventory {
             sequence,
+            confirm: true,
             gone: vec![called(&name(0))],
             ..Inventory::default()
         };
