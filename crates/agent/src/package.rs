@@ -76,7 +76,7 @@ async fn download(service: &AgentClient, path: &Path, work: &Work) -> Result<Str
         .open(path);
     let mut file = opened.map_err(|error| Failure::other(unstarted(&error)))?;
     let mut left = work.package_size;
-    let took = service.download_operation_package(work.operation_id, |bytes| {
+    let took = service.get_operation_package(work.operation_id, |bytes| {
         let length = bytes.len() as u64;
         left = left
             .checked_sub(length)

@@ -112,7 +112,7 @@ impl AgentClient {
     ///
     /// # Errors
     /// Those of [`Request::send`] and of `take`.
-    pub async fn download_operation_package<E: From<Error>>(
+    pub async fn get_operation_package<E: From<Error>>(
         &self,
         id: OperationId,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,

@@ -193,6 +193,6 @@ async fn call_agent(client: &Client, operation: OperationId) {
         agent.claim_operations(&ClaimRequest::default()),
         agent.renew_operation(operation, &renewal),
         agent.finish_operation(operation, &finish),
-        agent.download_operation_package::<Error>(operation, |_| Ok(())),
+        agent.get_operation_package::<Error>(operation, |_| Ok(())),
     }
 }

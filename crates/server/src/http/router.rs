@@ -95,10 +95,10 @@ fn agents() -> OpenApiRouter<Arc<AppState>> {
             agent::inventory::put_inventory,
             agent::inventory::patch_inventory
         ))
-        .routes(routes!(agent::work::claim_work))
-        .routes(routes!(agent::work::renew_work))
-        .routes(routes!(agent::work::finish_work))
-        .routes(routes!(agent::work::get_work_package))
+        .routes(routes!(agent::work::claim_operations))
+        .routes(routes!(agent::work::renew_operation))
+        .routes(routes!(agent::work::finish_operation))
+        .routes(routes!(agent::work::get_operation_package))
 }
 
 fn documented() -> OpenApiRouter<Arc<AppState>> {

@@ -311,14 +311,14 @@ fn of_agents() -> Vec<Sample> {
         sample("rotate_agent_token", Guard::OwnToken),
         sample("put_inventory", Guard::Agent).body(|_| next_inventory()),
         sample("patch_inventory", Guard::Agent).body(|_| next_inventory()),
-        sample("claim_work", Guard::Agent).body(|_| json!({ "max": 1 })),
-        sample("renew_work", Guard::Agent)
+        sample("claim_operations", Guard::Agent).body(|_| json!({ "max": 1 })),
+        sample("renew_operation", Guard::Agent)
             .with("id", held)
             .body(|own| json!({ "leaseId": own.held.lease })),
-        sample("finish_work", Guard::Agent)
+        sample("finish_operation", Guard::Agent)
             .with("id", |own| own.ending.operation.to_string())
             .body(|own| json!({ "leaseId": own.ending.lease, "status": "Skipped" })),
-        sample("get_work_package", Guard::Agent).with("id", held),
+        sample("get_operation_package", Guard::Agent).with("id", held),
     ]
 }
 

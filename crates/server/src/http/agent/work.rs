@@ -24,7 +24,7 @@ use wire::{
 #[utoipa::path(post, path = "/claim", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
     request_body = ClaimRequest,
     responses((status = 200, body = Claim), (status = "default", body = ErrorBody)))]
-pub(crate) async fn claim_work(context: AgentContext, SmallBody(body): SmallBody) -> Result<Response> {
+pub(crate) async fn claim_operations(context: AgentContext, SmallBody(body): SmallBody) -> Result<Response> {
     let request = WorkRequest::read(read(&body)?)?;
     let parks = || context.exchange.waits();
     let work = work::claim_work(context.service(), &context.caller, &request, parks).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn claim_work(context: AgentContext, SmallBody(body): SmallBody
 #[utoipa::path(post, path = "/operations/{id}/renew", tag = "agent",
     params(("id" = uuid::Uuid, Path), ("fame-agent-session" = uuid::Uuid, Header)), request_body = Renewal,
     responses((status = 200, body = Renewed), (status = "default", body = ErrorBody)))]
-pub(crate) async fn renew_work(
+pub(crate) async fn renew_operation(
     Path(operation): Path<String>,
     context: AgentContext,
     SmallBody(body): SmallBody,
@@ -52,7 +52,7 @@ pub(crate) async fn renew_work(
 #[utoipa::path(post, path = "/operations/{id}/finish", tag = "agent",
     params(("id" = uuid::Uuid, Path), ("fame-agent-session" = uuid::Uuid, Header)), request_body = Finish,
     responses((status = 200, body = Finished), (status = "default", body = ErrorBody)))]
-pub(crate) async fn finish_work(
+pub(crate) async fn finish_operation(
     Path(operation): Path<String>,
     context: AgentContext,
     SmallBody(body): SmallBody,
@@ -73,7 +73,7 @@ pub(crate) async fn finish_work(
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = "default", body = ErrorBody)))]
-pub(crate) async fn get_work_package(
+pub(crate) async fn get_operation_package(
     method: Method,
     Path(operation): Path<String>,
     context: AgentContext,
