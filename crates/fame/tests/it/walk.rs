@@ -10,6 +10,7 @@ use crate::services::{
     within,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -69,16 +70,23 @@ impl Host {
     /// Names the service that the agent works for: it has another port after each start.
     fn is_for(&self, service: &str) {
         let at = |name: &str| self.path(name).display().to_string();
-        let Environment { name, country, .. } = &self.environment;
+        let Environment {
+            name,
+            country,
+            window,
+        } = &self.environment;
         let configuration = format!(
             "[service]\nurl = {service:?}\n\
              [agent]\nfolder = {:?}\npolicy = {:?}\ninventory_every = \"1s\"\n\
              [[environment]]\ntenant = {TENANT:?}\nfamily = \"Business Central\"\nname = {name:?}\n\
              country = {country:?}\ntype = \"Production\"\ndriver = \"exec\"\n\
-             window = {{ start = \"20:00\", end = \"06:00\", time_zone = \"UTC\" }}\n\
+             window = {{ start = {}, end = {}, time_zone = {} }}\n\
              [environment.exec]\ndeploy = [{:?}]\ninventory = [{:?}]\nreenterable = true\n",
             at("state"),
             at("policy.toml"),
+            window["start"],
+            window["end"],
+            window["timeZone"],
             at("deploy"),
             at("inventory"),
         );
@@ -200,15 +208,18 @@ impl Walk {
     }
 
     pub(crate) async fn schedules(&self, environment: &Environment, target: &str) -> String {
+        self.schedules_by(&environment.hotfix(target)).await
+    }
+
+    async fn schedules_by(&self, body: &Value) -> String {
         let path = format!("/v1.4/apps/{}/countries/US/environmentHotfixes", APPS[0]);
-        let body = environment.hotfix(target);
         let owner = self.owner();
-        let made = owner.post(&path, &body).await.unwrap().expect(200);
+        let made = owner.post(&path, body).await.unwrap().expect(200);
         plain_id(&made.property("id"))
     }
 
     pub(crate) async fn hotfix(&self, id: &str) -> Value {
-        let shown = "id,status,errorMessage,failureCause,agentName,progressStep";
+        let shown = "id,status,createdOn,startedOn,errorMessage,failureCause,agentName,progressStep";
         let path = format!(
             "/v1.4/apps/{}/countries/US/environmentHotfixes/{id}?$select={shown}",
             APPS[0]
@@ -259,18 +270,31 @@ async fn agents_carry_out_what_vendors_schedule_whatever_happens() {
     let mut walk = Walk::start(Database::Postgres, 10).await;
     let mut hosts = Vec::new();
     let mut agents = Vec::new();
-    for name in ["north", "south"] {
-        let environment = Environment::new(name, "US");
+    let opens = soon();
+    for name in ["north", "south", "east"] {
+        let mut environment = Environment::new(name, "US");
+        if name == "east" {
+            environment.window["start"] = clock_of(opens).into();
+            environment.window["end"] = clock_of(opens + SignedDuration::from_hours(6)).into();
+        }
         let code = walk.has_agent(name, &environment).await;
         let host = Host::of(environment, walk.service.base_url());
         host.enrols(&code).await;
         agents.push(host.runs());
         hosts.push(host);
     }
-    let [north, south] = [&hosts[0], &hosts[1]];
+    let [north, south, east] = [&hosts[0], &hosts[1], &hosts[2]];
     for host in &hosts {
         walk.until_installed(host, "1.0.0.0").await;
     }
+
+    // Outside of its window it waits, while all that follows goes on.
+    let mut body = east.environment.hotfix("1.0.1.0");
+    body["ignoreUpgradeWindow"] = false.into();
+    let waiting = walk.schedules_by(&body).await;
+    let seen = walk.hotfix(&waiting).await;
+    assert_eq!(seen["status"], "Scheduled", "{seen}");
+    assert!(moment(&seen["createdOn"]) < opens, "{seen}");
 
     // Both sides see the new version, and who brought it.
     let hotfix = walk.schedules(&north.environment, "1.0.1.0").await;
@@ -342,4 +366,27 @@ async fn agents_carry_out_what_vendors_schedule_whatever_happens() {
         plain(&ended["errorMessage"]).starts_with("OutcomeUnknown"),
         "{ended}"
     );
+
+    // The clock has reached the window, or will.
+    let opened = within(TIME_LIMIT * 2, async || (Timestamp::now() >= opens).then_some(()));
+    opened.await.unwrap();
+    let ended = walk.until(east, &waiting, "Succeeded").await;
+    assert!(moment(&ended["startedOn"]) >= opens, "{ended}");
+    walk.until_installed(east, "1.0.1.0").await;
+    assert_eq!(east.begun(), ["1.0.1.0"]);
+}
+
+/// A full minute that is near, and far enough that an environment is reported before.
+fn soon() -> Timestamp {
+    let earliest = Timestamp::now() + SignedDuration::from_secs(45);
+    let round = TimestampRound::new().smallest(Unit::Minute).mode(RoundMode::Ceil);
+    earliest.round(round).unwrap()
+}
+
+fn clock_of(moment: Timestamp) -> String {
+    moment.strftime("%H:%M").to_string()
+}
+
+fn moment(value: &Value) -> Timestamp {
+    plain(value).parse().unwrap()
 }
