@@ -425,7 +425,7 @@ impl Model {
         Answer::Renewed(renewed)
     }
 
-    /// What is over stays as it is, whoever says what about it; but news are written down.
+    /// What is over stays as it is, whoever says what about it; but news of what it took on are written down.
     fn report(&mut self, report: &Report) -> OperationStatus {
         let number = report.operation;
         self.carried.retain(|carried| *carried != number);
@@ -433,9 +433,10 @@ impl Model {
         let is_its = report.lease == LeaseUsed::Own;
         if is_its && was == Running {
             self.end_as_reported(number, report.ending);
-        } else if !is_its
-            || was != ending
-            || self.operations[number].reason.as_deref() != report.ending.reason()
+        } else if self.operations[number].started_on.is_some()
+            && (!is_its
+                || was != ending
+                || self.operations[number].reason.as_deref() != report.ending.reason())
         {
             self.audits("operations/lateReport", number, Some(was), ending, By::Agent);
         }
