@@ -18,8 +18,8 @@ use wire::{
 #[utoipa::path(put, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
-pub(crate) async fn put_inventory(context: AgentContext, body: InventoryBody) -> Result<Response> {
-    let reported = read_apart(&body).await?;
+pub(crate) async fn put_inventory(context: AgentContext, mut body: InventoryBody) -> Result<Response> {
+    let reported = read_apart(&mut body).await?;
     let taken = inventory::put_inventory(context.service(), &context.caller, reported).await?;
     answer(&context.info, &taken)
 }
@@ -28,15 +28,15 @@ pub(crate) async fn put_inventory(context: AgentContext, body: InventoryBody) ->
 #[utoipa::path(patch, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
-pub(crate) async fn patch_inventory(context: AgentContext, body: InventoryBody) -> Result<Response> {
-    let reported = read_apart(&body).await?;
+pub(crate) async fn patch_inventory(context: AgentContext, mut body: InventoryBody) -> Result<Response> {
+    let reported = read_apart(&mut body).await?;
     let taken = inventory::patch_inventory(context.service(), &context.caller, reported).await?;
     answer(&context.info, &taken)
 }
 
-/// Reading tens of megabytes takes a processor for a while, which others need too.
-async fn read_apart(body: &InventoryBody) -> Result<Inventory> {
-    let bytes = body.bytes.clone();
+/// Reading tens of megabytes takes a processor for a while, which others need too. They are not kept for longer than that.
+async fn read_apart(body: &mut InventoryBody) -> Result<Inventory> {
+    let bytes = std::mem::take(&mut body.bytes);
     let reading = tokio::task::spawn_blocking(move || read(&bytes));
     Ok(reading.await.map_err(Error::fault)??)
 }
