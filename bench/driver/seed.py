@@ -83,7 +83,7 @@ def upload(contributor, country: str, content: bytes) -> dict:
 
 def _edition() -> str:
     """Sets are made anew when the tables, or the way in which sets are made, have changed."""
-    migrations = sorted((places.REPOSITORY / "crates" / "server" / "migrations").glob("*.sql"))
+    migrations = sorted((places.REPOSITORY / "crates" / "store" / "migrations").glob("*.sql"))
     made_of = b"".join(path.read_bytes() for path in [*migrations, pathlib.Path(__file__)])
     return hashlib.sha256(made_of).hexdigest()[:8]
 
