@@ -12,6 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 class Refused(Exception):
     """An answer that was not expected."""
 
+    def __init__(self, message: str, status: int | None = None):
+        super().__init__(message)
+        self.status = status
+
 
 class Client:
     """One connection."""
@@ -35,7 +39,7 @@ class Client:
         response = self.connection.getresponse()
         answer = response.read()
         if response.status // 100 != 2:
-            raise Refused(f"{method} {path}: {response.status} {answer[:500].decode(errors='replace')}")
+            raise Refused(f"{method} {path}: {response.status} {answer[:500].decode(errors='replace')}", response.status)
         return answer
 
     def ask(self, method: str, path: str, body: object = None):

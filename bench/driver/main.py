@@ -49,7 +49,7 @@ def _run(names: list[str], rounds: int, quick: bool, build: bool) -> int:
             bench = Bench(rounds, quick, gate, service.Issuer(), section)
             ALL[name](bench)
             if not quick:
-                section.write(f"{rounds} rounds", gate)
+                section.write(section.how or f"{rounds} rounds", gate)
             for missed in section.missed:
                 print(f"  missed: {missed}", flush=True)
         except Exception:

@@ -103,14 +103,14 @@ class Process:
         return found
 
     def cpu_seconds(self) -> float:
-        """Processor time that the process and its living descendants have used so far."""
+        """Processor time that the process and its descendants have used so far, those that have ended included."""
         total = 0
         for pid in self.pids():
             try:
                 fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            total += int(fields[11]) + int(fields[12])
+            total += sum(int(field) for field in fields[11:15])
         return total / _TICKS
 
     def memory(self, key: str) -> int:
@@ -134,8 +134,6 @@ class Process:
 
     def stop(self) -> None:
         """Asks it to end, and sees to it."""
-        if self in _running:
-            _running.remove(self)
         if self.popen.poll() is None:
             self._signal(signal.SIGTERM)
             try:
@@ -143,6 +141,12 @@ class Process:
             except subprocess.TimeoutExpired:
                 pass
         # Also whoever of its group is left.
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash does."""
+        if self in _running:
+            _running.remove(self)
         self._signal(signal.SIGKILL)
         self.popen.wait()
 

@@ -31,6 +31,8 @@ class Section:
         self.parts: list[str] = []
         self.rows: list[str] = []
         self.missed: list[str] = []
+        # How it was measured, if not in rounds.
+        self.how: str | None = None
 
     def text(self, line: str) -> None:
         self._end_table()

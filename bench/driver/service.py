@@ -75,22 +75,33 @@ principals = [{{ type = "Application", id = "{operator}" }}]
 
 
 class Service:
-    """A running `fame serve` on a data folder."""
+    """A running `fame serve` on a data folder. `settings` are tables of its configuration besides."""
 
     def __init__(self, issuer: Issuer, data: pathlib.Path, *, name: str = "fame", core: int | None = None,
-                 database: str | None = None, wait: bool = True):
+                 database: str | None = None, wait: bool = True, settings: str = ""):
         data.mkdir(parents=True, exist_ok=True)
         self.issuer, self.data, self.port = issuer, data, free_port()
-        configuration = data / "fame.toml"
+        self.name, self.core = name, core
+        self._configure(database, settings)
+        self.start(wait)
+
+    def _configure(self, database: str | None, besides: str) -> None:
         settings = f"""[server]
 listen = "127.0.0.1:{self.port}"
-data_dir = {json.dumps(str(data))}
+data_dir = {json.dumps(str(self.data))}
 """
         if database is not None:
             settings += f"\n[database]\nurl = {json.dumps(database)}\n"
-        configuration.write_text(settings + issuer.configuration())
-        command = [str(binary()), "serve", "--config", str(configuration)]
-        self.process = Process(name, command, data / "log.txt", core=core)
+        self.configuration.write_text(settings + besides + self.issuer.configuration())
+
+    @property
+    def configuration(self) -> pathlib.Path:
+        return self.data / "fame.toml"
+
+    def start(self, wait: bool = True) -> None:
+        """Starts it, again if it has ended."""
+        command = [str(binary()), "serve", "--config", str(self.configuration)]
+        self.process = Process(self.name, command, self.data / "log.txt", core=self.core)
         if wait:
             self.process.wait_for_port(self.port)
 

@@ -1,6 +1,6 @@
 """One file for each comparison: what is measured, against whom, and what has to be equal before."""
 
-from . import claims, downloads, postgres, reads, schedules, sizes, starts, uploads
+from . import agents, claims, downloads, postgres, reads, schedules, sizes, starts, uploads
 
 # In the order in which `bench/run all` takes them and `RESULTS.md` shows them.
 ALL = {
@@ -12,4 +12,5 @@ ALL = {
     "claims": claims.run,
     "starts": starts.run,
     "postgres": postgres.run,
+    "agents": agents.run,
 }
