@@ -4,7 +4,7 @@
 //! inside an answer is believed first, then the HTTP status, then English words of the text. The first row that fits
 //! decides. What no row knows, such as a text in another language, is `Other`, and a person reads it.
 
-use crate::failure::Failure;
+use crate::failure::{CONFIGURATION, Failure};
 use domain::operation::FailureCause;
 use serde_json::Value;
 
@@ -28,23 +28,12 @@ pub struct Said<'s> {
     pub by: Target,
     /// Whether it was asked to change something. What only reads can be asked again.
     pub to_change: bool,
-    /// Where the connection broke, if it did.
-    pub cut: Option<Cut>,
     /// The HTTP status, if there is one.
     pub status: Option<u16>,
     /// All that was said: a body, an error message, the end of a command's output.
     pub text: &'s str,
     /// The name of the app that is brought in, if known: the development endpoint also complains about others.
     pub app: Option<&'s str>,
-}
-
-/// Where a connection broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Nothing of the request's body was sent: refused, no such host, TLS, reset.
-    BeforeBody,
-    /// After the body, or some of it: the target may have begun.
-    AfterBody,
 }
 
 /// What is known of a failure.
@@ -102,21 +91,11 @@ const fn v(cause: FailureCause, again: Again) -> Verdict {
 /// Why that happened. Never fails: what nobody knows is `Other`, for a person to read.
 #[must_use]
 pub fn classify(said: &Said<'_>) -> Verdict {
-    if let Some(cut) = said.cut {
-        return of_cut(cut, said.to_change);
-    }
     let embedded = Embedded::of(said.text);
     of_code(said, &embedded.codes)
         .or_else(|| of_status(said))
         .or_else(|| of_text(said, &embedded.words))
         .unwrap_or(Verdict::UNKNOWN)
-}
-
-fn of_cut(cut: Cut, to_change: bool) -> Verdict {
-    match cut {
-        Cut::AfterBody if to_change => v(Connection, WhenQuiet),
-        _ => v(Connection, Safe),
-    }
 }
 
 fn of_code(said: &Said<'_>, codes: &[String]) -> Option<Verdict> {
@@ -172,7 +151,6 @@ const HTTP: &[Target] = &[AdminCenter, Automation, DevEndpoint];
 const SERVER: &[Target] = &[Exec, DevEndpoint];
 
 const DOWNGRADE: &str = "Downgrade";
-const CONFIGURATION: &str = "Configuration";
 
 /// What an answer is taken to carry as a code when it lists what has to be installed before.
 const REQUIREMENTS: &str = "data.requirements[]";

@@ -3,6 +3,9 @@
 use domain::operation::FailureCause;
 use std::fmt;
 
+/// The hint of what only another configuration can change.
+pub(crate) const CONFIGURATION: &str = "Configuration";
+
 /// Why something could not be done at a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -24,7 +27,7 @@ impl Failure {
     /// A failure that only another configuration can change.
     pub fn misconfigured(text: impl Into<String>) -> Self {
         Self {
-            hint: Some("Configuration"),
+            hint: Some(CONFIGURATION),
             ..Self::other(text)
         }
     }

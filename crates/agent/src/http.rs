@@ -34,6 +34,9 @@ use std::{
 };
 use uuid::Uuid;
 
+/// Most pages of a list.
+const PAGES: usize = 1_000;
+
 /// How patient a driver is with its target.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,8 +63,6 @@ pub struct HttpSettings {
     pub longest_asked_pause: Duration,
     /// Most bytes of an answer.
     pub answer_bytes: usize,
-    /// Most pages of a list.
-    pub pages: usize,
 }
 
 impl Default for HttpSettings {
@@ -75,7 +76,6 @@ impl Default for HttpSettings {
             longest_pause: Duration::from_secs(120),
             longest_asked_pause: Duration::from_secs(10 * 60),
             answer_bytes: 64 << 20,
-            pages: 1_000,
         }
     }
 }
@@ -345,7 +345,6 @@ impl Http {
         let verdict = cause::classify(&Said {
             by: self.target,
             to_change,
-            cut: None,
             status: Some(answer.status.as_u16()),
             text: &String::from_utf8_lossy(&answer.body),
             app,
@@ -468,7 +467,7 @@ impl Http {
         }
         let mut rows = Vec::new();
         let mut url = url.clone();
-        for _ in 0..self.connection.settings.pages {
+        for _ in 0..PAGES {
             let page: Page<T> = self.get(&url).await?.json()?;
             rows.extend(page.value.unwrap_or_default());
             match page.next {

@@ -5,7 +5,6 @@ fn said(by: Target, text: &str) -> Said<'_> {
     Said {
         by,
         to_change: true,
-        cut: None,
         status: None,
         text,
         app: None,
@@ -89,20 +88,6 @@ fn what_only_reads_is_asked_again_after_a_gateway_failed() {
         ..said(AdminCenter, "")
     };
     assert_eq!(classify(&read), v(Connection, Safe));
-}
-
-#[test]
-fn a_connection_that_breaks_after_the_body_may_have_started_something() {
-    let cut = |cut, to_change| {
-        classify(&Said {
-            cut: Some(cut),
-            to_change,
-            ..said(Automation, "connection reset by peer")
-        })
-    };
-    assert_eq!(cut(Cut::BeforeBody, true), v(Connection, Safe));
-    assert_eq!(cut(Cut::AfterBody, true), v(Connection, WhenQuiet));
-    assert_eq!(cut(Cut::AfterBody, false), v(Connection, Safe));
 }
 
 /// Who says it, what is said, and what is known of it.

@@ -9,7 +9,7 @@ mod deployment;
 mod inventory;
 mod operations;
 
-use super::watch::{Repeats, Rhythm, misconfigured};
+use super::watch::{Repeats, Rhythm, ended};
 use crate::{
     cause::Target,
     driver::{Deployed, Driver, Finding, Found, InstalledApp, Origin, Work, Workplace},
@@ -59,9 +59,6 @@ pub struct Settings {
     /// How often it is asked how an operation goes on.
     #[serde(default = "polls")]
     pub polls: Rhythm,
-    /// How many polls in a row may fail.
-    #[serde(default = "failed_polls")]
-    pub failed_polls: u32,
     /// How long an operation may run.
     #[serde(default = "limit", deserialize_with = "crate::span::deserialize")]
     pub limit: Duration,
@@ -106,10 +103,6 @@ fn polls() -> Rhythm {
         then_for: Duration::from_secs(11 * 60),
         late: Duration::from_secs(60),
     }
-}
-
-fn failed_polls() -> u32 {
-    3
 }
 
 fn limit() -> Duration {
@@ -236,7 +229,7 @@ impl AdminCenter {
     fn refuse_without_eula(&self) -> Result<(), Failure> {
         match self.settings.accept_isv_eula {
             true => Ok(()),
-            false => Err(misconfigured(
+            false => Err(Failure::misconfigured(
                 "Per-tenant extensions are only installed where the publishers' terms are accepted: set \
                  accept_isv_eula = true for this environment if they are",
             )),
@@ -274,10 +267,6 @@ impl Driver for AdminCenter {
         found: &'d Found,
         at: &'d dyn Workplace,
     ) -> BoxFuture<'d, Deployed> {
-        self.carry_out(work, found, at)
-            .map(|ended| match ended {
-                Ok(ended) | Err(ended) => ended,
-            })
-            .boxed()
+        ended(self.carry_out(work, found, at))
     }
 }

@@ -9,7 +9,7 @@ mod slot;
 
 use super::{
     admincenter::{self, AdminCenter, entra},
-    watch::{Repeats, Rhythm, misconfigured},
+    watch::{Repeats, Rhythm, ended},
 };
 use crate::{
     cause::Target,
@@ -49,9 +49,6 @@ pub struct Settings {
     /// How often it is asked how a deployment goes on.
     #[serde(default = "polls")]
     pub polls: Rhythm,
-    /// How many polls in a row may fail.
-    #[serde(default = "failed_polls")]
-    pub failed_polls: u32,
     /// How long a deployment may take.
     #[serde(default = "hour", deserialize_with = "crate::span::deserialize")]
     pub limit: Duration,
@@ -77,10 +74,6 @@ fn polls() -> Rhythm {
         then_for: Duration::from_secs(15 * 60),
         late: Duration::from_secs(30),
     }
-}
-
-fn failed_polls() -> u32 {
-    3
 }
 
 fn hour() -> Duration {
@@ -184,7 +177,7 @@ impl Automation {
 fn online(environment: &EnvironmentName) -> Result<SecureUrl, Failure> {
     let root: SecureUrl = "https://api.businesscentral.dynamics.com/v2.0"
         .parse()
-        .map_err(|wrong| misconfigured(format!("{wrong}")))?;
+        .map_err(|wrong| Failure::misconfigured(format!("{wrong}")))?;
     let tenant = environment.aad_tenant_id.to_string();
     let below = [
         tenant.as_str(),
@@ -197,7 +190,7 @@ fn online(environment: &EnvironmentName) -> Result<SecureUrl, Failure> {
     http::below(&root, &below)
         .as_str()
         .parse()
-        .map_err(|wrong| misconfigured(format!("{wrong}")))
+        .map_err(|wrong| Failure::misconfigured(format!("{wrong}")))
 }
 
 impl Driver for Automation {
@@ -223,10 +216,6 @@ impl Driver for Automation {
         found: &'d Found,
         at: &'d dyn Workplace,
     ) -> BoxFuture<'d, Deployed> {
-        self.carry_out(work, found, at)
-            .map(|ended| match ended {
-                Ok(ended) | Err(ended) => ended,
-            })
-            .boxed()
+        ended(self.carry_out(work, found, at))
     }
 }

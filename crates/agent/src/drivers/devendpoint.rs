@@ -9,7 +9,7 @@ mod publication;
 use super::{
     admincenter::entra,
     automation::extensions::Api,
-    watch::{Repeats, Rhythm, misconfigured},
+    watch::{Repeats, Rhythm, ended},
 };
 use crate::{
     cause::Target,
@@ -56,9 +56,6 @@ pub struct Settings {
     /// How often it is looked whether the version is installed, after the answer was lost.
     #[serde(default = "polls")]
     pub polls: Rhythm,
-    /// How many looks in a row may fail.
-    #[serde(default = "failed_polls")]
-    pub failed_polls: u32,
     /// When the same is begun anew.
     #[serde(default)]
     pub repeats: Repeats,
@@ -113,11 +110,6 @@ fn polls() -> Rhythm {
         then_for: Duration::from_secs(3_600),
         late: Duration::from_secs(60),
     }
-}
-
-fn failed_polls() -> u32 {
-    // A server that is restarted is away for a while.
-    20
 }
 
 /// A tenant of a server with a development endpoint.
@@ -180,7 +172,7 @@ impl DevEndpoint {
     async fn read_inventory(&self) -> Result<Found, Failure> {
         match &self.inventory {
             Some(api) => api.inventory().await,
-            None => Err(misconfigured(
+            None => Err(Failure::misconfigured(
                 "A development endpoint does not tell what is installed: set inventory to the Automation API of the server",
             )),
         }
@@ -188,7 +180,7 @@ impl DevEndpoint {
 
     fn refuse_production(&self, kind: EnvironmentKind) -> Result<(), Failure> {
         match kind == EnvironmentKind::Production && !self.settings.allow_production {
-            true => Err(misconfigured(
+            true => Err(Failure::misconfigured(
                 "Nothing is published to a production environment by a development endpoint, unless allow_production is set",
             )),
             false => Ok(()),
@@ -251,10 +243,6 @@ impl Driver for DevEndpoint {
         found: &'d Found,
         at: &'d dyn Workplace,
     ) -> BoxFuture<'d, Deployed> {
-        self.carry_out(work, found, at)
-            .map(|ended| match ended {
-                Ok(ended) | Err(ended) => ended,
-            })
-            .boxed()
+        ended(self.carry_out(work, found, at))
     }
 }

@@ -190,7 +190,6 @@ fn failure_of(ended: &Ended, heard: &Heard) -> (Verdict, Failure) {
     let said = Said {
         by: Target::Exec,
         to_change: true,
-        cut: None,
         status: None,
         text: &heard.text(),
         app: None,

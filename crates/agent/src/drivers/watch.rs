@@ -6,8 +6,14 @@ use crate::{
     failure::Failure,
 };
 use domain::{jitter, operation::FailureCause, version::AppVersion};
+use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{convert::identity, time::Duration};
+
+/// How many polls in a row may fail, each of them tried several times.
+pub(super) const FAILED_POLLS: u32 = 3;
+/// How often the same is tried where somebody else held what was needed.
+const LOCK_TRIES: usize = 3;
 
 /// Pauses between two questions, which grow with the time that it takes.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -48,12 +54,10 @@ pub struct Repeats {
     /// The pause before the one repetition.
     #[serde(deserialize_with = "crate::span::deserialize")]
     pub pause: Duration,
-    /// How often it is tried where somebody else held what was needed.
-    pub lock_tries: usize,
-    /// The shortest pause before that.
+    /// The shortest pause before another try where somebody else held what was needed.
     #[serde(deserialize_with = "crate::span::deserialize")]
     pub shortest_lock_pause: Duration,
-    /// The longest pause before that.
+    /// The longest one.
     #[serde(deserialize_with = "crate::span::deserialize")]
     pub longest_lock_pause: Duration,
 }
@@ -62,7 +66,6 @@ impl Default for Repeats {
     fn default() -> Self {
         Self {
             pause: Duration::from_secs(30),
-            lock_tries: 3,
             shortest_lock_pause: Duration::from_secs(2 * 60),
             longest_lock_pause: Duration::from_secs(10 * 60),
         }
@@ -97,11 +100,18 @@ impl Repeats {
     fn after(&self, verdict: Verdict, tries: usize) -> Option<Duration> {
         match (verdict.again, verdict.cause) {
             (Again::Never, _) => None,
-            (_, FailureCause::Lock) => (tries < self.lock_tries)
+            (_, FailureCause::Lock) => (tries < LOCK_TRIES)
                 .then(|| jitter::between(self.shortest_lock_pause, self.longest_lock_pause)),
             _ => (tries < 2).then_some(self.pause),
         }
     }
+}
+
+/// How it ended, whether that came early or late.
+pub(super) fn ended<'d>(
+    carried_out: impl Future<Output = Result<Deployed, Deployed>> + Send + 'd,
+) -> BoxFuture<'d, Deployed> {
+    carried_out.map(|ended| ended.unwrap_or_else(identity)).boxed()
 }
 
 /// How it ends when the version that was found makes everything else needless. Where the app is not there at all says
@@ -128,14 +138,6 @@ pub(super) fn settled(installed: Option<AppVersion>, target: AppVersion) -> Opti
 pub(super) fn took_too_long(limit: Duration, last: &str) -> Deployed {
     let text = format!("After {limit:?} the target had not said how it ended. {last}");
     Deployed::Unclear(Failure::new(FailureCause::TimeOut, text.trim()))
-}
-
-/// A failure that only another configuration can change.
-pub(super) fn misconfigured(text: impl Into<String>) -> Failure {
-    Failure {
-        hint: Some("Configuration"),
-        ..Failure::other(text)
-    }
 }
 
 /// Writes something down before it is done.

@@ -1,7 +1,10 @@
 //! How a driver signs in to its target.
 
 use super::{Answer, Connection, OnceSent, Trouble, body::Content};
-use crate::{failure::Failure, secret::Secret};
+use crate::{
+    failure::{CONFIGURATION, Failure},
+    secret::Secret,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use client::SecureUrl;
 use domain::operation::FailureCause;
@@ -145,7 +148,7 @@ impl SignIn {
 
     fn read(&self, secret: &Secret) -> Result<SecretString, Failure> {
         let secret = secret.read().map_err(|missing| Failure {
-            hint: Some("Configuration"),
+            hint: Some(CONFIGURATION),
             ..Failure::new(FailureCause::Permission, missing.to_string())
         })?;
         self.keep_out(&secret);
@@ -202,7 +205,7 @@ impl SignIn {
     async fn fetch(&self, client: &ClientCredentials, connection: &Connection) -> Result<Fetched, Failure> {
         let Some(issuer) = &self.token_url else {
             return Err(Failure {
-                hint: Some("Configuration"),
+                hint: Some(CONFIGURATION),
                 ..Failure::new(
                     FailureCause::Permission,
                     "No token_url says where tokens are issued",

@@ -235,5 +235,5 @@ pub(crate) fn polls() -> Value {
 }
 
 pub(crate) fn repeats() -> Value {
-    json!({"pause": "1ms", "lock_tries": 3, "shortest_lock_pause": "1ms", "longest_lock_pause": "2ms"})
+    json!({"pause": "1ms", "shortest_lock_pause": "1ms", "longest_lock_pause": "2ms"})
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, InstalledApp, Work, Workplace},
-    drivers::watch::{arrived, bear, file_name, marked, settled, took_too_long},
+    drivers::watch::{FAILED_POLLS, arrived, bear, file_name, marked, settled, took_too_long},
     failure::Failure,
     http::{Answer, Change, Content, Form, Sent},
 };
@@ -333,7 +333,7 @@ impl AdminCenter {
             match self.trace(before, work, is_last).await {
                 Ok(Some(sought)) => return Ok(sought),
                 Ok(None) => failures = 0,
-                Err(failure) => bear(failure, &mut failures, self.settings.failed_polls)?,
+                Err(failure) => bear(failure, &mut failures, FAILED_POLLS)?,
             }
             tokio::time::sleep(self.settings.polls.pause(begun.elapsed())).await;
         }
@@ -394,7 +394,7 @@ impl AdminCenter {
             let row = match self.operation(work.app_id, id).await {
                 Ok(row) => row,
                 Err(failure) => {
-                    bear(failure, &mut failures, self.settings.failed_polls)?;
+                    bear(failure, &mut failures, FAILED_POLLS)?;
                     continue;
                 }
             };
@@ -454,7 +454,6 @@ impl AdminCenter {
                 let verdict = cause::classify(&Said {
                     by: Target::AdminCenter,
                     to_change: true,
-                    cut: None,
                     status: None,
                     text,
                     app: work.app_name.as_deref(),

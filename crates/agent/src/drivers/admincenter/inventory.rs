@@ -3,7 +3,6 @@
 use super::AdminCenter;
 use crate::{
     driver::{Found, InstalledApp, Origin},
-    drivers::watch::misconfigured,
     failure::Failure,
 };
 use domain::{environment::family_key, ids::AppId, version::AppVersion};
@@ -123,7 +122,7 @@ impl AdminCenter {
             return Ok(None);
         };
         match row.aad_tenant_id {
-            Some(tenant) if tenant != self.environment.aad_tenant_id => Err(misconfigured(format!(
+            Some(tenant) if tenant != self.environment.aad_tenant_id => Err(Failure::misconfigured(format!(
                 "The environment {} that these credentials see belongs to the tenant {tenant}, not to {}",
                 row.name, self.environment.aad_tenant_id
             ))),

@@ -1,7 +1,7 @@
 //! Operations as the Admin Center tells of them, in all the shapes that it is said or seen to have.
 
 use super::AdminCenter;
-use crate::{drivers::watch, failure::Failure};
+use crate::failure::Failure;
 use domain::{ids::AppId, version::AppVersion};
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -88,27 +88,7 @@ pub(super) fn read_all(body: Value) -> Result<Vec<AppOperation>, serde_json::Err
 impl AdminCenter {
     /// All operations of an app.
     pub(super) async fn operations(&self, app: AppId) -> Result<Vec<AppOperation>, Failure> {
-        let mut all = Vec::new();
-        let mut url = self.of_app(app, &["operations"]);
-        for _ in 0..self.settings.http.pages {
-            let answer = self.http.get(&url).await?;
-            let body: Value = answer.json()?;
-            let next = ["@odata.nextLink", "nextLink"]
-                .iter()
-                .find_map(|name| Some(body.get(name)?.as_str()?.to_owned()));
-            let rows = read_all(body).map_err(|wrong| {
-                Failure::other(format!(
-                    "The answer to {} cannot be read: {wrong}",
-                    answer.request
-                ))
-            })?;
-            all.extend(rows);
-            match next {
-                None => return Ok(all),
-                Some(link) => url = self.http.same_service(&url, &link)?,
-            }
-        }
-        Err(Failure::other("The list of operations does not end"))
+        self.http.rows(&self.of_app(app, &["operations"])).await
     }
 
     /// The operation of that id; none when nobody knows it.
@@ -141,7 +121,7 @@ impl AdminCenter {
 }
 /// A failure that only another configuration can change, for an environment whose version of the API lacks something.
 pub(super) fn too_old(version: &str) -> Failure {
-    watch::misconfigured(format!(
+    Failure::misconfigured(format!(
         "The Admin Center does not know the request: api_version is {version}, and per-tenant extensions are installed \
          from v2.29 on"
     ))

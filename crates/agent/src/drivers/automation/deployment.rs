@@ -4,7 +4,7 @@ use super::Automation;
 use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, InstalledApp, Work, Workplace},
-    drivers::watch::{arrived, bear, facts_of, marked, settled, took_too_long},
+    drivers::watch::{FAILED_POLLS, arrived, bear, facts_of, marked, settled, took_too_long},
     failure::Failure,
     http::{Change, Content, Sent},
 };
@@ -236,7 +236,7 @@ impl Automation {
             match self.look(company, before, work, app, begun, at).await {
                 Ok(Some(ended)) => return Ok(ended),
                 Ok(None) => failures = 0,
-                Err(failure) => bear(failure, &mut failures, self.settings.failed_polls)?,
+                Err(failure) => bear(failure, &mut failures, FAILED_POLLS)?,
             }
         }
     }
@@ -298,7 +298,6 @@ impl Automation {
         let verdict = cause::classify(&Said {
             by: Target::Automation,
             to_change: true,
-            cut: None,
             status: None,
             text: text.as_deref().unwrap_or_default(),
             app: work.app_name.as_deref(),

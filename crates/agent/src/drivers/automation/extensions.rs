@@ -4,7 +4,6 @@
 use crate::{
     cause::Target,
     driver::{Found, InstalledApp, Origin},
-    drivers::watch::misconfigured,
     failure::Failure,
     http::{self, Credentials, Http, HttpSettings},
 };
@@ -106,7 +105,7 @@ impl Api {
         let mut companies: Vec<Company> = self.http.rows(&self.at(&["companies"])).await?;
         let Some(named) = &self.company else {
             return match companies.is_empty() {
-                true => Err(misconfigured(
+                true => Err(Failure::misconfigured(
                     "There is no company that these credentials may see",
                 )),
                 false => Ok(companies.swap_remove(0)),
@@ -120,7 +119,7 @@ impl Api {
             by_name || company.id.to_string().eq_ignore_ascii_case(named)
         };
         companies.into_iter().find(is_it).ok_or_else(|| {
-            misconfigured(format!(
+            Failure::misconfigured(format!(
                 "There is no company '{named}' that these credentials may see"
             ))
         })

@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// Written down before a package is sent.
 const PUBLISH: &str = "Publish";
 
+/// How many looks in a row may fail: a server that is restarted is away for a while.
+const FAILED_LOOKS: u32 = 20;
+
 /// What was installed before.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Before {
@@ -200,7 +203,7 @@ impl DevEndpoint {
                         return Ok(ended);
                     }
                 }
-                Err(failure) => bear(failure, &mut failures, self.settings.failed_polls)?,
+                Err(failure) => bear(failure, &mut failures, FAILED_LOOKS)?,
             }
             if begun.elapsed() >= self.settings.limit {
                 let changes = self.compare(before, work, at).await;

@@ -82,9 +82,8 @@ impl Running {
         facts: &[(String, String)],
     ) -> Result<Self, Failure> {
         let mut prepared = prepare(settings, command, facts);
-        let not_started = |reason: String| Failure {
-            hint: Some("Configuration"),
-            ..Failure::other(format!("'{}' could not be started: {reason}", command.program()))
+        let not_started = |reason: String| {
+            Failure::misconfigured(format!("'{}' could not be started: {reason}", command.program()))
         };
         let mut child = prepared.spawn().map_err(|error| not_started(error.to_string()))?;
         let (Some(id), Some(out), Some(err)) = (child.id(), child.stdout.take(), child.stderr.take()) else {

@@ -54,7 +54,7 @@ async fn tried(place: &Place, text: &str, succeeds_at: usize, inventory: &str) -
     let mut settings = place.settings(&script, inventory);
     settings["reenterable"] = true.into();
     settings["repeats"] = json!({
-        "pause": "1ms", "lock_tries": 3, "shortest_lock_pause": "1ms", "longest_lock_pause": "2ms",
+        "pause": "1ms", "shortest_lock_pause": "1ms", "longest_lock_pause": "2ms",
     });
     let deployed = exec(settings).deploy(&work(), &Found::default(), place).await;
     (deployed, place.read("runs").lines().count())
