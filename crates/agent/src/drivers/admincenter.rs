@@ -21,7 +21,7 @@ use domain::ids::AppId;
 use futures::{FutureExt, future::BoxFuture};
 use reqwest::Url;
 use serde::Deserialize;
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 use uuid::Uuid;
 use wire::agent::EnvironmentName;
 
@@ -156,6 +156,8 @@ enum Way {
 pub struct AdminCenter {
     settings: Settings,
     environment: EnvironmentName,
+    /// The environment as the target spells it, once it was read there.
+    spelled: OnceLock<EnvironmentName>,
     http: Http,
 }
 
@@ -179,6 +181,7 @@ impl AdminCenter {
             http: http.paced(pace, between),
             settings,
             environment,
+            spelled: OnceLock::new(),
         })
     }
 
@@ -193,7 +196,7 @@ impl AdminCenter {
             application_family,
             name,
             ..
-        } = &self.environment;
+        } = self.spelled.get().unwrap_or(&self.environment);
         let environment = ["applications", application_family, "environments", name];
         self.root(&[environment.as_slice(), segments].concat())
     }

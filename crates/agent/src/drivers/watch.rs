@@ -2,16 +2,19 @@
 
 use crate::{
     cause::{Again, Verdict},
-    driver::{Deployed, InstalledApp, Work, Workplace},
+    driver::{Deployed, Driver, Found, InstalledApp, Work, Workplace},
     failure::Failure,
 };
 use domain::{jitter, operation::FailureCause, version::AppVersion};
 use futures::{FutureExt, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{convert::identity, time::Duration};
 
 /// How many polls in a row may fail, each of them tried several times.
 pub(super) const FAILED_POLLS: u32 = 3;
+/// How far two clocks of a target may be apart.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(2);
 /// How often the same is tried where somebody else held what was needed.
 const LOCK_TRIES: usize = 3;
 
@@ -134,10 +137,33 @@ pub(super) fn settled(installed: Option<AppVersion>, target: AppVersion) -> Opti
     }
 }
 
-/// The limit is over, and the target still says nothing final.
+/// The environment before something is begun there once more: what was found at first may have been neither whole nor
+/// true.
+///
+/// # Errors
+/// How it ends if nothing can be begun there now.
+pub(super) async fn found_anew(driver: &dyn Driver, work: &Work) -> Result<Found, Deployed> {
+    let found = driver.inventory().await.map_err(Deployed::Failed)?;
+    let refused = match found.app(work.app_id) {
+        _ if !found.is_ready => Failure::new(
+            FailureCause::Lock,
+            "It was not begun once more, because somebody else works in the environment",
+        ),
+        None => Failure::other("It was not begun once more, because the app is not installed any more"),
+        Some(_) => return Ok(found),
+    };
+    Err(Deployed::Failed(refused))
+}
+
+/// Whether what began then may have come of something that was sent `since`: a target has more than one clock.
+pub(super) fn began_since(began: Timestamp, since: Timestamp) -> bool {
+    began.duration_since(since) >= -CLOCKS
+}
+
+/// The limit is over, and the target still says nothing final: nothing more is waited for.
 pub(super) fn took_too_long(limit: Duration, last: &str) -> Deployed {
     let text = format!("After {limit:?} the target had not said how it ended. {last}");
-    Deployed::Unclear(Failure::new(FailureCause::TimeOut, text.trim()))
+    Deployed::Failed(Failure::new(FailureCause::TimeOut, text.trim()))
 }
 
 /// Writes something down before it is done.

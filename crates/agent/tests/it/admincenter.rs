@@ -15,8 +15,12 @@ use axum::http::Method;
 use domain::operation::FailureCause;
 use serde_json::{Value, json};
 use target::{App, End, Online, Shape};
+use wire::agent::EnvironmentName;
 
 everywhere!(super::OnlineBench);
+
+/// Where the environment tells of all that is done there.
+const OPERATIONS: &str = "/environments/Test 1/operations";
 
 pub(crate) struct OnlineBench {
     double: Double<Online>,
@@ -45,21 +49,7 @@ impl Bench for OnlineBench {
     }
 
     fn driver(&self) -> Box<dyn Driver> {
-        let common = json!({
-            "credentials": self.desk.credentials(&self.double.url),
-            "url": self.double.url,
-            "accept_isv_eula": true,
-            "http": self.desk.http(),
-            "between_requests": "0ms",
-            "polls": polls(),
-            "lost_after": "60ms",
-            "others_within": "60s",
-            "limit": "60s",
-            "scheduled_limit": "60s",
-            "repeats": repeats(),
-        });
-        let settings: Settings = settings(common, &self.settings);
-        Box::new(AdminCenter::new(settings, environment()).unwrap())
+        self.driver_of(environment())
     }
 
     fn begins(&self) -> String {
@@ -92,6 +82,24 @@ impl Bench for OnlineBench {
 }
 
 impl OnlineBench {
+    fn driver_of(&self, environment: EnvironmentName) -> Box<dyn Driver> {
+        let common = json!({
+            "credentials": self.desk.credentials(&self.double.url),
+            "url": self.double.url,
+            "accept_isv_eula": true,
+            "http": self.desk.http(),
+            "between_requests": "0ms",
+            "polls": polls(),
+            "lost_after": "60ms",
+            "others_within": "60s",
+            "limit": "60s",
+            "scheduled_limit": "60s",
+            "repeats": repeats(),
+        });
+        let settings: Settings = settings(common, &self.settings);
+        Box::new(AdminCenter::new(settings, environment).unwrap())
+    }
+
     async fn with(change: impl FnOnce(&mut Online)) -> Self {
         let bench = Self::new().await;
         bench.double.change(change);
@@ -269,7 +277,7 @@ async fn an_operation_may_vanish_and_the_inventory_decides() {
 
 #[tokio::test]
 async fn somebody_elses_operation_of_the_same_version_is_not_ours() {
-    let bench = OnlineBench::new().await;
+    let bench = OnlineBench::new().await.set(json!({"lost_after": "60s"}));
     // Ours is lost and never began; theirs appears just then.
     bench.double.change(|online| online.foreign_after_begin = true);
     bench
@@ -300,6 +308,62 @@ async fn others_are_waited_for() {
 }
 
 #[tokio::test]
+async fn what_runs_elsewhere_in_the_environment_is_waited_for() {
+    let bench = OnlineBench::with(|online| online.environment_runs_for = 3).await;
+    assert_eq!(bench.ends().await, Deployed::Done);
+    let id = target::operation_id(800);
+    assert!(bench.desk.heard().contains(&id), "{}", bench.desk.heard());
+    assert_eq!(
+        (bench.begun(), bench.double.count(&Method::GET, OPERATIONS)),
+        (1, 4)
+    );
+
+    let bench = OnlineBench::with(|online| online.environment_runs_for = usize::MAX).await;
+    let failure = bench.set(json!({"others_within": "50ms"})).fails().await;
+    assert_eq!(failure.cause, FailureCause::Lock, "{failure}");
+    assert!(failure.text.contains(&id), "{failure}");
+}
+
+#[tokio::test]
+async fn older_versions_are_not_asked_what_they_do_not_know() {
+    let bench = OnlineBench::with(|online| {
+        online.version = "v2.5";
+        online.apps[0].kind = "global";
+    })
+    .await;
+    let bench = bench.set(json!({"api_version": "v2.5"}));
+    assert_eq!(bench.ends().await, Deployed::Done);
+    assert_eq!(bench.double.count(&Method::GET, OPERATIONS), 0);
+}
+
+#[tokio::test]
+async fn what_never_began_is_not_begun_anew_while_the_environment_is_worked_on() {
+    let bench = OnlineBench::new().await;
+    bench.desk.dies_after(1);
+    assert_eq!(bench.desk.carries_out(&*bench.driver()).await, None);
+    bench.double.change(|online| online.status = "Upgrading");
+    let failure = bench.fails().await;
+    assert_eq!(
+        (failure.cause, bench.begun()),
+        (FailureCause::Lock, 0),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn an_environment_is_addressed_as_the_target_spells_it() {
+    let bench = OnlineBench::new().await;
+    // The double knows only its own spelling.
+    let driver = bench.driver_of(EnvironmentName {
+        application_family: "business central".to_owned(),
+        name: "TEST 1".to_owned(),
+        ..environment()
+    });
+    let found = driver.inventory().await.unwrap();
+    assert_eq!((found.is_complete, found.apps.len()), (true, 2));
+}
+
+#[tokio::test]
 async fn what_microsoft_does_in_between_is_seen() {
     for (to, expected) in [(TARGET, "Done"), ("16.1.0.0", "Skipped")] {
         let bench = OnlineBench::new().await;
@@ -315,7 +379,7 @@ async fn what_microsoft_does_in_between_is_seen() {
 }
 
 #[tokio::test]
-async fn what_runs_for_ever_is_left_open() {
+async fn what_runs_for_ever_ends_at_the_limit() {
     for running in ["Running", "Scheduled"] {
         let bench = OnlineBench::with(|online| {
             online.running = running;
@@ -324,7 +388,7 @@ async fn what_runs_for_ever_is_left_open() {
         .await
         .set(json!({"limit": "100ms", "scheduled_limit": "100ms"}));
         let ended = bench.ends().await;
-        let Deployed::Unclear(failure) = &ended else {
+        let Deployed::Failed(failure) = &ended else {
             panic!("{ended:?}");
         };
         assert_eq!(failure.cause, FailureCause::TimeOut);
@@ -512,6 +576,7 @@ async fn an_environment_is_gone_only_when_it_is() {
         ("Upgrading", false),
         ("NotReady", false),
         ("Recovering", false),
+        ("SoftDeleting", false),
         ("SoftDeletingFailed", false),
         ("Removing", true),
         ("SoftDeleted", true),

@@ -100,6 +100,16 @@ impl AutomationBench {
         self
     }
 
+    fn with_admin_center(self, online: &Double<Online>) -> Self {
+        let admin_center = json!({
+            "credentials": self.desk.credentials(&online.url),
+            "url": online.url,
+            "http": self.desk.http(),
+            "between_requests": "0ms",
+        });
+        self.set(json!({"admin_center": admin_center}))
+    }
+
     async fn ends(&self) -> Deployed {
         self.desk.carries_out(&*self.driver()).await.unwrap()
     }
@@ -246,11 +256,11 @@ async fn words_of_the_target_are_believed_only_with_the_inventory() {
 }
 
 #[tokio::test]
-async fn what_never_ends_is_left_open() {
+async fn what_never_ends_ends_at_the_limit() {
     for word in ["Unknown", "InProgress", "NotFound"] {
         let bench = AutomationBench::with(|server| server.outcome = Outcome::Stays(word)).await;
         let ended = bench.set(json!({"limit": "100ms"})).ends().await;
-        let Deployed::Unclear(failure) = ended else {
+        let Deployed::Failed(failure) = ended else {
             panic!("{ended:?}");
         };
         assert!(
@@ -325,6 +335,26 @@ async fn others_are_waited_for() {
 }
 
 #[tokio::test]
+async fn nothing_is_started_beside_what_others_began_meanwhile() {
+    // The double refuses to start two at once.
+    let bench = AutomationBench::with(|server| server.rivals = 1).await;
+    bench.ends_well("one began while the package was uploaded").await;
+    assert!(
+        bench.desk.heard().contains("Other Pack is in progress"),
+        "{}",
+        bench.desk.heard()
+    );
+    let bench = AutomationBench::with(|server| server.rivals = usize::MAX).await;
+    let bench = bench.set(json!({"others_within": "1ms"}));
+    let failure = bench.fails().await;
+    assert_eq!(
+        (failure.cause, bench.begun()),
+        (FailureCause::Lock, 0),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
 async fn a_failure_says_that_nobody_says_why() {
     let bench = AutomationBench::with(|server| server.outcome = Outcome::Failed).await;
     let failure = bench.fails().await;
@@ -341,21 +371,19 @@ async fn a_failure_says_that_nobody_says_why() {
 
 #[tokio::test]
 async fn the_admin_center_knows_why_and_more() {
-    let why = "Unsupported table change: Table Customer";
+    // Only the Admin Center says so.
+    let why = "Sales Pack requires the following apps to be installed or updated as dependencies: Base Pack";
     let online = Double::of(Online::new()).await;
-    online.change(|online| online.failed(why));
-    let bench = AutomationBench::with(|server| server.outcome = Outcome::Failed).await;
-    let admin_center = json!({
-        "credentials": bench.desk.credentials(&online.url),
-        "url": online.url,
-        "http": bench.desk.http(),
-        "between_requests": "0ms",
+    online.change(|online| {
+        online.failed("2031-05-06T07:00:00Z", "Unsupported table change: Table Customer");
+        online.failed("2031-05-06T07:08:20Z", why);
     });
-    let bench = bench.set(json!({"admin_center": admin_center}));
+    let bench = AutomationBench::with(|server| server.outcome = Outcome::Failed).await;
+    let bench = bench.with_admin_center(&online);
     let failure = bench.fails().await;
     assert_eq!(
         (failure.cause, bench.begun()),
-        (FailureCause::SchemaBreak, 1),
+        (FailureCause::MissingDependency, 1),
         "{failure}"
     );
     assert!(failure.text.contains(why), "{failure}");
@@ -371,6 +399,17 @@ async fn the_admin_center_knows_why_and_more() {
     assert!(!found.is_ready && !found.is_gone && !found.is_complete);
     online.change(|online| online.status = "SoftDeleted");
     assert!(bench.driver().inventory().await.unwrap().is_gone);
+}
+
+#[tokio::test]
+async fn why_something_else_failed_before_is_not_why_this_did() {
+    let online = Double::of(Online::new()).await;
+    online.change(|online| online.failed("2031-05-06T07:00:00Z", "Unsupported table change: Table Customer"));
+    let bench = AutomationBench::with(|server| server.outcome = Outcome::Failed).await;
+    let bench = bench.with_admin_center(&online);
+    let failure = bench.fails().await;
+    assert_eq!(failure.cause, FailureCause::Other, "{failure}");
+    assert!(failure.text.contains("does not say why"), "{failure}");
 }
 
 #[tokio::test]

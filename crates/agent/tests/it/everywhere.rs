@@ -4,7 +4,7 @@ use crate::{
     desk::{Desk, work},
     double::{CLIENT_SECRET, Double, Fault, Reply, Target},
 };
-use agent::driver::{Deployed, Driver};
+use agent::driver::{Deployed, Driver, Found};
 use axum::http::Method;
 use domain::operation::FailureCause;
 use std::time::Instant;
@@ -80,8 +80,14 @@ fn ends_as_it_can<B: Bench>(bench: &B, ended: &Deployed, why: &str) {
     match B::knows_what_never_began() {
         true => assert_eq!((ended, bench.begun()), (&Deployed::Done, 1), "{why}"),
         false => {
-            assert!(matches!(ended, Deployed::Unclear(_)), "{why}: {ended:?}");
-            assert_eq!(bench.begun(), 0, "{why}");
+            let Deployed::Failed(failure) = ended else {
+                panic!("{why}: {ended:?}");
+            };
+            assert_eq!(
+                (failure.cause, bench.begun()),
+                (FailureCause::TimeOut, 0),
+                "{why}"
+            );
         }
     }
 }
@@ -150,6 +156,25 @@ pub(crate) async fn a_process_may_end_while_it_waits_for_the_answer<B: Bench>() 
         }
     }
     ends_well(&bench, "gone on with").await;
+}
+
+pub(crate) async fn what_was_begun_is_watched_although_the_app_is_not_seen<B: Bench>() {
+    let bench = B::new().await;
+    let begins = bench.begins();
+    bench
+        .double()
+        .breaks(&Method::POST, &begins, 1, Fault::Silence { begun: true });
+    {
+        let driver = bench.driver();
+        tokio::select! {
+            _ = bench.desk().carries_out(&*driver) => panic!("nothing came back"),
+            () = bench.double().seen(&Method::POST, &begins) => {}
+        }
+    }
+    // The environment was being worked on when the next process looked.
+    let unready = Found::default();
+    let ended = bench.desk().goes_on(&*bench.driver(), &work(), &unready).await;
+    assert_eq!((ended, bench.begun()), (Some(Deployed::Done), 1));
 }
 
 pub(crate) async fn reads_are_tried_again<B: Bench>() {
@@ -404,6 +429,7 @@ macro_rules! everywhere {
             what_never_arrived_is_not_taken_for_done,
             a_process_may_end_at_any_mark,
             a_process_may_end_while_it_waits_for_the_answer,
+            what_was_begun_is_watched_although_the_app_is_not_seen,
             reads_are_tried_again,
             whoever_asks_for_a_pause_gets_it,
             a_token_is_renewed_on_the_way,

@@ -96,6 +96,8 @@ pub(crate) struct Server {
     pub(crate) intruders: usize,
     /// What they do there.
     pub(crate) intrusion: fn(&mut Option<Slot>),
+    /// Somebody else begins to deploy another app so many times, each just after our package has arrived.
+    pub(crate) rivals: usize,
     /// Whether somebody else's deployment of the same version fails just before ours begins.
     pub(crate) twin: bool,
     /// What a publication comes to.
@@ -143,6 +145,7 @@ impl Server {
             knows_modes: true,
             intruders: 0,
             intrusion: |slot| *slot = None,
+            rivals: 0,
             twin: false,
             publication: |server| {
                 server.install();
@@ -340,7 +343,7 @@ impl Server {
         refused.unwrap_or_else(|| Reply::json(200, &row))
     }
 
-    fn take_content(&mut self, asked: &Asked, id: &str) -> Reply {
+    fn take_content(&mut self, asked: &Asked, id: &str, now: Timestamp) -> Reply {
         assert_eq!(asked.header("content-type"), "application/octet-stream");
         assert_eq!(asked.header("content-length"), asked.body.len().to_string());
         let Some(slot) = self.slot.as_mut().filter(|slot| slot.id.to_string() == id) else {
@@ -351,10 +354,19 @@ impl Server {
             self.intruders -= 1;
             (self.intrusion)(&mut self.slot);
         }
+        if self.rivals > 0 {
+            self.rivals -= 1;
+            self.started("Other Pack", "InProgress", "2.1.0.0", now);
+            if let Some(theirs) = self.deployments.last_mut() {
+                theirs.outcome = Outcome::Unchanged;
+                theirs.left = 3;
+            }
+        }
         Reply::empty(204)
     }
 
     fn upload(&mut self, id: &str, now: Timestamp) -> Reply {
+        assert!(self.deployments.iter().all(|row| row.status != "InProgress"));
         let Some(slot) = self.slot.take().filter(|slot| slot.id.to_string() == id) else {
             return Reply::error(404, "BadRequest_ResourceNotFound", "There is no such slot");
         };
@@ -465,7 +477,7 @@ impl Target for Server {
             }
             ("PATCH", [slot, "extensionContent"], true) => {
                 let id = slot.strip_prefix("extensionUpload(")?.strip_suffix(')')?;
-                self.take_content(asked, id)
+                self.take_content(asked, id, now)
             }
             ("POST", [slot, "Microsoft.NAV.upload"], true) if asked.body.is_empty() => {
                 let id = slot.strip_prefix("extensionUpload(")?.strip_suffix(')')?;

@@ -11,13 +11,15 @@ use super::{
 use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, InstalledApp, Work, Workplace},
-    drivers::watch::{FAILED_POLLS, arrived, bear, file_name, marked, settled, took_too_long},
+    drivers::watch::{
+        FAILED_POLLS, arrived, bear, began_since, file_name, found_anew, marked, settled, took_too_long,
+    },
     failure::Failure,
     http::{Answer, Change, Content, Form, Sent},
 };
 use data_encoding::HEXLOWER;
 use domain::operation::FailureCause;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,8 +31,6 @@ const SENT: &str = "Send";
 const NAMED: &str = "Operation";
 /// The largest package that the Admin Center takes.
 const MAX_PACKAGE_BYTES: u64 = 50 << 20;
-/// How much earlier than the request an operation may seem to be: the target has more than one clock.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(2);
 
 /// What is needed to find an operation again.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -96,17 +96,13 @@ impl AdminCenter {
         found: &Found,
         at: &dyn Workplace,
     ) -> Result<Deployed, Deployed> {
-        let Some(app) = found.app(work.app_id) else {
-            return Ok(Deployed::Skipped("The app is not installed".to_owned()));
-        };
-        let way = self.way(app.origin).map_err(Deployed::Failed)?;
         loop {
             match last(at) {
-                Last::Nothing => self.begin(way, work, app, at).await?,
+                Last::Nothing => self.begin(work, found, at).await?,
                 Last::Sent(before) => match self.look_for(&before, work, at).await? {
                     Sought::Named(id) => self.remember(id, at).await?,
                     Sought::Over(ended) => return Ok(ended),
-                    Sought::NotBegun if tries(at) < 2 => self.begin(way, work, app, at).await?,
+                    Sought::NotBegun if tries(at) < 2 => self.begin_anew(work, at).await?,
                     Sought::NotBegun => {
                         return Ok(Deployed::Failed(Failure::new(
                             FailureCause::Connection,
@@ -118,7 +114,7 @@ impl AdminCenter {
                     Ended::Otherwise(ended) => return Ok(ended),
                     Ended::Failed(verdict, failure) => {
                         self.wait_to_repeat(verdict, failure, work, at).await?;
-                        self.begin(way, work, app, at).await?;
+                        self.begin_anew(work, at).await?;
                     }
                 },
             }
@@ -126,13 +122,11 @@ impl AdminCenter {
     }
 
     /// Asks the target to begin. Whether it did is in the marks.
-    async fn begin(
-        &self,
-        way: Way,
-        work: &Work,
-        app: &InstalledApp,
-        at: &dyn Workplace,
-    ) -> Result<(), Deployed> {
+    async fn begin(&self, work: &Work, found: &Found, at: &dyn Workplace) -> Result<(), Deployed> {
+        let Some(app) = found.app(work.app_id) else {
+            return Err(Deployed::Skipped("The app is not installed".to_owned()));
+        };
+        let way = self.way(app.origin).map_err(Deployed::Failed)?;
         let change = self.request(way, work, app, at).await.map_err(Deployed::Failed)?;
         loop {
             let known = self.wait_for_others(work, at).await?;
@@ -164,6 +158,11 @@ impl AdminCenter {
                 }
             }
         }
+    }
+
+    async fn begin_anew(&self, work: &Work, at: &dyn Workplace) -> Result<(), Deployed> {
+        let found = found_anew(self, work).await?;
+        self.begin(work, &found, at).await
     }
 
     /// The request that begins it, once everything is there that it needs.
@@ -279,8 +278,11 @@ impl AdminCenter {
             let other = apps
                 .iter()
                 .find(|app| app.is_updating())
-                .map(|app| format!("{} is being updated", app.title()))
-                .or_else(|| running(&operations).map(|id| format!("operation {id} runs")));
+                .map(|app| format!("{} is being updated", app.title()));
+            let other = match other {
+                None => self.running(&operations).await.map_err(Deployed::Failed)?,
+                other => other,
+            };
             let Some(other) = other else {
                 return Ok(operations.into_iter().filter_map(|row| row.id).collect());
             };
@@ -298,6 +300,16 @@ impl AdminCenter {
             );
             tokio::time::sleep(self.settings.polls.pause(begun.elapsed())).await;
         }
+    }
+
+    /// An operation that runs, of the app or of anything else in the environment.
+    async fn running(&self, of_app: &[AppOperation]) -> Result<Option<String>, Failure> {
+        let of_environment = self.operations_of_environment().await?;
+        let mut all = of_app.iter().chain(&of_environment);
+        Ok(all.find(|row| row.status() == Status::Running).map(|row| {
+            let id = row.id.as_deref().unwrap_or("without an id");
+            format!("operation {id} runs")
+        }))
     }
 
     /// Waits as long as that failure needs before the same can be begun anew, and looks whether it still has to be.
@@ -357,7 +369,7 @@ impl AdminCenter {
             return Ok(None);
         }
         let is_as_before = installed.is_some_and(|version| version.to_string() == before.installed);
-        let is_quiet = !apps.iter().any(AppRow::is_updating) && running(&operations).is_none();
+        let is_quiet = !apps.iter().any(AppRow::is_updating) && self.running(&operations).await?.is_none();
         Ok(Some(match is_as_before && is_quiet {
             true => Sought::NotBegun,
             false => Sought::Over(Deployed::Unclear(Failure::new(
@@ -374,7 +386,7 @@ impl AdminCenter {
             .as_deref()
             .and_then(|text| text.parse::<Timestamp>().ok());
         let is_late = match (since, row.created_on()) {
-            (Some(since), Some(created)) => created.duration_since(since) >= -CLOCKS,
+            (Some(since), Some(created)) => began_since(created, since),
             _ => true,
         };
         let is_ours = match (self.http.client_id(), &row.created_by) {
@@ -487,10 +499,4 @@ fn version_of(apps: &[AppRow], work: &Work) -> Option<domain::version::AppVersio
     apps.iter()
         .find(|app| app.is(work.app_id))
         .and_then(AppRow::version)
-}
-
-/// An operation that runs.
-fn running(operations: &[AppOperation]) -> Option<&str> {
-    let running = operations.iter().find(|row| row.status() == Status::Running)?;
-    Some(running.id.as_deref().unwrap_or("without an id"))
 }

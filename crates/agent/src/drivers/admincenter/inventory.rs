@@ -9,6 +9,7 @@ use domain::{environment::family_key, ids::AppId, version::AppVersion};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use uuid::{Uuid, uuid};
+use wire::agent::EnvironmentName;
 
 /// Microsoft's apps whose version is that of the application.
 const APPLICATION: [Uuid; 2] = [
@@ -61,9 +62,9 @@ impl EnvironmentRow {
         self.status().eq_ignore_ascii_case("Active")
     }
 
-    /// What is being deleted comes back at most under another name.
+    /// What was deleted comes back at most under another name; whether what is being deleted will be, is not known yet.
     fn is_gone(&self) -> bool {
-        let gone = ["Removing", "SoftDeleting", "SoftDeleted"];
+        let gone = ["Removing", "SoftDeleted"];
         gone.iter().any(|gone| gone.eq_ignore_ascii_case(self.status()))
     }
 }
@@ -126,7 +127,22 @@ impl AdminCenter {
                 "The environment {} that these credentials see belongs to the tenant {tenant}, not to {}",
                 row.name, self.environment.aad_tenant_id
             ))),
-            _ => Ok(Some(row)),
+            _ => {
+                self.spelled.get_or_init(|| self.spelled_as(&row));
+                Ok(Some(row))
+            }
+        }
+    }
+
+    fn spelled_as(&self, row: &EnvironmentRow) -> EnvironmentName {
+        let configured = &self.environment;
+        EnvironmentName {
+            aad_tenant_id: configured.aad_tenant_id,
+            application_family: row
+                .application_family
+                .clone()
+                .unwrap_or_else(|| configured.application_family.clone()),
+            name: row.name.clone(),
         }
     }
 

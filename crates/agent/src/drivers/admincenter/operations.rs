@@ -1,14 +1,17 @@
 //! Operations as the Admin Center tells of them, in all the shapes that it is said or seen to have.
 
 use super::AdminCenter;
-use crate::failure::Failure;
+use crate::{drivers::watch::began_since, failure::Failure};
 use domain::{ids::AppId, version::AppVersion};
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// An operation of an app.
+/// The first version of the API that tells of all operations of an environment.
+const OPERATIONS_SINCE: [u32; 2] = [2, 6];
+
+/// An operation of an app, or of the environment.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct AppOperation {
@@ -91,6 +94,14 @@ impl AdminCenter {
         self.http.rows(&self.of_app(app, &["operations"])).await
     }
 
+    /// All operations of the environment, also those that are of no app; none where the API does not tell of them.
+    pub(super) async fn operations_of_environment(&self) -> Result<Vec<AppOperation>, Failure> {
+        match tells_of_environments(&self.settings.api_version) {
+            true => self.http.rows(&self.at(&["operations"])).await,
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// The operation of that id; none when nobody knows it.
     pub(super) async fn operation(&self, app: AppId, id: &str) -> Result<Option<AppOperation>, Failure> {
         let answer = self.http.read(&self.of_app(app, &["operations", id])).await?;
@@ -105,20 +116,35 @@ impl AdminCenter {
         Ok(self.operations(app).await?.into_iter().find(|row| row.is(id)))
     }
 
-    /// What the newest failed operation that led to `target` said, for drivers whose own target does not tell.
+    /// What the newest operation said that was to lead to `target` and failed, of those that were begun since then; for
+    /// drivers whose own target does not tell.
     pub(in crate::drivers) async fn why_failed(
         &self,
         app: AppId,
         target: AppVersion,
+        since: Timestamp,
     ) -> Result<Option<String>, Failure> {
         let failed = self.operations(app).await?.into_iter().filter(|row| {
-            row.status() == Status::Failed && row.target() == Some(target) && row.error_message.is_some()
+            row.status() == Status::Failed
+                && row.target() == Some(target)
+                && row.error_message.is_some()
+                && row
+                    .created_on()
+                    .is_some_and(|created| began_since(created, since))
         });
         Ok(failed
             .max_by_key(AppOperation::created_on)
             .and_then(|row| row.error_message))
     }
 }
+
+/// Whether the API of that version tells of all operations of an environment.
+fn tells_of_environments(api_version: &str) -> bool {
+    let numbers = api_version.trim_start_matches('v').split('.');
+    let numbers: Vec<u32> = numbers.map_while(|number| number.parse().ok()).collect();
+    numbers >= OPERATIONS_SINCE.to_vec()
+}
+
 /// A failure that only another configuration can change, for an environment whose version of the API lacks something.
 pub(super) fn too_old(version: &str) -> Failure {
     Failure::misconfigured(format!(
@@ -140,6 +166,19 @@ mod tests {
             assert!(rows.len() == 1 && rows[0].is("A"));
         }
         assert!(read_all(json!({"value": null})).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_newer_versions_of_the_api_tell_of_environments() {
+        for (version, tells) in [
+            ("v2.5", false),
+            ("v2.6", true),
+            ("v2.29", true),
+            ("v3.0", true),
+            ("v1.5", false),
+        ] {
+            assert_eq!(tells_of_environments(version), tells, "{version}");
+        }
     }
 
     #[test]

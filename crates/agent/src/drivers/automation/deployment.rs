@@ -3,21 +3,21 @@
 use super::Automation;
 use crate::{
     cause::{self, Said, Target, Verdict},
-    driver::{Deployed, Found, InstalledApp, Work, Workplace},
-    drivers::watch::{FAILED_POLLS, arrived, bear, facts_of, marked, settled, took_too_long},
+    driver::{Deployed, Found, Work, Workplace},
+    drivers::watch::{
+        FAILED_POLLS, arrived, bear, began_since, facts_of, found_anew, marked, settled, took_too_long,
+    },
     failure::Failure,
     http::{Change, Content, Sent},
 };
 use domain::{operation::FailureCause, version::AppVersion};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use uuid::Uuid;
 
 /// Written down before the upload is started.
 const STARTED: &str = "Start";
-/// How much earlier than the start a deployment may seem to be: the target has more than one clock.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(2);
 /// How often an upload is started that was found empty.
 const STARTS: usize = 3;
 
@@ -30,8 +30,16 @@ struct Before {
     since: Option<String>,
     /// The slot that was started.
     slot: Uuid,
-    /// The version that was installed.
+    /// The app as it was installed.
+    name: Option<String>,
+    publisher: Option<String>,
     installed: String,
+}
+
+impl Before {
+    fn since(&self) -> Option<Timestamp> {
+        self.since.as_deref()?.parse().ok()
+    }
 }
 
 /// A deployment as the target tells of it.
@@ -61,7 +69,7 @@ impl Deployment {
     }
 
     /// Whether it is of this version of this app; the name may come later.
-    fn is_of(&self, app: &InstalledApp, target: AppVersion) -> bool {
+    fn is_of(&self, app: &Before, target: AppVersion) -> bool {
         let fits = |told: &Option<String>, known: &Option<String>| match (told, known) {
             (Some(told), Some(known)) if !told.trim().is_empty() => {
                 told.trim().eq_ignore_ascii_case(known.trim())
@@ -91,16 +99,18 @@ impl Automation {
         found: &Found,
         at: &dyn Workplace,
     ) -> Result<Deployed, Deployed> {
-        let Some(app) = found.app(work.app_id) else {
-            return Ok(Deployed::Skipped("The app is not installed".to_owned()));
-        };
-        let company = self.api.company().await.map_err(Deployed::Failed)?.id;
+        let company = self.api.company().await;
+        let company = company.map_err(match starts(at).is_empty() {
+            true => Deployed::Failed,
+            false => Deployed::Unclear,
+        })?;
+        let company = company.id;
         loop {
             let Some(before) = starts(at).pop() else {
-                self.begin(company, work, found, app, at).await?;
+                self.begin(company, work, found, at).await?;
                 continue;
             };
-            match self.watch(company, &before, work, app, at).await? {
+            match self.watch(company, &before, work, at).await? {
                 Ended::Otherwise(ended) => return Ok(ended),
                 Ended::NotBegun if starts(at).len() < 2 => {}
                 Ended::NotBegun => {
@@ -113,7 +123,8 @@ impl Automation {
                     self.wait_to_repeat(company, verdict, failure, work, at).await?;
                 }
             }
-            self.begin(company, work, found, app, at).await?;
+            let found = found_anew(self, work).await?;
+            self.begin(company, work, &found, at).await?;
         }
     }
 
@@ -123,18 +134,20 @@ impl Automation {
         company: Uuid,
         work: &Work,
         found: &Found,
-        app: &InstalledApp,
         at: &dyn Workplace,
     ) -> Result<(), Deployed> {
+        let Some(app) = found.app(work.app_id) else {
+            return Err(Deployed::Skipped("The app is not installed".to_owned()));
+        };
         let _held = self.slot.lock().await;
-        self.wait_for_others(company, work, at).await?;
         for left in (0..STARTS).rev() {
-            let slot = self.fill_slot(company, work, found, at).await?;
-            let known = self.deployments(company).await.map_err(Deployed::Failed)?;
+            let (slot, known) = self.filled_slot(company, work, found, at).await?;
             let before = Before {
                 known: known.into_iter().filter_map(|row| row.id).collect(),
                 since: self.api.http.now().map(|now| now.to_string()),
                 slot,
+                name: app.name.clone(),
+                publisher: app.publisher.clone(),
                 installed: app.version.to_string(),
             };
             marked(at, STARTED, &before).await?;
@@ -172,13 +185,39 @@ impl Automation {
         )))
     }
 
+    /// The slot with the package in it, and the deployments that are there while no other is in progress. Filling it takes
+    /// a while, in which others may begin.
+    async fn filled_slot(
+        &self,
+        company: Uuid,
+        work: &Work,
+        found: &Found,
+        at: &dyn Workplace,
+    ) -> Result<(Uuid, Vec<Deployment>), Deployed> {
+        let begun = Instant::now();
+        loop {
+            self.wait_for_others(company, work, begun, at).await?;
+            let slot = self.fill_slot(company, work, found, at).await?;
+            let known = self.deployments(company).await.map_err(Deployed::Failed)?;
+            if in_progress(&known).is_none() {
+                return Ok((slot, known));
+            }
+        }
+    }
+
     async fn deployments(&self, company: Uuid) -> Result<Vec<Deployment>, Failure> {
         let url = self.api.of_company(company, &["extensionDeploymentStatus"]);
         self.api.http.rows(&url).await
     }
 
-    async fn wait_for_others(&self, company: Uuid, work: &Work, at: &dyn Workplace) -> Result<(), Deployed> {
-        let begun = Instant::now();
+    /// Waits until nobody else's deployment is in progress, until so long after `begun`.
+    async fn wait_for_others(
+        &self,
+        company: Uuid,
+        work: &Work,
+        begun: Instant,
+        at: &dyn Workplace,
+    ) -> Result<(), Deployed> {
         loop {
             let installed = self
                 .api
@@ -189,7 +228,7 @@ impl Automation {
                 return Err(ended);
             }
             let rows = self.deployments(company).await.map_err(Deployed::Failed)?;
-            let Some(other) = rows.iter().find(|row| row.is("InProgress")) else {
+            let Some(other) = in_progress(&rows) else {
                 return Ok(());
             };
             let name = other.name.as_deref().unwrap_or("an app");
@@ -226,14 +265,13 @@ impl Automation {
         company: Uuid,
         before: &Before,
         work: &Work,
-        app: &InstalledApp,
         at: &dyn Workplace,
     ) -> Result<Ended, Deployed> {
         let begun = Instant::now();
         let mut failures = 0;
         loop {
             tokio::time::sleep(self.settings.polls.pause(begun.elapsed())).await;
-            match self.look(company, before, work, app, begun, at).await {
+            match self.look(company, before, work, begun, at).await {
                 Ok(Some(ended)) => return Ok(ended),
                 Ok(None) => failures = 0,
                 Err(failure) => bear(failure, &mut failures, FAILED_POLLS)?,
@@ -246,12 +284,11 @@ impl Automation {
         company: Uuid,
         before: &Before,
         work: &Work,
-        app: &InstalledApp,
         begun: Instant,
         at: &dyn Workplace,
     ) -> Result<Option<Ended>, Failure> {
         let rows = self.deployments(company).await?;
-        let row = ours(&rows, before, app, work.target);
+        let row = ours(&rows, before, work.target);
         if row.is_some_and(|row| row.is("Completed")) {
             return Ok(Some(Ended::Otherwise(Deployed::Done)));
         }
@@ -267,7 +304,7 @@ impl Automation {
             return Ok(Some(Ended::Otherwise(ended)));
         }
         match row {
-            Some(row) if row.is("Failed") => self.why(row, work).await.map(Some),
+            Some(row) if row.is("Failed") => Ok(Some(self.why(row, before, work).await)),
             None if begun.elapsed() >= self.settings.lost_after => {
                 let is_as_before = installed.is_some_and(|version| version.to_string() == before.installed);
                 // A start takes the slot away, so what still lies there was not started.
@@ -289,14 +326,20 @@ impl Automation {
     }
 
     /// Why a deployment failed, which its own target does not say.
-    async fn why(&self, row: &Deployment, work: &Work) -> Result<Ended, Failure> {
-        let told = match &self.admin_center {
-            Some(admin_center) => admin_center.why_failed(work.app_id, work.target).await,
-            None => Ok(None),
+    async fn why(&self, row: &Deployment, before: &Before, work: &Work) -> Ended {
+        let since = before.since().or(row.started_on());
+        let text = match (&self.admin_center, since) {
+            (Some(admin_center), Some(since)) => {
+                let told = admin_center.why_failed(work.app_id, work.target, since).await;
+                told.ok().flatten()
+            }
+            _ => None,
         };
-        let text = told.ok().flatten();
         let verdict = cause::classify(&Said {
-            by: Target::Automation,
+            by: match text {
+                Some(_) => Target::AdminCenter,
+                None => Target::Automation,
+            },
             to_change: true,
             status: None,
             text: text.as_deref().unwrap_or_default(),
@@ -315,29 +358,24 @@ impl Automation {
                  the environment ({facts})"
             ),
         };
-        Ok(Ended::Failed(verdict, self.api.http.clean(verdict.failure(text))))
+        Ended::Failed(verdict, self.api.http.clean(verdict.failure(text)))
     }
 }
 
+fn in_progress(rows: &[Deployment]) -> Option<&Deployment> {
+    rows.iter().find(|row| row.is("InProgress"))
+}
+
 /// The newest deployment that is new and of this version.
-fn ours<'r>(
-    rows: &'r [Deployment],
-    before: &Before,
-    app: &InstalledApp,
-    target: AppVersion,
-) -> Option<&'r Deployment> {
-    let since = before
-        .since
-        .as_deref()
-        .and_then(|text| text.parse::<Timestamp>().ok());
-    let is_new = |row: &&Deployment| match (&row.id, since, row.started_on()) {
+fn ours<'r>(rows: &'r [Deployment], before: &Before, target: AppVersion) -> Option<&'r Deployment> {
+    let is_new = |row: &&Deployment| match (&row.id, before.since(), row.started_on()) {
         (Some(id), _, _) => !before.known.contains(id),
-        (None, Some(since), Some(started)) => started.duration_since(since) >= -CLOCKS,
+        (None, Some(since), Some(started)) => began_since(started, since),
         // Nothing tells it from an older one.
         _ => false,
     };
     rows.iter()
         .filter(is_new)
-        .filter(|row| row.is_of(app, target))
+        .filter(|row| row.is_of(before, target))
         .max_by_key(|row| row.started_on())
 }

@@ -95,7 +95,9 @@ impl DevEndpoint {
     ) -> Result<Deployed, Deployed> {
         if let Some(before) = publications(at).pop() {
             let text = "The agent ended while a package was being published: nothing can be asked of that";
-            return self.watch(&before, work, at, Failure::other(text)).await;
+            return self
+                .watch(&before, work, Instant::now(), at, Failure::other(text))
+                .await;
         }
         let Some(app) = found.app(work.app_id) else {
             return Ok(Deployed::Skipped("The app is not installed".to_owned()));
@@ -106,6 +108,7 @@ impl DevEndpoint {
             let publication = self.publication(work, app, at).await.map_err(Deployed::Failed)?;
             marked(at, PUBLISH, &before).await?;
             at.progress(None, PUBLISH, "Publishes the package");
+            let begun = Instant::now();
             match self.http.change(&publication).await {
                 Sent::Answer(answer) if answer.status.is_success() => {
                     self.compare(&before, work, at).await;
@@ -116,7 +119,7 @@ impl DevEndpoint {
                     self.wait_to_repeat(verdict, failure, &before, work, at).await?;
                 }
                 Sent::NotSent(failure) => return Ok(Deployed::Failed(failure)),
-                Sent::Unclear(failure) => return self.watch(&before, work, at, failure).await,
+                Sent::Unclear(failure) => return self.watch(&before, work, begun, at, failure).await,
             }
         }
     }
@@ -177,15 +180,15 @@ impl DevEndpoint {
         }
     }
 
-    /// Looks whether the version comes in, until it is there or has had its time.
+    /// Looks whether the version comes in, until it is there or has had its time since it was `begun`.
     async fn watch(
         &self,
         before: &Before,
         work: &Work,
+        begun: Instant,
         at: &dyn Workplace,
         why: Failure,
     ) -> Result<Deployed, Deployed> {
-        let begun = Instant::now();
         let mut failures = 0;
         loop {
             at.progress(
@@ -203,7 +206,10 @@ impl DevEndpoint {
                         return Ok(ended);
                     }
                 }
-                Err(failure) => bear(failure, &mut failures, FAILED_LOOKS)?,
+                Err(failure) => {
+                    bear(failure, &mut failures, FAILED_LOOKS)?;
+                    continue;
+                }
             }
             if begun.elapsed() >= self.settings.limit {
                 let changes = self.compare(before, work, at).await;

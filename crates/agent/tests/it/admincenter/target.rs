@@ -105,6 +105,8 @@ pub(crate) struct Online {
     pub(crate) foreign_runs_for: Option<usize>,
     /// Somebody else brings the same version in as soon as ours was asked for.
     pub(crate) foreign_after_begin: bool,
+    /// An operation of the environment that is of none of its apps runs for so many looks.
+    pub(crate) environment_runs_for: usize,
     operations: Vec<Operation>,
     shows_later: Option<usize>,
     lists_read: usize,
@@ -143,6 +145,7 @@ impl Online {
             by_window: false,
             foreign_runs_for: None,
             foreign_after_begin: false,
+            environment_runs_for: 0,
             operations: Vec::new(),
             shows_later: None,
             lists_read: 0,
@@ -156,9 +159,9 @@ impl Online {
         }
     }
 
-    /// An operation of somebody else's failed.
-    pub(crate) fn failed(&mut self, text: &'static str) {
-        self.add_foreign("2031-05-06T07:00:00Z".parse().unwrap(), End::Failed(text));
+    /// An operation of somebody else's failed that began then.
+    pub(crate) fn failed(&mut self, created: &str, text: &'static str) {
+        self.add_foreign(created.parse().unwrap(), End::Failed(text));
         for _ in 0..3 {
             self.pass();
         }
@@ -306,6 +309,27 @@ impl Online {
         }
     }
 
+    /// What the environment tells of: its apps' operations, and its own.
+    fn list_all_operations(&mut self) -> Value {
+        let shown = self.operations.iter().filter(|operation| operation.hidden == 0);
+        let mut rows: Vec<_> = shown.map(|operation| self.row(operation)).collect();
+        let status = match self.environment_runs_for {
+            0 => "Succeeded",
+            _ => "Running",
+        };
+        rows.push(json!({
+            "id": operation_id(800),
+            "type": "environmentAppUpdate",
+            "status": status,
+            "createdOn": "2031-05-06T07:00:00Z",
+            "createdBy": "admin@customer.example",
+            "errorMessage": null,
+            "parameters": {"appId": OTHER_APP.to_string(), "targetAppVersion": "2.0.0.1"},
+        }));
+        self.environment_runs_for = self.environment_runs_for.saturating_sub(1);
+        json!({"value": rows})
+    }
+
     fn add_foreign(&mut self, now: Timestamp, end: End) {
         self.operations.push(Operation {
             id: operation_id(900),
@@ -394,6 +418,7 @@ impl Target for Online {
         let app = APP.to_string();
         Some(match (asked.method.as_str(), rest) {
             ("GET", ["apps"]) => Reply::json(200, &self.list_apps()),
+            ("GET", ["operations"]) => Reply::json(200, &self.list_all_operations()),
             ("GET", ["settings", "upgrade"]) => Reply::json(200, &self.window),
             ("GET", ["apps", "availableUpdates"]) => {
                 let offered = self.catalogue.iter().map(|version| {
