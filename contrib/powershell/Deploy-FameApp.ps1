@@ -190,6 +190,24 @@ function Assert-Installed {
     if ($installed[0].NeedsUpgrade) { Stop-Failed 'UpgradeCode' "Version $Target is installed and needs an upgrade." }
 }
 
+# What was installed before step 3: kept beside the package, for a script after this one finds it gone.
+function Save-Dependent([bool] $IsDone) {
+    $kept = "$PackageFile.dependents"
+    if (-not (Test-Path -LiteralPath $kept -PathType Leaf)) {
+        if ($IsDone) { return }
+        $apps = @(Get-InstalledApp | ForEach-Object {
+                [pscustomobject] @{
+                    AppId = "$($_.AppId)"; Name = $_.Name; Publisher = $_.Publisher; Version = "$($_.Version)"
+                }
+            })
+        ConvertTo-Json -InputObject $apps | Set-Content -LiteralPath "$kept.new" -Encoding UTF8
+        # Half a list is none.
+        Move-Item -LiteralPath "$kept.new" -Destination $kept -Force
+    }
+    $apps = Get-Content -LiteralPath $kept -Raw -Encoding UTF8 | ConvertFrom-Json
+    $apps
+}
+
 # What was installed before and is not any more depends on the app, and comes back.
 function Restore-Dependent($Before) {
     $now = @(Get-InstalledApp)
@@ -234,8 +252,9 @@ function Update-App {
     }
     if (-not $installed -and -not $row) { Stop-Skipped 'AppUninstalled: no version of the app is installed.' }
     $scope = if ($installed) { "$($installed.Scope)" } else { "$($row.Scope)" }
-    if (-not ($row -and $row.IsInstalled)) {
-        $before = @(Get-InstalledApp)
+    $isDone = [bool] ($row -and $row.IsInstalled)
+    $before = @(Save-Dependent $isDone)
+    if (-not $isDone) {
         if (-not $row) {
             Publish-Target $scope
             $row = Get-TargetRow
@@ -246,8 +265,8 @@ function Update-App {
             $row = Get-TargetRow
         }
         if (-not $row.IsInstalled) { Install-Target $row }
-        Restore-Dependent $before
     }
+    Restore-Dependent $before
     Assert-Installed
     Unpublish-Old $scope
     Write-Step 100 'Done' "Version $Target is installed."

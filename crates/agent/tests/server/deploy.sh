@@ -64,6 +64,16 @@ install_target() {
   fi
 }
 
+# What was installed before anything was begun: kept beside the package, for a process after this one finds it gone. $1
+# is whether the target is installed.
+save_dependents() {
+  kept=$FAME_PACKAGE.dependents
+  if [ ! -f "$kept" ] && [ "$1" != True ]; then
+    Get-NAVAppInfo -Tenant "$tenant" >"$kept.new" && mv "$kept.new" "$kept" || exit 1
+  fi
+  [ ! -f "$kept" ] || cat "$kept"
+}
+
 restore_dependents() {
   now=$(Get-NAVAppInfo -Tenant "$tenant") || exit 1
   for dependent in $1; do
@@ -98,16 +108,16 @@ update_app() {
   is_newer "$(field "$installed" 1)" "$target" && skipped "AlreadyUpToDate: version $(field "$installed" 1) is installed."
   [ -n "$installed$row" ] || skipped "AppUninstalled: no version of the app is installed."
   scope=$(field "${installed:-$row}" 2)
+  before=$(save_dependents "$(field "$row" 4)") || exit 1
   if [ "$(field "$row" 4)" != True ]; then
-    before=$(Get-NAVAppInfo -Tenant "$tenant") || exit 1
     [ -n "$row" ] || publish_target "$scope"
     row=$(target_row)
     assert_same_package "$row"
     [ "$(field "$row" 5)" = Synced ] || sync_target
     row=$(target_row)
     [ "$(field "$row" 4)" = True ] || install_target "$row"
-    restore_dependents "$before"
   fi
+  restore_dependents "$before"
   assert_installed
   unpublish_old
   step 100 Done "Version $target is installed."

@@ -368,6 +368,26 @@ async fn what_the_upgrade_uninstalled_comes_back() {
 }
 
 #[tokio::test]
+async fn what_the_upgrade_uninstalled_comes_back_whoever_ended_the_script_meanwhile() {
+    for (when, cmdlet) in [("after", "Start-NAVAppDataUpgrade"), ("before", "Install-NAVApp")] {
+        let server = Server::new();
+        server.write("drops", "");
+        server.is_killed(when, cmdlet).await;
+        assert!(
+            !server.0.path("one/dependents/Reports").exists(),
+            "{when} {cmdlet}"
+        );
+        assert_eq!(server.deploy().await, Deployed::Done, "{when} {cmdlet}");
+        server.assert_is_right();
+        let again = server
+            .did()
+            .into_iter()
+            .filter(|did| did == "Install-NAVApp Reports one");
+        assert_eq!(again.count(), 1, "{when} {cmdlet}");
+    }
+}
+
+#[tokio::test]
 async fn an_old_version_that_cannot_go_is_told_and_no_failure() {
     let server = server_of_one();
     server.write("fail/Unpublish-NAVApp", "Something has it");
@@ -488,6 +508,7 @@ fn steps_of(code: &str, start: &str, end: &str) -> Vec<String> {
         "AssertSound",
         "StopSkipped",
         "Skipped",
+        "SaveDependent",
         "PublishTarget",
         "AssertSamePackage",
         "SyncTarget",
@@ -511,7 +532,7 @@ fn steps_of(code: &str, start: &str, end: &str) -> Vec<String> {
 fn both_scripts_take_the_same_steps_in_the_same_order() {
     let sh = code_of(&folder_of_crate().join("tests/server/deploy.sh"));
     let steps = steps_of(&sh, "update_app() {", "\n}");
-    assert_eq!(steps.len(), 11, "{steps:?}");
+    assert_eq!(steps.len(), 12, "{steps:?}");
     assert_eq!(
         steps_of(&powershell("Deploy-FameApp.ps1"), "function Update-App {", "\n}"),
         steps
