@@ -448,9 +448,14 @@ impl Shared {
             count();
             let outcome = self.outcome(record, served, &lease, progress).await;
             count();
-            let finish = self.finish(record, outcome?);
+            let outcome = outcome?;
+            let has_succeeded = outcome == Outcome::Succeeded;
+            let finish = self.finish(record, outcome);
             if let Err(error) = self.journal.end(record.id(), &finish).await {
                 tracing::error!(operation = %record.id(), "{error}");
+            }
+            if has_succeeded {
+                lease.tell_last().await;
             }
             Some((finish, turn))
         };

@@ -25,6 +25,8 @@ pub(super) struct Lease<'a> {
     lease_id: Uuid,
     granted: Mutex<Granted>,
     progress: watch::Receiver<Progress>,
+    /// What the service was told of it last.
+    told: Mutex<Progress>,
     is_lost: AtomicBool,
 }
 
@@ -50,6 +52,7 @@ impl<'a> Lease<'a> {
             lease_id: claimed.lease_id,
             granted: Mutex::new(Granted { asked, span }),
             progress,
+            told: Mutex::default(),
             is_lost: AtomicBool::new(false),
         }
     }
@@ -116,6 +119,19 @@ impl<'a> Lease<'a> {
         }
     }
 
+    /// Tells what was said since it was renewed last, such as what became of other apps: the end of an operation that
+    /// succeeded has no text. That it cannot be told changes nothing.
+    pub(super) async fn tell_last(&self) {
+        let last = self.progress.borrow().clone();
+        let is_told = *self.told.lock().unwrap_or_else(PoisonError::into_inner) == last;
+        if is_told || !self.is_held() {
+            return;
+        }
+        if let Err(error) = self.renew(Some(last)).await {
+            tracing::warn!(operation = %self.operation, "what was said last was not told: {error}");
+        }
+    }
+
     /// Asks the service once.
     async fn renew(&self, progress: Option<Progress>) -> Result<(), Error> {
         let asked = Moment::now(&*self.agent.clock);
@@ -135,6 +151,9 @@ impl<'a> Lease<'a> {
                     asked: Some(asked),
                     span: Duration::from_secs(renewed.lease_seconds.into()),
                 };
+                if let Some(progress) = renewal.progress {
+                    *self.told.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+                }
                 Ok(())
             }
             Err(error) if is_answer(&error) => {

@@ -49,6 +49,25 @@ async fn what_is_due_is_carried_out_and_told_with_what_is_installed() {
 }
 
 #[tokio::test]
+async fn what_was_said_last_is_told_before_the_end() {
+    let service = Service::start().await;
+    // It ends before progress is told by itself.
+    let host = Host::of(&service).simulating("takes = \"0s\"");
+    let agent = host.runs();
+    service.grants([hotfix(1, "Production")]);
+    assert_eq!(service.finish_of(Uuid::from_u128(1)).await.status, "Succeeded");
+    agent.stops().await;
+    let state = service.state();
+    let last = state
+        .renewals
+        .last()
+        .and_then(|(_, renewal)| renewal.progress.clone());
+    assert_eq!(last.and_then(|told| told.step).as_deref(), Some("Upgrade"));
+    drop(state);
+    service.assert_obeyed();
+}
+
+#[tokio::test]
 async fn a_hostile_service_gets_nothing_done() {
     let service = Service::start().await;
     let host = Host::of(&service);
