@@ -25,7 +25,7 @@ use reqwest::{
     redirect,
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use sign_in::SignIn;
+use sign_in::{Authorization, SignIn};
 use std::{
     collections::HashMap,
     error::Error,
@@ -302,11 +302,11 @@ impl Tries<'_> {
     }
 }
 
-/// A target, signed in to.
+/// A target, signed in to unless anybody may ask it.
 pub(crate) struct Http {
     target: Target,
     connection: Connection,
-    sign_in: SignIn,
+    sign_in: Option<SignIn>,
     pace: Option<(Arc<Pace>, Duration)>,
     /// What the target's clock showed at last, and when.
     clock: Mutex<Option<(Timestamp, Instant)>>,
@@ -326,7 +326,18 @@ impl Http {
         Ok(Self {
             target,
             connection: Connection::new(settings, &urls)?,
-            sign_in,
+            sign_in: Some(sign_in),
+            pace: None,
+            clock: Mutex::default(),
+        })
+    }
+
+    /// A target that anybody may ask.
+    pub(crate) fn open(target: Target, settings: HttpSettings, url: &SecureUrl) -> Result<Self, Failure> {
+        Ok(Self {
+            target,
+            connection: Connection::new(settings, &[url])?,
+            sign_in: None,
             pace: None,
             clock: Mutex::default(),
         })
@@ -367,7 +378,7 @@ impl Http {
 
     /// The application that signs in, if it is one.
     pub(crate) fn client_id(&self) -> Option<&str> {
-        self.sign_in.client_id()
+        self.sign_in.as_ref()?.client_id()
     }
 
     /// Now by the target's clock, as far as it ever told.
@@ -379,15 +390,25 @@ impl Http {
 
     /// `failure` without secrets.
     pub(crate) fn clean(&self, failure: Failure) -> Failure {
-        Failure {
-            text: self.sign_in.clean(&failure.text),
-            ..failure
+        match &self.sign_in {
+            Some(sign_in) => Failure {
+                text: sign_in.clean(&failure.text),
+                ..failure
+            },
+            None => failure,
         }
     }
 
     /// Signs in now rather than with the first request.
     pub(crate) async fn sign_in(&self) -> Result<(), Failure> {
-        self.sign_in.authorization(&self.connection).await.map(drop)
+        self.authorization().await.map(drop)
+    }
+
+    async fn authorization(&self) -> Result<Option<Authorization>, Failure> {
+        match &self.sign_in {
+            Some(sign_in) => sign_in.authorization(&self.connection).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn once(
@@ -400,14 +421,16 @@ impl Http {
             if let Some((pace, between)) = &self.pace {
                 pace.keep(*between).await;
             }
-            let authorization = self.sign_in.authorization(&self.connection).await?;
+            let authorization = self.authorization().await?;
             let mut request = self
                 .connection
                 .client
                 .request(change.method.clone(), change.url.clone())
-                .header(AUTHORIZATION, authorization.header.clone())
                 .header(ACCEPT, "application/json")
                 .header(ACCEPT_LANGUAGE, "en-US");
+            if let Some(authorization) = &authorization {
+                request = request.header(AUTHORIZATION, authorization.header.clone());
+            }
             if change.replaces {
                 request = request.header("if-match", "*");
             }
@@ -418,8 +441,12 @@ impl Http {
             if let Some(date) = answer.date() {
                 *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
             }
-            if answer.status == StatusCode::UNAUTHORIZED && authorization.is_renewable && !*has_renewed {
-                self.sign_in.forget(&authorization).await;
+            if answer.status == StatusCode::UNAUTHORIZED
+                && !*has_renewed
+                && let (Some(sign_in), Some(authorization)) = (&self.sign_in, &authorization)
+                && authorization.is_renewable
+            {
+                sign_in.forget(authorization).await;
                 *has_renewed = true;
                 continue;
             }

@@ -5,6 +5,7 @@
 
 mod deployment;
 pub(super) mod extensions;
+mod portal;
 mod slot;
 
 use super::{
@@ -20,6 +21,7 @@ use crate::{
 use client::SecureUrl;
 use extensions::Api;
 use futures::{FutureExt, future::BoxFuture};
+use portal::Portal;
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -43,6 +45,10 @@ pub struct Settings {
     /// How the Admin Center of the same environment is reached, which knows more of it, and why something failed.
     #[serde(default)]
     pub admin_center: Option<admincenter::Settings>,
+    /// Where it is asked whether the environment is ready, unless the Admin Center tells: that of Business Central online
+    /// when `url` is left out too.
+    #[serde(default, deserialize_with = "http::some_url")]
+    pub portal: Option<SecureUrl>,
     /// How patient the driver is with each request.
     #[serde(default)]
     pub http: HttpSettings,
@@ -93,6 +99,7 @@ pub struct Automation {
     settings: Settings,
     api: Api,
     admin_center: Option<AdminCenter>,
+    portal: Option<Portal>,
     /// Held by whoever uses the company's slot.
     slot: Mutex<()>,
 }
@@ -108,6 +115,12 @@ impl Automation {
             None => online(&environment)?,
         };
         let token_url = entra(environment.aad_tenant_id);
+        let portal = match (&settings.portal, &settings.url) {
+            (Some(portal), _) => Some(portal.clone()),
+            (None, None) => Some(root_of("https://businesscentral.dynamics.com")?),
+            (None, Some(_)) => None,
+        };
+        let portal = portal.map(|root| Portal::new(settings.http.clone(), &root, &environment));
         let admin_center = settings.admin_center.clone();
         Ok(Self {
             api: Api::new(
@@ -122,16 +135,18 @@ impl Automation {
             admin_center: admin_center
                 .map(|settings| AdminCenter::new(settings, environment))
                 .transpose()?,
+            portal: portal.transpose()?,
             settings,
             slot: Mutex::default(),
         })
     }
 
     async fn read_inventory(&self) -> Result<Found, Failure> {
-        let Some(admin_center) = &self.admin_center else {
-            return self.api.inventory().await;
+        let told = match (&self.admin_center, &self.portal) {
+            (Some(admin_center), _) => admin_center.state().await?,
+            (None, Some(portal)) => portal.state().await?,
+            (None, None) => return self.api.inventory().await,
         };
-        let told = admin_center.state().await?;
         if told.is_gone || !told.is_ready {
             return Ok(told);
         }
@@ -156,6 +171,9 @@ impl Automation {
                 text: failure.to_string(),
             }],
         };
+        if let (None, Some(portal)) = (&self.admin_center, &self.portal) {
+            findings.extend(portal.find_out().await);
+        }
         findings.push(Finding {
             weight: Weight::Warning,
             text: "The Automation API is said to stop taking extensions with version 30 (2027 release wave 1): move to \
@@ -175,9 +193,7 @@ impl Automation {
 }
 
 fn online(environment: &EnvironmentName) -> Result<SecureUrl, Failure> {
-    let root: SecureUrl = "https://api.businesscentral.dynamics.com/v2.0"
-        .parse()
-        .map_err(|wrong| Failure::misconfigured(format!("{wrong}")))?;
+    let root = root_of("https://api.businesscentral.dynamics.com/v2.0")?;
     let tenant = environment.aad_tenant_id.to_string();
     let below = [
         tenant.as_str(),
@@ -187,9 +203,11 @@ fn online(environment: &EnvironmentName) -> Result<SecureUrl, Failure> {
         "automation",
         "v2.0",
     ];
-    http::below(&root, &below)
-        .as_str()
-        .parse()
+    root_of(http::below(&root, &below).as_str())
+}
+
+fn root_of(text: &str) -> Result<SecureUrl, Failure> {
+    text.parse()
         .map_err(|wrong| Failure::misconfigured(format!("{wrong}")))
 }
 

@@ -481,6 +481,30 @@ async fn only_what_is_installed_is_in_the_inventory() {
 }
 
 #[tokio::test]
+async fn whether_the_environment_is_ready_is_known_to_the_portal() {
+    for (status, is_ready, is_gone) in [
+        ("Ready", true, false),
+        ("DoesNotExist", false, true),
+        ("Upgrading", false, false),
+    ] {
+        let bench = AutomationBench::with(|server| server.portal = status).await;
+        let portal = format!("{}/portal", bench.double.url);
+        let bench = bench.set(json!({"portal": portal}));
+        let found = bench.driver().inventory().await.unwrap();
+        assert_eq!(
+            (found.is_ready, found.is_gone, found.is_complete),
+            (is_ready, is_gone, is_ready),
+            "{status}"
+        );
+        assert_eq!(found.app(APP).is_some(), is_ready, "{status}");
+        assert!(found.kind.is_some(), "{status}");
+        let findings = bench.driver().check().await;
+        let told = findings.iter().any(|finding| finding.text.contains("portal"));
+        assert_eq!(told, !is_ready, "{status}: {findings:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_company_is_the_one_that_is_named() {
     for (company, is_there) in [
         ("cronus".to_owned(), true),

@@ -1,7 +1,7 @@
 //! A strict double of an environment with an Automation API, and of a server's development endpoint beside it.
 
 use crate::{
-    desk::{APP, NAME, OTHER_APP, PUBLISHER, SOURCE, TARGET, package},
+    desk::{APP, ENVIRONMENT, NAME, OTHER_APP, PUBLISHER, SOURCE, TARGET, TENANT, package},
     double::{Asked, Part, Reply, Target},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -103,6 +103,8 @@ pub(crate) struct Server {
     /// What a publication comes to.
     pub(crate) publication: fn(&mut Server) -> Reply,
     pub(crate) dependency_option: Option<&'static str>,
+    /// What the portal says of the environment.
+    pub(crate) portal: &'static str,
 }
 
 impl Server {
@@ -152,6 +154,7 @@ impl Server {
                 Reply::empty(200)
             },
             dependency_option: None,
+            portal: "Ready",
         }
     }
 
@@ -436,6 +439,12 @@ impl Target for Server {
         let parts = asked.parts();
         let of_company = format!("companies({COMPANY})");
         let replaces = asked.header("if-match") == "*";
+        let portal = ["portal", &TENANT.to_string(), ENVIRONMENT, "deployment", "url"];
+        if parts.as_slice() == portal.as_slice() && asked.method.as_str() == "GET" {
+            assert_eq!(asked.header("authorization"), "", "anybody may ask");
+            let body = json!({"status": self.portal, "data": null, "environmentType": 1});
+            return Some(Reply::json(200, &body));
+        }
         if let ["BC", "dev", rest] = parts.as_slice() {
             let dependencies = self
                 .dependency_option
