@@ -14,6 +14,7 @@ pub(crate) use sign_in::{some_url, url};
 
 use crate::{
     cause::{self, Said, Target, Verdict},
+    driver::Workplace,
     failure::Failure,
 };
 use client::{SecureUrl, spread};
@@ -523,8 +524,9 @@ impl Http {
         }
     }
 
-    /// Sends something that can change something, once; again only where nothing of it can have been carried out.
-    pub(crate) async fn change(&self, change: &Change) -> Sent {
+    /// Sends something that can change something, once; again only where nothing of it can have been carried out. What begins
+    /// something at the target is begun from a workplace, and not tried again without its leave.
+    pub(crate) async fn change(&self, change: &Change, from: Option<&dyn Workplace>) -> Sent {
         let mut tries = self.connection.tries();
         let mut has_renewed = false;
         let within = change.within.unwrap_or(self.connection.settings.change_within);
@@ -548,6 +550,9 @@ impl Http {
                 }
             };
             if let Err(failure) = tries.pause_or(failure, asked).await {
+                return Sent::NotSent(failure);
+            }
+            if let Some(Err(failure)) = from.map(Workplace::may_begin) {
                 return Sent::NotSent(failure);
             }
         }

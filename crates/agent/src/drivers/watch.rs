@@ -166,6 +166,19 @@ pub(super) fn took_too_long(limit: Duration, last: &str) -> Deployed {
     Deployed::Failed(Failure::new(FailureCause::TimeOut, text.trim()))
 }
 
+/// Writes something down before it is begun, as long as it may be.
+///
+/// # Errors
+/// How it ends when it may not, or cannot be written down: nothing was done.
+pub(super) async fn begin_marked(
+    at: &dyn Workplace,
+    step: &str,
+    facts: &impl Serialize,
+) -> Result<(), Deployed> {
+    at.may_begin().map_err(Deployed::Failed)?;
+    marked(at, step, facts).await
+}
+
 /// Writes something down before it is done.
 ///
 /// # Errors

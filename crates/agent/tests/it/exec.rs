@@ -43,6 +43,8 @@ struct Place {
     told: watch::Sender<Vec<Told>>,
     journal_is_full: bool,
     is_held: AtomicBool,
+    /// Whether the service gives the operation up as soon as it is begun.
+    is_given_up: bool,
 }
 
 type Told = (Option<u8>, String, String);
@@ -57,6 +59,7 @@ impl Place {
             told: watch::Sender::new(Vec::new()),
             journal_is_full: false,
             is_held: AtomicBool::new(true),
+            is_given_up: false,
         }
     }
 
@@ -145,6 +148,7 @@ impl Workplace for Place {
                 return Err(Failure::other("No space left on device"));
             }
             self.marks.lock().unwrap().push(mark);
+            self.is_held.fetch_and(!self.is_given_up, Ordering::SeqCst);
             Ok(())
         })
     }

@@ -96,20 +96,23 @@ async fn what_the_policy_forbids_by_now_is_only_watched() {
 }
 
 #[tokio::test]
-async fn of_an_environment_that_is_not_served_any_more_nobody_says_that_nothing_was_started() {
+async fn of_an_environment_that_is_not_served_any_more_nobody_says_how_it_ended() {
     let service = Service::start().await;
     let host = Host::of(&service).simulating("takes = \"5m\"");
     killed_at_work(&service, &host).await;
     let host = host.serving(&["Elsewhere"]);
+    let renewals = service.state().renewals.len();
     let agent = host.runs();
-    let finish = service.finish_of(FIRST).await;
+    service
+        .until("was the lease asked about", |state| {
+            (state.renewals.len() > renewals).then_some(())
+        })
+        .await;
     agent.stops().await;
-    assert_eq!(
-        (finish.status.as_str(), finish.installed_version),
-        ("Failed", None)
-    );
-    let text = finish.error_message.unwrap();
-    assert!(text.contains("may have ended in any way"), "{text}");
+    // It is known not to be begun again, and nobody keeps the lease: the service finds out that nobody is at it.
+    let journal = std::fs::read_to_string(host.path("state/journal")).unwrap();
+    assert!(journal.contains("\"entry\":\"told\""), "{journal}");
+    assert!(service.state().finishes.is_empty());
     service.assert_obeyed();
 }
 

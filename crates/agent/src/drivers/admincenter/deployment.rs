@@ -12,7 +12,8 @@ use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, InstalledApp, Work, Workplace},
     drivers::watch::{
-        FAILED_POLLS, arrived, bear, began_since, file_name, found_anew, marked, settled, took_too_long,
+        FAILED_POLLS, arrived, bear, began_since, begin_marked, file_name, found_anew, marked, settled,
+        took_too_long,
     },
     failure::Failure,
     http::{Answer, Change, Content, Form, Sent},
@@ -136,9 +137,9 @@ impl AdminCenter {
                 installed: app.version.to_string(),
                 package_sha256: HEXLOWER.encode(&work.package_sha256),
             };
-            marked(at, SENT, &before).await?;
+            begin_marked(at, SENT, &before).await?;
             at.progress(None, step(way), "Sent to the target");
-            match self.http.change(&change).await {
+            match self.http.change(&change, Some(at)).await {
                 Sent::Answer(answer) if answer.status.is_success() => {
                     return self.accepted(&answer, at).await;
                 }

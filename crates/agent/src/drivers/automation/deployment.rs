@@ -5,7 +5,7 @@ use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, Work, Workplace},
     drivers::watch::{
-        FAILED_POLLS, arrived, bear, began_since, facts_of, found_anew, marked, settled, took_too_long,
+        FAILED_POLLS, arrived, bear, began_since, begin_marked, facts_of, found_anew, settled, took_too_long,
     },
     failure::Failure,
     http::{Change, Content, Sent},
@@ -150,7 +150,7 @@ impl Automation {
                 publisher: app.publisher.clone(),
                 installed: app.version.to_string(),
             };
-            marked(at, STARTED, &before).await?;
+            begin_marked(at, STARTED, &before).await?;
             at.progress(None, STARTED, "Starts the deployment");
             let start = Change {
                 replaces: true,
@@ -159,7 +159,7 @@ impl Automation {
                     Content::Empty,
                 )
             };
-            match self.api.http.change(&start).await {
+            match self.api.http.change(&start, Some(at)).await {
                 Sent::Answer(answer) if answer.status.is_success() => return Ok(()),
                 Sent::Answer(answer) => {
                     let (verdict, failure) = self.api.http.refusal(&answer, true, work.app_name.as_deref());

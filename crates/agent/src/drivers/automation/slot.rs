@@ -194,7 +194,7 @@ impl Automation {
 
     /// Does something that starts nothing; what was in the way if it may be tried again.
     async fn done(&self, change: &Change) -> Result<Result<Option<Value>, Failure>, Deployed> {
-        match self.api.http.change(change).await {
+        match self.api.http.change(change, None).await {
             Sent::Answer(answer) if answer.status.is_success() => Ok(Ok(answer.json().ok())),
             Sent::Answer(answer) => {
                 let (_, failure) = self.api.http.refusal(&answer, true, None);

@@ -4,7 +4,7 @@ use super::DevEndpoint;
 use crate::{
     cause::Verdict,
     driver::{Deployed, Found, InstalledApp, Origin, Work, Workplace},
-    drivers::watch::{arrived, bear, facts_of, file_name, marked, took_too_long},
+    drivers::watch::{arrived, bear, begin_marked, facts_of, file_name, took_too_long},
     failure::Failure,
     http::{Change, Content, Form, Sent},
 };
@@ -106,10 +106,10 @@ impl DevEndpoint {
         let before = Before::of(found);
         loop {
             let publication = self.publication(work, app, at).await.map_err(Deployed::Failed)?;
-            marked(at, PUBLISH, &before).await?;
+            begin_marked(at, PUBLISH, &before).await?;
             at.progress(None, PUBLISH, "Publishes the package");
             let begun = Instant::now();
-            match self.http.change(&publication).await {
+            match self.http.change(&publication, Some(at)).await {
                 Sent::Answer(answer) if answer.status.is_success() => {
                     self.compare(&before, work, at).await;
                     return Ok(Deployed::Done);

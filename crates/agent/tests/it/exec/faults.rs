@@ -98,10 +98,16 @@ async fn what_no_second_try_can_help_is_tried_once() {
 
 #[tokio::test]
 async fn nothing_is_tried_again_without_the_lease_or_where_a_command_is_not_reenterable() {
-    let place = Place::new();
-    place.is_held.store(false, Ordering::SeqCst);
+    let place = Place {
+        is_given_up: true,
+        ..Place::new()
+    };
     let (deployed, runs) = tried(&place, LOCKED, 9, OLD_INSTALLED).await;
     assert_eq!((failed(deployed).cause, runs), (FailureCause::Lock, 1));
+    // Given up before, it is not begun at all.
+    let failure = failed(place.deploy("exit 0").await);
+    assert_eq!(failure.text, "given up");
+    assert_eq!(place.steps().iter().filter(|step| *step == "Run").count(), 1);
 
     let place = Place::new();
     let script = format!(
