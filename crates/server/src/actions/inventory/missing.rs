@@ -97,7 +97,11 @@ pub(super) async fn removed_productions<'k>(
 fn is_removed_production(row: &AuditRow) -> bool {
     let (kind, id) = REMOVER.named();
     let before = row.before.as_deref().map(serde_json::from_str::<Value>);
-    let was_production =
-        matches!(before, Some(Ok(before)) if before["type"] == EnvironmentKind::Production.as_str());
+    let is_production = |before: Value| {
+        before
+            .get("type")
+            .is_some_and(|kind| kind == EnvironmentKind::Production.as_str())
+    };
+    let was_production = before.and_then(Result::ok).is_some_and(is_production);
     row.actor_kind == kind && row.actor_id == id && was_production
 }
