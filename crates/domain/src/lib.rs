@@ -22,7 +22,7 @@
 //! * **environment**: a customer's running Business Central, known by tenant, family and name.
 //! * **inventory**: what is reported of an environment: its facts and the apps installed in it, complete or not.
 //! * **missing**: said of an environment that its agent does not name any more; **disputed**: of one that is reported as a
-//!   sandbox and was production. In neither does anything start.
+//!   sandbox and was production. In neither does anything start. **contested**: of one that another agent reports too.
 //! * **drift**: what became of an environment or of an app in it without the service's doing.
 //! * **installation**: an app, in some version, in an environment.
 //! * **update window**: the hours, on the environment's own clock, in which its operations may start.

@@ -192,7 +192,7 @@ impl Door {
     async fn until_it_keeps(&self) {
         let mut keeps = self.keeps.subscribe();
         let kept = tokio::time::timeout(TIME_LIMIT, keeps.wait_for(|keeps| *keeps)).await;
-        kept.expect("the call never came").unwrap();
+        kept.unwrap().unwrap();
     }
 
     fn lets_go(&self) {
@@ -358,7 +358,7 @@ impl Machine {
         let pipe = self.path("go");
         let told = tokio::task::spawn_blocking(move || fs::write(pipe, "go\n"));
         let told = tokio::time::timeout(TIME_LIMIT, told).await;
-        told.expect("somebody waits at the pipe").unwrap().unwrap();
+        told.unwrap().unwrap().unwrap();
     }
 
     /// The lines of the journal that are whole.
@@ -662,7 +662,7 @@ impl<'a> Case<'a> {
 
     async fn dies_of_its_limit(&self, mut agent: Child) {
         let ended = tokio::time::timeout(TIME_LIMIT, agent.wait()).await;
-        let ended = ended.expect("it writes more than it may").unwrap();
+        let ended = ended.unwrap().unwrap();
         assert_eq!(
             ended.signal(),
             Some(SIGXFSZ),

@@ -78,7 +78,7 @@ pub(crate) enum Standing {
 
 /// Decides whether an agent may call at all. Which environments it may serve is decided by what is bound to it.
 ///
-/// A token that was replaced by one in use is in somebody\x27s hands who did not hear of it. Of two processes one is a copy:
+/// A token that was replaced by one in use is in somebody's hands who did not hear of it. Of two processes one is a copy:
 /// the one that started later takes over from those before, which is an ordinary restart until one of them calls again.
 pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standing {
     let (is_current, is_former, is_lost) = match &call.credential {

@@ -263,7 +263,7 @@ impl Harness {
     }
 
     fn simulator(&self) -> &Simulator {
-        self.simulator.as_ref().expect("a simulator")
+        self.simulator.as_ref().unwrap()
     }
 
     /// Ends the service as SIGTERM would, and starts another one on the same data.

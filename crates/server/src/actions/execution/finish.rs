@@ -105,7 +105,7 @@ async fn end(
 ) -> Result<Operation> {
     let Finish { by, report, now } = input;
     let by = Actor::Agent(by);
-    let changed = rows::end_operations(tx, [(&operation, &ending)].into_iter()).await?;
+    let changed = rows::end_operations(tx, [(&operation, &ending)]).await?;
     all_changed("ended", 1, changed)?;
     rows::set_installed(tx, now_installed(&operation, &ending)).await?;
     let change = ended(&operation, &in_full(ending.clone(), &report.outcome));

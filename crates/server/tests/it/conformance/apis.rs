@@ -439,12 +439,13 @@ pub(super) const AGENTS: Section = Section {
             ],
         ),
         Row(
-            "An agent replaces its token itself; the one before is good for ten minutes more.",
+            "An agent replaces its token itself; the one before is good until the new one is used, and ten minutes more.",
             X,
             &[
                 "agents::a_token_is_replaced_and_the_one_before_is_good_for_a_while",
                 "agents::a_token_ends",
                 "agents::an_answer_that_got_lost_is_asked_for_again",
+                "agents::an_answer_that_got_lost_before_a_long_outage_freezes_nobody",
             ],
         ),
         Row(
@@ -585,11 +586,11 @@ pub(super) const AGENTS: Section = Section {
             &["inventories::a_dispute_is_shown_and_ended_by_a_release"],
         ),
         Row(
-            "A claim gives what is due in the agent's environments, and tells again of what it holds and does not name; what it names and does not hold is lost.",
+            "A claim gives what is due in the agent's environments, and tells again of what it holds and does not name.",
             X,
             &[
                 "agent_work::an_agent_carries_a_hotfix_out",
-                "server::working::what_an_agent_did_not_hear_of_it_is_told_again_and_what_it_lost_it_learns",
+                "server::working::what_an_agent_did_not_hear_of_it_is_told_again_and_of_what_it_lost_nothing",
                 "server::claiming::whoever_claims_is_given_nothing_but_what_belongs_to_them",
             ],
         ),
