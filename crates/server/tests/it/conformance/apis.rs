@@ -638,10 +638,10 @@ pub(super) const AGENTS: Section = Section {
             ],
         ),
         Row(
-            "A package that is not what was scheduled is not sent to its end.",
+            "A package that is not what was scheduled is not sent; a large one is broken off before its end.",
             X,
             &[
-                "agent_work::a_package_that_was_changed_is_not_sent_to_its_end",
+                "agent_work::a_package_that_was_changed_is_not_sent",
                 "server::working::the_last_bytes_of_a_changed_package_are_not_sent",
             ],
         ),
