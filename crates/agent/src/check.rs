@@ -35,7 +35,10 @@ pub async fn check(config: &Config, around: &Surroundings) -> Vec<Checked> {
     };
     let environments = stream::iter(&config.environments)
         .map(|environment| async move {
-            let mut findings = match environment.driver.open(environment, around) {
+            let mut findings = match environment
+                .driver
+                .open(&environment.name, environment.kind, around)
+            {
                 Ok(driver) => of_target(&*driver).await,
                 Err(failure) => vec![finding(Weight::Problem, failure.to_string())],
             };

@@ -3,19 +3,18 @@
 //! Read once, at the start; what comes out cannot be wrong any more. All that is wrong is told at once, each with the key
 //! and the fact, and an unknown key with the one that was most likely meant.
 
-mod section;
+pub use crate::section::Problem;
 
-use crate::{drivers::DriverSettings, policy::Policy, secret::Secret};
+use crate::{drivers::DriverSettings, policy::Policy, secret::Secret, section::Section};
 use client::SecureUrl;
 use domain::{
     country::CountryCode,
     environment::{EnvironmentKey, EnvironmentKind},
     window::UpdateWindow,
 };
-pub(crate) use section::Section;
 use std::{
     collections::BTreeSet,
-    fmt, fs,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -123,30 +122,6 @@ impl Environment {
     #[must_use]
     pub fn key(&self) -> EnvironmentKey {
         self.name.key()
-    }
-}
-
-/// Something that is wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, or the file.
-    pub at: String,
-    /// What is wrong, with the fact.
-    pub message: String,
-}
-
-impl Problem {
-    pub(crate) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            at: at.into(),
-            message: message.into(),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.at, self.message)
     }
 }
 

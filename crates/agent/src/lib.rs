@@ -23,6 +23,7 @@ pub mod policy;
 pub mod redact;
 pub mod runner;
 pub mod secret;
+mod section;
 pub mod service;
 pub mod simulated;
 pub mod span;

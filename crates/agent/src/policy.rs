@@ -4,7 +4,12 @@
 //! change, and that is read once, at the start: a service in the wrong hands cannot make the agent bring in an app that
 //! nobody here wants, nor many at once, nor go back to an older version.
 
-use crate::{config::Problem, driver::Work, failure::Failure, owner_only};
+use crate::{
+    driver::Work,
+    failure::Failure,
+    owner_only,
+    section::{Problem, Section},
+};
 use domain::{ids::AppId, operation::FailureCause};
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs, path::Path};
@@ -70,7 +75,7 @@ impl Policy {
 
     fn read(table: Table) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut section = crate::config::Section::new(String::new(), table, &mut problems);
+        let mut section = Section::new(String::new(), table, &mut problems);
         let allowed = match section.required::<AllowedApps>("allowed_apps") {
             Some(AllowedApps::Some(apps)) => Some(apps.into_iter().map(AppId).collect()),
             Some(AllowedApps::Word(word)) if word == "any" => None,

@@ -132,7 +132,7 @@ pub enum StartError {
 /// Opens the driver of each environment.
 fn open_all(config: &Config, around: &Surroundings) -> Result<BTreeMap<EnvironmentKey, Served>, StartError> {
     let open = |settings: &Environment| {
-        let driver = settings.driver.open(settings, around);
+        let driver = settings.driver.open(&settings.name, settings.kind, around);
         let served = Served {
             driver: driver.map_err(|failure| StartError::Driver(settings.key(), failure))?,
             settings: settings.clone(),

@@ -9,10 +9,12 @@ pub mod exec;
 pub mod simulate;
 mod watch;
 
-use crate::{clock::SharedClock, config::Environment, driver::Driver, failure::Failure};
+use crate::{clock::SharedClock, driver::Driver, failure::Failure};
+use domain::environment::EnvironmentKind;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use toml::Table;
+use wire::agent::EnvironmentName;
 
 /// Which driver, and what it is told of its target.
 #[derive(Clone, Debug)]
@@ -74,8 +76,14 @@ impl DriverSettings {
     ///
     /// # Errors
     /// A [`Failure`] when it cannot work as it is set up.
-    pub fn open(&self, environment: &Environment, around: &Surroundings) -> Result<Arc<dyn Driver>, Failure> {
-        let name = environment.name.clone();
+    pub fn open(
+        &self,
+        name: &EnvironmentName,
+        kind: EnvironmentKind,
+        around: &Surroundings,
+    ) -> Result<Arc<dyn Driver>, Failure> {
+        let key = name.key();
+        let name = name.clone();
         match self {
             Self::AdminCenter(settings) => Ok(Arc::new(admincenter::AdminCenter::new(
                 (**settings).clone(),
@@ -87,10 +95,15 @@ impl DriverSettings {
             Self::DevEndpoint(settings) => Ok(Arc::new(devendpoint::DevEndpoint::new(
                 (**settings).clone(),
                 &name,
-                environment.kind,
+                kind,
             )?)),
             Self::Exec(settings) => Ok(Arc::new(exec::Exec::new(settings.clone(), name))),
-            Self::Simulate(settings) => Ok(Arc::new(simulate::Simulator::new(settings, environment, around))),
+            Self::Simulate(settings) => Ok(Arc::new(simulate::Simulator::new(
+                settings,
+                key,
+                around.clock.clone(),
+                around.simulated.clone(),
+            ))),
         }
     }
 }

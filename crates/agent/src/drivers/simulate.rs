@@ -3,10 +3,8 @@
 //! It takes time on the clock that it is given, fails and falls silent as it is told, and otherwise brings the version
 //! in; how long it takes follows from the operation alone, so that the same run gives the same picture.
 
-use super::Surroundings;
 use crate::{
     clock::SharedClock,
-    config::Environment,
     driver::{Deployed, Driver, Finding, Found, InstalledApp, Weight, Work, Workplace},
     failure::Failure,
 };
@@ -159,19 +157,17 @@ pub struct Simulator {
 impl Simulator {
     /// A driver of this environment. What the settings say is installed unless the world knows better.
     #[must_use]
-    pub fn new(settings: &Settings, environment: &Environment, around: &Surroundings) -> Self {
-        let key = environment.key();
-        let world = around.simulated.clone();
-        let known = world.installed(&key);
+    pub fn new(settings: &Settings, environment: EnvironmentKey, clock: SharedClock, world: World) -> Self {
+        let known = world.installed(&environment);
         for app in &settings.apps {
             if !known.iter().any(|known| known.id.0 == app.id) {
-                world.install(&key, app.installed());
+                world.install(&environment, app.installed());
             }
         }
         Self {
             settings: settings.clone(),
-            environment: key,
-            clock: around.clock.clone(),
+            environment,
+            clock,
             world,
         }
     }

@@ -1,20 +1,22 @@
 //! The agent's token: replaced by itself long before it ends.
 
 use super::{Pauses, Shared};
-use crate::{folder::KeptToken, service::ServiceError};
+use crate::folder::KeptToken;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-/// How often it is looked whether the token is old enough.
-const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+/// How long before its end a token is replaced at the latest.
+const BEFORE_END: Duration = Duration::from_secs(24 * 3_600);
+/// How long to leave a folder alone that cannot be written.
+const FOLDER_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// Replaces the token from time to time, until the agent stops.
 pub(super) async fn run(agent: Arc<Shared>, mut kept: KeptToken) {
     loop {
         let due = kept.given_on + agent.config.spans.rotate_token_every;
-        let last = kept.expires_on - LOOK_EVERY * 24;
+        let last = kept.expires_on - BEFORE_END;
         let next = due.min(last).max(agent.clock.now());
         tokio::select! {
             () = agent.stopping.cancelled() => return,
@@ -34,7 +36,7 @@ async fn rotate(agent: &Shared) -> KeptToken {
     let kept = loop {
         // Whoever cannot keep the new one had better not ask for it.
         if !agent.journal.is_writable().await {
-            agent.clock.pause(LOOK_EVERY).await;
+            agent.clock.pause(FOLDER_PAUSE).await;
             continue;
         }
         match agent.caller.now().rotate_agent_token().await {
@@ -57,11 +59,7 @@ async fn keep(agent: &Shared, kept: &KeptToken) {
         .token_expires_on
         .store(kept.expires_on.0, Ordering::Relaxed);
     if let Err(error) = agent.sign_in_with(&kept.token) {
-        let ServiceError::Client(_) = &error else {
-            tracing::error!("the agent's new token cannot be used: {error}");
-            return;
-        };
-        tracing::error!("{error}");
+        tracing::error!("the agent's new token cannot be used: {error}");
         return;
     }
     tracing::info!(expires_on = %kept.expires_on, "the agent's token was replaced");

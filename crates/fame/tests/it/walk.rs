@@ -62,7 +62,7 @@ impl Host {
             0o700,
         );
         host.writes("installed", "1.0.0.0", 0o600);
-        host.writes("policy.toml", "allowed_apps = \"any\"", 0o600);
+        host.writes("policy.toml", &format!("allowed_apps = [\"{}\"]", APPS[0]), 0o600);
         host.is_for(service);
         host
     }

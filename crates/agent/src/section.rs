@@ -1,9 +1,32 @@
 //! A table of the configuration while it is read: key by key, so that all that is wrong is found.
 
-use super::Problem;
 use serde::de::DeserializeOwned;
-use std::{fmt::Display, str::FromStr, time::Duration};
+use std::{fmt, fmt::Display, str::FromStr, time::Duration};
 use toml::{Table, Value};
+
+/// Something that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, or the file.
+    pub at: String,
+    /// What is wrong, with the fact.
+    pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            at: at.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.at, self.message)
+    }
+}
 
 /// A table, and what was found wrong so far.
 pub(crate) struct Section<'p> {
