@@ -78,7 +78,7 @@ fn nothing_travels_to_an_agent_that_is_not_named_here() {
         "disputed",
         "warnings",
     ]);
-    has_members::<agent::Claim>(&["operations", "lost"]);
+    has_members::<agent::Claim>(&["operations"]);
     has_members::<agent::ClaimedOperation>(&[
         "operationId",
         "leaseId",
