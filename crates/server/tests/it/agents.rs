@@ -535,7 +535,10 @@ async fn what_nobody_reports_is_served_by_the_one_who_may(backend: Backend) {
     operator.registers_agent("us", serving(CUSTOMER)).await;
     operator.reports(&Environment::named("Unclear")).await.expect(201);
     assert_eq!(names_where(&service, "agent eq null").await, ["Unclear", "Other"]);
+    // What was another's is not inherited: whoever is left may know nothing of it. It is the operator's to say so.
     operator.delete(agent_path("eu")).await.expect(204);
+    assert_eq!(names_where(&service, "agent eq 'us'").await, [""; 0]);
+    operator.put(agent_path("us"), serving(CUSTOMER)).await.expect(200);
     assert_eq!(
         names_where(&service, "agent eq 'us'").await,
         ["After", "Before", "Unclear"]

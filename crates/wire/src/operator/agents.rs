@@ -25,7 +25,8 @@ entity! {
         name "name": String,
         /// Which environments it may serve.
         scope "scope": Scope,
-        /// Whether it also serves environments that only the operator registered.
+        /// Whether it also serves environments that belong to no agent when it is registered, and those that the operator
+    /// registers later.
         #[serde(default)]
         serves_unreported "servesUnreported": bool,
         /// Whose tokens of Microsoft Entra it may sign in with.
@@ -128,7 +129,8 @@ entity! {
 pub struct AgentRegistrationBody {
     /// Which environments it may serve.
     pub scope: ScopeBody,
-    /// Whether it also serves environments that only the operator registered.
+    /// Whether it also serves environments that belong to no agent when it is registered, and those that the operator
+    /// registers later.
     #[schema(required = false)]
     pub serves_unreported: bool,
     /// Whose tokens of Microsoft Entra it may sign in with.
@@ -178,7 +180,8 @@ pub struct AgentRegistration {
     pub scope: AgentScope,
     /// Why it may serve all tenants.
     pub scope_reason: Option<String>,
-    /// Whether it also serves environments that only the operator registered.
+    /// Whether it also serves environments that belong to no agent when it is registered, and those that the operator
+    /// registers later.
     pub serves_unreported: bool,
     /// Whose tokens of Microsoft Entra it may sign in with.
     pub identity: Option<Identity>,

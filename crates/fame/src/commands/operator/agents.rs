@@ -27,7 +27,7 @@ pub(crate) enum AgentsCommand {
         /// The agent
         name: String,
     },
-    /// Remove an agent; its environments are nobody's then
+    /// Remove an agent; its environments are nobody's then, until another agent reports them
     Delete {
         /// The agent
         name: String,
@@ -62,7 +62,7 @@ pub(crate) struct PutAgent {
     /// A pattern of names that it may serve, such as "prod*"; repeat it for several. Otherwise all
     #[arg(long = "scope-name", value_name = "PATTERN")]
     names: Vec<String>,
-    /// It also serves environments that only the operator registered
+    /// It also serves what belongs to no agent now, and what the operator registers later
     #[arg(long)]
     serves_unreported: bool,
     /// The application of Microsoft Entra that it signs in as: CLIENT-ID/OBJECT-ID@TENANT-ID

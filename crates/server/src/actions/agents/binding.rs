@@ -30,16 +30,15 @@ pub(super) async fn unbind_uncovered(tx: &mut Tx<'_>, id: Uuid, agent: Option<&A
     rebind(tx, Some(id), to_nobody).await
 }
 
-/// Gives what belongs to nobody to those who serve what nobody reports. How many that were.
-pub(super) async fn bind_unreported(tx: &mut Tx<'_>) -> Result<u64> {
-    let agents = agents::agents_of_the_unreported(tx).await?;
-    if agents.is_empty() {
+/// Gives what belongs to nobody to an agent that the operator registers, if it serves what nobody reports. How many that
+/// were. Only then: an agent that is there already does not inherit what another one reported, and may know nothing of it.
+pub(super) async fn bind_unreported(tx: &mut Tx<'_>, agent: &Agent) -> Result<u64> {
+    if !agent.serves_unreported {
         return Ok(0);
     }
-    rebind(tx, None, |environment| {
-        server_of_unreported(&agents, &environment.key()).map(Some)
-    })
-    .await
+    let agents = agents::agents_of_the_unreported(tx).await?;
+    let is_its = |environment: &Bound| server_of_unreported(&agents, &environment.key()) == Some(agent.id);
+    rebind(tx, None, |environment| is_its(environment).then_some(Some(agent.id))).await
 }
 
 /// Binds environments of one agent, or of none, to whom `wanted` says, where it says anything.

@@ -124,7 +124,7 @@ async fn put_agent_in(mut tx: Tx<'_>, input: &PutAgent) -> Result<Saved> {
         Some(_) => agents::update_agent(&mut tx, &agent).await?,
     }
     let unbound = unbind_uncovered(&mut tx, agent.id, Some(&agent)).await?;
-    let bound = bind_unreported(&mut tx).await?;
+    let bound = bind_unreported(&mut tx, &agent).await?;
     let others = agents::agents_but(&mut tx, agent.id).await?;
     let overlapping = others
         .into_iter()
@@ -274,11 +274,10 @@ async fn delete_agent_in(mut tx: Tx<'_>, input: &ChangeAgent) -> Result<()> {
     let agent = input.lock(&mut tx).await?;
     let unbound = unbind_uncovered(&mut tx, agent.id, None).await?;
     agents::delete_agent(&mut tx, agent.id).await?;
-    let bound = bind_unreported(&mut tx).await?;
     let change = Change {
         action: "agents/delete",
         target: target(&agent.name),
-        before: Some(with_bindings(state(&agent), unbound, bound)),
+        before: Some(with_bindings(state(&agent), unbound, 0)),
         after: None,
     };
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await
