@@ -1,12 +1,13 @@
 //! What an agent would be able to do, found out without changing anything.
 //!
-//! The service is not asked: a second process under one token is taken for a copy of the agent, and would freeze it.
+//! The service is only asked whether it is there: a second process under one token is taken for a copy of the agent, and
+//! would freeze it. Whether it knows the token, and which environments it lets the agent serve, shows when the agent runs.
 
 use crate::{
     config::Config,
     driver::{Driver, Finding, Weight},
     drivers::Surroundings,
-    folder,
+    folder, service,
 };
 use domain::instant::Instant;
 use futures::{StreamExt, stream};
@@ -29,9 +30,12 @@ fn finding(weight: Weight, text: impl Into<String>) -> Finding {
 
 /// Checks the agent and each of its environments, several at once.
 pub async fn check(config: &Config, around: &Surroundings) -> Vec<Checked> {
+    let mut findings = vec![token(config, around.clock.now()), of_service(config).await];
+    findings.extend(of_folder(config).into_iter().chain(of_policy(config)));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     let agent = Checked {
         about: "agent".into(),
-        findings: vec![token(config, around.clock.now())],
+        findings,
     };
     let environments = stream::iter(&config.environments)
         .map(|environment| async move {
@@ -75,6 +79,33 @@ fn token(config: &Config, now: Instant) -> Finding {
         Ok(None) => finding(Weight::Problem, "It is not enrolled: fame agent enrol."),
         Err(error) => finding(Weight::Problem, error.to_string()),
     }
+}
+
+/// Whether the service answers at all.
+async fn of_service(config: &Config) -> Finding {
+    let service = &config.service;
+    match service::reach(service).await {
+        Ok(()) => finding(
+            Weight::Good,
+            format!(
+                "The service at {} answers. Whether it knows the agent shows when the agent runs.",
+                service.url.as_str()
+            ),
+        ),
+        Err(problem) => finding(Weight::Problem, problem),
+    }
+}
+
+/// What would keep the agent from starting.
+fn of_folder(config: &Config) -> Option<Finding> {
+    let wrong = folder::check(&config.folder).err();
+    wrong.map(|wrong| finding(Weight::Problem, wrong.to_string()))
+}
+
+/// What the policy lets through. That may be nothing, and may be meant.
+fn of_policy(config: &Config) -> Option<Finding> {
+    let none = config.policy.lets_nothing_through();
+    none.map(|why| finding(Weight::Warning, format!("Nothing will be begun: {why}.")))
 }
 
 async fn of_target(driver: &dyn Driver) -> Vec<Finding> {

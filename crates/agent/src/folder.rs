@@ -174,6 +174,25 @@ impl Folder {
     }
 }
 
+/// Makes sure that the folder is its owner's alone, if it is there; making one is left to whoever enrols.
+///
+/// # Errors
+/// Who else may use it, or why that cannot be found out.
+pub(crate) fn check(path: &Path) -> Result<(), FolderError> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Err(FolderError::Io {
+            path: path.to_owned(),
+            source: io::Error::from(io::ErrorKind::NotADirectory),
+        }),
+        Ok(_) => Ok(owner_only::check(path)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(FolderError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 /// The token that is kept in the folder at `path`, if there is one. Only looks: another process may have the folder.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ pub struct Policy {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "it must be \"any\" or a list of app ids, each a GUID")]
 enum AllowedApps {
     Word(String),
     Some(BTreeSet<Uuid>),
@@ -109,6 +109,19 @@ impl Policy {
             }),
             false => Err(problems),
         }
+    }
+
+    /// Why nothing at all is begun under it, if that is so.
+    #[must_use]
+    pub fn lets_nothing_through(&self) -> Option<&'static str> {
+        if self.max_starts_per_hour == 0 {
+            return Some("the policy's max_starts_per_hour is 0");
+        }
+        let lists_none = self
+            .allowed_apps
+            .as_ref()
+            .is_some_and(|allowed| allowed.is_empty());
+        lists_none.then_some("the policy's allowed_apps is empty")
     }
 
     /// Makes sure that the app may be brought in. That the version is newer than the installed one is looked at

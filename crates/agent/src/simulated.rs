@@ -25,8 +25,10 @@ use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, MOST_CLAIMED, R
 /// Rounds in a row that may each find more to do; a guard against turning for ever.
 const ROUNDS: usize = 10_000;
 
-/// How long to leave the service alone that could not answer.
+/// How long to leave the service alone that could not answer, at first.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long at most: it may have taken the agent away for good.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is special about environments.
 pub type Script = HashMap<EnvironmentKey, Settings>;
@@ -200,6 +202,7 @@ impl SimulatedAgent {
     /// Works until it is dropped, on a clock that others may move.
     pub async fn run(&self, clock: &SharedClock) {
         let mut busy = self.busy.subscribe();
+        let mut pause = PAUSE;
         loop {
             busy.mark_unchanged();
             let worked = async {
@@ -210,9 +213,13 @@ impl SimulatedAgent {
                     waited = self.until_something_is_due(clock) => waited,
                 }
             };
-            if let Err(error) = worked.await {
-                tracing::warn!("the simulated agent could not work: {}", Chain(&error));
-                tokio::time::sleep(PAUSE).await;
+            match worked.await {
+                Ok(()) => pause = PAUSE,
+                Err(error) => {
+                    tracing::warn!(?pause, "the simulated agent could not work: {}", Chain(&error));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
         }
     }

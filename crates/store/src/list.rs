@@ -20,8 +20,8 @@ use super::Db;
 use domain::instant::Instant;
 
 pub use entity_set::{
-    ColumnMapping, ColumnType, EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory,
-    instant, number, picked, property, roles, text, truth, version, word,
+    ColumnMapping, ColumnType, EntitySet, Property, Spelling, country, folded, guid, hidden, hidden_text,
+    in_memory, instant, number, picked, property, roles, text, truth, version, word,
 };
 pub use error::ListError;
 pub use page::Page;

@@ -219,7 +219,8 @@ impl Reporter {
         for disputed in &result.disputed {
             tracing::warn!(
                 environment = disputed.name,
-                "nothing starts there until the operator has looked"
+                "it was production and is reported as a sandbox: nothing starts there until it is reported as before, or the \
+                 operator has released it (fame operator environments release)"
             );
         }
         for warning in &result.warnings {

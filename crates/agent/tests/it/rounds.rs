@@ -6,7 +6,7 @@ use crate::{
 };
 use agent::{check, clock::Clock, driver::Weight, drivers::Surroundings, enrol};
 use axum::http::Method;
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use uuid::Uuid;
 use wire::agent::{ClaimedOperation, Progress};
 
@@ -390,7 +390,7 @@ async fn a_planned_stop_ends_what_was_begun_and_takes_on_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_code_becomes_a_token_and_a_check_asks_the_service_nothing() {
+async fn a_code_becomes_a_token_and_a_check_signs_nobody_in() {
     let service = Service::start().await;
     let host = Host::of(&service).serving(&["One"]);
     std::fs::remove_file(host.path("state/token")).unwrap();
@@ -410,4 +410,38 @@ async fn a_code_becomes_a_token_and_a_check_asks_the_service_nothing() {
     assert_eq!(checked[1].findings[0].weight, Weight::Warning);
     assert!(service.state().sessions.is_empty());
     service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn a_check_tells_what_would_keep_the_agent_from_its_work() {
+    let service = Service::start().await;
+    let host = Host::of(&service);
+    let around = Surroundings {
+        clock: Arc::new(host.clock.clone()),
+        simulated: host.world.clone(),
+    };
+    let found = async |host: &Host| {
+        let checked = check::check(&host.config().unwrap(), &around).await;
+        let first = &checked[0].findings[0];
+        (first.weight, first.text.clone())
+    };
+    host.policy("allowed_apps = []");
+    let (weight, text) = found(&host).await;
+    assert!(
+        weight == Weight::Warning && text.contains("allowed_apps is empty"),
+        "{text}"
+    );
+    host.policy("allowed_apps = \"any\"\nmax_starts_per_hour = 0");
+    let (_, text) = found(&host).await;
+    assert!(text.contains("max_starts_per_hour is 0"), "{text}");
+    let folder = host.path("state");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (weight, text) = found(&host).await;
+    assert!(weight == Weight::Problem && text.contains("0755"), "{text}");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let (weight, text) = found(&host.of_nobody()).await;
+    assert!(
+        weight == Weight::Problem && text.contains("does not answer"),
+        "{text}"
+    );
 }

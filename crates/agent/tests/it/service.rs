@@ -150,6 +150,9 @@ impl Service {
         if (method, path) == (&Method::POST, "/agent/v1/enrol") {
             return self.enrol(headers, body, line);
         }
+        if (method, path) == (&Method::GET, "/health/live") {
+            return json_of(&"live");
+        }
         if let Some(answer) = self.keep_out(headers, line) {
             return answer;
         }

@@ -388,6 +388,15 @@ async fn an_agent_is_listed_as_it_is(backend: Backend) {
         .get(agent_path("asia"))
         .await
         .refused(404, "ResourceDoesNotExist");
+    // What follows from the time is not asked for by its word, and the refusal says no more than that.
+    let refusal = operator
+        .get("/operator/v1/agents?$filter=state eq 'Silent'")
+        .await;
+    let refusal = refusal.refused(400, "InvalidFilter");
+    assert!(
+        refusal.message().contains("cannot be filtered by `state`"),
+        "{refusal:?}"
+    );
 }
 
 async fn what_no_scope_can_be_is_refused(backend: Backend) {
@@ -538,7 +547,10 @@ async fn what_nobody_reports_is_served_by_the_one_who_may(backend: Backend) {
     // What was another's is not inherited: whoever is left may know nothing of it. It is the operator's to say so.
     operator.delete(agent_path("eu")).await.expect(204);
     assert_eq!(names_where(&service, "agent eq 'us'").await, [""; 0]);
-    operator.put(agent_path("us"), serving(CUSTOMER)).await.expect(200);
+    operator
+        .put(agent_path("us"), serving(CUSTOMER))
+        .await
+        .expect(200);
     assert_eq!(
         names_where(&service, "agent eq 'us'").await,
         ["After", "Before", "Unclear"]

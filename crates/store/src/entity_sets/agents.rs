@@ -3,7 +3,7 @@
 use super::{environments::NAME, guid_value, instant_or_null, instant_value, text_or_null};
 use crate::{
     agents::{AgentEntry, DUE_ON, ENVIRONMENTS, RUNNING},
-    list::{EntitySet, Spelling, folded, guid, hidden, instant, number, property, text, truth},
+    list::{EntitySet, Spelling, folded, guid, hidden, hidden_text, instant, number, property, text, truth},
 };
 use odata::Value;
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ pub static AGENTS: LazyLock<EntitySet<AgentEntry>> = LazyLock::new(|| {
             Value::Boolean(row.agent.serves_unreported)
         }),
         property("identity", hidden(), |_| Value::Null),
-        property("state", hidden(), |_| Value::Null),
+        property("state", hidden_text(), |_| Value::Null),
         property("createdOn", instant("t.created_on"), |row| {
             instant_value(row.agent.created_on)
         }),
@@ -36,7 +36,7 @@ pub static AGENTS: LazyLock<EntitySet<AgentEntry>> = LazyLock::new(|| {
         property("tokenExpiresOn", instant("t.token_until").or_null(), |row| {
             instant_or_null(row.agent.token_until)
         }),
-        property("enrolmentCode", hidden(), |_| Value::Null),
+        property("enrolmentCode", hidden_text(), |_| Value::Null),
         property(
             "enrolmentCodeExpiresOn",
             instant("t.code_until").or_null(),

@@ -303,7 +303,12 @@ pub fn in_memory(ty: impl Into<Type>) -> Kind {
     Kind::of(ty, "", "", ColumnType::Memory)
 }
 
-/// Something that is shown, and that is all.
+/// A text that is shown, and that is all.
+pub fn hidden_text() -> Kind {
+    Kind::of(Scalar::String, "", "", ColumnType::Hidden)
+}
+
+/// Something of several parts that is shown, and that is all.
 pub fn hidden() -> Kind {
     Kind::of(Type::Complex(Vec::new()), "", "", ColumnType::Hidden)
 }

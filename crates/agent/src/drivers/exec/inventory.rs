@@ -15,7 +15,7 @@ const APPS_AT_MOST: usize = 1_000;
 
 /// An environment, with the words of the agent API. Members that nobody knows are left alone.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object with the member \"apps\"")]
 struct Printed {
     country_code: Option<String>,
     #[serde(rename = "type")]

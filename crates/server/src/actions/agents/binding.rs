@@ -38,7 +38,10 @@ pub(super) async fn bind_unreported(tx: &mut Tx<'_>, agent: &Agent) -> Result<u6
     }
     let agents = agents::agents_of_the_unreported(tx).await?;
     let is_its = |environment: &Bound| server_of_unreported(&agents, &environment.key()) == Some(agent.id);
-    rebind(tx, None, |environment| is_its(environment).then_some(Some(agent.id))).await
+    rebind(tx, None, |environment| {
+        is_its(environment).then_some(Some(agent.id))
+    })
+    .await
 }
 
 /// Binds environments of one agent, or of none, to whom `wanted` says, where it says anything.
