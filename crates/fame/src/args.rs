@@ -151,6 +151,9 @@ pub struct QueryArgs {
     /// Order of the rows, as OData: "name desc"
     #[arg(long, value_name = "PROPERTIES")]
     pub orderby: Option<String>,
+    /// What is printed of each row, as OData: "id,status,agentName"
+    #[arg(long, value_name = "PROPERTIES")]
+    pub select: Option<String>,
     /// At most so many rows
     #[arg(long, value_name = "N")]
     pub top: Option<u64>,
@@ -167,6 +170,7 @@ impl From<QueryArgs> for client::Query {
         Self::default()
             .filter(args.filter)
             .orderby(args.orderby)
+            .select(args.select)
             .top(args.top)
             .skip(args.skip)
     }

@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal, Write};
 pub(crate) struct Unwritten(pub io::Error);
 
 /// A column of a table: its heading and the property it shows.
-pub(crate) type Column = (&'static str, &'static str);
+pub(crate) type Column<'c> = (&'c str, &'c str);
 
 /// What may be printed, decided once.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ impl Printer {
     ///
     /// # Errors
     /// When standard output cannot be written to; so for all that follow.
-    pub(crate) fn rows(self, rows: &[Value], columns: &[Column]) -> Result<(), Unwritten> {
+    pub(crate) fn rows(self, rows: &[Value], columns: &[Column<'_>]) -> Result<(), Unwritten> {
         if self.json {
             return print_json(&rows);
         }

@@ -35,14 +35,23 @@ impl Session {
         &self,
         list: List<T>,
         query: QueryArgs,
-        columns: &[Column],
+        columns: &[Column<'_>],
     ) -> Result<(), Failure> {
-        let is_count = query.count;
+        let (is_count, selected) = (query.count, query.select.clone());
         let list = list.query(query.into()).json();
         if is_count {
             return Ok(self.printer.text(&list.count().await?.to_string())?);
         }
-        Ok(self.printer.rows(&list.all().await?, columns)?)
+        let rows = list.all().await?;
+        let Some(selected) = selected else {
+            return Ok(self.printer.rows(&rows, columns)?);
+        };
+        let selected: Vec<_> = selected
+            .split(',')
+            .map(str::trim)
+            .map(|name| (name, name))
+            .collect();
+        Ok(self.printer.rows(&rows, &selected)?)
     }
 
     /// Sends a request and prints the one thing that is answered.

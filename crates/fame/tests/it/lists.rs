@@ -51,6 +51,25 @@ async fn options_become_query_options() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_selected_is_what_is_printed() {
+    let row = json!({"value": [{"status": "Failed", "failureCause": "SchemaBreak"}]});
+    let service = Service::start(move |_, _| Answer::json(200, row.clone())).await;
+    let args = [
+        "hotfixes",
+        "list",
+        APP,
+        "-c",
+        "us",
+        "--select",
+        "status, failureCause",
+    ];
+    let ended = service.fame(&args).await;
+    let words: Vec<_> = ended.out.split_whitespace().collect();
+    assert_eq!(words, ["status", "failureCause", "Failed", "SchemaBreak"]);
+    assert_eq!(service.journal()[0].query, "$select=status%2C%20failureCause");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_can_be_counted_also_where_the_service_does_not_count() {
     let counting = Service::start(|_, _| Answer::json(200, json!({"@odata.count": 41, "value": []}))).await;
     assert_eq!(counting.fame(&["apps", "list", "--count"]).await.out, "41\n");
