@@ -122,7 +122,7 @@ pub fn check_requested_status(requested: Option<OperationStatus>) -> Result<(), 
 }
 
 vocabulary! {
-    /// Why an operation failed, as far as its executor could tell from what the target said.
+    /// Why an operation failed, as far as its agent could tell from what the target said.
     FailureCause {
         /// Something that the version needs is not there, or too old.
         MissingDependency,
@@ -254,9 +254,9 @@ impl fmt::Display for Skip {
 vocabulary! {
     /// Why an operation failed.
     FailReason {
-        /// The executor tried and reported what went wrong; its text is kept as it is.
+        /// The agent tried and reported what went wrong; its text is kept, but for secrets.
         Reported,
-        /// The executor fell silent: nobody knows how far it came, so it is never carried out again by
+        /// The agent fell silent: nobody knows how far it came, so it is never carried out again by
         /// itself.
         OutcomeUnknown,
     }

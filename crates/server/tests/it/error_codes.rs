@@ -7,7 +7,7 @@
 use crate::reviewed_file::{self, in_repository};
 use domain::{
     hotfix::Reason,
-    operation::{FailReason, SkipReason},
+    operation::{FailReason, FailureCause, SkipReason},
     problem::Code,
 };
 use std::{
@@ -226,11 +226,18 @@ fn write_outcomes(page: &mut String) {
         writeln!(page, "| `{reason}` | {} |", meaning(&operation, reason.as_str())).unwrap();
     }
     page.push_str(
-        "\nOf one that is `Failed` it is what the executor told, word for word. If nobody knows the outcome it begins with\n`OutcomeUnknown` in the same way:\n\n\
+        "\nOf one that is `Failed` it is what the agent told, and behind it what it found installed. If nobody knows the outcome it begins with\n`OutcomeUnknown` in the same way:\n\n\
          | code | meaning |\n|---|---|\n",
     );
     for reason in FailReason::ALL {
         writeln!(page, "| `{reason}` | {} |", meaning(&operation, reason.as_str())).unwrap();
+    }
+    page.push_str(
+        "\n`failureCause` (shown to whoever selects it, and can be filtered by) is one of these:\n\n\
+         | cause | meaning |\n|---|---|\n",
+    );
+    for cause in FailureCause::ALL {
+        writeln!(page, "| `{cause}` | {} |", meaning(&operation, cause.as_str())).unwrap();
     }
 }
 
