@@ -17,6 +17,8 @@ use wire::agent::{
     Renewal, Renewed, SESSION_HEADER,
 };
 
+/// The longest answer but those to inventories, which may say something of each of 20,000 environments.
+const ANSWER_BYTES: usize = 4 << 20;
 /// How often a download is taken up again without a single byte in between.
 const FRUITLESS: u32 = 4;
 
@@ -59,7 +61,14 @@ impl AgentClient {
     }
 
     fn request<T>(&self, method: Method, segments: &[&str]) -> Request<T> {
-        Request::of(&self.client, self.call(method, segments))
+        Request::of(
+            &self.client,
+            self.call(method, segments).answered_within(ANSWER_BYTES),
+        )
+    }
+
+    fn inventory(&self, method: Method, inventory: &Inventory) -> Request<InventoryResult> {
+        Request::of(&self.client, self.call(method, &["inventory"])).with_body(inventory)
     }
 
     fn operation(id: OperationId, verb: &str) -> [String; 3] {
@@ -77,19 +86,22 @@ impl AgentClient {
 
     /// Reports all environments that the agent serves.
     pub fn put_inventory(&self, inventory: &Inventory) -> Request<InventoryResult> {
-        self.request(Method::PUT, &["inventory"]).with_body(inventory)
+        self.inventory(Method::PUT, inventory)
     }
 
     /// Reports the environments of which something changed.
     pub fn patch_inventory(&self, inventory: &Inventory) -> Request<InventoryResult> {
-        self.request(Method::PATCH, &["inventory"]).with_body(inventory)
+        self.inventory(Method::PATCH, inventory)
     }
 
     /// Asks for due operations, and waits for them as long as `asked` says. What was granted in an answer that was lost
     /// is told of again, so it is the next claim that repeats this one.
     pub fn claim_operations(&self, asked: &ClaimRequest) -> Request<Claim> {
         let wait = Duration::from_secs(asked.wait_seconds.into());
-        let call = self.call(Method::POST, &["claim"]).patient(wait);
+        let call = self
+            .call(Method::POST, &["claim"])
+            .patient(wait)
+            .answered_within(ANSWER_BYTES);
         Request::of(&self.client, call).with_body(asked)
     }
 

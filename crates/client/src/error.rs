@@ -90,6 +90,14 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The answer is longer than any such answer is, and was not read to its end.
+    #[error("The answer to {request} is longer than {most} bytes: not read any further")]
+    TooLong {
+        /// What was asked: method and path.
+        request: String,
+        /// How long it may be, in bytes.
+        most: usize,
+    },
     /// The next page of a list is said to be with somebody else, who must not see the token.
     #[error("The next page is said to be at {origin}, which is another service: not followed")]
     ForeignLink {
@@ -188,6 +196,19 @@ pub struct Refusal {
 
 /// Most characters kept of an answer's text.
 const MAX_TEXT_CHARS: usize = 4_000;
+/// Most bytes read of an answer that says no, or of one that holds a token.
+const MAX_SHORT_BYTES: usize = 1 << 20;
+
+/// The body of an answer that has every reason to be short: what comes after so much is not read.
+pub(crate) async fn read_short(mut answer: Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() < MAX_SHORT_BYTES
+        && let Some(chunk) = answer.chunk().await?
+    {
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
 
 impl Refusal {
     /// An answer of which only the status and the headers have arrived.
@@ -207,9 +228,10 @@ impl Refusal {
     pub(crate) async fn read(method: &Method, answer: Response, timeout: Duration) -> Self {
         let request = format!("{method} {}", answer.url().path());
         let mut refusal = Self::of_head(request, answer.status(), answer.headers());
-        if let Ok(text) = tokio::time::timeout(timeout, answer.text()).await {
-            let text = text.unwrap_or_default();
-            refusal.body = serde_json::from_str(&text).unwrap_or_default();
+        if let Ok(body) = tokio::time::timeout(timeout, read_short(answer)).await {
+            let body = body.unwrap_or_default();
+            let text = String::from_utf8_lossy(&body);
+            refusal.body = serde_json::from_slice(&body).unwrap_or_default();
             refusal.text = text.trim().chars().take(MAX_TEXT_CHARS).collect();
         }
         let inner = refusal.body.error.innererror.as_ref();

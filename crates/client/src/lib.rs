@@ -216,9 +216,16 @@ impl Client {
         }
     }
 
-    async fn read_all(&self, mut answer: Response) -> Result<Vec<u8>> {
+    /// The whole body of an answer to `call`, which is not read beyond what such an answer can have.
+    async fn read_all(&self, mut answer: Response, call: &Call) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         while let Some(chunk) = self.next_chunk(&mut answer).await? {
+            if body.len() + chunk.len() > call.answer_bytes {
+                return Err(Error::TooLong {
+                    request: call.line(),
+                    most: call.answer_bytes,
+                });
+            }
             body.extend_from_slice(&chunk);
         }
         Ok(body)

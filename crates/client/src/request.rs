@@ -19,6 +19,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{marker::PhantomData, time::Duration};
 
+/// The longest answer, unless less is known of it: the largest page of a list is a fraction of it.
+const ANSWER_BYTES: usize = 64 << 20;
+
 /// A request that can be sent, and sent again.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -29,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) is_repeatable: bool,
     /// How much longer than usual its answer may take.
     pub(crate) patience: Duration,
+    /// How long its answer may be.
+    pub(crate) answer_bytes: usize,
     /// What the caller asked for and cannot be sent.
     problem: Option<Error>,
 }
@@ -51,6 +56,7 @@ impl Call {
             headers: HeaderMap::new(),
             body: CallBody::None,
             patience: Duration::ZERO,
+            answer_bytes: ANSWER_BYTES,
             problem: None,
         }
     }
@@ -84,6 +90,12 @@ impl Call {
     /// Gives the answer so much more time.
     pub(crate) fn patient(mut self, longer: Duration) -> Self {
         self.patience = longer;
+        self
+    }
+
+    /// Says how long the answer is at most.
+    pub(crate) fn answered_within(mut self, bytes: usize) -> Self {
+        self.answer_bytes = bytes;
         self
     }
 
@@ -242,11 +254,11 @@ impl<T: DeserializeOwned> Request<T> {
     ///
     /// # Errors
     /// [`Error::Refused`] for every answer that is no success, [`Error::Unreadable`] for a success that is no `T`,
-    /// and what can keep an answer from coming.
+    /// [`Error::TooLong`] for one that does not end, and what can keep an answer from coming.
     pub async fn send(self) -> Result<Answer<T>> {
         let (client, call, answer) = self.open().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = client.read_all(answer).await?;
+        let body = client.read_all(answer, &call).await?;
         let json = if body.is_empty() { b"null" } else { &body[..] };
         let value = serde_json::from_slice(json).map_err(|source| Error::Unreadable {
             request: call.line(),

@@ -5,7 +5,7 @@
 
 use crate::{
     Client, SecureUrl, Shared,
-    error::{Error, Result, retry_after},
+    error::{Error, Result, read_short, retry_after},
     retry::RetryPolicy,
 };
 use reqwest::{Response, StatusCode, header::HeaderValue};
@@ -162,7 +162,7 @@ struct TokenAnswer {
 
 async fn read_token(answer: Response) -> Result<Fetched> {
     let answered = Instant::now();
-    let body = answer.bytes().await.map_err(Error::IssuerInterrupted)?;
+    let body = read_short(answer).await.map_err(Error::IssuerInterrupted)?;
     let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| Error::NoToken)?;
     let life = life(&answer.expires_in).unwrap_or(USUAL_LIFE);
     Ok(Fetched {
@@ -188,7 +188,7 @@ struct OauthError {
 
 async fn refused(answer: Response) -> Error {
     let status = answer.status();
-    let body = answer.bytes().await.unwrap_or_default();
+    let body = read_short(answer).await.unwrap_or_default();
     let error: OauthError = serde_json::from_slice(&body).unwrap_or_default();
     Error::SignInRefused {
         status,

@@ -70,8 +70,8 @@ impl Client {
     /// Those of [`Request::send`].
     pub async fn get_metadata(&self) -> Result<String> {
         let request: Request<()> = self.request(Method::GET, self.vendor(&["$metadata"]));
-        let (client, _, answer) = request.open().await?;
-        let text = client.read_all(answer).await?;
+        let (client, call, answer) = request.open().await?;
+        let text = client.read_all(answer, &call).await?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 

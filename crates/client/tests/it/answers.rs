@@ -1,13 +1,16 @@
 //! Answers, and what becomes of those that are no success.
 
 use crate::service::{APP, Asked, Service, TAG, answer, json, with};
-use client::{ClientCredentials, Credentials, Error, RetryPolicy, Upload};
+use axum::body::Body;
+use client::{AgentClient, ClientCredentials, Credentials, Error, RetryPolicy, Upload};
 use serde_json::json;
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use wire::principals::PrincipalPatch;
+use uuid::Uuid;
+use wire::{agent::ClaimRequest, principals::PrincipalPatch};
 
 #[tokio::test]
 async fn an_answer_is_a_row_its_status_and_its_headers() {
@@ -260,4 +263,33 @@ async fn whoever_is_not_let_in_is_told_why_without_the_secret() {
     );
     assert!(!format!("{client:?} {error:?}").contains("the secret"));
     assert_eq!(service.journal().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_not_read_for_ever() {
+    let endless = || {
+        Body::from_stream(futures::stream::repeat_with(|| {
+            Ok::<_, Infallible>(vec![b' '; 1 << 16])
+        }))
+    };
+    let service = Service::start(move |_, _| answer(200, endless())).await;
+    let listed = service.client().get_app(APP).await.unwrap_err();
+    let agent = AgentClient::new(service.client(), Uuid::from_u128(1));
+    let claimed = agent
+        .claim_operations(&ClaimRequest::default())
+        .await
+        .unwrap_err();
+    for (error, most) in [(listed, 64 << 20), (claimed, 4 << 20)] {
+        assert!(
+            error
+                .to_string()
+                .ends_with(&format!("is longer than {most} bytes: not read any further")),
+            "{error}"
+        );
+        assert!(!error.is_unavailable());
+    }
+    // A refusal is told all the same.
+    let service = Service::start(move |_, _| answer(400, endless())).await;
+    let refused = service.client().get_app(APP).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused(refusal) if refusal.status == 400));
 }
