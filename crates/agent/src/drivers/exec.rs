@@ -204,9 +204,11 @@ impl Driver for Exec {
             let facts = place_facts("inventory", &self.environment);
             let running = Running::start(&self.settings, &self.settings.inventory, &variables_of(&facts))?;
             let heard = Heard::default();
-            let (ended, printed) = running.collect(&heard, self.settings.inventory_time_limit).await;
+            let (ended, printed) = running
+                .collect(&heard, self.settings.inventory_time_limit)
+                .await?;
             match ended {
-                Ended::Exited(0) => inventory::read(&printed?),
+                Ended::Exited(0) => inventory::read(&printed),
                 Ended::OutOfTime(_) => Err(Failure::new(
                     FailureCause::TimeOut,
                     heard.after(&ended.to_string()),

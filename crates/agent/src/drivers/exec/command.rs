@@ -11,6 +11,7 @@ use std::{env, fmt, pin::pin, process::ExitStatus, process::Stdio, time::Duratio
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, ChildStderr, ChildStdout, Command},
+    sync::Notify,
     time::timeout,
 };
 
@@ -125,8 +126,11 @@ impl Running {
         until_all_ended(child, group, limit, stop_within, listening).await
     }
 
-    /// Collects what it prints until it has ended.
-    pub(super) async fn collect(self, heard: &Heard, limit: Duration) -> (Ended, Result<Vec<u8>, Failure>) {
+    /// Collects what it prints until it has ended, be it because it printed more than is read.
+    ///
+    /// # Errors
+    /// It printed too much.
+    pub(super) async fn collect(self, heard: &Heard, limit: Duration) -> Result<(Ended, Vec<u8>), Failure> {
         let Self {
             child,
             group,
@@ -135,21 +139,32 @@ impl Running {
             stop_within,
             ..
         } = self;
-        let mut printed = (Vec::new(), 0);
+        let mut printed = Vec::new();
+        let is_full = Notify::new();
         let listening = async {
             let tell = |_: &Line<'_>| {};
-            (printed, _) = futures::join!(
-                read(out, heard, &tell, PRINTED_AT_MOST),
-                read(err, heard, &tell, 0)
-            );
+            let out = async {
+                // One more tells that there are too many.
+                let printed = read(out.take(PRINTED_AT_MOST as u64 + 1), heard, &tell, usize::MAX).await;
+                if printed.len() > PRINTED_AT_MOST {
+                    is_full.notify_one();
+                }
+                printed
+            };
+            (printed, _) = futures::join!(out, read(err, heard, &tell, 0));
         };
-        let ended = until_all_ended(child, group, limit, stop_within, listening).await;
-        let (printed, length) = printed;
-        if length > PRINTED_AT_MOST as u64 {
-            let text = format!("The command printed {length} bytes, and {PRINTED_AT_MOST} are read at most.");
-            return (ended, Err(Failure::other(text)));
+        // Whoever lets go of the command ends it.
+        let ended = tokio::select! {
+            biased;
+            () = is_full.notified() => None,
+            ended = until_all_ended(child, group, limit, stop_within, listening) => Some(ended),
+        };
+        match ended {
+            Some(ended) if printed.len() <= PRINTED_AT_MOST => Ok((ended, printed)),
+            _ => Err(Failure::other(format!(
+                "The command printed more than {PRINTED_AT_MOST} bytes, which no inventory has, and was ended."
+            ))),
         }
-        (ended, Ok(printed))
     }
 }
 
@@ -188,13 +203,13 @@ fn prepare(settings: &Settings, command: &CommandLine, facts: &[(String, String)
     prepared
 }
 
-/// Reads to the end, whatever comes. Keeps the first `keep` bytes, and tells how many there were.
+/// Reads to the end, whatever comes, and keeps the first `keep` bytes.
 async fn read(
     mut from: impl AsyncRead + Unpin,
     heard: &Heard,
     tell: &(dyn Fn(&Line<'_>) + Sync),
     keep: usize,
-) -> (Vec<u8>, u64) {
+) -> Vec<u8> {
     let mut lines = Lines::default();
     let mut hear = |text: &str| {
         let line = Line::read(text);
@@ -203,16 +218,14 @@ async fn read(
     };
     let mut chunk = vec![0; 16 << 10];
     let mut kept = Vec::new();
-    let mut length = 0;
     // An error of a pipe is its end.
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
         let bytes = chunk.get(..count).unwrap_or_default();
-        length += count as u64;
         kept.extend(bytes.iter().take(keep.saturating_sub(kept.len())));
         lines.add(bytes, &mut hear);
     }
     lines.finish(&mut hear);
-    (kept, length)
+    kept
 }
 
 /// Waits until the command has ended, and ends what it left behind: its output is read until then.
