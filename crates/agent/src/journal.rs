@@ -401,7 +401,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::take`].
     pub async fn next_sequence(&self, now: Instant) -> Result<i64, JournalError> {
-        let number = now.0.max(self.book().content.sequence + 1);
+        let number = now.0.max(self.book().content.sequence.saturating_add(1));
         self.append(None, Entry::Sequence { number }).await?;
         Ok(number)
     }
@@ -604,6 +604,15 @@ mod tests {
         let second = journal.next_sequence(earlier).await.unwrap();
         let third = journal.next_sequence(Instant(NOON.0 + 50)).await.unwrap();
         assert!(first < second && second < third);
+    }
+
+    #[tokio::test]
+    async fn the_highest_number_of_all_is_no_reason_to_break() {
+        let home = Home::new();
+        let highest = Instant(i64::MAX);
+        let journal = home.journal(NOON);
+        assert_eq!(journal.next_sequence(highest).await.unwrap(), i64::MAX);
+        assert_eq!(journal.next_sequence(NOON).await.unwrap(), i64::MAX);
     }
 
     /// `/dev/full` takes nothing, as a full disk.
