@@ -36,6 +36,8 @@ pub struct Config {
     pub parallel: usize,
     /// Where health and metrics are read; nowhere where nothing is said.
     pub health_listen: Option<SocketAddr>,
+    /// How large a package may be, in bytes.
+    pub max_package_bytes: u64,
     /// How long things may take.
     pub spans: Spans,
     /// How it logs.
@@ -156,6 +158,7 @@ impl Config {
                 folder: agent.folder,
                 parallel: agent.parallel,
                 health_listen: agent.health_listen,
+                max_package_bytes: agent.max_package_bytes,
                 spans: agent.spans,
                 log,
                 policy: agent.policy,
@@ -223,6 +226,7 @@ struct Agent {
     policy: Policy,
     parallel: usize,
     health_listen: Option<SocketAddr>,
+    max_package_bytes: u64,
     spans: Spans,
 }
 
@@ -238,6 +242,10 @@ impl Agent {
             section.refuse("parallel", format!("is {parallel}, and must be 1 to 1000"));
         }
         let health_listen = section.optional("health_listen");
+        let max_package_bytes = section.optional("max_package_bytes").unwrap_or(1 << 30);
+        if max_package_bytes == 0 {
+            section.refuse("max_package_bytes", "is 0, and must be at least 1");
+        }
         let spans = Spans {
             inventory_every: section.span("inventory_every", "15m"),
             full_inventory_every: section.span("full_inventory_every", "24h"),
@@ -251,6 +259,7 @@ impl Agent {
             policy: policy?,
             parallel,
             health_listen,
+            max_package_bytes,
             spans,
         })
     }
@@ -410,6 +419,7 @@ mod tests {
         assert_eq!(config.folder, home.0.path().join("state"));
         assert_eq!(config.spans.inventory_every, Duration::from_secs(300));
         assert_eq!(config.spans.full_inventory_every, Duration::from_secs(86_400));
+        assert_eq!(config.max_package_bytes, 1_073_741_824);
         assert_eq!(config.environments[0].name.application_family, "BusinessCentral");
         assert_eq!(config.secrets, [Secret::Variable("FAME_NO_SUCH_SECRET".into())]);
     }
@@ -426,6 +436,7 @@ mod tests {
                 folder = "state"
                 policy = "policy.toml"
                 parallels = 3
+                max_package_bytes = 0
                 verify_within = "soon"
                 [agnet]
                 [[environment]]
@@ -449,6 +460,7 @@ mod tests {
             "service.url is 'http://fame.contoso.com'",
             "agent.parallels is not a setting; did you mean parallel?",
             "agent.verify_within",
+            "agent.max_package_bytes is 0",
             "agnet is not a setting; did you mean agent?",
             "environment[0].tenant",
             "environment[0].country",

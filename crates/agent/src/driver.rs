@@ -15,7 +15,7 @@ use domain::{
 };
 use futures::future::BoxFuture;
 use serde_json::Value;
-use std::path::Path;
+use std::{path::Path, time::Duration};
 use uuid::Uuid;
 
 /// An environment at its target.
@@ -97,6 +97,10 @@ pub trait Workplace: Send + Sync {
     /// # Errors
     /// A [`Failure`] that says so. Nothing may be begun then; what was begun is watched to its end.
     fn may_begin(&self) -> Result<(), Failure>;
+
+    /// Waits that long while nothing is under way at the target. It never ends where the agent stops meanwhile: then the
+    /// operation is gone on with at the next start.
+    fn rest(&self, span: Duration) -> BoxFuture<'_, ()>;
 
     /// Writes down, so that it is kept whatever happens, what is about to be done and what will be needed to find it
     /// again.

@@ -33,12 +33,23 @@ impl From<client::Error> for Unbrought {
     }
 }
 
-/// Brings the package of `work`, unless it is there already, and checks it.
+/// Brings the package of `work`, unless it is there already, and checks it. One of more than `most` bytes is not brought.
 ///
 /// # Errors
-/// [`FailureCause::PackageChanged`] when it is not the one of the operation, [`FailureCause::Connection`] when it cannot
+/// [`Failure::misconfigured`] when it is too large, [`FailureCause::PackageChanged`] when it is not the one of the operation, [`FailureCause::Connection`] when it cannot
 /// be brought. Nothing has been started then.
-pub(crate) async fn bring(service: &AgentClient, folder: &Folder, work: &Work) -> Result<PathBuf, Failure> {
+pub(crate) async fn bring(
+    service: &AgentClient,
+    folder: &Folder,
+    work: &Work,
+    most: u64,
+) -> Result<PathBuf, Failure> {
+    if work.package_size > most {
+        return Err(Failure::misconfigured(format!(
+            "The package has {} bytes, and agent.max_package_bytes is {most}. Nothing was started.",
+            work.package_size
+        )));
+    }
     let home = folder.package_of(work.operation_id);
     let path = home
         .map_err(|error| Failure::other(unstarted(&error)))?

@@ -6,13 +6,15 @@
 
 mod inventory;
 mod lease;
+mod log;
 mod pauses;
+mod reads;
 mod rotation;
 
 use crate::{
     clock::{Moment, SharedClock},
     config::{Config, Environment},
-    driver::Driver,
+    driver::{Driver, Work},
     drivers::{Surroundings, simulate::World},
     failure::Failure,
     folder::{self, Folder, FolderError, KeptToken},
@@ -35,15 +37,19 @@ use reqwest::StatusCode;
 use secrecy::SecretString;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    future, io,
     net::{SocketAddr, TcpListener},
+    panic,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
-use tokio::sync::{Notify, OnceCell, RwLock, mpsc, watch};
+use tokio::{
+    sync::{Notify, OnceCell, RwLock, mpsc, watch},
+    task::{JoinError, JoinSet},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::agent::{Claim, ClaimRequest, ClaimedOperation, Finish, LONGEST_MESSAGE, MOST_CLAIMED, Progress};
 
@@ -54,6 +60,10 @@ const TELL_FOR: Duration = Duration::from_secs(24 * 3_600);
 /// How often it is looked again whether another operation may be begun in this hour.
 const BUDGET_PAUSE: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_secs(3_600);
+/// How many letters a text of a claim has at most: no name is longer.
+const LONGEST_NAME: usize = 250;
+const UNKNOWN_TOKEN: &str = "The service does not know the agent's token any more: it was revoked, or the agent was \
+                             removed. Enrol it again (fame agent enrol)";
 
 /// An agent that is ready to work.
 pub struct Agent {
@@ -76,6 +86,8 @@ struct Shared {
     works: TaskTracker,
     /// An inventory and the end of an operation reach the service in the order in which they came about.
     in_order: RwLock<()>,
+    /// What only waits is left to the next start.
+    leaving: CancellationToken,
     stopping: CancellationToken,
     changed: mpsc::UnboundedSender<EnvironmentKey>,
 }
@@ -163,9 +175,7 @@ impl Agent {
         let status = Status::default();
         if let Some(kept) = &kept {
             redactor.learn(kept.token.clone());
-            status
-                .token_expires_on
-                .store(kept.expires_on.0, Ordering::Relaxed);
+            status.token(kept.expires_on, rotation::latest(kept));
         }
         let around = Surroundings {
             clock: clock.clone(),
@@ -195,6 +205,7 @@ impl Agent {
             ended: Notify::new(),
             works: TaskTracker::new(),
             in_order: RwLock::default(),
+            leaving: CancellationToken::new(),
             stopping: CancellationToken::new(),
             changed,
         };
@@ -215,9 +226,12 @@ impl Agent {
 
     /// Works until `stop`, and then until what is being carried out has ended and been told, or the time for that is over.
     /// What is left then is gone on with at the next start.
+    ///
+    /// # Panics
+    /// When one of its rounds does: an agent of which a part stands still would look as if it worked.
     pub async fn run(self, rounds: Rounds, stop: impl Future<Output = ()>) {
         let agent = self.shared;
-        let background = TaskTracker::new();
+        let mut background = JoinSet::new();
         if let Some(listener) = self.health {
             let (status, clock) = (agent.status.clone(), agent.clock.clone());
             let health = health::serve(listener, status, clock);
@@ -238,6 +252,7 @@ impl Agent {
         }
         tokio::select! {
             () = stop => {}
+            () = until_one_breaks(&mut background) => {}
             () = async {
                 // What is installed is told before anything is taken on.
                 let _ = is_answered.wait_for(|answered| *answered).await;
@@ -245,8 +260,23 @@ impl Agent {
             } => {}
         }
         agent.stop().await;
-        background.close();
-        background.wait().await;
+        while let Some(ended) = background.join_next().await {
+            unbroken(ended);
+        }
+    }
+}
+
+/// Ends with a panic as soon as one of the rounds does, and else never.
+async fn until_one_breaks(rounds: &mut JoinSet<()>) {
+    while let Some(ended) = rounds.join_next().await {
+        unbroken(ended);
+    }
+    future::pending().await
+}
+
+fn unbroken(ended: Result<(), JoinError>) {
+    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        panic::resume_unwind(panic);
     }
 }
 
@@ -281,8 +311,14 @@ impl Shared {
             let asked = Moment::now(&*self.clock);
             match self.claim(free, WAIT_SECONDS).await {
                 Ok(claim) => {
-                    pauses = Pauses::default();
-                    self.take_on(claim, asked).await;
+                    let is_empty = claim.operations.is_empty();
+                    match self.take_on(claim, asked).await || is_empty {
+                        true => pauses = Pauses::default(),
+                        false => {
+                            let text = "nothing of what was granted is begun";
+                            pauses.pause(self, text).await;
+                        }
+                    }
                 }
                 Err(error) => pauses.pause_after(self, &error).await,
             }
@@ -341,46 +377,86 @@ impl Shared {
         if error.is_some() {
             self.status.service_errors.fetch_add(1, Ordering::Relaxed);
         }
-        let told = error.map(|error| format!("The service: {}", Chain(error)));
+        let told = error.map(|error| format!("The service: {}", self.told_of(error)));
         self.status.trouble(Trouble::Service, told);
     }
 
-    /// Takes on what was claimed. What the journal knows is not begun a second time, whoever says so.
-    async fn take_on(self: &Arc<Self>, claim: Claim, asked: Moment) {
-        for claimed in claim.operations {
-            let id = OperationId(claimed.operation_id);
-            if self.at_work().contains(&id) {
-                continue;
-            }
-            if let Some(known) = self.journal.record(id) {
-                self.take_on_again(known, &claimed, asked);
-                continue;
-            }
-            if self.places() == 0 {
-                tracing::warn!(operation = %id, "more was granted than was asked for; it is left");
-                continue;
-            }
-            match self.journal.take(&claimed, self.clock.now()).await {
-                Ok(()) => {
-                    if let Some(record) = self.journal.record(id) {
-                        self.clone().start(record, Some(asked));
-                    }
-                }
-                // It is not in the journal, so the service tells of it again once it can be written.
-                Err(error) => tracing::error!(operation = %id, "{error}"),
-            }
+    /// What was in the way, for the agent's operator.
+    fn told_of(&self, error: &Error) -> String {
+        // Whoever signs in with Microsoft Entra has no token of the service's.
+        let is_enrolled = self.config.service.identity.is_none();
+        match error.refusal(StatusCode::UNAUTHORIZED) {
+            Some(_) if is_enrolled => UNKNOWN_TOKEN.to_owned(),
+            _ => self.redactor.redact(&Chain(error).to_string()),
         }
     }
 
+    /// Takes on what was claimed, and says whether any of it may be begun. What the journal knows is not begun a second
+    /// time, whoever says so.
+    async fn take_on(self: &Arc<Self>, claim: Claim, asked: Moment) -> bool {
+        let mut any_begins = false;
+        let mut seen = BTreeSet::new();
+        // One line for all: a claim may hold any number of them.
+        let mut left = BTreeMap::<_, usize>::new();
+        for claimed in &claim.operations {
+            if !seen.insert(claimed.operation_id) {
+                continue;
+            }
+            match self.take_one_on(claimed, asked).await {
+                Ok(begins) => any_begins |= begins,
+                Err(why) => *left.entry(why).or_default() += 1,
+            }
+        }
+        for (why, operations) in left {
+            tracing::warn!(operations, "not taken on: {why}");
+        }
+        any_begins
+    }
+
+    /// Whether this one may be begun; why not if it is not even taken on.
+    async fn take_one_on(
+        self: &Arc<Self>,
+        claimed: &ClaimedOperation,
+        asked: Moment,
+    ) -> Result<bool, String> {
+        let id = OperationId(claimed.operation_id);
+        if self.at_work().contains(&id) {
+            return Ok(false);
+        }
+        if let Some(known) = self.journal.record(id) {
+            return Ok(self.take_on_again(known, claimed, asked));
+        }
+        if is_oversized(claimed) {
+            return Err(format!("a text has more than {LONGEST_NAME} letters"));
+        }
+        if self.places() == 0 {
+            return Err("more was granted than was asked for".to_owned());
+        }
+        // What is not in the journal, the service tells of again once it can be written.
+        let taken = self.journal.take(claimed, self.clock.now()).await;
+        taken.map_err(|error| error.to_string())?;
+        let Some(record) = self.journal.record(id) else {
+            return Ok(false);
+        };
+        let served = self.environments.get(&claimed.environment.key());
+        let begins = self.allowed(&record, served).is_ok();
+        self.clone().start(record, Some(asked));
+        Ok(begins)
+    }
+
     /// The service grants what is in the journal. What has not ended is gone on with; of what has, it is told once more how
-    /// that was, and nothing is done.
-    fn take_on_again(self: &Arc<Self>, known: Record, claimed: &ClaimedOperation, asked: Moment) {
+    /// that was, and nothing is done. Whether it is gone on with.
+    fn take_on_again(self: &Arc<Self>, known: Record, claimed: &ClaimedOperation, asked: Moment) -> bool {
         let id = known.id();
         match known.ended.clone() {
             None if known.is_told => {
                 tracing::warn!(operation = %id, "an operation that was given up is not begun again");
+                false
             }
-            None => self.clone().start(known, Some(asked)),
+            None => {
+                self.clone().start(known, Some(asked));
+                true
+            }
             Some(ended) => {
                 tracing::warn!(operation = %id, "an operation that has ended is not begun again");
                 let finish = Finish {
@@ -389,6 +465,7 @@ impl Shared {
                 };
                 let agent = self.clone();
                 self.works.spawn(async move { agent.tell(id, &finish).await });
+                false
             }
         }
     }
@@ -414,7 +491,16 @@ impl Shared {
         let served = self.environments.get(&key);
         let ended = match record.ended.clone() {
             Some(finish) => Some((finish, turn_of(served).await)),
-            None => self.carry_out(&record, served, asked).await,
+            None => {
+                let left = Notify::new();
+                tokio::select! {
+                    ended = self.carry_out(&record, served, asked, &left) => ended,
+                    () = left.notified() => {
+                        tracing::info!(operation = %id, "an operation that only waits is gone on with at the next start");
+                        return;
+                    }
+                }
+            }
         };
         let Some((finish, turn)) = ended else {
             // It is as if the agent had gone; the service finds that out by itself.
@@ -433,6 +519,7 @@ impl Shared {
         record: &Record,
         served: Option<&'s Served>,
         asked: Option<Moment>,
+        left: &Notify,
     ) -> Option<(Finish, Option<Turn<'s>>)> {
         let (progress, told) = watch::channel(Progress::default());
         let lease = Lease::new(self, &record.claimed, asked, told);
@@ -443,10 +530,16 @@ impl Shared {
         let ending = async {
             lease.hold().await;
             // Until it is this operation's turn, the lease may have to be renewed several times.
+            let has_to_wait = served.is_some_and(|served| served.at_work.try_lock().is_err());
             let turn = turn_of(served).await;
+            if has_to_wait && self.leaving.is_cancelled() {
+                // The one before it may have been left, and it must not overtake that.
+                left.notify_one();
+                return future::pending().await;
+            }
             let count = || served.map(|served| served.turns.fetch_add(1, Ordering::SeqCst));
             count();
-            let outcome = self.outcome(record, served, &lease, progress).await;
+            let outcome = self.outcome(record, served, &lease, progress, left).await;
             count();
             let outcome = outcome?;
             let has_succeeded = outcome == Outcome::Succeeded;
@@ -465,6 +558,22 @@ impl Shared {
         }
     }
 
+    /// What is asked for, and where, unless it cannot be understood or this agent may not begin it.
+    fn allowed<'s>(
+        &self,
+        record: &Record,
+        served: Option<&'s Served>,
+    ) -> Result<(Work, &'s Served), Failure> {
+        let key = record.claimed.environment.key();
+        let unserved = || Failure::misconfigured(format!("The agent does not serve {key}."));
+        let work = work::understood(&record.claimed)?;
+        let served = served.ok_or_else(unserved)?;
+        if record.begun_on.is_none() {
+            self.config.policy.check(&work)?;
+        }
+        Ok((work, served))
+    }
+
     /// How it ended. Nothing where something was begun that this agent cannot even watch any more: whoever falls silent is
     /// taken for lost, and the environment is held until somebody has looked.
     async fn outcome(
@@ -473,17 +582,10 @@ impl Shared {
         served: Option<&Served>,
         lease: &Lease<'_>,
         progress: watch::Sender<Progress>,
+        left: &Notify,
     ) -> Option<Outcome> {
         let (id, is_begun) = (record.id(), record.begun_on.is_some());
-        let key = record.claimed.environment.key();
-        let unserved = || Failure::misconfigured(format!("The agent does not serve {key}."));
-        let known = work::understood(&record.claimed)
-            .and_then(|work| served.map(|served| (work, served)).ok_or_else(unserved));
-        let known = known.and_then(|(work, served)| match is_begun {
-            true => Ok((work, served)),
-            false => self.config.policy.check(&work).map(|()| (work, served)),
-        });
-        let (work, served) = match known {
+        let (work, served) = match self.allowed(record, served) {
             Ok(known) => known,
             Err(failure) if is_begun => {
                 tracing::error!(operation = %id, "what was begun cannot be watched any more: {failure}");
@@ -522,8 +624,11 @@ impl Shared {
             clock: &*self.clock,
             redactor: &self.redactor,
             package: OnceCell::new(),
+            max_package_bytes: self.config.max_package_bytes,
             progress,
             may_begin: &may_begin,
+            leaving: &self.leaving,
+            left,
         };
         let bench = work::Bench {
             driver: &*served.driver,
@@ -584,7 +689,8 @@ impl Shared {
             match told {
                 Ok(finished) => {
                     self.note(None);
-                    tracing::info!(operation = %id, status = finish.status, known = finished.status, "an operation has ended");
+                    let claimed = self.journal.record(id).map(|record| record.claimed);
+                    log::ended(id, claimed.as_ref(), finish, &finished.status);
                     break;
                 }
                 Err(error) if is_answer(&error) => {
@@ -625,6 +731,7 @@ impl Shared {
             self.take_on(claim, asked).await;
         }
         self.works.close();
+        self.leaving.cancel();
         tokio::select! {
             () = self.works.wait() => {}
             () = self.clock.pause(self.config.spans.stop_within) => {
@@ -642,6 +749,26 @@ impl Shared {
             .replace(service::client(&self.config.service, credentials)?);
         Ok(())
     }
+}
+
+/// Whether any of its texts is longer than a name can be: nothing of the kind is written down.
+fn is_oversized(claimed: &ClaimedOperation) -> bool {
+    let texts = [
+        &claimed.kind,
+        &claimed.environment.application_family,
+        &claimed.environment.name,
+        &claimed.environment_type,
+        &claimed.country_code,
+        &claimed.source_version,
+        &claimed.target_version,
+        &claimed.sync_mode,
+        &claimed.package.sha256,
+    ];
+    let names = claimed.app_name.iter().chain(&claimed.app_publisher);
+    texts
+        .into_iter()
+        .chain(names)
+        .any(|text| text.chars().nth(LONGEST_NAME).is_some())
 }
 
 /// Waits until no other operation is carried out there.

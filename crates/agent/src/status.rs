@@ -8,11 +8,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
 };
-
-/// A token that ends so soon should have been replaced.
-const TOKEN_LATE: Duration = Duration::from_secs(24 * 3_600);
 
 /// What is counted and remembered, since the process started.
 #[derive(Debug, Default)]
@@ -33,7 +29,9 @@ pub struct Status {
     /// When an inventory was last taken, in ticks; 0 for never.
     pub(crate) inventory_on: AtomicI64,
     /// When the token ends, in ticks; 0 where there is none.
-    pub(crate) token_expires_on: AtomicI64,
+    token_expires_on: AtomicI64,
+    /// When the token should have been replaced, in ticks.
+    token_due_on: AtomicI64,
     /// What keeps the agent from its work, by where it shows.
     troubles: Mutex<BTreeMap<Trouble, String>>,
 }
@@ -59,16 +57,47 @@ impl Status {
         }
     }
 
+    /// Says when the token ends, and until when it should be replaced.
+    pub(crate) fn token(&self, expires_on: Instant, due_on: Instant) {
+        self.token_expires_on.store(expires_on.0, Ordering::Relaxed);
+        self.token_due_on.store(due_on.0, Ordering::Relaxed);
+    }
+
     /// All that keeps the agent from its work, or soon will.
     #[must_use]
     pub fn troubles(&self, now: Instant) -> Vec<String> {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.values().cloned().chain(self.late_token(now)).collect()
+        let troubles = troubles.values().cloned();
+        troubles
+            .chain(self.late_token(now))
+            .chain(self.idle_environments())
+            .collect()
+    }
+
+    /// That nothing is to be done anywhere, because no environment can be read or none is taken.
+    fn idle_environments(&self) -> impl Iterator<Item = String> {
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let (all, unread, refused) = (
+            count(&self.environments),
+            count(&self.unread),
+            count(&self.refused),
+        );
+        let told = move |is_so: bool, text: &str| (all > 0 && is_so).then(|| text.to_owned());
+        let unread = told(
+            unread >= all,
+            "None of the environments can be read: the log says why.",
+        );
+        let refused = told(
+            refused >= all,
+            "The service takes none of the environments: the log says why.",
+        );
+        unread.into_iter().chain(refused)
     }
 
     fn late_token(&self, now: Instant) -> Option<String> {
         let ends = Instant(self.token_expires_on.load(Ordering::Relaxed));
-        let is_late = ends != Instant(0) && ends < now + TOKEN_LATE;
+        let due = Instant(self.token_due_on.load(Ordering::Relaxed));
+        let is_late = ends != Instant(0) && due < now;
         is_late.then(|| format!("The token ends on {ends}, and could not be replaced."))
     }
 
@@ -183,5 +212,27 @@ mod tests {
         assert!(status.metrics(Instant(0)).contains("fame_agent_ready 0"));
         status.trouble(Trouble::Journal, None);
         assert_eq!(status.troubles(Instant(0)), ["away"]);
+    }
+
+    #[test]
+    fn a_token_is_late_from_when_it_should_have_been_replaced() {
+        let status = Status::default();
+        status.token(Instant(30), Instant(20));
+        assert!(status.troubles(Instant(20)).is_empty());
+        assert_eq!(status.troubles(Instant(21)).len(), 1);
+    }
+
+    #[test]
+    fn that_no_environment_is_any_good_is_trouble_and_that_some_are_not_is_none() {
+        let status = Status::default();
+        status.environments.store(2, Ordering::Relaxed);
+        status.unread.store(1, Ordering::Relaxed);
+        status.refused.store(1, Ordering::Relaxed);
+        assert!(status.troubles(Instant(0)).is_empty());
+        status.unread.store(2, Ordering::Relaxed);
+        assert!(status.troubles(Instant(0))[0].starts_with("None of the environments can be read"));
+        status.unread.store(0, Ordering::Relaxed);
+        status.refused.store(2, Ordering::Relaxed);
+        assert!(status.troubles(Instant(0))[0].starts_with("The service takes none"));
     }
 }

@@ -29,11 +29,8 @@ const REREAD: Duration = Duration::from_secs(10);
 /// # Errors
 /// A [`Failure`] with what cannot be understood, or is never done.
 pub fn understood(claimed: &ClaimedOperation) -> Result<Work, Failure> {
-    let odd = |what: &str, text: &str| {
-        Failure::other(format!(
-            "The agent does not know the {what} '{text}'. Nothing was started."
-        ))
-    };
+    let odd =
+        |what: &str, text: &str| Failure::other(format!("The agent does not know the {what} '{text}'."));
     let kind = claimed
         .kind
         .parse()

@@ -12,8 +12,13 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use tokio::sync::{OnceCell, watch};
+use std::{
+    future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::sync::{Notify, OnceCell, watch};
+use tokio_util::sync::CancellationToken;
 use wire::agent::{LONGEST_STEP, LONGEST_TEXT, Progress};
 
 /// Where one operation is carried out.
@@ -27,8 +32,13 @@ pub(crate) struct Place<'p> {
     pub(crate) clock: &'p dyn Clock,
     pub(crate) redactor: &'p Redactor,
     pub(crate) package: OnceCell<PathBuf>,
+    pub(crate) max_package_bytes: u64,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) may_begin: &'p (dyn Fn() -> Result<(), Failure> + Send + Sync),
+    /// The agent stops, and leaves to the next start whatever only waits.
+    pub(crate) leaving: &'p CancellationToken,
+    /// Told when this operation is left.
+    pub(crate) left: &'p Notify,
 }
 
 impl Place<'_> {
@@ -55,7 +65,7 @@ impl Workplace for Place<'_> {
         Box::pin(async {
             let brought = self.package.get_or_try_init(async || {
                 self.progress(None, "Download", "Bringing the package.");
-                package::bring(&self.caller.now(), self.folder, self.work).await
+                package::bring(&self.caller.now(), self.folder, self.work, self.max_package_bytes).await
             });
             brought.await.map(PathBuf::as_path)
         })
@@ -68,6 +78,18 @@ impl Workplace for Place<'_> {
     fn mark(&self, step: &str, facts: Value) -> BoxFuture<'_, Result<(), Failure>> {
         let step = step.to_owned();
         Box::pin(async move { self.write_down(&step, facts).await })
+    }
+
+    fn rest(&self, span: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            tokio::select! {
+                () = self.clock.pause(span) => {}
+                () = self.leaving.cancelled() => {
+                    self.left.notify_one();
+                    future::pending().await
+                }
+            }
+        })
     }
 
     fn marks(&self) -> Vec<Mark> {

@@ -95,7 +95,7 @@ impl Repeats {
             "Again",
             &format!("Begun anew in {pause:?}: {}", failure.text),
         );
-        tokio::time::sleep(pause).await;
+        at.rest(pause).await;
         at.may_begin().map_err(|_| Deployed::Failed(failure.clone()))
     }
 

@@ -1,18 +1,21 @@
 //! What is installed, as the service is told: all of it at the start and once a day, and what changed in between.
 //!
 //! Of an environment in which an operation is carried out, or that could not be read, nothing is said but that it is there:
-//! what was read before an operation is not to be told after it.
+//! what was read before an operation is not to be told after it. Nor is anything said of one that is still being read after
+//! a while; once it was, that is reported as a change.
 
-use super::{Pauses, Served, Shared, is_answer};
+use super::{
+    Pauses, Served, Shared, is_answer,
+    reads::{Reading, Reads, Seen, WAITED_FOR},
+};
 use crate::{
     driver::{Found, InstalledApp},
     status::Trouble,
 };
 use client::Error;
 use domain::{chain::Chain, environment::EnvironmentKey, instant::Instant};
-use futures::{StreamExt, stream};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 use tokio::sync::{mpsc, watch};
@@ -28,6 +31,11 @@ pub(super) struct Reporter {
     /// What the service was told last, as far as it took it.
     told: BTreeMap<EnvironmentKey, Told>,
     full_on: Option<Instant>,
+    reads: Reads,
+    /// What could not be read when it was last tried.
+    unreadable: BTreeSet<EnvironmentKey>,
+    /// What the service did not take when it was last told of it.
+    refused: BTreeSet<EnvironmentKey>,
 }
 
 /// What is said of an environment.
@@ -41,13 +49,6 @@ enum Told {
     Gone,
 }
 
-/// An environment as it was just read.
-struct Reading {
-    key: EnvironmentKey,
-    turn: u64,
-    told: Told,
-}
-
 impl Reporter {
     pub(super) fn new(
         agent: Arc<Shared>,
@@ -55,11 +56,14 @@ impl Reporter {
         is_confirmed: bool,
     ) -> Self {
         Self {
+            reads: Reads::new(agent.clone()),
             agent,
             changes,
             is_confirmed,
             told: BTreeMap::new(),
             full_on: None,
+            unreadable: BTreeSet::new(),
+            refused: BTreeSet::new(),
         }
     }
 
@@ -87,28 +91,50 @@ impl Reporter {
                 }
             }
             let next = agent.clock.now() + agent.config.spans.inventory_every;
-            while let Some(key) = self.changed_before(next).await {
-                if let Err(error) = self.report_one(&key).await {
-                    // The next round tells of it.
-                    pauses.pause_after(&agent, &error).await;
-                }
-            }
+            self.report_late_ones(next).await;
         }
     }
 
-    /// The next environment in which an operation has ended; none when it is time to read all.
-    async fn changed_before(&mut self, next: Instant) -> Option<EnvironmentKey> {
-        tokio::select! {
-            biased;
-            () = self.agent.clock.reach(next) => None,
-            key = self.changes.recv() => key,
+    /// Until it is time to read all, reports what operations changed, at once, and what took too long for the report before,
+    /// several together.
+    async fn report_late_ones(&mut self, until: Instant) {
+        let agent = self.agent.clone();
+        let mut pauses = Pauses::default();
+        let (mut ended, mut late, mut due) = (BTreeSet::new(), BTreeMap::new(), until);
+        loop {
+            tokio::select! {
+                biased;
+                () = agent.clock.reach(due) => {
+                    if let Err(error) = self.report_changes(std::mem::take(&mut late).into_values().collect()).await {
+                        // The next round tells of it.
+                        pauses.pause_after(&agent, &error).await;
+                    }
+                    if agent.clock.now() >= until {
+                        return;
+                    }
+                    due = until;
+                }
+                Some(key) = self.changes.recv() => {
+                    // Also where nothing changed by an operation, an environment that was held since is only let go by a
+                    // newer report.
+                    self.told.remove(&key);
+                    self.reads.begin(&key);
+                    ended.insert(key);
+                }
+                Some(reading) = self.reads.next() => {
+                    let is_awaited = ended.remove(&reading.key) || self.reads.is_idle();
+                    keep(&mut late, reading);
+                    let now = agent.clock.now();
+                    due = due.min(if is_awaited { now } else { now + WAITED_FOR });
+                }
+            }
         }
     }
 
     /// Reads all environments, and reports all of them or what changed.
     async fn report(&mut self) -> Result<(), Error> {
         let agent = self.agent.clone();
-        let readings = read_all(&agent).await;
+        let readings = self.read_all().await;
         let full_every = agent.config.spans.full_inventory_every;
         match self.full_on.is_none_or(|on| on + full_every <= agent.clock.now()) {
             true => self.report_all(readings).await,
@@ -116,28 +142,51 @@ impl Reporter {
         }
     }
 
-    async fn report_one(&mut self, key: &EnvironmentKey) -> Result<(), Error> {
+    /// Each environment as far as it was read in a while.
+    async fn read_all(&mut self) -> Vec<Reading> {
         let agent = self.agent.clone();
-        let Some(served) = agent.environments.get(key) else {
-            return Ok(());
-        };
-        // An operation has ended there. Also where nothing changed by it, an environment that was held since is only let go by
-        // a newer report.
-        self.told.remove(key);
-        // Before the first full set there is nothing that could have changed.
-        match self.full_on {
-            None => Ok(()),
-            Some(_) => self.report_changes(vec![read(&agent, key, served).await]).await,
+        for key in agent.environments.keys() {
+            self.reads.begin(key);
         }
+        let until = agent.clock.now() + WAITED_FOR;
+        let mut readings = BTreeMap::new();
+        loop {
+            tokio::select! {
+                biased;
+                reading = self.reads.next() => match reading {
+                    Some(reading) => keep(&mut readings, reading),
+                    None => break,
+                },
+                () = agent.clock.reach(until) => break,
+            }
+        }
+        for hanging in self.reads.hanging() {
+            keep(&mut readings, hanging);
+        }
+        readings.into_values().collect()
+    }
+
+    /// What can be said of readings now.
+    fn current(&mut self, readings: Vec<Reading>) -> Vec<(EnvironmentKey, Told)> {
+        for reading in &readings {
+            match reading.seen {
+                Seen::Unreadable => _ = self.unreadable.insert(reading.key.clone()),
+                _ => _ = self.unreadable.remove(&reading.key),
+            }
+        }
+        let unread = self.unreadable.len() as u64;
+        self.agent.status.unread.store(unread, Ordering::Relaxed);
+        let agent = &self.agent;
+        readings
+            .into_iter()
+            .map(|reading| current(agent, reading))
+            .collect()
     }
 
     async fn report_all(&mut self, readings: Vec<Reading>) -> Result<(), Error> {
         let agent = self.agent.clone();
         let _in_order = agent.in_order.write().await;
-        let rows: Vec<_> = readings
-            .into_iter()
-            .map(|reading| current(&agent, reading))
-            .collect();
+        let rows = self.current(readings);
         let unread = rows.iter().filter(|(_, told)| *told == Told::Unread);
         let inventory = Inventory {
             sequence: self.sequence().await,
@@ -151,6 +200,7 @@ impl Reporter {
                 self.is_confirmed = false;
                 self.full_on = Some(agent.clock.now());
                 self.told = rows.into_iter().collect();
+                self.refused.clear();
                 self.taken(&result);
                 Ok(())
             }
@@ -159,10 +209,15 @@ impl Reporter {
     }
 
     async fn report_changes(&mut self, readings: Vec<Reading>) -> Result<(), Error> {
+        // Before the first full set there is nothing that could have changed.
+        if self.full_on.is_none() {
+            return Ok(());
+        }
         let agent = self.agent.clone();
         let _in_order = agent.in_order.write().await;
-        let rows = readings.into_iter().map(|reading| current(&agent, reading));
+        let rows = self.current(readings);
         let changed: Vec<_> = rows
+            .into_iter()
             .filter(|(key, told)| *told != Told::Unread && self.told.get(key) != Some(told))
             .collect();
         if changed.is_empty() {
@@ -178,7 +233,10 @@ impl Reporter {
         };
         match agent.caller.now().patch_inventory(&inventory).await {
             Ok(result) => {
-                self.told.extend(changed);
+                for (key, told) in changed {
+                    self.refused.remove(&key);
+                    self.told.insert(key, told);
+                }
                 self.taken(&result);
                 Ok(())
             }
@@ -195,10 +253,10 @@ impl Reporter {
             .status
             .inventory_on
             .store(agent.clock.now().0, Ordering::Relaxed);
-        agent
-            .status
-            .refused
-            .store(result.refused.len() as u64, Ordering::Relaxed);
+        let refused = result.refused.iter().map(|refused| refused.environment.key());
+        self.refused.extend(refused);
+        let refused = self.refused.len() as u64;
+        agent.status.refused.store(refused, Ordering::Relaxed);
         tracing::info!(
             added = result.added,
             changed = result.changed,
@@ -252,60 +310,27 @@ impl Reporter {
     }
 }
 
-/// Reads what is installed everywhere, several at once.
-async fn read_all(agent: &Shared) -> Vec<Reading> {
-    let reads: Vec<_> = agent
-        .environments
-        .iter()
-        .map(|(key, served)| read(agent, key, served))
-        .collect();
-    let readings = stream::iter(reads)
-        .buffer_unordered(agent.config.parallel.max(1))
-        .collect::<Vec<_>>()
-        .await;
-    let unread = readings
-        .iter()
-        .filter(|reading| reading.told == Told::Unread)
-        .count();
-    agent.status.unread.store(unread as u64, Ordering::Relaxed);
-    readings
-}
-
-async fn read(agent: &Shared, key: &EnvironmentKey, served: &Served) -> Reading {
-    let turn = served.turns.load(Ordering::SeqCst);
-    let told = match served.at_work.try_lock() {
-        // An operation is carried out there.
-        Err(_) => Told::Unread,
-        Ok(free) => {
-            // It is only looked at: whoever begins an operation meanwhile makes another turn of it.
-            drop(free);
-            match served.driver.inventory().await {
-                Ok(found) if found.is_gone => Told::Gone,
-                // A target that is being worked on may say of apps that are there that they are not.
-                Ok(found) if !found.is_ready && !found.is_complete => Told::Unread,
-                Ok(found) => Told::Read(Box::new(reported(served, found))),
-                Err(failure) => {
-                    let failure = agent.redactor.redact(&failure.to_string());
-                    tracing::warn!(environment = %key, "what is installed cannot be read: {failure}");
-                    Told::Unread
-                }
-            }
-        }
-    };
-    Reading {
-        key: key.clone(),
-        turn,
-        told,
+/// Of each environment the newest reading counts.
+fn keep(readings: &mut BTreeMap<EnvironmentKey, Reading>, reading: Reading) {
+    let known = readings.get(&reading.key);
+    if known.is_none_or(|known| known.turn <= reading.turn) {
+        readings.insert(reading.key.clone(), reading);
     }
 }
 
 /// What can still be said of a reading now.
 fn current(agent: &Shared, reading: Reading) -> (EnvironmentKey, Told) {
-    let Reading { key, turn, told } = reading;
-    let is_current = agent.environments.get(&key).is_some_and(|served| {
-        served.turns.load(Ordering::SeqCst) == turn && served.at_work.try_lock().is_ok()
-    });
-    (key, if is_current { told } else { Told::Unread })
+    let Reading { key, turn, seen } = reading;
+    let served = agent
+        .environments
+        .get(&key)
+        .filter(|served| served.turns.load(Ordering::SeqCst) == turn && served.at_work.try_lock().is_ok());
+    let told = match (served, seen) {
+        (Some(served), Seen::Found(found)) => Told::Read(Box::new(reported(served, *found))),
+        (Some(_), Seen::Gone) => Told::Gone,
+        _ => Told::Unread,
+    };
+    (key, told)
 }
 
 fn name_of(agent: &Shared, key: &EnvironmentKey) -> Option<EnvironmentName> {
@@ -348,5 +373,38 @@ fn reported_app(app: InstalledApp) -> ReportedApp {
         version: app.version.to_string(),
         name: app.name,
         publisher: app.publisher,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::TenantId;
+
+    #[test]
+    fn of_two_readings_the_newer_one_counts_whichever_ended_first() {
+        let key = EnvironmentKey::new(
+            TenantId(uuid::Uuid::from_u128(1)),
+            "BusinessCentral",
+            "Production",
+        );
+        let reading = |turn, seen| Reading {
+            key: key.clone(),
+            turn,
+            seen,
+        };
+        let mut readings = BTreeMap::new();
+        keep(&mut readings, reading(1, Seen::Busy));
+        keep(&mut readings, reading(3, Seen::Gone));
+        keep(&mut readings, reading(2, Seen::Unreadable));
+        let kept: Vec<_> = readings.into_values().collect();
+        assert!(matches!(
+            kept.as_slice(),
+            [Reading {
+                turn: 3,
+                seen: Seen::Gone,
+                ..
+            }]
+        ));
     }
 }

@@ -2,7 +2,6 @@
 
 use super::Shared;
 use client::{Error, spread};
-use domain::chain::Chain;
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
@@ -17,9 +16,13 @@ pub(super) struct Pauses {
 impl Pauses {
     /// Logs what was in the way, and waits.
     pub(super) async fn pause_after(&mut self, agent: &Shared, error: &Error) {
+        self.pause(agent, &agent.told_of(error)).await;
+    }
+
+    /// The same of something that the service would answer anew at once.
+    pub(super) async fn pause(&mut self, agent: &Shared, text: &str) {
         let pause = spread((FIRST * 2_u32.pow(self.made.min(6))).min(LONGEST));
         self.made += 1;
-        let text = agent.redactor.redact(&Chain(error).to_string());
         tracing::warn!(again_in = pause.as_secs(), "{text}");
         agent.clock.pause(pause).await;
     }

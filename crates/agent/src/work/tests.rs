@@ -97,6 +97,10 @@ impl Workplace for Desk {
         Box::pin(async { Ok(()) })
     }
 
+    fn rest(&self, span: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(span))
+    }
+
     fn marks(&self) -> Vec<Mark> {
         self.marks.clone()
     }

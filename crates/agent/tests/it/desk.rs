@@ -21,6 +21,7 @@ use std::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -207,6 +208,10 @@ impl Workplace for Desk {
             Ok(())
         }
         .boxed()
+    }
+
+    fn rest(&self, span: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(span))
     }
 
     fn marks(&self) -> Vec<Mark> {

@@ -153,6 +153,10 @@ impl Workplace for Place {
         })
     }
 
+    fn rest(&self, span: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(span))
+    }
+
     fn marks(&self) -> Vec<Mark> {
         self.marks.lock().unwrap().clone()
     }

@@ -6,6 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 use uuid::Uuid;
+use wire::agent::RefusedEnvironment;
 
 const LISTENS: &str = "health_listen = \"127.0.0.1:0\"";
 
@@ -114,4 +115,51 @@ async fn an_address_that_is_taken_is_told_before_anything_begins() {
     let refused = host.refused();
     assert!(refused.starts_with("agent.health_listen: "), "{refused}");
     assert!(service.state().sessions.is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_the_service_does_not_know_any_more_is_told() {
+    let service = Service::start().await;
+    service.state().token = "of another one".into();
+    let agent = Host::of(&service).with_agent(LISTENS).runs();
+    until_it_is_not_ready(
+        &agent,
+        "The service does not know the agent's token any more: it was revoked, or the agent was removed. Enrol it again \
+         (fame agent enrol)",
+    )
+    .await;
+    agent.dies().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_can_read_no_environment_is_not_ready() {
+    let service = Service::start().await;
+    let host = Host::of(&service)
+        .serving(&["One", "Two"])
+        .with_agent(&format!("inventory_every = \"1m\"\n{LISTENS}"))
+        .with_scripts("", "cat $FAME_ENVIRONMENT_NAME", "");
+    let agent = host.runs();
+    until_it_is_not_ready(&agent, "None of the environments can be read").await;
+    std::fs::write(host.path("One"), r#"{"apps": []}"#).unwrap();
+    assert_eq!(until_it_says(&agent, "/health/ready", "ready\n").await.0, 200);
+    agent.stops().await;
+}
+
+#[tokio::test]
+async fn an_agent_of_which_no_environment_is_taken_is_not_ready() {
+    let service = Service::start().await;
+    let refused = |name: &str| RefusedEnvironment {
+        environment: hotfix(1, name).environment,
+        code: "OutOfScope".into(),
+        message: "The agent may not report it.".into(),
+    };
+    service.state().result.refused = vec![refused("One"), refused("Two")];
+    let host = Host::of(&service)
+        .serving(&["One", "Two"])
+        .with_agent(&format!("inventory_every = \"1m\"\n{LISTENS}"));
+    let agent = host.runs();
+    until_it_is_not_ready(&agent, "The service takes none of the environments").await;
+    service.state().result.refused.truncate(1);
+    assert_eq!(until_it_says(&agent, "/health/ready", "ready\n").await.0, 200);
+    agent.stops().await;
 }

@@ -32,6 +32,8 @@ pub(crate) const NEW: AppVersion = AppVersion([16, 0, 1, 2]);
 pub(crate) struct Hurried {
     times: u32,
     since: tokio::time::Instant,
+    /// It breaks when somebody waits for longer than this.
+    longest: Duration,
 }
 
 impl Clock for Hurried {
@@ -40,7 +42,9 @@ impl Clock for Hurried {
     }
 
     fn reach(&self, moment: Instant) -> BoxFuture<'_, ()> {
-        Box::pin(tokio::time::sleep(moment.since(self.now()) / self.times))
+        let span = moment.since(self.now());
+        assert!(span <= self.longest, "nobody waits that long");
+        Box::pin(tokio::time::sleep(span / self.times))
     }
 }
 
@@ -50,7 +54,7 @@ pub(crate) struct Host {
     pub(crate) clock: Hurried,
     url: String,
     agent: String,
-    simulate: String,
+    driver: String,
     environments: Vec<&'static str>,
 }
 
@@ -63,10 +67,11 @@ impl Host {
             clock: Hurried {
                 times: 100,
                 since: tokio::time::Instant::now(),
+                longest: Duration::MAX,
             },
             url: service.url.clone(),
             agent: String::new(),
-            simulate: "takes = \"1s\"".into(),
+            driver: simulate("takes = \"1s\""),
             environments: vec!["Production"],
         };
         host.policy("allowed_apps = \"any\"");
@@ -90,7 +95,29 @@ impl Host {
     }
 
     pub(crate) fn simulating(mut self, settings: &str) -> Self {
-        self.simulate = settings.into();
+        self.driver = simulate(settings);
+        self
+    }
+
+    /// Its environments are worked on by these scripts for `sh`, in the agent's folder and with these settings besides.
+    pub(crate) fn with_scripts(mut self, deploy: &str, inventory: &str, settings: &str) -> Self {
+        let script = |name: &str, text: &str| {
+            let path = self.path(name);
+            fs::write(&path, text).unwrap();
+            format!("[\"/bin/sh\", \"{}\"]", path.display())
+        };
+        self.driver = format!(
+            "driver = \"exec\"\n[environment.exec]\ndeploy = {}\ninventory = {}\nfolder = \"{}\"\n{settings}\n",
+            script("deploy.sh", deploy),
+            script("inventory.sh", inventory),
+            self.home.path().display()
+        );
+        self
+    }
+
+    /// Its clock breaks when somebody waits for longer than this.
+    pub(crate) fn with_a_clock_that_breaks(mut self, longest: Duration) -> Self {
+        self.clock.longest = longest;
         self
     }
 
@@ -113,7 +140,7 @@ impl Host {
     /// As if it had been enrolled with a token that ends so soon.
     pub(crate) fn with_token_for(self, span: Duration) -> Self {
         let ends = (self.clock.now() + span).to_string();
-        self.with_token(Duration::ZERO, ends)
+        self.with_token(Duration::from_secs(89 * 24 * 3_600), ends)
     }
 
     fn with_token(self, ago: Duration, expires_on: String) -> Self {
@@ -136,9 +163,8 @@ impl Host {
     pub(crate) fn config(&self) -> Result<Config, Vec<Problem>> {
         let environments = self.environments.iter().map(|name| {
             format!(
-                "[[environment]]\ntenant = \"{TENANT}\"\nname = \"{name}\"\ncountry = \"US\"\ntype = \"Production\"\n\
-                 driver = \"simulate\"\n[environment.simulate]\n{}\napps = [{{ id = \"{APP}\", version = \"{OLD}\" }}]\n",
-                self.simulate
+                "[[environment]]\ntenant = \"{TENANT}\"\nname = \"{name}\"\ncountry = \"US\"\ntype = \"Production\"\n{}",
+                self.driver
             )
         });
         let text = format!(
@@ -202,6 +228,13 @@ impl Host {
     }
 }
 
+/// A simulated environment which has the old version.
+fn simulate(settings: &str) -> String {
+    format!(
+        "driver = \"simulate\"\n[environment.simulate]\n{settings}\napps = [{{ id = \"{APP}\", version = \"{OLD}\" }}]\n"
+    )
+}
+
 fn key(environment: &str) -> EnvironmentKey {
     EnvironmentKey::new(TenantId(TENANT), "BusinessCentral", environment)
 }
@@ -220,6 +253,13 @@ impl Running {
     pub(crate) async fn stops(mut self) {
         _ = self.stop.send(());
         self.ended.await.unwrap();
+        end(self.runtime.take()).await;
+    }
+
+    /// Waits until it breaks.
+    pub(crate) async fn breaks(mut self) {
+        let ended = tokio::time::timeout(Duration::from_secs(60), &mut self.ended).await;
+        assert!(ended.unwrap().unwrap_err().is_panic());
         end(self.runtime.take()).await;
     }
 

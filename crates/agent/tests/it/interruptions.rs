@@ -1,7 +1,8 @@
 //! Agents that are killed at the worst moments, and what those after them make of what they find.
 
 use crate::{
-    host::{Host, NEW, OLD, hotfix},
+    host::{APP, Host, NEW, OLD, hotfix},
+    packages,
     service::Service,
 };
 use uuid::Uuid;
@@ -213,5 +214,47 @@ async fn who_falls_silent_is_found_out_by_the_service() {
     let given_up = [hotfix(1, "Production").operation_id];
     assert_eq!(state.claims.last().unwrap().holding, given_up);
     drop(state);
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn a_planned_stop_does_not_wait_for_what_only_waits_and_the_next_start_goes_on() {
+    let service = Service::start().await;
+    let deploy = format!(
+        "if [ -e again ]; then echo {NEW} > version; exit 0; fi; touch again\n\
+         echo 'The operation failed to acquire a lock on the table'; exit 1"
+    );
+    let inventory =
+        format!(r#"echo "{{\"apps\": [{{\"id\": \"{APP}\", \"version\": \"$(cat version)\"}}]}}""#);
+    let host = Host::of(&service)
+        .with_agent("stop_within = \"10000h\"")
+        .with_scripts(
+            &deploy,
+            &inventory,
+            "reenterable = true\n\
+             repeats = { shortest_lock_pause = \"10000h\", longest_lock_pause = \"10001h\" }",
+        );
+    std::fs::write(host.path("version"), OLD.to_string()).unwrap();
+    let bytes = packages::package(APP, NEW.0);
+    service.state().packages.insert(FIRST, bytes.clone());
+    let agent = host.runs();
+    service.grants([packages::of(&bytes)]);
+    service
+        .until("was it told that it is begun anew", |state| {
+            let told = state
+                .renewals
+                .iter()
+                .filter_map(|(_, renewal)| renewal.progress.as_ref());
+            told.filter_map(|progress| progress.step.as_deref())
+                .any(|step| step == "Again")
+                .then_some(())
+        })
+        .await;
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), agent.stops()).await;
+    stopped.expect("it stops");
+    assert!(service.state().finishes.is_empty());
+    let agent = host.runs();
+    assert_eq!(service.finish_of(FIRST).await.status, "Succeeded");
+    agent.stops().await;
     service.assert_obeyed();
 }

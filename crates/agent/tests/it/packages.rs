@@ -10,7 +10,7 @@ use wire::agent::{ClaimedOperation, ClaimedPackage, Finish};
 
 const SETTINGS: &str = "takes = \"1s\"\nbrings_package = true";
 
-fn package(app: Uuid, version: [u32; 4]) -> Vec<u8> {
+pub(crate) fn package(app: Uuid, version: [u32; 4]) -> Vec<u8> {
     let version = Version::new(version).unwrap();
     PackageBuilder::new(app, "Sales", "Contoso", version)
         .payload_bytes(50_000)
@@ -18,7 +18,7 @@ fn package(app: Uuid, version: [u32; 4]) -> Vec<u8> {
         .unwrap()
 }
 
-fn of(bytes: &[u8]) -> ClaimedOperation {
+pub(crate) fn of(bytes: &[u8]) -> ClaimedOperation {
     use sha2::{Digest, Sha256};
     ClaimedOperation {
         package: ClaimedPackage {
@@ -115,4 +115,28 @@ async fn a_package_that_cannot_be_had_is_a_matter_of_the_connection() {
     let finish = carried_out(&service, &host, of(&bytes), bytes).await;
     assert_eq!(finish.failure_cause.as_deref(), Some("Connection"), "{finish:?}");
     assert_eq!(host.installed("Production"), OLD);
+}
+
+#[tokio::test]
+async fn a_package_that_is_too_large_is_not_even_asked_for() {
+    let service = Service::start().await;
+    let host = Host::of(&service)
+        .simulating(SETTINGS)
+        .with_agent("max_package_bytes = 1000");
+    let bytes = package(APP, NEW.0);
+    let huge = ClaimedOperation {
+        package: ClaimedPackage {
+            size: 1 << 40,
+            ..of(&bytes).package
+        },
+        ..of(&bytes)
+    };
+    let finish = carried_out(&service, &host, huge, bytes).await;
+    assert_eq!(
+        finish.error_message.as_deref(),
+        Some(
+            "Configuration: The package has 1099511627776 bytes, and agent.max_package_bytes is 1000. Nothing was started."
+        )
+    );
+    assert!(service.state().ranges.is_empty());
 }

@@ -110,7 +110,7 @@ async fn a_hostile_service_gets_nothing_done() {
         assert_eq!(finish.status, "Failed");
         let text = finish.error_message.unwrap();
         assert!(
-            text.contains(reason) && text.contains("Nothing was started"),
+            text.contains(reason) && text.matches("Nothing was started.").count() == 1,
             "{text}"
         );
     }
@@ -444,4 +444,81 @@ async fn a_check_tells_what_would_keep_the_agent_from_its_work() {
         weight == Weight::Problem && text.contains("does not answer"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn what_no_name_can_be_is_not_written_down() {
+    let service = Service::start().await;
+    let host = Host::of(&service);
+    let agent = host.runs();
+    let oversized = ClaimedOperation {
+        app_name: Some("ä".repeat(251)),
+        ..hotfix(1, "Production")
+    };
+    let longest = ClaimedOperation {
+        app_name: Some("ä".repeat(250)),
+        ..hotfix(2, "Production")
+    };
+    service.grants([oversized, longest]);
+    assert_eq!(service.finish_of(Uuid::from_u128(2)).await.status, "Succeeded");
+    agent.stops().await;
+    let journal = std::fs::read_to_string(host.path("state/journal")).unwrap();
+    assert!(journal.contains(&Uuid::from_u128(2).to_string()));
+    assert!(!journal.contains(&Uuid::from_u128(1).to_string()));
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn who_grants_what_may_not_be_begun_is_asked_less_and_less_often() {
+    let service = Service::start().await;
+    let host = Host::of(&service).with_agent("parallel = 1");
+    host.policy("allowed_apps = []");
+    let agent = host.runs();
+    service.grants((1..=7).map(|number| hotfix(number, "Production")));
+    service.finish_of(Uuid::from_u128(1)).await;
+    let first = host.clock.now();
+    service.finish_of(Uuid::from_u128(7)).await;
+    let between = host.clock.now().since(first);
+    // A second, two, four, and so on, or half of each.
+    assert!(between >= Duration::from_secs(31), "{between:?}");
+    agent.stops().await;
+    service.assert_obeyed();
+}
+
+#[tokio::test]
+async fn an_agent_of_which_a_part_breaks_ends() {
+    let service = Service::start().await;
+    // The token is to be replaced in a month.
+    let host = Host::of(&service).with_a_clock_that_breaks(Duration::from_secs(24 * 3_600));
+    host.runs().breaks().await;
+}
+
+#[tokio::test]
+async fn an_environment_that_hangs_keeps_no_other_from_being_told_of() {
+    let service = Service::start().await;
+    let inventory = format!(
+        r#"case $FAME_ENVIRONMENT_NAME in Hangs) until [ -e ends ]; do sleep 0.1; done;; esac
+        echo '{{"apps": [{{"id": "{APP}", "version": "{OLD}"}}]}}'"#
+    );
+    let host = Host::of(&service)
+        .hurried(10)
+        .serving(&["Fine", "Hangs"])
+        .with_scripts("", &inventory, "inventory_time_limit = \"10h\"");
+    let agent = host.runs();
+    let (_, first) = service
+        .until("was reported what could be read", |state| {
+            state.inventories.first().cloned()
+        })
+        .await;
+    assert_eq!(first.environments[0].environment.name, "Fine");
+    assert_eq!((first.environments.len(), first.unread.len()), (1, 1));
+    assert_eq!(first.unread[0].name, "Hangs");
+    std::fs::write(host.path("ends"), "").unwrap();
+    let (method, second) = service
+        .until("was the rest reported", |state| state.inventories.get(1).cloned())
+        .await;
+    assert_eq!((method, second.environments.len()), (Method::PATCH, 1));
+    assert_eq!(second.environments[0].environment.name, "Hangs");
+    agent.stops().await;
+    service.assert_obeyed();
 }

@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) tokens: Vec<String>,
     pub(crate) sessions: Vec<String>,
     pub(crate) inventories: Vec<(Method, Inventory)>,
+    /// What is said to each inventory.
+    pub(crate) result: InventoryResult,
     pub(crate) claims: Vec<ClaimRequest>,
     pub(crate) renewals: Vec<(Uuid, Renewal)>,
     pub(crate) finishes: Vec<(Uuid, Finish)>,
@@ -252,7 +254,7 @@ impl Service {
             return refusal(409, "StaleInventory");
         }
         state.inventories.push((method.clone(), inventory));
-        json_of(&InventoryResult::default())
+        json_of(&state.result)
     }
 
     async fn claim(&self, request: ClaimRequest) -> Response<Body> {
