@@ -98,7 +98,7 @@ impl EnvironmentName {
 
 /// An environment as an agent found it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "FlatEnvironment")]
 pub struct ReportedEnvironment {
     /// Which.
     #[serde(flatten)]
@@ -129,6 +129,47 @@ pub struct ReportedEnvironment {
     /// The apps that are installed.
     #[serde(default)]
     pub apps: Vec<ReportedApp>,
+}
+
+/// [`ReportedEnvironment`] as it is read. Into a flattened struct everything is read, and held, before it is known whether
+/// anybody asks for it; here, what nobody asks for is passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FlatEnvironment {
+    aad_tenant_id: Uuid,
+    application_family: String,
+    name: String,
+    country_code: String,
+    #[serde(rename = "type")]
+    kind: String,
+    location_name: Option<String>,
+    application_version: Option<String>,
+    platform_version: Option<String>,
+    window: Option<ReportedWindow>,
+    #[serde(default)]
+    inventory_complete: bool,
+    #[serde(default)]
+    apps: Vec<ReportedApp>,
+}
+
+impl From<FlatEnvironment> for ReportedEnvironment {
+    fn from(flat: FlatEnvironment) -> Self {
+        Self {
+            environment: EnvironmentName {
+                aad_tenant_id: flat.aad_tenant_id,
+                application_family: flat.application_family,
+                name: flat.name,
+            },
+            country_code: flat.country_code,
+            kind: flat.kind,
+            location_name: flat.location_name,
+            application_version: flat.application_version,
+            platform_version: flat.platform_version,
+            window: flat.window,
+            inventory_complete: flat.inventory_complete,
+            apps: flat.apps,
+        }
+    }
 }
 
 /// The hours in which an environment's operations may start.
@@ -186,7 +227,7 @@ pub struct InventoryResult {
 
 /// An environment that was not taken.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "FlatRefusal")]
 pub struct RefusedEnvironment {
     /// Which.
     #[serde(flatten)]
@@ -195,6 +236,31 @@ pub struct RefusedEnvironment {
     pub code: String,
     /// What is wrong, with the fact.
     pub message: String,
+}
+
+/// [`RefusedEnvironment`] as it is read, for the same reason.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FlatRefusal {
+    aad_tenant_id: Uuid,
+    application_family: String,
+    name: String,
+    code: String,
+    message: String,
+}
+
+impl From<FlatRefusal> for RefusedEnvironment {
+    fn from(flat: FlatRefusal) -> Self {
+        Self {
+            environment: EnvironmentName {
+                aad_tenant_id: flat.aad_tenant_id,
+                application_family: flat.application_family,
+                name: flat.name,
+            },
+            code: flat.code,
+            message: flat.message,
+        }
+    }
 }
 
 /// A request for work.
@@ -332,4 +398,29 @@ pub struct Finished {
     pub operation_id: Uuid,
     /// Its status, which may be another than the one reported if that came too late.
     pub status: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is kept is read to a bounded depth; only what is passed over may go as deep as it likes.
+    #[test]
+    fn what_an_older_side_does_not_know_is_passed_over_and_not_kept() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        let name =
+            r#""aadTenantId":"11111111-1111-4111-8111-111111111111","applicationFamily":"F","name":"N""#;
+        let reported =
+            format!(r#"{{"later":{deep},{name},"countryCode":"US","type":"Production","apps":[]}}"#);
+        let reported: ReportedEnvironment = serde_json::from_str(&reported).unwrap();
+        let refused = format!(r#"{{{name},"later":{deep},"code":"OutOfScope","message":"No."}}"#);
+        let refused: RefusedEnvironment = serde_json::from_str(&refused).unwrap();
+        assert_eq!(reported.environment, refused.environment);
+        assert_eq!(refused.environment.name, "N");
+        let again = serde_json::to_string(&reported).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ReportedEnvironment>(&again).unwrap(),
+            reported
+        );
+    }
 }
