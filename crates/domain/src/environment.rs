@@ -60,6 +60,15 @@ pub fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
             format!("'{what}' must have more than blanks."),
         ));
     }
+    if text.trim() != text {
+        let message = format!("'{what}' begins or ends with a blank, which nobody sees.");
+        return Err(RuleError::invalid(what, message));
+    }
+    if matches!(text, "." | "..") {
+        let message =
+            format!("'{what}' is '{text}', which is a way through folders and addresses, and no name.");
+        return Err(RuleError::invalid(what, message));
+    }
     Ok(())
 }
 
@@ -135,12 +144,18 @@ mod tests {
             "$(x)",
             "日本",
             "-Force",
+            "...",
+            ".a",
         ] {
             assert_eq!(check_name("name", good), Ok(()), "{good}");
         }
         for bad in [
             "",
             "  ",
+            " a",
+            "a\u{A0}",
+            ".",
+            "..",
             "a\nb",
             "a\u{85}",
             "\u{202A}a",
