@@ -2,7 +2,7 @@
 
 use crate::{
     actions::{
-        self, Service, agents::EnrolmentRate, clock_check::ClockCheck, execution::WaitingClaims, sweep,
+        self, Service, agents::LookUps, clock_check::ClockCheck, execution::WaitingClaims, sweep,
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
@@ -128,7 +128,8 @@ impl Server {
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
-            enrolments: EnrolmentRate::default(),
+            enrolments: LookUps::of_enrolments(),
+            leaks: LookUps::of_leaks(),
             changes: TaskTracker::new(),
         });
         check_locations(&service).await?;

@@ -7,7 +7,7 @@ use domain::{
     ids::{Etag, TenantId},
     instant::Instant,
 };
-use std::{collections::BTreeSet, str::FromStr};
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
 use uuid::Uuid;
 
 table! {
@@ -101,43 +101,56 @@ impl Field for AgentScope {
     }
 }
 
-/// The running processes of an agent that were followed by others, as far as they are remembered, the latest last.
+/// The running processes of an agent that were followed by others within a day, and when each was, the latest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FormerSessions(Vec<Uuid>);
+pub struct FormerSessions(Vec<(Uuid, Instant)>);
 
 impl FormerSessions {
-    /// So many copies of an agent would have to call in turn for none of them to be noticed.
-    const REMEMBERED: usize = 20;
+    const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
     /// Whether this is one of them.
     #[must_use]
     pub fn include(&self, session: Uuid) -> bool {
-        self.0.contains(&session)
+        self.0.iter().any(|(former, _)| *former == session)
     }
 
-    /// The same with another one, in the place of the earliest if there are many.
+    /// How many were followed by others less than `span` before `now`.
     #[must_use]
-    pub fn with(self, session: Option<Uuid>) -> Self {
+    pub fn within(&self, span: Duration, now: Instant) -> usize {
+        self.0
+            .iter()
+            .filter(|(_, followed)| now < *followed + span)
+            .count()
+    }
+
+    /// The same with another one, which is followed `now`, and without those that are forgotten by then.
+    #[must_use]
+    pub fn with(self, session: Option<Uuid>, now: Instant) -> Self {
         let Self(mut all) = self;
-        all.extend(session);
-        let forgotten = all.len().saturating_sub(Self::REMEMBERED);
-        Self(all.split_off(forgotten))
+        all.retain(|(_, followed)| now < *followed + Self::REMEMBERED_FOR);
+        all.extend(session.map(|session| (session, now)));
+        Self(all)
     }
 }
 
-/// A text of lines, or nothing.
+/// A text of lines, each the session and when it was followed, or nothing.
 impl Field for FormerSessions {
     const COLUMNS: &'static [(Kind, bool)] = &[(Kind::Text, true)];
 
     fn read(row: &Row<'_>, at: &mut usize) -> Result<Self, StoreError> {
         let text: Option<String> = Field::read(row, at)?;
-        let all = text.unwrap_or_default();
-        let read: Result<_, _> = all.lines().map(Uuid::from_str).collect();
+        let former = |line: &str| {
+            let (session, followed) = line.split_once(' ').ok_or("a former session without its time")?;
+            Ok((session.parse()?, Instant(followed.parse()?)))
+        };
+        let read: Result<_, Box<dyn std::error::Error + Send + Sync>> =
+            text.unwrap_or_default().lines().map(former).collect();
         read.map(Self).map_err(StoreError::broken)
     }
 
     fn write(&self, values: &mut Vec<Value>) {
-        let all: Vec<_> = self.0.iter().map(Uuid::to_string).collect();
+        let line = |(session, Instant(followed)): &(Uuid, Instant)| format!("{session} {followed}");
+        let all: Vec<_> = self.0.iter().map(line).collect();
         values.push((!all.is_empty()).then(|| all.join("\n")).into());
     }
 }

@@ -59,6 +59,11 @@ pub(crate) fn require_operator(operators: &[Operator], principal: &Principal) ->
 /// How often an agent is noted to have called.
 const NOTED_EACH: Duration = Duration::from_secs(60);
 
+const HOUR: Duration = Duration::from_secs(3_600);
+/// How often an agent may be started within an hour. A copy that calls under a new session each time is not found out by
+/// the sessions before.
+const STARTS_EACH_HOUR: usize = 20;
+
 /// How a call under an agent's token, or its identity, stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -113,8 +118,12 @@ pub(crate) fn standing(agent: &Agent, call: &AgentCall, now: Instant) -> Standin
     {
         return Standing::Reused("Two processes used its token, as if its folder had been copied.");
     }
+    let is_new_session = agent.session_id != call.session_id;
+    if is_new_session && agent.former_sessions.within(HOUR, now) >= STARTS_EACH_HOUR {
+        return Standing::Reused("It was started too often within an hour, as if copies of it took turns.");
+    }
     let is_noted = agent.last_seen_on.is_some_and(|seen| now < seen + NOTED_EACH);
-    if agent.session_id == call.session_id && is_noted && (agent.token_used || !uses_token) {
+    if !is_new_session && is_noted && (agent.token_used || !uses_token) {
         return Standing::Same;
     }
     Standing::Changed

@@ -34,7 +34,7 @@ use crate::{
     config::Settings,
     error::{Error, Result},
 };
-use agents::EnrolmentRate;
+use agents::LookUps;
 use clock_check::ClockCheck;
 use domain::{
     ids::{PrincipalId, TenantId},
@@ -65,8 +65,10 @@ pub(crate) struct Service {
     pub(crate) emitted: Wakeup,
     /// Places for uploads under way.
     pub(crate) uploads: Arc<Semaphore>,
-    /// How many agents try to enrol.
-    pub(crate) enrolments: EnrolmentRate,
+    /// How many agents try to enrol in vain.
+    pub(crate) enrolments: LookUps,
+    /// How many tokens are said to have leaked that are none.
+    pub(crate) leaks: LookUps,
     /// Changes that are seen through, whoever hangs up.
     pub(crate) changes: TaskTracker,
 }

@@ -13,7 +13,7 @@ mod working;
 
 use super::{
     Principal, Service,
-    agents::EnrolmentRate,
+    agents::LookUps,
     apps::{RegisterApp, put_app},
     clock_check::ClockCheck,
     countries::patch_country,
@@ -135,7 +135,8 @@ impl Fixture {
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
             uploads: Arc::new(Semaphore::new(4)),
-            enrolments: EnrolmentRate::default(),
+            enrolments: LookUps::of_enrolments(),
+            leaks: LookUps::of_leaks(),
             changes: TaskTracker::new(),
         };
         let fixture = Self {

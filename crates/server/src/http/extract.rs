@@ -291,9 +291,10 @@ fn shown(credential: AgentCredential) -> Credential {
     }
 }
 
-/// The process that calls, as its header says.
+/// The process that calls, as its header says. The nil GUID is what a program has that made none.
 fn session_of(headers: &HeaderMap) -> Option<Uuid> {
-    headers.get(SESSION_HEADER)?.to_str().ok()?.trim().parse().ok()
+    let session: Uuid = headers.get(SESSION_HEADER)?.to_str().ok()?.trim().parse().ok()?;
+    (!session.is_nil()).then_some(session)
 }
 
 /// What a caller calls its software, as far as it fits in a list.

@@ -13,6 +13,9 @@ on_both_databases!(
     a_code_ends_and_a_new_one_is_made,
     a_mistyped_code_is_refused_without_a_look,
     few_codes_are_looked_up_in_a_minute,
+    who_tells_of_what_nobody_was_given_keeps_nobody_from_enrolling,
+    a_token_is_not_replaced_as_soon_as_it_is_got,
+    a_copy_does_not_hide_behind_new_sessions,
     a_token_is_replaced_and_the_one_before_is_good_for_a_while,
     a_token_that_was_replaced_freezes_the_agent,
     two_processes_under_one_token_freeze_the_agent,
@@ -39,8 +42,9 @@ on_both_databases!(
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Asks for a new token, with which the agent goes on in the same process.
+/// Asks for a new token, once the last one is old enough, with which the agent goes on in the same process.
 async fn rotates(service: &Harness, agent: &Caller, session: Uuid) -> Caller {
+    service.advances(MINUTE).await;
     let rotated = agent
         .in_session(session)
         .post("/agent/v1/token", json!({}))
@@ -73,6 +77,12 @@ async fn enrols(service: &Harness, code: &str) -> Answer {
         .nobody()
         .post("/agent/v1/enrol", json!({ "code": code }))
         .await
+}
+
+/// Tells of tokens that were found where they do not belong.
+async fn tells(service: &Harness, tokens: Value) -> Answer {
+    let tokens = json!({ "tokens": tokens });
+    service.nobody().post("/tokens/leaked", tokens).await
 }
 
 /// The actions of the audit that are about an agent, the newest first.
@@ -142,13 +152,87 @@ async fn few_codes_are_looked_up_in_a_minute(backend: Backend) {
     let service = Harness::start(backend).await;
     let code = code_of(&service, "eu").await;
     enrols(&service, &code).await.expect(200);
-    for _ in 1..120 {
+    for _ in 0..120 {
         enrols(&service, &code).await.refused(403, "EnrolmentRefused");
     }
     let refused = enrols(&service, &code).await;
     refused.refused(429, "TooManyRequests");
+    // Whoever tells of tokens is counted apart.
+    tells(&service, json!(["x"])).await.expect(202);
     service.advances(MINUTE).await;
     enrols(&service, &code).await.refused(403, "EnrolmentRefused");
+}
+
+async fn who_tells_of_what_nobody_was_given_keeps_nobody_from_enrolling(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let code = code_of(&service, "eu").await;
+    let refused = tells(&service, json!([])).await.refused(400, "InvalidInput");
+    assert_eq!(refused.target(), "tokens");
+    let unknown = || auth::OwnToken::random(auth::OwnTokenKind::Agent).unwrap();
+    let many: Vec<_> = (0..100).map(|_| unknown().text().to_owned()).collect();
+    // What cannot be a token costs no look-up, and is not counted.
+    for mistyped in [1; 121] {
+        tells(&service, json!(vec!["x"; mistyped])).await.expect(202);
+    }
+    for _ in 0..11 {
+        tells(&service, json!(many)).await.expect(202);
+    }
+    // What was found is not counted either.
+    let found = code_of(&service, "us").await;
+    tells(&service, json!([found])).await.expect(202);
+    enrols(&service, &found).await.refused(403, "EnrolmentRefused");
+    tells(&service, json!(many)).await.expect(202);
+    let refused = tells(&service, json!([unknown().text()])).await;
+    let refused = refused.refused(429, "TooManyRequests");
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() <= 60);
+    enrols(&service, &code).await.expect(200);
+}
+
+async fn a_token_is_not_replaced_as_soon_as_it_is_got(backend: Backend) {
+    let service = Harness::with(backend)
+        .setting("agents.token_days", 1)
+        .start()
+        .await;
+    let agent = service.has_agent("eu").await;
+    let refused = asks(&agent).await.refused(429, "TooManyRequests");
+    assert_eq!(refused.header("retry-after"), "60");
+    service.advances(MINUTE - Duration::from_secs(1)).await;
+    asks(&agent).await.refused(429, "TooManyRequests");
+    service.advances(Duration::from_secs(1)).await;
+    asks(&agent).await.expect(200);
+    // Nor when its answer was lost; the one before is good meanwhile.
+    asks(&agent).await.refused(429, "TooManyRequests");
+    calls(&agent).await.expect(200);
+    let rotations = actions_on(&service, "eu").await;
+    assert_eq!(
+        rotations
+            .iter()
+            .filter(|action| *action == "agents/rotateToken")
+            .count(),
+        1
+    );
+}
+
+async fn a_copy_does_not_hide_behind_new_sessions(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let agent = service.has_agent("eu").await;
+    calls(&agent).await.expect(200);
+    let as_another = || agent.in_session(Uuid::new_v4());
+    for _ in 0..20 {
+        calls(&as_another()).await.expect(200);
+    }
+    let refused = calls(&as_another()).await.refused(403, "AgentFrozen");
+    assert!(refused.message().contains("started too often"), "{refused:?}");
+
+    // Slowly, it is found out once the one that was copied calls.
+    let agent = service.has_agent("us").await;
+    calls(&agent).await.expect(200);
+    for _ in 0..30 {
+        service.advances(4 * MINUTE).await;
+        calls(&agent.in_session(Uuid::new_v4())).await.expect(200);
+    }
+    let refused = calls(&agent).await.refused(403, "AgentFrozen");
+    assert!(refused.message().contains("Two processes"), "{refused:?}");
 }
 
 async fn a_token_is_replaced_and_the_one_before_is_good_for_a_while(backend: Backend) {
@@ -157,6 +241,7 @@ async fn a_token_is_replaced_and_the_one_before_is_good_for_a_while(backend: Bac
     let second = rotates(&service, &first, session).await;
     service.advances(9 * MINUTE).await;
     let third = rotates(&service, &second, session).await;
+    service.advances(MINUTE).await;
     asks(&second).await.expect(200);
     // The first was followed by two, and is forgotten.
     asks(&first.in_session(session))
@@ -200,7 +285,7 @@ async fn two_processes_under_one_token_freeze_the_agent(backend: Backend) {
     let rotated = service.operator().post(path, json!({})).await.expect(200);
     asks(&copied).await.refused(403, "AgentFrozen");
     let thawed = service.enrols(&rotated.property("enrolmentCode")).await;
-    asks(&thawed).await.expect(200);
+    calls(&thawed).await.expect(200);
     asks(&copied).await.refused(401, "Unauthorized");
     assert_eq!(
         service.operator().sees_agent("eu").await.property("state"),
@@ -284,10 +369,7 @@ async fn a_token_ends(backend: Backend) {
 
 async fn a_token_that_was_found_is_ended_by_whoever_tells(backend: Backend) {
     let service = Harness::start(backend).await;
-    let told = async |tokens: Value| {
-        let nobody = service.nobody();
-        nobody.post("/tokens/leaked", json!({ "tokens": tokens })).await
-    };
+    let told = async |tokens: Value| tells(&service, tokens).await;
     let token = enrols(&service, &code_of(&service, "eu").await).await.expect(200);
     let token = token.property("token");
     let agent = service
@@ -334,7 +416,11 @@ async fn a_call_names_its_process(backend: Backend) {
         .header("fame-agent-session", "mine")
         .await
         .refused(400, "InvalidInput");
-    asks(&nameless.in_session(Uuid::new_v4())).await.expect(200);
+    // What a program has that made none.
+    calls(&nameless.in_session(Uuid::nil()))
+        .await
+        .refused(400, "InvalidInput");
+    calls(&nameless.in_session(Uuid::new_v4())).await.expect(200);
 }
 
 async fn what_is_revoked_dies_at_once(backend: Backend) {
@@ -357,6 +443,7 @@ async fn an_agent_is_listed_as_it_is(backend: Backend) {
     service.has_agent("EU").await;
     let (us, session) = (service.has_agent("us").await, Uuid::new_v4());
     let replaced = rotates(&service, &us, session).await;
+    service.advances(MINUTE).await;
     let request = replaced.post("/agent/v1/token", json!({}));
     let rotated = request.header("user-agent", "fame/1.0 (exec)").await.expect(200);
     let latest = service.caller_with_token(rotated.property("token"));
@@ -417,8 +504,10 @@ async fn what_no_scope_can_be_is_refused(backend: Backend) {
             .put(agent_path("eu"), json!({ "scope": scope }));
         request.await.refused(400, code);
     }
-    let nameless = service.operator().put(agent_path("%20"), agent_registration());
-    nameless.await.refused(400, "InvalidInput");
+    for name in ["%20", "%20eu", "eu%20", "%2E%2E%20"] {
+        let nameless = service.operator().put(agent_path(name), agent_registration());
+        nameless.await.refused(400, "InvalidInput");
+    }
     assert!(
         service
             .operator()

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
 };
 use uuid::Uuid;
 
@@ -387,6 +388,8 @@ impl Fixture {
             own.insert(who.name(), Self::things_of(who, &owner, &operator).await);
         }
         let agent = service.has_agent("agent").await;
+        // It replaces its token no earlier.
+        service.advances(Duration::from_secs(60)).await;
         let mut identity = agent_registration();
         identity["identity"] = identity_of(&Person::STRANGER);
         operator.registers_agent("cloud agent", identity).await;

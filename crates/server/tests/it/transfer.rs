@@ -266,7 +266,10 @@ async fn what_waited_and_what_ran_goes_on_after_a_move(backend: Backend) {
     let second = second.start().await;
     let token = agent.authorization().replace("Bearer ", "");
     let agent = second.caller_with_token(token).in_session(Uuid::new_v4());
-    agent.post("/agent/v1/token", json!({})).await.expect(200);
+    agent
+        .post("/agent/v1/claim", json!({ "max": 0 }))
+        .await
+        .expect(200);
     let waiting = Environment::named("Waiting");
     let again = second.owner().schedules(&waiting, "16.0.1.2");
     let again = again.header("idempotency-key", "Waiting").await.expect(200);

@@ -15,12 +15,16 @@ use domain::{
     instant::Instant,
     problem::{Code, RuleError},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::{
     Tx,
     agents::{self, Agent, FormerSessions},
+    inventories::set_sequence,
 };
 use uuid::Uuid;
+
+/// How old a token is at least when it is replaced.
+const YOUNGEST: Duration = Duration::from_secs(60);
 
 /// A token that is given out, to be shown once.
 pub(crate) struct GivenToken {
@@ -37,7 +41,8 @@ struct Enrol {
     now: Instant,
 }
 
-/// Exchanges a code for a token, once. Whatever the agent signed in with before is gone, and so is what it was frozen for.
+/// Exchanges a code for a token, once. Whatever the agent signed in with before is gone, and so is what it was frozen for, and
+/// the number of its last inventory.
 ///
 /// # Errors
 /// `InvalidInput` for a mistyped code; `EnrolmentRefused` for one that nobody was given, that was used or has ended;
@@ -46,7 +51,7 @@ pub(crate) async fn enrol(service: &Arc<Service>, code: &str, correlation_id: Uu
     let code = OwnToken::read(OwnTokenKind::Enrolment, code.trim())
         .map_err(|error| RuleError::invalid("code", format!("The code cannot be right: {error}.")))?;
     let now = service.clock.now();
-    service.enrolments.admit(now)?;
+    service.enrolments.admit(1, now)?;
     let input = Enrol {
         code_sha256: code.sha256(),
         token: OwnToken::random(OwnTokenKind::Agent).map_err(Error::fault)?,
@@ -60,6 +65,7 @@ pub(crate) async fn enrol(service: &Arc<Service>, code: &str, correlation_id: Uu
                 .db
                 .write(input, |tx, input| Box::pin(enrol_in(tx, input)))
                 .await?;
+            service.enrolments.forget(1, now);
             service.emitted.notify_here();
             tracing::info!(agent = enrolled.name, "an agent has enrolled");
             Ok(enrolled)
@@ -88,6 +94,7 @@ async fn enrol_in(mut tx: Tx<'_>, input: &Enrol) -> Result<GivenToken> {
         ..agent.clone()
     };
     agents::update_agent(&mut tx, &enrolled).await?;
+    set_sequence(&mut tx, enrolled.id, 0).await?;
     let caller = AgentCaller {
         id: enrolled.id,
         name: enrolled.name.clone(),
@@ -122,7 +129,7 @@ fn given(agent: &Agent, token: &OwnToken, until: Instant) -> GivenToken {
 struct RotateToken {
     caller: AgentCaller,
     token: OwnToken,
-    until: Instant,
+    lasts: Duration,
     now: Instant,
 }
 
@@ -131,13 +138,13 @@ struct RotateToken {
 ///
 /// # Errors
 /// `BadArgument` for an agent that signs in with tokens of an issuer; `Forbidden` for a token that was replaced by one in
-/// use; `AgentFrozen`.
+/// use; `TooManyRequests` within a minute of the last new token; `AgentFrozen`.
 pub(crate) async fn rotate_token(service: &Arc<Service>, caller: &AgentCaller) -> Result<GivenToken> {
     let now = service.clock.now();
     let input = RotateToken {
         caller: caller.clone(),
         token: OwnToken::random(OwnTokenKind::Agent).map_err(Error::fault)?,
-        until: now + service.settings.agents.token,
+        lasts: service.settings.agents.token,
         now,
     };
     service
@@ -176,9 +183,11 @@ async fn rotate_token_in(mut tx: Tx<'_>, input: &RotateToken) -> Result<GivenTok
     } else {
         return Err(replaced().into());
     };
+    let until = input.now + input.lasts;
+    check_age(&agent, until)?;
     let rotated = Agent {
         token_sha256: Some(input.token.sha256()),
-        token_until: Some(input.until),
+        token_until: Some(until),
         token_used: false,
         etag: Etag::random(),
         ..rotated
@@ -186,42 +195,22 @@ async fn rotate_token_in(mut tx: Tx<'_>, input: &RotateToken) -> Result<GivenTok
     agents::update_agent(&mut tx, &rotated).await?;
     let change = sign_in_change("agents/rotateToken", &agent, &rotated);
     audit::record(&mut tx, Actor::Agent(&input.caller), input.now, change).await?;
-    Ok(given(&rotated, &input.token, input.until))
+    Ok(given(&rotated, &input.token, until))
+}
+
+/// Refuses an agent that replaces its tokens as fast as it gets them; `until` is when the next one would end.
+fn check_age(agent: &Agent, until: Instant) -> Result<()> {
+    // A token that would end later than a new one was given when tokens were good for longer: nobody knows its age.
+    let ends_with_a_new_one = |end: Instant| end <= until && until < end + YOUNGEST;
+    if agent.token_until.is_some_and(ends_with_a_new_one) {
+        let message = "The agent got its last token less than a minute ago, and has no need of another yet.";
+        let wait = u32::try_from(YOUNGEST.as_secs()).unwrap_or(u32::MAX);
+        return Err(Error::try_later(Code::TooManyRequests, message, wait));
+    }
+    Ok(())
 }
 
 fn replaced() -> RuleError {
     let message = "The access token was replaced by another, which is in use. Sign in with that one.";
     RuleError::new(Code::Forbidden, message)
-}
-
-/// How many codes, or lists of tokens that were found, are looked up in a minute, whoever brings them: nobody guesses one,
-/// but each guess costs a look-up.
-#[derive(Default)]
-pub(crate) struct EnrolmentRate(std::sync::Mutex<(i64, u32)>);
-
-impl EnrolmentRate {
-    const EACH_MINUTE: u32 = 120;
-
-    pub(super) fn admit(&self, now: Instant) -> Result<()> {
-        const SECONDS: i64 = 60;
-        let minute = now.unix_seconds().div_euclid(SECONDS);
-        let mut window = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if window.0 != minute {
-            *window = (minute, 0);
-        }
-        window.1 += 1;
-        if window.1 <= Self::EACH_MINUTE {
-            return Ok(());
-        }
-        let message = format!(
-            "More than {} codes or lists of tokens are brought within a minute.",
-            Self::EACH_MINUTE
-        );
-        let seconds = SECONDS - now.unix_seconds().rem_euclid(SECONDS);
-        Err(Error::try_later(
-            Code::TooManyRequests,
-            message,
-            u32::try_from(seconds).unwrap_or(1),
-        ))
-    }
 }

@@ -29,30 +29,50 @@ const MOST: usize = 100;
 /// Freezes the agents whose tokens are among these, and ends codes that are.
 ///
 /// # Errors
-/// `InvalidInput` for too many; `TooManyRequests`, for each costs a look-up.
+/// `InvalidInput` for too many, or none; `TooManyRequests`, for each costs a look-up.
 pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], correlation_id: Uuid) -> Result<()> {
-    if texts.len() > MOST {
-        let message = format!("'tokens' has {} tokens; it may have {MOST}.", texts.len());
+    if texts.is_empty() || texts.len() > MOST {
+        let message = format!("'tokens' has {} tokens; it may have 1 to {MOST}.", texts.len());
         return Err(RuleError::invalid("tokens", message).into());
     }
-    service.enrolments.admit(service.clock.now())?;
-    for text in texts {
-        if let Ok(token) = OwnToken::read(OwnTokenKind::Agent, text) {
-            end_token(service, token.sha256(), correlation_id).await?;
-        } else if let Ok(code) = OwnToken::read(OwnTokenKind::Enrolment, text) {
-            let input = (code.sha256(), service.clock.now());
-            let ended = service
-                .db
-                .write(input, |tx, (sha256, now)| Box::pin(end_code(tx, *sha256, *now)));
-            ended.await?;
+    let leaked: Vec<_> = texts.iter().filter_map(|text| Leaked::read(text)).collect();
+    let now = service.clock.now();
+    service.leaks.admit(leaked.len(), now)?;
+    for one in leaked {
+        let is_found = match one {
+            Leaked::Token(sha256) => end_token(service, sha256, correlation_id).await?,
+            Leaked::Code(sha256) => {
+                let ended = service.db.write((sha256, now), |tx, (sha256, now)| {
+                    Box::pin(end_code(tx, *sha256, *now))
+                });
+                ended.await?
+            }
+        };
+        if is_found {
+            service.leaks.forget(1, now);
         }
     }
     Ok(())
 }
 
-async fn end_token(service: &Arc<Service>, sha256: [u8; 32], correlation_id: Uuid) -> Result<()> {
+/// What may be a token or a code: SHA-256 of its text. Whatever is mistyped is none, and costs no look-up.
+enum Leaked {
+    Token([u8; 32]),
+    Code([u8; 32]),
+}
+
+impl Leaked {
+    fn read(text: &str) -> Option<Self> {
+        let read = |kind| OwnToken::read(kind, text).ok();
+        let token = read(OwnTokenKind::Agent).map(|token| Self::Token(token.sha256()));
+        token.or_else(|| read(OwnTokenKind::Enrolment).map(|code| Self::Code(code.sha256())))
+    }
+}
+
+/// Ends a token; whether it is one.
+async fn end_token(service: &Arc<Service>, sha256: [u8; 32], correlation_id: Uuid) -> Result<bool> {
     let Some(agent) = find_agent_by_token(&service.db, sha256).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let call = AgentCall {
         credential: Credential::Token(sha256),
@@ -71,7 +91,7 @@ async fn end_token(service: &Arc<Service>, sha256: [u8; 32], correlation_id: Uui
             "an agent is frozen: its token was found and told of"
         );
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn end_token_in(mut tx: Tx<'_>, id: Uuid, call: &AgentCall, now: Instant) -> Result<Option<Agent>> {
@@ -87,9 +107,10 @@ async fn end_token_in(mut tx: Tx<'_>, id: Uuid, call: &AgentCall, now: Instant) 
     }
 }
 
-async fn end_code(mut tx: Tx<'_>, sha256: [u8; 32], now: Instant) -> Result<()> {
+/// Ends a code; whether it is one.
+async fn end_code(mut tx: Tx<'_>, sha256: [u8; 32], now: Instant) -> Result<bool> {
     let Some(agent) = agents::lock_agent_by_code(&mut tx, sha256).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let without = Agent {
         code_sha256: None,
@@ -104,5 +125,6 @@ async fn end_code(mut tx: Tx<'_>, sha256: [u8; 32], now: Instant) -> Result<()> 
         now,
         sign_in_change("agents/endCode", &agent, &without),
     )
-    .await
+    .await?;
+    Ok(true)
 }

@@ -7,12 +7,14 @@ pub(crate) mod binding;
 pub(crate) mod caller;
 mod enrol;
 mod leaks;
+mod look_ups;
 mod manage;
 pub(crate) mod sign_in;
 
 pub(crate) use caller::{AgentCaller, Credential};
-pub(crate) use enrol::{EnrolmentRate, GivenToken, enrol, rotate_token};
+pub(crate) use enrol::{GivenToken, enrol, rotate_token};
 pub(crate) use leaks::end_leaked;
+pub(crate) use look_ups::LookUps;
 pub(crate) use manage::{
     RegisterAgent, Saved, delete_agent, get_agent, put_agent, rebind_environment, rotate_agent,
 };

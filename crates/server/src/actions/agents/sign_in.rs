@@ -158,7 +158,7 @@ async fn seen(tx: &mut Tx<'_>, agent: Agent, call: &AgentCall, now: Instant) -> 
         matches!(&call.credential, Credential::Token(sha256) if agent.token_sha256 == Some(*sha256));
     let seen = Agent {
         former_sessions: match is_new_session {
-            true => agent.former_sessions.with(agent.session_id),
+            true => agent.former_sessions.with(agent.session_id, now),
             false => agent.former_sessions,
         },
         session_id: call.session_id,

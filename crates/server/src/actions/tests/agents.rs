@@ -66,7 +66,9 @@ impl Fixture {
         }
     }
 
+    /// Asks for a new token once the last one is old enough.
     async fn rotates(&self, token: &OwnToken) -> Result<GivenToken> {
+        self.advance(60);
         let caller = self.calls(token, SESSION).await?;
         rotate_token(&self.service, &caller).await
     }

@@ -4,7 +4,7 @@ use super::{Fixture, NOW, OWNER, TENANT, owner_asks, us};
 use crate::{
     actions::{
         Service,
-        agents::{AgentCaller, Credential, EnrolmentRate},
+        agents::{AgentCaller, Credential, LookUps},
         apps::{RegisterApp, put_app},
         clock_check::ClockCheck,
         countries::patch_country,
@@ -456,7 +456,8 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         waiting: WaitingClaims::default(),
         emitted: Wakeup::default(),
         uploads: Arc::new(Semaphore::new(4)),
-        enrolments: EnrolmentRate::default(),
+        enrolments: LookUps::of_enrolments(),
+        leaks: LookUps::of_leaks(),
         changes: TaskTracker::new(),
     })
 }
