@@ -62,6 +62,17 @@ pub async fn last_with_action<'t>(
         .await
 }
 
+/// The states after all changes of a target with that action.
+pub async fn states_after(tx: &mut Tx<'_>, action: &str, target: &str) -> Result<Vec<String>, StoreError> {
+    let states: Vec<(String,)> = tx
+        .query("SELECT after_state FROM audit WHERE target = $1 AND action = $2 AND after_state IS NOT NULL")
+        .bind(target)
+        .bind(action)
+        .fetch_all()
+        .await?;
+    Ok(states.into_iter().map(|(state,)| state).collect())
+}
+
 /// Replaces the state after the change in a row.
 pub async fn amend_audit(tx: &mut Tx<'_>, id: Uuid, after: &str) -> Result<(), StoreError> {
     tx.query("UPDATE audit SET after_state = $2 WHERE id = $1")

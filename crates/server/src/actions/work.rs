@@ -411,7 +411,7 @@ fn package_changed(id: OperationId) -> RuleError {
 }
 
 /// The bytes of that package, or a range of them, for as long as the agent holds the operation. Each time that they are
-/// sent from the beginning is counted.
+/// sent from before their middle is counted: from there on, nobody gets the whole.
 ///
 /// # Errors
 /// `DownloadsUsedUp`.
@@ -423,7 +423,8 @@ pub(crate) async fn read_work_package(
     range: Option<Range<u64>>,
 ) -> Result<ByteStream> {
     let is_whole = range.as_ref().is_none_or(|range| *range == (0..version.size));
-    if range.as_ref().is_none_or(|range| range.start == 0) {
+    let is_counted = |range: &Range<u64>| range.start.saturating_mul(2) < version.size;
+    if range.as_ref().is_none_or(is_counted) {
         count(service, id).await?;
     }
     let bytes = read_package(service, version, range).await?;

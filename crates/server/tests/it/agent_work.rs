@@ -23,6 +23,7 @@ on_both_databases!(
     packages_are_for_whoever_holds_the_operation,
     an_agent_that_lost_an_environment_may_only_say_how_it_ended_there,
     a_package_is_sent_three_times_from_its_beginning,
+    what_comes_too_late_is_written_down_once,
     a_package_that_was_changed_is_not_sent,
     a_claim_that_waits_takes_up_no_place_and_ends_with_the_service,
     a_claim_that_waits_is_answered_when_the_window_opens,
@@ -397,16 +398,43 @@ async fn a_package_is_sent_three_times_from_its_beginning(backend: Backend) {
         );
         assert!(told.body.is_empty());
     }
-    for range in ["bytes=0-9", "bytes=0-", "items=0-1"] {
+    // Who leaves out the first byte has got the package as well.
+    for range in ["bytes=0-9", "bytes=1-", "items=0-1"] {
         let sent = agent.fetches(&operation).header("range", range).await;
         assert!([200, 206].contains(&sent.status), "{sent:?}");
     }
     agent.fetches(&operation).await.refused(403, "DownloadsUsedUp");
-    agent
-        .fetches(&operation)
-        .header("range", "bytes=10-")
-        .await
-        .expect(206);
+    let size = operation["package"]["size"].as_u64().unwrap();
+    let from = |first: u64| {
+        agent
+            .fetches(&operation)
+            .header("range", format!("bytes={first}-"))
+    };
+    from((size - 1) / 2).await.refused(403, "DownloadsUsedUp");
+    from(size.div_ceil(2)).await.expect(206);
+}
+
+async fn what_comes_too_late_is_written_down_once(backend: Backend) {
+    let (service, agent, _, operation) = with_work(backend).await;
+    let ended = json!({ "status": "Succeeded", "installedVersion": TARGET });
+    agent.says(&operation, "finish", ended).await.expect(200);
+    let id = operation["operationId"].as_str().unwrap();
+    for number in 0..5 {
+        let text = format!("{number}{}", "x".repeat(30_000));
+        for status in ["Failed", "Skipped"] {
+            let late = json!({ "leaseId": Uuid::new_v4(), "status": status, "errorMessage": text });
+            agent
+                .posts(&format!("operations/{id}/finish"), late)
+                .await
+                .refused(409, "LeaseLost");
+        }
+    }
+    let path = "/operator/v1/audit?$filter=action eq 'operations/lateReport'&$orderby=id";
+    let rows = service.operator().get(path).await.expect(200).rows();
+    let reported: Vec<_> = rows.iter().map(|row| row["after"]["reported"].clone()).collect();
+    assert_eq!(reported, ["Failed", "Skipped"]);
+    let kept = rows[0]["after"]["errorMessage"].as_str().unwrap();
+    assert_eq!((kept.len(), &kept[..2]), (2_048, "0x"));
 }
 
 async fn a_package_that_was_changed_is_not_sent(backend: Backend) {

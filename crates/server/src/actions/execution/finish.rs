@@ -14,15 +14,21 @@ use crate::{
     error::Error,
 };
 use domain::{ids::OperationId, instant::Instant, operation::OperationStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use store::{
     Tx,
+    audit::states_after,
     environments::Environment,
     execution::{self as rows, Ending, NowInstalled},
     hotfixes::Operation,
 };
 use uuid::Uuid;
+
+/// A report that comes too late, in the audit.
+const LATE: &str = "operations/lateReport";
+/// Longest text of one that is kept, in bytes.
+const LONGEST_LATE: usize = 2 * 1024;
 
 /// What an executor says about an operation that it holds by this lease.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +93,9 @@ async fn finish_in(mut tx: Tx<'_>, input: &Finish) -> Result<Answer> {
         // Nobody fills the audit with what was never theirs.
         Verdict::Late if by.carries(&operation) => {
             let change = late(&operation, in_full(ending, &report.outcome));
-            audit::record(&mut tx, Actor::Agent(by), *now, change).await?;
+            if !was_reported(&mut tx, &change).await? {
+                audit::record(&mut tx, Actor::Agent(by), *now, change).await?;
+            }
             operation
         }
         Verdict::Late | Verdict::Known => operation,
@@ -176,10 +184,21 @@ fn verdict(by: &AgentCaller, report: &Report, reported: &Ending, operation: &Ope
 
 /// The audit row of a report that comes too late.
 fn late(operation: &Operation, reported: Ending) -> Change<'static> {
+    let text = reported.error_message.as_deref();
+    let message = text.and_then(|text| text.get(..text.floor_char_boundary(LONGEST_LATE)));
     Change {
-        action: "operations/lateReport",
+        action: LATE,
         target: address(operation),
         before: Some(json!({ "status": operation.status.as_str() })),
-        after: Some(json!({ "reported": reported.status.as_str(), "errorMessage": reported.error_message })),
+        after: Some(json!({ "reported": reported.status.as_str(), "errorMessage": message })),
     }
+}
+
+/// Whether the same outcome was reported too late before. Each is news once, whatever else is said about it.
+async fn was_reported(tx: &mut Tx<'_>, late: &Change<'_>) -> Result<bool> {
+    let reported = |state: &Value| state["reported"].clone();
+    let now = late.after.as_ref().map(reported);
+    let told = states_after(tx, LATE, &late.target).await?;
+    let before = |state: &String| serde_json::from_str(state).ok().as_ref().map(reported);
+    Ok(told.iter().any(|state| before(state) == now))
 }

@@ -17,7 +17,7 @@ use domain::{
     version::{AppVersion, Availability},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -90,6 +90,8 @@ pub(super) struct Model {
     pub(super) keyed: Vec<ScheduleRequest>,
     /// The audit rows of the last act.
     pub(super) audit: Vec<Audited>,
+    /// What was reported of which operations too late.
+    late: HashSet<(usize, OperationStatus)>,
     homes: usize,
     offers: BTreeMap<(usize, Country, AppVersion), Offer>,
     keys: HashMap<(usize, Country, u8), (ScheduleRequest, usize, Instant)>,
@@ -119,6 +121,7 @@ impl Model {
             carried: Vec::new(),
             keyed: Vec::new(),
             audit: Vec::new(),
+            late: HashSet::new(),
             homes: 0,
             offers,
             keys: HashMap::new(),
@@ -425,7 +428,7 @@ impl Model {
         Answer::Renewed(renewed)
     }
 
-    /// What is over stays as it is, whoever says what about it; but news of what it took on are written down.
+    /// What is over stays as it is, whoever says what about it; but news of what it took on are written down, each once.
     fn report(&mut self, report: &Report) -> OperationStatus {
         let number = report.operation;
         self.carried.retain(|carried| *carried != number);
@@ -437,6 +440,7 @@ impl Model {
             && (!is_its
                 || was != ending
                 || self.operations[number].reason.as_deref() != report.ending.reason())
+            && self.late.insert((number, ending))
         {
             self.audits("operations/lateReport", number, Some(was), ending, By::Agent);
         }
