@@ -1,17 +1,13 @@
 //! Starting and stopping: opening what is kept, refusing what cannot work, and draining before the end.
 
 use crate::{
-    actions::{
-        self, Service, agents::LookUps, clock_check::ClockCheck, execution::WaitingClaims, sweep,
-    },
+    actions::{self, Service, agents::LookUps, clock_check::ClockCheck, execution::WaitingClaims, sweep},
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
     config::{Loaded, RetentionSettings, Settings, Severity},
     error::Error,
     http::{
-        concurrency::ConcurrencyLimiter,
-        extract::{AppState, INVENTORIES},
-        request_info::Scheme,
+        concurrency::ConcurrencyLimiter, extract::AppState, places::Places, request_info::Scheme,
         router::router,
     },
     jobs::{
@@ -137,7 +133,7 @@ impl Server {
         let state = Arc::new(AppState {
             concurrency: ConcurrencyLimiter::new(&settings.limits),
             operators: settings.operators.principals.clone(),
-            inventories: Arc::new(Semaphore::new(INVENTORIES)),
+            inventories: Places::new(),
             service,
             authenticator,
         });

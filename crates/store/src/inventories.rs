@@ -4,7 +4,7 @@
 //! at without locks first, and what differs is locked, looked at again, and written.
 
 use super::{
-    Db, StoreError, Tx, Value,
+    Db, FromRow, Row, StoreError, Tx, Value,
     dialect::Shape,
     environments::{Environment, InstalledApp},
     execution::{INSTALLED_SHAPE, Installed, installed_statement, one_each},
@@ -139,24 +139,40 @@ pub async fn bound_among<'k>(
     tx.each(&sql, &shape, rows).fetch_all().await
 }
 
-/// How many environments an agent has that are not missing, and how many have become missing after `since`, or ever.
-pub async fn count_bound(
-    tx: &mut Tx<'_>,
-    agent: Uuid,
-    since: Option<Instant>,
-) -> Result<(usize, usize), StoreError> {
-    let (present, lost): (i64, i64) = tx
-        .query(
-            "SELECT COUNT(CASE WHEN missing_since IS NULL THEN 1 END), COUNT(CASE WHEN missing_since > $2 THEN 1 END)
-             FROM environments
-             WHERE agent_id = $1",
-        )
-        .bind(agent)
-        .bind(since.unwrap_or(Instant(i64::MIN)))
-        .fetch_one()
-        .await?;
-    let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-    Ok((count(present), count(lost)))
+/// How many environments an agent has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them.
+    pub all: usize,
+    /// Those that are not missing.
+    pub present: usize,
+    /// Those that have become missing since something.
+    pub lost: usize,
+}
+
+impl FromRow for Counts {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(Self {
+            all: count(row.get(0)?),
+            present: count(row.get(1)?),
+            lost: count(row.get(2)?),
+        })
+    }
+}
+
+/// How many environments an agent has, those that it lost after `since`, or ever.
+pub async fn count_bound(tx: &mut Tx<'_>, agent: Uuid, since: Option<Instant>) -> Result<Counts, StoreError> {
+    tx.query(
+        "SELECT COUNT(*), COUNT(CASE WHEN missing_since IS NULL THEN 1 END),
+                COUNT(CASE WHEN missing_since > $2 THEN 1 END)
+         FROM environments
+         WHERE agent_id = $1",
+    )
+    .bind(agent)
+    .bind(since.unwrap_or(Instant(i64::MIN)))
+    .fetch_one()
+    .await
 }
 
 /// How many of these environments are bound to other agents.

@@ -38,13 +38,14 @@ use drift::Drift;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 use store::{
     Tx,
     agents::Agent,
     environments::{Environment, InstalledApp, update_environments},
     execution as locking,
-    inventories::{self as rows, Bound},
+    inventories::{self as rows, Bound, Counts},
 };
 use understand::{Row, Understood, key, refused};
 use uuid::Uuid;
@@ -134,6 +135,7 @@ async fn report(
         sequence: understood.sequence,
         now: service.clock.now(),
     };
+    check_sequence(by.sequence, by.now)?;
     service
         .see_through(async move |service| {
             let begun = begin(&service, &by, &understood, is_full).await?;
@@ -144,6 +146,22 @@ async fn report(
             taken
         })
         .await
+}
+
+/// How far the number of an inventory may be ahead, as agents take theirs from their clocks.
+const AHEAD: Duration = Duration::from_secs(24 * 3_600);
+
+/// Refuses a number after which no higher one may ever come.
+fn check_sequence(sequence: i64, now: Instant) -> Result<()> {
+    let Instant(highest) = now + AHEAD;
+    if sequence <= highest {
+        return Ok(());
+    }
+    let message = format!(
+        "The inventory has the number {sequence}; it may be {highest} at most, which is this time tomorrow in steps of \
+         100 ns since 1970. If the number is the time, the clock of the agent's machine is wrong."
+    );
+    Err(RuleError::invalid("sequence", message).into())
 }
 
 /// What holds when an inventory begins.
@@ -228,7 +246,11 @@ async fn count(tx: &mut Tx<'_>, input: &Begin, agent: &Agent, bound: &[Bound]) -
     // What belongs to others is refused and gained by nobody.
     let gained = new.len();
     let gained = gained.saturating_sub(rows::bound_to_others(tx, by.id(), new).await?);
-    let (present, lost_before) = rows::count_bound(tx, by.id(), agent.counted_since).await?;
+    let Counts {
+        all,
+        present,
+        lost: lost_before,
+    } = rows::count_bound(tx, by.id(), agent.counted_since).await?;
     let gained_before = usize::try_from(agent.gained).unwrap_or_default();
     let shift = match input.is_full {
         true => Shift {
@@ -247,10 +269,12 @@ async fn count(tx: &mut Tx<'_>, input: &Begin, agent: &Agent, bound: &[Bound]) -
     if !input.confirm {
         shift.check()?;
     }
+    if gained > 0 {
+        check_room(all + gained)?;
+    }
     if input.is_full {
         return Ok(None);
     }
-    check_room((present + gained).saturating_sub(lost))?;
     Ok(Some(match input.confirm {
         true => Counted {
             since: Some(by.now),
@@ -263,11 +287,14 @@ async fn count(tx: &mut Tx<'_>, input: &Begin, agent: &Agent, bound: &[Bound]) -
     }))
 }
 
+/// What is missing takes room as well: it is still there.
 fn check_room(count: usize) -> Result<()> {
     if count <= MOST_ENVIRONMENTS {
         return Ok(());
     }
-    let message = format!("The agent would have {count} environments; it may have {MOST_ENVIRONMENTS}.");
+    let message = format!(
+        "With those that are missing the agent would have {count} environments; it may have {MOST_ENVIRONMENTS}."
+    );
     Err(RuleError::invalid("environments", message).into())
 }
 

@@ -12,6 +12,7 @@ use crate::{
     http::{
         concurrency::{ConcurrencyLimiter, Key},
         exchange::Exchange,
+        places::{Place, Places},
     },
 };
 use auth::{AgentCredential, AuthFailure, Authenticator, Caller, CallerKind};
@@ -32,7 +33,6 @@ use domain::{
 use futures::StreamExt;
 use std::{str::FromStr, sync::Arc, time::Duration};
 use store::principals::PrincipalRef;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 use wire::agent::SESSION_HEADER;
 
@@ -46,7 +46,7 @@ pub(crate) struct AppState {
     pub(crate) operators: Vec<Operator>,
     pub(crate) concurrency: ConcurrencyLimiter,
     /// Places for inventories that are being taken in: they are large.
-    pub(crate) inventories: Arc<Semaphore>,
+    pub(crate) inventories: Places,
 }
 
 /// Somebody with a valid token, and the request around what they ask.
@@ -317,46 +317,86 @@ impl FromRequest<Arc<AppState>> for SmallBody {
     }
 }
 
-/// What an agent reports. There are few of them at a time, from their first byte until they are done with.
+/// What an agent reports. There are few of them at a time, and one of each agent, from their first byte until they are
+/// done with.
 pub(crate) struct InventoryBody {
     pub(crate) bytes: Bytes,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
-/// How many inventories are taken in at the same time. Others wait before they are received.
-pub(crate) const INVENTORIES: usize = 4;
 /// How much longer than another body an inventory may take to arrive: it may be so much larger.
 const LONGER: u32 = 10;
 
-impl FromRequest<Arc<AppState>> for InventoryBody {
-    type Rejection = Error;
-
-    async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
-        let place = Arc::clone(&state.inventories).acquire_owned().await;
-        let settings = &state.service.settings;
-        let within = settings.limits.request_body * LONGER;
-        Ok(Self {
-            bytes: read_within(request, settings.agents.inventory_body_bytes, within).await?,
-            _place: place.map_err(Error::fault)?,
-        })
+impl InventoryBody {
+    /// Receives what this agent reports.
+    ///
+    /// # Errors
+    /// `TooManyRequests` while another of its inventories is taken in; `ServiceUnavailable` where there is no place in
+    /// time; `RequestTimeout`; `RequestEntityTooLarge`.
+    pub(crate) async fn receive(context: &AgentContext, request: Request) -> Result<Self> {
+        let settings = &context.state.service.settings;
+        let patience = settings.limits.request_body;
+        let mut chunks = request.into_body().into_data_stream();
+        let received = async {
+            let place = context
+                .state
+                .inventories
+                .enter(context.caller.id, patience)
+                .await?;
+            let pace = Pace {
+                at_first: patience,
+                in_all: patience * LONGER,
+            };
+            let bytes = read_whole(&mut chunks, settings.agents.inventory_body_bytes, pace).await?;
+            Ok(Self { bytes, _place: place })
+        };
+        let received = received.await;
+        if received.is_err() {
+            refused_body::forget(chunks);
+        }
+        received
     }
 }
 
 async fn read_within(request: Request, limit: usize, within: Duration) -> Result<Bytes> {
     let mut chunks = request.into_body().into_data_stream();
-    let reading = read_whole(&mut chunks, limit);
-    let read = tokio::time::timeout(within, reading)
-        .await
-        .unwrap_or_else(|_| Err(too_slow()));
+    let pace = Pace {
+        at_first: within,
+        in_all: within,
+    };
+    let read = read_whole(&mut chunks, limit, pace).await;
     if read.is_err() {
         refused_body::forget(chunks);
     }
     read
 }
 
-async fn read_whole(chunks: &mut BodyDataStream, limit: usize) -> Result<Bytes> {
+/// How long a body may take: more, the more of it has come. Whoever sends next to nothing holds a place for little longer
+/// than whoever sends nothing.
+#[derive(Clone, Copy)]
+struct Pace {
+    at_first: Duration,
+    in_all: Duration,
+}
+
+impl Pace {
+    /// How long it may take when so much of the largest body has come.
+    fn after(self, received: usize, limit: usize) -> Duration {
+        let earned = u128::from(received as u64) * (self.in_all - self.at_first).as_millis();
+        let earned = u64::try_from(earned / (limit.max(1) as u128)).unwrap_or(u64::MAX);
+        self.at_first + Duration::from_millis(earned)
+    }
+}
+
+async fn read_whole(chunks: &mut BodyDataStream, limit: usize, pace: Pace) -> Result<Bytes> {
+    let begun = tokio::time::Instant::now();
     let mut body = BytesMut::new();
-    while let Some(chunk) = chunks.next().await {
+    loop {
+        let until = begun + pace.after(body.len(), limit);
+        let next = tokio::time::timeout_at(until, chunks.next()).await;
+        let Some(chunk) = next.map_err(|_| too_slow())? else {
+            return Ok(body.freeze());
+        };
         let chunk = chunk.map_err(|error| {
             RuleError::invalid("body", format!("The body ended before its end: {error}."))
         })?;
@@ -365,7 +405,6 @@ async fn read_whole(chunks: &mut BodyDataStream, limit: usize) -> Result<Bytes> 
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
 }
 
 fn too_slow() -> Error {
@@ -375,4 +414,21 @@ fn too_slow() -> Error {
 fn too_large(limit: usize) -> Error {
     let message = format!("The body has more than {limit} bytes.");
     RuleError::new(Code::RequestEntityTooLarge, message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_earns_its_time_by_coming() {
+        let seconds = Duration::from_secs;
+        let pace = Pace {
+            at_first: seconds(30),
+            in_all: seconds(300),
+        };
+        let after = [0, 500, 1000].map(|received| pace.after(received, 1000));
+        assert_eq!(after, [30, 165, 300].map(seconds));
+        assert_eq!(pace.after(1, usize::MAX), seconds(30));
+    }
 }

@@ -17,6 +17,7 @@ pub(crate) mod lists;
 mod metadata;
 mod openapi;
 pub(crate) mod options;
+pub(crate) mod places;
 pub(crate) mod principals;
 pub(crate) mod problem;
 mod refused_body;

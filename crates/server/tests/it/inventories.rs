@@ -4,8 +4,15 @@ use crate::harness::{
     APP, Backend, CUSTOMER, Caller, Environment, Harness, OTHER_CUSTOMER, agent_of, country_path,
     on_both_databases,
 };
+use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use uuid::Uuid;
+use wire::agent::SESSION_HEADER;
 
 on_both_databases!(
     what_an_agent_reports_is_seen,
@@ -15,6 +22,11 @@ on_both_databases!(
     a_list_that_may_lack_apps_takes_none_away,
     an_inventory_that_cannot_be_read_is_refused_whole,
     a_body_beyond_the_limit_is_refused,
+    what_a_newer_agent_adds_is_passed_over,
+    a_number_that_no_clock_has_is_refused_and_enrolment_begins_anew,
+    names_that_are_misread_are_refused,
+    an_agent_is_taken_one_inventory_of_at_a_time,
+    nobody_waits_for_ever_for_those_who_send_slowly,
 );
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -217,4 +229,118 @@ async fn a_body_beyond_the_limit_is_refused(backend: Backend) {
         .await
         .refused(413, "RequestEntityTooLarge");
     agent.put(INVENTORY, inventory(1, &[])).await.expect(200);
+}
+
+/// What is kept may be nested to a bounded depth; what nobody asks for costs nothing, however deep it goes.
+async fn what_a_newer_agent_adds_is_passed_over(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let agent = has_agent(&service).await;
+    let known = inventory(1, &[Environment::my_customer("16.0.0.5")]).to_string();
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let body = known.replace("\"name\":", &format!("\"later\":{deep},\"name\":"));
+    assert!(body.contains(&deep));
+    let sent = agent.asks(Method::PUT, INVENTORY).bytes(body).await.expect(200);
+    assert_eq!(sent.json()["added"], json!(1));
+}
+
+async fn a_number_that_no_clock_has_is_refused_and_enrolment_begins_anew(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let agent = has_agent(&service).await;
+    let tomorrow = service.now().0 + 24 * 3600 * 10_000_000;
+    for sequence in [i64::MAX, tomorrow + 1] {
+        let refused = agent.put(INVENTORY, inventory(sequence, &[])).await;
+        let refused = refused.refused(400, "InvalidInput");
+        assert_eq!(refused.target(), "sequence");
+        assert!(refused.message().contains(&tomorrow.to_string()), "{refused:?}");
+    }
+    agent.put(INVENTORY, inventory(tomorrow, &[])).await.expect(200);
+    agent
+        .put(INVENTORY, inventory(1, &[]))
+        .await
+        .refused(409, "StaleInventory");
+    let path = "/operator/v1/agents/Hoster/rotate";
+    let rotated = service.operator().post(path, json!({})).await.expect(200);
+    let anew = service.enrols(&rotated.property("enrolmentCode")).await;
+    anew.put(INVENTORY, inventory(1, &[])).await.expect(200);
+}
+
+async fn names_that_are_misread_are_refused(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let agent = has_agent(&service).await;
+    let names = [" Production", "Production ", ".", ".."].map(Environment::named);
+    let taken = agent
+        .put(INVENTORY, inventory(1, &names))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(taken["added"], json!(0));
+    let refused = taken["refused"].as_array().unwrap();
+    let codes: Vec<_> = refused.iter().map(|row| row["code"].clone()).collect();
+    assert_eq!(codes, ["InvalidInput"; 4]);
+}
+
+/// A connection over which an agent sends an inventory of so many bytes; of these, the first ones have been sent, and the
+/// service has begun to take them in.
+async fn begins(service: &Harness, agent: &Caller, sent: usize, size: usize) -> TcpStream {
+    let head = format!(
+        "PUT {INVENTORY} HTTP/1.1\r\nHost: fame\r\nAuthorization: {}\r\n{SESSION_HEADER}: {}\r\nContent-Length: {size}\r\n\
+         Expect: 100-continue\r\n\r\n",
+        agent.authorization(),
+        Uuid::new_v4()
+    );
+    let mut connection = service.connection().await;
+    connection.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(status_of(&mut connection).await, "HTTP/1.1 100");
+    let mut rest = [0; 13];
+    connection.read_exact(&mut rest).await.unwrap();
+    connection.write_all(&b" ".repeat(sent)).await.unwrap();
+    connection
+}
+
+/// What an answer begins with.
+async fn status_of(connection: &mut TcpStream) -> String {
+    let mut status = [0; 12];
+    connection.read_exact(&mut status).await.unwrap();
+    String::from_utf8_lossy(&status).into_owned()
+}
+
+async fn an_agent_is_taken_one_inventory_of_at_a_time(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let agent = has_agent(&service).await;
+    let slow = begins(&service, &agent, 1, 1_000_000).await;
+    let next = agent.in_session(Uuid::new_v4());
+    let second = next.put(INVENTORY, inventory(1, &[])).await;
+    let second = second.refused(429, "TooManyRequests");
+    assert_eq!(second.header("retry-after"), "10");
+    let other = service.has_agent("Other").await;
+    other.put(INVENTORY, inventory(1, &[])).await.expect(200);
+    drop(slow);
+    service
+        .until("the first is given up", async || {
+            next.put(INVENTORY, inventory(1, &[])).await.status == 200
+        })
+        .await;
+}
+
+async fn nobody_waits_for_ever_for_those_who_send_slowly(backend: Backend) {
+    let limited = Harness::with(backend).setting("limits.request_body_seconds", 2);
+    let service = limited
+        .setting("agents.inventory_body_bytes", 100_000)
+        .start()
+        .await;
+    let last = has_agent(&service).await;
+    let agent = async |number: usize| service.has_agent(&format!("Slow{number}")).await;
+    // Next to nothing earns no time.
+    let mut slow = begins(&service, &agent(0).await, 1, 90_000).await;
+    assert_eq!(status_of(&mut slow).await, "HTTP/1.1 408");
+    // Whoever has sent most of it may take ten times as long, and keeps their place.
+    let mut places = Vec::new();
+    for number in 1..=4 {
+        places.push(begins(&service, &agent(number).await, 80_000, 90_000).await);
+    }
+    let refused = last.put(INVENTORY, inventory(1, &[])).await;
+    let refused = refused.refused(503, "ServiceUnavailable");
+    assert_eq!(refused.header("retry-after"), "10");
+    drop(places);
+    last.put(INVENTORY, inventory(1, &[])).await.expect(200);
 }

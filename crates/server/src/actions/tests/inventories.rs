@@ -874,11 +874,26 @@ async fn nobody_reports_more_than_an_agent_may_have() {
         assert!(problem(one_more).message.contains("would have 20001"));
         let mut gone = called(&name(7));
         gone.application_family = "F".into();
+        // What is gone is missing, and still there.
         let one_for_another = Inventory {
-            gone: vec![gone],
+            gone: vec![gone.clone()],
             ..inventory(1, vec![bare(0)])
         };
-        assert_eq!(counts(&patches(&fleet, &agent, one_for_another).await), [1, 0, 0, 1]);
+        let refused = problem(patch_inventory(fleet.service(), &agent, one_for_another).await);
+        assert!(refused.message.contains("would have 20001"), "{refused}");
+        let less = Inventory {
+            gone: vec![gone],
+            ..inventory(1, Vec::new())
+        };
+        assert_eq!(counts(&patches(&fleet, &agent, less).await), [0, 0, 0, 1]);
+        for is_full in [true, false] {
+            let refused = match is_full {
+                true => put_inventory(fleet.service(), &agent, meant(2, vec![bare(0)])).await,
+                false => patch_inventory(fleet.service(), &agent, meant(2, vec![bare(0)])).await,
+            };
+            let refused = problem(refused);
+            assert!(refused.message.contains("would have 20001"), "{refused}");
+        }
     })
     .await;
 }

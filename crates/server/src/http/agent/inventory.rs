@@ -8,7 +8,7 @@ use crate::{
         extract::{AgentContext, InventoryBody},
     },
 };
-use axum::response::Response;
+use axum::{extract::Request, response::Response};
 use wire::{
     ErrorBody,
     agent::{Inventory, InventoryResult},
@@ -18,7 +18,8 @@ use wire::{
 #[utoipa::path(put, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
-pub(crate) async fn put_inventory(context: AgentContext, mut body: InventoryBody) -> Result<Response> {
+pub(crate) async fn put_inventory(context: AgentContext, request: Request) -> Result<Response> {
+    let mut body = InventoryBody::receive(&context, request).await?;
     let reported = read_apart(&mut body).await?;
     let taken = inventory::put_inventory(context.service(), &context.caller, reported).await?;
     answer(&context.info, &taken)
@@ -28,7 +29,8 @@ pub(crate) async fn put_inventory(context: AgentContext, mut body: InventoryBody
 #[utoipa::path(patch, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
-pub(crate) async fn patch_inventory(context: AgentContext, mut body: InventoryBody) -> Result<Response> {
+pub(crate) async fn patch_inventory(context: AgentContext, request: Request) -> Result<Response> {
+    let mut body = InventoryBody::receive(&context, request).await?;
     let reported = read_apart(&mut body).await?;
     let taken = inventory::patch_inventory(context.service(), &context.caller, reported).await?;
     answer(&context.info, &taken)

@@ -436,7 +436,13 @@ pub(super) const AGENTS: Section = Section {
                 "agents::a_code_is_good_once",
                 "agents::a_code_ends_and_a_new_one_is_made",
                 "agents::few_codes_are_looked_up_in_a_minute",
+                "agents::who_tells_of_what_nobody_was_given_keeps_nobody_from_enrolling",
             ],
+        ),
+        Row(
+            "A token is replaced a minute after it was given out at the earliest.",
+            X,
+            &["agents::a_token_is_not_replaced_as_soon_as_it_is_got"],
         ),
         Row(
             "An agent replaces its token itself; the one before is good until the new one is used, and ten minutes more.",
@@ -465,6 +471,11 @@ pub(super) const AGENTS: Section = Section {
                 "agents::a_new_process_takes_over",
                 "agents::copies_that_call_in_turn_freeze_the_agent",
             ],
+        ),
+        Row(
+            "An agent that is started more than twenty times within an hour is frozen; who called before is remembered for a day.",
+            X,
+            &["agents::a_copy_does_not_hide_behind_new_sessions"],
         ),
         Row(
             "Whoever finds a token or a code may end it, and does not learn whether it was one.",
@@ -535,6 +546,19 @@ pub(super) const AGENTS: Section = Section {
             ],
         ),
         Row(
+            "The number of an inventory is at most that of this time tomorrow; after enrolment numbers begin anew.",
+            X,
+            &["inventories::a_number_that_no_clock_has_is_refused_and_enrolment_begins_anew"],
+        ),
+        Row(
+            "One inventory of an agent is taken in at a time; whoever sends slowly is given up, and nobody waits for long for the others.",
+            X,
+            &[
+                "inventories::an_agent_is_taken_one_inventory_of_at_a_time",
+                "inventories::nobody_waits_for_ever_for_those_who_send_slowly",
+            ],
+        ),
+        Row(
             "A full inventory that loses more than a fifth of the environments, or gains more than a fifth and fifty, has to be confirmed.",
             X,
             &[
@@ -543,7 +567,7 @@ pub(super) const AGENTS: Section = Section {
             ],
         ),
         Row(
-            "An agent has 20000 environments at most, each of 1000 apps.",
+            "An agent has 20000 environments at most, those that are missing included, each of 1000 apps.",
             X,
             &["server::inventories::nobody_reports_more_than_an_agent_may_have"],
         ),
@@ -629,7 +653,7 @@ pub(super) const AGENTS: Section = Section {
             ],
         ),
         Row(
-            "A package is sent to whoever holds its operation, three times from its beginning, and ends within five seconds after that is over; HEAD is no download.",
+            "A package is sent to whoever holds its operation, three times from before its middle, and ends within five seconds after that is over; HEAD is no download.",
             X,
             &[
                 "agent_work::packages_are_for_whoever_holds_the_operation",
