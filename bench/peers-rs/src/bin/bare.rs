@@ -55,10 +55,7 @@ thread_local! {
 type Database = State<Arc<Path>>;
 type Outcome<T> = Result<T, (StatusCode, String)>;
 
-fn with_connection<T>(
-    database: &Path,
-    action: impl FnOnce(&Connection) -> anyhow::Result<T>,
-) -> Outcome<T> {
+fn with_connection<T>(database: &Path, action: impl FnOnce(&Connection) -> anyhow::Result<T>) -> Outcome<T> {
     let outcome = CONNECTION.with_borrow_mut(|connection| {
         if connection.is_none() {
             *connection = Some(open(database)?);

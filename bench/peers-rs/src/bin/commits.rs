@@ -26,7 +26,9 @@ fn main() -> anyhow::Result<()> {
         let name = format!("{}{suffix}", arguments.database.display());
         if let Err(error) = std::fs::remove_file(&name) {
             let is_missing = error.kind() == std::io::ErrorKind::NotFound;
-            is_missing.then_some(()).with_context(|| format!("{name}: {error}"))?;
+            is_missing
+                .then_some(())
+                .with_context(|| format!("{name}: {error}"))?;
         }
     }
     let connection = Connection::open(&arguments.database)?;
@@ -46,7 +48,8 @@ fn main() -> anyhow::Result<()> {
         insert.execute(params![commits, text])?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let line = serde_json::json!({ "commits": commits, "seconds": seconds, "rate": commits as f64 / seconds });
+    let line =
+        serde_json::json!({ "commits": commits, "seconds": seconds, "rate": commits as f64 / seconds });
     use std::io::Write;
     writeln!(std::io::stdout(), "{line}")?;
     Ok(())

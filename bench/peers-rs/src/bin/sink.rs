@@ -67,7 +67,10 @@ async fn take(
 }
 
 async fn receive(folder: Arc<Path>, name: String, mut body: Body) -> anyhow::Result<String> {
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+    if !name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    {
         bail!("a name has letters, digits and hyphens");
     }
     let (pieces, waiting) = mpsc::channel(AHEAD);
@@ -154,7 +157,11 @@ impl Content {
             self.write(block)?;
         }
         self.carried.extend_from_slice(open);
-        Ok(if quote.is_some() { Place::Tail } else { Place::Inside })
+        Ok(if quote.is_some() {
+            Place::Tail
+        } else {
+            Place::Inside
+        })
     }
 
     /// Small enough a block that what is decoded is still in the cache when it is hashed and written.

@@ -172,7 +172,9 @@ impl Agent {
         let claim = self.claim(0, 0).await?;
         let mut busy: HashSet<_> = open.iter().map(|given| given.environment).collect();
         for given in open {
-            let lost = !self.say(&given, "renew", &json!({ "leaseId": given.lease })).await?;
+            let lost = !self
+                .say(&given, "renew", &json!({ "leaseId": given.lease }))
+                .await?;
             operations.spawn(Arc::clone(self).see_through(given, lost));
         }
         for given in self.take_on(claim, operations)? {
