@@ -9,7 +9,7 @@ use crate::{
     drivers::Surroundings,
     folder, service,
 };
-use domain::instant::Instant;
+use domain::{chain::Chain, instant::Instant};
 use futures::{StreamExt, stream};
 
 /// What was found out about something.
@@ -92,7 +92,14 @@ async fn of_service(config: &Config) -> Finding {
                 service.url.as_str()
             ),
         ),
-        Err(problem) => finding(Weight::Problem, problem),
+        Err(error) => finding(
+            Weight::Problem,
+            format!(
+                "The service at {} does not answer: {}.",
+                service.url.as_str(),
+                Chain(&error)
+            ),
+        ),
     }
 }
 

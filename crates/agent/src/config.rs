@@ -10,6 +10,7 @@ use client::SecureUrl;
 use domain::{
     country::CountryCode,
     environment::{EnvironmentKey, EnvironmentKind},
+    inventory::MOST_ENVIRONMENTS,
     window::UpdateWindow,
 };
 use std::{
@@ -21,9 +22,6 @@ use std::{
 };
 use toml::{Table, Value};
 use wire::agent::{EnvironmentName, ReportedWindow};
-
-/// The most environments that one agent may serve.
-const MAX_ENVIRONMENTS: usize = 20_000;
 
 /// All that an agent is told by its operator.
 #[derive(Clone, Debug)]
@@ -282,9 +280,9 @@ fn environments(root: &mut Section<'_>) -> Vec<Environment> {
     if tables.is_empty() {
         root.refuse("environment", "is not there: name at least one [[environment]]");
     }
-    if tables.len() > MAX_ENVIRONMENTS {
+    if tables.len() > MOST_ENVIRONMENTS {
         let message = format!(
-            "is there {} times, and an agent serves at most {MAX_ENVIRONMENTS}: divide them among several",
+            "is there {} times, and an agent serves at most {MOST_ENVIRONMENTS}: divide them among several",
             tables.len()
         );
         root.refuse("environment", message);

@@ -15,7 +15,7 @@ use crate::{
     clock::{Moment, SharedClock},
     config::{Config, Environment},
     driver::{Driver, Work},
-    drivers::{Surroundings, simulate::World},
+    drivers::Surroundings,
     failure::Failure,
     folder::{self, Folder, FolderError, KeptToken},
     health,
@@ -69,6 +69,9 @@ const UNKNOWN_TOKEN: &str = "The service does not know the agent's token any mor
 pub struct Agent {
     shared: Arc<Shared>,
     health: Option<TcpListener>,
+    kept: Option<KeptToken>,
+    changes: mpsc::UnboundedReceiver<EnvironmentKey>,
+    confirm_inventory: bool,
 }
 
 struct Shared {
@@ -104,16 +107,6 @@ struct Served {
 
 /// Nobody else works in an environment while this is held.
 type Turn<'s> = tokio::sync::MutexGuard<'s, ()>;
-
-/// What an agent is set up with besides its configuration.
-pub struct Setting {
-    /// What time it is.
-    pub clock: SharedClock,
-    /// What simulated environments have installed.
-    pub simulated: World,
-    /// Whether it is meant that the first full inventory has far fewer, or far more, environments than the service knows.
-    pub confirm_inventory: bool,
-}
 
 /// Why an agent cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -157,12 +150,17 @@ fn open_all(config: &Config, around: &Surroundings) -> Result<BTreeMap<Environme
 }
 
 impl Agent {
-    /// Takes the agent's folder and reads what is in it. Nothing is sent yet.
+    /// Takes the agent's folder and reads what is in it. Nothing is sent yet. `confirm_inventory` says whether it is meant
+    /// that the first full inventory has far fewer, or far more, environments than the service knows.
     ///
     /// # Errors
     /// [`StartError`] with what is missing.
-    pub fn prepare(config: Config, setting: &Setting) -> Result<(Self, Rounds), StartError> {
-        let clock = setting.clock.clone();
+    pub fn prepare(
+        config: Config,
+        around: &Surroundings,
+        confirm_inventory: bool,
+    ) -> Result<Self, StartError> {
+        let clock = around.clock.clone();
         let folder = Folder::open(&config.folder)?;
         let kept = folder::kept_token(&config.folder)?;
         let credentials = service::credentials(&config.service, kept.as_ref())?;
@@ -177,11 +175,7 @@ impl Agent {
             redactor.learn(kept.token.clone());
             status.token(kept.expires_on, rotation::latest(kept));
         }
-        let around = Surroundings {
-            clock: clock.clone(),
-            simulated: setting.simulated.clone(),
-        };
-        let environments = open_all(&config, &around)?;
+        let environments = open_all(&config, around)?;
         status
             .environments
             .store(environments.len() as u64, Ordering::Relaxed);
@@ -209,13 +203,13 @@ impl Agent {
             stopping: CancellationToken::new(),
             changed,
         };
-        let rounds = Rounds {
-            changes,
+        Ok(Self {
+            shared: Arc::new(shared),
+            health,
             kept,
-            confirm_inventory: setting.confirm_inventory,
-        };
-        let shared = Arc::new(shared);
-        Ok((Self { shared, health }, rounds))
+            changes,
+            confirm_inventory,
+        })
     }
 
     /// Where it tells how it is doing.
@@ -229,7 +223,7 @@ impl Agent {
     ///
     /// # Panics
     /// When one of its rounds does: an agent of which a part stands still would look as if it worked.
-    pub async fn run(self, rounds: Rounds, stop: impl Future<Output = ()>) {
+    pub async fn run(self, stop: impl Future<Output = ()>) {
         let agent = self.shared;
         let mut background = JoinSet::new();
         if let Some(listener) = self.health {
@@ -245,9 +239,9 @@ impl Agent {
         }
         agent.resume();
         let (answered, mut is_answered) = watch::channel(false);
-        let reporter = Reporter::new(agent.clone(), rounds.changes, rounds.confirm_inventory);
+        let reporter = Reporter::new(agent.clone(), self.changes, self.confirm_inventory);
         background.spawn(reporter.run(answered));
-        if let Some(kept) = rounds.kept {
+        if let Some(kept) = self.kept {
             background.spawn(rotation::run(agent.clone(), kept));
         }
         tokio::select! {
@@ -278,13 +272,6 @@ fn unbroken(ended: Result<(), JoinError>) {
     if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
         panic::resume_unwind(panic);
     }
-}
-
-/// What the rounds of an agent begin with.
-pub struct Rounds {
-    changes: mpsc::UnboundedReceiver<EnvironmentKey>,
-    kept: Option<KeptToken>,
-    confirm_inventory: bool,
 }
 
 impl Shared {

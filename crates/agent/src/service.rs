@@ -2,7 +2,6 @@
 
 use crate::{config, folder::KeptToken};
 use client::{AgentClient, Client, ClientCredentials, Credentials, RetryPolicy, Settings};
-use domain::{chain::Chain, loopback::is_loopback};
 use reqwest::Certificate;
 use std::{
     fs,
@@ -36,39 +35,31 @@ pub enum ServiceError {
 /// # Errors
 /// [`ServiceError`] when it cannot be set up.
 pub fn client(service: &config::Service, credentials: Credentials) -> Result<Client, ServiceError> {
-    Ok(Client::new(Settings {
+    Ok(Client::new(settings(service, credentials)?)?)
+}
+
+/// Asks whether the service is there, without a token: health is told to everybody.
+///
+/// # Errors
+/// [`ServiceError`] with what was in the way.
+pub(crate) async fn reach(service: &config::Service) -> Result<(), ServiceError> {
+    let nobody = Settings {
+        timeout: service.answer_within.min(REACH),
+        retry: RetryPolicy::new(0),
+        ..settings(service, Credentials::Nobody)?
+    };
+    Ok(Client::new(nobody)?.get_live().await?)
+}
+
+fn settings(service: &config::Service, credentials: Credentials) -> Result<Settings, ServiceError> {
+    Ok(Settings {
         url: service.url.clone(),
         api_version: String::new(),
         credentials,
         trusted: trusted(service)?,
         timeout: service.answer_within,
         retry: RetryPolicy::new(RETRIES),
-    })?)
-}
-
-/// Asks whether the service is there, without a token: health is told to everybody.
-///
-/// # Errors
-/// What was in the way, in words.
-pub(crate) async fn reach(service: &config::Service) -> Result<(), String> {
-    let url = &service.url;
-    let none = |problem: String| format!("The service at {} does not answer: {problem}.", url.as_str());
-    let trusted = trusted(service).map_err(|error| error.to_string())?;
-    let mut http = reqwest::Client::builder()
-        .timeout(service.answer_within.min(REACH))
-        .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_merge(trusted);
-    if url.host_str().is_some_and(is_loopback) {
-        http = http.no_proxy();
-    }
-    let http = http.build().map_err(|error| none(Chain(&error).to_string()))?;
-    let live = url.join("health/live").map_err(|error| none(error.to_string()))?;
-    let answer = http.get(live).send().await;
-    let answer = answer.map_err(|error| none(Chain(&error.without_url()).to_string()))?;
-    match answer.status() {
-        status if status.is_success() => Ok(()),
-        status => Err(none(format!("/health/live says {status}"))),
-    }
+    })
 }
 
 fn trusted(service: &config::Service) -> Result<Vec<Certificate>, ServiceError> {

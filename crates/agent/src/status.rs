@@ -104,96 +104,93 @@ impl Status {
     /// The metrics in the text format of Prometheus.
     #[must_use]
     pub fn metrics(&self, now: Instant) -> String {
-        let mut text = String::new();
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let mut add = |name: &str, kind: &str, help: &str, values: &[(&str, u64)]| {
-            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-            for (labels, value) in values {
-                let _ = writeln!(text, "{name}{labels} {value}");
-            }
-        };
-        let is_ready = u64::from(self.troubles(now).is_empty());
-        add(
-            "fame_agent_ready",
-            "gauge",
-            "Whether nothing keeps the agent from its work.",
-            &[("", is_ready)],
-        );
-        let running = count(&self.running);
-        add(
-            "fame_agent_operations_running",
-            "gauge",
-            "Operations that are being carried out.",
-            &[("", running)],
-        );
-        let ended = [
+        let seconds = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
+        let moment = |ticks: &AtomicI64| seconds(ticks.load(Ordering::Relaxed) / TICKS_PER_SECOND);
+        let one = |value| vec![("", value)];
+        let ended = vec![
             ("{status=\"Succeeded\"}", count(&self.succeeded)),
             ("{status=\"Failed\"}", count(&self.failed)),
             ("{status=\"Skipped\"}", count(&self.skipped)),
         ];
-        add(
-            "fame_agent_operations_total",
-            "counter",
-            "Operations that have ended.",
-            &ended,
-        );
-        let lost = count(&self.leases_lost);
-        add(
-            "fame_agent_leases_lost_total",
-            "counter",
-            "Operations that the service gave up.",
-            &[("", lost)],
-        );
-        let errors = count(&self.service_errors);
-        add(
-            "fame_agent_service_errors_total",
-            "counter",
-            "Requests that came to nothing.",
-            &[("", errors)],
-        );
-        let environments = count(&self.environments);
-        add(
-            "fame_agent_environments",
-            "gauge",
-            "Environments that the agent serves.",
-            &[("", environments)],
-        );
-        let unread = count(&self.unread);
-        add(
-            "fame_agent_environments_unread",
-            "gauge",
-            "Environments that could not be read.",
-            &[("", unread)],
-        );
-        let refused = count(&self.refused);
-        add(
-            "fame_agent_environments_refused",
-            "gauge",
-            "Environments that were not taken.",
-            &[("", refused)],
-        );
-        for (name, help, moment) in [
+        let metrics = [
             (
-                "fame_agent_inventory_timestamp_seconds",
+                "ready",
+                "gauge",
+                "Whether nothing keeps the agent from its work.",
+                one(u64::from(self.troubles(now).is_empty())),
+            ),
+            (
+                "operations_running",
+                "gauge",
+                "Operations that are being carried out.",
+                one(count(&self.running)),
+            ),
+            (
+                "operations_total",
+                "counter",
+                "Operations that have ended.",
+                ended,
+            ),
+            (
+                "leases_lost_total",
+                "counter",
+                "Operations that the service gave up.",
+                one(count(&self.leases_lost)),
+            ),
+            (
+                "service_errors_total",
+                "counter",
+                "Requests that came to nothing.",
+                one(count(&self.service_errors)),
+            ),
+            (
+                "environments",
+                "gauge",
+                "Environments that the agent serves.",
+                one(count(&self.environments)),
+            ),
+            (
+                "environments_unread",
+                "gauge",
+                "Environments that could not be read.",
+                one(count(&self.unread)),
+            ),
+            (
+                "environments_refused",
+                "gauge",
+                "Environments that were not taken.",
+                one(count(&self.refused)),
+            ),
+            (
+                "inventory_timestamp_seconds",
+                "gauge",
                 "When an inventory was last taken.",
-                &self.inventory_on,
+                one(moment(&self.inventory_on)),
             ),
             (
-                "fame_agent_token_expiry_timestamp_seconds",
+                "token_expiry_timestamp_seconds",
+                "gauge",
                 "When the token ends.",
-                &self.token_expires_on,
+                one(moment(&self.token_expires_on)),
             ),
-        ] {
-            let seconds = moment.load(Ordering::Relaxed) / TICKS_PER_SECOND;
-            add(name, "gauge", help, &[("", u64::try_from(seconds).unwrap_or(0))]);
+            (
+                "clock_timestamp_seconds",
+                "gauge",
+                "The agent's clock.",
+                one(seconds(now.unix_seconds())),
+            ),
+        ];
+        let mut text = String::new();
+        for (name, kind, help, values) in metrics {
+            let _ = write!(
+                text,
+                "# HELP fame_agent_{name} {help}\n# TYPE fame_agent_{name} {kind}\n"
+            );
+            for (labels, value) in values {
+                let _ = writeln!(text, "fame_agent_{name}{labels} {value}");
+            }
         }
-        let now = u64::try_from(now.unix_seconds()).unwrap_or(0);
-        add(
-            "fame_agent_clock_timestamp_seconds",
-            "gauge",
-            "The agent's clock.",
-            &[("", now)],
-        );
         text
     }
 }

@@ -48,6 +48,10 @@ impl Bench for OnlineBench {
         &self.desk
     }
 
+    fn settings(&mut self) -> &mut Value {
+        &mut self.settings
+    }
+
     fn driver(&self) -> Box<dyn Driver> {
         self.driver_of(environment())
     }
@@ -98,28 +102,6 @@ impl OnlineBench {
         });
         let settings: Settings = settings(common, &self.settings);
         Box::new(AdminCenter::new(settings, environment).unwrap())
-    }
-
-    async fn with(change: impl FnOnce(&mut Online)) -> Self {
-        let bench = Self::new().await;
-        bench.double.change(change);
-        bench
-    }
-
-    fn set(mut self, settings: Value) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    async fn ends(&self) -> Deployed {
-        self.desk.carries_out(&*self.driver()).await.unwrap()
-    }
-
-    async fn fails(&self) -> agent::failure::Failure {
-        match self.ends().await {
-            Deployed::Failed(failure) => failure,
-            other => panic!("{other:?}"),
-        }
     }
 }
 

@@ -10,7 +10,6 @@ use crate::{
 use agent::{
     driver::{Deployed, Driver, Origin, Weight},
     drivers::automation::{Automation, Settings},
-    failure::Failure,
 };
 use axum::http::Method;
 use domain::operation::FailureCause;
@@ -42,6 +41,10 @@ impl Bench for AutomationBench {
 
     fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    fn settings(&mut self) -> &mut Value {
+        &mut self.settings
     }
 
     fn driver(&self) -> Box<dyn Driver> {
@@ -89,17 +92,6 @@ impl Bench for AutomationBench {
 }
 
 impl AutomationBench {
-    async fn with(change: impl FnOnce(&mut Server)) -> Self {
-        let bench = Self::new().await;
-        bench.double.change(change);
-        bench
-    }
-
-    fn set(mut self, settings: Value) -> Self {
-        self.settings = settings;
-        self
-    }
-
     fn with_admin_center(self, online: &Double<Online>) -> Self {
         let admin_center = json!({
             "credentials": self.desk.credentials(&online.url),
@@ -108,27 +100,6 @@ impl AutomationBench {
             "between_requests": "0ms",
         });
         self.set(json!({"admin_center": admin_center}))
-    }
-
-    async fn ends(&self) -> Deployed {
-        self.desk.carries_out(&*self.driver()).await.unwrap()
-    }
-
-    async fn ends_well(&self, why: &str) {
-        let ended = self.ends().await;
-        assert_eq!(
-            (ended, self.begun()),
-            (Deployed::Done, 1),
-            "{why}: {}",
-            self.desk.heard()
-        );
-    }
-
-    async fn fails(&self) -> Failure {
-        match self.ends().await {
-            Deployed::Failed(failure) => failure,
-            other => panic!("{other:?}"),
-        }
     }
 }
 

@@ -9,7 +9,6 @@ use crate::{
 use agent::{
     driver::{Deployed, Driver, Weight, Work},
     drivers::devendpoint::{DevEndpoint, Settings},
-    failure::Failure,
 };
 use axum::http::Method;
 use domain::{environment::EnvironmentKind, operation::FailureCause};
@@ -43,6 +42,10 @@ impl Bench for DevBench {
 
     fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    fn settings(&mut self) -> &mut Value {
+        &mut self.settings
     }
 
     fn driver(&self) -> Box<dyn Driver> {
@@ -95,28 +98,6 @@ impl DevBench {
         });
         let settings: Settings = settings(common, &self.settings);
         Box::new(DevEndpoint::new(settings, &environment(), kind).unwrap())
-    }
-
-    async fn with(change: impl FnOnce(&mut Server)) -> Self {
-        let bench = Self::new().await;
-        bench.double.change(change);
-        bench
-    }
-
-    fn set(mut self, settings: Value) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    async fn ends(&self) -> Deployed {
-        self.desk.carries_out(&*self.driver()).await.unwrap()
-    }
-
-    async fn fails(&self) -> Failure {
-        match self.ends().await {
-            Deployed::Failed(failure) => failure,
-            other => panic!("{other:?}"),
-        }
     }
 }
 

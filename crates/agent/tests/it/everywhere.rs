@@ -4,9 +4,13 @@ use crate::{
     desk::{Desk, work},
     double::{CLIENT_SECRET, Double, Fault, Reply, Target},
 };
-use agent::driver::{Deployed, Driver, Found};
+use agent::{
+    driver::{Deployed, Driver, Found},
+    failure::Failure,
+};
 use axum::http::Method;
 use domain::operation::FailureCause;
+use serde_json::Value;
 use std::time::Instant;
 
 /// A driver, the double of its target, and what they do.
@@ -16,6 +20,8 @@ pub(crate) trait Bench {
     async fn new() -> Self;
     fn double(&self) -> &Double<Self::Target>;
     fn desk(&self) -> &Desk;
+    /// Settings that differ; null leaves one out.
+    fn settings(&mut self) -> &mut Value;
     /// A new driver, as after a restart.
     fn driver(&self) -> Box<dyn Driver>;
     /// How the path ends of the POST that begins it.
@@ -36,6 +42,41 @@ pub(crate) trait Bench {
     fn marks() -> usize;
     /// Installs so many more apps.
     fn fill(&self, apps: usize);
+
+    /// A bench whose target is another one.
+    async fn with(change: impl FnOnce(&mut Self::Target)) -> Self
+    where
+        Self: Sized,
+    {
+        let bench = Self::new().await;
+        bench.double().change(change);
+        bench
+    }
+
+    fn set(mut self, settings: Value) -> Self
+    where
+        Self: Sized,
+    {
+        *self.settings() = settings;
+        self
+    }
+
+    async fn ends(&self) -> Deployed {
+        self.desk().carries_out(&*self.driver()).await.unwrap()
+    }
+
+    async fn ends_well(&self, why: &str) {
+        let ended = self.ends().await;
+        let heard = self.desk().heard();
+        assert_eq!((ended, self.begun()), (Deployed::Done, 1), "{why}: {heard}");
+    }
+
+    async fn fails(&self) -> Failure {
+        match self.ends().await {
+            Deployed::Failed(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 fn lost_having_begun() -> [Fault; 7] {
@@ -68,13 +109,6 @@ async fn facing<B: Bench>(fault: &Fault) -> B {
     bench
 }
 
-async fn ends_well<B: Bench>(bench: &B, why: &str) {
-    let ended = bench.desk().carries_out(&*bench.driver()).await.unwrap();
-    let heard = bench.desk().heard();
-    assert_eq!(ended, Deployed::Done, "{why}: {heard}");
-    assert_eq!(bench.begun(), 1, "{why}: {heard}");
-}
-
 /// The end after a request that was lost and never arrived.
 fn ends_as_it_can<B: Bench>(bench: &B, ended: &Deployed, why: &str) {
     match B::knows_what_never_began() {
@@ -98,7 +132,7 @@ pub(crate) async fn a_lost_answer_begins_nothing_twice<B: Bench>() {
         bench
             .double()
             .breaks(&Method::POST, &bench.begins(), 1, fault.clone());
-        ends_well(&bench, &format!("{fault:?}")).await;
+        bench.ends_well(&format!("{fault:?}")).await;
         assert_eq!(
             bench.double().count(&Method::POST, &bench.begins()),
             1,
@@ -113,7 +147,7 @@ pub(crate) async fn what_never_arrived_is_not_taken_for_done<B: Bench>() {
         bench
             .double()
             .breaks(&Method::POST, &bench.begins(), 1, fault.clone());
-        let ended = bench.desk().carries_out(&*bench.driver()).await.unwrap();
+        let ended = bench.ends().await;
         ends_as_it_can(&bench, &ended, &format!("{fault:?}"));
     }
 }
@@ -123,7 +157,7 @@ pub(crate) async fn a_process_may_end_at_any_mark<B: Bench>() {
         let bench = B::new().await;
         bench.desk().dies_after(marks);
         assert_eq!(bench.desk().carries_out(&*bench.driver()).await, None, "{marks}");
-        let ended = bench.desk().carries_out(&*bench.driver()).await.unwrap();
+        let ended = bench.ends().await;
         match bench.begun() {
             0 => ends_as_it_can(&bench, &ended, &marks.to_string()),
             begun => assert_eq!((ended, begun), (Deployed::Done, 1), "{marks}"),
@@ -155,7 +189,7 @@ pub(crate) async fn a_process_may_end_while_it_waits_for_the_answer<B: Bench>() 
             () = bench.double().seen(&Method::POST, &begins) => {}
         }
     }
-    ends_well(&bench, "gone on with").await;
+    bench.ends_well("gone on with").await;
 }
 
 pub(crate) async fn what_was_begun_is_watched_although_the_app_is_not_seen<B: Bench>() {
@@ -207,7 +241,7 @@ pub(crate) async fn reads_are_tried_again<B: Bench>() {
     bench
         .double()
         .breaks(&Method::GET, &bench.polls(), 2, Fault::Answer(Reply::page(503)));
-    ends_well(&bench, "polls").await;
+    bench.ends_well("polls").await;
 }
 
 pub(crate) async fn whoever_asks_for_a_pause_gets_it<B: Bench>() {
@@ -240,25 +274,25 @@ pub(crate) async fn whoever_asks_for_a_pause_gets_it<B: Bench>() {
     bench
         .double()
         .breaks(&Method::POST, &bench.begins(), 2, busy("0"));
-    ends_well(&bench, "turned away").await;
+    bench.ends_well("turned away").await;
 }
 
 pub(crate) async fn a_token_is_renewed_on_the_way<B: Bench>() {
     let refused = || Fault::Answer(Reply::error(401, "Authentication_InvalidCredentials", "No"));
     let bench = B::new().await;
     bench.double().breaks(&Method::GET, &bench.polls(), 1, refused());
-    ends_well(&bench, "expired while it runs").await;
+    bench.ends_well("expired while it runs").await;
     assert_eq!(bench.double().issuer(|issuer| issuer.issued), B::sign_ins() + 1);
 
     let bench = B::new().await;
     bench
         .double()
         .breaks(&Method::POST, &bench.begins(), 1, refused());
-    ends_well(&bench, "expired before it began").await;
+    bench.ends_well("expired before it began").await;
 
     let bench = B::new().await;
     bench.double().issuer(|issuer| issuer.life = 300);
-    ends_well(&bench, "tokens of five minutes").await;
+    bench.ends_well("tokens of five minutes").await;
 }
 
 pub(crate) async fn whoever_is_not_let_in_is_told_so<B: Bench>() {
@@ -278,7 +312,7 @@ pub(crate) async fn whoever_is_not_let_in_is_told_so<B: Bench>() {
         bench
             .double()
             .breaks(&Method::POST, &bench.begins(), 9, Fault::Answer(refusal.clone()));
-        let ended = bench.desk().carries_out(&*bench.driver()).await.unwrap();
+        let ended = bench.ends().await;
         let Deployed::Failed(failure) = ended else {
             panic!("{ended:?}");
         };
@@ -355,7 +389,7 @@ pub(crate) async fn answers_may_begin_with_a_byte_order_mark<B: Bench>() {
     let bench = B::new().await;
     bench.double().breaks(&Method::GET, "", usize::MAX, Fault::Bom);
     bench.double().breaks(&Method::POST, "", usize::MAX, Fault::Bom);
-    ends_well(&bench, "a byte order mark").await;
+    bench.ends_well("a byte order mark").await;
 }
 
 pub(crate) async fn clocks_may_differ<B: Bench>() {
@@ -364,7 +398,7 @@ pub(crate) async fn clocks_may_differ<B: Bench>() {
         bench.double().set_clock(now);
         let lost = Fault::CutAfterBody { begun: true };
         bench.double().breaks(&Method::POST, &bench.begins(), 1, lost);
-        ends_well(&bench, now).await;
+        bench.ends_well(now).await;
     }
 }
 
@@ -387,7 +421,7 @@ pub(crate) async fn no_secret_is_repeated<B: Bench>() {
         9,
         Fault::Answer(Reply::text(400, &echo)),
     );
-    let ended = bench.desk().carries_out(&*bench.driver()).await.unwrap();
+    let ended = bench.ends().await;
     let told = format!("{ended:?} {} {:?}", bench.desk().heard(), bench.desk().steps());
     assert!(told.contains("is not welcome"), "{told}");
     for secret in [CLIENT_SECRET, token.as_str()] {
@@ -404,7 +438,7 @@ pub(crate) async fn what_nobody_understands_is_passed_on<B: Bench>() {
         9,
         Fault::Answer(Reply::text(400, danish)),
     );
-    let ended = bench.desk().carries_out(&*bench.driver()).await.unwrap();
+    let ended = bench.ends().await;
     let Deployed::Failed(failure) = ended else {
         panic!("{ended:?}");
     };

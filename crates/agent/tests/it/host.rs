@@ -5,9 +5,9 @@ use agent::{
     clock::Clock,
     config::{Config, Problem},
     driver::InstalledApp,
-    drivers::simulate::World,
+    drivers::{Surroundings, simulate::World},
     folder::{Folder, KeptToken},
-    runner::{Agent, Setting},
+    runner::{Agent, StartError},
 };
 use domain::{
     environment::EnvironmentKey,
@@ -178,31 +178,33 @@ impl Host {
         Config::load(&path)
     }
 
-    fn setting(&self) -> Setting {
-        Setting {
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings {
             clock: Arc::new(self.clock.clone()),
             simulated: self.world.clone(),
-            confirm_inventory: false,
         }
+    }
+
+    fn prepares(&self) -> Result<Agent, StartError> {
+        Agent::prepare(self.config().unwrap(), &self.surroundings(), false)
     }
 
     /// Why an agent cannot be started.
     pub(crate) fn refused(&self) -> String {
-        let prepared = Agent::prepare(self.config().unwrap(), &self.setting());
-        prepared.err().unwrap().to_string()
+        self.prepares().err().unwrap().to_string()
     }
 
     /// Starts the agent.
     pub(crate) fn runs(&self) -> Running {
         let runtime = Runtime::new().unwrap();
-        let (agent, rounds) = Agent::prepare(self.config().unwrap(), &self.setting()).unwrap();
+        let agent = self.prepares().unwrap();
         let health = agent.health_address();
         let (stop, stopped) = oneshot::channel();
         let ended = runtime.spawn(async move {
             let stopped = async {
                 _ = stopped.await;
             };
-            agent.run(rounds, stopped).await;
+            agent.run(stopped).await;
         });
         Running {
             health,

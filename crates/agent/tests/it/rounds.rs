@@ -4,9 +4,9 @@ use crate::{
     host::{APP, Host, NEW, OLD, TENANT, hotfix},
     service::{SECOND_TOKEN, Service, State},
 };
-use agent::{check, clock::Clock, driver::Weight, drivers::Surroundings, enrol};
+use agent::{check, clock::Clock, driver::Weight, enrol};
 use axum::http::Method;
-use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 use uuid::Uuid;
 use wire::agent::{ClaimedOperation, Progress};
 
@@ -395,10 +395,7 @@ async fn a_code_becomes_a_token_and_a_check_signs_nobody_in() {
     let host = Host::of(&service).serving(&["One"]);
     std::fs::remove_file(host.path("state/token")).unwrap();
     let config = host.config().unwrap();
-    let around = Surroundings {
-        clock: Arc::new(host.clock.clone()),
-        simulated: host.world.clone(),
-    };
+    let around = host.surroundings();
     let weight_of_agent = async || check::check(&config, &around).await[0].findings[0].weight;
     assert_eq!(weight_of_agent().await, Weight::Problem);
     assert!(enrol::enrol(&config, "another", &host.clock).await.is_err());
@@ -416,10 +413,7 @@ async fn a_code_becomes_a_token_and_a_check_signs_nobody_in() {
 async fn a_check_tells_what_would_keep_the_agent_from_its_work() {
     let service = Service::start().await;
     let host = Host::of(&service);
-    let around = Surroundings {
-        clock: Arc::new(host.clock.clone()),
-        simulated: host.world.clone(),
-    };
+    let around = host.surroundings();
     let found = async |host: &Host| {
         let checked = check::check(&host.config().unwrap(), &around).await;
         let first = &checked[0].findings[0];

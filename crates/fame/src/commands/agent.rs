@@ -10,7 +10,7 @@ use agent::{
     drivers::{Surroundings, simulate::World},
     enrol::{EnrolError, enrol},
     folder::FolderError,
-    runner::{Agent, Setting, StartError},
+    runner::{Agent, StartError},
 };
 use clap::{Args, Subcommand};
 use domain::chain::Chain;
@@ -100,11 +100,7 @@ impl AgentArgs {
 
     async fn check(&self, printer: Printer) -> Result<Exit, Failure> {
         let config = self.load(printer)?;
-        let around = Surroundings {
-            clock: Arc::new(MachineClock),
-            simulated: World::default(),
-        };
-        let checked = check::check(&config, &around).await;
+        let checked = check::check(&config, &surroundings()).await;
         let rows: Vec<_> = checked.iter().flat_map(rows).collect();
         printer.rows(&rows, &[("ABOUT", "about"), ("", "weight"), ("FOUND", "text")])?;
         let mut findings = checked.iter().flat_map(|checked| &checked.findings);
@@ -160,15 +156,17 @@ impl RunArgs {
         let config = self.agent.load(printer)?;
         telemetry::init_logging(&log_settings(&config)?)
             .map_err(|error| Failure::Unexpected(error.to_string()))?;
-        let setting = Setting {
-            clock: Arc::new(MachineClock),
-            simulated: World::default(),
-            confirm_inventory: self.confirm_inventory,
-        };
         let stop = stop_signal()?;
-        let (agent, rounds) = Agent::prepare(config, &setting).map_err(|error| unstarted(&error))?;
-        agent.run(rounds, stop).await;
+        let agent = Agent::prepare(config, &surroundings(), self.confirm_inventory);
+        agent.map_err(|error| unstarted(&error))?.run(stop).await;
         Ok(Exit::Done)
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        clock: Arc::new(MachineClock),
+        simulated: World::default(),
     }
 }
 

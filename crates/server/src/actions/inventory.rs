@@ -47,7 +47,7 @@ use store::{
     execution as locking,
     inventories::{self as rows, Bound, Counts},
 };
-use understand::{Row, Understood, key, refused};
+use understand::{Row, Understood, refused};
 use uuid::Uuid;
 use wire::agent::{EnvironmentName, Inventory, InventoryResult, RefusedEnvironment};
 
@@ -187,7 +187,7 @@ async fn begin(service: &Service, by: &Reporter, understood: &Understood, is_ful
         confirm: understood.confirm,
         reported: understood.rows.clone(),
         named: understood.named.clone(),
-        gone: understood.gone.iter().map(key).collect(),
+        gone: understood.gone.iter().map(EnvironmentName::key).collect(),
     };
     service
         .db
@@ -584,7 +584,7 @@ async fn find_gone(
 ) -> Result<Vec<Uuid>> {
     let mut found = Vec::with_capacity(gone.len());
     for batch in gone.chunks(BATCH) {
-        let keys: Vec<_> = batch.iter().map(key).collect();
+        let keys: Vec<_> = batch.iter().map(EnvironmentName::key).collect();
         let known = rows::find_known(&service.db, &keys).await?;
         for (name, key) in batch.iter().zip(&keys) {
             match known.get(key) {

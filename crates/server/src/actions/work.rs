@@ -90,7 +90,7 @@ impl WorkRequest {
 ///
 /// This goes with its caller: for one who hung up nothing is to be started. What was committed at that very moment is
 /// told of with the next claim.
-pub(crate) async fn claim_work(
+pub(crate) async fn claim_operations(
     service: &Service,
     caller: &AgentCaller,
     request: &WorkRequest,
@@ -201,7 +201,7 @@ fn target_of(operation: &Operation) -> VersionKey {
 ///
 /// # Errors
 /// `LeaseLost`; `InvalidInput` for more than a hundred percent.
-pub(crate) async fn renew_work(
+pub(crate) async fn renew_operation(
     service: &Service,
     caller: &AgentCaller,
     id: OperationId,
@@ -257,7 +257,7 @@ fn lease_lost(id: OperationId, lease_id: Uuid) -> RuleError {
 /// # Errors
 /// `LeaseLost` where the operation is not held any more; what the report says is in the audit then. `InvalidInput` for a
 /// report that lacks what its status needs, or a success that did not lead to the target.
-pub(crate) async fn finish_work(
+pub(crate) async fn finish_operation(
     service: &Arc<Service>,
     caller: &AgentCaller,
     id: OperationId,
@@ -415,7 +415,7 @@ fn package_changed(id: OperationId) -> RuleError {
 ///
 /// # Errors
 /// `DownloadsUsedUp`.
-pub(crate) async fn read_work_package(
+pub(crate) async fn read_operation_package(
     service: &Arc<Service>,
     caller: &AgentCaller,
     id: OperationId,

@@ -92,7 +92,8 @@ async fn what_an_agent_reports_is_seen(backend: Backend) {
     late.refused(409, "StaleInventory");
 }
 
-async fn what_is_missing_is_shown_and_goes_after_a_day(backend: Backend) {
+/// A service, an agent, and the one environment that it has reported.
+async fn with_a_report(backend: Backend) -> (Harness, Caller, Environment) {
     let service = Harness::start(backend).await;
     let agent = has_agent(&service).await;
     let ours = Environment::my_customer("16.0.0.5");
@@ -100,6 +101,11 @@ async fn what_is_missing_is_shown_and_goes_after_a_day(backend: Backend) {
         .put(INVENTORY, inventory(1, std::slice::from_ref(&ours)))
         .await
         .expect(200);
+    (service, agent, ours)
+}
+
+async fn what_is_missing_is_shown_and_goes_after_a_day(backend: Backend) {
+    let (service, agent, ours) = with_a_report(backend).await;
     let mut meant = inventory(2, &[]);
     meant["confirm"] = json!(false);
     let refused = agent
@@ -126,13 +132,7 @@ async fn what_is_missing_is_shown_and_goes_after_a_day(backend: Backend) {
 }
 
 async fn a_dispute_is_shown_and_ended_by_a_release(backend: Backend) {
-    let service = Harness::start(backend).await;
-    let agent = has_agent(&service).await;
-    let ours = Environment::my_customer("16.0.0.5");
-    agent
-        .put(INVENTORY, inventory(1, std::slice::from_ref(&ours)))
-        .await
-        .expect(200);
+    let (service, agent, ours) = with_a_report(backend).await;
     let sandbox = [ours.clone().sandbox()];
     let taken = agent
         .put(INVENTORY, inventory(2, &sandbox))
@@ -172,13 +172,7 @@ async fn changes_are_reported_alone(backend: Backend) {
 }
 
 async fn a_list_that_may_lack_apps_takes_none_away(backend: Backend) {
-    let service = Harness::start(backend).await;
-    let agent = has_agent(&service).await;
-    let ours = Environment::my_customer("16.0.0.5");
-    agent
-        .put(INVENTORY, inventory(1, std::slice::from_ref(&ours)))
-        .await
-        .expect(200);
+    let (service, agent, ours) = with_a_report(backend).await;
     let other = "bbbbbbbb-0000-1111-2222-cccccccccccc";
     let mut partly = inventory(2, std::slice::from_ref(&ours));
     partly["environments"][0]["inventoryComplete"] = json!(false);

@@ -5,13 +5,10 @@ use crate::{
     driver::{Found, InstalledApp, Origin},
     failure::Failure,
 };
-use domain::ids::AppId;
+use domain::{ids::AppId, inventory::MOST_APPS};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::str::FromStr;
 use uuid::Uuid;
-
-/// More are not installed anywhere, and the service takes no more.
-const APPS_AT_MOST: usize = 1_000;
 
 /// An environment, with the words of the agent API. Members that nobody knows are left alone.
 #[derive(Deserialize)]
@@ -102,9 +99,9 @@ fn word<T: FromStr<Err: ToString>>(member: &str, text: Option<&str>) -> Result<O
 }
 
 fn apps(printed: Vec<PrintedApp>) -> Result<Vec<InstalledApp>, String> {
-    if printed.len() > APPS_AT_MOST {
+    if printed.len() > MOST_APPS {
         return Err(format!(
-            "it names {} apps, and {APPS_AT_MOST} are the most",
+            "it names {} apps, and {MOST_APPS} are the most",
             printed.len()
         ));
     }

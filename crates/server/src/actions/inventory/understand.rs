@@ -4,7 +4,7 @@ use crate::actions::environments::EnvironmentReport;
 use domain::{
     country::CountryCode,
     environment::{EnvironmentKey, check_name, check_text},
-    ids::{AppId, TenantId},
+    ids::AppId,
     inventory::{MOST_APPS, MOST_ENVIRONMENTS},
     problem::RuleError,
     version::AppVersion,
@@ -75,7 +75,7 @@ impl Understood {
         let mut zones = UnknownZones::default();
         for reported in environments {
             let name = reported.environment.clone();
-            let key = key(&name);
+            let key = name.key();
             let read = match understood.named.insert(key.clone()) {
                 true => read_row(key, reported, allow_w1, &mut zones),
                 false => Err(RuleError::invalid("name", "The environment is named twice.")),
@@ -85,9 +85,9 @@ impl Understood {
                 Err(problem) => understood.refused.push(refused(name, WRONG, problem.message)),
             }
         }
-        understood.named.extend(unread.iter().map(key));
+        understood.named.extend(unread.iter().map(EnvironmentName::key));
         for name in gone {
-            if understood.named.contains(&key(&name)) {
+            if understood.named.contains(&name.key()) {
                 let message = "The environment is reported, and said to be gone.";
                 understood.refused.push(refused(name, WRONG, message));
             } else {
@@ -110,10 +110,6 @@ pub(super) fn refused(
         code: code.to_owned(),
         message: message.into(),
     }
-}
-
-pub(super) fn key(name: &EnvironmentName) -> EnvironmentKey {
-    EnvironmentKey::new(TenantId(name.aad_tenant_id), &name.application_family, &name.name)
 }
 
 fn read_row(

@@ -10,7 +10,7 @@ use crate::{
         execution,
         tests::{TENANT, owner_asks},
         work::given::Work,
-        work::{WorkRequest, claim_work, finish_work, hashed, renew_work, while_held},
+        work::{WorkRequest, claim_operations, finish_operation, hashed, renew_operation, while_held},
     },
     blobs::{BlobError, ByteStream},
     error::{Error, Result},
@@ -59,7 +59,7 @@ fn asks(max: u32, wait_seconds: u32, holding: &[OperationId]) -> WorkRequest {
 
 async fn claims(service: &Service, agent: &AgentCaller, most: u32, holding: &[OperationId]) -> Work {
     let request = asks(most, 0, holding);
-    claim_work(service, agent, &request, || {}).await.unwrap()
+    claim_operations(service, agent, &request, || {}).await.unwrap()
 }
 
 fn given(work: &Work) -> Vec<OperationId> {
@@ -77,7 +77,7 @@ async fn waits_for(service: &Arc<Service>, agent: &AgentCaller, seconds: u32) ->
     let tell = Arc::clone(&parked);
     let waiting = tokio::spawn(async move {
         let request = asks(1, seconds, &[]);
-        let claimed = claim_work(&service, &agent, &request, || tell.notify_one());
+        let claimed = claim_operations(&service, &agent, &request, || tell.notify_one());
         claimed.await.unwrap()
     });
     parked.notified().await;
@@ -169,7 +169,7 @@ async fn a_waiting_claim_is_woken_by_work_wherever_it_is_made_and_when_it_become
             assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
             let Work { given, .. } = work;
             let (id, lease_id) = (given[0].operation.id, given[0].lease_id);
-            finish_work(service, &agent, id, succeeded(lease_id))
+            finish_operation(service, &agent, id, succeeded(lease_id))
                 .await
                 .unwrap();
         };
@@ -266,7 +266,7 @@ async fn a_report_counts_once_and_a_late_one_is_only_written_down() {
         };
         let (id, lease_id) = (ends.operation.id, ends.lease_id);
         let finish = async |by: &AgentCaller, id: OperationId, finish: Finish| {
-            finish_work(service, by, id, finish).await
+            finish_operation(service, by, id, finish).await
         };
         // Nobody else ends it, and it does not succeed with another version.
         assert_eq!(
@@ -331,7 +331,7 @@ async fn a_report_counts_once_and_a_late_one_is_only_written_down() {
             lease_id,
             progress: None,
         };
-        let renewed = renew_work(service, &agent, id, renewal).await;
+        let renewed = renew_operation(service, &agent, id, renewal).await;
         assert_eq!(code(renewed), Code::LeaseLost);
         let late = finish(&agent, id, failed(lease_id, "It broke.", "Lock")).await;
         assert_eq!(code(late), Code::LeaseLost);
@@ -368,7 +368,7 @@ async fn progress_is_kept_by_whoever_holds_the_operation() {
                 lease_id,
                 progress: Some(progress),
             };
-            renew_work(service, by, id, renewal).await
+            renew_operation(service, by, id, renewal).await
         };
         fleet.advance(250);
         assert_eq!(code(says(&other, 30).await), Code::LeaseLost);
@@ -411,7 +411,7 @@ async fn of_some_customers_vendors_learn_the_cause_only() {
             ..Progress::default()
         }),
     };
-    renew_work(service, &agent, id, renewal).await.unwrap();
+    renew_operation(service, &agent, id, renewal).await.unwrap();
     let failed = Finish {
         lease_id,
         status: "Failed".into(),
@@ -420,7 +420,9 @@ async fn of_some_customers_vendors_learn_the_cause_only() {
         installed_version: None,
     };
     for _ in 0..2 {
-        finish_work(service, &agent, id, failed.clone()).await.unwrap();
+        finish_operation(service, &agent, id, failed.clone())
+            .await
+            .unwrap();
     }
     let told = fleet.looks_at(app(0), id).await;
     assert_eq!(
@@ -559,7 +561,7 @@ impl Agents {
                         progress: None,
                     };
                     let by = &self.agents[agent];
-                    if let Err(refused) = renew_work(self.fleet.service(), by, id, renewal).await {
+                    if let Err(refused) = renew_operation(self.fleet.service(), by, id, renewal).await {
                         assert_eq!(code::<()>(Err(refused)), Code::LeaseLost);
                         self.held[agent].remove(&id);
                     }
@@ -602,7 +604,7 @@ impl Agents {
         let lease_id = self.held[agent].remove(&id).unwrap();
         for _ in 0..times {
             let by = &self.agents[agent];
-            match finish_work(self.fleet.service(), by, id, succeeded(lease_id)).await {
+            match finish_operation(self.fleet.service(), by, id, succeeded(lease_id)).await {
                 Ok(ended) => assert_eq!(ended.status, OperationStatus::Succeeded),
                 refused => assert_eq!(code(refused), Code::LeaseLost),
             }

@@ -27,7 +27,7 @@ use wire::{
 pub(crate) async fn claim_operations(context: AgentContext, SmallBody(body): SmallBody) -> Result<Response> {
     let request = WorkRequest::read(read(&body)?)?;
     let parks = || context.exchange.waits();
-    let work = work::claim_work(context.service(), &context.caller, &request, parks).await?;
+    let work = work::claim_operations(context.service(), &context.caller, &request, parks).await?;
     answer(&context.info, &wire_rows::claim(work))
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn renew_operation(
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let operation = id("id", &operation)?;
-    let lease = work::renew_work(context.service(), &context.caller, operation, read(&body)?).await?;
+    let lease = work::renew_operation(context.service(), &context.caller, operation, read(&body)?).await?;
     let renewed = Renewed {
         lease_seconds: wire_rows::seconds(lease),
     };
@@ -58,7 +58,7 @@ pub(crate) async fn finish_operation(
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let operation = id("id", &operation)?;
-    let ended = work::finish_work(context.service(), &context.caller, operation, read(&body)?).await?;
+    let ended = work::finish_operation(context.service(), &context.caller, operation, read(&body)?).await?;
     let finished = Finished {
         operation_id: ended.id.0,
         status: ended.status.to_string(),
@@ -83,7 +83,7 @@ pub(crate) async fn get_operation_package(
     let version = work::find_package(service, caller, operation).await?;
     let read = async |part| match method {
         Method::HEAD => Ok(Box::pin(stream::empty()) as ByteStream),
-        _ => work::read_work_package(service, caller, operation, &version, part).await,
+        _ => work::read_operation_package(service, caller, operation, &version, part).await,
     };
     download::send(&context.headers, &version, read).await
 }
