@@ -4,7 +4,7 @@
 //! would freeze it. Whether it knows the token, and which environments it lets the agent serve, shows when the agent runs.
 
 use crate::{
-    config::Config,
+    config::{Config, Identity},
     driver::{Driver, Finding, Weight},
     drivers::Surroundings,
     folder, service,
@@ -30,7 +30,7 @@ fn finding(weight: Weight, text: impl Into<String>) -> Finding {
 
 /// Checks the agent and each of its environments, several at once.
 pub async fn check(config: &Config, around: &Surroundings) -> Vec<Checked> {
-    let mut findings = vec![token(config, around.clock.now()), of_service(config).await];
+    let mut findings = vec![token(config, around.clock.now()).await, of_service(config).await];
     findings.extend(of_folder(config).into_iter().chain(of_policy(config)));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     let agent = Checked {
@@ -57,15 +57,9 @@ pub async fn check(config: &Config, around: &Surroundings) -> Vec<Checked> {
     [agent].into_iter().chain(environments.await).collect()
 }
 
-fn token(config: &Config, now: Instant) -> Finding {
+async fn token(config: &Config, now: Instant) -> Finding {
     if let Some(identity) = &config.service.identity {
-        return match identity.client_secret.read() {
-            Ok(_) => finding(
-                Weight::Good,
-                format!("It signs in as application {}.", identity.client_id),
-            ),
-            Err(error) => finding(Weight::Problem, error.to_string()),
-        };
+        return of_identity(identity).await;
     }
     match folder::kept_token(&config.folder) {
         Ok(Some(kept)) if kept.expires_on > now => finding(
@@ -78,6 +72,21 @@ fn token(config: &Config, now: Instant) -> Finding {
         ),
         Ok(None) => finding(Weight::Problem, "It is not enrolled: fame agent enrol."),
         Err(error) => finding(Weight::Problem, error.to_string()),
+    }
+}
+
+/// Whether what the application proves itself with is there; its issuer is not asked.
+async fn of_identity(identity: &Identity) -> Finding {
+    let proof = match identity.proof.read() {
+        Ok(proof) => proof,
+        Err(error) => return finding(Weight::Problem, error.to_string()),
+    };
+    match proof.fields().await {
+        Ok(_) => finding(
+            Weight::Good,
+            format!("It signs in as application {}.", identity.client_id),
+        ),
+        Err(error) => finding(Weight::Problem, Chain(&error).to_string()),
     }
 }
 

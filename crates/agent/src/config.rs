@@ -5,7 +5,12 @@
 
 pub use crate::section::Problem;
 
-use crate::{drivers::DriverSettings, policy::Policy, secret::Secret, section::Section};
+use crate::{
+    drivers::DriverSettings,
+    policy::Policy,
+    secret::{Proof, Secret},
+    section::Section,
+};
 use client::SecureUrl;
 use domain::{
     country::CountryCode,
@@ -68,8 +73,8 @@ pub struct Identity {
     pub token_url: SecureUrl,
     /// The application.
     pub client_id: String,
-    /// Where its secret is.
-    pub client_secret: Secret,
+    /// How it proves who it is.
+    pub proof: Proof,
     /// What the token is for.
     pub scope: String,
 }
@@ -179,7 +184,7 @@ fn service(section: &mut Section<'_>, folder: &Path) -> Option<Service> {
         section.refuse("ca_file", format!("is {}, which is no file", path.display()));
     }
     let identity = match section.has("identity") {
-        true => Some(section.section("identity", identity)?),
+        true => Some(section.section("identity", |section| identity(section, folder))?),
         false => None,
     };
     Some(Service {
@@ -190,16 +195,20 @@ fn service(section: &mut Section<'_>, folder: &Path) -> Option<Service> {
     })
 }
 
-fn identity(section: &mut Section<'_>) -> Option<Identity> {
+fn identity(section: &mut Section<'_>, folder: &Path) -> Option<Identity> {
     let token_url = section.required::<String>("token_url");
     let token_url = token_url.and_then(|text| secure_url(section, "token_url", &text));
     let client_id = section.required("client_id");
-    let client_secret = section.required("client_secret");
+    let client_secret = section.optional("client_secret");
+    let assertion_file = section.optional::<PathBuf>("client_assertion_file");
+    let proof = Proof::of(client_secret, assertion_file.map(|path| folder.join(path)))
+        .map_err(|wrong| section.refuse_whole(wrong))
+        .ok();
     let scope = section.required("scope");
     Some(Identity {
         token_url: token_url?,
         client_id: client_id?,
-        client_secret: client_secret?,
+        proof: proof?,
         scope: scope?,
     })
 }
@@ -430,6 +439,10 @@ mod tests {
                 r#"
                 [service]
                 url = "http://fame.contoso.com"
+                [service.identity]
+                token_url = "https://login.microsoftonline.com/contoso.com/oauth2/v2.0/token"
+                client_id = "x"
+                scope = "x/.default"
                 [agent]
                 folder = "state"
                 policy = "policy.toml"
@@ -456,6 +469,7 @@ mod tests {
             .unwrap_err();
         for expected in [
             "service.url is 'http://fame.contoso.com'",
+            "service.identity needs client_secret or client_assertion_file",
             "agent.parallels is not a setting; did you mean parallel?",
             "agent.verify_within",
             "agent.max_package_bytes is 0",

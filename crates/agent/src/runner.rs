@@ -1,7 +1,7 @@
 //! The agent at work: what is reported, what is taken on, and how it is gone on with.
 //!
 //! Three rounds go on side by side: what is installed is reported, due operations are asked for, and the token is replaced
-//! from time to time. Each operation is a task of its own. Whatever is in the way, be it the network, the service or this
+//! from time to time. Each operation is a task of its own, and one that breaks breaks no other. Whatever is in the way, be it the network, the service or this
 //! very process being killed, no round gives up; and what was taken on is in the journal.
 
 mod inventory;
@@ -30,6 +30,7 @@ use client::Error;
 use domain::{
     chain::Chain, environment::EnvironmentKey, ids::OperationId, instant::Instant, operation::FailureCause,
 };
+use futures::FutureExt;
 use inventory::Reporter;
 use lease::Lease;
 use pauses::Pauses;
@@ -39,7 +40,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future, io,
     net::{SocketAddr, TcpListener},
-    panic,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -464,7 +465,11 @@ impl Shared {
         self.status.running.fetch_add(1, Ordering::Relaxed);
         let agent = self.clone();
         self.works.spawn(async move {
-            agent.carry(record, asked).await;
+            let carried = AssertUnwindSafe(agent.carry(record, asked)).catch_unwind().await;
+            if carried.is_err() {
+                // Nobody knows how far it got: it is as if the agent had gone, for this operation alone.
+                tracing::error!(operation = %id, "it broke: it is gone on with when it is claimed again");
+            }
             agent.folder.forget_package(id);
             agent.status.running.fetch_sub(1, Ordering::Relaxed);
             agent.at_work().remove(&id);

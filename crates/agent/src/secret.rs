@@ -80,6 +80,42 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// How an application proves who it is: exactly one of the two keys.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// `client_secret`: a secret of its own.
+    Secret(Secret),
+    /// `client_assertion_file`: a token that the platform puts there and renews, and that the issuer trusts; no secret
+    /// is needed. Platforms let others than its owner read it, as it lives for minutes only.
+    AssertionFile(PathBuf),
+}
+
+impl Proof {
+    /// What the two keys say.
+    ///
+    /// # Errors
+    /// What is wrong when it is not one of them.
+    pub(crate) fn of(secret: Option<Secret>, assertion_file: Option<PathBuf>) -> Result<Self, &'static str> {
+        match (secret, assertion_file) {
+            (Some(secret), None) => Ok(Self::Secret(secret)),
+            (None, Some(path)) => Ok(Self::AssertionFile(path)),
+            (None, None) => Err("needs client_secret or client_assertion_file"),
+            (Some(_), Some(_)) => Err("has client_secret and client_assertion_file, and may have only one"),
+        }
+    }
+
+    /// The proof as it is now.
+    ///
+    /// # Errors
+    /// [`NoSecret`] when a secret is not there, or not safe there.
+    pub fn read(&self) -> Result<client::Proof, NoSecret> {
+        Ok(match self {
+            Self::Secret(secret) => client::Proof::Secret(secret.read()?),
+            Self::AssertionFile(path) => client::Proof::AssertionFile(path.clone()),
+        })
+    }
+}
+
 impl Secret {
     /// The secret as it is now.
     ///

@@ -23,7 +23,7 @@ pub enum ServiceError {
     #[error("service.ca_file {0}")]
     Certificates(String),
     /// The secret to sign in with is not there.
-    #[error("service.identity.client_secret: {0}")]
+    #[error("service.identity: {0}")]
     Secret(#[from] crate::secret::NoSecret),
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -88,7 +88,7 @@ pub fn credentials(
     Ok(Some(Credentials::Client(ClientCredentials {
         token_url: identity.token_url.clone(),
         client_id: identity.client_id.clone(),
-        client_secret: identity.client_secret.read()?,
+        proof: identity.proof.read()?,
         scope: identity.scope.clone(),
         user: None,
     })))

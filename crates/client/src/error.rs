@@ -77,6 +77,14 @@ pub enum Error {
     /// The token issuer answered without a token.
     #[error("The token issuer's answer holds no access token")]
     NoToken,
+    /// The token that an application proves itself with is not there.
+    #[error("The client assertion in {} cannot be read", path.display())]
+    NoAssertion {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// What was given as a token cannot be sent as one.
     #[error("The access token is not a token: it has odd characters")]
     InvalidToken,

@@ -29,7 +29,7 @@ pub use operator::EnvironmentPath;
 pub use package::{PackageFacts, PackageStream, StoredPackage};
 pub use request::{Answer, Request};
 pub use retry::{Retry, RetryPolicy, spread};
-pub use token::{ClientCredentials, Credentials};
+pub use token::{ClientCredentials, Credentials, Proof};
 pub use upload::Upload;
 pub use vendor::Narrowing;
 

@@ -12,7 +12,11 @@ use reqwest::{Response, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// How long before its end a token counts as expired, so that it does not expire on its way.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -30,15 +34,56 @@ pub enum Credentials {
     Client(ClientCredentials),
 }
 
-/// An application and its secret.
+/// How an application proves to its issuer who it is.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// A secret that both know.
+    Secret(SecretString),
+    /// A short-lived token of an issuer that the first one trusts (workload identity federation), in a file that the
+    /// platform renews: read again for each token. Source: RFC 7523 §2.2, "client credentials flow" of Microsoft Entra.
+    AssertionFile(PathBuf),
+}
+
+/// The kind of an assertion, as RFC 7523 §2.2 names it.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+impl Proof {
+    /// What a request for a token says of it, by name.
+    ///
+    /// # Errors
+    /// [`Error::NoAssertion`] when the file cannot be read or holds nothing.
+    pub async fn fields(&self) -> Result<Vec<(&'static str, SecretString)>> {
+        match self {
+            Self::Secret(secret) => Ok(vec![("client_secret", secret.clone())]),
+            Self::AssertionFile(path) => Ok(vec![
+                ("client_assertion_type", JWT_BEARER.into()),
+                ("client_assertion", read_assertion(path).await?),
+            ]),
+        }
+    }
+}
+
+async fn read_assertion(path: &Path) -> Result<SecretString> {
+    let missing = |source| Error::NoAssertion {
+        path: path.to_owned(),
+        source,
+    };
+    let text = tokio::fs::read_to_string(path).await.map_err(missing)?;
+    match text.trim() {
+        "" => Err(missing(io::Error::new(io::ErrorKind::InvalidData, "it is empty"))),
+        assertion => Ok(assertion.into()),
+    }
+}
+
+/// An application and its proof.
 #[derive(Clone, Debug)]
 pub struct ClientCredentials {
     /// Where tokens are issued.
     pub token_url: SecureUrl,
     /// The application.
     pub client_id: String,
-    /// Its secret.
-    pub client_secret: SecretString,
+    /// How it proves that.
+    pub proof: Proof,
     /// What the token is for.
     pub scope: String,
     /// A user to sign in as, by name and password; for issuers that people try things out with.
@@ -46,12 +91,9 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    fn form(&self) -> Vec<(&'static str, &str)> {
-        let mut form = vec![
-            ("client_id", self.client_id.as_str()),
-            ("client_secret", self.client_secret.expose_secret()),
-            ("scope", &self.scope),
-        ];
+    fn form<'a>(&'a self, proof: &'a [(&'static str, SecretString)]) -> Vec<(&'static str, &'a str)> {
+        let mut form = vec![("client_id", self.client_id.as_str()), ("scope", &self.scope)];
+        form.extend(proof.iter().map(|(name, text)| (*name, text.expose_secret())));
         match &self.user {
             None => form.push(("grant_type", "client_credentials")),
             Some((name, password)) => form.extend([
@@ -132,7 +174,8 @@ impl Client {
 async fn fetch(client: &ClientCredentials, http: &reqwest::Client, retry: &RetryPolicy) -> Result<Fetched> {
     let mut tries = retry.tries();
     loop {
-        let request = http.post((*client.token_url).clone()).form(&client.form());
+        let proof = client.proof.fields().await?;
+        let request = http.post((*client.token_url).clone()).form(&client.form(&proof));
         let (error, asked) = match request.timeout(MARGIN).send().await {
             Ok(answer) if answer.status().is_success() => return read_token(answer).await,
             Ok(answer) if is_passing(answer.status()) => {

@@ -97,7 +97,7 @@ fn exit_of(error: &Error) -> Exit {
             400..=499 => Exit::Refused,
             _ => Exit::Unexpected,
         },
-        Error::SignInRefused { .. } | Error::InvalidToken => Exit::NotAllowed,
+        Error::SignInRefused { .. } | Error::NoAssertion { .. } | Error::InvalidToken => Exit::NotAllowed,
         Error::InvalidHeader { .. } => Exit::Usage,
         error if error.is_unavailable() => Exit::Unavailable,
         _ => Exit::Unexpected,

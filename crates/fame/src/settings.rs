@@ -8,7 +8,7 @@ use crate::{
     failure::{Failure, explained},
     output::Printer,
 };
-use client::{ClientCredentials, Credentials, InsecureUrl, Retry, RetryPolicy, SecureUrl, Settings};
+use client::{ClientCredentials, Credentials, InsecureUrl, Proof, Retry, RetryPolicy, SecureUrl, Settings};
 use reqwest::Certificate;
 use secrecy::SecretString;
 use std::{env, fs, path::Path, sync::Arc};
@@ -57,7 +57,7 @@ fn credentials(args: &GlobalArgs) -> Result<Credentials, Failure> {
     Ok(Credentials::Client(ClientCredentials {
         token_url: token_url(&args.token_url, args.tenant.as_deref())?,
         client_id,
-        client_secret: client_secret(args.client_secret_file.as_deref())?,
+        proof: Proof::Secret(client_secret(args.client_secret_file.as_deref())?),
         scope: args.scope.clone(),
         user: None,
     }))

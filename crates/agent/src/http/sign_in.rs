@@ -3,17 +3,18 @@
 use super::{Answer, Connection, OnceSent, Trouble, body::Content};
 use crate::{
     failure::{CONFIGURATION, Failure},
-    secret::Secret,
+    secret::{Proof, Secret},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use client::SecureUrl;
-use domain::operation::FailureCause;
+use domain::{chain::Chain, operation::FailureCause};
 use reqwest::{Method, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     sync::Mutex as Plain,
     time::{Duration, Instant},
 };
@@ -48,18 +49,42 @@ pub enum Credentials {
 
 /// An application.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "ClientKeys")]
 pub struct ClientCredentials {
     /// Its client id.
     pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret,
+    /// How it proves who it is.
+    pub proof: Proof,
     /// Where tokens are issued; Microsoft Entra's address for the environment's tenant when left out.
-    #[serde(default, deserialize_with = "some_url")]
     pub token_url: Option<SecureUrl>,
     /// What tokens are for.
-    #[serde(default = "business_central")]
     pub scope: String,
+}
+
+/// An application, key by key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientKeys {
+    client_id: String,
+    client_secret: Option<Secret>,
+    client_assertion_file: Option<PathBuf>,
+    #[serde(default, deserialize_with = "some_url")]
+    token_url: Option<SecureUrl>,
+    #[serde(default = "business_central")]
+    scope: String,
+}
+
+impl TryFrom<ClientKeys> for ClientCredentials {
+    type Error = &'static str;
+
+    fn try_from(keys: ClientKeys) -> Result<Self, &'static str> {
+        Ok(Self {
+            client_id: keys.client_id,
+            proof: Proof::of(keys.client_secret, keys.client_assertion_file)?,
+            token_url: keys.token_url,
+            scope: keys.scope,
+        })
+    }
 }
 
 fn business_central() -> String {
@@ -147,12 +172,18 @@ impl SignIn {
     }
 
     fn read(&self, secret: &Secret) -> Result<SecretString, Failure> {
-        let secret = secret.read().map_err(|missing| Failure {
-            hint: Some(CONFIGURATION),
-            ..Failure::new(FailureCause::Permission, missing.to_string())
-        })?;
+        let secret = secret.read().map_err(unset)?;
         self.keep_out(&secret);
         Ok(secret)
+    }
+
+    /// What a request for a token says to prove who asks.
+    async fn prove(&self, proof: &Proof) -> Result<Vec<(&'static str, SecretString)>, Failure> {
+        let proof = proof.read().map_err(unset)?;
+        let fields = proof.fields().await.map_err(|missing| unset(Chain(&missing)))?;
+        let secrets = fields.iter().filter(|(name, _)| *name != "client_assertion_type");
+        secrets.for_each(|(_, text)| self.keep_out(text));
+        Ok(fields)
     }
 
     /// What to sign the next request with.
@@ -204,23 +235,17 @@ impl SignIn {
 
     async fn fetch(&self, client: &ClientCredentials, connection: &Connection) -> Result<Fetched, Failure> {
         let Some(issuer) = &self.token_url else {
-            return Err(Failure {
-                hint: Some(CONFIGURATION),
-                ..Failure::new(
-                    FailureCause::Permission,
-                    "No token_url says where tokens are issued",
-                )
-            });
+            return Err(unset("No token_url says where tokens are issued"));
         };
-        let secret = self.read(&client.client_secret)?;
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &client.client_id),
-            ("client_secret", secret.expose_secret()),
-            ("scope", &client.scope),
-        ];
         let mut tries = connection.tries();
         loop {
+            let proof = self.prove(&client.proof).await?;
+            let mut form = vec![
+                ("grant_type", "client_credentials"),
+                ("client_id", &client.client_id),
+                ("scope", &client.scope),
+            ];
+            form.extend(proof.iter().map(|(name, text)| (*name, text.expose_secret())));
             let request = connection
                 .client
                 .request(Method::POST, (**issuer).clone())
@@ -273,6 +298,14 @@ impl SignIn {
     fn refused(&self, answer: &Answer) -> Failure {
         let text = format!("The token issuer refused to sign in: {}", answer.told());
         Failure::new(FailureCause::Permission, self.clean(&text))
+    }
+}
+
+/// Nothing to sign in with, for a reason that whoever configured the agent can remove.
+fn unset(reason: impl ToString) -> Failure {
+    Failure {
+        hint: Some(CONFIGURATION),
+        ..Failure::new(FailureCause::Permission, reason.to_string())
     }
 }
 

@@ -612,6 +612,37 @@ async fn a_check_changes_nothing_and_says_what_it_saw() {
     assert_eq!(posts, 1, "a token and nothing else");
 }
 
+#[tokio::test]
+async fn an_application_needs_no_secret_where_its_platform_vouches_for_it() {
+    let mut bench = OnlineBench::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("assertion");
+    let vouch = |bench: &OnlineBench, assertion: &str| {
+        std::fs::write(&path, format!("{assertion}\n")).unwrap();
+        let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+        bench.double.issuer(|issuer| {
+            issuer.proof = format!("client_assertion_type={kind}&client_assertion={assertion}");
+            issuer.valid.clear();
+        });
+    };
+    let mut client = bench.desk.credentials(&bench.double.url);
+    let keys = client["client"].as_object_mut().unwrap();
+    keys.remove("client_secret");
+    keys.insert("client_assertion_file".into(), json!(path));
+    bench.settings = json!({"credentials": client});
+
+    let driver = bench.driver();
+    let missing = driver.inventory().await.unwrap_err();
+    assert_eq!(missing.cause, FailureCause::Permission);
+    assert!(missing.to_string().contains("assertion"), "{missing}");
+    // Platforms renew the file: each new token is asked for with what it holds then.
+    for assertion in ["header.first.signature", "header.second.signature"] {
+        vouch(&bench, assertion);
+        driver.inventory().await.unwrap();
+    }
+    assert_eq!(bench.double.issuer(|issuer| issuer.issued), 2);
+}
+
 #[test]
 fn settings_are_refused_with_the_wrong_fact() {
     let settings = |change: Value| {
@@ -632,6 +663,15 @@ fn settings_are_refused_with_the_wrong_fact() {
         (
             json!({"credentials": {"client": {"client_id": "a", "client_secret": "hunter2"}}}),
             "env:NAME",
+        ),
+        (
+            json!({"credentials": {"client": {"client_id": "a"}}}),
+            "needs client_secret or client_assertion_file",
+        ),
+        (
+            json!({"credentials": {"client": {"client_id": "a", "client_secret": "env:SECRET",
+                "client_assertion_file": "/run/assertion"}}}),
+            "may have only one",
         ),
     ] {
         let wrong = settings(change).unwrap_err();

@@ -209,6 +209,8 @@ pub(crate) struct Issuer {
     pub(crate) life: u64,
     /// Those that are let in.
     pub(crate) valid: BTreeSet<String>,
+    /// How the application must prove who it is, as the form says it.
+    pub(crate) proof: String,
     /// How many were issued.
     pub(crate) issued: usize,
     /// A user and a password that are let in besides, as they are sent.
@@ -242,6 +244,7 @@ impl<T: Target> Double<T> {
             issuer: Issuer {
                 life: 3_600,
                 valid: BTreeSet::new(),
+                proof: format!("client_secret={CLIENT_SECRET}"),
                 issued: 0,
                 basic: None,
             },
@@ -374,8 +377,9 @@ impl<T: Target> Shared<T> {
 
     fn issue(&mut self, asked: &Asked) -> Reply {
         let expected = format!(
-            "grant_type=client_credentials&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}\
-             &scope=https%3A%2F%2Fapi.businesscentral.dynamics.com%2F.default"
+            "grant_type=client_credentials&client_id={CLIENT_ID}\
+             &scope=https%3A%2F%2Fapi.businesscentral.dynamics.com%2F.default&{}",
+            self.issuer.proof
         );
         if asked.method != Method::POST || asked.body != expected.as_bytes() {
             self.wrong

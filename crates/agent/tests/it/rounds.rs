@@ -488,6 +488,26 @@ async fn an_agent_of_which_a_part_breaks_ends() {
 }
 
 #[tokio::test]
+async fn an_operation_that_breaks_frees_its_place() {
+    let service = Service::start().await;
+    let host = Host::of(&service)
+        .serving(&["One", "Two"])
+        .with_agent("parallel = 1")
+        .with_a_clock_that_breaks(Duration::from_secs(1_000 * 3_600))
+        .simulating("takes = \"2000h\"");
+    let agent = host.runs();
+    service.grants([hotfix(1, "One"), hotfix(2, "Two")]);
+    service
+        .until("was the second one granted", |state| {
+            state.due.is_empty().then_some(())
+        })
+        .await;
+    agent.stops().await;
+    assert!(service.state().finishes.is_empty(), "nobody knows how they ended");
+    service.assert_obeyed();
+}
+
+#[tokio::test]
 async fn an_environment_that_hangs_keeps_no_other_from_being_told_of() {
     let service = Service::start().await;
     let inventory = format!(

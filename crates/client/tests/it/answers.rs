@@ -2,7 +2,7 @@
 
 use crate::service::{APP, Asked, Service, TAG, answer, json, with};
 use axum::body::Body;
-use client::{AgentClient, ClientCredentials, Credentials, Error, RetryPolicy, Upload};
+use client::{AgentClient, ClientCredentials, Credentials, Error, Proof, RetryPolicy, Upload};
 use serde_json::json;
 use std::{
     convert::Infallible,
@@ -204,11 +204,15 @@ async fn with_issuer(life: u64, accepts: impl Fn(&str) -> bool + Send + Sync + '
 }
 
 fn signing_in(service: &Service, user: Option<(&str, &str)>) -> client::Client {
+    signing_in_with(service, Proof::Secret("the secret".into()), user)
+}
+
+fn signing_in_with(service: &Service, proof: Proof, user: Option<(&str, &str)>) -> client::Client {
     let mut settings = service.settings();
     settings.credentials = Credentials::Client(ClientCredentials {
         token_url: format!("{}token", service.url().as_str()).parse().unwrap(),
         client_id: "the-client".into(),
-        client_secret: "the secret".into(),
+        proof,
         scope: "the-scope".into(),
         user: user.map(|(name, password)| (name.into(), password.into())),
     });
@@ -248,6 +252,30 @@ async fn a_token_is_kept_until_it_is_about_to_expire_or_refused() {
     client.sign_in().await.unwrap();
     client.list_apps().all().await.unwrap();
     assert_eq!(refusing.journal().len(), 4);
+}
+
+#[tokio::test]
+async fn an_assertion_is_read_again_for_each_token() {
+    let short = with_issuer(30, |_| true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("assertion");
+    let client = signing_in_with(&short, Proof::AssertionFile(path.clone()), None);
+    let missing = client.list_apps().all().await.unwrap_err();
+    assert!(matches!(&missing, Error::NoAssertion { .. }), "{missing}");
+    for assertion in ["first", "second"] {
+        std::fs::write(&path, assertion).unwrap();
+        client.list_apps().all().await.unwrap();
+        let journal = short.journal();
+        let asked = journal
+            .iter()
+            .rfind(|asked| asked.uri.path() == "/token")
+            .unwrap();
+        let form = String::from_utf8(asked.body.to_vec()).unwrap();
+        assert!(
+            form.contains(&format!("client_assertion={assertion}")) && !form.contains("client_secret"),
+            "{form}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::{
     state_dir::{Beginning, SavedState, StateDir},
 };
 use anyhow::{Context, anyhow};
-use client::{Client, ClientCredentials, Credentials, RetryPolicy};
+use client::{Client, ClientCredentials, Credentials, Proof, RetryPolicy};
 use domain::instant::Instant;
 use entra_local::{Issuer, Secret, TokenVersion};
 use secrecy::SecretString;
@@ -146,7 +146,7 @@ impl Running {
             credentials: Credentials::Client(ClientCredentials {
                 token_url: self.addresses.token_url.parse()?,
                 client_id: credentials.client_id.to_string(),
-                client_secret: secret(&credentials.client_secret),
+                proof: Proof::Secret(secret(&credentials.client_secret)),
                 scope: SCOPE.to_owned(),
                 user: credentials.user.map(|(name, password)| (name, secret(&password))),
             }),

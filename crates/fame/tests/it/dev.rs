@@ -1,6 +1,6 @@
 //! `fame dev` as its users have it: the real binary, the one line it promises, and what is behind the addresses in it.
 
-use client::{ClientCredentials, Credentials, RetryPolicy, Settings};
+use client::{ClientCredentials, Credentials, Proof, RetryPolicy, Settings};
 use domain::{
     ids::{AppId, OperationId},
     operation::OperationStatus,
@@ -117,7 +117,7 @@ impl Dev {
         self.asked_with(Credentials::Client(ClientCredentials {
             token_url: self.text("tokenUrl").parse().unwrap(),
             client_id: member("clientId").into(),
-            client_secret: member("clientSecret").into(),
+            proof: Proof::Secret(member("clientSecret").into()),
             scope: self.text("scope").into(),
             user: (client["type"] == "User").then(|| (member("username").into(), member("password").into())),
         }))
