@@ -57,8 +57,14 @@ impl<'l> Line<'l> {
     fn of_failure(line: &'l str) -> Option<Self> {
         let rest = line.strip_prefix("FAME:failure ")?;
         let (word, text) = rest.split_once(' ').unwrap_or((rest, ""));
-        let cause = word.parse().unwrap_or(FailureCause::Other);
-        Some(Self::Failure { cause, text })
+        Some(match word.parse() {
+            Ok(cause) => Self::Failure { cause, text },
+            // Whoever misspelled it sees it where the failure is read.
+            Err(_) => Self::Failure {
+                cause: FailureCause::Other,
+                text: rest,
+            },
+        })
     }
 
     fn text(&self) -> &'l str {
@@ -429,7 +435,7 @@ mod tests {
             ("FAME:failure schemabreak", failure(FailureCause::SchemaBreak, "")),
             (
                 "FAME:failure Whatever it is",
-                failure(FailureCause::Other, "it is"),
+                failure(FailureCause::Other, "Whatever it is"),
             ),
             ("nothing special", Line::Text("nothing special")),
         ] {
