@@ -187,6 +187,7 @@ async fn add_agent(db: &store::Db, token: &OwnToken) -> Outcome<()> {
         inventory_on: None,
         counted_since: None,
         gained: 0,
+        recorded: store::agents::Recorded::default(),
         etag: Etag::random(),
     };
     let added = db.write(agent, |mut tx, agent| {

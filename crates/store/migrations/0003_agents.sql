@@ -28,6 +28,10 @@ CREATE TABLE agents (
   inventory_on BIGINT,
   counted_since BIGINT,
   gained BIGINT NOT NULL DEFAULT 0,
+  recorded_since BIGINT,
+  recorded BIGINT NOT NULL DEFAULT 0,
+  unrecorded BIGINT NOT NULL DEFAULT 0,
+  unrecorded_id UUID,
   etag UUID NOT NULL,
   CONSTRAINT agents_pk PRIMARY KEY (id),
   CONSTRAINT agents_name UNIQUE (name_key)

@@ -66,6 +66,8 @@ table! {
         pub counted_since: Option<Instant>,
         /// How many environments it has gained by changes since.
         pub gained: i64,
+        /// What its inventories have written into history of late.
+        pub recorded: Recorded as (recorded_since, recorded, unrecorded, unrecorded_id),
         /// The tag of its state.
         pub etag: Etag,
     }
@@ -152,6 +154,52 @@ impl Field for FormerSessions {
         let line = |(session, Instant(followed)): &(Uuid, Instant)| format!("{session} {followed}");
         let all: Vec<_> = self.0.iter().map(line).collect();
         values.push((!all.is_empty()).then(|| all.join("\n")).into());
+    }
+}
+
+/// What an agent's inventories have written into history within an hour, so that it can be told when it is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// When the hour began.
+    pub since: Option<Instant>,
+    /// How many changes were written down one by one.
+    pub count: u64,
+    /// How many more there were.
+    pub beyond: u64,
+    /// The row of the audit that stands for those.
+    pub beyond_id: Option<Uuid>,
+}
+
+impl Field for Recorded {
+    const COLUMNS: &'static [(Kind, bool)] = &[
+        (Kind::Ticks, true),
+        (Kind::Int, false),
+        (Kind::Int, false),
+        (Kind::Guid, true),
+    ];
+
+    fn read(row: &Row<'_>, at: &mut usize) -> Result<Self, StoreError> {
+        Ok(Self {
+            since: Field::read(row, at)?,
+            count: Field::read(row, at)?,
+            beyond: Field::read(row, at)?,
+            beyond_id: Field::read(row, at)?,
+        })
+    }
+
+    fn write(&self, values: &mut Vec<Value>) {
+        let Self {
+            since,
+            count,
+            beyond,
+            beyond_id,
+        } = self;
+        values.extend([
+            (*since).into(),
+            (*count).into(),
+            (*beyond).into(),
+            (*beyond_id).into(),
+        ]);
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{
     Db, FromRow, Row, StoreError, Tx, Value,
+    agents::Recorded,
     dialect::Shape,
     environments::{Environment, InstalledApp},
     execution::{INSTALLED_SHAPE, Installed, installed_statement, one_each},
@@ -219,6 +220,21 @@ pub async fn set_counted(
         .execute()
         .await
         .map(drop)
+}
+
+/// Says what an agent's inventories have written into history.
+pub async fn set_recorded(tx: &mut Tx<'_>, agent: Uuid, recorded: Recorded) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE agents SET recorded_since = $2, recorded = $3, unrecorded = $4, unrecorded_id = $5 WHERE id = $1",
+    )
+    .bind(agent)
+    .bind(recorded.since)
+    .bind(recorded.count)
+    .bind(recorded.beyond)
+    .bind(recorded.beyond_id)
+    .execute()
+    .await
+    .map(drop)
 }
 
 /// Says when an agent last sent a full inventory, from which on changes are counted.

@@ -169,6 +169,8 @@ fn event(step: HotfixStep, operation: &Operation, by: Actor<'_>, now: Instant) -
 pub(super) enum AgentStep {
     Enrolled,
     Frozen,
+    /// Its inventories change more than is written down one by one.
+    Unrecorded,
 }
 
 impl AgentStep {
@@ -176,6 +178,7 @@ impl AgentStep {
         match self {
             Self::Enrolled => "agent.enrolled",
             Self::Frozen => "agent.frozen",
+            Self::Unrecorded => "agent.unrecorded",
         }
     }
 }

@@ -14,6 +14,7 @@
 
 mod contested;
 mod drift;
+mod history;
 mod missing;
 mod understand;
 
@@ -22,7 +23,7 @@ pub(crate) use missing::remove_missing;
 use super::{
     Service,
     agents::{self, AgentCaller},
-    audit::{self, Actor},
+    audit::Actor,
     environments::{self, EnvironmentReport, Known, Written, described},
 };
 use crate::error::{Error, Result};
@@ -35,6 +36,7 @@ use domain::{
     problem::{Code, RuleError},
 };
 use drift::Drift;
+use history::Told;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
@@ -64,6 +66,8 @@ struct Reporter {
     caller: AgentCaller,
     sequence: i64,
     now: Instant,
+    /// How many changes it writes into history one by one in an hour.
+    most_recorded: u64,
 }
 
 impl Reporter {
@@ -134,6 +138,7 @@ async fn report(
         caller: agent.clone(),
         sequence: understood.sequence,
         now: service.clock.now(),
+        most_recorded: service.settings.agents.recorded_changes_per_hour,
     };
     check_sequence(by.sequence, by.now)?;
     service
@@ -373,10 +378,11 @@ async fn take_batch(
         return Ok(());
     }
     let input = (by.clone(), differing.clone());
-    let decided = service
+    let (decided, told) = service
         .db
         .write(input, |tx, (by, rows)| Box::pin(save_in(tx, by, rows)))
         .await?;
+    told.warn(by);
     for (row, decision) in differing.iter().zip(&decided) {
         taken.add(row, None, decision);
     }
@@ -393,7 +399,7 @@ impl Decision {
 }
 
 /// Decides about environments under their locks and writes what is to be written; answers in the order of the rows.
-async fn save_in(mut tx: Tx<'_>, by: &Reporter, reported: &[Arc<Row>]) -> Result<Vec<Decision>> {
+async fn save_in(mut tx: Tx<'_>, by: &Reporter, reported: &[Arc<Row>]) -> Result<(Vec<Decision>, Told)> {
     let agent = by.lock(&mut tx).await?;
     let mut known = rows::lock_known(&mut tx, reported.iter().map(|row| &row.key)).await?;
     let sandboxes = reported
@@ -422,17 +428,16 @@ async fn save_in(mut tx: Tx<'_>, by: &Reporter, reported: &[Arc<Row>]) -> Result
         }
     }
     environments::save(&mut tx, &written, by.now).await?;
-    audit::record_all(&mut tx, by.actor(), by.now, written.iter().map(Written::change)).await?;
     let contested: Vec<_> = kept.iter().flatten().filter_map(Decision::contested).collect();
     contested::record(&mut tx, by.actor(), by.now, &contested).await?;
     let drift = drift::find(&mut tx, &written).await?;
-    drift::record(&mut tx, by.actor(), by.now, &drift).await?;
+    let told = history::record(&mut tx, by, &agent, &written, &drift).await?;
     drop(drift);
     let mut written = written.into_iter().map(|one| Decision::Written(Box::new(one)));
     let decisions = kept
         .into_iter()
         .filter_map(|kept| kept.or_else(|| written.next()));
-    Ok(decisions.collect())
+    Ok((decisions.collect(), told))
 }
 
 fn decide(
@@ -607,14 +612,16 @@ async fn find_gone(
 
 /// Environments are missing from now on, if they are not yet; how many of them are.
 async fn miss(service: &Service, by: &Reporter, ids: Vec<Uuid>) -> Result<u64> {
-    service
+    let (missing, told) = service
         .db
         .write((by.clone(), ids), |tx, (by, ids)| Box::pin(miss_in(tx, by, ids)))
-        .await
+        .await?;
+    told.warn(by);
+    Ok(missing)
 }
 
-async fn miss_in(mut tx: Tx<'_>, by: &Reporter, ids: &[Uuid]) -> Result<u64> {
-    by.lock(&mut tx).await?;
+async fn miss_in(mut tx: Tx<'_>, by: &Reporter, ids: &[Uuid]) -> Result<(u64, Told)> {
+    let agent = by.lock(&mut tx).await?;
     let found = locking::lock_environments(&mut tx, ids.iter().copied()).await?;
     let ours = found.into_iter().filter(|one| one.agent_id == Some(by.id()));
     let (known, new): (Vec<_>, Vec<_>) = ours.partition(|one| one.missing_since.is_some());
@@ -629,8 +636,8 @@ async fn miss_in(mut tx: Tx<'_>, by: &Reporter, ids: &[Uuid]) -> Result<u64> {
     update_environments(&mut tx, &missing).await?;
     super::execution::reschedule(&mut tx, &missing.iter().collect::<Vec<_>>(), by.now).await?;
     let drift: Vec<_> = missing.iter().map(Drift::gone).collect();
-    drift::record(&mut tx, by.actor(), by.now, &drift).await?;
-    Ok((known.len() + missing.len()) as u64)
+    let told = history::record(&mut tx, by, &agent, &[], &drift).await?;
+    Ok(((known.len() + missing.len()) as u64, told))
 }
 
 async fn end(service: &Service, by: &Reporter) -> Result<()> {

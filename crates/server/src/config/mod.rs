@@ -158,6 +158,9 @@ pub struct AgentSettings {
     /// Largest inventory, in bytes.
     #[serde(deserialize_with = "number::<1_024, 268_435_456, _, _>")]
     pub inventory_body_bytes: usize,
+    /// Changes that an agent's inventories write into history one by one in an hour.
+    #[serde(deserialize_with = "number::<1, 10_000_000, _, _>")]
+    pub recorded_changes_per_hour: u64,
     /// Customers of whose failures vendors are told the cause only.
     pub only_cause_to_vendor: Vec<uuid::Uuid>,
 }

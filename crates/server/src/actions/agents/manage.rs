@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use store::{
     Tx,
-    agents::{self, Agent, AgentEntry, FormerSessions},
+    agents::{self, Agent, AgentEntry, FormerSessions, Recorded},
     environments::{self, EnvironmentEntry, InstalledApp},
     principals,
 };
@@ -187,6 +187,7 @@ fn new_agent(name: &str, now: Instant) -> Agent {
         inventory_on: None,
         counted_since: None,
         gained: 0,
+        recorded: Recorded::default(),
         etag: Etag::random(),
     }
 }

@@ -29,7 +29,7 @@ use store::agents::Agent;
 /// How long a token that was replaced is still good: requests under way still carry it.
 const OVERLAP: Duration = Duration::from_secs(10 * 60);
 
-fn target(name: &str) -> String {
+pub(super) fn target(name: &str) -> String {
     format!("agents/{name}")
 }
 

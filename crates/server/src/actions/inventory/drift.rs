@@ -184,7 +184,7 @@ impl Drift<'_> {
 }
 
 /// Writes it down, and tells of it.
-pub(super) async fn record(tx: &mut Tx<'_>, by: Actor<'_>, now: Instant, drift: &[Drift<'_>]) -> Result<()> {
-    audit::record_all(tx, by, now, drift.iter().map(Drift::change)).await?;
-    events::emit_environments(tx, by, now, drift.iter().map(Drift::news)).await
+pub(super) async fn record(tx: &mut Tx<'_>, by: Actor<'_>, now: Instant, drift: &[&Drift<'_>]) -> Result<()> {
+    audit::record_all(tx, by, now, drift.iter().map(|one| one.change())).await?;
+    events::emit_environments(tx, by, now, drift.iter().map(|one| one.news())).await
 }

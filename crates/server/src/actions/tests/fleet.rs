@@ -32,7 +32,7 @@ use std::{sync::Arc, time::Duration};
 use store::wakeup::Wakeup;
 use store::{
     Db, Value,
-    agents::{Agent, FormerSessions, find_agent_by_identity, insert_agent},
+    agents::{Agent, FormerSessions, Recorded, find_agent_by_identity, insert_agent},
     blobs::{BlobKey, BlobState, save_blob},
     environments::InstalledApp,
     hotfixes::Operation,
@@ -397,6 +397,7 @@ async fn makes_agent(service: &Service, agent: &AgentCaller, serves_unreported: 
         inventory_on: None,
         counted_since: None,
         gained: 0,
+        recorded: Recorded::default(),
         etag: Etag::random(),
     };
     let made = service.db.write(row, |mut tx, row| {

@@ -30,7 +30,7 @@ use proptest::{
 };
 use std::{collections::BTreeMap, time::Duration};
 use store::{
-    agents::{Agent, FormerSessions, insert_agent},
+    agents::{Agent, FormerSessions, Recorded, insert_agent},
     environments::Environment,
 };
 use test_support::postgres_cluster;
@@ -79,6 +79,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         inventory_on: None,
         counted_since: None,
         gained: 0,
+        recorded: Recorded::default(),
         etag: Etag::random(),
     };
     let id = agent.id;
@@ -739,6 +740,83 @@ async fn drift_is_written_down_and_told() {
         assert_eq!(fleet.count(&contradiction).await, 1);
     })
     .await;
+}
+
+/// Each report changes three environments, which comes to three rows for what is known of them and three for drift.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_agent_writes_only_so_much_history_in_an_hour() {
+    for url in [None, Some(postgres_cluster::database_url())] {
+        let fleet = Fleet::on_with(url, &[("agents.recorded_changes_per_hour", "10")]).await;
+        let agent = has_agent(&fleet, "hoster", ours()).await;
+        let report = |sequence, version| {
+            let rows = (0..3).map(|number| found(&name(number), version));
+            inventory(sequence, rows.collect())
+        };
+        // What is new counts for nothing.
+        puts(&fleet, &agent, report(1, TO)).await;
+        assert_eq!(fleet.count("audit WHERE actor_kind = 'Agent'").await, 3);
+        let replica = fleet.replica().await;
+        for sequence in 2..20 {
+            let version = if sequence % 2 == 0 { FROM } else { TO };
+            let service = if sequence % 3 == 0 {
+                &replica
+            } else {
+                fleet.service()
+            };
+            let inventory = report(sequence, version);
+            let taken = match sequence % 4 {
+                0 => put_inventory(service, &agent, inventory).await,
+                _ => patch_inventory(service, &agent, inventory).await,
+            };
+            assert_eq!(counts(&taken.unwrap()), [0, 3, 0, 0]);
+            for number in 0..3 {
+                assert_eq!(version_in(&fleet, number).await, version);
+            }
+        }
+        assert_eq!(fleet.count("audit WHERE actor_kind = 'Agent'").await, 3 + 10 + 1);
+        assert_eq!(drift(&fleet).await.len(), 6, "drift goes first");
+        assert_eq!(fleet.count("events WHERE kind = 'environment.drift'").await, 6);
+        assert_eq!(fleet.count("events WHERE kind = 'agent.unrecorded'").await, 1);
+        assert_eq!(unrecorded(&fleet).await, [(10, 18 * 6 - 10)]);
+        let gone = Inventory {
+            gone: vec![called(&name(0))],
+            ..meant(20, Vec::new())
+        };
+        assert_eq!(counts(&patches(&fleet, &agent, gone).await), [0, 0, 0, 1]);
+        assert_eq!(unrecorded(&fleet).await, [(10, 18 * 6 - 9)]);
+
+        // Another hour, and another agent.
+        fleet.advance(3_600);
+        patches(&fleet, &agent, report(21, FROM)).await;
+        let other = has_agent(&fleet, "other", ours()).await;
+        puts(&fleet, &other, inventory(1, numbered(5..6))).await;
+        let mut changed = numbered(5..6);
+        changed[0].location_name = Some("Rack 8".into());
+        puts(&fleet, &other, inventory(2, changed)).await;
+        assert_eq!(unrecorded(&fleet).await, [(10, 18 * 6 - 9)]);
+        assert_eq!(
+            fleet.count("audit WHERE actor_name = 'other'").await,
+            2,
+            "what one agent wrote is not held against another"
+        );
+        assert_eq!(drift(&fleet).await.len(), 6 + 3 + 1);
+    }
+}
+
+/// How many changes were written down one by one, and how many more there were, hour by hour.
+async fn unrecorded(fleet: &Fleet) -> Vec<(u64, u64)> {
+    let audit = fleet.db().query(
+        "SELECT after_state FROM audit WHERE action = 'agents/unrecorded' AND target = 'agents/hoster' ORDER BY id",
+    );
+    let rows: Vec<(String,)> = audit.fetch_all().await.unwrap();
+    let number = |(after,): (String,)| {
+        let after: serde_json::Value = serde_json::from_str(&after).unwrap();
+        (
+            after["recorded"].as_u64().unwrap(),
+            after["unrecorded"].as_u64().unwrap(),
+        )
+    };
+    rows.into_iter().map(number).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
