@@ -47,7 +47,7 @@ impl Shift {
         }
         let message = format!(
             "Of {had} environments the inventory loses {lost}, and it has {gained} others. If that is right, send it \
-             again with \"confirm\": true."
+             again with \"confirm\": true; `fame agent run --confirm-inventory` does."
         );
         let problem = RuleError::new(Code::ConfirmationRequired, message).about("environments");
         Err(problem
@@ -125,6 +125,9 @@ mod tests {
             error.message.contains("Of 10 environments the inventory loses 3"),
             "{error}"
         );
+        for way in ["\"confirm\": true", "--confirm-inventory"] {
+            assert!(error.message.contains(way), "{error}");
+        }
     }
 
     #[test]
