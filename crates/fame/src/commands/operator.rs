@@ -250,6 +250,8 @@ const ENVIRONMENTS: &[Column] = &[
     ("WINDOW", "window"),
     ("AGENT", "agent"),
     ("HELD SINCE", "heldSince"),
+    ("MISSING SINCE", "missingSince"),
+    ("DISPUTED SINCE", "disputedSince"),
 ];
 const OPERATIONS: &[Column] = &[
     ("ID", "id"),
