@@ -32,9 +32,9 @@
 //!   vendor asked for, within the line installed.
 //! * **slot**: the one place for a waiting or running operation that each installation has.
 //! * **due**: said of an operation whose time has come and that may start now, and of an environment in which one may.
-//! * **executor**: whoever carries operations out: an **agent** beside the environments, or the simulator.
-//! * **claim**: taking due operations; each is then one executor's, until it reports or its lease ends.
-//! * **lease**: how long a claimed operation stays its executor's without a **heartbeat**, by which it is renewed.
+//! * **agent**: whoever carries operations out and reports what is installed, from beside the environments.
+//! * **claim**: taking due operations; each is then one agent's, until it reports or its lease ends.
+//! * **lease**: how long a claimed operation stays its agent's without a **heartbeat**, by which it is renewed.
 //! * **held**: said of an environment in which nothing starts, because the outcome of an operation is unknown.
 //! * **freeze**: a period in which nothing starts in a set of environments, by decision of an owner or the operator.
 //! * **generation**: what tells one writing of some bytes to a storage location from another writing of the same bytes,

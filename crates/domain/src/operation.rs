@@ -233,7 +233,7 @@ impl Skip {
         }
     }
 
-    /// The executor says that there was nothing to do.
+    /// The agent says that there was nothing to do.
     #[must_use]
     pub fn nothing_to_do(report: Option<&str>) -> Self {
         let message = report.unwrap_or("There was nothing to do.").to_owned();
@@ -262,11 +262,11 @@ vocabulary! {
     }
 }
 
-/// The text for `errorMessage` of an operation whose executor gave no heartbeat until its lease was over.
+/// The text for `errorMessage` of an operation whose agent gave no heartbeat until its lease was over.
 #[must_use]
 pub fn outcome_unknown(environment: &str, lease_ended: Instant) -> String {
     format!(
-        "{}: Nothing was heard from the executor of environment '{environment}' before its lease ended on \
+        "{}: Nothing was heard from the agent of environment '{environment}' before its lease ended on \
          {lease_ended}. The operation may have been carried out in part or in full and is not tried again \
          by itself. Check the environment, then report its installed apps or release it.",
         FailReason::OutcomeUnknown
@@ -432,7 +432,9 @@ mod tests {
             Skip::environment_gone("MyCustomer").to_string(),
             "EnvironmentGone: Environment 'MyCustomer' no longer exists."
         );
-        assert!(outcome_unknown("MyCustomer", Instant(0)).starts_with("OutcomeUnknown: "));
+        let text = outcome_unknown("MyCustomer", Instant(0));
+        let start = "OutcomeUnknown: Nothing was heard from the agent of environment 'MyCustomer'";
+        assert!(text.starts_with(start), "{text}");
     }
 
     #[test]

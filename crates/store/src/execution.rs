@@ -418,11 +418,11 @@ pub struct Ending {
     pub completed_on: Option<Instant>,
     /// When it ended.
     pub ended_on: Instant,
-    /// What its executor said of its failure.
+    /// What its agent said of its failure.
     pub error_message: Option<String>,
     /// Why it was skipped or lost.
     pub reason: Option<String>,
-    /// Why it failed, as its executor understood it.
+    /// Why it failed, as its agent understood it.
     pub failure_cause: Option<FailureCause>,
 }
 

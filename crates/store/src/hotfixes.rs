@@ -66,7 +66,7 @@ table! {
         pub completed_on: Option<Instant>,
         /// When it ended, in whatever way.
         pub ended_on: Option<Instant>,
-        /// What its executor said of its failure.
+        /// What its agent said of its failure.
         pub error_message: Option<String>,
         /// Why it was skipped or lost.
         pub reason: Option<String>,
@@ -90,7 +90,7 @@ table! {
         pub progress_text: Option<String>,
         /// When that was said.
         pub progress_on: Option<Instant>,
-        /// Why it failed, as its executor understood it.
+        /// Why it failed, as its agent understood it.
         pub failure_cause: Option<FailureCause>,
         /// How often its package was fetched.
         pub downloads: Option<i64>,

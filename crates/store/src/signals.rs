@@ -2,7 +2,7 @@
 //!
 //! A notification is not sent in the transaction that makes the work: PostgreSQL commits transactions that notify one
 //! after the other, so every change would wait for every other. It follows right after, and those of several changes
-//! become one. What a crash in between takes with it, the executors find by looking.
+//! become one. What a crash in between takes with it, waiting claims find by looking.
 
 use super::{
     connections::{Connector, TlsStream, next_message},
@@ -49,7 +49,7 @@ pub(crate) async fn exchange(connector: &Connector, wakeup: &Wakeup, stop: &Canc
         };
         if !is_lost {
             tracing::warn!(
-                "signals of other servers are not heard: {}; until they are, executors only look",
+                "signals of other servers are not heard: {}; until they are, waiting claims only look",
                 Chain(&outcome)
             );
             is_lost = true;

@@ -90,7 +90,7 @@ entity! {
         progress_on "progressOn": Option<Instant>,
         /// The agent that carries it out, or did.
         agent_name "agentName": Option<String>,
-        /// Why it failed, as far as its executor could tell: one word of a closed list.
+        /// Why it failed, as far as its agent could tell: one word of a closed list.
         #[schema(value_type = Option<String>, example = "SchemaBreak")]
         failure_cause "failureCause": Option<FailureCause>,
     }

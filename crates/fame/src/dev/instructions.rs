@@ -57,7 +57,7 @@ curl -s <control>/clock -d "{\"now\":\"$START\"}"; echo; sleep 2
 curl -s -H "Authorization: Bearer $TOKEN" $APP/environmentHotfixes/$HOTFIX; echo
 
 # Hotfixes fail in Atlanta-SyncFails (US) and Aarhus-DependencyFails (DK); in Hamburg-GetsLost
-# (DE) the executor is never heard of again. What failed so far:
+# (DE) the agent is never heard of again. What failed so far:
 curl -s -G -H "Authorization: Bearer $TOKEN" $APP/environmentHotfixes \
   --data-urlencode "\$filter=status eq 'Failed'"; echo
 "#;

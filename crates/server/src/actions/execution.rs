@@ -1,4 +1,4 @@
-//! The life of an operation after it was scheduled: claimed when due, carried out by an executor under a lease,
+//! The life of an operation after it was scheduled: claimed when due, carried out by an agent under a lease,
 //! ended by its report or by its silence.
 //!
 //! The environment's row is the lock under which all this is decided: whoever holds it may start the one operation
@@ -49,14 +49,14 @@ impl AgentCaller {
     }
 }
 
-/// An operation that an executor now holds. What one claim started shares a lease id.
+/// An operation that an agent now holds. What one claim started shares a lease id.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimed {
     pub(crate) operation: Operation,
     pub(crate) lease: Lease,
 }
 
-/// What an executor says became of an operation.
+/// What an agent says became of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     Succeeded,

@@ -57,7 +57,7 @@ pub(crate) struct Service {
     pub(crate) clock: Clock,
     pub(crate) clock_check: ClockCheck,
     pub(crate) settings: Arc<Settings>,
-    /// Tells the executors, here and on other servers, that there may be work.
+    /// Tells waiting claims, here and on other servers, that there may be work.
     pub(crate) wakeup: Wakeup,
     /// Claims of agents that wait for work.
     pub(crate) waiting: WaitingClaims,

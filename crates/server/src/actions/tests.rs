@@ -275,7 +275,7 @@ impl Fixture {
             .set(Instant(self.service.clock.now().0 + seconds * TICKS_PER_SECOND));
     }
 
-    /// A hotfix that an executor has just taken on.
+    /// A hotfix that an agent has just taken on.
     async fn has_running_hotfix(&self) -> Claimed {
         let sha256 = self.has_bytes(b"good");
         self.has_version(TARGET, VersionStatus::Uploaded, sha256, BlobState::Stored)

@@ -82,7 +82,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
     (
         LOST,
         Kind::Counter,
-        "Operations that ended because their executor fell silent.",
+        "Operations that ended because their agent fell silent.",
     ),
     (
         RUNNING,
@@ -105,7 +105,7 @@ const METRICS: &[(&str, Kind, &str)] = &[
 const SECONDS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
-/// The same for what waits for windows and executors.
+/// The same for what waits for windows and agents.
 const LAG_SECONDS: &[f64] = &[
     0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0,
 ];

@@ -168,7 +168,7 @@ pub struct Contents {
     pub packages: u64,
     /// Bytes of those packages.
     pub package_bytes: u64,
-    /// Operations that were running when the export was made. In an import their executors are gone, so they end as
+    /// Operations that were running when the export was made. In an import their agents are gone, so they end as
     /// `OutcomeUnknown` when their leases run out.
     pub running_operations: u64,
 }

@@ -73,7 +73,7 @@ entity! {
         /// Why it failed or was skipped.
         #[serde(default)]
         error_message "errorMessage": Option<String>,
-        /// Why it failed, as far as its executor could tell: one word of a closed list.
+        /// Why it failed, as far as its agent could tell: one word of a closed list.
         #[serde(default)]
         #[schema(value_type = Option<String>, example = "SchemaBreak")]
         failure_cause "failureCause": Option<FailureCause>,

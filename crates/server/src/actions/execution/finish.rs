@@ -1,4 +1,4 @@
-//! Ending what runs, as its executor reports.
+//! Ending what runs, as its agent reports.
 //!
 //! Reporting again, or late, changes nothing: a state that was reported to somebody as final stays final. A late report
 //! that says something new is kept in the audit, for whoever has to find out what happened.
@@ -30,7 +30,7 @@ const LATE: &str = "operations/lateReport";
 /// Longest text of one that is kept, in bytes.
 const LONGEST_LATE: usize = 2 * 1024;
 
-/// What an executor says about an operation that it holds by this lease.
+/// What an agent says about an operation that it holds by this lease.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Report {
     pub(crate) id: OperationId,

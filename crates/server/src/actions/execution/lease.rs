@@ -1,4 +1,4 @@
-//! The heartbeat of an executor: renewed while it works, and what its absence comes to.
+//! The heartbeat of an agent: renewed while it works, and what its absence comes to.
 
 use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
 use crate::{
@@ -124,7 +124,7 @@ async fn renew_in(mut tx: Tx<'_>, input: &Renewal) -> Result<Vec<OperationId>> {
     Ok(renewed)
 }
 
-/// Ends operations whose executor fell silent, and holds their environments; how many there were. A server that
+/// Ends operations whose agent fell silent, and holds their environments; how many there were. A server that
 /// cannot trust its own clock ends none.
 pub(crate) async fn end_lost(service: &Service) -> Result<usize> {
     let now = service.clock_check.compare(service).await?;
@@ -157,7 +157,7 @@ async fn end_batch(service: &Service, lost: &[LeaseEnd], now: Instant) -> Result
         match end_together(service, std::slice::from_ref(one), now).await {
             Ok(count) => ended += count,
             Err(error) if lies_in_the_matter(&error) => {
-                tracing::error!(operation = %one.1, error = %Chain(&error), "an operation whose executor fell silent cannot be ended");
+                tracing::error!(operation = %one.1, error = %Chain(&error), "an operation whose agent fell silent cannot be ended");
             }
             Err(error) => return Err(error),
         }

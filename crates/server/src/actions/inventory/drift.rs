@@ -1,7 +1,7 @@
 //! What became of an environment, or of an app in it, without the service's doing: found by comparing what is reported
 //! with what was known.
 //!
-//! What is being brought about at this moment is not drift, even where its executor has not said yet that it is done. What
+//! What is being brought about at this moment is not drift, even where its agent has not said yet that it is done. What
 //! takes back what an operation has brought about says which.
 
 use crate::{

@@ -32,7 +32,7 @@ const REPLICAS: usize = 4;
 /// A race that never ends is a failure.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What runs where, as the executors see it.
+/// What runs where, as the agents see it.
 #[derive(Default)]
 struct Seen {
     running: HashMap<Uuid, OperationId>,

@@ -115,7 +115,7 @@ async fn a_server_whose_clock_is_wrong_tidies_up_nothing() {
     .await;
 }
 
-/// A lease that a wrong clock granted would outlast its executor, or be over before it began.
+/// A lease that a wrong clock granted would outlast its agent, or be over before it began.
 #[tokio::test(flavor = "multi_thread")]
 async fn leases_are_granted_by_the_clock_of_the_database() {
     on_postgres(|fleet| async move {

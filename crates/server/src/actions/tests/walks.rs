@@ -1,4 +1,4 @@
-//! Random walks: what a vendor, an operator, executors, the clock and crashes do to two environments, in any order,
+//! Random walks: what a vendor, an operator, agents, the clock and crashes do to two environments, in any order,
 //! held after every step against a model that is simple enough to be believed. On both databases.
 //!
 //! `FAME_MODEL_CASES` says how many walks are tried on each of them, for whoever wants to look longer.

@@ -25,7 +25,7 @@ use std::{
 const FURTHEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 3600);
 const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// An environment as its operator and its executor know it.
+/// An environment as its operator and its agent know it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Environment {
     /// Which making of it this is: one that was removed and reported again is another.
@@ -56,7 +56,7 @@ pub(super) struct Operation {
     pub(super) completed_on: Option<Instant>,
     pub(super) ended_on: Option<Instant>,
     pub(super) reason: Option<String>,
-    /// What the executor reported, word for word.
+    /// What the agent reported, word for word.
     pub(super) error_message: Option<String>,
     pub(super) lease_until: Option<Instant>,
 }
@@ -84,7 +84,7 @@ pub(super) struct Model {
     pub(super) now: Instant,
     pub(super) environments: [Option<Environment>; ENVIRONMENTS],
     pub(super) operations: Vec<Operation>,
-    /// What the living executor believes to carry.
+    /// What the living agent believes to carry.
     pub(super) carried: Vec<usize>,
     /// Every keyed request that was granted.
     pub(super) keyed: Vec<ScheduleRequest>,

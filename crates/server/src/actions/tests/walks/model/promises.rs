@@ -63,7 +63,7 @@ impl Model {
     }
 }
 
-/// Only a report changes what is installed, and that of an executor never to something older.
+/// Only a report changes what is installed, and that of an agent never to something older.
 fn broken_by_installing(was: &Environment, is: &Environment, act: &Act) -> Option<String> {
     let may_change = match act {
         Act::ReportsEnvironment { .. } => true,
