@@ -3,7 +3,7 @@
 //! Here and in the `Args` beside each command is the raw command line. It is read once: [`crate::settings`] makes
 //! of the global part what the rest of the program believes in, and no flag is looked at again after that.
 
-use clap::Args;
+use clap::{Arg, Args, Command};
 use domain::{ids::AppId, version::AppVersion};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -112,6 +112,17 @@ pub(crate) struct GlobalArgs {
     /// Print no notes and no progress
     #[arg(long, short, global = true, help_heading = "Output")]
     pub quiet: bool,
+}
+
+impl GlobalArgs {
+    /// Those that an agent makes nothing of, as its configuration says where its service is and how it signs in there: its
+    /// help does not show them.
+    pub(crate) fn of_no_use_to_agents() -> Vec<Arg> {
+        let all = Self::augment_args(Command::new("fame"));
+        let of_a_client = |arg: &&Arg| arg.get_help_heading() != Some("Output");
+        let of_a_client = all.get_arguments().filter(of_a_client);
+        of_a_client.map(|arg| arg.clone().hide(true)).collect()
+    }
 }
 
 /// An app and a country of it.

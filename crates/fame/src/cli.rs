@@ -49,7 +49,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Package(commands::package::PackageCommand),
     /// The agent, which serves environments of your own
-    #[command(subcommand)]
+    #[command(subcommand, args(GlobalArgs::of_no_use_to_agents()))]
     Agent(commands::agent::AgentCommand),
     /// Run the service
     Serve(commands::serve::ServeArgs),
@@ -90,7 +90,8 @@ mod tests {
             for subcommand in command.get_subcommands() {
                 for arg in subcommand.get_arguments() {
                     let is_dev_json = subcommand.get_name() == "dev" && arg.get_id() == "json";
-                    let hides = global.contains(&arg.get_id().to_string()) && !is_dev_json;
+                    let is_the_same = arg.is_global_set();
+                    let hides = global.contains(&arg.get_id().to_string()) && !is_dev_json && !is_the_same;
                     assert!(!hides, "{} of {}", arg.get_id(), subcommand.get_name());
                 }
                 check(subcommand, global);

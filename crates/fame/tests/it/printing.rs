@@ -41,6 +41,17 @@ async fn help_of_commands() {
 }
 
 #[tokio::test]
+async fn help_of_an_agent_shows_what_it_uses_and_no_more() {
+    insta::assert_snapshot!(help(&["agent", "run", "-h"]).await);
+    for command in ["enrol", "check"] {
+        let text = help(&["agent", command, "--help"]).await;
+        for of_no_use in ["--url", "--client-id", "Service:", "Sign-in:"] {
+            assert!(!text.contains(of_no_use), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_exit_codes_can_be_looked_up() {
     let table = help(&["exit-codes"]).await;
     assert!(help(&["help", "exit-codes"]).await.contains(table.trim_end()));
