@@ -14,7 +14,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use wire::agent::{
     AgentToken, Claim, ClaimRequest, Enrolment, Finish, Finished, Inventory, InventoryResult, LeakedTokens,
-    Renewal, Renewed, SESSION_HEADER,
+    READY_HEADER, Renewal, Renewed, SESSION_HEADER,
 };
 
 /// The longest answer but those to inventories, which may say something of each of 20,000 environments.
@@ -42,22 +42,39 @@ impl Client {
     }
 }
 
-/// A running agent as a caller: each call names its session.
+/// A running agent as a caller: each call names its session, and says how it is if that was said.
 #[derive(Clone, Debug)]
 pub struct AgentClient {
     client: Client,
     session: Uuid,
+    is_ready: Option<bool>,
 }
 
 impl AgentClient {
     /// The agent that `client` signs in as, in this session: one for as long as its process lives.
     #[must_use]
     pub fn new(client: Client, session: Uuid) -> Self {
-        Self { client, session }
+        Self {
+            client,
+            session,
+            is_ready: None,
+        }
+    }
+
+    /// The same, saying with each call whether nothing keeps it from its work.
+    #[must_use]
+    pub fn ready(self, is_ready: bool) -> Self {
+        let is_ready = Some(is_ready);
+        Self { is_ready, ..self }
     }
 
     fn call(&self, method: Method, segments: &[&str]) -> Call {
-        Call::new(method, self.client.agent(segments)).header(SESSION_HEADER, &self.session.to_string())
+        let call = Call::new(method, self.client.agent(segments));
+        let call = call.header(SESSION_HEADER, &self.session.to_string());
+        match self.is_ready {
+            Some(is_ready) => call.header(READY_HEADER, &is_ready.to_string()),
+            None => call,
+        }
     }
 
     fn request<T>(&self, method: Method, segments: &[&str]) -> Request<T> {

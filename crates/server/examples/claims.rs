@@ -183,6 +183,7 @@ async fn add_agent(db: &store::Db, token: &OwnToken) -> Outcome<()> {
         frozen_reason: None,
         last_seen_on: None,
         software: None,
+        is_ready: None,
         inventory_sequence: 0,
         inventory_on: None,
         counted_since: None,

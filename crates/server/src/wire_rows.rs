@@ -178,6 +178,7 @@ pub(crate) fn registered_agent(entry: AgentEntry, now: Instant) -> Result<wire::
         created_on: Some(agent.created_on),
         last_seen_on: agent.last_seen_on,
         software: agent.software,
+        ready: agent.is_ready,
         token_expires_on: agent.token_until,
         enrolment_code: None,
         enrolment_code_expires_on: agent.code_until,

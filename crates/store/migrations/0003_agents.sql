@@ -24,6 +24,7 @@ CREATE TABLE agents (
   frozen_reason TEXT,
   last_seen_on BIGINT,
   software TEXT,
+  is_ready BOOLEAN,
   inventory_sequence BIGINT NOT NULL,
   inventory_on BIGINT,
   counted_since BIGINT,

@@ -57,6 +57,8 @@ table! {
         pub last_seen_on: Option<Instant>,
         /// What it calls its software.
         pub software: Option<String>,
+        /// Whether nothing keeps it from its work, as it last said of itself.
+        pub is_ready: Option<bool>,
         /// The number of its last inventory.
         pub inventory_sequence: i64,
         /// When it last sent a full inventory.
@@ -280,6 +282,7 @@ const WRITTEN: &[&str] = &[
     "frozen_reason",
     "last_seen_on",
     "software",
+    "is_ready",
     "etag",
 ];
 

@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// The header in which a running agent names itself, a GUID that it made when it started. Two of them under one token at
 /// once are two processes, and the agent is frozen.
 pub const SESSION_HEADER: &str = "fame-agent-session";
+/// The header in which a running agent says with each call whether nothing keeps it from its work, `true` or `false`. It is
+/// noted together with when the agent last called.
+pub const READY_HEADER: &str = "fame-agent-ready";
 
 /// Operations that are given out at once, at most.
 pub const MOST_CLAIMED: u32 = 250;

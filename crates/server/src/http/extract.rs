@@ -34,7 +34,7 @@ use futures::StreamExt;
 use std::{str::FromStr, sync::Arc, time::Duration};
 use store::principals::PrincipalRef;
 use uuid::Uuid;
-use wire::agent::SESSION_HEADER;
+use wire::agent::{READY_HEADER, SESSION_HEADER};
 
 /// Longest text about an agent's software that is kept, in characters.
 const LONGEST_SOFTWARE: usize = 100;
@@ -249,6 +249,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
             credential: shown(credential),
             session_id: session_of(&parts.headers),
             software: software_of(&parts.headers),
+            is_ready: readiness_of(&parts.headers)?,
             correlation_id: info.correlation_id,
         };
         let caller = match agents::sign_in(&state.service, call).await? {
@@ -302,6 +303,21 @@ fn software_of(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::USER_AGENT)?.to_str().ok()?.trim();
     let text: String = text.chars().take(LONGEST_SOFTWARE).collect();
     (!text.is_empty()).then_some(text)
+}
+
+/// Whether nothing keeps an agent from its work, if its header says so.
+fn readiness_of(headers: &HeaderMap) -> Result<Option<bool>, RuleError> {
+    let Some(said) = headers.get(READY_HEADER) else {
+        return Ok(None);
+    };
+    match said.as_bytes() {
+        b"true" => Ok(Some(true)),
+        b"false" => Ok(Some(false)),
+        _ => {
+            let message = format!("The header {READY_HEADER} must be true or false, or be left out.");
+            Err(RuleError::invalid(READY_HEADER, message))
+        }
+    }
 }
 
 /// A body of bounded size that arrived in bounded time.

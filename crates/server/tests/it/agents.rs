@@ -7,6 +7,7 @@ use crate::harness::{
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
+use wire::agent::READY_HEADER;
 
 on_both_databases!(
     a_code_is_good_once,
@@ -29,6 +30,7 @@ on_both_databases!(
     a_call_names_its_process,
     what_is_revoked_dies_at_once,
     an_agent_is_listed_as_it_is,
+    an_agent_that_cannot_work_is_seen_to_be_there,
     what_no_scope_can_be_is_refused,
     scopes_that_overlap_are_told,
     only_the_state_that_was_seen_is_changed,
@@ -484,6 +486,38 @@ async fn an_agent_is_listed_as_it_is(backend: Backend) {
         refusal.message().contains("cannot be filtered by `state`"),
         "{refusal:?}"
     );
+}
+
+async fn an_agent_that_cannot_work_is_seen_to_be_there(backend: Backend) {
+    let service = Harness::with(backend).without_simulator().start().await;
+    let agent = service.has_agent("hoster").await;
+    service.has_agent("silent").await;
+    let says = async |word: &str| {
+        let request = agent.post("/agent/v1/claim", json!({ "max": 0 }));
+        request.header(READY_HEADER, word).await
+    };
+    let listed = async |ready: &str| {
+        let path = format!("/operator/v1/agents?$filter=ready eq {ready}&$select=name,ready");
+        service.operator().get(path).await.expect(200).column("name")
+    };
+    says("false").await.expect(200);
+    let seen = service.operator().sees_agent("hoster").await.json();
+    assert_eq!(
+        (&seen["state"], &seen["ready"]),
+        (&json!("Active"), &json!(false))
+    );
+    assert_eq!(listed("false").await, ["hoster"]);
+    assert_eq!(listed("null").await, ["silent"]);
+    // It is noted with the time at which it called, to the minute.
+    service.advances(MINUTE).await;
+    says("true").await.expect(200);
+    assert_eq!(listed("true").await, ["hoster"]);
+    service.advances(MINUTE).await;
+    calls(&agent).await.expect(200);
+    assert_eq!(listed("null").await, ["hoster", "silent"]);
+    let refusal = says("perhaps").await;
+    let refusal = refusal.refused(400, "InvalidInput");
+    assert!(refusal.message().contains(READY_HEADER), "{refusal:?}");
 }
 
 async fn what_no_scope_can_be_is_refused(backend: Backend) {

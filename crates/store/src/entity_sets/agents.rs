@@ -33,6 +33,9 @@ pub static AGENTS: LazyLock<EntitySet<AgentEntry>> = LazyLock::new(|| {
         property("software", text("t.software").or_null(), |row| {
             text_or_null(row.agent.software.as_ref())
         }),
+        property("ready", truth("t.is_ready").or_null(), |row| {
+            row.agent.is_ready.map_or(Value::Null, Value::Boolean)
+        }),
         property("tokenExpiresOn", instant("t.token_until").or_null(), |row| {
             instant_or_null(row.agent.token_until)
         }),

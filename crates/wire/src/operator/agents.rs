@@ -46,6 +46,10 @@ entity! {
         /// What it calls its software.
         #[serde(default)]
         software "software": Option<String>,
+        /// Whether nothing kept it from its work when it last called, as it said itself; none when it did not say. What is in
+        /// the way stands in its log.
+        #[serde(default)]
+        ready "ready": Option<bool>,
         /// When its token ends.
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]

@@ -95,6 +95,7 @@ impl FromStr for Identity {
 const AGENTS: &[Column] = &[
     ("NAME", "name"),
     ("STATE", "state"),
+    ("READY", "ready"),
     ("LAST SEEN ON", "lastSeenOn"),
     ("SOFTWARE", "software"),
     ("ENVIRONMENTS", "environments"),

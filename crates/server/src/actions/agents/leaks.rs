@@ -78,6 +78,7 @@ async fn end_token(service: &Arc<Service>, sha256: [u8; 32], correlation_id: Uui
         credential: Credential::Token(sha256),
         session_id: None,
         software: None,
+        is_ready: None,
         correlation_id,
     };
     let input = (agent.id, call, service.clock.now());

@@ -34,6 +34,8 @@ pub(crate) struct AgentCall {
     pub(crate) session_id: Option<Uuid>,
     /// What it calls its software.
     pub(crate) software: Option<String>,
+    /// Whether nothing keeps it from its work, if it says so.
+    pub(crate) is_ready: Option<bool>,
     pub(crate) correlation_id: Uuid,
 }
 
@@ -100,6 +102,7 @@ fn still_standing(found: Option<Agent>, caller: &AgentCaller, now: Instant) -> R
         credential: caller.credential.clone(),
         session_id: Some(caller.session_id),
         software: None,
+        is_ready: None,
         correlation_id: caller.correlation_id,
     };
     let standing = found.as_ref().map(|agent| access::standing(agent, &call, now));
@@ -169,6 +172,7 @@ async fn seen(tx: &mut Tx<'_>, agent: Agent, call: &AgentCall, now: Instant) -> 
         },
         last_seen_on: Some(now),
         software: call.software.clone().or(agent.software),
+        is_ready: call.is_ready,
         ..agent
     };
     agents::update_agent(tx, &seen).await?;

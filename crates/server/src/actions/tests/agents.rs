@@ -58,6 +58,7 @@ impl Fixture {
             credential: Credential::Token(token.sha256()),
             session_id: Some(session),
             software: None,
+            is_ready: None,
             correlation_id: Uuid::new_v4(),
         };
         match sign_in(&self.service, call).await? {

@@ -393,6 +393,7 @@ async fn makes_agent(service: &Service, agent: &AgentCaller, serves_unreported: 
         frozen_reason: None,
         last_seen_on: Some(now),
         software: None,
+        is_ready: None,
         inventory_sequence: 0,
         inventory_on: None,
         counted_since: None,

@@ -75,6 +75,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         frozen_reason: None,
         last_seen_on: None,
         software: None,
+        is_ready: None,
         inventory_sequence: 0,
         inventory_on: None,
         counted_since: None,

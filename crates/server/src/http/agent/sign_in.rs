@@ -37,7 +37,7 @@ pub(crate) async fn enrol_agent(
 
 /// Gives the agent a new token in the place of the one that it signed in with, which is good until the
 /// new one is used, and ten minutes more.
-#[utoipa::path(post, path = "/token", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header)),
+#[utoipa::path(post, path = "/token", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header)),
     responses((status = 200, body = AgentToken), (status = "default", body = ErrorBody)))]
 pub(crate) async fn rotate_agent_token(context: AgentContext) -> Result<Response> {
     let given = agents::rotate_token(context.service(), &context.caller).await?;
