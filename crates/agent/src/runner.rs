@@ -171,7 +171,7 @@ impl Agent {
             return Err(StartError::TokenEnded(ended.expires_on));
         }
         let redactor = Redactor::new(config.secrets.clone());
-        let status = Status::default();
+        let status = Arc::new(Status::default());
         if let Some(kept) = &kept {
             redactor.learn(kept.token.clone());
             status.token(kept.expires_on, rotation::latest(kept));
@@ -188,14 +188,17 @@ impl Agent {
         let journal = Journal::open(&folder.journal(), clock.now())?;
         let (changed, changes) = mpsc::unbounded_channel();
         let shared = Shared {
-            caller: Arc::new(Caller::new(service::client(&config.service, credentials)?)),
+            caller: Arc::new(Caller::new(
+                service::client(&config.service, credentials)?,
+                status.clone(),
+            )),
             config,
             clock,
             folder: Arc::new(folder),
             journal,
             redactor: Arc::new(redactor),
             environments,
-            status: Arc::new(status),
+            status,
             at_work: Mutex::default(),
             ended: Notify::new(),
             works: TaskTracker::new(),

@@ -1,11 +1,11 @@
 //! The service, as this process speaks to it: with the token that it has now, in a session of its own.
 
-use crate::{config, folder::KeptToken};
+use crate::{config, folder::KeptToken, status::Status};
 use client::{AgentClient, Client, ClientCredentials, Credentials, RetryPolicy, Settings};
 use reqwest::Certificate;
 use std::{
     fs,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 use uuid::Uuid;
@@ -98,24 +98,24 @@ pub fn credentials(
 #[derive(Debug)]
 pub(crate) struct Caller {
     session: Uuid,
+    status: Arc<Status>,
     current: RwLock<AgentClient>,
 }
 
 impl Caller {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client, status: Arc<Status>) -> Self {
         let session = Uuid::new_v4();
         Self {
             session,
+            status,
             current: RwLock::new(AgentClient::new(client, session)),
         }
     }
 
-    /// The agent as it signs in now.
+    /// The agent as it signs in now, and as it is now.
     pub(crate) fn now(&self) -> AgentClient {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone().ready(self.status.can_work())
     }
 
     /// Signs in as `client` does from now on.

@@ -15,7 +15,10 @@ use client::{Client, Error};
 use domain::{chain::Chain, environment::EnvironmentKey, ids::OperationId, instant::Instant};
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::{Mutex, watch};
@@ -76,7 +79,7 @@ impl SimulatedAgent {
     #[must_use]
     pub fn new(client: Client, script: Script) -> Self {
         Self {
-            caller: Caller::new(client),
+            caller: Caller::new(client, Arc::default()),
             script,
             at_work: Mutex::default(),
             busy: watch::Sender::new(0),

@@ -74,6 +74,14 @@ impl Status {
             .collect()
     }
 
+    /// Whether it could work: nothing is in the way but, at most, the way to the service, of which the service knows
+    /// better.
+    pub(crate) fn can_work(&self) -> bool {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_here = troubles.keys().any(|at| *at != Trouble::Service);
+        !is_here && self.idle_environments().next().is_none()
+    }
+
     /// That nothing is to be done anywhere, because no environment can be read or none is taken.
     fn idle_environments(&self) -> impl Iterator<Item = String> {
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);

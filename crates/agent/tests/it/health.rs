@@ -2,7 +2,7 @@
 
 use crate::{
     host::{APP, Host, Running, TENANT, hotfix},
-    service::{SECOND_TOKEN, Service},
+    service::{SECOND_TOKEN, Service, State},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -140,8 +140,14 @@ async fn an_agent_that_can_read_no_environment_is_not_ready() {
         .with_scripts("", "cat $FAME_ENVIRONMENT_NAME", "");
     let agent = host.runs();
     until_it_is_not_ready(&agent, "None of the environments can be read").await;
+    let says = async |ready: &str| {
+        let said = |state: &State| (state.ready == ready).then_some(());
+        service.until("was the service told of it", said).await;
+    };
+    says("false").await;
     std::fs::write(host.path("One"), r#"{"apps": []}"#).unwrap();
     assert_eq!(until_it_says(&agent, "/health/ready", "ready\n").await.0, 200);
+    says("true").await;
     agent.stops().await;
 }
 

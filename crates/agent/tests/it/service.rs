@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use wire::agent::{
     AgentToken, Claim, ClaimRequest, ClaimedOperation, Enrolment, Finish, Finished, Inventory,
-    InventoryResult, Renewal, Renewed, SESSION_HEADER,
+    InventoryResult, READY_HEADER, Renewal, Renewed, SESSION_HEADER,
 };
 
 /// How long a test waits for something that should happen at once.
@@ -34,6 +34,8 @@ pub(crate) struct State {
     /// What was signed in with.
     pub(crate) tokens: Vec<String>,
     pub(crate) sessions: Vec<String>,
+    /// What the agent last said of itself.
+    pub(crate) ready: String,
     pub(crate) inventories: Vec<(Method, Inventory)>,
     /// What is said to each inventory.
     pub(crate) result: InventoryResult,
@@ -206,6 +208,7 @@ impl Service {
             return Some(refusal(401, "Unauthorized"));
         }
         state.tokens.push(token);
+        state.ready = text(READY_HEADER);
         self.asked.send_modify(|asked| *asked += 1);
         if session.parse::<Uuid>().is_err() {
             state.violations.push(format!("{line}: session '{session}'"));
