@@ -1,11 +1,12 @@
 //! Requests: what is sent, and what cannot be.
 
 use crate::service::{APP, Service, TAG, answer, json};
-use client::{Error, Upload};
+use client::{AgentClient, Error, Upload};
 use domain::version::{AppVersion, Availability};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
-use wire::versions::VersionPatchBody;
+use uuid::Uuid;
+use wire::{agent::ClaimRequest, versions::VersionPatchBody};
 
 #[tokio::test]
 async fn conditions_keys_and_the_token_are_headers() {
@@ -23,6 +24,21 @@ async fn conditions_keys_and_the_token_are_headers() {
         ("", "a-key")
     );
     assert_eq!(asked[1].json(), json!({"countryCode": "US"}));
+}
+
+#[tokio::test]
+async fn an_agent_says_with_each_call_how_it_is() {
+    let service = Service::start(|_, _| answer(200, r#"{"operations":[]}"#)).await;
+    let agent = AgentClient::new(service.client(), Uuid::from_u128(1));
+    for agent in [agent.clone(), agent.clone().ready(true), agent.ready(false)] {
+        agent.claim_operations(&ClaimRequest::default()).await.unwrap();
+    }
+    let said: Vec<_> = service
+        .journal()
+        .iter()
+        .map(|asked| asked.header("fame-agent-ready").to_owned())
+        .collect();
+    assert_eq!(said, ["", "true", "false"]);
 }
 
 #[tokio::test]
