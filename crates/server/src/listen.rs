@@ -1,22 +1,25 @@
-//! Taking connections: so many at once, each with a bounded time for its headers and for taking what it is sent, and all
-//! of them brought to an end when the service is asked to stop.
+//! Taking connections: so many at once and from one address, none of them for long without a request, each with a bounded
+//! time for taking what it is sent, and all of them brought to an end when the service is asked to stop.
+
+mod door;
+mod under_way;
 
 use crate::config::LimitSettings;
 use axum::Router;
+use door::Door;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::conn::auto::Builder,
     service::TowerToHyperService,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use under_way::UnderWay;
 
-/// How long to wait after the system could not hand over a connection, for it may lack file descriptors.
-const REST_AFTER_FAILURE: Duration = Duration::from_millis(50);
+/// How long a connection that was asked to end may take to do so when nothing is under way on it.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves until `stop`, then waits up to `drain` for requests under way.
 pub async fn serve(
@@ -26,34 +29,71 @@ pub async fn serve(
     drain: Duration,
     stop: impl Future<Output = ()>,
 ) {
-    let builder = builder(limits);
-    let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let door = Door::new(limits);
+    let host = Arc::new(Host {
+        builder: builder(limits),
+        router,
+        limits: limits.clone(),
+        stopping: CancellationToken::new(),
+    });
+    let connections = TaskTracker::new();
     let mut stop = pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        let admitted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &permits) => accepted,
+            admitted = door.admit(&listener) => admitted,
         };
-        let Some((stream, permit)) = accepted else {
-            continue;
-        };
-        let service = TowerToHyperService::new(router.clone());
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(limits.response_idle));
-        let connection = builder
-            .serve_connection(TokioIo::new(Box::pin(stream)), service)
-            .into_owned();
-        let watched = graceful.watch(connection);
-        tokio::spawn(async move {
-            // How a connection ends is the client's affair; what it was answered is logged where it was answered.
-            drop(watched.await);
-            drop(permit);
-        });
+        if let Some((stream, place)) = admitted {
+            let host = Arc::clone(&host);
+            connections.spawn(async move {
+                host.carry(stream).await;
+                drop(place);
+            });
+        }
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+    host.stopping.cancel();
+    connections.close();
+    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
         tracing::warn!("some requests were still under way when the time to drain was over");
+    }
+}
+
+/// What all connections share.
+struct Host {
+    builder: Builder<TokioExecutor>,
+    router: Router,
+    limits: LimitSettings,
+    stopping: CancellationToken,
+}
+
+impl Host {
+    /// Answers what comes by a connection until it ends. It does when nothing has been under way for as long as the head
+    /// of a request may take: whatever was sent of one, by whichever version of HTTP, and whatever else was sent.
+    async fn carry(&self, stream: TcpStream) {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.response_idle));
+        let under_way = UnderWay::default();
+        let service = TowerToHyperService::new(under_way.counting(self.router.clone()));
+        let connection = self
+            .builder
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let mut connection = pin!(connection);
+        let mut is_asked_to_end = false;
+        loop {
+            let patience = match is_asked_to_end {
+                true => FAREWELL,
+                false => self.limits.request_header,
+            };
+            tokio::select! {
+                // How a connection ends is the client's affair; what it was answered is logged where it was answered.
+                _ = connection.as_mut() => return,
+                () = self.stopping.cancelled(), if !is_asked_to_end => {}
+                () = under_way.nothing_for(patience) => if is_asked_to_end { return },
+            }
+            is_asked_to_end = true;
+            connection.as_mut().graceful_shutdown();
+        }
     }
 }
 
@@ -68,23 +108,4 @@ fn builder(limits: &LimitSettings) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(20)));
     builder
-}
-
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => {
-            // Answers are written whole; waiting for more to send with them only delays them.
-            drop(stream.set_nodelay(true));
-            Some((stream, permit))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(REST_AFTER_FAILURE).await;
-            None
-        }
-    }
 }

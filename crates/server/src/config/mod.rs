@@ -7,6 +7,7 @@
 mod database;
 mod layers;
 mod log;
+mod network;
 mod operators;
 mod read;
 mod show;
@@ -15,6 +16,7 @@ mod values;
 
 pub use layers::{Origin, Problem, Severity, Sources};
 pub use log::{InvalidLogFilter, LogFilter, LogFormat, LogSettings};
+pub use network::Network;
 pub use operators::{Operator, OperatorSettings};
 pub use show::Explained;
 pub use storage::{AzureCredentials, BucketSettings, Location, Provider, StorageBackend, StorageSettings};
@@ -180,7 +182,13 @@ pub struct LimitSettings {
     /// Connections at the same time.
     #[serde(deserialize_with = "number::<16, 1_000_000, _, _>")]
     pub connections: usize,
-    /// How long the headers of a request may take.
+    /// Connections of one address at the same time; 0: as many as there are.
+    #[serde(deserialize_with = "number::<0, 1_000_000, _, _>")]
+    pub connections_per_address: usize,
+    /// Addresses that many callers share, so that their connections are not counted.
+    #[serde(deserialize_with = "values::networks")]
+    pub proxies: Vec<Network>,
+    /// How long the headers of a request may take, and a connection may stay without one.
     #[serde(rename = "request_header_seconds", deserialize_with = "seconds::<1, 600, _>")]
     pub request_header: Duration,
     /// How long a JSON body may take.

@@ -1,5 +1,6 @@
 //! How single values are written: each is read here into what the settings hold, with its bounds and words.
 
+use super::Network;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -67,6 +68,12 @@ pub(super) fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     text(deserializer, str::parse)
+}
+
+pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let networks = texts.iter().map(|text| text.trim().parse());
+    networks.collect::<Result<_, String>>().map_err(D::Error::custom)
 }
 
 /// One of two words, in any case.

@@ -18,6 +18,7 @@ mod apps;
 mod commits;
 mod concurrency;
 mod conformance;
+mod connections;
 mod countries;
 mod creating;
 mod csdl;

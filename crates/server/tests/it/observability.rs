@@ -18,14 +18,14 @@ on_both_databases!(
 
 /// What all services of this process log.
 #[derive(Default)]
-struct Log {
+pub(crate) struct Log {
     lines: Mutex<Vec<Value>>,
     more: Condvar,
 }
 
 impl Log {
     /// Begins to listen, once for the process.
-    fn listening() -> &'static Self {
+    pub(crate) fn listening() -> &'static Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         static BEGUN: OnceLock<()> = OnceLock::new();
         let log = LOG.get_or_init(Log::default);
@@ -41,12 +41,12 @@ impl Log {
 
     /// The line of a request that `is_meant`, as soon as it is there.
     fn line(&self, correlation: &str, is_meant: impl Fn(&Value) -> bool) -> Value {
-        let find = |lines: &[Value]| {
-            let mut of_request = lines
-                .iter()
-                .filter(|line| line["span"]["correlation"] == correlation);
-            of_request.find(|line| is_meant(line)).cloned()
-        };
+        self.any_line(|line| line["span"]["correlation"] == correlation && is_meant(line))
+    }
+
+    /// The first line that `is_meant`, as soon as it is there.
+    pub(crate) fn any_line(&self, is_meant: impl Fn(&Value) -> bool) -> Value {
+        let find = |lines: &[Value]| lines.iter().find(|line| is_meant(line)).cloned();
         let waiting = || {
             let lines = self.lines.lock().unwrap();
             let most = Duration::from_secs(60);
