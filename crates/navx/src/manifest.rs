@@ -161,6 +161,9 @@ type Checked<T> = Result<T, String>;
 fn read_manifest(bytes: &[u8], limits: &Limits) -> Checked<Manifest> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    if text.starts_with('\u{FEFF}') {
+        return Err("it has more than one byte order mark".to_owned());
+    }
     xml_shape::check(text)?;
     let options = ParsingOptions {
         allow_dtd: false,

@@ -12,7 +12,7 @@ const MAX_ATTRIBUTES: usize = 64;
 
 /// Accepts XML that is safe to build a tree of; the error is a sentence about the fault.
 pub(crate) fn check(xml: &str) -> Result<(), String> {
-    let mut rest = xml;
+    let mut rest = skip_declaration(xml)?;
     let mut depth = 0usize;
     let mut elements = 0usize;
     while let Some((_, markup)) = rest.split_once('<') {
@@ -40,8 +40,71 @@ pub(crate) fn check(xml: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Skips the XML declaration. Whatever follows it is read as UTF-8, so it may not tell others to read it differently.
+fn skip_declaration(xml: &str) -> Result<&str, String> {
+    let Some(declared) = xml
+        .strip_prefix("<?xml")
+        .filter(|rest| rest.starts_with(is_blank))
+    else {
+        return Ok(xml);
+    };
+    let Some((inside, after)) = declared.split_once("?>") else {
+        return Err("its XML declaration is never closed".to_owned());
+    };
+    let mut expected = ["version", "encoding", "standalone"].into_iter();
+    let mut unread = inside;
+    while !unread.trim_matches(is_blank).is_empty() {
+        let Some((name, value, rest)) = pseudo_attribute(unread) else {
+            return Err("its XML declaration is not well formed".to_owned());
+        };
+        let allowed = match name {
+            "version" => value == "1.0",
+            "encoding" => value.eq_ignore_ascii_case("utf-8"),
+            _ => matches!(value, "yes" | "no"),
+        };
+        if !allowed {
+            let value: String = value.chars().take(60).collect();
+            return Err(format!(
+                "its XML declaration says {name}=\"{value}\"; only XML 1.0 in UTF-8 is read"
+            ));
+        }
+        let in_order = expected.any(|next| next == name);
+        if !in_order || (unread == inside && name != "version") {
+            return Err("its XML declaration is not well formed".to_owned());
+        }
+        unread = rest;
+    }
+    match unread.len() < inside.len() {
+        true => Ok(after),
+        false => Err("its XML declaration names no version".to_owned()),
+    }
+}
+
+fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+/// Name and value at the start of `text`, and what follows them.
+fn pseudo_attribute(text: &str) -> Option<(&str, &str, &str)> {
+    let text = text.strip_prefix(is_blank)?.trim_start_matches(is_blank);
+    let (name, rest) = text.split_once('=')?;
+    let rest = rest.trim_start_matches(is_blank);
+    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let (value, rest) = rest.strip_prefix(quote)?.split_once(quote)?;
+    Some((name.trim_end_matches(is_blank), value, rest))
+}
+
 /// Skips a comment, a CDATA section or a processing instruction; `None` when an element starts here.
 fn skip_non_element(markup: &str) -> Result<Option<&str>, String> {
+    if markup
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("?xml"))
+        && !markup
+            .get(4..)
+            .is_some_and(|rest| rest.starts_with(is_name_character))
+    {
+        return Err("it has an XML declaration that is not where one belongs".to_owned());
+    }
     for (opening, closing) in [("!--", "-->"), ("![CDATA[", "]]>"), ("?", "?>")] {
         let Some(inside) = markup.strip_prefix(opening) else {
             continue;
@@ -55,6 +118,11 @@ fn skip_non_element(markup: &str) -> Result<Option<&str>, String> {
         return Err("it has a document type declaration, which is not allowed".to_owned());
     }
     Ok(None)
+}
+
+/// Whether a processing instruction's name goes on with it, as in `xml-stylesheet`.
+fn is_name_character(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | ':')
 }
 
 struct Tag<'x> {
@@ -116,6 +184,68 @@ mod tests {
         ] {
             assert_eq!(check(xml), Ok(()), "{xml}");
         }
+    }
+
+    #[test]
+    fn only_a_declaration_of_what_is_read_is_accepted() {
+        for declaration in [
+            "version='1.0'",
+            "version = \"1.0\"\r\n\tencoding= 'Utf-8' ",
+            "version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"",
+            "version='1.0' standalone='no'",
+        ] {
+            assert_eq!(
+                check(&format!("<?xml {declaration}?><a/>")),
+                Ok(()),
+                "{declaration}"
+            );
+        }
+        for encoding in [
+            "UTF-7",
+            "utf-16",
+            "UTF-16LE",
+            "iso-8859-1",
+            "windows-1252",
+            "utf8",
+            "us-ascii",
+            "",
+            " utf-8",
+        ] {
+            for gap in [" ", "\t", "\r\n"] {
+                let xml = format!("<?xml{gap}version='1.0'{gap}encoding='{encoding}'?><a/>");
+                let error = check(&xml).unwrap_err();
+                assert!(error.contains(&format!("encoding=\"{encoding}\"")), "{error}");
+            }
+        }
+        for xml in [
+            "<?xml ?><a/>",
+            "<?xml version='1.1'?><a/>",
+            "<?xml encoding='utf-8'?><a/>",
+            "<?xml encoding='utf-8' version='1.0'?><a/>",
+            "<?xml version='1.0' encoding='utf-8' encoding='utf-8'?><a/>",
+            "<?xml version='1.0' encoding='utf-8' encoding='utf-7'?><a/>",
+            "<?xml version='1.0'encoding='utf-8'?><a/>",
+            "<?xml version='1.0' ENCODING='utf-7'?><a/>",
+            "<?xml version='1.0' standalone='maybe'?><a/>",
+            "<?xml version='1.0' x='y'?><a/>",
+            "<?xml version='1.0\" encoding=\"utf-8\"?><a/>",
+            "<?xml version='1.0'><a/>",
+            "<?xml?><a/>",
+            "<?XML version='1.0' encoding='utf-7'?><a/>",
+            " <?xml version='1.0'?><a/>",
+            "<!----><?xml version='1.0' encoding='utf-7'?><a/>",
+            "<a><?xml version='1.0'?></a>",
+            "<a/><?Xml\nversion='1.0'?>",
+        ] {
+            assert!(
+                check(xml).is_err_and(|error| error.contains("declaration")),
+                "{xml}"
+            );
+        }
+        assert_eq!(
+            check("<?xml version='1.0'?><?xml-stylesheet href='x'?><a/>"),
+            Ok(())
+        );
     }
 
     #[test]

@@ -308,6 +308,53 @@ fn spellings_of_other_compilers_are_accepted() {
     }
 }
 
+/// Others decode the manifest as it says; what is read here is UTF-8.
+#[test]
+fn a_manifest_that_names_another_encoding_is_refused() {
+    let other = "<App Id=\"63ca2fa4-4f03-4f2b-a480-172fef340d3f\" Name=\"Other\" />";
+    let utf7 = other.replace('<', "+ADw-").replace('>', "+AD4-");
+    for declared in [
+        "UTF-7",
+        "utf-7",
+        "iso-8859-1",
+        "utf-16",
+        "ucs-2",
+        "windows-1252",
+        "nonsense",
+    ] {
+        for gap in [" ", "\t", "\n"] {
+            let declaration = format!("<?xml{gap}version=\"1.0\"{gap}encoding='{declared}'?>");
+            let text = format!("{declaration}{}<!-- {utf7} -->", manifest());
+            refused(&with_manifest(text.as_bytes()), "bad_manifest", declared);
+            let marked = format!("\u{FEFF}{text}");
+            refused(&with_manifest(marked.as_bytes()), "bad_manifest", declared);
+        }
+    }
+    let late = format!("\n<?xml version=\"1.0\" encoding=\"utf-7\"?>{}", manifest());
+    refused(&with_manifest(late.as_bytes()), "bad_manifest", "declaration");
+    let marked_twice = format!("\u{FEFF}\u{FEFF}{}", manifest());
+    refused(
+        &with_manifest(marked_twice.as_bytes()),
+        "bad_manifest",
+        "byte order",
+    );
+    for utf16 in [false, true] {
+        let unit = |unit: u16| {
+            if utf16 {
+                unit.to_be_bytes()
+            } else {
+                unit.to_le_bytes()
+            }
+        };
+        let bytes: Vec<u8> = manifest().encode_utf16().flat_map(unit).collect();
+        refused(&with_manifest(&bytes), "bad_manifest", "NavxManifest.xml");
+    }
+    for declared in ["UTF-8", "utf-8", "Utf-8"] {
+        let text = format!("<?xml version=\"1.0\" encoding=\"{declared}\"?>{}", manifest());
+        accepted(&with_manifest(text.as_bytes()));
+    }
+}
+
 #[test]
 fn both_places_of_id_ranges_and_the_old_flags_are_read() {
     let old = "<IdRange MinObjectId=\"1\" MaxObjectId=\"2\" /></Package>";
