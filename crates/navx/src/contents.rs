@@ -1,12 +1,14 @@
 //! What is in a package's ZIP, seen in one walk over its directory.
 //!
-//! Only names are looked at, and only the manifest will ever be opened. Names are compared the way the
-//! platform compares part names, without case, so that two entries cannot both pass for the manifest.
+//! Only names are looked at, and only the manifest will ever be opened. Names are compared in their normal form, so
+//! that two entries cannot both pass for the manifest.
 
+use crate::data_area::DataArea;
 use crate::directory::{self, Directory, Entry};
 use crate::entry::EntryReader;
 use crate::error::{PackageError, RefusalCode};
 use crate::limits::Limits;
+use crate::part_name::normal_form;
 use crate::source::ByteSource;
 
 const MANIFEST: &str = "NavxManifest.xml";
@@ -43,8 +45,8 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn consider(&mut self, entry: &Entry, name: &str) {
-        if !part_name(&entry.name).eq_ignore_ascii_case(name.as_bytes()) {
+    fn consider(&mut self, entry: &Entry, normal_form: &[u8], name: &str) {
+        if !normal_form.eq_ignore_ascii_case(name.as_bytes()) {
             return;
         }
         self.count += 1;
@@ -54,20 +56,11 @@ impl Candidate {
     }
 }
 
-/// An entry's name without the leading separators that some programs ignore.
-fn part_name(mut name: &[u8]) -> &[u8] {
-    loop {
-        name = match name {
-            [b'/' | b'\\', rest @ ..] | [b'.', b'/' | b'\\', rest @ ..] => rest,
-            _ => return name,
-        };
-    }
-}
-
 impl Contents {
     /// Finds the directory of the archive and walks it once.
     pub(crate) fn survey<S: ByteSource>(archive: &mut S, limits: &Limits) -> Result<Self, PackageError> {
         let directory = directory::locate(archive, limits)?;
+        let mut area = DataArea::default();
         let mut contents = Self {
             directory: directory.clone(),
             has_source: false,
@@ -77,13 +70,17 @@ impl Contents {
             ready_to_run: Candidate::default(),
         };
         directory::visit(archive, &directory, |entry| {
-            contents.note(&entry);
+            let normal_form = normal_form(&entry.name);
+            contents.note(&entry, &normal_form);
+            area.note(&entry, &normal_form);
             Ok(())
         })?;
+        contents.identity()?;
+        area.check(archive, directory.range.start)?;
         Ok(contents)
     }
 
-    fn note(&mut self, entry: &Entry) {
+    fn note(&mut self, entry: &Entry, normal_form: &[u8]) {
         let is_symbols = entry.name == SYMBOLS.as_bytes();
         let names_of_symbol_packages = [MANIFEST, SYMBOLS, CONTENT_TYPES];
         let is_in_symbol_packages = names_of_symbol_packages
@@ -92,8 +89,9 @@ impl Contents {
         self.has_symbols |= is_symbols;
         self.has_source |= entry.name.starts_with(SOURCE_FOLDER);
         self.has_more_than_symbols |= !is_in_symbol_packages;
-        self.manifest.consider(entry, MANIFEST);
-        self.ready_to_run.consider(entry, READY_TO_RUN_MANIFEST);
+        self.manifest.consider(entry, normal_form, MANIFEST);
+        self.ready_to_run
+            .consider(entry, normal_form, READY_TO_RUN_MANIFEST);
     }
 
     /// Whether the package holds symbols and nothing else, as symbol downloads do.
@@ -112,15 +110,16 @@ impl Contents {
             return Err(RefusalCode::AmbiguousManifest.because(message));
         }
         let candidates = (self.manifest.first.as_ref(), self.ready_to_run.first.as_ref());
-        let (entry, identity) = match candidates {
-            (Some(entry), _) => (entry, Identity::Manifest(entry)),
-            (None, Some(entry)) => (entry, Identity::ReadyToRun(entry)),
+        let (entry, name, identity) = match candidates {
+            (Some(entry), _) => (entry, MANIFEST, Identity::Manifest(entry)),
+            (None, Some(entry)) => (entry, READY_TO_RUN_MANIFEST, Identity::ReadyToRun(entry)),
             (None, None) => {
                 return Err(RefusalCode::NoManifest.because(format!("the package has no {MANIFEST}")));
             }
         };
-        if part_name(&entry.name).len() != entry.name.len() {
-            let message = format!("the package has '{}' instead of {MANIFEST}", entry.display_name());
+        if !entry.name.eq_ignore_ascii_case(name.as_bytes()) {
+            let shown = entry.display_name();
+            let message = format!("the package has '{}' instead of {name}", shown.escape_debug());
             return Err(RefusalCode::NoManifest.because(message));
         }
         Ok(identity)
@@ -133,7 +132,7 @@ impl Contents {
         entry: &Entry,
         limits: &Limits,
     ) -> Result<Vec<u8>, PackageError> {
-        let (size, allowed) = (entry.size, limits.max_manifest_bytes);
+        let (size, allowed) = (entry.facts.size, limits.max_manifest_bytes);
         if size > allowed {
             let message = format!(
                 "'{}' has {size} bytes; {allowed} are allowed",
@@ -141,23 +140,22 @@ impl Contents {
             );
             return Err(RefusalCode::ManifestTooLarge.because(message));
         }
-        EntryReader::open(archive, entry.clone(), self.directory.range.start)?.read_to_end()
+        EntryReader::open(archive, entry.clone())?.read_to_end()
     }
 }
 
-/// The entry of exactly this name; `None` when there is none, or another differs from it only in case.
+/// The entry of this name, if there is one.
 pub(crate) fn find_entry<S: ByteSource>(
     archive: &mut S,
     directory: &Directory,
     name: &[u8],
 ) -> Result<Option<Entry>, PackageError> {
-    let mut candidate = Candidate::default();
-    let name_text = String::from_utf8_lossy(name);
+    let mut found = None;
     directory::visit(archive, directory, |entry| {
-        candidate.consider(&entry, &name_text);
+        if entry.name == name {
+            found = Some(entry);
+        }
         Ok(())
     })?;
-    Ok(candidate
-        .first
-        .filter(|entry| candidate.count == 1 && entry.name == name))
+    Ok(found)
 }

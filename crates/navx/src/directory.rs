@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::bytes::{Record, at_most, copy};
 use crate::error::{PackageError, RefusalCode};
+use crate::extra;
 use crate::limits::Limits;
 use crate::source::ByteSource;
 
@@ -21,8 +22,6 @@ const END64_MARK: [u8; 4] = *b"PK\x06\x06";
 const RECORD_LEN: usize = 46;
 const RECORD_MARK: [u8; 4] = *b"PK\x01\x02";
 const MAX_COMMENT: usize = u16::MAX as usize;
-/// The extra field that holds the numbers too large for a record.
-const ZIP64_EXTRA: u16 = 1;
 
 /// Where the directory lies in the archive, and how many records it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +34,12 @@ pub(crate) struct Directory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: Vec<u8>,
+    pub(crate) facts: Facts,
+}
+
+/// What the directory says about one entry's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facts {
     pub(crate) flags: u16,
     pub(crate) method: u16,
     pub(crate) crc32: u32,
@@ -94,7 +99,8 @@ pub(crate) fn visit<S: ByteSource>(
     directory: &Directory,
     mut each: impl FnMut(Entry) -> Result<(), PackageError>,
 ) -> Result<(), PackageError> {
-    let mut records = Forward::new(archive, directory.range.clone());
+    let short = "the ZIP directory has fewer entries than it counts, or is damaged";
+    let mut records = Forward::new(archive, directory.range.clone(), short);
     for _ in 0..directory.entries {
         each(read_record(&mut records)?)?;
     }
@@ -215,8 +221,7 @@ fn read_record<S: ByteSource>(records: &mut Forward<'_, S>) -> Result<Entry, Pac
     if fixed.u16_at::<34>() != 0 {
         return Err(bad_zip("an entry of the ZIP lies on another disk"));
     }
-    let mut entry = Entry {
-        name,
+    let mut facts = Facts {
         flags: fixed.u16_at::<8>(),
         method: fixed.u16_at::<10>(),
         crc32: fixed.u32_at::<16>(),
@@ -224,74 +229,64 @@ fn read_record<S: ByteSource>(records: &mut Forward<'_, S>) -> Result<Entry, Pac
         size: fixed.u32_at::<24>().into(),
         local_header: fixed.u32_at::<42>().into(),
     };
-    widen(&mut entry, &extra)?;
-    Ok(entry)
-}
-
-/// Takes the numbers that are marked as too large from the zip64 field, in the order the format fixes.
-fn widen(entry: &mut Entry, extra: &[u8]) -> Result<(), PackageError> {
-    let Some(mut field) = zip64_field(extra) else {
-        return Ok(());
-    };
-    for number in [
-        &mut entry.size,
-        &mut entry.compressed_size,
-        &mut entry.local_header,
-    ] {
-        if *number != u64::from(u32::MAX) {
-            continue;
-        }
-        let Some((wide, rest)) = field.split_first_chunk::<8>() else {
-            return Err(bad_zip(
-                "an entry of the ZIP lacks the zip64 numbers it refers to",
-            ));
-        };
-        *number = u64::from_le_bytes(*wide);
-        field = rest;
-    }
-    Ok(())
-}
-
-fn zip64_field(mut extra: &[u8]) -> Option<&[u8]> {
-    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
-        let (field, next) = rest.split_at_checked(head.u16_at::<2>().into())?;
-        if head.u16_at::<0>() == ZIP64_EXTRA {
-            return Some(field);
-        }
-        extra = next;
-    }
-    None
+    let Facts {
+        size,
+        compressed_size,
+        local_header,
+        ..
+    } = &mut facts;
+    extra::widen([size, compressed_size, local_header], &extra)?;
+    Ok(Entry { name, facts })
 }
 
 /// Reads a range from front to back through one small buffer.
-struct Forward<'a, S> {
-    source: &'a mut S,
+pub(crate) struct Forward<'a, S> {
+    pub(crate) source: &'a mut S,
     unread: Range<u64>,
     buffer: Vec<u8>,
     used: usize,
+    /// The refusal when more is wanted than there is.
+    short: &'static str,
 }
 
 impl<'a, S: ByteSource> Forward<'a, S> {
     const BUFFER_LEN: usize = 64 << 10;
 
-    fn new(source: &'a mut S, range: Range<u64>) -> Self {
+    pub(crate) fn new(source: &'a mut S, range: Range<u64>, short: &'static str) -> Self {
         Self {
             source,
             unread: range,
             buffer: Vec::new(),
             used: 0,
+            short,
         }
     }
 
-    fn left(&self) -> u64 {
-        (self.buffer.len() - self.used) as u64 + self.unread.end - self.unread.start
+    fn buffered(&self) -> u64 {
+        (self.buffer.len() - self.used) as u64
     }
 
-    fn fill(&mut self, mut wanted: &mut [u8]) -> Result<(), PackageError> {
+    pub(crate) fn left(&self) -> u64 {
+        self.buffered() + self.unread.end - self.unread.start
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.unread.start - self.buffered()
+    }
+
+    pub(crate) fn skip(&mut self, count: u64) -> Result<(), PackageError> {
+        if count > self.left() {
+            return Err(bad_zip(self.short));
+        }
+        let inside = at_most(count, self.buffer.len() - self.used);
+        self.used += inside;
+        self.unread.start += count - inside as u64;
+        Ok(())
+    }
+
+    pub(crate) fn fill(&mut self, mut wanted: &mut [u8]) -> Result<(), PackageError> {
         if wanted.len() as u64 > self.left() {
-            return Err(bad_zip(
-                "the ZIP directory has fewer entries than it counts, or is damaged",
-            ));
+            return Err(bad_zip(self.short));
         }
         while !wanted.is_empty() {
             if self.used == self.buffer.len() {

@@ -6,9 +6,11 @@ mod archive;
 mod builder;
 mod bytes;
 mod contents;
+mod data_area;
 mod directory;
 mod entry;
 mod error;
+mod extra;
 mod file_name;
 #[cfg(feature = "build")]
 mod filler;
@@ -18,6 +20,7 @@ mod manifest;
 #[cfg(feature = "build")]
 mod manifest_writer;
 mod package;
+mod part_name;
 mod ready_to_run;
 mod replay;
 mod signature;

@@ -5,7 +5,11 @@
 //! who it is; otherwise the wrapper could pass for one app and install another. One level only: a wrapper in
 //! a wrapper does not exist and would be a way to make the reader work without end.
 
-use serde::Deserialize;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::contents::{Contents, Identity, find_entry};
@@ -67,13 +71,13 @@ pub(crate) fn read<S: ByteSource>(
 ) -> Result<Inner, PackageError> {
     let claim = parse_claim(claim_bytes)?;
     let entry = find_embedded(payload, directory, &claim.embedded_app_file_name)?;
-    if entry.size > limits.max_embedded_bytes {
-        let (size, allowed) = (entry.size, limits.max_embedded_bytes);
+    if entry.facts.size > limits.max_embedded_bytes {
+        let (size, allowed) = (entry.facts.size, limits.max_embedded_bytes);
         return Err(mismatch(format!(
             "the embedded app has {size} bytes; {allowed} are allowed"
         )));
     }
-    let inner = read_inner(payload, directory, entry, &claim.embedded_app_file_name, limits);
+    let inner = read_inner(payload, entry, &claim.embedded_app_file_name, limits);
     let inner = inner.map_err(|error| match error {
         PackageError::Refused { message, .. } => mismatch(format!("the embedded app is refused: {message}")),
         io @ PackageError::Io(_) => io,
@@ -90,8 +94,37 @@ fn parse_claim(bytes: &[u8]) -> Result<Claim, PackageError> {
     if !json.starts_with(b"{") {
         return Err(mismatch("readytorunappmanifest.json is not a JSON object"));
     }
-    let parsed = serde_json::from_slice(json);
-    parsed.map_err(|error| mismatch(format!("readytorunappmanifest.json cannot be read: {error}")))
+    let unreadable = |error| mismatch(format!("readytorunappmanifest.json cannot be read: {error}"));
+    serde_json::from_slice::<Keys>(json).map_err(unreadable)?;
+    serde_json::from_slice(json).map_err(unreadable)
+}
+
+/// The keys of an object, no two of which differ only in case: some programs take them for one.
+struct Keys;
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keys {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some((key, IgnoredAny)) = object.next_entry::<String, _>()? {
+            if !seen.insert(key.to_uppercase().to_lowercase()) {
+                let shown: String = key.chars().take(120).collect();
+                return Err(A::Error::custom(format!("the key {shown:?} is there twice")));
+            }
+        }
+        Ok(self)
+    }
 }
 
 fn find_embedded<S: ByteSource>(
@@ -108,21 +141,16 @@ fn find_embedded<S: ByteSource>(
         )));
     }
     let found = find_entry(payload, directory, file_name.as_bytes())?;
-    found.ok_or_else(|| {
-        mismatch(format!(
-            "the embedded app '{shown}' is not in the package exactly once"
-        ))
-    })
+    found.ok_or_else(|| mismatch(format!("the embedded app '{shown}' is not in the package")))
 }
 
 fn read_inner<S: ByteSource>(
     payload: &mut S,
-    directory: &Directory,
     entry: Entry,
     file_name: &str,
     limits: &Limits,
 ) -> Result<Inner, PackageError> {
-    let reader = EntryReader::open(payload, entry, directory.range.start)?;
+    let reader = EntryReader::open(payload, entry)?;
     let mut file = ReplayedEntry::new(reader);
     let header = header::read(&mut file)?;
     file.verify()?;

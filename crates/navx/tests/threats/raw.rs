@@ -20,7 +20,11 @@ pub(crate) struct Entry {
     size: u64,
     compressed_size: u64,
     local_extra: Vec<u8>,
+    extra: Vec<u8>,
     descriptor: bool,
+    descriptor_bytes: Option<Vec<u8>>,
+    local_sizes: Option<(u32, u32)>,
+    gap: Vec<u8>,
     zip64: bool,
     local_header: Option<u32>,
 }
@@ -52,10 +56,20 @@ impl Entry {
             compressed_size: data.len() as u64,
             data,
             local_extra: Vec::new(),
+            extra: Vec::new(),
             descriptor: false,
+            descriptor_bytes: None,
+            local_sizes: None,
+            gap: Vec::new(),
             zip64: false,
             local_header: None,
         }
+    }
+
+    pub(crate) fn named(mut self, name: &[u8]) -> Self {
+        self.name = name.into();
+        self.local_name = name.into();
+        self
     }
 
     pub(crate) fn local_name(mut self, name: &str) -> Self {
@@ -99,6 +113,53 @@ impl Entry {
         self
     }
 
+    /// Extra fields in the directory.
+    pub(crate) fn extra(mut self, extra: &[u8]) -> Self {
+        self.extra = extra.to_vec();
+        self
+    }
+
+    /// Compressed and inflated size in the entry's own header.
+    pub(crate) fn local_sizes(mut self, compressed: u32, inflated: u32) -> Self {
+        self.local_sizes = Some((compressed, inflated));
+        self
+    }
+
+    /// Bytes in front of the entry that belong to none.
+    pub(crate) fn after(mut self, gap: &[u8]) -> Self {
+        self.gap = gap.to_vec();
+        self
+    }
+
+    /// The entry as it stands in front of the directory.
+    pub(crate) fn local_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_local(&mut out, self);
+        out
+    }
+
+    /// Bytes behind the data of which the directory knows.
+    pub(crate) fn trailed_by(mut self, bytes: &[u8]) -> Self {
+        self.data.extend(bytes);
+        self.compressed_size = self.data.len() as u64;
+        self
+    }
+
+    /// As [`descriptor`](Self::descriptor), with these bytes behind the data.
+    pub(crate) fn descriptor_of(mut self, bytes: &[u8]) -> Self {
+        self.descriptor_bytes = Some(bytes.to_vec());
+        self.descriptor()
+    }
+
+    /// Checksum and sizes as a descriptor has them, the latter as `wide` numbers or not.
+    pub(crate) fn numbers(&self, wide: bool) -> Vec<u8> {
+        let mut out = self.crc32.to_le_bytes().to_vec();
+        for size in [self.compressed_size, self.size] {
+            out.extend(&size.to_le_bytes()[..if wide { 8 } else { 4 }]);
+        }
+        out
+    }
+
     pub(crate) fn descriptor(mut self) -> Self {
         self.descriptor = true;
         self.flags |= 1 << 3;
@@ -124,6 +185,7 @@ pub(crate) struct Zip {
     count: Option<u16>,
     directory_offset: Option<u32>,
     directory_size: Option<u32>,
+    gap: Vec<u8>,
     comment: Vec<u8>,
     zip64: bool,
     zip64_count: Option<u64>,
@@ -150,6 +212,12 @@ impl Zip {
         self
     }
 
+    /// Bytes in front of the directory that belong to no entry.
+    pub(crate) fn gap(mut self, gap: &[u8]) -> Self {
+        self.gap = gap.to_vec();
+        self
+    }
+
     pub(crate) fn comment(mut self, comment: &[u8]) -> Self {
         self.comment = comment.to_vec();
         self
@@ -169,12 +237,14 @@ impl Zip {
         let mut out = Vec::new();
         let mut directory = Vec::new();
         for entry in &self.entries {
+            out.extend(&entry.gap);
             let offset = entry.local_header.unwrap_or(out.len() as u32);
             if entry.local_header.is_none() {
                 write_local(&mut out, entry);
             }
             write_record(&mut directory, entry, offset);
         }
+        out.extend(&self.gap);
         let offset = out.len() as u64;
         out.extend(&directory);
         let count = self.entries.len() as u64;
@@ -227,6 +297,13 @@ fn write_local(out: &mut Vec<u8>, entry: &Entry) {
         (_, true) => (entry.local_crc32, u32::MAX, u32::MAX),
         _ => (entry.local_crc32, entry.compressed_size as u32, entry.size as u32),
     };
+    let (compressed_size, size) = entry.local_sizes.unwrap_or((compressed_size, size));
+    let mut extra = entry.local_extra.clone();
+    if entry.zip64 && !entry.descriptor {
+        extra.extend([1, 0, 16, 0]);
+        extra.extend(entry.size.to_le_bytes());
+        extra.extend(entry.compressed_size.to_le_bytes());
+    }
     out.extend(b"PK\x03\x04\x14\0");
     out.extend(entry.flags.to_le_bytes());
     out.extend(entry.local_method.to_le_bytes());
@@ -235,20 +312,20 @@ fn write_local(out: &mut Vec<u8>, entry: &Entry) {
     out.extend(compressed_size.to_le_bytes());
     out.extend(size.to_le_bytes());
     out.extend((entry.local_name.len() as u16).to_le_bytes());
-    out.extend((entry.local_extra.len() as u16).to_le_bytes());
+    out.extend((extra.len() as u16).to_le_bytes());
     out.extend(&entry.local_name);
-    out.extend(&entry.local_extra);
+    out.extend(extra);
     out.extend(&entry.data);
-    if entry.descriptor {
+    if let Some(bytes) = &entry.descriptor_bytes {
+        out.extend(bytes);
+    } else if entry.descriptor {
         out.extend(b"PK\x07\x08");
-        out.extend(entry.crc32.to_le_bytes());
-        out.extend((entry.compressed_size as u32).to_le_bytes());
-        out.extend((entry.size as u32).to_le_bytes());
+        out.extend(entry.numbers(false));
     }
 }
 
 fn write_record(directory: &mut Vec<u8>, entry: &Entry, offset: u32) {
-    let mut extra = Vec::new();
+    let mut extra = entry.extra.clone();
     if entry.zip64 {
         extra.extend([1, 0, 24, 0]);
         extra.extend(entry.size.to_le_bytes());

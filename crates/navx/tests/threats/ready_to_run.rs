@@ -111,11 +111,11 @@ fn the_embedded_name_must_be_plain_and_exist_once() {
     refused(
         &Wrapper::new().claiming("EmbeddedAppFileName", "x.app").package(),
         "bad_ready_to_run",
-        "exactly once",
+        "not in the package",
     );
-    for second in ["inner.app", "INNER.app", "/inner.app"] {
+    for second in ["inner.app", "INNER.app", "/inner.app", "inner%2Eapp"] {
         let zip = Wrapper::new().zip().with(Entry::deflated(second, b"x"));
-        refused(&zip.package(), "bad_ready_to_run", "exactly once");
+        refused(&zip.package(), "bad_zip", "take for one");
     }
 }
 
@@ -143,11 +143,27 @@ fn an_embedded_app_that_lies_about_itself_is_refused() {
         (inner().size(size + 1), "ends after"),
         (inner().crc32(1), "checksum"),
         (inner().size(1 << 31), "allowed"),
-        (inner().local_name("other.app"), "other.app"),
     ] {
         let zip = Zip::default().with(claim.clone()).with(entry);
         refused(&zip.package(), "bad_ready_to_run", word);
     }
+    let renamed = Zip::default().with(claim).with(inner().local_name("other.app"));
+    refused(&renamed.package(), "bad_zip", "other.app");
+}
+
+#[test]
+fn the_embedded_archive_is_walked_like_any_other() {
+    let unlisted = manifest_entry().local_bytes();
+    let inside = |zip: Zip| Wrapper::new().around(zip.package()).package();
+    let gap = Zip::default().with(manifest_entry().after(&unlisted));
+    refused(&inside(gap), "bad_ready_to_run", "belong to no entry");
+    let twice = Zip::default()
+        .with(manifest_entry())
+        .with(Entry::deflated("NavxManifest%2Exml", b""));
+    refused(&inside(twice), "bad_ready_to_run", "2 entries");
+    let other_name = Entry::deflated("src/a.al", b"").extra(&[0x75, 0x70, 0, 0]);
+    let renamed = Zip::default().with(manifest_entry()).with(other_name);
+    refused(&inside(renamed), "bad_ready_to_run", "0x7075");
 }
 
 #[test]
@@ -160,8 +176,16 @@ fn the_wrappers_json_must_be_an_object_with_all_five_texts_once() {
         "{\"EmbeddedAppId\":1}",
     ];
     let once = Wrapper::new().claim.to_string();
-    let twice = once.replacen('{', "{\"EmbeddedAppName\":\"Other\",", 1);
-    for text in texts.into_iter().chain([&*twice]) {
+    let with_key = |key: &str| once.replacen('{', &format!("{{\"{key}\":\"Other\","), 1);
+    let twice = [
+        "EmbeddedAppName",
+        "embeddedAppName",
+        "EMBEDDEDAPPID",
+        "\\u0065mbeddedAppVersion",
+        "EmbeddedAppPubli\u{17F}her",
+    ];
+    let twice = twice.map(with_key);
+    for text in texts.into_iter().chain(twice.iter().map(String::as_str)) {
         let zip = Zip::default().with(Entry::deflated("readytorunappmanifest.json", text.as_bytes()));
         refused(&zip.package(), "bad_ready_to_run", "readytorunappmanifest.json");
     }
