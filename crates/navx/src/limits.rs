@@ -13,13 +13,14 @@ pub struct Limits {
     pub max_entries: u64,
     /// Bytes of one ZIP directory.
     pub max_directory_bytes: u64,
-    /// Bytes of an inflated manifest. The largest of 1,448 measured ones has 2,239.
+    /// Bytes of an inflated manifest, of either kind. The largest of 1,448 measured ones has 2,239; as many dependencies
+    /// as are allowed have about 100,000.
     pub max_manifest_bytes: u64,
     /// Bytes of the signature block after the payload. Measured ones have 7 to 16 KB.
     pub max_signature_bytes: u64,
     /// Inflated bytes of the app inside a ready-to-run package. The Base Application has about 46 MB.
     pub max_embedded_bytes: u64,
-    /// Dependencies in a manifest.
+    /// Dependencies in a manifest. The 1,448 measured ones have 2,591 together.
     pub max_dependencies: usize,
 }
 
@@ -28,10 +29,10 @@ impl Default for Limits {
         Self {
             max_entries: 100_000,
             max_directory_bytes: 32 << 20,
-            max_manifest_bytes: 4 << 20,
+            max_manifest_bytes: 256 << 10,
             max_signature_bytes: 1 << 20,
             max_embedded_bytes: 512 << 20,
-            max_dependencies: 10_000,
+            max_dependencies: 500,
         }
     }
 }

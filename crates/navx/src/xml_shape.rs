@@ -1,20 +1,35 @@
 //! The look at a manifest's XML before it becomes a tree.
 //!
-//! A tree builder spends memory per node and compares every attribute of an element with all others, so a
-//! few megabytes of hostile XML could cost gigabytes or minutes. This pass counts nesting, elements and
-//! attributes in one walk over the bytes and refuses what no compiler writes. It need not judge whether the
-//! XML is well formed: it tokenises every well-formed document exactly, and the tree builder refuses the rest
-//! at the first fault.
+//! A tree builder spends memory per node, compares every attribute of an element with all others, and copies all
+//! namespaces in scope for each element that declares one, so a few kilobytes of hostile XML could cost gigabytes or
+//! minutes. This pass counts nesting, elements, attributes and namespaces in one walk over the bytes and refuses what
+//! no compiler writes. It need not judge whether the XML is well formed: it tokenises every well-formed document
+//! exactly, and the tree builder refuses the rest at the first fault.
+//!
+//! Measured manifests are three deep and declare one namespace, on their root; an element has fifteen attributes.
 
 const MAX_DEPTH: usize = 16;
-const MAX_ELEMENTS: usize = 50_000;
+const MAX_ELEMENTS: usize = 5_000;
 const MAX_ATTRIBUTES: usize = 64;
+/// Namespaces that an element and those around it declare.
+const MAX_NAMESPACES_IN_SCOPE: usize = 16;
+/// Bytes in which all namespaces are declared. An element's attributes are compared with their namespaces, so that one
+/// long address would be compared a thousand times for each element.
+const MAX_NAMESPACE_BYTES: usize = 4 << 10;
+const MAX_NAMESPACE_LENGTH: usize = 256;
 
 /// Accepts XML that is safe to build a tree of; the error is a sentence about the fault.
 pub(crate) fn check(xml: &str) -> Result<(), String> {
+    if let Some(wrong) = xml.chars().find(|character| !is_xml(*character)) {
+        return Err(format!(
+            "it has the character {wrong:?}, which XML does not allow"
+        ));
+    }
     let mut rest = skip_declaration(xml)?;
-    let mut depth = 0usize;
+    // How many namespaces are in scope in each element that is open.
+    let mut open: Vec<usize> = Vec::new();
     let mut elements = 0usize;
+    let mut namespace_bytes = 0usize;
     while let Some((_, markup)) = rest.split_once('<') {
         if let Some(after) = skip_non_element(markup)? {
             rest = after;
@@ -23,21 +38,42 @@ pub(crate) fn check(xml: &str) -> Result<(), String> {
         let tag = Tag::scan(markup)?;
         rest = tag.rest;
         if tag.closes {
-            depth = depth.saturating_sub(1);
+            open.pop();
             continue;
         }
         elements += 1;
         if elements > MAX_ELEMENTS {
             return Err(format!("it has more than {MAX_ELEMENTS} elements"));
         }
-        if depth + 1 > MAX_DEPTH {
+        if open.len() == MAX_DEPTH {
             return Err(format!("its elements are nested more than {MAX_DEPTH} deep"));
         }
+        let in_scope = open.last().copied().unwrap_or_default() + tag.namespaces.count;
+        if in_scope > MAX_NAMESPACES_IN_SCOPE {
+            return Err(format!(
+                "more than {MAX_NAMESPACES_IN_SCOPE} namespaces are declared around an element"
+            ));
+        }
+        namespace_bytes += tag.namespaces.bytes;
+        if namespace_bytes > MAX_NAMESPACE_BYTES {
+            return Err(format!(
+                "its declarations of namespaces have more than {MAX_NAMESPACE_BYTES} bytes"
+            ));
+        }
         if !tag.is_empty {
-            depth += 1;
+            open.push(in_scope);
         }
     }
     Ok(())
+}
+
+/// Whether a document may have this character, written out.
+fn is_xml(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\u{FFFE}' | '\u{FFFF}' => false,
+        other => other >= ' ',
+    }
 }
 
 /// Skips the XML declaration. Whatever follows it is read as UTF-8, so it may not tell others to read it differently.
@@ -128,26 +164,64 @@ fn is_name_character(character: char) -> bool {
 struct Tag<'x> {
     closes: bool,
     is_empty: bool,
+    namespaces: Namespaces,
     /// What follows it.
     rest: &'x str,
+}
+
+/// How many namespaces are declared, and in how many bytes of names and addresses.
+#[derive(Clone, Copy, Default)]
+struct Namespaces {
+    count: usize,
+    bytes: usize,
 }
 
 impl<'x> Tag<'x> {
     /// Scans one tag from behind its `<` to the `>` that is not inside quotes.
     fn scan(markup: &'x str) -> Result<Self, String> {
+        let between = |from: usize, to: usize| markup.get(from..to).unwrap_or_default();
         let mut quote = None;
         let mut attributes = 0;
+        let mut namespaces = Namespaces::default();
+        let mut declares = false;
+        // Where the value began, or what follows the last one.
+        let mut start = 0;
         for (index, byte) in markup.bytes().enumerate() {
             match (quote, byte) {
-                (Some(open), _) if byte == open => quote = None,
+                (Some(open), _) if byte == open => {
+                    quote = None;
+                    let length = index - start;
+                    if declares && length > MAX_NAMESPACE_LENGTH {
+                        return Err(format!(
+                            "a namespace has {length} bytes; {MAX_NAMESPACE_LENGTH} are allowed"
+                        ));
+                    }
+                    namespaces.bytes += if declares { length } else { 0 };
+                    declares = false;
+                    start = index + 1;
+                }
                 (Some(_), _) => {}
-                (None, b'"' | b'\'') => quote = Some(byte),
-                (None, b'=') => attributes += 1,
+                (None, b'"' | b'\'') => {
+                    quote = Some(byte);
+                    start = index + 1;
+                }
+                (None, b'=') => {
+                    attributes += 1;
+                    let name = between(start, index).trim_end_matches(is_blank);
+                    let name = name.rsplit(is_blank).next().unwrap_or_default();
+                    declares = name == "xmlns" || name.starts_with("xmlns:");
+                    if declares {
+                        namespaces.count += 1;
+                        namespaces.bytes += name.len();
+                    }
+                    start = index + 1;
+                }
                 (None, b'>') => {
-                    let inside = markup.get(..index).unwrap_or_default();
+                    let inside = between(0, index);
                     return Ok(Self {
                         closes: inside.starts_with('/'),
                         is_empty: inside.ends_with('/'),
+                        namespaces,
                         rest: markup.get(index + 1..).unwrap_or_default(),
                     });
                 }
@@ -170,8 +244,11 @@ mod tests {
     #[test]
     fn ordinary_documents_pass() {
         let nested = "<a>".repeat(16) + &"</a>".repeat(16);
-        let many = format!("<a>{}</a>", "<b/>".repeat(49_999));
+        let many = format!("<a>{}</a>", "<b/>".repeat(4_999));
         let wide = format!("<a {}/>", "x='' ".repeat(64));
+        let in_scope = format!("<a {0}><b {0}/><b {0}></b></a>", "xmlns:x=\"u\" ".repeat(8));
+        let declared = "<a xmlns='12345'/>".repeat(400);
+        let long = format!("<a xmlns\t=\n'{}'/>", "u".repeat(256));
         for xml in [
             "<a/>",
             "<é></é>",
@@ -180,6 +257,13 @@ mod tests {
             &nested,
             &many,
             &wide,
+            &in_scope,
+            &declared,
+            &long,
+            &format!(
+                "<a xmlnsx='{0}' x:xmlns='{0}' x='xmlns=' y=\" xmlns='{0}' \"/>",
+                "u".repeat(5_000)
+            ),
             &format!("<a x='{0}' y=\"{0}\"/>", "=".repeat(65)),
         ] {
             assert_eq!(check(xml), Ok(()), "{xml}");
@@ -251,17 +335,27 @@ mod tests {
     #[test]
     fn what_costs_too_much_is_refused() {
         let deep = "<a>".repeat(17) + &"</a>".repeat(17);
-        let many = format!("<a>{}</a>", "<b/>".repeat(50_000));
+        let many = format!("<a>{}</a>", "<b/>".repeat(5_000));
         let wide = format!(
             "<a {}/>",
             (0..65).map(|i| format!("x{i}='' ")).collect::<String>()
         );
+        let eight = (0..8).map(|i| format!(" xmlns:p{i}='u'")).collect::<String>();
+        let in_scope = format!("<a{eight}><b{eight}><c xmlns = 'u'/></b></a>");
+        let declared = format!("<a>{}</a>", "<b xmlns:z=\"v\"/>".repeat(600));
+        let long = format!("<a\txmlns:p\r\n=\"{}\"/>", "u".repeat(257));
         let entities = "<!DOCTYPE a [<!ENTITY b \"c\">]><a/>";
         for (xml, word) in [
             (&*deep, "nested"),
             (&many, "elements"),
             (&wide, "attributes"),
+            (&in_scope, "around an element"),
+            (&declared, "4096 bytes"),
+            (&long, "257 bytes"),
             (entities, "document type"),
+            ("<a>\u{8}</a>", "does not allow"),
+            ("<!--\u{FFFF}--><a/>", "does not allow"),
+            ("<a/>\0", "does not allow"),
         ] {
             assert!(check(xml).is_err_and(|message| message.contains(word)), "{word}");
         }

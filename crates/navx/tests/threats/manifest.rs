@@ -38,18 +38,47 @@ fn xml_made_to_exhaust_is_refused() {
         "bad_manifest",
         "nested",
     );
-    let wide: String = (0..100_000).map(|number| format!(" a{number}=\"\"")).collect();
+    let wide: String = (0..10_000).map(|number| format!(" a{number}=\"\"")).collect();
     refused(
         &with_changed_manifest("<App", &format!("<App{wide}")),
         "bad_manifest",
         "attributes",
     );
-    let many = format!("{}</Package>", "<a/>".repeat(200_000));
+    let many = format!("{}</Package>", "<a/>".repeat(5_000));
     refused(
         &with_changed_manifest("</Package>", &many),
         "bad_manifest",
         "elements",
     );
+}
+
+/// A tree builder copies the namespaces in scope for each element that declares one.
+#[test]
+fn namespaces_made_to_exhaust_are_refused() {
+    let many = |count: usize| -> String { (0..count).map(|i| format!(" xmlns:n{i}=\"u\"")).collect() };
+    let around = |depth: usize, each: usize, inside: &str| {
+        let opening = format!("<a{}>", many(each)).repeat(depth);
+        format!("{opening}{inside}{}</Package>", "</a>".repeat(depth))
+    };
+    for (inside, word) in [
+        (around(14, 60, &"<y xmlns:z=\"v\"/>".repeat(4_000)), "namespaces"),
+        (around(14, 2, "<y/>"), "namespaces"),
+        (around(1, 16, "<y/>"), "namespaces"),
+        (around(1, 15, &"<y xmlns='v'/>".repeat(9)), "namespaces"),
+        (around(1, 0, &"<y xmlns:z=\"v\"/>".repeat(600)), "4096 bytes"),
+        (
+            around(1, 0, &format!("<y xmlns=\"{}\"/>", "u".repeat(257))),
+            "257 bytes",
+        ),
+    ] {
+        refused(
+            &with_changed_manifest("</Package>", &inside),
+            "bad_manifest",
+            word,
+        );
+    }
+    accepted(&with_changed_manifest("</Package>", &around(1, 15, "<y/>")));
+    accepted(&with_changed_manifest("</Package>", &around(5, 3, "<y/>")));
 }
 
 #[test]
@@ -68,10 +97,10 @@ fn dependencies_are_counted() {
         with_changed_manifest("<Dependencies>", &list)
     };
     assert_eq!(
-        accepted(&with_rows(300)).manifest.unwrap().dependencies.len(),
-        301
+        accepted(&with_rows(499)).manifest.unwrap().dependencies.len(),
+        500
     );
-    refused(&with_rows(10_001), "bad_manifest", "10000 dependencies");
+    refused(&with_rows(500), "bad_manifest", "500 dependencies");
 }
 
 #[test]
