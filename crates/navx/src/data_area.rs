@@ -13,6 +13,7 @@ use crate::directory::{Entry, Facts, Forward, bad_zip};
 use crate::entry::{DEFLATED, EntryReader, STORED};
 use crate::error::PackageError;
 use crate::extra;
+use crate::limits;
 use crate::part_name;
 use crate::source::ByteSource;
 
@@ -72,7 +73,7 @@ impl DataArea {
         self.places.sort_unstable_by_key(|place| place.facts.local_header);
         let short = "an entry of the ZIP reaches beyond the ZIP's data";
         let mut area = Forward::new(archive, 0..directory_start, short);
-        let mut unpackable = MAX_UNPACKED;
+        let mut unpackable = limits::unpackable(directory_start).min(MAX_UNPACKED);
         let mut places = self.places.iter().peekable();
         while let Some(place) = places.next() {
             let next = places.peek().map(|next| next.facts.local_header);
@@ -233,7 +234,7 @@ fn check_data_end<S: ByteSource>(
     }
     let Some(left) = unpackable.checked_sub(size) else {
         return Err(bad_zip(format!(
-            "'{shown}' and others whose sizes follow their data have more than {MAX_UNPACKED} bytes"
+            "'{shown}' and others whose sizes follow their data are too large to be looked through"
         )));
     };
     *unpackable = left;

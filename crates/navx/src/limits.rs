@@ -24,6 +24,12 @@ pub struct Limits {
     pub max_dependencies: usize,
 }
 
+/// Bytes that data has at most, which must be unpacked though nobody wants it, for the bytes that came. The app inside a
+/// ready-to-run package is packed already, and what compilers pack becomes five times as large.
+pub(crate) fn unpackable(packed: u64) -> u64 {
+    packed.saturating_mul(16).saturating_add(1 << 20)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -31,7 +37,7 @@ impl Default for Limits {
             max_directory_bytes: 32 << 20,
             max_manifest_bytes: 256 << 10,
             max_signature_bytes: 1 << 20,
-            max_embedded_bytes: 512 << 20,
+            max_embedded_bytes: 256 << 20,
             max_dependencies: 500,
         }
     }

@@ -61,7 +61,7 @@ pub struct Package {
 /// Reads the facts of the package that fills `source` from its first to its last byte.
 ///
 /// Looks at the header, what follows the content, the ZIP directory, the header in front of each entry's data, and the
-/// manifest. Nothing else is inflated, but entries whose sizes follow their data (64 MiB of them at most), and the
+/// manifest. Nothing else is inflated, but entries whose sizes follow their data (a multiple of the package's size, and 64 MiB at most), and the
 /// embedded app of a ready-to-run package, without being kept. Memory stays below about thirty megabytes plus a small
 /// multiple of [`Limits::max_manifest_bytes`], whatever the file says.
 ///

@@ -13,11 +13,11 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::contents::{Contents, Identity, find_entry};
-use crate::directory::{Directory, Entry};
+use crate::directory::{Directory, Entry, Facts};
 use crate::entry::EntryReader;
 use crate::error::{PackageError, RefusalCode};
 use crate::header::{self, PayloadForm};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::manifest::{Manifest, parse_guid};
 use crate::replay::ReplayedEntry;
 use crate::signature::{self, Signature};
@@ -75,6 +75,16 @@ pub(crate) fn read<S: ByteSource>(
         let (size, allowed) = (entry.facts.size, limits.max_embedded_bytes);
         return Err(mismatch(format!(
             "the embedded app has {size} bytes; {allowed} are allowed"
+        )));
+    }
+    if entry.facts.size > limits::unpackable(entry.facts.compressed_size) {
+        let Facts {
+            size,
+            compressed_size,
+            ..
+        } = entry.facts;
+        return Err(mismatch(format!(
+            "the embedded app has {size} bytes in {compressed_size}; an app is packed already"
         )));
     }
     let inner = read_inner(payload, entry, &claim.embedded_app_file_name, limits);

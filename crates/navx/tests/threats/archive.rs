@@ -538,8 +538,12 @@ fn data_whose_end_is_told_behind_it_ends_there() {
     let stored = Entry::stored("src/a.al", &trail).descriptor();
     refused(&with(stored), "bad_zip", "not deflated");
     accepted(&with(Entry::stored("src/", b"").descriptor()));
-    let bomb = Entry::deflated("src/bomb.al", &vec![0; (64 << 20) + 1]).descriptor();
-    refused(&with(bomb), "bad_zip", "67108864");
+    let bomb = Entry::deflated("src/bomb.al", &vec![0; 4 << 20]).descriptor();
+    refused(&with(bomb), "bad_zip", "too large to be looked through");
+    let half = |number: u8| Entry::deflated(&number.to_string(), &vec![0; 600_000]).descriptor();
+    accepted(&with(half(1)));
+    let both = Zip::default().with(half(1)).with(half(2)).with(manifest_entry());
+    refused(&both.package(), "bad_zip", "too large to be looked through");
 }
 
 #[test]

@@ -204,8 +204,12 @@ fn an_embedded_directory_larger_than_what_is_kept_is_read_all_the_same() {
     for number in 0..180 {
         zip = zip.with(Entry::stored(&format!("{number}{long_name}"), b""));
     }
-    let package = accepted(&Wrapper::new().around(zip.package()).package());
+    let wrapper = Wrapper::new().around(zip.package());
+    let claim = Entry::deflated("readytorunappmanifest.json", wrapper.claim.to_string().as_bytes());
+    let inner = Entry::stored("inner.app", &wrapper.inner);
+    let package = accepted(&Zip::default().with(claim).with(inner).package());
     assert_eq!(package.manifest.unwrap().app_id, APP_ID);
+    refused(&wrapper.package(), "bad_ready_to_run", "packed already");
 }
 
 #[test]
