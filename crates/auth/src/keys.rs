@@ -1,19 +1,23 @@
 //! The issuers' public keys: fetched from configured addresses only, kept, and replaced as they rotate.
 //!
-//! Two people must not be able to hurt us here. Who sends tokens must not make us fetch: an unknown key id
-//! causes one fetch in five minutes, shared by everybody who waits for it. And who runs the issuer's web
-//! server badly must not lock everybody out: a failed or empty answer leaves the last good keys in force.
+//! Two people must not be able to hurt us here. Who sends tokens must not make us fetch at will, nor keep a new key from
+//! us: a few unknown key ids are searched for at once, then one fetch in ten seconds answers for all of them together, and
+//! whoever names such a key waits for it. And who runs the issuer's web server badly must not lock everybody out: a failed
+//! or empty answer leaves the last good keys in force.
 
 use domain::chain::Chain;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::WallClock;
@@ -26,12 +30,16 @@ use super::trusted::TENANT_PLACEHOLDER;
 const REFRESH_AFTER: i64 = 3_600;
 /// Seconds after which keys are not used without an attempt to fetch them again.
 const TIME_TO_LIVE: i64 = 24 * 3_600;
-/// Seconds between two fetches that unknown key ids may cause.
-const UNKNOWN_KEY_PAUSE: i64 = 300;
+/// Time between two fetches that unknown key ids may cause, once [`SEARCHES_AT_ONCE`] have been made.
+const SEARCH_PAUSE: Duration = Duration::from_secs(10);
+/// Fetches that unknown key ids may cause without a pause.
+const SEARCHES_AT_ONCE: u32 = 5;
+/// Most callers who wait until an unknown key may be searched for.
+const MOST_SEARCHERS: usize = 256;
 /// Seconds between two attempts to renew keys that serve on meanwhile.
 const RENEWAL_PAUSE: i64 = 60;
-/// Seconds for which a key id that a fresh set lacked stays unknown.
-const UNKNOWN_KEY_LIFE: i64 = 600;
+/// Seconds for which a key id that a fresh set lacked stays unknown; the issuer may be about to publish it.
+const UNKNOWN_KEY_LIFE: i64 = 10;
 /// Most keys of one set, and most unknown ids that are remembered for it.
 const MAX_KEYS: usize = 1_000;
 /// Largest discovery document or key set, bytes.
@@ -220,6 +228,8 @@ pub(super) struct KeySet {
     state: RwLock<State>,
     /// Whoever fetches holds this; everybody else who needs a fetch waits for it and takes its result.
     turn: tokio::sync::Mutex<()>,
+    /// Places for those who name an unknown key.
+    searchers: Semaphore,
 }
 
 #[derive(Default)]
@@ -229,9 +239,12 @@ struct State {
     unknown: HashMap<String, i64>,
     loaded_at: Option<i64>,
     attempted_at: Option<i64>,
-    searched_at: Option<i64>,
-    /// Counts finished attempts.
-    attempts: u64,
+    /// When all searches so far will have had their pause.
+    searched_until: Option<Instant>,
+    /// Counts the attempts to fetch.
+    begun: u64,
+    /// Which of them was the last to finish; there is one at a time.
+    finished: u64,
     /// Counts those of them that brought keys.
     loads: u64,
 }
@@ -265,6 +278,7 @@ impl KeySet {
             clock,
             state,
             turn: tokio::sync::Mutex::default(),
+            searchers: Semaphore::new(MOST_SEARCHERS),
         })
     }
 
@@ -313,9 +327,21 @@ impl KeySet {
         }
     }
 
+    /// Waits for a fetch that begins from now on: one under way may be older than the key.
     async fn search_for(self: &Arc<Self>, kid: &str) {
-        let loads = self.read().loads;
-        self.refresh(RefreshReason::UnknownKey).await;
+        let Ok(_place) = self.searchers.try_acquire() else {
+            return;
+        };
+        let (loads, begun, pause) = {
+            let state = self.read();
+            (
+                state.loads,
+                state.begun,
+                state.pause_before_search(Instant::now()),
+            )
+        };
+        tokio::time::sleep(pause).await;
+        self.fetch_after(begun, RefreshReason::UnknownKey).await;
         let now = (self.clock)();
         let mut state = self.write();
         // Only a set that really came can tell that the key does not exist.
@@ -335,22 +361,26 @@ impl KeySet {
     /// Fetches if it is permitted, or waits for the fetch that is under way. The fetch is a task of its own,
     /// so that a caller who hangs up does not cancel it for the others.
     async fn refresh(self: &Arc<Self>, reason: RefreshReason) {
-        let attempts = self.read().attempts;
+        let finished = self.read().finished;
         let is_permitted = self.read().permits(reason, (self.clock)());
         let is_under_way = self.turn.try_lock().is_err();
-        if !is_permitted && !is_under_way {
-            return;
+        if is_permitted || is_under_way {
+            self.fetch_after(finished, reason).await;
         }
+    }
+
+    /// Fetches, unless an attempt after this one has come to its end meanwhile.
+    async fn fetch_after(self: &Arc<Self>, attempt: u64, reason: RefreshReason) {
         let set = Arc::clone(self);
-        let fetch = tokio::spawn(async move { set.refresh_in_turn(reason, attempts).await });
+        let fetch = tokio::spawn(async move { set.fetch_in_turn(attempt, reason).await });
         if fetch.await.is_err() {
             tracing::error!(url = %self.source.document_url, "fetching signing keys was aborted");
         }
     }
 
-    async fn refresh_in_turn(&self, reason: RefreshReason, attempts: u64) {
+    async fn fetch_in_turn(&self, attempt: u64, reason: RefreshReason) {
         let _turn = self.turn.lock().await;
-        let somebody_has_just_done_it = self.read().attempts != attempts;
+        let somebody_has_just_done_it = self.read().finished > attempt;
         if somebody_has_just_done_it || !self.begin_attempt(reason) {
             return;
         }
@@ -369,8 +399,11 @@ impl KeySet {
             return false;
         }
         state.attempted_at = Some(now);
+        state.begun += 1;
         if reason == RefreshReason::UnknownKey {
-            state.searched_at = Some(now);
+            let now = Instant::now();
+            let until = state.searched_until.map_or(now, |until| until.max(now));
+            state.searched_until = Some(until + SEARCH_PAUSE);
         }
         true
     }
@@ -378,7 +411,7 @@ impl KeySet {
     fn finish_attempt(&self, fetched: Option<Keys>) {
         let now = (self.clock)();
         let mut state = self.write();
-        state.attempts += 1;
+        state.finished = state.begun;
         if let Some(keys) = fetched {
             state.replace_keys(keys, now);
         }
@@ -398,10 +431,19 @@ impl State {
         let (last, pause) = match reason {
             RefreshReason::FirstLoad => (self.attempted_at, UNAVAILABLE_PAUSE.into()),
             RefreshReason::Renewal => (self.attempted_at, RENEWAL_PAUSE),
-            RefreshReason::UnknownKey => (self.searched_at, UNKNOWN_KEY_PAUSE),
+            RefreshReason::UnknownKey => return self.pause_before_search(Instant::now()).is_zero(),
         };
         // A clock that was set back must not forbid fetching until it catches up.
         last.is_none_or(|last| now < last || now - last >= pause)
+    }
+
+    /// How long a search has to wait. It goes by a clock that nobody sets.
+    fn pause_before_search(&self, now: Instant) -> Duration {
+        let Some(until) = self.searched_until else {
+            return Duration::ZERO;
+        };
+        let credit = SEARCH_PAUSE * (SEARCHES_AT_ONCE - 1);
+        until.saturating_duration_since(now + credit)
     }
 
     fn is_known_to_be_unknown(&self, kid: &str, now: i64) -> bool {
