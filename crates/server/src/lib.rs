@@ -23,6 +23,7 @@ mod jobs;
 mod listen;
 mod migrate;
 mod operator;
+mod pace;
 mod receive;
 mod start;
 pub mod telemetry;

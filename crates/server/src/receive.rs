@@ -7,14 +7,22 @@
 use crate::{
     blobs::{BlobError, Staged, StorageLocation},
     error::{Error, Result},
+    pace::Pace,
     upload::{UploadDecoder, UploadEnvelope, UploadError, UploadLimits},
 };
 use bytes::Bytes;
 use domain::problem::{Code, RuleError};
 use futures::{Stream, StreamExt};
 use navx::Package;
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
 /// Chunks that may wait to be staged.
@@ -27,8 +35,10 @@ const MAX_CHUNK_BYTES: usize = 64 * 1024;
 pub(crate) struct ReceiveLimits {
     /// The largest package, in bytes.
     pub(crate) max_package_bytes: u64,
-    /// How long nothing may arrive.
+    /// How far an upload may be behind.
     pub(crate) idle: Duration,
+    /// How many bytes of its package it must bring in a second.
+    pub(crate) bytes_per_second: u64,
 }
 
 /// A package that arrived whole and can be read.
@@ -51,8 +61,10 @@ pub(crate) async fn receive(
     body: &mut impl Body,
 ) -> Result<Received> {
     let (chunks, queue) = mpsc::channel(MAX_CHUNKS_AHEAD);
-    let staging = tokio::spawn(stage_chunks(location.clone(), limits, queue).in_current_span());
-    let fed = feed(body, &chunks, limits.idle).await;
+    let decoded = Arc::new(AtomicU64::new(0));
+    let sender = Sender::new(limits, Arc::clone(&decoded));
+    let staging = tokio::spawn(stage_chunks(location.clone(), limits, queue, decoded).in_current_span());
+    let fed = feed(body, &chunks, sender).await;
     drop(chunks);
     let received = staging.await.map_err(Error::fault)?;
     match (fed, received) {
@@ -79,28 +91,85 @@ enum FeedError {
 async fn feed(
     body: &mut impl Body,
     chunks: &mpsc::Sender<Chunk>,
-    idle: Duration,
+    mut sender: Sender,
 ) -> std::result::Result<(), FeedError> {
     loop {
-        let next = tokio::time::timeout(idle, body.next())
-            .await
-            .map_err(|_| FeedError::Failed(too_slow(idle)))?;
+        let next = sender.within_pace(body.next()).await.map_err(FeedError::Failed)?;
         let chunk = match next {
             Some(Ok(bytes)) => Chunk::Bytes(bytes),
             Some(Err(reason)) => return Err(FeedError::Failed(cut(&reason))),
             None => Chunk::End,
         };
         let is_end = matches!(chunk, Chunk::End);
-        chunks.send(chunk).await.map_err(|_| FeedError::Refused)?;
+        let sending = chunks.send(chunk);
+        sender
+            .at_our_cost(sending)
+            .await
+            .map_err(|_| FeedError::Refused)?;
         if is_end {
             return Ok(());
         }
     }
 }
 
-fn too_slow(idle: Duration) -> Error {
-    let message = format!("Nothing arrived for {} seconds.", idle.as_secs());
-    RuleError::new(Code::RequestTimeout, message).into()
+/// A sender, and how much of the package has come from them. Whatever else comes earns them no time.
+struct Sender {
+    limits: ReceiveLimits,
+    decoded: Arc<AtomicU64>,
+    /// How much of the package has earned its time.
+    paid: u64,
+    pace: Pace,
+}
+
+impl Sender {
+    fn new(limits: ReceiveLimits, decoded: Arc<AtomicU64>) -> Self {
+        Self {
+            limits,
+            decoded,
+            paid: 0,
+            pace: Pace::new(limits.idle, limits.bytes_per_second),
+        }
+    }
+
+    /// Waits for what the sender does, as long as they have time for it.
+    async fn within_pace<T>(&mut self, doing: impl Future<Output = T>) -> Result<T> {
+        let mut doing = pin!(doing);
+        loop {
+            self.pay();
+            if let Ok(done) = tokio::time::timeout_at(self.pace.until(), doing.as_mut()).await {
+                return Ok(done);
+            }
+            self.pay();
+            if self.pace.is_over() {
+                return Err(self.too_slow());
+            }
+        }
+    }
+
+    /// Waits for what the sender has nothing to do with.
+    async fn at_our_cost<T>(&mut self, waiting: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let done = waiting.await;
+        self.pace.forgive(begun.elapsed());
+        done
+    }
+
+    fn pay(&mut self) {
+        let decoded = self.decoded.load(Ordering::Relaxed);
+        self.pace.earn(decoded - self.paid);
+        self.paid = decoded;
+    }
+
+    fn too_slow(&self) -> Error {
+        let message = format!(
+            "The package arrives too slowly: {} bytes of it so far, where {} a second are the least, and {} seconds the \
+             most that it may be behind.",
+            self.paid,
+            self.limits.bytes_per_second,
+            self.limits.idle.as_secs(),
+        );
+        RuleError::new(Code::RequestTimeout, message).into()
+    }
 }
 
 fn cut(reason: &str) -> Error {
@@ -115,6 +184,7 @@ async fn stage_chunks(
     location: StorageLocation,
     limits: ReceiveLimits,
     mut queue: mpsc::Receiver<Chunk>,
+    count: Arc<AtomicU64>,
 ) -> Result<Received> {
     let mut staged = location.stage().await?;
     let mut decoder = UploadDecoder::new(UploadLimits {
@@ -129,6 +199,7 @@ async fn stage_chunks(
         for part in bytes.chunks(MAX_CHUNK_BYTES) {
             decoder.push(part, &mut decoded).map_err(refusal)?;
             staged.write(&decoded).await?;
+            count.fetch_add(decoded.len() as u64, Ordering::Relaxed);
             decoded.clear();
             tokio::task::yield_now().await;
         }

@@ -1,7 +1,10 @@
 //! Starting and stopping: opening what is kept, refusing what cannot work, and draining before the end.
 
 use crate::{
-    actions::{self, Service, agents::LookUps, clock_check::ClockCheck, execution::WaitingClaims, sweep},
+    actions::{
+        self, Service, agents::LookUps, clock_check::ClockCheck, execution::WaitingClaims, sweep,
+        upload_places::UploadPlaces,
+    },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
     config::{Loaded, RetentionSettings, Settings, Severity},
@@ -31,9 +34,12 @@ use std::{
 };
 use store::wakeup::Wakeup;
 use store::{Db, apps::locations_in_use, transfer::find_import};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
+
+/// How many times as long as an upload may be behind another waits for its place: until those are gone that do nothing.
+const WAITS_FOR_PLACE: u32 = 2;
 
 /// How long a service that stops may take to tell of what has happened.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -123,7 +129,10 @@ impl Server {
             wakeup: Wakeup::default(),
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
-            uploads: Arc::new(Semaphore::new(settings.packages.concurrent_uploads)),
+            uploads: UploadPlaces::new(
+                settings.packages.concurrent_uploads,
+                WAITS_FOR_PLACE * settings.packages.upload_idle,
+            ),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
             changes: TaskTracker::new(),
@@ -202,9 +211,7 @@ impl Server {
     /// `within`. An upload that is left then is given up after the time of grace. What agents carry out goes on.
     pub async fn drain(&self, within: Duration) {
         self.state.service.waiting.close();
-        let service = &self.state.service;
-        let all = u32::try_from(service.settings.packages.concurrent_uploads).unwrap_or(u32::MAX);
-        let all_ended = service.uploads.acquire_many(all);
+        let all_ended = self.state.service.uploads.all_ended();
         if tokio::time::timeout(within, all_ended).await.is_err() {
             tracing::warn!("some uploads were still under way when the time to drain was over");
         }

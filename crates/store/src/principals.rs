@@ -11,7 +11,7 @@ use uuid::Uuid;
 ///
 /// Users match by object id and tenant. Applications match by client id or by the object id of their service
 /// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrincipalRef {
     /// Whether it is a user or an application.
     pub kind: PrincipalKind,

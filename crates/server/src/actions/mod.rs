@@ -25,6 +25,7 @@ pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upload;
+pub(crate) mod upload_places;
 pub(crate) mod versions;
 pub(crate) mod work;
 
@@ -45,9 +46,9 @@ use futures::FutureExt as _;
 use std::sync::Arc;
 use store::wakeup::Wakeup;
 use store::{Db, principals::PrincipalRef};
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use upload_places::UploadPlaces;
 use uuid::Uuid;
 
 /// Everything that actions work with.
@@ -64,7 +65,7 @@ pub(crate) struct Service {
     /// Tells those who deliver events, here alone, that there may be some.
     pub(crate) emitted: Wakeup,
     /// Places for uploads under way.
-    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) uploads: UploadPlaces,
     /// How many agents try to enrol in vain.
     pub(crate) enrolments: LookUps,
     /// How many tokens are said to have leaked that are none.

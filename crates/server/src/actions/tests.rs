@@ -23,6 +23,7 @@ use super::{
     preconditions::Preconditions,
     sweep::{self, Swept},
     upload::{self, UploadTarget, blob_of, upload_version},
+    upload_places::UploadPlaces,
     versions::{get_version, key, read_package},
 };
 use crate::{
@@ -57,7 +58,7 @@ use store::{
 };
 use test_support::object_servers::{ObjectServer, ObjectServerKind};
 use test_support::postgres_cluster;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -134,7 +135,7 @@ impl Fixture {
             wakeup: Wakeup::default(),
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
-            uploads: Arc::new(Semaphore::new(4)),
+            uploads: UploadPlaces::new(4, Duration::from_secs(60)),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
             changes: TaskTracker::new(),

@@ -11,6 +11,7 @@
 use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
+    upload_places::UploadPlace,
     versions::{already_uploaded, state},
 };
 use crate::{
@@ -35,7 +36,6 @@ use store::{
     blobs::{self, BlobKey, BlobState},
     versions::{self, OtherBytes, Version},
 };
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -93,34 +93,30 @@ async fn take_in(
         .await?
         .in_country(app, country)?;
     check_declared(service, target)?;
-    let permit = service
-        .uploads
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| too_many())?;
+    let place = service.uploads.enter(principal.reference, app).await?;
     let location = location_of(service, principal, app).await?;
     let store = service.blobs.known_location(&location)?;
     let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, principal, target, location)?;
     let (service, principal) = (Arc::clone(service), principal.clone());
-    let keeping = keep(service, principal, version, received, permit);
+    let keeping = keep(service, principal, version, received, place);
     let keeping = tokio::spawn(keeping.in_current_span());
     keeping.await.map_err(Error::fault)?
 }
 
-/// `permit` is held until the upload has its end in the database: a planned stop waits for it.
+/// `place` is held until the upload has its end in the database: a planned stop waits for it.
 async fn keep(
     service: Arc<Service>,
     principal: Principal,
     version: Version,
     received: Received,
-    permit: OwnedSemaphorePermit,
+    place: UploadPlace,
 ) -> Result<Version> {
     let pending = match begin(&service, &principal, version.clone()).await {
         Ok(pending) => pending,
         Err(error) => {
             if matches!(error, Error::Store(StoreError::InDoubt(_))) {
-                spawn_finish_later(service, principal, Pending::in_doubt(version), false, permit);
+                spawn_finish_later(service, principal, Pending::in_doubt(version), false, place);
             }
             return Err(error);
         }
@@ -131,7 +127,7 @@ async fn keep(
     if let Err(Error::Store(error)) = &outcome
         && error.is_passing()
     {
-        spawn_finish_later(service, principal, pending, is_stored, permit);
+        spawn_finish_later(service, principal, pending, is_stored, place);
     }
     outcome
 }
@@ -141,10 +137,10 @@ fn spawn_finish_later(
     principal: Principal,
     pending: Pending,
     is_stored: bool,
-    permit: OwnedSemaphorePermit,
+    place: UploadPlace,
 ) {
     let finishing = async move {
-        let _permit = permit;
+        let _place = place;
         finish_later(&service, &principal, pending, is_stored).await;
     };
     tokio::spawn(finishing.in_current_span());
@@ -177,11 +173,8 @@ fn limits(service: &Service) -> ReceiveLimits {
     ReceiveLimits {
         max_package_bytes: packages.max_bytes,
         idle: packages.upload_idle,
+        bytes_per_second: packages.upload_bytes_per_second,
     }
-}
-
-fn too_many() -> Error {
-    Error::try_later(Code::TooManyRequests, "Too many uploads are under way.", 5)
 }
 
 fn check_declared(service: &Service, target: UploadTarget) -> Result<()> {

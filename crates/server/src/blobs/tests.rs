@@ -346,7 +346,8 @@ async fn whoever_hangs_up_leaves_nothing_staged() {
     let fixture = Fixture::folder();
     let limits = crate::receive::ReceiveLimits {
         max_package_bytes: u64::MAX,
-        idle: Duration::MAX,
+        idle: Duration::from_hours(1),
+        bytes_per_second: 1,
     };
     let (sender, mut body) = futures::channel::mpsc::unbounded();
     let begun = format!(r#"{{"packageContents":"{}"#, "AAAA".repeat(1 << 20));

@@ -102,6 +102,9 @@ pub struct PackageSettings {
     /// How long an upload may make no progress.
     #[serde(rename = "upload_idle_seconds", deserialize_with = "seconds::<1, 3_600, _>")]
     pub upload_idle: Duration,
+    /// How many bytes of its package an upload must bring in a second.
+    #[serde(deserialize_with = "number::<1, 1_073_741_824, _, _>")]
+    pub upload_bytes_per_second: u64,
     /// Uploads at the same time.
     #[serde(deserialize_with = "number::<1, 1_024, _, _>")]
     pub concurrent_uploads: usize,
@@ -194,7 +197,7 @@ pub struct LimitSettings {
     /// How long a JSON body may take.
     #[serde(rename = "request_body_seconds", deserialize_with = "seconds::<1, 600, _>")]
     pub request_body: Duration,
-    /// How long a caller may take nothing of an answer.
+    /// How far a caller may be behind in taking an answer.
     #[serde(rename = "response_idle_seconds", deserialize_with = "seconds::<1, 3_600, _>")]
     pub response_idle: Duration,
 }

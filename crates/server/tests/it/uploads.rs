@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc, future::join_all};
 use navx::{Kind, PackageBuilder};
 use serde_json::json;
-use std::io;
+use std::{io, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 on_both_databases!(
@@ -32,6 +32,9 @@ on_both_databases!(
     ready_to_run_and_signed_packages_are_read,
     a_kept_connection_answers_after_a_refused_upload,
     an_upload_without_progress_is_given_up,
+    whoever_sends_anything_but_a_package_is_given_up,
+    slow_senders_keep_out_nobody_for_long,
+    an_upload_waits_for_its_place,
     a_package_that_could_not_be_stored_may_be_sent_again,
 );
 
@@ -602,6 +605,99 @@ async fn an_upload_without_progress_is_given_up(backend: Backend) {
     answer.await.unwrap().unwrap().refused(408, "RequestTimeout");
     drop(chunks);
     nothing_is_left(&service).await;
+}
+
+/// Sends the beginning, and then the same again and again until somebody has had enough.
+async fn drips(caller: Caller, first: String, again: &'static str) -> Answer {
+    let first = futures::stream::iter([Ok(Bytes::from(first))]);
+    let drops = futures::stream::unfold((), move |()| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Some((Ok(Bytes::from_static(again.as_bytes())), ()))
+    });
+    let body = first.chain(drops);
+    caller.asks(http::Method::POST, versions()).stream(body).await
+}
+
+/// Nothing else that is sent is progress: neither blanks, wherever they may stand, nor what is no package, nor a package
+/// that comes a byte at a time.
+async fn whoever_sends_anything_but_a_package_is_given_up(backend: Backend) {
+    let service = Harness::with(backend)
+        .setting("packages.upload_idle_seconds", 2)
+        .start()
+        .await;
+    let begun = base64_of(&bytes_of(&package("1.0.0.0").payload_bytes(20_000)));
+    let contents = format!("{{\"packageContents\":\"{}", &begun[..20_000]);
+    let tricks = [
+        ("{".to_owned(), " "),
+        ("{\"packageContents\":\"".to_owned(), "AAAA"),
+        (contents.clone(), "\\n"),
+        (contents.clone(), "AAAA"),
+        (format!("{contents}\""), " "),
+        ("{\"note\":\"".to_owned(), "x"),
+        ("{\"note\":[".to_owned(), "0,"),
+        (format!("{contents}\",\"note\":\""), "x"),
+    ];
+    for tricks in tricks.chunks(4) {
+        let played = tricks.iter().map(|(first, again)| {
+            let dripped = drips(service.owner(), first.clone(), again);
+            async move {
+                (
+                    first,
+                    tokio::time::timeout(Duration::from_secs(15), dripped).await,
+                )
+            }
+        });
+        for (first, answer) in join_all(played).await {
+            let answer = answer.unwrap_or_else(|_| panic!("{first} keeps a place"));
+            let message = answer.refused(408, "RequestTimeout").message();
+            assert!(message.contains("16384 a second"), "{message}");
+        }
+    }
+    nothing_is_left(&service).await;
+}
+
+async fn slow_senders_keep_out_nobody_for_long(backend: Backend) {
+    let service = Harness::with(backend)
+        .setting("packages.upload_idle_seconds", 2)
+        .start()
+        .await;
+    let slow: Vec<_> = (0..16)
+        .map(|_| tokio::spawn(drips(service.owner(), "{".into(), " ")))
+        .collect();
+    service
+        .until("the slow ones have all places of theirs", async || {
+            service.staged_files().len() >= 4
+        })
+        .await;
+    assert_eq!(service.staged_files().len(), 4);
+    service.contributor().has_uploaded("1.0.0.0").await;
+    for answer in join_all(slow).await {
+        let status = answer.unwrap().status;
+        assert!(matches!(status, 408 | 429), "{status}");
+    }
+}
+
+/// Its body is asked for once it has the place, and arrives whole.
+async fn an_upload_waits_for_its_place(backend: Backend) {
+    let service = Harness::with(backend)
+        .setting("packages.concurrent_uploads", 1)
+        .start()
+        .await;
+    let (chunks, first) = begins_upload(&service, &service.owner()).await;
+    let contributor = service.contributor();
+    let waiting = contributor.uploads(&package("2.0.0.0").payload_bytes(3_000_000), "Available");
+    let waiting = tokio::spawn(waiting.send());
+    let contents = base64_of(&bytes_of(&package("1.0.0.0")));
+    for part in [contents.as_str(), "\"}"] {
+        chunks.unbounded_send(Ok(Bytes::from(part.to_owned()))).unwrap();
+    }
+    drop(chunks);
+    first.await.unwrap().unwrap().expect(200);
+    waiting.await.unwrap().unwrap().expect(200);
+    assert_eq!(
+        service.owner().get(versions()).await.column("version"),
+        ["1.0.0.0", "2.0.0.0"]
+    );
 }
 
 async fn a_package_that_could_not_be_stored_may_be_sent_again(backend: Backend) {

@@ -12,6 +12,7 @@ use crate::{
         execution::{self, Claimed, Outcome, Report, WaitingClaims},
         hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix},
         preconditions::Preconditions,
+        upload_places::UploadPlaces,
     },
     blobs::Blobs,
     clock::Clock,
@@ -39,7 +40,6 @@ use store::{
     versions::{Version, insert_version},
 };
 use test_support::postgres_cluster;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -457,7 +457,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         wakeup: Wakeup::default(),
         waiting: WaitingClaims::default(),
         emitted: Wakeup::default(),
-        uploads: Arc::new(Semaphore::new(4)),
+        uploads: UploadPlaces::new(4, Duration::from_secs(60)),
         enrolments: LookUps::of_enrolments(),
         leaks: LookUps::of_leaks(),
         changes: TaskTracker::new(),
