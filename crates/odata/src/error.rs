@@ -4,6 +4,7 @@
 //! value (not bytes of the raw URL), and says what to write instead where that is known.
 
 use crate::number::ArithmeticError;
+use crate::pattern::MAX_TEXT;
 use std::fmt;
 
 /// Why a query option is refused: the closed list of reasons, each of which has its own status.
@@ -152,8 +153,15 @@ pub enum EvalError {
         /// Characters from the start of the filter.
         position: usize,
     },
+    /// A text is longer than a pattern may be matched with.
+    TextTooLong {
+        /// Characters from the start of the filter.
+        position: usize,
+    },
     /// The filter needs too much work for one row.
     TooExpensive,
+    /// Nobody waits for the result any more.
+    Unwanted,
     /// The row does not hold what its schema says. The row's fault, not the filter's.
     RowDoesNotFit {
         /// Characters from the start of the filter.
@@ -187,10 +195,14 @@ impl EvalError {
                 position,
                 "The length of a substring is negative",
             )),
+            EvalError::TextTooLong { position } => Some(QueryError::filter_at(
+                position,
+                format!("The text is longer than the {MAX_TEXT} bytes that a pattern is matched with"),
+            )),
             EvalError::TooExpensive => {
                 Some(QueryError::filter("The filter needs too much work for one row."))
             }
-            EvalError::RowDoesNotFit { .. } => None,
+            EvalError::RowDoesNotFit { .. } | EvalError::Unwanted => None,
         }
     }
 }
@@ -199,6 +211,7 @@ impl fmt::Display for EvalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.as_query_error(), self) {
             (Some(error), _) => f.write_str(&error.message),
+            (None, EvalError::Unwanted) => f.write_str("nobody waits for the result any more"),
             (None, error) => write!(f, "the row does not fit the schema: {error:?}"),
         }
     }

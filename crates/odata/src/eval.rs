@@ -8,16 +8,15 @@
 //! are never null. A row is kept only if the result is true. Operands are evaluated from left to right, and `and` and
 //! `or` stop at the first operand that decides, so `a ne 0 and 1 div a gt 0` never divides by zero.
 
+use crate::account::{Account, bytes_of};
 use crate::calculate;
 use crate::compare;
 use crate::error::EvalError;
 use crate::filter::{Collection, Expression, Filter, Reference};
+use crate::pattern::MAX_TEXT;
 use crate::syntax::{NodeId, Quantifier};
 use crate::temporal::Instant;
 use crate::value::Value;
-
-/// Steps for one row; a step is a node visited, 64 bytes of text produced, or a byte searched by a pattern.
-const BUDGET: u64 = 1_000_000;
 
 /// Something that has the properties of a schema.
 pub trait Row {
@@ -37,7 +36,7 @@ impl Filter {
     /// # Errors
     /// See [`EvalError`]; all but `RowDoesNotFit` go back to the caller with [`EvalError::as_query_error`].
     pub fn matches(&self, row: &impl Row, now: Instant) -> Result<bool, EvalError> {
-        self.holds(self.root, row, now)
+        self.holds(self.root, row, now, &mut Account::default())
     }
 
     /// Whether one condition of the filter, such as one of [`Filter::conjuncts`], is true for the row. It must not lie
@@ -45,17 +44,28 @@ impl Filter {
     ///
     /// # Errors
     /// As for [`Filter::matches`].
-    pub fn holds(&self, condition: NodeId, row: &impl Row, now: Instant) -> Result<bool, EvalError> {
-        Ok(Machine::new(self, row, now).run(condition)? == Value::Boolean(true))
+    pub fn holds(
+        &self,
+        condition: NodeId,
+        row: &impl Row,
+        now: Instant,
+        account: &mut Account<'_>,
+    ) -> Result<bool, EvalError> {
+        Ok(Machine::new(self, row, now, account).run(condition)? == Value::Boolean(true))
     }
 
     /// The value of a node that [`Filter::is_constant`]; null for what needs a row.
     ///
     /// # Errors
     /// As for [`Filter::matches`].
-    pub fn constant(&self, id: NodeId, now: Instant) -> Result<Value<'static>, EvalError> {
+    pub fn constant(
+        &self,
+        id: NodeId,
+        now: Instant,
+        account: &mut Account<'_>,
+    ) -> Result<Value<'static>, EvalError> {
         let no_row: Vec<Value<'static>> = Vec::new();
-        let value = Machine::new(self, &no_row, now).run(id)?;
+        let value = Machine::new(self, &no_row, now, account).run(id)?;
         Ok(value.into_owned())
     }
 }
@@ -84,18 +94,18 @@ enum Task<'r> {
     },
 }
 
-struct Machine<'r, R> {
+struct Machine<'r, 'a, 'w, R> {
     filter: &'r Filter,
     row: &'r R,
     now: Instant,
     tasks: Vec<Task<'r>>,
     values: Vec<Value<'r>>,
     variables: Vec<Value<'r>>,
-    budget: u64,
+    account: &'a mut Account<'w>,
 }
 
-impl<'r, R: Row> Machine<'r, R> {
-    fn new(filter: &'r Filter, row: &'r R, now: Instant) -> Self {
+impl<'r, 'a, 'w, R: Row> Machine<'r, 'a, 'w, R> {
+    fn new(filter: &'r Filter, row: &'r R, now: Instant, account: &'a mut Account<'w>) -> Self {
         let variables = vec![Value::Null; filter.variables];
         Machine {
             filter,
@@ -104,7 +114,7 @@ impl<'r, R: Row> Machine<'r, R> {
             tasks: Vec::new(),
             values: Vec::new(),
             variables,
-            budget: BUDGET,
+            account,
         }
     }
 
@@ -132,12 +142,18 @@ impl<'r, R: Row> Machine<'r, R> {
     }
 
     fn visit(&mut self, id: NodeId) -> Result<(), EvalError> {
-        self.spend(1)?;
+        self.account.spend(1)?;
         let filter = self.filter;
         match &filter.node(id).expression {
-            Expression::Literal(value) => self.values.push(value.borrowed()),
+            Expression::Literal(value) => {
+                if let Value::Binary(bytes) = value {
+                    self.account.copies(bytes.len())?;
+                }
+                self.values.push(value.borrowed());
+            }
             Expression::Reference(reference) => {
                 let value = self.fetch(*reference);
+                self.account.copies(bytes_of(&value))?;
                 self.values.push(value);
             }
             Expression::Count(collection) => {
@@ -260,6 +276,8 @@ impl<'r, R: Row> Machine<'r, R> {
             Expression::Negate(_) => calculate::negate(self.pop(), position)?,
             Expression::Compare { operator, domain, .. } => {
                 let (left, right) = self.pop_two();
+                self.account
+                    .compares(*domain, &left, std::slice::from_ref(&right))?;
                 Value::Boolean(compare::compare(*operator, *domain, &left, &right, position)?)
             }
             Expression::Arithmetic { operator, .. } => {
@@ -269,14 +287,17 @@ impl<'r, R: Row> Machine<'r, R> {
             Expression::Has { .. } => compare::has(self.pop_two(), position)?,
             Expression::Matches { pattern, .. } => match calculate::text(self.pop(), position)? {
                 Some(text) => {
-                    self.spend(text.len() as u64)?;
+                    if text.len() > MAX_TEXT {
+                        return Err(EvalError::TextTooLong { position });
+                    }
+                    self.account.spend(pattern.steps(&text))?;
                     Value::Boolean(pattern.is_match(&text))
                 }
                 None => Value::Null,
             },
             Expression::InList { domain, items, .. } => {
-                self.spend(items.len() as u64 / 8)?;
                 let operand = self.pop();
+                self.account.compares(*domain, &operand, items)?;
                 Value::Boolean(compare::contains(*domain, operand, items, position)?)
             }
             Expression::InCollection {
@@ -284,14 +305,14 @@ impl<'r, R: Row> Machine<'r, R> {
             } => {
                 let items = self.fetch_items(*collection, id)?;
                 let operand = self.pop();
+                self.account.compares(*domain, &operand, &items)?;
                 Value::Boolean(compare::contains(*domain, operand, &items, position)?)
             }
             Expression::Call { function, arguments } => {
                 let first = self.values.len().saturating_sub(arguments.len());
                 let arguments = self.values.split_off(first);
-                let value = calculate::call(*function, arguments, self.now, position)?;
-                self.spend(text_size(&value) / 64)?;
-                value
+                self.account.calls(*function, &arguments)?;
+                calculate::call(*function, arguments, self.now, position)?
             }
             _ => return Err(EvalError::RowDoesNotFit { position }),
         };
@@ -315,7 +336,7 @@ impl<'r, R: Row> Machine<'r, R> {
     fn fetch_items(&mut self, collection: Collection, id: NodeId) -> Result<Vec<Value<'r>>, EvalError> {
         match self.fetch(collection.source) {
             Value::List(items) => {
-                self.spend(items.len() as u64 / 8)?;
+                self.account.copies(items.iter().map(bytes_of).sum())?;
                 Ok(items)
             }
             Value::Null => Ok(Vec::new()),
@@ -325,11 +346,6 @@ impl<'r, R: Row> Machine<'r, R> {
         }
     }
 
-    fn spend(&mut self, steps: u64) -> Result<(), EvalError> {
-        self.budget = self.budget.checked_sub(steps).ok_or(EvalError::TooExpensive)?;
-        Ok(())
-    }
-
     fn pop(&mut self) -> Value<'r> {
         self.values.pop().unwrap_or(Value::Null)
     }
@@ -337,13 +353,5 @@ impl<'r, R: Row> Machine<'r, R> {
     fn pop_two(&mut self) -> (Value<'r>, Value<'r>) {
         let right = self.pop();
         (self.pop(), right)
-    }
-}
-
-fn text_size(value: &Value) -> u64 {
-    if let Value::Text(text) = value {
-        text.len() as u64
-    } else {
-        0
     }
 }

@@ -26,6 +26,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod account;
 mod aliases;
 mod bind;
 mod calculate;
@@ -49,6 +50,7 @@ mod temporal;
 mod types;
 mod value;
 
+pub use account::Account;
 pub use aliases::Aliases;
 pub use bind::bind_filter;
 pub use error::{ErrorCode, EvalError, QueryError};

@@ -13,7 +13,7 @@ use super::{
     table::Column,
     value::{FromRow, Value},
 };
-use crate::wakeup::Wakeup;
+use crate::{shares::Shares, wakeup::Wakeup};
 use domain::instant::Instant;
 use futures::{
     StreamExt,
@@ -21,10 +21,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use std::{borrow::Cow, sync::Arc, time::Duration};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
-};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// A database, open and migrated.
@@ -50,6 +47,14 @@ impl Db {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Places for requests that decide about rows in memory.
+    pub(crate) fn judges(&self) -> &Shares {
+        match self {
+            Self::Sqlite(sqlite) => &sqlite.judges,
+            Self::Postgres(postgres) => &postgres.judges,
         }
     }
 
@@ -374,9 +379,6 @@ impl Query<'_> {
 pub(crate) const RECEIVED: Duration = Duration::from_secs(60);
 /// The metric of how long requests and jobs waited for a place at the database.
 pub(crate) const WAIT_SECONDS: &str = "fame_database_wait_seconds";
-/// How long a stream waits for a permit among those that are on their way.
-pub(crate) const ROOM: Duration = Duration::from_secs(5);
-
 /// Why a stream ended before its last row, though nothing failed and somebody receives it. They must not take what they
 /// have got for all.
 pub(crate) fn too_slow(within: Duration) -> StoreError {
@@ -384,18 +386,6 @@ pub(crate) fn too_slow(within: Duration) -> StoreError {
         "a list was read too slowly: for {} seconds nobody took its next rows",
         within.as_secs()
     ))
-}
-
-/// A permit among the streams that are on their way.
-pub(crate) async fn room(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, StoreError> {
-    let (asked, waiting) = (std::time::Instant::now(), Arc::clone(permits).acquire_owned());
-    let found = timeout(ROOM, waiting).await;
-    metrics::histogram!(WAIT_SECONDS, "for" => "stream").record(asked.elapsed());
-    match found {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) => Err(StoreError::unavailable("the database is closed")),
-        Err(_) => Err(StoreError::Busy),
-    }
 }
 
 /// Rows on their way, batch by batch; no batch is empty.

@@ -18,7 +18,7 @@ use super::{
     dialect::Dialect,
     list::entity_set::{ColumnMapping, ColumnType},
 };
-use odata::{Expression, Filter, Function, Instant, NodeId, Reference, Row, Value};
+use odata::{Account, Expression, Filter, Function, Instant, NodeId, Reference, Row, Value};
 
 pub(crate) use fragment::{Fragment, Yields};
 pub(crate) use roles::COUNT_OF_ROLES;
@@ -52,15 +52,20 @@ impl PostFilter {
         filter: &Filter,
         row: &impl Row,
         now: Instant,
+        account: &mut Account<'_>,
     ) -> Result<bool, odata::EvalError> {
+        account.next_row();
         for condition in &self.conditions {
-            if !filter.holds(*condition, row, now)? {
+            if !filter.holds(*condition, row, now, account)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 }
+
+/// Steps of work for what is the same for every row, of a whole filter. More is left to be done for each row.
+const CONSTANTS: u64 = 50_000;
 
 /// Splits a filter.
 ///
@@ -74,15 +79,16 @@ pub(crate) fn split_filter(
     now: Instant,
 ) -> SplitFilter {
     let mut split = SplitFilter::default();
+    let mut account = Account::default().with_steps(CONSTANTS);
     for condition in filter.conjuncts() {
         let translation = match split.post_filter.can_fail {
             true => None,
-            false => condition::condition(filter, mappings, dialect, now, condition),
+            false => condition::condition(filter, mappings, dialect, (now, &mut account), condition),
         };
         match translation {
             Some(fragment) => split.in_sql.push(fragment),
             None => {
-                split.post_filter.can_fail |= can_fail(filter, condition, now);
+                split.post_filter.can_fail |= can_fail(filter, condition, now, &mut account);
                 split.post_filter.conditions.push(condition);
             }
         }
@@ -92,11 +98,11 @@ pub(crate) fn split_filter(
 }
 
 /// Whether a condition contains what can fail: arithmetic, or a part of a text of calculated length.
-fn can_fail(filter: &Filter, condition: NodeId, now: Instant) -> bool {
+fn can_fail(filter: &Filter, condition: NodeId, now: Instant, account: &mut Account<'_>) -> bool {
     let mut waiting = vec![condition];
     while let Some(id) = waiting.pop() {
         if filter.is_constant(id) {
-            if filter.constant(id, now).is_err() {
+            if filter.constant(id, now, account).is_err() {
                 return true;
             }
             continue;

@@ -38,6 +38,7 @@ pub mod principals;
 pub mod retention;
 mod row;
 pub mod settings;
+mod shares;
 mod signals;
 mod sqlite;
 pub mod table;

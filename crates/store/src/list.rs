@@ -15,6 +15,7 @@ mod sorted;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use super::Db;
 use domain::instant::Instant;
@@ -42,7 +43,7 @@ pub async fn list<T: super::FromRow>(
     now: Instant,
 ) -> Result<Page<T>, ListError> {
     let statement = Statement::new(db, entity_set, scope, request.filter.as_ref(), now);
-    let count = match request.count || statement.post_filter().can_fail {
+    let count = match request.count || statement.can_fail() {
         true => Some(statement.count(db).await?).filter(|_| request.count),
         false => None,
     };

@@ -7,19 +7,20 @@
 
 use super::{
     connections::{CHANGE, Connections, Connector, PooledConnection, READ},
-    db::{Batches, RECEIVED, Tx, received, room, too_slow},
+    db::{Batches, RECEIVED, Tx, received, too_slow},
     dialect::{self, Dialect, Shape},
     error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
+    shares::Shares,
     value::{FromRow, Row, Value},
 };
 use crate::settings::DatabaseSettings;
 use deadpool_postgres::{GenericClient, Transaction};
 use domain::jitter;
 use futures::{FutureExt as _, TryStreamExt, future::BoxFuture, pin_mut};
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, time::Duration};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     time::{Instant, sleep, timeout},
 };
 use tokio_postgres::{
@@ -44,7 +45,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub struct Postgres {
     connections: Connections,
     /// Places for streams: they take as long as their receivers do, and must leave connections to everybody else.
-    streams: Arc<Semaphore>,
+    streams: Shares,
+    pub(crate) judges: Shares,
 }
 
 impl Postgres {
@@ -52,7 +54,8 @@ impl Postgres {
     pub fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         Ok(Self {
             connections: Connections::new(settings)?,
-            streams: Arc::new(Semaphore::new((settings.connections / 2).max(1))),
+            streams: Shares::new("stream", (settings.connections / 2).max(1)),
+            judges: Shares::of_processors(),
         })
     }
 
@@ -211,7 +214,7 @@ impl Postgres {
         sql: String,
         values: Vec<Value>,
     ) -> Result<Batches<T>, StoreError> {
-        let permit = room(&self.streams).await?;
+        let permit = self.streams.place(None).await?;
         let (client, rows) = match self.open_stream(&sql, &values).await {
             Err(StoreError::Unavailable(_)) => {
                 self.connections.forget_idle();

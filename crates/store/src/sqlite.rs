@@ -6,10 +6,11 @@
 mod writer;
 
 use super::{
-    db::{Batches, RECEIVED, Tx, complete, received, room, too_slow},
+    db::{Batches, RECEIVED, Tx, complete, received, too_slow},
     dialect::{self, Dialect, Shape},
     error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
+    shares::Shares,
     value::{FromRow, Row, Value},
 };
 use futures::{FutureExt as _, TryStreamExt, future::BoxFuture};
@@ -54,6 +55,9 @@ pub struct Sqlite {
     changes: mpsc::Sender<Box<dyn Change>>,
     readers: Pool,
     streamers: Arc<Pool>,
+    /// Places for streams.
+    streams: Shares,
+    pub(crate) judges: Shares,
 }
 
 impl Sqlite {
@@ -71,6 +75,8 @@ impl Sqlite {
             changes,
             readers: Pool::new(path, cores.max(2).min(reads), READER_CACHE),
             streamers: Arc::new(Pool::new(path, reads, STREAM_CACHE)),
+            streams: Shares::new("stream", reads),
+            judges: Shares::of_processors(),
         })
     }
 
@@ -151,7 +157,7 @@ impl Sqlite {
         values: Vec<Value>,
     ) -> Result<Batches<T>, StoreError> {
         let pool = self.streamers.clone();
-        let permit = room(&pool.permits).await?;
+        let permit = self.streams.place(None).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let runtime = Handle::current();
         // Boxed, as each task here: the compiler then builds what carries a task out once, and not for each kind of row.

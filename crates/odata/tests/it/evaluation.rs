@@ -413,6 +413,15 @@ fn the_work_for_a_row_is_bounded() {
         matches(&format!("length({text}) gt 0"), &row),
         Err(EvalError::TooExpensive)
     );
+    let looks = ["contains(tolower(title),'y')"; 200].join(" or ");
+    assert_eq!(matches(&looks, &row), Err(EvalError::TooExpensive));
+    let pattern = "matchesPattern(substring(title,0,4096),'(?:(?:x|y|xy){0,9}x){9}z')";
+    assert_eq!(matches(pattern, &row), Ok(false), "one look at the longest text");
+    let looks = [pattern; 4].join(" or ");
+    assert_eq!(matches(&looks, &row), Err(EvalError::TooExpensive));
+    let too_long = matches("matchesPattern(title,'y')", &row).expect_err("a limit");
+    assert_eq!(too_long, EvalError::TextTooLong { position: 0 });
+    assert!(too_long.to_string().contains("4096 bytes"), "{too_long}");
     assert_eq!(
         EvalError::TooExpensive.as_query_error().map(|error| error.code),
         Some(ErrorCode::InvalidFilter)
@@ -434,7 +443,11 @@ fn conjuncts_say_together_what_the_filter_says() {
     let held: Vec<bool> = filter
         .conjuncts()
         .iter()
-        .map(|id| filter.holds(*id, &chair(), now).expect("a result"))
+        .map(|id| {
+            filter
+                .holds(*id, &chair(), now, &mut Account::default())
+                .expect("a result")
+        })
         .collect();
     assert_eq!(held, [true, false, true]);
     assert_eq!(schema().find("STOCK"), schema().find("stock"));

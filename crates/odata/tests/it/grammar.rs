@@ -616,7 +616,7 @@ fn constants_are_told_from_what_needs_a_row() {
     let day = Duration::from_hours(24);
     let now = Instant::from_ticks(0).plus(day).expect("a day later");
     assert_eq!(
-        filter.constant(right, now),
+        filter.constant(right, now, &mut Account::default()),
         Ok(Value::Instant(Instant::from_ticks(0)))
     );
 }

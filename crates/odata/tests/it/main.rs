@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cost;
 mod evaluation;
 mod grammar;
 mod options;

@@ -4,6 +4,7 @@ use crate::harness::{
     APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, LIBRARY, Request, country_path,
     on_both_databases, package, package_needing_library,
 };
+use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -26,6 +27,7 @@ on_both_databases!(
     hotfixes_come_newest_first,
     an_empty_list_is_a_list,
     custom_options_are_ignored,
+    a_costly_filter_holds_nobody_up,
 );
 
 fn versions() -> String {
@@ -604,4 +606,49 @@ async fn custom_options_are_ignored(backend: Backend) {
     assert_eq!(found(&service, "api-version=1.0&_=123&&x").await, ["1.0.0.0"]);
     let alias = format!("$filter=packageId ne @p&@p={}", Uuid::nil());
     assert_eq!(found(&service, &alias).await, ["1.0.0.0"]);
+}
+
+/// Rows that take long to decide about, by as many requests at once as would keep every processor busy.
+async fn a_costly_filter_holds_nobody_up(backend: Backend) {
+    let service = Harness::start(backend).await;
+    service.owner().has_uploaded("1.0.0.0").await;
+    for number in 0..60 {
+        let environment = Environment::named(&format!("E{number:02}")).has(APP, "1.0.0.0");
+        service.operator().reports(&environment).await.expect(201);
+    }
+    let environments = service.reader().us("environments");
+    let pattern = "matchesPattern(concat(name,@a),'[ab]{0,60}[ab]{0,60}z')";
+    let text: String = (0..3_900u32)
+        .map(|number| {
+            if number.wrapping_mul(2_654_435_761) >> 31 == 1 {
+                'a'
+            } else {
+                'b'
+            }
+        })
+        .collect();
+    let costly = || {
+        service
+            .reader()
+            .get(format!("{environments}?$filter={pattern}&@a='{text}'"))
+            .send()
+    };
+    let mut under_way = Box::pin(join_all((0..8).map(|_| costly())));
+    let others = async {
+        for _ in 0..10 {
+            service.nobody().get("/health/live").await.expect(200);
+            service.reader().get(&environments).await.expect(200);
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = &mut under_way => panic!("others were served only after all of the costly filters"),
+        () = others => {}
+    }
+    drop(under_way);
+    let quick = format!("{environments}?$filter=matchesPattern(name,'7$')");
+    let other = service.owner().get(quick).await.expect(200);
+    assert_eq!(other.rows().len(), 6, "what nobody waits for any more makes room");
+    let too_large = format!("{environments}?$filter=matchesPattern(name,'(?:(?:a|b|ab){{0,9}}a){{40}}z')");
+    service.reader().get(too_large).await.refused(400, "InvalidFilter");
 }

@@ -7,7 +7,7 @@ use super::{
     translator::{Translation, Translator},
 };
 use crate::{dialect::Dialect, list::entity_set::ColumnMapping};
-use odata::{Expression, Filter, Instant, NodeId, Reference};
+use odata::{Account, Expression, Filter, Instant, NodeId, Reference};
 
 /// A node on the way, and whether its being null is the same as its being false.
 type Visit = (NodeId, bool);
@@ -17,10 +17,10 @@ pub(crate) fn condition(
     filter: &Filter,
     mappings: &[ColumnMapping],
     dialect: Dialect,
-    now: Instant,
+    (now, account): (Instant, &mut Account<'static>),
     condition: NodeId,
 ) -> Option<Fragment> {
-    let mut translator = Translator::new(filter, mappings, dialect, now);
+    let mut translator = Translator::new(filter, mappings, dialect, (now, account));
     for (id, null_is_false) in parents_first(filter, condition).into_iter().rev() {
         let translation = translate(&mut translator, id, null_is_false).unwrap_or_default();
         let is_too_deep = matches!(&translation, Translation::Sql(fragment) if fragment.is_too_deep());
@@ -56,7 +56,7 @@ fn translate(translator: &mut Translator<'_>, id: NodeId, null_is_false: bool) -
     let filter = translator.filter;
     if filter.is_constant(id) {
         return filter
-            .constant(id, translator.now)
+            .constant(id, translator.now, translator.account)
             .ok()
             .map(Translation::Constant);
     }

@@ -49,6 +49,7 @@ pub(crate) fn membership(
                     role: *role,
                 },
                 translator.now,
+                translator.account,
             )
             .ok()?
         {
@@ -57,7 +58,12 @@ pub(crate) fn membership(
     }
     let for_none = translator
         .filter
-        .holds(id, &Vec::<Value<'static>>::new(), translator.now)
+        .holds(
+            id,
+            &Vec::<Value<'static>>::new(),
+            translator.now,
+            translator.account,
+        )
         .ok()?;
     let everything: Roles = Role::ALL.iter().copied().collect();
     let (mask, word) = match for_none {

@@ -7,7 +7,7 @@ use crate::{
     list::entity_set::{ColumnMapping, ColumnType, Spelling},
 };
 use domain::version::AppVersion;
-use odata::{Filter, Instant, NodeId, Value};
+use odata::{Account, Filter, Instant, NodeId, Value};
 use uuid::Uuid;
 
 /// A node in SQL, as far as SQL can say it.
@@ -41,6 +41,8 @@ pub(crate) struct Translator<'f> {
     pub(crate) mappings: &'f [ColumnMapping],
     pub(crate) dialect: Dialect,
     pub(crate) now: Instant,
+    /// What may be spent on constants.
+    pub(crate) account: &'f mut Account<'static>,
     /// By the node's number.
     translations: Vec<Translation>,
 }
@@ -50,13 +52,14 @@ impl<'f> Translator<'f> {
         filter: &'f Filter,
         mappings: &'f [ColumnMapping],
         dialect: Dialect,
-        now: Instant,
+        (now, account): (Instant, &'f mut Account<'static>),
     ) -> Self {
         Self {
             filter,
             mappings,
             dialect,
             now,
+            account,
             translations: vec![Translation::Nothing; filter.nodes().len()],
         }
     }

@@ -178,7 +178,7 @@ impl<T: FromRow> Remaining<T> {
             let Some(batch) = self.source.try_next().await? else {
                 break;
             };
-            let mut batch = self.statement.kept(batch)?;
+            let mut batch = self.statement.kept(batch).await?;
             let skipped = batch.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
             self.skip -= skipped as u64;
             batch.drain(..skipped);
@@ -261,7 +261,7 @@ async fn fetch<T: FromRow>(
         limit: None,
     };
     let mut skip = bounds.skip;
-    if statement.post_filter().is_empty() {
+    if statement.is_in_sql() {
         range.skip = std::mem::take(&mut skip);
         range.limit = bounds.with_look_ahead();
     }

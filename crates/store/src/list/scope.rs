@@ -7,6 +7,7 @@
 use crate::{
     Value,
     principals::{PrincipalRef, is_caller},
+    shares::Holder,
 };
 use domain::{country::CountryCode, ids::AppId};
 
@@ -17,6 +18,8 @@ pub struct Scope {
     pub sql: &'static str,
     /// The values.
     pub values: Vec<Value>,
+    /// Who asks, where they are one of many who share what long lists need.
+    pub(crate) holder: Holder,
 }
 
 const APPS_OF: &str = concat!(
@@ -45,6 +48,7 @@ impl Scope {
         Self {
             sql: "1 = 1",
             values: Vec::new(),
+            holder: None,
         }
     }
 
@@ -53,6 +57,7 @@ impl Scope {
         Self {
             sql: APPS_OF,
             values: principal.values().into(),
+            holder: Some(principal.first),
         }
     }
 
@@ -60,7 +65,11 @@ impl Scope {
     pub fn in_app(principal: PrincipalRef, app: AppId) -> Self {
         let mut values: Vec<Value> = principal.values().into();
         values.push(app.into());
-        Self { sql: IN_APP, values }
+        Self {
+            sql: IN_APP,
+            values,
+            holder: Some(principal.first),
+        }
     }
 
     /// What belongs to an app in a country, if the caller has a role on the app.

@@ -1,32 +1,22 @@
 //! The statement of a list: where its rows come from and which of them are wanted, before any order.
 
-use super::{entity_set::EntitySet, error::ListError, request::refused, scope::Scope};
+use super::{
+    entity_set::EntitySet,
+    error::ListError,
+    scope::Scope,
+    work::{Watch, Work},
+};
 use crate::{
     Batches, Db, FromRow, StoreError, Value, db,
     filter::{self, Fragment, PostFilter},
 };
 use domain::instant::Instant as Moment;
 use futures::TryStreamExt;
-use odata::{Filter, QueryError};
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
-
-/// What deciding in memory may cost one request, all of its rows together: more would take a processor from everybody else.
-#[derive(Clone, Copy)]
-pub(crate) struct Budget {
-    pub(crate) rows: u64,
-    pub(crate) time: Duration,
-}
+use odata::{Account, Filter};
+use std::{sync::Arc, vec};
 
 /// Rows that are read at once where no more are wanted.
 const SHORT: u64 = 256;
-
-const BUDGET: Budget = Budget {
-    rows: 5_000_000,
-    time: Duration::from_secs(10),
-};
 
 /// The rows that a filter leaves: what of it is in the statement, and what is not.
 pub(crate) struct Statement<T: 'static> {
@@ -34,11 +24,44 @@ pub(crate) struct Statement<T: 'static> {
     /// From `FROM` on.
     source: String,
     values: Vec<Value>,
-    filter: Option<Filter>,
+    judge: Option<Arc<Judge<T>>>,
+    pub(crate) work: Arc<Work>,
+}
+
+/// What decides about rows in memory.
+struct Judge<T: 'static> {
+    entity_set: &'static EntitySet<T>,
+    filter: Filter,
     post_filter: PostFilter,
     now: odata::Instant,
-    budget: Budget,
-    spent: Mutex<(u64, Duration)>,
+}
+
+/// Rows about which nobody has decided yet, and those that stay.
+type Judged<T> = (vec::IntoIter<T>, Vec<T>);
+
+impl<T> Judge<T> {
+    /// Decides about rows for as long as it is its turn, and about one at least; how many there were.
+    fn judge(&self, (mut rows, mut kept): Judged<T>, watch: &Watch) -> (u64, Result<Judged<T>, ListError>) {
+        let is_wanted = || watch.is_wanted();
+        let mut account = Account::new(&is_wanted);
+        let mut decided = 0;
+        for row in &mut rows {
+            decided += 1;
+            let view = self.entity_set.view(&row);
+            match self
+                .post_filter
+                .keeps(&self.filter, &view, self.now, &mut account)
+            {
+                Ok(true) => kept.push(row),
+                Ok(false) => {}
+                Err(error) => return (decided, Err(error.into())),
+            }
+            if watch.is_over() {
+                break;
+            }
+        }
+        (decided, Ok((rows, kept)))
+    }
 }
 
 /// The part of the rows that SQL is to bring.
@@ -70,6 +93,14 @@ impl<T: FromRow> Statement<T> {
             source.push_str(condition);
         }
         let mut values = scope.values;
+        let judge = filter
+            .filter(|_| !split.post_filter.is_empty())
+            .map(|filter| Judge {
+                entity_set,
+                filter: filter.clone(),
+                post_filter: split.post_filter,
+                now,
+            });
         for condition in split.in_sql {
             source.push_str(" AND ");
             condition.append_to(&mut source, &mut values);
@@ -78,22 +109,31 @@ impl<T: FromRow> Statement<T> {
             entity_set,
             source,
             values,
-            filter: filter.cloned(),
-            post_filter: split.post_filter,
-            now,
-            budget: BUDGET,
-            spent: Mutex::default(),
+            judge: judge.map(Arc::new),
+            work: Arc::new(Work::new(db, scope.holder)),
         }
     }
 
     /// The same with another budget.
     #[cfg(test)]
-    pub(crate) fn with_budget(self, budget: Budget) -> Self {
-        Self { budget, ..self }
+    pub(crate) fn with_budget(self, budget: super::work::Budget) -> Self {
+        let work = Arc::into_inner(self.work).unwrap().with_budget(budget);
+        Self {
+            work: Arc::new(work),
+            ..self
+        }
     }
 
-    pub(crate) fn post_filter(&self) -> &PostFilter {
-        &self.post_filter
+    /// Whether the database decides about all rows.
+    pub(crate) fn is_in_sql(&self) -> bool {
+        self.judge.is_none()
+    }
+
+    /// Whether deciding can fail for a row, as a division can.
+    pub(crate) fn can_fail(&self) -> bool {
+        self.judge
+            .as_ref()
+            .is_some_and(|judge| judge.post_filter.can_fail)
     }
 
     /// The rows of a range, those included that only the filter's rest will take away.
@@ -138,13 +178,13 @@ impl<T: FromRow> Statement<T> {
 
     /// How many rows the whole filter leaves.
     pub(crate) async fn count(&self, db: &Db) -> Result<u64, ListError> {
-        if self.post_filter.is_empty() {
+        if self.is_in_sql() {
             return self.count_in_sql(db).await;
         }
         let mut rows = self.rows(db, Range::default()).await?;
         let mut count = 0;
         while let Some(batch) = rows.try_next().await? {
-            count += self.kept(batch)?.len() as u64;
+            count += self.kept(batch).await?.len() as u64;
         }
         Ok(count)
     }
@@ -157,39 +197,17 @@ impl<T: FromRow> Statement<T> {
     }
 
     /// The rows of a batch that the filter's rest keeps.
-    pub(crate) fn kept(&self, batch: Vec<T>) -> Result<Vec<T>, ListError> {
-        let Some(filter) = self.filter.as_ref().filter(|_| !self.post_filter.is_empty()) else {
+    pub(crate) async fn kept(&self, batch: Vec<T>) -> Result<Vec<T>, ListError> {
+        let Some(judge) = &self.judge else {
             return Ok(batch);
         };
-        let (rows, begun) = (batch.len(), Instant::now());
-        let mut kept = Vec::with_capacity(batch.len());
-        for row in batch {
-            if self
-                .post_filter
-                .keeps(filter, &self.entity_set.view(&row), self.now)?
-            {
-                kept.push(row);
-            }
+        let mut judged = (batch.into_iter(), Vec::new());
+        while !judged.0.as_slice().is_empty() {
+            let judge = Arc::clone(judge);
+            let turn = move |watch: &Watch| judge.judge(judged, watch);
+            judged = self.work.aside("$filter", turn).await?;
         }
-        self.spend("$filter", rows, begun.elapsed())?;
-        Ok(kept)
-    }
-
-    /// Accounts for rows that were decided about in memory, because of the query option `option`.
-    pub(crate) fn spend(&self, option: &str, rows: usize, time: Duration) -> Result<(), QueryError> {
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        spent.0 += rows as u64;
-        spent.1 += time;
-        if spent.0 <= self.budget.rows && spent.1 <= self.budget.time {
-            return Ok(());
-        }
-        let (rows, seconds) = (spent.0, spent.1.as_secs_f32());
-        Err(refused(
-            option,
-            format!(
-                "Parts of {option} can only be decided by the service itself, row by row. After {rows} rows and {seconds:.1} s of that it is given up. Narrow the list by conditions on properties as they are, such as eq, lt or startswith."
-            ),
-        ))
+        Ok(judged.1)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod agreement;
 mod cases;
-mod fixture;
+pub(crate) mod fixture;
 mod paging;
 mod plans;
 mod rows;

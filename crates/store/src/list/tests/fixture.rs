@@ -148,7 +148,7 @@ fn keeps(filter: &Filter, row: &impl odata::Row, now: odata::Instant) -> Result<
     }
     for condition in filter.conjuncts() {
         if !filter
-            .holds(condition, row, now)
+            .holds(condition, row, now, &mut odata::Account::default())
             .map_err(|error| error.as_query_error().unwrap())?
         {
             return Ok(false);

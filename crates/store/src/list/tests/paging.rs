@@ -7,8 +7,8 @@ use crate::{
     Db, FromRow,
     entity_sets::*,
     list::{
-        EntitySet, ListError, ListRequest, Scope, count_only, list, sorted,
-        statement::{Budget, Statement},
+        EntitySet, ListError, ListRequest, Scope, count_only, list, sorted, statement::Statement,
+        work::Budget,
     },
 };
 use proptest::prelude::*;
