@@ -229,14 +229,14 @@ fn page_size_of(preference: &str) -> Option<u32> {
     (size > 0).then_some(size)
 }
 
-/// The query string of the next link: all of the request's options as they were sent, with this token.
+/// The query string of the next link: all of the request's options as they were sent, with this token. A blank that was
+/// sent as `+` is written so that nobody can take it for a plus, and encode it as one.
 pub fn next_link_query(raw_query: &str, token: &str) -> String {
     let kept = raw_query
         .split('&')
         .filter(|item| !item.is_empty() && !is_skip_token(item));
-    let mut items: Vec<&str> = kept.collect();
-    let own = format!("$skiptoken={token}");
-    items.push(&own);
+    let mut items: Vec<String> = kept.map(|item| item.replace('+', "%20")).collect();
+    items.push(format!("$skiptoken={token}"));
     items.join("&")
 }
 

@@ -181,17 +181,23 @@ pub struct Enumeration {
 }
 
 impl Enumeration {
-    /// The or-ed bits of `A` or `A,B`; names in any case.
+    /// The or-ed bits of `A` or `A,B`: names in any case, or numbers that have no other bits than the members.
     pub fn parse(&self, text: &str) -> Option<i64> {
-        let mut bits = 0;
-        for name in text.split(',') {
-            let name = name.trim();
-            let member = self
-                .members
-                .iter()
-                .find(|(member, _)| member.eq_ignore_ascii_case(name));
-            bits |= member?.1;
+        text.split(',')
+            .try_fold(0, |bits, member| Some(bits | self.member(member.trim())?))
+    }
+
+    fn member(&self, text: &str) -> Option<i64> {
+        let named = self
+            .members
+            .iter()
+            .find(|(member, _)| member.eq_ignore_ascii_case(text));
+        if let Some((_, bits)) = named {
+            return Some(*bits);
         }
-        Some(bits)
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let bits: i64 = text.parse().ok().filter(|_| is_number)?;
+        let known = self.members.iter().fold(0, |known, (_, bits)| known | bits);
+        (bits & !known == 0).then_some(bits)
     }
 }

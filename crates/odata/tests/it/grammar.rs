@@ -1,6 +1,6 @@
 //! What is accepted, what is refused, and where a refusal points.
 
-use crate::shop::{bind, bind_with};
+use crate::shop::{COLOURS, bind, bind_with};
 use odata::*;
 
 #[test]
@@ -618,5 +618,28 @@ fn constants_are_told_from_what_needs_a_row() {
     assert_eq!(
         filter.constant(right, now, &mut Account::default()),
         Ok(Value::Instant(Instant::from_ticks(0)))
+    );
+}
+#[test]
+fn members_of_enumerations_have_numbers() {
+    for (text, bits) in [
+        ("1", Some(1)),
+        ("5", Some(5)),
+        ("1, Blue", Some(5)),
+        ("0", Some(0)),
+        ("007", Some(7)),
+        ("8", None),
+        ("15", None),
+        ("-1", None),
+        ("+1", None),
+        ("", None),
+        ("1.0", None),
+        ("99999999999999999999", None),
+    ] {
+        assert_eq!(COLOURS.parse(text), bits, "{text}");
+    }
+    assert_eq!(
+        bind("colour has '8'").expect_err("no member").code,
+        ErrorCode::InvalidFilter
     );
 }

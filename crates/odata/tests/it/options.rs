@@ -454,16 +454,31 @@ fn fingerprints_stay_the_same_between_releases() {
 }
 
 #[test]
-fn next_links_keep_the_options_as_sent() {
+fn next_links_keep_the_options_as_meant() {
     assert_eq!(next_link_query("", "T"), "$skiptoken=T");
     assert_eq!(
         next_link_query("$filter=a%20eq+1&&top=5", "T"),
-        "$filter=a%20eq+1&top=5&$skiptoken=T"
+        "$filter=a%20eq%201&top=5&$skiptoken=T",
+        "a plus that somebody encodes again would be another filter"
     );
     assert_eq!(
         next_link_query("%24SkipToken=old&x=%zz&skiptoken=old", "T"),
         "x=%zz&$skiptoken=T"
     );
+}
+
+#[test]
+fn a_link_leads_on_when_its_pluses_are_encoded_again() {
+    let sent = "$filter=title+eq+%27a%2Bb%27&$orderby=stock+desc";
+    let link = next_link_query(sent, "T");
+    for followed in [link.clone(), link.replace('+', "%2B")] {
+        let mut followed = parsed(&followed);
+        followed.skip_token = None;
+        assert_eq!(
+            followed.fingerprint("/products"),
+            parsed(sent).fingerprint("/products")
+        );
+    }
 }
 
 #[test]
