@@ -58,6 +58,14 @@ impl Db {
         }
     }
 
+    /// Places for what sorts in memory keep.
+    pub(crate) fn sorts(&self) -> &Shares {
+        match self {
+            Self::Sqlite(sqlite) => &sqlite.sorts,
+            Self::Postgres(postgres) => &postgres.sorts,
+        }
+    }
+
     /// A statement that only reads.
     pub fn query<'c>(&'c self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
         Query {

@@ -28,6 +28,7 @@ pub use error::ListError;
 pub use page::Page;
 pub use request::ListRequest;
 pub use scope::Scope;
+pub(crate) use sorted::places as sort_places;
 use statement::Statement;
 
 /// The rows that the request asks for; `now` is what `now()` means in its filter.

@@ -47,6 +47,7 @@ pub struct Postgres {
     /// Places for streams: they take as long as their receivers do, and must leave connections to everybody else.
     streams: Shares,
     pub(crate) judges: Shares,
+    pub(crate) sorts: Shares,
 }
 
 impl Postgres {
@@ -56,6 +57,7 @@ impl Postgres {
             connections: Connections::new(settings)?,
             streams: Shares::new("stream", (settings.connections / 2).max(1)),
             judges: Shares::of_processors(),
+            sorts: super::list::sort_places(),
         })
     }
 

@@ -49,6 +49,16 @@ impl Shares {
         Self::new("filter", (cores / 2).max(1))
     }
 
+    /// How many places one holder may have.
+    pub(crate) fn each(&self) -> usize {
+        self.each
+    }
+
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.all.available_permits()
+    }
+
     /// A place, waited for in the order of asking.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ pub struct Sqlite {
     /// Places for streams.
     streams: Shares,
     pub(crate) judges: Shares,
+    pub(crate) sorts: Shares,
 }
 
 impl Sqlite {
@@ -77,6 +78,7 @@ impl Sqlite {
             streamers: Arc::new(Pool::new(path, reads, STREAM_CACHE)),
             streams: Shares::new("stream", reads),
             judges: Shares::of_processors(),
+            sorts: super::list::sort_places(),
         })
     }
 

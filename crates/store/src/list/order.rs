@@ -60,6 +60,20 @@ impl<'s> SqlOrder<'s> {
         condition.ok_or_else(|| refused("$skiptoken", unusable))
     }
 
+    /// Whether a row is one of those that have these values; none of them is null.
+    pub(crate) fn one_of(&self, rows: &[Vec<Value<'static>>]) -> Option<Fragment> {
+        if let [term] = self.0.as_slice() {
+            let values = rows.iter().map(|values| term.bound(values.first()?));
+            let values = values.collect::<Option<Vec<_>>>()?;
+            return Some(term.condition().sql(" IN (").list(values).sql(")"));
+        }
+        let each = rows.iter().map(|values| {
+            let terms = self.0.iter().zip(values).map(|(term, value)| term.equal(value));
+            Fragment::chain(terms.collect::<Option<Vec<_>>>()?, " AND ")
+        });
+        Fragment::chain(each.collect::<Option<Vec<_>>>()?, " OR ")
+    }
+
     /// The direction of all terms, if they have one and none can be null.
     fn uniform_direction(&self) -> Option<bool> {
         let descending = self.0.first()?.descending;

@@ -238,7 +238,7 @@ async fn fetch<T: FromRow>(
         let limit = bounds
             .with_look_ahead()
             .map(|limit| limit.saturating_add(bounds.skip));
-        let rows = sorted::rows(
+        let source = sorted::rows(
             db,
             statement,
             &request.order,
@@ -247,7 +247,7 @@ async fn fetch<T: FromRow>(
             sorted::CAPACITY,
         )
         .await?;
-        return Ok((complete(rows), bounds.skip));
+        return Ok((source, bounds.skip));
     };
     let behind = request
         .after

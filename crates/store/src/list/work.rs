@@ -34,7 +34,7 @@ const TURN: Duration = Duration::from_millis(50);
 /// The work of one request.
 pub(crate) struct Work {
     db: Db,
-    holder: Holder,
+    pub(crate) holder: Holder,
     budget: Budget,
     spent: Mutex<(u64, Duration)>,
 }

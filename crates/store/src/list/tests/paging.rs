@@ -11,8 +11,10 @@ use crate::{
         work::Budget,
     },
 };
+use futures::{FutureExt, TryStreamExt};
 use proptest::prelude::*;
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
+use uuid::Uuid;
 
 /// All pages of a list, each with the rows that it has.
 async fn pages<T: FromRow>(
@@ -210,19 +212,50 @@ fn an_order_in_memory_keeps_few_rows_or_refuses() {
     let request = read(&HOTFIXES, "$orderby=tolower(environmentName)").unwrap();
     for (name, db) in &FIXTURE.databases {
         FIXTURE.runtime.block_on(async {
-            let statement = Statement::new(db, &HOTFIXES, Scope::everything(), None, NOW);
-            let all = sorted::rows(db, &statement, &request.order, None, None, 1000)
-                .await
-                .unwrap();
+            let statement = Arc::new(Statement::new(db, &HOTFIXES, Scope::everything(), None, NOW));
+            let sorted =
+                |limit, capacity| sorted::rows(db, &statement, &request.order, None, limit, capacity);
+            let all: Vec<_> = sorted(None, 1000).await.unwrap().try_concat().await.unwrap();
             assert!(all.len() > 16, "{name}");
-            let first = sorted::rows(db, &statement, &request.order, None, Some(5), 12)
-                .await
-                .unwrap();
+            let first = sorted(Some(5), 12).await.unwrap().try_concat().await.unwrap();
             assert_eq!(first, all[..5], "{name}");
             for most in [None, Some(1000)] {
-                let refused = sorted::rows(db, &statement, &request.order, None, most, 12).await;
-                assert_eq!(query_error(refused.unwrap_err()).target, "$orderby", "{name}");
+                let refused = sorted(most, 12).await.err().unwrap();
+                assert_eq!(query_error(refused).target, "$orderby", "{name}");
             }
+        });
+    }
+}
+
+/// Until the last row has been taken, what a sort keeps counts among what all of them may keep.
+#[test]
+fn an_order_in_memory_holds_its_part_of_it_until_its_rows_are_sent() {
+    let request = read(&HOTFIXES, "$orderby=tolower(environmentName)").unwrap();
+    for (name, db) in &FIXTURE.databases {
+        FIXTURE.runtime.block_on(async {
+            let somebody = Some(Uuid::new_v4());
+            let scope = || Scope {
+                holder: somebody,
+                ..Scope::everything()
+            };
+            let mut pages = Vec::new();
+            for _ in 0..db.sorts().each() {
+                let mut page = list(db, &HOTFIXES, scope(), request.clone(), NOW).await.unwrap();
+                assert!(page.next().await.unwrap().is_some(), "{name}");
+                pages.push(page);
+            }
+            let one_more = list(db, &HOTFIXES, scope(), request.clone(), NOW);
+            assert!(
+                one_more.now_or_never().is_none(),
+                "{name}: it waits for the others"
+            );
+            let free = db.sorts().free();
+            pages.pop();
+            assert!(db.sorts().free() > free, "{name}");
+            assert!(
+                list(db, &HOTFIXES, scope(), request.clone(), NOW).await.is_ok(),
+                "{name}"
+            );
         });
     }
 }
@@ -282,7 +315,7 @@ fn what_memory_decides_row_by_row_comes_to_an_end() {
             for (name, db) in &FIXTURE.databases {
                 let statement =
                     Statement::new(db, &HOTFIXES, Scope::everything(), request.filter.as_ref(), NOW);
-                let statement = statement.with_budget(few);
+                let statement = Arc::new(statement.with_budget(few));
                 let refused = match request.filter {
                     Some(_) => statement.count(db).await.err(),
                     None => sorted::rows(db, &statement, &request.order, None, None, sorted::CAPACITY)
