@@ -2,24 +2,33 @@
 //! time for taking what it is sent, and all of them brought to an end when the service is asked to stop.
 
 mod door;
+mod stream;
+mod streams;
 mod under_way;
 
 use crate::config::LimitSettings;
 use axum::Router;
 use door::Door;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
+use stream::Paced;
+use streams::Streams;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use under_way::UnderWay;
 
 /// How long a connection that was asked to end may take to do so when nothing is under way on it.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How many bytes of an answer have to be taken in a second, while they wait to be taken.
+const TAKEN_PER_SECOND: u64 = 1024;
+
+/// How many requests may be under way on a connection of HTTP/2.
+const MAX_STREAMS: u32 = 32;
 
 /// Serves until `stop`, then waits up to `drain` for requests under way.
 pub async fn serve(
@@ -61,7 +70,7 @@ pub async fn serve(
 
 /// What all connections share.
 struct Host {
-    builder: Builder<TokioExecutor>,
+    builder: Builder<Streams>,
     router: Router,
     limits: LimitSettings,
     stopping: CancellationToken,
@@ -71,13 +80,10 @@ impl Host {
     /// Answers what comes by a connection until it ends. It does when nothing has been under way for as long as the head
     /// of a request may take: whatever was sent of one, by whichever version of HTTP, and whatever else was sent.
     async fn carry(&self, stream: TcpStream) {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.response_idle));
+        let stream = Paced::new(stream, self.limits.response_idle);
         let under_way = UnderWay::default();
         let service = TowerToHyperService::new(under_way.counting(self.router.clone()));
-        let connection = self
-            .builder
-            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let mut is_asked_to_end = false;
         loop {
@@ -97,8 +103,10 @@ impl Host {
     }
 }
 
-fn builder(limits: &LimitSettings) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(limits: &LimitSettings) -> Builder<Streams> {
+    let mut builder = Builder::new(Streams {
+        idle: limits.response_idle,
+    });
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -106,6 +114,7 @@ fn builder(limits: &LimitSettings) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(Some(Duration::from_secs(20)));
     builder
 }

@@ -3,6 +3,7 @@
 use super::extract::AppState;
 use axum::{
     Router,
+    body::Bytes,
     http::{HeaderValue, header},
     response::{Html, IntoResponse},
     routing::get,
@@ -52,17 +53,18 @@ pub(crate) fn to_json(document: &Document) -> String {
 
 /// `/openapi.json`, and `/` to read it without any script from elsewhere.
 pub(crate) fn pages(document: Document) -> Router<Arc<AppState>> {
-    let text: Arc<str> = to_json(&document).into();
-    let page: Arc<str> = page(&document).into();
+    // Sent as they are, however many ask at once.
+    let text = Bytes::from(to_json(&document));
+    let page = Bytes::from(page(&document));
     Router::new()
         .route(
             "/openapi.json",
             get(move || async move {
                 let json = HeaderValue::from_static("application/json; charset=utf-8");
-                ([(header::CONTENT_TYPE, json)], text.to_string()).into_response()
+                ([(header::CONTENT_TYPE, json)], text.clone()).into_response()
             }),
         )
-        .route("/", get(move || async move { Html(page.to_string()) }))
+        .route("/", get(move || async move { Html(page.clone()) }))
 }
 
 /// Every operation with its parameters and answers, as one plain page.

@@ -1,10 +1,12 @@
 //! What is under way on a connection: requests from their heads on, until their answers have been sent.
 
+use super::streams::Taking;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     response::Response,
 };
+use bytes::Buf;
 use http::Request;
 use http_body::{Frame, SizeHint};
 use std::{
@@ -50,11 +52,12 @@ impl UnderWay {
         let under_way = self.clone();
         service_fn(move |request: Request<B>| {
             let exchange = Arc::new(under_way.begin());
-            let request = request.map(|body| Body::new(Counted::new(body, &exchange)));
+            let request = request.map(|body| Body::new(Counted::new(body, &exchange, None)));
             let answering = router.clone().oneshot(request);
             async move {
                 let response = answering.await?;
-                Ok(response.map(|body| Body::new(Counted::new(body, &exchange))))
+                let taking = Taking::of_this_task();
+                Ok(response.map(|body| Body::new(Counted::new(body, &exchange, taking))))
             }
         })
     }
@@ -81,13 +84,16 @@ impl UnderWay {
 struct Counted<B> {
     body: B,
     _exchange: Arc<Exchange>,
+    /// How it is taken, if it is an answer by a stream of HTTP/2.
+    taking: Option<Taking>,
 }
 
 impl<B> Counted<B> {
-    fn new(body: B, exchange: &Arc<Exchange>) -> Self {
+    fn new(body: B, exchange: &Arc<Exchange>, taking: Option<Taking>) -> Self {
         Self {
             body,
             _exchange: Arc::clone(exchange),
+            taking,
         }
     }
 }
@@ -100,7 +106,16 @@ impl<B: HttpBody + Unpin> HttpBody for Counted<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let this = &mut *self;
+        let Some(taking) = &this.taking else {
+            return Pin::new(&mut this.body).poll_frame(context);
+        };
+        taking.asked();
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            taking.gave(frame.data_ref().map_or(0, |data| data.remaining() as u64));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

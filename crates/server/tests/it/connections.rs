@@ -18,6 +18,7 @@ on_both_databases!(
     one_address_has_so_many_connections,
     the_connections_of_proxies_are_not_counted,
     when_all_connections_are_open_further_ones_wait,
+    a_stream_that_takes_nothing_of_its_answer_ends_alone,
 );
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -33,7 +34,9 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
@@ -41,9 +44,8 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// `GET /health/live`, its authority `fame`, as HPACK writes it without any table but the built-in one.
-fn head() -> Vec<u8> {
-    let path = b"/health/live";
+/// `GET` of an address, its authority `fame`, as HPACK writes it without any table but the built-in one.
+fn head(path: &[u8]) -> Vec<u8> {
     let literal = |name: u8, value: &[u8]| [&[name, u8::try_from(value.len()).unwrap()], value].concat();
     [vec![0x82, 0x86], literal(0x04, path), literal(0x01, b"fame")].concat()
 }
@@ -81,7 +83,7 @@ impl Trick {
             }
             Self::AnswersPings(first) => {
                 connection.write_all(&first).await.unwrap();
-                while let Some((kind, flags, payload)) = next_frame(&mut connection).await {
+                while let Some((kind, flags, _, payload)) = next_frame(&mut connection).await {
                     if matches!(kind, SETTINGS | PING) && flags & ACK == 0 {
                         let payload = if kind == PING { payload } else { Vec::new() };
                         if connection
@@ -98,13 +100,17 @@ impl Trick {
     }
 }
 
-async fn next_frame(connection: &mut TcpStream) -> Option<(u8, u8, Vec<u8>)> {
+/// Kind, flags, stream and what it holds.
+type Frame = (u8, u8, u32, Vec<u8>);
+
+async fn next_frame(connection: &mut TcpStream) -> Option<Frame> {
     let mut head = [0; 9];
     connection.read_exact(&mut head).await.ok()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
     let mut payload = vec![0; length as usize];
     connection.read_exact(&mut payload).await.ok()?;
-    Some((head[3], head[4], payload))
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+    Some((head[3], head[4], stream, payload))
 }
 
 async fn a_connection_without_a_request_ends_whatever_is_sent(backend: Backend) {
@@ -114,8 +120,8 @@ async fn a_connection_without_a_request_ends_whatever_is_sent(backend: Backend) 
         .await;
     let settings = frame(SETTINGS, 0, 0, &[]);
     let begun = [PREFACE, &settings].concat();
-    let complete = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head());
-    let open = frame(HEADERS, END_STREAM, 1, &head());
+    let complete = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(b"/health/live"));
+    let open = frame(HEADERS, END_STREAM, 1, &head(b"/health/live"));
     let ping = frame(PING, 0, 0, &[7; 8]);
     let once = |bytes: &[u8]| Trick::Once(bytes.to_vec());
     let drip = |first: &[u8], again: &[u8]| Trick::Drip(first.to_vec(), again.to_vec());
@@ -251,4 +257,51 @@ async fn when_all_connections_are_open_further_ones_wait(backend: Backend) {
     });
     connections.pop();
     assert!(is_answered(&mut waiting).await);
+}
+
+/// Every answer of HTTP/2 has a window of its own. Whoever leaves it shut has that answer ended, whether it is long or
+/// short; the others of the connection go on.
+async fn a_stream_that_takes_nothing_of_its_answer_ends_alone(backend: Backend) {
+    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+    let service = Harness::with(backend)
+        .setting("limits.response_idle_seconds", 1)
+        .start_empty()
+        .await;
+    let window = |bytes: u32| {
+        frame(
+            SETTINGS,
+            0,
+            0,
+            &[&INITIAL_WINDOW_SIZE[..], &bytes.to_be_bytes()].concat(),
+        )
+    };
+    let get = |stream, path: &[u8]| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head(path));
+    let mut connection = service.connection().await;
+    let begun = [
+        PREFACE,
+        &window(0),
+        &get(1, b"/openapi.json"),
+        &get(3, b"/v1.4/nowhere"),
+    ]
+    .concat();
+    connection.write_all(&begun).await.unwrap();
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        let next = timeout(CERTAIN, next_frame(&mut connection)).await;
+        let (kind, _, stream, _) = next.expect("an answer is kept for ever").unwrap();
+        assert_ne!(kind, DATA);
+        if kind == RST_STREAM {
+            ended.push(stream);
+        }
+    }
+    ended.sort_unstable();
+    assert_eq!(ended, [1, 3]);
+    let again = [window(1000), get(5, b"/v1.4/nowhere")].concat();
+    connection.write_all(&again).await.unwrap();
+    loop {
+        let (kind, flags, stream, _) = next_frame(&mut connection).await.unwrap();
+        if (kind, stream) == (DATA, 5) && flags & END_STREAM != 0 {
+            break;
+        }
+    }
 }
