@@ -13,7 +13,10 @@ use super::{
     table::Column,
     value::{FromRow, Value},
 };
-use crate::{shares::Shares, wakeup::Wakeup};
+use crate::{
+    shares::{Holder, Shares},
+    wakeup::Wakeup,
+};
 use domain::instant::Instant;
 use futures::{
     StreamExt,
@@ -373,29 +376,26 @@ impl Query<'_> {
     /// The rows as they come, in one snapshot and constant memory.
     ///
     /// A short result arrives with the first batch already; a long one is read by a thread or task of its own,
-    /// which waits for the receiver and stops when it is dropped.
-    pub async fn stream<T: FromRow>(self) -> Result<Batches<T>, StoreError> {
+    /// which waits for the receiver and stops when it is dropped. It takes one of the places for streams, `holder`'s
+    /// own first, and gives it back with [`StoreError::TooSlow`] when a batch is not received within `patience`.
+    pub(crate) async fn stream<T: FromRow>(
+        self,
+        holder: Holder,
+        patience: Duration,
+    ) -> Result<Batches<T>, StoreError> {
+        let sql = self.sql.into_owned();
         match self.on {
-            On::Db(Db::Sqlite(sqlite)) => sqlite.stream(self.sql.into_owned(), self.values).await,
-            On::Db(Db::Postgres(postgres)) => postgres.stream(self.sql.into_owned(), self.values).await,
+            On::Db(Db::Sqlite(sqlite)) => sqlite.stream(sql, self.values, holder, patience).await,
+            On::Db(Db::Postgres(postgres)) => postgres.stream(sql, self.values, holder, patience).await,
             On::SqliteTx(_) | On::PostgresTx(_) => Err(StoreError::broken("a stream inside a transaction")),
         }
     }
 }
 
-/// How long the receiver of a stream may take for one batch before what the rows come on is needed for others.
+/// How long the service itself may take for one batch of a stream before what the rows come on is needed for others.
 pub(crate) const RECEIVED: Duration = Duration::from_secs(60);
 /// The metric of how long requests and jobs waited for a place at the database.
 pub(crate) const WAIT_SECONDS: &str = "fame_database_wait_seconds";
-/// Why a stream ended before its last row, though nothing failed and somebody receives it. They must not take what they
-/// have got for all.
-pub(crate) fn too_slow(within: Duration) -> StoreError {
-    StoreError::broken(format!(
-        "a list was read too slowly: for {} seconds nobody took its next rows",
-        within.as_secs()
-    ))
-}
-
 /// Rows on their way, batch by batch; no batch is empty.
 pub type Batches<T, E = StoreError> = BoxStream<'static, Result<Vec<T>, E>>;
 

@@ -20,6 +20,10 @@ pub enum StoreError {
     /// It could not be reached any more while a change was being committed.
     #[error("whether the change was made is not known")]
     InDoubt(#[source] Cause),
+    /// Rows were read too slowly for what they came on to be kept for them any longer. Whoever receives them must not take
+    /// what they have got for all.
+    #[error("a list was read too slowly: for {} seconds nobody took its next rows", .0.as_secs())]
+    TooSlow(std::time::Duration),
     /// A fault of ours, or a damaged database.
     #[error(transparent)]
     Broken(Cause),

@@ -7,11 +7,11 @@
 
 use super::{
     connections::{CHANGE, Connections, Connector, PooledConnection, READ},
-    db::{Batches, RECEIVED, Tx, received, too_slow},
+    db::{Batches, Tx, received},
     dialect::{self, Dialect, Shape},
     error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
-    shares::Shares,
+    shares::{Holder, Shares},
     value::{FromRow, Row, Value},
 };
 use crate::settings::DatabaseSettings;
@@ -215,8 +215,10 @@ impl Postgres {
         &self,
         sql: String,
         values: Vec<Value>,
+        holder: Holder,
+        patience: Duration,
     ) -> Result<Batches<T>, StoreError> {
-        let permit = self.streams.place(None).await?;
+        let permit = self.streams.place(holder).await?;
         let (client, rows) = match self.open_stream(&sql, &values).await {
             Err(StoreError::Unavailable(_)) => {
                 self.connections.forget_idle();
@@ -227,7 +229,7 @@ impl Postgres {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let sending = async move {
             let _permit = permit;
-            send_rows(client, rows, sender, RECEIVED).await;
+            send_rows(client, rows, sender, patience).await;
         };
         tokio::spawn(sending.boxed());
         Ok(received(receiver))
@@ -452,7 +454,7 @@ async fn send<T>(
     match timeout(within, sender.send(Ok(batch))).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(StreamEnd::ReceiverGone),
-        Err(_) => Err(StreamEnd::Failed(too_slow(within))),
+        Err(_) => Err(StreamEnd::Failed(StoreError::TooSlow(within))),
     }
 }
 

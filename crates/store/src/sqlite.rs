@@ -6,11 +6,11 @@
 mod writer;
 
 use super::{
-    db::{Batches, RECEIVED, Tx, complete, received, too_slow},
+    db::{Batches, RECEIVED, Tx, complete, received},
     dialect::{self, Dialect, Shape},
     error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
-    shares::Shares,
+    shares::{Holder, Shares},
     value::{FromRow, Row, Value},
 };
 use futures::{FutureExt as _, TryStreamExt, future::BoxFuture};
@@ -127,7 +127,9 @@ impl Sqlite {
         if let Some(rows) = quick {
             return Ok(rows);
         }
-        let mut rows = self.stream_from_thread(sql.to_owned(), values.to_vec()).await?;
+        let mut rows = self
+            .stream_from_thread(sql.to_owned(), values.to_vec(), None, RECEIVED)
+            .await?;
         let mut found = Vec::new();
         while let Some(batch) = rows.try_next().await? {
             found.extend(batch);
@@ -139,6 +141,8 @@ impl Sqlite {
         &self,
         sql: String,
         values: Vec<Value>,
+        holder: Holder,
+        patience: Duration,
     ) -> Result<Batches<T>, StoreError> {
         let short = self
             .read(|connection| {
@@ -149,7 +153,7 @@ impl Sqlite {
             .await?;
         match short.flatten() {
             Some(rows) => Ok(complete(rows)),
-            None => self.stream_from_thread(sql, values).await,
+            None => self.stream_from_thread(sql, values, holder, patience).await,
         }
     }
 
@@ -157,9 +161,11 @@ impl Sqlite {
         &self,
         sql: String,
         values: Vec<Value>,
+        holder: Holder,
+        patience: Duration,
     ) -> Result<Batches<T>, StoreError> {
         let pool = self.streamers.clone();
-        let permit = self.streams.place(None).await?;
+        let permit = self.streams.place(holder).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let runtime = Handle::current();
         // Boxed, as each task here: the compiler then builds what carries a task out once, and not for each kind of row.
@@ -167,7 +173,7 @@ impl Sqlite {
             let _permit = permit;
             let outcome = pool.take().and_then(|mut connection| {
                 let outcome = while_wanted(&mut connection, &sender, |connection| {
-                    send_batches(connection, &sql, &values, &sender, RECEIVED)
+                    send_batches(connection, &sql, &values, &sender, patience)
                 });
                 pool.give_back(connection);
                 outcome
@@ -408,7 +414,7 @@ fn send<T>(
     let sending = async { tokio::time::timeout(within, sender.send(batch)).await };
     match Handle::current().block_on(sending) {
         Ok(sent) => Ok(sent.is_ok()),
-        Err(_) => Err(too_slow(within)),
+        Err(_) => Err(StoreError::TooSlow(within)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     entity_set::EntitySet,
     error::ListError,
     order::SqlOrder,
-    portions::portions,
+    portions::{portions, unhurried},
     request::ListRequest,
     sorted,
     statement::{Range, Statement},
@@ -267,7 +267,7 @@ async fn fetch<T: FromRow>(
     }
     let source = match request.in_portions {
         true => portions(db, statement, request.order.clone(), range),
-        false => statement.rows(db, range).await?.err_into().boxed(),
+        false => unhurried(db, statement, request.order.clone(), range).await?,
     };
     Ok((source, skip))
 }

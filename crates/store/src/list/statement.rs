@@ -7,13 +7,14 @@ use super::{
     work::{Watch, Work},
 };
 use crate::{
-    Batches, Db, FromRow, StoreError, Value, db,
+    Batches, Db, FromRow, StoreError, Value,
+    db::{self, RECEIVED},
     filter::{self, Fragment, PostFilter},
 };
 use domain::instant::Instant as Moment;
 use futures::TryStreamExt;
 use odata::{Account, Filter};
-use std::{sync::Arc, vec};
+use std::{sync::Arc, time::Duration, vec};
 
 /// Rows that are read at once where no more are wanted.
 const SHORT: u64 = 256;
@@ -139,12 +140,21 @@ impl<T: FromRow> Statement<T> {
     /// The rows of a range, those included that only the filter's rest will take away.
     ///
     /// A short list is read at once: it needs no place among those that take as long as their receivers do.
-    pub(crate) async fn rows(&self, db: &Db, range: Range) -> Result<Batches<T>, StoreError> {
+    /// A long one ends with [`StoreError::TooSlow`] when a batch is not taken within `patience`.
+    pub(crate) async fn rows(
+        &self,
+        db: &Db,
+        range: Range,
+        patience: Duration,
+    ) -> Result<Batches<T>, StoreError> {
         if range.limit.is_some_and(|limit| limit <= SHORT) {
             return self.portion(db, range).await.map(db::complete);
         }
         let (sql, values) = self.select(range);
-        db.query(sql).bind_all(values).stream().await
+        db.query(sql)
+            .bind_all(values)
+            .stream(self.work.holder, patience)
+            .await
     }
 
     /// The same for a range so short that they are read at once.
@@ -181,7 +191,7 @@ impl<T: FromRow> Statement<T> {
         if self.is_in_sql() {
             return self.count_in_sql(db).await;
         }
-        let mut rows = self.rows(db, Range::default()).await?;
+        let mut rows = self.rows(db, Range::default(), RECEIVED).await?;
         let mut count = 0;
         while let Some(batch) = rows.try_next().await? {
             count += self.kept(batch).await?.len() as u64;

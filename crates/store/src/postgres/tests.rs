@@ -1,4 +1,5 @@
 use super::*;
+use crate::db::RECEIVED;
 use test_support::postgres_cluster;
 
 fn database() -> Postgres {
@@ -20,6 +21,7 @@ async fn kind_of(postgres: &Postgres, code: &str) -> &'static str {
         StoreError::Busy => "busy",
         StoreError::Unavailable(_) => "unavailable",
         StoreError::InDoubt(_) => "in doubt",
+        StoreError::TooSlow(_) => "too slow",
         StoreError::Broken(_) => "broken",
     }
 }
@@ -107,7 +109,7 @@ async fn what_a_caller_left_running_is_no_burden_to_the_next() {
     the_next_one_is_served(&postgres).await;
     drop(
         postgres
-            .stream::<(i64,)>(NUMBERS.into(), Vec::new())
+            .stream::<(i64,)>(NUMBERS.into(), Vec::new(), None, RECEIVED)
             .await
             .unwrap(),
     );
@@ -131,7 +133,10 @@ async fn whoever_has_all_the_rows_wanted_leaves_the_connection_as_it_is() {
     for _ in 0..20 {
         // The end of the result comes after the last batch.
         let sql = format!("SELECT n FROM generate_series(1::BIGINT, {}) n", 2 * BATCH);
-        let mut rows = postgres.stream::<(i64,)>(sql, Vec::new()).await.unwrap();
+        let mut rows = postgres
+            .stream::<(i64,)>(sql, Vec::new(), None, RECEIVED)
+            .await
+            .unwrap();
         rows.try_next().await.unwrap();
         rows.try_next().await.unwrap();
     }
@@ -158,7 +163,7 @@ async fn a_slow_reader_is_told_that_rows_are_missing() {
 #[tokio::test]
 async fn streams_leave_connections_to_everybody_else() {
     let postgres = with_connections(2);
-    let stream = || postgres.stream::<(i64,)>(NUMBERS.into(), Vec::new());
+    let stream = || postgres.stream::<(i64,)>(NUMBERS.into(), Vec::new(), None, RECEIVED);
     let slow = stream().await.unwrap();
     the_next_one_is_served(&postgres).await;
     assert!(matches!(stream().await.err(), Some(StoreError::Busy)));

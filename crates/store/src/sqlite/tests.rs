@@ -259,7 +259,7 @@ async fn a_long_read_that_nobody_wants_any_more_makes_room() {
     let db = open(&settings).await.unwrap();
     let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers)";
     let endless = db.query(format!("{numbers} SELECT n FROM numbers WHERE n < 0"));
-    drop(endless.stream::<(i64,)>().await.unwrap());
+    drop(endless.stream::<(i64,)>(None, RECEIVED).await.unwrap());
     let long = db.query(format!(
         "{numbers} SELECT COUNT(*) FROM (SELECT n FROM numbers LIMIT 500000)"
     ));
@@ -291,9 +291,38 @@ async fn a_long_read_waits_only_so_long_for_others_that_are_slow() {
     let db = open(&settings).await.unwrap();
     let numbers =
         "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers";
-    let slow = db.query(numbers).stream::<(i64,)>().await.unwrap();
+    let slow = db.query(numbers).stream::<(i64,)>(None, RECEIVED).await.unwrap();
     let other = || db.query(format!("{numbers} LIMIT 100000")).fetch_all::<(i64,)>();
     assert!(matches!(other().await, Err(StoreError::Busy)));
     drop(slow);
     assert_eq!(other().await.unwrap().len(), 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_not_waited_for_holds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+    let settings = DatabaseSettings {
+        connections: 1,
+        ..DatabaseSettings::at(&url)
+    };
+    let db = open(&settings).await.unwrap();
+    let numbers =
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers";
+    let mut slow = db
+        .query(numbers)
+        .stream::<(i64,)>(None, Duration::ZERO)
+        .await
+        .unwrap();
+    let other = db.query(format!("{numbers} LIMIT 100000")).fetch_all::<(i64,)>();
+    assert_eq!(other.await.unwrap().len(), 100_000);
+    let mut taken = 0;
+    let error = loop {
+        match slow.try_next().await {
+            Ok(batch) => taken += batch.unwrap().len(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::TooSlow(_)), "{error}");
+    assert_eq!(taken, BATCH * BATCHES_AHEAD);
 }
