@@ -10,6 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::archive::Archive;
+use crate::contents::MEDIA_LISTING;
 use crate::filler::Filler;
 use crate::header::{self, HeaderBytes, RUNTIME_PREFIX};
 use crate::manifest::Dependency;
@@ -210,6 +211,7 @@ impl PackageBuilder {
         archive.add("SymbolReference.json", &self.symbols()?)?;
         if self.kind == Kind::Regular {
             self.add_payload(&mut archive)?;
+            archive.add(MEDIA_LISTING, media_listing().as_bytes())?;
         }
         archive.add("[Content_Types].xml", content_types().as_bytes())?;
         archive.finish()
@@ -314,6 +316,13 @@ fn source_file(number: u32) -> (String, String) {
         "{BOM}codeunit {number} \"Sample {number}\"\r\n{{\r\n    procedure Run()\r\n    begin\r\n    end;\r\n}}\r\n"
     );
     (name, text)
+}
+
+fn media_listing() -> String {
+    let namespace = "http://schemas.microsoft.com/navx/2016/mediaidlisting";
+    format!(
+        "{BOM}<MediaIdListing LogoFileName=\"\" LogoId=\"\" xmlns=\"{namespace}\">\r\n  <MediaSetIds />\r\n</MediaIdListing>"
+    )
 }
 
 fn content_types() -> String {

@@ -14,7 +14,8 @@ use crate::source::ByteSource;
 const MANIFEST: &str = "NavxManifest.xml";
 const READY_TO_RUN_MANIFEST: &str = "readytorunappmanifest.json";
 const SYMBOLS: &str = "SymbolReference.json";
-const CONTENT_TYPES: &str = "[Content_Types].xml";
+/// What every compiler since 2017 writes, and no symbol download has.
+pub(crate) const MEDIA_LISTING: &str = "MediaIdListing.xml";
 const SOURCE_FOLDER: &[u8] = b"src/";
 
 /// The directory of a package and what its names tell.
@@ -23,8 +24,7 @@ pub(crate) struct Contents {
     pub(crate) directory: Directory,
     pub(crate) has_source: bool,
     pub(crate) has_symbols: bool,
-    /// Whether there is anything that a symbols-only package does not have.
-    has_more_than_symbols: bool,
+    has_media_listing: bool,
     manifest: Candidate,
     ready_to_run: Candidate,
 }
@@ -65,7 +65,7 @@ impl Contents {
             directory: directory.clone(),
             has_source: false,
             has_symbols: false,
-            has_more_than_symbols: false,
+            has_media_listing: false,
             manifest: Candidate::default(),
             ready_to_run: Candidate::default(),
         };
@@ -82,21 +82,18 @@ impl Contents {
 
     fn note(&mut self, entry: &Entry, normal_form: &[u8]) {
         let is_symbols = entry.name == SYMBOLS.as_bytes();
-        let names_of_symbol_packages = [MANIFEST, SYMBOLS, CONTENT_TYPES];
-        let is_in_symbol_packages = names_of_symbol_packages
-            .iter()
-            .any(|name| entry.name.eq_ignore_ascii_case(name.as_bytes()));
         self.has_symbols |= is_symbols;
         self.has_source |= entry.name.starts_with(SOURCE_FOLDER);
-        self.has_more_than_symbols |= !is_in_symbol_packages;
+        self.has_media_listing |= normal_form.eq_ignore_ascii_case(MEDIA_LISTING.as_bytes());
         self.manifest.consider(entry, normal_form, MANIFEST);
         self.ready_to_run
             .consider(entry, normal_form, READY_TO_RUN_MANIFEST);
     }
 
-    /// Whether the package holds symbols and nothing else, as symbol downloads do.
+    /// Whether the package is what developers compile against and not what a compiler made: it installs nowhere,
+    /// whatever else is in it. Source proves nothing: symbol downloads may have some, and apps none.
     pub(crate) fn is_symbols_only(&self) -> bool {
-        self.has_symbols && !self.has_more_than_symbols
+        !self.has_media_listing
     }
 
     /// The one entry that says which app this is.

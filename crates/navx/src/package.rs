@@ -20,7 +20,8 @@ use crate::source::{SeekSource, Window};
 pub enum Kind {
     /// An app as the compiler writes it.
     Regular,
-    /// Manifest and symbols of an app, nothing that could run. What developers download to compile against.
+    /// Symbols of an app, nothing that could run: what developers download to compile against. Told from the absence of
+    /// `MediaIdListing.xml`, which every compiler writes.
     SymbolsOnly,
     /// Precompiled code around a complete regular package; Microsoft's apps since Business Central 27.
     ReadyToRun,

@@ -173,6 +173,9 @@ fn read_inner<S: ByteSource>(
     let Identity::Manifest(manifest_entry) = contents.identity()? else {
         return Err(mismatch("it is itself a ready-to-run package"));
     };
+    if contents.is_symbols_only() {
+        return Err(mismatch("it holds symbols and nothing that could run"));
+    }
     let bytes = contents.read_small(&mut inner_payload, manifest_entry, limits)?;
     let manifest = Manifest::parse(&bytes, limits)?;
     let app = EmbeddedApp {

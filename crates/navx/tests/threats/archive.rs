@@ -12,6 +12,7 @@ fn a_bomb_that_is_not_needed_is_never_unpacked() {
     let bomb = vec![0; 64 << 20];
     let zip = Zip::default()
         .with(manifest_entry())
+        .with(Entry::deflated("MediaIdListing.xml", b"<MediaIdListing/>"))
         .with(Entry::deflated("src/bomb.al", &bomb));
     let broken = Entry::packed("src/damaged.al", &bomb, 8, vec![0xFF; 100]);
     assert_eq!(accepted(&zip.with(broken).package()).kind, Kind::Regular);
@@ -575,22 +576,30 @@ fn layouts_that_compilers_and_packers_differ_in_are_accepted() {
 
 #[test]
 fn what_is_inside_is_told_from_the_names() {
-    let symbols = Entry::deflated("SymbolReference.json", b"\xEF\xBB\xBF{}\0\0\0");
-    let types = Entry::deflated("[Content_Types].xml", b"<Types/>");
-    let zip = Zip::default().with(manifest_entry()).with(symbols).with(types);
-    let package = accepted(&zip.clone().package());
-    assert_eq!(
-        (package.kind, package.has_symbols, package.has_source),
-        (Kind::SymbolsOnly, true, false)
-    );
-    let package = accepted(&zip.with(Entry::deflated("src/a.al", b"x")).package());
-    assert_eq!(
-        (package.kind, package.has_symbols, package.has_source),
-        (Kind::Regular, true, true)
-    );
-    let package = accepted(&Zip::default().with(manifest_entry()).package());
-    assert_eq!(
-        (package.kind, package.has_symbols, package.has_source),
-        (Kind::Regular, false, false)
-    );
+    let told = |names: &[&str]| {
+        let entry = |name: &&str| Entry::deflated(name, b"\xEF\xBB\xBF{}\0\0\0");
+        let zip = names.iter().map(entry).fold(Zip::default(), Zip::with);
+        let package = accepted(&zip.with(manifest_entry()).package());
+        (package.kind, package.has_symbols, package.has_source)
+    };
+    let symbols = ["SymbolReference.json", "[Content_Types].xml"];
+    assert_eq!(told(&symbols), (Kind::SymbolsOnly, true, false));
+    for more in [
+        "DocComments.xml",
+        "navigation.xml",
+        "resources/x.png",
+        "x/MediaIdListing.xml",
+    ] {
+        assert_eq!(
+            told(&[symbols[0], more, symbols[1]]),
+            (Kind::SymbolsOnly, true, false),
+            "{more}"
+        );
+    }
+    assert_eq!(told(&[symbols[0], "src/a.al"]), (Kind::SymbolsOnly, true, true));
+    assert_eq!(told(&[]), (Kind::SymbolsOnly, false, false));
+    for compiled in ["MediaIdListing.xml", "mediaidlisting.XML"] {
+        assert_eq!(told(&[symbols[0], compiled]), (Kind::Regular, true, false));
+        assert_eq!(told(&["src/a.al", compiled]), (Kind::Regular, false, true));
+    }
 }

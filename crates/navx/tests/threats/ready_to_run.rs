@@ -128,6 +128,8 @@ fn what_is_embedded_must_be_a_regular_package() {
     refused(&inside(runtime), "bad_ready_to_run", "runtime package");
     refused(&inside(b"not an app".to_vec()), "bad_ready_to_run", "10 bytes");
     refused(&inside(Vec::new()), "bad_ready_to_run", "0 bytes");
+    let symbols = builder().kind(Kind::SymbolsOnly).to_bytes().unwrap();
+    refused(&inside(symbols), "bad_ready_to_run", "symbols");
     let hidden_tail = [good(), good()].concat();
     refused(&inside(hidden_tail), "bad_ready_to_run", "NXSB");
 }
@@ -199,7 +201,8 @@ fn the_wrappers_json_must_be_an_object_with_all_five_texts_once() {
 
 #[test]
 fn an_embedded_directory_larger_than_what_is_kept_is_read_all_the_same() {
-    let mut zip = Zip::default().with(manifest_entry());
+    let compiled = Entry::deflated("MediaIdListing.xml", b"<MediaIdListing/>");
+    let mut zip = Zip::default().with(manifest_entry()).with(compiled);
     let long_name = "n".repeat(60_000);
     for number in 0..180 {
         zip = zip.with(Entry::stored(&format!("{number}{long_name}"), b""));

@@ -10,7 +10,7 @@ const APP_ID: Uuid = Uuid::from_u128(7);
 /// Name and bytes of each package, with one of `part` of the entries that are allowed.
 pub(crate) fn packages(part: usize) -> Vec<(&'static str, Vec<u8>)> {
     let limits = Limits::default();
-    let entries = usize::try_from(limits.max_entries).unwrap_or(usize::MAX) / part - 1;
+    let entries = usize::try_from(limits.max_entries).unwrap_or(usize::MAX) / part - 2;
     let long = 500 / part;
     let manifest_bytes = usize::try_from(limits.max_manifest_bytes).unwrap_or(usize::MAX);
     let up_to = |part: &str| filled(part, manifest_bytes, usize::MAX);
@@ -106,7 +106,8 @@ fn with_manifest(inside: &str) -> Vec<u8> {
 
 fn with_entries(count: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
     let entries = (0..count).map(|number| Entry::stored(&name(number), b""));
-    let zip = entries.fold(Zip::default(), Zip::with);
+    let compiled = Zip::default().with(Entry::stored("MediaIdListing.xml", b""));
+    let zip = entries.fold(compiled, Zip::with);
     zip.with(manifest_entry("")).zip64().package()
 }
 
@@ -125,6 +126,7 @@ fn data_whose_end_is_looked_for() -> Zip {
     let bytes = vec![0; 1 << 19];
     let entry = |number: u8| Entry::deflated(&number.to_string(), &bytes).descriptor();
     Zip::default()
+        .with(Entry::stored("MediaIdListing.xml", b""))
         .with(entry(1))
         .with(entry(2))
         .with(manifest_entry(""))
@@ -147,7 +149,11 @@ pub(crate) fn embedded(megabytes: usize) -> Vec<u8> {
     let version = navx::Version::default();
     let noise = PackageBuilder::new(APP_ID, "A", "B", version).payload_bytes((megabytes << 20) as u64 / 15);
     let noise = noise.to_bytes().unwrap_or_default();
-    let zip = Zip::default().with(packed).with(Entry::stored("2", &noise));
+    let compiled = Entry::stored("MediaIdListing.xml", b"");
+    let zip = Zip::default()
+        .with(compiled)
+        .with(packed)
+        .with(Entry::stored("2", &noise));
     around_app(
         &zip.with(manifest_entry(""))
             .with(Entry::stored("3", &zeros))

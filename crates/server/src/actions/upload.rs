@@ -210,6 +210,11 @@ fn describe(
     location: String,
 ) -> Result<Version, RuleError> {
     let manifest = manifest_of(received)?;
+    let refuses_symbols = !service.settings.packages.allow_symbols_only;
+    if received.package.kind == Kind::SymbolsOnly && refuses_symbols {
+        let message = "This package holds only the symbols of an app, for developers to compile against, and installs nowhere: it has no MediaIdListing.xml, which every compiled package has. Upload the package that the compiler made.";
+        return Err(invalid_package("SymbolsOnly", message));
+    }
     if manifest.app_id != target.app.0 {
         let message = format!(
             "The package is of app {}, not of {}.",

@@ -99,6 +99,8 @@ pub struct PackageSettings {
     pub max_bytes: u64,
     /// Whether a version must be the same bytes in every country.
     pub same_bytes_across_countries: bool,
+    /// Whether packages that hold only symbols are taken in.
+    pub allow_symbols_only: bool,
     /// How long an upload may make no progress.
     #[serde(rename = "upload_idle_seconds", deserialize_with = "seconds::<1, 3_600, _>")]
     pub upload_idle: Duration,

@@ -131,6 +131,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "It is a runtime package, whose manifest cannot be read.",
     ),
     (
+        "SymbolsOnly",
+        Code::InvalidPackage,
+        "It holds only the symbols of an app, and installs nowhere.",
+    ),
+    (
         "ManifestMissing",
         Code::InvalidPackage,
         "The package has no manifest.",

@@ -200,6 +200,10 @@ async fn a_wrong_package_leaves_nothing(backend: Backend) {
         .uploads(&package("1.0.0.0").kind(Kind::Runtime), "Available")
         .await;
     assert_eq!(runtime.refused(400, "InvalidPackage").reason(), "RuntimePackage");
+    let symbols = owner
+        .uploads(&package("1.0.0.0").kind(Kind::SymbolsOnly), "Available")
+        .await;
+    assert_eq!(symbols.refused(400, "InvalidPackage").reason(), "SymbolsOnly");
     nothing_is_left(&service).await;
     owner.has_uploaded("1.0.0.0").await;
 }
@@ -561,7 +565,10 @@ async fn a_location_that_changes_affects_later_uploads_only(backend: Backend) {
 }
 
 async fn ready_to_run_and_signed_packages_are_read(backend: Backend) {
-    let service = Harness::start(backend).await;
+    let service = Harness::with(backend)
+        .setting("packages.allow_symbols_only", true)
+        .start()
+        .await;
     let owner = service.owner();
     let packages: [PackageBuilder; 3] = [
         package("1.0.0.1").kind(Kind::ReadyToRun),
