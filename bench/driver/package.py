@@ -20,6 +20,8 @@ def build(app: str, version: str, size: int) -> bytes:
     with zipfile.ZipFile(payload, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_entry("NavxManifest.xml"), _manifest(app, version))
         archive.writestr(_entry("resources/filler.bin"), os.urandom(64) + _noise[size])
+        # Without it a package holds only symbols.
+        archive.writestr(_entry("MediaIdListing.xml"), "<MediaIdListing />")
         archive.writestr(_entry("[Content_Types].xml"), "<Types />")
     content = payload.getbuffer()
     header = b"NAVX" + struct.pack("<II", 40, 2) + uuid.uuid4().bytes_le + struct.pack("<q", len(content)) + b"NAVX"
