@@ -5,6 +5,8 @@
 //! is a claim by whoever built the package: texts are to be escaped, addresses are not to be followed. The
 //! manifest's telemetry keys are left unread, so that no output can leak them.
 
+use std::collections::HashSet;
+
 use roxmltree::{Document, Node, ParsingOptions};
 use uuid::Uuid;
 
@@ -177,6 +179,7 @@ fn read_manifest(bytes: &[u8], limits: &Limits) -> Checked<Manifest> {
         return Err(format!("its root element is not Package of {NAMESPACE}"));
     }
     let app = only_child(root, "App")?.ok_or("it has no App element")?;
+    check_attributes(app)?;
     read_package(root, app, limits)
 }
 
@@ -208,7 +211,7 @@ fn read_package(root: Node, app: Node, limits: &Limits) -> Checked<Manifest> {
 
 fn dependencies(root: Node, limits: &Limits) -> Checked<Vec<Dependency>> {
     let mut rows: Vec<Dependency> = Vec::new();
-    let mut ids = std::collections::HashSet::new();
+    let mut ids = HashSet::new();
     let Some(list) = only_child(root, "Dependencies")? else {
         return Ok(rows);
     };
@@ -229,7 +232,12 @@ fn dependencies(root: Node, limits: &Limits) -> Checked<Vec<Dependency>> {
 }
 
 fn dependency(row: Node) -> Checked<Dependency> {
-    let id_attribute = if row.has_attribute("Id") { "Id" } else { "AppId" };
+    check_attributes(row)?;
+    let id_attribute = match (row.has_attribute("Id"), row.has_attribute("AppId")) {
+        (true, true) => return Err("a Dependency has both Id and AppId".to_owned()),
+        (true, false) => "Id",
+        _ => "AppId",
+    };
     let min_version = optional_version(row, "MinVersion")?.ok_or("a Dependency has no MinVersion")?;
     Ok(Dependency {
         id: required_guid(row, id_attribute)?,
@@ -320,14 +328,32 @@ where
         .filter(move |child| child.has_tag_name((NAMESPACE, name)))
 }
 
-/// The one child of that name; a second one could be read by another program instead of the first.
+/// The one child of that name; a second one could be read by another program instead of the first. Some programs mind
+/// neither case nor namespace.
 fn only_child<'a, 'input>(parent: Node<'a, 'input>, name: &'a str) -> Checked<Option<Node<'a, 'input>>> {
-    let mut found = children(parent, name);
+    let is_meant = |child: &Node| child.tag_name().name().eq_ignore_ascii_case(name);
+    let mut found = parent.children().filter(is_meant);
     let first = found.next();
     if found.next().is_some() {
         return Err(format!("it has more than one {name} element"));
     }
-    Ok(first)
+    Ok(first.filter(|child| child.has_tag_name((NAMESPACE, name))))
+}
+
+/// No two attributes that are one for programs that mind neither case nor namespace.
+fn check_attributes(node: Node) -> Checked<()> {
+    let mut seen = HashSet::new();
+    let twice = node
+        .attributes()
+        .find(|attribute| !seen.insert(attribute.name().to_ascii_lowercase()));
+    match twice {
+        Some(attribute) => Err(format!(
+            "{} has more than one attribute {}",
+            node.tag_name().name(),
+            shortened(attribute.name())
+        )),
+        None => Ok(()),
+    }
 }
 
 fn required<'a>(node: Node<'a, '_>, attribute: &str) -> Checked<&'a str> {

@@ -322,10 +322,6 @@ fn spellings_of_other_compilers_are_accepted() {
         ("Platform=\"27.0.0.0\"", "Platform=\"\" Runtime=\"\" Target=\"\""),
         ("<Dependency Id=", "<Dependency AppId="),
         ("</Package>", "<Future a=\"1\"><x>y</x></Future></Package>"),
-        (
-            "</Package>",
-            "<o:App xmlns:o=\"http://example.test/other\"/></Package>",
-        ),
     ];
     for (from, to) in changes {
         let manifest = accepted(&with_changed_manifest(from, to)).manifest.unwrap();
@@ -382,6 +378,56 @@ fn a_manifest_that_names_another_encoding_is_refused() {
         let text = format!("<?xml version=\"1.0\" encoding=\"{declared}\"?>{}", manifest());
         accepted(&with_manifest(text.as_bytes()));
     }
+}
+
+/// Not every program minds case and namespace.
+#[test]
+fn what_others_take_for_the_app_is_there_once() {
+    for second in [
+        "<o:App xmlns:o=\"http://example.test/other\"/>",
+        "<App xmlns=\"\"/>",
+        "<app/>",
+        "<APP/>",
+    ] {
+        let after = format!("{second}</Package>");
+        refused(
+            &with_changed_manifest("</Package>", &after),
+            "bad_manifest",
+            "more than one App",
+        );
+        let before = format!("{second}<App ");
+        refused(
+            &with_changed_manifest("<App ", &before),
+            "bad_manifest",
+            "more than one App",
+        );
+    }
+    let second = "<dependencies/></Package>";
+    refused(
+        &with_changed_manifest("</Package>", second),
+        "bad_manifest",
+        "more than one Dependencies",
+    );
+    for attribute in ["id", "ID", "name", "PUBLISHER", "version", "o:Id"] {
+        let twice = format!("<App xmlns:o=\"http://example.test/other\" {attribute}=\"x\" ");
+        refused(
+            &with_changed_manifest("<App ", &twice),
+            "bad_manifest",
+            "more than one attribute",
+        );
+    }
+    let both = format!("<Dependency AppId=\"{APP_ID}\" ");
+    refused(
+        &with_changed_manifest("<Dependency ", &both),
+        "bad_manifest",
+        "both Id and AppId",
+    );
+    let twice = "<Dependency minversion=\"9.9\" ";
+    refused(
+        &with_changed_manifest("<Dependency ", twice),
+        "bad_manifest",
+        "more than one attribute",
+    );
 }
 
 #[test]
