@@ -48,6 +48,25 @@ pub fn is_invisible(character: char) -> bool {
             | '\u{E0000}'..='\u{E007F}')
 }
 
+/// The first control character of a text, if it has one: nobody sees it, terminals take it for an order, and not every
+/// database can keep U+0000.
+#[must_use]
+pub fn control_in(text: &str) -> Option<char> {
+    text.chars().find(|character| character.is_control())
+}
+
+/// The first control character of a text that may have lines and tabs, if it has another.
+#[must_use]
+pub fn control_in_lines(text: &str) -> Option<char> {
+    text.chars().find(|&character| is_control_in_lines(character))
+}
+
+/// Whether a character is a control character that is not part of how lines are laid out.
+#[must_use]
+pub fn is_control_in_lines(character: char) -> bool {
+    character.is_control() && !matches!(character, '\n' | '\r' | '\t')
+}
+
 /// Refuses what cannot be the name of an environment or of a family; `what` says which it is.
 ///
 /// # Errors

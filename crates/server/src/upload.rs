@@ -5,21 +5,24 @@
 //! and the package's bytes are handed on at once. This module is pure: it reads no socket and writes no file.
 //! What it needs to remember is bounded, whatever the body holds and however it is cut into chunks.
 //!
-//! Clients differ, so much is tolerated: a byte order mark, property names in any case and order, properties
-//! nobody asked for, escapes that some JSON writers use for `+` and `/`, and line breaks in the base64.
+//! Clients differ, so much is tolerated: a byte order mark, property names in any case and order, annotations, escapes
+//! that some JSON writers use for `+` and `/`, and line breaks in the base64. A property that nobody knows is refused: a
+//! misspelt availability must not offer a version to nobody, or to everybody.
 
 mod contents;
 mod scalar;
 mod text;
 
 use contents::{ContentsFault, PackageContents};
+use domain::environment::control_in;
 use scalar::Scalar;
-use text::{BoundedText, Escape};
+use text::{BoundedText, Escape, NotUnicode};
+use wire::lenient::is_known;
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// Objects and arrays within each other, the body itself included.
 const MAX_DEPTH: usize = 32;
-/// Longer names are unknown ones, and longer availabilities are wrong ones.
+/// Longer names are unknown, and longer availabilities are wrong ones.
 const MAX_TEXT_BYTES: usize = 256;
 
 /// How much one upload may bring.
@@ -52,6 +55,22 @@ pub(crate) enum UploadError {
         /// What was found or missed there.
         reason: &'static str,
     },
+    /// The body is something else than text in UTF-8.
+    #[error("the body is {encoding}, which is not read here: send it as it is, in UTF-8")]
+    Encoded {
+        /// What it is.
+        encoding: &'static str,
+    },
+    /// A string is in another encoding.
+    #[error(
+        "the body is not UTF-8: byte 0x{byte:02X} in the string that ends at byte {offset}; send it as Content-Type: application/json; charset=utf-8"
+    )]
+    NotUtf8 {
+        /// What is found there.
+        byte: u8,
+        /// Position of the string's end in the body.
+        offset: u64,
+    },
     /// The body is JSON, but not an object.
     #[error("the body is not a JSON object")]
     NotAnObject,
@@ -60,6 +79,12 @@ pub(crate) enum UploadError {
     Truncated {
         /// Length of what arrived.
         offset: u64,
+    },
+    /// A property is neither of the two nor an annotation.
+    #[error("{}", wire::lenient::unknown(property, KNOWN))]
+    UnknownProperty {
+        /// Its name as it was given, as far as that is remembered.
+        property: String,
     },
     /// A property that is needed once was given twice, under whatever case.
     #[error("the property '{property}' is given twice")]
@@ -105,14 +130,20 @@ impl UploadError {
     }
 
     /// The property at fault, for the answer's `target`.
-    pub(crate) fn target(&self) -> Option<&'static str> {
+    pub(crate) fn target(&self) -> Option<&str> {
         match self {
+            Self::UnknownProperty { property } => Some(property),
             Self::DuplicateProperty { property } | Self::NotAString { property } => Some(property),
             Self::AvailabilityTooLong => Some(Property::InitialAvailability.name()),
             Self::MissingContents | Self::InvalidBase64 { .. } | Self::PackageTooLarge { .. } => {
                 Some(Property::PackageContents.name())
             }
-            Self::Empty | Self::NotJson { .. } | Self::NotAnObject | Self::Truncated { .. } => None,
+            Self::Empty
+            | Self::NotJson { .. }
+            | Self::Encoded { .. }
+            | Self::NotUtf8 { .. }
+            | Self::NotAnObject
+            | Self::Truncated { .. } => None,
         }
     }
 }
@@ -124,8 +155,13 @@ enum Property {
     PackageContents,
 }
 
+const KNOWN: &[&str] = &[
+    Property::InitialAvailability.name(),
+    Property::PackageContents.name(),
+];
+
 impl Property {
-    fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::InitialAvailability => "initialAvailability",
             Self::PackageContents => "packageContents",
@@ -270,6 +306,8 @@ impl UploadDecoder {
             State::Contents => self.contents_escape(byte, out),
             State::Scalar(scalar) => self.scalar_byte(scalar, byte),
             _ if is_blank(byte) => Ok(()),
+            // The second half of the brace before it.
+            State::FirstName if byte == 0 && self.offset == 1 => encoded("UTF-16"),
             State::FirstName => self.name_or_end(byte),
             State::NextName => self.name(byte),
             State::Colon if byte == b':' => self.go(State::Value),
@@ -295,6 +333,8 @@ impl UploadDecoder {
         }
         match byte {
             _ if mark_is_open => self.not_json("the byte order mark is damaged"),
+            0x1F => encoded("compressed with gzip"),
+            0 | 0xFE | 0xFF => encoded("UTF-16"),
             b'{' => self.open(Container::Object),
             b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Err(UploadError::NotAnObject),
             _ if is_blank(byte) => Ok(()),
@@ -434,8 +474,13 @@ impl UploadDecoder {
         if self.state == State::SkippedString {
             return self.go(State::AfterValue);
         }
-        let Ok(text) = self.text.finish() else {
-            return self.not_json("a string is not Unicode");
+        let text = match self.text.finish() {
+            Ok(text) => text,
+            Err(NotUnicode::Surrogate) => return self.not_json("half a surrogate pair is missing"),
+            Err(NotUnicode::Byte(byte)) => {
+                let offset = self.offset;
+                return Err(UploadError::NotUtf8 { byte, offset });
+            }
         };
         if self.state == State::Availability {
             let text = text.ok_or(UploadError::AvailabilityTooLong)?;
@@ -443,8 +488,16 @@ impl UploadDecoder {
             return self.go(State::AfterValue);
         }
         let is_of_body = self.nesting.len() == 1;
-        let property = text.and_then(Property::named).filter(|_| is_of_body);
-        self.expect_value_of(property)
+        if !is_of_body {
+            return self.expect_value_of(None);
+        }
+        let is_fine = |text: &&str| is_known(text, KNOWN) && control_in(text).is_none();
+        match text.filter(is_fine) {
+            Some(text) => self.expect_value_of(Property::named(text)),
+            None => Err(UploadError::UnknownProperty {
+                property: text.map_or_else(|| "…".to_owned(), str::to_owned),
+            }),
+        }
     }
 
     fn expect_value_of(&mut self, property: Option<Property>) -> Result<(), UploadError> {
@@ -508,6 +561,10 @@ impl UploadDecoder {
             reason: fault.reason(),
         }
     }
+}
+
+fn encoded<T>(encoding: &'static str) -> Result<T, UploadError> {
+    Err(UploadError::Encoded { encoding })
 }
 
 /// What JSON takes for blanks between its tokens.

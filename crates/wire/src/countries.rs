@@ -1,7 +1,7 @@
 //! The countries in which an app is available.
 
 use crate::{
-    entity::entity,
+    entity::{Entity, entity},
     lenient::{self, Object},
 };
 use domain::{country::CountryCode, ids::Etag, problem::RuleError};
@@ -36,6 +36,7 @@ impl CountryPatch {
     /// `RequestBodyRequired` or `InvalidInput`.
     pub fn read(body: &[u8]) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
+        object.only(Country::PROPERTIES)?;
         Ok(Self {
             country_code: object.text("countryCode")?,
         })

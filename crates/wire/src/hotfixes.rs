@@ -2,7 +2,7 @@
 
 use crate::{
     countries::check_country_in,
-    entity::entity,
+    entity::{Entity, entity},
     lenient::{self, Object},
     value::Flag,
 };
@@ -143,15 +143,17 @@ pub struct HotfixRequest {
 }
 
 impl HotfixRequest {
-    /// Reads a request body sent for `app` and `country`. Its `sourceAppVersion` is ignored: what is compared
-    /// with is what is installed.
+    /// Reads a request body sent for `app` and `country`. Its `sourceAppVersion` is ignored, as what is compared with is
+    /// what is installed, and so is what only a hotfix that exists can have: whoever asks again for one that failed sends
+    /// it as they read it.
     ///
     /// # Errors
     /// `RequestBodyRequired`, or `InvalidInput` for missing and malformed values, and for another app or
     /// country than the address has.
     pub fn read(body: &[u8], app: AppId, country: CountryCode) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
-        check_app_in(&object, app)?;
+        object.only(EnvironmentHotfix::PROPERTIES)?;
+        object.is_about("app", "appId", &app)?;
         check_country_in(&object, country)?;
         let tenant = "environmentAadTenantId";
         let target = "targetAppVersion";
@@ -164,16 +166,6 @@ impl HotfixRequest {
             run_after: object.parsed("runAfter")?,
             ignore_window: object.flag("ignoreUpgradeWindow")?.unwrap_or(false),
         })
-    }
-}
-
-fn check_app_in(object: &Object, app: AppId) -> Result<(), RuleError> {
-    match object.parsed::<AppId>("appId")? {
-        Some(given) if given != app => {
-            let message = format!("The body is about app {given}, the address about {app}.");
-            Err(RuleError::invalid("appId", message))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -206,6 +198,7 @@ impl HotfixPatch {
     /// `RequestBodyRequired` or `InvalidInput`.
     pub fn read(body: &[u8]) -> Result<Self, RuleError> {
         let given = lenient::object(body)?;
+        given.only(EnvironmentHotfix::PROPERTIES)?;
         Ok(Self {
             status: given.parsed("status")?,
             given,
@@ -302,7 +295,7 @@ mod tests {
             let without = format!(
                 "{{{}}}",
                 GOOD.replace(&format!("\"{name}\""), "\"other\"")
-                    .replacen("other", "a", 1)
+                    .replacen("other", "@a", 1)
             );
             let refused = read(&without).unwrap_err();
             assert_eq!(refused.target.as_deref(), Some(name));

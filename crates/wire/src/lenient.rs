@@ -2,18 +2,20 @@
 //!
 //! Windows PowerShell 5 puts a byte-order mark in front; the documentation's own sample spells a property
 //! `Type` where all others are lower case; clients read an entity, change one value and send all of it back.
-//! So property names are read in any case at every depth, unknown ones are ignored, and `null` is the same as
-//! leaving a property out.
+//! So property names are read in any case at every depth, annotations and what an entity shows of itself may be in a
+//! body, and `null` is the same as leaving a property out.
 //!
-//! One thing is refused that JSON allows: the same property twice, be it in different spellings. Which of the
-//! two would count is a matter of chance, and a request to make somebody Reader must not make them Owner
-//! because somebody else reads the other one.
+//! Two things are refused. A property that nobody knows: it is a misspelt one that is known, and a request that is
+//! carried out without what it says starts at once what was to start next week. And the same property twice, be it in
+//! different spellings: which of the two would count is a matter of chance, and a request to make somebody Reader must
+//! not make them Owner because somebody else reads the other one.
 //!
 //! A wrong value is answered with its place and what was expected there, so that nobody has to guess.
 
 use crate::{entity::Entity, format::ResponseFormat, value::Presence};
 use domain::{
     country::CountryCode,
+    environment::control_in,
     ids::parse_guid,
     instant::Instant,
     problem::{Code, RuleError, UnknownWord},
@@ -25,8 +27,11 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// How many characters of a name that nobody knows are shown.
+const LONGEST_SHOWN: usize = 80;
+
 /// A JSON object whose properties are found in any case.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Object {
     /// Where it stands in the body, with a dot behind it; empty for the body itself.
     path: String,
@@ -38,6 +43,7 @@ pub struct Object {
 /// # Errors
 /// `RequestBodyRequired` when there is none, `InvalidInput` when it is not a JSON object.
 pub fn object(body: &[u8]) -> Result<Object, RuleError> {
+    check_encoding(body)?;
     let json = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if json.iter().all(u8::is_ascii_whitespace) {
         return Err(RuleError::new(
@@ -52,15 +58,96 @@ pub fn object(body: &[u8]) -> Result<Object, RuleError> {
         )
     })?;
     match parsed.0 {
-        Value::Object(members) => Ok(Object {
-            path: String::new(),
-            members,
-        }),
+        Value::Object(members) => {
+            check_controls("", &members)?;
+            Ok(Object {
+                path: String::new(),
+                members,
+            })
+        }
         other => {
             let message = format!("The body has to be a JSON object, not {}.", kind_of(&other));
             Err(RuleError::new(Code::InvalidInput, message))
         }
     }
+}
+
+/// Whether a body is UTF-8 text, as JSON has to be: what a parser would say of other bytes tells nobody what they did.
+///
+/// # Errors
+/// `InvalidInput` that says what the body is instead, as far as its bytes tell.
+pub fn check_encoding(body: &[u8]) -> Result<(), RuleError> {
+    let refused = |what: String| Err(RuleError::invalid("body", what));
+    if let Some(encoding) = encoding_of(body) {
+        return refused(format!(
+            "The body is {encoding}, which is not read here: send it as it is, in UTF-8."
+        ));
+    }
+    match std::str::from_utf8(body) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let byte = body.get(at).copied().unwrap_or_default();
+            refused(format!(
+                "The body is not UTF-8: byte 0x{byte:02X} at position {at}, counted from 0. Send it as Content-Type: application/json; charset=utf-8."
+            ))
+        }
+    }
+}
+
+/// What bytes are that begin so and are neither JSON nor text in UTF-8, if it can be told.
+#[must_use]
+pub fn encoding_of(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x1F, 0x8B, ..] => Some("compressed with gzip"),
+        [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..] => Some("compressed with deflate"),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some("compressed with zstd"),
+        [0, 0, ..] | [0xFF, 0xFE, 0, 0, ..] | [_, 0, 0, 0, ..] => Some("UTF-32"),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..] => Some("UTF-16"),
+        _ => None,
+    }
+}
+
+/// No text and no name may hold a control character.
+fn check_controls(path: &str, members: &Map<String, Value>) -> Result<(), RuleError> {
+    for (name, value) in members {
+        if let Some(control) = control_in(name) {
+            let name: String = name
+                .chars()
+                .map(|letter| if letter.is_control() { '\u{FFFD}' } else { letter })
+                .collect();
+            return Err(holds(
+                control,
+                "The name of",
+                format!("{path}{}", shortened(&name)),
+            ));
+        }
+        check_controls_in(format!("{path}{name}"), value)?;
+    }
+    Ok(())
+}
+
+fn check_controls_in(place: String, value: &Value) -> Result<(), RuleError> {
+    match value {
+        Value::String(text) => match control_in(text) {
+            Some(control) => Err(holds(control, "The text of", place)),
+            None => Ok(()),
+        },
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.try_for_each(|(index, item)| check_controls_in(format!("{place}[{index}]"), item))
+        }
+        Value::Object(members) => check_controls(&format!("{place}."), members),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+fn holds(control: char, what: &str, place: String) -> RuleError {
+    let number = u32::from(control);
+    let message = format!(
+        "{what} '{place}' holds the control character U+{number:04X}, which is part of no text here."
+    );
+    RuleError::invalid(place, message)
 }
 
 impl Object {
@@ -237,6 +324,40 @@ impl Object {
         }
     }
 
+    /// Whether all that is said is known here: `known` has the names of the properties. Annotations of OData and an
+    /// entity's tag pass.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming the first other property, and the known one that it is likely to mean.
+    pub fn only(&self, known: &[&str]) -> Result<(), RuleError> {
+        match self.members.keys().find(|given| !is_known(given, known)) {
+            Some(given) => {
+                let place = self.place(&shortened(given));
+                let message = unknown(given, known).replacen(&shortened(given), &place, 1);
+                Err(RuleError::invalid(place, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a key that the body repeats is the one in the address; `what` says what it is the key of.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is another or none at all.
+    pub fn is_about<T>(&self, what: &str, name: &str, addressed: &T) -> Result<(), RuleError>
+    where
+        T: FromStr + PartialEq + fmt::Display,
+        T::Err: fmt::Display,
+    {
+        match self.parsed::<T>(name)? {
+            Some(given) if given != *addressed => {
+                let message = format!("The body is about {what} {given}, the address about {addressed}.");
+                Err(RuleError::invalid(self.place(name), message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A value that has to be there and is not.
     #[must_use]
     pub fn required(&self, name: &str) -> RuleError {
@@ -279,6 +400,33 @@ impl Object {
     }
 }
 
+/// Whether a property may be in a body whose own properties are `known`: it is one of them, an annotation of OData, or an
+/// entity's tag.
+#[must_use]
+pub fn is_known(given: &str, known: &[&str]) -> bool {
+    given.contains('@')
+        || given.eq_ignore_ascii_case("_etag")
+        || known.iter().any(|name| name.eq_ignore_ascii_case(given))
+}
+
+/// Says of a property that it is not one of the `known`, and which of them is likely to be meant: one a few letters away.
+#[must_use]
+pub fn unknown(given: &str, known: &[&str]) -> String {
+    let given = shortened(given);
+    let letters = |name: &str| strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase());
+    let names = known.iter().map(|name| (letters(name), *name));
+    match names.min() {
+        Some((letters, meant)) if letters <= meant.len() / 3 => {
+            format!("'{given}' is not known here; did you mean '{meant}'?")
+        }
+        _ => format!("'{given}' is not known here; known are {}.", known.join(", ")),
+    }
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(LONGEST_SHOWN).collect()
+}
+
 fn property<E: Entity>(entity: &E, index: usize) -> Value {
     let mut json = Vec::new();
     match entity.write_property(index, ResponseFormat::OData, &mut json) {
@@ -303,9 +451,22 @@ fn means_the_same(given: &Value, kept: &Value) -> bool {
                     .zip(kept)
                     .all(|(given, kept)| means_the_same(given, kept))
         }
+        (Value::Object(given), Value::Object(kept)) => are_the_same(given, kept),
         (Value::Number(given), Value::Number(kept)) => given.as_f64() == kept.as_f64(),
         (given, kept) => given == kept,
     }
+}
+
+/// Whether two objects have the same properties, where `null` is the same as none, and annotations count for nothing.
+fn are_the_same(given: &Map<String, Value>, kept: &Map<String, Value>) -> bool {
+    let value = |members: &Map<String, Value>, name: &str| {
+        let mut members = members.iter();
+        members
+            .find(|(given, _)| given.eq_ignore_ascii_case(name))
+            .map_or(Value::Null, |(_, value)| value.clone())
+    };
+    let mut names = given.keys().chain(kept.keys()).filter(|name| !name.contains('@'));
+    names.all(|name| means_the_same(&value(given, name), &value(kept, name)))
 }
 
 fn same<T: PartialEq>(one: &str, other: &str, parse: impl Fn(&str) -> Option<T>) -> bool {
@@ -361,15 +522,11 @@ impl<'de> Visitor<'de> for CheckedVisitor {
         Ok(number.into())
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        self.visit_string(text.to_owned())
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
     }
 
-    /// No text may hold U+0000: not every database can keep it.
-    fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
-        if text.contains('\0') {
-            return Err(E::custom("a text holds the character U+0000"));
-        }
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
         Ok(text.into())
     }
 
@@ -386,9 +543,9 @@ impl<'de> Visitor<'de> for CheckedVisitor {
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if !seen.insert(name.to_ascii_lowercase()) {
-                let shown: String = name.chars().take(80).collect();
                 return Err(A::Error::custom(format_args!(
-                    "property '{shown}' is given twice; names are the same in upper and lower case"
+                    "property '{}' is given twice; names are the same in upper and lower case",
+                    shortened(&name)
                 )));
             }
             let Checked(value) = members.next_value()?;
@@ -409,7 +566,7 @@ mod tests {
 
     #[test]
     fn names_are_read_in_any_case_at_every_depth() {
-        let body = read(r#"{"Type":"User","OWNER":{"aadtenantid":"x"},"Apps":[{"ID":"y"}],"unknown":1}"#);
+        let body = read(r#"{"Type":"User","OWNER":{"aadtenantid":"x"},"Apps":[{"ID":"y"}]}"#);
         assert_eq!(body.text("type").unwrap().as_deref(), Some("User"));
         assert_eq!(
             body.object("owner")
@@ -430,8 +587,101 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_knows_is_refused_with_what_was_meant() {
+        let known = ["id", "runAfter", "ignoreUpgradeWindow", "roles"];
+        let refused = |body: &str| read(body).only(&known).unwrap_err();
+        for (given, meant) in [
+            ("runAftr", "runAfter"),
+            ("run_after", "runAfter"),
+            ("RUN-AFTER", "runAfter"),
+            ("ruNfAter", "runAfter"),
+            ("ignoreUpgradWindow", "ignoreUpgradeWindow"),
+            ("ignoreUpdateWindow", "ignoreUpgradeWindow"),
+            ("role", "roles"),
+        ] {
+            let error = refused(&format!("{{\"{given}\":null}}"));
+            assert_eq!(
+                (error.code, error.target.as_deref()),
+                (Code::InvalidInput, Some(given))
+            );
+            assert_eq!(
+                error.message,
+                format!("'{given}' is not known here; did you mean '{meant}'?")
+            );
+        }
+        let far = refused(r#"{"colour":"blue"}"#);
+        assert_eq!(
+            far.message,
+            "'colour' is not known here; known are id, runAfter, ignoreUpgradeWindow, roles."
+        );
+        let passing =
+            r##"{"@odata.context":"#","_ETag":"x","roles@odata.type":"#Collection(String)","RUNAFTER":1}"##;
+        assert_eq!(read(passing).only(&known), Ok(()));
+
+        let row = &read(r#"{"apps":[{"id":"x","versoin":"1"}]}"#)
+            .objects("apps")
+            .unwrap()
+            .unwrap()[0];
+        let error = row.only(&["id", "version"]).unwrap_err();
+        assert_eq!(error.target.as_deref(), Some("apps[0].versoin"));
+        assert!(
+            error
+                .message
+                .contains("'apps[0].versoin' is not known here; did you mean 'version'?"),
+            "{error}"
+        );
+        let long = refused(&format!("{{\"{}\":1}}", "é".repeat(5_000)));
+        assert!(long.message.chars().count() < 200);
+    }
+
+    #[test]
     fn a_byte_order_mark_is_no_obstacle() {
         assert!(object(b"\xEF\xBB\xBF{}").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_called_what_it_is() {
+        let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        let json = "{\"name\":\"Prüfung\"}";
+        let latin_1: Vec<u8> = json
+            .chars()
+            .map(|letter| u8::try_from(u32::from(letter)).unwrap())
+            .collect();
+        for (body, said) in [
+            (latin_1, "not UTF-8: byte 0xFC at position 11"),
+            (b"{\"a\":1}\xFF".to_vec(), "not UTF-8: byte 0xFF at position 7"),
+            (
+                b"\xEF\xBB\xBF{\"a\":\"\xE9\"}".to_vec(),
+                "byte 0xE9 at position 9",
+            ),
+            (utf_16(json, u16::to_le_bytes), "UTF-16"),
+            (utf_16(json, u16::to_be_bytes), "UTF-16"),
+            (utf_16(&format!("\u{FEFF}{json}"), u16::to_le_bytes), "UTF-16"),
+            (utf_16(&format!("\u{FEFF}{json}"), u16::to_be_bytes), "UTF-16"),
+            (
+                json.chars()
+                    .flat_map(|letter| u32::from(letter).to_le_bytes())
+                    .collect(),
+                "UTF-32",
+            ),
+            (
+                json.chars()
+                    .flat_map(|letter| u32::from(letter).to_be_bytes())
+                    .collect(),
+                "UTF-32",
+            ),
+            (b"\x1F\x8B\x08\0\0\0\0\0".to_vec(), "gzip"),
+            (b"\x78\x9C\xAB".to_vec(), "deflate"),
+        ] {
+            let refused = object(&body).unwrap_err();
+            assert_eq!(
+                (refused.code, refused.target.as_deref()),
+                (Code::InvalidInput, Some("body"))
+            );
+            assert!(refused.message.contains(said), "{refused}");
+        }
     }
 
     #[test]
@@ -461,6 +711,26 @@ mod tests {
             let refused = object(body.as_bytes()).unwrap_err();
             assert!(refused.message.contains("given twice"), "{refused}");
         }
+    }
+
+    #[test]
+    fn control_characters_are_refused_by_their_place() {
+        for (body, place, control) in [
+            (r#"{"a":"x\u0000"}"#, "a", "U+0000"),
+            (r#"{"a":{"b":["c","\n"]}}"#, "a.b[1]", "U+000A"),
+            (r#"{"a":[{"b":"\u007f"}]}"#, "a[0].b", "U+007F"),
+            ("{\"a\":\"\u{9B}31m\"}", "a", "U+009B"),
+            (r#"{"@a":"\u001b"}"#, "@a", "U+001B"),
+            (r#"{"a":{"b\t":1}}"#, "a.b\u{FFFD}", "U+0009"),
+        ] {
+            let refused = object(body.as_bytes()).unwrap_err();
+            assert_eq!(
+                (refused.code, refused.target.as_deref()),
+                (Code::InvalidInput, Some(place))
+            );
+            assert!(refused.message.contains(control), "{refused}");
+        }
+        assert!(object("{\"a\":\"é \u{1F600}\"}".as_bytes()).is_ok());
     }
 
     #[test]

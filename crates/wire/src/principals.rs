@@ -1,6 +1,9 @@
 //! The principals of an app.
 
-use crate::{entity::entity, lenient};
+use crate::{
+    entity::{Entity, entity},
+    lenient,
+};
 use domain::{
     access::PrincipalChange,
     ids::{Etag, PrincipalId, TenantId},
@@ -55,10 +58,8 @@ impl PrincipalPatch {
     /// `RequestBodyRequired`, or `InvalidInput` for malformed values and for the id of another principal.
     pub fn read(body: &[u8], id: PrincipalId) -> Result<PrincipalChange, RuleError> {
         let object = lenient::object(body)?;
-        if let Some(given) = object.parsed::<PrincipalId>("id")?.filter(|&given| given != id) {
-            let message = format!("The body is about principal {given}, the address about {id}.");
-            return Err(RuleError::invalid("id", message));
-        }
+        object.only(Principal::PROPERTIES)?;
+        object.is_about("principal", "id", &id)?;
         let roles = object.words::<Role>("roles")?;
         Ok(PrincipalChange {
             kind: object.parsed("type")?,

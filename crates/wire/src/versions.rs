@@ -1,7 +1,7 @@
 //! Versions of an app, uploaded for a country.
 
 use crate::{
-    entity::entity,
+    entity::{Entity, entity},
     lenient::{self, Object},
 };
 use domain::{
@@ -176,6 +176,7 @@ impl VersionPatch {
         let mut dependencies = Vec::new();
         let mut given_dependencies = Vec::new();
         for row in given.objects("dependencies")?.unwrap_or_default() {
+            row.only(Dependency::PROPERTIES)?;
             let app_id: AppId = row.parsed("appId")?.ok_or_else(|| row.required("appId"))?;
             if row.mentions(INCOMPATIBLE_FROM) {
                 dependencies.push(Incompatibility {
@@ -196,40 +197,54 @@ impl VersionPatch {
             given,
             given_dependencies,
         };
-        patch.check_something_writable()?;
+        if patch.writes_nothing() && patch.given.mentions(INCOMPATIBLE_FROM) {
+            return Err(nothing_writable(
+                "Put incompatibleFromVersion into the list of dependencies: \
+                 {\"dependencies\":[{\"appId\":\"…\",\"incompatibleFromVersion\":\"…\"}]}.",
+            ));
+        }
+        patch.given.only(Version::PROPERTIES)?;
+        if patch.writes_nothing() {
+            return Err(nothing_writable(
+                "What can be changed is availability, syncMode and dependencies[].incompatibleFromVersion.",
+            ));
+        }
         Ok(patch)
     }
 
     /// Whether everything else that the body says is what the version is anyway.
     ///
     /// # Errors
-    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property, or with `UnknownDependency` for a row that is none
+    /// of the version's.
     pub fn check_read_only(&self, current: &Version) -> Result<(), RuleError> {
         self.given.check_read_only(current, WRITABLE)?;
         for (app_id, row) in &self.given_dependencies {
-            if let Some(dependency) = current.dependencies.iter().find(|row| row.app_id == *app_id) {
-                row.check_read_only(dependency, &[INCOMPATIBLE_FROM])?;
+            match current.dependencies.iter().find(|row| row.app_id == *app_id) {
+                Some(dependency) => row.check_read_only(dependency, &[INCOMPATIBLE_FROM])?,
+                // A declaration may also be about an app that the version needs without naming it.
+                None if row.mentions(INCOMPATIBLE_FROM) => {}
+                None => return Err(unknown_dependency(*app_id, row)),
             }
         }
         Ok(())
     }
 
-    fn check_something_writable(&self) -> Result<(), RuleError> {
-        let writes = self.availability.is_some() || self.sync_mode.is_some() || !self.dependencies.is_empty();
-        if writes {
-            return Ok(());
-        }
-        let hint = if self.given.mentions(INCOMPATIBLE_FROM) {
-            "Put incompatibleFromVersion into the list of dependencies: \
-             {\"dependencies\":[{\"appId\":\"…\",\"incompatibleFromVersion\":\"…\"}]}."
-        } else {
-            "What can be changed is availability, syncMode and dependencies[].incompatibleFromVersion."
-        };
-        Err(RuleError::broken(
-            "NothingWritable",
-            format!("The body holds nothing that can be changed. {hint}"),
-        ))
+    fn writes_nothing(&self) -> bool {
+        self.availability.is_none() && self.sync_mode.is_none() && self.dependencies.is_empty()
     }
+}
+
+fn unknown_dependency(app: AppId, row: &Object) -> RuleError {
+    let message = format!("The version shows no dependency on app {app}, and nothing is declared about it.");
+    RuleError::broken("UnknownDependency", message).about(row.place("appId"))
+}
+
+fn nothing_writable(hint: &str) -> RuleError {
+    RuleError::broken(
+        "NothingWritable",
+        format!("The body holds nothing that can be changed. {hint}"),
+    )
 }
 
 fn check_once_each(rows: &[(AppId, Object)]) -> Result<(), RuleError> {

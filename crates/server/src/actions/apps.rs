@@ -6,7 +6,7 @@ use super::{
     preconditions::Preconditions,
     principals::{facts, write_principal},
 };
-use crate::error::Result;
+use crate::{error::Result, wire_rows};
 use domain::{
     access::{self as rules, Permission, PrincipalChange},
     ids::{AppId, Etag, PrincipalId, TenantId},
@@ -20,6 +20,7 @@ use store::{
     apps::{self, App},
     principals::{self, AppPrincipal},
 };
+use wire::lenient::Object;
 
 /// One app.
 pub(crate) async fn get_app(service: &Service, principal: &Principal, app: AppId) -> Result<App> {
@@ -68,6 +69,8 @@ pub(crate) struct RegisterApp {
     pub(crate) publisher_contact_email: Option<String>,
     pub(crate) storage_location: Option<String>,
     pub(crate) owner: Option<(PrincipalId, PrincipalChange)>,
+    /// All that was said, be it only repeated.
+    pub(crate) given: Object,
 }
 
 /// Whether an app was made or was there before.
@@ -115,6 +118,7 @@ async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(Registered, Save
     input
         .preconditions
         .check_write(existing.as_ref().map(|app| app.etag))?;
+    check_read_only(&mut tx, input, existing.as_ref()).await?;
     let app = whole_app(input, existing.as_ref())?;
     if existing.is_none() && input.command.owner.is_none() {
         return Err(required("owner").into());
@@ -129,6 +133,13 @@ async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(Registered, Save
     };
     let owners = principals::owners_in(&mut tx, input.app).await?;
     Ok(((app, owners), saved))
+}
+
+async fn check_read_only(tx: &mut Tx<'_>, input: &SaveApp, existing: Option<&App>) -> Result<()> {
+    let Some(existing) = existing else { return Ok(()) };
+    let owners = principals::owners_in(tx, input.app).await?;
+    let shown = wire_rows::registered_app(existing.clone(), owners)?;
+    Ok(shown.check_read_only(&input.command.given)?)
 }
 
 fn whole_app(input: &SaveApp, existing: Option<&App>) -> Result<App, RuleError> {
@@ -184,6 +195,7 @@ async fn patch_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<Registered> {
         return Err(input.preconditions.missing(not_registered(input.app)));
     };
     input.preconditions.check_write(Some(existing.etag))?;
+    check_read_only(&mut tx, input, Some(&existing)).await?;
     let command = input.command.clone();
     let app = App {
         publisher: command.publisher.unwrap_or_else(|| existing.publisher.clone()),

@@ -7,7 +7,10 @@ use super::{
     execution,
     preconditions::Preconditions,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    wire_rows,
+};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
@@ -28,6 +31,7 @@ use store::{
     hotfixes,
 };
 use uuid::Uuid;
+use wire::lenient::Object;
 
 const READ: Permission = Permission::read(Resource::Environments);
 
@@ -148,6 +152,7 @@ struct PutEnvironment {
     principal: Principal,
     key: EnvironmentKey,
     report: EnvironmentReport,
+    given: Object,
     preconditions: Preconditions,
     now: Instant,
 }
@@ -160,12 +165,14 @@ pub(crate) async fn put_environment(
     principal: &Principal,
     key: EnvironmentKey,
     report: EnvironmentReport,
+    given: Object,
     preconditions: Preconditions,
 ) -> Result<(Registered, bool)> {
     let input = PutEnvironment {
         principal: principal.clone(),
         key,
         report,
+        given,
         preconditions,
         now: service.clock.now(),
     };
@@ -190,7 +197,9 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
     let before = match existing {
         Some(environment) => {
             let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
-            Some((environment, apps))
+            let (shown, apps) = with_agent(&mut tx, environment, apps).await?;
+            wire_rows::registered_environment(shown.clone(), apps.clone())?.check_read_only(&input.given)?;
+            Some((shown.environment, apps))
         }
         None => None,
     };

@@ -61,6 +61,7 @@ use test_support::postgres_cluster;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+use wire::lenient::Object;
 
 const APP: AppId = AppId(Uuid::from_u128(0xA));
 const TENANT: TenantId = TenantId(Uuid::from_u128(0xB));
@@ -159,6 +160,7 @@ impl Fixture {
             publisher_contact_email: Some("apps@contoso.com".into()),
             storage_location: Some("West Europe".into()),
             owner: Some((OWNER, owner)),
+            ..RegisterApp::default()
         };
         put_app(
             &self.service,
@@ -323,10 +325,17 @@ impl Fixture {
             inventory_complete: false,
             apps: vec![installed],
         };
-        let conditions = Preconditions::default();
-        put_environment(&self.service, &owner_asks(), environment(), command, conditions)
-            .await
-            .unwrap();
+        let (given, conditions) = (Object::default(), Preconditions::default());
+        put_environment(
+            &self.service,
+            &owner_asks(),
+            environment(),
+            command,
+            given,
+            conditions,
+        )
+        .await
+        .unwrap();
     }
 
     async fn installed(&self) -> AppVersion {

@@ -18,6 +18,7 @@ use crate::{
 };
 use domain::{
     chain::Chain,
+    environment::is_control_in_lines,
     ids::{AppId, OperationId},
     instant::Instant,
     operation::{FailureCause, OperationStatus},
@@ -236,13 +237,13 @@ fn progress_of(said: wire::agent::Progress) -> Result<Progress, RuleError> {
 }
 
 /// A text as it is kept: of bounded length, without what looks like a secret, should the agent have let one pass, and
-/// without the one character that a database cannot keep.
+/// without control characters but those of lines and tabs. How an operation ended is not refused for one of them.
 fn kept(text: &str, most_bytes: usize) -> String {
     let text = redacted(text);
     let kept = text
         .get(..text.floor_char_boundary(most_bytes))
         .unwrap_or_default();
-    kept.replace('\0', "\u{FFFD}")
+    kept.replace(is_control_in_lines, "\u{FFFD}")
 }
 
 fn lease_lost(id: OperationId, lease_id: Uuid) -> RuleError {

@@ -26,11 +26,13 @@ use domain::{
     access::Permission,
     agent::Identity,
     country::CountryCode,
+    environment::{control_in, control_in_lines},
     ids::{AppId, PrincipalId, TenantId},
     principal::PrincipalKind,
     problem::{Code, RuleError},
 };
 use futures::StreamExt;
+use percent_encoding::percent_decode_str;
 use std::{str::FromStr, sync::Arc, time::Duration};
 use store::principals::PrincipalRef;
 use uuid::Uuid;
@@ -78,10 +80,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
                 .refuse(AuthFailure::OtherApi, "the token of an agent");
             return Err(refused.into());
         }
-        if info.path.contains("%00") {
-            let message = "The address holds the character U+0000, which is part of no name.";
-            return Err(RuleError::new(Code::InvalidInput, message).into());
-        }
+        check_address(&info)?;
         let principal = principal_of(&caller, &info);
         let permit = state.concurrency.enter((&principal).into()).await?;
         let exchange = parts.extensions.get::<Arc<Exchange>>();
@@ -95,6 +94,21 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
             preconditions: preconditions_of(&parts.headers),
             headers: parts.headers.clone(),
         })
+    }
+}
+
+/// No name has a control character, and so no address; a filter may have lines.
+fn check_address(info: &RequestInfo) -> Result<(), RuleError> {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
+    let found = control_in(&decoded(&info.path)).or_else(|| control_in_lines(&decoded(&info.query)));
+    match found {
+        Some(control) => {
+            let number = u32::from(control);
+            let message =
+                format!("The address holds the control character U+{number:04X}, which is part of no name.");
+            Err(RuleError::new(Code::InvalidInput, message))
+        }
+        None => Ok(()),
     }
 }
 
@@ -330,12 +344,28 @@ impl FromRequest<Arc<AppState>> for SmallBody {
         let limits = &state.service.settings.limits;
         let read = read_within(request, limits.json_body_bytes, limits.request_body).await;
         read.map(Self)
+        check_coding(request.headers())?;
     }
 }
 
 /// What an agent reports. There are few of them at a time, and one of each agent, from their first byte until they are
 /// done with.
 pub(crate) struct InventoryBody {
+/// Refuses a body that is compressed and says so. One that does not say so is told by its bytes.
+pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), RuleError> {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    match codings.find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        None => Ok(()),
+        Some(coding) => {
+            let coding = String::from_utf8_lossy(coding.as_bytes());
+            let message = format!(
+                "The body is encoded as '{coding}', which is not read here: send it as it is, in UTF-8."
+            );
+            Err(RuleError::invalid("Content-Encoding", message))
+        }
+    }
+}
+
     pub(crate) bytes: Bytes,
     _place: Place,
 }
@@ -353,6 +383,7 @@ impl InventoryBody {
         let settings = &context.state.service.settings;
         let patience = settings.limits.request_body;
         let mut chunks = request.into_body().into_data_stream();
+        check_coding(request.headers())?;
         let received = async {
             let place = context
                 .state

@@ -17,7 +17,7 @@ use axum::{extract::Path, response::Response};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
-    environment::EnvironmentKey,
+    environment::{EnvironmentKey, control_in},
     ids::{AppId, OperationId},
     problem::RuleError,
     version::AppVersion,
@@ -184,6 +184,13 @@ fn repeatable(
         return Err(RuleError::invalid("Idempotency-Key", message));
     }
     Ok(Some(Repeatable {
+    if let Some(control) = control_in(key) {
+        let message = format!(
+            "The Idempotency-Key holds the control character U+{:04X}.",
+            u32::from(control)
+        );
+        return Err(RuleError::invalid("Idempotency-Key", message));
+    }
         path: format!("apps/{app}/countries/{country}/environmentHotfixes"),
         key: key.to_owned(),
         body_sha256: Sha256::digest(body).into(),

@@ -2,7 +2,7 @@
 
 use super::{
     download,
-    extract::{RequestContext, SmallBody},
+    extract::{RequestContext, SmallBody, check_coding},
     lists::{self, ListPath, fragment},
     options::{CountQuery, ListQuery},
     refused_body,
@@ -82,6 +82,9 @@ pub(crate) async fn upload_version(
         declared_bytes,
     };
     context.expect_entity::<Version>(app, WRITE).await?;
+    context
+        .reveal_to_permitted(app, WRITE, check_coding(&context.headers))
+        .await?;
     let mut chunks = body
         .into_data_stream()
         .map(|chunk| chunk.map_err(|error| error.to_string()));

@@ -66,7 +66,7 @@ pub(crate) async fn put_agent(
 ) -> Result<Response> {
     check_name("name", &name)?;
     context.check_look::<RegisteredAgent>()?;
-    let command = command_of(AgentRegistration::read(&body)?);
+    let command = command_of(AgentRegistration::read(&body, &name)?);
     let conditions = context.preconditions.clone();
     let saved = agents::put_agent(context.service(), &context.principal, name, command, conditions).await?;
     let status = match saved.is_new {
@@ -88,6 +88,7 @@ fn command_of(registration: AgentRegistration) -> RegisterAgent {
             client: identity.client_id,
             object: identity.object_id,
         }),
+        given: registration.given,
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn put_app(
 ) -> Result<Response> {
     let app = context.app(&app)?;
     context.check_look::<RegisteredApp>()?;
-    let registration = AppRegistration::read(&body)?;
+    let registration = AppRegistration::read(&body, app)?;
     let conditions = context.preconditions.clone();
     let command = command_of(registration);
     let (saved_app, saved) =
@@ -84,6 +84,7 @@ fn command_of(registration: AppRegistration) -> RegisterApp {
             };
             (id, change)
         }),
+        given: registration.given,
     }
 }
 
@@ -102,13 +103,14 @@ pub(crate) async fn patch_app(
 ) -> Result<Response> {
     let app = context.app(&app)?;
     context.check_look::<RegisteredApp>()?;
-    let patch = AppPatch::read(&body)?;
+    let patch = AppPatch::read(&body, app)?;
     let command = RegisterApp {
         publisher: patch.publisher,
         publisher_tenant_id: patch.publisher_tenant_id,
         publisher_contact_email: patch.publisher_contact_email,
         storage_location: patch.storage_location,
         owner: None,
+        given: patch.given,
     };
     let conditions = context.preconditions.clone();
     let patched = apps::patch_app(context.service(), &context.principal, app, command, conditions).await?;

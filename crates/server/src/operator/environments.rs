@@ -106,11 +106,14 @@ pub(crate) async fn put_environment(
     let environment_path = EnvironmentPath::read(path)?;
     let key = environment_path.key();
     context.check_look::<RegisteredEnvironment>()?;
-    let registration = EnvironmentRegistration::read(&body, context.service().settings.countries.allow_w1)?;
+    let allow_w1 = context.service().settings.countries.allow_w1;
+    let mut registration = EnvironmentRegistration::read(&body, &key, allow_w1)?;
+    let given = std::mem::take(&mut registration.given);
     let report = report_of(environment_path, registration);
     let conditions = context.preconditions.clone();
+    let (service, principal) = (context.service(), &context.principal);
     let (saved, is_new) =
-        environments::put_environment(context.service(), &context.principal, key, report, conditions).await?;
+        environments::put_environment(service, principal, key, report, given, conditions).await?;
     let mut response = registered(&context, saved)?;
     if is_new {
         *response.status_mut() = StatusCode::CREATED;

@@ -5,7 +5,7 @@
 //! description says.
 
 use data_encoding::HEXLOWER;
-use domain::version::AppVersion;
+use domain::{environment::control_in_lines, version::AppVersion};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::{borrow::Cow, fmt, io::Write};
 use store::{
@@ -185,6 +185,12 @@ impl Visitor<'_> for Cell {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        if let Some(control) = control_in_lines(text) {
+            let number = u32::from(control);
+            return Err(self.unfit(format_args!(
+                "holds the control character U+{number:04X}, which is kept nowhere"
+            )));
+        }
         match self.0.kind {
             Kind::Text | Kind::Location => Ok(text.into()),
             Kind::Word(is_known) if is_known(text) => Ok(text.into()),
@@ -217,6 +223,7 @@ pub(super) fn digest_of(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::environment::is_control_in_lines;
     use proptest::prelude::*;
     use store::tables::TABLES;
     use uuid::Uuid;
@@ -252,7 +259,9 @@ mod tests {
             Kind::Guid => any::<u128>()
                 .prop_map(|bits| Value::Uuid(Uuid::from_u128(bits)))
                 .boxed(),
-            Kind::Text | Kind::Location => any::<String>().prop_map(Value::Text).boxed(),
+            Kind::Text | Kind::Location => any::<String>()
+                .prop_map(|text| Value::Text(text.replace(is_control_in_lines, "\n")))
+                .boxed(),
             Kind::Word(is_known) => {
                 let known: Vec<_> = WORDS.iter().filter(|word| is_known(word)).collect();
                 assert!(!known.is_empty(), "no word for {}", column.name);
@@ -341,6 +350,11 @@ mod tests {
             (r#""code":"#, r#""colour":"#, "countries has no column 'colour'"),
             (r#""US""#, "null", "'code' may not be null"),
             (r#""US""#, "7", "'code' is no number"),
+            (
+                r#""US""#,
+                r#""U\u0000S""#,
+                "'code' holds the control character U+0000",
+            ),
             (
                 r#""US""#,
                 "[]",

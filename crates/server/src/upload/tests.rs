@@ -116,7 +116,7 @@ fn availability_may_be_any_text() {
 }
 
 #[test]
-fn properties_nobody_asked_for_are_skipped_whatever_they_hold() {
+fn annotations_are_skipped_whatever_they_hold() {
     let values = [
         "null",
         "true",
@@ -128,25 +128,43 @@ fn properties_nobody_asked_for_are_skipped_whatever_they_hold() {
         "\"\\\"}\\u12aF\\/\"",
         "[]",
         "{}",
-        "[1,[2,{\"a\":[]}],\"]\"]",
+        "[1,[2,{\"@\":[]}],\"]\"]",
         "{\"packageContents\":\"not this one!\",\"initialAvailability\":7}",
         "[{\"packageContents\":1}]",
     ];
     for value in values {
-        let body =
-            format!("{{\"a\":{value},\"packageContents\":\"TkFWWA==\",\"\\\"\":{value} , \"b\" : {value} }}");
+        let body = format!(
+            "{{\"@\":{value},\"packageContents\":\"TkFWWA==\",\"@\\\"\":{value} , \"_etag\" : {value} }}"
+        );
         assert_eq!(package(&body), b"NAVX", "{body}");
     }
-    let long_name = "n".repeat(10_000);
-    let body = format!("{{\"{long_name}\":\"{long_name}\",\"packageContents\":\"TkFWWA==\"}}");
-    assert_eq!(package(body), b"NAVX");
+}
+
+#[test]
+fn what_nobody_knows_is_refused_as_soon_as_it_is_named() {
+    for (given, hint) in [
+        ("initialAvailabilty", "did you mean 'initialAvailability'?"),
+        ("availability", "known are initialAvailability, packageContents."),
+        ("packageContent", "did you mean 'packageContents'?"),
+    ] {
+        let error = refused(format!("{{\"{given}\""));
+        assert_eq!(error.target(), Some(given));
+        let message = error.to_string();
+        assert!(
+            message.starts_with(&format!("'{given}' is not known here; ")) && message.ends_with(hint),
+            "{error}"
+        );
+    }
+    let long_name = "@".repeat(10_000);
+    let body = format!("{{\"{long_name}\":1,\"packageContents\":\"TkFWWA==\"}}");
+    assert!(matches!(refused(body), UploadError::UnknownProperty { .. }));
 }
 
 #[test]
 fn nesting_is_bounded() {
     let nested = |depth: usize| {
         format!(
-            "{{\"a\":{}{},\"packageContents\":\"\"}}",
+            "{{\"@\":{}{},\"packageContents\":\"\"}}",
             "[".repeat(depth),
             "]".repeat(depth)
         )
@@ -247,9 +265,33 @@ fn a_body_without_an_object_is_told() {
 }
 
 #[test]
+fn a_body_that_is_no_utf_8_is_called_what_it_is() {
+    let json = r#"{"packageContents":""}"#;
+    let little: Vec<u8> = json.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = json.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for (body, encoding) in [
+        (little.clone(), "UTF-16"),
+        (big.clone(), "UTF-16"),
+        ([&[0xFF, 0xFE][..], &little].concat(), "UTF-16"),
+        ([&[0xFE, 0xFF][..], &big].concat(), "UTF-16"),
+        (vec![0x1F, 0x8B, 8, 0], "compressed with gzip"),
+    ] {
+        assert_eq!(refused(&body), UploadError::Encoded { encoding });
+    }
+    for latin_1 in [
+        &b"{\"initialAvailability\":\"Verf\xFCgbar\""[..],
+        b"{\"@Pr\xFCfung\"",
+    ] {
+        let error = refused(latin_1);
+        let is_told = matches!(error, UploadError::NotUtf8 { byte: 0xFC, .. });
+        assert!(is_told && error.to_string().contains("charset=utf-8"), "{error}");
+    }
+}
+
+#[test]
 fn every_cut_of_a_good_body_is_told() {
     let body =
-        r#"{"a":[{"b":-1.5e3},null],"initialAvailability":"Pre\u0076iew","packageContents":"TkFW\r\nWA=="}"#;
+        r#"{"@":[{"b":-1.5e3},null],"initialAvailability":"Pre\u0076iew","packageContents":"TkFW\r\nWA=="}"#;
     for end in 1..body.len() {
         assert_eq!(
             refused(&body[..end]),
@@ -266,24 +308,24 @@ fn what_breaks_the_grammar_is_told_with_its_position() {
         (b"\xEF\xBB{}", 2),
         (b" \xEF\xBB\xBF{}", 1),
         (b"{]", 1),
-        (b"{\"a\"}", 4),
-        (b"{\"a\":}", 5),
-        (b"{\"a\":1,}", 7),
-        (b"{\"a\":1;", 6),
-        (b"{\"a\":1 2", 7),
+        (b"{\"@\"}", 4),
+        (b"{\"@\":}", 5),
+        (b"{\"@\":1,}", 7),
+        (b"{\"@\":1;", 6),
+        (b"{\"@\":1 2", 7),
         (b"{,", 1),
         (b"{a", 1),
-        (b"{\"a\":01", 6),
-        (b"{\"a\":1.}", 7),
-        (b"{\"a\":1e}", 7),
-        (b"{\"a\":-}", 6),
-        (b"{\"a\":+1", 5),
-        (b"{\"a\":trUe", 7),
-        (b"{\"a\":nul}", 8),
-        (b"{\"a\":[1}", 7),
-        (b"{\"a\":[,", 6),
-        (b"{\"a\":[1,]", 8),
-        (b"{\"a\":{]", 6),
+        (b"{\"@\":01", 6),
+        (b"{\"@\":1.}", 7),
+        (b"{\"@\":1e}", 7),
+        (b"{\"@\":-}", 6),
+        (b"{\"@\":+1", 5),
+        (b"{\"@\":trUe", 7),
+        (b"{\"@\":nul}", 8),
+        (b"{\"@\":[1}", 7),
+        (b"{\"@\":[,", 6),
+        (b"{\"@\":[1,]", 8),
+        (b"{\"@\":{]", 6),
         (b"{\"a\n", 3),
         (b"{\"a\\x", 4),
         (b"{\"a\\u12g", 7),
@@ -312,7 +354,7 @@ fn properties_of_the_wrong_type_or_number_are_told() {
         "{}",
         "{\"initialAvailability\":\"Preview\"}",
         "{\"packageContents\":null}",
-        "{\"a\":{\"packageContents\":\"TkFW\"}}",
+        "{\"@\":{\"packageContents\":\"TkFW\"}}",
     ] {
         assert_eq!(refused(body), UploadError::MissingContents, "{body}");
     }
@@ -418,7 +460,7 @@ proptest! {
     fn valid_bodies_mean_what_whole_parsers_say(
         bytes in proptest::collection::vec(any::<u8>(), 0..40_000),
         availability in proptest::option::of(".{0,30}"),
-        others in proptest::collection::hash_map("x.{0,8}", any_json(), 0..4),
+        others in proptest::collection::hash_map(r"@\PC{0,8}", any_json(), 0..4),
         (padded, pretty, contents_first) in any::<(bool, bool, bool)>(),
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
@@ -445,7 +487,7 @@ proptest! {
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
         let base64 = STANDARD.encode(&bytes);
-        let mut body = format!("{{\"a\":[1.5,\"\\u0041\"],\"packageContents\":\"{base64}\"}}").into_bytes();
+        let mut body = format!("{{\"@\":[1.5,\"\\u0041\"],\"packageContents\":\"{base64}\"}}").into_bytes();
         for (position, byte) in damage {
             let position = position.index(body.len());
             body[position] = byte;

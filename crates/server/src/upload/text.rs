@@ -73,7 +73,12 @@ pub(super) struct BoundedText {
 
 /// The text cannot be Unicode.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotUnicode;
+pub(super) enum NotUnicode {
+    /// Half a surrogate pair stands alone.
+    Surrogate,
+    /// This byte is not part of UTF-8 where it stands.
+    Byte(u8),
+}
 
 impl BoundedText {
     pub(super) fn new(max_bytes: usize) -> Self {
@@ -94,7 +99,7 @@ impl BoundedText {
     /// Adds a byte that was written as it is.
     pub(super) fn push_byte(&mut self, byte: u8) -> Result<(), NotUnicode> {
         if self.high_surrogate.is_some() {
-            return Err(NotUnicode);
+            return Err(NotUnicode::Surrogate);
         }
         self.keep(&[byte]);
         Ok(())
@@ -110,7 +115,7 @@ impl BoundedText {
         }
         let mut decoded = char::decode_utf16(high.into_iter().chain([unit]));
         let (Some(Ok(character)), None) = (decoded.next(), decoded.next()) else {
-            return Err(NotUnicode);
+            return Err(NotUnicode::Surrogate);
         };
         self.keep(character.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())
@@ -119,12 +124,15 @@ impl BoundedText {
     /// The whole text; `None` inside when it was longer than the bound.
     pub(super) fn finish(&self) -> Result<Option<&str>, NotUnicode> {
         if self.high_surrogate.is_some() {
-            return Err(NotUnicode);
+            return Err(NotUnicode::Surrogate);
         }
         if self.is_overlong {
             return Ok(None);
         }
-        std::str::from_utf8(&self.bytes).map(Some).map_err(|_| NotUnicode)
+        std::str::from_utf8(&self.bytes).map(Some).map_err(|error| {
+            let byte = self.bytes.get(error.valid_up_to());
+            NotUnicode::Byte(byte.copied().unwrap_or_default())
+        })
     }
 
     fn keep(&mut self, bytes: &[u8]) {

@@ -5,8 +5,8 @@
 //! their own.
 
 use crate::harness::{
-    APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, Person, agent_registration, identity_of,
-    mint, package, principal_body, registration, upload_body,
+    APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, Person, Request, agent_registration,
+    identity_of, mint, package, principal_body, registration, upload_body,
 };
 use entra_local::{SigningKeyChoice, TokenRequest};
 use http::Method;
@@ -476,13 +476,23 @@ impl Fixture {
 
     /// What `who` gets when they do this.
     pub(crate) async fn answer(&self, who: CallerKind, sample: &Sample, described: &Described) -> Answer {
-        let own = &self.own[who.name()];
-        let path = format!("{}{}", filled(&described.path, sample, own), sample.query);
-        let request = who.caller(self).asks(described.method.clone(), path);
-        match sample.body {
-            Some(body) => request.json(&body(own)).await,
+        let request = self.request(who, sample, described);
+        match self.body(who, sample) {
+            Some(body) => request.json(&body).await,
             None => request.await,
         }
+    }
+
+    /// What `who` asks, without its body.
+    pub(crate) fn request(&self, who: CallerKind, sample: &Sample, described: &Described) -> Request {
+        let own = &self.own[who.name()];
+        let path = format!("{}{}", filled(&described.path, sample, own), sample.query);
+        who.caller(self).asks(described.method.clone(), path)
+    }
+
+    /// The body that belongs to it, if any.
+    pub(crate) fn body(&self, who: CallerKind, sample: &Sample) -> Option<Value> {
+        sample.body.map(|body| body(&self.own[who.name()]))
     }
 
     /// How many changes were recorded.

@@ -144,7 +144,7 @@ async fn the_body_is_read_leniently_but_checked(backend: Backend) {
         "TargetAppVersion": "16.0.1.2",
         "sourceAppVersion": "1.0.0.0",
         "environmentType": "production",
-        "note": "ignored",
+        "@note": "ignored",
     });
     let scheduled = owner.post(all(), lenient).await.expect(200);
     assert_eq!(scheduled.property("environmentName"), "MyCustomer");

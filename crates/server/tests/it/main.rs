@@ -15,6 +15,7 @@ mod access_matrix;
 mod agent_work;
 mod agents;
 mod apps;
+mod bodies;
 mod commits;
 mod concurrency;
 mod conformance;

@@ -82,7 +82,7 @@ async fn what_senders_do_to_bodies_is_tolerated(backend: Backend) {
     let marked = format!("\u{FEFF}{{\"packageContents\":\"{}\"}}", contents("1.0.0.1"));
     sends(&owner, marked).await.expect(200);
     let with_more = format!(
-        r#"{{"x":{{"packageContents":["deep",{{"a":null}}]}},"PACKAGECONTENTS":"{}","InitialAvailability":"available","y":[1.5e3,true]}}"#,
+        r#"{{"@x":{{"packageContents":["deep",{{"a":null}}]}},"PACKAGECONTENTS":"{}","InitialAvailability":"available","y@y":[1.5e3,true]}}"#,
         contents("1.0.0.2")
     );
     assert_eq!(

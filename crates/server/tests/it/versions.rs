@@ -165,7 +165,7 @@ async fn a_patch_with_nothing_writable_says_what_to_send(backend: Backend) {
         .await
         .broke_rule("NothingWritable");
     owner
-        .changes_version("1.0.0.0", json!({ "colour": "blue" }))
+        .changes_version("1.0.0.0", json!({ "name": "ExampleApp" }))
         .await
         .broke_rule("NothingWritable");
     let nothing = owner.asks(http::Method::PATCH, owner.us("versions/1.0.0.0"));
@@ -241,6 +241,12 @@ async fn dependencies_are_merged(backend: Backend) {
         .changes_version("1.0.0.0", unknown)
         .await
         .broke_rule("UnknownDependency");
+    let silent = json!({ "availability": "Preview", "dependencies": [{ "appId": Uuid::from_u128(9) }] });
+    let refused = owner
+        .changes_version("1.0.0.0", silent)
+        .await
+        .broke_rule("UnknownDependency");
+    assert_eq!(refused.target(), "dependencies[0].appId");
     let renamed =
         json!({ "dependencies": [{ "appId": LIBRARY, "name": "X", "incompatibleFromVersion": "4.0" }] });
     owner

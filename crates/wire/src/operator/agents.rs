@@ -2,7 +2,7 @@
 
 use super::some_text;
 use crate::{
-    entity::entity,
+    entity::{Entity, entity},
     lenient::{self, Object},
 };
 use domain::{
@@ -189,17 +189,22 @@ pub struct AgentRegistration {
     pub serves_unreported: bool,
     /// Whose tokens of Microsoft Entra it may sign in with.
     pub identity: Option<Identity>,
+    /// All that was said.
+    pub given: Object,
 }
 
 impl AgentRegistration {
-    /// Reads a request body.
+    /// Reads a request body about the agent called `name`.
     ///
     /// # Errors
-    /// `RequestBodyRequired`; `InvalidInput` for missing and malformed values; `BadArgument` for a scope that names both
-    /// some tenants and all of them.
-    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+    /// `RequestBodyRequired`; `InvalidInput` for missing, malformed and unknown values and for the name of another agent;
+    /// `BadArgument` for a scope that names both some tenants and all of them.
+    pub fn read(body: &[u8], name: &str) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
+        object.only(RegisteredAgent::PROPERTIES)?;
+        object.is_about("agent", "name", &name.to_owned())?;
         let scope = object.object("scope")?.ok_or_else(|| object.required("scope"))?;
+        scope.only(Scope::PROPERTIES)?;
         let tenants = read_tenants(&scope)?;
         let scope_reason = match tenants {
             None => Some(some_text(&scope, "reason")?.ok_or_else(|| scope.required("reason"))?),
@@ -221,7 +226,25 @@ impl AgentRegistration {
                 .as_ref()
                 .map(read_identity)
                 .transpose()?,
+            given: object,
         })
+    }
+}
+
+impl RegisteredAgent {
+    /// Whether everything else that a request says is what the agent is anyway. What changes while it works may be as it
+    /// was when it was read.
+    ///
+    /// # Errors
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    pub fn check_read_only(&self, given: &Object) -> Result<(), RuleError> {
+        let steady = ["createdOn", "state", "frozenOn", "frozenReason"];
+        let others: Vec<_> = Self::PROPERTIES
+            .iter()
+            .copied()
+            .filter(|name| !steady.contains(name))
+            .collect();
+        given.check_read_only(self, &others)
     }
 }
 
@@ -261,6 +284,7 @@ fn named(text: &str) -> Result<(), String> {
 }
 
 fn read_identity(object: &Object) -> Result<Identity, RuleError> {
+    object.only(Identity::PROPERTIES)?;
     let id = |name| {
         object
             .parsed::<TenantId>(name)?
@@ -291,8 +315,11 @@ impl RotationBody {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        let revoke = lenient::object(body)?.flag("revoke")?.unwrap_or(false);
-        Ok(Self { revoke })
+        let object = lenient::object(body)?;
+        object.only(&["revoke"])?;
+        Ok(Self {
+            revoke: object.flag("revoke")?.unwrap_or(false),
+        })
     }
 }
 
@@ -310,6 +337,7 @@ impl RebindingBody {
     /// `RequestBodyRequired`, or `InvalidInput` for a missing or malformed value.
     pub fn read(body: &[u8]) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
+        object.only(&["agent"])?;
         if !object.mentions("agent") {
             return Err(object.required("agent"));
         }
@@ -332,7 +360,7 @@ mod tests {
 
     #[test]
     fn an_agent_is_read_with_its_scope_in_the_form_that_is_compared() {
-        let read = AgentRegistration::read(AGENT.as_bytes()).unwrap();
+        let read = AgentRegistration::read(AGENT.as_bytes(), "eu").unwrap();
         assert_eq!(
             read.scope.families.unwrap(),
             ["businesscentral".to_owned()].into()
@@ -341,7 +369,7 @@ mod tests {
         assert!(read.serves_unreported && read.identity.is_some() && read.scope_reason.is_none());
 
         let all = r#"{"scope": {"allTenants": true, "reason": "One hoster, one agent"}}"#;
-        let read = AgentRegistration::read(all.as_bytes()).unwrap();
+        let read = AgentRegistration::read(all.as_bytes(), "eu").unwrap();
         assert_eq!(
             (read.scope, read.scope_reason.as_deref()),
             (AgentScope::default(), Some("One hoster, one agent"))
@@ -352,7 +380,10 @@ mod tests {
     fn what_is_wrong_with_an_agent_is_named_by_its_place() {
         let tenants = r#""tenants": ["aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"]"#;
         for (from, to, target) in [
-            ("\"scope\"", "\"scop\"", "scope"),
+            ("\"scope\"", "\"scop\"", "scop"),
+            ("\"scope\"", "\"@scope\"", "scope"),
+            ("\"scope\"", "\"name\": \"us\", \"scope\"", "name"),
+            ("\"names\"", "\"name\"", "scope.name"),
             (tenants, "\"tenants\": []", "scope.tenants"),
             (tenants, "\"tenants\": [\"contoso\"]", "scope.tenants"),
             (tenants, "\"tenants\": null", "scope.tenants"),
@@ -371,11 +402,12 @@ mod tests {
                 "scope.families",
             ),
             ("\"Business Central\"", "7", "scope.families"),
-            ("\"clientId\"", "\"client\"", "identity.clientId"),
+            ("\"clientId\"", "\"client\"", "identity.client"),
+            ("\"clientId\"", "\"@clientId\"", "identity.clientId"),
         ] {
             let body = AGENT.replace(from, to);
             assert_ne!(body, AGENT);
-            let error = AgentRegistration::read(body.as_bytes()).unwrap_err();
+            let error = AgentRegistration::read(body.as_bytes(), "eu").unwrap_err();
             assert_eq!(error.target.as_deref(), Some(target), "{body}");
         }
     }
@@ -388,8 +420,13 @@ mod tests {
                 .unwrap_err()
                 .target
                 .as_deref(),
+            Some("agents")
+        );
+        assert_eq!(
+            RebindingBody::read(b"{}").unwrap_err().target.as_deref(),
             Some("agent")
         );
+        assert!(RotationBody::read(br#"{"revok": true}"#).is_err());
         assert!(!RotationBody::read(b" ").unwrap().revoke);
         assert!(RotationBody::read(br#"{"revoke": true}"#).unwrap().revoke);
     }

@@ -2,7 +2,7 @@
 
 use super::some_text;
 use crate::{
-    entity::entity,
+    entity::{Entity, entity},
     hotfixes::required_text,
     lenient::{self, Object},
 };
@@ -116,16 +116,20 @@ pub struct AppRegistration {
     pub storage_location: String,
     /// Who is to be an owner. Whether there has to be one depends on whether the app exists.
     pub owner: Option<(PrincipalId, Principal)>,
+    /// All that was said.
+    pub given: Object,
 }
 
 impl AppRegistration {
-    /// Reads a request body.
+    /// Reads a request body about `app`.
     ///
     /// # Errors
-    /// `RequestBodyRequired`, `InvalidInput` for missing and malformed values, or those of the rules for new
-    /// principals.
-    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+    /// `RequestBodyRequired`, `InvalidInput` for missing, malformed and unknown values and for the id of another app, or
+    /// those of the rules for new principals.
+    pub fn read(body: &[u8], app: AppId) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
+        object.only(&[RegisteredApp::PROPERTIES, &["owner"]].concat())?;
+        object.is_about("app", "id", &app)?;
         let tenant = "publisherAadTenantId";
         Ok(Self {
             publisher: required_text(&object, "publisher")?,
@@ -133,11 +137,29 @@ impl AppRegistration {
             publisher_contact_email: required_text(&object, "publisherContactEmail")?,
             storage_location: required_text(&object, "storageLocation")?,
             owner: object.object("owner")?.as_ref().map(read_owner).transpose()?,
+            given: object,
         })
     }
 }
 
+impl RegisteredApp {
+    /// Whether everything else that a request says is what the app is anyway.
+    ///
+    /// # Errors
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    pub fn check_read_only(&self, given: &Object) -> Result<(), RuleError> {
+        let writable = [
+            "publisher",
+            "publisherAadTenantId",
+            "publisherContactEmail",
+            "storageLocation",
+        ];
+        given.check_read_only(self, &writable)
+    }
+}
+
 fn read_owner(owner: &Object) -> Result<(PrincipalId, Principal), RuleError> {
+    owner.only(Owner::PROPERTIES)?;
     let id = owner.parsed("id")?.ok_or_else(|| owner.required("id"))?;
     let change = PrincipalChange {
         kind: owner.parsed("type")?,
@@ -158,20 +180,25 @@ pub struct AppPatch {
     pub publisher_contact_email: Option<String>,
     /// Where packages uploaded from now on are kept.
     pub storage_location: Option<String>,
+    /// All that was said.
+    pub given: Object,
 }
 
 impl AppPatch {
-    /// Reads a request body.
+    /// Reads a request body about `app`.
     ///
     /// # Errors
-    /// `RequestBodyRequired`, or `InvalidInput` for malformed and empty values.
-    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+    /// `RequestBodyRequired`, or `InvalidInput` for malformed, empty and unknown values and for the id of another app.
+    pub fn read(body: &[u8], app: AppId) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
+        object.only(RegisteredApp::PROPERTIES)?;
+        object.is_about("app", "id", &app)?;
         Ok(Self {
             publisher: some_text(&object, "publisher")?,
             publisher_tenant_id: object.parsed("publisherAadTenantId")?,
             publisher_contact_email: some_text(&object, "publisherContactEmail")?,
             storage_location: some_text(&object, "storageLocation")?,
+            given: object,
         })
     }
 }
@@ -187,7 +214,8 @@ mod tests {
             "publisherContactEmail": "publisher@contoso.com", "storageLocation": "West Europe",
             "owner": {"type": "Application", "id": "cccccccc-dddd-eeee-3333-444444444444"}
         }"#;
-        let read = AppRegistration::read(body.as_bytes()).unwrap();
+        let app = AppId(Uuid::from_u128(1));
+        let read = AppRegistration::read(body.as_bytes(), app).unwrap();
         let (_, owner) = read.owner.unwrap();
         assert_eq!(
             (owner.kind, owner.roles),
@@ -197,21 +225,33 @@ mod tests {
             "\"id\": \"c",
             "\"aadTenantId\": \"cccccccc-dddd-eeee-3333-444444444444\", \"id\": \"c",
         );
-        let refused = AppRegistration::read(with_tenant.as_bytes()).unwrap_err();
+        let refused = AppRegistration::read(with_tenant.as_bytes(), app).unwrap_err();
         assert_eq!(refused.details[0].code, "TenantNotAllowed");
-        assert!(AppRegistration::read(body.replace("Contoso", "").as_bytes()).is_err());
+        assert!(AppRegistration::read(body.replace("Contoso", "").as_bytes(), app).is_err());
+        let misspelt = body.replace("\"type\"", "\"typ\"");
+        let refused = AppRegistration::read(misspelt.as_bytes(), app).unwrap_err();
+        assert_eq!(refused.target.as_deref(), Some("owner.typ"));
     }
 
     #[test]
     fn a_change_of_an_app_says_only_what_changes() {
-        let patch = AppPatch::read(br#"{"storageLocation":"North Europe"}"#).unwrap();
+        let app = AppId(Uuid::from_u128(1));
+        let patch = AppPatch::read(br#"{"storageLocation":"North Europe"}"#, app).unwrap();
         assert_eq!(
             patch,
             AppPatch {
                 storage_location: Some("North Europe".into()),
+                given: patch.given.clone(),
                 ..AppPatch::default()
             }
         );
-        assert!(AppPatch::read(br#"{"publisher":" "}"#).is_err());
+        for wrong in [
+            r#"{"publisher":" "}"#,
+            r#"{"storageLocaton":"x"}"#,
+            r#"{"owner":{}}"#,
+            r#"{"id":"00000000-0000-0000-0000-000000000002"}"#,
+        ] {
+            assert!(AppPatch::read(wrong.as_bytes(), app).is_err(), "{wrong}");
+        }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::some_text;
 use crate::{
-    entity::entity,
+    entity::{Entity, entity},
     hotfixes::required_text,
     lenient::{self, Object},
 };
 use domain::{
     country::CountryCode,
-    environment::EnvironmentKind,
+    environment::{EnvironmentKey, EnvironmentKind},
     ids::{AppId, TenantId},
     instant::Instant,
     problem::RuleError,
@@ -201,16 +201,21 @@ pub struct EnvironmentRegistration {
     pub inventory_complete: bool,
     /// The apps that are installed, each once.
     pub apps: Vec<InstalledApp>,
+    /// All that was said.
+    pub given: Object,
 }
 
 impl EnvironmentRegistration {
-    /// Reads a request body; `allow_w1` says whether the worldwide localisation counts as a country.
+    /// Reads a request body about the environment at `key`; `allow_w1` says whether the worldwide localisation counts as
+    /// a country.
     ///
     /// # Errors
-    /// `RequestBodyRequired`, `InvalidInput` for missing and malformed values and for an app listed twice, or
-    /// `EntityValidationFailed` for a window that is too short.
-    pub fn read(body: &[u8], allow_w1: bool) -> Result<Self, RuleError> {
+    /// `RequestBodyRequired`, `InvalidInput` for missing, malformed and unknown values, for an app listed twice and for
+    /// the key of another environment, or `EntityValidationFailed` for a window that is too short.
+    pub fn read(body: &[u8], key: &EnvironmentKey, allow_w1: bool) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
+        object.only(RegisteredEnvironment::PROPERTIES)?;
+        check_key(&object, key)?;
         let country = object.country("countryCode", allow_w1)?;
         Ok(Self {
             country: country.ok_or_else(|| object.required("countryCode"))?,
@@ -221,11 +226,52 @@ impl EnvironmentRegistration {
             window: object.object("window")?.as_ref().map(read_window).transpose()?,
             inventory_complete: object.flag("inventoryComplete")?.unwrap_or(false),
             apps: read_apps(&object)?,
+            given: object,
         })
     }
 }
 
+/// Whether what the body repeats of the key is as it is in the address, where families and names have several
+/// spellings.
+fn check_key(object: &Object, key: &EnvironmentKey) -> Result<(), RuleError> {
+    object.is_about("tenant", "aadTenantId", &key.tenant_id)?;
+    let family = object.text("applicationFamily")?;
+    let name = object.text("name")?;
+    let given = EnvironmentKey::new(
+        key.tenant_id,
+        family.as_deref().unwrap_or(&key.family_key),
+        name.as_deref().unwrap_or(&key.name_key),
+    );
+    if given == *key {
+        return Ok(());
+    }
+    let name = if given.family_key == key.family_key {
+        "name"
+    } else {
+        "applicationFamily"
+    };
+    let message = format!("The body is about environment {given}, the address about {key}.");
+    Err(RuleError::invalid(object.place(name), message))
+}
+
+impl RegisteredEnvironment {
+    /// Whether everything else that a request says is what the environment is anyway. What a registration itself
+    /// changes may be as it was before: the same request may be sent twice.
+    ///
+    /// # Errors
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    pub fn check_read_only(&self, given: &Object) -> Result<(), RuleError> {
+        let others: Vec<_> = Self::PROPERTIES
+            .iter()
+            .copied()
+            .filter(|name| *name != "agent")
+            .collect();
+        given.check_read_only(self, &others)
+    }
+}
+
 fn read_window(window: &Object) -> Result<UpdateWindow, RuleError> {
+    window.only(Window::PROPERTIES)?;
     let [start, end, zone] = ["start", "end", "timeZone"].map(|name| required_text(window, name));
     UpdateWindow::new(&start?, &end?, &zone?).map_err(|mut error| {
         error.target = error.target.map(|target| {
@@ -243,6 +289,7 @@ fn read_apps(object: &Object) -> Result<Vec<InstalledApp>, RuleError> {
     let mut seen = HashSet::new();
     let mut apps = Vec::new();
     for row in object.objects("apps")?.unwrap_or_default() {
+        row.only(InstalledApp::PROPERTIES)?;
         let id: AppId = row.parsed("id")?.ok_or_else(|| row.required("id"))?;
         if !seen.insert(id) {
             return Err(row.invalid("id", &format!("app {id} is listed twice")));
@@ -267,9 +314,14 @@ mod tests {
         "apps": [{"id": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb", "version": "16.0.0.5"}]
     }"#;
 
+    fn read(body: &str) -> Result<EnvironmentRegistration, RuleError> {
+        let key = EnvironmentKey::new(TenantId(Uuid::from_u128(1)), "Business Central", "MyCustomer");
+        EnvironmentRegistration::read(body.as_bytes(), &key, false)
+    }
+
     #[test]
     fn an_environment_is_read_with_its_window_and_apps() {
-        let read = EnvironmentRegistration::read(ENVIRONMENT.as_bytes(), false).unwrap();
+        let read = read(ENVIRONMENT).unwrap();
         assert_eq!(
             (read.country.as_str(), read.kind),
             ("DK", EnvironmentKind::Sandbox)
@@ -283,10 +335,7 @@ mod tests {
     fn what_is_wrong_with_an_environment_is_named_by_its_place() {
         let target = |from: &str, to: &str| {
             let body = ENVIRONMENT.replace(from, to);
-            EnvironmentRegistration::read(body.as_bytes(), false)
-                .unwrap_err()
-                .target
-                .unwrap()
+            read(&body).unwrap_err().target.unwrap()
         };
         assert_eq!(target("\"dk\"", "\"W1\""), "countryCode");
         assert_eq!(target("sandbox", "Test"), "type");
@@ -299,6 +348,27 @@ mod tests {
         assert_eq!(target("16.0.0.5", "sixteen"), "apps[0].version");
         let row = r#"{"id": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb", "version": "16.0.0.5"}"#;
         assert_eq!(target(row, &format!("{row},{row}")), "apps[1].id");
-        assert_eq!(target("type", "typ"), "type");
+        assert_eq!(target("\"type\": \"sandbox\",", ""), "type");
+        assert_eq!(target("\"type\"", "\"typ\""), "typ");
+        assert_eq!(target("\"start\"", "\"starts\""), "window.starts");
+        assert_eq!(target("\"version\"", "\"versoin\""), "apps[0].versoin");
+    }
+
+    #[test]
+    fn a_body_about_another_environment_is_refused() {
+        for (member, target) in [
+            (
+                r#""aadTenantId": "00000000-0000-0000-0000-000000000002""#,
+                "aadTenantId",
+            ),
+            (r#""applicationFamily": "Finance""#, "applicationFamily"),
+            (r#""name": "Other""#, "name"),
+        ] {
+            let body = ENVIRONMENT.replacen('{', &format!("{{{member},"), 1);
+            assert_eq!(read(&body).unwrap_err().target.as_deref(), Some(target));
+        }
+        let same = r#"{"aadTenantId": "{00000000-0000-0000-0000-000000000001}", "applicationFamily": "businesscentral",
+            "name": "MYCUSTOMER","#;
+        assert!(read(&ENVIRONMENT.replacen('{', same, 1)).is_ok());
     }
 }

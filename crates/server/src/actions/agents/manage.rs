@@ -13,6 +13,7 @@ use crate::{
     },
     config::Operator,
     error::{Error, Result},
+    wire_rows,
 };
 use auth::{OwnToken, OwnTokenKind};
 use domain::{
@@ -31,6 +32,7 @@ use store::{
     principals,
 };
 use uuid::Uuid;
+use wire::lenient::Object;
 
 /// One agent.
 pub(crate) async fn get_agent(service: &Service, name: &str) -> Result<AgentEntry> {
@@ -46,6 +48,8 @@ pub(crate) struct RegisterAgent {
     pub(crate) serves_unreported: bool,
     /// Tenant, client id and object id of the application whose tokens it signs in with.
     pub(crate) identity: Option<Identity>,
+    /// All that was said, be it only repeated.
+    pub(crate) given: Object,
 }
 
 /// An agent as an operator left it, and the code that was made for it, to be shown once.
@@ -109,6 +113,10 @@ async fn put_agent_in(mut tx: Tx<'_>, input: &PutAgent) -> Result<Saved> {
     input
         .preconditions
         .check_write(existing.as_ref().map(|agent| agent.etag))?;
+    if existing.is_some() {
+        let shown = wire_rows::registered_agent(entry_in(&mut tx, &input.name).await?, input.now)?;
+        shown.check_read_only(&input.command.given)?;
+    }
     check_identity(&mut tx, input, existing.as_ref()).await?;
     let described = described(input, existing.as_ref());
     let (agent, code) = match &existing {

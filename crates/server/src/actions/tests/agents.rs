@@ -14,6 +14,7 @@ use domain::{agent::AgentScope, problem::Code};
 use futures::future::join_all;
 use store::{FromRow, Row, StoreError};
 use uuid::Uuid;
+use wire::lenient::Object;
 
 const SESSION: Uuid = Uuid::from_u128(0x5E55);
 
@@ -39,6 +40,7 @@ impl Fixture {
             scope_reason: Some("One agent for all".into()),
             serves_unreported: false,
             identity: None,
+            given: Object::default(),
         };
         let name = "eu".to_owned();
         let (operator, conditions) = (owner_asks(), Preconditions::default());

@@ -42,6 +42,7 @@ use store::{
 use test_support::postgres_cluster;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+use wire::lenient::Object;
 
 pub(super) const FROM: AppVersion = AppVersion([16, 0, 0, 1]);
 pub(super) const TO: AppVersion = AppVersion([16, 0, 0, 2]);
@@ -149,6 +150,7 @@ impl Fleet {
                 publisher_contact_email: Some("apps@contoso.com".into()),
                 storage_location: Some("West Europe".into()),
                 owner: Some((OWNER, owner)),
+                ..RegisterApp::default()
             };
             let conditions = Preconditions::default;
             put_app(self.service(), &owner_asks(), app(number), command, conditions())
@@ -277,6 +279,7 @@ impl Fleet {
             &owner_asks(),
             key(number),
             command,
+            Object::default(),
             Preconditions::default(),
         )
         .await

@@ -158,9 +158,14 @@ pub(super) const VALUES: Section = Section {
             ],
         ),
         Row(
-            "Properties that nobody knows are ignored.",
-            I,
-            &["countries::a_body_must_be_there_but_may_be_empty"],
+            "Properties that nobody knows are refused, with the one that is likely to be meant; annotations and what an entity shows of itself pass.",
+            X,
+            &[
+                "bodies::no_operation_takes_what_nobody_knows",
+                "bodies::a_misspelt_moment_schedules_nothing",
+                "bodies::what_was_read_may_be_sent_back",
+                "vscode_client::it_patches_incompatibility_flat_and_is_told_how_to",
+            ],
         ),
         Row(
             "Words are read in any case; an unknown one is answered with those that are known.",

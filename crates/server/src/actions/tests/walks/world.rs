@@ -48,7 +48,7 @@ use store::{
     versions::{Version, VersionKey, insert_version},
 };
 use uuid::Uuid;
-use wire::{hotfixes::HotfixPatch, versions::VersionPatch};
+use wire::{hotfixes::HotfixPatch, lenient::Object, versions::VersionPatch};
 
 pub(super) struct World {
     /// None only while one service is gone and the next has not started.
@@ -304,8 +304,13 @@ impl World {
             inventory_complete: complete,
             apps: installed.collect(),
         };
-        let (service, conditions) = (self.fleet().service(), Preconditions::default());
-        let reported = put_environment(service, &owner_asks(), key(environment), request, conditions).await;
+        let (service, given, conditions) = (
+            self.fleet().service(),
+            Object::default(),
+            Preconditions::default(),
+        );
+        let by = owner_asks();
+        let reported = put_environment(service, &by, key(environment), request, given, conditions).await;
         answered(reported, |((row, _), is_new)| {
             if is_new {
                 self.homes.push(row.environment.id);
