@@ -17,9 +17,10 @@ pub(crate) enum Error {
     /// Nobody, or nobody we believe.
     #[error(transparent)]
     Auth(#[from] auth::AuthError),
-    /// The state that the caller named by `If-None-Match` is the present one, whose tag this is as headers write it.
+    /// The state that the caller named by `If-None-Match` is the present one, whose tag this is as headers write it,
+    /// where it has one.
     #[error("not modified")]
-    NotModified { tag: String },
+    NotModified { tag: Option<String> },
     /// The database.
     #[error("store")]
     Store(#[from] StoreError),

@@ -14,7 +14,7 @@ use super::{
 };
 use domain::{
     country::CountryCode,
-    ids::{AppId, OperationId},
+    ids::{AppId, Etag, OperationId},
     instant::Instant,
     operation::{FailureCause, OperationStatus},
     version::AppVersion,
@@ -296,7 +296,8 @@ pub struct NowInstalled {
 }
 
 /// Says what environments now have installed. An inventory that came in the meantime and names a higher version is
-/// right: somebody else has brought it there, and nothing goes back to a lower one.
+/// right: somebody else has brought it there, and nothing goes back to a lower one. An environment in which something
+/// changes has another tag from then on.
 pub async fn set_installed(
     tx: &mut Tx<'_>,
     installed: impl IntoIterator<Item = NowInstalled>,
@@ -306,22 +307,37 @@ pub async fn set_installed(
         vec![
             now.environment.into(),
             now.app_id.into(),
-            text.into(),
             now.version.into(),
+            text.into(),
         ]
     });
+    let rows: Vec<Vec<Value>> = rows.collect();
+    let tagged = rows.iter().map(|row| {
+        let mut row = row.clone();
+        row.truncate(3);
+        row.push(Etag::random().into());
+        row
+    });
+    let found = [("environment", "uuid"), ("app", "uuid"), ("version_key", "bytea")];
+    tx.each(
+        "UPDATE environments SET etag = {etag}
+         FROM {rows}
+         WHERE environments.id = {environment} AND EXISTS (
+             SELECT 1 FROM installations
+             WHERE installations.environment_id = {environment} AND installations.app_id = {app}
+               AND installations.version_key < {version_key})",
+        &[found.as_slice(), &[("etag", "uuid")]].concat(),
+        tagged.collect(),
+    )
+    .execute()
+    .await?;
     tx.each(
         "UPDATE installations SET version = {version}, version_key = {version_key}
          FROM {rows}
          WHERE installations.environment_id = {environment} AND installations.app_id = {app}
            AND installations.version_key < {version_key}",
-        &[
-            ("environment", "uuid"),
-            ("app", "uuid"),
-            ("version", "text"),
-            ("version_key", "bytea"),
-        ],
-        rows.collect(),
+        &[found.as_slice(), &[("version", "text")]].concat(),
+        rows,
     )
     .execute()
     .await

@@ -394,8 +394,9 @@ pub(crate) async fn release_environment(
     service: &Arc<Service>,
     principal: &Principal,
     key: EnvironmentKey,
+    preconditions: Preconditions,
 ) -> Result<Registered> {
-    let input = ChangeEnvironment::new(service, principal, key, Preconditions::default());
+    let input = ChangeEnvironment::new(service, principal, key, preconditions);
     service
         .see_through(async move |service| {
             let released = service

@@ -16,18 +16,23 @@ pub(crate) enum Tags {
 }
 
 impl Tags {
-    /// Reads a header value: `*`, or a list of `"x"`, `W/"x"` or bare `x`.
+    /// Reads a header value: `*`, or a list of `"x"`, `W/"x"` or bare `x`. A `*` in quotes or among others is a tag
+    /// like any, and no entity's.
     pub(crate) fn read(text: &str) -> Self {
-        let tags: Vec<_> = text
-            .split(',')
-            .map(opaque)
-            .filter(|tag| !tag.is_empty())
-            .collect();
-        if tags.iter().any(|tag| tag == "*") {
-            Self::Any
-        } else {
-            Self::These(tags)
+        if text.trim() == "*" {
+            return Self::Any;
         }
+        let mut tags = Vec::new();
+        let mut rest = text.trim_start_matches(SEPARATORS);
+        while !rest.is_empty() {
+            let tag = rest.strip_prefix("W/").or_else(|| rest.strip_prefix("w/"));
+            let tag = tag.unwrap_or(rest);
+            let quoted = tag.strip_prefix('"').and_then(|text| text.split_once('"'));
+            let (tag, behind) = quoted.unwrap_or_else(|| tag.split_at(tag.find(',').unwrap_or(tag.len())));
+            tags.push(tag.trim_end().to_owned());
+            rest = behind.trim_start_matches(SEPARATORS);
+        }
+        Self::These(tags)
     }
 
     fn contains(&self, etag: &str) -> bool {
@@ -38,21 +43,16 @@ impl Tags {
     }
 }
 
-/// The part of a tag that is compared: without the weakness mark and the quotes.
-fn opaque(tag: &str) -> String {
-    let tag = tag.trim();
-    let tag = tag
-        .strip_prefix("W/")
-        .or_else(|| tag.strip_prefix("w/"))
-        .unwrap_or(tag);
-    tag.trim_matches('"').to_owned()
-}
+/// What stands between the tags of a list.
+const SEPARATORS: [char; 3] = [',', ' ', '\t'];
 
 /// The conditions of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Preconditions {
     pub(crate) if_match: Option<Tags>,
     pub(crate) if_none_match: Option<Tags>,
+    /// Whether the request only reads.
+    pub(crate) is_read: bool,
 }
 
 impl Preconditions {
@@ -90,11 +90,29 @@ impl Preconditions {
             .as_ref()
             .is_some_and(|known| known.contains(etag))
         {
-            return Err(Error::NotModified {
-                tag: format!("W/\"{etag}\""),
-            });
+            return Err(self.known(Some(format!("W/\"{etag}\""))));
         }
         Ok(())
+    }
+
+    /// Whether a request may go on whose address stands for something without a tag: a list, an action, a hotfix.
+    pub(crate) fn check_untagged(&self) -> Result<()> {
+        match (&self.if_match, &self.if_none_match) {
+            (Some(Tags::These(_)), _) => Err(failed(
+                "What is addressed has no tag, so If-Match can only be '*'.",
+            )),
+            (_, Some(Tags::Any)) => Err(self.known(None)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The caller knows what there is, and wanted something else.
+    fn known(&self, tag: Option<String>) -> Error {
+        if self.is_read {
+            Error::NotModified { tag }
+        } else {
+            failed("What is addressed exists as it is known, and If-None-Match asks for something else.")
+        }
     }
 
     /// The answer to a row that is not there.
@@ -117,7 +135,14 @@ mod tests {
     fn with_if_match(text: &str) -> Preconditions {
         Preconditions {
             if_match: Some(Tags::read(text)),
-            if_none_match: None,
+            ..Preconditions::default()
+        }
+    }
+
+    fn with_if_none_match(text: &str) -> Preconditions {
+        Preconditions {
+            if_none_match: Some(Tags::read(text)),
+            ..Preconditions::default()
         }
     }
 
@@ -144,10 +169,7 @@ mod tests {
 
     #[test]
     fn if_none_match_star_only_creates() {
-        let only_create = Preconditions {
-            if_match: None,
-            if_none_match: Some(Tags::Any),
-        };
+        let only_create = with_if_none_match("*");
         assert!(only_create.check_write(None).is_ok());
         assert!(only_create.check_write(Some(Etag::random())).is_err());
     }
@@ -155,10 +177,54 @@ mod tests {
     #[test]
     fn a_known_state_is_not_sent_again() {
         let known = Preconditions {
-            if_match: None,
-            if_none_match: Some(Tags::read("W/\"a\"")),
+            is_read: true,
+            ..with_if_none_match("W/\"a\"")
         };
         assert!(matches!(known.check_read("a"), Err(Error::NotModified { .. })));
         assert!(known.check_read("b").is_ok());
+        let posts = with_if_none_match("W/\"a\"");
+        assert!(matches!(posts.check_read("a"), Err(Error::Rule(_))));
+    }
+
+    #[test]
+    fn only_a_bare_star_stands_for_all() {
+        let these = |tags: &[&str]| Tags::These(tags.iter().map(|&tag| tag.to_owned()).collect());
+        assert_eq!(Tags::read(" * "), Tags::Any);
+        for (text, tags) in [
+            ("\"*\"", &["*"][..]),
+            ("W/\"*\"", &["*"]),
+            ("\"x\", *", &["x", "*"]),
+            ("*, *", &["*", "*"]),
+            ("**", &["**"]),
+            ("", &[]),
+            (" , ,", &[]),
+            ("\"a,b\",W/\"c\" , d e ,w/f", &["a,b", "c", "d e", "f"]),
+            ("\"open", &["\"open"]),
+            ("\"\"", &[""]),
+        ] {
+            assert_eq!(Tags::read(text), these(tags), "{text}");
+            assert!(with_if_match(text).check_write(Some(Etag::random())).is_err());
+            assert!(with_if_none_match(text).check_write(Some(Etag::random())).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_has_no_tag_fits_a_star_alone() {
+        assert!(Preconditions::default().check_untagged().is_ok());
+        assert!(with_if_match("*").check_untagged().is_ok());
+        assert!(with_if_match("\"*\"").check_untagged().is_err());
+        assert!(with_if_none_match("\"x\"").check_untagged().is_ok());
+        assert!(matches!(
+            with_if_none_match("*").check_untagged(),
+            Err(Error::Rule(_))
+        ));
+        let reads = Preconditions {
+            is_read: true,
+            ..with_if_none_match("*")
+        };
+        assert!(matches!(
+            reads.check_untagged(),
+            Err(Error::NotModified { tag: None })
+        ));
     }
 }

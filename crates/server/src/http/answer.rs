@@ -44,11 +44,19 @@ impl RequestContext {
             .await
     }
 
+    /// Makes sure that no condition is set that something without a tag, a list to add to or a hotfix, cannot meet; who
+    /// may not change this kind of thing is told that first.
+    pub(crate) async fn expect_no_tag(&self, app: AppId, permission: Permission) -> Result<()> {
+        let met = self.preconditions.check_untagged();
+        self.reveal_to_permitted(app, permission, met).await
+    }
+
     /// One entity that was asked for, unless the caller has it as it is. `fragment` is its context without what is
     /// selected, such as `apps`.
     pub(crate) fn found<E: Entity>(&self, entity: &E, fragment: &str) -> Result<Response> {
-        if let Some(etag) = entity.etag() {
-            self.preconditions.check_read(&etag.to_string())?;
+        match entity.etag() {
+            Some(etag) => self.preconditions.check_read(&etag.to_string())?,
+            None => self.preconditions.check_untagged()?,
         }
         self.entity(entity, fragment)
     }
@@ -79,6 +87,7 @@ impl RequestContext {
 
     /// A list that is known to be short and takes no options.
     pub(crate) fn short_list<E: Entity>(&self, entities: &[E]) -> Result<Response> {
+        self.preconditions.check_untagged()?;
         self.check_version()?;
         self.options(Resource::Entity)?;
         let projection = Projection::all(self.info.format);

@@ -1,12 +1,8 @@
 //! Sending a package: whole or a range of it, with what a client needs to check and resume.
 
-use super::{
-    answer::insert,
-    extract::{RequestContext, preconditions_of},
-    problem::SIZE,
-};
+use super::{answer::insert, extract::RequestContext, problem::SIZE};
 use crate::{
-    actions::versions::read_package,
+    actions::{preconditions::Preconditions, versions::read_package},
     blobs::{BlobError, ByteStream},
     error::{Error, Result},
 };
@@ -48,17 +44,17 @@ pub(crate) type Part = Option<std::ops::Range<u64>>;
 /// Sends the package of a version. The store is not asked before it is certain that it has something to send.
 pub(crate) async fn package(context: &RequestContext, version: &Version) -> Result<Response> {
     let read = |part| read_package(context.service(), version, part);
-    send(&context.headers, version, read).await
+    send((&context.headers, &context.preconditions), version, read).await
 }
 
 /// Sends the package of a version to somebody who sent these headers; `read` brings the part that they want.
 pub(crate) async fn send<R: Future<Output = Result<ByteStream>>>(
-    headers: &HeaderMap,
+    (headers, conditions): (&HeaderMap, &Preconditions),
     version: &Version,
     read: impl FnOnce(Part) -> R,
 ) -> Result<Response> {
     let etag = HEXLOWER.encode(&version.sha256);
-    preconditions_of(headers)
+    conditions
         .check_read(&etag)
         .map_err(|error| strong(error, &etag))?;
     let size = version.size;
@@ -98,7 +94,7 @@ fn whole(bytes: ByteStream, length: u64) -> impl Stream<Item = Result<Bytes, Blo
 fn strong(error: Error, etag: &str) -> Error {
     match error {
         Error::NotModified { .. } => Error::NotModified {
-            tag: format!("\"{etag}\""),
+            tag: Some(format!("\"{etag}\"")),
         },
         other => other,
     }

@@ -91,7 +91,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
             state: Arc::clone(state),
             principal,
             info,
-            preconditions: preconditions_of(&parts.headers),
+            preconditions: preconditions_of(parts),
             headers: parts.headers.clone(),
         })
     }
@@ -133,10 +133,11 @@ fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
     }
 }
 
-pub(super) fn preconditions_of(headers: &HeaderMap) -> Preconditions {
+fn preconditions_of(parts: &Parts) -> Preconditions {
     Preconditions {
-        if_match: tags(headers, header::IF_MATCH),
-        if_none_match: tags(headers, header::IF_NONE_MATCH),
+        if_match: tags(&parts.headers, header::IF_MATCH),
+        if_none_match: tags(&parts.headers, header::IF_NONE_MATCH),
+        is_read: parts.method.is_safe(),
     }
 }
 
@@ -242,6 +243,7 @@ pub(crate) struct AgentContext {
     pub(crate) state: Arc<AppState>,
     pub(crate) caller: AgentCaller,
     pub(crate) info: Arc<RequestInfo>,
+    pub(crate) preconditions: Preconditions,
     pub(crate) headers: HeaderMap,
     pub(crate) exchange: Arc<Exchange>,
 }
@@ -289,6 +291,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
             state: Arc::clone(state),
             caller,
             info,
+            preconditions: preconditions_of(parts),
             headers: parts.headers.clone(),
             exchange,
         })
@@ -341,16 +344,13 @@ impl FromRequest<Arc<AppState>> for SmallBody {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
+        check_coding(request.headers())?;
         let limits = &state.service.settings.limits;
         let read = read_within(request, limits.json_body_bytes, limits.request_body).await;
         read.map(Self)
-        check_coding(request.headers())?;
     }
 }
 
-/// What an agent reports. There are few of them at a time, and one of each agent, from their first byte until they are
-/// done with.
-pub(crate) struct InventoryBody {
 /// Refuses a body that is compressed and says so. One that does not say so is told by its bytes.
 pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), RuleError> {
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
@@ -366,6 +366,9 @@ pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), RuleError> {
     }
 }
 
+/// What an agent reports. There are few of them at a time, and one of each agent, from their first byte until they are
+/// done with.
+pub(crate) struct InventoryBody {
     pub(crate) bytes: Bytes,
     _place: Place,
 }
@@ -380,10 +383,10 @@ impl InventoryBody {
     /// `TooManyRequests` while another of its inventories is taken in; `ServiceUnavailable` where there is no place in
     /// time; `RequestTimeout`; `RequestEntityTooLarge`.
     pub(crate) async fn receive(context: &AgentContext, request: Request) -> Result<Self> {
+        check_coding(request.headers())?;
         let settings = &context.state.service.settings;
         let patience = settings.limits.request_body;
         let mut chunks = request.into_body().into_data_stream();
-        check_coding(request.headers())?;
         let received = async {
             let place = context
                 .state

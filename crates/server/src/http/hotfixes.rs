@@ -141,6 +141,7 @@ pub(crate) async fn schedule_hotfix(
     let app = context.app(&app)?;
     let country = context.country(app, &country, WRITE).await?;
     context.expect_entity::<EnvironmentHotfix>(app, WRITE).await?;
+    context.expect_no_tag(app, WRITE).await?;
     let read = HotfixRequest::read(&body, app, country);
     let command = context.reveal_to_permitted(app, WRITE, read).await?;
     let repeatable = repeatable(&context, app, country, &body);
@@ -210,6 +211,7 @@ pub(crate) async fn update_hotfix(
 ) -> Result<Response> {
     let (app, country, hotfix) = addressed(&context, &path, WRITE).await?;
     context.expect_entity::<EnvironmentHotfix>(app, WRITE).await?;
+    context.expect_no_tag(app, WRITE).await?;
     let patch = context
         .reveal_to_permitted(app, WRITE, HotfixPatch::read(&body))
         .await?;

@@ -130,6 +130,7 @@ pub(crate) async fn count<T: FromRow>(
     let list = RequestedList::read(context, path, resource).await?;
     let request = list.reveal(context, context.count_request(entity_set)).await?;
     let count = listing::count(context.service(), list.scope(context), entity_set, request).await?;
+    context.preconditions.check_untagged()?;
     let mut response = count.to_string().into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -196,6 +197,7 @@ where
     T: Send + 'static,
     E: Entity + Send + 'static,
 {
+    context.preconditions.check_untagged()?;
     let page_size = page.page_size;
     let list_writer = ListWriter::new(view.projection);
     let mut first = Vec::with_capacity(CHUNK_BYTES);

@@ -27,6 +27,7 @@ static METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::document().into(
 pub(crate) async fn get_service_document(context: RequestContext) -> Result<Response> {
     context.check_version()?;
     context.options(Resource::Metadata)?;
+    context.preconditions.check_untagged()?;
     let document = ServiceDocument::new(&format!("{}/$metadata", context.root()));
     let body = serde_json::to_vec(&document).map_err(crate::error::Error::fault)?;
     Ok(json(ResponseFormat::OData, StatusCode::OK, Body::from(body)))

@@ -90,7 +90,9 @@ fn failed(error: &Error, original: Response, info: &RequestInfo, method: &Method
     log(error, info);
     if let Error::NotModified { tag } = error {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
-        set(&mut response, header::ETAG, tag);
+        if let Some(tag) = tag {
+            set(&mut response, header::ETAG, tag);
+        }
         return response;
     }
     let allow = original.headers().get(header::ALLOW).cloned();

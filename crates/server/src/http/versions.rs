@@ -82,6 +82,7 @@ pub(crate) async fn upload_version(
         declared_bytes,
     };
     context.expect_entity::<Version>(app, WRITE).await?;
+    context.expect_no_tag(app, WRITE).await?;
     context
         .reveal_to_permitted(app, WRITE, check_coding(&context.headers))
         .await?;

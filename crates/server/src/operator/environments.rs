@@ -175,6 +175,8 @@ pub(crate) async fn release_environment(
 ) -> Result<Response> {
     let key = EnvironmentPath::read(path)?.key();
     context.check_look::<RegisteredEnvironment>()?;
-    let released = environments::release_environment(context.service(), &context.principal, key).await?;
+    let conditions = context.preconditions.clone();
+    let released =
+        environments::release_environment(context.service(), &context.principal, key, conditions).await?;
     registered(&context, released)
 }

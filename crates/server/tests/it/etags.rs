@@ -1,6 +1,10 @@
 //! Tags: every spelling, weak comparison, and what becomes of requests that rely on them.
 
-use crate::harness::{APP, Backend, Harness, Person, on_both_databases};
+use crate::{
+    every_operation::{CallerKind, Fixture, Guard, Role, described, samples},
+    harness::{APP, Backend, Environment, Harness, Person, on_both_databases},
+};
+use http::Method;
 use serde_json::json;
 
 on_both_databases!(
@@ -11,6 +15,10 @@ on_both_databases!(
     a_known_state_is_not_sent_again,
     tags_are_never_demanded_and_ignored_in_bodies,
     of_many_changes_from_one_state_one_succeeds,
+    no_operation_overlooks_a_condition,
+    a_package_that_is_known_is_not_posted_again,
+    a_release_is_of_the_state_that_was_seen,
+    an_environment_has_another_tag_when_another_version_is_installed,
 );
 
 fn path() -> String {
@@ -168,4 +176,104 @@ async fn of_many_changes_from_one_state_one_succeeds(backend: Backend) {
         let failed = answers.iter().filter(|answer| answer.status == 412).count();
         assert_eq!((succeeded, failed), (1, 5), "round {round}");
     }
+}
+
+async fn no_operation_overlooks_a_condition(backend: Backend) {
+    let fixture = Fixture::set(backend).await;
+    let document = serde_json::from_str(&server::openapi_json()).unwrap();
+    let before = fixture.changes().await;
+    for operation in described(&document) {
+        let all = samples();
+        let sample = all
+            .iter()
+            .find(|sample| sample.operation == operation.id)
+            .unwrap();
+        let who = match sample.guard {
+            Guard::AnyToken | Guard::Role(_) => CallerKind::Holder(Role::Owner),
+            Guard::Operator => CallerKind::Operator,
+            Guard::Public | Guard::Agent | Guard::OwnToken => continue,
+        };
+        let asks = |name: &str, value: &str| {
+            let request = fixture.request(who, sample, &operation).header(name, value);
+            match fixture.body(who, sample) {
+                Some(body) => request.json(&body),
+                None => request,
+            }
+        };
+        for tag in ["\"nothing\"", "\"*\"", "\"x\", *", "W/\"*\""] {
+            let answer = asks("if-match", tag).await;
+            assert_eq!(answer.status, 412, "{} {tag}: {answer:?}", sample.operation);
+        }
+        let exists = operation.method == Method::GET;
+        if exists {
+            assert_eq!(
+                asks("if-none-match", "*").await.status,
+                304,
+                "{}",
+                sample.operation
+            );
+            asks("if-none-match", "\"*\"").await.expect(200);
+            asks("if-match", "*").await.expect(200);
+        }
+    }
+    assert_eq!(fixture.changes().await, before);
+}
+
+async fn a_package_that_is_known_is_not_posted_again(backend: Backend) {
+    let service = Harness::start(backend).await;
+    service.owner().has_uploaded("1.0.0.0").await;
+    let reader = service.reader();
+    let asks = || reader.asks(Method::POST, reader.us("versions/1.0.0.0/getPackageContents"));
+    let known = asks().await.expect(200).header("etag").to_owned();
+    for tag in [known.as_str(), "*"] {
+        let again = asks().header("if-none-match", tag).await;
+        again.refused(412, "PreconditionFailed");
+    }
+    asks().header("if-none-match", "\"another\"").await.expect(200);
+    asks().header("if-match", &known).await.expect(200);
+}
+
+async fn a_release_is_of_the_state_that_was_seen(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let operator = service.operator();
+    let environment = Environment::my_customer("16.0.0.5");
+    operator.reports(&environment).await.expect(201);
+    let path = environment.operator_path();
+    let seen = operator.get(&path).await.expect(200).header("etag").to_owned();
+    let release = |tag: &str| {
+        operator
+            .asks(Method::POST, format!("{path}/release"))
+            .header("if-match", tag)
+    };
+    release(&seen).await.expect(200);
+    release("*").await.expect(200);
+    operator.reports(&environment).await.expect(200);
+    release(&seen).await.refused(412, "PreconditionFailed");
+}
+
+async fn an_environment_has_another_tag_when_another_version_is_installed(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, operator) = (service.owner(), service.operator());
+    for version in ["16.0.0.5", "16.0.1.2"] {
+        owner.has_uploaded(version).await;
+    }
+    let environment = Environment::my_customer("16.0.0.5");
+    operator.reports(&environment).await.expect(201);
+    let path = environment.operator_path();
+    let before = operator.get(&path).await.expect(200);
+    let mut hotfix = environment.hotfix("16.0.1.2");
+    hotfix["ignoreUpgradeWindow"] = json!(true);
+    owner
+        .post(owner.us("environmentHotfixes"), hotfix)
+        .await
+        .expect(200);
+    assert_eq!(operator.get(&path).await.header("etag"), before.header("etag"));
+    service.finishes_work().await;
+    let after = operator.get(&path).await.expect(200);
+    assert_eq!(after.json()["apps"][0]["version"], "16.0.1.2");
+    assert_ne!(after.header("etag"), before.header("etag"));
+    let stale = operator
+        .reports(&environment)
+        .header("if-match", before.header("etag"));
+    stale.await.refused(412, "PreconditionFailed");
 }

@@ -381,7 +381,7 @@ async fn production_that_is_reported_as_a_sandbox_is_disputed_until_the_operator
         assert_eq!(known(&fleet, 0).await.unwrap().disputed_since, None);
 
         puts(&fleet, &agent, inventory(5, sandbox())).await;
-        release_environment(fleet.service(), &owner_asks(), key(0))
+        release_environment(fleet.service(), &owner_asks(), key(0), Preconditions::default())
             .await
             .unwrap();
         let accepted = known(&fleet, 0).await.unwrap();
@@ -501,7 +501,7 @@ async fn production_that_was_removed_comes_back_as_no_sandbox() {
         assert_eq!(fleet.count(told).await, 2);
 
         // What the operator has accepted, or removed, is what it is reported as.
-        release_environment(fleet.service(), &owner_asks(), key(0))
+        release_environment(fleet.service(), &owner_asks(), key(0), Preconditions::default())
             .await
             .unwrap();
         delete_environment(fleet.service(), &owner_asks(), key(1), Preconditions::default())

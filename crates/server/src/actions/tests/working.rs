@@ -8,6 +8,7 @@ use crate::{
         agents::AgentCaller,
         environments::release_environment,
         execution,
+        preconditions::Preconditions,
         tests::{TENANT, owner_asks},
         work::given::Work,
         work::{WorkRequest, claim_operations, finish_operation, hashed, renew_operation, while_held},
@@ -616,7 +617,7 @@ impl Agents {
         for _ in 0..=PLACES * WISHES {
             for place in 0..PLACES {
                 let service = self.fleet.service();
-                drop(release_environment(service, &owner_asks(), key(place)).await);
+                drop(release_environment(service, &owner_asks(), key(place), Preconditions::default()).await);
             }
             for agent in 0..AGENTS {
                 self.claim(agent, 250, false).await;

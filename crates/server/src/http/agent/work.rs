@@ -85,5 +85,5 @@ pub(crate) async fn get_operation_package(
         Method::HEAD => Ok(Box::pin(stream::empty()) as ByteStream),
         _ => work::read_operation_package(service, caller, operation, &version, part).await,
     };
-    download::send(&context.headers, &version, read).await
+    download::send((&context.headers, &context.preconditions), &version, read).await
 }

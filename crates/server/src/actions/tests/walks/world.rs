@@ -213,7 +213,9 @@ impl World {
                 answered(deleted, |()| Answer::Done)
             }
             Act::ReleasesEnvironment(environment) => {
-                let released = release_environment(&service, &principal, key(*environment)).await;
+                let released =
+                    release_environment(&service, &principal, key(*environment), Preconditions::default())
+                        .await;
                 answered(released, |_| Answer::Done)
             }
             Act::Claims(limit) => self.claim(*limit).await,
