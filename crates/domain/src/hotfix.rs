@@ -10,16 +10,11 @@ use crate::{
     catalogue::{DependantConstraint, Installed},
     environment::EnvironmentKind,
     ids::OperationId,
-    instant::Instant,
     operation::{Skip, SkipReason},
     problem::RuleError,
     version::{AppVersion, Availability, Dependency},
     vocabulary::vocabulary,
 };
-use std::time::Duration;
-
-/// How far ahead a hotfix may be scheduled: 365 days.
-pub const MAX_AHEAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Everything that decides about one hotfix of one app in one environment.
 #[derive(Clone, Copy, Debug)]
@@ -180,20 +175,6 @@ pub fn check_start(facts: &Facts<'_>) -> Start {
         }
     }
     Start::Go
-}
-
-/// When a hotfix is to run at the earliest: as asked, or now when nothing or a time that has passed was
-/// asked.
-///
-/// # Errors
-/// `RunAfterTooFar`, more than [`MAX_AHEAD`] from now.
-pub fn run_after(requested: Option<Instant>, now: Instant) -> Result<Instant, RuleError> {
-    let at = requested.map_or(now, |at| at.max(now));
-    if at <= now + MAX_AHEAD {
-        return Ok(at);
-    }
-    let message = format!("runAfter is {at}, more than 365 days ahead.");
-    Err(RuleError::broken("RunAfterTooFar", message).about("runAfter"))
 }
 
 /// Whether the type that a request gives for the environment is the one it has; giving none is fine.
@@ -581,19 +562,6 @@ mod tests {
         assert!(check_environment_kind(Some(actual), actual, "MyCustomer").is_ok());
         let error = check_environment_kind(Some(EnvironmentKind::Sandbox), actual, "MyCustomer").unwrap_err();
         assert_eq!(error.details[0].code, "EnvironmentTypeDiffers");
-    }
-
-    #[test]
-    fn it_runs_now_unless_a_later_time_was_asked_for() {
-        let now: Instant = "2020-03-05T15:41:20.6468128Z".parse().unwrap();
-        let later: Instant = "2020-03-05T17:30:00Z".parse().unwrap();
-        assert_eq!(run_after(None, now).unwrap(), now);
-        assert_eq!(run_after(Some(later), now).unwrap(), later);
-        assert_eq!(run_after(Some(now), later).unwrap(), later);
-        let furthest: Instant = "2021-03-05T15:41:20.6468128Z".parse().unwrap();
-        assert_eq!(run_after(Some(furthest), now).unwrap(), furthest);
-        let error = run_after(Some(Instant(furthest.0 + 1)), now).unwrap_err();
-        assert_eq!(error.details[0].code, "RunAfterTooFar");
     }
 
     fn any_availability() -> impl Strategy<Value = Availability> {

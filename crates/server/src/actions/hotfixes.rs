@@ -73,6 +73,7 @@ pub(crate) struct ScheduleHotfix {
     pub(crate) environment_name: String,
     pub(crate) environment_kind: Option<EnvironmentKind>,
     pub(crate) target: AppVersion,
+    /// When it is to run at the earliest, as it is answered; a past one is due at once, and so is none.
     pub(crate) run_after: Option<Instant>,
     pub(crate) ignore_window: bool,
 }
@@ -184,7 +185,6 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
         return Ok((before, false));
     }
     allowed.in_country(input.app, input.country)?;
-    let run_after = hotfix::run_after(input.command.run_after, input.now)?;
     let (environment, gathered) = find_environment(&mut tx, input).await?;
     // The same request may have held the environment until now; then it has been answered.
     if let Some(before) = answered_before(&mut tx, input).await? {
@@ -199,7 +199,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;
     let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox);
     hotfix::check_schedule(&facts)?;
-    let operation = described(input, &environment, &target, gathered.installed(), run_after);
+    let operation = described(input, &environment, &target, gathered.installed());
     hotfixes::insert_operation(&mut tx, &operation).await?;
     let becomes_due = becomes_due(&mut tx, &environment, &operation, input.now).await?;
     starting::set_due(&mut tx, becomes_due).await?;
@@ -215,19 +215,21 @@ async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environm
     let found = environments::lock_environment(tx, &input.command.environment).await?;
     let here = found.filter(|environment| environment.country_code == input.country);
     let environment = here.ok_or_else(|| environment_missing(input))?;
+    let apps = environments::installed_apps_in(tx, environment.id).await?;
+    let gathered = InstallationFacts::new(&environment, apps, input.app);
+    let gathered = gathered.ok_or_else(|| environment_missing(input))?;
     if let Some(since) = environment.missing_since {
         return Err(not_reported(&environment, since).into());
     }
-    let apps = environments::installed_apps_in(tx, environment.id).await?;
-    let gathered = InstallationFacts::new(&environment, apps, input.app);
-    let gathered = gathered.ok_or_else(|| not_installed(input, &environment))?;
     Ok((environment, gathered))
 }
 
+/// The one answer for an environment that is not there, that is in another country, and that has not the app: a vendor
+/// learns nothing of environments without it.
 fn environment_missing(input: &Schedule) -> RuleError {
     let message = format!(
-        "There is no environment '{}' of that family and of tenant {} in country {}.",
-        input.command.environment_name, input.command.environment.tenant_id, input.country
+        "There is no environment '{}' of that family and of tenant {} in country {} that has app {} installed.",
+        input.command.environment_name, input.command.environment.tenant_id, input.country, input.app
     );
     RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
 }
@@ -238,14 +240,6 @@ fn not_reported(environment: &Environment, since: Instant) -> RuleError {
         environment.name
     );
     RuleError::new(Code::EnvironmentNotFound, message).about("environmentName")
-}
-
-fn not_installed(input: &Schedule, environment: &Environment) -> RuleError {
-    let message = format!(
-        "App {} is not installed in environment '{}'.",
-        input.app, environment.name
-    );
-    RuleError::missing("environmentName", message)
 }
 
 async fn find_target(tx: &mut Tx<'_>, input: &Schedule) -> Result<Version> {
@@ -264,7 +258,6 @@ fn described(
     environment: &Environment,
     target: &Version,
     installed: AppVersion,
-    run_after: Instant,
 ) -> Operation {
     Operation {
         id: OperationId::new_ordered(),
@@ -282,7 +275,7 @@ fn described(
         target_version: target.version,
         status: OperationStatus::Scheduled,
         ignore_window: input.command.ignore_window,
-        run_after,
+        run_after: input.command.run_after.unwrap_or(input.now),
         created_on: input.now,
         created_by: input.principal.signature(),
         started_on: None,

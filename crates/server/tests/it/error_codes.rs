@@ -71,11 +71,6 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "`incompatibleFromVersion` is not above the least version that is needed.",
     ),
     (
-        "RunAfterTooFar",
-        Code::EntityValidationFailed,
-        "`runAfter` is more than 365 days ahead.",
-    ),
-    (
         "NotCancelable",
         Code::EntityValidationFailed,
         "The operation runs or is over, so it cannot be canceled.",

@@ -77,9 +77,8 @@ pub(crate) async fn claim(
 
 fn measure_lag(claimed: &[Claimed]) {
     for Claimed { operation, .. } in claimed {
-        let lag = operation
-            .started_on
-            .map(|started| started.since(operation.run_after));
+        let due = operation.run_after.max(operation.created_on);
+        let lag = operation.started_on.map(|started| started.since(due));
         metrics::histogram!(CLAIM_LAG).record(lag.unwrap_or_default());
     }
 }

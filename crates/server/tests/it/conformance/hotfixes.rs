@@ -111,10 +111,11 @@ pub(super) const SCHEDULING: Section = Section {
             &["hotfixes::the_body_is_read_leniently_but_checked"],
         ),
         Row(
-            "`runAfter` is now when it is missing or past, is UTC without an offset, and lies at most 365 days ahead.",
-            X,
+            "`runAfter` is now when it is missing, is UTC without an offset, and is answered as it was sent; one that is past is due at once.",
+            D,
             &[
-                "hotfixes::run_after_is_now_at_the_earliest_and_a_year_ahead_at_the_latest",
+                "hotfixes::run_after_is_answered_as_it_was_sent",
+                "hotfixes::a_moment_that_has_passed_is_due_at_once",
                 "domain::instant::any_offset_is_read_and_none_is_utc",
             ],
         ),
@@ -122,7 +123,7 @@ pub(super) const SCHEDULING: Section = Section {
             "`ignoreUpgradeWindow` is false unless given, and shown when true.",
             H,
             &[
-                "hotfixes::run_after_is_now_at_the_earliest_and_a_year_ahead_at_the_latest",
+                "hotfixes::run_after_is_answered_as_it_was_sent",
                 "wire::samples::what_the_documentation_does_not_show_is_shown_only_when_it_says_something",
             ],
         ),

@@ -21,8 +21,6 @@ use std::{
     time::Duration,
 };
 
-/// How far ahead `runAfter` may lie.
-const FURTHEST_AHEAD: Duration = Duration::from_secs(365 * 24 * 3600);
 const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// An environment as its operator and its agent know it.
@@ -181,15 +179,12 @@ impl Model {
             }
             return Ok(Answer::Is(*operation, self.operations[*operation].status));
         }
-        let run_after = request.run_after.map_or(self.now, |at| at.max(self.now));
-        if run_after > self.now + FURTHEST_AHEAD {
-            return Err("RunAfterTooFar");
-        }
+        let run_after = request.run_after.unwrap_or(self.now);
         let environment = self.environments[request.environment].as_ref();
         let environment = environment
             .filter(|environment| environment.country == request.country)
             .ok_or("EnvironmentNotFound")?;
-        let source = environment.apps[request.app].ok_or("ResourceDoesNotExist")?;
+        let source = environment.apps[request.app].ok_or("EnvironmentNotFound")?;
         if !UPLOADED.contains(&request.target) {
             return Err("ResourceDoesNotExist");
         }

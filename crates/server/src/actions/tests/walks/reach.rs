@@ -30,7 +30,6 @@ const NOTEWORTHY: &[&str] = &[
     "NotCancelable",
     "NotNewer",
     "ResourceDoesNotExist",
-    "RunAfterTooFar",
     "TargetDeprecated",
     "TargetPreview",
     "Succeeded",

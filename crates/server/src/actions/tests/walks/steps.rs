@@ -269,7 +269,7 @@ fn scheduling() -> impl Strategy<Value = Scheduling> {
         10 => Just(After::Unsaid),
         1 => Just(After::Ago(HOUR)),
         4 => select(vec![HOUR / 2, 10 * HOUR, 30 * HOUR]).prop_map(After::In),
-        1 => select(vec![365 * 24 * HOUR, 365 * 24 * HOUR + HOUR]).prop_map(After::In),
+        1 => select(vec![365 * 24 * HOUR, 10 * 365 * 24 * HOUR]).prop_map(After::In),
     ];
     let key = prop_oneof![3 => Just(None), 1 => (0..2_u8).prop_map(Some)];
     let abroad = prop::bool::weighted(0.05);
