@@ -8,7 +8,7 @@ on_both_databases!(
     a_body_must_be_there_but_may_be_empty,
     path_and_body_must_name_the_same_country,
     only_countries_of_the_table_are_known,
-    the_worldwide_localisation_can_be_switched_off,
+    the_worldwide_localisation_is_a_country_where_it_is_switched_on,
     countries_are_listed_by_code_and_found_in_any_case,
     what_needs_a_country_does_not_create_it,
     contributors_add_countries_and_readers_do_not,
@@ -74,42 +74,52 @@ async fn path_and_body_must_name_the_same_country(backend: Backend) {
 async fn only_countries_of_the_table_are_known(backend: Backend) {
     let service = Harness::start(backend).await;
     let owner = service.owner();
-    for code in ["ZZ", "USA", "U", "UK", "1", "%20"] {
+    for code in ["ZZ", "USA", "U", "UK", "1", "%20", "W1", "w1"] {
         owner
             .patch(path(code), json!({}))
             .await
             .refused(400, "InvalidInput");
     }
-    owner.patch(path("W1"), json!({})).await.expect(200);
+    assert_eq!(
+        owner.get(path("")).await.expect(200).column("countryCode"),
+        ["US"]
+    );
+}
+
+async fn the_worldwide_localisation_is_a_country_where_it_is_switched_on(backend: Backend) {
+    let service = Harness::with(backend)
+        .setting("countries.allow_w1", true)
+        .start()
+        .await;
+    let owner = service.owner();
+    owner.patch(path("w1"), json!({})).await.expect(200);
     assert_eq!(
         owner.get(path("")).await.expect(200).column("countryCode"),
         ["US", "W1"]
     );
-}
-
-async fn the_worldwide_localisation_can_be_switched_off(backend: Backend) {
-    let service = Harness::with(backend)
-        .setting("countries.allow_w1", false)
-        .start()
-        .await;
-    service
-        .owner()
-        .patch(path("W1"), json!({}))
-        .await
-        .refused(400, "InvalidInput");
+    // What is stored stays and is shown when it is switched off again.
+    let stopped = service.crash().await.with("countries.allow_w1", "false");
+    let without = stopped.start().await;
+    let reader = without.reader();
+    assert_eq!(
+        reader.get(path("")).await.expect(200).column("countryCode"),
+        ["US", "W1"]
+    );
+    let refused = without.owner().patch(path("W1"), json!({})).await;
+    assert!(refused.refused(400, "InvalidInput").message().contains("W1"));
 }
 
 async fn countries_are_listed_by_code_and_found_in_any_case(backend: Backend) {
     let service = Harness::start(backend).await;
     let owner = service.owner();
-    for code in ["dk", "At", "W1"] {
+    for code in ["dk", "At", "ZM"] {
         owner
             .patch(path(code), json!({ "countryCode": code.to_uppercase() }))
             .await
             .expect(200);
     }
     let listed = service.reader().get(path("")).await.expect(200);
-    assert_eq!(listed.column("countryCode"), ["AT", "DK", "US", "W1"]);
+    assert_eq!(listed.column("countryCode"), ["AT", "DK", "US", "ZM"]);
     for spelled in [
         path("dk"),
         path("Dk/"),

@@ -218,10 +218,10 @@ pub(super) const VALUES: Section = Section {
             ],
         ),
         Row(
-            "`W1`, the worldwide localisation, is a country too, unless that is switched off.",
+            "`W1`, the worldwide localisation, is a country only where that is switched on.",
             I,
             &[
-                "countries::the_worldwide_localisation_can_be_switched_off",
+                "countries::the_worldwide_localisation_is_a_country_where_it_is_switched_on",
                 "countries::only_countries_of_the_table_are_known",
             ],
         ),
