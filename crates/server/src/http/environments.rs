@@ -15,10 +15,7 @@ use crate::{
     wire_rows,
 };
 use axum::{extract::Path, response::Response};
-use domain::{
-    access::{Permission, Resource},
-    problem::RuleError,
-};
+use domain::access::{Permission, Resource};
 use wire::{ErrorBody, List, environments::Environment};
 
 const RESOURCE: Resource = Resource::Environments;
@@ -73,13 +70,13 @@ pub(crate) async fn get_environment(
 }
 
 /// The environment that is meant, by the segment and by the query.
-fn address(context: &RequestContext, name: String) -> Result<EnvironmentAddress, RuleError> {
+fn address(context: &RequestContext, name: String) -> Result<EnvironmentAddress> {
     let mut address = EnvironmentAddress {
         name: String::new(),
         tenant_id: None,
         family: None,
     };
-    let narrowing = context.custom_options();
+    let narrowing = context.custom_options(odata::Resource::Entity)?;
     for (option, value) in composite_key(&name)
         .unwrap_or_else(|| vec![("name".into(), name)])
         .into_iter()

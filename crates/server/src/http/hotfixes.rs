@@ -96,8 +96,8 @@ pub(crate) async fn plan_hotfixes(
     lists::send_plan(&context, &select, plan, &fragment).await
 }
 
-fn target_of(context: &RequestContext) -> Result<AppVersion, RuleError> {
-    let options = context.custom_options();
+fn target_of(context: &RequestContext) -> Result<AppVersion> {
+    let options = context.custom_options(odata::Resource::Collection)?;
     let target = options
         .into_iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("targetAppVersion"));
@@ -108,7 +108,7 @@ fn target_of(context: &RequestContext) -> Result<AppVersion, RuleError> {
         )
     })?;
     text.parse().map_err(|error: domain::version::InvalidVersion| {
-        RuleError::invalid("targetAppVersion", format!("{error}."))
+        RuleError::invalid("targetAppVersion", format!("{error}.")).into()
     })
 }
 
@@ -184,7 +184,6 @@ fn repeatable(
         let message = format!("The Idempotency-Key must have 1 to {LONGEST_KEY} characters.");
         return Err(RuleError::invalid("Idempotency-Key", message));
     }
-    Ok(Some(Repeatable {
     if let Some(control) = control_in(key) {
         let message = format!(
             "The Idempotency-Key holds the control character U+{:04X}.",
@@ -192,6 +191,7 @@ fn repeatable(
         );
         return Err(RuleError::invalid("Idempotency-Key", message));
     }
+    Ok(Some(Repeatable {
         path: format!("apps/{app}/countries/{country}/environmentHotfixes"),
         key: key.to_owned(),
         body_sha256: Sha256::digest(body).into(),

@@ -93,9 +93,8 @@ impl RequestContext {
     }
 
     /// What of the query is no option of OData's, such as `targetAppVersion`.
-    pub(crate) fn custom_options(&self) -> Vec<(String, String)> {
-        let options = Options::parse(&self.info.query, Resource::Collection, true, &Limits::default());
-        options.map(|options| options.custom).unwrap_or_default()
+    pub(crate) fn custom_options(&self, resource: Resource) -> Result<Vec<(String, String)>> {
+        Ok(self.options(resource)?.custom)
     }
 
     /// Which rows of a list in which order, and which of their properties.

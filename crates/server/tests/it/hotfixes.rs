@@ -28,6 +28,7 @@ on_both_databases!(
     the_first_broken_rule_answers,
     run_after_is_answered_as_it_was_sent,
     a_moment_that_has_passed_is_due_at_once,
+    the_error_that_is_told_is_the_one_that_was_made,
     an_idempotency_key_repeats_the_answer,
     an_idempotency_key_does_not_outlive_the_role,
     the_same_key_at_once_makes_one_hotfix,
@@ -945,4 +946,35 @@ async fn rights_come_first(backend: Backend) {
         .cancels(&scheduled)
         .await
         .refused(404, "ResourceDoesNotExist");
+}
+
+async fn the_error_that_is_told_is_the_one_that_was_made(backend: Backend) {
+    let (service, _) = documented(backend).await;
+    let reader = service.reader();
+    let plan = format!("{}/plan?targetAppVersion=16.0.1.2", all());
+    let environment = reader.us("environments/MyCustomer?aadTenantId=");
+    for (path, code, target) in [
+        (format!("{plan}&$top=abc"), "InvalidQueryOption", "$top"),
+        (format!("{plan}&$skip=-1"), "InvalidQueryOption", "$skip"),
+        (format!("{plan}&$top=1&$top=1"), "InvalidQueryOption", "$top"),
+        (format!("{plan}&$filter=name eq"), "InvalidFilter", "$filter"),
+        (format!("{plan}&$nothing=1"), "InvalidQueryOption", "$nothing"),
+        (
+            format!("{environment}{CUSTOMER}&$top=abc"),
+            "InvalidQueryOption",
+            "$top",
+        ),
+    ] {
+        let refused = reader.get(path.replace(' ', "%20")).await.expect(400);
+        assert_eq!(
+            (refused.code().as_str(), refused.target().as_str()),
+            (code, target),
+            "{path}"
+        );
+    }
+    let nothing = reader
+        .get(format!("{}/plan", all()))
+        .await
+        .refused(400, "InvalidInput");
+    assert_eq!(nothing.target(), "targetAppVersion");
 }
