@@ -92,9 +92,13 @@ pub struct OidcSettings {
     /// Claim that identifies the client.
     #[serde(default = "azp")]
     pub client_claim: String,
-    /// Claim that only tokens of applications have (Keycloak: `client_id`). Without it a token is an
-    /// application's if object and client claim are equal, as RFC 9068 has it, or `idtyp` is `app`.
+    /// Claim that marks the tokens of applications (Keycloak: `client_id`), where their subject is not the client but an
+    /// account of its own. A token is an application's if object and client claim are equal, as RFC 9068 has it, if
+    /// `idtyp` is `app`, or if it is marked and `account_claim` names the client's account.
     pub application_claim: Option<String>,
+    /// Claim with the name of the account that the token is for (Keycloak: `preferred_username`), which is
+    /// `service-account-CLIENT` where it is a client's. People must not be able to choose such a name.
+    pub account_claim: Option<String>,
     /// Claim with the delegated permissions, blank-separated or a list.
     #[serde(default = "scope")]
     pub scope_claim: String,
@@ -267,6 +271,7 @@ impl AuthSettings {
             audiences: parse_audiences(&oidc.audiences, problems),
             resource_id: oidc.audiences.first().cloned().unwrap_or_default(),
             required_scope: parse_scope(&oidc.required_scope, problems),
+            ("account_claim", oidc.account_claim.as_ref()),
             match_by: oidc.applications.match_by,
             key_origins: self.parse_origins(&base, &oidc.key_origins, problems),
             kind: IssuerKind::Oidc(OidcIssuer {
@@ -292,6 +297,7 @@ impl AuthSettings {
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none();
+                account_claim: oidc.account_claim.clone(),
         if !is_plain || url.cannot_be_a_base() {
             problems.at(key, format!("`{text}` must be scheme, host and path only"));
         }

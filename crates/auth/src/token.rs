@@ -20,6 +20,9 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 /// Longest key id that is looked at.
 pub(super) const LONGEST_KID: usize = 256;
 
+/// How Keycloak begins the name of the account that it makes for a client.
+const SERVICE_ACCOUNT: &str = "service-account-";
+
 /// By how many seconds our clock and the issuer's may differ.
 const LEEWAY: i64 = 300;
 
@@ -268,11 +271,8 @@ pub(super) fn oidc_caller(
     let client = claims
         .text(&oidc.client_claim)
         .filter(|client| !client.is_empty());
-    let is_marked = oidc
-        .application_claim
-        .as_ref()
-        .is_some_and(|claim| claims.has(claim));
-    let is_application = is_marked || idtyp == Some("app") || client == Some(object);
+    let is_application =
+        idtyp == Some("app") || client == Some(object) || is_service_account(claims, oidc, client);
     if !is_application {
         require_scope(claims, &oidc.scope_claim, issuer)?;
         let name = claims.text("name").or_else(|| claims.text("preferred_username"));
@@ -293,6 +293,19 @@ pub(super) fn oidc_caller(
         is_agent: false,
         match_by: issuer.match_by,
     })
+}
+
+/// Whether the token is marked as an application's, and its subject is the account that the issuer made for the client.
+/// The mark alone proves nothing: tokens of users may carry such a claim as well.
+fn is_service_account(claims: &Claims, oidc: &OidcIssuer, client: Option<&str>) -> bool {
+    let (Some(mark), Some(account), Some(client)) = (&oidc.application_claim, &oidc.account_claim, client)
+    else {
+        return false;
+    };
+    let account = claims
+        .text(account)
+        .and_then(|name| name.strip_prefix(SERVICE_ACCOUNT));
+    claims.has(mark) && account.is_some_and(|account| account == client.to_lowercase())
 }
 
 /// The id of a principal of an issuer that is not Entra: version 5 over the claim, in a namespace that is

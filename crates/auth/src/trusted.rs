@@ -108,6 +108,7 @@ pub(super) struct OidcIssuer {
 /// Whose tokens are accepted.
 #[derive(Clone, Debug)]
 pub(super) enum Tenants {
+    pub account_claim: Option<String>,
     /// Every tenant but the consumers'.
     Any,
     /// These.

@@ -97,11 +97,13 @@ fn ids_are_stable_and_differ_by_issuer_and_claim() {
 #[tokio::test]
 async fn an_application_is_known_by_three_signs() {
     let fixture = Fixture::open().await;
-    let (issuer, authenticator) = realm(&fixture, "application_claim = \"client_id\"");
+    let (issuer, authenticator) = realm(&fixture, KEYCLOAK);
     let signs = [
         realm_token(&issuer, "pipeline", "pipeline"),
-        realm_token(&issuer, "service-account-1", "pipeline").with_claim("client_id", "pipeline"),
-        realm_token(&issuer, "service-account-1", "pipeline").with_claim("idtyp", "app"),
+        realm_token(&issuer, "0f3a", "pipeline")
+            .with_claim("client_id", "pipeline")
+            .with_claim("preferred_username", "service-account-pipeline"),
+        realm_token(&issuer, "0f3a", "pipeline").with_claim("idtyp", "app"),
     ];
     for request in signs {
         let caller = call(&fixture, &authenticator, &request).await.unwrap();
@@ -110,6 +112,47 @@ async fn an_application_is_known_by_three_signs() {
             (CallerKind::Application, oidc_id(&issuer, "pipeline"))
         );
     }
+}
+
+const KEYCLOAK: &str = "application_claim = \"client_id\"\naccount_claim = \"preferred_username\"";
+
+#[tokio::test]
+async fn a_users_token_is_no_applications_whatever_it_carries() {
+    let fixture = Fixture::open().await;
+    for more in ["application_claim = \"client_id\"", KEYCLOAK] {
+        let (issuer, authenticator) = realm(&fixture, more);
+        for account in [
+            "reader",
+            "service-account-",
+            "service-account-another",
+            "pipeline",
+        ] {
+            let request = realm_token(&issuer, "reader", "pipeline")
+                .with_claim("client_id", "pipeline")
+                .with_claim("preferred_username", account);
+            let outcome = refusal(&fixture, &authenticator, &request).await;
+            assert_eq!(outcome, (403, InsufficientScope), "{more}: {account}");
+            let delegated = request.with_claim("scope", "user_impersonation");
+            let caller = call(&fixture, &authenticator, &delegated).await.unwrap();
+            assert_eq!(
+                (caller.kind, caller.id),
+                (CallerKind::User, oidc_id(&issuer, "reader")),
+                "{more}: {account}"
+            );
+        }
+    }
+    // A name that people choose says nothing where it is not configured, and nothing without the mark.
+    let (issuer, authenticator) = realm(&fixture, "application_claim = \"client_id\"");
+    let chosen = realm_token(&issuer, "reader", "pipeline")
+        .with_claim("client_id", "pipeline")
+        .with_claim("preferred_username", "service-account-pipeline");
+    let outcome = refusal(&fixture, &authenticator, &chosen).await;
+    assert_eq!(outcome, (403, InsufficientScope));
+    let (issuer, authenticator) = realm(&fixture, KEYCLOAK);
+    let unmarked = realm_token(&issuer, "reader", "pipeline")
+        .with_claim("preferred_username", "service-account-pipeline");
+    let outcome = refusal(&fixture, &authenticator, &unmarked).await;
+    assert_eq!(outcome, (403, InsufficientScope));
 }
 
 #[tokio::test]
