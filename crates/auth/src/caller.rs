@@ -4,6 +4,9 @@
 //! |---|---|
 //! | user | `type` User, `id` = object id, `aadTenantId` = tenant |
 //! | application | `type` Application, `id` = client id (or service principal object id, see [`ApplicationMatch`]), no tenant |
+//!
+//! A client id is the same in every tenant, and whoever administers one of them may be able to sign in as the application
+//! there. Where several tenants are trusted, an application is therefore bound to the tenant of its token.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -58,6 +61,9 @@ pub struct Caller {
     pub is_agent: bool,
     /// Which ids of an application count.
     pub match_by: ApplicationMatch,
+    /// The tenant that an application's rights depend on besides its id; nothing for users, whose rows name theirs, and
+    /// where the id alone is enough.
+    pub bound_to: Option<Uuid>,
 }
 
 impl Caller {

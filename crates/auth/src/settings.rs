@@ -116,12 +116,14 @@ pub struct OidcSettings {
 }
 
 /// How applications are recognised.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApplicationSettings {
     /// Which id of an application a principal row may name.
     #[serde(rename = "match")]
     pub match_by: ApplicationMatch,
+    /// Where several tenants are trusted: those whose tokens are as good as the publisher's for every app, or `any`.
+    pub tenants: Option<TenantSetting>,
 }
 
 /// A list of tenant GUIDs, or one word.
@@ -183,6 +185,13 @@ impl AuthSettings {
         self.parse().err().unwrap_or_default()
     }
 
+    /// Whether tokens of more than one tenant are trusted; then an application is more than its client id, which is the
+    /// same in all of them.
+    pub fn trusts_several_tenants(&self) -> bool {
+        let trusted = self.parse().unwrap_or_default();
+        trusts_several(trusted.iter())
+    }
+
     /// The trusted issuers, or everything that is wrong with them.
     pub(super) fn parse(&self) -> Result<Vec<TrustedIssuer>, Vec<SettingsProblem>> {
         let mut problems = Problems::default();
@@ -203,6 +212,11 @@ impl AuthSettings {
             }
         }
         report_overlaps(&trusted, &mut problems);
+        if !trusts_several(trusted.iter().map(|(_, issuer)| issuer)) {
+            trusted
+                .iter_mut()
+                .for_each(|(_, issuer)| issuer.unbound = Tenants::Any);
+        }
         match problems.found.is_empty() {
             true => Ok(trusted.into_iter().map(|(_, issuer)| issuer).collect()),
             false => Err(problems.found),
@@ -238,9 +252,10 @@ impl AuthSettings {
             resource_id: audiences.into_iter().next().unwrap_or_default(),
             required_scope: parse_scope(&entra.required_scope, problems),
             match_by: entra.applications.match_by,
+            unbound: parse_unbound(&entra.applications, problems),
             key_origins: self.parse_origins(&authority, &entra.key_origins, problems),
             kind: IssuerKind::Entra(EntraIssuer {
-                tenants: parse_tenants(&entra.tenants, problems),
+                tenants: parse_tenants("tenants", &entra.tenants, problems),
                 authority,
                 v1_issuer,
                 v2_issuer,
@@ -256,6 +271,7 @@ impl AuthSettings {
             ("client_claim", Some(&oidc.client_claim)),
             ("scope_claim", Some(&oidc.scope_claim)),
             ("application_claim", oidc.application_claim.as_ref()),
+            ("account_claim", oidc.account_claim.as_ref()),
         ];
         for (key, claim) in claims {
             if claim.is_some_and(|claim| claim.is_empty()) {
@@ -271,8 +287,8 @@ impl AuthSettings {
             audiences: parse_audiences(&oidc.audiences, problems),
             resource_id: oidc.audiences.first().cloned().unwrap_or_default(),
             required_scope: parse_scope(&oidc.required_scope, problems),
-            ("account_claim", oidc.account_claim.as_ref()),
             match_by: oidc.applications.match_by,
+            unbound: parse_unbound(&oidc.applications, problems),
             key_origins: self.parse_origins(&base, &oidc.key_origins, problems),
             kind: IssuerKind::Oidc(OidcIssuer {
                 issuer: oidc.issuer.clone(),
@@ -281,6 +297,7 @@ impl AuthSettings {
                 object_claim: oidc.object_claim.clone(),
                 client_claim: oidc.client_claim.clone(),
                 application_claim: oidc.application_claim.clone(),
+                account_claim: oidc.account_claim.clone(),
                 scope_claim: oidc.scope_claim.clone(),
                 authorization_uri,
             }),
@@ -297,7 +314,6 @@ impl AuthSettings {
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none();
-                account_claim: oidc.account_claim.clone(),
         if !is_plain || url.cannot_be_a_base() {
             problems.at(key, format!("`{text}` must be scheme, host and path only"));
         }
@@ -330,19 +346,39 @@ pub(super) fn origin_of(url: &str) -> Option<String> {
     url.has_host().then(|| url.origin().ascii_serialization())
 }
 
-fn parse_tenants(setting: &TenantSetting, problems: &mut Problems) -> Tenants {
+fn parse_tenants(key: &str, setting: &TenantSetting, problems: &mut Problems) -> Tenants {
     let texts = match setting {
         TenantSetting::One(word) if word.eq_ignore_ascii_case("any") => return Tenants::Any,
         TenantSetting::One(text) => std::slice::from_ref(text),
         TenantSetting::Many(texts) => texts.as_slice(),
     };
     if texts.is_empty() {
-        problems.at("tenants", "name at least one tenant, or say `any`");
+        problems.at(key, "name at least one tenant, or say `any`");
     }
-    let tenants = texts
-        .iter()
-        .filter_map(|text| parse_tenant("tenants", text, problems));
+    let tenants = texts.iter().filter_map(|text| parse_tenant(key, text, problems));
     Tenants::Listed(tenants.collect())
+}
+
+fn parse_unbound(applications: &ApplicationSettings, problems: &mut Problems) -> Tenants {
+    let key = "applications.tenants";
+    match &applications.tenants {
+        Some(setting) => parse_tenants(key, setting, problems),
+        None => Tenants::Listed(Vec::new()),
+    }
+}
+
+fn trusts_several<'a>(trusted: impl Iterator<Item = &'a TrustedIssuer>) -> bool {
+    let mut found = Vec::new();
+    for issuer in trusted {
+        match &issuer.kind {
+            IssuerKind::Oidc(oidc) => found.push(oidc.tenant),
+            IssuerKind::Entra(entra) => match &entra.tenants {
+                Tenants::Any => return true,
+                Tenants::Listed(tenants) => found.extend(tenants),
+            },
+        }
+    }
+    found.iter().any(|tenant| Some(tenant) != found.first())
 }
 
 fn parse_tenant(key: &str, text: &str, problems: &mut Problems) -> Option<Uuid> {

@@ -248,6 +248,7 @@ pub(super) fn entra_caller(
         name: claims.text("app_displayname").map(str::to_owned),
         is_agent: claims.words("roles").contains(&AGENT_ROLE),
         match_by: issuer.match_by,
+        bound_to: issuer.binding_of(tenant),
     })
 }
 
@@ -292,6 +293,7 @@ pub(super) fn oidc_caller(
         name: Some(client.to_owned()),
         is_agent: false,
         match_by: issuer.match_by,
+        bound_to: issuer.binding_of(oidc.tenant),
     })
 }
 
@@ -337,5 +339,6 @@ fn user(tenant: Uuid, object_id: Uuid, name: Option<&str>, match_by: Application
         name: name.map(str::to_owned),
         is_agent: false,
         match_by,
+        bound_to: None,
     }
 }

@@ -22,12 +22,19 @@ pub(super) struct TrustedIssuer {
     pub resource_id: String,
     pub required_scope: String,
     pub match_by: ApplicationMatch,
+    /// Whose applications have their rights by their id alone.
+    pub unbound: Tenants,
     /// Where keys may come from; the issuer's own origin first.
     pub key_origins: Vec<String>,
     pub kind: IssuerKind,
 }
 
 impl TrustedIssuer {
+    /// The tenant that the rights of one of its applications depend on.
+    pub(super) fn binding_of(&self, tenant: Uuid) -> Option<Uuid> {
+        (!self.unbound.allow(tenant)).then_some(tenant)
+    }
+
     /// The tenant, unless it is one of Entra's.
     pub(super) fn foreign_tenant(&self) -> Option<Uuid> {
         match &self.kind {
@@ -101,6 +108,7 @@ pub(super) struct OidcIssuer {
     pub object_claim: String,
     pub client_claim: String,
     pub application_claim: Option<String>,
+    pub account_claim: Option<String>,
     pub scope_claim: String,
     pub authorization_uri: String,
 }
@@ -108,7 +116,6 @@ pub(super) struct OidcIssuer {
 /// Whose tokens are accepted.
 #[derive(Clone, Debug)]
 pub(super) enum Tenants {
-    pub account_claim: Option<String>,
     /// Every tenant but the consumers'.
     Any,
     /// These.

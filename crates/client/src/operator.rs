@@ -3,12 +3,10 @@
 use crate::{Client, list::List, request::Request};
 use domain::ids::{AppId, PrincipalId, TenantId};
 use reqwest::{Method, Url};
-use wire::{
-    operator::{
-        AgentRegistrationBody, AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, OperationRow,
-        RebindingBody, RegisteredAgent, RegisteredApp, RegisteredEnvironment, RotationBody,
-    },
-    principals::{Principal, PrincipalPatch},
+use wire::operator::{
+    AgentRegistrationBody, AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, OperationRow,
+    PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp, RegisteredEnvironment,
+    RegisteredPrincipal, RotationBody,
 };
 
 /// What tells an environment from all others.
@@ -53,8 +51,13 @@ impl Client {
         Request::new(self, Method::PATCH, self.registered_app(app, &[])).with_body(change)
     }
 
-    /// Adds a principal to an app, or changes the roles of one, whoever owns the app.
-    pub fn put_principal(&self, app: AppId, id: PrincipalId, change: &PrincipalPatch) -> Request<Principal> {
+    /// Adds a principal to an app, or changes the roles of one and whose tokens it has them with, whoever owns the app.
+    pub fn put_principal(
+        &self,
+        app: AppId,
+        id: PrincipalId,
+        change: &PrincipalRegistrationBody,
+    ) -> Request<RegisteredPrincipal> {
         let url = self.registered_app(app, &["principals", &id.to_string()]);
         Request::new(self, Method::PUT, url).with_body(change)
     }

@@ -6,7 +6,7 @@
 
 use crate::{
     ids::TenantId,
-    principal::{PrincipalKind, Role, Roles},
+    principal::{PrincipalKind, Role, Roles, TokenTenant},
     problem::RuleError,
 };
 use std::fmt;
@@ -172,6 +172,8 @@ pub struct Principal {
     pub tenant_id: Option<TenantId>,
     /// What they may do; never empty.
     pub roles: Roles,
+    /// Whose tokens a program has its roles with.
+    pub token_tenant: TokenTenant,
 }
 
 /// What a request says about a principal; what it leaves out is `None`.
@@ -183,12 +185,14 @@ pub struct PrincipalChange {
     pub tenant_id: Option<TenantId>,
     /// The roles they have from now on, replacing those they had.
     pub roles: Option<Roles>,
+    /// Whose tokens a program has them with; only operators say so.
+    pub token_tenant: Option<TokenTenant>,
 }
 
 /// The principal that a request makes of nothing.
 ///
 /// # Errors
-/// `TypeRequired`, and those of [`check_new_principal`].
+/// `TypeRequired`, `TokenTenantNotAllowed`, and those of [`check_new_principal`].
 pub fn new_principal(change: PrincipalChange) -> Result<Principal, RuleError> {
     let Some(kind) = change.kind else {
         let message = "A new principal needs a 'type': User or Application.";
@@ -196,10 +200,12 @@ pub fn new_principal(change: PrincipalChange) -> Result<Principal, RuleError> {
     };
     let roles = change.roles.unwrap_or_default();
     check_new_principal(kind, change.tenant_id, roles)?;
+    check_token_tenant(kind, change)?;
     Ok(Principal {
         kind,
         tenant_id: change.tenant_id,
         roles,
+        token_tenant: change.token_tenant.unwrap_or_default(),
     })
 }
 
@@ -224,11 +230,13 @@ pub fn check_new_principal(
 /// The principal that a request makes of an existing one.
 ///
 /// # Errors
-/// Those of [`check_change`].
+/// Those of [`check_change`], and `TokenTenantNotAllowed`.
 pub fn changed_principal(existing: Principal, change: PrincipalChange) -> Result<Principal, RuleError> {
     check_change(existing, change)?;
+    check_token_tenant(existing.kind, change)?;
     Ok(Principal {
         roles: change.roles.unwrap_or(existing.roles),
+        token_tenant: change.token_tenant.unwrap_or(existing.token_tenant),
         ..existing
     })
 }
@@ -285,6 +293,15 @@ fn check_roles(roles: Roles) -> Result<(), RuleError> {
     }
     let message = "A principal needs at least one role: Owner, Contributor or Reader.";
     Err(RuleError::broken("RolesRequired", message).about("roles"))
+}
+
+fn check_token_tenant(kind: PrincipalKind, change: PrincipalChange) -> Result<(), RuleError> {
+    if change.token_tenant.is_none() || kind == PrincipalKind::Application {
+        return Ok(());
+    }
+    let message =
+        "Only a principal of type Application has a 'tokenTenant': a User is one of a single tenant.";
+    Err(RuleError::broken("TokenTenantNotAllowed", message).about("tokenTenant"))
 }
 
 fn tenant_required() -> RuleError {
@@ -364,6 +381,7 @@ mod tests {
             kind: Some(PrincipalKind::User),
             tenant_id: tenant,
             roles: Some(READER),
+            token_tenant: None,
         };
         assert_eq!(new_principal(user).unwrap().roles, READER);
         assert_eq!(
@@ -409,6 +427,7 @@ mod tests {
             kind: PrincipalKind::User,
             tenant_id: Some(tenant),
             roles: READER,
+            token_tenant: TokenTenant::Publisher,
         };
         let roles_only = PrincipalChange {
             roles: Some(OWNER),
@@ -421,7 +440,7 @@ mod tests {
         let same = PrincipalChange {
             kind: Some(user.kind),
             tenant_id: user.tenant_id,
-            roles: None,
+            ..Default::default()
         };
         assert_eq!(changed_principal(user, same).unwrap(), user);
 
@@ -439,6 +458,7 @@ mod tests {
             kind: PrincipalKind::Application,
             tenant_id: None,
             roles: READER,
+            token_tenant: TokenTenant::Publisher,
         };
         assert_eq!(
             reason(changed_principal(program, other_tenant)),
@@ -449,6 +469,39 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(reason(changed_principal(user, no_roles)), "RolesRequired");
+    }
+
+    #[test]
+    fn only_a_program_has_tokens_of_several_tenants() {
+        let change = PrincipalChange {
+            kind: Some(PrincipalKind::Application),
+            roles: Some(READER),
+            ..Default::default()
+        };
+        let program = new_principal(change).unwrap();
+        assert_eq!(program.token_tenant, TokenTenant::Publisher);
+        let any = PrincipalChange {
+            token_tenant: Some(TokenTenant::Any),
+            ..Default::default()
+        };
+        let allowed = changed_principal(program, any).unwrap();
+        assert_eq!((allowed.token_tenant, allowed.roles), (TokenTenant::Any, READER));
+        let others_stay = changed_principal(allowed, PrincipalChange::default());
+        assert_eq!(others_stay.unwrap(), allowed);
+
+        let user = Principal {
+            kind: PrincipalKind::User,
+            tenant_id: Some(TenantId::random()),
+            ..program
+        };
+        assert_eq!(reason(changed_principal(user, any)), "TokenTenantNotAllowed");
+        let new_user = PrincipalChange {
+            kind: Some(user.kind),
+            tenant_id: user.tenant_id,
+            token_tenant: Some(TokenTenant::Publisher),
+            ..change
+        };
+        assert_eq!(reason(new_principal(new_user)), "TokenTenantNotAllowed");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who may have roles on an app.
 
-use crate::vocabulary::vocabulary;
+use crate::{ids::TenantId, vocabulary::vocabulary};
+use std::{fmt, str::FromStr};
 
 vocabulary! {
     /// What kind of Microsoft Entra identity a principal is.
@@ -23,6 +24,49 @@ vocabulary! {
         Reader,
     }
 }
+
+/// Whose tokens an application has its roles with. Its client id is the same in every tenant, and an administrator of any
+/// of them may be able to sign in as the application there; so where several tenants are trusted, its id is not enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TokenTenant {
+    /// Tokens of the tenant of the app's publisher.
+    #[default]
+    Publisher,
+    /// Those, and the tokens of this tenant.
+    Also(TenantId),
+    /// Tokens of every trusted tenant.
+    Any,
+}
+
+impl FromStr for TokenTenant {
+    type Err = NoTokenTenant;
+
+    fn from_str(text: &str) -> Result<Self, NoTokenTenant> {
+        match text {
+            "publisher" => Ok(Self::Publisher),
+            "any" => Ok(Self::Any),
+            tenant => tenant
+                .parse()
+                .map(Self::Also)
+                .map_err(|_| NoTokenTenant(tenant.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for TokenTenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Publisher => f.write_str("publisher"),
+            Self::Also(tenant) => tenant.fmt(f),
+            Self::Any => f.write_str("any"),
+        }
+    }
+}
+
+/// A text that says nothing about tenants.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is neither 'publisher' nor 'any' nor the GUID of a tenant")]
+pub struct NoTokenTenant(pub String);
 
 /// The roles that a principal has on an app: a set, shown in the documented order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

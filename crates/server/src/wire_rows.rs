@@ -8,7 +8,7 @@ use crate::{
     error::Result,
 };
 use data_encoding::HEXLOWER;
-use domain::{agent::AgentState, instant::Instant, version::SyncMode};
+use domain::{agent::AgentState, instant::Instant, principal::PrincipalKind, version::SyncMode};
 use std::time::Duration;
 use store::{
     agents::{Agent, AgentEntry},
@@ -77,6 +77,19 @@ pub(crate) fn principal(principal: AppPrincipal) -> Result<wire::principals::Pri
         roles: principal.roles,
         etag: principal.etag,
     })
+}
+
+/// A principal as the operator sees it.
+pub(crate) fn registered_principal(principal: AppPrincipal) -> wire::operator::RegisteredPrincipal {
+    wire::operator::RegisteredPrincipal {
+        id: principal.id,
+        kind: principal.kind,
+        aad_tenant_id: principal.tenant_id,
+        roles: principal.roles,
+        token_tenant: (principal.kind == PrincipalKind::Application)
+            .then(|| principal.token_tenant.to_string()),
+        etag: principal.etag,
+    }
 }
 
 /// A version as its publisher sees it.

@@ -71,3 +71,7 @@ CREATE INDEX operations_of_agent ON operations (agent_id, id) WHERE status = 'Ru
 
 -- What an inventory is compared with: what runs in an environment, or has succeeded there.
 CREATE INDEX operations_tried ON operations (environment_id, app_id) WHERE status IN ('Running', 'Succeeded');
+
+-- Whose tokens an application has its roles with, besides those of the publisher's tenant: another tenant's, or anybody's.
+ALTER TABLE principals ADD COLUMN token_tenant_id UUID;
+ALTER TABLE principals ADD COLUMN any_token_tenant BOOLEAN NOT NULL DEFAULT FALSE;

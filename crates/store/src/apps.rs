@@ -39,7 +39,7 @@ table! {
 /// One app, if the caller has a role on it.
 pub async fn find_app(db: &Db, principal: PrincipalRef, app: AppId) -> Result<Option<App>, StoreError> {
     db.query(format!(
-        "SELECT {} FROM apps t WHERE t.id = $4 AND {CALLER_HAS_ROLE}",
+        "SELECT {} FROM apps t WHERE t.id = $5 AND {CALLER_HAS_ROLE}",
         App::COLUMNS
     ))
     .bind_all(principal.values())

@@ -33,7 +33,7 @@ pub async fn find_country(
     db.query(format!(
         "SELECT {}
          FROM countries t
-         WHERE t.app_id = $4 AND t.code = $5 AND {CALLER_HAS_ROLE}",
+         WHERE t.app_id = $5 AND t.code = $6 AND {CALLER_HAS_ROLE}",
         Country::COLUMNS
     ))
     .bind_all(principal.values())

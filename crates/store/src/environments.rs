@@ -244,7 +244,7 @@ pub async fn find_installations(
     db.query(format!(
         "SELECT {}
          FROM installations t
-         WHERE t.app_id = $4 AND t.country_code = $5 AND t.name_key = $6 AND {CALLER_HAS_ROLE}
+         WHERE t.app_id = $5 AND t.country_code = $6 AND t.name_key = $7 AND {CALLER_HAS_ROLE}
          ORDER BY t.tenant_id, t.family_key",
         Installation::COLUMNS
     ))

@@ -108,7 +108,7 @@ pub async fn find_hotfix(
     db.query(format!(
         "SELECT {}
          FROM operations t
-         WHERE t.id = $6 AND t.app_id = $4 AND t.country_code = $5 AND t.kind = 'Hotfix' AND {CALLER_HAS_ROLE}",
+         WHERE t.id = $7 AND t.app_id = $5 AND t.country_code = $6 AND t.kind = 'Hotfix' AND {CALLER_HAS_ROLE}",
         Operation::COLUMNS
     ))
     .bind_all(principal.values())

@@ -1,16 +1,21 @@
 //! Who has which roles on an app, and the one place that says when a stored principal is the caller.
 
-use super::{Db, FromRow, Row, StoreError, Tx, Value, row::table};
+use super::{
+    Db, FromRow, Row, StoreError, Tx, Value,
+    row::{Field, table},
+    table::Kind,
+};
 use domain::{
     ids::{AppId, Etag, PrincipalId, TenantId},
-    principal::{PrincipalKind, Role, Roles},
+    principal::{PrincipalKind, Role, Roles, TokenTenant},
 };
 use uuid::Uuid;
 
 /// The caller as the principals table knows callers.
 ///
 /// Users match by object id and tenant. Applications match by client id or by the object id of their service
-/// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again.
+/// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again. With a `tenant`, an
+/// application is meant only where tokens of that tenant count: it is the publisher's, or the operator allowed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrincipalRef {
     /// Whether it is a user or an application.
@@ -19,28 +24,38 @@ pub struct PrincipalRef {
     pub first: Uuid,
     /// A user's tenant, or the other of an application's ids.
     pub second: Uuid,
+    /// The tenant that an application's rights depend on besides its ids.
+    pub tenant: Option<Uuid>,
 }
 
 impl PrincipalRef {
-    /// The three values of `is_caller!`.
-    pub fn values(self) -> [Value; 3] {
-        [self.kind.as_str().into(), self.first.into(), self.second.into()]
+    /// The four values of `is_caller!`.
+    pub fn values(self) -> [Value; 4] {
+        let Self {
+            kind,
+            first,
+            second,
+            tenant,
+        } = self;
+        [kind.as_str().into(), first.into(), second.into(), tenant.into()]
     }
 }
 
-/// Whether the principal `p` is the caller, whose three values are `$1` to `$3`.
+/// Whether the principal `p` is the caller, whose four values are `$1` to `$4`.
 macro_rules! is_caller {
     () => {
         "p.kind = $1 AND (
         ($1 = 'User' AND p.id = $2 AND p.tenant_id = $3)
-        OR ($1 = 'Application' AND p.id IN ($2, $3)))"
+        OR ($1 = 'Application' AND p.id IN ($2, $3) AND (
+            p.any_token_tenant OR p.token_tenant_id = $4 OR $4 IS NULL
+            OR (SELECT a.publisher_tenant_id FROM apps a WHERE a.id = p.app_id) = $4)))"
     };
 }
 pub(crate) use is_caller;
 
-/// Whether the caller has a role on the app `$4`.
+/// Whether the caller has a role on the app `$5`.
 pub(crate) const CALLER_HAS_ROLE: &str = concat!(
-    "EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $4 AND ",
+    "EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $5 AND ",
     is_caller!(),
     ")"
 );
@@ -61,6 +76,30 @@ table! {
         pub roles: Roles,
         /// The tag of its state.
         pub etag: Etag,
+        /// Whose tokens an application has its roles with.
+        pub token_tenant: TokenTenant as (token_tenant_id, any_token_tenant),
+    }
+}
+
+impl Field for TokenTenant {
+    const COLUMNS: &'static [(Kind, bool)] = &[(Kind::Guid, true), (Kind::Bool, false)];
+
+    fn read(row: &Row<'_>, at: &mut usize) -> Result<Self, StoreError> {
+        let tenant: Option<TenantId> = Field::read(row, at)?;
+        let any: bool = Field::read(row, at)?;
+        Ok(match tenant {
+            _ if any => Self::Any,
+            Some(tenant) => Self::Also(tenant),
+            None => Self::Publisher,
+        })
+    }
+
+    fn write(&self, values: &mut Vec<Value>) {
+        let tenant = match self {
+            Self::Also(tenant) => Some(*tenant),
+            Self::Publisher | Self::Any => None,
+        };
+        values.extend([tenant.into(), (*self == Self::Any).into()]);
     }
 }
 
@@ -84,9 +123,9 @@ impl FromRow for AppAccessRow {
 const APP_ACCESS: &str = concat!(
     "
     SELECT p.roles,
-           (SELECT COUNT(*) FROM countries c WHERE c.app_id = p.app_id AND c.code = $5)
+           (SELECT COUNT(*) FROM countries c WHERE c.app_id = p.app_id AND c.code = $6)
     FROM principals p
-    WHERE p.app_id = $4 AND ",
+    WHERE p.app_id = $5 AND ",
     is_caller!()
 );
 
@@ -136,7 +175,7 @@ pub async fn find_principal(
     db.query(format!(
         "SELECT {}
          FROM principals t
-         WHERE t.app_id = $4 AND t.id = $5 AND {CALLER_HAS_ROLE}",
+         WHERE t.app_id = $5 AND t.id = $6 AND {CALLER_HAS_ROLE}",
         AppPrincipal::COLUMNS
     ))
     .bind_all(principal.values())
@@ -183,7 +222,8 @@ pub async fn save_principal(tx: &mut Tx<'_>, principal: &AppPrincipal) -> Result
     tx.add(principal)
         .clause(
             "ON CONFLICT (app_id, id) DO UPDATE
-             SET kind = excluded.kind, tenant_id = excluded.tenant_id, roles = excluded.roles, etag = excluded.etag",
+             SET kind = excluded.kind, tenant_id = excluded.tenant_id, roles = excluded.roles, etag = excluded.etag,
+                 token_tenant_id = excluded.token_tenant_id, any_token_tenant = excluded.any_token_tenant",
         )
         .execute()
         .await

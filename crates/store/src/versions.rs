@@ -217,7 +217,7 @@ pub async fn find_version(
     db.query(format!(
         "SELECT {}
          FROM versions t
-         WHERE t.app_id = $4 AND t.country_code = $5 AND t.version_key = $6
+         WHERE t.app_id = $5 AND t.country_code = $6 AND t.version_key = $7
            AND {CALLER_HAS_ROLE}",
         Version::COLUMNS
     ))

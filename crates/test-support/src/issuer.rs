@@ -14,6 +14,9 @@ use uuid::{Uuid, uuid};
 
 /// The tenant of the publisher, Contoso, where all callers live.
 pub const HOME_TENANT: Uuid = uuid!("aaaabbbb-0000-cccc-1111-dddd2222eeee");
+/// Other tenants that the issuer signs for: a partner's, and a reseller's.
+pub const PARTNER_TENANT: Uuid = uuid!("bbbbcccc-1111-dddd-2222-eeee3333ffff");
+pub const RESELLER_TENANT: Uuid = uuid!("eeeeffff-4444-aaaa-5555-bbbb6666cccc");
 /// The client id of the service.
 pub const API: Uuid = uuid!("0a0a0a0a-1111-4222-8333-000000000001");
 /// The App ID URI of the service.
@@ -135,7 +138,7 @@ fn directory() -> Directory {
         scopes: vec!["user_impersonation".into()],
     };
     let mut directory = Directory {
-        tenants: vec![HOME_TENANT],
+        tenants: vec![HOME_TENANT, PARTNER_TENANT, RESELLER_TENANT],
         resources: vec![api],
         ..Directory::default()
     };

@@ -12,7 +12,10 @@ pub use agents::{
     AgentRegistration, AgentRegistrationBody, Identity, IdentityBody, RebindingBody, RegisteredAgent,
     RotationBody, Scope, ScopeBody,
 };
-pub use apps::{AppPatch, AppRegistration, AppRegistrationBody, Owner, OwnerBody, RegisteredApp};
+pub use apps::{
+    AppPatch, AppRegistration, AppRegistrationBody, Owner, OwnerBody, PrincipalRegistrationBody,
+    RegisteredApp, RegisteredPrincipal,
+};
 pub use environments::{
     EnvironmentRegistration, EnvironmentRegistrationBody, InstalledApp, InstalledAppBody,
     RegisteredEnvironment, Window, WindowBody,

@@ -2,7 +2,7 @@
 
 use crate::{
     entity::{Entity, entity},
-    lenient,
+    lenient::{self, Object},
 };
 use domain::{
     access::PrincipalChange,
@@ -59,14 +59,20 @@ impl PrincipalPatch {
     pub fn read(body: &[u8], id: PrincipalId) -> Result<PrincipalChange, RuleError> {
         let object = lenient::object(body)?;
         object.only(Principal::PROPERTIES)?;
-        object.is_about("principal", "id", &id)?;
-        let roles = object.words::<Role>("roles")?;
-        Ok(PrincipalChange {
-            kind: object.parsed("type")?,
-            tenant_id: object.parsed::<TenantId>("aadTenantId")?,
-            roles: roles.map(Roles::from_iter),
-        })
+        change_of(&object, id)
     }
+}
+
+/// What a body says about the principal `id`, as far as the documented API goes.
+pub(crate) fn change_of(object: &Object, id: PrincipalId) -> Result<PrincipalChange, RuleError> {
+    object.is_about("principal", "id", &id)?;
+    let roles = object.words::<Role>("roles")?;
+    Ok(PrincipalChange {
+        kind: object.parsed("type")?,
+        tenant_id: object.parsed::<TenantId>("aadTenantId")?,
+        roles: roles.map(Roles::from_iter),
+        token_tenant: None,
+    })
 }
 
 #[cfg(test)]

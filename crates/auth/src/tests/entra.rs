@@ -22,6 +22,7 @@ async fn an_application_is_its_client_id_in_both_versions() {
             name: Some("owner".to_owned()),
             is_agent: false,
             match_by: ApplicationMatch::Either,
+            bound_to: None,
         };
         assert_eq!(*caller, expected);
     }
@@ -199,4 +200,31 @@ async fn a_users_row_must_name_the_tenant() {
         None
     );
     assert_eq!(caller.is_meant_by(CallerKind::User, USER, None), None);
+}
+
+#[tokio::test]
+async fn an_application_is_bound_to_its_tenant_where_several_are_trusted() {
+    let fixture = Fixture::open().await;
+    let bound = async |more: &str, request| {
+        let authenticator = fixture.authenticator_with(more);
+        call(&fixture, &authenticator, &request).await.unwrap().bound_to
+    };
+    let one = format!("tenants = [\"{TENANT}\", \"{TENANT}\"]");
+    let both = format!("tenants = [\"{TENANT}\", \"{OTHER_TENANT}\"]");
+    let any = "tenants = \"any\"".to_owned();
+    assert_eq!(bound(&one, application()).await, None);
+    for several in [&both, &any] {
+        assert_eq!(bound(several, application()).await, Some(TENANT));
+        assert_eq!(bound(several, user()).await, None);
+    }
+    let other = TokenRequest {
+        tenant: Some(OTHER_TENANT),
+        ..application()
+    };
+    assert_eq!(bound(&both, other.clone()).await, Some(OTHER_TENANT));
+    let allowed = format!("{both}\napplications = {{ tenants = \"{OTHER_TENANT}\" }}");
+    assert_eq!(bound(&allowed, other).await, None);
+    assert_eq!(bound(&allowed, application()).await, Some(TENANT));
+    let all = format!("{both}\napplications = {{ tenants = \"any\" }}");
+    assert_eq!(bound(&all, application()).await, None);
 }

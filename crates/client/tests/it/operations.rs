@@ -13,7 +13,8 @@ use wire::{
     agent::{ClaimRequest, Finish, Inventory, Renewal},
     hotfixes::HotfixRequestBody,
     operator::{
-        AgentRegistrationBody, AppRegistrationBody, EnvironmentRegistrationBody, RebindingBody, RotationBody,
+        AgentRegistrationBody, AppRegistrationBody, EnvironmentRegistrationBody, PrincipalRegistrationBody,
+        RebindingBody, RotationBody,
     },
     principals::PrincipalPatch,
     versions::VersionPatchBody,
@@ -153,7 +154,7 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.get_registered_app(APP),
         client.put_app(APP, &app),
         client.patch_app(APP, &app),
-        client.put_principal(APP, principal, &PrincipalPatch::default()),
+        client.put_principal(APP, principal, &PrincipalRegistrationBody::default()),
         client.list_registered_environments().all(),
         client.get_registered_environment(environment),
         client.put_environment(environment, &registration),

@@ -41,11 +41,17 @@ impl Allowed {
 /// Decides about what belongs to no app: the environments of all tenants, and the service itself.
 pub(crate) fn require_operator(operators: &[Operator], principal: &Principal) -> Result<()> {
     let is_meant = |operator: &Operator| {
-        let PrincipalRef { kind, first, second } = principal.reference;
+        let PrincipalRef {
+            kind, first, second, ..
+        } = principal.reference;
+        let tenant = principal.tenant_id.0;
         operator.kind == kind
             && match kind {
                 PrincipalKind::User => operator.id == first && operator.tenant_id == Some(second),
-                PrincipalKind::Application => operator.id == first || operator.id == second,
+                PrincipalKind::Application => {
+                    (operator.id == first || operator.id == second)
+                        && operator.tenant_id.is_none_or(|named| named == tenant)
+                }
             }
     };
     if operators.iter().any(is_meant) {
@@ -136,12 +142,8 @@ pub(crate) async fn require(
     app: AppId,
     permission: Permission,
 ) -> Result<Allowed> {
-    decide(
-        principal,
-        app,
-        permission,
-        principals::app_access_in(tx, principal.reference, app, "").await?,
-    )
+    let app_access = principals::app_access_in(tx, principal.reference, app, "").await?;
+    decide(principal, app, permission, app_access)
 }
 
 /// The same for something that lies in a country.
@@ -165,12 +167,8 @@ pub(crate) async fn preview(
     permission: Permission,
 ) -> Result<Allowed> {
     let country = country.map_or("", CountryCode::as_str);
-    decide(
-        principal,
-        app,
-        permission,
-        principals::app_access(&service.db, principal.reference, app, country).await?,
-    )
+    let app_access = principals::app_access(&service.db, principal.reference, app, country).await?;
+    decide(principal, app, permission, app_access)
 }
 
 /// The answer to a malformed request: what is wrong with it, but only to somebody who may know that the app exists

@@ -11,7 +11,7 @@ use domain::{
     access::{self as rules, Permission, PrincipalChange, Resource},
     ids::{AppId, Etag, PrincipalId},
     instant::Instant,
-    principal::{Role, Roles},
+    principal::{Role, Roles, TokenTenant},
     problem::{Code, RuleError},
 };
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<Ap
         Some(existing) => rules::changed_principal(facts(existing), input.change)?,
     };
     if let Some(existing) = &existing {
-        if existing.roles == changed.roles {
+        if facts(existing) == changed {
             return Ok(existing.clone());
         }
         check_owner_remains(&mut tx, input.app, existing, changed.roles).await?;
@@ -116,6 +116,7 @@ pub(super) async fn write_principal(
         kind,
         tenant_id,
         roles,
+        token_tenant,
     } = changed;
     let app_principal = AppPrincipal {
         app_id: app,
@@ -124,6 +125,7 @@ pub(super) async fn write_principal(
         tenant_id,
         roles,
         etag: Etag::random(),
+        token_tenant,
     };
     principals::save_principal(tx, &app_principal).await?;
     let change = Change {
@@ -234,6 +236,7 @@ pub(super) fn facts(app_principal: &AppPrincipal) -> rules::Principal {
         kind: app_principal.kind,
         tenant_id: app_principal.tenant_id,
         roles: app_principal.roles,
+        token_tenant: app_principal.token_tenant,
     }
 }
 
@@ -247,9 +250,13 @@ fn principal_missing(app: AppId, id: PrincipalId) -> RuleError {
 
 fn state(app_principal: &AppPrincipal) -> Value {
     let roles: Vec<_> = app_principal.roles.iter().map(Role::as_str).collect();
-    json!({
+    let mut state = json!({
         "type": app_principal.kind.as_str(),
         "aadTenantId": app_principal.tenant_id.map(|tenant| tenant.to_string()),
         "roles": roles,
-    })
+    });
+    if app_principal.token_tenant != TokenTenant::Publisher {
+        state["tokenTenant"] = app_principal.token_tenant.to_string().into();
+    }
+    state
 }

@@ -403,6 +403,7 @@ fn owner_asks() -> Principal {
             kind: PrincipalKind::Application,
             first: OWNER.0,
             second: OWNER.0,
+            tenant: None,
         },
         name: None,
         correlation_id: Uuid::new_v4(),

@@ -19,14 +19,14 @@ pub struct Operator {
     pub kind: PrincipalKind,
     /// A person's object id, a program's client id.
     pub id: Uuid,
-    /// A person's tenant; programs have none.
+    /// A person's tenant; that of a program's tokens, which may be left out where one tenant is trusted.
     pub tenant_id: Option<Uuid>,
 }
 
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "needs type, id and, for a User, tenant_id; or a text such as \"Application:ID\""
+    expecting = "needs type, id and, for a User, tenant_id; or a text such as \"Application:ID@TENANT\""
 )]
 enum Entry {
     Text(String),
@@ -53,16 +53,12 @@ impl TryFrom<Entry> for Operator {
         let kind = kind.parse().map_err(|error: UnknownWord| error.to_string())?;
         match (kind, tenant_id) {
             (PrincipalKind::User, None) => Err("is a User and needs a tenant_id".to_owned()),
-            (PrincipalKind::Application, Some(_)) => Err(
-                "is an Application, whose client id is the same in every tenant: leave tenant_id out"
-                    .to_owned(),
-            ),
             _ => Ok(Self { kind, id, tenant_id }),
         }
     }
 }
 
-/// `User:OBJECT@TENANT` or `Application:CLIENT`.
+/// `User:OBJECT@TENANT`, `Application:CLIENT@TENANT` or `Application:CLIENT`.
 fn split(text: &str) -> Result<EntryTable, String> {
     let (kind, ids) = text
         .split_once(':')

@@ -145,12 +145,30 @@ impl Reading<'_> {
                 self.refuse(&format!("storage.locations[{:?}]", location.name), problem);
             }
         }
+        self.check_operators(settings);
         // None at all is a matter of serving, not of reading: `config check` and `fame dev` start without. Where an
         // entry was left out, the numbers of the others are not theirs.
         if !settings.identity.issuers.is_empty() && !self.is_refused("identity.issuers[") {
             for problem in settings.identity.problems() {
                 let key = problem.key.replacen("auth.", "identity.", 1);
                 self.refuse(&key, problem.message);
+            }
+        }
+    }
+
+    /// A client id is the same in every tenant, so it is enough where a single one is trusted.
+    fn check_operators(&mut self, settings: &Settings) {
+        if self.is_refused("operators.principals[") || !settings.identity.trusts_several_tenants() {
+            return;
+        }
+        for (index, operator) in settings.operators.principals.iter().enumerate() {
+            if operator.tenant_id.is_none() {
+                let message = format!(
+                    "is an Application without tenant_id, though identity.issuers trusts several tenants: whoever \
+                     administers one of them may be able to sign in as {}",
+                    operator.id
+                );
+                self.refuse(&format!("operators.principals[{index}]"), message);
             }
         }
     }

@@ -731,7 +731,7 @@ fn operators_are_tables_or_short_texts() {
     }
     for wrong in [
         format!("User:{OBJECT}"),
-        format!("Application:{CLIENT}@{TENANT}"),
+        format!("Application:{CLIENT}@here"),
         format!("Robot:{CLIENT}"),
         "Application:me".to_owned(),
         CLIENT.to_owned(),
@@ -739,6 +739,35 @@ fn operators_are_tables_or_short_texts() {
     ] {
         let problems = Settings::load(&environment(&[("FAME_OPERATORS__PRINCIPALS", &wrong)])).unwrap_err();
         assert_eq!(problems[0].key, "operators.principals[0]", "{wrong}");
+    }
+}
+
+#[test]
+fn a_program_that_operates_is_of_a_tenant_where_several_are_trusted() {
+    let entra =
+        |tenants: &str| format!(r#"{{"kind": "entra", "tenants": {tenants}, "audiences": ["api://fame"]}}"#);
+    let realm = format!(
+        r#"{{"kind": "oidc", "issuer": "https://login.contoso.com", "tenant": "{OBJECT}", "audiences": ["fame"]}}"#
+    );
+    let home = entra(&format!(r#"["{TENANT}"]"#));
+    let one = format!("[{home}]");
+    let several = format!("[{}]", entra(&format!(r#"["{TENANT}", "{OBJECT}"]"#)));
+    let any = format!("[{}]", entra(r#""any""#));
+    let beside = format!("[{home}, {realm}]");
+    let operators = format!("User:{OBJECT}@{TENANT}, Application:{CLIENT}");
+    let named = format!("Application:{CLIENT}@{TENANT}");
+    let load = |issuers: &str, operators: &str| {
+        Settings::load(&environment(&[
+            ("FAME_IDENTITY__ISSUERS", issuers),
+            ("FAME_OPERATORS__PRINCIPALS", operators),
+        ]))
+    };
+    assert!(load(&one, &operators).is_ok());
+    for issuers in [&several, &any, &beside] {
+        assert!(load(issuers, &named).is_ok(), "{issuers}");
+        let problems = load(issuers, &operators).unwrap_err();
+        assert_eq!(problems[0].key, "operators.principals[1]", "{issuers}");
+        assert!(problems[0].message.contains(CLIENT), "{problems:?}");
     }
 }
 

@@ -21,14 +21,19 @@ const REMEMBERED: usize = 4096;
 /// Whose requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
-    Principal(PrincipalKind, Uuid, Uuid),
+    Principal(PrincipalKind, Uuid, Uuid, Option<Uuid>),
     Agent(Uuid),
 }
 
 impl From<&Principal> for Key {
     fn from(principal: &Principal) -> Self {
-        let PrincipalRef { kind, first, second } = principal.reference;
-        Self::Principal(kind, first, second)
+        let PrincipalRef {
+            kind,
+            first,
+            second,
+            tenant,
+        } = principal.reference;
+        Self::Principal(kind, first, second, tenant)
     }
 }
 

@@ -127,7 +127,12 @@ fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
         kind,
         id: PrincipalId(caller.id),
         tenant_id: TenantId(caller.tenant_id),
-        reference: PrincipalRef { kind, first, second },
+        reference: PrincipalRef {
+            kind,
+            first,
+            second,
+            tenant: caller.bound_to,
+        },
         name: caller.name.clone(),
         correlation_id: info.correlation_id,
     }

@@ -18,8 +18,10 @@ use axum::{extract::Path, http::StatusCode, response::Response};
 use domain::access::PrincipalChange;
 use wire::{
     ErrorBody, List,
-    operator::{AppPatch, AppRegistration, AppRegistrationBody, RegisteredApp},
-    principals::{Principal, PrincipalPatch},
+    operator::{
+        AppPatch, AppRegistration, AppRegistrationBody, PrincipalRegistrationBody, RegisteredApp,
+        RegisteredPrincipal,
+    },
 };
 
 /// Lists all registered apps. Their owners are shown with the single app.
@@ -81,6 +83,7 @@ fn command_of(registration: AppRegistration) -> RegisterApp {
                 kind: Some(owner.kind),
                 tenant_id: owner.tenant_id,
                 roles: Some(owner.roles),
+                token_tenant: None,
             };
             (id, change)
         }),
@@ -118,9 +121,12 @@ pub(crate) async fn patch_app(
 }
 
 /// Gives a principal roles on an app, whoever else has them: for when nobody is left who could.
+///
+/// Where the service trusts several tenants, this alone says whose tokens an application has them with besides those of the
+/// publisher's tenant.
 #[utoipa::path(put, path = "/apps/{appId}/principals/{id}", tag = "operator",
-    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)), request_body = PrincipalPatch,
-    responses((status = 200, body = Principal), (status = "default", body = ErrorBody)))]
+    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)), request_body = PrincipalRegistrationBody,
+    responses((status = 200, body = RegisteredPrincipal), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_principal(
     Path((app, id_text)): Path<(String, String)>,
     OperatorContext(context): OperatorContext,
@@ -128,8 +134,8 @@ pub(crate) async fn put_principal(
 ) -> Result<Response> {
     let app = context.app(&app)?;
     let principal_id = id("id", &id_text)?;
-    context.check_look::<Principal>()?;
-    let command = PrincipalPatch::read(&body, principal_id)?;
+    context.check_look::<RegisteredPrincipal>()?;
+    let command = PrincipalRegistrationBody::read(&body, principal_id)?;
     let conditions = context.preconditions.clone();
     let (service, principal) = (context.service(), &context.principal);
     let principal = principals::patch_principal(
@@ -143,7 +149,7 @@ pub(crate) async fn put_principal(
     )
     .await?;
     context.entity(
-        &wire_rows::principal(principal)?,
+        &wire_rows::registered_principal(principal),
         &format!("apps({app})/principals"),
     )
 }

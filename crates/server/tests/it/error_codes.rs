@@ -56,6 +56,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "A principal of type Application must not carry a tenant.",
     ),
     (
+        "TokenTenantNotAllowed",
+        Code::EntityValidationFailed,
+        "Only a principal of type Application has a `tokenTenant`.",
+    ),
+    (
         "LastOwner",
         Code::EntityValidationFailed,
         "The app would have no owner any more.",

@@ -16,11 +16,13 @@ pub(crate) use answer::Answer;
 pub(crate) use caller::{Caller, Request, principal_body};
 pub(crate) use replicas::{Replicas, at_once};
 pub(crate) use samples::*;
-pub(crate) use test_support::issuer::{API, HOME_TENANT, Person, base_url as issuer_url, mint};
+pub(crate) use test_support::issuer::{
+    API, HOME_TENANT, PARTNER_TENANT, Person, RESELLER_TENANT, base_url as issuer_url, mint,
+};
 
 use agent::{drivers::simulate::Settings as Simulated, simulated::Script};
 use domain::{chain::Chain, environment::EnvironmentKey, ids::TenantId, instant::Instant};
-use serde_json::json;
+use serde_json::{Value, json};
 use server::{
     Server,
     clock::Clock,
@@ -98,6 +100,13 @@ impl Plan {
     pub(crate) fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.push((key.into(), value.to_string()));
         self
+    }
+
+    /// Trusts the issuer's tokens of these tenants; `applications` says how it knows applications.
+    pub(crate) fn trusting(self, tenants: &[Uuid], applications: Value) -> Self {
+        let operator = format!("Application:{}@{HOME_TENANT}", Person::OPERATOR.id);
+        self.setting("identity.issuers", issuers(tenants, applications))
+            .setting("operators.principals", operator)
     }
 
     /// Starts with this time on the service's clock.
@@ -590,20 +599,25 @@ fn add_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn settings(plan: &Plan, folder: &Path, database_url: &str) -> Settings {
+/// The issuer of all tests, trusted for these tenants.
+fn issuers(tenants: &[Uuid], applications: Value) -> Value {
     let authority = issuer::base_url();
-    let issuers = json!([{
+    json!([{
         "kind": "entra",
-        "tenants": [HOME_TENANT],
+        "tenants": tenants,
         "audiences": [API, issuer::API_URI],
         "authority": authority,
         "v1_issuer": format!("{authority}/{{tenantid}}/"),
-    }]);
+        "applications": applications,
+    }])
+}
+
+fn settings(plan: &Plan, folder: &Path, database_url: &str) -> Settings {
     let mut overrides: Vec<(String, String)> = [
         ("server.data_dir", folder.to_string_lossy().into_owned()),
         ("database.url", database_url.to_owned()),
         ("database.connections", "4".into()),
-        ("identity.issuers", issuers.to_string()),
+        ("identity.issuers", issuers(&[HOME_TENANT], json!({})).to_string()),
         ("identity.allow_insecure_loopback", "true".into()),
         (
             "operators.principals",

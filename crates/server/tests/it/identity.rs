@@ -1,7 +1,8 @@
 //! Who is let in, what the others are told, and in which order.
 
 use crate::harness::{
-    API, APP, Backend, CUSTOMER, HOME_TENANT, Harness, Person, issuer_url, mint, on_both_databases,
+    API, APP, Backend, CUSTOMER, Caller, HOME_TENANT, Harness, PARTNER_TENANT, Person, RESELLER_TENANT,
+    issuer_url, mint, on_both_databases,
 };
 use entra_local::{SigningKeyChoice, TokenAlgorithm, TokenRequest, TokenVersion};
 use serde_json::json;
@@ -15,6 +16,10 @@ on_both_databases!(
     the_order_is_401_404_403_400,
     operators_and_principals_are_kept_apart,
     a_token_of_another_tenant_is_refused,
+    an_application_is_bound_to_the_publishers_tenant,
+    operators_let_applications_of_other_tenants_in,
+    a_setting_lets_in_all_applications_of_a_tenant,
+    an_operator_is_of_the_tenant_that_is_named,
 );
 
 const APPS: &str = "/v1.4/apps";
@@ -273,4 +278,174 @@ async fn a_token_of_another_tenant_is_refused(backend: Backend) {
         .get(APPS)
         .await
         .refused(401, "Unauthorized");
+}
+
+/// The same person with a token of another tenant, which any administrator there could get for an application.
+fn of_tenant(service: &Harness, person: &Person, tenant: Uuid) -> Caller {
+    let request = TokenRequest {
+        tenant: Some(tenant),
+        ..person.token()
+    };
+    service.caller_with_token(mint(&request))
+}
+
+async fn an_application_is_bound_to_the_publishers_tenant(backend: Backend) {
+    let both = [HOME_TENANT, PARTNER_TENANT];
+    let service = Harness::with(backend).trusting(&both, json!({})).start().await;
+    let uploaded = service.owner().has_uploaded("1.0.0.0").await.json();
+    let app = format!("/v1.4/apps/{APP}");
+    let version = format!("{app}/countries/US/versions/1.0.0.0");
+    let paths = [
+        app.clone(),
+        format!("{app}/principals"),
+        format!("{app}/principals/{}", Person::READER.id),
+        format!("{app}/countries"),
+        format!("{app}/countries/US"),
+        version.clone(),
+        format!("{version}/getPackageContents"),
+        format!("{app}/countries/US/environments"),
+    ];
+    for person in [Person::OWNER, Person::CONTRIBUTOR, Person::READER] {
+        let foreign = of_tenant(&service, &person, PARTNER_TENANT);
+        assert_eq!(foreign.get(APPS).await.expect(200).rows(), [json!(null); 0]);
+        for path in &paths {
+            foreign.get(path).await.refused(404, "ResourceDoesNotExist");
+        }
+        foreign
+            .patch(&version, json!({ "availability": "Preview" }))
+            .await
+            .refused(404, "ResourceDoesNotExist");
+    }
+    // By the object id of their service principal they are no more than by their client id.
+    let own = Person::OWNER.service_principal().to_string();
+    let both_ids = TokenRequest {
+        tenant: Some(PARTNER_TENANT),
+        ..Person::STRANGER.token().with_claim("oid", own)
+    };
+    let foreign = service.caller_with_token(mint(&both_ids));
+    foreign.get(&app).await.refused(404, "ResourceDoesNotExist");
+    // At home nothing changes.
+    assert_eq!(service.reader().get(&version).await.expect(200).json(), uploaded);
+    service.owner_user().get(&app).await.expect(200);
+    // The publisher's tenant is the operator's word.
+    let moved = json!({ "publisherAadTenantId": PARTNER_TENANT });
+    service
+        .operator()
+        .patch(format!("/operator/v1/apps/{APP}"), moved)
+        .await
+        .expect(200);
+    service
+        .owner()
+        .get(&app)
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    let moved = of_tenant(&service, &Person::OWNER, PARTNER_TENANT);
+    assert_eq!(moved.get(APPS).await.expect(200).column("id"), [APP.to_string()]);
+    for path in &paths {
+        moved.get(path).await.expect(200);
+    }
+}
+
+async fn operators_let_applications_of_other_tenants_in(backend: Backend) {
+    let all = [HOME_TENANT, PARTNER_TENANT, RESELLER_TENANT];
+    let service = Harness::with(backend).trusting(&all, json!({})).start().await;
+    let app = format!("/v1.4/apps/{APP}");
+    let documented = format!("{app}/principals/{}", Person::CONTRIBUTOR.id);
+    let path = format!("/operator/v1/apps/{APP}/principals/{}", Person::CONTRIBUTOR.id);
+    let at = |tenant| of_tenant(&service, &Person::CONTRIBUTOR, tenant);
+    let unchanged = service.owner().get(&documented).await.expect(200).json();
+    let first = service.operator().put(&path, json!({})).await.expect(200);
+    assert_eq!(first.property("tokenTenant"), "publisher");
+    assert_eq!(first.etag(), unchanged["_etag"].as_str().unwrap());
+
+    let partner = json!({ "tokenTenant": PARTNER_TENANT });
+    let allowed = service.operator().put(&path, partner).await.expect(200);
+    assert_eq!(allowed.property("tokenTenant"), PARTNER_TENANT.to_string());
+    assert_ne!(allowed.etag(), first.etag());
+    at(HOME_TENANT).get(&app).await.expect(200);
+    at(PARTNER_TENANT).get(&app).await.expect(200);
+    at(RESELLER_TENANT)
+        .get(&app)
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    // Owners change roles, and neither see nor change this.
+    let roles = json!({ "roles": ["Reader"], "tokenTenant": "any" });
+    drop(service.owner().patch(&documented, roles).await);
+    let roles = json!({ "roles": ["Reader"] });
+    let shown = service.owner().patch(&documented, roles).await.expect(200).json();
+    let properties =
+        |entity: &serde_json::Value| -> Vec<String> { entity.as_object().unwrap().keys().cloned().collect() };
+    assert_eq!(properties(&shown), properties(&unchanged));
+    at(RESELLER_TENANT)
+        .get(&app)
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    at(PARTNER_TENANT).get(&app).await.expect(200);
+
+    let service = service.restart().await;
+    let at = |tenant| of_tenant(&service, &Person::CONTRIBUTOR, tenant);
+    let any = service
+        .operator()
+        .put(&path, json!({ "tokenTenant": "any" }))
+        .await
+        .expect(200);
+    assert_eq!(any.property("tokenTenant"), "any");
+    at(RESELLER_TENANT).get(&app).await.expect(200);
+    let publisher = json!({ "tokenTenant": "publisher" });
+    service.operator().put(&path, publisher).await.expect(200);
+    at(HOME_TENANT).get(&app).await.expect(200);
+    for tenant in [PARTNER_TENANT, RESELLER_TENANT] {
+        at(tenant).get(&app).await.refused(404, "ResourceDoesNotExist");
+    }
+    let target = format!("apps/{APP}/principals/{}", Person::CONTRIBUTOR.id);
+    let audit = format!("/operator/v1/audit?$filter=target eq '{target}'&$orderby=id");
+    let audit = service.operator().get(audit).await.expect(200).rows();
+    let tenants: Vec<_> = audit
+        .iter()
+        .map(|row| row["after"]["tokenTenant"].clone())
+        .collect();
+    let (none, partner) = (json!(null), json!(PARTNER_TENANT));
+    assert_eq!(
+        tenants,
+        [none.clone(), partner.clone(), partner, json!("any"), none]
+    );
+
+    let wrong = json!({ "tokenTenant": "everybody" });
+    let refused = service
+        .operator()
+        .put(&path, wrong)
+        .await
+        .refused(400, "InvalidInput");
+    assert_eq!(refused.target(), "tokenTenant");
+    assert!(refused.message().contains("'everybody'"), "{}", refused.message());
+    let user = format!("/operator/v1/apps/{APP}/principals/{}", Person::READER_USER.id);
+    let refused = service
+        .operator()
+        .put(&user, json!({ "tokenTenant": "any" }))
+        .await;
+    refused.broke_rule("TokenTenantNotAllowed");
+}
+
+async fn a_setting_lets_in_all_applications_of_a_tenant(backend: Backend) {
+    let all = [HOME_TENANT, PARTNER_TENANT, RESELLER_TENANT];
+    let allowed = json!({ "tenants": [PARTNER_TENANT] });
+    let service = Harness::with(backend).trusting(&all, allowed).start().await;
+    let app = format!("/v1.4/apps/{APP}");
+    let at = |tenant| of_tenant(&service, &Person::READER, tenant);
+    at(HOME_TENANT).get(&app).await.expect(200);
+    at(PARTNER_TENANT).get(&app).await.expect(200);
+    at(RESELLER_TENANT)
+        .get(&app)
+        .await
+        .refused(404, "ResourceDoesNotExist");
+}
+
+async fn an_operator_is_of_the_tenant_that_is_named(backend: Backend) {
+    let both = [HOME_TENANT, PARTNER_TENANT];
+    let plan = || Harness::with(backend).trusting(&both, json!({ "tenants": "any" }));
+    let service = plan().start_empty().await;
+    let path = "/operator/v1/apps";
+    service.operator().get(path).await.expect(200);
+    let foreign = of_tenant(&service, &Person::OPERATOR, PARTNER_TENANT);
+    foreign.get(path).await.refused(403, "Forbidden");
 }

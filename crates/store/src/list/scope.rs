@@ -31,16 +31,16 @@ const APPS_OF: &str = concat!(
 macro_rules! has_role {
     () => {
         concat!(
-            " AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $4 AND ",
+            " AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $5 AND ",
             is_caller!(),
             ")"
         )
     };
 }
 
-const IN_APP: &str = concat!("t.app_id = $4", has_role!());
+const IN_APP: &str = concat!("t.app_id = $5", has_role!());
 
-const IN_COUNTRY: &str = concat!("t.app_id = $4 AND t.country_code = $5", has_role!());
+const IN_COUNTRY: &str = concat!("t.app_id = $5 AND t.country_code = $6", has_role!());
 
 impl Scope {
     /// Everything, for the operator.

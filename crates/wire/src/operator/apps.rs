@@ -5,12 +5,13 @@ use crate::{
     entity::{Entity, entity},
     hotfixes::required_text,
     lenient::{self, Object},
+    principals::change_of,
 };
 use domain::{
     access::{Principal, PrincipalChange, new_principal},
     ids::{AppId, Etag, PrincipalId, TenantId},
     instant::Instant,
-    principal::{PrincipalKind, Role, Roles},
+    principal::{PrincipalKind, Role, Roles, TokenTenant},
     problem::RuleError,
 };
 use serde::Serialize;
@@ -165,8 +166,69 @@ fn read_owner(owner: &Object) -> Result<(PrincipalId, Principal), RuleError> {
         kind: owner.parsed("type")?,
         tenant_id: owner.parsed("aadTenantId")?,
         roles: Some(Roles::NONE.with(Role::Owner)),
+        token_tenant: None,
     };
     Ok((id, new_principal(change)?))
+}
+
+entity! {
+    /// A principal of an app as the operator sees it.
+    RegisteredPrincipal "registeredPrincipal" keyed by ["id"] tagged by etag {
+        /// A user's object id, or an application's client id.
+        #[schema(value_type = uuid::Uuid)]
+        id "id": PrincipalId,
+        /// What kind of identity it is.
+        #[schema(value_type = String, example = "User")]
+        kind "type": PrincipalKind,
+        /// A user's tenant.
+        #[serde(default)]
+        #[schema(value_type = Option<uuid::Uuid>)]
+        aad_tenant_id "aadTenantId": Option<TenantId>,
+        /// The roles it has: Owner, Contributor, Reader.
+        #[schema(value_type = Vec<String>)]
+        roles "roles": Roles,
+        /// Where the service trusts several tenants, whose tokens an application has its roles with: `publisher`, those of
+        /// the app's publisher; the id of a tenant, those of that one as well; or `any`.
+        #[serde(default)]
+        token_tenant "tokenTenant": Option<String>,
+        /// A value unique to the principal's current state.
+        #[schema(value_type = uuid::Uuid)]
+        etag "_etag": Etag,
+    }
+}
+
+/// A request of an operator to add a principal or to change one, as a client sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrincipalRegistrationBody {
+    /// The tenant of a user; must not be given for an application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aad_tenant_id: Option<Uuid>,
+    /// `User` or `Application`; needed for a new principal.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The roles it shall have from now on; needed for a new principal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    /// Whose tokens an application has them with: `publisher`, which it is at first, the id of another tenant besides the
+    /// publisher's, or `any`. It matters where the service trusts several tenants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_tenant: Option<String>,
+}
+
+impl PrincipalRegistrationBody {
+    /// Reads a request body about the principal `id`.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, or `InvalidInput` for malformed values and for the id of another principal.
+    pub fn read(body: &[u8], id: PrincipalId) -> Result<PrincipalChange, RuleError> {
+        let object = lenient::object(body)?;
+        object.only(RegisteredPrincipal::PROPERTIES)?;
+        Ok(PrincipalChange {
+            token_tenant: object.parsed::<TokenTenant>("tokenTenant")?,
+            ..change_of(&object, id)?
+        })
+    }
 }
 
 /// A request to change some of what is known of an app, understood.

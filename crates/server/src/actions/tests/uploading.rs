@@ -113,6 +113,7 @@ fn contributor_asks() -> Principal {
             kind: PrincipalKind::Application,
             first: CONTRIBUTOR.0,
             second: CONTRIBUTOR.0,
+            tenant: None,
         },
         ..owner_asks()
     }

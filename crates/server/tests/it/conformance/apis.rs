@@ -357,6 +357,16 @@ pub(super) const IDENTITY: Section = Section {
             ],
         ),
         Row(
+            "Where several tenants are trusted, an application counts with tokens of the app's publisher tenant, unless the operator allows more.",
+            X,
+            &[
+                "identity::an_application_is_bound_to_the_publishers_tenant",
+                "identity::operators_let_applications_of_other_tenants_in",
+                "identity::a_setting_lets_in_all_applications_of_a_tenant",
+                "identity::an_operator_is_of_the_tenant_that_is_named",
+            ],
+        ),
+        Row(
             "Which id of an application counts is configured.",
             X,
             &["auth::entra::which_id_of_an_application_counts_is_configured"],

@@ -390,21 +390,25 @@ fn a_scope_shows_a_principal_what_is_his_and_a_stranger_nothing() {
         kind: PrincipalKind::User,
         first: id(3),
         second: id(1),
+        tenant: None,
     };
     let application = PrincipalRef {
         kind: PrincipalKind::Application,
         first: id(99),
         second: id(4),
+        tenant: None,
     };
     let wrong_tenant = PrincipalRef {
         kind: PrincipalKind::User,
         first: id(3),
         second: id(2),
+        tenant: None,
     };
     let wrong_kind = PrincipalRef {
         kind: PrincipalKind::Application,
         first: id(3),
         second: id(5),
+        tenant: None,
     };
     let cases = [
         (user, [1, 4, 14, 6]),

@@ -32,6 +32,7 @@ fn of_app_and_country() -> Scope {
         kind: PrincipalKind::User,
         first: id(0),
         second: id(0),
+        tenant: None,
     };
     Scope::in_country(principal, AppId(id(0)), CountryCode::parse("US", true).unwrap())
 }
@@ -142,6 +143,7 @@ fn versions_and_the_operators_lists_walk_their_indexes() {
             kind: PrincipalKind::User,
             first: id(0),
             second: id(0),
+            tenant: None,
         },
         AppId(id(0)),
     );
