@@ -10,8 +10,11 @@ pub(crate) mod metrics;
 
 pub use gathered::flush_log;
 
-use crate::config::{LogFormat, LogSettings};
-use domain::instant::{Instant, TICKS_PER_SECOND};
+use crate::config::{LogFormat, LogSettings, SecurityLog};
+use domain::{
+    environment::is_invisible,
+    instant::{Instant, TICKS_PER_SECOND},
+};
 use lines::Lines;
 use std::{io::IsTerminal, time::Duration};
 use tracing::{Metadata, level_filters::LevelFilter};
@@ -27,6 +30,10 @@ pub const TARGET: &str = "fame::telemetry";
 
 /// The tracing target of the access log: one line for each request, when its answer has been sent.
 pub(crate) const ACCESS: &str = "fame::access";
+
+/// The tracing target of the events that a security team collects: sign-ins and calls that were refused, as warnings, and
+/// packages that were handed out.
+pub(crate) const SECURITY: &str = "fame::security";
 
 /// The scope of every app that is managed here: published for all tenants, as apps of the marketplace are.
 const EXTENSION_SCOPE: &str = "Global";
@@ -139,15 +146,11 @@ const MAX_TEXT: usize = 1_000;
 /// A text in which something may come from callers or packages, as it can stand in the log: a line break in it must not
 /// begin a line, nor may anything turn what is shown around, and it has an end.
 pub(crate) fn one_line(text: &str) -> String {
-    let is_unfit = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
     let mut fit: String = text.chars().take(MAX_TEXT).collect();
     if fit.len() < text.len() {
         fit.push('…');
     }
-    fit.replace(is_unfit, " ")
+    fit.replace(is_invisible, " ")
 }
 
 /// Booleans as the documented events write them.
@@ -187,6 +190,14 @@ where
     if !settings.access {
         filter = filter.with_target(ACCESS, LevelFilter::OFF);
     }
+    filter = filter.with_target(
+        SECURITY,
+        match settings.security {
+            SecurityLog::Off => LevelFilter::OFF,
+            SecurityLog::Refusals => LevelFilter::WARN,
+            SecurityLog::All => LevelFilter::INFO,
+        },
+    );
     let format = settings.format;
     filter.and_then(Lines {
         format,
@@ -209,12 +220,18 @@ pub(crate) mod tests {
     impl Captured {
         /// Listens to this thread, in JSON, as long as the guard is kept.
         pub(crate) fn listening() -> (Self, tracing::subscriber::DefaultGuard) {
+            Self::listening_for(SecurityLog::Off)
+        }
+
+        /// The same with some of the security events.
+        pub(crate) fn listening_for(security: SecurityLog) -> (Self, tracing::subscriber::DefaultGuard) {
             let captured = Self::default();
             let writer = captured.clone();
             let settings = LogSettings {
                 level: LogFilter::default(),
                 format: LogFormat::Json,
                 access: true,
+                security,
             };
             let layer = log_layer(&settings, false, move |_, line| writer.add(line));
             let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
@@ -239,6 +256,7 @@ pub(crate) mod tests {
             level: filter.parse().unwrap(),
             format,
             access: true,
+            security: SecurityLog::Off,
         };
         let layer = log_layer(&settings, false, move |_, line| writer.add(line));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);

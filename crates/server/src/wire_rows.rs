@@ -343,6 +343,7 @@ pub(crate) fn audit_row(row: AuditRow) -> Result<wire::operator::AuditRow> {
             kind: row.actor_kind,
             id,
             tenant_id: row.actor_tenant_id,
+            object_id: row.actor_object_id,
             name: row.actor_name.or(part),
         },
         action: row.action,

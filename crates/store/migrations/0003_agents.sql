@@ -75,3 +75,6 @@ CREATE INDEX operations_tried ON operations (environment_id, app_id) WHERE statu
 -- Whose tokens an application has its roles with, besides those of the publisher's tenant: another tenant's, or anybody's.
 ALTER TABLE principals ADD COLUMN token_tenant_id UUID;
 ALTER TABLE principals ADD COLUMN any_token_tenant BOOLEAN NOT NULL DEFAULT FALSE;
+
+-- An application's service principal, by which its tenant knows it.
+ALTER TABLE audit ADD COLUMN actor_object_id UUID;

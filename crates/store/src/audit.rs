@@ -16,7 +16,7 @@ table! {
         pub actor_kind: String,
         /// Which of them: a GUID, or a part of the service.
         pub actor_id: String,
-        /// The directory of a user.
+        /// The directory that the token of a user or an application was of.
         pub actor_tenant_id: Option<TenantId>,
         /// The name that a user's token gave.
         pub actor_name: Option<String>,
@@ -30,6 +30,8 @@ table! {
         pub before: Option<String> as (before_state),
         /// The state after it as JSON; none where nothing is left.
         pub after: Option<String> as (after_state),
+        /// An application's service principal in that directory.
+        pub actor_object_id: Option<Uuid>,
     }
 }
 

@@ -17,7 +17,7 @@ use domain::chain::Chain;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use server::{
-    config::{LogFormat, LogSettings},
+    config::{LogFormat, LogSettings, SecurityLog},
     telemetry,
 };
 use std::{env, fs, path::PathBuf, sync::Arc};
@@ -179,6 +179,7 @@ fn log_settings(config: &Config) -> Result<LogSettings, Failure> {
             false => LogFormat::Text,
         },
         access: false,
+        security: SecurityLog::Off,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Principal, agents::caller::AgentCaller};
 use crate::error::Result;
-use domain::{instant::Instant, principal::PrincipalKind};
+use domain::instant::Instant;
 use serde_json::Value;
 use store::{
     Tx,
@@ -91,6 +91,7 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
         actor_kind: actor_kind.into(),
         actor_id,
         actor_tenant_id: None,
+        actor_object_id: None,
         actor_name: None,
         action: change.action.to_owned(),
         target: change.target,
@@ -99,7 +100,8 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
         after: change.after.map(|state| state.to_string()),
     };
     if let Some(principal) = actor.principal() {
-        row.actor_tenant_id = (principal.kind == PrincipalKind::User).then_some(principal.tenant_id);
+        row.actor_tenant_id = Some(principal.tenant_id);
+        row.actor_object_id = principal.object_id;
         row.actor_name.clone_from(&principal.name);
         row.correlation_id = principal.correlation_id;
     }

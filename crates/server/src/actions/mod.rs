@@ -95,6 +95,8 @@ pub(crate) struct Principal {
     pub(crate) kind: PrincipalKind,
     pub(crate) id: PrincipalId,
     pub(crate) tenant_id: TenantId,
+    /// An application's service principal in that tenant.
+    pub(crate) object_id: Option<Uuid>,
     /// How the principals table may know the caller.
     pub(crate) reference: PrincipalRef,
     /// For display only.

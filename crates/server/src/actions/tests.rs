@@ -399,6 +399,7 @@ fn owner_asks() -> Principal {
         kind: PrincipalKind::Application,
         id: OWNER,
         tenant_id: TENANT,
+        object_id: None,
         reference: PrincipalRef {
             kind: PrincipalKind::Application,
             first: OWNER.0,

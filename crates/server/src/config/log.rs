@@ -32,6 +32,30 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Whether each request leaves a line when its answer has been sent.
     pub access: bool,
+    /// Which security events are logged.
+    #[serde(deserialize_with = "security_log")]
+    pub security: SecurityLog,
+}
+
+/// Which security events are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecurityLog {
+    /// None.
+    #[default]
+    Off,
+    /// Sign-ins and calls that were refused.
+    Refusals,
+    /// Those, and packages that were handed out.
+    All,
+}
+
+fn security_log<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecurityLog, D::Error> {
+    let words = [
+        ("off", SecurityLog::Off),
+        ("refusals", SecurityLog::Refusals),
+        ("all", SecurityLog::All),
+    ];
+    values::word(deserializer, words)
 }
 
 /// How the log is written.

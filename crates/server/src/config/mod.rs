@@ -15,7 +15,7 @@ mod storage;
 mod values;
 
 pub use layers::{Origin, Problem, Severity, Sources};
-pub use log::{InvalidLogFilter, LogFilter, LogFormat, LogSettings};
+pub use log::{InvalidLogFilter, LogFilter, LogFormat, LogSettings, SecurityLog};
 pub use network::Network;
 pub use operators::{Operator, OperatorSettings};
 pub use show::Explained;

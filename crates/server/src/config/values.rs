@@ -77,14 +77,16 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
 }
 
 /// One of two words, in any case.
-pub(super) fn word<'de, T, D: Deserializer<'de>>(
+pub(super) fn word<'de, T, D: Deserializer<'de>, const WORDS: usize>(
     deserializer: D,
-    [(first, one), (second, other)]: [(&str, T); 2],
+    words: [(&str, T); WORDS],
 ) -> Result<T, D::Error> {
-    text(deserializer, |text| match text {
-        _ if text.eq_ignore_ascii_case(first) => Ok(one),
-        _ if text.eq_ignore_ascii_case(second) => Ok(other),
-        _ => Err(format!("'{text}' is neither {first} nor {second}")),
+    text(deserializer, |text| {
+        let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        let refused = format!("'{text}' is neither {}", known.join(" nor "));
+        let mut words = words.into_iter();
+        let found = words.find(|(word, _)| text.eq_ignore_ascii_case(word));
+        found.map(|(_, meant)| meant).ok_or(refused)
     })
 }
 

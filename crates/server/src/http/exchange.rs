@@ -5,7 +5,7 @@
 //! caller got all of it, is known when its body has been taken or given up; and so is when its place is free.
 
 use super::{concurrency::Permit, request_info::RequestInfo};
-use crate::telemetry::{ACCESS, metrics::Answered};
+use crate::telemetry::{ACCESS, SECURITY, metrics::Answered};
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
@@ -21,6 +21,9 @@ use std::{
 };
 use tracing::{Span, field::Empty};
 use uuid::Uuid;
+
+/// How the address of a package ends, as the router knows it.
+const PACKAGES: [&str; 2] = ["/getPackageContents", "/operations/{id}/package"];
 
 /// The address of one operation; its last segment is the operation's id.
 const OPERATION: &str = "/environmentHotfixes/{id}";
@@ -144,6 +147,7 @@ impl Drop for Ending {
                 target: ACCESS, parent: span, status, bytes, milliseconds, aborted = true, "broken off"
             ),
         }
+        self.tell_security(route.as_ref().map_or("none", MatchedPath::as_str));
         let answered = Answered {
             method: known(&self.method),
             route: route.as_ref().map_or("none", MatchedPath::as_str),
@@ -153,6 +157,24 @@ impl Drop for Ending {
         };
         answered.count();
         drop(permit);
+    }
+}
+
+impl Ending {
+    /// What a security team wants to hear of.
+    fn tell_security(&self, route: &str) {
+        let (span, bytes) = (&self.exchange.span, self.bytes);
+        let is_package = PACKAGES.iter().any(|end| route.ends_with(end));
+        match self.status {
+            Some(StatusCode::UNAUTHORIZED) => {
+                tracing::warn!(target: SECURITY, parent: span, "sign-in failed");
+            }
+            Some(StatusCode::FORBIDDEN) => tracing::warn!(target: SECURITY, parent: span, "refused"),
+            Some(StatusCode::OK | StatusCode::PARTIAL_CONTENT) if is_package && bytes > 0 => {
+                tracing::info!(target: SECURITY, parent: span, bytes, "package handed out");
+            }
+            _ => {}
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use domain::{
     access::Permission,
     agent::Identity,
     country::CountryCode,
-    environment::{control_in, control_in_lines},
+    environment::{control_in, control_in_lines, is_invisible},
     ids::{AppId, PrincipalId, TenantId},
     principal::PrincipalKind,
     problem::{Code, RuleError},
@@ -133,9 +133,25 @@ fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
             second,
             tenant: caller.bound_to,
         },
-        name: caller.name.clone(),
+        object_id: caller.object_id,
+        name: caller.name.as_deref().and_then(fit_name),
         correlation_id: info.correlation_id,
     }
+}
+
+/// Longest name of a caller that is kept, in characters.
+const LONGEST_NAME: usize = 250;
+
+/// A name as it is kept and shown: people choose what their token calls them, and nothing in it may be unseen or turn a
+/// line around.
+fn fit_name(name: &str) -> Option<String> {
+    let shown = |c: char| match is_invisible(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    let fit: String = name.chars().take(LONGEST_NAME).map(shown).collect();
+    let fit: String = fit.chars().take(LONGEST_NAME).collect();
+    (!fit.trim().is_empty()).then_some(fit)
 }
 
 fn preconditions_of(parts: &Parts) -> Preconditions {
@@ -474,6 +490,18 @@ fn too_large(limit: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_shows_what_nobody_would_see_and_has_an_end() {
+        assert_eq!(fit_name("Zoë Brontë").unwrap(), "Zoë Brontë");
+        let hostile = "a\u{0}b\r\nc\u{1b}[2J\u{202e}d\u{7f}";
+        let shown = "a\\u{0}b\\u{d}\\u{a}c\\u{1b}[2J\\u{202e}d\\u{7f}";
+        assert_eq!(fit_name(hostile).unwrap(), shown);
+        for long in ["é".repeat(100_000), "\u{202e}".repeat(100_000)] {
+            assert_eq!(fit_name(&long).unwrap().chars().count(), LONGEST_NAME);
+        }
+        assert_eq!(fit_name(" "), None);
+    }
 
     #[test]
     fn a_body_earns_its_time_by_coming() {

@@ -6,6 +6,7 @@
 
 use super::LogFormat;
 use crate::clock::machine_ticks;
+use domain::environment::is_invisible;
 use domain::instant::Instant;
 use serde::Serialize;
 use std::fmt::{self, Write};
@@ -223,14 +224,14 @@ fn json(text: &impl Serialize) -> String {
     serde_json::to_string(text).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// What was written since `begun` must neither begin a line nor tell a terminal what to do.
+/// What was written since `begun` must neither begin a line nor tell a terminal what to do, or turn around what it shows.
 fn escape_controls(line: &mut String, begun: usize) {
     let written = line.get(begun..).unwrap_or_default();
-    if !written.contains(char::is_control) {
+    if !written.contains(is_invisible) {
         return;
     }
     for c in line.split_off(begun).chars() {
-        match c.is_control() {
+        match is_invisible(c) {
             true => line.extend(c.escape_default()),
             false => line.push(c),
         }

@@ -1,8 +1,8 @@
 //! The operator API: registering apps and environments, and the audit of everything.
 
 use crate::harness::{
-    APP, Answer, Backend, CUSTOMER, Environment, HOME_TENANT, Harness, LIBRARY, Person, on_both_databases,
-    package, registration,
+    APP, Answer, Backend, CUSTOMER, Environment, HOME_TENANT, Harness, LIBRARY, Person, mint,
+    on_both_databases, package, registration,
 };
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ on_both_databases!(
     environments_are_known_by_tenant_family_and_name,
     releasing_what_is_not_held_changes_nothing,
     every_change_leaves_an_audit_row,
+    an_actor_is_known_in_their_tenant_and_named_as_it_can_be_shown,
     the_audit_tells_what_agents_did,
     the_audit_can_be_filtered,
     what_changes_nothing_leaves_no_row,
@@ -393,6 +394,36 @@ async fn every_change_leaves_an_audit_row(backend: Backend) {
     let gone = operator.delete(environment.operator_path()).await.expect(204);
     let row = row_of(&service, &gone).await;
     assert_eq!((row.get("before").is_some(), row.get("after")), (true, None));
+}
+
+async fn an_actor_is_known_in_their_tenant_and_named_as_it_can_be_shown(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let hostile = format!("Eve\r\n\u{1b}[2J\u{202e}{}", "x".repeat(9_000));
+    let request = Person::OWNER.token().with_claim("app_displayname", hostile);
+    let added = service.caller_with_token(mint(&request)).adds_country("DK").await;
+    let actor = row_of(&service, &added.expect(200)).await["actor"].clone();
+    assert_eq!(
+        [&actor["tenantId"], &actor["objectId"]],
+        [&json!(HOME_TENANT), &json!(Person::OWNER.service_principal())]
+    );
+    let name = actor["name"].as_str().unwrap();
+    assert!(name.starts_with(r"Eve\u{d}\u{a}\u{1b}[2J\u{202e}xxx"), "{name}");
+    assert_eq!(name.chars().count(), 250);
+    let known = format!(
+        "$filter=actorObjectId eq {} and actorTenantId eq {HOME_TENANT}&$top=1",
+        Person::OWNER.service_principal()
+    );
+    assert_eq!(
+        audit(&service, &known).await[0]["actor"]["id"],
+        json!(Person::OWNER.id)
+    );
+
+    let added = service.owner_user().adds_country("FR").await.expect(200);
+    let actor = row_of(&service, &added).await["actor"].clone();
+    assert_eq!(
+        (&actor["tenantId"], actor.get("objectId")),
+        (&json!(HOME_TENANT), None)
+    );
 }
 
 async fn the_audit_tells_what_agents_did(backend: Backend) {

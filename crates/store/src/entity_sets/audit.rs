@@ -38,6 +38,12 @@ pub static AUDIT: LazyLock<EntitySet<AuditRow>> = LazyLock::new(|| {
             |row: &AuditRow| guid_or_null(row.actor_tenant_id.map(|id| id.0)),
         )
         .shown_in("actor"),
+        property(
+            "actorObjectId",
+            guid("t.actor_object_id").or_null(),
+            |row: &AuditRow| guid_or_null(row.actor_object_id),
+        )
+        .shown_in("actor"),
         property("actorName", text("t.actor_name").or_null(), |row: &AuditRow| {
             text_or_null(row.actor_name.as_ref())
         })

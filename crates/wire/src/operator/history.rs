@@ -138,6 +138,10 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<uuid::Uuid>)]
         tenant_id "tenantId": Option<TenantId>,
+        /// The object id of an application's service principal in that tenant, if known.
+        #[serde(default)]
+        #[schema(value_type = Option<uuid::Uuid>)]
+        object_id "objectId": Option<Uuid>,
         /// A name for people, if known.
         #[serde(default)]
         name "name": Option<String>,

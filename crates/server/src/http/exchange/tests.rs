@@ -1,7 +1,7 @@
 //! What the log says of exchanges, through the layer that is around every request.
 
 use super::*;
-use crate::{error::Error, http::context, telemetry::tests::Captured};
+use crate::{config::SecurityLog, error::Error, http::context, telemetry::tests::Captured};
 use axum::{Router, middleware, routing::get};
 use futures::{StreamExt, stream};
 use serde_json::Value;
@@ -14,6 +14,11 @@ fn service() -> Router {
     let broken = || StoreError::unavailable(io::Error::other("the cable is out"));
     let routed = Router::new()
         .route("/things/{id}", get(async || "abc"))
+        .route("/unknown", get(async || StatusCode::UNAUTHORIZED))
+        .route("/forbidden", get(async || StatusCode::FORBIDDEN))
+        .route("/missing", get(async || StatusCode::NOT_FOUND))
+        .route("/versions/{version}/getPackageContents", get(async || "abc"))
+        .route("/agent/v1/operations/{id}/package", get(async || "abc"))
         .route("/long", get(async move || Body::from_stream(chunks())))
         .route("/broken", get(async move || Error::from(broken())))
         .route(
@@ -33,7 +38,11 @@ async fn asked(address: &str) -> Response {
 
 /// What is logged about a request whose answer is taken whole.
 async fn logged(address: &str) -> (Response<Bytes>, Vec<Value>) {
-    let (captured, _guard) = Captured::listening();
+    logged_for(SecurityLog::Off, address).await
+}
+
+async fn logged_for(security: SecurityLog, address: &str) -> (Response<Bytes>, Vec<Value>) {
+    let (captured, _guard) = Captured::listening_for(security);
     let (parts, body) = asked(address).await.into_parts();
     let body = axum::body::to_bytes(body, 1024).await.unwrap();
     (Response::from_parts(parts, body), captured.lines())
@@ -143,4 +152,40 @@ async fn a_panic_is_a_500_in_the_access_log_too() {
         (&line["status"], &line["span"]["route"]),
         (&500.into(), &"/panic".into())
     );
+}
+
+#[tokio::test]
+async fn a_security_team_hears_of_refusals_and_of_packages_if_it_wants_to() {
+    const PACKAGES: [&str; 2] = [
+        "/versions/1.0.0.0/getPackageContents",
+        "/agent/v1/operations/1/package",
+    ];
+    let events = async |security, address: &str| {
+        let (answer, lines) = logged_for(security, address).await;
+        let of_security = |line: &&Value| line["target"] == SECURITY;
+        let lines: Vec<_> = lines.iter().filter(of_security).cloned().collect();
+        for line in &lines {
+            let id = answer.headers()["ms-correlation-x"].to_str().unwrap();
+            assert_eq!(line["span"]["correlation"], id);
+        }
+        let told = |line: &Value| format!("{} {}", line["level"], line["message"]);
+        lines.iter().map(told).collect::<Vec<_>>()
+    };
+    for wanted in [SecurityLog::Refusals, SecurityLog::All] {
+        assert_eq!(events(wanted, "/unknown").await, [r#""WARN" "sign-in failed""#]);
+        assert_eq!(events(wanted, "/forbidden").await, [r#""WARN" "refused""#]);
+        for address in ["/missing", "/things/1", "/nothing", "/long"] {
+            assert!(events(wanted, address).await.is_empty(), "{address}");
+        }
+    }
+    for address in PACKAGES {
+        assert_eq!(
+            events(SecurityLog::All, address).await,
+            [r#""INFO" "package handed out""#]
+        );
+        assert!(events(SecurityLog::Refusals, address).await.is_empty());
+    }
+    for address in ["/unknown", "/forbidden", PACKAGES[0]] {
+        assert!(events(SecurityLog::Off, address).await.is_empty(), "{address}");
+    }
 }

@@ -85,6 +85,7 @@ fn a_terminal_shows_levels_in_colours_and_takes_no_orders_from_values() {
         level: "info".parse().unwrap(),
         format: LogFormat::Text,
         access: true,
+        security: crate::config::SecurityLog::Off,
     };
     let (sender, lines) = std::sync::mpsc::channel();
     let layer = crate::telemetry::log_layer(&settings, true, move |_, line| {
@@ -92,9 +93,9 @@ fn a_terminal_shows_levels_in_colours_and_takes_no_orders_from_values() {
     });
     let subscriber = tracing_subscriber::layer::SubscriberExt::with(tracing_subscriber::registry(), layer);
     tracing::subscriber::with_default(subscriber, || {
-        tracing::warn!(target: "fame::spoken", error = %"\u{1b}[2J", "careful");
+        tracing::warn!(target: "fame::spoken", error = %"\u{1b}[2J\u{202e}\u{7f}\u{9b}", "careful");
     });
     let line = lines.recv().unwrap();
-    let shown = "\u{1b}[33m WARN\u{1b}[0m \u{1b}[2mfame::spoken:\u{1b}[0m careful error=\\u{1b}[2J\n";
+    let shown = "\u{1b}[33m WARN\u{1b}[0m \u{1b}[2mfame::spoken:\u{1b}[0m careful error=\\u{1b}[2J\\u{202e}\\u{7f}\\u{9b}\n";
     assert!(line.ends_with(shown), "{line:?}");
 }

@@ -416,6 +416,7 @@ pub(super) const OPERATOR: Section = Section {
             X,
             &[
                 "operator::every_change_leaves_an_audit_row",
+                "operator::an_actor_is_known_in_their_tenant_and_named_as_it_can_be_shown",
                 "operator::what_changes_nothing_leaves_no_row",
                 "operator::the_audit_tells_what_agents_did",
             ],

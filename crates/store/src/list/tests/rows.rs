@@ -318,6 +318,10 @@ fn audit(number: usize) -> Insert {
             ("correlation_id", id(number).into()),
             ("before_state", Value::Null),
             ("after_state", "{}".into()),
+            (
+                "actor_object_id",
+                number.is_multiple_of(3).then(|| id(number + 1)).into(),
+            ),
         ],
     )
 }
