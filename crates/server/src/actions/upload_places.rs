@@ -115,6 +115,7 @@ mod tests {
             kind: PrincipalKind::User,
             first: id,
             second: id,
+            tenant: None,
         }
     }
 
