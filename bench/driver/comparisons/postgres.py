@@ -41,7 +41,7 @@ def _compare(bench: Bench, server: postgresql.Postgres) -> None:
     folder = seed.seeded(bench.issuer, ENVIRONMENTS)
     places.copy_tree(folder, places.SCRATCH / "sqlite")
     on_sqlite = Service(bench.issuer, places.SCRATCH / "sqlite", name="on SQLite")
-    on_postgres = [_on_postgres(bench, server, folder, name) for name in ("one", "two")]
+    on_postgres = [on_postgres(bench, server, folder, name) for name in ("one", "two")]
     token = bench.issuer.token("reader")
 
     bench.section.text("PostgreSQL with `fsync` and `synchronous_commit` on, over a Unix socket, all on the same two "
@@ -78,7 +78,7 @@ def _compare(bench: Bench, server: postgresql.Postgres) -> None:
             outcome.ratio("postgres", "again").text())
 
 
-def _on_postgres(bench: Bench, server: postgresql.Postgres, folder, name: str) -> Service:
+def on_postgres(bench: Bench, server: postgresql.Postgres, folder, name: str) -> Service:
     server.create(name)
     data = places.SCRATCH / f"postgres-{name}"
     # The service makes the tables; a started one must not find rows change below it.
