@@ -2,6 +2,7 @@
 //! time for taking what it is sent, and all of them brought to an end when the service is asked to stop.
 
 mod door;
+mod heads;
 mod stream;
 mod streams;
 mod under_way;
@@ -15,7 +16,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
-use stream::Paced;
+use stream::Watched;
 use streams::Streams;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -80,7 +81,7 @@ impl Host {
     /// Answers what comes by a connection until it ends. It does when nothing has been under way for as long as the head
     /// of a request may take: whatever was sent of one, by whichever version of HTTP, and whatever else was sent.
     async fn carry(&self, stream: TcpStream) {
-        let stream = Paced::new(stream, self.limits.response_idle);
+        let stream = Watched::new(stream, self.limits.response_idle);
         let under_way = UnderWay::default();
         let service = TowerToHyperService::new(under_way.counting(self.router.clone()));
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);

@@ -1,6 +1,7 @@
-//! A connection whose other end has to take what it is sent: slowly, if it must, but not as good as never.
+//! A connection whose other end has to take what it is sent, slowly, if it must, but not as good as never; and has to send
+//! lines that end as they should.
 
-use super::TAKEN_PER_SECOND;
+use super::{TAKEN_PER_SECOND, heads::Heads};
 use crate::pace::Pace;
 use std::{
     io,
@@ -13,9 +14,10 @@ use tokio::{
     time::Sleep,
 };
 
-/// Fails once its other end is too far behind.
-pub(super) struct Paced<IO> {
+/// Fails once its other end is too far behind, and gives nobody a line of another kind.
+pub(super) struct Watched<IO> {
     io: IO,
+    heads: Heads,
     idle: Duration,
     /// While something waits to be taken.
     waiting: Option<Waiting>,
@@ -41,10 +43,11 @@ impl Waiting {
     }
 }
 
-impl<IO> Paced<IO> {
+impl<IO> Watched<IO> {
     pub(super) fn new(io: IO, idle: Duration) -> Self {
         Self {
             io,
+            heads: Heads::default(),
             idle,
             waiting: None,
         }
@@ -73,17 +76,26 @@ impl<IO> Paced<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Paced<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        let instead = self.heads.instead(buffer.remaining());
+        if !instead.is_empty() {
+            buffer.put_slice(instead);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
+        let came = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+        self.heads.pass(came);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -139,10 +151,10 @@ mod tests {
                 tokio::time::sleep(every).await;
             }
         });
-        let mut paced = Paced::new(near, IDLE);
+        let mut watched = Watched::new(near, IDLE);
         let written = async {
-            paced.write_all(&[7; LENGTH]).await?;
-            paced.flush().await
+            watched.write_all(&[7; LENGTH]).await?;
+            watched.flush().await
         };
         let written = written.await;
         reader.abort();
@@ -166,12 +178,12 @@ mod tests {
     #[tokio::test]
     async fn a_pause_of_whoever_writes_is_nobodys_fault() {
         let (near, mut far) = tokio::io::duplex(512);
-        let mut paced = Paced::new(near, IDLE);
+        let mut watched = Watched::new(near, IDLE);
         let mut taken = vec![0; 1024];
         for _ in 0..3 {
-            let (written, read) = tokio::join!(paced.write_all(&[7; 1024]), far.read_exact(&mut taken));
+            let (written, read) = tokio::join!(watched.write_all(&[7; 1024]), far.read_exact(&mut taken));
             written.and(read.map(drop)).unwrap();
-            paced.flush().await.unwrap();
+            watched.flush().await.unwrap();
             tokio::time::sleep(IDLE * 2).await;
         }
     }

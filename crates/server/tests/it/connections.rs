@@ -19,6 +19,7 @@ on_both_databases!(
     the_connections_of_proxies_are_not_counted,
     when_all_connections_are_open_further_ones_wait,
     a_stream_that_takes_nothing_of_its_answer_ends_alone,
+    lines_end_as_they_have_to,
 );
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -288,7 +289,7 @@ async fn a_stream_that_takes_nothing_of_its_answer_ends_alone(backend: Backend) 
     let mut ended = Vec::new();
     while ended.len() < 2 {
         let next = timeout(CERTAIN, next_frame(&mut connection)).await;
-        let (kind, _, stream, _) = next.expect("an answer is kept for ever").unwrap();
+        let (kind, _, stream, _) = next.unwrap().unwrap();
         assert_ne!(kind, DATA);
         if kind == RST_STREAM {
             ended.push(stream);
@@ -303,5 +304,49 @@ async fn a_stream_that_takes_nothing_of_its_answer_ends_alone(backend: Backend) 
         if (kind, stream) == (DATA, 5) && flags & END_STREAM != 0 {
             break;
         }
+    }
+}
+
+/// Sends bytes as they are, and gets all that comes back.
+pub(crate) async fn raw(service: &Harness, request: &[u8]) -> String {
+    let mut connection = service.connection().await;
+    connection.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A line feed alone ends a line for some and not for others, so that two on the way may see two requests.
+async fn lines_end_as_they_have_to(backend: Backend) {
+    let service = Harness::with(backend).start_empty().await;
+    let good = "GET /health/live HTTP/1.1\r\nHost: fame\r\n\r\n";
+    let posted = "POST /health/live HTTP/1.1\r\nHost: fame\r\nContent-Length: 4\r\n\r\n\n\r\na";
+    let chunked = "POST /health/live HTTP/1.1\r\nHost: fame\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n\n\na\r\n0\r\n\r\n";
+    let last = "GET /health/live HTTP/1.1\r\nHost: fame\r\nConnection: close\r\n\r\n";
+    for bare in [
+        "GET /health/live HTTP/1.1\nHost: fame\r\nConnection: close\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nHost: fame\nConnection: close\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nHost: fame\r\nConnection: close\r\n\n",
+        "GET /health/live HTTP/1.1\r\nHost: fame\r\nConnection: close\n\n",
+        "\nGET /health/live HTTP/1.1\r\nHost: fame\r\nConnection: close\r\n\r\n",
+    ] {
+        for before in ["", good, posted, chunked] {
+            let answer = raw(&service, format!("{before}{bare}").as_bytes()).await;
+            let statuses: Vec<_> = answer
+                .split("HTTP/1.1 ")
+                .skip(1)
+                .map(|answer| &answer[..3])
+                .collect();
+            assert_eq!(statuses.last(), Some(&"400"), "{before:?} {bare:?}: {answer}");
+            assert_eq!(
+                statuses.len(),
+                if before.is_empty() { 1 } else { 2 },
+                "{before:?} {bare:?}: {answer}"
+            );
+        }
+    }
+    for before in [good, posted, chunked, "\r\n"] {
+        let answer = raw(&service, format!("{before}{last}").as_bytes()).await;
+        assert!(!answer.contains("HTTP/1.1 400"), "{before:?}: {answer}");
     }
 }
