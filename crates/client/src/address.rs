@@ -59,15 +59,28 @@ impl SecureUrl {
         self.0.host_str().is_some_and(is_loopback)
     }
 
-    /// The address of what lies `segments` below this one.
+    /// The address of what lies `segments` below this one. A segment that would lead up from there, `..`, is written as the
+    /// key of the one before it.
     pub(crate) fn below(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
+        let mut written: Vec<String> = Vec::new();
+        for &segment in segments {
+            match (segment, written.last_mut()) {
+                ("." | "..", Some(before)) => *before = keyed(before, segment),
+                _ => written.push(segment.to_owned()),
+            }
+        }
         // Only addresses such as `mailto:` have no segments, and those are not secure.
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
+            path.pop_if_empty().extend(written);
         }
         url
     }
+}
+
+/// One of a collection by its key, in the form in which a key may be any text.
+pub(crate) fn keyed(collection: &str, key: &str) -> String {
+    format!("{collection}({})", literal(key))
 }
 
 /// `url` with those of the query options that are given.
@@ -144,6 +157,22 @@ mod tests {
                 root.below(&["v1.4", "a b"]).as_str(),
                 "https://contoso.com/fame/v1.4/a%20b"
             );
+        }
+    }
+
+    #[test]
+    fn no_segment_is_lost() {
+        let root: SecureUrl = "https://contoso.com".parse().unwrap();
+        for (segments, path) in [
+            (&["countries", "..", "versions"][..], "/countries('..')/versions"),
+            (&["countries", "."], "/countries('.')"),
+            (
+                &["countries", "...", "a/b", "%2e%2e"],
+                "/countries/.../a%2Fb/%252e%252e",
+            ),
+            (&["environments", "t", "..", ".."], "/environments/t('..')('..')"),
+        ] {
+            assert_eq!(root.below(segments).path(), path);
         }
     }
 

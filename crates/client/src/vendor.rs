@@ -3,7 +3,12 @@
 //! A country is passed on as it is spelled: which there are is the service's to say.
 
 use crate::{
-    Client, address::with_options, error::Result, list::List, package::StoredPackage, request::Request,
+    Client,
+    address::{keyed, with_options},
+    error::Result,
+    list::List,
+    package::StoredPackage,
+    request::Request,
     upload::Upload,
 };
 use domain::{
@@ -225,7 +230,11 @@ impl Client {
             ("aadTenantId", tenant),
             ("applicationFamily", narrowing.application_family.clone()),
         ];
-        let url = self.in_country(app, country, &["environments", name]);
+        let url = match name.starts_with(['$', '(']) {
+            // Where a literal or OData's key could be, such as `$count`.
+            true => self.in_country(app, country, &[&keyed("environments", name)]),
+            false => self.in_country(app, country, &["environments", name]),
+        };
         self.request(Method::GET, with_options(url, &options))
     }
 

@@ -273,6 +273,12 @@ impl Loaded {
             let message = "is empty, so nobody could register an app: name an operator";
             object("operators.principals", Severity::Error, message);
         }
+        let server = &settings.server;
+        if server.public_url.is_none() && !server.listen.ip().is_loopback() {
+            let message = "is empty, and the service listens on more than this machine: name the address by which callers \
+                           reach it, for what they send as their Host is not believed";
+            object("server.public_url", Severity::Error, message);
+        }
         if let Some(why) = settings.database.exposure() {
             let (severity, more) = match settings.database.allow_plaintext {
                 true => (Severity::Warning, PLAINTEXT_ALLOWED),

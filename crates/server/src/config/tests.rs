@@ -880,6 +880,28 @@ fn the_public_url_is_a_place_on_the_web() {
     }
 }
 
+#[test]
+fn whoever_is_reached_from_elsewhere_says_how() {
+    let objects = |listen: &str, public_url: &str| {
+        let sources = environment(&[
+            ("FAME_SERVER__LISTEN", listen),
+            ("FAME_SERVER__PUBLIC_URL", public_url),
+        ]);
+        let problems = Settings::load(&sources).unwrap().check_production();
+        let mut keys = problems
+            .iter()
+            .map(|problem| (problem.key.as_str(), problem.severity));
+        keys.any(|found| found == ("server.public_url", Severity::Error))
+    };
+    for elsewhere in ["0.0.0.0:8080", "[::]:8080", "10.0.0.5:8080"] {
+        assert!(objects(elsewhere, ""), "{elsewhere}");
+        assert!(!objects(elsewhere, "https://fame.contoso.com"), "{elsewhere}");
+    }
+    for here in ["127.0.0.1:8080", "[::1]:8080"] {
+        assert!(!objects(here, ""), "{here}");
+    }
+}
+
 /// What stands against a database at `url`, and how much.
 fn objections(url: &str, allow_plaintext: bool) -> Vec<Severity> {
     let allow = allow_plaintext.to_string();

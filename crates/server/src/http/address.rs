@@ -1,14 +1,23 @@
 //! Bringing an address to the one form that is routed: `/v1.0/apps/{id}/countries/{code}/…`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::borrow::Cow;
 
-/// What may stand in a segment as it is.
+/// What may stand in a segment as it is. Not `$`: a key that begins with it is no literal.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
-    .remove(b'~')
-    .remove(b'$');
+    .remove(b'~');
+
+/// Stands for bytes that are no text. No name has it.
+const NO_TEXT: &str = "\u{1a}";
+
+/// The collection whose keys are names, which may be anything.
+const ENVIRONMENTS: &str = "environments";
+
+/// What may be named in the key of an environment.
+const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
 const COLLECTIONS: [&str; 6] = [
@@ -16,7 +25,7 @@ const COLLECTIONS: [&str; 6] = [
     "countries",
     "principals",
     "versions",
-    "environments",
+    ENVIRONMENTS,
     "environmentHotfixes",
 ];
 
@@ -30,22 +39,110 @@ const WORDS: [&str; 6] = [
     "plan",
 ];
 
-/// The routed form of an address under `/v1.n`; `None` for any other address but for a slash at its end.
-pub(crate) fn canonical(path: &str) -> Option<String> {
-    let mut segments = path.trim_end_matches('/').split('/').skip(1);
-    let first = segments.next()?;
-    if !is_api_version(first) {
+/// An address in the one form that is routed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Routed {
+    pub(crate) path: String,
+    /// The parts of its last key, where they were named: `(aadTenantId=…,applicationFamily='…',name='…')`.
+    pub(crate) named_key: Option<NamedKey>,
+}
+
+/// Parts of a key with their names.
+pub(crate) type NamedKey = Vec<(String, String)>;
+
+impl Routed {
+    /// The routed form of an address under `/v1.n`; any other only loses the slash at its end.
+    pub(crate) fn of(path: &str) -> Self {
+        let path = readable(path);
         let trimmed = path.trim_end_matches('/');
-        return (trimmed.len() < path.len() && !trimmed.is_empty()).then(|| trimmed.to_owned());
+        let mut segments = trimmed.split('/').skip(1);
+        let mut routed = Self {
+            path: "/v1.0".to_owned(),
+            named_key: None,
+        };
+        if !segments.next().is_some_and(is_api_version) {
+            let is_root = trimmed.is_empty();
+            routed.path = if is_root {
+                path.into_owned()
+            } else {
+                trimmed.to_owned()
+            };
+            return routed;
+        }
+        let mut key_of = None;
+        for segment in segments {
+            key_of = routed.push_segment(segment, key_of);
+        }
+        routed
     }
-    let mut routed = String::with_capacity(path.len());
-    routed.push_str("/v1.0");
-    let mut expects_key = false;
-    for segment in segments {
-        let text = percent_decode_str(segment).decode_utf8().ok()?;
-        expects_key = push_segment(&mut routed, &text, expects_key);
+
+    /// Adds a segment, which is a key of `key_of` if that is there; the collection of which one is expected after it.
+    fn push_segment(&mut self, segment: &str, key_of: Option<&'static str>) -> Option<&'static str> {
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        if let Some(collection) = key_of {
+            match word_for_key(collection, segment, &text) {
+                Some(word) => self.push(word),
+                None => self.push_key(&text),
+            }
+            return None;
+        }
+        if let Some(word) = known(&WORDS, &text) {
+            self.push(word);
+            return None;
+        }
+        if let Some((collection, key)) = with_key(&text) {
+            self.push(collection);
+            self.push_key_of(collection, key);
+            return None;
+        }
+        let collection = known(&COLLECTIONS, &text);
+        match collection {
+            Some(collection) => self.push(collection),
+            None => self.push_key(&text),
+        }
+        collection
     }
-    Some(routed)
+
+    fn push_key_of(&mut self, collection: &str, key: &str) {
+        let is_quoted = key.trim_start().starts_with('\'');
+        let part = key.split('=').next().unwrap_or_default().trim();
+        let is_part = match collection {
+            ENVIRONMENTS => known(&PARTS_OF_KEY, part).is_some(),
+            _ => key.contains('='),
+        };
+        let parts = named_parts(key).filter(|_| is_part && !is_quoted);
+        match parts.as_deref() {
+            Some([(_, value)]) if collection != ENVIRONMENTS => self.push_key(value),
+            Some(_) => {
+                self.push_key(key);
+                self.named_key = parts;
+            }
+            None => self.push_key(&unquoted(key).replace("''", "'")),
+        }
+    }
+
+    fn push(&mut self, literal: &str) {
+        self.path.push('/');
+        self.path.push_str(literal);
+    }
+
+    fn push_key(&mut self, key: &str) {
+        self.path.push('/');
+        self.path.extend(utf8_percent_encode(key, PLAIN));
+    }
+}
+
+/// An address whose segments are text.
+fn readable(path: &str) -> Cow<'_, str> {
+    if percent_decode_str(path).decode_utf8().is_ok() {
+        return Cow::Borrowed(path);
+    }
+    let segments = path.split('/').map(|segment| {
+        let text = percent_decode_str(segment).decode_utf8_lossy();
+        let text = text.replace(char::REPLACEMENT_CHARACTER, NO_TEXT);
+        utf8_percent_encode(&text, PLAIN).to_string()
+    });
+    segments.collect::<Vec<_>>().join("/").into()
 }
 
 fn is_api_version(segment: &str) -> bool {
@@ -54,62 +151,25 @@ fn is_api_version(segment: &str) -> bool {
         .any(|version| version.eq_ignore_ascii_case(segment))
 }
 
-/// Adds a segment; whether a key is expected after it.
-fn push_segment(routed: &mut String, text: &str, expects_key: bool) -> bool {
-    if let Some(word) = known(&WORDS, text).filter(|word| !expects_key || is_word_for_key(word)) {
-        push(routed, word);
-        return false;
-    }
-    if expects_key {
-        push(routed, text);
-        return false;
-    }
-    if let Some((name, key)) = with_key(text) {
-        push(routed, name);
-        push(routed, &key);
-        return false;
-    }
-    let collection = known(&COLLECTIONS, text);
-    push(routed, collection.unwrap_or(text));
-    collection.is_some()
-}
-
-/// Literals that stand where a key could. An environment may be called `plan`; hotfixes are known by their ids.
-fn is_word_for_key(word: &str) -> bool {
-    matches!(word, "$count" | "plan")
+/// The literal that stands where a key could. Names may be anything, so that only one that is written out is no name: an
+/// environment that is called `$count` is written `%24count`.
+fn word_for_key(collection: &str, segment: &str, text: &str) -> Option<&'static str> {
+    let written = if collection == ENVIRONMENTS { segment } else { text };
+    let words: &[_] = match collection {
+        "environmentHotfixes" => &["$count", "plan"],
+        _ => &["$count"],
+    };
+    known(words, written)
 }
 
 fn known(words: &[&'static str], text: &str) -> Option<&'static str> {
     words.iter().copied().find(|word| word.eq_ignore_ascii_case(text))
 }
 
-/// `countries('US')` as collection and key. Several named keys stay together, in their parentheses.
-fn with_key(text: &str) -> Option<(&'static str, String)> {
+/// `countries('US')` as collection and key.
+fn with_key(text: &str) -> Option<(&'static str, &str)> {
     let (name, rest) = text.split_once('(')?;
-    let name = known(&COLLECTIONS, name)?;
-    let key = rest.strip_suffix(')')?;
-    if is_composite(key) {
-        return Some((name, format!("({key})")));
-    }
-    Some((
-        name,
-        unquoted(key.split_once('=').map_or(key, |(_, value)| value))
-            .to_owned()
-            .replace("''", "'"),
-    ))
-}
-
-fn is_composite(key: &str) -> bool {
-    let mut in_quotes = false;
-    let mut equal_signs = 0;
-    for letter in key.chars() {
-        match letter {
-            '\'' => in_quotes = !in_quotes,
-            '=' if !in_quotes => equal_signs += 1,
-            _ => {}
-        }
-    }
-    equal_signs > 1
+    Some((known(&COLLECTIONS, name)?, rest.strip_suffix(')')?))
 }
 
 fn unquoted(text: &str) -> &str {
@@ -119,19 +179,13 @@ fn unquoted(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-fn push(routed: &mut String, segment: &str) {
-    routed.push('/');
-    routed.extend(utf8_percent_encode(segment, PLAIN));
-}
-
-/// The named parts of a composite key: `(aadTenantId=…,applicationFamily='…',name='…')`.
-pub(crate) fn composite_key(text: &str) -> Option<Vec<(String, String)>> {
-    let inner = text.strip_prefix('(')?.strip_suffix(')')?;
+/// The parts of a key with their names: `aadTenantId=…,applicationFamily='…',name='…'`.
+fn named_parts(key: &str) -> Option<NamedKey> {
     let mut parts = Vec::new();
-    let mut rest = inner;
+    let mut rest = key;
     while !rest.is_empty() {
         let (name, after) = rest.split_once('=')?;
-        let (value, after) = take_value(after)?;
+        let (value, after) = take_value(after.trim_start())?;
         parts.push((name.trim().to_owned(), value));
         rest = after;
     }
@@ -163,6 +217,11 @@ fn take_value(text: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn routed(path: &str) -> String {
+        Routed::of(path).path
+    }
 
     #[test]
     fn every_spelling_comes_to_one_form() {
@@ -174,7 +233,7 @@ mod tests {
         ] {
             let path = path.replace("{A}", "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb");
             assert_eq!(
-                canonical(&path).unwrap(),
+                routed(&path),
                 "/v1.0/apps/aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb/countries/US/versions"
             );
         }
@@ -183,41 +242,117 @@ mod tests {
     #[test]
     fn keys_may_look_like_literals() {
         assert_eq!(
-            canonical("/v1.0/apps/a/countries/US/environments/Versions").unwrap(),
+            routed("/v1.0/apps/a/countries/US/environments/Versions"),
             "/v1.0/apps/a/countries/US/environments/Versions"
         );
         assert_eq!(
-            canonical("/v1.0/apps/a/countries/US/environmentHotfixes/PLAN").unwrap(),
+            routed("/v1.0/apps/a/countries/US/environmentHotfixes/PLAN"),
             "/v1.0/apps/a/countries/US/environmentHotfixes/plan"
         );
-        assert_eq!(canonical("/v1.0/apps/$count").unwrap(), "/v1.0/apps/$count");
+        assert_eq!(routed("/v1.0/apps/$count"), "/v1.0/apps/$count");
     }
 
     #[test]
     fn other_addresses_lose_only_their_last_slash() {
-        assert_eq!(canonical("/operator/v1/apps/").unwrap(), "/operator/v1/apps");
-        assert_eq!(canonical("/openapi.json"), None);
-        assert_eq!(canonical("/v2.0/apps"), None);
-        assert_eq!(canonical("/"), None);
+        assert_eq!(routed("/operator/v1/apps/"), "/operator/v1/apps");
+        for path in [
+            "/openapi.json",
+            "/v2.0/apps",
+            "/",
+            "/operator/v1/environments/a/b/%24count",
+        ] {
+            assert_eq!(routed(path), path);
+        }
     }
 
     #[test]
     fn several_keys_are_read_by_name() {
-        let segment = canonical("/v1.0/apps/a/countries/US/environments(aadTenantId=t,applicationFamily='Business Central',name='It''s, ours')").unwrap();
-        let key = percent_decode_str(segment.rsplit('/').next().unwrap())
-            .decode_utf8()
-            .unwrap()
-            .into_owned();
-        let parts = composite_key(&key).unwrap();
+        let path = "/v1.0/apps/a/countries/US/environments(aadTenantId=t,applicationFamily='Business Central', name='It''s, ours')";
         let expected = [
             ("aadTenantId", "t"),
             ("applicationFamily", "Business Central"),
             ("name", "It's, ours"),
         ];
         assert_eq!(
-            parts,
+            Routed::of(path).named_key.unwrap(),
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
-        assert_eq!(composite_key("(a='open"), None);
+        assert_eq!(Routed::of("/v1.0/apps(a='open)").named_key, None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_name_either() {
+        assert_eq!(routed("/v1.0/apps/%ff"), "/v1.0/apps/%1A");
+        assert_eq!(routed("/operator/v1/apps/a%ff/"), "/operator/v1/apps/a%1A");
+    }
+
+    /// The last segment, as a handler gets it.
+    fn key(path: &str) -> String {
+        let routed = Routed::of(path);
+        if let Some(parts) = routed.named_key {
+            let [(_, name)] = parts.as_slice() else {
+                panic!("{path} names {parts:?}");
+            };
+            return name.clone();
+        }
+        let segments: Vec<_> = routed.path.split('/').collect();
+        let [.., collection, key] = segments.as_slice() else {
+            panic!("{path} is routed as {}", routed.path);
+        };
+        assert_eq!(*collection, "environments", "{path}");
+        assert!(!key.starts_with('$'), "{path} is a literal");
+        percent_decode_str(key).decode_utf8().unwrap().into_owned()
+    }
+
+    fn every_address_of_a_name_leads_to_it(name: &str) {
+        let root = "/v1.4/apps/a/countries/US/environments";
+        let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let quoted = name.replace('\'', "''");
+        let quoted = utf8_percent_encode(&quoted, NON_ALPHANUMERIC);
+        for path in [
+            format!("{root}/{encoded}"),
+            format!("{root}('{quoted}')"),
+            format!("{root}(name='{quoted}')"),
+        ] {
+            assert_eq!(key(&path), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_may_look_like_anything() {
+        for name in [
+            "a=b",
+            "(x=1)",
+            "$count",
+            "..",
+            ".",
+            "plan",
+            "versions",
+            "name='a'",
+            "'",
+            "''",
+            "'a=b",
+            "a,b=c",
+            "(name='a')",
+            "%24count",
+            "$metadata",
+            "environments('a')",
+            "a/b",
+            "\u{1a}",
+        ] {
+            every_address_of_a_name_leads_to_it(name);
+        }
+        let root = "/v1.4/apps/a/countries/US/environments";
+        for name in ["a=b", "(x=1)", "a'b", "(name='a')", "$counts"] {
+            assert_eq!(key(&format!("{root}/{name}")), name);
+        }
+        assert_eq!(key(&format!("{root}(a=b)")), "a=b");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_has_an_address(name in "[ -~\u{a0}-\u{ff}]{1,12}|[$().=',%/a]{1,8}") {
+            every_address_of_a_name_leads_to_it(&name);
+        }
     }
 }

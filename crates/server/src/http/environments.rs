@@ -1,7 +1,6 @@
 //! `/apps/{appId}/countries/{countryCode}/environments`: where the app is installed.
 
 use super::{
-    address::composite_key,
     extract::{RequestContext, id},
     lists::{self, ListPath, fragment},
     options::{CountQuery, ListQuery},
@@ -77,7 +76,8 @@ fn address(context: &RequestContext, name: String) -> Result<EnvironmentAddress>
         family: None,
     };
     let narrowing = context.custom_options(odata::Resource::Entity)?;
-    for (option, value) in composite_key(&name)
+    let key = context.info.named_key.clone();
+    for (option, value) in key
         .unwrap_or_else(|| vec![("name".into(), name)])
         .into_iter()
         .chain(narrowing)

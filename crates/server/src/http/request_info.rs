@@ -1,10 +1,11 @@
 //! What every layer of the vendor API may know of a request: who answers it, how, and what it is called in the log.
 
-use super::address;
+use super::address::{NamedKey, Routed};
 use axum::{
     extract::Request,
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, uri::Authority},
 };
+use domain::loopback::is_loopback;
 use uuid::Uuid;
 use wire::ResponseFormat;
 
@@ -22,8 +23,10 @@ pub(crate) struct RequestInfo {
     pub(crate) query: String,
     /// The address in the one form that is routed.
     pub(crate) routed: String,
+    /// The parts of its last key, where they were named.
+    pub(crate) named_key: Option<NamedKey>,
     scheme: &'static str,
-    host: String,
+    host: Option<Authority>,
 }
 
 impl RequestInfo {
@@ -31,30 +34,33 @@ impl RequestInfo {
         let uri = request.uri();
         let headers = request.headers();
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = host
-            .or_else(|| uri.authority().map(|authority| authority.as_str()))
-            .unwrap_or("localhost");
+        let host = host.and_then(|host| host.parse().ok());
         let query = uri.query().unwrap_or_default().to_owned();
         let path = uri.path().to_owned();
+        let routed = Routed::of(&path);
         Self {
             correlation_id: Uuid::new_v4(),
             format: format_of(headers, &query),
-            routed: address::canonical(&path).unwrap_or_else(|| path.clone()),
+            routed: routed.path,
+            named_key: routed.named_key,
             path,
             query,
             scheme: request
                 .extensions()
                 .get::<Scheme>()
                 .map_or("http", |scheme| scheme.0),
-            host: host.to_owned(),
+            host: uri.authority().cloned().or(host),
         }
     }
 
-    /// The service's address as the caller knows it, without a slash at the end.
+    /// The service's address as the caller knows it, without a slash at the end. Anybody can name any host; one that is
+    /// this machine is believed, and without another the addresses in answers begin with their path.
     pub(crate) fn origin(&self, public_url: Option<&str>) -> String {
-        match public_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("{}://{}", self.scheme, self.host),
+        let own = self.host.as_ref().filter(|host| is_loopback(host.host()));
+        match (public_url, own) {
+            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (None, Some(host)) => format!("{}://{host}", self.scheme),
+            (None, None) => String::new(),
         }
     }
 
@@ -82,13 +88,17 @@ fn format_of(headers: &HeaderMap, query: &str) -> ResponseFormat {
                 || accept.contains(";metadata=")
                 || accept.contains("; metadata=")
         });
-    let by_format = query.split('&').any(|item| {
-        let name = item.split('=').next().unwrap_or_default().to_ascii_lowercase();
-        matches!(name.as_str(), "$format" | "%24format" | "format")
-    });
-    if by_version || by_accept || by_format {
+    if by_version || by_accept || names_format(query) {
         ResponseFormat::OData
     } else {
         ResponseFormat::Bare
     }
+}
+
+/// Whether a query says by `$format` what the answer is to be.
+pub(super) fn names_format(query: &str) -> bool {
+    query.split('&').any(|item| {
+        let name = item.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        matches!(name.as_str(), "$format" | "%24format" | "format")
+    })
 }

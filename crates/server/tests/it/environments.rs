@@ -166,9 +166,21 @@ async fn odata_finds_one_by_its_composite_key(backend: Backend) {
 
 async fn names_may_be_anything(backend: Backend) {
     let service = Harness::start(backend).await;
-    for name in ["plan", "My Cust & Co", "Größe", "a+b", "versions", "50% off"] {
+    for name in [
+        "plan",
+        "My Cust & Co",
+        "Größe",
+        "a+b",
+        "versions",
+        "50% off",
+        "a=b",
+        "(x=1)",
+        "$count",
+        "name='a'",
+        "...",
+    ] {
         let environment = Environment::named(name).has(APP, "1.0.0.0");
-        let encoded = name.replace('%', "%25");
+        let encoded = name.replace('%', "%25").replace('$', "%24");
         let address = Environment {
             name: encoded.clone(),
             ..environment
@@ -180,7 +192,17 @@ async fn names_may_be_anything(backend: Backend) {
             .expect(201);
         let found = service.reader().get(one(&encoded)).await.expect(200);
         assert_eq!(found.property("name"), name);
+        let quoted = name.replace('%', "%25").replace('\'', "''");
+        for key in [format!("'{quoted}'"), format!("name='{quoted}'")] {
+            let found = service
+                .reader()
+                .get(format!("{}({key})", all()))
+                .await
+                .expect(200);
+            assert_eq!(found.property("name"), name, "{key}");
+        }
     }
+    assert_eq!(service.reader().get(one("$count")).await.expect(200).text(), "11");
     let filtered = format!("{}?$filter=name eq 'my cust %26 co'", all());
     assert_eq!(
         service.reader().get(filtered).await.expect(200).column("name"),

@@ -47,6 +47,7 @@ mod pools;
 mod postgres;
 mod principals;
 mod replicas;
+mod requests;
 mod restart;
 mod retention;
 mod reviewed_file;
