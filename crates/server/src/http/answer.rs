@@ -88,7 +88,6 @@ impl RequestContext {
     /// A list that is known to be short and takes no options.
     pub(crate) fn short_list<E: Entity>(&self, entities: &[E]) -> Result<Response> {
         self.preconditions.check_untagged()?;
-        self.check_version()?;
         self.options(Resource::Entity)?;
         let projection = Projection::all(self.info.format);
         let context = self.context_url(&format!("Collection({}.{})", wire::csdl::NAMESPACE, E::NAME));

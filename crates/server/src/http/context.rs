@@ -5,18 +5,18 @@
 
 use super::{
     exchange::{Ending, Exchange},
-    problem,
+    headers, problem,
     request_info::RequestInfo,
 };
 use crate::error::Error;
 use auth::OwnToken;
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use domain::problem::RuleError;
+use domain::problem::{Code, RuleError};
 use futures::FutureExt;
 use percent_encoding::percent_decode_str;
 use std::{panic::AssertUnwindSafe, sync::Arc};
@@ -62,10 +62,13 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
     if info.routed != info.path {
         replace_path(&mut request, &info.routed);
     }
+    let checked = refuse_tokens(&info.query)
+        .and_then(|()| refuse_options(&info, &method))
+        .and_then(|()| headers::check(&request, &info.routed));
     request.extensions_mut().insert(Arc::clone(&info));
     request.extensions_mut().insert(exchange);
     let answering = async {
-        let answered = match refuse_tokens(&info.query) {
+        let answered = match checked {
             Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await,
             Err(refused) => Ok(Error::from(refused).into_response()),
         };
@@ -91,6 +94,27 @@ fn refuse_tokens(query: &str) -> Result<(), RuleError> {
              send that in the header Authorization.",
         )),
         false => Ok(()),
+    }
+}
+
+/// Where there are no entities to choose of, OData has nothing to say. (Where there are, what is said is read with them.)
+fn refuse_options(info: &RequestInfo, method: &Method) -> Result<(), RuleError> {
+    let is_told = *method == Method::DELETE
+        || info.routed.ends_with("/getPackageContents")
+        || ["/health/", "/agent/", "/tokens/"]
+            .iter()
+            .any(|root| info.routed.starts_with(root));
+    let names = info
+        .query
+        .split('&')
+        .map(|item| item.split('=').next().unwrap_or_default());
+    let mut options = names.map(|name| percent_decode_str(name).decode_utf8_lossy());
+    match options.find(|name| is_told && name.starts_with('$')) {
+        Some(name) => {
+            let message = format!("The query option '{name}' is not possible here.");
+            Err(RuleError::new(Code::InvalidQueryOption, message).about(name))
+        }
+        None => Ok(()),
     }
 }
 

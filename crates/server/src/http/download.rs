@@ -145,13 +145,11 @@ fn wanted_range(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<Ran
     let Some(text) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
         return Ok(None);
     };
-    let if_range = headers
-        .get(header::IF_RANGE)
-        .and_then(|value| value.to_str().ok());
-    if if_range.is_some_and(|tag| tag.trim() != format!("\"{etag}\"")) {
+    let if_range = headers.get(header::IF_RANGE);
+    if if_range.is_some_and(|tag| tag.as_bytes().trim_ascii() != format!("\"{etag}\"").as_bytes()) {
         return Ok(None);
     }
-    let Some(bounds) = text.trim().strip_prefix("bytes=").and_then(read_bounds) else {
+    let Some(bounds) = read_range(text.trim()) else {
         return Ok(None);
     };
     let range = match bounds {
@@ -178,20 +176,27 @@ fn wanted_range(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<Ran
 
 type Bounds = (Option<u64>, Option<u64>);
 
-fn read_bounds(text: &str) -> Option<Bounds> {
-    let (first, last) = text.split_once('-')?;
-    let number = |text: &str| {
-        if text.is_empty() {
-            Some(None)
-        } else {
-            text.parse().ok().map(Some)
-        }
-    };
-    let bounds = (number(first.trim())?, number(last.trim())?);
+/// The bounds of one range of bytes, if it is one.
+fn read_range(text: &str) -> Option<Bounds> {
+    let (unit, bounds) = text.split_once('=')?;
+    let (first, last) = bounds.split_once('-')?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let bounds = (read_bound(first)?, read_bound(last)?);
     match bounds {
         (Some(first), Some(last)) if last < first => None,
         bounds => Some(bounds),
     }
+}
+
+/// Nothing but digits, or nothing; a number that is larger than any is the largest.
+fn read_bound(text: &str) -> Option<Option<u64>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Some(text.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -213,11 +218,28 @@ mod tests {
         assert_eq!(wanted("bytes=-10"), Some((90, 99)));
         assert_eq!(wanted("bytes=-1000"), Some((0, 99)));
         assert_eq!(wanted("bytes=10-1000"), Some((10, 99)));
+        assert_eq!(wanted("bytes=10-99999999999999999999"), Some((10, 99)));
+        assert_eq!(wanted("Bytes=0-9"), Some((0, 9)));
     }
 
     #[test]
     fn what_cannot_be_read_is_ignored() {
-        for text in ["bytes=0-1,5-6", "items=0-1", "bytes=9-1", "bytes=a-b", "bytes=-"] {
+        for text in [
+            "bytes=0-1,5-6",
+            "items=0-1",
+            "bytes=9-1",
+            "bytes=a-b",
+            "bytes=-",
+            "bytes=+0-9",
+            "bytes=0-+9",
+            "bytes=-+9",
+            "bytes=0 - 9",
+            "bytes= 0-9",
+            "bytes=0x1-9",
+            "bytes =0-9",
+            "bytes0-9",
+            "bytes=0--9",
+        ] {
             assert_eq!(wanted(text), None, "{text}");
         }
     }
@@ -225,8 +247,10 @@ mod tests {
     #[test]
     fn a_range_beyond_the_end_is_refused() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::RANGE, HeaderValue::from_static("bytes=100-"));
-        assert!(wanted_range(&headers, "tag", 100).is_err());
+        for range in ["bytes=100-", "bytes=99999999999999999999-"] {
+            headers.insert(header::RANGE, HeaderValue::from_static(range));
+            assert!(wanted_range(&headers, "tag", 100).is_err(), "{range}");
+        }
     }
 
     #[test]
@@ -234,6 +258,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-1"));
         headers.insert(header::IF_RANGE, HeaderValue::from_static("\"other\""));
+        assert_eq!(wanted_range(&headers, "tag", 100).unwrap(), None);
+        let unlike = HeaderValue::from_bytes(b"\"tag\xe9\"").unwrap();
+        headers.insert(header::IF_RANGE, unlike);
         assert_eq!(wanted_range(&headers, "tag", 100).unwrap(), None);
         headers.insert(header::IF_RANGE, HeaderValue::from_static("\"tag\""));
         assert!(wanted_range(&headers, "tag", 100).unwrap().is_some());

@@ -19,7 +19,7 @@ use auth::{AgentCredential, AuthFailure, Authenticator, Caller, CallerKind};
 use axum::{
     body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use bytes::{Bytes, BytesMut};
 use domain::{
@@ -163,16 +163,22 @@ fn preconditions_of(parts: &Parts) -> Preconditions {
 }
 
 fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Tags> {
-    let values: Vec<_> = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
+    let values: Vec<_> = headers.get_all(name).iter().map(bytes_as_text).collect();
     if values.is_empty() {
         None
     } else {
         Some(Tags::read(&values.join(",")))
     }
+}
+
+/// A text that is the same for the same bytes only. Tags may hold any bytes beyond ASCII; none of ours does.
+fn bytes_as_text(value: &HeaderValue) -> String {
+    const BEYOND: u32 = 0x100;
+    let letter = |byte: u8| match byte {
+        byte if byte.is_ascii() => char::from(byte),
+        byte => char::from_u32(BEYOND + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER),
+    };
+    value.as_bytes().iter().map(|byte| letter(*byte)).collect()
 }
 
 impl RequestContext {
@@ -284,7 +290,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
         let credential = state.authenticator.authenticate_agent(authorization).await?;
         let call = AgentCall {
             credential: shown(credential),
-            session_id: session_of(&parts.headers),
+            session_id: session_of(&parts.headers)?,
             software: software_of(&parts.headers),
             is_ready: readiness_of(&parts.headers)?,
             correlation_id: info.correlation_id,
@@ -331,9 +337,17 @@ fn shown(credential: AgentCredential) -> Credential {
 }
 
 /// The process that calls, as its header says. The nil GUID is what a program has that made none.
-fn session_of(headers: &HeaderMap) -> Option<Uuid> {
-    let session: Uuid = headers.get(SESSION_HEADER)?.to_str().ok()?.trim().parse().ok()?;
-    (!session.is_nil()).then_some(session)
+fn session_of(headers: &HeaderMap) -> Result<Option<Uuid>, RuleError> {
+    let Some(text) = headers.get(SESSION_HEADER).and_then(|value| value.to_str().ok()) else {
+        return Ok(None);
+    };
+    let session: Uuid = text.trim().parse().map_err(|error| {
+        RuleError::invalid(
+            SESSION_HEADER,
+            format!("'{text}' in the header {SESSION_HEADER}: {error}."),
+        )
+    })?;
+    Ok((!session.is_nil()).then_some(session))
 }
 
 /// What a caller calls its software, as far as it fits in a list.

@@ -25,7 +25,6 @@ static METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::document().into(
 #[utoipa::path(get, path = "/", tag = "service",
     responses((status = 200, body = ServiceDocument), (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_service_document(context: RequestContext) -> Result<Response> {
-    context.check_version()?;
     context.options(Resource::Metadata)?;
     context.preconditions.check_untagged()?;
     let document = ServiceDocument::new(&format!("{}/$metadata", context.root()));
@@ -38,7 +37,6 @@ pub(crate) async fn get_service_document(context: RequestContext) -> Result<Resp
     responses((status = 200, body = String, content_type = "application/xml"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_metadata(context: RequestContext) -> Result<Response> {
-    context.check_version()?;
     if let Some(Format::Json(_)) = context.options(Resource::Metadata)?.format {
         let message = "The metadata is only available in XML.";
         return Err(RuleError::new(Code::NotAcceptable, message)

@@ -1,5 +1,6 @@
 //! The vendor API: the App Management API over HTTP. It translates, and decides nothing.
 
+mod accept;
 mod address;
 pub(crate) mod agent;
 pub(crate) mod answer;
@@ -11,6 +12,7 @@ mod download;
 pub(crate) mod environments;
 mod exchange;
 pub(crate) mod extract;
+mod headers;
 mod health;
 pub(crate) mod hotfixes;
 pub(crate) mod lists;

@@ -2,7 +2,6 @@
 
 use super::extract::RequestContext;
 use crate::error::Result;
-use domain::problem::{Code, RuleError};
 use odata::{Limits, Options, Property, Resource, Scalar, Schema, Select, max_page_size};
 use store::list::{EntitySet, ListRequest};
 use utoipa::IntoParams;
@@ -67,19 +66,6 @@ impl<E: Entity> View<E> {
 }
 
 impl RequestContext {
-    /// Makes sure that the caller can read what we write.
-    pub(crate) fn check_version(&self) -> Result<()> {
-        let most = self.header("odata-maxversion");
-        match most.and_then(|text| text.trim().parse::<f64>().ok()) {
-            Some(most) if most < 4.0 => {
-                let message = format!("OData {most} is asked for at most; this service speaks 4.0.");
-                let problem = RuleError::new(Code::BadArgument, message);
-                Err(problem.about("OData-MaxVersion").into())
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The options of the request, as they are possible for a resource of this kind.
     pub(crate) fn options(&self, resource: Resource) -> Result<Options> {
         let dollar_optional =
@@ -99,7 +85,6 @@ impl RequestContext {
 
     /// Which rows of a list in which order, and which of their properties.
     pub(crate) fn list_request<T>(&self, entity_set: &EntitySet<T>) -> Result<(ListRequest, Select)> {
-        self.check_version()?;
         let options = self.options(Resource::Collection)?;
         let select = entity_set.select(&options)?;
         let prefer = self.headers.get_all("prefer").iter();
@@ -119,7 +104,6 @@ impl RequestContext {
 
     /// How a single entity is to look.
     pub(crate) fn view_of_entity<E: Entity>(&self) -> Result<View<E>> {
-        self.check_version()?;
         let Some(text) = self.options(Resource::Entity)?.select else {
             return Ok(View::whole(self.info.format));
         };

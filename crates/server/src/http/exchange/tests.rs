@@ -32,7 +32,10 @@ fn service() -> Router {
 }
 
 async fn asked(address: &str) -> Response {
-    let request = Request::get(address).body(Body::empty()).unwrap();
+    let request = Request::get(address)
+        .header("host", "fame")
+        .body(Body::empty())
+        .unwrap();
     service().oneshot(request).await.unwrap()
 }
 
