@@ -158,6 +158,10 @@ fn add_headers(headers: &mut HeaderMap, info: &RequestInfo, echoed: Vec<(HeaderN
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    // What an answer says is for whoever asked, now.
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     for (name, value) in echoed {
         headers.insert(name, value);
     }

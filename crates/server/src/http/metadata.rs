@@ -50,6 +50,10 @@ pub(crate) async fn get_metadata(context: RequestContext) -> Result<Response> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     headers.insert("odata-version", HeaderValue::from_static("4.0"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=300"),
+    );
     insert(headers, header::ETAG, &format!("W/\"{etag}\""));
     Ok(response)
 }

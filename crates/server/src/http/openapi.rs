@@ -4,11 +4,13 @@ use super::extract::AppState;
 use axum::{
     Router,
     body::Bytes,
-    http::{HeaderValue, header},
-    response::{Html, IntoResponse},
+    http::{HeaderName, HeaderValue, header},
+    response::Html,
     routing::get,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
@@ -56,15 +58,47 @@ pub(crate) fn pages(document: Document) -> Router<Arc<AppState>> {
     // Sent as they are, however many ask at once.
     let text = Bytes::from(to_json(&document));
     let page = Bytes::from(page(&document));
+    let policy = policy();
     Router::new()
         .route(
             "/openapi.json",
             get(move || async move {
                 let json = HeaderValue::from_static("application/json; charset=utf-8");
-                ([(header::CONTENT_TYPE, json)], text.clone()).into_response()
+                ([(header::CONTENT_TYPE, json), CACHED], text.clone())
             }),
         )
-        .route("/", get(move || async move { Html(page.clone()) }))
+        .route(
+            "/",
+            get(move || async move {
+                let safe = [
+                    (header::CONTENT_SECURITY_POLICY, policy.clone()),
+                    CACHED,
+                    NO_FRAME,
+                    NO_REFERRER,
+                ];
+                (safe, Html(page.clone()))
+            }),
+        )
+}
+
+/// The same for everybody, until the service is another one.
+const CACHED: (HeaderName, HeaderValue) = (
+    header::CACHE_CONTROL,
+    HeaderValue::from_static("public, max-age=300"),
+);
+const NO_FRAME: (HeaderName, HeaderValue) = (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+const NO_REFERRER: (HeaderName, HeaderValue) =
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+
+/// The page is text with its style; a browser that is told so runs and loads nothing else.
+fn policy() -> HeaderValue {
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(
+        "default-src 'none'; frame-ancestors 'none'",
+    ))
 }
 
 /// Every operation with its parameters and answers, as one plain page.

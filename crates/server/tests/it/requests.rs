@@ -2,8 +2,10 @@
 
 use crate::connections::raw;
 use crate::harness::{APP, Answer, Backend, Caller, Environment, Harness, Person, on_both_databases};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 on_both_databases!(
     a_tag_of_other_bytes_changes_nothing,
@@ -15,6 +17,7 @@ on_both_databases!(
     only_the_version_that_is_spoken_is_promised,
     options_are_read_or_refused,
     what_is_no_text_is_a_wrong_address_like_any_other,
+    answers_are_not_kept_and_pages_are_shut,
 );
 
 async fn a_tag_of_other_bytes_changes_nothing(backend: Backend) {
@@ -316,4 +319,63 @@ async fn what_is_no_text_is_a_wrong_address_like_any_other(backend: Backend) {
         .get("/v1.4/%ff")
         .await
         .refused(404, "ResourceDoesNotExist");
+}
+
+async fn answers_are_not_kept_and_pages_are_shut(backend: Backend) {
+    let service = Harness::start(backend).await;
+    service.owner().has_uploaded("1.0.0.0").await;
+    let reader = service.reader();
+    for path in [
+        "/v1.4/apps",
+        "/v1.4/nowhere",
+        "/health/ready",
+        &reader.us("versions/1.0.0.0"),
+        &reader.us("versions/1.0.0.0/getPackageContents"),
+    ] {
+        assert_eq!(
+            reader.get(path).await.header("cache-control"),
+            "no-store",
+            "{path}"
+        );
+    }
+    assert_eq!(
+        service.nobody().get("/v1.4/apps").await.header("cache-control"),
+        "no-store"
+    );
+    for (path, whose) in [
+        ("/", "public"),
+        ("/openapi.json", "public"),
+        ("/v1.4/$metadata", "private"),
+    ] {
+        let cached = reader.get(path).await.expect(200);
+        assert_eq!(
+            cached.header("cache-control"),
+            format!("{whose}, max-age=300"),
+            "{path}"
+        );
+    }
+    let page = service.nobody().get("/").await.expect(200);
+    let text = page.text();
+    let style = text
+        .split_once("<style>")
+        .unwrap()
+        .1
+        .split_once("</style>")
+        .unwrap()
+        .0;
+    let allowed = format!("style-src 'sha256-{}'", STANDARD.encode(Sha256::digest(style)));
+    let policy = page.header("content-security-policy");
+    for directive in ["default-src 'none'", "frame-ancestors 'none'", &allowed] {
+        assert!(policy.contains(directive), "{policy}");
+    }
+    assert!(!text.contains("<script") && !text.contains(" style="));
+    assert_eq!(page.header("x-frame-options"), "DENY");
+    assert_eq!(page.header("referrer-policy"), "no-referrer");
+    assert_eq!(
+        reader
+            .get(format!("/v1.4/apps/{APP}"))
+            .await
+            .header("x-content-type-options"),
+        "nosniff"
+    );
 }
