@@ -617,7 +617,7 @@ async fn a_costly_filter_holds_nobody_up(backend: Backend) {
         service.operator().reports(&environment).await.expect(201);
     }
     let environments = service.reader().us("environments");
-    let pattern = "matchesPattern(concat(name,@a),'[ab]{0,60}[ab]{0,60}z')";
+    let pattern = ["matchesPattern(concat(name,@a),'(?:(?:a|b|ab){0,9}a){20}z')"; 2].join(" or ");
     let text: String = (0..3_900u32)
         .map(|number| {
             if number.wrapping_mul(2_654_435_761) >> 31 == 1 {
@@ -635,7 +635,7 @@ async fn a_costly_filter_holds_nobody_up(backend: Backend) {
     };
     let mut under_way = Box::pin(join_all((0..8).map(|_| costly())));
     let others = async {
-        for _ in 0..10 {
+        for _ in 0..3 {
             service.nobody().get("/health/live").await.expect(200);
             service.reader().get(&environments).await.expect(200);
         }
@@ -650,5 +650,9 @@ async fn a_costly_filter_holds_nobody_up(backend: Backend) {
     let other = service.owner().get(quick).await.expect(200);
     assert_eq!(other.rows().len(), 6, "what nobody waits for any more makes room");
     let too_large = format!("{environments}?$filter=matchesPattern(name,'(?:(?:a|b|ab){{0,9}}a){{40}}z')");
-    service.reader().get(too_large).await.refused(400, "InvalidFilter");
+    service
+        .reader()
+        .get(too_large)
+        .await
+        .refused(400, "InvalidFilter");
 }
