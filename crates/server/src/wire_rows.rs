@@ -334,8 +334,8 @@ pub(crate) fn seconds(span: Duration) -> u32 {
 
 /// A change. A part of the service that acted by itself has a name in place of an id.
 pub(crate) fn audit_row(row: AuditRow) -> Result<wire::operator::AuditRow> {
-    let id = Uuid::try_parse(&row.actor_id).ok();
-    let part = Some(row.actor_id).filter(|_| id.is_none());
+    let id = row.shown_id().and_then(|id| Uuid::try_parse(id).ok());
+    let name = row.shown_name().map(str::to_owned);
     Ok(wire::operator::AuditRow {
         id: row.id,
         at: row.recorded_on,
@@ -344,7 +344,7 @@ pub(crate) fn audit_row(row: AuditRow) -> Result<wire::operator::AuditRow> {
             id,
             tenant_id: row.actor_tenant_id,
             object_id: row.actor_object_id,
-            name: row.actor_name.or(part),
+            name,
         },
         action: row.action,
         target: row.target,

@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 pub use agents::AGENTS;
 pub use apps::{APPS, REGISTERED_APPS};
+#[cfg(test)]
+pub(crate) use audit::ACTOR_KINDS;
 pub use audit::AUDIT;
 pub use countries::COUNTRIES;
 pub use environments::{ENVIRONMENTS, REGISTERED_ENVIRONMENTS};

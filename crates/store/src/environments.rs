@@ -438,7 +438,7 @@ pub async fn delete_environment(tx: &mut Tx<'_>, id: Uuid) -> Result<(), StoreEr
 }
 
 /// `$1, $2, …` for so many values.
-fn placeholders(count: usize) -> String {
+pub(crate) fn placeholders(count: usize) -> String {
     (1..=count)
         .map(|number| format!("${number}"))
         .collect::<Vec<_>>()

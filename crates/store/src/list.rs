@@ -20,6 +20,7 @@ mod work;
 use super::Db;
 use domain::instant::Instant;
 
+pub(crate) use entity_set::spelled_among;
 pub use entity_set::{
     ColumnMapping, ColumnType, EntitySet, Property, Spelling, country, folded, guid, hidden, hidden_text,
     in_memory, instant, number, picked, property, roles, text, truth, version, word,

@@ -2,6 +2,7 @@
 
 use super::{
     Db, FromRow, Row, StoreError, Tx, Value,
+    environments::placeholders,
     row::{Field, table},
     table::Kind,
 };
@@ -263,6 +264,17 @@ fn owners() -> String {
 /// The owners of an app, for the operator.
 pub async fn owners_of(db: &Db, app: AppId) -> Result<Vec<AppPrincipal>, StoreError> {
     db.query(owners()).bind(app).fetch_all().await
+}
+
+/// The owners of several apps, in the same order for each.
+pub async fn owners_of_all(db: &Db, apps: &[AppId]) -> Result<Vec<AppPrincipal>, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM principals t WHERE t.app_id IN ({}) AND (t.roles & 1) <> 0 ORDER BY t.id",
+        AppPrincipal::COLUMNS,
+        placeholders(apps.len())
+    );
+    let apps = apps.iter().copied().map(Value::from);
+    db.query(sql).bind_all(apps).fetch_all().await
 }
 
 /// The same within a transaction.

@@ -15,6 +15,7 @@ use domain::{
     problem::{Code, RuleError},
 };
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use store::{
     Tx,
     apps::{self, App},
@@ -59,6 +60,22 @@ pub(crate) async fn get_registered_app(service: &Service, app: AppId) -> Result<
     let found = found.ok_or_else(|| not_registered(app))?;
     let owners = principals::owners_of(&service.db, app).await?;
     Ok((found, owners))
+}
+
+/// Apps with their owners, if those are wanted.
+pub(crate) async fn with_owners(service: &Service, apps: Vec<App>, wanted: bool) -> Result<Vec<Registered>> {
+    let ids: Vec<AppId> = apps.iter().map(|app| app.id).collect();
+    let mut owners: HashMap<AppId, Vec<AppPrincipal>> = HashMap::new();
+    if wanted {
+        for owner in principals::owners_of_all(&service.db, &ids).await? {
+            owners.entry(owner.app_id).or_default().push(owner);
+        }
+    }
+    let with_own = |app: App| {
+        let own = owners.remove(&app.id).unwrap_or_default();
+        (app, own)
+    };
+    Ok(apps.into_iter().map(with_own).collect())
 }
 
 /// What an operator says about an app; when it registers one, nothing may be missing.

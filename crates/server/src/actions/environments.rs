@@ -23,7 +23,7 @@ use domain::{
     window::UpdateWindow,
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use store::{
     Tx, agents,
     environments::{self, Environment, EnvironmentEntry, Installation, InstalledApp, installation_rows},
@@ -120,6 +120,27 @@ pub(crate) async fn get_registered_environment(
         None => None,
     };
     Ok((EnvironmentEntry { environment, agent }, apps))
+}
+
+/// Environments with what is installed in them, if that is wanted.
+pub(crate) async fn with_apps(
+    service: &Service,
+    entries: Vec<EnvironmentEntry>,
+    wanted: bool,
+) -> Result<Vec<Registered>> {
+    let mut apps: HashMap<Uuid, Vec<InstalledApp>> = HashMap::new();
+    if wanted {
+        let ids: Vec<Uuid> = entries.iter().map(|entry| entry.environment.id).collect();
+        for installed in environments::installed_in(&service.db, &ids).await? {
+            apps.entry(installed.environment).or_default().push(installed.app);
+        }
+    }
+    let with_own = |entry: EnvironmentEntry| {
+        let mut own = apps.remove(&entry.environment.id).unwrap_or_default();
+        own.sort_by_key(|app| app.app_id);
+        (entry, own)
+    };
+    Ok(entries.into_iter().map(with_own).collect())
 }
 
 /// What an operator or an agent says about an environment.

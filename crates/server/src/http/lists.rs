@@ -153,6 +153,44 @@ where
     list_wanted(context, scope, (entity_set, fragment), wanted, shown).await
 }
 
+/// Lists all rows of a kind, each with what `complete` adds to those of a batch, if `part` is selected at all.
+pub(crate) async fn list_completed<T, U, E, Completing>(
+    context: &RequestContext,
+    (entity_set, fragment): (&'static EntitySet<T>, &str),
+    part: &str,
+    complete: impl Fn(Vec<T>, bool) -> Completing + Send + 'static,
+    shown: impl Fn(U) -> Result<E> + Send + 'static,
+) -> Result<Response>
+where
+    T: FromRow,
+    U: Send + 'static,
+    E: Entity + Send + 'static,
+    Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
+{
+    let (request, select) = context.list_request(entity_set)?;
+    let is_selected = match &select {
+        Select::Only(properties) => entity_set
+            .schema
+            .find(part)
+            .is_none_or(|part| properties.contains(&part)),
+        Select::All => true,
+    };
+    let request = ListRequest {
+        in_portions: true,
+        ..request
+    };
+    let rows = listing::list(context.service(), ListScope::Everything, entity_set, request).await?;
+    let rows = rows.and_then(move |batch| complete(batch, is_selected));
+    send(
+        context,
+        context.view(&select, &entity_set.schema),
+        rows,
+        fragment,
+        shown,
+    )
+    .await
+}
+
 async fn list_wanted<T, E>(
     context: &RequestContext,
     scope: ListScope<'_>,

@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         apps::{self, RegisterApp, Registered, Saved},
-        listing::{self, ListScope},
+        listing,
         principals::{self, Authority},
     },
     error::Result,
@@ -16,6 +16,7 @@ use crate::{
 };
 use axum::{extract::Path, http::StatusCode, response::Response};
 use domain::access::PrincipalChange;
+use std::sync::Arc;
 use wire::{
     ErrorBody, List,
     operator::{
@@ -24,15 +25,20 @@ use wire::{
     },
 };
 
-/// Lists all registered apps. Their owners are shown with the single app.
+/// Lists all registered apps with their owners.
 #[utoipa::path(get, path = "/apps", tag = "operator", params(ListQuery),
     responses((status = 200, body = List<RegisteredApp>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_registered_apps(OperatorContext(context): OperatorContext) -> Result<Response> {
-    lists::list_scope(
+    let service = Arc::clone(context.service());
+    lists::list_completed(
         &context,
-        ListScope::Everything,
         (&listing::REGISTERED_APPS, "apps"),
-        |app| wire_rows::registered_app(app, Vec::new()),
+        "owners",
+        move |batch, with_owners| {
+            let service = Arc::clone(&service);
+            async move { apps::with_owners(&service, batch, with_owners).await }
+        },
+        |(app, owners)| wire_rows::registered_app(app, owners),
     )
     .await
 }

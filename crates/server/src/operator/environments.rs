@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         environments::{self, EnvironmentReport, Registered},
-        listing::{self, ListScope},
+        listing,
     },
     error::Result,
     http::{
@@ -25,6 +25,7 @@ use domain::{
     problem::RuleError,
     window::UpdateWindow,
 };
+use std::sync::Arc;
 use wire::{
     ErrorBody, List,
     operator::{EnvironmentRegistration, EnvironmentRegistrationBody, RegisteredEnvironment},
@@ -53,17 +54,22 @@ impl EnvironmentPath {
     }
 }
 
-/// Lists all environments. What is installed in them is shown with the single environment.
+/// Lists all environments with what is installed in them.
 #[utoipa::path(get, path = "/environments", tag = "operator", params(ListQuery),
     responses((status = 200, body = List<RegisteredEnvironment>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_registered_environments(
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
-    lists::list_scope(
+    let service = Arc::clone(context.service());
+    lists::list_completed(
         &context,
-        ListScope::Everything,
         (&listing::REGISTERED_ENVIRONMENTS, "environments"),
-        |environment| wire_rows::registered_environment(environment, Vec::new()),
+        "apps",
+        move |batch, with_apps| {
+            let service = Arc::clone(&service);
+            async move { environments::with_apps(&service, batch, with_apps).await }
+        },
+        |(environment, apps)| wire_rows::registered_environment(environment, apps),
     )
     .await
 }

@@ -19,6 +19,8 @@ on_both_databases!(
     the_audit_tells_what_agents_did,
     the_audit_can_be_filtered,
     what_changes_nothing_leaves_no_row,
+    a_list_shows_what_the_single_ones_show,
+    what_is_not_known_is_null_in_filters_too,
 );
 
 fn app_path() -> String {
@@ -503,4 +505,83 @@ async fn what_changes_nothing_leaves_no_row(backend: Backend) {
     owner.removes(&Person::STRANGER).await.expect(404);
     service.reader().adds_country("DK").await.expect(403);
     assert_eq!(count().await, before);
+}
+
+async fn a_list_shows_what_the_single_ones_show(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let operator = service.operator();
+    service.has_app(LIBRARY).await;
+    for (name, app) in [("One", APP), ("Two", LIBRARY)] {
+        let environment = Environment::named(name)
+            .has(app, "1.0.0.0")
+            .has(CUSTOMER, "2.0.0.0");
+        operator.reports(&environment).await.expect(201);
+    }
+    operator.reports(&Environment::named("None")).await.expect(201);
+    for (path, key, part) in [
+        ("/operator/v1/apps", "id", "owners"),
+        ("/operator/v1/environments", "name", "apps"),
+    ] {
+        let rows = operator.get(path).await.expect(200).rows();
+        assert!(
+            rows.iter()
+                .any(|row| row[part].as_array().unwrap().len() > 1 || part == "owners")
+        );
+        for row in &rows {
+            let single = match part {
+                "owners" => format!("{path}/{}", row[key].as_str().unwrap()),
+                _ => Environment::named(row[key].as_str().unwrap()).operator_path(),
+            };
+            let single = operator.get(single).await.expect(200).json();
+            assert_eq!(row[part], single[part], "{path}");
+        }
+        let least = operator
+            .get(format!("{path}?$select={key}&$top=1"))
+            .await
+            .expect(200)
+            .rows();
+        assert!(least[0].get(part).is_none());
+        let pages = operator.get(format!("{path}?$orderby={key} desc&$top=1&$select={part}"));
+        assert!(pages.await.expect(200).rows()[0][part].is_array());
+    }
+}
+
+async fn what_is_not_known_is_null_in_filters_too(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let operator = service.operator();
+    let environment = Environment::named("One").has(APP, "1.0.0.0");
+    operator.reports(&environment).await.expect(201);
+    let found = async |caller: &crate::harness::Caller, path: &str, filter: &str| {
+        let answer = caller.get(format!("{path}?$filter={filter}")).await.expect(200);
+        answer.rows().len()
+    };
+    let of_vendor = service.reader().us("environments");
+    for (caller, path) in [
+        (operator.clone(), "/operator/v1/environments"),
+        (service.reader(), &of_vendor),
+    ] {
+        let all = found(&caller, path, "name eq 'One'").await;
+        let known = found(&caller, path, "locationName ne null").await;
+        let row = &caller.get(path).await.expect(200).rows()[0];
+        assert_eq!(
+            known,
+            if row["locationName"].is_null() { 0 } else { all },
+            "{path}"
+        );
+        assert_eq!(found(&caller, path, "locationName eq ''").await, 0, "{path}");
+    }
+    let audit = "/operator/v1/audit";
+    for row in operator.get(audit).await.expect(200).rows() {
+        let id = row["id"].as_str().unwrap();
+        for (property, shown) in [("actorName", "name"), ("actorId", "id"), ("actorType", "type")] {
+            let shown = &row["actor"][shown];
+            let compared = match shown.as_str() {
+                Some(text) if property != "actorName" => format!("'{}'", text.to_uppercase()),
+                Some(text) => format!("'{}'", text.replace('\'', "''")),
+                None => "null".into(),
+            };
+            let filter = format!("id eq {id} and {property} eq {compared}");
+            assert_eq!(found(&operator, audit, &filter).await, 1, "{filter}");
+        }
+    }
 }

@@ -1,12 +1,42 @@
 //! Who changed what.
 
-use super::{guid_or_null, guid_value, instant_value, text_or_null};
+use super::{guid_or_null, guid_value, instant_value};
 use crate::{
     audit::AuditRow,
-    list::{EntitySet, guid, hidden, instant, property, text},
+    list::{EntitySet, Spelling, folded, guid, hidden, instant, property, spelled_among, text},
 };
-use odata::Value;
+use odata::{Fold, Value};
 use std::sync::LazyLock;
+
+/// What may have made a change.
+pub(crate) const ACTOR_KINDS: &[&str] = &["User", "Application", "Agent", "Service"];
+
+const ACTOR_KIND: Fold = Fold {
+    name: "actorType",
+    apply: |text| spelled_among(ACTOR_KINDS, text),
+};
+
+const ACTOR_ID: Fold = Fold {
+    name: "actorId",
+    apply: str::to_ascii_lowercase,
+};
+
+// A part of the service has a name in place of an id.
+const SHOWN_ID: &str = "CASE WHEN t.actor_kind <> 'Service' THEN t.actor_id END";
+const SHOWN_NAME: &str = "COALESCE(t.actor_name, CASE WHEN t.actor_kind = 'Service' THEN t.actor_id END)";
+
+impl AuditRow {
+    /// The id of who made the change, if it is one that has an id.
+    pub fn shown_id(&self) -> Option<&str> {
+        (self.actor_kind != "Service").then_some(self.actor_id.as_str())
+    }
+
+    /// The name that it goes by, if it has one.
+    pub fn shown_name(&self) -> Option<&str> {
+        let part = || self.shown_id().is_none().then_some(self.actor_id.as_str());
+        self.actor_name.as_deref().or_else(part)
+    }
+}
 
 /// All changes, the newest first. The parts of `actor` have names of their own to ask by, because a path into a
 /// single object is not among the query options.
@@ -24,13 +54,17 @@ pub static AUDIT: LazyLock<EntitySet<AuditRow>> = LazyLock::new(|| {
         }),
         property("before", hidden(), |_| Value::Null),
         property("after", hidden(), |_| Value::Null),
-        property("actorType", text("t.actor_kind"), |row: &AuditRow| {
-            Value::text(row.actor_kind.as_str())
-        })
+        property(
+            "actorType",
+            folded("t.actor_kind", "t.actor_kind", ACTOR_KIND, Spelling::Ascii),
+            |row: &AuditRow| Value::text(row.actor_kind.as_str()),
+        )
         .shown_in("actor"),
-        property("actorId", text("t.actor_id"), |row: &AuditRow| {
-            Value::text(row.actor_id.as_str())
-        })
+        property(
+            "actorId",
+            folded(SHOWN_ID, SHOWN_ID, ACTOR_ID, Spelling::Ascii).or_null(),
+            |row: &AuditRow| Value::or_null(row.shown_id()),
+        )
         .shown_in("actor"),
         property(
             "actorTenantId",
@@ -44,8 +78,8 @@ pub static AUDIT: LazyLock<EntitySet<AuditRow>> = LazyLock::new(|| {
             |row: &AuditRow| guid_or_null(row.actor_object_id),
         )
         .shown_in("actor"),
-        property("actorName", text("t.actor_name").or_null(), |row: &AuditRow| {
-            text_or_null(row.actor_name.as_ref())
+        property("actorName", text(SHOWN_NAME).or_null(), |row: &AuditRow| {
+            Value::or_null(row.shown_name())
         })
         .shown_in("actor"),
     ];

@@ -15,6 +15,13 @@ use std::sync::LazyLock;
 /// The key in the order of the list: tenant, then name.
 const KEYS: [&str; 3] = ["aadTenantId", "name", "applicationFamily"];
 
+/// Where an environment is. Nobody may have said so.
+const LOCATION: &str = "NULLIF(t.location_name, '')";
+
+fn shown(location: &str) -> Option<&str> {
+    Some(location).filter(|location| !location.is_empty())
+}
+
 /// How application families compare.
 pub(crate) const FAMILY: Fold = Fold {
     name: "family",
@@ -44,8 +51,8 @@ pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
         property("applicationFamily", family, |row| {
             Value::text(row.family.as_str())
         }),
-        property("locationName", text("t.location_name"), |row| {
-            Value::text(row.location_name.as_str())
+        property("locationName", text(LOCATION).or_null(), |row| {
+            Value::or_null(shown(&row.location_name))
         }),
         property("name", name, |row| Value::text(row.name.as_str())),
         property("type", word::<EnvironmentKind>("t.kind"), |row| {
@@ -80,8 +87,8 @@ pub static REGISTERED_ENVIRONMENTS: LazyLock<EntitySet<EnvironmentEntry>> = Lazy
         property("type", word::<EnvironmentKind>("t.kind"), |row| {
             Value::text(row.environment.kind.as_str())
         }),
-        property("locationName", text("t.location_name"), |row| {
-            Value::text(row.environment.location_name.as_str())
+        property("locationName", text(LOCATION).or_null(), |row| {
+            Value::or_null(shown(&row.environment.location_name))
         }),
         // Kept as text only, which sorts otherwise than the versions do.
         property(

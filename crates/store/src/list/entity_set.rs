@@ -3,6 +3,7 @@
 //! One line describes one property for everybody: its name and type for the query options, its column for SQL, and
 //! how it is read from a row in memory. So the two ways of deciding a filter cannot look at different things.
 
+use domain::problem::UnknownWord;
 use odata::{Fold, OrderBy, OrderKey, OrderTerm, Scalar, Schema, Type, Value};
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
@@ -253,7 +254,7 @@ pub fn folded(column: &'static str, key: &'static str, fold: Fold, spelling: Spe
 }
 
 /// A word of the closed vocabulary `W`, kept as the API spells it.
-pub fn word<W: FromStr + Display>(column: &'static str) -> Kind {
+pub fn word<W: FromStr<Err = UnknownWord> + Display>(column: &'static str) -> Kind {
     let fold = Fold {
         name: std::any::type_name::<W>(),
         apply: spelled::<W>,
@@ -313,17 +314,129 @@ pub fn hidden() -> Kind {
     Kind::of(Type::Complex(Vec::new()), "", "", ColumnType::Hidden)
 }
 
-/// A word as its vocabulary spells it. What is no word of it begins with a capital and goes on with small letters,
-/// so that two spellings of the same text still stay the same.
-fn spelled<W: FromStr + Display>(text: &str) -> String {
+/// A word as its vocabulary spells it.
+fn spelled<W: FromStr<Err = UnknownWord> + Display>(text: &str) -> String {
     match text.parse::<W>() {
         Ok(word) => word.to_string(),
-        Err(_) => {
-            let mut other = text.to_ascii_lowercase();
-            if let Some(first) = other.get_mut(..1) {
-                first.make_ascii_uppercase();
+        Err(unknown) => spelled_among(&unknown.known, text),
+    }
+}
+
+/// A text as one of these words is spelled, and a part of one as it is spelled there. Anything else is spelled so that it
+/// comes before and behind the words that it would come before and behind if no letter had a case, as far as they are
+/// in that order themselves: then a column of words compares with it as it is.
+pub(crate) fn spelled_among(words: &[&str], text: &str) -> String {
+    if let Some(word) = words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
+        return (*word).to_owned();
+    }
+    let small = text.to_ascii_lowercase();
+    let shared = |word: &str| {
+        let same = word.bytes().zip(small.bytes());
+        same.take_while(|(left, right)| left.to_ascii_lowercase() == *right)
+            .count()
+    };
+    let nearest = words
+        .iter()
+        .copied()
+        .max_by_key(|word| shared(word))
+        .unwrap_or_default();
+    let (begin, rest) = small.split_at(shared(nearest));
+    let begin = nearest.get(..begin.len()).unwrap_or(begin);
+    let mut capital = rest.to_owned();
+    if let Some(first) = capital.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    // What stands between capital and small letters has its place before all of them.
+    let spellings = [
+        format!("{begin}{capital}"),
+        format!("{begin}{rest}"),
+        format!("{begin}@{rest}"),
+    ];
+    let well_placed = |spelling: &String| {
+        let same_place = |word: &&&str| spelling.as_str().cmp(word) == small.cmp(&word.to_ascii_lowercase());
+        words.iter().filter(same_place).count()
+    };
+    let best = spellings.into_iter().rev().max_by_key(well_placed);
+    best.unwrap_or(small)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        environment::EnvironmentKind,
+        operation::{FailureCause, OperationKind, OperationStatus},
+        principal::{PrincipalKind, Role},
+        version::{Availability, SyncMode, VersionStatus},
+    };
+    use proptest::prelude::*;
+
+    fn vocabularies() -> Vec<Vec<&'static str>> {
+        fn words<W: FromStr<Err = UnknownWord>>() -> Vec<&'static str> {
+            "no word".parse::<W>().err().unwrap().known
+        }
+        vec![
+            words::<EnvironmentKind>(),
+            words::<FailureCause>(),
+            words::<OperationKind>(),
+            words::<OperationStatus>(),
+            words::<PrincipalKind>(),
+            words::<Role>(),
+            words::<Availability>(),
+            words::<SyncMode>(),
+            words::<VersionStatus>(),
+            crate::entity_sets::ACTOR_KINDS.to_vec(),
+        ]
+    }
+
+    #[test]
+    fn a_part_of_a_word_comes_before_it() {
+        for words in vocabularies() {
+            for word in &words {
+                for end in 1..=word.len() {
+                    let part = &word[..end];
+                    for text in [part.to_ascii_lowercase(), part.to_ascii_uppercase()] {
+                        assert_eq!(spelled_among(&words, &text), part);
+                    }
+                }
             }
-            other
+        }
+    }
+
+    fn check(text: &str) {
+        let small = text.to_ascii_lowercase();
+        for words in vocabularies() {
+            let smaller = words.iter().map(|word| word.to_ascii_lowercase());
+            let mut sorted: Vec<_> = words.iter().copied().zip(smaller).collect();
+            sorted.sort();
+            if !sorted.is_sorted_by_key(|(_, small)| small) {
+                continue;
+            }
+            let spelling = spelled_among(&words, text);
+            for (word, of_word) in sorted {
+                let (place, wanted) = (spelling.as_str().cmp(word), small.cmp(&of_word));
+                assert_eq!(place, wanted, "{text} as {spelling} against {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_like_a_word_has_its_place() {
+        for words in vocabularies() {
+            for word in words {
+                for end in 0..=word.len() {
+                    for letter in ["a", "M", "z", "_", "0", "~", "ä"] {
+                        check(&format!("{}{letter}", &word[..end]));
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_compared_with_a_word_has_its_place(text in "[a-zA-Z_ 0-9ä]{0,4}") {
+            check(&text);
         }
     }
 }

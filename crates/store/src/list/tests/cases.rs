@@ -66,6 +66,14 @@ fn environments() {
             (Sql, "countryCode eq 'nowhere'"),
             (Sql, "type eq 'SANDBOX'"),
             (Sql, "type gt 'Production' or type lt 'a'"),
+            (
+                Sql,
+                "type ge 'productio' and type lt 'productions' or type gt 'sand_box'",
+            ),
+            (
+                Sql,
+                "locationName eq null or locationName ne null and locationName lt 'x'",
+            ),
             (Sql, "tolower(type) eq 'sandbox' and toupper(countryCode) eq 'DK'"),
             (Sql, "applicationFamily eq 'business central'"),
             (Sql, "applicationFamily ne 'BUSINESSCENTRAL'"),
@@ -324,7 +332,15 @@ fn the_other_lists() {
         &AUDIT,
         &[
             (Sql, "actorType eq 'User' and actorName ne null"),
-            (Sql, "actorId eq 'scheduler' or actorTenantId eq null"),
+            (
+                Sql,
+                "actorName eq 'scheduler' and actorId eq null and actorType eq 'service'",
+            ),
+            (Sql, "actorType ge 'USE' or actorType lt 'service'"),
+            (
+                Sql,
+                "actorId eq 'ABCDEF00-0000-0000-0000-000000000000' or actorTenantId eq null",
+            ),
             (Sql, "contains(target,'apps/') and at gt 1969-01-01"),
         ],
     );
@@ -372,7 +388,7 @@ fn what_is_only_shown_is_refused_with_its_name() {
 
 #[test]
 fn a_filter_that_fails_for_a_row_fails_whatever_page_is_asked_for() {
-    let filter = encoded("1 div length(locationName) lt 5");
+    let filter = encoded("1 div (length(locationName) sub 11) lt 5");
     let request = read(&ENVIRONMENTS, &format!("$filter={filter}&$top=1")).unwrap();
     for (name, db) in &FIXTURE.databases {
         let error = FIXTURE
