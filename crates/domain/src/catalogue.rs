@@ -48,6 +48,15 @@ pub const STANDARD_APPS: &[(AppId, &str, StandardPart)] = &[
     (AppId(SYSTEM), "System", StandardPart::Platform),
 ];
 
+/// The app that `Application` or `Platform` of a manifest means.
+#[must_use]
+pub fn app_of_part(part: StandardPart) -> AppId {
+    match part {
+        StandardPart::Application => AppId(APPLICATION),
+        StandardPart::Platform => AppId(SYSTEM),
+    }
+}
+
 /// The part of Business Central that an app stands for, if it does.
 #[must_use]
 pub fn standard_part(app: AppId) -> Option<StandardPart> {
@@ -68,13 +77,15 @@ pub struct Incompatibility {
 
 /// The dependencies of a version after its publisher's declarations about some of them; the others stay as they are.
 ///
-/// Standard apps that the package needs only by its manifest's `Application` or `Platform` can be named
-/// too; they then appear after the dependencies that it declares, with that version as the minimum, until the
-/// declaration is taken back. So the outcome depends on the last declaration about each app alone.
+/// Standard apps that the package needs only by its manifest's `Application` or `Platform`, or by being an app at all,
+/// can be named too; they then appear after the dependencies that it declares, with that version as the minimum, until
+/// the declaration is taken back. So the outcome depends on the last declaration about each app alone.
+///
+/// Any version is taken, also one that is not above the declared minimum; nothing fits both then, see
+/// [`unusable`].
 ///
 /// # Errors
-/// `UnknownDependency` for an app that the version does not depend on, `NotAboveMinimum` for a version that
-/// is not above the declared minimum: the version could never be used with it.
+/// `UnknownDependency` for an app that the version does not depend on.
 pub fn mark_incompatible(
     dependencies: &[Dependency],
     application: Option<AppVersion>,
@@ -89,7 +100,6 @@ pub fn mark_incompatible(
         }
         let dependency = marked.iter_mut().find(|listed| is_meant(listed));
         let dependency = dependency.ok_or_else(|| unknown_dependency(change.app_id))?;
-        check_above_minimum(dependency, change.from)?;
         dependency.incompatible_from = change.from;
     }
     marked.retain(|dependency| !dependency.is_implied || dependency.incompatible_from.is_some());
@@ -107,16 +117,16 @@ fn implied_dependency(
     platform: Option<AppVersion>,
 ) -> Option<Dependency> {
     let &(app_id, name, part) = STANDARD_APPS.iter().find(|(id, _, _)| *id == app)?;
-    let min_version = match part {
-        StandardPart::Application => application?,
-        StandardPart::Platform => platform?,
+    let declared = match part {
+        StandardPart::Application => application,
+        StandardPart::Platform => platform,
     };
     let (name, publisher) = (name.to_owned(), "Microsoft".to_owned());
     Some(Dependency {
         app_id,
         name,
         publisher,
-        min_version,
+        min_version: declared.unwrap_or_default(),
         incompatible_from: None,
         is_implied: true,
     })
@@ -127,17 +137,13 @@ fn unknown_dependency(app: AppId) -> RuleError {
     RuleError::broken("UnknownDependency", message).about("dependencies")
 }
 
-fn check_above_minimum(dependency: &Dependency, from: Option<AppVersion>) -> Result<(), RuleError> {
-    match from {
-        Some(from) if from <= dependency.min_version => {
-            let (name, minimum) = (&dependency.name, dependency.min_version);
-            let message = format!(
-                "incompatibleFromVersion {from} of '{name}' is not above {minimum}, the least version needed."
-            );
-            Err(RuleError::broken("NotAboveMinimum", message).about("incompatibleFromVersion"))
-        }
-        _ => Ok(()),
-    }
+/// The dependencies that no version of theirs fits any more: marked incompatible from the least version needed, or from
+/// one below it.
+pub fn unusable(dependencies: &[Dependency]) -> impl Iterator<Item = &Dependency> {
+    dependencies.iter().filter(|dependency| {
+        let from = dependency.incompatible_from;
+        from.is_some_and(|from| from <= dependency.min_version)
+    })
 }
 
 /// An app that is installed in an environment.
@@ -479,15 +485,39 @@ mod tests {
             let refused = mark_incompatible(&[needs(OTHER, "1.0", None)], None, None, &[change]).unwrap_err();
             refused.details[0].code.clone()
         };
-        assert_eq!(reason(word(OTHER, "1.0")), "NotAboveMinimum");
-        assert_eq!(
-            reason(word(AppId(SYSTEM_APPLICATION), "16.0")),
-            "UnknownDependency"
-        );
         assert_eq!(
             reason(word(AppId(Uuid::from_u128(1)), "16.0")),
             "UnknownDependency"
         );
+    }
+
+    #[test]
+    fn any_version_may_be_marked_and_what_fits_nothing_is_told() {
+        let declared = [needs(OTHER, "2.0", None)];
+        for (from, fits_nothing) in [("0.0", true), ("1.0", true), ("2.0", true), ("2.0.0.1", false)] {
+            let marked = mark_incompatible(&declared, None, None, &[word(OTHER, from)]).unwrap();
+            assert_eq!(marked, [needs(OTHER, "2.0", Some(from))]);
+            assert_eq!(unusable(&marked).count() == 1, fits_nothing, "{from}");
+        }
+        assert_eq!(unusable(&declared).count(), 0);
+    }
+
+    #[test]
+    fn a_standard_app_may_be_marked_though_the_manifest_names_no_part() {
+        for &(app, name, _) in STANDARD_APPS {
+            let marked = mark_incompatible(&[], None, None, &[word(app, "16.0.0.0")]).unwrap();
+            let implied = Dependency {
+                name: name.into(),
+                publisher: "Microsoft".into(),
+                is_implied: true,
+                ..needs(app, "0.0", Some("16.0"))
+            };
+            assert_eq!(marked, [implied]);
+            assert_eq!(
+                mark_incompatible(&marked, None, None, &[take_back(app)]).unwrap(),
+                []
+            );
+        }
     }
 
     /// One word on each of some apps that a package depends on: declared, declared and implied, and implied.
@@ -500,7 +530,7 @@ mod tests {
         ];
         let word = |app_id| {
             let from =
-                prop::option::of(16_u32..19).prop_map(|from| from.map(|major| AppVersion([major, 0, 0, 0])));
+                prop::option::of(0_u32..19).prop_map(|from| from.map(|major| AppVersion([major, 0, 0, 0])));
             from.prop_map(move |from| Incompatibility { app_id, from })
         };
         prop::sample::subsequence(known.to_vec(), 0..=known.len())
@@ -513,11 +543,12 @@ mod tests {
         #[test]
         fn taking_back_is_the_inverse_of_marking(
             earlier in words(),
+            named: bool,
             (since, undone) in words().prop_flat_map(|since| {
                 (Just(since.clone()), Just(since).prop_shuffle())
             }),
         ) {
-            let manifest_says = Some(version("15.0"));
+            let manifest_says = named.then(|| version("15.0"));
             let said = |dependencies: &[Dependency], words: &[Incompatibility]| {
                 mark_incompatible(dependencies, manifest_says, manifest_says, words).unwrap()
             };

@@ -1,6 +1,7 @@
 //! `/apps/{appId}/countries/{countryCode}/versions`: packages, up and down.
 
 use super::{
+    answer::insert,
     download,
     extract::{RequestContext, SmallBody, check_coding},
     lists::{self, ListPath, fragment},
@@ -19,9 +20,10 @@ use crate::{
 use axum::{body::Body, extract::Path, http::header, response::Response};
 use domain::{
     access::{Permission, Resource},
+    catalogue,
     country::CountryCode,
     ids::AppId,
-    version::AppVersion,
+    version::{AppVersion, Dependency},
 };
 use futures::StreamExt;
 use wire::{
@@ -131,7 +133,23 @@ pub(crate) async fn patch_version(
     let conditions = context.preconditions.clone();
     let version =
         versions::patch_version(context.service(), &context.principal, key, patch, conditions).await?;
-    context.entity(&wire_rows::version(version)?, &fragment(RESOURCE, app, country))
+    let warning = catalogue::unusable(&version.dependencies)
+        .next()
+        .map(fits_nothing);
+    let mut answer = context.entity(&wire_rows::version(version)?, &fragment(RESOURCE, app, country))?;
+    if let Some(warning) = warning {
+        insert(answer.headers_mut(), header::WARNING, &warning);
+    }
+    Ok(answer)
+}
+
+/// The warning about a dependency that no version of fits. Names may have characters that no header has.
+fn fits_nothing(dependency: &Dependency) -> String {
+    let from = dependency.incompatible_from.unwrap_or_default();
+    format!(
+        "299 - \"incompatibleFromVersion {from} of app {} is not above {}, the least version needed: no version fits\"",
+        dependency.app_id, dependency.min_version
+    )
 }
 
 /// Downloads the package of a version: the very bytes of the upload.

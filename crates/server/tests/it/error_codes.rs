@@ -71,11 +71,6 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The version does not depend on the app that was named.",
     ),
     (
-        "NotAboveMinimum",
-        Code::EntityValidationFailed,
-        "`incompatibleFromVersion` is not above the least version that is needed.",
-    ),
-    (
         "NotCancelable",
         Code::EntityValidationFailed,
         "The operation runs or is over, so it cannot be canceled.",

@@ -256,6 +256,17 @@ async fn the_documented_incompatibility_is_taken_in(backend: Backend) {
         documented("version.patch.json")["dependencies"],
         "the manifest's rows stay"
     );
+    let ordinary = package("16.0.1.9").application(None).platform(None);
+    owner.uploads(&ordinary, "Available").await.expect(200);
+    let answer = owner
+        .changes_version("16.0.1.9", request.clone())
+        .await
+        .expect(200);
+    let rows = answer.json()["dependencies"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 2, "its own and the one that was marked");
+    for (name, value) in request["dependencies"][0].as_object().unwrap() {
+        assert_eq!(&rows[1][name], value, "{name}");
+    }
 }
 
 async fn the_documented_environment_is_listed(backend: Backend) {

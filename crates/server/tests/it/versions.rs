@@ -227,10 +227,24 @@ async fn dependencies_are_merged(backend: Backend) {
     );
     assert_eq!(rows[1].get("incompatibleFromVersion"), None);
     assert_eq!(marked.property("availability"), "Available");
-    owner
-        .changes_version("1.0.0.0", mark(json!("1.5.0.0")))
+    assert!(!marked.has_header("warning"));
+    for from in ["1.5.0.0", "0.0.0.0"] {
+        let never = owner
+            .changes_version("1.0.0.0", mark(json!(from)))
+            .await
+            .expect(200);
+        assert_eq!(never.json()["dependencies"][0]["incompatibleFromVersion"], from);
+        let warning = never.header("warning");
+        assert!(
+            warning.starts_with("299 - \"") && warning.contains(&LIBRARY.to_string()),
+            "{warning}"
+        );
+        assert!(warning.contains(from) && warning.contains("1.5.0.0"), "{warning}");
+    }
+    let marked = owner
+        .changes_version("1.0.0.0", mark(json!("3.0")))
         .await
-        .broke_rule("NotAboveMinimum");
+        .expect(200);
     owner
         .changes_version("1.0.0.0", mark(json!("none")))
         .await

@@ -190,11 +190,11 @@ pub(super) const VERSIONS: Section = Section {
             &["versions::what_is_read_only_may_be_repeated_but_not_changed"],
         ),
         Row(
-            "Incompatibilities are merged into the manifest's dependencies; `null` takes one back; it must be above the least version.",
+            "Incompatibilities are merged into the manifest's dependencies; `null` takes one back. Any version is taken; `Warning` says when nothing fits any more.",
             D,
             &[
                 "versions::dependencies_are_merged",
-                "domain::catalogue::what_makes_no_sense_is_refused",
+                "domain::catalogue::any_version_may_be_marked_and_what_fits_nothing_is_told",
             ],
         ),
         Row(

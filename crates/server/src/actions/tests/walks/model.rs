@@ -8,7 +8,7 @@ mod rules;
 
 use super::acts::{
     APPS, Act, Answer, Audited, BASE, By, Country, DEPENDANT, ENVIRONMENTS, Ending, FAILURE_MESSAGE,
-    LEAST_APPLICATION, LeaseUsed, Report, ScheduleRequest, Target, UPLOADED, Window, least_base,
+    LeaseUsed, Report, ScheduleRequest, Target, UPLOADED, Window,
 };
 use crate::actions::tests::fleet::LEASE;
 use domain::{
@@ -265,14 +265,6 @@ impl Model {
         version: (usize, Country, AppVersion),
         from: Option<AppVersion>,
     ) -> Answer {
-        let least = if version.0 == DEPENDANT {
-            least_base(version.2)
-        } else {
-            LEAST_APPLICATION
-        };
-        if from.is_some_and(|from| from <= least) {
-            return refused("NotAboveMinimum");
-        }
         let offer = self.offers.get_mut(&version).unwrap();
         if std::mem::replace(&mut offer.incompatible_from, from) != from {
             self.audits_version(version);

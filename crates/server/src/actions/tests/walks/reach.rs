@@ -26,7 +26,6 @@ const NOTEWORTHY: &[&str] = &[
     "IdempotencyKeyReused",
     "InstalledIsPreview",
     "LineDiffers",
-    "NotAboveMinimum",
     "NotCancelable",
     "NotNewer",
     "ResourceDoesNotExist",
