@@ -9,7 +9,7 @@ mod rules;
 use crate::{
     catalogue::{DependantConstraint, Installed},
     environment::EnvironmentKind,
-    ids::OperationId,
+    ids::{AppId, OperationId},
     operation::{Skip, SkipReason},
     problem::RuleError,
     version::{AppVersion, Availability, Dependency},
@@ -39,6 +39,8 @@ pub struct Facts<'a> {
     pub target_application: Option<AppVersion>,
     /// The least platform version that the target needs, if it says.
     pub target_platform: Option<AppVersion>,
+    /// The AL runtime that the target was compiled for, if it says.
+    pub target_runtime: Option<AppVersion>,
     /// Whether the operator lets versions in preview go to sandboxes.
     pub allow_preview_in_sandbox: bool,
     /// The operation that waits or runs for the same app there, if any.
@@ -85,6 +87,8 @@ vocabulary! {
         ApplicationTooOld,
         /// The environment's platform is older than the target needs.
         PlatformTooOld,
+        /// The environment's Business Central is older than the runtime that the target was compiled for.
+        RuntimeTooNew,
     }
 }
 
@@ -110,7 +114,9 @@ impl Reason {
                 Some(SkipReason::DependenciesUnmet)
             }
             Self::DependantIncompatible => Some(SkipReason::DependantIncompatible),
-            Self::ApplicationTooOld | Self::PlatformTooOld => Some(SkipReason::EnvironmentTooOld),
+            Self::ApplicationTooOld | Self::PlatformTooOld | Self::RuntimeTooNew => {
+                Some(SkipReason::EnvironmentTooOld)
+            }
         }
     }
 }
@@ -208,7 +214,10 @@ fn target_of(reason: Reason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::AppId, problem::Code};
+    use crate::{
+        catalogue::{StandardPart, app_of_part},
+        problem::Code,
+    };
     use proptest::prelude::*;
     use uuid::{Uuid, uuid};
 
@@ -230,6 +239,7 @@ mod tests {
             dependencies: &[],
             target_application: None,
             target_platform: None,
+            target_runtime: None,
             allow_preview_in_sandbox: false,
             occupied_by: None,
             inventory: &[],
@@ -503,6 +513,96 @@ mod tests {
     }
 
     #[test]
+    fn a_runtime_needs_the_business_central_that_brought_it() {
+        let with = |runtime: &str, application: &str| {
+            let facts = Facts {
+                target_runtime: Some(version(runtime)),
+                application_version: Some(version(application)),
+                ..good()
+            };
+            reasons(&facts).into_iter().next()
+        };
+        for (runtime, least, before) in [
+            ("1.0", "12.0", "11.9"),
+            ("13.0", "24.0", "23.9.9.9"),
+            ("15.2", "26.2", "26.1.9.9"),
+            ("16.0", "27.0", "26.5"),
+            ("99.0", "110.0", "23.0"),
+            ("2147483647.0", "2147483647.9", "28.0"),
+        ] {
+            assert_eq!(
+                with(runtime, least).is_none(),
+                runtime != "2147483647.0",
+                "{runtime}"
+            );
+            let finding = with(runtime, before).unwrap();
+            assert_eq!(finding.reason, Reason::RuntimeTooNew);
+        }
+        assert_eq!(with("15.2", "26.2.0.0"), None);
+        let message = with("15.2", "26.1.9.9").unwrap().message;
+        assert!(
+            message.contains("runtime 15.2")
+                && message.contains("26.2 or later")
+                && message.contains("has 26.1."),
+            "{message}"
+        );
+        let unknown = Facts {
+            target_runtime: Some(version("99.0")),
+            platform_version: Some(version("23.0")),
+            ..good()
+        };
+        assert_eq!(found(&unknown), []);
+    }
+
+    /// A manifest may say twice what it needs of Business Central, and an environment twice what it has.
+    #[test]
+    fn the_stricter_of_two_places_counts() {
+        for part in [StandardPart::Application, StandardPart::Platform] {
+            let (app_id, too_old) = match part {
+                StandardPart::Application => (app_of_part(part), Reason::ApplicationTooOld),
+                StandardPart::Platform => (app_of_part(part), Reason::PlatformTooOld),
+            };
+            let row = [Dependency {
+                app_id,
+                ..needs("25.0", None)
+            }];
+            let listed = |text: &str| {
+                [Installed {
+                    app_id,
+                    version: version(text),
+                }]
+            };
+            let with = |attribute: &str, inventory: &[Installed], there: Option<&str>| {
+                found(&Facts {
+                    dependencies: &row,
+                    target_application: Some(version(attribute)),
+                    target_platform: Some(version(attribute)),
+                    inventory,
+                    application_version: there.filter(|_| part == StandardPart::Application).map(version),
+                    platform_version: there.filter(|_| part == StandardPart::Platform).map(version),
+                    ..good()
+                })
+            };
+            assert_eq!(
+                with("26.0", &listed("25.5"), None),
+                [too_old],
+                "the attribute is stricter"
+            );
+            assert_eq!(with("26.0", &listed("26.0"), None), []);
+            assert_eq!(with("26.0", &listed("26.0"), Some("25.5")), [too_old]);
+            assert_eq!(
+                with("24.0", &listed("25.0"), Some("24.5")),
+                [too_old],
+                "the row is stricter"
+            );
+            assert_eq!(
+                with("24.0", &listed("24.5"), Some("25.0")),
+                [Reason::DependencyTooOld, too_old]
+            );
+        }
+    }
+
+    #[test]
     fn the_first_broken_rule_answers_and_a_plan_shows_all() {
         let facts = Facts {
             target_availability: Availability::Deprecated,
@@ -580,6 +680,8 @@ mod tests {
             kind in prop::sample::select(EnvironmentKind::ALL),
             allow: bool,
             occupied: bool,
+            runtime in prop::option::of(15_u32..18),
+            application in prop::option::of(26_u32..29),
         ) {
             let facts = Facts {
                 installed: AppVersion(installed),
@@ -589,6 +691,8 @@ mod tests {
                 environment_kind: kind,
                 allow_preview_in_sandbox: allow,
                 occupied_by: occupied.then(|| OperationId(Uuid::from_u128(1))),
+                target_runtime: runtime.map(|major| AppVersion([major, 0, 0, 0])),
+                application_version: application.map(|major| AppVersion([major, 0, 0, 0])),
                 ..good()
             };
             let plan = found(&facts);

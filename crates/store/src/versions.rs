@@ -65,6 +65,8 @@ table! {
         pub upload_id: Uuid,
         /// The tag of its state.
         pub etag: Etag,
+        /// The AL runtime that it was compiled for; versions of before it was kept say nothing of it.
+        pub runtime: Option<AppVersion>,
     }
 }
 

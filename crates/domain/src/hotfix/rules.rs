@@ -4,7 +4,7 @@
 
 use super::{Facts, Finding, Reason};
 use crate::{
-    catalogue::{DependantConstraint, DependencyState, EnvironmentApps},
+    catalogue::{DependantConstraint, DependencyState, EnvironmentApps, StandardPart, app_of_part},
     environment::EnvironmentKind,
     version::{AppVersion, Availability, Dependency},
 };
@@ -21,7 +21,8 @@ pub(super) fn broken(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = single.into_iter().flatten().collect();
     findings.extend(dependencies(facts));
     findings.extend(dependants(facts));
-    findings.extend([application(facts), platform(facts)].into_iter().flatten());
+    let environment = [application(facts), platform(facts), runtime(facts)];
+    findings.extend(environment.into_iter().flatten());
     findings
 }
 
@@ -178,7 +179,8 @@ fn dependants(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 fn application(facts: &Facts<'_>) -> Option<Finding> {
-    let shortfall = shortfall(facts.target_application, facts.application_version)?;
+    let part = StandardPart::Application;
+    let shortfall = shortfall(facts, part, facts.target_application, facts.application_version)?;
     Some(Finding::new(
         Reason::ApplicationTooOld,
         too_old(facts, "application", shortfall),
@@ -186,16 +188,54 @@ fn application(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn platform(facts: &Facts<'_>) -> Option<Finding> {
-    let shortfall = shortfall(facts.target_platform, facts.platform_version)?;
+    let part = StandardPart::Platform;
+    let shortfall = shortfall(facts, part, facts.target_platform, facts.platform_version)?;
     Some(Finding::new(
         Reason::PlatformTooOld,
         too_old(facts, "platform", shortfall),
     ))
 }
 
-/// What is needed and what is there, when both are known and the second is less.
-fn shortfall(needed: Option<AppVersion>, there: Option<AppVersion>) -> Option<(AppVersion, AppVersion)> {
-    needed.zip(there).filter(|(needed, there)| there < needed)
+/// What is needed and what is there, when both are known and the second is less. A manifest may name the part in an
+/// attribute and in a row, and an environment may have it as its own version and in its inventory: the stricter counts.
+fn shortfall(
+    facts: &Facts<'_>,
+    part: StandardPart,
+    attribute: Option<AppVersion>,
+    there: Option<AppVersion>,
+) -> Option<(AppVersion, AppVersion)> {
+    let app = app_of_part(part);
+    let row = facts.dependencies.iter().find(|row| row.app_id == app);
+    let needed = attribute.max(row.map(|row| row.min_version))?;
+    let listed = facts.inventory.iter().find(|listed| listed.app_id == app);
+    let there = there
+        .into_iter()
+        .chain(listed.map(|listed| listed.version))
+        .min()?;
+    (there < needed).then_some((needed, there))
+}
+
+/// Runtime N.M came with version N+11.M of Business Central. An environment's application has both numbers; its platform
+/// has not.
+fn runtime(facts: &Facts<'_>) -> Option<Finding> {
+    let (runtime, there) = facts.target_runtime.zip(facts.application_version)?;
+    let needed = (runtime.major().saturating_add(11), runtime.minor());
+    if (there.major(), there.minor()) >= needed {
+        return None;
+    }
+    let message = format!(
+        "Version {} was compiled for runtime {}.{}, which needs Business Central {}.{} or later; environment \
+         '{}' has {}.{}.",
+        facts.target,
+        runtime.major(),
+        runtime.minor(),
+        needed.0,
+        needed.1,
+        facts.environment_name,
+        there.major(),
+        there.minor()
+    );
+    Some(Finding::new(Reason::RuntimeTooNew, message))
 }
 
 fn too_old(facts: &Facts<'_>, part: &str, (needed, there): (AppVersion, AppVersion)) -> String {

@@ -233,7 +233,7 @@ fn version(number: u8, sha256: &str) -> Value {
         "build": 0, "revision": number, "package_id": guid(5), "publisher": "Contoso", "name": "Sales Pack",
         "uploaded_on": 2, "uploaded_by": "x", "availability": "Available", "status": "Uploaded", "sync_mode": "Sync",
         "dependencies": "[]", "application": null, "platform": null, "location": "West Europe", "sha256": sha256,
-        "generation": guid(10), "size": PACKAGE_BYTES, "upload_id": guid(6), "etag": guid(7),
+        "generation": guid(10), "size": PACKAGE_BYTES, "upload_id": guid(6), "etag": guid(7), "runtime": null,
     })
 }
 

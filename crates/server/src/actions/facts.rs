@@ -80,6 +80,7 @@ impl InstallationFacts {
             dependencies: &target.dependencies,
             target_application: target.application,
             target_platform: target.platform,
+            target_runtime: target.runtime,
             allow_preview_in_sandbox,
             occupied_by,
             inventory: &self.inventory,

@@ -249,6 +249,11 @@ fn describe(
         size: received.staged.size(),
         upload_id: Uuid::new_v4(),
         etag: Etag::random(),
+        // What is no number is no condition.
+        runtime: manifest
+            .runtime
+            .as_ref()
+            .and_then(|runtime| runtime.trim().parse().ok()),
     })
 }
 

@@ -24,6 +24,8 @@ on_both_databases!(
     dependencies_must_be_satisfied,
     a_part_of_business_central_is_there_whatever_the_inventory_says,
     the_environment_must_be_new_enough,
+    the_environment_must_have_the_runtime,
+    the_stricter_of_attribute_and_row_counts,
     an_app_that_is_incompatible_with_the_target_keeps_it_out,
     the_first_broken_rule_answers,
     run_after_is_answered_as_it_was_sent,
@@ -460,7 +462,8 @@ async fn a_part_of_business_central_is_there_whatever_the_inventory_says(backend
     let (owner, operator) = (service.owner(), service.operator());
     let target = package("1.0.0.1")
         .application(Some("25.0".parse().unwrap()))
-        .platform(None);
+        .platform(None)
+        .runtime(None);
     owner.uploads(&target, "Available").await.expect(200);
     let environment = Environment::my_customer("1.0.0.0").with_complete_inventory();
     operator.reports(&environment).await.expect(201);
@@ -498,7 +501,8 @@ async fn the_environment_must_be_new_enough(backend: Backend) {
     let owner = service.owner();
     let needy = package("1.0.0.1")
         .application(Some("26.0".parse().unwrap()))
-        .platform(None);
+        .platform(None)
+        .runtime(None);
     owner.uploads(&needy, "Available").await.expect(200);
     let environment = Environment::my_customer("1.0.0.0");
     service
@@ -516,6 +520,88 @@ async fn the_environment_must_be_new_enough(backend: Backend) {
         .await
         .expect(200);
     owner.schedules(&environment, "1.0.0.1").await.expect(200);
+}
+
+/// Runtime N.M came with version N+11.M.
+async fn the_environment_must_have_the_runtime(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    let compiled_for = |version: &str, runtime: Option<&str>| {
+        package(version).application(None).platform(None).runtime(runtime)
+    };
+    let packages = [
+        ("1.0.0.1", Some("99.0")),
+        ("1.0.0.2", Some("15.2")),
+        ("1.0.0.3", Some("what?")),
+        ("1.0.0.4", None),
+    ];
+    for (version, runtime) in packages {
+        owner
+            .uploads(&compiled_for(version, runtime), "Available")
+            .await
+            .expect(200);
+    }
+    let environment = Environment::my_customer("1.0.0.0");
+    let operator = service.operator();
+    operator.reports(&environment).await.expect(201);
+    let is_eligible = async |version: &str| {
+        let scheduled = owner.schedules(&environment, version).await.expect(200);
+        owner.cancels(&scheduled).await.expect(200);
+    };
+    is_eligible("1.0.0.1").await;
+    let on = async |application: &str| {
+        operator
+            .reports(&environment.clone().on_application(application))
+            .await
+            .expect(200);
+    };
+    on("26.1.9.9").await;
+    for version in ["1.0.0.1", "1.0.0.2"] {
+        let refused = owner.schedules(&environment, version).await;
+        refused.broke_rule("RuntimeTooNew");
+    }
+    for version in ["1.0.0.3", "1.0.0.4"] {
+        is_eligible(version).await;
+    }
+    on("26.2.0.0").await;
+    is_eligible("1.0.0.2").await;
+    let refused = owner.schedules(&environment, "1.0.0.1").await;
+    let message = refused.broke_rule("RuntimeTooNew").message();
+    assert!(
+        message.contains("99.0") && message.contains("110.0") && message.contains("26.2"),
+        "{message}"
+    );
+}
+
+/// A row beside the attribute of the manifest does not hide it, nor the attribute the row.
+async fn the_stricter_of_attribute_and_row_counts(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    let application = Uuid::from_u128(0xc133_5042_3002_4257_bf8a_75c8_98cc_b1b8);
+    let needy = |version: &str, attribute: &str, row: &str| {
+        package(version)
+            .application(Some(attribute.parse().unwrap()))
+            .platform(None)
+            .runtime(None)
+            .dependency(application, "Application", "Microsoft", row.parse().unwrap())
+    };
+    for package in [needy("1.0.0.1", "26.0", "25.0"), needy("1.0.0.2", "25.0", "26.0")] {
+        owner.uploads(&package, "Available").await.expect(200);
+    }
+    let environment = Environment::my_customer("1.0.0.0").has(application, "25.5.0.0");
+    let operator = service.operator();
+    operator.reports(&environment).await.expect(201);
+    let tries = async |version: &str| owner.schedules(&environment, version).await;
+    tries("1.0.0.1").await.broke_rule("ApplicationTooOld");
+    tries("1.0.0.2").await.broke_rule("DependencyTooOld");
+    let listed_newer = Environment::my_customer("1.0.0.0").has(application, "26.0.0.0");
+    let on = |version: &str| listed_newer.clone().on_application(version);
+    operator.reports(&on("25.5.0.0")).await.expect(200);
+    for version in ["1.0.0.1", "1.0.0.2"] {
+        tries(version).await.broke_rule("ApplicationTooOld");
+    }
+    operator.reports(&on("26.0.0.0")).await.expect(200);
+    tries("1.0.0.1").await.expect(200);
 }
 
 async fn an_app_that_is_incompatible_with_the_target_keeps_it_out(backend: Backend) {

@@ -184,6 +184,7 @@ impl Fleet {
             size: 4,
             upload_id: Uuid::new_v4(),
             etag: Etag::random(),
+            runtime: None,
         };
         self.changes(row, |tx, row| {
             Box::pin(async move {

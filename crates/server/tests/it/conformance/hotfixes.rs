@@ -106,6 +106,22 @@ pub(super) const SCHEDULING: Section = Section {
             ],
         ),
         Row(
+            "What is needed of Business Central counts from the manifest's attribute and from a row, the stricter of both.",
+            X,
+            &[
+                "hotfixes::the_stricter_of_attribute_and_row_counts",
+                "domain::hotfix::two_places_are_never_laxer_than_one",
+            ],
+        ),
+        Row(
+            "Runtime N.M of the manifest needs Business Central N+11.M, where the environment's application is known.",
+            D,
+            &[
+                "hotfixes::the_environment_must_have_the_runtime",
+                "domain::hotfix::a_runtime_needs_the_business_central_that_brought_it",
+            ],
+        ),
+        Row(
             "What is installed counts; a `sourceAppVersion` in the body does not.",
             I,
             &["hotfixes::the_body_is_read_leniently_but_checked"],

@@ -176,6 +176,7 @@ fn version(number: usize) -> Insert {
             ("upload_id", id(number).into()),
             ("generation", id(number).into()),
             ("etag", id(number).into()),
+            ("runtime", Value::Null),
         ],
     )
 }
