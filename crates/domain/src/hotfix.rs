@@ -15,6 +15,7 @@ use crate::{
     version::{AppVersion, Availability, Dependency},
     vocabulary::vocabulary,
 };
+use std::collections::HashSet;
 
 /// Everything that decides about one hotfix of one app in one environment.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,8 @@ pub struct Facts<'a> {
     pub platform_version: Option<AppVersion>,
     /// The apps installed there that are incompatible with this app from some version on.
     pub dependants: &'a [DependantConstraint],
+    /// The apps of which messages may tell what is installed there; `None` for all.
+    pub visible: Option<&'a HashSet<AppId>>,
 }
 
 vocabulary! {
@@ -247,6 +250,7 @@ mod tests {
             application_version: None,
             platform_version: None,
             dependants: &[],
+            visible: None,
         }
     }
 
@@ -459,6 +463,46 @@ mod tests {
         assert_eq!(with(&fitting, true), None);
     }
 
+    /// What is installed of other people's apps is not everybody's business.
+    #[test]
+    fn other_apps_are_told_of_only_to_those_who_may_see_them() {
+        let dependencies = [needs("1.5", Some("3.0"))];
+        let dependants = [DependantConstraint {
+            app_id: OTHER,
+            name: "Add-on".into(),
+            incompatible_from: version("16.0.1.0"),
+        }];
+        let told = |installed: &str, visible: Option<&HashSet<AppId>>| {
+            let facts = Facts {
+                dependencies: &dependencies,
+                dependants: &dependants,
+                inventory: &[Installed {
+                    app_id: OTHER,
+                    version: version(installed),
+                }],
+                visible,
+                ..good()
+            };
+            reasons(&facts)
+        };
+        let (none, some) = (HashSet::new(), HashSet::from([OTHER]));
+        for installed in ["1.4.8.9", "3.7.8.9"] {
+            let all = told(installed, None);
+            assert_eq!(told(installed, Some(&some)), all);
+            let hidden = told(installed, Some(&none));
+            let codes =
+                |findings: &[Finding]| findings.iter().map(|finding| finding.reason).collect::<Vec<_>>();
+            assert_eq!((codes(&hidden), hidden.len()), (codes(&all), 2));
+            let text = |findings: &[Finding]| format!("{findings:?}");
+            for secret in [installed, "Add-on", "16.0.1.0"] {
+                assert!(
+                    text(&all).contains(secret) && !text(&hidden).contains(secret),
+                    "{hidden:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn an_installed_app_that_cannot_live_with_the_target_keeps_it_out() {
         let constraint = |from: &str| {
@@ -669,6 +713,39 @@ mod tests {
     }
 
     proptest! {
+        /// What is needed of Business Central counts from both places and is held against both: whatever is refused for
+        /// one of them alone is refused for both together.
+        #[test]
+        fn two_places_are_never_laxer_than_one(
+            attribute in prop::option::of(24_u32..28),
+            row in prop::option::of(24_u32..28),
+            listed in prop::option::of(24_u32..28),
+            there in prop::option::of(24_u32..28),
+            complete: bool,
+        ) {
+            let of = |major: u32| AppVersion([major, 0, 0, 0]);
+            let app_id = app_of_part(StandardPart::Application);
+            let may_be = |attribute: Option<u32>, row: Option<u32>, listed: Option<u32>, there: Option<u32>| {
+                let rows: Vec<_> = row.map(|min| Dependency { app_id, min_version: of(min), ..needs("0.0", None) })
+                    .into_iter().collect();
+                let inventory: Vec<_> = listed.map(|major| Installed { app_id, version: of(major) })
+                    .into_iter().collect();
+                found(&Facts {
+                    target_application: attribute.map(of),
+                    dependencies: &rows,
+                    inventory: &inventory,
+                    inventory_complete: complete && listed.is_some(),
+                    application_version: there.map(of),
+                    installed_dependencies: None,
+                    ..good()
+                }).is_empty()
+            };
+            if may_be(attribute, row, listed, there) {
+                prop_assert!(may_be(attribute, None, listed, there) && may_be(None, row, listed, there));
+                prop_assert!(may_be(attribute, row, listed, None) && may_be(attribute, row, None, there));
+            }
+        }
+
         /// The three questions agree: scheduling refuses for the first reason of the plan, starting skips for the first
         /// that concerns it, and nothing that leaves the line or goes down is ever let through.
         #[test]

@@ -10,6 +10,7 @@ use domain::{
     ids::{AppId, Etag, PrincipalId, TenantId},
     principal::{PrincipalKind, Role, Roles, TokenTenant},
 };
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The caller as the principals table knows callers.
@@ -164,6 +165,32 @@ pub async fn app_access_in(
         .bind(app)
         .bind(country);
     query.fetch_all().await.map(app_access_of)
+}
+
+const APPS_OF: &str = concat!(
+    "SELECT a.id FROM apps a WHERE EXISTS (SELECT 1 FROM principals p WHERE p.app_id = a.id AND ",
+    is_caller!(),
+    ")"
+);
+
+struct AppRow(AppId);
+
+impl FromRow for AppRow {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self(row.get(0)?))
+    }
+}
+
+/// The apps that the caller has a role on.
+pub async fn apps_of(db: &Db, principal: PrincipalRef) -> Result<HashSet<AppId>, StoreError> {
+    let rows: Vec<AppRow> = db.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// The same within a transaction.
+pub async fn apps_of_in(tx: &mut Tx<'_>, principal: PrincipalRef) -> Result<HashSet<AppId>, StoreError> {
+    let rows: Vec<AppRow> = tx.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// One principal, if the caller has a role on the app.

@@ -6,6 +6,7 @@ use super::{Facts, Finding, Reason};
 use crate::{
     catalogue::{DependantConstraint, DependencyState, EnvironmentApps, StandardPart, app_of_part},
     environment::EnvironmentKind,
+    ids::AppId,
     version::{AppVersion, Availability, Dependency},
 };
 
@@ -122,6 +123,10 @@ fn dependency(facts: &Facts<'_>, needed: &Dependency, state: DependencyState) ->
     let (target, environment) = (facts.target, facts.environment_name);
     let app = format!("'{}' by {} ({})", needed.name, needed.publisher, needed.app_id);
     let least = needed.min_version;
+    let shown = |installed: AppVersion, otherwise: &str| match is_visible(facts, needed.app_id) {
+        true => installed.to_string(),
+        false => otherwise.to_owned(),
+    };
     let (reason, message) = match state {
         DependencyState::Met => return None,
         DependencyState::Missing => (
@@ -142,16 +147,17 @@ fn dependency(facts: &Facts<'_>, needed: &Dependency, state: DependencyState) ->
         DependencyState::TooOld(installed) => (
             Reason::DependencyTooOld,
             format!(
-                "Version {target} needs {app} in version {least} or later; environment '{environment}' \
-                 has {installed}."
+                "Version {target} needs {app} in version {least} or later; environment '{environment}' has {}.",
+                shown(installed, "an older one")
             ),
         ),
         DependencyState::Incompatible(installed) => (
             Reason::DependencyIncompatible,
             format!(
                 "Version {target} is marked incompatible with {app} from version {} on; environment \
-                 '{environment}' has {installed}.",
-                needed.incompatible_from.unwrap_or(installed)
+                 '{environment}' has {}.",
+                needed.incompatible_from.unwrap_or_default(),
+                shown(installed, "such a version")
             ),
         ),
     };
@@ -164,6 +170,14 @@ fn dependants(facts: &Facts<'_>) -> Vec<Finding> {
         .iter()
         .filter(|dependant| !dependant.accepts(facts.target));
     let finding = |dependant: &DependantConstraint| {
+        if !is_visible(facts, dependant.app_id) {
+            let message = format!(
+                "Another app, which is installed in environment '{}', is marked incompatible with this app from a \
+                 version on that the target {} is not below.",
+                facts.environment_name, facts.target
+            );
+            return Finding::new(Reason::DependantIncompatible, message);
+        }
         let message = format!(
             "App '{}' ({}), which is installed in environment '{}', is marked incompatible with this \
              app from version {} on, and the target is {}.",
@@ -176,6 +190,11 @@ fn dependants(facts: &Facts<'_>) -> Vec<Finding> {
         Finding::new(Reason::DependantIncompatible, message)
     };
     broken.map(finding).collect()
+}
+
+/// Whether messages may tell what of an app is installed.
+fn is_visible(facts: &Facts<'_>, app: AppId) -> bool {
+    facts.visible.is_none_or(|visible| visible.contains(&app))
 }
 
 fn application(facts: &Facts<'_>) -> Option<Finding> {

@@ -7,6 +7,7 @@ use domain::{
     ids::{AppId, OperationId},
     version::{AppVersion, Availability, Dependency},
 };
+use std::collections::HashSet;
 use store::{
     environments::{Environment, InstalledApp},
     versions::Version,
@@ -62,12 +63,13 @@ impl InstallationFacts {
         self.installed
     }
 
-    /// The facts about going to `target`.
+    /// The facts about going to `target`, as somebody may know them who sees the apps that are `visible`.
     pub(crate) fn facts<'a>(
         &'a self,
         target: &'a Version,
         occupied_by: Option<OperationId>,
         allow_preview_in_sandbox: bool,
+        visible: &'a HashSet<AppId>,
     ) -> Facts<'a> {
         Facts {
             environment_name: &self.environment_name,
@@ -88,6 +90,7 @@ impl InstallationFacts {
             application_version: self.application_version,
             platform_version: self.platform_version,
             dependants: &self.dependants,
+            visible: Some(visible),
         }
     }
 }

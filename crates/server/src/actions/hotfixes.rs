@@ -32,6 +32,7 @@ use store::{
     execution as starting,
     hotfixes::{self, Operation},
     idempotency::{self, IdempotencyKey, Remembered},
+    principals,
     versions::{self, Version, VersionKey},
 };
 use uuid::Uuid;
@@ -197,7 +198,8 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
         &environment.name,
     )?;
     let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;
-    let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox);
+    let visible = principals::apps_of_in(&mut tx, input.principal.reference).await?;
+    let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox, &visible);
     hotfix::check_schedule(&facts)?;
     let operation = described(input, &environment, &target, gathered.installed());
     hotfixes::insert_operation(&mut tx, &operation).await?;

@@ -16,10 +16,14 @@ use domain::{
     instant::Instant,
     version::{AppVersion, VersionStatus},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use store::{
     environments::{self, Environment, Installation, InstalledApp, Occupation},
     list::{ListRequest, Page},
+    principals,
     versions::{self, Version},
 };
 use uuid::Uuid;
@@ -30,6 +34,8 @@ struct Plan {
     service: Arc<Service>,
     app: AppId,
     target: Version,
+    /// The apps of which the caller may know what is installed.
+    visible: HashSet<AppId>,
     now: Instant,
 }
 
@@ -61,6 +67,7 @@ pub(crate) async fn plan_hotfixes(
         service: Arc::clone(service),
         app,
         target: target.ok_or_else(|| version_missing(&key))?,
+        visible: principals::apps_of(&service.db, principal.reference).await?,
         now: service.clock.now(),
     });
     Ok(page.and_then(move |batch| {
@@ -95,7 +102,8 @@ impl Plan {
             .iter()
             .find(|occupation| occupation.app_id == self.app);
         let preview = self.service.settings.hotfixes.preview_in_sandbox;
-        let facts = gathered.facts(&self.target, holder.map(|holder| holder.operation), preview);
+        let holder = holder.map(|holder| holder.operation);
+        let facts = gathered.facts(&self.target, holder, preview, &self.visible);
         let reasons: Vec<_> = hotfix::reasons(&facts)
             .into_iter()
             .map(PlanReason::from)

@@ -37,6 +37,7 @@ on_both_databases!(
     what_waits_can_be_canceled,
     nothing_else_can_be_changed,
     a_plan_explains_without_changing_anything,
+    what_is_installed_of_other_apps_is_told_to_their_callers_alone,
     rights_come_first,
 );
 
@@ -439,7 +440,7 @@ async fn dependencies_must_be_satisfied(backend: Backend) {
         .expect(200);
     let refused = tries("1.0.0.2").await.broke_rule("DependencyTooOld");
     assert!(
-        refused.message().contains("1.9.9.9") && refused.message().contains("2.0.0.0"),
+        refused.message().contains("an older one") && refused.message().contains("2.0.0.0"),
         "{refused:?}"
     );
 
@@ -925,6 +926,30 @@ async fn nothing_else_can_be_changed(backend: Backend) {
     let mut whole = scheduled.json();
     whole["status"] = json!("Canceled");
     owner.patch(&path, whole).await.expect(200);
+}
+
+async fn what_is_installed_of_other_apps_is_told_to_their_callers_alone(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    let target = package_needing_library("1.0.0.1", "5.0");
+    owner.uploads(&target, "Available").await.expect(200);
+    let environment = Environment::my_customer("1.0.0.0").has(LIBRARY, "4.7.8.9");
+    service.operator().reports(&environment).await.expect(201);
+    let tells = async |is_told: bool| {
+        let plan = format!("{}/plan?targetAppVersion=1.0.0.1", all());
+        let plan = owner.get(plan).await.expect(200);
+        let reason = plan.rows()[0]["reasons"][0].clone();
+        assert_eq!(reason["code"], "DependencyTooOld");
+        let refused = owner.schedules(&environment, "1.0.0.1").await;
+        let refused = refused.broke_rule("DependencyTooOld").message();
+        for message in [reason["message"].as_str().unwrap(), &refused] {
+            assert_eq!(message.contains("4.7.8.9"), is_told, "{message}");
+            assert!(message.contains("5.0.0.0"), "{message}");
+        }
+    };
+    tells(false).await;
+    service.has_app(LIBRARY).await;
+    tells(true).await;
 }
 
 async fn a_plan_explains_without_changing_anything(backend: Backend) {

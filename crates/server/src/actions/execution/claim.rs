@@ -413,7 +413,9 @@ fn still_makes_sense<'i>(
     let Some(target) = input.uploaded(&target_of(operation)) else {
         return Ok(Err(Skip::target_missing(operation.target_version, scheduled_in)));
     };
-    let facts = gathered.facts(target, None, request.allow_preview_in_sandbox);
+    // Whoever reads the operation later reads why it was skipped, so it says nothing of other apps.
+    let visible = HashSet::new();
+    let facts = gathered.facts(target, None, request.allow_preview_in_sandbox, &visible);
     match hotfix::check_start(&facts) {
         Start::Go => Ok(Ok((gathered.installed(), target))),
         Start::Skip(skip) => Ok(Err(skip)),
