@@ -20,7 +20,7 @@ pub use apps::{APPS, REGISTERED_APPS};
 pub(crate) use audit::ACTOR_KINDS;
 pub use audit::AUDIT;
 pub use countries::COUNTRIES;
-pub use environments::{ENVIRONMENTS, REGISTERED_ENVIRONMENTS};
+pub use environments::{ENVIRONMENTS, PLANNED_ENVIRONMENTS, REGISTERED_ENVIRONMENTS};
 pub use hotfixes::{HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
 pub use versions::VERSIONS;

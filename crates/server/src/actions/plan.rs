@@ -59,7 +59,7 @@ pub(crate) async fn plan_hotfixes(
         in_portions: true,
         ..request
     };
-    let page = listing::list(service, scope, &listing::ENVIRONMENTS, request).await?;
+    let page = listing::list(service, scope, &listing::PLANNED_ENVIRONMENTS, request).await?;
     let key = super::versions::key(app, country, target);
     let found = versions::find_version(&service.db, principal.reference, &key).await?;
     let target = found.filter(|version| version.status == VersionStatus::Uploaded);

@@ -23,6 +23,7 @@ use domain::{
     version::AppVersion,
 };
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 use wire::{
     ErrorBody, List,
     hotfixes::{EnvironmentHotfix, HotfixPatch, HotfixPatchBody, HotfixRequest, HotfixRequestBody, PlanRow},
@@ -34,6 +35,32 @@ const WRITE: Permission = Permission::write(RESOURCE);
 
 /// Longest idempotency key, in characters.
 const LONGEST_KEY: usize = 255;
+
+/// The query options of a plan. Its rows are shown whole.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described; the options are read from the raw query")]
+pub(crate) struct PlanQuery {
+    /// Which environments: an OData expression over the properties that environments are listed with, and
+    /// `installedVersion`. What is only found out for each of them, `eligible`, `reasons` and `startsAt`, is not among them.
+    #[param(rename = "$filter")]
+    filter: Option<String>,
+    /// In which order, by the same properties.
+    #[param(rename = "$orderby")]
+    order_by: Option<String>,
+    /// How many rows at most.
+    #[param(rename = "$top")]
+    top: Option<u64>,
+    /// How many rows to leave out at the beginning.
+    #[param(rename = "$skip")]
+    skip: Option<u64>,
+    /// Whether to tell how many rows there are.
+    #[param(rename = "$count")]
+    count: Option<bool>,
+    /// `json`, with a degree of metadata.
+    #[param(rename = "$format")]
+    format: Option<String>,
+}
 
 /// The hotfix that an address names.
 async fn addressed(
@@ -69,7 +96,7 @@ pub(crate) async fn count_hotfixes(Path(path): Path<ListPath>, context: RequestC
 #[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/environmentHotfixes/plan",
     tag = "environmentHotfixes",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
-        ("targetAppVersion" = String, Query, description = "The version to go to."), ListQuery),
+        ("targetAppVersion" = String, Query, description = "The version to go to."), PlanQuery),
     responses((status = 200, body = List<PlanRow>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn plan_hotfixes(
     Path((app, country)): Path<(String, String)>,
@@ -81,7 +108,7 @@ pub(crate) async fn plan_hotfixes(
         .reveal_to_permitted(app, READ, target_of(&context))
         .await?;
     let (request, select) = context
-        .reveal_to_permitted(app, READ, context.list_request(&listing::ENVIRONMENTS))
+        .reveal_to_permitted(app, READ, context.list_request(&listing::PLANNED_ENVIRONMENTS))
         .await?;
     let plan = plan::plan_hotfixes(
         context.service(),

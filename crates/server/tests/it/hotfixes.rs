@@ -987,6 +987,14 @@ async fn a_plan_explains_without_changing_anything(backend: Backend) {
         service.reader().get(filtered).await.expect(200).column("name"),
         ["Other"]
     );
+    let by_version = format!(
+        "{}/plan?targetAppVersion=16.0.1.2&$filter=installedVersion lt '16.0.10.0'&$orderby=installedVersion desc",
+        all()
+    );
+    assert_eq!(
+        service.reader().get(by_version).await.expect(200).column("name"),
+        ["Done", "MyCustomer"]
+    );
     service
         .reader()
         .get(format!("{}/plan", all()))

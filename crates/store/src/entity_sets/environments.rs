@@ -4,8 +4,8 @@ use super::{guid_value, instant_or_null, instant_value, text_or_null, version_or
 use crate::{
     environments::{AGENT, AGENT_KEY, EnvironmentEntry, Installation},
     list::{
-        EntitySet, Spelling, country, folded, guid, hidden, in_memory, instant, property, text, truth,
-        version, word,
+        EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, property, text,
+        truth, version, word,
     },
 };
 use domain::environment::{EnvironmentKind, family_key, name_key};
@@ -34,10 +34,20 @@ pub(crate) const NAME: Fold = Fold {
 };
 
 /// The environments of a country that have the app installed.
-pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
+pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| installations(Vec::new()));
+
+/// The same for a plan, whose rows have the version under a name of its own.
+pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
+    let installed = version("t.version", "t.version_key");
+    installations(vec![property("installedVersion", installed, |row| {
+        version_value(row.version)
+    })])
+});
+
+fn installations(own: Vec<Property<Installation>>) -> EntitySet<Installation> {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
-    let properties = vec![
+    let mut properties = vec![
         property("aadTenantId", guid("t.tenant_id"), |row: &Installation| {
             guid_value(row.tenant_id.0)
         }),
@@ -59,6 +69,7 @@ pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
             Value::text(row.kind.as_str())
         }),
     ];
+    properties.extend(own);
     EntitySet::new(
         "environment",
         ("installations t", Installation::COLUMNS),
@@ -66,7 +77,7 @@ pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
         None,
         properties,
     )
-});
+}
 
 /// All environments.
 pub static REGISTERED_ENVIRONMENTS: LazyLock<EntitySet<EnvironmentEntry>> = LazyLock::new(|| {
