@@ -3,6 +3,8 @@
 //! Only names are looked at, and only the manifest will ever be opened. Names are compared in their normal form, so
 //! that two entries cannot both pass for the manifest.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::data_area::DataArea;
 use crate::directory::{self, Directory, Entry};
 use crate::entry::EntryReader;
@@ -25,6 +27,8 @@ pub(crate) struct Contents {
     pub(crate) has_source: bool,
     pub(crate) has_symbols: bool,
     has_media_listing: bool,
+    /// A digest of name, size and checksum of every entry but the manifest, whatever their order.
+    pub(crate) digest: u64,
     manifest: Candidate,
     ready_to_run: Candidate,
 }
@@ -66,6 +70,7 @@ impl Contents {
             has_source: false,
             has_symbols: false,
             has_media_listing: false,
+            digest: 0,
             manifest: Candidate::default(),
             ready_to_run: Candidate::default(),
         };
@@ -85,6 +90,11 @@ impl Contents {
         self.has_symbols |= is_symbols;
         self.has_source |= entry.name.starts_with(SOURCE_FOLDER);
         self.has_media_listing |= normal_form.eq_ignore_ascii_case(MEDIA_LISTING.as_bytes());
+        if !normal_form.eq_ignore_ascii_case(MANIFEST.as_bytes()) {
+            let mut hasher = DefaultHasher::new();
+            (&entry.name, entry.facts.size, entry.facts.crc32).hash(&mut hasher);
+            self.digest = self.digest.wrapping_add(hasher.finish());
+        }
         self.manifest.consider(entry, normal_form, MANIFEST);
         self.ready_to_run
             .consider(entry, normal_form, READY_TO_RUN_MANIFEST);

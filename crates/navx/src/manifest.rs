@@ -6,6 +6,7 @@
 //! manifest's telemetry keys are left unread, so that no output can leak them.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use roxmltree::{Document, Node, ParsingOptions};
 use uuid::Uuid;
@@ -68,6 +69,9 @@ pub struct Manifest {
     pub build: BuildInfo,
     /// Preprocessor symbols that were defined.
     pub preprocessor_symbols: Vec<String>,
+    /// A digest of all that is said but where it was built and from which source.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) digest: u64,
 }
 
 /// One row of `Dependencies`.
@@ -206,7 +210,30 @@ fn read_package(root: Node, app: Node, limits: &Limits) -> Checked<Manifest> {
         source: source_info(root),
         build: build_info(root),
         preprocessor_symbols: texts(root, "PreprocessorSymbols", "PreprocessorSymbol"),
+        digest: digest(root),
     })
+}
+
+fn digest(root: Node) -> u64 {
+    let is_of_the_build = |node: Node| {
+        ["Build", "Source"]
+            .iter()
+            .any(|name| node.has_tag_name((NAMESPACE, *name)))
+    };
+    let mut hasher = DefaultHasher::new();
+    for node in root
+        .descendants()
+        .filter(|node| !node.ancestors().any(is_of_the_build))
+    {
+        let text = node
+            .text()
+            .filter(|text| node.is_text() && !text.trim().is_empty());
+        (node.tag_name().namespace(), node.tag_name().name(), text).hash(&mut hasher);
+        for attribute in node.attributes() {
+            (attribute.namespace(), attribute.name(), attribute.value()).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
 }
 
 fn dependencies(root: Node, limits: &Limits) -> Checked<Vec<Dependency>> {

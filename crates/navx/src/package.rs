@@ -57,6 +57,8 @@ pub struct Package {
     pub has_source: bool,
     /// Whether symbols are inside (for [`Kind::ReadyToRun`]: inside the embedded app).
     pub has_symbols: bool,
+    /// A digest of the entries but for the manifest.
+    content: u64,
 }
 
 /// Reads the facts of the package that fills `source` from its first to its last byte.
@@ -82,6 +84,17 @@ pub fn read<R: Read + Seek>(source: R, limits: &Limits) -> Result<Package, Packa
 }
 
 impl Package {
+    /// Whether both packages have the same entries, and their manifests say the same but for where the app was built and
+    /// from which source: compilers give the same app other bytes each time. Told by checksums, which prove nothing where
+    /// somebody wants to deceive.
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        let digests = |package: &Self| {
+            let manifest = package.manifest.as_ref()?;
+            Some((package.kind, package.content, manifest.digest))
+        };
+        digests(self).is_some_and(|own| Some(own) == digests(other))
+    }
+
     /// What is known before the payload is opened, which for a runtime package is all there is to know.
     fn unread(header: &Header, signature: Option<Signature>) -> Self {
         let signature_bytes = signature.map_or(0, |signature| signature.bytes);
@@ -96,6 +109,7 @@ impl Package {
             embedded: None,
             has_source: false,
             has_symbols: false,
+            content: 0,
         }
     }
 
@@ -106,6 +120,7 @@ impl Package {
     ) -> Result<(), PackageError> {
         let contents = Contents::survey(payload, limits)?;
         self.entries = Some(contents.directory.entries);
+        self.content = contents.digest;
         match contents.identity()? {
             Identity::Manifest(entry) => {
                 let bytes = contents.read_small(payload, entry, limits)?;

@@ -30,11 +30,13 @@ use bucket::Bucket;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use directory::Directory;
-use futures::Stream;
+use futures::{Stream, TryStreamExt};
 use probe::Probe;
-use staged::{StagedBytes, StagedFile, StagedObject};
+use ranged_reader::RangedReader;
+use staged::{ReadSeek, StagedBytes, StagedFile, StagedObject};
 use std::{collections::HashMap, fmt, io, ops::Range, pin::Pin, sync::Arc, time::Duration};
 use store::{blobs::BlobKey, versions::Version};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 /// All storage locations of the configuration.
@@ -186,6 +188,26 @@ impl StorageLocation {
             Backend::Directory(directory) => directory.read(name, range).await,
             Backend::Bucket(bucket) => bucket.read(name, range).await,
         })
+    }
+
+    /// Lets `read` look here and there into stored bytes, on a thread that may block. What it meets is an I/O error.
+    pub(crate) async fn look_into<T: Send + 'static>(
+        &self,
+        name: ObjectName,
+        size: u64,
+        read: impl FnOnce(Box<dyn ReadSeek>) -> T + Send + 'static,
+    ) -> Result<T, BlobError> {
+        let (location, runtime) = (self.clone(), Handle::current());
+        let fetch = move |range| {
+            let part = async {
+                let reading = location.read(&name, Some(range)).await?;
+                let chunks: Vec<Bytes> = reading.bytes.try_collect().await?;
+                Ok(Bytes::from(chunks.concat()))
+            };
+            runtime.block_on(part).map_err(|error: BlobError| error.into())
+        };
+        let reader = Box::new(RangedReader::new(size, fetch));
+        blocking(move || Ok(read(reader))).await
     }
 
     /// Whether it is a folder of this machine, or of what is mounted on it.

@@ -1,8 +1,12 @@
 //! The manifest: identity strictly, everything else with patience.
 
+use navx::Kind;
 use uuid::Uuid;
 
-use crate::{APP_ID, NAMESPACE, accepted, manifest, read, refused, with_changed_manifest, with_manifest};
+use crate::raw::{Entry, Zip};
+use crate::{
+    APP_ID, NAMESPACE, accepted, builder, manifest, read, refused, with_changed_manifest, with_manifest,
+};
 
 #[test]
 fn entities_are_refused_whatever_they_do() {
@@ -428,6 +432,40 @@ fn what_others_take_for_the_app_is_there_once() {
         "bad_manifest",
         "more than one attribute",
     );
+}
+
+/// What a compiler makes of the same source has other bytes each time.
+#[test]
+fn the_same_content_is_known_though_it_was_built_again() {
+    let built = |build: &str, app: &str, entry: &str, content: &[u8]| {
+        let xml = manifest()
+            .replace("<App ", &format!("<App {app} "))
+            .replace("</Package>", &format!("{build}</Package>"));
+        let zip = Zip::default()
+            .with(Entry::deflated("NavxManifest.xml", xml.as_bytes()))
+            .with(Entry::deflated(entry, content));
+        accepted(&zip.package())
+    };
+    let first = "<Source RepositoryUrl=\"u\" Commit=\"1\" /><Build Timestamp=\"1\" CompilerVersion=\"15\" />";
+    let second =
+        "<Source RepositoryUrl=\"u\" Commit=\"2\" /><Build Timestamp=\"2\" CompilerVersion=\"16\" />";
+    let package = built(first, "", "src/a.al", b"x");
+    assert!(package.is_same_content(&built(second, "", "src/a.al", b"x")));
+    for other in [
+        built(first, "Url=\"https://example.test\"", "src/a.al", b"x"),
+        built(first, "", "src/a.al", b"y"),
+        built(first, "", "src/b.al", b"x"),
+        built(
+            &format!("{first}<Features><Feature>F</Feature></Features>"),
+            "",
+            "src/a.al",
+            b"x",
+        ),
+    ] {
+        assert!(!package.is_same_content(&other));
+    }
+    let runtime = accepted(&builder().kind(Kind::Runtime).to_bytes().unwrap());
+    assert!(!runtime.is_same_content(&runtime));
 }
 
 #[test]

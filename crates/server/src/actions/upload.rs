@@ -12,7 +12,7 @@ use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
     upload_places::UploadPlace,
-    versions::{already_uploaded, state},
+    versions::{DIFFERENT_CONTENT, already_uploaded, state},
 };
 use crate::{
     blobs::ObjectName,
@@ -29,12 +29,12 @@ use domain::{
     problem::{Code, RuleError},
     version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
 };
-use navx::{Kind, Manifest};
+use navx::{Kind, Manifest, Package};
 use std::{sync::Arc, time::Duration};
 use store::{
     StoreError, Tx, apps,
     blobs::{self, BlobKey, BlobState},
-    versions::{self, OtherBytes, Version},
+    versions::{self, OtherBytes, Version, VersionKey},
 };
 use tracing::Instrument;
 use uuid::Uuid;
@@ -117,8 +117,9 @@ async fn keep(
         Err(error) => {
             if matches!(error, Error::Store(StoreError::InDoubt(_))) {
                 spawn_finish_later(service, principal, Pending::in_doubt(version), false, place);
+                return Err(error);
             }
-            return Err(error);
+            return Err(tell_built_again(&service, &version.key(), &received.package, error).await);
         }
     };
     let stored = store_bytes(&service, &pending, received).await;
@@ -383,6 +384,45 @@ pub(super) fn blob_of(version: &Version) -> BlobKey {
         sha256: version.sha256,
         generation: version.generation,
     }
+}
+
+/// Adds to the refusal of other bytes that it is the same content, if it is. No transaction waits for the look into it.
+async fn tell_built_again(service: &Service, key: &VersionKey, package: &Package, refusal: Error) -> Error {
+    let Error::Rule(problem) = refusal else {
+        return refusal;
+    };
+    let is_other = problem
+        .details
+        .iter()
+        .any(|detail| detail.code == DIFFERENT_CONTENT);
+    if !is_other {
+        return problem.into();
+    }
+    match is_built_again(service, key, package).await {
+        Ok(true) => {
+            let message = "It is the same content, built again: all entries are the same, and the manifests differ only in where and when the app was built.";
+            problem.because("SameContentBuiltAgain", message).into()
+        }
+        Ok(false) => problem.into(),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "a stored package could not be compared with an upload");
+            problem.into()
+        }
+    }
+}
+
+async fn is_built_again(service: &Service, key: &VersionKey, package: &Package) -> Result<bool> {
+    let Some(existing) = versions::version(&service.db, key).await? else {
+        return Ok(false);
+    };
+    let location = service.blobs.known_location(&existing.location)?;
+    let read = |stored| navx::read(stored, &navx::Limits::default());
+    let stored = location
+        .look_into(ObjectName::from(&existing), existing.size, read)
+        .await?;
+    stored
+        .map(|stored| stored.is_same_content(package))
+        .map_err(Error::fault)
 }
 
 fn in_progress(existing: &Version) -> Error {

@@ -31,6 +31,9 @@ use wire::versions::VersionPatch;
 const READ: Permission = Permission::read(Resource::Versions);
 const WRITE: Permission = Permission::write(Resource::Versions);
 
+/// The reason of a refusal to take in other bytes for a version that is there.
+pub(super) const DIFFERENT_CONTENT: &str = "DifferentContent";
+
 /// The key of a version.
 pub(crate) fn key(app: AppId, country: CountryCode, version: AppVersion) -> VersionKey {
     VersionKey {
@@ -210,7 +213,7 @@ pub(crate) fn already_uploaded(existing: &Version, sha256: [u8; 32]) -> Error {
     let code = if existing.sha256 == sha256 {
         "IdenticalContent"
     } else {
-        "DifferentContent"
+        DIFFERENT_CONTENT
     };
     RuleError::new(Code::ResourceExists, message.clone())
         .about(

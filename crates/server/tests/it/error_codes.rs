@@ -111,6 +111,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The version was uploaded before, with other bytes.",
     ),
     (
+        "SameContentBuiltAgain",
+        Code::ResourceExists,
+        "Beside `DifferentContent`: the packages differ only in where and when they were built.",
+    ),
+    (
         "InvalidBase64",
         Code::InvalidPackage,
         "`packageContents` is not base64.",

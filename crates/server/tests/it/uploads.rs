@@ -10,6 +10,7 @@ use navx::{Kind, PackageBuilder};
 use serde_json::json;
 use std::{io, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use uuid::Uuid;
 
 on_both_databases!(
     the_order_of_the_properties_does_not_matter,
@@ -338,10 +339,19 @@ async fn the_same_version_again_is_refused_with_the_facts(backend: Backend) {
         .owner()
         .uploads(&package("1.0.0.0").brief("Another"), "Available")
         .await;
-    assert_eq!(
-        different.refused(409, "ResourceExists").reason(),
-        "DifferentContent"
-    );
+    let reasons = |refused: &Answer| {
+        let details = refused.json()["error"]["details"].as_array().unwrap().clone();
+        details
+            .iter()
+            .map(|detail| detail["code"].clone())
+            .collect::<Vec<_>>()
+    };
+    let different = different.refused(409, "ResourceExists");
+    assert_eq!(reasons(&different), ["DifferentContent"]);
+    let again = package("1.0.0.0").package_id(Uuid::from_u128(0xA6A1));
+    let again = service.owner().uploads(&again, "Available").await;
+    let again = again.refused(409, "ResourceExists");
+    assert_eq!(reasons(&again), ["DifferentContent", "SameContentBuiltAgain"]);
     assert_eq!(service.owner().version("1.0.0.0").await.json(), first.json());
     assert_eq!(service.stored_packages().len(), 1);
 }
