@@ -81,3 +81,7 @@ ALTER TABLE audit ADD COLUMN actor_object_id UUID;
 
 -- What a package was compiled for, as a condition of its hotfixes.
 ALTER TABLE versions ADD COLUMN runtime TEXT;
+
+-- What an app takes up is counted before more of it comes.
+CREATE INDEX versions_usage ON versions (app_id, status, size);
+CREATE INDEX operations_waiting ON operations (app_id) WHERE status = 'Scheduled';

@@ -173,6 +173,15 @@ pub async fn running_in(tx: &mut Tx<'_>, environment: Uuid) -> Result<Option<Ope
     Ok(found.map(|(id,)| id))
 }
 
+/// How many hotfixes of an app have not begun.
+pub async fn count_scheduled_of(tx: &mut Tx<'_>, app: AppId) -> Result<u64, StoreError> {
+    tx.query("SELECT COUNT(*) FROM operations WHERE app_id = $1 AND status = 'Scheduled'")
+        .bind(app)
+        .fetch_one::<(u64,)>()
+        .await
+        .map(|(count,)| count)
+}
+
 /// The operation that has the slot of an installation, if one has.
 pub async fn slot_holder(
     tx: &mut Tx<'_>,

@@ -245,6 +245,15 @@ pub async fn other_owners(tx: &mut Tx<'_>, app: AppId, except: PrincipalId) -> R
     .map(|(count,)| count)
 }
 
+/// How many principals an app has.
+pub async fn count_principals(tx: &mut Tx<'_>, app: AppId) -> Result<u64, StoreError> {
+    tx.query("SELECT COUNT(*) FROM principals WHERE app_id = $1")
+        .bind(app)
+        .fetch_one::<(u64,)>()
+        .await
+        .map(|(count,)| count)
+}
+
 /// Adds a principal, or replaces it. The app's row must be locked, so that what was read of it before still holds.
 pub async fn save_principal(tx: &mut Tx<'_>, principal: &AppPrincipal) -> Result<(), StoreError> {
     tx.add(principal)

@@ -322,6 +322,19 @@ const OTHER_BYTES: &str = "SELECT country_code, status
      ORDER BY country_code
      LIMIT 1";
 
+/// How many versions an app has, and how many bytes their packages have that came or are coming.
+pub async fn usage_of(tx: &mut Tx<'_>, app: AppId) -> Result<(u64, u64), StoreError> {
+    tx.query(
+        "SELECT COUNT(*),
+                CAST(COALESCE(SUM(CASE WHEN status = 'UploadFailed' THEN 0 ELSE size END), 0) AS BIGINT)
+         FROM versions
+         WHERE app_id = $1",
+    )
+    .bind(app)
+    .fetch_one()
+    .await
+}
+
 /// Another country's copy of the same version with other bytes, if there is one or is just being uploaded. The app's row
 /// must be locked, or two may be begun at once.
 pub async fn other_bytes_elsewhere(

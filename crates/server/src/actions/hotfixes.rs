@@ -6,9 +6,11 @@ use super::{
     events,
     execution::{self, address},
     facts::InstallationFacts,
+    quotas,
     versions::version_missing,
 };
 use crate::{
+    config::QuotaSettings,
     error::{Error, Result},
     telemetry::{self, HotfixEvent},
     wire_rows,
@@ -94,6 +96,7 @@ struct Schedule {
     command: ScheduleHotfix,
     repeatable: Option<Repeatable>,
     allow_preview_in_sandbox: bool,
+    quotas: QuotaSettings,
     now: Instant,
 }
 
@@ -157,6 +160,7 @@ pub(crate) async fn schedule_hotfix(
         command,
         repeatable,
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
+        quotas: service.settings.quotas,
         now: service.clock.now(),
     };
     service
@@ -201,6 +205,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     let visible = principals::apps_of_in(&mut tx, input.principal.reference).await?;
     let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox, &visible);
     hotfix::check_schedule(&facts)?;
+    quotas::check_hotfix(&mut tx, input.quotas, input.app).await?;
     let operation = described(input, &environment, &target, gathered.installed());
     hotfixes::insert_operation(&mut tx, &operation).await?;
     let becomes_due = becomes_due(&mut tx, &environment, &operation, input.now).await?;

@@ -19,6 +19,7 @@ pub(crate) mod listing;
 pub(crate) mod plan;
 pub(crate) mod preconditions;
 pub(crate) mod principals;
+mod quotas;
 pub(crate) mod readiness;
 pub(crate) mod retention;
 pub(crate) mod sweep;

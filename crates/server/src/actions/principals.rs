@@ -5,8 +5,12 @@ use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
+    quotas,
 };
-use crate::error::{Error, Result};
+use crate::{
+    config::QuotaSettings,
+    error::{Error, Result},
+};
 use domain::{
     access::{self as rules, Permission, PrincipalChange, Resource},
     ids::{AppId, Etag, PrincipalId},
@@ -52,6 +56,7 @@ struct PatchPrincipal {
     id: PrincipalId,
     change: PrincipalChange,
     preconditions: Preconditions,
+    quotas: QuotaSettings,
     now: Instant,
 }
 
@@ -73,6 +78,7 @@ pub(crate) async fn patch_principal(
         id,
         change,
         preconditions,
+        quotas: service.settings.quotas,
         now,
     };
     service
@@ -96,6 +102,8 @@ async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<Ap
             return Ok(existing.clone());
         }
         check_owner_remains(&mut tx, input.app, existing, changed.roles).await?;
+    } else if input.authority == Authority::Owner {
+        quotas::check_principal(&mut tx, input.quotas, input.app).await?;
     }
     let by = (&input.principal, input.now);
     write_principal(&mut tx, by, (input.app, input.id), existing.as_ref(), changed).await

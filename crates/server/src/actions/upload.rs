@@ -11,11 +11,13 @@
 use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
+    quotas,
     upload_places::UploadPlace,
     versions::{DIFFERENT_CONTENT, already_uploaded, state},
 };
 use crate::{
     blobs::ObjectName,
+    config::QuotaSettings,
     error::{Error, Result},
     receive::{self, Body, ReceiveLimits, Received, invalid_package},
     telemetry::metrics::{FAILED, REFUSED, STORED, UPLOAD_BYTES, UPLOADS},
@@ -312,6 +314,7 @@ struct Begin {
     principal: Principal,
     version: Version,
     same_bytes_everywhere: bool,
+    quotas: QuotaSettings,
     now: Instant,
 }
 
@@ -321,6 +324,7 @@ pub(super) async fn begin(service: &Service, principal: &Principal, version: Ver
         principal: principal.clone(),
         version,
         same_bytes_everywhere: service.settings.packages.same_bytes_across_countries,
+        quotas: service.settings.quotas,
         now: service.clock.now(),
     };
     service
@@ -341,6 +345,7 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
             VersionStatus::UploadFailed => versions::delete_version(&mut tx, &key).await?,
         }
     }
+    quotas::check_version(&mut tx, input.quotas, version).await?;
     let other = versions::other_bytes_elsewhere(&mut tx, &key, version.sha256).await?;
     if let Some(other) = other.as_ref().filter(|_| input.same_bytes_everywhere) {
         return Err(differs(version, other).into());

@@ -41,6 +41,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// Section `packages`.
     pub packages: PackageSettings,
+    /// Section `quotas`.
+    pub quotas: QuotaSettings,
     /// Section `countries`.
     pub countries: CountrySettings,
     /// Section `hotfixes`.
@@ -110,6 +112,23 @@ pub struct PackageSettings {
     /// Uploads at the same time.
     #[serde(deserialize_with = "number::<1, 1_024, _, _>")]
     pub concurrent_uploads: usize,
+}
+
+/// Section `quotas`: what one app may take up; 0: any amount.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct QuotaSettings {
+    /// Bytes of all its packages together.
+    #[serde(deserialize_with = "number::<0, 70_368_744_177_664, _, _>")]
+    pub app_bytes: u64,
+    /// Versions, in all countries together.
+    #[serde(deserialize_with = "number::<0, 1_000_000_000, _, _>")]
+    pub app_versions: u64,
+    /// Hotfixes that have not begun.
+    #[serde(deserialize_with = "number::<0, 1_000_000_000, _, _>")]
+    pub app_scheduled_hotfixes: u64,
+    /// Principals that its owners add.
+    #[serde(deserialize_with = "number::<0, 1_000_000_000, _, _>")]
+    pub app_principals: u64,
 }
 
 /// Section `countries`.

@@ -61,6 +61,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "Only a principal of type Application has a `tokenTenant`.",
     ),
     (
+        "QuotaExceeded",
+        Code::EntityValidationFailed,
+        "The app has as much of what would be added as the service's settings allow; the message says how much.",
+    ),
+    (
         "LastOwner",
         Code::EntityValidationFailed,
         "The app would have no owner any more.",

@@ -46,6 +46,7 @@ mod operator;
 mod pools;
 mod postgres;
 mod principals;
+mod quotas;
 mod replicas;
 mod requests;
 mod restart;

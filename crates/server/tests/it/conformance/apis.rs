@@ -404,6 +404,16 @@ pub(super) const OPERATOR: Section = Section {
             ],
         ),
         Row(
+            "What an app takes up is bounded by settings.",
+            X,
+            &[
+                "quotas::an_app_has_so_many_versions",
+                "quotas::an_app_has_so_many_bytes",
+                "quotas::so_many_hotfixes_of_an_app_wait",
+                "quotas::owners_add_so_many_principals",
+            ],
+        ),
+        Row(
             "Environments are reported as a whole.",
             X,
             &[
