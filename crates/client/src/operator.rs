@@ -1,12 +1,15 @@
 //! The operator API, which only a self-hosted service has.
 
 use crate::{Client, list::List, request::Request};
-use domain::ids::{AppId, PrincipalId, TenantId};
+use domain::{
+    freeze::Frozen,
+    ids::{AppId, PrincipalId, TenantId},
+};
 use reqwest::{Method, Url};
 use wire::operator::{
-    AgentRegistrationBody, AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, OperationRow,
-    PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp, RegisteredEnvironment,
-    RegisteredPrincipal, RotationBody,
+    AgentRegistrationBody, AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, Freeze, FreezeBody,
+    OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp,
+    RegisteredEnvironment, RegisteredPrincipal, RotationBody,
 };
 
 /// What tells an environment from all others.
@@ -107,6 +110,30 @@ impl Client {
         Request::new(self, Method::POST, url)
             .with_body(rebinding)
             .repeatable()
+    }
+
+    /// All that is frozen.
+    pub fn list_freezes(&self) -> List<Freeze> {
+        List::new(self, self.operator(&["freezes"]))
+    }
+
+    /// One freeze.
+    pub fn get_freeze(&self, subject: Frozen) -> Request<Freeze> {
+        Request::new(self, Method::GET, self.freeze(subject))
+    }
+
+    /// Freezes an app, a principal, or all scheduling.
+    pub fn put_freeze(&self, subject: Frozen, freeze: &FreezeBody) -> Request<Freeze> {
+        Request::new(self, Method::PUT, self.freeze(subject)).with_body(freeze)
+    }
+
+    /// Lets what was frozen go on.
+    pub fn delete_freeze(&self, subject: Frozen) -> Request<()> {
+        Request::new(self, Method::DELETE, self.freeze(subject))
+    }
+
+    fn freeze(&self, subject: Frozen) -> Url {
+        self.operator(&["freezes", &subject.to_string()])
     }
 
     /// All agents.

@@ -62,6 +62,7 @@ pub mod catalogue;
 pub mod chain;
 pub mod country;
 pub mod environment;
+pub mod freeze;
 pub mod hotfix;
 pub mod ids;
 pub mod instant;

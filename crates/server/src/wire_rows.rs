@@ -17,6 +17,7 @@ use store::{
     countries::Country,
     environments,
     environments::EnvironmentEntry,
+    freezes::Freeze,
     hotfixes::Operation,
     principals::AppPrincipal,
     versions::VersionEntry,
@@ -90,6 +91,17 @@ pub(crate) fn registered_principal(principal: AppPrincipal) -> wire::operator::R
             .then(|| principal.token_tenant.to_string()),
         etag: principal.etag,
     }
+}
+
+/// Something that the operator has stopped.
+pub(crate) fn freeze(freeze: Freeze) -> Result<wire::operator::Freeze> {
+    Ok(wire::operator::Freeze {
+        subject: freeze.subject.to_string(),
+        reason: freeze.reason,
+        frozen_on: freeze.frozen_on,
+        frozen_by: freeze.frozen_by,
+        etag: freeze.etag,
+    })
 }
 
 /// A version as its publisher sees it.

@@ -85,3 +85,13 @@ ALTER TABLE versions ADD COLUMN runtime TEXT;
 -- What an app takes up is counted before more of it comes.
 CREATE INDEX versions_usage ON versions (app_id, status, size);
 CREATE INDEX operations_waiting ON operations (app_id) WHERE status = 'Scheduled';
+
+-- What the operator has stopped: `scheduling`, `app:` or `principal:` with an id.
+CREATE TABLE freezes (
+  subject TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  frozen_on BIGINT NOT NULL,
+  frozen_by TEXT NOT NULL,
+  etag UUID NOT NULL,
+  CONSTRAINT freezes_pk PRIMARY KEY (subject)
+);

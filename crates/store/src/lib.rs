@@ -27,6 +27,7 @@ mod error;
 pub mod events;
 pub mod execution;
 pub mod filter;
+pub mod freezes;
 pub mod hotfixes;
 pub mod idempotency;
 pub mod inventories;

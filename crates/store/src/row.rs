@@ -76,6 +76,14 @@ impl ColumnValue for domain::agent::Identity {
     }
 }
 
+impl ColumnValue for domain::freeze::Frozen {
+    const KIND: Kind = Kind::Word(is_word::<Self>);
+
+    fn value(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
 macro_rules! words {
     ($($word:ty),+ $(,)?) => {
         $(impl ColumnValue for $word {

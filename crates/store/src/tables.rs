@@ -6,8 +6,8 @@
 
 use super::{
     agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, environments::Environment,
-    environments::InstallationRow, hotfixes::Operation, idempotency::KeptKey, principals::AppPrincipal,
-    row::Record, table::Table, versions::Version,
+    environments::InstallationRow, freezes::Freeze, hotfixes::Operation, idempotency::KeptKey,
+    principals::AppPrincipal, row::Record, table::Table, versions::Version,
 };
 
 /// The table of package bytes, whose rows are more than rows: each stands for an object in a storage location.
@@ -26,6 +26,7 @@ pub const TABLES: &[Table] = &[
     Operation::TABLE,
     KeptKey::TABLE,
     AuditRow::TABLE,
+    Freeze::TABLE,
 ];
 
 #[cfg(test)]

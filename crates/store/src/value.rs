@@ -256,6 +256,7 @@ from_column_by! {
 from_column_as_text! {
     domain::agent::Identity,
     domain::country::CountryCode,
+    domain::freeze::Frozen,
     domain::version::AppVersion,
 }
 

@@ -6,6 +6,7 @@
 mod agents;
 mod apps;
 mod environments;
+mod freezes;
 mod history;
 
 pub use agents::{
@@ -20,6 +21,7 @@ pub use environments::{
     EnvironmentRegistration, EnvironmentRegistrationBody, InstalledApp, InstalledAppBody,
     RegisteredEnvironment, Window, WindowBody,
 };
+pub use freezes::{Freeze, FreezeBody};
 pub use history::{Actor, AuditRow, OperationRow};
 
 use crate::{hotfixes::required_text, lenient::Object};

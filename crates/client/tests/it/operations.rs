@@ -3,6 +3,7 @@
 use crate::service::{APP, Asked, Service, answer};
 use client::{AgentClient, Client, EnvironmentPath, Error, Narrowing, Upload};
 use domain::{
+    freeze::Frozen,
     ids::{OperationId, PrincipalId, TenantId},
     version::AppVersion,
 };
@@ -13,8 +14,8 @@ use wire::{
     agent::{ClaimRequest, Finish, Inventory, Renewal},
     hotfixes::HotfixRequestBody,
     operator::{
-        AgentRegistrationBody, AppRegistrationBody, EnvironmentRegistrationBody, PrincipalRegistrationBody,
-        RebindingBody, RotationBody,
+        AgentRegistrationBody, AppRegistrationBody, EnvironmentRegistrationBody, FreezeBody,
+        PrincipalRegistrationBody, RebindingBody, RotationBody,
     },
     principals::PrincipalPatch,
     versions::VersionPatchBody,
@@ -154,6 +155,10 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.get_registered_app(APP),
         client.put_app(APP, &app),
         client.patch_app(APP, &app),
+        client.list_freezes().all(),
+        client.get_freeze(Frozen::Scheduling),
+        client.put_freeze(Frozen::App(APP), &FreezeBody::default()),
+        client.delete_freeze(Frozen::Principal(principal)),
         client.put_principal(APP, principal, &PrincipalRegistrationBody::default()),
         client.list_registered_environments().all(),
         client.get_registered_environment(environment),

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use client::{EnvironmentPath, Request};
 use domain::{
     environment::EnvironmentKind,
+    freeze::Frozen,
     ids::{AppId, TenantId},
     principal::PrincipalKind,
     version::AppVersion,
@@ -27,7 +28,8 @@ use std::{
 };
 use uuid::Uuid;
 use wire::operator::{
-    AppRegistrationBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody, RebindingBody, WindowBody,
+    AppRegistrationBody, EnvironmentRegistrationBody, FreezeBody, InstalledAppBody, OwnerBody, RebindingBody,
+    WindowBody,
 };
 
 /// `fame operator …`
@@ -42,6 +44,9 @@ pub(crate) enum OperatorCommand {
     /// Agents, which carry operations out
     #[command(subcommand)]
     Agents(AgentsCommand),
+    /// The emergency stop: apps, principals, or all scheduling
+    #[command(subcommand)]
+    Freezes(FreezesCommand),
     /// Operations of any kind on any app
     #[command(subcommand)]
     Operations(OperationsCommand),
@@ -170,6 +175,31 @@ pub(crate) struct PutEnvironment {
     inventory_complete: bool,
 }
 
+/// `fame operator freezes …`
+#[derive(Subcommand, Debug)]
+pub(crate) enum FreezesCommand {
+    /// List what is frozen
+    List(#[command(flatten)] QueryArgs),
+    /// Show why something is frozen
+    Get {
+        /// What: scheduling, app:ID or principal:ID
+        subject: Frozen,
+    },
+    /// Freeze something: nothing about it changes or begins until it is let go on
+    Put {
+        /// What: scheduling, app:ID or principal:ID
+        subject: Frozen,
+        /// Why, as those are told who are kept from what they ask for
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Let what was frozen go on
+    Delete {
+        /// What: scheduling, app:ID or principal:ID
+        subject: Frozen,
+    },
+}
+
 /// `fame operator operations …`
 #[derive(Subcommand, Debug)]
 pub(crate) enum OperationsCommand {
@@ -264,6 +294,12 @@ const OPERATIONS: &[Column] = &[
     ("CREATED ON", "createdOn"),
     ("MESSAGE", "errorMessage"),
 ];
+const FREEZES: &[Column] = &[
+    ("SUBJECT", "subject"),
+    ("REASON", "reason"),
+    ("FROZEN ON", "frozenOn"),
+    ("FROZEN BY", "frozenBy"),
+];
 const AUDIT: &[Column] = &[
     ("AT", "at"),
     ("ACTOR", "actor"),
@@ -280,6 +316,7 @@ impl OperatorCommand {
             Self::Apps(command) => command.run(session).await?,
             Self::Environments(command) => command.run(session).await?,
             Self::Agents(command) => command.run(session).await?,
+            Self::Freezes(command) => command.run(session).await?,
             Self::Operations(OperationsCommand::List(query)) => {
                 session
                     .print_list(client.list_operations(), query, OPERATIONS)
@@ -307,6 +344,25 @@ impl AppsCommand {
                 let request = or_file(client.put_app(put.app, &put.body()), put.file.as_deref())?;
                 let request = request.if_match(put.condition.if_match.as_deref());
                 session.print_one(request).await
+            }
+        }
+    }
+}
+
+impl FreezesCommand {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        let (client, printer) = (&session.client, session.printer);
+        match self {
+            Self::List(query) => session.print_list(client.list_freezes(), query, FREEZES).await,
+            Self::Get { subject } => session.print_one(client.get_freeze(subject)).await,
+            Self::Put { subject, reason } => {
+                let request = client.put_freeze(subject, &FreezeBody { reason });
+                session.print_one(request).await
+            }
+            Self::Delete { subject } => {
+                client.delete_freeze(subject).json().await?;
+                printer.note(format!("{subject} goes on."));
+                Ok(())
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     Principal, Service,
     agents::{AgentCall, Credential},
+    freezes,
 };
 use crate::{
     config::Operator,
@@ -143,7 +144,9 @@ pub(crate) async fn require(
     permission: Permission,
 ) -> Result<Allowed> {
     let app_access = principals::app_access_in(tx, principal.reference, app, "").await?;
-    decide(principal, app, permission, app_access)
+    let allowed = decide(principal, app, permission, app_access)?;
+    freezes::check_in(tx, principal, app, permission).await?;
+    Ok(allowed)
 }
 
 /// The same for something that lies in a country.
@@ -155,7 +158,9 @@ pub(crate) async fn require_in_country(
     permission: Permission,
 ) -> Result<Allowed> {
     let app_access = principals::app_access_in(tx, principal.reference, app, country.as_str()).await?;
-    decide(principal, app, permission, app_access)
+    let allowed = decide(principal, app, permission, app_access)?;
+    freezes::check_in(tx, principal, app, permission).await?;
+    Ok(allowed)
 }
 
 /// Decides outside a transaction: for what must be known before a body is read, and decided again at its end.
@@ -168,7 +173,9 @@ pub(crate) async fn preview(
 ) -> Result<Allowed> {
     let country = country.map_or("", CountryCode::as_str);
     let app_access = principals::app_access(&service.db, principal.reference, app, country).await?;
-    decide(principal, app, permission, app_access)
+    let allowed = decide(principal, app, permission, app_access)?;
+    freezes::check(service, principal, app, permission).await?;
+    Ok(allowed)
 }
 
 /// The answer to a malformed request: what is wrong with it, but only to somebody who may know that the app exists

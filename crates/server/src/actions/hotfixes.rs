@@ -6,7 +6,7 @@ use super::{
     events,
     execution::{self, address},
     facts::InstallationFacts,
-    quotas,
+    freezes, quotas,
     versions::version_missing,
 };
 use crate::{
@@ -190,6 +190,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
         return Ok((before, false));
     }
     allowed.in_country(input.app, input.country)?;
+    freezes::check_scheduling(&mut tx, input.app).await?;
     let (environment, gathered) = find_environment(&mut tx, input).await?;
     // The same request may have held the environment until now; then it has been answered.
     if let Some(before) = answered_before(&mut tx, input).await? {

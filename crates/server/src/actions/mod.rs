@@ -13,6 +13,7 @@ pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod execution;
 pub(crate) mod facts;
+pub(crate) mod freezes;
 pub(crate) mod hotfixes;
 pub(crate) mod inventory;
 pub(crate) mod listing;

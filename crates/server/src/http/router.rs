@@ -75,6 +75,12 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
         ))
         .routes(routes!(operator::environments::release_environment))
         .routes(routes!(operator::agents::rebind_environment))
+        .routes(routes!(operator::freezes::list_freezes))
+        .routes(routes!(
+            operator::freezes::get_freeze,
+            operator::freezes::put_freeze,
+            operator::freezes::delete_freeze
+        ))
         .routes(routes!(operator::agents::list_agents))
         .routes(routes!(
             operator::agents::get_agent,

@@ -3,4 +3,5 @@
 pub(crate) mod agents;
 pub(crate) mod apps;
 pub(crate) mod environments;
+pub(crate) mod freezes;
 pub(crate) mod records;

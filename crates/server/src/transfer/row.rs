@@ -231,6 +231,8 @@ mod tests {
     /// Words that every column of words takes one of.
     const WORDS: &[&str] = &[
         "stored",
+        "scheduling",
+        "app:11111111-1111-4111-8111-111111111111",
         "11111111-1111-4111-8111-111111111111/22222222-2222-4222-8222-222222222222/33333333-3333-4333-8333-333333333333",
         "SchemaBreak",
         "TimeOut",

@@ -61,6 +61,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "Only a principal of type Application has a `tokenTenant`.",
     ),
     (
+        "Frozen",
+        Code::Forbidden,
+        "The operator has frozen the app, the principal, or all scheduling; the message says why.",
+    ),
+    (
         "QuotaExceeded",
         Code::EntityValidationFailed,
         "The app has as much of what would be added as the service's settings allow; the message says how much.",

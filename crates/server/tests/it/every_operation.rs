@@ -189,6 +189,10 @@ pub(crate) struct Own {
     agent: String,
     /// An agent that may be removed.
     doomed_agent: String,
+    /// What is frozen, and stays so.
+    frozen: String,
+    /// What may go on.
+    thawed: String,
     /// A code that nobody has used.
     code: String,
     /// What an agent holds, and goes on to hold.
@@ -271,6 +275,7 @@ fn of_operators() -> Vec<Sample> {
     let principal = |own: &Own| own.principal.to_string();
     let doomed = |own: &Own| own.doomed.name.clone();
     let agent = |own: &Own| own.agent.clone();
+    let frozen = |own: &Own| own.frozen.clone();
     let role = |_: &Own| principal_body(&Person::STRANGER, &["Reader"]);
     vec![
         sample("list_registered_apps", Guard::Operator),
@@ -288,6 +293,14 @@ fn of_operators() -> Vec<Sample> {
             .with("name", doomed),
         sample("release_environment", Guard::Operator),
         sample("rebind_environment", Guard::Operator).body(|own| json!({ "agent": own.agent })),
+        sample("list_freezes", Guard::Operator),
+        sample("put_freeze", Guard::Operator)
+            .with("subject", frozen)
+            .body(|_| json!({ "reason": "its secret was found" })),
+        sample("get_freeze", Guard::Operator).with("subject", frozen),
+        sample("delete_freeze", Guard::Operator)
+            .succeeds_with(204)
+            .with("subject", |own| own.thawed.clone()),
         sample("list_agents", Guard::Operator),
         sample("get_agent", Guard::Operator).with("name", agent),
         sample("put_agent", Guard::Operator)
@@ -460,8 +473,16 @@ impl Fixture {
             .registers_agent(&doomed_agent, agent_registration())
             .await;
         let registered = operator.registers_agent(&agent, agent_registration()).await;
+        let [frozen, thawed] = [(); 2].map(|()| format!("principal:{}", Uuid::new_v4()));
+        for subject in [&frozen, &thawed] {
+            let reason = json!({ "reason": "its secret was found" });
+            let path = format!("/operator/v1/freezes/{subject}");
+            operator.put(path, reason).await.expect(201);
+        }
         Own {
             agent,
+            frozen,
+            thawed,
             doomed_agent,
             code: registered.property("enrolmentCode"),
             version: format!("16.0.{}.0", 100 + who.number()),

@@ -2,7 +2,7 @@
 //! happened on the way, and nobody gets to see half of it.
 
 use crate::harness::{
-    APP, Backend, Environment, Harness, LIBRARY, Stopped, bytes_of, country_path, on_both_databases,
+    APP, Backend, Environment, Harness, LIBRARY, Person, Stopped, bytes_of, country_path, on_both_databases,
     package_needing_library,
 };
 use agent::drivers::simulate::Settings as Simulated;
@@ -76,6 +76,9 @@ async fn lived_in(backend: Backend) -> Harness {
         .await;
     service.has_agent("eu").await;
     service.has_app(LIBRARY).await;
+    let frozen = format!("/operator/v1/freezes/principal:{}", Person::STRANGER.id);
+    let reason = json!({ "reason": "Their secret was found." });
+    service.operator().put(frozen, reason).await.expect(201);
     let owner = service.owner();
     owner.on(LIBRARY).has_uploaded("1.0.0.0").await;
     owner.adds_country("DK").await.expect(200);
@@ -309,7 +312,7 @@ async fn an_export_that_is_cut_is_finished_by_the_next(backend: Backend) {
         let unfinished = check(&path, unwatched()).await.unwrap_err();
         assert!(unfinished.to_string().contains("is unfinished"), "{unfinished}");
     }
-    assert_eq!(cut, 15, "eleven parts of rows, four packages");
+    assert_eq!(cut, 16, "twelve parts of rows, four packages");
     assert_same_files(&whole, &path);
     check(&path, unwatched()).await.unwrap();
     let names: Vec<_> = fs::read_dir(&path)
@@ -341,8 +344,8 @@ async fn an_import_that_is_cut_is_finished_by_the_next(backend: Backend) {
         );
     }
     assert!(
-        (12..=15).contains(&cut),
-        "eleven parts of rows, packages four at a time: {cut}"
+        (13..=16).contains(&cut),
+        "twelve parts of rows, packages four at a time: {cut}"
     );
     let (_again_folder, again) = new_folder();
     export(&target.settings(), &again, unwatched()).await.unwrap();

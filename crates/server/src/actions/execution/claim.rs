@@ -15,6 +15,7 @@ use crate::{
 };
 use domain::{
     chain::Chain,
+    freeze::Frozen,
     hotfix::{self, Start},
     instant::Instant,
     operation::{self, Due, OperationStatus, Skip},
@@ -29,6 +30,7 @@ use store::{
     Tx,
     environments::{self, Environment, InstalledApp},
     execution::{self as rows, Ending, Installed, Lease},
+    freezes,
     hotfixes::Operation,
     versions::{self, Version, VersionKey},
 };
@@ -36,6 +38,9 @@ use uuid::Uuid;
 
 /// How long an environment is left alone whose rows are damaged.
 const SET_ASIDE: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether what is frozen may begin by now.
+const FREEZE_SEEN_EACH: Duration = Duration::from_secs(60);
 
 /// Starts up to `most` operations that are due in environments which belong to `by`, each in one of its own. What was
 /// started without an answer is found as what runs, like anything else that the agent has not heard of.
@@ -226,10 +231,11 @@ impl ClaimInput {
                 .or_default()
                 .push(operation);
         }
+        let frozen = freezes::all(tx).await?;
         let mut candidates = Vec::with_capacity(environments.len());
         for environment in environments {
             let asked_for = asked_for.remove(&environment.id).unwrap_or_default();
-            candidates.push(DueEnvironment::new(environment, asked_for, now)?);
+            candidates.push(DueEnvironment::new(environment, asked_for, &frozen, now)?);
         }
         let with_work = candidates.iter().filter(|candidate| !candidate.due.is_empty());
         let installed = rows::installed(tx, with_work.map(|candidate| candidate.environment.id)).await?;
@@ -277,7 +283,12 @@ impl ClaimInput {
 }
 
 impl DueEnvironment {
-    fn new(environment: Environment, asked_for: Vec<Operation>, now: Instant) -> Result<Self> {
+    fn new(
+        environment: Environment,
+        asked_for: Vec<Operation>,
+        frozen: &[Frozen],
+        now: Instant,
+    ) -> Result<Self> {
         let runs = |operation: &Operation| operation.status == OperationStatus::Running;
         let is_busy = environment.is_held() || asked_for.iter().any(runs);
         let mut candidate = Self {
@@ -291,7 +302,13 @@ impl DueEnvironment {
         }
         for operation in asked_for {
             let asked = (operation.run_after, operation.ignore_window);
-            let starts = next_start(&candidate.environment, asked.0, asked.1, now)?;
+            let is_frozen = frozen
+                .iter()
+                .any(|one| one.stops(operation.app_id, &operation.created_by));
+            let starts = match is_frozen {
+                true => now + FREEZE_SEEN_EACH,
+                false => next_start(&candidate.environment, asked.0, asked.1, now)?,
+            };
             if starts <= now {
                 candidate.due.push(operation);
             } else {

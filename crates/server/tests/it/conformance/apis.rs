@@ -404,6 +404,16 @@ pub(super) const OPERATOR: Section = Section {
             ],
         ),
         Row(
+            "Operators freeze an app, a principal, or all scheduling, with a reason that whoever is kept from a change is told.",
+            X,
+            &[
+                "freezes::a_frozen_app_stays_as_it_is",
+                "freezes::a_frozen_principal_changes_nothing_and_gets_nothing_begun",
+                "freezes::while_all_scheduling_is_frozen_nothing_begins",
+                "freezes::freezes_are_listed_changed_and_audited",
+            ],
+        ),
+        Row(
             "What an app takes up is bounded by settings.",
             X,
             &[

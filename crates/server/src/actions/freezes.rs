@@ -1,0 +1,195 @@
+//! The operator's emergency stop: what is frozen changes nothing and begins nothing, and whoever asks is told why. What has
+//! begun goes on, reading does, and a hotfix that waits can be canceled.
+
+use super::{
+    Principal, Service,
+    audit::{self, Actor, Change},
+    preconditions::Preconditions,
+};
+use crate::error::{Error, Result};
+use domain::{
+    access::{Access, Permission, Resource},
+    freeze::Frozen,
+    ids::{AppId, Etag, PrincipalId},
+    instant::Instant,
+    problem::{Code, RuleError},
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use store::{
+    Tx,
+    freezes::{self, Freeze},
+};
+
+/// What keeps somebody from a change if it is frozen. An app's hotfixes are another matter: they may still be canceled.
+fn in_the_way_of(principal: &Principal, app: AppId, permission: Permission) -> Vec<Frozen> {
+    if permission.access == Access::Read {
+        return Vec::new();
+    }
+    let mut subjects = vec![Frozen::Principal(principal.id)];
+    subjects.extend(principal.other_id().map(Frozen::Principal));
+    if permission.resource != Resource::EnvironmentHotfixes {
+        subjects.push(Frozen::App(app));
+    }
+    subjects
+}
+
+/// Whether somebody may make this kind of change now.
+pub(super) async fn check_in(
+    tx: &mut Tx<'_>,
+    principal: &Principal,
+    app: AppId,
+    permission: Permission,
+) -> Result<()> {
+    let subjects = in_the_way_of(principal, app, permission);
+    match subjects.is_empty() {
+        true => Ok(()),
+        false => refuse(freezes::is_frozen_in(tx, &subjects).await?),
+    }
+}
+
+/// The same outside a transaction.
+pub(super) async fn check(
+    service: &Service,
+    principal: &Principal,
+    app: AppId,
+    permission: Permission,
+) -> Result<()> {
+    let subjects = in_the_way_of(principal, app, permission);
+    match subjects.is_empty() {
+        true => Ok(()),
+        false => refuse(freezes::is_frozen(&service.db, &subjects).await?),
+    }
+}
+
+/// Whether hotfixes of an app may be scheduled now.
+pub(super) async fn check_scheduling(tx: &mut Tx<'_>, app: AppId) -> Result<()> {
+    refuse(freezes::is_frozen_in(tx, &[Frozen::Scheduling, Frozen::App(app)]).await?)
+}
+
+fn refuse(freeze: Option<Freeze>) -> Result<()> {
+    let Some(freeze) = freeze else {
+        return Ok(());
+    };
+    let what = match freeze.subject {
+        Frozen::Scheduling => "all scheduling".to_owned(),
+        Frozen::App(app) => format!("app {app}"),
+        Frozen::Principal(id) => format!("what {id} does"),
+    };
+    let message = format!(
+        "The operator has frozen {what} since {}: {}",
+        freeze.frozen_on, freeze.reason
+    );
+    Err(RuleError::new(Code::Forbidden, message.clone())
+        .because("Frozen", message)
+        .into())
+}
+
+/// One freeze.
+pub(crate) async fn get_freeze(service: &Service, subject: Frozen) -> Result<Freeze> {
+    let found = freezes::find_freeze(&service.db, subject).await?;
+    found.ok_or_else(|| not_frozen(subject).into())
+}
+
+fn not_frozen(subject: Frozen) -> RuleError {
+    RuleError::missing(target(subject), format!("{subject} is not frozen."))
+}
+
+fn target(subject: Frozen) -> String {
+    format!("freezes/{subject}")
+}
+
+struct Saving {
+    principal: Principal,
+    subject: Frozen,
+    reason: Option<String>,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Freezes something, or says anew why; whether it was free before.
+pub(crate) async fn put_freeze(
+    service: &Service,
+    principal: &Principal,
+    subject: Frozen,
+    reason: String,
+    preconditions: Preconditions,
+) -> Result<(Freeze, bool)> {
+    let input = Saving {
+        principal: principal.clone(),
+        subject,
+        reason: Some(reason),
+        preconditions,
+        now: service.clock.now(),
+    };
+    let saved = service
+        .db
+        .write(input, |tx, input| Box::pin(save_in(tx, input)))
+        .await?;
+    saved.ok_or_else(|| Error::fault("a freeze that was saved is not there"))
+}
+
+/// Lets what was frozen go on. What is due by then begins within a minute.
+pub(crate) async fn delete_freeze(
+    service: &Arc<Service>,
+    principal: &Principal,
+    subject: Frozen,
+    preconditions: Preconditions,
+) -> Result<()> {
+    let input = Saving {
+        principal: principal.clone(),
+        subject,
+        reason: None,
+        preconditions,
+        now: service.clock.now(),
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(save_in(tx, input)))
+        .await
+        .map(drop)
+}
+
+async fn save_in(mut tx: Tx<'_>, input: &Saving) -> Result<Option<(Freeze, bool)>> {
+    let subject = input.subject;
+    let existing = freezes::lock_freeze(&mut tx, subject).await?;
+    if existing.is_none() && input.reason.is_none() {
+        return Err(input.preconditions.missing(not_frozen(subject)));
+    }
+    input
+        .preconditions
+        .check_write(existing.as_ref().map(|freeze| freeze.etag))?;
+    let after = input.reason.clone().map(|reason| Freeze {
+        subject,
+        reason,
+        frozen_on: existing.as_ref().map_or(input.now, |freeze| freeze.frozen_on),
+        frozen_by: input.principal.signature(),
+        etag: Etag::random(),
+    });
+    match &after {
+        Some(freeze) => freezes::save_freeze(&mut tx, freeze).await?,
+        None => freezes::delete_freeze(&mut tx, subject).await?,
+    }
+    let change = Change {
+        action: match after {
+            Some(_) => "freezes/write",
+            None => "freezes/delete",
+        },
+        target: target(subject),
+        before: existing.as_ref().map(state),
+        after: after.as_ref().map(state),
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    Ok(after.map(|freeze| (freeze, existing.is_none())))
+}
+
+fn state(freeze: &Freeze) -> Value {
+    json!({ "reason": freeze.reason, "frozenOn": freeze.frozen_on.to_string() })
+}
+
+impl Principal {
+    /// The other id by which a principals row may know an application.
+    fn other_id(&self) -> Option<PrincipalId> {
+        self.object_id.map(PrincipalId)
+    }
+}
