@@ -24,6 +24,7 @@ mod listen;
 mod migrate;
 mod operator;
 mod pace;
+mod private;
 mod receive;
 mod start;
 pub mod telemetry;

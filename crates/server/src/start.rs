@@ -7,7 +7,7 @@ use crate::{
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
-    config::{Loaded, RetentionSettings, Settings, Severity},
+    config::{Loaded, Location, RetentionSettings, Settings, Severity},
     error::Error,
     http::{
         concurrency::ConcurrencyLimiter, extract::AppState, places::Places, request_info::Scheme,
@@ -18,7 +18,7 @@ use crate::{
         events::{Delivery, TelemetryLog},
         gauges, leases, missing, retention, signals, sweeper,
     },
-    telemetry,
+    private, telemetry,
 };
 use auth::Authenticator;
 use axum::{Extension, Router};
@@ -117,6 +117,7 @@ impl Server {
         let db = store::open(&settings.database)
             .await
             .map_err(StartError::Database)?;
+        warn_of_what_is_open(&settings);
         refuse_unfinished_import(&db).await?;
         let authenticator = Authenticator::new(&settings.identity, Arc::new(wall_seconds))
             .map_err(|problems| StartError::Settings(problems.iter().map(ToString::to_string).collect()))?;
@@ -238,6 +239,21 @@ impl Server {
     }
 }
 
+/// Says which of the service's folders and files others may read or change.
+fn warn_of_what_is_open(settings: &Settings) {
+    let folders = settings.storage.locations.iter().filter_map(Location::folder);
+    let database = settings.database.url.sqlite_path();
+    let files = ["", "-wal", "-shm"].into_iter().filter_map(|end| {
+        let mut path = database.clone()?.into_os_string();
+        path.push(end);
+        Some(PathBuf::from(path))
+    });
+    let folders = folders
+        .map(Path::to_owned)
+        .chain([settings.server.data_dir.clone()]);
+    folders.chain(files).for_each(|path| private::warn_if_open(&path));
+}
+
 /// Holds the data folder and the database file where the database is SQLite: both belong to one process. Servers that
 /// share a PostgreSQL may share a folder for packages too.
 pub(crate) fn lock_for_one(settings: &Settings) -> Result<Vec<File>, StartError> {
@@ -255,7 +271,7 @@ pub(crate) fn lock_folder(folder: &Path) -> Result<File, StartError> {
         what: format!("data folder {}", folder.display()),
         source,
     };
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    private::make_folder(folder).map_err(failed)?;
     hold(&folder.join("fame.lock"), folder)
 }
 
@@ -281,7 +297,7 @@ pub(crate) fn lock_database(settings: &Settings) -> Result<Option<File>, StartEr
 /// The path of a file without links. The file is made where it is not there yet: a link may lead to where it will be.
 fn real_path(file: &Path) -> io::Result<PathBuf> {
     if !file.exists() {
-        File::options().append(true).create(true).open(file)?;
+        private::options().append(true).create(true).open(file)?;
     }
     file.canonicalize()
 }
@@ -296,7 +312,7 @@ fn hold(lock: &Path, what: &Path) -> Result<File, StartError> {
     if is_strange {
         return Err(failed(io::Error::other("it is there and is no plain file")));
     }
-    let file = File::options()
+    let file = private::options()
         .append(true)
         .create(true)
         .open(lock)

@@ -1,6 +1,7 @@
 //! A location in a folder of the file system. All but reading blocks.
 
 use super::{BlobError, ByteStream, ObjectName, Reading, blocking};
+use crate::private;
 use futures::TryStreamExt;
 use std::{
     collections::HashSet,
@@ -71,7 +72,7 @@ impl Directory {
         let known = || self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = known().contains(shard);
         if !is_known || !shard.exists() {
-            fs::create_dir_all(shard).map_err(BlobError::file("create", shard))?;
+            private::make_folder(shard).map_err(BlobError::file("create", shard))?;
             sync_folder(&self.objects())?;
             known().insert(shard.to_owned());
         }
@@ -145,7 +146,8 @@ impl Directory {
 
     pub(super) fn check(&self) -> Result<(), BlobError> {
         let path = self.staging_path();
-        let written = File::create_new(&path).and_then(|mut file| file.write_all(b"probe"));
+        let created = private::options().write(true).create_new(true).open(&path);
+        let written = created.and_then(|mut file| file.write_all(b"probe"));
         drop(fs::remove_file(&path));
         written.map_err(BlobError::file("write", &path))
     }
@@ -169,7 +171,7 @@ fn is_older(entry: &fs::DirEntry, age: Duration) -> bool {
 fn create_durably(folder: &Path) -> Result<(), BlobError> {
     let is_missing = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
     let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
-    fs::create_dir_all(folder).map_err(BlobError::file("create", folder))?;
+    private::make_folder(folder).map_err(BlobError::file("create", folder))?;
     for made in missing {
         match made.parent() {
             Some(above) if above.as_os_str().is_empty() => sync_folder(Path::new("."))?,

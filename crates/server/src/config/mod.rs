@@ -22,6 +22,7 @@ pub use show::Explained;
 pub use storage::{AzureCredentials, BucketSettings, Location, Provider, StorageBackend, StorageSettings};
 pub use store::settings::{DatabaseSettings, DatabaseUrl, Migrate};
 
+use crate::private;
 use auth::AuthSettings;
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -308,6 +309,16 @@ impl Loaded {
         if settings.identity.allow_insecure_loopback {
             let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";
             object("identity.allow_insecure_loopback", Severity::Warning, message);
+        }
+        let with_secrets = self.provenance.iter().filter(|given| given.value.contains("***"));
+        for given in with_secrets {
+            if let Origin::File(path) = &given.origin
+                && let Some(mode) = private::mode_for_others(path)
+            {
+                let message =
+                    format!("is a secret in a file that is open to others (mode {mode:04o}): make it 0600");
+                object(&given.key, Severity::Warning, &message);
+            }
         }
         for location in settings
             .storage

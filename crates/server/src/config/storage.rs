@@ -155,6 +155,14 @@ impl StorageSettings {
 }
 
 impl Location {
+    /// Its folder, where it is one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match &self.backend {
+            StorageBackend::Directory(folder) => Some(folder),
+            StorageBackend::Bucket(_) => None,
+        }
+    }
+
     /// Whether what is sent there may be read on the way: http to another machine.
     pub(super) fn is_exposed(&self) -> bool {
         matches!(&self.backend, StorageBackend::Bucket(bucket) if bucket.is_exposed())

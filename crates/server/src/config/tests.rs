@@ -915,6 +915,33 @@ fn objections(url: &str, allow_plaintext: bool) -> Vec<Severity> {
 }
 
 #[test]
+fn a_secret_in_a_file_that_others_may_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fame.toml");
+    let warned = |password: &str, mode| {
+        let url = format!("postgres://fame{password}@localhost/fame");
+        std::fs::write(&file, format!("[database]\nurl = \"{url}\"\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let sources = Sources {
+            file: Some(file.clone()),
+            ..Sources::default()
+        };
+        let problems = Settings::load(&sources).unwrap().check_production();
+        let told = problems.iter().find(|problem| problem.key == "database.url");
+        told.map(|problem| (problem.severity, problem.message.clone()))
+    };
+    let (severity, message) = warned(":hunter2", 0o640).unwrap();
+    assert_eq!(severity, Severity::Warning);
+    assert!(
+        message.contains("0640") && !message.contains("hunter2"),
+        "{message}"
+    );
+    assert_eq!(warned(":hunter2", 0o600), None);
+    assert_eq!(warned("", 0o644), None);
+}
+
+#[test]
 fn a_database_over_a_network_needs_checked_encryption() {
     for url in [
         "sqlite:fame.db",

@@ -271,6 +271,11 @@ impl Harness {
         }
     }
 
+    /// Where the service keeps what it keeps in files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn simulator(&self) -> &Simulator {
         self.simulator.as_ref().unwrap()
     }

@@ -47,6 +47,7 @@ mod operator;
 mod pools;
 mod postgres;
 mod principals;
+mod private_files;
 mod quotas;
 mod replicas;
 mod requests;

@@ -1,7 +1,10 @@
 //! Bytes on their way into a folder: a file in its `staging`, written in few steps on threads that may block.
 
 use super::ReadSeek;
-use crate::blobs::{BlobError, ObjectName, blocking, directory::Directory};
+use crate::{
+    blobs::{BlobError, ObjectName, blocking, directory::Directory},
+    private,
+};
 use std::{
     fs::{self, File},
     io::{BufReader, Write},
@@ -27,7 +30,11 @@ impl StagedFile {
     /// An empty file. Blocks.
     pub(in crate::blobs) fn create(directory: Directory) -> Result<Self, BlobError> {
         let path = directory.staging_path();
-        let created = File::create_new(&path);
+        let created = private::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path);
         Ok(Self {
             directory,
             file: Arc::new(created.map_err(BlobError::file("create", &path))?),
