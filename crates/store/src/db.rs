@@ -11,7 +11,7 @@ use super::{
     row::Record,
     sqlite::Sqlite,
     table::Column,
-    value::{FromRow, Value},
+    value::{FromRow, Row, Value},
 };
 use crate::{
     shares::{Holder, Shares},
@@ -341,6 +341,15 @@ impl Query<'_> {
         }
     }
 
+    /// All rows, if one batch holds them.
+    pub(crate) async fn fetch_batch<T: FromRow>(self) -> Result<Option<Vec<T>>, StoreError> {
+        match self.on {
+            On::Db(Db::Sqlite(sqlite)) => sqlite.fetch_batch(&self.sql, &self.values).await,
+            On::Db(Db::Postgres(postgres)) => postgres.fetch_batch(&self.sql, &self.values).await,
+            On::SqliteTx(_) | On::PostgresTx(_) => Err(StoreError::broken("a batch inside a transaction")),
+        }
+    }
+
     /// The first row, if there is any.
     pub async fn fetch_optional<T: FromRow>(self) -> Result<Option<T>, StoreError> {
         Ok(self.fetch_all().await?.into_iter().next())
@@ -396,6 +405,43 @@ impl Query<'_> {
 pub(crate) const RECEIVED: Duration = Duration::from_secs(60);
 /// The metric of how long requests and jobs waited for a place at the database.
 pub(crate) const WAIT_SECONDS: &str = "fame_database_wait_seconds";
+/// Rows in one batch.
+pub(crate) const BATCH: usize = 256;
+/// Bytes after which a batch is full whatever its rows.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Rows that go on together.
+pub(crate) struct Batch<T> {
+    rows: Vec<T>,
+    bytes: usize,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<T: FromRow> Batch<T> {
+    pub(crate) fn add(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
+        self.bytes += row.bytes();
+        self.rows.push(T::from_row(row)?);
+        Ok(())
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    /// Its rows; it is empty then.
+    pub(crate) fn take(&mut self) -> Vec<T> {
+        std::mem::take(self).rows
+    }
+}
+
 /// Rows on their way, batch by batch; no batch is empty.
 pub type Batches<T, E = StoreError> = BoxStream<'static, Result<Vec<T>, E>>;
 

@@ -44,7 +44,7 @@ pub async fn list<T: super::FromRow>(
     request: ListRequest,
     now: Instant,
 ) -> Result<Page<T>, ListError> {
-    let statement = Statement::new(db, entity_set, scope, request.filter.as_ref(), now);
+    let statement = statement(db, entity_set, scope, &request, now);
     let count = match request.count || statement.can_fail() {
         true => Some(statement.count(db).await?).filter(|_| request.count),
         false => None,
@@ -63,7 +63,19 @@ pub async fn count_only<T: super::FromRow>(
     request: &ListRequest,
     now: Instant,
 ) -> Result<u64, ListError> {
-    Statement::new(db, entity_set, scope, request.filter.as_ref(), now)
-        .count(db)
-        .await
+    statement(db, entity_set, scope, request, now).count(db).await
+}
+
+fn statement<T: super::FromRow>(
+    db: &Db,
+    entity_set: &'static EntitySet<T>,
+    scope: Scope,
+    request: &ListRequest,
+    now: Instant,
+) -> Statement<T> {
+    let statement = Statement::new(db, entity_set, scope, request.filter.as_ref(), now);
+    match request.without_bulk {
+        true => statement.without_bulk(),
+        false => statement,
+    }
 }

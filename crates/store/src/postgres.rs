@@ -7,7 +7,7 @@
 
 use super::{
     connections::{CHANGE, Connections, Connector, PooledConnection, READ},
-    db::{Batches, Tx, received},
+    db::{Batch, Batches, Tx, received},
     dialect::{self, Dialect, Shape},
     error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
@@ -35,8 +35,6 @@ const TRIED_FOR: Duration = Duration::from_secs(5);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 512;
-/// Rows in one batch of a stream.
-const BATCH: usize = 256;
 /// Batches that may wait for a slow receiver.
 const BATCHES_AHEAD: usize = 4;
 /// How long the end of a result may take when its receiver has all the rows that it wants.
@@ -190,6 +188,37 @@ impl Postgres {
         read(&rows)
     }
 
+    /// All rows, if one batch holds them.
+    pub(crate) async fn fetch_batch<T: FromRow>(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Option<Vec<T>>, StoreError> {
+        match self.fetch_batch_once(sql, values).await {
+            Err(StoreError::Unavailable(_)) => {
+                self.connections.forget_idle();
+                self.fetch_batch_once(sql, values).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_batch_once<T: FromRow>(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Option<Vec<T>>, StoreError> {
+        let client = self.connections.get().await?;
+        bound_statements(&client);
+        let outcome = timeout(READ, read_batch(&client, sql, values)).await;
+        let (client, rows) = client.settle(outcome)?;
+        // What is still on its way would keep the next user of the connection waiting.
+        if rows.is_some() {
+            client.give_back();
+        }
+        Ok(rows)
+    }
+
     /// The same for many rows of values.
     pub(crate) async fn fetch_each<T: FromRow>(
         &self,
@@ -254,6 +283,23 @@ async fn begin_stream(
 ) -> Result<RowStream, StoreError> {
     let statement = client.prepare_cached(sql).await?;
     Ok(client.query_raw(&statement, bound(values)).await?)
+}
+
+async fn read_batch<T: FromRow>(
+    client: &PooledConnection,
+    sql: &str,
+    values: &[Value],
+) -> Result<Option<Vec<T>>, StoreError> {
+    let rows = begin_stream(client, sql, values).await?;
+    pin_mut!(rows);
+    let mut batch = Batch::default();
+    while let Some(row) = rows.try_next().await? {
+        if batch.is_full() {
+            return Ok(None);
+        }
+        batch.add(&Row::Postgres(&row))?;
+    }
+    Ok(Some(batch.take()))
 }
 
 /// Sends rows to whoever receives them, for as long as somebody does and takes no longer than `within` for a batch.
@@ -432,16 +478,16 @@ async fn send_batches<T: FromRow>(
     sender: &mpsc::Sender<Result<Vec<T>, StoreError>>,
     within: Duration,
 ) -> Result<(), StreamEnd> {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Batch::default();
     while let Some(row) = rows.try_next().await? {
-        batch.push(T::from_row(&Row::Postgres(&row))?);
-        if batch.len() == BATCH {
-            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            send(sender, full, within).await?;
+        batch.add(&Row::Postgres(&row))?;
+        if batch.is_full() {
+            send(sender, batch.take(), within).await?;
         }
     }
-    if !batch.is_empty() {
-        send(sender, batch, within).await?;
+    let rest = batch.take();
+    if !rest.is_empty() {
+        send(sender, rest, within).await?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 mod writer;
 
 use super::{
-    db::{Batches, RECEIVED, Tx, complete, received},
+    db::{Batch, Batches, RECEIVED, Tx, complete, received},
     dialect::{self, Dialect, Shape},
     error::{ChangeError, StoreError},
     migrations::{Applied, Plan},
@@ -34,14 +34,10 @@ use writer::{Change, PendingChange, write_in_groups};
 
 /// Changes that may wait for the writer before callers have to wait for a place.
 const QUEUE: usize = 4096;
-/// Rows that a list may bring before it is streamed.
-const SHORT: usize = 256;
 /// Steps of SQLite's machine, in thousands, that a read in place may take: some milliseconds.
 const SHORT_KILOSTEPS: u32 = 400;
 /// Steps of SQLite's machine after which a long read asks whether anybody still wants it.
 const STEPS_UNASKED: std::ffi::c_int = 10_000;
-/// Rows in one batch of a stream.
-const BATCH: usize = 256;
 /// Batches that may wait for a slow receiver.
 const BATCHES_AHEAD: usize = 4;
 /// How much of the file a connection for short reads keeps in memory, in KiB.
@@ -144,17 +140,22 @@ impl Sqlite {
         holder: Holder,
         patience: Duration,
     ) -> Result<Batches<T>, StoreError> {
-        let short = self
-            .read(|connection| {
-                if_quick(connection, |connection| {
-                    fetch_at_most(connection, &sql, &values, SHORT)
-                })
-            })
-            .await?;
-        match short.flatten() {
+        match self.fetch_batch(&sql, &values).await? {
             Some(rows) => Ok(complete(rows)),
             None => self.stream_from_thread(sql, values, holder, patience).await,
         }
+    }
+
+    /// All rows, if they are quickly found and one batch holds them.
+    pub(crate) async fn fetch_batch<T: FromRow>(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Option<Vec<T>>, StoreError> {
+        let found = self
+            .read(|connection| if_quick(connection, |connection| fetch_batch(connection, sql, values)))
+            .await?;
+        Ok(found.flatten())
     }
 
     async fn stream_from_thread<T: FromRow>(
@@ -358,22 +359,21 @@ fn while_wanted<T: Send + 'static>(
     outcome
 }
 
-fn fetch_at_most<T: FromRow>(
+fn fetch_batch<T: FromRow>(
     connection: &Connection,
     sql: &str,
     values: &[Value],
-    limit: usize,
 ) -> Result<Option<Vec<T>>, StoreError> {
     let mut statement = prepare(connection, sql)?;
     let mut rows = statement.query(bound(values))?;
-    let mut found = Vec::new();
+    let mut batch = Batch::default();
     while let Some(row) = rows.next()? {
-        if found.len() == limit {
+        if batch.is_full() {
             return Ok(None);
         }
-        found.push(T::from_row(&Row::Sqlite(row))?);
+        batch.add(&Row::Sqlite(row))?;
     }
-    Ok(Some(found))
+    Ok(Some(batch.take()))
 }
 
 fn send_batches<T: FromRow>(
@@ -385,18 +385,16 @@ fn send_batches<T: FromRow>(
 ) -> Result<(), StoreError> {
     let mut statement = prepare(connection, sql)?;
     let mut rows = statement.query(bound(values))?;
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Batch::default();
     while let Some(row) = rows.next()? {
-        batch.push(T::from_row(&Row::Sqlite(row))?);
-        if batch.len() == BATCH {
-            let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            if !send(sender, full, within)? {
-                return Ok(());
-            }
+        batch.add(&Row::Sqlite(row))?;
+        if batch.is_full() && !send(sender, batch.take(), within)? {
+            return Ok(());
         }
     }
-    if !batch.is_empty() {
-        send(sender, batch, within)?;
+    let rest = batch.take();
+    if !rest.is_empty() {
+        send(sender, rest, within)?;
     }
     Ok(())
 }

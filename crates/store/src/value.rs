@@ -122,6 +122,22 @@ impl Row<'_> {
             Self::Postgres(row) => T::from_postgres(row, index),
         }
     }
+
+    /// How many bytes its texts have, or all of it, whichever the database tells.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Sqlite(row) => {
+                let columns = 0..row.as_ref().column_count();
+                columns
+                    .map(|index| match row.get_ref(index) {
+                        Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len(),
+                        _ => 0,
+                    })
+                    .sum()
+            }
+            Self::Postgres(row) => row.raw_size_bytes(),
+        }
+    }
 }
 
 /// What one row means.

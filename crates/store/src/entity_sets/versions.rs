@@ -66,6 +66,7 @@ pub static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
         None,
         properties,
     )
+    .with_bulk("dependencies", "t.dependencies")
 });
 
 fn part(number: u32) -> Value<'static> {

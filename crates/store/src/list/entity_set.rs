@@ -20,6 +20,8 @@ pub struct EntitySet<T> {
     pub(crate) condition: Option<&'static str>,
     /// What `T` is made of.
     pub(crate) columns: &'static str,
+    /// The property that makes rows large, and its column.
+    pub(crate) bulk: Option<(usize, &'static str)>,
     /// The order of those who do not ask for another.
     pub(crate) order: OrderBy,
     pub(crate) mappings: Vec<ColumnMapping>,
@@ -158,6 +160,7 @@ impl<T> EntitySet<T> {
             schema,
             table,
             condition: None,
+            bulk: None,
             columns,
             order,
             mappings,
@@ -169,6 +172,13 @@ impl<T> EntitySet<T> {
     /// The same of those rows only for which `condition`, SQL over the alias `t`, is true.
     pub fn only(mut self, condition: &'static str) -> Self {
         self.condition = Some(condition);
+        self
+    }
+
+    /// The same, in which the property `name` is not read where nobody looks at it: a list in `column`, whose rows may be
+    /// large.
+    pub fn with_bulk(mut self, name: &str, column: &'static str) -> Self {
+        self.bulk = self.schema.find(name).map(|property| (property, column));
         self
     }
 

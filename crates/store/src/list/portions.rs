@@ -97,17 +97,19 @@ impl<T: FromRow> Portions<T> {
     /// The first rows of a range, if it has any, and what is wanted of it after them.
     async fn read(&self, range: Range) -> Result<Option<(Vec<T>, Option<Range>)>, ListError> {
         let size = range.limit.map_or(PORTION, |limit| limit.min(PORTION));
-        let left = range.limit.map(|limit| limit - size);
         let order = range.order.clone();
         let portion = Range {
             limit: Some(size),
-            ..range
+            order: range.order,
+            behind: range.behind,
+            skip: range.skip,
         };
-        let rows = self.statement.portion(&self.db, portion).await?;
+        let (rows, is_whole) = self.statement.portion(&self.db, portion).await?;
         let Some(last) = rows.last() else {
             return Ok(None);
         };
-        let is_last = (rows.len() as u64) < size || left == Some(0);
+        let left = range.limit.map(|limit| limit.saturating_sub(rows.len() as u64));
+        let is_last = is_whole && (rows.len() as u64) < size || left == Some(0);
         let rest = match is_last {
             true => None,
             false => Some(Range {
@@ -158,7 +160,7 @@ mod tests {
                     limit,
                     ..Range::default()
                 };
-                let all = statement.portion(db, range(None)).await.unwrap();
+                let (all, _) = statement.portion(db, range(None)).await.unwrap();
                 assert!(all.len() > 16, "{name}");
                 for (taken, limit) in [(1, None), (9, None), (9, Some(12)), (9, Some(16))] {
                     let begun: Vec<Result<_, StoreError>> = vec![

@@ -26,6 +26,8 @@ pub struct ListRequest {
     pub after: Option<SkipToken>,
     /// Tells the tokens of this query from those of others.
     pub fingerprint: u64,
+    /// Whether nobody looks at what makes rows large.
+    pub without_bulk: bool,
     /// Whether whoever reads the rows has to ask the database more about each batch. Then none of its connections is held
     /// between two batches, and each batch shows its rows as they are when it is read.
     pub in_portions: bool,
@@ -43,6 +45,7 @@ impl ListRequest {
             page_size: None,
             after: None,
             fingerprint: 0,
+            without_bulk: false,
             in_portions: false,
         }
     }
@@ -66,9 +69,12 @@ impl ListRequest {
             Some(text) => Some(SkipToken::decode(text, fingerprint, &order, &entity_set.schema)?),
             None => None,
         };
+        let filter = entity_set.filter(options, &limits)?;
+        let without_bulk = entity_set.is_without_bulk(&entity_set.select(options)?, filter.as_ref(), &order);
         Ok(Self {
-            filter: entity_set.filter(options, &limits)?,
+            filter,
             order,
+            without_bulk,
             top: options.top,
             skip: options.skip.unwrap_or(0),
             count: options.count,
@@ -84,8 +90,14 @@ impl ListRequest {
     /// # Errors
     /// As for [`ListRequest::bind`].
     pub fn bind_count<T>(entity_set: &EntitySet<T>, options: &Options) -> Result<Self, QueryError> {
+        let filter = entity_set.filter(options, &Limits::default())?;
         Ok(Self {
-            filter: entity_set.filter(options, &Limits::default())?,
+            without_bulk: entity_set.is_without_bulk(
+                &Select::Only(Default::default()),
+                filter.as_ref(),
+                &entity_set.order,
+            ),
+            filter,
             ..Self::all(entity_set)
         })
     }
@@ -115,6 +127,25 @@ impl<T> EntitySet<T> {
             }
             None => Ok(Some(filter)),
         }
+    }
+
+    /// Whether nobody looks at the property that makes rows large.
+    fn is_without_bulk(&self, select: &Select, filter: Option<&Filter>, order: &OrderBy) -> bool {
+        let Some((bulk, _)) = self.bulk else {
+            return false;
+        };
+        let is_selected = match select {
+            Select::Only(properties) => properties.contains(&bulk),
+            Select::All => true,
+        };
+        let is_filtered = || filter.is_some_and(|filter| hidden_property(filter, |at| at == bulk).is_some());
+        let is_sorted = || {
+            order.terms.iter().any(|term| {
+                let (OrderKey::Property(at) | OrderKey::Lower(at) | OrderKey::Count(at)) = term.key;
+                at == bulk
+            })
+        };
+        !is_selected && !is_filtered() && !is_sorted()
     }
 
     fn order_by(&self, text: &str, limits: &Limits) -> Result<OrderBy, QueryError> {

@@ -196,20 +196,26 @@ struct Found<T: 'static> {
 
 impl<T: FromRow> Found<T> {
     async fn read(mut self) -> Result<Option<(Vec<T>, Self)>, ListError> {
-        loop {
-            let keys: Vec<Values> = self.keys.by_ref().take(BATCH).collect();
-            if keys.is_empty() {
-                return Ok(None);
+        let mut size = BATCH;
+        while !self.keys.as_slice().is_empty() {
+            size = size.min(self.keys.len());
+            let keys = self.keys.as_slice().get(..size).unwrap_or_default();
+            let (rows, is_whole) = self.rows(keys).await?;
+            if !is_whole && size > 1 {
+                // Rows that are too large to be read together.
+                size = (size / 4).max(1);
+                continue;
             }
-            let rows = self.rows(&keys).await?;
+            self.keys.by_ref().take(size).for_each(drop);
             if !rows.is_empty() {
                 return Ok(Some((rows, self)));
             }
         }
+        Ok(None)
     }
 
-    /// The rows of these keys in their order, but for those that are gone.
-    async fn rows(&self, keys: &[Values]) -> Result<Vec<T>, ListError> {
+    /// The rows of these keys in their order, but for those that are gone, and whether they are all.
+    async fn rows(&self, keys: &[Values]) -> Result<(Vec<T>, bool), ListError> {
         let entity_set = self.statement.entity_set;
         let is_one_of =
             SqlOrder::new(&self.by_key, &entity_set.mappings).and_then(|order| order.one_of(keys));
@@ -218,7 +224,7 @@ impl<T: FromRow> Found<T> {
             ..Range::default()
         };
         let values = |row: &T| self.by_key.values(&entity_set.view(row), &entity_set.schema);
-        let rows = self.statement.portion(&self.db, range).await?;
+        let (rows, is_whole) = self.statement.portion(&self.db, range).await?;
         let mut found: Vec<(Values, Option<T>)> =
             rows.into_iter().map(|row| (values(&row), Some(row))).collect();
         found.sort_by(|(left, _), (right, _)| self.by_key.compare(left, right));
@@ -228,7 +234,7 @@ impl<T: FromRow> Found<T> {
                 .ok()?;
             found.get_mut(at)?.1.take()
         };
-        Ok(keys.iter().filter_map(&mut take).collect())
+        Ok((keys.iter().filter_map(&mut take).collect(), is_whole))
     }
 }
 

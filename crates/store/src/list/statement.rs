@@ -8,20 +8,18 @@ use super::{
 };
 use crate::{
     Batches, Db, FromRow, StoreError, Value,
-    db::{self, RECEIVED},
+    db::{self, BATCH, RECEIVED},
     filter::{self, Fragment, PostFilter},
 };
 use domain::instant::Instant as Moment;
 use futures::TryStreamExt;
 use odata::{Account, Filter};
-use std::{sync::Arc, time::Duration, vec};
-
-/// Rows that are read at once where no more are wanted.
-const SHORT: u64 = 256;
+use std::{borrow::Cow, sync::Arc, time::Duration, vec};
 
 /// The rows that a filter leaves: what of it is in the statement, and what is not.
 pub(crate) struct Statement<T: 'static> {
     pub(crate) entity_set: &'static EntitySet<T>,
+    columns: Cow<'static, str>,
     /// From `FROM` on.
     source: String,
     values: Vec<Value>,
@@ -108,10 +106,22 @@ impl<T: FromRow> Statement<T> {
         }
         Self {
             entity_set,
+            columns: Cow::Borrowed(entity_set.columns),
             source,
             values,
             judge: judge.map(Arc::new),
             work: Arc::new(Work::new(db, scope.holder)),
+        }
+    }
+
+    /// The same without what makes rows large, for those who do not look at it.
+    pub(crate) fn without_bulk(self) -> Self {
+        let Some((_, column)) = self.entity_set.bulk else {
+            return self;
+        };
+        Self {
+            columns: self.columns.replace(column, "'[]'").into(),
+            ..self
         }
     }
 
@@ -147,24 +157,31 @@ impl<T: FromRow> Statement<T> {
         range: Range,
         patience: Duration,
     ) -> Result<Batches<T>, StoreError> {
-        if range.limit.is_some_and(|limit| limit <= SHORT) {
-            return self.portion(db, range).await.map(db::complete);
-        }
+        let is_short = range.limit.is_some_and(|limit| limit <= BATCH as u64);
         let (sql, values) = self.select(range);
+        if is_short && let Some(rows) = db.query(&sql).bind_all(values.clone()).fetch_batch().await? {
+            return Ok(db::complete(rows));
+        }
         db.query(sql)
             .bind_all(values)
             .stream(self.work.holder, patience)
             .await
     }
 
-    /// The same for a range so short that they are read at once.
-    pub(crate) async fn portion(&self, db: &Db, range: Range) -> Result<Vec<T>, StoreError> {
+    /// The first rows of a range that is so short that they are read at once, and whether they are all of it: rows that
+    /// are too large for one batch come in several portions.
+    pub(crate) async fn portion(&self, db: &Db, range: Range) -> Result<(Vec<T>, bool), StoreError> {
         let (sql, values) = self.select(range);
-        db.query(sql).bind_all(values).fetch_all().await
+        if let Some(rows) = db.query(&sql).bind_all(values.clone()).fetch_batch().await? {
+            return Ok((rows, true));
+        }
+        let mut rows = db.query(sql).bind_all(values).stream(None, RECEIVED).await?;
+        let first = rows.try_next().await?;
+        Ok((first.unwrap_or_default(), false))
     }
 
     pub(crate) fn select(&self, range: Range) -> (String, Vec<Value>) {
-        let mut sql = format!("SELECT {} {}", self.entity_set.columns, self.source);
+        let mut sql = format!("SELECT {} {}", self.columns, self.source);
         let mut values = self.values.clone();
         if let Some(behind) = range.behind {
             sql.push_str(" AND ");

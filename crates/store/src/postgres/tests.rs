@@ -1,5 +1,5 @@
 use super::*;
-use crate::db::RECEIVED;
+use crate::db::{BATCH, RECEIVED};
 use test_support::postgres_cluster;
 
 fn database() -> Postgres {

@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::settings::DatabaseSettings;
-use crate::{Db, open};
+use crate::{Db, db::BATCH, open};
 use rusqlite::StatementStatus;
 
 #[tokio::test]
@@ -325,4 +325,31 @@ async fn whoever_is_not_waited_for_holds_nothing() {
     };
     assert!(matches!(error, StoreError::TooSlow(_)), "{error}");
     assert_eq!(taken, BATCH * BATCHES_AHEAD);
+}
+
+#[tokio::test]
+async fn a_batch_is_full_with_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("fame.db").display());
+    for db in [url, test_support::postgres_cluster::database_url()] {
+        let db = open(&DatabaseSettings::at(&db)).await.unwrap();
+        let repeat = match db.dialect() {
+            Dialect::Sqlite => "hex(zeroblob(50000))",
+            Dialect::Postgres => "repeat('00', 50000)",
+        };
+        let numbers = "WITH RECURSIVE numbers (n) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < 20)";
+        let large = || db.query(format!("{numbers} SELECT {repeat}, n FROM numbers ORDER BY n"));
+        assert_eq!(large().fetch_batch::<(String, i64)>().await.unwrap(), None);
+        let mut rows = large().stream::<(String, i64)>(None, RECEIVED).await.unwrap();
+        let mut sizes = Vec::new();
+        while let Some(batch) = rows.try_next().await.unwrap() {
+            sizes.push(batch.len());
+        }
+        assert_eq!(sizes, [3, 3, 3, 3, 3, 3, 2]);
+        let small = db.query(format!("{numbers} SELECT '', n FROM numbers"));
+        assert_eq!(
+            small.fetch_batch::<(String, i64)>().await.unwrap().unwrap().len(),
+            20
+        );
+    }
 }
