@@ -258,13 +258,16 @@ fn principal_missing(app: AppId, id: PrincipalId) -> RuleError {
 
 fn state(app_principal: &AppPrincipal) -> Value {
     let roles: Vec<_> = app_principal.roles.iter().map(Role::as_str).collect();
-    let mut state = json!({
-        "type": app_principal.kind.as_str(),
-        "aadTenantId": app_principal.tenant_id.map(|tenant| tenant.to_string()),
-        "roles": roles,
-    });
-    if app_principal.token_tenant != TokenTenant::Publisher {
-        state["tokenTenant"] = app_principal.token_tenant.to_string().into();
-    }
-    state
+    let state = [
+        ("type", app_principal.kind.as_str().into()),
+        (
+            "aadTenantId",
+            json!(app_principal.tenant_id.map(|tenant| tenant.to_string())),
+        ),
+        ("roles", roles.into()),
+    ];
+    let allowed = (app_principal.token_tenant != TokenTenant::Publisher)
+        .then(|| ("tokenTenant", app_principal.token_tenant.to_string().into()));
+    let all = state.into_iter().chain(allowed);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
