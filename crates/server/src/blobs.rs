@@ -56,7 +56,9 @@ impl Blobs {
         let mut by_key = HashMap::new();
         for location in &settings.storage.locations {
             let backend = match &location.backend {
-                StorageBackend::Directory(root) => Backend::Directory(Directory::open(root)?),
+                StorageBackend::Directory(root) => {
+                    Backend::Directory(Directory::open(root, settings.storage.min_free_bytes)?)
+                }
                 StorageBackend::Bucket(bucket) => Backend::Bucket(Bucket::open(&location.name, bucket)?),
             };
             let opened = StorageLocation {

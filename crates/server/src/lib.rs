@@ -18,6 +18,7 @@ mod blobs;
 pub mod clock;
 pub mod config;
 mod error;
+mod free_space;
 mod http;
 mod jobs;
 mod listen;

@@ -36,12 +36,14 @@ use crate::{
     clock::Clock,
     config::Settings,
     error::{Error, Result},
+    free_space,
 };
 use agents::LookUps;
 use clock_check::ClockCheck;
 use domain::{
     ids::{PrincipalId, TenantId},
     principal::PrincipalKind,
+    problem::Code,
 };
 use execution::WaitingClaims;
 use futures::FutureExt as _;
@@ -77,6 +79,22 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Whether the database may grow.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` where its disk has less room than is kept free.
+    pub(crate) fn check_room(&self) -> Result<()> {
+        let Some(database) = self.settings.database.url.sqlite_path() else {
+            return Ok(());
+        };
+        let folder = database.parent().unwrap_or(&database);
+        free_space::check(folder, self.settings.storage.min_free_bytes).map_err(|full| {
+            tracing::warn!("the disk of the database is nearly full: {full}");
+            let message = "The service keeps what is left of its disk free. Try again later.";
+            Error::try_later(Code::ServiceUnavailable, message, 60)
+        })
+    }
+
     /// Does what must not end halfway when whoever asked for it hangs up: a change, and what follows from it once it is
     /// committed.
     pub(crate) async fn see_through<T, W>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> W) -> Result<T>

@@ -1,7 +1,7 @@
 //! A location in a folder of the file system. All but reading blocks.
 
 use super::{BlobError, ByteStream, ObjectName, Reading, blocking};
-use crate::private;
+use crate::{free_space, private};
 use futures::TryStreamExt;
 use std::{
     collections::HashSet,
@@ -23,14 +23,17 @@ const CHUNK_BYTES: usize = 512 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     root: PathBuf,
+    /// Bytes that stay free on its disk.
+    floor: u64,
     /// The folders in `objects` that this process has made sure of.
     shards: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Directory {
-    pub(super) fn open(root: &Path) -> Result<Self, BlobError> {
+    pub(super) fn open(root: &Path, floor: u64) -> Result<Self, BlobError> {
         let directory = Self {
             root: root.to_owned(),
+            floor,
             shards: Arc::default(),
         };
         create_durably(&directory.staging())?;
@@ -47,6 +50,11 @@ impl Directory {
     /// A new path for a staged file.
     pub(super) fn staging_path(&self) -> PathBuf {
         self.staging().join(Uuid::new_v4().to_string())
+    }
+
+    /// Whether there is room for more.
+    pub(super) fn check_room(&self) -> Result<(), BlobError> {
+        free_space::check(&self.root, self.floor).map_err(BlobError::file("write", &self.root))
     }
 
     fn objects(&self) -> PathBuf {
@@ -196,7 +204,7 @@ mod tests {
     #[test]
     fn a_folder_that_somebody_else_has_just_made_is_made_sure_of_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::open(folder.path()).unwrap();
+        let directory = Directory::open(folder.path(), 0).unwrap();
         let name = ObjectName {
             sha256: [7; 32],
             generation: Uuid::nil(),

@@ -39,6 +39,9 @@ pub struct StorageSettings {
         deserialize_with = "values::seconds::<10, 86_400, _>"
     )]
     pub grace: Duration,
+    /// Bytes that stay free on the disks of folders and of a SQLite database; 0: none are kept free.
+    #[serde(deserialize_with = "values::number::<0, 70_368_744_177_664, _, _>")]
+    pub min_free_bytes: u64,
     /// At least one; no two of one name or in one folder or bucket.
     #[serde(deserialize_with = "locations")]
     pub locations: Vec<Location>,

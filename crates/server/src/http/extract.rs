@@ -19,7 +19,7 @@ use auth::{AgentCredential, AuthFailure, Authenticator, Caller, CallerKind};
 use axum::{
     body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
 };
 use bytes::{Bytes, BytesMut};
 use domain::{
@@ -380,6 +380,9 @@ impl FromRequest<Arc<AppState>> for SmallBody {
 
     async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
         check_coding(request.headers())?;
+        if adds(&request) {
+            state.service.check_room()?;
+        }
         let limits = &state.service.settings.limits;
         let read = read_within(request, limits.json_body_bytes, limits.request_body).await;
         read.map(Self)
@@ -399,6 +402,15 @@ pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), RuleError> {
             Err(RuleError::invalid("Content-Encoding", message))
         }
     }
+}
+
+/// Whether a request may add to the database. What agents say of their work does not, nor does canceling; and an emergency
+/// stop must always be possible.
+fn adds(request: &Request) -> bool {
+    let info = request.extensions().get::<Arc<RequestInfo>>();
+    let path = info.map_or("", |info| info.routed.as_str());
+    let is_urgent = path.starts_with("/agent/") || path.contains("/freezes/");
+    !is_urgent && (request.method() == Method::POST || request.method() == Method::PUT)
 }
 
 /// What an agent reports. There are few of them at a time, and one of each agent, from their first byte until they are
@@ -423,6 +435,7 @@ impl InventoryBody {
         let patience = settings.limits.request_body;
         let mut chunks = request.into_body().into_data_stream();
         let received = async {
+            context.service().check_room()?;
             let place = context
                 .state
                 .inventories

@@ -31,6 +31,7 @@ mod etags;
 mod every_endpoint_guarded;
 mod every_operation;
 mod execution;
+mod free_space;
 mod freezes;
 mod harness;
 mod health;

@@ -29,6 +29,7 @@ pub(in crate::blobs) struct StagedFile {
 impl StagedFile {
     /// An empty file. Blocks.
     pub(in crate::blobs) fn create(directory: Directory) -> Result<Self, BlobError> {
+        directory.check_room()?;
         let path = directory.staging_path();
         let created = private::options()
             .read(true)
@@ -53,8 +54,10 @@ impl StagedFile {
 
     async fn flush(&mut self) -> Result<(), BlobError> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
+        let directory = self.directory.clone();
         let mut buffer = std::mem::take(&mut self.buffer);
         self.buffer = blocking(move || {
+            directory.check_room()?;
             let written = (&*file).write_all(&buffer);
             written.map_err(BlobError::file("write", &path))?;
             buffer.clear();

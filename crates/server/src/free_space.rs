@@ -1,0 +1,43 @@
+//! Room on the service's disks: what adds to them is refused while there is still some left, so that what is kept can be
+//! read, changed and put right.
+
+use std::{io, path::Path};
+
+/// Whether more may be written where `folder` is, of which `floor` bytes are to stay free; 0 is no floor. What cannot be
+/// asked is no reason to refuse.
+///
+/// # Errors
+/// [`io::ErrorKind::StorageFull`], with the figures.
+pub(crate) fn check(folder: &Path, floor: u64) -> io::Result<()> {
+    if floor == 0 {
+        return Ok(());
+    }
+    let Ok(found) = rustix::fs::statvfs(folder) else {
+        return Ok(());
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    if free >= floor {
+        return Ok(());
+    }
+    let folder = folder.display();
+    let message =
+        format!("{free} bytes are free at {folder}, where {floor} are kept free (storage.min_free_bytes)");
+    Err(io::Error::new(io::ErrorKind::StorageFull, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_keeps_some_of_its_room() {
+        let folder = tempfile::tempdir().unwrap();
+        for floor in [0, 1] {
+            assert!(check(folder.path(), floor).is_ok());
+        }
+        let full = check(folder.path(), u64::MAX).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert!(full.to_string().contains(&u64::MAX.to_string()), "{full}");
+        assert!(check(&folder.path().join("nothing"), u64::MAX).is_ok());
+    }
+}
