@@ -108,6 +108,16 @@ impl SimulatedAgent {
         Ok(())
     }
 
+    /// When there is something to tell of next, of what it is at.
+    pub async fn next_step(&self) -> Option<Instant> {
+        self.at_work
+            .lock()
+            .await
+            .values()
+            .filter_map(Work::next_step)
+            .min()
+    }
+
     fn count(&self, at_work: &BTreeMap<OperationId, Work>) {
         let told_of = at_work.values().filter(|work| work.finish.is_some()).count();
         self.busy

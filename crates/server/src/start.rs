@@ -22,7 +22,7 @@ use crate::{
 };
 use auth::Authenticator;
 use axum::{Extension, Router};
-use domain::chain::Chain;
+use domain::{chain::Chain, instant::Instant};
 use std::{
     fs::{self, File},
     io,
@@ -206,6 +206,15 @@ impl Server {
         missing.map_err(|error| Chain(&error).to_string())?;
         let removed = actions::retention::remove_all(&self.state.service).await;
         removed.map(drop).map_err(|error| Chain(&error).to_string())
+    }
+
+    /// The first instant after `after` at which there is something to do: work to start, or a lease that ends.
+    ///
+    /// # Errors
+    /// What stood in the way, as text for people.
+    pub async fn next_instant(&self, after: Instant) -> Result<Option<Instant>, String> {
+        let next = actions::execution::next_instant(&self.state.service, after).await;
+        next.map_err(|error| Chain(&error).to_string())
     }
 
     /// Lets no claim wait any more, and waits until every upload whose sender has gone has its end, but not longer than

@@ -640,6 +640,16 @@ pub async fn lost_operations(
     .await
 }
 
+/// The first instant after `after` at which work may start in an environment.
+pub async fn next_due(db: &Db, after: Instant) -> Result<Option<Instant>, StoreError> {
+    let found = db
+        .query("SELECT due_on FROM environments WHERE due_on > $1 ORDER BY due_on LIMIT 1")
+        .bind(after)
+        .fetch_optional::<(Option<Instant>,)>()
+        .await?;
+    Ok(found.and_then(|(due,)| due))
+}
+
 /// When the next lease ends, if any operation runs.
 pub async fn next_lease_end(db: &Db) -> Result<Option<Instant>, StoreError> {
     let found = db

@@ -7,7 +7,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -19,6 +19,12 @@ use serde::Deserialize;
 use serde_json::json;
 use server::{Server, clock::Clock};
 use std::sync::{Arc, OnceLock};
+
+/// Where a request comes from, as browsers say it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// How many instants are gone through on the way to another time; those behind them are stepped over.
+const MOST_INSTANTS: usize = 100_000;
 
 /// Moves the service's clock, one move after the other.
 pub(super) struct Timekeeper {
@@ -62,7 +68,9 @@ impl Timekeeper {
         self.clock.offset()
     }
 
-    /// Makes it the time that `time` makes of the present one, and returns when all that became due is taken on.
+    /// Makes it the time that `time` makes of the present one, and returns when all that became due is taken on. The
+    /// instants in between at which something is due come in their order: nothing that a clock which runs on would have
+    /// done is stepped over, and what follows from it, follows. Back in time there is nothing to do.
     ///
     /// # Errors
     /// That of `time`, with the clock left alone; or what kept the work from being taken on.
@@ -71,14 +79,36 @@ impl Timekeeper {
         time: impl FnOnce(Instant) -> Result<Instant, String>,
     ) -> Result<Instant, TimeError> {
         let _turn = self.turn.lock().await;
-        let now = time(self.now()).map_err(TimeError::Refused)?;
+        let target = time(self.now()).map_err(TimeError::Refused)?;
+        for _ in 0..MOST_INSTANTS {
+            match self.next_instant().await?.filter(|next| *next < target) {
+                Some(next) => self.reach(next.max(self.now())).await?,
+                None => break,
+            }
+        }
+        self.reach(target).await?;
+        Ok(self.now())
+    }
+
+    /// The next instant at which the service or the simulator has something to do.
+    async fn next_instant(&self) -> Result<Option<Instant>, TimeError> {
+        let now = self.now();
+        let due = self.server.next_instant(now).await.map_err(TimeError::Work)?;
+        let step = match self.simulator.get() {
+            Some(simulator) => simulator.next_step().await.filter(|step| *step > now),
+            None => None,
+        };
+        Ok(due.into_iter().chain(step).min())
+    }
+
+    /// Makes it `now`, and does what is due then.
+    async fn reach(&self, now: Instant) -> Result<(), TimeError> {
         self.clock.set(now);
         if let Some(simulator) = self.simulator.get() {
             let caught_up = simulator.catch_up().await;
             caught_up.map_err(|error| TimeError::Work(format!("{error:#}")))?;
         }
-        self.server.catch_up().await.map_err(TimeError::Work)?;
-        Ok(self.now())
+        self.server.catch_up().await.map_err(TimeError::Work)
     }
 
     /// Makes it `now`.
@@ -124,21 +154,56 @@ pub(super) fn router(time: Arc<Timekeeper>, issuer: Issuer, state: Arc<StateDir>
         .with_state(control.clone())
         .merge(control_router(issuer))
         .layer(middleware::from_fn_with_state(control, write_down))
-        .layer(middleware::from_fn(only_by_own_name))
+        .layer(middleware::from_fn(from_no_page))
 }
 
-/// Refuses who came here by a name that is not this machine's own: a page in a browser whose name somebody made point
-/// here would otherwise be let in like everybody on this machine, and become anybody.
-async fn only_by_own_name(request: Request, next: Next) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    if host.is_some_and(is_own_name) {
-        return next.run(request).await;
+/// Refuses what a page in a browser may have sent. It would be let in like everybody on this machine, and become anybody:
+/// by a name that somebody made point here, from a page of somebody else's, or as what browsers send without asking first,
+/// which is anything but JSON.
+async fn from_no_page(request: Request, next: Next) -> Response {
+    match refusal(request.headers()) {
+        Some((status, code, message)) => problem(status, code, message),
+        None => next.run(request).await,
     }
-    let message = "the control endpoint is reached by 127.0.0.1, [::1] or localhost only";
-    problem(StatusCode::FORBIDDEN, "ForeignHost", message)
+}
+
+fn refusal(headers: &HeaderMap) -> Option<(StatusCode, &'static str, &'static str)> {
+    let all = |name: HeaderName, is_fine: &dyn Fn(&str) -> bool| {
+        let mut values = headers.get_all(name).iter();
+        values.all(|value| value.to_str().is_ok_and(is_fine))
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = host.filter(|host| is_own_name(host)) else {
+        let message = "the control endpoint is reached by 127.0.0.1, [::1] or localhost only";
+        return Some((StatusCode::FORBIDDEN, "ForeignHost", message));
+    };
+    let is_own_origin = |origin: &str| {
+        let authority = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"));
+        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+    };
+    let is_own_site = |site: &str| matches!(site, "same-origin" | "none");
+    if !all(header::ORIGIN, &is_own_origin) || !all(FETCH_SITE, &is_own_site) {
+        let message = "the control endpoint takes no orders from pages of others";
+        return Some((StatusCode::FORBIDDEN, "ForeignOrigin", message));
+    }
+    let is_json = |kind: &str| {
+        let kind = kind.split(';').next().unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("application/json")
+    };
+    let is_empty = !headers.contains_key(header::TRANSFER_ENCODING)
+        && all(header::CONTENT_LENGTH, &|length: &str| length.trim() == "0");
+    let says_what_it_is = headers.contains_key(header::CONTENT_TYPE) || is_empty;
+    if !says_what_it_is || !all(header::CONTENT_TYPE, &is_json) {
+        let message = "the body has to be JSON that says so: send it with Content-Type: application/json";
+        return Some((
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            message,
+        ));
+    }
+    None
 }
 
 fn is_own_name(host: &str) -> bool {
@@ -311,6 +376,83 @@ mod tests {
             "127.0.0.2:80",
         ] {
             assert!(!is_own_name(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn control_takes_no_orders_from_pages() {
+        let refused = |given: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.append(*name, value.parse().unwrap());
+            }
+            refusal(&headers).map(|(status, ..)| status.as_u16())
+        };
+        let host = ("host", "127.0.0.1:8080");
+        let json = ("content-type", "application/json; charset=utf-8");
+        for fine in [
+            &[host][..],
+            &[host, json, ("content-length", "9")],
+            &[host, json, ("transfer-encoding", "chunked")],
+            &[host, ("content-length", "0")],
+            &[
+                host,
+                json,
+                ("origin", "http://127.0.0.1:8080"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            &[host, ("sec-fetch-site", "none")],
+        ] {
+            assert_eq!(refused(fine), None, "{fine:?}");
+        }
+        for (code, wrong) in [
+            (403, &[][..]),
+            (403, &[("host", "contoso.com")]),
+            (403, &[host, json, ("origin", "http://contoso.com")]),
+            (403, &[host, json, ("origin", "http://127.0.0.1:3000")]),
+            (403, &[host, json, ("origin", "http://localhost:8080")]),
+            (403, &[host, json, ("origin", "null")]),
+            (
+                403,
+                &[
+                    host,
+                    json,
+                    ("origin", "http://127.0.0.1:8080"),
+                    ("origin", "http://contoso.com"),
+                ],
+            ),
+            (403, &[host, ("sec-fetch-site", "cross-site")]),
+            (403, &[host, ("sec-fetch-site", "same-site")]),
+            (
+                403,
+                &[
+                    host,
+                    ("sec-fetch-site", "same-origin"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+            ),
+            (415, &[host, ("content-length", "9")]),
+            (415, &[host, ("transfer-encoding", "chunked")]),
+            (415, &[host, ("content-type", "text/plain")]),
+            (
+                415,
+                &[
+                    host,
+                    ("content-type", "application/x-www-form-urlencoded"),
+                    ("content-length", "9"),
+                ],
+            ),
+            (
+                415,
+                &[
+                    host,
+                    ("content-type", "text/plain;application/json"),
+                    ("content-length", "9"),
+                ],
+            ),
+            (415, &[host, json, ("content-type", "text/plain")]),
+        ] {
+            assert_eq!(refused(wrong), Some(code), "{wrong:?}");
         }
     }
 

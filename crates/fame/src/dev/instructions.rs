@@ -53,7 +53,7 @@ HOTFIX=$(curl -s -H "Authorization: Bearer $TOKEN" $APP/environmentHotfixes -d '
 
 # 6. It waits for the update window. Move the clock there, and watch it run.
 curl -s -H "Authorization: Bearer $TOKEN" $APP/environmentHotfixes/$HOTFIX; echo
-curl -s <control>/clock -d "{\"now\":\"$START\"}"; echo; sleep 2
+curl -s -H 'Content-Type: application/json' <control>/clock -d "{\"now\":\"$START\"}"; echo; sleep 2
 curl -s -H "Authorization: Bearer $TOKEN" $APP/environmentHotfixes/$HOTFIX; echo
 
 # Hotfixes fail in Atlanta-SyncFails (US) and Aarhus-DependencyFails (DK); in Hamburg-GetsLost

@@ -86,6 +86,11 @@ impl Simulator {
         }
     }
 
+    /// When there is something to do next, of what is being carried out.
+    pub(super) async fn next_step(&self) -> Option<Instant> {
+        self.agent.next_step().await
+    }
+
     /// Ends what is being carried out, if it does not take too long, and then the agent.
     pub(super) async fn stop(&self) {
         self.agent.drain(DRAIN).await;

@@ -3,6 +3,7 @@
 use client::{ClientCredentials, Credentials, Proof, RetryPolicy, Settings};
 use domain::{
     ids::{AppId, OperationId},
+    instant::Instant,
     operation::OperationStatus,
     version::AppVersion,
 };
@@ -145,6 +146,10 @@ impl Dev {
 
     /// Schedules a hotfix of the Sales Pack that waits for no window.
     async fn schedule(&self, name: &str, run_after: Option<&str>) -> Hotfix {
+        self.schedule_in(name, run_after, true).await
+    }
+
+    async fn schedule_in(&self, name: &str, run_after: Option<&str>, ignores_window: bool) -> Hotfix {
         let environment = self.environment(name);
         let member = |member: &str| environment[member].as_str().unwrap().to_owned();
         let contributor = self.asked_by("contributor");
@@ -153,7 +158,7 @@ impl Dev {
             environment_aad_tenant_id: member("aadTenantId").parse().unwrap(),
             target_app_version: AppVersion([16, 0, 2, 0]).to_string(),
             run_after: run_after.map(str::to_owned),
-            ignore_upgrade_window: true,
+            ignore_upgrade_window: ignores_window,
             environment_application_family: member("applicationFamily"),
             environment_name: name.to_owned(),
             environment_type: None,
@@ -432,9 +437,17 @@ async fn a_restart_goes_on_where_it_was() {
     assert_eq!(first.end().await.0.code(), Some(0));
 
     let second = Dev::start(&["--data", data]).await;
-    for member in ["clients", "apps", "environments", "caFile", "dataDir"] {
+    for member in ["clients", "apps", "caFile", "dataDir"] {
         assert_eq!(second.ready[member], before[member], "{member}");
     }
+    // What was scheduled for the days between was carried out on the way, so other versions are installed.
+    let names = |ready: &Value| -> Vec<Value> {
+        let environments = ready["environments"].as_array().unwrap().iter();
+        environments
+            .map(|environment| environment["name"].clone())
+            .collect()
+    };
+    assert_eq!(names(&second.ready), names(&before));
     assert_eq!(keys_of(&second).await, keys);
     assert!(second.now().await.starts_with("2031-05-01T12:"));
     let reader = second.asked_by("reader");
@@ -513,6 +526,68 @@ async fn time_moves_on_request_and_due_work_is_taken_on_before_the_answer() {
     assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     // Tokens live on the machine's time.
     assert!(dev.asked_by("reader").list_apps().all().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_moved_clock_steps_over_no_window() {
+    let dev = Dev::start(&[]).await;
+    // Noon in London is morning in Chicago, where the window opens at midnight.
+    dev.control("/clock", &json!({ "now": "2031-05-01T12:00:00Z" }))
+        .await;
+    let waits = dev.schedule_in("Chicago-Branch", None, false).await;
+    let lost = dev.schedule_in("Hamburg-GetsLost", None, false).await;
+    let (status, answer) = dev.control("/clock", &json!({ "advance": "P7DT2H" })).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        answer["now"].as_str().unwrap().starts_with("2031-05-08T14:00:0"),
+        "{answer}"
+    );
+    let done = waits.look().await;
+    assert_eq!(done.status, OperationStatus::Succeeded);
+    let at = |instant: Option<Instant>| instant.unwrap().to_string();
+    assert!(at(done.started_on).starts_with("2031-05-02T05:00:0"), "{done:?}");
+    assert!(
+        at(done.completed_on).starts_with("2031-05-02T05:00:0"),
+        "{done:?}"
+    );
+    // What follows from work that starts follows too: the lease of what got lost ran out long ago.
+    let failed = lost.look().await;
+    assert_eq!(failed.status, OperationStatus::Failed);
+    assert!(at(failed.started_on) < at(failed.completed_on), "{failed:?}");
+    assert!(*at(failed.completed_on) < *"2031-05-03", "{failed:?}");
+}
+
+#[tokio::test]
+async fn control_takes_no_orders_from_pages() {
+    let dev = Dev::start(&["--empty"]).await;
+    let before = dev.now().await;
+    let url = format!("{}/clock", dev.text("controlUrl"));
+    let post = || dev.http.post(&url).body(r#"{"advance":"P1D"}"#);
+    let json = "application/json";
+    for (request, expected) in [
+        (post(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (
+            post().header("content-type", "text/plain"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        (
+            post()
+                .header("content-type", json)
+                .header("origin", "http://contoso.com"),
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            post()
+                .header("content-type", json)
+                .header("sec-fetch-site", "cross-site"),
+            StatusCode::FORBIDDEN,
+        ),
+    ] {
+        assert_eq!(request.send().await.unwrap().status(), expected);
+    }
+    assert_eq!(dev.now().await[..10], before[..10]);
+    let taken = post().header("content-type", json).send().await.unwrap();
+    assert_eq!(taken.status(), StatusCode::OK);
 }
 
 #[tokio::test]

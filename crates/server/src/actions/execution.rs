@@ -152,7 +152,16 @@ pub(crate) async fn under_way(service: &Service) -> Result<(i64, i64)> {
     Ok((due, rows::count_running(&service.db, COUNTED).await?))
 }
 
-/// When the lease of the next operation ends.
+/// The first instant after `after` at which work may start in an environment or a lease ends.
+pub(crate) async fn next_instant(service: &Service, after: Instant) -> Result<Option<Instant>> {
+    let due = rows::next_due(&service.db, after).await?;
+    let lease_end = rows::next_lease_end(&service.db)
+        .await?
+        .filter(|end| *end > after);
+    Ok(due.into_iter().chain(lease_end).min())
+}
+
+/// When the next lease ends, if any operation runs.
 pub(crate) async fn next_lease_end(service: &Service) -> Result<Option<Instant>> {
     Ok(rows::next_lease_end(&service.db).await?)
 }
