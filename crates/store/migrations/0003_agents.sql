@@ -95,3 +95,17 @@ CREATE TABLE freezes (
   etag UUID NOT NULL,
   CONSTRAINT freezes_pk PRIMARY KEY (subject)
 );
+
+-- A key may stand for what no operation was made by. Keys are kept for a day, so nothing is taken over.
+DROP TABLE idempotency_keys;
+CREATE TABLE idempotency_keys (
+  principal TEXT NOT NULL,
+  method TEXT NOT NULL,
+  path TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  body_sha256 BYTEA NOT NULL,
+  operation_id UUID,
+  created_on BIGINT NOT NULL,
+  CONSTRAINT idempotency_keys_pk PRIMARY KEY (principal, method, path, idempotency_key)
+);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_on);

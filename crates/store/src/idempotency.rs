@@ -29,8 +29,8 @@ row! {
     pub struct Remembered {
         /// The hash of the body.
         pub body_sha256: [u8; 32],
-        /// The operation that it made.
-        pub operation_id: OperationId,
+        /// The operation that it made, if it was to make one.
+        pub operation_id: Option<OperationId>,
     }
 }
 
@@ -47,8 +47,8 @@ table! {
         pub idempotency_key: String,
         /// The hash of the body.
         pub body_sha256: [u8; 32],
-        /// The operation that it made.
-        pub operation_id: OperationId,
+        /// The operation that it made, if it was to make one.
+        pub operation_id: Option<OperationId>,
         /// When it did.
         pub created_on: Instant,
     }

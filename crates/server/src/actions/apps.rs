@@ -5,6 +5,7 @@ use super::{
     audit::{self, Actor, Change},
     preconditions::Preconditions,
     principals::{facts, write_principal},
+    repeat,
 };
 use crate::{error::Result, wire_rows};
 use domain::{
@@ -132,6 +133,11 @@ pub(crate) async fn put_app(
 
 async fn put_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<(Registered, Saved)> {
     let existing = apps::lock_app(&mut tx, input.app).await?;
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        let app = existing.ok_or_else(|| not_registered(input.app))?;
+        let owners = principals::owners_in(&mut tx, input.app).await?;
+        return Ok(((app, owners), Saved::Replaced));
+    }
     input
         .preconditions
         .check_write(existing.as_ref().map(|app| app.etag))?;
@@ -211,6 +217,10 @@ async fn patch_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<Registered> {
     let Some(existing) = apps::lock_app(&mut tx, input.app).await? else {
         return Err(input.preconditions.missing(not_registered(input.app)));
     };
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        let owners = principals::owners_in(&mut tx, input.app).await?;
+        return Ok((existing, owners));
+    }
     input.preconditions.check_write(Some(existing.etag))?;
     check_read_only(&mut tx, input, Some(&existing)).await?;
     let command = input.command.clone();

@@ -4,6 +4,7 @@ use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
+    repeat,
 };
 use crate::error::Result;
 use domain::{
@@ -60,6 +61,9 @@ pub(crate) async fn patch_country(
             Box::pin(async move {
                 access::require(&mut tx, &input.principal, input.app, WRITE).await?;
                 let existing = countries::country_in(&mut tx, input.app, input.code).await?;
+                if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+                    return existing.ok_or_else(|| access::country_missing(input.app, input.code).into());
+                }
                 input
                     .preconditions
                     .check_write(existing.as_ref().map(|country| country.etag))?;

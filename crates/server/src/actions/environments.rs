@@ -6,6 +6,7 @@ use super::{
     audit::{self, Actor, Change},
     execution,
     preconditions::Preconditions,
+    repeat,
 };
 use crate::{
     error::{Error, Result},
@@ -212,6 +213,11 @@ pub(crate) async fn put_environment(
 async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(Registered, bool)> {
     let unreported = agents::agents_of_the_unreported(&mut tx).await?;
     let existing = environments::lock_environment(&mut tx, &input.key).await?;
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        let environment = existing.ok_or_else(|| not_registered(&input.key))?;
+        let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
+        return Ok((with_agent(&mut tx, environment, apps).await?, false));
+    }
     input
         .preconditions
         .check_write(existing.as_ref().map(|environment| environment.etag))?;

@@ -7,6 +7,7 @@ use super::{
     execution::{self, address},
     facts::InstallationFacts,
     freezes, quotas,
+    repeat::{self, Repeatable},
     versions::version_missing,
 };
 use crate::{
@@ -33,7 +34,6 @@ use store::{
     environments::{self, Environment},
     execution as starting,
     hotfixes::{self, Operation},
-    idempotency::{self, IdempotencyKey, Remembered},
     principals,
     versions::{self, Version, VersionKey},
 };
@@ -79,14 +79,6 @@ pub(crate) struct ScheduleHotfix {
     /// When it is to run at the earliest, as it is answered; a past one is due at once, and so is none.
     pub(crate) run_after: Option<Instant>,
     pub(crate) ignore_window: bool,
-}
-
-/// A repeatable request: its key, and the hash of its body.
-#[derive(Clone, Debug)]
-pub(crate) struct Repeatable {
-    pub(crate) path: String,
-    pub(crate) key: String,
-    pub(crate) body_sha256: [u8; 32],
 }
 
 struct Schedule {
@@ -211,7 +203,15 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     hotfixes::insert_operation(&mut tx, &operation).await?;
     let becomes_due = becomes_due(&mut tx, &environment, &operation, input.now).await?;
     starting::set_due(&mut tx, becomes_due).await?;
-    remember(&mut tx, input, operation.id).await?;
+    let repeatable = input.repeatable.as_ref();
+    repeat::remember(
+        &mut tx,
+        &input.principal,
+        repeatable,
+        Some(operation.id),
+        input.now,
+    )
+    .await?;
     let by = Actor::Principal(&input.principal);
     audit::record(&mut tx, by, input.now, scheduled(&operation)).await?;
     events::emit(&mut tx, by, input.now, [&operation]).await?;
@@ -340,48 +340,16 @@ fn scheduled(operation: &Operation) -> Change<'static> {
     }
 }
 
-fn idempotency_key(input: &Schedule, repeatable: &Repeatable) -> IdempotencyKey {
-    IdempotencyKey {
-        principal: input.principal.signature(),
-        method: "POST",
-        path: repeatable.path.clone(),
-        key: repeatable.key.clone(),
-    }
-}
-
 /// What the same request, sent before under the same key, made.
 async fn answered_before(tx: &mut Tx<'_>, input: &Schedule) -> Result<Option<Operation>> {
-    let Some(repeatable) = &input.repeatable else {
+    let before = repeat::recall(tx, &input.principal, input.repeatable.as_ref(), input.now).await?;
+    let Some(id) = before.and_then(|before| before.operation_id) else {
         return Ok(None);
     };
-    let key = idempotency_key(input, repeatable);
-    let Some(before) = idempotency::recall(tx, &key, input.now).await? else {
-        return Ok(None);
-    };
-    if before.body_sha256 != repeatable.body_sha256 {
-        let message = format!(
-            "The Idempotency-Key '{}' was sent before with another body; it made the hotfix {}.",
-            repeatable.key, before.operation_id
-        );
-        return Err(RuleError::new(Code::IdempotencyKeyReused, message)
-            .about("Idempotency-Key")
-            .into());
-    }
-    let operation = hotfixes::lock_operation(tx, before.operation_id).await?;
+    let operation = hotfixes::lock_operation(tx, id).await?;
     operation
         .map(Some)
         .ok_or_else(|| Error::fault("an idempotency key points to no operation"))
-}
-
-async fn remember(tx: &mut Tx<'_>, input: &Schedule, id: OperationId) -> Result<()> {
-    let Some(repeatable) = &input.repeatable else {
-        return Ok(());
-    };
-    let made = Remembered {
-        body_sha256: repeatable.body_sha256,
-        operation_id: id,
-    };
-    Ok(idempotency::remember(tx, &idempotency_key(input, repeatable), &made, input.now).await?)
 }
 
 struct Update {

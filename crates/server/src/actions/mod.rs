@@ -22,6 +22,7 @@ pub(crate) mod preconditions;
 pub(crate) mod principals;
 mod quotas;
 pub(crate) mod readiness;
+pub(crate) mod repeat;
 pub(crate) mod retention;
 pub(crate) mod sweep;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the caller believes the entity's state to be: `If-Match` and `If-None-Match`.
 
+use super::repeat::Repeatable;
 use crate::error::{Error, Result};
 use domain::{
     ids::Etag,
@@ -53,6 +54,8 @@ pub(crate) struct Preconditions {
     pub(crate) if_none_match: Option<Tags>,
     /// Whether the request only reads.
     pub(crate) is_read: bool,
+    /// What tells the same request when it comes again; of an upload it is told elsewhere.
+    pub(crate) repeatable: Option<Repeatable>,
 }
 
 impl Preconditions {

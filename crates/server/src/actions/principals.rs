@@ -5,7 +5,7 @@ use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
-    quotas,
+    quotas, repeat,
 };
 use crate::{
     config::QuotaSettings,
@@ -90,6 +90,9 @@ pub(crate) async fn patch_principal(
 async fn patch_principal_in(mut tx: Tx<'_>, input: &PatchPrincipal) -> Result<AppPrincipal> {
     lock_and_require(&mut tx, &input.principal, input.authority, input.app).await?;
     let existing = principals::lock_principal(&mut tx, input.app, input.id).await?;
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        return existing.ok_or_else(|| principal_missing(input.app, input.id).into());
+    }
     input
         .preconditions
         .check_write(existing.as_ref().map(|app_principal| app_principal.etag))?;

@@ -218,7 +218,7 @@ impl Fixture {
             declared_bytes: None,
         };
         let mut body = futures::stream::iter([Ok(Bytes::from(body))]);
-        upload_version(&self.service, &owner_asks(), target, &mut body)
+        upload_version(&self.service, &owner_asks(), target, None, &mut body)
             .await
             .unwrap()
     }
@@ -568,7 +568,9 @@ async fn an_upload_that_stood_still_finds_out_that_it_was_given_up_and_leaves_no
     on_all_stores(|fixture| async move {
         let sha256 = Sha256::digest(b"late").into();
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
-        let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
+        let pending = upload::begin(&fixture.service, &owner_asks(), row, None)
+            .await
+            .unwrap();
         fixture.advance(3600);
         let swept = sweep::sweep(&fixture.service, GRACE).await.unwrap();
         assert_eq!((swept.uploads_failed, swept.objects_removed), (1, 1));
@@ -595,7 +597,9 @@ async fn an_upload_whose_bytes_are_already_being_removed_is_given_up() {
         let sha256 = fixture.has_bytes(b"gone");
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
         let blob = blob_of(&row);
-        let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
+        let pending = upload::begin(&fixture.service, &owner_asks(), row, None)
+            .await
+            .unwrap();
         fixture.has_blob(blob, BlobState::Deleting).await;
         let refused = upload::finish(&fixture.service, &owner_asks(), pending, Ok(())).await;
         assert!(refused.is_err());
@@ -613,7 +617,9 @@ async fn an_upload_that_takes_long_is_not_given_up_while_it_lives() {
         let sha256 = fixture.has_bytes(b"slow");
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
         let (blob, name) = (blob_of(&row), ObjectName::from(&row));
-        let pending = upload::begin(&fixture.service, &owner_asks(), row).await.unwrap();
+        let pending = upload::begin(&fixture.service, &owner_asks(), row, None)
+            .await
+            .unwrap();
         let storing = async {
             fixture.advance(3600);
             // Until the heartbeat is there, a sweep would find the upload stale.
@@ -640,7 +646,7 @@ async fn an_upload_whose_last_answer_was_lost_is_finished_once() {
         let (service, principal) = (&fixture.service, owner_asks());
         let sha256 = fixture.has_bytes(b"kept");
         let row = version_row(TARGET, VersionStatus::Uploading, sha256);
-        let pending = upload::begin(service, &principal, row).await.unwrap();
+        let pending = upload::begin(service, &principal, row, None).await.unwrap();
         let version = upload::finish(service, &principal, pending.clone(), Ok(()))
             .await
             .unwrap();
@@ -665,7 +671,7 @@ async fn an_upload_that_could_not_say_how_it_ended_says_so_later() {
         ] {
             let sha256 = fixture.has_bytes(b"kept");
             let row = version_row(TARGET, VersionStatus::Uploading, sha256);
-            let pending = upload::begin(service, &principal, row).await.unwrap();
+            let pending = upload::begin(service, &principal, row, None).await.unwrap();
             upload::finish_later(service, &principal, pending, is_stored).await;
             let version = get_version(service, &principal, APP, us(), TARGET).await.unwrap();
             assert_eq!(version.status, ends_as);

@@ -12,6 +12,7 @@ use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
     quotas,
+    repeat::{self, Repeatable},
     upload_places::UploadPlace,
     versions::{DIFFERENT_CONTENT, already_uploaded, state},
 };
@@ -69,9 +70,10 @@ pub(crate) async fn upload_version(
     service: &Arc<Service>,
     principal: &Principal,
     target: UploadTarget,
+    repeatable: Option<Repeatable>,
     body: &mut impl Body,
 ) -> Result<Version> {
-    let uploaded = take_in(service, principal, target, body).await;
+    let uploaded = take_in(service, principal, target, repeatable, body).await;
     let outcome = match &uploaded {
         Ok(version) => {
             metrics::counter!(UPLOAD_BYTES).increment(version.size);
@@ -88,6 +90,7 @@ async fn take_in(
     service: &Arc<Service>,
     principal: &Principal,
     target: UploadTarget,
+    repeatable: Option<Repeatable>,
     body: &mut impl Body,
 ) -> Result<Version> {
     let UploadTarget { app, country, .. } = target;
@@ -101,7 +104,11 @@ async fn take_in(
     let received = receive::receive(store, limits(service), body).await?;
     let version = describe(&received, service, principal, target, location)?;
     let (service, principal) = (Arc::clone(service), principal.clone());
-    let keeping = keep(service, principal, version, received, place);
+    let repeatable = repeatable.map(|repeatable| Repeatable {
+        body_sha256: version.sha256,
+        ..repeatable
+    });
+    let keeping = keep(service, principal, (version, repeatable), received, place);
     let keeping = tokio::spawn(keeping.in_current_span());
     keeping.await.map_err(Error::fault)?
 }
@@ -110,11 +117,12 @@ async fn take_in(
 async fn keep(
     service: Arc<Service>,
     principal: Principal,
-    version: Version,
+    (version, repeatable): (Version, Option<Repeatable>),
     received: Received,
     place: UploadPlace,
 ) -> Result<Version> {
-    let pending = match begin(&service, &principal, version.clone()).await {
+    let pending = match begin(&service, &principal, version.clone(), repeatable).await {
+        Ok(before) if before.version.status == VersionStatus::Uploaded => return Ok(before.version),
         Ok(pending) => pending,
         Err(error) => {
             if matches!(error, Error::Store(StoreError::InDoubt(_))) {
@@ -300,6 +308,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// No upload any more: its version is there.
+    fn made_before(version: Version) -> Self {
+        Self {
+            version,
+            has_bytes: true,
+            differs_from: None,
+        }
+    }
+
     /// An upload of which nobody knows whether its version was reserved. Its bytes were not stored.
     pub(super) fn in_doubt(version: Version) -> Self {
         Self {
@@ -313,16 +330,23 @@ impl Pending {
 struct Begin {
     principal: Principal,
     version: Version,
+    repeatable: Option<Repeatable>,
     same_bytes_everywhere: bool,
     quotas: QuotaSettings,
     now: Instant,
 }
 
-/// Reserves the version, if it is free.
-pub(super) async fn begin(service: &Service, principal: &Principal, version: Version) -> Result<Pending> {
+/// Reserves the version, if it is free; or the version as it is, if the same upload has made it before.
+pub(super) async fn begin(
+    service: &Service,
+    principal: &Principal,
+    version: Version,
+    repeatable: Option<Repeatable>,
+) -> Result<Pending> {
     let input = Begin {
         principal: principal.clone(),
         version,
+        repeatable,
         same_bytes_everywhere: service.settings.packages.same_bytes_across_countries,
         quotas: service.settings.quotas,
         now: service.clock.now(),
@@ -338,8 +362,13 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
     let key = version.key();
     require_still(&mut tx, &input.principal, version).await?;
     apps::lock_app(&mut tx, version.app_id).await?;
+    let repeatable = input.repeatable.as_ref();
+    let before = repeat::recall(&mut tx, &input.principal, repeatable, input.now).await?;
     if let Some(existing) = versions::lock_version(&mut tx, &key).await? {
         match existing.status {
+            VersionStatus::Uploaded if before.is_some() && existing.sha256 == version.sha256 => {
+                return Ok(Pending::made_before(existing));
+            }
             VersionStatus::Uploaded => return Err(already_uploaded(&existing, version.sha256)),
             VersionStatus::Uploading => return Err(in_progress(&existing)),
             VersionStatus::UploadFailed => versions::delete_version(&mut tx, &key).await?,
@@ -356,6 +385,7 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
         ..version.clone()
     };
     versions::insert_version(&mut tx, &version).await?;
+    repeat::remember(&mut tx, &input.principal, repeatable, None, input.now).await?;
     Ok(Pending {
         version,
         has_bytes,

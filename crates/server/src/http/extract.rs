@@ -159,6 +159,7 @@ fn preconditions_of(parts: &Parts) -> Preconditions {
         if_match: tags(&parts.headers, header::IF_MATCH),
         if_none_match: tags(&parts.headers, header::IF_NONE_MATCH),
         is_read: parts.method.is_safe(),
+        repeatable: None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     actions::{
-        hotfixes::{self, Repeatable, ScheduleHotfix},
+        hotfixes::{self, ScheduleHotfix},
         listing, plan,
     },
     error::Result,
@@ -17,12 +17,11 @@ use axum::{extract::Path, response::Response};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
-    environment::{EnvironmentKey, control_in},
+    environment::EnvironmentKey,
     ids::{AppId, OperationId},
     problem::RuleError,
     version::AppVersion,
 };
-use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 use wire::{
     ErrorBody, List,
@@ -32,9 +31,6 @@ use wire::{
 const RESOURCE: Resource = Resource::EnvironmentHotfixes;
 const READ: Permission = Permission::read(RESOURCE);
 const WRITE: Permission = Permission::write(RESOURCE);
-
-/// Longest idempotency key, in characters.
-const LONGEST_KEY: usize = 255;
 
 /// The query options of a plan. Its rows are shown whole.
 #[derive(IntoParams)]
@@ -171,7 +167,7 @@ pub(crate) async fn schedule_hotfix(
     context.expect_no_tag(app, WRITE).await?;
     let read = HotfixRequest::read(&body, app, country);
     let command = context.reveal_to_permitted(app, WRITE, read).await?;
-    let repeatable = repeatable(&context, app, country, &body);
+    let repeatable = context.repeatable("POST", &body);
     let repeatable = context.reveal_to_permitted(app, WRITE, repeatable).await?;
     let (service, principal) = (context.service(), &context.principal);
     let hotfix =
@@ -195,34 +191,6 @@ fn command_of(request: HotfixRequest) -> ScheduleHotfix {
         run_after: request.run_after,
         ignore_window: request.ignore_window,
     }
-}
-
-fn repeatable(
-    context: &RequestContext,
-    app: AppId,
-    country: CountryCode,
-    body: &[u8],
-) -> Result<Option<Repeatable>, RuleError> {
-    let Some(key) = context.header("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = key.trim();
-    if key.is_empty() || key.chars().count() > LONGEST_KEY {
-        let message = format!("The Idempotency-Key must have 1 to {LONGEST_KEY} characters.");
-        return Err(RuleError::invalid("Idempotency-Key", message));
-    }
-    if let Some(control) = control_in(key) {
-        let message = format!(
-            "The Idempotency-Key holds the control character U+{:04X}.",
-            u32::from(control)
-        );
-        return Err(RuleError::invalid("Idempotency-Key", message));
-    }
-    Ok(Some(Repeatable {
-        path: format!("apps/{app}/countries/{country}/environmentHotfixes"),
-        key: key.to_owned(),
-        body_sha256: Sha256::digest(body).into(),
-    }))
 }
 
 /// Cancels a hotfix that has not begun.

@@ -66,7 +66,8 @@ pub(crate) async fn count_versions(Path(path): Path<ListPath>, context: RequestC
 /// Uploads a package as a version of the app in the country. The body may be of any size up to the service's limit;
 /// it is taken in as it arrives, whatever the order of its properties.
 #[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions", tag = "versions",
-    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path)), request_body = UploadVersion,
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")), request_body = UploadVersion,
     responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
 pub(crate) async fn upload_version(
     Path((app, country)): Path<(String, String)>,
@@ -88,10 +89,14 @@ pub(crate) async fn upload_version(
     context
         .reveal_to_permitted(app, WRITE, check_coding(&context.headers))
         .await?;
+    // Of the body only the package counts, whose hash is known when it has arrived.
+    let repeatable = context.repeatable("POST", b"");
+    let repeatable = context.reveal_to_permitted(app, WRITE, repeatable).await?;
     let mut chunks = body
         .into_data_stream()
         .map(|chunk| chunk.map_err(|error| error.to_string()));
-    let uploaded = upload::upload_version(context.service(), &context.principal, target, &mut chunks).await;
+    let (service, principal) = (context.service(), &context.principal);
+    let uploaded = upload::upload_version(service, principal, target, repeatable, &mut chunks).await;
     if uploaded.is_err() {
         refused_body::forget(chunks);
     }

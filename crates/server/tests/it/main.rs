@@ -50,6 +50,7 @@ mod postgres;
 mod principals;
 mod private_files;
 mod quotas;
+mod repeating;
 mod replicas;
 mod requests;
 mod restart;

@@ -10,6 +10,7 @@ use crate::{
         audit::{self, Actor, Change},
         environments::not_registered,
         preconditions::Preconditions,
+        repeat,
     },
     config::Operator,
     error::{Error, Result},
@@ -110,6 +111,16 @@ fn new_code() -> Result<OwnToken> {
 
 async fn put_agent_in(mut tx: Tx<'_>, input: &PutAgent) -> Result<Saved> {
     let existing = agents::lock_agent(&mut tx, &input.name).await?;
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        existing.ok_or_else(|| agent_missing(&input.name))?;
+        // Of a code only the first answer tells: it is not kept.
+        return Ok(Saved {
+            agent: entry_in(&mut tx, &input.name).await?,
+            code: None,
+            overlaps: None,
+            is_new: false,
+        });
+    }
     input
         .preconditions
         .check_write(existing.as_ref().map(|agent| agent.etag))?;

@@ -102,7 +102,7 @@ async fn a_renewal_never_shortens_a_lease() {
 async fn a_server_whose_clock_is_wrong_tidies_up_nothing() {
     on_postgres(|fleet| async move {
         let begun = version_row(TARGET, VersionStatus::Uploading, [7; 32]);
-        upload::begin(fleet.service(), &owner_asks(), begun)
+        upload::begin(fleet.service(), &owner_asks(), begun, None)
             .await
             .unwrap();
         let server = wrong_by(&fleet, 3_600, 3_600).await;

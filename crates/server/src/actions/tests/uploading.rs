@@ -39,7 +39,7 @@ fn row_in(country: CountryCode, content: [u8; 32]) -> Version {
 }
 
 async fn begins(fixture: &Fixture, row: Version) -> Result<Pending> {
-    upload::begin(&fixture.service, &owner_asks(), row).await
+    upload::begin(&fixture.service, &owner_asks(), row, None).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +143,7 @@ async fn contributor_joins(fixture: &Fixture) {
 async fn contributor_begins(fixture: &Fixture) -> Pending {
     contributor_joins(fixture).await;
     let row = row_in(us(), fixture.has_bytes(b"kept"));
-    upload::begin(&fixture.service, &contributor_asks(), row)
+    upload::begin(&fixture.service, &contributor_asks(), row, None)
         .await
         .unwrap()
 }

@@ -16,8 +16,9 @@ use crate::{
             release_environment,
         },
         execution::{self, Outcome},
-        hotfixes::{Repeatable, ScheduleHotfix, get_hotfix, schedule_hotfix, update_hotfix},
+        hotfixes::{ScheduleHotfix, get_hotfix, schedule_hotfix, update_hotfix},
         preconditions::Preconditions,
+        repeat::Repeatable,
         tests::{
             fleet::{Fleet, LEASE, app, everywhere, finish_all, is_served, key, name},
             owner_asks, version_row,
@@ -249,6 +250,7 @@ impl World {
         };
         let (id, country) = (app(request.app), code_of(request.country));
         let repeatable = request.key.map(|key| Repeatable {
+            method: "POST",
             path: format!("apps/{id}/countries/{country}/environmentHotfixes"),
             key: key.to_string(),
             body_sha256: Sha256::digest(format!("{hotfix:?}")).into(),

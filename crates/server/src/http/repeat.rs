@@ -1,0 +1,46 @@
+//! `Idempotency-Key`: what tells a request that comes again.
+
+use super::extract::RequestContext;
+use crate::actions::{preconditions::Preconditions, repeat::Repeatable};
+use domain::{environment::control_in, problem::RuleError};
+use sha2::{Digest, Sha256};
+
+/// Longest idempotency key, in characters.
+const LONGEST_KEY: usize = 255;
+
+impl RequestContext {
+    /// The conditions of a request with this body, its key among them.
+    pub(crate) fn conditions(&self, method: &'static str, body: &[u8]) -> Result<Preconditions, RuleError> {
+        Ok(Preconditions {
+            repeatable: self.repeatable(method, body)?,
+            ..self.preconditions.clone()
+        })
+    }
+
+    /// What tells the request when it comes again, if it has a key.
+    pub(crate) fn repeatable(
+        &self,
+        method: &'static str,
+        body: &[u8],
+    ) -> Result<Option<Repeatable>, RuleError> {
+        let Some(key) = self.header("idempotency-key") else {
+            return Ok(None);
+        };
+        let key = key.trim();
+        if key.is_empty() || key.chars().count() > LONGEST_KEY {
+            let message = format!("The Idempotency-Key must have 1 to {LONGEST_KEY} characters.");
+            return Err(RuleError::invalid("Idempotency-Key", message));
+        }
+        if let Some(control) = control_in(key) {
+            let number = u32::from(control);
+            let message = format!("The Idempotency-Key holds the control character U+{number:04X}.");
+            return Err(RuleError::invalid("Idempotency-Key", message));
+        }
+        Ok(Some(Repeatable {
+            method,
+            path: self.info.routed.to_lowercase(),
+            key: key.to_owned(),
+            body_sha256: Sha256::digest(body).into(),
+        }))
+    }
+}
