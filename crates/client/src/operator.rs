@@ -1,6 +1,6 @@
 //! The operator API, which only a self-hosted service has.
 
-use crate::{Client, list::List, request::Request};
+use crate::{Client, error::Result, list::List, request::Request};
 use domain::{
     freeze::Frozen,
     ids::{AppId, PrincipalId, TenantId},
@@ -32,6 +32,14 @@ impl Client {
         let tenant = path.aad_tenant_id.to_string();
         let one = ["environments", &tenant, path.application_family, path.name];
         self.operator(&[&one, segments].concat())
+    }
+
+    /// The description of all entities that operators see: CSDL in XML.
+    ///
+    /// # Errors
+    /// Those of [`Request::send`].
+    pub async fn get_operator_metadata(&self) -> Result<String> {
+        self.text(self.operator(&["$metadata"])).await
     }
 
     /// All apps.

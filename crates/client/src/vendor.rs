@@ -74,7 +74,12 @@ impl Client {
     /// # Errors
     /// Those of [`Request::send`].
     pub async fn get_metadata(&self) -> Result<String> {
-        let request: Request<()> = self.request(Method::GET, self.vendor(&["$metadata"]));
+        self.text(self.vendor(&["$metadata"])).await
+    }
+
+    /// The text at an address.
+    pub(crate) async fn text(&self, url: Url) -> Result<String> {
+        let request: Request<()> = self.request(Method::GET, url);
         let (client, call, answer) = request.open().await?;
         let text = client.read_all(answer, &call).await?;
         Ok(String::from_utf8_lossy(&text).into_owned())

@@ -9,6 +9,10 @@ use crate::{
     countries::Country,
     environments::Environment,
     hotfixes::EnvironmentHotfix,
+    operator::{
+        Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, RegisteredAgent, RegisteredApp,
+        RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
+    },
     principals::Principal,
     value::EdmType,
     versions::{Dependency, Version},
@@ -27,36 +31,72 @@ const HEAD: &str = r#"<?xml version="1.0" encoding="utf-8"?>
     <Schema Namespace="AppManagement" xmlns="http://docs.oasis-open.org/odata/ns/edm">
 "#;
 
-const TAIL: &str = r#"      <EntityContainer Name="Container">
-        <EntitySet Name="apps" EntityType="AppManagement.app"/>
-        <Annotation Term="Org.OData.Core.V1.ODataVersions" String="4.0"/>
+const TAIL: &str = r#"        <Annotation Term="Org.OData.Core.V1.ODataVersions" String="4.0"/>
       </EntityContainer>
     </Schema>
   </edmx:DataServices>
 </edmx:Edmx>
 "#;
 
-/// The whole description.
+/// The description of what vendors see.
 #[must_use]
 pub fn document() -> String {
-    [
-        HEAD,
-        &entity_type::<App>(&[("countries", Country::NAME), ("principals", Principal::NAME)]),
-        &entity_type::<Country>(&[
+    let types = [
+        entity_type::<App>(&[("countries", Country::NAME), ("principals", Principal::NAME)]),
+        entity_type::<Country>(&[
             ("versions", Version::NAME),
             ("environments", Environment::NAME),
             ("environmentHotfixes", EnvironmentHotfix::NAME),
         ]),
-        &entity_type::<Principal>(&[]),
-        &entity_type::<Version>(&[]),
-        &entity_type::<Environment>(&[]),
-        &entity_type::<EnvironmentHotfix>(&[]),
-        &complex_type::<Dependency>(),
-        &complex_type::<AllowedAction>(),
-        &complex_type::<RolePermissions>(),
-        TAIL,
-    ]
-    .concat()
+        entity_type::<Principal>(&[]),
+        entity_type::<Version>(&[]),
+        entity_type::<Environment>(&[]),
+        entity_type::<EnvironmentHotfix>(&[]),
+        complex_type::<Dependency>(),
+        complex_type::<AllowedAction>(),
+        complex_type::<RolePermissions>(),
+    ];
+    whole(&types, &[("apps", App::NAME)])
+}
+
+/// The description of what operators see.
+#[must_use]
+pub fn operator_document() -> String {
+    let types = [
+        entity_type::<RegisteredApp>(&[("principals", RegisteredPrincipal::NAME)]),
+        entity_type::<RegisteredPrincipal>(&[]),
+        entity_type::<RegisteredEnvironment>(&[]),
+        entity_type::<RegisteredAgent>(&[]),
+        entity_type::<OperationRow>(&[]),
+        entity_type::<AuditRow>(&[]),
+        entity_type::<Freeze>(&[]),
+        complex_type::<Owner>(),
+        complex_type::<Window>(),
+        complex_type::<InstalledApp>(),
+        complex_type::<Scope>(),
+        complex_type::<Identity>(),
+        complex_type::<Actor>(),
+    ];
+    let sets = [
+        ("apps", RegisteredApp::NAME),
+        ("environments", RegisteredEnvironment::NAME),
+        ("agents", RegisteredAgent::NAME),
+        ("operations", OperationRow::NAME),
+        ("audit", AuditRow::NAME),
+        ("freezes", Freeze::NAME),
+    ];
+    whole(&types, &sets)
+}
+
+fn whole(types: &[String], sets: &[(&str, &str)]) -> String {
+    let mut container = String::from("      <EntityContainer Name=\"Container\">\n");
+    for (name, of) in sets {
+        let _ = writeln!(
+            container,
+            r#"        <EntitySet Name="{name}" EntityType="{NAMESPACE}.{of}"/>"#
+        );
+    }
+    [HEAD, &types.concat(), &container, TAIL].concat()
 }
 
 /// An entity with the collections that lie below it.

@@ -151,6 +151,7 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         apps: Vec::new(),
     };
     call! {
+        client.get_operator_metadata(),
         client.list_registered_apps().all(),
         client.get_registered_app(APP),
         client.put_app(APP, &app),

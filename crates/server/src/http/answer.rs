@@ -15,7 +15,11 @@ use wire::{Entity, Projection, ResponseFormat};
 impl RequestContext {
     /// The address of the API's root in the version that the caller used.
     pub(crate) fn root(&self) -> String {
-        format!("{}/{}", self.origin(), self.info.version_segment())
+        let version = match self.info.version_segment() {
+            "operator" => "operator/v1",
+            version => version,
+        };
+        format!("{}/{version}", self.origin())
     }
 
     /// The address of the request itself, without its query.

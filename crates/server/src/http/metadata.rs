@@ -2,7 +2,7 @@
 
 use super::{
     answer::{insert, json},
-    extract::RequestContext,
+    extract::{OperatorContext, RequestContext},
 };
 use crate::error::Result;
 use axum::{
@@ -18,8 +18,11 @@ use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 use wire::{ErrorBody, ResponseFormat, service::ServiceDocument};
 
-/// The description of all types, in CSDL.
+/// The description of all types that vendors see, in CSDL.
 static METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::document().into());
+
+/// The same of those that operators see.
+static OPERATOR_METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::operator_document().into());
 
 /// Tells which collections there are.
 #[utoipa::path(get, path = "/", tag = "service",
@@ -37,16 +40,28 @@ pub(crate) async fn get_service_document(context: RequestContext) -> Result<Resp
     responses((status = 200, body = String, content_type = "application/xml"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_metadata(context: RequestContext) -> Result<Response> {
+    described(&context, &METADATA)
+}
+
+/// Describes all types of the operator API in XML.
+#[utoipa::path(get, path = "/$metadata", tag = "operator",
+    responses((status = 200, body = String, content_type = "application/xml"),
+        (status = "default", body = ErrorBody)))]
+pub(crate) async fn get_operator_metadata(OperatorContext(context): OperatorContext) -> Result<Response> {
+    described(&context, &OPERATOR_METADATA)
+}
+
+fn described(context: &RequestContext, metadata: &Bytes) -> Result<Response> {
     if let Some(Format::Json(_)) = context.options(Resource::Metadata)?.format {
         let message = "The metadata is only available in XML.";
         return Err(RuleError::new(Code::NotAcceptable, message)
             .about("$format")
             .into());
     }
-    let mut etag = HEXLOWER.encode(&Sha256::digest(&*METADATA));
+    let mut etag = HEXLOWER.encode(&Sha256::digest(metadata));
     etag.truncate(32);
     context.preconditions.check_read(&etag)?;
-    let mut response = Response::new(Body::from(METADATA.clone()));
+    let mut response = Response::new(Body::from(metadata.clone()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     headers.insert("odata-version", HeaderValue::from_static("4.0"));

@@ -60,6 +60,7 @@ fn also_by_get() -> Router<Arc<AppState>> {
 /// The operator API.
 fn operators() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
+        .routes(routes!(metadata::get_operator_metadata))
         .routes(routes!(operator::apps::list_registered_apps))
         .routes(routes!(
             operator::apps::get_registered_app,

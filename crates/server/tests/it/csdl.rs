@@ -1,7 +1,11 @@
 //! The description of all types that generic OData clients read: it must be well formed, and say of every entity what
 //! `wire` writes.
 
-use crate::harness::{Backend, Harness};
+use crate::{
+    every_operation::{CallerKind, Fixture, Guard, Role, samples},
+    harness::{Backend, Harness},
+};
+use http::Method;
 use roxmltree::{Document, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
@@ -10,6 +14,10 @@ use wire::{
     countries::Country,
     environments::Environment,
     hotfixes::EnvironmentHotfix,
+    operator::{
+        Actor, AuditRow, Identity, InstalledApp, OperationRow, Owner, RegisteredAgent, RegisteredApp,
+        RegisteredEnvironment, Scope, Window,
+    },
     principals::Principal,
     versions::{Dependency, Version},
 };
@@ -23,6 +31,19 @@ async fn served() -> String {
     let answer = service.stranger().get("/v1.4/$metadata").await.expect(200);
     assert_eq!(answer.header("content-type"), "application/xml");
     assert_eq!(answer.header("odata-version"), "4.0");
+    answer.text()
+}
+
+/// The one of the operator API.
+async fn served_to_operators() -> String {
+    let service = Harness::with(Backend::Sqlite).start_empty().await;
+    let answer = service.operator().get("/operator/v1/$metadata").await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/xml");
+    service
+        .owner()
+        .get("/operator/v1/$metadata")
+        .await
+        .refused(403, "Forbidden");
     answer.text()
 }
 
@@ -118,6 +139,97 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("role".into(), Described::complex::<RolePermissions>()),
     ]);
     assert_eq!(described, written);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_operators_see_is_described_too() {
+    let text = served_to_operators().await;
+    let document = Document::parse(&text).unwrap();
+    let mut described = BTreeMap::new();
+    let mut declared = BTreeSet::new();
+    for node in schema(&document).children().filter(|node| node.is_element()) {
+        if ["EntityType", "ComplexType"].contains(&node.tag_name().name()) {
+            let name = node.attribute("Name").unwrap().to_owned();
+            declared.insert(format!("{}.{name}", wire::csdl::NAMESPACE));
+            described.insert(name, Described::read(node));
+        }
+    }
+    let written = BTreeMap::from([
+        (RegisteredApp::NAME.into(), Described::entity::<RegisteredApp>()),
+        (Principal::NAME.into(), Described::entity::<Principal>()),
+        (
+            RegisteredEnvironment::NAME.into(),
+            Described::entity::<RegisteredEnvironment>(),
+        ),
+        (
+            RegisteredAgent::NAME.into(),
+            Described::entity::<RegisteredAgent>(),
+        ),
+        (OperationRow::NAME.into(), Described::entity::<OperationRow>()),
+        (AuditRow::NAME.into(), Described::entity::<AuditRow>()),
+        (Owner::NAME.into(), Described::complex::<Owner>()),
+        (Window::NAME.into(), Described::complex::<Window>()),
+        (InstalledApp::NAME.into(), Described::complex::<InstalledApp>()),
+        (Scope::NAME.into(), Described::complex::<Scope>()),
+        (Identity::NAME.into(), Described::complex::<Identity>()),
+        (Actor::NAME.into(), Described::complex::<Actor>()),
+    ]);
+    assert_eq!(described, written);
+    for node in schema(&document).descendants() {
+        for named in ["Type", "EntityType"]
+            .iter()
+            .filter_map(|name| node.attribute(*name))
+        {
+            let named = element_type(named);
+            assert!(
+                named.starts_with("Edm.") || declared.contains(named),
+                "{named} is not declared"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_names_metadata_that_exists() {
+    let fixture = Fixture::set(Backend::Sqlite).await;
+    let mut found = 0;
+    for operation in
+        crate::every_operation::described(&serde_json::from_str(&server::openapi_json()).unwrap())
+    {
+        let all = samples();
+        let sample = all
+            .iter()
+            .find(|sample| sample.operation == operation.id)
+            .unwrap();
+        let who = match sample.guard {
+            Guard::AnyToken | Guard::Role(_) => CallerKind::Holder(Role::Owner),
+            Guard::Operator => CallerKind::Operator,
+            Guard::Public | Guard::Agent | Guard::OwnToken => continue,
+        };
+        if operation.method != Method::GET {
+            continue;
+        }
+        let answer = fixture
+            .request(who, sample, &operation)
+            .header("odata-version", "4.0")
+            .await
+            .expect(200);
+        if !answer.header("content-type").starts_with("application/json") {
+            continue;
+        }
+        let body = answer.json();
+        let context = body["@odata.context"].as_str().unwrap_or_default();
+        let (metadata, fragment) = context.split_once('#').unwrap_or((context, ""));
+        let path = metadata.replace(&fixture.service.base_url(), "");
+        let caller = fixture.service.caller(&who.person().unwrap());
+        let text = caller.get(&path).await.expect(200).text();
+        let set = fragment.split(['(', '/']).next().unwrap();
+        let is_there =
+            ["", "Collection"].contains(&set) || text.contains(&format!("<EntitySet Name=\"{set}\""));
+        assert!(is_there, "{}: {context}", sample.operation);
+        found += 1;
+    }
+    assert!(found > 15, "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -278,6 +278,7 @@ fn of_operators() -> Vec<Sample> {
     let frozen = |own: &Own| own.frozen.clone();
     let role = |_: &Own| principal_body(&Person::STRANGER, &["Reader"]);
     vec![
+        sample("get_operator_metadata", Guard::Operator),
         sample("list_registered_apps", Guard::Operator),
         sample("get_registered_app", Guard::Operator),
         sample("put_app", Guard::Operator).body(|_| registration()),
