@@ -102,6 +102,14 @@ What is known to differ from the documentation, or from what a reader of it coul
 * **`matchesPattern`** understands the dialect of Rust's `regex` crate, which has no look-around and no back-references
   and takes linear time; the standard says ECMAScript.
 * **Versions in `$filter`** compare by number; as plain text, which OData would do, `16.0.9.0` would be after `16.0.10.0`.
+* **Versions of the API.** v1.1 and v1.2 are answered like the others, though nothing that is published shows them.
+* **`name` of apps** is shown and documented nowhere: it is the name that the highest uploaded version has, and no part of
+  the app's tag.
+* **`Add`** is taken as another word for the sync mode `Sync`; where the documents name the modes, it is not among them.
+* **Targets of hotfixes.** Deprecated versions are refused, and previews but for sandboxes where the operator allows it. The
+  documents say of the version that is installed that it may be no preview, and of the target's availability nothing.
+* **`runAfter` that has passed** is answered as it was sent, and due at once. The documents say nothing of it.
+* **Properties that nobody knows** in a body are refused (400); the documents say nothing of them.
 * **Limits** are the service's own and configured; Microsoft's request limits are not imitated.
 ";
 

@@ -74,6 +74,34 @@ pub(super) const HTTP: Section = Section {
             ],
         ),
         Row(
+            "A condition is met or refused everywhere: on what has no tag `If-Match` is 412 unless it is `*`, and only a bare `*` is the wildcard.",
+            X,
+            &[
+                "etags::no_operation_overlooks_a_condition",
+                "etags::a_package_that_is_known_is_not_posted_again",
+                "etags::a_release_is_of_the_state_that_was_seen",
+            ],
+        ),
+        Row(
+            "Control characters are refused in bodies and addresses, by their place; a body that is no UTF-8 is called what it is.",
+            X,
+            &[
+                "bodies::no_operation_takes_control_characters",
+                "bodies::no_address_takes_control_characters",
+                "bodies::what_is_no_utf_8_is_called_what_it_is",
+            ],
+        ),
+        Row(
+            "`Idempotency-Key` counts on uploads (the same key and package), countries, principals and what operators put, as on hotfixes.",
+            X,
+            &[
+                "repeating::an_upload_that_comes_again_is_answered_again",
+                "repeating::a_change_that_comes_again_is_made_once",
+                "repeating::another_request_under_the_same_key_is_refused",
+                "repeating::what_was_taken_away_does_not_come_back",
+            ],
+        ),
+        Row(
             "`If-None-Match` makes a write create only, and a read answer 304.",
             I,
             &[
@@ -303,6 +331,14 @@ pub(super) const ODATA: Section = Section {
 pub(super) const IDENTITY: Section = Section {
     title: "Tokens",
     rows: &[
+        Row(
+            "Every answer in OData's format names metadata that exists, the operators' too.",
+            I,
+            &[
+                "csdl::every_answer_names_metadata_that_exists",
+                "csdl::what_operators_see_is_described_too",
+            ],
+        ),
         Row(
             "Microsoft's libraries get tokens that are believed, from Entra or from an issuer that speaks like it.",
             D,

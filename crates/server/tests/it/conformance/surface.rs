@@ -10,7 +10,7 @@ pub(super) const SURFACE: Section = Section {
     rows: &[
         Row(
             "v1.0, v1.1, v1.2, v1.3 and v1.4 are one behaviour.",
-            D,
+            I,
             &["apps::every_version_of_the_api_behaves_the_same"],
         ),
         Row(

@@ -215,12 +215,12 @@ pub(super) const VERSIONS: Section = Section {
         ),
         Row(
             "`Add` is another word for the sync mode `Sync`.",
-            D,
+            I,
             &["wire::versions::add_is_an_older_name_of_sync"],
         ),
         Row(
             "A deprecated version is no target, and can still be downloaded; what waits for it is skipped.",
-            D,
+            I,
             &[
                 "hotfixes::targets_must_be_available",
                 "downloads::readers_download_whatever_is_available_or_not",
@@ -229,7 +229,7 @@ pub(super) const VERSIONS: Section = Section {
         ),
         Row(
             "A preview never goes to production, and to a sandbox only where the operator allows it.",
-            D,
+            X,
             &["hotfixes::a_sandbox_gets_a_preview_only_where_the_operator_allows_it"],
         ),
         Row(
