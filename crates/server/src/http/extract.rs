@@ -311,6 +311,11 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
                 return Err(refused.into());
             }
         };
+        let preconditions = preconditions_of(parts);
+        if !preconditions.is_read {
+            // What agents report and claim has no tag.
+            preconditions.check_untagged()?;
+        }
         let permit = state.concurrency.enter(Key::Agent(caller.id)).await?;
         let exchange = parts.extensions.get::<Arc<Exchange>>().cloned();
         let exchange = exchange.ok_or_else(|| Error::fault("a request without context"))?;
@@ -319,7 +324,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
             state: Arc::clone(state),
             caller,
             info,
-            preconditions: preconditions_of(parts),
+            preconditions,
             headers: parts.headers.clone(),
             exchange,
         })
