@@ -100,10 +100,11 @@ const ZONES: &[(&str, &str)] = &[
     ("Belarus Standard Time", "BY"),
     ("Russian Standard Time", "RU"),
     // North America
-    ("Central Standard Time", "US CA"),
+    ("Central Standard Time", "US"),
+    // Most Canadians, though not most of Canada.
+    ("Eastern Standard Time", "CA BS"),
     ("Central Standard Time (Mexico)", "MX"),
     ("Central America Standard Time", "CR GT HN NI SV BZ"),
-    ("Eastern Standard Time", "BS"),
     ("Haiti Standard Time", "HT"),
     ("Cuba Standard Time", "CU"),
     ("SA Pacific Standard Time", "CO PE EC PA JM KY"),
@@ -236,6 +237,7 @@ mod tests {
         assert_eq!(zone("DK"), "Romance Standard Time");
         assert_eq!(zone("DE"), "W. Europe Standard Time");
         assert_eq!(zone("GB"), "GMT Standard Time");
+        assert_eq!(zone("CA"), "Eastern Standard Time");
         assert_eq!(zone("US"), "Central Standard Time");
         assert_eq!(zone("AU"), "AUS Eastern Standard Time");
         assert_eq!(zone("W1"), "UTC");

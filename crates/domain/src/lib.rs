@@ -76,3 +76,4 @@ pub mod redaction;
 pub mod version;
 mod vocabulary;
 pub mod window;
+pub mod zone;

@@ -8,19 +8,14 @@ use crate::{
     country::{CountryCode, default_time_zone},
     instant::Instant,
     problem::RuleError,
+    zone,
 };
 use jiff::{
     Timestamp,
     civil::{Date, DateTime, Time},
-    tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase},
+    tz::{AmbiguousOffset, Offset, TimeZone},
 };
-use std::{
-    collections::HashMap,
-    ops::Range,
-    sync::{LazyLock, Mutex, PoisonError},
-};
-use strum::IntoEnumIterator;
-use windows_timezones::WindowsTimezone;
+use std::{borrow::Cow, ops::Range};
 
 /// The shortest window that may be set, in minutes of wall time: six hours, as documented.
 pub const SHORTEST_MINUTES: u16 = 6 * 60;
@@ -39,13 +34,14 @@ const MINUTES_PER_DAY: u16 = 24 * 60;
 pub struct UpdateWindow {
     start: u16,
     end: u16,
-    zone_id: &'static str,
+    zone_id: Cow<'static, str>,
     zone: TimeZone,
 }
 
 impl UpdateWindow {
-    /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a time zone by its Windows id, or by that of the
-    /// IANA database, for which the Windows zone is taken whose clock goes the same. It is written down as
+    /// A window from `start` to `end`, both `HH:MM` on a 24-hour clock, in a time zone by its Windows id, also one that
+    /// Windows has no more, or by that of the IANA database, for which the Windows zone is taken whose clock goes the same,
+    /// if there is one; in any case. It is written down as
     /// [`start_text`](Self::start_text), [`end_text`](Self::end_text) and [`time_zone`](Self::time_zone), and read back
     /// from them.
     ///
@@ -78,7 +74,7 @@ impl UpdateWindow {
     #[must_use]
     pub fn default_in(country: CountryCode) -> Self {
         let found = find_zone(default_time_zone(country));
-        let (zone_id, zone) = found.unwrap_or(("UTC", TimeZone::UTC));
+        let (zone_id, zone) = found.unwrap_or(("UTC".into(), TimeZone::UTC));
         Self {
             start: 20 * 60,
             end: 6 * 60,
@@ -99,10 +95,10 @@ impl UpdateWindow {
         clock_text(self.end)
     }
 
-    /// The Windows id of the time zone it is meant in.
+    /// The id of the time zone it is meant in: that of Windows, wherever Windows has one.
     #[must_use]
-    pub fn time_zone(&self) -> &'static str {
-        self.zone_id
+    pub fn time_zone(&self) -> &str {
+        &self.zone_id
     }
 
     /// Whether an operation may start at `at`.
@@ -213,93 +209,32 @@ fn read_clock(text: &str) -> Option<u16> {
     (hour < 24 && minute < 60).then_some(hour * 60 + minute)
 }
 
-/// The Windows time zone of that id, or that goes like the IANA zone of that id, and its rules.
-fn find_zone(id: &str) -> Result<(&'static str, TimeZone), RuleError> {
-    let windows_zone = id.parse().ok().or_else(|| windows_zone_like(id));
-    let found = windows_zone.and_then(|zone: WindowsTimezone| Some((zone.name(), rules(zone.tzdb_id())?)));
-    found.ok_or_else(|| {
+/// The zone of that id, and the id by which it is kept.
+fn find_zone(id: &str) -> Result<(Cow<'static, str>, TimeZone), RuleError> {
+    zone::find(id).ok_or_else(|| {
         let shown: String = id.chars().take(80).collect();
         let message = format!(
             "'{shown}' is neither a Windows time-zone id such as 'Romance Standard Time' or 'UTC', nor the id of a zone \
-             of the IANA database such as 'Europe/Paris' that goes like one of them."
+             of the IANA database such as 'Europe/Paris'."
         );
         RuleError::invalid("timeZone", message)
     })
 }
 
-/// The rules of a zone, from the data compiled into the program: an answer must not depend on what the machine happens
-/// to have installed.
-fn rules(iana: &str) -> Option<TimeZone> {
-    TimeZoneDatabase::bundled().get(iana).ok()
-}
-
-/// The Windows zone that stands for a zone of the IANA database: Windows has fewer, one for all places whose clocks go the
-/// same.
-fn windows_zone_like(iana: &str) -> Option<WindowsTimezone> {
-    /// What was found before; no more ids come in than the database has.
-    static FOUND: LazyLock<Mutex<HashMap<String, Option<WindowsTimezone>>>> = LazyLock::new(Mutex::default);
-    let zone = rules(iana)?;
-    let known = || FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    let id = iana.to_ascii_lowercase();
-    if let Some(found) = known().get(&id) {
-        return *found;
-    }
-    let found = WindowsTimezone::iter()
-        .find(|windows| windows.tzdb_id().eq_ignore_ascii_case(iana))
-        .or_else(|| longest_companion(&zone));
-    known().insert(id, found);
-    found
-}
-
-/// The Windows zone whose clock has gone like this one for as long a past as there is one, and will.
-fn longest_companion(zone: &TimeZone) -> Option<WindowsTimezone> {
-    const SINCE: [i16; 7] = [1970, 1985, 2000, 2010, 2020, 2026, 2027];
-    static WINDOWS: LazyLock<Vec<(WindowsTimezone, TimeZone)>> = LazyLock::new(|| {
-        let zones = WindowsTimezone::iter();
-        zones
-            .filter_map(|zone| Some((zone, rules(zone.tzdb_id())?)))
-            .collect()
-    });
-    SINCE.into_iter().find_map(|year| {
-        let clock = clock_since(zone, year)?;
-        let goes_the_same = |windows: &TimeZone| clock_since(windows, year).as_ref() == Some(&clock);
-        let mut zones = WINDOWS.iter();
-        zones
-            .find(|(_, windows)| goes_the_same(windows))
-            .map(|(zone, _)| *zone)
-    })
-}
-
-/// How a clock goes from a year on: its first offset, and each change up to a year far ahead.
-fn clock_since(zone: &TimeZone, year: i16) -> Option<Vec<(Timestamp, Offset)>> {
-    let begin = |year| {
-        Offset::UTC
-            .to_timestamp(Date::new(year, 1, 1).ok()?.at(0, 0, 0, 0))
-            .ok()
-    };
-    let (first, end) = (begin(year)?, begin(2040)?);
-    let changes = zone
-        .following(first)
-        .map(|change| (change.timestamp(), change.offset()));
-    let mut clock = vec![(first, zone.to_offset(first))];
-    for (at, offset) in changes.take_while(|(at, _)| *at < end) {
-        if clock.last().is_none_or(|(_, before)| *before != offset) {
-            clock.push((at, offset));
-        }
-    }
-    Some(clock)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Code;
+    use crate::{problem::Code, zone::AddedZone};
     use proptest::prelude::*;
 
     const MINUTE: i64 = 60 * crate::instant::TICKS_PER_SECOND;
 
     fn at(text: &str) -> Instant {
         text.parse().unwrap()
+    }
+
+    fn of_iana(id: &str) -> TimeZone {
+        jiff::tz::TimeZoneDatabase::bundled().get(id).unwrap()
     }
 
     fn window(start: &str, end: &str, zone: &str) -> UpdateWindow {
@@ -403,7 +338,12 @@ mod tests {
             ("Asia/Kolkata", "India Standard Time"),
             ("Asia/Calcutta", "India Standard Time"),
             ("Asia/Kathmandu", "Nepal Standard Time"),
-            ("America/Vancouver", "US Mountain Standard Time"),
+            ("America/Vancouver", "British Columbia Standard Time"),
+            ("Canada/Pacific", "British Columbia Standard Time"),
+            ("America/Edmonton", "Alberta Standard Time"),
+            ("america/winnipeg", "Manitoba Standard Time"),
+            ("America/Toronto", "Eastern Standard Time"),
+            ("antarctica/troll", "Antarctica/Troll"),
             ("America/New_York", "Eastern Standard Time"),
             ("US/Pacific", "Pacific Standard Time"),
             ("America/Argentina/Buenos_Aires", "Argentina Standard Time"),
@@ -414,7 +354,7 @@ mod tests {
             let read = window("20:00", "06:00", iana);
             assert_eq!(read.time_zone(), windows, "{iana}");
             let at = at("2026-07-01T12:00:00Z");
-            let (named, own) = (rules(iana).unwrap(), read.zone.clone());
+            let (named, own) = (of_iana(iana), read.zone.clone());
             assert_eq!(
                 own.to_offset(at.to_timestamp()),
                 named.to_offset(at.to_timestamp())
@@ -428,6 +368,86 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn windows_ids_may_be_new_or_old_and_in_any_case() {
+        for (id, kept, iana) in [
+            (
+                "British Columbia Standard Time",
+                "British Columbia Standard Time",
+                "America/Vancouver",
+            ),
+            (
+                "ALBERTA standard time",
+                "Alberta Standard Time",
+                "America/Edmonton",
+            ),
+            (
+                "Manitoba Standard Time",
+                "Manitoba Standard Time",
+                "America/Winnipeg",
+            ),
+            ("Kamchatka Standard Time", "Russia Time Zone 11", "Asia/Kamchatka"),
+            ("mid-atlantic standard time", "UTC-02", "Etc/GMT+2"),
+            (
+                "Mexico Standard Time",
+                "Central Standard Time (Mexico)",
+                "America/Mexico_City",
+            ),
+            (
+                "Mexico Standard Time 2",
+                "Mountain Standard Time (Mexico)",
+                "America/Mazatlan",
+            ),
+            ("romance STANDARD time", "Romance Standard Time", "Europe/Paris"),
+            ("utc", "UTC", "Etc/UTC"),
+        ] {
+            let read = window("20:00", "06:00", id);
+            assert_eq!(read.time_zone(), kept, "{id}");
+            for month in ["01", "07"] {
+                let at = at(&format!("2027-{month}-01T12:00:00Z")).to_timestamp();
+                assert_eq!(read.zone.to_offset(at), of_iana(iana).to_offset(at), "{id}");
+            }
+            assert_eq!(window("20:00", "06:00", read.time_zone()), read, "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_can_be_added() {
+        let id = "Atlantis Standard Time";
+        assert!(UpdateWindow::new("20:00", "06:00", id).is_err());
+        let added = |iana: &str| AddedZone::new(id.into(), iana.into());
+        let unknown = added("Atlantic/Atlantis").unwrap_err().to_string();
+        assert!(
+            unknown.starts_with("'Atlantic/Atlantis', for 'Atlantis Standard Time'"),
+            "{unknown}"
+        );
+        added("atlantic/azores").unwrap().add();
+        let read = window("20:00", "06:00", "atlantis standard time");
+        assert_eq!(read.time_zone(), id);
+        assert!(zone::all().contains(&(id.into(), "Atlantic/Azores".into())));
+    }
+
+    #[test]
+    fn every_zone_that_is_listed_is_found() {
+        let all = zone::all();
+        for id in [
+            "Kamchatka Standard Time",
+            "Alberta Standard Time",
+            "Romance Standard Time",
+        ] {
+            assert!(all.iter().any(|(listed, _)| listed == id), "{id}");
+        }
+        for (id, iana) in all {
+            let at = at("2027-07-01T12:00:00Z").to_timestamp();
+            assert_eq!(
+                window("20:00", "06:00", &id).zone.to_offset(at),
+                of_iana(&iana).to_offset(at),
+                "{id}"
+            );
+        }
+        assert!(zone::tzdb().starts_with("20"), "{}", zone::tzdb());
     }
 
     #[test]

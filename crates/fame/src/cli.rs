@@ -2,6 +2,8 @@
 
 use crate::{args::GlobalArgs, commands, dev::DevArgs, exit::Exit};
 use clap::{Parser, Subcommand};
+use domain::zone;
+use std::sync::LazyLock;
 
 /// Publish Business Central apps and roll them out to customers' environments.
 ///
@@ -11,7 +13,7 @@ use clap::{Parser, Subcommand};
 /// To sign in, set FAME_TOKEN to an access token, or let the command fetch one with client credentials:
 /// --tenant, --client-id, and the secret in FAME_CLIENT_SECRET or --client-secret-file.
 #[derive(Parser, Debug)]
-#[command(name = "fame", version, after_help = Exit::table(), max_term_width = 110, propagate_version = false)]
+#[command(name = "fame", version, long_version = long_version(), after_help = Exit::table(), max_term_width = 110, propagate_version = false)]
 pub(crate) struct Cli {
     /// What holds for all commands.
     #[command(flatten)]
@@ -19,6 +21,18 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The version, and what else decides how times are understood.
+fn long_version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let (tzdb, cldr) = (zone::tzdb(), zone::CLDR);
+        format!(
+            "{}\ntime zones: tzdb {tzdb}, CLDR {cldr}",
+            env!("CARGO_PKG_VERSION")
+        )
+    });
+    &TEXT
 }
 
 /// The commands.

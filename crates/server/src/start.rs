@@ -22,7 +22,7 @@ use crate::{
 };
 use auth::Authenticator;
 use axum::{Extension, Router};
-use domain::{chain::Chain, instant::Instant};
+use domain::{chain::Chain, instant::Instant, zone::AddedZone};
 use std::{
     fs::{self, File},
     io,
@@ -109,6 +109,7 @@ impl Server {
     /// Everything that would keep the service from working.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
+        settings.time_zones.added.iter().for_each(AddedZone::add);
         let locks = lock_for_one(&settings)?;
         let blobs = Blobs::open(&settings).map_err(|error| StartError::Files {
             what: "storage locations".into(),

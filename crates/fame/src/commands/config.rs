@@ -2,6 +2,7 @@
 
 use crate::{exit::Exit, failure::Failure, output::Printer};
 use clap::{Args, Subcommand};
+use domain::zone::{self, AddedZone};
 use serde_json::{Value, json};
 use server::config::{Loaded, Origin, Problem, Settings, Severity, Sources};
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ pub(crate) enum ConfigCommand {
     Show(ConfigArgs),
     /// Find every problem that would keep the service from starting (exit code 2)
     Check(ConfigArgs),
+    /// List the ids of time zones that windows may have, besides those of the IANA database
+    Zones(ConfigArgs),
 }
 
 /// Where settings come from.
@@ -82,6 +85,7 @@ impl ConfigCommand {
         match self {
             Self::Show(args) => show(&args.load(printer)?, printer),
             Self::Check(args) => check(&args.load(printer)?, printer),
+            Self::Zones(args) => zones(&args.load(printer)?, printer),
         }
     }
 }
@@ -109,5 +113,18 @@ fn check(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
         printer.warning(format!("{}: {problem}", problem.code));
     }
     printer.note("The service can start with these settings.");
+    Ok(Exit::Done)
+}
+
+fn zones(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
+    loaded.settings.time_zones.added.iter().for_each(AddedZone::add);
+    let row = |(id, iana): (String, String)| json!({ "id": id, "iana": iana });
+    let rows: Vec<Value> = zone::all().into_iter().map(row).collect();
+    printer.rows(&rows, &[("ID", "id"), ("IANA", "iana")])?;
+    printer.note(format!(
+        "Rules: tzdb {}; ids: CLDR {} and newer ones.",
+        zone::tzdb(),
+        zone::CLDR
+    ));
     Ok(Exit::Done)
 }

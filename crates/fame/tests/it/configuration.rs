@@ -44,6 +44,26 @@ async fn every_setting_is_shown_with_its_origin_and_without_secrets() {
 }
 
 #[tokio::test]
+async fn time_zones_are_listed_with_those_that_were_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let added = r#"time_zones.added={"Atlantis Standard Time":"Atlantic/Azores"}"#;
+    let ended = run(binary_in(&folder, &["config", "zones", "--set", added, "--json"])).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let rows = ended.json();
+    for (id, iana) in [
+        ("Atlantis Standard Time", "Atlantic/Azores"),
+        ("Alberta Standard Time", "America/Edmonton"),
+        ("Kamchatka Standard Time", "Asia/Kamchatka"),
+        ("Romance Standard Time", "Europe/Paris"),
+    ] {
+        let found = rows.as_array().unwrap().iter().find(|row| row["id"] == id);
+        assert_eq!(found.unwrap()["iana"], iana);
+    }
+    let version = run(binary_in(&folder, &["--version"])).await;
+    assert!(version.out.contains("time zones: tzdb 20"), "{version:?}");
+}
+
+#[tokio::test]
 async fn all_problems_are_told_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let args = [

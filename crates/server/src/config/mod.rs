@@ -24,6 +24,7 @@ pub use store::settings::{DatabaseSettings, DatabaseUrl, Migrate};
 
 use crate::private;
 use auth::AuthSettings;
+use domain::zone::AddedZone;
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use values::{number, seconds};
@@ -46,6 +47,8 @@ pub struct Settings {
     pub quotas: QuotaSettings,
     /// Section `countries`.
     pub countries: CountrySettings,
+    /// Section `time_zones`.
+    pub time_zones: TimeZoneSettings,
     /// Section `hotfixes`.
     pub hotfixes: HotfixSettings,
     /// Section `odata`.
@@ -137,6 +140,14 @@ pub struct QuotaSettings {
 pub struct CountrySettings {
     /// Whether `W1` counts as a country.
     pub allow_w1: bool,
+}
+
+/// Section `time_zones`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TimeZoneSettings {
+    /// Ids beyond those that are known, each with its zone of the IANA database.
+    #[serde(deserialize_with = "values::zones")]
+    pub added: Vec<AddedZone>,
 }
 
 /// Section `hotfixes`.

@@ -83,8 +83,8 @@ fn every_built_in_key_has_a_comment_above_it() {
     let lines: Vec<&str> = include_str!("../config.default.toml").lines().collect();
     let mut keys = 0;
     for pair in lines.windows(2) {
-        let is_key =
-            pair[1].starts_with(|first: char| first.is_ascii_lowercase()) || pair[1].starts_with("[storage.");
+        let is_table = pair[1].starts_with('[') && pair[1].contains('.');
+        let is_key = is_table || pair[1].starts_with(|first: char| first.is_ascii_lowercase());
         if is_key {
             assert!(pair[0].starts_with('#'), "{}", pair[1]);
             keys += 1;
@@ -988,4 +988,23 @@ fn what_is_kept_for_some_days_is_kept_for_long_enough() {
         let problems = kept(key, days).unwrap_err();
         assert_eq!(problems[0].key, key);
     }
+}
+
+#[test]
+fn time_zones_can_be_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |iana: &str| {
+        let text = format!("[time_zones.added]\n\"Atlantis Standard Time\" = \"{iana}\"");
+        Settings::load(&file(&folder, &text))
+    };
+    let added = with("atlantic/azores").unwrap().settings.time_zones.added;
+    let wanted = domain::zone::AddedZone::new("Atlantis Standard Time".into(), "Atlantic/Azores".into());
+    assert_eq!(added, [wanted.unwrap()]);
+    let problems = with("Atlantic/Atlantis").unwrap_err();
+    assert_eq!(problems[0].key, "time_zones.added");
+    assert!(
+        problems[0].message.contains("'Atlantic/Atlantis'"),
+        "{}",
+        problems[0]
+    );
 }

@@ -1,8 +1,11 @@
 //! How single values are written: each is read here into what the settings hold, with its bounds and words.
 
 use super::Network;
+use domain::zone::AddedZone;
 use serde::{Deserialize, Deserializer, de::Error};
-use std::{fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap, fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
+};
 
 /// A hundred years.
 const DAYS_KEPT_AT_MOST: i64 = 36_500;
@@ -53,6 +56,13 @@ pub(super) fn days_kept<'de, const MIN: i64, D: Deserializer<'de>>(
             "{days} is neither 0, for ever, nor from {MIN} to {DAYS_KEPT_AT_MOST}"
         ))),
     }
+}
+
+/// Time zones, each by an id and a zone of the IANA database.
+pub(super) fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddedZone>, D::Error> {
+    let zones = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let added = zones.into_iter().map(|(id, iana)| AddedZone::new(id, iana));
+    added.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 fn text<'de, T, E: Display, D: Deserializer<'de>>(

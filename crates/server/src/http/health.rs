@@ -3,12 +3,14 @@
 use super::extract::AppState;
 use crate::actions::readiness::Readiness;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse, response::Response};
+use domain::zone;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
 use utoipa::ToSchema;
 
 /// Whether the service can work, and if not, what is missing.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
     /// `ready` or `unavailable`.
     status: &'static str,
@@ -20,6 +22,17 @@ pub(crate) struct Health {
     locations: BTreeMap<String, &'static str>,
     /// Whether this server's clock agrees with the database's: `right` or `wrong`.
     clock: &'static str,
+    /// The releases of the time-zone data that this server goes by.
+    time_zones: TimeZones,
+}
+
+/// Releases of time-zone data.
+#[derive(Debug, Serialize, ToSchema)]
+struct TimeZones {
+    /// Of the IANA database, whose rules clocks go by.
+    tzdb: &'static str,
+    /// Of the Unicode CLDR, which has the ids of Windows.
+    cldr: &'static str,
 }
 
 /// Tells that the process answers.
@@ -45,6 +58,10 @@ pub(crate) async fn get_ready(State(state): State<Arc<AppState>>) -> Response {
             .into_iter()
             .map(|(name, works)| (name, word(works)))
             .collect(),
+        time_zones: TimeZones {
+            tzdb: zone::tzdb(),
+            cldr: zone::CLDR,
+        },
     };
     let status = if is_ready {
         StatusCode::OK

@@ -20,6 +20,7 @@ async fn a_healthy_service_says_so_to_everybody(backend: Backend) {
         "storage": "available",
         "locations": { "East US": "available", "North Europe": "available", "West Europe": "available" },
         "clock": "right",
+        "timeZones": { "tzdb": domain::zone::tzdb(), "cldr": domain::zone::CLDR },
     });
     assert_eq!(ready.json(), expected);
 }

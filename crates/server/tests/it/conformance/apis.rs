@@ -659,10 +659,11 @@ pub(super) const AGENTS: Section = Section {
             &["server::inventories::an_environment_that_was_held_works_again_once_it_is_reported"],
         ),
         Row(
-            "A time zone is named by its Windows id, or by the IANA id of one that goes the same; one that nobody knows costs the window only.",
+            "A time zone is named by its Windows id, new or obsolete, or by its IANA id, in any case, or by an id that the settings add; one that nobody knows costs a report the window only.",
             X,
             &[
                 "domain::window::a_zone_may_be_named_as_the_iana_database_does",
+                "domain::window::windows_ids_may_be_new_or_old_and_in_any_case",
                 "server::inventories::a_time_zone_that_nobody_knows_costs_the_window_only",
             ],
         ),
