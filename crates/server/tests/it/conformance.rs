@@ -100,7 +100,10 @@ What is known to differ from the documentation, or from what a reader of it coul
   are known and answered with 501. There is no `$batch`, no delta, no asynchronous request, no CSDL in JSON and no
   `/$value`. `odata.metadata=full` and `none` are answered as `minimal`.
 * **`matchesPattern`** understands the dialect of Rust's `regex` crate, which has no look-around and no back-references
-  and takes linear time; the standard says ECMAScript.
+  and takes linear time; the standard says ECMAScript. A pattern may become an automaton of 1,000 states, and is matched
+  with texts of up to 4 KB.
+* **Words in `$filter`** compare in any case. What is a part of one, as in `syncMode ge 'ForceSyn'`, comes before it.
+* **Long lists** that are read slowly show what comes later as it is then, and so do lists whose order the service makes itself.
 * **Versions in `$filter`** compare by number; as plain text, which OData would do, `16.0.9.0` would be after `16.0.10.0`.
 * **Versions of the API.** v1.1 and v1.2 are answered like the others, though nothing that is published shows them.
 * **`name` of apps** is shown and documented nowhere: it is the name that the highest uploaded version has, and no part of
