@@ -5,6 +5,7 @@ use super::{
     Principal, Service,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
+    repeat,
 };
 use crate::error::{Error, Result};
 use domain::{
@@ -155,6 +156,10 @@ async fn save_in(mut tx: Tx<'_>, input: &Saving) -> Result<Option<(Freeze, bool)
     let existing = freezes::lock_freeze(&mut tx, subject).await?;
     if existing.is_none() && input.reason.is_none() {
         return Err(input.preconditions.missing(not_frozen(subject)));
+    }
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        let freeze = existing.ok_or_else(|| not_frozen(subject))?;
+        return Ok(Some((freeze, false)));
     }
     input
         .preconditions

@@ -48,7 +48,8 @@ pub(crate) async fn get_freeze(
 /// Nothing about a frozen app is changed, and a frozen principal changes nothing: 403 with `Frozen` and the reason. Hotfixes
 /// of the app, or that the principal asked for, do not begin; those that wait can be canceled. What has begun goes on, and so
 /// does reading.
-#[utoipa::path(put, path = "/freezes/{subject}", tag = "operator", params(("subject" = String, Path)),
+#[utoipa::path(put, path = "/freezes/{subject}", tag = "operator", params(("subject" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")),
     request_body = FreezeBody,
     responses((status = 200, body = Freeze), (status = 201, body = Freeze), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_freeze(
@@ -59,7 +60,7 @@ pub(crate) async fn put_freeze(
     let subject = id::<Frozen>("subject", &subject)?;
     context.check_look::<Freeze>()?;
     let FreezeBody { reason } = FreezeBody::read(&body)?;
-    let conditions = context.preconditions.clone();
+    let conditions = context.conditions("PUT", &body)?;
     let (freeze, is_new) =
         freezes::put_freeze(context.service(), &context.principal, subject, reason, conditions).await?;
     let mut response = context.entity(&wire_rows::freeze(freeze)?, "freezes")?;

@@ -1,6 +1,10 @@
 //! What the operator has stopped, and why.
 
-use crate::{entity::entity, hotfixes::required_text, lenient};
+use crate::{
+    entity::{Entity, entity},
+    hotfixes::required_text,
+    lenient,
+};
 use domain::{environment::check_text, ids::Etag, instant::Instant, problem::RuleError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -41,7 +45,9 @@ impl FreezeBody {
     /// # Errors
     /// `RequestBodyRequired`, or `InvalidInput` where the reason is missing, too long or holds what nobody sees.
     pub fn read(body: &[u8]) -> Result<Self, RuleError> {
-        let reason = required_text(&lenient::object(body)?, "reason")?;
+        let object = lenient::object(body)?;
+        object.only(Freeze::PROPERTIES)?;
+        let reason = required_text(&object, "reason")?;
         check_text("reason", &reason, LONGEST_REASON)?;
         Ok(Self { reason })
     }
