@@ -15,8 +15,8 @@ use wire::{
     environments::Environment,
     hotfixes::EnvironmentHotfix,
     operator::{
-        Actor, AuditRow, Identity, InstalledApp, OperationRow, Owner, RegisteredAgent, RegisteredApp,
-        RegisteredEnvironment, Scope, Window,
+        Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, RegisteredAgent, RegisteredApp,
+        RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
     versions::{Dependency, Version},
@@ -156,7 +156,11 @@ async fn what_operators_see_is_described_too() {
     }
     let written = BTreeMap::from([
         (RegisteredApp::NAME.into(), Described::entity::<RegisteredApp>()),
-        (Principal::NAME.into(), Described::entity::<Principal>()),
+        (
+            RegisteredPrincipal::NAME.into(),
+            Described::entity::<RegisteredPrincipal>(),
+        ),
+        (Freeze::NAME.into(), Described::entity::<Freeze>()),
         (
             RegisteredEnvironment::NAME.into(),
             Described::entity::<RegisteredEnvironment>(),
