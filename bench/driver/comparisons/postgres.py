@@ -41,7 +41,7 @@ def _compare(bench: Bench, server: postgresql.Postgres) -> None:
     folder = seed.seeded(bench.issuer, ENVIRONMENTS)
     places.copy_tree(folder, places.SCRATCH / "sqlite")
     on_sqlite = Service(bench.issuer, places.SCRATCH / "sqlite", name="on SQLite")
-    on_postgres = [on_postgres(bench, server, folder, name) for name in ("one", "two")]
+    services = [on_postgres(bench, server, folder, name) for name in ("one", "two")]
     token = bench.issuer.token("reader")
 
     bench.section.text("PostgreSQL with `fsync` and `synchronous_commit` on, over a Unix socket, all on the same two "
@@ -49,20 +49,20 @@ def _compare(bench: Bench, server: postgresql.Postgres) -> None:
     bench.section.table("reads, 8 connections", "on PostgreSQL, req/s (CPU)", "on SQLite, req/s (CPU)",
                         "PostgreSQL / SQLite", "A/A")
     for name, path in READS.items():
-        answers = {_comparable(service, path) for service in (on_sqlite, *on_postgres)}
+        answers = {_comparable(service, path) for service in (on_sqlite, *services)}
         if len(answers) != 1:
             raise RuntimeError(f"{name}: the databases give different answers")
         contestants = [
             Contestant(label, lambda service=service: wrk.sample(
                 service.process, f"http://127.0.0.1:{service.port}{path}", connections=8, seconds=1, token=token))
-            for label, service in (("postgres", on_postgres[0]), ("sqlite", on_sqlite), ("again", on_postgres[1]))]
+            for label, service in (("postgres", services[0]), ("sqlite", on_sqlite), ("again", services[1]))]
         outcome = bench.turns(contestants, is_rate=True)
         bench.section.row(
             name, *(f"{outcome.median(label):,.0f} ({microseconds(outcome.cpu(label))})" for label in ("postgres", "sqlite")),
             outcome.ratio("postgres", "sqlite").text(), outcome.ratio("postgres", "again").text())
 
     _prepare_commits(server)
-    ours, again, embedded = (Scheduling(service) for service in (*on_postgres, on_sqlite))
+    ours, again, embedded = (Scheduling(service) for service in (*services, on_sqlite))
     bench.section.table("schedules, clients", "on PostgreSQL, req/s (CPU)", "pgbench, one-row updates/s",
                         "on SQLite, req/s", "fame on PostgreSQL / pgbench", "PostgreSQL / SQLite", "A/A")
     for clients in (1, 4, 16):
