@@ -107,7 +107,7 @@ pub struct PackageSettings {
     pub same_bytes_across_countries: bool,
     /// Whether packages that hold only symbols are taken in.
     pub allow_symbols_only: bool,
-    /// How long an upload may make no progress.
+    /// How far an upload may be behind what is asked of it.
     #[serde(rename = "upload_idle_seconds", deserialize_with = "seconds::<1, 3_600, _>")]
     pub upload_idle: Duration,
     /// How many bytes of its package an upload must bring in a second.

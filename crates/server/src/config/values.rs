@@ -86,7 +86,7 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
     networks.collect::<Result<_, String>>().map_err(D::Error::custom)
 }
 
-/// One of two words, in any case.
+/// One of some words, in any case.
 pub(super) fn word<'de, T, D: Deserializer<'de>, const WORDS: usize>(
     deserializer: D,
     words: [(&str, T); WORDS],
