@@ -153,11 +153,19 @@ impl FromStr for Country {
     }
 }
 
+/// A text that says something: the variable of a script that was never set must not mean everything, or nothing.
+pub(crate) fn said(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// Which rows of a list, and in which order.
 #[derive(Args, Clone, Debug, Default)]
 pub struct QueryArgs {
     /// Only rows for which this holds, as OData: "type eq 'Production'"
-    #[arg(long, value_name = "EXPRESSION")]
+    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
     pub filter: Option<String>,
     /// Order of the rows, as OData: "name desc"
     #[arg(long, value_name = "PROPERTIES")]

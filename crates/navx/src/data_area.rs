@@ -102,10 +102,21 @@ fn name_fault(entry: &Entry, normal_form: &[u8], is_new: bool) -> Option<String>
             "the name '{shown}' of an entry of the ZIP has a control character"
         ));
     }
+    if has_drive_or_stream(&entry.name) {
+        return Some(format!(
+            "the name '{shown}' of an entry of the ZIP has a colon where Windows sees a drive or a stream of a file"
+        ));
+    }
     if normal_form.is_empty() {
         return Some(format!("an entry of the ZIP has no name but '{shown}'"));
     }
     (!is_new).then(|| format!("the ZIP has two entries that others take for one: '{shown}' is the second"))
+}
+
+/// Whether Windows, and programs that do as it does, take a part of the name for a drive or for a stream within a file.
+fn has_drive_or_stream(name: &[u8]) -> bool {
+    let last = name.rsplit(|byte| matches!(byte, b'/' | b'\\')).next();
+    last.is_some_and(|last| last.contains(&b':'))
 }
 
 /// The next entry, or the directory, begins where what was before it ended.

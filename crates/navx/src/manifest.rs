@@ -162,6 +162,27 @@ impl Manifest {
 }
 
 /// Inside this module a fault is a sentence about it; [`Manifest::parse`] gives it its code.
+/// The attributes that say what an app is and needs.
+const APP_ATTRIBUTES: &[&str] = &[
+    "Id",
+    "Name",
+    "Publisher",
+    "Version",
+    "Platform",
+    "Application",
+    "Test",
+    "Runtime",
+    "Target",
+];
+const DEPENDENCY_ATTRIBUTES: &[&str] = &[
+    "Id",
+    "AppId",
+    "Name",
+    "Publisher",
+    "MinVersion",
+    "CompatibilityId",
+];
+
 type Checked<T> = Result<T, String>;
 
 fn read_manifest(bytes: &[u8], limits: &Limits) -> Checked<Manifest> {
@@ -183,7 +204,11 @@ fn read_manifest(bytes: &[u8], limits: &Limits) -> Checked<Manifest> {
         return Err(format!("its root element is not Package of {NAMESPACE}"));
     }
     let app = only_child(root, "App")?.ok_or("it has no App element")?;
-    check_attributes(app)?;
+    check_attributes(app, APP_ATTRIBUTES)?;
+    let is_app = |node: &Node| node.tag_name().name().eq_ignore_ascii_case("App");
+    if root.descendants().filter(is_app).count() > 1 {
+        return Err("it has more than one App element".to_owned());
+    }
     read_package(root, app, limits)
 }
 
@@ -242,6 +267,7 @@ fn dependencies(root: Node, limits: &Limits) -> Checked<Vec<Dependency>> {
     let Some(list) = only_child(root, "Dependencies")? else {
         return Ok(rows);
     };
+    check_rows(list, "Dependency")?;
     for row in children(list, "Dependency") {
         if rows.len() == limits.max_dependencies {
             return Err(format!(
@@ -259,7 +285,7 @@ fn dependencies(root: Node, limits: &Limits) -> Checked<Vec<Dependency>> {
 }
 
 fn dependency(row: Node) -> Checked<Dependency> {
-    check_attributes(row)?;
+    check_attributes(row, DEPENDENCY_ATTRIBUTES)?;
     let id_attribute = match (row.has_attribute("Id"), row.has_attribute("AppId")) {
         (true, true) => return Err("a Dependency has both Id and AppId".to_owned()),
         (true, false) => "Id",
@@ -364,23 +390,50 @@ fn only_child<'a, 'input>(parent: Node<'a, 'input>, name: &'a str) -> Checked<Op
     if found.next().is_some() {
         return Err(format!("it has more than one {name} element"));
     }
-    Ok(first.filter(|child| child.has_tag_name((NAMESPACE, name))))
+    match first {
+        Some(child) if !child.has_tag_name((NAMESPACE, name)) => Err(instead(child.tag_name().name(), name)),
+        first => Ok(first),
+    }
 }
 
-/// No two attributes that are one for programs that mind neither case nor namespace.
-fn check_attributes(node: Node) -> Checked<()> {
+/// Nothing among the rows of a list that only some programs take for one of them.
+fn check_rows(list: Node, name: &str) -> Checked<()> {
+    let is_meant = |row: &Node| row.tag_name().name().eq_ignore_ascii_case(name);
+    let mut rows = list.children().filter(is_meant);
+    match rows.find(|row| !row.has_tag_name((NAMESPACE, name))) {
+        Some(row) => Err(instead(row.tag_name().name(), name)),
+        None => Ok(()),
+    }
+}
+
+fn instead(given: &str, meant: &str) -> String {
+    format!(
+        "it has '{given}' in another case or namespace than {meant}, which only some programs take for it"
+    )
+}
+
+/// No two attributes that are one for programs that mind neither case nor namespace, and none that only these take for one
+/// of the `known`.
+fn check_attributes(node: Node, known: &[&str]) -> Checked<()> {
     let mut seen = HashSet::new();
     let twice = node
         .attributes()
         .find(|attribute| !seen.insert(attribute.name().to_ascii_lowercase()));
-    match twice {
-        Some(attribute) => Err(format!(
+    if let Some(attribute) = twice {
+        return Err(format!(
             "{} has more than one attribute {}",
             node.tag_name().name(),
             shortened(attribute.name())
-        )),
-        None => Ok(()),
+        ));
     }
+    let names = node.attributes().map(|attribute| attribute.name());
+    for name in names {
+        let meant = known.iter().find(|known| known.eq_ignore_ascii_case(name));
+        if let Some(meant) = meant.filter(|meant| **meant != name) {
+            return Err(instead(name, meant));
+        }
+    }
+    Ok(())
 }
 
 fn required<'a>(node: Node<'a, '_>, attribute: &str) -> Checked<&'a str> {

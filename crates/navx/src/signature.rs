@@ -13,6 +13,8 @@ use crate::source::ByteSource;
 pub(crate) const MARK: [u8; 4] = *b"NXSB";
 /// Object identifier 1.2.840.113549.1.7.2 (PKCS#7 SignedData) in DER.
 pub(crate) const SIGNED_DATA: [u8; 11] = [0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x07, 0x02];
+/// What the last record of a ZIP begins with.
+const END_RECORD: [u8; 4] = *b"PK\x05\x06";
 /// Bytes around the DER: a mark before it, the block's offset and a mark after it.
 const FRAME_LEN: u64 = 12;
 
@@ -41,6 +43,7 @@ pub(crate) fn read(
     }
     check_closing(file, payload_end, bytes)?;
     check_opening(file, payload_end, bytes)?;
+    check_no_archive(file, payload_end, bytes)?;
     Ok(Some(Signature { bytes }))
 }
 
@@ -72,6 +75,23 @@ fn check_opening(file: &mut impl ByteSource, payload_end: u64, bytes: u64) -> Re
     }
     if !value.starts_with(&SIGNED_DATA) {
         return Err(not_a_signature(bytes, "they hold no PKCS#7 signed data"));
+    }
+    Ok(())
+}
+
+/// Programs that look for a ZIP from the end of a file would find one in the block before they find the content.
+fn check_no_archive(file: &mut impl ByteSource, payload_end: u64, bytes: u64) -> Result<(), PackageError> {
+    const CHUNK: usize = 16 << 10;
+    let overlap = END_RECORD.len() as u64 - 1;
+    let mut chunk = [0; CHUNK];
+    let mut begin = 0;
+    while begin + overlap < bytes {
+        let part = first_of(&mut chunk, bytes - begin);
+        file.read_exact_at(payload_end + begin, part)?;
+        if part.windows(END_RECORD.len()).any(|four| four == END_RECORD) {
+            return Err(not_a_signature(bytes, "they hold the end of a ZIP"));
+        }
+        begin += CHUNK as u64 - overlap;
     }
     Ok(())
 }

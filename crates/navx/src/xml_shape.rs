@@ -25,6 +25,11 @@ pub(crate) fn check(xml: &str) -> Result<(), String> {
             "it has the character {wrong:?}, which XML does not allow"
         ));
     }
+    if let Some(wrong) = xml.split("&#").skip(1).find_map(no_character) {
+        return Err(format!(
+            "it refers to the character &#{wrong}; which XML does not allow"
+        ));
+    }
     let mut rest = skip_declaration(xml)?;
     // How many namespaces are in scope in each element that is open.
     let mut open: Vec<usize> = Vec::new();
@@ -65,6 +70,24 @@ pub(crate) fn check(xml: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The number of a character reference that stands at the beginning of `text`, if no character of XML has it. Parsers differ
+/// in what they make of such.
+fn no_character(text: &str) -> Option<&str> {
+    let (number, _) = text.split_once(';')?;
+    let (digits, radix) = match number.strip_prefix('x') {
+        Some(digits) => (digits, 16),
+        None => (number, 10),
+    };
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return None;
+    }
+    let meant = u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    match meant {
+        Some(character) if is_xml(character) => None,
+        _ => Some(number),
+    }
 }
 
 /// Whether a document may have this character, written out.
@@ -355,6 +378,11 @@ mod tests {
             (entities, "document type"),
             ("<a>\u{8}</a>", "does not allow"),
             ("<!--\u{FFFF}--><a/>", "does not allow"),
+            ("<a b='&#xD800;'/>", "does not allow"),
+            ("<a>&#55296;</a>", "does not allow"),
+            ("<a>&#x110000;</a>", "does not allow"),
+            ("<a>&#0;</a>", "does not allow"),
+            ("<a>&#99999999999;</a>", "does not allow"),
             ("<a/>\0", "does not allow"),
         ] {
             assert!(check(xml).is_err_and(|message| message.contains(word)), "{word}");

@@ -20,7 +20,7 @@ use rusqlite::{
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     runtime::Handle,
@@ -36,6 +36,8 @@ use writer::{Change, PendingChange, write_in_groups};
 const QUEUE: usize = 4096;
 /// Steps of SQLite's machine, in thousands, that a read in place may take: some milliseconds.
 const SHORT_KILOSTEPS: u32 = 400;
+/// And how long it may take: some steps are long.
+const SHORT: Duration = Duration::from_millis(10);
 /// Steps of SQLite's machine after which a long read asks whether anybody still wants it.
 const STEPS_UNASKED: std::ffi::c_int = 10_000;
 /// Batches that may wait for a slow receiver.
@@ -332,10 +334,10 @@ fn if_quick<T>(
     connection: &mut Connection,
     action: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
-    let mut kilosteps = 0;
+    let (mut kilosteps, begun) = (0, Instant::now());
     let too_long = move || {
         kilosteps += 1;
-        kilosteps > SHORT_KILOSTEPS
+        kilosteps > SHORT_KILOSTEPS || begun.elapsed() > SHORT
     };
     connection.progress_handler(1000, Some(too_long))?;
     let outcome = action(connection);

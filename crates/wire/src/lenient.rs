@@ -404,9 +404,13 @@ impl Object {
 /// entity's tag.
 #[must_use]
 pub fn is_known(given: &str, known: &[&str]) -> bool {
-    given.contains('@')
-        || given.eq_ignore_ascii_case("_etag")
-        || known.iter().any(|name| name.eq_ignore_ascii_case(given))
+    let is_property = |name: &str| known.iter().any(|known| known.eq_ignore_ascii_case(name));
+    match given.split_once('@') {
+        // A property's name with an `@` in front is a property that somebody misspelled.
+        Some(("", term)) => !is_property(term),
+        Some((property, term)) => is_property(property) && !term.is_empty(),
+        None => given.eq_ignore_ascii_case("_etag") || is_property(given),
+    }
 }
 
 /// Says of a property that it is not one of the `known`, and which of them is likely to be meant: one a few letters away.
@@ -415,10 +419,16 @@ pub fn unknown(given: &str, known: &[&str]) -> String {
     let given = shortened(given);
     let letters = |name: &str| strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase());
     let names = known.iter().map(|name| (letters(name), *name));
-    match names.min() {
-        Some((letters, meant)) if letters <= meant.len() / 3 => {
+    let one_in_the_other = |name: &str| {
+        let (given, name) = (given.to_lowercase(), name.to_lowercase());
+        given.len().min(name.len()) >= 6 && (given.contains(&name) || name.contains(&given))
+    };
+    let longer = known.iter().find(|name| one_in_the_other(name));
+    match (names.min(), longer) {
+        (Some((letters, meant)), _) if letters <= meant.len() / 3 => {
             format!("'{given}' is not known here; did you mean '{meant}'?")
         }
+        (_, Some(meant)) => format!("'{given}' is not known here; did you mean '{meant}'?"),
         _ => format!("'{given}' is not known here; known are {}.", known.join(", ")),
     }
 }
@@ -598,6 +608,10 @@ mod tests {
             ("ignoreUpgradWindow", "ignoreUpgradeWindow"),
             ("ignoreUpdateWindow", "ignoreUpgradeWindow"),
             ("role", "roles"),
+            ("runAfterDateUtc", "runAfter"),
+            ("upgradeWindow", "ignoreUpgradeWindow"),
+            ("run@fter", "runAfter"),
+            ("@runAfter", "runAfter"),
         ] {
             let error = refused(&format!("{{\"{given}\":null}}"));
             assert_eq!(

@@ -330,6 +330,13 @@ fn names_that_end_early_for_others_are_refused() {
     ] {
         refused(&with(name.as_bytes()), "bad_zip", "control character");
     }
+    for name in [
+        "C:NavxManifest.xml",
+        "NavxManifest.xml::$DATA",
+        "src/NavxManifest.xml:ads",
+    ] {
+        refused(&with(name.as_bytes()), "bad_zip", "drive or a stream");
+    }
     for name in ["", "/", "./", ".", "\\", "%2e", " "] {
         refused(&with(name.as_bytes()), "bad_zip", "no name");
     }

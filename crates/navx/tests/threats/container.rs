@@ -127,6 +127,22 @@ fn a_signature_may_be_of_any_length_that_der_can_write() {
     refused(&of_no_length, "bad_trailer", "no DER sequence");
 }
 
+#[test]
+fn a_signature_block_hides_no_other_archive() {
+    let good = good();
+    let offset = (good.len() as u32).to_le_bytes();
+    let with_end_record_at = |place: usize| {
+        let mut value = b"\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x02".to_vec();
+        value.resize(65_536, 0);
+        value[place..place + 4].copy_from_slice(b"PK\x05\x06");
+        [&good[..], b"NXSB\x30\x83\x01\x00\x00", &value, &offset, b"NXSB"].concat()
+    };
+    // Wherever it is, also across the pieces in which the block is read.
+    for place in (11..40).chain(16_360..16_400).chain([40_000, 65_532]) {
+        refused(&with_end_record_at(place), "bad_trailer", "end of a ZIP");
+    }
+}
+
 /// The last byte of the identifier is taken from the offset behind it.
 #[test]
 fn what_follows_the_signed_data_is_no_part_of_it() {

@@ -406,6 +406,21 @@ fn what_others_take_for_the_app_is_there_once() {
             "more than one App",
         );
     }
+    refused(
+        &with_changed_manifest("<App ", "<Foo><App Id=\"x\"/></Foo><App "),
+        "bad_manifest",
+        "more than one App",
+    );
+    refused(
+        &with_changed_manifest("<App Id=", "<App runtime=\"99.0\" Id="),
+        "bad_manifest",
+        "'runtime' in another case",
+    );
+    refused(
+        &with_changed_manifest("</Dependencies>", "<dependency/></Dependencies>"),
+        "bad_manifest",
+        "'dependency' in another case",
+    );
     let second = "<dependencies/></Package>";
     refused(
         &with_changed_manifest("</Package>", second),

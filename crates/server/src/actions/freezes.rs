@@ -68,22 +68,42 @@ pub(super) async fn check_scheduling(tx: &mut Tx<'_>, app: AppId) -> Result<()> 
     refuse(freezes::is_frozen_in(tx, &[Frozen::Scheduling, Frozen::App(app)]).await?)
 }
 
+/// Why the caller could not schedule a hotfix of the app now, if that is because something is frozen.
+pub(super) async fn why_nothing_is_scheduled(
+    service: &Service,
+    principal: &Principal,
+    app: AppId,
+) -> Result<Option<String>> {
+    let mut subjects = vec![
+        Frozen::Scheduling,
+        Frozen::App(app),
+        Frozen::Principal(principal.id),
+    ];
+    subjects.extend(principal.other_id().map(Frozen::Principal));
+    let freeze = freezes::is_frozen(&service.db, &subjects).await?;
+    Ok(freeze.as_ref().map(told))
+}
+
 fn refuse(freeze: Option<Freeze>) -> Result<()> {
     let Some(freeze) = freeze else {
         return Ok(());
     };
+    let message = told(&freeze);
+    Err(RuleError::new(Code::Forbidden, message.clone())
+        .because("Frozen", message)
+        .into())
+}
+
+fn told(freeze: &Freeze) -> String {
     let what = match freeze.subject {
         Frozen::Scheduling => "all scheduling".to_owned(),
         Frozen::App(app) => format!("app {app}"),
         Frozen::Principal(id) => format!("what {id} does"),
     };
-    let message = format!(
+    format!(
         "The operator has frozen {what} since {}: {}",
         freeze.frozen_on, freeze.reason
-    );
-    Err(RuleError::new(Code::Forbidden, message.clone())
-        .because("Frozen", message)
-        .into())
+    )
 }
 
 /// One freeze.

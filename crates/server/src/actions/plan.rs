@@ -4,6 +4,7 @@ use super::{
     Principal, Service,
     execution::window_of,
     facts::InstallationFacts,
+    freezes,
     listing::{self, ListScope},
     versions::version_missing,
 };
@@ -36,6 +37,8 @@ struct Plan {
     target: Version,
     /// The apps of which the caller may know what is installed.
     visible: HashSet<AppId>,
+    /// What the operator has stopped, which speaks against all of them.
+    frozen: Option<PlanReason>,
     now: Instant,
 }
 
@@ -63,11 +66,16 @@ pub(crate) async fn plan_hotfixes(
     let key = super::versions::key(app, country, target);
     let found = versions::find_version(&service.db, principal.reference, &key).await?;
     let target = found.filter(|version| version.status == VersionStatus::Uploaded);
+    let frozen = freezes::why_nothing_is_scheduled(service, principal, app).await?;
     let plan = Arc::new(Plan {
         service: Arc::clone(service),
         app,
         target: target.ok_or_else(|| version_missing(&key))?,
         visible: principals::apps_of(&service.db, principal.reference).await?,
+        frozen: frozen.map(|message| PlanReason {
+            code: "Frozen".into(),
+            message,
+        }),
         now: service.clock.now(),
     });
     Ok(page.and_then(move |batch| {
@@ -104,10 +112,8 @@ impl Plan {
         let preview = self.service.settings.hotfixes.preview_in_sandbox;
         let holder = holder.map(|holder| holder.operation);
         let facts = gathered.facts(&self.target, holder, preview, &self.visible);
-        let reasons: Vec<_> = hotfix::reasons(&facts)
-            .into_iter()
-            .map(PlanReason::from)
-            .collect();
+        let rules = hotfix::reasons(&facts).into_iter().map(PlanReason::from);
+        let reasons: Vec<_> = self.frozen.iter().cloned().chain(rules).collect();
         let is_free = !environment.is_held() && !occupations.iter().any(|one| one.is_running);
         let window = window_of(&environment)?;
         let starts_at = (reasons.is_empty() && is_free).then(|| window.next_start(self.now));

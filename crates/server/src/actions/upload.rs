@@ -33,6 +33,7 @@ use domain::{
     version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
 };
 use navx::{Kind, Manifest, Package};
+use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 use store::{
     StoreError, Tx, apps,
@@ -105,7 +106,7 @@ async fn take_in(
     let version = describe(&received, service, principal, target, location)?;
     let (service, principal) = (Arc::clone(service), principal.clone());
     let repeatable = repeatable.map(|repeatable| Repeatable {
-        body_sha256: version.sha256,
+        body_sha256: asked_for(&version),
         ..repeatable
     });
     let keeping = keep(service, principal, (version, repeatable), received, place);
@@ -275,6 +276,16 @@ fn manifest_of(received: &Received) -> Result<&Manifest, RuleError> {
     }
     let manifest = received.package.manifest.as_ref();
     manifest.ok_or_else(|| invalid_package("ManifestMissing", "The package has no manifest."))
+}
+
+/// What tells one upload under a key from another: the package and what is to become of it, however they are written.
+fn asked_for(version: &Version) -> [u8; 32] {
+    let availability = version.availability.to_string();
+    Sha256::new()
+        .chain_update(version.sha256)
+        .chain_update(availability)
+        .finalize()
+        .into()
 }
 
 fn initial_availability(received: &Received) -> Result<Availability, RuleError> {

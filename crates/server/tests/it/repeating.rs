@@ -34,6 +34,12 @@ async fn an_upload_that_comes_again_is_answered_again(backend: Backend) {
         .bytes(format!(" {body}"))
         .header("idempotency-key", "a");
     assert_eq!(laid_out.await.expect(200).json(), first.json());
+    let deprecated = upload_body(&package("1.0.0.0"), "Deprecated");
+    let request = contributor.post(contributor.us("versions"), deprecated);
+    request
+        .header("idempotency-key", "a")
+        .await
+        .refused(422, "IdempotencyKeyReused");
     uploads(&contributor, "2.0.0.0", "a")
         .await
         .refused(422, "IdempotencyKeyReused");

@@ -14,6 +14,12 @@ use odata::{Function, NodeId, Value};
 
 /// Longer than any text, and a length that both databases accept.
 const ENDLESS: i64 = 1_000_000_000;
+/// Bytes of texts that a database is to put together for one row: what is longer is put together here, where it is
+/// charged for.
+const MOST_JOINED: u64 = 8_000;
+/// Bytes of a text times bytes of what is looked for in it, which is what a database may compare: SQLite does so in one
+/// step of its program, so that neither a count of steps nor an interruption ends it.
+const MOST_COMPARED: u64 = 1_000_000;
 /// The characters that Unicode calls white space.
 const BLANKS: &str = "\t\n\u{b}\u{c}\r \u{85}\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\
                       \u{2007}\u{2008}\u{2009}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
@@ -46,6 +52,9 @@ pub(crate) fn call(
         }
         (Function::Concat, [left, right]) => {
             let (left, right) = (text_of(translator, *left)?, text_of(translator, *right)?);
+            if left.text_bytes() + right.text_bytes() > MOST_JOINED {
+                return None;
+            }
             Some(Translation::Sql(
                 Fragment::new(Yields::Text)
                     .sql("(")
@@ -99,6 +108,9 @@ fn position(
     part: NodeId,
 ) -> Option<Translation> {
     let (text, part) = text_and_part(translator, text, part)?;
+    if text.text_bytes().saturating_mul(part.text_bytes()) > MOST_COMPARED {
+        return None;
+    }
     let integer_position = |yields: Fragment| {
         yields
             .sql(translator.dialect.position_function())

@@ -11,6 +11,9 @@ const MARK: char = '?';
 /// level of ours is several of its own.
 pub(crate) const DEEPEST: u32 = 60;
 
+/// Bytes that a text in a column may have, names of environments and publishers among them.
+const COLUMN_BYTES: u64 = 1_000;
+
 /// What a piece of SQL yields.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Yields {
@@ -32,6 +35,8 @@ pub(crate) struct Fragment {
     yields: Yields,
     nullable: bool,
     depth: u32,
+    /// Bytes of all texts in it, at most.
+    text_bytes: u64,
 }
 
 impl Fragment {
@@ -42,13 +47,16 @@ impl Fragment {
             yields,
             nullable: false,
             depth: 0,
+            text_bytes: 0,
         }
     }
 
     /// A column, or an expression over one.
     pub(crate) fn column(sql: &str, yields: Yields, nullable: bool) -> Self {
+        let text_bytes = if yields == Yields::Text { COLUMN_BYTES } else { 0 };
         Self {
             nullable,
+            text_bytes,
             ..Self::new(yields).sql(sql)
         }
     }
@@ -71,8 +79,12 @@ impl Fragment {
 
     /// Appends a bound value.
     pub(crate) fn value(mut self, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        if let Value::Text(text) = &value {
+            self.text_bytes += text.len() as u64;
+        }
         self.sql.push(MARK);
-        self.values.push(value.into());
+        self.values.push(value);
         self
     }
 
@@ -81,6 +93,7 @@ impl Fragment {
         self.sql.push_str(&piece.sql);
         self.values.extend(piece.values);
         self.nullable |= piece.nullable;
+        self.text_bytes += piece.text_bytes;
         self.depth = self.depth.max(piece.depth + 1);
         self
     }
@@ -155,6 +168,11 @@ impl Fragment {
 
     pub(crate) fn yields(&self) -> &Yields {
         &self.yields
+    }
+
+    /// Bytes of all texts in it, at most: what a database may have to copy or look through, which it does not count.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        self.text_bytes
     }
 
     pub(crate) fn is_nullable(&self) -> bool {

@@ -175,7 +175,11 @@ impl<T: FromRow> Statement<T> {
         if let Some(rows) = db.query(&sql).bind_all(values.clone()).fetch_batch().await? {
             return Ok((rows, true));
         }
-        let mut rows = db.query(sql).bind_all(values).stream(self.work.holder, RECEIVED).await?;
+        let mut rows = db
+            .query(sql)
+            .bind_all(values)
+            .stream(self.work.holder, RECEIVED)
+            .await?;
         let first = rows.try_next().await?;
         Ok((first.unwrap_or_default(), false))
     }

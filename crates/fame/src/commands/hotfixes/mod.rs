@@ -5,7 +5,7 @@ mod selection;
 mod wait;
 
 use crate::{
-    args::{AppInCountry, QueryArgs},
+    args::{AppInCountry, QueryArgs, said},
     exit::Exit,
     failure::Failure,
     output::Column,
@@ -58,7 +58,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "VERSION")]
     target: AppVersion,
     /// Only environments for which this holds, as OData: "type eq 'Production'"
-    #[arg(long, value_name = "EXPRESSION")]
+    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
 }
 

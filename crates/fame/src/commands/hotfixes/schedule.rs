@@ -7,7 +7,13 @@ use super::{
     COLUMNS, PLAN_COLUMNS, plan,
     selection::{Environment, Selection},
 };
-use crate::{args::AppInCountry, exit::Exit, failure::Failure, output::Printer, session::Session};
+use crate::{
+    args::{AppInCountry, said},
+    exit::Exit,
+    failure::Failure,
+    output::Printer,
+    session::Session,
+};
 use clap::Args;
 use domain::{instant::Instant, version::AppVersion};
 use futures::{StreamExt, stream};
@@ -39,7 +45,7 @@ pub(crate) struct ScheduleArgs {
     concurrency: u16,
     /// Makes a second run with the same key repeat the answers of the first instead of scheduling again, such as
     /// the id of a pipeline's run
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = said)]
     idempotency_key: Option<String>,
 }
 

@@ -1,6 +1,10 @@
 //! Which environments are meant.
 
-use crate::{args::AppInCountry, failure::Failure, session::Session};
+use crate::{
+    args::{AppInCountry, said},
+    failure::Failure,
+    session::Session,
+};
 use clap::Args;
 use client::{Query, literal};
 use domain::{environment::EnvironmentKey, ids::TenantId, version::AppVersion};
@@ -29,7 +33,7 @@ struct Choice {
     #[arg(long, short, value_name = "NAME")]
     environment: Option<String>,
     /// All environments for which this holds, as OData: "type eq 'Production' and version lt '16.0.1.2'"
-    #[arg(long, value_name = "EXPRESSION")]
+    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
     /// All environments of the country
     #[arg(long)]
