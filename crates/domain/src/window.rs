@@ -52,22 +52,23 @@ impl UpdateWindow {
     /// `InvalidInput` about `start`, `end` or `timeZone` when they are malformed or unknown, and
     /// `EntityValidationFailed` with `WindowTooShort` for less than [`SHORTEST_MINUTES`] of wall time.
     pub fn new(start: &str, end: &str, zone: &str) -> Result<Self, RuleError> {
-        let (start_minute, end_minute) = (minutes("start", start)?, minutes("end", end)?);
+        let (start, end) = read_hours(start, end)?;
         let (zone_id, zone) = find_zone(zone)?;
-        let window = Self {
-            start: start_minute,
-            end: end_minute,
+        Ok(Self {
+            start,
+            end,
             zone_id,
             zone,
-        };
-        if window.wall_minutes() >= SHORTEST_MINUTES {
-            return Ok(window);
-        }
-        let message = format!(
-            "The window from {start} to {end} is too short: an update window has at least six hours of \
-             wall time."
-        );
-        Err(RuleError::broken("WindowTooShort", message).about("window"))
+        })
+    }
+
+    /// Refuses hours that are none of a window in whatever time zone: all that can be said where another process knows
+    /// which zones there are.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), but for the time zone.
+    pub fn check_hours(start: &str, end: &str) -> Result<(), RuleError> {
+        read_hours(start, end).map(drop)
     }
 
     /// The window of an environment for which none was set: 20:00 to 06:00 by its country's clock.
@@ -115,11 +116,6 @@ impl UpdateWindow {
     pub fn next_start(&self, from: Instant) -> Instant {
         let open = self.days_around(from).find(|day| from < day.end);
         open.map_or(from, |day| day.start.max(from))
-    }
-
-    /// How long it is on the wall clock; 0 when it ends as it starts.
-    fn wall_minutes(&self) -> u16 {
-        (self.end + MINUTES_PER_DAY - self.start) % MINUTES_PER_DAY
     }
 
     /// The windows of the days near `at`, in order, as instants. The day before matters because a window may span
@@ -186,6 +182,20 @@ fn wall_time(minute: u16) -> Time {
 
 fn clock_text(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
+/// The minutes of the day at which a window starts and ends.
+fn read_hours(start: &str, end: &str) -> Result<(u16, u16), RuleError> {
+    let (first, last) = (minutes("start", start)?, minutes("end", end)?);
+    // None at all when it ends as it starts.
+    let length = (last + MINUTES_PER_DAY - first) % MINUTES_PER_DAY;
+    if length >= SHORTEST_MINUTES {
+        return Ok((first, last));
+    }
+    let message = format!(
+        "The window from {start} to {end} is too short: an update window has at least six hours of wall time."
+    );
+    Err(RuleError::broken("WindowTooShort", message).about("window"))
 }
 
 fn minutes(property: &str, text: &str) -> Result<u16, RuleError> {
@@ -468,6 +478,7 @@ mod tests {
         for (start, end) in [("20:00", "01:59"), ("20:00", "20:00"), ("08:00", "13:59")] {
             let refused = UpdateWindow::new(start, end, "UTC").unwrap_err();
             assert_eq!(refused.details[0].code, "WindowTooShort", "{start} {end}");
+            assert_eq!(UpdateWindow::check_hours(start, end), Err(refused));
         }
         assert!(UpdateWindow::new("20:00", "02:00", "UTC").is_ok());
         assert!(UpdateWindow::new("00:00", "23:59", "UTC").is_ok());
