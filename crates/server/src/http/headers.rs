@@ -8,13 +8,13 @@ use axum::{
 };
 use domain::problem::{Code, RuleError};
 use std::net::Ipv6Addr;
-use wire::agent::SESSION_HEADER;
+use wire::agent::{READY_HEADER, SESSION_HEADER};
 
 const MAX_VERSION: &str = "OData-MaxVersion";
 const OWN_VERSION: &str = "OData-Version";
 
 /// Headers of one value, of which two would be two requests.
-const SINGLE: [&str; 8] = [
+const SINGLE: [&str; 9] = [
     "Authorization",
     "Host",
     "Idempotency-Key",
@@ -22,16 +22,18 @@ const SINGLE: [&str; 8] = [
     MAX_VERSION,
     OWN_VERSION,
     "Range",
+    READY_HEADER,
     SESSION_HEADER,
 ];
 
 /// Headers that are text of ASCII. (What `Authorization` holds is judged where it is looked at, and entity tags are bytes.)
-const TEXT: [&str; 6] = [
+const TEXT: [&str; 7] = [
     "Accept",
     "Idempotency-Key",
     MAX_VERSION,
     OWN_VERSION,
     "Prefer",
+    READY_HEADER,
     SESSION_HEADER,
 ];
 

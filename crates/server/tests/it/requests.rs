@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use wire::agent::{READY_HEADER, SESSION_HEADER};
 
 on_both_databases!(
     a_tag_of_other_bytes_changes_nothing,
@@ -65,6 +66,8 @@ async fn what_cannot_be_read_is_refused_by_name(backend: Backend) {
         "OData-MaxVersion",
         "OData-Version",
         "Prefer",
+        READY_HEADER,
+        SESSION_HEADER,
     ] {
         for value in ["Pr\u{fc}flauf-1".as_bytes(), b"4.0\xe9"] {
             let scheduling = owner.schedules(&environment, "2.0.0.0").header(name, value);
@@ -88,12 +91,16 @@ async fn what_decides_something_is_there_once(backend: Backend) {
         "Authorization",
         "Host",
         "Idempotency-Key",
+        "If-Range",
         "OData-MaxVersion",
+        "OData-Version",
         "Range",
+        READY_HEADER,
+        SESSION_HEADER,
     ] {
         let value = match name {
             "Authorization" => reader.as_str(),
-            "OData-MaxVersion" => "4.0",
+            "OData-MaxVersion" | "OData-Version" => "4.0",
             _ => "fame",
         };
         let rest = match name {
