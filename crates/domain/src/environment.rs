@@ -1,6 +1,6 @@
 //! A customer's environment, and the several spellings under which it is the same one.
 
-use crate::{ids::TenantId, problem::RuleError, vocabulary::vocabulary};
+use crate::{ids::TenantId, problem::RuleError, text::check_text, vocabulary::vocabulary};
 use std::fmt;
 
 vocabulary! {
@@ -34,39 +34,6 @@ pub fn name_key(name: &str) -> String {
 /// Longest name of an environment or family, in characters.
 pub const LONGEST_NAME: usize = 100;
 
-/// Whether a character is not seen, or changes how others are: control characters, marks of direction, tags, and those
-/// without width. Nobody who reads a name with one in it reads what programs do.
-#[must_use]
-pub fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{FEFF}'
-            | '\u{200B}'..='\u{200F}'
-            | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}'
-            | '\u{FFF9}'..='\u{FFFB}'
-            | '\u{E0000}'..='\u{E007F}')
-}
-
-/// The first control character of a text, if it has one: nobody sees it, terminals take it for an order, and not every
-/// database can keep U+0000.
-#[must_use]
-pub fn control_in(text: &str) -> Option<char> {
-    text.chars().find(|character| character.is_control())
-}
-
-/// The first control character of a text that may have lines and tabs, if it has another.
-#[must_use]
-pub fn control_in_lines(text: &str) -> Option<char> {
-    text.chars().find(|&character| is_control_in_lines(character))
-}
-
-/// Whether a character is a control character that is not part of how lines are laid out.
-#[must_use]
-pub fn is_control_in_lines(character: char) -> bool {
-    character.is_control() && !matches!(character, '\n' | '\r' | '\t')
-}
-
 /// Refuses what cannot be the name of an environment or of a family; `what` says which it is.
 ///
 /// # Errors
@@ -86,26 +53,6 @@ pub fn check_name(what: &str, text: &str) -> Result<(), RuleError> {
     if matches!(text, "." | "..") {
         let message =
             format!("'{what}' is '{text}', which is a way through folders and addresses, and no name.");
-        return Err(RuleError::invalid(what, message));
-    }
-    Ok(())
-}
-
-/// Refuses a text that is longer than `longest` characters, or has any that is not seen.
-///
-/// # Errors
-/// `InvalidInput` about `what`.
-pub fn check_text(what: &str, text: &str, longest: usize) -> Result<(), RuleError> {
-    let length = text.chars().count();
-    if length > longest {
-        let message = format!("'{what}' has {length} characters, of which there may be {longest}.");
-        return Err(RuleError::invalid(what, message));
-    }
-    if let Some(invisible) = text.chars().find(|&character| is_invisible(character)) {
-        let message = format!(
-            "'{what}' has the character U+{:04X}, which nobody sees and which is not allowed in names.",
-            u32::from(invisible)
-        );
         return Err(RuleError::invalid(what, message));
     }
     Ok(())

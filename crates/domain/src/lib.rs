@@ -73,6 +73,7 @@ pub mod operation;
 pub mod principal;
 pub mod problem;
 pub mod redaction;
+pub mod text;
 pub mod version;
 mod vocabulary;
 pub mod window;

@@ -5,6 +5,7 @@
 //! for every command.
 
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use domain::text::is_invisible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
@@ -144,11 +145,11 @@ pub(crate) fn cell(value: &Value) -> String {
     }
 }
 
-/// Names and messages come from other people: nothing in them may steer a terminal.
+/// Names and messages come from other people: nothing in them may steer a terminal, or be read as what it is not.
 fn harmless(text: &str) -> String {
     let shown = |character: char| match character {
         '\n' | '\t' => character,
-        _ if character.is_control() => '\u{FFFD}',
+        _ if is_invisible(character) => '\u{FFFD}',
         _ => character,
     };
     text.replace("\r\n", "\n").chars().map(shown).collect()
@@ -211,5 +212,18 @@ mod tests {
     #[test]
     fn nothing_from_outside_steers_the_terminal() {
         assert_eq!(cell(&json!("a\u{1b}[2Jb\r\nc\u{7}")), "a\u{FFFD}[2Jb\nc\u{FFFD}");
+        for unseen in [
+            '\u{202E}',
+            '\u{2066}',
+            '\u{200B}',
+            '\u{AD}',
+            '\u{FEFF}',
+            '\u{E0041}',
+        ] {
+            assert_eq!(
+                harmless(&format!("gpj{unseen}.exe\t\u{e9}")),
+                "gpj\u{FFFD}.exe\t\u{e9}"
+            );
+        }
     }
 }

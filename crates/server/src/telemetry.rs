@@ -12,8 +12,8 @@ pub use gathered::flush_log;
 
 use crate::config::{LogFormat, LogSettings, SecurityLog};
 use domain::{
-    environment::is_invisible,
     instant::{Instant, TICKS_PER_SECOND},
+    text::is_invisible,
 };
 use lines::Lines;
 use std::{io::IsTerminal, time::Duration};

@@ -14,7 +14,7 @@ mod scalar;
 mod text;
 
 use contents::{ContentsFault, PackageContents};
-use domain::environment::control_in;
+use domain::text::control_in;
 use scalar::Scalar;
 use text::{BoundedText, Escape, NotUnicode};
 use wire::lenient::is_known;

@@ -15,10 +15,10 @@
 use crate::{entity::Entity, format::ResponseFormat, value::Presence};
 use domain::{
     country::CountryCode,
-    environment::control_in,
     ids::parse_guid,
     instant::Instant,
     problem::{Code, RuleError, UnknownWord},
+    text::{control_in, holds_control},
     version::AppVersion,
 };
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -143,10 +143,7 @@ fn check_controls_in(place: String, value: &Value) -> Result<(), RuleError> {
 }
 
 fn holds(control: char, what: &str, place: String) -> RuleError {
-    let number = u32::from(control);
-    let message = format!(
-        "{what} '{place}' holds the control character U+{number:04X}, which is part of no text here."
-    );
+    let message = holds_control(format_args!("{what} '{place}'"), control);
     RuleError::invalid(place, message)
 }
 

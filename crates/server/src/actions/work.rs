@@ -18,12 +18,12 @@ use crate::{
 };
 use domain::{
     chain::Chain,
-    environment::is_control_in_lines,
     ids::{AppId, OperationId},
     instant::Instant,
     operation::{FailureCause, OperationStatus},
     problem::{Code, RuleError},
     redaction::redacted,
+    text::is_control_in_lines,
     version::AppVersion,
 };
 use futures::{StreamExt, TryStreamExt, stream};

@@ -26,10 +26,10 @@ use domain::{
     access::Permission,
     agent::Identity,
     country::CountryCode,
-    environment::{control_in, control_in_lines, is_invisible},
     ids::{AppId, PrincipalId, TenantId},
     principal::PrincipalKind,
     problem::{Code, RuleError},
+    text::{control_in, control_in_lines, holds_control, is_invisible},
 };
 use futures::StreamExt;
 use percent_encoding::percent_decode_str;
@@ -102,12 +102,10 @@ fn check_address(info: &RequestInfo) -> Result<(), RuleError> {
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
     let found = control_in(&decoded(&info.path)).or_else(|| control_in_lines(&decoded(&info.query)));
     match found {
-        Some(control) => {
-            let number = u32::from(control);
-            let message =
-                format!("The address holds the control character U+{number:04X}, which is part of no name.");
-            Err(RuleError::new(Code::InvalidInput, message))
-        }
+        Some(control) => Err(RuleError::new(
+            Code::InvalidInput,
+            holds_control("The address", control),
+        )),
         None => Ok(()),
     }
 }

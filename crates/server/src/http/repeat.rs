@@ -2,7 +2,10 @@
 
 use super::extract::RequestContext;
 use crate::actions::{preconditions::Preconditions, repeat::Repeatable};
-use domain::{environment::control_in, problem::RuleError};
+use domain::{
+    problem::RuleError,
+    text::{control_in, holds_control},
+};
 use sha2::{Digest, Sha256};
 
 /// Longest idempotency key, in characters.
@@ -32,8 +35,7 @@ impl RequestContext {
             return Err(RuleError::invalid("Idempotency-Key", message));
         }
         if let Some(control) = control_in(key) {
-            let number = u32::from(control);
-            let message = format!("The Idempotency-Key holds the control character U+{number:04X}.");
+            let message = holds_control("The Idempotency-Key", control);
             return Err(RuleError::invalid("Idempotency-Key", message));
         }
         Ok(Some(Repeatable {

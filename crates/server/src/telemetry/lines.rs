@@ -6,8 +6,8 @@
 
 use super::LogFormat;
 use crate::clock::machine_ticks;
-use domain::environment::is_invisible;
 use domain::instant::Instant;
+use domain::text::is_invisible;
 use serde::Serialize;
 use std::fmt::{self, Write};
 use tracing::{

@@ -5,7 +5,10 @@
 //! description says.
 
 use data_encoding::HEXLOWER;
-use domain::{environment::control_in_lines, version::AppVersion};
+use domain::{
+    text::{control_in_lines, holds_control},
+    version::AppVersion,
+};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::{borrow::Cow, fmt, io::Write};
 use store::{
@@ -186,9 +189,9 @@ impl Visitor<'_> for Cell {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
         if let Some(control) = control_in_lines(text) {
-            let number = u32::from(control);
-            return Err(self.unfit(format_args!(
-                "holds the control character U+{number:04X}, which is kept nowhere"
+            return Err(E::custom(holds_control(
+                format_args!("'{}'", self.0.name),
+                control,
             )));
         }
         match self.0.kind {
@@ -223,7 +226,7 @@ pub(super) fn digest_of(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::environment::is_control_in_lines;
+    use domain::text::is_control_in_lines;
     use proptest::prelude::*;
     use store::tables::TABLES;
     use uuid::Uuid;

@@ -5,7 +5,7 @@ use crate::{
     hotfixes::required_text,
     lenient,
 };
-use domain::{environment::check_text, ids::Etag, instant::Instant, problem::RuleError};
+use domain::{ids::Etag, instant::Instant, problem::RuleError, text::check_text};
 use serde::Serialize;
 use utoipa::ToSchema;
 

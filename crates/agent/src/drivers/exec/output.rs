@@ -1,6 +1,6 @@
 //! What a command prints, as lines that a person can read, whatever it is coded in and however much there is.
 
-use domain::operation::FailureCause;
+use domain::{operation::FailureCause, text::is_invisible};
 use std::{
     borrow::Cow,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -282,7 +282,7 @@ fn clean(line: &str) -> String {
         match letter {
             '\u{1B}' => skip_sequence(&mut letters),
             '\t' => clean.push(' '),
-            _ if letter.is_control() || is_invisible(letter) => {}
+            _ if is_invisible(letter) => {}
             _ => clean.push(letter),
         }
     }
@@ -300,14 +300,6 @@ fn skip_sequence(letters: &mut std::str::Chars<'_>) {
         }
         _ => {}
     }
-}
-
-fn is_invisible(letter: char) -> bool {
-    matches!(
-        letter,
-        '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
-            | '\u{E0000}'..='\u{E007F}'
-    )
 }
 
 #[cfg(test)]
@@ -376,7 +368,7 @@ mod tests {
 
     #[test]
     fn colours_bells_and_turned_directions_are_not_told() {
-        let line = "\u{1B}[31;1mError\u{1B}[0m \u{1B}]0;title\u{7}of\ta\u{202E}table\u{8}\u{E0041}";
+        let line = "\u{1B}[31;1mError\u{1B}[0m \u{1B}]0;title\u{7}of\ta\u{202E}ta\u{AD}ble\u{8}\u{E0041}";
         assert_eq!(lines_in_chunks(line.as_bytes(), 5), ["Error of atable"]);
     }
 

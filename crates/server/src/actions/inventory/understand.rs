@@ -3,10 +3,11 @@
 use crate::actions::environments::EnvironmentReport;
 use domain::{
     country::CountryCode,
-    environment::{EnvironmentKey, check_name, check_text},
+    environment::{EnvironmentKey, check_name},
     ids::AppId,
     inventory::{MOST_APPS, MOST_ENVIRONMENTS},
     problem::RuleError,
+    text::check_text,
     version::AppVersion,
     window::UpdateWindow,
 };
