@@ -17,9 +17,11 @@ use contents::{ContentsFault, PackageContents};
 use domain::text::control_in;
 use scalar::Scalar;
 use text::{BoundedText, Escape, NotUnicode};
-use wire::lenient::is_known;
+use wire::lenient::{encoding_of, is_known};
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+/// So much of a body tells how it is encoded.
+const TELLING_BYTES: usize = 4;
 /// Objects and arrays within each other, the body itself included.
 const MAX_DEPTH: usize = 32;
 /// Longer names are unknown, and longer availabilities are wrong ones.
@@ -220,6 +222,8 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct UploadDecoder {
     limits: UploadLimits,
+    /// What the body begins with, until it is enough to tell how it is encoded.
+    beginning: Option<Vec<u8>>,
     state: State,
     /// Bytes of the body before the one looked at.
     offset: u64,
@@ -239,6 +243,7 @@ impl UploadDecoder {
     pub(crate) fn new(limits: UploadLimits) -> Self {
         Self {
             limits,
+            beginning: Some(Vec::with_capacity(TELLING_BYTES)),
             state: State::Start { mark: 0 },
             offset: 0,
             nesting: Vec::with_capacity(MAX_DEPTH),
@@ -258,6 +263,27 @@ impl UploadDecoder {
     /// # Errors
     /// The first fault of the body, as early as it can be known.
     pub(crate) fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), UploadError> {
+        let Some(mut beginning) = self.beginning.take() else {
+            return self.parse(input, out);
+        };
+        let (first, rest) = input.split_at(input.len().min(TELLING_BYTES - beginning.len()));
+        beginning.extend(first);
+        if beginning.len() < TELLING_BYTES {
+            self.beginning = Some(beginning);
+            return Ok(());
+        }
+        self.begin(&beginning, out)?;
+        self.parse(rest, out)
+    }
+
+    fn begin(&mut self, beginning: &[u8], out: &mut Vec<u8>) -> Result<(), UploadError> {
+        match encoding_of(beginning) {
+            Some(encoding) => Err(UploadError::Encoded { encoding }),
+            None => self.parse(beginning, out),
+        }
+    }
+
+    fn parse(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), UploadError> {
         let mut rest = input;
         while let Some(byte) = rest.first() {
             let taken = if self.state == State::Contents && !self.escape.is_open() {
@@ -275,8 +301,12 @@ impl UploadDecoder {
     /// Ends the body; what it said.
     ///
     /// # Errors
-    /// The body was empty or cut off, or had no `packageContents`.
-    pub(crate) fn finish(self) -> Result<UploadEnvelope, UploadError> {
+    /// The body was empty or cut off, or had no `packageContents`, or was too short for its first fault to be known before.
+    pub(crate) fn finish(mut self) -> Result<UploadEnvelope, UploadError> {
+        if let Some(beginning) = self.beginning.take() {
+            // What is as short as this holds nothing of a package.
+            self.begin(&beginning, &mut Vec::new())?;
+        }
         match self.state {
             State::Start { .. } => return Err(UploadError::Empty),
             State::End => {}
@@ -306,8 +336,6 @@ impl UploadDecoder {
             State::Contents => self.contents_escape(byte, out),
             State::Scalar(scalar) => self.scalar_byte(scalar, byte),
             _ if is_blank(byte) => Ok(()),
-            // The second half of the brace before it.
-            State::FirstName if byte == 0 && self.offset == 1 => encoded("UTF-16"),
             State::FirstName => self.name_or_end(byte),
             State::NextName => self.name(byte),
             State::Colon if byte == b':' => self.go(State::Value),
@@ -333,8 +361,6 @@ impl UploadDecoder {
         }
         match byte {
             _ if mark_is_open => self.not_json("the byte order mark is damaged"),
-            0x1F => encoded("compressed with gzip"),
-            0 | 0xFE | 0xFF => encoded("UTF-16"),
             b'{' => self.open(Container::Object),
             b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Err(UploadError::NotAnObject),
             _ if is_blank(byte) => Ok(()),
@@ -561,10 +587,6 @@ impl UploadDecoder {
             reason: fault.reason(),
         }
     }
-}
-
-fn encoded<T>(encoding: &'static str) -> Result<T, UploadError> {
-    Err(UploadError::Encoded { encoding })
 }
 
 /// What JSON takes for blanks between its tokens.

@@ -269,12 +269,19 @@ fn a_body_that_is_no_utf_8_is_called_what_it_is() {
     let json = r#"{"packageContents":""}"#;
     let little: Vec<u8> = json.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let big: Vec<u8> = json.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let wide = |bytes: fn(u32) -> [u8; 4]| json.chars().flat_map(|c| bytes(c.into())).collect();
     for (body, encoding) in [
         (little.clone(), "UTF-16"),
         (big.clone(), "UTF-16"),
         ([&[0xFF, 0xFE][..], &little].concat(), "UTF-16"),
         ([&[0xFE, 0xFF][..], &big].concat(), "UTF-16"),
+        (little[..3].to_vec(), "UTF-16"),
+        (wide(u32::to_le_bytes), "UTF-32"),
+        (wide(u32::to_be_bytes), "UTF-32"),
         (vec![0x1F, 0x8B, 8, 0], "compressed with gzip"),
+        (vec![0x1F, 0x8B], "compressed with gzip"),
+        (vec![0x78, 0x9C, 0xAB, 0x56], "compressed with deflate"),
+        (vec![0x28, 0xB5, 0x2F, 0xFD, 4], "compressed with zstd"),
     ] {
         assert_eq!(refused(&body), UploadError::Encoded { encoding });
     }
