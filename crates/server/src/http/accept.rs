@@ -1,6 +1,6 @@
 //! What callers accept as an answer (RFC 9110, 12.5.1).
 
-use super::request_info::names_format;
+use super::{address::is_package, request_info::names_format};
 use axum::{extract::Request, http::header};
 use domain::problem::{Code, RuleError};
 
@@ -31,11 +31,13 @@ pub(super) fn check(request: &Request, routed: &str) -> Result<(), RuleError> {
 
 /// What there is at an address.
 fn media_type_at(routed: &str) -> &'static str {
+    if is_package(routed) {
+        return "application/octet-stream";
+    }
     match routed.rsplit('/').next().unwrap_or_default() {
         "" => "text/html",
         "$metadata" => "application/xml",
         "$count" => "text/plain",
-        "getPackageContents" | "package" => "application/octet-stream",
         _ => JSON,
     }
 }

@@ -132,6 +132,25 @@ impl Routed {
     }
 }
 
+/// Whether an address, in the form that is routed, is that of a package. Its last segment does not say so: an environment
+/// can be called as it likes.
+pub(super) fn is_package(routed: &str) -> bool {
+    let segments: Vec<_> = routed.split('/').skip(1).collect();
+    matches!(
+        segments.as_slice(),
+        [
+            "v1.0",
+            "apps",
+            _,
+            "countries",
+            _,
+            "versions",
+            _,
+            "getPackageContents"
+        ] | ["agent", "v1", "operations", _, "package"]
+    )
+}
+
 /// An address whose segments are text.
 fn readable(path: &str) -> Cow<'_, str> {
     if percent_decode_str(path).decode_utf8().is_ok() {
@@ -262,6 +281,25 @@ mod tests {
             "/operator/v1/environments/a/b/%24count",
         ] {
             assert_eq!(routed(path), path);
+        }
+    }
+
+    #[test]
+    fn a_package_is_where_one_is_served() {
+        for path in [
+            "/v1.4/apps/a/countries/US/versions/1.0.0.0/GETPACKAGECONTENTS/",
+            "/v1.0/apps(a)/countries('US')/versions('1.0.0.0')/getPackageContents",
+            "/agent/v1/operations/a/package",
+        ] {
+            assert!(is_package(&routed(path)), "{path}");
+        }
+        for path in [
+            "/v1.0/apps/a/countries/US/environments/getPackageContents",
+            "/v1.0/apps/a/countries/US/environments/package",
+            "/operator/v1/environments/a/b/getPackageContents",
+            "/operator/v1/environments/a/b/package",
+        ] {
+            assert!(!is_package(&routed(path)), "{path}");
         }
     }
 

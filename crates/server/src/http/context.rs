@@ -4,6 +4,7 @@
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
 
 use super::{
+    address::is_package,
     exchange::{Ending, Exchange},
     headers, problem,
     request_info::RequestInfo,
@@ -100,7 +101,7 @@ fn refuse_tokens(query: &str) -> Result<(), RuleError> {
 /// Where there are no entities to choose of, OData has nothing to say. (Where there are, what is said is read with them.)
 fn refuse_options(info: &RequestInfo, method: &Method) -> Result<(), RuleError> {
     let is_told = *method == Method::DELETE
-        || info.routed.ends_with("/getPackageContents")
+        || is_package(&info.routed)
         || ["/health/", "/agent/", "/tokens/"]
             .iter()
             .any(|root| info.routed.starts_with(root));

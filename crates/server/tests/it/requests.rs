@@ -181,7 +181,11 @@ async fn only_what_is_accepted_is_sent(backend: Backend) {
     owner.has_uploaded("1.0.0.0").await;
     let contents = owner.us("versions/1.0.0.0/getPackageContents");
     let count = owner.us("versions/$count");
+    let environment = Environment::named("package").has(APP, "1.0.0.0");
+    service.operator().reports(&environment).await.expect(201);
+    let called_package = owner.us("environments/package");
     for (path, accepted) in [
+        (&*called_package, "application/octet-stream"),
         ("/v1.4/apps", "text/csv"),
         ("/v1.4/apps", "application/json;q=0"),
         ("/v1.4/apps", "application/json;q=0, */*"),
@@ -205,6 +209,7 @@ async fn only_what_is_accepted_is_sent(backend: Backend) {
         (&contents, "application/json, text/plain, */*"),
         (&contents, "application/json"),
         (&count, "text/plain"),
+        (&called_package, "application/json"),
         (
             "/",
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -297,6 +302,12 @@ async fn options_are_read_or_refused(backend: Backend) {
     ] {
         refused.await.refused(400, "InvalidQueryOption");
     }
+    let called_so = Environment::named("getPackageContents").has(APP, "1.0.0.0");
+    operator.reports(&called_so).await.expect(201);
+    let read = owner
+        .get(owner.us("environments/getPackageContents?$select=name"))
+        .await;
+    assert_eq!(read.expect(200).property("name"), "getPackageContents");
     assert_eq!(owner.looks_at(&hotfix).await.property("status"), "Scheduled");
     owner.get(removed).await.expect(200);
     operator.get(environment.operator_path()).await.expect(200);
