@@ -16,15 +16,15 @@ pub enum Frozen {
 
 impl Frozen {
     /// Whether it keeps a hotfix from beginning that somebody of this signature asked for (`User/tenant/id` or
-    /// `Application/id`).
+    /// `Application/id`), or an application whose service principal has this object id.
     #[must_use]
-    pub fn stops(self, app: AppId, signature: &str) -> bool {
+    pub fn stops(self, app: AppId, signature: &str, object_id: Option<PrincipalId>) -> bool {
         match self {
             Self::Scheduling => true,
             Self::App(frozen) => frozen == app,
             Self::Principal(id) => {
                 let asked = signature.rsplit('/').next().unwrap_or_default();
-                asked.parse::<PrincipalId>().is_ok_and(|asked| asked == id)
+                object_id == Some(id) || asked.parse() == Ok(id)
             }
         }
     }
@@ -82,16 +82,19 @@ mod tests {
     #[test]
     fn it_stops_what_it_names_and_nothing_else() {
         let (app, id) = (AppId(Uuid::new_v4()), PrincipalId(Uuid::new_v4()));
+        let other = PrincipalId::random();
         let (program, person) = (
             format!("Application/{id}"),
             format!("User/{}/{id}", Uuid::new_v4()),
         );
-        assert!(Frozen::Scheduling.stops(app, &program));
-        assert!(Frozen::App(app).stops(app, &program));
-        assert!(!Frozen::App(AppId::random()).stops(app, &program));
+        assert!(Frozen::Scheduling.stops(app, &program, None));
+        assert!(Frozen::App(app).stops(app, &program, None));
+        assert!(!Frozen::App(AppId::random()).stops(app, &program, None));
         for asked in [&program, &person] {
-            assert!(Frozen::Principal(id).stops(app, asked));
-            assert!(!Frozen::Principal(PrincipalId::random()).stops(app, asked));
+            assert!(Frozen::Principal(id).stops(app, asked, None));
+            assert!(!Frozen::Principal(other).stops(app, asked, None));
         }
+        assert!(Frozen::Principal(other).stops(app, &program, Some(other)));
+        assert!(!Frozen::Principal(PrincipalId::random()).stops(app, &program, Some(other)));
     }
 }

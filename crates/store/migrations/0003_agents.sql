@@ -78,6 +78,7 @@ ALTER TABLE principals ADD COLUMN any_token_tenant BOOLEAN NOT NULL DEFAULT FALS
 
 -- An application's service principal, by which its tenant knows it.
 ALTER TABLE audit ADD COLUMN actor_object_id UUID;
+ALTER TABLE operations ADD COLUMN created_by_object_id UUID;
 
 -- What a package was compiled for, as a condition of its hotfixes.
 ALTER TABLE versions ADD COLUMN runtime TEXT;

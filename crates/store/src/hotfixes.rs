@@ -94,6 +94,8 @@ table! {
         pub failure_cause: Option<FailureCause>,
         /// How often its package was fetched.
         pub downloads: Option<i64>,
+        /// The service principal of the application that asked for it.
+        pub created_by_object_id: Option<Uuid>,
     }
 }
 

@@ -303,6 +303,7 @@ fn described(
         progress_on: None,
         failure_cause: None,
         downloads: None,
+        created_by_object_id: input.principal.object_id,
     }
 }
 

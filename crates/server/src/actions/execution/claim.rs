@@ -17,6 +17,7 @@ use domain::{
     chain::Chain,
     freeze::Frozen,
     hotfix::{self, Start},
+    ids::PrincipalId,
     instant::Instant,
     operation::{self, Due, OperationStatus, Skip},
     version::{AppVersion, VersionStatus},
@@ -302,9 +303,10 @@ impl DueEnvironment {
         }
         for operation in asked_for {
             let asked = (operation.run_after, operation.ignore_window);
+            let object_id = operation.created_by_object_id.map(PrincipalId);
             let is_frozen = frozen
                 .iter()
-                .any(|one| one.stops(operation.app_id, &operation.created_by));
+                .any(|one| one.stops(operation.app_id, &operation.created_by, object_id));
             let starts = match is_frozen {
                 true => now + FREEZE_SEEN_EACH,
                 false => next_start(&candidate.environment, asked.0, asked.1, now)?,
