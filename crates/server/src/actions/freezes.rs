@@ -18,7 +18,7 @@ use domain::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 use store::{
-    Tx,
+    Tx, apps,
     freezes::{self, Freeze},
 };
 
@@ -136,6 +136,13 @@ pub(crate) async fn put_freeze(
     reason: String,
     preconditions: Preconditions,
 ) -> Result<(Freeze, bool)> {
+    // Whoever mistypes an id in an emergency must not believe that something has stopped.
+    if let Frozen::App(app) = subject
+        && apps::find_any_app(&service.db, app).await?.is_none()
+    {
+        let message = format!("There is no app {app} to freeze.");
+        return Err(RuleError::missing(format!("apps({app})"), message).into());
+    }
     let input = Saving {
         principal: principal.clone(),
         subject,

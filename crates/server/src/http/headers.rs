@@ -56,8 +56,25 @@ pub(super) fn check(request: &Request, routed: &str) -> Result<(), RuleError> {
             .try_for_each(|value| check_text(name, value))?;
     }
     check_host(request)?;
+    check_coding(headers)?;
     check_versions(headers)?;
     accept::check(request, routed)
+}
+
+/// A body that is coded on its way in another manner than in chunks would be read as what it is not, by us or by whoever
+/// stands in front of us.
+fn check_coding(headers: &HeaderMap) -> Result<(), RuleError> {
+    let codings = headers.get_all(header::TRANSFER_ENCODING);
+    match codings
+        .iter()
+        .all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        true if codings.iter().count() < 2 => Ok(()),
+        _ => Err(RuleError::invalid(
+            "Transfer-Encoding",
+            "The header Transfer-Encoding may be chunked, once, and nothing else.",
+        )),
+    }
 }
 
 fn check_text(name: &str, value: &HeaderValue) -> Result<(), RuleError> {

@@ -200,6 +200,10 @@ async fn freezes_are_listed_changed_and_audited(backend: Backend) {
 async fn what_names_nothing_cannot_be_frozen(backend: Backend) {
     let service = Harness::start(backend).await;
     let operator = service.operator();
+    // Whoever mistypes an id in an emergency must not believe that something has stopped.
+    freezes(&operator, "app:11111111-dead-beef-0000-000000000000")
+        .await
+        .refused(404, "ResourceDoesNotExist");
     for wrong in ["everything", "app:me", "principal:", "agent:1"] {
         let refused = freezes(&operator, wrong).await.refused(400, "InvalidInput");
         assert_eq!(refused.target(), "subject");

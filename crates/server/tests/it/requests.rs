@@ -146,6 +146,19 @@ async fn every_request_names_a_plain_host(backend: Backend) {
         let answer = raw(&service, with(line, host).as_bytes()).await;
         assert_eq!(status(&answer), expected, "{line} {host}: {answer}");
     }
+    for coding in [
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked\r\nTransfer-Encoding: chunked",
+    ] {
+        let host = format!("Host: fame\r\nTransfer-Encoding: {coding}\r\n");
+        let answer = raw(
+            &service,
+            (with("/health/live HTTP/1.1", &host) + "0\r\n\r\n").as_bytes(),
+        )
+        .await;
+        assert_eq!(status(&answer), "400", "{coding}: {answer}");
+    }
 }
 
 /// Links lead to this machine, where it is named, or begin with their path: whoever names another host gets nobody there.
