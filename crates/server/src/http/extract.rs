@@ -414,7 +414,12 @@ fn adds(request: &Request) -> bool {
     let info = request.extensions().get::<Arc<RequestInfo>>();
     let path = info.map_or("", |info| info.routed.as_str());
     let is_urgent = path.starts_with("/agent/") || path.contains("/freezes/");
-    !is_urgent && (request.method() == Method::POST || request.method() == Method::PUT)
+    let may_add = match *request.method() {
+        Method::POST | Method::PUT => true,
+        Method::PATCH => matches!(path.rsplit('/').nth(1), Some("countries" | "principals")),
+        _ => false,
+    };
+    may_add && !is_urgent
 }
 
 /// What an agent reports. There are few of them at a time, and one of each agent, from their first byte until they are

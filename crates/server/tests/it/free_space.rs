@@ -1,6 +1,6 @@
 //! What is left of a disk stays free.
 
-use crate::harness::{APP, Backend, Environment, Harness, on_both_databases, package};
+use crate::harness::{APP, Backend, Environment, Harness, Person, on_both_databases, package};
 use serde_json::json;
 
 on_both_databases!(nothing_is_added_to_a_disk_that_is_nearly_full);
@@ -25,11 +25,17 @@ async fn nothing_is_added_to_a_disk_that_is_nearly_full(backend: Backend) {
     refused.refused(503, "ServiceUnavailable");
     assert!(service.staged_files().is_empty());
     // Where rows are elsewhere, the disk says nothing about them.
-    let reported = operator.reports(&other).await;
-    match backend {
-        Backend::Sqlite => reported.refused(503, "ServiceUnavailable"),
-        Backend::Postgres => reported.expect(201),
-    };
+    for (request, added) in [
+        (operator.reports(&other), 201),
+        (owner.adds_country("DK"), 200),
+        (owner.grants(&Person::STRANGER, &["Reader"]), 200),
+    ] {
+        let answer = request.await;
+        match backend {
+            Backend::Sqlite => answer.refused(503, "ServiceUnavailable"),
+            Backend::Postgres => answer.expect(added),
+        };
+    }
     owner.version("1.0.0.1").await.expect(200);
     let freeze = json!({ "reason": "The disk is full." });
     operator
