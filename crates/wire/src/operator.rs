@@ -21,7 +21,7 @@ pub use environments::{
     EnvironmentRegistration, EnvironmentRegistrationBody, InstalledApp, InstalledAppBody,
     RegisteredEnvironment, Window, WindowBody,
 };
-pub use freezes::{Freeze, FreezeBody};
+pub use freezes::{Freeze, FreezeBody, FreezeRequest};
 pub use history::{Actor, AuditRow, OperationRow};
 
 use crate::{hotfixes::required_text, lenient::Object};

@@ -7,7 +7,10 @@ use super::{
     preconditions::Preconditions,
     repeat,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    wire_rows,
+};
 use domain::{
     access::{Access, Permission, Resource},
     freeze::Frozen,
@@ -21,6 +24,7 @@ use store::{
     Tx, apps,
     freezes::{self, Freeze},
 };
+use wire::operator::FreezeRequest;
 
 /// What keeps somebody from a change if it is frozen. An app's hotfixes are another matter: they may still be canceled.
 fn in_the_way_of(principal: &Principal, app: AppId, permission: Permission) -> Vec<Frozen> {
@@ -123,7 +127,8 @@ fn target(subject: Frozen) -> String {
 struct Saving {
     principal: Principal,
     subject: Frozen,
-    reason: Option<String>,
+    /// Nothing where it is to go on.
+    request: Option<FreezeRequest>,
     preconditions: Preconditions,
     now: Instant,
 }
@@ -133,7 +138,7 @@ pub(crate) async fn put_freeze(
     service: &Service,
     principal: &Principal,
     subject: Frozen,
-    reason: String,
+    request: FreezeRequest,
     preconditions: Preconditions,
 ) -> Result<(Freeze, bool)> {
     // Whoever mistypes an id in an emergency must not believe that something has stopped.
@@ -146,7 +151,7 @@ pub(crate) async fn put_freeze(
     let input = Saving {
         principal: principal.clone(),
         subject,
-        reason: Some(reason),
+        request: Some(request),
         preconditions,
         now: service.clock.now(),
     };
@@ -167,7 +172,7 @@ pub(crate) async fn delete_freeze(
     let input = Saving {
         principal: principal.clone(),
         subject,
-        reason: None,
+        request: None,
         preconditions,
         now: service.clock.now(),
     };
@@ -181,7 +186,7 @@ pub(crate) async fn delete_freeze(
 async fn save_in(mut tx: Tx<'_>, input: &Saving) -> Result<Option<(Freeze, bool)>> {
     let subject = input.subject;
     let existing = freezes::lock_freeze(&mut tx, subject).await?;
-    if existing.is_none() && input.reason.is_none() {
+    if existing.is_none() && input.request.is_none() {
         return Err(input.preconditions.missing(not_frozen(subject)));
     }
     if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
@@ -191,9 +196,12 @@ async fn save_in(mut tx: Tx<'_>, input: &Saving) -> Result<Option<(Freeze, bool)
     input
         .preconditions
         .check_write(existing.as_ref().map(|freeze| freeze.etag))?;
-    let after = input.reason.clone().map(|reason| Freeze {
+    if let (Some(existing), Some(request)) = (&existing, &input.request) {
+        wire_rows::freeze(existing.clone())?.check_read_only(&request.given)?;
+    }
+    let after = input.request.as_ref().map(|request| Freeze {
         subject,
-        reason,
+        reason: request.reason.clone(),
         frozen_on: existing.as_ref().map_or(input.now, |freeze| freeze.frozen_on),
         frozen_by: input.principal.signature(),
         etag: Etag::random(),

@@ -21,7 +21,7 @@ use axum::{
 use domain::freeze::Frozen;
 use wire::{
     ErrorBody, List,
-    operator::{Freeze, FreezeBody},
+    operator::{Freeze, FreezeBody, FreezeRequest},
 };
 
 /// Lists all that is frozen.
@@ -59,10 +59,16 @@ pub(crate) async fn put_freeze(
 ) -> Result<Response> {
     let subject = id::<Frozen>("subject", &subject)?;
     context.check_look::<Freeze>()?;
-    let FreezeBody { reason } = FreezeBody::read(&body)?;
+    let request = FreezeRequest::read(&body, subject)?;
     let conditions = context.conditions("PUT", &body)?;
-    let (freeze, is_new) =
-        freezes::put_freeze(context.service(), &context.principal, subject, reason, conditions).await?;
+    let (freeze, is_new) = freezes::put_freeze(
+        context.service(),
+        &context.principal,
+        subject,
+        request,
+        conditions,
+    )
+    .await?;
     let mut response = context.entity(&wire_rows::freeze(freeze)?, "freezes")?;
     if is_new {
         *response.status_mut() = StatusCode::CREATED;

@@ -171,6 +171,24 @@ async fn what_is_read_only_is_not_said_to_change(backend: Backend) {
             json!("Frozen"),
             "EntityValidationFailed",
         ),
+        (
+            "operator/v1/freezes",
+            "subject",
+            json!("scheduling"),
+            "InvalidInput",
+        ),
+        (
+            "operator/v1/freezes",
+            "frozenOn",
+            json!("2001-01-01T00:00:00Z"),
+            "EntityValidationFailed",
+        ),
+        (
+            "operator/v1/freezes",
+            "frozenBy",
+            json!("Somebody else"),
+            "EntityValidationFailed",
+        ),
     ];
     for (part, name, value, code) in changes {
         let found = everything(&owner, &operator)
@@ -205,6 +223,8 @@ async fn something_of_everything(service: &Harness) -> String {
     operator
         .registers_agent("eu", crate::harness::agent_registration())
         .await;
+    let reason = json!({ "reason": "Their secret was found." });
+    operator.put(freeze_path(), reason).await.expect(201);
     let scheduled = owner.schedules(&environment, "16.0.1.2").await.expect(200);
     format!("{}/{}", owner.us("environmentHotfixes"), scheduled.property("id"))
 }
@@ -220,7 +240,13 @@ fn everything(owner: &Caller, operator: &Caller) -> Vec<(Caller, String, bool)> 
         (operator.clone(), format!("/operator/v1/apps/{APP}"), true),
         (operator.clone(), environment, true),
         (operator.clone(), "/operator/v1/agents/eu".to_owned(), true),
+        (operator.clone(), freeze_path(), true),
+        (operator.clone(), format!("/operator/v1/apps/{APP}"), false),
     ]
+}
+
+fn freeze_path() -> String {
+    format!("/operator/v1/freezes/principal:{}", Person::STRANGER.id)
 }
 
 async fn no_operation_takes_control_characters(backend: Backend) {

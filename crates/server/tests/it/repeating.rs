@@ -54,7 +54,7 @@ async fn an_upload_that_comes_again_is_answered_again(backend: Backend) {
     uploads(&contributor, "1.0.0.0", "a").await.expect(404);
 }
 
-/// Who makes what: a request that makes something new, and another body for the same address.
+/// Who changes what: a request that makes something new or changes what is there, and another body for the same address.
 fn changes(service: &Harness) -> Vec<(Caller, Method, String, Value, Value)> {
     let (owner, operator) = (service.owner(), service.operator());
     let environment = Environment::my_customer("16.0.0.5");
@@ -101,6 +101,20 @@ fn changes(service: &Harness) -> Vec<(Caller, Method, String, Value, Value)> {
             environment.clone().without(APP).report(),
         ),
         (
+            operator.clone(),
+            Method::PUT,
+            format!("/operator/v1/freezes/principal:{}", principal(4)),
+            json!({ "reason": "Their secret was found." }),
+            json!({ "reason": "We look into it." }),
+        ),
+        (
+            operator.clone(),
+            Method::PATCH,
+            format!("/operator/v1/apps/{APP}"),
+            json!({ "publisher": "Tailspin" }),
+            json!({ "publisher": "Fabrikam" }),
+        ),
+        (
             operator,
             Method::PUT,
             "/operator/v1/agents/eu".to_owned(),
@@ -129,14 +143,16 @@ async fn a_change_that_comes_again_is_made_once(backend: Backend) {
                 .json(body)
                 .header("idempotency-key", key)
         };
-        let made = asks("first", &body).header("if-none-match", "*").await;
+        let there = caller.get(&path).await;
+        let (condition, tag) = match there.status {
+            200 => ("if-match", format!("\"{}\"", there.etag())),
+            _ => ("if-none-match", "*".to_owned()),
+        };
+        let made = asks("first", &body).header(condition, &tag).await;
         assert!(made.status < 300, "{path}: {made:?}");
         let before = audited(&service).await;
         // It would be refused by its condition, were it carried out again.
-        let again = asks("first", &body)
-            .header("if-none-match", "*")
-            .await
-            .expect(200);
+        let again = asks("first", &body).header(condition, &tag).await.expect(200);
         let (mut made, mut told) = (made.json(), again.json());
         // Of an agent's code the first answer tells alone.
         for told in [&mut made, &mut told] {

@@ -3,9 +3,9 @@
 use crate::{
     entity::{Entity, entity},
     hotfixes::required_text,
-    lenient,
+    lenient::{self, Object},
 };
-use domain::{ids::Etag, instant::Instant, problem::RuleError, text::check_text};
+use domain::{freeze::Frozen, ids::Etag, instant::Instant, problem::RuleError, text::check_text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,16 +39,40 @@ pub struct FreezeBody {
     pub reason: String,
 }
 
-impl FreezeBody {
-    /// Reads a request body.
+/// A request to freeze something, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreezeRequest {
+    /// Why.
+    pub reason: String,
+    /// All that was said.
+    pub given: Object,
+}
+
+impl FreezeRequest {
+    /// Reads a request body about `subject`.
     ///
     /// # Errors
-    /// `RequestBodyRequired`, or `InvalidInput` where the reason is missing, too long or holds what nobody sees.
-    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+    /// `RequestBodyRequired`, or `InvalidInput` where the reason is missing, too long or holds what nobody sees, and for
+    /// another subject.
+    pub fn read(body: &[u8], subject: Frozen) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
         object.only(Freeze::PROPERTIES)?;
+        object.is_about("freeze", "subject", &subject)?;
         let reason = required_text(&object, "reason")?;
         check_text("reason", &reason, LONGEST_REASON)?;
-        Ok(Self { reason })
+        Ok(Self {
+            reason,
+            given: object,
+        })
+    }
+}
+
+impl Freeze {
+    /// Whether everything else that a request says is what the freeze is anyway.
+    ///
+    /// # Errors
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    pub fn check_read_only(&self, given: &Object) -> Result<(), RuleError> {
+        given.check_read_only(self, &["reason"])
     }
 }
