@@ -405,7 +405,7 @@ pub fn is_known(given: &str, known: &[&str]) -> bool {
     match given.split_once('@') {
         // A property's name with an `@` in front is a property that somebody misspelled.
         Some(("", term)) => !is_property(term),
-        Some((property, term)) => is_property(property) && !term.is_empty(),
+        Some((property, term)) => term.contains('.') || (is_property(property) && !term.is_empty()),
         None => given.eq_ignore_ascii_case("_etag") || is_property(given),
     }
 }

@@ -144,7 +144,9 @@ fn annotations_are_skipped_whatever_they_hold() {
 fn what_nobody_knows_is_refused_as_soon_as_it_is_named() {
     for (given, hint) in [
         ("initialAvailabilty", "did you mean 'initialAvailability'?"),
-        ("availability", "known are initialAvailability, packageContents."),
+        ("availability", "did you mean 'initialAvailability'?"),
+        ("contents", "did you mean 'packageContents'?"),
+        ("colour", "known are initialAvailability, packageContents."),
         ("packageContent", "did you mean 'packageContents'?"),
     ] {
         let error = refused(format!("{{\"{given}\""));
