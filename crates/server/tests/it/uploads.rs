@@ -83,7 +83,7 @@ async fn what_senders_do_to_bodies_is_tolerated(backend: Backend) {
     let marked = format!("\u{FEFF}{{\"packageContents\":\"{}\"}}", contents("1.0.0.1"));
     sends(&owner, marked).await.expect(200);
     let with_more = format!(
-        r#"{{"@x":{{"packageContents":["deep",{{"a":null}}]}},"PACKAGECONTENTS":"{}","InitialAvailability":"available","y@y":[1.5e3,true]}}"#,
+        r#"{{"@x":{{"packageContents":["deep",{{"a":null}}]}},"PACKAGECONTENTS":"{}","InitialAvailability":"available","y@y.z":[1.5e3,true]}}"#,
         contents("1.0.0.2")
     );
     assert_eq!(
@@ -650,9 +650,9 @@ async fn whoever_sends_anything_but_a_package_is_given_up(backend: Backend) {
         (contents.clone(), "\\n"),
         (contents.clone(), "AAAA"),
         (format!("{contents}\""), " "),
-        ("{\"note\":\"".to_owned(), "x"),
-        ("{\"note\":[".to_owned(), "0,"),
-        (format!("{contents}\",\"note\":\""), "x"),
+        ("{\"@note\":\"".to_owned(), "x"),
+        ("{\"@note\":[".to_owned(), "0,"),
+        (format!("{contents}\",\"@note\":\""), "x"),
     ];
     for tricks in tricks.chunks(4) {
         let played = tricks.iter().map(|(first, again)| {
