@@ -381,7 +381,7 @@ mod tests {
         let tenants = r#""tenants": ["aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"]"#;
         for (from, to, target) in [
             ("\"scope\"", "\"scop\"", "scop"),
-            ("\"scope\"", "\"@scope\"", "scope"),
+            ("\"scope\"", "\"@scope\"", "@scope"),
             ("\"scope\"", "\"name\": \"us\", \"scope\"", "name"),
             ("\"names\"", "\"name\"", "scope.name"),
             (tenants, "\"tenants\": []", "scope.tenants"),
@@ -403,7 +403,7 @@ mod tests {
             ),
             ("\"Business Central\"", "7", "scope.families"),
             ("\"clientId\"", "\"client\"", "identity.client"),
-            ("\"clientId\"", "\"@clientId\"", "identity.clientId"),
+            ("\"clientId\"", "\"@clientId\"", "identity.@clientId"),
         ] {
             let body = AGENT.replace(from, to);
             assert_ne!(body, AGENT);
