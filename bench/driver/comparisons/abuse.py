@@ -158,7 +158,9 @@ def run(bench: Bench) -> None:
         bench.section.missing("PostgreSQL")
         return
     try:
-        _measure(bench, on_postgres(bench, server, folder, "PostgreSQL"))
+        service = on_postgres(bench, server, folder, "abused")
+        service.name = "PostgreSQL"
+        _measure(bench, service)
     finally:
         server.stop()
 

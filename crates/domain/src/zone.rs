@@ -88,8 +88,8 @@ pub fn all() -> Vec<(String, String)> {
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
     let windows = windows().map(|(id, iana)| (id.to_owned(), iana.to_owned()));
     let obsolete = OBSOLETE.iter().filter_map(|(id, now)| {
-        let (_, iana) = windows_id(now)?;
-        Some(((*id).to_owned(), iana.to_owned()))
+        let ((_, iana), _) = OF_WINDOWS.get(&now.to_ascii_lowercase())?;
+        Some(((*id).to_owned(), (*iana).to_owned()))
     });
     let mut all: BTreeMap<String, (String, String)> = windows
         .chain(obsolete)
@@ -105,9 +105,8 @@ pub(crate) fn find(id: &str) -> Option<(Cow<'static, str>, TimeZone)> {
     if let Some((id, iana)) = added(id) {
         return Some((id.into(), rules(&iana)?));
     }
-    let obsolete = OBSOLETE.iter().find(|(old, _)| old.eq_ignore_ascii_case(id));
-    if let Some((id, iana)) = windows_id(obsolete.map_or(id, |(_, now)| now)) {
-        return Some((id.into(), rules(iana)?));
+    if let Some(((id, _), zone)) = OF_WINDOWS.get(&id.to_ascii_lowercase()) {
+        return Some(((*id).into(), zone.clone()));
     }
     let zone = rules(id)?;
     if let Some((windows, iana)) = windows_zone_like(id, &zone) {
@@ -119,6 +118,9 @@ pub(crate) fn find(id: &str) -> Option<(Cow<'static, str>, TimeZone)> {
 
 fn added(id: &str) -> Option<(String, String)> {
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
+    if added.is_empty() {
+        return None;
+    }
     added.get(&id.to_ascii_lowercase()).cloned()
 }
 
@@ -128,10 +130,6 @@ fn windows() -> impl Iterator<Item = (&'static str, &'static str)> {
     of_cldr.chain(SINCE)
 }
 
-fn windows_id(id: &str) -> Option<(&'static str, &'static str)> {
-    windows().find(|(windows, _)| windows.eq_ignore_ascii_case(id))
-}
-
 /// The rules of a zone, from the data compiled into the program: an answer must not depend on what the machine happens
 /// to have installed.
 fn rules(iana: &str) -> Option<TimeZone> {
@@ -139,6 +137,27 @@ fn rules(iana: &str) -> Option<TimeZone> {
 }
 
 type WindowsZone = (&'static str, &'static str);
+
+/// The zones of Windows with their rules: windows of environments are read with every row.
+static WINDOWS: LazyLock<Vec<(WindowsZone, TimeZone)>> = LazyLock::new(|| {
+    windows()
+        .filter_map(|zone| Some((zone, rules(zone.1)?)))
+        .collect()
+});
+
+/// The same by their ids in small letters, and by those that stood for them before.
+static OF_WINDOWS: LazyLock<HashMap<String, &'static (WindowsZone, TimeZone)>> = LazyLock::new(|| {
+    let known = WINDOWS
+        .iter()
+        .map(|known| (known.0.0.to_ascii_lowercase(), known));
+    let mut known: HashMap<_, _> = known.collect();
+    for (old, now) in OBSOLETE {
+        if let Some(now) = known.get(&now.to_ascii_lowercase()).copied() {
+            known.insert(old.to_ascii_lowercase(), now);
+        }
+    }
+    known
+});
 
 /// The Windows zone that stands for a zone of the IANA database: Windows has fewer, one for all places whose clocks go the
 /// same.
@@ -160,11 +179,6 @@ fn windows_zone_like(iana: &str, zone: &TimeZone) -> Option<WindowsZone> {
 /// The Windows zone whose clock has gone like this one for as long a past as there is one, and will.
 fn longest_companion(zone: &TimeZone) -> Option<WindowsZone> {
     const SINCE: [i16; 7] = [1970, 1985, 2000, 2010, 2020, 2026, 2027];
-    static WINDOWS: LazyLock<Vec<(WindowsZone, TimeZone)>> = LazyLock::new(|| {
-        windows()
-            .filter_map(|zone| Some((zone, rules(zone.1)?)))
-            .collect()
-    });
     SINCE.into_iter().find_map(|year| {
         let clock = clock_since(zone, year)?;
         let goes_the_same = |windows: &TimeZone| clock_since(windows, year).as_ref() == Some(&clock);

@@ -1,6 +1,6 @@
 //! What the operator has stopped.
 
-use super::{Db, StoreError, Tx, Value, row::table};
+use super::{Db, StoreError, Tx, Value, environments::placeholders, row::table};
 use domain::{freeze::Frozen, ids::Etag, instant::Instant};
 
 table! {
@@ -36,7 +36,6 @@ pub async fn lock_freeze(tx: &mut Tx<'_>, subject: Frozen) -> Result<Option<Free
 }
 
 fn first_of(count: usize) -> String {
-    let places: Vec<_> = (1..=count).map(|place| format!("${place}")).collect();
     format!(
         "SELECT {}
          FROM freezes t
@@ -44,7 +43,7 @@ fn first_of(count: usize) -> String {
          ORDER BY t.subject
          LIMIT 1",
         Freeze::COLUMNS,
-        places.join(", ")
+        placeholders(count)
     )
 }
 
@@ -52,14 +51,20 @@ fn texts(subjects: &[Frozen]) -> impl Iterator<Item = Value> {
     subjects.iter().map(|subject| subject.to_string().into())
 }
 
-/// Whether one of these is frozen.
-pub async fn is_frozen(db: &Db, subjects: &[Frozen]) -> Result<Option<Freeze>, StoreError> {
+/// The first of these that is frozen.
+pub async fn find_first(db: &Db, subjects: &[Frozen]) -> Result<Option<Freeze>, StoreError> {
+    if subjects.is_empty() {
+        return Ok(None);
+    }
     let query = db.query(first_of(subjects.len())).bind_all(texts(subjects));
     query.fetch_optional().await
 }
 
 /// The same within a transaction.
-pub async fn is_frozen_in(tx: &mut Tx<'_>, subjects: &[Frozen]) -> Result<Option<Freeze>, StoreError> {
+pub async fn find_first_in(tx: &mut Tx<'_>, subjects: &[Frozen]) -> Result<Option<Freeze>, StoreError> {
+    if subjects.is_empty() {
+        return Ok(None);
+    }
     let query = tx.query(first_of(subjects.len())).bind_all(texts(subjects));
     query.fetch_optional().await
 }

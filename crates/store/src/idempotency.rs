@@ -16,7 +16,7 @@ pub struct IdempotencyKey {
     /// Who sent it.
     pub principal: String,
     /// The method of the request.
-    pub method: &'static str,
+    pub method: String,
     /// The address of the request.
     pub path: String,
     /// The key itself.
@@ -74,7 +74,7 @@ pub async fn recall(
          WHERE principal = $1 AND method = $2 AND path = $3 AND idempotency_key = $4 AND created_on > $5",
     )
     .bind(&key.principal)
-    .bind(key.method)
+    .bind(&key.method)
     .bind(&key.path)
     .bind(&key.key)
     .bind(oldest(now))
@@ -91,7 +91,7 @@ pub async fn remember(
 ) -> Result<(), StoreError> {
     let kept = KeptKey {
         principal: key.principal.clone(),
-        method: key.method.to_owned(),
+        method: key.method.clone(),
         path: key.path.clone(),
         idempotency_key: key.key.clone(),
         body_sha256: made.body_sha256,

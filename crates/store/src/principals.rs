@@ -173,24 +173,16 @@ const APPS_OF: &str = concat!(
     ")"
 );
 
-struct AppRow(AppId);
-
-impl FromRow for AppRow {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self(row.get(0)?))
-    }
-}
-
 /// The apps that the caller has a role on.
 pub async fn apps_of(db: &Db, principal: PrincipalRef) -> Result<HashSet<AppId>, StoreError> {
-    let rows: Vec<AppRow> = db.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
+    let rows: Vec<(AppId,)> = db.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
+    Ok(rows.into_iter().map(|(app,)| app).collect())
 }
 
 /// The same within a transaction.
 pub async fn apps_of_in(tx: &mut Tx<'_>, principal: PrincipalRef) -> Result<HashSet<AppId>, StoreError> {
-    let rows: Vec<AppRow> = tx.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
+    let rows: Vec<(AppId,)> = tx.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
+    Ok(rows.into_iter().map(|(app,)| app).collect())
 }
 
 /// One principal, if the caller has a role on the app.

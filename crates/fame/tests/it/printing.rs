@@ -83,42 +83,16 @@ async fn what_cannot_be_understood_is_a_usage_error() {
             "-c",
             "US",
         ],
-        &[
-            "hotfixes",
-            "schedule",
-            "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
-            "-c",
-            "US",
-            "--target",
-            "1.0.0.1",
-        ],
-        &[
-            "hotfixes",
-            "schedule",
-            "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
-            "-c",
-            "US",
-            "--target",
-            "1.0.0.1",
-            "--filter",
-            " ",
-        ],
-        &[
-            "hotfixes",
-            "schedule",
-            "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
-            "-c",
-            "US",
-            "--target",
-            "1.0.0.1",
-            "--all",
-            "--idempotency-key",
-            "",
-        ],
         &["apps", "list", "--client-secret", "on-the-command-line"],
         &["apps", "list", "--token", "on-the-command-line"],
     ] {
         assert_eq!(run(binary(wrong)).await.code, 2, "{wrong:?}");
+    }
+    let app = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
+    let schedule = ["hotfixes", "schedule", app, "-c", "US", "--target", "1.0.0.1"];
+    for wrong in [&[][..], &["--filter", " "], &["--all", "--idempotency-key", ""]] {
+        let ended = run(binary(&[&schedule[..], wrong].concat())).await;
+        assert_eq!(ended.code, 2, "{wrong:?}");
     }
 }
 

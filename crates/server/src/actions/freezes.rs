@@ -26,13 +26,18 @@ use store::{
 };
 use wire::operator::FreezeRequest;
 
+/// The ids by which somebody may be frozen.
+fn as_frozen(principal: &Principal) -> Vec<Frozen> {
+    let ids = [Some(principal.id), principal.other_id()];
+    ids.into_iter().flatten().map(Frozen::Principal).collect()
+}
+
 /// What keeps somebody from a change if it is frozen. An app's hotfixes are another matter: they may still be canceled.
 fn in_the_way_of(principal: &Principal, app: AppId, permission: Permission) -> Vec<Frozen> {
     if permission.access == Access::Read {
         return Vec::new();
     }
-    let mut subjects = vec![Frozen::Principal(principal.id)];
-    subjects.extend(principal.other_id().map(Frozen::Principal));
+    let mut subjects = as_frozen(principal);
     if permission.resource != Resource::EnvironmentHotfixes {
         subjects.push(Frozen::App(app));
     }
@@ -46,11 +51,7 @@ pub(super) async fn check_in(
     app: AppId,
     permission: Permission,
 ) -> Result<()> {
-    let subjects = in_the_way_of(principal, app, permission);
-    match subjects.is_empty() {
-        true => Ok(()),
-        false => refuse(freezes::is_frozen_in(tx, &subjects).await?),
-    }
+    refuse(freezes::find_first_in(tx, &in_the_way_of(principal, app, permission)).await?)
 }
 
 /// The same outside a transaction.
@@ -60,16 +61,12 @@ pub(super) async fn check(
     app: AppId,
     permission: Permission,
 ) -> Result<()> {
-    let subjects = in_the_way_of(principal, app, permission);
-    match subjects.is_empty() {
-        true => Ok(()),
-        false => refuse(freezes::is_frozen(&service.db, &subjects).await?),
-    }
+    refuse(freezes::find_first(&service.db, &in_the_way_of(principal, app, permission)).await?)
 }
 
 /// Whether hotfixes of an app may be scheduled now.
 pub(super) async fn check_scheduling(tx: &mut Tx<'_>, app: AppId) -> Result<()> {
-    refuse(freezes::is_frozen_in(tx, &[Frozen::Scheduling, Frozen::App(app)]).await?)
+    refuse(freezes::find_first_in(tx, &[Frozen::Scheduling, Frozen::App(app)]).await?)
 }
 
 /// Why the caller could not schedule a hotfix of the app now, if that is because something is frozen.
@@ -78,13 +75,9 @@ pub(super) async fn why_nothing_is_scheduled(
     principal: &Principal,
     app: AppId,
 ) -> Result<Option<String>> {
-    let mut subjects = vec![
-        Frozen::Scheduling,
-        Frozen::App(app),
-        Frozen::Principal(principal.id),
-    ];
-    subjects.extend(principal.other_id().map(Frozen::Principal));
-    let freeze = freezes::is_frozen(&service.db, &subjects).await?;
+    let mut subjects = as_frozen(principal);
+    subjects.extend([Frozen::Scheduling, Frozen::App(app)]);
+    let freeze = freezes::find_first(&service.db, &subjects).await?;
     Ok(freeze.as_ref().map(told))
 }
 

@@ -19,7 +19,7 @@ use store::{
 /// A request with a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Repeatable {
-    pub(crate) method: &'static str,
+    pub(crate) method: String,
     /// Its address, the same however it is spelled.
     pub(crate) path: String,
     pub(crate) key: String,
@@ -31,7 +31,7 @@ impl Repeatable {
     fn key_of(&self, principal: &Principal) -> IdempotencyKey {
         IdempotencyKey {
             principal: principal.signature(),
-            method: self.method,
+            method: self.method.clone(),
             path: self.path.clone(),
             key: self.key.clone(),
         }

@@ -6,7 +6,7 @@ use crate::{
     config::LimitSettings,
     error::{Error, Result},
 };
-use domain::{principal::PrincipalKind, problem::Code};
+use domain::problem::Code;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -21,19 +21,13 @@ const REMEMBERED: usize = 4096;
 /// Whose requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
-    Principal(PrincipalKind, Uuid, Uuid, Option<Uuid>),
+    Principal(PrincipalRef),
     Agent(Uuid),
 }
 
 impl From<&Principal> for Key {
     fn from(principal: &Principal) -> Self {
-        let PrincipalRef {
-            kind,
-            first,
-            second,
-            tenant,
-        } = principal.reference;
-        Self::Principal(kind, first, second, tenant)
+        Self::Principal(principal.reference)
     }
 }
 

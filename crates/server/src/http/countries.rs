@@ -4,6 +4,7 @@ use super::{
     extract::{RequestContext, SmallBody},
     lists::{self, ListPath, fragment},
     options::{CountQuery, ListQuery},
+    repeat::KeyHeader,
 };
 use crate::{
     actions::{countries, listing},
@@ -60,7 +61,7 @@ pub(crate) async fn get_country(
 /// Adds a country to the app; one that is there already stays as it is.
 #[utoipa::path(patch, path = "/apps/{appId}/countries/{countryCode}", tag = "countries",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")), request_body = CountryPatch,
+        KeyHeader), request_body = CountryPatch,
     responses((status = 200, body = Country), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_country(
     Path((app, country)): Path<(String, String)>,
@@ -72,7 +73,7 @@ pub(crate) async fn patch_country(
     context.expect_entity::<Country>(app, WRITE).await?;
     let read = CountryPatch::read(&body).and_then(|patch| patch.check_path(country));
     context.reveal_to_permitted(app, WRITE, read).await?;
-    let conditions = context.conditions("PATCH", &body);
+    let conditions = context.conditions(&body);
     let conditions = context.reveal_to_permitted(app, WRITE, conditions).await?;
     let country =
         countries::patch_country(context.service(), &context.principal, app, country, conditions).await?;

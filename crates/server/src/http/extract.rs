@@ -56,6 +56,7 @@ pub(crate) struct RequestContext {
     pub(crate) state: Arc<AppState>,
     pub(crate) principal: Principal,
     pub(crate) info: Arc<RequestInfo>,
+    pub(crate) method: Method,
     pub(crate) preconditions: Preconditions,
     pub(crate) headers: HeaderMap,
 }
@@ -91,6 +92,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
             state: Arc::clone(state),
             principal,
             info,
+            method: parts.method.clone(),
             preconditions: preconditions_of(parts),
             headers: parts.headers.clone(),
         })
@@ -450,11 +452,11 @@ impl InventoryBody {
                 .inventories
                 .enter(context.caller.id, patience)
                 .await?;
-            let pace = Pace {
+            let time = BodyTime {
                 at_first: patience,
                 in_all: patience * LONGER,
             };
-            let bytes = read_whole(&mut chunks, settings.agents.inventory_body_bytes, pace).await?;
+            let bytes = read_whole(&mut chunks, settings.agents.inventory_body_bytes, time).await?;
             Ok(Self { bytes, _place: place })
         };
         let received = received.await;
@@ -467,11 +469,11 @@ impl InventoryBody {
 
 async fn read_within(request: Request, limit: usize, within: Duration) -> Result<Bytes> {
     let mut chunks = request.into_body().into_data_stream();
-    let pace = Pace {
+    let time = BodyTime {
         at_first: within,
         in_all: within,
     };
-    let read = read_whole(&mut chunks, limit, pace).await;
+    let read = read_whole(&mut chunks, limit, time).await;
     if read.is_err() {
         refused_body::forget(chunks);
     }
@@ -481,12 +483,12 @@ async fn read_within(request: Request, limit: usize, within: Duration) -> Result
 /// How long a body may take: more, the more of it has come. Whoever sends next to nothing holds a place for little longer
 /// than whoever sends nothing.
 #[derive(Clone, Copy)]
-struct Pace {
+struct BodyTime {
     at_first: Duration,
     in_all: Duration,
 }
 
-impl Pace {
+impl BodyTime {
     /// How long it may take when so much of the largest body has come.
     fn after(self, received: usize, limit: usize) -> Duration {
         let earned = u128::from(received as u64) * (self.in_all - self.at_first).as_millis();
@@ -495,11 +497,11 @@ impl Pace {
     }
 }
 
-async fn read_whole(chunks: &mut BodyDataStream, limit: usize, pace: Pace) -> Result<Bytes> {
+async fn read_whole(chunks: &mut BodyDataStream, limit: usize, time: BodyTime) -> Result<Bytes> {
     let begun = tokio::time::Instant::now();
     let mut body = BytesMut::new();
     loop {
-        let until = begun + pace.after(body.len(), limit);
+        let until = begun + time.after(body.len(), limit);
         let next = tokio::time::timeout_at(until, chunks.next()).await;
         let Some(chunk) = next.map_err(|_| too_slow())? else {
             return Ok(body.freeze());
@@ -542,12 +544,12 @@ mod tests {
     #[test]
     fn a_body_earns_its_time_by_coming() {
         let seconds = Duration::from_secs;
-        let pace = Pace {
+        let time = BodyTime {
             at_first: seconds(30),
             in_all: seconds(300),
         };
-        let after = [0, 500, 1000].map(|received| pace.after(received, 1000));
+        let after = [0, 500, 1000].map(|received| time.after(received, 1000));
         assert_eq!(after, [30, 165, 300].map(seconds));
-        assert_eq!(pace.after(1, usize::MAX), seconds(30));
+        assert_eq!(time.after(1, usize::MAX), seconds(30));
     }
 }

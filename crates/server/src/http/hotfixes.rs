@@ -167,7 +167,7 @@ pub(crate) async fn schedule_hotfix(
     context.expect_no_tag(app, WRITE).await?;
     let read = HotfixRequest::read(&body, app, country);
     let command = context.reveal_to_permitted(app, WRITE, read).await?;
-    let repeatable = context.repeatable("POST", &body);
+    let repeatable = context.repeatable(&body);
     let repeatable = context.reveal_to_permitted(app, WRITE, repeatable).await?;
     let (service, principal) = (context.service(), &context.principal);
     let hotfix =

@@ -129,8 +129,8 @@ pub(crate) async fn count<T: FromRow>(
 ) -> Result<Response> {
     let list = RequestedList::read(context, path, resource).await?;
     let request = list.reveal(context, context.count_request(entity_set)).await?;
-    let count = listing::count(context.service(), list.scope(context), entity_set, request).await?;
     context.preconditions.check_untagged()?;
+    let count = listing::count(context.service(), list.scope(context), entity_set, request).await?;
     let mut response = count.to_string().into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));

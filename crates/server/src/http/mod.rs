@@ -23,7 +23,7 @@ pub(crate) mod places;
 pub(crate) mod principals;
 pub(crate) mod problem;
 mod refused_body;
-mod repeat;
+pub(crate) mod repeat;
 pub(crate) mod request_info;
 pub(crate) mod router;
 pub(crate) mod versions;

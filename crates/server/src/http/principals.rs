@@ -4,6 +4,7 @@ use super::{
     extract::{RequestContext, SmallBody},
     lists::{self, ListPath, fragment},
     options::{CountQuery, ListQuery},
+    repeat::KeyHeader,
 };
 use crate::{
     actions::{
@@ -74,7 +75,7 @@ pub(crate) async fn get_principal(
 /// Adds a principal to the app, or changes its roles.
 #[utoipa::path(patch, path = "/apps/{appId}/principals/{id}", tag = "principals",
     params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")), request_body = PrincipalPatch,
+        KeyHeader), request_body = PrincipalPatch,
     responses((status = 200, body = Principal), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_principal(
     Path((app, id_text)): Path<(String, String)>,
@@ -87,7 +88,7 @@ pub(crate) async fn patch_principal(
     let change = context
         .reveal_to_permitted(app, WRITE, PrincipalPatch::read(&body, principal_id))
         .await?;
-    let conditions = context.conditions("PATCH", &body);
+    let conditions = context.conditions(&body);
     let conditions = context.reveal_to_permitted(app, WRITE, conditions).await?;
     let (service, principal) = (context.service(), &context.principal);
     let principal = principals::patch_principal(

@@ -7,25 +7,32 @@ use domain::{
     text::{control_in, holds_control},
 };
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 /// Longest idempotency key, in characters.
 const LONGEST_KEY: usize = 255;
 
+/// The header by which a request may be sent again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only described; the header is read from the request")]
+pub(crate) struct KeyHeader {
+    /// The same request under the same key is carried out once within a day.
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
+}
+
 impl RequestContext {
     /// The conditions of a request with this body, its key among them.
-    pub(crate) fn conditions(&self, method: &'static str, body: &[u8]) -> Result<Preconditions, RuleError> {
+    pub(crate) fn conditions(&self, body: &[u8]) -> Result<Preconditions, RuleError> {
         Ok(Preconditions {
-            repeatable: self.repeatable(method, body)?,
+            repeatable: self.repeatable(body)?,
             ..self.preconditions.clone()
         })
     }
 
     /// What tells the request when it comes again, if it has a key.
-    pub(crate) fn repeatable(
-        &self,
-        method: &'static str,
-        body: &[u8],
-    ) -> Result<Option<Repeatable>, RuleError> {
+    pub(crate) fn repeatable(&self, body: &[u8]) -> Result<Option<Repeatable>, RuleError> {
         let Some(key) = self.header("idempotency-key") else {
             return Ok(None);
         };
@@ -39,7 +46,7 @@ impl RequestContext {
             return Err(RuleError::invalid("Idempotency-Key", message));
         }
         Ok(Some(Repeatable {
-            method,
+            method: self.method.to_string(),
             path: self.info.routed.to_lowercase(),
             key: key.to_owned(),
             body_sha256: Sha256::digest(body).into(),

@@ -7,6 +7,7 @@ use super::{
     lists::{self, ListPath, fragment},
     options::{CountQuery, ListQuery},
     refused_body,
+    repeat::KeyHeader,
 };
 use crate::{
     actions::{
@@ -67,7 +68,7 @@ pub(crate) async fn count_versions(Path(path): Path<ListPath>, context: RequestC
 /// it is taken in as it arrives, whatever the order of its properties.
 #[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions", tag = "versions",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")), request_body = UploadVersion,
+        KeyHeader), request_body = UploadVersion,
     responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
 pub(crate) async fn upload_version(
     Path((app, country)): Path<(String, String)>,
@@ -90,7 +91,7 @@ pub(crate) async fn upload_version(
         .reveal_to_permitted(app, WRITE, check_coding(&context.headers))
         .await?;
     // Of the body only the package counts, whose hash is known when it has arrived.
-    let repeatable = context.repeatable("POST", b"");
+    let repeatable = context.repeatable(b"");
     let repeatable = context.reveal_to_permitted(app, WRITE, repeatable).await?;
     let mut chunks = body
         .into_data_stream()

@@ -12,6 +12,7 @@ use crate::{
         extract::{OperatorContext, RequestContext, SmallBody},
         lists,
         options::ListQuery,
+        repeat::KeyHeader,
     },
     wire_rows,
 };
@@ -56,7 +57,7 @@ pub(crate) async fn get_agent(
 /// An agent that has an identity of Microsoft Entra gets no code: it signs in with tokens for this service, of an
 /// application with the role `Fame.Agent`.
 #[utoipa::path(put, path = "/agents/{name}", tag = "operator", params(("name" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")),
+        KeyHeader),
     request_body = AgentRegistrationBody,
     responses((status = 200, body = RegisteredAgent), (status = 201, body = RegisteredAgent),
         (status = "default", body = ErrorBody)))]
@@ -68,7 +69,7 @@ pub(crate) async fn put_agent(
     check_name("name", &name)?;
     context.check_look::<RegisteredAgent>()?;
     let command = command_of(AgentRegistration::read(&body, &name)?);
-    let conditions = context.conditions("PUT", &body)?;
+    let conditions = context.conditions(&body)?;
     let saved = agents::put_agent(context.service(), &context.principal, name, command, conditions).await?;
     let status = match saved.is_new {
         true => StatusCode::CREATED,

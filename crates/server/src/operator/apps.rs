@@ -11,6 +11,7 @@ use crate::{
         extract::{OperatorContext, RequestContext, SmallBody, id},
         lists,
         options::ListQuery,
+        repeat::KeyHeader,
     },
     wire_rows,
 };
@@ -56,7 +57,7 @@ pub(crate) async fn get_registered_app(
 
 /// Registers an app with its first owner, or replaces what was registered.
 #[utoipa::path(put, path = "/apps/{appId}", tag = "operator", params(("appId" = uuid::Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")),
+        KeyHeader),
     request_body = AppRegistrationBody,
     responses((status = 200, body = RegisteredApp), (status = 201, body = RegisteredApp),
         (status = "default", body = ErrorBody)))]
@@ -68,7 +69,7 @@ pub(crate) async fn put_app(
     let app = context.app(&app)?;
     context.check_look::<RegisteredApp>()?;
     let registration = AppRegistration::read(&body, app)?;
-    let conditions = context.conditions("PUT", &body)?;
+    let conditions = context.conditions(&body)?;
     let command = command_of(registration);
     let (saved_app, saved) =
         apps::put_app(context.service(), &context.principal, app, command, conditions).await?;
@@ -104,7 +105,7 @@ fn registered(context: &RequestContext, (app, owners): Registered) -> Result<Res
 
 /// Changes some of what was registered about an app.
 #[utoipa::path(patch, path = "/apps/{appId}", tag = "operator", params(("appId" = uuid::Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")),
+        KeyHeader),
     request_body = AppRegistrationBody,
     responses((status = 200, body = RegisteredApp), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_app(
@@ -123,7 +124,7 @@ pub(crate) async fn patch_app(
         owner: None,
         given: patch.given,
     };
-    let conditions = context.conditions("PATCH", &body)?;
+    let conditions = context.conditions(&body)?;
     let patched = apps::patch_app(context.service(), &context.principal, app, command, conditions).await?;
     registered(&context, patched)
 }
@@ -134,7 +135,7 @@ pub(crate) async fn patch_app(
 /// publisher's tenant.
 #[utoipa::path(put, path = "/apps/{appId}/principals/{id}", tag = "operator",
     params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")), request_body = PrincipalRegistrationBody,
+        KeyHeader), request_body = PrincipalRegistrationBody,
     responses((status = 200, body = RegisteredPrincipal), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_principal(
     Path((app, id_text)): Path<(String, String)>,
@@ -145,7 +146,7 @@ pub(crate) async fn put_principal(
     let principal_id = id("id", &id_text)?;
     context.check_look::<RegisteredPrincipal>()?;
     let command = PrincipalRegistrationBody::read(&body, principal_id)?;
-    let conditions = context.conditions("PUT", &body)?;
+    let conditions = context.conditions(&body)?;
     let (service, principal) = (context.service(), &context.principal);
     let principal = principals::patch_principal(
         service,

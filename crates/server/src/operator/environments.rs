@@ -11,6 +11,7 @@ use crate::{
         extract::{OperatorContext, RequestContext, SmallBody, id},
         lists,
         options::ListQuery,
+        repeat::KeyHeader,
     },
     wire_rows,
 };
@@ -101,7 +102,7 @@ pub(super) fn registered(context: &RequestContext, (environment, apps): Register
 /// Registers an environment, or replaces what is known of it. A full report lets a held environment work again.
 #[utoipa::path(put, path = "/environments/{aadTenantId}/{applicationFamily}/{name}", tag = "operator",
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")),
+        KeyHeader),
     request_body = EnvironmentRegistrationBody,
     responses((status = 200, body = RegisteredEnvironment), (status = 201, body = RegisteredEnvironment),
         (status = "default", body = ErrorBody)))]
@@ -117,7 +118,7 @@ pub(crate) async fn put_environment(
     let mut registration = EnvironmentRegistration::read(&body, &key, allow_w1)?;
     let given = std::mem::take(&mut registration.given);
     let report = report_of(environment_path, registration);
-    let conditions = context.conditions("PUT", &body)?;
+    let conditions = context.conditions(&body)?;
     let (service, principal) = (context.service(), &context.principal);
     let (saved, is_new) =
         environments::put_environment(service, principal, key, report, given, conditions).await?;

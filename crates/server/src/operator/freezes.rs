@@ -10,6 +10,7 @@ use crate::{
         extract::{OperatorContext, SmallBody, id},
         lists,
         options::ListQuery,
+        repeat::KeyHeader,
     },
     wire_rows,
 };
@@ -49,7 +50,7 @@ pub(crate) async fn get_freeze(
 /// of the app, or that the principal asked for, do not begin; those that wait can be canceled. What has begun goes on, and so
 /// does reading.
 #[utoipa::path(put, path = "/freezes/{subject}", tag = "operator", params(("subject" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request under the same key is carried out once within a day.")),
+        KeyHeader),
     request_body = FreezeBody,
     responses((status = 200, body = Freeze), (status = 201, body = Freeze), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_freeze(
@@ -60,7 +61,7 @@ pub(crate) async fn put_freeze(
     let subject = id::<Frozen>("subject", &subject)?;
     context.check_look::<Freeze>()?;
     let request = FreezeRequest::read(&body, subject)?;
-    let conditions = context.conditions("PUT", &body)?;
+    let conditions = context.conditions(&body)?;
     let (freeze, is_new) = freezes::put_freeze(
         context.service(),
         &context.principal,

@@ -280,8 +280,12 @@ async fn a_slow_reader_is_told_that_rows_are_missing() {
     assert_eq!(receiver.recv().await.unwrap().unwrap(), [1]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_read_waits_only_so_long_for_others_that_are_slow() {
+/// Rows without end.
+const NUMBERS: &str =
+    "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers";
+
+/// A database with one place for long reads, in its folder.
+async fn with_one_place() -> (tempfile::TempDir, Db) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("fame.db").display());
     let settings = DatabaseSettings {
@@ -289,10 +293,14 @@ async fn a_long_read_waits_only_so_long_for_others_that_are_slow() {
         ..DatabaseSettings::at(&url)
     };
     let db = open(&settings).await.unwrap();
-    let numbers =
-        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers";
-    let slow = db.query(numbers).stream::<(i64,)>(None, RECEIVED).await.unwrap();
-    let other = || db.query(format!("{numbers} LIMIT 100000")).fetch_all::<(i64,)>();
+    (folder, db)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_read_waits_only_so_long_for_others_that_are_slow() {
+    let (_folder, db) = with_one_place().await;
+    let slow = db.query(NUMBERS).stream::<(i64,)>(None, RECEIVED).await.unwrap();
+    let other = || db.query(format!("{NUMBERS} LIMIT 100000")).fetch_all::<(i64,)>();
     assert!(matches!(other().await, Err(StoreError::Busy)));
     drop(slow);
     assert_eq!(other().await.unwrap().len(), 100_000);
@@ -300,21 +308,13 @@ async fn a_long_read_waits_only_so_long_for_others_that_are_slow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_not_waited_for_holds_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("fame.db").display());
-    let settings = DatabaseSettings {
-        connections: 1,
-        ..DatabaseSettings::at(&url)
-    };
-    let db = open(&settings).await.unwrap();
-    let numbers =
-        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers";
+    let (_folder, db) = with_one_place().await;
     let mut slow = db
-        .query(numbers)
+        .query(NUMBERS)
         .stream::<(i64,)>(None, Duration::ZERO)
         .await
         .unwrap();
-    let other = db.query(format!("{numbers} LIMIT 100000")).fetch_all::<(i64,)>();
+    let other = db.query(format!("{NUMBERS} LIMIT 100000")).fetch_all::<(i64,)>();
     assert_eq!(other.await.unwrap().len(), 100_000);
     let mut taken = 0;
     let error = loop {

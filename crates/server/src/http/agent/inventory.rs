@@ -4,7 +4,7 @@ use crate::{
     actions::inventory,
     error::{Error, Result},
     http::{
-        agent::{answer, read},
+        agent::{AgentHeaders, answer, read},
         extract::{AgentContext, InventoryBody},
     },
 };
@@ -15,7 +15,7 @@ use wire::{
 };
 
 /// Says all that the agent serves: what it had and does not name any more is missing from then on.
-#[utoipa::path(put, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header)),
+#[utoipa::path(put, path = "/inventory", tag = "agent", params(AgentHeaders),
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
 pub(crate) async fn put_inventory(context: AgentContext, request: Request) -> Result<Response> {
@@ -26,7 +26,7 @@ pub(crate) async fn put_inventory(context: AgentContext, request: Request) -> Re
 }
 
 /// Says what has changed of what the agent serves: environments that are new or different, and those that are gone.
-#[utoipa::path(patch, path = "/inventory", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header)),
+#[utoipa::path(patch, path = "/inventory", tag = "agent", params(AgentHeaders),
     request_body = Inventory,
     responses((status = 200, body = InventoryResult), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_inventory(context: AgentContext, request: Request) -> Result<Response> {

@@ -9,6 +9,22 @@ use crate::error::{Error, Result};
 use axum::{body::Body, http::StatusCode, response::Response};
 use domain::problem::RuleError;
 use serde::{Serialize, de::DeserializeOwned};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+/// What each call of a running agent says of it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "only described; the headers are read where the agent signs in"
+)]
+struct AgentHeaders {
+    #[param(rename = "fame-agent-session")]
+    session: Uuid,
+    #[param(rename = "fame-agent-ready")]
+    ready: Option<bool>,
+}
 
 /// What an agent sent. Both sides are ours, so it is read as its shape is declared.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, RuleError> {

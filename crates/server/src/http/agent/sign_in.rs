@@ -5,7 +5,7 @@ use crate::{
     actions::agents::{self, GivenToken},
     error::Result,
     http::{
-        agent::{answer, read},
+        agent::{AgentHeaders, answer, read},
         extract::{AgentContext, AppState, SmallBody},
         request_info::RequestInfo,
     },
@@ -37,7 +37,7 @@ pub(crate) async fn enrol_agent(
 
 /// Gives the agent a new token in the place of the one that it signed in with, which is good until the
 /// new one is used, and ten minutes more.
-#[utoipa::path(post, path = "/token", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header)),
+#[utoipa::path(post, path = "/token", tag = "agent", params(AgentHeaders),
     responses((status = 200, body = AgentToken), (status = "default", body = ErrorBody)))]
 pub(crate) async fn rotate_agent_token(context: AgentContext) -> Result<Response> {
     let given = agents::rotate_token(context.service(), &context.caller).await?;

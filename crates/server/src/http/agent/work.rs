@@ -1,6 +1,6 @@
 //! `/agent/v1/claim` and `/agent/v1/operations`: what there is to do, how far it has come, and the packages for it.
 
-use super::{answer, read};
+use super::{AgentHeaders, answer, read};
 use crate::{
     actions::work::{self, WorkRequest},
     blobs::ByteStream,
@@ -21,7 +21,7 @@ use wire::{
 
 /// Gives the agent operations that are due, and what it holds without knowing of it. With `waitSeconds` it waits for the
 /// first; a later claim of the same agent ends that.
-#[utoipa::path(post, path = "/claim", tag = "agent", params(("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header)),
+#[utoipa::path(post, path = "/claim", tag = "agent", params(AgentHeaders),
     request_body = ClaimRequest,
     responses((status = 200, body = Claim), (status = "default", body = ErrorBody)))]
 pub(crate) async fn claim_operations(context: AgentContext, SmallBody(body): SmallBody) -> Result<Response> {
@@ -33,7 +33,7 @@ pub(crate) async fn claim_operations(context: AgentContext, SmallBody(body): Sma
 
 /// Says that work goes on, and how far it has come.
 #[utoipa::path(post, path = "/operations/{id}/renew", tag = "agent",
-    params(("id" = uuid::Uuid, Path), ("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header)), request_body = Renewal,
+    params(("id" = uuid::Uuid, Path), AgentHeaders), request_body = Renewal,
     responses((status = 200, body = Renewed), (status = "default", body = ErrorBody)))]
 pub(crate) async fn renew_operation(
     Path(operation): Path<String>,
@@ -50,7 +50,7 @@ pub(crate) async fn renew_operation(
 
 /// Says how an operation ended. The same may be said again.
 #[utoipa::path(post, path = "/operations/{id}/finish", tag = "agent",
-    params(("id" = uuid::Uuid, Path), ("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header)), request_body = Finish,
+    params(("id" = uuid::Uuid, Path), AgentHeaders), request_body = Finish,
     responses((status = 200, body = Finished), (status = "default", body = ErrorBody)))]
 pub(crate) async fn finish_operation(
     Path(operation): Path<String>,
@@ -68,7 +68,7 @@ pub(crate) async fn finish_operation(
 
 /// Sends the package of an operation that the agent holds, whole or a range of it. HEAD is no download.
 #[utoipa::path(get, path = "/operations/{id}/package", tag = "agent",
-    params(("id" = uuid::Uuid, Path), ("fame-agent-session" = uuid::Uuid, Header), ("fame-agent-ready" = Option<bool>, Header),
+    params(("id" = uuid::Uuid, Path), AgentHeaders,
         ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`, to go on where a download broke off.")),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),

@@ -250,7 +250,7 @@ impl World {
         };
         let (id, country) = (app(request.app), code_of(request.country));
         let repeatable = request.key.map(|key| Repeatable {
-            method: "POST",
+            method: "POST".into(),
             path: format!("apps/{id}/countries/{country}/environmentHotfixes"),
             key: key.to_string(),
             body_sha256: Sha256::digest(format!("{hotfix:?}")).into(),
