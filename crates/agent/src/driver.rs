@@ -5,6 +5,7 @@
 //! the same for all (`work.rs`).
 
 use crate::failure::Failure;
+pub use domain::environment::AppScope;
 use domain::{
     country::CountryCode,
     environment::EnvironmentKind,
@@ -149,6 +150,10 @@ pub struct Found {
     pub application_version: Option<AppVersion>,
     /// The version of the platform.
     pub platform_version: Option<AppVersion>,
+    /// Where people sign in to it.
+    pub web_client_url: Option<String>,
+    /// Where programs call it.
+    pub web_service_url: Option<String>,
     /// The update window: start and end as `HH:MM`, and the time zone.
     pub window: Option<[String; 3]>,
     /// Whether the apps are all that are installed.
@@ -182,19 +187,10 @@ pub struct InstalledApp {
     pub name: Option<String>,
     /// Its publisher.
     pub publisher: Option<String>,
-    /// How it came there, where the target tells.
-    pub origin: Option<Origin>,
-}
-
-/// How an app came into an environment, which decides how a newer version can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// For all tenants: from the catalogue or by a server's administrator.
-    Global,
-    /// For this tenant.
-    Tenant,
-    /// From a developer's machine.
-    Dev,
+    /// For whom it was published, where the target tells: it decides how a newer version can come.
+    pub scope: Option<AppScope>,
+    /// Whether the target lets it be uninstalled, where it tells.
+    pub can_be_uninstalled: Option<bool>,
 }
 
 /// Something that a check found.

@@ -13,6 +13,31 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// When the customer wants apps to be updated with the platform. It is kept and shown; nothing follows from it, for
+    /// apps are updated here when somebody asks for it.
+    UpdateCadence {
+        /// As the platform does by itself.
+        Default,
+        /// With major updates.
+        DuringMajorUpgrade,
+        /// With major and minor updates.
+        DuringMajorMinorUpgrade,
+    }
+}
+
+vocabulary! {
+    /// For whom an installed app was published.
+    AppScope {
+        /// For all tenants, from a repository.
+        Global,
+        /// For one tenant.
+        Tenant,
+        /// By a developer, to try it out.
+        Dev,
+    }
+}
+
 /// An application family under its normal form: blanks dropped, lower case.
 ///
 /// `Business Central` and `BusinessCentral` are the same family; both spellings are documented.

@@ -5,8 +5,8 @@
 //! final.
 
 use crate::{
-    country::CountryCode, ids::AppId, instant::Instant, problem::RuleError, version::AppVersion,
-    vocabulary::vocabulary,
+    country::CountryCode, ids::AppId, instant::Instant, principal::PrincipalKind, problem::RuleError,
+    version::AppVersion, vocabulary::vocabulary,
 };
 use std::fmt;
 
@@ -21,6 +21,27 @@ vocabulary! {
         Install,
         /// Takes it out.
         Uninstall,
+    }
+}
+
+vocabulary! {
+    /// What kind of caller asked for an operation.
+    CreatorKind {
+        /// Somebody of the tenant, or of the publisher.
+        User,
+        /// A program.
+        Application,
+        /// Somebody of a partner whom the customer lets administer their environments.
+        Delegated,
+    }
+}
+
+impl From<PrincipalKind> for CreatorKind {
+    fn from(kind: PrincipalKind) -> Self {
+        match kind {
+            PrincipalKind::User => Self::User,
+            PrincipalKind::Application => Self::Application,
+        }
     }
 }
 

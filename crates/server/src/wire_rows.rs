@@ -5,10 +5,15 @@ use crate::{
         execution::window_of,
         work::given::{Given, Work},
     },
-    error::Result,
+    error::{Error, Result},
 };
 use data_encoding::HEXLOWER;
-use domain::{agent::AgentState, instant::Instant, principal::PrincipalKind, version::SyncMode};
+use domain::{
+    agent::AgentState,
+    instant::Instant,
+    principal::PrincipalKind,
+    version::{AppVersion, SyncMode},
+};
 use std::time::Duration;
 use store::{
     agents::{Agent, AgentEntry},
@@ -244,8 +249,10 @@ pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::Environment
     Ok(wire::hotfixes::EnvironmentHotfix {
         id: operation.id,
         environment_aad_tenant_id: operation.tenant_id,
-        source_app_version: Some(operation.source_version),
-        target_app_version: operation.target_version,
+        source_app_version: operation.source_version,
+        target_app_version: operation
+            .target_version
+            .ok_or_else(|| Error::fault("a hotfix that leads nowhere"))?,
         status: operation.status,
         created_on: operation.created_on,
         run_after: Some(operation.run_after),
@@ -283,8 +290,8 @@ pub(crate) fn operation(operation: Operation) -> Result<wire::operator::Operatio
         environment_application_family: operation.family,
         environment_name: operation.environment_name,
         environment_type: Some(operation.environment_kind),
-        source_app_version: Some(operation.source_version),
-        target_app_version: Some(operation.target_version),
+        source_app_version: operation.source_version,
+        target_app_version: operation.target_version,
         created_on: operation.created_on,
         run_after: Some(operation.run_after),
         ignore_upgrade_window: Flag(operation.ignore_window),
@@ -332,11 +339,15 @@ fn claimed(given: Given, lease_seconds: u32) -> wire::agent::ClaimedOperation {
         app_id: operation.app_id.0,
         app_name: operation.app_name,
         app_publisher: operation.app_publisher,
-        source_version: operation.source_version.to_string(),
-        target_version: operation.target_version.to_string(),
+        source_version: text(operation.source_version),
+        target_version: text(operation.target_version),
         sync_mode: SyncMode::Sync.to_string(),
         package,
     }
+}
+
+fn text(version: Option<AppVersion>) -> String {
+    version.map(|version| version.to_string()).unwrap_or_default()
 }
 
 /// A span in whole seconds.

@@ -8,7 +8,7 @@ use super::{
 };
 use domain::{
     country::CountryCode,
-    environment::{EnvironmentKey, EnvironmentKind, family_key, name_key},
+    environment::{AppScope, EnvironmentKey, EnvironmentKind, UpdateCadence, family_key, name_key},
     ids::{AppId, Etag, OperationId, TenantId},
     instant::Instant,
     version::{AppVersion, Availability, Dependency},
@@ -64,6 +64,14 @@ table! {
         pub disputed_since: Option<Instant>,
         /// Since when another agent reports it than the one that it is bound to.
         pub contested_since: Option<Instant>,
+        /// When the customer wants apps to be updated with the platform, if they said.
+        pub update_cadence: Option<UpdateCadence>,
+        /// Where people sign in to it, if known.
+        pub web_client_url: Option<String>,
+        /// Where programs call it, if known.
+        pub web_service_url: Option<String>,
+        /// The window that its agent reports, where the customer has chosen another: theirs holds until this changes.
+        pub reported_window: Option<String>,
     }
 }
 
@@ -211,6 +219,10 @@ table! {
         pub app_name: Option<String>,
         /// The app's publisher, if the inventory gave it.
         pub app_publisher: Option<String>,
+        /// For whom it was published, if the inventory said.
+        pub app_scope: Option<AppScope>,
+        /// Whether it can be uninstalled, if the inventory said.
+        pub can_be_uninstalled: Option<bool>,
     }
 }
 
@@ -230,6 +242,10 @@ row! {
         pub availability: Option<Availability>,
         /// The apps that the version needs.
         pub dependencies: Option<Vec<Dependency>>,
+        /// For whom it was published, if the inventory said.
+        pub scope: Option<AppScope>,
+        /// Whether it can be uninstalled, if the inventory said.
+        pub can_be_uninstalled: Option<bool>,
     }
 }
 
@@ -305,7 +321,8 @@ pub async fn lock_environment_unless_held(
 }
 
 const INSTALLED: &str = "
-    SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies
+    SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies, i.app_scope,
+      i.can_be_uninstalled
     FROM installations i
     LEFT JOIN versions v
       ON v.app_id = i.app_id AND v.country_code = i.country_code AND v.version_key = i.version_key
@@ -354,6 +371,9 @@ const REPORTED: &[&str] = &[
     "missing_since",
     "disputed_since",
     "contested_since",
+    "web_client_url",
+    "web_service_url",
+    "reported_window",
 ];
 
 /// Replaces what is known of environments, whose rows are locked.
@@ -421,6 +441,8 @@ fn installation(environment: &Environment, app: &InstalledApp) -> InstallationRo
         version: app.version,
         app_name: app.name.clone(),
         app_publisher: app.publisher.clone(),
+        app_scope: app.scope,
+        can_be_uninstalled: app.can_be_uninstalled,
     }
 }
 
@@ -469,7 +491,7 @@ impl FromRow for InstalledIn {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             app: InstalledApp::from_row(row)?,
-            environment: row.get(6)?,
+            environment: row.get(8)?,
         })
     }
 }
@@ -478,7 +500,8 @@ impl FromRow for InstalledIn {
 pub async fn installed_in(db: &Db, ids: &[Uuid]) -> Result<Vec<InstalledIn>, StoreError> {
     let marks = placeholders(ids.len());
     db.query(format!(
-        "SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies, i.environment_id
+        "SELECT i.app_id, i.version, i.app_name, i.app_publisher, v.availability, v.dependencies,
+           i.app_scope, i.can_be_uninstalled, i.environment_id
          FROM installations i
          LEFT JOIN versions v
            ON v.app_id = i.app_id AND v.country_code = i.country_code AND v.version_key = i.version_key
@@ -558,6 +581,10 @@ mod tests {
             missing_since: None,
             disputed_since: None,
             contested_since: None,
+            update_cadence: Some(UpdateCadence::DuringMajorUpgrade),
+            web_client_url: Some("https://example.test/production".into()),
+            web_service_url: None,
+            reported_window: None,
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
 };
 use domain::{
     country::CountryCode,
+    environment::AppScope,
     ids::{AppId, Etag, OperationId},
     instant::Instant,
     operation::{FailureCause, OperationStatus},
@@ -246,6 +247,10 @@ row! {
         pub name: Option<String> as (app_name),
         /// The app's publisher, if the inventory gave it.
         pub publisher: Option<String> as (app_publisher),
+        /// For whom it was published, if the inventory said.
+        pub scope: Option<AppScope> as (app_scope),
+        /// Whether it can be uninstalled, if the inventory said.
+        pub can_be_uninstalled: Option<bool>,
     }
 }
 
@@ -281,6 +286,8 @@ impl From<Installed> for InstalledApp {
             publisher: installed.publisher,
             availability: None,
             dependencies: None,
+            scope: installed.scope,
+            can_be_uninstalled: installed.can_be_uninstalled,
         }
     }
 }
@@ -389,8 +396,8 @@ pub async fn start_operations<'o>(
     let rows = started.into_iter().map(|operation| {
         vec![
             operation.id.into(),
-            operation.source_version.to_string().into(),
-            operation.source_version.into(),
+            operation.source_version.map(|version| version.to_string()).into(),
+            operation.source_version.map(AppVersion::sort_key).into(),
             operation.started_on.into(),
             operation.lease_id.into(),
             operation.lease_until.into(),

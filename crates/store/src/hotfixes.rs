@@ -11,7 +11,7 @@ use domain::{
     environment::{EnvironmentKind, family_key, name_key},
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
-    operation::{FailureCause, OperationKind, OperationStatus},
+    operation::{CreatorKind, FailureCause, OperationKind, OperationStatus},
     version::AppVersion,
 };
 use uuid::Uuid;
@@ -44,12 +44,12 @@ table! {
         derived environment_name_key(row) -> String { name_key(&row.environment_name) },
         /// Production or sandbox.
         pub environment_kind: EnvironmentKind,
-        /// The installed version; once it runs, that of its start.
-        pub source_version: AppVersion,
-        derived source_version_key(row) -> [u8; 16] { row.source_version.sort_key() },
-        /// The version that it leads to.
-        pub target_version: AppVersion,
-        derived target_version_key(row) -> [u8; 16] { row.target_version.sort_key() },
+        /// The installed version; once it runs, that of its start. None where the app is installed.
+        pub source_version: Option<AppVersion>,
+        derived source_version_key(row) -> Option<[u8; 16]> { row.source_version.map(AppVersion::sort_key) },
+        /// The version that it leads to. None where the app is uninstalled.
+        pub target_version: Option<AppVersion>,
+        derived target_version_key(row) -> Option<[u8; 16]> { row.target_version.map(AppVersion::sort_key) },
         /// Where it stands.
         pub status: OperationStatus,
         /// Whether it may start outside the environment's window.
@@ -96,6 +96,34 @@ table! {
         pub downloads: Option<i64>,
         /// The service principal of the application that asked for it.
         pub created_by_object_id: Option<Uuid>,
+        /// What kind of caller asked for it.
+        pub created_by_kind: CreatorKind,
+        /// What their token called them, if it did.
+        pub created_by_name: Option<String>,
+        /// Who canceled it.
+        pub canceled_by: Option<String>,
+        /// The operation that it was made for, and without which nobody would have asked for it.
+        pub parent_id: Option<OperationId>,
+        /// Whether it may lead to a version in preview.
+        pub allow_preview: bool,
+        /// Whether what it needs may be installed and updated for it.
+        pub allow_dependencies: bool,
+        /// Whether what needs it may be uninstalled for it.
+        pub allow_dependents: bool,
+        /// Whether its data is deleted with the app.
+        pub delete_data: bool,
+        /// Whether the publisher's licence was accepted.
+        pub accept_eula: bool,
+        /// The language that it is installed in.
+        pub language_id: Option<String>,
+        /// When its vendor wanted it to run, where the customer has postponed it.
+        pub asked_run_after: Option<Instant>,
+        /// When that was.
+        pub postponed_on: Option<Instant>,
+        /// Who did.
+        pub postponed_by: Option<String>,
+        /// And why, as they say.
+        pub postpone_reason: Option<String>,
     }
 }
 

@@ -258,8 +258,8 @@ row! {
         pub app_id: AppId,
         /// Whether it runs or has succeeded.
         pub status: OperationStatus,
-        /// The version that it leads to.
-        pub target_version: AppVersion,
+        /// The version that it leads to; none where the app is uninstalled.
+        pub target_version: Option<AppVersion>,
         /// When it began.
         pub started_on: Option<Instant>,
     }

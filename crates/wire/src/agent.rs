@@ -122,6 +122,12 @@ pub struct ReportedEnvironment {
     /// The version of Business Central's platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_version: Option<String>,
+    /// Where people sign in to it; what was known when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_client_url: Option<String>,
+    /// Where programs call it; what was known when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_service_url: Option<String>,
     /// When its operations may start; what was known when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<ReportedWindow>,
@@ -148,6 +154,8 @@ struct FlatEnvironment {
     location_name: Option<String>,
     application_version: Option<String>,
     platform_version: Option<String>,
+    web_client_url: Option<String>,
+    web_service_url: Option<String>,
     window: Option<ReportedWindow>,
     #[serde(default)]
     inventory_complete: bool,
@@ -168,6 +176,8 @@ impl From<FlatEnvironment> for ReportedEnvironment {
             location_name: flat.location_name,
             application_version: flat.application_version,
             platform_version: flat.platform_version,
+            web_client_url: flat.web_client_url,
+            web_service_url: flat.web_service_url,
             window: flat.window,
             inventory_complete: flat.inventory_complete,
             apps: flat.apps,
@@ -206,6 +216,13 @@ pub struct ReportedApp {
     /// Its publisher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publisher: Option<String>,
+    /// For whom it was published, if that can be told: `Global`, `Tenant` or `Dev`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Tenant")]
+    pub scope: Option<String>,
+    /// Whether the target lets it be uninstalled, if that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub can_be_uninstalled: Option<bool>,
 }
 
 /// What came of an inventory.

@@ -12,7 +12,7 @@ mod operations;
 use super::watch::{Repeats, Rhythm, ended};
 use crate::{
     cause::Target,
-    driver::{Deployed, Driver, Finding, Found, InstalledApp, Origin, Work, Workplace},
+    driver::{AppScope, Deployed, Driver, Finding, Found, InstalledApp, Work, Workplace},
     failure::Failure,
     http::{self, Credentials, Http, HttpSettings, Pace},
 };
@@ -206,21 +206,21 @@ impl AdminCenter {
     }
 
     /// How a newer version of an app comes in that came in like this.
-    fn way(&self, origin: Option<Origin>) -> Result<Way, Failure> {
+    fn way(&self, published: Option<AppScope>) -> Result<Way, Failure> {
         let scope = |text: &str| Failure {
             hint: Some("Scope"),
             ..Failure::other(text)
         };
-        match (self.settings.mode, origin) {
-            (Mode::Auto | Mode::Update, Some(Origin::Global)) => Ok(Way::Update),
-            (Mode::Auto | Mode::PteInstall, Some(Origin::Tenant)) => Ok(Way::PteInstall),
-            (_, Some(Origin::Dev)) => Err(scope(
+        match (self.settings.mode, published) {
+            (Mode::Auto | Mode::Update, Some(AppScope::Global)) => Ok(Way::Update),
+            (Mode::Auto | Mode::PteInstall, Some(AppScope::Tenant)) => Ok(Way::PteInstall),
+            (_, Some(AppScope::Dev)) => Err(scope(
                 "The installed version was published from a developer's machine: the Admin Center replaces no such app",
             )),
-            (Mode::Update, Some(Origin::Tenant)) => Err(scope(
+            (Mode::Update, Some(AppScope::Tenant)) => Err(scope(
                 "The installed version is a per-tenant extension, and this environment is set to mode = \"update\"",
             )),
-            (Mode::PteInstall, Some(Origin::Global)) => Err(scope(
+            (Mode::PteInstall, Some(AppScope::Global)) => Err(scope(
                 "The installed version is a global app, and this environment is set to mode = \"pteInstall\"",
             )),
             (_, None) => Err(scope(
@@ -261,7 +261,7 @@ impl Driver for AdminCenter {
     }
 
     fn needs_package(&self, _: &Work, installed: &InstalledApp) -> bool {
-        self.way(installed.origin) == Ok(Way::PteInstall)
+        self.way(installed.scope) == Ok(Way::PteInstall)
     }
 
     fn deploy<'d>(

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cause::Target,
-    driver::{Deployed, Driver, Finding, Found, InstalledApp, Origin, Weight, Work, Workplace},
+    driver::{AppScope, Deployed, Driver, Finding, Found, InstalledApp, Weight, Work, Workplace},
     failure::Failure,
     http::{self, Credentials, Http, HttpSettings},
 };
@@ -211,7 +211,7 @@ impl DevEndpoint {
                 let from_developers = found
                     .apps
                     .iter()
-                    .filter(|app| app.origin == Some(Origin::Dev))
+                    .filter(|app| app.scope == Some(AppScope::Dev))
                     .count();
                 tell(Ok(format!(
                     "{} apps are installed, of which {from_developers} came from developers' machines and can be replaced",

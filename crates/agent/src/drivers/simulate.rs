@@ -204,7 +204,8 @@ impl Simulator {
             publisher: before
                 .and_then(|app| app.publisher.clone())
                 .or_else(|| work.app_publisher.clone()),
-            origin: before.and_then(|app| app.origin),
+            scope: before.and_then(|app| app.scope),
+            can_be_uninstalled: None,
         };
         self.world.install(&self.environment, app);
         Deployed::Done
@@ -218,7 +219,8 @@ impl SimulatedApp {
             version: self.version,
             name: self.name.clone(),
             publisher: self.publisher.clone(),
-            origin: None,
+            scope: None,
+            can_be_uninstalled: None,
         }
     }
 }

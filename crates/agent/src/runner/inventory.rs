@@ -361,6 +361,8 @@ fn reported(served: &Served, found: Found) -> ReportedEnvironment {
         location_name: found.location_name.or_else(|| settings.location.clone()),
         application_version: text(found.application_version),
         platform_version: text(found.platform_version),
+        web_client_url: found.web_client_url,
+        web_service_url: found.web_service_url,
         window: window.or_else(|| settings.window.clone()),
         inventory_complete: found.is_complete,
         apps: found.apps.into_iter().map(reported_app).collect(),
@@ -373,6 +375,8 @@ fn reported_app(app: InstalledApp) -> ReportedApp {
         version: app.version.to_string(),
         name: app.name,
         publisher: app.publisher,
+        scope: app.scope.map(|scope| scope.to_string()),
+        can_be_uninstalled: app.can_be_uninstalled,
     }
 }
 

@@ -144,7 +144,8 @@ fn found(version: Option<AppVersion>) -> Found {
         version,
         name: None,
         publisher: None,
-        origin: None,
+        scope: None,
+        can_be_uninstalled: None,
     };
     Found {
         is_complete: true,

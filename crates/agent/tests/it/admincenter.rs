@@ -8,7 +8,7 @@ use crate::{
     everywhere::{Bench, everywhere},
 };
 use agent::{
-    driver::{Deployed, Driver, Origin, Weight},
+    driver::{AppScope, Deployed, Driver, Weight},
     drivers::admincenter::{AdminCenter, Settings},
 };
 use axum::http::Method;
@@ -539,8 +539,8 @@ async fn the_inventory_tells_all_that_the_target_does() {
     assert_eq!(found.application_version, Some(version("26.1.2.3")));
     let window = ["22:00", "06:00", "Romance Standard Time"].map(str::to_owned);
     assert_eq!(found.window, Some(window));
-    let origins: Vec<_> = found.apps.iter().map(|app| app.origin.unwrap()).collect();
-    assert_eq!(origins, [Origin::Tenant, Origin::Dev, Origin::Global]);
+    let origins: Vec<_> = found.apps.iter().map(|app| app.scope.unwrap()).collect();
+    assert_eq!(origins, [AppScope::Tenant, AppScope::Dev, AppScope::Global]);
     assert_eq!(found.app(OTHER_APP).unwrap().name.as_deref(), Some("Other Pack"));
 
     let bench = OnlineBench::with(|online| {

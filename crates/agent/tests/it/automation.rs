@@ -8,7 +8,7 @@ use crate::{
     server::{COMPANY, Outcome, Server, left_behind},
 };
 use agent::{
-    driver::{Deployed, Driver, Origin, Weight},
+    driver::{AppScope, Deployed, Driver, Weight},
     drivers::automation::{Automation, Settings},
 };
 use axum::http::Method;
@@ -446,7 +446,10 @@ async fn only_what_is_installed_is_in_the_inventory() {
     assert!(found.is_complete && found.is_ready);
     assert_eq!(found.apps.len(), 3);
     let app = found.app(APP).unwrap();
-    assert_eq!((app.version, app.origin), (version(SOURCE), Some(Origin::Tenant)));
+    assert_eq!(
+        (app.version, app.scope),
+        (version(SOURCE), Some(AppScope::Tenant))
+    );
     assert_eq!(found.application_version, Some(version("26.1.2.3")));
     assert_eq!(found.platform_version, Some(version("26.0.34567.0")));
 }

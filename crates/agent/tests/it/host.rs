@@ -224,7 +224,8 @@ impl Host {
             version,
             name: None,
             publisher: None,
-            origin: None,
+            scope: None,
+            can_be_uninstalled: None,
         };
         self.world.install(&key(environment), app);
     }

@@ -200,7 +200,7 @@ impl Export {
         write("blobs", packages.iter().map(|(_, sha256)| blob(sha256)).collect());
         write("environments", (0..self.environments).map(environment).collect());
         let manifest = json!({
-            "format": "fame-export", "formatVersion": 1, "schemaVersion": 3, "program": "by hand",
+            "format": "fame-export", "formatVersion": 1, "schemaVersion": 4, "program": "by hand",
             "madeOn": "2020-03-05T12:00:00.0000000Z", "packages": self.packages,
             "packageBytes": usize::from(self.packages) * PACKAGE_BYTES, "runningOperations": 0, "parts": parts,
         });
@@ -253,6 +253,7 @@ fn environment(number: usize) -> Value {
         "window_start": "20:00", "window_end": "06:00", "window_zone": "UTC", "inventory_complete": false,
         "inventory_on": 4, "held_since": null, "held_by": null, "due_on": null,
         "etag": guid(9), "agent_id": null, "missing_since": null, "disputed_since": null, "contested_since": null,
+        "update_cadence": null, "web_client_url": null, "web_service_url": null, "reported_window": null,
     })
 }
 

@@ -152,6 +152,8 @@ pub(crate) struct EnvironmentReport {
     pub(crate) country: CountryCode,
     pub(crate) kind: EnvironmentKind,
     pub(crate) location_name: String,
+    pub(crate) web_client_url: Option<String>,
+    pub(crate) web_service_url: Option<String>,
     pub(crate) application_version: Option<AppVersion>,
     pub(crate) platform_version: Option<AppVersion>,
     /// What was known of it, or the default of the country, if nothing is said.
@@ -266,10 +268,13 @@ pub(super) fn described(
     now: Instant,
 ) -> Environment {
     let known = existing.map(|environment| environment.window.clone());
-    let window = match (&report.window, known) {
-        (Some(window), _) => Ok(window.clone()),
-        (None, Some(known)) => known,
-        (None, None) => Ok(UpdateWindow::default_in(report.country)),
+    let chosen_over = existing.and_then(|environment| environment.reported_window.clone());
+    let (window, reported_window) = match (&report.window, known) {
+        // The customer's own choice holds until something else is reported than when they made it.
+        (Some(window), Some(known)) if chosen_over == Some(window_text(window)) => (known, chosen_over),
+        (Some(window), _) => (Ok(window.clone()), None),
+        (None, Some(known)) => (known, chosen_over),
+        (None, None) => (Ok(UpdateWindow::default_in(report.country)), None),
     };
     Environment {
         id: existing.map_or_else(Uuid::now_v7, |environment| environment.id),
@@ -292,7 +297,27 @@ pub(super) fn described(
         missing_since: None,
         disputed_since: None,
         contested_since: existing.and_then(|environment| environment.contested_since),
+        update_cadence: existing.and_then(|environment| environment.update_cadence),
+        web_client_url: report
+            .web_client_url
+            .clone()
+            .or_else(|| existing?.web_client_url.clone()),
+        web_service_url: report
+            .web_service_url
+            .clone()
+            .or_else(|| existing?.web_service_url.clone()),
+        reported_window,
     }
+}
+
+/// A window in one text, by which it is told whether another is reported.
+pub(crate) fn window_text(window: &UpdateWindow) -> String {
+    format!(
+        "{}-{} {}",
+        window.start_text(),
+        window.end_text(),
+        window.time_zone()
+    )
 }
 
 /// Writes down what is known of environments, which are locked or new, and when work may start in them.

@@ -312,6 +312,8 @@ impl Fixture {
             publisher: None,
             availability: None,
             dependencies: None,
+            scope: None,
+            can_be_uninstalled: None,
         };
         let command = EnvironmentReport {
             family: "Business Central".into(),
@@ -319,6 +321,8 @@ impl Fixture {
             country: us(),
             kind: EnvironmentKind::Production,
             location_name: String::new(),
+            web_client_url: None,
+            web_service_url: None,
             application_version: None,
             platform_version: None,
             window: None,

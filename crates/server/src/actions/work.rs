@@ -165,7 +165,7 @@ async fn again(
 }
 
 async fn described(service: &Service, claimed: Vec<Claimed>) -> Result<Vec<Given>> {
-    let mut known: HashMap<(AppId, AppVersion, Option<[u8; 32]>), bool> = HashMap::new();
+    let mut known: HashMap<(AppId, Option<AppVersion>, Option<[u8; 32]>), bool> = HashMap::new();
     let mut given = Vec::with_capacity(claimed.len());
     for Claimed { operation, lease } in claimed {
         let package = (
@@ -173,11 +173,12 @@ async fn described(service: &Service, claimed: Vec<Claimed>) -> Result<Vec<Given
             operation.target_version,
             operation.package_sha256,
         );
-        let differs_elsewhere = match (known.get(&package), operation.package_sha256) {
+        let pinned = target_of(&operation).zip(operation.package_sha256);
+        let differs_elsewhere = match (known.get(&package), pinned) {
             (Some(differs), _) => *differs,
             (None, None) => false,
-            (None, Some(sha256)) => {
-                versions::differs_elsewhere(&service.db, &target_of(&operation), sha256).await?
+            (None, Some((target, sha256))) => {
+                versions::differs_elsewhere(&service.db, &target, sha256).await?
             }
         };
         known.insert(package, differs_elsewhere);
@@ -190,12 +191,12 @@ async fn described(service: &Service, claimed: Vec<Claimed>) -> Result<Vec<Given
     Ok(given)
 }
 
-fn target_of(operation: &Operation) -> VersionKey {
-    VersionKey {
+fn target_of(operation: &Operation) -> Option<VersionKey> {
+    Some(VersionKey {
         app_id: operation.app_id,
         country_code: operation.country_code,
-        version: operation.target_version,
-    }
+        version: operation.target_version?,
+    })
 }
 
 /// Lets an agent hold an operation for another while, and keeps how far it has come; how long it is held.
@@ -322,7 +323,9 @@ fn outcome_of(finish: Finish, operation: &Operation) -> Result<Outcome, RuleErro
     let message = finish.error_message.map(|text| kept(&text, LONGEST_MESSAGE));
     match status {
         Ok(OperationStatus::Succeeded) => {
-            check_installed(finish.installed_version.as_deref(), operation.target_version)?;
+            if let Some(target) = operation.target_version {
+                check_installed(finish.installed_version.as_deref(), target)?;
+            }
             Ok(Outcome::Succeeded)
         }
         Ok(OperationStatus::Failed) => {
@@ -380,7 +383,8 @@ pub(crate) async fn find_package(
     id: OperationId,
 ) -> Result<Version> {
     let operation = held(service, caller, id).await?.ok_or_else(|| not_held(id))?;
-    let found = versions::version(&service.db, &target_of(&operation)).await?;
+    let target = target_of(&operation).ok_or_else(|| not_held(id))?;
+    let found = versions::version(&service.db, &target).await?;
     let pinned = (operation.package_sha256, operation.package_size);
     match found {
         Some(version) if pinned == (Some(version.sha256), Some(version.size)) => Ok(version),

@@ -140,6 +140,8 @@ fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistr
             publisher: app.publisher,
             availability: None,
             dependencies: None,
+            scope: None,
+            can_be_uninstalled: None,
         })
         .collect();
     let window = registration.window;
@@ -150,6 +152,8 @@ fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistr
         country: registration.country,
         kind: registration.kind,
         location_name: registration.location_name.unwrap_or_default(),
+        web_client_url: None,
+        web_service_url: None,
         application_version: registration.application_version,
         platform_version: registration.platform_version,
         window: Some(window),

@@ -253,6 +253,10 @@ mod tests {
         "Running",
         "Hotfix",
         "Update",
+        "Delegated",
+        "DuringMajorUpgrade",
+        "Tenant",
+        "Dev",
     ];
 
     fn a_version() -> impl Strategy<Value = AppVersion> {

@@ -22,8 +22,8 @@ const SOURCE: (&str, &str) = ("operations t", Operation::COLUMNS);
 
 /// What an operation has to be filtered and sorted by.
 fn properties() -> Vec<Property<Operation>> {
-    let source = version("t.source_version", "t.source_version_key");
-    let target = version("t.target_version", "t.target_version_key");
+    let source = version("t.source_version", "t.source_version_key").or_null();
+    let target = version("t.target_version", "t.target_version_key").or_null();
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded(
         "t.environment_name",
@@ -60,10 +60,10 @@ fn properties() -> Vec<Property<Operation>> {
             |row| Value::text(row.environment_kind.as_str()),
         ),
         property("sourceAppVersion", source, |row| {
-            version_value(row.source_version)
+            row.source_version.map_or(Value::Null, version_value)
         }),
         property("targetAppVersion", target, |row| {
-            version_value(row.target_version)
+            row.target_version.map_or(Value::Null, version_value)
         }),
         property("createdOn", instant("t.created_on"), |row| {
             instant_value(row.created_on)

@@ -2,7 +2,7 @@
 
 use super::{AdminCenter, Mode, Way};
 use crate::{
-    driver::{Driver, Finding, Origin, Weight},
+    driver::{AppScope, Driver, Finding, Weight},
     failure::Failure,
 };
 
@@ -41,7 +41,7 @@ impl AdminCenter {
         let found = self.inventory().await?;
         let count = |way| {
             let apps = found.apps.iter();
-            apps.filter(|app| self.way(app.origin) == Ok(way)).count()
+            apps.filter(|app| self.way(app.scope) == Ok(way)).count()
         };
         let (updates, installs) = (count(Way::Update), count(Way::PteInstall));
         tell(
@@ -55,7 +55,7 @@ impl AdminCenter {
         let dev = found
             .apps
             .iter()
-            .filter(|app| app.origin == Some(Origin::Dev))
+            .filter(|app| app.scope == Some(AppScope::Dev))
             .count();
         if dev > 0 {
             tell(

@@ -127,7 +127,7 @@ impl AdminCenter {
         let Some(app) = found.app(work.app_id) else {
             return Err(Deployed::Skipped("The app is not installed".to_owned()));
         };
-        let way = self.way(app.origin).map_err(Deployed::Failed)?;
+        let way = self.way(app.scope).map_err(Deployed::Failed)?;
         let change = self.request(way, work, app, at).await.map_err(Deployed::Failed)?;
         loop {
             let known = self.wait_for_others(work, at).await?;

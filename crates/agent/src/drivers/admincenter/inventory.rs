@@ -2,7 +2,7 @@
 
 use super::AdminCenter;
 use crate::{
-    driver::{Found, InstalledApp, Origin},
+    driver::{AppScope, Found, InstalledApp},
     failure::Failure,
 };
 use domain::{environment::family_key, ids::AppId, version::AppVersion};
@@ -30,6 +30,8 @@ pub(super) struct EnvironmentRow {
     status: Option<String>,
     application_version: Option<String>,
     platform_version: Option<String>,
+    web_client_login_url: Option<String>,
+    web_service_url: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -43,6 +45,8 @@ pub(super) struct AppRow {
     state: Option<String>,
     #[serde(rename = "appType")]
     kind: Option<String>,
+    #[serde(rename = "canBeUninstalled")]
+    can_be_uninstalled: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -94,12 +98,13 @@ impl AppRow {
             version: self.version()?,
             name: self.name.clone(),
             publisher: self.publisher.clone(),
-            origin: match kind.to_ascii_lowercase().as_str() {
-                "global" => Some(Origin::Global),
-                "tenant" => Some(Origin::Tenant),
-                "dev" => Some(Origin::Dev),
+            scope: match kind.to_ascii_lowercase().as_str() {
+                "global" => Some(AppScope::Global),
+                "tenant" => Some(AppScope::Tenant),
+                "dev" => Some(AppScope::Dev),
                 _ => None,
             },
+            can_be_uninstalled: self.can_be_uninstalled,
         })
     }
 }
@@ -183,6 +188,8 @@ impl AdminCenter {
             location_name: row.location_name.clone(),
             application_version: version(row.application_version.as_ref()),
             platform_version: version(row.platform_version.as_ref()),
+            web_client_url: row.web_client_login_url.clone(),
+            web_service_url: row.web_service_url.clone(),
             is_ready: row.is_active(),
             ..Found::default()
         };

@@ -3,7 +3,7 @@
 
 use crate::{
     cause::Target,
-    driver::{Found, InstalledApp, Origin},
+    driver::{AppScope, Found, InstalledApp},
     failure::Failure,
     http::{self, Credentials, Http, HttpSettings},
 };
@@ -54,18 +54,19 @@ impl Extension {
         } = self;
         let version = format!("{version_major}.{version_minor}.{version_build}.{version_revision}");
         // It comes with a blank before it.
-        let origin = self.published_as.unwrap_or_default();
+        let published_as = self.published_as.unwrap_or_default();
         Some(InstalledApp {
             id: AppId(self.id),
             version: version.parse().ok()?,
             name: self.display_name,
             publisher: self.publisher,
-            origin: match origin.trim().to_ascii_lowercase().as_str() {
-                "global" => Some(Origin::Global),
-                "pte" | "tenant" => Some(Origin::Tenant),
-                "dev" => Some(Origin::Dev),
+            scope: match published_as.trim().to_ascii_lowercase().as_str() {
+                "global" => Some(AppScope::Global),
+                "pte" | "tenant" => Some(AppScope::Tenant),
+                "dev" => Some(AppScope::Dev),
                 _ => None,
             },
+            can_be_uninstalled: None,
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::DevEndpoint;
 use crate::{
     cause::Verdict,
-    driver::{Deployed, Found, InstalledApp, Origin, Work, Workplace},
+    driver::{AppScope, Deployed, Found, InstalledApp, Work, Workplace},
     drivers::watch::{arrived, bear, begin_marked, facts_of, file_name, took_too_long},
     failure::Failure,
     http::{Change, Content, Form, Sent},
@@ -72,10 +72,10 @@ impl DevEndpoint {
     /// Whether that app can be published there at all.
     pub(super) fn refuse(&self, work: &Work, app: &InstalledApp) -> Result<(), Failure> {
         self.refuse_production(work.environment_kind)?;
-        let scope = match app.origin {
-            Some(Origin::Dev) => return Ok(()),
-            Some(Origin::Global) => "for all tenants",
-            Some(Origin::Tenant) => "as a per-tenant extension",
+        let scope = match app.scope {
+            Some(AppScope::Dev) => return Ok(()),
+            Some(AppScope::Global) => "for all tenants",
+            Some(AppScope::Tenant) => "as a per-tenant extension",
             None => "in a way that the inventory does not tell",
         };
         Err(Failure {

@@ -2,7 +2,7 @@
 
 use super::output::decode;
 use crate::{
-    driver::{Found, InstalledApp, Origin},
+    driver::{AppScope, Found, InstalledApp},
     failure::Failure,
 };
 use domain::{ids::AppId, inventory::MOST_APPS};
@@ -20,6 +20,8 @@ struct Printed {
     location_name: Option<String>,
     application_version: Option<String>,
     platform_version: Option<String>,
+    web_client_url: Option<String>,
+    web_service_url: Option<String>,
     window: Option<PrintedWindow>,
     #[serde(default)]
     inventory_complete: bool,
@@ -43,12 +45,14 @@ struct PrintedWindow {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PrintedApp {
     id: Uuid,
     version: String,
     name: Option<String>,
     publisher: Option<String>,
     scope: Option<String>,
+    can_be_uninstalled: Option<bool>,
 }
 
 /// Reads what an inventory command printed.
@@ -79,6 +83,8 @@ fn found(printed: Printed) -> Result<Found, String> {
         location_name: printed.location_name,
         application_version: word("applicationVersion", printed.application_version.as_deref())?,
         platform_version: word("platformVersion", printed.platform_version.as_deref())?,
+        web_client_url: printed.web_client_url,
+        web_service_url: printed.web_service_url,
         window: printed
             .window
             .map(|window| [window.start, window.end, window.time_zone]),
@@ -130,21 +136,22 @@ fn app(row: PrintedApp) -> Result<InstalledApp, String> {
         version,
         name: row.name,
         publisher: row.publisher,
-        origin: origin(row.scope.as_deref()),
+        scope: scope(row.scope.as_deref()),
+        can_be_uninstalled: row.can_be_uninstalled,
     })
 }
 
 /// The cmdlets' words. Another one is nothing that a decision could be built on.
-fn origin(scope: Option<&str>) -> Option<Origin> {
-    let scope = scope?.trim();
+fn scope(printed: Option<&str>) -> Option<AppScope> {
+    let printed = printed?.trim();
     let words = [
-        ("Global", Origin::Global),
-        ("Tenant", Origin::Tenant),
-        ("PTE", Origin::Tenant),
-        ("Dev", Origin::Dev),
+        ("Global", AppScope::Global),
+        ("Tenant", AppScope::Tenant),
+        ("PTE", AppScope::Tenant),
+        ("Dev", AppScope::Dev),
     ];
     let known = words
         .into_iter()
-        .find(|(word, _)| word.eq_ignore_ascii_case(scope));
-    known.map(|(_, origin)| origin)
+        .find(|(word, _)| word.eq_ignore_ascii_case(printed));
+    known.map(|(_, scope)| scope)
 }

@@ -1,7 +1,7 @@
 //! What inventory commands print, and how it is taken.
 
 use super::*;
-use agent::driver::{Origin, Weight};
+use agent::driver::{AppScope, Weight};
 use domain::operation::FailureCause;
 
 /// What a command that prints these bytes tells.
@@ -45,8 +45,8 @@ async fn an_inventory_is_read_whole_in_every_coding() {
         assert!(found.is_complete && !found.is_ready && !found.is_gone);
         assert_eq!(found.apps.len(), 2, "a row that is there twice is one");
         assert_eq!(found.apps[0].name.as_deref(), Some("Sålg"));
-        assert_eq!(found.apps[0].origin, Some(Origin::Global));
-        assert_eq!(found.apps[1].origin, Some(Origin::Tenant));
+        assert_eq!(found.apps[0].scope, Some(AppScope::Global));
+        assert_eq!(found.apps[1].scope, Some(AppScope::Tenant));
     }
 }
 

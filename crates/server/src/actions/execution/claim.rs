@@ -11,6 +11,7 @@ use crate::{
         events,
         facts::InstallationFacts,
     },
+    error::Error,
     telemetry::metrics::CLAIM_LAG,
 };
 use domain::{
@@ -263,6 +264,8 @@ impl ClaimInput {
             publisher: installed.publisher.clone(),
             availability: known.map(|version| version.availability),
             dependencies: known.map(|version| version.dependencies.clone()),
+            scope: installed.scope,
+            can_be_uninstalled: installed.can_be_uninstalled,
         }
     }
 
@@ -272,7 +275,7 @@ impl ClaimInput {
     }
 
     fn due(&self, operation: &Operation) -> Due {
-        let target = self.versions.get(&target_of(operation));
+        let target = target_of(operation).and_then(|key| self.versions.get(&key));
         let dependencies = target.map_or(&[][..], |target| &target.dependencies);
         Due {
             app_id: operation.app_id,
@@ -341,7 +344,7 @@ async fn versions_of(
     let targets = candidates
         .iter()
         .flat_map(|candidate| &candidate.due)
-        .map(target_of);
+        .filter_map(target_of);
     let keys: HashSet<VersionKey> = targets.chain(installed.iter().map(key_of)).collect();
     let mut found = HashMap::with_capacity(keys.len());
     for version in versions::versions_in(tx, &keys).await? {
@@ -350,12 +353,12 @@ async fn versions_of(
     Ok(found)
 }
 
-fn target_of(operation: &Operation) -> VersionKey {
-    VersionKey {
+fn target_of(operation: &Operation) -> Option<VersionKey> {
+    Some(VersionKey {
         app_id: operation.app_id,
         country_code: operation.country_code,
-        version: operation.target_version,
-    }
+        version: operation.target_version?,
+    })
 }
 
 fn key_of(installed: &Installed) -> VersionKey {
@@ -429,8 +432,9 @@ fn still_makes_sense<'i>(
     let Some(gathered) = InstallationFacts::new(environment, apps, operation.app_id) else {
         return Ok(Err(Skip::app_uninstalled(&environment.name)));
     };
-    let Some(target) = input.uploaded(&target_of(operation)) else {
-        return Ok(Err(Skip::target_missing(operation.target_version, scheduled_in)));
+    let key = target_of(operation).ok_or_else(|| Error::fault("a hotfix that leads nowhere"))?;
+    let Some(target) = input.uploaded(&key) else {
+        return Ok(Err(Skip::target_missing(key.version, scheduled_in)));
     };
     // Whoever reads the operation later reads why it was skipped, so it says nothing of other apps.
     let visible = HashSet::new();
@@ -458,7 +462,7 @@ impl ClaimPlan {
         });
         let operation = Operation {
             status: OperationStatus::Running,
-            source_version: installed,
+            source_version: Some(installed),
             started_on: Some(request.now),
             lease_id: Some(lease.id),
             lease_until: Some(lease.until),

@@ -152,10 +152,11 @@ impl Locked {
 }
 
 fn now_installed(operation: &Operation, ending: &Ending) -> Option<NowInstalled> {
+    let target = operation.target_version?;
     (ending.status == OperationStatus::Succeeded).then_some(NowInstalled {
         environment: operation.environment_id,
         app_id: operation.app_id,
-        version: operation.target_version,
+        version: target,
     })
 }
 

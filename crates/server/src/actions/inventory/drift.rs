@@ -166,7 +166,7 @@ impl Drift<'_> {
             return true;
         };
         let brings_it =
-            |one: &Tried| one.status == OperationStatus::Running && Some(one.target_version) == app.after;
+            |one: &Tried| one.status == OperationStatus::Running && one.target_version == app.after;
         if there.iter().any(brings_it) {
             return false;
         }
@@ -176,7 +176,7 @@ impl Drift<'_> {
         let last = succeeded.max_by_key(|one| (one.started_on, one.id));
         if self.kind != DriftKind::AppChanged {
             app.contradicts = last
-                .filter(|last| last.target_version == app.before)
+                .filter(|last| last.target_version == Some(app.before))
                 .map(|last| last.id);
         }
         true

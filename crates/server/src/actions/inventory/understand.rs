@@ -26,6 +26,8 @@ use wire::agent::{
 const WRONG: &str = "InvalidInput";
 /// Longest name of a place, an app or a publisher, in characters.
 const LONGEST_TEXT: usize = 250;
+/// Longest address, in characters.
+const LONGEST_URL: usize = 2_000;
 
 /// An inventory as far as it can be understood.
 #[derive(Debug, Default)]
@@ -130,6 +132,12 @@ fn read_row(
         .map_err(|error| RuleError::invalid("countryCode", format!("{error}.")))?;
     let location_name = reported.location_name.unwrap_or_default();
     check_text("locationName", &location_name, LONGEST_TEXT)?;
+    for (what, url) in [
+        ("webClientUrl", &reported.web_client_url),
+        ("webServiceUrl", &reported.web_service_url),
+    ] {
+        check_text(what, url.as_deref().unwrap_or_default(), LONGEST_URL)?;
+    }
     let window = match reported.window {
         Some(window) => Some(read_window(&window, country, &name, zones)?),
         None => None,
@@ -144,6 +152,8 @@ fn read_row(
         name,
         country,
         location_name,
+        web_client_url: reported.web_client_url,
+        web_service_url: reported.web_service_url,
         window,
     };
     Ok(Row { key, report })
@@ -201,6 +211,11 @@ fn read_apps(reported: Vec<ReportedApp>) -> Result<Vec<InstalledApp>, RuleError>
             publisher: app.publisher,
             availability: None,
             dependencies: None,
+            scope: app
+                .scope
+                .map(|word| parsed(&format!("scope of app {}", app.id), &word))
+                .transpose()?,
+            can_be_uninstalled: app.can_be_uninstalled,
         })
     };
     let mut apps = reported.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;

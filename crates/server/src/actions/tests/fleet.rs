@@ -261,6 +261,8 @@ impl Fleet {
             publisher: None,
             availability: None,
             dependencies: None,
+            scope: None,
+            can_be_uninstalled: None,
         };
         is_served(self.service()).await;
         let command = EnvironmentReport {
@@ -269,6 +271,8 @@ impl Fleet {
             country: us(),
             kind: EnvironmentKind::Production,
             location_name: String::new(),
+            web_client_url: None,
+            web_service_url: None,
             application_version: None,
             platform_version: None,
             window: Some(UpdateWindow::new(window.0, window.1, "UTC").unwrap()),

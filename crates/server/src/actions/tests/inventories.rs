@@ -8,7 +8,7 @@ use super::{
 use crate::{
     actions::{
         agents::{AgentCaller, Credential, rebind_environment},
-        environments::{delete_environment, get_registered_environment, release_environment},
+        environments::{delete_environment, get_registered_environment, release_environment, window_text},
         execution::{self, Claimed},
         inventory::{patch_inventory, put_inventory, remove_missing},
         preconditions::Preconditions,
@@ -17,12 +17,13 @@ use crate::{
 };
 use domain::{
     agent::AgentScope,
-    environment::EnvironmentKind,
+    environment::{AppScope, EnvironmentKind},
     ids::{Etag, TenantId},
     inventory::{MOST_APPS, MOST_ENVIRONMENTS},
     operation::OperationStatus,
     problem::{Code, RuleError},
     version::AppVersion,
+    window::UpdateWindow,
 };
 use proptest::{
     prelude::*,
@@ -31,7 +32,7 @@ use proptest::{
 use std::{collections::BTreeMap, time::Duration};
 use store::{
     agents::{Agent, FormerSessions, Recorded, insert_agent},
-    environments::Environment,
+    environments::{Environment, update_environments},
 };
 use test_support::postgres_cluster;
 use tokio::runtime::Runtime;
@@ -114,6 +115,8 @@ fn found(name: &str, version: AppVersion) -> ReportedEnvironment {
         location_name: Some("Rack 7".into()),
         application_version: Some("26.0.0.0".into()),
         platform_version: None,
+        web_client_url: None,
+        web_service_url: None,
         window: Some(ReportedWindow {
             start: OPEN.0.into(),
             end: OPEN.1.into(),
@@ -130,6 +133,8 @@ fn installed(number: usize, version: AppVersion) -> ReportedApp {
         version: version.to_string(),
         name: Some("Sales".into()),
         publisher: Some("Contoso".into()),
+        scope: None,
+        can_be_uninstalled: None,
     }
 }
 
@@ -973,6 +978,86 @@ async fn nobody_reports_more_than_an_agent_may_have() {
             let refused = problem(refused);
             assert!(refused.message.contains("would have 20001"), "{refused}");
         }
+    })
+    .await;
+}
+
+/// Choosing another window is what a customer does; this is what is kept of it.
+async fn customer_chooses(fleet: &Fleet, number: usize, window: &UpdateWindow) {
+    let environment = known(fleet, number).await.unwrap();
+    let chosen = Environment {
+        reported_window: Some(window_text(environment.window.as_ref().unwrap())),
+        window: Ok(window.clone()),
+        ..environment
+    };
+    let written = fleet.db().write(chosen, |mut tx, chosen| {
+        Box::pin(async move { update_environments(&mut tx, std::slice::from_ref(chosen)).await })
+    });
+    written.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_the_customer_chose_holds_until_the_agent_reports_another_one() {
+    on_both_databases(|fleet| async move {
+        let agent = has_agent(&fleet, "hoster", ours()).await;
+        puts(&fleet, &agent, inventory(1, numbered(0..1))).await;
+        let chosen = UpdateWindow::new("01:00", "09:00", "UTC").unwrap();
+        customer_chooses(&fleet, 0, &chosen).await;
+
+        let again = puts(&fleet, &agent, inventory(2, numbered(0..1))).await;
+        assert_eq!(counts(&again), [0, 0, 1, 0]);
+        let silent = ReportedEnvironment {
+            window: None,
+            location_name: Some("Rack 8".into()),
+            ..found(&name(0), FROM)
+        };
+        puts(&fleet, &agent, inventory(3, vec![silent])).await;
+        puts(&fleet, &agent, inventory(4, numbered(0..1))).await;
+        assert_eq!(known(&fleet, 0).await.unwrap().window, Ok(chosen));
+
+        let mut moved = found(&name(0), FROM);
+        moved.window = Some(ReportedWindow {
+            start: "02:00".into(),
+            end: "10:00".into(),
+            time_zone: "UTC".into(),
+        });
+        puts(&fleet, &agent, inventory(5, vec![moved.clone()])).await;
+        let reported = UpdateWindow::new("02:00", "10:00", "UTC").unwrap();
+        let environment = known(&fleet, 0).await.unwrap();
+        assert_eq!(
+            (environment.window, environment.reported_window),
+            (Ok(reported), None)
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_customers_are_shown_of_an_environment_is_taken_from_reports() {
+    on_both_databases(|fleet| async move {
+        let agent = has_agent(&fleet, "hoster", ours()).await;
+        let mut reported = found(&name(0), FROM);
+        reported.web_client_url = Some("https://bc.example.test/nav".into());
+        reported.apps[0].scope = Some("tenant".into());
+        reported.apps[0].can_be_uninstalled = Some(false);
+        puts(&fleet, &agent, inventory(1, vec![reported.clone()])).await;
+        let (entry, apps) = get_registered_environment(fleet.service(), &key(0))
+            .await
+            .unwrap();
+        let url = entry.environment.web_client_url;
+        assert_eq!(url.as_deref(), Some("https://bc.example.test/nav"));
+        let told = (apps[0].scope, apps[0].can_be_uninstalled);
+        assert_eq!(told, (Some(AppScope::Tenant), Some(false)));
+        let again = puts(&fleet, &agent, inventory(2, vec![reported.clone()])).await;
+        assert_eq!(
+            counts(&again),
+            [0, 0, 1, 0],
+            "what was read back is what was reported"
+        );
+
+        reported.apps[0].scope = Some("Nobody".into());
+        let refused = puts(&fleet, &agent, inventory(3, vec![reported])).await;
+        assert_eq!(refusals(&refused), [(name(0).as_str(), "InvalidInput")]);
     })
     .await;
 }

@@ -240,16 +240,19 @@ fn operation(number: usize) -> Insert {
         number,
     );
     let (family, name) = (pick(&FAMILIES, number), pick(&TEXTS, number));
-    let (source, target) = (
-        AppVersion(pick(&VERSIONS, number)),
-        AppVersion(pick(&VERSIONS, number / 2)),
-    );
+    let others = ["Update", "Install", "Uninstall"];
+    let kind = match number % 3 {
+        2 => pick(&others, number / 3),
+        _ => "Hotfix",
+    };
+    let source = (kind != "Install").then(|| AppVersion(pick(&VERSIONS, number)));
+    let target = (kind != "Uninstall").then(|| AppVersion(pick(&VERSIONS, number / 2)));
     let started = !matches!(status, "Scheduled" | "Canceled");
     insert(
         "operations",
         &[
             ("id", id(number).into()),
-            ("kind", pick(&["Hotfix", "Hotfix", "Update"], number).into()),
+            ("kind", kind.into()),
             ("app_id", id(number % 2).into()),
             ("country_code", pick(&COUNTRIES, number / 3).into()),
             ("environment_id", id(number).into()),
@@ -262,10 +265,10 @@ fn operation(number: usize) -> Insert {
                 "environment_kind",
                 pick(&["Production", "Sandbox"], number).into(),
             ),
-            ("source_version", source.to_string().into()),
-            ("source_version_key", source.into()),
-            ("target_version", target.to_string().into()),
-            ("target_version_key", target.into()),
+            ("source_version", source.map(|version| version.to_string()).into()),
+            ("source_version_key", source.map(AppVersion::sort_key).into()),
+            ("target_version", target.map(|version| version.to_string()).into()),
+            ("target_version_key", target.map(AppVersion::sort_key).into()),
             ("status", status.into()),
             ("ignore_window", number.is_multiple_of(4).into()),
             ("run_after", at(number + 1).into()),

@@ -302,6 +302,8 @@ impl World {
             country: code_of(country),
             kind: EnvironmentKind::Production,
             location_name: String::new(),
+            web_client_url: None,
+            web_service_url: None,
             application_version: Some(APPLICATION),
             platform_version: None,
             window: Some(UpdateWindow::new(start, end, "UTC").unwrap()),
@@ -406,8 +408,8 @@ impl World {
                 .iter()
                 .position(|home| *home == row.environment_id)
                 .unwrap(),
-            source: row.source_version,
-            target: row.target_version,
+            source: row.source_version.unwrap(),
+            target: row.target_version.unwrap(),
             status: row.status,
             ignore_window: row.ignore_window,
             run_after: row.run_after,
@@ -579,5 +581,7 @@ fn installed(number: usize, version: AppVersion) -> InstalledApp {
         publisher: None,
         availability: None,
         dependencies: None,
+        scope: None,
+        can_be_uninstalled: None,
     }
 }
