@@ -14,6 +14,27 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// What kind of identity asks for something in a tenant.
+    CallerKind {
+        /// A person of the tenant.
+        User,
+        /// A program.
+        Application,
+        /// A person of a partner, who administers the tenant on its customer's behalf.
+        Delegated,
+    }
+}
+
+impl From<PrincipalKind> for CallerKind {
+    fn from(kind: PrincipalKind) -> Self {
+        match kind {
+            PrincipalKind::User => Self::User,
+            PrincipalKind::Application => Self::Application,
+        }
+    }
+}
+
+vocabulary! {
     /// What a principal may do with an app.
     Role {
         /// Everything, principals included.

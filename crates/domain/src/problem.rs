@@ -1,5 +1,6 @@
 //! What can be wrong with a request, in words a caller may see and codes a program may rely on.
 
+use crate::{ids::AppId, operation::OperationKind, version::AppVersion};
 use std::fmt;
 
 /// A word that is not in a closed vocabulary.
@@ -134,6 +135,21 @@ pub struct Detail {
     pub target: Option<String>,
 }
 
+/// What would have to happen to another app of the environment first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// That app.
+    pub app_id: AppId,
+    /// Its name.
+    pub name: String,
+    /// Its publisher.
+    pub publisher: String,
+    /// The version that it is to have, or, of one that is to go, has.
+    pub version: AppVersion,
+    /// What is to be done with it.
+    pub kind: OperationKind,
+}
+
 /// Why a request cannot be carried out: all of it may be shown to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -148,6 +164,8 @@ pub struct RuleError {
     pub details: Vec<Detail>,
     /// Facts for programs, such as the operation that is in the way.
     pub extension: Vec<(&'static str, String)>,
+    /// What would have to happen to other apps first, in that order.
+    pub requirements: Vec<Requirement>,
 }
 
 impl RuleError {
@@ -160,6 +178,7 @@ impl RuleError {
             target: None,
             details: Vec::new(),
             extension: Vec::new(),
+            requirements: Vec::new(),
         }
     }
 
@@ -204,6 +223,13 @@ impl RuleError {
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.extension.push((name, value.into()));
+        self
+    }
+
+    /// The same, with what would have to happen to other apps first.
+    #[must_use]
+    pub fn requiring(mut self, requirements: Vec<Requirement>) -> Self {
+        self.requirements = requirements;
         self
     }
 }

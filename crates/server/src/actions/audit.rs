@@ -1,6 +1,6 @@
 //! Writing down who changed what, in the transaction that changes it.
 
-use super::{Principal, agents::caller::AgentCaller};
+use super::{Principal, agents::caller::AgentCaller, customers::Customer};
 use crate::error::Result;
 use domain::instant::Instant;
 use serde_json::Value;
@@ -14,6 +14,8 @@ use uuid::Uuid;
 #[derive(Clone, Copy)]
 pub(crate) enum Actor<'a> {
     Principal(&'a Principal),
+    #[allow(dead_code, reason = "the admin API is what brings customers")]
+    Customer(&'a Customer),
     Agent(&'a AgentCaller),
     /// The service, on nobody's request: a lease that ran out, a sweep.
     Service(&'static str),
@@ -65,10 +67,11 @@ pub(crate) async fn record_under(
 }
 
 impl<'a> Actor<'a> {
-    /// Who asked for it, if anybody did.
-    pub(super) fn principal(self) -> Option<&'a Principal> {
+    /// Who asked for it, in one word, and by which request, if anybody did.
+    pub(super) fn asked(self) -> Option<(String, Uuid)> {
         match self {
-            Self::Principal(principal) => Some(principal),
+            Self::Principal(principal) => Some((principal.signature(), principal.correlation_id)),
+            Self::Customer(customer) => Some((customer.signature(), customer.correlation_id)),
             Self::Agent(_) | Self::Service(_) => None,
         }
     }
@@ -77,6 +80,7 @@ impl<'a> Actor<'a> {
     pub(super) fn named(self) -> (&'static str, String) {
         match self {
             Self::Principal(principal) => (principal.kind.as_str(), principal.id.to_string()),
+            Self::Customer(customer) => (customer.kind.as_str(), customer.id.to_string()),
             Self::Agent(agent) => ("Agent", agent.id.to_string()),
             Self::Service(part) => ("Service", part.to_owned()),
         }
@@ -99,15 +103,24 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
         before: change.before.map(|state| state.to_string()),
         after: change.after.map(|state| state.to_string()),
     };
-    if let Some(principal) = actor.principal() {
-        row.actor_tenant_id = Some(principal.tenant_id);
-        row.actor_object_id = principal.object_id;
-        row.actor_name.clone_from(&principal.name);
-        row.correlation_id = principal.correlation_id;
-    }
-    if let Actor::Agent(agent) = actor {
-        row.actor_name = Some(agent.name.clone());
-        row.correlation_id = agent.correlation_id;
+    match actor {
+        Actor::Principal(principal) => {
+            row.actor_tenant_id = Some(principal.tenant_id);
+            row.actor_object_id = principal.object_id;
+            row.actor_name.clone_from(&principal.name);
+            row.correlation_id = principal.correlation_id;
+        }
+        Actor::Customer(customer) => {
+            row.actor_tenant_id = Some(customer.own_tenant_id());
+            row.actor_object_id = customer.object_id;
+            row.actor_name.clone_from(&customer.name);
+            row.correlation_id = customer.correlation_id;
+        }
+        Actor::Agent(agent) => {
+            row.actor_name = Some(agent.name.clone());
+            row.correlation_id = agent.correlation_id;
+        }
+        Actor::Service(_) => {}
     }
     row
 }

@@ -110,9 +110,7 @@ impl HotfixState {
         Self {
             id: operation.id.0,
             by: (kind.to_owned(), id),
-            asked_by: by
-                .principal()
-                .map(|principal| (principal.signature(), principal.correlation_id)),
+            asked_by: by.asked(),
             tenant_id: operation.tenant_id.0,
             family: operation.family.clone(),
             environment_name: operation.environment_name.clone(),

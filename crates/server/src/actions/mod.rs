@@ -9,6 +9,7 @@ pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod clock_check;
 pub(crate) mod countries;
+pub(crate) mod customers;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod execution;

@@ -1,0 +1,74 @@
+//! What administrators of a tenant may do with its environments, through the Admin Center API.
+
+use domain::{
+    ids::{PrincipalId, TenantId},
+    principal::CallerKind,
+};
+use uuid::Uuid;
+
+/// Who asks on a customer's behalf, and under which correlation id. It is the tenant that decides what there is for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Customer {
+    /// The customer's tenant.
+    pub(crate) tenant_id: TenantId,
+    pub(crate) kind: CallerKind,
+    /// A person's object id, in their own tenant; an application's client id.
+    pub(crate) id: PrincipalId,
+    /// An application's service principal in the customer's tenant.
+    pub(crate) object_id: Option<Uuid>,
+    /// The tenant of a delegated administrator.
+    pub(crate) partner_tenant_id: Option<TenantId>,
+    /// Whether the token has the role of an administrator.
+    #[allow(dead_code, reason = "the admin API is what asks for it")]
+    pub(crate) has_administrator_role: bool,
+    /// For display only.
+    pub(crate) name: Option<String>,
+    pub(crate) correlation_id: Uuid,
+}
+
+impl Customer {
+    /// The tenant that they belong to themselves.
+    pub(crate) fn own_tenant_id(&self) -> TenantId {
+        self.partner_tenant_id.unwrap_or(self.tenant_id)
+    }
+
+    /// The customer in one word, as rows keep it: `User/tenant/id`, `Application/id` or `Delegated/partner's tenant/id`.
+    pub(crate) fn signature(&self) -> String {
+        match self.kind {
+            CallerKind::User | CallerKind::Delegated => {
+                format!("{}/{}/{}", self.kind, self.own_tenant_id(), self.id)
+            }
+            CallerKind::Application => format!("{}/{}", self.kind, self.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn customer(kind: CallerKind, partner: Option<TenantId>) -> Customer {
+        Customer {
+            tenant_id: TenantId(Uuid::from_u128(1)),
+            kind,
+            id: PrincipalId(Uuid::from_u128(2)),
+            object_id: None,
+            partner_tenant_id: partner,
+            has_administrator_role: true,
+            name: None,
+            correlation_id: Uuid::nil(),
+        }
+    }
+
+    #[test]
+    fn a_signature_names_the_tenant_that_somebody_belongs_to() {
+        let (tenant, id) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let partner = Uuid::from_u128(3);
+        let user = customer(CallerKind::User, None).signature();
+        assert_eq!(user, format!("User/{tenant}/{id}"));
+        let application = customer(CallerKind::Application, None).signature();
+        assert_eq!(application, format!("Application/{id}"));
+        let delegated = customer(CallerKind::Delegated, Some(TenantId(partner))).signature();
+        assert_eq!(delegated, format!("Delegated/{partner}/{id}"));
+    }
+}
