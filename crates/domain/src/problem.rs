@@ -165,7 +165,7 @@ pub struct RuleError {
     /// Facts for programs, such as the operation that is in the way.
     pub extension: Vec<(&'static str, String)>,
     /// What would have to happen to other apps first, in that order.
-    pub requirements: Vec<Requirement>,
+    pub requirements: Box<[Requirement]>,
 }
 
 impl RuleError {
@@ -178,7 +178,7 @@ impl RuleError {
             target: None,
             details: Vec::new(),
             extension: Vec::new(),
-            requirements: Vec::new(),
+            requirements: Box::default(),
         }
     }
 
@@ -228,8 +228,8 @@ impl RuleError {
 
     /// The same, with what would have to happen to other apps first.
     #[must_use]
-    pub fn requiring(mut self, requirements: Vec<Requirement>) -> Self {
-        self.requirements = requirements;
+    pub fn requiring(mut self, requirements: impl IntoIterator<Item = Requirement>) -> Self {
+        self.requirements = requirements.into_iter().collect();
         self
     }
 }
