@@ -219,8 +219,13 @@ impl EnvironmentApps<'_> {
             .inventory
             .iter()
             .find(|installed| installed.app_id == dependency.app_id);
-        if let Some(installed) = listed {
-            return judge(dependency, installed.version);
+        self.state_with(dependency, listed.map(|installed| installed.version))
+    }
+
+    /// The same, for whoever has looked up already in which version the app is listed, if it is.
+    pub(crate) fn state_with(&self, dependency: &Dependency, listed: Option<AppVersion>) -> DependencyState {
+        if let Some(version) = listed {
+            return judge(dependency, version);
         }
         if self.inventory_complete && !dependency.is_implied {
             return DependencyState::Missing;

@@ -4,14 +4,13 @@
 //! comes the same rules decide whether it still makes sense. Because it is one list, the plan can be believed, and what
 //! was accepted is refused later only if the facts changed.
 
-mod rules;
-
 use crate::{
-    catalogue::{DependantConstraint, Installed},
+    catalogue::{DependantConstraint, EnvironmentApps, Installed, StandardPart, app_of_part},
     environment::EnvironmentKind,
     ids::{AppId, OperationId},
     operation::{Skip, SkipReason},
     problem::RuleError,
+    rules::{self, Place, Target},
     version::{AppVersion, Availability, Dependency},
     vocabulary::vocabulary,
 };
@@ -134,8 +133,40 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(reason: Reason, message: String) -> Self {
+    pub(crate) fn new(reason: Reason, message: String) -> Self {
         Self { reason, message }
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn place(&self) -> Place<'a> {
+        Place {
+            name: self.environment_name,
+            kind: self.environment_kind,
+            application_version: self.application_version,
+            platform_version: self.platform_version,
+        }
+    }
+
+    fn target(&self) -> Target<'a> {
+        Target {
+            version: self.target,
+            availability: self.target_availability,
+            dependencies: self.dependencies,
+            application: self.target_application,
+            platform: self.target_platform,
+            runtime: self.target_runtime,
+        }
+    }
+
+    fn listed(&self, app: AppId) -> Option<AppVersion> {
+        let found = self.inventory.iter().find(|listed| listed.app_id == app);
+        found.map(|listed| listed.version)
+    }
+
+    /// Whether messages may tell what of an app is installed.
+    fn is_visible(&self, app: AppId) -> bool {
+        self.visible.is_none_or(|visible| visible.contains(&app))
     }
 }
 
@@ -151,7 +182,101 @@ pub enum Start {
 /// Every rule that is broken, in the order of the rules; none when the hotfix may be.
 #[must_use]
 pub fn reasons(facts: &Facts<'_>) -> Vec<Finding> {
-    rules::broken(facts)
+    let (place, target) = (facts.place(), facts.target());
+    let single = [
+        availability(facts),
+        line(facts),
+        rules::newer(place, facts.installed, facts.target),
+        source(facts),
+        rules::slot(place, facts.occupied_by),
+    ];
+    let mut findings: Vec<Finding> = single.into_iter().flatten().collect();
+    findings.extend(dependencies(facts));
+    let dependants = facts.dependants.iter();
+    findings.extend(dependants.filter_map(|dependant| {
+        rules::dependant(place, facts.target, dependant, facts.is_visible(dependant.app_id))
+    }));
+    let listed = |part| facts.listed(app_of_part(part));
+    let environment = [
+        rules::part(
+            place,
+            target,
+            StandardPart::Application,
+            listed(StandardPart::Application),
+        ),
+        rules::part(
+            place,
+            target,
+            StandardPart::Platform,
+            listed(StandardPart::Platform),
+        ),
+        rules::runtime(place, target),
+    ];
+    findings.extend(environment.into_iter().flatten());
+    findings
+}
+
+fn availability(facts: &Facts<'_>) -> Option<Finding> {
+    let (target, name) = (facts.target, facts.environment_name);
+    let reason = rules::availability(facts.place(), facts.target(), facts.allow_preview_in_sandbox)?;
+    let message = match (reason, facts.environment_kind) {
+        (Reason::TargetDeprecated, _) => {
+            format!("Version {target} is Deprecated. A hotfix needs a target that is Available.")
+        }
+        (_, EnvironmentKind::Sandbox) => format!(
+            "Version {target} is in Preview, and this service does not push versions in Preview to \
+             sandboxes such as '{name}'. Change its availability to Available first."
+        ),
+        (_, EnvironmentKind::Production) => format!(
+            "Version {target} is in Preview, which is never pushed to a production environment such as \
+             '{name}'. Change its availability to Available first."
+        ),
+    };
+    Some(Finding::new(reason, message))
+}
+
+fn line(facts: &Facts<'_>) -> Option<Finding> {
+    let (installed, target) = (facts.installed, facts.target);
+    if target.same_line(installed) {
+        return None;
+    }
+    let message = format!(
+        "Version {target} is not in the line of version {installed}, which is installed in environment \
+         '{}'. A hotfix keeps the major and minor numbers: {}.{}.",
+        facts.environment_name,
+        installed.major(),
+        installed.minor()
+    );
+    Some(Finding::new(Reason::LineDiffers, message))
+}
+
+fn source(facts: &Facts<'_>) -> Option<Finding> {
+    if !rules::is_preview(facts.installed_availability) {
+        return None;
+    }
+    let message = format!(
+        "Version {}, which is installed in environment '{}', is in Preview, and a hotfix cannot be \
+         applied to it. Either uninstall it from the environment, or change its availability from \
+         Preview to Available.",
+        facts.installed, facts.environment_name
+    );
+    Some(Finding::new(Reason::InstalledIsPreview, message))
+}
+
+fn dependencies(facts: &Facts<'_>) -> Vec<Finding> {
+    let apps = EnvironmentApps {
+        inventory: facts.inventory,
+        inventory_complete: facts.inventory_complete,
+        application_version: facts.application_version,
+        platform_version: facts.platform_version,
+        declared_before: facts.installed_dependencies,
+    };
+    let (place, target) = (facts.place(), (facts.target, Some(facts.installed)));
+    let found = |needed: &Dependency| {
+        let is_visible = facts.is_visible(needed.app_id);
+        rules::dependency(place, target, needed, apps.state_of(needed), is_visible)
+    };
+    facts.dependencies.iter().filter_map(found).collect()
 }
 
 /// Whether the hotfix may be scheduled.

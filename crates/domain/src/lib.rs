@@ -73,6 +73,8 @@ pub mod operation;
 pub mod principal;
 pub mod problem;
 pub mod redaction;
+pub mod resolution;
+mod rules;
 pub mod text;
 pub mod version;
 mod vocabulary;

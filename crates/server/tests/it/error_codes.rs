@@ -150,6 +150,31 @@ const DETAILS: &[(&str, Code, &str)] = &[
         Code::InvalidPackage,
         "The package has no manifest.",
     ),
+    (
+        "TargetNotFound",
+        Code::EntityValidationFailed,
+        "The app has no such version, or none at all, that is offered in the environment's country.",
+    ),
+    (
+        "AlreadyInstalled",
+        Code::EntityValidationFailed,
+        "The app that was to be installed is there already.",
+    ),
+    (
+        "DependantInstalled",
+        Code::EntityValidationFailed,
+        "An installed app depends on the one that was to be uninstalled; `data.requirements` lists all that do.",
+    ),
+    (
+        "AppCannotBeUninstalled",
+        Code::EntityValidationFailed,
+        "The app, or one that would have to be uninstalled with it, is part of the environment.",
+    ),
+    (
+        "TooManyCombinations",
+        Code::EntityValidationFailed,
+        "It could not be found out within the service's limit which versions of the apps needed go together.",
+    ),
 ];
 
 const HEAD: &str = "\
