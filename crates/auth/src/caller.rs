@@ -7,6 +7,11 @@
 //!
 //! A client id is the same in every tenant, and whoever administers one of them may be able to sign in as the application
 //! there. Where several tenants are trusted, an application is therefore bound to the tenant of its token.
+//!
+//! A delegated administrator is nobody's principal: they belong to a partner's tenant, and their token to a customer's. Such a
+//! token has no object id of its tenant, so nothing here is looked up by its `sub`, and it opens the customers' API alone.
+
+use std::sync::Arc;
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -18,6 +23,25 @@ pub enum CallerKind {
     User,
     /// An application with an app-only token.
     Application,
+}
+
+/// An API of the service. A tenant is trusted for some of them, and not at large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// The App Management API.
+    Vendor,
+    /// The operator API.
+    Operator,
+    /// The agents' API.
+    Agent,
+    /// The Admin Center API.
+    Customer,
+}
+
+impl Door {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Vendor, Self::Operator, Self::Agent, Self::Customer];
 }
 
 /// Which id of an application a principal row may name.
@@ -59,6 +83,9 @@ pub struct Caller {
     pub name: Option<String>,
     /// Whether the issuer says that it is an agent: an application with the role `Fame.Agent`.
     pub is_agent: bool,
+    /// Whether the issuer says that it administers environments of its tenant: a user in one of the two directory roles for
+    /// that, an application with the role `AdminCenter.ReadWrite.All`.
+    pub is_administrator: bool,
     /// Which ids of an application count.
     pub match_by: ApplicationMatch,
     /// The tenant that an application's rights depend on besides its id; nothing for users, whose rows name theirs, and
@@ -93,4 +120,28 @@ impl Caller {
             .find(|(own, _)| *own == id)
             .map(|(_, matched_by)| matched_by)
     }
+}
+
+/// Somebody of a partner, with a token of a customer's tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegated {
+    /// The customer's tenant, which issued the token.
+    pub tenant_id: Uuid,
+    /// The partner's tenant.
+    pub partner_tenant_id: Uuid,
+    /// Their object id in the partner's tenant, if the token says it.
+    pub partner_object_id: Option<Uuid>,
+    /// For display and audit only.
+    pub name: Option<String>,
+    /// Whether the customer gave them one of the two directory roles that administer environments.
+    pub is_administrator: bool,
+}
+
+/// Whom a token speaks for at the customers' door.
+#[derive(Clone, Debug)]
+pub enum CustomerCaller {
+    /// Somebody of the tenant, or a program.
+    Own(Arc<Caller>),
+    /// Somebody of a partner.
+    Delegated(Arc<Delegated>),
 }

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use caller::{ApplicationMatch, Caller, CallerKind, MatchedBy};
+pub use caller::{ApplicationMatch, Caller, CallerKind, CustomerCaller, Delegated, Door, MatchedBy};
 pub use error::{AuthError, AuthFailure};
 pub use own::{NoOwnToken, NoRandomness, OwnToken, OwnTokenKind};
 pub use settings::{
@@ -48,6 +48,27 @@ use verified::VerifiedTokens;
 
 /// The application role of an issuer that opens the agent API, and no other.
 pub const AGENT_ROLE: &str = "Fame.Agent";
+
+/// The application role that administers environments of a tenant.
+pub const ADMINISTRATOR_ROLE: &str = "AdminCenter.ReadWrite.All";
+
+/// Whom a token speaks for, and where that counts.
+#[derive(Clone, Debug)]
+struct Bearer {
+    caller: CustomerCaller,
+    doors: Arc<[Door]>,
+    /// Whether its tenant is trusted only because any is.
+    is_of_any_tenant: bool,
+}
+
+/// Somebody at the customers' door.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    /// Who it is.
+    pub caller: CustomerCaller,
+    /// Whether their tenant has to be registered here, because it is trusted only as any is.
+    pub must_be_registered: bool,
+}
 
 /// What an agent showed.
 #[derive(Clone, Debug)]
@@ -137,22 +158,52 @@ impl Authenticator {
         })
     }
 
-    /// Tells who sent the request with this `Authorization` header.
+    /// Tells who sent a request with this `Authorization` header to the vendor, operator or agents' API.
     ///
     /// # Errors
-    /// 401 without a valid token, 403 for a token of the wrong kind or without the required permission, 503
-    /// while an issuer's keys were never fetched.
-    pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Arc<Caller>, AuthError> {
+    /// 401 without a valid token that opens this door, 403 for a token of the wrong kind or without the required
+    /// permission, 503 while an issuer's keys were never fetched.
+    pub async fn authenticate(
+        &self,
+        door: Door,
+        authorization: Option<&str>,
+    ) -> Result<Arc<Caller>, AuthError> {
+        match self.bearer(door, authorization).await?.caller {
+            CustomerCaller::Own(caller) => Ok(caller),
+            CustomerCaller::Delegated(_) => {
+                Err(self.refuse(AuthFailure::OtherApi, "the token of a delegated administrator"))
+            }
+        }
+    }
+
+    /// The same where customers' administrators call, and those of their partners.
+    ///
+    /// # Errors
+    /// As for everybody, and 401 for the token of an agent.
+    pub async fn authenticate_customer(&self, authorization: Option<&str>) -> Result<Customer, AuthError> {
+        let bearer = self.bearer(Door::Customer, authorization).await?;
+        if matches!(&bearer.caller, CustomerCaller::Own(caller) if caller.is_agent) {
+            return Err(self.refuse(AuthFailure::OtherApi, "the token of an agent"));
+        }
+        Ok(Customer {
+            caller: bearer.caller,
+            must_be_registered: bearer.is_of_any_tenant,
+        })
+    }
+
+    async fn bearer(&self, door: Door, authorization: Option<&str>) -> Result<Bearer, AuthError> {
         let challenges = &self.shared.challenges;
         let token = match authorization.map(bearer_token) {
             None | Some(None) => return Err(challenges.missing_header()),
             Some(Some("")) => return Err(challenges.missing_token()),
             Some(Some(token)) => token,
         };
-        self.shared
-            .caller_of(token)
-            .await
-            .map_err(|refusal| challenges.refuse(refusal))
+        let bearer = self.shared.bearer_of(token).await;
+        let bearer = bearer.map_err(|refusal| challenges.refuse(refusal))?;
+        match bearer.doors.contains(&door) {
+            true => Ok(bearer),
+            false => Err(self.refuse(AuthFailure::OtherApi, "its tenant is not trusted for this API")),
+        }
     }
 
     /// The same where only agents may call: by a token of the service's own, or by one of an issuer whose application has
@@ -170,7 +221,7 @@ impl Authenticator {
             let token = token.map_err(|_| self.refuse(AuthFailure::Malformed, "the checksum is wrong"))?;
             return Ok(AgentCredential::Token(token.sha256()));
         }
-        let caller = self.authenticate(authorization).await?;
+        let caller = self.authenticate(Door::Agent, authorization).await?;
         if !caller.is_agent {
             return Err(self.refuse(AuthFailure::OtherApi, "not the token of an agent"));
         }
@@ -199,10 +250,10 @@ fn bearer_token(authorization: &str) -> Option<&str> {
 }
 
 impl Shared {
-    async fn caller_of(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
+    async fn bearer_of(&self, token: &str) -> Result<Bearer, Refusal> {
         let digest = verified::digest(token);
-        if let Some(caller) = self.verified.get(&digest, (self.clock)()) {
-            return Ok(caller);
+        if let Some(bearer) = self.verified.get(&digest, (self.clock)()) {
+            return Ok(bearer);
         }
         let token = UnverifiedToken::read(token)?;
         let origin = self.origin_of(&token.claims)?;
@@ -218,11 +269,15 @@ impl Shared {
         let claims = &token.claims;
         claims.check_times(now)?;
         claims.check_audience(&origin.issuer().trusted.audiences)?;
-        let caller = Arc::new(origin.caller(claims)?);
+        let trusted = &origin.issuer().trusted;
+        let bearer = Bearer {
+            caller: origin.caller(claims)?,
+            doors: trusted.doors.as_slice().into(),
+            is_of_any_tenant: trusted.trusts_any(),
+        };
         let expires = claims.seconds("exp").unwrap_or(now);
-        self.verified
-            .insert(digest, Arc::clone(&caller), key, now, expires);
-        Ok(caller)
+        self.verified.insert(digest, bearer.clone(), key, now, expires);
+        Ok(bearer)
     }
 
     /// Chooses among the configured issuers by what the token claims; the signature has to prove it.
@@ -304,7 +359,7 @@ impl Origin<'_> {
         }
     }
 
-    fn caller(&self, claims: &Claims) -> Result<Caller, Refusal> {
+    fn caller(&self, claims: &Claims) -> Result<CustomerCaller, Refusal> {
         match self {
             Self::Entra {
                 issuer,
@@ -312,7 +367,10 @@ impl Origin<'_> {
                 tenant,
                 ..
             } => token::entra_caller(claims, *version, *tenant, &issuer.trusted),
-            Self::Oidc { issuer, oidc, .. } => token::oidc_caller(claims, oidc, &issuer.trusted),
+            Self::Oidc { issuer, oidc, .. } => {
+                let caller = token::oidc_caller(claims, oidc, &issuer.trusted)?;
+                Ok(CustomerCaller::Own(Arc::new(caller)))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::caller::ApplicationMatch;
+use super::caller::{ApplicationMatch, Door};
 use super::trusted::{
     CONSUMER_TENANT, EntraIssuer, IssuerKind, OidcIssuer, TENANT_PLACEHOLDER, Tenants, TrustedIssuer,
 };
@@ -53,8 +53,12 @@ pub struct EntraSettings {
     /// Host of the authority. Other clouds have other hosts.
     #[serde(default = "public_cloud")]
     pub authority: String,
-    /// Tenant GUIDs, or the word `any`.
+    /// Tenant GUIDs, or the word `any`, which is possible where the entry opens the customers' API alone: there a tenant has
+    /// to be registered besides. What another entry lists is not meant by `any`.
     pub tenants: TenantSetting,
+    /// The APIs that tokens of this entry open.
+    #[serde(default = "all_doors")]
+    pub doors: Vec<Door>,
     /// What `aud` may be: client id and App ID URIs of the API's registration.
     #[serde(default)]
     pub audiences: Vec<String>,
@@ -84,6 +88,9 @@ pub struct OidcSettings {
     pub issuer: String,
     /// The tenant GUID that all its principals belong to; no other entry may have it.
     pub tenant: String,
+    /// The APIs that tokens of this entry open.
+    #[serde(default = "all_doors")]
+    pub doors: Vec<Door>,
     /// What `aud` may be.
     pub audiences: Vec<String>,
     /// Claim that identifies the principal.
@@ -144,6 +151,10 @@ pub enum AudiencePreset {
     BusinessCentral,
 }
 
+fn all_doors() -> Vec<Door> {
+    Door::ALL.to_vec()
+}
+
 fn public_cloud() -> String {
     "https://login.microsoftonline.com".to_owned()
 }
@@ -185,8 +196,8 @@ impl AuthSettings {
         self.parse().err().unwrap_or_default()
     }
 
-    /// Whether tokens of more than one tenant are trusted; then an application is more than its client id, which is the
-    /// same in all of them.
+    /// Whether tokens of more than one tenant open the vendor or operator API; then an application is more than its client
+    /// id, which is the same in all of them.
     pub fn trusts_several_tenants(&self) -> bool {
         let trusted = self.parse().unwrap_or_default();
         trusts_several(trusted.iter())
@@ -212,6 +223,8 @@ impl AuthSettings {
             }
         }
         report_overlaps(&trusted, &mut problems);
+        // A tenant that is listed belongs to the entry that lists it.
+        trusted.sort_by_key(|(_, issuer)| issuer.trusts_any());
         if !trusts_several(trusted.iter().map(|(_, issuer)| issuer)) {
             trusted
                 .iter_mut()
@@ -254,8 +267,9 @@ impl AuthSettings {
             match_by: entra.applications.match_by,
             unbound: parse_unbound(&entra.applications, problems),
             key_origins: self.parse_origins(&authority, &entra.key_origins, problems),
+            doors: parse_doors(&entra.doors, problems),
             kind: IssuerKind::Entra(EntraIssuer {
-                tenants: parse_tenants("tenants", &entra.tenants, problems),
+                tenants: parse_trusted_tenants(entra, problems),
                 authority,
                 v1_issuer,
                 v2_issuer,
@@ -290,6 +304,7 @@ impl AuthSettings {
             match_by: oidc.applications.match_by,
             unbound: parse_unbound(&oidc.applications, problems),
             key_origins: self.parse_origins(&base, &oidc.key_origins, problems),
+            doors: parse_doors(&oidc.doors, problems),
             kind: IssuerKind::Oidc(OidcIssuer {
                 issuer: oidc.issuer.clone(),
                 base,
@@ -359,6 +374,36 @@ fn parse_tenants(key: &str, setting: &TenantSetting, problems: &mut Problems) ->
     Tenants::Listed(tenants.collect())
 }
 
+/// The tenants of an entry. Whoever may be of any is a stranger until somebody says otherwise: to the vendor's half they would
+/// be a directory whose administrators we do not know, and a token for Business Central itself is in many hands.
+fn parse_trusted_tenants(entra: &EntraSettings, problems: &mut Problems) -> Tenants {
+    let tenants = parse_tenants("tenants", &entra.tenants, problems);
+    if matches!(tenants, Tenants::Listed(_)) {
+        return tenants;
+    }
+    if entra.doors != [Door::Customer] {
+        problems.at(
+            "tenants",
+            "`any` is possible for the customers' API alone: list the tenants, or say doors = [\"customer\"]",
+        );
+    }
+    if entra.audience_presets.contains(&AudiencePreset::BusinessCentral) {
+        problems.at(
+            "audience_presets",
+            "tokens for Business Central's own audience, which others can replay, are not accepted of `any` tenant: list \
+             the tenants",
+        );
+    }
+    tenants
+}
+
+fn parse_doors(doors: &[Door], problems: &mut Problems) -> Vec<Door> {
+    if doors.is_empty() {
+        problems.at("doors", "name at least one: vendor, operator, agent or customer");
+    }
+    doors.to_vec()
+}
+
 fn parse_unbound(applications: &ApplicationSettings, problems: &mut Problems) -> Tenants {
     let key = "applications.tenants";
     match &applications.tenants {
@@ -369,7 +414,11 @@ fn parse_unbound(applications: &ApplicationSettings, problems: &mut Problems) ->
 
 fn trusts_several<'a>(trusted: impl Iterator<Item = &'a TrustedIssuer>) -> bool {
     let mut found = Vec::new();
-    for issuer in trusted {
+    let knows_principals = |issuer: &&TrustedIssuer| {
+        let mut doors = issuer.doors.iter();
+        doors.any(|door| matches!(door, Door::Vendor | Door::Operator))
+    };
+    for issuer in trusted.filter(knows_principals) {
         match &issuer.kind {
             IssuerKind::Oidc(oidc) => found.push(oidc.tenant),
             IssuerKind::Entra(entra) => match &entra.tenants {

@@ -4,15 +4,17 @@
 //! Nothing that a token says about itself decides how it is checked, except which of the configured issuers
 //! it claims to be from.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use uuid::Uuid;
+use uuid::{Uuid, uuid};
 
-use super::AGENT_ROLE;
-use super::caller::{ApplicationMatch, Caller, CallerKind};
+use super::caller::{ApplicationMatch, Caller, CallerKind, CustomerCaller, Delegated};
 use super::error::{AuthFailure, Refusal};
 use super::trusted::{EntraVersion, OidcIssuer, TrustedIssuer};
+use super::{ADMINISTRATOR_ROLE, AGENT_ROLE};
 
 /// Longest token that is looked at, bytes.
 const LONGEST_TOKEN: usize = 16 * 1024;
@@ -22,6 +24,16 @@ pub(super) const LONGEST_KID: usize = 256;
 
 /// How Keycloak begins the name of the account that it makes for a client.
 const SERVICE_ACCOUNT: &str = "service-account-";
+
+/// The directory roles that administer environments: Dynamics 365 Administrator, and Dynamics 365 Business Central
+/// Administrator.
+const ADMINISTRATORS: [Uuid; 2] = [
+    uuid!("44367163-eba1-44c3-98af-f5787879f96a"),
+    uuid!("963797fb-eb3b-4cde-8ce3-5878b3f32a3f"),
+];
+
+/// What stands among the roles of somebody whom a customer has granted administration from the tenant of a partner.
+const DELEGATION: Uuid = uuid!("08372b87-7d02-482a-9e02-fb03ea5fe193");
 
 /// By how many seconds our clock and the issuer's may differ.
 const LEEWAY: i64 = 300;
@@ -110,6 +122,16 @@ impl Claims {
         }
     }
 
+    /// The directory roles of a user.
+    fn directory_roles(&self) -> Vec<Uuid> {
+        self.words("wids").into_iter().filter_map(parse_guid).collect()
+    }
+
+    fn administers(&self) -> bool {
+        let mut roles = self.directory_roles().into_iter();
+        roles.any(|role| ADMINISTRATORS.contains(&role))
+    }
+
     fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -195,12 +217,13 @@ impl EntraVersion {
         }
     }
 
-    /// Claims that may hold a name to show, the best first.
-    fn name_claims(self) -> &'static [&'static str] {
-        match self {
-            Self::V1 => &["name", "unique_name"],
-            Self::V2 => &["name", "preferred_username"],
-        }
+    /// A name to show, the best that there is.
+    fn name_in(self, claims: &Claims) -> Option<&str> {
+        let more = match self {
+            Self::V1 => "unique_name",
+            Self::V2 => "preferred_username",
+        };
+        claims.text("name").or_else(|| claims.text(more))
     }
 }
 
@@ -210,7 +233,7 @@ pub(super) fn entra_caller(
     version: EntraVersion,
     tenant: Uuid,
     issuer: &TrustedIssuer,
-) -> Result<Caller, Refusal> {
+) -> Result<CustomerCaller, Refusal> {
     let idtyp = claims.text("idtyp");
     if idtyp == Some("device") {
         return Err(Refusal::new(
@@ -218,18 +241,82 @@ pub(super) fn entra_caller(
             "a token of a device",
         ));
     }
-    let object_id = claims
-        .guid("oid")
-        .ok_or(Refusal::malformed("`oid` is missing or no GUID"))?;
+    let is_delegation = claims.directory_roles().contains(&DELEGATION);
+    if is_delegation || !claims.has("oid") {
+        return delegated(claims, version, tenant, issuer)
+            .map(|caller| CustomerCaller::Delegated(Arc::new(caller)));
+    }
+    let object_id = claims.guid("oid").ok_or(Refusal::malformed("`oid` is no GUID"))?;
     if claims.has("scp") {
         if idtyp == Some("app") {
             return Err(Refusal::malformed("an app-only token with delegated permissions"));
         }
         require_scope(claims, "scp", issuer)?;
-        let name = version.name_claims().iter().find_map(|claim| claims.text(claim));
-        return Ok(user(tenant, object_id, name, issuer.match_by));
+        let caller = Caller {
+            is_administrator: claims.administers(),
+            ..user(tenant, object_id, version.name_in(claims), issuer.match_by)
+        };
+        return Ok(CustomerCaller::Own(Arc::new(caller)));
     }
+    application(claims, version, (tenant, object_id), issuer)
+        .map(|caller| CustomerCaller::Own(Arc::new(caller)))
+}
 
+/// Somebody of a partner. Which one is said by `idp`, and by `aai` together with their object id there; where both say it,
+/// they say the same, or nothing of it is believed.
+fn delegated(
+    claims: &Claims,
+    version: EntraVersion,
+    tenant: Uuid,
+    issuer: &TrustedIssuer,
+) -> Result<Delegated, Refusal> {
+    if !claims.has("scp") || claims.text("idtyp") == Some("app") {
+        return Err(Refusal::malformed("`oid` is missing"));
+    }
+    require_scope(claims, "scp", issuer)?;
+    let partner = claims.text("idp").and_then(|idp| issuer.tenant_named_by(idp));
+    let partner = partner.ok_or(Refusal::malformed(
+        "`oid` is missing, and `idp` is no tenant's issuer",
+    ))?;
+    let acting = match claims.text("aai") {
+        Some(text) => {
+            Some(acting_identity(text).ok_or(Refusal::malformed("`aai` names no tenant and object"))?)
+        }
+        None if claims.has("aai") => return Err(Refusal::malformed("`aai` is no text")),
+        None => None,
+    };
+    if acting.is_some_and(|(tenant, _)| tenant != partner) {
+        return Err(Refusal::malformed("`aai` and `idp` name different tenants"));
+    }
+    if partner == tenant {
+        return Err(Refusal::malformed("a delegation within one tenant"));
+    }
+    Ok(Delegated {
+        tenant_id: tenant,
+        partner_tenant_id: partner,
+        partner_object_id: acting.map(|(_, object)| object),
+        name: version.name_in(claims).map(str::to_owned),
+        is_administrator: claims.administers(),
+    })
+}
+
+/// `tenant: GUID, object: GUID`
+fn acting_identity(text: &str) -> Option<(Uuid, Uuid)> {
+    let (tenant, object) = text.split_once(',')?;
+    let part = |text: &str, name: &str| {
+        let (given, id) = text.trim().split_once(':')?;
+        given.eq_ignore_ascii_case(name).then(|| parse_guid(id.trim()))?
+    };
+    Some((part(tenant, "tenant")?, part(object, "object")?))
+}
+
+fn application(
+    claims: &Claims,
+    version: EntraVersion,
+    (tenant, object_id): (Uuid, Uuid),
+    issuer: &TrustedIssuer,
+) -> Result<Caller, Refusal> {
+    let idtyp = claims.text("idtyp");
     let has_client = claims.has(version.client_claim());
     let looks_app_only = idtyp.is_none() && claims.text("oid") == claims.text("sub") && has_client;
     if idtyp != Some("app") && !looks_app_only {
@@ -247,6 +334,7 @@ pub(super) fn entra_caller(
         object_id: Some(object_id),
         name: claims.text("app_displayname").map(str::to_owned),
         is_agent: claims.words("roles").contains(&AGENT_ROLE),
+        is_administrator: claims.words("roles").contains(&ADMINISTRATOR_ROLE),
         match_by: issuer.match_by,
         bound_to: issuer.binding_of(tenant),
     })
@@ -292,6 +380,7 @@ pub(super) fn oidc_caller(
         object_id: Some(oidc_id(&oidc.issuer, object)),
         name: Some(client.to_owned()),
         is_agent: false,
+        is_administrator: false,
         match_by: issuer.match_by,
         bound_to: issuer.binding_of(oidc.tenant),
     })
@@ -338,6 +427,7 @@ fn user(tenant: Uuid, object_id: Uuid, name: Option<&str>, match_by: Application
         object_id: None,
         name: name.map(str::to_owned),
         is_agent: false,
+        is_administrator: false,
         match_by,
         bound_to: None,
     }

@@ -2,7 +2,8 @@
 
 use uuid::{Uuid, uuid};
 
-use super::caller::ApplicationMatch;
+use super::caller::{ApplicationMatch, Door};
+use super::token::parse_guid;
 
 /// The tenant of personal Microsoft accounts. Nobody administers it, so nobody there can be trusted.
 pub(super) const CONSUMER_TENANT: Uuid = uuid!("9188040d-6c67-4c5b-b112-36a304b66dad");
@@ -26,6 +27,8 @@ pub(super) struct TrustedIssuer {
     pub unbound: Tenants,
     /// Where keys may come from; the issuer's own origin first.
     pub key_origins: Vec<String>,
+    /// The APIs that its tokens open.
+    pub doors: Vec<Door>,
     pub kind: IssuerKind,
 }
 
@@ -33,6 +36,28 @@ impl TrustedIssuer {
     /// The tenant that the rights of one of its applications depend on.
     pub(super) fn binding_of(&self, tenant: Uuid) -> Option<Uuid> {
         (!self.unbound.allow(tenant)).then_some(tenant)
+    }
+
+    /// The tenant whose issuer a text names, in one of the two spellings and with or without a slash at its end.
+    pub(super) fn tenant_named_by(&self, issuer: &str) -> Option<Uuid> {
+        let IssuerKind::Entra(entra) = &self.kind else {
+            return None;
+        };
+        let plain = |text: &'_ str| text.strip_suffix('/').unwrap_or(text).to_owned();
+        let named = plain(issuer);
+        let tenant = [EntraVersion::V1, EntraVersion::V2]
+            .into_iter()
+            .find_map(|version| {
+                let template = plain(entra.issuer_template(version));
+                let (before, behind) = template.split_once(TENANT_PLACEHOLDER)?;
+                parse_guid(named.strip_prefix(before)?.strip_suffix(behind)?)
+            });
+        tenant.filter(|tenant| *tenant != CONSUMER_TENANT)
+    }
+
+    /// Whether whoever comes may be of any tenant, so that the tenant has to be known besides.
+    pub(super) fn trusts_any(&self) -> bool {
+        matches!(&self.kind, IssuerKind::Entra(entra) if matches!(entra.tenants, Tenants::Any))
     }
 
     /// The tenant, unless it is one of Entra's.
@@ -134,10 +159,12 @@ impl Tenants {
         matches!(self, Self::Listed(tenants) if tenants.contains(&tenant))
     }
 
+    /// Whether a tenant is meant by both. One that is listed is not meant by `any` elsewhere.
     fn overlap(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Listed(tenants), Self::Listed(_)) => tenants.iter().any(|tenant| other.lists(*tenant)),
-            _ => true,
+            (Self::Any, Self::Any) => true,
+            _ => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
 
-use super::caller::Caller;
+use super::Bearer;
 use super::keys::PublicKey;
 
 /// Longest time in seconds for which a token is not verified again.
@@ -29,7 +29,7 @@ pub(super) fn digest(token: &str) -> TokenDigest {
 }
 
 struct Verified {
-    caller: Arc<Caller>,
+    bearer: Bearer,
     key: Arc<PublicKey>,
     since: i64,
     until: i64,
@@ -51,16 +51,16 @@ pub(super) struct VerifiedTokens {
 }
 
 impl VerifiedTokens {
-    pub(super) fn get(&self, token: &TokenDigest, now: i64) -> Option<Arc<Caller>> {
+    pub(super) fn get(&self, token: &TokenDigest, now: i64) -> Option<Bearer> {
         let shard = self.shard(token).read().unwrap_or_else(PoisonError::into_inner);
         let verified = shard.get(token).filter(|verified| verified.holds(now))?;
-        Some(Arc::clone(&verified.caller))
+        Some(verified.bearer.clone())
     }
 
     pub(super) fn insert(
         &self,
         token: TokenDigest,
-        caller: Arc<Caller>,
+        bearer: Bearer,
         key: Arc<PublicKey>,
         now: i64,
         expires: i64,
@@ -80,7 +80,7 @@ impl VerifiedTokens {
         shard.insert(
             token,
             Verified {
-                caller,
+                bearer,
                 key,
                 since: now,
                 until,

@@ -1,7 +1,7 @@
 //! What a caller learns who is turned away.
 
-use super::fixture::{API, Fixture, TENANT, application, call, user};
-use crate::{AuthFailure, AuthSettings, Authenticator};
+use super::fixture::{ANY, API, Fixture, TENANT, application, call, user};
+use crate::{AuthFailure, AuthSettings, Authenticator, Door};
 
 #[tokio::test]
 async fn power_query_finds_its_way_in_two_steps() {
@@ -9,7 +9,7 @@ async fn power_query_finds_its_way_in_two_steps() {
     let authenticator = fixture.authenticator();
     let authority = format!("{}/{TENANT}", fixture.origin);
 
-    let without = authenticator.authenticate(None).await.unwrap_err();
+    let without = authenticator.authenticate(Door::Vendor, None).await.unwrap_err();
     assert_eq!(
         (without.status().as_u16(), without.failure()),
         (401, AuthFailure::Missing)
@@ -20,7 +20,10 @@ async fn power_query_finds_its_way_in_two_steps() {
     );
 
     for header in ["Bearer", "Bearer ", "bearer  "] {
-        let empty = authenticator.authenticate(Some(header)).await.unwrap_err();
+        let empty = authenticator
+            .authenticate(Door::Vendor, Some(header))
+            .await
+            .unwrap_err();
         let expected = format!("Bearer authorization_uri={authority}/oauth2/authorize");
         assert_eq!(
             (empty.status().as_u16(), empty.www_authenticate()),
@@ -69,8 +72,8 @@ async fn a_token_that_proves_too_little_is_told_what_it_lacks() {
 async fn several_tenants_share_the_common_realm() {
     let fixture = Fixture::open().await;
     let error = fixture
-        .authenticator_with("tenants = \"any\"")
-        .authenticate(None)
+        .authenticator_with(ANY)
+        .authenticate(Door::Vendor, None)
         .await
         .unwrap_err();
     assert_eq!(
@@ -95,12 +98,15 @@ async fn another_issuer_is_its_own_realm() {
     .unwrap();
     let authenticator = Authenticator::new(&settings, fixture.clock()).unwrap();
     let realm = "https://id.cronus.example/realms/cronus";
-    let without = authenticator.authenticate(None).await.unwrap_err();
+    let without = authenticator.authenticate(Door::Vendor, None).await.unwrap_err();
     assert_eq!(
         without.www_authenticate(),
         Some(format!("Bearer realm={realm}").as_str())
     );
-    let empty = authenticator.authenticate(Some("Bearer")).await.unwrap_err();
+    let empty = authenticator
+        .authenticate(Door::Vendor, Some("Bearer"))
+        .await
+        .unwrap_err();
     assert_eq!(
         empty.www_authenticate(),
         Some(format!("Bearer authorization_uri={realm}/auth").as_str())

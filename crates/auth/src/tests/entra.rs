@@ -4,9 +4,10 @@ use entra_local::TokenRequest;
 use uuid::Uuid;
 
 use super::fixture::{
-    API, API_URI, CLIENT, Fixture, OTHER_TENANT, SERVICE_PRINCIPAL, TENANT, USER, application, call, user, v1,
+    ANY, API, API_URI, CLIENT, Fixture, OTHER_TENANT, SERVICE_PRINCIPAL, TENANT, USER, application, call,
+    call_as_customer, refusal, user, v1,
 };
-use crate::{ApplicationMatch, Caller, CallerKind, MatchedBy};
+use crate::{ApplicationMatch, AuthFailure, Caller, CallerKind, CustomerCaller, Door, MatchedBy};
 
 #[tokio::test]
 async fn an_application_is_its_client_id_in_both_versions() {
@@ -21,6 +22,7 @@ async fn an_application_is_its_client_id_in_both_versions() {
             object_id: Some(SERVICE_PRINCIPAL),
             name: Some("owner".to_owned()),
             is_agent: false,
+            is_administrator: false,
             match_by: ApplicationMatch::Either,
             bound_to: None,
         };
@@ -130,15 +132,24 @@ async fn a_user_may_have_more_scopes_than_the_required_one() {
 #[tokio::test]
 async fn any_tenant_means_every_tenant_and_one_place_to_fetch_from() {
     let fixture = Fixture::open().await;
-    let authenticator = fixture.authenticator_with("tenants = \"any\"");
+    let authenticator = fixture.authenticator_with(ANY);
     for tenant in [TENANT, OTHER_TENANT, Uuid::from_u128(77)] {
         for request in [application(), v1(application())] {
             let request = TokenRequest {
                 tenant: Some(tenant),
                 ..request
             };
-            let caller = call(&fixture, &authenticator, &request).await.unwrap();
-            assert_eq!(caller.tenant_id, tenant);
+            let customer = call_as_customer(&fixture, &authenticator, &request)
+                .await
+                .unwrap();
+            let CustomerCaller::Own(caller) = customer.caller else {
+                panic!("a caller of its own tenant");
+            };
+            assert_eq!((caller.tenant_id, customer.must_be_registered), (tenant, true));
+            assert_eq!(
+                refusal(&fixture, &authenticator, &request).await,
+                (401, AuthFailure::OtherApi)
+            );
         }
     }
     assert_eq!(
@@ -154,7 +165,12 @@ async fn the_scheme_is_not_case_sensitive_and_blanks_do_not_matter() {
     let authenticator = fixture.authenticator();
     let token = fixture.mint(&application());
     for header in [format!("bearer {token}"), format!("BEARER   {token} ")] {
-        assert!(authenticator.authenticate(Some(&header)).await.is_ok());
+        assert!(
+            authenticator
+                .authenticate(Door::Vendor, Some(&header))
+                .await
+                .is_ok()
+        );
     }
 }
 
@@ -211,12 +227,9 @@ async fn an_application_is_bound_to_its_tenant_where_several_are_trusted() {
     };
     let one = format!("tenants = [\"{TENANT}\", \"{TENANT}\"]");
     let both = format!("tenants = [\"{TENANT}\", \"{OTHER_TENANT}\"]");
-    let any = "tenants = \"any\"".to_owned();
     assert_eq!(bound(&one, application()).await, None);
-    for several in [&both, &any] {
-        assert_eq!(bound(several, application()).await, Some(TENANT));
-        assert_eq!(bound(several, user()).await, None);
-    }
+    assert_eq!(bound(&both, application()).await, Some(TENANT));
+    assert_eq!(bound(&both, user()).await, None);
     let other = TokenRequest {
         tenant: Some(OTHER_TENANT),
         ..application()

@@ -16,7 +16,7 @@ use entra_local::{
 use serde_json::Value;
 use uuid::{Uuid, uuid};
 
-use crate::{AuthError, AuthFailure, AuthSettings, Authenticator, Caller, WallClock};
+use crate::{AuthError, AuthFailure, AuthSettings, Authenticator, Caller, Customer, Door, WallClock};
 
 pub(super) const START: i64 = 1_790_000_000;
 pub(super) const TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001");
@@ -29,6 +29,9 @@ pub(super) const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
 
 /// The issuer's name differs from where it listens, as Entra's does.
 pub(super) const BASE_URL: &str = "https://sts.contoso.com";
+
+/// An entry for tenants that nobody has listed.
+pub(super) const ANY: &str = "tenants = \"any\"\ndoors = [\"customer\"]";
 
 /// Keys take a while to make, so all fixtures begin with the same ones.
 static STATE: LazyLock<IssuerState> = LazyLock::new(|| {
@@ -237,7 +240,19 @@ pub(super) async fn call(
 
 /// Calls with this token.
 pub(super) async fn present(authenticator: &Authenticator, token: &str) -> Result<Arc<Caller>, AuthError> {
-    authenticator.authenticate(Some(&bearer(token))).await
+    authenticator
+        .authenticate(Door::Vendor, Some(&bearer(token)))
+        .await
+}
+
+/// Calls as a customer with the token that `request` describes.
+pub(super) async fn call_as_customer(
+    fixture: &Fixture,
+    authenticator: &Authenticator,
+    request: &TokenRequest,
+) -> Result<Customer, AuthError> {
+    let token = bearer(&fixture.mint(request));
+    authenticator.authenticate_customer(Some(&token)).await
 }
 
 /// Expects a refusal, and answers status and reason.
@@ -249,7 +264,7 @@ pub(super) async fn refusal(
     refused(call(fixture, authenticator, request).await)
 }
 
-pub(super) fn refused(outcome: Result<Arc<Caller>, AuthError>) -> (u16, AuthFailure) {
+pub(super) fn refused<T: std::fmt::Debug>(outcome: Result<T, AuthError>) -> (u16, AuthFailure) {
     let error = outcome.expect_err("a refusal");
     (error.status().as_u16(), error.failure())
 }

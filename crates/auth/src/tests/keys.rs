@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::fixture::{
-    BASE_URL, Fixture, Instead, OTHER_TENANT, TENANT, application, call, present, refusal, refused, v1,
+    ANY, BASE_URL, Fixture, Instead, OTHER_TENANT, TENANT, application, call, call_as_customer, present,
+    refusal, refused, v1,
 };
 use crate::AuthFailure::{Signature, Unavailable};
 
@@ -334,12 +335,11 @@ async fn a_key_signs_only_for_the_issuer_it_names() {
 
     key["issuer"] = json!(format!("{BASE_URL}/{TENANT}/v2.0"));
     fixture.answer_instead(path, Instead::Json(json!({ "keys": [key] })));
-    let authenticator = fixture.authenticator_with("tenants = \"any\"");
-    assert!(call(&fixture, &authenticator, &of(TENANT)).await.is_ok());
-    assert_eq!(
-        refusal(&fixture, &authenticator, &of(OTHER_TENANT)).await,
-        (401, Signature)
-    );
+    let authenticator = fixture.authenticator_with(ANY);
+    let outcome = call_as_customer(&fixture, &authenticator, &of(TENANT)).await;
+    assert!(outcome.is_ok());
+    let outcome = call_as_customer(&fixture, &authenticator, &of(OTHER_TENANT)).await;
+    assert_eq!(refused(outcome), (401, Signature));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use entra_local::TokenRequest;
 
 use super::fixture::{Fixture, application, call, present};
 use crate::AuthFailure::Expired;
+use crate::{Bearer, CustomerCaller, Door};
 
 #[tokio::test]
 async fn a_token_is_verified_once_in_five_minutes() {
@@ -87,6 +88,11 @@ async fn the_memory_is_bounded() {
     let fixture = Fixture::open().await;
     let authenticator = fixture.authenticator();
     let caller = call(&fixture, &authenticator, &application()).await.unwrap();
+    let bearer = Bearer {
+        caller: CustomerCaller::Own(caller),
+        doors: Door::ALL.as_slice().into(),
+        is_of_any_tenant: false,
+    };
     let verified = &authenticator.shared.verified;
     let key = {
         let sets = authenticator.shared.issuers[0].key_sets();
@@ -103,7 +109,7 @@ async fn the_memory_is_bounded() {
     for number in 0..200_000_u32 {
         let mut digest = [0_u8; 32];
         digest[..4].copy_from_slice(&number.to_le_bytes());
-        verified.insert(digest, Arc::clone(&caller), Arc::clone(&key), now, expires);
+        verified.insert(digest, bearer.clone(), Arc::clone(&key), now, expires);
     }
     assert!(verified.len() <= 16 * 4_096, "{}", verified.len());
 }

@@ -4,7 +4,10 @@ use entra_local::{TokenRequest, TokenVersion};
 use serde_json::json;
 use uuid::{Uuid, uuid};
 
-use super::fixture::{API, BASE_URL, CLIENT, Fixture, Instead, TENANT, application, call, refusal, user};
+use super::fixture::{
+    ANY, API, BASE_URL, CLIENT, Fixture, Instead, TENANT, application, call, call_as_customer, refusal,
+    refused, user,
+};
 use crate::AuthFailure::{Audience, InsufficientScope, Issuer, Malformed, Signature};
 use crate::{AuthSettings, Authenticator, CallerKind, oidc_id};
 
@@ -238,7 +241,7 @@ async fn two_issuers_live_side_by_side() {
 async fn where_any_entra_tenant_is_welcome_the_other_issuers_tenant_is_not_one() {
     let fixture = Fixture::open().await;
     let issuer = open_realm(&fixture);
-    let mut settings = fixture.settings_with("tenants = \"any\"");
+    let mut settings = fixture.settings_with(ANY);
     settings.issuers.extend(realm_settings(&issuer, "").issuers);
     let authenticator = Authenticator::new(&settings, fixture.clock()).unwrap();
 
@@ -246,7 +249,8 @@ async fn where_any_entra_tenant_is_welcome_the_other_issuers_tenant_is_not_one()
         tenant: Some(REALM_TENANT),
         ..user()
     };
-    assert_eq!(refusal(&fixture, &authenticator, &request).await, (401, Issuer));
+    let outcome = call_as_customer(&fixture, &authenticator, &request).await;
+    assert_eq!(refused(outcome), (401, Issuer));
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
 use super::fixture::{
-    API_URI, BASE_URL, Fixture, OTHER_TENANT, TENANT, application, bearer, call, present, refusal, refused,
-    user, v1,
+    ANY, API_URI, BASE_URL, Fixture, OTHER_TENANT, TENANT, application, bearer, call, call_as_customer,
+    present, refusal, refused, user, v1,
 };
 use crate::AuthFailure::{Audience, Expired, InsufficientScope, Issuer, Malformed, Missing, Signature};
+use crate::Door;
 use crate::token::{UnverifiedToken, normal_audience};
 
 #[tokio::test]
@@ -129,13 +130,14 @@ async fn an_issuer_or_tenant_that_is_not_trusted() {
 #[tokio::test]
 async fn the_tenant_of_personal_accounts_even_where_any_is_welcome() {
     let fixture = Fixture::open().await;
-    let authenticator = fixture.authenticator_with("tenants = \"any\"");
+    let authenticator = fixture.authenticator_with(ANY);
     let consumers = uuid!("9188040d-6c67-4c5b-b112-36a304b66dad");
     let request = TokenRequest {
         tenant: Some(consumers),
         ..user()
     };
-    assert_eq!(refusal(&fixture, &authenticator, &request).await, (401, Issuer));
+    let outcome = call_as_customer(&fixture, &authenticator, &request).await;
+    assert_eq!(refused(outcome), (401, Issuer));
 }
 
 #[tokio::test]
@@ -354,7 +356,7 @@ async fn text_that_is_no_token() {
     }
     for header in ["Basic dXNlcjpwYXNz", "Token x", good.as_str(), ""] {
         assert_eq!(
-            refused(authenticator.authenticate(Some(header)).await),
+            refused(authenticator.authenticate(Door::Vendor, Some(header)).await),
             (401, Missing),
             "{header:.40}"
         );
@@ -380,7 +382,7 @@ async fn a_refusal_never_repeats_what_was_sent() {
     let authenticator = fixture.authenticator();
     let request = user().with_claim("aud", "https://sent-by-the-caller.example");
     let error = authenticator
-        .authenticate(Some(&bearer(&fixture.mint(&request))))
+        .authenticate(Door::Vendor, Some(&bearer(&fixture.mint(&request))))
         .await
         .unwrap_err();
     let everything = format!("{error:?} {error} {}", error.detail());

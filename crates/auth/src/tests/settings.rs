@@ -108,11 +108,12 @@ fn tenants_must_not_overlap() {
     };
     let one = entra("[\"6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0001\"]");
     let two = entra("[\"6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0002\"]");
-    let any = entra("\"any\"");
+    let any = entra("\"any\"\ndoors = [\"customer\"]");
     let cases = [
         (format!("{one}{two}"), vec![]),
         (format!("{one}{one}"), vec!["auth.issuers[1].tenants"]),
-        (format!("{one}{any}"), vec!["auth.issuers[1].tenants"]),
+        (format!("{one}{any}"), vec![]),
+        (format!("{any}{any}"), vec!["auth.issuers[1].tenants"]),
         (format!("{any}{}", oidc("a", "1")), vec![]),
         (format!("{one}{}", oidc("a", "1")), vec!["auth.issuers[1].tenant"]),
         (
@@ -139,7 +140,7 @@ fn plain_http_needs_a_loopback_host_and_permission() {
     let authority = |host: &str, allow: bool| {
         let text = format!(
             "allow_insecure_loopback = {allow}\n[[issuers]]\nkind = \"entra\"\nauthority = \"http://{host}\"\n\
-             tenants = \"any\"\naudiences = [\"api://fame\"]"
+             tenants = \"any\"\ndoors = [\"customer\"]\naudiences = [\"api://fame\"]"
         );
         problem_keys(&text).is_empty()
     };
@@ -192,5 +193,28 @@ async fn keys_come_over_https_from_an_authority_of_ones_own() {
         super::fixture::call(&fixture, &authenticator, &super::fixture::user())
             .await
             .is_ok()
+    );
+}
+
+#[test]
+fn any_tenant_is_for_customers_alone_and_not_with_tokens_of_others() {
+    let any = |more: &str| {
+        let text =
+            format!("[[issuers]]\nkind = \"entra\"\ntenants = \"any\"\naudiences = [\"api://fame\"]\n{more}");
+        problem_keys(&text)
+    };
+    assert_eq!(any("doors = [\"customer\"]"), Vec::<String>::new());
+    let (tenants, preset) = ("auth.issuers[0].tenants", "auth.issuers[0].audience_presets");
+    assert_eq!(any(""), [tenants]);
+    assert_eq!(any("doors = [\"customer\", \"vendor\"]"), [tenants]);
+    assert_eq!(
+        any("doors = []"),
+        ["auth.issuers[0].doors", tenants].map(str::to_owned)
+    );
+    let replayable = "doors = [\"customer\"]\naudience_presets = [\"business_central\"]";
+    assert_eq!(any(replayable), [preset]);
+    assert!(
+        toml::from_str::<AuthSettings>("[[issuers]]\nkind = \"entra\"\ntenants = \"any\"\ndoors = [\"all\"]")
+            .is_err()
     );
 }

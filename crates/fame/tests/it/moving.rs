@@ -359,7 +359,7 @@ fn a_service_does_not_start_on_half_an_import() {
     let database = folder.path().join("data");
     assert!(kill_when(import.spawn().unwrap(), &database, 4_000_000));
     let operator = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444@aaaabbbb-0000-cccc-1111-dddd2222eeee";
-    let issuer = "identity.issuers=[{\"kind\": \"entra\", \"tenants\": \"any\", \"audiences\": [\"fame\"]}]";
+    let issuer = "identity.issuers=[{\"kind\": \"entra\", \"tenants\": [\"aaaabbbb-0000-cccc-1111-dddd2222eeee\"], \"audiences\": [\"fame\"]}]";
     let serve = [
         "serve",
         "--listen",

@@ -15,7 +15,7 @@ use crate::{
         places::{Place, Places},
     },
 };
-use auth::{AgentCredential, AuthFailure, Authenticator, Caller, CallerKind};
+use auth::{AgentCredential, AuthFailure, Authenticator, Caller, CallerKind, Door};
 use axum::{
     body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Request},
@@ -73,8 +73,14 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
+        Self::through(Door::Vendor, parts, state).await
+    }
+}
+
+impl RequestContext {
+    async fn through(door: Door, parts: &Parts, state: &Arc<AppState>) -> Result<Self> {
         let (info, authorization) = begin(parts)?;
-        let caller = state.authenticator.authenticate(authorization).await?;
+        let caller = state.authenticator.authenticate(door, authorization).await?;
         if caller.is_agent {
             let refused = state
                 .authenticator
@@ -260,7 +266,7 @@ impl FromRequestParts<Arc<AppState>> for OperatorContext {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<AppState>) -> Result<Self> {
-        let context = RequestContext::from_request_parts(parts, state).await?;
+        let context = RequestContext::through(Door::Operator, parts, state).await?;
         access::require_operator(&state.operators, &context.principal)?;
         Ok(Self(context))
     }
