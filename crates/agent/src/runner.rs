@@ -357,6 +357,7 @@ impl Shared {
             max: u32::try_from(free).unwrap_or(MOST_CLAIMED).min(MOST_CLAIMED),
             wait_seconds,
             holding: known.into_iter().map(|id| id.0).collect(),
+            kinds: Vec::new(),
         };
         let claim = self.caller.now().claim_operations(&request).await;
         self.note(claim.as_ref().err());

@@ -182,6 +182,7 @@ impl SimulatedAgent {
             max: if self.drains() { 0 } else { MOST_CLAIMED },
             wait_seconds,
             holding: at_work.keys().map(|id| id.0).collect(),
+            kinds: Vec::new(),
         }
     }
 

@@ -75,6 +75,7 @@ pub mod problem;
 pub mod redaction;
 pub mod resolution;
 mod rules;
+pub mod start;
 pub mod text;
 pub mod version;
 mod vocabulary;

@@ -5,8 +5,13 @@
 //! final.
 
 use crate::{
-    country::CountryCode, ids::AppId, instant::Instant, principal::PrincipalKind, problem::RuleError,
-    version::AppVersion, vocabulary::vocabulary,
+    country::CountryCode,
+    ids::{AppId, OperationId},
+    instant::Instant,
+    principal::PrincipalKind,
+    problem::RuleError,
+    version::AppVersion,
+    vocabulary::vocabulary,
 };
 use std::fmt;
 
@@ -175,6 +180,8 @@ vocabulary! {
     SkipReason {
         /// The installed version is the target or newer.
         AlreadyUpToDate,
+        /// The app that was to be installed is installed by now.
+        AlreadyInstalled,
         /// The app is no longer installed in the environment.
         AppUninstalled,
         /// The environment is no longer there.
@@ -197,6 +204,12 @@ vocabulary! {
         DependantIncompatible,
         /// The environment runs an older application or platform than the target needs.
         EnvironmentTooOld,
+        /// The app is a part of the environment that cannot be uninstalled.
+        AppCannotBeUninstalled,
+        /// Installed apps need the app that was to be uninstalled.
+        DependentsInstalled,
+        /// Something that was asked for together with it did not come about; the message says what.
+        PartFailed,
         /// Whoever was to carry it out found nothing to do.
         NothingToDo,
     }
@@ -300,8 +313,10 @@ pub fn outcome_unknown(environment: &str, lease_ended: Instant) -> String {
 pub struct Due {
     /// The app that it changes.
     pub app_id: AppId,
-    /// The apps that its target needs.
-    pub depends_on: Vec<AppId>,
+    /// The apps whose due operations go first: those that its target needs, or, of an uninstall, those that need it.
+    pub goes_after: Vec<AppId>,
+    /// What it was asked for with: the first operation of a customer's plan, or itself.
+    pub plan: OperationId,
     /// When it was to run at the earliest.
     pub run_after: Instant,
     /// When it was asked for.
@@ -310,7 +325,8 @@ pub struct Due {
 
 /// Which of several due operations of one environment is next; none when there is none.
 ///
-/// One that needs another due one's app, directly or through a third due one, waits for it. Among those that wait for
+/// One that goes after another due one's app, directly or through a third due one, waits for it. The operations of one
+/// plan go in the order in which they are given, which is the plan's. Among those that wait for
 /// nobody the earliest `run_after` is next, then the earliest `created_on`, then the first given. Apps that need each
 /// other in a circle do not wait for each other, only for what lies outside the circle; so there is always a next one.
 #[must_use]
@@ -331,11 +347,20 @@ pub fn pick_next(due: &[Due]) -> Option<usize> {
     free.min_by_key(earliest)
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "all indices are those of the due operations"
+)]
 fn needs_by_index(due: &[Due]) -> Vec<Vec<usize>> {
     let index_of = |app: &AppId| due.iter().position(|other| other.app_id == *app);
-    due.iter()
-        .map(|operation| operation.depends_on.iter().filter_map(index_of).collect())
-        .collect()
+    let needs = |(index, operation): (usize, &Due)| {
+        let of_plan = due.iter().take(index).enumerate();
+        let of_plan = of_plan.filter(|(_, other)| other.plan == operation.plan);
+        let others = operation.goes_after.iter().filter_map(index_of);
+        let others = others.filter(|&other| due[other].plan != operation.plan);
+        others.chain(of_plan.map(|(other, _)| other)).collect()
+    };
+    due.iter().enumerate().map(needs).collect()
 }
 
 /// Every operation that `start` needs, directly or not. Walked with a stack of its own: data cannot
@@ -369,7 +394,8 @@ mod tests {
     fn due(number: u128, depends_on: &[u128], run_after: i64, created_on: i64) -> Due {
         Due {
             app_id: app(number),
-            depends_on: depends_on.iter().copied().map(app).collect(),
+            goes_after: depends_on.iter().copied().map(app).collect(),
+            plan: OperationId(Uuid::from_u128(number)),
             run_after: Instant(run_after),
             created_on: Instant(created_on),
         }
@@ -486,6 +512,26 @@ mod tests {
         let circle = [due(1, &[2], 1, 0), due(2, &[1, 3], 0, 0), due(3, &[3], 9, 0)];
         assert_eq!(pick_next(&circle), Some(2));
         assert_eq!(pick_next(&circle[..2]), Some(1));
+    }
+
+    #[test]
+    fn a_plan_goes_in_its_order_and_others_after_what_they_need_of_it() {
+        let of_plan = |number, needs: &[u128]| Due {
+            plan: OperationId(Uuid::from_u128(99)),
+            ..due(number, needs, 1, 1)
+        };
+        // What 1 needs is 2, but 2 would break 1 as it is now: the plan says so.
+        let mut due = vec![
+            of_plan(1, &[2]),
+            of_plan(2, &[]),
+            of_plan(3, &[]),
+            due(4, &[3], 0, 0),
+        ];
+        let mut order = Vec::new();
+        while let Some(next) = pick_next(&due) {
+            order.push(due.remove(next).app_id);
+        }
+        assert_eq!(order, [1, 2, 3, 4].map(app));
     }
 
     proptest! {

@@ -214,6 +214,7 @@ impl Agent {
             max: u32::try_from(most)?,
             wait_seconds: 0,
             holding: held.iter().map(|one| one.operation_id).collect(),
+            kinds: Vec::new(),
         };
         let claim: Claim = self.asks("/agent/v1/claim", &request).await?;
         match claim.operations.len() == most {

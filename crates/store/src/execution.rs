@@ -8,7 +8,7 @@
 use super::{
     Db, StoreError, Tx, Value,
     dialect::Shape,
-    environments::{Environment, InstalledApp},
+    environments::{Environment, InstallationRow, InstalledApp},
     hotfixes::Operation,
     row::row,
 };
@@ -349,6 +349,68 @@ pub async fn set_installed(
     .execute()
     .await
     .map(drop)
+}
+
+/// Says that apps were brought into environments. Where an inventory names them by now, it is right if its version is higher.
+pub async fn add_installed(tx: &mut Tx<'_>, installed: &[InstallationRow]) -> Result<(), StoreError> {
+    let clause = "ON CONFLICT (environment_id, app_id) DO UPDATE
+         SET version = excluded.version, version_key = excluded.version_key
+         WHERE installations.version_key < excluded.version_key";
+    tx.add_all_unless(installed, clause).await?;
+    tag(tx, installed.iter().map(|row| row.environment_id)).await
+}
+
+/// Says that an app was taken out of an environment. An inventory that names a higher version by now is right: somebody has
+/// brought it in anew.
+pub async fn remove_installed(
+    tx: &mut Tx<'_>,
+    environment: Uuid,
+    app: AppId,
+    was: AppVersion,
+) -> Result<(), StoreError> {
+    tx.query("DELETE FROM installations WHERE environment_id = $1 AND app_id = $2 AND version_key <= $3")
+        .bind(environment)
+        .bind(app)
+        .bind(was)
+        .execute()
+        .await?;
+    tag(tx, [environment]).await
+}
+
+/// Gives environments another tag.
+async fn tag(tx: &mut Tx<'_>, environments: impl IntoIterator<Item = Uuid>) -> Result<(), StoreError> {
+    let rows = environments
+        .into_iter()
+        .map(|id| vec![id.into(), Etag::random().into()]);
+    tx.each(
+        "UPDATE environments SET etag = {etag} FROM {rows} WHERE environments.id = {environment}",
+        &[("environment", "uuid"), ("etag", "uuid")],
+        rows.collect(),
+    )
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// What waits of a customer's plan, its rows locked in the order of their identities.
+pub async fn lock_rest_of_plan(
+    tx: &mut Tx<'_>,
+    environment: Uuid,
+    plan: OperationId,
+) -> Result<Vec<Operation>, StoreError> {
+    tx.query(format!(
+        "SELECT {}
+         FROM operations t
+         WHERE t.environment_id = $1 AND t.status IN ('Scheduled', 'Running') AND t.status = 'Scheduled'
+           AND (t.id = $2 OR t.parent_id = $2)
+         ORDER BY t.id
+         FOR UPDATE",
+        Operation::COLUMNS
+    ))
+    .bind(environment)
+    .bind(plan)
+    .fetch_all()
+    .await
 }
 
 /// The environments that operations are about, with the operations.

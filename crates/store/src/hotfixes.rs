@@ -127,6 +127,13 @@ table! {
     }
 }
 
+impl Operation {
+    /// What it was asked for with: the first of a customer's plan, or itself.
+    pub fn plan(&self) -> OperationId {
+        self.parent_id.unwrap_or(self.id)
+    }
+}
+
 /// One hotfix of an app in a country, if the caller has a role on the app.
 pub async fn find_hotfix(
     db: &Db,
@@ -205,7 +212,7 @@ pub async fn running_in(tx: &mut Tx<'_>, environment: Uuid) -> Result<Option<Ope
 
 /// How many hotfixes of an app have not begun.
 pub async fn count_scheduled_of(tx: &mut Tx<'_>, app: AppId) -> Result<u64, StoreError> {
-    tx.query("SELECT COUNT(*) FROM operations WHERE app_id = $1 AND status = 'Scheduled'")
+    tx.query("SELECT COUNT(*) FROM operations WHERE app_id = $1 AND status = 'Scheduled' AND kind = 'Hotfix'")
         .bind(app)
         .fetch_one::<(u64,)>()
         .await

@@ -295,6 +295,11 @@ pub struct ClaimRequest {
     /// What the agent knows of. What it holds besides, because an answer was lost, it is told of again, and holds anew.
     #[serde(default)]
     pub holding: Vec<Uuid>,
+    /// The kinds of operations that the agent carries out besides `Hotfix`, which each does: `Update`, `Install`,
+    /// `Uninstall`. It is given no others.
+    #[serde(default)]
+    #[schema(example = json!(["Update", "Install", "Uninstall"]))]
+    pub kinds: Vec<String>,
 }
 
 /// Operations that the agent holds from now on.

@@ -21,15 +21,23 @@ pub(crate) use finish::{Report, Verdict, finish};
 pub(crate) use lease::{end_lost, end_lost_by, renew, renew_one};
 pub(crate) use waiting::{WaitingClaims, Woken};
 
-use super::{Service, agents::AgentCaller, audit::Change};
+use super::{
+    Service,
+    agents::AgentCaller,
+    audit::{self, Actor, Change},
+    environments, events,
+};
 use crate::error::{Error, Result};
 use domain::{
+    environment::EnvironmentKey,
     instant::Instant,
-    operation::{FailReason, FailureCause, OperationStatus, Skip},
+    operation::{FailReason, FailureCause, OperationKind, OperationStatus, Skip},
+    start,
 };
 use serde_json::json;
 use std::collections::HashMap;
 use store::{
+    Tx,
     execution::{self as rows, Ending, Lease},
     hotfixes::Operation,
 };
@@ -117,6 +125,43 @@ pub(crate) fn ended(operation: &Operation, ending: &Ending) -> Change<'static> {
     }
 }
 
+/// Why the rest of a plan is skipped of which this part did not come about.
+fn part_failed(part: &Operation) -> Skip {
+    let app = part.app_name.clone().unwrap_or_else(|| part.app_id.to_string());
+    start::part_failed(part.id, part.kind, &app, part.status, part.reason.as_deref())
+}
+
+/// Skips what waits of the plans of operations that ended otherwise than well: nobody wants a part of one.
+async fn skip_rest(
+    tx: &mut Tx<'_>,
+    by: Actor<'_>,
+    now: Instant,
+    ended_ones: impl IntoIterator<Item = &Operation>,
+) -> Result<()> {
+    let is_part =
+        |one: &&Operation| one.kind != OperationKind::Hotfix && one.status != OperationStatus::Succeeded;
+    for part in ended_ones.into_iter().filter(is_part) {
+        let rest = rows::lock_rest_of_plan(tx, part.environment_id, part.plan()).await?;
+        let ending = skipped(&part_failed(part), now);
+        let endings = rest.iter().map(|operation| (operation, &ending));
+        let changed = rows::end_operations(tx, endings).await?;
+        all_changed("skipped", rest.len(), changed)?;
+        audit::record_all(
+            tx,
+            by,
+            now,
+            rest.iter().map(|operation| ended(operation, &ending)),
+        )
+        .await?;
+        let rest: Vec<_> = rest
+            .into_iter()
+            .map(|operation| after(operation, ending.clone()))
+            .collect();
+        events::emit(tx, by, now, &rest).await?;
+    }
+    Ok(())
+}
+
 fn after(operation: Operation, ending: Ending) -> Operation {
     Operation {
         status: ending.status,
@@ -130,7 +175,7 @@ fn after(operation: Operation, ending: Ending) -> Operation {
     }
 }
 
-/// The address of an operation, without the API version.
+/// The address of an operation, without the API version: a hotfix is its vendor's, any other the environment's.
 pub(crate) fn address(operation: &Operation) -> String {
     let Operation {
         app_id,
@@ -138,7 +183,18 @@ pub(crate) fn address(operation: &Operation) -> String {
         id,
         ..
     } = operation;
-    format!("apps/{app_id}/countries/{country_code}/environmentHotfixes/{id}")
+    match operation.kind {
+        OperationKind::Hotfix => format!("apps/{app_id}/countries/{country_code}/environmentHotfixes/{id}"),
+        _ => {
+            let (tenant, family, name) = (
+                operation.tenant_id,
+                &operation.family,
+                &operation.environment_name,
+            );
+            let environment = EnvironmentKey::new(tenant, family, name);
+            format!("{}/operations/{id}", environments::target(&environment))
+        }
+    }
 }
 
 /// When work may next start in the environments of each agent that may take some on.

@@ -29,8 +29,13 @@ pub(crate) struct InstallationFacts {
 
 impl InstallationFacts {
     /// What the rules need to know of an environment that has `app` installed; `None` when it has not.
-    pub(crate) fn new(environment: &Environment, apps: Vec<InstalledApp>, app: AppId) -> Option<Self> {
-        let index = apps.iter().position(|installed| installed.app_id == app)?;
+    pub(crate) fn new(environment: &Environment, apps: &[InstalledApp], app: AppId) -> Option<Self> {
+        let installed = apps.iter().find(|installed| installed.app_id == app)?.clone();
+        Some(Self::about(environment, apps, installed))
+    }
+
+    fn about(environment: &Environment, apps: &[InstalledApp], installed: InstalledApp) -> Self {
+        let app = installed.app_id;
         let inventory = apps
             .iter()
             .map(|installed| Installed {
@@ -42,9 +47,7 @@ impl InstallationFacts {
             .iter()
             .filter_map(|installed| constraint(installed, app))
             .collect();
-        let mut apps = apps;
-        let installed = apps.swap_remove(index);
-        Some(Self {
+        Self {
             environment_name: environment.name.clone(),
             environment_kind: environment.kind,
             application_version: environment.application_version,
@@ -55,7 +58,22 @@ impl InstallationFacts {
             installed: installed.version,
             installed_availability: installed.availability,
             installed_dependencies: installed.dependencies,
-        })
+        }
+    }
+
+    /// What the rules need to know of an environment that has not `app` installed.
+    pub(crate) fn of_absent(environment: &Environment, apps: &[InstalledApp], app: AppId) -> Self {
+        let absent = InstalledApp {
+            app_id: app,
+            version: AppVersion::default(),
+            name: None,
+            publisher: None,
+            availability: None,
+            dependencies: Some(Vec::new()),
+            scope: None,
+            can_be_uninstalled: None,
+        };
+        Self::about(environment, apps, absent)
     }
 
     /// The version installed.
@@ -63,13 +81,13 @@ impl InstallationFacts {
         self.installed
     }
 
-    /// The facts about going to `target`, as somebody may know them who sees the apps that are `visible`.
+    /// The facts about going to `target`, as somebody may know them who sees the apps that are `visible`, or all.
     pub(crate) fn facts<'a>(
         &'a self,
         target: &'a Version,
         occupied_by: Option<OperationId>,
         allow_preview_in_sandbox: bool,
-        visible: &'a HashSet<AppId>,
+        visible: Option<&'a HashSet<AppId>>,
     ) -> Facts<'a> {
         Facts {
             environment_name: &self.environment_name,
@@ -90,7 +108,7 @@ impl InstallationFacts {
             application_version: self.application_version,
             platform_version: self.platform_version,
             dependants: &self.dependants,
-            visible: Some(visible),
+            visible,
         }
     }
 }

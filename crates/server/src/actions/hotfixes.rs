@@ -196,7 +196,12 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     )?;
     let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;
     let visible = principals::apps_of_in(&mut tx, input.principal.reference).await?;
-    let facts = gathered.facts(&target, occupied_by, input.allow_preview_in_sandbox, &visible);
+    let facts = gathered.facts(
+        &target,
+        occupied_by,
+        input.allow_preview_in_sandbox,
+        Some(&visible),
+    );
     hotfix::check_schedule(&facts)?;
     quotas::check_hotfix(&mut tx, input.quotas, input.app).await?;
     let operation = described(input, &environment, &target, gathered.installed());
@@ -224,7 +229,7 @@ async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environm
     let here = found.filter(|environment| environment.country_code == input.country);
     let environment = here.ok_or_else(|| environment_missing(input))?;
     let apps = environments::installed_apps_in(tx, environment.id).await?;
-    let gathered = InstallationFacts::new(&environment, apps, input.app);
+    let gathered = InstallationFacts::new(&environment, &apps, input.app);
     let gathered = gathered.ok_or_else(|| environment_missing(input))?;
     if let Some(since) = environment.missing_since {
         return Err(not_reported(&environment, since).into());

@@ -103,7 +103,7 @@ impl Plan {
         };
         let apps = batch_facts.installed.remove(&id).unwrap_or_default();
         let occupations = batch_facts.occupations.remove(&id).unwrap_or_default();
-        let Some(gathered) = InstallationFacts::new(&environment, apps, self.app) else {
+        let Some(gathered) = InstallationFacts::new(&environment, &apps, self.app) else {
             return Ok(None);
         };
         let holder = occupations
@@ -111,7 +111,7 @@ impl Plan {
             .find(|occupation| occupation.app_id == self.app);
         let preview = self.service.settings.hotfixes.preview_in_sandbox;
         let holder = holder.map(|holder| holder.operation);
-        let facts = gathered.facts(&self.target, holder, preview, &self.visible);
+        let facts = gathered.facts(&self.target, holder, preview, Some(&self.visible));
         let rules = hotfix::reasons(&facts).into_iter().map(PlanReason::from);
         let reasons: Vec<_> = self.frozen.iter().cloned().chain(rules).collect();
         let is_free = !environment.is_held() && !occupations.iter().any(|one| one.is_running);

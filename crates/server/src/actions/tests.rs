@@ -7,6 +7,7 @@ mod clocks;
 mod delivery;
 mod fleet;
 mod inventories;
+mod kinds;
 mod uploading;
 mod walks;
 mod working;

@@ -18,9 +18,9 @@ use crate::{
 };
 use domain::{
     chain::Chain,
-    ids::{AppId, OperationId},
+    ids::OperationId,
     instant::Instant,
-    operation::{FailureCause, OperationStatus},
+    operation::{FailureCause, OperationKind, OperationStatus},
     problem::{Code, RuleError},
     redaction::redacted,
     text::is_control_in_lines,
@@ -31,6 +31,7 @@ use given::{Given, Work};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
+    iter,
     ops::Range,
     sync::Arc,
     time::Duration,
@@ -57,6 +58,7 @@ const SMALL: u64 = 512 * 1024;
 /// What an agent asks for, understood.
 pub(crate) struct WorkRequest {
     most: usize,
+    kinds: Vec<OperationKind>,
     wait: Duration,
     holding: HashSet<OperationId>,
 }
@@ -69,6 +71,7 @@ impl WorkRequest {
             max,
             wait_seconds,
             holding,
+            kinds,
         } = request;
         let check = |name: &str, given: u32, most: u32| match given > most {
             true => Err(RuleError::invalid(
@@ -81,6 +84,10 @@ impl WorkRequest {
         check("waitSeconds", wait_seconds, LONGEST_WAIT_SECONDS)?;
         Ok(Self {
             most: usize::try_from(max).unwrap_or_default(),
+            // A newer agent may know of kinds that this service does not.
+            kinds: iter::once(OperationKind::Hotfix)
+                .chain(kinds.iter().filter_map(|kind| kind.parse().ok()))
+                .collect(),
             wait: Duration::from_secs(wait_seconds.into()),
             holding: holding.into_iter().map(OperationId).collect(),
         })
@@ -114,24 +121,22 @@ pub(crate) async fn claim_operations(
 
 async fn take_on(service: &Service, caller: &AgentCaller, request: &WorkRequest) -> Result<Work> {
     let lease = service.settings.executor.lease;
-    let unheard = unheard(service, caller, &request.holding).await?;
+    let unheard = unheard(service, caller, request).await?;
     let mut given = again(service, caller, unheard, lease).await?;
     let most = request.most.saturating_sub(given.len());
-    given.extend(execution::claim(service, caller, most, lease).await?);
+    given.extend(execution::claim(service, caller, &request.kinds, most, lease).await?);
     Ok(Work {
         given: described(service, given).await?,
         lease,
     })
 }
 
-/// What runs under an agent that does not name it.
-async fn unheard(
-    service: &Service,
-    caller: &AgentCaller,
-    named: &HashSet<OperationId>,
-) -> Result<Vec<Operation>> {
+/// What runs under an agent that does not name it, and that it could go on with.
+async fn unheard(service: &Service, caller: &AgentCaller, request: &WorkRequest) -> Result<Vec<Operation>> {
     let mut running = rows::operations_of_agent(&service.db, caller.id).await?;
-    running.retain(|operation| !named.contains(&operation.id));
+    running.retain(|operation| {
+        !request.holding.contains(&operation.id) && request.kinds.contains(&operation.kind)
+    });
     Ok(running)
 }
 
@@ -165,23 +170,20 @@ async fn again(
 }
 
 async fn described(service: &Service, claimed: Vec<Claimed>) -> Result<Vec<Given>> {
-    let mut known: HashMap<(AppId, Option<AppVersion>, Option<[u8; 32]>), bool> = HashMap::new();
+    let mut known: HashMap<(VersionKey, [u8; 32]), bool> = HashMap::new();
     let mut given = Vec::with_capacity(claimed.len());
     for Claimed { operation, lease } in claimed {
-        let package = (
-            operation.app_id,
-            operation.target_version,
-            operation.package_sha256,
-        );
-        let pinned = target_of(&operation).zip(operation.package_sha256);
-        let differs_elsewhere = match (known.get(&package), pinned) {
-            (Some(differs), _) => *differs,
-            (None, None) => false,
-            (None, Some((target, sha256))) => {
-                versions::differs_elsewhere(&service.db, &target, sha256).await?
-            }
+        let differs_elsewhere = match target_of(&operation).zip(operation.package_sha256) {
+            None => false,
+            Some(package) => match known.get(&package) {
+                Some(differs) => *differs,
+                None => {
+                    let differs = versions::differs_elsewhere(&service.db, &package.0, package.1).await?;
+                    known.insert(package, differs);
+                    differs
+                }
+            },
         };
-        known.insert(package, differs_elsewhere);
         given.push(Given {
             operation,
             lease_id: lease.id,
@@ -323,8 +325,10 @@ fn outcome_of(finish: Finish, operation: &Operation) -> Result<Outcome, RuleErro
     let message = finish.error_message.map(|text| kept(&text, LONGEST_MESSAGE));
     match status {
         Ok(OperationStatus::Succeeded) => {
-            if let Some(target) = operation.target_version {
-                check_installed(finish.installed_version.as_deref(), target)?;
+            let installed = finish.installed_version.as_deref();
+            match operation.target_version {
+                Some(target) => check_installed(installed, target)?,
+                None => check_gone(installed)?,
             }
             Ok(Outcome::Succeeded)
         }
@@ -351,6 +355,17 @@ fn outcome_of(finish: Finish, operation: &Operation) -> Result<Outcome, RuleErro
             Err(RuleError::invalid("status", message))
         }
     }
+}
+
+fn check_gone(installed: Option<&str>) -> Result<(), RuleError> {
+    let Some(version) = installed else {
+        return Ok(());
+    };
+    let message = format!(
+        "'installedVersion' is '{}', but the operation takes the app out: it has not succeeded.",
+        version.chars().take(80).collect::<String>()
+    );
+    Err(RuleError::invalid("installedVersion", message))
 }
 
 fn check_installed(installed: Option<&str>, target: AppVersion) -> Result<(), RuleError> {

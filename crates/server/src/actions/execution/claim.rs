@@ -1,7 +1,8 @@
 //! Starting what is due, in many environments at once.
 
 use super::{
-    BATCH, Claimed, Result, address, all_changed, due::next_start, ended, lies_in_the_matter, skipped,
+    BATCH, Claimed, Result, address, after, all_changed, due::next_start, ended, lies_in_the_matter,
+    part_failed, skipped,
 };
 use crate::{
     actions::{
@@ -18,9 +19,10 @@ use domain::{
     chain::Chain,
     freeze::Frozen,
     hotfix::{self, Start},
-    ids::PrincipalId,
+    ids::{AppId, OperationId, PrincipalId},
     instant::Instant,
-    operation::{self, Due, OperationStatus, Skip},
+    operation::{self, Due, OperationKind, OperationStatus, Skip},
+    start::{self, Uninstall},
     version::{AppVersion, VersionStatus},
 };
 use serde_json::json;
@@ -41,16 +43,18 @@ use uuid::Uuid;
 /// How long an environment is left alone whose rows are damaged.
 const SET_ASIDE: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether what is frozen may begin by now.
-const FREEZE_SEEN_EACH: Duration = Duration::from_secs(60);
+/// How often it is looked whether what cannot begin, though it is its time, can by now: it was frozen, or the agent carries
+/// out nothing of its kind.
+const LOOKED_AT_EACH: Duration = Duration::from_secs(60);
 
-/// Starts up to `most` operations that are due in environments which belong to `by`, each in one of its own. What was
+/// Starts up to `most` operations of these kinds that are due in environments which belong to `by`, each in one of its own. What was
 /// started without an answer is found as what runs, like anything else that the agent has not heard of.
 ///
 /// A server whose clock is wrong starts nothing.
 pub(crate) async fn claim(
     service: &Service,
     by: &AgentCaller,
+    kinds: &[OperationKind],
     most: usize,
     lease: Duration,
 ) -> Result<Vec<Claimed>> {
@@ -59,7 +63,12 @@ pub(crate) async fn claim(
     }
     let now = service.clock_check.compare(service).await?;
     let most = if service.clock_check.is_right() { most } else { 0 };
-    let term = Term { by, from: now, lease };
+    let term = Term {
+        by,
+        kinds,
+        from: now,
+        lease,
+    };
     let mut claimed = Vec::new();
     while claimed.len() < most {
         let round = BATCH.min(most - claimed.len());
@@ -90,10 +99,11 @@ fn measure_lag(claimed: &[Claimed]) {
     }
 }
 
-/// Who claims, when leases begin, and how long they last.
+/// Who claims what, when leases begin, and how long they last.
 #[derive(Clone, Copy)]
 struct Term<'c> {
     by: &'c AgentCaller,
+    kinds: &'c [OperationKind],
     from: Instant,
     lease: Duration,
 }
@@ -114,6 +124,7 @@ enum Target {
 
 struct ClaimRequest {
     by: AgentCaller,
+    kinds: Vec<OperationKind>,
     target: Target,
     /// What all that it starts is held by.
     lease: Lease,
@@ -164,6 +175,7 @@ async fn claim_batch(service: &Service, target: Target, term: Term<'_>) -> Resul
     };
     let request = ClaimRequest {
         by: term.by.clone(),
+        kinds: term.kinds.to_vec(),
         target,
         lease,
         allow_preview_in_sandbox: service.settings.hotfixes.preview_in_sandbox,
@@ -184,7 +196,7 @@ async fn claim_in(mut tx: Tx<'_>, request: &ClaimRequest) -> Result<Batch> {
     }
     let environments = lock_environments(&mut tx, request).await?;
     let looked_at = environments.len();
-    let mut input = ClaimInput::read(&mut tx, environments, request.now).await?;
+    let mut input = ClaimInput::read(&mut tx, environments, request).await?;
     let mut plan = ClaimPlan::default();
     for candidate in std::mem::take(&mut input.candidates) {
         decide(&input, candidate, request, &mut plan)?;
@@ -224,7 +236,7 @@ struct DueEnvironment {
 }
 
 impl ClaimInput {
-    async fn read(tx: &mut Tx<'_>, environments: Vec<Environment>, now: Instant) -> Result<Self> {
+    async fn read(tx: &mut Tx<'_>, environments: Vec<Environment>, request: &ClaimRequest) -> Result<Self> {
         let ids = environments.iter().map(|environment| environment.id);
         let mut asked_for: HashMap<Uuid, Vec<Operation>> = HashMap::with_capacity(environments.len());
         for operation in rows::lock_occupying(tx, ids).await? {
@@ -237,7 +249,7 @@ impl ClaimInput {
         let mut candidates = Vec::with_capacity(environments.len());
         for environment in environments {
             let asked_for = asked_for.remove(&environment.id).unwrap_or_default();
-            candidates.push(DueEnvironment::new(environment, asked_for, &frozen, now)?);
+            candidates.push(DueEnvironment::new(environment, asked_for, &frozen, request)?);
         }
         let with_work = candidates.iter().filter(|candidate| !candidate.due.is_empty());
         let installed = rows::installed(tx, with_work.map(|candidate| candidate.environment.id)).await?;
@@ -274,12 +286,31 @@ impl ClaimInput {
         found.filter(|version| version.status == VersionStatus::Uploaded)
     }
 
+    /// The apps installed in an environment whose versions are known to need `app`.
+    fn dependents(&self, environment: Uuid, app: AppId) -> impl Iterator<Item = &Installed> {
+        let installed = self.installed.get(&environment).into_iter().flatten();
+        installed.filter(move |installed| {
+            let version = self.uploaded(&key_of(installed));
+            version.is_some_and(|version| version.dependencies.iter().any(|needed| needed.app_id == app))
+        })
+    }
+
     fn due(&self, operation: &Operation) -> Due {
-        let target = target_of(operation).and_then(|key| self.versions.get(&key));
-        let dependencies = target.map_or(&[][..], |target| &target.dependencies);
+        let goes_after = match target_of(operation) {
+            Some(key) => {
+                let target = self.versions.get(&key);
+                let dependencies = target.map_or(&[][..], |target| &target.dependencies);
+                dependencies.iter().map(|dependency| dependency.app_id).collect()
+            }
+            None => {
+                let dependents = self.dependents(operation.environment_id, operation.app_id);
+                dependents.map(|dependent| dependent.app_id).collect()
+            }
+        };
         Due {
             app_id: operation.app_id,
-            depends_on: dependencies.iter().map(|dependency| dependency.app_id).collect(),
+            goes_after,
+            plan: operation.plan(),
             run_after: operation.run_after,
             created_on: operation.created_on,
         }
@@ -291,7 +322,7 @@ impl DueEnvironment {
         environment: Environment,
         asked_for: Vec<Operation>,
         frozen: &[Frozen],
-        now: Instant,
+        request: &ClaimRequest,
     ) -> Result<Self> {
         let runs = |operation: &Operation| operation.status == OperationStatus::Running;
         let is_busy = environment.is_held() || asked_for.iter().any(runs);
@@ -304,16 +335,26 @@ impl DueEnvironment {
         if is_busy {
             return Ok(candidate);
         }
+        let now = request.now;
+        let mut starting = Vec::with_capacity(asked_for.len());
+        // Nothing of a plan begins before all of it can.
+        let mut plans: HashMap<OperationId, Instant> = HashMap::new();
         for operation in asked_for {
-            let asked = (operation.run_after, operation.ignore_window);
             let object_id = operation.created_by_object_id.map(PrincipalId);
             let is_frozen = frozen
                 .iter()
                 .any(|one| one.stops(operation.app_id, &operation.created_by, object_id));
-            let starts = match is_frozen {
-                true => now + FREEZE_SEEN_EACH,
+            let asked = (operation.run_after, operation.ignore_window);
+            let starts = match is_frozen || !request.kinds.contains(&operation.kind) {
+                true => now + LOOKED_AT_EACH,
                 false => next_start(&candidate.environment, asked.0, asked.1, now)?,
             };
+            let plan = plans.entry(operation.plan()).or_insert(starts);
+            *plan = starts.max(*plan);
+            starting.push(operation);
+        }
+        for operation in starting {
+            let starts = plans.get(&operation.plan()).copied().unwrap_or(now);
             if starts <= now {
                 candidate.due.push(operation);
             } else {
@@ -401,25 +442,41 @@ fn decide(
     while let Some(next) = operation::pick_next(&due.iter().map(|one| input.due(one)).collect::<Vec<_>>()) {
         let operation = due.remove(next);
         match still_makes_sense(input, &environment, &operation, request)? {
-            Ok((installed, target)) => {
-                plan.start(operation, installed, target, request);
+            Ok(start) => {
+                plan.start(operation, start, request);
                 plan.due.push((environment.id, None));
                 return Ok(());
             }
-            Err(skip) => plan.skip(operation, &skip, request.now),
+            Err(skip) => {
+                let parts = due.extract_if(.., |other| other.plan() == operation.plan());
+                let parts: Vec<_> = parts.collect();
+                let ended = plan.skip(operation, &skip, request.now);
+                let because = part_failed(&ended);
+                for part in parts {
+                    plan.skip(part, &because, request.now);
+                }
+            }
         }
     }
     plan.due.push((environment.id, later));
     Ok(())
 }
 
-/// The installed version and the target, when the rules still allow the operation; otherwise why it is skipped.
+/// What an operation starts with.
+struct Beginning<'i> {
+    /// The installed version, if the app is installed.
+    installed: Option<AppVersion>,
+    /// The version to bring in, if one is.
+    target: Option<&'i Version>,
+}
+
+/// What the operation starts with, when the rules still allow it; otherwise why it is skipped.
 fn still_makes_sense<'i>(
     input: &'i ClaimInput,
     environment: &Environment,
     operation: &Operation,
     request: &ClaimRequest,
-) -> Result<Result<(AppVersion, &'i Version), Skip>> {
+) -> Result<Result<Beginning<'i>, Skip>> {
     let (scheduled_in, is_in) = (operation.country_code, environment.country_code);
     if scheduled_in != is_in {
         return Ok(Err(Skip::environment_moved(
@@ -429,46 +486,82 @@ fn still_makes_sense<'i>(
         )));
     }
     let apps = input.apps_in(environment.id);
-    let Some(gathered) = InstallationFacts::new(environment, apps, operation.app_id) else {
-        return Ok(Err(Skip::app_uninstalled(&environment.name)));
+    let installed = apps.iter().find(|app| app.app_id == operation.app_id);
+    let begins = |start, installed, target| match start {
+        Start::Go => Ok(Beginning { installed, target }),
+        Start::Skip(skip) => Err(skip),
     };
-    let key = target_of(operation).ok_or_else(|| Error::fault("a hotfix that leads nowhere"))?;
+    let gathered = match (operation.kind, installed) {
+        (OperationKind::Install, Some(installed)) => {
+            return Ok(Err(start::already_installed(
+                &environment.name,
+                installed.version,
+            )));
+        }
+        (OperationKind::Install, None) => InstallationFacts::of_absent(environment, &apps, operation.app_id),
+        (OperationKind::Uninstall, Some(installed)) => {
+            let start = may_go(input, environment, installed);
+            return Ok(begins(start, Some(installed.version), None));
+        }
+        _ => match InstallationFacts::new(environment, &apps, operation.app_id) {
+            Some(gathered) => gathered,
+            None => return Ok(Err(Skip::app_uninstalled(&environment.name))),
+        },
+    };
+    let key = target_of(operation).ok_or_else(|| Error::fault("an operation that leads nowhere"))?;
     let Some(target) = input.uploaded(&key) else {
         return Ok(Err(Skip::target_missing(key.version, scheduled_in)));
     };
-    // Whoever reads the operation later reads why it was skipped, so it says nothing of other apps.
-    let visible = HashSet::new();
-    let facts = gathered.facts(target, None, request.allow_preview_in_sandbox, &visible);
-    match hotfix::check_start(&facts) {
-        Start::Go => Ok(Ok((gathered.installed(), target))),
-        Start::Skip(skip) => Ok(Err(skip)),
-    }
+    // A vendor who reads later why it was skipped reads nothing of other apps.
+    let nothing = HashSet::new();
+    let (may_be_preview, visible) = match operation.kind {
+        OperationKind::Hotfix => (request.allow_preview_in_sandbox, Some(&nothing)),
+        _ => (operation.allow_preview, None),
+    };
+    let facts = gathered.facts(target, None, may_be_preview, visible);
+    let start = match operation.kind {
+        OperationKind::Hotfix => hotfix::check_start(&facts),
+        _ => start::check_target(&facts),
+    };
+    Ok(begins(start, installed.map(|app| app.version), Some(target)))
+}
+
+/// Whether an app may be taken out of an environment.
+fn may_go(input: &ClaimInput, environment: &Environment, installed: &InstalledApp) -> Start {
+    let named = |app: &Installed| app.name.clone().unwrap_or_else(|| app.app_id.to_string());
+    start::check_uninstall(&Uninstall {
+        environment_name: &environment.name,
+        app_id: installed.app_id,
+        can_be_uninstalled: installed.can_be_uninstalled,
+        dependents: input
+            .dependents(environment.id, installed.app_id)
+            .map(named)
+            .collect(),
+    })
 }
 
 impl ClaimPlan {
-    fn start(
-        &mut self,
-        operation: Operation,
-        installed: AppVersion,
-        target: &Version,
-        request: &ClaimRequest,
-    ) {
+    fn start(&mut self, operation: Operation, beginning: Beginning<'_>, request: &ClaimRequest) {
+        let Beginning { installed, target } = beginning;
         let lease = request.lease;
         self.audit.push(Change {
             action: "operations/start",
             target: address(&operation),
             before: Some(json!({ "status": operation.status.as_str() })),
-            after: Some(json!({ "status": "Running", "sourceAppVersion": installed.to_string() })),
+            after: Some(json!({
+                "status": "Running",
+                "sourceAppVersion": installed.map(|version| version.to_string()),
+            })),
         });
         let operation = Operation {
             status: OperationStatus::Running,
-            source_version: Some(installed),
+            source_version: installed,
             started_on: Some(request.now),
             lease_id: Some(lease.id),
             lease_until: Some(lease.until),
             // What was scheduled before packages were kept in mind is for the package of this moment.
-            package_sha256: operation.package_sha256.or(Some(target.sha256)),
-            package_size: operation.package_size.or(Some(target.size)),
+            package_sha256: operation.package_sha256.or(target.map(|target| target.sha256)),
+            package_size: operation.package_size.or(target.map(|target| target.size)),
             agent_id: Some(request.by.id),
             agent_name: Some(request.by.name.clone()),
             ..operation
@@ -476,10 +569,13 @@ impl ClaimPlan {
         self.started.push(Claimed { operation, lease });
     }
 
-    fn skip(&mut self, operation: Operation, skip: &Skip, now: Instant) {
+    /// The operation as it is from now on.
+    fn skip(&mut self, operation: Operation, skip: &Skip, now: Instant) -> Operation {
         let ending = skipped(skip, now);
         self.audit.push(ended(&operation, &ending));
+        let skipped = after(operation.clone(), ending.clone());
         self.skipped.push((operation, ending));
+        skipped
     }
 
     async fn write(self, tx: &mut Tx<'_>, request: &ClaimRequest) -> Result<Vec<Claimed>> {

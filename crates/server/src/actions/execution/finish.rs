@@ -3,7 +3,7 @@
 //! Reporting again, or late, changes nothing: a state that was reported to somebody as final stays final. A late report
 //! that says something new is kept in the audit, for whoever has to find out what happened.
 
-use super::{Outcome, Result, address, after, all_changed, ended, ending_of, reschedule};
+use super::{Outcome, Result, address, after, all_changed, ended, ending_of, reschedule, skip_rest};
 use crate::{
     actions::{
         Service,
@@ -13,13 +13,17 @@ use crate::{
     },
     error::Error,
 };
-use domain::{ids::OperationId, instant::Instant, operation::OperationStatus};
+use domain::{
+    ids::OperationId,
+    instant::Instant,
+    operation::{OperationKind, OperationStatus},
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use store::{
     Tx,
     audit::states_after,
-    environments::Environment,
+    environments::{Environment, InstalledApp, installation_rows},
     execution::{self as rows, Ending, NowInstalled},
     hotfixes::Operation,
 };
@@ -115,11 +119,14 @@ async fn end(
     let by = Actor::Agent(by);
     let changed = rows::end_operations(tx, [(&operation, &ending)]).await?;
     all_changed("ended", 1, changed)?;
-    rows::set_installed(tx, now_installed(&operation, &ending)).await?;
+    if ending.status == OperationStatus::Succeeded {
+        take_over(tx, &operation, environments).await?;
+    }
     let change = ended(&operation, &in_full(ending.clone(), &report.outcome));
     audit::record(tx, by, *now, change).await?;
     let operation = after(operation, ending);
     events::emit(tx, by, *now, [&operation]).await?;
+    skip_rest(tx, by, *now, [&operation]).await?;
     reschedule(tx, environments, *now).await?;
     Ok(operation)
 }
@@ -151,13 +158,41 @@ impl Locked {
     }
 }
 
-fn now_installed(operation: &Operation, ending: &Ending) -> Option<NowInstalled> {
-    let target = operation.target_version?;
-    (ending.status == OperationStatus::Succeeded).then_some(NowInstalled {
-        environment: operation.environment_id,
-        app_id: operation.app_id,
-        version: target,
-    })
+/// What is installed after an operation that succeeded, unless an inventory knows better by now.
+async fn take_over(tx: &mut Tx<'_>, operation: &Operation, environments: &[&Environment]) -> Result<()> {
+    let (environment, app_id) = (operation.environment_id, operation.app_id);
+    match (operation.kind, operation.source_version, operation.target_version) {
+        (OperationKind::Install, _, Some(version)) => {
+            let app = InstalledApp {
+                app_id,
+                version,
+                name: operation.app_name.clone(),
+                publisher: operation.app_publisher.clone(),
+                availability: None,
+                dependencies: None,
+                scope: None,
+                can_be_uninstalled: None,
+            };
+            let there = environments.iter().find(|there| there.id == environment);
+            let rows = there
+                .into_iter()
+                .flat_map(|there| installation_rows(there, std::slice::from_ref(&app)));
+            rows::add_installed(tx, &rows.collect::<Vec<_>>()).await?;
+        }
+        (OperationKind::Uninstall, Some(was), _) => {
+            rows::remove_installed(tx, environment, app_id, was).await?;
+        }
+        (_, _, Some(version)) => {
+            let now = NowInstalled {
+                environment,
+                app_id,
+                version,
+            };
+            rows::set_installed(tx, [now]).await?;
+        }
+        (_, _, None) => {}
+    }
+    Ok(())
 }
 
 /// An ending with all that was said of it.

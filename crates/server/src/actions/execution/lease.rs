@@ -1,6 +1,6 @@
 //! The heartbeat of an agent: renewed while it works, and what its absence comes to.
 
-use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter};
+use super::{BATCH, Result, after, all_changed, ended, finish::Locked, lies_in_the_matter, skip_rest};
 use crate::{
     actions::{
         Service,
@@ -210,6 +210,7 @@ async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Res
     let lost = lost.into_iter().cloned().zip(endings);
     let ended: Vec<_> = lost.map(|(operation, ending)| after(operation, ending)).collect();
     events::emit(&mut tx, by, *now, &ended).await?;
+    skip_rest(&mut tx, by, *now, &ended).await?;
     Ok(ended.len())
 }
 

@@ -15,7 +15,10 @@ use crate::actions::{
     execution::{self, Outcome, Report},
     hotfixes::update_hotfix,
 };
-use domain::{ids::OperationId, operation::OperationStatus};
+use domain::{
+    ids::OperationId,
+    operation::{OperationKind, OperationStatus},
+};
 use futures::FutureExt;
 use std::{
     collections::{HashMap, HashSet},
@@ -524,7 +527,11 @@ async fn whoever_claims_is_given_nothing_but_what_belongs_to_them() {
         let (one, other) = (fleet.has_agent("one").await, fleet.has_agent("other").await);
         fleet.binds(1, &one).await;
         fleet.binds(2, &other).await;
-        let claims = async |by: &AgentCaller| execution::claim(service, by, 3, LEASE).await.unwrap();
+        let claims = async |by: &AgentCaller| {
+            execution::claim(service, by, OperationKind::ALL, 3, LEASE)
+                .await
+                .unwrap()
+        };
         for (by, environment) in [(everywhere(), ids[0]), (one, ids[1]), (other, ids[2])] {
             let is_due = async || {
                 execution::due_of_agents(service)
@@ -566,7 +573,7 @@ async fn a_damaged_environment_keeps_no_other_of_its_agent_from_work() {
         fleet
             .damages(damage, vec![name(0).into(), "Nothing".into()])
             .await;
-        let claimed = execution::claim(fleet.service(), &agent, 3, LEASE).await;
+        let claimed = execution::claim(fleet.service(), &agent, OperationKind::ALL, 3, LEASE).await;
         let claimed: Vec<_> = claimed
             .unwrap()
             .into_iter()

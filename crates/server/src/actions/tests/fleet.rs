@@ -25,8 +25,9 @@ use domain::{
     environment::{EnvironmentKey, EnvironmentKind},
     ids::{AppId, Etag, OperationId, PackageId},
     instant::{Instant, TICKS_PER_SECOND},
+    operation::OperationKind,
     principal::PrincipalKind,
-    version::{AppVersion, Availability, SyncMode, VersionStatus},
+    version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
     window::UpdateWindow,
 };
 use std::{sync::Arc, time::Duration};
@@ -163,6 +164,18 @@ impl Fleet {
     }
 
     async fn has_version(&self, app_id: AppId, version: AppVersion) {
+        self.has_version_with(app_id, version, Availability::Available, &[])
+            .await;
+    }
+
+    /// A version of an app that needs others.
+    pub(super) async fn has_version_with(
+        &self,
+        app_id: AppId,
+        version: AppVersion,
+        availability: Availability,
+        dependencies: &[Dependency],
+    ) {
         let row = Version {
             app_id,
             country_code: "US".parse().unwrap(),
@@ -172,10 +185,10 @@ impl Fleet {
             name: "Sales".into(),
             uploaded_on: NOW,
             uploaded_by: "Application".into(),
-            availability: Availability::Available,
+            availability,
             status: VersionStatus::Uploaded,
             sync_mode: SyncMode::Sync,
-            dependencies: Vec::new(),
+            dependencies: dependencies.to_vec(),
             application: None,
             platform: None,
             location: "West Europe".into(),
@@ -417,7 +430,7 @@ async fn makes_agent(service: &Service, agent: &AgentCaller, serves_unreported: 
 
 /// A claim whose answer is not lost.
 pub(super) async fn claim(service: &Service, limit: usize) -> Result<Vec<Claimed>> {
-    execution::claim(service, &everywhere(), limit, LEASE).await
+    execution::claim(service, &everywhere(), OperationKind::ALL, limit, LEASE).await
 }
 
 /// Reports one after the other.

@@ -20,7 +20,7 @@ use domain::{
     environment::{AppScope, EnvironmentKind},
     ids::{Etag, TenantId},
     inventory::{MOST_APPS, MOST_ENVIRONMENTS},
-    operation::OperationStatus,
+    operation::{OperationKind, OperationStatus},
     problem::{Code, RuleError},
     version::AppVersion,
     window::UpdateWindow,
@@ -162,7 +162,7 @@ fn meant(sequence: i64, environments: Vec<ReportedEnvironment>) -> Inventory {
 
 /// What the agent takes on, so many at most.
 async fn claims(fleet: &Fleet, agent: &AgentCaller, most: usize) -> Vec<Claimed> {
-    let claimed = execution::claim(fleet.service(), agent, most, fleet::LEASE);
+    let claimed = execution::claim(fleet.service(), agent, OperationKind::ALL, most, fleet::LEASE);
     claimed.await.unwrap()
 }
 

@@ -54,6 +54,7 @@ fn asks(max: u32, wait_seconds: u32, holding: &[OperationId]) -> WorkRequest {
         max,
         wait_seconds,
         holding: holding.iter().map(|id| id.0).collect(),
+        kinds: Vec::new(),
     };
     WorkRequest::read(request).unwrap()
 }

@@ -1,0 +1,189 @@
+//! Whether what a customer asked for still makes sense when its time has come. Of hotfixes it is said in [`super::hotfix`].
+//!
+//! The rules about versions are those of hotfixes, but for the one about lines: a customer may go to any newer version.
+
+use crate::{
+    catalogue::standard_part,
+    hotfix::{self, Facts, Reason, Start},
+    ids::{AppId, OperationId},
+    operation::{OperationKind, OperationStatus, Skip, SkipReason},
+    version::AppVersion,
+};
+
+/// Whether an app is to be brought to a version, or brought in: the slot does not matter, for it is its own.
+///
+/// Of an app that is not installed, the installed version is taken to be 0.0.0.0.
+#[must_use]
+pub fn check_target(facts: &Facts<'_>) -> Start {
+    for finding in hotfix::reasons(facts) {
+        if finding.reason == Reason::LineDiffers {
+            continue;
+        }
+        if let Some(reason) = finding.reason.skip_reason() {
+            return Start::Skip(Skip {
+                reason,
+                message: finding.message,
+            });
+        }
+    }
+    Start::Go
+}
+
+/// What an uninstall is decided by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uninstall<'a> {
+    /// The environment's name, for messages.
+    pub environment_name: &'a str,
+    /// The app.
+    pub app_id: AppId,
+    /// Whether the target lets it be uninstalled, if it said.
+    pub can_be_uninstalled: Option<bool>,
+    /// The names of the installed apps that need it.
+    pub dependents: Vec<String>,
+}
+
+/// Whether an app is to be taken out. Apps that need it are not left behind without it.
+#[must_use]
+pub fn check_uninstall(facts: &Uninstall<'_>) -> Start {
+    let environment = facts.environment_name;
+    if !can_be_uninstalled(facts.app_id, facts.can_be_uninstalled) {
+        return Start::Skip(Skip {
+            reason: SkipReason::AppCannotBeUninstalled,
+            message: format!("The app is a part of environment '{environment}' that cannot be uninstalled."),
+        });
+    }
+    match facts.dependents.as_slice() {
+        [] => Start::Go,
+        dependents => Start::Skip(Skip {
+            reason: SkipReason::DependentsInstalled,
+            message: format!(
+                "In environment '{environment}' these apps need it and are installed: {}.",
+                dependents.join(", ")
+            ),
+        }),
+    }
+}
+
+/// Whether an app can be taken out of an environment: Microsoft's base apps never, others unless the target says no.
+#[must_use]
+pub fn can_be_uninstalled(app: AppId, told: Option<bool>) -> bool {
+    standard_part(app).is_none() && told != Some(false)
+}
+
+/// The app was brought in by somebody else while this waited.
+#[must_use]
+pub fn already_installed(environment: &str, version: AppVersion) -> Skip {
+    Skip {
+        reason: SkipReason::AlreadyInstalled,
+        message: format!("The app is installed in environment '{environment}' by now, in version {version}."),
+    }
+}
+
+/// Something that was asked for together with it did not come about: that operation, about that app, which ended so.
+#[must_use]
+pub fn part_failed(
+    other: OperationId,
+    kind: OperationKind,
+    app: &str,
+    status: OperationStatus,
+    reason: Option<&str>,
+) -> Skip {
+    let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    Skip {
+        reason: SkipReason::PartFailed,
+        message: format!(
+            "It was asked for together with the {} of '{app}', operation {other}, which is {status}{why}.",
+            kind.as_str().to_lowercase()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{environment::EnvironmentKind, version::Availability};
+    use uuid::{Uuid, uuid};
+
+    fn update(target: AppVersion) -> Facts<'static> {
+        Facts {
+            environment_name: "MyCustomer",
+            environment_kind: EnvironmentKind::Production,
+            installed: AppVersion([16, 0, 0, 5]),
+            installed_availability: Some(Availability::Available),
+            installed_dependencies: Some(&[]),
+            target,
+            target_availability: Availability::Available,
+            dependencies: &[],
+            target_application: None,
+            target_platform: None,
+            target_runtime: None,
+            allow_preview_in_sandbox: false,
+            occupied_by: None,
+            inventory: &[],
+            inventory_complete: true,
+            application_version: None,
+            platform_version: None,
+            dependants: &[],
+            visible: None,
+        }
+    }
+
+    fn reason(start: Start) -> Option<SkipReason> {
+        match start {
+            Start::Go => None,
+            Start::Skip(skip) => Some(skip.reason),
+        }
+    }
+
+    #[test]
+    fn an_update_may_leave_the_line_but_not_go_down_nor_to_what_is_not_offered() {
+        let newer = update(AppVersion([17, 2, 0, 0]));
+        assert_eq!(reason(check_target(&newer)), None);
+        assert_eq!(reason(hotfix::check_start(&newer)), Some(SkipReason::LineChanged));
+        let older = update(AppVersion([15, 9, 0, 0]));
+        assert_eq!(reason(check_target(&older)), Some(SkipReason::AlreadyUpToDate));
+        let deprecated = Facts {
+            target_availability: Availability::Deprecated,
+            ..newer
+        };
+        assert_eq!(
+            reason(check_target(&deprecated)),
+            Some(SkipReason::TargetDeprecated)
+        );
+        let too_old = Facts {
+            target_application: Some(AppVersion([27, 0, 0, 0])),
+            application_version: Some(AppVersion([26, 5, 0, 0])),
+            ..newer
+        };
+        assert_eq!(
+            reason(check_target(&too_old)),
+            Some(SkipReason::EnvironmentTooOld)
+        );
+    }
+
+    #[test]
+    fn an_app_that_others_need_or_that_belongs_to_the_environment_stays() {
+        let base = AppId(uuid!("437dbf0e-84ff-417a-965d-ed2bb9650972"));
+        let facts = |app_id, can_be_uninstalled, dependents: &[&str]| Uninstall {
+            environment_name: "MyCustomer",
+            app_id,
+            can_be_uninstalled,
+            dependents: dependents.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let app = AppId(Uuid::from_u128(7));
+        for told in [None, Some(true)] {
+            assert_eq!(check_uninstall(&facts(app, told, &[])), Start::Go);
+            let cannot = Some(SkipReason::AppCannotBeUninstalled);
+            assert_eq!(reason(check_uninstall(&facts(base, told, &[]))), cannot);
+        }
+        assert_eq!(
+            reason(check_uninstall(&facts(app, Some(false), &[]))),
+            Some(SkipReason::AppCannotBeUninstalled)
+        );
+        let Start::Skip(skip) = check_uninstall(&facts(app, None, &["Sales", "Stock"])) else {
+            panic!("it goes");
+        };
+        assert_eq!(skip.reason, SkipReason::DependentsInstalled);
+        assert!(skip.message.contains("Sales, Stock"), "{}", skip.message);
+    }
+}
