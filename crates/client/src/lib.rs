@@ -1,5 +1,5 @@
-//! A typed client of the App Management API, the original and the compatible one, and of the operator's and the agents'
-//! APIs.
+//! A typed client of the App Management API, the original and the compatible one, and of the operator's, the agents' and
+//! the customers' APIs.
 //!
 //! Each operation is a method of [`Client`] with the operation's name in `openapi.json`. It comes as a [`Request`] or
 //! a [`List`] that is not sent before it is awaited, gives the shapes of [`wire`], and can be read as plain JSON where
@@ -11,6 +11,7 @@
 
 mod address;
 mod agent;
+mod customer;
 mod error;
 mod list;
 mod operator;
@@ -23,6 +24,7 @@ mod vendor;
 
 pub use address::{InsecureUrl, SecureUrl, literal};
 pub use agent::AgentClient;
+pub use customer::OwnEnvironment;
 pub use error::{Error, Refusal, Result};
 pub use list::{List, Query};
 pub use operator::EnvironmentPath;

@@ -7,9 +7,9 @@ use domain::{
 };
 use reqwest::{Method, Url};
 use wire::operator::{
-    AgentRegistrationBody, AppRegistrationBody, AuditRow, EnvironmentRegistrationBody, Freeze, FreezeBody,
-    OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp,
-    RegisteredEnvironment, RegisteredPrincipal, RotationBody,
+    AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentRegistrationBody, Freeze,
+    FreezeBody, OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp,
+    RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, RotationBody,
 };
 
 /// What tells an environment from all others.
@@ -138,6 +138,30 @@ impl Client {
     /// Lets what was frozen go on.
     pub fn delete_freeze(&self, subject: Frozen) -> Request<()> {
         Request::new(self, Method::DELETE, self.freeze(subject))
+    }
+
+    /// All customers that are registered.
+    pub fn list_customers(&self) -> List<RegisteredCustomer> {
+        List::new(self, self.operator(&["customers"]))
+    }
+
+    /// One customer.
+    pub fn get_customer(&self, tenant: TenantId) -> Request<RegisteredCustomer> {
+        Request::new(self, Method::GET, self.customer(tenant))
+    }
+
+    /// Registers a customer, or replaces what is known of one.
+    pub fn put_customer(&self, tenant: TenantId, customer: &CustomerBody) -> Request<RegisteredCustomer> {
+        Request::new(self, Method::PUT, self.customer(tenant)).with_body(customer)
+    }
+
+    /// Removes what is registered of a customer.
+    pub fn delete_customer(&self, tenant: TenantId) -> Request<()> {
+        Request::new(self, Method::DELETE, self.customer(tenant))
+    }
+
+    fn customer(&self, tenant: TenantId) -> Url {
+        self.operator(&["customers", &tenant.to_string()])
     }
 
     fn freeze(&self, subject: Frozen) -> Url {

@@ -38,6 +38,9 @@ vocabulary! {
     }
 }
 
+/// The application family that is meant where none is named, as it is shown.
+pub const DEFAULT_FAMILY: &str = "BusinessCentral";
+
 /// An application family under its normal form: blanks dropped, lower case.
 ///
 /// `Business Central` and `BusinessCentral` are the same family; both spellings are documented.

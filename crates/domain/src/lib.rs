@@ -43,6 +43,7 @@
 //! Who asks, and where:
 //! * **principal**: a user or an application of Microsoft Entra that has **roles** on an app: Owner, Contributor,
 //!   Reader.
+//! * **delegated**: said of an administrator whom a customer granted their rights from the tenant of a **partner**.
 //! * **vendor**: the publisher of apps; **customer**: who runs environments; **operator**: who runs the service.
 //! * **vendor API**: the App Management API under `/v1.0`; **operator API** (`/operator/v1`); **agent API**
 //!   (`/agent/v1`); **admin API**: the customers' Admin Center API (`/admin/v2`); **console**: the web pages.
@@ -61,6 +62,7 @@ pub mod agent;
 pub mod catalogue;
 pub mod chain;
 pub mod country;
+pub mod customer;
 pub mod environment;
 pub mod freeze;
 pub mod hotfix;

@@ -58,6 +58,10 @@ codes! {
     InvalidFilter = 400,
     /// Another query option cannot be understood.
     InvalidQueryOption = 400,
+    /// There is no such application family.
+    ApplicationTypeDoesNotExist = 400,
+    /// The hours of an update window are too few.
+    InvalidRange = 400,
     /// Several environments fit.
     AmbiguousRequest = 400,
     /// A rule is broken; the reasons are in the details.
@@ -112,7 +116,7 @@ codes! {
     TooManyRequests = 429,
     /// Anything unforeseen; its cause is in the log under the correlation id.
     Unknown = 500,
-    /// A feature of OData that the service knows but does not have.
+    /// A feature of OData, or a call of the Admin Center API, that the service does not have.
     NotImplemented = 501,
     /// The service cannot answer now; try again.
     ServiceUnavailable = 503,

@@ -84,6 +84,32 @@ impl UpdateWindow {
         }
     }
 
+    /// A window whose hours are said in UTC, kept by the clock of a country as that goes at an instant.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn of_utc(start: &str, end: &str, country: CountryCode, now: Instant) -> Result<Self, RuleError> {
+        let (start, end) = read_hours(start, end)?;
+        let (zone_id, zone) = find_zone(default_time_zone(country))?;
+        let ahead = zone.to_offset(now.to_timestamp()).seconds() / 60;
+        let local = |minute: u16| {
+            let shifted = (i32::from(minute) + ahead).rem_euclid(i32::from(MINUTES_PER_DAY));
+            u16::try_from(shifted).unwrap_or(minute)
+        };
+        Ok(Self {
+            start: local(start),
+            end: local(end),
+            zone_id,
+            zone,
+        })
+    }
+
+    /// The window that is open at `at`, or else the next one; none at the very end of the calendar.
+    #[must_use]
+    pub fn occurrence(&self, at: Instant) -> Option<Range<Instant>> {
+        self.days_around(at).find(|day| at < day.end)
+    }
+
     /// When it starts, as `HH:MM`.
     #[must_use]
     pub fn start_text(&self) -> String {
@@ -249,6 +275,43 @@ mod tests {
 
     fn window(start: &str, end: &str, zone: &str) -> UpdateWindow {
         UpdateWindow::new(start, end, zone).unwrap()
+    }
+
+    #[test]
+    fn hours_in_utc_are_kept_by_the_clock_of_the_country() {
+        let country = "DK".parse().unwrap();
+        let of =
+            |start, end, now: &str| UpdateWindow::of_utc(start, end, country, now.parse().unwrap()).unwrap();
+        for (now, start, end) in [
+            ("2026-01-10T12:00:00Z", "23:30", "07:00"),
+            ("2026-07-10T12:00:00Z", "00:30", "08:00"),
+        ] {
+            let window = of("22:30", "06:00", now);
+            assert_eq!(
+                (window.start_text(), window.end_text()),
+                (start.into(), end.into())
+            );
+            assert_eq!(window.time_zone(), "Romance Standard Time");
+        }
+        let west = UpdateWindow::of_utc("02:00", "09:00", "US".parse().unwrap(), Instant(0)).unwrap();
+        assert_eq!(west.start_text(), "18:00");
+        assert!(UpdateWindow::of_utc("02:00", "07:59", country, Instant(0)).is_err());
+    }
+
+    #[test]
+    fn the_window_that_is_open_began_already() {
+        let window = UpdateWindow::new("20:00", "06:00", "UTC").unwrap();
+        let at = |text: &str| text.parse::<Instant>().unwrap();
+        let night = at("2026-03-01T20:00:00Z")..at("2026-03-02T06:00:00Z");
+        for now in [
+            "2026-03-01T12:00:00Z",
+            "2026-03-01T20:00:00Z",
+            "2026-03-02T05:59:59Z",
+        ] {
+            assert_eq!(window.occurrence(at(now)), Some(night.clone()), "{now}");
+        }
+        let next = window.occurrence(at("2026-03-02T06:00:00Z")).unwrap();
+        assert_eq!(next.start, at("2026-03-02T20:00:00Z"));
     }
 
     #[test]

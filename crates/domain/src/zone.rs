@@ -99,6 +99,46 @@ pub fn all() -> Vec<(String, String)> {
     all.into_values().collect()
 }
 
+/// A zone of Windows as its clock goes at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneNow {
+    /// Its id.
+    pub id: &'static str,
+    /// By how much its clock is ahead of UTC in winter, in seconds.
+    pub usual_offset: i32,
+    /// By how much it is now.
+    pub offset: i32,
+    /// Whether it changes for the summer.
+    pub has_summer_time: bool,
+    /// Whether it has now.
+    pub is_summer_time: bool,
+}
+
+/// All zones of Windows, in the order of their ids.
+#[must_use]
+pub fn of_windows_at(now: Timestamp) -> Vec<ZoneNow> {
+    const WITHIN: usize = 3;
+    let at = |((id, _), zone): &(WindowsZone, TimeZone)| {
+        let info = zone.to_offset_info(now);
+        let (offset, is_summer_time) = (info.offset().seconds(), info.dst().is_dst());
+        let changes: Vec<_> = zone.following(now).take(WITHIN).collect();
+        let winter = changes.iter().find(|change| !change.dst().is_dst());
+        ZoneNow {
+            id,
+            usual_offset: match is_summer_time {
+                true => winter.map_or(offset, |change| change.offset().seconds()),
+                false => offset,
+            },
+            offset,
+            has_summer_time: is_summer_time || changes.iter().any(|change| change.dst().is_dst()),
+            is_summer_time,
+        }
+    };
+    let mut zones: Vec<_> = WINDOWS.iter().map(at).collect();
+    zones.sort_by_key(|zone| zone.id);
+    zones
+}
+
 /// The zone of an id in any case, and the id by which it is kept: that of Windows, if that has one whose clock goes the
 /// same, or the given one.
 pub(crate) fn find(id: &str) -> Option<(Cow<'static, str>, TimeZone)> {

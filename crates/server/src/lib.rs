@@ -14,6 +14,7 @@
 )]
 
 mod actions;
+mod admin_center;
 mod blobs;
 pub mod clock;
 pub mod config;

@@ -2,8 +2,8 @@
 
 use crate::{
     actions::{
-        self, Service, agents::LookUps, clock_check::ClockCheck, execution::WaitingClaims, sweep,
-        upload_places::UploadPlaces,
+        self, Service, agents::LookUps, clock_check::ClockCheck, customers::changes::Changes,
+        execution::WaitingClaims, sweep, upload_places::UploadPlaces,
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
@@ -137,6 +137,7 @@ impl Server {
             ),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
+            customers_changes: Changes::default(),
             changes: TaskTracker::new(),
         });
         check_locations(&service).await?;

@@ -132,6 +132,63 @@ pub fn hotfix_failed(event: &HotfixEvent<'_>) {
     emit!(ERROR, "LC0160", "failed", event);
 }
 
+/// A change of an environment's update window; each field is the documented dimension of the same name.
+#[derive(Clone, Debug)]
+pub struct WindowEvent<'a> {
+    /// The customer's Microsoft Entra tenant.
+    pub aad_tenant_id: Uuid,
+    /// The environment's application family.
+    pub application_family: &'a str,
+    /// The environment's localisation.
+    pub country_code: &'a str,
+    /// The environment's name.
+    pub environment_name: &'a str,
+    /// `Production` or `Sandbox`.
+    pub environment_type: &'a str,
+    /// The environment's application version, where known.
+    pub environment_version: Option<String>,
+    /// Start and end from now on.
+    pub new_window: [Option<&'a str>; 2],
+    /// Start and end before.
+    pub old_window: [Option<&'a str>; 2],
+    /// Why it did not work; for the event of failure.
+    pub failure_reason: Option<&'a str>,
+}
+
+/// The same as for hotfixes, of windows.
+macro_rules! emit_window {
+    ($level:ident, $event_id:literal, $step:literal, $event:ident) => {
+        tracing::event!(
+            target: TARGET,
+            tracing::Level::$level,
+            eventId = $event_id,
+            aadTenantId = $event.aad_tenant_id.to_string().as_str(),
+            applicationFamily = $event.application_family,
+            countryCode = $event.country_code,
+            environmentName = $event.environment_name,
+            environmentType = $event.environment_type,
+            environmentVersion = $event.environment_version.as_deref(),
+            newUpdateWindowStartTimeUtc = $event.new_window[0],
+            newUpdateWindowEndTimeUtc = $event.new_window[1],
+            oldUpdateWindowStartTimeUtc = $event.old_window[0],
+            oldUpdateWindowEndTimeUtc = $event.old_window[1],
+            failureReason = $event.failure_reason,
+            "{}",
+            one_line(&format!("Environment update window {} for environment: {}", $step, $event.environment_name))
+        )
+    };
+}
+
+/// LC0146: an update window was modified.
+pub fn window_modified(event: &WindowEvent<'_>) {
+    emit_window!(INFO, "LC0146", "modified", event);
+}
+
+/// LC0147: an update window was not modified, for the `failure_reason` of the event.
+pub fn window_not_modified(event: &WindowEvent<'_>) {
+    emit_window!(ERROR, "LC0147", "modification failed", event);
+}
+
 fn message(event: &HotfixEvent<'_>, step: &str) -> String {
     let text = format!(
         "Environment app '{}' hotfix to version {} {step} for environment: {}",

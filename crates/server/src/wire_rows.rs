@@ -20,6 +20,7 @@ use store::{
     apps::App,
     audit::AuditRow,
     countries::Country,
+    customers::Customer,
     environments,
     environments::EnvironmentEntry,
     freezes::Freeze,
@@ -96,6 +97,26 @@ pub(crate) fn registered_principal(principal: AppPrincipal) -> wire::operator::R
             .then(|| principal.token_tenant.to_string()),
         etag: principal.etag,
     }
+}
+
+/// A customer as the operator sees it.
+pub(crate) fn registered_customer(customer: Customer) -> Result<wire::operator::RegisteredCustomer> {
+    let administration = customer.administration;
+    let partners = administration
+        .partners
+        .into_iter()
+        .map(|partner| wire::operator::Partner {
+            tenant_id: partner.tenant_id,
+            object_id: partner.object_id,
+            expires_on: partner.expires_on,
+        });
+    Ok(wire::operator::RegisteredCustomer {
+        aad_tenant_id: customer.tenant_id,
+        administrators: administration.administrators.into_iter().collect(),
+        clients: administration.clients.into_iter().collect(),
+        partners: partners.collect(),
+        etag: customer.etag,
+    })
 }
 
 /// Something that the operator has stopped.

@@ -27,3 +27,14 @@ ALTER TABLE environments ADD COLUMN reported_window TEXT;
 
 ALTER TABLE installations ADD COLUMN app_scope TEXT;
 ALTER TABLE installations ADD COLUMN can_be_uninstalled BOOLEAN;
+
+-- Who administers a customer's environments besides those who have a directory role for it: object ids and client ids, and the
+-- partners that were let in with the end of that; a line each.
+CREATE TABLE customers (
+  tenant_id UUID NOT NULL,
+  administrators TEXT NOT NULL,
+  clients TEXT NOT NULL,
+  partners TEXT NOT NULL,
+  etag UUID NOT NULL,
+  CONSTRAINT customers_pk PRIMARY KEY (tenant_id)
+);

@@ -294,6 +294,29 @@ pub async fn find_environment(db: &Db, key: &EnvironmentKey) -> Result<Option<En
     db.query(find()).bind_all(key_values(key)).fetch_optional().await
 }
 
+/// The environments of a tenant, of one family or of all, by their names.
+pub async fn environments_of(
+    db: &Db,
+    tenant: TenantId,
+    family: Option<&str>,
+) -> Result<Vec<Environment>, StoreError> {
+    let of_family = match family {
+        Some(_) => "AND t.family_key = $2",
+        None => "",
+    };
+    db.query(format!(
+        "SELECT {}
+         FROM environments t
+         WHERE t.tenant_id = $1 {of_family}
+         ORDER BY t.name_key, t.family_key",
+        Environment::COLUMNS
+    ))
+    .bind(tenant)
+    .bind_all(family.map(|family| Value::from(family_key(family))))
+    .fetch_all()
+    .await
+}
+
 /// One environment within a transaction, its row locked: its slots are then this transaction's.
 pub async fn lock_environment(
     tx: &mut Tx<'_>,
@@ -374,6 +397,7 @@ const REPORTED: &[&str] = &[
     "web_client_url",
     "web_service_url",
     "reported_window",
+    "update_cadence",
 ];
 
 /// Replaces what is known of environments, whose rows are locked.

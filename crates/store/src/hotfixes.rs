@@ -2,7 +2,7 @@
 //! [`super::execution`].
 
 use super::{
-    Db, StoreError, Tx,
+    Db, StoreError, Tx, Value,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
     row::table,
 };
@@ -151,6 +151,74 @@ pub async fn find_hotfix(
     .bind_all(principal.values())
     .bind(app)
     .bind(country)
+    .bind(id)
+    .fetch_optional()
+    .await
+}
+
+/// Which operations of a tenant are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationsOf {
+    /// All.
+    Tenant,
+    /// Those in an environment.
+    Environment(Uuid),
+    /// Those of an app in an environment.
+    App(Uuid, AppId),
+}
+
+impl OperationsOf {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Tenant => "t.tenant_id = $1",
+            Self::Environment(_) => "t.tenant_id = $1 AND t.environment_id = $2",
+            Self::App(..) => "t.tenant_id = $1 AND t.environment_id = $2 AND t.app_id = $3",
+        }
+    }
+
+    fn values(self, tenant: TenantId) -> Vec<Value> {
+        match self {
+            Self::Tenant => vec![tenant.into()],
+            Self::Environment(environment) => vec![tenant.into(), environment.into()],
+            Self::App(environment, app) => vec![tenant.into(), environment.into(), app.into()],
+        }
+    }
+}
+
+/// Operations of a tenant, the newest first.
+pub async fn operations_of(
+    db: &Db,
+    tenant: TenantId,
+    of: OperationsOf,
+) -> Result<Vec<Operation>, StoreError> {
+    db.query(format!(
+        "SELECT {}
+         FROM operations t
+         WHERE {}
+         ORDER BY t.created_on DESC, t.id DESC",
+        Operation::COLUMNS,
+        of.condition()
+    ))
+    .bind_all(of.values(tenant))
+    .fetch_all()
+    .await
+}
+
+/// One of them.
+pub async fn operation_of(
+    db: &Db,
+    tenant: TenantId,
+    of: OperationsOf,
+    id: OperationId,
+) -> Result<Option<Operation>, StoreError> {
+    let values = of.values(tenant);
+    db.query(format!(
+        "SELECT {} FROM operations t WHERE {} AND t.id = ${}",
+        Operation::COLUMNS,
+        of.condition(),
+        values.len() + 1
+    ))
+    .bind_all(values)
     .bind(id)
     .fetch_optional()
     .await

@@ -19,6 +19,7 @@ pub mod audit;
 pub mod blobs;
 mod connections;
 pub mod countries;
+pub mod customers;
 mod db;
 mod dialect;
 pub mod entity_sets;

@@ -5,9 +5,9 @@
 //! databases: a column that is added to a migration and forgotten here cannot be lost in a move.
 
 use super::{
-    agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, environments::Environment,
-    environments::InstallationRow, freezes::Freeze, hotfixes::Operation, idempotency::KeptKey,
-    principals::AppPrincipal, row::Record, table::Table, versions::Version,
+    agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, customers::Customer,
+    environments::Environment, environments::InstallationRow, freezes::Freeze, hotfixes::Operation,
+    idempotency::KeptKey, principals::AppPrincipal, row::Record, table::Table, versions::Version,
 };
 
 /// The table of package bytes, whose rows are more than rows: each stands for an object in a storage location.
@@ -27,6 +27,7 @@ pub const TABLES: &[Table] = &[
     KeptKey::TABLE,
     AuditRow::TABLE,
     Freeze::TABLE,
+    Customer::TABLE,
 ];
 
 #[cfg(test)]

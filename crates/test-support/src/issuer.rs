@@ -17,6 +17,11 @@ pub const HOME_TENANT: Uuid = uuid!("aaaabbbb-0000-cccc-1111-dddd2222eeee");
 /// Other tenants that the issuer signs for: a partner's, and a reseller's.
 pub const PARTNER_TENANT: Uuid = uuid!("bbbbcccc-1111-dddd-2222-eeee3333ffff");
 pub const RESELLER_TENANT: Uuid = uuid!("eeeeffff-4444-aaaa-5555-bbbb6666cccc");
+/// The tenants of two customers.
+pub const CUSTOMER_TENANTS: [Uuid; 2] = [
+    uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa"),
+    uuid!("ddddeeee-3333-ffff-4444-aaaa5555bbbb"),
+];
 /// The client id of the service.
 pub const API: Uuid = uuid!("0a0a0a0a-1111-4222-8333-000000000001");
 /// The App ID URI of the service.
@@ -138,7 +143,11 @@ fn directory() -> Directory {
         scopes: vec!["user_impersonation".into()],
     };
     let mut directory = Directory {
-        tenants: vec![HOME_TENANT, PARTNER_TENANT, RESELLER_TENANT],
+        tenants: [
+            &[HOME_TENANT, PARTNER_TENANT, RESELLER_TENANT][..],
+            &CUSTOMER_TENANTS,
+        ]
+        .concat(),
         resources: vec![api],
         ..Directory::default()
     };

@@ -10,8 +10,8 @@ use crate::{
     environments::Environment,
     hotfixes::EnvironmentHotfix,
     operator::{
-        Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, RegisteredAgent, RegisteredApp,
-        RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
+        Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, Partner, RegisteredAgent,
+        RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
     value::EdmType,
@@ -70,12 +70,14 @@ pub fn operator_document() -> String {
         entity_type::<OperationRow>(&[]),
         entity_type::<AuditRow>(&[]),
         entity_type::<Freeze>(&[]),
+        entity_type::<RegisteredCustomer>(&[]),
         complex_type::<Owner>(),
         complex_type::<Window>(),
         complex_type::<InstalledApp>(),
         complex_type::<Scope>(),
         complex_type::<Identity>(),
         complex_type::<Actor>(),
+        complex_type::<Partner>(),
     ];
     let sets = [
         ("apps", RegisteredApp::NAME),
@@ -84,6 +86,7 @@ pub fn operator_document() -> String {
         ("operations", OperationRow::NAME),
         ("audit", AuditRow::NAME),
         ("freezes", Freeze::NAME),
+        ("customers", RegisteredCustomer::NAME),
     ];
     whole(&types, &sets)
 }

@@ -337,6 +337,30 @@ impl Object {
         }
     }
 
+    /// The names of what is said and means nothing here, as some clients send more than there is. `known` has the names of the
+    /// properties, `in_vain` more that clients are known to send. What is a letter or two from one of the properties is taken
+    /// for a misspelt one.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming the first misspelt property, and the one that it is likely to mean.
+    pub fn passing_over(&self, known: &[&str], in_vain: &[&str]) -> Result<Vec<String>, RuleError> {
+        const NEAR: usize = 2;
+        let is_one_of =
+            |given: &str, names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(given));
+        let mut passed = Vec::new();
+        for given in self.members.keys().filter(|given| !is_one_of(given, known)) {
+            let letters = |name: &str| strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase());
+            if !is_one_of(given, in_vain) && known.iter().any(|name| letters(name) <= NEAR) {
+                return Err(RuleError::invalid(
+                    self.place(&shortened(given)),
+                    unknown(given, known),
+                ));
+            }
+            passed.push(shortened(given));
+        }
+        Ok(passed)
+    }
+
     /// Whether a key that the body repeats is the one in the address; `what` says what it is the key of.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! Output is strict and input is not. What is written follows the documentation to the letter, in one of two
 //! formats (see [`ResponseFormat`]). What is read is read as real clients send it (see [`lenient`]).
 
+pub mod admin_center;
 pub mod agent;
 pub mod apps;
 pub mod countries;

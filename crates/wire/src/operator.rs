@@ -5,6 +5,7 @@
 
 mod agents;
 mod apps;
+mod customers;
 mod environments;
 mod freezes;
 mod history;
@@ -17,6 +18,7 @@ pub use apps::{
     AppPatch, AppRegistration, AppRegistrationBody, Owner, OwnerBody, PrincipalRegistrationBody,
     RegisteredApp, RegisteredPrincipal,
 };
+pub use customers::{CustomerBody, CustomerRegistration, Partner, PartnerBody, RegisteredCustomer};
 pub use environments::{
     EnvironmentRegistration, EnvironmentRegistrationBody, InstalledApp, InstalledAppBody,
     RegisteredEnvironment, Window, WindowBody,

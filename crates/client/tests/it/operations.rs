@@ -1,7 +1,7 @@
 //! Every operation of the service has its method, at the address that its description says.
 
 use crate::service::{APP, Asked, Service, answer};
-use client::{AgentClient, Client, EnvironmentPath, Error, Narrowing, Upload};
+use client::{AgentClient, Client, EnvironmentPath, Error, Narrowing, OwnEnvironment, Upload};
 use domain::{
     freeze::Frozen,
     ids::{OperationId, PrincipalId, TenantId},
@@ -11,10 +11,11 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 use wire::{
+    admin_center::{CadenceBody, UpgradeSettingsBody},
     agent::{ClaimRequest, Finish, Inventory, Renewal},
     hotfixes::HotfixRequestBody,
     operator::{
-        AgentRegistrationBody, AppRegistrationBody, EnvironmentRegistrationBody, FreezeBody,
+        AgentRegistrationBody, AppRegistrationBody, CustomerBody, EnvironmentRegistrationBody, FreezeBody,
         PrincipalRegistrationBody, RebindingBody, RotationBody,
     },
     principals::PrincipalPatch,
@@ -67,6 +68,7 @@ async fn every_operation_is_called_at_its_address() {
     call_vendor(&service.client(), principal, operation).await;
     call_operator(&service.client(), principal, environment).await;
     call_agent(&service.client(), operation).await;
+    call_customer(&service.client(), tenant, operation).await;
     let known = [
         APP.to_string(),
         principal.to_string(),
@@ -159,6 +161,10 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.get_registered_app(APP),
         client.put_app(APP, &app),
         client.patch_app(APP, &app),
+        client.list_customers().all(),
+        client.get_customer(environment.aad_tenant_id),
+        client.put_customer(environment.aad_tenant_id, &CustomerBody::default()),
+        client.delete_customer(environment.aad_tenant_id),
         client.list_freezes().all(),
         client.get_freeze(Frozen::Scheduling),
         client.put_freeze(Frozen::App(APP), &FreezeBody::default()),
@@ -204,5 +210,35 @@ async fn call_agent(client: &Client, operation: OperationId) {
         agent.renew_operation(operation, &renewal),
         agent.finish_operation(operation, &finish),
         agent.get_operation_package::<Error>(operation, |_| Ok(())),
+    }
+}
+
+async fn call_customer(client: &Client, tenant: TenantId, operation: OperationId) {
+    let environment = OwnEnvironment {
+        application_family: "Family",
+        name: "Name",
+    };
+    call! {
+        client.list_families(),
+        client.list_time_zones(),
+        client.list_authorized_apps(),
+        client.list_manageable_tenants(),
+        client.list_own_environments(),
+        client.list_own_environments_of_family("Family"),
+        client.get_own_environment(environment),
+        client.list_platform_updates(environment),
+        client.get_upgrade_settings(environment),
+        client.put_upgrade_settings(environment, &UpgradeSettingsBody::default()),
+        client.put_update_cadence(environment, &CadenceBody::default()),
+        client.list_installed_apps(environment),
+        client.list_tenant_operations(),
+        client.get_tenant_operation(operation),
+        client.list_environment_operations(environment),
+        client.get_environment_operation(environment, operation),
+        client.list_app_operations(environment, APP),
+        client.get_app_operation(environment, APP, operation),
+        client.list_delegated_partners(),
+        client.revoke_delegated_partner(tenant),
+        client.revoke_delegated_person(tenant, tenant.0),
     }
 }

@@ -193,8 +193,7 @@ pub(crate) fn binary_in(folder: &TempDir, args: &[&str]) -> Command {
 
 /// The least that `fame serve` has to be told, each to be given with `--set`.
 pub(crate) const OPERATOR: &str = "operators.principals=Application:cccccccc-dddd-eeee-3333-444444444444@aaaabbbb-0000-cccc-1111-dddd2222eeee";
-pub(crate) const ISSUER: &str =
-    "identity.issuers=[{\"kind\": \"entra\", \"tenants\": [\"aaaabbbb-0000-cccc-1111-dddd2222eeee\"], \"audiences\": [\"fame\"]}]";
+pub(crate) const ISSUER: &str = "identity.issuers=[{\"kind\": \"entra\", \"tenants\": [\"aaaabbbb-0000-cccc-1111-dddd2222eeee\"], \"audiences\": [\"fame\"]}]";
 
 /// How a run of the binary ended.
 #[derive(Debug)]

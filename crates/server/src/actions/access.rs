@@ -3,6 +3,7 @@
 use super::{
     Principal, Service,
     agents::{AgentCall, Credential},
+    customers::Customer,
     freezes,
 };
 use crate::{
@@ -12,7 +13,8 @@ use crate::{
 use domain::{
     access::{Permission, least_role, permits},
     country::CountryCode,
-    ids::AppId,
+    customer::{Administration, Asking, Standing as CustomerStanding},
+    ids::{AppId, TenantId},
     instant::Instant,
     principal::PrincipalKind,
     problem::{Code, RuleError},
@@ -21,6 +23,7 @@ use std::time::Duration;
 use store::{
     Tx,
     agents::Agent,
+    customers,
     principals::{self, AppAccess, PrincipalRef},
 };
 
@@ -61,6 +64,69 @@ pub(crate) fn require_operator(operators: &[Operator], principal: &Principal) ->
     let Principal { kind, id, .. } = principal;
     let message = format!("This API is for the operators of the service. {kind} {id} is none.");
     Err(RuleError::new(Code::Forbidden, message).into())
+}
+
+/// Decides about what belongs to a customer's tenant, outside a transaction: for reading, and for what must be known before a
+/// body is read. The tenant's registration, if it has one.
+///
+/// # Errors
+/// `Forbidden`; `ResourceDoesNotExist` for a partner who was not let in: for them there is nothing here.
+pub(crate) async fn preview_administrator(
+    service: &Service,
+    customer: &Customer,
+) -> Result<Option<customers::Customer>> {
+    let found = customers::find_customer(&service.db, customer.tenant_id).await?;
+    decide_administrator(customer, found.as_ref(), service.clock.now())?;
+    Ok(found)
+}
+
+/// Decides within a transaction that changes something.
+pub(crate) async fn require_administrator(tx: &mut Tx<'_>, customer: &Customer, now: Instant) -> Result<()> {
+    let found = customers::find_customer_in(tx, customer.tenant_id).await?;
+    decide_administrator(customer, found.as_ref(), now)?;
+    freezes::check_customer(tx, customer).await
+}
+
+fn decide_administrator(
+    customer: &Customer,
+    registered: Option<&customers::Customer>,
+    now: Instant,
+) -> Result<()> {
+    let who = Asking {
+        kind: customer.kind,
+        id: customer.id,
+        object_id: customer.object_id,
+        partner: customer.partner_tenant_id,
+        has_role: customer.has_administrator_role,
+    };
+    let nothing = Administration::default();
+    let administration = registered.map_or(&nothing, |registered| &registered.administration);
+    let tenant = customer.tenant_id;
+    match administration.standing(who, now) {
+        CustomerStanding::Administrator => Ok(()),
+        CustomerStanding::NoPartner => Err(hidden(tenant).into()),
+        CustomerStanding::UnlistedClient => {
+            let message = format!(
+                "The application {} is not on tenant {tenant}'s list of clients, which the operator of this service keeps.",
+                customer.id
+            );
+            Err(RuleError::new(Code::Forbidden, message).into())
+        }
+        CustomerStanding::NoRole => {
+            let message = format!(
+                "This API is for administrators of tenant {tenant}. {} {} is none: a user needs the directory role \
+                 Dynamics 365 Administrator or Dynamics 365 Business Central Administrator in the claim wids, an \
+                 application the role AdminCenter.ReadWrite.All; or the operator names them.",
+                customer.kind, customer.id
+            );
+            Err(RuleError::new(Code::Forbidden, message).into())
+        }
+    }
+}
+
+/// What a partner is told who was not let in, or not any more.
+fn hidden(tenant: TenantId) -> RuleError {
+    RuleError::missing("", format!("There is nothing here of tenant {tenant}."))
 }
 
 /// How often an agent is noted to have called.

@@ -1,5 +1,10 @@
 //! What administrators of a tenant may do with its environments, through the Admin Center API.
 
+pub(crate) mod changes;
+pub(crate) mod reading;
+pub(crate) mod registration;
+pub(crate) mod settings;
+
 use domain::{
     ids::{PrincipalId, TenantId},
     principal::CallerKind,

@@ -218,13 +218,18 @@ pub(super) async fn emit_agent(
     Ok(insert_events(tx, &[event]).await?)
 }
 
-/// What befalls an environment by what an agent reports, by which its event is called.
+/// How the event is called that a customer has set an environment's update window.
+pub(crate) const WINDOW_MODIFIED: &str = "environment.windowModified";
+
+/// What befalls an environment by what an agent reports, or its customer chooses, by which its event is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EnvironmentStep {
     /// It, or an app in it, has become another without the service's doing.
     Drift,
     /// Another agent reports it than the one that it belongs to.
     BoundElsewhere,
+    /// Its customer has set its update window.
+    WindowModified,
 }
 
 impl EnvironmentStep {
@@ -232,6 +237,7 @@ impl EnvironmentStep {
         match self {
             Self::Drift => "environment.drift",
             Self::BoundElsewhere => "environment.boundElsewhere",
+            Self::WindowModified => WINDOW_MODIFIED,
         }
     }
 }

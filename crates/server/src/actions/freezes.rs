@@ -4,6 +4,7 @@
 use super::{
     Principal, Service,
     audit::{self, Actor, Change},
+    customers::Customer,
     preconditions::Preconditions,
     repeat,
 };
@@ -52,6 +53,13 @@ pub(super) async fn check_in(
     permission: Permission,
 ) -> Result<()> {
     refuse(freezes::find_first_in(tx, &in_the_way_of(principal, app, permission)).await?)
+}
+
+/// Whether a customer's caller may change anything now.
+pub(super) async fn check_customer(tx: &mut Tx<'_>, customer: &Customer) -> Result<()> {
+    let ids = [Some(customer.id), customer.object_id.map(PrincipalId)];
+    let subjects: Vec<_> = ids.into_iter().flatten().map(Frozen::Principal).collect();
+    refuse(freezes::find_first_in(tx, &subjects).await?)
 }
 
 /// The same outside a transaction.

@@ -72,6 +72,8 @@ pub(crate) struct Service {
     pub(crate) emitted: Wakeup,
     /// Places for uploads under way.
     pub(crate) uploads: UploadPlaces,
+    /// How much customers' callers change in an hour.
+    pub(crate) customers_changes: customers::changes::Changes,
     /// How many agents try to enrol in vain.
     pub(crate) enrolments: LookUps,
     /// How many tokens are said to have leaked that are none.

@@ -140,6 +140,7 @@ impl Fixture {
             uploads: UploadPlaces::new(4, Duration::from_secs(60)),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
+            customers_changes: Default::default(),
             changes: TaskTracker::new(),
         };
         let fixture = Self {

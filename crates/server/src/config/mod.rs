@@ -61,6 +61,8 @@ pub struct Settings {
     pub executor: ExecutorSettings,
     /// Section `agents`.
     pub agents: AgentSettings,
+    /// Section `customers`.
+    pub customers: CustomerSettings,
     /// Section `limits`.
     pub limits: LimitSettings,
     /// Section `log`.
@@ -201,6 +203,18 @@ pub struct AgentSettings {
     pub recorded_changes_per_hour: u64,
     /// Customers of whose failures vendors are told the cause only.
     pub only_cause_to_vendor: Vec<uuid::Uuid>,
+}
+
+/// Section `customers`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct CustomerSettings {
+    /// Changes of one caller in an hour, in all tenants together; 0: any number.
+    #[serde(deserialize_with = "number::<0, 1_000_000, _, _>")]
+    pub changes_per_hour: u32,
+    /// Whether an uninstall may take the app's data along.
+    pub delete_data: bool,
+    /// Whether anybody is told, without signing in, that an environment is there.
+    pub deployment_url: bool,
 }
 
 /// Section `limits`.

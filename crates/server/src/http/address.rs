@@ -1,5 +1,6 @@
 //! Bringing an address to the one form that is routed: `/v1.0/apps/{id}/countries/{code}/…`.
 
+use crate::admin_center;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 
@@ -51,9 +52,15 @@ pub(crate) struct Routed {
 pub(crate) type NamedKey = Vec<(String, String)>;
 
 impl Routed {
-    /// The routed form of an address under `/v1.n`; any other only loses the slash at its end.
+    /// The routed form of an address under `/v1.n` or `/admin/v2.n`; any other only loses the slash at its end.
     pub(crate) fn of(path: &str) -> Self {
         let path = readable(path);
+        if let Some(path) = admin_center::address::routed(&path, PLAIN) {
+            return Self {
+                path,
+                named_key: None,
+            };
+        }
         let trimmed = path.trim_end_matches('/');
         let mut segments = trimmed.split('/').skip(1);
         let mut routed = Self {

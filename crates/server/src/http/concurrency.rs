@@ -6,7 +6,10 @@ use crate::{
     config::LimitSettings,
     error::{Error, Result},
 };
-use domain::problem::Code;
+use domain::{
+    ids::{PrincipalId, TenantId},
+    problem::Code,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -23,6 +26,8 @@ const REMEMBERED: usize = 4096;
 pub(crate) enum Key {
     Principal(PrincipalRef),
     Agent(Uuid),
+    /// Somebody at the customers' door: their own tenant, and their id there.
+    Customer(TenantId, PrincipalId),
 }
 
 impl From<&Principal> for Key {

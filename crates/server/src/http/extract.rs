@@ -62,7 +62,7 @@ pub(crate) struct RequestContext {
 }
 
 /// What is known of a request before anybody has signed in: its context, and what it signs in with.
-fn begin(parts: &Parts) -> Result<(Arc<RequestInfo>, Option<&str>)> {
+pub(crate) fn begin(parts: &Parts) -> Result<(Arc<RequestInfo>, Option<&str>)> {
     let info = parts.extensions.get::<Arc<RequestInfo>>().cloned();
     let info = info.ok_or_else(|| Error::fault("a request without context"))?;
     let authorization = parts.headers.get(header::AUTHORIZATION);
@@ -106,7 +106,7 @@ impl RequestContext {
 }
 
 /// No name has a control character, and so no address; a filter may have lines.
-fn check_address(info: &RequestInfo) -> Result<(), RuleError> {
+pub(crate) fn check_address(info: &RequestInfo) -> Result<(), RuleError> {
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
     let found = control_in(&decoded(&info.path)).or_else(|| control_in_lines(&decoded(&info.query)));
     match found {
@@ -150,7 +150,7 @@ const LONGEST_NAME: usize = 250;
 
 /// A name as it is kept and shown: people choose what their token calls them, and nothing in it may be unseen or turn a
 /// line around.
-fn fit_name(name: &str) -> Option<String> {
+pub(crate) fn fit_name(name: &str) -> Option<String> {
     let shown = |c: char| match is_invisible(c) {
         true => c.escape_unicode().to_string(),
         false => c.to_string(),
@@ -160,7 +160,7 @@ fn fit_name(name: &str) -> Option<String> {
     (!fit.trim().is_empty()).then_some(fit)
 }
 
-fn preconditions_of(parts: &Parts) -> Preconditions {
+pub(crate) fn preconditions_of(parts: &Parts) -> Preconditions {
     Preconditions {
         if_match: tags(&parts.headers, header::IF_MATCH),
         if_none_match: tags(&parts.headers, header::IF_NONE_MATCH),

@@ -10,7 +10,7 @@ pub(crate) mod context;
 pub(crate) mod countries;
 mod download;
 pub(crate) mod environments;
-mod exchange;
+pub(crate) mod exchange;
 pub(crate) mod extract;
 mod headers;
 mod health;

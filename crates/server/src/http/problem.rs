@@ -4,7 +4,7 @@
 //! correlation id and the caller's format are known.
 
 use super::request_info::RequestInfo;
-use crate::{error::Error, telemetry::one_line};
+use crate::{admin_center, error::Error, telemetry::one_line};
 use auth::AuthError;
 use axum::{
     body::Body,
@@ -18,7 +18,7 @@ use domain::{
 use odata::QueryError;
 use std::sync::Arc;
 use store::StoreError;
-use wire::{ErrorBody, ResponseFormat, error::POSITION};
+use wire::{ErrorBody, ResponseFormat, admin_center::AdminError, error::POSITION};
 
 /// After how many seconds a caller may try again when something of ours is not there.
 const RETRY_AFTER: u32 = 5;
@@ -64,10 +64,17 @@ pub(crate) fn panicked() -> Response {
     Error::fault("a handler panicked").into_response()
 }
 
+/// What an address of an environment's Automation API has in it, which customers' tools look for beside the Admin Center API.
+const AUTOMATION: &str = "/api/microsoft/automation/";
+
 /// No such address.
 pub(crate) async fn no_such_address(request: axum::extract::Request) -> Error {
     let info = request.extensions().get::<Arc<RequestInfo>>();
     let path = info.map_or_else(|| request.uri().path().to_owned(), |info| info.path.clone());
+    if path.to_ascii_lowercase().contains(AUTOMATION) {
+        let message = "The Automation API is an environment's own, and not served here: per-tenant extensions are published to the environment itself.";
+        return RuleError::new(Code::NotImplemented, message).about(path).into();
+    }
     let message = format!("There is nothing at {path}. The API is served as v1.0 to v1.4: /v1.4/apps.");
     RuleError::missing(path, message).into()
 }
@@ -97,7 +104,10 @@ fn failed(error: &Error, original: Response, info: &RequestInfo, method: &Method
     }
     let allow = original.headers().get(header::ALLOW).cloned();
     let problem = shown(error, allow.as_ref(), method);
-    let body = ErrorBody::new(&problem, Some(info.correlation_id), info.format).to_json();
+    let body = match admin_center::address::is_below_root(&info.routed) {
+        true => AdminError::new(&problem).to_json(),
+        false => ErrorBody::new(&problem, Some(info.correlation_id), info.format).to_json(),
+    };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status_of(error, &problem);
     set(&mut response, header::CONTENT_TYPE, content_type(info.format));

@@ -1,6 +1,7 @@
 //! What every layer of the vendor API may know of a request: who answers it, how, and what it is called in the log.
 
 use super::address::{NamedKey, Routed};
+use crate::admin_center;
 use axum::{
     extract::Request,
     http::{HeaderMap, header, uri::Authority},
@@ -40,7 +41,10 @@ impl RequestInfo {
         let routed = Routed::of(&path);
         Self {
             correlation_id: Uuid::new_v4(),
-            format: format_of(headers, &query),
+            format: match admin_center::address::is_below_root(&routed.path) {
+                true => ResponseFormat::Bare,
+                false => format_of(headers, &query),
+            },
             routed: routed.path,
             named_key: routed.named_key,
             path,

@@ -4,8 +4,11 @@ use super::{
     agent, apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata,
     openapi, principals, problem, versions,
 };
-use crate::operator;
-use axum::{Router, middleware, routing::get};
+use crate::{admin_center, operator};
+use axum::{
+    Router, middleware,
+    routing::{any, get, patch, put},
+};
 use std::sync::Arc;
 use tower::util::MapRequestLayer;
 use utoipa::OpenApi;
@@ -76,6 +79,12 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
         ))
         .routes(routes!(operator::environments::release_environment))
         .routes(routes!(operator::agents::rebind_environment))
+        .routes(routes!(operator::customers::list_customers))
+        .routes(routes!(
+            operator::customers::get_customer,
+            operator::customers::put_customer,
+            operator::customers::delete_customer
+        ))
         .routes(routes!(operator::freezes::list_freezes))
         .routes(routes!(
             operator::freezes::get_freeze,
@@ -108,11 +117,77 @@ fn agents() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(agent::work::get_operation_package))
 }
 
+/// The customers' API: a subset of the Admin Center API.
+fn customers() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new()
+        .routes(routes!(admin_center::tenant::list_families))
+        .routes(routes!(admin_center::tenant::list_time_zones))
+        .routes(routes!(admin_center::tenant::list_authorized_apps))
+        .routes(routes!(admin_center::tenant::list_manageable_tenants))
+        .routes(routes!(admin_center::environments::list_own_environments))
+        .routes(routes!(
+            admin_center::environments::list_own_environments_of_family
+        ))
+        .routes(routes!(admin_center::environments::get_own_environment))
+        .routes(routes!(admin_center::environments::list_platform_updates))
+        .routes(routes!(
+            admin_center::settings::get_upgrade_settings,
+            admin_center::settings::put_upgrade_settings
+        ))
+        .routes(routes!(admin_center::settings::put_update_cadence))
+        .routes(routes!(admin_center::apps::list_installed_apps))
+        .routes(routes!(admin_center::operations::list_tenant_operations))
+        .routes(routes!(admin_center::operations::get_tenant_operation))
+        .routes(routes!(admin_center::operations::list_environment_operations))
+        .routes(routes!(admin_center::operations::get_environment_operation))
+        .routes(routes!(admin_center::operations::list_app_operations))
+        .routes(routes!(admin_center::operations::get_app_operation))
+        .routes(routes!(admin_center::partners::list_delegated_partners))
+        .routes(routes!(admin_center::partners::revoke_delegated_partner))
+        .routes(routes!(admin_center::partners::revoke_delegated_person))
+}
+
+/// What clients of the Admin Center API ask for besides: addresses that it had before, what never succeeds here, and all of it
+/// that is not served.
+fn also_for_customers() -> Router<Arc<AppState>> {
+    const ENVIRONMENT: &str = "/admin/v2.0/applications/{applicationFamily}/environments/{environmentName}";
+    let none = admin_center::environments::scheduled_platform_update;
+    let not_served = || any(admin_center::not_served);
+    Router::new()
+        .route(
+            "/admin/v2.0/applications/{applicationFamily}/environments/operations",
+            get(admin_center::operations::list_tenant_operations_of_family),
+        )
+        .route(
+            "/admin/v2.0/environments/{environmentName}/operations",
+            get(admin_center::operations::list_operations_of_name),
+        )
+        .route(
+            &format!("{ENVIRONMENT}/updates/{{version}}"),
+            patch(admin_center::environments::choose_platform_update),
+        )
+        .route(&format!("{ENVIRONMENT}/upgrade"), get(none).put(none))
+        .route(
+            ENVIRONMENT,
+            put(admin_center::not_served)
+                .post(admin_center::not_served)
+                .patch(admin_center::not_served)
+                .delete(admin_center::not_served),
+        )
+        .route("/admin/v2.0", not_served())
+        .route("/admin/v2.0/{*rest}", not_served())
+        .route(
+            "/{tenantId}/{environmentName}/deployment/url",
+            get(admin_center::environments::get_deployment),
+        )
+}
+
 fn documented() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(openapi::Description::openapi())
         .nest("/v1.0", app_management())
         .nest("/operator/v1", operators())
         .nest("/agent/v1", agents())
+        .nest("/admin/v2.0", customers())
         .routes(routes!(agent::sign_in::report_leaked_tokens))
         .routes(routes!(health::get_live))
         .routes(routes!(health::get_ready))
@@ -123,6 +198,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     let (documented, description) = documented().split_for_parts();
     let routed = documented
         .merge(also_by_get())
+        .merge(also_for_customers())
         .merge(openapi::pages(description))
         .fallback(problem::no_such_address)
         .method_not_allowed_fallback(problem::wrong_verb)

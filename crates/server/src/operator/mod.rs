@@ -2,6 +2,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod apps;
+pub(crate) mod customers;
 pub(crate) mod environments;
 pub(crate) mod freezes;
 pub(crate) mod records;

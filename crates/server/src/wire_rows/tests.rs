@@ -69,6 +69,7 @@ fn lists_are_asked_by_what_they_show() {
     agree::<operator::RegisteredEnvironment, _>(&REGISTERED_ENVIRONMENTS);
     agree::<operator::RegisteredAgent, _>(&AGENTS);
     agree::<operator::Freeze, _>(&FREEZES);
+    agree::<operator::RegisteredCustomer, _>(&CUSTOMERS);
     agree::<operator::OperationRow, _>(&OPERATIONS);
     agree::<operator::AuditRow, _>(&AUDIT);
 }

@@ -15,12 +15,14 @@ Who may do what. Generated from real calls and compared by a test; FAME_UPDATE=1
 
   ✔    succeeds
   401  no token, or none that is believed
-  403  may see the app, but not do that; or is no operator
-  404  no role on the app: it is hidden
+  403  may see the app, but not do that; or is no operator; or administers no tenant
+  404  no role on the app, or of another tenant: it is hidden
 
 nobody: without a token. forger: with the owner's token, signed by another key. stranger: with a good token and
 without a role. operator: who runs the service, without a role on the app. agent: with a token of the service's own.
-cloud agent: with a token of its issuer, whose application has the role Fame.Agent.
+cloud agent: with a token of its issuer, whose application has the role Fame.Agent. admin: a user who administers the
+customer's tenant. client: an application that the customer lists. partner: a delegated administrator of a partner whom the
+customer lets in. other admin: a user who administers another customer's tenant.
 
 ";
 

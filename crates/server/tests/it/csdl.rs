@@ -15,8 +15,8 @@ use wire::{
     environments::Environment,
     hotfixes::EnvironmentHotfix,
     operator::{
-        Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, RegisteredAgent, RegisteredApp,
-        RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
+        Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, Partner, RegisteredAgent,
+        RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
     versions::{Dependency, Version},
@@ -177,6 +177,11 @@ async fn what_operators_see_is_described_too() {
         (Scope::NAME.into(), Described::complex::<Scope>()),
         (Identity::NAME.into(), Described::complex::<Identity>()),
         (Actor::NAME.into(), Described::complex::<Actor>()),
+        (
+            RegisteredCustomer::NAME.into(),
+            Described::entity::<RegisteredCustomer>(),
+        ),
+        (Partner::NAME.into(), Described::complex::<Partner>()),
     ]);
     assert_eq!(described, written);
     for node in schema(&document).descendants() {
@@ -208,7 +213,7 @@ async fn every_answer_names_metadata_that_exists() {
         let who = match sample.guard {
             Guard::AnyToken | Guard::Role(_) => CallerKind::Holder(Role::Owner),
             Guard::Operator => CallerKind::Operator,
-            Guard::Public | Guard::Agent | Guard::OwnToken => continue,
+            Guard::Public | Guard::Agent | Guard::OwnToken | Guard::Administrator(_) => continue,
         };
         if operation.method != Method::GET {
             continue;

@@ -2,7 +2,7 @@
 //! caller, and an operation that the table of [`every_operation`](crate::every_operation) does not know fails here.
 
 use crate::{
-    every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, described, samples},
+    every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, Whose, described, samples},
     harness::{APP, Answer, Backend, on_both_databases},
 };
 use serde_json::Value;
@@ -36,6 +36,14 @@ fn expected(sample: &Sample, who: CallerKind) -> u16 {
     match (sample.guard, who) {
         (Guard::Public, _) => sample.success,
         (_, CallerKind::Nobody | CallerKind::Forger) => 401,
+        (Guard::Administrator(whose), who) => expected_at_the_customers_door(sample, whose, who),
+        (
+            _,
+            CallerKind::Administrator
+            | CallerKind::Client
+            | CallerKind::Partner
+            | CallerKind::OtherAdministrator,
+        ) => 401,
         (Guard::Agent, CallerKind::Agent | CallerKind::CloudAgent) => sample.success,
         (Guard::Agent, _) => 401,
         (Guard::OwnToken, CallerKind::Agent) => sample.success,
@@ -46,6 +54,20 @@ fn expected(sample: &Sample, who: CallerKind) -> u16 {
         (Guard::Role(needed), CallerKind::Holder(role)) if role < needed => 403,
         (Guard::Operator, CallerKind::Stranger | CallerKind::Holder(_)) => 403,
         (Guard::Role(_), CallerKind::Holder(_)) | (Guard::Operator, CallerKind::Operator) => sample.success,
+    }
+}
+
+fn expected_at_the_customers_door(sample: &Sample, whose: Whose, who: CallerKind) -> u16 {
+    let is_insider = matches!(who, CallerKind::Administrator | CallerKind::OtherAdministrator);
+    let is_of_customer = !matches!(who, CallerKind::OtherAdministrator);
+    match (whose, who) {
+        (_, CallerKind::Agent | CallerKind::CloudAgent) => 401,
+        (_, CallerKind::Stranger | CallerKind::Holder(_) | CallerKind::Operator) => 403,
+        (Whose::OfPeople, CallerKind::Client) => 403,
+        (Whose::OfPrograms, who) if who != CallerKind::Client => 403,
+        (Whose::OfInsiders | Whose::CustomersInsiders, _) if !is_insider => 403,
+        (Whose::Customers | Whose::CustomersInsiders, _) if !is_of_customer => 404,
+        _ => sample.success,
     }
 }
 
@@ -109,6 +131,13 @@ fn check_refusal(sample: &Sample, who: CallerKind, answer: &Answer) {
             assert_eq!(answer.code(), "Unauthorized", "{answer:?}");
         }
         400 => assert_eq!(answer.code(), "BadArgument", "{answer:?}"),
+        404 if matches!(sample.guard, Guard::Administrator(_)) => {
+            let codes = ["ResourceDoesNotExist", "EnvironmentNotFound"];
+            assert!(codes.contains(&answer.code().as_str()), "{answer:?}");
+        }
+        403 if matches!(sample.guard, Guard::Administrator(_)) => {
+            assert_eq!(answer.code(), "Forbidden", "{answer:?}");
+        }
         404 => {
             assert_eq!(answer.code(), "ResourceDoesNotExist", "{answer:?}");
             assert_eq!(answer.target(), format!("apps/{APP}"), "{answer:?}");

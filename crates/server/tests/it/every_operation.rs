@@ -5,8 +5,9 @@
 //! their own.
 
 use crate::harness::{
-    APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, Person, Request, agent_registration,
-    identity_of, mint, package, principal_body, registration, upload_body,
+    APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, OTHER_CUSTOMER, PARTNER_TENANT, Person,
+    RESELLER_TENANT, Request, TECHNICIAN, administrator_of, agent_registration, client_of, identity_of, mint,
+    package, partner_entry, partner_of, principal_body, registration, upload_body,
 };
 use entra_local::{SigningKeyChoice, TokenRequest};
 use http::Method;
@@ -33,6 +34,25 @@ pub(crate) enum Guard {
     Agent,
     /// Being an agent that has a token of the service's own.
     OwnToken,
+    /// Administering a tenant, and more.
+    Administrator(Whose),
+}
+
+/// What an administrator of a tenant asks about, and who of them may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The tenant that the token is of, whichever that is.
+    Own,
+    /// The same, for people alone.
+    OfPeople,
+    /// The same, for programs alone.
+    OfPrograms,
+    /// The same, for people who belong to it.
+    OfInsiders,
+    /// Something that the customer's tenant has, and no other.
+    Customers,
+    /// The same, for people who belong to it.
+    CustomersInsiders,
 }
 
 /// The roles, weakest first.
@@ -59,10 +79,18 @@ pub(crate) enum CallerKind {
     Agent,
     /// The same with a token of its issuer, whose application has the role for it.
     CloudAgent,
+    /// Who administers the customer's tenant.
+    Administrator,
+    /// An application that the customer lists.
+    Client,
+    /// A partner's technician whom the customer has let in.
+    Partner,
+    /// Who administers another customer's tenant.
+    OtherAdministrator,
 }
 
 impl CallerKind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Nobody,
         Self::Forger,
         Self::Stranger,
@@ -72,6 +100,10 @@ impl CallerKind {
         Self::Operator,
         Self::Agent,
         Self::CloudAgent,
+        Self::Administrator,
+        Self::Client,
+        Self::Partner,
+        Self::OtherAdministrator,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -85,6 +117,10 @@ impl CallerKind {
             Self::Operator => "operator",
             Self::Agent => "agent",
             Self::CloudAgent => "cloud agent",
+            Self::Administrator => "admin",
+            Self::Client => "client",
+            Self::Partner => "partner",
+            Self::OtherAdministrator => "other admin",
         }
     }
 
@@ -92,6 +128,7 @@ impl CallerKind {
     pub(crate) fn person(self) -> Option<Person> {
         match self {
             Self::Nobody | Self::Forger | Self::Agent | Self::CloudAgent => None,
+            Self::Administrator | Self::Client | Self::Partner | Self::OtherAdministrator => None,
             Self::Stranger => Some(Person::STRANGER),
             Self::Holder(Role::Reader) => Some(Person::READER),
             Self::Holder(Role::Contributor) => Some(Person::CONTRIBUTOR),
@@ -107,6 +144,10 @@ impl CallerKind {
             (Self::Forger, None) => service.caller_with_token(forged_token()),
             (Self::Agent, None) => fixture.agent.clone(),
             (Self::CloudAgent, None) => fixture.cloud_agent.clone(),
+            (Self::Administrator, None) => service.administrator(),
+            (Self::Client, None) => service.with_token(&client_of(CUSTOMER, &Person::STRANGER)),
+            (Self::Partner, None) => service.with_token(&partner_of(CUSTOMER)),
+            (Self::OtherAdministrator, None) => service.with_token(&administrator_of(OTHER_CUSTOMER)),
             (_, None) => service.nobody(),
         }
     }
@@ -179,6 +220,8 @@ pub(crate) struct Own {
     version: String,
     /// An environment in which nothing waits.
     free: Environment,
+    /// An environment in which a hotfix waits.
+    busy: Environment,
     /// An environment that may be removed.
     doomed: Environment,
     /// A hotfix that waits.
@@ -220,6 +263,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     all.extend(of_a_country());
     all.extend(of_operators());
     all.extend(of_agents());
+    all.extend(of_customers());
     all.push(sample("get_live", Guard::Public));
     all.push(sample("get_ready", Guard::Public));
     all
@@ -294,6 +338,14 @@ fn of_operators() -> Vec<Sample> {
             .with("name", doomed),
         sample("release_environment", Guard::Operator),
         sample("rebind_environment", Guard::Operator).body(|own| json!({ "agent": own.agent })),
+        sample("list_customers", Guard::Operator),
+        sample("get_customer", Guard::Operator).with("aadTenantId", |_| PARTNER_TENANT.to_string()),
+        sample("put_customer", Guard::Operator)
+            .with("aadTenantId", |_| PARTNER_TENANT.to_string())
+            .body(|_| json!({ "clients": [Person::STRANGER.id] })),
+        sample("delete_customer", Guard::Operator)
+            .succeeds_with(204)
+            .with("aadTenantId", |_| RESELLER_TENANT.to_string()),
         sample("list_freezes", Guard::Operator),
         sample("put_freeze", Guard::Operator)
             .with("subject", frozen)
@@ -313,6 +365,52 @@ fn of_operators() -> Vec<Sample> {
             .with("name", |own| own.doomed_agent.clone()),
         sample("list_operations", Guard::Operator),
         sample("list_audit", Guard::Operator),
+    ]
+}
+
+fn of_customers() -> Vec<Sample> {
+    let [own, customers] = [Whose::Own, Whose::Customers].map(Guard::Administrator);
+    let busy = |own: &Own| own.busy.name.clone();
+    let hotfix = |own: &Own| own.hotfix.clone();
+    let window =
+        |_: &Own| json!({ "preferredStartTime": "21:00", "preferredEndTime": "06:00", "timeZoneId": "UTC" });
+    vec![
+        sample("list_families", own),
+        sample("list_time_zones", own),
+        sample("list_authorized_apps", Guard::Administrator(Whose::OfPeople)),
+        sample("list_manageable_tenants", Guard::Administrator(Whose::OfPrograms)),
+        sample("list_own_environments", own),
+        sample("list_own_environments_of_family", own),
+        sample("get_own_environment", customers),
+        sample("list_platform_updates", customers),
+        sample("get_upgrade_settings", customers),
+        sample("put_upgrade_settings", customers).body(window),
+        sample("put_update_cadence", customers).body(|_| json!({ "value": "Default" })),
+        sample("list_installed_apps", customers),
+        sample("list_tenant_operations", own),
+        sample("get_tenant_operation", customers).with("id", hotfix),
+        sample("list_environment_operations", customers),
+        sample("get_environment_operation", customers)
+            .with("environmentName", busy)
+            .with("id", hotfix),
+        sample("list_app_operations", customers),
+        sample("get_app_operation", customers)
+            .with("environmentName", busy)
+            .with("id", hotfix),
+        sample("list_delegated_partners", Guard::Administrator(Whose::OfInsiders)),
+        sample(
+            "revoke_delegated_partner",
+            Guard::Administrator(Whose::CustomersInsiders),
+        )
+        .succeeds_with(204)
+        .with("partnerTenantId", |_| RESELLER_TENANT.to_string()),
+        sample(
+            "revoke_delegated_person",
+            Guard::Administrator(Whose::CustomersInsiders),
+        )
+        .succeeds_with(204)
+        .with("partnerTenantId", |_| PARTNER_TENANT.to_string())
+        .with("objectId", |_| TECHNICIAN.to_string()),
     ]
 }
 
@@ -401,6 +499,19 @@ impl Fixture {
         for who in CallerKind::ALL {
             own.insert(who.name(), Self::things_of(who, &owner, &operator).await);
         }
+        let person = json!({ "tenantId": PARTNER_TENANT, "objectId": TECHNICIAN, "expiresOn": "2020-06-01T00:00:00Z" });
+        let reseller = json!({ "tenantId": RESELLER_TENANT, "expiresOn": "2020-06-01T00:00:00Z" });
+        let registration = json!({
+            "clients": [Person::STRANGER.id],
+            "partners": [partner_entry(), person, reseller],
+        });
+        service
+            .registers_customer(CUSTOMER, registration)
+            .await
+            .expect(201);
+        for tenant in [PARTNER_TENANT, RESELLER_TENANT] {
+            service.registers_customer(tenant, json!({})).await.expect(201);
+        }
         let agent = service.has_agent("agent").await;
         // It replaces its token no earlier.
         service.advances(Duration::from_secs(60)).await;
@@ -488,6 +599,7 @@ impl Fixture {
             code: registered.property("enrolmentCode"),
             version: format!("16.0.{}.0", 100 + who.number()),
             free,
+            busy,
             doomed,
             hotfix,
             principal,
@@ -545,7 +657,9 @@ fn filled(template: &str, sample: &Sample, own: &Own) -> String {
     for (parameter, value) in usual {
         path = path.replace(&format!("{{{parameter}}}"), &value);
     }
-    path = path.replace("{name}", &own.free.name);
+    path = path
+        .replace("{name}", &own.free.name)
+        .replace("{environmentName}", &own.free.name);
     assert!(
         !path.contains('{'),
         "{}: the table does not say what stands for a parameter of {path}",

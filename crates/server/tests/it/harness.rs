@@ -7,6 +7,7 @@
 mod agents;
 mod answer;
 mod caller;
+mod customers;
 mod replicas;
 mod samples;
 mod simulator;
@@ -14,10 +15,11 @@ mod simulator;
 pub(crate) use agents::{agent_of, agent_path, agent_registration, identity_of};
 pub(crate) use answer::Answer;
 pub(crate) use caller::{Caller, Request, principal_body};
+pub(crate) use customers::*;
 pub(crate) use replicas::{Replicas, at_once};
 pub(crate) use samples::*;
 pub(crate) use test_support::issuer::{
-    API, HOME_TENANT, PARTNER_TENANT, Person, RESELLER_TENANT, base_url as issuer_url, mint,
+    API, CUSTOMER_TENANTS, HOME_TENANT, PARTNER_TENANT, Person, RESELLER_TENANT, base_url as issuer_url, mint,
 };
 
 use agent::{drivers::simulate::Settings as Simulated, simulated::Script};
@@ -604,8 +606,18 @@ fn add_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The issuer of all tests, trusted for the home tenant and, at their own door, for customers.
+fn all_issuers() -> Value {
+    let mut all = issuers(&[HOME_TENANT], json!({}));
+    let mut customers = issuers(&CUSTOMER_TENANTS, json!({}));
+    customers[0]["doors"] = json!(["customer"]);
+    let entries = all.as_array_mut().unwrap();
+    entries.push(customers[0].take());
+    all
+}
+
 /// The issuer of all tests, trusted for these tenants.
-fn issuers(tenants: &[Uuid], applications: Value) -> Value {
+pub(crate) fn issuers(tenants: &[Uuid], applications: Value) -> Value {
     let authority = issuer::base_url();
     json!([{
         "kind": "entra",
@@ -622,7 +634,7 @@ fn settings(plan: &Plan, folder: &Path, database_url: &str) -> Settings {
         ("server.data_dir", folder.to_string_lossy().into_owned()),
         ("database.url", database_url.to_owned()),
         ("database.connections", "4".into()),
-        ("identity.issuers", issuers(&[HOME_TENANT], json!({})).to_string()),
+        ("identity.issuers", all_issuers().to_string()),
         ("identity.allow_insecure_loopback", "true".into()),
         (
             "operators.principals",

@@ -12,6 +12,7 @@
 )]
 
 mod access_matrix;
+mod admin_center;
 mod agent_work;
 mod agents;
 mod apps;
@@ -23,6 +24,7 @@ mod connections;
 mod countries;
 mod creating;
 mod csdl;
+mod customers;
 mod downloads;
 mod environments;
 mod error_codes;

@@ -2,7 +2,7 @@
 //! waiting for another would wait for ever.
 
 use crate::{
-    every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, described, samples},
+    every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, Whose, described, samples},
     harness::{APP, Answer, Backend, Caller, Environment, Harness, Plan, Request, on_both_databases},
 };
 use futures::future::join_all;
@@ -49,6 +49,8 @@ fn permitted(sample: &Sample) -> Vec<CallerKind> {
         Guard::Public => vec![CallerKind::Nobody, CallerKind::Holder(Role::Reader)],
         Guard::AnyToken => vec![CallerKind::Holder(Role::Reader), CallerKind::Holder(Role::Owner)],
         Guard::Operator => vec![CallerKind::Operator],
+        Guard::Administrator(Whose::OfPrograms) => vec![CallerKind::Client],
+        Guard::Administrator(_) => vec![CallerKind::Administrator],
         // The inventories of one agent come one after the other.
         Guard::Agent if sample.operation == "patch_inventory" => vec![CallerKind::CloudAgent],
         Guard::Agent | Guard::OwnToken => vec![CallerKind::Agent],

@@ -2,11 +2,12 @@
 
 use super::Consumer;
 use crate::{
-    actions::events::{HotfixState, HotfixStep},
+    actions::events::{HotfixState, HotfixStep, WINDOW_MODIFIED},
     error::{Error, Result},
-    telemetry::{self, HotfixEvent},
+    telemetry::{self, HotfixEvent, WindowEvent},
 };
 use domain::{chain::Chain, instant::Instant};
+use serde_json::{Map, Value};
 use store::events::Event;
 use tracing::{Span, field};
 
@@ -29,6 +30,9 @@ impl Consumer for TelemetryLog {
 
 /// Logs an event, if it is one that the documented ones know.
 fn log(event: &Event) -> Result<()> {
+    if event.kind == WINDOW_MODIFIED {
+        return log_window(event);
+    }
     let step = match HotfixStep::of(event) {
         None => return Ok(()),
         Some(HotfixStep::Scheduled) => telemetry::hotfix_scheduled,
@@ -59,6 +63,27 @@ fn log(event: &Event) -> Result<()> {
         use_environment_update_window: !hotfix.ignore_window,
         failure_reason: hotfix.error_message.as_deref(),
         total_time: completed.zip(started).map(|(end, start)| end.since(start)),
+    });
+    Ok(())
+}
+
+fn log_window(event: &Event) -> Result<()> {
+    let told: Map<String, Value> = serde_json::from_str(&event.payload).map_err(Error::fault)?;
+    let text = |name: &str| told.get(name).and_then(Value::as_str);
+    let tenant = text("environmentAadTenantId").unwrap_or_default().parse();
+    let hours = |which: &str| ["Start", "End"].map(|end| text(&format!("{which}UpdateWindow{end}TimeUtc")));
+    let span = tracing::error_span!("event", event = %event.id);
+    let _entered = span.enter();
+    telemetry::window_modified(&WindowEvent {
+        aad_tenant_id: tenant.map_err(Error::fault)?,
+        application_family: text("environmentApplicationFamily").unwrap_or_default(),
+        country_code: text("countryCode").unwrap_or_default(),
+        environment_name: text("environmentName").unwrap_or_default(),
+        environment_type: text("environmentType").unwrap_or_default(),
+        environment_version: text("environmentVersion").map(str::to_owned),
+        new_window: hours("new"),
+        old_window: hours("old"),
+        failure_reason: None,
     });
     Ok(())
 }

@@ -55,6 +55,16 @@ impl Answer {
         }
         let body = self.json();
         let error = &body["error"];
+        if self.is_of_customers() {
+            assert_eq!(
+                (&body["code"], &body["message"]),
+                (&error["code"], &error["message"]),
+                "{self:?}"
+            );
+            assert_eq!(error.as_object().unwrap().len(), 2, "{self:?}");
+            assert!(!self.text().contains("null"), "{self:?}");
+            return;
+        }
         let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
         assert!(is_text(&error["code"]) && is_text(&error["message"]), "{self:?}");
         assert_eq!(
@@ -73,6 +83,23 @@ impl Answer {
             );
             assert_eq!(body.get("target"), error.get("target"), "{self:?}");
         }
+    }
+
+    /// Whether the Admin Center API answers here, whose errors have a shape of their own.
+    fn is_of_customers(&self) -> bool {
+        let path = self
+            .request
+            .split("://")
+            .nth(1)
+            .and_then(|rest| rest.split_once('/'));
+        let version = path.and_then(|(_, path)| {
+            path.to_ascii_lowercase()
+                .strip_prefix("admin/v2.")?
+                .split('/')
+                .next()
+                .map(str::len)
+        });
+        matches!(version, Some(1 | 2))
     }
 
     /// The status must be this one.
@@ -153,13 +180,19 @@ impl Answer {
     /// The target of an error.
     #[track_caller]
     pub(crate) fn target(&self) -> String {
-        text_of(&self.json()["error"]["target"])
+        match self.is_of_customers() {
+            true => text_of(&self.json()["target"]),
+            false => text_of(&self.json()["error"]["target"]),
+        }
     }
 
     /// The code of an error's first detail.
     #[track_caller]
     pub(crate) fn reason(&self) -> String {
-        text_of(&self.json()["error"]["details"][0]["code"])
+        match self.is_of_customers() {
+            true => text_of(&self.json()["clientError"][0]["code"]),
+            false => text_of(&self.json()["error"]["details"][0]["code"]),
+        }
     }
 
     /// A property of an entity, as text.

@@ -1,6 +1,6 @@
 //! The things that tests are about: an app of Contoso's, its packages, and a customer's environment.
 
-use super::{HOME_TENANT, Person};
+use super::{CUSTOMER_TENANTS, HOME_TENANT, Person};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{environment::EnvironmentKey, ids::TenantId};
 use navx::PackageBuilder;
@@ -12,9 +12,9 @@ pub(crate) const APP: Uuid = uuid!("aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb");
 /// Another app, which the first may depend on.
 pub(crate) const LIBRARY: Uuid = uuid!("44445555-eeee-6666-ffff-7777aaaa8888");
 /// A customer's tenant.
-pub(crate) const CUSTOMER: Uuid = uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa");
+pub(crate) const CUSTOMER: Uuid = CUSTOMER_TENANTS[0];
 /// Another customer's tenant.
-pub(crate) const OTHER_CUSTOMER: Uuid = uuid!("ddddeeee-3333-ffff-4444-aaaa5555bbbb");
+pub(crate) const OTHER_CUSTOMER: Uuid = CUSTOMER_TENANTS[1];
 
 /// The registration of the sample app, owned by the application `owner`.
 pub(crate) fn registration() -> Value {
