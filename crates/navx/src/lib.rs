@@ -21,6 +21,8 @@ mod manifest;
 mod manifest_writer;
 mod package;
 mod part_name;
+#[cfg(feature = "proof")]
+mod proof;
 mod ready_to_run;
 mod replay;
 mod signature;
@@ -35,6 +37,10 @@ pub use file_name::download_file_name;
 pub use limits::Limits;
 pub use manifest::{BuildInfo, Dependency, Manifest, Module, ResourceExposurePolicy, SourceInfo};
 pub use package::{Kind, Package, read};
+#[cfg(all(feature = "build", feature = "proof"))]
+pub use proof::{Signatory, sign};
+#[cfg(feature = "proof")]
+pub use proof::{Signer, Stamp, Unproven, UnprovenCode, prove};
 pub use ready_to_run::EmbeddedApp;
 pub use signature::Signature;
 pub use version::{Version, VersionError};

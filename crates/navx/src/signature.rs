@@ -1,8 +1,8 @@
 //! The signature block ("NXSB") that may follow the payload.
 //!
 //! Only its frame is checked: nothing but one well-formed block may follow the payload, otherwise a second
-//! archive could hide there and two programs would see two apps in one file. The signature itself is not
-//! verified; a package that carries one is "signed, not verified" and proves nothing about its publisher.
+//! archive could hide there and two programs would see two apps in one file. The signature itself is verified by
+//! `proof`, for whoever asks; a package that merely carries one proves nothing about its publisher.
 
 use crate::bytes::{Record, first_of};
 use crate::error::{PackageError, RefusalCode};
