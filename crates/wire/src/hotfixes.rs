@@ -111,7 +111,7 @@ pub struct HotfixRequestBody {
     pub run_after: Option<String>,
     /// Whether it is not to wait for the environment's update window.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub ignore_upgrade_window: bool,
     /// The environment's application family.
     #[schema(example = "Business Central")]

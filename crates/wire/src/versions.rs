@@ -135,6 +135,7 @@ pub struct VersionPatchBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_mode: Option<String>,
     /// What has become known of dependencies; those not named stay as they are.
+    #[schema(nullable)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<DependencyPatch>,
 }

@@ -4,7 +4,6 @@
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
 
 use super::{
-    address::is_package,
     exchange::{Ending, Exchange},
     headers, problem,
     request_info::RequestInfo,
@@ -13,7 +12,7 @@ use crate::error::Error;
 use auth::OwnToken;
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -64,7 +63,10 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
         replace_path(&mut request, &info.routed);
     }
     let checked = refuse_tokens(&info.query)
-        .and_then(|()| refuse_options(&info, &method))
+        .and_then(|()| match knows_no_options(&info.routed) {
+            true => refuse_options(&info),
+            false => Ok(()),
+        })
         .and_then(|()| headers::check(&request, &info.routed));
     request.extensions_mut().insert(Arc::clone(&info));
     request.extensions_mut().insert(exchange);
@@ -98,19 +100,21 @@ fn refuse_tokens(query: &str) -> Result<(), RuleError> {
     }
 }
 
+/// Whether this is an address under which nothing is OData's.
+fn knows_no_options(routed: &str) -> bool {
+    ["/health/", "/agent/", "/tokens/"]
+        .iter()
+        .any(|root| routed.starts_with(root))
+}
+
 /// Where there are no entities to choose of, OData has nothing to say. (Where there are, what is said is read with them.)
-fn refuse_options(info: &RequestInfo, method: &Method) -> Result<(), RuleError> {
-    let is_told = *method == Method::DELETE
-        || is_package(&info.routed)
-        || ["/health/", "/agent/", "/tokens/"]
-            .iter()
-            .any(|root| info.routed.starts_with(root));
+pub(crate) fn refuse_options(info: &RequestInfo) -> Result<(), RuleError> {
     let names = info
         .query
         .split('&')
         .map(|item| item.split('=').next().unwrap_or_default());
     let mut options = names.map(|name| percent_decode_str(name).decode_utf8_lossy());
-    match options.find(|name| is_told && name.starts_with('$')) {
+    match options.find(|name| name.starts_with('$')) {
         Some(name) => {
             let message = format!("The query option '{name}' is not possible here.");
             Err(RuleError::new(Code::InvalidQueryOption, message).about(name))

@@ -10,7 +10,9 @@ use crate::{
     config::Operator,
     error::{Error, Result},
     http::{
+        address::is_package,
         concurrency::{ConcurrencyLimiter, Key},
+        context::refuse_options,
         exchange::Exchange,
         places::{Place, Places},
     },
@@ -88,6 +90,10 @@ impl RequestContext {
             return Err(refused.into());
         }
         check_address(&info)?;
+        // Not earlier: under an address where the verb is not possible at all, that is what is wrong.
+        if parts.method == Method::DELETE || is_package(&info.routed) {
+            refuse_options(&info)?;
+        }
         let principal = principal_of(&caller, &info);
         let permit = state.concurrency.enter((&principal).into()).await?;
         let exchange = parts.extensions.get::<Arc<Exchange>>();

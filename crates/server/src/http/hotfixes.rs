@@ -3,6 +3,7 @@
 use super::{
     extract::{RequestContext, SmallBody},
     lists::{self, ListPath, fragment},
+    openapi::HowMany,
     options::{CountQuery, ListQuery},
 };
 use crate::{
@@ -45,11 +46,11 @@ pub(crate) struct PlanQuery {
     #[param(rename = "$orderby")]
     order_by: Option<String>,
     /// How many rows at most.
-    #[param(rename = "$top")]
-    top: Option<u64>,
+    #[param(rename = "$top", inline)]
+    top: Option<HowMany>,
     /// How many rows to leave out at the beginning.
-    #[param(rename = "$skip")]
-    skip: Option<u64>,
+    #[param(rename = "$skip", inline)]
+    skip: Option<HowMany>,
     /// Whether to tell how many rows there are.
     #[param(rename = "$count")]
     count: Option<bool>,

@@ -1,5 +1,7 @@
 //! The description of the API, made from the handlers themselves, and a page to read it.
 
+mod examples;
+
 use super::extract::AppState;
 use axum::{
     Router,
@@ -13,9 +15,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use utoipa::{
-    Modify, OpenApi,
+    Modify, OpenApi, PartialSchema, ToSchema,
     openapi::{
-        OpenApi as Document, SecurityRequirement,
+        Object, OpenApi as Document, RefOr, Schema, SecurityRequirement, Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -46,18 +48,42 @@ impl Modify for Bearer {
     }
 }
 
+/// The bytes of a file, as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct FileBytes(#[expect(dead_code, reason = "only described")] Bytes);
+
+/// A number of rows: of any size, since only what there is counts.
+pub(crate) struct HowMany;
+
+impl PartialSchema for HowMany {
+    fn schema() -> RefOr<Schema> {
+        let number = Object::builder().schema_type(Type::Integer).minimum(Some(0));
+        number.into()
+    }
+}
+
+impl ToSchema for HowMany {}
+
+/// The description, with examples and links.
+pub(crate) fn described(document: &Document) -> Value {
+    let mut described = serde_json::to_value(document).unwrap_or_default();
+    examples::add(&mut described);
+    described
+}
+
 /// The description as text, the same each time.
-pub(crate) fn to_json(document: &Document) -> String {
-    let mut text = document.to_pretty_json().unwrap_or_default();
+pub(crate) fn to_json(document: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// `/openapi.json`, and `/` to read it without any script from elsewhere.
-pub(crate) fn pages(document: Document) -> Router<Arc<AppState>> {
+pub(crate) fn pages(document: &Value) -> Router<Arc<AppState>> {
     // Sent as they are, however many ask at once.
-    let text = Bytes::from(to_json(&document));
-    let page = Bytes::from(page(&document));
+    let text = Bytes::from(to_json(document));
+    let page = Bytes::from(page(document));
     let policy = policy();
     Router::new()
         .route(
@@ -102,10 +128,9 @@ fn policy() -> HeaderValue {
 }
 
 /// Every operation with its parameters and answers, as one plain page.
-fn page(document: &Document) -> String {
-    let value = serde_json::to_value(document).unwrap_or_default();
+fn page(document: &Value) -> String {
     let mut rows = String::new();
-    let paths = value.get("paths").and_then(Value::as_object);
+    let paths = document.get("paths").and_then(Value::as_object);
     for (path, item) in paths.into_iter().flatten() {
         for (verb, operation) in item.as_object().into_iter().flatten() {
             if let Some(id) = operation["operationId"].as_str() {
@@ -113,7 +138,7 @@ fn page(document: &Document) -> String {
             }
         }
     }
-    let of_info = |name| value.pointer(name).and_then(Value::as_str).unwrap_or_default();
+    let of_info = |name| document.pointer(name).and_then(Value::as_str).unwrap_or_default();
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head>\
          <body><h1>{title}</h1><p>{text}</p><p>Machine-readable: <a href=\"/openapi.json\">openapi.json</a></p>\

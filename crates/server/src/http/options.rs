@@ -1,6 +1,6 @@
 //! Query options and the headers that go with them, read in one place.
 
-use super::extract::RequestContext;
+use super::{extract::RequestContext, openapi::HowMany};
 use crate::error::Result;
 use odata::{Limits, Options, Property, Resource, Scalar, Schema, Select, max_page_size};
 use store::list::{EntitySet, ListRequest};
@@ -22,11 +22,11 @@ pub(crate) struct ListQuery {
     #[param(rename = "$orderby")]
     order_by: Option<String>,
     /// How many rows at most.
-    #[param(rename = "$top")]
-    top: Option<u64>,
+    #[param(rename = "$top", inline)]
+    top: Option<HowMany>,
     /// How many rows to leave out at the beginning.
-    #[param(rename = "$skip")]
-    skip: Option<u64>,
+    #[param(rename = "$skip", inline)]
+    skip: Option<HowMany>,
     /// Which properties.
     #[param(rename = "$select")]
     select: Option<String>,

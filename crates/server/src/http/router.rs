@@ -199,7 +199,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
     let routed = documented
         .merge(also_by_get())
         .merge(also_for_customers())
-        .merge(openapi::pages(description))
+        .merge(openapi::pages(&openapi::described(&description)))
         .fallback(problem::no_such_address)
         .method_not_allowed_fallback(problem::wrong_verb)
         .with_state(state)
@@ -215,5 +215,5 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
 #[must_use]
 pub fn openapi_json() -> String {
     let (_, description) = documented().split_for_parts();
-    openapi::to_json(&description)
+    openapi::to_json(&openapi::described(&description))
 }

@@ -5,6 +5,7 @@ use super::{
     download,
     extract::{RequestContext, SmallBody, check_coding},
     lists::{self, ListPath, fragment},
+    openapi::FileBytes,
     options::{CountQuery, ListQuery},
     refused_body,
     repeat::KeyHeader,
@@ -162,8 +163,8 @@ fn fits_nothing(dependency: &Dependency) -> String {
 #[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}/getPackageContents",
     tag = "versions",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = FileBytes, content_type = "application/octet-stream"),
+        (status = 206, body = FileBytes, content_type = "application/octet-stream"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_package_contents(
     Path(path): Path<(String, String, String)>,

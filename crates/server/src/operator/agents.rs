@@ -120,7 +120,7 @@ pub(crate) async fn delete_agent(
 
 /// Makes a new enrolment code for an agent, shown this once; whoever uses it takes over from whoever has the token now.
 #[utoipa::path(post, path = "/agents/{name}/rotate", tag = "operator", params(("name" = String, Path)),
-    request_body = RotationBody,
+    request_body = Option<RotationBody>,
     responses((status = 200, body = RegisteredAgent), (status = "default", body = ErrorBody)))]
 pub(crate) async fn rotate_agent(
     Path(name): Path<String>,

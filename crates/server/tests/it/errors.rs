@@ -94,6 +94,14 @@ async fn a_wrong_verb_names_the_right_one(backend: Backend) {
         (Method::POST, format!("{app}/principals"), "GET"),
         (Method::PUT, owner.us("versions/1.0.0.0"), "PATCH"),
         (Method::DELETE, owner.us("environmentHotfixes"), "POST"),
+        // Nor is it the options that are wrong there.
+        (Method::DELETE, owner.us("versions?$filter=true&$top=1"), "POST"),
+        (Method::DELETE, "/operator/v1/apps?$select=id".to_owned(), "GET"),
+        (
+            Method::PUT,
+            owner.us("versions/1.0.0.0/getPackageContents?$select=id"),
+            "POST",
+        ),
         (Method::POST, "/operator/v1/apps".to_owned(), "GET"),
     ];
     for (verb, path, right) in cases {

@@ -63,6 +63,50 @@ fn every_parameter_of_an_address_is_described() {
     }
 }
 
+/// Whoever knows nothing but the description can make a request of it. That they succeed is found out by
+/// `tests/python/openapi_walk.py`.
+#[test]
+fn every_address_and_body_has_an_example() {
+    for (path, operation) in operations(&document()) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let is_needed = parameter["required"] == true;
+            assert!(
+                !is_needed || parameter["example"].is_string(),
+                "{path}: {parameter}"
+            );
+        }
+        let body = &operation["requestBody"]["content"]["application/json"];
+        assert!(body.is_null() || body["example"].is_object(), "{path}: {body}");
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_parameter_of_an_operation() {
+    let document = document();
+    let all = operations(&document);
+    let mut count = 0;
+    for (_, from) in &all {
+        for (name, link) in from["responses"]["200"]["links"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            let to = all
+                .iter()
+                .find(|(_, to)| to["operationId"] == link["operationId"]);
+            let (path, _) = to.unwrap_or_else(|| panic!("{name} leads nowhere"));
+            for parameter in link["parameters"].as_object().unwrap().keys() {
+                assert!(
+                    path.contains(&format!("{{{parameter}}}")),
+                    "{name}: {path} has no {parameter}"
+                );
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 5, "{count}");
+}
+
 #[test]
 fn every_reference_leads_somewhere() {
     let document = document();

@@ -135,7 +135,7 @@ pub struct AgentRegistrationBody {
     pub scope: ScopeBody,
     /// Whether it also serves environments that belong to no agent when it is registered, and those that the operator
     /// registers later.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub serves_unreported: bool,
     /// Whose tokens of Microsoft Entra it may sign in with.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,7 +150,7 @@ pub struct ScopeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenants: Option<Vec<Uuid>>,
     /// Whether it may serve environments of all tenants.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_tenants: bool,
     /// Why it may.
@@ -302,7 +302,7 @@ fn read_identity(object: &Object) -> Result<Identity, RuleError> {
 #[serde(rename_all = "camelCase")]
 pub struct RotationBody {
     /// Whether the token that the agent has dies at once, and not only when the code is used.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub revoke: bool,
 }
 

@@ -144,10 +144,10 @@ pub struct EnvironmentRegistrationBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowBody>,
     /// Whether the apps below are all that are installed.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub inventory_complete: bool,
     /// The apps that are installed.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub apps: Vec<InstalledAppBody>,
 }
 

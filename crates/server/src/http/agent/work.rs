@@ -8,6 +8,7 @@ use crate::{
     http::{
         download,
         extract::{AgentContext, SmallBody, id},
+        openapi::FileBytes,
     },
     wire_rows,
 };
@@ -70,8 +71,8 @@ pub(crate) async fn finish_operation(
 #[utoipa::path(get, path = "/operations/{id}/package", tag = "agent",
     params(("id" = uuid::Uuid, Path), AgentHeaders,
         ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`, to go on where a download broke off.")),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = FileBytes, content_type = "application/octet-stream"),
+        (status = 206, body = FileBytes, content_type = "application/octet-stream"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_operation_package(
     method: Method,

@@ -1,0 +1,231 @@
+//! Examples in the description, and what of an answer the next request is made of: enough for a program that knows
+//! nothing else to call every operation. They are of the sample data of `fame dev`, whose ids are the same everywhere, and
+//! `tests/python/openapi_walk.py` sends them.
+
+use serde_json::{Map, Value, json};
+
+/// An app, the Contoso Sales Pack.
+const APP: &str = "9bc02177-a149-5454-a3d8-fe1ba4004a2b";
+/// The tenant of its publisher.
+const PUBLISHER: &str = "972ea18d-3019-51d0-abbf-624916612301";
+/// The tenant of a customer in Atlanta.
+const CUSTOMER: &str = "727b8618-d2c2-5575-8be4-49801cb98a74";
+const FAMILY: &str = "Business Central";
+const ENVIRONMENT: &str = "Atlanta-Production";
+/// An application with a role on the app, and one without.
+const READER: &str = "6bd0a7ea-a9c5-5aa3-9269-c34efb0f29a1";
+const FROZEN: &str = "principal:074d58c9-b1c6-52c8-9558-02186215bd07";
+const AGENT: &str = "hosting-eu";
+/// What only an answer tells: a hotfix, an operation and what it is held by, and a code.
+const OPERATION: &str = "aaaa0000-bb11-2222-33cc-444444dddddd";
+const LEASE: &str = "bbbb1111-cc22-3333-44dd-555555eeeeee";
+const CODE: &str = "fameenr_wNZ8kUqVjvJFrYJ4nDh2S0kXo9tQeGmTc5bA1pLx";
+const SESSION: &str = "cccc2222-dd33-4444-55ee-666666ffffff";
+
+/// A package of the app with nothing in it but its manifest, in a version that nobody has uploaded.
+const PACKAGE: &str = "\
+    TkFWWCgAAAACAAAAdrjIerNUXc6sBl1BNqfweyACAAAAAAAATkFWWFBLAwQUAAAACAAAACFcgA6R9MIAAADzAAAAEAAAAE5h\
+    dnhNYW5pZmVzdC54bWw9j02LwjAURff+ivD2+arpqENTEVduRGZg9q9pasM0SWlS8efbgri83Mvh3Or49AN52Cm5GDRIJoDY\
+    YGLrwl3DnDu6h2O9qW5o/vFuybIOSUOf8/jNeTK99ZiYd2aKKXaZmeh5wMeTF0KW3GNwnU0Z6uo0juTSajg0RhRyt6Mo1YGW\
+    qlQUt+2edlY2qIRQWDRAruithnMMecGSXxxsIqsCkNvcDC71dvrUQP4++l9Msu364WcO2a0MWS6R1xV/P6g3L1BLAwQUAAAA\
+    CAAAACFc9Ytn5mwAAAB3AAAAEgAAAE1lZGlhSWRMaXN0aW5nLnhtbCXLwQrCMAwA0Pu+ouRus3kQkXU7C/oRpe1cYE1kiWOf\
+    78Tz4/XjXhe3lVVJOEDnW3CFk2TiV4CPTacrjEPTP0umeM8PUjvEHYk1wGz2viFqmkuN6iulVVQm80kqctx2PLfdBesvU17+\
+    GXBovlBLAQIUAxQAAAAIAAAAIVyADpH0wgAAAPMAAAAQAAAAAAAAAAAAAACAAQAAAABOYXZ4TWFuaWZlc3QueG1sUEsBAhQD\
+    FAAAAAgAAAAhXPWLZ+ZsAAAAdwAAABIAAAAAAAAAAAAAAIAB8AAAAE1lZGlhSWRMaXN0aW5nLnhtbFBLBQYAAAAAAgACAH4A\
+    AACMAQAAAAA=";
+
+/// An answer and what of it goes into another request: the operation that answers, how the link is called, the operation that
+/// is asked, and its parameters.
+type Link = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+/// The parameters of the address that an answer is about.
+const SAME_COUNTRY: [(&str, &str); 2] = [
+    ("appId", "$request.path.appId"),
+    ("countryCode", "$request.path.countryCode"),
+];
+
+const LINKS: [Link; 9] = [
+    (
+        "list_apps",
+        "firstApp",
+        "get_app",
+        &[("appId", "$response.body#/value/0/id")],
+    ),
+    (
+        "upload_version",
+        "uploaded",
+        "get_version",
+        &[
+            SAME_COUNTRY[0],
+            SAME_COUNTRY[1],
+            ("versionNumber", "$response.body#/version"),
+        ],
+    ),
+    (
+        "upload_version",
+        "package",
+        "get_package_contents",
+        &[
+            SAME_COUNTRY[0],
+            SAME_COUNTRY[1],
+            ("versionNumber", "$response.body#/version"),
+        ],
+    ),
+    (
+        "list_hotfixes",
+        "newestHotfix",
+        "get_hotfix",
+        &[
+            SAME_COUNTRY[0],
+            SAME_COUNTRY[1],
+            ("id", "$response.body#/value/0/id"),
+        ],
+    ),
+    (
+        "schedule_hotfix",
+        "scheduled",
+        "get_hotfix",
+        &[SAME_COUNTRY[0], SAME_COUNTRY[1], ("id", "$response.body#/id")],
+    ),
+    (
+        "schedule_hotfix",
+        "toCancel",
+        "update_hotfix",
+        &[SAME_COUNTRY[0], SAME_COUNTRY[1], ("id", "$response.body#/id")],
+    ),
+    (
+        "claim_operations",
+        "package",
+        "get_operation_package",
+        &[("id", "$response.body#/operations/0/operationId")],
+    ),
+    (
+        "claim_operations",
+        "goesOn",
+        "renew_operation",
+        &[("id", "$response.body#/operations/0/operationId")],
+    ),
+    (
+        "claim_operations",
+        "ended",
+        "finish_operation",
+        &[("id", "$response.body#/operations/0/operationId")],
+    ),
+];
+
+/// What is sent in a parameter of an address that looks like this.
+fn parameter(path: &str, name: &str) -> Option<&'static str> {
+    Some(match name {
+        "appId" => APP,
+        "countryCode" => "US",
+        "versionNumber" => "16.0.0.5",
+        "targetAppVersion" => "16.1.1.0",
+        "aadTenantId" => CUSTOMER,
+        "applicationFamily" => FAMILY,
+        "name" if path.contains("/agents/") => AGENT,
+        "name" => ENVIRONMENT,
+        "id" if path.contains("/principals/") => READER,
+        "id" => OPERATION,
+        "subject" => FROZEN,
+        "fame-agent-session" => SESSION,
+        _ => return None,
+    })
+}
+
+/// What is sent to an operation.
+fn body(operation: &str) -> Option<Value> {
+    let principal = || json!({ "type": "Application", "roles": ["Reader"] });
+    Some(match operation {
+        "patch_country" => json!({ "countryCode": "US" }),
+        "patch_principal" | "put_principal" => principal(),
+        "upload_version" => json!({ "initialAvailability": "Preview", "packageContents": PACKAGE }),
+        "patch_version" => json!({ "availability": "Available" }),
+        "schedule_hotfix" => json!({
+            "environmentAadTenantId": CUSTOMER,
+            "targetAppVersion": "16.1.1.0",
+            "runAfter": "2099-01-31T20:00:00Z",
+            "environmentApplicationFamily": FAMILY,
+            "environmentName": ENVIRONMENT,
+        }),
+        "update_hotfix" => json!({ "status": "Canceled" }),
+        "put_app" => json!({
+            "publisher": "Contoso",
+            "publisherAadTenantId": PUBLISHER,
+            "publisherContactEmail": "apps@contoso.com",
+            "storageLocation": "West Europe",
+        }),
+        "patch_app" => json!({ "publisherContactEmail": "apps@contoso.com" }),
+        "put_environment" => json!({
+            "countryCode": "US",
+            "type": "Production",
+            "window": { "start": "19:00", "end": "05:00", "timeZone": "Eastern Standard Time" },
+            "inventoryComplete": true,
+            "apps": [{ "id": APP, "version": "16.1.0.0" }],
+        }),
+        "rebind_environment" => json!({ "agent": AGENT }),
+        "put_freeze" => json!({ "reason": "Its secret was found in a public repository." }),
+        "put_agent" => json!({ "scope": { "tenants": [CUSTOMER] } }),
+        "rotate_agent" => json!({ "revoke": false }),
+        "enrol_agent" => json!({ "code": CODE }),
+        "report_leaked_tokens" => json!({ "tokens": [CODE] }),
+        "put_inventory" | "patch_inventory" => json!({ "sequence": 1, "environments": [] }),
+        "claim_operations" => json!({ "max": 10 }),
+        "renew_operation" => json!({ "leaseId": LEASE, "progress": { "percent": 50, "step": "Publish" } }),
+        "finish_operation" => {
+            json!({ "leaseId": LEASE, "status": "Succeeded", "installedVersion": "16.1.1.0" })
+        }
+        _ => return None,
+    })
+}
+
+/// Adds examples and links to every operation of a document.
+pub(super) fn add(document: &mut Value) {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for (path, item) in paths.into_iter().flatten() {
+        let operations = item.as_object_mut().into_iter().flatten();
+        for (_, operation) in operations {
+            add_to(path, operation);
+        }
+    }
+}
+
+fn add_to(path: &str, operation: &mut Value) {
+    let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for of_it in parameters.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let name = of_it.get("name").and_then(Value::as_str).unwrap_or_default();
+        if let Some(example) = parameter(path, name) {
+            of_it.insert("example".to_owned(), example.into());
+        }
+    }
+    let content = operation.pointer_mut("/requestBody/content/application~1json");
+    if let (Some(Value::Object(content)), Some(example)) = (content, body(&id)) {
+        content.insert("example".to_owned(), example);
+    }
+    if let Some(Value::Object(answer)) = operation.pointer_mut("/responses/200") {
+        let links = links_from(&id);
+        if !links.is_empty() {
+            answer.insert("links".to_owned(), links.into());
+        }
+    }
+}
+
+fn links_from(operation: &str) -> Map<String, Value> {
+    let from = LINKS.iter().filter(|(from, ..)| *from == operation);
+    from.map(|(_, name, to, parameters)| {
+        let parameters: Map<_, _> = parameters
+            .iter()
+            .map(|(parameter, value)| ((*parameter).to_owned(), Value::from(*value)))
+            .collect();
+        (
+            (*name).to_owned(),
+            json!({ "operationId": to, "parameters": parameters }),
+        )
+    })
+    .collect()
+}
