@@ -80,7 +80,7 @@ async fn operators_register_customers(backend: Backend) {
     operator.delete(&path).await.refused(404, "ResourceDoesNotExist");
 
     let audit = operator
-        .get("/operator/v1/audit?$orderby=recordedOn desc")
+        .get("/operator/v1/audit?$orderby=at desc")
         .await
         .expect(200);
     let of_customers: Vec<_> = audit
@@ -364,7 +364,7 @@ async fn customers_see_and_end_the_access_of_partners(backend: Backend) {
         .refused(404, "ResourceDoesNotExist");
     let audit = service
         .operator()
-        .get("/operator/v1/audit?$top=1&$orderby=recordedOn desc")
+        .get("/operator/v1/audit?$top=1&$orderby=at desc")
         .await
         .expect(200)
         .rows();

@@ -81,6 +81,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The version does not depend on the app that was named.",
     ),
     (
+        "NoSuchUpdate",
+        Code::EntityValidationFailed,
+        "The service does not update the platform, so there is no update to choose.",
+    ),
+    (
         "NotCancelable",
         Code::EntityValidationFailed,
         "The operation runs or is over, so it cannot be canceled.",

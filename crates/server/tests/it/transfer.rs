@@ -2,8 +2,8 @@
 //! happened on the way, and nobody gets to see half of it.
 
 use crate::harness::{
-    APP, Backend, Environment, Harness, LIBRARY, Person, Stopped, bytes_of, country_path, on_both_databases,
-    package_needing_library,
+    APP, Backend, CUSTOMER, Environment, Harness, LIBRARY, Person, Stopped, bytes_of, country_path,
+    on_both_databases, package_needing_library, partner_entry,
 };
 use agent::drivers::simulate::Settings as Simulated;
 use serde_json::{Value, json};
@@ -79,6 +79,8 @@ async fn lived_in(backend: Backend) -> Harness {
     let frozen = format!("/operator/v1/freezes/principal:{}", Person::STRANGER.id);
     let reason = json!({ "reason": "Their secret was found." });
     service.operator().put(frozen, reason).await.expect(201);
+    let customer = json!({ "clients": [Person::STRANGER.id], "partners": [partner_entry()] });
+    service.registers_customer(CUSTOMER, customer).await.expect(201);
     let owner = service.owner();
     owner.on(LIBRARY).has_uploaded("1.0.0.0").await;
     owner.adds_country("DK").await.expect(200);

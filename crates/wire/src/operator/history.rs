@@ -128,7 +128,8 @@ entity! {
 entity! {
     /// Who did something.
     Actor "actor" keyed by ["id"] {
-        /// `User`, `Application`, `Agent`, or `Service` for what the service did by itself.
+        /// `User`, `Application`, `Delegated` for an administrator from a partner, `Agent`, or `Service` for what the service did
+        /// by itself.
         kind "type": String,
         /// The principal, if it was one.
         #[serde(default)]
