@@ -5,7 +5,7 @@
 //! not cross, a deprecated and a preview version, an app that depends on another, windows in six time zones, two
 //! environments in which hotfixes fail, and one of which nothing is ever heard again.
 
-use super::people::{home_tenant, id};
+use super::people::{customer_tenant, home_tenant, id};
 use agent::{drivers::simulate::Settings as Simulated, simulated::Script};
 use domain::{
     environment::EnvironmentKey,
@@ -222,7 +222,7 @@ pub(super) fn environments() -> Vec<DemoEnvironment> {
                 .find(|(city, _)| *city == customer.city && suffix == "Branch");
             let sales_pack = installed_sales_pack(row, column, troubled.is_some());
             all.push(DemoEnvironment {
-                tenant: id(&format!("tenant CRONUS {}", customer.city)),
+                tenant: customer_tenant(customer.city),
                 name: troubled.map_or_else(
                     || format!("{}-{suffix}", customer.city),
                     |(_, name)| (*name).to_owned(),

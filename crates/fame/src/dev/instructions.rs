@@ -2,7 +2,7 @@
 
 use super::{
     demo::{FAMILY, SALES_PACK},
-    people::{self, CONTRIBUTOR, OPERATOR, OWNER, Person},
+    people::{self, CONTRIBUTOR, CUSTOMER_ADMIN, OPERATOR, OWNER, Person},
     ready::{Ready, ReadyApp, ReadyClient, ReadyEnvironment},
 };
 use anyhow::Context;
@@ -133,6 +133,7 @@ fn client_line(client: &ReadyClient) -> String {
     let role = match role {
         Some(role) => role,
         None if client.name == OPERATOR.name => "operator API".to_owned(),
+        None if client.name == CUSTOMER_ADMIN.name => "a customer's API".to_owned(),
         None => "none".to_owned(),
     };
     let signs_in_with = match (&client.username, &client.password) {
@@ -231,12 +232,13 @@ mod tests {
             name: "App".into(),
             countries: Vec::new(),
         });
+        let addresses = Addresses::new("http://127.0.0.1:1", "https://127.0.0.1:2", "/data/ca.pem".into());
         Ready {
-            addresses: Addresses::new("http://127.0.0.1:1", "https://127.0.0.1:2", "/data/ca.pem".into()),
             clients: people::PEOPLE
                 .iter()
-                .filter_map(|person| described(&directory, person))
+                .filter_map(|person| described(&addresses, &directory, person))
                 .collect(),
+            addresses,
             apps: apps.into_iter().collect(),
             environments: environments.collect(),
             data_dir: "/data".into(),

@@ -17,8 +17,15 @@ pub(super) const API_URI: &str = "api://fame-dev";
 /// What a token is asked for.
 pub(super) const SCOPE: &str = "api://fame-dev/.default";
 
-/// A client written for Microsoft's endpoint asks for this one, and need not be changed.
-const ORIGINAL_URI: &str = "https://apps.businesscentral.dynamics.com";
+/// A client written for Microsoft's endpoints asks for one of these, and need not be changed.
+const ORIGINAL: [&str; 3] = [
+    "https://apps.businesscentral.dynamics.com",
+    "https://api.businesscentral.dynamics.com",
+    "996def3d-b36c-4153-8607-a6fd3c01b89f",
+];
+
+/// The city whose tenant has an administrator here.
+const CUSTOMERS_CITY: &str = "Seattle";
 
 /// The application through which users sign in.
 const SIGN_IN: &str = "sign-in";
@@ -28,9 +35,19 @@ pub(super) fn id(name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
-/// The tenant of all clients, which is the publisher Contoso's.
+/// The tenant of the vendor's and the operator's clients, which is the publisher Contoso's.
 pub(super) fn home_tenant() -> Uuid {
     id("tenant Contoso")
+}
+
+/// The tenant of the customer in a city.
+pub(super) fn customer_tenant(city: &str) -> Uuid {
+    id(&format!("tenant CRONUS {city}"))
+}
+
+/// The tenant of the customer whose administrator is among the clients.
+pub(super) fn customers_tenant() -> Uuid {
+    customer_tenant(CUSTOMERS_CITY)
 }
 
 /// The client id of the API itself.
@@ -63,8 +80,11 @@ pub(super) const CONTRIBUTOR: Person =
 /// Only looks.
 pub(super) const READER: Person = person("reader", PrincipalKind::Application, Some(Role::Reader));
 
+/// Administers a customer's environments, through the Admin Center API.
+pub(super) const CUSTOMER_ADMIN: Person = person("customer-admin", PrincipalKind::Application, None);
+
 /// All of them.
-pub(super) const PEOPLE: [Person; 7] = [
+pub(super) const PEOPLE: [Person; 8] = [
     OWNER,
     CONTRIBUTOR,
     READER,
@@ -72,12 +92,21 @@ pub(super) const PEOPLE: [Person; 7] = [
     OPERATOR,
     person("owner-user", PrincipalKind::User, Some(Role::Owner)),
     person("reader-user", PrincipalKind::User, Some(Role::Reader)),
+    CUSTOMER_ADMIN,
 ];
 
 impl Person {
     /// What a principal row names them by: an application's client id, a user's object id.
     pub(super) fn principal_id(&self) -> Uuid {
         id(&format!("principal {}", self.name))
+    }
+
+    /// The tenant that they sign in to.
+    pub(super) fn tenant(&self) -> Uuid {
+        match *self == CUSTOMER_ADMIN {
+            true => customers_tenant(),
+            false => home_tenant(),
+        }
     }
 
     /// The request that gives them their role on an app, if they are meant to have one.
@@ -104,36 +133,44 @@ pub(super) fn directory() -> Result<Directory, Error> {
     for person in PEOPLE {
         match person.kind {
             PrincipalKind::Application => {
-                directory
-                    .applications
-                    .push(application(person.name, person.principal_id(), false)?);
+                directory.applications.push(application(
+                    person.name,
+                    person.principal_id(),
+                    person.tenant(),
+                )?);
             }
             PrincipalKind::User => directory.users.push(user(person)?),
         }
     }
-    directory
-        .applications
-        .push(application(SIGN_IN, id("application sign-in"), true)?);
+    let sign_in = application(SIGN_IN, id("application sign-in"), home_tenant())?;
+    directory.applications.push(Application {
+        public_client: true,
+        ..sign_in
+    });
     Ok(directory)
 }
 
 fn api() -> Resource {
     Resource {
         client_id: api_id(),
-        identifier_uris: vec![API_URI.to_owned(), ORIGINAL_URI.to_owned()],
+        identifier_uris: [&[API_URI][..], &ORIGINAL]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         token_version: TokenVersion::V2,
         scopes: vec!["user_impersonation".to_owned()],
     }
 }
 
-fn application(name: &str, client_id: Uuid, public_client: bool) -> Result<Application, Error> {
+fn application(name: &str, client_id: Uuid, tenant_id: Uuid) -> Result<Application, Error> {
     Ok(Application {
         name: name.to_owned(),
         client_id,
         object_id: id(&format!("service principal {name}")),
-        tenant_id: home_tenant(),
+        tenant_id,
         secret: Some(Secret::generate()?),
-        public_client,
+        public_client: false,
     })
 }
 
@@ -189,7 +226,7 @@ mod tests {
             let credentials = credentials(&directory, &person).unwrap();
             assert_eq!(credentials.user.is_some(), person.kind == PrincipalKind::User);
         }
-        assert_eq!(ids.len(), 7);
+        assert_eq!(ids.len(), 8);
     }
 
     #[test]

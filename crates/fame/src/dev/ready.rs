@@ -8,6 +8,7 @@ use entra_local::Directory;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf};
+use uuid::Uuid;
 use wire::{
     operator::{InstalledApp, RegisteredEnvironment},
     principals::Principal,
@@ -24,7 +25,7 @@ pub(super) struct Addresses {
     pub base_url: String,
     /// The service over https.
     pub https_base_url: String,
-    /// The issuer, with the tenant of all clients.
+    /// The issuer, with the tenant of the vendor's and the operator's clients.
     pub authority: String,
     /// The issuer's token endpoint over http.
     pub token_url: String,
@@ -46,13 +47,17 @@ impl Addresses {
             base_url: http.to_owned(),
             https_base_url: https.to_owned(),
             authority: format!("{https}/{tenant}"),
-            token_url: format!("{http}/{tenant}/oauth2/v2.0/token"),
-            https_token_url: format!("{https}/{tenant}/oauth2/v2.0/token"),
+            token_url: token_url(http, tenant),
+            https_token_url: token_url(https, tenant),
             ca_file,
             scope: SCOPE,
             control_url: format!("{http}{}", super::listeners::CONTROL),
         }
     }
+}
+
+fn token_url(root: &str, tenant: Uuid) -> String {
+    format!("{root}/{tenant}/oauth2/v2.0/token")
 }
 
 /// The line.
@@ -85,6 +90,8 @@ pub(super) struct ReadyClient {
     pub principal_id: String,
     /// Its tenant.
     pub tenant_id: String,
+    /// The issuer's token endpoint over http for that tenant.
+    pub token_url: String,
     /// The application that signs in, or through which a user does.
     pub client_id: String,
     /// The application's secret.
@@ -159,7 +166,7 @@ pub(super) async fn look_around(
 ) -> anyhow::Result<Ready> {
     let mut clients: Vec<_> = PEOPLE
         .iter()
-        .filter_map(|person| described(directory, person))
+        .filter_map(|person| described(&addresses, directory, person))
         .collect();
     let mut apps = Vec::new();
     for app in operator.list_registered_apps().all().await? {
@@ -182,14 +189,19 @@ pub(super) async fn look_around(
 }
 
 /// Somebody with what they sign in with, before their roles are known.
-pub(super) fn described(directory: &Directory, person: &Person) -> Option<ReadyClient> {
+pub(super) fn described(
+    addresses: &Addresses,
+    directory: &Directory,
+    person: &Person,
+) -> Option<ReadyClient> {
     let credentials = people::credentials(directory, person)?;
     let (username, password) = credentials.user.unzip();
     Some(ReadyClient {
         name: person.name,
         kind: person.kind.as_str(),
         principal_id: person.principal_id().to_string(),
-        tenant_id: people::home_tenant().to_string(),
+        tenant_id: person.tenant().to_string(),
+        token_url: token_url(&addresses.base_url, person.tenant()),
         client_id: credentials.client_id.to_string(),
         client_secret: credentials.client_secret.reveal().to_owned(),
         username,

@@ -202,15 +202,25 @@ fn first_moment(state: &StateDir, today: Instant) -> Instant {
 /// The service's settings: its defaults, what makes it one with this issuer, and the log settings of this process's
 /// environment. A configuration meant for production has no say here.
 fn settings(state: &StateDir, issuer: &Issuer, authority: &str) -> anyhow::Result<Settings> {
-    let issuers = json!([{
-        "kind": "entra",
-        "authority": authority,
-        "tenants": [people::home_tenant()],
-        "audiences": [people::API_URI, people::api_id()],
-        "audience_presets": ["business_central"],
-        "v1_issuer": issuer.issuer_template(TokenVersion::V1),
-        "v2_issuer": issuer.issuer_template(TokenVersion::V2),
-    }]);
+    let trusted = |tenant, doors: &[&str]| {
+        json!({
+            "kind": "entra",
+            "authority": authority,
+            "tenants": [tenant],
+            "doors": doors,
+            "audiences": [people::API_URI, people::api_id()],
+            "audience_presets": ["business_central"],
+            "v1_issuer": issuer.issuer_template(TokenVersion::V1),
+            "v2_issuer": issuer.issuer_template(TokenVersion::V2),
+        })
+    };
+    let issuers = json!([
+        trusted(
+            people::home_tenant(),
+            &["vendor", "operator", "agent", "customer"]
+        ),
+        trusted(people::customers_tenant(), &["customer"]),
+    ]);
     let operators = json!([{ "type": "Application", "id": people::OPERATOR.principal_id() }]);
     let overrides = [
         ("server.data_dir", state.service_folder().display().to_string()),
@@ -219,6 +229,7 @@ fn settings(state: &StateDir, issuer: &Issuer, authority: &str) -> anyhow::Resul
         ("identity.allow_insecure_loopback", "true".to_owned()),
         ("identity.ca_file", state.ca_file().display().to_string()),
         ("operators.principals", operators.to_string()),
+        ("customers.deployment_url", "true".to_owned()),
     ];
     let sources = Sources {
         file: None,

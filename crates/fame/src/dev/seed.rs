@@ -4,7 +4,7 @@
 use super::{
     control::Timekeeper,
     demo::{self, DemoApp, DemoEnvironment, DemoHotfix, DemoVersion, FAMILY, SALES_PACK},
-    people::{OWNER, PEOPLE},
+    people::{CUSTOMER_ADMIN, OWNER, PEOPLE},
 };
 use anyhow::Context;
 use bytes::Bytes;
@@ -17,7 +17,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use navx::PackageBuilder;
 use wire::{
     hotfixes::{EnvironmentHotfix, HotfixRequestBody},
-    operator::{AppRegistrationBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody, WindowBody},
+    operator::{
+        AppRegistrationBody, CustomerBody, EnvironmentRegistrationBody, InstalledAppBody, OwnerBody,
+        WindowBody,
+    },
     versions::VersionPatchBody,
 };
 
@@ -190,6 +193,12 @@ async fn live_the_past(actors: &Actors, time: &Timekeeper, today: Instant) -> an
     )
     .await
     .context("registering the sample environments")?;
+    let administrators = CustomerBody {
+        administrators: vec![CUSTOMER_ADMIN.principal_id()],
+        ..CustomerBody::default()
+    };
+    let customer = CUSTOMER_ADMIN.tenant().into();
+    actors.operator.put_customer(customer, &administrators).await?;
 
     let day = days_before(today, demo::HOTFIX_DAY);
     time.set(day).await?;

@@ -116,7 +116,7 @@ impl Dev {
         let client = self.client(name);
         let member = |member: &str| client[member].as_str().unwrap();
         self.asked_with(Credentials::Client(ClientCredentials {
-            token_url: self.text("tokenUrl").parse().unwrap(),
+            token_url: member("tokenUrl").parse().unwrap(),
             client_id: member("clientId").into(),
             proof: Proof::Secret(member("clientSecret").into()),
             scope: self.text("scope").into(),
@@ -253,7 +253,8 @@ async fn the_line_has_what_is_promised_and_nothing_follows_it() {
             "stranger",
             "operator",
             "owner-user",
-            "reader-user"
+            "reader-user",
+            "customer-admin"
         ]
     );
     for client in clients {
@@ -263,7 +264,7 @@ async fn the_line_has_what_is_promised_and_nothing_follows_it() {
             client["username"].is_string() && client["password"].is_string(),
             is_user
         );
-        for member in ["principalId", "tenantId", "clientId", "clientSecret"] {
+        for member in ["principalId", "tenantId", "tokenUrl", "clientId", "clientSecret"] {
             assert!(client[member].is_string(), "{member} of {}", client["name"]);
         }
     }
@@ -409,9 +410,36 @@ async fn https_is_proven_by_the_authority_of_the_folder() {
 }
 
 #[tokio::test]
+async fn a_customers_administrator_sees_the_environments_of_their_tenant() {
+    let dev = Dev::start(&[]).await;
+    let administrator = dev.asked_by("customer-admin");
+    let environments = administrator.list_own_environments().await.unwrap().value;
+    let names: Vec<_> = environments
+        .iter()
+        .map(|environment| environment.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "Seattle-Branch",
+            "Seattle-Production",
+            "Seattle-Sandbox",
+            "Seattle-Training"
+        ]
+    );
+    let tenant = dev.client("customer-admin")["tenantId"].as_str().unwrap();
+    let url = format!("{}/{tenant}/Seattle-Sandbox/deployment/url", dev.text("baseUrl"));
+    let told: Value = dev.http.get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&told["status"], &told["environmentType"]),
+        (&json!("Ready"), &json!(1))
+    );
+}
+
+#[tokio::test]
 async fn an_empty_one_has_clients_and_nothing_else() {
     let dev = Dev::start(&["--empty"]).await;
-    assert_eq!(dev.ready["clients"].as_array().unwrap().len(), 7);
+    assert_eq!(dev.ready["clients"].as_array().unwrap().len(), 8);
     assert_eq!(
         (&dev.ready["apps"], &dev.ready["environments"]),
         (&json!([]), &json!([]))
