@@ -72,6 +72,7 @@ pub mod inventory;
 pub mod jitter;
 pub mod loopback;
 pub mod operation;
+pub mod postponement;
 pub mod principal;
 pub mod problem;
 pub mod redaction;

@@ -8,7 +8,7 @@ use crate::{
     country::CountryCode,
     ids::{AppId, OperationId},
     instant::Instant,
-    principal::PrincipalKind,
+    principal::{CallerKind, PrincipalKind},
     problem::RuleError,
     version::AppVersion,
     vocabulary::vocabulary,
@@ -46,6 +46,16 @@ impl From<PrincipalKind> for CreatorKind {
         match kind {
             PrincipalKind::User => Self::User,
             PrincipalKind::Application => Self::Application,
+        }
+    }
+}
+
+impl From<CallerKind> for CreatorKind {
+    fn from(kind: CallerKind) -> Self {
+        match kind {
+            CallerKind::User => Self::User,
+            CallerKind::Application => Self::Application,
+            CallerKind::Delegated => Self::Delegated,
         }
     }
 }

@@ -92,6 +92,8 @@ codes! {
     UploadInProgress = 409,
     /// An operation is running in the environment at this moment.
     EnvironmentBusy = 409,
+    /// The environment is not there at the moment, as far as its agent knows.
+    EnvironmentNotActive = 409,
     /// The package was sent to the agent as often as it is for one operation.
     DownloadsUsedUp = 403,
     /// The identity belongs to somebody else already: an agent is neither a principal nor an operator.

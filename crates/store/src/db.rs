@@ -300,6 +300,37 @@ enum On<'c> {
     PostgresTx(&'c deadpool_postgres::Transaction<'c>),
 }
 
+/// Where something is read that is asked for both outside of transactions and within them.
+pub enum Reader<'r, 't> {
+    /// Outside.
+    Db(&'r Db),
+    /// Within.
+    Tx(&'r mut Tx<'t>),
+}
+
+impl Reader<'_, '_> {
+    /// A statement that only reads.
+    pub fn query<'c>(&'c mut self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {
+        match self {
+            Self::Db(db) => db.query(sql),
+            Self::Tx(tx) => tx.query(sql),
+        }
+    }
+
+    /// What one statement that only reads finds for many rows of values, as [`Tx::each`] has them, in no order.
+    pub async fn fetch_each<T: FromRow>(
+        &mut self,
+        sql: &str,
+        shape: Shape<'_>,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self {
+            Self::Db(db) => db.fetch_each(sql, shape, rows).await,
+            Self::Tx(tx) => tx.each(sql, shape, rows).fetch_all().await,
+        }
+    }
+}
+
 /// A statement and its values.
 #[must_use = "a query does nothing until it is fetched or executed"]
 pub struct Query<'c> {

@@ -1,7 +1,7 @@
 //! Customers' environments and the apps installed in them.
 
 use super::{
-    Db, Field, FromRow, Row, StoreError, Tx, Value,
+    Db, Field, FromRow, Reader, Row, StoreError, Tx, Value,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
     row::{Record as _, row, table},
     table::Kind,
@@ -361,6 +361,24 @@ pub async fn installed_apps(db: &Db, environment: Uuid) -> Result<Vec<InstalledA
 /// The same within a transaction.
 pub async fn installed_apps_in(tx: &mut Tx<'_>, environment: Uuid) -> Result<Vec<InstalledApp>, StoreError> {
     tx.query(INSTALLED).bind(environment).fetch_all().await
+}
+
+/// Everything installed in an environment, read here or there.
+pub async fn installed_apps_from(
+    reader: &mut Reader<'_, '_>,
+    environment: Uuid,
+) -> Result<Vec<InstalledApp>, StoreError> {
+    reader.query(INSTALLED).bind(environment).fetch_all().await
+}
+
+/// The apps in an environment for which an operation waits or runs, with that operation.
+pub async fn occupied_in(
+    reader: &mut Reader<'_, '_>,
+    environment: Uuid,
+) -> Result<Vec<(AppId, OperationId)>, StoreError> {
+    let occupying =
+        "SELECT app_id, id FROM operations WHERE environment_id = $1 AND status IN ('Scheduled', 'Running')";
+    reader.query(occupying).bind(environment).fetch_all().await
 }
 
 /// Adds environments. Where somebody else has added one of them just now, the change is tried again, and meets it.

@@ -240,6 +240,11 @@ pub async fn insert_operation(tx: &mut Tx<'_>, operation: &Operation) -> Result<
     tx.add(operation).execute().await.map(drop)
 }
 
+/// Adds the operations of a plan.
+pub async fn insert_operations(tx: &mut Tx<'_>, operations: &[Operation]) -> Result<(), StoreError> {
+    tx.add_all(operations).await
+}
+
 /// Cancels an operation if it has not begun; whether it was.
 pub async fn cancel_operation(tx: &mut Tx<'_>, id: OperationId, now: Instant) -> Result<bool, StoreError> {
     let changed = tx
@@ -251,6 +256,38 @@ pub async fn cancel_operation(tx: &mut Tx<'_>, id: OperationId, now: Instant) ->
         .execute()
         .await?;
     Ok(changed == 1)
+}
+
+/// Cancels operations that have not begun, as it is said in them; how many were.
+pub async fn cancel_operations(tx: &mut Tx<'_>, canceled: &[Operation]) -> Result<u64, StoreError> {
+    let row = |operation: &Operation| {
+        vec![
+            operation.id.into(),
+            operation.ended_on.into(),
+            operation.canceled_by.clone().into(),
+        ]
+    };
+    tx.each(
+        "UPDATE operations SET status = 'Canceled', ended_on = {ended}, canceled_by = {by}
+         FROM {rows}
+         WHERE operations.id = {id} AND operations.status = 'Scheduled'",
+        &[("id", "uuid"), ("ended", "bigint"), ("by", "text")],
+        canceled.iter().map(row).collect(),
+    )
+    .execute()
+    .await
+}
+
+/// Keeps that a customer has put an operation off.
+pub async fn postpone_operation(tx: &mut Tx<'_>, operation: &Operation) -> Result<(), StoreError> {
+    let columns = &[
+        "run_after",
+        "asked_run_after",
+        "postponed_on",
+        "postponed_by",
+        "postpone_reason",
+    ];
+    tx.update(operation, columns).execute().await.map(drop)
 }
 
 /// The operations that wait in an environment, their rows locked.

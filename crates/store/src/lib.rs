@@ -51,7 +51,7 @@ mod value;
 pub mod versions;
 pub mod wakeup;
 
-pub use db::{Batches, Db, Query, Tx};
+pub use db::{Batches, Db, Query, Reader, Tx};
 pub use dialect::Shape;
 pub use error::{Cause, ChangeError, StoreError};
 pub use migrations::{CARRIED_SCHEMA, OpenError, SCHEMA_VERSION, migrate, open, outstanding};

@@ -1,7 +1,7 @@
 //! Versions: what was uploaded for which country, and where its bytes are.
 
 use super::{
-    ColumnValue, Db, StoreError, Tx, Value,
+    ColumnValue, Db, Reader, StoreError, Tx, Value,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
     row::{row, table},
     table::Kind,
@@ -109,6 +109,35 @@ row! {
         pub dependencies: Vec<Dependency>,
         /// The tag of its state.
         pub etag: Etag,
+    }
+}
+
+row! {
+    /// A version, as far as it matters for what else has to change with it.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct OfferedVersion from Version {
+        /// Whose version it is.
+        pub app_id: AppId,
+        /// Its number.
+        pub version: AppVersion,
+        /// The publisher that the package names.
+        pub publisher: String,
+        /// The name that the package gives the app.
+        pub name: String,
+        /// To whom it may go.
+        pub availability: Availability,
+        /// The apps that it needs.
+        pub dependencies: Vec<Dependency>,
+        /// The least version of the base application that it needs.
+        pub application: Option<AppVersion>,
+        /// The least version of the platform that it needs.
+        pub platform: Option<AppVersion>,
+        /// The hash of its bytes.
+        pub sha256: [u8; 32],
+        /// How many bytes it has.
+        pub size: u64,
+        /// The AL runtime that it was compiled for.
+        pub runtime: Option<AppVersion>,
     }
 }
 
@@ -266,6 +295,27 @@ pub async fn versions_in<'k>(
     )
     .fetch_all()
     .await
+}
+
+/// The versions of apps that customers of a country are offered, in no order; of `asked` also those that they are not.
+pub async fn offered(
+    reader: &mut Reader<'_, '_>,
+    country: CountryCode,
+    apps: impl IntoIterator<Item = AppId>,
+    asked: Option<AppId>,
+) -> Result<Vec<OfferedVersion>, StoreError> {
+    let sql = format!(
+        "SELECT {}
+         FROM {{rows}}, versions t
+         WHERE t.app_id = {{app}} AND t.country_code = {{country}} AND t.status = 'Uploaded'
+           AND (t.availability = 'Available' OR {{every}})",
+        OfferedVersion::COLUMNS
+    );
+    let row = |app: AppId| vec![app.into(), country.into(), (asked == Some(app)).into()];
+    let shape = &[("app", "uuid"), ("country", "text"), ("every", "boolean")];
+    reader
+        .fetch_each(&sql, shape, apps.into_iter().map(row).collect())
+        .await
 }
 
 /// One version within a transaction, its row locked.

@@ -27,6 +27,8 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HotfixStep {
     Scheduled,
+    /// By its customer; it goes on waiting.
+    Postponed,
     Canceled,
     Started,
     Succeeded,
@@ -34,8 +36,9 @@ pub(crate) enum HotfixStep {
 }
 
 impl HotfixStep {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Scheduled,
+        Self::Postponed,
         Self::Canceled,
         Self::Started,
         Self::Succeeded,
@@ -57,6 +60,7 @@ impl HotfixStep {
     fn kind(self) -> &'static str {
         match self {
             Self::Scheduled => "hotfix.scheduled",
+            Self::Postponed => "hotfix.postponed",
             Self::Canceled => "hotfix.canceled",
             Self::Started => "hotfix.started",
             Self::Succeeded => "hotfix.succeeded",
@@ -147,6 +151,17 @@ pub(super) async fn emit<'o>(
         }
     }
     Ok(insert_events(tx, &events).await?)
+}
+
+/// Says of a hotfix, as it is from now on, that its customer has postponed it.
+pub(super) async fn emit_postponed(
+    tx: &mut Tx<'_>,
+    by: Actor<'_>,
+    now: Instant,
+    operation: &Operation,
+) -> Result<()> {
+    let event = event(HotfixStep::Postponed, operation, by, now)?;
+    Ok(insert_events(tx, &[event]).await?)
 }
 
 fn event(step: HotfixStep, operation: &Operation, by: Actor<'_>, now: Instant) -> Result<Event> {

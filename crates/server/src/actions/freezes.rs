@@ -72,9 +72,11 @@ pub(super) async fn check(
     refuse(freezes::find_first(&service.db, &in_the_way_of(principal, app, permission)).await?)
 }
 
-/// Whether hotfixes of an app may be scheduled now.
-pub(super) async fn check_scheduling(tx: &mut Tx<'_>, app: AppId) -> Result<()> {
-    refuse(freezes::find_first_in(tx, &[Frozen::Scheduling, Frozen::App(app)]).await?)
+/// Whether operations of these apps may be scheduled now.
+pub(super) async fn check_scheduling(tx: &mut Tx<'_>, apps: &[AppId]) -> Result<()> {
+    let mut subjects = vec![Frozen::Scheduling];
+    subjects.extend(apps.iter().copied().map(Frozen::App));
+    refuse(freezes::find_first_in(tx, &subjects).await?)
 }
 
 /// Why the caller could not schedule a hotfix of the app now, if that is because something is frozen.

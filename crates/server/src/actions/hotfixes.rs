@@ -182,7 +182,7 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
         return Ok((before, false));
     }
     allowed.in_country(input.app, input.country)?;
-    freezes::check_scheduling(&mut tx, input.app).await?;
+    freezes::check_scheduling(&mut tx, &[input.app]).await?;
     let (environment, gathered) = find_environment(&mut tx, input).await?;
     // The same request may have held the environment until now; then it has been answered.
     if let Some(before) = answered_before(&mut tx, input).await? {

@@ -4,6 +4,7 @@
 mod agents;
 mod claiming;
 mod clocks;
+mod customers;
 mod delivery;
 mod fleet;
 mod inventories;

@@ -213,6 +213,9 @@ pub struct CustomerSettings {
     pub changes_per_hour: u32,
     /// Whether an uninstall may take the app's data along.
     pub delete_data: bool,
+    /// By how many days a vendor's hotfix may be postponed; 0: by none.
+    #[serde(deserialize_with = "number::<0, 365, _, _>")]
+    pub postpone_days: u32,
     /// Whether anybody is told, without signing in, that an environment is there.
     pub deployment_url: bool,
 }

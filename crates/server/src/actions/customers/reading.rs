@@ -24,6 +24,14 @@ pub(crate) struct EnvironmentName {
 }
 
 impl EnvironmentName {
+    /// As an address would name an environment.
+    pub(crate) fn of(environment: &Environment) -> Self {
+        Self {
+            family: environment.family.clone(),
+            name: environment.name.clone(),
+        }
+    }
+
     /// The environment that it names in a tenant.
     pub(crate) fn key(&self, tenant: TenantId) -> EnvironmentKey {
         EnvironmentKey::new(tenant, &self.family, &self.name)

@@ -34,7 +34,7 @@ fn log(event: &Event) -> Result<()> {
         return log_window(event);
     }
     let step = match HotfixStep::of(event) {
-        None => return Ok(()),
+        None | Some(HotfixStep::Postponed) => return Ok(()),
         Some(HotfixStep::Scheduled) => telemetry::hotfix_scheduled,
         Some(HotfixStep::Canceled) => telemetry::hotfix_cancelled,
         Some(HotfixStep::Started) => telemetry::hotfix_started,
