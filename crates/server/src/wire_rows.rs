@@ -292,6 +292,9 @@ pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::Environment
         progress_on: operation.progress_on,
         agent_name: operation.agent_name,
         failure_cause: operation.failure_cause,
+        asked_run_after: operation.asked_run_after,
+        postponed_on: operation.postponed_on,
+        postpone_reason: operation.postpone_reason,
     })
 }
 

@@ -93,6 +93,14 @@ entity! {
         /// Why it failed, as far as its agent could tell: one word of a closed list.
         #[schema(value_type = Option<String>, example = "SchemaBreak")]
         failure_cause "failureCause": Option<FailureCause>,
+        /// When it was asked to run at the earliest, where its customer has postponed it since.
+        #[schema(value_type = Option<String>, format = DateTime)]
+        asked_run_after "askedRunAfter": Option<Instant>,
+        /// When its customer last postponed it.
+        #[schema(value_type = Option<String>, format = DateTime)]
+        postponed_on "postponedOn": Option<Instant>,
+        /// Why, as they say.
+        postpone_reason "postponeReason": Option<String>,
     }
 }
 

@@ -176,6 +176,26 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The app, or one that would have to be uninstalled with it, is part of the environment.",
     ),
     (
+        "DeleteDataNotAllowed",
+        Code::EntityValidationFailed,
+        "The service does not let customers have an app's data deleted.",
+    ),
+    (
+        "HotfixCannotBeCanceled",
+        Code::EntityValidationFailed,
+        "A hotfix is canceled by its vendor alone; its customer can postpone it.",
+    ),
+    (
+        "NotPostponable",
+        Code::EntityValidationFailed,
+        "The operation is no hotfix, or it runs or is over, so it cannot be postponed.",
+    ),
+    (
+        "PostponedTooLong",
+        Code::EntityValidationFailed,
+        "The hotfix would run later than the service lets customers postpone it; the message says how late it may.",
+    ),
+    (
         "TooManyCombinations",
         Code::EntityValidationFailed,
         "It could not be found out within the service's limit which versions of the apps needed go together.",

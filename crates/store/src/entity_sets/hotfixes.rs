@@ -102,6 +102,15 @@ fn properties() -> Vec<Property<Operation>> {
         property("agentName", text("t.agent_name").or_null(), |row| {
             text_or_null(row.agent_name.as_ref())
         }),
+        property("askedRunAfter", instant("t.asked_run_after").or_null(), |row| {
+            instant_or_null(row.asked_run_after)
+        }),
+        property("postponedOn", instant("t.postponed_on").or_null(), |row| {
+            instant_or_null(row.postponed_on)
+        }),
+        property("postponeReason", text("t.postpone_reason").or_null(), |row| {
+            text_or_null(row.postpone_reason.as_ref())
+        }),
     ]
 }
 
@@ -129,6 +138,9 @@ const HOTFIX: &[&str] = &[
     "progressOn",
     "agentName",
     "failureCause",
+    "askedRunAfter",
+    "postponedOn",
+    "postponeReason",
 ];
 
 /// The hotfixes of an app in a country, the newest first.
