@@ -1,9 +1,10 @@
 //! Moments in time, with the seven fractional digits the API shows.
 
 use jiff::{
-    Timestamp,
-    civil::DateTime,
-    tz::{Offset, TimeZone},
+    SignedDuration, Timestamp,
+    civil::{DateTime, date},
+    fmt::temporal::Pieces,
+    tz::Offset,
 };
 use std::{
     fmt,
@@ -14,6 +15,8 @@ use std::{
 
 /// Ticks in a second: a tick is 100 nanoseconds, as in .NET.
 pub const TICKS_PER_SECOND: i64 = 10_000_000;
+
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// A moment, as 100-nanosecond ticks since 1970-01-01T00:00:00Z.
 ///
@@ -30,7 +33,11 @@ impl Instant {
     /// The moment a [`Timestamp`] names, cut to whole ticks.
     #[must_use]
     pub fn from_timestamp(at: Timestamp) -> Self {
-        Self(i64::try_from(at.as_nanosecond().div_euclid(100)).unwrap_or(i64::MAX))
+        Self::of_nanoseconds(at.as_nanosecond())
+    }
+
+    fn of_nanoseconds(since_1970: i128) -> Self {
+        Self(i64::try_from(since_1970.div_euclid(100)).unwrap_or(i64::MAX))
     }
 
     /// The same moment as a [`Timestamp`]; moments beyond its range become its nearest end.
@@ -52,10 +59,10 @@ impl Instant {
     }
 
     /// The text form, without a detour over the allocator: a list shows several of them in each of its rows.
-    /// Moments before the year 0 are shown as its beginning.
+    /// Moments before the year 0 are shown as its beginning, and those after 9999 as its end.
     #[must_use]
     pub fn to_ascii(self) -> [u8; 28] {
-        let at = Offset::UTC.to_datetime(self.to_timestamp());
+        let at = self.in_utc();
         let mut text = *b"0000-01-01T00:00:00.0000000Z";
         let Ok(year) = u32::try_from(at.year()) else {
             return text;
@@ -68,6 +75,20 @@ impl Instant {
         put(&mut text[17..19], at.second().unsigned_abs().into());
         put(&mut text[20..27], at.subsec_nanosecond().unsigned_abs() / 100);
         text
+    }
+
+    /// Date and time in UTC. A [`Timestamp`] ends a day before the calendar does, so that it has a local time anywhere.
+    fn in_utc(self) -> DateTime {
+        let at = self.to_timestamp();
+        if at < Timestamp::MAX {
+            return Offset::UTC.to_datetime(at);
+        }
+        let left = SignedDuration::from_secs(self.unix_seconds());
+        let whole = EPOCH.checked_add(left);
+        let nanos = SignedDuration::from_nanos(self.0.rem_euclid(TICKS_PER_SECOND) * 100);
+        whole
+            .and_then(|whole| whole.checked_add(nanos))
+            .unwrap_or(DateTime::MAX)
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
@@ -118,19 +139,19 @@ impl FromStr for Instant {
 
     /// Reads RFC 3339 with any offset; a text without one is UTC.
     fn from_str(text: &str) -> Result<Self, InvalidInstant> {
-        let trimmed = text.trim();
-        let with_offset = trimmed.parse::<Timestamp>().ok();
-        let read = with_offset
-            .or_else(|| utc_timestamp(trimmed))
-            .filter(|_| has_time(trimmed));
-        read.map(Self::from_timestamp)
-            .ok_or_else(|| InvalidInstant(text.chars().take(80).collect()))
+        read(text.trim()).ok_or_else(|| InvalidInstant(text.chars().take(80).collect()))
     }
 }
 
-fn utc_timestamp(text: &str) -> Option<Timestamp> {
-    let local: DateTime = text.parse().ok()?;
-    TimeZone::UTC.to_timestamp(local).ok()
+/// Reads a moment up to the very end of the year 9999.
+fn read(text: &str) -> Option<Instant> {
+    let pieces = Pieces::parse(text).ok().filter(|_| has_time(text))?;
+    let local = pieces.date().to_datetime(pieces.time()?);
+    let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+    let utc = local
+        .checked_sub(SignedDuration::from_secs(offset.seconds().into()))
+        .ok()?;
+    Some(Instant::of_nanoseconds(utc.duration_since(EPOCH).as_nanos()))
 }
 
 fn has_time(text: &str) -> bool {
@@ -173,8 +194,27 @@ mod tests {
     #[test]
     fn the_ends_of_time_have_a_text() {
         assert_eq!(Instant(i64::MIN).to_string(), "0000-01-01T00:00:00.0000000Z");
-        assert!(Instant(i64::MAX).to_string().starts_with("9999-12-30T"));
+        assert_eq!(Instant(i64::MAX).to_string(), "9999-12-31T23:59:59.9999999Z");
         assert_eq!(Instant(-1).to_string(), "1969-12-31T23:59:59.9999999Z");
+    }
+
+    #[test]
+    fn the_last_hours_that_have_a_name_are_moments_too() {
+        for text in [
+            "9999-12-30T22:00:00.9999999Z",
+            "9999-12-30T22:00:01.0000000Z",
+            "9999-12-31T23:59:59.0000000Z",
+            "9999-12-31T23:59:59.9999999Z",
+        ] {
+            assert_eq!(text.parse::<Instant>().unwrap().to_string(), text);
+        }
+        let east: Instant = "9999-12-31T23:59:59+14:00".parse().unwrap();
+        assert_eq!(east.to_string(), "9999-12-31T09:59:59.0000000Z");
+        assert!(
+            "9999-12-31T23:59:59-00:01".parse::<Instant>().is_err(),
+            "that is in the year 10000"
+        );
+        assert!("10000-01-01T00:00:00Z".parse::<Instant>().is_err());
     }
 
     #[test]
@@ -190,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_round_trips(ticks in -600_000_000_000_000_000_i64..2_500_000_000_000_000_000) {
+        fn text_round_trips(ticks in -600_000_000_000_000_000_i64..2_534_023_007_999_999_999) {
             let at = Instant(ticks);
             prop_assert_eq!(at.to_string().parse::<Instant>().unwrap(), at);
         }
