@@ -117,16 +117,28 @@ pub(crate) async fn put_environment(
     let allow_w1 = context.service().settings.countries.allow_w1;
     let mut registration = EnvironmentRegistration::read(&body, &key, allow_w1)?;
     let given = std::mem::take(&mut registration.given);
+    let unknown_zone = registration.unknown_zone.take();
     let report = report_of(environment_path, registration);
     let conditions = context.conditions(&body)?;
     let (service, principal) = (context.service(), &context.principal);
     let (saved, is_new) =
         environments::put_environment(service, principal, key, report, given, conditions).await?;
     let mut response = registered(&context, saved)?;
+    if let Some(zone) = unknown_zone {
+        insert(response.headers_mut(), header::WARNING, &nobody_knows(&zone));
+    }
     if is_new {
         *response.status_mut() = StatusCode::CREATED;
     }
     Ok(response)
+}
+
+fn nobody_knows(zone: &str) -> String {
+    // Of what can stand in quotes in a header.
+    let zone: String = zone.chars().take(80).flat_map(char::escape_default).collect();
+    format!(
+        "299 - \"Nobody knows the time zone '{zone}': the environment gets the default window of its country\""
+    )
 }
 
 fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistration) -> EnvironmentReport {

@@ -161,7 +161,8 @@ pub struct WindowBody {
     /// When it ends, `HH:MM`.
     #[schema(example = "06:00")]
     pub end: String,
-    /// The Windows id of the time zone, or the IANA id of one that goes the same.
+    /// The Windows id of the time zone, or the IANA id of one that goes the same. One that nobody knows loses the window,
+    /// and a `Warning` says so.
     #[schema(example = "Romance Standard Time")]
     pub time_zone: String,
 }
@@ -197,6 +198,8 @@ pub struct EnvironmentRegistration {
     pub platform_version: Option<AppVersion>,
     /// When its operations may start; `None` for the default of the country.
     pub window: Option<UpdateWindow>,
+    /// The time zone of the window, if nobody knows it: that costs the window only, for nothing else depends on it.
+    pub unknown_zone: Option<String>,
     /// Whether the apps are all that are installed.
     pub inventory_complete: bool,
     /// The apps that are installed, each once.
@@ -217,13 +220,16 @@ impl EnvironmentRegistration {
         object.only(RegisteredEnvironment::PROPERTIES)?;
         check_key(&object, key)?;
         let country = object.country("countryCode", allow_w1)?;
+        let window = object.object("window")?;
+        let (window, unknown_zone) = window.as_ref().map_or(Ok((None, None)), read_window)?;
         Ok(Self {
             country: country.ok_or_else(|| object.required("countryCode"))?,
             kind: object.parsed("type")?.ok_or_else(|| object.required("type"))?,
             location_name: some_text(&object, "locationName")?,
             application_version: object.parsed("applicationVersion")?,
             platform_version: object.parsed("platformVersion")?,
-            window: object.object("window")?.as_ref().map(read_window).transpose()?,
+            window,
+            unknown_zone,
             inventory_complete: object.flag("inventoryComplete")?.unwrap_or(false),
             apps: read_apps(&object)?,
             given: object,
@@ -270,19 +276,22 @@ impl RegisteredEnvironment {
     }
 }
 
-fn read_window(window: &Object) -> Result<UpdateWindow, RuleError> {
+/// A window, or the time zone that nobody knows.
+fn read_window(window: &Object) -> Result<(Option<UpdateWindow>, Option<String>), RuleError> {
     window.only(Window::PROPERTIES)?;
     let [start, end, zone] = ["start", "end", "timeZone"].map(|name| required_text(window, name));
-    UpdateWindow::new(&start?, &end?, &zone?).map_err(|mut error| {
-        error.target = error.target.map(|target| {
-            if target == "window" {
-                target
-            } else {
-                window.place(&target)
-            }
-        });
-        error
-    })
+    let (start, end, zone) = (start?, end?, zone?);
+    match UpdateWindow::new(&start, &end, &zone) {
+        Ok(read) => Ok((Some(read), None)),
+        Err(unknown) if unknown.target.as_deref() == Some("timeZone") => Ok((None, Some(zone))),
+        Err(mut error) => {
+            error.target = error.target.map(|target| match target.as_str() {
+                "window" => target,
+                _ => window.place(&target),
+            });
+            Err(error)
+        }
+    }
 }
 
 fn read_apps(object: &Object) -> Result<Vec<InstalledApp>, RuleError> {
@@ -342,7 +351,7 @@ mod tests {
         assert_eq!(target("21:00", "21"), "window.start");
         assert_eq!(target("21:00", "04:00"), "window");
         assert_eq!(
-            target("Romance Standard Time", "Europe/Atlantis"),
+            target(r#", "timeZone": "Romance Standard Time""#, ""),
             "window.timeZone"
         );
         assert_eq!(target("16.0.0.5", "sixteen"), "apps[0].version");
@@ -352,6 +361,16 @@ mod tests {
         assert_eq!(target("\"type\"", "\"typ\""), "typ");
         assert_eq!(target("\"start\"", "\"starts\""), "window.starts");
         assert_eq!(target("\"version\"", "\"versoin\""), "apps[0].versoin");
+    }
+
+    #[test]
+    fn a_time_zone_that_nobody_knows_costs_the_window_alone() {
+        let read = read(&ENVIRONMENT.replace("Romance Standard Time", "Europe/Atlantis")).unwrap();
+        assert_eq!(
+            (read.window, read.unknown_zone.as_deref()),
+            (None, Some("Europe/Atlantis"))
+        );
+        assert_eq!(read.apps.len(), 1);
     }
 
     #[test]
