@@ -1,7 +1,25 @@
 //! Room on the service's disks: what adds to them is refused while there is still some left, so that what is kept can be
 //! read, changed and put right.
 
+use crate::config::{Location, Settings};
 use std::{io, path::Path};
+
+/// What is wrong with the room on the disks of folders for packages and of a SQLite database, one problem for each place
+/// with less than is kept free.
+pub(crate) fn shortages(settings: &Settings) -> Vec<io::Error> {
+    let database = settings.database.url.sqlite_path();
+    let database = database.as_deref().map(folder_of);
+    let folders = settings.storage.locations.iter().filter_map(Location::folder);
+    let checked = folders
+        .chain(database)
+        .map(|folder| check(folder, settings.storage.min_free_bytes));
+    checked.filter_map(Result::err).collect()
+}
+
+/// Where a SQLite database lies.
+pub(crate) fn folder_of(database: &Path) -> &Path {
+    database.parent().unwrap_or(database)
+}
 
 /// Whether more may be written where `folder` is, of which `floor` bytes are to stay free; 0 is no floor. What cannot be
 /// asked is no reason to refuse.

@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, wall_seconds},
     config::{Loaded, Location, RetentionSettings, Settings, Severity},
     error::Error,
+    free_space,
     http::{
         concurrency::ConcurrencyLimiter, extract::AppState, places::Places, request_info::Scheme,
         router::router,
@@ -119,6 +120,9 @@ impl Server {
             .await
             .map_err(StartError::Database)?;
         warn_of_what_is_open(&settings);
+        for shortage in free_space::shortages(&settings) {
+            tracing::warn!("uploads and what adds rows are refused: {shortage}");
+        }
         refuse_unfinished_import(&db).await?;
         let authenticator = Authenticator::new(&settings.identity, Arc::new(wall_seconds))
             .map_err(|problems| StartError::Settings(problems.iter().map(ToString::to_string).collect()))?;

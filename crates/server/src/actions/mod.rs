@@ -91,10 +91,10 @@ impl Service {
         let Some(database) = self.settings.database.url.sqlite_path() else {
             return Ok(());
         };
-        let folder = database.parent().unwrap_or(&database);
-        free_space::check(folder, self.settings.storage.min_free_bytes).map_err(|full| {
+        free_space::check(free_space::folder_of(&database), self.settings.storage.min_free_bytes).map_err(|full| {
             tracing::warn!("the disk of the database is nearly full: {full}");
-            let message = "The service keeps what is left of its disk free. Try again later.";
+            let message = "The disk of the database is nearly full, and nothing is added to it until its operator has made \
+                           room. What is there can be read, canceled and removed.";
             Error::try_later(Code::ServiceUnavailable, message, 60)
         })
     }

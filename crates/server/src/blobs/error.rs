@@ -55,6 +55,14 @@ impl BlobError {
         }
     }
 
+    /// Whether there is no room for more.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(
+            self.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
+
     /// Whether waiting may end it: the location is away, its disk is full, or it does not let us in.
     pub(crate) fn is_passing(&self) -> bool {
         !matches!(

@@ -20,6 +20,9 @@ pub(crate) struct Health {
     storage: &'static str,
     /// Whether packages can be stored, for each location.
     locations: BTreeMap<String, &'static str>,
+    /// Whether the disks have the room that is kept free, `enough` or `low`: with less, uploads and what adds rows are refused,
+    /// and the rest goes on.
+    room: &'static str,
     /// Whether this server's clock agrees with the database's: `right` or `wrong`.
     clock: &'static str,
     /// The releases of the time-zone data that this server goes by.
@@ -52,6 +55,7 @@ pub(crate) async fn get_ready(State(state): State<Arc<AppState>>) -> Response {
         status: if is_ready { "ready" } else { "unavailable" },
         database: word(readiness.database),
         storage: word(readiness.storage()),
+        room: if readiness.room { "enough" } else { "low" },
         clock: if readiness.clock { "right" } else { "wrong" },
         locations: readiness
             .locations

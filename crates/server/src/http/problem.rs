@@ -176,6 +176,11 @@ fn shown(error: &Error, allow: Option<&HeaderValue>, method: &Method) -> RuleErr
             let message = "The database became unavailable while the change was being saved: it may or may not have been made. Check before you send it again.";
             RuleError::new(Code::ServiceUnavailable, message).because("ChangeInDoubt", message)
         }
+        Error::Blobs(full) if full.is_full() => RuleError::new(
+            Code::ServiceUnavailable,
+            "The disk of the package store is full, or nearly, and nothing is added to it until its operator has made room. \
+             What is there can be read.",
+        ),
         Error::Blobs(_) if error.is_passing() => RuleError::new(
             Code::ServiceUnavailable,
             "The package store is not available. Try again in a moment.",

@@ -21,8 +21,17 @@ async fn nothing_is_added_to_a_disk_that_is_nearly_full(backend: Backend) {
         .start()
         .await;
     let (owner, operator) = (service.owner(), service.operator());
+    let ready = service.nobody().get("/health/ready").await.expect(200);
+    assert_eq!(
+        (ready.property("status"), ready.property("room")),
+        ("ready".into(), "low".into())
+    );
     let refused = owner.uploads(&package("1.0.0.2"), "Available").await;
-    refused.refused(503, "ServiceUnavailable");
+    let refused = refused.refused(503, "ServiceUnavailable");
+    assert!(
+        refused.message().contains("nearly, and nothing is added"),
+        "{refused:?}"
+    );
     assert!(service.staged_files().is_empty());
     // Where rows are elsewhere, the disk says nothing about them.
     for (request, added) in [

@@ -19,6 +19,7 @@ async fn a_healthy_service_says_so_to_everybody(backend: Backend) {
         "database": "available",
         "storage": "available",
         "locations": { "East US": "available", "North Europe": "available", "West Europe": "available" },
+        "room": "enough",
         "clock": "right",
         "timeZones": { "tzdb": domain::zone::tzdb(), "cldr": domain::zone::CLDR },
     });
