@@ -239,7 +239,6 @@ pub struct LimitSettings {
     #[serde(deserialize_with = "number::<0, 1_000_000, _, _>")]
     pub connections_per_address: usize,
     /// Addresses that many callers share, so that their connections are not counted.
-    #[serde(deserialize_with = "values::networks")]
     pub proxies: Vec<Network>,
     /// How long the headers of a request may take, and a connection may stay without one.
     #[serde(rename = "request_header_seconds", deserialize_with = "seconds::<1, 600, _>")]

@@ -1,9 +1,11 @@
 //! Networks: an address, or all whose first bits are the same.
 
+use serde::Deserialize;
 use std::{net::IpAddr, str::FromStr};
 
 /// The addresses of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Network {
     address: IpAddr,
     bits: u32,
@@ -24,6 +26,14 @@ impl Network {
             }
             _ => false,
         }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.trim().parse()
     }
 }
 

@@ -994,6 +994,35 @@ fn what_is_kept_for_some_days_is_kept_for_long_enough() {
 }
 
 #[test]
+fn everything_that_is_wrong_in_a_list_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+        limits.proxies = ["proxy", "10.0.0.0/8", "10.0.0.0/33"]
+        time_zones.added = { "Atlantis Standard Time" = "Atlantis/Poseidonis", "Avalon Standard Time" = "Avalon/Camelot" }
+        operators.principals = ["Robot:1", "Application"]
+    "#;
+    let problems = Settings::load(&file(&folder, text)).unwrap_err();
+    let told: Vec<_> = problems
+        .iter()
+        .map(|problem| (problem.key.as_str(), problem.message.as_str()))
+        .collect();
+    for (key, what) in [
+        ("limits.proxies[0]", "'proxy'"),
+        ("limits.proxies[2]", "'10.0.0.0/33'"),
+        ("time_zones.added", "Atlantis/Poseidonis"),
+        ("time_zones.added", "Avalon/Camelot"),
+        ("operators.principals[0]", "'1'"),
+        ("operators.principals[1]", "'Application'"),
+    ] {
+        let is_told = told
+            .iter()
+            .any(|(at, message)| *at == key && message.contains(what));
+        assert!(is_told, "{key} {what}: {told:?}");
+    }
+    assert_eq!(told.len(), 6, "{told:?}");
+}
+
+#[test]
 fn time_zones_can_be_added() {
     let folder = tempfile::tempdir().unwrap();
     let with = |iana: &str| {

@@ -1,6 +1,5 @@
 //! How single values are written: each is read here into what the settings hold, with its bounds and words.
 
-use super::Network;
 use domain::zone::AddedZone;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{
@@ -61,8 +60,18 @@ pub(super) fn days_kept<'de, const MIN: i64, D: Deserializer<'de>>(
 /// Time zones, each by an id and a zone of the IANA database.
 pub(super) fn zones<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddedZone>, D::Error> {
     let zones = BTreeMap::<String, String>::deserialize(deserializer)?;
-    let added = zones.into_iter().map(|(id, iana)| AddedZone::new(id, iana));
-    added.collect::<Result<_, _>>().map_err(D::Error::custom)
+    let mut added = Vec::new();
+    let mut problems = Vec::new();
+    for (id, iana) in zones {
+        match AddedZone::new(id, iana) {
+            Ok(zone) => added.push(zone),
+            Err(problem) => problems.push(problem.to_string()),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(added),
+        false => Err(D::Error::custom(problems.join("\n"))),
+    }
 }
 
 fn text<'de, T, E: Display, D: Deserializer<'de>>(
@@ -78,12 +87,6 @@ pub(super) fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     text(deserializer, str::parse)
-}
-
-pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let networks = texts.iter().map(|text| text.trim().parse());
-    networks.collect::<Result<_, String>>().map_err(D::Error::custom)
 }
 
 /// One of some words, in any case.
