@@ -4,6 +4,7 @@ use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
     preconditions::Preconditions,
+    repeat,
 };
 use crate::{
     blobs::{ByteStream, ObjectName},
@@ -134,6 +135,9 @@ async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Versio
     let Some(existing) = versions::lock_version(&mut tx, &input.key).await? else {
         return Err(input.preconditions.missing(version_missing(&input.key)));
     };
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        return Ok(existing);
+    }
     input.preconditions.check_write(Some(existing.etag))?;
     let mut changed = apply(&existing, &input.patch)?;
     if changed == existing {

@@ -123,8 +123,8 @@ pub(crate) async fn get_version(
 
 /// Changes a version's availability, sync mode, or what is known of its dependencies.
 #[utoipa::path(patch, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}", tag = "versions",
-    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
-    request_body = VersionPatchBody,
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path),
+        KeyHeader), request_body = VersionPatchBody,
     responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_version(
     Path(path): Path<(String, String, String)>,
@@ -137,7 +137,8 @@ pub(crate) async fn patch_version(
         .reveal_to_permitted(app, WRITE, VersionPatch::read(&body))
         .await?;
     let key = versions::key(app, country, version);
-    let conditions = context.preconditions.clone();
+    let conditions = context.conditions(&body);
+    let conditions = context.reveal_to_permitted(app, WRITE, conditions).await?;
     let version =
         versions::patch_version(context.service(), &context.principal, key, patch, conditions).await?;
     let warning = catalogue::unusable(&version.dependencies)

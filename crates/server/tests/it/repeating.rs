@@ -80,6 +80,13 @@ fn changes(service: &Harness) -> Vec<(Caller, Method, String, Value, Value)> {
             role("Owner"),
         ),
         (
+            owner.clone(),
+            Method::PATCH,
+            owner.us("versions/7.0.0.0"),
+            json!({ "availability": "Deprecated" }),
+            json!({ "availability": "Available" }),
+        ),
+        (
             operator.clone(),
             Method::PUT,
             format!("/operator/v1/apps/{APP}/principals/{}", principal(2)),
@@ -136,6 +143,7 @@ async fn audited(service: &Harness) -> usize {
 
 async fn a_change_that_comes_again_is_made_once(backend: Backend) {
     let service = Harness::start(backend).await;
+    service.owner().has_uploaded("7.0.0.0").await;
     for (caller, verb, path, body, other) in changes(&service) {
         let asks = |key: &str, body: &Value| {
             caller
@@ -170,6 +178,7 @@ async fn a_change_that_comes_again_is_made_once(backend: Backend) {
 
 async fn another_request_under_the_same_key_is_refused(backend: Backend) {
     let service = Harness::start(backend).await;
+    service.owner().has_uploaded("7.0.0.0").await;
     for (caller, verb, path, body, other) in changes(&service) {
         let asks = |body: &Value| {
             caller

@@ -92,7 +92,7 @@ pub(super) const HTTP: Section = Section {
             ],
         ),
         Row(
-            "`Idempotency-Key` counts on uploads (the same key and package), countries, principals and what operators put, as on hotfixes.",
+            "`Idempotency-Key` counts on uploads (the same key and package), changes of versions, countries, principals and what operators put, as on hotfixes.",
             X,
             &[
                 "repeating::an_upload_that_comes_again_is_answered_again",
