@@ -139,7 +139,7 @@ impl Finding {
 }
 
 impl<'a> Facts<'a> {
-    fn place(&self) -> Place<'a> {
+    pub(crate) fn place(&self) -> Place<'a> {
         Place {
             name: self.environment_name,
             kind: self.environment_kind,
@@ -148,7 +148,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn target(&self) -> Target<'a> {
+    pub(crate) fn target(&self) -> Target<'a> {
         Target {
             version: self.target,
             availability: self.target_availability,
@@ -182,7 +182,7 @@ pub enum Start {
 /// Every rule that is broken, in the order of the rules; none when the hotfix may be.
 #[must_use]
 pub fn reasons(facts: &Facts<'_>) -> Vec<Finding> {
-    let (place, target) = (facts.place(), facts.target());
+    let place = facts.place();
     let single = [
         availability(facts),
         line(facts),
@@ -190,8 +190,14 @@ pub fn reasons(facts: &Facts<'_>) -> Vec<Finding> {
         source(facts),
         rules::slot(place, facts.occupied_by),
     ];
-    let mut findings: Vec<Finding> = single.into_iter().flatten().collect();
-    findings.extend(dependencies(facts));
+    let single = single.into_iter().flatten();
+    single.chain(around(facts, Some(facts.installed))).collect()
+}
+
+/// What around the app stands against the target, which comes in place of what is installed, if anything is.
+pub(crate) fn around(facts: &Facts<'_>, installed: Option<AppVersion>) -> Vec<Finding> {
+    let (place, target) = (facts.place(), facts.target());
+    let mut findings = dependencies(facts, installed);
     let dependants = facts.dependants.iter();
     findings.extend(dependants.filter_map(|dependant| {
         rules::dependant(place, facts.target, dependant, facts.is_visible(dependant.app_id))
@@ -263,7 +269,7 @@ fn source(facts: &Facts<'_>) -> Option<Finding> {
     Some(Finding::new(Reason::InstalledIsPreview, message))
 }
 
-fn dependencies(facts: &Facts<'_>) -> Vec<Finding> {
+fn dependencies(facts: &Facts<'_>, installed: Option<AppVersion>) -> Vec<Finding> {
     let apps = EnvironmentApps {
         inventory: facts.inventory,
         inventory_complete: facts.inventory_complete,
@@ -271,7 +277,7 @@ fn dependencies(facts: &Facts<'_>) -> Vec<Finding> {
         platform_version: facts.platform_version,
         declared_before: facts.installed_dependencies,
     };
-    let (place, target) = (facts.place(), (facts.target, Some(facts.installed)));
+    let (place, target) = (facts.place(), (facts.target, installed));
     let found = |needed: &Dependency| {
         let is_visible = facts.is_visible(needed.app_id);
         rules::dependency(place, target, needed, apps.state_of(needed), is_visible)

@@ -66,7 +66,7 @@ pub(crate) fn slot(place: Place<'_>, occupied_by: Option<OperationId>) -> Option
     let other = occupied_by?;
     let message = format!(
         "An operation for this app has already been scheduled in environment '{}': {other}. Wait until \
-         it is over, or cancel it.",
+         it is over, or have it canceled.",
         place.name
     );
     Some(Finding::new(Reason::AlreadyScheduled, message))

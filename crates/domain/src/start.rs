@@ -4,21 +4,24 @@
 
 use crate::{
     catalogue::standard_part,
-    hotfix::{self, Facts, Reason, Start},
+    hotfix::{self, Facts, Finding, Reason, Start},
     ids::{AppId, OperationId},
     operation::{OperationKind, OperationStatus, Skip, SkipReason},
+    rules,
     version::AppVersion,
 };
 
-/// Whether an app is to be brought to a version, or brought in: the slot does not matter, for it is its own.
-///
-/// Of an app that is not installed, the installed version is taken to be 0.0.0.0.
+/// Whether an app is to be brought in, or from what is installed to another version. The slot does not matter, for it is
+/// its own.
 #[must_use]
-pub fn check_target(facts: &Facts<'_>) -> Start {
-    for finding in hotfix::reasons(facts) {
-        if finding.reason == Reason::LineDiffers {
-            continue;
-        }
+pub fn check_target(facts: &Facts<'_>, installed: Option<AppVersion>) -> Start {
+    let findings = [
+        availability(facts),
+        installed.and_then(|installed| rules::newer(facts.place(), installed, facts.target)),
+        source(facts, installed),
+    ];
+    let around = hotfix::around(facts, installed);
+    for finding in findings.into_iter().flatten().chain(around) {
         if let Some(reason) = finding.reason.skip_reason() {
             return Start::Skip(Skip {
                 reason,
@@ -27,6 +30,25 @@ pub fn check_target(facts: &Facts<'_>) -> Start {
         }
     }
     Start::Go
+}
+
+fn availability(facts: &Facts<'_>) -> Option<Finding> {
+    let reason = rules::availability(facts.place(), facts.target(), facts.allow_preview_in_sandbox)?;
+    let (target, place) = (facts.target, facts.environment_name);
+    let message = match reason {
+        Reason::TargetDeprecated => format!("Version {target} is Deprecated, and is not offered any more."),
+        _ => format!("Version {target} is in Preview, which was not asked for in environment '{place}'."),
+    };
+    Some(Finding::new(reason, message))
+}
+
+fn source(facts: &Facts<'_>, installed: Option<AppVersion>) -> Option<Finding> {
+    let installed = installed.filter(|_| rules::is_preview(facts.installed_availability))?;
+    let message = format!(
+        "Version {installed}, which is installed in environment '{}', is in Preview, and is not brought to another version.",
+        facts.environment_name
+    );
+    Some(Finding::new(Reason::InstalledIsPreview, message))
 }
 
 /// What an uninstall is decided by.
@@ -138,16 +160,19 @@ mod tests {
     #[test]
     fn an_update_may_leave_the_line_but_not_go_down_nor_to_what_is_not_offered() {
         let newer = update(AppVersion([17, 2, 0, 0]));
-        assert_eq!(reason(check_target(&newer)), None);
+        assert_eq!(reason(check_target(&newer, Some(newer.installed))), None);
         assert_eq!(reason(hotfix::check_start(&newer)), Some(SkipReason::LineChanged));
         let older = update(AppVersion([15, 9, 0, 0]));
-        assert_eq!(reason(check_target(&older)), Some(SkipReason::AlreadyUpToDate));
+        assert_eq!(
+            reason(check_target(&older, Some(older.installed))),
+            Some(SkipReason::AlreadyUpToDate)
+        );
         let deprecated = Facts {
             target_availability: Availability::Deprecated,
             ..newer
         };
         assert_eq!(
-            reason(check_target(&deprecated)),
+            reason(check_target(&deprecated, Some(deprecated.installed))),
             Some(SkipReason::TargetDeprecated)
         );
         let too_old = Facts {
@@ -156,7 +181,7 @@ mod tests {
             ..newer
         };
         assert_eq!(
-            reason(check_target(&too_old)),
+            reason(check_target(&too_old, Some(too_old.installed))),
             Some(SkipReason::EnvironmentTooOld)
         );
     }

@@ -521,7 +521,7 @@ fn still_makes_sense<'i>(
     let facts = gathered.facts(target, None, may_be_preview, visible);
     let start = match operation.kind {
         OperationKind::Hotfix => hotfix::check_start(&facts),
-        _ => start::check_target(&facts),
+        _ => start::check_target(&facts, installed.map(|app| app.version)),
     };
     Ok(begins(start, installed.map(|app| app.version), Some(target)))
 }
