@@ -7,7 +7,7 @@
 use crate::{
     ids::AppId,
     problem::RuleError,
-    version::{AppVersion, Dependency},
+    version::{AppVersion, Dependency, MAX_PART},
 };
 use uuid::{Uuid, uuid};
 
@@ -144,6 +144,22 @@ pub fn unusable(dependencies: &[Dependency]) -> impl Iterator<Item = &Dependency
         let from = dependency.incompatible_from;
         from.is_some_and(|from| from <= dependency.min_version)
     })
+}
+
+/// What counts as needed already where an app is not installed: the parts of Business Central, in whatever version, since every
+/// environment has them.
+#[must_use]
+pub fn needed_before_install() -> Vec<Dependency> {
+    let everything = AppVersion([MAX_PART; 4]);
+    let parts = STANDARD_APPS.iter().map(|&(app_id, name, _)| Dependency {
+        app_id,
+        name: name.to_owned(),
+        publisher: "Microsoft".to_owned(),
+        min_version: everything,
+        incompatible_from: None,
+        is_implied: true,
+    });
+    parts.collect()
 }
 
 /// An app that is installed in an environment.

@@ -101,6 +101,17 @@ pub fn already_installed(environment: &str, version: AppVersion) -> Skip {
     }
 }
 
+/// Whether an operation was skipped because what it was to bring about is so already. The rest of its plan goes on then, if its own
+/// rules allow that.
+#[must_use]
+pub fn is_there_already(kind: OperationKind, reason: SkipReason) -> bool {
+    match reason {
+        SkipReason::AlreadyUpToDate | SkipReason::AlreadyInstalled | SkipReason::NothingToDo => true,
+        SkipReason::AppUninstalled => kind == OperationKind::Uninstall,
+        _ => false,
+    }
+}
+
 /// Something that was asked for together with it did not come about: that operation, about that app, which ended so.
 #[must_use]
 pub fn part_failed(
@@ -184,6 +195,22 @@ mod tests {
             reason(check_target(&too_old, Some(too_old.installed))),
             Some(SkipReason::EnvironmentTooOld)
         );
+    }
+
+    #[test]
+    fn what_is_there_already_is_no_failure_of_its_plan() {
+        use OperationKind::{Install, Uninstall, Update};
+        use SkipReason::{AlreadyInstalled, AlreadyUpToDate, AppUninstalled, DependenciesUnmet, NothingToDo};
+        for (kind, reason, is_there) in [
+            (Update, AlreadyUpToDate, true),
+            (Install, AlreadyInstalled, true),
+            (Install, NothingToDo, true),
+            (Uninstall, AppUninstalled, true),
+            (Update, AppUninstalled, false),
+            (Update, DependenciesUnmet, false),
+        ] {
+            assert_eq!(is_there_already(kind, reason), is_there, "{kind} {reason}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@
 use super::{Catalogue, Environment, Offer};
 use crate::{
     catalogue::{
-        DependantConstraint, DependencyState, EnvironmentApps, StandardPart, app_of_part, standard_part,
+        DependantConstraint, DependencyState, EnvironmentApps, StandardPart, app_of_part,
+        needed_before_install, standard_part,
     },
     environment::EnvironmentKind,
     hotfix::{Finding, Reason},
@@ -79,6 +80,7 @@ pub(super) struct Search<'a> {
     heeds_slots: bool,
     /// What installed apps cannot live with, by the app that it is about.
     constraints: HashMap<AppId, Vec<DependantConstraint>>,
+    needed_before_install: Vec<Dependency>,
     candidates: HashMap<AppId, Rc<[&'a Offer]>>,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Search<'a> {
             catalogue,
             heeds_slots,
             constraints,
+            needed_before_install: needed_before_install(),
             candidates: HashMap::new(),
         }
     }
@@ -213,9 +216,7 @@ impl<'a> Search<'a> {
     fn state_of(&self, offer: &Offer, dependency: &Dependency) -> DependencyState {
         let declared_before = match self.environment.apps.get(&offer.app_id) {
             Some(app) => app.dependencies.as_deref(),
-            // Every environment has the parts of Business Central. Nothing else is known of what was not there before.
-            None if standard_part(dependency.app_id).is_some() => None,
-            None => Some(&[][..]),
+            None => Some(self.needed_before_install.as_slice()),
         };
         let apps = EnvironmentApps {
             inventory: &[],

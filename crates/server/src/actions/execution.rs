@@ -138,8 +138,15 @@ async fn skip_rest(
     now: Instant,
     ended_ones: impl IntoIterator<Item = &Operation>,
 ) -> Result<()> {
-    let is_part =
-        |one: &&Operation| one.kind != OperationKind::Hotfix && one.status != OperationStatus::Succeeded;
+    let is_there_already = |one: &Operation| {
+        let reason = one.reason.as_deref().and_then(|reason| reason.parse().ok());
+        one.status == OperationStatus::Skipped
+            && reason.is_some_and(|reason| start::is_there_already(one.kind, reason))
+    };
+    let is_part = |one: &&Operation| {
+        let is_well = one.status == OperationStatus::Succeeded || is_there_already(one);
+        one.kind != OperationKind::Hotfix && !is_well
+    };
     for part in ended_ones.into_iter().filter(is_part) {
         let rest = rows::lock_rest_of_plan(tx, part.environment_id, part.plan()).await?;
         let ending = skipped(&part_failed(part), now);

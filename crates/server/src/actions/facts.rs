@@ -1,7 +1,7 @@
 //! Gathering what the hotfix rules ask about: one place for scheduling, planning and starting.
 
 use domain::{
-    catalogue::{DependantConstraint, Installed},
+    catalogue::{DependantConstraint, Installed, needed_before_install},
     environment::EnvironmentKind,
     hotfix::Facts,
     ids::{AppId, OperationId},
@@ -69,11 +69,18 @@ impl InstallationFacts {
             name: None,
             publisher: None,
             availability: None,
-            dependencies: Some(Vec::new()),
+            dependencies: Some(needed_before_install()),
             scope: None,
             can_be_uninstalled: None,
         };
         Self::about(environment, apps, absent)
+    }
+
+    /// The same but for what these apps cannot live with: they are about to change too.
+    pub(crate) fn without_constraints_of(mut self, changing: &HashSet<AppId>) -> Self {
+        self.dependants
+            .retain(|dependant| !changing.contains(&dependant.app_id));
+        self
     }
 
     /// The version installed.

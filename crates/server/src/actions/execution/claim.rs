@@ -441,11 +441,16 @@ fn decide(
     }
     while let Some(next) = operation::pick_next(&due.iter().map(|one| input.due(one)).collect::<Vec<_>>()) {
         let operation = due.remove(next);
-        match still_makes_sense(input, &environment, &operation, request)? {
+        let parts = due.iter().filter(|other| other.plan() == operation.plan());
+        let changing: HashSet<AppId> = parts.map(|part| part.app_id).collect();
+        match still_makes_sense(input, &environment, &operation, &changing, request)? {
             Ok(start) => {
                 plan.start(operation, start, request);
                 plan.due.push((environment.id, None));
                 return Ok(());
+            }
+            Err(skip) if start::is_there_already(operation.kind, skip.reason) => {
+                plan.skip(operation, &skip, request.now);
             }
             Err(skip) => {
                 let parts = due.extract_if(.., |other| other.plan() == operation.plan());
@@ -470,11 +475,13 @@ struct Beginning<'i> {
     target: Option<&'i Version>,
 }
 
-/// What the operation starts with, when the rules still allow it; otherwise why it is skipped.
+/// What the operation starts with, when the rules still allow it; otherwise why it is skipped. The apps that are `changing` are
+/// those of its plan that come after it: what it breaks of them they mend.
 fn still_makes_sense<'i>(
     input: &'i ClaimInput,
     environment: &Environment,
     operation: &Operation,
+    changing: &HashSet<AppId>,
     request: &ClaimRequest,
 ) -> Result<Result<Beginning<'i>, Skip>> {
     let (scheduled_in, is_in) = (operation.country_code, environment.country_code);
@@ -518,6 +525,7 @@ fn still_makes_sense<'i>(
         OperationKind::Hotfix => (request.allow_preview_in_sandbox, Some(&nothing)),
         _ => (operation.allow_preview, None),
     };
+    let gathered = gathered.without_constraints_of(changing);
     let facts = gathered.facts(target, None, may_be_preview, visible);
     let start = match operation.kind {
         OperationKind::Hotfix => hotfix::check_start(&facts),

@@ -3,7 +3,9 @@
 
 use super::{
     TENANT,
-    fleet::{FROM, Fleet, OPEN, TO, app, claim, key, on_both_databases, schedule},
+    fleet::{
+        FROM, Fleet, OPEN, TO, app, claim, everywhere, finish_all, key, on_both_databases, schedule, success,
+    },
     owner_asks, us,
 };
 use crate::{
@@ -624,6 +626,71 @@ async fn only_hotfixes_are_put_off() {
         assert_eq!(reason(fleet.postpones(update.id, later).await), "NotPostponable");
         let of: AppId = update.app_id;
         fleet.cancels(Which::UpdateOf(of)).await.unwrap();
+    })
+    .await;
+}
+
+/// The app that would break needs the new version itself, so it cannot go first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_may_break_for_a_moment_what_it_mends() {
+    on_both_databases(|fleet| async move {
+        fleet.has_bare_apps(2).await;
+        let versions: [(usize, AppVersion, Vec<Dependency>); 4] = [
+            (0, FROM, vec![needs(1, FROM, Some(NEWEST))]),
+            (0, TO, vec![needs(1, NEWEST, None)]),
+            (1, FROM, vec![]),
+            (1, NEWEST, vec![]),
+        ];
+        for (number, version, needed) in versions {
+            fleet
+                .has_version_with(app(number), version, Availability::Available, &needed)
+                .await;
+        }
+        fleet.has_environment(0, 2, OPEN).await;
+        fleet.updates(1, to_update(NEWEST)).await.unwrap();
+        for expected in [app(1), app(0)] {
+            let claimed = claim(fleet.service(), 2).await.unwrap();
+            assert_eq!(
+                claimed.iter().map(|one| one.operation.app_id).collect::<Vec<_>>(),
+                [expected]
+            );
+            let reports = vec![success(&claimed[0])];
+            let ended = finish_all(fleet.service(), &everywhere(), reports)
+                .await
+                .remove(0)
+                .unwrap();
+            assert_eq!(ended.status, OperationStatus::Succeeded);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_has_brought_in_meanwhile_is_one_thing_less_to_do() {
+    on_both_databases(|fleet| async move {
+        fleet.has_bare_apps(5).await;
+        let chain = [
+            (2, vec![]),
+            (3, vec![needs(2, FROM, None)]),
+            (4, vec![needs(3, FROM, None)]),
+        ];
+        for (number, needed) in chain {
+            fleet
+                .has_version_with(app(number), FROM, Availability::Available, &needed)
+                .await;
+        }
+        fleet.has_environment(0, 2, OPEN).await;
+        fleet.installs(4, to_install(None)).await.unwrap();
+        fleet.has_environment(0, 3, OPEN).await;
+        let claimed = claim(fleet.service(), 1).await.unwrap();
+        assert_eq!(claimed[0].operation.app_id, app(3));
+        let stand: Vec<_> = fleet.operations().await.iter().map(|one| one.status).collect();
+        let expected = [
+            OperationStatus::Skipped,
+            OperationStatus::Running,
+            OperationStatus::Scheduled,
+        ];
+        assert_eq!(stand, expected);
     })
     .await;
 }
