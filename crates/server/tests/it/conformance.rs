@@ -5,6 +5,7 @@
 
 mod apis;
 mod hotfixes;
+mod resolution;
 mod surface;
 mod versions;
 
@@ -47,6 +48,7 @@ const SECTIONS: &[Section] = &[
     versions::ENVIRONMENTS,
     hotfixes::SCHEDULING,
     hotfixes::LIFE,
+    resolution::CHANGES,
     apis::HTTP,
     apis::ODATA,
     apis::IDENTITY,
