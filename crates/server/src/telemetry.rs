@@ -4,10 +4,12 @@
 //! dimensions. The same events leave here under the same names and in the same notation, so that those queries go
 //! on working; how they travel is the business of whichever tracing layer listens to [`TARGET`].
 
+mod changes;
 mod gathered;
 mod lines;
 pub(crate) mod metrics;
 
+pub use changes::{ChangeEvent, ChangeStep, Dependency, change};
 pub use gathered::flush_log;
 
 use crate::config::{LogFormat, LogSettings, SecurityLog};
@@ -320,13 +322,13 @@ pub(crate) mod tests {
         String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
     }
 
-    fn the_event(act: impl FnOnce()) -> Value {
+    pub(super) fn the_event(act: impl FnOnce()) -> Value {
         let mut event: Value = serde_json::from_str(&logged("info", LogFormat::Json, act)).unwrap();
         event.as_object_mut().unwrap().remove("timestamp").unwrap();
         event
     }
 
-    fn sample() -> HotfixEvent<'static> {
+    pub(super) fn sample() -> HotfixEvent<'static> {
         HotfixEvent {
             aad_tenant_id: Uuid::from_u128(1),
             application_family: "BusinessCentral",

@@ -4,7 +4,7 @@ use super::{
     Principal, Service, access,
     agents::binding::server_of_unreported,
     audit::{self, Actor, Change},
-    execution,
+    events, execution,
     preconditions::Preconditions,
     repeat,
 };
@@ -404,7 +404,9 @@ pub(crate) async fn delete_environment(
     service
         .db
         .write(input, |tx, input| Box::pin(delete_environment_in(tx, input)))
-        .await
+        .await?;
+    service.emitted.notify_here();
+    Ok(())
 }
 
 async fn delete_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<()> {
@@ -429,6 +431,7 @@ pub(super) async fn remove_environment(
         let ending = execution::skipped(&skip, now);
         end_operations(tx, [(&waiting, &ending)]).await?;
         audit::record(tx, by, now, execution::ended(&waiting, &ending)).await?;
+        events::emit(tx, by, now, [&execution::after(waiting, ending)]).await?;
     }
     environments::delete_environment(tx, environment.id).await?;
     let change = Change {

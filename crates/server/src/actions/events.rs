@@ -1,4 +1,4 @@
-//! What happened to hotfixes, to agents and to environments: added to the outbox by the change itself, in its own transaction.
+//! What happened to operations, to agents and to environments: added to the outbox by the change itself, in its own transaction.
 //!
 //! So its event is delivered after the commit, even if this process dies right after it or never hears of it. What does
 //! not happen is not committed either: that a hotfix was refused is told at once, by whoever refused it. Were it written
@@ -23,9 +23,9 @@ use store::{
 };
 use uuid::Uuid;
 
-/// A step in the life of a hotfix, by which its event is called.
+/// A step in the life of an operation, by which its event is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HotfixStep {
+pub(crate) enum OperationStep {
     Scheduled,
     /// By its customer; it goes on waiting.
     Postponed,
@@ -33,51 +33,61 @@ pub(crate) enum HotfixStep {
     Started,
     Succeeded,
     Failed,
+    Skipped,
 }
 
-impl HotfixStep {
-    const ALL: [Self; 6] = [
+impl OperationStep {
+    const ALL: [Self; 7] = [
         Self::Scheduled,
         Self::Postponed,
         Self::Canceled,
         Self::Started,
         Self::Succeeded,
         Self::Failed,
+        Self::Skipped,
     ];
 
-    /// The step that leads to a status. Nobody is told of those that were skipped.
-    fn to(status: OperationStatus) -> Option<Self> {
+    /// The step that leads to a status.
+    fn to(status: OperationStatus) -> Self {
         match status {
-            OperationStatus::Scheduled => Some(Self::Scheduled),
-            OperationStatus::Canceled => Some(Self::Canceled),
-            OperationStatus::Running => Some(Self::Started),
-            OperationStatus::Succeeded => Some(Self::Succeeded),
-            OperationStatus::Failed => Some(Self::Failed),
-            OperationStatus::Skipped => None,
+            OperationStatus::Scheduled => Self::Scheduled,
+            OperationStatus::Canceled => Self::Canceled,
+            OperationStatus::Running => Self::Started,
+            OperationStatus::Succeeded => Self::Succeeded,
+            OperationStatus::Failed => Self::Failed,
+            OperationStatus::Skipped => Self::Skipped,
         }
     }
 
-    fn kind(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
-            Self::Scheduled => "hotfix.scheduled",
-            Self::Postponed => "hotfix.postponed",
-            Self::Canceled => "hotfix.canceled",
-            Self::Started => "hotfix.started",
-            Self::Succeeded => "hotfix.succeeded",
-            Self::Failed => "hotfix.failed",
+            Self::Scheduled => "scheduled",
+            Self::Postponed => "postponed",
+            Self::Canceled => "canceled",
+            Self::Started => "started",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
         }
     }
 
-    /// The step that an event is about, if it is about one.
-    pub(crate) fn of(event: &Event) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.kind() == event.kind)
+    /// How the event of an operation of this kind is called: `hotfix.scheduled`.
+    fn event(self, of: OperationKind) -> String {
+        format!("{}.{}", of.as_str().to_lowercase(), self.word())
+    }
+
+    /// The step that an event is about, and of which kind of operation, if it is about one.
+    pub(crate) fn of(event: &Event) -> Option<(OperationKind, Self)> {
+        let (kind, word) = event.kind.split_once('.')?;
+        let step = Self::ALL.into_iter().find(|step| step.word() == word)?;
+        Some((kind.parse().ok()?, step))
     }
 }
 
-/// A hotfix as it was after a step: all that is told of it.
+/// An operation as it was after a step: all that is told of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct HotfixState {
+pub(crate) struct OperationState {
     pub(crate) id: Uuid,
     /// Who brought it about: what kind of actor, and its id.
     pub(crate) by: (String, String),
@@ -101,15 +111,45 @@ pub(crate) struct HotfixState {
     pub(crate) error_message: Option<String>,
     /// Why it failed, as far as it can be told.
     pub(crate) failure_cause: Option<String>,
+    pub(crate) allow_preview: bool,
+    pub(crate) allow_dependencies: bool,
+    pub(crate) allow_dependents: bool,
+    pub(crate) delete_data: bool,
+    pub(crate) parent_id: Option<Uuid>,
+    /// The app that it is installed for, where it is scheduled together with it.
+    pub(crate) needed_by: Option<Needing>,
 }
 
-impl HotfixState {
+/// An app that another is installed for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Needing {
+    pub(crate) kind: String,
+    pub(crate) app_id: Uuid,
+    pub(crate) app_name: Option<String>,
+    pub(crate) app_publisher: Option<String>,
+    pub(crate) target_version: Option<String>,
+}
+
+impl OperationState {
     /// What an event says.
     pub(crate) fn read(event: &Event) -> Result<Self> {
         serde_json::from_str(&event.payload).map_err(Error::fault)
     }
 
-    fn of(operation: &Operation, by: Actor<'_>) -> Self {
+    fn of(operation: &Operation, by: Actor<'_>, together: &[&Operation]) -> Self {
+        let is_brought_in =
+            operation.status == OperationStatus::Scheduled && operation.kind == OperationKind::Install;
+        let needing = together
+            .iter()
+            .filter(|other| is_brought_in && operation.parent_id == Some(other.id));
+        let needed_by = needing.map(|other| Needing {
+            kind: other.kind.to_string(),
+            app_id: other.app_id.0,
+            app_name: other.app_name.clone(),
+            app_publisher: other.app_publisher.clone(),
+            target_version: other.target_version.map(|version| version.to_string()),
+        });
         let (kind, id) = by.named();
         Self {
             id: operation.id.0,
@@ -131,6 +171,12 @@ impl HotfixState {
             completed_on: operation.completed_on.map(|on| on.to_string()),
             error_message: operation.error_message.clone(),
             failure_cause: operation.failure_cause.map(|cause| cause.to_string()),
+            allow_preview: operation.allow_preview,
+            allow_dependencies: operation.allow_dependencies,
+            allow_dependents: operation.allow_dependents,
+            delete_data: operation.delete_data,
+            parent_id: operation.parent_id.map(|parent| parent.0),
+            needed_by: needed_by.last(),
         }
     }
 }
@@ -142,15 +188,13 @@ pub(super) async fn emit<'o>(
     now: Instant,
     operations: impl IntoIterator<Item = &'o Operation>,
 ) -> Result<()> {
-    let mut events = Vec::new();
-    for operation in operations {
-        if let Some(step) = HotfixStep::to(operation.status)
-            && operation.kind == OperationKind::Hotfix
-        {
-            events.push(event(step, operation, by, now)?);
-        }
-    }
-    Ok(insert_events(tx, &events).await?)
+    let operations: Vec<_> = operations.into_iter().collect();
+    let each = operations.iter();
+    let events = each.map(|operation| {
+        let step = OperationStep::to(operation.status);
+        event(step, operation, by, now, &operations)
+    });
+    Ok(insert_events(tx, &events.collect::<Result<Vec<_>>>()?).await?)
 }
 
 /// Says of a hotfix, as it is from now on, that its customer has postponed it.
@@ -160,15 +204,21 @@ pub(super) async fn emit_postponed(
     now: Instant,
     operation: &Operation,
 ) -> Result<()> {
-    let event = event(HotfixStep::Postponed, operation, by, now)?;
+    let event = event(OperationStep::Postponed, operation, by, now, &[])?;
     Ok(insert_events(tx, &[event]).await?)
 }
 
-fn event(step: HotfixStep, operation: &Operation, by: Actor<'_>, now: Instant) -> Result<Event> {
-    let payload = serde_json::to_string(&HotfixState::of(operation, by));
+fn event(
+    step: OperationStep,
+    operation: &Operation,
+    by: Actor<'_>,
+    now: Instant,
+    together: &[&Operation],
+) -> Result<Event> {
+    let payload = serde_json::to_string(&OperationState::of(operation, by, together));
     Ok(Event {
         id: Uuid::now_v7(),
-        kind: step.kind().to_owned(),
+        kind: step.event(operation.kind),
         app_id: Some(operation.app_id),
         environment_id: Some(operation.environment_id),
         operation_id: Some(operation.id),

@@ -169,7 +169,8 @@ async fn skip_rest(
     Ok(())
 }
 
-fn after(operation: Operation, ending: Ending) -> Operation {
+/// An operation after its ending.
+pub(crate) fn after(operation: Operation, ending: Ending) -> Operation {
     Operation {
         status: ending.status,
         completed_on: ending.completed_on,

@@ -596,7 +596,16 @@ impl ClaimPlan {
         rows::set_due(tx, self.due).await?;
         let by = Actor::Agent(&request.by);
         audit::record_all(tx, by, request.now, self.audit).await?;
-        events::emit(tx, by, request.now, started()).await?;
+        let skipped = self.skipped.into_iter();
+        let skipped: Vec<_> = skipped
+            .map(|(operation, ending)| after(operation, ending))
+            .collect();
+        let emitted = self
+            .started
+            .iter()
+            .map(|claimed| &claimed.operation)
+            .chain(&skipped);
+        events::emit(tx, by, request.now, emitted).await?;
         Ok(self.started)
     }
 }

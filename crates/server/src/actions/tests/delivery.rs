@@ -11,7 +11,7 @@ use super::{
 use crate::{
     actions::{
         Service,
-        events::{HotfixState, HotfixStep},
+        events::{OperationState, OperationStep},
         execution::{self, Outcome, Report},
         hotfixes::update_hotfix,
     },
@@ -50,13 +50,13 @@ impl Consumer for Listener {
 }
 
 impl Listener {
-    fn steps(&self) -> Vec<(OperationId, HotfixStep)> {
+    fn steps(&self) -> Vec<(OperationId, OperationStep)> {
         let delivered = self.delivered.lock().unwrap();
-        let step = |event: &Event| (event.operation_id.unwrap(), HotfixStep::of(event).unwrap());
+        let step = |event: &Event| (event.operation_id.unwrap(), OperationStep::of(event).unwrap().1);
         delivered.iter().map(step).collect()
     }
 
-    fn steps_of(&self, id: OperationId) -> Vec<HotfixStep> {
+    fn steps_of(&self, id: OperationId) -> Vec<OperationStep> {
         let of_it = self.steps().into_iter().filter(|(operation, _)| *operation == id);
         of_it.map(|(_, step)| step).collect()
     }
@@ -104,7 +104,7 @@ async fn happen(fleet: &Fleet) -> Vec<OperationId> {
 }
 
 fn check(listener: &Listener, ids: &[OperationId]) {
-    use HotfixStep::{Canceled, Failed, Scheduled, Started, Succeeded};
+    use OperationStep::{Canceled, Failed, Scheduled, Started, Succeeded};
     assert_eq!(listener.steps_of(ids[0]), [Scheduled, Started, Failed]);
     assert_eq!(listener.steps_of(ids[1]), [Scheduled, Canceled]);
     assert_eq!(listener.steps_of(ids[2]), [Scheduled, Started, Succeeded]);
@@ -120,7 +120,7 @@ async fn each_step_is_delivered_once_with_what_it_came_to() {
         assert!(deliver(fleet.service(), &listener).await.unwrap());
         check(&listener, &ids);
         let delivered = listener.delivered.lock().unwrap().clone();
-        let state = |position: usize| HotfixState::read(&delivered[position]).unwrap();
+        let state = |position: usize| OperationState::read(&delivered[position]).unwrap();
         let first = state(0);
         assert_eq!(first.by, ("Application".to_owned(), OWNER.to_string()));
         assert_eq!((first.started_on, first.error_message), (None, None));
@@ -279,7 +279,11 @@ async fn several_servers_deliver_each_event_once_while_more_happens() {
             all.entry(id).or_default().push(step);
         }
         assert_eq!(all.len(), environments);
-        let steps = [HotfixStep::Scheduled, HotfixStep::Started, HotfixStep::Succeeded];
+        let steps = [
+            OperationStep::Scheduled,
+            OperationStep::Started,
+            OperationStep::Succeeded,
+        ];
         for delivered in all.values() {
             assert!(
                 steps.starts_with(delivered) && !delivered.is_empty(),

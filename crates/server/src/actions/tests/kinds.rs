@@ -9,11 +9,15 @@ use super::{
 };
 use crate::{
     actions::{
+        audit::Actor,
         environments::get_registered_environment,
+        events,
         execution::{self, Claimed, Outcome, Report, end_lost, reschedule},
         hotfixes::get_hotfix,
     },
     error::Error,
+    jobs::events::{Delivery, TelemetryLog},
+    telemetry::tests::Captured,
 };
 use domain::{
     ids::{AppId, OperationId},
@@ -21,6 +25,7 @@ use domain::{
     problem::{Code, RuleError},
     version::{AppVersion, Availability, Dependency},
 };
+use std::sync::Arc;
 use store::{
     environments::Environment,
     freezes::{Freeze, save_freeze},
@@ -367,6 +372,67 @@ async fn when_a_part_of_a_plan_does_not_come_about_the_rest_is_skipped_and_names
             10,
             "each ending is written down at the environment"
         );
+    })
+    .await;
+}
+
+/// What the log's telemetry is told, as (event, app).
+async fn logged(fleet: &Fleet) -> Vec<(String, String)> {
+    let (captured, _listening) = Captured::listening();
+    let delivery = Delivery::new(Arc::clone(fleet.service()), TelemetryLog);
+    assert!(delivery.catch_up().await.unwrap());
+    let text = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let lines = captured.lines();
+    let told = lines.iter().filter(|line| line["target"] == "fame::telemetry");
+    told.map(|line| (text(line, "eventId"), text(line, "extensionId")))
+        .collect()
+}
+
+#[tokio::test]
+async fn each_step_of_what_customers_ask_for_is_told_of() {
+    on_both_databases(|fleet| async move {
+        fleet.has_apps(3).await;
+        fleet.has_environment(0, 1, OPEN).await;
+        let ids = [0, 1].map(|_| OperationId::new_ordered());
+        let needed = Asked {
+            for_the_sake_of: Some(ids[1]),
+            ..asked(OperationKind::Install, 1)
+        };
+        let needed = asks_as(&fleet, ids[0], needed).await;
+        let wanted = asks_as(&fleet, ids[1], asked(OperationKind::Update, 0)).await;
+        let now = fleet.now();
+        let emitted = fleet
+            .db()
+            .write((needed, wanted), move |mut tx, (needed, wanted)| {
+                let by = Actor::Service("test");
+                Box::pin(async move { events::emit(&mut tx, by, now, [needed, wanted]).await })
+            });
+        emitted.await.unwrap();
+        let first = takes_on(&fleet).await;
+        ends(&fleet, &first, Outcome::Succeeded).await;
+        let second = takes_on(&fleet).await;
+        ends(&fleet, &second, failure()).await;
+        asks(&fleet, asked(OperationKind::Uninstall, 1)).await;
+        let third = takes_on(&fleet).await;
+        ends(&fleet, &third, Outcome::Succeeded).await;
+        asks(&fleet, asked(OperationKind::Uninstall, 1)).await;
+        assert!(fleet.claims(1).await.is_empty());
+
+        let (updated, installed) = (app(0).to_string(), app(1).to_string());
+        let expected = [
+            ("LC0161", &installed),
+            ("LC0166", &updated),
+            ("LC0167", &updated),
+            ("LC0163", &installed),
+            ("LC0164", &installed),
+            ("LC0169", &updated),
+            ("LC0171", &updated),
+            ("fame.uninstall.started", &installed),
+            ("fame.uninstall.succeeded", &installed),
+            ("fame.uninstall.skipped", &installed),
+        ];
+        let expected = expected.map(|(event, app)| (event.to_owned(), app.clone()));
+        assert_eq!(logged(&fleet).await, expected);
     })
     .await;
 }
