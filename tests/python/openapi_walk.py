@@ -47,6 +47,7 @@ class Service:
             for verb, operation in item.items()
         }
         self.tokens = {"/v1.0": self.token_of("owner"), "/operator/v1": self.token_of("operator")}
+        self.tokens["/admin/v2.0"] = self.token_of("customer-admin")
         self.session = self.example("rotate_agent_token", "fame-agent-session")
         self.succeeded = set()
         self.sequence = 0
@@ -62,7 +63,7 @@ class Service:
         who = next(who for who in self.ready["clients"] if who["name"] == name)
         asked = {"grant_type": "client_credentials", "scope": self.ready["scope"]}
         asked |= {"client_id": who["clientId"], "client_secret": who["clientSecret"]}
-        answer = requests.post(self.ready["tokenUrl"], data=asked, timeout=30)
+        answer = requests.post(who["tokenUrl"], data=asked, timeout=30)
         answer.raise_for_status()
         return answer.json()["access_token"]
 
@@ -107,6 +108,15 @@ class Service:
         app, country = self.example("schedule_hotfix", "appId"), self.example("schedule_hotfix", "countryCode")
         asked = schedule | {"environmentName": environment} | how
         return self.ask("POST", f"/v1.0/apps/{app}/countries/{country}/environmentHotfixes", asked)["id"]
+
+    def customers_operation(self):
+        """An operation that a customer asked for and that waits."""
+        _, path, described = self.operations["update_app"]
+        for parameter in described["parameters"]:
+            path = path.replace("{%s}" % parameter["name"], parameter["example"])
+        listed = self.ask("GET", path.removesuffix("/update") + "/operations")["value"]
+        waiting = [operation for operation in listed if operation["canBeCanceled"]]
+        return (waiting[0] if waiting else self.ask("POST", path, self.body("update_app")))["id"]
 
     def work(self):
         """Operations that the agent holds, each with its lease."""
@@ -156,6 +166,11 @@ def before_call(_context, case, _kwargs):
     if operation in ("get_hotfix", "update_hotfix") and path.get("id") == SERVICE.example(operation, "id"):
         SERVICE.waiting = SERVICE.waiting or SERVICE.hotfix("Waits")
         path["id"] = SERVICE.waiting
+    is_customers = case.operation.path.startswith("/admin/")
+    if is_customers and "id" in (path or {}) and path["id"] == SERVICE.example(operation, "id"):
+        path["id"] = SERVICE.customers_operation()
+    if operation == "cancel_app_operation" and same(case.body, operation, "ScheduledOperationId"):
+        case.body["ScheduledOperationId"] = SERVICE.customers_operation()
     if case.operation.path.startswith("/agent/v1/operations/") and path.get("id") == SERVICE.example(operation, "id"):
         if SERVICE.held:
             path["id"], lease = next(iter(SERVICE.held.items()))

@@ -5,8 +5,9 @@ use domain::ids::{AppId, OperationId, TenantId};
 use reqwest::{Method, Url};
 use uuid::Uuid;
 use wire::admin_center::{
-    AdminApp, AdminEnvironment, AdminOperation, AdminTimeZone, ApplicationFamily, AuthorizedApp, CadenceBody,
-    DelegatedPartner, Kept, Listed, ManageableTenant, UpgradeSettings, UpgradeSettingsBody,
+    AdminApp, AdminEnvironment, AdminOperation, AdminTimeZone, ApplicationFamily, AuthorizedApp,
+    AvailableUpdate, CadenceBody, CancelBody, DelegatedPartner, InstallBody, Kept, Listed, ManageableTenant,
+    PostponeBody, UninstallBody, UninstallRequirement, UpdateBody, UpgradeSettings, UpgradeSettingsBody,
 };
 
 /// What tells an environment from all others of the caller's tenant.
@@ -125,6 +126,93 @@ impl Client {
     /// The apps that are installed in an environment.
     pub fn list_installed_apps(&self, environment: OwnEnvironment<'_>) -> Request<Listed<AdminApp>> {
         Request::new(self, Method::GET, self.own_environment(environment, &["apps"]))
+    }
+
+    /// The highest version to which each app of an environment can be updated.
+    pub fn list_available_updates(
+        &self,
+        environment: OwnEnvironment<'_>,
+    ) -> Request<Listed<AvailableUpdate>> {
+        Request::new(
+            self,
+            Method::GET,
+            self.own_environment(environment, &["apps", "availableUpdates"]),
+        )
+    }
+
+    /// The apps that depend on an app.
+    pub fn list_uninstall_requirements(
+        &self,
+        environment: OwnEnvironment<'_>,
+        app: AppId,
+    ) -> Request<Listed<UninstallRequirement>> {
+        Request::new(
+            self,
+            Method::GET,
+            self.own_app(environment, app, &["uninstallRequirements"]),
+        )
+    }
+
+    /// Schedules the install of an app.
+    pub fn install_app(
+        &self,
+        environment: OwnEnvironment<'_>,
+        app: AppId,
+        request: &InstallBody,
+    ) -> Request<AdminOperation> {
+        Request::new(self, Method::POST, self.own_app(environment, app, &["install"])).with_body(request)
+    }
+
+    /// Schedules the update of an app.
+    pub fn update_app(
+        &self,
+        environment: OwnEnvironment<'_>,
+        app: AppId,
+        request: &UpdateBody,
+    ) -> Request<AdminOperation> {
+        Request::new(self, Method::POST, self.own_app(environment, app, &["update"])).with_body(request)
+    }
+
+    /// Schedules that an app is taken out.
+    pub fn uninstall_app(
+        &self,
+        environment: OwnEnvironment<'_>,
+        app: AppId,
+        request: &UninstallBody,
+    ) -> Request<AdminOperation> {
+        Request::new(self, Method::POST, self.own_app(environment, app, &["uninstall"])).with_body(request)
+    }
+
+    /// Calls off what waits for an app.
+    pub fn cancel_app_operation(
+        &self,
+        environment: OwnEnvironment<'_>,
+        app: AppId,
+        request: &CancelBody,
+    ) -> Request<AdminOperation> {
+        let url = self.own_app(environment, app, &["update", "cancel"]);
+        Request::new(self, Method::POST, url).with_body(request)
+    }
+
+    /// Calls off an operation that waits.
+    pub fn cancel_environment_operation(
+        &self,
+        environment: OwnEnvironment<'_>,
+        id: OperationId,
+    ) -> Request<AdminOperation> {
+        let url = self.own_environment(environment, &["operations", &id.to_string(), "cancel"]);
+        Request::new(self, Method::POST, url)
+    }
+
+    /// Puts a vendor's hotfix off.
+    pub fn postpone_operation(
+        &self,
+        environment: OwnEnvironment<'_>,
+        id: OperationId,
+        request: &PostponeBody,
+    ) -> Request<AdminOperation> {
+        let url = self.own_environment(environment, &["operations", &id.to_string(), "postpone"]);
+        Request::new(self, Method::POST, url).with_body(request)
     }
 
     /// The operations of all environments of the caller's tenant.

@@ -459,6 +459,57 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_changed_window_has_every_documented_dimension() {
+        let changed = WindowEvent {
+            aad_tenant_id: Uuid::from_u128(1),
+            application_family: "BusinessCentral",
+            country_code: "US",
+            environment_name: "CRONUS-PROD",
+            environment_type: "Production",
+            environment_version: Some("26.1.0.0".to_owned()),
+            new_window: [
+                Some("2026-03-05T20:00:00.0000000Z"),
+                Some("2026-03-06T06:00:00.0000000Z"),
+            ],
+            old_window: [
+                Some("2026-03-05T19:00:00.0000000Z"),
+                Some("2026-03-06T05:00:00.0000000Z"),
+            ],
+            failure_reason: None,
+        };
+        let expected = json!({
+            "level": "INFO",
+            "target": "fame::telemetry",
+            "message": "Environment update window modified for environment: CRONUS-PROD",
+            "eventId": "LC0146",
+            "aadTenantId": "00000000-0000-0000-0000-000000000001",
+            "applicationFamily": "BusinessCentral",
+            "countryCode": "US",
+            "environmentName": "CRONUS-PROD",
+            "environmentType": "Production",
+            "environmentVersion": "26.1.0.0",
+            "newUpdateWindowStartTimeUtc": "2026-03-05T20:00:00.0000000Z",
+            "newUpdateWindowEndTimeUtc": "2026-03-06T06:00:00.0000000Z",
+            "oldUpdateWindowStartTimeUtc": "2026-03-05T19:00:00.0000000Z",
+            "oldUpdateWindowEndTimeUtc": "2026-03-06T05:00:00.0000000Z",
+        });
+        assert_eq!(the_event(|| window_modified(&changed)), expected);
+        let refused = WindowEvent {
+            new_window: [None; 2],
+            old_window: [None; 2],
+            failure_reason: Some("too short"),
+            ..changed
+        };
+        let event = the_event(|| window_not_modified(&refused));
+        assert_eq!(
+            (&event["eventId"], &event["failureReason"]),
+            (&json!("LC0147"), &json!("too short"))
+        );
+        assert_eq!(event["level"], "ERROR");
+        assert!(event.get("newUpdateWindowStartTimeUtc").is_none());
+    }
+
+    #[test]
     fn a_name_with_a_line_break_stays_on_its_line() {
         let forged = "Rental\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[31m";
         let event = HotfixEvent {

@@ -9,9 +9,9 @@ mod requests;
 
 pub use error::{AdminError, AdminErrorData, AdminErrorText, AdminInnerError};
 pub use requests::{
-    CadenceBody, CadenceRequest, CancelBody, CancelRequest, Hours, InstallBody, InstallRequest,
-    UninstallBody, UninstallRequest, UpdateBody, UpdateRequest, UpgradeSettingsBody, UpgradeSettingsRequest,
-    window_problem,
+    CadenceBody, CadenceRequest, CancelBody, CancelRequest, Hours, InstallBody, InstallRequest, PostponeBody,
+    PostponeRequest, UninstallBody, UninstallRequest, UpdateBody, UpdateRequest, UpgradeSettingsBody,
+    UpgradeSettingsRequest, window_problem,
 };
 
 use serde::{Deserialize, Serialize};
@@ -229,6 +229,17 @@ pub struct AdminOperation {
     pub can_be_canceled: bool,
     /// `Immediate` or `UpdateWindow`.
     pub schedule_kind: String,
+    /// When the customer put a vendor's hotfix off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub postponed_on: Option<String>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub postponed_until: Option<String>,
+    /// And why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postpone_reason: Option<String>,
     /// What was asked for.
     pub parameters: AdminOperationParameters,
 }
@@ -392,4 +403,47 @@ pub struct Deployment {
     /// 1 for a sandbox, 0 for production.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment_type: Option<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        ids::AppId,
+        operation::OperationKind,
+        problem::{Requirement, RuleError},
+    };
+
+    /// The text that clients search, and not only its meaning.
+    #[test]
+    fn a_refusal_is_written_as_its_readers_expect_it() {
+        let requirement = Requirement {
+            app_id: AppId(Uuid::from_u128(1)),
+            name: "Contoso Base".to_owned(),
+            publisher: "Contoso".to_owned(),
+            version: "1.4.0.0".parse().unwrap(),
+            kind: OperationKind::Install,
+        };
+        let problem = RuleError::broken("DependencyMissing", "It needs an app.")
+            .about("BusinessCentral/Sandbox/apps/x")
+            .with("operationId", "y")
+            .requiring([requirement]);
+        let id = "00000000-0000-0000-0000-000000000001";
+        let expected = format!(
+            "{{\"code\":\"EntityValidationFailed\",\"message\":\"It needs an app.\",\
+             \"target\":\"BusinessCentral/Sandbox/apps/x\",\"extensionData\":{{\"operationId\":\"y\"}},\
+             \"data\":{{\"requirements\":[{{\"appId\":\"{id}\",\"id\":\"{id}\",\"name\":\"Contoso Base\",\
+             \"publisher\":\"Contoso\",\"version\":\"1.4.0.0\",\"type\":\"install\"}}]}},\
+             \"clientError\":[{{\"code\":\"DependencyMissing\",\"message\":\"It needs an app.\"}}],\
+             \"error\":{{\"code\":\"EntityValidationFailed\",\"message\":\"It needs an app.\"}}}}"
+        );
+        assert_eq!(
+            String::from_utf8(AdminError::new(&problem).to_json()).unwrap(),
+            expected
+        );
+        let bare = AdminError::new(&RuleError::missing("", "There is nothing here."));
+        let text = String::from_utf8(bare.to_json()).unwrap();
+        let said = "\"code\":\"ResourceDoesNotExist\",\"message\":\"There is nothing here.\"";
+        assert_eq!(text, format!("{{{said},\"error\":{{{said}}}}}"));
+    }
 }

@@ -11,7 +11,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 use wire::{
-    admin_center::{CadenceBody, UpgradeSettingsBody},
+    admin_center::{
+        CadenceBody, CancelBody, InstallBody, PostponeBody, UninstallBody, UpdateBody, UpgradeSettingsBody,
+    },
     agent::{ClaimRequest, Finish, Inventory, Renewal},
     hotfixes::HotfixRequestBody,
     operator::{
@@ -231,6 +233,14 @@ async fn call_customer(client: &Client, tenant: TenantId, operation: OperationId
         client.put_upgrade_settings(environment, &UpgradeSettingsBody::default()),
         client.put_update_cadence(environment, &CadenceBody::default()),
         client.list_installed_apps(environment),
+        client.list_available_updates(environment),
+        client.list_uninstall_requirements(environment, APP),
+        client.install_app(environment, APP, &InstallBody::default()),
+        client.update_app(environment, APP, &UpdateBody::default()),
+        client.uninstall_app(environment, APP, &UninstallBody::default()),
+        client.cancel_app_operation(environment, APP, &CancelBody::default()),
+        client.cancel_environment_operation(environment, operation),
+        client.postpone_operation(environment, operation, &PostponeBody::default()),
         client.list_tenant_operations(),
         client.get_tenant_operation(operation),
         client.list_environment_operations(environment),

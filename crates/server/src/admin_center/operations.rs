@@ -7,12 +7,16 @@ use super::{
     rows::{self, Spelling},
 };
 use crate::{
-    actions::customers::reading::{self, OperationsAt},
+    actions::customers::{
+        operations::{self, Which},
+        reading::{self, OperationsAt},
+    },
     error::Result,
+    http::extract::SmallBody,
 };
 use axum::{extract::Path, response::Response};
 use domain::{environment::DEFAULT_FAMILY, ids::OperationId};
-use wire::admin_center::{AdminError, AdminOperation, Listed};
+use wire::admin_center::{AdminError, AdminOperation, Listed, PostponeBody, PostponeRequest};
 
 /// Lists the operations of all environments of the tenant, the newest first.
 #[utoipa::path(get, path = "/environments/operations", tag = "admin",
@@ -132,4 +136,43 @@ async fn one(
     let operation = id::<OperationId>("id", segment)?;
     let found = reading::get_operation(context.service(), &context.customer, at, operation).await?;
     Ok(answer(&rows::operation(&found, spelling)))
+}
+
+/// Calls off an operation in an environment that has not begun; hotfixes are called off by their vendors.
+#[utoipa::path(post,
+    path = "/applications/{applicationFamily}/environments/{environmentName}/operations/{id}/cancel", tag = "admin",
+    params(("applicationFamily" = String, Path), ("environmentName" = String, Path), ("id" = uuid::Uuid, Path)),
+    responses((status = 200, body = AdminOperation), (status = "default", body = AdminError)))]
+pub(crate) async fn cancel_environment_operation(
+    Path((family, name, operation)): Path<PathBelow>,
+    context: AdminContext,
+    _: SmallBody,
+) -> Result<Response> {
+    let (service, customer) = (context.service(), &context.customer);
+    let environment = reading::get_environment(service, customer, &named((family, name))).await?;
+    let which = Which::Any(id("id", &operation)?);
+    let canceled = operations::cancel_operation(service, customer, &environment, which, Vec::new()).await?;
+    Ok(answer(&rows::operation(&canceled, Spelling::OfEnvironment)))
+}
+
+/// Puts a vendor's hotfix off that has not begun, for as long as the operator of the service lets customers do so.
+///
+/// Ours: the original knows no such call. The vendor sees that it was put off, until when, and why.
+#[utoipa::path(post,
+    path = "/applications/{applicationFamily}/environments/{environmentName}/operations/{id}/postpone", tag = "admin",
+    params(("applicationFamily" = String, Path), ("environmentName" = String, Path), ("id" = uuid::Uuid, Path)),
+    request_body = PostponeBody,
+    responses((status = 200, body = AdminOperation), (status = "default", body = AdminError)))]
+pub(crate) async fn postpone_operation(
+    Path((family, name, operation)): Path<PathBelow>,
+    context: AdminContext,
+    SmallBody(body): SmallBody,
+) -> Result<Response> {
+    let (service, customer) = (context.service(), &context.customer);
+    let environment = reading::get_environment(service, customer, &named((family, name))).await?;
+    let operation = id::<OperationId>("id", &operation)?;
+    let PostponeRequest { until, reason } = PostponeRequest::read(&body)?;
+    let postponed =
+        operations::postpone_hotfix(service, customer, &environment, operation, until, reason).await?;
+    Ok(answer(&rows::operation(&postponed, Spelling::OfEnvironment)))
 }

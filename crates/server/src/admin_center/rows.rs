@@ -5,6 +5,8 @@ use domain::{
     environment::{AppScope, EnvironmentKind, UpdateCadence},
     ids::OperationId,
     operation::{CreatorKind, OperationKind, OperationStatus},
+    problem::Requirement,
+    resolution::Update,
     version::AppVersion,
 };
 use store::{
@@ -12,7 +14,8 @@ use store::{
     hotfixes::Operation,
 };
 use wire::admin_center::{
-    AdminApp, AdminEnvironment, AdminOperation, AdminOperationParameters, Deployment, VersionDetails,
+    AdminApp, AdminEnvironment, AdminOperation, AdminOperationParameters, AdminRequirement, AvailableUpdate,
+    Deployment, UninstallRequirement, VersionDetails,
 };
 
 /// The publisher whose apps belong to the platform.
@@ -66,12 +69,7 @@ pub(super) fn deployment(row: &Environment) -> Deployment {
 pub(super) fn app((row, done): &(InstalledApp, LastDone)) -> AdminApp {
     let publisher = row.publisher.clone().unwrap_or_default();
     let is_platform = publisher == PLATFORM;
-    let is_global = is_platform || row.availability.is_some();
-    let scope = row.scope.unwrap_or(if is_global {
-        AppScope::Global
-    } else {
-        AppScope::Tenant
-    });
+    let scope = scope(row);
     let (update, uninstall) = (done.update, done.uninstall);
     AdminApp {
         id: row.app_id.0,
@@ -97,6 +95,62 @@ pub(super) fn app((row, done): &(InstalledApp, LastDone)) -> AdminApp {
 fn result(done: Option<(OperationId, OperationStatus)>) -> Option<String> {
     done.filter(|(_, status)| status.is_terminal())
         .map(|(_, status)| status.to_string())
+}
+
+/// An update that an app can have.
+pub(super) fn available_update(update: &Update) -> AvailableUpdate {
+    AvailableUpdate {
+        app_id: update.app_id.0,
+        id: update.app_id.0,
+        name: update.name.clone(),
+        publisher: update.publisher.clone(),
+        version: update.version.to_string(),
+        requirements: update.requirements.iter().map(requirement).collect(),
+    }
+}
+
+/// What an update needs; here its kind begins with a capital.
+fn requirement(required: &Requirement) -> AdminRequirement {
+    AdminRequirement {
+        kind: required.kind.to_string(),
+        ..AdminRequirement::from(required)
+    }
+}
+
+/// An app that would have to go before another.
+pub(super) fn uninstall_requirement(dependent: &Requirement, scope: AppScope) -> UninstallRequirement {
+    let AdminRequirement {
+        app_id,
+        id,
+        name,
+        publisher,
+        version,
+        ..
+    } = AdminRequirement::from(dependent);
+    UninstallRequirement {
+        app_id,
+        id,
+        name,
+        publisher,
+        version,
+        kind: match scope {
+            AppScope::Global => "Global",
+            AppScope::Tenant => "PTE",
+            AppScope::Dev => "DEV",
+        }
+        .to_owned(),
+        environment_app_operation_requirement_type: "Uninstall".to_owned(),
+    }
+}
+
+/// For whom an installed app was published, as far as it is known.
+pub(super) fn scope(row: &InstalledApp) -> AppScope {
+    let is_global = row.publisher.as_deref() == Some(PLATFORM) || row.availability.is_some();
+    row.scope.unwrap_or(if is_global {
+        AppScope::Global
+    } else {
+        AppScope::Tenant
+    })
 }
 
 /// How the kind of an operation is spelt.
@@ -154,6 +208,9 @@ pub(super) fn operation(row: &Operation, spelling: Spelling) -> AdminOperation {
             false => "UpdateWindow",
         }
         .to_owned(),
+        postponed_on: row.postponed_on.map(|on| on.to_string()),
+        postponed_until: row.postponed_on.map(|_| row.run_after.to_string()),
+        postpone_reason: row.postpone_reason.clone(),
         parameters: parameters(row, &source, &target),
         source_app_version: source,
         target_app_version: target,

@@ -59,7 +59,7 @@ fn shown(status: u16) -> String {
 }
 
 fn line(text: &mut String, name: &str, cells: [String; CallerKind::ALL.len()]) {
-    let mut line = format!("{name:<30}");
+    let mut line = format!("{name:<32}");
     for cell in cells {
         write!(line, "{cell:<13}").unwrap();
     }

@@ -407,7 +407,7 @@ async fn the_cadence_is_kept_and_shown(backend: Backend) {
     assert_eq!(shown["appSourceAppsUpdateCadence"], "DuringMajorUpgrade");
     let audit = service
         .operator()
-        .get("/operator/v1/audit?$top=1&$orderby=at desc")
+        .get("/operator/v1/audit?$filter=action eq 'environments/cadence'")
         .await
         .expect(200)
         .rows();

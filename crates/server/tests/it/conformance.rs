@@ -92,9 +92,9 @@ What is known to differ from the documentation, or from what a reader of it coul
 * **Order of lists.** One documented list of countries is not in order; here countries are sorted by code.
 * **Registration, environments and their inventory** come from the operator of the service; in the original they come from
   Microsoft's side.
-* **Customer's side.** The customer's own API for installing and updating apps is not served. What the documents say about
-  which updates a customer is offered can therefore not be seen here: `incompatibleFromVersion` and availability decide
-  about hotfixes only.
+* **Customer's side.** Of the Admin Center API what is about apps is served. Environments are not made, copied or removed by
+  it, the platform is not updated, and per-tenant extensions are not published: 501, which names the call. Members that
+  nobody knows pass there, but for misspelt ones. Partners of a customer need an entry besides the role that they were granted.
 * **ForceSync** is kept and shown, and no hotfix ever uses it.
 * **Execution.** The service decides when a hotfix starts and what may start; agents carry it out. Without an agent
   hotfixes stay `Scheduled`.

@@ -79,10 +79,7 @@ async fn operators_register_customers(backend: Backend) {
     operator.get(&path).await.refused(404, "ResourceDoesNotExist");
     operator.delete(&path).await.refused(404, "ResourceDoesNotExist");
 
-    let audit = operator
-        .get("/operator/v1/audit?$orderby=at desc")
-        .await
-        .expect(200);
+    let audit = operator.get("/operator/v1/audit").await.expect(200);
     let of_customers: Vec<_> = audit
         .rows()
         .into_iter()
@@ -94,10 +91,10 @@ async fn operators_register_customers(backend: Backend) {
         .collect();
     assert_eq!(
         actions,
-        ["customers/delete", "customers/write", "customers/write"]
+        ["customers/write", "customers/write", "customers/delete"]
     );
     assert_eq!(
-        of_customers[2]["after"]["clients"],
+        of_customers[0]["after"]["clients"],
         json!([Person::READER.id, Person::STRANGER.id])
     );
 }
@@ -364,7 +361,7 @@ async fn customers_see_and_end_the_access_of_partners(backend: Backend) {
         .refused(404, "ResourceDoesNotExist");
     let audit = service
         .operator()
-        .get("/operator/v1/audit?$top=1&$orderby=at desc")
+        .get("/operator/v1/audit?$filter=action eq 'customers/revoke'")
         .await
         .expect(200)
         .rows();

@@ -6,8 +6,8 @@
 
 use crate::harness::{
     APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, OTHER_CUSTOMER, PARTNER_TENANT, Person,
-    RESELLER_TENANT, Request, TECHNICIAN, administrator_of, agent_registration, client_of, identity_of, mint,
-    package, partner_entry, partner_of, principal_body, registration, upload_body,
+    RESELLER_TENANT, Request, TECHNICIAN, admin_path, administrator_of, agent_registration, client_of,
+    identity_of, mint, package, partner_entry, partner_of, principal_body, registration, upload_body,
 };
 use entra_local::{SigningKeyChoice, TokenRequest};
 use http::Method;
@@ -222,6 +222,10 @@ pub(crate) struct Own {
     free: Environment,
     /// An environment in which a hotfix waits.
     busy: Environment,
+    /// An environment in which nothing is installed.
+    vacant: Environment,
+    /// Environments in which an update waits that the customer asked for, and it.
+    updating: [(Environment, String); 2],
     /// An environment that may be removed.
     doomed: Environment,
     /// A hotfix that waits.
@@ -387,6 +391,26 @@ fn of_customers() -> Vec<Sample> {
         sample("put_upgrade_settings", customers).body(window),
         sample("put_update_cadence", customers).body(|_| json!({ "value": "Default" })),
         sample("list_installed_apps", customers),
+        sample("list_available_updates", customers),
+        sample("list_uninstall_requirements", customers),
+        sample("install_app", customers)
+            .with("environmentName", |own| own.vacant.name.clone())
+            .body(|_| json!({ "acceptIsvEula": true, "useEnvironmentUpdateWindow": true })),
+        sample("update_app", customers)
+            .body(|_| json!({ "targetVersion": "16.0.1.2", "useEnvironmentUpdateWindow": true })),
+        sample("uninstall_app", customers)
+            .with("environmentName", |own| own.doomed.name.clone())
+            .body(|_| json!({ "useEnvironmentUpdateWindow": true })),
+        sample("cancel_app_operation", customers)
+            .with("environmentName", |own| own.updating[0].0.name.clone())
+            .body(|own| json!({ "ScheduledOperationId": own.updating[0].1 })),
+        sample("cancel_environment_operation", customers)
+            .with("environmentName", |own| own.updating[1].0.name.clone())
+            .with("id", |own| own.updating[1].1.clone()),
+        sample("postpone_operation", customers)
+            .with("environmentName", busy)
+            .with("id", hotfix)
+            .body(|_| json!({ "until": "2020-03-06T20:00:00Z", "reason": "It is month end." })),
         sample("list_tenant_operations", own),
         sample("get_tenant_operation", customers).with("id", hotfix),
         sample("list_environment_operations", customers),
@@ -495,9 +519,13 @@ impl Fixture {
             .reports(&Environment::my_customer("16.0.0.5"))
             .await
             .expect(201);
+        let administrator = service.administrator();
         let mut own = BTreeMap::new();
         for who in CallerKind::ALL {
-            own.insert(who.name(), Self::things_of(who, &owner, &operator).await);
+            own.insert(
+                who.name(),
+                Self::things_of(who, &owner, &operator, &administrator).await,
+            );
         }
         let person = json!({ "tenantId": PARTNER_TENANT, "objectId": TECHNICIAN, "expiresOn": "2020-06-01T00:00:00Z" });
         let reseller = json!({ "tenantId": RESELLER_TENANT, "expiresOn": "2020-06-01T00:00:00Z" });
@@ -562,13 +590,24 @@ impl Fixture {
         }
     }
 
-    async fn things_of(who: CallerKind, owner: &Caller, operator: &Caller) -> Own {
+    async fn things_of(who: CallerKind, owner: &Caller, operator: &Caller, administrator: &Caller) -> Own {
         let environment =
             |what: &str| Environment::named(&format!("{} {what}", who.name())).has(APP, "16.0.0.5");
         let (free, doomed, busy) = (environment("free"), environment("doomed"), environment("busy"));
-        for environment in [&free, &doomed, &busy] {
+        let vacant = Environment::named(&format!("{} vacant", who.name())).with_complete_inventory();
+        for environment in [&free, &doomed, &busy, &vacant] {
             operator.reports(environment).await.expect(201);
         }
+        let mut updating = Vec::new();
+        for what in ["updating", "updating too"] {
+            let environment = environment(what);
+            operator.reports(&environment).await.expect(201);
+            let path = admin_path(&environment.name, &format!("apps/{APP}/update"));
+            let body = json!({ "targetVersion": "16.0.1.2", "useEnvironmentUpdateWindow": true });
+            let update = administrator.post(path, body).await.expect(200).property("id");
+            updating.push((environment, update));
+        }
+        let updating = updating.try_into().unwrap_or_else(|_| panic!("two"));
         let hotfix = owner
             .schedules(&busy, "16.0.1.2")
             .await
@@ -600,6 +639,8 @@ impl Fixture {
             version: format!("16.0.{}.0", 100 + who.number()),
             free,
             busy,
+            vacant,
+            updating,
             doomed,
             hotfix,
             principal,

@@ -314,7 +314,7 @@ async fn an_export_that_is_cut_is_finished_by_the_next(backend: Backend) {
         let unfinished = check(&path, unwatched()).await.unwrap_err();
         assert!(unfinished.to_string().contains("is unfinished"), "{unfinished}");
     }
-    assert_eq!(cut, 16, "twelve parts of rows, four packages");
+    assert_eq!(cut, 17, "thirteen parts of rows, four packages");
     assert_same_files(&whole, &path);
     check(&path, unwatched()).await.unwrap();
     let names: Vec<_> = fs::read_dir(&path)
@@ -346,8 +346,8 @@ async fn an_import_that_is_cut_is_finished_by_the_next(backend: Backend) {
         );
     }
     assert!(
-        (13..=16).contains(&cut),
-        "twelve parts of rows, packages four at a time: {cut}"
+        (14..=17).contains(&cut),
+        "thirteen parts of rows, packages four at a time: {cut}"
     );
     let (_again_folder, again) = new_folder();
     export(&target.settings(), &again, unwatched()).await.unwrap();

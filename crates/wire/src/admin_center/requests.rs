@@ -3,10 +3,15 @@
 //! They send members that mean nothing here, so these are passed over; but one that is a letter or two away from a member that
 //! is known is a misspelt one, and an update that was to wait for the window must not start at once for that.
 
-use crate::lenient::{self, Object};
+use crate::{
+    hotfixes::required_text,
+    lenient::{self, Object},
+};
 use domain::{
     ids::OperationId,
+    instant::Instant,
     problem::{Code, RuleError},
+    text::check_text,
     version::AppVersion,
 };
 use serde::Serialize;
@@ -234,6 +239,41 @@ impl CancelRequest {
     }
 }
 
+/// A request to put a vendor's hotfix off, as a client sends it. Ours: the original knows none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PostponeBody {
+    /// Until when.
+    #[schema(format = DateTime)]
+    pub until: String,
+    /// Why, for its vendor.
+    pub reason: String,
+}
+
+/// The same, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostponeRequest {
+    /// Until when.
+    pub until: Instant,
+    /// Why.
+    pub reason: String,
+}
+
+impl PostponeRequest {
+    /// Reads a request body, which has nothing that is not known.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, or `InvalidInput` naming what is missing, malformed or unknown.
+    pub fn read(body: &[u8]) -> Result<Self, RuleError> {
+        const LONGEST_REASON: usize = 500;
+        let object = lenient::object(body)?;
+        object.only(&["until", "reason"])?;
+        let until = object.parsed("until")?.ok_or_else(|| object.required("until"))?;
+        let reason = required_text(&object, "reason")?;
+        check_text("reason", &reason, LONGEST_REASON)?;
+        Ok(Self { until, reason })
+    }
+}
+
 /// When updates may start, as a client sends it: either by the environment's clock with a time zone, or in UTC.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -357,7 +397,7 @@ fn clock(text: &str) -> Result<String, String> {
 
 /// The time of day of an instant; its day does not matter.
 fn clock_of_instant(text: &str) -> Result<String, String> {
-    let instant: domain::instant::Instant = text.parse().map_err(|error| format!("{error}"))?;
+    let instant: Instant = text.parse().map_err(|error| format!("{error}"))?;
     let minutes = instant.unix_seconds().rem_euclid(24 * 3_600) / 60;
     Ok(format!("{:02}:{:02}", minutes / 60, minutes % 60))
 }

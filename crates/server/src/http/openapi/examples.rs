@@ -12,6 +12,8 @@ const PUBLISHER: &str = "972ea18d-3019-51d0-abbf-624916612301";
 const CUSTOMER: &str = "727b8618-d2c2-5575-8be4-49801cb98a74";
 const FAMILY: &str = "Business Central";
 const ENVIRONMENT: &str = "Atlanta-Production";
+/// An environment of the customer whose administrator is among the clients of `fame dev`.
+const CUSTOMERS_ENVIRONMENT: &str = "Seattle-Branch";
 /// An application with a role on the app, and one without.
 const READER: &str = "6bd0a7ea-a9c5-5aa3-9269-c34efb0f29a1";
 const FROZEN: &str = "principal:074d58c9-b1c6-52c8-9558-02186215bd07";
@@ -127,6 +129,9 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "targetAppVersion" => "16.1.1.0",
         "aadTenantId" => CUSTOMER,
         "applicationFamily" => FAMILY,
+        "environmentName" => CUSTOMERS_ENVIRONMENT,
+        "partnerTenantId" => PUBLISHER,
+        "objectId" => READER,
         "name" if path.contains("/agents/") => AGENT,
         "name" => ENVIRONMENT,
         "id" if path.contains("/principals/") => READER,
@@ -168,6 +173,21 @@ fn body(operation: &str) -> Option<Value> {
             "apps": [{ "id": APP, "version": "16.1.0.0" }],
         }),
         "rebind_environment" => json!({ "agent": AGENT }),
+        "put_customer" => json!({
+            "clients": [READER],
+            "partners": [{ "tenantId": PUBLISHER, "expiresOn": "2027-01-31T00:00:00Z" }],
+        }),
+        "put_upgrade_settings" => json!({
+            "preferredStartTime": "20:00",
+            "preferredEndTime": "06:00",
+            "timeZoneId": "Pacific Standard Time",
+        }),
+        "put_update_cadence" => json!({ "value": "DuringMajorUpgrade" }),
+        "install_app" => json!({ "acceptIsvEula": true, "useEnvironmentUpdateWindow": true }),
+        "update_app" => json!({ "targetVersion": "16.1.1.0", "useEnvironmentUpdateWindow": true }),
+        "uninstall_app" => json!({ "uninstallDependents": true, "useEnvironmentUpdateWindow": true }),
+        "cancel_app_operation" => json!({ "ScheduledOperationId": OPERATION }),
+        "postpone_operation" => json!({ "until": "2099-02-01T20:00:00Z", "reason": "It is month end." }),
         "put_freeze" => json!({ "reason": "Its secret was found in a public repository." }),
         "put_agent" => json!({ "scope": { "tenants": [CUSTOMER] } }),
         "rotate_agent" => json!({ "revoke": false }),
