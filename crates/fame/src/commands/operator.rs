@@ -1,6 +1,7 @@
 //! `fame operator`: what only those who run a service may do.
 
 mod agents;
+mod customers;
 
 pub(crate) use agents::AgentsCommand;
 
@@ -13,6 +14,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use client::{EnvironmentPath, Request};
+use customers::CustomersCommand;
 use domain::{
     environment::EnvironmentKind,
     freeze::Frozen,
@@ -44,6 +46,9 @@ pub(crate) enum OperatorCommand {
     /// Agents, which carry operations out
     #[command(subcommand)]
     Agents(AgentsCommand),
+    /// Customers: who administers their environments
+    #[command(subcommand)]
+    Customers(CustomersCommand),
     /// The emergency stop: apps, principals, or all scheduling
     #[command(subcommand)]
     Freezes(FreezesCommand),
@@ -316,6 +321,7 @@ impl OperatorCommand {
             Self::Apps(command) => command.run(session).await?,
             Self::Environments(command) => command.run(session).await?,
             Self::Agents(command) => command.run(session).await?,
+            Self::Customers(command) => command.run(session).await?,
             Self::Freezes(command) => command.run(session).await?,
             Self::Operations(OperationsCommand::List(query)) => {
                 session
