@@ -6,10 +6,14 @@ use domain::{
     ids::{AppId, PrincipalId, TenantId},
 };
 use reqwest::{Method, Url};
-use wire::operator::{
-    AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentRegistrationBody, Freeze,
-    FreezeBody, OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp,
-    RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, RotationBody,
+use uuid::Uuid;
+use wire::{
+    operator::{
+        AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentRegistrationBody, Freeze,
+        FreezeBody, OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp,
+        RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, RotationBody,
+    },
+    webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };
 
 /// What tells an environment from all others.
@@ -166,6 +170,51 @@ impl Client {
 
     fn freeze(&self, subject: Frozen) -> Url {
         self.operator(&["freezes", &subject.to_string()])
+    }
+
+    /// All webhooks, whoever's they are.
+    pub fn list_all_webhooks(&self) -> List<Webhook> {
+        List::new(self, self.operator(&["webhooks"]))
+    }
+
+    /// A webhook, whoever's it is.
+    pub fn get_any_webhook(&self, id: Uuid) -> Request<Webhook> {
+        Request::new(self, Method::GET, self.any_webhook(id, &[]))
+    }
+
+    /// Makes a webhook of the operator, or changes any. Of a new one the answer has the secret, which is shown in no other.
+    pub fn put_any_webhook(&self, id: Uuid, webhook: &WebhookBody) -> Request<Webhook> {
+        Request::new(self, Method::PUT, self.any_webhook(id, &[])).with_body(webhook)
+    }
+
+    /// Removes a webhook, whoever's it is.
+    pub fn delete_any_webhook(&self, id: Uuid) -> Request<()> {
+        Request::new(self, Method::DELETE, self.any_webhook(id, &[]))
+    }
+
+    /// Gives a webhook another secret, which the answer has and no other.
+    pub fn rotate_any_webhook(&self, id: Uuid) -> Request<Webhook> {
+        Request::new(self, Method::POST, self.any_webhook(id, &["rotate"]))
+    }
+
+    /// Sends a webhook something that says no more than that it arrives.
+    pub fn test_any_webhook(&self, id: Uuid) -> Request<WebhookDelivery> {
+        Request::new(self, Method::POST, self.any_webhook(id, &["test"]))
+    }
+
+    /// What a webhook was told.
+    pub fn list_any_webhook_deliveries(&self, id: Uuid) -> List<WebhookDelivery> {
+        List::new(self, self.any_webhook(id, &["deliveries"]))
+    }
+
+    /// Sends a webhook once more what it was told.
+    pub fn replay_any_webhook_delivery(&self, id: Uuid, event: Uuid) -> Request<WebhookDelivery> {
+        let url = self.any_webhook(id, &["deliveries", &event.to_string(), "replay"]);
+        Request::new(self, Method::POST, url)
+    }
+
+    fn any_webhook(&self, id: Uuid, segments: &[&str]) -> Url {
+        self.operator(&[&["webhooks", &id.to_string()], segments].concat())
     }
 
     /// All agents.

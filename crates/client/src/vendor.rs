@@ -17,6 +17,7 @@ use domain::{
 };
 use reqwest::{Method, Url};
 use serde_json::Value;
+use uuid::Uuid;
 use wire::{
     apps::{AllowedAction, App, RolePermissions},
     countries::{Country, CountryPatch},
@@ -25,6 +26,7 @@ use wire::{
     principals::{Principal, PrincipalPatch},
     service::ServiceDocument,
     versions::{Version, VersionPatchBody},
+    webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };
 
 /// What an operation on one of several environments of the same name names besides.
@@ -43,6 +45,10 @@ impl Client {
 
     fn in_country(&self, app: AppId, country: &str, segments: &[&str]) -> Url {
         self.in_app(app, &[&["countries", country], segments].concat())
+    }
+
+    fn webhook(&self, app: AppId, id: Uuid, segments: &[&str]) -> Url {
+        self.in_app(app, &[&["webhooks", &id.to_string()], segments].concat())
     }
 
     fn request<T>(&self, method: Method, url: Url) -> Request<T> {
@@ -75,6 +81,48 @@ impl Client {
     /// Those of [`Request::send`].
     pub async fn get_metadata(&self) -> Result<String> {
         self.text(self.vendor(&["$metadata"])).await
+    }
+
+    /// The webhooks of an app.
+    pub fn list_webhooks(&self, app: AppId) -> List<Webhook> {
+        List::new(self, self.in_app(app, &["webhooks"]))
+    }
+
+    /// A webhook of an app.
+    pub fn get_webhook(&self, app: AppId, id: Uuid) -> Request<Webhook> {
+        self.request(Method::GET, self.webhook(app, id, &[]))
+    }
+
+    /// Makes a webhook of an app, or changes one. Of a new one the answer has the secret, which is shown in no other.
+    pub fn put_webhook(&self, app: AppId, id: Uuid, webhook: &WebhookBody) -> Request<Webhook> {
+        self.request(Method::PUT, self.webhook(app, id, &[]))
+            .with_body(webhook)
+    }
+
+    /// Removes a webhook of an app.
+    pub fn delete_webhook(&self, app: AppId, id: Uuid) -> Request<()> {
+        self.request(Method::DELETE, self.webhook(app, id, &[]))
+    }
+
+    /// Gives a webhook of an app another secret, which the answer has and no other.
+    pub fn rotate_webhook(&self, app: AppId, id: Uuid) -> Request<Webhook> {
+        self.request(Method::POST, self.webhook(app, id, &["rotate"]))
+    }
+
+    /// Sends a webhook of an app something that says no more than that it arrives.
+    pub fn test_webhook(&self, app: AppId, id: Uuid) -> Request<WebhookDelivery> {
+        self.request(Method::POST, self.webhook(app, id, &["test"]))
+    }
+
+    /// What a webhook of an app was told.
+    pub fn list_webhook_deliveries(&self, app: AppId, id: Uuid) -> List<WebhookDelivery> {
+        List::new(self, self.webhook(app, id, &["deliveries"]))
+    }
+
+    /// Sends a webhook of an app once more what it was told.
+    pub fn replay_webhook_delivery(&self, app: AppId, id: Uuid, event: Uuid) -> Request<WebhookDelivery> {
+        let url = self.webhook(app, id, &["deliveries", &event.to_string(), "replay"]);
+        self.request(Method::POST, url)
     }
 
     /// The text at an address.

@@ -26,10 +26,12 @@ pub enum Resource {
     Environments,
     /// The hotfixes asked for, and what became of them.
     EnvironmentHotfixes,
+    /// Who is told of what happens. It is none of the original's, so no role's list names it.
+    Webhooks,
 }
 
 impl Resource {
-    /// Every resource, in the documented order.
+    /// Every resource that is documented, in that order.
     pub const ALL: &[Self] = &[
         Self::Apps,
         Self::Countries,
@@ -49,6 +51,7 @@ impl Resource {
             Self::Versions => "versions",
             Self::Environments => "environments",
             Self::EnvironmentHotfixes => "environmentHotfixes",
+            Self::Webhooks => "webhooks",
         }
     }
 }
@@ -106,6 +109,8 @@ impl Permission {
             (Resource::Environments, Access::Write) => "environments/write",
             (Resource::EnvironmentHotfixes, Access::Read) => "environmentHotfixes/read",
             (Resource::EnvironmentHotfixes, Access::Write) => "environmentHotfixes/write",
+            (Resource::Webhooks, Access::Read) => "webhooks/read",
+            (Resource::Webhooks, Access::Write) => "webhooks/write",
         }
     }
 }
@@ -120,6 +125,7 @@ impl fmt::Display for Permission {
 #[must_use]
 pub fn least_role(permission: Permission) -> Role {
     match (permission.access, permission.resource) {
+        (_, Resource::Webhooks) => Role::Owner,
         (Access::Read, _) => Role::Reader,
         (Access::Write, Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes) => {
             Role::Contributor

@@ -1,4 +1,5 @@
-//! What an operator can stop at once when something has gone wrong: an app, somebody who asks, or all scheduling.
+//! What an operator can stop at once when something has gone wrong: an app, somebody who asks, all scheduling, or what is
+//! sent to webhooks.
 
 use crate::ids::{AppId, PrincipalId};
 use std::{fmt, str::FromStr};
@@ -12,6 +13,10 @@ pub enum Frozen {
     App(AppId),
     /// One user or application: they change nothing, and nothing begins that they asked for.
     Principal(PrincipalId),
+    /// All webhooks: nothing is sent to any.
+    Webhooks,
+    /// The webhooks of one app.
+    WebhooksOf(AppId),
 }
 
 impl Frozen {
@@ -21,6 +26,7 @@ impl Frozen {
     pub fn stops(self, app: AppId, signature: &str, object_id: Option<PrincipalId>) -> bool {
         match self {
             Self::Scheduling => true,
+            Self::Webhooks | Self::WebhooksOf(_) => false,
             Self::App(frozen) => frozen == app,
             Self::Principal(id) => {
                 let asked = signature.rsplit('/').next().unwrap_or_default();
@@ -38,7 +44,9 @@ impl FromStr for Frozen {
         match text.split_once(':') {
             Some(("app", id)) => id.parse().map(Self::App).map_err(|_| unknown()),
             Some(("principal", id)) => id.parse().map(Self::Principal).map_err(|_| unknown()),
+            Some(("webhooks", id)) => id.parse().map(Self::WebhooksOf).map_err(|_| unknown()),
             None if text == "scheduling" => Ok(Self::Scheduling),
+            None if text == "webhooks" => Ok(Self::Webhooks),
             _ => Err(unknown()),
         }
     }
@@ -50,13 +58,15 @@ impl fmt::Display for Frozen {
             Self::Scheduling => f.write_str("scheduling"),
             Self::App(id) => write!(f, "app:{id}"),
             Self::Principal(id) => write!(f, "principal:{id}"),
+            Self::Webhooks => f.write_str("webhooks"),
+            Self::WebhooksOf(id) => write!(f, "webhooks:{id}"),
         }
     }
 }
 
 /// A text that names nothing which can be frozen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is none of scheduling, app:ID and principal:ID")]
+#[error("'{0}' is none of scheduling, webhooks, app:ID, principal:ID and webhooks:APP-ID")]
 pub struct NothingToFreeze(pub String);
 
 #[cfg(test)]
@@ -71,6 +81,8 @@ mod tests {
             Frozen::Scheduling,
             Frozen::App(AppId(id)),
             Frozen::Principal(PrincipalId(id)),
+            Frozen::Webhooks,
+            Frozen::WebhooksOf(AppId(id)),
         ] {
             assert_eq!(frozen.to_string().parse(), Ok(frozen));
         }
@@ -90,6 +102,8 @@ mod tests {
         assert!(Frozen::Scheduling.stops(app, &program, None));
         assert!(Frozen::App(app).stops(app, &program, None));
         assert!(!Frozen::App(AppId::random()).stops(app, &program, None));
+        assert!(!Frozen::Webhooks.stops(app, &program, None));
+        assert!(!Frozen::WebhooksOf(app).stops(app, &program, None));
         for asked in [&program, &person] {
             assert!(Frozen::Principal(id).stops(app, asked, None));
             assert!(!Frozen::Principal(other).stops(app, asked, None));

@@ -56,6 +56,7 @@
 //! * **audit**: the record of who changed what and when, written in the change's own transaction.
 //! * **event**: something that happened, delivered to whoever subscribed; **outbox**: where events lie, written in the
 //!   change's own transaction, until they are delivered.
+//! * **webhook**: an address that is told of events; **delivery**: one event on its way to one of them.
 
 pub mod access;
 pub mod agent;
@@ -63,6 +64,7 @@ pub mod catalogue;
 pub mod chain;
 pub mod country;
 pub mod customer;
+pub mod destination;
 pub mod environment;
 pub mod freeze;
 pub mod hotfix;
@@ -82,5 +84,6 @@ pub mod start;
 pub mod text;
 pub mod version;
 mod vocabulary;
+pub mod webhook;
 pub mod window;
 pub mod zone;

@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Hotfixes: versions pushed to customers' environments
     #[command(subcommand)]
     Hotfixes(commands::hotfixes::HotfixesCommand),
+    /// Whoever is told of what happens
+    #[command(subcommand)]
+    Webhooks(commands::webhooks::WebhooksCommand),
     /// The operator API of a self-hosted service
     #[command(subcommand)]
     Operator(commands::operator::OperatorCommand),
@@ -73,6 +76,9 @@ pub(crate) enum Command {
     Import(commands::import::ImportArgs),
     /// Bring the service's database up to date
     Migrate(commands::migrate::MigrateArgs),
+    /// Keys under which the service keeps secrets
+    #[command(subcommand)]
+    Secrets(commands::secrets::SecretsCommand),
     /// Settings of the service
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),

@@ -8,6 +8,7 @@ use crate::{
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
     config::{Loaded, Location, RetentionSettings, Settings, Severity},
+    destinations::Connector,
     error::Error,
     free_space,
     http::{
@@ -16,10 +17,12 @@ use crate::{
     },
     jobs::{
         claims,
-        events::{Delivery, TelemetryLog},
-        gauges, leases, missing, retention, signals, sweeper,
+        events::{Delivery, TelemetryLog, Webhooks},
+        gauges, leases, missing, retention, signals, sweeper, webhooks,
     },
-    private, telemetry,
+    private,
+    secrets::KeyRing,
+    telemetry,
 };
 use auth::Authenticator;
 use axum::{Extension, Router};
@@ -83,6 +86,9 @@ pub enum StartError {
         "an import into the database has not finished: run 'fame import' again to finish it, or begin with an empty database"
     )]
     ImportUnfinished,
+    /// Something is kept under a key that is not there.
+    #[error("{0}: name its file again under secrets.keys; what is kept under it cannot be read without it")]
+    SecretKey(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -112,6 +118,9 @@ impl Server {
         let settings = Arc::new(settings);
         settings.time_zones.added.iter().for_each(AddedZone::add);
         let locks = lock_for_one(&settings)?;
+        let secrets = read_keys(&settings)?;
+        let connector = Connector::new(settings.destinations.clone())
+            .map_err(|error| StartError::Settings(vec![format!("TLS cannot be used: {error}")]))?;
         let blobs = Blobs::open(&settings).map_err(|error| StartError::Files {
             what: "storage locations".into(),
             source: error.into(),
@@ -135,6 +144,9 @@ impl Server {
             wakeup: Wakeup::default(),
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
+            deliveries: Wakeup::default(),
+            connector,
+            secrets,
             uploads: UploadPlaces::new(
                 settings.packages.concurrent_uploads,
                 WAITS_FOR_PLACE * settings.packages.upload_idle,
@@ -145,6 +157,7 @@ impl Server {
             changes: TaskTracker::new(),
         });
         check_locations(&service).await?;
+        check_secrets(&service).await?;
         settle(&service).await?;
         let state = Arc::new(AppState {
             concurrency: ConcurrencyLimiter::new(&settings.limits),
@@ -174,6 +187,10 @@ impl Server {
         let delivery = Arc::new(Delivery::new(Arc::clone(service), TelemetryLog));
         let (delivering, delivery_stop) = (Arc::clone(&delivery), stop.clone());
         tasks.spawn(async move { delivering.run(delivery_stop).await }.instrument(job("events")));
+        let telling = Delivery::new(Arc::clone(service), Webhooks(Arc::clone(service)));
+        let telling_stop = stop.clone();
+        tasks.spawn(async move { telling.run(telling_stop).await }.instrument(job("events")));
+        tasks.spawn(webhooks::run(Arc::clone(service), stop.clone()).instrument(job("webhooks")));
         tasks.spawn(leases::run(Arc::clone(service), stop.clone()).instrument(job("leases")));
         Self {
             state,
@@ -357,6 +374,37 @@ async fn check_locations(service: &Service) -> Result<(), StartError> {
         Some(name) => Err(StartError::LocationGone(name)),
         None => Ok(()),
     }
+}
+
+fn read_keys(settings: &Settings) -> Result<KeyRing, StartError> {
+    KeyRing::read(&settings.secrets.keys).map_err(|problem| StartError::Settings(vec![problem]))
+}
+
+/// Makes sure that everything that is kept sealed can be opened.
+async fn check_secrets(service: &Service) -> Result<(), StartError> {
+    let sealed = store::webhooks::all_sealed(&service.db).await;
+    let sealed = sealed.map_err(|error| StartError::Database(error.into()))?;
+    let unreadable = sealed
+        .iter()
+        .find_map(|sealed| service.secrets.check(sealed).err());
+    unreadable.map_or(Ok(()), |error| Err(StartError::SecretKey(error.to_string())))
+}
+
+/// Seals everything under the first of the keys that is not yet; how much that was. Afterwards the others can be taken away.
+///
+/// # Errors
+/// As for a start; a SQLite database must not be in use.
+pub async fn rotate_secrets(settings: &Settings) -> Result<u64, StartError> {
+    let _lock = lock_for_one(settings)?;
+    let keys = read_keys(settings)?;
+    if !keys.can_seal() {
+        return Err(StartError::Settings(vec!["secrets.keys names no key".to_owned()]));
+    }
+    let db = store::open(&settings.database)
+        .await
+        .map_err(StartError::Database)?;
+    let rotated = actions::webhooks::reseal(&db, Arc::new(keys)).await;
+    rotated.map_err(|error: Error| StartError::Unsettled(error.into()))
 }
 
 /// How old must be what an earlier process left. Where that one has certainly gone, nothing of it need be.

@@ -27,6 +27,7 @@ use store::{
     hotfixes::Operation,
     principals::AppPrincipal,
     versions::VersionEntry,
+    webhooks::{DeliveryEntry, Webhook},
 };
 use uuid::Uuid;
 use wire::value::{Flag, Json};
@@ -127,6 +128,45 @@ pub(crate) fn freeze(freeze: Freeze) -> Result<wire::operator::Freeze> {
         frozen_on: freeze.frozen_on,
         frozen_by: freeze.frozen_by,
         etag: freeze.etag,
+    })
+}
+
+/// Somebody who is told of events.
+pub(crate) fn webhook(webhook: Webhook) -> Result<wire::webhooks::Webhook> {
+    Ok(wire::webhooks::Webhook {
+        id: webhook.id,
+        app_id: webhook.app_id,
+        aad_tenant_id: webhook.tenant_id,
+        url: webhook.url,
+        events: webhook.events.split_whitespace().map(str::to_owned).collect(),
+        format: webhook.format,
+        enabled: webhook.disabled_on.is_none(),
+        disabled_on: webhook.disabled_on,
+        disabled_reason: webhook.disabled_reason,
+        paused_until: webhook.paused_until,
+        delivered_on: webhook.delivered_on,
+        created_on: Some(webhook.created_on),
+        created_by: Some(webhook.created_by),
+        secret: None,
+        former_secret_until: webhook.former_secret_until,
+        etag: webhook.etag,
+    })
+}
+
+/// What a webhook was told.
+pub(crate) fn webhook_delivery(delivery: DeliveryEntry) -> Result<wire::webhooks::WebhookDelivery> {
+    Ok(wire::webhooks::WebhookDelivery {
+        event_id: delivery.event_id,
+        kind: delivery.kind,
+        operation_id: delivery.operation_id,
+        occurred_on: delivery.occurred_on,
+        status: delivery.status,
+        attempts: delivery.attempts,
+        next_attempt_on: delivery.next_on,
+        last_attempt_on: delivery.last_on,
+        last_result: delivery.last_result,
+        last_status: delivery.last_status,
+        last_milliseconds: delivery.last_milliseconds,
     })
 }
 

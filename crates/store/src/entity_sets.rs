@@ -11,6 +11,7 @@ mod freezes;
 mod hotfixes;
 mod principals;
 mod versions;
+mod webhooks;
 
 use domain::{instant::Instant, version::AppVersion};
 use odata::{Guid, Value};
@@ -28,6 +29,7 @@ pub use freezes::FREEZES;
 pub use hotfixes::{HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
 pub use versions::VERSIONS;
+pub use webhooks::{DELIVERIES, WEBHOOKS};
 
 fn guid_value(id: impl Into<Uuid>) -> Value<'static> {
     Value::Guid(Guid(id.into().as_u128()))

@@ -102,6 +102,17 @@ pub async fn has_next(db: &Db, consumer: &str) -> Result<bool, StoreError> {
     Ok(count > 0)
 }
 
+/// When the oldest event happened that some consumer has not been given.
+pub async fn oldest(db: &Db) -> Result<Option<Instant>, StoreError> {
+    let oldest = db
+        .query(
+            "SELECT MIN(t.recorded_on) FROM (SELECT recorded_on FROM events ORDER BY entered LIMIT 1) AS t",
+        )
+        .fetch_one::<(Option<Instant>,)>()
+        .await?;
+    Ok(oldest.0)
+}
+
 /// Writes down how far a consumer has come, and brings up to `most` events that come next. While there are any, no other
 /// server delivers to the consumer, unless this one's time is over.
 pub async fn next_events(tx: &mut Tx<'_>, deliverer: &Deliverer, most: i64) -> Result<Next, StoreError> {

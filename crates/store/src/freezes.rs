@@ -78,6 +78,15 @@ pub async fn all(tx: &mut Tx<'_>) -> Result<Vec<Frozen>, StoreError> {
     Ok(rows.into_iter().map(|(subject,)| subject).collect())
 }
 
+/// The same outside a transaction.
+pub async fn all_frozen(db: &Db) -> Result<Vec<Frozen>, StoreError> {
+    let rows = db
+        .query("SELECT subject FROM freezes")
+        .fetch_all::<(Frozen,)>()
+        .await?;
+    Ok(rows.into_iter().map(|(subject,)| subject).collect())
+}
+
 /// Freezes something, or says anew why.
 pub async fn save_freeze(tx: &mut Tx<'_>, freeze: &Freeze) -> Result<(), StoreError> {
     tx.add(freeze)

@@ -50,6 +50,7 @@ pub mod transfer;
 mod value;
 pub mod versions;
 pub mod wakeup;
+pub mod webhooks;
 
 pub use db::{Batches, Db, Query, Reader, Tx};
 pub use dialect::Shape;

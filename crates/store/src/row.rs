@@ -110,6 +110,10 @@ words! {
     domain::operation::OperationKind,
     domain::operation::OperationStatus,
     domain::operation::FailureCause,
+    domain::webhook::WebhookFormat,
+    domain::webhook::DeliveryStatus,
+    domain::webhook::AttemptResult,
+    domain::webhook::DisabledReason,
 }
 
 /// Whether a text is one of the words of `T`, written as the service writes it.

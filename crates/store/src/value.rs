@@ -266,6 +266,7 @@ from_column_by! {
     domain::instant::Instant: i64, |ticks| Ok(Self(ticks));
     domain::principal::Roles: i64, |bits| Ok(Self::from_bits(bits));
     u64: i64, |number| Ok(number.unsigned_abs());
+    u32: i64, |number| stored(Self::try_from(number));
     [u8; 32]: Vec<u8>, |bytes| stored(bytes.try_into().map_err(|_| "a digest is not 32 bytes long"));
 }
 

@@ -181,7 +181,14 @@ async fn end(mut server: UnixStream, proxy: &Shared) {
 
 /// How statements begin that tell of events. That goes on beside every flow and is none: which of its commits is cut must
 /// not depend on it.
-const TELLING: [&str; 3] = ["UPDATE events", "UPDATE event_cursors", "DELETE FROM events"];
+const TELLING: [&str; 6] = [
+    "UPDATE events",
+    "UPDATE event_cursors",
+    "DELETE FROM events",
+    "INSERT INTO webhook_deliveries",
+    "DELETE FROM webhook_deliveries",
+    "UPDATE webhook_senders",
+];
 
 /// What a client asks of the server, message by message.
 #[derive(Default)]

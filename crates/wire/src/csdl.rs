@@ -16,6 +16,7 @@ use crate::{
     principals::Principal,
     value::EdmType,
     versions::{Dependency, Version},
+    webhooks::{Webhook, WebhookDelivery},
 };
 use std::fmt::Write as _;
 
@@ -42,7 +43,11 @@ const TAIL: &str = r#"        <Annotation Term="Org.OData.Core.V1.ODataVersions"
 #[must_use]
 pub fn document() -> String {
     let types = [
-        entity_type::<App>(&[("countries", Country::NAME), ("principals", Principal::NAME)]),
+        entity_type::<App>(&[
+            ("countries", Country::NAME),
+            ("principals", Principal::NAME),
+            ("webhooks", Webhook::NAME),
+        ]),
         entity_type::<Country>(&[
             ("versions", Version::NAME),
             ("environments", Environment::NAME),
@@ -52,6 +57,8 @@ pub fn document() -> String {
         entity_type::<Version>(&[]),
         entity_type::<Environment>(&[]),
         entity_type::<EnvironmentHotfix>(&[]),
+        entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
+        entity_type::<WebhookDelivery>(&[]),
         complex_type::<Dependency>(),
         complex_type::<AllowedAction>(),
         complex_type::<RolePermissions>(),
@@ -71,6 +78,8 @@ pub fn operator_document() -> String {
         entity_type::<AuditRow>(&[]),
         entity_type::<Freeze>(&[]),
         entity_type::<RegisteredCustomer>(&[]),
+        entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
+        entity_type::<WebhookDelivery>(&[]),
         complex_type::<Owner>(),
         complex_type::<Window>(),
         complex_type::<InstalledApp>(),
@@ -87,6 +96,7 @@ pub fn operator_document() -> String {
         ("audit", AuditRow::NAME),
         ("freezes", Freeze::NAME),
         ("customers", RegisteredCustomer::NAME),
+        ("webhooks", Webhook::NAME),
     ];
     whole(&types, &sets)
 }

@@ -23,6 +23,7 @@ pub mod principals;
 pub mod service;
 pub mod value;
 pub mod versions;
+pub mod webhooks;
 
 pub use entity::{Entity, Projection};
 pub use error::ErrorBody;

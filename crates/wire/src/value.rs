@@ -13,6 +13,7 @@ use domain::{
     operation::{FailureCause, OperationKind, OperationStatus},
     principal::{PrincipalKind, Role, Roles},
     version::{AppVersion, Availability, SyncMode, VersionStatus},
+    webhook::{AttemptResult, DeliveryStatus, DisabledReason, WebhookFormat},
 };
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{fmt, str::FromStr};
@@ -174,7 +175,11 @@ words!(
     FailureCause,
     OperationKind,
     OperationStatus,
-    AgentState
+    AgentState,
+    WebhookFormat,
+    DeliveryStatus,
+    AttemptResult,
+    DisabledReason
 );
 
 impl Value for SyncMode {

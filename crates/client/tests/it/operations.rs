@@ -22,6 +22,7 @@ use wire::{
     },
     principals::PrincipalPatch,
     versions::VersionPatchBody,
+    webhooks::WebhookBody,
 };
 
 const VERSION: AppVersion = AppVersion([16, 0, 1, 2]);
@@ -142,6 +143,14 @@ async fn call_vendor(client: &Client, principal: PrincipalId, operation: Operati
         client.get_hotfix(APP, "US", operation),
         client.schedule_hotfix(APP, "US", &hotfix),
         client.update_hotfix(APP, "US", operation),
+        client.list_webhooks(APP).all(),
+        client.get_webhook(APP, principal.0),
+        client.put_webhook(APP, principal.0, &WebhookBody::default()),
+        client.delete_webhook(APP, principal.0),
+        client.rotate_webhook(APP, principal.0),
+        client.test_webhook(APP, principal.0),
+        client.list_webhook_deliveries(APP, principal.0).all(),
+        client.replay_webhook_delivery(APP, principal.0, operation.0),
     }
 }
 
@@ -185,6 +194,14 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.rotate_agent("Name", &RotationBody::default()),
         client.list_operations().all(),
         client.list_audit().all(),
+        client.list_all_webhooks().all(),
+        client.get_any_webhook(principal.0),
+        client.put_any_webhook(principal.0, &WebhookBody::default()),
+        client.delete_any_webhook(principal.0),
+        client.rotate_any_webhook(principal.0),
+        client.test_any_webhook(principal.0),
+        client.list_any_webhook_deliveries(principal.0).all(),
+        client.replay_any_webhook_delivery(principal.0, environment.aad_tenant_id.0),
     }
 }
 

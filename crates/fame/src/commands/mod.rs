@@ -14,6 +14,8 @@ pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod package;
 pub(crate) mod principals;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 mod transfer;
 pub(crate) mod versions;
+pub(crate) mod webhooks;

@@ -49,7 +49,7 @@ pub(crate) enum OperatorCommand {
     /// Customers: who administers their environments
     #[command(subcommand)]
     Customers(CustomersCommand),
-    /// The emergency stop: apps, principals, or all scheduling
+    /// The emergency stop: apps, principals, all scheduling, or webhooks
     #[command(subcommand)]
     Freezes(FreezesCommand),
     /// Operations of any kind on any app
@@ -187,12 +187,12 @@ pub(crate) enum FreezesCommand {
     List(#[command(flatten)] QueryArgs),
     /// Show why something is frozen
     Get {
-        /// What: scheduling, app:ID or principal:ID
+        /// What: scheduling, webhooks, app:ID, principal:ID or webhooks:APP-ID
         subject: Frozen,
     },
     /// Freeze something: nothing about it changes or begins until it is let go on
     Put {
-        /// What: scheduling, app:ID or principal:ID
+        /// What: scheduling, webhooks, app:ID, principal:ID or webhooks:APP-ID
         subject: Frozen,
         /// Why, as those are told who are kept from what they ask for
         #[arg(long, value_name = "TEXT")]
@@ -200,7 +200,7 @@ pub(crate) enum FreezesCommand {
     },
     /// Let what was frozen go on
     Delete {
-        /// What: scheduling, app:ID or principal:ID
+        /// What: scheduling, webhooks, app:ID, principal:ID or webhooks:APP-ID
         subject: Frozen,
     },
 }

@@ -230,6 +230,8 @@ fn settings(state: &StateDir, issuer: &Issuer, authority: &str) -> anyhow::Resul
         ("identity.ca_file", state.ca_file().display().to_string()),
         ("operators.principals", operators.to_string()),
         ("customers.deployment_url", "true".to_owned()),
+        ("secrets.keys", state.secret_key()?.display().to_string()),
+        ("destinations.allow_loopback", "true".to_owned()),
     ];
     let sources = Sources {
         file: None,

@@ -18,6 +18,7 @@ use uuid::Uuid;
 const STATE_FILE: &str = "dev.json";
 const LOCK_FILE: &str = "dev.lock";
 const CA_FILE: &str = "ca.pem";
+const KEY_FILE: &str = "secret.key";
 /// What the service itself keeps: database and packages.
 const SERVICE_FOLDER: &str = "service";
 
@@ -180,6 +181,19 @@ impl StateDir {
     pub(super) fn write_authority(&self, pem: &str) -> Result<(), StateDirError> {
         let file = self.ca_file();
         fs::write(&file, pem).map_err(files(&file))
+    }
+
+    /// The key under which the service keeps secrets, made where there is none. It holds as long as the folder.
+    ///
+    /// # Errors
+    /// As the file system has it.
+    pub(super) fn secret_key(&self) -> Result<PathBuf, StateDirError> {
+        let file = self.folder.join(KEY_FILE);
+        if !file.exists() {
+            let bytes = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+            write_private(&file, &bytes).map_err(files(&file))?;
+        }
+        Ok(file)
     }
 
     /// The folder, as an absolute path.

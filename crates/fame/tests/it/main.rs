@@ -32,3 +32,5 @@ mod signing_in;
 mod uploads;
 #[cfg(unix)]
 mod walk;
+#[cfg(unix)]
+mod webhooks;

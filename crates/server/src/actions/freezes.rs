@@ -106,6 +106,8 @@ fn told(freeze: &Freeze) -> String {
         Frozen::Scheduling => "all scheduling".to_owned(),
         Frozen::App(app) => format!("app {app}"),
         Frozen::Principal(id) => format!("what {id} does"),
+        Frozen::Webhooks => "all webhooks".to_owned(),
+        Frozen::WebhooksOf(app) => format!("the webhooks of app {app}"),
     };
     format!(
         "The operator has frozen {what} since {}: {}",
@@ -145,7 +147,7 @@ pub(crate) async fn put_freeze(
     preconditions: Preconditions,
 ) -> Result<(Freeze, bool)> {
     // Whoever mistypes an id in an emergency must not believe that something has stopped.
-    if let Frozen::App(app) = subject
+    if let Frozen::App(app) | Frozen::WebhooksOf(app) = subject
         && apps::find_any_app(&service.db, app).await?.is_none()
     {
         let message = format!("There is no app {app} to freeze.");

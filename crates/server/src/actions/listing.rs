@@ -5,11 +5,18 @@
 
 use super::{Principal, Service, access};
 use crate::error::{Error, Result};
-use domain::{access::Permission, country::CountryCode, ids::AppId};
+use domain::{
+    access::{Permission, Resource, least_role},
+    country::CountryCode,
+    ids::AppId,
+    principal::Role,
+};
 use store::{
     FromRow,
     list::{self, EntitySet, ListError, ListRequest, Page, Scope},
 };
+
+use uuid::Uuid;
 
 pub(crate) use store::entity_sets::*;
 
@@ -27,6 +34,11 @@ pub(crate) enum ListScope<'a> {
         country: Option<CountryCode>,
         permission: Permission,
     },
+    /// What a webhook was told, for the operator, or for somebody whose role on its app lets them read it.
+    OfWebhook {
+        principal: Option<(&'a Principal, AppId)>,
+        webhook: Uuid,
+    },
 }
 
 impl ListScope<'_> {
@@ -38,20 +50,35 @@ impl ListScope<'_> {
                 principal,
                 app,
                 country: None,
-                ..
-            } => Scope::in_app(principal.reference, app),
+                permission,
+            } => match least_role(permission) {
+                Role::Reader => Scope::in_app(principal.reference, app),
+                role => Scope::in_app_as(principal.reference, app, role),
+            },
             Self::OfApp {
                 principal,
                 app,
                 country: Some(country),
                 ..
             } => Scope::in_country(principal.reference, app, country),
+            Self::OfWebhook {
+                principal: Some((principal, app)),
+                webhook,
+            } => {
+                let role = least_role(Permission::read(Resource::Webhooks));
+                Scope::of_webhook_as(principal.reference, app, role, webhook)
+            }
+            Self::OfWebhook {
+                principal: None,
+                webhook,
+            } => Scope::of_webhook(webhook),
         }
     }
 
     async fn explain_nothing(self, service: &Service) -> Result<()> {
         match self {
-            Self::Everything | Self::AppsOf(_) => Ok(()),
+            // Whose webhook it is has been asked before.
+            Self::Everything | Self::AppsOf(_) | Self::OfWebhook { .. } => Ok(()),
             Self::OfApp {
                 principal,
                 app,

@@ -31,14 +31,17 @@ mod tests;
 pub(crate) mod upload;
 pub(crate) mod upload_places;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 pub(crate) mod work;
 
 use crate::{
     blobs::Blobs,
     clock::Clock,
     config::Settings,
+    destinations::Connector,
     error::{Error, Result},
     free_space,
+    secrets::KeyRing,
 };
 use agents::LookUps;
 use clock_check::ClockCheck;
@@ -70,6 +73,12 @@ pub(crate) struct Service {
     pub(crate) waiting: WaitingClaims,
     /// Tells those who deliver events, here alone, that there may be some.
     pub(crate) emitted: Wakeup,
+    /// Tells those who send to webhooks, here alone, that there is something to send.
+    pub(crate) deliveries: Wakeup,
+    /// Sends where somebody else chose the address.
+    pub(crate) connector: Connector,
+    /// The keys under which secrets are kept.
+    pub(crate) secrets: KeyRing,
     /// Places for uploads under way.
     pub(crate) uploads: UploadPlaces,
     /// How much customers' callers change in an hour.

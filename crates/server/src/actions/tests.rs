@@ -31,8 +31,10 @@ use super::{
 use crate::{
     blobs::{Blobs, ObjectName},
     clock::Clock,
-    config::{Settings, Sources},
+    config::{DestinationSettings, Settings, Sources},
+    destinations::Connector,
     error::Result,
+    secrets::KeyRing,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -138,6 +140,9 @@ impl Fixture {
             wakeup: Wakeup::default(),
             waiting: WaitingClaims::default(),
             emitted: Wakeup::default(),
+            deliveries: Wakeup::default(),
+            connector: Connector::new(DestinationSettings::default()).unwrap(),
+            secrets: KeyRing::default(),
             uploads: UploadPlaces::new(4, Duration::from_secs(60)),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),

@@ -5,6 +5,7 @@
 //! its origin, and nothing is looked up that the built-in file does not document.
 
 mod database;
+mod destinations;
 mod layers;
 mod log;
 mod network;
@@ -14,6 +15,7 @@ mod show;
 mod storage;
 mod values;
 
+pub use destinations::{AllowedDestination, DestinationSettings};
 pub use layers::{Origin, Problem, Severity, Sources};
 pub use log::{InvalidLogFilter, LogFilter, LogFormat, LogSettings, SecurityLog};
 pub use network::Network;
@@ -69,6 +71,17 @@ pub struct Settings {
     pub log: LogSettings,
     /// Section `metrics`.
     pub metrics: MetricsSettings,
+    /// Section `secrets`.
+    pub secrets: SecretSettings,
+    /// Section `destinations`.
+    pub destinations: DestinationSettings,
+}
+
+/// Section `secrets`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct SecretSettings {
+    /// Files with the keys under which secrets are kept: the first seals, all open.
+    pub keys: Vec<PathBuf>,
 }
 
 /// Section `server`.
@@ -336,6 +349,10 @@ impl Loaded {
         if settings.identity.allow_insecure_loopback {
             let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";
             object("identity.allow_insecure_loopback", Severity::Warning, message);
+        }
+        if settings.destinations.allow_loopback {
+            let message = "is on: whoever may have a webhook reaches what listens on this machine alone";
+            object("destinations.allow_loopback", Severity::Warning, message);
         }
         let with_secrets = self.provenance.iter().filter(|given| given.value.contains("***"));
         for given in with_secrets {

@@ -21,23 +21,28 @@ const ENVIRONMENTS: &str = "environments";
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
-const COLLECTIONS: [&str; 6] = [
+const COLLECTIONS: [&str; 8] = [
     "apps",
     "countries",
     "principals",
     "versions",
     ENVIRONMENTS,
     "environmentHotfixes",
+    "webhooks",
+    "deliveries",
 ];
 
 /// Every other literal of the API.
-const WORDS: [&str; 6] = [
+const WORDS: [&str; 9] = [
     "$metadata",
     "$count",
     "getMyPermissions",
     "roles",
     "getPackageContents",
     "plan",
+    "rotate",
+    "test",
+    "replay",
 ];
 
 /// An address in the one form that is routed.

@@ -27,3 +27,4 @@ pub(crate) mod repeat;
 pub(crate) mod request_info;
 pub(crate) mod router;
 pub(crate) mod versions;
+pub(crate) mod webhooks;

@@ -2,7 +2,7 @@
 
 use super::{
     agent, apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata,
-    openapi, principals, problem, versions,
+    openapi, principals, problem, versions, webhooks,
 };
 use crate::{admin_center, operator};
 use axum::{
@@ -45,6 +45,16 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(hotfixes::count_hotfixes))
         .routes(routes!(hotfixes::plan_hotfixes))
         .routes(routes!(hotfixes::get_hotfix, hotfixes::update_hotfix))
+        .routes(routes!(webhooks::list_webhooks))
+        .routes(routes!(
+            webhooks::get_webhook,
+            webhooks::put_webhook,
+            webhooks::delete_webhook
+        ))
+        .routes(routes!(webhooks::rotate_webhook))
+        .routes(routes!(webhooks::test_webhook))
+        .routes(routes!(webhooks::list_webhook_deliveries))
+        .routes(routes!(webhooks::replay_webhook_delivery))
 }
 
 /// The same actions under GET, for clients that know no other verb.
@@ -100,6 +110,16 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(operator::agents::rotate_agent))
         .routes(routes!(operator::records::list_operations))
         .routes(routes!(operator::records::list_audit))
+        .routes(routes!(operator::webhooks::list_all_webhooks))
+        .routes(routes!(
+            operator::webhooks::get_any_webhook,
+            operator::webhooks::put_any_webhook,
+            operator::webhooks::delete_any_webhook
+        ))
+        .routes(routes!(operator::webhooks::rotate_any_webhook))
+        .routes(routes!(operator::webhooks::test_any_webhook))
+        .routes(routes!(operator::webhooks::list_any_webhook_deliveries))
+        .routes(routes!(operator::webhooks::replay_any_webhook_delivery))
 }
 
 /// The agent API.

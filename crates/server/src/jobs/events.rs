@@ -6,8 +6,10 @@
 //! it also keeps in mind, so that a database that goes away in between makes no difference.
 
 mod telemetry;
+mod webhooks;
 
 pub(crate) use telemetry::TelemetryLog;
+pub(crate) use webhooks::Webhooks;
 
 use super::failure_reporter::FailureReporter;
 use crate::{actions::Service, error::Result};

@@ -4,8 +4,9 @@ use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{Service, execution, readiness::Readiness},
     error::Result,
-    telemetry::metrics::{DUE, READY, RUNNING, keep},
+    telemetry::metrics::{DUE, OUTBOX_BEHIND, READY, RUNNING, WEBHOOKS_BEHIND, WEBHOOKS_WAITING, keep},
 };
+use domain::instant::Instant;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,5 +29,11 @@ pub(crate) async fn count(service: &Service) -> Result<()> {
     let (due, running) = execution::under_way(service).await?;
     metrics::gauge!(DUE).set(due as f64);
     metrics::gauge!(RUNNING).set(running as f64);
+    let now = service.clock.now();
+    let behind = |since: Option<Instant>| since.map_or(0.0, |since| now.since(since).as_secs_f64());
+    let (waiting, since) = store::webhooks::count_waiting(&service.db, 10_000).await?;
+    metrics::gauge!(WEBHOOKS_WAITING).set(waiting as f64);
+    metrics::gauge!(WEBHOOKS_BEHIND).set(behind(since));
+    metrics::gauge!(OUTBOX_BEHIND).set(behind(store::events::oldest(&service.db).await?));
     Ok(())
 }

@@ -12,3 +12,4 @@ pub(crate) mod missing;
 pub(crate) mod retention;
 pub(crate) mod signals;
 pub(crate) mod sweeper;
+pub(crate) mod webhooks;

@@ -44,11 +44,12 @@ pub(crate) async fn get_freeze(
     context.found(&wire_rows::freeze(freeze)?, "freezes")
 }
 
-/// Freezes an app (`app:ID`), a user or an application (`principal:ID`), or all `scheduling`, and says why.
+/// Freezes an app (`app:ID`), a user or an application (`principal:ID`), all `scheduling`, all `webhooks`, or those of an
+/// app (`webhooks:APP-ID`), and says why.
 ///
 /// Nothing about a frozen app is changed, and a frozen principal changes nothing: 403 with `Frozen` and the reason. Hotfixes
 /// of the app, or that the principal asked for, do not begin; those that wait can be canceled. What has begun goes on, and so
-/// does reading.
+/// does reading. While webhooks are frozen nothing is sent to them; what happens meanwhile is sent afterwards.
 #[utoipa::path(put, path = "/freezes/{subject}", tag = "operator", params(("subject" = String, Path),
         KeyHeader),
     request_body = FreezeBody,

@@ -6,3 +6,4 @@ pub(crate) mod customers;
 pub(crate) mod environments;
 pub(crate) mod freezes;
 pub(crate) mod records;
+pub(crate) mod webhooks;

@@ -4,6 +4,7 @@
 //! values, none of which a caller can make up: routes, not addresses; no principals and no apps.
 
 use axum::{Router, http::header, routing::get};
+use domain::webhook::AttemptResult;
 use metrics::{Counter, Histogram, KeyName, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{
@@ -27,6 +28,10 @@ pub(crate) const LOST: &str = "fame_operations_lost_total";
 pub(crate) const RUNNING: &str = "fame_operations_running";
 pub(crate) const DUE: &str = "fame_environments_due";
 pub(crate) const READY: &str = "fame_ready";
+pub(crate) const WEBHOOK_DELIVERIES: &str = "fame_webhook_deliveries_total";
+pub(crate) const WEBHOOKS_WAITING: &str = "fame_webhook_deliveries_waiting";
+pub(crate) const WEBHOOKS_BEHIND: &str = "fame_webhook_oldest_waiting_seconds";
+pub(crate) const OUTBOX_BEHIND: &str = "fame_outbox_oldest_seconds";
 
 /// How a number comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +103,26 @@ const METRICS: &[(&str, Kind, &str)] = &[
         READY,
         Kind::Gauge,
         "1 while this server can work, as /health/ready says it; else 0.",
+    ),
+    (
+        WEBHOOK_DELIVERIES,
+        Kind::Counter,
+        "Attempts to deliver to webhooks, by result.",
+    ),
+    (
+        WEBHOOKS_WAITING,
+        Kind::Gauge,
+        "Deliveries to webhooks that wait, on all servers; counted up to 10000.",
+    ),
+    (
+        WEBHOOKS_BEHIND,
+        Kind::Gauge,
+        "How long ago the oldest of these happened.",
+    ),
+    (
+        OUTBOX_BEHIND,
+        Kind::Gauge,
+        "How long ago the oldest event happened that some consumer was not given yet.",
     ),
 ];
 
@@ -219,6 +244,9 @@ pub(crate) fn begin<'l>(locations: impl IntoIterator<Item = &'l str>) {
     drop(keep());
     for outcome in [STORED, REFUSED, FAILED] {
         metrics::counter!(UPLOADS, "outcome" => outcome).increment(0);
+    }
+    for result in AttemptResult::ALL {
+        metrics::counter!(WEBHOOK_DELIVERIES, "result" => result.as_str()).increment(0);
     }
     for name in [UPLOAD_BYTES, LOST] {
         metrics::counter!(name).increment(0);

@@ -2,7 +2,9 @@
 
 use odata::{Property, Scalar, Type};
 use store::{entity_sets::*, list::EntitySet};
-use wire::{Entity, apps, countries, environments, hotfixes, operator, principals, value::EdmType, versions};
+use wire::{
+    Entity, apps, countries, environments, hotfixes, operator, principals, value::EdmType, versions, webhooks,
+};
 
 /// The name and the type of a property, as OData clients read it.
 type Told = (String, &'static str, bool);
@@ -70,6 +72,8 @@ fn lists_are_asked_by_what_they_show() {
     agree::<operator::RegisteredAgent, _>(&AGENTS);
     agree::<operator::Freeze, _>(&FREEZES);
     agree::<operator::RegisteredCustomer, _>(&CUSTOMERS);
+    agree::<webhooks::Webhook, _>(&WEBHOOKS);
+    agree::<webhooks::WebhookDelivery, _>(&DELIVERIES);
     agree::<operator::OperationRow, _>(&OPERATIONS);
     agree::<operator::AuditRow, _>(&AUDIT);
 }

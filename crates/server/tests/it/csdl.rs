@@ -20,6 +20,7 @@ use wire::{
     },
     principals::Principal,
     versions::{Dependency, Version},
+    webhooks::{Webhook, WebhookDelivery},
 };
 
 const EDM: &str = "http://docs.oasis-open.org/odata/ns/edm";
@@ -134,6 +135,8 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
             "environmentHotfix".into(),
             Described::entity::<EnvironmentHotfix>(),
         ),
+        ("webhook".into(), Described::entity::<Webhook>()),
+        ("webhookDelivery".into(), Described::entity::<WebhookDelivery>()),
         ("dependency".into(), Described::complex::<Dependency>()),
         ("allowedAction".into(), Described::complex::<AllowedAction>()),
         ("role".into(), Described::complex::<RolePermissions>()),
@@ -161,6 +164,11 @@ async fn what_operators_see_is_described_too() {
             Described::entity::<RegisteredPrincipal>(),
         ),
         (Freeze::NAME.into(), Described::entity::<Freeze>()),
+        (Webhook::NAME.into(), Described::entity::<Webhook>()),
+        (
+            WebhookDelivery::NAME.into(),
+            Described::entity::<WebhookDelivery>(),
+        ),
         (
             RegisteredEnvironment::NAME.into(),
             Described::entity::<RegisteredEnvironment>(),
@@ -265,8 +273,8 @@ async fn every_type_that_is_named_is_there() {
         navigations += usize::from(node.has_tag_name((EDM, "NavigationProperty")));
     }
     assert_eq!(
-        navigations, 5,
-        "apps contain countries and principals; countries contain three more"
+        navigations, 7,
+        "apps contain countries, principals and webhooks; countries contain three more, and webhooks deliveries"
     );
 }
 

@@ -71,6 +71,26 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The app has as much of what would be added as the service's settings allow; the message says how much.",
     ),
     (
+        "AddressRefused",
+        Code::EntityValidationFailed,
+        "Nothing is sent to the address that was given for a webhook; the message says why.",
+    ),
+    (
+        "TooManyWebhooks",
+        Code::EntityValidationFailed,
+        "The app, or the operator, has as many webhooks as may be.",
+    ),
+    (
+        "WebhookDisabled",
+        Code::EntityValidationFailed,
+        "The webhook is disabled, so it cannot be tested.",
+    ),
+    (
+        "NoSecretKey",
+        Code::EntityValidationFailed,
+        "The service has no key under which it could keep secrets, so it has no webhooks.",
+    ),
+    (
         "LastOwner",
         Code::EntityValidationFailed,
         "The app would have no owner any more.",

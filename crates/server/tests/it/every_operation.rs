@@ -240,6 +240,10 @@ pub(crate) struct Own {
     frozen: String,
     /// What may go on.
     thawed: String,
+    /// A webhook, one that may be removed, and what the first was told: the app's for its owner, the operator's for others.
+    webhook: Uuid,
+    doomed_webhook: Uuid,
+    told: String,
     /// A code that nobody has used.
     code: String,
     /// What an agent holds, and goes on to hold.
@@ -292,7 +296,38 @@ fn of_an_app() -> Vec<Sample> {
         sample("delete_principal", owner)
             .succeeds_with(204)
             .with("id", principal),
+        sample("list_webhooks", owner),
+        sample("get_webhook", owner).with("id", webhook),
+        sample("put_webhook", owner)
+            .with("id", webhook)
+            .body(webhook_body),
+        sample("delete_webhook", owner)
+            .succeeds_with(204)
+            .with("id", doomed_webhook),
+        sample("rotate_webhook", owner).with("id", webhook),
+        sample("test_webhook", owner).with("id", webhook),
+        sample("list_webhook_deliveries", owner).with("id", webhook),
+        sample("replay_webhook_delivery", owner)
+            .with("id", webhook)
+            .with("eventId", told),
     ]
+}
+
+fn webhook(own: &Own) -> String {
+    own.webhook.to_string()
+}
+
+fn doomed_webhook(own: &Own) -> String {
+    own.doomed_webhook.to_string()
+}
+
+fn told(own: &Own) -> String {
+    own.told.clone()
+}
+
+/// Nobody listens there.
+fn webhook_body(_: &Own) -> Value {
+    json!({ "url": "http://127.0.0.1:9/" })
 }
 
 fn of_a_country() -> Vec<Sample> {
@@ -369,6 +404,20 @@ fn of_operators() -> Vec<Sample> {
             .with("name", |own| own.doomed_agent.clone()),
         sample("list_operations", Guard::Operator),
         sample("list_audit", Guard::Operator),
+        sample("list_all_webhooks", Guard::Operator),
+        sample("get_any_webhook", Guard::Operator).with("id", webhook),
+        sample("put_any_webhook", Guard::Operator)
+            .with("id", webhook)
+            .body(webhook_body),
+        sample("delete_any_webhook", Guard::Operator)
+            .succeeds_with(204)
+            .with("id", doomed_webhook),
+        sample("rotate_any_webhook", Guard::Operator).with("id", webhook),
+        sample("test_any_webhook", Guard::Operator).with("id", webhook),
+        sample("list_any_webhook_deliveries", Guard::Operator).with("id", webhook),
+        sample("replay_any_webhook_delivery", Guard::Operator)
+            .with("id", webhook)
+            .with("eventId", told),
     ]
 }
 
@@ -630,7 +679,25 @@ impl Fixture {
             let path = format!("/operator/v1/freezes/{subject}");
             operator.put(path, reason).await.expect(201);
         }
+        let [webhook, doomed_webhook] = [Uuid::new_v4(), Uuid::new_v4()];
+        let mut told = Uuid::new_v4().to_string();
+        let webhooks = match who {
+            CallerKind::Holder(Role::Owner) => Some((owner, format!("{}/webhooks", owner.app_path()))),
+            CallerKind::Operator => Some((operator, "/operator/v1/webhooks".to_owned())),
+            _ => None,
+        };
+        if let Some((caller, path)) = webhooks {
+            for id in [webhook, doomed_webhook] {
+                let body = json!({ "url": "http://127.0.0.1:9/" });
+                caller.put(format!("{path}/{id}"), body).await.expect(201);
+            }
+            let tested = caller.asks(Method::POST, format!("{path}/{webhook}/test"));
+            told = tested.await.expect(200).property("eventId");
+        }
         Own {
+            webhook,
+            doomed_webhook,
+            told,
             agent,
             frozen,
             thawed,

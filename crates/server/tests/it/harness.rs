@@ -32,8 +32,9 @@ use server::{
 };
 use simulator::Simulator;
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -629,12 +630,24 @@ pub(crate) fn issuers(tenants: &[Uuid], applications: Value) -> Value {
     }])
 }
 
+/// The key under which the service keeps secrets.
+fn key_in(folder: &Path) -> String {
+    let file = folder.join("secret.key");
+    if !file.exists() {
+        fs::write(&file, [7; 32]).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    }
+    file.to_string_lossy().into_owned()
+}
+
 fn settings(plan: &Plan, folder: &Path, database_url: &str) -> Settings {
     let mut overrides: Vec<(String, String)> = [
         ("server.data_dir", folder.to_string_lossy().into_owned()),
         ("database.url", database_url.to_owned()),
         ("database.connections", "4".into()),
         ("identity.issuers", all_issuers().to_string()),
+        ("secrets.keys", key_in(folder)),
+        ("destinations.allow_loopback", "true".into()),
         ("identity.allow_insecure_loopback", "true".into()),
         (
             "operators.principals",

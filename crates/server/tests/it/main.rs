@@ -64,3 +64,4 @@ mod transfer;
 mod uploads;
 mod versions;
 mod vscode_client;
+mod webhooks;

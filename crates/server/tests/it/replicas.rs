@@ -56,7 +56,7 @@ async fn a_database_that_is_migrated_separately_must_be_up_to_date(backend: Back
     let plan = Harness::with(backend).setting("database.migrate", "separately");
     let refused = plan.tries_to_start().await.unwrap_err();
     assert!(
-        refused.contains("it lacks migrations 1, 2, 3; run 'fame migrate'"),
+        refused.contains("it lacks migrations 1, 2, 3, 4, 5; run 'fame migrate'"),
         "{refused}"
     );
     let stopped = Harness::start(backend).await.crash().await;

@@ -9,7 +9,12 @@ use crate::{
     principals::{PrincipalRef, is_caller},
     shares::Holder,
 };
-use domain::{country::CountryCode, ids::AppId};
+use domain::{
+    country::CountryCode,
+    ids::AppId,
+    principal::{Role, Roles},
+};
+use uuid::Uuid;
 
 /// Which rows of the table the caller may see at all.
 #[derive(Clone, Debug)]
@@ -40,6 +45,21 @@ macro_rules! has_role {
 
 const IN_APP: &str = concat!("t.app_id = $5", has_role!());
 
+const IN_APP_AS: &str = concat!(
+    "t.app_id = $5 AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $5 AND (p.roles & $6) <> 0 AND ",
+    is_caller!(),
+    ")"
+);
+
+const OF_WEBHOOK: &str = "t.webhook_id = $1";
+
+const OF_WEBHOOK_AS: &str = concat!(
+    "t.webhook_id = $7 AND 0 < (SELECT COUNT(*) FROM webhooks w WHERE w.id = $7 AND w.app_id = $5) \
+     AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $5 AND (p.roles & $6) <> 0 AND ",
+    is_caller!(),
+    ")"
+);
+
 const IN_COUNTRY: &str = concat!("t.app_id = $5 AND t.country_code = $6", has_role!());
 
 impl Scope {
@@ -69,6 +89,35 @@ impl Scope {
             sql: IN_APP,
             values,
             holder: Some(principal.first),
+        }
+    }
+
+    /// What belongs to an app, if the caller has this role on it.
+    pub fn in_app_as(principal: PrincipalRef, app: AppId, role: Role) -> Self {
+        let mut scope = Self::in_app(principal, app);
+        scope.values.push(Roles::NONE.with(role).into());
+        Self {
+            sql: IN_APP_AS,
+            ..scope
+        }
+    }
+
+    /// What a webhook of an app was told, if the caller has this role on the app.
+    pub fn of_webhook_as(principal: PrincipalRef, app: AppId, role: Role, webhook: Uuid) -> Self {
+        let mut scope = Self::in_app_as(principal, app, role);
+        scope.values.push(webhook.into());
+        Self {
+            sql: OF_WEBHOOK_AS,
+            ..scope
+        }
+    }
+
+    /// What a webhook was told, for the operator.
+    pub fn of_webhook(webhook: Uuid) -> Self {
+        Self {
+            sql: OF_WEBHOOK,
+            values: vec![webhook.into()],
+            holder: None,
         }
     }
 

@@ -15,8 +15,8 @@ const LONGEST_REASON: usize = 500;
 entity! {
     /// Something that the operator has stopped.
     Freeze "freeze" keyed by ["subject"] tagged by etag {
-        /// What: `scheduling` for all apps, `app:` with the id of an app, or `principal:` with the id of a user or an
-        /// application.
+        /// What: `scheduling` for all apps, `app:` with the id of an app, `principal:` with the id of a user or an
+        /// application, `webhooks` for all of them, or `webhooks:` with the id of an app.
         #[schema(example = "scheduling")]
         subject "subject": String,
         /// Why, as those are told who are kept from what they ask for.

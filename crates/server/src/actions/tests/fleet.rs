@@ -16,8 +16,10 @@ use crate::{
     },
     blobs::Blobs,
     clock::Clock,
-    config::{DatabaseSettings, Settings},
+    config::{DatabaseSettings, DestinationSettings, Settings},
+    destinations::Connector,
     error::{Error, Result},
+    secrets::KeyRing,
 };
 use domain::{
     access::PrincipalChange,
@@ -478,6 +480,9 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         wakeup: Wakeup::default(),
         waiting: WaitingClaims::default(),
         emitted: Wakeup::default(),
+        deliveries: Wakeup::default(),
+        connector: Connector::new(DestinationSettings::default()).unwrap(),
+        secrets: KeyRing::default(),
         uploads: UploadPlaces::new(4, Duration::from_secs(60)),
         enrolments: LookUps::of_enrolments(),
         leaks: LookUps::of_leaks(),

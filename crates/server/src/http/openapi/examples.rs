@@ -22,6 +22,9 @@ const AGENT: &str = "hosting-eu";
 const OPERATION: &str = "aaaa0000-bb11-2222-33cc-444444dddddd";
 const LEASE: &str = "bbbb1111-cc22-3333-44dd-555555eeeeee";
 const CODE: &str = "fameenr_wNZ8kUqVjvJFrYJ4nDh2S0kXo9tQeGmTc5bA1pLx";
+/// A webhook, and something that it was told.
+const WEBHOOK: &str = "dddd3333-ee44-5555-66ff-777777aaaaaa";
+const EVENT: &str = "eeee4444-ff55-6666-77aa-888888bbbbbb";
 const SESSION: &str = "cccc2222-dd33-4444-55ee-666666ffffff";
 
 /// A package of the app with nothing in it but its manifest, in a version that nobody has uploaded.
@@ -135,6 +138,8 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "name" if path.contains("/agents/") => AGENT,
         "name" => ENVIRONMENT,
         "id" if path.contains("/principals/") => READER,
+        "id" if path.contains("/webhooks/") => WEBHOOK,
+        "eventId" => EVENT,
         "id" => OPERATION,
         "subject" => FROZEN,
         "fame-agent-session" => SESSION,
@@ -188,6 +193,7 @@ fn body(operation: &str) -> Option<Value> {
         "uninstall_app" => json!({ "uninstallDependents": true, "useEnvironmentUpdateWindow": true }),
         "cancel_app_operation" => json!({ "ScheduledOperationId": OPERATION }),
         "postpone_operation" => json!({ "until": "2099-02-01T20:00:00Z", "reason": "It is month end." }),
+        "put_webhook" | "put_any_webhook" => json!({ "url": "https://hooks.contoso.com/fame", "events": ["hotfix.*"] }),
         "put_freeze" => json!({ "reason": "Its secret was found in a public repository." }),
         "put_agent" => json!({ "scope": { "tenants": [CUSTOMER] } }),
         "rotate_agent" => json!({ "revoke": false }),

@@ -450,6 +450,44 @@ pub(super) const OPERATOR: Section = Section {
             ],
         ),
         Row(
+            "Webhooks are told of events in order within an operation, at least once, signed as Standard Webhooks 1.0 says.",
+            X,
+            &[
+                "webhooks::each_step_is_told_once_in_order_and_signed",
+                "webhooks::a_receiver_that_was_down_is_told_when_it_is_back",
+                "webhooks::what_a_crash_left_is_told_afterwards",
+                "webhooks::of_two_secrets_the_former_is_good_for_a_day",
+                "webhooks::what_was_told_is_told_again_under_the_same_id",
+            ],
+        ),
+        Row(
+            "A webhook that takes nothing for as long as it is tried, or is gone, is disabled, and the app's others hear of it.",
+            X,
+            &[
+                "webhooks::who_takes_nothing_for_days_is_told_nothing_any_more_and_the_others_hear_of_it",
+                "webhooks::who_is_gone_is_told_nothing_any_more",
+                "webhooks::a_host_that_was_none_before_is_heard_of_by_the_others",
+            ],
+        ),
+        Row(
+            "Webhooks are their app's owners' and the operators' alone, go to addresses of the internet, and keep their secrets sealed.",
+            X,
+            &[
+                "webhooks::only_owners_see_webhooks_and_nobody_sees_secrets",
+                "webhooks::what_is_no_address_of_the_internet_is_refused",
+                "webhooks::without_its_key_the_service_does_not_start",
+                "webhooks::operators_stop_webhooks_and_let_them_go_on",
+                "webhooks::webhooks_are_tested_ten_times_an_hour",
+                "webhooks::an_app_has_ten_webhooks",
+                "webhooks::an_operator_is_told_of_one_tenant",
+            ],
+        ),
+        Row(
+            "Application Insights is sent of hotfixes what Business Central itself sends it.",
+            X,
+            &["webhooks::application_insights_gets_what_business_central_sends_it"],
+        ),
+        Row(
             "What an app takes up is bounded by settings.",
             X,
             &[

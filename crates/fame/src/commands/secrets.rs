@@ -1,0 +1,31 @@
+//! `fame secrets`: the keys under which a service keeps the secrets of others.
+
+use super::config::ConfigArgs;
+use crate::{exit::Exit, failure::Failure, output::Printer};
+use clap::Subcommand;
+use domain::chain::Chain;
+
+/// `fame secrets …`
+#[derive(Subcommand, Debug)]
+pub(crate) enum SecretsCommand {
+    /// Keep everything under the first of secrets.keys that is kept under another; afterwards the others can be taken away
+    Rotate(#[command(flatten)] ConfigArgs),
+}
+
+impl SecretsCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when the settings will not do, [`Failure::Unexpected`] when keys or database will not.
+    pub(crate) async fn run(self, printer: Printer) -> Result<Exit, Failure> {
+        let Self::Rotate(config) = self;
+        let settings = config.load(printer)?.settings;
+        let rotated = server::rotate_secrets(&settings).await;
+        let rotated = rotated.map_err(|error| {
+            let why = Chain(&error);
+            Failure::Unexpected(format!("Secrets cannot be kept under another key: {why}."))
+        })?;
+        printer.note(format!("Kept under the first key from now on: {rotated}."));
+        Ok(Exit::Done)
+    }
+}

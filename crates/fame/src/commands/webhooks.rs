@@ -1,0 +1,305 @@
+//! `fame webhooks`: who is told of what happens.
+
+use crate::{
+    args::{IfMatch, QueryArgs},
+    exit::Exit,
+    failure::Failure,
+    output::Column,
+    session::Session,
+};
+use clap::{Args, Subcommand};
+use client::{List, Request};
+use domain::{
+    ids::{AppId, TenantId},
+    webhook::{DeliveryStatus, WebhookFormat},
+};
+use serde_json::Value;
+use std::{fs, path::PathBuf, str::FromStr, time::Duration};
+use tokio::time::sleep;
+use uuid::Uuid;
+use wire::webhooks::{Webhook, WebhookBody, WebhookDelivery};
+
+/// `fame webhooks …`
+#[derive(Subcommand, Debug)]
+pub(crate) enum WebhooksCommand {
+    /// List webhooks
+    List {
+        /// The app, or "operator" for those of all apps and of the operator
+        of: Whose,
+        #[command(flatten)]
+        query: QueryArgs,
+    },
+    /// Show one webhook
+    Get(One),
+    /// Add a webhook; its secret is shown this once
+    Add(Box<AddArgs>),
+    /// Change a webhook to what is said here
+    Set {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        what: WhatArgs,
+        #[command(flatten)]
+        condition: IfMatch,
+    },
+    /// Remove a webhook
+    Remove {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        condition: IfMatch,
+    },
+    /// Give a webhook another secret, shown this once; the one before is good for a day more
+    Rotate(One),
+    /// Send a webhook something that says no more than that it arrives, and wait for what it answers
+    Test(One),
+    /// List what a webhook was told, and is still to be told
+    Deliveries {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        query: QueryArgs,
+    },
+    /// Send a webhook once more what it was told
+    Replay {
+        #[command(flatten)]
+        one: One,
+        /// The event
+        event: Uuid,
+    },
+}
+
+/// Which webhook.
+#[derive(Args, Debug)]
+pub(crate) struct One {
+    /// The app, or "operator" for those of all apps and of the operator
+    of: Whose,
+    /// The webhook
+    webhook: Uuid,
+}
+
+/// `fame webhooks add`
+#[derive(Args, Debug)]
+pub(crate) struct AddArgs {
+    /// The app, or "operator" to be told of everything
+    of: Whose,
+    #[command(flatten)]
+    what: WhatArgs,
+}
+
+/// What a webhook is to be.
+#[derive(Args, Debug)]
+pub(crate) struct WhatArgs {
+    /// Where it is
+    #[arg(long, required_unless_present = "connection_string_file")]
+    url: Option<String>,
+    /// A file with the connection string of an Application Insights resource
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    connection_string_file: Option<PathBuf>,
+    /// An event that it wants, or a group such as hotfix.*; repeat it for several. All when left out
+    #[arg(long = "event", value_name = "EVENT", value_delimiter = ',')]
+    events: Vec<String>,
+    /// StandardWebhooks, CloudEvents or ApplicationInsights
+    #[arg(long)]
+    format: Option<WebhookFormat>,
+    /// The tenant of whose environments it is to be told; for operators
+    #[arg(long, value_name = "ID")]
+    aad_tenant_id: Option<TenantId>,
+    /// It is told nothing
+    #[arg(long)]
+    disabled: bool,
+}
+
+/// Whose webhooks: an app's, or all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    App(AppId),
+    Operator,
+}
+
+impl FromStr for Whose {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "operator" => Ok(Self::Operator),
+            text => text
+                .parse()
+                .map(Self::App)
+                .map_err(|error| format!("{error}, nor \"operator\"")),
+        }
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    ("ID", "id"),
+    ("APP", "appId"),
+    ("URL", "url"),
+    ("FORMAT", "format"),
+    ("EVENTS", "events"),
+    ("ENABLED", "enabled"),
+    ("DISABLED", "disabledReason"),
+    ("DELIVERED", "deliveredOn"),
+];
+
+const DELIVERIES: &[Column] = &[
+    ("EVENT", "eventId"),
+    ("TYPE", "type"),
+    ("OCCURRED", "occurredOn"),
+    ("STATUS", "status"),
+    ("ATTEMPTS", "attempts"),
+    ("RESULT", "lastResult"),
+    ("ANSWER", "lastStatus"),
+    ("NEXT", "nextAttemptOn"),
+];
+
+/// How long a test waits for its answer, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(500);
+
+impl WebhooksCommand {
+    /// Runs the command.
+    pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let client = &session.client;
+        match self {
+            Self::List { of, query } => {
+                let list = match of {
+                    Whose::App(app) => client.list_webhooks(app),
+                    Whose::Operator => client.list_all_webhooks(),
+                };
+                session.print_list(list, query, COLUMNS).await?;
+            }
+            Self::Get(one) => {
+                let request = match one.of {
+                    Whose::App(app) => client.get_webhook(app, one.webhook),
+                    Whose::Operator => client.get_any_webhook(one.webhook),
+                };
+                session.print_one(request).await?;
+            }
+            Self::Add(args) => {
+                let one = One {
+                    of: args.of,
+                    webhook: Uuid::new_v4(),
+                };
+                let request = one.put(session, &args.what.body()?);
+                session.print_one(request).await?;
+            }
+            Self::Set { one, what, condition } => {
+                let request = one.put(session, &what.body()?);
+                session
+                    .print_one(request.if_match(condition.if_match.as_deref()))
+                    .await?;
+            }
+            Self::Remove { one, condition } => {
+                let request = match one.of {
+                    Whose::App(app) => client.delete_webhook(app, one.webhook),
+                    Whose::Operator => client.delete_any_webhook(one.webhook),
+                };
+                request.if_match(condition.if_match.as_deref()).json().await?;
+                session.printer.note(format!("Removed webhook {}.", one.webhook));
+            }
+            Self::Rotate(one) => {
+                let request = match one.of {
+                    Whose::App(app) => client.rotate_webhook(app, one.webhook),
+                    Whose::Operator => client.rotate_any_webhook(one.webhook),
+                };
+                session.print_one(request).await?;
+            }
+            Self::Test(one) => return one.test(session).await,
+            Self::Deliveries { one, query } => {
+                session
+                    .print_list(one.deliveries(session), query, DELIVERIES)
+                    .await?;
+            }
+            Self::Replay { one, event } => {
+                let request = match one.of {
+                    Whose::App(app) => client.replay_webhook_delivery(app, one.webhook, event),
+                    Whose::Operator => client.replay_any_webhook_delivery(one.webhook, event),
+                };
+                session.print_one(request).await?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl One {
+    fn put(&self, session: &Session, body: &WebhookBody) -> Request<Webhook> {
+        match self.of {
+            Whose::App(app) => session.client.put_webhook(app, self.webhook, body),
+            Whose::Operator => session.client.put_any_webhook(self.webhook, body),
+        }
+    }
+
+    fn deliveries(&self, session: &Session) -> List<WebhookDelivery> {
+        match self.of {
+            Whose::App(app) => session.client.list_webhook_deliveries(app, self.webhook),
+            Whose::Operator => session.client.list_any_webhook_deliveries(self.webhook),
+        }
+    }
+
+    /// Sends a test, and waits until it was tried.
+    async fn test(&self, session: &Session) -> Result<Exit, Failure> {
+        let request = match self.of {
+            Whose::App(app) => session.client.test_webhook(app, self.webhook),
+            Whose::Operator => session.client.test_any_webhook(self.webhook),
+        };
+        let sent = request.json().await?;
+        let id = sent.get("eventId").cloned().unwrap_or_default();
+        let looked = async {
+            loop {
+                let rows = self.deliveries(session).json().all().await?;
+                let found = rows.into_iter().find(|row| row.get("eventId") == Some(&id));
+                match found {
+                    Some(row) if row.get("attempts").and_then(Value::as_u64) > Some(0) => return Ok(row),
+                    _ => sleep(LOOK).await,
+                }
+            }
+        };
+        let found: Result<Value, Failure> = tokio::time::timeout(PATIENCE, looked).await.unwrap_or(Ok(sent));
+        let found = found?;
+        session.printer.record(&found)?;
+        let is_delivered =
+            found.get("status").and_then(Value::as_str) == Some(DeliveryStatus::Delivered.as_str());
+        Ok(if is_delivered {
+            Exit::Done
+        } else {
+            Exit::Unexpected
+        })
+    }
+}
+
+impl WhatArgs {
+    fn body(&self) -> Result<WebhookBody, Failure> {
+        let connection_string = self.connection_string_file.as_ref().map(|file| {
+            fs::read_to_string(file)
+                .map_err(|error| Failure::Usage(format!("'{}' cannot be read: {error}", file.display())))
+        });
+        let connection_string = connection_string.transpose()?;
+        let format = self.format.map(|format| format.to_string());
+        let insights = connection_string
+            .is_some()
+            .then(|| WebhookFormat::ApplicationInsights.to_string());
+        Ok(WebhookBody {
+            url: self.url.clone(),
+            connection_string: connection_string.map(|text| text.trim().to_owned()),
+            events: (!self.events.is_empty()).then(|| self.events.clone()),
+            format: format.or(insights),
+            aad_tenant_id: self.aad_tenant_id.map(|tenant| tenant.0),
+            enabled: self.disabled.then_some(false),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhooks_are_an_apps_or_the_operators() {
+        let app = Uuid::new_v4();
+        assert_eq!(app.to_string().parse(), Ok(Whose::App(AppId(app))));
+        assert_eq!("operator".parse(), Ok(Whose::Operator));
+        assert!("me".parse::<Whose>().is_err());
+    }
+}

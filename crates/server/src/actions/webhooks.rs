@@ -1,0 +1,682 @@
+//! Who is told of events: owners for their app, operators for everything.
+//!
+//! Whoever adds a webhook at a host at which the app had none is heard by its other webhooks, so that nobody listens unheard.
+//! A secret is shown once, by the answer that makes it.
+
+mod deliver;
+
+pub(crate) use deliver::{Attempt, Outcome, deliveries_of, record};
+
+use super::{
+    Principal, Service, access,
+    audit::{self, Actor, Change},
+    preconditions::Preconditions,
+    repeat,
+};
+use crate::{
+    destinations::{Connector, Target, insights, insights::Connection, payload, signing},
+    error::{Error, Result},
+    secrets::{KeyRing, Place, SecretError},
+    wire_rows,
+};
+use domain::{
+    access::{Permission, Resource},
+    ids::{AppId, Etag},
+    instant::Instant,
+    problem::{Code, RuleError},
+    webhook::{DeliveryStatus, DisabledReason, NEW_HOST, TEST, WebhookFormat},
+};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use store::{
+    Tx, apps,
+    events::{Event, insert_events},
+    webhooks::{self, Delivery, Webhook},
+};
+use uuid::Uuid;
+use wire::webhooks::WebhookRequest;
+
+pub(crate) const READ: Permission = Permission::read(Resource::Webhooks);
+pub(crate) const WRITE: Permission = Permission::write(Resource::Webhooks);
+
+/// Most webhooks of an app, and of the operator.
+const MOST: usize = 10;
+/// How long the secret before is good after a rotation.
+const OVERLAP: Duration = Duration::from_hours(24);
+/// How often the webhooks of an app may be tested.
+const TESTS_EACH_HOUR: u64 = 10;
+const HOUR: Duration = Duration::from_hours(1);
+/// Seconds after which one may be tested again, at most.
+const WAIT_TO_TEST: u32 = 3_600;
+
+/// Through whom webhooks are reached: an app, or the operator, who may reach all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    Through(AppId),
+    ByOperator,
+}
+
+impl Reached {
+    fn app(self) -> Option<AppId> {
+        match self {
+            Self::Through(app) => Some(app),
+            Self::ByOperator => None,
+        }
+    }
+
+    /// Whether a webhook is among those.
+    fn includes(self, webhook: &Webhook) -> bool {
+        match self {
+            Self::Through(app) => webhook.app_id == Some(app),
+            Self::ByOperator => true,
+        }
+    }
+}
+
+/// A webhook, and its secret where it has just been made.
+pub(crate) struct Saved {
+    pub(crate) webhook: Webhook,
+    pub(crate) secret: Option<String>,
+    pub(crate) is_new: bool,
+}
+
+/// One webhook.
+pub(crate) async fn get_webhook(
+    service: &Service,
+    principal: &Principal,
+    reached: Reached,
+    id: Uuid,
+) -> Result<Webhook> {
+    may(service, principal, reached, READ).await?;
+    let found = webhooks::find_webhook(&service.db, id).await?;
+    found
+        .filter(|webhook| reached.includes(webhook))
+        .ok_or_else(|| missing(id).into())
+}
+
+/// Decides outside a transaction.
+async fn may(
+    service: &Service,
+    principal: &Principal,
+    reached: Reached,
+    permission: Permission,
+) -> Result<()> {
+    match reached {
+        Reached::Through(app) => access::preview(service, principal, app, None, permission)
+            .await
+            .map(drop),
+        // Who is an operator is known before.
+        Reached::ByOperator => Ok(()),
+    }
+}
+
+/// Decides within a transaction, with the app's row locked.
+async fn require(tx: &mut Tx<'_>, principal: &Principal, reached: Reached) -> Result<()> {
+    let Some(app) = reached.app() else {
+        return Ok(());
+    };
+    apps::lock_app(tx, app).await?;
+    access::require(tx, principal, app, WRITE).await.map(drop)
+}
+
+struct Saving {
+    principal: Principal,
+    reached: Reached,
+    id: Uuid,
+    request: WebhookRequest,
+    /// Where it is from now on, unless it stays where it is.
+    url: Option<String>,
+    /// What is kept sealed of a new one, or of one that is somewhere else now.
+    sealed: Option<String>,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Makes a webhook, or changes one.
+pub(crate) async fn put_webhook(
+    service: &Service,
+    principal: &Principal,
+    reached: Reached,
+    id: Uuid,
+    request: WebhookRequest,
+    preconditions: Preconditions,
+) -> Result<Saved> {
+    may(service, principal, reached, WRITE).await?;
+    let url = match &request.connection_string {
+        Some(text) => Some(
+            Connection::read(text)
+                .map_err(|refused| RuleError::invalid("connectionString", sentence(&refused.0)))?
+                .url,
+        ),
+        None => request.url.clone(),
+    };
+    if let Some(url) = &url {
+        check(&service.connector, url).await?;
+    }
+    let secret = match request.format {
+        WebhookFormat::ApplicationInsights => request.connection_string.clone(),
+        WebhookFormat::StandardWebhooks | WebhookFormat::CloudEvents => {
+            Some(signing::new_secret().map_err(Error::fault)?)
+        }
+    };
+    let sealed = secret
+        .as_ref()
+        .map(|secret| seal(&service.secrets, id, SECRET, secret))
+        .transpose()?;
+    let input = Saving {
+        principal: principal.clone(),
+        reached,
+        id,
+        request,
+        url,
+        sealed,
+        preconditions,
+        now: service.clock.now(),
+    };
+    let (webhook, is_new) = service
+        .db
+        .write(input, |tx, input| Box::pin(put_webhook_in(tx, input)))
+        .await?;
+    service.emitted.notify_here();
+    service.deliveries.notify();
+    let is_shown = is_new && webhook.format != WebhookFormat::ApplicationInsights;
+    Ok(Saved {
+        webhook,
+        secret: secret.filter(|_| is_shown),
+        is_new,
+    })
+}
+
+async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool)> {
+    require(&mut tx, &input.principal, input.reached).await?;
+    let existing = lock(&mut tx, input.reached, input.id).await?;
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        return existing
+            .map(|webhook| (webhook, false))
+            .ok_or_else(|| missing(input.id).into());
+    }
+    let etag = existing.as_ref().map(|webhook| webhook.etag);
+    input.preconditions.check_write(etag)?;
+    if let Some(existing) = &existing {
+        wire_rows::webhook(existing.clone())?.check_read_only(&input.request.given)?;
+    }
+    let app = existing
+        .as_ref()
+        .map_or(input.reached.app(), |webhook| webhook.app_id);
+    let others = webhooks::webhooks_of(&mut tx, app).await?;
+    let webhook = described(input, existing.as_ref(), app)?;
+    let is_new = existing.is_none();
+    if is_new {
+        if others.len() >= MOST {
+            let message = format!("There are {MOST} webhooks, and no more are allowed: remove one first.");
+            return Err(RuleError::broken("TooManyWebhooks", message).into());
+        }
+        webhooks::insert_webhook(&mut tx, &webhook).await?;
+    } else {
+        webhooks::update_webhook(&mut tx, &webhook).await?;
+    }
+    if !others.iter().any(|other| host(other) == host(&webhook)) {
+        let by = Actor::Principal(&input.principal);
+        emit(&mut tx, NEW_HOST, &webhook, by, input.now, None).await?;
+    }
+    let change = Change {
+        action: WRITE.as_str(),
+        target: target(&webhook),
+        before: existing.as_ref().map(state),
+        after: Some(state(&webhook)),
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    Ok((webhook, is_new))
+}
+
+/// A webhook as a request describes it.
+fn described(input: &Saving, existing: Option<&Webhook>, app: Option<AppId>) -> Result<Webhook> {
+    let request = &input.request;
+    let kept = existing.filter(|webhook| webhook.format.is_insights() == request.format.is_insights());
+    let given = input.sealed.clone();
+    // A secret stays until it is rotated; a connection string, until there is another.
+    let secret = match (kept, request.format) {
+        (Some(kept), WebhookFormat::ApplicationInsights) => given.unwrap_or_else(|| kept.secret.clone()),
+        (Some(kept), _) => kept.secret.clone(),
+        (None, _) => given.ok_or_else(|| required("connectionString"))?,
+    };
+    let url = match request.format {
+        WebhookFormat::ApplicationInsights if request.connection_string.is_none() => None,
+        _ => input.url.clone(),
+    };
+    let was = existing.and_then(|webhook| webhook.disabled_reason.filter(|_| !request.enabled));
+    let since = existing.and_then(|webhook| webhook.disabled_on.filter(|_| !request.enabled));
+    Ok(Webhook {
+        id: input.id,
+        app_id: app,
+        tenant_id: request.tenant_id,
+        url: url
+            .or_else(|| kept.map(|kept| kept.url.clone()))
+            .ok_or_else(|| required("url"))?,
+        events: request.events.join(" "),
+        format: request.format,
+        secret,
+        former_secret: kept.and_then(|kept| kept.former_secret.clone()),
+        former_secret_until: kept.and_then(|kept| kept.former_secret_until),
+        created_on: existing.map_or(input.now, |webhook| webhook.created_on),
+        created_by: existing.map_or_else(
+            || input.principal.signature(),
+            |webhook| webhook.created_by.clone(),
+        ),
+        disabled_on: (!request.enabled).then(|| since.unwrap_or(input.now)),
+        disabled_reason: (!request.enabled).then(|| was.unwrap_or(DisabledReason::Asked)),
+        paused_until: None,
+        delivered_on: existing.and_then(|webhook| webhook.delivered_on),
+        etag: Etag::random(),
+    })
+}
+
+fn required(what: &str) -> RuleError {
+    RuleError::invalid(what, format!("'{what}' is required."))
+}
+
+/// Whether something may be sent to an url at all.
+async fn check(connector: &Connector, url: &str) -> Result<()> {
+    let refused = |refused: crate::destinations::Refused| {
+        let message = sentence(&refused.0);
+        RuleError::broken("AddressRefused", message).about("url")
+    };
+    let target = Target::read(url).map_err(refused)?;
+    connector.check(&target).await.map_err(refused)?;
+    Ok(())
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+}
+
+struct Removing {
+    principal: Principal,
+    reached: Reached,
+    id: Uuid,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Removes a webhook. What it was still to be told it is not told any more.
+pub(crate) async fn delete_webhook(
+    service: &Service,
+    principal: &Principal,
+    reached: Reached,
+    id: Uuid,
+    preconditions: Preconditions,
+) -> Result<()> {
+    let input = Removing {
+        principal: principal.clone(),
+        reached,
+        id,
+        preconditions,
+        now: service.clock.now(),
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(delete_webhook_in(tx, input)))
+        .await
+}
+
+async fn delete_webhook_in(mut tx: Tx<'_>, input: &Removing) -> Result<()> {
+    require(&mut tx, &input.principal, input.reached).await?;
+    let Some(existing) = lock(&mut tx, input.reached, input.id).await? else {
+        return Err(input.preconditions.missing(missing(input.id)));
+    };
+    input.preconditions.check_write(Some(existing.etag))?;
+    webhooks::delete_webhook(&mut tx, input.id).await?;
+    let change = Change {
+        action: "webhooks/delete",
+        target: target(&existing),
+        before: Some(state(&existing)),
+        after: None,
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await
+}
+
+struct Rotating {
+    principal: Principal,
+    reached: Reached,
+    id: Uuid,
+    sealed: String,
+    /// What opens and seals the secret that is there.
+    former: Option<String>,
+    /// The tag of the webhook that `former` was read from.
+    etag: Etag,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Gives a webhook another secret. The one before is good for a day more: deliveries are signed with both.
+pub(crate) async fn rotate_webhook(
+    service: &Service,
+    principal: &Principal,
+    reached: Reached,
+    id: Uuid,
+    preconditions: Preconditions,
+) -> Result<Saved> {
+    may(service, principal, reached, WRITE).await?;
+    let webhook = get_webhook(service, principal, reached, id).await?;
+    if webhook.format.is_insights() {
+        let message = "What is sent to Application Insights is not signed: there is no secret to rotate.";
+        return Err(RuleError::new(Code::BadArgument, message).into());
+    }
+    let current = open(&service.secrets, id, SECRET, &webhook.secret)?;
+    let secret = signing::new_secret().map_err(Error::fault)?;
+    let input = Rotating {
+        principal: principal.clone(),
+        reached,
+        id,
+        sealed: seal(&service.secrets, id, SECRET, &secret)?,
+        former: Some(seal(&service.secrets, id, FORMER_SECRET, &current)?),
+        etag: webhook.etag,
+        preconditions,
+        now: service.clock.now(),
+    };
+    let webhook = service
+        .db
+        .write(input, |tx, input| Box::pin(rotate_webhook_in(tx, input)))
+        .await?;
+    Ok(Saved {
+        webhook,
+        secret: Some(secret),
+        is_new: false,
+    })
+}
+
+async fn rotate_webhook_in(mut tx: Tx<'_>, input: &Rotating) -> Result<Webhook> {
+    require(&mut tx, &input.principal, input.reached).await?;
+    let existing = lock(&mut tx, input.reached, input.id).await?;
+    let existing = existing.ok_or_else(|| input.preconditions.missing(missing(input.id)))?;
+    input.preconditions.check_write(Some(existing.etag))?;
+    if existing.etag != input.etag {
+        return Err(store::StoreError::Busy.into());
+    }
+    let webhook = Webhook {
+        secret: input.sealed.clone(),
+        former_secret: input.former.clone(),
+        former_secret_until: Some(input.now + OVERLAP),
+        etag: Etag::random(),
+        ..existing
+    };
+    webhooks::update_webhook(&mut tx, &webhook).await?;
+    let change = Change {
+        action: "webhooks/rotate",
+        target: target(&webhook),
+        before: None,
+        after: Some(json!({ "formerSecretUntil": (input.now + OVERLAP).to_string() })),
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    Ok(webhook)
+}
+
+struct Sending {
+    principal: Principal,
+    reached: Reached,
+    id: Uuid,
+    event: Uuid,
+    source: String,
+    now: Instant,
+}
+
+/// Sends a webhook something that says no more than that it arrives.
+pub(crate) async fn test_webhook(
+    service: &Service,
+    principal: &Principal,
+    reached: Reached,
+    id: Uuid,
+) -> Result<Delivery> {
+    let input = Sending {
+        principal: principal.clone(),
+        reached,
+        id,
+        event: Uuid::now_v7(),
+        source: source(service),
+        now: service.clock.now(),
+    };
+    let sent = service
+        .db
+        .write(input, |tx, input| Box::pin(test_webhook_in(tx, input)))
+        .await?;
+    service.deliveries.notify();
+    Ok(sent)
+}
+
+async fn test_webhook_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
+    require(&mut tx, &input.principal, input.reached).await?;
+    let webhook = lock(&mut tx, input.reached, input.id).await?;
+    let webhook = webhook.ok_or_else(|| missing(input.id))?;
+    if webhook.disabled_on.is_some() {
+        let message = "The webhook is disabled, so nothing is sent to it: enable it first.";
+        return Err(RuleError::broken("WebhookDisabled", message).into());
+    }
+    let since = Instant(input.now.0.saturating_sub(ticks(HOUR)));
+    if webhooks::count_tests(&mut tx, webhook.app_id, TEST, since).await? >= TESTS_EACH_HOUR {
+        let message = format!("Webhooks can be tested {TESTS_EACH_HOUR} times an hour. Try again later.");
+        return Err(Error::try_later(Code::TooManyRequests, &message, WAIT_TO_TEST));
+    }
+    let event = payload::test(&webhook, input.event, input.now);
+    let body = match webhook.format {
+        WebhookFormat::ApplicationInsights => insights::test(&webhook, &event),
+        format => payload::write(format, &event, &json!({ "id": webhook.id }), &input.source),
+    };
+    let delivery = first(&webhook, &event, body, input.now);
+    webhooks::insert_deliveries(&mut tx, std::slice::from_ref(&delivery)).await?;
+    let change = Change {
+        action: "webhooks/test",
+        target: target(&webhook),
+        before: None,
+        after: Some(json!({ "eventId": input.event })),
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    Ok(delivery)
+}
+
+/// Sends a webhook once more what it was told before, under the same id.
+pub(crate) async fn replay_delivery(
+    service: &Service,
+    principal: &Principal,
+    reached: Reached,
+    id: Uuid,
+    event: Uuid,
+) -> Result<Delivery> {
+    let input = Sending {
+        principal: principal.clone(),
+        reached,
+        id,
+        event,
+        source: String::new(),
+        now: service.clock.now(),
+    };
+    let sent = service
+        .db
+        .write(input, |tx, input| Box::pin(replay_delivery_in(tx, input)))
+        .await?;
+    service.deliveries.notify();
+    Ok(sent)
+}
+
+async fn replay_delivery_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
+    require(&mut tx, &input.principal, input.reached).await?;
+    let webhook = lock(&mut tx, input.reached, input.id).await?;
+    let webhook = webhook.ok_or_else(|| missing(input.id))?;
+    let found = webhooks::lock_delivery(&mut tx, input.id, input.event).await?;
+    let found = found.ok_or_else(|| {
+        let message = format!(
+            "Webhook {} was not told of event {}, or too long ago.",
+            input.id, input.event
+        );
+        RuleError::missing(
+            format!("webhooks/{}/deliveries/{}", input.id, input.event),
+            message,
+        )
+    })?;
+    if found.status == DeliveryStatus::Waiting {
+        return Ok(found);
+    }
+    let delivery = Delivery {
+        status: DeliveryStatus::Waiting,
+        attempts: 0,
+        next_on: Some(input.now),
+        first_on: None,
+        ..found
+    };
+    webhooks::update_delivery(&mut tx, &delivery).await?;
+    let change = Change {
+        action: "webhooks/replay",
+        target: target(&webhook),
+        before: None,
+        after: Some(json!({ "eventId": input.event })),
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    Ok(delivery)
+}
+
+/// A delivery that was not tried yet.
+fn first(webhook: &Webhook, event: &Event, body: String, now: Instant) -> Delivery {
+    Delivery {
+        webhook_id: webhook.id,
+        event_id: event.id,
+        kind: event.kind.clone(),
+        operation_id: event.operation_id,
+        body,
+        occurred_on: event.recorded_on,
+        status: DeliveryStatus::Waiting,
+        attempts: 0,
+        next_on: Some(now),
+        first_on: None,
+        last_on: None,
+        last_result: None,
+        last_status: None,
+        last_milliseconds: None,
+    }
+}
+
+/// One webhook that is reached so, its row locked.
+async fn lock(tx: &mut Tx<'_>, reached: Reached, id: Uuid) -> Result<Option<Webhook>> {
+    let found = webhooks::lock_webhook(tx, id).await?;
+    match found {
+        Some(webhook) if !reached.includes(&webhook) => Err(missing(id).into()),
+        found => Ok(found),
+    }
+}
+
+fn missing(id: Uuid) -> RuleError {
+    RuleError::missing(format!("webhooks/{id}"), format!("There is no webhook {id}."))
+}
+
+fn target(webhook: &Webhook) -> String {
+    match webhook.app_id {
+        Some(app) => format!("apps/{app}/webhooks/{}", webhook.id),
+        None => format!("webhooks/{}", webhook.id),
+    }
+}
+
+/// What the audit says of a webhook. Of its address that is the host: what stands behind it may be a secret.
+fn state(webhook: &Webhook) -> Value {
+    json!({
+        "host": host(webhook),
+        "events": webhook.events,
+        "format": webhook.format.as_str(),
+        "aadTenantId": webhook.tenant_id.map(|tenant| tenant.to_string()),
+        "disabledReason": webhook.disabled_reason.map(DisabledReason::as_str),
+    })
+}
+
+pub(super) fn host(webhook: &Webhook) -> Option<String> {
+    let target = Target::read(&webhook.url).ok()?;
+    Some(target.host().to_owned())
+}
+
+/// Tells the others what became of a webhook.
+async fn emit(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    webhook: &Webhook,
+    by: Actor<'_>,
+    now: Instant,
+    reason: Option<DisabledReason>,
+) -> Result<()> {
+    let payload = json!({
+        "id": webhook.id,
+        "by": by.named(),
+        "host": host(webhook),
+        "reason": reason.map(DisabledReason::as_str),
+    });
+    let event = Event {
+        id: Uuid::now_v7(),
+        kind: kind.to_owned(),
+        app_id: webhook.app_id,
+        environment_id: None,
+        operation_id: None,
+        payload: payload.to_string(),
+        recorded_on: now,
+    };
+    Ok(insert_events(tx, &[event]).await?)
+}
+
+/// By which address the service calls itself in what it sends.
+fn source(service: &Service) -> String {
+    service.settings.server.public_url.clone().unwrap_or_default()
+}
+
+fn ticks(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos() / 100).unwrap_or(i64::MAX)
+}
+
+/// The columns in which secrets stand.
+pub(crate) const SECRET: &str = "secret";
+pub(crate) const FORMER_SECRET: &str = "former_secret";
+
+pub(crate) fn place(id: Uuid, column: &'static str) -> Place {
+    Place {
+        table: "webhooks",
+        row: id,
+        column,
+    }
+}
+
+/// Seals what is kept of webhooks under the key that seals now; how many there were under another.
+pub(crate) async fn reseal(db: &store::Db, keys: Arc<KeyRing>) -> Result<u64> {
+    db.write(keys, |tx, keys| Box::pin(reseal_in(tx, keys))).await
+}
+
+async fn reseal_in(mut tx: Tx<'_>, keys: &KeyRing) -> Result<u64> {
+    let anew = |webhook: &Webhook, column, sealed: &str| match keys.is_current(sealed) {
+        true => Ok(sealed.to_owned()),
+        false => seal(keys, webhook.id, column, &open(keys, webhook.id, column, sealed)?),
+    };
+    let mut changed = 0;
+    for webhook in webhooks::all(&mut tx).await? {
+        let former = webhook.former_secret.as_deref();
+        let resealed = Webhook {
+            secret: anew(&webhook, SECRET, &webhook.secret)?,
+            former_secret: former
+                .map(|sealed| anew(&webhook, FORMER_SECRET, sealed))
+                .transpose()?,
+            ..webhook.clone()
+        };
+        if resealed != webhook {
+            webhooks::update_webhook(&mut tx, &resealed).await?;
+            changed += 1;
+        }
+    }
+    Ok(changed)
+}
+
+fn seal(keys: &KeyRing, id: Uuid, column: &'static str, text: &str) -> Result<String> {
+    keys.seal(place(id, column), text).map_err(|error| match error {
+        SecretError::NoKey => {
+            let message = "The service keeps no secrets: its operator has named no key under secrets.keys.";
+            RuleError::broken("NoSecretKey", message).into()
+        }
+        error => Error::fault(error),
+    })
+}
+
+fn open(keys: &KeyRing, id: Uuid, column: &'static str, sealed: &str) -> Result<String> {
+    keys.open(place(id, column), sealed).map_err(Error::fault)
+}

@@ -1,0 +1,262 @@
+//! From an event to whoever is told of it: which webhooks want it, and what follows from each attempt.
+
+use super::{emit, first, source, state, target};
+use crate::{
+    actions::{
+        Service,
+        audit::{self, Actor, Change},
+    },
+    destinations::{insights, payload},
+    error::{Error, Result},
+};
+use domain::{
+    instant::Instant,
+    webhook::{
+        AttemptResult, DISABLED, DeliveryStatus, DisabledReason, SERVICE_EVENTS, is_wanted, next_attempt,
+    },
+};
+use serde_json::Value;
+use std::time::Duration;
+use store::{
+    Tx,
+    events::Event,
+    webhooks::{self, Delivery, Webhook},
+};
+use uuid::Uuid;
+
+/// As whom the service acts where it tells of events.
+const SENDER: Actor<'static> = Actor::Service("webhooks");
+
+/// Longest pause after an attempt that was not answered, unless a longer one was asked for.
+const PAUSE: Duration = Duration::from_mins(5);
+
+/// Makes deliveries of events, one for each webhook that wants one. Events that come again make none.
+pub(crate) async fn deliveries_of(service: &Service, events: &[Event]) -> Result<()> {
+    if !webhooks::is_any(&service.db).await? {
+        return Ok(());
+    }
+    let input = (
+        events.to_vec(),
+        source(service),
+        service.settings.agents.only_cause_to_vendor.clone(),
+        service.clock.now(),
+    );
+    service
+        .db
+        .write(input, |mut tx, (events, source, only_cause, now)| {
+            Box::pin(async move {
+                let all = webhooks::all(&mut tx).await?;
+                let mut deliveries = Vec::new();
+                for event in events {
+                    // One that cannot be read must not keep all that follow it from being told.
+                    match told(event, &all, source, only_cause, *now) {
+                        Ok(of_event) => deliveries.extend(of_event),
+                        Err(error) => {
+                            tracing::error!(event = %event.id, error = %error, "webhooks cannot be told of an event")
+                        }
+                    }
+                }
+                Ok(webhooks::insert_deliveries(&mut tx, &deliveries).await?)
+            })
+        })
+        .await
+}
+
+fn told(
+    event: &Event,
+    webhooks: &[Webhook],
+    source: &str,
+    only_cause: &[Uuid],
+    now: Instant,
+) -> Result<Vec<Delivery>> {
+    let payload: Value = serde_json::from_str(&event.payload).map_err(Error::fault)?;
+    let mut deliveries = Vec::new();
+    for webhook in webhooks.iter().filter(|webhook| wants(webhook, event, &payload)) {
+        let body = if webhook.format.is_insights() {
+            let tenant: Option<Uuid> = payload::tenant_of(&payload).and_then(|tenant| tenant.parse().ok());
+            let is_vendor = webhook.app_id.is_some();
+            let only_cause = is_vendor && tenant.is_some_and(|tenant| only_cause.contains(&tenant));
+            insights::write(event, only_cause)?
+        } else {
+            Some(payload::write(webhook.format, event, &payload, source))
+        };
+        deliveries.extend(body.map(|body| first(webhook, event, body, now)));
+    }
+    Ok(deliveries)
+}
+
+/// Whether a webhook is to be told of an event.
+fn wants(webhook: &Webhook, event: &Event, payload: &Value) -> bool {
+    let is_about_itself = payload.get("id").and_then(Value::as_str) == Some(&webhook.id.to_string());
+    let is_of_app = match webhook.app_id {
+        Some(app) => event.app_id == Some(app) && !SERVICE_EVENTS.contains(&event.kind.as_str()),
+        None => true,
+    };
+    let tenant = webhook.tenant_id.map(|tenant| tenant.to_string());
+    webhook.disabled_on.is_none()
+        && webhook.created_on <= event.recorded_on
+        && is_of_app
+        && !is_about_itself
+        && tenant.is_none_or(|tenant| payload::tenant_of(payload) == Some(tenant.as_str()))
+        && is_wanted(&event.kind, webhook.events.split_whitespace())
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was taken.
+    Accepted,
+    /// It was not, and may be another time.
+    Later {
+        result: AttemptResult,
+        /// For how long whoever was told wants to be left alone.
+        asked: Option<Duration>,
+        /// Whether whoever was told is unwell, so that nothing else is sent either.
+        pauses: bool,
+        /// What is left to be sent.
+        rest: Option<String>,
+    },
+    /// It will never be.
+    Refused,
+    /// Nobody wants to be told anything any more.
+    Gone,
+}
+
+/// An attempt, and how it went.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: Option<u16>,
+    pub(crate) took: Duration,
+}
+
+impl Outcome {
+    pub(crate) fn result(&self) -> AttemptResult {
+        match self {
+            Self::Accepted => AttemptResult::Accepted,
+            Self::Later { result, .. } => *result,
+            Self::Refused | Self::Gone => AttemptResult::Status,
+        }
+    }
+}
+
+/// Writes down what came of an attempt at a delivery, unless somebody else has gone on with it meanwhile.
+pub(crate) async fn record(service: &Service, delivery: &Delivery, attempt: Attempt) -> Result<()> {
+    let input = (delivery.clone(), attempt, service.clock.now());
+    service
+        .db
+        .write(input, |tx, (delivery, attempt, now)| {
+            Box::pin(record_in(tx, delivery, attempt, *now))
+        })
+        .await
+}
+
+async fn record_in(mut tx: Tx<'_>, tried: &Delivery, attempt: &Attempt, now: Instant) -> Result<()> {
+    let (webhook, event) = (tried.webhook_id, tried.event_id);
+    let Some(webhook) = webhooks::lock_webhook(&mut tx, webhook).await? else {
+        return Ok(());
+    };
+    let Some(before) = webhooks::lock_delivery(&mut tx, webhook.id, event).await? else {
+        return Ok(());
+    };
+    if before.attempts != tried.attempts || before.status != DeliveryStatus::Waiting {
+        return Ok(());
+    }
+    let delivery = after(&before, attempt, now);
+    webhooks::update_delivery(&mut tx, &delivery).await?;
+    if delivery.status == DeliveryStatus::Delivered {
+        return Ok(webhooks::note_delivered(&mut tx, webhook.id, now).await?);
+    }
+    let has_taken_since = webhook.delivered_on > delivery.first_on;
+    let reason = match &attempt.outcome {
+        Outcome::Gone => Some(DisabledReason::Gone),
+        Outcome::Later { .. } if delivery.next_on.is_none() && !has_taken_since => {
+            Some(DisabledReason::Failing)
+        }
+        _ => None,
+    };
+    match reason {
+        Some(reason) => disable(&mut tx, &webhook, reason, now).await,
+        None => pause(&mut tx, &webhook, &delivery, attempt, now).await,
+    }
+}
+
+/// A delivery as it is after an attempt.
+fn after(before: &Delivery, attempt: &Attempt, now: Instant) -> Delivery {
+    let attempts = before.attempts.saturating_add(1);
+    let (next_on, rest) = match &attempt.outcome {
+        Outcome::Later { asked, rest, .. } => (next_attempt(attempts, now, *asked), rest.clone()),
+        Outcome::Accepted | Outcome::Refused | Outcome::Gone => (None, None),
+    };
+    Delivery {
+        status: match (&attempt.outcome, next_on) {
+            (Outcome::Accepted, _) => DeliveryStatus::Delivered,
+            (_, Some(_)) => DeliveryStatus::Waiting,
+            (_, None) => DeliveryStatus::Failed,
+        },
+        attempts,
+        next_on,
+        first_on: before.first_on.or(Some(now)),
+        last_on: Some(now),
+        last_result: Some(attempt.outcome.result()),
+        last_status: attempt.status.map(u32::from),
+        last_milliseconds: Some(to_tenths(attempt.took)),
+        body: rest.unwrap_or_else(|| before.body.clone()),
+        ..before.clone()
+    }
+}
+
+/// A span in milliseconds, to a tenth of a second: how long something took to the millisecond tells who listens where.
+fn to_tenths(took: Duration) -> u32 {
+    let tenths = (took.as_millis() + 50) / 100;
+    u32::try_from(tenths * 100).unwrap_or(u32::MAX)
+}
+
+/// Leaves a webhook alone for a while that did not answer, or asked for it.
+async fn pause(
+    tx: &mut Tx<'_>,
+    webhook: &Webhook,
+    delivery: &Delivery,
+    attempt: &Attempt,
+    now: Instant,
+) -> Result<()> {
+    let (
+        Outcome::Later {
+            pauses: true, asked, ..
+        },
+        Some(next),
+    ) = (&attempt.outcome, delivery.next_on)
+    else {
+        return Ok(());
+    };
+    let until = match asked {
+        Some(_) => next,
+        None => next.min(now + PAUSE),
+    };
+    let paused = Webhook {
+        paused_until: webhook.paused_until.max(Some(until)),
+        ..webhook.clone()
+    };
+    Ok(webhooks::update_webhook(tx, &paused).await?)
+}
+
+async fn disable(tx: &mut Tx<'_>, webhook: &Webhook, reason: DisabledReason, now: Instant) -> Result<()> {
+    if webhook.disabled_on.is_some() {
+        return Ok(());
+    }
+    let disabled = Webhook {
+        disabled_on: Some(now),
+        disabled_reason: Some(reason),
+        etag: domain::ids::Etag::random(),
+        ..webhook.clone()
+    };
+    webhooks::update_webhook(tx, &disabled).await?;
+    emit(tx, DISABLED, &disabled, SENDER, now, Some(reason)).await?;
+    let change = Change {
+        action: "webhooks/disable",
+        target: target(webhook),
+        before: Some(state(webhook)),
+        after: Some(state(&disabled)),
+    };
+    audit::record(tx, SENDER, now, change).await
+}

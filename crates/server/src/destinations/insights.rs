@@ -1,0 +1,604 @@
+//! Azure Application Insights: what Business Central itself sends there of a hotfix, so that queries that partners have find
+//! it, and what its answers mean.
+
+use super::{Answer, Refused, Target};
+use crate::{
+    actions::events::{HotfixState, HotfixStep, WINDOW_MODIFIED},
+    error::{Error, Result},
+    telemetry::{message_of, time_span, truth},
+};
+use domain::instant::Instant;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use store::{events::Event, webhooks::Webhook};
+
+const COMPONENT: &str = "Dynamics 365 Business Central Control Plane";
+/// The component of events that have an id of ours.
+const OURS: &str = "fame";
+/// Where data goes that no connection string says the place of.
+const GLOBAL: &str = "https://dc.services.visualstudio.com";
+/// Longest value of a dimension, and longest message, in characters.
+const LONGEST_VALUE: usize = 8_192;
+const LONGEST_MESSAGE: usize = 32_768;
+/// How long nothing is sent where a day's quota is used up, at first.
+const QUOTA_PAUSE: Duration = Duration::from_hours(1);
+/// What a host ends in that belongs to Azure Monitor.
+const AZURE_MONITOR: [&str; 3] = [
+    ".applicationinsights.azure.com",
+    ".monitor.azure.com",
+    ".services.visualstudio.com",
+];
+
+/// Where telemetry goes, and as whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) url: String,
+    instrumentation_key: String,
+}
+
+impl Connection {
+    /// Reads a connection string.
+    pub(crate) fn read(text: &str) -> Result<Self, Refused> {
+        let refused = |why: &str| Refused(format!("the connection string {why}"));
+        let mut known = [const { None::<&str> }; 5];
+        let names = [
+            "instrumentationkey",
+            "ingestionendpoint",
+            "endpointsuffix",
+            "location",
+            "authorization",
+        ];
+        for part in text.split(';').filter(|part| !part.trim().is_empty()) {
+            let (name, value) = part
+                .split_once('=')
+                .ok_or_else(|| refused("has a part without '='"))?;
+            let at = names
+                .iter()
+                .position(|known| name.trim().eq_ignore_ascii_case(known));
+            if let Some(place) = at.and_then(|at| known.get_mut(at)) {
+                *place = Some(value.trim()).filter(|value| !value.is_empty());
+            }
+        }
+        let [key, endpoint, suffix, location, authorization] = known;
+        let key = key.ok_or_else(|| refused("has no InstrumentationKey"))?;
+        if key.chars().count() > 40 {
+            return Err(refused("has an InstrumentationKey of more than 40 characters"));
+        }
+        if authorization.is_some_and(|way| !way.eq_ignore_ascii_case("ikey")) {
+            return Err(refused("asks for an Authorization other than ikey"));
+        }
+        let location = location
+            .map(|location| format!("{location}."))
+            .unwrap_or_default();
+        let base = match (endpoint, suffix) {
+            (Some(endpoint), _) => endpoint.trim_end_matches('/').to_owned(),
+            (None, Some(suffix)) => format!("https://{location}dc.{}", suffix.trim_start_matches('.')),
+            (None, None) => GLOBAL.to_owned(),
+        };
+        Ok(Self {
+            url: format!("{base}/v2.1/track"),
+            instrumentation_key: key.to_owned(),
+        })
+    }
+
+    /// A body as it is sent: in the database it does not say as whose.
+    pub(crate) fn signed(&self, body: &str) -> String {
+        let Ok(Value::Array(mut items)) = serde_json::from_str(body) else {
+            return body.to_owned();
+        };
+        for item in &mut items {
+            item["iKey"] = self.instrumentation_key.as_str().into();
+        }
+        Value::Array(items).to_string()
+    }
+}
+
+/// Where a redirect leads, if it may be followed: to the host that was configured, one under it, or Azure Monitor's, by
+/// nothing weaker than before.
+pub(crate) fn redirected(from: &Target, answer: &Answer) -> Option<Target> {
+    if !matches!(answer.status, 307 | 308) {
+        return None;
+    }
+    let location = answer.headers.get(http::header::LOCATION)?.to_str().ok()?;
+    let to = Target::read(location).ok()?;
+    let (host, before) = (to.host(), from.host());
+    let is_near = host == before
+        || host.ends_with(&format!(".{before}"))
+        || AZURE_MONITOR.iter().any(|end| host.ends_with(end));
+    (is_near && to.is_as_safe_as(from)).then_some(to)
+}
+
+/// An event as it is sent; none where there is nothing that Business Central calls so.
+pub(crate) fn write(event: &Event, only_cause: bool) -> Result<Option<String>> {
+    if event.kind == WINDOW_MODIFIED {
+        return window(event).map(Some);
+    }
+    let Some(step) = HotfixStep::of(event) else {
+        return Ok(None);
+    };
+    let mut hotfix = HotfixState::read(event)?;
+    if only_cause {
+        hotfix.error_message = hotfix.failure_cause.clone();
+    }
+    let items: Vec<_> = traces(step)
+        .iter()
+        .map(|(id, severity, what)| trace(event, &hotfix, (id, *severity), what))
+        .collect();
+    Ok(Some(Value::Array(items).to_string()))
+}
+
+/// LC0146: a customer has set an update window.
+fn window(event: &Event) -> Result<String> {
+    let told: Map<String, Value> = serde_json::from_str(&event.payload).map_err(Error::fault)?;
+    let mut properties = Map::from_iter([
+        ("component".to_owned(), COMPONENT.into()),
+        ("telemetrySchemaVersion".to_owned(), "0.1".into()),
+        ("eventId".to_owned(), "LC0146".into()),
+        ("fameEventId".to_owned(), event.id.to_string().into()),
+    ]);
+    for (member, dimension) in OF_WINDOWS {
+        if let Some(text) = told.get(*member).filter(|value| value.is_string()) {
+            properties.insert((*dimension).to_owned(), text.clone());
+        }
+    }
+    let name = told.get("environmentName").and_then(Value::as_str).unwrap_or_default();
+    let message = format!("Environment update window modified for environment: {name}");
+    let item = envelope(event.recorded_on, event.id.to_string(), &message, 1, properties);
+    Ok(Value::Array(vec![item]).to_string())
+}
+
+/// What an event of an update window says, and what Business Central calls it.
+const OF_WINDOWS: &[(&str, &str)] = &[
+    ("environmentAadTenantId", "aadTenantId"),
+    ("environmentApplicationFamily", "applicationFamily"),
+    ("countryCode", "countryCode"),
+    ("environmentName", "environmentName"),
+    ("environmentType", "environmentType"),
+    ("environmentVersion", "environmentVersion"),
+    ("newUpdateWindowStartTimeUtc", "newUpdateWindowStartTimeUtc"),
+    ("newUpdateWindowEndTimeUtc", "newUpdateWindowEndTimeUtc"),
+    ("oldUpdateWindowStartTimeUtc", "oldUpdateWindowStartTimeUtc"),
+    ("oldUpdateWindowEndTimeUtc", "oldUpdateWindowEndTimeUtc"),
+];
+
+/// The events by which Business Central tells of a step: id, severity and what happened. Those of updates come with a hotfix
+/// too, as its documentation says.
+fn traces(step: HotfixStep) -> &'static [(&'static str, u8, Trace)] {
+    match step {
+        HotfixStep::Scheduled => &[("LC0155", 1, Trace::Hotfix("scheduled"))],
+        // Business Central knows no such thing, so the id is ours.
+        HotfixStep::Postponed => &[("FM0002", 1, Trace::Hotfix("postponed"))],
+        HotfixStep::Canceled => &[("LC0157", 1, Trace::Hotfix("cancelled"))],
+        HotfixStep::Started => &[
+            ("LC0158", 1, Trace::Hotfix("started")),
+            ("LC0169", 1, Trace::Update("started")),
+        ],
+        HotfixStep::Succeeded => &[
+            ("LC0159", 1, Trace::Hotfix("applied")),
+            ("LC0170", 1, Trace::Update("succeeded")),
+        ],
+        HotfixStep::Failed => &[
+            ("LC0160", 3, Trace::Hotfix("failed")),
+            ("LC0171", 3, Trace::Update("failed")),
+        ],
+    }
+}
+
+/// Whose event it is.
+#[derive(Clone, Copy)]
+enum Trace {
+    Hotfix(&'static str),
+    Update(&'static str),
+}
+
+fn trace(event: &Event, hotfix: &HotfixState, (id, severity): (&str, u8), what: &Trace) -> Value {
+    let (message, dimensions) = match what {
+        Trace::Hotfix(step) => (
+            message_of(
+                hotfix.app_name.as_deref().unwrap_or_default(),
+                hotfix.target_version.as_deref().unwrap_or_default(),
+                step,
+                &hotfix.environment_name,
+            ),
+            of_hotfix(hotfix),
+        ),
+        Trace::Update(step) => (
+            format!(
+                "Environment app '{}' update to version {} {step} for environment: {}",
+                hotfix.app_id,
+                hotfix.target_version.as_deref().unwrap_or_default(),
+                hotfix.environment_name
+            ),
+            of_update(hotfix),
+        ),
+    };
+    let mut properties = common(event, hotfix, id);
+    properties.extend(
+        dimensions
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into())),
+    );
+    if severity == 3
+        && let Some(reason) = &hotfix.error_message
+    {
+        properties.insert("failureReason".to_owned(), fit(reason, hotfix).into());
+    }
+    let ended = hotfix.completed_on.as_deref().and_then(instant);
+    let started = hotfix.started_on.as_deref().and_then(instant);
+    if let (Some(ended), Some(started)) = (ended, started) {
+        properties.insert("totalTime".to_owned(), time_span(ended.since(started)).into());
+    }
+    envelope(
+        event.recorded_on,
+        hotfix.id.to_string(),
+        &message,
+        severity,
+        properties,
+    )
+}
+
+fn envelope(
+    at: Instant,
+    operation: String,
+    message: &str,
+    severity: u8,
+    properties: Map<String, Value>,
+) -> Value {
+    json!({
+        "name": "Microsoft.ApplicationInsights.Message",
+        "time": at.to_string(),
+        "iKey": "",
+        "tags": { "ai.cloud.role": "fame", "ai.operation.id": operation },
+        "data": {
+            "baseType": "MessageData",
+            "baseData": {
+                "ver": 2,
+                "message": message.chars().take(LONGEST_MESSAGE).collect::<String>(),
+                "severityLevel": severity,
+                "properties": properties,
+            },
+        },
+    })
+}
+
+/// Whose the id of an event is.
+fn component_of(id: &str) -> &'static str {
+    match id.starts_with("FM") {
+        true => OURS,
+        false => COMPONENT,
+    }
+}
+
+fn common(event: &Event, hotfix: &HotfixState, id: &str) -> Map<String, Value> {
+    let dimensions = [
+        ("component", component_of(id).to_owned()),
+        ("telemetrySchemaVersion", "0.1".to_owned()),
+        ("eventId", id.to_owned()),
+        ("fameEventId", event.id.to_string()),
+        ("aadTenantId", hotfix.tenant_id.to_string()),
+        ("applicationFamily", hotfix.family.clone()),
+        ("countryCode", hotfix.country_code.clone()),
+        ("environmentName", hotfix.environment_name.clone()),
+        ("environmentType", hotfix.environment_type.clone()),
+        ("extensionId", hotfix.app_id.to_string()),
+        ("extensionScope", "Global".to_owned()),
+        ("extensionDestinationVersion", hotfix.target_version.clone().unwrap_or_default()),
+        ("extensionSourceVersion", hotfix.source_version.clone().unwrap_or_default()),
+        ("runAfterDateUtc", hotfix.run_after.clone()),
+        (
+            "useEnvironmentUpdateWindow",
+            truth(!hotfix.ignore_window).to_owned(),
+        ),
+    ];
+    let cause = hotfix
+        .failure_cause
+        .clone()
+        .map(|cause| ("fameReasonCode", cause));
+    let dimensions = dimensions.into_iter().chain(cause);
+    dimensions
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect()
+}
+
+fn of_hotfix(hotfix: &HotfixState) -> Vec<(&'static str, String)> {
+    vec![
+        ("extensionName", hotfix.app_name.clone().unwrap_or_default()),
+        (
+            "extensionPublisher",
+            hotfix.app_publisher.clone().unwrap_or_default(),
+        ),
+    ]
+}
+
+/// A hotfix asks for no dependencies, and only Available versions are offered to production.
+fn of_update(_: &HotfixState) -> Vec<(&'static str, String)> {
+    vec![
+        ("allowDependencyUpdate", truth(false).to_owned()),
+        ("allowPreviewVersion", truth(false).to_owned()),
+    ]
+}
+
+/// A reason that is too long says where the rest of it is.
+fn fit(reason: &str, hotfix: &HotfixState) -> String {
+    if reason.chars().count() <= LONGEST_VALUE {
+        return reason.to_owned();
+    }
+    let rest = format!("… (full text: operation {})", hotfix.id);
+    let room = LONGEST_VALUE - rest.chars().count();
+    reason.chars().take(room).chain(rest.chars()).collect()
+}
+
+fn instant(text: &str) -> Option<Instant> {
+    text.parse().ok()
+}
+
+/// The event by which a destination is tested. It has an id of ours, as Business Central has none for it.
+pub(crate) fn test(webhook: &Webhook, event: &Event) -> String {
+    let properties = [
+        ("component", OURS.to_owned()),
+        ("eventId", "FM0001".to_owned()),
+        ("fameEventId", event.id.to_string()),
+        ("fameWebhookId", webhook.id.to_string()),
+    ];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.into()));
+    let message = "A test of what fame sends here";
+    let item = envelope(
+        event.recorded_on,
+        event.id.to_string(),
+        message,
+        1,
+        properties.into_iter().collect(),
+    );
+    Value::Array(vec![item]).to_string()
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// All was taken, or dropped on purpose.
+    Taken,
+    /// These are to be sent again.
+    Again(Option<String>),
+    /// The same, but not before a pause: a day's quota is used up.
+    QuotaUsedUp(Duration),
+    /// It will never be taken.
+    Refused,
+}
+
+/// What an answer to `body` means, which was sent for the `attempts`th time.
+pub(crate) fn meaning(answer: &Answer, body: &str, attempts: u32) -> Meaning {
+    match answer.status {
+        200..=205 => Meaning::Taken,
+        206 => partly(&answer.body, body),
+        402 | 439 => {
+            Meaning::QuotaUsedUp(QUOTA_PAUSE * 2_u32.saturating_pow(attempts.min(5).saturating_sub(1)))
+        }
+        401 | 403 | 408 | 429 | 500 | 502 | 503 | 504 => Meaning::Again(None),
+        _ => Meaning::Refused,
+    }
+}
+
+/// Some were taken. Of the others those are sent again that may be taken then; one that was sampled out is not.
+fn partly(answer: &[u8], body: &str) -> Meaning {
+    let (Ok(answer), Ok(Value::Array(items))) = (
+        serde_json::from_slice::<Value>(answer),
+        serde_json::from_str::<Value>(body),
+    ) else {
+        return Meaning::Again(None);
+    };
+    let errors = answer.get("errors").and_then(Value::as_array);
+    let errors = errors.map(Vec::as_slice).unwrap_or_default();
+    let is_passing = |error: &&Value| {
+        matches!(
+            error.get("statusCode").and_then(Value::as_u64),
+            Some(401 | 403 | 408 | 429 | 439 | 500 | 502 | 503 | 504)
+        )
+    };
+    let index = |error: &Value| usize::try_from(error.get("index")?.as_u64()?).ok();
+    let again: Vec<_> = errors
+        .iter()
+        .filter(is_passing)
+        .filter_map(|error| items.get(index(error)?).cloned())
+        .collect();
+    let sampled = |error: &Value| error.get("statusCode").and_then(Value::as_u64) == Some(206);
+    match again.is_empty() {
+        false => Meaning::Again(Some(Value::Array(again).to_string())),
+        true if errors.iter().all(sampled) => Meaning::Taken,
+        true => Meaning::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use domain::ids::{AppId, OperationId};
+    use http::HeaderMap;
+    use uuid::Uuid;
+
+    fn answered(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn a_connection_string_is_read_as_azure_writes_it() {
+        for (text, url) in [
+            (
+                "InstrumentationKey=k",
+                "https://dc.services.visualstudio.com/v2.1/track",
+            ),
+            (
+                "instrumentationkey = k ;IngestionEndpoint=https://westeurope-1.in.applicationinsights.azure.com/; LiveEndpoint=https://x/;ApplicationId=y;",
+                "https://westeurope-1.in.applicationinsights.azure.com/v2.1/track",
+            ),
+            (
+                "InstrumentationKey=k;EndpointSuffix=applicationinsights.azure.cn;Location=chinaeast2;Authorization=ikey",
+                "https://chinaeast2.dc.applicationinsights.azure.cn/v2.1/track",
+            ),
+        ] {
+            let read = Connection::read(text).unwrap();
+            assert_eq!((read.url.as_str(), read.instrumentation_key.as_str()), (url, "k"));
+        }
+        for wrong in [
+            "",
+            "k",
+            "IngestionEndpoint=https://a.b",
+            "InstrumentationKey=",
+            "InstrumentationKey=k;Authorization=aad",
+        ] {
+            assert!(Connection::read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    fn failed(reason: &str) -> Event {
+        let payload = json!({
+            "id": Uuid::from_u128(4), "by": ["Agent", "a"], "askedBy": null, "tenantId": Uuid::from_u128(3),
+            "family": "BusinessCentral", "environmentName": "Prod", "environmentType": "Production",
+            "appId": Uuid::from_u128(1), "appName": "Coffee", "appPublisher": "Contoso", "countryCode": "US",
+            "sourceVersion": "16.0.0.5", "targetVersion": "16.0.1.2", "ignoreWindow": true,
+            "runAfter": "2020-03-05T12:00:00.0000000Z", "startedOn": "2020-03-05T12:00:01.0000000Z",
+            "completedOn": "2020-03-05T12:00:03.5000000Z", "errorMessage": reason, "failureCause": "SyncRefused",
+        });
+        Event {
+            id: Uuid::from_u128(9),
+            kind: "hotfix.failed".to_owned(),
+            app_id: Some(AppId(Uuid::from_u128(1))),
+            environment_id: None,
+            operation_id: Some(OperationId(Uuid::from_u128(4))),
+            payload: payload.to_string(),
+            recorded_on: "2020-03-05T12:00:03Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_failed_hotfix_is_told_as_business_central_tells_it() {
+        let body = write(&failed("no room"), false).unwrap().unwrap();
+        let connection = Connection::read("InstrumentationKey=key").unwrap();
+        let items: Value = serde_json::from_str(&connection.signed(&body)).unwrap();
+        let [hotfix, update] = items.as_array().unwrap().as_slice() else {
+            panic!("{items}");
+        };
+        assert_eq!(hotfix["iKey"], "key");
+        assert_eq!(hotfix["name"], "Microsoft.ApplicationInsights.Message");
+        assert_eq!(hotfix["data"]["baseType"], "MessageData");
+        let data = &hotfix["data"]["baseData"];
+        assert_eq!(
+            data["message"],
+            "Environment app 'Coffee' hotfix to version 16.0.1.2 failed for environment: Prod"
+        );
+        assert_eq!((&data["ver"], &data["severityLevel"]), (&json!(2), &json!(3)));
+        let properties = &data["properties"];
+        for (name, value) in [
+            ("eventId", "LC0160"),
+            ("component", COMPONENT),
+            ("telemetrySchemaVersion", "0.1"),
+            ("extensionName", "Coffee"),
+            ("useEnvironmentUpdateWindow", "False"),
+            ("failureReason", "no room"),
+            ("totalTime", "00:00:02.5000000"),
+            ("runAfterDateUtc", "2020-03-05T12:00:00.0000000Z"),
+        ] {
+            assert_eq!(properties[name], value, "{name}");
+        }
+        assert!(properties.as_object().unwrap().values().all(Value::is_string));
+        let properties = &update["data"]["baseData"]["properties"];
+        assert_eq!(properties["eventId"], "LC0171");
+        assert_eq!(properties["allowPreviewVersion"], "False");
+        assert!(properties.get("extensionName").is_none());
+    }
+
+    #[test]
+    fn a_window_and_what_business_central_does_not_know_are_told_too() {
+        let mut event = failed("");
+        event.kind = "hotfix.postponed".to_owned();
+        let items: Value = serde_json::from_str(&write(&event, false).unwrap().unwrap()).unwrap();
+        let properties = &items[0]["data"]["baseData"]["properties"];
+        assert_eq!((&properties["eventId"], &properties["component"]), (&json!("FM0002"), &json!(OURS)));
+        event.kind = WINDOW_MODIFIED.to_owned();
+        event.payload = json!({
+            "by": ["User", "a"], "environmentAadTenantId": Uuid::from_u128(3), "environmentName": "Prod",
+            "newUpdateWindowStartTimeUtc": "20:00", "oldUpdateWindowStartTimeUtc": null,
+        })
+        .to_string();
+        let items: Value = serde_json::from_str(&write(&event, false).unwrap().unwrap()).unwrap();
+        let properties = &items[0]["data"]["baseData"]["properties"];
+        assert_eq!(properties["eventId"], "LC0146");
+        assert_eq!(properties["newUpdateWindowStartTimeUtc"], "20:00");
+        assert!(properties.get("oldUpdateWindowStartTimeUtc").is_none());
+        event.kind = "agent.frozen".to_owned();
+        assert_eq!(write(&event, false).unwrap(), None);
+    }
+
+    #[test]
+    fn a_long_reason_says_where_the_rest_is_and_some_customers_are_told_of_by_cause_alone() {
+        let long = write(&failed(&"ü".repeat(9_000)), false).unwrap().unwrap();
+        let items: Value = serde_json::from_str(&long).unwrap();
+        let reason = items[0]["data"]["baseData"]["properties"]["failureReason"]
+            .as_str()
+            .unwrap();
+        assert_eq!(reason.chars().count(), LONGEST_VALUE);
+        assert!(reason.ends_with(&format!("… (full text: operation {})", Uuid::from_u128(4))));
+        let cause = write(&failed("a customer's name"), true).unwrap().unwrap();
+        assert!(!cause.contains("a customer's name") && cause.contains("SyncRefused"));
+    }
+
+    #[test]
+    fn an_answer_says_what_is_to_be_sent_again() {
+        let body = r#"[{"a":0},{"a":1}]"#;
+        let errors =
+            |errors: Value| json!({ "itemsReceived": 2, "itemsAccepted": 1, "errors": errors }).to_string();
+        let busy = errors(json!([{ "index": 1, "statusCode": 500, "message": "x" }]));
+        let sampled = errors(json!([{ "index": 0, "statusCode": 206, "message": "Telemetry sampled out." }]));
+        let bad = errors(json!([{ "index": 0, "statusCode": 400, "message": "x" }]));
+        for (answer, expected) in [
+            (answered(200, ""), Meaning::Taken),
+            (
+                answered(206, &busy),
+                Meaning::Again(Some(r#"[{"a":1}]"#.to_owned())),
+            ),
+            (answered(206, &sampled), Meaning::Taken),
+            (answered(206, &bad), Meaning::Refused),
+            (answered(400, ""), Meaning::Refused),
+            (answered(429, ""), Meaning::Again(None)),
+            (answered(403, ""), Meaning::Again(None)),
+            (answered(439, ""), Meaning::QuotaUsedUp(Duration::from_hours(1))),
+        ] {
+            assert_eq!(meaning(&answer, body, 1), expected, "{answer:?}");
+        }
+        assert_eq!(
+            meaning(&answered(402, ""), body, 3),
+            Meaning::QuotaUsedUp(Duration::from_hours(4))
+        );
+    }
+
+    #[test]
+    fn a_redirect_is_followed_only_to_where_it_belongs() {
+        let from = Target::read("https://eu.contoso.com/v2.1/track").unwrap();
+        let to = |location: &str| {
+            let mut answer = answered(308, "");
+            answer.headers.insert("location", location.parse().unwrap());
+            redirected(&from, &answer).is_some()
+        };
+        for location in [
+            "https://eu.contoso.com/x",
+            "https://a.eu.contoso.com/",
+            "https://x.in.applicationinsights.azure.com/v2.1/track",
+        ] {
+            assert!(to(location), "{location}");
+        }
+        for location in [
+            "http://eu.contoso.com/x",
+            "https://contoso.com/",
+            "https://127.0.0.1/",
+            "https://evileu.contoso.com/",
+            "/x",
+        ] {
+            assert!(!to(location), "{location}");
+        }
+        assert!(redirected(&from, &answered(200, "")).is_none());
+    }
+}
