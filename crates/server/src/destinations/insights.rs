@@ -3,11 +3,11 @@
 
 use super::{Answer, Refused, Target};
 use crate::{
-    actions::events::{HotfixState, HotfixStep, WINDOW_MODIFIED},
+    actions::events::{OperationState, OperationStep, WINDOW_MODIFIED},
     error::{Error, Result},
     telemetry::{message_of, time_span, truth},
 };
-use domain::instant::Instant;
+use domain::{instant::Instant, operation::OperationKind};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use store::{events::Event, webhooks::Webhook};
@@ -113,10 +113,10 @@ pub(crate) fn write(event: &Event, only_cause: bool) -> Result<Option<String>> {
     if event.kind == WINDOW_MODIFIED {
         return window(event).map(Some);
     }
-    let Some(step) = HotfixStep::of(event) else {
+    let Some((OperationKind::Hotfix, step)) = OperationStep::of(event) else {
         return Ok(None);
     };
-    let mut hotfix = HotfixState::read(event)?;
+    let mut hotfix = OperationState::read(event)?;
     if only_cause {
         hotfix.error_message = hotfix.failure_cause.clone();
     }
@@ -163,24 +163,25 @@ const OF_WINDOWS: &[(&str, &str)] = &[
 
 /// The events by which Business Central tells of a step: id, severity and what happened. Those of updates come with a hotfix
 /// too, as its documentation says.
-fn traces(step: HotfixStep) -> &'static [(&'static str, u8, Trace)] {
+fn traces(step: OperationStep) -> &'static [(&'static str, u8, Trace)] {
     match step {
-        HotfixStep::Scheduled => &[("LC0155", 1, Trace::Hotfix("scheduled"))],
+        OperationStep::Scheduled => &[("LC0155", 1, Trace::Hotfix("scheduled"))],
         // Business Central knows no such thing, so the id is ours.
-        HotfixStep::Postponed => &[("FM0002", 1, Trace::Hotfix("postponed"))],
-        HotfixStep::Canceled => &[("LC0157", 1, Trace::Hotfix("cancelled"))],
-        HotfixStep::Started => &[
+        OperationStep::Postponed => &[("FM0002", 1, Trace::Hotfix("postponed"))],
+        OperationStep::Canceled => &[("LC0157", 1, Trace::Hotfix("cancelled"))],
+        OperationStep::Started => &[
             ("LC0158", 1, Trace::Hotfix("started")),
             ("LC0169", 1, Trace::Update("started")),
         ],
-        HotfixStep::Succeeded => &[
+        OperationStep::Succeeded => &[
             ("LC0159", 1, Trace::Hotfix("applied")),
             ("LC0170", 1, Trace::Update("succeeded")),
         ],
-        HotfixStep::Failed => &[
+        OperationStep::Failed => &[
             ("LC0160", 3, Trace::Hotfix("failed")),
             ("LC0171", 3, Trace::Update("failed")),
         ],
+        OperationStep::Skipped => &[("FM0003", 1, Trace::Hotfix("skipped"))],
     }
 }
 
@@ -191,7 +192,7 @@ enum Trace {
     Update(&'static str),
 }
 
-fn trace(event: &Event, hotfix: &HotfixState, (id, severity): (&str, u8), what: &Trace) -> Value {
+fn trace(event: &Event, hotfix: &OperationState, (id, severity): (&str, u8), what: &Trace) -> Value {
     let (message, dimensions) = match what {
         Trace::Hotfix(step) => (
             message_of(
@@ -269,7 +270,7 @@ fn component_of(id: &str) -> &'static str {
     }
 }
 
-fn common(event: &Event, hotfix: &HotfixState, id: &str) -> Map<String, Value> {
+fn common(event: &Event, hotfix: &OperationState, id: &str) -> Map<String, Value> {
     let dimensions = [
         ("component", component_of(id).to_owned()),
         ("telemetrySchemaVersion", "0.1".to_owned()),
@@ -300,7 +301,7 @@ fn common(event: &Event, hotfix: &HotfixState, id: &str) -> Map<String, Value> {
         .collect()
 }
 
-fn of_hotfix(hotfix: &HotfixState) -> Vec<(&'static str, String)> {
+fn of_hotfix(hotfix: &OperationState) -> Vec<(&'static str, String)> {
     vec![
         ("extensionName", hotfix.app_name.clone().unwrap_or_default()),
         (
@@ -311,7 +312,7 @@ fn of_hotfix(hotfix: &HotfixState) -> Vec<(&'static str, String)> {
 }
 
 /// A hotfix asks for no dependencies, and only Available versions are offered to production.
-fn of_update(_: &HotfixState) -> Vec<(&'static str, String)> {
+fn of_update(_: &OperationState) -> Vec<(&'static str, String)> {
     vec![
         ("allowDependencyUpdate", truth(false).to_owned()),
         ("allowPreviewVersion", truth(false).to_owned()),
@@ -319,7 +320,7 @@ fn of_update(_: &HotfixState) -> Vec<(&'static str, String)> {
 }
 
 /// A reason that is too long says where the rest of it is.
-fn fit(reason: &str, hotfix: &HotfixState) -> String {
+fn fit(reason: &str, hotfix: &OperationState) -> String {
     if reason.chars().count() <= LONGEST_VALUE {
         return reason.to_owned();
     }
