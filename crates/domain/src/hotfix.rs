@@ -11,6 +11,7 @@ use crate::{
     operation::{Skip, SkipReason},
     problem::RuleError,
     rules::{self, Place, Target},
+    signer::{Signer, SignerRule},
     version::{AppVersion, Availability, Dependency},
     vocabulary::vocabulary,
 };
@@ -41,6 +42,10 @@ pub struct Facts<'a> {
     pub target_platform: Option<AppVersion>,
     /// The AL runtime that the target was compiled for, if it says.
     pub target_runtime: Option<AppVersion>,
+    /// Who signed the target, as its package proves.
+    pub target_signer: Option<&'a Signer>,
+    /// Who must have signed the app's packages.
+    pub signer_rule: &'a SignerRule,
     /// Whether the operator lets versions in preview go to sandboxes.
     pub allow_preview_in_sandbox: bool,
     /// The operation that waits or runs for the same app there, if any.
@@ -69,6 +74,8 @@ vocabulary! {
         TargetDeprecated,
         /// The target is in preview, and the environment may not have it.
         TargetPreview,
+        /// The target is not signed as the app's packages must be.
+        SignerNotAllowed,
         /// The target's major or minor number differs from that of the installed version.
         LineDiffers,
         /// The target is not newer than the installed version.
@@ -109,6 +116,7 @@ impl Reason {
             Self::EnvironmentTypeDiffers | Self::AlreadyScheduled => None,
             Self::TargetDeprecated => Some(SkipReason::TargetDeprecated),
             Self::TargetPreview => Some(SkipReason::TargetBecamePreview),
+            Self::SignerNotAllowed => Some(SkipReason::SignerNotAllowed),
             Self::LineDiffers => Some(SkipReason::LineChanged),
             Self::NotNewer => Some(SkipReason::AlreadyUpToDate),
             Self::InstalledIsPreview => Some(SkipReason::SourceBecamePreview),
@@ -185,6 +193,7 @@ pub fn reasons(facts: &Facts<'_>) -> Vec<Finding> {
     let place = facts.place();
     let single = [
         availability(facts),
+        signer(facts),
         line(facts),
         rules::newer(place, facts.installed, facts.target),
         source(facts),
@@ -239,6 +248,13 @@ fn availability(facts: &Facts<'_>) -> Option<Finding> {
         ),
     };
     Some(Finding::new(reason, message))
+}
+
+/// Who must have signed the target has.
+pub(crate) fn signer(facts: &Facts<'_>) -> Option<Finding> {
+    let (_, objection) = facts.signer_rule.objection(facts.target_signer)?;
+    let message = format!("Version {} cannot be brought in. {objection}", facts.target);
+    Some(Finding::new(Reason::SignerNotAllowed, message))
 }
 
 fn line(facts: &Facts<'_>) -> Option<Finding> {
@@ -351,6 +367,7 @@ mod tests {
     use crate::{
         catalogue::{StandardPart, app_of_part},
         problem::Code,
+        signer::SignerKey,
     };
     use proptest::prelude::*;
     use uuid::{Uuid, uuid};
@@ -374,6 +391,8 @@ mod tests {
             target_application: None,
             target_platform: None,
             target_runtime: None,
+            target_signer: None,
+            signer_rule: &SignerRule::None,
             allow_preview_in_sandbox: false,
             occupied_by: None,
             inventory: &[],
@@ -685,6 +704,38 @@ mod tests {
             ..target
         };
         assert_eq!(found(&just_new_enough), []);
+    }
+
+    #[test]
+    fn the_target_is_signed_as_the_rule_asks() {
+        let signer = Signer {
+            key: SignerKey([7; 32]),
+            subject: "CN=Contoso".into(),
+        };
+        let pinned = SignerRule::Pinned([SignerKey([8; 32])].into());
+        let unsigned = Facts {
+            signer_rule: &SignerRule::Signed,
+            ..good()
+        };
+        assert_eq!(found(&unsigned), [Reason::SignerNotAllowed]);
+        let signed = Facts {
+            target_signer: Some(&signer),
+            ..unsigned
+        };
+        assert_eq!(found(&signed), []);
+        let by_another = Facts {
+            signer_rule: &pinned,
+            ..signed
+        };
+        let Start::Skip(skip) = check_start(&by_another) else {
+            panic!("expected a reason to skip");
+        };
+        assert_eq!(skip.reason, SkipReason::SignerNotAllowed);
+        assert!(
+            skip.message.contains(&signer.key.to_string()) && skip.message.contains("Version 16.0.1.2"),
+            "{}",
+            skip.message
+        );
     }
 
     #[test]

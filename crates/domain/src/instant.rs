@@ -10,7 +10,7 @@ use std::{
     fmt,
     ops::{Add, Sub},
     str::FromStr,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Ticks in a second: a tick is 100 nanoseconds, as in .NET.
@@ -131,6 +131,13 @@ fn put(digits: &mut [u8], mut number: u32) {
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
         number /= 10;
+    }
+}
+
+/// As far as machines count: what is before 1970 is 1970.
+impl From<Instant> for SystemTime {
+    fn from(instant: Instant) -> Self {
+        Self::UNIX_EPOCH + instant.since(Instant(0))
     }
 }
 

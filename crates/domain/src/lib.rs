@@ -80,6 +80,7 @@ pub mod problem;
 pub mod redaction;
 pub mod resolution;
 mod rules;
+pub mod signer;
 pub mod start;
 pub mod text;
 pub mod version;

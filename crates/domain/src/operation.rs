@@ -206,6 +206,8 @@ vocabulary! {
         TargetBecamePreview,
         /// The target is no longer in the repository.
         TargetMissing,
+        /// The target is not signed as the app's packages must be now.
+        SignerNotAllowed,
         /// The installed version was put into preview.
         SourceBecamePreview,
         /// What the target depends on is not there, too old or incompatible.

@@ -17,6 +17,7 @@ use crate::{
 pub fn check_target(facts: &Facts<'_>, installed: Option<AppVersion>) -> Start {
     let findings = [
         availability(facts),
+        hotfix::signer(facts),
         installed.and_then(|installed| rules::newer(facts.place(), installed, facts.target)),
         source(facts, installed),
     ];
@@ -134,7 +135,7 @@ pub fn part_failed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{environment::EnvironmentKind, version::Availability};
+    use crate::{environment::EnvironmentKind, signer::SignerRule, version::Availability};
     use uuid::{Uuid, uuid};
 
     fn update(target: AppVersion) -> Facts<'static> {
@@ -150,6 +151,8 @@ mod tests {
             target_application: None,
             target_platform: None,
             target_runtime: None,
+            target_signer: None,
+            signer_rule: &SignerRule::None,
             allow_preview_in_sandbox: false,
             occupied_by: None,
             inventory: &[],
@@ -185,6 +188,14 @@ mod tests {
         assert_eq!(
             reason(check_target(&deprecated, Some(deprecated.installed))),
             Some(SkipReason::TargetDeprecated)
+        );
+        let unsigned = Facts {
+            signer_rule: &SignerRule::Signed,
+            ..newer
+        };
+        assert_eq!(
+            reason(check_target(&unsigned, None)),
+            Some(SkipReason::SignerNotAllowed)
         );
         let too_old = Facts {
             target_application: Some(AppVersion([27, 0, 0, 0])),

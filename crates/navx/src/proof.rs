@@ -106,6 +106,21 @@ pub enum UnprovenCode {
 }
 
 impl UnprovenCode {
+    /// The text of the code, such as `digest_differs`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::Unreadable => "unreadable_signature",
+            Self::WeakHash => "weak_hash",
+            Self::DigestDiffers => "digest_differs",
+            Self::Broken => "broken_signature",
+            Self::NoCertificate => "no_certificate",
+            Self::NotForCode => "not_for_code",
+            Self::NotValid => "not_valid",
+            Self::BrokenStamp => "broken_stamp",
+        }
+    }
+
     fn because(self, message: impl Into<String>) -> Unproven {
         Unproven {
             code: self,

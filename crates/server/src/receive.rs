@@ -13,14 +13,14 @@ use crate::{
 use bytes::Bytes;
 use domain::problem::{Code, RuleError};
 use futures::{Stream, StreamExt};
-use navx::Package;
+use navx::{Package, Signer, Unproven};
 use std::{
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
@@ -39,6 +39,8 @@ pub(crate) struct ReceiveLimits {
     pub(crate) idle: Duration,
     /// How many bytes of its package it must bring in a second.
     pub(crate) bytes_per_second: u64,
+    /// When a certificate must be valid of which nothing says when it was used.
+    pub(crate) now: SystemTime,
 }
 
 /// A package that arrived whole and can be read.
@@ -46,6 +48,8 @@ pub(crate) struct Received {
     pub(crate) staged: Staged,
     pub(crate) sha256: [u8; 32],
     pub(crate) package: Package,
+    /// Who signed it, or why nobody is proven to have.
+    pub(crate) signer: std::result::Result<Signer, Unproven>,
     /// The availability asked for, as it was written.
     pub(crate) initial_availability: Option<String>,
 }
@@ -194,7 +198,7 @@ async fn stage_chunks(
     while let Some(chunk) = queue.recv().await {
         let Chunk::Bytes(bytes) = chunk else {
             let envelope = decoder.finish().map_err(refusal)?;
-            return inspect(staged, envelope).await;
+            return inspect(staged, envelope, limits.now).await;
         };
         for part in bytes.chunks(MAX_CHUNK_BYTES) {
             decoder.push(part, &mut decoded).map_err(refusal)?;
@@ -207,13 +211,18 @@ async fn stage_chunks(
     Err(cut("the connection was closed"))
 }
 
-async fn inspect(mut staged: Staged, envelope: UploadEnvelope) -> Result<Received> {
-    let read = |staged| navx::read(staged, &navx::Limits::default());
-    let package = staged.read(read).await?.map_err(package_refusal)?;
+async fn inspect(mut staged: Staged, envelope: UploadEnvelope, now: SystemTime) -> Result<Received> {
+    let read = move |mut staged| {
+        let package = navx::read(&mut staged, &navx::Limits::default())?;
+        let signer = navx::prove(&mut staged, &package, now)?;
+        Ok((package, signer))
+    };
+    let (package, signer) = staged.read(read).await?.map_err(package_refusal)?;
     Ok(Received {
         sha256: staged.sha256(),
         staged,
         package,
+        signer,
         initial_availability: envelope.initial_availability,
     })
 }

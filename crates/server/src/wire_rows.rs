@@ -63,6 +63,7 @@ pub(crate) fn registered_app(app: App, owners: Vec<AppPrincipal>) -> Result<wire
         storage_location: app.storage_location,
         name: app.name,
         created_on: Some(app.created_on),
+        signer_rule: app.signer_rule.to_string(),
         owners,
         etag: app.etag,
     })

@@ -110,3 +110,9 @@ CREATE TABLE idempotency_keys (
   CONSTRAINT idempotency_keys_pk PRIMARY KEY (principal, method, path, idempotency_key)
 );
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_on);
+
+-- Who must have signed an app's packages, and who signed one, as it proves: the SHA-256 of their key, and whom their
+-- certificate names.
+ALTER TABLE apps ADD COLUMN signer_rule TEXT NOT NULL DEFAULT 'none';
+ALTER TABLE versions ADD COLUMN signer_key BYTEA;
+ALTER TABLE versions ADD COLUMN signer_subject TEXT;

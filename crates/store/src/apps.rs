@@ -8,8 +8,10 @@ use super::{
 use domain::{
     ids::{AppId, Etag, TenantId},
     instant::Instant,
+    signer::SignerRule,
     version::AppVersion,
 };
+use std::collections::HashMap;
 
 table! {
     /// An app as the operator registered it.
@@ -33,6 +35,8 @@ table! {
         pub etag: Etag,
         /// When it was registered.
         pub created_on: Instant,
+        /// Who must have signed its packages.
+        pub signer_rule: SignerRule,
     }
 }
 
@@ -79,6 +83,7 @@ const REGISTERED: &[&str] = &[
     "publisher_contact_email",
     "storage_location",
     "etag",
+    "signer_rule",
 ];
 
 /// Replaces what was registered of an app. Its name comes from its versions and stays.
@@ -104,6 +109,25 @@ pub async fn name_app(
     .execute()
     .await
     .map(drop)
+}
+
+/// Who must have signed an app's packages.
+pub async fn signer_rule(tx: &mut Tx<'_>, app: AppId) -> Result<SignerRule, StoreError> {
+    let (rule,) = tx
+        .query("SELECT signer_rule FROM apps WHERE id = $1")
+        .bind(app)
+        .fetch_one()
+        .await?;
+    Ok(rule)
+}
+
+/// Who must have signed the packages of apps, where somebody must.
+pub async fn signer_rules(tx: &mut Tx<'_>) -> Result<HashMap<AppId, SignerRule>, StoreError> {
+    let rows = tx
+        .query("SELECT id, signer_rule FROM apps WHERE signer_rule <> 'none'")
+        .fetch_all::<(AppId, SignerRule)>()
+        .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// The storage locations that hold, or are to hold, packages.

@@ -84,6 +84,14 @@ impl ColumnValue for domain::freeze::Frozen {
     }
 }
 
+impl ColumnValue for domain::signer::SignerRule {
+    const KIND: Kind = Kind::Word(is_word::<Self>);
+
+    fn value(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
 macro_rules! words {
     ($($word:ty),+ $(,)?) => {
         $(impl ColumnValue for $word {

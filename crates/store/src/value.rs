@@ -274,6 +274,7 @@ from_column_as_text! {
     domain::agent::Identity,
     domain::country::CountryCode,
     domain::freeze::Frozen,
+    domain::signer::SignerRule,
     domain::version::AppVersion,
 }
 

@@ -1,7 +1,7 @@
 //! Versions: what was uploaded for which country, and where its bytes are.
 
 use super::{
-    ColumnValue, Db, Reader, StoreError, Tx, Value,
+    ColumnValue, Db, Field, Reader, Row, StoreError, Tx, Value,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
     row::{row, table},
     table::Kind,
@@ -11,6 +11,7 @@ use domain::{
     country::CountryCode,
     ids::{AppId, Etag, PackageId},
     instant::Instant,
+    signer::{Signer, SignerKey},
     version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
 };
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,29 @@ table! {
         pub etag: Etag,
         /// The AL runtime that it was compiled for; versions of before it was kept say nothing of it.
         pub runtime: Option<AppVersion>,
+        /// Who signed it, as its package proves; of those of before this was kept, nobody.
+        pub signer: Option<Signer> as (signer_key, signer_subject),
+    }
+}
+
+impl Field for Option<Signer> {
+    const COLUMNS: &'static [(Kind, bool)] = &[(Kind::Digest, true), (Kind::Text, true)];
+
+    fn read(row: &Row<'_>, at: &mut usize) -> Result<Self, StoreError> {
+        let key: Option<[u8; 32]> = Field::read(row, at)?;
+        let subject: Option<String> = Field::read(row, at)?;
+        Ok(key.map(|key| Signer {
+            key: SignerKey(key),
+            subject: subject.unwrap_or_default(),
+        }))
+    }
+
+    fn write(&self, values: &mut Vec<Value>) {
+        let (key, subject) = self
+            .as_ref()
+            .map(|signer| (signer.key.0, signer.subject.as_str()))
+            .unzip();
+        values.extend([key.into(), subject.into()]);
     }
 }
 

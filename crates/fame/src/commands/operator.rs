@@ -20,6 +20,7 @@ use domain::{
     freeze::Frozen,
     ids::{AppId, TenantId},
     principal::PrincipalKind,
+    signer::SignerRule,
     version::AppVersion,
 };
 use serde_json::Value;
@@ -80,7 +81,7 @@ pub(crate) struct PutApp {
     /// The app
     app: AppId,
     /// The whole request as JSON, instead of the flags below; - reads standard input
-    #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "owner"])]
+    #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "signer_rule", "owner"])]
     file: Option<PathBuf>,
     /// The publisher's name
     #[arg(long, value_name = "NAME")]
@@ -94,6 +95,10 @@ pub(crate) struct PutApp {
     /// Where packages are kept; one of the service's configured locations
     #[arg(long, value_name = "NAME")]
     storage_location: Option<String>,
+    /// Who must have signed its packages: none, signed, or pinned:KEY[,KEY] with the SHA-256 of public keys; left as it is
+    /// where it is not given. `fame package inspect` shows the key of a package's signer
+    #[arg(long, value_name = "RULE")]
+    signer_rule: Option<SignerRule>,
     /// The first owner: User:OBJECT-ID@TENANT-ID or Application:CLIENT-ID
     #[arg(long, value_name = "OWNER")]
     owner: Option<Owner>,
@@ -274,6 +279,7 @@ const APPS: &[Column] = &[
     ("NAME", "name"),
     ("PUBLISHER", "publisher"),
     ("STORAGE LOCATION", "storageLocation"),
+    ("SIGNER RULE", "signerRule"),
     ("CREATED ON", "createdOn"),
 ];
 const ENVIRONMENTS: &[Column] = &[
@@ -381,6 +387,7 @@ impl PutApp {
             publisher_aad_tenant_id: self.publisher_aad_tenant_id.map(|tenant| tenant.0),
             publisher_contact_email: self.publisher_contact_email.clone(),
             storage_location: self.storage_location.clone(),
+            signer_rule: self.signer_rule.as_ref().map(SignerRule::to_string),
             owner: self.owner.as_ref().map(|owner| OwnerBody {
                 kind: owner.kind.to_string(),
                 id: owner.id,

@@ -6,11 +6,15 @@ use crate::{
     output::{Printer, cell},
 };
 use clap::Subcommand;
-use navx::{Kind, Limits, Manifest, Package, PackageError};
+use data_encoding::HEXLOWER;
+use domain::signer::SignerKey;
+use jiff::Timestamp;
+use navx::{Kind, Limits, Manifest, Package, PackageError, Signer, Unproven};
 use serde_json::{Value, json};
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// `fame package …`
@@ -32,11 +36,20 @@ impl PackageCommand {
     pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let Self::Inspect { file } = self;
         let package = read(&file)?;
-        let facts = serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
+        let proof = prove(&file, &package)?;
+        let mut facts =
+            serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
+        match &proof {
+            Ok(signer) => facts["signer"] = signer_facts(signer),
+            Err(unproven) if package.signature.is_some() => {
+                facts["unproven"] = json!({ "code": unproven.code.as_str(), "message": unproven.message });
+            }
+            Err(_) => {}
+        }
         if printer.is_json() {
             printer.record(&facts)?;
         } else {
-            printer.record(&overview(&package, &facts))?;
+            printer.record(&overview(&package, &proof, &facts))?;
         }
         Ok(Exit::Done)
     }
@@ -48,18 +61,27 @@ impl PackageCommand {
 /// [`Failure::Package`] when the package is refused, [`Failure::Io`] when it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Package, Failure> {
     let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
-    navx::read(file, &Limits::default()).map_err(|error| match error {
+    navx::read(file, &Limits::default()).map_err(|error| refused(path, error))
+}
+
+fn prove(path: &Path, package: &Package) -> Result<Result<Signer, Unproven>, Failure> {
+    let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
+    navx::prove(file, package, SystemTime::now()).map_err(|error| refused(path, error))
+}
+
+fn refused(path: &Path, error: PackageError) -> Failure {
+    match error {
         PackageError::Io(source) => Failure::file("read", path, source),
         refused => Failure::Package {
             file: path.display().to_string(),
             code: refused.code().to_owned(),
             message: refused.to_string(),
         },
-    })
+    }
 }
 
 /// The facts that people ask for first, one per line.
-fn overview(package: &Package, facts: &Value) -> Value {
+fn overview(package: &Package, proof: &Result<Signer, Unproven>, facts: &Value) -> Value {
     let mut lines = serde_json::Map::new();
     let mut line = |name: &str, value: Value| {
         if !value.is_null() {
@@ -74,7 +96,9 @@ fn overview(package: &Package, facts: &Value) -> Value {
     }
     line("package id", json!(package.package_id));
     line("size", json!(format!("{} bytes", package.size)));
-    line("signature", json!(signature(package)));
+    for (name, value) in signature_lines(package, proof) {
+        line(name, value);
+    }
     if package.kind != Kind::Runtime {
         line("source inside", json!(package.has_source));
         line("symbols inside", json!(package.has_symbols));
@@ -118,9 +142,53 @@ fn lines_or_null(texts: &[String]) -> Value {
     )
 }
 
-fn signature(package: &Package) -> String {
-    match package.signature {
-        Some(signature) => format!("{} bytes, not verified", signature.bytes),
-        None => "none".to_owned(),
-    }
+/// What is proven, and what is not. Nobody is called trusted: that cannot be told from a package.
+fn signature_lines(package: &Package, proof: &Result<Signer, Unproven>) -> Vec<(&'static str, Value)> {
+    let signer = match (package.signature, proof) {
+        (None, _) => return vec![("signature", json!("none"))],
+        (Some(_), Err(unproven)) => return vec![("signature", json!(format!("proves nothing. {unproven}")))],
+        (Some(_), Ok(signer)) => signer,
+    };
+    let stamp = signer.stamp.as_ref();
+    let chain = signer.chain.iter().map(String::as_str);
+    let missing = signer.missing_issuer.iter();
+    let missing = missing.map(|issuer| format!("{issuer} (not included, so not proven)"));
+    let issuers: Vec<_> = chain.map(str::to_owned).chain(missing).collect();
+    vec![
+        (
+            "signature",
+            json!("intact; whether its signer is trusted was not checked"),
+        ),
+        ("signed by", json!(signer.subject)),
+        ("key", json!(SignerKey(signer.key_sha256).to_string())),
+        ("issued by", lines_or_null(&issuers)),
+        (
+            "valid",
+            json!(format!("{} to {}", time(signer.valid.0), time(signer.valid.1))),
+        ),
+        (
+            "stamped",
+            json!(stamp.map(|stamp| format!("{} by {}", time(stamp.at), stamp.authority))),
+        ),
+    ]
+}
+
+fn signer_facts(signer: &Signer) -> Value {
+    let stamp = signer.stamp.as_ref();
+    json!({
+        "subject": signer.subject,
+        "keySha256": SignerKey(signer.key_sha256).to_string(),
+        "certificateSha256": HEXLOWER.encode(&signer.certificate_sha256),
+        "validFrom": time(signer.valid.0),
+        "validUntil": time(signer.valid.1),
+        "hash": signer.hash,
+        "stamp": stamp.map(|stamp| json!({ "at": time(stamp.at), "authority": stamp.authority })),
+        "chain": signer.chain,
+        "missingIssuer": signer.missing_issuer,
+    })
+}
+
+/// A moment to the second, as far as the calendar goes.
+fn time(at: SystemTime) -> String {
+    Timestamp::try_from(at).map_or_else(|_| "?".to_owned(), |at| at.to_string())
 }

@@ -77,6 +77,7 @@ async fn register_apps(actors: &Actors) -> client::Result<()> {
             publisher_aad_tenant_id: Some(app.publisher_tenant()),
             publisher_contact_email: Some(app.contact()),
             storage_location: Some(app.location.to_owned()),
+            signer_rule: None,
             owner: Some(first_owner()),
         };
         actors.operator.put_app(app.id(), &registration).await?;

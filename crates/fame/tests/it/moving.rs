@@ -222,7 +222,7 @@ fn app() -> Value {
     json!({
         "id": guid(1), "publisher": "Contoso", "publisher_tenant_id": guid(3),
         "publisher_contact_email": "publisher@contoso.com", "storage_location": "West Europe", "name": null,
-        "name_version_key": null, "etag": guid(4), "created_on": 1,
+        "name_version_key": null, "etag": guid(4), "created_on": 1, "signer_rule": "none",
     })
 }
 
@@ -234,6 +234,7 @@ fn version(number: u8, sha256: &str) -> Value {
         "uploaded_on": 2, "uploaded_by": "x", "availability": "Available", "status": "Uploaded", "sync_mode": "Sync",
         "dependencies": "[]", "application": null, "platform": null, "location": "West Europe", "sha256": sha256,
         "generation": guid(10), "size": PACKAGE_BYTES, "upload_id": guid(6), "etag": guid(7), "runtime": null,
+        "signer_key": null, "signer_subject": null,
     })
 }
 

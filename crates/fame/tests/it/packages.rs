@@ -72,6 +72,58 @@ async fn a_package_is_shown_as_facts() {
 }
 
 #[tokio::test]
+async fn what_a_signature_proves_is_shown() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "Contoso");
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning];
+    let certificate = params.self_signed(&key).unwrap().der().to_vec();
+    let signatory = navx::Signatory {
+        certificates: &[certificate],
+        sign: &|message| rcgen::SigningKey::sign(&key, message).unwrap(),
+    };
+    let signed = navx::sign(builder("1.0.0.0").to_bytes().unwrap(), &signatory, None).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let inspect = ["package", "inspect", file.path().to_str().unwrap()];
+    std::fs::write(file.path(), &signed).unwrap();
+    let shown = run(binary(&inspect)).await;
+    assert_eq!(shown.code, 0, "{shown:?}");
+    let lines: Vec<_> = shown
+        .out
+        .lines()
+        .filter(|line| line.starts_with("sign"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "signature       intact; whether its signer is trusted was not checked",
+            "signed by       CN=Contoso",
+        ]
+    );
+    let json = run(binary(&[inspect.as_slice(), &["--json"]].concat()))
+        .await
+        .json();
+    let key = json["signer"]["keySha256"].as_str().unwrap();
+    assert!(key.len() == 64 && shown.out.contains(key), "{shown:?}");
+    let mut changed = signed;
+    changed[20] ^= 1;
+    std::fs::write(file.path(), &changed).unwrap();
+    let shown = run(binary(&inspect)).await;
+    assert!(
+        shown
+            .out
+            .contains("proves nothing. The package was changed after it was signed"),
+        "{shown:?}"
+    );
+    let json = run(binary(&[inspect.as_slice(), &["--json"]].concat()))
+        .await
+        .json();
+    assert_eq!(json["unproven"]["code"], "digest_differs");
+}
+
+#[tokio::test]
 async fn a_refused_package_has_its_own_exit_code() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "not a package, but long enough to have a header").unwrap();

@@ -14,6 +14,7 @@ use domain::{
     instant::Instant,
     principal::{Role, Roles},
     problem::{Code, RuleError},
+    signer::SignerRule,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -86,6 +87,7 @@ pub(crate) struct RegisterApp {
     pub(crate) publisher_tenant_id: Option<TenantId>,
     pub(crate) publisher_contact_email: Option<String>,
     pub(crate) storage_location: Option<String>,
+    pub(crate) signer_rule: Option<SignerRule>,
     pub(crate) owner: Option<(PrincipalId, PrincipalChange)>,
     /// All that was said, be it only repeated.
     pub(crate) given: Object,
@@ -184,6 +186,12 @@ fn whole_app(input: &SaveApp, existing: Option<&App>) -> Result<App, RuleError> 
         name: existing.and_then(|app| app.name.clone()),
         etag: existing.map_or_else(Etag::random, |existing| existing.etag),
         created_on: existing.map_or(input.now, |app| app.created_on),
+        // A registration that does not mention it must not lift it.
+        signer_rule: command
+            .signer_rule
+            .clone()
+            .or_else(|| existing.map(|app| app.signer_rule.clone()))
+            .unwrap_or_default(),
     };
     Ok(app)
 }
@@ -235,6 +243,9 @@ async fn patch_app_in(mut tx: Tx<'_>, input: &SaveApp) -> Result<Registered> {
         storage_location: command
             .storage_location
             .unwrap_or_else(|| existing.storage_location.clone()),
+        signer_rule: command
+            .signer_rule
+            .unwrap_or_else(|| existing.signer_rule.clone()),
         ..existing.clone()
     };
     let app = save(&mut tx, input, Some(&existing), app).await?;
@@ -329,5 +340,6 @@ fn state(app: &App) -> Value {
         "publisherAadTenantId": app.publisher_tenant_id.to_string(),
         "publisherContactEmail": app.publisher_contact_email,
         "storageLocation": app.storage_location,
+        "signerRule": app.signer_rule.to_string(),
     })
 }

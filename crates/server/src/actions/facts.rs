@@ -5,6 +5,7 @@ use domain::{
     environment::EnvironmentKind,
     hotfix::Facts,
     ids::{AppId, OperationId},
+    signer::SignerRule,
     version::{AppVersion, Availability, Dependency},
 };
 use std::collections::HashSet;
@@ -88,10 +89,11 @@ impl InstallationFacts {
         self.installed
     }
 
-    /// The facts about going to `target`, as somebody may know them who sees the apps that are `visible`, or all.
+    /// The facts about going to a target, with the rule about who must have signed it, as somebody may know them who sees the
+    /// apps that are `visible`, or all.
     pub(crate) fn facts<'a>(
         &'a self,
-        target: &'a Version,
+        (target, signer_rule): (&'a Version, &'a SignerRule),
         occupied_by: Option<OperationId>,
         allow_preview_in_sandbox: bool,
         visible: Option<&'a HashSet<AppId>>,
@@ -108,6 +110,8 @@ impl InstallationFacts {
             target_application: target.application,
             target_platform: target.platform,
             target_runtime: target.runtime,
+            target_signer: target.signer.as_ref(),
+            signer_rule,
             allow_preview_in_sandbox,
             occupied_by,
             inventory: &self.inventory,

@@ -30,7 +30,7 @@ use domain::{
 use serde_json::json;
 use std::sync::Arc;
 use store::{
-    Tx,
+    Tx, apps,
     environments::{self, Environment},
     execution as starting,
     hotfixes::{self, Operation},
@@ -196,8 +196,10 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     )?;
     let occupied_by = hotfixes::slot_holder(&mut tx, environment.id, input.app).await?;
     let visible = principals::apps_of_in(&mut tx, input.principal.reference).await?;
+    let signer_rule = apps::signer_rule(&mut tx, input.app).await?;
+    let target_facts = (&target, &signer_rule);
     let facts = gathered.facts(
-        &target,
+        target_facts,
         occupied_by,
         input.allow_preview_in_sandbox,
         Some(&visible),

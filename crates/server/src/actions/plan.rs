@@ -15,6 +15,7 @@ use domain::{
     hotfix,
     ids::AppId,
     instant::Instant,
+    signer::SignerRule,
     version::{AppVersion, VersionStatus},
 };
 use std::{
@@ -35,6 +36,7 @@ struct Plan {
     service: Arc<Service>,
     app: AppId,
     target: Version,
+    signer_rule: SignerRule,
     /// The apps of which the caller may know what is installed.
     visible: HashSet<AppId>,
     /// What the operator has stopped, which speaks against all of them.
@@ -67,10 +69,12 @@ pub(crate) async fn plan_hotfixes(
     let found = versions::find_version(&service.db, principal.reference, &key).await?;
     let target = found.filter(|version| version.status == VersionStatus::Uploaded);
     let frozen = freezes::why_nothing_is_scheduled(service, principal, app).await?;
+    let registered = super::apps::get_app(service, principal, app).await?;
     let plan = Arc::new(Plan {
         service: Arc::clone(service),
         app,
         target: target.ok_or_else(|| version_missing(&key))?,
+        signer_rule: registered.signer_rule,
         visible: principals::apps_of(&service.db, principal.reference).await?,
         frozen: frozen.map(|message| PlanReason {
             code: "Frozen".into(),
@@ -111,7 +115,8 @@ impl Plan {
             .find(|occupation| occupation.app_id == self.app);
         let preview = self.service.settings.hotfixes.preview_in_sandbox;
         let holder = holder.map(|holder| holder.operation);
-        let facts = gathered.facts(&self.target, holder, preview, Some(&self.visible));
+        let target = (&self.target, &self.signer_rule);
+        let facts = gathered.facts(target, holder, preview, Some(&self.visible));
         let rules = hotfix::reasons(&facts).into_iter().map(PlanReason::from);
         let reasons: Vec<_> = self.frozen.iter().cloned().chain(rules).collect();
         let is_free = !environment.is_held() && !occupations.iter().any(|one| one.is_running);

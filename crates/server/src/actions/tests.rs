@@ -389,6 +389,7 @@ fn version_row(version: AppVersion, status: VersionStatus, sha256: [u8; 32]) -> 
         upload_id: Uuid::new_v4(),
         etag: Etag::random(),
         runtime: None,
+        signer: None,
     }
 }
 

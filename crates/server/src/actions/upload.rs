@@ -30,6 +30,7 @@ use domain::{
     ids::{AppId, Etag, PackageId},
     instant::Instant,
     problem::{Code, RuleError},
+    signer::{NOT_SIGNED, Signer, SignerKey},
     version::{AppVersion, Availability, Dependency, SyncMode, VersionStatus},
 };
 use navx::{Kind, Manifest, Package};
@@ -130,6 +131,7 @@ async fn keep(
                 spawn_finish_later(service, principal, Pending::in_doubt(version), false, place);
                 return Err(error);
             }
+            let error = tell_why_unproven(&received, error);
             return Err(tell_built_again(&service, &version.key(), &received.package, error).await);
         }
     };
@@ -186,6 +188,7 @@ fn limits(service: &Service) -> ReceiveLimits {
         max_package_bytes: packages.max_bytes,
         idle: packages.upload_idle,
         bytes_per_second: packages.upload_bytes_per_second,
+        now: service.clock.now().into(),
     }
 }
 
@@ -266,6 +269,10 @@ fn describe(
             .runtime
             .as_ref()
             .and_then(|runtime| runtime.trim().parse().ok()),
+        signer: received.signer.as_ref().ok().map(|signer| Signer {
+            key: SignerKey(signer.key_sha256),
+            subject: signer.subject.clone(),
+        }),
     })
 }
 
@@ -372,7 +379,7 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
     let version = &input.version;
     let key = version.key();
     require_still(&mut tx, &input.principal, version).await?;
-    apps::lock_app(&mut tx, version.app_id).await?;
+    let app = apps::lock_app(&mut tx, version.app_id).await?;
     let repeatable = input.repeatable.as_ref();
     let before = repeat::recall(&mut tx, &input.principal, repeatable, input.now).await?;
     if let Some(existing) = versions::lock_version(&mut tx, &key).await? {
@@ -384,6 +391,9 @@ async fn begin_in(mut tx: Tx<'_>, input: &Begin) -> Result<Pending> {
             VersionStatus::Uploading => return Err(in_progress(&existing)),
             VersionStatus::UploadFailed => versions::delete_version(&mut tx, &key).await?,
         }
+    }
+    if let Some(app) = app {
+        app.signer_rule.check(version.signer.as_ref())?;
     }
     quotas::check_version(&mut tx, input.quotas, version).await?;
     let other = versions::other_bytes_elsewhere(&mut tx, &key, version.sha256).await?;
@@ -429,6 +439,21 @@ pub(super) fn blob_of(version: &Version) -> BlobKey {
         location: version.location.clone(),
         sha256: version.sha256,
         generation: version.generation,
+    }
+}
+
+/// Adds to the refusal of a package that nobody is proven to have signed why that is so.
+fn tell_why_unproven(received: &Received, refusal: Error) -> Error {
+    match (refusal, &received.signer) {
+        (Error::Rule(mut problem), Err(unproven))
+            if problem.details.iter().any(|detail| detail.code == NOT_SIGNED) =>
+        {
+            problem.message = format!("{} {unproven}", problem.message);
+            problem
+                .because(unproven.code.as_str(), unproven.to_string())
+                .into()
+        }
+        (refusal, _) => refusal,
     }
 }
 

@@ -194,6 +194,7 @@ pub(crate) fn state(version: &Version) -> Value {
         "packageId": version.package_id.to_string(),
         "sha256": HEXLOWER.encode(&version.sha256),
         "size": version.size,
+        "signer": version.signer.as_ref().map(|signer| signer.key.to_string()),
         "incompatibleDependencies": incompatible,
     })
 }

@@ -348,6 +348,7 @@ async fn whoever_hangs_up_leaves_nothing_staged() {
         max_package_bytes: u64::MAX,
         idle: Duration::from_hours(1),
         bytes_per_second: 1,
+        now: std::time::SystemTime::UNIX_EPOCH,
     };
     let (sender, mut body) = futures::channel::mpsc::unbounded();
     let begun = format!(r#"{{"packageContents":"{}"#, "AAAA".repeat(1 << 20));

@@ -86,6 +86,7 @@ fn command_of(registration: AppRegistration) -> RegisterApp {
         publisher_tenant_id: Some(registration.publisher_tenant_id),
         publisher_contact_email: Some(registration.publisher_contact_email),
         storage_location: Some(registration.storage_location),
+        signer_rule: registration.signer_rule,
         owner: registration.owner.map(|(id, owner)| {
             let change = PrincipalChange {
                 kind: Some(owner.kind),
@@ -121,6 +122,7 @@ pub(crate) async fn patch_app(
         publisher_tenant_id: patch.publisher_tenant_id,
         publisher_contact_email: patch.publisher_contact_email,
         storage_location: patch.storage_location,
+        signer_rule: patch.signer_rule,
         owner: None,
         given: patch.given,
     };

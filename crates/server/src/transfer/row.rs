@@ -233,6 +233,7 @@ mod tests {
 
     /// Words that every column of words takes one of.
     const WORDS: &[&str] = &[
+        "none",
         "stored",
         "scheduling",
         "app:11111111-1111-4111-8111-111111111111",

@@ -17,6 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Where the codes of packages are: of those that cannot be read, and of signatures that prove nothing.
+const NAVX: [&str; 2] = ["navx/src/error.rs", "navx/src/proof.rs"];
+
 /// A code in `details` that belongs to no enumeration: itself, the code of the error that it comes with, and what it
 /// means.
 const DETAILS: &[(&str, Code, &str)] = &[
@@ -166,6 +169,16 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "It is a runtime package, whose manifest cannot be read.",
     ),
     (
+        "NotSigned",
+        Code::InvalidPackage,
+        "Packages of the app must be signed, and nothing proves who signed this one; the next code says why.",
+    ),
+    (
+        "SignedByAnother",
+        Code::InvalidPackage,
+        "Packages of the app must be signed with another key; the message names both.",
+    ),
+    (
         "SymbolsOnly",
         Code::InvalidPackage,
         "It holds only the symbols of an app, and installs nowhere.",
@@ -270,15 +283,16 @@ fn write_details(page: &mut String) {
     for (code, with, meaning) in DETAILS {
         writeln!(page, "| `{with}` | `{code}` | {meaning} |").unwrap();
     }
-    let navx = source("navx/src/error.rs");
-    for (variant, code) in package_refusals(&navx) {
-        writeln!(
-            page,
-            "| `{}` | `{code}` | {} |",
-            Code::InvalidPackage,
-            meaning(&navx, &variant)
-        )
-        .unwrap();
+    for navx in NAVX.map(source) {
+        for (variant, code) in package_refusals(&navx) {
+            writeln!(
+                page,
+                "| `{}` | `{code}` | {} |",
+                Code::InvalidPackage,
+                meaning(&navx, &variant)
+            )
+            .unwrap();
+        }
     }
 }
 
@@ -373,14 +387,14 @@ fn package_refusals(source: &str) -> Vec<(String, String)> {
 #[test]
 fn every_code_is_listed_once() {
     let mut seen = BTreeSet::new();
-    let navx = source("navx/src/error.rs");
-    let refusals = package_refusals(&navx);
-    assert!(refusals.len() >= 13, "{refusals:?}");
+    let refusals = NAVX.map(source).map(|navx| package_refusals(&navx));
+    let [read, proven] = &refusals;
+    assert!(read.len() >= 13 && proven.len() >= 9, "{refusals:?}");
     let details = DETAILS.iter().map(|(code, ..)| (*code).to_owned());
     let reasons = Reason::ALL.iter().map(|reason| reason.code().to_owned());
     for code in details
         .chain(reasons)
-        .chain(refusals.into_iter().map(|(_, code)| code))
+        .chain(refusals.into_iter().flatten().map(|(_, code)| code))
     {
         assert!(seen.insert(code.clone()), "{code} is listed twice");
     }

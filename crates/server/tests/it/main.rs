@@ -59,6 +59,7 @@ mod restart;
 mod retention;
 mod reviewed_file;
 mod samples;
+mod signers;
 mod store_failures;
 mod transfer;
 mod uploads;

@@ -43,6 +43,7 @@ async fn an_app_is_registered_with_an_owner_and_replaced(backend: Backend) {
         "publisherAadTenantId": HOME_TENANT,
         "publisherContactEmail": "publisher@contoso.com",
         "storageLocation": "West Europe",
+        "signerRule": "none",
         "createdOn": "2020-03-05T12:00:00.0000000Z",
         "owners": [owner],
         "_etag": made.etag(),

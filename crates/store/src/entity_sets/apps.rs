@@ -52,6 +52,9 @@ pub static REGISTERED_APPS: LazyLock<EntitySet<App>> = LazyLock::new(|| {
         property("createdOn", instant("t.created_on"), |row: &App| {
             instant_value(row.created_on)
         }),
+        property("signerRule", text("t.signer_rule"), |row| {
+            Value::text(row.signer_rule.to_string())
+        }),
         property("owners", hidden(), |_| Value::Null),
         etag(),
     ]);

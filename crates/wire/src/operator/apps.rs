@@ -13,6 +13,7 @@ use domain::{
     instant::Instant,
     principal::{PrincipalKind, Role, Roles, TokenTenant},
     problem::RuleError,
+    signer::SignerRule,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -44,6 +45,11 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]
         created_on "createdOn": Option<Instant>,
+        /// Who must have signed its packages: `none`, nobody; `signed`, anybody; `pinned:` and the SHA-256 of public keys in
+        /// hexadecimal digits, with commas between, somebody with one of these keys.
+        #[serde(default)]
+        #[schema(example = "signed")]
+        signer_rule "signerRule": String,
         /// Its owners.
         #[serde(default)]
         owners "owners": Vec<Owner>,
@@ -85,6 +91,10 @@ pub struct AppRegistrationBody {
     /// Where packages are kept; one of the service's configured locations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_location: Option<String>,
+    /// Who must have signed its packages: `none`, which it is at first, `signed`, or `pinned:` and the SHA-256 of public keys
+    /// in hexadecimal digits, with commas between. It stays as it is where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer_rule: Option<String>,
     /// Who owns the app at first; needed to register one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<OwnerBody>,
@@ -115,6 +125,8 @@ pub struct AppRegistration {
     pub publisher_contact_email: String,
     /// Where packages are kept.
     pub storage_location: String,
+    /// Who must have signed its packages, if anything is said.
+    pub signer_rule: Option<SignerRule>,
     /// Who is to be an owner. Whether there has to be one depends on whether the app exists.
     pub owner: Option<(PrincipalId, Principal)>,
     /// All that was said.
@@ -137,6 +149,7 @@ impl AppRegistration {
             publisher_tenant_id: object.parsed(tenant)?.ok_or_else(|| object.required(tenant))?,
             publisher_contact_email: required_text(&object, "publisherContactEmail")?,
             storage_location: required_text(&object, "storageLocation")?,
+            signer_rule: object.parsed("signerRule")?,
             owner: object.object("owner")?.as_ref().map(read_owner).transpose()?,
             given: object,
         })
@@ -154,6 +167,7 @@ impl RegisteredApp {
             "publisherAadTenantId",
             "publisherContactEmail",
             "storageLocation",
+            "signerRule",
         ];
         given.check_read_only(self, &writable)
     }
@@ -242,6 +256,8 @@ pub struct AppPatch {
     pub publisher_contact_email: Option<String>,
     /// Where packages uploaded from now on are kept.
     pub storage_location: Option<String>,
+    /// Who must have signed its packages.
+    pub signer_rule: Option<SignerRule>,
     /// All that was said.
     pub given: Object,
 }
@@ -260,6 +276,7 @@ impl AppPatch {
             publisher_tenant_id: object.parsed("publisherAadTenantId")?,
             publisher_contact_email: some_text(&object, "publisherContactEmail")?,
             storage_location: some_text(&object, "storageLocation")?,
+            signer_rule: object.parsed("signerRule")?,
             given: object,
         })
     }

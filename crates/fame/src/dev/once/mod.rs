@@ -123,6 +123,7 @@ impl<'a> Job<'a> {
             publisher_aad_tenant_id: Some(people::home_tenant()),
             publisher_contact_email: Some("apps@contoso.com".to_owned()),
             storage_location: Some("West Europe".to_owned()),
+            signer_rule: None,
             owner: Some(first_owner()),
         };
         let put = self.operator.client.put_app(self.app, &registration);

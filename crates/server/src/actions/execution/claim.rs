@@ -22,6 +22,7 @@ use domain::{
     ids::{AppId, OperationId, PrincipalId},
     instant::Instant,
     operation::{self, Due, OperationKind, OperationStatus, Skip},
+    signer::SignerRule,
     start::{self, Uninstall},
     version::{AppVersion, VersionStatus},
 };
@@ -31,7 +32,7 @@ use std::{
     time::Duration,
 };
 use store::{
-    Tx,
+    Tx, apps,
     environments::{self, Environment, InstalledApp},
     execution::{self as rows, Ending, Installed, Lease},
     freezes,
@@ -223,6 +224,8 @@ struct ClaimInput {
     candidates: Vec<DueEnvironment>,
     installed: HashMap<Uuid, Vec<Installed>>,
     versions: HashMap<VersionKey, Version>,
+    /// Who must have signed the packages of apps, where somebody must.
+    signer_rules: HashMap<AppId, SignerRule>,
 }
 
 /// A due environment and what is asked for there.
@@ -258,6 +261,7 @@ impl ClaimInput {
             candidates,
             installed: by_environment(installed),
             versions,
+            signer_rules: apps::signer_rules(tx).await?,
         })
     }
 
@@ -526,7 +530,11 @@ fn still_makes_sense<'i>(
         _ => (operation.allow_preview, None),
     };
     let gathered = gathered.without_constraints_of(changing);
-    let facts = gathered.facts(target, None, may_be_preview, visible);
+    let rule = input
+        .signer_rules
+        .get(&operation.app_id)
+        .unwrap_or(&SignerRule::None);
+    let facts = gathered.facts((target, rule), None, may_be_preview, visible);
     let start = match operation.kind {
         OperationKind::Hotfix => hotfix::check_start(&facts),
         _ => start::check_target(&facts, installed.map(|app| app.version)),

@@ -200,6 +200,7 @@ impl Fleet {
             upload_id: Uuid::new_v4(),
             etag: Etag::random(),
             runtime: None,
+            signer: None,
         };
         self.changes(row, |tx, row| {
             Box::pin(async move {

@@ -91,6 +91,14 @@ pub(super) const VERSIONS: Section = Section {
             ],
         ),
         Row(
+            "An operator may say who must have signed an app's packages: asked at upload, in a plan, when scheduling and at the start.",
+            X,
+            &[
+                "signers::a_package_that_is_not_signed_as_it_must_be_leaves_nothing",
+                "signers::the_rule_is_asked_again_before_a_hotfix_begins",
+            ],
+        ),
+        Row(
             "Of a ready-to-run package the app within is read.",
             I,
             &[
