@@ -190,6 +190,56 @@ row! {
     }
 }
 
+/// An installation in a plan, and what a hotfix would come to there, once somebody has found that out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedInstallation {
+    /// The installation.
+    pub installation: Installation,
+    /// What a hotfix would come to.
+    pub outlook: Option<Outlook>,
+}
+
+/// What a hotfix would come to in an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// The version that is installed by now.
+    pub installed: AppVersion,
+    /// What speaks against it.
+    pub objections: Vec<Objection>,
+    /// When it would start.
+    pub starts_at: Option<Instant>,
+}
+
+/// Something that speaks against a hotfix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// Its stable code.
+    pub code: String,
+    /// What it is, with the facts.
+    pub message: String,
+}
+
+impl FromRow for PlannedInstallation {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            installation: Installation::from_row(row)?,
+            outlook: None,
+        })
+    }
+}
+
+impl AsRef<Installation> for PlannedInstallation {
+    fn as_ref(&self) -> &Installation {
+        &self.installation
+    }
+}
+
+impl AsRef<Self> for Installation {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 table! {
     /// An app installed in an environment, with what of the environment is kept beside it.
     #[derive(Clone, Debug, PartialEq)]

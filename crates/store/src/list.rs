@@ -30,7 +30,9 @@ pub use page::Page;
 pub use request::ListRequest;
 pub use scope::Scope;
 pub(crate) use sorted::places as sort_places;
+pub use statement::Completion;
 use statement::Statement;
+use std::sync::Arc;
 
 /// The rows that the request asks for; `now` is what `now()` means in its filter.
 ///
@@ -44,7 +46,23 @@ pub async fn list<T: super::FromRow>(
     request: ListRequest,
     now: Instant,
 ) -> Result<Page<T>, ListError> {
-    let statement = statement(db, entity_set, scope, &request, now);
+    list_completed(db, entity_set, scope, request, now, None).await
+}
+
+/// The same of rows that somebody adds something to, before the filter and the order look at it.
+///
+/// # Errors
+/// As for [`list`].
+pub async fn list_completed<T: super::FromRow>(
+    db: &Db,
+    entity_set: &'static EntitySet<T>,
+    scope: Scope,
+    request: ListRequest,
+    now: Instant,
+    completion: Option<Completion<T>>,
+) -> Result<Page<T>, ListError> {
+    let statement = statement(db, entity_set, scope, &request, now).completed_by(completion);
+    let statement = Arc::new(statement);
     let count = match request.count || statement.can_fail() {
         true => Some(statement.count(db).await?).filter(|_| request.count),
         false => None,
@@ -63,7 +81,8 @@ pub async fn count_only<T: super::FromRow>(
     request: &ListRequest,
     now: Instant,
 ) -> Result<u64, ListError> {
-    statement(db, entity_set, scope, request, now).count(db).await
+    let statement = Arc::new(statement(db, entity_set, scope, request, now));
+    statement.count(db).await
 }
 
 fn statement<T: super::FromRow>(

@@ -9,7 +9,6 @@ use crate::{
 use domain::{
     country::CountryCode,
     environment::EnvironmentKind,
-    hotfix::Finding,
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
     operation::{FailureCause, OperationStatus},
@@ -257,15 +256,6 @@ entity! {
         code "code": String,
         /// What it is, with the facts.
         message "message": String,
-    }
-}
-
-impl From<Finding> for PlanReason {
-    fn from(finding: Finding) -> Self {
-        Self {
-            code: finding.reason.code().to_owned(),
-            message: finding.message,
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use domain::{
 };
 use store::{
     FromRow,
-    list::{self, EntitySet, ListError, ListRequest, Page, Scope},
+    list::{self, Completion, EntitySet, ListError, ListRequest, Page, Scope},
 };
 
 use uuid::Uuid;
@@ -105,8 +105,19 @@ pub(crate) async fn list<T: FromRow>(
     entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<Page<T, Error>> {
-    let now = service.clock.now();
-    let mut page = list::list(&service.db, entity_set, scope.rows(), request, now).await?;
+    list_completed(service, scope, entity_set, request, None).await
+}
+
+/// The same of rows that `completion` adds something to, before they are filtered and sorted by it.
+pub(crate) async fn list_completed<T: FromRow>(
+    service: &Service,
+    scope: ListScope<'_>,
+    entity_set: &'static EntitySet<T>,
+    request: ListRequest,
+    completion: Option<Completion<T>>,
+) -> Result<Page<T, Error>> {
+    let (db, now) = (&service.db, service.clock.now());
+    let mut page = list::list_completed(db, entity_set, scope.rows(), request, now, completion).await?;
     if page.is_empty().await? {
         scope.explain_nothing(service).await?;
     }

@@ -1,7 +1,7 @@
 //! Explaining before running: the rules of scheduling, asked for every environment without changing anything.
 
 use super::{
-    Principal, Service,
+    Principal, Service, access,
     execution::window_of,
     facts::InstallationFacts,
     freezes,
@@ -11,6 +11,7 @@ use super::{
 use crate::error::{Error, Result};
 use domain::{
     access::{Permission, Resource},
+    chain::Chain,
     country::CountryCode,
     hotfix,
     ids::AppId,
@@ -23,8 +24,11 @@ use std::{
     sync::Arc,
 };
 use store::{
-    environments::{self, Environment, Installation, InstalledApp, Occupation},
-    list::{ListRequest, Page},
+    StoreError,
+    environments::{
+        self, Environment, Installation, InstalledApp, Objection, Occupation, Outlook, PlannedInstallation,
+    },
+    list::{Completion, ListRequest, Page},
     principals,
     versions::{self, Version},
 };
@@ -40,12 +44,12 @@ struct Plan {
     /// The apps of which the caller may know what is installed.
     visible: HashSet<AppId>,
     /// What the operator has stopped, which speaks against all of them.
-    frozen: Option<PlanReason>,
+    frozen: Option<Objection>,
     now: Instant,
 }
 
 /// Explains the environments that a list would bring. They come in batches, and each batch is explained when it is asked
-/// for. Between batches nothing of the database is held.
+/// for, or before, if what is found out decides whether and where it comes. Between batches nothing of the database is held.
 pub(crate) async fn plan_hotfixes(
     service: &Arc<Service>,
     principal: &Principal,
@@ -54,53 +58,82 @@ pub(crate) async fn plan_hotfixes(
     target: AppVersion,
     request: ListRequest,
 ) -> Result<Page<PlanRow, Error>> {
+    let permission = Permission::read(Resource::Environments);
     let scope = ListScope::OfApp {
         principal,
         app,
         country: Some(country),
-        permission: Permission::read(Resource::Environments),
+        permission,
     };
     let request = ListRequest {
         in_portions: true,
         ..request
     };
-    let page = listing::list(service, scope, &listing::PLANNED_ENVIRONMENTS, request).await?;
     let key = super::versions::key(app, country, target);
     let found = versions::find_version(&service.db, principal.reference, &key).await?;
-    let target = found.filter(|version| version.status == VersionStatus::Uploaded);
+    let Some(target) = found.filter(|version| version.status == VersionStatus::Uploaded) else {
+        access::explain_nothing(service, principal, app, Some(country), permission).await?;
+        return Err(version_missing(&key).into());
+    };
     let frozen = freezes::why_nothing_is_scheduled(service, principal, app).await?;
-    let registered = super::apps::get_app(service, principal, app).await?;
     let plan = Arc::new(Plan {
         service: Arc::clone(service),
         app,
-        target: target.ok_or_else(|| version_missing(&key))?,
-        signer_rule: registered.signer_rule,
+        target,
+        signer_rule: super::apps::get_app(service, principal, app).await?.signer_rule,
         visible: principals::apps_of(&service.db, principal.reference).await?,
-        frozen: frozen.map(|message| PlanReason {
+        frozen: frozen.map(|message| Objection {
             code: "Frozen".into(),
             message,
         }),
         now: service.clock.now(),
     });
+    let planned = &listing::PLANNED_ENVIRONMENTS;
+    let completion = request
+        .looks_at(planned, &listing::FOUND_OUT)
+        .then(|| completion(&plan));
+    let page = listing::list_completed(service, scope, planned, request, completion).await?;
     Ok(page.and_then(move |batch| {
         let plan = Arc::clone(&plan);
-        async move { plan.explain(batch).await }
+        async move { Ok(plan.rows(batch).await?) }
     }))
 }
 
+fn completion(plan: &Arc<Plan>) -> Completion<PlannedInstallation> {
+    let plan = Arc::clone(plan);
+    Arc::new(move |batch| {
+        let plan = Arc::clone(&plan);
+        Box::pin(async move { Ok(plan.explain(batch).await?) })
+    })
+}
+
 impl Plan {
-    async fn explain(&self, batch: Vec<Installation>) -> Result<Vec<PlanRow>> {
-        let ids: Vec<Uuid> = batch.iter().map(|row| row.environment_id).collect();
-        let mut batch_facts = BatchFacts::load(&self.service, &ids).await?;
-        batch
-            .into_iter()
-            .filter_map(|row| self.row(row, &mut batch_facts).transpose())
-            .collect()
+    /// The rows as they are shown.
+    async fn rows(&self, batch: Vec<PlannedInstallation>) -> Result<Vec<PlanRow>, StoreError> {
+        let explained = self.explain(batch).await?;
+        let shown = |row: PlannedInstallation| Some(shown(row.installation, row.outlook?));
+        Ok(explained.into_iter().filter_map(shown).collect())
     }
 
-    /// One environment; `None` when it went away, or was not found any more by its agent.
-    fn row(&self, row: Installation, batch_facts: &mut BatchFacts) -> Result<Option<PlanRow>> {
-        let id = row.environment_id;
+    /// The rows, each with what a hotfix would come to. Those are left out whose environment went away, or was not found any
+    /// more by its agent.
+    async fn explain(&self, batch: Vec<PlannedInstallation>) -> Result<Vec<PlannedInstallation>, StoreError> {
+        if batch.iter().all(|row| row.outlook.is_some()) {
+            return Ok(batch);
+        }
+        let ids: Vec<Uuid> = batch.iter().map(|row| row.installation.environment_id).collect();
+        let mut batch_facts = BatchFacts::load(&self.service, &ids).await?;
+        let mut explained = Vec::with_capacity(batch.len());
+        for row in batch {
+            if let Some(outlook) = self.outlook(row.installation.environment_id, &mut batch_facts)? {
+                let outlook = Some(outlook);
+                explained.push(PlannedInstallation { outlook, ..row });
+            }
+        }
+        Ok(explained)
+    }
+
+    fn outlook(&self, id: Uuid, batch_facts: &mut BatchFacts) -> Result<Option<Outlook>, StoreError> {
         let found = batch_facts.environments.remove(&id);
         let Some(environment) = found.filter(|found| found.missing_since.is_none()) else {
             return Ok(None);
@@ -117,21 +150,37 @@ impl Plan {
         let holder = holder.map(|holder| holder.operation);
         let target = (&self.target, &self.signer_rule);
         let facts = gathered.facts(target, holder, preview, Some(&self.visible));
-        let rules = hotfix::reasons(&facts).into_iter().map(PlanReason::from);
-        let reasons: Vec<_> = self.frozen.iter().cloned().chain(rules).collect();
+        let rules = hotfix::reasons(&facts).into_iter().map(|finding| Objection {
+            code: finding.reason.code().to_owned(),
+            message: finding.message,
+        });
+        let objections: Vec<_> = self.frozen.iter().cloned().chain(rules).collect();
         let is_free = !environment.is_held() && !occupations.iter().any(|one| one.is_running);
-        let window = window_of(&environment)?;
-        let starts_at = (reasons.is_empty() && is_free).then(|| window.next_start(self.now));
-        Ok(Some(PlanRow {
-            aad_tenant_id: row.tenant_id,
-            application_family: row.family,
-            name: row.name,
-            kind: row.kind,
-            installed_version: gathered.installed(),
-            eligible: reasons.is_empty(),
-            reasons,
+        let window =
+            window_of(&environment).map_err(|error| StoreError::broken(Chain(&error).to_string()))?;
+        let starts_at = (objections.is_empty() && is_free).then(|| window.next_start(self.now));
+        Ok(Some(Outlook {
+            installed: gathered.installed(),
+            objections,
             starts_at,
         }))
+    }
+}
+
+fn shown(row: Installation, outlook: Outlook) -> PlanRow {
+    let reason = |objection: Objection| PlanReason {
+        code: objection.code,
+        message: objection.message,
+    };
+    PlanRow {
+        aad_tenant_id: row.tenant_id,
+        application_family: row.family,
+        name: row.name,
+        kind: row.kind,
+        installed_version: outlook.installed,
+        eligible: outlook.objections.is_empty(),
+        reasons: outlook.objections.into_iter().map(reason).collect(),
+        starts_at: outlook.starts_at,
     }
 }
 
@@ -143,7 +192,7 @@ struct BatchFacts {
 }
 
 impl BatchFacts {
-    async fn load(service: &Service, ids: &[Uuid]) -> Result<Self> {
+    async fn load(service: &Service, ids: &[Uuid]) -> Result<Self, StoreError> {
         let found = environments::environments_by_ids(&service.db, ids).await?;
         let environments = found
             .into_iter()

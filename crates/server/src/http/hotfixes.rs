@@ -38,8 +38,9 @@ const WRITE: Permission = Permission::write(RESOURCE);
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only described; the options are read from the raw query")]
 pub(crate) struct PlanQuery {
-    /// Which environments: an OData expression over the properties that environments are listed with, and
-    /// `installedVersion`. What is only found out for each of them, `eligible`, `reasons` and `startsAt`, is not among them.
+    /// Which rows: an OData expression over their properties, and those that environments are listed with, such as
+    /// `eligible eq false and reasons/any(r: r/code ne 'NotNewer')`. What is found out for each environment, `eligible`,
+    /// `reasons` and `startsAt`, decides about the rows one by one.
     #[param(rename = "$filter")]
     filter: Option<String>,
     /// In which order, by the same properties.

@@ -37,6 +37,7 @@ on_both_databases!(
     what_waits_can_be_canceled,
     nothing_else_can_be_changed,
     a_plan_explains_without_changing_anything,
+    a_plan_is_filtered_by_what_it_finds_out,
     what_is_installed_of_other_apps_is_told_to_their_callers_alone,
     rights_come_first,
 );
@@ -954,6 +955,120 @@ async fn what_is_installed_of_other_apps_is_told_to_their_callers_alone(backend:
     tells(false).await;
     service.has_app(LIBRARY).await;
     tells(true).await;
+}
+
+/// What only the plan finds out decides like any other property: which rows come, in which order, how many, and on which page.
+async fn a_plan_is_filtered_by_what_it_finds_out(backend: Backend) {
+    let (service, ready) = documented(backend).await;
+    let operator = service.operator();
+    for (name, version) in [
+        ("Alpha", "16.0.1.2"),
+        ("beta", "16.0.0.5"),
+        ("Gamma", "17.0.0.0"),
+        ("delta", "16.0.0.5"),
+        ("Epsilon", "16.0.1.2"),
+    ] {
+        let environment = Environment::named(name).has(APP, version);
+        operator.reports(&environment).await.expect(201);
+    }
+    let late = Environment::named("Late")
+        .has(APP, "16.0.0.5")
+        .with_window("22:00", "06:00", "UTC");
+    operator.reports(&late).await.expect(201);
+    service.owner().schedules(&ready, "16.0.1.2").await.expect(200);
+    let reader = service.reader();
+    let plan = |options: &str| {
+        reader.get(format!(
+            "{}/plan?targetAppVersion=16.0.1.2&$count=true{options}",
+            all()
+        ))
+    };
+    let whole = plan("").await.expect(200).rows();
+    assert_eq!(whole.len(), 7);
+    let is = |row: &Value, code: &str| {
+        row["reasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["code"] == code)
+    };
+    let begins = |row: &Value, letter: &str| row["name"].as_str().unwrap().starts_with(letter);
+    let cases: [(&str, &dyn Fn(&Value) -> bool); 9] = [
+        ("eligible eq true", &|row| row["eligible"] == true),
+        ("eligible", &|row| row["eligible"] == true),
+        ("not eligible and startswith(name,'E')", &|row| {
+            row["eligible"] == false && begins(row, "E")
+        }),
+        ("eligible or installedVersion gt '17.0'", &|row| {
+            row["eligible"] == true || row["installedVersion"] == "17.0.0.0"
+        }),
+        ("reasons/any(r: r/code eq 'AlreadyScheduled')", &|row| {
+            is(row, "AlreadyScheduled")
+        }),
+        ("reasons/$count eq 0 and type eq 'Production'", &|row| {
+            row["reasons"] == json!([])
+        }),
+        ("reasons/all(r: contains(r/message,'not newer'))", &|row| {
+            row["eligible"] == true || is(row, "NotNewer")
+        }),
+        ("startsAt lt 2020-03-05T21:00:00Z", &|row| {
+            row["startsAt"] == "2020-03-05T20:00:00.0000000Z"
+        }),
+        ("startsAt eq null", &|row| row.get("startsAt").is_none()),
+    ];
+    for (filter, belongs) in cases {
+        let expected: Vec<Value> = whole.iter().filter(|row| belongs(row)).cloned().collect();
+        assert!(!expected.is_empty() && expected.len() < 7, "{filter}");
+        let answer = plan(&format!("&$filter={filter}")).await.expect(200);
+        assert_eq!(answer.rows(), expected, "{filter}");
+        assert_eq!(answer.json()["@odata.count"], expected.len(), "{filter}");
+        let part = plan(&format!("&$filter={filter}&$skip=1&$top=1"))
+            .await
+            .expect(200);
+        let second: Vec<_> = expected.iter().skip(1).take(1).cloned().collect();
+        assert_eq!(part.rows(), second, "{filter}");
+        assert_eq!(part.json()["@odata.count"], expected.len(), "{filter}");
+        let mut pages = Vec::new();
+        let mut next = Some(format!(
+            "{}/plan?targetAppVersion=16.0.1.2&$filter={filter}",
+            all()
+        ));
+        while let Some(address) = next {
+            let page = reader
+                .get(address)
+                .header("prefer", "odata.maxpagesize=1")
+                .await
+                .expect(200);
+            assert_eq!(page.rows().len(), 1, "{filter}");
+            pages.extend(page.rows());
+            let link = page.json()["@odata.nextLink"].as_str().map(str::to_owned);
+            next = link.map(|link| link.strip_prefix(&service.base_url()).unwrap().to_owned());
+        }
+        assert_eq!(pages, expected, "{filter}");
+    }
+    let mut sorted = whole.clone();
+    sorted.sort_by_key(|row| {
+        (
+            row["eligible"] == true,
+            row["name"].as_str().unwrap().to_lowercase(),
+        )
+    });
+    for options in ["&$orderby=eligible,name", "&$orderby=eligible,tolower(name)"] {
+        assert_eq!(plan(options).await.expect(200).rows(), sorted, "{options}");
+    }
+    let by_name = plan("&$filter=not eligible&$orderby=tolower(name) desc")
+        .await
+        .expect(200);
+    assert_eq!(
+        by_name.column("name"),
+        ["MyCustomer", "Gamma", "Epsilon", "Alpha"]
+    );
+    let unknown = plan("&$filter=reasons/any(r: r/nothing eq 1)").await;
+    unknown.refused(400, "InvalidFilter");
+    // Who may not see the list learns nothing from what decides about its rows.
+    let stranger = service.stranger();
+    let plan = format!("{}/plan?targetAppVersion=16.0.1.2&$filter=eligible", all());
+    stranger.get(plan).await.refused(404, "ResourceDoesNotExist");
 }
 
 async fn a_plan_explains_without_changing_anything(backend: Backend) {

@@ -2,14 +2,14 @@
 
 use super::{guid_value, instant_or_null, instant_value, text_or_null, version_or_null, version_value};
 use crate::{
-    environments::{AGENT, AGENT_KEY, EnvironmentEntry, Installation},
+    environments::{AGENT, AGENT_KEY, EnvironmentEntry, Installation, Objection, PlannedInstallation},
     list::{
         EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, property, text,
         truth, version, word,
     },
 };
 use domain::environment::{EnvironmentKind, family_key, name_key};
-use odata::{Fold, Scalar, Value};
+use odata::{Fold, Scalar, Type, Value};
 use std::sync::LazyLock;
 
 /// The key in the order of the list: tenant, then name.
@@ -36,37 +36,70 @@ pub(crate) const NAME: Fold = Fold {
 /// The environments of a country that have the app installed.
 pub static ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| installations(Vec::new()));
 
-/// The same for a plan, whose rows have the version under a name of its own.
-pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<Installation>> = LazyLock::new(|| {
+/// The same for a plan, whose rows have the version under a name of its own, and what a hotfix would come to.
+pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<PlannedInstallation>> = LazyLock::new(|| {
     let installed = version("t.version", "t.version_key");
-    installations(vec![property("installedVersion", installed, |row| {
-        version_value(row.version)
-    })])
+    let own = vec![
+        property("installedVersion", installed, |row: &PlannedInstallation| {
+            version_value(row.installation.version)
+        }),
+        property("eligible", in_memory(Scalar::Boolean), |row| {
+            Value::Boolean(objections(row).is_empty())
+        }),
+        property("reasons", in_memory(Type::Complex(reason())), |row| {
+            Value::List(objections(row).iter().map(objection).collect())
+        }),
+        property("startsAt", in_memory(Scalar::DateTimeOffset).or_null(), |row| {
+            instant_or_null(row.outlook.as_ref().and_then(|outlook| outlook.starts_at))
+        }),
+    ];
+    installations(own)
 });
 
-fn installations(own: Vec<Property<Installation>>) -> EntitySet<Installation> {
+/// The properties of a plan's rows that its environments do not have: they are found out row by row.
+pub const FOUND_OUT: [&str; 3] = ["eligible", "reasons", "startsAt"];
+
+fn objections(row: &PlannedInstallation) -> &[Objection] {
+    row.outlook.as_ref().map_or(&[], |outlook| &outlook.objections)
+}
+
+fn reason() -> Vec<odata::Property> {
+    ["code", "message"]
+        .map(|name| odata::Property::new(name, Scalar::String))
+        .into()
+}
+
+/// An objection with its members in the order of [`reason`].
+fn objection(objection: &Objection) -> Value<'_> {
+    Value::Record(vec![
+        Value::text(objection.code.as_str()),
+        Value::text(objection.message.as_str()),
+    ])
+}
+
+fn installations<R: AsRef<Installation>>(own: Vec<Property<R>>) -> EntitySet<R> {
     let family = folded("t.family", "t.family_key", FAMILY, Spelling::Other);
     let name = folded("t.name", "t.name_key", NAME, Spelling::SmallLetters);
     let mut properties = vec![
-        property("aadTenantId", guid("t.tenant_id"), |row: &Installation| {
-            guid_value(row.tenant_id.0)
+        property("aadTenantId", guid("t.tenant_id"), |row: &R| {
+            guid_value(row.as_ref().tenant_id.0)
         }),
         property("version", version("t.version", "t.version_key"), |row| {
-            version_value(row.version)
+            version_value(row.as_ref().version)
         }),
-        property("appId", guid("t.app_id"), |row| guid_value(row.app_id.0)),
+        property("appId", guid("t.app_id"), |row| guid_value(row.as_ref().app_id.0)),
         property("countryCode", country("t.country_code"), |row| {
-            Value::text(row.country_code.as_str())
+            Value::text(row.as_ref().country_code.as_str())
         }),
         property("applicationFamily", family, |row| {
-            Value::text(row.family.as_str())
+            Value::text(row.as_ref().family.as_str())
         }),
         property("locationName", text(LOCATION).or_null(), |row| {
-            Value::or_null(shown(&row.location_name))
+            Value::or_null(shown(&row.as_ref().location_name))
         }),
-        property("name", name, |row| Value::text(row.name.as_str())),
+        property("name", name, |row| Value::text(row.as_ref().name.as_str())),
         property("type", word::<EnvironmentKind>("t.kind"), |row| {
-            Value::text(row.kind.as_str())
+            Value::text(row.as_ref().kind.as_str())
         }),
     ];
     properties.extend(own);

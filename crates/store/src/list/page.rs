@@ -136,12 +136,11 @@ impl Bounds {
 /// Begins the answer.
 pub(crate) async fn open<T: FromRow>(
     db: &Db,
-    statement: Statement<T>,
+    statement: Arc<Statement<T>>,
     request: ListRequest,
     count: Option<u64>,
 ) -> Result<Page<T>, ListError> {
     let bounds = Bounds::of(&request);
-    let statement = Arc::new(statement);
     let (source, skip) = fetch(db, &statement, &request, bounds).await?;
     let top = request
         .after

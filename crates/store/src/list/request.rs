@@ -85,6 +85,17 @@ impl ListRequest {
         })
     }
 
+    /// Whether the filter or the order looks at one of these properties.
+    pub fn looks_at<T>(&self, entity_set: &EntitySet<T>, names: &[&str]) -> bool {
+        let is_one = |property| names.contains(&entity_set.name(property));
+        let filter = self.filter.as_ref();
+        filter.is_some_and(|filter| hidden_property(filter, is_one).is_some())
+            || self.order.terms.iter().any(|term| {
+                let (OrderKey::Property(at) | OrderKey::Lower(at) | OrderKey::Count(at)) = term.key;
+                is_one(at)
+            })
+    }
+
     /// What the options of a list's `/$count` mean, which knows a filter only.
     ///
     /// # Errors

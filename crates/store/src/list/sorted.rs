@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     Batches, Db, FromRow, StoreError,
-    db::RECEIVED,
     shares::{Place, Shares},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -66,7 +65,7 @@ pub(crate) async fn rows<T: FromRow>(
         places: Vec::new(),
     };
     let mut first: Vec<Values> = Vec::new();
-    let mut rows = statement.rows(db, Range::default(), RECEIVED).await?;
+    let mut rows = statement.all(db).await?;
     while let Some(batch) = rows.try_next().await? {
         let kept = statement.kept(batch).await?;
         let sorting = Arc::clone(&sorting);

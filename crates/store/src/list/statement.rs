@@ -3,6 +3,8 @@
 use super::{
     entity_set::EntitySet,
     error::ListError,
+    order::SqlOrder,
+    portions::portions,
     scope::Scope,
     work::{Watch, Work},
 };
@@ -12,8 +14,8 @@ use crate::{
     filter::{self, Fragment, PostFilter},
 };
 use domain::instant::Instant as Moment;
-use futures::TryStreamExt;
-use odata::{Account, Filter};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
+use odata::{Account, Filter, OrderBy};
 use std::{borrow::Cow, sync::Arc, time::Duration, vec};
 
 /// The rows that a filter leaves: what of it is in the statement, and what is not.
@@ -23,9 +25,14 @@ pub(crate) struct Statement<T: 'static> {
     /// From `FROM` on.
     source: String,
     values: Vec<Value>,
+    completion: Option<Completion<T>>,
     judge: Option<Arc<Judge<T>>>,
     pub(crate) work: Arc<Work>,
 }
+
+/// Adds to the rows of a batch what the database alone does not know. It may ask the database more, so it is asked while
+/// nothing of it is held; and it may leave rows out.
+pub type Completion<T> = Arc<dyn Fn(Vec<T>) -> BoxFuture<'static, Result<Vec<T>, ListError>> + Send + Sync>;
 
 /// What decides about rows in memory.
 struct Judge<T: 'static> {
@@ -109,6 +116,7 @@ impl<T: FromRow> Statement<T> {
             columns: Cow::Borrowed(entity_set.columns),
             source,
             values,
+            completion: None,
             judge: judge.map(Arc::new),
             work: Arc::new(Work::new(db, scope.holder)),
         }
@@ -123,6 +131,11 @@ impl<T: FromRow> Statement<T> {
             columns: self.columns.replace(column, "'[]'").into(),
             ..self
         }
+    }
+
+    /// The same of rows that are completed before anything in memory looks at them.
+    pub(crate) fn completed_by(self, completion: Option<Completion<T>>) -> Self {
+        Self { completion, ..self }
     }
 
     /// The same with another budget.
@@ -207,12 +220,28 @@ impl<T: FromRow> Statement<T> {
         (sql, values)
     }
 
+    /// All rows in any order, those included that only the filter's rest will take away.
+    pub(crate) async fn all(self: &Arc<Self>, db: &Db) -> Result<Batches<T, ListError>, ListError> {
+        if self.completion.is_none() {
+            let rows = self.rows(db, Range::default(), RECEIVED).await?;
+            return Ok(rows.err_into().boxed());
+        }
+        let by_key = OrderBy::new(Vec::new(), &self.entity_set.schema);
+        let order = SqlOrder::new(&by_key, &self.entity_set.mappings)
+            .ok_or_else(|| StoreError::broken("SQL cannot say the order of the keys"))?;
+        let range = Range {
+            order: Some(order.clause()),
+            ..Range::default()
+        };
+        Ok(portions(db, self, by_key, range))
+    }
+
     /// How many rows the whole filter leaves.
-    pub(crate) async fn count(&self, db: &Db) -> Result<u64, ListError> {
+    pub(crate) async fn count(self: &Arc<Self>, db: &Db) -> Result<u64, ListError> {
         if self.is_in_sql() {
             return self.count_in_sql(db).await;
         }
-        let mut rows = self.rows(db, Range::default(), RECEIVED).await?;
+        let mut rows = self.all(db).await?;
         let mut count = 0;
         while let Some(batch) = rows.try_next().await? {
             count += self.kept(batch).await?.len() as u64;
@@ -227,8 +256,12 @@ impl<T: FromRow> Statement<T> {
         Ok(count.unsigned_abs())
     }
 
-    /// The rows of a batch that the filter's rest keeps.
+    /// The rows of a batch, completed, that the filter's rest keeps.
     pub(crate) async fn kept(&self, batch: Vec<T>) -> Result<Vec<T>, ListError> {
+        let batch = match &self.completion {
+            Some(complete) => complete(batch).await?,
+            None => batch,
+        };
         let Some(judge) = &self.judge else {
             return Ok(batch);
         };

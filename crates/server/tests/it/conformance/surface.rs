@@ -95,6 +95,11 @@ pub(super) const SURFACE: Section = Section {
             &["hotfixes::a_plan_explains_without_changing_anything"],
         ),
         Row(
+            "Its rows are filtered, sorted, counted and paged by all that they have.",
+            X,
+            &["hotfixes::a_plan_is_filtered_by_what_it_finds_out"],
+        ),
+        Row(
             "The service document and `$metadata` need a valid token and no role.",
             X,
             &[
