@@ -27,10 +27,15 @@ pub trait Driver: Send + Sync {
     /// Tries what can be tried without changing anything, and says what the driver may do there.
     fn check(&self) -> BoxFuture<'_, Vec<Finding>>;
 
-    /// Whether the package's bytes have to be brought for this operation.
-    fn needs_package(&self, work: &Work, installed: &InstalledApp) -> bool;
+    /// Whether it can do that at its target. What it cannot is refused before anything is begun.
+    fn can(&self, kind: OperationKind) -> bool {
+        matches!(kind, OperationKind::Hotfix | OperationKind::Update)
+    }
 
-    /// Brings the version in, or goes on with that where marks of an earlier try are found. The inventory was read just
+    /// Whether the package's bytes have to be brought for this operation.
+    fn needs_package(&self, work: &Work, installed: Option<&InstalledApp>) -> bool;
+
+    /// Brings the version in, or takes the app out, or goes on with that where marks of an earlier try are found. The inventory was read just
     /// before: `found`.
     ///
     /// Whatever can change something is marked before it is sent. What it says of the end is only believed when the
@@ -76,14 +81,26 @@ pub struct Work {
     pub app_name: Option<String>,
     /// The app's publisher, if known.
     pub app_publisher: Option<String>,
-    /// The version that was installed when the operation started.
-    pub source: AppVersion,
-    /// The version to bring in.
-    pub target: AppVersion,
-    /// SHA-256 of the package.
+    /// The version that was installed when the operation started; none of what is to be installed.
+    pub source: Option<AppVersion>,
+    /// The version to bring in; none of what is to be uninstalled.
+    pub target: Option<AppVersion>,
+    /// SHA-256 of the package, where a version is brought in.
     pub package_sha256: [u8; 32],
     /// Size of the package in bytes.
     pub package_size: u64,
+    /// Whether the app's data is deleted with it.
+    pub delete_data: bool,
+    /// The language to install it in, if somebody chose one.
+    pub language_id: Option<String>,
+}
+
+impl Work {
+    /// The version to bring in, as a text; empty of what is to be uninstalled.
+    #[must_use]
+    pub fn target_text(&self) -> String {
+        self.target.map(|version| version.to_string()).unwrap_or_default()
+    }
 }
 
 /// What a driver is given while it works: its journal, the package, and somebody who hears how it goes on.

@@ -477,14 +477,16 @@ mod tests {
             app_id: Uuid::from_u128(9),
             app_name: None,
             app_publisher: None,
-            source_version: "1.0.0.0".into(),
-            target_version: "1.0.0.1".into(),
+            source_version: Some("1.0.0.0".into()),
+            target_version: Some("1.0.0.1".into()),
             sync_mode: "Sync".into(),
-            package: ClaimedPackage {
+            package: Some(ClaimedPackage {
                 sha256: "00".repeat(32),
                 size: 1,
                 differs_elsewhere: false,
-            },
+            }),
+            delete_data: false,
+            language_id: None,
         }
     }
 

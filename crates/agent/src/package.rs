@@ -4,7 +4,7 @@
 use crate::{driver::Work, failure::Failure, folder::Folder, owner_only};
 use client::AgentClient;
 use data_encoding::HEXLOWER;
-use domain::{chain::Chain, operation::FailureCause, problem::Code};
+use domain::{chain::Chain, operation::FailureCause, problem::Code, version::AppVersion};
 use navx::{Limits, PackageError};
 use sha2::{Digest, Sha256};
 use std::{
@@ -142,11 +142,12 @@ fn check(path: &Path, work: &Work) -> Result<(), Failure> {
         return Err(changed("The package does not say which app it is"));
     };
     let (app, version) = (manifest.app_id, manifest.version.parts());
-    if app != work.app_id.0 || version != work.target.0 {
+    if app != work.app_id.0 || Some(AppVersion(version)) != work.target {
         let [major, minor, build, revision] = version;
         return Err(changed(&format!(
             "The package is of app {app} {major}.{minor}.{build}.{revision}, and should be of {} {}",
-            work.app_id, work.target
+            work.app_id,
+            work.target_text()
         )));
     }
     Ok(())

@@ -31,7 +31,7 @@ const BASE_APPS: [Uuid; 5] = [
 ];
 
 /// What no agent ever does. A policy may say so.
-const NEVER: [&str; 3] = ["allow_uninstall", "allow_delete_data", "allow_force_sync"];
+const NEVER: [&str; 1] = ["allow_force_sync"];
 
 /// Why nobody can ask for a signature here.
 const UNPROVEN: &str = "cannot be kept: the agent sees that a package is signed, and cannot prove by whom. A Business \
@@ -44,6 +44,10 @@ pub struct Policy {
     allowed_apps: Option<BTreeSet<AppId>>,
     /// How many operations it begins in an hour at most.
     pub max_starts_per_hour: usize,
+    /// Whether it may take apps out.
+    allow_uninstall: bool,
+    /// Whether it may delete their data with them.
+    allow_delete_data: bool,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +91,8 @@ impl Policy {
             None => None,
         };
         let max_starts_per_hour = section.optional("max_starts_per_hour").unwrap_or(100);
+        let allow_uninstall = section.optional("allow_uninstall").unwrap_or(false);
+        let allow_delete_data = section.optional("allow_delete_data").unwrap_or(false);
         for key in NEVER {
             if section.optional(key).unwrap_or(false) {
                 section.refuse(key, "is true, and no agent does that: it can only be false");
@@ -106,6 +112,8 @@ impl Policy {
             true => Ok(Self {
                 allowed_apps: allowed,
                 max_starts_per_hour,
+                allow_uninstall,
+                allow_delete_data,
             }),
             false => Err(problems),
         }
@@ -124,7 +132,7 @@ impl Policy {
         lists_none.then_some("the policy's allowed_apps is empty")
     }
 
-    /// Makes sure that the app may be brought in. That the version is newer than the installed one is looked at
+    /// Makes sure that the app may be brought in, or taken out. That the version is newer than the installed one is looked at
     /// where it is known what is installed.
     ///
     /// # Errors
@@ -134,7 +142,7 @@ impl Policy {
         let refused = |text| Err(Failure::new(FailureCause::Permission, text));
         if BASE_APPS.contains(&app.0) {
             return refused(format!(
-                "The agent never brings in {app}: it is a part of Business Central."
+                "The agent never changes {app}: it is a part of Business Central."
             ));
         }
         if self
@@ -144,13 +152,18 @@ impl Policy {
         {
             return refused(format!("The agent's policy does not allow app {app}."));
         }
-        if work.target <= work.source {
-            return refused(format!(
-                "The agent does not go from {} to {}, which is not newer.",
-                work.source, work.target
-            ));
+        match (work.source, work.target) {
+            (Some(source), Some(target)) if target <= source => refused(format!(
+                "The agent does not go from {source} to {target}, which is not newer."
+            )),
+            (_, None) if !self.allow_uninstall => refused(
+                "The agent's policy does not allow apps to be uninstalled (allow_uninstall).".to_owned(),
+            ),
+            _ if work.delete_data && !self.allow_delete_data => refused(
+                "The agent's policy does not allow data to be deleted (allow_delete_data).".to_owned(),
+            ),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -158,6 +171,7 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::work::tests::work;
+    use domain::operation::OperationKind;
 
     fn policy(text: &str) -> Policy {
         Policy::read(text.parse().unwrap()).unwrap()
@@ -198,14 +212,45 @@ mod tests {
     }
 
     #[test]
-    fn what_no_agent_does_and_what_it_cannot_prove_cannot_be_asked_for() {
-        let never = "allow_uninstall = false\nallow_delete_data = false\nallow_force_sync = false";
-        policy(&format!(
-            "allowed_apps = \"any\"\nrequire_signature = false\n{never}"
+    fn apps_go_and_data_are_deleted_only_where_the_policy_says_so() {
+        let uninstall = |delete_data| Work {
+            kind: OperationKind::Uninstall,
+            target: None,
+            delete_data,
+            ..work()
+        };
+        let refusal = |policy: &Policy, work: &Work| policy.check(work).unwrap_err().text;
+        let any = "allowed_apps = \"any\"";
+        let careful = policy(any);
+        assert!(refusal(&careful, &uninstall(false)).contains("allow_uninstall"));
+        let keeps_data = policy(&format!("{any}\nallow_uninstall = true"));
+        assert!(keeps_data.check(&uninstall(false)).is_ok());
+        assert!(refusal(&keeps_data, &uninstall(true)).contains("allow_delete_data"));
+        let deletes = policy(&format!(
+            "{any}\nallow_uninstall = true\nallow_delete_data = true"
         ));
+        assert!(deletes.check(&uninstall(true)).is_ok());
+        for app in BASE_APPS {
+            let base = Work {
+                app_id: AppId(app),
+                ..uninstall(false)
+            };
+            assert!(refusal(&deletes, &base).contains("a part of Business Central"));
+        }
+        // What deletes data on its way in is as little wanted.
+        let install = Work {
+            kind: OperationKind::Install,
+            source: None,
+            delete_data: true,
+            ..work()
+        };
+        assert!(refusal(&keeps_data, &install).contains("allow_delete_data"));
+    }
+
+    #[test]
+    fn what_no_agent_does_and_what_it_cannot_prove_cannot_be_asked_for() {
+        policy("allowed_apps = \"any\"\nrequire_signature = false\nallow_force_sync = false");
         for (line, reason) in [
-            ("allow_uninstall = true", "no agent does that"),
-            ("allow_delete_data = true", "no agent does that"),
             ("allow_force_sync = true", "no agent does that"),
             ("require_signature = true", "cannot prove by whom"),
             ("signers = [\"00\"]", "cannot prove by whom"),

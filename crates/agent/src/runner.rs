@@ -23,7 +23,7 @@ use crate::{
     redact::Redactor,
     service::{self, Caller, ServiceError},
     status::{Status, Trouble},
-    work::{self, Outcome, Patience},
+    work::{self, KINDS, Outcome, Patience},
     workplace::Place,
 };
 use client::Error;
@@ -357,7 +357,7 @@ impl Shared {
             max: u32::try_from(free).unwrap_or(MOST_CLAIMED).min(MOST_CLAIMED),
             wait_seconds,
             holding: known.into_iter().map(|id| id.0).collect(),
-            kinds: Vec::new(),
+            kinds: KINDS.map(|kind| kind.to_string()).into(),
         };
         let claim = self.caller.now().claim_operations(&request).await;
         self.note(claim.as_ref().err());
@@ -592,10 +592,11 @@ impl Shared {
                 return Some(Outcome::Failed(Failure { text, ..failure }, None));
             }
         };
-        tracing::info!(operation = %id, app = %work.app_id, target = %work.target, "an operation begins");
-        if record.claimed.package.differs_elsewhere {
+        tracing::info!(operation = %id, app = %work.app_id, kind = %work.kind, target = work.target_text(), "an operation begins");
+        let package = record.claimed.package.as_ref();
+        if package.is_some_and(|package| package.differs_elsewhere) {
             tracing::warn!(
-                operation = %id, app = %work.app_id, target = %work.target,
+                operation = %id, app = %work.app_id, target = work.target_text(),
                 "another country has other bytes of this version, which Business Central online refuses"
             );
         }
@@ -649,7 +650,7 @@ impl Shared {
         match outcome {
             Outcome::Succeeded => {
                 finish.status = "Succeeded".into();
-                finish.installed_version = Some(record.claimed.target_version.clone());
+                finish.installed_version = record.claimed.target_version.clone();
             }
             Outcome::Failed(failure, installed) => {
                 finish.status = "Failed".into();
@@ -755,15 +756,20 @@ fn is_oversized(claimed: &ClaimedOperation) -> bool {
         &claimed.environment.name,
         &claimed.environment_type,
         &claimed.country_code,
+        &claimed.sync_mode,
+    ];
+    let optional = [
         &claimed.source_version,
         &claimed.target_version,
-        &claimed.sync_mode,
-        &claimed.package.sha256,
+        &claimed.app_name,
+        &claimed.app_publisher,
+        &claimed.language_id,
     ];
-    let names = claimed.app_name.iter().chain(&claimed.app_publisher);
+    let digest = claimed.package.as_ref().map(|package| &package.sha256);
     texts
         .into_iter()
-        .chain(names)
+        .chain(optional.into_iter().flatten())
+        .chain(digest)
         .any(|text| text.chars().nth(LONGEST_NAME).is_some())
 }
 

@@ -10,6 +10,7 @@ use crate::{
     drivers::simulate::Settings,
     runner::{WAIT_SECONDS, is_answer},
     service::Caller,
+    work::KINDS,
 };
 use client::{Client, Error};
 use domain::{chain::Chain, environment::EnvironmentKey, ids::OperationId, instant::Instant};
@@ -182,7 +183,7 @@ impl SimulatedAgent {
             max: if self.drains() { 0 } else { MOST_CLAIMED },
             wait_seconds,
             holding: at_work.keys().map(|id| id.0).collect(),
-            kinds: Vec::new(),
+            kinds: KINDS.map(|kind| kind.to_string()).into(),
         }
     }
 
@@ -288,7 +289,7 @@ fn finish(place: &Settings, claimed: ClaimedOperation) -> Finish {
             ..finish
         },
         None => Finish {
-            installed_version: Some(claimed.target_version),
+            installed_version: claimed.target_version,
             ..finish
         },
     }

@@ -5,7 +5,7 @@
 
 use crate::{
     clock::Clock,
-    driver::{Deployed, Driver, Found, InstalledApp, Work, Workplace},
+    driver::{Deployed, Driver, Found, Work, Workplace},
     failure::Failure,
 };
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -21,29 +21,61 @@ use wire::agent::ClaimedOperation;
 /// How the schema is brought up to date, always: a hotfix deletes no data.
 const SYNC: &str = "Sync";
 
+/// What agents carry out besides hotfixes. What a target cannot do is refused, so that it is told why.
+pub(crate) const KINDS: [OperationKind; 3] = [
+    OperationKind::Update,
+    OperationKind::Install,
+    OperationKind::Uninstall,
+];
+
 /// The pause before what is installed is read again.
 const REREAD: Duration = Duration::from_secs(10);
 
-/// What a claimed operation asks for, understood. Whatever is no hotfix of an app is refused.
+/// What a claimed operation asks for, understood.
 ///
 /// # Errors
 /// A [`Failure`] with what cannot be understood, or is never done.
 pub fn understood(claimed: &ClaimedOperation) -> Result<Work, Failure> {
     let odd =
         |what: &str, text: &str| Failure::other(format!("The agent does not know the {what} '{text}'."));
-    let kind = claimed
-        .kind
-        .parse()
-        .ok()
-        .filter(|kind| *kind == OperationKind::Hotfix);
-    let version = |text: &String| text.parse().map_err(|_| odd("version", text));
+    let kind = claimed.kind.parse();
+    let kind: OperationKind = kind.map_err(|_| odd("kind of operation", &claimed.kind))?;
+    let version = |text: &Option<String>| {
+        let text = text.as_ref();
+        text.map(|text| text.parse().map_err(|_| odd("version", text)))
+            .transpose()
+    };
+    let (source, target) = (
+        version(&claimed.source_version)?,
+        version(&claimed.target_version)?,
+    );
+    let fits = match kind {
+        OperationKind::Hotfix | OperationKind::Update => source.is_some() && target.is_some(),
+        OperationKind::Install => source.is_none() && target.is_some(),
+        OperationKind::Uninstall => target.is_none(),
+    };
+    if !fits || target.is_some() != claimed.package.is_some() {
+        let text =
+            format!("The service sent an {kind} that lacks a version or a package, or has one too many.");
+        return Err(Failure::other(text));
+    }
     if claimed.sync_mode != SYNC {
         return Err(odd("sync mode", &claimed.sync_mode));
     }
-    let sha256 = HEXLOWER_PERMISSIVE.decode(claimed.package.sha256.as_bytes()).ok();
+    let (package_sha256, package_size) = match &claimed.package {
+        None => ([0; 32], 0),
+        Some(package) => {
+            let bytes = HEXLOWER_PERMISSIVE.decode(package.sha256.as_bytes()).ok();
+            let sha256 = bytes.and_then(|bytes| bytes.try_into().ok());
+            (
+                sha256.ok_or_else(|| odd("SHA-256", &package.sha256))?,
+                package.size,
+            )
+        }
+    };
     Ok(Work {
         operation_id: OperationId(claimed.operation_id),
-        kind: kind.ok_or_else(|| odd("kind of operation", &claimed.kind))?,
+        kind,
         aad_tenant_id: claimed.environment.aad_tenant_id,
         application_family: claimed.environment.application_family.clone(),
         environment_name: claimed.environment.name.clone(),
@@ -58,21 +90,21 @@ pub fn understood(claimed: &ClaimedOperation) -> Result<Work, Failure> {
         app_id: AppId(claimed.app_id),
         app_name: claimed.app_name.clone(),
         app_publisher: claimed.app_publisher.clone(),
-        source: version(&claimed.source_version)?,
-        target: version(&claimed.target_version)?,
-        package_sha256: sha256
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| odd("SHA-256", &claimed.package.sha256))?,
-        package_size: claimed.package.size,
+        source,
+        target,
+        package_sha256,
+        package_size,
+        delete_data: claimed.delete_data,
+        language_id: claimed.language_id.clone(),
     })
 }
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The target version was found installed.
+    /// The target version was found installed, or the app was not where it was to be taken out.
     Succeeded,
-    /// It was not brought in, for the reason given; what was found installed at the end, where that could be read.
+    /// It did not come about, for the reason given; what was found installed at the end, where that could be read.
     Failed(Failure, Option<AppVersion>),
     /// There was nothing to do, for the reason given; what is installed.
     Skipped(String, Option<AppVersion>),
@@ -101,6 +133,9 @@ impl Bench<'_> {
     /// Carries out `work`, or goes on with it where a process before this one was interrupted.
     pub async fn carry_out(&self, work: &Work, at: &dyn Workplace) -> Outcome {
         let is_resumed = !at.marks().is_empty();
+        if !is_resumed && !self.driver.can(work.kind) {
+            return Outcome::Failed(unsupported(work), None);
+        }
         let found = match self.ready(is_resumed, at).await {
             Ok(found) => found,
             Err(failure) if is_resumed => return self.watch(work, failure, at).await,
@@ -114,13 +149,14 @@ impl Bench<'_> {
         if let Err(lost) = at.may_begin() {
             return self.without_lease(work, lost, is_resumed, at).await;
         }
-        if let Some(installed) = found.app(work.app_id)
-            // Where something was begun, only the driver knows whether it will be needed again.
-            && !is_resumed
+        let installed = found.app(work.app_id);
+        // Where something was begun, only the driver knows whether it will be needed again.
+        if !is_resumed
+            && work.target.is_some()
             && self.driver.needs_package(work, installed)
             && let Err(failure) = at.package().await
         {
-            return Outcome::Failed(failure, Some(installed.version));
+            return Outcome::Failed(failure, installed.map(|app| app.version));
         }
         // Bringing the package may have taken longer than the service waits.
         if let Err(lost) = at.may_begin() {
@@ -187,7 +223,7 @@ impl Bench<'_> {
         .await
     }
 
-    /// Reads what is installed until it is the target version, for `span` at most; what was `said` explains why not. A target
+    /// Reads what is installed until it is as it was asked for, for `span` at most; what was `said` explains why not. A target
     /// that is being worked on is waited for as long as one that says nothing.
     async fn read_until(
         &self,
@@ -199,7 +235,7 @@ impl Bench<'_> {
         let begun = self.clock.now();
         loop {
             let (installed, is_ready) = self.installed(work).await;
-            if installed == Ok(Some(work.target)) {
+            if installed == Ok(work.target) {
                 return Outcome::Succeeded;
             }
             let span = match is_ready {
@@ -226,8 +262,10 @@ impl Bench<'_> {
     /// The target says that there is nothing to do. Where something was begun before, only what is installed can say so.
     async fn skipped(&self, work: &Work, reason: String, is_resumed: bool) -> Outcome {
         match self.installed(work).await.0 {
-            Ok(Some(version)) if version == work.target => Outcome::Succeeded,
-            Ok(Some(version)) if version > work.target => Outcome::Skipped(reason, Some(version)),
+            Ok(installed) if installed == work.target => Outcome::Succeeded,
+            Ok(Some(version)) if work.target.is_some_and(|target| version > target) => {
+                Outcome::Skipped(reason, Some(version))
+            }
             installed if is_resumed => not_installed(work, Failure::other(reason), installed),
             installed => Outcome::Skipped(reason, installed.ok().flatten()),
         }
@@ -265,31 +303,47 @@ fn decide(work: &Work, found: &Found) -> Decision {
         let reason = format!("Environment '{environment}' is not there any more.");
         return Decision::Ends(Outcome::Skipped(reason, None));
     }
-    let Some(InstalledApp { version, .. }) = found.app(work.app_id) else {
-        if !found.is_complete {
-            let text = format!(
-                "It could not be read whether app {} is installed in '{environment}'. Nothing was started.",
-                work.app_id
-            );
-            return Decision::Absent(Outcome::Failed(Failure::other(text), None));
-        }
-        let reason = format!(
-            "App {} is not installed in '{environment}', and a hotfix installs none.",
+    let installed = found.app(work.app_id).map(|app| app.version);
+    if installed.is_none() && !(found.is_complete && found.is_ready) {
+        let text = format!(
+            "It could not be read whether app {} is installed in '{environment}'. Nothing was started.",
             work.app_id
         );
-        return Decision::Absent(Outcome::Skipped(reason, None));
-    };
-    if *version == work.target {
+        return Decision::Absent(Outcome::Failed(Failure::other(text), None));
+    }
+    if installed == work.target {
         return Decision::Ends(Outcome::Succeeded);
     }
-    if *version > work.target {
-        let reason = format!(
-            "{version} is installed in '{environment}', which is newer than {}.",
-            work.target
-        );
-        return Decision::Ends(Outcome::Skipped(reason, Some(*version)));
-    }
-    Decision::GoesOn
+    let (Some(version), Some(target)) = (installed, work.target) else {
+        return match work.kind {
+            OperationKind::Install | OperationKind::Uninstall => Decision::GoesOn,
+            OperationKind::Hotfix | OperationKind::Update => {
+                let kind = work.kind.as_str().to_lowercase();
+                let reason = format!(
+                    "App {} is not installed in '{environment}', and no {kind} installs it.",
+                    work.app_id
+                );
+                Decision::Absent(Outcome::Skipped(reason, None))
+            }
+        };
+    };
+    let reason = match work.kind {
+        OperationKind::Install => format!("{version} is installed in '{environment}' already."),
+        _ if version > target => {
+            format!("{version} is installed in '{environment}', which is newer than {target}.")
+        }
+        _ => return Decision::GoesOn,
+    };
+    Decision::Ends(Outcome::Skipped(reason, Some(version)))
+}
+
+/// The target cannot do it, as far as the driver goes.
+fn unsupported(work: &Work) -> Failure {
+    let text = format!(
+        "This environment's driver does no {}. Nothing was started.",
+        work.kind.as_str().to_lowercase()
+    );
+    Failure::new(FailureCause::NotSupported, text)
 }
 
 /// It failed: with what was said, what was asked for, and what is installed.
@@ -305,8 +359,12 @@ fn not_installed(work: &Work, said: Failure, installed: Result<Option<AppVersion
     } else {
         "."
     };
+    let asked = match work.target {
+        Some(target) => target.to_string(),
+        None => "it to be uninstalled".to_owned(),
+    };
     let failure = Failure {
-        text: format!("{said_text}{stop} Asked for {}: {found}.", work.target),
+        text: format!("{said_text}{stop} Asked for {asked}: {found}."),
         ..said
     };
     Outcome::Failed(failure, version)

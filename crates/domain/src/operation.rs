@@ -180,6 +180,8 @@ vocabulary! {
         AlreadyPublished,
         /// The package is not what it was when the operation was scheduled.
         PackageChanged,
+        /// What was asked for cannot be done at this target, or by this agent.
+        NotSupported,
         /// Something else; the message says what.
         Other,
     }

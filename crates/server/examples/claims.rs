@@ -231,7 +231,7 @@ impl Agent {
                 status: "Succeeded".into(),
                 error_message: None,
                 failure_cause: None,
-                installed_version: Some(one.target_version.clone()),
+                installed_version: one.target_version.clone(),
             };
             let path = format!("/agent/v1/operations/{}/finish", one.operation_id);
             let _: Finished = self.asks(&path, &finish).await?;

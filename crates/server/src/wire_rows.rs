@@ -383,16 +383,17 @@ pub(crate) fn claim(work: Work) -> wire::agent::Claim {
 
 fn claimed(given: Given, lease_seconds: u32) -> wire::agent::ClaimedOperation {
     let operation = given.operation;
+    let text = |version: Option<AppVersion>| version.map(|version| version.to_string());
     let environment = wire::agent::EnvironmentName {
         aad_tenant_id: operation.tenant_id.0,
         application_family: operation.family,
         name: operation.environment_name,
     };
-    let package = wire::agent::ClaimedPackage {
+    let package = operation.target_version.map(|_| wire::agent::ClaimedPackage {
         sha256: HEXLOWER.encode(&operation.package_sha256.unwrap_or_default()),
         size: operation.package_size.unwrap_or_default(),
         differs_elsewhere: given.differs_elsewhere,
-    };
+    });
     wire::agent::ClaimedOperation {
         operation_id: operation.id.0,
         lease_id: given.lease_id,
@@ -408,11 +409,9 @@ fn claimed(given: Given, lease_seconds: u32) -> wire::agent::ClaimedOperation {
         target_version: text(operation.target_version),
         sync_mode: SyncMode::Sync.to_string(),
         package,
+        delete_data: operation.delete_data,
+        language_id: operation.language_id,
     }
-}
-
-fn text(version: Option<AppVersion>) -> String {
-    version.map(|version| version.to_string()).unwrap_or_default()
 }
 
 /// A span in whole seconds.

@@ -320,7 +320,7 @@ pub struct ClaimedOperation {
     pub lease_id: Uuid,
     /// How long it is held, in seconds from the answer, unless it is renewed.
     pub lease_seconds: u32,
-    /// What it does: `Hotfix`.
+    /// What it does: `Hotfix`, or a kind that the claim named.
     pub kind: String,
     /// Where.
     pub environment: EnvironmentName,
@@ -336,14 +336,24 @@ pub struct ClaimedOperation {
     /// The app's publisher, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_publisher: Option<String>,
-    /// The version that was installed when it started.
-    pub source_version: String,
-    /// The version that it leads to.
-    pub target_version: String,
+    /// The version that was installed when it started; none where the app is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
+    /// The version that it leads to; none where the app is uninstalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_version: Option<String>,
     /// How the schema is brought up to date: `Sync`.
     pub sync_mode: String,
-    /// The package, as it was when the operation was scheduled.
-    pub package: ClaimedPackage,
+    /// The package, as it was when the operation was scheduled; none where the app is uninstalled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<ClaimedPackage>,
+    /// Whether the app's data is deleted with it; kept if this is not said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_data: bool,
+    /// The language that the app is installed in, if somebody chose one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "da-DK")]
+    pub language_id: Option<String>,
 }
 
 /// The package of an operation.
@@ -409,7 +419,8 @@ pub struct Finish {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "SchemaBreak")]
     pub failure_cause: Option<String>,
-    /// The version that was found installed at the end; needed when it succeeded, and then the version asked for.
+    /// The version that was found installed at the end; needed when it succeeded, and then the version asked for. None
+    /// where the app was uninstalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "16.0.1.2")]
     pub installed_version: Option<String>,

@@ -260,8 +260,8 @@ impl Driver for AdminCenter {
         true
     }
 
-    fn needs_package(&self, _: &Work, installed: &InstalledApp) -> bool {
-        self.way(installed.scope) == Ok(Way::PteInstall)
+    fn needs_package(&self, _: &Work, installed: Option<&InstalledApp>) -> bool {
+        installed.is_some_and(|app| self.way(app.scope) == Ok(Way::PteInstall))
     }
 
     fn deploy<'d>(

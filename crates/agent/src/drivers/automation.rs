@@ -224,7 +224,7 @@ impl Driver for Automation {
         true
     }
 
-    fn needs_package(&self, _: &Work, _: &InstalledApp) -> bool {
+    fn needs_package(&self, _: &Work, _: Option<&InstalledApp>) -> bool {
         true
     }
 

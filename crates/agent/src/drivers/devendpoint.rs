@@ -233,8 +233,8 @@ impl Driver for DevEndpoint {
         self.find_out().boxed()
     }
 
-    fn needs_package(&self, work: &Work, installed: &InstalledApp) -> bool {
-        self.refuse(work, installed).is_ok()
+    fn needs_package(&self, work: &Work, installed: Option<&InstalledApp>) -> bool {
+        installed.is_some_and(|app| self.refuse(work, app).is_ok())
     }
 
     fn deploy<'d>(

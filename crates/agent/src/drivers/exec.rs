@@ -55,12 +55,6 @@ impl Exec {
     }
 
     async fn deploy(&self, work: &Work, at: &dyn Workplace) -> Deployed {
-        if matches!(work.kind, OperationKind::Install | OperationKind::Uninstall) {
-            let kind = work.kind;
-            return Deployed::Failed(Failure::other(format!(
-                "The exec driver brings newer versions in, and this is an {kind}."
-            )));
-        }
         if let Some(unclear) = self.outlive_earlier_run(at).await {
             return unclear;
         }
@@ -125,15 +119,20 @@ impl Exec {
     }
 
     async fn start(&self, work: &Work, at: &dyn Workplace) -> Result<Running, Failure> {
-        let package = at.package().await?;
+        let package = match work.target {
+            Some(_) => Some(at.package().await?),
+            None => None,
+        };
         let facts = deploy_facts(work, package);
-        let file = package.with_file_name("facts.json");
-        write_facts(&file, &facts).await?;
+        let mut variables = variables_of(&facts);
+        if let Some(package) = package {
+            let file = package.with_file_name("facts.json");
+            write_facts(&file, &facts).await?;
+            variables.push(("FAME_FACTS".into(), file.display().to_string()));
+        }
         at.may_begin()?;
         at.mark(RUN, json!({"program": self.settings.deploy.program()}))
             .await?;
-        let mut variables = variables_of(&facts);
-        variables.push(("FAME_FACTS".into(), file.display().to_string()));
         let running = Running::start(&self.settings, &self.settings.deploy, &variables)?;
         if let Err(failure) = at.mark(STARTED, running.process().facts()).await {
             // It runs already. What is lost is only that another process of the agent would find it again.
@@ -243,7 +242,11 @@ impl Driver for Exec {
         })
     }
 
-    fn needs_package(&self, _: &Work, _: &InstalledApp) -> bool {
+    fn can(&self, kind: OperationKind) -> bool {
+        self.settings.kinds.contains(&kind)
+    }
+
+    fn needs_package(&self, _: &Work, _: Option<&InstalledApp>) -> bool {
         true
     }
 
@@ -282,7 +285,7 @@ fn place_facts(action: &str, environment: &EnvironmentName) -> Map<String, Value
 }
 
 /// What a command is told of what it shall do.
-fn deploy_facts(work: &Work, package: &Path) -> Map<String, Value> {
+fn deploy_facts(work: &Work, package: Option<&Path>) -> Map<String, Value> {
     let facts = json!({
         "action": "deploy",
         "operationId": work.operation_id.0,
@@ -295,14 +298,21 @@ fn deploy_facts(work: &Work, package: &Path) -> Map<String, Value> {
         "appId": work.app_id.0,
         "appName": work.app_name.as_deref().unwrap_or(""),
         "appPublisher": work.app_publisher.as_deref().unwrap_or(""),
-        "sourceVersion": work.source.to_string(),
-        "targetVersion": work.target.to_string(),
+        "sourceVersion": work.source.map(|version| version.to_string()).unwrap_or_default(),
+        "targetVersion": work.target_text(),
         "syncMode": "Sync",
-        "package": package.to_string_lossy(),
-        "packageSha256": HEXLOWER.encode(&work.package_sha256),
-        "packageSize": work.package_size,
+        "deleteData": work.delete_data,
+        "languageId": work.language_id.as_deref().unwrap_or(""),
     });
-    object(facts)
+    let mut facts = object(facts);
+    if let Some(package) = package {
+        facts.extend(object(json!({
+            "package": package.to_string_lossy(),
+            "packageSha256": HEXLOWER.encode(&work.package_sha256),
+            "packageSize": work.package_size,
+        })));
+    }
+    facts
 }
 
 fn object(facts: Value) -> Map<String, Value> {

@@ -12,7 +12,7 @@ use domain::{
     environment::EnvironmentKey,
     ids::{AppId, OperationId},
     instant::{Instant, TICKS_PER_SECOND},
-    operation::FailureCause,
+    operation::{FailureCause, OperationKind},
     version::AppVersion,
 };
 use futures::future::BoxFuture;
@@ -136,6 +136,13 @@ impl World {
         all.entry(environment.clone()).or_default().insert(app.id, app);
     }
 
+    /// Takes an app out there.
+    pub fn uninstall(&self, environment: &EnvironmentKey, app: AppId) {
+        if let Some(apps) = self.all().get_mut(environment) {
+            apps.remove(&app);
+        }
+    }
+
     /// What is installed there.
     #[must_use]
     pub fn installed(&self, environment: &EnvironmentKey) -> Vec<InstalledApp> {
@@ -194,10 +201,14 @@ impl Simulator {
             let cause = self.settings.cause.unwrap_or(FailureCause::Other);
             return Deployed::Failed(Failure::new(cause, text.clone()));
         }
+        let Some(target) = work.target else {
+            self.world.uninstall(&self.environment, work.app_id);
+            return Deployed::Done;
+        };
         let before = found.app(work.app_id);
         let app = InstalledApp {
             id: work.app_id,
-            version: work.target,
+            version: target,
             name: before
                 .and_then(|app| app.name.clone())
                 .or_else(|| work.app_name.clone()),
@@ -246,7 +257,11 @@ impl Driver for Simulator {
         Box::pin(async { vec![finding] })
     }
 
-    fn needs_package(&self, _: &Work, _: &InstalledApp) -> bool {
+    fn can(&self, _: OperationKind) -> bool {
+        true
+    }
+
+    fn needs_package(&self, _: &Work, _: Option<&InstalledApp>) -> bool {
         self.settings.brings_package
     }
 

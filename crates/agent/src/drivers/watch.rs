@@ -5,7 +5,11 @@ use crate::{
     driver::{Deployed, Driver, Found, InstalledApp, Work, Workplace},
     failure::Failure,
 };
-use domain::{jitter, operation::FailureCause, version::AppVersion};
+use domain::{
+    jitter,
+    operation::{FailureCause, OperationKind},
+    version::AppVersion,
+};
 use futures::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -119,22 +123,27 @@ pub(super) fn ended<'d>(
 
 /// How it ends when the version that was found makes everything else needless. Where the app is not there at all says
 /// nothing while something is under way.
-pub(super) fn arrived(installed: Option<AppVersion>, target: AppVersion) -> Option<Deployed> {
-    match installed? {
-        installed if installed == target => Some(Deployed::Done),
-        installed if installed > target => Some(Deployed::Skipped(format!(
-            "Version {installed} is installed, which is newer"
-        ))),
-        _ => None,
+pub(super) fn arrived(installed: Option<AppVersion>, target: Option<AppVersion>) -> Option<Deployed> {
+    if installed == target {
+        return Some(Deployed::Done);
     }
+    let (installed, target) = installed.zip(target)?;
+    let newer = || Deployed::Skipped(format!("Version {installed} is installed, which is newer"));
+    (installed > target).then(newer)
 }
 
 /// How it ends before anything was begun.
-pub(super) fn settled(installed: Option<AppVersion>, target: AppVersion) -> Option<Deployed> {
+pub(super) fn settled(installed: Option<AppVersion>, work: &Work) -> Option<Deployed> {
+    let target = work.target;
     match installed {
-        None => Some(Deployed::Skipped("The app is not installed any more".to_owned())),
+        None if goes_up(work.kind) => Some(Deployed::Skipped("The app is not installed any more".to_owned())),
         installed => arrived(installed, target),
     }
+}
+
+/// Whether it brings an app that is installed to a newer version.
+fn goes_up(kind: OperationKind) -> bool {
+    matches!(kind, OperationKind::Hotfix | OperationKind::Update)
 }
 
 /// The environment before something is begun there once more: what was found at first may have been neither whole nor
@@ -149,8 +158,10 @@ pub(super) async fn found_anew(driver: &dyn Driver, work: &Work) -> Result<Found
             FailureCause::Lock,
             "It was not begun once more, because somebody else works in the environment",
         ),
-        None => Failure::other("It was not begun once more, because the app is not installed any more"),
-        Some(_) => return Ok(found),
+        None if goes_up(work.kind) => {
+            Failure::other("It was not begun once more, because the app is not installed any more")
+        }
+        _ => return Ok(found),
     };
     Err(Deployed::Failed(refused))
 }
@@ -190,14 +201,17 @@ pub(super) async fn marked(at: &dyn Workplace, step: &str, facts: &impl Serializ
 }
 
 /// What a package is called when it is sent.
-pub(super) fn file_name(work: &Work, app: &InstalledApp) -> String {
-    let publisher = app.publisher.as_deref().or(work.app_publisher.as_deref());
-    let name = app.name.as_deref().or(work.app_name.as_deref());
+pub(super) fn file_name(work: &Work, app: Option<&InstalledApp>) -> String {
+    let publisher = app.and_then(|app| app.publisher.as_deref());
+    let publisher = publisher.or(work.app_publisher.as_deref());
+    let name = app
+        .and_then(|app| app.name.as_deref())
+        .or(work.app_name.as_deref());
     format!(
         "{}_{}_{}.app",
         publisher.unwrap_or("publisher"),
         name.unwrap_or("app"),
-        work.target
+        work.target_text()
     )
 }
 

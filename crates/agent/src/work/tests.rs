@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     clock::Clock,
-    driver::{Finding, Mark},
+    driver::{Finding, InstalledApp, Mark},
 };
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -36,14 +36,16 @@ pub(crate) fn claimed() -> ClaimedOperation {
         app_id: Uuid::from_u128(4),
         app_name: Some("Sales".into()),
         app_publisher: Some("Contoso".into()),
-        source_version: OLD.to_string(),
-        target_version: NEW.to_string(),
+        source_version: Some(OLD.to_string()),
+        target_version: Some(NEW.to_string()),
         sync_mode: "Sync".into(),
-        package: ClaimedPackage {
+        package: Some(ClaimedPackage {
             sha256: "0a".repeat(32),
             size: 3,
             differs_elsewhere: false,
-        },
+        }),
+        delete_data: false,
+        language_id: None,
     }
 }
 
@@ -124,7 +126,11 @@ impl Driver for Target {
         Box::pin(async { Vec::new() })
     }
 
-    fn needs_package(&self, _: &Work, _: &InstalledApp) -> bool {
+    fn can(&self, kind: OperationKind) -> bool {
+        kind != OperationKind::Update
+    }
+
+    fn needs_package(&self, _: &Work, _: Option<&InstalledApp>) -> bool {
         self.needs_package
     }
 
@@ -195,6 +201,10 @@ impl Case {
     }
 
     async fn carried_out(self) -> Told {
+        self.carried_out_as(work()).await
+    }
+
+    async fn carried_out_as(self, work: Work) -> Told {
         let clock = Leaping(AtomicI64::new(0));
         let bench = Bench {
             driver: &self.target,
@@ -204,7 +214,7 @@ impl Case {
                 watch: Duration::from_secs(3_600),
             },
         };
-        let outcome = bench.carry_out(&work(), &self.desk).await;
+        let outcome = bench.carry_out(&work, &self.desk).await;
         Told {
             outcome,
             deployed: *self.target.deployed.lock().unwrap(),
@@ -466,17 +476,141 @@ async fn what_a_target_hides_while_it_is_worked_on_is_not_told_as_missing() {
     );
 }
 
+fn install() -> Work {
+    Work {
+        kind: OperationKind::Install,
+        source: None,
+        ..work()
+    }
+}
+
+fn uninstall() -> Work {
+    Work {
+        kind: OperationKind::Uninstall,
+        target: None,
+        ..work()
+    }
+}
+
+#[tokio::test]
+async fn an_install_needs_an_app_that_is_not_there_and_an_uninstall_one_that_is() {
+    let done = || Deployed::Done;
+    let told = case([found(None), found(Some(NEW))], done());
+    let told = told.carried_out_as(install()).await;
+    assert_eq!((told.outcome, told.deployed), (Outcome::Succeeded, 1));
+    let told = case([found(Some(OLD))], done()).carried_out_as(install()).await;
+    assert!(
+        text_of(&told.outcome).contains("16.0.0.5 is installed"),
+        "{:?}",
+        told.outcome
+    );
+    assert!(matches!(told.outcome, Outcome::Skipped(_, Some(OLD))) && told.deployed == 0);
+    let told = case([found(Some(NEW))], done()).carried_out_as(install()).await;
+    assert_eq!((told.outcome, told.deployed), (Outcome::Succeeded, 0));
+
+    let mut leaves = case([found(Some(OLD)), found(Some(OLD)), found(None)], done());
+    // Nothing is brought for it.
+    leaves.desk.package = Err(Failure::new(FailureCause::Connection, "refused"));
+    let told = leaves.carried_out_as(uninstall()).await;
+    assert_eq!((told.outcome, told.deployed), (Outcome::Succeeded, 1));
+    let told = case([found(None)], done()).carried_out_as(uninstall()).await;
+    assert_eq!((told.outcome, told.deployed), (Outcome::Succeeded, 0));
+    let told = case([found(Some(OLD))], done()).carried_out_as(uninstall()).await;
+    let text = text_of(&told.outcome);
+    assert!(
+        text.contains("Asked for it to be uninstalled: 16.0.0.5 is installed."),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_app_that_is_only_not_seen_has_not_been_uninstalled() {
+    let partial = Found {
+        is_complete: false,
+        ..found(None)
+    };
+    let told = case([partial.clone()], Deployed::Done)
+        .carried_out_as(uninstall())
+        .await;
+    assert!(matches!(told.outcome, Outcome::Failed(..)) && told.deployed == 0);
+    let hidden = Found {
+        is_ready: false,
+        ..found(None)
+    };
+    for unseen in [partial, hidden] {
+        let case = case([unseen, found(Some(OLD))], Deployed::Done).resumed();
+        let told = case.carried_out_as(uninstall()).await;
+        assert!(
+            matches!(told.outcome, Outcome::Failed(_, Some(OLD))),
+            "{:?}",
+            told.outcome
+        );
+        assert_eq!(told.deployed, 1, "it is gone on with");
+    }
+}
+
+#[tokio::test]
+async fn what_a_target_cannot_do_is_refused_before_anything_is_begun() {
+    let update = Work {
+        kind: OperationKind::Update,
+        ..work()
+    };
+    let told = case([found(Some(OLD))], Deployed::Done)
+        .carried_out_as(update)
+        .await;
+    let Outcome::Failed(failure, None) = told.outcome else {
+        panic!("{:?}", told.outcome)
+    };
+    assert_eq!((failure.cause, told.deployed), (FailureCause::NotSupported, 0));
+    assert!(failure.text.contains("update"), "{failure}");
+}
+
 #[test]
-fn whatever_is_no_hotfix_of_an_app_is_refused() {
+fn each_kind_is_understood_with_what_belongs_to_it() {
+    let read = |kind: &str, change: fn(&mut ClaimedOperation)| {
+        let mut claimed = claimed();
+        claimed.kind = kind.into();
+        change(&mut claimed);
+        understood(&claimed)
+    };
+    let install = read("Install", |claimed| {
+        claimed.source_version = None;
+        claimed.language_id = Some("da-DK".into());
+    });
+    let install = install.unwrap();
+    assert_eq!((install.source, install.target), (None, Some(NEW)));
+    assert_eq!(install.language_id.as_deref(), Some("da-DK"));
+    let uninstall = read("Uninstall", |claimed| {
+        claimed.target_version = None;
+        claimed.package = None;
+        claimed.delete_data = true;
+    });
+    let uninstall = uninstall.unwrap();
+    assert_eq!((uninstall.source, uninstall.target), (Some(OLD), None));
+    assert!(uninstall.delete_data);
+    assert!(read("Update", |_| {}).is_ok());
+    let odd: [(&str, fn(&mut ClaimedOperation)); 5] = [
+        ("Install", |_| {}),
+        ("Uninstall", |_| {}),
+        ("Uninstall", |claimed| claimed.target_version = None),
+        ("Update", |claimed| claimed.source_version = None),
+        ("Hotfix", |claimed| claimed.package = None),
+    ];
+    for (kind, change) in odd {
+        assert!(read(kind, change).is_err(), "{kind}");
+    }
+}
+
+#[test]
+fn whatever_is_not_understood_is_refused() {
     let refused = |change: fn(&mut ClaimedOperation)| {
         let mut claimed = claimed();
         change(&mut claimed);
         understood(&claimed).unwrap_err().to_string()
     };
-    let sha = refused(|claimed| claimed.package.sha256 = "00".into());
+    let sha = refused(|claimed| claimed.package.as_mut().unwrap().sha256 = "00".into());
     assert!(sha.contains("SHA-256 '00'"), "{sha}");
-    assert!(refused(|claimed| claimed.kind = "Uninstall".into()).contains("Uninstall"));
     assert!(refused(|claimed| claimed.kind = "sh -c reboot".into()).contains("sh -c"));
     assert!(refused(|claimed| claimed.sync_mode = "ForceSync".into()).contains("ForceSync"));
-    assert!(refused(|claimed| claimed.target_version = "newest".into()).contains("newest"));
+    assert!(refused(|claimed| claimed.target_version = Some("newest".into())).contains("newest"));
 }

@@ -110,7 +110,7 @@ async fn a_global_app_is_updated_from_the_catalogue_and_no_bytes_are_sent() {
     let bench = OnlineBench::with(|online| online.apps[0].kind = "global").await;
     let driver = bench.driver();
     let found = driver.inventory().await.unwrap();
-    assert!(!driver.needs_package(&work(), found.app(work().app_id).unwrap()));
+    assert!(!driver.needs_package(&work(), found.app(work().app_id)));
     assert_eq!(bench.ends().await, Deployed::Done);
     assert_eq!(bench.double.count(&Method::POST, "/update"), 1);
     assert_eq!(bench.begun(), 1);
@@ -137,7 +137,7 @@ async fn a_per_tenant_extension_is_installed_from_its_bytes() {
     let bench = OnlineBench::new().await;
     let driver = bench.driver();
     let found = driver.inventory().await.unwrap();
-    assert!(driver.needs_package(&work(), found.app(work().app_id).unwrap()));
+    assert!(driver.needs_package(&work(), found.app(work().app_id)));
     assert_eq!(bench.ends().await, Deployed::Done);
     let marks = bench.desk.steps();
     assert_eq!(marks, ["Send", "Operation"]);

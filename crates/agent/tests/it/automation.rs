@@ -520,8 +520,9 @@ async fn a_check_says_when_it_ends() {
     );
     assert!(findings.iter().all(|finding| finding.weight < Weight::Problem));
     assert_eq!(bench.begun(), 0);
-    assert!(bench.driver().needs_package(
-        &work(),
-        bench.driver().inventory().await.unwrap().app(APP).unwrap()
-    ));
+    assert!(
+        bench
+            .driver()
+            .needs_package(&work(), bench.driver().inventory().await.unwrap().app(APP))
+    );
 }

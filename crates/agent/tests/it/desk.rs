@@ -67,10 +67,12 @@ pub(crate) fn work() -> Work {
         app_id: APP,
         app_name: Some(NAME.to_owned()),
         app_publisher: Some(PUBLISHER.to_owned()),
-        source: version(SOURCE),
-        target: version(TARGET),
+        source: Some(version(SOURCE)),
+        target: Some(version(TARGET)),
         package_sha256: [0xab; 32],
         package_size: package().len() as u64,
+        delete_data: false,
+        language_id: None,
     }
 }
 

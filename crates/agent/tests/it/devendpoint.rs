@@ -135,7 +135,7 @@ async fn only_what_came_from_a_developer_is_replaced() {
         let bench = DevBench::with(|server| server.extensions[1].published_as = scope).await;
         let driver = bench.driver();
         let found = driver.inventory().await.unwrap();
-        assert!(!driver.needs_package(&work(), found.app(APP).unwrap()));
+        assert!(!driver.needs_package(&work(), found.app(APP)));
         let failure = bench.fails().await;
         assert!(
             failure.hint == Some("Scope") && failure.text.contains(told),

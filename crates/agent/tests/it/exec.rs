@@ -193,10 +193,12 @@ fn work() -> Work {
         app_id: AppId(APP),
         app_name: Some("Sales".into()),
         app_publisher: Some("Publisher".into()),
-        source: "1.0.0.0".parse().unwrap(),
-        target: "1.0.0.1".parse().unwrap(),
+        source: Some("1.0.0.0".parse().unwrap()),
+        target: Some("1.0.0.1".parse().unwrap()),
         package_sha256: [0xAB; 32],
         package_size: 11,
+        delete_data: false,
+        language_id: None,
     }
 }
 

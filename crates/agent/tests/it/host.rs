@@ -293,13 +293,15 @@ pub(crate) fn hotfix(number: u128, environment: &str) -> ClaimedOperation {
         app_id: APP,
         app_name: Some("Sales".into()),
         app_publisher: Some("Contoso".into()),
-        source_version: OLD.to_string(),
-        target_version: NEW.to_string(),
+        source_version: Some(OLD.to_string()),
+        target_version: Some(NEW.to_string()),
         sync_mode: "Sync".into(),
-        package: ClaimedPackage {
+        package: Some(ClaimedPackage {
             sha256: "00".repeat(32),
             size: 1,
             differs_elsewhere: false,
-        },
+        }),
+        delete_data: false,
+        language_id: None,
     }
 }

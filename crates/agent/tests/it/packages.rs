@@ -21,11 +21,11 @@ pub(crate) fn package(app: Uuid, version: [u32; 4]) -> Vec<u8> {
 pub(crate) fn of(bytes: &[u8]) -> ClaimedOperation {
     use sha2::{Digest, Sha256};
     ClaimedOperation {
-        package: ClaimedPackage {
+        package: Some(ClaimedPackage {
             sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(bytes)),
             size: bytes.len() as u64,
             differs_elsewhere: false,
-        },
+        }),
         ..hotfix(1, "Production")
     }
 }
@@ -125,10 +125,10 @@ async fn a_package_that_is_too_large_is_not_even_asked_for() {
         .with_agent("max_package_bytes = 1000");
     let bytes = package(APP, NEW.0);
     let huge = ClaimedOperation {
-        package: ClaimedPackage {
+        package: Some(ClaimedPackage {
             size: 1 << 40,
-            ..of(&bytes).package
-        },
+            ..of(&bytes).package.unwrap()
+        }),
         ..of(&bytes)
     };
     let finish = carried_out(&service, &host, huge, bytes).await;

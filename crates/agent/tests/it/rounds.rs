@@ -86,10 +86,12 @@ async fn a_hostile_service_gets_nothing_done() {
             "does not allow app",
         ),
         (
-            changed(3, &|it| it.target_version = "16.0.0.4".into()),
+            changed(3, &|it| it.target_version = Some("16.0.0.4".into())),
             "which is not newer",
         ),
-        (changed(4, &|it| it.kind = "Uninstall".into()), "'Uninstall'"),
+        (changed(4, &|it| it.kind = "Uninstall".into()), "one too many"),
+        (changed(10, &takes_out), "allow_uninstall"),
+        (changed(11, &|it| it.delete_data = true), "allow_delete_data"),
         (changed(5, &|it| it.sync_mode = "ForceSync".into()), "'ForceSync'"),
         (
             changed(6, &|it| it.environment.name = "Elsewhere".into()),
@@ -100,7 +102,9 @@ async fn a_hostile_service_gets_nothing_done() {
             "does not serve",
         ),
         (
-            changed(8, &|it| it.package.sha256 = "http://fabrikam.com".into()),
+            changed(8, &|it| {
+                it.package.as_mut().unwrap().sha256 = "http://fabrikam.com".into()
+            }),
             "SHA-256",
         ),
     ];
@@ -120,6 +124,49 @@ async fn a_hostile_service_gets_nothing_done() {
     assert_eq!(service.finish_of(Uuid::from_u128(9)).await.status, "Skipped");
     agent.stops().await;
     assert_eq!(host.installed("Production").to_string(), "17.0.0.0");
+    service.assert_obeyed();
+}
+
+/// Makes it an uninstall.
+fn takes_out(operation: &mut ClaimedOperation) {
+    operation.kind = "Uninstall".into();
+    operation.target_version = None;
+    operation.package = None;
+}
+
+#[tokio::test]
+async fn apps_come_and_go_as_the_policy_allows() {
+    let service = Service::start().await;
+    let host = Host::of(&service);
+    host.policy("allowed_apps = \"any\"\nallow_uninstall = true");
+    let agent = host.runs();
+    let other = Uuid::from_u128(0x0B);
+    let install = ClaimedOperation {
+        kind: "Install".into(),
+        app_id: other,
+        source_version: None,
+        ..hotfix(1, "Production")
+    };
+    service.grants([install.clone()]);
+    let finish = service.finish_of(install.operation_id).await;
+    assert_eq!(
+        (finish.status.as_str(), &finish.installed_version),
+        ("Succeeded", &install.target_version)
+    );
+    let mut uninstall = ClaimedOperation {
+        app_id: other,
+        ..hotfix(2, "Production")
+    };
+    takes_out(&mut uninstall);
+    service.grants([uninstall.clone()]);
+    let finish = service.finish_of(uninstall.operation_id).await;
+    assert_eq!(
+        (finish.status.as_str(), finish.installed_version),
+        ("Succeeded", None)
+    );
+    let kinds = service.state().claims[0].kinds.clone();
+    assert_eq!(kinds, ["Update", "Install", "Uninstall"]);
+    agent.stops().await;
     service.assert_obeyed();
 }
 
@@ -209,8 +256,8 @@ async fn operations_of_one_environment_come_one_after_the_other() {
     let host = Host::of(&service).simulating("takes = \"10s\"");
     let agent = host.runs();
     let second = ClaimedOperation {
-        source_version: NEW.to_string(),
-        target_version: "16.0.1.3".into(),
+        source_version: Some(NEW.to_string()),
+        target_version: Some("16.0.1.3".into()),
         ..hotfix(2, "Production")
     };
     service.grants([hotfix(1, "Production"), second]);

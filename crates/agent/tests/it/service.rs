@@ -320,7 +320,7 @@ impl Service {
         let held = state.held.get(&id).cloned();
         let is_held = held.as_ref().is_some_and(|held| held.lease_id == finish.lease_id);
         if let Some(held) = held.filter(|_| finish.status == "Succeeded")
-            && finish.installed_version.as_ref() != Some(&held.target_version)
+            && finish.installed_version != held.target_version
         {
             state
                 .violations

@@ -178,7 +178,7 @@ impl AdminCenter {
             Way::Update => {
                 self.look_into_the_catalogue(work).await?;
                 let body = json!({
-                    "targetVersion": work.target.to_string(),
+                    "targetVersion": work.target_text(),
                     "useEnvironmentUpdateWindow": self.settings.window == Window::Target,
                     "allowPreviewVersion": false,
                     "installOrUpdateNeededDependencies": false,
@@ -198,7 +198,7 @@ impl AdminCenter {
                     Window::Fame => "Immediate",
                     Window::Target => "UpdateWindow",
                 };
-                let form = Form::new("extensionFile", &file_name(work, app), at.package().await?)
+                let form = Form::new("extensionFile", &file_name(work, Some(app)), at.package().await?)
                     .text("deploymentSchedule", schedule)
                     .text("syncMode", "Add")
                     .text("languageId", &self.settings.language_id)
@@ -215,7 +215,7 @@ impl AdminCenter {
     async fn look_into_the_catalogue(&self, work: &Work) -> Result<(), Failure> {
         let offered: Vec<AppRow> = self.http.rows(&self.at(&["apps", "availableUpdates"])).await?;
         let offered: Vec<_> = offered.iter().filter(|row| row.is(work.app_id)).collect();
-        if offered.iter().any(|row| row.version() == Some(work.target)) {
+        if offered.iter().any(|row| row.version() == work.target) {
             return Ok(());
         }
         let others: Vec<_> = offered
@@ -229,7 +229,7 @@ impl AdminCenter {
         };
         Err(Failure::other(format!(
             "Microsoft's catalogue does not offer version {} for this environment. It offers {instead}",
-            work.target
+            work.target_text()
         )))
     }
 
@@ -272,7 +272,7 @@ impl AdminCenter {
         let begun = Instant::now();
         loop {
             let apps = self.apps().await.map_err(Deployed::Failed)?;
-            if let Some(ended) = settled(version_of(&apps, work), work.target) {
+            if let Some(ended) = settled(version_of(&apps, work), work) {
                 return Err(ended);
             }
             let operations = self.operations(work.app_id).await.map_err(Deployed::Failed)?;
@@ -394,7 +394,7 @@ impl AdminCenter {
             (Some(own), Some(by)) => own.eq_ignore_ascii_case(by),
             _ => true,
         };
-        is_new && is_late && is_ours && row.target() == Some(work.target)
+        is_new && is_late && is_ours && row.target() == work.target
     }
 
     /// Watches an operation until the target says how it ended.

@@ -121,12 +121,12 @@ impl AdminCenter {
     pub(in crate::drivers) async fn why_failed(
         &self,
         app: AppId,
-        target: AppVersion,
+        target: Option<AppVersion>,
         since: Timestamp,
     ) -> Result<Option<String>, Failure> {
         let failed = self.operations(app).await?.into_iter().filter(|row| {
             row.status() == Status::Failed
-                && row.target() == Some(target)
+                && row.target() == target
                 && row.error_message.is_some()
                 && row
                     .created_on()

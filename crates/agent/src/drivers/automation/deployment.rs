@@ -69,15 +69,18 @@ impl Deployment {
     }
 
     /// Whether it is of this version of this app; the name may come later.
-    fn is_of(&self, app: &Before, target: AppVersion) -> bool {
+    fn is_of(&self, app: &Before, target: Option<AppVersion>) -> bool {
         let fits = |told: &Option<String>, known: &Option<String>| match (told, known) {
             (Some(told), Some(known)) if !told.trim().is_empty() => {
                 told.trim().eq_ignore_ascii_case(known.trim())
             }
             _ => true,
         };
-        let version = self.app_version.as_deref().and_then(|text| text.parse().ok());
-        version == Some(target) && fits(&self.name, &app.name) && fits(&self.publisher, &app.publisher)
+        let version: Option<AppVersion> = self.app_version.as_deref().and_then(|text| text.parse().ok());
+        version.is_some()
+            && version == target
+            && fits(&self.name, &app.name)
+            && fits(&self.publisher, &app.publisher)
     }
 }
 
@@ -224,7 +227,7 @@ impl Automation {
                 .version(company, work.app_id)
                 .await
                 .map_err(Deployed::Failed)?;
-            if let Some(ended) = settled(installed, work.target) {
+            if let Some(ended) = settled(installed, work) {
                 return Err(ended);
             }
             let rows = self.deployments(company).await.map_err(Deployed::Failed)?;
@@ -348,7 +351,7 @@ impl Automation {
         let facts = format!(
             "deployment {}, version {}, started {}",
             row.id.as_deref().unwrap_or("without an id"),
-            work.target,
+            work.target_text(),
             row.started_on.as_deref().unwrap_or("at a time that is not told"),
         );
         let text = match text {
@@ -367,7 +370,7 @@ fn in_progress(rows: &[Deployment]) -> Option<&Deployment> {
 }
 
 /// The newest deployment that is new and of this version.
-fn ours<'r>(rows: &'r [Deployment], before: &Before, target: AppVersion) -> Option<&'r Deployment> {
+fn ours<'r>(rows: &'r [Deployment], before: &Before, target: Option<AppVersion>) -> Option<&'r Deployment> {
     let is_new = |row: &&Deployment| match (&row.id, before.since(), row.started_on()) {
         (Some(id), _, _) => !before.known.contains(id),
         (None, Some(since), Some(started)) => began_since(started, since),

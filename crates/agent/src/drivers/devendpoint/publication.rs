@@ -134,7 +134,7 @@ impl DevEndpoint {
         if let Some(dependencies) = self.settings.dependencies {
             options.push(("DependencyPublishingOption", dependencies.as_str()));
         }
-        let form = Form::new("file", &file_name(work, app), at.package().await?);
+        let form = Form::new("file", &file_name(work, Some(app)), at.package().await?);
         Ok(Change {
             within: Some(self.settings.limit),
             ..Change::post(self.at(&["dev", "apps"], &options), Content::Form(form))

@@ -1,7 +1,8 @@
 //! What a configuration says of an environment that is reached by commands.
 
 use crate::{drivers::watch::Repeats, span};
-use serde::Deserialize;
+use domain::operation::OperationKind;
+use serde::{Deserialize, Deserializer, de};
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -39,9 +40,22 @@ pub struct Settings {
     /// middle. The scripts in `contrib` do.
     #[serde(default)]
     pub reenterable: bool,
+    /// What `deploy` does: newer versions only, if nothing is said.
+    #[serde(default = "newer_versions", deserialize_with = "kinds")]
+    pub kinds: Vec<OperationKind>,
     /// When a reenterable `deploy` that failed is started again, where that was seen to help.
     #[serde(default)]
     pub repeats: Repeats,
+}
+
+fn newer_versions() -> Vec<OperationKind> {
+    vec![OperationKind::Hotfix, OperationKind::Update]
+}
+
+fn kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OperationKind>, D::Error> {
+    let words = Vec::<String>::deserialize(deserializer)?;
+    let kinds = words.iter().map(|word| word.parse().map_err(de::Error::custom));
+    kinds.collect()
 }
 
 fn two_hours() -> Duration {

@@ -233,19 +233,39 @@ async fn a_command_may_name_the_cause_itself() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_newer_version_is_not_asked_of_a_command() {
+async fn installs_and_uninstalls_are_asked_of_commands_that_are_said_to_know_them() {
     let place = Place::new();
+    let careful = place.exec("true");
     for kind in [OperationKind::Install, OperationKind::Uninstall] {
-        let work = Work { kind, ..work() };
-        let failure = failed(
-            place
-                .exec("touch ran")
-                .deploy(&work, &Found::default(), &place)
-                .await,
-        );
-        assert!(failure.text.contains(kind.as_str()), "{failure}");
+        assert!(!careful.can(kind), "{kind}");
     }
-    assert!(!place.path("ran").exists() && place.steps().is_empty());
+    assert!(careful.can(OperationKind::Hotfix) && careful.can(OperationKind::Update));
+    let knowing = |kinds: Value| {
+        let settings = json!({"deploy": ["deploy"], "inventory": ["inventory"], "kinds": kinds});
+        serde_json::from_value::<Settings>(settings)
+    };
+    let settings = knowing(json!(["Hotfix", "Uninstall"])).unwrap();
+    assert_eq!(settings.kinds, [OperationKind::Hotfix, OperationKind::Uninstall]);
+    assert!(knowing(json!(["All"])).is_err());
+}
+
+#[tokio::test]
+async fn an_uninstall_is_told_by_its_facts_and_gets_no_package() {
+    let place = Place::new();
+    let uninstall = Work {
+        kind: OperationKind::Uninstall,
+        target: None,
+        delete_data: true,
+        ..work()
+    };
+    let script = r#"echo "$FAME_OPERATION_KIND $FAME_SOURCE_VERSION [$FAME_TARGET_VERSION] $FAME_DELETE_DATA ${FAME_PACKAGE-none}" > told"#;
+    let deployed = place
+        .exec(script)
+        .deploy(&uninstall, &Found::default(), &place)
+        .await;
+    assert_eq!(deployed, Deployed::Done);
+    let told = std::fs::read_to_string(place.path("told")).unwrap();
+    assert_eq!(told.trim(), "Uninstall 1.0.0.0 [] true none");
 }
 
 #[tokio::test]
