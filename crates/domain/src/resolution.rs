@@ -164,6 +164,64 @@ pub enum Request {
     },
 }
 
+/// What a request allows besides what it asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// That the version is in Preview.
+    pub preview: bool,
+    /// That other apps are installed and updated.
+    pub dependencies: bool,
+    /// That other apps are taken out.
+    pub dependents: bool,
+}
+
+impl Request {
+    /// What is done with the app.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Self::Install { .. } => OperationKind::Install,
+            Self::Update { .. } => OperationKind::Update,
+            Self::Uninstall { .. } => OperationKind::Uninstall,
+        }
+    }
+
+    /// The version asked for, if one is.
+    #[must_use]
+    pub fn target(&self) -> Option<AppVersion> {
+        match *self {
+            Self::Install { target, .. } => target,
+            Self::Update { target, .. } => Some(target),
+            Self::Uninstall { .. } => None,
+        }
+    }
+
+    /// What it allows.
+    #[must_use]
+    pub fn allowed(&self) -> Allowed {
+        match *self {
+            Self::Install {
+                allow_preview: preview,
+                allow_dependencies: dependencies,
+                ..
+            }
+            | Self::Update {
+                allow_preview: preview,
+                allow_dependencies: dependencies,
+                ..
+            } => Allowed {
+                preview,
+                dependencies,
+                dependents: false,
+            },
+            Self::Uninstall { allow_dependents, .. } => Allowed {
+                dependents: allow_dependents,
+                ..Allowed::default()
+            },
+        }
+    }
+}
+
 /// What is to be done, all of it or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {

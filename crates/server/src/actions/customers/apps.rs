@@ -15,6 +15,7 @@ use crate::{
     },
     config::CustomerSettings,
     error::{Error, Result},
+    telemetry::{self, ChangeEvent, ChangeStep, HotfixEvent},
 };
 use domain::{
     ids::{AppId, OperationId},
@@ -80,17 +81,6 @@ pub(crate) async fn install_app(
     app: AppId,
     request: InstallRequest,
 ) -> Result<Operation> {
-    if !request.accept_eula {
-        let message = "'acceptIsvEula' must be true: the terms of the app's publisher have to be accepted.";
-        return Err(RuleError::new(Code::EntityValidationFailed, message)
-            .about("acceptIsvEula")
-            .into());
-    }
-    if request.allow_preview && request.target_version.is_none() {
-        let message =
-            "'allowPreviewVersion' needs 'targetVersion': a preview is installed by its version only.";
-        return Err(RuleError::invalid("targetVersion", message).into());
-    }
     let asked = Asked {
         request: Request::Install {
             app,
@@ -99,7 +89,7 @@ pub(crate) async fn install_app(
             allow_dependencies: request.allow_dependencies,
         },
         use_window: request.use_window,
-        accept_eula: true,
+        accept_eula: request.accept_eula,
         language_id: request.language_id,
         delete_data: false,
         ignored: request.ignored,
@@ -139,7 +129,6 @@ pub(crate) async fn uninstall_app(
     app: AppId,
     request: UninstallRequest,
 ) -> Result<Operation> {
-    check_delete_data(service.settings.customers, request.delete_data)?;
     let asked = Asked {
         request: Request::Uninstall {
             app,
@@ -154,16 +143,6 @@ pub(crate) async fn uninstall_app(
     change(service, customer, environment, app, asked).await
 }
 
-/// Data is taken along only where the operator lets customers ask for it.
-fn check_delete_data(settings: CustomerSettings, delete_data: bool) -> Result<(), RuleError> {
-    if !delete_data || settings.delete_data {
-        return Ok(());
-    }
-    let message = "This service does not delete the data of an app that is uninstalled (customers.delete_data, which \
-                   the operator sets). Leave 'deleteData' out: the data stays.";
-    Err(RuleError::broken("DeleteDataNotAllowed", message).about("deleteData"))
-}
-
 /// What somebody asks for, with what goes with it.
 struct Asked {
     request: Request,
@@ -173,6 +152,34 @@ struct Asked {
     delete_data: bool,
     /// Members of the request that meant nothing.
     ignored: Vec<String>,
+}
+
+impl Asked {
+    /// Whether it can be meant so, and the operator lets customers ask for it.
+    fn check(&self, settings: CustomerSettings) -> Result<(), RuleError> {
+        if let Request::Install {
+            target,
+            allow_preview,
+            ..
+        } = self.request
+        {
+            if !self.accept_eula {
+                let message =
+                    "'acceptIsvEula' must be true: the terms of the app's publisher have to be accepted.";
+                return Err(RuleError::new(Code::EntityValidationFailed, message).about("acceptIsvEula"));
+            }
+            if allow_preview && target.is_none() {
+                let message = "'allowPreviewVersion' needs 'targetVersion': a preview is installed by its version only.";
+                return Err(RuleError::invalid("targetVersion", message));
+            }
+        }
+        if !self.delete_data || settings.delete_data {
+            return Ok(());
+        }
+        let message = "This service does not delete the data of an app that is uninstalled (customers.delete_data, which \
+                       the operator sets). Leave 'deleteData' out: the data stays.";
+        Err(RuleError::broken("DeleteDataNotAllowed", message).about("deleteData"))
+    }
 }
 
 struct Changing {
@@ -190,7 +197,6 @@ async fn change(
     app: AppId,
     asked: Asked,
 ) -> Result<Operation> {
-    changes::admit(service, customer)?;
     let input = Changing {
         customer: customer.clone(),
         name: EnvironmentName::of(environment),
@@ -198,6 +204,17 @@ async fn change(
         asked,
         now: service.clock.now(),
     };
+    let failed = Unscheduled::new(&input, environment);
+    let scheduled = schedule(service, input).await;
+    if let Err(Error::Rule(problem)) = &scheduled {
+        failed.emit(problem);
+    }
+    scheduled
+}
+
+async fn schedule(service: &Arc<Service>, input: Changing) -> Result<Operation> {
+    input.asked.check(service.settings.customers)?;
+    changes::admit(service, &input.customer)?;
     service
         .see_through(async move |service| {
             let scheduled = service
@@ -209,6 +226,68 @@ async fn change(
             Ok(scheduled)
         })
         .await
+}
+
+/// A change that may not come to be scheduled.
+struct Unscheduled {
+    environment: Environment,
+    app: AppId,
+    request: Request,
+    use_window: bool,
+    delete_data: bool,
+    now: Instant,
+}
+
+impl Unscheduled {
+    fn new(input: &Changing, environment: &Environment) -> Self {
+        Self {
+            environment: environment.clone(),
+            app: input.app,
+            request: input.asked.request,
+            use_window: input.asked.use_window,
+            delete_data: input.asked.delete_data,
+            now: input.now,
+        }
+    }
+
+    /// It was refused by a rule, about which whoever watches over the environment may want to know. Told at once: what does
+    /// not happen is not committed either.
+    fn emit(&self, problem: &RuleError) {
+        if problem.code != Code::EntityValidationFailed {
+            return;
+        }
+        let environment = &self.environment;
+        let target = self.request.target().map(|version| version.to_string());
+        let allowed = self.request.allowed();
+        telemetry::change(
+            ChangeStep::SchedulingFailed,
+            &ChangeEvent {
+                kind: self.request.kind(),
+                of: HotfixEvent {
+                    aad_tenant_id: environment.tenant_id.0,
+                    application_family: &environment.family,
+                    country_code: environment.country_code.as_str(),
+                    environment_name: &environment.name,
+                    environment_type: environment.kind.as_str(),
+                    environment_version: None,
+                    extension_id: self.app.0,
+                    extension_name: "",
+                    extension_publisher: "",
+                    extension_source_version: None,
+                    extension_destination_version: target.as_deref().unwrap_or_default(),
+                    run_after: self.now,
+                    use_environment_update_window: self.use_window,
+                    failure_reason: Some(&problem.message),
+                    total_time: None,
+                },
+                allow_dependencies: allowed.dependencies,
+                allow_preview: allowed.preview,
+                allow_dependents: allowed.dependents,
+                delete_data: self.delete_data,
+                dependency: None,
+            },
+        );
+    }
 }
 
 async fn change_in(mut tx: Tx<'_>, input: &Changing) -> Result<Operation> {
@@ -290,19 +369,7 @@ fn operation(
         }
         None => None,
     };
-    let (allow_preview, allow_dependencies, allow_dependents) = match input.asked.request {
-        Request::Install {
-            allow_preview,
-            allow_dependencies,
-            ..
-        }
-        | Request::Update {
-            allow_preview,
-            allow_dependencies,
-            ..
-        } => (allow_preview && step.is_asked, allow_dependencies, false),
-        Request::Uninstall { allow_dependents, .. } => (false, false, allow_dependents),
-    };
+    let allowed = input.asked.request.allowed();
     let Customer {
         kind,
         object_id,
@@ -350,9 +417,9 @@ fn operation(
         created_by_name: name.clone(),
         canceled_by: None,
         parent_id: asked.filter(|_| !step.is_asked),
-        allow_preview,
-        allow_dependencies,
-        allow_dependents,
+        allow_preview: allowed.preview && step.is_asked,
+        allow_dependencies: allowed.dependencies,
+        allow_dependents: allowed.dependents,
         delete_data: input.asked.delete_data,
         accept_eula: input.asked.accept_eula,
         language_id: input.asked.language_id.clone(),

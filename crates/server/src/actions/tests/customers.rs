@@ -22,6 +22,7 @@ use crate::{
         preconditions::Preconditions,
     },
     error::{Error, Result},
+    telemetry::tests::Captured,
 };
 use domain::{
     freeze::Frozen,
@@ -691,6 +692,40 @@ async fn what_somebody_has_brought_in_meanwhile_is_one_thing_less_to_do() {
             OperationStatus::Scheduled,
         ];
         assert_eq!(stand, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_to_whoever_watches_over_the_environment() {
+    on_both_databases(|fleet| async move {
+        has_related_apps(&fleet).await;
+        let (captured, _listening) = Captured::listening();
+        let alone = InstallRequest {
+            allow_dependencies: false,
+            ..to_install(None)
+        };
+        let refused = problem(fleet.installs(2, alone).await);
+        let without_terms = InstallRequest {
+            accept_eula: false,
+            ..to_install(Some(FROM))
+        };
+        fleet.installs(2, without_terms).await.unwrap_err();
+        fleet.updates(0, to_update(FROM)).await.unwrap_err();
+        fleet.uninstalls(1, to_uninstall(false, false)).await.unwrap_err();
+        let lines = captured.lines();
+        let told: Vec<_> = lines
+            .iter()
+            .filter(|line| line["target"] == "fame::telemetry")
+            .collect();
+        let ids: Vec<_> = told
+            .iter()
+            .map(|line| line["eventId"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, ["LC0162", "LC0162", "LC0168", "LC0174"]);
+        assert_eq!(told[0]["failureReason"], refused.message.as_str());
+        assert_eq!(told[0]["extensionDestinationVersion"], "latest compatible");
+        assert_eq!(told[2]["extensionId"], app(0).to_string());
     })
     .await;
 }
