@@ -4,6 +4,7 @@
 //! page cannot promise more than is proven.
 
 mod apis;
+mod customers;
 mod hotfixes;
 mod resolution;
 mod surface;
@@ -54,6 +55,7 @@ const SECTIONS: &[Section] = &[
     apis::IDENTITY,
     apis::OPERATOR,
     apis::AGENTS,
+    customers::CUSTOMERS,
 ];
 
 const HEAD: &str = "\

@@ -13,6 +13,7 @@
 
 mod access_matrix;
 mod admin_center;
+mod admin_clients;
 mod agent_work;
 mod agents;
 mod apps;
