@@ -1,8 +1,9 @@
 //! Business Central online by the Admin Center API.
 //!
 //! How a newer version comes in depends on how the installed one did: an app for all tenants is updated from Microsoft's
-//! catalogue, which has the bytes, and a per-tenant extension is installed from the package's bytes. Both give the
-//! operation a name by which it is watched.
+//! catalogue, which has the bytes, and a per-tenant extension is installed from the package's bytes. A new app is installed
+//! from its bytes too, unless the settings say that everything comes from the catalogue. Whatever it is, the target gives
+//! the operation a name by which it is watched.
 
 mod check;
 mod deployment;
@@ -17,7 +18,7 @@ use crate::{
     http::{self, Credentials, Http, HttpSettings, Pace},
 };
 use client::SecureUrl;
-use domain::ids::AppId;
+use domain::{ids::AppId, operation::OperationKind};
 use futures::{FutureExt, future::BoxFuture};
 use reqwest::Url;
 use serde::Deserialize;
@@ -145,11 +146,16 @@ pub enum Window {
     Target,
 }
 
-/// A way for a newer version to come in.
+/// A way for a version to come in, or for an app to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
+    /// A newer version from the catalogue.
     Update,
+    /// From the package's bytes.
     PteInstall,
+    /// A new app from the catalogue.
+    Install,
+    Uninstall,
 }
 
 /// An environment of Business Central online.
@@ -203,6 +209,16 @@ impl AdminCenter {
 
     fn of_app(&self, app: AppId, segments: &[&str]) -> Url {
         self.at(&[&["apps", &app.to_string()], segments].concat())
+    }
+
+    /// How that is done there.
+    fn way_of(&self, work: &Work, app: Option<&InstalledApp>) -> Result<Way, Failure> {
+        match (work.kind, self.settings.mode) {
+            (OperationKind::Uninstall, _) => Ok(Way::Uninstall),
+            (OperationKind::Install, Mode::Update) => Ok(Way::Install),
+            (OperationKind::Install, Mode::Auto | Mode::PteInstall) => Ok(Way::PteInstall),
+            (OperationKind::Hotfix | OperationKind::Update, _) => self.way(app.and_then(|app| app.scope)),
+        }
     }
 
     /// How a newer version of an app comes in that came in like this.
@@ -260,8 +276,12 @@ impl Driver for AdminCenter {
         true
     }
 
-    fn needs_package(&self, _: &Work, installed: Option<&InstalledApp>) -> bool {
-        installed.is_some_and(|app| self.way(app.scope) == Ok(Way::PteInstall))
+    fn can(&self, _: OperationKind) -> bool {
+        true
+    }
+
+    fn needs_package(&self, work: &Work, installed: Option<&InstalledApp>) -> bool {
+        self.way_of(work, installed) == Ok(Way::PteInstall)
     }
 
     fn deploy<'d>(

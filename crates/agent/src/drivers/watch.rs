@@ -142,7 +142,7 @@ pub(super) fn settled(installed: Option<AppVersion>, work: &Work) -> Option<Depl
 }
 
 /// Whether it brings an app that is installed to a newer version.
-fn goes_up(kind: OperationKind) -> bool {
+pub(super) fn goes_up(kind: OperationKind) -> bool {
     matches!(kind, OperationKind::Hotfix | OperationKind::Update)
 }
 

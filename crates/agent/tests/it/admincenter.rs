@@ -8,11 +8,11 @@ use crate::{
     everywhere::{Bench, everywhere},
 };
 use agent::{
-    driver::{AppScope, Deployed, Driver, Weight},
+    driver::{AppScope, Deployed, Driver, Weight, Work},
     drivers::admincenter::{AdminCenter, Settings},
 };
 use axum::http::Method;
-use domain::operation::FailureCause;
+use domain::operation::{FailureCause, OperationKind};
 use serde_json::{Value, json};
 use target::{App, End, Online, Shape};
 use wire::agent::EnvironmentName;
@@ -141,6 +141,81 @@ async fn a_per_tenant_extension_is_installed_from_its_bytes() {
     assert_eq!(bench.ends().await, Deployed::Done);
     let marks = bench.desk.steps();
     assert_eq!(marks, ["Send", "Operation"]);
+}
+
+fn install() -> Work {
+    Work {
+        kind: OperationKind::Install,
+        source: None,
+        language_id: Some("da-DK".to_owned()),
+        ..work()
+    }
+}
+
+fn uninstall(delete_data: bool) -> Work {
+    Work {
+        kind: OperationKind::Uninstall,
+        target: None,
+        delete_data,
+        ..work()
+    }
+}
+
+#[tokio::test]
+async fn a_new_app_is_installed_from_its_bytes_or_from_the_catalogue() {
+    for (mode, path) in [
+        ("auto", "/apps/pteInstall"),
+        ("pteInstall", "/apps/pteInstall"),
+        ("update", "/install"),
+    ] {
+        let bench = OnlineBench::with(|online| {
+            online.is_absent = true;
+            online.language = "da-DK";
+        })
+        .await;
+        let bench = bench.set(json!({"mode": mode}));
+        let driver = bench.driver();
+        assert!(driver.can(OperationKind::Install));
+        assert_eq!(driver.needs_package(&install(), None), mode != "update");
+        let ended = bench.desk.carries_out_what(&*driver, &install()).await;
+        assert_eq!(ended, Some(Deployed::Done), "{mode}");
+        assert_eq!(bench.double.count(&Method::POST, path), 1, "{mode}");
+        assert_eq!(
+            (bench.begun(), bench.desk.steps()),
+            (1, vec!["Send".to_owned(), "Operation".to_owned()])
+        );
+    }
+    let bench = OnlineBench::with(|online| online.is_absent = true).await;
+    let bench = bench.set(json!({"mode": "update", "accept_isv_eula": false}));
+    let ended = bench
+        .desk
+        .carries_out_what(&*bench.driver(), &install())
+        .await
+        .unwrap();
+    assert!(
+        matches!(&ended, Deployed::Failed(failure) if failure.text.contains("accept_isv_eula")),
+        "{ended:?}"
+    );
+    assert_eq!(bench.begun(), 0);
+}
+
+#[tokio::test]
+async fn an_app_is_uninstalled_and_its_data_are_kept_unless_somebody_asked() {
+    for (kind, delete_data) in [("tenant", false), ("global", true)] {
+        let bench = OnlineBench::with(|online| {
+            online.apps[0].kind = kind;
+            online.deletes_data = delete_data;
+        })
+        .await;
+        let driver = bench.driver();
+        let work = uninstall(delete_data);
+        assert!(driver.can(OperationKind::Uninstall) && !driver.needs_package(&work, None));
+        let ended = bench.desk.carries_out_what(&*driver, &work).await;
+        assert_eq!(ended, Some(Deployed::Done), "{kind}");
+        assert_eq!(bench.double.count(&Method::POST, "/uninstall"), 1);
+        let found = driver.inventory().await.unwrap();
+        assert!(found.is_complete && found.app(work.app_id).is_none());
+    }
 }
 
 #[tokio::test]

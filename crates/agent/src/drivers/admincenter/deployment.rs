@@ -1,4 +1,4 @@
-//! Bringing a newer version in, and finding out what became of it.
+//! Bringing a version in or taking an app out, and finding out what became of it.
 //!
 //! A request whose answer was lost may have been carried out. So what was there before is written down before it is sent,
 //! and it is only sent again when the target shows no new operation for long enough, and nothing has changed.
@@ -12,8 +12,8 @@ use crate::{
     cause::{self, Said, Target, Verdict},
     driver::{Deployed, Found, InstalledApp, Work, Workplace},
     drivers::watch::{
-        FAILED_POLLS, arrived, bear, began_since, begin_marked, file_name, found_anew, marked, settled,
-        took_too_long,
+        FAILED_POLLS, arrived, bear, began_since, begin_marked, file_name, found_anew, goes_up, marked,
+        settled, took_too_long,
     },
     failure::Failure,
     http::{Answer, Change, Content, Form, Sent},
@@ -124,17 +124,18 @@ impl AdminCenter {
 
     /// Asks the target to begin. Whether it did is in the marks.
     async fn begin(&self, work: &Work, found: &Found, at: &dyn Workplace) -> Result<(), Deployed> {
-        let Some(app) = found.app(work.app_id) else {
+        let app = found.app(work.app_id);
+        if app.is_none() && goes_up(work.kind) {
             return Err(Deployed::Skipped("The app is not installed".to_owned()));
-        };
-        let way = self.way(app.scope).map_err(Deployed::Failed)?;
+        }
+        let way = self.way_of(work, app).map_err(Deployed::Failed)?;
         let change = self.request(way, work, app, at).await.map_err(Deployed::Failed)?;
         loop {
             let known = self.wait_for_others(work, at).await?;
             let before = Before {
                 known,
                 since: self.http.now().map(|now| now.to_string()),
-                installed: app.version.to_string(),
+                installed: app.map(|app| app.version.to_string()).unwrap_or_default(),
                 package_sha256: HEXLOWER.encode(&work.package_sha256),
             };
             begin_marked(at, SENT, &before).await?;
@@ -171,19 +172,43 @@ impl AdminCenter {
         &self,
         way: Way,
         work: &Work,
-        app: &InstalledApp,
+        app: Option<&InstalledApp>,
         at: &dyn Workplace,
     ) -> Result<Change, Failure> {
+        let by_window = self.settings.window == Window::Target;
+        let language_id = work.language_id.as_ref().unwrap_or(&self.settings.language_id);
         match way {
             Way::Update => {
                 self.look_into_the_catalogue(work).await?;
                 let body = json!({
                     "targetVersion": work.target_text(),
-                    "useEnvironmentUpdateWindow": self.settings.window == Window::Target,
+                    "useEnvironmentUpdateWindow": by_window,
                     "allowPreviewVersion": false,
                     "installOrUpdateNeededDependencies": false,
                 });
                 let url = self.of_app(work.app_id, &["update"]);
+                Ok(Change::post(url, Content::Json(body)))
+            }
+            Way::Install => {
+                self.refuse_without_eula()?;
+                let body = json!({
+                    "targetVersion": work.target_text(),
+                    "useEnvironmentUpdateWindow": by_window,
+                    "allowPreviewVersion": false,
+                    "installOrUpdateNeededDependencies": false,
+                    "acceptIsvEula": true,
+                    "languageId": language_id,
+                });
+                let url = self.of_app(work.app_id, &["install"]);
+                Ok(Change::post(url, Content::Json(body)))
+            }
+            Way::Uninstall => {
+                let body = json!({
+                    "useEnvironmentUpdateWindow": by_window,
+                    "uninstallDependents": false,
+                    "deleteData": work.delete_data,
+                });
+                let url = self.of_app(work.app_id, &["uninstall"]);
                 Ok(Change::post(url, Content::Json(body)))
             }
             Way::PteInstall => {
@@ -198,10 +223,10 @@ impl AdminCenter {
                     Window::Fame => "Immediate",
                     Window::Target => "UpdateWindow",
                 };
-                let form = Form::new("extensionFile", &file_name(work, Some(app)), at.package().await?)
+                let form = Form::new("extensionFile", &file_name(work, app), at.package().await?)
                     .text("deploymentSchedule", schedule)
                     .text("syncMode", "Add")
-                    .text("languageId", &self.settings.language_id)
+                    .text("languageId", language_id)
                     .text("acceptIsvEula", "true")
                     .text("installOrUpdateNeededDependencies", "false");
                 Ok(Change::post(
@@ -331,7 +356,7 @@ impl AdminCenter {
         let apps = self.apps().await.map_err(|_| Deployed::Failed(failure.clone()))?;
         match version_of(&apps, work) {
             // What failed may have taken it out.
-            None => Err(Deployed::Failed(failure)),
+            None if goes_up(work.kind) => Err(Deployed::Failed(failure)),
             installed => arrived(installed, work.target).map_or(Ok(()), Err),
         }
     }
@@ -369,7 +394,8 @@ impl AdminCenter {
         if !is_last {
             return Ok(None);
         }
-        let is_as_before = installed.is_some_and(|version| version.to_string() == before.installed);
+        let shown = installed.map(|version| version.to_string()).unwrap_or_default();
+        let is_as_before = shown == before.installed;
         let is_quiet = !apps.iter().any(AppRow::is_updating) && self.running(&operations).await?.is_none();
         Ok(Some(match is_as_before && is_quiet {
             true => Sought::NotBegun,
@@ -492,7 +518,8 @@ impl AdminCenter {
 fn step(way: Way) -> &'static str {
     match way {
         Way::Update => "Update",
-        Way::PteInstall => "Install",
+        Way::PteInstall | Way::Install => "Install",
+        Way::Uninstall => "Uninstall",
     }
 }
 

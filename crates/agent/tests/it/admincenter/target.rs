@@ -77,6 +77,7 @@ struct Operation {
     /// For so many reads nobody is told of it.
     hidden: usize,
     is_foreign: bool,
+    takes_out: bool,
 }
 
 pub(crate) struct Online {
@@ -107,6 +108,10 @@ pub(crate) struct Online {
     pub(crate) foreign_after_begin: bool,
     /// An operation of the environment that is of none of its apps runs for so many looks.
     pub(crate) environment_runs_for: usize,
+    /// Whether the first of the apps is not installed.
+    pub(crate) is_absent: bool,
+    pub(crate) language: &'static str,
+    pub(crate) deletes_data: bool,
     operations: Vec<Operation>,
     shows_later: Option<usize>,
     lists_read: usize,
@@ -146,6 +151,9 @@ impl Online {
             foreign_runs_for: None,
             foreign_after_begin: false,
             environment_runs_for: 0,
+            is_absent: false,
+            language: "en-US",
+            deletes_data: false,
             operations: Vec::new(),
             shows_later: None,
             lists_read: 0,
@@ -194,7 +202,7 @@ impl Online {
                 _ => *left -= 1,
             }
         }
-        let rows = self.apps.iter().map(|app| {
+        let rows = self.apps.iter().skip(usize::from(self.is_absent)).map(|app| {
             let id = if self.old_names { "id" } else { "appId" };
             json!({
                 id: app.id,
@@ -213,6 +221,7 @@ impl Online {
 
     fn install(&mut self) {
         self.apps[0].version = TARGET.to_owned();
+        self.is_absent = false;
         self.shows_later = None;
     }
 
@@ -229,7 +238,7 @@ impl Online {
             "id": operation.id,
             "type": "install",
             source: "",
-            target: TARGET,
+            target: if operation.takes_out { "" } else { TARGET },
             "status": status,
             "createdOn": operation.created.to_string(),
             "startedOn": null,
@@ -243,7 +252,7 @@ impl Online {
 
     /// One poll passes.
     fn pass(&mut self) {
-        let mut installed = false;
+        let (mut installed, mut taken_out) = (false, false);
         let mut later = None;
         for operation in &mut self.operations {
             operation.hidden = operation.hidden.saturating_sub(1);
@@ -260,7 +269,9 @@ impl Online {
                         _ => "Succeeded",
                     }
                     .to_owned();
-                    installed |= matches!(operation.end, End::Installed | End::SkippedInstalled);
+                    let arrives = matches!(operation.end, End::Installed | End::SkippedInstalled);
+                    installed |= arrives && !operation.takes_out;
+                    taken_out |= arrives && operation.takes_out;
                     if let End::Later(reads) = operation.end {
                         later = Some(reads);
                     }
@@ -270,6 +281,7 @@ impl Online {
         if installed {
             self.install();
         }
+        self.is_absent |= taken_out;
         self.shows_later = self.shows_later.or(later);
         if let Some(left) = &mut self.foreign_runs_for {
             match *left {
@@ -341,10 +353,15 @@ impl Online {
             end,
             hidden: 0,
             is_foreign: true,
+            takes_out: false,
         });
     }
 
     fn begin(&mut self, now: Timestamp) -> Reply {
+        self.begin_with(now, false)
+    }
+
+    fn begin_with(&mut self, now: Timestamp, takes_out: bool) -> Reply {
         self.begun += 1;
         let number = self.begun;
         let end = self.ends.get(number - 1).copied().unwrap_or(self.end);
@@ -359,6 +376,7 @@ impl Online {
             end,
             hidden: self.hidden_for,
             is_foreign: false,
+            takes_out,
         };
         let mut row = self.row(&operation);
         row["status"] = json!(operation.status.to_lowercase());
@@ -378,6 +396,31 @@ impl Online {
         self.begin(now)
     }
 
+    fn install_from_catalogue(&mut self, asked: &Asked, now: Timestamp) -> Reply {
+        let expected = json!({
+            "targetVersion": TARGET,
+            "useEnvironmentUpdateWindow": self.by_window,
+            "allowPreviewVersion": false,
+            "installOrUpdateNeededDependencies": false,
+            "acceptIsvEula": true,
+            "languageId": self.language,
+        });
+        assert_eq!(asked.json(), expected);
+        assert!(self.is_absent);
+        self.begin(now)
+    }
+
+    fn uninstall(&mut self, asked: &Asked, now: Timestamp) -> Reply {
+        let expected = json!({
+            "useEnvironmentUpdateWindow": self.by_window,
+            "uninstallDependents": false,
+            "deleteData": self.deletes_data,
+        });
+        assert_eq!(asked.json(), expected);
+        assert!(!self.is_absent);
+        self.begin_with(now, true)
+    }
+
     fn pte_install(&mut self, asked: &Asked, now: Timestamp) -> Reply {
         let schedule = if self.by_window {
             "UpdateWindow"
@@ -393,7 +436,7 @@ impl Online {
             ("extensionFile", file),
             ("deploymentSchedule", Part::text(schedule)),
             ("syncMode", Part::text("Add")),
-            ("languageId", Part::text("en-US")),
+            ("languageId", Part::text(self.language)),
             ("acceptIsvEula", Part::text("true")),
             ("installOrUpdateNeededDependencies", Part::text("false")),
         ];
@@ -429,6 +472,8 @@ impl Target for Online {
             ("GET", ["apps", of, "operations"]) if *of == app => self.list_operations(None, now),
             ("GET", ["apps", of, "operations", id]) if *of == app => self.list_operations(Some(id), now),
             ("POST", ["apps", of, "update"]) if *of == app => self.update(asked, now),
+            ("POST", ["apps", of, "install"]) if *of == app => self.install_from_catalogue(asked, now),
+            ("POST", ["apps", of, "uninstall"]) if *of == app => self.uninstall(asked, now),
             ("POST", ["apps", "pteInstall"]) if self.version == "v2.28" => Reply::empty(404),
             ("POST", ["apps", "pteInstall"]) => self.pte_install(asked, now),
             _ => return None,
