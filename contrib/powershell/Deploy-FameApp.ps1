@@ -1,6 +1,6 @@
 <#
 .SYNOPSIS
-Brings a newer version of an app into a tenant of a Business Central server.
+Brings an app, or a newer version of one, into a tenant of a Business Central server, or takes one out. Data stay.
 
 .DESCRIPTION
 The deploy command of the agent's exec driver (docs/agents/exec.md). What to bring where comes in variables FAME_*; the
@@ -9,7 +9,7 @@ parameters below come from the agent's configuration.
 Whatever it finds done already, it does not do again, so it may be started again after it was ended anywhere: what is
 published, synchronised and installed decides, and nothing else.
 
-Ends with 0 when the version is installed, with 3 when there was nothing to do, and with 1 otherwise.
+Ends with 0 when it is as it was asked for, with 3 when there was nothing to do, and with 1 otherwise.
 
 .PARAMETER ServerInstance
 The server instance: BC260, or MicrosoftDynamicsNavServer$BC260.
@@ -22,6 +22,9 @@ The tenant's id on that server; default on a server of one tenant.
 
 .PARAMETER KeepOldVersions
 So many older versions stay published, for a way back.
+
+.PARAMETER NewAppScope
+For whom an app is published of which the server has no version yet: Global or Tenant.
 
 .PARAMETER SkipVerification
 Takes packages that are not signed.
@@ -39,6 +42,7 @@ param(
     [Parameter(Mandatory)] [ValidateNotNullOrEmpty()] [string] $ServiceFolder,
     [ValidateNotNullOrEmpty()] [string] $Tenant = 'default',
     [ValidateRange(0, 10)] [int] $KeepOldVersions = 1,
+    [ValidateSet('Global', 'Tenant')] [string] $NewAppScope = 'Global',
     [switch] $SkipVerification,
     [string] $PublisherTenant,
     [ValidateRange(1, 1440)] [int] $WaitMinutes = 60
@@ -250,8 +254,10 @@ function Update-App {
     if ($installed -and [version] $installed.Version -gt $Target) {
         Stop-Skipped "AlreadyUpToDate: version $($installed.Version) is installed."
     }
-    if (-not $installed -and -not $row) { Stop-Skipped 'AppUninstalled: no version of the app is installed.' }
-    $scope = if ($installed) { "$($installed.Scope)" } else { "$($row.Scope)" }
+    if (-not $installed -and -not $row -and $Kind -ne 'Install') {
+        Stop-Skipped 'AppUninstalled: no version of the app is installed.'
+    }
+    $scope = if ($installed) { "$($installed.Scope)" } elseif ($rows) { "$($rows[0].Scope)" } else { $NewAppScope }
     $isDone = [bool] ($row -and $row.IsInstalled)
     $before = @(Save-Dependent $isDone)
     if (-not $isDone) {
@@ -270,6 +276,22 @@ function Update-App {
     Assert-Installed
     Unpublish-Old $scope
     Write-Step 100 'Done' "Version $Target is installed."
+}
+
+# An uninstall, in place of steps 3 to 7. Every version stays published, and the data stay.
+function Remove-App {
+    Assert-TenantReady
+    $rows = @(Get-Row)
+    Assert-Sound $rows
+    $installed = $rows | Where-Object { $_.IsInstalled } | Select-Object -First 1
+    if (-not $installed) { Stop-Skipped 'AppUninstalled: no version of the app is installed.' }
+    Write-Step 50 'Uninstall' "Version $($installed.Version) is uninstalled."
+    $arguments = Get-AppArgument 'Uninstall-NAVApp' $installed.Version
+    # Without -Force, a server refuses where other apps need it.
+    Uninstall-NAVApp @arguments -Tenant $Tenant
+    $left = @(Get-Row | Where-Object { $_.IsInstalled })
+    if ($left) { Stop-Failed 'Other' "Version $($left[0].Version) is still installed." }
+    Write-Step 100 'Done' 'The app is uninstalled.'
 }
 
 # One at a time for each server instance: cmdlets that publish get in each other's way.
@@ -293,13 +315,20 @@ $mutex = $null
 $code = $Done
 try {
     $AppId = [guid] (Get-Fact 'APP_ID')
-    $Target = [version] (Get-Fact 'TARGET_VERSION')
-    $PackageFile = Get-Fact 'PACKAGE'
+    $Kind = Get-Fact 'OPERATION_KIND'
     if ((Get-Fact 'SYNC_MODE') -ne 'Sync') { Stop-Failed 'Other' 'Only the mode Sync is served.' }
+    if ((Get-Fact 'DELETE_DATA') -ne 'false') { Stop-Failed 'NotSupported' 'This script deletes no data.' }
     Import-FameCmdlets -ServiceFolder $ServiceFolder
-    $Package = Read-Package
+    if ($Kind -eq 'Uninstall') {
+        # What older cmdlets find the app by.
+        $Package = [pscustomobject] @{ Name = $env:FAME_APP_NAME; Publisher = $env:FAME_APP_PUBLISHER }
+    } else {
+        $Target = [version] (Get-Fact 'TARGET_VERSION')
+        $PackageFile = Get-Fact 'PACKAGE'
+        $Package = Read-Package
+    }
     $mutex = Wait-Mutex "Global\fame-$(($ServerInstance -replace '^.*\$').ToLowerInvariant())"
-    Update-App
+    if ($Kind -eq 'Uninstall') { Remove-App } else { Update-App }
 } catch [Ending] {
     [Console]::Out.WriteLine($_.Exception.Message)
     $code = $_.Exception.Code

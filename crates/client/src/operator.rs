@@ -9,9 +9,9 @@ use reqwest::{Method, Url};
 use uuid::Uuid;
 use wire::{
     operator::{
-        AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentRegistrationBody, Freeze,
-        FreezeBody, OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent, RegisteredApp,
-        RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, RotationBody,
+        AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentRegistrationBody,
+        Freeze, FreezeBody, OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent,
+        RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, RotationBody,
     },
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };

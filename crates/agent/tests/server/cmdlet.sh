@@ -87,6 +87,7 @@ upgrade() {
   stop within
   install
 }
+uninstall() { rm "$at/installed"; }
 unpublish() { rm "$SERVER/app/$version"; }
 
 case $cmdlet in
@@ -126,6 +127,11 @@ Start-NAVAppDataUpgrade)
   [ -f "$at/synced/$version" ] || refuse "It is newer version than the current schema version. Run Sync-NavApp."
   [ -f "$at/data" ] || refuse "There are no data to upgrade."
   change upgrade
+  ;;
+Uninstall-NAVApp)
+  [ "$(version_of "$at/installed")" = "$version" ] || refuse "It is not installed."
+  [ -z "$(ls "$at/dependents")" ] || refuse "It cannot be uninstalled, due to a dependency between extensions."
+  change uninstall
   ;;
 Unpublish-NAVApp)
   ! grep -qxF "$version" "$SERVER"/*/installed || refuse "A tenant has it."

@@ -6,8 +6,10 @@
 set -u
 tenant=$1
 keep_old=1
+new_app_scope=Global
 app=$FAME_APP_ID
 target=$FAME_TARGET_VERSION
+kind=$FAME_OPERATION_KIND
 
 step() { echo "FAME:progress $1 $2 $3"; }
 failed() { echo "FAME:failure $1 $2"; exit 1; }
@@ -106,8 +108,9 @@ update_app() {
   installed=$(installed_row)
   row=$(target_row)
   is_newer "$(field "$installed" 1)" "$target" && skipped "AlreadyUpToDate: version $(field "$installed" 1) is installed."
-  [ -n "$installed$row" ] || skipped "AppUninstalled: no version of the app is installed."
-  scope=$(field "${installed:-$row}" 2)
+  [ -n "$installed$row" ] || [ "$kind" = Install ] || skipped "AppUninstalled: no version of the app is installed."
+  scope=$(field "${installed:-$(rows | head -n 1)}" 2)
+  scope=${scope:-$new_app_scope}
   before=$(save_dependents "$(field "$row" 4)") || exit 1
   if [ "$(field "$row" 4)" != True ]; then
     [ -n "$row" ] || publish_target "$scope"
@@ -123,6 +126,18 @@ update_app() {
   step 100 Done "Version $target is installed."
 }
 
+# An uninstall, in place of steps 3 to 7. Every version stays published, and the data stay.
+remove_app() {
+  assert_tenant_ready
+  assert_sound
+  installed=$(installed_row)
+  [ -n "$installed" ] || skipped "AppUninstalled: no version of the app is installed."
+  step 50 Uninstall "Version $(field "$installed" 1) is uninstalled."
+  Uninstall-NAVApp -AppId "$app" -Version "$(field "$installed" 1)" -Tenant "$tenant" || exit 1
+  [ -z "$(installed_row)" ] || failed Other "It is still installed."
+  step 100 Done "The app is uninstalled."
+}
+
 wait_mutex() {
   exec 8>"$SERVER/mutex"
   flock -n 8 && return
@@ -130,6 +145,7 @@ wait_mutex() {
   flock 8
 }
 
-read_package
+[ "$FAME_DELETE_DATA" = false ] || failed NotSupported "This script deletes no data."
+[ "$kind" = Uninstall ] || read_package
 wait_mutex
-update_app
+if [ "$kind" = Uninstall ]; then remove_app; else update_app; fi

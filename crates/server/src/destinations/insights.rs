@@ -141,7 +141,10 @@ fn window(event: &Event) -> Result<String> {
             properties.insert((*dimension).to_owned(), text.clone());
         }
     }
-    let name = told.get("environmentName").and_then(Value::as_str).unwrap_or_default();
+    let name = told
+        .get("environmentName")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let message = format!("Environment update window modified for environment: {name}");
     let item = envelope(event.recorded_on, event.id.to_string(), &message, 1, properties);
     Ok(Value::Array(vec![item]).to_string())
@@ -283,8 +286,14 @@ fn common(event: &Event, hotfix: &OperationState, id: &str) -> Map<String, Value
         ("environmentType", hotfix.environment_type.clone()),
         ("extensionId", hotfix.app_id.to_string()),
         ("extensionScope", "Global".to_owned()),
-        ("extensionDestinationVersion", hotfix.target_version.clone().unwrap_or_default()),
-        ("extensionSourceVersion", hotfix.source_version.clone().unwrap_or_default()),
+        (
+            "extensionDestinationVersion",
+            hotfix.target_version.clone().unwrap_or_default(),
+        ),
+        (
+            "extensionSourceVersion",
+            hotfix.source_version.clone().unwrap_or_default(),
+        ),
         ("runAfterDateUtc", hotfix.run_after.clone()),
         (
             "useEnvironmentUpdateWindow",
@@ -518,7 +527,10 @@ mod tests {
         event.kind = "hotfix.postponed".to_owned();
         let items: Value = serde_json::from_str(&write(&event, false).unwrap().unwrap()).unwrap();
         let properties = &items[0]["data"]["baseData"]["properties"];
-        assert_eq!((&properties["eventId"], &properties["component"]), (&json!("FM0002"), &json!(OURS)));
+        assert_eq!(
+            (&properties["eventId"], &properties["component"]),
+            (&json!("FM0002"), &json!(OURS))
+        );
         event.kind = WINDOW_MODIFIED.to_owned();
         event.payload = json!({
             "by": ["User", "a"], "environmentAadTenantId": Uuid::from_u128(3), "environmentName": "Prod",

@@ -15,6 +15,7 @@ const CMDLETS: &[&str] = &[
     "Publish-NAVApp",
     "Start-NAVAppDataUpgrade",
     "Sync-NAVApp",
+    "Uninstall-NAVApp",
     "Unpublish-NAVApp",
 ];
 
@@ -94,9 +95,11 @@ impl Server {
     }
 
     async fn deploy(&self) -> Deployed {
-        self.exec_of("one")
-            .deploy(&work(), &Found::default(), &self.0)
-            .await
+        self.does(&work()).await
+    }
+
+    async fn does(&self, work: &Work) -> Deployed {
+        self.exec_of("one").deploy(work, &Found::default(), &self.0).await
     }
 
     /// Brings the version in until the server stops there, and then everything is killed.
@@ -293,6 +296,62 @@ async fn what_is_newer_or_not_there_is_skipped() {
 }
 
 #[tokio::test]
+async fn a_new_app_is_published_and_installed() {
+    let install = Work {
+        kind: OperationKind::Install,
+        source: None,
+        ..work()
+    };
+    let server = Server::new();
+    for gone in [
+        "one/installed",
+        "one/data",
+        "two/installed",
+        "app/0.8.0.0",
+        "app/0.9.0.0",
+        "app/1.0.0.0",
+    ] {
+        server.remove(gone);
+    }
+    assert_eq!(server.does(&install).await, Deployed::Done);
+    server.assert_is_right();
+    let steps = [
+        "Publish-NAVApp 1.0.0.1 one",
+        "Sync-NAVApp 1.0.0.1 one",
+        "Install-NAVApp 1.0.0.1 one",
+    ];
+    assert_eq!(server.did(), steps);
+    assert_eq!(server.0.read("app/1.0.0.1"), "Global built-today\n");
+    assert_eq!(server.does(&install).await, Deployed::Done);
+    assert_eq!(server.did(), steps, "a second run finds nothing to do");
+}
+
+#[tokio::test]
+async fn an_uninstall_takes_the_app_out_and_leaves_data_and_dependents_alone() {
+    let uninstall = |delete_data| Work {
+        kind: OperationKind::Uninstall,
+        target: None,
+        delete_data,
+        ..work()
+    };
+    let server = Server::new();
+    let failure = failed(server.does(&uninstall(true)).await);
+    assert_eq!(failure.cause, FailureCause::NotSupported, "{failure}");
+    let failure = failed(server.does(&uninstall(false)).await);
+    assert_eq!(failure.cause, FailureCause::MissingDependency, "{failure}");
+    assert!(server.did().is_empty());
+    server.remove("one/dependents/Reports");
+    assert_eq!(server.does(&uninstall(false)).await, Deployed::Done);
+    assert_eq!(server.did(), ["Uninstall-NAVApp 1.0.0.0 one"]);
+    assert!(!server.0.path("one/installed").exists());
+    assert_eq!(server.0.read("one/data"), "1.0.0.0\n");
+    assert!(matches!(
+        server.does(&uninstall(false)).await,
+        Deployed::Skipped(_)
+    ));
+}
+
+#[tokio::test]
 async fn a_published_version_is_taken_if_it_is_the_same_package() {
     let server = Server::new();
     server.publish("1.0.0.1", "built-yesterday");
@@ -445,7 +504,7 @@ fn no_script_for_powershell_makes_code_of_data_or_deletes_data() {
             "-mode development",
             "forcesync",
             "-skipversioncheck",
-            "uninstall-navapp",
+            "-donotsavedata",
             "-encodedcommand",
             "downloadstring",
             "set-executionpolicy",

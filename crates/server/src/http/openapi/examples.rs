@@ -193,7 +193,9 @@ fn body(operation: &str) -> Option<Value> {
         "uninstall_app" => json!({ "uninstallDependents": true, "useEnvironmentUpdateWindow": true }),
         "cancel_app_operation" => json!({ "ScheduledOperationId": OPERATION }),
         "postpone_operation" => json!({ "until": "2099-02-01T20:00:00Z", "reason": "It is month end." }),
-        "put_webhook" | "put_any_webhook" => json!({ "url": "https://hooks.contoso.com/fame", "events": ["hotfix.*"] }),
+        "put_webhook" | "put_any_webhook" => {
+            json!({ "url": "https://hooks.contoso.com/fame", "events": ["hotfix.*"] })
+        }
         "put_freeze" => json!({ "reason": "Its secret was found in a public repository." }),
         "put_agent" => json!({ "scope": { "tenants": [CUSTOMER] } }),
         "rotate_agent" => json!({ "revoke": false }),
