@@ -8,9 +8,11 @@ mod changes;
 mod gathered;
 mod lines;
 pub(crate) mod metrics;
+mod told;
 
 pub use changes::{ChangeEvent, ChangeStep, Dependency, change};
 pub use gathered::flush_log;
+pub(crate) use told::{Told, listen};
 
 use crate::config::{LogFormat, LogSettings, SecurityLog};
 use domain::{
@@ -192,18 +194,11 @@ pub fn window_not_modified(event: &WindowEvent<'_>) {
 }
 
 fn message(event: &HotfixEvent<'_>, step: &str) -> String {
-    let text = message_of(
-        event.extension_name,
-        event.extension_destination_version,
-        step,
-        event.environment_name,
+    let text = format!(
+        "Environment app '{}' hotfix to version {} {step} for environment: {}",
+        event.extension_name, event.extension_destination_version, event.environment_name
     );
     one_line(&text)
-}
-
-/// What the documented events say of a step of a hotfix.
-pub(crate) fn message_of(app: &str, version: &str, step: &str, environment: &str) -> String {
-    format!("Environment app '{app}' hotfix to version {version} {step} for environment: {environment}")
 }
 
 /// Longest text of a caller's that a line of the log holds, in characters.
@@ -220,12 +215,12 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// Booleans as the documented events write them.
-pub(crate) fn truth(value: bool) -> &'static str {
+fn truth(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
 /// Time spans as the documented events write them: `[d.]hh:mm:ss.fffffff`.
-pub(crate) fn time_span(span: Duration) -> String {
+fn time_span(span: Duration) -> String {
     let (days, rest) = (span.as_secs() / 86_400, span.as_secs() % 86_400);
     let ticks = u64::from(span.subsec_nanos()) * TICKS_PER_SECOND.unsigned_abs() / 1_000_000_000;
     let time = format!(

@@ -1,16 +1,18 @@
-//! Azure Application Insights: what Business Central itself sends there of a hotfix, so that queries that partners have find
-//! it, and what its answers mean.
+//! Azure Application Insights: what Business Central itself sends there, so that queries that partners have find it, and what
+//! its answers mean.
+//!
+//! What is sent is what the telemetry of the log says of an event, so that the two can never differ.
 
 use super::{Answer, Refused, Target};
 use crate::{
-    actions::events::{OperationState, OperationStep, WINDOW_MODIFIED},
     error::{Error, Result},
-    telemetry::{message_of, time_span, truth},
+    telemetry::Told,
 };
-use domain::{instant::Instant, operation::OperationKind};
+use domain::instant::Instant;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use store::{events::Event, webhooks::Webhook};
+use tracing::Level;
 
 const COMPONENT: &str = "Dynamics 365 Business Central Control Plane";
 /// The component of events that have an id of ours.
@@ -108,137 +110,120 @@ pub(crate) fn redirected(from: &Target, answer: &Answer) -> Option<Target> {
     (is_near && to.is_as_safe_as(from)).then_some(to)
 }
 
-/// An event as it is sent; none where there is nothing that Business Central calls so.
-pub(crate) fn write(event: &Event, only_cause: bool) -> Result<Option<String>> {
-    if event.kind == WINDOW_MODIFIED {
-        return window(event).map(Some);
-    }
-    let Some((OperationKind::Hotfix, step)) = OperationStep::of(event) else {
-        return Ok(None);
+/// An event as it is sent, of which telemetry says `all`; none where that is nothing. Of some customers' failures it says the
+/// cause alone.
+pub(crate) fn write(event: &Event, all: &[Told], only_cause: bool) -> Result<Option<String>> {
+    let payload: Map<String, Value> = serde_json::from_str(&event.payload).map_err(Error::fault)?;
+    let text = |member: &str| payload.get(member).and_then(Value::as_str).map(str::to_owned);
+    let about = About {
+        event,
+        operation: text("id"),
+        cause: text("failureCause"),
+        only_cause,
     };
-    let mut hotfix = OperationState::read(event)?;
-    if only_cause {
-        hotfix.error_message = hotfix.failure_cause.clone();
+    let mut items = Vec::new();
+    for told in all {
+        items.push(about.item(told));
+        items.extend(as_update(told).map(|told| about.item(&told)));
     }
-    let items: Vec<_> = traces(step)
-        .iter()
-        .map(|(id, severity, what)| trace(event, &hotfix, (id, *severity), what))
-        .collect();
-    Ok(Some(Value::Array(items).to_string()))
+    Ok((!items.is_empty()).then(|| Value::Array(items).to_string()))
 }
 
-/// LC0146: a customer has set an update window.
-fn window(event: &Event) -> Result<String> {
-    let told: Map<String, Value> = serde_json::from_str(&event.payload).map_err(Error::fault)?;
-    let mut properties = Map::from_iter([
-        ("component".to_owned(), COMPONENT.into()),
-        ("telemetrySchemaVersion".to_owned(), "0.1".into()),
-        ("eventId".to_owned(), "LC0146".into()),
-        ("fameEventId".to_owned(), event.id.to_string().into()),
-    ]);
-    for (member, dimension) in OF_WINDOWS {
-        if let Some(text) = told.get(*member).filter(|value| value.is_string()) {
-            properties.insert((*dimension).to_owned(), text.clone());
+/// What goes with everything that telemetry says of an event.
+struct About<'e> {
+    event: &'e Event,
+    operation: Option<String>,
+    cause: Option<String>,
+    only_cause: bool,
+}
+
+impl About<'_> {
+    fn item(&self, told: &Told) -> Value {
+        let id = told.field("eventId").unwrap_or_default();
+        let mut properties = Map::from_iter([
+            ("component".to_owned(), component_of(id).into()),
+            ("telemetrySchemaVersion".to_owned(), "0.1".into()),
+            ("fameEventId".to_owned(), self.event.id.to_string().into()),
+        ]);
+        for (name, value) in &told.fields {
+            properties.insert((*name).to_owned(), self.fit(name, value).into());
         }
+        if let Some(cause) = &self.cause {
+            properties.insert("fameReasonCode".to_owned(), cause.as_str().into());
+        }
+        let severity = if told.level == Level::ERROR { 3 } else { 1 };
+        let operation = self
+            .operation
+            .clone()
+            .unwrap_or_else(|| self.event.id.to_string());
+        envelope(
+            self.event.recorded_on,
+            operation,
+            &told.message,
+            severity,
+            properties,
+        )
     }
-    let name = told
-        .get("environmentName")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let message = format!("Environment update window modified for environment: {name}");
-    let item = envelope(event.recorded_on, event.id.to_string(), &message, 1, properties);
-    Ok(Value::Array(vec![item]).to_string())
-}
 
-/// What an event of an update window says, and what Business Central calls it.
-const OF_WINDOWS: &[(&str, &str)] = &[
-    ("environmentAadTenantId", "aadTenantId"),
-    ("environmentApplicationFamily", "applicationFamily"),
-    ("countryCode", "countryCode"),
-    ("environmentName", "environmentName"),
-    ("environmentType", "environmentType"),
-    ("environmentVersion", "environmentVersion"),
-    ("newUpdateWindowStartTimeUtc", "newUpdateWindowStartTimeUtc"),
-    ("newUpdateWindowEndTimeUtc", "newUpdateWindowEndTimeUtc"),
-    ("oldUpdateWindowStartTimeUtc", "oldUpdateWindowStartTimeUtc"),
-    ("oldUpdateWindowEndTimeUtc", "oldUpdateWindowEndTimeUtc"),
-];
-
-/// The events by which Business Central tells of a step: id, severity and what happened. Those of updates come with a hotfix
-/// too, as its documentation says.
-fn traces(step: OperationStep) -> &'static [(&'static str, u8, Trace)] {
-    match step {
-        OperationStep::Scheduled => &[("LC0155", 1, Trace::Hotfix("scheduled"))],
-        // Business Central knows no such thing, so the id is ours.
-        OperationStep::Postponed => &[("FM0002", 1, Trace::Hotfix("postponed"))],
-        OperationStep::Canceled => &[("LC0157", 1, Trace::Hotfix("cancelled"))],
-        OperationStep::Started => &[
-            ("LC0158", 1, Trace::Hotfix("started")),
-            ("LC0169", 1, Trace::Update("started")),
-        ],
-        OperationStep::Succeeded => &[
-            ("LC0159", 1, Trace::Hotfix("applied")),
-            ("LC0170", 1, Trace::Update("succeeded")),
-        ],
-        OperationStep::Failed => &[
-            ("LC0160", 3, Trace::Hotfix("failed")),
-            ("LC0171", 3, Trace::Update("failed")),
-        ],
-        OperationStep::Skipped => &[("FM0003", 1, Trace::Hotfix("skipped"))],
+    /// A value as it may be. One that is too long says where the rest of it is.
+    fn fit(&self, name: &str, value: &str) -> String {
+        let is_reason = name == "failureReason";
+        let value = match &self.cause {
+            cause if is_reason && self.only_cause => cause.as_deref().unwrap_or_default(),
+            _ => value,
+        };
+        if value.chars().count() <= LONGEST_VALUE {
+            return value.to_owned();
+        }
+        let rest = match &self.operation {
+            Some(operation) if is_reason => format!("… (full text: operation {operation})"),
+            _ => "…".to_owned(),
+        };
+        let room = LONGEST_VALUE - rest.chars().count();
+        value.chars().take(room).chain(rest.chars()).collect()
     }
 }
 
-/// Whose event it is.
-#[derive(Clone, Copy)]
-enum Trace {
-    Hotfix(&'static str),
-    Update(&'static str),
-}
-
-fn trace(event: &Event, hotfix: &OperationState, (id, severity): (&str, u8), what: &Trace) -> Value {
-    let (message, dimensions) = match what {
-        Trace::Hotfix(step) => (
-            message_of(
-                hotfix.app_name.as_deref().unwrap_or_default(),
-                hotfix.target_version.as_deref().unwrap_or_default(),
-                step,
-                &hotfix.environment_name,
-            ),
-            of_hotfix(hotfix),
-        ),
-        Trace::Update(step) => (
-            format!(
-                "Environment app '{}' update to version {} {step} for environment: {}",
-                hotfix.app_id,
-                hotfix.target_version.as_deref().unwrap_or_default(),
-                hotfix.environment_name
-            ),
-            of_update(hotfix),
-        ),
+/// The events of an update that Business Central sends of a hotfix as well, as its documentation says.
+fn as_update(told: &Told) -> Option<Told> {
+    let (id, step) = match told.field("eventId")? {
+        "LC0158" => ("LC0169", "started"),
+        "LC0159" => ("LC0170", "succeeded"),
+        "LC0160" => ("LC0171", "failed"),
+        _ => return None,
     };
-    let mut properties = common(event, hotfix, id);
-    properties.extend(
-        dimensions
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.into())),
+    let field = |name| told.field(name).unwrap_or_default();
+    let message = format!(
+        "Environment app '{}' update to version {} {step} for environment: {}",
+        field("extensionId"),
+        field("extensionDestinationVersion"),
+        field("environmentName")
     );
-    if severity == 3
-        && let Some(reason) = &hotfix.error_message
-    {
-        properties.insert("failureReason".to_owned(), fit(reason, hotfix).into());
+    let is_kept = |name: &str| !matches!(name, "eventId" | "extensionName" | "extensionPublisher");
+    let kept = told.fields.iter().filter(|(name, _)| is_kept(name)).cloned();
+    // A hotfix asks for no dependencies.
+    let own = [
+        ("eventId", id),
+        ("allowDependencyUpdate", "False"),
+        ("allowPreviewVersion", "False"),
+    ];
+    Some(Told {
+        message,
+        level: told.level,
+        fields: own
+            .map(|(name, value)| (name, value.to_owned()))
+            .into_iter()
+            .chain(kept)
+            .collect(),
+    })
+}
+
+/// Whose the id of an event is.
+fn component_of(id: &str) -> &'static str {
+    match id.starts_with("LC") {
+        true => COMPONENT,
+        false => OURS,
     }
-    let ended = hotfix.completed_on.as_deref().and_then(instant);
-    let started = hotfix.started_on.as_deref().and_then(instant);
-    if let (Some(ended), Some(started)) = (ended, started) {
-        properties.insert("totalTime".to_owned(), time_span(ended.since(started)).into());
-    }
-    envelope(
-        event.recorded_on,
-        hotfix.id.to_string(),
-        &message,
-        severity,
-        properties,
-    )
 }
 
 fn envelope(
@@ -263,83 +248,6 @@ fn envelope(
             },
         },
     })
-}
-
-/// Whose the id of an event is.
-fn component_of(id: &str) -> &'static str {
-    match id.starts_with("FM") {
-        true => OURS,
-        false => COMPONENT,
-    }
-}
-
-fn common(event: &Event, hotfix: &OperationState, id: &str) -> Map<String, Value> {
-    let dimensions = [
-        ("component", component_of(id).to_owned()),
-        ("telemetrySchemaVersion", "0.1".to_owned()),
-        ("eventId", id.to_owned()),
-        ("fameEventId", event.id.to_string()),
-        ("aadTenantId", hotfix.tenant_id.to_string()),
-        ("applicationFamily", hotfix.family.clone()),
-        ("countryCode", hotfix.country_code.clone()),
-        ("environmentName", hotfix.environment_name.clone()),
-        ("environmentType", hotfix.environment_type.clone()),
-        ("extensionId", hotfix.app_id.to_string()),
-        ("extensionScope", "Global".to_owned()),
-        (
-            "extensionDestinationVersion",
-            hotfix.target_version.clone().unwrap_or_default(),
-        ),
-        (
-            "extensionSourceVersion",
-            hotfix.source_version.clone().unwrap_or_default(),
-        ),
-        ("runAfterDateUtc", hotfix.run_after.clone()),
-        (
-            "useEnvironmentUpdateWindow",
-            truth(!hotfix.ignore_window).to_owned(),
-        ),
-    ];
-    let cause = hotfix
-        .failure_cause
-        .clone()
-        .map(|cause| ("fameReasonCode", cause));
-    let dimensions = dimensions.into_iter().chain(cause);
-    dimensions
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect()
-}
-
-fn of_hotfix(hotfix: &OperationState) -> Vec<(&'static str, String)> {
-    vec![
-        ("extensionName", hotfix.app_name.clone().unwrap_or_default()),
-        (
-            "extensionPublisher",
-            hotfix.app_publisher.clone().unwrap_or_default(),
-        ),
-    ]
-}
-
-/// A hotfix asks for no dependencies, and only Available versions are offered to production.
-fn of_update(_: &OperationState) -> Vec<(&'static str, String)> {
-    vec![
-        ("allowDependencyUpdate", truth(false).to_owned()),
-        ("allowPreviewVersion", truth(false).to_owned()),
-    ]
-}
-
-/// A reason that is too long says where the rest of it is.
-fn fit(reason: &str, hotfix: &OperationState) -> String {
-    if reason.chars().count() <= LONGEST_VALUE {
-        return reason.to_owned();
-    }
-    let rest = format!("… (full text: operation {})", hotfix.id);
-    let room = LONGEST_VALUE - rest.chars().count();
-    reason.chars().take(room).chain(rest.chars()).collect()
-}
-
-fn instant(text: &str) -> Option<Instant> {
-    text.parse().ok()
 }
 
 /// The event by which a destination is tested. It has an id of ours, as Business Central has none for it.
@@ -421,10 +329,16 @@ fn partly(answer: &[u8], body: &str) -> Meaning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::events::telemetry_of;
     use bytes::Bytes;
     use domain::ids::{AppId, OperationId};
     use http::HeaderMap;
     use uuid::Uuid;
+
+    fn written(event: &Event, only_cause: bool) -> Option<String> {
+        let all = telemetry_of(std::slice::from_ref(event));
+        write(event, all.first().unwrap(), only_cause).unwrap()
+    }
 
     fn answered(status: u16, body: &str) -> Answer {
         Answer {
@@ -472,6 +386,7 @@ mod tests {
             "sourceVersion": "16.0.0.5", "targetVersion": "16.0.1.2", "ignoreWindow": true,
             "runAfter": "2020-03-05T12:00:00.0000000Z", "startedOn": "2020-03-05T12:00:01.0000000Z",
             "completedOn": "2020-03-05T12:00:03.5000000Z", "errorMessage": reason, "failureCause": "SyncRefused",
+            "allowPreview": false, "allowDependencies": false, "allowDependents": false, "deleteData": false,
         });
         Event {
             id: Uuid::from_u128(9),
@@ -486,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_failed_hotfix_is_told_as_business_central_tells_it() {
-        let body = write(&failed("no room"), false).unwrap().unwrap();
+        let body = written(&failed("no room"), false).unwrap();
         let connection = Connection::read("InstrumentationKey=key").unwrap();
         let items: Value = serde_json::from_str(&connection.signed(&body)).unwrap();
         let [hotfix, update] = items.as_array().unwrap().as_slice() else {
@@ -522,40 +437,37 @@ mod tests {
     }
 
     #[test]
-    fn a_window_and_what_business_central_does_not_know_are_told_too() {
+    fn a_window_is_told_too_and_what_telemetry_does_not_know_is_not() {
         let mut event = failed("");
-        event.kind = "hotfix.postponed".to_owned();
-        let items: Value = serde_json::from_str(&write(&event, false).unwrap().unwrap()).unwrap();
+        event.kind = "environment.windowModified".to_owned();
+        event.payload = json!({
+            "by": ["User", "a"], "environmentAadTenantId": Uuid::from_u128(3), "environmentName": "Prod",
+            "environmentApplicationFamily": "BusinessCentral", "environmentType": "Production", "countryCode": "US",
+            "newUpdateWindowStartTimeUtc": "20:00", "newUpdateWindowEndTimeUtc": "06:00",
+        })
+        .to_string();
+        let items: Value = serde_json::from_str(&written(&event, false).unwrap()).unwrap();
         let properties = &items[0]["data"]["baseData"]["properties"];
         assert_eq!(
             (&properties["eventId"], &properties["component"]),
-            (&json!("FM0002"), &json!(OURS))
+            (&json!("LC0146"), &json!(COMPONENT))
         );
-        event.kind = WINDOW_MODIFIED.to_owned();
-        event.payload = json!({
-            "by": ["User", "a"], "environmentAadTenantId": Uuid::from_u128(3), "environmentName": "Prod",
-            "newUpdateWindowStartTimeUtc": "20:00", "oldUpdateWindowStartTimeUtc": null,
-        })
-        .to_string();
-        let items: Value = serde_json::from_str(&write(&event, false).unwrap().unwrap()).unwrap();
-        let properties = &items[0]["data"]["baseData"]["properties"];
-        assert_eq!(properties["eventId"], "LC0146");
         assert_eq!(properties["newUpdateWindowStartTimeUtc"], "20:00");
         assert!(properties.get("oldUpdateWindowStartTimeUtc").is_none());
         event.kind = "agent.frozen".to_owned();
-        assert_eq!(write(&event, false).unwrap(), None);
+        assert_eq!(written(&event, false), None);
     }
 
     #[test]
     fn a_long_reason_says_where_the_rest_is_and_some_customers_are_told_of_by_cause_alone() {
-        let long = write(&failed(&"ü".repeat(9_000)), false).unwrap().unwrap();
+        let long = written(&failed(&"ü".repeat(9_000)), false).unwrap();
         let items: Value = serde_json::from_str(&long).unwrap();
         let reason = items[0]["data"]["baseData"]["properties"]["failureReason"]
             .as_str()
             .unwrap();
         assert_eq!(reason.chars().count(), LONGEST_VALUE);
         assert!(reason.ends_with(&format!("… (full text: operation {})", Uuid::from_u128(4))));
-        let cause = write(&failed("a customer's name"), true).unwrap().unwrap();
+        let cause = written(&failed("a customer's name"), true).unwrap();
         assert!(!cause.contains("a customer's name") && cause.contains("SyncRefused"));
     }
 

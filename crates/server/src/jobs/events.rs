@@ -10,6 +10,8 @@ mod webhooks;
 
 pub(crate) use telemetry::TelemetryLog;
 pub(crate) use webhooks::Webhooks;
+#[cfg(test)]
+pub(crate) use webhooks::telemetry_of;
 
 use super::failure_reporter::FailureReporter;
 use crate::{actions::Service, error::Result};

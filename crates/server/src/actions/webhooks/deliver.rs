@@ -8,6 +8,7 @@ use crate::{
     },
     destinations::{insights, payload},
     error::{Error, Result},
+    telemetry::Told,
 };
 use domain::{
     instant::Instant,
@@ -30,26 +31,31 @@ const SENDER: Actor<'static> = Actor::Service("webhooks");
 /// Longest pause after an attempt that was not answered, unless a longer one was asked for.
 const PAUSE: Duration = Duration::from_mins(5);
 
-/// Makes deliveries of events, one for each webhook that wants one. Events that come again make none.
-pub(crate) async fn deliveries_of(service: &Service, events: &[Event]) -> Result<()> {
+/// Makes deliveries of events, of each of which telemetry says that: one for each webhook that wants one. Events that come
+/// again make none.
+pub(crate) async fn deliveries_of(
+    service: &Service,
+    events: &[Event],
+    telemetry: Vec<Vec<Told>>,
+) -> Result<()> {
     if !webhooks::is_any(&service.db).await? {
         return Ok(());
     }
     let input = (
-        events.to_vec(),
+        (events.to_vec(), telemetry),
         source(service),
         service.settings.agents.only_cause_to_vendor.clone(),
         service.clock.now(),
     );
     service
         .db
-        .write(input, |mut tx, (events, source, only_cause, now)| {
+        .write(input, |mut tx, ((events, telemetry), source, only_cause, now)| {
             Box::pin(async move {
                 let all = webhooks::all(&mut tx).await?;
                 let mut deliveries = Vec::new();
-                for event in events {
+                for (event, telemetry) in events.iter().zip(telemetry) {
                     // One that cannot be read must not keep all that follow it from being told.
-                    match told(event, &all, source, only_cause, *now) {
+                    match told((event, telemetry), &all, source, only_cause, *now) {
                         Ok(of_event) => deliveries.extend(of_event),
                         Err(error) => {
                             tracing::error!(event = %event.id, error = %error, "webhooks cannot be told of an event")
@@ -63,7 +69,7 @@ pub(crate) async fn deliveries_of(service: &Service, events: &[Event]) -> Result
 }
 
 fn told(
-    event: &Event,
+    (event, telemetry): (&Event, &[Told]),
     webhooks: &[Webhook],
     source: &str,
     only_cause: &[Uuid],
@@ -76,7 +82,7 @@ fn told(
             let tenant: Option<Uuid> = payload::tenant_of(&payload).and_then(|tenant| tenant.parse().ok());
             let is_vendor = webhook.app_id.is_some();
             let only_cause = is_vendor && tenant.is_some_and(|tenant| only_cause.contains(&tenant));
-            insights::write(event, only_cause)?
+            insights::write(event, telemetry, only_cause)?
         } else {
             Some(payload::write(webhook.format, event, &payload, source))
         };
