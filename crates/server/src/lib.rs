@@ -36,6 +36,7 @@ pub mod transfer;
 mod upload;
 mod wire_rows;
 
+pub use actions::webhooks::Resealed;
 pub use http::router::openapi_json;
 pub use listen::serve;
 pub use migrate::{migrate, outstanding};

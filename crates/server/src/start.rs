@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         self, Service, agents::LookUps, clock_check::ClockCheck, customers::changes::Changes,
-        execution::WaitingClaims, sweep, upload_places::UploadPlaces,
+        execution::WaitingClaims, sweep, upload_places::UploadPlaces, webhooks::Resealed,
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
@@ -391,10 +391,11 @@ async fn check_secrets(service: &Service) -> Result<(), StartError> {
 }
 
 /// Seals everything under the first of the keys that is not yet; how much that was. Afterwards the others can be taken away.
+/// What was sealed under a key that is gone is removed where that is meant.
 ///
 /// # Errors
 /// As for a start; a SQLite database must not be in use.
-pub async fn rotate_secrets(settings: &Settings) -> Result<u64, StartError> {
+pub async fn rotate_secrets(settings: &Settings, forgets: bool) -> Result<Resealed, StartError> {
     let _lock = lock_for_one(settings)?;
     let keys = read_keys(settings)?;
     if !keys.can_seal() {
@@ -403,7 +404,7 @@ pub async fn rotate_secrets(settings: &Settings) -> Result<u64, StartError> {
     let db = store::open(&settings.database)
         .await
         .map_err(StartError::Database)?;
-    let rotated = actions::webhooks::reseal(&db, Arc::new(keys)).await;
+    let rotated = actions::webhooks::reseal(&db, Arc::new(keys), forgets, Clock::system().now()).await;
     rotated.map_err(|error: Error| StartError::Unsettled(error.into()))
 }
 

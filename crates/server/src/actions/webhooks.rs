@@ -639,32 +639,70 @@ pub(crate) fn place(id: Uuid, column: &'static str) -> Place {
     }
 }
 
-/// Seals what is kept of webhooks under the key that seals now; how many there were under another.
-pub(crate) async fn reseal(db: &store::Db, keys: Arc<KeyRing>) -> Result<u64> {
-    db.write(keys, |tx, keys| Box::pin(reseal_in(tx, keys))).await
+/// What became of secrets when another key took over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Webhooks whose secrets are kept under the first key from now on.
+    pub anew: u64,
+    /// Webhooks that were removed, for nobody can read their secrets any more.
+    pub forgotten: u64,
 }
 
-async fn reseal_in(mut tx: Tx<'_>, keys: &KeyRing) -> Result<u64> {
-    let anew = |webhook: &Webhook, column, sealed: &str| match keys.is_current(sealed) {
-        true => Ok(sealed.to_owned()),
-        false => seal(keys, webhook.id, column, &open(keys, webhook.id, column, sealed)?),
-    };
-    let mut changed = 0;
+/// Seals what is kept of webhooks under the key that seals now. Those under a key that is gone are removed where that is
+/// meant, and are an error otherwise.
+pub(crate) async fn reseal(
+    db: &store::Db,
+    keys: Arc<KeyRing>,
+    forgets: bool,
+    now: Instant,
+) -> Result<Resealed> {
+    db.write((keys, forgets, now), |tx, (keys, forgets, now)| {
+        Box::pin(reseal_in(tx, keys, *forgets, *now))
+    })
+    .await
+}
+
+async fn reseal_in(mut tx: Tx<'_>, keys: &KeyRing, forgets: bool, now: Instant) -> Result<Resealed> {
+    let mut done = Resealed::default();
     for webhook in webhooks::all(&mut tx).await? {
-        let former = webhook.former_secret.as_deref();
-        let resealed = Webhook {
-            secret: anew(&webhook, SECRET, &webhook.secret)?,
-            former_secret: former
-                .map(|sealed| anew(&webhook, FORMER_SECRET, sealed))
-                .transpose()?,
-            ..webhook.clone()
-        };
-        if resealed != webhook {
-            webhooks::update_webhook(&mut tx, &resealed).await?;
-            changed += 1;
+        let is_lost = sealed_of(&webhook).any(|(_, sealed)| keys.check(sealed).is_err());
+        if is_lost && forgets {
+            webhooks::delete_webhook(&mut tx, webhook.id).await?;
+            done.forgotten += 1;
+        } else if sealed_of(&webhook).any(|(_, sealed)| !keys.is_current(sealed)) {
+            webhooks::update_webhook(&mut tx, &resealed(keys, &webhook)?).await?;
+            done.anew += 1;
         }
     }
-    Ok(changed)
+    if done != Resealed::default() {
+        let change = Change {
+            action: "secrets/rotate",
+            target: "secrets".to_owned(),
+            before: None,
+            after: Some(json!({ "anew": done.anew, "forgotten": done.forgotten })),
+        };
+        audit::record(&mut tx, Actor::Service("secrets"), now, change).await?;
+    }
+    Ok(done)
+}
+
+fn sealed_of(webhook: &Webhook) -> impl Iterator<Item = (&'static str, &str)> {
+    let former = webhook.former_secret.as_deref();
+    [(SECRET, Some(webhook.secret.as_str())), (FORMER_SECRET, former)]
+        .into_iter()
+        .filter_map(|(column, sealed)| Some((column, sealed?)))
+}
+
+fn resealed(keys: &KeyRing, webhook: &Webhook) -> Result<Webhook> {
+    let mut resealed = webhook.clone();
+    for (column, sealed) in sealed_of(webhook) {
+        let anew = seal(keys, webhook.id, column, &open(keys, webhook.id, column, sealed)?)?;
+        match column {
+            SECRET => resealed.secret = anew,
+            _ => resealed.former_secret = Some(anew),
+        }
+    }
+    Ok(resealed)
 }
 
 fn seal(keys: &KeyRing, id: Uuid, column: &'static str, text: &str) -> Result<String> {

@@ -624,11 +624,33 @@ async fn without_its_key_the_service_does_not_start(backend: Backend) {
     // Once everything is sealed under the new key, the old one can go.
     let mut settings = stopped.settings();
     settings.secrets.keys = vec![other.clone().into(), first.into()];
-    assert_eq!(server::rotate_secrets(&settings).await.unwrap(), 1);
-    assert_eq!(server::rotate_secrets(&settings).await.unwrap(), 0);
+    let rotated = server::rotate_secrets(&settings, false).await.unwrap();
+    assert_eq!((rotated.anew, rotated.forgotten), (1, 0));
+    assert_eq!(
+        server::rotate_secrets(&settings, true).await.unwrap(),
+        server::Resealed::default()
+    );
     let service = stopped.with("secrets.keys", &other).start().await;
     does(&service.owner(), &hook, "test").await.expect(200);
     assert!(receiver.hears(1).await[0].is_signed_with(&hook.secret));
+    // What nobody can read any more goes where that is meant, and nowhere else.
+    let stopped = service.crash().await;
+    let mut settings = stopped.settings();
+    settings.secrets.keys = vec![stopped.folder().join("secret.key")];
+    let refused = server::rotate_secrets(&settings, false).await;
+    assert!(refused.is_err());
+    let forgotten = server::rotate_secrets(&settings, true).await.unwrap();
+    assert_eq!((forgotten.anew, forgotten.forgotten), (0, 1));
+    let keys = stopped.folder().join("secret.key");
+    let service = stopped
+        .with("secrets.keys", &keys.to_string_lossy())
+        .start()
+        .await;
+    service
+        .owner()
+        .get(&hook.path)
+        .await
+        .refused(404, "ResourceDoesNotExist");
 }
 
 async fn an_operator_is_told_of_one_tenant(backend: Backend) {
