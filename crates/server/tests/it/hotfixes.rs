@@ -999,7 +999,7 @@ async fn a_plan_is_filtered_by_what_it_finds_out(backend: Backend) {
         ("not eligible and startswith(name,'E')", &|row| {
             row["eligible"] == false && begins(row, "E")
         }),
-        ("eligible or installedVersion gt '17.0'", &|row| {
+        ("eligible or installedVersion ge '17.0'", &|row| {
             row["eligible"] == true || row["installedVersion"] == "17.0.0.0"
         }),
         ("reasons/any(r: r/code eq 'AlreadyScheduled')", &|row| {
@@ -1009,7 +1009,11 @@ async fn a_plan_is_filtered_by_what_it_finds_out(backend: Backend) {
             row["reasons"] == json!([])
         }),
         ("reasons/all(r: contains(r/message,'not newer'))", &|row| {
-            row["eligible"] == true || is(row, "NotNewer")
+            row["reasons"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|one| one["code"] == "NotNewer")
         }),
         ("startsAt lt 2020-03-05T21:00:00Z", &|row| {
             row["startsAt"] == "2020-03-05T20:00:00.0000000Z"
