@@ -993,7 +993,8 @@ async fn a_plan_is_filtered_by_what_it_finds_out(backend: Backend) {
             .any(|one| one["code"] == code)
     };
     let begins = |row: &Value, letter: &str| row["name"].as_str().unwrap().starts_with(letter);
-    let cases: [(&str, &dyn Fn(&Value) -> bool); 9] = [
+    type Belongs<'b> = &'b dyn Fn(&Value) -> bool;
+    let cases: [(&str, Belongs<'_>); 9] = [
         ("eligible eq true", &|row| row["eligible"] == true),
         ("eligible", &|row| row["eligible"] == true),
         ("not eligible and startswith(name,'E')", &|row| {
