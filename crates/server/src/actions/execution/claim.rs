@@ -257,11 +257,15 @@ impl ClaimInput {
         let with_work = candidates.iter().filter(|candidate| !candidate.due.is_empty());
         let installed = rows::installed(tx, with_work.map(|candidate| candidate.environment.id)).await?;
         let versions = versions_of(tx, &candidates, &installed).await?;
+        let signer_rules = match versions.is_empty() {
+            true => HashMap::new(),
+            false => apps::signer_rules(tx).await?,
+        };
         Ok(Self {
             candidates,
             installed: by_environment(installed),
             versions,
-            signer_rules: apps::signer_rules(tx).await?,
+            signer_rules,
         })
     }
 
