@@ -26,7 +26,7 @@ pub enum DriverSettings {
     /// A server's development endpoint.
     DevEndpoint(Box<devendpoint::Settings>),
     /// Commands of the operator's.
-    Exec(exec::Settings),
+    Exec(Box<exec::Settings>),
     /// Nothing real.
     Simulate(simulate::Settings),
 }
@@ -66,7 +66,7 @@ impl DriverSettings {
             "admincenter" => settings(table).map(Box::new).map(Self::AdminCenter),
             "automation" => settings(table).map(Box::new).map(Self::Automation),
             "devendpoint" => settings(table).map(Box::new).map(Self::DevEndpoint),
-            "exec" => settings(table).map(Self::Exec),
+            "exec" => settings(table).map(Box::new).map(Self::Exec),
             "simulate" => settings(table).map(Self::Simulate),
             _ => Err(format!("is no driver; there are {}", Self::NAMES.join(", "))),
         }
@@ -97,7 +97,7 @@ impl DriverSettings {
                 &name,
                 kind,
             )?)),
-            Self::Exec(settings) => Ok(Arc::new(exec::Exec::new(settings.clone(), name))),
+            Self::Exec(settings) => Ok(Arc::new(exec::Exec::new((**settings).clone(), name))),
             Self::Simulate(settings) => Ok(Arc::new(simulate::Simulator::new(
                 settings,
                 key,

@@ -589,7 +589,8 @@ fn each_kind_is_understood_with_what_belongs_to_it() {
     assert_eq!((uninstall.source, uninstall.target), (Some(OLD), None));
     assert!(uninstall.delete_data);
     assert!(read("Update", |_| {}).is_ok());
-    let odd: [(&str, fn(&mut ClaimedOperation)); 5] = [
+    type Change = fn(&mut ClaimedOperation);
+    let odd: [(&str, Change); 5] = [
         ("Install", |_| {}),
         ("Uninstall", |_| {}),
         ("Uninstall", |claimed| claimed.target_version = None),
