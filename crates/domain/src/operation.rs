@@ -8,7 +8,6 @@ use crate::{
     country::CountryCode,
     ids::{AppId, OperationId},
     instant::Instant,
-    principal::{CallerKind, PrincipalKind},
     problem::RuleError,
     version::AppVersion,
     vocabulary::vocabulary,
@@ -26,37 +25,6 @@ vocabulary! {
         Install,
         /// Takes it out.
         Uninstall,
-    }
-}
-
-vocabulary! {
-    /// What kind of caller asked for an operation.
-    CreatorKind {
-        /// Somebody of the tenant, or of the publisher.
-        User,
-        /// A program.
-        Application,
-        /// Somebody of a partner whom the customer lets administer their environments.
-        Delegated,
-    }
-}
-
-impl From<PrincipalKind> for CreatorKind {
-    fn from(kind: PrincipalKind) -> Self {
-        match kind {
-            PrincipalKind::User => Self::User,
-            PrincipalKind::Application => Self::Application,
-        }
-    }
-}
-
-impl From<CallerKind> for CreatorKind {
-    fn from(kind: CallerKind) -> Self {
-        match kind {
-            CallerKind::User => Self::User,
-            CallerKind::Application => Self::Application,
-            CallerKind::Delegated => Self::Delegated,
-        }
     }
 }
 

@@ -11,7 +11,8 @@ use domain::{
     environment::{EnvironmentKind, family_key, name_key},
     ids::{AppId, OperationId, TenantId},
     instant::Instant,
-    operation::{CreatorKind, FailureCause, OperationKind, OperationStatus},
+    operation::{FailureCause, OperationKind, OperationStatus},
+    principal::CallerKind,
     version::AppVersion,
 };
 use uuid::Uuid;
@@ -97,7 +98,7 @@ table! {
         /// The service principal of the application that asked for it.
         pub created_by_object_id: Option<Uuid>,
         /// What kind of caller asked for it.
-        pub created_by_kind: CreatorKind,
+        pub created_by_kind: CallerKind,
         /// What their token called them, if it did.
         pub created_by_name: Option<String>,
         /// Who canceled it.

@@ -114,7 +114,7 @@ words! {
     domain::environment::EnvironmentKind,
     domain::environment::UpdateCadence,
     domain::environment::AppScope,
-    domain::operation::CreatorKind,
+    domain::principal::CallerKind,
     domain::operation::OperationKind,
     domain::operation::OperationStatus,
     domain::operation::FailureCause,

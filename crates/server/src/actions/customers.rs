@@ -1,22 +1,10 @@
 //! What administrators of a tenant may do with its environments, through the Admin Center API.
 
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "its endpoints come with the next change")
-)]
 pub(crate) mod apps;
 pub(crate) mod changes;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "its endpoints come with the next change")
-)]
 pub(crate) mod operations;
 pub(crate) mod reading;
 pub(crate) mod registration;
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "its endpoints come with the next change")
-)]
 mod resolving;
 pub(crate) mod settings;
 

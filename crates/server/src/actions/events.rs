@@ -143,7 +143,7 @@ impl OperationState {
         let needing = together
             .iter()
             .filter(|other| is_brought_in && operation.parent_id == Some(other.id));
-        let needed_by = needing.map(|other| Needing {
+        let mut needed_by = needing.map(|other| Needing {
             kind: other.kind.to_string(),
             app_id: other.app_id.0,
             app_name: other.app_name.clone(),
@@ -176,7 +176,7 @@ impl OperationState {
             allow_dependents: operation.allow_dependents,
             delete_data: operation.delete_data,
             parent_id: operation.parent_id.map(|parent| parent.0),
-            needed_by: needed_by.last(),
+            needed_by: needed_by.next(),
         }
     }
 }

@@ -4,7 +4,8 @@ use crate::actions::customers::reading::LastDone;
 use domain::{
     environment::{AppScope, EnvironmentKind, UpdateCadence},
     ids::OperationId,
-    operation::{CreatorKind, OperationKind, OperationStatus},
+    operation::{OperationKind, OperationStatus},
+    principal::CallerKind,
     problem::Requirement,
     resolution::Update,
     version::AppVersion,
@@ -193,8 +194,8 @@ pub(super) fn operation(row: &Operation, spelling: Spelling) -> AdminOperation {
         created_by: creator(row),
         canceled_by: row.canceled_by.as_deref().map_or_else(String::new, shown_id),
         creator_principal_type: match row.created_by_kind {
-            CreatorKind::Application => "app",
-            CreatorKind::User | CreatorKind::Delegated => "user",
+            CallerKind::Application => "app",
+            CallerKind::User | CallerKind::Delegated => "user",
         }
         .to_owned(),
         app_id: row.app_id.0,
@@ -221,11 +222,11 @@ pub(super) fn operation(row: &Operation, spelling: Spelling) -> AdminOperation {
 fn creator(row: &Operation) -> String {
     match (row.kind, row.created_by_kind) {
         (OperationKind::Hotfix, _) => row.app_publisher.clone().unwrap_or_default(),
-        (_, CreatorKind::User) => row
+        (_, CallerKind::User) => row
             .created_by_name
             .clone()
             .unwrap_or_else(|| shown_id(&row.created_by)),
-        (_, CreatorKind::Application | CreatorKind::Delegated) => shown_id(&row.created_by),
+        (_, CallerKind::Application | CallerKind::Delegated) => shown_id(&row.created_by),
     }
 }
 

@@ -413,7 +413,7 @@ fn operation(
         failure_cause: None,
         downloads: None,
         created_by_object_id: *object_id,
-        created_by_kind: (*kind).into(),
+        created_by_kind: *kind,
         created_by_name: name.clone(),
         canceled_by: None,
         parent_id: asked.filter(|_| !step.is_asked),

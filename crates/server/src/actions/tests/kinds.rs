@@ -21,7 +21,8 @@ use crate::{
 };
 use domain::{
     ids::{AppId, OperationId},
-    operation::{CreatorKind, OperationKind, OperationStatus},
+    operation::{OperationKind, OperationStatus},
+    principal::CallerKind,
     problem::{Code, RuleError},
     version::{AppVersion, Availability, Dependency},
 };
@@ -120,7 +121,7 @@ async fn asks_as(fleet: &Fleet, id: OperationId, asked: Asked) -> Operation {
         failure_cause: None,
         downloads: None,
         created_by_object_id: None,
-        created_by_kind: CreatorKind::User,
+        created_by_kind: CallerKind::User,
         created_by_name: None,
         canceled_by: None,
         parent_id: asked.for_the_sake_of,
