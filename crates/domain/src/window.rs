@@ -294,7 +294,7 @@ mod tests {
             assert_eq!(window.time_zone(), "Romance Standard Time");
         }
         let west = UpdateWindow::of_utc("02:00", "09:00", "US".parse().unwrap(), Instant(0)).unwrap();
-        assert_eq!(west.start_text(), "18:00");
+        assert_eq!(west.start_text(), "20:00");
         assert!(UpdateWindow::of_utc("02:00", "07:59", country, Instant(0)).is_err());
     }
 
