@@ -31,13 +31,16 @@ thread_local! {
     static TOLD: RefCell<Vec<Told>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Made once: with each that comes and goes, everything that may be logged is looked at anew.
-static LISTENER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Listener));
+/// Made once: with each that comes and goes, everything that may be logged is looked at anew. Where there is but one in a
+/// process, `tracing` asks whoever listens on the thread on which something is said first, and believes the answer for all
+/// threads and for ever. So there are two.
+static LISTENERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Listener)));
 
 /// Does something, and brings what telemetry says meanwhile on this thread in place of the log.
 pub(crate) fn listen<R>(act: impl FnOnce() -> R) -> (R, Vec<Told>) {
     TOLD.take();
-    let done = with_default(&LISTENER, act);
+    let [listener, _] = &*LISTENERS;
+    let done = with_default(listener, act);
     (done, TOLD.take())
 }
 
