@@ -11,6 +11,7 @@ use domain::signer::SignerKey;
 use jiff::Timestamp;
 use navx::{Kind, Limits, Manifest, Package, PackageError, Signer, Unproven};
 use serde_json::{Value, json};
+use server::clock::Clock;
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -39,12 +40,16 @@ impl PackageCommand {
         let proof = prove(&file, &package)?;
         let mut facts =
             serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
-        match &proof {
-            Ok(signer) => facts["signer"] = signer_facts(signer),
+        let proven = match &proof {
+            Ok(signer) => Some(("signer", signer_facts(signer))),
             Err(unproven) if package.signature.is_some() => {
-                facts["unproven"] = json!({ "code": unproven.code.as_str(), "message": unproven.message });
+                let why = json!({ "code": unproven.code.as_str(), "message": unproven.message });
+                Some(("unproven", why))
             }
-            Err(_) => {}
+            Err(_) => None,
+        };
+        if let (Some((name, value)), Some(facts)) = (proven, facts.as_object_mut()) {
+            facts.insert(name.to_owned(), value);
         }
         if printer.is_json() {
             printer.record(&facts)?;
@@ -66,7 +71,7 @@ pub(crate) fn read(path: &Path) -> Result<Package, Failure> {
 
 fn prove(path: &Path, package: &Package) -> Result<Result<Signer, Unproven>, Failure> {
     let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
-    navx::prove(file, package, SystemTime::now()).map_err(|error| refused(path, error))
+    navx::prove(file, package, Clock::system().now().into()).map_err(|error| refused(path, error))
 }
 
 fn refused(path: &Path, error: PackageError) -> Failure {
