@@ -42,13 +42,13 @@ pub struct InstallBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_version: Option<String>,
     /// Whether that may be a preview: in a sandbox.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub allow_preview_version: bool,
     /// Whether other apps may be installed or updated for it.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub install_or_update_needed_dependencies: bool,
     /// Whether it waits for the update window.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub use_environment_update_window: bool,
     /// Has to be true: the terms of the app's publisher are accepted.
     pub accept_isv_eula: bool,
@@ -111,13 +111,13 @@ pub struct UpdateBody {
     /// Which version.
     pub target_version: String,
     /// Whether that may be a preview: in a sandbox.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub allow_preview_version: bool,
     /// Whether other apps may be installed or updated for it.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub install_or_update_needed_dependencies: bool,
     /// Whether it waits for the update window.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub use_environment_update_window: bool,
 }
 
@@ -166,13 +166,13 @@ impl UpdateRequest {
 #[serde(rename_all = "camelCase")]
 pub struct UninstallBody {
     /// Whether apps that depend on it go too.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub uninstall_dependents: bool,
     /// Whether its data goes too.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub delete_data: bool,
     /// Whether it waits for the update window.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub use_environment_update_window: bool,
 }
 

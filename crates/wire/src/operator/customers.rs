@@ -55,13 +55,13 @@ entity! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CustomerBody {
     /// Who administers without a directory role: users by their object ids, applications by their client or object ids.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub administrators: Vec<Uuid>,
     /// The applications that may use the role `AdminCenter.ReadWrite.All` that their tokens have: client ids.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub clients: Vec<Uuid>,
     /// The partners whose delegated administrators are let in.
-    #[schema(required = false)]
+    #[schema(required = false, nullable)]
     pub partners: Vec<PartnerBody>,
 }
 

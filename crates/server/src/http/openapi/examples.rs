@@ -22,8 +22,9 @@ const AGENT: &str = "hosting-eu";
 const OPERATION: &str = "aaaa0000-bb11-2222-33cc-444444dddddd";
 const LEASE: &str = "bbbb1111-cc22-3333-44dd-555555eeeeee";
 const CODE: &str = "fameenr_wNZ8kUqVjvJFrYJ4nDh2S0kXo9tQeGmTc5bA1pLx";
-/// A webhook, and something that it was told.
+/// A webhook of the app, one of the operator's, and something that it was told.
 const WEBHOOK: &str = "dddd3333-ee44-5555-66ff-777777aaaaaa";
+const OPERATORS_WEBHOOK: &str = "ffff5555-aa66-7777-88bb-999999cccccc";
 const EVENT: &str = "eeee4444-ff55-6666-77aa-888888bbbbbb";
 const SESSION: &str = "cccc2222-dd33-4444-55ee-666666ffffff";
 
@@ -138,6 +139,7 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "name" if path.contains("/agents/") => AGENT,
         "name" => ENVIRONMENT,
         "id" if path.contains("/principals/") => READER,
+        "id" if path.starts_with("/operator/v1/webhooks/") => OPERATORS_WEBHOOK,
         "id" if path.contains("/webhooks/") => WEBHOOK,
         "eventId" => EVENT,
         "id" => OPERATION,
