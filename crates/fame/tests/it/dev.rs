@@ -1,5 +1,6 @@
 //! `fame dev` as its users have it: the real binary, the one line it promises, and what is behind the addresses in it.
 
+use crate::services::Caller;
 use client::{ClientCredentials, Credentials, Proof, RetryPolicy, Settings};
 use domain::{
     ids::{AppId, OperationId},
@@ -34,7 +35,7 @@ fn command(args: &[&str]) -> Command {
 }
 
 /// A `fame dev` that is running.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     out: Lines<BufReader<ChildStdout>>,
     ready: Value,
@@ -45,7 +46,7 @@ struct Dev {
 
 impl Dev {
     /// Starts it on any free port, and waits until it says that it is ready.
-    async fn start(more: &[&str]) -> Self {
+    pub(crate) async fn start(more: &[&str]) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let mut command = command(&["--json", "--listen", "127.0.0.1:0"]);
         command
@@ -79,12 +80,12 @@ impl Dev {
             .unwrap_or_else(|| panic!("{member} is no text"))
     }
 
-    fn client(&self, name: &str) -> &Value {
+    pub(crate) fn client(&self, name: &str) -> &Value {
         let clients = self.ready["clients"].as_array().unwrap();
         clients.iter().find(|client| client["name"] == name).unwrap()
     }
 
-    fn app(&self, name: &str) -> AppId {
+    pub(crate) fn app(&self, name: &str) -> AppId {
         let apps = self.ready["apps"].as_array().unwrap();
         let app = apps.iter().find(|app| app["name"] == name).unwrap();
         app["id"].as_str().unwrap().parse().unwrap()
@@ -124,14 +125,21 @@ impl Dev {
         }))
     }
 
-    async fn control(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+    /// The service, asked over plain HTTP by somebody who signs in at the control endpoint.
+    pub(crate) async fn caller(&self, name: &str) -> Caller {
+        let (_, minted) = self.control("/tokens", &json!({ "client": name })).await;
+        let token = minted["accessToken"].as_str().unwrap().to_owned();
+        Caller::with_token(self.text("baseUrl").to_owned(), token)
+    }
+
+    pub(crate) async fn control(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let url = format!("{}{path}", self.text("controlUrl"));
         let answer = self.http.post(url).json(body).send().await.unwrap();
         let status = answer.status();
         (status, answer.json().await.unwrap())
     }
 
-    async fn now(&self) -> String {
+    pub(crate) async fn now(&self) -> String {
         let answer = self
             .http
             .get(format!("{}/clock", self.text("controlUrl")))
@@ -170,6 +178,11 @@ impl Dev {
             country,
             id: made.id,
         }
+    }
+
+    /// Ends it at this very instant, as `kill -9` does.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Asks it to end, and answers how it did and what else it wrote.

@@ -15,6 +15,7 @@ mod agent_kills;
 mod agents;
 mod configuration;
 mod crash;
+mod customers;
 mod dev;
 mod downloads;
 mod faults;

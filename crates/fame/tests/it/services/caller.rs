@@ -100,6 +100,15 @@ impl Caller {
         }
     }
 
+    /// Somebody whose token another issuer has made.
+    pub(crate) fn with_token(base_url: String, token: String) -> Self {
+        Self {
+            client: Self::new_client(),
+            base_url,
+            token,
+        }
+    }
+
     /// A client with connections of its own.
     pub(crate) fn new_client() -> Client {
         Client::builder()
