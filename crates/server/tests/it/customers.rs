@@ -58,7 +58,7 @@ async fn operators_register_customers(backend: Backend) {
     assert_eq!(operator.get(&path).await.expect(200).json(), shown);
     assert_eq!(
         operator.get("/operator/v1/customers").await.expect(200).rows(),
-        [shown.clone()]
+        std::slice::from_ref(&shown)
     );
 
     // What was shown can be sent back.
