@@ -66,7 +66,7 @@ fn environment(country: CountryCode, there: u32, needs: Needs<'_>) -> Environmen
             publisher: "Contoso".into(),
             availability: Some(Availability::Available),
             dependencies: Some(rows(&needs(number))),
-            can_be_uninstalled: true,
+            can_be_uninstalled: None,
         };
         (app(number), there)
     };

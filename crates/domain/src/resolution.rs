@@ -22,7 +22,6 @@ mod search;
 mod tests;
 
 use crate::{
-    catalogue::standard_part,
     country::CountryCode,
     environment::EnvironmentKind,
     hotfix::{Finding, Reason},
@@ -30,6 +29,7 @@ use crate::{
     operation::OperationKind,
     problem::{Code, Requirement, RuleError},
     rules::{self, Place, Target},
+    start::can_be_uninstalled,
     version::{AppVersion, Availability, Dependency},
 };
 use order::{dependencies_first, dependents_first};
@@ -80,8 +80,8 @@ pub struct App {
     pub availability: Option<Availability>,
     /// What that version declares it needs; `None` when the repository does not know it.
     pub dependencies: Option<Vec<Dependency>>,
-    /// Whether it can be taken out.
-    pub can_be_uninstalled: bool,
+    /// Whether the target lets it be uninstalled, if it said.
+    pub can_be_uninstalled: Option<bool>,
 }
 
 /// A version that was uploaded for the environment's country.
@@ -656,7 +656,8 @@ impl Environment {
     ) -> Result<(), RuleError> {
         for step in steps {
             let id = step.app_id;
-            if standard_part(id).is_some() || self.apps.get(&id).is_some_and(|app| !app.can_be_uninstalled) {
+            let told = self.apps.get(&id).and_then(|app| app.can_be_uninstalled);
+            if !can_be_uninstalled(id, told) {
                 let message = format!(
                     "App {} cannot be uninstalled: it is part of environment '{}'.",
                     listed(step),

@@ -44,7 +44,7 @@ fn installed(major: u32, dependencies: &[Dependency]) -> App {
         publisher: "Contoso".into(),
         availability: Some(Availability::Available),
         dependencies: Some(dependencies.to_vec()),
-        can_be_uninstalled: true,
+        can_be_uninstalled: None,
     }
 }
 
@@ -575,7 +575,7 @@ fn an_app_goes_after_all_that_depend_on_it() {
     );
 
     let mut kept = there.clone();
-    kept.apps.get_mut(&app(2)).unwrap().can_be_uninstalled = false;
+    kept.apps.get_mut(&app(2)).unwrap().can_be_uninstalled = Some(false);
     assert_eq!(
         reason(&refused(&kept, [], &uninstall(0, true))),
         "AppCannotBeUninstalled"

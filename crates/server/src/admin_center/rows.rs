@@ -8,6 +8,7 @@ use domain::{
     principal::CallerKind,
     problem::Requirement,
     resolution::Update,
+    start::can_be_uninstalled,
     version::AppVersion,
 };
 use store::{
@@ -68,8 +69,6 @@ pub(super) fn deployment(row: &Environment) -> Deployment {
 
 /// An installed app.
 pub(super) fn app((row, done): &(InstalledApp, LastDone)) -> AdminApp {
-    let publisher = row.publisher.clone().unwrap_or_default();
-    let is_platform = publisher == PLATFORM;
     let scope = scope(row);
     let (update, uninstall) = (done.update, done.uninstall);
     AdminApp {
@@ -88,8 +87,8 @@ pub(super) fn app((row, done): &(InstalledApp, LastDone)) -> AdminApp {
         last_uninstall_operation_id: uninstall.map(|(id, _)| id.0),
         last_uninstall_attempt_result: result(uninstall),
         app_type: scope.as_str().to_ascii_lowercase(),
-        can_be_uninstalled: row.can_be_uninstalled.unwrap_or(!is_platform),
-        publisher,
+        can_be_uninstalled: can_be_uninstalled(row.app_id, row.can_be_uninstalled),
+        publisher: row.publisher.clone().unwrap_or_default(),
     }
 }
 

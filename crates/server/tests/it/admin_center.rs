@@ -9,12 +9,13 @@ use crate::{
 };
 use http::Method;
 use serde_json::{Value, json};
-use uuid::Uuid;
+use uuid::{Uuid, uuid};
 
 on_both_databases!(
     every_minor_version_and_spelling_is_one_address,
     environments_have_the_documented_shape,
     apps_have_the_documented_shape,
+    an_app_is_shown_as_it_is_treated,
     an_operation_is_the_same_at_every_address,
     a_window_is_read_and_set_in_both_ways,
     a_window_that_cannot_be_is_refused,
@@ -34,7 +35,7 @@ async fn service(backend: Backend) -> Harness {
         .report();
     report["apps"] = json!([
         { "id": APP, "version": "16.0.0.5", "name": "ExampleApp", "publisher": "Contoso" },
-        { "id": LIBRARY, "version": "1.0.0.0", "name": "Base Application", "publisher": "Microsoft" },
+        { "id": LIBRARY, "version": "1.0.0.0", "name": "Company Hub", "publisher": "Microsoft" },
     ]);
     let path = Environment::named("MyCustomer").operator_path();
     service.operator().put(path, report).await.expect(201);
@@ -156,15 +157,15 @@ async fn apps_have_the_documented_shape(backend: Backend) {
     let service = service(backend).await;
     let (administrator, owner) = (service.administrator(), service.owner());
     let path = admin_path("MyCustomer", "apps");
-    let base = json!({
-        "id": LIBRARY, "appId": LIBRARY, "name": "Base Application", "publisher": "Microsoft", "version": "1.0.0.0",
-        "state": "Installed", "appType": "global", "canBeUninstalled": false,
+    let hub = json!({
+        "id": LIBRARY, "appId": LIBRARY, "name": "Company Hub", "publisher": "Microsoft", "version": "1.0.0.0",
+        "state": "Installed", "appType": "global", "canBeUninstalled": true,
     });
     let mut app = json!({
         "id": APP, "appId": APP, "name": "ExampleApp", "publisher": "Contoso", "version": "16.0.0.5",
         "state": "Installed", "appType": "tenant", "canBeUninstalled": true,
     });
-    assert_eq!(gets(&administrator, &path).await, json!({ "value": [base, app] }));
+    assert_eq!(gets(&administrator, &path).await, json!({ "value": [hub, app] }));
     for version in ["16.0.0.5", "16.0.1.2"] {
         owner.has_uploaded(version).await;
     }
@@ -186,6 +187,27 @@ async fn apps_have_the_documented_shape(backend: Backend) {
     app["lastUpdateAttemptResult"] = json!("Succeeded");
     app["version"] = json!("16.0.1.2");
     assert_eq!(gets(&administrator, &path).await["value"][1], app);
+}
+
+async fn an_app_is_shown_as_it_is_treated(backend: Backend) {
+    let service = service(backend).await;
+    let base = uuid!("437dbf0e-84ff-417a-965d-ed2bb9650972");
+    let mut report = Environment::named("Other").report();
+    report["apps"] = json!([
+        { "id": base, "version": "27.0.0.0", "name": "Base Application", "publisher": "Microsoft" },
+        { "id": LIBRARY, "version": "1.0.0.0", "name": "Company Hub", "publisher": "Microsoft" },
+    ]);
+    let path = Environment::named("Other").operator_path();
+    service.operator().put(path, report).await.expect(201);
+    let administrator = service.administrator();
+    let shown = gets(&administrator, admin_path("Other", "apps")).await;
+    for (at, app, goes) in [(0, base, false), (1, LIBRARY, true)] {
+        assert_eq!(shown["value"][at]["appId"], json!(app));
+        assert_eq!(shown["value"][at]["canBeUninstalled"], goes, "{app}");
+        let path = admin_path("Other", &format!("apps/{app}/uninstall"));
+        let answer = administrator.post(path, json!({})).await;
+        answer.expect(if goes { 200 } else { 400 });
+    }
 }
 
 async fn an_operation_is_the_same_at_every_address(backend: Backend) {

@@ -66,7 +66,7 @@ fn known(app: InstalledApp) -> App {
         publisher: app.publisher.unwrap_or_default(),
         availability: app.availability,
         dependencies: app.dependencies,
-        can_be_uninstalled: app.can_be_uninstalled.unwrap_or(true),
+        can_be_uninstalled: app.can_be_uninstalled,
     }
 }
 
