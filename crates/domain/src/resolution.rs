@@ -296,7 +296,7 @@ pub struct Updates {
 /// * `AlreadyInstalled`; `ResourceDoesNotExist` where the app is to be updated or taken out and is not there.
 /// * `AppCannotBeUninstalled`: it, or an app that depends on it, is part of the environment.
 /// * [`Reason::AlreadyScheduled`], with the operation in the extension `operationId`.
-/// * [`Reason::DependencyMissing`], [`Reason::DependencyTooOld`], [`Reason::DependantIncompatible`] or `DependantInstalled`
+/// * [`Reason::DependencyMissing`], [`Reason::DependencyTooOld`], [`Reason::DependantIncompatible`] or `DependentsInstalled`
 ///   for each of the requirements that the request does not allow; all of them, transitively, are in `requirements`.
 /// * [`Reason`] for what stands against the version itself, and for what cannot be had of other apps.
 /// * `TooManyCombinations` beyond [`SEARCH_LIMIT`].
@@ -581,7 +581,7 @@ fn uninstall(environment: &Environment, app: AppId, allow_dependents: bool) -> R
             .about(environment.address(app))
             .requiring(dependents.iter().map(|step| step.requirement()));
         for step in dependents {
-            error = error.because("DependantInstalled", step.because.clone());
+            error = error.because("DependentsInstalled", step.because.clone());
         }
         return Err(error);
     }

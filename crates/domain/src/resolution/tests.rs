@@ -568,7 +568,7 @@ fn an_app_goes_after_all_that_depend_on_it() {
         ]
     );
     let error = refused(&there, [], &uninstall(0, false));
-    assert_eq!(reason(&error), "DependantInstalled");
+    assert_eq!(reason(&error), "DependentsInstalled");
     assert_eq!(
         error.requirements.to_vec(),
         uninstall_requirements(&there, app(0))

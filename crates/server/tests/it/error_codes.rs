@@ -199,7 +199,7 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The app that was to be installed is there already.",
     ),
     (
-        "DependantInstalled",
+        "DependentsInstalled",
         Code::EntityValidationFailed,
         "An installed app depends on the one that was to be uninstalled; `data.requirements` lists all that do.",
     ),
