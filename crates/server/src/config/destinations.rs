@@ -1,6 +1,7 @@
 //! Section `destinations`: where webhooks and telemetry may be sent besides the internet.
 
 use super::Network;
+use http::Uri;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{net::IpAddr, str::FromStr};
 
@@ -14,26 +15,51 @@ pub struct DestinationSettings {
     pub allowed: Vec<AllowedDestination>,
 }
 
+/// The host of an url, and how it is spoken to. Two are equal where the urls mean the same in other words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) is_tls: bool,
+    /// In small letters; an address of IPv6 in its shortest form, without brackets.
+    pub(crate) name: String,
+    pub(crate) port: u16,
+}
+
+impl Host {
+    /// What an url names, or why it names none that something could be sent to.
+    pub(crate) fn of(url: &Uri) -> Result<Self, &'static str> {
+        let is_tls = match url.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err("does not begin with https://"),
+        };
+        let authority = url.authority().ok_or("names no host")?;
+        if authority.as_str().contains('@') {
+            return Err("has a user name, which is not sent anywhere");
+        }
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if name.is_empty() {
+            return Err("names no host");
+        }
+        let address: Result<IpAddr, _> = name.parse();
+        Ok(Self {
+            is_tls,
+            name: address.map_or_else(|_| name.to_ascii_lowercase(), |address| address.to_string()),
+            port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+        })
+    }
+}
+
 /// A host that may be sent to, as long as it is in a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedDestination {
-    is_tls: bool,
-    host: String,
-    port: u16,
+    host: Host,
     network: Network,
 }
 
 impl AllowedDestination {
-    /// Whether this is the host that an url names.
-    #[must_use]
-    pub fn is_called(&self, is_tls: bool, host: &str, port: u16) -> bool {
-        self.is_tls == is_tls && self.host.eq_ignore_ascii_case(host) && self.port == port
-    }
-
-    /// Whether the host may be at that address.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        self.network.contains(address)
+    /// Whether this is that host, which may be at that address.
+    pub(crate) fn allows(&self, host: &Host, address: IpAddr) -> bool {
+        self.host == *host && self.network.contains(address)
     }
 }
 
@@ -47,19 +73,12 @@ impl FromStr for AllowedDestination {
             )
         };
         let (origin, network) = text.trim().split_once(' ').ok_or_else(problem)?;
-        let origin: http::Uri = origin.parse().map_err(|_| problem())?;
-        let is_tls = match origin.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(problem()),
-        };
+        let origin: Uri = origin.parse().map_err(|_| problem())?;
         if !matches!(origin.path(), "" | "/") || origin.query().is_some() {
             return Err(problem());
         }
         Ok(Self {
-            is_tls,
-            host: origin.host().ok_or_else(problem)?.to_owned(),
-            port: origin.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            host: Host::of(&origin).map_err(|_| problem())?,
             network: network.trim().parse()?,
         })
     }
@@ -78,12 +97,16 @@ mod tests {
     #[test]
     fn a_host_is_allowed_by_its_name_port_and_network() {
         let allowed: AllowedDestination = "https://Hooks.contoso.local:9443  10.1.0.0/16".parse().unwrap();
-        assert!(allowed.is_called(true, "hooks.contoso.local", 9443));
-        assert!(!allowed.is_called(false, "hooks.contoso.local", 9443));
-        assert!(!allowed.is_called(true, "hooks.contoso.local", 443));
-        assert!(
-            allowed.contains("10.1.2.3".parse().unwrap()) && !allowed.contains("10.2.0.1".parse().unwrap())
-        );
+        for (url, address, expected) in [
+            ("https://hooks.CONTOSO.local:9443/a", "10.1.2.3", true),
+            ("https://hooks.contoso.local:9443", "10.2.0.1", false),
+            ("http://hooks.contoso.local:9443", "10.1.2.3", false),
+            ("https://hooks.contoso.local", "10.1.2.3", false),
+            ("https://contoso.local:9443", "10.1.2.3", false),
+        ] {
+            let host = Host::of(&url.parse().unwrap()).unwrap();
+            assert_eq!(allowed.allows(&host, address.parse().unwrap()), expected, "{url}");
+        }
         for wrong in [
             "",
             "hooks 10.0.0.0/8",
@@ -91,6 +114,7 @@ mod tests {
             "https://hooks/a 10.0.0.0/8",
             "ftp://a 10.0.0.0/8",
             "https://a b",
+            "https://me@a 10.0.0.0/8",
         ] {
             assert!(wrong.parse::<AllowedDestination>().is_err(), "{wrong}");
         }

@@ -1,6 +1,6 @@
 //! The one way out.
 
-use crate::config::DestinationSettings;
+use crate::config::{DestinationSettings, Host};
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use domain::{
@@ -46,10 +46,7 @@ pub(crate) struct Refused(pub(crate) String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     uri: Uri,
-    is_tls: bool,
-    /// Without the brackets of an address of IPv6.
-    host: String,
-    port: u16,
+    host: Host,
 }
 
 impl Target {
@@ -59,38 +56,21 @@ impl Target {
         let uri: Uri = url
             .parse()
             .map_err(|_| refused("is no url such as https://hooks.contoso.com/fame"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(refused("does not begin with https://")),
-        };
-        let authority = uri.authority().ok_or_else(|| refused("names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(refused("has a user name, which is not sent anywhere"));
-        }
+        let host = Host::of(&uri).map_err(refused)?;
         if url.contains('#') {
             return Err(refused("has a fragment (#), which is not sent anywhere"));
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(refused("names no host"));
-        }
-        Ok(Self {
-            is_tls,
-            host: host.to_ascii_lowercase(),
-            port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
-            uri,
-        })
+        Ok(Self { uri, host })
     }
 
     /// Whether what is sent there is read by nobody on the way who could not read it on the way to `other`.
     pub(crate) fn is_as_safe_as(&self, other: &Self) -> bool {
-        self.is_tls || !other.is_tls
+        self.host.is_tls || !other.host.is_tls
     }
 
     /// The host that it names, in small letters.
     pub(crate) fn host(&self) -> &str {
-        &self.host
+        &self.host.name
     }
 
     fn authority(&self) -> &str {
@@ -159,9 +139,10 @@ impl Connector {
         match timeout(CONNECT, self.addresses(target)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(Resolution::Refused(refused))) => Err(refused),
-            Ok(Err(Resolution::Unknown)) | Err(_) => {
-                Err(Refused(format!("the host '{}' cannot be found", target.host)))
-            }
+            Ok(Err(Resolution::Unknown)) | Err(_) => Err(Refused(format!(
+                "the host '{}' cannot be found",
+                target.host.name
+            ))),
         }
     }
 
@@ -206,10 +187,11 @@ impl Connector {
         };
         let stream = TcpStream::connect(addresses.as_slice()).await;
         let stream = stream.map_err(|_| Unreached(AttemptResult::Connect))?;
-        if !target.is_tls {
+        if !target.host.is_tls {
             return Ok(Box::new(stream));
         }
-        let name = ServerName::try_from(target.host.clone()).map_err(|_| Unreached(AttemptResult::Tls))?;
+        let name = ServerName::try_from(target.host.name.clone());
+        let name = name.map_err(|_| Unreached(AttemptResult::Tls))?;
         let encrypted = self.tls.connect(name, stream).await;
         encrypted
             .map(|stream| Box::new(stream) as Box<dyn Stream>)
@@ -218,9 +200,10 @@ impl Connector {
 
     /// All addresses that the host stands for, each of which may be sent to.
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Resolution> {
-        let found = match target.host.parse::<IpAddr>() {
+        let Host { name, port, .. } = &target.host;
+        let found = match name.parse::<IpAddr>() {
             Ok(address) => vec![address],
-            Err(_) => (self.resolver)(target.host.clone(), target.port)
+            Err(_) => (self.resolver)(name.clone(), *port)
                 .await
                 .map_err(|_| Resolution::Unknown)?,
         };
@@ -230,29 +213,25 @@ impl Connector {
         for address in &found {
             self.judge(target, *address).map_err(Resolution::Refused)?;
         }
-        let with_port = |address| SocketAddr::new(address, target.port);
+        let with_port = |address| SocketAddr::new(address, *port);
         Ok(found.into_iter().map(with_port).collect())
     }
 
     fn judge(&self, target: &Target, address: IpAddr) -> Result<(), Refused> {
-        let Target {
-            host, port, is_tls, ..
-        } = target;
+        let Host { name, port, is_tls } = &target.host;
         let reach = reach(address);
         if reach == Reach::Never {
-            let message = format!("'{host}' stands for {address}, to which nothing is ever sent");
+            let message = format!("'{name}' stands for {address}, to which nothing is ever sent");
             return Err(Refused(message));
         }
         let mut allowed = self.settings.allowed.iter();
-        let is_allowed = allowed.any(|allowed| {
-            allowed.is_called(*is_tls, host, *port) && allowed.contains(address.to_canonical())
-        });
+        let is_allowed = allowed.any(|allowed| allowed.allows(&target.host, address.to_canonical()));
         let is_here = self.settings.allow_loopback && address.to_canonical().is_loopback();
         if is_allowed || is_here {
             return Ok(());
         }
         let why = if reach == Reach::Internal {
-            format!("'{host}' stands for {address}, which is no address of the internet")
+            format!("'{name}' stands for {address}, which is no address of the internet")
         } else if !is_tls {
             format!(
                 "'{}' is reached by http, and others could read and change what is sent: use https",
@@ -384,6 +363,26 @@ mod tests {
             "file:///etc/passwd",
         ] {
             assert!(Target::read(url).is_err(), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_of_ipv6_is_allowed_in_any_spelling() {
+        let allowed = ["http://[::1]:9443 ::1/128", "https://[FD00:0::7] fd00::/8"];
+        let settings = DestinationSettings {
+            allowed: allowed.map(|text| text.parse().unwrap()).to_vec(),
+            ..DestinationSettings::default()
+        };
+        let connector = Connector::new(settings).unwrap();
+        for (url, expected) in [
+            ("http://[::1]:9443/a", true),
+            ("http://[0:0:0:0:0:0:0:1]:9443/", true),
+            ("https://[fd00::7]/", true),
+            ("https://[fd00::8]/", false),
+            ("http://[::1]:9444/", false),
+        ] {
+            let checked = connector.check(&Target::read(url).unwrap()).await;
+            assert_eq!(checked.is_ok(), expected, "{url}");
         }
     }
 
