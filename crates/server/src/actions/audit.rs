@@ -14,7 +14,6 @@ use uuid::Uuid;
 #[derive(Clone, Copy)]
 pub(crate) enum Actor<'a> {
     Principal(&'a Principal),
-    #[allow(dead_code, reason = "the admin API is what brings customers")]
     Customer(&'a Customer),
     Agent(&'a AgentCaller),
     /// The service, on nobody's request: a lease that ran out, a sweep.
