@@ -8,9 +8,17 @@ pub(crate) mod registration;
 mod resolving;
 pub(crate) mod settings;
 
+use super::access;
+use crate::error::Result;
 use domain::{
     ids::{PrincipalId, TenantId},
+    instant::Instant,
     principal::CallerKind,
+};
+use reading::EnvironmentName;
+use store::{
+    Tx,
+    environments::{self, Environment},
 };
 use uuid::Uuid;
 
@@ -27,7 +35,6 @@ pub(crate) struct Customer {
     /// The tenant of a delegated administrator.
     pub(crate) partner_tenant_id: Option<TenantId>,
     /// Whether the token has the role of an administrator.
-    #[allow(dead_code, reason = "the admin API is what asks for it")]
     pub(crate) has_administrator_role: bool,
     /// For display only.
     pub(crate) name: Option<String>,
@@ -49,6 +56,18 @@ impl Customer {
             CallerKind::Application => format!("{}/{}", self.kind, self.id),
         }
     }
+}
+
+/// An environment of a customer's, its row locked, if they administer its tenant.
+async fn lock_environment(
+    tx: &mut Tx<'_>,
+    customer: &Customer,
+    name: &EnvironmentName,
+    now: Instant,
+) -> Result<Environment> {
+    let found = environments::lock_environment(tx, &name.key(customer.tenant_id)).await?;
+    access::require_administrator(tx, customer, now).await?;
+    found.ok_or_else(|| name.missing().into())
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Installing, updating and taking out apps, with all that has to change for it: all of it is scheduled, or nothing.
 
 use super::{
-    Customer, changes,
+    Customer, changes, lock_environment,
     reading::{self, EnvironmentName},
     resolving::{self, Gathered, Question},
 };
 use crate::{
     actions::{
-        Service, access,
+        Service,
         audit::{self, Actor, Change},
         events,
         execution::{self, address},
@@ -28,7 +28,7 @@ use serde_json::json;
 use std::sync::Arc;
 use store::{
     Reader, Tx,
-    environments::{self, Environment},
+    environments::Environment,
     hotfixes::{self, Operation},
 };
 use wire::admin_center::{InstallRequest, UninstallRequest, UpdateRequest};
@@ -319,11 +319,9 @@ async fn change_in(mut tx: Tx<'_>, input: &Changing) -> Result<Operation> {
         .ok_or_else(|| Error::fault("a plan without what was asked for"))
 }
 
-/// The environment, locked, if the caller administers its tenant: its slots are then this transaction's.
+/// The environment, locked, if something may be scheduled in it: its slots are then this transaction's.
 async fn lock(tx: &mut Tx<'_>, input: &Changing) -> Result<Environment> {
-    let found = environments::lock_environment(tx, &input.name.key(input.customer.tenant_id)).await?;
-    access::require_administrator(tx, &input.customer, input.now).await?;
-    let row = found.ok_or_else(|| input.name.missing())?;
+    let row = lock_environment(tx, &input.customer, &input.name, input.now).await?;
     match row.missing_since {
         None => Ok(row),
         Some(since) => {

@@ -1,12 +1,12 @@
 //! Calling off what waits in a customer's environment, and putting a vendor's hotfix off.
 
 use super::{
-    Customer, changes,
+    Customer, changes, lock_environment,
     reading::{EnvironmentName, operation_missing},
 };
 use crate::{
     actions::{
-        Service, access,
+        Service,
         audit::{self, Actor, Change},
         events,
         execution::{self, address},
@@ -24,7 +24,7 @@ use serde_json::json;
 use std::sync::Arc;
 use store::{
     Tx,
-    environments::{self, Environment},
+    environments::Environment,
     hotfixes::{self, Operation},
 };
 
@@ -118,9 +118,7 @@ async fn change(
 }
 
 async fn change_in(mut tx: Tx<'_>, input: &Changing) -> Result<Operation> {
-    let found = environments::lock_environment(&mut tx, &input.name.key(input.customer.tenant_id)).await?;
-    access::require_administrator(&mut tx, &input.customer, input.now).await?;
-    let environment = found.ok_or_else(|| input.name.missing())?;
+    let environment = lock_environment(&mut tx, &input.customer, &input.name, input.now).await?;
     let operation = find(&mut tx, input, &environment).await?;
     match &input.what {
         What::Cancel => cancel_in(&mut tx, input, &environment, operation).await,

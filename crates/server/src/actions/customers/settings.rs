@@ -1,12 +1,12 @@
 //! What an administrator of a tenant chooses for an environment.
 
 use super::{
-    Customer, changes,
+    Customer, changes, lock_environment,
     reading::{self, EnvironmentName},
 };
 use crate::{
     actions::{
-        Service, access,
+        Service,
         audit::{self, Actor, Change},
         environments::{target, window_text},
         events::{self, EnvironmentNews, EnvironmentStep},
@@ -16,11 +16,7 @@ use crate::{
     telemetry::{WindowEvent, window_not_modified},
 };
 use domain::{
-    country::CountryCode,
-    environment::{EnvironmentKey, UpdateCadence},
-    ids::Etag,
-    instant::Instant,
-    problem::RuleError,
+    country::CountryCode, environment::UpdateCadence, ids::Etag, instant::Instant, problem::RuleError,
     window::UpdateWindow,
 };
 use serde_json::{Map, Value, json};
@@ -103,7 +99,7 @@ enum Choice {
 
 struct Choosing {
     customer: Customer,
-    key: EnvironmentKey,
+    name: EnvironmentName,
     choice: Choice,
     /// Members of the request that meant nothing.
     ignored: Vec<String>,
@@ -120,7 +116,7 @@ async fn change(
     changes::admit(service, customer)?;
     let input = Choosing {
         customer: customer.clone(),
-        key: environment.key(),
+        name: EnvironmentName::of(environment),
         choice,
         ignored,
         now: service.clock.now(),
@@ -139,16 +135,7 @@ async fn change(
 }
 
 async fn change_in(mut tx: Tx<'_>, input: &Choosing) -> Result<Environment> {
-    let found = environments::lock_environment(&mut tx, &input.key).await?;
-    access::require_administrator(&mut tx, &input.customer, input.now).await?;
-    let missing = || {
-        EnvironmentName {
-            family: input.key.family_key.clone(),
-            name: input.key.name_key.clone(),
-        }
-        .missing()
-    };
-    let before = found.ok_or_else(missing)?;
+    let before = lock_environment(&mut tx, &input.customer, &input.name, input.now).await?;
     let mut after = before.clone();
     let action = match &input.choice {
         Choice::Window(window) => {
@@ -174,7 +161,7 @@ async fn change_in(mut tx: Tx<'_>, input: &Choosing) -> Result<Environment> {
     }
     let change = Change {
         action,
-        target: target(&input.key),
+        target: target(&before.key()),
         before: Some(state(&before, &[])),
         after: Some(state(&after, &input.ignored)),
     };

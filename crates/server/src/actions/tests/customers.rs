@@ -16,6 +16,7 @@ use crate::{
             apps::{available_updates, install_app, uninstall_app, uninstall_requirements, update_app},
             operations::{Which, cancel_operation, postpone_hotfix},
             reading::EnvironmentName,
+            settings::put_cadence,
         },
         freezes::{delete_freeze, put_freeze},
         hotfixes::get_hotfix,
@@ -25,6 +26,7 @@ use crate::{
     telemetry::tests::Captured,
 };
 use domain::{
+    environment::UpdateCadence,
     freeze::Frozen,
     ids::{AppId, OperationId, PrincipalId, TenantId},
     instant::{Instant, TICKS_PER_SECOND},
@@ -42,7 +44,7 @@ use test_support::postgres_cluster;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use wire::{
-    admin_center::{InstallRequest, UninstallRequest, UpdateRequest},
+    admin_center::{CadenceRequest, InstallRequest, UninstallRequest, UpdateRequest},
     operator::FreezeRequest,
 };
 
@@ -402,6 +404,12 @@ async fn another_tenants_environment_is_one_that_is_not_there() {
             assert_eq!(refused.code, Code::EnvironmentNotFound);
             assert_eq!(refused, EnvironmentName::of(&theirs).missing());
         }
+        let cadence = CadenceRequest {
+            cadence: UpdateCadence::Default,
+            ignored: Vec::new(),
+        };
+        let refused = problem(put_cadence(service, &stranger, &theirs, cadence).await);
+        assert_eq!(refused, EnvironmentName::of(&theirs).missing());
         let role = Customer {
             has_administrator_role: false,
             ..administrator()
