@@ -181,10 +181,8 @@ async fn deliveries(caller: &Caller, hook: &Hook) -> Vec<Value> {
 async fn until_all(service: &Harness, caller: &Caller, hook: &Hook, status: &str) {
     service
         .until(&format!("all are {status}"), async || {
-            deliveries(caller, hook)
-                .await
-                .iter()
-                .all(|row| row["status"] == status)
+            let rows = deliveries(caller, hook).await;
+            !rows.is_empty() && rows.iter().all(|row| row["status"] == status)
         })
         .await;
 }
