@@ -11,6 +11,7 @@ use crate::{
     telemetry::Told,
 };
 use domain::{
+    chain::Chain,
     instant::Instant,
     webhook::{
         AttemptResult, DISABLED, DeliveryStatus, DisabledReason, SERVICE_EVENTS, is_wanted, next_attempt,
@@ -58,7 +59,7 @@ pub(crate) async fn deliveries_of(
                     match told((event, telemetry), &all, source, only_cause, *now) {
                         Ok(of_event) => deliveries.extend(of_event),
                         Err(error) => {
-                            tracing::error!(event = %event.id, error = %error, "webhooks cannot be told of an event")
+                            tracing::error!(event = %event.id, error = %Chain(&error), "webhooks cannot be told of an event")
                         }
                     }
                 }
