@@ -56,10 +56,7 @@ table! {
 
 /// A key made at this instant or before is too old at `now`.
 fn oldest(now: Instant) -> Instant {
-    Instant(
-        now.0
-            .saturating_sub(i64::try_from(KEPT_FOR.as_nanos() / 100).unwrap_or(i64::MAX)),
-    )
+    now - KEPT_FOR
 }
 
 /// What is remembered under a key that is not too old at `now`.

@@ -46,8 +46,6 @@ const OVERLAP: Duration = Duration::from_hours(24);
 /// How often the webhooks of an app may be tested.
 const TESTS_EACH_HOUR: u64 = 10;
 const HOUR: Duration = Duration::from_hours(1);
-/// Seconds after which one may be tested again, at most.
-const WAIT_TO_TEST: u32 = 3_600;
 
 /// Through whom webhooks are reached: an app, or the operator, who may reach all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -342,8 +340,8 @@ struct Rotating {
     reached: Reached,
     id: Uuid,
     sealed: String,
-    /// What opens and seals the secret that is there.
-    former: Option<String>,
+    /// The secret that is there, sealed as the former one.
+    former: String,
     /// The tag of the webhook that `former` was read from.
     etag: Etag,
     preconditions: Preconditions,
@@ -371,7 +369,7 @@ pub(crate) async fn rotate_webhook(
         reached,
         id,
         sealed: seal(&service.secrets, id, SECRET, &secret)?,
-        former: Some(seal(&service.secrets, id, FORMER_SECRET, &current)?),
+        former: seal(&service.secrets, id, FORMER_SECRET, &current)?,
         etag: webhook.etag,
         preconditions,
         now: service.clock.now(),
@@ -397,7 +395,7 @@ async fn rotate_webhook_in(mut tx: Tx<'_>, input: &Rotating) -> Result<Webhook> 
     }
     let webhook = Webhook {
         secret: input.sealed.clone(),
-        former_secret: input.former.clone(),
+        former_secret: Some(input.former.clone()),
         former_secret_until: Some(input.now + OVERLAP),
         etag: Etag::random(),
         ..existing
@@ -453,10 +451,11 @@ async fn test_webhook_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
         let message = "The webhook is disabled, so nothing is sent to it: enable it first.";
         return Err(RuleError::broken("WebhookDisabled", message).into());
     }
-    let since = Instant(input.now.0.saturating_sub(ticks(HOUR)));
+    let since = input.now - HOUR;
     if webhooks::count_tests(&mut tx, webhook.app_id, TEST, since).await? >= TESTS_EACH_HOUR {
         let message = format!("Webhooks can be tested {TESTS_EACH_HOUR} times an hour. Try again later.");
-        return Err(Error::try_later(Code::TooManyRequests, &message, WAIT_TO_TEST));
+        let wait = u32::try_from(HOUR.as_secs()).unwrap_or(u32::MAX);
+        return Err(Error::try_later(Code::TooManyRequests, &message, wait));
     }
     let event = payload::test(&webhook, input.event, input.now);
     let body = match webhook.format {
@@ -621,10 +620,6 @@ async fn emit(
 /// By which address the service calls itself in what it sends.
 fn source(service: &Service) -> String {
     service.settings.server.public_url.clone().unwrap_or_default()
-}
-
-fn ticks(span: Duration) -> i64 {
-    i64::try_from(span.as_nanos() / 100).unwrap_or(i64::MAX)
 }
 
 /// The columns in which secrets stand.

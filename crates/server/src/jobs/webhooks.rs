@@ -207,8 +207,7 @@ impl Sender {
         if self.removed.is_some_and(|at| at.elapsed() < REMOVED_EACH) {
             return Ok(());
         }
-        let kept = i64::try_from(KEPT.as_nanos() / 100).unwrap_or(i64::MAX);
-        let before = Instant(self.service.clock.now().0.saturating_sub(kept));
+        let before = self.service.clock.now() - KEPT;
         let remove = |before| {
             self.service.db.write(before, |mut tx, before| {
                 Box::pin(async move {
