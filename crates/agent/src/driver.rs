@@ -35,8 +35,8 @@ pub trait Driver: Send + Sync {
     /// Whether the package's bytes have to be brought for this operation.
     fn needs_package(&self, work: &Work, installed: Option<&InstalledApp>) -> bool;
 
-    /// Brings the version in, or takes the app out, or goes on with that where marks of an earlier try are found. The inventory was read just
-    /// before: `found`.
+    /// Brings the version in, or takes the app out, or goes on with that where marks of an earlier try are found. The
+    /// inventory was read just before: `found`.
     ///
     /// Whatever can change something is marked before it is sent. What it says of the end is only believed when the
     /// inventory says the same.

@@ -13,6 +13,7 @@
 //! * **version**: one package uploaded for one country, with its number of four parts. Versions are of one **line**
 //!   when major and minor numbers are equal.
 //! * **package**: the `.app` file of a version.
+//! * **signer rule**: who must have signed the packages of an app, where somebody must.
 //! * **availability**: to whom a version is offered: `Preview`, `Available` or `Deprecated`.
 //! * **catalogue**: all versions of all apps, with what each needs and what it is incompatible with.
 //!
@@ -30,13 +31,17 @@
 //! What changes:
 //! * **operation**: one change of one app in one environment, with its whole life. A **hotfix** is an operation that a
 //!   vendor asked for, within the line installed.
+//! * **plan** (a customer's): all operations that what they asked for takes, in order; they are scheduled together or
+//!   not at all.
+//! * **postponed**: said of a hotfix that the environment's customer has put off.
 //! * **slot**: the one place for a waiting or running operation that each installation has.
 //! * **due**: said of an operation whose time has come and that may start now, and of an environment in which one may.
 //! * **agent**: whoever carries operations out and reports what is installed, from beside the environments.
 //! * **claim**: taking due operations; each is then one agent's, until it reports or its lease ends.
 //! * **lease**: how long a claimed operation stays its agent's without a **heartbeat**, by which it is renewed.
 //! * **held**: said of an environment in which nothing starts, because the outcome of an operation is unknown.
-//! * **freeze**: a period in which nothing starts in a set of environments, by decision of an owner or the operator.
+//! * **freeze**: what the operator has stopped at once: an app, somebody who asks, an agent, all scheduling, or what is
+//!   sent to webhooks.
 //! * **generation**: what tells one writing of some bytes to a storage location from another writing of the same bytes,
 //!   so that removing the one never meets the other.
 //!
@@ -46,7 +51,8 @@
 //! * **delegated**: said of an administrator whom a customer granted their rights from the tenant of a **partner**.
 //! * **vendor**: the publisher of apps; **customer**: who runs environments; **operator**: who runs the service.
 //! * **vendor API**: the App Management API under `/v1.0`; **operator API** (`/operator/v1`); **agent API**
-//!   (`/agent/v1`); **admin API**: the customers' Admin Center API (`/admin/v2`); **console**: the web pages.
+//!   (`/agent/v1`); **customers' API**: the Admin Center API (`/admin/v2`); **console**: the web pages.
+//! * **door**: one of these APIs as a token opens it.
 //! * **API version**: the number in an address (`v1.0`), by which shapes stay as they were promised.
 //! * **scope**: the part of the service that a list, a permission or an agent is confined to: an app or one of its
 //!   countries, a tenant, a set of environments, everything.
@@ -57,6 +63,7 @@
 //! * **event**: something that happened, delivered to whoever subscribed; **outbox**: where events lie, written in the
 //!   change's own transaction, until they are delivered.
 //! * **webhook**: an address that is told of events; **delivery**: one event on its way to one of them.
+//! * **destination**: where something is sent that somebody else chose the address of: a webhook, or telemetry.
 
 pub mod access;
 pub mod agent;

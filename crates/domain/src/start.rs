@@ -1,4 +1,5 @@
-//! Whether what a customer asked for still makes sense when its time has come. Of hotfixes it is said in [`super::hotfix`].
+//! Whether what a customer asked for still makes sense when its time has come. Of hotfixes it is said in
+//! [`super::hotfix`].
 //!
 //! The rules about versions are those of hotfixes, but for the one about lines: a customer may go to any newer version.
 
@@ -102,8 +103,8 @@ pub fn already_installed(environment: &str, version: AppVersion) -> Skip {
     }
 }
 
-/// Whether an operation was skipped because what it was to bring about is so already. The rest of its plan goes on then, if its own
-/// rules allow that.
+/// Whether an operation was skipped because what it was to bring about is so already. The rest of its plan goes on
+/// then, if its own rules allow that.
 #[must_use]
 pub fn is_there_already(kind: OperationKind, reason: SkipReason) -> bool {
     match reason {

@@ -1,8 +1,9 @@
 //! What operators and partners can watch.
 //!
-//! A partner who already follows hotfixes in the cloud has queries over the events LC0155 to LC0160 and their
-//! dimensions. The same events leave here under the same names and in the same notation, so that those queries go
-//! on working; how they travel is the business of whichever tracing layer listens to [`TARGET`].
+//! A partner who already follows their customers in the cloud has queries over the events of hotfixes (LC0155 to
+//! LC0160), of installs, updates and uninstalls (LC0161 to LC0174) and of update windows (LC0146, LC0147), and their
+//! dimensions. The same events leave here under the same names and in the same notation, so that those queries go on
+//! working; how they travel is the business of whichever tracing layer listens to [`TARGET`].
 
 mod changes;
 mod gathered;
@@ -29,7 +30,7 @@ use tracing_subscriber::{
 };
 use uuid::Uuid;
 
-/// The tracing target of the events of a hotfix's life.
+/// The tracing target of the events that partners know: of operations of all kinds, and of update windows.
 pub const TARGET: &str = "fame::telemetry";
 
 /// The tracing target of the access log: one line for each request, when its answer has been sent.

@@ -133,7 +133,7 @@ fn client_line(client: &ReadyClient) -> String {
     let role = match role {
         Some(role) => role,
         None if client.name == OPERATOR.name => "operator API".to_owned(),
-        None if client.name == CUSTOMER_ADMIN.name => "a customer's API".to_owned(),
+        None if client.name == CUSTOMER_ADMIN.name => "customers' API".to_owned(),
         None => "none".to_owned(),
     };
     let signs_in_with = match (&client.username, &client.password) {

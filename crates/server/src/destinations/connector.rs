@@ -93,7 +93,7 @@ pub(crate) struct Unreached(pub(crate) AttemptResult);
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    /// The beginning of what came with it, for those who know what they sent there.
+    /// What came with it, for those who know what they sent there; empty if that is longer than is read.
     pub(crate) body: Bytes,
 }
 

@@ -385,7 +385,7 @@ mod tests {
             "appId": Uuid::from_u128(1), "appName": "Coffee", "appPublisher": "Contoso", "countryCode": "US",
             "sourceVersion": "16.0.0.5", "targetVersion": "16.0.1.2", "ignoreWindow": true,
             "runAfter": "2020-03-05T12:00:00.0000000Z", "startedOn": "2020-03-05T12:00:01.0000000Z",
-            "completedOn": "2020-03-05T12:00:03.5000000Z", "errorMessage": reason, "failureCause": "SyncRefused",
+            "completedOn": "2020-03-05T12:00:03.5000000Z", "errorMessage": reason, "failureCause": "SchemaBreak",
             "allowPreview": false, "allowDependencies": false, "allowDependents": false, "deleteData": false,
         });
         Event {
@@ -468,7 +468,7 @@ mod tests {
         assert_eq!(reason.chars().count(), LONGEST_VALUE);
         assert!(reason.ends_with(&format!("… (full text: operation {})", Uuid::from_u128(4))));
         let cause = written(&failed("a customer's name"), true).unwrap();
-        assert!(!cause.contains("a customer's name") && cause.contains("SyncRefused"));
+        assert!(!cause.contains("a customer's name") && cause.contains("SchemaBreak"));
     }
 
     #[test]

@@ -151,7 +151,7 @@ mod tests {
             "startedOn": "2020-03-05T12:00:01.0000000Z",
             "completedOn": "2020-03-05T12:00:03.0000000Z",
             "errorMessage": "Customer Adatum has no address.",
-            "failureCause": "SyncRefused",
+            "failureCause": "SchemaBreak",
         });
         let event = Event {
             id: Uuid::from_u128(9),
@@ -178,7 +178,7 @@ mod tests {
                 r#""environmentType":"Production","countryCode":"US","sourceVersion":"16.0.0.5","#,
                 r#""targetVersion":"16.0.1.2","runAfter":"2020-03-05T12:00:00.0000000Z","#,
                 r#""startedOn":"2020-03-05T12:00:01.0000000Z","completedOn":"2020-03-05T12:00:03.0000000Z","#,
-                r#""failureCause":"SyncRefused","by":{"type":"Agent","id":"00000000-0000-0000-0000-000000000007"}}}"#,
+                r#""failureCause":"SchemaBreak","by":{"type":"Agent","id":"00000000-0000-0000-0000-000000000007"}}}"#,
             )
         );
     }

@@ -48,8 +48,8 @@ const SET_ASIDE: Duration = Duration::from_secs(60);
 /// out nothing of its kind.
 const LOOKED_AT_EACH: Duration = Duration::from_secs(60);
 
-/// Starts up to `most` operations of these kinds that are due in environments which belong to `by`, each in one of its own. What was
-/// started without an answer is found as what runs, like anything else that the agent has not heard of.
+/// Starts up to `most` operations of these kinds that are due in environments which belong to `by`, each in one of its
+/// own. What was started without an answer is found as what runs, like anything else that the agent has not heard of.
 ///
 /// A server whose clock is wrong starts nothing.
 pub(crate) async fn claim(
