@@ -5,7 +5,7 @@
 
 mod deliver;
 
-pub(crate) use deliver::{Attempt, Outcome, deliveries_of, record};
+pub(crate) use deliver::{Attempt, Outcome, add_deliveries, record_attempt};
 
 use super::{
     Principal, Service, access,
@@ -462,7 +462,7 @@ async fn test_webhook_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
         WebhookFormat::ApplicationInsights => insights::test(&webhook, &event),
         format => payload::write(format, &event, &json!({ "id": webhook.id }), &input.source),
     };
-    let delivery = first(&webhook, &event, body, input.now);
+    let delivery = new_delivery(&webhook, &event, body, input.now);
     webhooks::insert_deliveries(&mut tx, std::slice::from_ref(&delivery)).await?;
     let change = Change {
         action: "webhooks/test",
@@ -535,7 +535,7 @@ async fn replay_delivery_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery>
 }
 
 /// A delivery that was not tried yet.
-fn first(webhook: &Webhook, event: &Event, body: String, now: Instant) -> Delivery {
+fn new_delivery(webhook: &Webhook, event: &Event, body: String, now: Instant) -> Delivery {
     Delivery {
         webhook_id: webhook.id,
         event_id: event.id,

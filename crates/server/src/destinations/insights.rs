@@ -84,7 +84,7 @@ impl Connection {
     }
 
     /// A body as it is sent: in the database it does not say as whose.
-    pub(crate) fn signed(&self, body: &str) -> String {
+    pub(crate) fn addressed(&self, body: &str) -> String {
         let Ok(Value::Array(mut items)) = serde_json::from_str(body) else {
             return body.to_owned();
         };
@@ -403,7 +403,7 @@ mod tests {
     fn a_failed_hotfix_is_told_as_business_central_tells_it() {
         let body = written(&failed("no room"), false).unwrap();
         let connection = Connection::read("InstrumentationKey=key").unwrap();
-        let items: Value = serde_json::from_str(&connection.signed(&body)).unwrap();
+        let items: Value = serde_json::from_str(&connection.addressed(&body)).unwrap();
         let [hotfix, update] = items.as_array().unwrap().as_slice() else {
             panic!("{items}");
         };

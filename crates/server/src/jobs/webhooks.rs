@@ -8,7 +8,7 @@ use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{
         Service,
-        webhooks::{Attempt, FORMER_SECRET, Outcome, SECRET, place, record},
+        webhooks::{Attempt, FORMER_SECRET, Outcome, SECRET, place, record_attempt},
     },
     destinations::{
         Answer, Target, Unreached,
@@ -275,7 +275,7 @@ async fn attempt(service: &Service, moved: &Moved, webhook: &Webhook, delivery: 
         status,
         took: begun.elapsed(),
     };
-    if let Err(error) = record(service, delivery, attempt).await {
+    if let Err(error) = record_attempt(service, delivery, attempt).await {
         tracing::warn!(webhook = %webhook.id, event = %delivery.event_id, error = %Chain(&error),
             "what came of a delivery cannot be written down; it is sent again");
         time::sleep(PERIOD).await;
@@ -355,7 +355,7 @@ async fn send_telemetry(
 ) -> Result<(Outcome, Option<u16>)> {
     let connection = Connection::read(connection).map_err(Error::fault)?;
     let configured = Target::read(&connection.url).map_err(Error::fault)?;
-    let body = compressed(&connection.signed(&delivery.body)).map_err(Error::fault)?;
+    let body = compressed(&connection.addressed(&delivery.body)).map_err(Error::fault)?;
     let mut headers = HeaderMap::new();
     describe(&mut headers, "application/json");
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

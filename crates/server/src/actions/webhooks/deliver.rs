@@ -1,6 +1,6 @@
 //! From an event to whoever is told of it: which webhooks want it, and what follows from each attempt.
 
-use super::{emit, first, source, state, target};
+use super::{emit, new_delivery, source, state, target};
 use crate::{
     actions::{
         Service,
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_mins(5);
 
 /// Makes deliveries of events, of each of which telemetry says that: one for each webhook that wants one. Events that come
 /// again make none.
-pub(crate) async fn deliveries_of(
+pub(crate) async fn add_deliveries(
     service: &Service,
     events: &[Event],
     telemetry: Vec<Vec<Told>>,
@@ -87,7 +87,7 @@ fn told(
         } else {
             Some(payload::write(webhook.format, event, &payload, source))
         };
-        deliveries.extend(body.map(|body| first(webhook, event, body, now)));
+        deliveries.extend(body.map(|body| new_delivery(webhook, event, body, now)));
     }
     Ok(deliveries)
 }
@@ -148,17 +148,17 @@ impl Outcome {
 }
 
 /// Writes down what came of an attempt at a delivery, unless somebody else has gone on with it meanwhile.
-pub(crate) async fn record(service: &Service, delivery: &Delivery, attempt: Attempt) -> Result<()> {
+pub(crate) async fn record_attempt(service: &Service, delivery: &Delivery, attempt: Attempt) -> Result<()> {
     let input = (delivery.clone(), attempt, service.clock.now());
     service
         .db
         .write(input, |tx, (delivery, attempt, now)| {
-            Box::pin(record_in(tx, delivery, attempt, *now))
+            Box::pin(record_attempt_in(tx, delivery, attempt, *now))
         })
         .await
 }
 
-async fn record_in(mut tx: Tx<'_>, tried: &Delivery, attempt: &Attempt, now: Instant) -> Result<()> {
+async fn record_attempt_in(mut tx: Tx<'_>, tried: &Delivery, attempt: &Attempt, now: Instant) -> Result<()> {
     let (webhook, event) = (tried.webhook_id, tried.event_id);
     let Some(webhook) = webhooks::lock_webhook(&mut tx, webhook).await? else {
         return Ok(());

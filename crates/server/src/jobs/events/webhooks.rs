@@ -17,7 +17,7 @@ impl Consumer for Webhooks {
     const NAME: &'static str = "webhooks";
 
     async fn deliver(&self, events: &[Event]) -> Result<()> {
-        webhooks::deliveries_of(&self.0, events, telemetry_of(events)).await?;
+        webhooks::add_deliveries(&self.0, events, telemetry_of(events)).await?;
         self.0.deliveries.notify();
         Ok(())
     }
