@@ -1,11 +1,18 @@
 //! The package of an operation: brought into the agent's own folder, and believed in only when its bytes, its app and its
-//! version are those of the operation.
+//! version are those of the operation, and who the agent's policy asks for has signed it.
 
 use crate::{driver::Work, failure::Failure, folder::Folder, owner_only};
 use client::AgentClient;
 use data_encoding::HEXLOWER;
-use domain::{chain::Chain, operation::FailureCause, problem::Code, version::AppVersion};
-use navx::{Limits, PackageError};
+use domain::{
+    chain::Chain,
+    instant::Instant,
+    operation::FailureCause,
+    problem::Code,
+    signer::{Signer, SignerKey, SignerRule},
+    version::AppVersion,
+};
+use navx::{Limits, Package, PackageError};
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
@@ -36,13 +43,16 @@ impl From<client::Error> for Unbrought {
 /// Brings the package of `work`, unless it is there already, and checks it. One of more than `most` bytes is not brought.
 ///
 /// # Errors
-/// [`Failure::misconfigured`] when it is too large, [`FailureCause::PackageChanged`] when it is not the one of the operation, [`FailureCause::Connection`] when it cannot
-/// be brought. Nothing has been started then.
+/// [`Failure::misconfigured`] when it is too large, [`FailureCause::PackageChanged`] when it is not the one of the operation,
+/// [`FailureCause::Permission`] when it is not signed as `signers` ask, [`FailureCause::Connection`] when it cannot be brought.
+/// Nothing has been started then.
 pub(crate) async fn bring(
     service: &AgentClient,
     folder: &Folder,
     work: &Work,
     most: u64,
+    signers: &SignerRule,
+    now: Instant,
 ) -> Result<PathBuf, Failure> {
     if work.package_size > most {
         return Err(Failure::misconfigured(format!(
@@ -62,8 +72,8 @@ pub(crate) async fn bring(
             return Err(changed(&text));
         }
     }
-    let (file, work) = (path.clone(), work.clone());
-    let checked = tokio::task::spawn_blocking(move || check(&file, &work)).await;
+    let (file, work, signers) = (path.clone(), work.clone(), signers.clone());
+    let checked = tokio::task::spawn_blocking(move || check(&file, &work, &signers, now)).await;
     checked.map_err(|error| Failure::other(unstarted(&error)))??;
     Ok(path)
 }
@@ -125,10 +135,10 @@ async fn sha256_of(path: PathBuf) -> io::Result<String> {
         .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
 }
 
-/// Makes sure that the package is of the app and the version that are asked for.
-fn check(path: &Path, work: &Work) -> Result<(), Failure> {
+/// Makes sure that the package is of the app and the version that are asked for, and signed as `signers` ask.
+fn check(path: &Path, work: &Work, signers: &SignerRule, now: Instant) -> Result<(), Failure> {
     let file = File::open(path).map_err(|error| Failure::other(unstarted(&error)))?;
-    let package = match navx::read(file, &Limits::default()) {
+    let package = match navx::read(&file, &Limits::default()) {
         Ok(package) => package,
         Err(PackageError::Io(error)) => return Err(Failure::other(unstarted(&error))),
         Err(refused) => {
@@ -138,7 +148,7 @@ fn check(path: &Path, work: &Work) -> Result<(), Failure> {
             )));
         }
     };
-    let Some(manifest) = package.manifest else {
+    let Some(manifest) = &package.manifest else {
         return Err(changed("The package does not say which app it is"));
     };
     let (app, version) = (manifest.app_id, manifest.version.parts());
@@ -150,5 +160,43 @@ fn check(path: &Path, work: &Work) -> Result<(), Failure> {
             work.target_text()
         )));
     }
-    Ok(())
+    check_signer(&file, &package, signers, now)
+}
+
+fn check_signer(file: &File, package: &Package, signers: &SignerRule, now: Instant) -> Result<(), Failure> {
+    if *signers == SignerRule::None {
+        return Ok(());
+    }
+    let proven = navx::prove(file, package, now.into()).map_err(|error| Failure::other(unstarted(&error)))?;
+    let (signer, why) = match proven {
+        Ok(signer) => {
+            let (key, subject) = (SignerKey(signer.key_sha256), signer.subject);
+            (Some(Signer { key, subject }), String::new())
+        }
+        Err(unproven) => (None, format!(" {unproven}")),
+    };
+    match signers.objection(signer.as_ref()) {
+        None => Ok(()),
+        Some((_, objection)) => Err(Failure::new(
+            FailureCause::Permission,
+            format!("The agent's policy does not allow this package. {objection}{why} Nothing was started."),
+        )),
+    }
+}
+
+/// Makes sure that nobody has to have signed what is not brought: it comes from where the agent does not see it.
+///
+/// # Errors
+/// [`FailureCause::Permission`] with what `signers` ask.
+pub(crate) fn check_unseen(signers: &SignerRule) -> Result<(), Failure> {
+    match signers.objection(None) {
+        None => Ok(()),
+        Some((_, objection)) => Err(Failure::new(
+            FailureCause::Permission,
+            format!(
+                "The agent's policy does not allow a package that the agent does not see: the environment gets this one \
+                 from elsewhere. {objection} Nothing was started."
+            ),
+        )),
+    }
 }

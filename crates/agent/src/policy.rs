@@ -10,7 +10,11 @@ use crate::{
     owner_only,
     section::{Problem, Section},
 };
-use domain::{ids::AppId, operation::FailureCause};
+use domain::{
+    ids::AppId,
+    operation::FailureCause,
+    signer::{SignerKey, SignerRule},
+};
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs, path::Path};
 use toml::Table;
@@ -33,10 +37,6 @@ const BASE_APPS: [Uuid; 5] = [
 /// What no agent ever does. A policy may say so.
 const NEVER: [&str; 1] = ["allow_force_sync"];
 
-/// Why nobody can ask for a signature here.
-const UNPROVEN: &str = "cannot be kept: the agent sees that a package is signed, and cannot prove by whom. A Business \
-                        Central server does, when its script publishes without -SkipVerification";
-
 /// What an agent may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -48,6 +48,8 @@ pub struct Policy {
     allow_uninstall: bool,
     /// Whether it may delete their data with them.
     allow_delete_data: bool,
+    /// Who must have signed the packages that it brings in.
+    pub signers: SignerRule,
 }
 
 #[derive(Deserialize)]
@@ -98,15 +100,12 @@ impl Policy {
                 section.refuse(key, "is true, and no agent does that: it can only be false");
             }
         }
-        let asks_for_signature = section.optional("require_signature").unwrap_or(false);
-        for (key, is_asked) in [
-            ("require_signature", asks_for_signature),
-            ("signers", section.has("signers")),
-        ] {
-            if is_asked {
-                section.refuse(key, UNPROVEN);
-            }
-        }
+        let require_signature = section.optional("require_signature").unwrap_or(false);
+        let signers = match section.optional::<Vec<String>>("signers") {
+            Some(keys) => SignerRule::Pinned(signers(&mut section, &keys)),
+            None if require_signature => SignerRule::Signed,
+            None => SignerRule::None,
+        };
         section.end();
         match problems.is_empty() {
             true => Ok(Self {
@@ -114,6 +113,7 @@ impl Policy {
                 max_starts_per_hour,
                 allow_uninstall,
                 allow_delete_data,
+                signers,
             }),
             false => Err(problems),
         }
@@ -165,6 +165,35 @@ impl Policy {
             _ => Ok(()),
         }
     }
+}
+
+fn signers(section: &mut Section<'_>, keys: &[String]) -> BTreeSet<SignerKey> {
+    match keys.len() {
+        0 => section.refuse(
+            "signers",
+            "is empty, so that no package would do: name a key, or leave it out",
+        ),
+        count if count > SignerRule::MAX_KEYS => {
+            let message = format!(
+                "names {count} keys, and may name {} at most",
+                SignerRule::MAX_KEYS
+            );
+            section.refuse("signers", message);
+        }
+        _ => {}
+    }
+    let mut known = BTreeSet::new();
+    for (number, key) in keys.iter().enumerate() {
+        match key.parse::<SignerKey>() {
+            Ok(key) => _ = known.insert(key),
+            Err(_) => {
+                let message =
+                    format!("is '{key}', and must be the SHA-256 of a public key in 64 hexadecimal digits");
+                section.refuse(&format!("signers[{number}]"), message);
+            }
+        }
+    }
+    known
 }
 
 #[cfg(test)]
@@ -248,13 +277,50 @@ mod tests {
     }
 
     #[test]
-    fn what_no_agent_does_and_what_it_cannot_prove_cannot_be_asked_for() {
-        policy("allowed_apps = \"any\"\nrequire_signature = false\nallow_force_sync = false");
+    fn who_must_have_signed_is_read() {
+        let rule = |lines: &str| policy(&format!("allowed_apps = \"any\"\n{lines}")).signers;
+        let pinned = SignerRule::Pinned([SignerKey([0x0f; 32])].into());
+        let signers = format!("signers = [\"{}\"]", "0F".repeat(32));
+        assert_eq!(rule(""), SignerRule::None);
+        assert_eq!(rule("require_signature = false"), SignerRule::None);
+        assert_eq!(rule("require_signature = true"), SignerRule::Signed);
+        assert_eq!(rule(&signers), pinned);
+        assert_eq!(rule(&format!("require_signature = true\n{signers}")), pinned);
+        assert_eq!(rule(&format!("require_signature = false\n{signers}")), pinned);
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        let (key, longer) = ("0f".repeat(32), "0f".repeat(33));
+        let no_hex = key.replace("0f", "0g");
+        let problems = |signers: &[&str]| {
+            let text = format!("allowed_apps = \"any\"\nsigners = {signers:?}");
+            Policy::read(text.parse().unwrap()).unwrap_err()
+        };
+        let wrong = problems(&[&key, "0f", &key, &longer, &no_hex, ""]);
+        let at: Vec<_> = wrong.iter().map(|problem| problem.at.as_str()).collect();
+        assert_eq!(at, ["signers[1]", "signers[3]", "signers[4]", "signers[5]"]);
+        for (Problem { message, .. }, key) in wrong.iter().zip(["0f", &longer, &no_hex, ""]) {
+            assert!(
+                message.contains(&format!("'{key}'")) && message.contains("64 hex"),
+                "{message}"
+            );
+        }
+        let [many] = &problems(&[key.as_str(); 17])[..] else {
+            panic!("17 keys are too many")
+        };
+        assert_eq!(many.to_string(), "signers names 17 keys, and may name 16 at most");
+    }
+
+    #[test]
+    fn what_no_agent_does_and_what_nothing_meets_cannot_be_asked_for() {
+        policy("allowed_apps = \"any\"\nallow_force_sync = false");
         for (line, reason) in [
             ("allow_force_sync = true", "no agent does that"),
-            ("require_signature = true", "cannot prove by whom"),
-            ("signers = [\"00\"]", "cannot prove by whom"),
-            ("signers = []", "cannot prove by whom"),
+            ("require_signature = \"yes\"", "expected a boolean"),
+            ("signers = \"0f\"", "expected a sequence"),
+            ("signers = [1]", "expected a string"),
+            ("signers = []", "no package would do"),
             ("allow_everything = true", "is not a setting"),
             ("max_starts_per_hour = \"many\"", "max_starts_per_hour"),
         ] {

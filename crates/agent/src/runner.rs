@@ -622,6 +622,7 @@ impl Shared {
             redactor: &self.redactor,
             package: OnceCell::new(),
             max_package_bytes: self.config.max_package_bytes,
+            signers: &self.config.policy.signers,
             progress,
             may_begin: &may_begin,
             leaving: &self.leaving,

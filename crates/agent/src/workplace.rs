@@ -10,6 +10,7 @@ use crate::{
     redact::Redactor,
     service::Caller,
 };
+use domain::signer::SignerRule;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::{
@@ -33,6 +34,8 @@ pub(crate) struct Place<'p> {
     pub(crate) redactor: &'p Redactor,
     pub(crate) package: OnceCell<PathBuf>,
     pub(crate) max_package_bytes: u64,
+    /// Who must have signed the package.
+    pub(crate) signers: &'p SignerRule,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) may_begin: &'p (dyn Fn() -> Result<(), Failure> + Send + Sync),
     /// The agent stops, and leaves to the next start whatever only waits.
@@ -44,10 +47,12 @@ pub(crate) struct Place<'p> {
 impl Place<'_> {
     async fn write_down(&self, step: &str, facts: Value) -> Result<(), Failure> {
         let id = self.work.operation_id;
-        let is_begun = self
-            .journal
-            .record(id)
-            .is_some_and(|record| record.begun_on.is_some());
+        let record = self.journal.record(id);
+        let is_first = record.as_ref().is_none_or(|record| record.marks.is_empty());
+        if is_first && self.work.target.is_some() && !self.package.initialized() {
+            package::check_unseen(self.signers)?;
+        }
+        let is_begun = record.is_some_and(|record| record.begun_on.is_some());
         let written = async {
             if !is_begun {
                 self.journal.begin(id, self.driver, self.clock.now()).await?;
@@ -65,7 +70,16 @@ impl Workplace for Place<'_> {
         Box::pin(async {
             let brought = self.package.get_or_try_init(async || {
                 self.progress(None, "Download", "Bringing the package.");
-                package::bring(&self.caller.now(), self.folder, self.work, self.max_package_bytes).await
+                let (service, now) = (self.caller.now(), self.clock.now());
+                package::bring(
+                    &service,
+                    self.folder,
+                    self.work,
+                    self.max_package_bytes,
+                    self.signers,
+                    now,
+                )
+                .await
             });
             brought.await.map(PathBuf::as_path)
         })

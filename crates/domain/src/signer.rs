@@ -35,7 +35,7 @@ pub enum SignerRule {
 
 impl SignerRule {
     /// Keys that a rule may name: the one in use, the next, and some to spare.
-    const MAX_KEYS: usize = 16;
+    pub const MAX_KEYS: usize = 16;
 
     /// What speaks against a package whose signer is proven to be `signer`, with its stable code.
     #[must_use]
