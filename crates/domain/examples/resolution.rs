@@ -53,6 +53,7 @@ fn offers(needs: Needs<'_>) -> Catalogue {
             application: Some(version(26)),
             platform: None,
             runtime: None,
+            signer: None,
         })
     };
     (0..APPS).flat_map(versions).collect()
@@ -162,6 +163,7 @@ fn pigeons() -> Catalogue {
         application: None,
         platform: None,
         runtime: None,
+        signer: None,
     };
     let all: Vec<_> = (1..=apps).map(|number| (number, 1)).collect();
     let mut offers = vec![one(0, 1, rows(&all))];

@@ -164,6 +164,7 @@ impl<'a> Facts<'a> {
             application: self.target_application,
             platform: self.target_platform,
             runtime: self.target_runtime,
+            signer: self.target_signer,
         }
     }
 
@@ -193,7 +194,7 @@ pub fn reasons(facts: &Facts<'_>) -> Vec<Finding> {
     let place = facts.place();
     let single = [
         availability(facts),
-        signer(facts),
+        rules::signer(facts.target(), facts.signer_rule),
         line(facts),
         rules::newer(place, facts.installed, facts.target),
         source(facts),
@@ -248,13 +249,6 @@ fn availability(facts: &Facts<'_>) -> Option<Finding> {
         ),
     };
     Some(Finding::new(reason, message))
-}
-
-/// Who must have signed the target has.
-pub(crate) fn signer(facts: &Facts<'_>) -> Option<Finding> {
-    let (_, objection) = facts.signer_rule.objection(facts.target_signer)?;
-    let message = format!("Version {} cannot be brought in. {objection}", facts.target);
-    Some(Finding::new(Reason::SignerNotAllowed, message))
 }
 
 fn line(facts: &Facts<'_>) -> Option<Finding> {

@@ -29,6 +29,7 @@ use crate::{
     operation::OperationKind,
     problem::{Code, Requirement, RuleError},
     rules::{self, Place, Target},
+    signer::{Signer, SignerRule},
     start::can_be_uninstalled,
     version::{AppVersion, Availability, Dependency},
 };
@@ -105,11 +106,16 @@ pub struct Offer {
     pub platform: Option<AppVersion>,
     /// The AL runtime that it was compiled for, if it says.
     pub runtime: Option<AppVersion>,
+    /// Who signed its package, as far as that is proven.
+    pub signer: Option<Signer>,
 }
 
-/// All versions that matter to a question, by app, the newest first.
+/// All versions that matter to a question, by app, the newest first, and who must have signed them.
 #[derive(Clone, Debug, Default)]
-pub struct Catalogue(HashMap<AppId, Vec<Offer>>);
+pub struct Catalogue {
+    offers: HashMap<AppId, Vec<Offer>>,
+    signer_rules: HashMap<AppId, SignerRule>,
+}
 
 impl FromIterator<Offer> for Catalogue {
     fn from_iter<I: IntoIterator<Item = Offer>>(offers: I) -> Self {
@@ -120,13 +126,29 @@ impl FromIterator<Offer> for Catalogue {
         for offers in by_app.values_mut() {
             offers.sort_by_key(|offer| Reverse(offer.version));
         }
-        Self(by_app)
+        Self {
+            offers: by_app,
+            signer_rules: HashMap::new(),
+        }
     }
 }
 
 impl Catalogue {
+    /// With who must have signed the versions of apps, where somebody must.
+    #[must_use]
+    pub fn with_signer_rules(self, signer_rules: HashMap<AppId, SignerRule>) -> Self {
+        Self {
+            signer_rules,
+            ..self
+        }
+    }
+
     fn offers(&self, app: AppId) -> &[Offer] {
-        self.0.get(&app).map_or(&[], Vec::as_slice)
+        self.offers.get(&app).map_or(&[], Vec::as_slice)
+    }
+
+    fn signer_rule(&self, app: AppId) -> &SignerRule {
+        self.signer_rules.get(&app).unwrap_or(&SignerRule::None)
     }
 }
 
@@ -693,6 +715,7 @@ impl Offer {
             application: self.application,
             platform: self.platform,
             runtime: self.runtime,
+            signer: self.signer.as_ref(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     environment::EnvironmentKind,
     hotfix::{Finding, Reason},
     ids::OperationId,
+    signer::{Signer, SignerRule},
     version::{AppVersion, Availability, Dependency},
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Target<'a> {
     pub(crate) application: Option<AppVersion>,
     pub(crate) platform: Option<AppVersion>,
     pub(crate) runtime: Option<AppVersion>,
+    pub(crate) signer: Option<&'a Signer>,
 }
 
 /// A version that is Deprecated is offered nowhere, and one in Preview only where that is allowed, in sandboxes.
@@ -42,6 +44,13 @@ pub(crate) fn availability(place: Place<'_>, target: Target<'_>, preview_in_sand
             (!is_allowed).then_some(Reason::TargetPreview)
         }
     }
+}
+
+/// Who must have signed the target has.
+pub(crate) fn signer(target: Target<'_>, rule: &SignerRule) -> Option<Finding> {
+    let (_, objection) = rule.objection(target.signer)?;
+    let message = format!("Version {} cannot be brought in. {objection}", target.version);
+    Some(Finding::new(Reason::SignerNotAllowed, message))
 }
 
 /// What is installed in Preview is not brought to another version.

@@ -18,7 +18,7 @@ use crate::{
 pub fn check_target(facts: &Facts<'_>, installed: Option<AppVersion>) -> Start {
     let findings = [
         availability(facts),
-        hotfix::signer(facts),
+        rules::signer(facts.target(), facts.signer_rule),
         installed.and_then(|installed| rules::newer(facts.place(), installed, facts.target)),
         source(facts, installed),
     ];

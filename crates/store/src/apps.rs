@@ -1,7 +1,7 @@
 //! Registered apps.
 
 use super::{
-    Db, StoreError, Tx,
+    Db, Reader, StoreError, Tx,
     principals::{CALLER_HAS_ROLE, PrincipalRef},
     row::table,
 };
@@ -122,8 +122,10 @@ pub async fn signer_rule(tx: &mut Tx<'_>, app: AppId) -> Result<SignerRule, Stor
 }
 
 /// Who must have signed the packages of apps, where somebody must.
-pub async fn signer_rules(tx: &mut Tx<'_>) -> Result<HashMap<AppId, SignerRule>, StoreError> {
-    let rows = tx
+pub async fn signer_rules(
+    reader: &mut Reader<'_, '_>,
+) -> Result<HashMap<AppId, SignerRule>, StoreError> {
+    let rows = reader
         .query("SELECT id, signer_rule FROM apps WHERE signer_rule <> 'none'")
         .fetch_all::<(AppId, SignerRule)>()
         .await?;

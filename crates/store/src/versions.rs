@@ -162,6 +162,8 @@ row! {
         pub size: u64,
         /// The AL runtime that it was compiled for.
         pub runtime: Option<AppVersion>,
+        /// Who signed the package.
+        pub signer: Option<Signer> as (signer_key, signer_subject),
     }
 }
 

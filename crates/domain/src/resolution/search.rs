@@ -142,6 +142,7 @@ impl<'a> Search<'a> {
         let (place, target) = (self.place(), offer.target());
         let listed = |part| self.installed(app_of_part(part));
         self.not_offered(offer, allow_preview)
+            .or_else(|| rules::signer(target, self.catalogue.signer_rule(offer.app_id)))
             .or_else(|| self.no_successor(offer))
             .or_else(|| {
                 let part = StandardPart::Application;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalogue::STANDARD_APPS;
+use crate::{catalogue::STANDARD_APPS, signer::SignerKey};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
@@ -34,6 +34,7 @@ fn offer(number: usize, major: u32, dependencies: &[Dependency]) -> Offer {
         application: None,
         platform: None,
         runtime: None,
+        signer: None,
     }
 }
 
@@ -474,6 +475,52 @@ fn what_stands_against_the_version_itself_is_told() {
 }
 
 #[test]
+fn what_was_not_signed_by_whom_it_must_be_goes_nowhere() {
+    let signed = |offer: Offer| Offer {
+        signer: Some(Signer {
+            key: SignerKey([0xA1; 32]),
+            subject: "CN=Contoso".into(),
+        }),
+        ..offer
+    };
+    let offers = || {
+        [
+            signed(offer(0, 2, &[])),
+            offer(0, 3, &[needs(1, 2, None)]),
+            offer(1, 2, &[]),
+            offer(2, 2, &[needs(1, 2, None)]),
+            offer(3, 1, &[needs(1, 2, None)]),
+        ]
+    };
+    let there = environment([0, 1, 2].map(|number| (number, installed(1, &[]))));
+    let ruled = |number, rule| catalogue(offers()).with_signer_rules(HashMap::from([(app(number), rule)]));
+    let offered = |catalogue: &Catalogue| {
+        let updates = available_updates(&there, catalogue).available.into_iter();
+        updates.map(|update| (update.app_id, update.version)).collect::<Vec<_>>()
+    };
+    let refused = |catalogue: &Catalogue, request| plan(&there, catalogue, &request).unwrap_err();
+    for rule in [SignerRule::Signed, SignerRule::Pinned([SignerKey([0xA1; 32])].into())] {
+        let of_the_app = ruled(0, rule.clone());
+        let (two, three) = (version(2), version(3));
+        assert_eq!(offered(&of_the_app), [(app(0), two), (app(1), two), (app(2), two)]);
+        assert!(plan(&there, &of_the_app, &update(0, 2)).is_ok());
+        let error = refused(&of_the_app, update(0, 3));
+        assert_eq!(reason(&error), "SignerNotAllowed");
+        assert!(error.message.contains(&three.to_string()), "{error}");
+        // Nothing is begun for which another app would have to go to such a version.
+        let of_what_is_needed = ruled(1, rule);
+        assert_eq!(offered(&of_what_is_needed), [(app(0), two)]);
+        for request in [update(2, 2), install(3)] {
+            let error = refused(&of_what_is_needed, request);
+            assert_eq!(reason(&error), "DependencyTooOld");
+            assert!(error.message.contains("must be signed"), "{error}");
+        }
+    }
+    let another = ruled(0, SignerRule::Pinned([SignerKey([0xB2; 32])].into()));
+    assert_eq!(reason(&refused(&another, update(0, 2))), "SignerNotAllowed");
+}
+
+#[test]
 fn a_refusal_says_which_app_of_a_chain_cannot_be_had() {
     let offers = [
         offer(0, 1, &[needs(1, 1, None)]),
@@ -776,7 +823,7 @@ fn goes_together(environment: &Environment, catalogue: &Catalogue, changes: &Ass
         there >= dependency.min_version && dependency.incompatible_from.is_none_or(|from| there < from)
     };
     changes.iter().all(|(&id, &to)| {
-        let offer = catalogue.0[&id].iter().find(|offer| offer.version == to).unwrap();
+        let offer = catalogue.offers[&id].iter().find(|offer| offer.version == to).unwrap();
         offer.dependencies.iter().all(|dependency| {
             let other = dependency.app_id;
             if let Some(there) = changes.get(&other).copied().or(before(other)) {

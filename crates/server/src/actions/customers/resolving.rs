@@ -11,7 +11,7 @@ use domain::{
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use store::{
-    Reader,
+    Reader, apps,
     environments::{self, Environment, InstalledApp},
     versions::{self, OfferedVersion},
 };
@@ -101,9 +101,10 @@ pub(super) async fn gather(
             return Err(too_many(&environment, question).into());
         }
     }
+    let signer_rules = apps::signer_rules(reader).await?;
     Ok(Gathered {
         environment,
-        catalogue: offers.into_iter().collect(),
+        catalogue: offers.into_iter().collect::<Catalogue>().with_signer_rules(signer_rules),
         packages,
     })
 }
@@ -131,6 +132,7 @@ fn offer(version: OfferedVersion) -> Offer {
         application: version.application,
         platform: version.platform,
         runtime: version.runtime,
+        signer: version.signer,
     }
 }
 

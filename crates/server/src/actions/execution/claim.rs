@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 use store::{
-    Tx, apps,
+    Reader, Tx, apps,
     environments::{self, Environment, InstalledApp},
     execution::{self as rows, Ending, Installed, Lease},
     freezes,
@@ -259,7 +259,7 @@ impl ClaimInput {
         let versions = versions_of(tx, &candidates, &installed).await?;
         let signer_rules = match versions.is_empty() {
             true => HashMap::new(),
-            false => apps::signer_rules(tx).await?,
+            false => apps::signer_rules(&mut Reader::Tx(tx)).await?,
         };
         Ok(Self {
             candidates,

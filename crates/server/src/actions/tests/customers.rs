@@ -270,6 +270,28 @@ async fn what_would_break_is_updated_too_and_the_same_is_told_beforehand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_signed_is_not_offered_where_somebody_must() {
+    on_both_databases(|fleet| async move {
+        has_related_apps(&fleet).await;
+        let name = EnvironmentName::of(&fleet.environment(0).await);
+        let sql = "UPDATE apps SET signer_rule = 'signed' WHERE id = $1";
+        fleet.damages(sql, vec![app(0).into()]).await;
+        let updates = available_updates(fleet.service(), &administrator(), &name);
+        assert_eq!(updates.await.unwrap().available, []);
+        let refused = fleet.updates(0, to_update(TO)).await;
+        assert_eq!(reason(refused), "SignerNotAllowed");
+        // That would break it, and it can go nowhere.
+        let refused = fleet.updates(1, to_update(NEWEST)).await;
+        assert_eq!(reason(refused), "DependantIncompatible");
+        fleet.damages(sql, vec![app(4).into()]).await;
+        let refused = problem(fleet.installs(2, to_install(None)).await);
+        assert!(refused.message.contains("must be signed"), "{refused}");
+        assert_eq!(fleet.operations().await.len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_app_is_taken_out_after_what_depends_on_it() {
     on_both_databases(|fleet| async move {
         has_related_apps(&fleet).await;
