@@ -380,7 +380,7 @@ pub fn available_updates(environment: &Environment, catalogue: &Catalogue) -> Up
             let mut unspent = share;
             let candidates = search.candidates(app);
             match search.solve(app, candidates, &mut unspent) {
-                Ok(choices) => updates.available.extend(update(environment, &search, choices)),
+                Ok(choices) => updates.available.extend(update(environment, &search, &choices)),
                 Err(Impasse::TooMany) => open.push(app),
                 Err(Impasse::Never(_)) => {}
             }
@@ -395,8 +395,8 @@ pub fn available_updates(environment: &Environment, catalogue: &Catalogue) -> Up
     updates
 }
 
-fn update(environment: &Environment, search: &Search<'_>, choices: Vec<Choice<'_>>) -> Option<Update> {
-    let steps = steps(environment, search, choices);
+fn update(environment: &Environment, search: &Search<'_>, choices: &[Choice<'_>]) -> Option<Update> {
+    let steps = steps(environment, &in_order(search, choices));
     let (asked, needed): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| step.is_asked);
     let asked = asked.into_iter().next()?;
     Some(Update {
@@ -442,11 +442,11 @@ impl<'a> Change<'a> {
             None => search.candidates(self.app),
         };
         let solved = search.solve(self.app, candidates, &mut { SEARCH_LIMIT });
-        let solved = solved.map(|choices| steps(environment, &search, choices));
-        if let Ok(steps) = &solved
+        let solved = solved.map(|choices| in_order(&search, &choices));
+        if let Ok(choices) = &solved
             && !self.allow_dependencies
         {
-            self.check_alone(steps)?;
+            self.check_alone(choices)?;
         }
         let newest = self
             .offers()
@@ -459,7 +459,9 @@ impl<'a> Change<'a> {
             return Err(environment.refusal(self.app, &finding));
         }
         match solved {
-            Ok(steps) => Ok(Plan { steps }),
+            Ok(choices) => Ok(Plan {
+                steps: steps(environment, &choices),
+            }),
             Err(Impasse::Never(finding)) => Err(environment.refusal(self.app, &finding)),
             Err(Impasse::TooMany) => Err(self.too_many()),
         }
@@ -511,14 +513,19 @@ impl<'a> Change<'a> {
     }
 
     /// Nothing but the app itself has to change.
-    fn check_alone(&self, steps: &[Step]) -> Result<(), RuleError> {
-        let needed = || steps.iter().filter(|step| !step.is_asked);
-        if needed().next().is_none() {
+    fn check_alone(&self, choices: &[Choice<'_>]) -> Result<(), RuleError> {
+        let needed = choices.iter().filter_map(|choice| {
+            let step = step(self.environment, choice);
+            let reason = choice.reason(step.from.is_some())?;
+            Some((step, reason))
+        });
+        let needed: Vec<_> = needed.collect();
+        if needed.is_empty() {
             return Ok(());
         }
-        let asked = steps.iter().find(|step| step.is_asked);
-        let version = asked.and_then(|step| step.to).unwrap_or_default();
-        let listed: Vec<_> = needed().map(listed).collect();
+        let asked = choices.iter().find(|choice| choice.cause.is_none());
+        let version = asked.map(|choice| choice.offer.version).unwrap_or_default();
+        let listed: Vec<_> = needed.iter().map(|(step, _)| listed(step)).collect();
         let message = format!(
             "Version {version} of app {} requires the following apps to be installed or updated as dependencies, please \
              either allow automatic dependency installation/update or do the operation manually: {}.",
@@ -527,13 +534,9 @@ impl<'a> Change<'a> {
         );
         let mut error = RuleError::new(Code::EntityValidationFailed, message)
             .about(self.environment.address(self.app))
-            .requiring(needed().map(Step::requirement));
-        for step in needed() {
-            let reason = match step.kind {
-                OperationKind::Install => Reason::DependencyMissing,
-                _ => Reason::DependencyTooOld,
-            };
-            error = error.because(reason.code(), step.because.clone());
+            .requiring(needed.iter().map(|(step, _)| step.requirement()));
+        for (step, reason) in needed {
+            error = error.because(reason.code(), step.because);
         }
         Err(error)
     }
@@ -556,14 +559,14 @@ fn listed(step: &Step) -> String {
     )
 }
 
-/// What was chosen, as steps in their order.
-fn steps(environment: &Environment, search: &Search<'_>, choices: Vec<Choice<'_>>) -> Vec<Step> {
-    let order = dependencies_first(&choices, search);
-    let steps: Vec<_> = choices.iter().map(|choice| step(environment, choice)).collect();
-    order
-        .into_iter()
-        .filter_map(|index| steps.get(index).cloned())
-        .collect()
+/// What was chosen, in the order in which it is to be carried out.
+fn in_order<'a>(search: &Search<'_>, choices: &[Choice<'a>]) -> Vec<Choice<'a>> {
+    let order = dependencies_first(choices, search).into_iter();
+    order.filter_map(|index| choices.get(index).copied()).collect()
+}
+
+fn steps(environment: &Environment, choices: &[Choice<'_>]) -> Vec<Step> {
+    choices.iter().map(|choice| step(environment, choice)).collect()
 }
 
 fn step(environment: &Environment, choice: &Choice<'_>) -> Step {

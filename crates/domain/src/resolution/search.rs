@@ -43,6 +43,15 @@ pub(super) enum Cause<'a> {
 }
 
 impl Choice<'_> {
+    /// The rule that would be broken if the app did not change; none for the app asked for.
+    pub(super) fn reason(&self, is_installed: bool) -> Option<Reason> {
+        self.cause.map(|cause| match cause {
+            Cause::Broken { .. } => Reason::DependantIncompatible,
+            Cause::Needed { .. } if is_installed => Reason::DependencyTooOld,
+            Cause::Needed { .. } => Reason::DependencyMissing,
+        })
+    }
+
     pub(super) fn because(&self) -> String {
         match self.cause {
             None => "It was asked for.".to_owned(),

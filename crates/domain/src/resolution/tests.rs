@@ -315,6 +315,22 @@ fn what_is_not_allowed_is_told_as_a_whole_and_in_order() {
 }
 
 #[test]
+fn what_would_break_is_told_so_where_nothing_else_may_change() {
+    let offers = [offer(0, 2, &[needs(2, 2, None)]), offer(1, 2, &[]), offer(2, 2, &[])];
+    let there = environment([
+        (0, installed(1, &[])),
+        (1, installed(1, &[needs(0, 1, Some(2))])),
+        (2, installed(1, &[])),
+    ]);
+    let error = refused(&there, offers, &alone(update(0, 2)));
+    let requirements = error.requirements.iter().map(|one| one.app_id);
+    let codes = error.details.iter().map(|detail| detail.code.as_str());
+    let told: HashMap<_, _> = requirements.zip(codes).collect();
+    let expected = [(app(1), "DependantIncompatible"), (app(2), "DependencyTooOld")];
+    assert_eq!(told, HashMap::from(expected));
+}
+
+#[test]
 fn a_version_that_is_not_there_is_told_so_that_programs_can_read_it() {
     let there = environment([(0, installed(1, &[]))]);
     for (request, shown) in [
