@@ -421,6 +421,19 @@ pub async fn installed_apps_from(
     reader.query(INSTALLED).bind(environment).fetch_all().await
 }
 
+/// The versions of the applications of environments, where they are known.
+pub async fn application_versions(
+    tx: &mut Tx<'_>,
+    environments: impl IntoIterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, AppVersion>, StoreError> {
+    let sql = "SELECT t.id, t.application_version
+               FROM {rows}, environments t
+               WHERE t.id = {environment} AND t.application_version IS NOT NULL";
+    let rows = environments.into_iter().map(|id| vec![id.into()]).collect();
+    let found = tx.each(sql, &[("environment", "uuid")], rows).fetch_all::<(Uuid, AppVersion)>();
+    Ok(found.await?.into_iter().collect())
+}
+
 /// The apps in an environment for which an operation waits or runs, with that operation.
 pub async fn occupied_in(
     reader: &mut Reader<'_, '_>,

@@ -11,13 +11,15 @@ use domain::{
     ids::AppId,
     instant::Instant,
     operation::{OperationKind, OperationStatus},
+    version::AppVersion,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use store::{
     Tx,
     agents::Agent,
-    environments::Environment,
+    environments::{self, Environment},
     events::{Event, insert_events},
     hotfixes::Operation,
 };
@@ -97,6 +99,8 @@ pub(crate) struct OperationState {
     pub(crate) family: String,
     pub(crate) environment_name: String,
     pub(crate) environment_type: String,
+    /// The version of its application, if known.
+    pub(crate) environment_version: Option<String>,
     pub(crate) app_id: Uuid,
     pub(crate) app_name: Option<String>,
     pub(crate) app_publisher: Option<String>,
@@ -137,7 +141,12 @@ impl OperationState {
         serde_json::from_str(&event.payload).map_err(Error::fault)
     }
 
-    fn of(operation: &Operation, by: Actor<'_>, together: &[&Operation]) -> Self {
+    fn of(
+        operation: &Operation,
+        environment_version: Option<AppVersion>,
+        by: Actor<'_>,
+        together: &[&Operation],
+    ) -> Self {
         let is_brought_in =
             operation.status == OperationStatus::Scheduled && operation.kind == OperationKind::Install;
         let needing = together
@@ -159,6 +168,7 @@ impl OperationState {
             family: operation.family.clone(),
             environment_name: operation.environment_name.clone(),
             environment_type: operation.environment_kind.as_str().to_owned(),
+            environment_version: environment_version.map(|version| version.to_string()),
             app_id: operation.app_id.0,
             app_name: operation.app_name.clone(),
             app_publisher: operation.app_publisher.clone(),
@@ -189,12 +199,8 @@ pub(super) async fn emit<'o>(
     operations: impl IntoIterator<Item = &'o Operation>,
 ) -> Result<()> {
     let operations: Vec<_> = operations.into_iter().collect();
-    let each = operations.iter();
-    let events = each.map(|operation| {
-        let step = OperationStep::to(operation.status);
-        event(step, operation, by, now, &operations)
-    });
-    Ok(insert_events(tx, &events.collect::<Result<Vec<_>>>()?).await?)
+    let step = |operation: &Operation| OperationStep::to(operation.status);
+    emit_steps(tx, by, now, &operations, step).await
 }
 
 /// Says of a hotfix, as it is from now on, that its customer has postponed it.
@@ -204,27 +210,33 @@ pub(super) async fn emit_postponed(
     now: Instant,
     operation: &Operation,
 ) -> Result<()> {
-    let event = event(OperationStep::Postponed, operation, by, now, &[])?;
-    Ok(insert_events(tx, &[event]).await?)
+    emit_steps(tx, by, now, &[operation], |_| OperationStep::Postponed).await
 }
 
-fn event(
-    step: OperationStep,
-    operation: &Operation,
+async fn emit_steps(
+    tx: &mut Tx<'_>,
     by: Actor<'_>,
     now: Instant,
     together: &[&Operation],
-) -> Result<Event> {
-    let payload = serde_json::to_string(&OperationState::of(operation, by, together));
-    Ok(Event {
-        id: Uuid::now_v7(),
-        kind: step.event(operation.kind),
-        app_id: Some(operation.app_id),
-        environment_id: Some(operation.environment_id),
-        operation_id: Some(operation.id),
-        payload: payload.map_err(Error::fault)?,
-        recorded_on: now,
-    })
+    step: impl Fn(&Operation) -> OperationStep,
+) -> Result<()> {
+    let environments: BTreeSet<_> = together.iter().map(|operation| operation.environment_id).collect();
+    let versions = environments::application_versions(tx, environments).await?;
+    let mut events = Vec::with_capacity(together.len());
+    for operation in together {
+        let version = versions.get(&operation.environment_id).copied();
+        let payload = serde_json::to_string(&OperationState::of(operation, version, by, together));
+        events.push(Event {
+            id: Uuid::now_v7(),
+            kind: step(operation).event(operation.kind),
+            app_id: Some(operation.app_id),
+            environment_id: Some(operation.environment_id),
+            operation_id: Some(operation.id),
+            payload: payload.map_err(Error::fault)?,
+            recorded_on: now,
+        });
+    }
+    Ok(insert_events(tx, &events).await?)
 }
 
 /// What befalls an agent, by which its event is called.

@@ -111,10 +111,14 @@ impl Unscheduled {
     }
 
     /// The hotfix was refused by a rule, about which the environment's owner may want to know.
-    fn emit(&self, problem: &RuleError) {
+    async fn emit(&self, service: &Service, problem: &RuleError) {
         if problem.code != Code::EntityValidationFailed {
             return;
         }
+        let found = environments::find_environment(&service.db, &self.command.environment).await;
+        let environment = found.unwrap_or_default();
+        let version = environment.and_then(|environment| environment.application_version);
+        let version = version.map(|version| version.to_string());
         let target = self.command.target.to_string();
         telemetry::hotfix_scheduling_failed(&HotfixEvent {
             aad_tenant_id: self.command.environment.tenant_id.0,
@@ -122,7 +126,7 @@ impl Unscheduled {
             country_code: self.country.as_str(),
             environment_name: &self.command.environment_name,
             environment_type: self.command.environment_kind.map_or("", |kind| kind.as_str()),
-            environment_version: None,
+            environment_version: version.as_deref(),
             extension_id: self.app.0,
             extension_name: "",
             extension_publisher: "",
@@ -164,7 +168,7 @@ pub(crate) async fn schedule_hotfix(
                 .await;
             service.emitted.notify_here();
             if let Err(Error::Rule(problem)) = &scheduled {
-                failed.emit(problem);
+                failed.emit(service, problem).await;
             }
             let (operation, is_new) = scheduled?;
             if is_new {

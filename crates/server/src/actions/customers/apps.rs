@@ -257,6 +257,7 @@ impl Unscheduled {
             return;
         }
         let environment = &self.environment;
+        let version = environment.application_version.map(|version| version.to_string());
         let target = self.request.target().map(|version| version.to_string());
         let allowed = self.request.allowed();
         telemetry::change(
@@ -269,7 +270,7 @@ impl Unscheduled {
                     country_code: environment.country_code.as_str(),
                     environment_name: &environment.name,
                     environment_type: environment.kind.as_str(),
-                    environment_version: None,
+                    environment_version: version.as_deref(),
                     extension_id: self.app.0,
                     extension_name: "",
                     extension_publisher: "",

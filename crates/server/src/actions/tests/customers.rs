@@ -730,6 +730,8 @@ async fn what_somebody_has_brought_in_meanwhile_is_one_thing_less_to_do() {
 async fn a_refusal_is_told_to_whoever_watches_over_the_environment() {
     on_both_databases(|fleet| async move {
         has_related_apps(&fleet).await;
+        let sql = "UPDATE environments SET application_version = $1";
+        fleet.damages(sql, vec![AppVersion([26, 1, 0, 0]).into()]).await;
         let (captured, _listening) = Captured::listening();
         let alone = InstallRequest {
             allow_dependencies: false,
@@ -753,6 +755,9 @@ async fn a_refusal_is_told_to_whoever_watches_over_the_environment() {
             .map(|line| line["eventId"].as_str().unwrap())
             .collect();
         assert_eq!(ids, ["LC0162", "LC0162", "LC0168", "LC0174"]);
+        for line in &told {
+            assert_eq!(line["environmentVersion"], "26.1.0.0", "{line}");
+        }
         assert_eq!(told[0]["failureReason"], refused.message.as_str());
         assert_eq!(told[0]["extensionDestinationVersion"], "latest compatible");
         assert_eq!(told[2]["extensionId"], app(0).to_string());

@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     jobs::events::{Consumer, Delivery, TelemetryLog},
 };
-use domain::{ids::OperationId, instant::TICKS_PER_SECOND};
+use domain::{ids::OperationId, instant::TICKS_PER_SECOND, version::AppVersion};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -29,6 +29,9 @@ use store::{StoreError, events::Event};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wire::hotfixes::HotfixPatch;
+
+/// The application's version of the environments in which it happens.
+const VERSION: AppVersion = AppVersion([26, 1, 0, 0]);
 
 /// A consumer that remembers what it was given, and may refuse it.
 #[derive(Clone, Default)]
@@ -80,6 +83,10 @@ async fn happen(fleet: &Fleet) -> Vec<OperationId> {
     let mut ids = Vec::new();
     for environment in 0..4 {
         fleet.has_environment(environment, 1, OPEN).await;
+        let sql = "UPDATE environments SET application_version = $1 WHERE name = $2";
+        fleet
+            .damages(sql, vec![VERSION.into(), name(environment).into()])
+            .await;
         ids.push(fleet.schedules(environment, 0).await.id);
     }
     cancels(fleet, ids[1]).await;
@@ -176,6 +183,9 @@ async fn telemetry_gets_the_documented_events() {
         let mut ended = ids[8..10].to_vec();
         ended.sort_unstable();
         assert_eq!((ended, &ids[10..]), (vec!["LC0159", "LC0160"], &["LC0160"][..]));
+        for line in &logged {
+            assert_eq!(line["environmentVersion"], VERSION.to_string(), "{line}");
+        }
         let applied = logged.iter().find(|line| line["eventId"] == "LC0159").unwrap();
         assert_eq!(applied["environmentName"], name(2));
         assert_eq!(applied["totalTime"], "00:00:00.0000000");

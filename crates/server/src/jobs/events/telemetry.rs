@@ -48,7 +48,7 @@ fn log(event: &Event) -> Result<()> {
         country_code: &state.country_code,
         environment_name: &state.environment_name,
         environment_type: &state.environment_type,
-        environment_version: None,
+        environment_version: state.environment_version.as_deref(),
         extension_id: state.app_id,
         extension_name: state.app_name.as_deref().unwrap_or_default(),
         extension_publisher: state.app_publisher.as_deref().unwrap_or_default(),
