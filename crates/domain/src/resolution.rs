@@ -137,10 +137,7 @@ impl Catalogue {
     /// With who must have signed the versions of apps, where somebody must.
     #[must_use]
     pub fn with_signer_rules(self, signer_rules: HashMap<AppId, SignerRule>) -> Self {
-        Self {
-            signer_rules,
-            ..self
-        }
+        Self { signer_rules, ..self }
     }
 
     fn offers(&self, app: AppId) -> &[Offer] {

@@ -122,9 +122,7 @@ pub async fn signer_rule(tx: &mut Tx<'_>, app: AppId) -> Result<SignerRule, Stor
 }
 
 /// Who must have signed the packages of apps, where somebody must.
-pub async fn signer_rules(
-    reader: &mut Reader<'_, '_>,
-) -> Result<HashMap<AppId, SignerRule>, StoreError> {
+pub async fn signer_rules(reader: &mut Reader<'_, '_>) -> Result<HashMap<AppId, SignerRule>, StoreError> {
     let rows = reader
         .query("SELECT id, signer_rule FROM apps WHERE signer_rule <> 'none'")
         .fetch_all::<(AppId, SignerRule)>()

@@ -430,7 +430,9 @@ pub async fn application_versions(
                FROM {rows}, environments t
                WHERE t.id = {environment} AND t.application_version IS NOT NULL";
     let rows = environments.into_iter().map(|id| vec![id.into()]).collect();
-    let found = tx.each(sql, &[("environment", "uuid")], rows).fetch_all::<(Uuid, AppVersion)>();
+    let found = tx
+        .each(sql, &[("environment", "uuid")], rows)
+        .fetch_all::<(Uuid, AppVersion)>();
     Ok(found.await?.into_iter().collect())
 }
 

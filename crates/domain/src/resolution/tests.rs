@@ -316,7 +316,11 @@ fn what_is_not_allowed_is_told_as_a_whole_and_in_order() {
 
 #[test]
 fn what_would_break_is_told_so_where_nothing_else_may_change() {
-    let offers = [offer(0, 2, &[needs(2, 2, None)]), offer(1, 2, &[]), offer(2, 2, &[])];
+    let offers = [
+        offer(0, 2, &[needs(2, 2, None)]),
+        offer(1, 2, &[]),
+        offer(2, 2, &[]),
+    ];
     let there = environment([
         (0, installed(1, &[])),
         (1, installed(1, &[needs(0, 1, Some(2))])),
@@ -512,13 +516,21 @@ fn what_was_not_signed_by_whom_it_must_be_goes_nowhere() {
     let ruled = |number, rule| catalogue(offers()).with_signer_rules(HashMap::from([(app(number), rule)]));
     let offered = |catalogue: &Catalogue| {
         let updates = available_updates(&there, catalogue).available.into_iter();
-        updates.map(|update| (update.app_id, update.version)).collect::<Vec<_>>()
+        updates
+            .map(|update| (update.app_id, update.version))
+            .collect::<Vec<_>>()
     };
     let refused = |catalogue: &Catalogue, request| plan(&there, catalogue, &request).unwrap_err();
-    for rule in [SignerRule::Signed, SignerRule::Pinned([SignerKey([0xA1; 32])].into())] {
+    for rule in [
+        SignerRule::Signed,
+        SignerRule::Pinned([SignerKey([0xA1; 32])].into()),
+    ] {
         let of_the_app = ruled(0, rule.clone());
         let (two, three) = (version(2), version(3));
-        assert_eq!(offered(&of_the_app), [(app(0), two), (app(1), two), (app(2), two)]);
+        assert_eq!(
+            offered(&of_the_app),
+            [(app(0), two), (app(1), two), (app(2), two)]
+        );
         assert!(plan(&there, &of_the_app, &update(0, 2)).is_ok());
         let error = refused(&of_the_app, update(0, 3));
         assert_eq!(reason(&error), "SignerNotAllowed");
@@ -839,7 +851,10 @@ fn goes_together(environment: &Environment, catalogue: &Catalogue, changes: &Ass
         there >= dependency.min_version && dependency.incompatible_from.is_none_or(|from| there < from)
     };
     changes.iter().all(|(&id, &to)| {
-        let offer = catalogue.offers[&id].iter().find(|offer| offer.version == to).unwrap();
+        let offer = catalogue.offers[&id]
+            .iter()
+            .find(|offer| offer.version == to)
+            .unwrap();
         offer.dependencies.iter().all(|dependency| {
             let other = dependency.app_id;
             if let Some(there) = changes.get(&other).copied().or(before(other)) {

@@ -220,7 +220,10 @@ async fn emit_steps(
     together: &[&Operation],
     step: impl Fn(&Operation) -> OperationStep,
 ) -> Result<()> {
-    let environments: BTreeSet<_> = together.iter().map(|operation| operation.environment_id).collect();
+    let environments: BTreeSet<_> = together
+        .iter()
+        .map(|operation| operation.environment_id)
+        .collect();
     let versions = environments::application_versions(tx, environments).await?;
     let mut events = Vec::with_capacity(together.len());
     for operation in together {

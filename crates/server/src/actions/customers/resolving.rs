@@ -104,7 +104,10 @@ pub(super) async fn gather(
     let signer_rules = apps::signer_rules(reader).await?;
     Ok(Gathered {
         environment,
-        catalogue: offers.into_iter().collect::<Catalogue>().with_signer_rules(signer_rules),
+        catalogue: offers
+            .into_iter()
+            .collect::<Catalogue>()
+            .with_signer_rules(signer_rules),
         packages,
     })
 }
