@@ -205,13 +205,13 @@ macro_rules! row {
     (
         $(#[$meta:meta])*
         $vis:vis struct $row:ident from $whole:ident {
-            $($(#[$doc:meta])* pub $field:ident: $ty:ty),+ $(,)?
+            $($(#[$doc:meta])* pub $field:ident: $ty:ty $(as ($($column:ident),+))?),+ $(,)?
         }
     ) => {
         $crate::row::row! {
             $(#[$meta])*
             $vis struct $row {
-                $($(#[$doc])* pub $field: $ty),+
+                $($(#[$doc])* pub $field: $ty $(as ($($column),+))?),+
             }
         }
 
