@@ -168,7 +168,7 @@ pub(crate) async fn schedule_hotfix(
                 .await;
             service.emitted.notify_here();
             if let Err(Error::Rule(problem)) = &scheduled {
-                failed.emit(service, problem).await;
+                failed.emit(&service, problem).await;
             }
             let (operation, is_new) = scheduled?;
             if is_new {

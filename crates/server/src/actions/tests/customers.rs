@@ -276,8 +276,8 @@ async fn what_nobody_has_signed_is_not_offered_where_somebody_must() {
         let name = EnvironmentName::of(&fleet.environment(0).await);
         let sql = "UPDATE apps SET signer_rule = 'signed' WHERE id = $1";
         fleet.damages(sql, vec![app(0).into()]).await;
-        let updates = available_updates(fleet.service(), &administrator(), &name);
-        assert_eq!(updates.await.unwrap().available, []);
+        let updates = available_updates(fleet.service(), &administrator(), &name).await;
+        assert_eq!(updates.unwrap().available, []);
         let refused = fleet.updates(0, to_update(TO)).await;
         assert_eq!(reason(refused), "SignerNotAllowed");
         // That would break it, and it can go nowhere.
