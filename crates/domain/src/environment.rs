@@ -53,6 +53,16 @@ pub fn family_key(family: &str) -> String {
         .collect()
 }
 
+/// An application family as customers read it: their clients know the usual one by [`DEFAULT_FAMILY`] alone, however it was
+/// registered. Any other is shown as it is.
+#[must_use]
+pub fn family_shown(family: &str) -> &str {
+    match family_key(family) == family_key(DEFAULT_FAMILY) {
+        true => DEFAULT_FAMILY,
+        false => family,
+    }
+}
+
 /// An environment's name under its normal form: lower case.
 #[must_use]
 pub fn name_key(name: &str) -> String {

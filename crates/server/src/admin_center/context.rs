@@ -123,10 +123,7 @@ fn environment_in(routed: &str) -> Option<EnvironmentName> {
     let segments: Vec<_> = below.split('/').collect();
     match segments.as_slice() {
         [family, "environments", name, ..] if *name != "operations" || segments.len() > 3 => {
-            Some(EnvironmentName {
-                family: text(family),
-                name: text(name),
-            })
+            Some(EnvironmentName::new(&text(family), text(name)))
         }
         _ => None,
     }

@@ -86,7 +86,7 @@ pub(crate) async fn scheduled_platform_update(
 ) -> Result<Response> {
     let environment = named(path);
     reading::get_environment(context.service(), &context.customer, &environment).await?;
-    let target = format!("{}/{}/upgrade", environment.family, environment.name);
+    let target = format!("{environment}/upgrade");
     let message = "No update of the platform is scheduled: this service does not update it.";
     Err(RuleError::missing(target, message).into())
 }

@@ -34,7 +34,7 @@ type EnvironmentPath = (String, String);
 type PathBelow = (String, String, String);
 
 fn named((family, name): EnvironmentPath) -> EnvironmentName {
-    EnvironmentName { family, name }
+    EnvironmentName::new(&family, name)
 }
 
 /// An answer that succeeded.

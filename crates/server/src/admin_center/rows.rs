@@ -2,7 +2,7 @@
 
 use crate::actions::customers::reading::LastDone;
 use domain::{
-    environment::{AppScope, EnvironmentKind, UpdateCadence},
+    environment::{AppScope, EnvironmentKind, UpdateCadence, family_shown},
     ids::OperationId,
     operation::{OperationKind, OperationStatus},
     principal::CallerKind,
@@ -33,7 +33,7 @@ pub(super) fn environment(row: &Environment) -> AdminEnvironment {
         name: row.name.clone(),
         friendly_name: row.name.clone(),
         kind: row.kind.to_string(),
-        application_family: row.family.clone(),
+        application_family: family_shown(&row.family).to_owned(),
         aad_tenant_id: row.tenant_id.0,
         country_code: row.country_code.to_string(),
         status: match row.missing_since {
@@ -201,7 +201,7 @@ pub(super) fn operation(row: &Operation, spelling: Spelling) -> AdminOperation {
         aad_tenant_id: row.tenant_id.0,
         environment_name: row.environment_name.clone(),
         environment_type: row.environment_kind.to_string(),
-        product_family: row.family.clone(),
+        product_family: family_shown(&row.family).to_owned(),
         can_be_canceled: row.kind != OperationKind::Hotfix && row.status == OperationStatus::Scheduled,
         schedule_kind: match row.ignore_window {
             true => "Immediate",

@@ -4,7 +4,7 @@ use super::{AdminContext, answer};
 use crate::{actions::customers::reading, error::Result};
 use axum::response::Response;
 use domain::{
-    environment::{DEFAULT_FAMILY, family_key},
+    environment::{DEFAULT_FAMILY, family_key, family_shown},
     principal::CallerKind,
     problem::{Code, RuleError},
     zone::{self, ZoneNow},
@@ -25,7 +25,7 @@ pub(crate) async fn list_families(context: AdminContext) -> Result<Response> {
     );
     for environment in reading::list_environments(context.service(), &context.customer, None).await? {
         let family = families.entry(family_key(&environment.family)).or_default();
-        family.0 = environment.family;
+        family.0 = family_shown(&environment.family).to_owned();
         family.1.insert(environment.country_code.to_string());
     }
     let shown = |(name, countries): (String, BTreeSet<String>)| ApplicationFamily {

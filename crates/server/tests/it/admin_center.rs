@@ -103,7 +103,7 @@ async fn environments_have_the_documented_shape(backend: Backend) {
         "name": "MyCustomer",
         "friendlyName": "MyCustomer",
         "type": "Production",
-        "applicationFamily": "Business Central",
+        "applicationFamily": "BusinessCentral",
         "aadTenantId": CUSTOMER,
         "countryCode": "US",
         "status": "Active",
@@ -134,10 +134,32 @@ async fn environments_have_the_documented_shape(backend: Backend) {
         .await
         .expect(200);
     assert_eq!(listed.column("name"), ["Alpha", "MyCustomer", "zeta"]);
-    // What a connection test looks for in the text.
+    // What a connection test looks for in the text, however the family was registered.
+    let spelt = r#""applicationFamily":"BusinessCentral""#;
+    assert_eq!(listed.text().matches(spelt).count(), 3, "{listed:?}");
+    let other = Environment::named("Other").in_family("Fabrikam Suite");
+    service.operator().reports(&other).await.expect(201);
+    for (asked, shown) in [
+        ("business%20central", "BusinessCentral"),
+        ("fabrikamsuite", "fabrikamsuite"),
+    ] {
+        let missing = administrator
+            .get(format!(
+                "/admin/v2.28/applications/{asked}/environments/Nowhere/apps"
+            ))
+            .await;
+        let target = missing.refused(404, "EnvironmentNotFound").target();
+        assert_eq!(target, format!("{shown}/Nowhere"));
+    }
+    let not_installed = administrator
+        .post(
+            admin_path("MyCustomer", &format!("apps/{}/update", Uuid::from_u128(9))),
+            json!({ "targetVersion": "1.0.0.0" }),
+        )
+        .await;
     assert!(
-        listed.text().contains(r#""applicationFamily":"BusinessCentral""#),
-        "{listed:?}"
+        !not_installed.text().contains("Business Central"),
+        "{not_installed:?}"
     );
     let unknown = administrator
         .get("/admin/v2.19/applications/Other/environments")
@@ -147,10 +169,12 @@ async fn environments_have_the_documented_shape(backend: Backend) {
         "Other"
     );
     let families = gets(&administrator, "/admin/v2.27/applications/").await;
+    let [usual, fabrikam] = [&families["value"][0], &families["value"][1]];
     assert_eq!(
-        families["value"][0]["countriesRingDetails"][0]["rings"][0]["name"],
-        "PROD"
+        (&usual["applicationFamily"], &fabrikam["applicationFamily"]),
+        (&json!("BusinessCentral"), &json!("Fabrikam Suite"))
     );
+    assert_eq!(usual["countriesRingDetails"][0]["rings"][0]["name"], "PROD");
 }
 
 async fn apps_have_the_documented_shape(backend: Backend) {
@@ -238,7 +262,7 @@ async fn an_operation_is_the_same_at_every_address(backend: Backend) {
         "aadTenantId": CUSTOMER,
         "environmentName": "MyCustomer",
         "environmentType": "Production",
-        "productFamily": "Business Central",
+        "productFamily": "BusinessCentral",
         "canBeCanceled": false,
         "scheduleKind": "UpdateWindow",
         "parameters": {

@@ -62,9 +62,10 @@ async fn customer(backend: Backend) -> (Harness, Caller) {
 /// The id of Microsoft's Base Application.
 const BASE: Uuid = uuid::uuid!("437dbf0e-84ff-417a-965d-ed2bb9650972");
 
+/// Its family is registered with the blank that vendors' documents have.
 fn environment() -> Environment {
     Environment::named("MyCustomer")
-        .in_family("BusinessCentral")
+        .in_family("Business Central")
         .on_application("27.0.0.0")
         .with_complete_inventory()
 }

@@ -330,9 +330,8 @@ async fn lock(tx: &mut Tx<'_>, input: &Changing) -> Result<Environment> {
                 "Environment '{}' has not been found any more since {since}; it is removed if it does not come back.",
                 row.name
             );
-            let target = format!("{}/{}", row.family, row.name);
             Err(RuleError::new(Code::EnvironmentNotActive, message)
-                .about(target)
+                .about(EnvironmentName::of(&row).to_string())
                 .into())
         }
     }

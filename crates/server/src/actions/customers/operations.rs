@@ -162,7 +162,7 @@ async fn find(tx: &mut Tx<'_>, input: &Changing, environment: &Environment) -> R
                     "No update of app {app} waits in environment '{}'.",
                     environment.name
                 );
-                let target = format!("{}/{}/apps/{app}", environment.family, environment.name);
+                let target = format!("{}/apps/{app}", input.name);
                 RuleError::missing(target, message).into()
             });
         }

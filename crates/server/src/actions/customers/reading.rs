@@ -4,32 +4,36 @@
 use super::Customer;
 use crate::{actions::Service, error::Result};
 use domain::{
-    environment::{DEFAULT_FAMILY, EnvironmentKey, family_key},
+    environment::{DEFAULT_FAMILY, EnvironmentKey, family_key, family_shown},
     ids::{AppId, OperationId, TenantId},
     operation::{OperationKind, OperationStatus},
     problem::{Code, RuleError},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 use store::{
     environments::{self, Environment, InstalledApp},
     hotfixes::{self, Operation, OperationsOf},
 };
 use uuid::Uuid;
 
-/// An environment as an address names it.
+/// An environment as an address names it, its family in the spelling that customers read.
 #[derive(Clone, Debug)]
 pub(crate) struct EnvironmentName {
-    pub(crate) family: String,
-    pub(crate) name: String,
+    family: String,
+    name: String,
 }
 
 impl EnvironmentName {
+    pub(crate) fn new(family: &str, name: impl Into<String>) -> Self {
+        Self {
+            family: family_shown(family).to_owned(),
+            name: name.into(),
+        }
+    }
+
     /// As an address would name an environment.
     pub(crate) fn of(environment: &Environment) -> Self {
-        Self {
-            family: environment.family.clone(),
-            name: environment.name.clone(),
-        }
+        Self::new(&environment.family, environment.name.as_str())
     }
 
     /// The environment that it names in a tenant.
@@ -41,7 +45,14 @@ impl EnvironmentName {
     pub(crate) fn missing(&self) -> RuleError {
         let Self { family, name } = self;
         let message = format!("There is no environment '{name}' of the application family '{family}'.");
-        RuleError::new(Code::EnvironmentNotFound, message).about(format!("{family}/{name}"))
+        RuleError::new(Code::EnvironmentNotFound, message).about(self.to_string())
+    }
+}
+
+/// `family/name`, as the target of an error says it.
+impl fmt::Display for EnvironmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.family, self.name)
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::error::Result;
 use domain::{
     catalogue::standard_part,
+    environment::family_shown,
     ids::AppId,
     problem::RuleError,
     resolution::{self, App, Catalogue, Offer},
@@ -44,7 +45,7 @@ pub(super) async fn environment(
     let installed = environments::installed_apps_from(reader, environment.id).await?;
     let occupied = environments::occupied_in(reader, environment.id).await?;
     Ok(resolution::Environment {
-        family: environment.family.clone(),
+        family: family_shown(&environment.family).to_owned(),
         name: environment.name.clone(),
         country: environment.country_code,
         kind: environment.kind,
