@@ -40,11 +40,11 @@ pub struct Postponement<'a> {
 /// `NotPostponable` for what is no hotfix, runs or is over; `InvalidInput` for a time that is past or earlier than the
 /// vendor's, and for a reason that is missing or too long; `PostponedTooLong`.
 pub fn check_postpone(asked: &Postponement<'_>) -> Result<(), RuleError> {
-    let refused = |reason: &str, message: String| Err(RuleError::broken(reason, message).about("runAfter"));
+    let refused = |reason: &str, message: String| Err(RuleError::broken(reason, message).about("until"));
     if asked.kind != OperationKind::Hotfix {
         let message = format!(
-            "The operation is an {}. What can be postponed is a hotfix: cancel what you asked for yourself.",
-            asked.kind.as_str().to_lowercase()
+            "The kind of the operation is {}. What can be postponed is a hotfix: cancel what you asked for yourself.",
+            asked.kind
         );
         return refused("NotPostponable", message);
     }
@@ -60,18 +60,18 @@ pub fn check_postpone(asked: &Postponement<'_>) -> Result<(), RuleError> {
     check_text("reason", asked.reason, LONGEST_REASON)?;
     let (until, now, asked_for) = (asked.until, asked.now, asked.asked_for);
     if until <= now {
-        let message = format!("'runAfter' is {until}, which is past: it is {now}.");
-        return Err(RuleError::invalid("runAfter", message));
+        let message = format!("'until' is {until}, which is past: it is {now}.");
+        return Err(RuleError::invalid("until", message));
     }
     if until < asked_for {
         let message =
-            format!("'runAfter' is {until}, which is before {asked_for}, when the hotfix may run anyway.");
-        return Err(RuleError::invalid("runAfter", message));
+            format!("'until' is {until}, which is before {asked_for}, when the hotfix may run anyway.");
+        return Err(RuleError::invalid("until", message));
     }
     let latest = asked_for + DAY.saturating_mul(asked.most_days);
     if until > latest {
         let message = format!(
-            "'runAfter' is {until}. The hotfix was asked for at {asked_for} and can be postponed by {} days at most, until \
+            "'until' is {until}. The hotfix was asked for at {asked_for} and can be postponed by {} days at most, until \
              {latest} (customers.postpone_days, which the operator sets).",
             asked.most_days
         );
@@ -151,6 +151,15 @@ mod tests {
                 (rule, "NotPostponable".into())
             );
         }
+        let update = Postponement {
+            kind: OperationKind::Update,
+            ..good()
+        };
+        let message = check_postpone(&update).unwrap_err().message;
+        assert!(
+            message.starts_with("The kind of the operation is Update."),
+            "{message}"
+        );
         for &status in OperationStatus::ALL
             .iter()
             .filter(|status| **status != OperationStatus::Scheduled)
@@ -166,20 +175,22 @@ mod tests {
     fn the_time_lies_ahead_and_the_reason_says_something() {
         let wrong = |asked: Postponement<'_>, target: &str| {
             assert_eq!(refused(asked), (Code::InvalidInput, target.into()));
+            let message = check_postpone(&asked).unwrap_err().message;
+            assert!(message.starts_with(&format!("'{target}'")), "{message}");
         };
         wrong(
             Postponement {
                 until: good().now,
                 ..good()
             },
-            "runAfter",
+            "until",
         );
         wrong(
             Postponement {
                 until: at("2026-03-01T19:59:59Z"),
                 ..good()
             },
-            "runAfter",
+            "until",
         );
         wrong(
             Postponement {

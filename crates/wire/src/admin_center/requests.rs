@@ -10,6 +10,7 @@ use crate::{
 use domain::{
     ids::OperationId,
     instant::Instant,
+    postponement::LONGEST_REASON,
     problem::{Code, RuleError},
     text::check_text,
     version::AppVersion,
@@ -264,7 +265,6 @@ impl PostponeRequest {
     /// # Errors
     /// `RequestBodyRequired`, or `InvalidInput` naming what is missing, malformed or unknown.
     pub fn read(body: &[u8]) -> Result<Self, RuleError> {
-        const LONGEST_REASON: usize = 500;
         let object = lenient::object(body)?;
         object.only(&["until", "reason"])?;
         let until = object.parsed("until")?.ok_or_else(|| object.required("until"))?;
@@ -467,6 +467,19 @@ pub fn window_problem(problem: RuleError) -> RuleError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_as_long_as_postponing_lets_it_be() {
+        let read = |length: usize| {
+            let body = format!(
+                r#"{{"until":"2026-03-08T20:00:00Z","reason":"{}"}}"#,
+                "é".repeat(length)
+            );
+            PostponeRequest::read(body.as_bytes()).map_err(|error| error.target)
+        };
+        assert!(read(LONGEST_REASON).is_ok());
+        assert_eq!(read(LONGEST_REASON + 1), Err(Some("reason".into())));
+    }
 
     #[test]
     fn members_are_read_as_clients_spell_them() {
