@@ -89,6 +89,12 @@ fn is_version(text: &str) -> bool {
     })
 }
 
+/// Whether somebody meant the Admin Center API by an address, in whatever version.
+pub(crate) fn is_meant_by(path: &str) -> bool {
+    let first = path.split('/').nth(1);
+    first.is_some_and(|first| first.eq_ignore_ascii_case("admin"))
+}
+
 /// Whether an address in the form that is routed lies below the root.
 pub(crate) fn is_below_root(routed: &str) -> bool {
     routed

@@ -75,7 +75,11 @@ pub(crate) async fn no_such_address(request: axum::extract::Request) -> Error {
         let message = "The Automation API is an environment's own, and not served here: per-tenant extensions are published to the environment itself.";
         return RuleError::new(Code::NotImplemented, message).about(path).into();
     }
-    let message = format!("There is nothing at {path}. The API is served as v1.0 to v1.4: /v1.4/apps.");
+    let served = match admin_center::address::is_meant_by(&path) {
+        true => "The Admin Center API is served as v2.0 to v2.99: /admin/v2.29/applications.",
+        false => "The API is served as v1.0 to v1.4: /v1.4/apps.",
+    };
+    let message = format!("There is nothing at {path}. {served}");
     RuleError::missing(path, message).into()
 }
 

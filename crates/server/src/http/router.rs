@@ -202,6 +202,13 @@ fn also_for_customers() -> Router<Arc<AppState>> {
                 .patch(admin_center::not_served)
                 .delete(admin_center::not_served),
         )
+        .route(
+            "/admin/v2.0/authorizedAadApps",
+            put(admin_center::not_served)
+                .post(admin_center::not_served)
+                .patch(admin_center::not_served)
+                .delete(admin_center::not_served),
+        )
         .route("/admin/v2.0", not_served())
         .route("/admin/v2.0/{*rest}", not_served())
         .route(

@@ -86,7 +86,8 @@ async fn every_minor_version_and_spelling_is_one_address(backend: Backend) {
         "/admin/v3.0/applications",
         "/admin/v2.100/applications",
     ] {
-        administrator.get(path).await.refused(404, "ResourceDoesNotExist");
+        let missing = administrator.get(path).await.refused(404, "ResourceDoesNotExist");
+        assert!(missing.text().contains("v2.0 to v2.99"), "{missing:?}");
     }
     let odata = administrator
         .get(admin_path("MyCustomer", "apps"))
@@ -526,6 +527,8 @@ async fn what_is_not_served_is_named(backend: Backend) {
         ),
         (Method::POST, format!("{below}/MyCustomer/apps/pteInstall")),
         (Method::PUT, format!("/admin/v2.28/authorizedAadApps/{APP}")),
+        (Method::PUT, "/admin/v2.28/authorizedAadApps".into()),
+        (Method::DELETE, "/admin/v2.28/authorizedAadApps".into()),
         (Method::GET, "/admin/v2.28/notifications".to_owned()),
     ];
     for (method, path) in calls {
