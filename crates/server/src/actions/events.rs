@@ -93,6 +93,9 @@ pub(crate) struct OperationState {
     pub(crate) id: Uuid,
     /// Who brought it about: what kind of actor, and its id.
     pub(crate) by: (String, String),
+    /// Whether that was its customer.
+    #[serde(default)]
+    pub(crate) by_customer: bool,
     /// Who asked for it, and by which request, if anybody did.
     pub(crate) asked_by: Option<(String, Uuid)>,
     pub(crate) tenant_id: Uuid,
@@ -163,6 +166,7 @@ impl OperationState {
         Self {
             id: operation.id.0,
             by: (kind.to_owned(), id),
+            by_customer: matches!(by, Actor::Customer(_)),
             asked_by: by.asked(),
             tenant_id: operation.tenant_id.0,
             family: operation.family.clone(),

@@ -460,7 +460,7 @@ async fn test_webhook_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
     let event = payload::test(&webhook, input.event, input.now);
     let body = match webhook.format {
         WebhookFormat::ApplicationInsights => insights::test(&webhook, &event),
-        format => payload::write(format, &event, &json!({ "id": webhook.id }), &input.source),
+        _ => payload::write(&webhook, &event, &json!({ "id": webhook.id }), &input.source),
     };
     let delivery = new_delivery(&webhook, &event, body, input.now);
     webhooks::insert_deliveries(&mut tx, std::slice::from_ref(&delivery)).await?;

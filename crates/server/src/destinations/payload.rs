@@ -7,7 +7,7 @@ use domain::{
     webhook::{self, WebhookFormat},
 };
 use serde_json::{Map, Value, json};
-use store::events::Event;
+use store::{events::Event, webhooks::Webhook};
 
 /// What is told of an event: the member of the event, and what it is called.
 const TOLD: &[(&str, &str)] = &[
@@ -41,10 +41,10 @@ pub(crate) fn tenant_of(payload: &Value) -> Option<&str> {
     tenant?.as_str()
 }
 
-/// An event as it is sent; `source` is the address of the service.
-pub(crate) fn write(format: WebhookFormat, event: &Event, payload: &Value, source: &str) -> String {
-    let data = data(event, payload);
-    let body = match format {
+/// An event as it is sent to a webhook; `source` is the address of the service.
+pub(crate) fn write(webhook: &Webhook, event: &Event, payload: &Value, source: &str) -> String {
+    let data = data(webhook, event, payload);
+    let body = match webhook.format {
         WebhookFormat::CloudEvents => cloud_event(event, data, source),
         WebhookFormat::StandardWebhooks | WebhookFormat::ApplicationInsights => json!({
             "type": event.kind,
@@ -63,7 +63,7 @@ pub(crate) fn content_type(format: WebhookFormat) -> &'static str {
     }
 }
 
-fn data(event: &Event, payload: &Value) -> Value {
+fn data(webhook: &Webhook, event: &Event, payload: &Value) -> Value {
     let mut data = Map::new();
     for (member, called) in TOLD {
         match payload.get(member) {
@@ -78,7 +78,14 @@ fn data(event: &Event, payload: &Value) -> Value {
         data.insert("appId".to_owned(), app.to_string().into());
     }
     if let Some([kind, id]) = payload.get("by").and_then(Value::as_array).map(Vec::as_slice) {
-        data.insert("by".to_owned(), json!({ "type": kind, "id": id }));
+        // Who a customer's administrators are is no business of the apps' publishers.
+        let is_unnamed = webhook.app_id.is_some() && payload.get("byCustomer") == Some(&Value::Bool(true));
+        let by = if is_unnamed {
+            json!({ "type": kind })
+        } else {
+            json!({ "type": kind, "id": id })
+        };
+        data.insert("by".to_owned(), by);
     }
     Value::Object(data)
 }
@@ -113,7 +120,7 @@ fn sequence(at: Instant) -> String {
 }
 
 /// The event by which a webhook is tested.
-pub(crate) fn test(webhook: &store::webhooks::Webhook, id: uuid::Uuid, now: Instant) -> Event {
+pub(crate) fn test(webhook: &Webhook, id: uuid::Uuid, now: Instant) -> Event {
     Event {
         id,
         kind: webhook::TEST.to_owned(),
@@ -128,8 +135,52 @@ pub(crate) fn test(webhook: &store::webhooks::Webhook, id: uuid::Uuid, now: Inst
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::ids::{AppId, OperationId};
+    use domain::ids::{AppId, Etag, OperationId};
     use uuid::Uuid;
+
+    fn webhook(format: WebhookFormat, app_id: Option<AppId>) -> Webhook {
+        Webhook {
+            id: Uuid::from_u128(5),
+            app_id,
+            tenant_id: None,
+            url: "https://a.b/".to_owned(),
+            events: String::new(),
+            format,
+            secret: String::new(),
+            former_secret: None,
+            former_secret_until: None,
+            created_on: Instant(0),
+            created_by: String::new(),
+            disabled_on: None,
+            disabled_reason: None,
+            paused_until: None,
+            delivered_on: None,
+            etag: Etag::random(),
+        }
+    }
+
+    fn of_app(format: WebhookFormat) -> Webhook {
+        webhook(format, Some(AppId(Uuid::from_u128(1))))
+    }
+
+    #[test]
+    fn a_customer_is_named_to_operators_alone() {
+        let (event, mut payload) = hotfix();
+        payload["by"] = json!(["Delegated", "00000000-0000-0000-0000-000000000007"]);
+        payload["byCustomer"] = json!(true);
+        let of_operator = webhook(WebhookFormat::StandardWebhooks, None);
+        for format in [WebhookFormat::StandardWebhooks, WebhookFormat::CloudEvents] {
+            let written = write(&of_app(format), &event, &payload, "https://fame");
+            assert!(written.contains(r#""by":{"type":"Delegated"}"#), "{written}");
+            assert!(
+                !written.contains("000000000007") && !written.contains("Customer"),
+                "{written}"
+            );
+        }
+        let written = write(&of_operator, &event, &payload, "https://fame");
+        let named = r#""by":{"type":"Delegated","id":"00000000-0000-0000-0000-000000000007"}"#;
+        assert!(written.contains(named), "{written}");
+    }
 
     fn hotfix() -> (Event, Value) {
         let payload = json!({
@@ -168,7 +219,12 @@ mod tests {
     #[test]
     fn a_hotfix_is_told_by_ids_versions_and_states() {
         let (event, payload) = hotfix();
-        let written = write(WebhookFormat::StandardWebhooks, &event, &payload, "https://fame");
+        let written = write(
+            &of_app(WebhookFormat::StandardWebhooks),
+            &event,
+            &payload,
+            "https://fame",
+        );
         assert_eq!(
             written,
             concat!(
@@ -186,7 +242,12 @@ mod tests {
     #[test]
     fn a_cloud_event_says_the_same_in_its_own_frame() {
         let (event, payload) = hotfix();
-        let written = write(WebhookFormat::CloudEvents, &event, &payload, "https://fame");
+        let written = write(
+            &of_app(WebhookFormat::CloudEvents),
+            &event,
+            &payload,
+            "https://fame",
+        );
         let mut written: Value = serde_json::from_str(&written).unwrap();
         let data = written.as_object_mut().unwrap().remove("data").unwrap();
         assert_eq!(
@@ -202,7 +263,12 @@ mod tests {
                 "sequence": format!("{:020}", event.recorded_on.0),
             })
         );
-        let plain = write(WebhookFormat::StandardWebhooks, &event, &payload, "https://fame");
+        let plain = write(
+            &of_app(WebhookFormat::StandardWebhooks),
+            &event,
+            &payload,
+            "https://fame",
+        );
         let plain: Value = serde_json::from_str(&plain).unwrap();
         assert_eq!(plain["data"], data);
     }

@@ -85,7 +85,7 @@ fn told(
             let only_cause = is_vendor && tenant.is_some_and(|tenant| only_cause.contains(&tenant));
             insights::write(event, telemetry, only_cause)?
         } else {
-            Some(payload::write(webhook.format, event, &payload, source))
+            Some(payload::write(webhook, event, &payload, source))
         };
         deliveries.extend(body.map(|body| new_delivery(webhook, event, body, now)));
     }
