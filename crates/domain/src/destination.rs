@@ -78,8 +78,8 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
             _ => Reach::Internal,
         },
         [_, _, _, _, 0 | 0x200, 0x5EFE, _, _] => at_most_internal(reach_v4(last)),
-        // What AWS and Google's cloud tell their machines.
-        [0xFD00, 0x0EC2, 0, 0, 0, 0, 0, 0x254] | [0xFD20, 0x00CE, 0, 0, 0, 0, 0, 0x254] => Reach::Never,
+        // What AWS (at several addresses of one network) and Google's cloud tell their machines.
+        [0xFD00, 0x0EC2, ..] | [0xFD20, 0x00CE, 0, 0, 0, 0, 0, 0x254] => Reach::Never,
         _ if a & 0xFFC0 == 0xFE80 || a & 0xFF00 == 0xFF00 => Reach::Never,
         // Of what was given out to the internet: what the IETF keeps for itself, examples, and black holes.
         [0x2001, 0..=0x01FF | 0x0DB8, ..] | [0x2620, 0x4F, 0x8000, ..] | [0x3FFF, 0..=0x0FFF, ..] => {
@@ -199,6 +199,7 @@ mod tests {
         "2a00:1450::5efe:a9fe:a9fe",
         "fe80::1",
         "febf::1",
+        "fd00:ec2::23",
         "fd00:ec2::254",
         "fd20:ce::254",
         "ff02::1",
