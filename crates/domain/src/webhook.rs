@@ -32,9 +32,9 @@ vocabulary! {
     AttemptResult {
         /// It was taken.
         Accepted,
-        /// The name stands for an address at which nothing is sent to.
+        /// The name stands for nothing, or for an address to which nothing is sent.
         RefusedAddress,
-        /// The name stands for nothing, or nobody listens there.
+        /// Nobody listens there.
         Connect,
         /// The other side could not prove who it is.
         Tls,

@@ -149,7 +149,7 @@ pub(crate) async fn put_webhook(
         None => request.url.clone(),
     };
     if let Some(url) = &url {
-        check(&service.connector, url).await?;
+        check(&service.connector, reached, url).await?;
     }
     let secret = match request.format {
         WebhookFormat::ApplicationInsights => request.connection_string.clone(),
@@ -274,14 +274,18 @@ fn required(what: &str) -> RuleError {
 }
 
 /// Whether something may be sent to an url at all.
-async fn check(connector: &Connector, url: &str) -> Result<()> {
-    let refused = |refused: crate::destinations::Refused| {
-        let message = sentence(&refused.0);
-        RuleError::broken("AddressRefused", message).about("url")
-    };
-    let target = Target::read(url).map_err(refused)?;
-    connector.check(&target).await.map_err(refused)?;
-    Ok(())
+async fn check(connector: &Connector, reached: Reached, url: &str) -> Result<()> {
+    let refused = |why: &str| RuleError::broken("AddressRefused", sentence(why)).about("url");
+    let target = Target::read(url).map_err(|why| refused(&why.0))?;
+    let checked = connector.check(&target).await;
+    checked.map_err(|denied| {
+        tracing::info!(host = target.host(), why = denied.detail, "an url is refused");
+        refused(match reached {
+            Reached::Through(_) => &denied.told,
+            Reached::ByOperator => &denied.detail,
+        })
+        .into()
+    })
 }
 
 fn sentence(text: &str) -> String {

@@ -42,6 +42,15 @@ type Resolver = Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<IpA
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) String);
 
+/// Why nothing is sent to an url.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denied {
+    /// For whoever chose it: nothing of what a name stands for, because others may not ask that.
+    pub(crate) told: String,
+    /// For operators.
+    pub(crate) detail: String,
+}
+
 /// Where something is sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -135,14 +144,25 @@ impl Connector {
     }
 
     /// Whether something may be sent there, as far as can be told now; it is asked anew at each connection.
-    pub(crate) async fn check(&self, target: &Target) -> Result<(), Refused> {
+    pub(crate) async fn check(&self, target: &Target) -> Result<(), Denied> {
+        let host = &target.host.name;
+        let hidden = |detail| Denied {
+            told: format!(
+                "the host '{host}' cannot be found, or is not on the internet. An operator can allow others under \
+                 destinations.allowed"
+            ),
+            detail,
+        };
         match timeout(CONNECT, self.addresses(target)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(Resolution::Refused(refused))) => Err(refused),
-            Ok(Err(Resolution::Unknown)) | Err(_) => Err(Refused(format!(
-                "the host '{}' cannot be found",
-                target.host.name
-            ))),
+            Ok(Err(Resolution::Url(told))) => Err(Denied {
+                detail: told.clone(),
+                told,
+            }),
+            Ok(Err(Resolution::Address(detail))) => Err(hidden(detail)),
+            Ok(Err(Resolution::Unknown)) | Err(_) => {
+                Err(hidden(format!("the host '{host}' cannot be found")))
+            }
         }
     }
 
@@ -182,8 +202,12 @@ impl Connector {
     async fn connect(&self, target: &Target) -> Result<Box<dyn Stream>, Unreached> {
         let addresses = match self.addresses(target).await {
             Ok(addresses) => addresses,
-            Err(Resolution::Refused(_)) => return Err(Unreached(AttemptResult::RefusedAddress)),
-            Err(Resolution::Unknown) => return Err(Unreached(AttemptResult::Connect)),
+            Err(Resolution::Url(detail) | Resolution::Address(detail)) => {
+                tracing::warn!(detail, "nothing is sent to an address");
+                return Err(Unreached(AttemptResult::RefusedAddress));
+            }
+            // Who is told how attempts went is not told which names there are.
+            Err(Resolution::Unknown) => return Err(Unreached(AttemptResult::RefusedAddress)),
         };
         let stream = TcpStream::connect(addresses.as_slice()).await;
         let stream = stream.map_err(|_| Unreached(AttemptResult::Connect))?;
@@ -211,18 +235,18 @@ impl Connector {
             return Err(Resolution::Unknown);
         }
         for address in &found {
-            self.judge(target, *address).map_err(Resolution::Refused)?;
+            self.judge(target, *address)?;
         }
         let with_port = |address| SocketAddr::new(address, *port);
         Ok(found.into_iter().map(with_port).collect())
     }
 
-    fn judge(&self, target: &Target, address: IpAddr) -> Result<(), Refused> {
+    fn judge(&self, target: &Target, address: IpAddr) -> Result<(), Resolution> {
         let Host { name, port, is_tls } = &target.host;
         let reach = reach(address);
         if reach == Reach::Never {
             let message = format!("'{name}' stands for {address}, to which nothing is ever sent");
-            return Err(Refused(message));
+            return Err(Resolution::Address(message));
         }
         let mut allowed = self.settings.allowed.iter();
         let is_allowed = allowed.any(|allowed| allowed.allows(&target.host, address.to_canonical()));
@@ -230,9 +254,12 @@ impl Connector {
         if is_allowed || is_here {
             return Ok(());
         }
-        let why = if reach == Reach::Internal {
-            format!("'{name}' stands for {address}, which is no address of the internet")
-        } else if !is_tls {
+        let allowing = "An operator can allow it under destinations.allowed";
+        if reach == Reach::Internal {
+            let why = format!("'{name}' stands for {address}, which is no address of the internet");
+            return Err(Resolution::Address(format!("{why}. {allowing}")));
+        }
+        let why = if !is_tls {
             format!(
                 "'{}' is reached by http, and others could read and change what is sent: use https",
                 target.uri
@@ -242,15 +269,16 @@ impl Connector {
         } else {
             return Ok(());
         };
-        Err(Refused(format!(
-            "{why}. An operator can allow it under destinations.allowed"
-        )))
+        Err(Resolution::Url(format!("{why}. {allowing}")))
     }
 }
 
 /// Why there are no addresses to connect to.
 enum Resolution {
-    Refused(Refused),
+    /// The url is not one that may be sent to.
+    Url(String),
+    /// What it stands for is not.
+    Address(String),
     Unknown,
 }
 
@@ -404,7 +432,30 @@ mod tests {
             .check(&Target::read("https://a.b/").unwrap())
             .await
             .unwrap_err();
-        assert!(refused.0.contains("10.0.0.1"), "{refused}");
+        assert!(refused.detail.contains("10.0.0.1"), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_name_stands_for_is_told_to_operators_alone() {
+        let mut told = Vec::new();
+        for addresses in [
+            &[&["10.0.0.1"] as &[_]] as &'static [_],
+            &[&["169.254.169.254"]],
+            &[&["fd00::1"]],
+            &[&[]],
+        ] {
+            let (resolver, _) = answers(addresses);
+            let connector = Connector::with(DestinationSettings::default(), resolver).unwrap();
+            let target = Target::read("https://db.internal.contoso.com/").unwrap();
+            told.push(connector.check(&target).await.unwrap_err().told);
+            let unreached = connector.post(&target, HeaderMap::new(), Vec::new()).await;
+            assert_eq!(unreached.unwrap_err(), Unreached(AttemptResult::RefusedAddress));
+        }
+        told.dedup();
+        let [told] = told.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert!(told.contains("'db.internal.contoso.com'"), "{told}");
     }
 
     #[tokio::test]

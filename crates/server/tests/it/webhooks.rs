@@ -587,6 +587,23 @@ async fn what_is_no_address_of_the_internet_is_refused(backend: Backend) {
         let refused = owner.put(path, json!({ "url": url })).await;
         assert_eq!(refused.broke_rule("AddressRefused").target(), "url", "{url}");
     }
+    // What a name stands for is told to operators, and nobody else hears even whether it stands for anything.
+    let asked = async |caller: &Caller, list: &str, host: &str| {
+        let path = format!("{list}/{}", Uuid::new_v4());
+        let refused = caller
+            .put(path, json!({ "url": format!("https://{host}/") }))
+            .await;
+        refused
+            .broke_rule("AddressRefused")
+            .message()
+            .replace(host, "HOST")
+    };
+    let (list, operator) = (format!("{}/webhooks", owner.app_path()), service.operator());
+    let here = asked(&owner, &list, "localhost").await;
+    assert!(here.contains("HOST"), "{here}");
+    assert_eq!(here, asked(&owner, &list, "nobody.invalid").await);
+    let all = asked(&operator, "/operator/v1/webhooks", "localhost").await;
+    assert!(all.contains("127.0.0.1") || all.contains("::1"), "{all}");
     assert_eq!(
         owner
             .get(format!("{}/webhooks", owner.app_path()))
