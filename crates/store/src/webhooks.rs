@@ -289,6 +289,19 @@ pub async fn count_tests(
     .map(|(count,)| count)
 }
 
+/// Lets whatever a webhook is still to be told begin anew at `now`.
+pub async fn begin_anew(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Result<(), StoreError> {
+    tx.query(
+        "UPDATE webhook_deliveries SET attempts = 0, first_on = NULL, next_on = $2
+         WHERE webhook_id = $1 AND next_on IS NOT NULL",
+    )
+    .bind(id)
+    .bind(now)
+    .execute()
+    .await
+    .map(drop)
+}
+
 /// Makes `server` the one that sends until `until`, unless another is.
 pub async fn hold(tx: &mut Tx<'_>, server: Uuid, now: Instant, until: Instant) -> Result<bool, StoreError> {
     let held = tx

@@ -213,6 +213,12 @@ async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool
     } else {
         webhooks::update_webhook(&mut tx, &webhook).await?;
     }
+    let was_disabled = existing
+        .as_ref()
+        .is_some_and(|existing| existing.disabled_on.is_some());
+    if was_disabled && webhook.disabled_on.is_none() {
+        webhooks::begin_anew(&mut tx, webhook.id, input.now).await?;
+    }
     if !others.iter().any(|other| host(other) == host(&webhook)) {
         let by = Actor::Principal(&input.principal);
         emit(&mut tx, NEW_HOST, &webhook, by, input.now, None).await?;

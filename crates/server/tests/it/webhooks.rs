@@ -372,6 +372,25 @@ async fn who_takes_nothing_for_days_is_told_nothing_any_more_and_the_others_hear
     let replay = format!("deliveries/{}/replay", failed["eventId"].as_str().unwrap());
     does(&owner, &hook, &replay).await.expect(200);
     until_all(&service, &owner, &hook, "Delivered").await;
+    // Enabled again, it has all its attempts once more for what still waits.
+    deaf.answers(&[500]);
+    let body = |enabled: bool| json!({ "url": deaf.url, "events": ["hotfix.*"], "enabled": enabled });
+    owner.put(&hook.path, body(false)).await.expect(200);
+    let db: Db = store::open(&service.settings().database).await.unwrap();
+    let waits = "UPDATE webhook_deliveries SET status = 'Waiting', attempts = 9, first_on = 0, next_on = 0";
+    db.write((), |mut tx, ()| {
+        Box::pin(async move { tx.query(waits).execute().await.map(drop) })
+    })
+    .await
+    .unwrap();
+    owner.put(&hook.path, body(true)).await.expect(200);
+    service
+        .until("it was tried once more", async || {
+            deliveries(&owner, &hook).await[0]["attempts"].as_u64() == Some(1)
+        })
+        .await;
+    assert_eq!(deliveries(&owner, &hook).await[0]["status"], "Waiting");
+    assert_eq!(seen().await["enabled"], true);
 }
 
 async fn who_is_gone_is_told_nothing_any_more(backend: Backend) {
