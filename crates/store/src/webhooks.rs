@@ -174,6 +174,31 @@ pub async fn all(tx: &mut Tx<'_>) -> Result<Vec<Webhook>, StoreError> {
     tx.query(sql).fetch_all().await
 }
 
+/// Up to `most` webhooks after `after`, their rows locked in the order of their ids.
+pub async fn lock_some(tx: &mut Tx<'_>, after: Option<Uuid>, most: i64) -> Result<Vec<Webhook>, StoreError> {
+    let from = match after {
+        Some(_) => "WHERE t.id > $2",
+        None => "",
+    };
+    let sql = format!(
+        "SELECT {} FROM webhooks t {from} ORDER BY t.id LIMIT $1\nFOR UPDATE",
+        Webhook::COLUMNS
+    );
+    tx.query(sql)
+        .bind(most)
+        .bind_all(after.map(Value::from))
+        .fetch_all()
+        .await
+}
+
+/// Writes what is kept sealed of a webhook.
+pub async fn update_sealed(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
+    tx.update(webhook, &["secret", "former_secret"])
+        .execute()
+        .await
+        .map(drop)
+}
+
 /// Whatever is sealed.
 pub async fn all_sealed(db: &Db) -> Result<Vec<String>, StoreError> {
     let sealed = db

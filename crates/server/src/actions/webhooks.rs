@@ -45,6 +45,8 @@ const MOST: usize = 10;
 const OVERLAP: Duration = Duration::from_hours(24);
 /// How often the webhooks of an app may be tested.
 const TESTS_EACH_HOUR: u64 = 10;
+/// How many webhooks are sealed anew in one transaction.
+const RESEALED_AT_ONCE: i64 = 100;
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Through whom webhooks are reached: an app, or the operator, who may reach all.
@@ -661,21 +663,42 @@ pub(crate) async fn reseal(
     forgets: bool,
     now: Instant,
 ) -> Result<Resealed> {
-    db.write((keys, forgets, now), |tx, (keys, forgets, now)| {
-        Box::pin(reseal_in(tx, keys, *forgets, *now))
-    })
-    .await
+    let mut done = Resealed::default();
+    let mut after = None;
+    loop {
+        let input = (Arc::clone(&keys), forgets, after, now);
+        let (some, last) = db
+            .write(input, |tx, (keys, forgets, after, now)| {
+                Box::pin(reseal_some(tx, keys, *forgets, *after, *now))
+            })
+            .await?;
+        done.anew += some.anew;
+        done.forgotten += some.forgotten;
+        if last.is_none() {
+            return Ok(done);
+        }
+        after = last;
+    }
 }
 
-async fn reseal_in(mut tx: Tx<'_>, keys: &KeyRing, forgets: bool, now: Instant) -> Result<Resealed> {
+/// Does so with the next webhooks after `after`, and says which was the last, if there was one. Whoever changes one of them
+/// meanwhile waits, and it is only its secrets that are written.
+async fn reseal_some(
+    mut tx: Tx<'_>,
+    keys: &KeyRing,
+    forgets: bool,
+    after: Option<Uuid>,
+    now: Instant,
+) -> Result<(Resealed, Option<Uuid>)> {
     let mut done = Resealed::default();
-    for webhook in webhooks::all(&mut tx).await? {
-        let is_lost = sealed_of(&webhook).any(|(_, sealed)| keys.check(sealed).is_err());
+    let some = webhooks::lock_some(&mut tx, after, RESEALED_AT_ONCE).await?;
+    for webhook in &some {
+        let is_lost = sealed_of(webhook).any(|(_, sealed)| keys.check(sealed).is_err());
         if is_lost && forgets {
             webhooks::delete_webhook(&mut tx, webhook.id).await?;
             done.forgotten += 1;
-        } else if sealed_of(&webhook).any(|(_, sealed)| !keys.is_current(sealed)) {
-            webhooks::update_webhook(&mut tx, &resealed(keys, &webhook)?).await?;
+        } else if sealed_of(webhook).any(|(_, sealed)| !keys.is_current(sealed)) {
+            webhooks::update_sealed(&mut tx, &resealed(keys, webhook)?).await?;
             done.anew += 1;
         }
     }
@@ -688,7 +711,7 @@ async fn reseal_in(mut tx: Tx<'_>, keys: &KeyRing, forgets: bool, now: Instant) 
         };
         audit::record(&mut tx, Actor::Service("secrets"), now, change).await?;
     }
-    Ok(done)
+    Ok((done, some.last().map(|webhook| webhook.id)))
 }
 
 fn sealed_of(webhook: &Webhook) -> impl Iterator<Item = (&'static str, &str)> {
