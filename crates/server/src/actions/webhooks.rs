@@ -199,6 +199,17 @@ async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool
     input.preconditions.check_write(etag)?;
     if let Some(existing) = &existing {
         wire_rows::webhook(existing.clone())?.check_read_only(&input.request.given)?;
+        // What waits is written in the format that there is, and one tells what the other must not.
+        if existing.format != input.request.format {
+            let message = format!(
+                "The format of a webhook cannot be changed from {} to {}: remove it, and add another.",
+                existing.format.as_str(),
+                input.request.format.as_str()
+            );
+            return Err(RuleError::broken("FormatCannotChange", message)
+                .about("format")
+                .into());
+        }
     }
     let app = existing
         .as_ref()
@@ -238,10 +249,9 @@ async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool
 /// A webhook as a request describes it.
 fn described(input: &Saving, existing: Option<&Webhook>, app: Option<AppId>) -> Result<Webhook> {
     let request = &input.request;
-    let kept = existing.filter(|webhook| webhook.format.is_insights() == request.format.is_insights());
     let given = input.sealed.clone();
     // A secret stays until it is rotated; a connection string, until there is another.
-    let secret = match (kept, request.format) {
+    let secret = match (existing, request.format) {
         (Some(kept), WebhookFormat::ApplicationInsights) => given.unwrap_or_else(|| kept.secret.clone()),
         (Some(kept), _) => kept.secret.clone(),
         (None, _) => given.ok_or_else(|| required("connectionString"))?,
@@ -257,13 +267,13 @@ fn described(input: &Saving, existing: Option<&Webhook>, app: Option<AppId>) -> 
         app_id: app,
         tenant_id: request.tenant_id,
         url: url
-            .or_else(|| kept.map(|kept| kept.url.clone()))
+            .or_else(|| existing.map(|kept| kept.url.clone()))
             .ok_or_else(|| required("url"))?,
         events: request.events.join(" "),
         format: request.format,
         secret,
-        former_secret: kept.and_then(|kept| kept.former_secret.clone()),
-        former_secret_until: kept.and_then(|kept| kept.former_secret_until),
+        former_secret: existing.and_then(|kept| kept.former_secret.clone()),
+        former_secret_until: existing.and_then(|kept| kept.former_secret_until),
         created_on: existing.map_or(input.now, |webhook| webhook.created_on),
         created_by: existing.map_or_else(
             || input.principal.signature(),

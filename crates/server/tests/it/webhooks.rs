@@ -36,6 +36,7 @@ on_both_databases!(
     without_its_key_the_service_does_not_start,
     an_operator_is_told_of_one_tenant,
     application_insights_gets_what_business_central_sends_it,
+    the_format_stays_as_it_is,
     an_app_has_ten_webhooks,
 );
 
@@ -757,6 +758,28 @@ async fn application_insights_gets_what_business_central_sends_it(backend: Backe
     assert_eq!(ids[3..], [["LC0158", "LC0169"], ["LC0159", "LC0170"]]);
     assert!(!everything_stored(&service).await.contains(&key));
     does(&owner, &hook, "rotate").await.refused(400, "BadArgument");
+}
+
+async fn the_format_stays_as_it_is(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, receiver) = (service.owner(), Receiver::new().await);
+    let hook = listens(&owner, &receiver).await;
+    let connection = format!("InstrumentationKey=key;IngestionEndpoint={}", receiver.url);
+    for changed in [
+        json!({ "url": receiver.url, "format": "CloudEvents" }),
+        json!({ "connectionString": connection, "format": "ApplicationInsights" }),
+    ] {
+        let refused = owner.put(&hook.path, changed).await;
+        assert_eq!(refused.broke_rule("FormatCannotChange").target(), "format");
+    }
+    assert_eq!(
+        owner.get(&hook.path).await.expect(200).property("format"),
+        "StandardWebhooks"
+    );
+    let telemetry = json!({ "connectionString": connection, "format": "ApplicationInsights" });
+    let hook = adds(&owner, telemetry).await;
+    let refused = owner.put(&hook.path, json!({ "url": receiver.url })).await;
+    refused.broke_rule("FormatCannotChange");
 }
 
 async fn an_app_has_ten_webhooks(backend: Backend) {
