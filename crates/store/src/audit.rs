@@ -75,6 +75,22 @@ pub async fn states_after(tx: &mut Tx<'_>, action: &str, target: &str) -> Result
     Ok(states.into_iter().map(|(state,)| state).collect())
 }
 
+/// How often there was that action since `since`, on targets that begin with `beginning`.
+pub async fn count_since(
+    tx: &mut Tx<'_>,
+    action: &str,
+    beginning: &str,
+    since: Instant,
+) -> Result<u64, StoreError> {
+    tx.query("SELECT COUNT(*) FROM audit WHERE action = $1 AND recorded_on > $2 AND target LIKE $3")
+        .bind(action)
+        .bind(since)
+        .bind(format!("{beginning}%"))
+        .fetch_one::<(u64,)>()
+        .await
+        .map(|(count,)| count)
+}
+
 /// Replaces the state after the change in a row.
 pub async fn amend_audit(tx: &mut Tx<'_>, id: Uuid, after: &str) -> Result<(), StoreError> {
     tx.query("UPDATE audit SET after_state = $2 WHERE id = $1")

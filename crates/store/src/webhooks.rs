@@ -289,31 +289,6 @@ pub async fn note_delivered(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Result<(
         .map(drop)
 }
 
-/// How many tests of an app's webhooks there were since `since`; of the operator's where there is no app.
-pub async fn count_tests(
-    tx: &mut Tx<'_>,
-    app: Option<AppId>,
-    kind: &str,
-    since: Instant,
-) -> Result<u64, StoreError> {
-    let whose = match app {
-        Some(_) => "w.app_id = $3",
-        None => "w.app_id IS NULL",
-    };
-    tx.query(format!(
-        "SELECT COUNT(*)
-         FROM webhook_deliveries d
-         JOIN webhooks w ON w.id = d.webhook_id
-         WHERE d.kind = $1 AND d.occurred_on > $2 AND {whose}"
-    ))
-    .bind(kind)
-    .bind(since)
-    .bind_all(app.map(Value::from))
-    .fetch_one::<(u64,)>()
-    .await
-    .map(|(count,)| count)
-}
-
 /// Lets whatever a webhook is still to be told begin anew at `now`.
 pub async fn begin_anew(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Result<(), StoreError> {
     tx.query(

@@ -24,7 +24,7 @@ use domain::{
     ids::{AppId, Etag},
     instant::Instant,
     problem::{Code, RuleError},
-    webhook::{DeliveryStatus, DisabledReason, NEW_HOST, TEST, WebhookFormat},
+    webhook::{DeliveryStatus, DisabledReason, NEW_HOST, WebhookFormat},
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -43,11 +43,14 @@ pub(crate) const WRITE: Permission = Permission::write(Resource::Webhooks);
 const MOST: usize = 10;
 /// How long the secret before is good after a rotation.
 const OVERLAP: Duration = Duration::from_hours(24);
-/// How often the webhooks of an app may be tested.
+/// How often the webhooks of an app may be tested, and how often they may be told something again.
 const TESTS_EACH_HOUR: u64 = 10;
+const REPLAYS_EACH_HOUR: u64 = 60;
 /// How many webhooks are sealed anew in one transaction.
 const RESEALED_AT_ONCE: i64 = 100;
 const HOUR: Duration = Duration::from_hours(1);
+/// Seconds after which that may be again, at most.
+const WAIT: u32 = 3_600;
 
 /// Through whom webhooks are reached: an app, or the operator, who may reach all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -473,12 +476,7 @@ async fn test_webhook_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
         let message = "The webhook is disabled, so nothing is sent to it: enable it first.";
         return Err(RuleError::broken("WebhookDisabled", message).into());
     }
-    let since = input.now - HOUR;
-    if webhooks::count_tests(&mut tx, webhook.app_id, TEST, since).await? >= TESTS_EACH_HOUR {
-        let message = format!("Webhooks can be tested {TESTS_EACH_HOUR} times an hour. Try again later.");
-        let wait = u32::try_from(HOUR.as_secs()).unwrap_or(u32::MAX);
-        return Err(Error::try_later(Code::TooManyRequests, &message, wait));
-    }
+    bound(&mut tx, &webhook, TESTED, TESTS_EACH_HOUR, input.now).await?;
     let event = payload::test(&webhook, input.event, input.now);
     let body = match webhook.format {
         WebhookFormat::ApplicationInsights => insights::test(&webhook, &event),
@@ -487,7 +485,7 @@ async fn test_webhook_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
     let delivery = new_delivery(&webhook, &event, body, input.now);
     webhooks::insert_deliveries(&mut tx, std::slice::from_ref(&delivery)).await?;
     let change = Change {
-        action: "webhooks/test",
+        action: TESTED,
         target: target(&webhook),
         before: None,
         after: Some(json!({ "eventId": input.event })),
@@ -538,6 +536,7 @@ async fn replay_delivery_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery>
     if found.status == DeliveryStatus::Waiting {
         return Ok(found);
     }
+    bound(&mut tx, &webhook, REPLAYED, REPLAYS_EACH_HOUR, input.now).await?;
     let delivery = Delivery {
         status: DeliveryStatus::Waiting,
         attempts: 0,
@@ -547,13 +546,31 @@ async fn replay_delivery_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery>
     };
     webhooks::update_delivery(&mut tx, &delivery).await?;
     let change = Change {
-        action: "webhooks/replay",
+        action: REPLAYED,
         target: target(&webhook),
         before: None,
         after: Some(json!({ "eventId": input.event })),
     };
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     Ok(delivery)
+}
+
+const TESTED: &str = "webhooks/test";
+const REPLAYED: &str = "webhooks/replay";
+
+/// Refuses what was done with the webhooks of an app `most` times within the hour, those that were removed since included.
+async fn bound(tx: &mut Tx<'_>, webhook: &Webhook, action: &str, most: u64, now: Instant) -> Result<()> {
+    let since = now - HOUR;
+    if store::audit::count_since(tx, action, &list(webhook.app_id), since).await? < most {
+        return Ok(());
+    }
+    let what = if action == TESTED {
+        "tested"
+    } else {
+        "told something again"
+    };
+    let message = format!("Webhooks can be {what} {most} times an hour. Try again later.");
+    Err(Error::try_later(Code::TooManyRequests, &message, WAIT))
 }
 
 /// A delivery that was not tried yet.
@@ -590,9 +607,14 @@ fn missing(id: Uuid) -> RuleError {
 }
 
 fn target(webhook: &Webhook) -> String {
-    match webhook.app_id {
-        Some(app) => format!("apps/{app}/webhooks/{}", webhook.id),
-        None => format!("webhooks/{}", webhook.id),
+    format!("{}{}", list(webhook.app_id), webhook.id)
+}
+
+/// What the targets of an app's webhooks begin with, or of the operator's.
+fn list(app: Option<AppId>) -> String {
+    match app {
+        Some(app) => format!("apps/{app}/webhooks/"),
+        None => "webhooks/".to_owned(),
     }
 }
 
