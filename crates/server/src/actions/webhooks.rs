@@ -24,7 +24,7 @@ use domain::{
     ids::{AppId, Etag},
     instant::Instant,
     problem::{Code, RuleError},
-    webhook::{DeliveryStatus, DisabledReason, NEW_HOST, WebhookFormat},
+    webhook::{DISABLED, DeliveryStatus, DisabledReason, NEW_HOST, WebhookFormat},
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -239,6 +239,12 @@ async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool
         let by = Actor::Principal(&input.principal);
         emit(&mut tx, NEW_HOST, &webhook, by, input.now, None).await?;
     }
+    let was_enabled = existing
+        .as_ref()
+        .is_some_and(|existing| existing.disabled_on.is_none());
+    if was_enabled && webhook.disabled_on.is_some() {
+        tell_of_silence(&mut tx, &webhook, &input.principal, input.now).await?;
+    }
     let change = Change {
         action: WRITE.as_str(),
         target: target(&webhook),
@@ -341,7 +347,9 @@ pub(crate) async fn delete_webhook(
     service
         .db
         .write(input, |tx, input| Box::pin(delete_webhook_in(tx, input)))
-        .await
+        .await?;
+    service.emitted.notify_here();
+    Ok(())
 }
 
 async fn delete_webhook_in(mut tx: Tx<'_>, input: &Removing) -> Result<()> {
@@ -351,6 +359,9 @@ async fn delete_webhook_in(mut tx: Tx<'_>, input: &Removing) -> Result<()> {
     };
     input.preconditions.check_write(Some(existing.etag))?;
     webhooks::delete_webhook(&mut tx, input.id).await?;
+    if existing.disabled_on.is_none() {
+        tell_of_silence(&mut tx, &existing, &input.principal, input.now).await?;
+    }
     let change = Change {
         action: "webhooks/delete",
         target: target(&existing),
@@ -632,6 +643,17 @@ fn state(webhook: &Webhook) -> Value {
 pub(super) fn host(webhook: &Webhook) -> Option<String> {
     let target = Target::read(&webhook.url).ok()?;
     Some(target.host().to_owned())
+}
+
+/// Tells the others of a webhook that somebody disabled or removed.
+async fn tell_of_silence(
+    tx: &mut Tx<'_>,
+    webhook: &Webhook,
+    principal: &Principal,
+    now: Instant,
+) -> Result<()> {
+    let by = Actor::Principal(principal);
+    emit(tx, DISABLED, webhook, by, now, Some(DisabledReason::Asked)).await
 }
 
 /// Tells the others what became of a webhook.

@@ -14,7 +14,8 @@ use domain::{
     chain::Chain,
     instant::Instant,
     webhook::{
-        AttemptResult, DISABLED, DeliveryStatus, DisabledReason, SERVICE_EVENTS, is_wanted, next_attempt,
+        AttemptResult, DISABLED, DeliveryStatus, DisabledReason, NEW_HOST, SERVICE_EVENTS, is_wanted,
+        next_attempt,
     },
 };
 use serde_json::Value;
@@ -31,6 +32,9 @@ const SENDER: Actor<'static> = Actor::Service("webhooks");
 
 /// Longest pause after an attempt that was not answered, unless a longer one was asked for.
 const PAUSE: Duration = Duration::from_mins(5);
+
+/// How long after it was disabled a webhook is still to hear of new hosts, when it is enabled again.
+const DEAF: Duration = Duration::from_hours(24);
 
 /// Makes deliveries of events, of each of which telemetry says that: one for each webhook that wants one. Events that come
 /// again make none.
@@ -100,7 +104,9 @@ fn wants(webhook: &Webhook, event: &Event, payload: &Value) -> bool {
         None => true,
     };
     let tenant = webhook.tenant_id.map(|tenant| tenant.to_string());
-    webhook.disabled_on.is_none()
+    // Whoever is made deaf for a while hears afterwards who came to listen meanwhile.
+    let hears = |disabled_on| event.kind == NEW_HOST && event.recorded_on <= disabled_on + DEAF;
+    webhook.disabled_on.is_none_or(hears)
         && webhook.created_on <= event.recorded_on
         && is_of_app
         && !is_about_itself
