@@ -40,6 +40,9 @@ impl Host {
         if name.is_empty() {
             return Err("names no host");
         }
+        if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+            return Err("has a port that is none of 0 to 65535");
+        }
         let address: Result<IpAddr, _> = name.parse();
         Ok(Self {
             is_tls,

@@ -16,7 +16,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -109,8 +109,19 @@ pub(crate) struct Answer {
 impl Answer {
     /// How long whoever answered wants to be left alone.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let value = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-        value.trim().parse().ok().map(Duration::from_secs)
+        let value = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        // Their clock may not be ours.
+        let until = httpdate::parse_http_date(value).ok()?;
+        let now = self.date().unwrap_or_else(SystemTime::now);
+        Some(until.duration_since(now).unwrap_or_default())
+    }
+
+    fn date(&self) -> Option<SystemTime> {
+        let value = self.headers.get(header::DATE)?.to_str().ok()?;
+        httpdate::parse_http_date(value).ok()
     }
 }
 
@@ -388,6 +399,9 @@ mod tests {
             "https://me@a.b/",
             "https://a.b/#c",
             "https:///x",
+            "https://8.8.8.8:99999/",
+            "https://a.b:/",
+            "https://[2606:4700:4700::1111]:65536/",
             "file:///etc/passwd",
         ] {
             assert!(Target::read(url).is_err(), "{url}");
@@ -494,6 +508,27 @@ mod tests {
             (204, Some(Duration::from_secs(7)))
         );
         assert_eq!((met.load(Ordering::SeqCst), asked.load(Ordering::SeqCst)), (1, 1));
+    }
+
+    #[test]
+    fn when_to_come_back_is_said_in_seconds_or_by_a_date() {
+        let after = |value: &'static str, date: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
+            headers.extend(date.map(|date| (header::DATE, HeaderValue::from_static(date))));
+            let answer = Answer {
+                status: 503,
+                headers,
+                body: Bytes::new(),
+            };
+            answer.retry_after()
+        };
+        let (date, later) = ("Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:30:00 GMT");
+        assert_eq!(after("120", None), Some(Duration::from_secs(120)));
+        assert_eq!(after(later, Some(date)), Some(Duration::from_secs(120)));
+        assert_eq!(after(date, Some(later)), Some(Duration::ZERO));
+        assert_eq!(after(later, None), Some(Duration::ZERO));
+        assert_eq!(after("soon", Some(date)), None);
     }
 
     #[tokio::test]
