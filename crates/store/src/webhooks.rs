@@ -289,6 +289,31 @@ pub async fn note_delivered(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Result<(
         .map(drop)
 }
 
+/// Whether a webhook was first told something at `since` or before that waits to this day, and has taken nothing since.
+pub async fn is_in_vain_since(
+    tx: &mut Tx<'_>,
+    webhook: &Webhook,
+    since: Instant,
+) -> Result<bool, StoreError> {
+    if webhook.delivered_on > Some(since) {
+        return Ok(false);
+    }
+    let after = webhook.delivered_on.unwrap_or(Instant(i64::MIN));
+    tx.query(
+        "SELECT COUNT(*)
+         FROM (SELECT 1 AS one
+               FROM webhook_deliveries
+               WHERE webhook_id = $1 AND next_on IS NOT NULL AND first_on <= $2 AND first_on >= $3
+               LIMIT 1) AS found",
+    )
+    .bind(webhook.id)
+    .bind(since)
+    .bind(after)
+    .fetch_one::<(i64,)>()
+    .await
+    .map(|(count,)| count > 0)
+}
+
 /// Lets whatever a webhook is still to be told begin anew at `now`.
 pub async fn begin_anew(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Result<(), StoreError> {
     tx.query(
@@ -377,12 +402,24 @@ pub async fn due_deliveries(
     .await
 }
 
-/// Removes up to `most` deliveries of what happened before `before`; how many there were.
+/// Removes up to `most` deliveries of what happened before `before` that wait for nothing; how many there were.
 pub async fn remove_deliveries(tx: &mut Tx<'_>, before: Instant, most: i64) -> Result<u64, StoreError> {
-    tx.query(
+    remove(tx, "next_on IS NULL", before, most).await
+}
+
+/// The same of those that wait in vain, as their webhook is disabled.
+pub async fn remove_unsent(tx: &mut Tx<'_>, before: Instant, most: i64) -> Result<u64, StoreError> {
+    let which =
+        "webhook_id IN (SELECT id FROM webhooks WHERE disabled_on IS NOT NULL) AND next_on IS NOT NULL";
+    remove(tx, which, before, most).await
+}
+
+async fn remove(tx: &mut Tx<'_>, which: &str, before: Instant, most: i64) -> Result<u64, StoreError> {
+    tx.query(format!(
         "DELETE FROM webhook_deliveries
-         WHERE entered IN (SELECT entered FROM webhook_deliveries WHERE occurred_on < $1 LIMIT $2)",
-    )
+         WHERE entered IN (
+             SELECT entered FROM webhook_deliveries WHERE occurred_on < $1 AND {which} LIMIT $2)"
+    ))
     .bind(before)
     .bind(most)
     .execute()

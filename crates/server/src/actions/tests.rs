@@ -11,6 +11,7 @@ mod inventories;
 mod kinds;
 mod uploading;
 mod walks;
+mod webhooks;
 mod working;
 
 use super::{

@@ -207,15 +207,7 @@ impl Sender {
         if self.removed.is_some_and(|at| at.elapsed() < REMOVED_EACH) {
             return Ok(());
         }
-        let before = self.service.clock.now() - KEPT;
-        let remove = |before| {
-            self.service.db.write(before, |mut tx, before| {
-                Box::pin(async move {
-                    Ok::<_, Error>(webhooks::remove_deliveries(&mut tx, *before, REMOVED_AT_ONCE).await?)
-                })
-            })
-        };
-        while remove(before).await? > 0 {}
+        remove_old(&self.service).await?;
         self.removed = Some(time::Instant::now());
         Ok(())
     }
@@ -232,6 +224,32 @@ impl Sender {
         });
         if let Err(error) = let_go.await {
             tracing::info!(error = %Chain(&error), "other servers begin to send to webhooks a little later");
+        }
+    }
+}
+
+/// Removes what is too old to be looked up. What waits goes only with a webhook that is disabled, of which others were told.
+pub(crate) async fn remove_old(service: &Service) -> Result<()> {
+    let before = service.clock.now() - KEPT;
+    let remove = || {
+        service.db.write(before, |mut tx, before| {
+            Box::pin(async move {
+                let done = webhooks::remove_deliveries(&mut tx, *before, REMOVED_AT_ONCE).await?;
+                let unsent = webhooks::remove_unsent(&mut tx, *before, REMOVED_AT_ONCE).await?;
+                Ok::<_, Error>((done, unsent))
+            })
+        })
+    };
+    loop {
+        let (done, unsent) = remove().await?;
+        if unsent > 0 {
+            tracing::warn!(
+                unsent,
+                "deliveries to disabled webhooks were removed that were never taken"
+            );
+        }
+        if done + unsent == 0 {
+            return Ok(());
         }
     }
 }

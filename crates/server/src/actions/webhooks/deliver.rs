@@ -35,6 +35,9 @@ const PAUSE: Duration = Duration::from_mins(5);
 
 /// How long after it was disabled a webhook is still to hear of new hosts, when it is enabled again.
 const DEAF: Duration = Duration::from_hours(24);
+/// For how long a webhook may take nothing that it was told. Ten attempts take about as long; where there is much to be
+/// told, and each of it seldom tried, no delivery ever comes to the tenth.
+const IN_VAIN: Duration = Duration::from_hours(80);
 
 /// Makes deliveries of events, of each of which telemetry says that: one for each webhook that wants one. Events that come
 /// again make none.
@@ -184,6 +187,9 @@ async fn record_attempt_in(mut tx: Tx<'_>, tried: &Delivery, attempt: &Attempt, 
     let reason = match &attempt.outcome {
         Outcome::Gone => Some(DisabledReason::Gone),
         Outcome::Later { .. } if delivery.next_on.is_none() && !has_taken_since => {
+            Some(DisabledReason::Failing)
+        }
+        Outcome::Later { .. } if webhooks::is_in_vain_since(&mut tx, &webhook, now - IN_VAIN).await? => {
             Some(DisabledReason::Failing)
         }
         _ => None,
