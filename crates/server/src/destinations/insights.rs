@@ -10,7 +10,7 @@ use crate::{
 };
 use domain::instant::Instant;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use store::{events::Event, webhooks::Webhook};
 use tracing::Level;
 
@@ -313,10 +313,11 @@ fn partly(answer: &[u8], body: &str) -> Meaning {
         )
     };
     let index = |error: &Value| usize::try_from(error.get("index")?.as_u64()?).ok();
-    let again: Vec<_> = errors
-        .iter()
-        .filter(is_passing)
-        .filter_map(|error| items.get(index(error)?).cloned())
+    // Each once, however often the answer names it: what is sent again never grows.
+    let named: BTreeSet<_> = errors.iter().filter(is_passing).filter_map(index).collect();
+    let again: Vec<_> = named
+        .into_iter()
+        .filter_map(|index| items.get(index).cloned())
         .collect();
     let sampled = |error: &Value| error.get("statusCode").and_then(Value::as_u64) == Some(206);
     match again.is_empty() {
@@ -478,6 +479,12 @@ mod tests {
             |errors: Value| json!({ "itemsReceived": 2, "itemsAccepted": 1, "errors": errors }).to_string();
         let busy = errors(json!([{ "index": 1, "statusCode": 500, "message": "x" }]));
         let sampled = errors(json!([{ "index": 0, "statusCode": 206, "message": "Telemetry sampled out." }]));
+        let twice = errors(json!([
+            { "index": 1, "statusCode": 500, "message": "x" },
+            { "index": 0, "statusCode": 429, "message": "x" },
+            { "index": 1, "statusCode": 503, "message": "x" },
+            { "index": 2, "statusCode": 503, "message": "x" },
+        ]));
         let bad = errors(json!([{ "index": 0, "statusCode": 400, "message": "x" }]));
         for (answer, expected) in [
             (answered(200, ""), Meaning::Taken),
@@ -485,6 +492,7 @@ mod tests {
                 answered(206, &busy),
                 Meaning::Again(Some(r#"[{"a":1}]"#.to_owned())),
             ),
+            (answered(206, &twice), Meaning::Again(Some(body.to_owned()))),
             (answered(206, &sampled), Meaning::Taken),
             (answered(206, &bad), Meaning::Refused),
             (answered(400, ""), Meaning::Refused),
