@@ -279,9 +279,10 @@ pub async fn update_delivery(tx: &mut Tx<'_>, delivery: &Delivery) -> Result<(),
     tx.update(delivery, ATTEMPTED).execute().await.map(drop)
 }
 
-/// Writes that a webhook took something: it is well.
+/// Writes that a webhook took something. A pause stays: what began before it and ended well does not undo it, and what
+/// began after it shows that it is over.
 pub async fn note_delivered(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Result<(), StoreError> {
-    tx.query("UPDATE webhooks SET delivered_on = $2, paused_until = NULL WHERE id = $1")
+    tx.query("UPDATE webhooks SET delivered_on = $2 WHERE id = $1")
         .bind(id)
         .bind(now)
         .execute()

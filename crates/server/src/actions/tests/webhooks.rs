@@ -70,6 +70,14 @@ fn busy(asked: Option<Duration>) -> Attempt {
     }
 }
 
+fn taken() -> Attempt {
+    Attempt {
+        outcome: Outcome::Accepted,
+        status: Some(204),
+        took: Duration::ZERO,
+    }
+}
+
 impl Fixture {
     async fn has_hook(&self, webhook: &Webhook) {
         let added = self.service.db.write(webhook.clone(), |mut tx, webhook| {
@@ -154,12 +162,7 @@ async fn who_takes_something_now_and_then_is_told_on() {
             .await;
         fixture.tries(1, busy(None)).await;
         fixture.passes(90);
-        let taken = Attempt {
-            outcome: Outcome::Accepted,
-            status: Some(204),
-            took: Duration::ZERO,
-        };
-        fixture.tries(2, taken).await;
+        fixture.tries(2, taken()).await;
         fixture.tries(1, busy(None)).await;
         assert_eq!(fixture.hook().await.disabled_on, None);
     })
@@ -192,6 +195,30 @@ async fn what_waits_is_not_forgotten_while_it_may_be_told() {
         assert!(fixture.hook().await.disabled_on.is_some());
         remove_old(&fixture.service).await.unwrap();
         assert!(fixture.delivery(3).await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_under_way_does_not_end_a_pause_that_was_asked_for() {
+    on_both(|fixture| async move {
+        fixture.has_hook(&hook(HOOK)).await;
+        let all = [1, 2, 3].map(|event| waiting(HOOK, event, NOW));
+        fixture.is_to_tell(&all).await;
+        let hour = Duration::from_hours(1);
+        fixture.tries(1, busy(Some(hour))).await;
+        fixture.tries(2, taken()).await;
+        let due = async || {
+            let now = fixture.service.clock.now();
+            let due = webhooks::due_webhooks(&fixture.service.db, now).await;
+            due.unwrap().len()
+        };
+        assert_eq!(
+            (fixture.hook().await.paused_until, due().await),
+            (Some(NOW + hour), 0)
+        );
+        fixture.passes(1);
+        assert_eq!(due().await, 1);
     })
     .await;
 }
