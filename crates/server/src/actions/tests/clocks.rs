@@ -21,12 +21,12 @@ use std::sync::Arc;
 use test_support::postgres_cluster;
 
 /// Servers on different machines can share this one only.
-async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Fleet) -> F) {
+pub(super) async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Fleet) -> F) {
     test(Fleet::on(Some(postgres_cluster::database_url())).await).await;
 }
 
 /// Another server, whose machine's clock goes wrong by so many seconds, and which believes that it is so much later.
-async fn wrong_by(fleet: &Fleet, seconds: i64, later: i64) -> Arc<Service> {
+pub(super) async fn wrong_by(fleet: &Fleet, seconds: i64, later: i64) -> Arc<Service> {
     let clock = Clock::stopped(fleet.service().clock.now());
     clock.go_wrong_by(seconds * TICKS_PER_SECOND);
     clock.set(Instant(clock.now().0 + later * TICKS_PER_SECOND));

@@ -1,6 +1,10 @@
 //! Webhooks over days, of which a test has none to wait.
 
-use super::{APP, Fixture, NOW, on_both};
+use super::{
+    APP, Fixture, NOW,
+    clocks::{on_postgres, wrong_by},
+    on_both,
+};
 use crate::{
     actions::webhooks::{Attempt, Outcome, record},
     jobs::webhooks::remove_old,
@@ -219,6 +223,29 @@ async fn what_was_under_way_does_not_end_a_pause_that_was_asked_for() {
         );
         fixture.passes(1);
         assert_eq!(due().await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_clock_is_wrong_forgets_nothing() {
+    on_postgres(|fleet| async move {
+        let fixture = &fleet.fixture;
+        fixture.has_hook(&hook(HOOK)).await;
+        let now = fixture.service.clock.now();
+        let done = Delivery {
+            status: DeliveryStatus::Delivered,
+            next_on: None,
+            ..waiting(HOOK, 1, now)
+        };
+        fixture.is_to_tell(&[done]).await;
+        let days = 15 * 24 * 3_600;
+        let server = wrong_by(&fleet, days, days).await;
+        remove_old(&server).await.unwrap();
+        assert!(fixture.delivery(1).await.is_some());
+        fixture.passes(15 * 24);
+        remove_old(&fixture.service).await.unwrap();
+        assert!(fixture.delivery(1).await.is_none());
     })
     .await;
 }
