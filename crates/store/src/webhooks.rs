@@ -352,13 +352,19 @@ pub async fn let_go(tx: &mut Tx<'_>, server: Uuid) -> Result<(), StoreError> {
         .map(drop)
 }
 
+/// What waits to be sent: not what waits for somebody to enable its webhook again.
+const WAITING: &str = "webhook_deliveries d
+         JOIN webhooks w ON w.id = d.webhook_id AND w.disabled_on IS NULL
+         WHERE d.next_on IS NOT NULL";
+
 /// Whether anything waits at all, in a look that changes nothing.
 pub async fn is_any_waiting(db: &Db) -> Result<bool, StoreError> {
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM webhook_deliveries WHERE next_on IS NOT NULL LIMIT 1) AS found";
-    db.query(sql)
-        .fetch_one::<(i64,)>()
-        .await
-        .map(|(count,)| count > 0)
+    db.query(format!(
+        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM {WAITING} LIMIT 1) AS found"
+    ))
+    .fetch_one::<(i64,)>()
+    .await
+    .map(|(count,)| count > 0)
 }
 
 /// Webhooks for which something is due at `now`.
@@ -429,10 +435,9 @@ async fn remove(tx: &mut Tx<'_>, which: &str, before: Instant, most: i64) -> Res
 
 /// How many deliveries wait, counted to `most`, and since when the oldest has.
 pub async fn count_waiting(db: &Db, most: i64) -> Result<(i64, Option<Instant>), StoreError> {
-    db.query(
-        "SELECT COUNT(*), MIN(occurred_on)
-         FROM (SELECT occurred_on FROM webhook_deliveries WHERE next_on IS NOT NULL LIMIT $1) AS waiting",
-    )
+    db.query(format!(
+        "SELECT COUNT(*), MIN(occurred_on) FROM (SELECT d.occurred_on FROM {WAITING} LIMIT $1) AS waiting"
+    ))
     .bind(most)
     .fetch_one()
     .await

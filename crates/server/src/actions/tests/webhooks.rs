@@ -249,3 +249,27 @@ async fn a_server_whose_clock_is_wrong_forgets_nothing() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_disabled_webhook_is_not_counted() {
+    on_both(|fixture| async move {
+        let disabled = Webhook {
+            disabled_on: Some(NOW),
+            disabled_reason: Some(DisabledReason::Asked),
+            ..hook(HOOK)
+        };
+        fixture.has_hook(&disabled).await;
+        fixture.is_to_tell(&[waiting(HOOK, 1, NOW)]).await;
+        let (db, other) = (&fixture.service.db, Uuid::from_u128(0x41));
+        let counted = async || {
+            let any = webhooks::is_any_waiting(db).await.unwrap();
+            (any, webhooks::count_waiting(db, 10).await.unwrap())
+        };
+        assert_eq!(counted().await, (false, (0, None)));
+        fixture.has_hook(&hook(other)).await;
+        let later = NOW + Duration::from_hours(1);
+        fixture.is_to_tell(&[waiting(other, 2, later)]).await;
+        assert_eq!(counted().await, (true, (1, Some(later))));
+    })
+    .await;
+}
