@@ -291,7 +291,8 @@ pub(crate) fn meaning(answer: &Answer, body: &str, attempts: u32) -> Meaning {
         402 | 439 => {
             Meaning::QuotaUsedUp(QUOTA_PAUSE * 2_u32.saturating_pow(attempts.min(5).saturating_sub(1)))
         }
-        401 | 403 | 408 | 429 | 500 | 502 | 503 | 504 => Meaning::Again(None),
+        // A redirect that comes here was one too many, or led too far away: it may lead elsewhere another time.
+        307 | 308 | 401 | 403 | 408 | 429 | 500 | 502 | 503 | 504 => Meaning::Again(None),
         _ => Meaning::Refused,
     }
 }
@@ -498,6 +499,8 @@ mod tests {
             (answered(400, ""), Meaning::Refused),
             (answered(429, ""), Meaning::Again(None)),
             (answered(403, ""), Meaning::Again(None)),
+            (answered(307, ""), Meaning::Again(None)),
+            (answered(308, ""), Meaning::Again(None)),
             (answered(439, ""), Meaning::QuotaUsedUp(Duration::from_hours(1))),
         ] {
             assert_eq!(meaning(&answer, body, 1), expected, "{answer:?}");

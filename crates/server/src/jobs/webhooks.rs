@@ -63,8 +63,46 @@ const REDIRECTED: Duration = Duration::from_hours(1);
 
 /// A delivery under way: which, and whose.
 type UnderWay = ((Uuid, Uuid), Option<AppId>);
-/// Where destinations of telemetry have moved to, and until when that is believed.
-type Moved = Mutex<HashMap<Uuid, (Target, time::Instant)>>;
+/// Where destinations of telemetry have moved to.
+#[derive(Default)]
+struct Moved(Mutex<HashMap<Uuid, Move>>);
+
+struct Move {
+    from: Target,
+    to: Target,
+    /// Until when it is believed.
+    until: time::Instant,
+}
+
+impl Moved {
+    /// Where what is configured to go to `from` has moved to.
+    fn known(&self, webhook: Uuid, from: &Target) -> Option<Target> {
+        let moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = moved.get(&webhook)?;
+        (known.from == *from && time::Instant::now() < known.until).then(|| known.to.clone())
+    }
+
+    /// Remembers that what goes to `from` is taken at `to` from now on.
+    fn keep(&self, webhook: Uuid, from: Target, to: Target) {
+        let until = time::Instant::now() + REDIRECTED;
+        let mut moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.insert(webhook, Move { from, to, until });
+    }
+
+    fn forget(&self, webhook: Uuid) {
+        let mut moved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.remove(&webhook);
+    }
+
+    /// Learns from what was answered at the end of so many redirects.
+    fn learn(&self, webhook: Uuid, (from, to): (&Target, &Target), redirects: usize, status: u16) {
+        match status {
+            200..=299 if redirects > 0 => self.keep(webhook, from.clone(), to.clone()),
+            300..=499 => self.forget(webhook),
+            _ => {}
+        }
+    }
+}
 
 struct Sender {
     service: Arc<Service>,
@@ -381,8 +419,10 @@ async fn send_telemetry(
     let mut headers = HeaderMap::new();
     describe(&mut headers, "application/json");
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    let mut target = known(moved, webhook.id).unwrap_or_else(|| configured.clone());
-    for hop in 0..=REDIRECTS {
+    let known = moved.known(webhook.id, &configured);
+    let mut target = known.unwrap_or_else(|| configured.clone());
+    let mut redirects = 0;
+    loop {
         let answer = match service
             .connector
             .post(&target, headers.clone(), body.clone())
@@ -390,33 +430,21 @@ async fn send_telemetry(
         {
             Ok(answer) => answer,
             Err(unreached) => {
-                moved
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&webhook.id);
+                moved.forget(webhook.id);
                 return Ok((unanswered(unreached), None));
             }
         };
         match insights::redirected(&configured, &answer) {
-            Some(next) if hop < REDIRECTS => {
-                let until = time::Instant::now() + REDIRECTED;
-                let kept = (next.clone(), until);
-                moved
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(webhook.id, kept);
+            Some(next) if redirects < REDIRECTS => {
+                redirects += 1;
                 target = next;
             }
-            _ => return Ok((meaning_of_telemetry(&answer, delivery), Some(answer.status))),
+            _ => {
+                moved.learn(webhook.id, (&configured, &target), redirects, answer.status);
+                return Ok((meaning_of_telemetry(&answer, delivery), Some(answer.status)));
+            }
         }
     }
-    Err(Error::fault("a redirect beyond the last"))
-}
-
-fn known(moved: &Moved, webhook: Uuid) -> Option<Target> {
-    let moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
-    let (target, until) = moved.get(&webhook)?;
-    (time::Instant::now() < *until).then(|| target.clone())
 }
 
 fn meaning_of_telemetry(answer: &Answer, delivery: &Delivery) -> Outcome {
@@ -456,6 +484,25 @@ mod tests {
         let now = begun + Duration::from_millis(3_000);
         assert!(rates.take_more("two", now));
         assert!(rates.take_more("one", now + SECOND) && rates.0.len() == 1);
+    }
+
+    #[test]
+    fn a_move_is_believed_once_it_was_good_and_only_of_where_it_began() {
+        let [old, new, moved_to] = ["old", "new", "moved"]
+            .map(|host| Target::read(&format!("https://{host}.contoso.com/v2.1/track")).unwrap());
+        let (moved, id) = (Moved::default(), Uuid::from_u128(1));
+        for status in [500, 429, 307] {
+            moved.learn(id, (&old, &moved_to), 1, status);
+            assert_eq!(moved.known(id, &old), None, "{status}");
+        }
+        moved.learn(id, (&old, &moved_to), 1, 200);
+        assert_eq!(moved.known(id, &old), Some(moved_to.clone()));
+        // Whoever changes the connection string means another place.
+        assert_eq!(moved.known(id, &new), None);
+        moved.learn(id, (&old, &moved_to), 0, 503);
+        assert!(moved.known(id, &old).is_some());
+        moved.learn(id, (&old, &moved_to), 0, 403);
+        assert_eq!(moved.known(id, &old), None);
     }
 
     #[test]
