@@ -13,6 +13,7 @@ use crate::{
 use domain::{
     chain::Chain,
     instant::Instant,
+    operation::SkipReason,
     webhook::{
         AttemptResult, DISABLED, DeliveryStatus, DisabledReason, NEW_HOST, SERVICE_EVENTS, is_wanted,
         next_attempt,
@@ -85,12 +86,16 @@ fn told(
 ) -> Result<Vec<Delivery>> {
     let payload: Value = serde_json::from_str(&event.payload).map_err(Error::fault)?;
     let mut deliveries = Vec::new();
-    for webhook in webhooks.iter().filter(|webhook| wants(webhook, event, &payload)) {
+    for webhook in webhooks {
+        let telemetry = telemetry_for(webhook, telemetry);
+        if !wants(webhook, event, &payload, &telemetry) {
+            continue;
+        }
         let body = if webhook.format.is_insights() {
             let tenant: Option<Uuid> = payload::tenant_of(&payload).and_then(|tenant| tenant.parse().ok());
             let is_vendor = webhook.app_id.is_some();
             let only_cause = is_vendor && tenant.is_some_and(|tenant| only_cause.contains(&tenant));
-            insights::write(event, telemetry, only_cause)?
+            insights::write(event, &telemetry, only_cause)?
         } else {
             Some(payload::write(webhook, event, &payload, source))
         };
@@ -99,11 +104,38 @@ fn told(
     Ok(deliveries)
 }
 
-/// Whether a webhook is to be told of an event.
-fn wants(webhook: &Webhook, event: &Event, payload: &Value) -> bool {
+/// What of an event's telemetry is a webhook's business: to an app's, what is said of the app itself, which may come with
+/// another's event, and no more of other apps than its documented dimensions hold.
+fn telemetry_for(webhook: &Webhook, telemetry: &[Told]) -> Vec<Told> {
+    let Some(app) = webhook.app_id else {
+        return telemetry.to_vec();
+    };
+    let app = app.to_string();
+    let of_app = telemetry
+        .iter()
+        .filter(|told| told.field("extensionId") == Some(app.as_str()));
+    of_app.cloned().map(without_other_parts).collect()
+}
+
+/// Why something was skipped names what else was asked for with it. The reason's word is enough.
+fn without_other_parts(mut told: Told) -> Told {
+    for (name, value) in &mut told.fields {
+        let is_of_part = value.starts_with(SkipReason::PartFailed.as_str());
+        if *name == "failureReason" && is_of_part {
+            SkipReason::PartFailed.as_str().clone_into(value);
+        }
+    }
+    told
+}
+
+/// Whether a webhook is to be told of an event, of which telemetry says that to it.
+fn wants(webhook: &Webhook, event: &Event, payload: &Value, telemetry: &[Told]) -> bool {
     let is_about_itself = payload.get("id").and_then(Value::as_str) == Some(&webhook.id.to_string());
     let is_of_app = match webhook.app_id {
-        Some(app) => event.app_id == Some(app) && !SERVICE_EVENTS.contains(&event.kind.as_str()),
+        Some(app) => {
+            let is_told = webhook.format.is_insights() && !telemetry.is_empty();
+            (event.app_id == Some(app) || is_told) && !SERVICE_EVENTS.contains(&event.kind.as_str())
+        }
         None => true,
     };
     let tenant = webhook.tenant_id.map(|tenant| tenant.to_string());
@@ -278,4 +310,102 @@ async fn disable(tx: &mut Tx<'_>, webhook: &Webhook, reason: DisabledReason, now
         after: Some(state(&disabled)),
     };
     audit::record(tx, SENDER, now, change).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        ids::{AppId, Etag},
+        webhook::WebhookFormat,
+    };
+    use serde_json::json;
+    use tracing::Level;
+
+    const SALES_PACK: AppId = AppId(Uuid::from_u128(1));
+    const SALES_REPORTS: AppId = AppId(Uuid::from_u128(2));
+
+    fn of(app: Option<AppId>) -> Webhook {
+        Webhook {
+            id: Uuid::new_v4(),
+            app_id: app,
+            tenant_id: None,
+            url: "https://ingestion.contoso.com/".to_owned(),
+            events: String::new(),
+            format: WebhookFormat::ApplicationInsights,
+            secret: String::new(),
+            former_secret: None,
+            former_secret_until: None,
+            created_on: Instant(0),
+            created_by: "User".to_owned(),
+            disabled_on: None,
+            disabled_reason: None,
+            paused_until: None,
+            delivered_on: None,
+            etag: Etag::random(),
+        }
+    }
+
+    fn said(id: &str, app: AppId, name: &'static str, value: &str) -> Told {
+        let app = app.to_string();
+        let fields = [("eventId", id), ("extensionId", &app), (name, value)];
+        Told {
+            level: Level::INFO,
+            message: String::new(),
+            fields: fields.map(|(name, value)| (name, value.to_owned())).into(),
+        }
+    }
+
+    fn event() -> Event {
+        Event {
+            id: Uuid::from_u128(9),
+            kind: "install.scheduled".to_owned(),
+            app_id: Some(SALES_PACK),
+            environment_id: None,
+            operation_id: None,
+            payload: json!({ "id": Uuid::from_u128(4) }).to_string(),
+            recorded_on: Instant(1),
+        }
+    }
+
+    #[test]
+    fn each_app_is_told_what_telemetry_says_of_it() {
+        let all = [
+            Some(SALES_PACK),
+            Some(SALES_REPORTS),
+            Some(AppId(Uuid::from_u128(3))),
+            None,
+        ]
+        .map(of);
+        let telemetry = [
+            said("LC0161", SALES_PACK, "extensionName", "Sales Pack"),
+            said("LC0166", SALES_REPORTS, "extensionName", "Contoso Sales Reports"),
+        ];
+        let deliveries = told((&event(), &telemetry), &all, "", &[], Instant(2)).unwrap();
+        let heard = all.each_ref().map(|webhook| {
+            let mine = deliveries
+                .iter()
+                .find(|delivery| delivery.webhook_id == webhook.id);
+            let body = mine.map(|delivery| delivery.body.as_str()).unwrap_or_default();
+            ["LC0161", "LC0166"].map(|id| body.contains(id))
+        });
+        assert_eq!(
+            heard,
+            [[true, false], [false, true], [false, false], [true, true]]
+        );
+    }
+
+    #[test]
+    fn a_vendor_is_not_told_which_other_part_failed() {
+        let reason = "PartFailed: It was asked for together with the install of 'Contoso Sales Reports'.";
+        let telemetry = [said("fame.install.skipped", SALES_PACK, "failureReason", reason)];
+        for (app, is_told) in [(Some(SALES_PACK), false), (None, true)] {
+            let deliveries = told((&event(), &telemetry), &[of(app)], "", &[], Instant(2)).unwrap();
+            let [delivery] = deliveries.as_slice() else {
+                panic!("{deliveries:?}");
+            };
+            assert!(delivery.body.contains("PartFailed"));
+            assert_eq!(delivery.body.contains("Sales Reports"), is_told);
+        }
+    }
 }
