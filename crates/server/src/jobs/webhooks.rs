@@ -107,7 +107,7 @@ impl Moved {
 struct Sender {
     service: Arc<Service>,
     id: Uuid,
-    under_way: HashSet<UnderWay>,
+    turns: Turns,
     sends: JoinSet<UnderWay>,
     hosts: HostRates,
     held_since: Option<time::Instant>,
@@ -122,7 +122,7 @@ pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
     let mut sender = Sender {
         service,
         id: Uuid::new_v4(),
-        under_way: HashSet::new(),
+        turns: Turns::default(),
         sends: JoinSet::new(),
         hosts: HostRates::default(),
         held_since: None,
@@ -156,62 +156,63 @@ impl Sender {
         if frozen.contains(&Frozen::Webhooks) {
             return Ok(PERIOD);
         }
-        let mut rest = PERIOD;
+        let mut all = Vec::new();
         for webhook in webhooks::due_webhooks(&self.service.db, now).await? {
             let is_frozen = webhook
                 .app_id
                 .is_some_and(|app| frozen.contains(&Frozen::WebhooksOf(app)));
-            if !is_frozen && !self.begin_some(&webhook, now).await? {
-                rest = SOON;
+            if !is_frozen && self.turns.is_free(webhook.app_id) {
+                let due = webhooks::due_deliveries(&self.service.db, webhook.id, now, 2 * AT_ONCE).await?;
+                let is_new = |delivery: &Delivery| !self.turns.is_under_way((webhook.id, delivery.event_id));
+                let due: VecDeque<_> = due.into_iter().filter(is_new).collect();
+                all.push((webhook, due));
             }
         }
-        Ok(rest)
+        all.sort_by_key(|(_, due): &(_, VecDeque<Delivery>)| due.front().and_then(|first| first.next_on));
+        Ok(self.begin(all))
     }
 
-    /// Begins what one webhook is due to be told; whether its host would take more.
-    async fn begin_some(&mut self, webhook: &Webhook, now: Instant) -> Result<bool> {
-        let of_app = self
-            .under_way
-            .iter()
-            .filter(|(_, app)| *app == webhook.app_id)
-            .count();
-        let mut free = AT_ONCE.saturating_sub(of_app);
-        if free == 0 {
-            return Ok(true);
-        }
-        let due = webhooks::due_deliveries(&self.service.db, webhook.id, now, AT_ONCE + free).await?;
-        for delivery in due {
-            let under_way = ((webhook.id, delivery.event_id), webhook.app_id);
-            if free == 0 || self.under_way.contains(&under_way) {
-                continue;
-            }
+    /// Begins as much of what is due as may be under way, in turns; how long to wait until the next look.
+    fn begin(&mut self, mut all: Vec<(Webhook, VecDeque<Delivery>)>) -> Duration {
+        let mut rest = PERIOD;
+        loop {
+            let may_begin = all.iter_mut().filter(|(_, due)| !due.is_empty());
+            let Some((webhook, due)) = self
+                .turns
+                .next(may_begin, |(webhook, _)| (webhook.id, webhook.app_id))
+            else {
+                return rest;
+            };
             let host = Target::read(&webhook.url).map(|target| target.host().to_owned());
             if !self
                 .hosts
                 .take_more(&host.unwrap_or_default(), time::Instant::now())
             {
-                return Ok(false);
+                due.clear();
+                rest = SOON;
+                continue;
             }
-            free -= 1;
-            self.under_way.insert(under_way);
-            let (service, moved, webhook) = (
-                Arc::clone(&self.service),
-                Arc::clone(&self.moved),
-                webhook.clone(),
-            );
-            self.sends.spawn(async move {
-                attempt(&service, &moved, &webhook, &delivery).await;
-                under_way
-            });
+            if let Some(delivery) = due.pop_front() {
+                self.send(webhook.clone(), delivery);
+            }
         }
-        Ok(true)
+    }
+
+    fn send(&mut self, webhook: Webhook, delivery: Delivery) {
+        let under_way = ((webhook.id, delivery.event_id), webhook.app_id);
+        self.turns.begin(under_way);
+        let (service, moved) = (Arc::clone(&self.service), Arc::clone(&self.moved));
+        self.sends.spawn(async move {
+            attempt(&service, &moved, &webhook, &delivery).await;
+            under_way
+        });
     }
 
     fn ended(&mut self, sent: Option<UnderWay>) {
         match sent {
-            Some(under_way) => drop(self.under_way.remove(&under_way)),
+            Some(under_way) => drop(self.turns.under_way.remove(&under_way)),
             // One broke off, and it is not known which: what is under way no more is begun again.
-            None => self.under_way.clear(),
+            None => self.turns.under_way.clear(),
         }
     }
 
@@ -293,6 +294,47 @@ pub(crate) async fn remove_old(service: &Service) -> Result<()> {
         if done + unsent == 0 {
             return Ok(());
         }
+    }
+}
+
+/// Whose turn it is: nobody waits because somebody else has much to be told.
+#[derive(Default)]
+struct Turns {
+    under_way: HashSet<UnderWay>,
+    /// When each webhook and each app had its last turn, counted in turns.
+    of_webhooks: HashMap<Uuid, u64>,
+    of_apps: HashMap<Option<AppId>, u64>,
+    count: u64,
+}
+
+impl Turns {
+    /// Whether more may be under way for an app.
+    fn is_free(&self, app: Option<AppId>) -> bool {
+        let of_app = self.under_way.iter().filter(|(_, whose)| *whose == app);
+        of_app.count() < AT_ONCE
+    }
+
+    fn is_under_way(&self, delivery: (Uuid, Uuid)) -> bool {
+        self.under_way.iter().any(|(which, _)| *which == delivery)
+    }
+
+    /// Of those who may be told something, who has the least under way; among equals the app, then the webhook, that has
+    /// waited longest for a turn, then who comes first.
+    fn next<T>(&self, all: impl Iterator<Item = T>, who: impl Fn(&T) -> (Uuid, Option<AppId>)) -> Option<T> {
+        all.filter(|one| self.is_free(who(one).1)).min_by_key(|one| {
+            let (id, app) = who(one);
+            let under_way = self.under_way.iter().filter(|((webhook, _), _)| *webhook == id);
+            let (of_app, of_webhook) = (self.of_apps.get(&app), self.of_webhooks.get(&id));
+            (under_way.count(), of_app.copied(), of_webhook.copied())
+        })
+    }
+
+    fn begin(&mut self, under_way: UnderWay) {
+        let ((webhook, _), app) = under_way;
+        self.count += 1;
+        self.of_webhooks.insert(webhook, self.count);
+        self.of_apps.insert(app, self.count);
+        self.under_way.insert(under_way);
     }
 }
 
@@ -484,6 +526,41 @@ mod tests {
         let now = begun + Duration::from_millis(3_000);
         assert!(rates.take_more("two", now));
         assert!(rates.take_more("one", now + SECOND) && rates.0.len() == 1);
+    }
+
+    #[test]
+    fn webhooks_and_apps_have_their_turns_whatever_their_ids() {
+        let (one, other) = (Some(AppId(Uuid::from_u128(1))), Some(AppId(Uuid::from_u128(2))));
+        let hooks: Vec<_> = [one, one, one, other]
+            .into_iter()
+            .zip(0..)
+            .map(|(app, id)| (Uuid::from_u128(id), app))
+            .collect();
+        let (mut turns, mut begun, mut event) = (Turns::default(), [0; 4], 0_u128);
+        let mut begins = |turns: &mut Turns| {
+            let next = turns.next(hooks.iter().enumerate(), |(_, hook)| **hook);
+            let (at, (webhook, app)) = next?;
+            event += 1;
+            let under_way = ((*webhook, Uuid::from_u128(event)), *app);
+            turns.begin(under_way);
+            begun[at] += 1;
+            Some(under_way)
+        };
+        // Each of an app's webhooks has something under way before one has the rest, and another app has as much.
+        while begins(&mut turns).is_some() {}
+        turns.under_way.clear();
+        // Where one thing at a time may be sent, apps share it, and within an app its webhooks.
+        for _ in 0..12 {
+            let under_way = begins(&mut turns).unwrap();
+            turns.under_way.remove(&under_way);
+        }
+        let [first, second, third, alone] = begun;
+        assert_eq!(alone, AT_ONCE + 6);
+        assert_eq!(first + second + third, AT_ONCE + 6);
+        assert!(
+            [first, second, third].iter().all(|count| (3..=4).contains(count)),
+            "{begun:?}"
+        );
     }
 
     #[test]
