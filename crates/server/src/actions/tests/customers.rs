@@ -731,7 +731,7 @@ async fn a_refusal_is_told_to_whoever_watches_over_the_environment() {
     on_both_databases(|fleet| async move {
         has_related_apps(&fleet).await;
         let sql = "UPDATE environments SET application_version = $1";
-        fleet.damages(sql, vec![AppVersion([26, 1, 0, 0]).into()]).await;
+        fleet.damages(sql, vec!["26.1.0.0".to_owned().into()]).await;
         let (captured, _listening) = Captured::listening();
         let alone = InstallRequest {
             allow_dependencies: false,

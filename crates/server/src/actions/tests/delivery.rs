@@ -85,7 +85,7 @@ async fn happen(fleet: &Fleet) -> Vec<OperationId> {
         fleet.has_environment(environment, 1, OPEN).await;
         let sql = "UPDATE environments SET application_version = $1 WHERE name = $2";
         fleet
-            .damages(sql, vec![VERSION.into(), name(environment).into()])
+            .damages(sql, vec![VERSION.to_string().into(), name(environment).into()])
             .await;
         ids.push(fleet.schedules(environment, 0).await.id);
     }
