@@ -60,10 +60,10 @@ pub struct HotfixEvent<'a> {
     pub environment_version: Option<&'a str>,
     /// The app.
     pub extension_id: Uuid,
-    /// The app's name.
-    pub extension_name: &'a str,
-    /// The app's publisher.
-    pub extension_publisher: &'a str,
+    /// The app's name, where known.
+    pub extension_name: Option<&'a str>,
+    /// The app's publisher, where known.
+    pub extension_publisher: Option<&'a str>,
     /// The version that was installed, where known.
     pub extension_source_version: Option<&'a str>,
     /// The version that the hotfix brings.
@@ -195,9 +195,12 @@ pub fn window_not_modified(event: &WindowEvent<'_>) {
 }
 
 fn message(event: &HotfixEvent<'_>, step: &str) -> String {
+    let id = event.extension_id.to_string();
     let text = format!(
         "Environment app '{}' hotfix to version {} {step} for environment: {}",
-        event.extension_name, event.extension_destination_version, event.environment_name
+        event.extension_name.unwrap_or(&id),
+        event.extension_destination_version,
+        event.environment_name
     );
     one_line(&text)
 }
@@ -340,8 +343,8 @@ pub(crate) mod tests {
             environment_type: "Production",
             environment_version: Some("26.1.0.0"),
             extension_id: Uuid::from_u128(2),
-            extension_name: "Contoso Rental",
-            extension_publisher: "Contoso",
+            extension_name: Some("Contoso Rental"),
+            extension_publisher: Some("Contoso"),
             extension_source_version: Some("1.0.0.0"),
             extension_destination_version: "1.0.1.0",
             run_after: "2026-03-05T17:30:00Z".parse().unwrap(),
@@ -447,12 +450,16 @@ pub(crate) mod tests {
     fn what_is_unknown_is_left_out() {
         let bare = HotfixEvent {
             environment_version: None,
+            extension_name: None,
+            extension_publisher: None,
             extension_source_version: None,
             ..sample()
         };
         let event = the_event(|| hotfix_started(&bare));
         for absent in [
             "environmentVersion",
+            "extensionName",
+            "extensionPublisher",
             "extensionSourceVersion",
             "failureReason",
             "totalTime",
@@ -516,7 +523,7 @@ pub(crate) mod tests {
     fn a_name_with_a_line_break_stays_on_its_line() {
         let forged = "Rental\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[31m";
         let event = HotfixEvent {
-            extension_name: forged,
+            extension_name: Some(forged),
             failure_reason: Some(forged),
             ..sample()
         };

@@ -7,6 +7,7 @@ use super::{
     execution::{self, address},
     facts::InstallationFacts,
     freezes, quotas,
+    refused::RefusedApp,
     repeat::{self, Repeatable},
     versions::version_missing,
 };
@@ -117,6 +118,10 @@ impl Unscheduled {
         }
         let found = environments::find_environment(&service.db, &self.command.environment).await;
         let environment = found.unwrap_or_default();
+        let app = match &environment {
+            Some(found) => RefusedApp::find(service, found, self.app, Some(self.command.target)).await,
+            None => RefusedApp::default(),
+        };
         let version = environment.and_then(|environment| environment.application_version);
         let version = version.map(|version| version.to_string());
         let target = self.command.target.to_string();
@@ -128,9 +133,9 @@ impl Unscheduled {
             environment_type: self.command.environment_kind.map_or("", |kind| kind.as_str()),
             environment_version: version.as_deref(),
             extension_id: self.app.0,
-            extension_name: "",
-            extension_publisher: "",
-            extension_source_version: None,
+            extension_name: app.name.as_deref(),
+            extension_publisher: app.publisher.as_deref(),
+            extension_source_version: app.installed.as_deref(),
             extension_destination_version: &target,
             run_after: self.command.run_after.unwrap_or(self.now),
             use_environment_update_window: !self.command.ignore_window,

@@ -23,6 +23,7 @@ pub(crate) mod preconditions;
 pub(crate) mod principals;
 mod quotas;
 pub(crate) mod readiness;
+mod refused;
 pub(crate) mod repeat;
 pub(crate) mod retention;
 pub(crate) mod sweep;

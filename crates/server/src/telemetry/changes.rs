@@ -69,10 +69,10 @@ pub struct ChangeEvent<'a> {
 pub struct Dependency<'a> {
     /// The app.
     pub id: Uuid,
-    /// Its name.
-    pub name: &'a str,
-    /// Its publisher.
-    pub publisher: &'a str,
+    /// Its name, where known.
+    pub name: Option<&'a str>,
+    /// Its publisher, where known.
+    pub publisher: Option<&'a str>,
     /// The version that is installed.
     pub version: &'a str,
 }
@@ -208,8 +208,8 @@ macro_rules! emit {
             environmentType = of.environment_type,
             environmentVersion = of.environment_version,
             extensionId = of.extension_id.to_string().as_str(),
-            extensionName = $has.name.then_some(of.extension_name),
-            extensionPublisher = $has.name.then_some(of.extension_publisher),
+            extensionName = of.extension_name.filter(|_| $has.name),
+            extensionPublisher = of.extension_publisher.filter(|_| $has.name),
             extensionScope = $has.scope.then_some(EXTENSION_SCOPE),
             extensionDestinationVersion = $has.destination.then(|| destination(of)),
             extensionSourceVersion = of.extension_source_version.filter(|_| $has.source),
@@ -220,8 +220,8 @@ macro_rules! emit {
             runAfterDateUtc = $has.run_after.then(|| of.run_after.to_string()).as_deref(),
             useEnvironmentUpdateWindow = $has.use_window.then(|| truth(of.use_environment_update_window)),
             dependencyExtensionId = dependency.map(|of| of.id.to_string()).as_deref(),
-            dependencyExtensionName = dependency.map(|of| of.name),
-            dependencyExtensionPublisher = dependency.map(|of| of.publisher),
+            dependencyExtensionName = dependency.and_then(|of| of.name),
+            dependencyExtensionPublisher = dependency.and_then(|of| of.publisher),
             dependencyExtensionDestinationVersion = dependency.map(|of| of.version),
             dependencyExtensionScope = dependency.map(|_| EXTENSION_SCOPE),
             failureReason = of.failure_reason.filter(|_| $has.reason),
@@ -258,12 +258,15 @@ fn destination<'a>(of: &HotfixEvent<'a>) -> &'a str {
 
 fn message(step: ChangeStep, event: &ChangeEvent<'_>) -> String {
     let of = &event.of;
-    let (name, id, version, word) = (of.extension_name, of.extension_id, destination(of), step.word());
+    let id = of.extension_id.to_string();
+    let name = of.extension_name.unwrap_or(&id);
+    let (version, word) = (destination(of), step.word());
     let core = match (event.kind, step) {
         (_, ChangeStep::NeedsApp) => {
-            let dependency = event
-                .dependency
-                .map(|of| format!(" {}, version {}", of.name, of.version));
+            let dependency = event.dependency.map(|of| match of.name {
+                Some(name) => format!(" {name}, version {}", of.version),
+                None => format!(" {}, version {}", of.id, of.version),
+            });
             format!(
                 "{name}, version {version} installation/update {word}{}",
                 dependency.unwrap_or_default()
@@ -398,8 +401,8 @@ mod tests {
             if step == NeedsApp {
                 event.dependency = Some(Dependency {
                     id: Uuid::from_u128(9),
-                    name: "Contoso Base",
-                    publisher: "Contoso",
+                    name: Some("Contoso Base"),
+                    publisher: Some("Contoso"),
                     version: "1.4.0.0",
                 });
             }
@@ -434,8 +437,12 @@ mod tests {
         );
         let mut open = sample(OperationKind::Install);
         open.of.extension_destination_version = "";
+        open.of.extension_name = None;
         let line = told(ChangeStep::SchedulingFailed, &open);
         assert_eq!(line["extensionDestinationVersion"], "latest compatible");
+        assert_eq!(line.get("extensionName"), None);
+        let named = format!("Environment app {}, version latest", open.of.extension_id);
+        assert!(line["message"].as_str().unwrap().starts_with(&named), "{line}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{
         events,
         execution::{self, address},
         freezes,
+        refused::RefusedApp,
     },
     config::CustomerSettings,
     error::{Error, Result},
@@ -207,7 +208,7 @@ async fn change(
     let failed = Unscheduled::new(&input, environment);
     let scheduled = schedule(service, input).await;
     if let Err(Error::Rule(problem)) = &scheduled {
-        failed.emit(problem);
+        failed.emit(service, problem).await;
     }
     scheduled
 }
@@ -252,11 +253,12 @@ impl Unscheduled {
 
     /// It was refused by a rule, about which whoever watches over the environment may want to know. Told at once: what does
     /// not happen is not committed either.
-    fn emit(&self, problem: &RuleError) {
+    async fn emit(&self, service: &Service, problem: &RuleError) {
         if problem.code != Code::EntityValidationFailed {
             return;
         }
         let environment = &self.environment;
+        let app = RefusedApp::find(service, environment, self.app, self.request.target()).await;
         let version = environment.application_version.map(|version| version.to_string());
         let target = self.request.target().map(|version| version.to_string());
         let allowed = self.request.allowed();
@@ -272,9 +274,9 @@ impl Unscheduled {
                     environment_type: environment.kind.as_str(),
                     environment_version: version.as_deref(),
                     extension_id: self.app.0,
-                    extension_name: "",
-                    extension_publisher: "",
-                    extension_source_version: None,
+                    extension_name: app.name.as_deref(),
+                    extension_publisher: app.publisher.as_deref(),
+                    extension_source_version: app.installed.as_deref(),
                     extension_destination_version: target.as_deref().unwrap_or_default(),
                     run_after: self.now,
                     use_environment_update_window: self.use_window,

@@ -35,6 +35,7 @@ use domain::{
     problem::{Code, RuleError},
     version::{AppVersion, Availability, Dependency},
 };
+use serde_json::json;
 use std::sync::Arc;
 use store::{
     environments::{Environment, find_environment},
@@ -760,7 +761,14 @@ async fn a_refusal_is_told_to_whoever_watches_over_the_environment() {
         }
         assert_eq!(told[0]["failureReason"], refused.message.as_str());
         assert_eq!(told[0]["extensionDestinationVersion"], "latest compatible");
+        for installed in &told[..2] {
+            assert_eq!(
+                (&installed["extensionName"], &installed["extensionPublisher"]),
+                (&json!("Sales"), &json!("Contoso"))
+            );
+        }
         assert_eq!(told[2]["extensionId"], app(0).to_string());
+        assert_eq!(told[2]["extensionSourceVersion"], FROM.to_string());
     })
     .await;
 }

@@ -50,8 +50,8 @@ fn log(event: &Event) -> Result<()> {
         environment_type: &state.environment_type,
         environment_version: state.environment_version.as_deref(),
         extension_id: state.app_id,
-        extension_name: state.app_name.as_deref().unwrap_or_default(),
-        extension_publisher: state.app_publisher.as_deref().unwrap_or_default(),
+        extension_name: state.app_name.as_deref(),
+        extension_publisher: state.app_publisher.as_deref(),
         extension_source_version: state.source_version.as_deref(),
         extension_destination_version: state.target_version.as_deref().unwrap_or_default(),
         run_after,
@@ -96,8 +96,8 @@ fn log_dependency(installed: &ChangeEvent<'_>, needing: &Needing) -> Result<()> 
             kind: needing.kind.parse().map_err(Error::fault)?,
             of: HotfixEvent {
                 extension_id: needing.app_id,
-                extension_name: needing.app_name.as_deref().unwrap_or_default(),
-                extension_publisher: needing.app_publisher.as_deref().unwrap_or_default(),
+                extension_name: needing.app_name.as_deref(),
+                extension_publisher: needing.app_publisher.as_deref(),
                 extension_destination_version: needing.target_version.as_deref().unwrap_or_default(),
                 ..installed.of
             },
