@@ -452,12 +452,9 @@ mod tests {
     #[tokio::test]
     async fn what_a_name_stands_for_is_told_to_operators_alone() {
         let mut told = Vec::new();
-        for addresses in [
-            &[&["10.0.0.1"] as &[_]] as &'static [_],
-            &[&["169.254.169.254"]],
-            &[&["fd00::1"]],
-            &[&[]],
-        ] {
+        let stands_for: [&[&[&str]]; 4] =
+            [&[&["10.0.0.1"]], &[&["169.254.169.254"]], &[&["fd00::1"]], &[&[]]];
+        for addresses in stands_for {
             let (resolver, _) = answers(addresses);
             let connector = Connector::with(DestinationSettings::default(), resolver).unwrap();
             let target = Target::read("https://db.internal.contoso.com/").unwrap();

@@ -6,7 +6,7 @@ use super::{
     on_both,
 };
 use crate::{
-    actions::webhooks::{Attempt, Outcome, record},
+    actions::webhooks::{Attempt, Outcome, record_attempt},
     jobs::webhooks::remove_old,
 };
 use domain::{
@@ -121,7 +121,7 @@ impl Fixture {
     /// Tries a delivery, which goes so.
     async fn tries(&self, event: u128, attempt: Attempt) {
         let delivery = self.delivery(event).await.unwrap();
-        record(&self.service, &delivery, attempt).await.unwrap();
+        record_attempt(&self.service, &delivery, attempt).await.unwrap();
     }
 
     fn passes(&self, hours: u64) {
