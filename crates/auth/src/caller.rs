@@ -81,6 +81,8 @@ pub struct Caller {
     pub object_id: Option<Uuid>,
     /// For display and audit only: names are chosen by people and prove nothing.
     pub name: Option<String>,
+    /// What a user signs in with, which most often is an address; for display only as well.
+    pub address: Option<String>,
     /// Whether the issuer says that it is an agent: an application with the role `Fame.Agent`.
     pub is_agent: bool,
     /// Whether the issuer says that it administers environments of its tenant: a user in one of the two directory roles for

@@ -227,6 +227,13 @@ impl EntraVersion {
     }
 }
 
+/// What a user signs in with, which most often is an address of theirs.
+fn address_in(claims: &Claims) -> Option<String> {
+    let named = ["preferred_username", "upn", "unique_name"];
+    let mut addresses = named.into_iter().filter_map(|claim| claims.text(claim));
+    addresses.next().map(str::to_owned)
+}
+
 /// Who an Entra token speaks for; all other checks have passed.
 pub(super) fn entra_caller(
     claims: &Claims,
@@ -254,6 +261,7 @@ pub(super) fn entra_caller(
         require_scope(claims, "scp", issuer)?;
         let caller = Caller {
             is_administrator: claims.administers(),
+            address: address_in(claims),
             ..user(tenant, object_id, version.name_in(claims), issuer.match_by)
         };
         return Ok(CustomerCaller::Own(Arc::new(caller)));
@@ -333,6 +341,7 @@ fn application(
         id: client_id,
         object_id: Some(object_id),
         name: claims.text("app_displayname").map(str::to_owned),
+        address: None,
         is_agent: claims.words("roles").contains(&AGENT_ROLE),
         is_administrator: claims.words("roles").contains(&ADMINISTRATOR_ROLE),
         match_by: issuer.match_by,
@@ -365,12 +374,10 @@ pub(super) fn oidc_caller(
     if !is_application {
         require_scope(claims, &oidc.scope_claim, issuer)?;
         let name = claims.text("name").or_else(|| claims.text("preferred_username"));
-        return Ok(user(
-            oidc.tenant,
-            oidc_id(&oidc.issuer, object),
-            name,
-            issuer.match_by,
-        ));
+        return Ok(Caller {
+            address: address_in(claims),
+            ..user(oidc.tenant, oidc_id(&oidc.issuer, object), name, issuer.match_by)
+        });
     }
     let client = non_empty(claims, &oidc.client_claim)?;
     Ok(Caller {
@@ -379,6 +386,7 @@ pub(super) fn oidc_caller(
         id: oidc_id(&oidc.issuer, client),
         object_id: Some(oidc_id(&oidc.issuer, object)),
         name: Some(client.to_owned()),
+        address: None,
         is_agent: false,
         is_administrator: false,
         match_by: issuer.match_by,
@@ -426,6 +434,7 @@ fn user(tenant: Uuid, object_id: Uuid, name: Option<&str>, match_by: Application
         id: object_id,
         object_id: None,
         name: name.map(str::to_owned),
+        address: None,
         is_agent: false,
         is_administrator: false,
         match_by,

@@ -2,6 +2,7 @@
 ALTER TABLE operations ADD COLUMN created_by_kind TEXT NOT NULL DEFAULT 'User';
 ALTER TABLE operations ADD COLUMN created_by_name TEXT;
 ALTER TABLE operations ADD COLUMN canceled_by TEXT;
+ALTER TABLE operations ADD COLUMN canceled_by_name TEXT;
 ALTER TABLE operations ADD COLUMN parent_id UUID;
 ALTER TABLE operations ADD COLUMN allow_preview BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE operations ADD COLUMN allow_dependencies BOOLEAN NOT NULL DEFAULT FALSE;

@@ -99,10 +99,12 @@ table! {
         pub created_by_object_id: Option<Uuid>,
         /// What kind of caller asked for it.
         pub created_by_kind: CallerKind,
-        /// What their token called them, if it did.
+        /// How others know them: the address of a customer's user, what a vendor's token called them, if it did.
         pub created_by_name: Option<String>,
         /// Who canceled it.
         pub canceled_by: Option<String>,
+        /// The address of a customer's user who did.
+        pub canceled_by_name: Option<String>,
         /// The operation that it was made for, and without which nobody would have asked for it.
         pub parent_id: Option<OperationId>,
         /// Whether it may lead to a version in preview.
@@ -266,13 +268,14 @@ pub async fn cancel_operations(tx: &mut Tx<'_>, canceled: &[Operation]) -> Resul
             operation.id.into(),
             operation.ended_on.into(),
             operation.canceled_by.clone().into(),
+            operation.canceled_by_name.clone().into(),
         ]
     };
     tx.each(
-        "UPDATE operations SET status = 'Canceled', ended_on = {ended}, canceled_by = {by}
+        "UPDATE operations SET status = 'Canceled', ended_on = {ended}, canceled_by = {by}, canceled_by_name = {name}
          FROM {rows}
          WHERE operations.id = {id} AND operations.status = 'Scheduled'",
-        &[("id", "uuid"), ("ended", "bigint"), ("by", "text")],
+        &[("id", "uuid"), ("ended", "bigint"), ("by", "text"), ("name", "text")],
         canceled.iter().map(row).collect(),
     )
     .execute()

@@ -21,6 +21,7 @@ async fn an_application_is_its_client_id_in_both_versions() {
             id: CLIENT,
             object_id: Some(SERVICE_PRINCIPAL),
             name: Some("owner".to_owned()),
+            address: None,
             is_agent: false,
             is_administrator: false,
             match_by: ApplicationMatch::Either,

@@ -38,6 +38,8 @@ pub(crate) struct Customer {
     pub(crate) has_administrator_role: bool,
     /// For display only.
     pub(crate) name: Option<String>,
+    /// What a user of the tenant signs in with, by which others of it know them; for display only.
+    pub(crate) address: Option<String>,
     pub(crate) correlation_id: Uuid,
 }
 
@@ -83,6 +85,7 @@ mod tests {
             partner_tenant_id: partner,
             has_administrator_role: true,
             name: None,
+            address: None,
             correlation_id: Uuid::nil(),
         }
     }

@@ -323,6 +323,7 @@ fn described(
         created_by_kind: input.principal.kind.into(),
         created_by_name: input.principal.name.clone(),
         canceled_by: None,
+        canceled_by_name: None,
         parent_id: None,
         allow_preview: false,
         allow_dependencies: false,

@@ -86,6 +86,7 @@ fn customer_of(caller: &CustomerCaller, info: &RequestInfo) -> Customer {
             partner_tenant_id: None,
             has_administrator_role: caller.is_administrator,
             name: caller.name.as_deref().and_then(fit_name),
+            address: caller.address.as_deref().and_then(fit_name),
             correlation_id,
         },
         CustomerCaller::Delegated(delegated) => Customer {
@@ -96,6 +97,7 @@ fn customer_of(caller: &CustomerCaller, info: &RequestInfo) -> Customer {
             partner_tenant_id: Some(TenantId(delegated.partner_tenant_id)),
             has_administrator_role: delegated.is_administrator,
             name: delegated.name.as_deref().and_then(fit_name),
+            address: None,
             correlation_id,
         },
     }

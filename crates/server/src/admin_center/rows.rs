@@ -191,7 +191,11 @@ pub(super) fn operation(row: &Operation, spelling: Spelling) -> AdminOperation {
             .or_else(|| row.reason.clone())
             .unwrap_or_default(),
         created_by: creator(row),
-        canceled_by: row.canceled_by.as_deref().map_or_else(String::new, shown_id),
+        canceled_by: row
+            .canceled_by_name
+            .clone()
+            .or_else(|| row.canceled_by.as_deref().map(shown_id))
+            .unwrap_or_default(),
         creator_principal_type: match row.created_by_kind {
             CallerKind::Application => "app",
             CallerKind::User | CallerKind::Delegated => "user",

@@ -17,6 +17,7 @@ on_both_databases!(
     apps_have_the_documented_shape,
     an_app_is_shown_as_it_is_treated,
     an_operation_is_the_same_at_every_address,
+    users_are_shown_by_their_address,
     a_window_is_read_and_set_in_both_ways,
     a_window_that_cannot_be_is_refused,
     what_waits_is_timed_anew_when_the_window_changes,
@@ -312,6 +313,34 @@ async fn an_operation_is_the_same_at_every_address(backend: Backend) {
         (&json!("succeeded"), &json!("2020-03-05T20:00:00.0000000Z"))
     );
     assert!(done["completedOn"].is_string(), "{done}");
+}
+
+async fn users_are_shown_by_their_address(backend: Backend) {
+    let service = service(backend).await;
+    for version in ["16.0.0.5", "16.0.1.2"] {
+        service.owner().has_uploaded(version).await;
+    }
+    let update = admin_path("MyCustomer", &format!("apps/{APP}/update"));
+    let body = json!({ "targetVersion": "16.0.1.2", "useEnvironmentUpdateWindow": true });
+    let without = administrator_of(CUSTOMER)
+        .with_claim("name", "Adele Vance")
+        .without_claim("preferred_username");
+    let without = ["upn", "unique_name"]
+        .into_iter()
+        .fold(without, |token, claim| token.without_claim(claim));
+    let id = &without.claims["oid"];
+    let id = id.as_str().unwrap().to_owned();
+    let with = without
+        .clone()
+        .with_claim("preferred_username", "adele@contoso.example");
+    // Without an address, the object id is what there is; the name never is.
+    for (token, shown) in [(&with, "adele@contoso.example"), (&without, id.as_str())] {
+        let user = service.with_token(token);
+        let asked = user.post(&update, body.clone()).await.expect(200);
+        assert_eq!(asked.property("createdBy"), shown);
+        let canceled = user.post(format!("{update}/cancel"), json!({})).await.expect(200);
+        assert_eq!(canceled.property("canceledBy"), shown);
+    }
 }
 
 async fn a_window_is_read_and_set_in_both_ways(backend: Backend) {

@@ -373,7 +373,7 @@ fn operation(
     let Customer {
         kind,
         object_id,
-        name,
+        address,
         ..
     } = &input.customer;
     Ok(Operation {
@@ -414,8 +414,9 @@ fn operation(
         downloads: None,
         created_by_object_id: *object_id,
         created_by_kind: *kind,
-        created_by_name: name.clone(),
+        created_by_name: address.clone(),
         canceled_by: None,
+        canceled_by_name: None,
         parent_id: asked.filter(|_| !step.is_asked),
         allow_preview: allowed.preview && step.is_asked,
         allow_dependencies: allowed.dependencies,

@@ -195,6 +195,7 @@ async fn cancel_in(
             status: OperationStatus::Canceled,
             ended_on: Some(input.now),
             canceled_by: Some(input.customer.signature()),
+            canceled_by_name: input.customer.address.clone(),
             ..other
         })
         .collect();

@@ -60,7 +60,8 @@ fn administrator_of(tenant_id: TenantId) -> Customer {
         object_id: None,
         partner_tenant_id: None,
         has_administrator_role: true,
-        name: Some("admin@contoso.com".into()),
+        name: Some("Adele Vance".into()),
+        address: Some("admin@contoso.com".into()),
         correlation_id: Uuid::new_v4(),
     }
 }

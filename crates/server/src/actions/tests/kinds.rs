@@ -124,6 +124,7 @@ async fn asks_as(fleet: &Fleet, id: OperationId, asked: Asked) -> Operation {
         created_by_kind: CallerKind::User,
         created_by_name: None,
         canceled_by: None,
+        canceled_by_name: None,
         parent_id: asked.for_the_sake_of,
         allow_preview: false,
         allow_dependencies: true,
