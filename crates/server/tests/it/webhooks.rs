@@ -381,7 +381,7 @@ async fn who_takes_nothing_for_days_is_told_nothing_any_more_and_the_others_hear
     owner.put(&hook.path, body(false)).await.expect(200);
     let db: Db = store::open(&service.settings().database).await.unwrap();
     let waits = "UPDATE webhook_deliveries SET status = 'Waiting', attempts = 9, first_on = 0, next_on = 0";
-    db.write((), |mut tx, ()| {
+    db.write((), move |mut tx, ()| {
         Box::pin(async move { tx.query(waits).execute().await.map(drop) })
     })
     .await
