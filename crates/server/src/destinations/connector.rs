@@ -113,10 +113,9 @@ impl Answer {
         if let Ok(seconds) = value.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        // Their clock may not be ours.
+        // Their clock may not be ours, so a date says something beside theirs alone.
         let until = httpdate::parse_http_date(value).ok()?;
-        let now = self.date().unwrap_or_else(SystemTime::now);
-        Some(until.duration_since(now).unwrap_or_default())
+        Some(until.duration_since(self.date()?).unwrap_or_default())
     }
 
     fn date(&self) -> Option<SystemTime> {
@@ -524,7 +523,7 @@ mod tests {
         assert_eq!(after("120", None), Some(Duration::from_secs(120)));
         assert_eq!(after(later, Some(date)), Some(Duration::from_secs(120)));
         assert_eq!(after(date, Some(later)), Some(Duration::ZERO));
-        assert_eq!(after(later, None), Some(Duration::ZERO));
+        assert_eq!(after(later, None), None);
         assert_eq!(after("soon", Some(date)), None);
     }
 

@@ -89,6 +89,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The webhook is disabled, so it cannot be tested.",
     ),
     (
+        "FormatCannotChange",
+        Code::EntityValidationFailed,
+        "What waits for the webhook is written in its format already: remove it and add another.",
+    ),
+    (
         "NoSecretKey",
         Code::EntityValidationFailed,
         "The service has no key under which it could keep secrets, so it has no webhooks.",
