@@ -95,7 +95,7 @@ pub(crate) struct PutApp {
     /// Where packages are kept; one of the service's configured locations
     #[arg(long, value_name = "NAME")]
     storage_location: Option<String>,
-    /// Who must have signed its packages: none, signed, or pinned:KEY[,KEY] with the SHA-256 of public keys; left as it is
+    /// Who must have signed its packages: none, signed, or pinned:KEY,… with the SHA-256 of public keys; left as it is
     /// where it is not given. `fame package inspect` shows the key of a package's signer
     #[arg(long, value_name = "RULE")]
     signer_rule: Option<SignerRule>,
