@@ -144,9 +144,19 @@ class Service:
         return self.ask("POST", f"/v1.0/apps/{app}/countries/{country}/environmentHotfixes", asked)["id"]
 
     def customers_operation(self):
-        """An operation that a customer asked for and that waits."""
-        waiting = self.customers_operations()
-        return (waiting[0] if waiting else self.ask(*self.address("update_app"), self.body("update_app")))["id"]
+        """An operation that waits where a customer may ask for one. What was sent before may have left the app so that it
+        can be neither updated nor installed: then one that is over."""
+        listed = self.ask("GET", self.address("list_app_operations")[1])["value"]
+        there = [operation for operation in listed if operation["status"] in ("scheduled", "running")]
+        if there:
+            return there[0]["id"]
+        for asked in ("update_app", "install_app"):
+            try:
+                return self.ask(*self.address(asked), self.body(asked))["id"]
+            except RuntimeError as refused:
+                if "EntityValidationFailed" not in str(refused) and "ResourceDoesNotExist" not in str(refused):
+                    raise
+        return listed[0]["id"]
 
     def customers_operations(self):
         listed = self.ask("GET", self.address("list_app_operations")[1])["value"]
@@ -154,7 +164,12 @@ class Service:
 
     def cancels_customers_operations(self):
         for operation in self.customers_operations():
-            self.ask(*self.address("cancel_app_operation"), {"ScheduledOperationId": operation["id"]})
+            try:
+                self.ask(*self.address("cancel_app_operation"), {"ScheduledOperationId": operation["id"]})
+            except RuntimeError as refused:
+                # It may have begun meanwhile.
+                if "NotCancelable" not in str(refused):
+                    raise
 
     def work(self):
         """Operations that the agent holds, each with its lease."""

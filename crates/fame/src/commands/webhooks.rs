@@ -91,10 +91,10 @@ pub(crate) struct AddArgs {
 #[derive(Args, Debug)]
 pub(crate) struct WhatArgs {
     /// Where it is
-    #[arg(long, required_unless_present = "connection_string_file")]
-    url: Option<String>,
+    #[arg(long, value_name = "URL", required_unless_present = "connection_string_file")]
+    to: Option<String>,
     /// A file with the connection string of an Application Insights resource
-    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
     connection_string_file: Option<PathBuf>,
     /// An event that it wants, or a group such as hotfix.*; repeat it for several. All when left out
     #[arg(long = "event", value_name = "EVENT", value_delimiter = ',')]
@@ -281,7 +281,7 @@ impl WhatArgs {
             .is_some()
             .then(|| WebhookFormat::ApplicationInsights.to_string());
         Ok(WebhookBody {
-            url: self.url.clone(),
+            url: self.to.clone(),
             connection_string: connection_string.map(|text| text.trim().to_owned()),
             events: (!self.events.is_empty()).then(|| self.events.clone()),
             format: format.or(insights),

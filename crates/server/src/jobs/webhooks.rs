@@ -46,8 +46,8 @@ const AT_ONCE: usize = 5;
 const EACH_SECOND: usize = 20;
 const SECOND: Duration = Duration::from_secs(1);
 /// How long others leave sending to this server, and how often it says that it is still there.
-const TERM: Duration = Duration::from_secs(60);
-const RENEWED: Duration = Duration::from_secs(20);
+const TERM: Duration = Duration::from_secs(30);
+const RENEWED: Duration = Duration::from_secs(10);
 /// How often to look when nothing announced a delivery, or a host has had enough for the moment.
 const PERIOD: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_millis(100);
