@@ -23,12 +23,12 @@ pub(crate) enum CustomersCommand {
     /// Show who administers a customer's environments
     Get {
         /// The customer's tenant
-        tenant: TenantId,
+        customer: TenantId,
     },
     /// Register a customer, or replace what is registered of one
     Put {
         /// The customer's tenant
-        tenant: TenantId,
+        customer: TenantId,
         /// A client id that may use the role AdminCenter.ReadWrite.All; repeatable
         #[arg(long = "client", value_name = "ID")]
         clients: Vec<Uuid>,
@@ -44,7 +44,7 @@ pub(crate) enum CustomersCommand {
     /// Remove what is registered of a customer; environments stay
     Delete {
         /// The customer's tenant
-        tenant: TenantId,
+        customer: TenantId,
     },
 }
 
@@ -88,9 +88,9 @@ impl CustomersCommand {
                     .print_list(client.list_customers(), query, CUSTOMERS)
                     .await
             }
-            Self::Get { tenant } => session.print_one(client.get_customer(tenant)).await,
+            Self::Get { customer } => session.print_one(client.get_customer(customer)).await,
             Self::Put {
-                tenant,
+                customer,
                 clients,
                 administrators,
                 partners,
@@ -101,14 +101,14 @@ impl CustomersCommand {
                     clients,
                     partners: partners.into_iter().map(|partner| partner.0).collect(),
                 };
-                let request = client.put_customer(tenant, &body);
+                let request = client.put_customer(customer, &body);
                 session
                     .print_one(request.if_match(condition.if_match.as_deref()))
                     .await
             }
-            Self::Delete { tenant } => {
-                client.delete_customer(tenant).json().await?;
-                printer.note(format!("Customer {tenant} is not registered any more."));
+            Self::Delete { customer } => {
+                client.delete_customer(customer).json().await?;
+                printer.note(format!("Customer {customer} is not registered any more."));
                 Ok(())
             }
         }
