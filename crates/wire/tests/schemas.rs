@@ -94,6 +94,8 @@ fn nothing_travels_to_an_agent_that_is_not_named_here() {
         "targetVersion",
         "syncMode",
         "package",
+        "deleteData",
+        "languageId",
     ]);
     has_members::<agent::EnvironmentName>(&["aadTenantId", "applicationFamily", "name"]);
     has_members::<agent::ClaimedPackage>(&["sha256", "size", "differsElsewhere"]);
