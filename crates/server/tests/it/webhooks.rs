@@ -28,6 +28,7 @@ on_both_databases!(
     who_takes_nothing_for_days_is_told_nothing_any_more_and_the_others_hear_of_it,
     who_is_gone_is_told_nothing_any_more,
     a_host_that_was_none_before_is_heard_of_by_the_others,
+    nobody_listens_while_others_are_made_deaf,
     what_was_told_is_told_again_under_the_same_id,
     webhooks_are_tested_ten_times_an_hour,
     only_owners_see_webhooks_and_nobody_sees_secrets,
@@ -438,6 +439,27 @@ async fn a_host_that_was_none_before_is_heard_of_by_the_others(backend: Backend)
     does(&owner, &same, "test").await.expect(200);
     first.hears(2).await;
     assert_eq!(first.kinds(), ["webhook.newHost", "webhook.test"]);
+}
+
+async fn nobody_listens_while_others_are_made_deaf(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, victim, witness) = (service.owner(), Receiver::new().await, Receiver::new().await);
+    let hook = listens(&owner, &victim).await;
+    adds(&owner, json!({ "url": witness.url, "events": ["hotfix.failed"] })).await;
+    its_host_is_no_news_any_more(&service).await;
+    let body = |enabled: bool| json!({ "url": victim.url, "events": ["hotfix.*"], "enabled": enabled });
+    owner.put(&hook.path, body(false)).await.expect(200);
+    assert_eq!(witness.hears(1).await[0].json()["data"]["reason"], "Asked");
+    let ear = json!({ "url": witness.url.replace("127.0.0.1", "127.0.0.2"), "events": ["hotfix.*"] });
+    adds(&owner, ear).await;
+    assert_eq!(witness.hears(2).await[1].kind(), "webhook.newHost");
+    assert!(victim.so_far().is_empty());
+    owner.put(&hook.path, body(true)).await.expect(200);
+    assert_eq!(victim.hears(1).await[0].json()["data"]["host"], "127.0.0.2");
+    owner.delete(&hook.path).await.expect(204);
+    let removed = witness.hears(3).await[2].json();
+    assert_eq!(removed["type"], "webhook.disabled");
+    assert_eq!(removed["data"]["id"], hook.id.to_string());
 }
 
 async fn what_was_told_is_told_again_under_the_same_id(backend: Backend) {
