@@ -376,8 +376,10 @@ async fn check_locations(service: &Service) -> Result<(), StartError> {
     }
 }
 
-fn read_keys(settings: &Settings) -> Result<KeyRing, StartError> {
-    KeyRing::read(&settings.secrets.keys).map_err(|problem| StartError::Settings(vec![problem]))
+fn read_keys(settings: &Settings) -> Result<Arc<KeyRing>, StartError> {
+    let read = KeyRing::read(&settings.secrets.keys);
+    read.map(Arc::new)
+        .map_err(|problem| StartError::Settings(vec![problem]))
 }
 
 /// Makes sure that everything that is kept sealed can be opened.
@@ -404,7 +406,7 @@ pub async fn rotate_secrets(settings: &Settings, forgets: bool) -> Result<Reseal
     let db = store::open(&settings.database)
         .await
         .map_err(StartError::Database)?;
-    let rotated = actions::webhooks::reseal(&db, Arc::new(keys), forgets, Clock::system().now()).await;
+    let rotated = actions::webhooks::reseal(&db, keys, forgets, Clock::system().now()).await;
     rotated.map_err(|error: Error| StartError::Unsettled(error.into()))
 }
 

@@ -79,7 +79,7 @@ pub(crate) struct Service {
     /// Sends where somebody else chose the address.
     pub(crate) connector: Connector,
     /// The keys under which secrets are kept.
-    pub(crate) secrets: KeyRing,
+    pub(crate) secrets: Arc<KeyRing>,
     /// Places for uploads under way.
     pub(crate) uploads: UploadPlaces,
     /// How much customers' callers change in an hour.

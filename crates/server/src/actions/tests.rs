@@ -143,7 +143,7 @@ impl Fixture {
             emitted: Wakeup::default(),
             deliveries: Wakeup::default(),
             connector: Connector::new(DestinationSettings::default()).unwrap(),
-            secrets: KeyRing::default(),
+            secrets: Arc::new(KeyRing::default()),
             uploads: UploadPlaces::new(4, Duration::from_secs(60)),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),

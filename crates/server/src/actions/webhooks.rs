@@ -375,11 +375,9 @@ struct Rotating {
     principal: Principal,
     reached: Reached,
     id: Uuid,
-    sealed: String,
-    /// The secret that is there, sealed as the former one.
-    former: String,
-    /// The tag of the webhook that `former` was read from.
-    etag: Etag,
+    keys: Arc<KeyRing>,
+    /// The secret from now on.
+    secret: String,
     preconditions: Preconditions,
     now: Instant,
 }
@@ -393,20 +391,13 @@ pub(crate) async fn rotate_webhook(
     preconditions: Preconditions,
 ) -> Result<Saved> {
     may(service, principal, reached, WRITE).await?;
-    let webhook = get_webhook(service, principal, reached, id).await?;
-    if webhook.format.is_insights() {
-        let message = "What is sent to Application Insights is not signed: there is no secret to rotate.";
-        return Err(RuleError::new(Code::BadArgument, message).into());
-    }
-    let current = open(&service.secrets, id, SECRET, &webhook.secret)?;
     let secret = signing::new_secret().map_err(Error::fault)?;
     let input = Rotating {
         principal: principal.clone(),
         reached,
         id,
-        sealed: seal(&service.secrets, id, SECRET, &secret)?,
-        former: seal(&service.secrets, id, FORMER_SECRET, &current)?,
-        etag: webhook.etag,
+        keys: Arc::clone(&service.secrets),
+        secret: secret.clone(),
         preconditions,
         now: service.clock.now(),
     };
@@ -424,14 +415,16 @@ pub(crate) async fn rotate_webhook(
 async fn rotate_webhook_in(mut tx: Tx<'_>, input: &Rotating) -> Result<Webhook> {
     require(&mut tx, &input.principal, input.reached).await?;
     let existing = lock(&mut tx, input.reached, input.id).await?;
-    let existing = existing.ok_or_else(|| input.preconditions.missing(missing(input.id)))?;
-    input.preconditions.check_write(Some(existing.etag))?;
-    if existing.etag != input.etag {
-        return Err(store::StoreError::Busy.into());
+    let existing = existing.ok_or_else(|| missing(input.id))?;
+    if existing.format.is_insights() {
+        let message = "What is sent to Application Insights is not signed: there is no secret to rotate.";
+        return Err(RuleError::new(Code::BadArgument, message).into());
     }
+    input.preconditions.check_write(Some(existing.etag))?;
+    let former = open(&input.keys, input.id, SECRET, &existing.secret)?;
     let webhook = Webhook {
-        secret: input.sealed.clone(),
-        former_secret: Some(input.former.clone()),
+        secret: seal(&input.keys, input.id, SECRET, &input.secret)?,
+        former_secret: Some(seal(&input.keys, input.id, FORMER_SECRET, &former)?),
         former_secret_until: Some(input.now + OVERLAP),
         etag: Etag::random(),
         ..existing

@@ -445,8 +445,8 @@ async fn nobody_listens_while_others_are_made_deaf(backend: Backend) {
     let service = Harness::start(backend).await;
     let (owner, victim, witness) = (service.owner(), Receiver::new().await, Receiver::new().await);
     let hook = listens(&owner, &victim).await;
-    adds(&owner, json!({ "url": witness.url, "events": ["hotfix.failed"] })).await;
     its_host_is_no_news_any_more(&service).await;
+    adds(&owner, json!({ "url": witness.url, "events": ["hotfix.failed"] })).await;
     let body = |enabled: bool| json!({ "url": victim.url, "events": ["hotfix.*"], "enabled": enabled });
     owner.put(&hook.path, body(false)).await.expect(200);
     assert_eq!(witness.hears(1).await[0].json()["data"]["reason"], "Asked");

@@ -483,7 +483,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         emitted: Wakeup::default(),
         deliveries: Wakeup::default(),
         connector: Connector::new(DestinationSettings::default()).unwrap(),
-        secrets: KeyRing::default(),
+        secrets: Arc::new(KeyRing::default()),
         uploads: UploadPlaces::new(4, Duration::from_secs(60)),
         enrolments: LookUps::of_enrolments(),
         leaks: LookUps::of_leaks(),
