@@ -1,6 +1,6 @@
 //! Customers, as their operator registers them: who administers a tenant's environments.
 
-use super::{Db, Field, Row, StoreError, Tx, Value, row::table, table::Kind};
+use super::{Db, Field, Reader, Row, StoreError, Tx, Value, row::table, table::Kind};
 use domain::{
     customer::{Administration, Partner},
     ids::{Etag, TenantId},
@@ -83,13 +83,12 @@ fn one() -> String {
 }
 
 /// One customer.
-pub async fn find_customer(db: &Db, tenant: TenantId) -> Result<Option<Customer>, StoreError> {
-    db.query(one()).bind(tenant).fetch_optional().await
-}
-
-/// One customer within a transaction.
-pub async fn find_customer_in(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Option<Customer>, StoreError> {
-    tx.query(one()).bind(tenant).fetch_optional().await
+pub async fn find_customer<'r, 't: 'r>(
+    reader: impl Into<Reader<'r, 't>>,
+    tenant: TenantId,
+) -> Result<Option<Customer>, StoreError> {
+    let mut reader = reader.into();
+    reader.query(one()).bind(tenant).fetch_optional().await
 }
 
 /// One customer within a transaction, its row locked.

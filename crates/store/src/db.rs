@@ -308,6 +308,27 @@ pub enum Reader<'r, 't> {
     Tx(&'r mut Tx<'t>),
 }
 
+impl<'r> From<&'r Db> for Reader<'r, '_> {
+    fn from(db: &'r Db) -> Self {
+        Self::Db(db)
+    }
+}
+
+impl<'r, 't> From<&'r mut Tx<'t>> for Reader<'r, 't> {
+    fn from(tx: &'r mut Tx<'t>) -> Self {
+        Self::Tx(tx)
+    }
+}
+
+impl<'r, 't> From<&'r mut Reader<'_, 't>> for Reader<'r, 't> {
+    fn from(reader: &'r mut Reader<'_, 't>) -> Self {
+        match reader {
+            Reader::Db(db) => Self::Db(db),
+            Reader::Tx(tx) => Self::Tx(tx),
+        }
+    }
+}
+
 impl Reader<'_, '_> {
     /// A statement that only reads.
     pub fn query<'c>(&'c mut self, sql: impl Into<Cow<'c, str>>) -> Query<'c> {

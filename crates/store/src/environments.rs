@@ -404,20 +404,11 @@ const INSTALLED: &str = "
     ORDER BY i.app_id";
 
 /// Everything installed in an environment.
-pub async fn installed_apps(db: &Db, environment: Uuid) -> Result<Vec<InstalledApp>, StoreError> {
-    db.query(INSTALLED).bind(environment).fetch_all().await
-}
-
-/// The same within a transaction.
-pub async fn installed_apps_in(tx: &mut Tx<'_>, environment: Uuid) -> Result<Vec<InstalledApp>, StoreError> {
-    tx.query(INSTALLED).bind(environment).fetch_all().await
-}
-
-/// Everything installed in an environment, read here or there.
-pub async fn installed_apps_from(
-    reader: &mut Reader<'_, '_>,
+pub async fn installed_apps<'r, 't: 'r>(
+    reader: impl Into<Reader<'r, 't>>,
     environment: Uuid,
 ) -> Result<Vec<InstalledApp>, StoreError> {
+    let mut reader = reader.into();
     reader.query(INSTALLED).bind(environment).fetch_all().await
 }
 

@@ -1,6 +1,6 @@
 //! What the operator has stopped.
 
-use super::{Db, StoreError, Tx, Value, environments::placeholders, row::table};
+use super::{Db, Reader, StoreError, Tx, Value, environments::placeholders, row::table};
 use domain::{freeze::Frozen, ids::Etag, instant::Instant};
 
 table! {
@@ -52,35 +52,22 @@ fn texts(subjects: &[Frozen]) -> impl Iterator<Item = Value> {
 }
 
 /// The first of these that is frozen.
-pub async fn find_first(db: &Db, subjects: &[Frozen]) -> Result<Option<Freeze>, StoreError> {
+pub async fn find_first<'r, 't: 'r>(
+    reader: impl Into<Reader<'r, 't>>,
+    subjects: &[Frozen],
+) -> Result<Option<Freeze>, StoreError> {
     if subjects.is_empty() {
         return Ok(None);
     }
-    let query = db.query(first_of(subjects.len())).bind_all(texts(subjects));
-    query.fetch_optional().await
-}
-
-/// The same within a transaction.
-pub async fn find_first_in(tx: &mut Tx<'_>, subjects: &[Frozen]) -> Result<Option<Freeze>, StoreError> {
-    if subjects.is_empty() {
-        return Ok(None);
-    }
-    let query = tx.query(first_of(subjects.len())).bind_all(texts(subjects));
+    let mut reader = reader.into();
+    let query = reader.query(first_of(subjects.len())).bind_all(texts(subjects));
     query.fetch_optional().await
 }
 
 /// Everything that is frozen.
-pub async fn all(tx: &mut Tx<'_>) -> Result<Vec<Frozen>, StoreError> {
-    let rows = tx
-        .query("SELECT subject FROM freezes")
-        .fetch_all::<(Frozen,)>()
-        .await?;
-    Ok(rows.into_iter().map(|(subject,)| subject).collect())
-}
-
-/// The same outside a transaction.
-pub async fn all_frozen(db: &Db) -> Result<Vec<Frozen>, StoreError> {
-    let rows = db
+pub async fn all<'r, 't: 'r>(reader: impl Into<Reader<'r, 't>>) -> Result<Vec<Frozen>, StoreError> {
+    let mut reader = reader.into();
+    let rows = reader
         .query("SELECT subject FROM freezes")
         .fetch_all::<(Frozen,)>()
         .await?;

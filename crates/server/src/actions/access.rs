@@ -82,7 +82,7 @@ pub(crate) async fn preview_administrator(
 
 /// Decides within a transaction that changes something.
 pub(crate) async fn require_administrator(tx: &mut Tx<'_>, customer: &Customer, now: Instant) -> Result<()> {
-    let found = customers::find_customer_in(tx, customer.tenant_id).await?;
+    let found = customers::find_customer(&mut *tx, customer.tenant_id).await?;
     decide_administrator(customer, found.as_ref(), now)?;
     freezes::check_customer(tx, customer).await
 }

@@ -217,7 +217,7 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
     let existing = environments::lock_environment(&mut tx, &input.key).await?;
     if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
         let environment = existing.ok_or_else(|| not_registered(&input.key))?;
-        let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
+        let apps = environments::installed_apps(&mut tx, environment.id).await?;
         return Ok((with_agent(&mut tx, environment, apps).await?, false));
     }
     input
@@ -225,7 +225,7 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
         .check_write(existing.as_ref().map(|environment| environment.etag))?;
     let before = match existing {
         Some(environment) => {
-            let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
+            let apps = environments::installed_apps(&mut tx, environment.id).await?;
             let (shown, apps) = with_agent(&mut tx, environment, apps).await?;
             wire_rows::registered_environment(shown.clone(), apps.clone())?.check_read_only(&input.given)?;
             Some((shown.environment, apps))
@@ -244,7 +244,7 @@ async fn put_environment_in(mut tx: Tx<'_>, input: &PutEnvironment) -> Result<(R
     save(&mut tx, std::slice::from_ref(&written), input.now).await?;
     let by = Actor::Principal(&input.principal);
     audit::record(&mut tx, by, input.now, written.change()).await?;
-    let apps = environments::installed_apps_in(&mut tx, id).await?;
+    let apps = environments::installed_apps(&mut tx, id).await?;
     Ok((with_agent(&mut tx, written.after.0, apps).await?, is_new))
 }
 
@@ -466,7 +466,7 @@ pub(crate) async fn release_environment(
 
 async fn release_environment_in(mut tx: Tx<'_>, input: &ChangeEnvironment) -> Result<Registered> {
     let environment = input.lock(&mut tx).await?;
-    let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
+    let apps = environments::installed_apps(&mut tx, environment.id).await?;
     if environment.held_since.is_none() && environment.disputed_since.is_none() {
         return with_agent(&mut tx, environment, apps).await;
     }
@@ -530,7 +530,7 @@ pub(super) fn target(key: &EnvironmentKey) -> String {
 }
 
 async fn state_in(tx: &mut Tx<'_>, environment: &Environment) -> Result<Value> {
-    let apps = environments::installed_apps_in(tx, environment.id).await?;
+    let apps = environments::installed_apps(tx, environment.id).await?;
     Ok(state(environment, &apps))
 }
 

@@ -52,14 +52,14 @@ pub(super) async fn check_in(
     app: AppId,
     permission: Permission,
 ) -> Result<()> {
-    refuse(freezes::find_first_in(tx, &in_the_way_of(principal, app, permission)).await?)
+    refuse(freezes::find_first(tx, &in_the_way_of(principal, app, permission)).await?)
 }
 
 /// Whether a customer's caller may change anything now.
 pub(super) async fn check_customer(tx: &mut Tx<'_>, customer: &Customer) -> Result<()> {
     let ids = [Some(customer.id), customer.object_id.map(PrincipalId)];
     let subjects: Vec<_> = ids.into_iter().flatten().map(Frozen::Principal).collect();
-    refuse(freezes::find_first_in(tx, &subjects).await?)
+    refuse(freezes::find_first(tx, &subjects).await?)
 }
 
 /// The same outside a transaction.
@@ -76,7 +76,7 @@ pub(super) async fn check(
 pub(super) async fn check_scheduling(tx: &mut Tx<'_>, apps: &[AppId]) -> Result<()> {
     let mut subjects = vec![Frozen::Scheduling];
     subjects.extend(apps.iter().copied().map(Frozen::App));
-    refuse(freezes::find_first_in(tx, &subjects).await?)
+    refuse(freezes::find_first(tx, &subjects).await?)
 }
 
 /// Why the caller could not schedule a hotfix of the app now, if that is because something is frozen.

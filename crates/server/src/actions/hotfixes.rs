@@ -239,7 +239,7 @@ async fn find_environment(tx: &mut Tx<'_>, input: &Schedule) -> Result<(Environm
     let found = environments::lock_environment(tx, &input.command.environment).await?;
     let here = found.filter(|environment| environment.country_code == input.country);
     let environment = here.ok_or_else(|| environment_missing(input))?;
-    let apps = environments::installed_apps_in(tx, environment.id).await?;
+    let apps = environments::installed_apps(tx, environment.id).await?;
     let gathered = InstallationFacts::new(&environment, &apps, input.app);
     let gathered = gathered.ok_or_else(|| environment_missing(input))?;
     if let Some(since) = environment.missing_since {

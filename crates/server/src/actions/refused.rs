@@ -41,7 +41,7 @@ impl RefusedApp {
         target: Option<AppVersion>,
     ) -> Result<Self> {
         let mut reader = Reader::Db(&service.db);
-        let installed = environments::installed_apps_from(&mut reader, environment.id).await?;
+        let installed = environments::installed_apps(&mut reader, environment.id).await?;
         let installed = installed.into_iter().find(|one| one.app_id == app);
         let uploaded = versions::offered(&mut reader, environment.country_code, [app], Some(app)).await?;
         let uploaded = uploaded.into_iter();

@@ -152,7 +152,7 @@ impl Sender {
             return Ok(PERIOD);
         }
         let now = self.service.clock.now();
-        let frozen = freezes::all_frozen(&self.service.db).await?;
+        let frozen = freezes::all(&self.service.db).await?;
         if frozen.contains(&Frozen::Webhooks) {
             return Ok(PERIOD);
         }

@@ -421,7 +421,7 @@ async fn rebind_environment_in(
     let found = environments::lock_environment(&mut tx, &input.key).await?;
     let environment = found.ok_or_else(|| input.preconditions.missing(not_registered(&input.key)))?;
     input.preconditions.check_write(Some(environment.etag))?;
-    let apps = environments::installed_apps_in(&mut tx, environment.id).await?;
+    let apps = environments::installed_apps(&mut tx, environment.id).await?;
     let before = match environment.agent_id {
         Some(id) => agents::agent_name_in(&mut tx, id).await?,
         None => None,

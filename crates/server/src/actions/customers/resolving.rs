@@ -42,7 +42,7 @@ pub(super) async fn environment(
     reader: &mut Reader<'_, '_>,
     environment: &Environment,
 ) -> Result<resolution::Environment> {
-    let installed = environments::installed_apps_from(reader, environment.id).await?;
+    let installed = environments::installed_apps(&mut *reader, environment.id).await?;
     let occupied = environments::occupied_in(reader, environment.id).await?;
     Ok(resolution::Environment {
         family: family_shown(&environment.family).to_owned(),

@@ -248,7 +248,7 @@ impl ClaimInput {
                 .or_default()
                 .push(operation);
         }
-        let frozen = freezes::all(tx).await?;
+        let frozen = freezes::all(&mut *tx).await?;
         let mut candidates = Vec::with_capacity(environments.len());
         for environment in environments {
             let asked_for = asked_for.remove(&environment.id).unwrap_or_default();
