@@ -8,14 +8,16 @@ pub(crate) mod registration;
 mod resolving;
 pub(crate) mod settings;
 
-use super::access;
+use super::{Service, access};
 use crate::error::Result;
 use domain::{
     ids::{PrincipalId, TenantId},
     instant::Instant,
     principal::CallerKind,
 };
+use futures::future::BoxFuture;
 use reading::EnvironmentName;
+use std::sync::Arc;
 use store::{
     Tx,
     environments::{self, Environment},
@@ -58,6 +60,25 @@ impl Customer {
             CallerKind::Application => format!("{}/{}", self.kind, self.id),
         }
     }
+}
+
+/// Makes a customer's change, to its end whatever becomes of whoever asked for it, and wakes those who wait for what it
+/// brings about.
+async fn carry_out<I, T, F>(service: &Arc<Service>, customer: &Customer, input: I, change: F) -> Result<T>
+where
+    I: Send + Sync + 'static,
+    T: Send + 'static,
+    F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+{
+    changes::admit(service, customer)?;
+    service
+        .see_through(async move |service| {
+            let changed = service.db.write(input, change).await;
+            service.emitted.notify_here();
+            service.wakeup.notify();
+            changed
+        })
+        .await
 }
 
 /// An environment of a customer's, its row locked, if they administer its tenant.

@@ -1,7 +1,7 @@
 //! Installing, updating and taking out apps, with all that has to change for it: all of it is scheduled, or nothing.
 
 use super::{
-    Customer, changes, lock_environment,
+    Customer, carry_out, lock_environment,
     reading::{self, EnvironmentName},
     resolving::{self, Gathered, Question},
 };
@@ -206,27 +206,19 @@ async fn change(
         now: service.clock.now(),
     };
     let failed = Unscheduled::new(&input, environment);
-    let scheduled = schedule(service, input).await;
+    let scheduled = schedule(service, customer, input).await;
     if let Err(Error::Rule(problem)) = &scheduled {
         failed.emit(service, problem).await;
     }
     scheduled
 }
 
-async fn schedule(service: &Arc<Service>, input: Changing) -> Result<Operation> {
+async fn schedule(service: &Arc<Service>, customer: &Customer, input: Changing) -> Result<Operation> {
     input.asked.check(service.settings.customers)?;
-    changes::admit(service, &input.customer)?;
-    service
-        .see_through(async move |service| {
-            let scheduled = service
-                .db
-                .write(input, |tx, input| Box::pin(change_in(tx, input)))
-                .await?;
-            service.emitted.notify_here();
-            service.wakeup.notify();
-            Ok(scheduled)
-        })
-        .await
+    carry_out(service, customer, input, |tx, input| {
+        Box::pin(change_in(tx, input))
+    })
+    .await
 }
 
 /// A change that may not come to be scheduled.

@@ -1,7 +1,7 @@
 //! Calling off what waits in a customer's environment, and putting a vendor's hotfix off.
 
 use super::{
-    Customer, changes, lock_environment,
+    Customer, carry_out, lock_environment,
     reading::{EnvironmentName, operation_missing},
 };
 use crate::{
@@ -95,7 +95,6 @@ async fn change(
     what: What,
     ignored: Vec<String>,
 ) -> Result<Operation> {
-    changes::admit(service, customer)?;
     let input = Changing {
         customer: customer.clone(),
         name: EnvironmentName::of(environment),
@@ -104,17 +103,10 @@ async fn change(
         ignored,
         now: service.clock.now(),
     };
-    service
-        .see_through(async move |service| {
-            let changed = service
-                .db
-                .write(input, |tx, input| Box::pin(change_in(tx, input)))
-                .await;
-            service.emitted.notify_here();
-            service.wakeup.notify();
-            changed
-        })
-        .await
+    carry_out(service, customer, input, |tx, input| {
+        Box::pin(change_in(tx, input))
+    })
+    .await
 }
 
 async fn change_in(mut tx: Tx<'_>, input: &Changing) -> Result<Operation> {

@@ -1,7 +1,7 @@
 //! What an administrator of a tenant chooses for an environment.
 
 use super::{
-    Customer, changes, lock_environment,
+    Customer, carry_out, lock_environment,
     reading::{self, EnvironmentName},
 };
 use crate::{
@@ -113,7 +113,6 @@ async fn change(
     choice: Choice,
     ignored: Vec<String>,
 ) -> Result<Environment> {
-    changes::admit(service, customer)?;
     let input = Choosing {
         customer: customer.clone(),
         name: EnvironmentName::of(environment),
@@ -121,17 +120,10 @@ async fn change(
         ignored,
         now: service.clock.now(),
     };
-    service
-        .see_through(async move |service| {
-            let changed = service
-                .db
-                .write(input, |tx, input| Box::pin(change_in(tx, input)))
-                .await?;
-            service.wakeup.notify();
-            service.emitted.notify_here();
-            Ok(changed)
-        })
-        .await
+    carry_out(service, customer, input, |tx, input| {
+        Box::pin(change_in(tx, input))
+    })
+    .await
 }
 
 async fn change_in(mut tx: Tx<'_>, input: &Choosing) -> Result<Environment> {
