@@ -146,7 +146,7 @@ class Service:
     def customers_operation(self):
         """An operation that waits where a customer may ask for one. What was sent before may have left the app so that it
         can be neither updated nor installed: then one that is over."""
-        listed = self.ask("GET", self.address("list_app_operations")[1])["value"]
+        listed = self.operations_of_the_app()
         there = [operation for operation in listed if operation["status"] in ("scheduled", "running")]
         if there:
             return there[0]["id"]
@@ -158,12 +158,13 @@ class Service:
                     raise
         return listed[0]["id"]
 
-    def customers_operations(self):
-        listed = self.ask("GET", self.address("list_app_operations")[1])["value"]
-        return [operation for operation in listed if operation["canBeCanceled"]]
+    def operations_of_the_app(self):
+        return self.ask("GET", self.address("list_app_operations")[1])["value"]
 
     def cancels_customers_operations(self):
-        for operation in self.customers_operations():
+        for operation in self.operations_of_the_app():
+            if not operation["canBeCanceled"]:
+                continue
             try:
                 self.ask(*self.address("cancel_app_operation"), {"ScheduledOperationId": operation["id"]})
             except RuntimeError as refused:
