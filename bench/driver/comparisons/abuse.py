@@ -8,11 +8,12 @@ import dataclasses
 import multiprocessing
 import os
 import socket
+import struct
 import threading
 import time
 import urllib.parse
 
-from .. import places, seed
+from .. import package, places, seed
 from ..bench import Bench
 from ..client import Client, Refused
 from ..peers import postgresql
@@ -32,13 +33,21 @@ _WORK = [
     f"{_AT}/{seed.HOME}/environments?$filter=version eq '{seed.OLD}'&$top=100",
     "/health/live",
 ]
+_LONG_LIST = f"{_AT}/{seed.HOME}/environments"
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+# Of what may come on a stream before it is said to be welcome: nothing.
+_NO_WINDOW = b"\0\0\6\4\0\0\0\0\0" + struct.pack(">HI", 4, 0)
 _BEGINNINGS = [b"", b"P", _PREFACE[:14], _PREFACE, _PREFACE + _SETTINGS, b"GET / HTTP/1.1\r\nHost:"]
 
 _TEXT = "ab" * 3500
 _PATTERN = "(?:(?:a|b|ab){0,9}a){40}z"
 _SLOW_PATTERN = f"matchesPattern({'concat(' * 6}name,{',@a),'.join([''] * 6)}@a),'{_PATTERN}')&@a='{_TEXT}'"
+_SLOW_IN_SQL = "matchesPattern(name,'^(.*a.*b){9}$') or " + " or ".join(
+    f"contains(name,'{'n' * number}')" for number in range(20, 60))
+# As many as a manifest may declare, and as many elements as it may have.
+_NAMESPACES = ("<x" + "".join(f" xmlns:n{number}=''" for number in range(14)) + ">" + "<a xmlns:z=''/>" * 480
+               + "<a/>" * 4_400 + "</x>")
 _SLOW_LIST = (f"{'name in (' + ','.join(['@b'] * 900) + ') or '}concat(@c,name) in ({','.join(['@b'] * 900)})"
               f"&@b='{_TEXT[:900]}'&@c='{_TEXT[:900]}'")
 
@@ -77,8 +86,36 @@ def _idle(target: Target, counts) -> None:
 
 def _stalled(target: Target, counts) -> None:
     """Long lists that nobody reads."""
-    request = target.request(f"{_AT}/{seed.HOME}/environments")
+    request = target.request(_LONG_LIST)
     _hold(target, counts, 16, lambda _: _connect(target, request, window=2048))
+
+
+def _stalled_streams(target: Target, counts) -> None:
+    """Long lists on all streams of connections on which nothing may be sent."""
+    head = b"".join(_literal(name, value) for name, value in (
+        (":method", "GET"), (":scheme", "http"), (":path", _LONG_LIST), (":authority", "127.0.0.1"),
+        ("authorization", f"Bearer {target.token}")))
+    frame = struct.pack(">I", len(head))[1:] + b"\1\5"
+    streams = b"".join(frame + struct.pack(">I", number) + head for number in range(1, 200, 2))
+    _hold(target, counts, 8, lambda _: _connect(target, _PREFACE + _NO_WINDOW + streams))
+
+
+def _literal(name: str, value: str) -> bytes:
+    """A header of HTTP/2 as it is, without any of HPACK's tables."""
+    return b"\0" + _string(name.encode()) + _string(value.encode())
+
+
+def _string(text: bytes) -> bytes:
+    length = len(text)
+    if length < 127:
+        return bytes([length]) + text
+    length -= 127
+    rest = bytearray([127])
+    while length >= 128:
+        rest.append(length % 128 + 128)
+        length //= 128
+    rest.append(length)
+    return bytes(rest) + text
 
 
 def _sorted(target: Target, counts) -> None:
@@ -135,13 +172,36 @@ def _asking(query: str):
     return ask
 
 
+def _packages(target: Target, counts) -> None:
+    """Versions with manifests as large as they may be, packages that are refused after as much work as possible, and lists
+    of all of them."""
+    minor = 0
+    with Client(target.port, target.token) as client:
+        client.connection.timeout = 5
+        while target.is_on():
+            minor += 1
+            fat = package.build(seed.APP, f"99.{minor}.0.0", 1_000, package.dependencies(400))
+            costly = package.build(seed.APP, f"98.{minor}.0.0", 1_000, _NAMESPACES)
+            uploads = [("POST", f"{_AT}/{seed.LISTED}/versions", seed.upload_body(content)) for content in (fat, costly)]
+            for method, path, body in [*uploads, ("GET", f"{_AT}/{seed.LISTED}/versions?$filter=majorVersion ge 98", None)]:
+                counts["begun"] += 1
+                try:
+                    client.send(method, path, body)
+                except (Refused, OSError):
+                    counts["ended"] += 1
+                    client.connection.close()
+
+
 ATTACKS = {
     "connections without a request": (_idle, 3),
     "lists that nobody reads": (_stalled, 1),
+    "streams on which nothing may be sent": (_stalled_streams, 1),
     "sorted lists that nobody reads": (_sorted, 1),
     "uploads of blanks": (_dripping, 1),
     "patterns without end": (_asking(_SLOW_PATTERN), 4),
     "long texts in long lists": (_asking(_SLOW_LIST), 4),
+    "texts looked for by the database": (_asking(_SLOW_IN_SQL), 4),
+    "packages as large and as costly as they may be": (_packages, 1),
 }
 
 
