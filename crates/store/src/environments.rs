@@ -438,9 +438,14 @@ pub async fn occupied_in(
 }
 
 /// Adds environments. Where somebody else has added one of them just now, the change is tried again, and meets it.
-pub async fn insert_environments(tx: &mut Tx<'_>, environments: &[Environment]) -> Result<(), StoreError> {
+pub async fn insert_environments(
+    tx: &mut Tx<'_>,
+    mut environments: Vec<Environment>,
+) -> Result<(), StoreError> {
     let unless_there = "ON CONFLICT (tenant_id, name_key, family_key) DO NOTHING";
-    let added = tx.add_all_unless(environments, unless_there).await?;
+    // Two who add the same would wait for each other, were they to add them in different orders.
+    environments.sort_by_cached_key(Environment::key);
+    let added = tx.add_all_unless(&environments, unless_there).await?;
     if u64::try_from(environments.len()) == Ok(added) {
         return Ok(());
     }
@@ -697,7 +702,7 @@ mod tests {
             Box::pin(async move {
                 match change {
                     Change::Adds(environment) => {
-                        insert_environments(&mut tx, std::slice::from_ref(environment)).await
+                        insert_environments(&mut tx, vec![environment.clone()]).await
                     }
                     Change::Damages => {
                         let damage = tx.query("UPDATE environments SET window_zone = 'Nowhere'");

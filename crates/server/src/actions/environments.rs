@@ -327,7 +327,7 @@ pub(super) async fn save(tx: &mut Tx<'_>, written: &[Written], now: Instant) -> 
         let after = written.iter().map(|one| one.after.0.clone());
         after.collect()
     };
-    environments::insert_environments(tx, &environments(&new)).await?;
+    environments::insert_environments(tx, environments(&new)).await?;
     environments::update_environments(tx, &environments(&known)).await?;
     let before: Vec<_> = written
         .iter()
