@@ -12,6 +12,8 @@ vocabulary! {
         CloudEvents,
         /// What Business Central itself sends to Azure Application Insights.
         ApplicationInsights,
+        /// The same as log records of OTLP.
+        OpenTelemetry,
     }
 }
 
@@ -58,10 +60,10 @@ vocabulary! {
 }
 
 impl WebhookFormat {
-    /// Whether it is for Application Insights, which signs nothing and is told of less.
+    /// Whether it is for telemetry, which is not signed and tells of less.
     #[must_use]
-    pub fn is_insights(self) -> bool {
-        self == Self::ApplicationInsights
+    pub fn is_telemetry(self) -> bool {
+        matches!(self, Self::ApplicationInsights | Self::OpenTelemetry)
     }
 }
 

@@ -7,6 +7,8 @@
 
 mod connector;
 pub(crate) mod insights;
+pub(crate) mod items;
+pub(crate) mod otlp;
 pub(crate) mod payload;
 pub(crate) mod signing;
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 const LONGEST_URL: usize = 2_000;
 /// Longest connection string, in characters.
 const LONGEST_CONNECTION_STRING: usize = 4_096;
+const LONGEST_HEADER: usize = 8_192;
 /// Most patterns of events.
 const MOST_EVENTS: usize = 50;
 
@@ -43,7 +44,7 @@ entity! {
         #[serde(default)]
         #[schema(example = json!(["hotfix.*"]))]
         events "events": Vec<String>,
-        /// StandardWebhooks, CloudEvents or ApplicationInsights.
+        /// StandardWebhooks, CloudEvents, ApplicationInsights or OpenTelemetry.
         #[schema(value_type = String, example = "StandardWebhooks")]
         format "format": WebhookFormat,
         /// Whether it is told anything.
@@ -136,10 +137,15 @@ pub struct WebhookBody {
     /// The connection string of an Application Insights resource. It is shown in no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_string: Option<String>,
+    /// `Name: value`, which is sent with everything to say who sends; for OpenTelemetry. It is shown in no answer, and kept
+    /// until there is another or the webhook is at another URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "api-key: 0123456789abcdef")]
+    pub header: Option<String>,
     /// The events that it wants, by name or by what they begin with (`hotfix.*`); all when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
-    /// StandardWebhooks, CloudEvents or ApplicationInsights; StandardWebhooks when left out.
+    /// StandardWebhooks, CloudEvents, ApplicationInsights or OpenTelemetry; StandardWebhooks when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// The tenant of whose environments it is told; of all when left out. For operators.
@@ -157,6 +163,8 @@ pub struct WebhookRequest {
     pub url: Option<String>,
     /// Where it is, and as whom it is told.
     pub connection_string: Option<String>,
+    /// What says who sends.
+    pub header: Option<String>,
     /// The events that it wants; none: all.
     pub events: Vec<String>,
     /// How they are written.
@@ -180,7 +188,7 @@ impl WebhookRequest {
         let known: Vec<_> = Webhook::PROPERTIES
             .iter()
             .copied()
-            .chain(["connectionString"])
+            .chain(["connectionString", "header"])
             .collect();
         object.only(&known)?;
         object.is_about("webhook", "id", &id)?;
@@ -201,6 +209,11 @@ impl WebhookRequest {
                 return Err(object.required("url"));
             }
         }
+        let header = limited(&object, "header", LONGEST_HEADER)?;
+        if format != WebhookFormat::OpenTelemetry && header.is_some() {
+            let message = format!("A webhook in the format {format} has no 'header' of its own.");
+            return Err(RuleError::new(Code::BadArgument, message).about("header"));
+        }
         let tenant_id = object.parsed("aadTenantId")?;
         if is_of_app && tenant_id.is_some() {
             let why = "a webhook of an app is told of all environments in which the app is";
@@ -209,6 +222,7 @@ impl WebhookRequest {
         Ok(Self {
             url,
             connection_string,
+            header,
             events: read_events(&object, is_of_app)?,
             format,
             tenant_id,

@@ -14,7 +14,12 @@ use domain::{
     webhook::{DeliveryStatus, WebhookFormat},
 };
 use serde_json::Value;
-use std::{fs, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 use tokio::time::sleep;
 use uuid::Uuid;
 use wire::webhooks::{Webhook, WebhookBody, WebhookDelivery};
@@ -96,10 +101,13 @@ pub(crate) struct WhatArgs {
     /// A file with the connection string of an Application Insights resource
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
     connection_string_file: Option<PathBuf>,
+    /// A file with "Name: value", a header that tells a collector who sends
+    #[arg(long, value_name = "FILE")]
+    header_file: Option<PathBuf>,
     /// An event that it wants, or a group such as hotfix.*; repeat it for several. All when left out
     #[arg(long = "event", value_name = "EVENT", value_delimiter = ',')]
     events: Vec<String>,
-    /// StandardWebhooks, CloudEvents or ApplicationInsights
+    /// StandardWebhooks, CloudEvents, ApplicationInsights or OpenTelemetry
     #[arg(long)]
     format: Option<WebhookFormat>,
     /// The tenant of whose environments it is to be told; for operators
@@ -271,23 +279,35 @@ impl One {
 
 impl WhatArgs {
     fn body(&self) -> Result<WebhookBody, Failure> {
-        let connection_string = self.connection_string_file.as_ref().map(|file| {
-            fs::read_to_string(file)
-                .map_err(|error| Failure::Usage(format!("'{}' cannot be read: {error}", file.display())))
-        });
-        let connection_string = connection_string.transpose()?;
+        let connection_string = self
+            .connection_string_file
+            .as_deref()
+            .map(secret_of)
+            .transpose()?;
         let format = self.format.map(|format| format.to_string());
         let insights = connection_string
             .is_some()
             .then(|| WebhookFormat::ApplicationInsights.to_string());
         Ok(WebhookBody {
             url: self.to.clone(),
-            connection_string: connection_string.map(|text| text.trim().to_owned()),
+            connection_string,
+            header: self.header_file.as_deref().map(secret_of).transpose()?,
             events: (!self.events.is_empty()).then(|| self.events.clone()),
             format: format.or(insights),
             aad_tenant_id: self.aad_tenant_id.map(|tenant| tenant.0),
             enabled: self.disabled.then_some(false),
         })
+    }
+}
+
+/// What a file holds that no command line should.
+fn secret_of(file: &Path) -> Result<String, Failure> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(Failure::Usage(format!(
+            "'{}' cannot be read: {error}",
+            file.display()
+        ))),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     repeat,
 };
 use crate::{
-    destinations::{Connector, Target, insights, insights::Connection, payload, signing},
+    destinations::{Connector, Target, insights::Connection, items, otlp::Credential, payload, signing},
     error::{Error, Result},
     secrets::{KeyRing, Place, SecretError},
     wire_rows,
@@ -153,11 +153,15 @@ pub(crate) async fn put_webhook(
         ),
         None => request.url.clone(),
     };
+    if let Some(header) = &request.header {
+        Credential::read(header).map_err(|refused| RuleError::invalid("header", sentence(&refused.0)))?;
+    }
     if let Some(url) = &url {
         check(&service.connector, reached, url).await?;
     }
     let secret = match request.format {
         WebhookFormat::ApplicationInsights => request.connection_string.clone(),
+        WebhookFormat::OpenTelemetry => Some(request.header.clone().unwrap_or_default()),
         WebhookFormat::StandardWebhooks | WebhookFormat::CloudEvents => {
             Some(signing::new_secret().map_err(Error::fault)?)
         }
@@ -182,7 +186,7 @@ pub(crate) async fn put_webhook(
         .await?;
     service.emitted.notify_here();
     service.deliveries.notify();
-    let is_shown = is_new && webhook.format != WebhookFormat::ApplicationInsights;
+    let is_shown = is_new && !webhook.format.is_telemetry();
     Ok(Saved {
         webhook,
         secret: secret.filter(|_| is_shown),
@@ -259,9 +263,15 @@ async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool
 fn described(input: &Saving, existing: Option<&Webhook>, app: Option<AppId>) -> Result<Webhook> {
     let request = &input.request;
     let given = input.sealed.clone();
-    // A secret stays until it is rotated; a connection string, until there is another.
+    // A secret stays until it is rotated; a connection string, until there is another. A header goes to nobody else than whom
+    // it was meant for.
     let secret = match (existing, request.format) {
         (Some(kept), WebhookFormat::ApplicationInsights) => given.unwrap_or_else(|| kept.secret.clone()),
+        (Some(kept), WebhookFormat::OpenTelemetry)
+            if request.header.is_some() || input.url.as_ref() != Some(&kept.url) =>
+        {
+            given.unwrap_or_default()
+        }
         (Some(kept), _) => kept.secret.clone(),
         (None, _) => given.ok_or_else(|| required("connectionString"))?,
     };
@@ -416,8 +426,8 @@ async fn rotate_webhook_in(mut tx: Tx<'_>, input: &Rotating) -> Result<Webhook> 
     require(&mut tx, &input.principal, input.reached).await?;
     let existing = lock(&mut tx, input.reached, input.id).await?;
     let existing = existing.ok_or_else(|| missing(input.id))?;
-    if existing.format.is_insights() {
-        let message = "What is sent to Application Insights is not signed: there is no secret to rotate.";
+    if existing.format.is_telemetry() {
+        let message = "Telemetry is not signed: there is no secret to rotate.";
         return Err(RuleError::new(Code::BadArgument, message).into());
     }
     input.preconditions.check_write(Some(existing.etag))?;
@@ -482,9 +492,9 @@ async fn test_webhook_in(mut tx: Tx<'_>, input: &Sending) -> Result<Delivery> {
     }
     bound(&mut tx, &webhook, TESTED, TESTS_EACH_HOUR, input.now).await?;
     let event = payload::test(&webhook, input.event, input.now);
-    let body = match webhook.format {
-        WebhookFormat::ApplicationInsights => insights::test(&webhook, &event),
-        _ => payload::write(&webhook, &event, &json!({ "id": webhook.id }), &input.source),
+    let body = match webhook.format.is_telemetry() {
+        true => items::write(webhook.format, &items::test(&webhook, &event)).unwrap_or_default(),
+        false => payload::write(&webhook, &event, &json!({ "id": webhook.id }), &input.source),
     };
     let delivery = new_delivery(&webhook, &event, body, input.now);
     webhooks::insert_deliveries(&mut tx, std::slice::from_ref(&delivery)).await?;

@@ -1,26 +1,13 @@
 //! Azure Application Insights: what Business Central itself sends there, so that queries that partners have find it, and what
 //! its answers mean.
-//!
-//! What is sent is what the telemetry of the log says of an event, so that the two can never differ.
 
-use super::{Answer, Refused, Target};
-use crate::{
-    error::{Error, Result},
-    telemetry::Told,
-};
-use domain::instant::Instant;
-use serde_json::{Map, Value, json};
+use super::{Answer, Refused, Target, items::Item};
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
-use store::{events::Event, webhooks::Webhook};
-use tracing::Level;
 
-const COMPONENT: &str = "Dynamics 365 Business Central Control Plane";
-/// The component of events that have an id of ours.
-const OURS: &str = "fame";
 /// Where data goes that no connection string says the place of.
 const GLOBAL: &str = "https://dc.services.visualstudio.com";
-/// Longest value of a dimension, and longest message, in characters.
-const LONGEST_VALUE: usize = 8_192;
+/// Longest message, in characters.
 const LONGEST_MESSAGE: usize = 32_768;
 /// How long nothing is sent where a day's quota is used up, at first.
 const QUOTA_PAUSE: Duration = Duration::from_hours(1);
@@ -110,164 +97,27 @@ pub(crate) fn redirected(from: &Target, answer: &Answer) -> Option<Target> {
     (is_near && to.is_as_safe_as(from)).then_some(to)
 }
 
-/// An event as it is sent, of which telemetry says `all`; none where that is nothing. Of some customers' failures it says the
-/// cause alone.
-pub(crate) fn write(event: &Event, all: &[Told], only_cause: bool) -> Result<Option<String>> {
-    let payload: Map<String, Value> = serde_json::from_str(&event.payload).map_err(Error::fault)?;
-    let text = |member: &str| payload.get(member).and_then(Value::as_str).map(str::to_owned);
-    let about = About {
-        event,
-        operation: text("id"),
-        cause: text("failureCause"),
-        only_cause,
-    };
-    let mut items = Vec::new();
-    for told in all {
-        items.push(about.item(told));
-        items.extend(as_update(told).map(|told| about.item(&told)));
-    }
-    Ok((!items.is_empty()).then(|| Value::Array(items).to_string()))
+/// What a destination is told, as it is sent.
+pub(super) fn write(items: &[Item]) -> Value {
+    items.iter().map(envelope).collect()
 }
 
-/// What goes with everything that telemetry says of an event.
-struct About<'e> {
-    event: &'e Event,
-    operation: Option<String>,
-    cause: Option<String>,
-    only_cause: bool,
-}
-
-impl About<'_> {
-    fn item(&self, told: &Told) -> Value {
-        let id = told.field("eventId").unwrap_or_default();
-        let mut properties = Map::from_iter([
-            ("component".to_owned(), component_of(id).into()),
-            ("telemetrySchemaVersion".to_owned(), "0.1".into()),
-            ("fameEventId".to_owned(), self.event.id.to_string().into()),
-        ]);
-        for (name, value) in &told.fields {
-            properties.insert((*name).to_owned(), self.fit(name, value).into());
-        }
-        if let Some(cause) = &self.cause {
-            properties.insert("fameReasonCode".to_owned(), cause.as_str().into());
-        }
-        let severity = if told.level == Level::ERROR { 3 } else { 1 };
-        let operation = self
-            .operation
-            .clone()
-            .unwrap_or_else(|| self.event.id.to_string());
-        envelope(
-            self.event.recorded_on,
-            operation,
-            &told.message,
-            severity,
-            properties,
-        )
-    }
-
-    /// A value as it may be. One that is too long says where the rest of it is.
-    fn fit(&self, name: &str, value: &str) -> String {
-        let is_reason = name == "failureReason";
-        let value = match &self.cause {
-            cause if is_reason && self.only_cause => cause.as_deref().unwrap_or_default(),
-            _ => value,
-        };
-        if value.chars().count() <= LONGEST_VALUE {
-            return value.to_owned();
-        }
-        let rest = match &self.operation {
-            Some(operation) if is_reason => format!("… (full text: operation {operation})"),
-            _ => "…".to_owned(),
-        };
-        let room = LONGEST_VALUE - rest.chars().count();
-        value.chars().take(room).chain(rest.chars()).collect()
-    }
-}
-
-/// The events of an update that Business Central sends of a hotfix as well, as its documentation says.
-fn as_update(told: &Told) -> Option<Told> {
-    let (id, step) = match told.field("eventId")? {
-        "LC0158" => ("LC0169", "started"),
-        "LC0159" => ("LC0170", "succeeded"),
-        "LC0160" => ("LC0171", "failed"),
-        _ => return None,
-    };
-    let field = |name| told.field(name).unwrap_or_default();
-    let message = format!(
-        "Environment app '{}' update to version {} {step} for environment: {}",
-        field("extensionId"),
-        field("extensionDestinationVersion"),
-        field("environmentName")
-    );
-    let is_kept = |name: &str| !matches!(name, "eventId" | "extensionName" | "extensionPublisher");
-    let kept = told.fields.iter().filter(|(name, _)| is_kept(name)).cloned();
-    // A hotfix asks for no dependencies.
-    let own = [
-        ("eventId", id),
-        ("allowDependencyUpdate", "False"),
-        ("allowPreviewVersion", "False"),
-    ];
-    Some(Told {
-        message,
-        level: told.level,
-        fields: own
-            .map(|(name, value)| (name, value.to_owned()))
-            .into_iter()
-            .chain(kept)
-            .collect(),
-    })
-}
-
-/// Whose the id of an event is.
-fn component_of(id: &str) -> &'static str {
-    match id.starts_with("LC") {
-        true => COMPONENT,
-        false => OURS,
-    }
-}
-
-fn envelope(
-    at: Instant,
-    operation: String,
-    message: &str,
-    severity: u8,
-    properties: Map<String, Value>,
-) -> Value {
+fn envelope(item: &Item) -> Value {
     json!({
         "name": "Microsoft.ApplicationInsights.Message",
-        "time": at.to_string(),
+        "time": item.at.to_string(),
         "iKey": "",
-        "tags": { "ai.cloud.role": "fame", "ai.operation.id": operation },
+        "tags": { "ai.cloud.role": "fame", "ai.operation.id": item.operation },
         "data": {
             "baseType": "MessageData",
             "baseData": {
                 "ver": 2,
-                "message": message.chars().take(LONGEST_MESSAGE).collect::<String>(),
-                "severityLevel": severity,
-                "properties": properties,
+                "message": item.message.chars().take(LONGEST_MESSAGE).collect::<String>(),
+                "severityLevel": if item.is_error { 3 } else { 1 },
+                "properties": item.properties,
             },
         },
     })
-}
-
-/// The event by which a destination is tested. It has an id of ours, as Business Central has none for it.
-pub(crate) fn test(webhook: &Webhook, event: &Event) -> String {
-    let properties = [
-        ("component", OURS.to_owned()),
-        ("eventId", "FM0001".to_owned()),
-        ("fameEventId", event.id.to_string()),
-        ("fameWebhookId", webhook.id.to_string()),
-    ];
-    let properties = properties.map(|(name, value)| (name.to_owned(), value.into()));
-    let message = "A test of what fame sends here";
-    let item = envelope(
-        event.recorded_on,
-        event.id.to_string(),
-        message,
-        1,
-        properties.into_iter().collect(),
-    );
-    Value::Array(vec![item]).to_string()
 }
 
 /// What an answer means.
@@ -331,16 +181,9 @@ fn partly(answer: &[u8], body: &str) -> Meaning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::events::telemetry_of;
+    use crate::destinations::items::tests::{failed, told};
     use bytes::Bytes;
-    use domain::ids::{AppId, OperationId};
     use http::HeaderMap;
-    use uuid::Uuid;
-
-    fn written(event: &Event, only_cause: bool) -> Option<String> {
-        let all = telemetry_of(std::slice::from_ref(event));
-        write(event, all.first().unwrap(), only_cause).unwrap()
-    }
 
     fn answered(status: u16, body: &str) -> Answer {
         Answer {
@@ -380,30 +223,9 @@ mod tests {
         }
     }
 
-    fn failed(reason: &str) -> Event {
-        let payload = json!({
-            "id": Uuid::from_u128(4), "by": ["Agent", "a"], "askedBy": null, "tenantId": Uuid::from_u128(3),
-            "family": "BusinessCentral", "environmentName": "Prod", "environmentType": "Production",
-            "appId": Uuid::from_u128(1), "appName": "Coffee", "appPublisher": "Contoso", "countryCode": "US",
-            "sourceVersion": "16.0.0.5", "targetVersion": "16.0.1.2", "ignoreWindow": true,
-            "runAfter": "2020-03-05T12:00:00.0000000Z", "startedOn": "2020-03-05T12:00:01.0000000Z",
-            "completedOn": "2020-03-05T12:00:03.5000000Z", "errorMessage": reason, "failureCause": "SchemaBreak",
-            "allowPreview": false, "allowDependencies": false, "allowDependents": false, "deleteData": false,
-        });
-        Event {
-            id: Uuid::from_u128(9),
-            kind: "hotfix.failed".to_owned(),
-            app_id: Some(AppId(Uuid::from_u128(1))),
-            environment_id: None,
-            operation_id: Some(OperationId(Uuid::from_u128(4))),
-            payload: payload.to_string(),
-            recorded_on: "2020-03-05T12:00:03Z".parse().unwrap(),
-        }
-    }
-
     #[test]
     fn a_failed_hotfix_is_told_as_business_central_tells_it() {
-        let body = written(&failed("no room"), false).unwrap();
+        let body = write(&told(&failed("no room"), false)).to_string();
         let connection = Connection::read("InstrumentationKey=key").unwrap();
         let items: Value = serde_json::from_str(&connection.addressed(&body)).unwrap();
         let [hotfix, update] = items.as_array().unwrap().as_slice() else {
@@ -421,7 +243,7 @@ mod tests {
         let properties = &data["properties"];
         for (name, value) in [
             ("eventId", "LC0160"),
-            ("component", COMPONENT),
+            ("component", "Dynamics 365 Business Central Control Plane"),
             ("telemetrySchemaVersion", "0.1"),
             ("extensionName", "Coffee"),
             ("useEnvironmentUpdateWindow", "False"),
@@ -436,41 +258,6 @@ mod tests {
         assert_eq!(properties["eventId"], "LC0171");
         assert_eq!(properties["allowPreviewVersion"], "False");
         assert!(properties.get("extensionName").is_none());
-    }
-
-    #[test]
-    fn a_window_is_told_too_and_what_telemetry_does_not_know_is_not() {
-        let mut event = failed("");
-        event.kind = "environment.windowModified".to_owned();
-        event.payload = json!({
-            "by": ["User", "a"], "environmentAadTenantId": Uuid::from_u128(3), "environmentName": "Prod",
-            "environmentApplicationFamily": "BusinessCentral", "environmentType": "Production", "countryCode": "US",
-            "newUpdateWindowStartTimeUtc": "20:00", "newUpdateWindowEndTimeUtc": "06:00",
-        })
-        .to_string();
-        let items: Value = serde_json::from_str(&written(&event, false).unwrap()).unwrap();
-        let properties = &items[0]["data"]["baseData"]["properties"];
-        assert_eq!(
-            (&properties["eventId"], &properties["component"]),
-            (&json!("LC0146"), &json!(COMPONENT))
-        );
-        assert_eq!(properties["newUpdateWindowStartTimeUtc"], "20:00");
-        assert!(properties.get("oldUpdateWindowStartTimeUtc").is_none());
-        event.kind = "agent.frozen".to_owned();
-        assert_eq!(written(&event, false), None);
-    }
-
-    #[test]
-    fn a_long_reason_says_where_the_rest_is_and_some_customers_are_told_of_by_cause_alone() {
-        let long = written(&failed(&"ü".repeat(9_000)), false).unwrap();
-        let items: Value = serde_json::from_str(&long).unwrap();
-        let reason = items[0]["data"]["baseData"]["properties"]["failureReason"]
-            .as_str()
-            .unwrap();
-        assert_eq!(reason.chars().count(), LONGEST_VALUE);
-        assert!(reason.ends_with(&format!("… (full text: operation {})", Uuid::from_u128(4))));
-        let cause = written(&failed("a customer's name"), true).unwrap();
-        assert!(!cause.contains("a customer's name") && cause.contains("SchemaBreak"));
     }
 
     #[test]

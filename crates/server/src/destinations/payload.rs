@@ -46,7 +46,7 @@ pub(crate) fn write(webhook: &Webhook, event: &Event, payload: &Value, source: &
     let data = data(webhook, event, payload);
     let body = match webhook.format {
         WebhookFormat::CloudEvents => cloud_event(event, data, source),
-        WebhookFormat::StandardWebhooks | WebhookFormat::ApplicationInsights => json!({
+        _ => json!({
             "type": event.kind,
             "timestamp": event.recorded_on.to_string(),
             "data": data,
@@ -59,7 +59,7 @@ pub(crate) fn write(webhook: &Webhook, event: &Event, payload: &Value, source: &
 pub(crate) fn content_type(format: WebhookFormat) -> &'static str {
     match format {
         WebhookFormat::CloudEvents => "application/cloudevents+json; charset=UTF-8",
-        WebhookFormat::StandardWebhooks | WebhookFormat::ApplicationInsights => "application/json",
+        _ => "application/json",
     }
 }
 

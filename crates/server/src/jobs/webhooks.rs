@@ -13,6 +13,7 @@ use crate::{
     destinations::{
         Answer, Target, Unreached,
         insights::{self, Connection, Meaning},
+        otlp::{self, Credential},
         payload, signing,
     },
     error::{Error, Result},
@@ -400,25 +401,63 @@ async fn send(
     if webhook.format == WebhookFormat::ApplicationInsights {
         return send_telemetry(service, moved, webhook, delivery, &secret).await;
     }
+    let target = Target::read(&webhook.url).map_err(Error::fault)?;
+    if webhook.format == WebhookFormat::OpenTelemetry {
+        return send_records(service, &target, delivery, &secret).await;
+    }
     let mut secrets = vec![secret];
     if let Some(former) = &webhook.former_secret
         && webhook.former_secret_until > Some(service.clock.now())
     {
         secrets.push(opened(FORMER_SECRET, former)?);
     }
-    let target = Target::read(&webhook.url).map_err(Error::fault)?;
     let at = service.clock.machine().unix_seconds();
     let id = delivery.event_id.to_string();
     let mut headers = signing::headers(&id, at, &delivery.body, &secrets);
     describe(&mut headers, payload::content_type(webhook.format));
-    let answer = service
-        .connector
-        .post(&target, headers, delivery.body.clone().into_bytes())
-        .await;
-    Ok(match answer {
+    Ok(post(service, &target, headers, delivery, meaning).await)
+}
+
+async fn post(
+    service: &Service,
+    target: &Target,
+    headers: HeaderMap,
+    delivery: &Delivery,
+    meaning: fn(&Answer) -> Outcome,
+) -> (Outcome, Option<u16>) {
+    let body = delivery.body.clone().into_bytes();
+    match service.connector.post(target, headers, body).await {
         Ok(answer) => (meaning(&answer), Some(answer.status)),
         Err(unreached) => (unanswered(unreached), None),
-    })
+    }
+}
+
+async fn send_records(
+    service: &Service,
+    target: &Target,
+    delivery: &Delivery,
+    header: &str,
+) -> Result<(Outcome, Option<u16>)> {
+    let mut headers = HeaderMap::new();
+    describe(&mut headers, "application/json");
+    if !header.is_empty() {
+        let Credential(name, value) = Credential::read(header).map_err(Error::fault)?;
+        headers.insert(name, value);
+    }
+    Ok(post(service, target, headers, delivery, meaning_of_records).await)
+}
+
+fn meaning_of_records(answer: &Answer) -> Outcome {
+    match otlp::meaning(answer) {
+        otlp::Meaning::Taken => Outcome::Accepted,
+        otlp::Meaning::Refused => Outcome::Refused,
+        otlp::Meaning::Again { pauses } => Outcome::Later {
+            result: AttemptResult::Status,
+            asked: answer.retry_after(),
+            pauses,
+            rest: None,
+        },
+    }
 }
 
 fn describe(headers: &mut HeaderMap, content_type: &'static str) {

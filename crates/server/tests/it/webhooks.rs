@@ -37,6 +37,8 @@ on_both_databases!(
     without_its_key_the_service_does_not_start,
     an_operator_is_told_of_one_tenant,
     application_insights_gets_what_business_central_sends_it,
+    a_collector_gets_the_same_as_log_records,
+    a_collectors_header_goes_to_nobody_else,
     the_format_stays_as_it_is,
     an_app_has_ten_webhooks,
 );
@@ -792,6 +794,77 @@ async fn application_insights_gets_what_business_central_sends_it(backend: Backe
     assert_eq!(ids[3..], [["LC0158", "LC0169"], ["LC0159", "LC0170"]]);
     assert!(!everything_stored(&service).await.contains(&key));
     does(&owner, &hook, "rotate").await.refused(400, "BadArgument");
+}
+
+async fn a_collector_gets_the_same_as_log_records(backend: Backend) {
+    let service = with_a_version(backend).await;
+    let (owner, collector) = (service.owner(), Receiver::new().await);
+    collector.answers(&[503, 200]);
+    let key = Uuid::new_v4().to_string();
+    let body =
+        json!({ "format": "OpenTelemetry", "url": collector.url, "header": format!("api-key: {key}") });
+    let hook = adds(&owner, body).await;
+    assert_eq!(hook.secret, "");
+    schedules(&service, "Production").await;
+    service.finishes_work().await;
+    collector.hears(1).await;
+    service
+        .until("it was tried", async || {
+            deliveries(&owner, &hook).await[0]["attempts"].as_u64() == Some(1)
+        })
+        .await;
+    service.advances(Duration::from_mins(10)).await;
+    let ids: Vec<Vec<_>> = collector
+        .hears(4)
+        .await
+        .iter()
+        .map(|told| {
+            assert_eq!(told.headers["api-key"], key);
+            assert!(!told.headers.contains_key("webhook-signature"));
+            let body = told.json();
+            let records = body.pointer("/resourceLogs/0/scopeLogs/0/logRecords").unwrap();
+            let records = records.as_array().unwrap().iter();
+            records.map(|record| attribute(record, "eventId")).collect()
+        })
+        .collect();
+    assert_eq!(ids[..2], [["LC0155"], ["LC0155"]]);
+    assert_eq!(ids[2..], [["LC0158", "LC0169"], ["LC0159", "LC0170"]]);
+    assert!(!everything_stored(&service).await.contains(&key));
+    assert!(!owner.get(&hook.path).await.expect(200).text().contains(&key));
+    does(&owner, &hook, "rotate").await.refused(400, "BadArgument");
+}
+
+/// An attribute of a log record.
+fn attribute(record: &Value, name: &str) -> String {
+    let attributes = record["attributes"].as_array().unwrap();
+    let found = attributes
+        .iter()
+        .find(|attribute| attribute["key"] == name)
+        .unwrap();
+    found["value"]["stringValue"].as_str().unwrap().to_owned()
+}
+
+async fn a_collectors_header_goes_to_nobody_else(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, collector, other) = (service.owner(), Receiver::new().await, Receiver::new().await);
+    let wrong = json!({ "format": "OpenTelemetry", "url": collector.url, "header": "Host: contoso.com" });
+    let path = format!("{}/webhooks/{}", owner.app_path(), Uuid::new_v4());
+    let refused = owner.put(path.clone(), wrong).await.refused(400, "InvalidInput");
+    assert_eq!(refused.target(), "header");
+    let signed = json!({ "url": collector.url, "header": "api-key: k" });
+    owner.put(path, signed).await.refused(400, "BadArgument");
+
+    let body = json!({ "format": "OpenTelemetry", "url": collector.url, "header": "api-key: k" });
+    let hook = adds(&owner, body).await;
+    let mut hears_it = Vec::new();
+    for (receiver, heard) in [(&collector, 1), (&other, 1), (&collector, 2)] {
+        let body = json!({ "format": "OpenTelemetry", "url": receiver.url, "events": ["hotfix.*"] });
+        owner.put(&hook.path, body).await.expect(200);
+        does(&owner, &hook, "test").await.expect(200);
+        let told = receiver.hears(heard).await;
+        hears_it.push(told.last().unwrap().headers.contains_key("api-key"));
+    }
+    assert_eq!(hears_it, [true, false, false]);
 }
 
 async fn the_format_stays_as_it_is(backend: Backend) {

@@ -6,7 +6,7 @@ use crate::{
         Service,
         audit::{self, Actor, Change},
     },
-    destinations::{insights, payload},
+    destinations::{items, payload},
     error::{Error, Result},
     telemetry::Told,
 };
@@ -91,11 +91,11 @@ fn told(
         if !wants(webhook, event, &payload, &telemetry) {
             continue;
         }
-        let body = if webhook.format.is_insights() {
+        let body = if webhook.format.is_telemetry() {
             let tenant: Option<Uuid> = payload::tenant_of(&payload).and_then(|tenant| tenant.parse().ok());
             let is_vendor = webhook.app_id.is_some();
             let only_cause = is_vendor && tenant.is_some_and(|tenant| only_cause.contains(&tenant));
-            insights::write(event, &telemetry, only_cause)?
+            items::write(webhook.format, &items::items(event, &telemetry, only_cause)?)
         } else {
             Some(payload::write(webhook, event, &payload, source))
         };
@@ -133,7 +133,7 @@ fn wants(webhook: &Webhook, event: &Event, payload: &Value, telemetry: &[Told]) 
     let is_about_itself = payload.get("id").and_then(Value::as_str) == Some(&webhook.id.to_string());
     let is_of_app = match webhook.app_id {
         Some(app) => {
-            let is_told = webhook.format.is_insights() && !telemetry.is_empty();
+            let is_told = webhook.format.is_telemetry() && !telemetry.is_empty();
             (event.app_id == Some(app) || is_told) && !SERVICE_EVENTS.contains(&event.kind.as_str())
         }
         None => true,

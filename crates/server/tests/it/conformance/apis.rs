@@ -483,9 +483,12 @@ pub(super) const OPERATOR: Section = Section {
             ],
         ),
         Row(
-            "Application Insights is sent of hotfixes what Business Central itself sends it.",
+            "Application Insights, or a collector, is sent of hotfixes what Business Central itself sends Application Insights.",
             X,
-            &["webhooks::application_insights_gets_what_business_central_sends_it"],
+            &[
+                "webhooks::application_insights_gets_what_business_central_sends_it",
+                "webhooks::a_collector_gets_the_same_as_log_records",
+            ],
         ),
         Row(
             "What an app takes up is bounded by settings.",
