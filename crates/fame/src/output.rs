@@ -4,11 +4,15 @@
 //! notes, progress and errors. One [`Printer`] decides what appears, so that `--json` and `--quiet` mean the same
 //! for every command.
 
-use comfy_table::{ContentArrangement, Table, presets::NOTHING};
-use domain::text::is_invisible;
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING};
+use domain::{instant::Instant, text::is_invisible};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
-use std::io::{self, IsTerminal, Write};
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
+use uuid::Uuid;
 
 /// Standard output cannot be written to.
 #[derive(Debug)]
@@ -47,12 +51,14 @@ impl Printer {
             self.note("Nothing found.");
             return Ok(());
         }
-        let mut table = plain_table();
-        table.set_header(columns.iter().map(|(heading, _)| *heading));
-        for row in rows {
-            table.add_row(columns.iter().map(|(_, property)| cell(&row[*property])));
-        }
-        print_table(&table)
+        let shown = |row: &Value| -> Vec<String> {
+            columns
+                .iter()
+                .map(|(_, property)| cell(&row[*property]))
+                .collect()
+        };
+        let cells: Vec<_> = rows.iter().map(shown).collect();
+        write(&[&tabulated(columns, &cells, Look::of_stdout())])
     }
 
     /// Prints one thing: each of its properties on a line, or the JSON.
@@ -60,11 +66,7 @@ impl Printer {
         if self.json {
             return print_json(record);
         }
-        let mut table = plain_table();
-        for (name, value) in record.as_object().into_iter().flatten() {
-            table.add_row([name.clone(), cell(value)]);
-        }
-        print_table(&table)
+        write(&[&described(record, Look::of_stdout())])
     }
 
     /// Prints text that is the same with and without `--json`.
@@ -135,7 +137,7 @@ impl Printer {
 pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => harmless(text),
+        Value::String(text) => harmless(whole_seconds(text).as_deref().unwrap_or(text)),
         Value::Array(items) if items.iter().any(Value::is_object) => {
             items.iter().map(cell).collect::<Vec<_>>().join("\n")
         }
@@ -143,6 +145,16 @@ pub(crate) fn cell(value: &Value) -> String {
         Value::Object(members) => members.values().map(cell).collect::<Vec<_>>().join("  "),
         other => other.to_string(),
     }
+}
+
+/// A time without the fractions of its second, which people do not read.
+fn whole_seconds(text: &str) -> Option<String> {
+    let (seconds, _) = text
+        .strip_suffix('Z')?
+        .split_once('.')
+        .filter(|(seconds, _)| seconds.len() == 19)?;
+    text.parse::<Instant>().ok()?;
+    Some(format!("{seconds}Z"))
 }
 
 /// Names and messages come from other people: nothing in them may steer a terminal, or be read as what it is not.
@@ -160,26 +172,159 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(text));
 }
 
+/// Where a table is shown: how much room there is, if that matters, and whether colours are seen.
+#[derive(Clone, Copy)]
+struct Look {
+    width: Option<u16>,
+    colours: bool,
+}
+
+impl Look {
+    /// On a terminal, its width, and colours unless the reader wants none (no-color.org).
+    fn of_stdout() -> Self {
+        let is_terminal = io::stdout().is_terminal();
+        let unwanted = env::var_os("NO_COLOR").is_some_and(|told| !told.is_empty());
+        Self {
+            width: Table::new().width().filter(|_| is_terminal),
+            colours: is_terminal && !unwanted && env::var_os("TERM").is_none_or(|kind| kind != "dumb"),
+        }
+    }
+}
+
+/// What is between two columns.
+const GAP: usize = 2;
+/// As much of a word as has to stay together, unless it is one that is copied: a name can be any length.
+const LONGEST_WORD: usize = 16;
+
+/// The least width at which nothing of `text` that is copied is cut apart.
+fn least_width(text: &str) -> usize {
+    let width = |word: &str| match word.chars().count() {
+        long if long > LONGEST_WORD && !is_copied(word) => LONGEST_WORD,
+        length => length,
+    };
+    text.split_whitespace().map(width).max().unwrap_or(0)
+}
+
+/// Whether a word is good for nothing in two pieces: an id, or a time.
+fn is_copied(word: &str) -> bool {
+    let word = word.trim_end_matches(',');
+    word.parse::<Uuid>().is_ok() || word.parse::<Instant>().is_ok()
+}
+
+/// Rows below the headings of `columns`; where there is too little room for that, one below the other.
+fn tabulated(columns: &[Column<'_>], rows: &[Vec<String>], look: Look) -> String {
+    let least = |column: usize, heading: &str| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let longest = cells.map(|cell| least_width(cell)).max().unwrap_or(0);
+        longest.max(heading.chars().count())
+    };
+    let least: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(column, (heading, _))| least(column, heading))
+        .collect();
+    let needed = least
+        .iter()
+        .map(|width| width + GAP)
+        .sum::<usize>()
+        .saturating_sub(GAP);
+    if look.width.is_some_and(|width| needed > usize::from(width)) {
+        let blocks: Vec<String> = rows.iter().map(|row| block(columns, row, look)).collect();
+        return blocks.join("\n");
+    }
+    let mut table = plain_table(look);
+    table.set_header(columns.iter().map(|(heading, _)| *heading));
+    for row in rows {
+        let cells = columns.iter().zip(row);
+        table.add_row(cells.map(|((_, property), text)| coloured(property, text, look)));
+    }
+    for (column, width) in table.column_iter_mut().zip(least) {
+        hold(column, width);
+    }
+    lines(&table)
+}
+
+/// One row of a table that is too wide, as lines.
+fn block(columns: &[Column<'_>], row: &[String], look: Look) -> String {
+    let said = columns.iter().zip(row).filter(|(_, text)| !text.is_empty());
+    pairs(
+        said.map(|((heading, property), text)| (*heading, *property, text.clone())),
+        look,
+    )
+}
+
+/// The properties of one thing, as lines.
+fn described(record: &Value, look: Look) -> String {
+    let members = record.as_object().into_iter().flatten();
+    pairs(
+        members.map(|(name, value)| (name.as_str(), name.as_str(), cell(value))),
+        look,
+    )
+}
+
+fn pairs<'p>(pairs: impl Iterator<Item = (&'p str, &'p str, String)>, look: Look) -> String {
+    let mut table = plain_table(look);
+    let mut least = (0, 0);
+    for (name, property, text) in pairs {
+        least = (least.0.max(name.chars().count()), least.1.max(least_width(&text)));
+        table.add_row([Cell::new(name), coloured(property, &text, look)]);
+    }
+    for (column, width) in table.column_iter_mut().zip([least.0, least.1]) {
+        hold(column, width);
+    }
+    lines(&table)
+}
+
+/// Keeps a column from becoming narrower than that.
+fn hold(column: &mut comfy_table::Column, width: usize) {
+    let width = u16::try_from(width)
+        .unwrap_or(u16::MAX)
+        .saturating_add(column.padding_width());
+    column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+}
+
+/// A cell; a status has a colour besides its word.
+fn coloured(property: &str, text: &str, look: Look) -> Cell {
+    let cell = Cell::new(text);
+    let colour = match text {
+        "Succeeded" | "Uploaded" | "Delivered" => Color::Green,
+        "Failed" | "UploadFailed" => Color::Red,
+        "Running" | "Uploading" => Color::Cyan,
+        "Skipped" | "Canceled" => Color::Yellow,
+        _ => return cell,
+    };
+    match look.colours && property.to_ascii_lowercase().ends_with("status") {
+        true => cell.fg(colour),
+        false => cell,
+    }
+}
+
 /// Columns of text and nothing around them: readable for people, and for `cut` and `awk`.
-fn plain_table() -> Table {
+fn plain_table(look: Look) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
-    let arrangement = if io::stdout().is_terminal() {
-        ContentArrangement::Dynamic
-    } else {
-        ContentArrangement::Disabled
+    table.style_text_only();
+    match look.colours {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
     };
-    table.set_content_arrangement(arrangement);
+    match look.width {
+        Some(width) => table
+            // The blanks at both ends of a line are taken away afterwards.
+            .set_width(width.saturating_add(2))
+            .set_content_arrangement(ContentArrangement::Dynamic),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
     table
 }
 
-fn print_table(table: &Table) -> Result<(), Unwritten> {
+fn lines(table: &Table) -> String {
     let mut text = String::new();
     for line in table.lines() {
         text += line.strip_prefix(' ').unwrap_or(&line).trim_end();
         text.push('\n');
     }
-    write(&[&text])
+    text
 }
 
 fn print_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<(), Unwritten> {
@@ -207,6 +352,87 @@ mod tests {
             "a  1.0\nb"
         );
         assert_eq!(cell(&json!(true)), "true");
+    }
+
+    const ID: &str = "dddddddd-3333-4444-5555-eeeeeeeeeeee";
+
+    fn hotfixes(look: Look) -> String {
+        let columns = [
+            ("ID", "id"),
+            ("ENVIRONMENT", "name"),
+            ("STATUS", "status"),
+            ("SINCE", "since"),
+            ("MESSAGE", "message"),
+        ];
+        let message = "Table 50100 cannot be changed as long as it holds rows of the version before.";
+        let row = [
+            ID,
+            "Production of the north",
+            "Failed",
+            "2026-11-30T19:00:00Z",
+            message,
+        ];
+        let shorter = [ID, "East", "Running", "2026-11-30T19:00:00Z", ""];
+        let rows = [row, shorter].map(|row| row.map(str::to_owned).to_vec());
+        tabulated(&columns, &rows, look)
+    }
+
+    #[test]
+    fn tables_fit_and_leave_ids_and_times_whole() {
+        for width in 50..200 {
+            let look = Look {
+                width: Some(width),
+                colours: false,
+            };
+            let shown = hotfixes(look);
+            let longest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(longest <= usize::from(width), "{width}:\n{shown}");
+            assert_eq!(shown.matches(ID).count(), 2, "{width}:\n{shown}");
+            assert_eq!(
+                shown.matches("2026-11-30T19:00:00Z").count(),
+                2,
+                "{width}:\n{shown}"
+            );
+        }
+        let record = described(
+            &json!({"id": ID, "errorMessage": "word ".repeat(40)}),
+            Look {
+                width: Some(60),
+                colours: false,
+            },
+        );
+        assert!(
+            record.contains(ID) && record.lines().all(|line| line.len() <= 60),
+            "{record}"
+        );
+    }
+
+    #[test]
+    fn a_status_has_a_colour_and_its_word() {
+        let plain = hotfixes(Look {
+            width: None,
+            colours: false,
+        });
+        assert!(!plain.contains('\u{1b}'), "{plain}");
+        let coloured = hotfixes(Look {
+            width: None,
+            colours: true,
+        });
+        assert!(
+            coloured.contains("Failed") && coloured.contains('\u{1b}'),
+            "{coloured}"
+        );
+    }
+
+    #[test]
+    fn times_are_whole_seconds_and_nothing_else_is_touched() {
+        assert_eq!(
+            cell(&json!("2026-11-30T19:00:00.0000000Z")),
+            "2026-11-30T19:00:00Z"
+        );
+        for other in ["16.0.1.2", "Contoso Sales. All of it", "2026-11-30T19:00:00Z"] {
+            assert_eq!(cell(&json!(other)), other);
+        }
     }
 
     #[test]

@@ -318,9 +318,9 @@ async fn a_dry_run_explains_and_changes_nothing() {
     let ended = service.fame(&[SCHEDULE, &["--all", "--dry-run"]].concat()).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     insta::assert_snapshot!(ended.out, @r"
-    TENANT                                FAMILY            ENVIRONMENT  TYPE        INSTALLED  ELIGIBLE  STARTS AT                     REASONS
-    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  South        Production  16.0.0.5   false                                   SourceIsPreview  The installed version is a preview.
-    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  North        Production             true      2026-11-30T19:00:00.0000000Z
+    TENANT                                FAMILY            ENVIRONMENT  TYPE        INSTALLED  ELIGIBLE  STARTS AT             REASONS
+    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  South        Production  16.0.0.5   false                           SourceIsPreview  The installed version is a preview.
+    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  North        Production             true      2026-11-30T19:00:00Z
     ");
     assert_eq!(
         service.lines(),
