@@ -1,9 +1,12 @@
 //! Why a command could not do what it was asked to, and which exit code that is.
 
-use crate::exit::Exit;
-use crate::output::Unwritten;
+use crate::{
+    exit::Exit,
+    output::{Printer, Unwritten},
+};
 use client::{Error, Refusal};
 use domain::chain::Chain;
+use serde_json::{Map, Value, json};
 use std::{fmt::Write, io, path::Path};
 
 /// Why a command ended early.
@@ -60,6 +63,11 @@ impl Failure {
         Self::Io { what, source }
     }
 
+    /// The file at `path`, which was named on the command line, cannot be read.
+    pub(crate) fn unreadable(path: &Path, source: &io::Error) -> Self {
+        Self::Usage(format!("Cannot read {}: {}", path.display(), Chain(source)))
+    }
+
     /// The exit code that stands for it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -72,6 +80,62 @@ impl Failure {
             Self::Package { .. } => Exit::PackageRefused,
             Self::DifferentContent(_) => Exit::DifferentContent,
             Self::Io { .. } | Self::Unexpected(_) => Exit::Unexpected,
+        }
+    }
+
+    /// Tells of it on standard error; `about` is what it is about where that is one of several things.
+    pub(crate) fn tell(&self, printer: Printer, about: Option<&str>) {
+        let text = match about {
+            Some(about) => format!("{about}: {self}"),
+            None => self.to_string(),
+        };
+        printer.error_with_facts(&text, || self.facts(about));
+    }
+
+    /// The failure for programs.
+    fn facts(&self, about: Option<&str>) -> Value {
+        let mut facts = Map::new();
+        let mut add = |name: &str, value: Value| {
+            if !value.is_null() {
+                facts.insert(name.to_owned(), value);
+            }
+        };
+        add("code", self.code().into());
+        add("exitCode", self.exit().code().into());
+        add("about", about.into());
+        let Self::Service(Error::Refused(refusal)) = self else {
+            add("message", self.to_string().into());
+            return facts.into();
+        };
+        add("message", refusal.message().into());
+        add("status", refusal.status.as_u16().into());
+        add("target", refusal.target().into());
+        let details = refusal
+            .details()
+            .iter()
+            .map(|detail| json!({ "code": detail.code, "message": detail.message, "target": detail.target }));
+        add("details", details.collect());
+        add("request", refusal.request.as_str().into());
+        add("correlationId", refusal.correlation_id.as_deref().into());
+        for (name, value) in refusal.facts() {
+            add(&name, value);
+        }
+        facts.into()
+    }
+
+    /// What it is, in one word: the service's, or ours.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Usage(_) => "Usage",
+            Self::NotSignedIn(_) => "NotSignedIn",
+            Self::Service(Error::Refused(refusal)) if !refusal.code().is_empty() => refusal.code(),
+            Self::Service(Error::SignInRefused { .. }) => "NotSignedIn",
+            Self::Service(_) | Self::Unavailable(_) if self.exit() == Exit::Unavailable => "Unavailable",
+            Self::NotFound(_) => "NotFound",
+            Self::Rule(_) => "Refused",
+            Self::Package { code, .. } => code,
+            Self::DifferentContent(_) => "DifferentContent",
+            Self::Service(_) | Self::Unavailable(_) | Self::Io { .. } | Self::Unexpected(_) => "Unexpected",
         }
     }
 

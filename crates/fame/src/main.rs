@@ -13,6 +13,7 @@ mod failure;
 mod output;
 mod session;
 mod settings;
+mod usage;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -25,7 +26,10 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::answer(error).into(),
+    };
     let printer = Printer::new(cli.global.json, cli.global.quiet);
     let ended = runtime().and_then(|runtime| runtime.block_on(run(cli, printer)));
     flush_log();
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) if failure.is_broken_pipe() => Exit::Done.into(),
         Err(failure) => {
-            printer.error(failure.to_string());
+            failure.tell(printer, None);
             failure.exit().into()
         }
     }

@@ -7,7 +7,7 @@
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING};
 use domain::{instant::Instant, text::is_invisible};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     env,
     io::{self, IsTerminal, Write},
@@ -99,7 +99,16 @@ impl Printer {
 
     /// Says what went wrong.
     pub(crate) fn error(self, text: impl AsRef<str>) {
-        say(&format!("error: {}", text.as_ref()));
+        let text = text.as_ref();
+        self.error_with_facts(text, || json!({ "message": text }));
+    }
+
+    /// Says what went wrong: to people as `text`, to programs as one line of JSON with `facts`.
+    pub(crate) fn error_with_facts(self, text: &str, facts: impl FnOnce() -> Value) {
+        match self.json {
+            true => _ = writeln!(io::stderr(), "{}", json!({ "error": facts() })),
+            false => say(&format!("error: {text}")),
+        }
     }
 
     /// A progress bar over `total` bytes, visible only to people.
@@ -341,7 +350,6 @@ fn write(parts: &[&str]) -> Result<(), Unwritten> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn cells_are_words() {

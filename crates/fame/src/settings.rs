@@ -70,7 +70,7 @@ fn secret_variable(name: &str) -> Option<SecretString> {
 
 fn client_secret(file: Option<&Path>) -> Result<SecretString, Failure> {
     if let Some(path) = file {
-        let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))?;
+        let text = fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?;
         return Ok(SecretString::from(text.trim()));
     }
     secret_variable("FAME_CLIENT_SECRET").ok_or_else(|| {
@@ -130,7 +130,7 @@ fn api_version(text: &str) -> Result<String, Failure> {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let pem = fs::read(path).map_err(|error| Failure::file("read", path, error))?;
+    let pem = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
     let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
     if certificates.is_empty() {
         let message = format!("--ca-file: {} holds no certificate in PEM form", path.display());

@@ -139,7 +139,7 @@ impl EnrolArgs {
     /// The code is never an argument, where everybody on the machine could read it.
     fn code(&self) -> Result<SecretString, Failure> {
         let text = match &self.code_file {
-            Some(path) => fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))?,
+            Some(path) => fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?,
             None => env::var(CODE).unwrap_or_default(),
         };
         match text.trim() {
@@ -196,6 +196,7 @@ fn folder(error: &FolderError) -> Failure {
     match error {
         FolderError::NotOwnerOnly(_) => Failure::Usage(error.to_string()),
         FolderError::NoToken { .. } => Failure::NotSignedIn(error.to_string()),
-        FolderError::InUse(_) | FolderError::Io { .. } => Failure::Unexpected(error.to_string()),
+        FolderError::InUse(_) => Failure::Rule(error.to_string()),
+        FolderError::Io { .. } => Failure::Unexpected(error.to_string()),
     }
 }

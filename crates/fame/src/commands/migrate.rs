@@ -1,9 +1,8 @@
 //! `fame migrate`: the database brought up to date by itself, for services that do not do it when they start.
 
-use super::config::ConfigArgs;
+use super::{config::ConfigArgs, serve::unable};
 use crate::{exit::Exit, failure::Failure, output::Printer};
 use clap::Args;
-use domain::chain::Chain;
 use server::StartError;
 
 /// `fame migrate`
@@ -55,6 +54,5 @@ fn listed(ids: &[i64]) -> String {
 }
 
 fn unfit(error: StartError) -> Failure {
-    let why = Chain(&error);
-    Failure::Unexpected(format!("The database cannot be brought up to date: {why}."))
+    unable("The database cannot be brought up to date", &error)
 }

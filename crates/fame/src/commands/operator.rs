@@ -485,7 +485,7 @@ fn read_json(path: &Path) -> Result<Value, Failure> {
     } else {
         fs::read_to_string(path)
     };
-    let text = text.map_err(|error| Failure::file("read", path, error))?;
+    let text = text.map_err(|error| Failure::unreadable(path, &error))?;
     serde_json::from_str(text.trim_start_matches('\u{FEFF}'))
         .map_err(|error| Failure::Usage(format!("{} is not JSON: {error}", path.display())))
 }

@@ -33,7 +33,7 @@ impl PackageCommand {
     /// Runs the command.
     ///
     /// # Errors
-    /// [`Failure::Package`] when the package is refused, [`Failure::Io`] when it cannot be read.
+    /// [`Failure::Package`] when the package is refused, [`Failure::Usage`] when it cannot be read.
     pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let Self::Inspect { file } = self;
         let package = read(&file)?;
@@ -63,20 +63,20 @@ impl PackageCommand {
 /// Reads a package as the service will.
 ///
 /// # Errors
-/// [`Failure::Package`] when the package is refused, [`Failure::Io`] when it cannot be read.
+/// [`Failure::Package`] when the package is refused, [`Failure::Usage`] when it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Package, Failure> {
-    let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
+    let file = File::open(path).map_err(|error| Failure::unreadable(path, &error))?;
     navx::read(file, &Limits::default()).map_err(|error| refused(path, error))
 }
 
 fn prove(path: &Path, package: &Package) -> Result<Result<Signer, Unproven>, Failure> {
-    let file = File::open(path).map_err(|error| Failure::file("read", path, error))?;
+    let file = File::open(path).map_err(|error| Failure::unreadable(path, &error))?;
     navx::prove(file, package, Clock::system().now().into()).map_err(|error| refused(path, error))
 }
 
 fn refused(path: &Path, error: PackageError) -> Failure {
     match error {
-        PackageError::Io(source) => Failure::file("read", path, source),
+        PackageError::Io(source) => Failure::unreadable(path, &source),
         refused => Failure::Package {
             file: path.display().to_string(),
             code: refused.code().to_owned(),

@@ -4,6 +4,7 @@ use super::config::{ConfigArgs, errors_in, summary};
 use crate::{exit::Exit, failure::Failure, output::Printer};
 use clap::Args;
 use domain::chain::Chain;
+use server::StartError;
 
 /// `fame serve`
 #[derive(Args, Debug)]
@@ -19,7 +20,8 @@ impl ServeArgs {
     /// Runs the service until it is asked to stop.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when the settings will not do, [`Failure::Unexpected`] when the service cannot start.
+    /// [`Failure::Usage`] when the settings will not do, [`Failure::Rule`] when another process uses what is its own,
+    /// [`Failure::Unexpected`] when the service cannot start.
     pub(crate) async fn run(self, printer: Printer) -> Result<Exit, Failure> {
         let loaded = self.config.with("server.listen", self.listen).load(printer)?;
         let problems = loaded.check_production();
@@ -31,8 +33,17 @@ impl ServeArgs {
         let stop = stop_signal()?;
         server::run(loaded, stop)
             .await
-            .map_err(|error| Failure::Unexpected(format!("The service cannot run: {}.", Chain(&error))))?;
+            .map_err(|error| unable("The service cannot run", &error))?;
         Ok(Exit::Done)
+    }
+}
+
+/// Why a service does not start, or its database is not opened, as the exit codes know it.
+pub(super) fn unable(what: &str, error: &StartError) -> Failure {
+    let text = format!("{what}: {}.", Chain(error));
+    match error {
+        StartError::InUse(_) => Failure::Rule(text),
+        _ => Failure::Unexpected(text),
     }
 }
 

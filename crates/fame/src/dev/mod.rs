@@ -81,6 +81,7 @@ fn refused(refusal: &Refusal) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr().lock(), "error: {refusal}")?;
     let exit = match refusal {
         Refusal::State(StateDirError::Files { .. }) => Exit::Unexpected,
+        Refusal::State(StateDirError::InUse(_)) => Exit::Refused,
         _ => Exit::Usage,
     };
     Ok(exit.into())

@@ -67,3 +67,23 @@ async fn a_database_over_a_network_without_encryption_is_refused() {
     assert_eq!(warned.code, 0, "{warned:?}");
     assert!(warned.err.contains("sslmode=disable"), "{}", warned.err);
 }
+
+#[tokio::test]
+async fn a_folder_that_another_process_uses_is_refused_by_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(binary_in(&folder, &["migrate"])).await.code, 0);
+    let lock = std::fs::File::create(folder.path().join("fame-data/fame.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let serve = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--set",
+        OPERATOR,
+        "--set",
+        ISSUER,
+    ];
+    let refused = run(binary_in(&folder, &serve)).await;
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.err.contains("another process is using"), "{refused:?}");
+}

@@ -130,8 +130,35 @@ async fn a_refused_package_has_its_own_exit_code() {
     let ended = run(binary(&["package", "inspect", file.path().to_str().unwrap()])).await;
     assert_eq!(ended.code, 14);
     assert!(ended.err.contains(": bad_magic: "), "{}", ended.err);
-    let missing = run(binary(&["package", "inspect", "no-such-file.app"])).await;
-    assert_eq!(missing.code, 1);
+}
+
+/// Wherever it is named: nothing was sent, and the command line is what is wrong.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_a_usage_error() {
+    let upload = ["versions", "upload", "no-such-file.app", "-c", "US"];
+    let put = [
+        "operator",
+        "apps",
+        "put",
+        crate::service::APP,
+        "--file",
+        "no-such-file.json",
+    ];
+    for command in [
+        &["package", "inspect", "no-such-file.app"][..],
+        &upload,
+        &["versions", "upload", ".", "-c", "US"],
+        &put,
+        &["apps", "list", "--ca-file", "no-such-file.pem"],
+    ] {
+        let mut process = binary(command);
+        process
+            .env("FAME_TOKEN", "the-token")
+            .env("FAME_URL", "http://127.0.0.1:9");
+        let ended = run(process).await;
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.err.contains("Cannot read"), "{ended:?}");
+    }
 }
 
 #[tokio::test]

@@ -96,6 +96,47 @@ async fn what_cannot_be_understood_is_a_usage_error() {
     }
 }
 
+#[tokio::test]
+async fn a_usage_error_says_what_is_missing_and_not_what_is_set() {
+    let app = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
+    let mut command = binary(&["hotfixes", "schedule", app, "--all", "-c", "US"]);
+    command
+        .env("FAME_URL", "https://fame.contoso.com")
+        .env("FAME_RETRIES", "2");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.contains("--target <VERSION>"), "{}", ended.err);
+    for set in ["--url", "--retries", "--concurrency", "--request-timeout"] {
+        assert!(!ended.err.contains(set), "{}", ended.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_json_errors_are_json() {
+    let usage = run(binary(&["--json", "hotfixes", "schedule", "--all"])).await;
+    assert_eq!(usage.code, 2);
+    let service = Service::start(|_, _| {
+        Answer::refusal(409, "ResourceExists", "It is there.")
+            .with("ms-correlation-x", "11111111-2222-3333-4444-555555555555")
+    })
+    .await;
+    let refused = service
+        .fame(&["--json", "countries", "add", crate::service::APP, "US"])
+        .await;
+    assert_eq!(refused.code, 5);
+    for (ended, code) in [(&usage, "Usage"), (&refused, "ResourceExists")] {
+        let error: serde_json::Value = serde_json::from_str(&ended.err).unwrap();
+        assert_eq!(error["error"]["code"], code, "{ended:?}");
+        assert_eq!(error["error"]["exitCode"], ended.code);
+    }
+    let error: serde_json::Value = serde_json::from_str(&refused.err).unwrap();
+    assert_eq!(
+        error["error"]["correlationId"],
+        "11111111-2222-3333-4444-555555555555"
+    );
+    assert_eq!(error["error"]["message"], "It is there.");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_leaves_only_what_was_asked_for() {
     let service = Service::start(|_, before| match before {

@@ -162,7 +162,7 @@ fn judge(path: &Path) -> Result<Judged, Failure> {
         app: manifest.app_id.into(),
         version: AppVersion(manifest.version.parts()),
         size: package.size,
-        sha256: sha256_of(path).map_err(|error| Failure::file("read", path, error))?,
+        sha256: sha256_of(path).map_err(|error| Failure::unreadable(path, &error))?,
     })
 }
 
