@@ -23,6 +23,14 @@ pub enum Error {
         /// What the network said.
         source: reqwest::Error,
     },
+    /// Whoever answers there cannot prove to be who was meant, or does not speak TLS; trying again would not help.
+    #[error("{host} cannot be trusted")]
+    Untrusted {
+        /// Who was meant.
+        host: String,
+        /// What is wrong with what it showed.
+        source: reqwest::Error,
+    },
     /// The connection was lost before the answer was complete.
     #[error("{host} broke the connection")]
     Interrupted {
@@ -163,6 +171,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => matches!(refusal.status.as_u16(), 408 | 429 | 500..=599),
             Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::Interrupted { .. }
             | Self::NoAnswer { .. }
             | Self::Stalled { .. }
@@ -198,6 +207,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// Where the service sends callers on to.
     pub location: Option<String>,
+    /// How the service wants callers to sign in: its `WWW-Authenticate`.
+    pub challenge: Option<String>,
     /// The id under which the service logged the request.
     pub correlation_id: Option<String>,
 }
@@ -228,6 +239,7 @@ impl Refusal {
             text: "The rest of the answer did not arrive.".to_owned(),
             retry_after: retry_after(headers),
             location: header(headers, "location"),
+            challenge: header(headers, "www-authenticate"),
             correlation_id: header(headers, "ms-correlation-x"),
         }
     }
@@ -301,6 +313,21 @@ impl fmt::Display for Refusal {
         }
         Ok(())
     }
+}
+
+/// Whether a connection did not come about because of what TLS saw.
+pub(crate) fn is_distrust(error: &reqwest::Error) -> bool {
+    let outermost: &(dyn std::error::Error + 'static) = error;
+    let mut causes = std::iter::successors(Some(outermost), |error| error.source());
+    error.is_connect() && causes.any(|cause| innermost(cause).is::<rustls::Error>())
+}
+
+/// What an I/O error was made of, which is not among its sources.
+fn innermost<'e>(mut error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
+    while let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        error = inner;
+    }
+    error
 }
 
 /// The text of a header, if it is there and is text.

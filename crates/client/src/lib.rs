@@ -11,6 +11,7 @@
 
 mod address;
 mod agent;
+mod challenge;
 mod customer;
 mod error;
 mod list;
@@ -24,6 +25,7 @@ mod vendor;
 
 pub use address::{InsecureUrl, SecureUrl, literal};
 pub use agent::AgentClient;
+pub use challenge::Challenge;
 pub use customer::OwnEnvironment;
 pub use error::{Error, Refusal, Result};
 pub use list::{List, Query};
@@ -36,6 +38,7 @@ pub use upload::Upload;
 pub use vendor::Narrowing;
 
 use bytes::Bytes;
+use error::is_distrust;
 use request::Call;
 use reqwest::{Certificate, Response, StatusCode, Url, header::AUTHORIZATION, redirect};
 use std::{fmt, sync::Arc, time::Duration};
@@ -187,7 +190,7 @@ impl Client {
                     tries.pause_or(error, asked).await?;
                 }
                 Err(source) => {
-                    let again = source.is_connect() || call.is_repeatable;
+                    let again = (source.is_connect() || call.is_repeatable) && !is_distrust(&source);
                     let error = self.broken(source);
                     if !again {
                         return Err(error);
@@ -213,6 +216,7 @@ impl Client {
     fn broken(&self, source: reqwest::Error) -> Error {
         let host = self.host();
         match source.is_connect() {
+            _ if is_distrust(&source) => Error::Untrusted { host, source },
             true => Error::Unreachable { host, source },
             false => Error::Interrupted { host, source },
         }

@@ -5,7 +5,7 @@
 
 use crate::{
     Client, SecureUrl, Shared,
-    error::{Error, Result, read_short, retry_after},
+    error::{Error, Result, is_distrust, read_short, retry_after},
     retry::RetryPolicy,
 };
 use reqwest::{Response, StatusCode, header::HeaderValue};
@@ -185,6 +185,9 @@ async fn fetch(client: &ClientCredentials, http: &reqwest::Client, retry: &Retry
             Ok(answer) => return Err(refused(answer).await),
             Err(source) => {
                 let host = client.token_url.host_str().unwrap_or_default().to_owned();
+                if is_distrust(&source) {
+                    return Err(Error::Untrusted { host, source });
+                }
                 (Error::IssuerUnreachable { host, source }, None)
             }
         };

@@ -7,6 +7,9 @@ use clap::{Arg, Args, Command};
 use domain::{ids::AppId, version::AppVersion};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
+/// The original service.
+pub(crate) const ORIGINAL_URL: &str = "https://apps.businesscentral.dynamics.com";
+
 /// Flags that every command knows.
 #[derive(Args, Debug)]
 pub(crate) struct GlobalArgs {
@@ -16,7 +19,7 @@ pub(crate) struct GlobalArgs {
         global = true,
         env = "FAME_URL",
         hide_env_values = true,
-        default_value = "https://apps.businesscentral.dynamics.com",
+        default_value = ORIGINAL_URL,
         help_heading = "Service"
     )]
     pub url: String,
@@ -85,27 +88,26 @@ pub(crate) struct GlobalArgs {
         help_heading = "Sign-in"
     )]
     pub client_secret_file: Option<PathBuf>,
-    /// Where tokens are issued
+    /// Where tokens are issued, such as https://login.contoso.com/{tenant}/token; left out, where the service says that
+    /// callers sign in, and for the original service Microsoft Entra
     #[arg(
         long,
         global = true,
         env = "FAME_TOKEN_URL",
         hide_env_values = true,
         value_name = "URL",
-        default_value = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
         help_heading = "Sign-in"
     )]
-    pub token_url: String,
-    /// What the token is for
+    pub token_url: Option<String>,
+    /// What the token is for, such as api://fame.contoso.com/.default; left out, what the service says that it takes
     #[arg(
         long,
         global = true,
         env = "FAME_SCOPE",
         hide_env_values = true,
-        default_value = "https://apps.businesscentral.dynamics.com/.default",
         help_heading = "Sign-in"
     )]
-    pub scope: String,
+    pub scope: Option<String>,
     /// Print what the service answered, as JSON; lists as one array
     #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,

@@ -177,6 +177,10 @@ pub(crate) fn explained(error: &Error) -> String {
     match error {
         Error::Refused(refusal) => told(refusal),
         Error::SignInRefused { .. } => error.to_string(),
+        Error::Untrusted { .. } => format!(
+            "{error}{cause}.\n  Where its certificate comes from an authority that this machine does not know, name that \
+             with --ca-file (FAME_CA_FILE)."
+        ),
         Error::NoAnswer { request, .. } => format!("{error}.\n  request: {request}"),
         Error::Unreadable {
             request,

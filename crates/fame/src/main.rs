@@ -58,14 +58,14 @@ fn runtime() -> Result<Runtime, Failure> {
 async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
     let session = || Session::open(&cli.global, printer);
     let exit = match cli.command {
-        Command::Apps(command) => command.run(&session()?).await,
-        Command::Countries(command) => command.run(&session()?).await,
-        Command::Principals(command) => command.run(&session()?).await,
-        Command::Versions(command) => command.run(&session()?).await,
-        Command::Environments(command) => command.run(&session()?).await,
-        Command::Hotfixes(command) => command.run(&session()?).await,
-        Command::Webhooks(command) => command.run(&session()?).await,
-        Command::Operator(command) => command.run(&session()?).await,
+        Command::Apps(command) => command.run(&session().await?).await,
+        Command::Countries(command) => command.run(&session().await?).await,
+        Command::Principals(command) => command.run(&session().await?).await,
+        Command::Versions(command) => command.run(&session().await?).await,
+        Command::Environments(command) => command.run(&session().await?).await,
+        Command::Hotfixes(command) => command.run(&session().await?).await,
+        Command::Webhooks(command) => command.run(&session().await?).await,
+        Command::Operator(command) => command.run(&session().await?).await,
         Command::Package(command) => command.run(printer),
         Command::Agent(command) => command.run(printer).await,
         Command::Serve(args) => args.run(printer).await,

@@ -18,12 +18,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Makes ready to talk to the service that the flags name. Nothing is sent yet.
+    /// Makes ready to talk to the service that the flags name. Nothing secret is sent yet.
     ///
     /// # Errors
     /// Those of [`settings::resolve`], and [`client::Error::Tls`].
-    pub(crate) fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
-        let client = Client::new(settings::resolve(args, printer)?)?;
+    pub(crate) async fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
+        let client = Client::new(settings::resolve(args, printer).await?)?;
         Ok(Self { client, printer })
     }
 

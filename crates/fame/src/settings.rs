@@ -4,24 +4,31 @@
 //! will only ever be sent over https, or to this very machine.
 
 use crate::{
-    args::GlobalArgs,
+    args::{GlobalArgs, ORIGINAL_URL},
     failure::{Failure, explained},
     output::Printer,
 };
-use client::{ClientCredentials, Credentials, InsecureUrl, Proof, Retry, RetryPolicy, SecureUrl, Settings};
+use clap::{Args, Command};
+use client::{
+    Challenge, Client, ClientCredentials, Credentials, InsecureUrl, Proof, Retry, RetryPolicy, SecureUrl,
+    Settings,
+};
+use domain::loopback::is_loopback;
 use reqwest::Certificate;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::{env, fs, path::Path, sync::Arc};
 
-/// Makes settings of flags and environment.
+/// Makes settings of flags, environment and, where neither says how to sign in, of what the service says of it.
 ///
 /// # Errors
-/// [`Failure::Usage`] for what cannot be used, [`Failure::NotSignedIn`] when there is nothing to sign in with.
-pub(crate) fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
-    Ok(Settings {
+/// [`Failure::Usage`] for what cannot be used, [`Failure::NotSignedIn`] when there is nothing to sign in with or nowhere to
+/// do so, [`Failure::Service`] when the service cannot be asked.
+pub(crate) async fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
+    warn_of_unknown(printer);
+    let nobody = Settings {
         url: service_root(&args.url)?,
         api_version: api_version(&args.api_version)?,
-        credentials: credentials(args)?,
+        credentials: Credentials::Nobody,
         trusted: args
             .ca_file
             .as_deref()
@@ -31,7 +38,36 @@ pub(crate) fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Settings, F
             retries: args.retries,
             on_retry: Arc::new(move |retry| tell(retry, printer)),
         },
+    };
+    Ok(Settings {
+        credentials: credentials(args, &nobody).await?,
+        ..nobody
     })
+}
+
+/// The variables that are no flag's.
+const OTHER_VARIABLES: [&str; 3] = ["FAME_TOKEN", "FAME_CLIENT_SECRET", "FAME_CONFIG"];
+
+/// A variable that is spelled wrong says nothing, and nobody would notice.
+fn warn_of_unknown(printer: Printer) {
+    let command = GlobalArgs::augment_args(Command::new("fame"));
+    let of_flags = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
+    let known: Vec<&str> = of_flags.chain(OTHER_VARIABLES).collect();
+    for name in env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if is_for_clients(&name) && !known.contains(&name.as_str()) {
+            let known = known.join(", ");
+            printer.warning(format!(
+                "{name} is no variable that fame knows, so it changes nothing. It knows {known}."
+            ));
+        }
+    }
+}
+
+/// Whether somebody who sets a variable of this name means a client by it: those of `fame serve` have sections, and
+/// Kubernetes sets some of its own for a service called fame.
+fn is_for_clients(name: &str) -> bool {
+    let other = ["FAME_SERVICE_", "FAME_PORT", "FAME_TEST_"];
+    name.starts_with("FAME_") && !name.contains("__") && !other.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn tell(retry: Retry<'_>, printer: Printer) {
@@ -43,8 +79,9 @@ fn tell(retry: Retry<'_>, printer: Printer) {
     ));
 }
 
-fn credentials(args: &GlobalArgs) -> Result<Credentials, Failure> {
+async fn credentials(args: &GlobalArgs, nobody: &Settings) -> Result<Credentials, Failure> {
     if let Some(token) = secret_variable("FAME_TOKEN") {
+        check_token(token.expose_secret())?;
         return Ok(Credentials::Token(token));
     }
     let Some(client_id) = args.client_id.clone().filter(|id| !id.is_empty()) else {
@@ -54,13 +91,30 @@ fn credentials(args: &GlobalArgs) -> Result<Credentials, Failure> {
                 .to_owned(),
         ));
     };
+    let proof = Proof::Secret(client_secret(args.client_secret_file.as_deref())?);
+    let (token_url, scope) = sign_in_place(args, nobody).await?;
     Ok(Credentials::Client(ClientCredentials {
-        token_url: token_url(&args.token_url, args.tenant.as_deref())?,
+        token_url,
         client_id,
-        proof: Proof::Secret(client_secret(args.client_secret_file.as_deref())?),
-        scope: args.scope.clone(),
+        proof,
+        scope,
         user: None,
     }))
+}
+
+/// Refuses what is sure not to be a token, before the service does so in its own words.
+fn check_token(token: &str) -> Result<(), Failure> {
+    let first_word = token.split_whitespace().next().unwrap_or_default();
+    if first_word.eq_ignore_ascii_case("bearer") {
+        let message = "FAME_TOKEN begins with 'Bearer': it is to hold the token alone.";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let is_of_tokens = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if !token.bytes().all(is_of_tokens) {
+        let message = "FAME_TOKEN holds blanks, quotes or other characters that no token has: it is to hold the token alone.";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    Ok(())
 }
 
 fn secret_variable(name: &str) -> Option<SecretString> {
@@ -80,6 +134,83 @@ fn client_secret(file: Option<&Path>) -> Result<SecretString, Failure> {
 }
 
 const TENANT: &str = "{tenant}";
+/// Where tokens for the original service are issued.
+const ORIGINAL_TOKEN_URL: &str = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token";
+/// Microsoft's, to which a service may send callers with their secret though nobody here named them.
+const MICROSOFT_LOGINS: [&str; 3] = [
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+];
+
+/// Where an application signs in, and what for: as it was told to, as is known of the original service, or as the service
+/// says. So no secret goes to Microsoft for a service that has nothing to do with it, and no token for the original to
+/// another.
+async fn sign_in_place(args: &GlobalArgs, nobody: &Settings) -> Result<(SecureUrl, String), Failure> {
+    let is_original = service_root(ORIGINAL_URL)?.host_str() == nobody.url.host_str();
+    let original = |text: String| Some(text).filter(|_| is_original);
+    let told_url = args
+        .token_url
+        .clone()
+        .or_else(|| original(ORIGINAL_TOKEN_URL.to_owned()));
+    let told_url = told_url
+        .map(|url| token_url(&url, args.tenant.as_deref()))
+        .transpose()?;
+    let told_scope = args
+        .scope
+        .clone()
+        .or_else(|| original(format!("{ORIGINAL_URL}/.default")));
+    let (url, scope) = match (told_url, told_scope) {
+        (Some(url), Some(scope)) => return Ok((url, scope)),
+        told => told,
+    };
+    let challenge = Client::new(nobody.clone())?.challenge().await?;
+    let host = nobody.url.host_str().unwrap_or_default();
+    let scope = scope.or_else(|| Some(format!("{}/.default", challenge.resource_id.as_ref()?)));
+    let scope = scope.ok_or_else(|| {
+        Failure::NotSignedIn(format!(
+            "{host} does not say what tokens for it are issued for: set --scope (FAME_SCOPE), such as \
+             api://{host}/.default."
+        ))
+    })?;
+    let url = url.map_or_else(|| url_of_challenge(&challenge, host, args.tenant.as_deref()), Ok)?;
+    Ok((url, scope))
+}
+
+/// Where tokens are issued, going by where the service at `host` says that browsers sign in.
+fn url_of_challenge(challenge: &Challenge, host: &str, tenant: Option<&str>) -> Result<SecureUrl, Failure> {
+    let not_there = |why: String| {
+        Failure::NotSignedIn(format!(
+            "{why}: set --token-url (FAME_TOKEN_URL) to where tokens are issued."
+        ))
+    };
+    let Some(sign_in) = &challenge.authorization_uri else {
+        return Err(not_there(format!(
+            "{host} does not say where its callers sign in"
+        )));
+    };
+    let of_entra = ["/oauth2/authorize", "/oauth2/v2.0/authorize"];
+    let realm = of_entra.iter().find_map(|end| sign_in.strip_suffix(end));
+    let Some((authority, theirs)) = realm.and_then(|realm| realm.rsplit_once('/')) else {
+        return Err(not_there(format!(
+            "{host} says that its callers sign in at {sign_in}"
+        )));
+    };
+    // Those who take several tenants do not name one.
+    let theirs = Some(theirs).filter(|theirs| !["common", "organizations"].contains(theirs));
+    let tenant = tenant.filter(|tenant| !tenant.is_empty()).or(theirs);
+    let url = token_url(&format!("{authority}/{TENANT}/oauth2/v2.0/token"), tenant)?;
+    let issuer = url.host_str().unwrap_or_default();
+    let is_same = issuer == host || (is_loopback(issuer) && is_loopback(host));
+    if is_same || MICROSOFT_LOGINS.contains(&issuer) {
+        return Ok(url);
+    }
+    Err(Failure::NotSignedIn(format!(
+        "{host} says that its callers sign in at {issuer}. Your secret goes there only if you say so: set --token-url \
+         (FAME_TOKEN_URL) to {}.",
+        url.as_str()
+    )))
+}
 
 fn token_url(template: &str, tenant: Option<&str>) -> Result<SecureUrl, Failure> {
     let tenant = tenant.filter(|tenant| !tenant.is_empty());
@@ -94,11 +225,11 @@ fn token_url(template: &str, tenant: Option<&str>) -> Result<SecureUrl, Failure>
             "--tenant: '{tenant}' is not a tenant's id or domain"
         )));
     }
-    secure_url("--token-url", &template.replace(TENANT, tenant))
+    secure_url("--token-url (FAME_TOKEN_URL)", &template.replace(TENANT, tenant))
 }
 
 fn service_root(text: &str) -> Result<SecureUrl, Failure> {
-    let url = secure_url("--url", text)?;
+    let url = secure_url("--url (FAME_URL)", text)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Failure::Usage(format!(
             "--url: '{text}' has more than an address: leave out what follows ? and #"
@@ -108,6 +239,14 @@ fn service_root(text: &str) -> Result<SecureUrl, Failure> {
 }
 
 fn secure_url(flag: &str, text: &str) -> Result<SecureUrl, Failure> {
+    if !text.contains("://") {
+        let problem = match text.trim() {
+            "" => "it is empty".to_owned(),
+            text if text.contains('@') => "it does not begin with https://".to_owned(),
+            text => format!("'{text}' does not begin with https://: is https://{text} meant?"),
+        };
+        return Err(Failure::Usage(format!("{flag}: {problem}")));
+    }
     text.parse().map_err(|error| match error {
         // Whoever wrote a secret there does not want to see it in a log.
         InsecureUrl::Credentials => Failure::Usage(format!("{flag}: credentials do not belong into a URL")),
@@ -145,8 +284,13 @@ mod tests {
 
     #[test]
     fn secrets_in_a_url_are_not_repeated() {
-        let refused = secure_url("--url", "https://user:secret@fame.contoso.com").unwrap_err();
-        assert!(!refused.to_string().contains("secret@"), "{refused}");
+        for url in [
+            "https://user:secret@fame.contoso.com",
+            "user:secret@fame.contoso.com",
+        ] {
+            let refused = secure_url("--url", url).unwrap_err();
+            assert!(!refused.to_string().contains("secret@"), "{refused}");
+        }
         assert!(service_root("https://contoso.com/?a=b").is_err());
     }
 

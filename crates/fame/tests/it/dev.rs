@@ -416,6 +416,22 @@ async fn https_is_proven_by_the_authority_of_the_folder() {
         .unwrap();
     assert_eq!(apps.status(), StatusCode::OK);
 
+    let with_client = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fame"));
+        command
+            .args(["apps", "list", "--url", dev.text("httpsBaseUrl")])
+            .args(more);
+        command
+            .env_clear()
+            .env("FAME_TOKEN", answer["access_token"].as_str().unwrap());
+        crate::service::run(command)
+    };
+    let distrusted = with_client(&[]).await;
+    assert_eq!(distrusted.code, 6, "{distrusted:?}");
+    assert!(distrusted.err.contains("--ca-file"), "{distrusted:?}");
+    assert!(!distrusted.err.contains("Trying again"), "{distrusted:?}");
+    assert_eq!(with_client(&["--ca-file", dev.text("caFile")]).await.code, 0);
+
     let document = format!("{}/v2.0/.well-known/openid-configuration", dev.text("authority"));
     let document: Value = https.get(document).send().await.unwrap().json().await.unwrap();
     assert_eq!(document["token_endpoint"], dev.text("httpsTokenUrl"));

@@ -26,7 +26,8 @@ fn with_client(service: &Service, args: &[&str]) -> std::process::Command {
         .env("FAME_TENANT_ID", "contoso.com")
         .env("FAME_CLIENT_ID", "the-client")
         .env("FAME_CLIENT_SECRET", "the secret & more")
-        .env("FAME_TOKEN_URL", format!("{}/{{tenant}}/token", service.url()));
+        .env("FAME_TOKEN_URL", format!("{}/{{tenant}}/token", service.url()))
+        .env("FAME_SCOPE", "api://fame/.default");
     command
 }
 
@@ -42,10 +43,7 @@ async fn one_token_serves_all_requests_of_a_command() {
     let form = String::from_utf8(journal[0].body.to_vec()).unwrap();
     assert!(form.contains("grant_type=client_credentials"), "{form}");
     assert!(form.contains("client_secret=the+secret+%26+more"), "{form}");
-    assert!(
-        form.contains("scope=https%3A%2F%2Fapps.businesscentral.dynamics.com%2F.default"),
-        "{form}"
-    );
+    assert!(form.contains("scope=api%3A%2F%2Ffame%2F.default"), "{form}");
     for asked in &journal[1..] {
         assert_eq!(asked.header("authorization"), "Bearer token-1");
     }
@@ -134,6 +132,128 @@ async fn secrets_are_not_sent_in_the_clear() {
     ]);
     command.env("FAME_CLIENT_SECRET", "s");
     assert_eq!(run(command).await.code, 2);
+}
+
+/// A service that tells strangers to sign in at `authority`, which is itself where it says `here`.
+async fn that_sends_to(authority: &'static str) -> Service {
+    Service::start(move |asked, _| {
+        if asked.path == "/contoso.com/oauth2/v2.0/token" {
+            return Answer::json(200, json!({"access_token": "token-1", "expires_in": 3_600}));
+        }
+        if asked.header("authorization") == "Bearer token-1" {
+            return Answer::json(200, json!({"value": []}));
+        }
+        let refused = Answer::refusal(401, "Unauthorized", "The token is not accepted.");
+        let here = format!("http://{}", asked.header("host"));
+        let sign_in = authority.replace("here", &here);
+        match authority {
+            "" => refused,
+            _ => refused.with(
+                "www-authenticate",
+                format!(r#"Bearer realm="x", authorization_uri="{sign_in}", resource_id="api://fame", error="invalid_token""#),
+            ),
+        }
+    })
+    .await
+}
+
+fn with_a_secret(service: &Service) -> std::process::Command {
+    let mut command = binary(&["apps", "list"]);
+    command
+        .env("FAME_URL", service.url())
+        .env("FAME_CLIENT_ID", "the-client")
+        .env("FAME_CLIENT_SECRET", "the-secret");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_says_where_to_sign_in_and_what_for() {
+    let service = that_sends_to("here/contoso.com/oauth2/authorize").await;
+    let ended = run(with_a_secret(&service)).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let journal = service.journal();
+    let form = String::from_utf8(journal[1].body.to_vec()).unwrap();
+    assert!(form.contains("scope=api%3A%2F%2Ffame%2F.default"), "{form}");
+    assert!(form.contains("client_secret=the-secret"), "{form}");
+    let several = that_sends_to("here/common/oauth2/authorize").await;
+    let ended = run(with_a_secret(&several)).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("FAME_TENANT_ID"), "{}", ended.err);
+    let mut command = with_a_secret(&several);
+    command.env("FAME_TENANT_ID", "contoso.com");
+    assert_eq!(run(command).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_goes_nowhere_that_nobody_named() {
+    for (sends_to, said) in [
+        ("", "does not say"),
+        (
+            "https://login.fabrikam.example/contoso.com/oauth2/authorize",
+            "login.fabrikam.example",
+        ),
+        (
+            "https://login.fabrikam.example/realms/contoso/auth",
+            "FAME_TOKEN_URL",
+        ),
+    ] {
+        let service = that_sends_to(sends_to).await;
+        let ended = run(with_a_secret(&service)).await;
+        assert_eq!(ended.code, 3, "{sends_to}: {ended:?}");
+        assert!(ended.err.contains(said), "{}", ended.err);
+        assert_eq!(service.lines().len(), 1);
+        assert!(service.journal()[0].body.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_wrong_is_said_in_clear_words() {
+    let service = with_issuer(3_600, |_| true).await;
+    let cases = [
+        (
+            "FAME_URL",
+            "fame.contoso.com",
+            "is https://fame.contoso.com meant?",
+        ),
+        ("FAME_URL", "localhost:8080", "does not begin with https://"),
+        ("FAME_URL", "", "it is empty"),
+        ("FAME_TOKEN", "Bearer eyJ0", "begins with 'Bearer'"),
+        ("FAME_TOKEN", "bearer", "begins with 'Bearer'"),
+        (
+            "FAME_TOKEN",
+            "{\"access_token\": \"eyJ0\"}",
+            "is to hold the token alone",
+        ),
+        ("FAME_TOKEN", "eyJ0\neyJ1", "is to hold the token alone"),
+    ];
+    for (name, value, said) in cases {
+        let mut command = service.command(&["apps", "list"]);
+        command.env(name, value);
+        let ended = run(command).await;
+        assert_eq!(ended.code, 2, "{name}={value}: {ended:?}");
+        assert!(
+            ended.err.contains(said) && ended.err.contains(name),
+            "{}",
+            ended.err
+        );
+    }
+    assert!(service.lines().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_means_nothing_is_not_taken_in_silence() {
+    let service = with_issuer(3_600, |_| true).await;
+    let mut command = service.command(&["apps", "list"]);
+    command
+        .env("FAME_TENANT", "contoso.com")
+        .env("FAME_SERVICE_HOST", "10.0.0.1")
+        .env("FAME_DATABASE__URL", "sqlite://x")
+        .env("FAME_CONFIG", "x.toml");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.err.matches("warning: ").count(), 1, "{}", ended.err);
+    assert!(ended.err.contains("FAME_TENANT is no variable"), "{}", ended.err);
+    assert!(ended.err.contains("FAME_TENANT_ID"), "{}", ended.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
