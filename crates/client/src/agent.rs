@@ -69,7 +69,7 @@ impl AgentClient {
     }
 
     fn call(&self, method: Method, segments: &[&str]) -> Call {
-        let call = Call::new(method, self.client.agent(segments));
+        let call = Call::new(method, self.client.agent(segments)).without_state();
         let call = call.header(SESSION_HEADER, &self.session.to_string());
         match self.is_ready {
             Some(is_ready) => call.header(READY_HEADER, &is_ready.to_string()),
@@ -180,7 +180,7 @@ impl AgentClient {
             call = call.header("range", &format!("bytes={first}-"));
         }
         let request: Request<()> = Request::of(&self.client, call);
-        let (client, _, answer) = request.open().await?;
+        let (client, answer) = request.open().await?;
         Ok(PackageStream::new(client, answer))
     }
 }

@@ -1,6 +1,10 @@
 //! What can go wrong between here and the service, each kind a variant that callers can act on.
 
-use reqwest::{Method, Response, StatusCode, Url, header::HeaderMap};
+use crate::retry::is_uncertain;
+use reqwest::{
+    Method, Response, StatusCode, Url,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 use serde_json::{Map, Value};
 use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
 use wire::error::{ErrorBody, ErrorDetail};
@@ -15,6 +19,10 @@ pub enum Error {
     /// The service answered, and the answer was no.
     #[error("{0}")]
     Refused(Box<Refusal>),
+    /// Something on the way answered in the service's place: the answer lacks the id of the service's log, or is no JSON.
+    /// Whether the request reached the service is not known.
+    #[error("{0}; that is no answer of the service, but of something before it")]
+    Gateway(Box<Refusal>),
     /// There is no connection to the service.
     #[error("{host} cannot be reached")]
     Unreachable {
@@ -150,6 +158,12 @@ pub enum Error {
         /// That of what arrived.
         actual: String,
     },
+    /// The answer is a success without a package.
+    #[error("The answer to {request} holds no package")]
+    NoPackage {
+        /// What was asked: method and path.
+        request: String,
+    },
     /// TLS cannot be set up on this machine.
     #[error("TLS cannot be set up")]
     Tls(#[source] reqwest::Error),
@@ -170,7 +184,8 @@ impl Error {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Refused(refusal) => matches!(refusal.status.as_u16(), 408 | 429 | 500..=599),
-            Self::Unreachable { .. }
+            Self::Gateway(_)
+            | Self::Unreachable { .. }
             | Self::Untrusted { .. }
             | Self::Interrupted { .. }
             | Self::NoAnswer { .. }
@@ -180,6 +195,32 @@ impl Error {
             | Self::IssuerUnavailable { .. }
             | Self::Damaged { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether the try that ended so may have been carried out all the same.
+    pub(crate) fn leaves_open(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.leaves_in_doubt() || is_uncertain(refusal.status),
+            Self::Gateway(_) | Self::Interrupted { .. } | Self::NoAnswer { .. } | Self::Stalled { .. } => {
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the request may have been carried out all the same, be it by an earlier try.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let follows_open_try = matches!(self, Self::Refused(refusal) if refusal.follows_open_try);
+        self.leaves_open() || follows_open_try
+    }
+
+    /// How long whoever answered asks to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(answer) | Self::Gateway(answer) => answer.retry_after,
+            _ => None,
         }
     }
 
@@ -211,6 +252,8 @@ pub struct Refusal {
     pub challenge: Option<String>,
     /// The id under which the service logged the request.
     pub correlation_id: Option<String>,
+    /// Whether an earlier try of the same request may have been carried out, so that this may be an answer to its effect.
+    pub follows_open_try: bool,
 }
 
 /// Most characters kept of an answer's text.
@@ -241,12 +284,14 @@ impl Refusal {
             location: header(headers, "location"),
             challenge: header(headers, "www-authenticate"),
             correlation_id: header(headers, "ms-correlation-x"),
+            follows_open_try: false,
         }
     }
 
-    /// Reads an answer, waiting no longer than `timeout` for its body.
-    pub(crate) async fn read(method: &Method, answer: Response, timeout: Duration) -> Self {
+    /// Reads an answer, waiting no longer than `timeout` for its body; whether it is the service's.
+    pub(crate) async fn read(method: &Method, answer: Response, timeout: Duration) -> (Self, bool) {
         let request = format!("{method} {}", answer.url().path());
+        let is_ours = is_marked(answer.headers()) && is_json(answer.headers());
         let mut refusal = Self::of_head(request, answer.status(), answer.headers());
         if let Ok(body) = tokio::time::timeout(timeout, read_short(answer)).await {
             let body = body.unwrap_or_default();
@@ -257,7 +302,7 @@ impl Refusal {
         let inner = refusal.body.error.innererror.as_ref();
         let logged = inner.and_then(|inner| inner.correlation_id);
         refusal.correlation_id = refusal.correlation_id.or(logged.map(|id| id.to_string()));
-        refusal
+        (refusal, is_ours)
     }
 
     /// The stable code; empty when the answer had none.
@@ -328,6 +373,18 @@ fn innermost<'e>(mut error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn s
         error = inner;
     }
     error
+}
+
+/// Whether an answer bears the id under which the service logged the request, as all of its answers do.
+pub(crate) fn is_marked(headers: &HeaderMap) -> bool {
+    headers.contains_key("ms-correlation-x")
+}
+
+/// Whether an answer says that it is JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json")
 }
 
 /// The text of a header, if it is there and is text.

@@ -6,8 +6,9 @@
 //! the caller wants to keep what nobody here knows.
 //!
 //! Every request goes the same way: it is signed in, waits no longer than it was told to, is tried again where that
-//! is safe, and whatever is no success becomes an [`Error`] that has lost nothing of the answer. A token or a secret
-//! goes to a [`SecureUrl`] and follows neither redirects nor links to somebody else.
+//! is safe, and whatever is no success becomes an [`Error`] that has lost nothing of the answer. What a gateway says in
+//! the service's place is not taken for the service's word, and of a change whose answer was lost the client looks what
+//! became of it. A token or a secret goes to a [`SecureUrl`] and follows neither redirects nor links to somebody else.
 
 mod address;
 mod agent;
@@ -19,6 +20,7 @@ mod operator;
 mod package;
 mod request;
 mod retry;
+mod settle;
 mod token;
 mod upload;
 mod vendor;
@@ -39,10 +41,11 @@ pub use vendor::Narrowing;
 
 use bytes::Bytes;
 use error::is_distrust;
-use request::Call;
-use reqwest::{Certificate, Response, StatusCode, Url, header::AUTHORIZATION, redirect};
+use request::{Arrival, ArrivedBody, Call, Reads};
+use reqwest::{Certificate, Method, Response, StatusCode, Url, header::AUTHORIZATION, redirect};
+use settle::Wish;
 use std::{fmt, sync::Arc, time::Duration};
-use token::Fetched;
+use token::{Fetched, Token};
 use tokio::sync::Mutex;
 use upload::Sent;
 
@@ -146,58 +149,90 @@ impl Client {
         self.0.settings.url.below(segments)
     }
 
-    /// Sends `call` and returns the answer, its body unread.
-    async fn send(&self, call: &Call) -> Result<Response> {
-        let Shared { settings, http, .. } = &*self.0;
-        let mut tries = settings.retry.tries();
+    /// Sends `call` until it is answered, and finds out what became of a change whose answer was lost.
+    async fn send(&self, call: &Call) -> Result<Arrival> {
+        let mut is_open = false;
+        match self.repeat(call, &mut is_open).await {
+            Err(error) if is_open => self.settle(call, error).await,
+            ended => ended,
+        }
+    }
+
+    /// Sends `call` until it is answered or no further try would help. `is_open` is set by a try that may have been
+    /// carried out though no answer to it arrived.
+    async fn repeat(&self, call: &Call, is_open: &mut bool) -> Result<Arrival> {
+        let mut tries = self.0.settings.retry.tries();
         let mut has_renewed = false;
         loop {
             let token = self.token().await?;
-            let sent = Sent::default();
-            let mut request = call.build(http, &sent)?;
-            if let Some(token) = &token {
-                request = request.header(AUTHORIZATION, token.bearer()?);
-            }
-            let patience = settings.timeout + call.patience;
-            let answer = tokio::select! {
-                answer = request.send() => answer,
-                () = sent.stalled(patience) => {
-                    let error = self.no_answer(call);
-                    if !call.is_repeatable {
-                        return Err(error);
-                    }
-                    tries.pause_or(error, None).await?;
-                    continue;
-                }
+            let is_renewable = !has_renewed && token.as_ref().is_some_and(|token| token.is_renewable);
+            let mut error = match self.attempt(call, token).await {
+                Ok(arrival) => return Ok(arrival),
+                Err(error) => error,
             };
-            match answer {
-                Ok(answer) if answer.status().is_success() => return Ok(answer),
-                Ok(answer)
-                    if answer.status() == StatusCode::UNAUTHORIZED
-                        && token.as_ref().is_some_and(|token| token.is_renewable)
-                        && !has_renewed =>
-                {
-                    self.forget_token().await;
-                    has_renewed = true;
-                }
-                Ok(answer) => {
-                    let refusal = Refusal::read(&call.method, answer, settings.timeout).await;
-                    let (again, asked) = (call.is_worth_repeating(&refusal), refusal.retry_after);
-                    let error = Error::Refused(Box::new(refusal));
-                    if !again {
-                        return Err(error);
-                    }
-                    tries.pause_or(error, asked).await?;
-                }
-                Err(source) => {
-                    let again = (source.is_connect() || call.is_repeatable) && !is_distrust(&source);
-                    let error = self.broken(source);
-                    if !again {
-                        return Err(error);
-                    }
-                    tries.pause_or(error, None).await?;
-                }
+            if is_renewable && error.refusal(StatusCode::UNAUTHORIZED).is_some() {
+                self.forget_token().await;
+                has_renewed = true;
+                continue;
             }
+            if let Error::Refused(refusal) = &mut error {
+                refusal.follows_open_try = *is_open;
+            }
+            *is_open |= error.leaves_open();
+            if !call.is_worth_repeating(&error) {
+                return Err(error);
+            }
+            let asked = error.retry_after();
+            tries.pause_or(error, asked).await?;
+        }
+    }
+
+    /// One try.
+    async fn attempt(&self, call: &Call, token: Option<Token>) -> Result<Arrival> {
+        let Shared { settings, http, .. } = &*self.0;
+        let sent = Sent::default();
+        let mut request = call.build(http, &sent)?;
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token.bearer()?);
+        }
+        let answer = tokio::select! {
+            answer = request.send() => answer.map_err(|source| self.broken(source))?,
+            () = sent.stalled(settings.timeout + call.patience) => return Err(self.no_answer(call)),
+        };
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        if !status.is_success() || !call.is_answered_by(&headers) {
+            let (refusal, is_ours) = Refusal::read(&call.method, answer, settings.timeout).await;
+            let refusal = Box::new(refusal);
+            return Err(match is_ours && !status.is_success() {
+                true => Error::Refused(refusal),
+                false => Error::Gateway(refusal),
+            });
+        }
+        let body = match call.reads {
+            Reads::Package => ArrivedBody::Arriving(answer),
+            Reads::Json | Reads::Text => ArrivedBody::Whole(self.read_all(answer, call).await?),
+        };
+        Ok(Arrival {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// What became of a change whose answer was lost: what is there now, if that is what was wished for; else `error`.
+    async fn settle(&self, call: &Call, error: Error) -> Result<Arrival> {
+        let Some(wish) = call.wish() else {
+            return Err(error);
+        };
+        let is_gone = |error: &Error| error.refusal(StatusCode::NOT_FOUND).is_some();
+        if matches!(wish, Wish::Gone) && is_gone(&error) {
+            return Ok(Arrival::nothing());
+        }
+        let look = Call::new(Method::GET, call.url.clone());
+        match (wish, self.repeat(&look, &mut false).await) {
+            (Wish::Gone, Err(now)) if is_gone(&now) => Ok(Arrival::nothing()),
+            (Wish::Shown(wish), Ok(now)) if wish.is_shown_by(now.whole()) => Ok(now),
+            _ => Err(error),
         }
     }
 

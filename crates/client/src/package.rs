@@ -70,7 +70,7 @@ impl StoredPackage {
                 Request::of(&self.client, rest)
             }
         };
-        let (client, _, answer) = request.open().await?;
+        let (client, answer) = request.open().await?;
         Ok(PackageStream::new(client, answer))
     }
 
@@ -80,7 +80,7 @@ impl StoredPackage {
     /// Those of [`Request::send`].
     pub async fn facts(&self) -> Result<PackageFacts> {
         let request: Request<()> = Request::new(&self.client, Method::HEAD, self.url.clone());
-        let (_, _, answer) = request.open().await?;
+        let (_, answer) = request.open().await?;
         Ok(PackageFacts::of(answer.headers()))
     }
 

@@ -6,8 +6,9 @@
 
 use crate::{
     Client,
-    error::{Error, Refusal, Result, header},
-    retry::{is_turned_away, is_uncertain},
+    error::{Error, Result, header, is_json, is_marked},
+    retry::{is_passing, is_turned_away, is_uncertain},
+    settle::{Shown, Wish},
     upload::{Sent, Upload},
 };
 use futures::future::BoxFuture;
@@ -34,8 +35,54 @@ pub(crate) struct Call {
     pub(crate) patience: Duration,
     /// How long its answer may be.
     pub(crate) answer_bytes: usize,
+    /// What its answer is.
+    pub(crate) reads: Reads,
+    /// Whether what it changes can be looked at where it is.
+    has_state: bool,
     /// What the caller asked for and cannot be sent.
     problem: Option<Error>,
+}
+
+/// What the answer to a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    Json,
+    Text,
+    /// The bytes of a package, which are read as they arrive.
+    Package,
+}
+
+/// A success.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: ArrivedBody,
+}
+
+#[derive(Debug)]
+pub(crate) enum ArrivedBody {
+    Whole(Vec<u8>),
+    Arriving(Response),
+}
+
+impl Arrival {
+    /// The answer to a removal.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            headers: HeaderMap::new(),
+            body: ArrivedBody::Whole(Vec::new()),
+        }
+    }
+
+    /// The body, if it was read.
+    pub(crate) fn whole(&self) -> &[u8] {
+        match &self.body {
+            ArrivedBody::Whole(body) => body,
+            ArrivedBody::Arriving(_) => &[],
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -51,12 +98,14 @@ impl Call {
     pub(crate) fn new(method: Method, url: Url) -> Self {
         Self {
             is_repeatable: method != Method::POST,
+            has_state: [Method::PUT, Method::PATCH, Method::DELETE].contains(&method),
             method,
             url,
             headers: HeaderMap::new(),
             body: CallBody::None,
             patience: Duration::ZERO,
             answer_bytes: ANSWER_BYTES,
+            reads: Reads::Json,
             problem: None,
         }
     }
@@ -99,6 +148,18 @@ impl Call {
         self
     }
 
+    /// Says what the answer is, where it is not JSON.
+    pub(crate) fn reads(mut self, reads: Reads) -> Self {
+        self.reads = reads;
+        self
+    }
+
+    /// Says that what it changes cannot be looked at.
+    pub(crate) fn without_state(mut self) -> Self {
+        self.has_state = false;
+        self
+    }
+
     /// What is asked, for messages.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.url.path())
@@ -124,21 +185,41 @@ impl Call {
         })
     }
 
-    /// Whether the request, once it was carried out, is refused when it is sent again.
-    fn would_meet_itself(&self) -> bool {
-        self.method == Method::DELETE
-            || self.headers.contains_key("if-match")
-            || self.headers.contains_key("if-none-match")
+    /// Whether an answer with these headers is the service's. One without a body has no kind.
+    pub(crate) fn is_answered_by(&self, headers: &HeaderMap) -> bool {
+        let is_of_kind = self.reads != Reads::Json || is_json(headers) || !headers.contains_key(CONTENT_TYPE);
+        is_marked(headers) && is_of_kind
     }
 
-    pub(crate) fn is_worth_repeating(&self, refusal: &Refusal) -> bool {
-        let waits_for_other_upload = refusal.code() == "UploadInProgress" && refusal.retry_after.is_some();
-        if refusal.leaves_in_doubt() {
-            return self.is_repeatable && !self.would_meet_itself();
+    /// What was to be the case afterwards, where that can be seen.
+    pub(crate) fn wish(&self) -> Option<Wish> {
+        match &self.body {
+            _ if !self.has_state => None,
+            CallBody::None if self.method == Method::DELETE => Some(Wish::Gone),
+            CallBody::Json(text) => {
+                let wished = serde_json::from_slice(text).ok()?;
+                let is_whole = self.method == Method::PUT;
+                Some(Wish::Shown(Shown { wished, is_whole }))
+            }
+            CallBody::None | CallBody::Upload(_) => None,
         }
-        is_turned_away(refusal.status)
-            || waits_for_other_upload
-            || (self.is_repeatable && is_uncertain(refusal.status))
+    }
+
+    pub(crate) fn is_worth_repeating(&self, error: &Error) -> bool {
+        match error {
+            Error::Refused(refusal) if refusal.leaves_in_doubt() => self.is_repeatable,
+            Error::Refused(refusal) => {
+                let waits_for_other_upload =
+                    refusal.code() == "UploadInProgress" && refusal.retry_after.is_some();
+                is_turned_away(refusal.status)
+                    || waits_for_other_upload
+                    || (self.is_repeatable && is_uncertain(refusal.status))
+            }
+            Error::Gateway(answer) => self.is_repeatable && is_passing(answer.status),
+            Error::Unreachable { .. } => true,
+            Error::Interrupted { .. } | Error::NoAnswer { .. } | Error::Stalled { .. } => self.is_repeatable,
+            _ => false,
+        }
     }
 }
 
@@ -175,8 +256,14 @@ impl<T> Request<T> {
         }
     }
 
+    /// A version is never overwritten: a repetition is refused where the first try was carried out.
     pub(crate) fn upload(mut self, upload: Upload) -> Self {
         self.call.body = CallBody::Upload(upload);
+        self.repeatable()
+    }
+
+    pub(crate) fn reads(mut self, reads: Reads) -> Self {
+        self.call = self.call.reads(reads);
         self
     }
 
@@ -242,32 +329,54 @@ impl<T> Request<T> {
         &self.client
     }
 
-    pub(crate) async fn open(mut self) -> Result<(Client, Call, Response)> {
+    async fn arrive(mut self) -> Result<(Client, Call, Arrival)> {
         self.call.take_problem()?;
-        let answer = self.client.send(&self.call).await?;
-        Ok((self.client, self.call, answer))
+        let arrival = self.client.send(&self.call).await?;
+        Ok((self.client, self.call, arrival))
+    }
+
+    /// Sends it, its answer being the bytes of a package.
+    ///
+    /// # Errors
+    /// Those of [`Request::send`].
+    pub(crate) async fn open(self) -> Result<(Client, Response)> {
+        let (client, call, arrival) = self.reads(Reads::Package).arrive().await?;
+        match arrival.body {
+            ArrivedBody::Arriving(answer) => Ok((client, answer)),
+            ArrivedBody::Whole(_) => Err(Error::NoPackage { request: call.line() }),
+        }
+    }
+
+    /// Sends it, its answer being text.
+    ///
+    /// # Errors
+    /// Those of [`Request::send`].
+    pub(crate) async fn text(self) -> Result<String> {
+        let (_, _, arrival) = self.reads(Reads::Text).arrive().await?;
+        Ok(String::from_utf8_lossy(arrival.whole()).into_owned())
     }
 }
 
 impl<T: DeserializeOwned> Request<T> {
-    /// Sends it. An answer without a body is read as `null`.
+    /// Sends it. An answer without a body is read as `null`. Where the answer to a change is lost, what was to be changed is
+    /// looked at: if it is as it was to be, that is the answer.
     ///
     /// # Errors
-    /// [`Error::Refused`] for every answer that is no success, [`Error::Unreadable`] for a success that is no `T`,
-    /// [`Error::TooLong`] for one that does not end, and what can keep an answer from coming.
+    /// [`Error::Refused`] for every answer that is no success, [`Error::Gateway`] for one that is not the service's,
+    /// [`Error::Unreadable`] for a success that is no `T`, [`Error::TooLong`] for one that does not end, and what can keep an
+    /// answer from coming.
     pub async fn send(self) -> Result<Answer<T>> {
-        let (client, call, answer) = self.open().await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = client.read_all(answer, &call).await?;
-        let json = if body.is_empty() { b"null" } else { &body[..] };
+        let (_, call, arrival) = self.arrive().await?;
+        let body = arrival.whole();
+        let json = if body.is_empty() { b"null" } else { body };
         let value = serde_json::from_slice(json).map_err(|source| Error::Unreadable {
             request: call.line(),
-            correlation_id: header(&headers, "ms-correlation-x"),
+            correlation_id: header(&arrival.headers, "ms-correlation-x"),
             source,
         })?;
         Ok(Answer {
-            status,
-            headers,
+            status: arrival.status,
+            headers: arrival.headers,
             value,
         })
     }

@@ -100,6 +100,12 @@ pub(crate) fn is_uncertain(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 500 | 502 | 504)
 }
 
+/// Whether what a gateway answers with this status may pass: not where it sends on to somewhere else, or will not take
+/// the request as it is.
+pub(crate) fn is_passing(status: StatusCode) -> bool {
+    status.is_success() || status.is_server_error() || matches!(status.as_u16(), 401 | 403 | 404 | 408 | 429)
+}
+
 /// `span`, more or less: between four fifths and six fifths of it.
 #[must_use]
 pub fn spread(span: Duration) -> Duration {

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     list::List,
     package::StoredPackage,
-    request::Request,
+    request::{Reads, Request},
     upload::Upload,
 };
 use domain::{
@@ -58,6 +58,7 @@ impl Client {
     fn counted(&self, url: Url, filter: Option<&str>) -> Request<u64> {
         let filter = ("$filter", filter.map(str::to_owned));
         self.request(Method::GET, with_options(url, &[filter]))
+            .reads(Reads::Text)
     }
 
     /// Whether the service runs.
@@ -127,10 +128,7 @@ impl Client {
 
     /// The text at an address.
     pub(crate) async fn text(&self, url: Url) -> Result<String> {
-        let request: Request<()> = self.request(Method::GET, url);
-        let (client, call, answer) = request.open().await?;
-        let text = client.read_all(answer, &call).await?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        self.request::<()>(Method::GET, url).text().await
     }
 
     /// The apps on which the caller has a role.

@@ -176,6 +176,7 @@ pub(crate) fn explained(error: &Error) -> String {
         .unwrap_or_default();
     match error {
         Error::Refused(refusal) => told(refusal),
+        Error::Gateway(answer) => told_of_gateway(answer),
         Error::SignInRefused { .. } => error.to_string(),
         Error::Untrusted { .. } => format!(
             "{error}{cause}.\n  Where its certificate comes from an authority that this machine does not know, name that \
@@ -197,6 +198,27 @@ pub(crate) fn explained(error: &Error) -> String {
     }
 }
 
+/// Most characters that are shown of a page which is not the service's.
+const MAX_PAGE_CHARS: usize = 300;
+
+/// What something on the way said in the service's place.
+fn told_of_gateway(answer: &Refusal) -> String {
+    let page = answer.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = match &answer.location {
+        Some(elsewhere) => format!(": it sends callers on to {elsewhere}; check --url."),
+        None if page.is_empty() => String::new(),
+        None => format!(": {}", page.chars().take(MAX_PAGE_CHARS).collect::<String>()),
+    };
+    let unknown = match answer.request.starts_with("GET ") || answer.request.starts_with("HEAD ") {
+        true => "",
+        false => " Whether the request was carried out is not known.",
+    };
+    format!(
+        "{}{said}\n  This is no answer of the service, but of something before it; is --url right?{unknown}\n  request: {}",
+        answer.status, answer.request
+    )
+}
+
 /// A refusal with everything that the service said, because the reader's only other source is the service's log.
 pub(crate) fn told(refusal: &Refusal) -> String {
     let mut text = refusal.status.to_string();
@@ -208,14 +230,8 @@ pub(crate) fn told(refusal: &Refusal) -> String {
         add(&format_args!(" {}", refusal.code()));
     }
     let message = refusal.message();
-    match &refusal.location {
-        Some(elsewhere) if message.is_empty() => {
-            add(&format_args!(
-                ": The service sends callers on to {elsewhere}; check --url."
-            ));
-        }
-        _ if message.is_empty() => {}
-        _ => add(&format_args!(": {message}")),
+    if !message.is_empty() {
+        add(&format_args!(": {message}"));
     }
     for detail in refusal.details() {
         add(&format_args!("\n  {}", detail.code));

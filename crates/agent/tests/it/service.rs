@@ -4,7 +4,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderMap, Method, Response, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode},
 };
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
@@ -132,7 +132,7 @@ impl Service {
             let fault = state.faults.iter().position(|(start, _)| line.starts_with(start));
             fault.map(|index| state.faults.remove(index).1)
         };
-        let answer = match fault {
+        let mut answer = match fault {
             Some(status) => refusal(status, "Fault"),
             None => {
                 self.route(&parts.method, parts.uri.path(), &parts.headers, &body, &line)
@@ -140,6 +140,8 @@ impl Service {
             }
         };
         self.asked.send_modify(|asked| *asked += 1);
+        let headers = answer.headers_mut();
+        headers.insert("ms-correlation-x", HeaderValue::from_static("the-correlation"));
         answer
     }
 
@@ -399,6 +401,7 @@ fn refusal(status: u16, code: &str) -> Response<Body> {
     Response::builder()
         .status(status)
         .header("retry-after", "0")
+        .header("content-type", "application/json")
         .body(body.to_string().into())
         .unwrap()
 }

@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod gateways;
 mod lists;
 mod operations;
 mod packages;

@@ -41,7 +41,14 @@ impl Asked {
     }
 }
 
+/// An answer of the service, which bears its marks.
 pub(crate) fn answer(status: u16, body: impl Into<Body>) -> Response<Body> {
+    let marked = with(gateway(status, body), "ms-correlation-x", TAG);
+    with(marked, "content-type", "application/json; charset=utf-8")
+}
+
+/// What a gateway says in its place.
+pub(crate) fn gateway(status: u16, body: impl Into<Body>) -> Response<Body> {
     Response::builder().status(status).body(body.into()).unwrap()
 }
 

@@ -15,7 +15,7 @@ use domain::{
 };
 use serde_json::Value;
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -125,6 +125,15 @@ pub(crate) enum Whose {
     Operator,
 }
 
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(app) => app.fmt(f),
+            Self::Operator => f.write_str("operator"),
+        }
+    }
+}
+
 impl FromStr for Whose {
     type Err = String;
 
@@ -189,8 +198,18 @@ impl WebhooksCommand {
                     of: args.of,
                     webhook: Uuid::new_v4(),
                 };
-                let request = one.put(session, &args.what.body()?);
-                session.print_one(request).await?;
+                let added = one.put(session, &args.what.body()?).json().await?;
+                // Who only sees that it is there was told by no answer.
+                if added.get("format").and_then(Value::as_str)
+                    != Some(WebhookFormat::ApplicationInsights.as_str())
+                    && added.get("secret").is_none_or(Value::is_null)
+                {
+                    session.printer.warning(format!(
+                        "The answer that had the secret was lost: fame webhooks rotate {} {} makes another.",
+                        args.of, one.webhook
+                    ));
+                }
+                session.printer.record(&added)?;
             }
             Self::Set { one, what, condition } => {
                 let request = one.put(session, &what.body()?);
@@ -256,7 +275,10 @@ impl One {
         let id = sent.get("eventId").cloned().unwrap_or_default();
         let looked = async {
             loop {
-                let rows = self.deliveries(session).json().all().await?;
+                let rows = match self.deliveries(session).json().all().await {
+                    Err(error) if error.is_unavailable() => Vec::new(),
+                    rows => rows?,
+                };
                 let found = rows.into_iter().find(|row| row.get("eventId") == Some(&id));
                 match found {
                     Some(row) if row.get("attempts").and_then(Value::as_u64) > Some(0) => return Ok(row),

@@ -125,7 +125,7 @@ async fn serve_in_two_halves(listener: TcpListener) -> String {
     let (mut connection, _) = listener.accept().await.unwrap();
     read_head(&mut connection).await;
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nrepr-digest: {digest}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nms-correlation-x: -\r\ncontent-length: {}\r\nrepr-digest: {digest}\r\n\r\n",
         bytes.len()
     );
     connection
@@ -139,7 +139,7 @@ async fn serve_in_two_halves(listener: TcpListener) -> String {
     let range = format!("content-range: bytes 200000-{}/{}", bytes.len() - 1, bytes.len());
     let length = rest.len();
     let head = format!(
-        "HTTP/1.1 206 Partial\r\ncontent-length: {length}\r\n{range}\r\nrepr-digest: {digest}\r\n\r\n"
+        "HTTP/1.1 206 Partial\r\nms-correlation-x: -\r\ncontent-length: {length}\r\n{range}\r\nrepr-digest: {digest}\r\n\r\n"
     );
     connection
         .write_all(&[head.as_bytes(), rest].concat())

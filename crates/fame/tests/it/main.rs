@@ -19,6 +19,7 @@ mod customers;
 mod dev;
 mod downloads;
 mod faults;
+mod gateways;
 mod hotfixes;
 mod lists;
 mod migrate;

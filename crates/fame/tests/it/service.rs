@@ -50,6 +50,8 @@ pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Body,
+    /// Whether it bears the id under which the service logged the request.
+    is_marked: bool,
 }
 
 impl Answer {
@@ -58,6 +60,7 @@ impl Answer {
             status,
             headers: vec![("content-type", "application/json".into())],
             body: body.to_string().into(),
+            is_marked: true,
         }
     }
 
@@ -66,7 +69,15 @@ impl Answer {
             status,
             headers: Vec::new(),
             body: body.into(),
+            is_marked: true,
         }
+    }
+
+    /// What a gateway says in the service's place.
+    pub(crate) fn page(status: u16, text: &'static str) -> Self {
+        let mut page = Self::bytes(status, text).with("content-type", "text/html");
+        page.is_marked = false;
+        page
     }
 
     /// A refusal in the documented shape.
@@ -88,6 +99,10 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.body);
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
+        if self.is_marked {
+            let id = HeaderValue::from_static("00000000-0000-4000-8000-000000000000");
+            response.headers_mut().insert("ms-correlation-x", id);
+        }
         for (name, value) in self.headers {
             let name = HeaderName::from_static(name);
             response

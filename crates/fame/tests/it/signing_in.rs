@@ -262,11 +262,11 @@ async fn a_token_does_not_follow_a_redirect_or_a_link_to_elsewhere() {
     let there = format!("{}/v1.4/apps", elsewhere.url());
     let redirecting = Service::start({
         let there = there.clone();
-        move |_, _| Answer::bytes(307, "").with("location", &there)
+        move |_, _| Answer::page(307, "").with("location", &there)
     })
     .await;
     let ended = redirecting.fame(&["apps", "list"]).await;
-    assert_eq!(ended.code, 1);
+    assert_eq!(ended.code, 6);
     assert!(ended.err.contains("check --url"), "{}", ended.err);
 
     let linking =

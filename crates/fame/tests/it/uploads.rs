@@ -84,13 +84,20 @@ async fn a_busy_service_gets_the_whole_package_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_of_unknown_outcome_is_not_repeated() {
+async fn an_upload_of_unknown_outcome_is_tried_again_and_looked_for() {
     let package = PackageFile::new("16.0.1.2");
-    let service = Service::start(|_, _| Answer::refusal(500, "Unknown", "Something broke.")).await;
-    let ended = service
-        .fame(&["versions", "upload", package.name(), "--country", "US"])
-        .await;
-    assert_eq!((ended.code, service.lines().len()), (6, 1));
+    let service =
+        Service::start(|_, _| Answer::refusal(500, "Unknown", "Something broke.").with("retry-after", 0))
+            .await;
+    let args = ["versions", "upload", package.name(), "--country", "US"];
+    let ended = service.fame(&[&args[..], &["--retries", "2"]].concat()).await;
+    assert_eq!(ended.code, 6, "{ended:?}");
+    let posts = service
+        .lines()
+        .iter()
+        .filter(|line| line.starts_with("POST"))
+        .count();
+    assert_eq!((posts, service.lines().len()), (3, 6), "and looked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,7 +283,10 @@ async fn memory_does_not_grow_with_the_package() {
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         let kib = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         measured.set(kib).unwrap();
-        axum::Json(uploaded("16.0.1.2", "Uploaded"))
+        (
+            [("ms-correlation-x", "-")],
+            axum::Json(uploaded("16.0.1.2", "Uploaded")),
+        )
     };
     let path = format!("/v1.4/apps/{APP}/countries/US/versions");
     let address = crate::service::serve(Router::new().route(&path, post(receive))).await;

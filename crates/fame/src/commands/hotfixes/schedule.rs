@@ -5,7 +5,7 @@
 
 use super::{
     COLUMNS, PLAN_COLUMNS, plan,
-    selection::{Environment, Selection},
+    selection::{Environment, Selection, Target},
 };
 use crate::{
     args::{AppInCountry, said},
@@ -15,8 +15,10 @@ use crate::{
     session::Session,
 };
 use clap::Args;
-use domain::{instant::Instant, version::AppVersion};
+use client::{Query, literal};
+use domain::{instant::Instant, operation::OperationStatus, version::AppVersion};
 use futures::{StreamExt, stream};
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 use wire::hotfixes::HotfixRequestBody;
@@ -143,7 +145,40 @@ impl ScheduleArgs {
         let AppInCountry { app, country } = &self.scope;
         let request = session.client.schedule_hotfix(*app, &country.0, &body);
         let request = request.idempotency_key(&key_for(run, environment));
-        Ok(request.json().await?)
+        let error = match request.json().await {
+            Ok(row) => return Ok(row),
+            Err(error) => error,
+        };
+        // A service that knows no keys refuses what it has scheduled itself.
+        let found = match error.is_open() {
+            true => self.pending(session, environment).await,
+            false => None,
+        };
+        found.ok_or_else(|| error.into())
+    }
+
+    /// The hotfix of an environment that waits or runs and is the one that is asked for.
+    async fn pending(&self, session: &Session, environment: &Environment) -> Option<Value> {
+        let AppInCountry { app, country } = &self.scope;
+        let filter = format!("environmentName eq {}", literal(&environment.name));
+        let all = session.client.list_hotfixes(*app, &country.0);
+        let rows = all
+            .query(Query::default().filter(filter))
+            .json()
+            .all()
+            .await
+            .ok()?;
+        rows.into_iter().find(|row| self.is_asked_for(row, environment))
+    }
+
+    fn is_asked_for(&self, row: &Value, environment: &Environment) -> bool {
+        let text = |property: &str| row.get(property).and_then(Value::as_str);
+        let status = text("status").and_then(|word| word.parse::<OperationStatus>().ok());
+        let run_after = text("runAfter").and_then(|at| at.parse::<Instant>().ok());
+        Target::deserialize(row).is_ok_and(|target| target.is(environment))
+            && status.is_some_and(|status| !status.is_terminal())
+            && text("targetAppVersion").and_then(|version| version.parse().ok()) == Some(self.target)
+            && (self.run_after.is_none() || self.run_after == run_after)
     }
 }
 

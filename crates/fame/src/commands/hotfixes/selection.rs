@@ -142,6 +142,29 @@ impl Selection {
     }
 }
 
+/// Where a hotfix goes.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Target {
+    environment_aad_tenant_id: String,
+    environment_application_family: String,
+    pub environment_name: String,
+}
+
+impl Target {
+    pub(super) fn is(&self, environment: &Environment) -> bool {
+        let tenant = self.environment_aad_tenant_id.parse().ok();
+        let key = tenant.map(|tenant| {
+            EnvironmentKey::new(
+                tenant,
+                &self.environment_application_family,
+                &self.environment_name,
+            )
+        });
+        key == Some(environment.key())
+    }
+}
+
 /// The environments in which the app is installed.
 pub(super) async fn environments(
     session: &Session,

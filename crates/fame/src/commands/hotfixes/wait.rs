@@ -2,9 +2,10 @@
 //!
 //! A pipeline must be green when the customer has the new version, and only then. So nothing but an end state
 //! counts as an end, a word that we do not know means to go on waiting, and what says `Succeeded` is compared with
-//! what the environment says it has installed.
+//! what the environment says it has installed. What is out of reach is looked at again as long as there is time; whatever
+//! becomes of one hotfix, the others are waited for, and what is known of all is printed.
 
-use super::selection::{Environment, environments};
+use super::selection::{Environment, Target, environments};
 use crate::{
     args::{AppInCountry, duration},
     exit::Exit,
@@ -14,9 +15,7 @@ use crate::{
 };
 use clap::Args;
 use client::{literal, spread};
-use domain::{
-    environment::EnvironmentKey, ids::OperationId, operation::OperationStatus, version::AppVersion,
-};
+use domain::{ids::OperationId, operation::OperationStatus, version::AppVersion};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -57,35 +56,32 @@ struct Watched {
     row: Value,
     status: Option<OperationStatus>,
     installed: Option<AppVersion>,
+    /// Why the service will not show it.
+    refused: Option<Exit>,
 }
 
 impl WaitArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let deadline = Deadline(Instant::now().checked_add(self.timeout));
         let mut watched: Vec<Watched> = self.ids.iter().map(|&id| Watched::new(id)).collect();
-        self.watch(session, &mut watched, &deadline).await?;
+        self.watch(session, &mut watched, &deadline).await;
         let mut outcomes = Vec::new();
         for hotfix in &mut watched {
-            outcomes.push(self.judge(session, hotfix, &deadline).await?);
+            outcomes.push(self.judge(session, hotfix, &deadline).await);
         }
         print(session.printer, &watched)?;
         Ok(worst(&outcomes))
     }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
-    async fn watch(
-        &self,
-        session: &Session,
-        watched: &mut [Watched],
-        deadline: &Deadline,
-    ) -> Result<(), Failure> {
+    async fn watch(&self, session: &Session, watched: &mut [Watched], deadline: &Deadline) {
+        let AppInCountry { app, country } = &self.scope;
         let mut pause = self.poll_interval;
         loop {
             for hotfix in watched.iter_mut().filter(|hotfix| !hotfix.has_ended()) {
-                let AppInCountry { app, country } = &self.scope;
                 let look = session.client.get_hotfix(*app, &country.0, hotfix.id).json();
                 let Some(seen) = deadline.bound(look.into_future()).await else {
-                    return Ok(());
+                    return;
                 };
                 match seen.map_err(Failure::from) {
                     Ok(row) => hotfix.note(row, session.printer),
@@ -93,50 +89,65 @@ impl WaitArgs {
                     Err(failure) if failure.exit() == Exit::Unavailable => {
                         session.printer.note(failure.to_string());
                     }
-                    Err(failure) => return Err(failure),
+                    Err(failure) => hotfix.refuse(&failure, session.printer),
                 }
             }
             if watched.iter().all(Watched::has_ended) {
-                return Ok(());
+                return;
             }
             if deadline.bound(tokio::time::sleep(spread(pause))).await.is_none() {
-                return Ok(());
+                return;
             }
             pause = (pause * 3 / 2).min(self.poll_interval * 12);
         }
     }
 
     /// Compares what a hotfix says of itself with what its environment has installed.
-    async fn judge(
-        &self,
-        session: &Session,
-        hotfix: &mut Watched,
-        deadline: &Deadline,
-    ) -> Result<Exit, Failure> {
+    async fn judge(&self, session: &Session, hotfix: &mut Watched, deadline: &Deadline) -> Exit {
         let printer = session.printer;
         let (id, status) = (hotfix.id, hotfix.status);
+        if let Some(exit) = hotfix.refused {
+            return exit;
+        }
         let Some(status) = status.filter(|status| status.is_terminal()) else {
             printer.error(format!("{id}: {} when the time to wait was over.", hotfix.said()));
-            return Ok(Exit::WaitedTooLong);
+            return Exit::WaitedTooLong;
         };
-        hotfix.installed = self.installed(session, hotfix, deadline).await?;
+        let installed = self.installed(session, hotfix, deadline).await;
         if let Some(message) = hotfix.text("errorMessage") {
             printer.error(format!("{id}: {status}: {message}"));
         }
-        Ok(match status {
-            OperationStatus::Succeeded if hotfix.is_on_target() => Exit::Done,
-            OperationStatus::Succeeded => {
+        match (status, installed) {
+            (OperationStatus::Succeeded, Err(failure)) => {
+                printer.error(format!(
+                    "{id}: Succeeded, but the version that its environment has could not be read: {failure}"
+                ));
+                match failure.exit() {
+                    Exit::Unavailable => Exit::WaitedTooLong,
+                    exit => exit,
+                }
+            }
+            (OperationStatus::Succeeded, Ok(installed)) => {
+                hotfix.installed = installed;
+                if hotfix.is_on_target() {
+                    return Exit::Done;
+                }
                 printer.error(hotfix.broken_promise());
                 Exit::HotfixFailed
             }
-            OperationStatus::Failed => Exit::HotfixFailed,
-            OperationStatus::Skipped => Exit::HotfixSkipped,
-            OperationStatus::Canceled => Exit::HotfixCanceled,
-            OperationStatus::Scheduled | OperationStatus::Running => Exit::WaitedTooLong,
-        })
+            (ended, installed) => {
+                hotfix.installed = installed.ok().flatten();
+                match ended {
+                    OperationStatus::Skipped => Exit::HotfixSkipped,
+                    OperationStatus::Canceled => Exit::HotfixCanceled,
+                    _ => Exit::HotfixFailed,
+                }
+            }
+        }
     }
 
-    /// The version that the environment has, read again a few times while it is not what a success promises.
+    /// The version that the environment has, read again a few times while it is not what a success promises, and as long
+    /// as there is time while it cannot be read.
     async fn installed(
         &self,
         session: &Session,
@@ -146,17 +157,31 @@ impl WaitArgs {
         let target = Target::deserialize(&hotfix.row).map_err(|error| {
             Failure::Unexpected(format!("The hotfix {} makes no sense: {error}", hotfix.id))
         })?;
+        let is_success = hotfix.status == Some(OperationStatus::Succeeded);
         let mut looks = 0;
         loop {
             let filter = format!("name eq {}", literal(&target.environment_name));
-            let found = environments(session, &self.scope, Some(filter)).await?;
-            let mine = found.iter().find(|environment| target.is(environment));
-            let installed = mine.and_then(Environment::installed);
-            looks += 1;
-            let is_awaited = hotfix.status == Some(OperationStatus::Succeeded) && installed < hotfix.target();
+            let found = environments(session, &self.scope, Some(filter)).await;
+            let installed = found.map(|found| {
+                let mine = found.iter().find(|environment| target.is(environment));
+                mine.and_then(Environment::installed)
+            });
+            let is_awaited = match &installed {
+                Ok(installed) => {
+                    looks += 1;
+                    *installed < hotfix.target() && looks <= CONFIRMATIONS
+                }
+                Err(failure) => failure.exit() == Exit::Unavailable,
+            };
+            if !is_success || !is_awaited {
+                return installed;
+            }
+            if let Err(failure) = &installed {
+                session.printer.note(failure.to_string());
+            }
             let pause = tokio::time::sleep(spread(self.poll_interval));
-            if !is_awaited || looks > CONFIRMATIONS || deadline.bound(pause).await.is_none() {
-                return Ok(installed);
+            if deadline.bound(pause).await.is_none() {
+                return installed;
             }
         }
     }
@@ -175,29 +200,6 @@ impl Deadline {
     }
 }
 
-/// Where a hotfix goes.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Target {
-    environment_aad_tenant_id: String,
-    environment_application_family: String,
-    environment_name: String,
-}
-
-impl Target {
-    fn is(&self, environment: &Environment) -> bool {
-        let tenant = self.environment_aad_tenant_id.parse().ok();
-        let key = tenant.map(|tenant| {
-            EnvironmentKey::new(
-                tenant,
-                &self.environment_application_family,
-                &self.environment_name,
-            )
-        });
-        key == Some(environment.key())
-    }
-}
-
 impl Watched {
     fn new(id: OperationId) -> Self {
         Self {
@@ -205,11 +207,18 @@ impl Watched {
             row: Value::Null,
             status: None,
             installed: None,
+            refused: None,
         }
     }
 
     fn has_ended(&self) -> bool {
-        self.status.is_some_and(OperationStatus::is_terminal)
+        self.refused.is_some() || self.status.is_some_and(OperationStatus::is_terminal)
+    }
+
+    /// The service will not show it, whenever it is asked.
+    fn refuse(&mut self, failure: &Failure, printer: Printer) {
+        printer.error(format!("{}: {failure}", self.id));
+        self.refused = Some(failure.exit());
     }
 
     /// Takes in a new look, and tells of it if something has changed.
@@ -269,7 +278,7 @@ fn worst(outcomes: &[Exit]) -> Exit {
         Exit::HotfixSkipped,
     ];
     let found = by_weight.into_iter().find(|exit| outcomes.contains(exit));
-    found.unwrap_or(Exit::Done)
+    found.unwrap_or_else(|| Exit::first_of(outcomes.iter().copied()))
 }
 
 fn print(printer: Printer, watched: &[Watched]) -> Result<(), Failure> {

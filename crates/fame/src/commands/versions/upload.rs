@@ -132,13 +132,24 @@ impl UploadArgs {
         match error.refusal(StatusCode::CONFLICT) {
             Some(refusal) if refusal.code() == "ResourceExists" => {
                 target.check_same_bytes_as_told(refusal).await?;
-                if !self.skip_existing {
+                if error.is_open() {
+                    printer.note(target.arrived_unanswered());
+                } else if self.skip_existing {
+                    printer.note(target.already_there());
+                } else {
                     printer.note("The bytes are the same: with --skip-existing this would be a success.");
                     return Err(error.into());
                 }
-                printer.note(target.already_there());
                 Ok(target.version().await?)
             }
+            _ if error.is_open() => match target.existing().await {
+                Ok(Some(existing)) => {
+                    target.check_same_bytes().await?;
+                    printer.note(target.arrived_unanswered());
+                    Ok(existing)
+                }
+                Ok(None) | Err(_) => Err(error.into()),
+            },
             _ => Err(error.into()),
         }
     }
@@ -241,6 +252,14 @@ impl Target<'_> {
             "Version {version} exists in {country} with different content and is never overwritten: its SHA-256 is \
              {theirs}, that of the file is {ours}.{told}"
         )))
+    }
+
+    fn arrived_unanswered(&self) -> String {
+        let (file, version) = (self.package.file.display(), self.package.version);
+        format!(
+            "{file}: the answer was lost, but version {version} is in {}, with the same bytes.",
+            self.country
+        )
     }
 
     fn already_there(&self) -> String {
