@@ -138,11 +138,6 @@ impl Failure {
             Self::Service(_) | Self::Unavailable(_) | Self::Io { .. } | Self::Unexpected(_) => "Unexpected",
         }
     }
-
-    /// Whether whoever reads our output has gone away; there is nobody left to complain to.
-    pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
-    }
 }
 
 impl From<Unwritten> for Failure {

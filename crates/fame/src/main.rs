@@ -35,7 +35,6 @@ fn main() -> ExitCode {
     flush_log();
     match ended {
         Ok(code) => code,
-        Err(failure) if failure.is_broken_pipe() => Exit::Done.into(),
         Err(failure) => {
             failure.tell(printer, None);
             failure.exit().into()
@@ -82,7 +81,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
             Ok(Exit::Done)
         }
     };
-    exit.map(ExitCode::from)
+    Ok(printer.ended(exit?).into())
 }
 
 async fn run_dev(args: dev::DevArgs) -> Result<ExitCode, Failure> {

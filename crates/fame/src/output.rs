@@ -2,8 +2,9 @@
 //!
 //! Standard output carries what was asked for and nothing else, so that it can be piped; standard error carries
 //! notes, progress and errors. One [`Printer`] decides what appears, so that `--json` and `--quiet` mean the same
-//! for every command.
+//! for every command. What becomes of the output decides nothing about the command: the exit code is its outcome's.
 
+use crate::exit::Exit;
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING};
 use domain::{instant::Instant, text::is_invisible};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,8 +12,12 @@ use serde_json::{Value, json};
 use std::{
     env,
     io::{self, IsTerminal, Write},
+    sync::OnceLock,
 };
 use uuid::Uuid;
+
+/// Why what was to be printed could not be, from the first time on.
+static UNPRINTED: OnceLock<io::Error> = OnceLock::new();
 
 /// Standard output cannot be written to.
 #[derive(Debug)]
@@ -42,7 +47,7 @@ impl Printer {
     /// Prints rows: as a table, or as one JSON array of all that the service said.
     ///
     /// # Errors
-    /// When standard output cannot be written to; so for all that follow.
+    /// When they cannot be written as JSON; so for all that follow, but for bytes.
     pub(crate) fn rows(self, rows: &[Value], columns: &[Column<'_>]) -> Result<(), Unwritten> {
         if self.json {
             return print_json(&rows);
@@ -75,7 +80,22 @@ impl Printer {
         write(&[text, end])
     }
 
+    /// What the process ends with when its command came to `outcome`. Output that could not be written is an outcome of its
+    /// own where there is no other; not if nobody wanted to read on.
+    pub(crate) fn ended(self, outcome: Exit) -> Exit {
+        match UNPRINTED.get() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.error(format!("Cannot write the output: {error}"));
+                Exit::first_of([outcome, Exit::Unexpected])
+            }
+            _ => outcome,
+        }
+    }
+
     /// Writes raw bytes to standard output.
+    ///
+    /// # Errors
+    /// When it cannot be written to: then what was asked for is not handed over.
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Unwritten> {
         io::stdout().lock().write_all(bytes).map_err(Unwritten)
     }
@@ -341,10 +361,14 @@ fn print_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<(), Unwritten> 
     write(&[&text, "\n"])
 }
 
+/// Prints text. The command goes on where that fails, to its own outcome: [`Printer::ended`] tells of it.
 fn write(parts: &[&str]) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
     let written = parts.iter().try_for_each(|part| out.write_all(part.as_bytes()));
-    written.and_then(|()| out.flush()).map_err(Unwritten)
+    if let Err(error) = written.and_then(|()| out.flush()) {
+        UNPRINTED.get_or_init(|| error);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

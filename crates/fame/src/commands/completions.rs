@@ -18,6 +18,6 @@ pub(crate) struct CompletionsArgs {
 pub(crate) fn run(args: &CompletionsArgs, mut command: Command, printer: Printer) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     generate(args.shell, &mut command, "fame", &mut script);
-    printer.bytes(&script)?;
+    printer.text(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

@@ -25,6 +25,8 @@ mod lists;
 mod migrate;
 mod moving;
 mod packages;
+#[cfg(target_os = "linux")]
+mod pipes;
 mod printing;
 mod refusals;
 mod replicas;

@@ -24,15 +24,19 @@ pub(super) struct Transcript {
 }
 
 impl Transcript {
-    /// Prints lines as they are.
+    /// Prints lines as they are. The job is done also when nobody reads on.
     ///
     /// # Errors
     /// When they cannot be written; so for all that follow.
     pub(super) fn say(&self, text: &str) -> io::Result<()> {
-        match self.to_stderr {
+        let said = match self.to_stderr {
             true => writeln!(io::stderr().lock(), "{text}"),
             false => writeln!(io::stdout().lock(), "{text}"),
-        }
+        };
+        said.or_else(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        })
     }
 
     /// Begins a step.
