@@ -26,8 +26,28 @@ pub use environments::{
 pub use freezes::{Freeze, FreezeBody, FreezeRequest};
 pub use history::{Actor, AuditRow, OperationRow};
 
-use crate::{hotfixes::required_text, lenient::Object};
-use domain::problem::RuleError;
+use crate::{hotfixes, lenient::Object};
+use domain::{problem::RuleError, text::check_text};
+
+/// The most characters of a text that operators say: those that a package may say of itself.
+const LONGEST_TEXT: usize = 250;
+
+/// A text, if there is one, that is no longer than texts may be.
+fn short_text(object: &Object, name: &str) -> Result<Option<String>, RuleError> {
+    let text = object.text(name)?;
+    check_text(
+        &object.place(name),
+        text.as_deref().unwrap_or_default(),
+        LONGEST_TEXT,
+    )?;
+    Ok(text)
+}
+
+/// Such a text, which has to be there.
+fn required_text(object: &Object, name: &str) -> Result<String, RuleError> {
+    short_text(object, name)?;
+    hotfixes::required_text(object, name)
+}
 
 /// A text that may be missing, but not be only blanks.
 fn some_text(object: &Object, name: &str) -> Result<Option<String>, RuleError> {

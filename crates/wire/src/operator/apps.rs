@@ -1,9 +1,8 @@
 //! Apps as their operator registers and sees them.
 
-use super::some_text;
+use super::{required_text, some_text};
 use crate::{
     entity::{Entity, entity},
-    hotfixes::required_text,
     lenient::{self, Object},
     principals::change_of,
 };
@@ -331,6 +330,28 @@ mod tests {
             r#"{"id":"00000000-0000-0000-0000-000000000002"}"#,
         ] {
             assert!(AppPatch::read(wrong.as_bytes(), app).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn texts_have_an_end() {
+        let app = AppId(Uuid::from_u128(1));
+        for (text, is_taken) in [
+            ("é".repeat(250), true),
+            ("é".repeat(251), false),
+            ("c".repeat(5_000), false),
+            ("Contoso\u{202E}".to_owned(), false),
+        ] {
+            for name in ["publisher", "publisherContactEmail", "storageLocation"] {
+                let body = serde_json::json!({ name: text }).to_string();
+                match AppPatch::read(body.as_bytes(), app) {
+                    Ok(_) => assert!(is_taken, "{text}"),
+                    Err(refused) => assert!(
+                        !is_taken && refused.target.as_deref() == Some(name),
+                        "{refused:?}"
+                    ),
+                }
+            }
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Environments as their operator registers and sees them.
 
-use super::some_text;
+use super::{required_text, short_text, some_text};
 use crate::{
     entity::{Entity, entity},
-    hotfixes::required_text,
     lenient::{self, Object},
 };
 use domain::{
@@ -305,8 +304,8 @@ fn read_apps(object: &Object) -> Result<Vec<InstalledApp>, RuleError> {
         }
         apps.push(InstalledApp {
             id,
-            name: row.text("name")?,
-            publisher: row.text("publisher")?,
+            name: short_text(&row, "name")?,
+            publisher: short_text(&row, "publisher")?,
             version: row.parsed("version")?.ok_or_else(|| row.required("version"))?,
         });
     }
@@ -361,6 +360,9 @@ mod tests {
         assert_eq!(target("\"type\"", "\"typ\""), "typ");
         assert_eq!(target("\"start\"", "\"starts\""), "window.starts");
         assert_eq!(target("\"version\"", "\"versoin\""), "apps[0].versoin");
+        let long = format!("\"name\": \"{}\", \"version\"", "n".repeat(251));
+        assert_eq!(target("\"version\"", &long), "apps[0].name");
+        assert_eq!(target("West Europe", &"w".repeat(251)), "locationName");
     }
 
     #[test]
