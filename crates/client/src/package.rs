@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use percent_encoding::percent_decode_str;
 use reqwest::{
     Method, Response, StatusCode, Url,
-    header::{CONTENT_LENGTH, HeaderMap},
+    header::{CONTENT_LENGTH, ETAG, HeaderMap},
 };
 use sha2::{Digest, Sha256};
 
@@ -27,6 +27,8 @@ pub struct StoredPackage {
 pub struct PackageFacts {
     /// The SHA-256 of the whole, in lower-case hexadecimal digits; not every service names it.
     pub sha256: Option<String>,
+    /// A strong tag of exactly these bytes, by which the rest of them is asked for; not every service has one.
+    pub etag: Option<String>,
     /// The name it gives the file. It comes from whoever built the package and may be no harmless one.
     pub file_name: Option<String>,
 }
@@ -57,16 +59,19 @@ impl StoredPackage {
     }
 
     /// Asks for the bytes from `first` on: by the documented POST for the whole, and by GET, which knows ranges, for
-    /// the rest of it.
+    /// the rest of it. With the `etag` of what is there already the whole is sent where it is another one by now.
     ///
     /// # Errors
     /// Those of [`Request::send`].
-    pub async fn open(&self, first: u64) -> Result<PackageStream> {
+    pub async fn open(&self, first: u64, etag: Option<&str>) -> Result<PackageStream> {
         let request: Request<()> = match first {
             0 => Request::new(&self.client, Method::POST, self.url.clone()).repeatable(),
             _ => {
-                let rest =
-                    Call::new(Method::GET, self.url.clone()).header("range", &format!("bytes={first}-"));
+                let range = format!("bytes={first}-");
+                let mut rest = Call::new(Method::GET, self.url.clone()).header("range", &range);
+                if let Some(etag) = etag {
+                    rest = rest.header("if-range", etag);
+                }
                 Request::of(&self.client, rest)
             }
         };
@@ -96,7 +101,7 @@ impl StoredPackage {
         {
             return Ok(told);
         }
-        self.open(0).await?.pass_on(|_| Ok(())).await
+        self.open(0, None).await?.pass_on(|_| Ok(())).await
     }
 
     /// All bytes.
@@ -105,7 +110,7 @@ impl StoredPackage {
     /// Those of [`PackageStream::pass_on`].
     pub async fn bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let package = self.open(0).await?;
+        let package = self.open(0, None).await?;
         package
             .pass_on(|chunk| {
                 bytes.extend_from_slice(chunk);
@@ -169,6 +174,7 @@ impl PackageFacts {
     fn of(headers: &HeaderMap) -> Self {
         Self {
             sha256: sha256(headers),
+            etag: header(headers, ETAG.as_str()).filter(|tag| tag.starts_with('"')),
             file_name: file_name(headers),
         }
     }

@@ -30,15 +30,21 @@ async fn the_bytes_are_those_that_were_stored_or_none() {
 
 #[tokio::test]
 async fn the_rest_is_asked_for_as_a_range() {
-    let service = Service::start(|asked, _| match asked.header("range") {
-        "bytes=1-" => with(answer(206, "bc"), "content-range", "bytes 1-2/3"),
-        _ => answer(200, "abc"),
-    })
+    let service = Service::start(
+        |asked, _| match (asked.header("range"), asked.header("if-range")) {
+            ("bytes=1-", "" | "\"1\"") => with(answer(206, "bc"), "content-range", "bytes 1-2/3"),
+            _ => with(answer(200, "abc"), "etag", "\"1\""),
+        },
+    )
     .await;
-    let mut rest = stored(&service).open(1).await.unwrap();
+    for (etag, begins_at) in [(None, 1), (Some("\"1\""), 1), (Some("\"2\""), 0)] {
+        assert_eq!(stored(&service).open(1, etag).await.unwrap().begins_at, begins_at);
+    }
+    let mut rest = stored(&service).open(1, None).await.unwrap();
     assert_eq!((rest.begins_at, rest.whole_length()), (1, Some(3)));
     assert_eq!(rest.chunk().await.unwrap().unwrap(), "bc");
-    let whole = stored(&service).open(0).await.unwrap();
+    let whole = stored(&service).open(0, None).await.unwrap();
+    assert_eq!(whole.facts.etag.as_deref(), Some("\"1\""));
     assert_eq!((whole.begins_at, whole.whole_length()), (0, Some(3)));
 }
 

@@ -1,13 +1,17 @@
 //! `fame versions download`
 
-use super::partial::Partial;
+use super::partial::{Partial, digest_of};
 use crate::{args::AppInCountry, exit::Exit, failure::Failure, session::Session};
 use clap::Args;
 use client::{PackageFacts, StoredPackage};
 use domain::version::AppVersion;
 use navx::download_file_name;
 use reqwest::StatusCode;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// `fame versions download`
 #[derive(Args, Debug)]
@@ -36,34 +40,20 @@ impl DownloadArgs {
         if self.output.as_deref() == Some(Path::new("-")) {
             return to_standard_output(session, &package).await;
         }
-        let printer = session.printer;
-        let mut partial = Partial::open(self.partial_path())?;
-        if partial.length() > 0 {
-            let length = partial.length();
-            printer.note(format!("Going on after the {length} bytes of an earlier try."));
-        }
-        let facts = match fetch(session, &package, &mut partial).await? {
-            Some(facts) => facts,
-            None => {
-                printer.note("What the earlier try left does not fit the package: starting anew.");
-                partial.discard();
-                partial = Partial::open(self.partial_path())?;
-                let facts = fetch(session, &package, &mut partial).await?;
-                facts.ok_or_else(|| Failure::Unavailable("The package arrived damaged, twice.".to_owned()))?
+        let mut partial = Partial::open(&self.partial_path())?;
+        match fetch_right(session, &package, &mut partial).await {
+            Ok(fetched) => self.put_in_place(session, partial, &fetched),
+            Err(failure) => {
+                partial.give_up();
+                Err(failure)
             }
-        };
-        self.put_in_place(session, partial, &facts)
+        }
     }
 
-    fn put_in_place(
-        &self,
-        session: &Session,
-        partial: Partial,
-        facts: &PackageFacts,
-    ) -> Result<Exit, Failure> {
+    fn put_in_place(&self, session: &Session, partial: Partial, fetched: &Fetched) -> Result<Exit, Failure> {
         let printer = session.printer;
-        let target = self.target(facts);
-        if !self.force && differs(&target, &partial.sha256())? {
+        let target = self.target(&fetched.facts);
+        if !self.force && differs(&target, &fetched.sha256)? {
             partial.discard();
             let message = format!(
                 "{} is there with other content; --force replaces it.",
@@ -71,13 +61,13 @@ impl DownloadArgs {
             );
             return Err(Failure::Rule(message));
         }
-        let (sha256, length) = (partial.sha256(), partial.length());
+        let length = partial.length();
         partial.finish(&target)?;
-        if facts.sha256.is_none() {
+        if fetched.facts.sha256.is_none() {
             printer.note("The service named no digest, so the content could not be checked.");
         }
         let file = target.display().to_string();
-        printer.record(&serde_json::json!({ "file": file, "size": length, "sha256": sha256 }))?;
+        printer.record(&serde_json::json!({ "file": file, "size": length, "sha256": fetched.sha256 }))?;
         Ok(Exit::Done)
     }
 
@@ -112,36 +102,68 @@ impl DownloadArgs {
     }
 }
 
+/// A package that lies in its part file.
+struct Fetched {
+    facts: PackageFacts,
+    /// The digest of what lies there.
+    sha256: String,
+}
+
+/// Fetches what is missing, and all of it where that does not fit what was there.
+async fn fetch_right(
+    session: &Session,
+    package: &StoredPackage,
+    partial: &mut Partial,
+) -> Result<Fetched, Failure> {
+    let length = partial.length();
+    if length > 0 {
+        let note = format!("Going on after the {length} bytes of an earlier try.");
+        session.printer.note(note);
+    }
+    if let Some(fetched) = fetch(session, package, partial).await? {
+        return Ok(fetched);
+    }
+    session
+        .printer
+        .note("What is there does not fit the package: starting anew.");
+    partial.clear()?;
+    let fetched = fetch(session, package, partial).await?;
+    fetched.ok_or_else(|| Failure::Unavailable("The package arrived damaged, twice.".to_owned()))
+}
+
 /// Fetches what is missing, again and again if the connection breaks; none when the whole is not what it should be.
 async fn fetch(
     session: &Session,
     package: &StoredPackage,
     partial: &mut Partial,
-) -> Result<Option<PackageFacts>, Failure> {
+) -> Result<Option<Fetched>, Failure> {
     let mut continuations = 0;
+    let mut etag: Option<String> = None;
     loop {
         let before = partial.length();
-        let bytes = match package.open(before).await {
+        let bytes = match package.open(before, etag.as_deref()).await {
             Ok(bytes) => bytes,
             Err(error) if before > 0 && error.refusal(StatusCode::RANGE_NOT_SATISFIABLE).is_some() => {
                 // Nothing is missing, says the service: then what is there must be the package.
                 let facts = package.facts().await?;
-                return Ok(Some(facts).filter(|facts| facts.sha256 == Some(partial.sha256())));
+                let told = facts.sha256.is_some();
+                return Ok(checked(facts, partial)?.filter(|_| told));
             }
             Err(error) => return Err(error.into()),
         };
         let facts = bytes.facts.clone();
+        if bytes.begins_at > 0 && etag.is_none() && facts.sha256.is_none() {
+            // Nothing tells whether this is the rest of what is here.
+            partial.clear()?;
+            continue;
+        }
+        etag.clone_from(&facts.etag);
         let whole_length = bytes.whole_length().unwrap_or(0);
         let bar = session.printer.progress(whole_length, String::new());
         let taken = partial.take(bytes, |bytes| bar.inc(bytes)).await;
         bar.finish_and_clear();
         match taken {
-            Ok(()) => {
-                let sha256 = partial.sha256();
-                return Ok(
-                    Some(facts).filter(|facts| facts.sha256.as_ref().is_none_or(|told| *told == sha256))
-                );
-            }
+            Ok(()) => return checked(facts, partial),
             Err(failure)
                 if failure.exit() == Exit::Unavailable
                     && continuations < CONTINUATIONS
@@ -155,9 +177,16 @@ async fn fetch(
     }
 }
 
+/// What lies there, unless it is not what the service says it is.
+fn checked(facts: PackageFacts, partial: &mut Partial) -> Result<Option<Fetched>, Failure> {
+    let sha256 = partial.sha256()?;
+    let is_right = facts.sha256.as_ref().is_none_or(|told| *told == sha256);
+    Ok(is_right.then_some(Fetched { facts, sha256 }))
+}
+
 /// Nothing that was printed can be taken back, so a wrong digest is found out too late to be repaired, but told.
 async fn to_standard_output(session: &Session, package: &StoredPackage) -> Result<Exit, Failure> {
-    let bytes = package.open(0).await?;
+    let bytes = package.open(0, None).await?;
     let printed = bytes.pass_on(|chunk| Ok(session.printer.bytes(chunk)?)).await;
     session.printer.flush()?;
     printed.map(|_| Exit::Done)
@@ -165,8 +194,11 @@ async fn to_standard_output(session: &Session, package: &StoredPackage) -> Resul
 
 /// Whether there is a file of other content.
 fn differs(target: &Path, sha256: &str) -> Result<bool, Failure> {
-    let there = Partial::open(target.to_owned())?;
-    Ok(target.exists() && there.sha256() != sha256)
+    match File::open(target).and_then(digest_of) {
+        Ok((there, _)) => Ok(there != sha256),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Failure::file("read", target, error)),
+    }
 }
 
 /// The name that the service gives the file, made harmless: it comes from whoever built the package.

@@ -3,7 +3,7 @@
 //! All packages are read and judged before the first byte is sent, so that a release is not half published because
 //! its last file is damaged. After that, one upload that fails does not hold up the others.
 
-use super::COLUMNS;
+use super::{COLUMNS, partial::digest_of};
 use crate::{
     args::Country,
     commands::package,
@@ -14,14 +14,12 @@ use crate::{
 };
 use clap::Args;
 use client::{Refusal, Request, StoredPackage, Upload};
-use data_encoding::HEXLOWER;
 use domain::{
     ids::AppId,
     version::{AppVersion, Availability},
 };
 use reqwest::StatusCode;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::{
     fs::File,
     io,
@@ -178,9 +176,7 @@ fn judge(path: &Path) -> Result<Judged, Failure> {
 }
 
 fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut digest = Sha256::new();
-    super::partial::digest_all(File::open(path)?, &mut digest)?;
-    Ok(HEXLOWER.encode(&digest.finalize()))
+    Ok(digest_of(File::open(path)?)?.0)
 }
 
 /// Where a package goes.
