@@ -258,6 +258,123 @@ async fn an_upload_that_failed_may_be_made_again() {
     assert_eq!(service.journal()[1].method, "POST");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_judged_beside_each_other() {
+    let service = Service::start(|_, _| Answer::json(200, uploaded("16.0.1.2", "Uploaded"))).await;
+    let package = PackageFile::new("16.0.1.2");
+    let copy = package.folder.path().join("copy.app");
+    std::fs::copy(&package.path, &copy).unwrap();
+    let copy = copy.to_str().unwrap();
+    let upload = |files: &[&str]| {
+        [&["versions", "upload"], files, &["-c", "US,us"]]
+            .concat()
+            .join("\n")
+    };
+    let run = async |files: &[&str]| {
+        let args = upload(files);
+        service.fame(&args.split('\n').collect::<Vec<_>>()).await
+    };
+    let ended = run(&[package.name(), copy]).await;
+    assert_eq!((ended.code, service.lines().len()), (0, 1), "{ended:?}");
+    assert!(ended.err.contains("copy.app are the same package"), "{ended:?}");
+
+    let other = PackageFile::built(builder("16.0.1.2").description("other"));
+    let again = PackageFile::built(builder("16.0.1.2").package_id(uuid::Uuid::from_u128(8)));
+    for (second, is_built_again) in [(&other, false), (&again, true)] {
+        let ended = run(&[package.name(), second.name()]).await;
+        assert_eq!((ended.code, service.lines().len()), (15, 1), "{ended:?}");
+        for file in [package.name(), second.name()] {
+            assert!(ended.err.contains(file), "{ended:?}");
+        }
+        assert_eq!(ended.err.contains("built again"), is_built_again, "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_needed_goes_first_and_what_is_lacking_is_told() {
+    let (base, foreign) = (uuid::Uuid::from_u128(0xb), uuid::Uuid::from_u128(0xf));
+    let minimum = || "2.0.0.0".parse().unwrap();
+    let named =
+        |id, name, version: &str| navx::PackageBuilder::new(id, name, "Contoso", version.parse().unwrap());
+    let app: uuid::Uuid = APP.parse().unwrap();
+    let needing = builder("16.0.1.2")
+        .dependency(base, "Base", "Contoso", minimum())
+        .dependency(foreign, "System", "Fabrikam", minimum());
+    let needing = PackageFile::built(needing);
+    let top = PackageFile::built(named(uuid::Uuid::from_u128(0xa), "Top", "1.0.0.0").dependency(
+        app,
+        "Sales Pack",
+        "Contoso",
+        minimum(),
+    ));
+    let older = PackageFile::built(named(base, "Base", "1.9.0.0"));
+    let service = Service::start(move |asked, _| match asked.path.as_str() {
+        _ if asked.method == "POST" => Answer::json(200, uploaded("1.0.0.0", "Uploaded")),
+        path if path.contains(&foreign.to_string()) => {
+            Answer::refusal(404, "ResourceDoesNotExist", "No such app.")
+        }
+        path if path.ends_with("/countries") => Answer::json(
+            200,
+            json!({"value": [
+                {"countryCode": "US"}, {"countryCode": "DE"}, {"countryCode": "DK"}
+            ]}),
+        ),
+        path if path.contains("/DE/") || path.contains(APP) => {
+            Answer::json(200, json!({"value": [uploaded("2.0.0.1", "Uploaded")]}))
+        }
+        _ => Answer::json(
+            200,
+            json!({"value": [uploaded("1.9.0.0", "Uploaded"), uploaded("2.1.0.0", "UploadFailed")]}),
+        ),
+    })
+    .await;
+    let args = [
+        "versions",
+        "upload",
+        top.name(),
+        needing.name(),
+        older.name(),
+        "-c",
+        "US,DE",
+    ];
+    let ended = service.fame(&args).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines = service.lines();
+    let sent: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("POST /v1.4/apps/"))
+        .collect();
+    let expected = [base, app, uuid::Uuid::from_u128(0xa)]
+        .map(|id| ["US", "DE"].map(|country| format!("{id}/countries/{country}/versions")));
+    assert_eq!(sent, expected.concat());
+    let warnings: Vec<&str> = ended
+        .err
+        .lines()
+        .filter(|line| line.starts_with("warning: "))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{ended:?}");
+    let told = format!("it needs Base 2.0.0.0 or newer ({base}), which is not in US; there is one in DE.");
+    assert!(warnings[0].ends_with(&told), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_content_built_again_is_called_so() {
+    let package = PackageFile::new("16.0.1.2");
+    let again = PackageFile::built(builder("16.0.1.2").package_id(uuid::Uuid::from_u128(8)));
+    let service = with_existing(again.bytes(), true).await;
+    let args = [
+        "versions",
+        "upload",
+        package.name(),
+        "-c",
+        "US",
+        "--skip-existing",
+    ];
+    let ended = service.fame(&args).await;
+    assert_eq!(ended.code, 15, "{ended:?}");
+    assert!(ended.err.contains("built again"), "{ended:?}");
+}
+
 /// The most memory that a process ever had, as Linux tells it, read by the service before it answers.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
