@@ -45,7 +45,7 @@ pub(crate) struct GlobalArgs {
     )]
     pub ca_file: Option<PathBuf>,
     /// How long the service may take to answer, or to make progress in a transfer
-    #[arg(long, global = true, env = "FAME_REQUEST_TIMEOUT", hide_env_values = true, value_name = "DURATION", default_value = "100s", value_parser = duration, help_heading = "Service")]
+    #[arg(long, global = true, env = "FAME_REQUEST_TIMEOUT", hide_env_values = true, value_name = "DURATION", default_value = "100s", value_parser = brief, help_heading = "Service")]
     pub request_timeout: Duration,
     /// How often to try again when the service is busy or out of reach
     #[arg(
@@ -228,14 +228,32 @@ impl FromStr for AppAt {
     }
 }
 
-/// Reads `90s`, `30m`, `1h 30m`, or a bare number of seconds.
+/// The longest that anybody waits for something to come about.
+const YEAR: Duration = Duration::from_hours(366 * 24);
+/// The longest that something may take which usually takes seconds.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Reads `90s`, `30m`, `1h 30m`, or a bare number of seconds: a year at most.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
+    let seconds = text.parse().map(Duration::from_secs).ok();
+    let read = seconds.or_else(|| {
+        let written = text.parse::<jiff::SignedDuration>().ok()?;
+        Duration::try_from(written).ok()
+    });
+    match read {
+        None => Err("a duration is written like 90s, 30m, 24h or 1h30m".to_owned()),
+        Some(longer) if longer > YEAR => Err("it is longer than a year".to_owned()),
+        Some(duration) => Ok(duration),
     }
-    let read = text.parse::<jiff::SignedDuration>().ok();
-    let read = read.and_then(|duration| Duration::try_from(duration).ok());
-    read.ok_or_else(|| "a duration is written like 90s, 30m, 24h or 1h30m".to_owned())
+}
+
+/// Reads a duration that is neither nothing nor longer than an hour.
+pub(crate) fn brief(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it has to be longer than nothing".to_owned()),
+        longer if longer > HOUR => Err("it is longer than an hour".to_owned()),
+        duration => Ok(duration),
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +268,23 @@ mod tests {
         assert_eq!(duration("20ms").unwrap(), Duration::from_millis(20));
         for wrong in ["", "-5s", "soon", "1 fortnight"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_or_asks_without_a_pause() {
+        assert!(duration("0").is_ok() && duration("8784h").is_ok());
+        for absurd in [
+            "8784h1s",
+            "99999999999",
+            "18446744073709551615",
+            "9000000000000000000s",
+        ] {
+            assert!(duration(absurd).is_err(), "{absurd}");
+        }
+        assert!(brief("1ms").is_ok() && brief("1h").is_ok());
+        for absurd in ["0", "0s", "0ms", "61m", "8784h"] {
+            assert!(brief(absurd).is_err(), "{absurd}");
         }
     }
 

@@ -90,6 +90,18 @@ async fn what_cannot_be_understood_is_a_usage_error() {
     }
     let app = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
     let schedule = ["hotfixes", "schedule", app, "-c", "US", "--target", "1.0.0.1"];
+    let id = "dddddddd-3333-4444-5555-eeeeeeeeeeee";
+    let wait = ["hotfixes", "wait", app, id, "-c", "US"];
+    for wrong in [
+        ["--poll-interval", "0"],
+        ["--poll-interval", "2h"],
+        ["--timeout", "999999h"],
+        ["--request-timeout", "0s"],
+    ] {
+        let ended = run(binary(&[&wait[..], &wrong].concat())).await;
+        assert_eq!(ended.code, 2, "{wrong:?}: {ended:?}");
+        assert!(ended.err.contains(wrong[0]), "{ended:?}");
+    }
     for wrong in [&[][..], &["--filter", " "], &["--all", "--idempotency-key", ""]] {
         let ended = run(binary(&[&schedule[..], wrong].concat())).await;
         assert_eq!(ended.code, 2, "{wrong:?}");

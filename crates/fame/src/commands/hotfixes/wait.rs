@@ -7,7 +7,7 @@
 
 use super::selection::{Environment, Target, environments};
 use crate::{
-    args::{AppInCountry, duration},
+    args::{AppInCountry, brief, duration},
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
@@ -32,7 +32,7 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     timeout: Duration,
     /// How long to pause between looks at first; pauses grow to twelve times that
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = brief)]
     poll_interval: Duration,
 }
 
