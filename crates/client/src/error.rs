@@ -39,6 +39,16 @@ pub enum Error {
         /// What is wrong with what it showed.
         source: reqwest::Error,
     },
+    /// The proxy on the way cannot be reached, or does not let through.
+    #[error("The proxy {proxy} cannot be reached, or does not let through to {host}")]
+    ProxyUnreachable {
+        /// The proxy's address.
+        proxy: String,
+        /// Who is behind it.
+        host: String,
+        /// What the network said.
+        source: reqwest::Error,
+    },
     /// The connection was lost before the answer was complete.
     #[error("{host} broke the connection")]
     Interrupted {
@@ -187,6 +197,7 @@ impl Error {
             Self::Gateway(_)
             | Self::Unreachable { .. }
             | Self::Untrusted { .. }
+            | Self::ProxyUnreachable { .. }
             | Self::Interrupted { .. }
             | Self::NoAnswer { .. }
             | Self::Stalled { .. }

@@ -18,6 +18,7 @@ mod error;
 mod list;
 mod operator;
 mod package;
+mod proxy;
 mod request;
 mod retry;
 mod settle;
@@ -41,6 +42,7 @@ pub use vendor::Narrowing;
 
 use bytes::Bytes;
 use error::is_distrust;
+use proxy::Proxies;
 use request::{Arrival, ArrivedBody, Call, Reads};
 use reqwest::{Certificate, Method, Response, StatusCode, Url, header::AUTHORIZATION, redirect};
 use settle::Wish;
@@ -78,15 +80,16 @@ impl Settings {
         [&self.url].into_iter().chain(issuer)
     }
 
-    fn connections(&self) -> Result<reqwest::Client> {
+    fn connections(&self, proxies: &Proxies) -> Result<reqwest::Client> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("fame/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.timeout.min(MAX_CONNECT))
             // A token must not follow a redirect to somewhere else.
             .redirect(redirect::Policy::none());
-        if self.addresses().all(SecureUrl::is_local) {
-            builder = builder.no_proxy();
-        }
+        builder = match self.addresses().all(SecureUrl::is_local) {
+            true => builder.no_proxy(),
+            false => proxies.lead(builder),
+        };
         let trusted = self.trusted.clone();
         builder = match self.addresses().any(|url| url.scheme() == "https") {
             true => builder.tls_certs_merge(trusted),
@@ -104,6 +107,7 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     settings: Settings,
     http: reqwest::Client,
+    proxies: Proxies,
     fetched: Mutex<Option<Fetched>>,
 }
 
@@ -119,8 +123,10 @@ impl Client {
     /// # Errors
     /// [`Error::Tls`] when TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self> {
+        let proxies = Proxies::from_env();
         Ok(Self(Arc::new(Shared {
-            http: settings.connections()?,
+            http: settings.connections(&proxies)?,
+            proxies,
             fetched: Mutex::default(),
             settings,
         })))
@@ -252,8 +258,32 @@ impl Client {
         let host = self.host();
         match source.is_connect() {
             _ if is_distrust(&source) => Error::Untrusted { host, source },
-            true => Error::Unreachable { host, source },
+            true => self.unreachable(&self.0.settings.url, source, |source| Error::Unreachable {
+                host,
+                source,
+            }),
             false => Error::Interrupted { host, source },
+        }
+    }
+
+    /// What keeps a connection to `url` from coming about: the proxy on the way, or `otherwise`.
+    fn unreachable(
+        &self,
+        url: &SecureUrl,
+        source: reqwest::Error,
+        otherwise: impl FnOnce(reqwest::Error) -> Error,
+    ) -> Error {
+        let Shared {
+            settings, proxies, ..
+        } = &*self.0;
+        let is_direct = settings.addresses().all(SecureUrl::is_local);
+        match proxies.before(url).filter(|_| !is_direct && source.is_connect()) {
+            Some(proxy) => Error::ProxyUnreachable {
+                proxy,
+                host: url.host_str().unwrap_or_default().to_owned(),
+                source,
+            },
+            None => otherwise(source),
         }
     }
 

@@ -216,7 +216,7 @@ impl Call {
                     || (self.is_repeatable && is_uncertain(refusal.status))
             }
             Error::Gateway(answer) => self.is_repeatable && is_passing(answer.status),
-            Error::Unreachable { .. } => true,
+            Error::Unreachable { .. } | Error::ProxyUnreachable { .. } => true,
             Error::Interrupted { .. } | Error::NoAnswer { .. } | Error::Stalled { .. } => self.is_repeatable,
             _ => false,
         }

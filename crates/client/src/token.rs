@@ -6,7 +6,6 @@
 use crate::{
     Client, SecureUrl, Shared,
     error::{Error, Result, is_distrust, read_short, retry_after},
-    retry::RetryPolicy,
 };
 use reqwest::{Response, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -146,9 +145,7 @@ impl Client {
     /// [`Error::SignInRefused`] when the issuer refuses, and those of an issuer that is out of reach.
     pub(crate) async fn token(&self) -> Result<Option<Token>> {
         let Shared {
-            settings,
-            http,
-            fetched,
+            settings, fetched, ..
         } = &*self.0;
         let application = match &settings.credentials {
             Credentials::Nobody => return Ok(None),
@@ -159,39 +156,42 @@ impl Client {
         if let Some(known) = fetched.as_ref().filter(|known| known.expires > Instant::now()) {
             return Ok(Some(Token::new(&known.token, true)));
         }
-        let new = fetch(application, http, &settings.retry).await?;
+        let new = self.fetch(application).await?;
         let token = Token::new(&new.token, false);
         *fetched = Some(new);
         Ok(Some(token))
     }
 
+    async fn fetch(&self, application: &ClientCredentials) -> Result<Fetched> {
+        let Shared { settings, http, .. } = &*self.0;
+        let url = &application.token_url;
+        let mut tries = settings.retry.tries();
+        loop {
+            let proof = application.proof.fields().await?;
+            let request = http.post((**url).clone()).form(&application.form(&proof));
+            let (error, asked) = match request.timeout(MARGIN).send().await {
+                Ok(answer) if answer.status().is_success() => return read_token(answer).await,
+                Ok(answer) if is_passing(answer.status()) => {
+                    let status = answer.status();
+                    (Error::IssuerUnavailable { status }, retry_after(answer.headers()))
+                }
+                Ok(answer) => return Err(refused(answer).await),
+                Err(source) => {
+                    let host = url.host_str().unwrap_or_default().to_owned();
+                    if is_distrust(&source) {
+                        return Err(Error::Untrusted { host, source });
+                    }
+                    let unreachable = |source| Error::IssuerUnreachable { host, source };
+                    (self.unreachable(url, source, unreachable), None)
+                }
+            };
+            tries.pause_or(error, asked).await?;
+        }
+    }
+
     /// Forgets the token, because the service no longer takes it.
     pub(crate) async fn forget_token(&self) {
         *self.0.fetched.lock().await = None;
-    }
-}
-
-async fn fetch(client: &ClientCredentials, http: &reqwest::Client, retry: &RetryPolicy) -> Result<Fetched> {
-    let mut tries = retry.tries();
-    loop {
-        let proof = client.proof.fields().await?;
-        let request = http.post((*client.token_url).clone()).form(&client.form(&proof));
-        let (error, asked) = match request.timeout(MARGIN).send().await {
-            Ok(answer) if answer.status().is_success() => return read_token(answer).await,
-            Ok(answer) if is_passing(answer.status()) => {
-                let status = answer.status();
-                (Error::IssuerUnavailable { status }, retry_after(answer.headers()))
-            }
-            Ok(answer) => return Err(refused(answer).await),
-            Err(source) => {
-                let host = client.token_url.host_str().unwrap_or_default().to_owned();
-                if is_distrust(&source) {
-                    return Err(Error::Untrusted { host, source });
-                }
-                (Error::IssuerUnreachable { host, source }, None)
-            }
-        };
-        tries.pause_or(error, asked).await?;
     }
 }
 

@@ -276,3 +276,45 @@ async fn a_token_does_not_follow_a_redirect_or_a_link_to_elsewhere() {
     assert!(ended.err.contains("another service"), "{}", ended.err);
     assert!(elsewhere.lines().is_empty());
 }
+
+/// A service on this machine whose issuer is elsewhere, behind a proxy.
+async fn behind_a_proxy(variables: &[(&str, &str)]) -> crate::service::Ended {
+    let service = Service::start(|_, _| Answer::json(200, json!({"value": []}))).await;
+    let mut command = with_client(&service, &["apps", "list", "--retries", "0"]);
+    command.env("FAME_TOKEN_URL", "https://login.contoso.example/token");
+    command.envs(variables.iter().copied());
+    run(command).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_down_is_blamed() {
+    let ended = behind_a_proxy(&[("HTTPS_PROXY", "http://user:hidden@127.0.0.1:1")]).await;
+    assert_eq!(ended.code, 6, "{ended:?}");
+    assert!(
+        ended.err.contains("The proxy 127.0.0.1:1 cannot be reached"),
+        "{ended:?}"
+    );
+    assert!(
+        ended.err.contains("login.contoso.example") && !ended.err.contains("hidden"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_variable_does_not_hide_the_proxy() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let (connection, _) = proxy.accept().await.unwrap();
+        let mut line = String::new();
+        BufReader::new(connection).read_line(&mut line).await.unwrap();
+        line
+    });
+    let ended = behind_a_proxy(&[("HTTPS_PROXY", ""), ("https_proxy", &address)]).await;
+    assert_eq!(ended.code, 6, "{ended:?}");
+    assert_eq!(
+        asked.await.unwrap(),
+        "CONNECT login.contoso.example:443 HTTP/1.1\r\n"
+    );
+}
