@@ -6,6 +6,7 @@
 
 use crate::{
     Client,
+    address::with_options,
     error::{Error, Result, header, is_json, is_marked},
     retry::{is_passing, is_turned_away, is_uncertain},
     settle::{Shown, Wish},
@@ -289,6 +290,13 @@ impl<T> Request<T> {
     /// Gives the request a key, with which it does the same however often it arrives.
     pub fn idempotency_key(mut self, key: &str) -> Self {
         self.call = self.call.header("idempotency-key", key).repeatable();
+        self
+    }
+
+    /// Only these properties, besides the keys; also such as are shown only to those who select them.
+    pub fn select(mut self, properties: &str) -> Self {
+        let selected = ("$select", Some(properties.to_owned()));
+        self.call.url = with_options(self.call.url, &[selected]);
         self
     }
 

@@ -7,6 +7,7 @@ use crate::{
     Client, SecureUrl, Shared,
     error::{Error, Result, is_distrust, read_short, retry_after},
 };
+use data_encoding::BASE64URL_NOPAD;
 use reqwest::{Response, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use uuid::Uuid;
 
 /// How long before its end a token counts as expired, so that it does not expire on its way.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -189,10 +191,33 @@ impl Client {
         }
     }
 
+    /// The ids under which the caller may have roles, as far as their token tells: nobody here proves it.
+    ///
+    /// # Errors
+    /// Those of [`Client::sign_in`].
+    pub async fn signed_in_as(&self) -> Result<Vec<Uuid>> {
+        let token = self.token().await?;
+        let claims = token
+            .as_ref()
+            .and_then(|token| claims(token.text.expose_secret()));
+        let id = |name: &&str| claims.as_ref()?.get(name)?.as_str()?.parse().ok();
+        Ok(["oid", "appid", "azp", "client_id"]
+            .iter()
+            .filter_map(id)
+            .collect())
+    }
+
     /// Forgets the token, because the service no longer takes it.
     pub(crate) async fn forget_token(&self) {
         *self.0.fetched.lock().await = None;
     }
+}
+
+/// What a token says of whoever has it, if it is a JSON Web Token.
+fn claims(token: &str) -> Option<Value> {
+    let payload = token.split('.').nth(1)?;
+    let text = BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 fn is_passing(status: StatusCode) -> bool {

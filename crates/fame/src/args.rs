@@ -3,8 +3,14 @@
 //! Here and in the `Args` beside each command is the raw command line. It is read once: [`crate::settings`] makes
 //! of the global part what the rest of the program believes in, and no flag is looked at again after that.
 
-use clap::{Arg, Args, Command};
-use domain::{ids::AppId, version::AppVersion};
+use clap::{
+    Arg, Args, Command,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use domain::{
+    ids::AppId,
+    version::{AppVersion, Availability},
+};
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// The original service.
@@ -127,15 +133,59 @@ impl GlobalArgs {
     }
 }
 
-/// An app and a country of it.
+/// An app as it was typed: by its id, or by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AppRef {
+    Id(AppId),
+    Name(String),
+}
+
+impl FromStr for AppRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = said(text)?;
+        Ok(text.parse().map_or(Self::Name(name), Self::Id))
+    }
+}
+
+/// An app.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct AppInCountry {
-    /// The app
+pub(crate) struct AppArg {
+    /// The app: its id, or its name if no other app of yours is called so
     #[arg(value_name = "APP")]
+    pub app: AppRef,
+}
+
+/// An app and countries of it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AppInCountries {
+    #[command(flatten)]
+    pub app: AppArg,
+    /// The country, such as US; repeat it for several
+    #[arg(
+        long = "country",
+        short,
+        required = true,
+        value_name = "CODE",
+        value_delimiter = ','
+    )]
+    pub countries: Vec<Country>,
+}
+
+/// An app in one of its countries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppInCountry {
+    /// The app.
     pub app: AppId,
-    /// The country, such as US
-    #[arg(long, short, value_name = "CODE")]
+    /// The country.
     pub country: Country,
+}
+
+/// To whom a version is offered, with words that a shell can complete.
+pub(crate) fn availability() -> impl TypedValueParser<Value = Availability> {
+    let words = Availability::ALL.iter().map(|word| word.as_str());
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Availability>())
 }
 
 /// A country as it was typed; whether there is such a country is the service's to say.

@@ -4,7 +4,7 @@
 //! notes, progress and errors. One [`Printer`] decides what appears, so that `--json` and `--quiet` mean the same
 //! for every command. What becomes of the output decides nothing about the command: the exit code is its outcome's.
 
-use crate::exit::Exit;
+use crate::{exit::Exit, failure::Failure};
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING};
 use domain::{instant::Instant, text::is_invisible};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -131,6 +131,27 @@ impl Printer {
         }
     }
 
+    /// Goes on only if somebody at the terminal says so.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where they do not, or where nobody is there to be asked.
+    pub(crate) fn confirm(self, consequence: &str) -> Result<(), Failure> {
+        let is_asked = io::stdin().is_terminal() && io::stderr().is_terminal();
+        let mut answer = String::new();
+        if is_asked {
+            // Whoever does not see the question does not say yes.
+            let _ = write!(io::stderr(), "{consequence} Go on? [y/N] ");
+            let _ = io::stdin().read_line(&mut answer);
+        }
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ if is_asked => Err(Failure::Usage("Nothing was changed.".to_owned())),
+            _ => Err(Failure::Usage(format!(
+                "{consequence} --yes says that this is meant."
+            ))),
+        }
+    }
+
     /// A progress bar over `total` bytes, visible only to people.
     pub(crate) fn progress(self, total: u64, title: String) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
@@ -142,6 +163,18 @@ impl Printer {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.with_message(harmless(&title))
+    }
+
+    /// A line that says how it is going, visible only to people.
+    pub(crate) fn line(self) -> ProgressBar {
+        if self.quiet || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            line.set_style(style);
+        }
+        line
     }
 
     /// A count of what is done, of `total` if that is known; visible only to people.

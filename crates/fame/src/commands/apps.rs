@@ -1,8 +1,13 @@
 //! `fame apps`: what apps there are, and what you may do with them.
 
-use crate::{args::QueryArgs, exit::Exit, failure::Failure, output::Column, session::Session};
+use crate::{
+    args::{AppArg, QueryArgs},
+    exit::Exit,
+    failure::Failure,
+    output::Column,
+    session::Session,
+};
 use clap::Subcommand;
-use domain::ids::AppId;
 
 /// `fame apps …`
 #[derive(Subcommand, Debug)]
@@ -10,20 +15,11 @@ pub(crate) enum AppsCommand {
     /// List the apps that you have a role on
     List(#[command(flatten)] QueryArgs),
     /// Show an app
-    Get {
-        /// The app
-        app: AppId,
-    },
+    Get(AppArg),
     /// List what you may do with an app
-    Permissions {
-        /// The app
-        app: AppId,
-    },
+    Permissions(AppArg),
     /// List the roles there are on an app and what each of them may do
-    Roles {
-        /// The app
-        app: AppId,
-    },
+    Roles(AppArg),
 }
 
 const COLUMNS: &[Column] = &[
@@ -42,16 +38,21 @@ impl AppsCommand {
         let (client, whole) = (&session.client, QueryArgs::default());
         match self {
             Self::List(query) => session.print_list(client.list_apps(), query, COLUMNS).await?,
-            Self::Get { app } => session.print_one(client.get_app(app)).await?,
-            Self::Permissions { app } => {
-                let columns = &[("ACTION", "action")];
+            Self::Get(app) => {
                 session
-                    .print_list(client.get_my_permissions(app), whole, columns)
+                    .print_one(client.get_app(session.app(&app).await?))
+                    .await?
+            }
+            Self::Permissions(app) => {
+                let permissions = client.get_my_permissions(session.app(&app).await?);
+                session
+                    .print_list(permissions, whole, &[("ACTION", "action")])
                     .await?;
             }
-            Self::Roles { app } => {
+            Self::Roles(app) => {
                 let columns = &[("ROLE", "name"), ("PERMISSIONS", "permissions")];
-                session.print_list(client.list_roles(app), whole, columns).await?;
+                let roles = client.list_roles(session.app(&app).await?);
+                session.print_list(roles, whole, columns).await?;
             }
         }
         Ok(Exit::Done)

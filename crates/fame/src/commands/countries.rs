@@ -1,36 +1,35 @@
 //! `fame countries`: where an app is available.
 
 use crate::{
-    args::{Country, QueryArgs},
+    args::{AppArg, Country, QueryArgs},
     exit::Exit,
     failure::Failure,
     output::Column,
     session::Session,
 };
 use clap::Subcommand;
-use domain::ids::AppId;
 
 /// `fame countries …`
 #[derive(Subcommand, Debug)]
 pub(crate) enum CountriesCommand {
     /// List the countries of an app
     List {
-        /// The app
-        app: AppId,
+        #[command(flatten)]
+        app: AppArg,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show a country of an app
     Get {
-        /// The app
-        app: AppId,
+        #[command(flatten)]
+        app: AppArg,
         /// The country, such as US
         country: Country,
     },
     /// Add countries to an app; adding one that is there changes nothing
     Add {
-        /// The app
-        app: AppId,
+        #[command(flatten)]
+        app: AppArg,
         /// The countries, such as US DK
         #[arg(required = true, value_name = "COUNTRY")]
         countries: Vec<Country>,
@@ -45,12 +44,17 @@ impl CountriesCommand {
         let client = &session.client;
         match self {
             Self::List { app, query } => {
+                let app = session.app(&app).await?;
                 session
                     .print_list(client.list_countries(app), query, COLUMNS)
                     .await?;
             }
-            Self::Get { app, country } => session.print_one(client.get_country(app, &country.0)).await?,
+            Self::Get { app, country } => {
+                let app = session.app(&app).await?;
+                session.print_one(client.get_country(app, &country.0)).await?;
+            }
             Self::Add { app, countries } => {
+                let app = session.app(&app).await?;
                 let mut added = Vec::new();
                 for country in countries {
                     added.push(client.patch_country(app, &country.0).json().await?);

@@ -1,7 +1,7 @@
 //! `fame environments`: which customers have an app, and which version of it.
 
 use crate::{
-    args::{AppInCountry, QueryArgs},
+    args::{AppInCountries, AppInCountry, QueryArgs},
     exit::Exit,
     failure::Failure,
     output::Column,
@@ -17,14 +17,14 @@ pub(crate) enum EnvironmentsCommand {
     /// List the environments that have an app installed
     List {
         #[command(flatten)]
-        scope: AppInCountry,
+        scope: AppInCountries,
         #[command(flatten)]
         query: QueryArgs,
     },
-    /// Show one environment
+    /// Show one environment, of the first country named that has it
     Get {
         #[command(flatten)]
-        scope: AppInCountry,
+        scope: AppInCountries,
         /// The environment's name
         name: String,
         /// The customer's Microsoft Entra tenant, if several have an environment of that name
@@ -52,8 +52,11 @@ impl EnvironmentsCommand {
         let client = &session.client;
         match self {
             Self::List { scope, query } => {
-                let list = client.list_environments(scope.app, &scope.country.0);
-                session.print_list(list, query, COLUMNS).await?;
+                let scopes = session.scopes(&scope).await?;
+                let lists = scopes
+                    .iter()
+                    .map(|scope| client.list_environments(scope.app, &scope.country.0));
+                session.print_lists(lists.collect(), query, COLUMNS).await?;
             }
             Self::Get {
                 scope,
@@ -65,8 +68,12 @@ impl EnvironmentsCommand {
                     aad_tenant_id,
                     application_family: family,
                 };
-                let environment = client.get_environment(scope.app, &scope.country.0, &name, &narrowing);
-                session.print_one(environment).await?;
+                let get = async |scope: &AppInCountry| {
+                    let environment = client.get_environment(scope.app, &scope.country.0, &name, &narrowing);
+                    environment.json().await
+                };
+                let environment = session.find(&session.scopes(&scope).await?, get).await?;
+                session.printer.record(&environment)?;
             }
         }
         Ok(Exit::Done)

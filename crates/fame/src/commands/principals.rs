@@ -1,7 +1,7 @@
 //! `fame principals`: who has which roles on an app.
 
 use crate::{
-    args::{IfMatch, QueryArgs},
+    args::{AppArg, IfMatch, QueryArgs},
     exit::Exit,
     failure::Failure,
     output::Column,
@@ -9,7 +9,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use domain::{
-    ids::{AppId, PrincipalId, TenantId},
+    ids::{PrincipalId, TenantId},
     principal::{PrincipalKind, Role},
 };
 use wire::principals::PrincipalPatch;
@@ -19,15 +19,15 @@ use wire::principals::PrincipalPatch;
 pub(crate) enum PrincipalsCommand {
     /// List who has roles on an app
     List {
-        /// The app
-        app: AppId,
+        #[command(flatten)]
+        app: AppArg,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one principal
     Get {
-        /// The app
-        app: AppId,
+        #[command(flatten)]
+        app: AppArg,
         /// A user's object id, or an application's client id
         principal: PrincipalId,
     },
@@ -35,10 +35,13 @@ pub(crate) enum PrincipalsCommand {
     Set(SetArgs),
     /// Take all roles from a principal
     Remove {
-        /// The app
-        app: AppId,
+        #[command(flatten)]
+        app: AppArg,
         /// A user's object id, or an application's client id
         principal: PrincipalId,
+        /// Do not ask whether this is meant where it is about yourself
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         condition: IfMatch,
     },
@@ -47,8 +50,8 @@ pub(crate) enum PrincipalsCommand {
 /// `fame principals set`
 #[derive(Args, Debug)]
 pub(crate) struct SetArgs {
-    /// The app
-    app: AppId,
+    #[command(flatten)]
+    app: AppArg,
     /// A user's object id, or an application's client id
     principal: PrincipalId,
     /// User or Application; needed for a new principal
@@ -77,21 +80,33 @@ impl PrincipalsCommand {
         let client = &session.client;
         match self {
             Self::List { app, query } => {
+                let app = session.app(&app).await?;
                 session
                     .print_list(client.list_principals(app), query, COLUMNS)
                     .await?;
             }
-            Self::Get { app, principal } => session.print_one(client.get_principal(app, principal)).await?,
+            Self::Get { app, principal } => {
+                let app = session.app(&app).await?;
+                session.print_one(client.get_principal(app, principal)).await?;
+            }
             Self::Set(args) => {
-                let change = client.patch_principal(args.app, args.principal, &args.body());
+                let app = session.app(&args.app).await?;
+                let change = client.patch_principal(app, args.principal, &args.body());
                 let change = change.if_match(args.condition.if_match.as_deref());
                 session.print_one(change).await?;
             }
             Self::Remove {
                 app,
                 principal,
+                yes,
                 condition,
             } => {
+                let app = session.app(&app).await?;
+                if !yes && client.signed_in_as().await?.contains(&principal.0) {
+                    session.printer.confirm(
+                        "This takes all of your own roles on the app, and only another owner can give them back.",
+                    )?;
+                }
                 let removal = client.delete_principal(app, principal);
                 removal.if_match(condition.if_match.as_deref()).json().await?;
                 session.printer.note(format!("Removed principal {principal}."));

@@ -298,7 +298,10 @@ async fn one_environment_is_found_by_name_or_named_in_full() {
     ]
     .concat();
     assert_eq!(twins.fame(&in_full).await.code, 0);
-    assert_eq!(twins.lines().len(), before + 1, "nothing was looked up");
+    assert!(
+        twins.lines()[before].starts_with("POST "),
+        "nothing was looked up before"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,17 +319,24 @@ async fn a_dry_run_explains_and_changes_nothing() {
     })
     .await;
     let ended = service.fame(&[SCHEDULE, &["--all", "--dry-run"]].concat()).await;
-    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.code, 5, "as the run itself: {ended:?}");
     insta::assert_snapshot!(ended.out, @r"
     TENANT                                FAMILY            ENVIRONMENT  TYPE        INSTALLED  ELIGIBLE  STARTS AT             REASONS
-    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  South        Production  16.0.0.5   false                           SourceIsPreview  The installed version is a preview.
+    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  South        Production  16.0.0.5   false                           SourceIsPreview
     aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  North        Production             true      2026-11-30T19:00:00Z
     ");
+    insta::assert_snapshot!(ended.err, @r"
+    SourceIsPreview, South: The installed version is a preview.
+    1 of 2 would be scheduled; nothing was changed.
+    ");
+    let eligible = service
+        .fame(&[SCHEDULE, &["--all", "--dry-run", "--eligible-only"]].concat())
+        .await;
+    assert_eq!(eligible.code, 0, "{eligible:?}");
+    assert!(!eligible.out.contains("South"), "{eligible:?}");
     assert_eq!(
-        service.lines(),
-        [format!(
-            "GET /v1.4/apps/{APP}/countries/US/environmentHotfixes/plan"
-        )]
+        service.lines()[0],
+        format!("GET /v1.4/apps/{APP}/countries/US/environmentHotfixes/plan")
     );
     assert_eq!(service.journal()[0].query, "targetAppVersion=16%2E0%2E1%2E2");
     let plan = [
@@ -342,9 +352,9 @@ async fn a_dry_run_explains_and_changes_nothing() {
     ];
     assert_eq!(service.fame(&plan).await.code, 0);
     assert!(
-        service.journal()[1].query.contains("&$filter=name%20eq"),
+        service.journal()[2].query.contains("&$filter=name%20eq"),
         "{}",
-        service.journal()[1].query
+        service.journal()[2].query
     );
 }
 
@@ -365,4 +375,338 @@ async fn hotfixes_are_canceled_one_by_one() {
     assert_eq!(ended.code, 5);
     assert!(ended.out.contains("Canceled"), "{}", ended.out);
     assert_eq!(service.journal()[1].json(), json!({"status": "Canceled"}));
+}
+
+/// A country's fleet that remembers its hotfixes, with what `world` adds.
+struct Fleet {
+    installed: Vec<(&'static str, &'static str)>,
+    /// Environment, status, id.
+    hotfixes: Vec<(&'static str, &'static str, u32)>,
+}
+
+fn id_of(number: u32) -> String {
+    format!("{number:08}-3333-4444-5555-eeeeeeeeeeee")
+}
+
+impl Fleet {
+    /// A service of which two environments have a hotfix that came from a request with a key, and one has no hotfix.
+    async fn start(self) -> Service {
+        Service::start(move |asked, _| self.answer(asked)).await
+    }
+
+    fn answer(&self, asked: &Asked) -> Answer {
+        let all = self.hotfixes.iter().map(|(name, status, number)| {
+            let mut row = hotfix(status);
+            row["environmentName"] = (*name).into();
+            row["id"] = id_of(*number).into();
+            row["createdOn"] = format!("2026-11-30T19:00:{number:02}Z").into();
+            if *status == "Scheduled" {
+                row["waitingFor"] = "Agent".into();
+                row["postponedOn"] = "2026-11-30T19:00:00.0000000Z".into();
+                row["postponeReason"] = "Month end".into();
+            }
+            row
+        });
+        if asked.path.ends_with("/environments") {
+            let below_target = asked.query.contains("version%20lt");
+            let shown = self
+                .installed
+                .iter()
+                .filter(|(_, version)| !below_target || *version != "16.0.1.2");
+            return list(shown.map(|(name, version)| environment(name, version)).collect());
+        }
+        if asked.path.ends_with("/environmentHotfixes") && asked.method == "GET" {
+            return list(
+                all.filter(|row| !asked.query.contains("Succeeded") || row["status"] == "Succeeded")
+                    .collect(),
+            );
+        }
+        if asked.method == "POST" {
+            let name = asked.json()["environmentName"].clone();
+            let made = all.into_iter().find(|row| row["environmentName"] == name);
+            return made.map_or_else(
+                || Answer::refusal(400, "EntityValidationFailed", "The version is not newer."),
+                |row| Answer::json(200, row),
+            );
+        }
+        let found = all
+            .into_iter()
+            .find(|row| asked.path.ends_with(row["id"].as_str().unwrap()));
+        found.map_or_else(|| list(json!([])), |row| Answer::json(200, row))
+    }
+}
+
+/// The first run scheduled hotfixes for North, West and South; East was on the target before.
+fn after_a_run() -> Fleet {
+    Fleet {
+        installed: vec![
+            ("North", "16.0.1.2"),
+            ("East", "16.0.1.2"),
+            ("South", "16.0.0.5"),
+            ("West", "16.0.0.1"),
+        ],
+        hotfixes: vec![
+            ("North", "Succeeded", 1),
+            ("South", "Canceled", 2),
+            ("West", "Scheduled", 3),
+        ],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rerun_answers_the_hotfixes_of_the_first_run_whatever_became_of_them() {
+    for selection in [&["--all"][..], &["--filter", "version lt '16.0.1.2'"]] {
+        let service = after_a_run().start().await;
+        let ended = service
+            .fame(&[SCHEDULE, selection, &["--idempotency-key", "run 7"]].concat())
+            .await;
+        assert_eq!(ended.code, 0, "{selection:?}: {ended:?}");
+        for name in ["North", "South", "West"] {
+            assert!(ended.out.contains(name), "{selection:?}: {ended:?}");
+        }
+        let counted = "1 scheduled, 1 Succeeded, 1 Canceled";
+        assert!(ended.err.contains(counted), "{selection:?}: {ended:?}");
+        assert!(
+            !posts(&service)
+                .iter()
+                .any(|post| post.json()["environmentName"] == "East")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_schedules_is_told_when_it_starts_and_where_nobody_is_there_to_do_it() {
+    let service = after_a_run().start().await;
+    let ended = service.fame(&[SCHEDULE, &["-e", "West"]].concat()).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for said in [
+        "WAITING FOR",
+        "Agent",
+        "POSTPONED FOR",
+        "Month end",
+        "2026-11-30T19:00:00Z",
+    ] {
+        assert!(ended.out.contains(said), "{said}: {ended:?}");
+    }
+    assert!(ended.err.contains("Nobody carries out 1 of them"), "{ended:?}");
+    let waited = service
+        .fame(&["hotfixes", "wait", APP, &id_of(3), "-c", "US", "--timeout", "0s"])
+        .await;
+    assert_eq!(waited.code, 13, "{waited:?}");
+    assert!(waited.err.contains("Nobody carries out 1 of them"), "{waited:?}");
+    for said in ["waiting for an agent", "postponed by its customer: Month end"] {
+        assert!(waited.err.contains(said), "{waited:?}");
+    }
+    for command in ["list", "get"] {
+        let id = id_of(3);
+        let args = ["hotfixes", command, APP, "-c", "US", &id];
+        let shown = service.fame(&args[..if command == "get" { 6 } else { 5 }]).await;
+        assert!(
+            shown.out.contains("Month end") && shown.out.contains("Agent"),
+            "{shown:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_tells_no_more_is_asked_for_no_more() {
+    let service = Service::start(|asked, _| match asked.query.contains("select") {
+        true => Answer::refusal(400, "BadRequest", "There is no property `expectedStart`."),
+        false if asked.path.ends_with(ID) => Answer::json(200, hotfix("Failed")),
+        false => list(json!([hotfix("Failed")])),
+    })
+    .await;
+    for args in [
+        &["hotfixes", "list", APP, "-c", "US"][..],
+        &["hotfixes", "get", APP, ID, "-c", "US"],
+    ] {
+        let ended = service.fame(args).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(ended.out.contains("Failed"), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_look_is_taken_however_short_the_time() {
+    let (ended, _) = wait(&["Succeeded"], "16.0.1.2", &["--timeout", "0s"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (ended, service) = wait(&["Running", "Succeeded"], "16.0.1.2", &["--timeout", "0s"]).await;
+    assert_eq!(ended.code, 13, "{ended:?}");
+    assert_eq!(service.lines().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_match_are_waited_for_and_counted() {
+    let fleet = Fleet {
+        installed: vec![("North", "16.0.1.2"), ("South", "16.0.0.5"), ("West", "16.0.0.5")],
+        hotfixes: vec![
+            ("North", "Failed", 1),
+            ("North", "Succeeded", 4),
+            ("South", "Canceled", 2),
+            ("West", "Canceled", 3),
+        ],
+    };
+    let service = fleet.start().await;
+    let wait = ["hotfixes", "wait", APP, "-c", "US", "--poll-interval", "1ms"];
+    let ended = service
+        .fame(&[&wait[..], &["--target", "16.0.1.2"]].concat())
+        .await;
+    assert_eq!(ended.code, 12, "the newest of each environment counts: {ended:?}");
+    insta::assert_snapshot!(ended.err, @r"
+    3 of 3 have ended: 2 Canceled, 1 Succeeded.
+    3 of 3 have ended: 2 Canceled, 1 Succeeded.
+    ");
+    let asked = service.journal()[0].query.clone();
+    assert!(
+        asked.contains("targetAppVersion%20eq%20%2716%2E0%2E1%2E2%27"),
+        "{asked}"
+    );
+    let nobody = Service::start(|_, _| list(json!([]))).await;
+    let ended = nobody
+        .fame(&[&wait[..], &["--filter", "status eq 'Running'"]].concat())
+        .await;
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert_eq!(nobody.fame(&wait).await.code, 2, "something has to be meant");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_match_are_canceled() {
+    let service = Fleet {
+        installed: Vec::new(),
+        hotfixes: vec![("North", "Scheduled", 1), ("South", "Scheduled", 2)],
+    }
+    .start()
+    .await;
+    let ended = service
+        .fame(&["hotfixes", "cancel", APP, "-c", "US", "--target", "16.0.1.2"])
+        .await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.err.contains("2 canceled, 0 not."), "{ended:?}");
+    let journal = service.journal();
+    assert!(
+        journal[0].query.contains("status%20eq%20%27Scheduled%27"),
+        "{}",
+        journal[0].query
+    );
+    assert_eq!(journal.iter().filter(|asked| asked.method == "PATCH").count(), 2);
+}
+
+/// A service in which only some of many environments may have the hotfix.
+async fn mixed(no: &'static str) -> Service {
+    Service::start(move |asked, _| {
+        let names = (0..8).map(|number| format!("E{number}"));
+        if asked.path.ends_with("/environments") {
+            return list(names.map(|name| environment(&name, "16.0.0.5")).collect());
+        }
+        if asked.path.ends_with("/plan") {
+            let row = |name: String| {
+                let mut row = environment(&name, "16.0.0.5");
+                row["eligible"] = (name.as_str() < "E3").into();
+                row["reasons"] = match name.as_str() < "E3" {
+                    true => json!([]),
+                    false => {
+                        json!([{"code": "LineDiffers", "message": format!("{name} is on another line.")}])
+                    }
+                };
+                row
+            };
+            return list(names.map(row).collect());
+        }
+        if asked.path.contains("/versions/") && no == "version" {
+            return Answer::refusal(404, "ResourceDoesNotExist", "There is no such version.");
+        }
+        if asked.method == "POST" && asked.json()["environmentName"].as_str() >= Some("E3") {
+            let body = json!({"code": "EntityValidationFailed", "message": "It is on another line.",
+                              "details": [{"code": "LineDiffers", "message": "It is on another line."}]});
+            return Answer::json(400, json!({ "error": body }));
+        }
+        Answer::json(200, hotfix("Scheduled"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_said_once_for_each_reason() {
+    let service = mixed("").await;
+    let ended = service.fame(&[SCHEDULE, &["--all"]].concat()).await;
+    assert_eq!(ended.code, 5, "{ended:?}");
+    assert_eq!(ended.err.matches("error: ").count(), 1, "{ended:?}");
+    assert!(ended.err.contains("5 environments, such as E3"), "{ended:?}");
+    assert!(ended.err.contains("3 scheduled, 5 not scheduled."), "{ended:?}");
+    let as_json = service
+        .fame(&[SCHEDULE, &["--all", "--json", "--quiet"]].concat())
+        .await;
+    let errors: Vec<Value> = as_json
+        .err
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(errors.len(), 5);
+    assert!(
+        errors[0]["error"]["about"].as_str().unwrap().starts_with("E3 "),
+        "{as_json:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_eligible_are_scheduled_if_that_is_wanted() {
+    let service = mixed("").await;
+    let ended = service
+        .fame(&[SCHEDULE, &["--all", "--eligible-only"]].concat())
+        .await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(posts(&service).len(), 3);
+    assert!(
+        ended.err.contains("LineDiffers (5 times), such as E3"),
+        "{ended:?}"
+    );
+    assert!(ended.err.contains("3 scheduled, 5 not eligible."), "{ended:?}");
+    let plan = [
+        "hotfixes",
+        "plan",
+        APP,
+        "-c",
+        "US,DK",
+        "--target",
+        "16.0.1.2",
+        "--eligible-only",
+    ];
+    let plan = service.fame(&plan).await;
+    assert_eq!(
+        (plan.out.matches("US").count(), plan.out.matches("DK").count()),
+        (3, 3),
+        "{plan:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_not_there_is_refused_once() {
+    let service = mixed("version").await;
+    let ended = service.fame(&[SCHEDULE, &["--all"]].concat()).await;
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(posts(&service).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_way_is_told_with_what_lies_ahead_of_it() {
+    let service = Service::start(|asked, _| {
+        if asked.method == "POST" {
+            let message = "An operation has already been scheduled.";
+            let error = json!({"code": "EntityValidationFailed", "message": message,
+                               "details": [{"code": "AlreadyScheduled", "message": message}]});
+            return Answer::json(400, json!({"error": error, "extensionData": {"operationId": ID}}));
+        }
+        if asked.path.ends_with(ID) {
+            let mut row = hotfix("Scheduled");
+            row["expectedStart"] = "2026-11-30T19:00:00.0000000Z".into();
+            row["waitingFor"] = "Window".into();
+            return Answer::json(200, row);
+        }
+        list(json!([environment("North", "16.0.0.5")]))
+    })
+    .await;
+    let ended = service.fame(&[SCHEDULE, &["--all"]].concat()).await;
+    assert_eq!(ended.code, 5, "{ended:?}");
+    let ahead = "to 16.0.1.2 is Scheduled, starts 2026-11-30T19:00:00Z, waiting for the update window";
+    assert!(ended.err.contains(ahead), "{ended:?}");
 }

@@ -254,3 +254,125 @@ async fn the_operators_door_is_reached_by_flags_or_by_file() {
         format!("POST /operator/v1/environments/{tenant}/BC/CRONUS/release")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_country_can_be_named_again_and_again() {
+    let service = Service::start(|asked, _| {
+        let country = asked.path.split('/').nth(5).unwrap_or_default();
+        let row = |number: u32| json!({"version": format!("1.0.0.{number}"), "countryCode": country});
+        match asked.path.ends_with("/versions") {
+            true if asked.query.contains("$count") => {
+                Answer::json(200, json!({"@odata.count": 2, "value": []}))
+            }
+            true => Answer::json(200, json!({"value": [row(1), row(2)]})),
+            false if country == "DE" => Answer::refusal(404, "ResourceDoesNotExist", "No such version."),
+            false => Answer::json(200, row(1)),
+        }
+    })
+    .await;
+    let list = ["versions", "list", APP, "-c", "US", "-c", "DK,us", "--json"];
+    let rows = service.fame(&list).await.json();
+    let seen: Vec<_> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["countryCode"].as_str().unwrap())
+        .collect();
+    assert_eq!(seen, ["US", "US", "DK", "DK"]);
+    assert_eq!(service.fame(&[&list[..], &["--count"]].concat()).await.out, "4\n");
+    let window = service
+        .fame(&[&list[..], &["--skip", "1", "--top", "2"]].concat())
+        .await
+        .json();
+    assert_eq!(
+        (window[0]["version"].as_str(), window[1]["countryCode"].as_str()),
+        (Some("1.0.0.2"), Some("DK"))
+    );
+    assert_eq!(window.as_array().unwrap().len(), 2);
+
+    let several = service
+        .fame(&["versions", "get", APP, "1.0.0.1", "-c", "US,DE,DK"])
+        .await;
+    assert_eq!(several.code, 4, "{several:?}");
+    assert!(
+        several.out.contains("US") && several.out.contains("DK"),
+        "{several:?}"
+    );
+    assert!(several.err.contains("DE: 404"), "{several:?}");
+    let update = [
+        "versions",
+        "update",
+        APP,
+        "1.0.0.1",
+        "-c",
+        "US",
+        "-c",
+        "DK",
+        "--availability",
+        "Available",
+    ];
+    let before = service.lines().len();
+    assert_eq!(service.fame(&update).await.code, 0);
+    let changed: Vec<_> = service.lines().split_off(before);
+    assert_eq!(changed.len(), 2, "{changed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_can_be_named_where_its_name_is_its_own() {
+    let service = Service::start(|asked, _| {
+        if !asked.path.ends_with("/apps") {
+            return Answer::json(200, json!({"value": [{"countryCode": "US"}]}));
+        }
+        let app = |id: &str| json!({"id": id, "name": "Any"});
+        let other = "cccccccc-0000-1111-2222-bbbbbbbbbbbb";
+        let found = match asked.query.as_str() {
+            "$filter=name%20eq%20%27Contoso%20Sales%27" => vec![app(APP)],
+            "$filter=name%20eq%20%27Twice%27" => vec![app(APP), app(other)],
+            _ => Vec::new(),
+        };
+        Answer::json(200, json!({ "value": found }))
+    })
+    .await;
+    let named = service.fame(&["countries", "list", "Contoso Sales"]).await;
+    assert_eq!(named.code, 0, "{named:?}");
+    assert_eq!(service.lines()[1], format!("GET /v1.4/apps/{APP}/countries"));
+    let twice = service.fame(&["countries", "list", "Twice"]).await;
+    assert_eq!(twice.code, 5, "{twice:?}");
+    assert!(twice.err.contains(APP), "{twice:?}");
+    let mistyped = service.fame(&["countries", "list", &APP[1..]]).await;
+    assert_eq!(mistyped.code, 4, "{mistyped:?}");
+    assert!(mistyped.err.contains("no app's id"), "{mistyped:?}");
+}
+
+/// A token that says of whom it is; nobody checks its signature here.
+fn token_of(claims: &serde_json::Value) -> String {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+    let part = |value: &serde_json::Value| BASE64.encode(value.to_string());
+    format!("{}.{}.c2ln", part(&json!({"alg": "RS256"})), part(claims))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_their_own_roles_by_mistake() {
+    let service = Service::start(|_, _| Answer::bytes(204, "")).await;
+    let me = "dddddddd-0000-1111-2222-bbbbbbbbbbbb";
+    for claims in [
+        json!({"oid": me}),
+        json!({"appid": me, "oid": APP}),
+        json!({"azp": me}),
+    ] {
+        let remove = |args: &[&str]| {
+            let mut command = service.command(&[&["principals", "remove", APP], args].concat());
+            command
+                .env("FAME_TOKEN", token_of(&claims))
+                .stdin(std::process::Stdio::null());
+            crate::service::run(command)
+        };
+        let before = service.lines().len();
+        let oneself = remove(&[me]).await;
+        assert_eq!(oneself.code, 2, "{oneself:?}");
+        assert!(oneself.err.contains("--yes"), "{oneself:?}");
+        assert_eq!(service.lines().len(), before, "nothing was sent");
+        assert_eq!(remove(&[me, "--yes"]).await.code, 0);
+        assert_eq!(remove(&["eeeeeeee-0000-1111-2222-bbbbbbbbbbbb"]).await.code, 0);
+    }
+}

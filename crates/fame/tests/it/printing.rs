@@ -66,7 +66,7 @@ async fn a_shell_learns_to_complete() {
 #[tokio::test]
 async fn what_cannot_be_understood_is_a_usage_error() {
     for wrong in [
-        &["apps", "get", "no-guid"][..],
+        &["apps", "get", " "][..],
         &["versions", "list", "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb"],
         &[
             "versions",
@@ -147,6 +147,17 @@ async fn with_json_errors_are_json() {
         "11111111-2222-3333-4444-555555555555"
     );
     assert_eq!(error["error"]["message"], "It is there.");
+}
+
+#[tokio::test]
+async fn a_shell_learns_which_availabilities_there_are() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = help(&["completions", shell]).await;
+        assert!(
+            script.contains("Preview") && script.contains("Deprecated"),
+            "{shell}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

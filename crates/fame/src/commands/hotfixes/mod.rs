@@ -1,20 +1,26 @@
 //! `fame hotfixes`: pushing a version to customers' environments, and finding out what became of it.
 
+mod refusals;
 mod schedule;
+mod seen;
 mod selection;
 mod wait;
+mod which;
 
 use crate::{
-    args::{AppInCountry, QueryArgs, said},
+    args::{AppInCountries, AppInCountry, QueryArgs, said},
     exit::Exit,
     failure::Failure,
-    output::Column,
+    output::{Column, Printer},
     session::Session,
 };
 use clap::{Args, Subcommand};
 use client::Query;
 use domain::{ids::OperationId, version::AppVersion};
+use refusals::reasons_by_code;
+use seen::{Reader, columns, country_column};
 use serde_json::Value;
+use which::Which;
 
 /// `fame hotfixes …`
 #[derive(Subcommand, Debug)]
@@ -22,14 +28,14 @@ pub(crate) enum HotfixesCommand {
     /// List the hotfixes of an app in a country, the newest first
     List {
         #[command(flatten)]
-        scope: AppInCountry,
+        scope: AppInCountries,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one hotfix
     Get {
         #[command(flatten)]
-        scope: AppInCountry,
+        scope: AppInCountries,
         /// The hotfix
         id: OperationId,
     },
@@ -38,10 +44,9 @@ pub(crate) enum HotfixesCommand {
     /// Call off hotfixes that have not started
     Cancel {
         #[command(flatten)]
-        scope: AppInCountry,
-        /// The hotfixes
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<OperationId>,
+        scope: AppInCountries,
+        #[command(flatten)]
+        which: Which,
     },
     /// Explain for each environment whether a hotfix could be scheduled and when it would start; changes nothing
     Plan(PlanArgs),
@@ -53,25 +58,17 @@ pub(crate) enum HotfixesCommand {
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
-    scope: AppInCountry,
+    scope: AppInCountries,
     /// The version to go to
     #[arg(long, value_name = "VERSION")]
     target: AppVersion,
+    /// Only environments for which a hotfix could be scheduled
+    #[arg(long)]
+    eligible_only: bool,
     /// Only environments for which this holds, as OData: "type eq 'Production'"
     #[arg(long, value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
 }
-
-const COLUMNS: &[Column] = &[
-    ("ID", "id"),
-    ("TENANT", "environmentAadTenantId"),
-    ("ENVIRONMENT", "environmentName"),
-    ("STATUS", "status"),
-    ("FROM", "sourceAppVersion"),
-    ("TO", "targetAppVersion"),
-    ("RUN AFTER", "runAfter"),
-    ("MESSAGE", "errorMessage"),
-];
 
 const PLAN_COLUMNS: &[Column] = &[
     ("TENANT", "aadTenantId"),
@@ -81,28 +78,28 @@ const PLAN_COLUMNS: &[Column] = &[
     ("INSTALLED", "installedVersion"),
     ("ELIGIBLE", "eligible"),
     ("STARTS AT", "startsAt"),
-    ("REASONS", "reasons"),
 ];
 
 impl HotfixesCommand {
     /// Runs the command.
     pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let client = &session.client;
         match self {
-            Self::List { scope, query } => {
-                let list = client.list_hotfixes(scope.app, &scope.country.0);
-                session.print_list(list, query, COLUMNS).await?;
-            }
+            Self::List { scope, query } => list(session, &scope, query).await?,
             Self::Get { scope, id } => {
-                session
-                    .print_one(client.get_hotfix(scope.app, &scope.country.0, id))
+                let scopes = session.scopes(&scope).await?;
+                let reader = Reader::new(session);
+                let found = session
+                    .find(&scopes, async |scope| reader.one(scope, id).await)
                     .await?;
+                session.printer.record(&found)?;
             }
             Self::Plan(args) => {
-                let rows = plan(session, &args.scope, args.target, args.filter).await?;
-                session.printer.rows(&rows, PLAN_COLUMNS)?;
+                let scopes = session.scopes(&args.scope).await?;
+                let mut rows = plan(session, &scopes, args.target, args.filter).await?;
+                rows.retain(|row| !args.eligible_only || row["eligible"] == true);
+                print_plan(session.printer, &rows)?;
             }
-            Self::Cancel { scope, ids } => return cancel(session, &scope, &ids).await,
+            Self::Cancel { scope, which } => return cancel(session, &scope, &which).await,
             Self::Schedule(args) => return args.run(session).await,
             Self::Wait(args) => return args.run(session).await,
         }
@@ -110,33 +107,97 @@ impl HotfixesCommand {
     }
 }
 
+async fn list(session: &Session, scope: &AppInCountries, query: QueryArgs) -> Result<(), Failure> {
+    let scopes = session.scopes(scope).await?;
+    if query.count || query.select.is_some() {
+        let lists = scopes
+            .iter()
+            .map(|scope| session.client.list_hotfixes(scope.app, &scope.country.0));
+        return session.print_lists(lists.collect(), query, &[]).await;
+    }
+    let rows = Reader::new(session).list(&scopes, &query).await?;
+    Ok(session.printer.rows(&rows, &columns(&rows))?)
+}
+
+/// What a hotfix would come to in the environments of these countries; of several, each row says which.
 async fn plan(
     session: &Session,
-    scope: &AppInCountry,
+    scopes: &[AppInCountry],
     target: AppVersion,
     filter: Option<String>,
 ) -> Result<Vec<Value>, Failure> {
-    let plan = session.client.plan_hotfixes(scope.app, &scope.country.0, target);
-    Ok(plan.query(Query::default().filter(filter)).json().all().await?)
+    let mut rows = Vec::new();
+    for AppInCountry { app, country } in scopes {
+        let plan = session.client.plan_hotfixes(*app, &country.0, target);
+        let mut of_country = plan
+            .query(Query::default().filter(filter.clone()))
+            .json()
+            .all()
+            .await?;
+        for row in of_country.iter_mut().filter_map(Value::as_object_mut) {
+            if scopes.len() > 1 {
+                row.insert("countryCode".to_owned(), country.0.as_str().into());
+            }
+        }
+        rows.extend(of_country);
+    }
+    Ok(rows)
+}
+
+/// Prints a plan; what speaks against hotfixes stands in it as codes, and below it in words.
+fn print_plan(printer: Printer, rows: &[Value]) -> Result<(), Failure> {
+    if printer.is_json() {
+        return Ok(printer.rows(rows, &[])?);
+    }
+    let is_waiting = rows.iter().any(|row| !row["waitingFor"].is_null());
+    let waiting = is_waiting.then_some(("WAITING FOR", "waitingFor"));
+    let columns = PLAN_COLUMNS
+        .iter()
+        .copied()
+        .chain(waiting)
+        .chain(country_column(rows));
+    let columns: Vec<_> = columns.chain([("REASONS", "reasons")]).collect();
+    let shown: Vec<Value> = rows.iter().cloned().map(with_codes).collect();
+    printer.rows(&shown, &columns)?;
+    for line in reasons_by_code(rows) {
+        printer.note(line);
+    }
+    Ok(())
+}
+
+fn with_codes(mut row: Value) -> Value {
+    let reasons = row["reasons"].as_array().into_iter().flatten();
+    let codes: Value = reasons.map(|reason| reason["code"].clone()).collect();
+    if let Some(members) = row.as_object_mut() {
+        members.insert("reasons".to_owned(), codes);
+    }
+    row
 }
 
 /// Cancels each; one that cannot be canceled any more does not keep the others.
-async fn cancel(session: &Session, scope: &AppInCountry, ids: &[OperationId]) -> Result<Exit, Failure> {
+async fn cancel(session: &Session, scope: &AppInCountries, which: &Which) -> Result<Exit, Failure> {
     let printer = session.printer;
-    let mut canceled = Vec::new();
-    let mut outcomes = Vec::new();
-    for &id in ids {
-        let cancel = session.client.update_hotfix(scope.app, &scope.country.0, id);
+    let scopes = session.scopes(scope).await?;
+    let meant = which
+        .resolve(session, &scopes, Some("status eq 'Scheduled'"))
+        .await?;
+    let (mut canceled, mut outcomes) = (Vec::new(), Vec::new());
+    for hotfix in &meant {
+        let AppInCountry { app, country } = &hotfix.scope;
+        let cancel = session.client.update_hotfix(*app, &country.0, hotfix.id);
         match cancel.json().await.map_err(Failure::from) {
             Ok(row) => canceled.push(row),
             Err(failure) => {
-                printer.error(format!("{id}: {failure}"));
+                failure.tell(printer, Some(&hotfix.id.to_string()));
                 outcomes.push(failure.exit());
             }
         }
     }
     if !canceled.is_empty() || printer.is_json() {
-        printer.rows(&canceled, COLUMNS)?;
+        printer.rows(&canceled, &columns(&canceled))?;
+    }
+    if meant.len() > 1 {
+        printer.note(format!("{} canceled, {} not.", canceled.len(), outcomes.len()));
     }
     Ok(Exit::first_of(outcomes))
 }

@@ -4,22 +4,26 @@
 //! scheduled is scheduled whatever becomes of the others, and the summary says what was not.
 
 use super::{
-    COLUMNS, PLAN_COLUMNS, plan,
-    selection::{Environment, Selection, Target},
+    plan, print_plan,
+    refusals::{Refusals, reasons_by_code},
+    seen::{Reader, columns, warn_of_nobody},
+    selection::{Environment, Place, Selection, Target, places},
 };
 use crate::{
-    args::{AppInCountry, said},
+    args::{AppInCountries, AppInCountry, QueryArgs, said},
     exit::Exit,
     failure::Failure,
-    output::Printer,
     session::Session,
 };
 use clap::Args;
 use client::{Query, literal};
-use domain::{instant::Instant, operation::OperationStatus, version::AppVersion};
+use domain::{
+    environment::EnvironmentKey, instant::Instant, operation::OperationStatus, version::AppVersion,
+};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 use wire::hotfixes::HotfixRequestBody;
 
@@ -27,7 +31,7 @@ use wire::hotfixes::HotfixRequestBody;
 #[derive(Args, Debug)]
 pub(crate) struct ScheduleArgs {
     #[command(flatten)]
-    scope: AppInCountry,
+    scope: AppInCountries,
     #[command(flatten)]
     selection: Selection,
     /// The version to go to
@@ -39,14 +43,17 @@ pub(crate) struct ScheduleArgs {
     /// Do not wait for the environments' update windows
     #[arg(long)]
     ignore_window: bool,
-    /// Only say what would happen
+    /// Leave out environments for which no hotfix could be scheduled, instead of being refused
+    #[arg(long)]
+    eligible_only: bool,
+    /// Only say what would happen; the exit code is that of the real run
     #[arg(long)]
     dry_run: bool,
     /// Requests at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
-    /// Makes a second run with the same key repeat the answers of the first instead of scheduling again, such as
-    /// the id of a pipeline's run
+    /// Makes a second run with the same key answer the hotfixes of the first, whatever has become of them, instead of
+    /// scheduling again; such as the id of a pipeline's run
     #[arg(long, value_name = "KEY", value_parser = said)]
     idempotency_key: Option<String>,
 }
@@ -54,85 +61,231 @@ pub(crate) struct ScheduleArgs {
 /// What became of the environments.
 #[derive(Default)]
 struct Summary {
-    scheduled: Vec<Value>,
+    /// The hotfixes, as they are now.
+    rows: Vec<Value>,
     already_there: usize,
-    failures: Vec<Exit>,
+    /// Those that were left out because a hotfix could not be scheduled for them.
+    ineligible: usize,
+    refusals: Refusals,
     left_out: usize,
+}
+
+/// Which environments to ask for.
+struct Asked {
+    places: Vec<Place>,
+    /// Those that need no hotfix, or can have none, unless an earlier run made it: their refusals say nothing.
+    again: Vec<Place>,
 }
 
 impl ScheduleArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let scopes = session.scopes(&self.scope).await?;
         if self.dry_run {
-            return self.explain(session).await;
+            return self.explain(session, &scopes).await;
         }
-        let environments = self.selection.resolve(session, &self.scope).await?;
-        let summary = self.schedule_all(session, environments).await?;
-        summary.print(session.printer, self.target)?;
-        Ok(Exit::first_of(summary.failures))
+        let mut places = self.selection.resolve(session, &scopes).await?;
+        if places.len() > 1 {
+            self.check_target(session, &places).await?;
+        }
+        let mut summary = Summary::default();
+        let found = places.len();
+        let mut again = match self.eligible_only {
+            true => {
+                self.take_ineligible(session, &scopes, &mut places, &mut summary)
+                    .await?
+            }
+            false => Vec::new(),
+        };
+        if places.is_empty() && again.is_empty() {
+            return Err(Failure::NotFound(format!(
+                "None of the {found} environments may have a hotfix to {}.",
+                self.target
+            )));
+        }
+        let (there, places): (Vec<_>, Vec<_>) = places
+            .into_iter()
+            .partition(|place| place.environment.installed() == Some(self.target));
+        if self.idempotency_key.is_some() {
+            again.extend(self.brought_before(session, &scopes, &places).await?);
+        }
+        self.schedule_all(session, Asked { places, again }, &mut summary)
+            .await;
+        let answered: Vec<_> = summary.rows.iter().filter_map(key_of).collect();
+        let is_left = |place: &&Place| !answered.contains(&place.environment.key());
+        summary.already_there = there.iter().filter(is_left).count();
+        summary.look_again(session, &scopes, self.target).await;
+        summary.print(session, self.target).await
     }
 
-    async fn explain(&self, session: &Session) -> Result<Exit, Failure> {
-        let mut rows = plan(session, &self.scope, self.target, self.selection.list_filter()).await?;
-        rows.retain(|row| self.selection.is_meant_by(row));
-        session.printer.rows(&rows, PLAN_COLUMNS)?;
-        let eligible = rows.iter().filter(|row| row["eligible"] == true).count();
-        let note = format!(
-            "{eligible} of {} would be scheduled; nothing was changed.",
-            rows.len()
-        );
-        session.printer.note(note);
-        Ok(if rows.is_empty() {
-            Exit::NotFound
-        } else {
-            Exit::Done
+    /// Says what a run would do, and ends as it would.
+    async fn explain(&self, session: &Session, scopes: &[AppInCountry]) -> Result<Exit, Failure> {
+        let mut rows = self.plan(session, scopes).await?;
+        rows.retain(|(environment, _)| self.selection.is_meant(environment));
+        self.selection
+            .check(scopes, rows.iter().map(|(environment, _)| environment))?;
+        let is_there = |environment: &Environment| environment.installed() == Some(self.target);
+        let is_refused =
+            |(environment, row): &&(Environment, Value)| row["eligible"] != true && !is_there(environment);
+        let (all, refused) = (rows.len(), rows.iter().filter(is_refused).count());
+        if self.eligible_only {
+            rows.retain(|row| !is_refused(&row));
+        }
+        let eligible = rows.iter().filter(|(_, row)| row["eligible"] == true).count();
+        let shown: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
+        print_plan(session.printer, &shown)?;
+        session.printer.note(format!(
+            "{eligible} of {all} would be scheduled; nothing was changed."
+        ));
+        Ok(match (self.eligible_only, shown.is_empty()) {
+            (true, true) => Exit::NotFound,
+            (false, _) if refused > 0 => Exit::Refused,
+            _ => Exit::Done,
         })
     }
 
-    async fn schedule_all(
+    /// What a hotfix would come to in each environment that the selection finds.
+    async fn plan(
         &self,
         session: &Session,
-        environments: Vec<Environment>,
-    ) -> Result<Summary, Failure> {
-        let mut summary = Summary::default();
-        let (there, to_do): (Vec<_>, Vec<_>) = environments
+        scopes: &[AppInCountry],
+    ) -> Result<Vec<(Environment, Value)>, Failure> {
+        let rows = plan(session, scopes, self.target, self.selection.list_filter()).await?;
+        let read = |row: Value| match Environment::deserialize(&row) {
+            Ok(environment) => Ok((environment, row)),
+            Err(error) => Err(Failure::Unexpected(format!(
+                "A row of the plan makes no sense: {error}"
+            ))),
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Makes sure that the target is there before environment after environment is refused it.
+    async fn check_target(&self, session: &Session, places: &[Place]) -> Result<(), Failure> {
+        let mut seen = HashSet::new();
+        for AppInCountry { app, country } in places.iter().map(|place| &place.scope) {
+            if seen.insert(&country.0) {
+                session
+                    .client
+                    .get_version(*app, &country.0, self.target)
+                    .json()
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of `places` those for which no hotfix could be scheduled, and says why. What is in the way may be what an
+    /// earlier run made: those are asked for again.
+    async fn take_ineligible(
+        &self,
+        session: &Session,
+        scopes: &[AppInCountry],
+        places: &mut Vec<Place>,
+        summary: &mut Summary,
+    ) -> Result<Vec<Place>, Failure> {
+        let planned = self.plan(session, scopes).await?;
+        let refused = planned.iter().filter(|(_, row)| row["eligible"] != true);
+        let keys: HashMap<EnvironmentKey, &Value> = refused
+            .map(|(environment, row)| (environment.key(), row))
+            .collect();
+        let is_there = |place: &Place| place.environment.installed() == Some(self.target);
+        let (out, left): (Vec<_>, Vec<_>) = std::mem::take(places)
             .into_iter()
-            .partition(|environment| environment.installed() == Some(self.target));
-        summary.already_there = there.len();
+            .partition(|place| !is_there(place) && keys.contains_key(&place.environment.key()));
+        *places = left;
+        let rows: Vec<Value> = out
+            .iter()
+            .filter_map(|place| keys.get(&place.environment.key()).map(|row| (*row).clone()))
+            .collect();
+        for line in reasons_by_code(&rows) {
+            session.printer.note(line);
+        }
+        summary.ineligible = out.len();
+        let is_taken = |place: &Place| {
+            let row = keys.get(&place.environment.key());
+            let reasons = row
+                .and_then(|row| row["reasons"].as_array())
+                .into_iter()
+                .flatten();
+            reasons
+                .into_iter()
+                .any(|reason| reason["code"] == "AlreadyScheduled")
+        };
+        Ok(match self.idempotency_key {
+            Some(_) => out.into_iter().filter(is_taken).collect(),
+            None => Vec::new(),
+        })
+    }
+
+    /// The environments that a hotfix has brought to the target, perhaps one of the run that had this key: they may not
+    /// match any more because it succeeded. Whoever has the target cannot be scheduled for it anew.
+    async fn brought_before(
+        &self,
+        session: &Session,
+        scopes: &[AppInCountry],
+        asked: &[Place],
+    ) -> Result<Vec<Place>, Failure> {
+        let query = QueryArgs {
+            filter: Some(format!(
+                "targetAppVersion eq '{}' and status eq 'Succeeded'",
+                self.target
+            )),
+            ..QueryArgs::default()
+        };
+        let rows = Reader::new(session).list(scopes, &query).await?;
+        let succeeded: HashSet<EnvironmentKey> = rows.iter().filter_map(key_of).collect();
+        if succeeded.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: HashSet<EnvironmentKey> = asked.iter().map(|place| place.environment.key()).collect();
+        let mut places = places(session, scopes, None).await?;
+        places.retain(|Place { environment, .. }| {
+            let key = environment.key();
+            self.selection.is_meant(environment)
+                && environment.installed() >= Some(self.target)
+                && succeeded.contains(&key)
+                && !asked.contains(&key)
+        });
+        Ok(places)
+    }
+
+    async fn schedule_all(&self, session: &Session, asked: Asked, summary: &mut Summary) {
         let run = match &self.idempotency_key {
             Some(key) => key.clone(),
             None => Uuid::new_v4().to_string(),
         };
-        let mut left = to_do.len();
-        let requests = stream::iter(to_do).map(async |environment| {
-            let outcome = self.schedule(session, &environment, &run).await;
-            (environment, outcome)
+        let mut left = asked.places.len();
+        let all = asked.places.into_iter().map(|place| (place, false));
+        let all = all.chain(asked.again.into_iter().map(|place| (place, true)));
+        let requests = stream::iter(all).map(async |(place, is_again)| {
+            let outcome = self.schedule(session, &place, &run).await;
+            (place, is_again, outcome)
         });
         let mut outcomes = Box::pin(requests.buffered(self.concurrency.into()));
-        while let Some((environment, outcome)) = outcomes.next().await {
-            left -= 1;
+        let bar = session.printer.counter(Some(left as u64), "Scheduling");
+        while let Some((place, is_again, outcome)) = outcomes.next().await {
+            left = left.saturating_sub(usize::from(!is_again));
+            bar.inc(1);
             match outcome {
-                Ok(row) => summary.scheduled.push(row),
+                Ok(row) => summary.rows.push(row),
+                Err(failure) if is_again && failure.exit() == Exit::Refused => {}
                 Err(failure) => {
-                    session.printer.error(format!("{environment}: {failure}"));
-                    summary.failures.push(failure.exit());
                     // Whoever is not allowed to do it here is not allowed to do it anywhere.
-                    if failure.exit() == Exit::NotAllowed {
+                    let is_over = failure.exit() == Exit::NotAllowed;
+                    summary.refusals.add(place, failure);
+                    if is_over {
                         break;
                     }
                 }
             }
         }
+        bar.finish_and_clear();
         summary.left_out = left;
-        Ok(summary)
     }
 
     /// Asks for one hotfix. With its key, the request does the same however often it arrives.
-    async fn schedule(
-        &self,
-        session: &Session,
-        environment: &Environment,
-        run: &str,
-    ) -> Result<Value, Failure> {
+    async fn schedule(&self, session: &Session, place: &Place, run: &str) -> Result<Value, Failure> {
+        let Place { scope, environment } = place;
         let body = HotfixRequestBody {
             environment_aad_tenant_id: environment.aad_tenant_id.0,
             target_app_version: self.target.to_string(),
@@ -142,7 +295,7 @@ impl ScheduleArgs {
             environment_name: environment.name.clone(),
             environment_type: None,
         };
-        let AppInCountry { app, country } = &self.scope;
+        let AppInCountry { app, country } = scope;
         let request = session.client.schedule_hotfix(*app, &country.0, &body);
         let request = request.idempotency_key(&key_for(run, environment));
         let error = match request.json().await {
@@ -151,15 +304,15 @@ impl ScheduleArgs {
         };
         // A service that knows no keys refuses what it has scheduled itself.
         let found = match error.is_open() {
-            true => self.pending(session, environment).await,
+            true => self.pending(session, place).await,
             false => None,
         };
         found.ok_or_else(|| error.into())
     }
 
     /// The hotfix of an environment that waits or runs and is the one that is asked for.
-    async fn pending(&self, session: &Session, environment: &Environment) -> Option<Value> {
-        let AppInCountry { app, country } = &self.scope;
+    async fn pending(&self, session: &Session, Place { scope, environment }: &Place) -> Option<Value> {
+        let AppInCountry { app, country } = scope;
         let filter = format!("environmentName eq {}", literal(&environment.name));
         let all = session.client.list_hotfixes(*app, &country.0);
         let rows = all
@@ -189,22 +342,67 @@ fn key_for(run: &str, environment: &Environment) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string()
 }
 
+/// The environment that a hotfix is for.
+fn key_of(row: &Value) -> Option<EnvironmentKey> {
+    Target::deserialize(row).ok()?.key()
+}
+
 impl Summary {
-    fn print(&self, printer: Printer, target: AppVersion) -> Result<(), Failure> {
-        if !self.scheduled.is_empty() || printer.is_json() {
-            printer.rows(&self.scheduled, COLUMNS)?;
+    /// Reads the hotfixes again, with all that is told of what lies ahead of them. Where that does not work, what was
+    /// answered will do.
+    async fn look_again(&mut self, session: &Session, scopes: &[AppInCountry], target: AppVersion) {
+        if self.rows.is_empty() {
+            return;
         }
-        let mut parts = vec![format!("{} scheduled", self.scheduled.len())];
+        let query = QueryArgs {
+            filter: Some(format!("targetAppVersion eq '{target}'")),
+            ..QueryArgs::default()
+        };
+        let seen = Reader::new(session)
+            .list(scopes, &query)
+            .await
+            .unwrap_or_default();
+        let by_id: HashMap<&str, &Value> = seen
+            .iter()
+            .filter_map(|row| Some((row["id"].as_str()?, row)))
+            .collect();
+        for row in &mut self.rows {
+            if let Some(seen) = row["id"].as_str().and_then(|id| by_id.get(id)) {
+                *row = (*seen).clone();
+            }
+        }
+    }
+
+    /// Prints what came of it; the exit code that stands for it.
+    async fn print(&self, session: &Session, target: AppVersion) -> Result<Exit, Failure> {
+        let printer = session.printer;
+        if !self.rows.is_empty() || printer.is_json() {
+            printer.rows(&self.rows, &columns(&self.rows))?;
+        }
+        self.refusals.tell(session).await;
+        warn_of_nobody(printer, self.rows.iter());
+        let mut parts = vec![format!("{} scheduled", self.count("Scheduled"))];
         let mut add = |count: usize, what: &str| {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
             }
         };
+        for status in OperationStatus::ALL
+            .iter()
+            .filter(|status| **status != OperationStatus::Scheduled)
+        {
+            add(self.count(status.as_str()), status.as_str());
+        }
         add(self.already_there, &format!("on {target} already"));
-        add(self.failures.len(), "not scheduled");
+        add(self.ineligible, "not eligible");
+        add(self.refusals.len(), "not scheduled");
         add(self.left_out, "not tried");
         printer.note(format!("{}.", parts.join(", ")));
-        Ok(())
+        Ok(self.refusals.exit())
+    }
+
+    fn count(&self, status: &str) -> usize {
+        self.rows.iter().filter(|row| row["status"] == status).count()
     }
 }
 

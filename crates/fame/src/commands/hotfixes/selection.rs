@@ -9,7 +9,6 @@ use clap::Args;
 use client::{Query, literal};
 use domain::{environment::EnvironmentKey, ids::TenantId, version::AppVersion};
 use serde::Deserialize;
-use serde_json::Value;
 use std::fmt;
 
 /// One environment by name, or all that match.
@@ -54,6 +53,9 @@ pub(super) struct Environment {
     /// The version of the app that is installed, if it can be understood.
     #[serde(default)]
     version: Option<String>,
+    /// The same, as a plan calls it.
+    #[serde(default)]
+    installed_version: Option<String>,
 }
 
 fn text_form<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TenantId, D::Error> {
@@ -74,7 +76,11 @@ impl fmt::Display for Environment {
 impl Environment {
     /// The version of the app that is installed.
     pub(super) fn installed(&self) -> Option<AppVersion> {
-        self.version.as_deref()?.parse().ok()
+        self.installed_version
+            .as_ref()
+            .or(self.version.as_ref())?
+            .parse()
+            .ok()
     }
 
     /// What tells it from all others.
@@ -87,27 +93,42 @@ impl Selection {
     /// The environments that are meant: at least one.
     ///
     /// # Errors
-    /// [`Failure::NotFound`] when nothing matches, [`Failure::Rule`] when a name is not enough to tell which.
+    /// Those of [`Selection::check`].
     pub(super) async fn resolve(
         &self,
         session: &Session,
-        scope: &AppInCountry,
-    ) -> Result<Vec<Environment>, Failure> {
-        if let Some(environment) = self.fully_named() {
-            return Ok(vec![environment]);
+        scopes: &[AppInCountry],
+    ) -> Result<Vec<Place>, Failure> {
+        if let ([scope], Some(environment)) = (scopes, self.fully_named()) {
+            let scope = scope.clone();
+            return Ok(vec![Place { scope, environment }]);
         }
-        let mut found = environments(session, scope, self.list_filter()).await?;
-        found.retain(|environment| self.is_meant(environment));
-        let country = &scope.country.0;
+        let mut found = places(session, scopes, self.list_filter()).await?;
+        found.retain(|place| self.is_meant(&place.environment));
+        self.check(scopes, found.iter().map(|place| &place.environment))?;
+        Ok(found)
+    }
+
+    /// Makes sure that `found` is what can be meant.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] when nothing matches, [`Failure::Rule`] when a name is not enough to tell which.
+    pub(super) fn check<'e>(
+        &self,
+        scopes: &[AppInCountry],
+        found: impl ExactSizeIterator<Item = &'e Environment>,
+    ) -> Result<(), Failure> {
+        let countries: Vec<&str> = scopes.iter().map(|scope| scope.country.0.as_str()).collect();
+        let countries = countries.join(", ");
         match (&self.choice.environment, found.len()) {
             (Some(name), 0) => Err(Failure::NotFound(format!(
-                "No environment called '{name}' in {country} has the app."
+                "No environment called '{name}' in {countries} has the app."
             ))),
             (None, 0) => Err(Failure::NotFound(format!(
-                "No environment in {country} that has the app matches."
+                "No environment in {countries} that has the app matches."
             ))),
-            (Some(name), 2..) => Err(ambiguous(name, &found)),
-            _ => Ok(found),
+            (Some(name), 2..) => Err(ambiguous(name, found)),
+            _ => Ok(()),
         }
     }
 
@@ -119,12 +140,7 @@ impl Selection {
         }
     }
 
-    /// Whether the row of a plan, which names an environment as a list does, is meant.
-    pub(super) fn is_meant_by(&self, row: &Value) -> bool {
-        Environment::deserialize(row).is_ok_and(|environment| self.is_meant(&environment))
-    }
-
-    fn is_meant(&self, environment: &Environment) -> bool {
+    pub(super) fn is_meant(&self, environment: &Environment) -> bool {
         let tenant = self.aad_tenant_id.unwrap_or(environment.aad_tenant_id);
         let family = self.family.as_deref().unwrap_or(&environment.application_family);
         let name = self.choice.environment.as_deref().unwrap_or(&environment.name);
@@ -138,8 +154,33 @@ impl Selection {
             application_family: self.family.clone()?,
             name: self.choice.environment.clone()?,
             version: None,
+            installed_version: None,
         })
     }
+}
+
+/// An environment, and the country in which it has the app.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub scope: AppInCountry,
+    pub environment: Environment,
+}
+
+/// The environments of these countries in which the app is installed.
+pub(super) async fn places(
+    session: &Session,
+    scopes: &[AppInCountry],
+    filter: Option<String>,
+) -> Result<Vec<Place>, Failure> {
+    let mut places = Vec::new();
+    for scope in scopes {
+        let found = environments(session, scope, filter.clone()).await?;
+        places.extend(found.into_iter().map(|environment| Place {
+            scope: scope.clone(),
+            environment,
+        }));
+    }
+    Ok(places)
 }
 
 /// Where a hotfix goes.
@@ -153,15 +194,17 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn is(&self, environment: &Environment) -> bool {
-        let tenant = self.environment_aad_tenant_id.parse().ok();
-        let key = tenant.map(|tenant| {
-            EnvironmentKey::new(
-                tenant,
-                &self.environment_application_family,
-                &self.environment_name,
-            )
-        });
-        key == Some(environment.key())
+        self.key() == Some(environment.key())
+    }
+
+    /// What tells the environment from all others.
+    pub(super) fn key(&self) -> Option<EnvironmentKey> {
+        let tenant = self.environment_aad_tenant_id.parse().ok()?;
+        Some(EnvironmentKey::new(
+            tenant,
+            &self.environment_application_family,
+            &self.environment_name,
+        ))
     }
 }
 
@@ -176,11 +219,8 @@ pub(super) async fn environments(
     Ok(meant.read_as().all().await?)
 }
 
-fn ambiguous(name: &str, found: &[Environment]) -> Failure {
-    let names: Vec<String> = found
-        .iter()
-        .map(|environment| format!("\n  {environment}"))
-        .collect();
+fn ambiguous<'e>(name: &str, found: impl Iterator<Item = &'e Environment>) -> Failure {
+    let names: Vec<String> = found.map(|environment| format!("\n  {environment}")).collect();
     Failure::Rule(format!(
         "Several environments are called '{name}'; name --aad-tenant-id or --family too:{}",
         names.concat()

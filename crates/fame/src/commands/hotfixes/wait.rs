@@ -5,17 +5,22 @@
 //! what the environment says it has installed. What is out of reach is looked at again as long as there is time; whatever
 //! becomes of one hotfix, the others are waited for, and what is known of all is printed.
 
-use super::selection::{Environment, Target, environments};
+use super::{
+    seen::{Reader, is_left_alone, prospect, warn_of_nobody},
+    selection::{Environment, Target, environments},
+    which::{Meant, Which},
+};
 use crate::{
-    args::{AppInCountry, brief, duration},
+    args::{AppInCountries, AppInCountry, brief, duration},
     exit::Exit,
     failure::Failure,
-    output::{Column, Printer},
+    output::{Column, Printer, cell},
     session::Session,
 };
 use clap::Args;
 use client::{literal, spread};
 use domain::{ids::OperationId, operation::OperationStatus, version::AppVersion};
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -24,11 +29,10 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 pub(crate) struct WaitArgs {
     #[command(flatten)]
-    scope: AppInCountry,
-    /// The hotfixes
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<OperationId>,
-    /// How long to wait for all of them together; after that, exit code 13
+    scope: AppInCountries,
+    #[command(flatten)]
+    which: Which,
+    /// How long to wait for all of them together; after that, exit code 13. Each is looked at once, however short it is
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     timeout: Duration,
     /// How long to pause between looks at first; pauses grow to twelve times that
@@ -51,6 +55,7 @@ const COLUMNS: &[Column] = &[
 
 /// A hotfix that is waited for.
 struct Watched {
+    scope: AppInCountry,
     id: OperationId,
     /// As it was seen last.
     row: Value,
@@ -63,28 +68,40 @@ struct Watched {
 impl WaitArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let deadline = Deadline(Instant::now().checked_add(self.timeout));
-        let mut watched: Vec<Watched> = self.ids.iter().map(|&id| Watched::new(id)).collect();
+        let scopes = session.scopes(&self.scope).await?;
+        let meant = self.which.resolve(session, &scopes, None).await?;
+        let mut watched: Vec<Watched> = meant.into_iter().map(Watched::new).collect();
         self.watch(session, &mut watched, &deadline).await;
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut complaints) = (Vec::new(), Complaints::default());
         for hotfix in &mut watched {
-            outcomes.push(self.judge(session, hotfix, &deadline).await);
+            outcomes.push(self.judge(session, hotfix, &deadline, &mut complaints).await);
         }
         print(session.printer, &watched)?;
+        complaints.tell(session.printer);
+        if watched.len() > 1 {
+            session.printer.note(counts(&watched));
+        }
         Ok(worst(&outcomes))
     }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
     async fn watch(&self, session: &Session, watched: &mut [Watched], deadline: &Deadline) {
-        let AppInCountry { app, country } = &self.scope;
+        let reader = Reader::new(session);
+        let mut progress = Progress::new(session.printer, watched.len());
         let mut pause = self.poll_interval;
+        let mut is_first = true;
         loop {
             for hotfix in watched.iter_mut().filter(|hotfix| !hotfix.has_ended()) {
-                let look = session.client.get_hotfix(*app, &country.0, hotfix.id).json();
-                let Some(seen) = deadline.bound(look.into_future()).await else {
+                let look = reader.one(&hotfix.scope, hotfix.id);
+                let seen = match is_first {
+                    true => Some(look.await),
+                    false => deadline.bound(look).await,
+                };
+                let Some(seen) = seen else {
                     return;
                 };
                 match seen.map_err(Failure::from) {
-                    Ok(row) => hotfix.note(row, session.printer),
+                    Ok(row) => progress.tell(hotfix.note(row)),
                     // The service may be away for a while; the hotfix goes on without it, and so does the wait.
                     Err(failure) if failure.exit() == Exit::Unavailable => {
                         session.printer.note(failure.to_string());
@@ -92,6 +109,8 @@ impl WaitArgs {
                     Err(failure) => hotfix.refuse(&failure, session.printer),
                 }
             }
+            progress.show(watched);
+            is_first = false;
             if watched.iter().all(Watched::has_ended) {
                 return;
             }
@@ -103,25 +122,36 @@ impl WaitArgs {
     }
 
     /// Compares what a hotfix says of itself with what its environment has installed.
-    async fn judge(&self, session: &Session, hotfix: &mut Watched, deadline: &Deadline) -> Exit {
-        let printer = session.printer;
+    async fn judge(
+        &self,
+        session: &Session,
+        hotfix: &mut Watched,
+        deadline: &Deadline,
+        complaints: &mut Complaints,
+    ) -> Exit {
         let (id, status) = (hotfix.id, hotfix.status);
         if let Some(exit) = hotfix.refused {
             return exit;
         }
         let Some(status) = status.filter(|status| status.is_terminal()) else {
-            printer.error(format!("{id}: {} when the time to wait was over.", hotfix.said()));
+            complaints.add(
+                id,
+                format!("{} when the time to wait was over.", hotfix.outlook()),
+            );
             return Exit::WaitedTooLong;
         };
         let installed = self.installed(session, hotfix, deadline).await;
         if let Some(message) = hotfix.text("errorMessage") {
-            printer.error(format!("{id}: {status}: {message}"));
+            complaints.add(id, format!("{status}: {message}"));
         }
         match (status, installed) {
             (OperationStatus::Succeeded, Err(failure)) => {
-                printer.error(format!(
-                    "{id}: Succeeded, but the version that its environment has could not be read: {failure}"
-                ));
+                complaints.add(
+                    id,
+                    format!(
+                        "Succeeded, but the version that its environment has could not be read: {failure}"
+                    ),
+                );
                 match failure.exit() {
                     Exit::Unavailable => Exit::WaitedTooLong,
                     exit => exit,
@@ -132,7 +162,7 @@ impl WaitArgs {
                 if hotfix.is_on_target() {
                     return Exit::Done;
                 }
-                printer.error(hotfix.broken_promise());
+                complaints.add(id, hotfix.broken_promise());
                 Exit::HotfixFailed
             }
             (ended, installed) => {
@@ -161,7 +191,7 @@ impl WaitArgs {
         let mut looks = 0;
         loop {
             let filter = format!("name eq {}", literal(&target.environment_name));
-            let found = environments(session, &self.scope, Some(filter)).await;
+            let found = environments(session, &hotfix.scope, Some(filter)).await;
             let installed = found.map(|found| {
                 let mine = found.iter().find(|environment| target.is(environment));
                 mine.and_then(Environment::installed)
@@ -201,9 +231,10 @@ impl Deadline {
 }
 
 impl Watched {
-    fn new(id: OperationId) -> Self {
+    fn new(meant: Meant) -> Self {
         Self {
-            id,
+            scope: meant.scope,
+            id: meant.id,
             row: Value::Null,
             status: None,
             installed: None,
@@ -217,26 +248,28 @@ impl Watched {
 
     /// The service will not show it, whenever it is asked.
     fn refuse(&mut self, failure: &Failure, printer: Printer) {
-        printer.error(format!("{}: {failure}", self.id));
+        failure.tell(printer, Some(&self.id.to_string()));
         self.refused = Some(failure.exit());
     }
 
-    /// Takes in a new look, and tells of it if something has changed.
-    fn note(&mut self, row: Value, printer: Printer) {
-        let before = self.said().to_owned();
+    /// Takes in a new look; what there is to tell if something has changed.
+    fn note(&mut self, row: Value) -> Option<String> {
+        let before = self.outlook();
         self.row = row;
         self.status = self.text("status").and_then(|word| word.parse().ok());
-        if self.said() == before {
-            return;
-        }
         let environment = self.text("environmentName").unwrap_or_default();
-        match self.status {
-            Some(status) => printer.note(format!("{} {environment}: {status}", self.id)),
-            None => printer.warning(format!(
-                "{} {environment}: the status '{}' is not a known one; waiting on.",
-                self.id,
-                self.said()
-            )),
+        let outlook = match self.status {
+            Some(_) => self.outlook(),
+            None => format!("the status '{}' is not a known one; waiting on.", self.said()),
+        };
+        (self.outlook() != before).then(|| format!("{} {environment}: {outlook}", self.id))
+    }
+
+    /// Its status and, if it has not started, what lies ahead of it.
+    fn outlook(&self) -> String {
+        match prospect(&self.row).filter(|_| !self.has_ended()) {
+            Some(prospect) => format!("{}, {prospect}", self.said()),
+            None => self.said().to_owned(),
         }
     }
 
@@ -262,10 +295,107 @@ impl Watched {
             Some(version) => format!("has {version}"),
             None => "does not have the app any more".to_owned(),
         };
-        format!(
-            "{}: Succeeded, but the environment {has} and not {target}.",
-            self.id
-        )
+        format!("Succeeded, but the environment {has} and not {target}.")
+    }
+}
+
+/// How many there are of each status, and what lies ahead of those that wait.
+fn counts(watched: &[Watched]) -> String {
+    let ended = watched.iter().filter(|hotfix| hotfix.has_ended()).count();
+    let count = |text: &str| watched.iter().filter(|hotfix| hotfix.said() == text).count();
+    let mut words: Vec<&str> = watched.iter().map(Watched::said).collect();
+    words.sort_unstable();
+    words.dedup();
+    let by_status: Vec<String> = words
+        .iter()
+        .map(|word| format!("{} {word}", count(word)))
+        .collect();
+    let next = watched
+        .iter()
+        .filter_map(|hotfix| hotfix.text("expectedStart"))
+        .min();
+    let next = next
+        .map(|at| format!("; the next starts {}", cell(&at.into())))
+        .unwrap_or_default();
+    format!(
+        "{ended} of {} have ended: {}{next}.",
+        watched.len(),
+        by_status.join(", ")
+    )
+}
+
+/// Tells how it is going: of a single hotfix step by step, of several in one line that counts.
+struct Progress {
+    printer: Printer,
+    line: Option<ProgressBar>,
+    told: String,
+    has_warned: bool,
+}
+
+impl Progress {
+    fn new(printer: Printer, hotfixes: usize) -> Self {
+        Self {
+            printer,
+            line: (hotfixes > 1).then(|| printer.line()),
+            told: String::new(),
+            has_warned: false,
+        }
+    }
+
+    /// Tells what has become of one hotfix.
+    fn tell(&self, news: Option<String>) {
+        if let Some(news) = news.filter(|_| self.line.is_none()) {
+            self.printer.note(news);
+        }
+    }
+
+    /// Tells what has become of all.
+    fn show(&mut self, watched: &[Watched]) {
+        if !self.has_warned && watched.iter().any(|hotfix| is_left_alone(&hotfix.row)) {
+            self.has_warned = true;
+            warn_of_nobody(self.printer, watched.iter().map(|hotfix| &hotfix.row));
+        }
+        let (Some(line), text) = (&self.line, counts(watched)) else {
+            return;
+        };
+        line.set_message(text.clone());
+        if line.is_hidden() && text != self.told {
+            self.printer.note(&text);
+        }
+        self.told = text;
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(line) = &self.line {
+            line.finish_and_clear();
+        }
+    }
+}
+
+/// What is wrong with hotfixes: the same is said once.
+#[derive(Default)]
+struct Complaints(Vec<(String, Vec<OperationId>)>);
+
+impl Complaints {
+    fn add(&mut self, id: OperationId, text: String) {
+        match self.0.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, ids)) => ids.push(id),
+            None => self.0.push((text, vec![id])),
+        }
+    }
+
+    fn tell(&self, printer: Printer) {
+        for (text, ids) in &self.0 {
+            match ids.as_slice() {
+                [id] => printer.error(format!("{id}: {text}")),
+                ids => {
+                    let ids: Vec<String> = ids.iter().map(|id| format!("\n  {id}")).collect();
+                    printer.error(format!("{} hotfixes: {text}{}", ids.len(), ids.concat()));
+                }
+            }
+        }
     }
 }
 

@@ -1,7 +1,12 @@
 //! `fame versions download`
 
 use super::partial::{Partial, digest_of};
-use crate::{args::AppInCountry, exit::Exit, failure::Failure, session::Session};
+use crate::{
+    args::{AppInCountries, AppInCountry},
+    exit::Exit,
+    failure::Failure,
+    session::Session,
+};
 use clap::Args;
 use client::{PackageFacts, StoredPackage};
 use domain::version::AppVersion;
@@ -17,7 +22,7 @@ use std::{
 #[derive(Args, Debug)]
 pub(crate) struct DownloadArgs {
     #[command(flatten)]
-    scope: AppInCountry,
+    scope: AppInCountries,
     /// The version, such as 16.0.1.2
     version: AppVersion,
     /// Where to put it: a file, a folder, or - for standard output; left out, a file here named by the service
@@ -31,8 +36,38 @@ pub(crate) struct DownloadArgs {
 /// How often a download is taken up again after it broke off.
 const CONTINUATIONS: u32 = 4;
 
+/// The download of one package.
+struct Download {
+    scope: AppInCountry,
+    version: AppVersion,
+    output: Option<PathBuf>,
+    force: bool,
+}
+
 impl DownloadArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let scopes = session.scopes(&self.scope).await?;
+        let is_one_file = self.output.as_ref().is_some_and(|path| !path.is_dir());
+        if is_one_file && scopes.len() > 1 {
+            let message = "--output is to be a folder where packages of several countries are fetched.";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        let mut outcomes = Vec::new();
+        for scope in scopes {
+            let download = Download {
+                scope,
+                version: self.version,
+                output: self.output.clone(),
+                force: self.force,
+            };
+            outcomes.push(download.run(session).await?);
+        }
+        Ok(Exit::first_of(outcomes))
+    }
+}
+
+impl Download {
+    async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let AppInCountry { app, country } = &self.scope;
         let package = session
             .client

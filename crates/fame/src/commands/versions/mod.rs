@@ -5,7 +5,7 @@ mod partial;
 mod upload;
 
 use crate::{
-    args::{AppAt, AppInCountry, IfMatch, QueryArgs},
+    args::{AppAt, AppInCountries, IfMatch, QueryArgs, availability},
     exit::Exit,
     failure::Failure,
     output::Column,
@@ -24,14 +24,14 @@ pub(crate) enum VersionsCommand {
     /// List the versions of an app in a country
     List {
         #[command(flatten)]
-        scope: AppInCountry,
+        scope: AppInCountries,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one version
     Get {
         #[command(flatten)]
-        scope: AppInCountry,
+        scope: AppInCountries,
         /// The version, such as 16.0.1.2
         version: AppVersion,
     },
@@ -48,11 +48,11 @@ pub(crate) enum VersionsCommand {
 #[group(id = "change", required = true, multiple = true, args = ["availability", "incompatible_from", "clear_incompatible", "sync_mode"])]
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
-    scope: AppInCountry,
+    scope: AppInCountries,
     /// The version, such as 16.0.1.2
     version: AppVersion,
     /// To whom it is offered: Preview, Available or Deprecated
-    #[arg(long)]
+    #[arg(long, ignore_case = true, hide_possible_values = true, value_parser = availability())]
     availability: Option<Availability>,
     /// From which version of a dependency on it no longer works
     #[arg(long, value_name = "APP=VERSION")]
@@ -87,18 +87,28 @@ impl VersionsCommand {
         let client = &session.client;
         match self {
             Self::List { scope, query } => {
-                let list = client.list_versions(scope.app, &scope.country.0);
-                session.print_list(list, query, COLUMNS).await?;
+                let scopes = session.scopes(&scope).await?;
+                let lists = scopes
+                    .iter()
+                    .map(|scope| client.list_versions(scope.app, &scope.country.0));
+                session.print_lists(lists.collect(), query, COLUMNS).await?;
             }
             Self::Get { scope, version } => {
-                let version = client.get_version(scope.app, &scope.country.0, version);
-                session.print_one(version).await?;
+                let scopes = session.scopes(&scope).await?;
+                let get = scopes.into_iter().map(|scope| {
+                    let get = client.get_version(scope.app, &scope.country.0, version);
+                    (scope.country, get)
+                });
+                return session.print_each(get.collect(), COLUMNS).await;
             }
             Self::Update(args) => {
-                let AppInCountry { app, country } = &args.scope;
-                let change = client.patch_version(*app, &country.0, args.version, &args.body());
-                let change = change.if_match(args.condition.if_match.as_deref());
-                session.print_one(change).await?;
+                let scopes = session.scopes(&args.scope).await?;
+                let change = scopes.into_iter().map(|scope| {
+                    let change =
+                        client.patch_version(scope.app, &scope.country.0, args.version, &args.body());
+                    (scope.country, change.if_match(args.condition.if_match.as_deref()))
+                });
+                return session.print_each(change.collect(), COLUMNS).await;
             }
             Self::Upload(args) => return args.run(session).await,
             Self::Download(args) => return args.run(session).await,

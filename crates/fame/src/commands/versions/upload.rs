@@ -6,7 +6,7 @@
 
 use super::{COLUMNS, partial::digest_of};
 use crate::{
-    args::Country,
+    args::{Country, availability},
     commands::package,
     exit::Exit,
     failure::{Failure, told},
@@ -44,7 +44,7 @@ pub(crate) struct UploadArgs {
     )]
     countries: Vec<Country>,
     /// To whom it is offered at first: Preview, Available or Deprecated; left out, the service decides (Preview)
-    #[arg(long)]
+    #[arg(long, ignore_case = true, hide_possible_values = true, value_parser = availability())]
     availability: Option<Availability>,
     /// Succeed when the same bytes are there already; exit code 15 when the number holds different bytes
     #[arg(long)]
