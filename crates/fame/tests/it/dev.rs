@@ -785,3 +785,72 @@ fn people_get_a_guide() {
     );
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// A pipeline's rollout to two countries, by an app's name, signed in where the service says; and the same pipeline again.
+#[tokio::test]
+async fn a_rollout_is_scheduled_waited_for_and_rerun() {
+    let dev = Dev::start(&[]).await;
+    let owner = dev.client("owner");
+    let fame = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fame"));
+        command.args(args).env_clear();
+        command
+            .env("FAME_URL", dev.text("baseUrl"))
+            .env("FAME_CA_FILE", dev.text("caFile"))
+            .env("FAME_CLIENT_ID", owner["clientId"].as_str().unwrap())
+            .env("FAME_CLIENT_SECRET", owner["clientSecret"].as_str().unwrap());
+        crate::service::run(command)
+    };
+    let scope = [SALES_PACK, "-c", "US", "-c", "DK"];
+    let offer = [
+        &["versions", "update"],
+        &scope[..],
+        &["16.1.2.0", "--availability", "available"],
+    ]
+    .concat();
+    assert_eq!(fame(&offer).await.code, 0);
+    let filter = "version lt '16.1.2.0' and version ge '16.1' and type eq 'Sandbox'";
+    let schedule = [
+        "--target",
+        "16.1.2.0",
+        "--filter",
+        filter,
+        "--ignore-window",
+        "--eligible-only",
+    ];
+    let schedule = [
+        &["hotfixes", "schedule"],
+        &scope[..],
+        &schedule,
+        &["--idempotency-key", "run 7", "--json"],
+    ]
+    .concat();
+    let ids = |ended: &crate::service::Ended| {
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let rows = ended.json();
+        let mut ids: Vec<String> = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].to_string())
+            .collect();
+        ids.sort();
+        ids
+    };
+    let first = ids(&fame(&schedule).await);
+    assert!(first.len() > 1, "{first:?}");
+    let wait = [
+        "--target",
+        "16.1.2.0",
+        "--poll-interval",
+        "100ms",
+        "--timeout",
+        "60s",
+    ];
+    let waited = fame(&[&["hotfixes", "wait"], &scope[..], &wait].concat()).await;
+    assert_eq!(waited.code, 0, "{waited:?}");
+    let again = fame(&schedule).await;
+    assert_eq!(ids(&again), first);
+    let counted = format!("{0} hotfixes ({0} Succeeded)", first.len());
+    assert!(again.err.contains(&counted), "{again:?}");
+}

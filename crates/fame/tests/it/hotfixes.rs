@@ -464,7 +464,7 @@ async fn a_rerun_answers_the_hotfixes_of_the_first_run_whatever_became_of_them()
         for name in ["North", "South", "West"] {
             assert!(ended.out.contains(name), "{selection:?}: {ended:?}");
         }
-        let counted = "1 scheduled, 1 Succeeded, 1 Canceled";
+        let counted = "3 hotfixes (1 Scheduled, 1 Succeeded, 1 Canceled)";
         assert!(ended.err.contains(counted), "{selection:?}: {ended:?}");
         assert!(
             !posts(&service)

@@ -381,18 +381,12 @@ impl Summary {
         }
         self.refusals.tell(session).await;
         warn_of_nobody(printer, self.rows.iter());
-        let mut parts = vec![format!("{} scheduled", self.count("Scheduled"))];
+        let mut parts = vec![self.counted()];
         let mut add = |count: usize, what: &str| {
             if count > 0 {
                 parts.push(format!("{count} {what}"));
             }
         };
-        for status in OperationStatus::ALL
-            .iter()
-            .filter(|status| **status != OperationStatus::Scheduled)
-        {
-            add(self.count(status.as_str()), status.as_str());
-        }
         add(self.already_there, &format!("on {target} already"));
         add(self.ineligible, "not eligible");
         add(self.refusals.len(), "not scheduled");
@@ -401,8 +395,23 @@ impl Summary {
         Ok(self.refusals.exit())
     }
 
-    fn count(&self, status: &str) -> usize {
-        self.rows.iter().filter(|row| row["status"] == status).count()
+    /// How many hotfixes there are and, unless all are waiting, of which status.
+    fn counted(&self) -> String {
+        let count = |status: &str| self.rows.iter().filter(|row| row["status"] == status).count();
+        let counts = OperationStatus::ALL
+            .iter()
+            .map(|status| (count(status.as_str()), status));
+        let counts: Vec<_> = counts.filter(|(count, _)| *count > 0).collect();
+        match counts.as_slice() {
+            [] | [(_, OperationStatus::Scheduled)] => format!("{} scheduled", self.rows.len()),
+            counts => {
+                let counts: Vec<String> = counts
+                    .iter()
+                    .map(|(count, status)| format!("{count} {status}"))
+                    .collect();
+                format!("{} hotfixes ({})", self.rows.len(), counts.join(", "))
+            }
+        }
     }
 }
 
