@@ -1,4 +1,4 @@
-//! A certificate authority of our own and one leaf certificate for the loopback names.
+//! A certificate authority of our own and one leaf certificate for the loopback names and those that were added.
 //!
 //! Client libraries refuse a plain-http authority, and TLS stacks refuse a self-signed certificate that is
 //! marked as an authority. So there are two: the authority, which a client is told to trust, and the leaf.
@@ -27,6 +27,33 @@ pub struct CertificateState {
     pub leaf_pem: String,
     /// The leaf's private key, PEM (PKCS#8).
     pub leaf_key_pem: String,
+    /// The names that the leaf is for besides those of loopback.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+}
+
+/// Reads the name of a host as a certificate has it, such as `login.microsoftonline.com`.
+///
+/// # Errors
+/// [`Error::BadHost`] for an address, a wildcard, a port, and whatever else is no plain name.
+pub fn host_name(text: &str) -> Result<String, Error> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // What ends with a number is read as an address.
+    let is_address = text
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.starts_with(|first: char| first.is_ascii_digit()));
+    if text.len() > 253 || is_address || !text.split('.').all(is_label) {
+        return Err(Error::BadHost(text.to_owned()));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 /// The authority and the leaf, ready to serve. The authority's private key is forgotten once the leaf is
@@ -38,19 +65,31 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub(crate) fn generate() -> Result<Self, Error> {
+    pub(crate) fn generate(hosts: Vec<String>) -> Result<Self, Error> {
         let authority_key = KeyPair::generate()?;
         let authority_params = authority_params();
         let authority = authority_params.self_signed(&authority_key)?;
         let signer = rcgen::Issuer::from_params(&authority_params, authority_key);
 
         let leaf_key = KeyPair::generate()?;
-        let leaf = leaf_params()?.signed_by(&leaf_key, &signer)?;
+        let leaf = leaf_params(&hosts)?.signed_by(&leaf_key, &signer)?;
         Self::load(CertificateState {
             authority_pem: authority.pem(),
             leaf_pem: leaf.pem(),
             leaf_key_pem: leaf_key.serialize_pem(),
+            hosts,
         })
+    }
+
+    /// These, if they are for all of the `hosts`, else new ones.
+    pub(crate) fn with_hosts(self, hosts: &[String]) -> Result<Self, Error> {
+        let mut all = self.state.hosts.clone();
+        let new = hosts.iter().filter(|host| !self.state.hosts.contains(host));
+        all.extend(new.cloned());
+        match all.len() == self.state.hosts.len() {
+            true => Ok(self),
+            false => Self::generate(all),
+        }
     }
 
     pub(crate) fn load(state: CertificateState) -> Result<Self, Error> {
@@ -84,8 +123,12 @@ fn authority_params() -> CertificateParams {
     params
 }
 
-fn leaf_params() -> Result<CertificateParams, Error> {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+fn leaf_params(hosts: &[String]) -> Result<CertificateParams, Error> {
+    let mut names = vec!["localhost".to_owned()];
+    for host in hosts {
+        names.push(host_name(host)?);
+    }
+    let mut params = CertificateParams::new(names)?;
     params
         .subject_alt_names
         .push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));

@@ -62,8 +62,8 @@ pub enum TokenVersion {
     V2,
 }
 
-/// An application registration together with its service principal in one tenant.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// An application registration together with its service principals.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
     /// A short name to find it by, and its display name.
@@ -72,12 +72,28 @@ pub struct Application {
     pub client_id: Uuid,
     /// Object id of its service principal in `tenant_id`; `oid` and `sub` of its own tokens.
     pub object_id: Uuid,
-    /// The tenant in which it can ask for tokens.
+    /// The tenant in which it is registered, and can ask for tokens of its own.
     pub tenant_id: Uuid,
+    /// Whether users of all tenants may sign in through it, or those of `tenant_id` alone.
+    #[serde(default)]
+    pub multi_tenant: bool,
     /// Its secret; without one it cannot use `client_credentials`.
     pub secret: Option<Secret>,
     /// Whether users may sign in through it without its secret ("Allow public client flows").
     pub public_client: bool,
+    /// Where users who signed in may be sent back to. Of `http` on `localhost`, `127.0.0.1` and `[::1]` any port will do.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// App roles, in `roles` of its own tokens.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+impl Application {
+    /// Whether users of that tenant may sign in through it.
+    pub(crate) fn serves(&self, tenant: Uuid) -> bool {
+        self.multi_tenant || self.tenant_id == tenant
+    }
 }
 
 /// A user of one tenant, who signs in with a password.
@@ -94,6 +110,9 @@ pub struct User {
     pub object_id: Uuid,
     /// Home tenant.
     pub tenant_id: Uuid,
+    /// Template ids of its directory roles, in `wids` of its tokens.
+    #[serde(default)]
+    pub directory_roles: Vec<Uuid>,
 }
 
 /// An API that tokens can be asked for.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::directory::{Directory, TokenVersion};
+use crate::grants::DEVICE_GRANT;
 use crate::listener::Listener;
 use crate::oauth_error::Refusal;
 
@@ -34,6 +35,14 @@ impl TenantPath {
         tenant
             .map(Self::One)
             .ok_or_else(|| Refusal::UnknownTenant(segment.to_owned()))
+    }
+
+    /// Whether users of that tenant sign in here.
+    pub(crate) fn admits(&self, tenant: Uuid) -> bool {
+        match self {
+            Self::One(own) => *own == tenant,
+            Self::Any(_) => true,
+        }
     }
 
     fn segment(&self) -> String {
@@ -74,7 +83,7 @@ fn document(
         Err(refusal) => return refusal.answer(listener.issuer.now(), headers),
     };
     let Some(origin) = listener.origin(uri, headers) else {
-        return (StatusCode::BAD_REQUEST, "The request has no usable Host.").into_response();
+        return StatusCode::BAD_REQUEST.into_response();
     };
     let issuer = match &tenant {
         TenantPath::One(tenant) => listener.issuer.issuer_of(*tenant, version),
@@ -93,17 +102,21 @@ fn document_body(version: TokenVersion, base: &str, issuer: &str) -> Value {
         "issuer": issuer,
         "authorization_endpoint": format!("{base}/{oauth2}/authorize"),
         "token_endpoint": format!("{base}/{oauth2}/token"),
+        "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
         "jwks_uri": format!("{base}/{discovery}/keys"),
         "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
-        "grant_types_supported": ["client_credentials", "password"],
-        "response_modes_supported": ["query", "fragment", "form_post"],
+        "grant_types_supported": [
+            "authorization_code", "refresh_token", DEVICE_GRANT, "client_credentials", "password"
+        ],
+        "code_challenge_methods_supported": ["S256"],
+        "response_modes_supported": ["query", "form_post"],
         "response_types_supported": ["code"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "claims_supported": [
-            "aud", "iss", "iat", "nbf", "exp", "ver", "tid", "oid", "sub", "name",
-            "appid", "azp", "idtyp", "scp", "preferred_username"
+            "aud", "iss", "iat", "nbf", "exp", "ver", "tid", "oid", "sub", "name", "nonce", "auth_time",
+            "appid", "azp", "idtyp", "scp", "preferred_username", "roles", "wids"
         ],
         "request_uri_parameter_supported": false,
     })
@@ -146,7 +159,7 @@ pub(crate) async fn instance(
     headers: HeaderMap,
 ) -> Response {
     let Some(origin) = listener.origin(&uri, &headers) else {
-        return (StatusCode::BAD_REQUEST, "The request has no usable Host.").into_response();
+        return StatusCode::BAD_REQUEST.into_response();
     };
     let host = origin.rsplit('/').next().unwrap_or_default();
     let base = format!("{origin}{}", listener.issuer.base_path());
@@ -180,12 +193,4 @@ pub(crate) async fn user_realm(Path((_tenant, username)): Path<(String, String)>
         "cloud_instance_name": "entra-local",
         "cloud_audience_urn": "urn:federation:MicrosoftOnline",
     }))
-}
-
-/// The documents must name an authorization endpoint, because clients demand one; a browser sign-in is not
-/// what this issuer is for.
-pub(crate) async fn authorize() -> Response {
-    let text = "This issuer has no sign-in page. Use the token endpoint with \
-                grant_type=client_credentials or grant_type=password.\n";
-    (StatusCode::NOT_IMPLEMENTED, text).into_response()
 }

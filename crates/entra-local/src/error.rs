@@ -22,6 +22,9 @@ pub enum Error {
     /// The base URL is not `http(s)://host[:port][/path]`.
     #[error("`{0}` is not an absolute http or https URL")]
     BadBaseUrl(String),
+    /// The text is no name of a host.
+    #[error("`{0}` is not the name of a host, such as login.microsoftonline.com, without scheme and port")]
+    BadHost(String),
     /// No application or user of the directory has this name or id.
     #[error("no application or user is called `{0}`")]
     UnknownPrincipal(String),
@@ -43,6 +46,7 @@ impl Error {
             Self::Certificate(_) => "CertificateFailed",
             Self::Tls(_) => "TlsFailed",
             Self::BadBaseUrl(_) => "BadBaseUrl",
+            Self::BadHost(_) => "BadHost",
             Self::UnknownPrincipal(_) => "UnknownPrincipal",
             Self::NoPrincipal => "NoPrincipal",
             Self::NoAudience => "NoAudience",

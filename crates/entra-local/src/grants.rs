@@ -1,7 +1,8 @@
-//! The token endpoint: `client_credentials` for applications, `password` for users.
+//! The token endpoint: `client_credentials` for applications; codes, refresh tokens, device codes and passwords for users.
 
 use std::collections::HashMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::Json;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
@@ -11,20 +12,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use crate::authorize::registered_client;
 use crate::directory::{Application, Directory, TokenVersion, User};
 use crate::discovery::TenantPath;
+use crate::keys::base64url;
 use crate::listener::Listener;
 use crate::oauth_error::Refusal;
-use crate::token::LIFETIME_SECONDS;
+use crate::scopes::Scopes;
+use crate::tickets::{Decision, Device, Refresh};
+use crate::token::{LIFETIME_SECONDS, SignIn, id_token};
 use crate::{Issuer, TokenRequest};
 
-type Fields = HashMap<String, String>;
+pub(crate) type Fields = HashMap<String, String>;
 type SentForm = Result<Form<Fields>, FormRejection>;
 
-/// Scopes that ask for nothing of a resource.
-const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+/// The grant type of RFC 8628.
+pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// How long a refresh token may be used again after it was, for requests that were under way at the same time and for
+/// answers that got lost, seconds.
+const OVERLAP_SECONDS: i64 = 60;
 
 pub(crate) async fn token_v2(
     State(listener): State<Listener>,
@@ -51,7 +59,7 @@ fn answer(
     headers: &HeaderMap,
     form: SentForm,
 ) -> Response {
-    match grant(issuer, tenant, headers, form) {
+    match grant(issuer, endpoint, tenant, headers, form) {
         Ok(granted) => {
             let no_store = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
             (no_store, Json(granted.body(endpoint, issuer.now()))).into_response()
@@ -66,25 +74,22 @@ struct Granted {
     resource: String,
     /// Delegated permissions, each with the resource's name before it.
     scope: Option<String>,
+    refresh_token: Option<String>,
+    id_token: Option<String>,
+    client_info: Option<String>,
 }
 
 impl Granted {
     fn body(self, endpoint: TokenVersion, now: i64) -> Value {
         // Entra promises one second less than the token holds.
         let expires_in = LIFETIME_SECONDS - 1;
-        match endpoint {
-            TokenVersion::V2 => {
-                let mut body = json!({
-                    "token_type": "Bearer",
-                    "expires_in": expires_in,
-                    "ext_expires_in": expires_in,
-                    "access_token": self.access_token,
-                });
-                if let (Some(scope), Some(body)) = (self.scope, body.as_object_mut()) {
-                    body.insert("scope".to_owned(), json!(scope));
-                }
-                body
-            }
+        let mut body = match endpoint {
+            TokenVersion::V2 => json!({
+                "token_type": "Bearer",
+                "expires_in": expires_in,
+                "ext_expires_in": expires_in,
+                "access_token": self.access_token,
+            }),
             // The older endpoint writes its numbers as text.
             TokenVersion::V1 => json!({
                 "token_type": "Bearer",
@@ -95,132 +100,268 @@ impl Granted {
                 "resource": self.resource,
                 "access_token": self.access_token,
             }),
+        };
+        let more = [
+            ("scope", self.scope),
+            ("refresh_token", self.refresh_token),
+            ("id_token", self.id_token),
+            ("client_info", self.client_info),
+        ];
+        if let Some(body) = body.as_object_mut() {
+            let more = more
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+            body.extend(more);
         }
+        body
     }
 }
 
-fn grant(issuer: &Issuer, tenant: &str, headers: &HeaderMap, form: SentForm) -> Result<Granted, Refusal> {
+/// A request to the token endpoint.
+struct Asked<'a> {
+    issuer: &'a Issuer,
+    endpoint: TokenVersion,
+    directory: &'a Directory,
+    tenant: TenantPath,
+    headers: &'a HeaderMap,
+    fields: &'a Fields,
+}
+
+fn grant(
+    issuer: &Issuer,
+    endpoint: TokenVersion,
+    tenant: &str,
+    headers: &HeaderMap,
+    form: SentForm,
+) -> Result<Granted, Refusal> {
     let directory = issuer.directory();
     let tenant = TenantPath::find(&directory, tenant)?;
     let Form(fields) = form.map_err(|_| Refusal::NotAForm)?;
-    let grant_type = required(&fields, "grant_type")?;
-    match grant_type {
-        "client_credentials" => application_token(issuer, &directory, &tenant, headers, &fields),
-        "password" => user_token(issuer, &directory, &tenant, headers, &fields),
+    let asked = Asked {
+        issuer,
+        endpoint,
+        directory: &directory,
+        tenant,
+        headers,
+        fields: &fields,
+    };
+    match required(&fields, "grant_type")? {
+        "client_credentials" => asked.application_token(),
+        "password" => asked.with_password(),
+        "authorization_code" => asked.with_code(),
+        "refresh_token" => asked.with_refresh_token(),
+        DEVICE_GRANT | "device_code" => asked.for_device(),
         other => Err(Refusal::UnsupportedGrant(other.to_owned())),
     }
 }
 
-fn application_token(
-    issuer: &Issuer,
-    directory: &Directory,
-    tenant: &TenantPath,
-    headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<Granted, Refusal> {
-    let TenantPath::One(tenant) = tenant else {
-        return Err(Refusal::TenantIndependent);
-    };
-    let credentials = Credentials::read(headers, fields)?;
-    let application = credentials.application(directory, *tenant)?;
-    credentials.prove(application)?;
-
-    let resource = requested_resource(fields, AllowedScopes::OnlyDefault)?;
-    let request = TokenRequest::client(application.client_id.to_string());
-    mint(issuer, directory, request, resource)
-}
-
-fn user_token(
-    issuer: &Issuer,
-    directory: &Directory,
-    tenant: &TenantPath,
-    headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<Granted, Refusal> {
-    let credentials = Credentials::read(headers, fields)?;
-    let username = required(fields, "username")?;
-    let password = required(fields, "password")?;
-    let user = signed_in_user(directory, tenant, username, password);
-    let client_tenant = match tenant {
-        TenantPath::One(tenant) => *tenant,
-        TenantPath::Any(_) => user.ok_or(Refusal::WrongUser)?.tenant_id,
-    };
-    let application = credentials.application(directory, client_tenant)?;
-    if credentials.has_secret() || !application.public_client {
+impl Asked<'_> {
+    fn application_token(&self) -> Result<Granted, Refusal> {
+        let TenantPath::One(tenant) = &self.tenant else {
+            return Err(Refusal::TenantIndependent);
+        };
+        let credentials = Credentials::read(self.headers, self.fields)?;
+        let application = registered_client(self.directory, &self.tenant, &credentials.client_id)?;
         credentials.prove(application)?;
+        if application.tenant_id != *tenant {
+            return Err(Refusal::UnknownClient(credentials.client_id));
+        }
+
+        let scope = asked_scope(self.fields)?;
+        let scopes = Scopes::read(&scope)?;
+        if !scopes.is_default() {
+            return Err(Refusal::ScopeIsNotDefault(scope));
+        }
+        scopes.known(self.directory)?;
+        let request = TokenRequest {
+            audience: scopes.resource().map(str::to_owned),
+            ..TokenRequest::client(application.client_id.to_string())
+        };
+        Ok(Granted {
+            access_token: self.issuer.mint(&request).map_err(|_| Refusal::Internal)?,
+            resource: scopes.resource().unwrap_or_default().to_owned(),
+            scope: None,
+            refresh_token: None,
+            id_token: None,
+            client_info: None,
+        })
     }
-    let user = user.ok_or(Refusal::WrongUser)?;
 
-    let resource = requested_resource(fields, AllowedScopes::AnyScope)?;
-    let mut request = TokenRequest::user(user.object_id.to_string());
-    request.client = Some(application.client_id.to_string());
-    mint(issuer, directory, request, resource)
-}
-
-fn signed_in_user<'a>(
-    directory: &'a Directory,
-    tenant: &TenantPath,
-    username: &str,
-    password: &str,
-) -> Option<&'a User> {
-    let is_in_tenant = |user: &&User| match tenant {
-        TenantPath::One(tenant) => user.tenant_id == *tenant,
-        TenantPath::Any(_) => true,
-    };
-    let is_called = |user: &&User| user.username.eq_ignore_ascii_case(username);
-    let user = directory.users.iter().filter(is_in_tenant).find(is_called)?;
-    user.password.matches(password).then_some(user)
-}
-
-fn mint(
-    issuer: &Issuer,
-    directory: &Directory,
-    mut request: TokenRequest,
-    resource_name: &str,
-) -> Result<Granted, Refusal> {
-    let unknown = || Refusal::UnknownResource(resource_name.to_owned());
-    let resource = directory.resource(resource_name).ok_or_else(unknown)?;
-    let scope = request.user.as_ref().map(|_| {
-        let full = |scope: &String| format!("{}/{scope}", resource_name.trim_end_matches('/'));
-        resource.scopes.iter().map(full).collect::<Vec<_>>().join(" ")
-    });
-    request.audience = Some(resource_name.to_owned());
-    let access_token = issuer.mint(&request).map_err(|_| Refusal::Internal)?;
-    Ok(Granted {
-        access_token,
-        resource: resource_name.to_owned(),
-        scope,
-    })
-}
-
-/// Which scopes a grant may ask for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum AllowedScopes {
-    /// `…/.default` only.
-    OnlyDefault,
-    /// Also single permissions, and OpenID's.
-    AnyScope,
-}
-
-/// The resource's name: v1.0's `resource`, or v2.0's `scope` without the permission at its end.
-fn requested_resource(fields: &Fields, allowed: AllowedScopes) -> Result<&str, Refusal> {
-    if let Some(resource) = fields.get("resource") {
-        return Ok(resource);
+    /// The application, proven where it has to be.
+    fn client(&self) -> Result<(&Application, Credentials), Refusal> {
+        let credentials = Credentials::read(self.headers, self.fields)?;
+        let application = registered_client(self.directory, &self.tenant, &credentials.client_id)?;
+        if credentials.has_secret() || !application.public_client {
+            credentials.prove(application)?;
+        }
+        Ok((application, credentials))
     }
-    let scopes = required(fields, "scope")?;
-    let first = scopes
-        .split_whitespace()
-        .find(|scope| !OPENID_SCOPES.contains(scope));
-    let scope = first.ok_or(Refusal::MissingParameter("scope"))?;
-    let malformed = || Refusal::ScopeIsNotDefault(scope.to_owned());
-    let (resource, permission) = scope.rsplit_once('/').ok_or_else(malformed)?;
-    if allowed == AllowedScopes::OnlyDefault && permission != ".default" {
-        return Err(malformed());
+
+    fn with_password(&self) -> Result<Granted, Refusal> {
+        let (username, password) = (
+            required(self.fields, "username")?,
+            required(self.fields, "password")?,
+        );
+        let (application, _) = self.client()?;
+        let user = self
+            .signed_in_user(username, password)
+            .ok_or(Refusal::WrongUser)?;
+        let sign_in = Refresh {
+            client_id: application.client_id,
+            user: user.object_id,
+            scope: asked_scope(self.fields)?,
+            at: self.issuer.now(),
+        };
+        self.user_tokens(&sign_in, None)
     }
-    Ok(resource)
+
+    fn signed_in_user(&self, username: &str, password: &str) -> Option<&User> {
+        let mut users = self.directory.users.iter();
+        let user = users.find(|user| {
+            self.tenant.admits(user.tenant_id) && user.username.eq_ignore_ascii_case(username)
+        })?;
+        user.password.matches(password).then_some(user)
+    }
+
+    fn with_code(&self) -> Result<Granted, Refusal> {
+        let (application, credentials) = self.client()?;
+        let now = self.issuer.now();
+        let code = self
+            .issuer
+            .tickets()
+            .codes
+            .redeem(now, required(self.fields, "code")?);
+        let code = code.filter(|code| code.sign_in.client_id == application.client_id);
+        let code = code.ok_or(Refusal::BadCode)?;
+        if self.fields.get("redirect_uri") != Some(&code.redirect_uri) {
+            return Err(Refusal::OtherRedirect);
+        }
+        let verifier = self.fields.get("code_verifier").map(|verifier| sha256(verifier));
+        match (&code.challenge, verifier) {
+            (challenge, verifier) if *challenge != verifier => return Err(Refusal::WrongVerifier),
+            (None, _) if !credentials.has_secret() => return Err(Refusal::NoVerifier),
+            _ => {}
+        }
+        self.user_tokens(&code.sign_in, code.nonce.as_deref())
+    }
+
+    fn with_refresh_token(&self) -> Result<Granted, Refusal> {
+        let (application, _) = self.client()?;
+        let token = required(self.fields, "refresh_token")?;
+        let (now, tokens) = (self.issuer.now(), &self.issuer.tickets().refresh_tokens);
+        let sign_in = tokens.look_at(now, token);
+        let sign_in = sign_in.filter(|sign_in| sign_in.client_id == application.client_id);
+        let mut sign_in = sign_in.ok_or(Refusal::BadRefreshToken)?;
+        if self.fields.contains_key("scope") || self.fields.contains_key("resource") {
+            sign_in.scope = asked_scope(self.fields)?;
+        }
+        // It goes on whether or not that is said once more.
+        if !Scopes::read(&sign_in.scope)?.has("offline_access") {
+            sign_in.scope.push_str(" offline_access");
+        }
+        let granted = self.user_tokens(&sign_in, None)?;
+        tokens.end_in(now, token, OVERLAP_SECONDS);
+        Ok(granted)
+    }
+
+    fn for_device(&self) -> Result<Granted, Refusal> {
+        let (application, _) = self.client()?;
+        let code = required(self.fields, "device_code")?;
+        let (now, devices) = (self.issuer.now(), &self.issuer.tickets().devices);
+        let device = devices.look_at(now, code);
+        let device = device.filter(|device| device.client_id == application.client_id);
+        let device = device.ok_or(Refusal::BadDeviceCode)?;
+        if device.decision == Decision::Open {
+            return Err(Refusal::Pending);
+        }
+        // Of two that ask at the same time one is too late.
+        let Device { decision, scope, .. } = devices.redeem(now, code).ok_or(Refusal::BadDeviceCode)?;
+        let Decision::SignedIn(user, at) = decision else {
+            return Err(Refusal::Declined);
+        };
+        let client_id = application.client_id;
+        let sign_in = Refresh {
+            client_id,
+            user,
+            scope,
+            at,
+        };
+        self.user_tokens(&sign_in, None)
+    }
+
+    /// All that somebody who has signed in gets.
+    fn user_tokens(&self, sign_in: &Refresh, nonce: Option<&str>) -> Result<Granted, Refusal> {
+        let mut users = self.directory.users.iter();
+        let user = users
+            .find(|user| user.object_id == sign_in.user)
+            .ok_or(Refusal::WrongUser)?;
+        let client_id = sign_in.client_id.to_string();
+        let application = registered_client(self.directory, &TenantPath::One(user.tenant_id), &client_id)?;
+        if !self.tenant.admits(user.tenant_id) {
+            return Err(Refusal::WrongUser);
+        }
+        let scopes = Scopes::read(&sign_in.scope)?;
+        let resource = scopes.known(self.directory)?;
+        let granted_scope = scopes.granted(resource);
+        let mut request = TokenRequest::user(user.object_id.to_string());
+        request.client = Some(application.client_id.to_string());
+        // Who asks for nothing of an API has a token that opens none.
+        request.audience = Some(scopes.resource().unwrap_or(&client_id).to_owned());
+        if resource.is_none() {
+            request = request.with_claim("scp", granted_scope.as_str());
+        }
+        let failed = |_| Refusal::Internal;
+        let access_token = self.issuer.mint(&request).map_err(failed)?;
+        let as_told = SignIn {
+            user,
+            client_id: application.client_id,
+            at: sign_in.at,
+            nonce,
+            version: self.endpoint,
+        };
+        let (now, tokens) = (self.issuer.now(), &self.issuer.tickets().refresh_tokens);
+        let refresh = scopes
+            .has("offline_access")
+            .then(|| tokens.issue(now, sign_in.clone()));
+        Ok(Granted {
+            access_token,
+            resource: scopes.resource().unwrap_or_default().to_owned(),
+            scope: (self.endpoint == TokenVersion::V2).then_some(granted_scope),
+            refresh_token: refresh.transpose().map_err(failed)?,
+            id_token: scopes
+                .has("openid")
+                .then(|| id_token(self.issuer, &as_told))
+                .transpose()
+                .map_err(failed)?,
+            client_info: asks_for_client_info(self.fields).then(|| client_info(user)),
+        })
+    }
 }
 
-fn required<'a>(fields: &'a Fields, name: &'static str) -> Result<&'a str, Refusal> {
+/// Whether the client asks who the user is in the way that MSAL reads.
+pub(crate) fn asks_for_client_info(fields: &Fields) -> bool {
+    fields.get("client_info").is_some_and(|asked| asked == "1")
+}
+
+/// By which MSAL files the account.
+pub(crate) fn client_info(user: &User) -> String {
+    let info = json!({ "uid": user.object_id, "utid": user.tenant_id });
+    base64url(info.to_string().as_bytes())
+}
+
+fn sha256(text: &str) -> String {
+    base64url(digest(&SHA256, text.as_bytes()).as_ref())
+}
+
+/// The scope that is asked for. The older endpoints name the resource instead, and mean all there is.
+pub(crate) fn asked_scope(fields: &Fields) -> Result<String, Refusal> {
+    match fields.get("resource").filter(|resource| !resource.is_empty()) {
+        Some(resource) => Ok(format!("{resource}/.default openid profile offline_access")),
+        None => required(fields, "scope").map(str::to_owned),
+    }
+}
+
+pub(crate) fn required<'a>(fields: &'a Fields, name: &'static str) -> Result<&'a str, Refusal> {
     let value = fields
         .get(name)
         .map(String::as_str)
@@ -263,14 +404,6 @@ impl Credentials {
 
     fn has_secret(&self) -> bool {
         !self.secrets.is_empty()
-    }
-
-    fn application<'a>(&self, directory: &'a Directory, tenant: Uuid) -> Result<&'a Application, Refusal> {
-        let unknown = || Refusal::UnknownClient(self.client_id.clone());
-        let client_id = Uuid::try_parse(&self.client_id).map_err(|_| unknown())?;
-        let mut applications = directory.applications.iter();
-        let found = applications.find(|it| it.client_id == client_id && it.tenant_id == tenant);
-        found.ok_or_else(unknown)
     }
 
     fn prove(&self, application: &Application) -> Result<(), Refusal> {

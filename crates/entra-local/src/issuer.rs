@@ -8,7 +8,11 @@ use uuid::Uuid;
 use crate::certificates::{CertificateState, Certificates};
 use crate::directory::{Directory, TokenVersion};
 use crate::keys::{JsonWebKeySet, KeyRing, SigningKey};
+use crate::tickets::Tickets;
 use crate::{Error, TokenRequest};
+
+/// The names of this machine to itself, as a request's Host has them.
+const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Seconds since 1970 (UTC), asked whenever a token is made, so that a test or `fame dev` can move time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -19,6 +23,9 @@ pub struct Settings {
     /// The URL under which tokens say they were issued, without a tenant, such as `https://127.0.0.1:8802`.
     /// It stays the same whichever listener a request comes by. Its path, if any, is where the router is nested.
     pub base_url: String,
+    /// Names under which it is reached besides `localhost`, the loopback addresses and that of `base_url`. The
+    /// certificate is for them too.
+    pub hosts: Vec<String>,
     /// The time.
     pub clock: Clock,
 }
@@ -43,8 +50,10 @@ pub struct Issuer {
 
 struct Shared {
     base_url: String,
+    hosts: Vec<String>,
     clock: Clock,
     certificates: Certificates,
+    tickets: Tickets,
     keys: RwLock<KeyRing>,
     directory: RwLock<Arc<Directory>>,
     /// A key that is never served, for tokens of an impostor; made when first asked for.
@@ -55,23 +64,20 @@ impl Issuer {
     /// Sets up a fresh issuer with new keys and certificates.
     ///
     /// # Errors
-    /// A bad base URL, or no randomness.
+    /// A bad base URL or host name, or no randomness.
     pub fn new(settings: Settings, directory: Directory) -> Result<Self, Error> {
-        Self::assemble(
-            settings,
-            KeyRing::generate()?,
-            Certificates::generate()?,
-            directory,
-        )
+        let certificates = Certificates::generate(settings.hosts.clone())?;
+        Self::assemble(settings, KeyRing::generate()?, certificates, directory)
     }
 
-    /// Sets up the issuer that [`Issuer::state`] described, on a base URL that may have changed.
+    /// Sets up the issuer that [`Issuer::state`] described, on a base URL that may have changed. Where host names have
+    /// come that its certificate is not for, it has new certificates, for those that it had as well.
     ///
     /// # Errors
-    /// A bad base URL, or a damaged state.
+    /// A bad base URL or host name, or a damaged state.
     pub fn load(settings: Settings, state: IssuerState) -> Result<Self, Error> {
         let keys = KeyRing::from_base64(&state.signing_keys)?;
-        let certificates = Certificates::load(state.certificates)?;
+        let certificates = Certificates::load(state.certificates)?.with_hosts(&settings.hosts)?;
         Self::assemble(settings, keys, certificates, state.directory)
     }
 
@@ -82,10 +88,16 @@ impl Issuer {
         directory: Directory,
     ) -> Result<Self, Error> {
         let base_url = settings.base_url.trim_end_matches('/').to_owned();
-        if !is_absolute(&base_url) {
-            return Err(Error::BadBaseUrl(settings.base_url));
+        let host = host_of(&base_url).ok_or(Error::BadBaseUrl(settings.base_url))?;
+        let mut hosts = LOOPBACK_NAMES.map(str::to_owned).to_vec();
+        for host in [host].into_iter().chain(settings.hosts) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
         }
         let shared = Shared {
+            hosts,
+            tickets: Tickets::new(),
             base_url,
             clock: settings.clock,
             certificates,
@@ -199,6 +211,19 @@ impl Issuer {
         rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
     }
 
+    /// The names by which it is reached.
+    pub(crate) fn own_names(&self) -> &[String] {
+        &self.shared.hosts
+    }
+
+    pub(crate) fn is_own_name(&self, host: &str) -> bool {
+        self.own_names().iter().any(|own| own.eq_ignore_ascii_case(host))
+    }
+
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.shared.tickets
+    }
+
     pub(crate) fn current_key(&self) -> Arc<SigningKey> {
         self.with_keys(KeyRing::current)
     }
@@ -217,9 +242,15 @@ impl Issuer {
     }
 }
 
-fn is_absolute(url: &str) -> bool {
+/// The host of an absolute http or https URL.
+fn host_of(url: &str) -> Option<String> {
     let rest = url
         .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        .or_else(|| url.strip_prefix("http://"))?;
+    let authority = rest.split('/').next()?;
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    (!host.is_empty()).then(|| host.to_owned())
 }

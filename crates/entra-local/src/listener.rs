@@ -1,9 +1,16 @@
 //! A listener knows its scheme, because the documents it hands out must lead back to it: a client that came by
-//! https refuses an http token endpoint.
+//! https refuses an http token endpoint. And it knows by which names it is reached, because somebody else's name that
+//! leads here would make somebody else's page one of ours.
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
 use crate::Issuer;
+
+/// Where a request comes from, as browsers say it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How clients reach the listener that serves a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,20 +29,49 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// `scheme://host:port` as the client wrote it; nothing if it wrote no plain host.
+    /// `scheme://host:port` as the client wrote it; nothing if it wrote no name of ours.
     pub(crate) fn origin(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
-        let host = match uri.authority() {
+        let authority = match uri.authority() {
             Some(authority) => authority.as_str(),
             None => headers.get(header::HOST)?.to_str().ok()?,
         };
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".:-[]".contains(letter);
-        if host.is_empty() || !host.chars().all(is_plain) {
-            return None;
-        }
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+            _ => authority,
+        };
         let scheme = match self.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        Some(format!("{scheme}://{host}"))
+        self.issuer
+            .is_own_name(host)
+            .then(|| format!("{scheme}://{authority}"))
     }
+
+    /// Whether a page of ours sent this, as far as browsers say. What is no browser says nothing.
+    pub(crate) fn is_from_own_page(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let own = self.origin(uri, headers);
+        let authority = own.as_deref().and_then(|origin| origin.split_once("://"));
+        let is_own_origin = |origin: &str| {
+            let (_, own) = authority.unwrap_or_default();
+            let origin = origin.split_once("://");
+            origin.is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(own))
+        };
+        let is_own_site = |site: &str| matches!(site, "same-origin" | "none");
+        let all = |name: HeaderName, is_fine: &dyn Fn(&str) -> bool| {
+            let mut values = headers.get_all(name).iter();
+            values.all(|value| value.to_str().is_ok_and(is_fine))
+        };
+        all(header::ORIGIN, &is_own_origin) && all(FETCH_SITE, &is_own_site)
+    }
+}
+
+/// Answers only who asks for us by name.
+pub(crate) async fn by_own_name(State(listener): State<Listener>, request: Request, next: Next) -> Response {
+    if listener.origin(request.uri(), request.headers()).is_some() {
+        return next.run(request).await;
+    }
+    let names = listener.issuer.own_names().join(", ");
+    let text = format!("The request's Host is none of the names that this issuer goes by: {names}.\n");
+    (StatusCode::BAD_REQUEST, text).into_response()
 }

@@ -36,6 +36,32 @@ pub(crate) enum Refusal {
     UnknownResource(String),
     /// The user is unknown or the password is wrong.
     WrongUser,
+    /// Users are not sent back to that address by that application.
+    UnregisteredRedirect(String, String),
+    /// Only codes are given.
+    UnsupportedResponseType(String),
+    /// A way to answer that we do not speak.
+    UnsupportedResponseMode(String),
+    /// The challenge is not made with SHA-256.
+    BadChallenge,
+    /// Nobody is signed in, and nobody shall be asked.
+    SignInRequired,
+    /// Somebody said no.
+    Declined,
+    /// The code was never given to this application, was redeemed, or is too old.
+    BadCode,
+    /// The code was given for another address to go back to.
+    OtherRedirect,
+    /// The verifier does not fit the code's challenge.
+    WrongVerifier,
+    /// A public client showed no verifier.
+    NoVerifier,
+    /// The refresh token was never given to this application, was used, or is too old.
+    BadRefreshToken,
+    /// Nobody has decided yet.
+    Pending,
+    /// The device code was never given to this application, was redeemed, or is too old.
+    BadDeviceCode,
     /// The issuer itself failed.
     Internal,
 }
@@ -50,7 +76,7 @@ impl Refusal {
     }
 
     /// The word of RFC 6749 §5.2 (and Entra's additions).
-    fn error(&self) -> &'static str {
+    pub(crate) fn error(&self) -> &'static str {
         match self {
             Self::UnknownTenant(_) | Self::MissingParameter(_) | Self::NotAForm => "invalid_request",
             Self::TenantIndependent => "invalid_request",
@@ -59,12 +85,20 @@ impl Refusal {
             Self::WrongSecret | Self::MissingSecret | Self::UnexpectedSecret => "invalid_client",
             Self::ScopeIsNotDefault(_) => "invalid_scope",
             Self::UnknownResource(_) => "invalid_resource",
-            Self::WrongUser => "invalid_grant",
+            Self::WrongUser | Self::BadCode | Self::OtherRedirect => "invalid_grant",
+            Self::WrongVerifier | Self::NoVerifier | Self::BadRefreshToken => "invalid_grant",
+            Self::UnregisteredRedirect(..) | Self::UnsupportedResponseMode(_) => "invalid_request",
+            Self::BadChallenge => "invalid_request",
+            Self::UnsupportedResponseType(_) => "unsupported_response_type",
+            Self::SignInRequired => "login_required",
+            Self::Declined => "access_denied",
+            Self::Pending => "authorization_pending",
+            Self::BadDeviceCode => "expired_token",
             Self::Internal => "server_error",
         }
     }
 
-    fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         match self {
             Self::UnknownTenant(_) => 90002,
             Self::MissingParameter(_) => 900144,
@@ -78,15 +112,27 @@ impl Refusal {
             Self::ScopeIsNotDefault(_) => 1002012,
             Self::UnknownResource(_) => 500011,
             Self::WrongUser => 50126,
+            Self::UnregisteredRedirect(..) => 50011,
+            Self::UnsupportedResponseType(_) => 70005,
+            Self::UnsupportedResponseMode(_) => 70007,
+            Self::BadChallenge => 9_002_313,
+            Self::SignInRequired => 50058,
+            Self::Declined => 65004,
+            Self::BadCode | Self::BadRefreshToken => 70000,
+            Self::OtherRedirect => 500_112,
+            Self::WrongVerifier => 501_481,
+            Self::NoVerifier => 9_002_325,
+            Self::Pending => 70016,
+            Self::BadDeviceCode => 70020,
             Self::Internal => 90033,
         }
     }
 
-    fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         match self {
             Self::UnknownTenant(tenant) => format!("Tenant '{tenant}' is not known here."),
             Self::MissingParameter(name) => format!("The form has no parameter '{name}'."),
-            Self::NotAForm => "The body must be application/x-www-form-urlencoded.".to_owned(),
+            Self::NotAForm => "The body must be application/x-www-form-urlencoded, 16 KiB at most.".to_owned(),
             Self::UnsupportedGrant(grant) => format!("The grant type '{grant}' is not supported."),
             Self::UnknownClient(client) => format!("No application '{client}' exists in this tenant."),
             Self::WrongSecret => "The client secret is wrong.".to_owned(),
@@ -102,6 +148,35 @@ impl Refusal {
             }
             Self::UnknownResource(name) => format!("No resource '{name}' is registered."),
             Self::WrongUser => "The user name or the password is wrong.".to_owned(),
+            Self::UnregisteredRedirect(address, application) => {
+                format!("The address '{address}' is not registered as a redirect URI of '{application}'.")
+            }
+            Self::UnsupportedResponseType(name) => format!("The response_type '{name}' is not 'code'."),
+            Self::UnsupportedResponseMode(name) => {
+                format!("The response_mode '{name}' is neither 'query' nor 'form_post'.")
+            }
+            Self::BadChallenge => "The code_challenge must be a SHA-256 digest in base64url, and \
+                                   code_challenge_method 'S256'."
+                .to_owned(),
+            Self::SignInRequired => {
+                "Nobody stays signed in here, and prompt=none lets nobody be asked.".to_owned()
+            }
+            Self::Declined => "Whoever was asked to sign in did not want to.".to_owned(),
+            Self::BadCode => "The code is not one of this application's, was redeemed before, or is too old.".to_owned(),
+            Self::OtherRedirect => "The redirect_uri is not the one that the code was asked with.".to_owned(),
+            Self::WrongVerifier => "The code_verifier does not fit the code_challenge of the code.".to_owned(),
+            Self::NoVerifier => {
+                "A public client must send a code_challenge, and its code_verifier with the code.".to_owned()
+            }
+            Self::BadRefreshToken => {
+                "The refresh token is not one of this application's, was used before, or is too old; the issuer \
+                 forgets all of them when it ends."
+                    .to_owned()
+            }
+            Self::Pending => "Nobody has signed in for this device yet.".to_owned(),
+            Self::BadDeviceCode => {
+                "The device code is not one of this application's, was redeemed before, or is too old.".to_owned()
+            }
             Self::Internal => "The issuer failed to make the token.".to_owned(),
         }
     }
@@ -109,23 +184,51 @@ impl Refusal {
     /// The whole answer. `now` is in seconds since 1970; a `client-request-id` of the caller becomes the
     /// correlation id, as with Entra.
     pub(crate) fn answer(&self, now: i64, request: &HeaderMap) -> Response {
-        let timestamp = entra_timestamp(now);
-        let trace = Uuid::new_v4();
-        let correlation = correlation_id(request);
-        let number = self.number();
-        let description = format!(
-            "AADSTS{number}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}",
-            self.sentence()
-        );
+        let ids = Ids::new(now, request);
         let body = json!({
             "error": self.error(),
-            "error_description": description,
-            "error_codes": [number],
-            "timestamp": timestamp,
-            "trace_id": trace,
-            "correlation_id": correlation,
+            "error_description": self.description_with(&ids),
+            "error_codes": [self.number()],
+            "timestamp": ids.timestamp,
+            "trace_id": ids.trace,
+            "correlation_id": ids.correlation,
         });
         (self.status(), [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+    }
+
+    /// Number, sentence, and ids to search logs by, in one text.
+    pub(crate) fn description(&self, now: i64, request: &HeaderMap) -> String {
+        self.description_with(&Ids::new(now, request))
+    }
+
+    fn description_with(&self, ids: &Ids) -> String {
+        let Ids {
+            timestamp,
+            trace,
+            correlation,
+        } = ids;
+        format!(
+            "AADSTS{}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}",
+            self.number(),
+            self.sentence()
+        )
+    }
+}
+
+/// What a refusal is found by in logs.
+struct Ids {
+    timestamp: String,
+    trace: Uuid,
+    correlation: Uuid,
+}
+
+impl Ids {
+    fn new(now: i64, request: &HeaderMap) -> Self {
+        Self {
+            timestamp: entra_timestamp(now),
+            trace: Uuid::new_v4(),
+            correlation: correlation_id(request),
+        }
     }
 }
 

@@ -120,6 +120,36 @@ pub(crate) fn mint(issuer: &Issuer, request: &TokenRequest) -> Result<String, Er
     sign(issuer, request, &claims)
 }
 
+/// A user who has signed in, as the application is told that they are.
+pub(crate) struct SignIn<'a> {
+    pub(crate) user: &'a User,
+    /// The application through which they did.
+    pub(crate) client_id: Uuid,
+    /// When they did, seconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) nonce: Option<&'a str>,
+    pub(crate) version: TokenVersion,
+}
+
+/// The token for the application itself, which says who signed in and opens nothing.
+pub(crate) fn id_token(issuer: &Issuer, sign_in: &SignIn<'_>) -> Result<String, Error> {
+    let SignIn { user, version, .. } = *sign_in;
+    let audience = sign_in.client_id.to_string();
+    let mut claims = Map::new();
+    claims.insert("iss".into(), json!(issuer.issuer_of(user.tenant_id, version)));
+    add_times(&mut claims, issuer.now(), &TokenRequest::default());
+    claims.insert("auth_time".into(), json!(sign_in.at));
+    claims.insert("tid".into(), json!(user.tenant_id));
+    add_user(&mut claims, user, &audience, version);
+    if let Some(nonce) = sign_in.nonce {
+        claims.insert("nonce".into(), json!(nonce));
+    }
+    claims.insert("aud".into(), json!(audience));
+    claims.insert("uti".into(), json!(base64url(Uuid::new_v4().as_bytes())));
+    claims.insert("ver".into(), json!(version));
+    sign(issuer, &TokenRequest::default(), &claims)
+}
+
 /// Who the token is about.
 enum Subject<'a> {
     Application(&'a Application),
@@ -261,18 +291,25 @@ fn add_subject(claims: &mut Map<String, Value>, subject: &Subject<'_>, audience:
             claims.insert("idtyp".into(), json!("app"));
             claims.insert("oid".into(), json!(application.object_id));
             claims.insert("sub".into(), json!(application.object_id));
+            if !application.roles.is_empty() {
+                claims.insert("roles".into(), json!(application.roles));
+            }
         }
         Subject::User { user, .. } => {
-            claims.insert("name".into(), json!(user.name));
-            claims.insert("oid".into(), json!(user.object_id));
-            claims.insert(
-                "sub".into(),
-                json!(pairwise_subject(user.object_id, &audience.aud)),
-            );
+            add_user(claims, user, &audience.aud, audience.version);
             claims.insert("scp".into(), json!(audience.scope));
-            add_sign_in_name(claims, &user.username, audience.version);
         }
     }
+}
+
+fn add_user(claims: &mut Map<String, Value>, user: &User, audience: &str, version: TokenVersion) {
+    claims.insert("name".into(), json!(user.name));
+    claims.insert("oid".into(), json!(user.object_id));
+    claims.insert("sub".into(), json!(pairwise_subject(user.object_id, audience)));
+    if !user.directory_roles.is_empty() {
+        claims.insert("wids".into(), json!(user.directory_roles));
+    }
+    add_sign_in_name(claims, &user.username, version);
 }
 
 fn add_sign_in_name(claims: &mut Map<String, Value>, username: &str, version: TokenVersion) {

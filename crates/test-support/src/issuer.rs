@@ -101,6 +101,7 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let settings = Settings {
         base_url: base_url.clone(),
+        hosts: Vec::new(),
         clock: Arc::new(now),
     };
     let issuer = Issuer::new(settings, directory()).unwrap();
@@ -159,6 +160,7 @@ fn directory() -> Directory {
                 password: Secret::new("not used here"),
                 object_id: person.id,
                 tenant_id: HOME_TENANT,
+                directory_roles: Vec::new(),
             });
         } else {
             directory.applications.push(Application {
@@ -166,8 +168,7 @@ fn directory() -> Directory {
                 client_id: person.id,
                 object_id: person.service_principal(),
                 tenant_id: HOME_TENANT,
-                secret: None,
-                public_client: false,
+                ..Application::default()
             });
         }
     }

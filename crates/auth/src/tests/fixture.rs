@@ -37,6 +37,7 @@ pub(super) const ANY: &str = "tenants = \"any\"\ndoors = [\"customer\"]";
 static STATE: LazyLock<IssuerState> = LazyLock::new(|| {
     let settings = Settings {
         base_url: BASE_URL.to_owned(),
+        hosts: Vec::new(),
         clock: Arc::new(|| START),
     };
     Issuer::new(settings, directory()).unwrap().state().unwrap()
@@ -57,7 +58,7 @@ fn directory() -> Directory {
             object_id: SERVICE_PRINCIPAL,
             tenant_id: TENANT,
             secret: Some(Secret::new("unused")),
-            public_client: false,
+            ..Application::default()
         }],
         users: vec![User {
             name: "reader-user".to_owned(),
@@ -65,6 +66,7 @@ fn directory() -> Directory {
             password: Secret::new("unused"),
             object_id: USER,
             tenant_id: TENANT,
+            directory_roles: Vec::new(),
         }],
     }
 }
@@ -97,6 +99,7 @@ impl Fixture {
         let time = Arc::new(AtomicI64::new(START));
         let settings = Settings {
             base_url: BASE_URL.to_owned(),
+            hosts: Vec::new(),
             clock: clock_of(&time),
         };
         let issuer = Issuer::load(settings, STATE.clone()).unwrap();

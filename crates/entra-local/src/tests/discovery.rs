@@ -104,19 +104,6 @@ async fn only_v2_keys_name_their_issuer() {
 }
 
 #[tokio::test]
-async fn there_is_no_sign_in_page_and_the_answer_says_so() {
-    let harness = Harness::open().await;
-    let url = format!(
-        "{}/{TENANT}/oauth2/v2.0/authorize?client_id={CLIENT}",
-        harness.origin
-    );
-    let response = harness.http.get(url).send().await.unwrap();
-
-    assert_eq!(response.status(), 501);
-    assert!(response.text().await.unwrap().contains("no sign-in page"));
-}
-
-#[tokio::test]
 async fn msal_is_told_that_this_host_is_a_cloud_of_its_own() {
     let harness = Harness::open().await;
     let endpoint = format!("{}/{TENANT}/oauth2/v2.0/authorize", harness.origin);
@@ -163,20 +150,32 @@ async fn a_rotation_keeps_the_former_key_until_told_otherwise() {
 }
 
 #[tokio::test]
-async fn a_host_that_could_break_out_of_a_url_is_refused() {
+async fn a_host_that_is_not_ours_is_refused_and_ours_are_named() {
     let harness = Harness::open().await;
-    let url = format!(
-        "{}/{TENANT}/v2.0/.well-known/openid-configuration",
-        harness.origin
-    );
-    let response = harness
-        .http
-        .get(url)
-        .header("host", "evil/path?x")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 400);
+    for path in ["v2.0/.well-known/openid-configuration", "oauth2/deviceauth"] {
+        let url = format!("{}/{TENANT}/{path}", harness.origin);
+        let asked = async |host: &str| {
+            let request = harness.http.get(&url).header("host", host);
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        };
+        for host in [
+            "evil/path?x",
+            "evil.example:80",
+            "127.0.0.1.evil.example",
+            "localhost:8x",
+        ] {
+            let (status, text) = asked(host).await;
+            assert_eq!(status, 400, "{host}");
+            assert!(
+                text.ends_with("goes by: localhost, 127.0.0.1, [::1].\n"),
+                "{text}"
+            );
+        }
+        for host in ["LOCALHOST:1", "[::1]:8080", "127.0.0.1"] {
+            assert_eq!(asked(host).await.0, 200, "{host}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -81,6 +81,7 @@ async fn an_application_gets_an_app_only_token() {
         (&json!(TENANT), &json!(NOW + 3_600))
     );
     assert_eq!(claims.get("scp"), None);
+    assert_eq!(claims["roles"], json!(["AdminCenter.ReadWrite.All"]));
 }
 
 #[tokio::test]
@@ -185,7 +186,7 @@ async fn refusals_have_entras_status_word_and_number() {
         ),
         (
             &tenant,
-            application_fields(&[("grant_type", "refresh_token")]),
+            application_fields(&[("grant_type", "urn:x:saml")]),
             400,
             "unsupported_grant_type",
             70_003,
@@ -265,6 +266,13 @@ async fn a_refusal_carries_ids_to_search_by() {
 #[tokio::test]
 async fn a_body_that_is_no_form_is_refused() {
     let harness = Harness::open().await;
+    let (status, body) = ask(
+        &harness,
+        "common",
+        &user_fields(&[("scope", &"x".repeat(16 * 1024))]),
+    )
+    .await;
+    assert_eq!((status, &body["error_codes"]), (400, &json!([900_561])));
     let (status, body) = harness
         .post_json(&format!("/{TENANT}/oauth2/v2.0/token"), &json!({}))
         .await;

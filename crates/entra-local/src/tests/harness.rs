@@ -2,9 +2,11 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use reqwest::Client;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
 use serde_json::{Map, Value};
 use uuid::{Uuid, uuid};
 
@@ -20,6 +22,13 @@ pub(super) const API_URI: &str = "https://apps.businesscentral.dynamics.com";
 pub(super) const CLIENT: Uuid = uuid!("6f8c7a3e-3333-4c2b-9a55-0c0a7c0a0003");
 pub(super) const SERVICE_PRINCIPAL: Uuid = uuid!("6f8c7a3e-4444-4c2b-9a55-0c0a7c0a0004");
 pub(super) const PUBLIC_CLIENT: Uuid = uuid!("6f8c7a3e-5555-4c2b-9a55-0c0a7c0a0005");
+/// A client with a secret, of whose users some belong to other tenants.
+pub(super) const WEB_CLIENT: Uuid = uuid!("6f8c7a3e-7777-4c2b-9a55-0c0a7c0a0007");
+pub(super) const WEB_ADDRESS: &str = "https://console.contoso.com/signed-in?to=apps";
+pub(super) const OTHER_TENANT: Uuid = uuid!("6f8c7a3e-1111-4c2b-9a55-0c0a7c0a00ff");
+pub(super) const OTHER_USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a00ff");
+/// Dynamics 365 Business Central Administrator.
+pub(super) const DIRECTORY_ROLE: Uuid = uuid!("963797fb-eb3b-4cde-8ce3-5878b3f32a3f");
 pub(super) const USER: Uuid = uuid!("6f8c7a3e-6666-4c2b-9a55-0c0a7c0a0006");
 pub(super) const SECRET: &str = "s3cret/+ of owner";
 pub(super) const PASSWORD: &str = "p4ssword of reader";
@@ -28,6 +37,7 @@ pub(super) const BASE_URL: &str = "https://127.0.0.1:8802";
 pub(super) fn settings() -> Settings {
     Settings {
         base_url: BASE_URL.to_owned(),
+        hosts: Vec::new(),
         clock: Arc::new(|| NOW),
     }
 }
@@ -40,6 +50,16 @@ pub(super) fn directory() -> Directory {
         tenant_id: TENANT,
         secret: secret.map(Secret::new),
         public_client: secret.is_none(),
+        redirect_uris: vec!["http://localhost".to_owned()],
+        ..Application::default()
+    };
+    let user = |name: &str, username: &str, object_id, tenant_id| User {
+        name: name.to_owned(),
+        username: username.to_owned(),
+        password: Secret::new(PASSWORD),
+        object_id,
+        tenant_id,
+        directory_roles: Vec::new(),
     };
     Directory {
         tenants: Vec::new(),
@@ -50,16 +70,24 @@ pub(super) fn directory() -> Directory {
             scopes: vec!["user_impersonation".to_owned()],
         }],
         applications: vec![
-            application("owner", CLIENT, SERVICE_PRINCIPAL, Some(SECRET)),
+            Application {
+                roles: vec!["AdminCenter.ReadWrite.All".to_owned()],
+                ..application("owner", CLIENT, SERVICE_PRINCIPAL, Some(SECRET))
+            },
             application("desktop", PUBLIC_CLIENT, Uuid::from_u128(5), None),
+            Application {
+                multi_tenant: true,
+                redirect_uris: vec![WEB_ADDRESS.to_owned()],
+                ..application("web", WEB_CLIENT, Uuid::from_u128(7), Some(SECRET))
+            },
         ],
-        users: vec![User {
-            name: "reader-user".to_owned(),
-            username: "reader@contoso.com".to_owned(),
-            password: Secret::new(PASSWORD),
-            object_id: USER,
-            tenant_id: TENANT,
-        }],
+        users: vec![
+            user("reader-user", "reader@contoso.com", USER, TENANT),
+            User {
+                directory_roles: vec![DIRECTORY_ROLE],
+                ..user("<Ann> \"admin\"", "ann@cronus.com", OTHER_USER, OTHER_TENANT)
+            },
+        ],
     }
 }
 
@@ -72,18 +100,54 @@ pub(super) struct Harness {
     pub issuer: Issuer,
     pub origin: String,
     pub http: Client,
+    time: Arc<AtomicI64>,
 }
 
 impl Harness {
     pub(super) async fn open() -> Self {
-        let issuer = issuer();
+        let time = Arc::new(AtomicI64::new(NOW));
+        let now = Arc::clone(&time);
+        let settings = Settings {
+            clock: Arc::new(move || now.load(Ordering::Relaxed)),
+            ..settings()
+        };
+        let issuer = Issuer::new(settings, directory()).unwrap();
         let control = control_router(issuer.clone());
         let routes = router(issuer.clone(), Scheme::Http).nest("/control", control);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        let http = Client::builder().no_proxy().build().unwrap();
-        Self { issuer, origin, http }
+        let http = Client::builder().no_proxy().redirect(Policy::none());
+        let http = http.build().unwrap();
+        Self {
+            issuer,
+            origin,
+            http,
+            time,
+        }
+    }
+
+    pub(super) fn advance(&self, seconds: i64) {
+        self.time.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Asks as a browser or program does that takes whatever comes.
+    pub(super) async fn page(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let url = format!("{}{path}", self.origin);
+        Page::of(self.http.get(url).query(fields).send().await.unwrap()).await
+    }
+
+    pub(super) async fn post_page(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Page {
+        let mut request = self.http.post(format!("{}{path}", self.origin)).form(fields);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Page::of(request.send().await.unwrap()).await
     }
 
     pub(super) async fn get(&self, path: &str) -> (u16, Value) {
@@ -109,6 +173,37 @@ impl Harness {
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())
+    }
+}
+
+/// What a browser is answered.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub status: u16,
+    pub policy: String,
+    pub location: Option<String>,
+    pub text: String,
+}
+
+impl Page {
+    async fn of(response: Response) -> Self {
+        let header = |name: &str| {
+            let value = response.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        Self {
+            status: response.status().as_u16(),
+            policy: header("content-security-policy").unwrap_or_default(),
+            location: header("location"),
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    /// A member of the query of the address that it sends to.
+    pub(super) fn sent(&self, name: &str) -> Option<String> {
+        let place = reqwest::Url::parse(self.location.as_ref()?).unwrap();
+        let found = place.query_pairs().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.into_owned())
     }
 }
 

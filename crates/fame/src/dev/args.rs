@@ -15,6 +15,10 @@ pub(crate) struct DevArgs {
     /// Where to listen, on this machine only; port 0 takes any free one, and https gets a port of its own
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = loopback)]
     pub listen: SocketAddr,
+    /// Host name that leads here too, such as one of your hosts file: https is proven by it, and the issuer answers to
+    /// it; repeat it for several
+    #[arg(long = "host", value_name = "NAME", value_parser = entra_local::host_name)]
+    pub hosts: Vec<String>,
     /// Folder to keep everything in, to go on from there next time; without it, all is gone at the end
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
@@ -52,6 +56,28 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_a_plain_name() {
+        for good in ["login.microsoftonline.com", "fame", "my-host.local"] {
+            assert!(entra_local::host_name(good).is_ok(), "{good}");
+        }
+        for wrong in [
+            "https://contoso.com",
+            "contoso.com:8443",
+            "*.contoso.com",
+            "192.0.2.1",
+            "[::1]",
+            "-x.com",
+            "x..com",
+            "x.com.",
+            "über.de",
+            "",
+        ] {
+            let refusal = entra_local::host_name(wrong).err().unwrap();
+            assert!(refusal.to_string().contains(&format!("`{wrong}`")), "{refusal}");
+        }
+    }
 
     #[test]
     fn only_this_machine_is_listened_to() {

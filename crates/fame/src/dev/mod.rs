@@ -46,7 +46,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     } else {
         Beginning::Demo
     };
-    let running = Running::start(listeners, Arc::new(state), beginning).await?;
+    let running = Running::start(listeners, Arc::new(state), beginning, &args.hosts).await?;
     let ended = tokio::select! {
         ended = serve(&args, &running) => ended,
         () = stop => Ok(interrupted(&args).into()),

@@ -30,6 +30,12 @@ const CUSTOMERS_CITY: &str = "Seattle";
 /// The application through which users sign in.
 const SIGN_IN: &str = "sign-in";
 
+/// Where programs wait for a user who signs in, on whichever port is free.
+const OWN_MACHINE: [&str; 3] = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
+
+/// The app role with which an application administers customers' environments, once it is on their list of clients.
+const CUSTOMERS_ROLE: &str = "AdminCenter.ReadWrite.All";
+
 /// The id that stands for this name, always the same.
 pub(super) fn id(name: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
@@ -109,6 +115,15 @@ impl Person {
         }
     }
 
+    /// What the API's registration gives to the application.
+    fn app_roles(&self) -> Vec<String> {
+        let is_for_customers = *self == CUSTOMER_ADMIN;
+        is_for_customers
+            .then(|| CUSTOMERS_ROLE.to_owned())
+            .into_iter()
+            .collect()
+    }
+
     /// The request that gives them their role on an app, if they are meant to have one.
     pub(super) fn principal(&self) -> Option<PrincipalPatch> {
         let is_user = self.kind == PrincipalKind::User;
@@ -133,11 +148,11 @@ pub(super) fn directory() -> Result<Directory, Error> {
     for person in PEOPLE {
         match person.kind {
             PrincipalKind::Application => {
-                directory.applications.push(application(
-                    person.name,
-                    person.principal_id(),
-                    person.tenant(),
-                )?);
+                let application = application(person.name, person.principal_id(), person.tenant())?;
+                directory.applications.push(Application {
+                    roles: person.app_roles(),
+                    ..application
+                });
             }
             PrincipalKind::User => directory.users.push(user(person)?),
         }
@@ -145,9 +160,21 @@ pub(super) fn directory() -> Result<Directory, Error> {
     let sign_in = application(SIGN_IN, id("application sign-in"), home_tenant())?;
     directory.applications.push(Application {
         public_client: true,
+        redirect_uris: OWN_MACHINE.map(str::to_owned).into(),
         ..sign_in
     });
     Ok(directory)
+}
+
+/// Registers with a directory that was kept what has come to be registered since it was made.
+pub(super) fn complete(kept: &mut Directory, new: Directory) {
+    for new in new.applications {
+        let mut applications = kept.applications.iter_mut();
+        if let Some(kept) = applications.find(|kept| kept.client_id == new.client_id) {
+            kept.redirect_uris = new.redirect_uris;
+            kept.roles = new.roles;
+        }
+    }
 }
 
 fn api() -> Resource {
@@ -170,7 +197,7 @@ fn application(name: &str, client_id: Uuid, tenant_id: Uuid) -> Result<Applicati
         object_id: id(&format!("service principal {name}")),
         tenant_id,
         secret: Some(Secret::generate()?),
-        public_client: false,
+        ..Application::default()
     })
 }
 
@@ -181,6 +208,7 @@ fn user(person: Person) -> Result<User, Error> {
         password: Secret::generate()?,
         object_id: person.principal_id(),
         tenant_id: home_tenant(),
+        directory_roles: Vec::new(),
     })
 }
 
@@ -227,6 +255,23 @@ mod tests {
             assert_eq!(credentials.user.is_some(), person.kind == PrincipalKind::User);
         }
         assert_eq!(ids.len(), 8);
+    }
+
+    #[test]
+    fn a_folder_from_before_learns_what_has_come_and_keeps_its_secrets() {
+        let mut kept = directory().unwrap();
+        for application in &mut kept.applications {
+            application.redirect_uris.clear();
+            application.roles.clear();
+        }
+        let secret = credentials(&kept, &CUSTOMER_ADMIN).unwrap().client_secret;
+        complete(&mut kept, directory().unwrap());
+        let of = |name| kept.application(name).unwrap();
+        assert_eq!(of(SIGN_IN).redirect_uris, OWN_MACHINE);
+        assert_eq!(of(CUSTOMER_ADMIN.name).roles, [CUSTOMERS_ROLE]);
+        assert!(of(OWNER.name).roles.is_empty());
+        let still = credentials(&kept, &CUSTOMER_ADMIN).unwrap().client_secret;
+        assert_eq!(still.reveal(), secret.reveal());
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts everything in `state`; a new one begins as `beginning` says.
+    /// Starts everything in `state`; a new one begins as `beginning` says. It also answers to the names `hosts`.
     ///
     /// # Errors
     /// What kept it from starting.
@@ -49,8 +49,9 @@ impl Running {
         listeners: Listeners,
         state: Arc<StateDir>,
         beginning: Beginning,
+        hosts: &[String],
     ) -> anyhow::Result<Self> {
-        let issuer = issuer(&state, listeners.https_url(), beginning)?;
+        let issuer = issuer(&state, listeners.https_url(), beginning, hosts)?;
         state.write_authority(issuer.certificates().authority_pem())?;
         let settings = settings(&state, &issuer, listeners.https_url())?;
         // Whoever started this process may have said already where logs go.
@@ -172,13 +173,25 @@ impl Running {
 }
 
 /// The issuer as it was left, or a new one that is written down before anybody sees it.
-fn issuer(state: &StateDir, base_url: &str, beginning: Beginning) -> anyhow::Result<Issuer> {
+fn issuer(
+    state: &StateDir,
+    base_url: &str,
+    beginning: Beginning,
+    hosts: &[String],
+) -> anyhow::Result<Issuer> {
     let settings = entra_local::Settings {
         base_url: base_url.to_owned(),
+        hosts: hosts.to_vec(),
         clock: Arc::new(wall_seconds),
     };
     if let Some(kept) = state.kept() {
-        return Ok(Issuer::load(settings, kept.issuer)?);
+        let issuer = Issuer::load(settings, kept.issuer)?;
+        let registered = people::directory()?;
+        issuer.change_directory(|kept| people::complete(kept, registered));
+        // Names that it did not have come with another certificate.
+        let issuer_state = issuer.state()?;
+        state.change(|kept| kept.issuer = issuer_state)?;
+        return Ok(issuer);
     }
     let issuer = Issuer::new(settings, people::directory()?)?;
     state.begin(SavedState {

@@ -268,6 +268,7 @@ mod tests {
     fn kept(complete: bool) -> SavedState {
         let settings = Settings {
             base_url: "https://127.0.0.1:1".into(),
+            hosts: Vec::new(),
             clock: Arc::new(|| 0),
         };
         let issuer = Issuer::new(settings, people::directory().unwrap()).unwrap();

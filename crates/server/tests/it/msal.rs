@@ -32,6 +32,7 @@ impl HttpsIssuer {
         let origin = format!("https://{}", listener.local_addr().unwrap());
         let settings = Settings {
             base_url: origin.clone(),
+            hosts: Vec::new(),
             clock: Arc::new(server::clock::wall_seconds),
         };
         let issuer = Issuer::new(settings, directory()).unwrap();
@@ -108,7 +109,7 @@ fn directory() -> Directory {
         object_id: person.service_principal(),
         tenant_id: HOME_TENANT,
         secret: Some(Secret::new(SECRET)),
-        public_client: false,
+        ..Application::default()
     };
     Directory {
         tenants: vec![HOME_TENANT],
