@@ -195,7 +195,7 @@ async fn live_the_past(actors: &Actors, time: &Timekeeper, today: Instant) -> an
     .await
     .context("registering the sample environments")?;
     let administrators = CustomerBody {
-        administrators: vec![CUSTOMER_ADMIN.principal_id()],
+        clients: vec![CUSTOMER_ADMIN.principal_id()],
         ..CustomerBody::default()
     };
     let customer = CUSTOMER_ADMIN.tenant().into();

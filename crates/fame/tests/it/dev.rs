@@ -38,7 +38,7 @@ fn command(args: &[&str]) -> Command {
 pub(crate) struct Dev {
     child: Child,
     out: Lines<BufReader<ChildStdout>>,
-    ready: Value,
+    pub(crate) ready: Value,
     http: reqwest::Client,
     /// Where it makes its temporary folder; a test that ends early leaves nothing behind.
     _temporary: tempfile::TempDir,
@@ -457,6 +457,16 @@ async fn a_customers_administrator_sees_the_environments_of_their_tenant() {
         ]
     );
     let tenant = dev.client("customer-admin")["tenantId"].as_str().unwrap();
+    let managed = administrator.list_manageable_tenants().await.unwrap().value;
+    let managed: Vec<_> = managed
+        .iter()
+        .map(|managed| managed.entra_tenant_id.to_string())
+        .collect();
+    assert_eq!(
+        managed,
+        [tenant],
+        "the operator has it on the tenant's list of clients"
+    );
     let url = format!("{}/{tenant}/Seattle-Sandbox/deployment/url", dev.text("baseUrl"));
     let told: Value = dev.http.get(url).send().await.unwrap().json().await.unwrap();
     assert_eq!(
