@@ -21,6 +21,7 @@ mod downloads;
 mod faults;
 mod gateways;
 mod hotfixes;
+mod libraries;
 mod lists;
 mod migrate;
 mod moving;
