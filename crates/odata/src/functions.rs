@@ -198,6 +198,18 @@ const SIGNATURES: [Signature; 28] = [
     signature("ceiling", Function::Ceiling, &[Accepts::Number], None),
 ];
 
+/// Every operator of a filter, as it is written.
+const OPERATORS: [&str; 19] = [
+    "eq", "ne", "gt", "ge", "lt", "le", "has", "in", "and", "or", "not", "add", "sub", "mul", "div", "divby",
+    "mod", "any", "all",
+];
+
+/// What a filter may be made of, as it is written: operators, and then functions.
+pub fn filter_words() -> impl Iterator<Item = &'static str> {
+    let functions = SIGNATURES.iter().map(|signature| signature.name);
+    OPERATORS.into_iter().chain(functions)
+}
+
 /// The function of a name, in any case.
 pub(crate) fn find(name: &str) -> Option<&'static Signature> {
     SIGNATURES

@@ -56,7 +56,7 @@ pub use bind::bind_filter;
 pub use error::{ErrorCode, EvalError, QueryError};
 pub use eval::Row;
 pub use filter::{Collection, Domain, Expression, Filter, Kind, Node, Reference};
-pub use functions::Function;
+pub use functions::{Function, filter_words};
 pub use limits::Limits;
 pub use literal::Literal;
 pub use number::{InvalidNumber, Number};

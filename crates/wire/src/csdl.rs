@@ -1,14 +1,14 @@
 //! The description of all types that generic OData clients read (`$metadata`), in CSDL's XML.
 //!
 //! It is made from the entities that JSON is written from, so it cannot tell of a property that is not there. What
-//! contains what is said here alone.
+//! contains what, what can be called, and what clients may not expect, is said here alone.
 
 use crate::{
     Entity,
     apps::{AllowedAction, App, RolePermissions},
     countries::Country,
     environments::Environment,
-    hotfixes::EnvironmentHotfix,
+    hotfixes::{EnvironmentHotfix, PlanReason, PlanRow},
     operator::{
         Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, Partner, RegisteredAgent,
         RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
@@ -28,20 +28,89 @@ const HEAD: &str = r#"<?xml version="1.0" encoding="utf-8"?>
   <edmx:Reference Uri="https://docs.oasis-open.org/odata/odata-vocabularies/v4.0/cs01/vocabularies/Org.OData.Core.V1.xml">
     <edmx:Include Namespace="Org.OData.Core.V1"/>
   </edmx:Reference>
+  <edmx:Reference Uri="https://docs.oasis-open.org/odata/odata-vocabularies/v4.0/cs01/vocabularies/Org.OData.Capabilities.V1.xml">
+    <edmx:Include Namespace="Org.OData.Capabilities.V1"/>
+  </edmx:Reference>
   <edmx:DataServices>
     <Schema Namespace="AppManagement" xmlns="http://docs.oasis-open.org/odata/ns/edm">
 "#;
 
 const TAIL: &str = r#"        <Annotation Term="Org.OData.Core.V1.ODataVersions" String="4.0"/>
+        <Annotation Term="Org.OData.Capabilities.V1.BatchSupported" Bool="false"/>
+        <Annotation Term="Org.OData.Capabilities.V1.AsynchronousRequestsSupported" Bool="false"/>
+        <Annotation Term="Org.OData.Capabilities.V1.CrossJoinSupported" Bool="false"/>
       </EntityContainer>
     </Schema>
   </edmx:DataServices>
 </edmx:Edmx>
 "#;
 
-/// The description of what vendors see.
+/// What can be called besides reading and changing entities. It may be called by its name alone.
+const CALLS: &str = r#"      <Function Name="roles" IsBound="true">
+        <Parameter Name="app" Type="AppManagement.app" Nullable="false"/>
+        <ReturnType Type="Collection(AppManagement.role)" Nullable="false"/>
+      </Function>
+      <Function Name="plan" IsBound="true">
+        <Parameter Name="hotfixes" Type="Collection(AppManagement.environmentHotfix)" Nullable="false"/>
+        <Parameter Name="targetAppVersion" Type="Edm.String" Nullable="false"/>
+        <ReturnType Type="Collection(AppManagement.planRow)" Nullable="false"/>
+      </Function>
+      <Action Name="getMyPermissions" IsBound="true">
+        <Parameter Name="app" Type="AppManagement.app" Nullable="false"/>
+        <ReturnType Type="Collection(AppManagement.allowedAction)" Nullable="false"/>
+      </Action>
+      <Action Name="getPackageContents" IsBound="true">
+        <Parameter Name="version" Type="AppManagement.version" Nullable="false"/>
+        <ReturnType Type="Edm.Stream" Nullable="false"/>
+      </Action>
+      <Action Name="rotate" IsBound="true">
+        <Parameter Name="webhook" Type="AppManagement.webhook" Nullable="false"/>
+        <ReturnType Type="AppManagement.webhook" Nullable="false"/>
+      </Action>
+      <Action Name="test" IsBound="true">
+        <Parameter Name="webhook" Type="AppManagement.webhook" Nullable="false"/>
+        <ReturnType Type="AppManagement.webhookDelivery" Nullable="false"/>
+      </Action>
+      <Action Name="replay" IsBound="true">
+        <Parameter Name="delivery" Type="AppManagement.webhookDelivery" Nullable="false"/>
+        <ReturnType Type="AppManagement.webhookDelivery" Nullable="false"/>
+      </Action>
+      <Annotation Term="Org.OData.Core.V1.DefaultNamespace" Bool="true"/>
+"#;
+
+/// A collection at the root, what it is of, what can be done with its members, and the same of those below them.
+type Set = (&'static str, &'static str, May, &'static [(&'static str, May)]);
+
+/// What can be done with the members of a collection, besides reading them.
+#[derive(Clone, Copy)]
+struct May {
+    be_added: bool,
+    be_changed: bool,
+    be_removed: bool,
+}
+
+const BE_READ: May = May {
+    be_added: false,
+    be_changed: false,
+    be_removed: false,
+};
+/// What is not there yet is added by a change, too.
+const BE_CHANGED: May = May {
+    be_changed: true,
+    ..BE_READ
+};
+const BE_ADDED: May = May {
+    be_added: true,
+    ..BE_CHANGED
+};
+const BE_REMOVED: May = May {
+    be_removed: true,
+    ..BE_CHANGED
+};
+
+/// The description of what vendors see, with what a `$filter` may be made of.
 #[must_use]
-pub fn document() -> String {
+pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
     let types = [
         entity_type::<App>(&[
             ("countries", Country::NAME),
@@ -62,13 +131,25 @@ pub fn document() -> String {
         complex_type::<Dependency>(),
         complex_type::<AllowedAction>(),
         complex_type::<RolePermissions>(),
+        complex_type::<PlanRow>(),
+        complex_type::<PlanReason>(),
+        CALLS.to_owned(),
     ];
-    whole(&types, &[("apps", App::NAME)])
+    let below_apps = &[
+        ("countries", BE_CHANGED),
+        ("countries/versions", BE_ADDED),
+        ("countries/environments", BE_READ),
+        ("countries/environmentHotfixes", BE_ADDED),
+        ("principals", BE_REMOVED),
+        ("webhooks", BE_REMOVED),
+        ("webhooks/deliveries", BE_READ),
+    ];
+    whole(&types, &[("apps", App::NAME, BE_READ, below_apps)], filter_words)
 }
 
-/// The description of what operators see.
+/// The description of what operators see, with what a `$filter` may be made of.
 #[must_use]
-pub fn operator_document() -> String {
+pub fn operator_document(filter_words: impl Iterator<Item = &'static str>) -> String {
     let types = [
         entity_type::<RegisteredApp>(&[("principals", RegisteredPrincipal::NAME)]),
         entity_type::<RegisteredPrincipal>(&[]),
@@ -88,28 +169,92 @@ pub fn operator_document() -> String {
         complex_type::<Actor>(),
         complex_type::<Partner>(),
     ];
-    let sets = [
-        ("apps", RegisteredApp::NAME),
-        ("environments", RegisteredEnvironment::NAME),
-        ("agents", RegisteredAgent::NAME),
-        ("operations", OperationRow::NAME),
-        ("audit", AuditRow::NAME),
-        ("freezes", Freeze::NAME),
-        ("customers", RegisteredCustomer::NAME),
-        ("webhooks", Webhook::NAME),
+    let sets: [Set; 8] = [
+        (
+            "apps",
+            RegisteredApp::NAME,
+            BE_CHANGED,
+            &[("principals", BE_CHANGED)],
+        ),
+        ("environments", RegisteredEnvironment::NAME, BE_REMOVED, &[]),
+        ("agents", RegisteredAgent::NAME, BE_REMOVED, &[]),
+        ("operations", OperationRow::NAME, BE_READ, &[]),
+        ("audit", AuditRow::NAME, BE_READ, &[]),
+        ("freezes", Freeze::NAME, BE_REMOVED, &[]),
+        ("customers", RegisteredCustomer::NAME, BE_REMOVED, &[]),
+        ("webhooks", Webhook::NAME, BE_REMOVED, &[("deliveries", BE_READ)]),
     ];
-    whole(&types, &sets)
+    whole(&types, &sets, filter_words)
 }
 
-fn whole(types: &[String], sets: &[(&str, &str)]) -> String {
+fn whole(types: &[String], sets: &[Set], filter_words: impl Iterator<Item = &'static str>) -> String {
     let mut container = String::from("      <EntityContainer Name=\"Container\">\n");
-    for (name, of) in sets {
+    for (name, of, may, below) in sets {
         let _ = writeln!(
             container,
-            r#"        <EntitySet Name="{name}" EntityType="{NAMESPACE}.{of}"/>"#
+            r#"        <EntitySet Name="{name}" EntityType="{NAMESPACE}.{of}">"#
         );
+        for (term, of_term) in [("ExpandRestrictions", no("Expandable"))]
+            .into_iter()
+            .chain(restrictions(*may))
+        {
+            container.push_str(&annotation(term, &of_term));
+        }
+        if !below.is_empty() {
+            container.push_str(&annotation("NavigationRestrictions", &restrictions_below(below)));
+        }
+        container.push_str("        </EntitySet>\n");
     }
+    let words: String = filter_words
+        .map(|word| format!("<String>{word}</String>"))
+        .collect();
+    container.push_str(&annotation(
+        "FilterFunctions",
+        &format!("<Collection>{words}</Collection>"),
+    ));
     [HEAD, &types.concat(), &container, TAIL].concat()
+}
+
+fn annotation(term: &str, value: &str) -> String {
+    format!("          <Annotation Term=\"Org.OData.Capabilities.V1.{term}\">{value}</Annotation>\n")
+}
+
+/// What clients may not expect of a collection.
+fn restrictions(may: May) -> [(&'static str, String); 4] {
+    [
+        ("SearchRestrictions", no("Searchable")),
+        ("InsertRestrictions", whether("Insertable", may.be_added)),
+        ("UpdateRestrictions", whether("Updatable", may.be_changed)),
+        ("DeleteRestrictions", whether("Deletable", may.be_removed)),
+    ]
+}
+
+fn restrictions_below(collections: &[(&str, May)]) -> String {
+    let mut records = String::new();
+    for (path, may) in collections {
+        let _ = write!(
+            records,
+            r#"<Record><PropertyValue Property="NavigationProperty" NavigationPropertyPath="{path}"/>"#
+        );
+        for (name, value) in restrictions(*may) {
+            let _ = write!(
+                records,
+                r#"<PropertyValue Property="{name}">{value}</PropertyValue>"#
+            );
+        }
+        records.push_str("</Record>");
+    }
+    format!(
+        r#"<Record><PropertyValue Property="RestrictedProperties"><Collection>{records}</Collection></PropertyValue></Record>"#
+    )
+}
+
+fn no(what: &str) -> String {
+    whether(what, false)
+}
+
+fn whether(what: &str, it_is_so: bool) -> String {
+    format!(r#"<Record><PropertyValue Property="{what}" Bool="{it_is_so}"/></Record>"#)
 }
 
 /// An entity with the collections that lie below it.

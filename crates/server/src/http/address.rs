@@ -16,6 +16,8 @@ const NO_TEXT: &str = "\u{1a}";
 
 /// The collection whose keys are names, which may be anything.
 const ENVIRONMENTS: &str = "environments";
+/// The collection from which a plan is made.
+const HOTFIXES: &str = "environmentHotfixes";
 
 /// What may be named in the key of an environment.
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
@@ -27,7 +29,7 @@ const COLLECTIONS: [&str; 8] = [
     "principals",
     "versions",
     ENVIRONMENTS,
-    "environmentHotfixes",
+    HOTFIXES,
     "webhooks",
     "deliveries",
 ];
@@ -49,7 +51,8 @@ const WORDS: [&str; 9] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Routed {
     pub(crate) path: String,
-    /// The parts of its last key, where they were named: `(aadTenantId=…,applicationFamily='…',name='…')`.
+    /// The parts of its last key, or the parameters of what is called, where they were named:
+    /// `(aadTenantId=…,applicationFamily='…',name='…')`.
     pub(crate) named_key: Option<NamedKey>,
 }
 
@@ -92,13 +95,18 @@ impl Routed {
     fn push_segment(&mut self, segment: &str, key_of: Option<&'static str>) -> Option<&'static str> {
         let text = percent_decode_str(segment).decode_utf8_lossy();
         if let Some(collection) = key_of {
+            if let Some(parameters) = plan_with(collection, &text) {
+                self.push("plan");
+                self.named_key = named_parts(parameters);
+                return None;
+            }
             match word_for_key(collection, segment, &text) {
                 Some(word) => self.push(word),
                 None => self.push_key(&text),
             }
             return None;
         }
-        if let Some(word) = known(&WORDS, &text) {
+        if let Some(word) = known(&WORDS, called(&text)) {
             self.push(word);
             return None;
         }
@@ -186,11 +194,23 @@ fn is_api_version(segment: &str) -> bool {
 /// environment that is called `$count` is written `%24count`.
 fn word_for_key(collection: &str, segment: &str, text: &str) -> Option<&'static str> {
     let written = if collection == ENVIRONMENTS { segment } else { text };
-    let words: &[_] = match collection {
-        "environmentHotfixes" => &["$count", "plan"],
-        _ => &["$count"],
-    };
-    known(words, written)
+    match collection {
+        HOTFIXES => known(&["$count", "plan"], called(written)),
+        _ => known(&["$count"], written),
+    }
+}
+
+/// What is called, without what `$metadata` calls it by besides: a namespace before it, and nothing in parentheses.
+fn called(text: &str) -> &str {
+    let name = text.strip_prefix("AppManagement.").unwrap_or(text);
+    name.strip_suffix("()").unwrap_or(name)
+}
+
+/// The parameters of a plan that is called as the function that `$metadata` has it as.
+fn plan_with<'t>(collection: &str, text: &'t str) -> Option<&'t str> {
+    let (name, parameters) = called(text).split_once('(')?;
+    let is_plan = collection == HOTFIXES && name.eq_ignore_ascii_case("plan");
+    parameters.strip_suffix(')').filter(|_| is_plan)
 }
 
 fn known(words: &[&'static str], text: &str) -> Option<&'static str> {
@@ -281,6 +301,29 @@ mod tests {
             "/v1.0/apps/a/countries/US/environmentHotfixes/plan"
         );
         assert_eq!(routed("/v1.0/apps/$count"), "/v1.0/apps/$count");
+    }
+
+    #[test]
+    fn what_is_called_may_have_its_namespace() {
+        for (path, form) in [
+            (
+                "/v1.0/apps(a)/AppManagement.getMyPermissions",
+                "/v1.0/apps/a/getMyPermissions",
+            ),
+            ("/v1.0/apps(a)/AppManagement.roles()", "/v1.0/apps/a/roles"),
+            ("/v1.0/apps(a)/roles()", "/v1.0/apps/a/roles"),
+            (
+                "/v1.0/apps/a/countries/US/environments/AppManagement.plan",
+                "/v1.0/apps/a/countries/US/environments/AppManagement.plan",
+            ),
+        ] {
+            assert_eq!(routed(path), form);
+        }
+        let plan = "/v1.0/apps(a)/countries('US')/environmentHotfixes/AppManagement.plan(targetAppVersion='16.0.1.2')";
+        let plan = Routed::of(plan);
+        assert_eq!(plan.path, "/v1.0/apps/a/countries/US/environmentHotfixes/plan");
+        let target = ("targetAppVersion".to_owned(), "16.0.1.2".to_owned());
+        assert_eq!(plan.named_key, Some(vec![target]));
     }
 
     #[test]

@@ -123,8 +123,10 @@ pub(crate) async fn plan_hotfixes(
 
 fn target_of(context: &RequestContext) -> Result<AppVersion> {
     let options = context.custom_options(odata::Resource::Collection)?;
+    let given = context.info.named_key.iter().flatten().cloned();
     let target = options
         .into_iter()
+        .chain(given)
         .find(|(name, _)| name.eq_ignore_ascii_case("targetAppVersion"));
     let (_, text) = target.ok_or_else(|| {
         RuleError::invalid(

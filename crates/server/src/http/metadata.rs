@@ -19,10 +19,11 @@ use std::sync::LazyLock;
 use wire::{ErrorBody, ResponseFormat, service::ServiceDocument};
 
 /// The description of all types that vendors see, in CSDL.
-static METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::document().into());
+static METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::document(odata::filter_words()).into());
 
 /// The same of those that operators see.
-static OPERATOR_METADATA: LazyLock<Bytes> = LazyLock::new(|| wire::csdl::operator_document().into());
+static OPERATOR_METADATA: LazyLock<Bytes> =
+    LazyLock::new(|| wire::csdl::operator_document(odata::filter_words()).into());
 
 /// Tells which collections there are.
 #[utoipa::path(get, path = "/", tag = "service",

@@ -3,7 +3,7 @@
 
 use crate::{
     every_operation::{CallerKind, Fixture, Guard, Role, samples},
-    harness::{Backend, Harness},
+    harness::{APP, Backend, Harness},
 };
 use http::Method;
 use roxmltree::{Document, Node};
@@ -13,7 +13,7 @@ use wire::{
     apps::{AllowedAction, App, RolePermissions},
     countries::Country,
     environments::Environment,
-    hotfixes::EnvironmentHotfix,
+    hotfixes::{EnvironmentHotfix, PlanReason, PlanRow},
     operator::{
         Actor, AuditRow, Freeze, Identity, InstalledApp, OperationRow, Owner, Partner, RegisteredAgent,
         RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
@@ -140,6 +140,8 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("dependency".into(), Described::complex::<Dependency>()),
         ("allowedAction".into(), Described::complex::<AllowedAction>()),
         ("role".into(), Described::complex::<RolePermissions>()),
+        ("planRow".into(), Described::complex::<PlanRow>()),
+        ("planReason".into(), Described::complex::<PlanReason>()),
     ]);
     assert_eq!(described, written);
 }
@@ -276,6 +278,171 @@ async fn every_type_that_is_named_is_there() {
         navigations, 7,
         "apps contain countries, principals and webhooks; countries contain three more, and webhooks deliveries"
     );
+}
+
+/// What is said of a property of a record, which stands in an annotation or in the record of another.
+fn said(of: Node<'_, '_>, term: &str, property: &str) -> bool {
+    let whole = format!("Org.OData.Capabilities.V1.{term}");
+    let is_it = |node: &Node<'_, '_>| {
+        node.attribute("Term") == Some(&whole) || node.attribute("Property") == Some(term)
+    };
+    let annotation = of.children().find(is_it);
+    let annotation = annotation.unwrap_or_else(|| panic!("{term} is not said"));
+    let mut values = annotation.descendants();
+    let value = values.find(|node| node.attribute("Property") == Some(property));
+    value.unwrap().attribute("Bool") == Some("true")
+}
+
+/// The verbs of the description at the collection that is reached by these words, and at its members.
+fn verbs(root: &str, words: &[&str]) -> [BTreeSet<String>; 2] {
+    let document: serde_json::Value = serde_json::from_str(&server::openapi_json()).unwrap();
+    let mut verbs = [BTreeSet::new(), BTreeSet::new()];
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(path) = path.strip_prefix(root) else {
+            continue;
+        };
+        let literals = path
+            .split('/')
+            .filter(|segment| !segment.is_empty() && !segment.starts_with('{'));
+        if literals.eq(words.iter().copied()) {
+            let of_members = usize::from(path.ends_with('}'));
+            verbs[of_members].extend(item.as_object().unwrap().keys().cloned());
+        }
+    }
+    verbs
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_it_says_can_be_done_is_what_is_served() {
+    let mut looked_at = 0;
+    for (root, text) in [
+        ("/v1.0", served().await),
+        ("/operator/v1", served_to_operators().await),
+    ] {
+        let document = Document::parse(&text).unwrap();
+        let mut containers = children(schema(&document), "EntityContainer");
+        for set in children(containers.next().unwrap(), "EntitySet") {
+            let name = set.attribute("Name").unwrap();
+            assert!(!said(set, "ExpandRestrictions", "Expandable"), "{name}");
+            let below = set
+                .descendants()
+                .filter(|node| node.has_attribute("NavigationPropertyPath"));
+            let below = below.map(|node| {
+                let path = node.attribute("NavigationPropertyPath").unwrap();
+                (format!("{name}/{path}"), node.parent().unwrap())
+            });
+            for (path, restricted) in below.chain([(name.to_owned(), set)]) {
+                let [of_collection, of_members] = verbs(root, &path.split('/').collect::<Vec<_>>());
+                let may = |term, property| said(restricted, term, property);
+                assert!(!may("SearchRestrictions", "Searchable"), "{path}");
+                let is_added = may("InsertRestrictions", "Insertable");
+                assert_eq!(is_added, of_collection.contains("post"), "{path}");
+                let is_changed = of_members.contains("put") || of_members.contains("patch");
+                assert_eq!(may("UpdateRestrictions", "Updatable"), is_changed, "{path}");
+                let is_removed = of_members.contains("delete");
+                assert_eq!(may("DeleteRestrictions", "Deletable"), is_removed, "{path}");
+                looked_at += 1;
+            }
+        }
+        let below = document
+            .descendants()
+            .filter(|node| node.has_tag_name((EDM, "NavigationProperty")));
+        let restricted = document
+            .descendants()
+            .filter(|node| node.has_attribute("NavigationPropertyPath"));
+        assert_eq!(
+            below.count(),
+            restricted.count(),
+            "{root}: every collection below another is spoken of"
+        );
+    }
+    assert_eq!(looked_at, 18);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_it_says_is_not_there_is_not() {
+    let service = Harness::with(Backend::Sqlite).start_empty().await;
+    let stranger = service.stranger();
+    for query in [
+        "$expand=countries",
+        "$search=x",
+        "$filter=cast(id,Edm.String) eq 'x'",
+    ] {
+        stranger.get(format!("/v1.4/apps?{query}")).await.expect(501);
+    }
+    stranger
+        .post("/v1.4/$batch", serde_json::json!({}))
+        .await
+        .expect(404);
+    let text = served().await;
+    for tag in [
+        "BatchSupported",
+        "AsynchronousRequestsSupported",
+        "CrossJoinSupported",
+    ] {
+        let said = format!("<Annotation Term=\"Org.OData.Capabilities.V1.{tag}\" Bool=\"false\"/>");
+        assert!(text.contains(&said), "{tag}");
+    }
+    assert!(!text.contains("<String>cast</String>"));
+    for (word, filter) in [
+        ("contains", "contains(publisher,'x')"),
+        ("in", "publisher in ('x','y')"),
+        ("divby", "length(publisher) divby 2 gt 1"),
+        ("matchesPattern", "matchesPattern(publisher,'x')"),
+        ("any", "publisher ne null"),
+    ] {
+        assert!(text.contains(&format!("<String>{word}</String>")), "{word}");
+        stranger
+            .get(format!("/v1.4/apps?$filter={filter}"))
+            .await
+            .expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_be_called_is_declared_and_can_be_called_so() {
+    let text = served().await;
+    let document = Document::parse(&text).unwrap();
+    let mut declared = BTreeSet::new();
+    for (tag, verb) in [("Function", "get"), ("Action", "post")] {
+        declared.extend(names(schema(&document), tag).into_iter().map(|name| (name, verb)));
+    }
+    let openapi: serde_json::Value = serde_json::from_str(&server::openapi_json()).unwrap();
+    let mut served = BTreeSet::new();
+    let collections = names_of_collections(&document);
+    for (path, item) in openapi["paths"].as_object().unwrap() {
+        let last = path.rsplit('/').next().unwrap();
+        let is_called =
+            path.starts_with("/v1.0/") && !last.starts_with(['{', '$']) && !collections.contains(last);
+        // What is posted may be had by GET too; it is declared once.
+        let verb = ["post", "get"].into_iter().find(|verb| item.get(verb).is_some());
+        served.extend(verb.filter(|_| is_called).map(|verb| (last.to_owned(), verb)));
+    }
+    assert_eq!(declared, served);
+
+    let service = Harness::start(Backend::Sqlite).await;
+    service.owner().has_uploaded("16.0.1.2").await;
+    let reader = service.reader();
+    let app = format!("/v1.4/apps({APP})");
+    reader
+        .get(format!("{app}/AppManagement.roles()"))
+        .await
+        .expect(200);
+    let permissions = format!("{app}/AppManagement.getMyPermissions");
+    reader.asks(Method::POST, permissions).await.expect(200);
+    let plan = "countries('US')/environmentHotfixes/AppManagement.plan(targetAppVersion='16.0.1.2')";
+    let by_function = reader.get(format!("{app}/{plan}")).await.expect(200);
+    let by_option = reader.get(reader.us("environmentHotfixes/plan?targetAppVersion=16.0.1.2"));
+    assert_eq!(by_function.json(), by_option.await.expect(200).json());
+}
+
+fn names_of_collections(document: &Document<'_>) -> BTreeSet<String> {
+    let collections = document.descendants().filter(|node| {
+        node.has_tag_name((EDM, "NavigationProperty")) || node.has_tag_name((EDM, "EntitySet"))
+    });
+    collections
+        .map(|node| node.attribute("Name").unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
