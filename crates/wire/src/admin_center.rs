@@ -45,7 +45,7 @@ pub struct AdminEnvironment {
     pub friendly_name: String,
     /// Production or Sandbox.
     #[serde(rename = "type")]
-    #[schema(example = "Production")]
+    #[schema(value_type = crate::words::EnvironmentKind)]
     pub kind: String,
     /// Its application family.
     #[schema(example = "BusinessCentral")]
@@ -56,7 +56,7 @@ pub struct AdminEnvironment {
     #[schema(example = "DK")]
     pub country_code: String,
     /// `Active`, or `NotReady` while nobody finds it any more.
-    #[schema(example = "Active")]
+    #[schema(value_type = crate::words::EnvironmentStatus)]
     pub status: String,
     /// Where people sign in to it; empty if nobody said.
     pub web_client_login_url: String,
@@ -74,6 +74,7 @@ pub struct AdminEnvironment {
     pub version_details: VersionDetails,
     /// Whether updates of the platform bring those of apps: `Default`, `DuringMajorUpgrade` or `DuringMajorMinorUpgrade`. It is
     /// kept and shown, and changes nothing here.
+    #[schema(value_type = crate::words::UpdateCadence)]
     pub app_source_apps_update_cadence: String,
 }
 
@@ -99,20 +100,24 @@ pub struct AdminApp {
     /// The installed version.
     pub version: String,
     /// `Installed`, `UpdatePending` or `Updating`.
+    #[schema(value_type = crate::words::InstalledAppState)]
     pub state: String,
     /// The last update or hotfix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_operation_id: Option<Uuid>,
     /// What became of it, once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::OperationStatus>)]
     pub last_update_attempt_result: Option<String>,
     /// The last attempt to take it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_uninstall_operation_id: Option<Uuid>,
     /// What became of it, once it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::OperationStatus>)]
     pub last_uninstall_attempt_result: Option<String>,
     /// `global` or `tenant`.
+    #[schema(value_type = crate::words::AppType)]
     pub app_type: String,
     /// Whether it can be taken out.
     pub can_be_uninstalled: bool,
@@ -171,6 +176,7 @@ pub struct UninstallRequirement {
     pub version: String,
     /// `Global` or `PTE`.
     #[serde(rename = "type")]
+    #[schema(value_type = crate::words::DependentScope)]
     pub kind: String,
     /// Always `Uninstall`.
     pub environment_app_operation_requirement_type: String,
@@ -185,8 +191,10 @@ pub struct AdminOperation {
     /// `install`, `update`, `uninstall` or `hotfix` where an app's operations are asked for; `environmentAppInstall` and so on
     /// where an environment's are.
     #[serde(rename = "type")]
+    #[schema(value_type = crate::words::CustomersOperationKind)]
     pub kind: String,
     /// `scheduled`, `running`, `succeeded`, `failed`, `canceled` or `skipped`.
+    #[schema(value_type = crate::words::CustomersOperationStatus)]
     pub status: String,
     /// When it was asked for.
     #[schema(format = DateTime)]
@@ -214,6 +222,7 @@ pub struct AdminOperation {
     /// Who called it off; empty otherwise.
     pub canceled_by: String,
     /// `user` or `app`.
+    #[schema(value_type = crate::words::CreatorKind)]
     pub creator_principal_type: String,
     /// The app.
     pub app_id: Uuid,
@@ -222,12 +231,14 @@ pub struct AdminOperation {
     /// The environment.
     pub environment_name: String,
     /// Production or Sandbox.
+    #[schema(value_type = crate::words::EnvironmentKind)]
     pub environment_type: String,
     /// The application family.
     pub product_family: String,
     /// Whether it can be called off here.
     pub can_be_canceled: bool,
     /// `Immediate` or `UpdateWindow`.
+    #[schema(value_type = crate::words::ScheduleKind)]
     pub schedule_kind: String,
     /// When the customer put a vendor's hotfix off.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -111,7 +111,7 @@ pub struct ReportedEnvironment {
     pub country_code: String,
     /// `Production` or `Sandbox`.
     #[serde(rename = "type")]
-    #[schema(example = "Production")]
+    #[schema(value_type = crate::words::EnvironmentKind)]
     pub kind: String,
     /// Where it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,7 +218,7 @@ pub struct ReportedApp {
     pub publisher: Option<String>,
     /// For whom it was published, if that can be told: `Global`, `Tenant` or `Dev`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "Tenant")]
+    #[schema(value_type = Option<crate::words::AppScope>)]
     pub scope: Option<String>,
     /// Whether the target lets it be uninstalled, if that can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -321,6 +321,7 @@ pub struct ClaimedOperation {
     /// How long it is held, in seconds from the answer, unless it is renewed.
     pub lease_seconds: u32,
     /// What it does: `Hotfix`, or a kind that the claim named.
+    #[schema(value_type = crate::words::OperationKind)]
     pub kind: String,
     /// Where.
     pub environment: EnvironmentName,
@@ -410,14 +411,14 @@ pub struct Finish {
     /// What the operation is held by.
     pub lease_id: Uuid,
     /// `Succeeded`, `Failed` or `Skipped`.
-    #[schema(example = "Succeeded")]
+    #[schema(value_type = crate::words::EndStatus)]
     pub status: String,
     /// What the target said, in full; needed when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
     /// Why it failed, as far as it can be told: one word of a closed list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "SchemaBreak")]
+    #[schema(value_type = Option<crate::words::FailureCause>)]
     pub failure_cause: Option<String>,
     /// The version that was found installed at the end; needed when it succeeded, and then the version asked for. None
     /// where the app was uninstalled.
@@ -433,6 +434,7 @@ pub struct Finished {
     /// Its identity.
     pub operation_id: Uuid,
     /// Its status, which may be another than the one reported if that came too late.
+    #[schema(value_type = crate::words::OperationStatus)]
     pub status: String,
 }
 

@@ -15,6 +15,7 @@ entity! {
         id "id": AppId,
         /// The publisher's name.
         #[serde(default)]
+        #[schema(required = true)]
         publisher "publisher": String,
         /// The Microsoft Entra tenant of the publisher's organisation.
         #[serde(default)]
@@ -22,9 +23,11 @@ entity! {
         publisher_aad_tenant_id "publisherAadTenantId": Option<TenantId>,
         /// The publisher's contact e-mail address.
         #[serde(default)]
+        #[schema(required = true)]
         publisher_contact_email "publisherContactEmail": String,
         /// Where the app's packages are kept.
         #[serde(default)]
+        #[schema(required = true)]
         storage_location "storageLocation": String,
         /// The name that the highest uploaded version has; none before the first upload. Not part of the
         /// state that `_etag` stands for.
@@ -56,10 +59,11 @@ entity! {
     /// A role, and what it allows.
     RolePermissions "role" keyed by ["name"] {
         /// The role.
-        #[schema(value_type = String)]
+        #[schema(value_type = crate::words::Role)]
         name "name": Role,
         /// What its holders may do.
         #[serde(default)]
+        #[schema(required = true)]
         permissions "permissions": Vec<String>,
     }
 }

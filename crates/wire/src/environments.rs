@@ -31,7 +31,7 @@ entity! {
         /// The environment's name.
         name "name": String,
         /// What it is for: Production or Sandbox.
-        #[schema(value_type = String, example = "Production")]
+        #[schema(value_type = crate::words::EnvironmentKind)]
         kind "type": EnvironmentKind,
     }
 }

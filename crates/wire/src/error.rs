@@ -19,6 +19,7 @@ pub const POSITION: &str = "position";
 #[serde(rename_all = "camelCase", default)]
 pub struct ErrorBody {
     /// The error, for readers of OData.
+    #[schema(required = true)]
     pub error: ErrorObject,
     /// The stable code again, at the top level.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -40,8 +41,10 @@ pub struct ErrorBody {
 #[serde(default)]
 pub struct ErrorObject {
     /// A stable code, such as `EntityValidationFailed`.
+    #[schema(required = true)]
     pub code: String,
     /// What is wrong, with the facts, in one or two sentences.
+    #[schema(required = true)]
     pub message: String,
     /// The property, query option or resource that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,8 +62,10 @@ pub struct ErrorObject {
 #[serde(default)]
 pub struct ErrorDetail {
     /// A stable code, narrower than the error's own, such as `NotNewer`.
+    #[schema(required = true)]
     pub code: String,
     /// What is wrong, with the facts.
+    #[schema(required = true)]
     pub message: String,
     /// The property that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]

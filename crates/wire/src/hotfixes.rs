@@ -36,7 +36,7 @@ entity! {
         #[schema(value_type = String, example = "16.0.1.2")]
         target_app_version "targetAppVersion": AppVersion,
         /// Scheduled, Running, Succeeded, Failed, Canceled or Skipped.
-        #[schema(value_type = String, example = "Scheduled")]
+        #[schema(value_type = crate::words::OperationStatus)]
         status "status": OperationStatus,
         /// When it was asked for.
         #[schema(value_type = String, format = DateTime)]
@@ -72,7 +72,7 @@ entity! {
         environment_name "environmentName": String,
         /// What the environment is for: Production or Sandbox.
         #[serde(default)]
-        #[schema(value_type = Option<String>, example = "Production")]
+        #[schema(value_type = Option<crate::words::EnvironmentKind>)]
         environment_type "environmentType": Option<EnvironmentKind>,
     }
     when selected {
@@ -90,7 +90,7 @@ entity! {
         /// The agent that carries it out, or did.
         agent_name "agentName": Option<String>,
         /// Why it failed, as far as its agent could tell: one word of a closed list.
-        #[schema(value_type = Option<String>, example = "SchemaBreak")]
+        #[schema(value_type = Option<crate::words::FailureCause>)]
         failure_cause "failureCause": Option<FailureCause>,
         /// When it was asked to run at the earliest, where its customer has postponed it since.
         #[schema(value_type = Option<String>, format = DateTime)]
@@ -127,6 +127,7 @@ pub struct HotfixRequestBody {
     pub environment_name: String,
     /// What the environment is for; refused if it is not so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::EnvironmentKind>)]
     pub environment_type: Option<String>,
 }
 
@@ -194,7 +195,7 @@ pub struct HotfixPatch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HotfixPatchBody {
     /// `Canceled`.
-    #[schema(example = "Canceled")]
+    #[schema(value_type = crate::words::CanceledStatus)]
     pub status: String,
 }
 
@@ -232,7 +233,7 @@ entity! {
         /// The environment's name.
         name "name": String,
         /// What the environment is for: Production or Sandbox.
-        #[schema(value_type = String, example = "Production")]
+        #[schema(value_type = crate::words::EnvironmentKind)]
         kind "type": EnvironmentKind,
         /// The version installed there.
         #[schema(value_type = String, example = "16.0.0.5")]
@@ -241,6 +242,7 @@ entity! {
         eligible "eligible": bool,
         /// Everything that speaks against it.
         #[serde(default)]
+        #[schema(required = true)]
         reasons "reasons": Vec<PlanReason>,
         /// When it would start, if it were scheduled now and waited for the update window.
         #[serde(default)]

@@ -24,6 +24,7 @@ pub mod service;
 pub mod value;
 pub mod versions;
 pub mod webhooks;
+mod words;
 
 pub use entity::{Entity, Projection};
 pub use error::ErrorBody;

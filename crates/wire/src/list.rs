@@ -85,7 +85,6 @@ impl<E: Entity> ListWriter<E> {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct List<T> {
     /// The rows.
-    #[schema(required = false)]
     pub value: Vec<T>,
     /// How many rows there are, on this page or not; only when it was asked for.
     #[serde(rename = "@odata.count", default)]

@@ -21,14 +21,14 @@ entity! {
         #[schema(value_type = uuid::Uuid)]
         id "id": PrincipalId,
         /// What kind of identity it is.
-        #[schema(value_type = String, example = "User")]
+        #[schema(value_type = crate::words::PrincipalKind)]
         kind "type": PrincipalKind,
         /// A user's tenant; applications have none here.
         #[serde(default)]
         #[schema(value_type = Option<uuid::Uuid>)]
         aad_tenant_id "aadTenantId": Option<TenantId>,
         /// The roles it has: Owner, Contributor, Reader.
-        #[schema(value_type = Vec<String>)]
+        #[schema(value_type = Vec<crate::words::Role>)]
         roles "roles": Roles,
         /// A value unique to the principal's current state.
         #[schema(value_type = uuid::Uuid)]
@@ -45,9 +45,11 @@ pub struct PrincipalPatch {
     pub aad_tenant_id: Option<Uuid>,
     /// `User` or `Application`; needed for a new principal.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::PrincipalKind>)]
     pub kind: Option<String>,
     /// The roles it shall have from now on; needed for a new principal.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<crate::words::Role>>)]
     pub roles: Option<Vec<String>>,
 }
 

@@ -25,9 +25,11 @@ entity! {
         app_id "appId": AppId,
         /// Its name.
         #[serde(default)]
+        #[schema(required = true)]
         name "name": String,
         /// Its publisher.
         #[serde(default)]
+        #[schema(required = true)]
         publisher "publisher": String,
         /// The least version of it that will do.
         #[schema(value_type = String, example = "1.0.0.0")]
@@ -69,38 +71,45 @@ entity! {
         package_id "packageId": Option<PackageId>,
         /// The publisher, as the package says.
         #[serde(default)]
+        #[schema(required = true)]
         publisher "publisher": String,
         /// The app's name, as the package says.
         #[serde(default)]
+        #[schema(required = true)]
         name "name": String,
         /// When it was uploaded.
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]
         uploaded_on "uploadedOn": Option<Instant>,
         /// To whom it is offered: Preview, Available or Deprecated.
-        #[schema(value_type = String, example = "Available")]
+        #[schema(value_type = crate::words::Availability)]
         availability "availability": Availability,
         /// Where its bytes are: Uploading, Uploaded or UploadFailed.
-        #[schema(value_type = String, example = "Uploaded")]
+        #[schema(value_type = crate::words::VersionStatus)]
         status "status": VersionStatus,
         /// The apps that it needs.
         #[serde(default)]
+        #[schema(required = true)]
         dependencies "dependencies": Vec<Dependency>,
         /// The first part of the version number.
         #[serde(default)]
+        #[schema(required = true)]
         major_version "majorVersion": u32,
         /// The second part.
         #[serde(default)]
+        #[schema(required = true)]
         minor_version "minorVersion": u32,
         /// The third part.
         #[serde(default)]
+        #[schema(required = true)]
         build_version "buildVersion": u32,
         /// The fourth part.
         #[serde(default)]
+        #[schema(required = true)]
         revision_version "revisionVersion": u32,
         /// How the database schema follows the app's on an update; `Sync` unless shown.
         #[serde(default = "usual_sync_mode")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<crate::words::SyncMode>)]
         sync_mode "syncMode": SyncMode,
         /// A value unique to the version's current state.
         #[schema(value_type = uuid::Uuid)]
@@ -118,6 +127,7 @@ fn usual_sync_mode() -> SyncMode {
 pub struct UploadVersion {
     /// To whom it is offered at first: Preview, Available or Deprecated; `Preview` when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::Availability>)]
     pub initial_availability: Option<String>,
     /// The bytes of the `.app` file in base64.
     #[schema(format = Byte)]
@@ -130,9 +140,11 @@ pub struct UploadVersion {
 pub struct VersionPatchBody {
     /// Preview, Available or Deprecated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::Availability>)]
     pub availability: Option<String>,
     /// `Sync` or `ForceSync`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::SyncMode>)]
     pub sync_mode: Option<String>,
     /// What has become known of dependencies; those not named stay as they are.
     #[schema(nullable)]

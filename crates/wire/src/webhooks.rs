@@ -42,10 +42,10 @@ entity! {
         url "url": String,
         /// The events that it wants, by name or by what they begin with; all when there are none.
         #[serde(default)]
-        #[schema(example = json!(["hotfix.*"]))]
+        #[schema(required = true, example = json!(["hotfix.*"]))]
         events "events": Vec<String>,
         /// StandardWebhooks, CloudEvents, ApplicationInsights or OpenTelemetry.
-        #[schema(value_type = String, example = "StandardWebhooks")]
+        #[schema(value_type = crate::words::WebhookFormat)]
         format "format": WebhookFormat,
         /// Whether it is told anything.
         enabled "enabled": bool,
@@ -55,7 +55,7 @@ entity! {
         disabled_on "disabledOn": Option<Instant>,
         /// Why: Asked, Gone (it answered 410) or Failing (nothing could be delivered as long as it is tried).
         #[serde(default)]
-        #[schema(value_type = Option<String>, example = "Failing")]
+        #[schema(value_type = Option<crate::words::DisabledReason>)]
         disabled_reason "disabledReason": Option<DisabledReason>,
         /// Until when it is left alone, because it did not answer or asked for it.
         #[serde(default)]
@@ -102,7 +102,7 @@ entity! {
         #[schema(value_type = String, format = DateTime)]
         occurred_on "occurredOn": Instant,
         /// Waiting, Delivered or Failed.
-        #[schema(value_type = String, example = "Delivered")]
+        #[schema(value_type = crate::words::DeliveryStatus)]
         status "status": DeliveryStatus,
         /// How often it was tried.
         attempts "attempts": u32,
@@ -116,7 +116,7 @@ entity! {
         last_attempt_on "lastAttemptOn": Option<Instant>,
         /// How that went: Accepted, RefusedAddress, Connect, Tls, Timeout or Status.
         #[serde(default)]
-        #[schema(value_type = Option<String>, example = "Accepted")]
+        #[schema(value_type = Option<crate::words::AttemptResult>)]
         last_result "lastResult": Option<AttemptResult>,
         /// The HTTP status that was answered.
         #[serde(default)]
@@ -147,6 +147,7 @@ pub struct WebhookBody {
     pub events: Option<Vec<String>>,
     /// StandardWebhooks, CloudEvents, ApplicationInsights or OpenTelemetry; StandardWebhooks when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::WebhookFormat>)]
     pub format: Option<String>,
     /// The tenant of whose environments it is told; of all when left out. For operators.
     #[serde(skip_serializing_if = "Option::is_none")]

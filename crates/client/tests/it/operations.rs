@@ -27,7 +27,8 @@ use wire::{
 
 const VERSION: AppVersion = AppVersion([16, 0, 1, 2]);
 
-/// `METHOD path` of every operation in the description, its parameters as `{}`.
+/// `METHOD path` of every operation in the description, its parameters as `{}`; but for those that are there once more for
+/// clients that know no verb but GET.
 fn described() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi.json");
     let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -39,7 +40,10 @@ fn described() -> BTreeSet<String> {
         });
         let path = segments.collect::<Vec<_>>().join("/");
         let methods = methods.as_object().unwrap().iter();
-        let methods = methods.filter(|(_, operation)| operation.get("operationId").is_some());
+        let methods = methods.filter(|(_, operation)| {
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            !id.is_empty() && !id.ends_with("_by_get")
+        });
         operations.extend(methods.map(|(method, _)| format!("{} {path}", method.to_uppercase())));
     }
     operations

@@ -49,6 +49,16 @@ pub(crate) async fn get_my_permissions(Path(app): Path<String>, context: Request
     context.short_list(&actions)
 }
 
+/// Tells what the caller may do with the app: the same for clients that know no other verb.
+#[utoipa::path(get, path = "/apps/{appId}/getMyPermissions", tag = "apps", params(("appId" = uuid::Uuid, Path)),
+    responses((status = 200, body = List<AllowedAction>), (status = "default", body = ErrorBody)))]
+pub(crate) async fn get_my_permissions_by_get(
+    app: Path<String>,
+    context: RequestContext,
+) -> Result<Response> {
+    get_my_permissions(app, context).await
+}
+
 /// Lists the three roles and what they allow.
 #[utoipa::path(get, path = "/apps/{appId}/roles", tag = "apps", params(("appId" = uuid::Uuid, Path)),
     responses((status = 200, body = List<RolePermissions>), (status = "default", body = ErrorBody)))]

@@ -159,7 +159,8 @@ pub(crate) async fn get_hotfix(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key within a day answers the same hotfix.")),
     request_body = HotfixRequestBody,
-    responses((status = 200, body = EnvironmentHotfix), (status = "default", body = ErrorBody)))]
+    responses((status = 200, body = EnvironmentHotfix), (status = 201, body = EnvironmentHotfix),
+        (status = "default", body = ErrorBody)))]
 pub(crate) async fn schedule_hotfix(
     Path((app, country)): Path<(String, String)>,
     context: RequestContext,

@@ -1,5 +1,6 @@
 //! The description of the API, made from the handlers themselves, and a page to read it.
 
+mod answers;
 mod examples;
 
 use super::extract::AppState;
@@ -28,7 +29,23 @@ use utoipa::{
     info(
         title = "App Management API",
         description = "Versions of Business Central apps per country, who may do what with them, the environments that have them, and hotfixes for those. Served as v1.0, v1.1, v1.2, v1.3 and v1.4 alike; the addresses below show v1.0.",
-        license(name = "MIT OR Apache-2.0")
+        contact(name = "Whoever runs the service"),
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    servers((url = "/", description = "The service that this description comes from.")),
+    tags(
+        (name = "service", description = "What there is: for generic clients of OData."),
+        (name = "apps", description = "Apps, and what their callers may do with them."),
+        (name = "countries", description = "The countries that an app is offered in."),
+        (name = "principals", description = "Who may do what with an app."),
+        (name = "versions", description = "Packages, up and down."),
+        (name = "environments", description = "The customers' environments that have an app."),
+        (name = "environmentHotfixes", description = "Versions pushed to environments, and the plan for them."),
+        (name = "webhooks", description = "Who is told what happens to an app, and what they were told."),
+        (name = "operator", description = "What those do who run the service."),
+        (name = "agent", description = "For agents, which carry operations out beside the environments."),
+        (name = "admin", description = "What customers do with the apps in their environments: a subset of Business Central's Admin Center API."),
+        (name = "health", description = "For whoever watches over the process."),
     ),
     modifiers(&Bearer)
 )]
@@ -65,9 +82,10 @@ impl PartialSchema for HowMany {
 
 impl ToSchema for HowMany {}
 
-/// The description, with examples and links.
+/// The description, with what is so of every operation, examples and links.
 pub(crate) fn described(document: &Document) -> Value {
     let mut described = serde_json::to_value(document).unwrap_or_default();
+    answers::add(&mut described);
     examples::add(&mut described);
     described
 }

@@ -22,7 +22,7 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(apps::list_apps))
         .routes(routes!(apps::count_apps))
         .routes(routes!(apps::get_app))
-        .routes(routes!(apps::get_my_permissions))
+        .routes(routes!(apps::get_my_permissions, apps::get_my_permissions_by_get))
         .routes(routes!(apps::list_roles))
         .routes(routes!(countries::list_countries))
         .routes(routes!(countries::count_countries))
@@ -37,7 +37,10 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(versions::list_versions, versions::upload_version))
         .routes(routes!(versions::count_versions))
         .routes(routes!(versions::get_version, versions::patch_version))
-        .routes(routes!(versions::get_package_contents))
+        .routes(routes!(
+            versions::get_package_contents,
+            versions::get_package_contents_by_get
+        ))
         .routes(routes!(environments::list_environments))
         .routes(routes!(environments::count_environments))
         .routes(routes!(environments::get_environment))
@@ -55,19 +58,6 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(webhooks::test_webhook))
         .routes(routes!(webhooks::list_webhook_deliveries))
         .routes(routes!(webhooks::replay_webhook_delivery))
-}
-
-/// The same actions under GET, for clients that know no other verb.
-fn also_by_get() -> Router<Arc<AppState>> {
-    Router::new()
-        .route(
-            "/v1.0/apps/{appId}/getMyPermissions",
-            get(apps::get_my_permissions),
-        )
-        .route(
-            "/v1.0/apps/{appId}/countries/{countryCode}/versions/{versionNumber}/getPackageContents",
-            get(versions::get_package_contents),
-        )
 }
 
 /// The operator API.
@@ -232,7 +222,6 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
 pub(crate) fn router(state: Arc<AppState>) -> Router {
     let (documented, description) = documented().split_for_parts();
     let routed = documented
-        .merge(also_by_get())
         .merge(also_for_customers())
         .merge(openapi::pages(&openapi::described(&description)))
         .fallback(problem::no_such_address)

@@ -70,7 +70,7 @@ pub(crate) async fn count_versions(Path(path): Path<ListPath>, context: RequestC
 #[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions", tag = "versions",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
         KeyHeader), request_body = UploadVersion,
-    responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
+    responses((status = 200, body = Version), (status = 201, body = Version), (status = "default", body = ErrorBody)))]
 pub(crate) async fn upload_version(
     Path((app, country)): Path<(String, String)>,
     context: RequestContext,
@@ -164,8 +164,8 @@ fn fits_nothing(dependency: &Dependency) -> String {
 #[utoipa::path(post, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}/getPackageContents",
     tag = "versions",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
-    responses((status = 200, body = FileBytes, content_type = "application/octet-stream"),
-        (status = 206, body = FileBytes, content_type = "application/octet-stream"),
+    responses((status = 200, body = inline(FileBytes), content_type = "application/octet-stream"),
+        (status = 206, body = inline(FileBytes), content_type = "application/octet-stream"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_package_contents(
     Path(path): Path<(String, String, String)>,
@@ -175,4 +175,18 @@ pub(crate) async fn get_package_contents(
     let version =
         versions::get_packaged_version(context.service(), &context.principal, app, country, version).await?;
     download::package(&context, &version).await
+}
+
+/// Downloads the package of a version: the same for clients that know no other verb.
+#[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/versions/{versionNumber}/getPackageContents",
+    tag = "versions",
+    params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ("versionNumber" = String, Path)),
+    responses((status = 200, body = inline(FileBytes), content_type = "application/octet-stream"),
+        (status = 206, body = inline(FileBytes), content_type = "application/octet-stream"),
+        (status = "default", body = ErrorBody)))]
+pub(crate) async fn get_package_contents_by_get(
+    path: Path<(String, String, String)>,
+    context: RequestContext,
+) -> Result<Response> {
+    get_package_contents(path, context).await
 }

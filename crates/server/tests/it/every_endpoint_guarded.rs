@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 on_both_databases!(
     refused_calls_change_nothing_and_say_no_more_than_they_may,
     permitted_calls_succeed,
-    what_is_also_served_by_get_is_guarded_alike,
     an_app_that_is_hidden_answers_as_one_that_is_not_there,
 );
 
@@ -206,26 +205,6 @@ async fn permitted_calls_succeed(backend: Backend) {
                 sample.operation,
                 who.name(),
                 answer.text()
-            );
-        }
-    }
-}
-
-async fn what_is_also_served_by_get_is_guarded_alike(backend: Backend) {
-    let fixture = Fixture::set(backend).await;
-    for (mut operation, sample) in operations() {
-        if !["get_my_permissions", "get_package_contents"].contains(&operation.id.as_str()) {
-            continue;
-        }
-        operation.method = http::Method::GET;
-        for who in CallerKind::ALL {
-            let answer = fixture.answer(who, &sample, &operation).await;
-            assert_eq!(
-                answer.status,
-                expected(&sample, who),
-                "{} as {}",
-                sample.operation,
-                who.name()
             );
         }
     }

@@ -284,6 +284,7 @@ fn of_an_app() -> Vec<Sample> {
     vec![
         sample("get_app", reader),
         sample("get_my_permissions", reader),
+        sample("get_my_permissions_by_get", reader),
         sample("list_roles", reader),
         sample("list_countries", reader),
         sample("count_countries", reader),
@@ -340,6 +341,7 @@ fn of_a_country() -> Vec<Sample> {
         sample("get_version", reader),
         sample("patch_version", contributor).body(|_| json!({ "syncMode": "Sync" })),
         sample("get_package_contents", reader),
+        sample("get_package_contents_by_get", reader),
         sample("list_environments", reader),
         sample("count_environments", reader),
         sample("get_environment", reader),

@@ -1,9 +1,11 @@
 //! The description of the API: committed, served, complete, and readable without anything from elsewhere.
 
 use crate::{
+    every_operation::{CallerKind, Fixture, Guard, Role, described, samples},
     harness::{Backend, Harness},
     reviewed_file,
 };
+use http::Method;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -121,6 +123,157 @@ fn every_reference_leads_somewhere() {
             Value::Array(items) => open.extend(items),
             _ => {}
         }
+    }
+}
+
+/// What a value refers to, or the value itself.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let reference = value["$ref"].as_str().and_then(|text| text.strip_prefix('#'));
+    reference.map_or(value, |pointer| document.pointer(pointer).unwrap())
+}
+
+#[test]
+fn every_answer_is_described_and_so_is_what_goes_wrong() {
+    let document = document();
+    for (path, operation) in operations(&document) {
+        let answers = operation["responses"].as_object().unwrap();
+        assert!(
+            answers.contains_key("4XX") && answers.contains_key("default"),
+            "{path}"
+        );
+        for (status, answer) in answers {
+            let answer = resolved(&document, answer);
+            let said = answer["description"].as_str().unwrap_or_default();
+            assert!(said.ends_with('.'), "{path} {status}: {said}");
+            assert!(
+                answer["headers"].get("Ms-Correlation-X").is_some(),
+                "{path} {status}"
+            );
+        }
+        let said = |name: &str| operation[name].as_str().unwrap().to_owned();
+        assert!(!said("summary").contains('\n'), "{path}: {}", said("summary"));
+        let whole = said("description");
+        assert!(
+            whole.starts_with(&said("summary")) && whole.len() > said("summary").len(),
+            "{path}: {whole}"
+        );
+    }
+}
+
+#[test]
+fn every_parameter_says_what_it_is_and_is_never_null() {
+    for (path, operation) in operations(&document()) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].is_string(), "{path}: {parameter}");
+            assert!(parameter["schema"]["type"].is_string(), "{path}: {parameter}");
+            let counts = ["$top", "$skip"].contains(&parameter["name"].as_str().unwrap());
+            assert!(
+                !counts || parameter["schema"]["minimum"] == 0,
+                "{path}: {parameter}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_list_has_rows_of_a_shape_with_a_name() {
+    let document = document();
+    let mut count = 0;
+    for (name, shape) in document["components"]["schemas"].as_object().unwrap() {
+        if name.starts_with("List") && name != "Listed_String" {
+            assert!(
+                shape["properties"]["value"]["items"]["$ref"].is_string(),
+                "{name}: {shape}"
+            );
+            let required = shape["required"].as_array().unwrap();
+            assert!(required.contains(&"value".into()), "{name}: {shape}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
+#[test]
+fn words_of_a_closed_list_are_listed() {
+    let document = document();
+    let listed = |shape: &str, property: &str| {
+        let described = &document["components"]["schemas"][shape]["properties"][property];
+        let one_of = described["oneOf"].as_array().into_iter().flatten();
+        let mut all = one_of.chain([described, &described["items"]]);
+        let word = all.find_map(|shape| resolved(&document, shape)["enum"].as_array().cloned());
+        word.unwrap_or_else(|| panic!("{shape}.{property}: {described}"))
+    };
+    assert_eq!(
+        listed("Version", "availability"),
+        ["Preview", "Available", "Deprecated"]
+    );
+    assert_eq!(listed("VersionPatchBody", "syncMode"), ["Sync", "ForceSync"]);
+    assert_eq!(listed("Principal", "roles"), ["Owner", "Contributor", "Reader"]);
+    assert_eq!(listed("AdminOperation", "status")[0], "scheduled");
+    for (shape, property) in [
+        ("EnvironmentHotfix", "status"),
+        ("EnvironmentHotfix", "failureCause"),
+        ("HotfixRequestBody", "environmentType"),
+        ("Environment", "type"),
+        ("OperationRow", "kind"),
+        ("Webhook", "format"),
+        ("WebhookDelivery", "status"),
+        ("RegisteredAgent", "state"),
+        ("Finish", "status"),
+        ("AdminApp", "state"),
+        ("AdminEnvironment", "appSourceAppsUpdateCadence"),
+    ] {
+        listed(shape, property);
+    }
+}
+
+/// What is described of a success is what comes: its status, and its headers. And what has a tag is changed under one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_have_the_headers_that_are_described() {
+    let fixture = Fixture::set(Backend::Sqlite).await;
+    let document = document();
+    let samples = samples();
+    for operation in described(&document) {
+        let sample = samples
+            .iter()
+            .find(|sample| sample.operation == operation.id)
+            .unwrap();
+        let who = match sample.guard {
+            Guard::Public => CallerKind::Nobody,
+            Guard::AnyToken | Guard::Role(_) => CallerKind::Holder(Role::Owner),
+            Guard::Operator => CallerKind::Operator,
+            Guard::Agent | Guard::OwnToken => CallerKind::Agent,
+            Guard::Administrator(_) if sample.operation == "list_manageable_tenants" => CallerKind::Client,
+            Guard::Administrator(_) => CallerKind::Administrator,
+        };
+        let answer = fixture
+            .answer(who, sample, &operation)
+            .await
+            .expect(sample.success);
+        let verb = operation.method.as_str().to_lowercase();
+        let of_operation = &document["paths"][&operation.path][&verb];
+        let described = &of_operation["responses"][sample.success.to_string()]["headers"];
+        let described: BTreeSet<_> = described
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        for name in &described {
+            // Only to those who asked for pages.
+            if *name != "Preference-Applied" {
+                assert!(answer.has_header(name), "{}: {name}", operation.id);
+            }
+        }
+        let is_tagged = answer.has_header("etag");
+        assert_eq!(described.contains("ETag"), is_tagged, "{}", operation.id);
+        let mut parameters = of_operation["parameters"].as_array().into_iter().flatten();
+        let has_condition = parameters.any(|parameter| parameter["name"] == "If-Match");
+        if [Method::PUT, Method::PATCH].contains(&operation.method) {
+            assert_eq!(has_condition, is_tagged, "{}", operation.id);
+        }
+        let only_writes_have_one = !has_condition || operation.method != Method::GET;
+        assert!(only_writes_have_one, "{}", operation.id);
     }
 }
 

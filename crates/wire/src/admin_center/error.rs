@@ -13,8 +13,10 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase", default)]
 pub struct AdminError {
     /// A stable code.
+    #[schema(required = true)]
     pub code: String,
     /// What is wrong, with the facts.
+    #[schema(required = true)]
     pub message: String,
     /// The value or the resource that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +32,7 @@ pub struct AdminError {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub client_error: Vec<AdminInnerError>,
     /// Code and message again.
+    #[schema(required = true)]
     pub error: AdminErrorText,
 }
 
@@ -38,6 +41,7 @@ pub struct AdminError {
 #[serde(default)]
 pub struct AdminErrorData {
     /// To other apps, in this order.
+    #[schema(required = true)]
     pub requirements: Vec<AdminRequirement>,
 }
 
@@ -46,8 +50,10 @@ pub struct AdminErrorData {
 #[serde(default)]
 pub struct AdminInnerError {
     /// A stable code, narrower than the error's own.
+    #[schema(required = true)]
     pub code: String,
     /// What is wrong, with the facts.
+    #[schema(required = true)]
     pub message: String,
     /// What it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,8 +65,10 @@ pub struct AdminInnerError {
 #[serde(default)]
 pub struct AdminErrorText {
     /// The stable code.
+    #[schema(required = true)]
     pub code: String,
     /// What is wrong.
+    #[schema(required = true)]
     pub message: String,
 }
 

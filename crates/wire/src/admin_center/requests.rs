@@ -406,6 +406,7 @@ fn clock_of_instant(text: &str) -> Result<String, String> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CadenceBody {
     /// `Default`, `DuringMajorUpgrade` or `DuringMajorMinorUpgrade`.
+    #[schema(value_type = crate::words::UpdateCadence)]
     pub value: String,
 }
 

@@ -28,12 +28,13 @@ entity! {
         /// Whether it also serves environments that belong to no agent when it is registered, and those that the operator
     /// registers later.
         #[serde(default)]
+        #[schema(required = true)]
         serves_unreported "servesUnreported": bool,
         /// Whose tokens of Microsoft Entra it may sign in with.
         #[serde(default)]
         identity "identity": Option<Identity>,
         /// Enrolling, Active, Silent or Frozen.
-        #[schema(value_type = String, example = "Active")]
+        #[schema(value_type = crate::words::AgentState)]
         state "state": AgentState,
         /// When it was made.
         #[serde(default)]
@@ -74,9 +75,11 @@ entity! {
         frozen_reason "frozenReason": Option<String>,
         /// How many environments are bound to it.
         #[serde(default)]
+        #[schema(required = true)]
         environments "environments": u32,
         /// How many operations it is carrying out.
         #[serde(default)]
+        #[schema(required = true)]
         running "running": u32,
         /// When the first operation in its environments is due; work waits for it where that is past.
         #[serde(default)]
@@ -101,6 +104,7 @@ entity! {
         tenants "tenants": Option<Vec<TenantId>>,
         /// Whether it may serve environments of all tenants.
         #[serde(default)]
+        #[schema(required = true)]
         all_tenants "allTenants": bool,
         /// Why it may.
         #[serde(default)]

@@ -26,6 +26,7 @@ entity! {
         id "id": AppId,
         /// The publisher's name.
         #[serde(default)]
+        #[schema(required = true)]
         publisher "publisher": String,
         /// The Microsoft Entra tenant of the publisher's organisation.
         #[serde(default)]
@@ -33,9 +34,11 @@ entity! {
         publisher_aad_tenant_id "publisherAadTenantId": Option<TenantId>,
         /// The publisher's contact e-mail address.
         #[serde(default)]
+        #[schema(required = true)]
         publisher_contact_email "publisherContactEmail": String,
         /// Where packages uploaded from now on are kept.
         #[serde(default)]
+        #[schema(required = true)]
         storage_location "storageLocation": String,
         /// The name that the highest uploaded version has.
         #[serde(default)]
@@ -47,10 +50,11 @@ entity! {
         /// Who must have signed its packages: `none`, nobody; `signed`, anybody; `pinned:` and the SHA-256 of public keys in
         /// hexadecimal digits, with commas between, somebody with one of these keys.
         #[serde(default)]
-        #[schema(example = "signed")]
+        #[schema(required = true, example = "signed")]
         signer_rule "signerRule": String,
         /// Its owners.
         #[serde(default)]
+        #[schema(required = true)]
         owners "owners": Vec<Owner>,
         /// A value unique to the app's current state.
         #[schema(value_type = uuid::Uuid)]
@@ -62,7 +66,7 @@ entity! {
     /// An owner of an app.
     Owner "owner" keyed by ["id"] {
         /// A user or an application.
-        #[schema(value_type = String, example = "User")]
+        #[schema(value_type = crate::words::PrincipalKind)]
         kind "type": PrincipalKind,
         /// A user's object id, or an application's client id.
         #[schema(value_type = uuid::Uuid)]
@@ -105,6 +109,7 @@ pub struct AppRegistrationBody {
 pub struct OwnerBody {
     /// `User` or `Application`.
     #[serde(rename = "type")]
+    #[schema(value_type = crate::words::PrincipalKind)]
     pub kind: String,
     /// A user's object id, or an application's client id.
     pub id: Uuid,
@@ -191,14 +196,14 @@ entity! {
         #[schema(value_type = uuid::Uuid)]
         id "id": PrincipalId,
         /// What kind of identity it is.
-        #[schema(value_type = String, example = "User")]
+        #[schema(value_type = crate::words::PrincipalKind)]
         kind "type": PrincipalKind,
         /// A user's tenant.
         #[serde(default)]
         #[schema(value_type = Option<uuid::Uuid>)]
         aad_tenant_id "aadTenantId": Option<TenantId>,
         /// The roles it has: Owner, Contributor, Reader.
-        #[schema(value_type = Vec<String>)]
+        #[schema(value_type = Vec<crate::words::Role>)]
         roles "roles": Roles,
         /// Where the service trusts several tenants, whose tokens an application has its roles with: `publisher`, those of
         /// the app's publisher; the id of a tenant, those of that one as well; or `any`.
@@ -219,9 +224,11 @@ pub struct PrincipalRegistrationBody {
     pub aad_tenant_id: Option<Uuid>,
     /// `User` or `Application`; needed for a new principal.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::words::PrincipalKind>)]
     pub kind: Option<String>,
     /// The roles it shall have from now on; needed for a new principal.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<crate::words::Role>>)]
     pub roles: Option<Vec<String>>,
     /// Whose tokens an application has them with: `publisher`, which it is at first, the id of another tenant besides the
     /// publisher's, or `any`. It matters where the service trusts several tenants.

@@ -33,7 +33,7 @@ entity! {
         #[schema(value_type = String, example = "US")]
         country_code "countryCode": CountryCode,
         /// What it is for: Production or Sandbox.
-        #[schema(value_type = String, example = "Production")]
+        #[schema(value_type = crate::words::EnvironmentKind)]
         kind "type": EnvironmentKind,
         /// Where it runs.
         #[serde(default)]
@@ -50,9 +50,11 @@ entity! {
         window "window": Window,
         /// Whether the apps below are all that are installed.
         #[serde(default)]
+        #[schema(required = true)]
         inventory_complete "inventoryComplete": bool,
         /// The apps known to be installed.
         #[serde(default)]
+        #[schema(required = true)]
         apps "apps": Vec<InstalledApp>,
         /// Since when no operation starts, because the outcome of one is unknown; none when all is well.
         #[serde(default)]
@@ -128,7 +130,7 @@ pub struct EnvironmentRegistrationBody {
     pub country_code: String,
     /// `Production` or `Sandbox`.
     #[serde(rename = "type")]
-    #[schema(example = "Production")]
+    #[schema(value_type = crate::words::EnvironmentKind)]
     pub kind: String,
     /// Where it runs.
     #[serde(skip_serializing_if = "Option::is_none")]

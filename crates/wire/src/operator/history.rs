@@ -21,10 +21,10 @@ entity! {
         #[schema(value_type = uuid::Uuid)]
         id "id": OperationId,
         /// Hotfix, Update, Install or Uninstall.
-        #[schema(value_type = String, example = "Hotfix")]
+        #[schema(value_type = crate::words::OperationKind)]
         kind "kind": OperationKind,
         /// Scheduled, Running, Succeeded, Failed, Canceled or Skipped.
-        #[schema(value_type = String, example = "Scheduled")]
+        #[schema(value_type = crate::words::OperationStatus)]
         status "status": OperationStatus,
         /// The app.
         #[schema(value_type = uuid::Uuid)]
@@ -41,7 +41,7 @@ entity! {
         environment_name "environmentName": String,
         /// What the environment is for: Production or Sandbox.
         #[serde(default)]
-        #[schema(value_type = Option<String>, example = "Production")]
+        #[schema(value_type = Option<crate::words::EnvironmentKind>)]
         environment_type "environmentType": Option<EnvironmentKind>,
         /// The version that was installed before; none for an install.
         #[serde(default)]
@@ -75,7 +75,7 @@ entity! {
         error_message "errorMessage": Option<String>,
         /// Why it failed, as far as its agent could tell: one word of a closed list.
         #[serde(default)]
-        #[schema(value_type = Option<String>, example = "SchemaBreak")]
+        #[schema(value_type = Option<crate::words::FailureCause>)]
         failure_cause "failureCause": Option<FailureCause>,
     }
     when selected {
@@ -130,6 +130,7 @@ entity! {
     Actor "actor" keyed by ["id"] {
         /// `User`, `Application`, `Delegated` for an administrator from a partner, `Agent`, or `Service` for what the service did
         /// by itself.
+        #[schema(value_type = crate::words::ActorKind)]
         kind "type": String,
         /// The principal, if it was one.
         #[serde(default)]

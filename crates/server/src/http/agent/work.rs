@@ -69,10 +69,9 @@ pub(crate) async fn finish_operation(
 
 /// Sends the package of an operation that the agent holds, whole or a range of it. HEAD is no download.
 #[utoipa::path(get, path = "/operations/{id}/package", tag = "agent",
-    params(("id" = uuid::Uuid, Path), AgentHeaders,
-        ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`, to go on where a download broke off.")),
-    responses((status = 200, body = FileBytes, content_type = "application/octet-stream"),
-        (status = 206, body = FileBytes, content_type = "application/octet-stream"),
+    params(("id" = uuid::Uuid, Path), AgentHeaders),
+    responses((status = 200, body = inline(FileBytes), content_type = "application/octet-stream"),
+        (status = 206, body = inline(FileBytes), content_type = "application/octet-stream"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_operation_package(
     method: Method,

@@ -44,7 +44,7 @@ pub(super) const SURFACE: Section = Section {
             H,
             &[
                 "apps::permissions_follow_from_the_role",
-                "every_endpoint_guarded::what_is_also_served_by_get_is_guarded_alike",
+                "every_endpoint_guarded::permitted_calls_succeed",
             ],
         ),
         Row(
@@ -72,7 +72,7 @@ pub(super) const SURFACE: Section = Section {
             "A version's package can be fetched by POST, and by GET too.",
             X,
             &[
-                "every_endpoint_guarded::what_is_also_served_by_get_is_guarded_alike",
+                "every_endpoint_guarded::permitted_calls_succeed",
                 "downloads::the_bytes_are_those_of_the_upload",
             ],
         ),
