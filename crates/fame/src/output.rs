@@ -59,7 +59,7 @@ impl Printer {
         let shown = |row: &Value| -> Vec<String> {
             columns
                 .iter()
-                .map(|(_, property)| cell(&row[*property]))
+                .map(|(_, property)| cut(&cell(&row[*property])))
                 .collect()
         };
         let cells: Vec<_> = rows.iter().map(shown).collect();
@@ -193,6 +193,18 @@ impl Printer {
         }
         bar.with_message(title)
     }
+}
+
+/// The most characters of a line in a table. What is longer is told whole where one thing is shown, and as JSON.
+const LONGEST_LINE: usize = 250;
+
+/// A cell of a table as far as it is one that people can read beside others.
+fn cut(cell: &str) -> String {
+    let line = |line: &str| match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    };
+    cell.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A value in the words of a table: no quotes, no braces, nothing at all for null.
@@ -498,6 +510,13 @@ mod tests {
         for other in ["16.0.1.2", "Contoso Sales. All of it", "2026-11-30T19:00:00Z"] {
             assert_eq!(cell(&json!(other)), other);
         }
+    }
+
+    #[test]
+    fn a_long_text_does_not_fill_a_table() {
+        let (long, whole) = ("é".repeat(251), "é".repeat(250));
+        assert_eq!(cut(&format!("{long}\n{whole}")), format!("{whole}…\n{whole}"));
+        assert_eq!(cut(""), "");
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub(crate) struct PutApp {
     /// The whole request as JSON, instead of the flags below; - reads standard input
     #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "signer_rule", "owner"])]
     file: Option<PathBuf>,
-    /// The publisher's name
+    /// The publisher's name, of 250 characters at most, as all texts of an operator
     #[arg(long, value_name = "NAME")]
     publisher: Option<String>,
     /// The Microsoft Entra tenant of the publisher's organisation
