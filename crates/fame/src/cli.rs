@@ -109,9 +109,8 @@ mod tests {
         fn check(command: &clap::Command, global: &[String]) {
             for subcommand in command.get_subcommands() {
                 for arg in subcommand.get_arguments() {
-                    let is_dev_json = subcommand.get_name() == "dev" && arg.get_id() == "json";
                     let is_the_same = arg.is_global_set();
-                    let hides = global.contains(&arg.get_id().to_string()) && !is_dev_json && !is_the_same;
+                    let hides = global.contains(&arg.get_id().to_string()) && !is_the_same;
                     assert!(!hides, "{} of {}", arg.get_id(), subcommand.get_name());
                 }
                 check(subcommand, global);

@@ -17,6 +17,7 @@ mod usage;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
+use dev::DevArgs;
 use exit::Exit;
 use failure::Failure;
 use output::Printer;
@@ -73,7 +74,14 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Migrate(args) => args.run(printer).await,
         Command::Secrets(command) => command.run(printer).await,
         Command::Config(command) => command.run(printer),
-        Command::Dev(args) => return run_dev(args).await,
+        Command::Dev(DevArgs {
+            command: Some(command),
+            ..
+        }) => command.run(&cli.global.url, printer).await,
+        Command::Dev(args) => {
+            let json = cli.global.json;
+            return run_dev(DevArgs { json, ..args }).await;
+        }
         Command::Openapi => commands::openapi::run(printer),
         Command::Completions(args) => commands::completions::run(&args, Cli::command(), printer),
         Command::ExitCodes => {
@@ -84,7 +92,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
     Ok(printer.ended(exit?).into())
 }
 
-async fn run_dev(args: dev::DevArgs) -> Result<ExitCode, Failure> {
+async fn run_dev(args: DevArgs) -> Result<ExitCode, Failure> {
     let ended = dev::run(args).await;
     ended.map_err(|error| Failure::Unexpected(format!("{error:#}")))
 }

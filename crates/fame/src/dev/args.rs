@@ -1,6 +1,7 @@
 //! What can be typed after `fame dev`.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use navx::Version;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
@@ -9,9 +10,14 @@ use std::{
 /// Run a service with sample data on this machine, to try things out.
 ///
 /// It answers the App Management API and the operator API, issues its own tokens, and pretends to carry out what
-/// is scheduled. Whoever can reach it may become anybody, so it listens on this machine only.
+/// is scheduled. Whoever can reach it may become anybody, so it listens on this machine only. With --json it prints one
+/// line of JSON when it is ready, instead of the guide.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DevArgs {
+    /// What to do with one that runs
+    #[command(subcommand)]
+    pub command: Option<DevCommand>,
     /// Where to listen, on this machine only; port 0 takes any free one, and https gets a port of its own
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = loopback)]
     pub listen: SocketAddr,
@@ -22,8 +28,8 @@ pub(crate) struct DevArgs {
     /// Folder to keep everything in, to go on from there next time; without it, all is gone at the end
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
-    /// Print one line of JSON when ready, instead of the guide
-    #[arg(long)]
+    /// One line of JSON when ready, instead of the guide: the flag that holds for all commands
+    #[arg(skip)]
     pub json: bool,
     /// Begin without apps and environments
     #[arg(long)]
@@ -31,6 +37,43 @@ pub(crate) struct DevArgs {
     /// Run the whole main job once against itself, show each step, and end; for a fresh folder
     #[arg(long)]
     pub once: bool,
+}
+
+/// `fame dev …`
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum DevCommand {
+    /// Read the clock of a `fame dev` that runs, or move it
+    ///
+    /// What becomes due on the way is carried out as if the time had passed. Tokens live on this machine's time. The
+    /// service is the one that --url or FAME_URL names, else http://127.0.0.1:8080.
+    #[command(subcommand)]
+    Clock(ClockCommand),
+    /// Write a package of the sample app Contoso Sales Pack, to have something to upload
+    Package {
+        /// Its version, such as 16.0.3.0
+        version: Version,
+        /// Where to write it; a file that is there is replaced
+        file: PathBuf,
+    },
+}
+
+/// `fame dev clock …`
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum ClockCommand {
+    /// Say what time it is there
+    Show,
+    /// Move it on by a span: 6h, "1d 30m" or PT6H
+    Advance {
+        /// By how much
+        #[arg(value_name = "SPAN")]
+        by: String,
+    },
+    /// Make it a certain time, be it earlier: 2027-01-31T20:00:00Z
+    Set {
+        /// What time it is to be
+        #[arg(value_name = "TIME")]
+        to: String,
+    },
 }
 
 /// Reads an address that only this machine can reach, and that the certificate is for.

@@ -142,7 +142,10 @@ struct Control {
     state: Arc<StateDir>,
 }
 
-/// `GET`/`POST /clock`, and the issuer's `/tokens` and `/keys/rotate`.
+/// What is here, and the issuer's addresses beside it.
+const DESCRIPTION: &str = include_str!("control.openapi.json");
+
+/// `GET`/`POST /clock`, the issuer's `/tokens` and `/keys/rotate`, and what describes them.
 pub(super) fn router(time: Arc<Timekeeper>, issuer: Issuer, state: Arc<StateDir>) -> Router {
     let control = Control {
         time,
@@ -153,6 +156,7 @@ pub(super) fn router(time: Arc<Timekeeper>, issuer: Issuer, state: Arc<StateDir>
         .route("/clock", get(read_clock).post(move_clock))
         .with_state(control.clone())
         .merge(control_router(issuer))
+        .route("/openapi.json", get(describe))
         .layer(middleware::from_fn_with_state(control, write_down))
         .layer(middleware::from_fn(from_no_page))
 }
@@ -244,6 +248,10 @@ impl Control {
     }
 }
 
+async fn describe() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
+}
+
 async fn read_clock(State(control): State<Control>) -> Response {
     shown(control.time.now())
 }
@@ -319,7 +327,7 @@ impl Change {
 fn span(text: &str) -> Result<Span, String> {
     let span: Span = text
         .parse()
-        .map_err(|_| format!("'{text}' is not an ISO 8601 duration such as PT6H or P1DT30M"))?;
+        .map_err(|_| format!("'{text}' is not a duration such as PT6H, P1DT30M or 6h"))?;
     if span.is_negative() {
         return Err(format!(
             "'{text}' is negative; to go back, send the time itself as \"now\""

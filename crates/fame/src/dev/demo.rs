@@ -12,6 +12,7 @@ use domain::{
     ids::{AppId, TenantId},
     version::Availability,
 };
+use navx::{PackageBuilder, Version};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -116,6 +117,11 @@ impl DemoApp {
             "Contoso" => home_tenant(),
             other => id(&format!("tenant {other}")),
         }
+    }
+
+    /// A package of it, to be completed and written.
+    pub(super) fn package(&self, version: Version) -> PackageBuilder {
+        PackageBuilder::new(self.id().0, self.name, self.publisher, version).id_range(50_100, 50_149)
     }
 
     /// Where its publisher is reached.

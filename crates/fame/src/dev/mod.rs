@@ -5,8 +5,10 @@
 //! carry out what is scheduled. Everything in it came in by the public APIs, so that it is a demonstration and a test at once.
 
 mod args;
+mod clock;
 mod control;
 mod demo;
+mod examples;
 mod instructions;
 mod listeners;
 mod once;
@@ -19,12 +21,14 @@ mod state_dir;
 
 pub(crate) use args::DevArgs;
 
-use crate::exit::Exit;
+use crate::{exit::Exit, failure::Failure, output::Printer};
 use anyhow::Context;
+use args::DevCommand;
 use listeners::Listeners;
 use running::Running;
 use state_dir::{Beginning, StateDir, StateDirError};
 use std::{
+    fs,
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
@@ -53,6 +57,25 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<ExitCode> {
     };
     running.stop().await;
     ended
+}
+
+impl DevCommand {
+    /// Runs the command; the clock is that of the `fame dev` at `url`.
+    ///
+    /// # Errors
+    /// As the clock's; [`Failure::Io`] when the package cannot be written.
+    pub(crate) async fn run(self, url: &str, printer: Printer) -> Result<Exit, Failure> {
+        match self {
+            Self::Clock(command) => command.run(url, printer).await,
+            Self::Package { version, file } => {
+                let package = demo::SALES_PACK.package(version).to_bytes();
+                let written = package.and_then(|bytes| fs::write(&file, bytes));
+                written.map_err(|error| Failure::file("write", &file, error))?;
+                printer.note(format!("Wrote {}.", file.display()));
+                Ok(Exit::Done)
+            }
+        }
+    }
 }
 
 /// To be told to stop is the usual end, except for a job that was to be done.
@@ -99,7 +122,7 @@ async fn serve(args: &DevArgs, running: &Running) -> anyhow::Result<ExitCode> {
         return once::run(running, &ready.addresses, kept_free).await;
     }
     if !args.json {
-        say(&instructions::text(&ready)?)?;
+        say(&instructions::text(&ready, &running.examples().await?)?)?;
     }
     std::future::pending().await
 }

@@ -1,10 +1,10 @@
 //! Who there is: the people and applications whose names are promised, and the API that they ask tokens for.
 //!
-//! Ids follow from names and are the same on every machine, so that what one developer writes down holds for the
-//! next; secrets are random and belong to one folder.
+//! Ids and secrets follow from names and are the same on every machine, so that what one developer writes down holds for
+//! the next. Nothing is lost by that: whoever reaches a `fame dev` may become anybody by its control endpoint.
 
 use domain::principal::{PrincipalKind, Role};
-use entra_local::{Application, Directory, Error, Resource, Secret, TokenVersion, User};
+use entra_local::{Application, Directory, Resource, Secret, TokenVersion, User};
 use uuid::Uuid;
 use wire::principals::PrincipalPatch;
 
@@ -35,6 +35,11 @@ const OWN_MACHINE: [&str; 3] = ["http://localhost", "http://127.0.0.1", "http://
 
 /// The app role with which an application administers customers' environments, once it is on their list of clients.
 const CUSTOMERS_ROLE: &str = "AdminCenter.ReadWrite.All";
+
+/// The secret or password of that name, known to everybody.
+fn published_secret(name: &str) -> Secret {
+    Secret::new(format!("published-secret-of-{name}"))
+}
 
 /// The id that stands for this name, always the same.
 pub(super) fn id(name: &str) -> Uuid {
@@ -135,11 +140,8 @@ impl Person {
     }
 }
 
-/// Everybody with new secrets.
-///
-/// # Errors
-/// No randomness.
-pub(super) fn directory() -> Result<Directory, Error> {
+/// Everybody.
+pub(super) fn directory() -> Directory {
     let mut directory = Directory {
         tenants: vec![home_tenant()],
         resources: vec![api()],
@@ -148,22 +150,22 @@ pub(super) fn directory() -> Result<Directory, Error> {
     for person in PEOPLE {
         match person.kind {
             PrincipalKind::Application => {
-                let application = application(person.name, person.principal_id(), person.tenant())?;
+                let application = application(person.name, person.principal_id(), person.tenant());
                 directory.applications.push(Application {
                     roles: person.app_roles(),
                     ..application
                 });
             }
-            PrincipalKind::User => directory.users.push(user(person)?),
+            PrincipalKind::User => directory.users.push(user(person)),
         }
     }
-    let sign_in = application(SIGN_IN, id("application sign-in"), home_tenant())?;
+    let sign_in = application(SIGN_IN, id("application sign-in"), home_tenant());
     directory.applications.push(Application {
         public_client: true,
         redirect_uris: OWN_MACHINE.map(str::to_owned).into(),
         ..sign_in
     });
-    Ok(directory)
+    directory
 }
 
 /// Registers with a directory that was kept what has come to be registered since it was made.
@@ -190,26 +192,26 @@ fn api() -> Resource {
     }
 }
 
-fn application(name: &str, client_id: Uuid, tenant_id: Uuid) -> Result<Application, Error> {
-    Ok(Application {
+fn application(name: &str, client_id: Uuid, tenant_id: Uuid) -> Application {
+    Application {
         name: name.to_owned(),
         client_id,
         object_id: id(&format!("service principal {name}")),
         tenant_id,
-        secret: Some(Secret::generate()?),
+        secret: Some(published_secret(name)),
         ..Application::default()
-    })
+    }
 }
 
-fn user(person: Person) -> Result<User, Error> {
-    Ok(User {
+fn user(person: Person) -> User {
+    User {
         name: person.name.to_owned(),
         username: format!("{}@contoso.com", person.name),
-        password: Secret::generate()?,
+        password: published_secret(person.name),
         object_id: person.principal_id(),
         tenant_id: home_tenant(),
         directory_roles: Vec::new(),
-    })
+    }
 }
 
 /// How somebody signs in.
@@ -247,7 +249,7 @@ mod tests {
 
     #[test]
     fn everybody_has_an_id_and_credentials_of_their_own() {
-        let directory = directory().unwrap();
+        let directory = directory();
         let mut ids = HashSet::new();
         for person in PEOPLE {
             assert!(ids.insert(person.principal_id()), "{}", person.name);
@@ -259,26 +261,30 @@ mod tests {
 
     #[test]
     fn a_folder_from_before_learns_what_has_come_and_keeps_its_secrets() {
-        let mut kept = directory().unwrap();
+        let mut kept = directory();
         for application in &mut kept.applications {
             application.redirect_uris.clear();
             application.roles.clear();
+            application.secret = Some(Secret::new("its own"));
         }
-        let secret = credentials(&kept, &CUSTOMER_ADMIN).unwrap().client_secret;
-        complete(&mut kept, directory().unwrap());
+        complete(&mut kept, directory());
         let of = |name| kept.application(name).unwrap();
         assert_eq!(of(SIGN_IN).redirect_uris, OWN_MACHINE);
         assert_eq!(of(CUSTOMER_ADMIN.name).roles, [CUSTOMERS_ROLE]);
         assert!(of(OWNER.name).roles.is_empty());
         let still = credentials(&kept, &CUSTOMER_ADMIN).unwrap().client_secret;
-        assert_eq!(still.reveal(), secret.reveal());
+        assert_eq!(still.reveal(), "its own");
     }
 
     #[test]
-    fn ids_are_the_same_everywhere_and_secrets_nowhere() {
-        let secret = |directory: &Directory| credentials(directory, &OWNER).unwrap().client_secret;
-        let (one, other) = (directory().unwrap(), directory().unwrap());
-        assert_eq!(one.applications[0].client_id, other.applications[0].client_id);
-        assert_ne!(secret(&one).reveal(), secret(&other).reveal());
+    fn what_is_published_stays_as_it_is() {
+        let owner = credentials(&directory(), &OWNER).unwrap();
+        assert_eq!(
+            (owner.client_id.to_string().as_str(), owner.client_secret.reveal()),
+            (
+                "e9d87392-acbb-58f8-993b-e10fb53b7808",
+                "published-secret-of-owner"
+            )
+        );
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     control::{self, Timekeeper},
     demo,
+    examples::{self, Example},
     listeners::{Listeners, Serving, http_router, https_router},
     people::{self, PEOPLE, Person, SCOPE},
     ready::{self, Addresses, Ready, SignedIn},
@@ -132,6 +133,15 @@ impl Running {
         .await
     }
 
+    /// Where the guide may show a hotfix.
+    ///
+    /// # Errors
+    /// When the service does not answer as it should.
+    pub(super) async fn examples(&self) -> anyhow::Result<Vec<Example>> {
+        let contributor = self.sign_in(&people::CONTRIBUTOR).await?;
+        Ok(examples::find(&contributor).await?)
+    }
+
     /// Signs somebody in as everybody does: over HTTP, with what they have. The sample data and the main job go in by
     /// the same APIs as a vendor's and an operator's would, and so prove those APIs at every start.
     ///
@@ -186,14 +196,13 @@ fn issuer(
     };
     if let Some(kept) = state.kept() {
         let issuer = Issuer::load(settings, kept.issuer)?;
-        let registered = people::directory()?;
-        issuer.change_directory(|kept| people::complete(kept, registered));
+        issuer.change_directory(|kept| people::complete(kept, people::directory()));
         // Names that it did not have come with another certificate.
         let issuer_state = issuer.state()?;
         state.change(|kept| kept.issuer = issuer_state)?;
         return Ok(issuer);
     }
-    let issuer = Issuer::new(settings, people::directory()?)?;
+    let issuer = Issuer::new(settings, people::directory())?;
     state.begin(SavedState {
         beginning,
         complete: false,

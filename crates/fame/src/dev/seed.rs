@@ -14,7 +14,6 @@ use domain::{
     version::Availability,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use navx::PackageBuilder;
 use wire::{
     hotfixes::{EnvironmentHotfix, HotfixRequestBody},
     operator::{
@@ -173,8 +172,7 @@ fn package(app: &DemoApp, version: &DemoVersion) -> anyhow::Result<Vec<u8>> {
         .number
         .parse()
         .with_context(|| format!("the sample version {}", version.number))?;
-    let mut package =
-        PackageBuilder::new(app.id().0, app.name, app.publisher, number).id_range(50_100, 50_149);
+    let mut package = app.package(number);
     if let Some(least) = version.sales_pack {
         let least = least
             .parse()

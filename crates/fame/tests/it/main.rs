@@ -17,6 +17,8 @@ mod configuration;
 mod crash;
 mod customers;
 mod dev;
+#[cfg(target_os = "linux")]
+mod documents;
 mod downloads;
 mod faults;
 mod gateways;
