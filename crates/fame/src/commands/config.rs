@@ -4,7 +4,7 @@ use crate::{exit::Exit, failure::Failure, output::Printer};
 use clap::{Args, Subcommand};
 use domain::zone::{self, AddedZone};
 use serde_json::{Value, json};
-use server::config::{Loaded, Origin, Problem, Settings, Severity, Sources};
+use server::config::{Loaded, Origin, Problem, Settings, Severity, Sources, oidc_id};
 use std::path::PathBuf;
 
 /// `fame config …`
@@ -16,6 +16,16 @@ pub(crate) enum ConfigCommand {
     Check(ConfigArgs),
     /// List the ids of time zones that windows may have, besides those of the IANA database
     Zones(ConfigArgs),
+    /// Print the id that somebody of an issuer of kind "oidc" has here, to name them before they first call
+    ///
+    /// Whoever has called already finds it in the answer that refused them (403). Principals of Microsoft Entra have the ids
+    /// that they have there.
+    PrincipalId {
+        /// The issuer, letter by letter as its tokens name it (iss)
+        issuer: String,
+        /// What identifies them in its tokens: a user's sub, an application's azp, or the claims that the configuration names
+        claim: String,
+    },
 }
 
 /// Where settings come from.
@@ -86,6 +96,10 @@ impl ConfigCommand {
             Self::Show(args) => show(&args.load(printer)?, printer),
             Self::Check(args) => check(&args.load(printer)?, printer),
             Self::Zones(args) => zones(&args.load(printer)?, printer),
+            Self::PrincipalId { issuer, claim } => {
+                printer.text(&oidc_id(&issuer, &claim).to_string())?;
+                Ok(Exit::Done)
+            }
         }
     }
 }

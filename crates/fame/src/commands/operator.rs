@@ -2,6 +2,7 @@
 
 mod agents;
 mod customers;
+mod principals;
 
 pub(crate) use agents::AgentsCommand;
 
@@ -23,6 +24,7 @@ use domain::{
     signer::SignerRule,
     version::AppVersion,
 };
+use principals::PrincipalsCommand;
 use serde_json::Value;
 use std::{
     fs,
@@ -41,6 +43,9 @@ pub(crate) enum OperatorCommand {
     /// Registered apps
     #[command(subcommand)]
     Apps(AppsCommand),
+    /// Principals of any app, for when nobody is left who could add one
+    #[command(subcommand)]
+    Principals(PrincipalsCommand),
     /// Registered environments
     #[command(subcommand)]
     Environments(EnvironmentsCommand),
@@ -73,6 +78,8 @@ pub(crate) enum AppsCommand {
     },
     /// Register an app, or replace what is known of it
     Put(Box<PutApp>),
+    /// Change some of what is known of an app; the rest stays as it is
+    Update(Box<UpdateApp>),
 }
 
 /// `fame operator apps put`
@@ -102,6 +109,31 @@ pub(crate) struct PutApp {
     /// The first owner: User:OBJECT-ID@TENANT-ID or Application:CLIENT-ID
     #[arg(long, value_name = "OWNER")]
     owner: Option<Owner>,
+    #[command(flatten)]
+    condition: IfMatch,
+}
+
+/// `fame operator apps update`
+#[derive(Args, Debug)]
+#[group(id = "change", required = true, multiple = true, args = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "signer_rule"])]
+pub(crate) struct UpdateApp {
+    /// The app
+    app: AppId,
+    /// The publisher's name
+    #[arg(long, value_name = "NAME")]
+    publisher: Option<String>,
+    /// The Microsoft Entra tenant of the publisher's organisation
+    #[arg(long, value_name = "ID")]
+    publisher_aad_tenant_id: Option<TenantId>,
+    /// The publisher's contact e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    publisher_contact_email: Option<String>,
+    /// Where packages uploaded from now on are kept; one of the service's configured locations
+    #[arg(long, value_name = "NAME")]
+    storage_location: Option<String>,
+    /// Who must have signed its packages: none, signed, or pinned:KEY,… with the SHA-256 of public keys
+    #[arg(long, value_name = "RULE")]
+    signer_rule: Option<SignerRule>,
     #[command(flatten)]
     condition: IfMatch,
 }
@@ -171,7 +203,8 @@ pub(crate) struct PutEnvironment {
     /// The version of Business Central's platform
     #[arg(long, value_name = "VERSION")]
     platform_version: Option<AppVersion>,
-    /// When its operations may start, on its own clock: 20:00-06:00
+    /// When its operations may start, on its own clock, such as 21:00-05:00: six hours at least, and --time-zone says which
+    /// clock. Without both the window is 20:00-06:00 on the clock of its country
     #[arg(long, value_name = "FROM-TO", requires = "time_zone")]
     window: Option<Hours>,
     /// The Windows id of the window's time zone, such as "Romance Standard Time", or the IANA id of one that goes the same
@@ -325,6 +358,7 @@ impl OperatorCommand {
         let client = &session.client;
         match self {
             Self::Apps(command) => command.run(session).await?,
+            Self::Principals(command) => command.run(session).await?,
             Self::Environments(command) => command.run(session).await?,
             Self::Agents(command) => command.run(session).await?,
             Self::Customers(command) => command.run(session).await?,
@@ -357,6 +391,11 @@ impl AppsCommand {
                 let request = request.if_match(put.condition.if_match.as_deref());
                 session.print_one(request).await
             }
+            Self::Update(update) => {
+                let request = client.patch_app(update.app, &update.body());
+                let request = request.if_match(update.condition.if_match.as_deref());
+                session.print_one(request).await
+            }
         }
     }
 }
@@ -376,6 +415,19 @@ impl FreezesCommand {
                 printer.note(format!("{subject} goes on."));
                 Ok(())
             }
+        }
+    }
+}
+
+impl UpdateApp {
+    fn body(&self) -> AppRegistrationBody {
+        AppRegistrationBody {
+            publisher: self.publisher.clone(),
+            publisher_aad_tenant_id: self.publisher_aad_tenant_id.map(|tenant| tenant.0),
+            publisher_contact_email: self.publisher_contact_email.clone(),
+            storage_location: self.storage_location.clone(),
+            signer_rule: self.signer_rule.as_ref().map(SignerRule::to_string),
+            owner: None,
         }
     }
 }

@@ -63,6 +63,25 @@ async fn time_zones_are_listed_with_those_that_were_added() {
     assert!(version.out.contains("time zones: tzdb 20"), "{version:?}");
 }
 
+/// Whoever computes it otherwise names somebody else: a version 5 of the claim under a version 5 of the issuer.
+#[tokio::test]
+async fn the_id_of_a_principal_is_known_before_they_call() {
+    let issuer = "https://login.contoso.com/realms/apps";
+    let ended = run(binary(&["config", "principal-id", issuer, "reader"])).await;
+    assert_eq!(
+        (ended.code, ended.out.trim()),
+        (0, "ee3171a3-f562-5ec9-863a-49e5a2ed91bb")
+    );
+    let other = run(binary(&[
+        "config",
+        "principal-id",
+        &format!("{issuer}/"),
+        "reader",
+    ]))
+    .await;
+    assert_ne!(other.out, ended.out);
+}
+
 #[tokio::test]
 async fn all_problems_are_told_at_once() {
     let folder = tempfile::tempdir().unwrap();

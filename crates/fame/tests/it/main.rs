@@ -27,6 +27,7 @@ mod libraries;
 mod lists;
 mod migrate;
 mod moving;
+mod operator;
 mod packages;
 #[cfg(target_os = "linux")]
 mod pipes;

@@ -15,6 +15,7 @@ mod show;
 mod storage;
 mod values;
 
+pub use auth::oidc_id;
 pub(crate) use destinations::Host;
 pub use destinations::{AllowedDestination, DestinationSettings};
 pub use layers::{Origin, Problem, Severity, Sources};
