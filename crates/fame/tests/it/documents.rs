@@ -1,14 +1,54 @@
-//! What is written for people is tried as people would: the guide of `fame dev` is a script.
+//! What is written for people is tried as people would: the blocks of the documents are scripts, and so is the guide of
+//! `fame dev`. A block `sh` is run as it stands, in the order of the page and in one shell; `console` shows commands after a
+//! `$`, of which those that go on until they are stopped run beside; `toml` that begins with a comment of a file's name is that
+//! file; `text` is what the command above it prints.
 
 use crate::service::binary;
+use regex::Regex;
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
 use tempfile::TempDir;
+
+/// A block of a page between fences.
+struct Block {
+    language: String,
+    text: String,
+}
+
+fn page(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(name)).unwrap()
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let mut found: Vec<Block> = Vec::new();
+    let mut is_inside = false;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), is_inside) {
+            (Some(language), false) => {
+                is_inside = true;
+                found.push(Block {
+                    language: language.to_owned(),
+                    text: String::new(),
+                });
+            }
+            (Some(_), true) => is_inside = false,
+            (None, true) => {
+                let block = found.last_mut().unwrap();
+                block.text += line;
+                block.text.push('\n');
+            }
+            (None, false) => {}
+        }
+    }
+    found
+}
 
 /// A folder in which scripts run, with the program under test before all others.
 struct Shell {
@@ -246,4 +286,45 @@ fn the_clock_is_moved_from_the_command_line() {
             "{output:?}"
         );
     }
+}
+
+/// README's commands, with `fame dev` at another port than the one that it names.
+#[test]
+fn the_readme_is_a_script_that_may_run_again() {
+    let dev = Dev::until("}", &["--json"]);
+    let ready: Value = serde_json::from_str(&dev.said).unwrap();
+    let readme = page("README.md");
+    let (mut script, mut samples) = (String::new(), Vec::new());
+    for block in blocks(&readme) {
+        match block.language.as_str() {
+            "sh" => script += &block.text,
+            "text" => samples.push(block.text),
+            shown => assert!(
+                ["console", "mermaid"].contains(&shown),
+                "'{shown}' is run by nobody"
+            ),
+        }
+    }
+    let base = ready["baseUrl"].as_str().unwrap();
+    assert!(script.contains("http://127.0.0.1:8080"));
+    let script = script.replace("http://127.0.0.1:8080", base);
+    let shell = Shell::new();
+    let told = shell.runs(&script);
+    assert!(told.contains("Succeeded"), "{told}");
+    let said = words(&told);
+    for sample in samples {
+        let untrue: Vec<_> = words(&sample).difference(&said).cloned().collect();
+        assert!(
+            untrue.is_empty(),
+            "README shows {untrue:?}, but what is printed is\n{told}"
+        );
+    }
+    shell.runs(&script);
+}
+
+/// The words of what is printed; of instants only that they are some, for each day has its own.
+fn words(text: &str) -> BTreeSet<String> {
+    let instant = Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?( ?Z| UTC)?").unwrap();
+    let without = instant.replace_all(text, "INSTANT");
+    without.split_whitespace().map(str::to_owned).collect()
 }
