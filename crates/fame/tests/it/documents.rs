@@ -10,10 +10,12 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
 use tempfile::TempDir;
+use test_support::issuer::{self, Person};
 
 /// A block of a page between fences.
 struct Block {
@@ -327,4 +329,261 @@ fn words(text: &str) -> BTreeSet<String> {
     let instant = Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?( ?Z| UTC)?").unwrap();
     let without = instant.replace_all(text, "INSTANT");
     without.split_whitespace().map(str::to_owned).collect()
+}
+
+/// An address of this machine that no other test has, for what has to be written down before it starts.
+fn own_address() -> String {
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    format!("127.{}.{}.13:8080", 1 + low % 250, high)
+}
+
+#[test]
+fn the_first_steps_lead_to_a_hotfix() {
+    let shell = Shell::new();
+    let address = own_address();
+    let mut script = String::from(
+        "BESIDE=\ntrap 'kill $BESIDE' EXIT\nexport FAME_IDENTITY__ALLOW_INSECURE_LOOPBACK=true\n",
+    );
+    for block in blocks(&page("docs/FIRST-STEPS.md")) {
+        let text = block.text.replace("127.0.0.1:8080", &address);
+        match block.language.as_str() {
+            "sh" => script += &signed_in(&text),
+            "console" => script += &run_beside(&text, &address),
+            "toml" => {
+                let name = text.lines().next().unwrap().strip_prefix("# ").unwrap();
+                let text = text.replace("https://login.microsoftonline.com", issuer::base_url());
+                fs::write(shell.path(name), text).unwrap();
+                fs::set_permissions(shell.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            other => panic!("'{other}' is run by nobody"),
+        }
+    }
+    let told = shell.runs(&script);
+    assert!(told.contains("Succeeded"), "{told}");
+    assert!(told.matches("16.0.1.0").count() > 2, "{told}");
+}
+
+/// Who signs in with a secret brings a token of the tests' issuer instead.
+fn signed_in(text: &str) -> String {
+    let mut text = text.to_owned();
+    for person in [Person::OPERATOR, Person::OWNER] {
+        let secret = format!("export FAME_CLIENT_ID={} FAME_CLIENT_SECRET=…", person.id);
+        text = text.replace(
+            &secret,
+            &format!("export FAME_TOKEN={}", issuer::token_of(&person)),
+        );
+    }
+    assert!(!text.contains('…'), "{text}");
+    text
+}
+
+/// The commands after a `$`: two of them go on until they are stopped.
+fn run_beside(text: &str, address: &str) -> String {
+    let mut script = String::new();
+    for line in text.lines() {
+        let command = line.strip_prefix("$ ").unwrap();
+        script += &match command.split(' ').nth(1).unwrap() {
+            "serve" => format!(
+                "{command} >serve.log 2>&1 &\nBESIDE=\"$BESIDE $!\"\nuntil curl -s -o /dev/null http://{address}/health/live; do sleep 0.1; done\n"
+            ),
+            "agent" => format!("{command} >agent.log 2>&1 &\nBESIDE=\"$BESIDE $!\"\n"),
+            _ => format!("{command}\n"),
+        };
+    }
+    script
+}
+
+/// All that is written as a command of ours, in code of any kind.
+fn commands(page: &str) -> BTreeSet<String> {
+    let flat = Regex::new(r"\\\n\s*").unwrap().replace_all(page, "").into_owned();
+    let inline = Regex::new(r"`((?:FAME_[A-Z_]+=\S+ )*fame [a-z][^`]*)`").unwrap();
+    let mut found: BTreeSet<String> = inline
+        .captures_iter(&flat)
+        .map(|found| found[1].split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let start =
+        Regex::new(r"(?m)(?:^[ \t]*|\$\(|\$ |\|\| )(?:FAME_[A-Z_]+=\S+ )?(fame [a-z][^|#\n;]*)").unwrap();
+    for block in blocks(&flat).iter().filter(|block| block.language != "mermaid") {
+        let lines = start.captures_iter(&block.text);
+        found.extend(lines.map(|found| found[1].trim().to_owned()));
+    }
+    found
+}
+
+/// Every page that people read.
+const PAGES: [&str; 11] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/ARCHITECTURE.md",
+    "docs/FIRST-STEPS.md",
+    "docs/OPERATING.md",
+    "docs/SECURITY.md",
+    "docs/agents/README.md",
+    "docs/agents/admincenter.md",
+    "docs/agents/automation.md",
+    "docs/agents/devendpoint.md",
+    "docs/agents/exec.md",
+];
+
+#[test]
+fn every_command_that_is_written_down_is_one() {
+    let mut count = 0;
+    for name in PAGES {
+        for command in commands(&page(name)) {
+            let words: Vec<_> = command
+                .split(' ')
+                .skip_while(|word| *word != "fame")
+                .skip(1)
+                .collect();
+            let is_name = |word: &&&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            let path: Vec<_> = words
+                .iter()
+                .take_while(is_name)
+                .filter(|word| !word.starts_with('-'))
+                .copied()
+                .collect();
+            let help =
+                help_of(&path).unwrap_or_else(|| panic!("{name}: {command}: there is no such command"));
+            for flag in words.iter().filter(|word| word.starts_with("--")) {
+                let flag = flag.split('=').next().unwrap().trim_end_matches([',', ')', '.']);
+                assert!(help.contains(flag), "{name}: {command}: there is no {flag}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count} commands were found");
+}
+
+/// The help of the command that these words are, but for those at the end that are its arguments.
+fn help_of(words: &[&str]) -> Option<String> {
+    let help = |words: &[&str]| {
+        let output = binary(&["help"]).args(words).output().unwrap();
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap())
+    };
+    let (length, found) = (1..=words.len())
+        .rev()
+        .find_map(|length| Some((length, help(&words[..length])?)))?;
+    let is_group = found.contains("\nCommands:");
+    (length == words.len() || !is_group).then_some(found)
+}
+
+/// What becomes of a command of OPERATING here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    /// It is run while the service runs.
+    Served,
+    /// It is run after the service was stopped.
+    Stopped,
+    /// It is named, and needs more than is written there; or it goes on until it is stopped, as others of these tests do.
+    Named,
+}
+
+use Tried::{Named, Served, Stopped};
+
+/// Every command of OPERATING, in the order in which they are run.
+const OPERATING: [(&str, Tried); 27] = [
+    ("fame serve", Named),
+    ("fame dev", Named),
+    ("fame export", Named),
+    ("fame import", Named),
+    ("fame versions download", Named),
+    ("fame package inspect", Named),
+    ("fame secrets rotate --forget", Named),
+    ("fame serve --config new.toml", Named),
+    (
+        "fame webhooks add APP --to https://hooks.contoso.com/fame --event 'hotfix.*'",
+        Named,
+    ),
+    (
+        "fame operator principals set APP CLIENT-ID --token-tenant TENANT-ID",
+        Served,
+    ),
+    ("fame operator apps update APP --signer-rule pinned:0f1e…", Served),
+    ("fame config show", Served),
+    ("fame config check", Served),
+    ("fame config zones", Served),
+    (
+        "fame config principal-id https://login.contoso.com/realms/apps reader",
+        Served,
+    ),
+    ("fame apps list", Served),
+    ("fame operator freezes put scheduling --reason \"…\"", Served),
+    ("fame operator agents list", Served),
+    ("fame migrate --check", Served),
+    ("fame export --to /backup/export", Served),
+    ("fame export --to /move/rehearsal", Served),
+    ("fame export --to /move/export", Served),
+    ("fame secrets rotate", Stopped),
+    ("fame migrate", Stopped),
+    ("fame import --from /backup/export --check", Stopped),
+    ("fame config check --config new.toml", Stopped),
+    (
+        "fame import --from /move/export --config new.toml --map-location \"West Europe=EU\"",
+        Stopped,
+    ),
+];
+
+#[test]
+fn the_commands_of_operating_do_what_they_say() {
+    let found = commands(&page("docs/OPERATING.md"));
+    let known: BTreeSet<String> = OPERATING
+        .iter()
+        .map(|(command, _)| (*command).to_owned())
+        .collect();
+    assert_eq!(
+        found, known,
+        "who writes a command down there says here how it is tried"
+    );
+
+    let shell = Shell::new();
+    let address = own_address().replace(".13:", ".14:");
+    let issuer = format!(
+        "[server]\nlisten = {address:?}\ndata_dir = \"DATA\"\n[secrets]\nkeys = [\"secret.key\"]\n\
+         [operators]\nprincipals = [\"Application:{operator}\"]\n\
+         [identity]\nallow_insecure_loopback = true\n\
+         [[identity.issuers]]\nkind = \"entra\"\nauthority = {authority:?}\ntenants = [\"{tenant}\"]\n\
+         audiences = [\"{api}\", \"{uri}\"]\n[storage.locations]\n\"LOCATION\" = {{ directory = \"DATA/packages\" }}\n",
+        operator = Person::OPERATOR.id,
+        authority = issuer::base_url(),
+        tenant = issuer::HOME_TENANT,
+        api = issuer::API,
+        uri = issuer::API_URI,
+    );
+    for (name, data, location) in [("fame.toml", "old", "West Europe"), ("new.toml", "new", "EU")] {
+        let text = issuer.replace("DATA", data).replace("LOCATION", location);
+        fs::write(shell.path(name), text).unwrap();
+    }
+    let app = "9bc02177-a149-5454-a3d8-fe1ba4004a2b";
+    let mut script = format!(
+        "umask 077\nhead -c 32 /dev/urandom > secret.key\n\
+         export FAME_URL=http://{address} FAME_TOKEN={token}\nfame serve >serve.log 2>&1 &\nSERVICE=$!\n\
+         trap 'kill $SERVICE 2>/dev/null || true' EXIT\n\
+         until curl -s -o /dev/null http://{address}/health/live; do sleep 0.1; done\n\
+         fame operator apps put {app} --publisher Contoso --publisher-aad-tenant-id {tenant} \
+         --publisher-contact-email apps@contoso.com --storage-location 'West Europe' \
+         --owner Application:{owner}\n",
+        token = issuer::token_of(&Person::OPERATOR),
+        tenant = issuer::HOME_TENANT,
+        owner = Person::OWNER.id,
+    );
+    let with_values = |command: &str| {
+        let key = "0f1e".repeat(16);
+        let command = command.replace(" APP ", &format!(" {app} "));
+        let command = command.replace("CLIENT-ID", &Person::OWNER.id.to_string());
+        let command = command.replace("TENANT-ID", &issuer::PARTNER_TENANT.to_string());
+        let command = command.replace("0f1e…", &key);
+        command.replace(" /", " ./")
+    };
+    for (time, stop) in [(Served, "kill $SERVICE\nwait $SERVICE\n"), (Stopped, "")] {
+        for (command, _) in OPERATING.iter().filter(|(_, tried)| *tried == time) {
+            script += &with_values(command);
+            script.push('\n');
+        }
+        script += stop;
+    }
+    let told = shell.runs(&script);
+    assert!(told.contains("ee3171a3-f562-5ec9-863a-49e5a2ed91bb"), "{told}");
 }
