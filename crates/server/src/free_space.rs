@@ -30,17 +30,25 @@ pub(crate) fn check(folder: &Path, floor: u64) -> io::Result<()> {
     if floor == 0 {
         return Ok(());
     }
-    let Ok(found) = rustix::fs::statvfs(folder) else {
+    let Some(free) = free_bytes(folder).filter(|free| *free < floor) else {
         return Ok(());
     };
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
-    if free >= floor {
-        return Ok(());
-    }
     let folder = folder.display();
     let message =
         format!("{free} bytes are free at {folder}, where {floor} are kept free (storage.min_free_bytes)");
     Err(io::Error::new(io::ErrorKind::StorageFull, message))
+}
+
+#[cfg(unix)]
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Not to be had from the standard library.
+#[cfg(not(unix))]
+fn free_bytes(_: &Path) -> Option<u64> {
+    None
 }
 
 #[cfg(test)]
