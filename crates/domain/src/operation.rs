@@ -278,12 +278,11 @@ vocabulary! {
     }
 }
 
-/// The text for `errorMessage` of an operation whose agent gave no heartbeat until its lease was over.
+/// The text for `errorMessage` of an operation whose agent gave no heartbeat any more after `last_heard`.
 #[must_use]
-pub fn outcome_unknown(environment: &str, lease_ended: Instant) -> String {
+pub fn outcome_unknown(environment: &str, last_heard: Instant) -> String {
     format!(
-        "{}: Nothing was heard from the agent of environment '{environment}' before its lease ended on \
-         {lease_ended}. The operation may have been carried out in part or in full and is not tried again \
+        "{}: Nothing was heard from the agent of environment '{environment}' after {last_heard}. The operation may have been carried out in part or in full and is not tried again \
          by itself. Check the environment, then report its installed apps or release it.",
         FailReason::OutcomeUnknown
     )

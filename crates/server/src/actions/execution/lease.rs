@@ -16,7 +16,7 @@ use domain::{
     instant::Instant,
     operation::{self, FailReason, OperationStatus},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use store::{
     Tx,
     execution::{self as rows, Ending, LeaseEnd, Progress},
@@ -169,15 +169,17 @@ async fn end_together(service: &Service, lost: &[LeaseEnd], now: Instant) -> Res
     let ids: Vec<_> = lost.iter().map(|(_, id)| *id).collect();
     let ended = service
         .db
-        .write((ids, now), |tx, input| Box::pin(end_lost_in(tx, input)))
+        .write((ids, now, service.settings.executor.lease), |tx, input| {
+            Box::pin(end_lost_in(tx, input))
+        })
         .await?;
     service.emitted.notify_here();
     metrics::counter!(LOST).increment(ended as u64);
     Ok(ended)
 }
 
-async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Result<usize> {
-    let (ids, now) = input;
+async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant, Duration)) -> Result<usize> {
+    let (ids, now, lease) = input;
     let locked = Locked::lock(&mut tx, ids.iter().copied()).await?;
     let is_lost = |operation: &&Operation| {
         operation.status == OperationStatus::Running
@@ -192,7 +194,7 @@ async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Res
     let lost: Vec<_> = lost.iter().filter_map(|id| locked.operations.get(id)).collect();
     let endings: Vec<_> = lost
         .iter()
-        .map(|operation| outcome_unknown(operation, *now))
+        .map(|operation| outcome_unknown(operation, *now, *lease))
         .collect();
     let changed = rows::end_operations(&mut tx, lost.iter().copied().zip(&endings)).await?;
     all_changed("ended", lost.len(), changed)?;
@@ -214,15 +216,18 @@ async fn end_lost_in(mut tx: Tx<'_>, input: &(Vec<OperationId>, Instant)) -> Res
     Ok(ended.len())
 }
 
-fn outcome_unknown(operation: &Operation, now: Instant) -> Ending {
-    let lease_ended = operation.lease_until.unwrap_or(now);
+fn outcome_unknown(operation: &Operation, now: Instant, lease: Duration) -> Ending {
+    // Each heartbeat is followed by the whole lease; said more exactly, where it said something.
+    let renewed = operation.lease_until.map(|until| until - lease);
+    let heard = [operation.started_on, operation.progress_on, renewed];
+    let last_heard = heard.into_iter().flatten().max().unwrap_or(now);
     Ending {
         status: OperationStatus::Failed,
         completed_on: Some(now),
         ended_on: now,
         error_message: Some(operation::outcome_unknown(
             &operation.environment_name,
-            lease_ended,
+            last_heard,
         )),
         reason: Some(FailReason::OutcomeUnknown.as_str().into()),
         failure_cause: None,
