@@ -477,6 +477,11 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
     let metrics_address = settings.metrics.listen;
     let limits = settings.limits.clone();
     let drain = settings.server.drain;
+    let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        () = store::wait_while_away(&settings.database) => {}
+        () = &mut stop => return Ok(()),
+    }
     let server = Server::start(settings, Clock::system()).await?;
     let (metrics_listener, (listener, address)) = match listen_at_both(metrics_address, address).await {
         Ok(listeners) => listeners,

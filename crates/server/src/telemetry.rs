@@ -556,4 +556,30 @@ pub(crate) mod tests {
         assert!(logged("info,hyper=debug", LogFormat::Text, speak).contains("of a library"));
         assert_eq!(logged("off", LogFormat::Text, speak), "");
     }
+
+    #[test]
+    fn what_is_tried_again_is_told_by_libraries_only_when_they_are_named() {
+        let speak = || {
+            tracing::warn!(target: "deadpool.postgres", "a connection broke");
+            tracing::info!(target: "object_store::client::retry", "a request is tried again");
+            tracing::warn!(target: "object_store::client", "something else");
+        };
+        for level in ["info", "debug"] {
+            let text = logged(level, LogFormat::Text, speak);
+            assert!(
+                text.contains("something else") && text.lines().count() == 1,
+                "{text}"
+            );
+        }
+        for named in [
+            "info,deadpool=info,object_store=info",
+            "object_store=info,deadpool=info,info",
+        ] {
+            assert_eq!(
+                logged(named, LogFormat::Text, speak).lines().count(),
+                3,
+                "{named}"
+            );
+        }
+    }
 }

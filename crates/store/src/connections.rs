@@ -7,7 +7,7 @@
 
 use super::{
     db::WAIT_SECONDS,
-    error::{Cause, StoreError},
+    error::{Cause, StoreError, Told},
     tls,
 };
 use crate::{
@@ -178,10 +178,10 @@ impl Connections {
             Err(error) => {
                 let cause = cause(error);
                 // As long as others have connections, this is no outage: the server may have no more to give.
-                if self.pool.status().size == 0 {
-                    self.outage.begins(Instant::now(), &cause);
-                }
-                Err(StoreError::Unavailable(cause))
+                Err(StoreError::Unavailable(match self.pool.status().size {
+                    0 => self.outage.begins(Instant::now(), cause),
+                    _ => cause,
+                }))
             }
         }
     }
@@ -306,21 +306,24 @@ impl Outage {
         None
     }
 
-    fn begins(&self, now: Instant, cause: &Cause) {
+    /// The cause, which has been told from now on.
+    fn begins(&self, now: Instant, cause: Cause) -> Cause {
+        let cause: Cause = Arc::new(Told(cause));
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(down) = down.as_mut() {
             (down.tried, down.cause) = (now, cause.clone());
-            return;
+            return cause;
         }
         tracing::error!(
             "the database cannot be reached: {}; it is tried again",
-            Chain(cause)
+            Chain(&cause)
         );
         *down = Some(Down {
             since: now,
             tried: now,
             cause: cause.clone(),
         });
+        cause
     }
 
     fn ends(&self) {
@@ -341,7 +344,8 @@ mod tests {
         let (outage, start) = (Outage::default(), Instant::now());
         let refuses = |now| outage.refuses(now).map(|cause| cause.to_string());
         assert_eq!(refuses(start), None);
-        outage.begins(start, &StoreError::unavailable("it is off").into_cause());
+        let told = outage.begins(start, StoreError::unavailable("it is off").into_cause());
+        assert!(StoreError::Unavailable(told).is_told());
         assert_eq!(refuses(start), Some("it is off".into()));
         let later = start + PROBE;
         assert_eq!(refuses(later), None, "one goes and sees");

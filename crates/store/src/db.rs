@@ -121,7 +121,7 @@ impl Db {
     /// Passes signals on between servers that share the database, until `stop`.
     pub async fn exchange_signals(&self, wakeup: &Wakeup, stop: &CancellationToken) {
         if let Self::Postgres(postgres) = self {
-            super::signals::exchange(postgres.connector(), wakeup, stop).await;
+            super::signals::exchange(postgres.connections(), wakeup, stop).await;
         }
     }
 

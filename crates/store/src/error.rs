@@ -32,7 +32,28 @@ pub enum StoreError {
 /// What stood in the way: an error as it came, or a text. One failure may be that of many changes.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
+/// A cause that the log has told, and whose end it will tell.
+#[derive(Debug)]
+pub(crate) struct Told(pub(crate) Cause);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Told {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
 impl StoreError {
+    /// Whether the log tells of it anyway: of an outage, once at its beginning and once at its end.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<Told>())
+    }
+
     /// The database cannot be reached.
     pub fn unavailable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(why.into().into())

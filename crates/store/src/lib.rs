@@ -55,6 +55,8 @@ pub mod webhooks;
 pub use db::{Batches, Db, Query, Reader, Tx};
 pub use dialect::Shape;
 pub use error::{Cause, ChangeError, StoreError};
-pub use migrations::{CARRIED_SCHEMA, OpenError, SCHEMA_VERSION, migrate, open, outstanding};
+pub use migrations::{
+    CARRIED_SCHEMA, OpenError, SCHEMA_VERSION, migrate, open, outstanding, wait_while_away,
+};
 pub use row::{ColumnValue, Field, Record};
 pub use value::{FromRow, Row, Value};

@@ -13,10 +13,14 @@ use super::{
 };
 use crate::settings::{DatabaseSettings, Migrate};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
 
 /// What lies in the folder of migrations, by number.
 const SCRIPTS: &[(i64, &str)] = include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
+
+/// How long a start waits before it looks again for a database that is away.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// The number of the last script: what a database that is up to date has.
 pub const SCHEMA_VERSION: i64 = match SCRIPTS.last() {
@@ -62,6 +66,20 @@ pub async fn open(settings: &DatabaseSettings) -> Result<Db, OpenError> {
         }
     }
     Ok(connect(settings)?)
+}
+
+/// Waits as long as the database is away, as the log says at the beginning and at the end. What stands against using it for
+/// good is left to whoever opens it.
+pub async fn wait_while_away(settings: &DatabaseSettings) {
+    if settings.url.sqlite_path().is_some() {
+        return;
+    }
+    let Ok(postgres) = Postgres::new(settings) else {
+        return;
+    };
+    while postgres.applied().await.is_err_and(|error| error.is_away()) {
+        sleep(BETWEEN_TRIES).await;
+    }
 }
 
 fn connect(settings: &DatabaseSettings) -> Result<Db, StoreError> {

@@ -6,10 +6,10 @@
 //! A caller may go away at any moment: then what it had begun is canceled, and its connection ends with it.
 
 use super::{
-    connections::{CHANGE, Connections, Connector, PooledConnection, READ},
+    connections::{CHANGE, Connections, PooledConnection, READ},
     db::{Batch, Batches, Tx, received},
     dialect::{self, Dialect, Shape},
-    error::{ChangeError, StoreError},
+    error::{ChangeError, StoreError, Told},
     migrations::{Applied, Plan},
     shares::{Holder, Shares},
     value::{FromRow, Row, Value},
@@ -64,9 +64,9 @@ impl Postgres {
         self.connections.get().await
     }
 
-    /// For connections that are used for something else than statements.
-    pub(crate) fn connector(&self) -> &Connector {
-        self.connections.connector()
+    /// All connections, for those who need another one.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Which scripts were applied to this database.
@@ -545,6 +545,24 @@ impl StoreError {
             Some("08" | "28" | "53" | "57" | "58") => Self::unavailable(answer),
             _ => Self::broken(answer),
         }
+    }
+}
+
+impl StoreError {
+    /// Whether the database is only away: it cannot be reached, or takes nobody in yet. Whoever it refuses, and whoever does
+    /// not believe its certificate, gets no further by waiting.
+    pub(crate) fn is_away(&self) -> bool {
+        let Self::Unavailable(cause) = self else {
+            return false;
+        };
+        let cause = cause.downcast_ref().map_or(cause, |Told(cause)| cause);
+        if let Some(answer) = cause.downcast_ref::<DbError>() {
+            return !matches!(answer.code().code().get(..2), Some("28" | "3D"));
+        }
+        let failed = cause.downcast_ref::<tokio_postgres::Error>();
+        let failed = failed.and_then(std::error::Error::source);
+        let failed = failed.and_then(|source| source.downcast_ref::<std::io::Error>());
+        failed.is_none_or(|error| error.kind() != std::io::ErrorKind::InvalidData)
     }
 }
 

@@ -5,7 +5,7 @@
 //! become one. What a crash in between takes with it, waiting claims find by looking.
 
 use super::{
-    connections::{Connector, TlsStream, next_message},
+    connections::{Connections, Connector, TlsStream, next_message},
     error::StoreError,
 };
 use crate::wakeup::Wakeup;
@@ -23,36 +23,39 @@ const TELL: Duration = Duration::from_secs(10);
 /// Pauses between attempts to connect grow from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-/// Passes signals on in both directions until `stop`; connects anew when the connection breaks.
-pub(crate) async fn exchange(connector: &Connector, wakeup: &Wakeup, stop: &CancellationToken) {
+/// Passes signals on in both directions until `stop`; connects anew when the connection breaks. While the database is away
+/// altogether, that is told elsewhere.
+pub(crate) async fn exchange(connections: &Connections, wakeup: &Wakeup, stop: &CancellationToken) {
     let me = Uuid::new_v4();
     let mut pause = PAUSES.0;
-    let mut is_lost = false;
+    let mut is_told = false;
     loop {
-        let connected = stop.run_until_cancelled(listen(connector)).await;
-        let outcome = match connected {
+        let connected = stop.run_until_cancelled(listen(connections.connector())).await;
+        match connected {
             None => return,
             Some(Ok((client, connection))) => {
-                if is_lost {
+                if is_told {
                     tracing::info!("signals of other servers are heard again");
                 }
-                (pause, is_lost) = (PAUSES.0, false);
+                (pause, is_told) = (PAUSES.0, false);
                 // For whatever was signalled while nobody listened.
                 wakeup.notify_here();
                 let passing = pass_on(me, &client, connection, wakeup);
                 match stop.run_until_cancelled(passing).await {
                     None => return,
-                    Some(ended) => ended,
+                    Some(ended) => tracing::debug!("signals are not heard: {}", Chain(&ended)),
                 }
             }
-            Some(Err(error)) => error,
-        };
-        if !is_lost {
-            tracing::warn!(
-                "signals of other servers are not heard: {}; until they are, waiting claims only look",
-                Chain(&outcome)
-            );
-            is_lost = true;
+            Some(Err(error)) => {
+                if !is_told && let Ok(other) = connections.get().await {
+                    other.give_back();
+                    tracing::warn!(
+                        "signals of other servers are not heard: {}; until they are, waiting claims only look",
+                        Chain(&error)
+                    );
+                    is_told = true;
+                }
+            }
         }
         if stop.run_until_cancelled(sleep(pause)).await.is_none() {
             return;

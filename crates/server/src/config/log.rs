@@ -21,6 +21,13 @@ const OURS: &[&str] = &[
     "wire",
 ];
 
+/// Libraries that tell of each connection that breaks and each request that they try again. What comes of it is told by
+/// whoever asked, and an outage once, by us.
+const TALKATIVE: [(&str, LevelFilter); 2] = [
+    ("deadpool", LevelFilter::ERROR),
+    ("object_store", LevelFilter::WARN),
+];
+
 /// Section `log`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct LogSettings {
@@ -113,17 +120,19 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, InvalidLogFilter> {
         let mut targets = Targets::new();
+        let mut named = Vec::new();
         for part in text.split(',').map(str::trim) {
             let (module, level) = part
                 .split_once('=')
                 .map_or((None, part), |(m, level)| (Some(m.trim()), level));
             let level = read_level(level.trim()).ok_or_else(|| InvalidLogFilter(part.to_owned()))?;
-            targets = match module {
+            match module {
                 Some("") => return Err(InvalidLogFilter(part.to_owned())),
-                Some(module) => targets.with_target(module, level),
-                None => with_plain_level(targets, level),
-            };
+                Some(module) => named.push((module, level)),
+                None => targets = with_plain_level(targets, level),
+            }
         }
+        targets.extend(named);
         Ok(Self {
             text: text.to_owned(),
             targets,
@@ -147,9 +156,11 @@ fn read_level(text: &str) -> Option<LevelFilter> {
 
 fn with_plain_level(targets: Targets, level: LevelFilter) -> Targets {
     let ours = OURS.iter().map(|&target| (target, level));
+    let talkative = TALKATIVE.map(|(target, most)| (target, level.min(most)));
     targets
         .with_default(level.min(LevelFilter::INFO))
         .with_targets(ours)
+        .with_targets(talkative)
 }
 
 #[cfg(test)]

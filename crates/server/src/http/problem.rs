@@ -98,7 +98,6 @@ pub(crate) fn finish(response: Response, info: &RequestInfo, method: &Method) ->
 }
 
 fn failed(error: &Error, original: Response, info: &RequestInfo, method: &Method) -> Response {
-    log(error, info);
     if let Error::NotModified { tag } = error {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         if let Some(tag) = tag {
@@ -108,12 +107,14 @@ fn failed(error: &Error, original: Response, info: &RequestInfo, method: &Method
     }
     let allow = original.headers().get(header::ALLOW).cloned();
     let problem = shown(error, allow.as_ref(), method);
+    let status = status_of(error, &problem);
+    log(error, info, method, status);
     let body = match admin_center::address::is_below_root(&info.routed) {
         true => AdminError::new(&problem).to_json(),
         false => ErrorBody::new(&problem, Some(info.correlation_id), info.format).to_json(),
     };
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status_of(error, &problem);
+    *response.status_mut() = status;
     set(&mut response, header::CONTENT_TYPE, content_type(info.format));
     set(&mut response, header::CONTENT_LANGUAGE, "en-US");
     if info.format == ResponseFormat::OData {
@@ -221,8 +222,9 @@ fn retry_after(error: &Error) -> Option<u32> {
     }
 }
 
-fn log(error: &Error, info: &RequestInfo) {
+fn log(error: &Error, info: &RequestInfo, method: &Method, status: StatusCode) {
     let path = one_line(&info.path);
+    let (method, status) = (method.as_str(), status.as_u16());
     match error {
         Error::Rule(problem) | Error::TryLater { problem, .. } => {
             // What a query option says may be data.
@@ -230,14 +232,21 @@ fn log(error: &Error, info: &RequestInfo) {
                 Some(option) if option.starts_with('$') => format!("{option} is not what it should be"),
                 _ => one_line(&problem.message),
             };
-            tracing::info!(path, code = %problem.code, "{message}");
+            tracing::info!(method, status, path, code = %problem.code, "{message}");
         }
         Error::Auth(refused) => {
-            tracing::info!(path, code = refused.code(), "{}", refused.detail());
+            tracing::info!(
+                method,
+                status,
+                path,
+                code = refused.code(),
+                "{}",
+                refused.detail()
+            );
         }
         Error::NotModified { .. } => {}
         Error::Store(_) | Error::Blobs(_) | Error::Fault(_) => {
-            tracing::error!(path, "{}", one_line(&Chain(error).to_string()));
+            tracing::error!(method, status, path, "{}", one_line(&Chain(error).to_string()));
         }
     }
 }

@@ -7,29 +7,38 @@ use domain::chain::Chain;
 pub(crate) struct FailureReporter {
     job: &'static str,
     failures: u64,
+    /// Whether it was logged that the job fails.
+    is_told: bool,
 }
 
 impl FailureReporter {
     pub(crate) fn of(job: &'static str) -> Self {
-        Self { job, failures: 0 }
+        Self {
+            job,
+            failures: 0,
+            is_told: false,
+        }
     }
 
-    /// Logs a round's end where that is news; whether it was. A database or store that is away is logged once; what
-    /// is a fault of ours, each time.
+    /// Logs a round's end where that is news; whether it was. What passes is logged once, and not by each job where it is an
+    /// outage that the log tells of anyway; what is a fault of ours, each time.
     pub(crate) fn after<T>(&mut self, round: &Result<T, Error>) -> bool {
         let (job, before) = (self.job, self.failures);
         match round {
             Ok(_) => {
                 self.failures = 0;
-                if before > 0 {
+                let is_news = std::mem::take(&mut self.is_told);
+                if is_news {
                     tracing::info!(job, failures = before, "the job works again");
                 }
-                before > 0
+                is_news
             }
             Err(error) => {
                 self.failures += 1;
-                let is_news = before == 0 || !error.is_passing();
+                let is_outage = matches!(error, Error::Store(error) if error.is_told());
+                let is_news = !(self.is_told || is_outage) || !error.is_passing();
                 if is_news {
+                    self.is_told = true;
                     tracing::error!(job, error = %Chain(error), "the job failed; it is tried again");
                 }
                 is_news

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// Log lines that are kept for messages.
-const KEPT_LINES: usize = 400;
+const KEPT_LINES: usize = 4_000;
 
 /// What a process writes to its log.
 #[derive(Clone, Debug)]
@@ -155,6 +155,12 @@ impl Process {
     pub(crate) fn errors(&self) -> Vec<LogLine> {
         let log = self.log.lock().unwrap();
         log.iter().filter(|line| line.is_error()).cloned().collect()
+    }
+
+    /// How many lines of its log have this in them.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.0.contains(text)).count()
     }
 
     /// The end of its log.

@@ -127,6 +127,11 @@ async fn a_caller_who_hangs_up_before_the_answer_leaves_a_line_without_a_status(
 #[tokio::test]
 async fn a_failure_is_told_once_with_all_that_led_to_it() {
     let (answer, lines) = logged("/broken").await;
+    let failure = lines.iter().find(|line| !is_access(line)).unwrap();
+    assert_eq!(
+        (&failure["method"], &failure["status"], &failure["path"]),
+        (&"GET".into(), &503.into(), &"/broken".into())
+    );
     assert_eq!(answer.status(), 503);
     let told: Vec<_> = lines.iter().filter(|line| !is_access(line)).collect();
     let [line] = told.as_slice() else {
