@@ -5,8 +5,11 @@ use crate::{
     ids::TenantId,
     vocabulary::vocabulary,
 };
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 use uuid::Uuid;
+
+/// How long an agent may say nothing before it counts as silent: each calls at least once a minute.
+pub const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
 
 vocabulary! {
     /// How an agent is.

@@ -4,6 +4,9 @@
 use crate::config::{Location, Settings};
 use std::{io, path::Path};
 
+/// What a change of some size may take, in bytes.
+const OF_ONE_CHANGE: u64 = 64 * 1024;
+
 /// What is wrong with the room on the disks of folders for packages and of a SQLite database, one problem for each place
 /// with less than is kept free.
 pub(crate) fn shortages(settings: &Settings) -> Vec<io::Error> {
@@ -14,6 +17,12 @@ pub(crate) fn shortages(settings: &Settings) -> Vec<io::Error> {
         .chain(database)
         .map(|folder| check(folder, settings.storage.min_free_bytes));
     checked.filter_map(Result::err).collect()
+}
+
+/// Whether a SQLite database lies on a disk that has no room left for a change.
+pub(crate) fn is_database_full(settings: &Settings) -> bool {
+    let database = settings.database.url.sqlite_path();
+    database.is_some_and(|database| free_at(folder_of(&database)).is_some_and(|free| free < OF_ONE_CHANGE))
 }
 
 /// Where a SQLite database lies.
@@ -30,7 +39,7 @@ pub(crate) fn check(folder: &Path, floor: u64) -> io::Result<()> {
     if floor == 0 {
         return Ok(());
     }
-    let Some(free) = free_bytes(folder).filter(|free| *free < floor) else {
+    let Some(free) = free_at(folder).filter(|free| *free < floor) else {
         return Ok(());
     };
     let folder = folder.display();
@@ -39,15 +48,16 @@ pub(crate) fn check(folder: &Path, floor: u64) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::StorageFull, message))
 }
 
+/// How many bytes are free where `folder` is, if that can be asked.
 #[cfg(unix)]
-fn free_bytes(folder: &Path) -> Option<u64> {
+fn free_at(folder: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(folder).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Not to be had from the standard library.
 #[cfg(not(unix))]
-fn free_bytes(_: &Path) -> Option<u64> {
+fn free_at(_: &Path) -> Option<u64> {
     None
 }
 

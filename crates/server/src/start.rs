@@ -3,7 +3,8 @@
 use crate::{
     actions::{
         self, Service, agents::LookUps, clock_check::ClockCheck, customers::changes::Changes,
-        execution::WaitingClaims, sweep, upload_places::UploadPlaces, webhooks::Resealed,
+        execution::WaitingClaims, readiness::agents_at_work, sweep, upload_places::UploadPlaces,
+        webhooks::Resealed,
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
@@ -271,6 +272,13 @@ impl Server {
     }
 }
 
+/// Says so where nothing of what is asked for is carried out.
+async fn warn_where_nobody_executes(service: &Service) {
+    if let Some(objection) = agents_at_work(service).await.objection() {
+        tracing::warn!("{objection} See docs/agents/README.md.");
+    }
+}
+
 /// Says which of the service's folders and files others may read or change.
 fn warn_of_what_is_open(settings: &Settings) {
     let folders = settings.storage.locations.iter().filter_map(Location::folder);
@@ -490,6 +498,7 @@ pub async fn run(loaded: Loaded, stop: impl Future<Output = ()> + Send + 'static
             return Err(error);
         }
     };
+    warn_where_nobody_executes(&server.state.service).await;
     tracing::info!(%address, "serving");
     // Requests and uploads get the same time to end, from the moment at which the service is asked to stop.
     let asked = CancellationToken::new();

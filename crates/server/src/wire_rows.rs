@@ -9,7 +9,7 @@ use crate::{
 };
 use data_encoding::HEXLOWER;
 use domain::{
-    agent::AgentState,
+    agent::{AgentState, SILENT_AFTER},
     instant::Instant,
     principal::PrincipalKind,
     version::{AppVersion, SyncMode},
@@ -243,9 +243,6 @@ pub(crate) fn registered_environment(
         disputed_since: environment.disputed_since,
     })
 }
-
-/// How long an agent may say nothing before it counts as silent: each calls at least once a minute.
-const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// An agent as the operator sees it at an instant, with a code where one was just made for it.
 pub(crate) fn registered_agent(entry: AgentEntry, now: Instant) -> Result<wire::operator::RegisteredAgent> {

@@ -1,8 +1,13 @@
 //! Agents: who carries operations out, what they sign in with, and which environments are theirs.
 
-use super::{Db, Field, FromRow, Row, StoreError, Tx, Value, inventories::Bound, row::table, table::Kind};
+use super::{
+    Db, Field, FromRow, Row, StoreError, Tx, Value,
+    inventories::Bound,
+    row::{row, table},
+    table::Kind,
+};
 use domain::{
-    agent::{AgentScope, Identity, NamePattern},
+    agent::{AgentScope, Identity, NamePattern, SILENT_AFTER},
     environment::name_key,
     ids::{Etag, TenantId},
     instant::Instant,
@@ -389,6 +394,39 @@ pub async fn agent_name_in(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<String>, 
 pub async fn agents_but(tx: &mut Tx<'_>, id: Uuid) -> Result<Vec<Agent>, StoreError> {
     let agents = tx.query(whose("t.id <> $1")).clause("ORDER BY t.name_key");
     agents.bind(id).fetch_all().await
+}
+
+row! {
+    /// An agent that may take work on: it has what it signs in with, and is not frozen.
+    pub struct Worker {
+        /// Its identity here.
+        pub id: Uuid,
+        /// When it last called, to the minute.
+        pub last_seen_on: Option<Instant>,
+        /// Whether nothing keeps it from its work, as it last said of itself.
+        pub is_ready: Option<bool>,
+    }
+}
+
+impl Worker {
+    /// Whether it is there, and works.
+    pub fn is_at_work(&self, now: Instant) -> bool {
+        let calls = self.last_seen_on.is_some_and(|seen| now < seen + SILENT_AFTER);
+        calls && self.is_ready != Some(false)
+    }
+}
+
+/// The agents that may take work on.
+pub async fn workers(db: &Db, now: Instant) -> Result<Vec<Worker>, StoreError> {
+    db.query(format!(
+        "SELECT {}
+         FROM agents t
+         WHERE t.frozen_on IS NULL AND (t.identity IS NOT NULL OR t.token_until > $1)",
+        Worker::COLUMNS
+    ))
+    .bind(now)
+    .fetch_all()
+    .await
 }
 
 /// The agents that serve what nobody reports. They stay as they are until the transaction ends, and so does what their

@@ -4,7 +4,9 @@ use super::failure_reporter::FailureReporter;
 use crate::{
     actions::{Service, execution, readiness::Readiness},
     error::Result,
-    telemetry::metrics::{DUE, OUTBOX_BEHIND, READY, RUNNING, WEBHOOKS_BEHIND, WEBHOOKS_WAITING, keep},
+    telemetry::metrics::{
+        DEGRADED, DUE, OUTBOX_BEHIND, READY, RUNNING, WEBHOOKS_BEHIND, WEBHOOKS_WAITING, keep,
+    },
 };
 use domain::instant::Instant;
 use std::sync::Arc;
@@ -24,8 +26,10 @@ pub(crate) async fn run(service: Arc<Service>, stop: CancellationToken) {
 }
 
 pub(crate) async fn count(service: &Service) -> Result<()> {
-    let is_ready = Readiness::of(service).await.is_ready();
-    metrics::gauge!(READY).set(f64::from(u8::from(is_ready)));
+    let readiness = Readiness::of(service).await;
+    for (gauge, is_so) in [(READY, readiness.is_ready()), (DEGRADED, readiness.is_degraded())] {
+        metrics::gauge!(gauge).set(f64::from(u8::from(is_so)));
+    }
     let (due, running) = execution::under_way(service).await?;
     metrics::gauge!(DUE).set(due as f64);
     metrics::gauge!(RUNNING).set(running as f64);

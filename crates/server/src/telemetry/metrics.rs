@@ -28,6 +28,7 @@ pub(crate) const LOST: &str = "fame_operations_lost_total";
 pub(crate) const RUNNING: &str = "fame_operations_running";
 pub(crate) const DUE: &str = "fame_environments_due";
 pub(crate) const READY: &str = "fame_ready";
+pub(crate) const DEGRADED: &str = "fame_degraded";
 pub(crate) const WEBHOOK_DELIVERIES: &str = "fame_webhook_deliveries_total";
 pub(crate) const WEBHOOKS_WAITING: &str = "fame_webhook_deliveries_waiting";
 pub(crate) const WEBHOOKS_BEHIND: &str = "fame_webhook_oldest_waiting_seconds";
@@ -103,6 +104,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         READY,
         Kind::Gauge,
         "1 while this server can work, as /health/ready says it; else 0.",
+    ),
+    (
+        DEGRADED,
+        Kind::Gauge,
+        "1 while a part of this server does not work, as /health/ready says it; else 0.",
     ),
     (
         WEBHOOK_DELIVERIES,

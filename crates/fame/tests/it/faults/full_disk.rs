@@ -45,10 +45,10 @@ async fn a_full_disk_is_said_and_survived() {
         .unwrap()
         .expect_unavailable();
     let last = report_until_refused(&process, &environment).await;
-    let health = process.until_readiness_is(503).await;
+    let health = process.until_it_is("degraded").await;
     assert_eq!(
         (&health["database"], &health["storage"]),
-        (&"available".into(), &"unavailable".into())
+        (&"full".into(), &"unavailable".into())
     );
     // Reading needs no room.
     for number in 1..=3 {
@@ -58,7 +58,7 @@ async fn a_full_disk_is_said_and_survived() {
     assert_eq!(mark_of(&process, &environment).await, last);
 
     fs::remove_file(&ballast).unwrap();
-    process.until_readiness_is(200).await;
+    process.until_it_is("ready").await;
     assert_eq!(mark_of(&process, &environment).await, last);
     report(&process, &environment, "after").await.expect(200);
     assert_eq!(mark_of(&process, &environment).await, "after");

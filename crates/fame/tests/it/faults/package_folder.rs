@@ -27,10 +27,10 @@ async fn survives(instead: impl Fn(&Path)) {
     let (place, aside) = (site.packages().join("west-europe"), site.packages().join("aside"));
     fs::rename(&place, &aside).unwrap();
     instead(&place);
-    let health = process.until_readiness_is(503).await;
+    let health = process.until_it_is("degraded").await;
     assert_eq!(
         (&health["database"], &health["storage"]),
-        (&"available".into(), &"unavailable".into())
+        (&"available".into(), &"degraded".into())
     );
     upload(&owner, APPS[0], &late).await.unwrap().expect_unavailable();
     download(&owner, APPS[0], 1).await.expect_unavailable();
@@ -52,7 +52,7 @@ async fn survives(instead: impl Fn(&Path)) {
         fs::remove_file(&place).unwrap();
     }
     fs::rename(&aside, &place).unwrap();
-    process.until_readiness_is(200).await;
+    process.until_it_is("ready").await;
     upload_until_it_works(&owner, APPS[0], &late).await;
     for (number, bytes) in [(1, &kept), (2, &late)] {
         let contents = download(&owner, APPS[0], number).await.expect(200);

@@ -151,6 +151,15 @@ impl Process {
         .await
     }
 
+    /// Waits until its readiness says this word; the body.
+    pub(crate) async fn until_it_is(&self, word: &str) -> Value {
+        eventually(&format!("the service is {word}"), async || {
+            let (_, body) = self.readiness().await;
+            (body["status"] == word).then_some(body)
+        })
+        .await
+    }
+
     /// The log lines that speak of something unforeseen.
     pub(crate) fn errors(&self) -> Vec<LogLine> {
         let log = self.log.lock().unwrap();
