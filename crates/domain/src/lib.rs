@@ -39,6 +39,7 @@
 //! * **agent**: whoever carries operations out and reports what is installed, from beside the environments.
 //! * **claim**: taking due operations; each is then one agent's, until it reports or its lease ends.
 //! * **lease**: how long a claimed operation stays its agent's without a **heartbeat**, by which it is renewed.
+//! * **waiting for**: the one thing that has to happen first before an operation begins that was asked for.
 //! * **held**: said of an environment in which nothing starts, because the outcome of an operation is unknown.
 //! * **freeze**: what the operator has stopped at once: an app, somebody who asks, an agent, all scheduling, or what is
 //!   sent to webhooks.
@@ -92,6 +93,7 @@ pub mod start;
 pub mod text;
 pub mod version;
 mod vocabulary;
+pub mod waiting;
 pub mod webhook;
 pub mod window;
 pub mod zone;

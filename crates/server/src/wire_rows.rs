@@ -3,6 +3,7 @@
 use crate::{
     actions::{
         execution::window_of,
+        waits::Waiting,
         work::given::{Given, Work},
     },
     error::{Error, Result},
@@ -333,6 +334,17 @@ pub(crate) fn hotfix(operation: Operation) -> Result<wire::hotfixes::Environment
         asked_run_after: operation.asked_run_after,
         postponed_on: operation.postponed_on,
         postpone_reason: operation.postpone_reason,
+        expected_start: None,
+        waiting_for: None,
+    })
+}
+
+/// The same with what it waits for, where that was looked up.
+pub(crate) fn waiting_hotfix((operation, wait): Waiting) -> Result<wire::hotfixes::EnvironmentHotfix> {
+    Ok(wire::hotfixes::EnvironmentHotfix {
+        expected_start: wait.expected_start,
+        waiting_for: wait.waiting_for,
+        ..hotfix(operation)?
     })
 }
 

@@ -12,6 +12,7 @@ use domain::{
     ids::{AppId, Etag, OperationId, TenantId},
     instant::Instant,
     version::{AppVersion, Availability, Dependency},
+    waiting::Wait,
     window::UpdateWindow,
 };
 use std::collections::{HashMap, HashSet};
@@ -204,10 +205,12 @@ pub struct PlannedInstallation {
 pub struct Outlook {
     /// The version that is installed by now.
     pub installed: AppVersion,
-    /// What speaks against it.
+    /// Whether it can be scheduled.
+    pub is_eligible: bool,
+    /// What speaks against that, or keeps it from starting.
     pub objections: Vec<Objection>,
     /// When it would start.
-    pub starts_at: Option<Instant>,
+    pub wait: Wait,
 }
 
 /// Something that speaks against a hotfix.

@@ -23,7 +23,7 @@ use domain::instant::Instant;
 pub(crate) use entity_set::spelled_among;
 pub use entity_set::{
     ColumnMapping, ColumnType, EntitySet, Property, Spelling, country, folded, guid, hidden, hidden_text,
-    in_memory, instant, number, picked, property, roles, text, truth, version, word,
+    in_memory, instant, number, picked, property, roles, text, truth, version, word, word_in_memory,
 };
 pub use error::ListError;
 pub use page::Page;

@@ -14,10 +14,15 @@ use domain::{
     operation::{FailureCause, OperationStatus},
     problem::RuleError,
     version::AppVersion,
+    waiting::WaitingFor,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// The header of an answer that says what a hotfix waits for that was just scheduled, or what all of a plan would wait for:
+/// one of the words of [`WaitingFor`]. It is left out where nothing is in the way.
+pub const WAITING_HEADER: &str = "fame-waiting-for";
 
 entity! {
     /// The pushing of a version of the app to a customer's environment.
@@ -100,6 +105,13 @@ entity! {
         postponed_on "postponedOn": Option<Instant>,
         /// Why, as they say.
         postpone_reason "postponeReason": Option<String>,
+        /// When it is expected to start, while it is Scheduled; nothing where somebody has to do something before.
+        #[schema(value_type = Option<String>, format = DateTime)]
+        expected_start "expectedStart": Option<Instant>,
+        /// What has to happen first, while it is Scheduled: RunAfter, Window, Slot (something runs in the environment), Held
+        /// (nothing starts there), Freeze or Agent (nobody is there to carry it out). Nothing where it can start now.
+        #[schema(value_type = Option<String>, example = "Window")]
+        waiting_for "waitingFor": Option<WaitingFor>,
     }
 }
 
@@ -240,7 +252,7 @@ entity! {
         installed_version "installedVersion": AppVersion,
         /// Whether the hotfix could be scheduled now.
         eligible "eligible": bool,
-        /// Everything that speaks against it.
+        /// Everything that speaks against it, and `EnvironmentHeld` where it could be scheduled and would not start.
         #[serde(default)]
         #[schema(required = true)]
         reasons "reasons": Vec<PlanReason>,
@@ -248,6 +260,10 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]
         starts_at "startsAt": Option<Instant>,
+        /// What it would wait for, if it were scheduled now: Window, Slot, Held or Agent. Nothing where it would start.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, example = "Window")]
+        waiting_for "waitingFor": Option<WaitingFor>,
     }
 }
 

@@ -13,6 +13,7 @@ use domain::{
     operation::{FailureCause, OperationKind, OperationStatus},
     principal::{PrincipalKind, Role, Roles},
     version::{AppVersion, Availability, SyncMode, VersionStatus},
+    waiting::WaitingFor,
     webhook::{AttemptResult, DeliveryStatus, DisabledReason, WebhookFormat},
 };
 use serde::{Deserialize, Deserializer, de::Error};
@@ -179,7 +180,8 @@ words!(
     WebhookFormat,
     DeliveryStatus,
     AttemptResult,
-    DisabledReason
+    DisabledReason,
+    WaitingFor
 );
 
 impl Value for SyncMode {

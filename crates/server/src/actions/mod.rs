@@ -32,6 +32,7 @@ mod tests;
 pub(crate) mod upload;
 pub(crate) mod upload_places;
 pub(crate) mod versions;
+pub(crate) mod waits;
 pub(crate) mod webhooks;
 pub(crate) mod work;
 

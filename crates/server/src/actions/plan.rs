@@ -7,6 +7,7 @@ use super::{
     freezes,
     listing::{self, ListScope},
     versions::version_missing,
+    waits,
 };
 use crate::error::{Error, Result};
 use domain::{
@@ -18,6 +19,7 @@ use domain::{
     instant::Instant,
     signer::SignerRule,
     version::{AppVersion, VersionStatus},
+    waiting::{Circumstances, WaitingFor},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -45,7 +47,15 @@ struct Plan {
     visible: HashSet<AppId>,
     /// What the operator has stopped, which speaks against all of them.
     frozen: Option<Objection>,
+    /// The agents that are there and work.
+    at_work: HashSet<Uuid>,
     now: Instant,
+}
+
+/// A plan's rows, and what all of them would wait for.
+pub(crate) struct Planned {
+    pub(crate) rows: Page<PlanRow, Error>,
+    pub(crate) waiting_for: Option<WaitingFor>,
 }
 
 /// Explains the environments that a list would bring. They come in batches, and each batch is explained when it is asked
@@ -57,7 +67,7 @@ pub(crate) async fn plan_hotfixes(
     country: CountryCode,
     target: AppVersion,
     request: ListRequest,
-) -> Result<Page<PlanRow, Error>> {
+) -> Result<Planned> {
     let permission = Permission::read(Resource::Environments);
     let scope = ListScope::OfApp {
         principal,
@@ -76,6 +86,9 @@ pub(crate) async fn plan_hotfixes(
         return Err(version_missing(&key).into());
     };
     let frozen = freezes::why_nothing_is_scheduled(service, principal, app).await?;
+    let now = service.clock.now();
+    let at_work = waits::agents_at_work(service, now).await?;
+    let waiting_for = at_work.is_empty().then_some(WaitingFor::Agent);
     let plan = Arc::new(Plan {
         service: Arc::clone(service),
         app,
@@ -86,17 +99,19 @@ pub(crate) async fn plan_hotfixes(
             code: "Frozen".into(),
             message,
         }),
-        now: service.clock.now(),
+        at_work,
+        now,
     });
     let planned = &listing::PLANNED_ENVIRONMENTS;
     let completion = request
         .looks_at(planned, &listing::FOUND_OUT)
         .then(|| completion(&plan));
     let page = listing::list_completed(service, scope, planned, request, completion).await?;
-    Ok(page.and_then(move |batch| {
+    let rows = page.and_then(move |batch| {
         let plan = Arc::clone(&plan);
         async move { Ok(plan.rows(batch).await?) }
-    }))
+    });
+    Ok(Planned { rows, waiting_for })
 }
 
 fn completion(plan: &Arc<Plan>) -> Completion<PlannedInstallation> {
@@ -154,17 +169,52 @@ impl Plan {
             code: finding.reason.code().to_owned(),
             message: finding.message,
         });
-        let objections: Vec<_> = self.frozen.iter().cloned().chain(rules).collect();
-        let is_free = !environment.is_held() && !occupations.iter().any(|one| one.is_running);
+        let mut objections: Vec<_> = self.frozen.iter().cloned().chain(rules).collect();
+        let is_eligible = objections.is_empty();
+        objections.extend(why_held(&environment));
         let window =
             window_of(&environment).map_err(|error| StoreError::broken(Chain(&error).to_string()))?;
-        let starts_at = (objections.is_empty() && is_free).then(|| window.next_start(self.now));
+        let circumstances = Circumstances {
+            run_after: self.now,
+            window: Some(window),
+            is_held: environment.is_held(),
+            is_frozen: self.frozen.is_some(),
+            has_agent: environment
+                .agent_id
+                .is_some_and(|agent| self.at_work.contains(&agent)),
+            is_occupied: occupations.iter().any(|one| one.is_running),
+        };
+        let wait = is_eligible.then(|| circumstances.wait(self.now));
         Ok(Some(Outlook {
             installed: gathered.installed(),
+            is_eligible,
             objections,
-            starts_at,
+            wait: wait.unwrap_or_default(),
         }))
     }
+}
+
+/// Why nothing starts in an environment that is reported, and since when.
+fn why_held(environment: &Environment) -> Option<Objection> {
+    let (since, why) = match (environment.held_since, environment.disputed_since) {
+        (Some(since), _) => (
+            since,
+            "nobody knows how an operation ended there, so nothing starts until it is reported anew or the operator \
+             releases it",
+        ),
+        (None, Some(since)) => (
+            since,
+            "it is reported as a sandbox and was production before, so nothing starts until the operator releases it",
+        ),
+        (None, None) => return None,
+    };
+    Some(Objection {
+        code: "EnvironmentHeld".into(),
+        message: format!(
+            "Environment '{}' has been held since {since}: {why}.",
+            environment.name
+        ),
+    })
 }
 
 fn shown(row: Installation, outlook: Outlook) -> PlanRow {
@@ -178,9 +228,10 @@ fn shown(row: Installation, outlook: Outlook) -> PlanRow {
         name: row.name,
         kind: row.kind,
         installed_version: outlook.installed,
-        eligible: outlook.objections.is_empty(),
+        eligible: outlook.is_eligible,
         reasons: outlook.objections.into_iter().map(reason).collect(),
-        starts_at: outlook.starts_at,
+        starts_at: outlook.wait.expected_start,
+        waiting_for: outlook.wait.waiting_for,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/apps/{appId}/countries/{countryCode}/environmentHotfixes`: pushing a version to customers' environments.
 
 use super::{
+    answer::insert,
     extract::{RequestContext, SmallBody},
     lists::{self, ListPath, fragment},
     openapi::HowMany,
@@ -9,12 +10,12 @@ use super::{
 use crate::{
     actions::{
         hotfixes::{self, ScheduleHotfix},
-        listing, plan,
+        listing, plan, waits,
     },
-    error::Result,
+    error::{Error, Result},
     wire_rows,
 };
-use axum::{extract::Path, response::Response};
+use axum::{extract::Path, http::HeaderName, response::Response};
 use domain::{
     access::{Permission, Resource},
     country::CountryCode,
@@ -22,16 +23,32 @@ use domain::{
     ids::{AppId, OperationId},
     problem::RuleError,
     version::AppVersion,
+    waiting::WaitingFor,
 };
+use std::sync::Arc;
 use utoipa::IntoParams;
 use wire::{
     ErrorBody, List,
-    hotfixes::{EnvironmentHotfix, HotfixPatch, HotfixPatchBody, HotfixRequest, HotfixRequestBody, PlanRow},
+    hotfixes::{
+        EnvironmentHotfix, HotfixPatch, HotfixPatchBody, HotfixRequest, HotfixRequestBody, PlanRow,
+        WAITING_HEADER,
+    },
 };
 
 const RESOURCE: Resource = Resource::EnvironmentHotfixes;
 const READ: Permission = Permission::read(RESOURCE);
 const WRITE: Permission = Permission::write(RESOURCE);
+/// What of a hotfix is found out where it is selected.
+const WAITING: &[&str] = &["expectedStart", "waitingFor"];
+
+/// Says what is waited for, where something is.
+fn told(mut response: Response, waiting_for: Option<WaitingFor>) -> Response {
+    if let Some(word) = waiting_for {
+        let header = HeaderName::from_static(WAITING_HEADER);
+        insert(response.headers_mut(), header, word.as_str());
+    }
+    response
+}
 
 /// The query options of a plan. Its rows are shown whole.
 #[derive(IntoParams)]
@@ -40,7 +57,7 @@ const WRITE: Permission = Permission::write(RESOURCE);
 pub(crate) struct PlanQuery {
     /// Which rows: an OData expression over their properties, and those that environments are listed with, such as
     /// `eligible eq false and reasons/any(r: r/code ne 'NotNewer')`. What is found out for each environment, `eligible`,
-    /// `reasons` and `startsAt`, decides about the rows one by one.
+    /// `reasons`, `startsAt` and `waitingFor`, decides about the rows one by one.
     #[param(rename = "$filter")]
     filter: Option<String>,
     /// In which order, by the same properties.
@@ -77,7 +94,20 @@ async fn addressed(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path), ListQuery),
     responses((status = 200, body = List<EnvironmentHotfix>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_hotfixes(Path(path): Path<ListPath>, context: RequestContext) -> Result<Response> {
-    lists::list(&context, path, (RESOURCE, &listing::HOTFIXES), wire_rows::hotfix).await
+    let service = Arc::clone(context.service());
+    let complete = move |batch, with_waits| {
+        let service = Arc::clone(&service);
+        async move { waits::waits_if(&service, batch, with_waits).await }
+    };
+    let added = (WAITING, complete);
+    lists::list_with(
+        &context,
+        path,
+        (RESOURCE, &listing::HOTFIXES),
+        added,
+        wire_rows::waiting_hotfix,
+    )
+    .await
 }
 
 /// Counts the hotfixes of the app in the country.
@@ -95,7 +125,9 @@ pub(crate) async fn count_hotfixes(Path(path): Path<ListPath>, context: RequestC
     tag = "environmentHotfixes",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
         ("targetAppVersion" = String, Query, description = "The version to go to."), PlanQuery),
-    responses((status = 200, body = List<PlanRow>), (status = "default", body = ErrorBody)))]
+    responses((status = 200, body = List<PlanRow>,
+            headers(("fame-waiting-for" = String, description = "`Agent` where nobody is there to carry anything out."))),
+        (status = "default", body = ErrorBody)))]
 pub(crate) async fn plan_hotfixes(
     Path((app, country)): Path<(String, String)>,
     context: RequestContext,
@@ -118,7 +150,8 @@ pub(crate) async fn plan_hotfixes(
     )
     .await?;
     let fragment = format!("{}/plan", fragment(RESOURCE, app, country));
-    lists::send_plan(&context, &select, plan, &fragment).await
+    let response = lists::send_plan(&context, &select, plan.rows, &fragment).await?;
+    Ok(told(response, plan.waiting_for))
 }
 
 fn target_of(context: &RequestContext) -> Result<AppVersion> {
@@ -149,8 +182,15 @@ pub(crate) async fn get_hotfix(
     context: RequestContext,
 ) -> Result<Response> {
     let (app, country, hotfix) = addressed(&context, &path, READ).await?;
-    let hotfix = hotfixes::get_hotfix(context.service(), &context.principal, app, country, hotfix).await?;
-    context.found(&wire_rows::hotfix(hotfix)?, &fragment(RESOURCE, app, country))
+    let service = context.service();
+    let hotfix = hotfixes::get_hotfix(service, &context.principal, app, country, hotfix).await?;
+    let with_wait = context.selects::<EnvironmentHotfix>(WAITING)?;
+    let mut hotfix = waits::waits_if(service, vec![hotfix], with_wait).await?;
+    let hotfix = hotfix.pop().ok_or_else(|| Error::fault("a hotfix got lost"))?;
+    context.found(
+        &wire_rows::waiting_hotfix(hotfix)?,
+        &fragment(RESOURCE, app, country),
+    )
 }
 
 /// Schedules a hotfix for one environment.
@@ -159,7 +199,10 @@ pub(crate) async fn get_hotfix(
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key within a day answers the same hotfix.")),
     request_body = HotfixRequestBody,
-    responses((status = 200, body = EnvironmentHotfix), (status = 201, body = EnvironmentHotfix),
+    responses((status = 200, body = EnvironmentHotfix,
+            headers(("fame-waiting-for" = String, description = "What it waits for; left out where it can start now."))),
+        (status = 201, body = EnvironmentHotfix,
+            headers(("fame-waiting-for" = String, description = "What it waits for; left out where it can start now."))),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn schedule_hotfix(
     Path((app, country)): Path<(String, String)>,
@@ -178,8 +221,11 @@ pub(crate) async fn schedule_hotfix(
     let hotfix =
         hotfixes::schedule_hotfix(service, principal, app, country, command_of(command), repeatable).await?;
     let key = hotfix.id.to_string();
-    let response = context.entity(&wire_rows::hotfix(hotfix)?, &fragment(RESOURCE, app, country))?;
-    Ok(context.created(response, &key))
+    let hotfix = waits::told_with(service, hotfix).await;
+    let waiting_for = hotfix.1.waiting_for;
+    let hotfix = wire_rows::waiting_hotfix(hotfix)?;
+    let response = context.entity(&hotfix, &fragment(RESOURCE, app, country))?;
+    Ok(told(context.created(response, &key), waiting_for))
 }
 
 fn command_of(request: HotfixRequest) -> ScheduleHotfix {

@@ -6,7 +6,7 @@
 use super::{
     answer::{insert, json, streamed},
     extract::RequestContext,
-    options::View,
+    options::{View, shows},
 };
 use crate::{
     actions::listing::{self, ListScope},
@@ -153,12 +153,13 @@ where
     list_wanted(context, scope, (entity_set, fragment), wanted, shown).await
 }
 
-/// Lists all rows of a kind, each with what `complete` adds to those of a batch, if `part` is selected at all.
-pub(crate) async fn list_completed<T, U, E, Completing>(
+/// Lists the rows of one kind that a path names, each with what `complete` adds to those of a batch, which it is told
+/// whether it is shown.
+pub(crate) async fn list_with<T, U, E, Completing>(
     context: &RequestContext,
-    (entity_set, fragment): (&'static EntitySet<T>, &str),
-    part: &str,
-    complete: impl Fn(Vec<T>, bool) -> Completing + Send + 'static,
+    path: ListPath,
+    (resource, entity_set): (Resource, &'static EntitySet<T>),
+    added: (&[&str], impl Fn(Vec<T>, bool) -> Completing + Send + 'static),
     shown: impl Fn(U) -> Result<E> + Send + 'static,
 ) -> Result<Response>
 where
@@ -167,20 +168,50 @@ where
     E: Entity + Send + 'static,
     Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
 {
-    let (request, select) = context.list_request(entity_set)?;
-    let is_selected = match &select {
-        Select::Only(properties) => entity_set
-            .schema
-            .find(part)
-            .is_none_or(|part| properties.contains(&part)),
-        Select::All => true,
-    };
+    let list = RequestedList::read(context, path, resource).await?;
+    let wanted = list.reveal(context, context.list_request(entity_set)).await?;
+    let (scope, fragment) = (list.scope(context), list.fragment());
+    list_wanted_with(context, scope, (entity_set, &fragment), wanted, added, shown).await
+}
+
+/// The same of all rows of a kind, for those who may see all of them anyway.
+pub(crate) async fn list_completed<T, U, E, Completing>(
+    context: &RequestContext,
+    list: (&'static EntitySet<T>, &str),
+    added: (&[&str], impl Fn(Vec<T>, bool) -> Completing + Send + 'static),
+    shown: impl Fn(U) -> Result<E> + Send + 'static,
+) -> Result<Response>
+where
+    T: FromRow,
+    U: Send + 'static,
+    E: Entity + Send + 'static,
+    Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
+{
+    let wanted = context.list_request(list.0)?;
+    list_wanted_with(context, ListScope::Everything, list, wanted, added, shown).await
+}
+
+async fn list_wanted_with<T, U, E, Completing>(
+    context: &RequestContext,
+    scope: ListScope<'_>,
+    (entity_set, fragment): (&'static EntitySet<T>, &str),
+    (request, select): (ListRequest, Select),
+    (parts, complete): (&[&str], impl Fn(Vec<T>, bool) -> Completing + Send + 'static),
+    shown: impl Fn(U) -> Result<E> + Send + 'static,
+) -> Result<Response>
+where
+    T: FromRow,
+    U: Send + 'static,
+    E: Entity + Send + 'static,
+    Completing: Future<Output = Result<Vec<U>>> + Send + 'static,
+{
+    let is_shown = shows::<E>(&select, parts);
     let request = ListRequest {
-        in_portions: true,
+        in_portions: is_shown,
         ..request
     };
-    let rows = listing::list(context.service(), ListScope::Everything, entity_set, request).await?;
-    let rows = rows.and_then(move |batch| complete(batch, is_selected));
+    let rows = listing::list(context.service(), scope, entity_set, request).await?;
+    let rows = rows.and_then(move |batch| complete(batch, is_shown));
     send(
         context,
         context.view(&select, &entity_set.schema),

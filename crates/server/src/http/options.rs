@@ -65,6 +65,23 @@ impl<E: Entity> View<E> {
     }
 }
 
+/// Whether one of these properties is shown of so much of an entity.
+pub(super) fn shows<E: Entity>(select: &Select, properties: &[&str]) -> bool {
+    let mut places = properties.iter().filter_map(|name| E::position(name));
+    places.any(|place| match select {
+        Select::Only(selected) => selected.contains(&place),
+        Select::All => place < E::SHOWN,
+    })
+}
+
+fn schema_of<E: Entity>() -> Schema {
+    let properties = E::PROPERTIES
+        .iter()
+        .map(|name| Property::new(name, Scalar::String))
+        .collect();
+    Schema::new("the entity", properties, E::KEYS)
+}
+
 impl RequestContext {
     /// The options of the request, as they are possible for a resource of this kind.
     pub(crate) fn options(&self, resource: Resource) -> Result<Options> {
@@ -104,15 +121,21 @@ impl RequestContext {
 
     /// How a single entity is to look.
     pub(crate) fn view_of_entity<E: Entity>(&self) -> Result<View<E>> {
-        let Some(text) = self.options(Resource::Entity)?.select else {
-            return Ok(View::whole(self.info.format));
-        };
-        let properties = E::PROPERTIES
-            .iter()
-            .map(|name| Property::new(name, Scalar::String))
-            .collect();
-        let schema = Schema::new("the entity", properties, E::KEYS);
-        Ok(self.view(&Select::parse(&text, &schema)?, &schema))
+        let schema = schema_of::<E>();
+        Ok(self.view(&self.select_of_entity(&schema)?, &schema))
+    }
+
+    fn select_of_entity(&self, schema: &Schema) -> Result<Select> {
+        match self.options(Resource::Entity)?.select {
+            Some(text) => Ok(Select::parse(&text, schema)?),
+            None => Ok(Select::All),
+        }
+    }
+
+    /// Whether one of these properties of a single entity is to be shown.
+    pub(crate) fn selects<E: Entity>(&self, properties: &[&str]) -> Result<bool> {
+        let select = self.select_of_entity(&schema_of::<E>())?;
+        Ok(shows::<E>(&select, properties))
     }
 
     /// How entities of a schema look of which so much is selected.

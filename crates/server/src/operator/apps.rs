@@ -34,11 +34,10 @@ pub(crate) async fn list_registered_apps(OperatorContext(context): OperatorConte
     lists::list_completed(
         &context,
         (&listing::REGISTERED_APPS, "apps"),
-        "owners",
-        move |batch, with_owners| {
+        (&["owners"], move |batch, with_owners| {
             let service = Arc::clone(&service);
             async move { apps::with_owners(&service, batch, with_owners).await }
-        },
+        }),
         |(app, owners)| wire_rows::registered_app(app, owners),
     )
     .await

@@ -65,11 +65,10 @@ pub(crate) async fn list_registered_environments(
     lists::list_completed(
         &context,
         (&listing::REGISTERED_ENVIRONMENTS, "environments"),
-        "apps",
-        move |batch, with_apps| {
+        (&["apps"], move |batch, with_apps| {
             let service = Arc::clone(&service);
             async move { environments::with_apps(&service, batch, with_apps).await }
-        },
+        }),
         |(environment, apps)| wire_rows::registered_environment(environment, apps),
     )
     .await

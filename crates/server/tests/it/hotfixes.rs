@@ -975,6 +975,7 @@ async fn a_plan_is_filtered_by_what_it_finds_out(backend: Backend) {
         .has(APP, "16.0.0.5")
         .with_window("22:00", "06:00", "UTC");
     operator.reports(&late).await.expect(201);
+    service.catches_up().await;
     service.owner().schedules(&ready, "16.0.1.2").await.expect(200);
     let reader = service.reader();
     let plan = |options: &str| {
@@ -994,7 +995,7 @@ async fn a_plan_is_filtered_by_what_it_finds_out(backend: Backend) {
     };
     let begins = |row: &Value, letter: &str| row["name"].as_str().unwrap().starts_with(letter);
     type Belongs<'b> = &'b dyn Fn(&Value) -> bool;
-    let cases: [(&str, Belongs<'_>); 9] = [
+    let cases: [(&str, Belongs<'_>); 10] = [
         ("eligible eq true", &|row| row["eligible"] == true),
         ("eligible", &|row| row["eligible"] == true),
         ("not eligible and startswith(name,'E')", &|row| {
@@ -1020,6 +1021,7 @@ async fn a_plan_is_filtered_by_what_it_finds_out(backend: Backend) {
             row["startsAt"] == "2020-03-05T20:00:00.0000000Z"
         }),
         ("startsAt eq null", &|row| row.get("startsAt").is_none()),
+        ("waitingFor eq 'window'", &|row| row["waitingFor"] == "Window"),
     ];
     for (filter, belongs) in cases {
         let expected: Vec<Value> = whole.iter().filter(|row| belongs(row)).cloned().collect();
@@ -1083,6 +1085,7 @@ async fn a_plan_explains_without_changing_anything(backend: Backend) {
     let other_line = Environment::named("Other").has(APP, "17.0.0.0").sandbox();
     operator.reports(&done).await.expect(201);
     operator.reports(&other_line).await.expect(201);
+    service.catches_up().await;
     let plan = service
         .reader()
         .get(format!("{}/plan?targetAppVersion=16.0.1.2", all()))
@@ -1095,7 +1098,7 @@ async fn a_plan_explains_without_changing_anything(backend: Backend) {
         &json!({
             "aadTenantId": CUSTOMER, "applicationFamily": "Business Central", "name": "MyCustomer",
             "type": "Production", "installedVersion": "16.0.0.5", "eligible": true, "reasons": [],
-            "startsAt": "2020-03-05T20:00:00.0000000Z",
+            "startsAt": "2020-03-05T20:00:00.0000000Z", "waitingFor": "Window",
         })
     );
     assert_eq!(

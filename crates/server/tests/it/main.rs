@@ -66,4 +66,5 @@ mod transfer;
 mod uploads;
 mod versions;
 mod vscode_client;
+mod waiting;
 mod webhooks;

@@ -5,10 +5,13 @@ use crate::{
     environments::{AGENT, AGENT_KEY, EnvironmentEntry, Installation, Objection, PlannedInstallation},
     list::{
         EntitySet, Property, Spelling, country, folded, guid, hidden, in_memory, instant, property, text,
-        truth, version, word,
+        truth, version, word, word_in_memory,
     },
 };
-use domain::environment::{EnvironmentKind, family_key, name_key};
+use domain::{
+    environment::{EnvironmentKind, family_key, name_key},
+    waiting::WaitingFor,
+};
 use odata::{Fold, Scalar, Type, Value};
 use std::sync::LazyLock;
 
@@ -44,20 +47,28 @@ pub static PLANNED_ENVIRONMENTS: LazyLock<EntitySet<PlannedInstallation>> = Lazy
             version_value(row.installation.version)
         }),
         property("eligible", in_memory(Scalar::Boolean), |row| {
-            Value::Boolean(objections(row).is_empty())
+            Value::Boolean(row.outlook.as_ref().is_some_and(|outlook| outlook.is_eligible))
         }),
         property("reasons", in_memory(Type::Complex(reason())), |row| {
             Value::List(objections(row).iter().map(objection).collect())
         }),
         property("startsAt", in_memory(Scalar::DateTimeOffset).or_null(), |row| {
-            instant_or_null(row.outlook.as_ref().and_then(|outlook| outlook.starts_at))
+            instant_or_null(
+                row.outlook
+                    .as_ref()
+                    .and_then(|outlook| outlook.wait.expected_start),
+            )
+        }),
+        property("waitingFor", word_in_memory::<WaitingFor>().or_null(), |row| {
+            let waiting_for = row.outlook.as_ref().and_then(|outlook| outlook.wait.waiting_for);
+            waiting_for.map_or(Value::Null, |word| Value::text(word.as_str()))
         }),
     ];
     installations(own)
 });
 
 /// The properties of a plan's rows that its environments do not have: they are found out row by row.
-pub const FOUND_OUT: [&str; 3] = ["eligible", "reasons", "startsAt"];
+pub const FOUND_OUT: [&str; 4] = ["eligible", "reasons", "startsAt", "waitingFor"];
 
 fn objections(row: &PlannedInstallation) -> &[Objection] {
     row.outlook.as_ref().map_or(&[], |outlook| &outlook.objections)

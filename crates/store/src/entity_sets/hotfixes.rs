@@ -7,8 +7,8 @@ use super::{
 use crate::{
     hotfixes::Operation,
     list::{
-        EntitySet, Property, Spelling, country, folded, guid, instant, number, picked, property, text, truth,
-        version, word,
+        EntitySet, Property, Spelling, country, folded, guid, hidden_text, instant, number, picked, property,
+        text, truth, version, word,
     },
 };
 use domain::{
@@ -145,7 +145,10 @@ const HOTFIX: &[&str] = &[
 
 /// The hotfixes of an app in a country, the newest first.
 pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
-    let properties = picked(properties(), HOTFIX);
+    let mut properties = picked(properties(), HOTFIX);
+    // They are found out where they are selected.
+    properties.push(property("expectedStart", hidden_text(), |_| Value::Null));
+    properties.push(property("waitingFor", hidden_text(), |_| Value::Null));
     let hotfixes = EntitySet::new(
         "environmentHotfix",
         SOURCE,

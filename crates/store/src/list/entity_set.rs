@@ -265,11 +265,19 @@ pub fn folded(column: &'static str, key: &'static str, fold: Fold, spelling: Spe
 
 /// A word of the closed vocabulary `W`, kept as the API spells it.
 pub fn word<W: FromStr<Err = UnknownWord> + Display>(column: &'static str) -> Kind {
-    let fold = Fold {
+    folded(column, column, fold_of::<W>(), Spelling::Ascii)
+}
+
+/// The same, which only the row in memory knows.
+pub fn word_in_memory<W: FromStr<Err = UnknownWord> + Display>() -> Kind {
+    in_memory(Scalar::Folded(fold_of::<W>()))
+}
+
+fn fold_of<W: FromStr<Err = UnknownWord> + Display>() -> Fold {
+    Fold {
         name: std::any::type_name::<W>(),
         apply: spelled::<W>,
-    };
-    folded(column, column, fold, Spelling::Ascii)
+    }
 }
 
 /// A country code, kept in upper case.
