@@ -1,5 +1,6 @@
 //! Why a caller is turned away, in words that show an honest client what to mend and an attacker nothing new.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ impl AuthFailure {
 #[derive(Clone, Debug)]
 pub struct AuthError {
     failure: AuthFailure,
-    detail: &'static str,
+    detail: Cow<'static, str>,
     challenge: Option<Arc<str>>,
 }
 
@@ -100,9 +101,9 @@ impl AuthError {
         (self.failure == AuthFailure::Unavailable).then_some(UNAVAILABLE_PAUSE)
     }
 
-    /// Which check failed, for our own log. It holds nothing of the token.
-    pub fn detail(&self) -> &'static str {
-        self.detail
+    /// Which check failed, for our own log. Of the token it holds its audience at most, where that is not one of ours.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 }
 
@@ -115,15 +116,18 @@ impl fmt::Display for AuthError {
 impl std::error::Error for AuthError {}
 
 /// Why a token is refused, before anybody thinks of HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub failure: AuthFailure,
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
 }
 
 impl Refusal {
-    pub(super) fn new(failure: AuthFailure, detail: &'static str) -> Self {
-        Self { failure, detail }
+    pub(super) fn new(failure: AuthFailure, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            failure,
+            detail: detail.into(),
+        }
     }
 
     pub(super) fn malformed(detail: &'static str) -> Self {

@@ -303,6 +303,12 @@ impl KeySet {
         }
     }
 
+    /// Fetches the keys, and says what stands in the way.
+    pub(super) async fn try_fetch(&self) -> Option<String> {
+        let failed = self.source.fetch().await.err()?;
+        Some(format!("{}: {}", self.source.document_url, Chain(&failed)))
+    }
+
     /// Fetches the keys if there are none yet, and says whether there are any now.
     pub(super) async fn load(self: &Arc<Self>) -> bool {
         if self.read().loaded_at.is_none() {

@@ -29,6 +29,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, future, stream};
 use uuid::Uuid;
 
 pub use caller::{ApplicationMatch, Caller, CallerKind, CustomerCaller, Delegated, Door, MatchedBy};
@@ -237,10 +238,22 @@ impl Authenticator {
     /// whether all are there. Failures are logged and tried again when a token needs the keys.
     pub async fn load_keys(&self) -> bool {
         let sets = self.shared.issuers.iter().flat_map(Issuer::key_sets);
-        let loaded = futures::future::join_all(sets.map(KeySet::load)).await;
+        let loaded = future::join_all(sets.map(KeySet::load)).await;
         loaded.into_iter().all(|is_loaded| is_loaded)
     }
+
+    /// Fetches the keys of every issuer, and says what stands in the way, for each address at which some are.
+    pub async fn try_issuers(&self) -> Vec<String> {
+        let sets = self.shared.issuers.iter().flat_map(Issuer::key_sets);
+        let tried = stream::iter(sets.map(|set| set.try_fetch())).buffer_unordered(TRIED_AT_ONCE);
+        let mut failed: Vec<String> = tried.filter_map(future::ready).collect().await;
+        failed.sort();
+        failed
+    }
 }
+
+/// How many addresses are tried at once.
+const TRIED_AT_ONCE: usize = 8;
 
 /// The token of a `Bearer` header; nothing for any other scheme, an empty text if there is none.
 fn bearer_token(authorization: &str) -> Option<&str> {
@@ -442,7 +455,7 @@ fn http_client(settings: &AuthSettings) -> Result<reqwest::Client, SettingsProbl
     }
     if let Some(path) = &settings.ca_file {
         let problem = |message: String| SettingsProblem {
-            key: "auth.ca_file".to_owned(),
+            key: "identity.ca_file".to_owned(),
             message,
         };
         let pem = std::fs::read(path).map_err(|error| problem(format!("{}: {error}", path.display())))?;
@@ -451,7 +464,7 @@ fn http_client(settings: &AuthSettings) -> Result<reqwest::Client, SettingsProbl
         builder = builder.tls_certs_merge(authorities);
     }
     builder.build().map_err(|error| SettingsProblem {
-        key: "auth".to_owned(),
+        key: "identity".to_owned(),
         message: format!("the client that fetches keys could not be set up: {error}"),
     })
 }

@@ -23,7 +23,7 @@ const BUSINESS_CENTRAL_AUDIENCES: [&str; 3] = [
     "996def3d-b36c-4153-8607-a6fd3c01b89f",
 ];
 
-/// The section `auth`.
+/// The section `identity`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthSettings {
@@ -175,10 +175,10 @@ fn scope() -> String {
     "scope".to_owned()
 }
 
-/// Something in the section `auth` that cannot work.
+/// Something in the section `identity` that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsProblem {
-    /// Where, such as `auth.issuers[0].authority`.
+    /// Where, such as `identity.issuers[0].authority`.
     pub key: String,
     /// What is wrong, and what would be right.
     pub message: String,
@@ -196,6 +196,11 @@ impl AuthSettings {
         self.parse().err().unwrap_or_default()
     }
 
+    /// What stands against going to the issuers for their keys, such as a `ca_file` that cannot be read.
+    pub fn unusable(&self) -> Option<SettingsProblem> {
+        super::http_client(self).err()
+    }
+
     /// Whether tokens of more than one tenant open the vendor or operator API; then an application is more than its client
     /// id, which is the same in all of them.
     pub fn trusts_several_tenants(&self) -> bool {
@@ -207,11 +212,14 @@ impl AuthSettings {
     pub(super) fn parse(&self) -> Result<Vec<TrustedIssuer>, Vec<SettingsProblem>> {
         let mut problems = Problems::default();
         if self.issuers.is_empty() {
-            problems.add("auth.issuers", "name at least one issuer, or nobody can sign in");
+            problems.add(
+                "identity.issuers",
+                "name at least one issuer, or nobody can sign in",
+            );
         }
         let mut trusted = Vec::new();
         for (index, issuer) in self.issuers.iter().enumerate() {
-            problems.entry = format!("auth.issuers[{index}]");
+            problems.entry = format!("identity.issuers[{index}]");
             let before = problems.found.len();
             let parsed = match issuer {
                 IssuerSettings::Entra(entra) => self.parse_entra(entra, &mut problems),
@@ -474,7 +482,7 @@ fn parse_scope(text: &str, problems: &mut Problems) -> String {
 /// The same token must never fit two entries, and a tenant with ids of its own must not be another's.
 fn report_overlaps(trusted: &[(usize, TrustedIssuer)], problems: &mut Problems) {
     for (at, (later, second)) in trusted.iter().enumerate() {
-        problems.entry = format!("auth.issuers[{later}]");
+        problems.entry = format!("identity.issuers[{later}]");
         for (earlier, first) in trusted.iter().take(at) {
             report_overlap(*earlier, &first.kind, &second.kind, problems);
         }
@@ -516,7 +524,7 @@ fn report_overlap(earlier: usize, first: &IssuerKind, second: &IssuerKind, probl
 
 #[derive(Default)]
 struct Problems {
-    /// The entry that is looked at, such as `auth.issuers[0]`.
+    /// The entry that is looked at, such as `identity.issuers[0]`.
     entry: String,
     found: Vec<SettingsProblem>,
 }

@@ -54,11 +54,11 @@ impl<'a> UnverifiedToken<'a> {
         if token.len() > LONGEST_TOKEN {
             return Err(Refusal::malformed("longer than 16 KiB"));
         }
-        let not_three = Refusal::malformed("not three segments");
-        let (message, signature) = token.rsplit_once('.').ok_or(not_three)?;
-        let (header, payload) = message.split_once('.').ok_or(not_three)?;
+        let not_three = || Refusal::malformed("not three segments");
+        let (message, signature) = token.rsplit_once('.').ok_or_else(not_three)?;
+        let (header, payload) = message.split_once('.').ok_or_else(not_three)?;
         if payload.contains('.') {
-            return Err(not_three);
+            return Err(not_three());
         }
         let header = json_object(header).ok_or(Refusal::malformed("the header is not JSON in base64url"))?;
         let kid = checked_header(&header)?;
@@ -163,13 +163,28 @@ impl Claims {
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
             _ => return Err(Refusal::new(AuthFailure::Audience, "`aud` is missing")),
         };
-        let is_ours = named
-            .into_iter()
-            .any(|audience| audiences.contains(&normal_audience(audience)));
-        is_ours
-            .then_some(())
-            .ok_or(Refusal::new(AuthFailure::Audience, "`aud` is not configured"))
+        let is_ours = |audience: &&str| audiences.contains(&normal_audience(audience));
+        if named.iter().any(|audience| is_ours(audience)) {
+            return Ok(());
+        }
+        let detail = format!(
+            "`aud` is {}, and the audiences of its issuer are {}",
+            listed(named),
+            listed(audiences.iter().map(String::as_str))
+        );
+        Err(Refusal::new(AuthFailure::Audience, detail))
     }
+}
+
+/// Texts on one line, as many and as long as fit there.
+fn listed<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 20;
+    const LONGEST: usize = 200;
+    let quoted = texts.into_iter().take(MOST).map(|text| {
+        let text: String = text.chars().take(LONGEST).collect();
+        format!("'{}'", text.escape_debug())
+    });
+    quoted.collect::<Vec<_>>().join(", ")
 }
 
 /// A GUID in its usual spelling with hyphens, and in no other.

@@ -7,6 +7,9 @@ use std::{error::Error, fmt};
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'e>(pub &'e (dyn Error + 'static));
 
+const OWN_AUTHORITY: &str = " (the server shows the certificate of an authority as its own: give it one that an authority \
+                             has signed, or make its own without CA:TRUE among its basic constraints)";
+
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut next = Some(self.0);
@@ -20,7 +23,12 @@ impl fmt::Display for Chain<'_> {
             }
             next = error.source();
         }
-        f.write_str(&told)
+        f.write_str(&told)?;
+        // What TLS libraries call it says little to whoever made the certificate.
+        if told.contains("CaUsedAsEndEntity") {
+            f.write_str(OWN_AUTHORITY)?;
+        }
+        Ok(())
     }
 }
 
@@ -44,6 +52,11 @@ mod tests {
             Chain(&chain(&["not stored", "disk", "no room"])).to_string(),
             "not stored: disk: no room"
         );
+        let certificate = Chain(&chain(&[
+            "not connected",
+            "invalid peer certificate: Other(CaUsedAsEndEntity)",
+        ]));
+        assert!(certificate.to_string().contains("CA:TRUE"), "{certificate}");
         assert_eq!(
             Chain(&chain(&["disk: no room", "no room"])).to_string(),
             "disk: no room"

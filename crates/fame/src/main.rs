@@ -73,7 +73,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Import(args) => args.run(printer).await,
         Command::Migrate(args) => args.run(printer).await,
         Command::Secrets(command) => command.run(printer).await,
-        Command::Config(command) => command.run(printer),
+        Command::Config(command) => command.run(printer).await,
         Command::Dev(DevArgs {
             command: Some(command),
             ..

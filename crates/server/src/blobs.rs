@@ -23,13 +23,14 @@ pub(crate) use probe::Availability;
 pub(crate) use staged::Staged;
 
 use crate::{
-    config::{Settings, StorageBackend},
+    config::{BucketSettings, Location, Settings, StorageBackend},
     telemetry::metrics::STORAGE_ERRORS,
 };
 use bucket::Bucket;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use directory::Directory;
+use domain::chain::Chain;
 use futures::{Stream, TryStreamExt};
 use probe::Probe;
 use ranged_reader::RangedReader;
@@ -93,6 +94,24 @@ impl Blobs {
     pub(crate) fn all(&self) -> impl Iterator<Item = &StorageLocation> {
         self.by_key.values()
     }
+}
+
+/// What stands against a location before anybody looks for it, such as a file that it names.
+pub(crate) fn unusable(location: &Location) -> Option<String> {
+    match &location.backend {
+        StorageBackend::Directory(_) => None,
+        StorageBackend::Bucket(bucket) => {
+            let failed = Bucket::open(&location.name, bucket).err()?;
+            Some(Chain(&failed).to_string())
+        }
+    }
+}
+
+/// What stands against using a location in an object store now.
+pub(crate) async fn out_of_reach(name: &str, bucket: &BucketSettings) -> Option<String> {
+    let bucket = Bucket::open(name, bucket).ok()?;
+    let failed = bucket.check().await.err()?;
+    Some(Chain(&failed).to_string())
 }
 
 /// Which bytes: their hash, and which writing of them.

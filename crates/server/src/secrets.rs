@@ -10,7 +10,10 @@ use aws_lc_rs::{
 };
 use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use uuid::Uuid;
 
 /// How sealed texts begin, so that another form can be told from this one.
@@ -49,19 +52,19 @@ struct Key {
 }
 
 impl KeyRing {
-    /// Reads the keys from their files; what is wrong with one, as text for people.
-    pub(crate) fn read(files: &[PathBuf]) -> Result<Self, String> {
-        let keys = files.iter().map(|file| {
-            let problem = |what: String| format!("secrets.keys: '{}' {what}", file.display());
-            let bytes = fs::read(file).map_err(|error| problem(format!("cannot be read: {error}")))?;
-            if let Some(mode) = private::mode_for_others(file) {
-                return Err(problem(format!(
-                    "is open to others (mode {mode:04o}): make it 0600, and take another key if anybody may have read it"
-                )));
+    /// Reads the keys from their files; what is wrong with them, as texts for people.
+    pub(crate) fn read(files: &[PathBuf]) -> Result<Self, Vec<String>> {
+        let (mut keys, mut problems) = (Vec::new(), Vec::new());
+        for file in files {
+            match Key::read(file) {
+                Ok(key) => keys.push(key),
+                Err(what) => problems.push(format!("'{}' {what}", file.display())),
             }
-            Key::new(&bytes).map_err(problem)
-        });
-        keys.collect::<Result<_, _>>().map(Self)
+        }
+        match problems.is_empty() {
+            true => Ok(Self(keys)),
+            false => Err(problems),
+        }
     }
 
     /// Whether there is a key to seal with.
@@ -120,6 +123,16 @@ impl KeyRing {
 }
 
 impl Key {
+    fn read(file: &Path) -> Result<Self, String> {
+        let bytes = fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+        if let Some(mode) = private::mode_for_others(file) {
+            return Err(format!(
+                "is open to others (mode {mode:04o}): make it 0600, and take another key if anybody may have read it"
+            ));
+        }
+        Self::new(&bytes)
+    }
+
     fn new(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() != KEY_BYTES {
             return Err(format!(
@@ -203,13 +216,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         let files = [file.clone()];
-        assert!(KeyRing::read(&files).err().unwrap().contains("cannot be read"));
+        assert!(
+            KeyRing::read(&files)
+                .err()
+                .unwrap()
+                .concat()
+                .contains("cannot be read")
+        );
         fs::write(&file, [7; 31]).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        assert!(KeyRing::read(&files).err().unwrap().contains("has 31 bytes"));
+        assert!(
+            KeyRing::read(&files)
+                .err()
+                .unwrap()
+                .concat()
+                .contains("has 31 bytes")
+        );
         fs::write(&file, [7; 32]).unwrap();
         assert!(KeyRing::read(&files).is_ok_and(|keys| keys.can_seal()));
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        assert!(KeyRing::read(&files).err().unwrap().contains("0640"));
+        assert!(KeyRing::read(&files).err().unwrap().concat().contains("0640"));
     }
 }

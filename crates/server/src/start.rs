@@ -386,8 +386,10 @@ async fn check_locations(service: &Service) -> Result<(), StartError> {
 
 fn read_keys(settings: &Settings) -> Result<Arc<KeyRing>, StartError> {
     let read = KeyRing::read(&settings.secrets.keys);
-    read.map(Arc::new)
-        .map_err(|problem| StartError::Settings(vec![problem]))
+    read.map(Arc::new).map_err(|problems| {
+        let named = problems.iter().map(|problem| format!("secrets.keys: {problem}"));
+        StartError::Settings(named.collect())
+    })
 }
 
 /// Makes sure that everything that is kept sealed can be opened.

@@ -1,6 +1,10 @@
 //! Which database, and the one secret there is: its password.
 
-use crate::postgres_url::{PostgresUrl, Tls};
+use crate::{
+    postgres_url::{PostgresUrl, Tls},
+    tls,
+};
+use domain::chain::Chain;
 use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -32,6 +36,19 @@ impl DatabaseSettings {
             Tls::None => Some("has sslmode=disable"),
             Tls::IfOffered => Some("has an sslmode that goes on without encryption where none is offered"),
         }
+    }
+
+    /// What is wrong with the authorities that a PostgreSQL's certificate is checked by, and whether it is the url that names
+    /// them.
+    #[must_use]
+    pub fn unusable_authorities(&self) -> Option<(bool, String)> {
+        let server = PostgresUrl::parse(self.url.expose()).ok()?;
+        if server.tls == Tls::None {
+            return None;
+        }
+        let file = server.authorities(self.ca_file.as_deref());
+        let error = tls::connector(file).err()?.into_cause();
+        Some((server.authorities(None).is_some(), Chain(&error).to_string()))
     }
 
     /// The database at `url`, with everything else as it usually is.

@@ -385,11 +385,30 @@ async fn a_refusal_never_repeats_what_was_sent() {
         .authenticate(Door::Vendor, Some(&bearer(&fixture.mint(&request))))
         .await
         .unwrap_err();
-    let everything = format!("{error:?} {error} {}", error.detail());
+    let told = format!("{error} {}", error.www_authenticate().unwrap());
     assert!(
-        !everything.contains("sent-by-the-caller") && !everything.contains("eyJ"),
-        "{everything}"
+        !told.contains("sent-by-the-caller") && !told.contains("eyJ"),
+        "{told}"
     );
+    // The log has both sides: whoever sees only one of them cannot tell what to mend.
+    let logged = error.detail();
+    for side in ["https://sent-by-the-caller.example", API_URI] {
+        assert!(logged.contains(&format!("'{side}'")), "{logged}");
+    }
+    assert!(!logged.contains("eyJ"), "{logged}");
+}
+
+#[tokio::test]
+async fn a_strange_audience_stays_on_its_line() {
+    let fixture = Fixture::open().await;
+    let authenticator = fixture.authenticator();
+    let request = user().with_claim("aud", vec!["a\nb\u{202e}c".to_owned(), "x".repeat(5_000)]);
+    let error = present(&authenticator, &fixture.mint(&request))
+        .await
+        .unwrap_err();
+    let logged = error.detail();
+    assert!(!logged.contains('\n') && !logged.contains('\u{202e}'), "{logged}");
+    assert!(logged.len() < 1_000, "{logged}");
 }
 
 proptest! {

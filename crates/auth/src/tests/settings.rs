@@ -37,7 +37,7 @@ fn little_is_needed_for_the_public_cloud() {
 
 #[test]
 fn no_issuer_is_a_problem() {
-    assert_eq!(problem_keys(""), ["auth.issuers"]);
+    assert_eq!(problem_keys(""), ["identity.issuers"]);
     assert!(Authenticator::new(&AuthSettings::default(), Arc::new(|| 0)).is_err());
 }
 
@@ -76,17 +76,17 @@ fn all_problems_are_reported_at_once() {
         "#,
     );
     let expected = [
-        "auth.issuers[0].authority",
-        "auth.issuers[0].v1_issuer",
-        "auth.issuers[0].audiences",
-        "auth.issuers[0].key_origins",
-        "auth.issuers[0].tenants",
-        "auth.issuers[0].tenants",
-        "auth.issuers[1].issuer",
-        "auth.issuers[1].tenant",
-        "auth.issuers[1].object_claim",
-        "auth.issuers[1].audiences",
-        "auth.issuers[1].required_scope",
+        "identity.issuers[0].authority",
+        "identity.issuers[0].v1_issuer",
+        "identity.issuers[0].audiences",
+        "identity.issuers[0].key_origins",
+        "identity.issuers[0].tenants",
+        "identity.issuers[0].tenants",
+        "identity.issuers[1].issuer",
+        "identity.issuers[1].tenant",
+        "identity.issuers[1].object_claim",
+        "identity.issuers[1].audiences",
+        "identity.issuers[1].required_scope",
     ];
     let mut sorted = keys.clone();
     sorted.sort();
@@ -111,23 +111,26 @@ fn tenants_must_not_overlap() {
     let any = entra("\"any\"\ndoors = [\"customer\"]");
     let cases = [
         (format!("{one}{two}"), vec![]),
-        (format!("{one}{one}"), vec!["auth.issuers[1].tenants"]),
+        (format!("{one}{one}"), vec!["identity.issuers[1].tenants"]),
         (format!("{one}{any}"), vec![]),
-        (format!("{any}{any}"), vec!["auth.issuers[1].tenants"]),
+        (format!("{any}{any}"), vec!["identity.issuers[1].tenants"]),
         (format!("{any}{}", oidc("a", "1")), vec![]),
-        (format!("{one}{}", oidc("a", "1")), vec!["auth.issuers[1].tenant"]),
+        (
+            format!("{one}{}", oidc("a", "1")),
+            vec!["identity.issuers[1].tenant"],
+        ),
         (
             format!("{}{one}", oidc("a", "1")),
-            vec!["auth.issuers[1].tenants"],
+            vec!["identity.issuers[1].tenants"],
         ),
         (format!("{}{}", oidc("a", "3"), oidc("b", "4")), vec![]),
         (
             format!("{}{}", oidc("a", "3"), oidc("b", "3")),
-            vec!["auth.issuers[1].tenant"],
+            vec!["identity.issuers[1].tenant"],
         ),
         (
             format!("{}{}", oidc("a", "3"), oidc("a", "4")),
-            vec!["auth.issuers[1].issuer"],
+            vec!["identity.issuers[1].issuer"],
         ),
     ];
     for (text, expected) in cases {
@@ -164,7 +167,7 @@ fn a_certificate_file_must_exist_and_hold_certificates() {
     let mut wanted = settings(GOOD);
     wanted.ca_file = Some(path.clone());
     let problems = Authenticator::new(&wanted, Arc::new(|| 0)).err().unwrap();
-    assert_eq!(problems[0].key, "auth.ca_file");
+    assert_eq!(problems[0].key, "identity.ca_file");
 }
 
 #[tokio::test]
@@ -204,12 +207,15 @@ fn any_tenant_is_for_customers_alone_and_not_with_tokens_of_others() {
         problem_keys(&text)
     };
     assert_eq!(any("doors = [\"customer\"]"), Vec::<String>::new());
-    let (tenants, preset) = ("auth.issuers[0].tenants", "auth.issuers[0].audience_presets");
+    let (tenants, preset) = (
+        "identity.issuers[0].tenants",
+        "identity.issuers[0].audience_presets",
+    );
     assert_eq!(any(""), [tenants]);
     assert_eq!(any("doors = [\"customer\", \"vendor\"]"), [tenants]);
     assert_eq!(
         any("doors = []"),
-        ["auth.issuers[0].doors", tenants].map(str::to_owned)
+        ["identity.issuers[0].doors", tenants].map(str::to_owned)
     );
     let replayable = "doors = [\"customer\"]\naudience_presets = [\"business_central\"]";
     assert_eq!(any(replayable), [preset]);

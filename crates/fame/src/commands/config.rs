@@ -12,8 +12,9 @@ use std::path::PathBuf;
 pub(crate) enum ConfigCommand {
     /// Show every setting, its value and where that came from; secrets are hidden
     Show(ConfigArgs),
-    /// Find every problem that would keep the service from starting (exit code 2)
-    Check(ConfigArgs),
+    /// Find every problem that would keep the service from starting (exit code 2); with --connect also try what it has to
+    /// reach (exit code 6)
+    Check(CheckArgs),
     /// List the ids of time zones that windows may have, besides those of the IANA database
     Zones(ConfigArgs),
     /// Print the id that somebody of an issuer of kind "oidc" has here, to name them before they first call
@@ -37,6 +38,17 @@ pub(crate) struct ConfigArgs {
     /// Change one setting, such as log.level=debug; repeat it for several
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
     overrides: Vec<(String, String)>,
+}
+
+/// `fame config check`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Try the database, every storage location and every issuer too: object stores are given a few bytes and asked to
+    /// remove them, nothing else is changed
+    #[arg(long)]
+    connect: bool,
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {
@@ -66,6 +78,13 @@ impl ConfigArgs {
 
 /// Tells of every problem; comes to a failure that counts the errors among them.
 pub(crate) fn summary(printer: Printer, problems: &[Problem]) -> Failure {
+    tell(printer, problems);
+    let errors = errors_in(problems);
+    let plural = if errors == 1 { "problem" } else { "problems" };
+    Failure::Usage(format!("The settings have {errors} {plural}."))
+}
+
+fn tell(printer: Printer, problems: &[Problem]) {
     for problem in problems {
         let line = format!("{}: {problem}", problem.code);
         match problem.severity {
@@ -73,9 +92,6 @@ pub(crate) fn summary(printer: Printer, problems: &[Problem]) -> Failure {
             Severity::Error => printer.error(line),
         }
     }
-    let errors = errors_in(problems);
-    let plural = if errors == 1 { "problem" } else { "problems" };
-    Failure::Usage(format!("The settings have {errors} {plural}."))
 }
 
 /// How many of `problems` forbid to start.
@@ -90,11 +106,11 @@ impl ConfigCommand {
     /// Runs the command.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when the settings cannot be used.
-    pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
+    /// [`Failure::Usage`] when the settings cannot be used, [`Failure::Unavailable`] when something is out of reach.
+    pub(crate) async fn run(self, printer: Printer) -> Result<Exit, Failure> {
         match self {
             Self::Show(args) => show(&args.load(printer)?, printer),
-            Self::Check(args) => check(&args.load(printer)?, printer),
+            Self::Check(args) => check(&args.config.load(printer)?, args.connect, printer).await,
             Self::Zones(args) => zones(&args.load(printer)?, printer),
             Self::PrincipalId { issuer, claim } => {
                 printer.text(&oidc_id(&issuer, &claim).to_string())?;
@@ -118,13 +134,23 @@ fn show(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn check(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
+async fn check(loaded: &Loaded, connects: bool, printer: Printer) -> Result<Exit, Failure> {
     let problems = loaded.check_production();
     if errors_in(&problems) > 0 {
         return Err(summary(printer, &problems));
     }
     for problem in &problems {
         printer.warning(format!("{}: {problem}", problem.code));
+    }
+    if connects {
+        let problems = server::try_connections(loaded).await;
+        if !problems.is_empty() {
+            tell(printer, &problems);
+            return Err(Failure::Unavailable(
+                "Not all that the service has to reach can be reached.".to_owned(),
+            ));
+        }
+        printer.note("The database, the storage locations and the issuers can be reached.");
     }
     printer.note("The service can start with these settings.");
     Ok(Exit::Done)

@@ -117,6 +117,46 @@ async fn all_problems_are_told_at_once() {
     assert_eq!(fit.code, 0, "{fit:?}");
 }
 
+/// What the service would not start with is found by its check, and what it has to reach is tried where that is asked for.
+#[tokio::test]
+async fn a_check_finds_what_a_start_would_stumble_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |more: &[&str]| {
+        let args = ["config", "check", "--set", OPERATOR, "--set", ISSUER];
+        run(binary_in(&folder, &[&args, more].concat()))
+    };
+    let missing = ["--set", "identity.ca_file=no/such/authorities.pem"];
+    let unfit = with(&missing).await;
+    assert_eq!(unfit.code, 2, "{unfit:?}");
+    assert!(
+        unfit.err.contains("identity.ca_file") && unfit.err.contains("no/such/authorities.pem"),
+        "{unfit:?}"
+    );
+
+    // Nobody listens at these.
+    let issuer = format!(
+        r#"identity.issuers=[{{"kind": "oidc", "issuer": "https://127.0.0.1:9", "tenant": "{}", "audiences": ["api://fame"]}}]"#,
+        uuid::Uuid::from_u128(7)
+    );
+    let away = [
+        "--connect",
+        "--set",
+        "database.url=postgres://fame@127.0.0.1:9/fame",
+        "--set",
+        r#"storage.locations={"EU": {"url": "s3://a", "region": "eu", "endpoint": "https://127.0.0.1:9", "access_key_id": "id", "secret_access_key": "hidden"}}"#,
+        "--set",
+        &issuer,
+    ];
+    let away = with(&away).await;
+    assert_eq!(away.code, 6, "{away:?}");
+    for key in ["database.url", r#"storage.locations["EU"]"#, "identity.issuers"] {
+        assert!(away.err.contains(key), "{key}: {away:?}");
+    }
+    assert!(away.err.contains("https://127.0.0.1:9/.well-known"), "{away:?}");
+    assert!(!away.err.contains("hidden"), "{away:?}");
+    assert!(is_empty(folder.path()), "nothing was made");
+}
+
 #[tokio::test]
 async fn the_service_does_not_start_with_unfit_settings() {
     let folder = tempfile::tempdir().unwrap();

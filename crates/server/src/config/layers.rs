@@ -97,7 +97,8 @@ pub enum Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// Which sort of problem, for machines: `UnknownKey`, `InvalidValue`, `UnreadableFile`, `UnfitForProduction`.
+    /// Which sort of problem, for machines: `UnknownKey`, `InvalidValue`, `UnreadableFile`, `UnfitForProduction`,
+    /// `OutOfReach`.
     pub code: &'static str,
     /// The key, as in `server.listen`; empty when it is about a whole file.
     pub key: String,

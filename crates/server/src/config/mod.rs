@@ -26,7 +26,7 @@ pub use show::Explained;
 pub use storage::{AzureCredentials, BucketSettings, Location, Provider, StorageBackend, StorageSettings};
 pub use store::settings::{DatabaseSettings, DatabaseUrl, Migrate};
 
-use crate::private;
+use crate::{blobs, private, secrets::KeyRing};
 use auth::AuthSettings;
 use domain::zone::AddedZone;
 use serde::Deserialize;
@@ -378,11 +378,51 @@ impl Loaded {
             );
             object("storage.locations", Severity::Error, &message);
         }
+        let unusable = self.unusable().into_iter();
+        problems.extend(unusable.map(|(key, message)| self.against(&key, Severity::Error, &message)));
         problems
     }
 
+    /// What a start would stumble over that is not in the settings themselves, but in the files that they name.
+    fn unusable(&self) -> Vec<(String, String)> {
+        let settings = &self.settings;
+        let mut unusable = Vec::new();
+        if let Some(problem) = settings.identity.unusable() {
+            unusable.push((problem.key, problem.message));
+        }
+        if let Some((is_in_url, message)) = settings.database.unusable_authorities() {
+            let key = if is_in_url {
+                database::URL
+            } else {
+                "database.ca_file"
+            };
+            unusable.push((key.to_owned(), message));
+        }
+        let keys = KeyRing::read(&settings.secrets.keys).err().unwrap_or_default();
+        unusable.extend(
+            keys.into_iter()
+                .map(|message| ("secrets.keys".to_owned(), message)),
+        );
+        for location in &settings.storage.locations {
+            if let Some(message) = blobs::unusable(location) {
+                unusable.push((format!("storage.locations[{:?}]", location.name), message));
+            }
+        }
+        unusable
+    }
+
+    /// As [`Self::check_production`] says it, of what could not be reached.
+    pub(crate) fn unreachable(&self, key: &str, message: &str) -> Problem {
+        Problem {
+            code: "OutOfReach",
+            ..self.against(key, Severity::Error, message)
+        }
+    }
+
     fn against(&self, key: &str, severity: Severity, message: &str) -> Problem {
-        let origin = self.provenance.iter().find(|explained| explained.key == key);
+        // `storage.locations["EU"]` was set where `storage.locations` was.
+        let whole = key.split('[').next().unwrap_or(key);
+        let origin = self.provenance.iter().find(|explained| explained.key == whole);
         Problem {
             severity,
             code: "UnfitForProduction",

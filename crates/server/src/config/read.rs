@@ -17,6 +17,7 @@ pub(super) fn settings(values: &Values) -> (Option<Settings>, Vec<Problem>) {
         values,
         built_in: tree(&layers::built_in()),
         left_out: BTreeMap::new(),
+        filled_in: Vec::new(),
         problems: Vec::new(),
     };
     let settings = reading.read(tree(values));
@@ -55,11 +56,48 @@ fn filled_in(value: Value, name: &str, values: &Values) -> Value {
     }
 }
 
+const ISSUERS: &str = "identity.issuers";
+
+/// What was done to an issuer that could not be read, so that everything else that is wrong with it is found too.
+enum Mended {
+    /// A key that there is not was taken out.
+    Removed,
+    /// A key that is missing was filled in.
+    Field(String),
+    /// Another took its place, of which nothing is to be said.
+    Whole,
+}
+
+fn mend(issuer: &mut Value, message: &str) -> Mended {
+    let name = message.split('`').nth(1).unwrap_or_default();
+    if let Some(keys) = issuer.as_table_mut() {
+        if message.starts_with("unknown field") && keys.remove(name).is_some() {
+            return Mended::Removed;
+        }
+        if message.starts_with("missing field") && name != "kind" && !keys.contains_key(name) {
+            let nothing = match name {
+                "audiences" => Value::Array(Vec::new()),
+                _ => "".into(),
+            };
+            keys.insert(name.to_owned(), nothing);
+            return Mended::Field(name.to_owned());
+        }
+    }
+    let nothing = |name: &str| (name.to_owned(), Value::from(""));
+    let mut another = Table::from_iter(["issuer", "tenant"].map(nothing));
+    another.insert("kind".to_owned(), "oidc".into());
+    another.insert("audiences".to_owned(), Value::Array(Vec::new()));
+    *issuer = another.into();
+    Mended::Whole
+}
+
 struct Reading<'v> {
     values: &'v Values,
     built_in: Table,
     /// How many entries of each list have been left out: those after them had higher numbers once.
     left_out: BTreeMap<String, usize>,
+    /// What of issuers was filled in to go on: what is wrong with that says nothing.
+    filled_in: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -98,6 +136,14 @@ impl Reading<'_> {
         let mut at = format!("{section}.{key}");
         let section_given = table.get_mut(section)?.as_table_mut()?;
         match (entry.first(), section_given.get_mut(key)) {
+            (Some(Segment::Seq { index }), Some(Value::Array(entries))) if at == ISSUERS => {
+                at += &format!("[{index}]");
+                match mend(entries.get_mut(*index)?, message) {
+                    Mended::Field(name) => self.filled_in.push(format!("{at}.{name}")),
+                    Mended::Whole => self.filled_in.push(format!("{at}.")),
+                    Mended::Removed => {}
+                }
+            }
             (Some(Segment::Seq { index }), Some(Value::Array(entries))) => {
                 entries.remove(*index);
                 let left_out = self.left_out.entry(at.clone()).or_default();
@@ -146,12 +192,13 @@ impl Reading<'_> {
             }
         }
         self.check_operators(settings);
-        // None at all is a matter of serving, not of reading: `config check` and `fame dev` start without. Where an
-        // entry was left out, the numbers of the others are not theirs.
-        if !settings.identity.issuers.is_empty() && !self.is_refused("identity.issuers[") {
+        // None at all is a matter of serving, not of reading: `config check` and `fame dev` start without.
+        if !settings.identity.issuers.is_empty() {
             for problem in settings.identity.problems() {
-                let key = problem.key.replacen("auth.", "identity.", 1);
-                self.refuse(&key, problem.message);
+                let is_ours = |filled: &String| problem.key.starts_with(filled);
+                if !self.filled_in.iter().any(is_ours) {
+                    self.refuse(&problem.key, problem.message);
+                }
             }
         }
     }

@@ -1023,6 +1023,98 @@ fn everything_that_is_wrong_in_a_list_is_told() {
 }
 
 #[test]
+fn everything_that_is_wrong_with_issuers_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"
+        [[identity.issuers]]
+        kind = "entra"
+        tenant = "{TENANT}"
+        audience = ["api://fame"]
+        authority = "login.contoso.com"
+        [[identity.issuers]]
+        kind = "saml"
+        tenants = ["me"]
+        [[identity.issuers]]
+        kind = "oidc"
+        issuer = "http://id.contoso.com"
+        tenant = "contoso"
+        [[identity.issuers]]
+        kind = "entra"
+        tenants = ["everybody"]
+        audiences = ["api://fame"]
+        "#
+    );
+    let problems = Settings::load(&file(&folder, &text)).unwrap_err();
+    let told: Vec<_> = problems
+        .iter()
+        .map(|problem| (problem.key.as_str(), problem.message.as_str()))
+        .collect();
+    let expected = [
+        ("identity.issuers[0]", "unknown field `audience`"),
+        ("identity.issuers[0]", "unknown field `tenant`"),
+        ("identity.issuers[0]", "missing field `tenants`"),
+        ("identity.issuers[0].audiences", "name at least one"),
+        ("identity.issuers[0].authority", "login.contoso.com"),
+        ("identity.issuers[1]", "saml"),
+        ("identity.issuers[2]", "missing field `audiences`"),
+        ("identity.issuers[2].issuer", "must be https"),
+        ("identity.issuers[2].tenant", "contoso"),
+        ("identity.issuers[3].tenants", "everybody"),
+    ];
+    for (key, what) in expected {
+        let is_told = told
+            .iter()
+            .any(|(at, message)| *at == key && message.contains(what));
+        assert!(is_told, "{key} {what}: {told:?}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+}
+
+#[test]
+fn every_file_that_is_named_is_opened_before_the_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["no-certificate.pem", "short.key"] {
+        fs::write(path(name), "nothing").unwrap();
+        fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text = format!(
+        r#"
+        database.url = "postgres://fame@db.contoso.com/fame"
+        database.ca_file = "{missing}"
+        identity.ca_file = "{no_certificate}"
+        secrets.keys = ["{missing}", "{short}"]
+        [storage.locations]
+        EU = {{ url = "s3://a", region = "eu", endpoint = "https://a.contoso.com", ca_file = "{missing}" }}
+        US = {{ url = "s3://b", region = "us", endpoint = "https://b.contoso.com", ca_file = "{no_certificate}" }}
+        "#,
+        missing = path("missing"),
+        no_certificate = path("no-certificate.pem"),
+        short = path("short.key"),
+    );
+    let problems = Settings::load(&file(&folder, &text)).unwrap().check_production();
+    for (key, what) in [
+        ("database.ca_file", "missing"),
+        ("identity.ca_file", "no-certificate.pem"),
+        ("secrets.keys", "missing"),
+        ("secrets.keys", "has 7 bytes"),
+        (r#"storage.locations["EU"]"#, "missing"),
+        (r#"storage.locations["US"]"#, "no-certificate.pem"),
+    ] {
+        let is_told = |problem: &&Problem| {
+            problem.key == key && problem.severity == Severity::Error && problem.message.contains(what)
+        };
+        let told = problems.iter().find(is_told);
+        assert!(
+            told.is_some_and(|problem| problem.origin.is_some()),
+            "{key} {what}: {problems:?}"
+        );
+    }
+}
+
+#[test]
 fn time_zones_can_be_added() {
     let folder = tempfile::tempdir().unwrap();
     let with = |iana: &str| {

@@ -1,0 +1,74 @@
+//! Trying beforehand what the service has to reach: its database, its storage locations, its issuers. Nothing is made, and
+//! nothing changed but a few bytes that object stores are given and asked to remove.
+
+use crate::{
+    blobs,
+    clock::wall_seconds,
+    config::{Loaded, Migrate, Problem, Settings, StorageBackend},
+};
+use auth::Authenticator;
+use domain::chain::Chain;
+use futures::future::join_all;
+use rustix::fs::Access;
+use std::{path::Path, sync::Arc};
+
+/// What could not be reached, or does not do what is asked of it.
+pub async fn try_connections(loaded: &Loaded) -> Vec<Problem> {
+    let settings = &loaded.settings;
+    let (database, locations, issuers) =
+        tokio::join!(database(settings), locations(settings), issuers(settings));
+    let found = database.into_iter().chain(locations).chain(issuers);
+    found
+        .map(|(key, message)| loaded.unreachable(&key, &message))
+        .collect()
+}
+
+type Found = (String, String);
+
+async fn database(settings: &Settings) -> Option<Found> {
+    let found = |key: &str, message: String| Some((key.to_owned(), message));
+    if let Some(path) = settings.database.url.sqlite_path()
+        && let Some(message) = not_writable(&path)
+    {
+        return found("database.url", message);
+    }
+    match store::outstanding(&settings.database).await {
+        Err(error) => found("database.url", Chain(&error).to_string()),
+        Ok(lacking) if settings.database.migrate == Migrate::Separately && !lacking.is_empty() => {
+            let message = "is \"separately\", and the database is not up to date: run 'fame migrate'";
+            found("database.migrate", message.to_owned())
+        }
+        Ok(_) => None,
+    }
+}
+
+async fn locations(settings: &Settings) -> Vec<Found> {
+    let tried = settings.storage.locations.iter().map(|location| async move {
+        let message = match &location.backend {
+            StorageBackend::Directory(folder) => not_writable(folder),
+            StorageBackend::Bucket(bucket) => blobs::out_of_reach(&location.name, bucket).await,
+        }?;
+        Some((format!("storage.locations[{:?}]", location.name), message))
+    });
+    join_all(tried).await.into_iter().flatten().collect()
+}
+
+/// Why nothing can be written to a file or a folder, or be made in its place: it is made by whoever starts, not here.
+fn not_writable(path: &Path) -> Option<String> {
+    let here = Path::new(".");
+    let there = path.ancestors().find(|one| one.exists()).unwrap_or(here);
+    let error = rustix::fs::access(there, Access::WRITE_OK).err()?;
+    Some(format!("{} cannot be written to: {error}", there.display()))
+}
+
+async fn issuers(settings: &Settings) -> Vec<Found> {
+    // What is wrong with the settings themselves has been said.
+    let Ok(authenticator) = Authenticator::new(&settings.identity, Arc::new(wall_seconds)) else {
+        return Vec::new();
+    };
+    let failed = authenticator.try_issuers().await;
+    let named = failed
+        .into_iter()
+        .map(|message| ("identity.issuers".to_owned(), message));
+    named.collect()
+}
