@@ -9,9 +9,10 @@ use reqwest::{Method, Url};
 use uuid::Uuid;
 use wire::{
     operator::{
-        AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentRegistrationBody,
-        Freeze, FreezeBody, OperationRow, PrincipalRegistrationBody, RebindingBody, RegisteredAgent,
-        RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, RotationBody,
+        AgentRegistrationBody, AppRegistrationBody, AuditRow, CustomerBody, EnvironmentPatchBody,
+        EnvironmentRegistrationBody, Freeze, FreezeBody, OperationRow, PrincipalRegistrationBody,
+        RebindingBody, RegisteredAgent, RegisteredApp, RegisteredCustomer, RegisteredEnvironment,
+        RegisteredPrincipal, RotationBody,
     },
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
 };
@@ -94,6 +95,15 @@ impl Client {
         registration: &EnvironmentRegistrationBody,
     ) -> Request<RegisteredEnvironment> {
         Request::new(self, Method::PUT, self.registered_environment(path, &[])).with_body(registration)
+    }
+
+    /// Changes what `change` names of what is known of an environment.
+    pub fn patch_environment(
+        &self,
+        path: EnvironmentPath<'_>,
+        change: &EnvironmentPatchBody,
+    ) -> Request<RegisteredEnvironment> {
+        Request::new(self, Method::PATCH, self.registered_environment(path, &[])).with_body(change)
     }
 
     /// Takes an environment out.

@@ -20,8 +20,8 @@ pub use apps::{
 };
 pub use customers::{CustomerBody, CustomerRegistration, Partner, PartnerBody, RegisteredCustomer};
 pub use environments::{
-    EnvironmentRegistration, EnvironmentRegistrationBody, InstalledApp, InstalledAppBody,
-    RegisteredEnvironment, Window, WindowBody,
+    EnvironmentPatch, EnvironmentPatchBody, EnvironmentRegistration, EnvironmentRegistrationBody,
+    InstalledApp, InstalledAppBody, RegisteredEnvironment, Window, WindowBody,
 };
 pub use freezes::{Freeze, FreezeBody, FreezeRequest};
 pub use history::{Actor, AuditRow, OperationRow};

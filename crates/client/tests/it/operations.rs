@@ -17,8 +17,8 @@ use wire::{
     agent::{ClaimRequest, Finish, Inventory, Renewal},
     hotfixes::HotfixRequestBody,
     operator::{
-        AgentRegistrationBody, AppRegistrationBody, CustomerBody, EnvironmentRegistrationBody, FreezeBody,
-        PrincipalRegistrationBody, RebindingBody, RotationBody,
+        AgentRegistrationBody, AppRegistrationBody, CustomerBody, EnvironmentPatchBody,
+        EnvironmentRegistrationBody, FreezeBody, PrincipalRegistrationBody, RebindingBody, RotationBody,
     },
     principals::PrincipalPatch,
     versions::VersionPatchBody,
@@ -188,6 +188,7 @@ async fn call_operator(client: &Client, principal: PrincipalId, environment: Env
         client.list_registered_environments().all(),
         client.get_registered_environment(environment),
         client.put_environment(environment, &registration),
+        client.patch_environment(environment, &EnvironmentPatchBody::default()),
         client.delete_environment(environment),
         client.release_environment(environment),
         client.rebind_environment(environment, &RebindingBody::default()),

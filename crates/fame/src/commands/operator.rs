@@ -14,7 +14,7 @@ use crate::{
     session::Session,
 };
 use clap::{Args, Subcommand};
-use client::{EnvironmentPath, Request};
+use client::{Client, EnvironmentPath, Error, Request};
 use customers::CustomersCommand;
 use domain::{
     environment::EnvironmentKind,
@@ -25,7 +25,7 @@ use domain::{
     version::AppVersion,
 };
 use principals::PrincipalsCommand;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -33,8 +33,8 @@ use std::{
 };
 use uuid::Uuid;
 use wire::operator::{
-    AppRegistrationBody, EnvironmentRegistrationBody, FreezeBody, InstalledAppBody, OwnerBody, RebindingBody,
-    WindowBody,
+    AppRegistrationBody, EnvironmentPatchBody, EnvironmentRegistrationBody, FreezeBody, OwnerBody,
+    RebindingBody, RegisteredEnvironment,
 };
 
 /// `fame operator …`
@@ -145,7 +145,7 @@ pub(crate) enum EnvironmentsCommand {
     List(#[command(flatten)] QueryArgs),
     /// Show an environment, its update window and its apps
     Get(EnvironmentArgs),
-    /// Register an environment, or replace what is known of it
+    /// Register an environment, or change what is known of it: what is not named stays as it is, unless with --replace
     Put(Box<PutEnvironment>),
     /// Take an environment out
     Delete(EnvironmentArgs),
@@ -188,11 +188,14 @@ pub(crate) struct PutEnvironment {
     /// The whole request as JSON, instead of the flags below; - reads standard input
     #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["country", "kind", "location", "application_version", "platform_version", "window", "time_zone", "apps", "inventory_complete"])]
     file: Option<PathBuf>,
-    /// The country that it belongs to
-    #[arg(long, short, value_name = "CODE", required_unless_present = "file")]
+    /// Replace all that is known of it: what is not named is gone, be it an app, a version, the window or the location
+    #[arg(long)]
+    replace: bool,
+    /// The country that it belongs to; needed where it is new
+    #[arg(long, short, value_name = "CODE")]
     country: Option<Country>,
-    /// Production or Sandbox
-    #[arg(long = "type", value_name = "TYPE", required_unless_present = "file")]
+    /// Production or Sandbox; needed where it is new
+    #[arg(long = "type", value_name = "TYPE")]
     kind: Option<EnvironmentKind>,
     /// Where it runs
     #[arg(long, value_name = "NAME")]
@@ -204,16 +207,16 @@ pub(crate) struct PutEnvironment {
     #[arg(long, value_name = "VERSION")]
     platform_version: Option<AppVersion>,
     /// When its operations may start, on its own clock, such as 21:00-05:00: six hours at least, and --time-zone says which
-    /// clock. Without both the window is 20:00-06:00 on the clock of its country
+    /// clock. Without both, a new environment has 20:00-06:00 by the clock of its country
     #[arg(long, value_name = "FROM-TO", requires = "time_zone")]
     window: Option<Hours>,
     /// The Windows id of the window's time zone, such as "Romance Standard Time", or the IANA id of one that goes the same
     #[arg(long, value_name = "ID", requires = "window")]
     time_zone: Option<String>,
-    /// An app that is installed; repeat it for several
+    /// An app that is installed; repeat it for several. Others that are known to be stay
     #[arg(long = "app", value_name = "APP=VERSION")]
     apps: Vec<AppAt>,
-    /// The apps named are all that are installed
+    /// The apps named are all that are installed; others that are known to be are gone
     #[arg(long)]
     inventory_complete: bool,
 }
@@ -462,10 +465,7 @@ impl EnvironmentsCommand {
                     .print_one(client.get_registered_environment(args.path()))
                     .await
             }
-            Self::Put(put) => {
-                let request = client.put_environment(put.environment.path(), &put.body());
-                session.print_one(or_file(request, put.file.as_deref())?).await
-            }
+            Self::Put(put) => session.print_one(put.request(client).await?).await,
             Self::Delete(args) => {
                 client.delete_environment(args.path()).json().await?;
                 printer.note(format!("Took out {}.", args.name));
@@ -497,30 +497,124 @@ impl EnvironmentArgs {
     }
 }
 
+/// What of an environment its operator says.
+const REPORTED: [&str; 8] = [
+    "countryCode",
+    "type",
+    "locationName",
+    "applicationVersion",
+    "platformVersion",
+    "window",
+    "inventoryComplete",
+    "apps",
+];
+/// What of that can be changed without reporting what is installed.
+const PATCHED: [&str; 4] = ["locationName", "applicationVersion", "platformVersion", "window"];
+
+type Members = Map<String, Value>;
+
 impl PutEnvironment {
-    fn body(&self) -> EnvironmentRegistrationBody {
-        let app = |at: &AppAt| InstalledAppBody {
-            id: at.app.0,
-            name: None,
-            publisher: None,
-            version: at.version.to_string(),
+    /// The request that brings about what was said, and leaves everything else of the environment as it is.
+    async fn request(&self, client: &Client) -> Result<Request<RegisteredEnvironment>, Failure> {
+        let path = self.environment.path();
+        let mut given = self.given()?;
+        let put = |body: &Members| {
+            let request = client.put_environment(path, &EnvironmentRegistrationBody::default());
+            request.with_body(body)
         };
-        let hours = self.window.clone().zip(self.time_zone.clone());
-        EnvironmentRegistrationBody {
-            country_code: self.country.clone().map_or_else(String::new, |country| country.0),
-            kind: self.kind.map_or_else(String::new, |kind| kind.to_string()),
-            location_name: self.location.clone(),
-            application_version: self.application_version.map(|version| version.to_string()),
-            platform_version: self.platform_version.map(|version| version.to_string()),
-            window: hours.map(|(hours, time_zone)| WindowBody {
-                start: hours.start,
-                end: hours.end,
-                time_zone,
-            }),
-            inventory_complete: self.inventory_complete,
-            apps: self.apps.iter().map(app).collect(),
+        if self.replace {
+            return Ok(put(&given));
+        }
+        let current = client.get_registered_environment(path).read_as::<Value>();
+        let current = match current.send().await {
+            Ok(current) => current,
+            Err(Error::Refused(refusal)) if refusal.status == 404 => {
+                return self.is_new(&given).map(|()| put(&given));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let known = current.value.as_object().cloned().unwrap_or_default();
+        let etag = current.headers.get("etag").and_then(|etag| etag.to_str().ok());
+        // What is said again reports nothing new.
+        given.retain(|name, value| PATCHED.contains(&name.as_str()) || known.get(name) != Some(value));
+        let changes_known = given.keys().all(|name| PATCHED.contains(&name.as_str()));
+        let request = match changes_known && !given.is_empty() {
+            true => client
+                .patch_environment(path, &EnvironmentPatchBody::default())
+                .with_body(&given),
+            false => put(&merged(known, given)),
+        };
+        Ok(request.if_match(etag))
+    }
+
+    fn is_new(&self, given: &Members) -> Result<(), Failure> {
+        let missing = [("countryCode", "--country"), ("type", "--type")];
+        match missing.iter().find(|(name, _)| !given.contains_key(*name)) {
+            Some((_, option)) if self.file.is_none() => Err(Failure::Usage(format!(
+                "There is no environment '{}' yet: {option} is needed to register it.",
+                self.environment.name
+            ))),
+            _ => Ok(()),
         }
     }
+
+    /// What was said, by flags or in a file.
+    fn given(&self) -> Result<Members, Failure> {
+        if let Some(path) = &self.file {
+            return match read_json(path)? {
+                Value::Object(members) => Ok(members),
+                _ => Err(Failure::Usage(format!("{} is no JSON object.", path.display()))),
+            };
+        }
+        let text = |version: Option<AppVersion>| version.map(|version| version.to_string());
+        let hours = self.window.clone().zip(self.time_zone.clone());
+        let window =
+            hours.map(|(hours, zone)| json!({ "start": hours.start, "end": hours.end, "timeZone": zone }));
+        let app = |at: &AppAt| json!({ "id": at.app.to_string(), "version": at.version.to_string() });
+        let apps: Vec<Value> = self.apps.iter().map(app).collect();
+        let said = [
+            (
+                "countryCode",
+                self.country.clone().map(|country| country.0.into()),
+            ),
+            ("type", self.kind.map(|kind| kind.as_str().into())),
+            ("locationName", self.location.clone().map(Value::from)),
+            (
+                "applicationVersion",
+                text(self.application_version).map(Value::from),
+            ),
+            ("platformVersion", text(self.platform_version).map(Value::from)),
+            ("window", window),
+            (
+                "inventoryComplete",
+                self.inventory_complete.then_some(true.into()),
+            ),
+            (
+                "apps",
+                (self.inventory_complete || !apps.is_empty()).then_some(apps.into()),
+            ),
+        ];
+        let said = said
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Ok(said.collect())
+    }
+}
+
+/// What is known of an environment with what was said of it. Apps that are not named stay, unless those named are all.
+fn merged(mut known: Members, given: Members) -> Members {
+    known.retain(|name, _| REPORTED.contains(&name.as_str()));
+    let are_all = given.get("inventoryComplete") == Some(&true.into());
+    for (name, value) in given {
+        match (name.as_str(), known.get_mut(&name), value) {
+            ("apps", Some(Value::Array(known)), Value::Array(named)) if !are_all => {
+                known.retain(|app| !named.iter().any(|other| other.get("id") == app.get("id")));
+                known.extend(named);
+            }
+            (_, _, value) => drop(known.insert(name, value)),
+        }
+    }
+    known
 }
 
 /// The request with the JSON in `file` as its body, if there is a file.

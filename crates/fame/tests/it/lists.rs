@@ -179,7 +179,11 @@ async fn changes_are_sent_as_documented() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_door_is_reached_by_flags_or_by_file() {
-    let service = Service::start(|_, _| Answer::json(200, json!({}))).await;
+    let service = Service::start(|asked, _| match asked.method.as_str() {
+        "GET" => Answer::refusal(404, "EnvironmentNotFound", "There is none."),
+        _ => Answer::json(200, json!({})),
+    })
+    .await;
     let tenant = crate::service::TENANT;
     let owner = "Application:cccccccc-dddd-eeee-3333-444444444444";
     let put = [
@@ -241,16 +245,17 @@ async fn the_operators_door_is_reached_by_flags_or_by_file() {
     assert_eq!(journal[0].line(), format!("PUT /operator/v1/apps/{APP}"));
     assert_eq!(journal[0].json()["owner"]["type"], "Application");
     let path = format!("/operator/v1/environments/{tenant}/Business%20Central/CRONUS%2F1");
-    assert_eq!(journal[1].path, path);
+    assert_eq!(journal[1].line(), format!("GET {path}"));
+    assert_eq!(journal[2].line(), format!("PUT {path}"));
     assert_eq!(
-        journal[1].json(),
+        journal[2].json(),
         json!({"countryCode": "DK", "type": "Sandbox",
                "window": {"start": "20:00", "end": "06:00", "timeZone": "Romance Standard Time"},
-               "inventoryComplete": false, "apps": [{"id": APP, "version": "16.0.0.5"}]})
+               "apps": [{"id": APP, "version": "16.0.0.5"}]})
     );
-    assert_eq!(journal[2].json(), json!({"anything": 1}));
+    assert_eq!(journal[3].json(), json!({"anything": 1}));
     assert_eq!(
-        journal[3].line(),
+        journal[4].line(),
         format!("POST /operator/v1/environments/{tenant}/BC/CRONUS/release")
     );
 }
@@ -375,4 +380,94 @@ async fn nobody_takes_their_own_roles_by_mistake() {
         assert_eq!(remove(&[me, "--yes"]).await.code, 0);
         assert_eq!(remove(&["eeeeeeee-0000-1111-2222-bbbbbbbbbbbb"]).await.code, 0);
     }
+}
+
+/// Whoever changes a window must not lose the inventory by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_said_of_an_environment_stays() {
+    const LIBRARY: &str = "44445555-eeee-6666-ffff-7777aaaa8888";
+    let service = Service::start(|_, _| {
+        let known = json!({
+            "aadTenantId": crate::service::TENANT, "applicationFamily": "BC", "name": "CRONUS", "countryCode": "DK",
+            "type": "Production", "locationName": "North Europe", "inventoryComplete": true,
+            "window": {"start": "20:00", "end": "06:00", "timeZone": "UTC"},
+            "apps": [{"id": APP, "name": "Demo", "version": "16.0.0.5"}, {"id": LIBRARY, "version": "1.0.0.0"}],
+            "heldSince": "2026-11-26T20:00:00.0000000Z",
+        });
+        Answer::json(200, known).with("etag", "W/\"7\"")
+    })
+    .await;
+    let put = [
+        "operator",
+        "environments",
+        "put",
+        crate::service::TENANT,
+        "BC",
+        "CRONUS",
+    ];
+    let newer = format!("{APP}=16.0.1.2");
+    let cases = [
+        (
+            &["--window", "21:00-05:00", "--time-zone", "UTC", "-c", "dk"][..],
+            "PATCH",
+            json!({
+                "window": {"start": "21:00", "end": "05:00", "timeZone": "UTC"},
+            }),
+        ),
+        (
+            &["--app", &newer],
+            "PUT",
+            json!({
+                "countryCode": "DK", "type": "Production", "locationName": "North Europe", "inventoryComplete": true,
+                "window": {"start": "20:00", "end": "06:00", "timeZone": "UTC"},
+                "apps": [{"id": LIBRARY, "version": "1.0.0.0"}, {"id": APP, "version": "16.0.1.2"}],
+            }),
+        ),
+        (
+            &["--app", &newer, "--inventory-complete", "--type", "sandbox"],
+            "PUT",
+            json!({
+                "countryCode": "DK", "type": "Sandbox", "locationName": "North Europe", "inventoryComplete": true,
+                "window": {"start": "20:00", "end": "06:00", "timeZone": "UTC"},
+                "apps": [{"id": APP, "version": "16.0.1.2"}],
+            }),
+        ),
+    ];
+    for (number, (args, method, body)) in cases.into_iter().enumerate() {
+        let ended = service.fame(&[&put[..], args].concat()).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let asked = &service.journal()[2 * number + 1];
+        assert_eq!((asked.method.as_str(), asked.json()), (method, body));
+        assert_eq!(asked.header("if-match"), "W/\"7\"");
+    }
+    let replaces = ["--replace", "-c", "dk", "--type", "sandbox"];
+    assert_eq!(service.fame(&[&put[..], &replaces].concat()).await.code, 0);
+    let last = service.journal().pop().unwrap();
+    assert_eq!(last.json(), json!({"countryCode": "DK", "type": "Sandbox"}));
+    assert_eq!((last.method.as_str(), last.header("if-match")), ("PUT", ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_environment_needs_its_country_and_type() {
+    let service = Service::start(|_, _| Answer::refusal(404, "EnvironmentNotFound", "There is none.")).await;
+    let put = [
+        "operator",
+        "environments",
+        "put",
+        crate::service::TENANT,
+        "BC",
+        "CRONUS",
+    ];
+    for (args, missing) in [
+        (&["-c", "dk"][..], "--type"),
+        (&["--type", "sandbox"], "--country"),
+    ] {
+        let ended = service.fame(&[&put[..], args].concat()).await;
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(
+            ended.err.contains(missing) && ended.err.contains("CRONUS"),
+            "{ended:?}"
+        );
+    }
+    assert!(service.lines().iter().all(|line| line.starts_with("GET ")));
 }

@@ -32,7 +32,7 @@ use store::{
     hotfixes,
 };
 use uuid::Uuid;
-use wire::lenient::Object;
+use wire::{lenient::Object, operator::EnvironmentPatch};
 
 const READ: Permission = Permission::read(Resource::Environments);
 
@@ -392,6 +392,68 @@ impl ChangeEnvironment {
     }
 }
 
+struct PatchEnvironment {
+    change: ChangeEnvironment,
+    patch: EnvironmentPatch,
+}
+
+/// Changes some of what is known of an environment. What is installed there, and whether it is held, is another matter.
+pub(crate) async fn patch_environment(
+    service: &Arc<Service>,
+    principal: &Principal,
+    key: EnvironmentKey,
+    patch: EnvironmentPatch,
+    preconditions: Preconditions,
+) -> Result<Registered> {
+    let change = ChangeEnvironment::new(service, principal, key, preconditions);
+    let input = PatchEnvironment { change, patch };
+    service
+        .see_through(async move |service| {
+            let patched = service
+                .db
+                .write(input, |tx, input| Box::pin(patch_environment_in(tx, input)))
+                .await?;
+            service.wakeup.notify();
+            Ok(patched)
+        })
+        .await
+}
+
+async fn patch_environment_in(mut tx: Tx<'_>, input: &PatchEnvironment) -> Result<Registered> {
+    let PatchEnvironment { change, patch } = input;
+    let environment = change.lock(&mut tx).await?;
+    let apps = environments::installed_apps(&mut tx, environment.id).await?;
+    let (shown, apps) = with_agent(&mut tx, environment, apps).await?;
+    patch.check_read_only(&wire_rows::registered_environment(shown.clone(), apps.clone())?)?;
+    let before = shown.environment;
+    let mut after = Environment {
+        etag: Etag::random(),
+        ..before.clone()
+    };
+    if let Some(location) = &patch.location_name {
+        after.location_name = location.clone().unwrap_or_default();
+    }
+    if let Some(version) = patch.application_version {
+        after.application_version = version;
+    }
+    if let Some(version) = patch.platform_version {
+        after.platform_version = version;
+    }
+    if let Some(window) = &patch.window {
+        let default = || UpdateWindow::default_in(before.country_code);
+        after.window = Ok(window.clone().unwrap_or_else(default));
+        after.reported_window = None;
+    }
+    let written = Written {
+        before: Some((before, apps.clone())),
+        after: (after, apps.clone()),
+    };
+    save(&mut tx, std::slice::from_ref(&written), change.now).await?;
+    let by = Actor::Principal(&change.principal);
+    audit::record(&mut tx, by, change.now, written.change()).await?;
+    with_agent(&mut tx, written.after.0, apps).await
+}
+
 /// Removes an environment. What waits for it is skipped. While something runs in it, it stays: removed and reported
 /// again it would be another one, in which the same app could be worked on at the same time.
 pub(crate) async fn delete_environment(
@@ -555,6 +617,14 @@ fn state(environment: &Environment, apps: &[InstalledApp]) -> Value {
     });
     if let Some(agent) = environment.agent_id {
         shown["agentId"] = agent.to_string().into();
+    }
+    for (name, version) in [
+        ("applicationVersion", environment.application_version),
+        ("platformVersion", environment.platform_version),
+    ] {
+        if let Some(version) = version {
+            shown[name] = version.to_string().into();
+        }
     }
     for (name, since) in [
         ("heldSince", environment.held_since),

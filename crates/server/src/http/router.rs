@@ -75,6 +75,7 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(
             operator::environments::get_registered_environment,
             operator::environments::put_environment,
+            operator::environments::patch_environment,
             operator::environments::delete_environment
         ))
         .routes(routes!(operator::environments::release_environment))

@@ -29,7 +29,10 @@ use domain::{
 use std::sync::Arc;
 use wire::{
     ErrorBody, List,
-    operator::{EnvironmentRegistration, EnvironmentRegistrationBody, RegisteredEnvironment},
+    operator::{
+        EnvironmentPatch, EnvironmentPatchBody, EnvironmentRegistration, EnvironmentRegistrationBody,
+        RegisteredEnvironment,
+    },
 };
 
 /// The tenant, family and name that an address spells.
@@ -98,7 +101,8 @@ pub(super) fn registered(context: &RequestContext, (environment, apps): Register
     Ok(response)
 }
 
-/// Registers an environment, or replaces what is known of it. A full report lets a held environment work again.
+/// Registers an environment, or replaces all that is known of it: what the body leaves out, be it an app, a version, the
+/// window or the location, is gone. A full report lets a held environment work again. To change some of it, PATCH it.
 #[utoipa::path(put, path = "/environments/{aadTenantId}/{applicationFamily}/{name}", tag = "operator",
     params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path),
         KeyHeader),
@@ -171,6 +175,26 @@ fn report_of(environment_path: EnvironmentPath, registration: EnvironmentRegistr
         inventory_complete: registration.inventory_complete,
         apps,
     }
+}
+
+/// Changes the update window, the versions or the location of an environment, and leaves everything else as it is: what is
+/// installed there, and whether it is held.
+#[utoipa::path(patch, path = "/environments/{aadTenantId}/{applicationFamily}/{name}", tag = "operator",
+    params(("aadTenantId" = uuid::Uuid, Path), ("applicationFamily" = String, Path), ("name" = String, Path)),
+    request_body = EnvironmentPatchBody,
+    responses((status = 200, body = RegisteredEnvironment), (status = "default", body = ErrorBody)))]
+pub(crate) async fn patch_environment(
+    Path(path): Path<(String, String, String)>,
+    OperatorContext(context): OperatorContext,
+    SmallBody(body): SmallBody,
+) -> Result<Response> {
+    let key = EnvironmentPath::read(path)?.key();
+    context.check_look::<RegisteredEnvironment>()?;
+    let patch = EnvironmentPatch::read(&body, &key)?;
+    let conditions = context.preconditions.clone();
+    let (service, principal) = (context.service(), &context.principal);
+    let patched = environments::patch_environment(service, principal, key, patch, conditions).await?;
+    registered(&context, patched)
 }
 
 /// Removes an environment; hotfixes that wait for it are skipped. While one runs there, it stays (409 `EnvironmentBusy`).

@@ -374,6 +374,7 @@ fn of_operators() -> Vec<Sample> {
         sample("list_registered_environments", Guard::Operator),
         sample("get_registered_environment", Guard::Operator),
         sample("put_environment", Guard::Operator).body(|own| own.free.report()),
+        sample("patch_environment", Guard::Operator).body(|_| json!({ "locationName": "West Europe" })),
         sample("delete_environment", Guard::Operator)
             .succeeds_with(204)
             .with("name", doomed),

@@ -5,12 +5,14 @@ use crate::harness::{
     on_both_databases, package, registration,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 on_both_databases!(
     an_app_is_registered_with_an_owner_and_replaced,
     an_app_is_changed_in_part,
     a_registration_is_checked,
     an_environment_is_reported_and_replaced,
+    an_environment_is_changed_in_part,
     a_time_zone_that_nobody_knows_costs_the_window_alone,
     a_report_is_checked,
     environments_are_known_by_tenant_family_and_name,
@@ -213,6 +215,53 @@ async fn an_environment_is_reported_and_replaced(backend: Backend) {
         .await
         .expect(200);
     assert_eq!(listed.rows(), Vec::<Value>::new());
+}
+
+async fn an_environment_is_changed_in_part(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let operator = service.operator();
+    let environment = Environment::my_customer("1.0.0.0")
+        .has(LIBRARY, "2.0")
+        .on_application("26.1");
+    let path = environment.operator_path();
+    let window = json!({ "start": "21:00", "end": "05:00", "timeZone": "Romance Standard Time" });
+    let change = json!({ "window": window, "platformVersion": "26.2", "locationName": null });
+    operator
+        .patch(&path, change.clone())
+        .await
+        .refused(404, "EnvironmentNotFound");
+    let before = operator.reports(&environment).await.expect(201);
+    service.advances(Duration::from_secs(60)).await;
+    let changed = operator.patch(&path, change).await.expect(200);
+    let mut expected = operator.get(&path).await.expect(200).json();
+    assert_eq!(changed.json(), expected);
+    for (name, value) in [("window", window), ("platformVersion", json!("26.2.0.0"))] {
+        assert_eq!(expected[name], value);
+    }
+    // Everything else is as it was: what is installed, and since when that is known.
+    let mut before_json = before.json();
+    for json in [&mut expected, &mut before_json] {
+        for name in ["window", "platformVersion", "locationName", "agent"] {
+            json.as_object_mut().unwrap().remove(name);
+        }
+    }
+    assert_eq!(expected, before_json);
+    let stale = operator.patch(&path, json!({ "locationName": "Here" }));
+    stale
+        .header("if-match", before.header("etag"))
+        .await
+        .refused(412, "PreconditionFailed");
+    operator
+        .patch(&path, json!({ "apps": [], "locationName": "Here" }))
+        .await
+        .broke_rule("ReadOnly");
+    operator
+        .patch(&path, json!({}))
+        .await
+        .broke_rule("NothingWritable");
+    let row = row_of(&service, &changed).await;
+    assert_eq!(row["action"], "environments/write");
+    assert_eq!(row["after"]["window"]["start"], "21:00");
 }
 
 async fn a_time_zone_that_nobody_knows_costs_the_window_alone(backend: Backend) {

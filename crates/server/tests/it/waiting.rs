@@ -203,6 +203,10 @@ async fn a_plan_says_why_an_environment_starts_nothing(backend: Backend) {
     let held = owner.schedules_at_once(&environment, TARGET).await.expect(200);
     assert_eq!(held.header(HEADER), "Held");
     assert_eq!(told(&owner, &held).await, (json!("Held"), Value::Null));
+    // Only a report of what is installed tells that all is well.
+    let change = json!({ "locationName": "Elsewhere" });
+    let patched = service.operator().patch(environment.operator_path(), change);
+    assert!(patched.await.expect(200).json().get("heldSince").is_some());
     let filtered = format!(
         "{}/plan?targetAppVersion={TARGET}&$filter=reasons/any(r: r/code eq 'EnvironmentHeld')",
         hotfixes()

@@ -122,7 +122,7 @@ entity! {
 }
 
 /// A request to register an environment, as a client sends it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentRegistrationBody {
     /// The country that it belongs to.
@@ -150,6 +150,24 @@ pub struct EnvironmentRegistrationBody {
     /// The apps that are installed.
     #[schema(required = false, nullable)]
     pub apps: Vec<InstalledAppBody>,
+}
+
+/// A request to change some of what is known of an environment, as a client sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentPatchBody {
+    /// Where it runs; nobody knows if null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location_name: Option<String>,
+    /// The version of Business Central's application; not known if null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_version: Option<String>,
+    /// The version of Business Central's platform; not known if null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<String>,
+    /// When its operations may start; 20:00 to 06:00 by the country's clock if null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowBody>,
 }
 
 /// The hours in which an environment's operations may start, as a client sends them.
@@ -235,6 +253,70 @@ impl EnvironmentRegistration {
             apps: read_apps(&object)?,
             given: object,
         })
+    }
+}
+
+/// A request to change some of what is known of an environment, understood: what is not said stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentPatch {
+    /// Where it runs.
+    pub location_name: Option<Option<String>>,
+    /// The version of Business Central's application.
+    pub application_version: Option<Option<AppVersion>>,
+    /// The version of Business Central's platform.
+    pub platform_version: Option<Option<AppVersion>>,
+    /// When its operations may start; none for the default of its country.
+    pub window: Option<Option<UpdateWindow>>,
+    given: Object,
+}
+
+impl EnvironmentPatch {
+    const WRITABLE: [&str; 4] = ["locationName", "applicationVersion", "platformVersion", "window"];
+
+    /// Reads a request body about the environment at `key`.
+    ///
+    /// # Errors
+    /// `RequestBodyRequired`, `InvalidInput` for malformed and unknown values and for the key of another environment, or
+    /// `EntityValidationFailed` for a window that is too short and where nothing is to be changed.
+    pub fn read(body: &[u8], key: &EnvironmentKey) -> Result<Self, RuleError> {
+        let object = lenient::object(body)?;
+        object.only(RegisteredEnvironment::PROPERTIES)?;
+        check_key(&object, key)?;
+        if !Self::WRITABLE.iter().any(|name| object.mentions(name)) {
+            let message = format!("There is nothing to change: name {}.", Self::WRITABLE.join(", "));
+            return Err(RuleError::broken("NothingWritable", message));
+        }
+        let window = match object.object("window")? {
+            Some(window) => Some(known_window(&window)?),
+            None => None,
+        };
+        let said = |name: &str| object.mentions(name);
+        Ok(Self {
+            location_name: said("locationName").then_some(some_text(&object, "locationName")?),
+            application_version: said("applicationVersion").then_some(object.parsed("applicationVersion")?),
+            platform_version: said("platformVersion").then_some(object.parsed("platformVersion")?),
+            window: said("window").then_some(window),
+            given: object,
+        })
+    }
+
+    /// Whether everything else that it says is what the environment is anyway.
+    ///
+    /// # Errors
+    /// `EntityValidationFailed` with `ReadOnly`, naming the property.
+    pub fn check_read_only(&self, current: &RegisteredEnvironment) -> Result<(), RuleError> {
+        self.given.check_read_only(current, &Self::WRITABLE)
+    }
+}
+
+/// A window whose time zone is known: whoever changes nothing but the window wants this one.
+fn known_window(window: &Object) -> Result<UpdateWindow, RuleError> {
+    match read_window(window)? {
+        (Some(read), _) => Ok(read),
+        (None, zone) => {
+            let zone = zone.unwrap_or_default();
+            Err(window.invalid("timeZone", &format!("nobody knows the time zone '{zone}'")))
+        }
     }
 }
 
@@ -365,6 +447,36 @@ mod tests {
         let long = format!("\"name\": \"{}\", \"version\"", "n".repeat(251));
         assert_eq!(target("\"version\"", &long), "apps[0].name");
         assert_eq!(target("West Europe", &"w".repeat(251)), "locationName");
+    }
+
+    #[test]
+    fn a_change_says_what_changes_and_nothing_else() {
+        let key = EnvironmentKey::new(TenantId(Uuid::from_u128(1)), "Business Central", "MyCustomer");
+        let read = |body: &str| EnvironmentPatch::read(body.as_bytes(), &key);
+        let patch = read(
+            r#"{"window": {"start": "21:00", "end": "05:00", "timeZone": "UTC"}, "platformVersion": null}"#,
+        );
+        let patch = patch.unwrap();
+        assert_eq!(patch.window.unwrap().unwrap().start_text(), "21:00");
+        assert_eq!(patch.platform_version, Some(None));
+        assert_eq!((patch.location_name, patch.application_version), (None, None));
+        assert_eq!(read(r#"{"window": null}"#).unwrap().window, Some(None));
+        assert_eq!(read("{}").unwrap_err().details[0].code, "NothingWritable");
+        assert_eq!(
+            read(r#"{"apps": []}"#).unwrap_err().details[0].code,
+            "NothingToChange"
+        );
+        for (body, target) in [
+            (r#"{"windw": null}"#, "windw"),
+            (r#"{"locationName": " "}"#, "locationName"),
+            (r#"{"applicationVersion": "new"}"#, "applicationVersion"),
+            (
+                r#"{"window": {"start": "21:00", "end": "05:00", "timeZone": "Europe/Atlantis"}}"#,
+                "window.timeZone",
+            ),
+        ] {
+            assert_eq!(read(body).unwrap_err().target.as_deref(), Some(target), "{body}");
+        }
     }
 
     #[test]

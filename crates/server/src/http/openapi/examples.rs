@@ -179,6 +179,9 @@ fn body(operation: &str) -> Option<Value> {
             "inventoryComplete": true,
             "apps": [{ "id": APP, "version": "16.1.0.0" }],
         }),
+        "patch_environment" => json!({
+            "window": { "start": "19:00", "end": "05:00", "timeZone": "Eastern Standard Time" },
+        }),
         "rebind_environment" => json!({ "agent": AGENT }),
         "put_customer" => json!({
             "clients": [READER],
