@@ -294,7 +294,7 @@ pub(crate) fn app_missing(app: AppId) -> RuleError {
 
 pub(crate) fn country_missing(app: AppId, country: CountryCode) -> RuleError {
     let message = format!(
-        "Country {country} was not added to app {app}. Add it first: PATCH apps/{app}/countries/{country} with {{\"countryCode\":\"{country}\"}}."
+        "Country {country} was not added to app {app}. Add it first: fame countries add {app} {country}, or PATCH apps/{app}/countries/{country} with {{\"countryCode\":\"{country}\"}}."
     );
     RuleError::missing(format!("apps/{app}/countries/{country}"), message)
 }
