@@ -29,6 +29,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How many characters of a name that nobody knows are shown.
 const LONGEST_SHOWN: usize = 80;
+/// How many properties that mean nothing a body may have. The clients that are known send two at most.
+const MOST_PASSED_OVER: usize = 20;
 
 /// A JSON object whose properties are found in any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -338,27 +340,44 @@ impl Object {
     }
 
     /// The names of what is said and means nothing here, as some clients send more than there is. `known` has the names of the
-    /// properties, `in_vain` more that clients are known to send. What is a letter or two from one of the properties is taken
-    /// for a misspelt one.
+    /// properties, `in_vain` more that clients are known to send. What is nearly one of the properties, or speaks of what one
+    /// of them decides (`crucial`), is taken for a misspelt one.
     ///
     /// # Errors
-    /// `InvalidInput` naming the first misspelt property, and the one that it is likely to mean.
-    pub fn passing_over(&self, known: &[&str], in_vain: &[&str]) -> Result<Vec<String>, RuleError> {
-        const NEAR: usize = 2;
+    /// `InvalidInput` naming the first misspelt property, and the one that it is likely to mean; `BadArgument` for more than
+    /// any client sends.
+    pub fn passing_over(
+        &self,
+        known: &[&str],
+        in_vain: &[&str],
+        crucial: &[&str],
+    ) -> Result<Vec<String>, RuleError> {
         let is_one_of =
             |given: &str, names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(given));
-        let mut passed = Vec::new();
-        for given in self.members.keys().filter(|given| !is_one_of(given, known)) {
-            let letters = |name: &str| strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase());
-            if !is_one_of(given, in_vain) && known.iter().any(|name| letters(name) <= NEAR) {
-                return Err(RuleError::invalid(
-                    self.place(&shortened(given)),
-                    unknown(given, known),
-                ));
-            }
-            passed.push(shortened(given));
+        let others = || self.members.keys().filter(|given| !is_one_of(given, known));
+        let count = others().count();
+        if count > MOST_PASSED_OVER {
+            let message = format!(
+                "The body has {count} properties that mean nothing here; {MOST_PASSED_OVER} are passed over at most."
+            );
+            return Err(RuleError::new(Code::BadArgument, message).about("body"));
         }
-        Ok(passed)
+        let is_meant = |given: &str| {
+            let given = plain(&shortened(given));
+            let is_near = |name: &&str| {
+                let name = plain(name);
+                let far = strsim::osa_distance(&given, &name);
+                far <= 2.max(name.chars().count() / 4)
+            };
+            known.iter().any(|name| is_near(name)) || crucial.iter().any(|word| given.contains(word))
+        };
+        match others().find(|given| !is_one_of(given, in_vain) && is_meant(given)) {
+            Some(given) => Err(RuleError::invalid(
+                self.place(&shortened(given)),
+                unknown(given, known),
+            )),
+            None => Ok(others().map(|given| shortened(given)).collect()),
+        }
     }
 
     /// Whether a key that the body repeats is the one in the address; `what` says what it is the key of.
@@ -452,6 +471,15 @@ pub fn unknown(given: &str, known: &[&str]) -> String {
         (_, Some(meant)) => format!("'{given}' is not known here; did you mean '{meant}'?"),
         _ => format!("'{given}' is not known here; known are {}.", known.join(", ")),
     }
+}
+
+/// A name without what people spell differently and mean alike.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|letter| letter.is_alphanumeric());
+    letters
+        .collect::<String>()
+        .to_lowercase()
+        .replace("upgrade", "update")
 }
 
 fn shortened(name: &str) -> String {

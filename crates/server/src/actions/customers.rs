@@ -64,13 +64,12 @@ impl Customer {
 
 /// Makes a customer's change, to its end whatever becomes of whoever asked for it, and wakes those who wait for what it
 /// brings about.
-async fn carry_out<I, T, F>(service: &Arc<Service>, customer: &Customer, input: I, change: F) -> Result<T>
+async fn carry_out<I, T, F>(service: &Arc<Service>, input: I, change: F) -> Result<T>
 where
     I: Send + Sync + 'static,
     T: Send + 'static,
     F: for<'t> Fn(Tx<'t>, &'t I) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
 {
-    changes::admit(service, customer)?;
     service
         .see_through(async move |service| {
             let changed = service.db.write(input, change).await;

@@ -46,6 +46,8 @@ const OVERLAP: Duration = Duration::from_hours(24);
 /// How often the webhooks of an app may be tested, and how often they may be told something again.
 const TESTS_EACH_HOUR: u64 = 10;
 const REPLAYS_EACH_HOUR: u64 = 60;
+/// How often they may be changed: each change may be told to all others.
+const CHANGES_EACH_HOUR: u64 = 120;
 /// How many webhooks are sealed anew in one transaction.
 const RESEALED_AT_ONCE: i64 = 100;
 const HOUR: Duration = Duration::from_hours(1);
@@ -217,6 +219,17 @@ async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool
                 .about("format")
                 .into());
         }
+        // Somewhere else for a while, it would not hear who begins to listen meanwhile.
+        let to = input.url.as_deref().map(host_of);
+        if let Some(to) = to.filter(|to| *to != host(existing)) {
+            let message = format!(
+                "A webhook cannot be moved from host '{}' to '{}': add another there, then remove this one.",
+                host(existing).unwrap_or_default(),
+                to.unwrap_or_default()
+            );
+            return Err(RuleError::broken("HostCannotChange", message).about("url").into());
+        }
+        bound(&mut tx, existing, WRITE.as_str(), CHANGES_EACH_HOUR, input.now).await?;
     }
     let app = existing
         .as_ref()
@@ -239,7 +252,7 @@ async fn put_webhook_in(mut tx: Tx<'_>, input: &Saving) -> Result<(Webhook, bool
     if was_disabled && webhook.disabled_on.is_none() {
         webhooks::begin_anew(&mut tx, webhook.id, input.now).await?;
     }
-    if !others.iter().any(|other| host(other) == host(&webhook)) {
+    if is_new && !others.iter().any(|other| host(other) == host(&webhook)) {
         let by = Actor::Principal(&input.principal);
         emit(&mut tx, NEW_HOST, &webhook, by, input.now, None).await?;
     }
@@ -300,7 +313,10 @@ fn described(input: &Saving, existing: Option<&Webhook>, app: Option<AppId>) -> 
         ),
         disabled_on: (!request.enabled).then(|| since.unwrap_or(input.now)),
         disabled_reason: (!request.enabled).then(|| was.unwrap_or(DisabledReason::Asked)),
-        paused_until: None,
+        // Who asked to be left alone, or does not answer, is so all the same.
+        paused_until: existing
+            .filter(|kept| Some(&kept.url) == input.url.as_ref() && kept.disabled_on.is_none())
+            .and_then(|kept| kept.paused_until),
         delivered_on: existing.and_then(|webhook| webhook.delivered_on),
         etag: Etag::random(),
     })
@@ -411,21 +427,25 @@ pub(crate) async fn rotate_webhook(
         preconditions,
         now: service.clock.now(),
     };
-    let webhook = service
+    let (webhook, is_rotated) = service
         .db
         .write(input, |tx, input| Box::pin(rotate_webhook_in(tx, input)))
         .await?;
     Ok(Saved {
         webhook,
-        secret: Some(secret),
+        secret: is_rotated.then_some(secret),
         is_new: false,
     })
 }
 
-async fn rotate_webhook_in(mut tx: Tx<'_>, input: &Rotating) -> Result<Webhook> {
+/// The webhook, and whether its secret is another now: when the same is asked for again, it stays as it is.
+async fn rotate_webhook_in(mut tx: Tx<'_>, input: &Rotating) -> Result<(Webhook, bool)> {
     require(&mut tx, &input.principal, input.reached).await?;
     let existing = lock(&mut tx, input.reached, input.id).await?;
     let existing = existing.ok_or_else(|| missing(input.id))?;
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        return Ok((existing, false));
+    }
     if existing.format.is_telemetry() {
         let message = "Telemetry is not signed: there is no secret to rotate.";
         return Err(RuleError::new(Code::BadArgument, message).into());
@@ -447,7 +467,7 @@ async fn rotate_webhook_in(mut tx: Tx<'_>, input: &Rotating) -> Result<Webhook> 
         after: Some(json!({ "formerSecretUntil": (input.now + OVERLAP).to_string() })),
     };
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
-    Ok(webhook)
+    Ok((webhook, true))
 }
 
 struct Sending {
@@ -578,10 +598,10 @@ async fn bound(tx: &mut Tx<'_>, webhook: &Webhook, action: &str, most: u64, now:
     if store::audit::count_since(tx, action, &list(webhook.app_id), since).await? < most {
         return Ok(());
     }
-    let what = if action == TESTED {
-        "tested"
-    } else {
-        "told something again"
+    let what = match action {
+        TESTED => "tested",
+        REPLAYED => "told something again",
+        _ => "changed",
     };
     let message = format!("Webhooks can be {what} {most} times an hour. Try again later.");
     Err(Error::try_later(Code::TooManyRequests, &message, WAIT))
@@ -644,7 +664,11 @@ fn state(webhook: &Webhook) -> Value {
 }
 
 pub(super) fn host(webhook: &Webhook) -> Option<String> {
-    let target = Target::read(&webhook.url).ok()?;
+    host_of(&webhook.url)
+}
+
+fn host_of(url: &str) -> Option<String> {
+    let target = Target::read(url).ok()?;
     Some(target.host().to_owned())
 }
 

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
@@ -29,8 +29,11 @@ use tokio_rustls::TlsConnector;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long all of it may take.
 const TOTAL: Duration = Duration::from_secs(20);
-/// How much of an answer is read.
+/// How much of an answer's body is read.
 const MOST_BYTES: usize = 16 * 1024;
+/// How much is read in all, with the head and whatever comes before it: answers that only say that another will come
+/// (102) could go on for ever.
+const MOST_READ: u64 = 64 * 1024;
 /// The ports of the internet at which something may be sent to.
 const PUBLIC_PORTS: [u16; 2] = [443, 8443];
 
@@ -304,6 +307,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 async fn exchange(stream: Box<dyn Stream>, request: Request<Body>) -> Result<Answer, Unreached> {
     let failed = |_| Unreached(AttemptResult::Connect);
+    let (read, write) = tokio::io::split(stream);
+    let stream = tokio::io::join(read.take(MOST_READ), write);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let asked = async {
         let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
@@ -366,6 +371,27 @@ mod tests {
             }
         });
         (port, met)
+    }
+
+    #[tokio::test]
+    async fn answers_that_say_only_that_another_comes_have_an_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let sent = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let wait = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4_000);
+            let mut sent = 0;
+            while stream.write_all(&wait).await.is_ok() {
+                sent += wait.len();
+            }
+            sent
+        });
+        let connector = Connector::new(loopback()).unwrap();
+        let target = Target::read(&url).unwrap();
+        let answer = connector.post(&target, HeaderMap::new(), Vec::new()).await;
+        assert_eq!(answer.unwrap_err(), Unreached(AttemptResult::Connect));
+        // What the machine holds for a connection is more than what is read of it.
+        assert!(sent.await.unwrap() < 32 << 20);
     }
 
     #[tokio::test]

@@ -105,7 +105,7 @@ pub(crate) async fn delete_webhook(
 
 /// Gives a webhook of the app another secret, shown this once. For 24 hours deliveries are signed with the one before too.
 #[utoipa::path(post, path = "/apps/{appId}/webhooks/{id}/rotate", tag = "webhooks",
-    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)),
+    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path), KeyHeader),
     responses((status = 200, body = Webhook), (status = "default", body = ErrorBody)))]
 pub(crate) async fn rotate_webhook(
     Path((app, id)): WebhookPath,
@@ -114,7 +114,9 @@ pub(crate) async fn rotate_webhook(
     let app = context.app(&app)?;
     let id: Uuid = context.key(app, ("id", &id), WRITE).await?;
     context.expect_entity::<Webhook>(app, WRITE).await?;
-    let (reached, conditions) = (Reached::Through(app), context.preconditions.clone());
+    let conditions = context.conditions(b"");
+    let conditions = context.reveal_to_permitted(app, WRITE, conditions).await?;
+    let reached = Reached::Through(app);
     let saved =
         webhooks::rotate_webhook(context.service(), &context.principal, reached, id, conditions).await?;
     shown_once(&context, saved, &described(app))

@@ -91,7 +91,7 @@ pub(crate) async fn delete_any_webhook(
 }
 
 /// Gives a webhook another secret, shown this once. For 24 hours deliveries are signed with the one before too.
-#[utoipa::path(post, path = "/webhooks/{id}/rotate", tag = "operator", params(("id" = uuid::Uuid, Path)),
+#[utoipa::path(post, path = "/webhooks/{id}/rotate", tag = "operator", params(("id" = uuid::Uuid, Path), KeyHeader),
     responses((status = 200, body = Webhook), (status = "default", body = ErrorBody)))]
 pub(crate) async fn rotate_any_webhook(
     Path(webhook): Path<String>,
@@ -100,7 +100,7 @@ pub(crate) async fn rotate_any_webhook(
     let webhook = id::<Uuid>("id", &webhook)?;
     context.check_look::<Webhook>()?;
     let (service, principal) = (context.service(), &context.principal);
-    let conditions = context.preconditions.clone();
+    let conditions = context.conditions(b"")?;
     let saved = webhooks::rotate_webhook(service, principal, REACHED, webhook, conditions).await?;
     shown_once(&context, saved, FRAGMENT)
 }

@@ -89,6 +89,11 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The webhook is disabled, so it cannot be tested.",
     ),
     (
+        "HostCannotChange",
+        Code::EntityValidationFailed,
+        "A webhook that is moved to another host would not hear who begins to listen meanwhile: add another.",
+    ),
+    (
         "FormatCannotChange",
         Code::EntityValidationFailed,
         "What waits for the webhook is written in its format already: remove it and add another.",

@@ -40,6 +40,9 @@ on_both_databases!(
     a_collector_gets_the_same_as_log_records,
     a_collectors_header_goes_to_nobody_else,
     the_format_stays_as_it_is,
+    the_host_stays_what_it_is,
+    webhooks_are_changed_so_often_in_an_hour,
+    a_rotation_that_is_asked_for_twice_happens_once,
     an_app_has_ten_webhooks,
 );
 
@@ -857,6 +860,7 @@ async fn a_collectors_header_goes_to_nobody_else(backend: Backend) {
     let body = json!({ "format": "OpenTelemetry", "url": collector.url, "header": "api-key: k" });
     let hook = adds(&owner, body).await;
     let mut hears_it = Vec::new();
+    // Another port is another address, though not another host.
     for (receiver, heard) in [(&collector, 1), (&other, 1), (&collector, 2)] {
         let body = json!({ "format": "OpenTelemetry", "url": receiver.url, "events": ["hotfix.*"] });
         owner.put(&hook.path, body).await.expect(200);
@@ -887,6 +891,54 @@ async fn the_format_stays_as_it_is(backend: Backend) {
     let hook = adds(&owner, telemetry).await;
     let refused = owner.put(&hook.path, json!({ "url": receiver.url })).await;
     refused.broke_rule("FormatCannotChange");
+}
+
+async fn the_host_stays_what_it_is(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, receiver) = (service.owner(), Receiver::new().await);
+    let hook = listens(&owner, &receiver).await;
+    let elsewhere = json!({ "url": receiver.url.replace("127.0.0.1", "127.0.0.2") });
+    let refused = owner.put(&hook.path, elsewhere).await;
+    assert_eq!(refused.broke_rule("HostCannotChange").target(), "url");
+    let beside = format!("{}beside", receiver.url);
+    owner.put(&hook.path, json!({ "url": beside })).await.expect(200);
+    let key = "InstrumentationKey=key;IngestionEndpoint";
+    let telemetry =
+        |url: &str| json!({ "format": "ApplicationInsights", "connectionString": format!("{key}={url}") });
+    let hook = adds(&owner, telemetry(&receiver.url)).await;
+    let elsewhere = telemetry(&receiver.url.replace("127.0.0.1", "127.0.0.2"));
+    owner
+        .put(&hook.path, elsewhere)
+        .await
+        .broke_rule("HostCannotChange");
+}
+
+async fn webhooks_are_changed_so_often_in_an_hour(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, receiver) = (service.owner(), Receiver::new().await);
+    let hook = listens(&owner, &receiver).await;
+    let change = || owner.put(&hook.path, json!({ "url": receiver.url }));
+    for _ in 1..120 {
+        change().await.expect(200);
+    }
+    change().await.refused(429, "TooManyRequests");
+    service.advances(Duration::from_mins(61)).await;
+    change().await.expect(200);
+}
+
+async fn a_rotation_that_is_asked_for_twice_happens_once(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let (owner, receiver) = (service.owner(), Receiver::new().await);
+    let hook = listens(&owner, &receiver).await;
+    let rotate = || {
+        let asked = owner.asks(Method::POST, format!("{}/rotate", hook.path));
+        asked.header("idempotency-key", "nightly-7")
+    };
+    let first = rotate().await.expect(200);
+    let second = rotate().await.expect(200);
+    assert!(first.json()["secret"].is_string());
+    assert_eq!(second.json()["secret"], Value::Null);
+    assert_eq!(first.json()["_etag"], second.json()["_etag"]);
 }
 
 async fn an_app_has_ten_webhooks(backend: Backend) {

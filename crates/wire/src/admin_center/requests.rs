@@ -28,10 +28,13 @@ const SENT_IN_VAIN: &[&str] = &[
     "targetVersion",
 ];
 
+/// What a member speaks of that says when something starts: it is never passed over.
+const CRUCIAL: &[&str] = &["window", "runafter", "schedule"];
+
 /// Reads a body of which `known` are the members, and the names of those that mean nothing here.
 fn read(body: &[u8], known: &[&str]) -> Result<(Object, Vec<String>), RuleError> {
     let object = lenient::object(body)?;
-    let ignored = object.passing_over(known, SENT_IN_VAIN)?;
+    let ignored = object.passing_over(known, SENT_IN_VAIN, CRUCIAL)?;
     Ok((object, ignored))
 }
 
@@ -518,6 +521,26 @@ mod tests {
                 "USEENVIRONMENTUPDATEWINDO",
             ),
             (r#"{"targetVersoin":"1.0"}"#, "targetVersoin"),
+            (
+                r#"{"targetVersion":"1.0","useEnvironmentUpgradeWindow":true}"#,
+                "useEnvironmentUpgradeWindow",
+            ),
+            (
+                r#"{"targetVersion":"1.0","use_environment_update_window":true}"#,
+                "use_environment_update_window",
+            ),
+            (
+                r#"{"targetVersion":"1.0","use-environment-update-window":true}"#,
+                "use-environment-update-window",
+            ),
+            (
+                r#"{"targetVersion":"1.0","useUpdateWindow":true}"#,
+                "useUpdateWindow",
+            ),
+            (
+                r#"{"targetVersion":"1.0","runAfter":"2026-12-01T00:00:00Z"}"#,
+                "runAfter",
+            ),
         ];
         for (body, name) in misspelt {
             let problem = UpdateRequest::read(body.as_bytes()).unwrap_err();
@@ -531,6 +554,23 @@ mod tests {
         for body in [r#"{"deletData":true}"#, r#"{"uninstallDependent":true}"#] {
             assert!(UninstallRequest::read(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn so_much_means_nothing_and_no_more() {
+        let body = |count: usize| {
+            let members: String = (0..count).map(|number| format!(",\"other{number}\":1")).collect();
+            format!(r#"{{"targetVersion":"1.0"{members}}}"#)
+        };
+        assert_eq!(
+            UpdateRequest::read(body(20).as_bytes()).unwrap().ignored.len(),
+            20
+        );
+        let problem = UpdateRequest::read(body(21).as_bytes()).unwrap_err();
+        assert_eq!(
+            (problem.code, problem.target.as_deref()),
+            (Code::BadArgument, Some("body"))
+        );
     }
 
     #[test]

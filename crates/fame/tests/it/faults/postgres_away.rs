@@ -65,7 +65,12 @@ async fn a_database_that_is_away_is_said_and_survived() {
     let beginnings = process.said("the database cannot be reached");
     let ends = process.said("the database can be reached again");
     assert_eq!((beginnings, ends), (2, 2), "{}", process.log_tail());
-    for noise in ["the job failed", "the job works again", "signals of other servers", "deadpool"] {
+    for noise in [
+        "the job failed",
+        "the job works again",
+        "signals of other servers",
+        "deadpool",
+    ] {
         assert_eq!(process.said(noise), 0, "{noise}: {}", process.log_tail());
     }
     let refused = process.said(r#""method":"GET","status":503,"path":"/v1.4/apps""#);

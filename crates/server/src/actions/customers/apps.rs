@@ -1,7 +1,7 @@
 //! Installing, updating and taking out apps, with all that has to change for it: all of it is scheduled, or nothing.
 
 use super::{
-    Customer, carry_out, lock_environment,
+    Customer, carry_out, changes, lock_environment,
     reading::{self, EnvironmentName},
     resolving::{self, Gathered, Question},
 };
@@ -215,10 +215,8 @@ async fn change(
 
 async fn schedule(service: &Arc<Service>, customer: &Customer, input: Changing) -> Result<Operation> {
     input.asked.check(service.settings.customers)?;
-    carry_out(service, customer, input, |tx, input| {
-        Box::pin(change_in(tx, input))
-    })
-    .await
+    changes::admit(service, customer)?;
+    carry_out(service, input, |tx, input| Box::pin(change_in(tx, input))).await
 }
 
 /// A change that may not come to be scheduled.

@@ -1,7 +1,7 @@
 //! Calling off what waits in a customer's environment, and putting a vendor's hotfix off.
 
 use super::{
-    Customer, carry_out, lock_environment,
+    Customer, carry_out, changes, lock_environment,
     reading::{EnvironmentName, operation_missing},
 };
 use crate::{
@@ -103,10 +103,11 @@ async fn change(
         ignored,
         now: service.clock.now(),
     };
-    carry_out(service, customer, input, |tx, input| {
-        Box::pin(change_in(tx, input))
-    })
-    .await
+    // Who has made too many changes may still call them off.
+    if !matches!(input.what, What::Cancel) {
+        changes::admit(service, customer)?;
+    }
+    carry_out(service, input, |tx, input| Box::pin(change_in(tx, input))).await
 }
 
 async fn change_in(mut tx: Tx<'_>, input: &Changing) -> Result<Operation> {

@@ -1,7 +1,7 @@
 //! What an administrator of a tenant chooses for an environment.
 
 use super::{
-    Customer, carry_out, lock_environment,
+    Customer, carry_out, changes, lock_environment,
     reading::{self, EnvironmentName},
 };
 use crate::{
@@ -120,10 +120,8 @@ async fn change(
         ignored,
         now: service.clock.now(),
     };
-    carry_out(service, customer, input, |tx, input| {
-        Box::pin(change_in(tx, input))
-    })
-    .await
+    changes::admit(service, customer)?;
+    carry_out(service, input, |tx, input| Box::pin(change_in(tx, input))).await
 }
 
 async fn change_in(mut tx: Tx<'_>, input: &Choosing) -> Result<Environment> {
