@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Whether the service runs.
-    pub fn get_live(&self) -> Request<()> {
+    pub fn get_live(&self) -> Request<Value> {
         self.request(Method::GET, self.0.settings.url.below(&["health", "live"]))
     }
 

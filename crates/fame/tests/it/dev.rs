@@ -367,7 +367,7 @@ async fn every_kind_of_row_is_read_as_what_it_is() {
     );
     assert_eq!(owner.get_service_document().await.unwrap().value[0].name, "apps");
     assert!(owner.get_metadata().await.unwrap().contains("EntityType"));
-    owner.get_live().await.unwrap();
+    assert!(owner.get_live().await.unwrap().is_object());
     assert!(owner.get_ready().await.unwrap().is_object());
     let contoso = Some("publisher eq 'Contoso'");
     assert_eq!(owner.count_apps(contoso).await.unwrap(), 2);
