@@ -535,6 +535,7 @@ impl PutEnvironment {
         };
         let known = current.value.as_object().cloned().unwrap_or_default();
         let etag = current.headers.get("etag").and_then(|etag| etag.to_str().ok());
+        let are_all = given.get("inventoryComplete") == Some(&true.into());
         // What is said again reports nothing new.
         given.retain(|name, value| PATCHED.contains(&name.as_str()) || known.get(name) != Some(value));
         let changes_known = given.keys().all(|name| PATCHED.contains(&name.as_str()));
@@ -542,7 +543,7 @@ impl PutEnvironment {
             true => client
                 .patch_environment(path, &EnvironmentPatchBody::default())
                 .with_body(&given),
-            false => put(&merged(known, given)),
+            false => put(&merged(known, given, are_all)),
         };
         Ok(request.if_match(etag))
     }
@@ -602,9 +603,8 @@ impl PutEnvironment {
 }
 
 /// What is known of an environment with what was said of it. Apps that are not named stay, unless those named are all.
-fn merged(mut known: Members, given: Members) -> Members {
+fn merged(mut known: Members, given: Members, are_all: bool) -> Members {
     known.retain(|name, _| REPORTED.contains(&name.as_str()));
-    let are_all = given.get("inventoryComplete") == Some(&true.into());
     for (name, value) in given {
         match (name.as_str(), known.get_mut(&name), value) {
             ("apps", Some(Value::Array(known)), Value::Array(named)) if !are_all => {
