@@ -22,7 +22,7 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = loopback)]
     pub listen: SocketAddr,
     /// Host name that leads here too, such as one of your hosts file: https is proven by it, and the issuer answers to
-    /// it; repeat it for several
+    /// it and gives tokens for https://NAME; repeat it for several
     #[arg(long = "host", value_name = "NAME", value_parser = entra_local::host_name)]
     pub hosts: Vec<String>,
     /// Folder to keep everything in, to go on from there next time; without it, all is gone at the end

@@ -277,7 +277,7 @@ mod tests {
     use domain::version::AppVersion;
 
     fn ready(has_app: bool) -> Ready {
-        let directory = people::directory();
+        let directory = people::directory(&[]);
         let app = ReadyApp {
             id: SALES_PACK.id().to_string(),
             name: "App".into(),

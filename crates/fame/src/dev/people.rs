@@ -17,13 +17,6 @@ pub(super) const API_URI: &str = "api://fame-dev";
 /// What a token is asked for.
 pub(super) const SCOPE: &str = "api://fame-dev/.default";
 
-/// A client written for Microsoft's endpoints asks for one of these, and need not be changed.
-const ORIGINAL: [&str; 3] = [
-    "https://apps.businesscentral.dynamics.com",
-    "https://api.businesscentral.dynamics.com",
-    "996def3d-b36c-4153-8607-a6fd3c01b89f",
-];
-
 /// The city whose tenant has an administrator here.
 const CUSTOMERS_CITY: &str = "Seattle";
 
@@ -140,11 +133,11 @@ impl Person {
     }
 }
 
-/// Everybody.
-pub(super) fn directory() -> Directory {
+/// Everybody, where the API answers to these further names too.
+pub(super) fn directory(hosts: &[String]) -> Directory {
     let mut directory = Directory {
         tenants: vec![home_tenant()],
-        resources: vec![api()],
+        resources: vec![api(hosts)],
         ..Directory::default()
     };
     for person in PEOPLE {
@@ -170,6 +163,7 @@ pub(super) fn directory() -> Directory {
 
 /// Registers with a directory that was kept what has come to be registered since it was made.
 pub(super) fn complete(kept: &mut Directory, new: Directory) {
+    kept.resources = new.resources;
     for new in new.applications {
         let mut applications = kept.applications.iter_mut();
         if let Some(kept) = applications.find(|kept| kept.client_id == new.client_id) {
@@ -179,14 +173,17 @@ pub(super) fn complete(kept: &mut Directory, new: Directory) {
     }
 }
 
-fn api() -> Resource {
+/// What tokens for the API are asked for: its own name; and of a host that leads here, what programs ask that host's API
+/// for. So a client that was told no scope is refused, and one of Microsoft's is not where Microsoft's host leads here.
+pub(super) fn identifier_uris(hosts: &[String]) -> Vec<String> {
+    let of_hosts = hosts.iter().map(|host| format!("https://{host}"));
+    [API_URI.to_owned()].into_iter().chain(of_hosts).collect()
+}
+
+fn api(hosts: &[String]) -> Resource {
     Resource {
         client_id: api_id(),
-        identifier_uris: [&[API_URI][..], &ORIGINAL]
-            .concat()
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        identifier_uris: identifier_uris(hosts),
         token_version: TokenVersion::V2,
         scopes: vec!["user_impersonation".to_owned()],
     }
@@ -249,7 +246,7 @@ mod tests {
 
     #[test]
     fn everybody_has_an_id_and_credentials_of_their_own() {
-        let directory = directory();
+        let directory = directory(&[]);
         let mut ids = HashSet::new();
         for person in PEOPLE {
             assert!(ids.insert(person.principal_id()), "{}", person.name);
@@ -261,13 +258,13 @@ mod tests {
 
     #[test]
     fn a_folder_from_before_learns_what_has_come_and_keeps_its_secrets() {
-        let mut kept = directory();
+        let mut kept = directory(&[]);
         for application in &mut kept.applications {
             application.redirect_uris.clear();
             application.roles.clear();
             application.secret = Some(Secret::new("its own"));
         }
-        complete(&mut kept, directory());
+        complete(&mut kept, directory(&[]));
         let of = |name| kept.application(name).unwrap();
         assert_eq!(of(SIGN_IN).redirect_uris, OWN_MACHINE);
         assert_eq!(of(CUSTOMER_ADMIN.name).roles, [CUSTOMERS_ROLE]);
@@ -278,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_is_published_stays_as_it_is() {
-        let owner = credentials(&directory(), &OWNER).unwrap();
+        let owner = credentials(&directory(&[]), &OWNER).unwrap();
         assert_eq!(
             (owner.client_id.to_string().as_str(), owner.client_secret.reveal()),
             (

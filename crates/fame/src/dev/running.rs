@@ -54,7 +54,7 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let issuer = issuer(&state, listeners.https_url(), beginning, hosts)?;
         state.write_authority(issuer.certificates().authority_pem())?;
-        let settings = settings(&state, &issuer, listeners.https_url())?;
+        let settings = settings(&state, &issuer, listeners.https_url(), hosts)?;
         // Whoever started this process may have said already where logs go.
         drop(init_logging(&settings.log));
 
@@ -196,13 +196,13 @@ fn issuer(
     };
     if let Some(kept) = state.kept() {
         let issuer = Issuer::load(settings, kept.issuer)?;
-        issuer.change_directory(|kept| people::complete(kept, people::directory()));
+        issuer.change_directory(|kept| people::complete(kept, people::directory(hosts)));
         // Names that it did not have come with another certificate.
         let issuer_state = issuer.state()?;
         state.change(|kept| kept.issuer = issuer_state)?;
         return Ok(issuer);
     }
-    let issuer = Issuer::new(settings, people::directory())?;
+    let issuer = Issuer::new(settings, people::directory(hosts))?;
     state.begin(SavedState {
         beginning,
         complete: false,
@@ -223,15 +223,21 @@ fn first_moment(state: &StateDir, today: Instant) -> Instant {
 
 /// The service's settings: its defaults, what makes it one with this issuer, and the log settings of this process's
 /// environment. A configuration meant for production has no say here.
-fn settings(state: &StateDir, issuer: &Issuer, authority: &str) -> anyhow::Result<Settings> {
+fn settings(
+    state: &StateDir,
+    issuer: &Issuer,
+    authority: &str,
+    hosts: &[String],
+) -> anyhow::Result<Settings> {
+    let mut audiences = people::identifier_uris(hosts);
+    audiences.push(people::api_id().to_string());
     let trusted = |tenant, doors: &[&str]| {
         json!({
             "kind": "entra",
             "authority": authority,
             "tenants": [tenant],
             "doors": doors,
-            "audiences": [people::API_URI, people::api_id()],
-            "audience_presets": ["business_central"],
+            "audiences": audiences,
             "v1_issuer": issuer.issuer_template(TokenVersion::V1),
             "v2_issuer": issuer.issuer_template(TokenVersion::V2),
         })

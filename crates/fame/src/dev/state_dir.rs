@@ -271,7 +271,7 @@ mod tests {
             hosts: Vec::new(),
             clock: Arc::new(|| 0),
         };
-        let issuer = Issuer::new(settings, people::directory()).unwrap();
+        let issuer = Issuer::new(settings, people::directory(&[])).unwrap();
         SavedState {
             beginning: Beginning::Demo,
             complete,

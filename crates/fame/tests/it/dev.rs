@@ -398,7 +398,7 @@ async fn https_is_proven_by_the_authority_of_the_folder() {
         ("grant_type", "client_credentials"),
         ("client_id", owner["clientId"].as_str().unwrap()),
         ("client_secret", owner["clientSecret"].as_str().unwrap()),
-        ("scope", "https://apps.businesscentral.dynamics.com/.default"),
+        ("scope", dev.text("scope")),
     ];
     let answer = https
         .post(dev.text("httpsTokenUrl"))
@@ -436,6 +436,46 @@ async fn https_is_proven_by_the_authority_of_the_folder() {
     let document: Value = https.get(document).send().await.unwrap().json().await.unwrap();
     assert_eq!(document["token_endpoint"], dev.text("httpsTokenUrl"));
     assert_eq!(document["issuer"], format!("{}/v2.0", dev.text("authority")));
+}
+
+/// A program that was told no scope asks for Microsoft's, and finds out here and not on the first day with a service of its
+/// own; where Microsoft's host leads here, that is what it means.
+#[tokio::test]
+async fn a_token_for_somebody_else_is_not_had() {
+    let original = "apps.businesscentral.dynamics.com";
+    for (more, expected) in [
+        (&["--empty"][..], StatusCode::BAD_REQUEST),
+        (&["--empty", "--host", original], StatusCode::OK),
+    ] {
+        let dev = Dev::start(more).await;
+        let owner = dev.client("owner");
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", owner["clientId"].as_str().unwrap()),
+            ("client_secret", owner["clientSecret"].as_str().unwrap()),
+            ("scope", &format!("https://{original}/.default")),
+        ];
+        let answer = dev
+            .http
+            .post(dev.text("tokenUrl"))
+            .form(&form)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), expected, "{more:?}");
+        for version in ["1.0", "2.0"] {
+            let audience = format!("https://{original}");
+            let (_, minted) = dev
+                .control(
+                    "/tokens",
+                    &json!({ "client": "owner", "audience": audience, "version": version }),
+                )
+                .await;
+            let token = minted["accessToken"].as_str().unwrap().into();
+            let list = dev.asked_with(Credentials::Token(token)).list_apps().all().await;
+            assert_eq!(list.is_ok(), expected == StatusCode::OK, "{more:?} {version}");
+        }
+    }
 }
 
 #[tokio::test]
