@@ -545,7 +545,7 @@ enum Tried {
 use Tried::{Named, Served, Stopped};
 
 /// Every command of OPERATING, in the order in which they are run.
-const OPERATING: [(&str, Tried); 27] = [
+const OPERATING: [(&str, Tried); 29] = [
     ("fame serve", Named),
     ("fame dev", Named),
     ("fame export", Named),
@@ -558,6 +558,11 @@ const OPERATING: [(&str, Tried); 27] = [
         "fame webhooks add APP --to https://hooks.contoso.com/fame --event 'hotfix.*'",
         Named,
     ),
+    (
+        "fame webhooks add operator --format OpenTelemetry --to URL --header-file FILE",
+        Named,
+    ),
+    ("fame operator environments put", Named),
     (
         "fame operator principals set APP CLIENT-ID --token-tenant TENANT-ID",
         Served,
