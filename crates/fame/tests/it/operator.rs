@@ -85,7 +85,7 @@ async fn the_help_says_when_an_environment_works_that_names_no_window() {
     let window = window.split_whitespace().collect::<Vec<_>>().join(" ");
     for fact in [
         "--time-zone",
-        "20:00-06:00 on the clock of its country",
+        "20:00-06:00 by the clock of its country",
         "six hours",
     ] {
         assert!(window.contains(fact), "{fact}: {window}");
