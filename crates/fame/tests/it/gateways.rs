@@ -335,6 +335,15 @@ async fn a_wait_goes_on_through_all_that_a_gateway_says() {
     assert!(ended.out.contains("Succeeded"), "{ended:?}");
     assert_eq!(behind.gateway.left(), 0, "{ended:?}");
 
+    // Also while it is not known yet which hotfixes are meant.
+    for misdeed in [503, 404].map(Misdeed::Page) {
+        behind.gateway.spoils(&format!("GET {HOTFIXES}"), misdeed);
+    }
+    let by_target = ["hotfixes", "wait", APP, "-c", "US", "--target", "1.0.1.0"];
+    let quick = ["--poll-interval", "20ms", "--retries", "0", "--timeout", "60s"];
+    let ended = behind.fame(&[&by_target[..], &quick].concat()).await;
+    assert_eq!((ended.code, behind.gateway.left()), (0, 0), "{ended:?}");
+
     // When the time is over, what is known is printed.
     let gone = "dddddddd-3333-4444-5555-eeeeeeeeeeee";
     for _ in 0..10_000 {

@@ -68,9 +68,7 @@ struct Watched {
 impl WaitArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let deadline = Deadline(Instant::now().checked_add(self.timeout));
-        let scopes = session.scopes(&self.scope).await?;
-        let meant = self.which.resolve(session, &scopes, None).await?;
-        let mut watched: Vec<Watched> = meant.into_iter().map(Watched::new).collect();
+        let mut watched = self.meant(session, &deadline).await?;
         self.watch(session, &mut watched, &deadline).await;
         let (mut outcomes, mut complaints) = (Vec::new(), Complaints::default());
         for hotfix in &mut watched {
@@ -82,6 +80,25 @@ impl WaitArgs {
             session.printer.note(counts(&watched));
         }
         Ok(worst(&outcomes))
+    }
+
+    /// The hotfixes to wait for. What is needed to tell which they are is asked for as long as there is time.
+    async fn meant(&self, session: &Session, deadline: &Deadline) -> Result<Vec<Watched>, Failure> {
+        loop {
+            let found = async {
+                let scopes = session.scopes(&self.scope).await?;
+                self.which.resolve(session, &scopes, None).await
+            };
+            let failure = match found.await {
+                Ok(meant) => return Ok(meant.into_iter().map(Watched::new).collect()),
+                Err(failure) => failure,
+            };
+            let pause = deadline.bound(tokio::time::sleep(spread(self.poll_interval)));
+            if failure.exit() != Exit::Unavailable || pause.await.is_none() {
+                return Err(failure);
+            }
+            session.printer.note(failure.to_string());
+        }
     }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
