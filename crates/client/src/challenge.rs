@@ -24,11 +24,16 @@ impl Client {
     pub async fn challenge(&self) -> Result<Challenge> {
         let call = Call::new(Method::GET, self.vendor(&["apps"])).header("authorization", "Bearer none");
         match self.send(&call).await {
-            Err(Error::Refused(refusal)) if refusal.status == StatusCode::UNAUTHORIZED => Ok(refusal
-                .challenge
-                .as_deref()
-                .map(Challenge::read)
-                .unwrap_or_default()),
+            // A gateway before the service may be who wants callers signed in.
+            Err(Error::Refused(refusal) | Error::Gateway(refusal))
+                if refusal.status == StatusCode::UNAUTHORIZED =>
+            {
+                Ok(refusal
+                    .challenge
+                    .as_deref()
+                    .map(Challenge::read)
+                    .unwrap_or_default())
+            }
             answer => answer.map(|_| Challenge::default()),
         }
     }

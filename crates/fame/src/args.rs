@@ -150,7 +150,7 @@ impl FromStr for AppRef {
 }
 
 /// An app.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AppArg {
     /// The app: its id, or its name if no other app of yours is called so
     #[arg(value_name = "APP")]

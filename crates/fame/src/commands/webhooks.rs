@@ -1,7 +1,7 @@
 //! `fame webhooks`: who is told of what happens.
 
 use crate::{
-    args::{IfMatch, QueryArgs},
+    args::{AppArg, IfMatch, QueryArgs},
     exit::Exit,
     failure::Failure,
     output::Column,
@@ -30,18 +30,18 @@ pub(crate) enum WebhooksCommand {
     /// List webhooks
     List {
         /// The app, or "operator" for those of all apps and of the operator
-        of: Whose,
+        of: WhoseArg,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Show one webhook
-    Get(One),
+    Get(OneArgs),
     /// Add a webhook; its secret is shown this once
     Add(Box<AddArgs>),
     /// Change a webhook to what is said here
     Set {
         #[command(flatten)]
-        one: One,
+        one: OneArgs,
         #[command(flatten)]
         what: WhatArgs,
         #[command(flatten)]
@@ -50,25 +50,25 @@ pub(crate) enum WebhooksCommand {
     /// Remove a webhook
     Remove {
         #[command(flatten)]
-        one: One,
+        one: OneArgs,
         #[command(flatten)]
         condition: IfMatch,
     },
     /// Give a webhook another secret, shown this once; the one before is good for a day more
-    Rotate(One),
+    Rotate(OneArgs),
     /// Send a webhook something that says no more than that it arrives, and wait for what it answers
-    Test(One),
+    Test(OneArgs),
     /// List what a webhook was told, and is still to be told
     Deliveries {
         #[command(flatten)]
-        one: One,
+        one: OneArgs,
         #[command(flatten)]
         query: QueryArgs,
     },
     /// Send a webhook once more what it was told
     Replay {
         #[command(flatten)]
-        one: One,
+        one: OneArgs,
         /// The event
         event: Uuid,
     },
@@ -76,10 +76,25 @@ pub(crate) enum WebhooksCommand {
 
 /// Which webhook.
 #[derive(Args, Debug)]
-pub(crate) struct One {
+pub(crate) struct OneArgs {
     /// The app, or "operator" for those of all apps and of the operator
-    of: Whose,
+    of: WhoseArg,
     /// The webhook
+    webhook: Uuid,
+}
+
+impl OneArgs {
+    async fn found(self, session: &Session) -> Result<One, Failure> {
+        Ok(One {
+            of: self.of.found(session).await?,
+            webhook: self.webhook,
+        })
+    }
+}
+
+/// A webhook, and whose it is.
+struct One {
+    of: Whose,
     webhook: Uuid,
 }
 
@@ -87,7 +102,7 @@ pub(crate) struct One {
 #[derive(Args, Debug)]
 pub(crate) struct AddArgs {
     /// The app, or "operator" to be told of everything
-    of: Whose,
+    of: WhoseArg,
     #[command(flatten)]
     what: WhatArgs,
 }
@@ -118,9 +133,25 @@ pub(crate) struct WhatArgs {
     disabled: bool,
 }
 
+/// Whose webhooks, as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WhoseArg {
+    App(AppArg),
+    Operator,
+}
+
+impl WhoseArg {
+    async fn found(&self, session: &Session) -> Result<Whose, Failure> {
+        match self {
+            Self::App(app) => Ok(Whose::App(session.app(app).await?)),
+            Self::Operator => Ok(Whose::Operator),
+        }
+    }
+}
+
 /// Whose webhooks: an app's, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+enum Whose {
     App(AppId),
     Operator,
 }
@@ -134,16 +165,13 @@ impl fmt::Display for Whose {
     }
 }
 
-impl FromStr for Whose {
+impl FromStr for WhoseArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "operator" => Ok(Self::Operator),
-            text => text
-                .parse()
-                .map(Self::App)
-                .map_err(|error| format!("{error}, nor \"operator\"")),
+            text => Ok(Self::App(AppArg { app: text.parse()? })),
         }
     }
 }
@@ -180,13 +208,14 @@ impl WebhooksCommand {
         let client = &session.client;
         match self {
             Self::List { of, query } => {
-                let list = match of {
+                let list = match of.found(session).await? {
                     Whose::App(app) => client.list_webhooks(app),
                     Whose::Operator => client.list_all_webhooks(),
                 };
                 session.print_list(list, query, COLUMNS).await?;
             }
             Self::Get(one) => {
+                let one = one.found(session).await?;
                 let request = match one.of {
                     Whose::App(app) => client.get_webhook(app, one.webhook),
                     Whose::Operator => client.get_any_webhook(one.webhook),
@@ -195,7 +224,7 @@ impl WebhooksCommand {
             }
             Self::Add(args) => {
                 let one = One {
-                    of: args.of,
+                    of: args.of.found(session).await?,
                     webhook: Uuid::new_v4(),
                 };
                 let added = one.put(session, &args.what.body()?).json().await?;
@@ -206,18 +235,19 @@ impl WebhooksCommand {
                 {
                     session.printer.warning(format!(
                         "The answer that had the secret was lost: fame webhooks rotate {} {} makes another.",
-                        args.of, one.webhook
+                        one.of, one.webhook
                     ));
                 }
                 session.printer.record(&added)?;
             }
             Self::Set { one, what, condition } => {
-                let request = one.put(session, &what.body()?);
+                let request = one.found(session).await?.put(session, &what.body()?);
                 session
                     .print_one(request.if_match(condition.if_match.as_deref()))
                     .await?;
             }
             Self::Remove { one, condition } => {
+                let one = one.found(session).await?;
                 let request = match one.of {
                     Whose::App(app) => client.delete_webhook(app, one.webhook),
                     Whose::Operator => client.delete_any_webhook(one.webhook),
@@ -226,19 +256,22 @@ impl WebhooksCommand {
                 session.printer.note(format!("Removed webhook {}.", one.webhook));
             }
             Self::Rotate(one) => {
+                let one = one.found(session).await?;
                 let request = match one.of {
                     Whose::App(app) => client.rotate_webhook(app, one.webhook),
                     Whose::Operator => client.rotate_any_webhook(one.webhook),
                 };
                 session.print_one(request).await?;
             }
-            Self::Test(one) => return one.test(session).await,
+            Self::Test(one) => return one.found(session).await?.test(session).await,
             Self::Deliveries { one, query } => {
+                let one = one.found(session).await?;
                 session
                     .print_list(one.deliveries(session), query, DELIVERIES)
                     .await?;
             }
             Self::Replay { one, event } => {
+                let one = one.found(session).await?;
                 let request = match one.of {
                     Whose::App(app) => client.replay_webhook_delivery(app, one.webhook, event),
                     Whose::Operator => client.replay_any_webhook_delivery(one.webhook, event),
@@ -336,12 +369,19 @@ fn secret_of(file: &Path) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::AppRef;
 
     #[test]
     fn webhooks_are_an_apps_or_the_operators() {
         let app = Uuid::new_v4();
-        assert_eq!(app.to_string().parse(), Ok(Whose::App(AppId(app))));
-        assert_eq!("operator".parse(), Ok(Whose::Operator));
-        assert!("me".parse::<Whose>().is_err());
+        let by_id = AppRef::Id(AppId(app));
+        assert_eq!(app.to_string().parse(), Ok(WhoseArg::App(AppArg { app: by_id })));
+        let by_name = AppRef::Name("Contoso Sales".to_owned());
+        assert_eq!(
+            "Contoso Sales".parse(),
+            Ok(WhoseArg::App(AppArg { app: by_name }))
+        );
+        assert_eq!("operator".parse(), Ok(WhoseArg::Operator));
+        assert!(" ".parse::<WhoseArg>().is_err());
     }
 }

@@ -341,6 +341,9 @@ async fn an_app_can_be_named_where_its_name_is_its_own() {
     let named = service.fame(&["countries", "list", "Contoso Sales"]).await;
     assert_eq!(named.code, 0, "{named:?}");
     assert_eq!(service.lines()[1], format!("GET /v1.4/apps/{APP}/countries"));
+    let webhooks = service.fame(&["webhooks", "list", "Contoso Sales"]).await;
+    assert_eq!(webhooks.code, 0, "{webhooks:?}");
+    assert_eq!(service.lines()[3], format!("GET /v1.4/apps/{APP}/webhooks"));
     let twice = service.fame(&["countries", "list", "Twice"]).await;
     assert_eq!(twice.code, 5, "{twice:?}");
     assert!(twice.err.contains(APP), "{twice:?}");

@@ -165,7 +165,15 @@ pub(super) fn warn_of_nobody<'r>(printer: Printer, rows: impl Iterator<Item = &'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::waiting::WaitingFor;
     use serde_json::json;
+
+    #[test]
+    fn every_wait_is_said_in_words() {
+        for word in WaitingFor::ALL {
+            assert_ne!(meaning(word.as_str()), word.as_str());
+        }
+    }
 
     #[test]
     fn columns_that_say_nothing_are_left_out() {
