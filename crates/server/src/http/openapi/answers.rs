@@ -103,7 +103,7 @@ fn name_rows(document: &mut Value) {
             .or_else(|| list.strip_prefix("Listed_"));
         let of_it = of_it.filter(|row| shapes.contains_key(*row));
         if let (Some(row), Some(shape)) = (of_it, shapes.get_mut(list)) {
-            shape["properties"]["value"]["items"] = refers("schemas", row);
+            set(shape, "/properties/value", "items", refers("schemas", row));
         }
     }
 }
@@ -164,24 +164,20 @@ fn describe(path: &str, operation: &mut Value) {
         Some((first, _)) => format!("{first}."),
         None => said.clone(),
     };
-    operation["summary"] = summary.into();
-    operation["description"] = format!("{said} {}", callers.unwrap_or_default())
-        .trim_end()
-        .into();
+    set(operation, "", "summary", summary);
+    let said = format!("{said} {}", callers.unwrap_or_default());
+    set(operation, "", "description", said.trim_end());
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default();
         let meaning = PARAMETERS.iter().find(|(parameter, _)| *parameter == name);
         if let (Some((_, meaning)), None) = (meaning, parameter.get("description")) {
-            parameter["description"] = (*meaning).into();
+            set(parameter, "", "description", *meaning);
         }
         // A parameter that may be left out is never null.
-        if let Some([kind, _]) = parameter
-            .pointer("/schema/type")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-        {
-            parameter["schema"]["type"] = kind.clone();
+        let kinds = parameter.pointer("/schema/type").and_then(Value::as_array);
+        if let Some(kind) = kinds.and_then(|kinds| kinds.first()).cloned() {
+            set(parameter, "/schema", "type", kind);
         }
     }
 }
@@ -207,7 +203,8 @@ fn conditions(path: &str, verb: &str, operation: &mut Value, success: Success, g
     if verb == "get" && success.is_tagged() {
         let text = "Only if the tag is none of these; else the answer is 304.";
         header_of(operation, "If-None-Match", text, None);
-        operation["responses"]["304"] = json!({ "description": "It is as the caller has it." });
+        let known = json!({ "description": "It is as the caller has it." });
+        set(operation, "/responses", "304", known);
     }
     if success == Success::Package {
         header_of(
@@ -234,7 +231,7 @@ fn header_of(operation: &mut Value, name: &str, text: &str, example: Option<&str
         "schema": { "type": "string" },
     });
     if let Some(example) = example {
-        header["example"] = example.into();
+        set(&mut header, "", "example", example);
     }
     let Some(operation) = operation.as_object_mut() else {
         return;
@@ -259,7 +256,8 @@ fn answers(verb: &str, operation: &mut Value, success: Success, shapes: &Value) 
     };
     for (status, answer) in answers.iter_mut().filter(|(status, _)| *status != "default") {
         if answer.get("description").is_none() {
-            answer["description"] = said_of(verb, status, answer, success, shapes).into();
+            let said = said_of(verb, status, answer, success, shapes);
+            set(answer, "", "description", said);
         }
         let named = ["Ms-Correlation-X"]
             .into_iter()
@@ -267,10 +265,17 @@ fn answers(verb: &str, operation: &mut Value, success: Success, shapes: &Value) 
         let named: Map<_, _> = named
             .map(|name| (name.to_owned(), refers("headers", name)))
             .collect();
-        answer["headers"] = named.into();
+        set(answer, "", "headers", named);
     }
     answers.insert("4XX".to_owned(), refused);
     answers.insert("default".to_owned(), failed);
+}
+
+/// Gives a member its value in the object that is found there.
+fn set(value: &mut Value, pointer: &str, name: &str, member: impl Into<Value>) {
+    if let Some(object) = value.pointer_mut(pointer).and_then(Value::as_object_mut) {
+        object.insert(name.to_owned(), member.into());
+    }
 }
 
 fn refers(what: &str, name: &str) -> Value {
@@ -331,7 +336,7 @@ fn failures() -> Value {
         failures.insert(refused.to_owned(), answer.clone());
         let text = "The service could not do it; where there is a `Retry-After`, the same may succeed later.";
         let mut answer = answer;
-        answer["description"] = text.into();
+        set(&mut answer, "", "description", text);
         failures.insert(failed.to_owned(), answer);
     }
     failures.into()
@@ -374,7 +379,7 @@ fn headers() -> Value {
     let headers = described.map(|(name, format, text)| {
         let mut shape = json!({ "type": "string" });
         if !format.is_empty() {
-            shape["format"] = format.into();
+            set(&mut shape, "", "format", format);
         }
         (name.to_owned(), json!({ "description": text, "schema": shape }))
     });
