@@ -262,9 +262,11 @@ fn answers(verb: &str, operation: &mut Value, success: Success, shapes: &Value) 
         let named = ["Ms-Correlation-X"]
             .into_iter()
             .chain(named_headers(verb, status, success).iter().copied());
-        let named: Map<_, _> = named
+        let mut named: Map<_, _> = named
             .map(|name| (name.to_owned(), refers("headers", name)))
             .collect();
+        // What only this answer has is said where it is made.
+        named.extend(answer["headers"].as_object().cloned().into_iter().flatten());
         set(answer, "", "headers", named);
     }
     answers.insert("4XX".to_owned(), refused);
