@@ -34,6 +34,7 @@ mod secrets;
 mod start;
 pub mod telemetry;
 pub mod transfer;
+mod unread;
 mod upload;
 mod wire_rows;
 

@@ -8,7 +8,7 @@ use super::{
     headers, problem,
     request_info::RequestInfo,
 };
-use crate::error::Error;
+use crate::{error::Error, unread::Rest};
 use auth::OwnToken;
 use axum::{
     extract::Request,
@@ -46,7 +46,8 @@ const TOKENS_NAMES: [&str; 6] = [
 const LONGEST_ID: usize = 128;
 
 /// Wraps the whole router.
-pub(crate) async fn around(mut request: Request, next: Next) -> Response {
+pub(crate) async fn around(request: Request, next: Next) -> Response {
+    let (mut request, rest) = Rest::of(request);
     let info = Arc::new(RequestInfo::of(&request));
     let echoed = callers_ids(request.headers());
     let method = request.method().clone();
@@ -78,6 +79,7 @@ pub(crate) async fn around(mut request: Request, next: Next) -> Response {
         problem::finish(answered.unwrap_or_else(|_| problem::panicked()), &info, &method)
     };
     let mut response = answering.instrument(span).await;
+    rest.forget();
     add_headers(response.headers_mut(), &info, echoed);
     ending.with(response)
 }

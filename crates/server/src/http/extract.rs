@@ -1,6 +1,6 @@
 //! What handlers get instead of a raw request: who asks, under which conditions, and a body of bounded size.
 
-use super::{refused_body, request_info::RequestInfo};
+use super::request_info::RequestInfo;
 use crate::{
     actions::{
         Principal, Service, access,
@@ -19,7 +19,6 @@ use crate::{
 };
 use auth::{AgentCredential, AuthFailure, Authenticator, Caller, CallerKind, Door};
 use axum::{
-    body::BodyDataStream,
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
 };
@@ -402,8 +401,11 @@ impl FromRequest<Arc<AppState>> for SmallBody {
             state.service.check_room()?;
         }
         let limits = &state.service.settings.limits;
-        let read = read_within(request, limits.json_body_bytes, limits.request_body).await;
-        read.map(Self)
+        let time = BodyTime {
+            at_first: limits.request_body,
+            in_all: limits.request_body,
+        };
+        read_whole(request, limits.json_body_bytes, time).await.map(Self)
     }
 }
 
@@ -456,40 +458,19 @@ impl InventoryBody {
         check_coding(request.headers())?;
         let settings = &context.state.service.settings;
         let patience = settings.limits.request_body;
-        let mut chunks = request.into_body().into_data_stream();
-        let received = async {
-            context.service().check_room()?;
-            let place = context
-                .state
-                .inventories
-                .enter(context.caller.id, patience)
-                .await?;
-            let time = BodyTime {
-                at_first: patience,
-                in_all: patience * LONGER,
-            };
-            let bytes = read_whole(&mut chunks, settings.agents.inventory_body_bytes, time).await?;
-            Ok(Self { bytes, _place: place })
+        context.service().check_room()?;
+        let place = context
+            .state
+            .inventories
+            .enter(context.caller.id, patience)
+            .await?;
+        let time = BodyTime {
+            at_first: patience,
+            in_all: patience * LONGER,
         };
-        let received = received.await;
-        if received.is_err() {
-            refused_body::forget(chunks);
-        }
-        received
+        let bytes = read_whole(request, settings.agents.inventory_body_bytes, time).await?;
+        Ok(Self { bytes, _place: place })
     }
-}
-
-async fn read_within(request: Request, limit: usize, within: Duration) -> Result<Bytes> {
-    let mut chunks = request.into_body().into_data_stream();
-    let time = BodyTime {
-        at_first: within,
-        in_all: within,
-    };
-    let read = read_whole(&mut chunks, limit, time).await;
-    if read.is_err() {
-        refused_body::forget(chunks);
-    }
-    read
 }
 
 /// How long a body may take: more, the more of it has come. Whoever sends next to nothing holds a place for little longer
@@ -509,7 +490,8 @@ impl BodyTime {
     }
 }
 
-async fn read_whole(chunks: &mut BodyDataStream, limit: usize, time: BodyTime) -> Result<Bytes> {
+async fn read_whole(request: Request, limit: usize, time: BodyTime) -> Result<Bytes> {
+    let mut chunks = request.into_body().into_data_stream();
     let begun = tokio::time::Instant::now();
     let mut body = BytesMut::new();
     loop {

@@ -22,7 +22,6 @@ pub(crate) mod options;
 pub(crate) mod places;
 pub(crate) mod principals;
 pub(crate) mod problem;
-mod refused_body;
 pub(crate) mod repeat;
 pub(crate) mod request_info;
 pub(crate) mod router;

@@ -7,7 +7,6 @@ use super::{
     lists::{self, ListPath, fragment},
     openapi::FileBytes,
     options::{CountQuery, ListQuery},
-    refused_body,
     repeat::KeyHeader,
 };
 use crate::{
@@ -98,11 +97,7 @@ pub(crate) async fn upload_version(
         .into_data_stream()
         .map(|chunk| chunk.map_err(|error| error.to_string()));
     let (service, principal) = (context.service(), &context.principal);
-    let uploaded = upload::upload_version(service, principal, target, repeatable, &mut chunks).await;
-    if uploaded.is_err() {
-        refused_body::forget(chunks);
-    }
-    let version = uploaded?;
+    let version = upload::upload_version(service, principal, target, repeatable, &mut chunks).await?;
     let key = version.version.to_string();
     let response = context.entity(&wire_rows::version(version)?, &fragment(RESOURCE, app, country))?;
     Ok(context.created(response, &key))

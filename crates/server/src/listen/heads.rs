@@ -72,6 +72,11 @@ impl Heads {
         now
     }
 
+    /// Whether nothing has come of a request but all of it.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.at, At::FirstLine) && self.length == 0
+    }
+
     /// How many of `there` bytes belong to what has `left` to come.
     fn pass_over(&mut self, left: u64, there: usize, same: fn(u64) -> At, next: At) -> usize {
         let passed = usize::try_from(left).unwrap_or(usize::MAX).min(there);

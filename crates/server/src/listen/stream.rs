@@ -1,8 +1,8 @@
 //! A connection whose other end has to take what it is sent, slowly, if it must, but not as good as never; and has to send
-//! lines that end as they should.
+//! lines that end as they should. At its end it reads on for a while, for whoever is in the middle of sending.
 
 use super::{TAKEN_PER_SECOND, heads::Heads};
-use crate::pace::Pace;
+use crate::{pace::Pace, unread::Leftover};
 use std::{
     io,
     pin::Pin,
@@ -21,6 +21,8 @@ pub(super) struct Watched<IO> {
     idle: Duration,
     /// While something waits to be taken.
     waiting: Option<Waiting>,
+    /// Once the other end has been told that nothing more comes.
+    leftover: Option<Leftover>,
 }
 
 struct Waiting {
@@ -50,6 +52,7 @@ impl<IO> Watched<IO> {
             heads: Heads::default(),
             idle,
             waiting: None,
+            leftover: None,
         }
     }
 
@@ -95,7 +98,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -125,8 +128,18 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         Poll::Ready(Ok(()))
     }
 
+    /// Says that nothing more comes. A connection that were closed on bytes which nobody has read would end at once, and take
+    /// along what was said last.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        let this = &mut *self;
+        if this.leftover.is_none() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(context))?;
+            if this.heads.is_between_requests() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let leftover = this.leftover.get_or_insert_with(Leftover::begin);
+        leftover.poll_forget(&mut this.io, context).map(Ok)
     }
 }
 

@@ -27,6 +27,7 @@ mod creating;
 mod csdl;
 mod customers;
 mod downloads;
+mod early_answers;
 mod environments;
 mod error_codes;
 mod errors;

@@ -122,7 +122,7 @@ fn directory() -> Directory {
 }
 
 /// The interpreter that has the libraries.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let installed = in_repository(".venv/bin/python");
     let python = std::env::var_os("FAME_TEST_PYTHON").map_or(installed, PathBuf::from);
     assert!(
