@@ -110,6 +110,8 @@ codes! {
     PreconditionFailed = 412,
     /// The body is larger than allowed.
     RequestEntityTooLarge = 413,
+    /// The body is encoded in a way that is not read here; the target names the header that says how.
+    UnsupportedMediaType = 415,
     /// The range lies outside the file.
     RangeNotSatisfiable = 416,
     /// The same idempotency key came with another body.

@@ -54,9 +54,9 @@ pub(crate) struct Received {
     pub(crate) initial_availability: Option<String>,
 }
 
-/// A body in chunks; an error is a cut connection.
-pub(crate) trait Body: Stream<Item = Result<Bytes, String>> + Send + Unpin {}
-impl<S: Stream<Item = Result<Bytes, String>> + Send + Unpin> Body for S {}
+/// A body in chunks; an error says why no more of it can be had.
+pub(crate) trait Body: Stream<Item = Result<Bytes, RuleError>> + Send + Unpin {}
+impl<S: Stream<Item = Result<Bytes, RuleError>> + Send + Unpin> Body for S {}
 
 /// Takes a body in, to the staging part of `location`.
 pub(crate) async fn receive(
@@ -101,7 +101,7 @@ async fn feed(
         let next = sender.within_pace(body.next()).await.map_err(FeedError::Failed)?;
         let chunk = match next {
             Some(Ok(bytes)) => Chunk::Bytes(bytes),
-            Some(Err(reason)) => return Err(FeedError::Failed(cut(&reason))),
+            Some(Err(problem)) => return Err(FeedError::Failed(problem.into())),
             None => Chunk::End,
         };
         let is_end = matches!(chunk, Chunk::End);
@@ -176,10 +176,10 @@ impl Sender {
     }
 }
 
-fn cut(reason: &str) -> Error {
+fn cut() -> Error {
     RuleError::invalid(
-        "packageContents",
-        format!("The body ended before its end: {reason}."),
+        "body",
+        "The body ended before its end: the connection was closed.",
     )
     .into()
 }
@@ -208,7 +208,7 @@ async fn stage_chunks(
             tokio::task::yield_now().await;
         }
     }
-    Err(cut("the connection was closed"))
+    Err(cut())
 }
 
 async fn inspect(mut staged: Staged, envelope: UploadEnvelope, now: SystemTime) -> Result<Received> {

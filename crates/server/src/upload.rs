@@ -58,14 +58,14 @@ pub(crate) enum UploadError {
         reason: &'static str,
     },
     /// The body is something else than text in UTF-8.
-    #[error("the body is {encoding}, which is not read here: send it as it is, in UTF-8")]
+    #[error("the body is {encoding}")]
     Encoded {
-        /// What it is.
+        /// What it is, and what to do then.
         encoding: &'static str,
     },
     /// A string is in another encoding.
     #[error(
-        "the body is not UTF-8: byte 0x{byte:02X} in the string that ends at byte {offset}; send it as Content-Type: application/json; charset=utf-8"
+        "the body is not UTF-8: byte 0x{byte:02X} in the string that ends at byte {offset}; send it in UTF-8, or say how it is written: Content-Type: application/json; charset=iso-8859-1"
     )]
     NotUtf8 {
         /// What is found there.

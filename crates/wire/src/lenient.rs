@@ -81,9 +81,7 @@ pub fn object(body: &[u8]) -> Result<Object, RuleError> {
 pub fn check_encoding(body: &[u8]) -> Result<(), RuleError> {
     let refused = |what: String| Err(RuleError::invalid("body", what));
     if let Some(encoding) = encoding_of(body) {
-        return refused(format!(
-            "The body is {encoding}, which is not read here: send it as it is, in UTF-8."
-        ));
+        return refused(format!("The body is {encoding}."));
     }
     match std::str::from_utf8(body) {
         Ok(_) => Ok(()),
@@ -91,21 +89,32 @@ pub fn check_encoding(body: &[u8]) -> Result<(), RuleError> {
             let at = error.valid_up_to();
             let byte = body.get(at).copied().unwrap_or_default();
             refused(format!(
-                "The body is not UTF-8: byte 0x{byte:02X} at position {at}, counted from 0. Send it as Content-Type: application/json; charset=utf-8."
+                "The body is not UTF-8: byte 0x{byte:02X} at position {at}, counted from 0. Send it in UTF-8, or say how it is written: Content-Type: application/json; charset=iso-8859-1."
             ))
         }
     }
 }
 
-/// What bytes are that begin so and are neither JSON nor text in UTF-8, if it can be told.
+/// What bytes are that begin so and are neither JSON nor text in UTF-8, if it can be told, and what to do then. That
+/// they are, their headers did not say, for then they would have been decoded.
 #[must_use]
 pub fn encoding_of(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
-        [0x1F, 0x8B, ..] => Some("compressed with gzip"),
-        [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..] => Some("compressed with deflate"),
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some("compressed with zstd"),
-        [0, 0, ..] | [0xFF, 0xFE, 0, 0, ..] | [_, 0, 0, 0, ..] => Some("UTF-32"),
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..] => Some("UTF-16"),
+        [0x1F, 0x8B, ..] => Some(
+            "compressed with gzip, which no header says: send it with Content-Encoding: gzip, or as it is",
+        ),
+        [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..] => {
+            Some("compressed with deflate, which is not read here: send it as it is, in UTF-8")
+        }
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => {
+            Some("compressed with zstd, which is not read here: send it as it is, in UTF-8")
+        }
+        [0, 0, ..] | [0xFF, 0xFE, 0, 0, ..] | [_, 0, 0, 0, ..] => {
+            Some("UTF-32, which is not read here: send it in UTF-8")
+        }
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..] => Some(
+            "UTF-16, which no header says: send it with Content-Type: application/json; charset=utf-16, or in UTF-8",
+        ),
         _ => None,
     }
 }

@@ -1,6 +1,9 @@
 //! What handlers get instead of a raw request: who asks, under which conditions, and a body of bounded size.
 
-use super::request_info::RequestInfo;
+use super::{
+    encoding::{Chunks, decoded},
+    request_info::RequestInfo,
+};
 use crate::{
     actions::{
         Principal, Service, access,
@@ -396,8 +399,10 @@ impl FromRequest<Arc<AppState>> for SmallBody {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self> {
-        check_coding(request.headers())?;
-        if adds(&request) {
+        let may_add = adds(&request);
+        let (parts, body) = request.into_parts();
+        let body = decoded(&parts.headers, body)?;
+        if may_add {
             state.service.check_room()?;
         }
         let limits = &state.service.settings.limits;
@@ -405,22 +410,7 @@ impl FromRequest<Arc<AppState>> for SmallBody {
             at_first: limits.request_body,
             in_all: limits.request_body,
         };
-        read_whole(request, limits.json_body_bytes, time).await.map(Self)
-    }
-}
-
-/// Refuses a body that is compressed and says so. One that does not say so is told by its bytes.
-pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), RuleError> {
-    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    match codings.find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        None => Ok(()),
-        Some(coding) => {
-            let coding = String::from_utf8_lossy(coding.as_bytes());
-            let message = format!(
-                "The body is encoded as '{coding}', which is not read here: send it as it is, in UTF-8."
-            );
-            Err(RuleError::invalid("Content-Encoding", message))
-        }
+        read_whole(body, limits.json_body_bytes, time).await.map(Self)
     }
 }
 
@@ -455,7 +445,8 @@ impl InventoryBody {
     /// `TooManyRequests` while another of its inventories is taken in; `ServiceUnavailable` where there is no place in
     /// time; `RequestTimeout`; `RequestEntityTooLarge`.
     pub(crate) async fn receive(context: &AgentContext, request: Request) -> Result<Self> {
-        check_coding(request.headers())?;
+        let (parts, body) = request.into_parts();
+        let body = decoded(&parts.headers, body)?;
         let settings = &context.state.service.settings;
         let patience = settings.limits.request_body;
         context.service().check_room()?;
@@ -468,7 +459,7 @@ impl InventoryBody {
             at_first: patience,
             in_all: patience * LONGER,
         };
-        let bytes = read_whole(request, settings.agents.inventory_body_bytes, time).await?;
+        let bytes = read_whole(body, settings.agents.inventory_body_bytes, time).await?;
         Ok(Self { bytes, _place: place })
     }
 }
@@ -490,8 +481,7 @@ impl BodyTime {
     }
 }
 
-async fn read_whole(request: Request, limit: usize, time: BodyTime) -> Result<Bytes> {
-    let mut chunks = request.into_body().into_data_stream();
+async fn read_whole(mut chunks: Chunks, limit: usize, time: BodyTime) -> Result<Bytes> {
     let begun = tokio::time::Instant::now();
     let mut body = BytesMut::new();
     loop {
@@ -500,9 +490,7 @@ async fn read_whole(request: Request, limit: usize, time: BodyTime) -> Result<By
         let Some(chunk) = next.map_err(|_| too_slow())? else {
             return Ok(body.freeze());
         };
-        let chunk = chunk.map_err(|error| {
-            RuleError::invalid("body", format!("The body ended before its end: {error}."))
-        })?;
+        let chunk = chunk?;
         if body.len() + chunk.len() > limit {
             return Err(too_large(limit));
         }

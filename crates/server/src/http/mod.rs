@@ -9,6 +9,7 @@ pub(crate) mod concurrency;
 pub(crate) mod context;
 pub(crate) mod countries;
 mod download;
+mod encoding;
 pub(crate) mod environments;
 pub(crate) mod exchange;
 pub(crate) mod extract;

@@ -128,6 +128,9 @@ fn failed(error: &Error, original: Response, info: &RequestInfo, method: &Method
     if let Some((_, size)) = problem.extension.iter().find(|(name, _)| *name == SIZE) {
         set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
     }
+    if problem.code == Code::UnsupportedMediaType {
+        set(&mut response, header::ACCEPT_ENCODING, "gzip");
+    }
     if let Some(seconds) = retry_after(error) {
         response
             .headers_mut()

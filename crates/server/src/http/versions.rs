@@ -3,7 +3,8 @@
 use super::{
     answer::insert,
     download,
-    extract::{RequestContext, SmallBody, check_coding},
+    encoding::{declared_bytes, decoded_upload},
+    extract::{RequestContext, SmallBody},
     lists::{self, ListPath, fragment},
     openapi::FileBytes,
     options::{CountQuery, ListQuery},
@@ -26,7 +27,6 @@ use domain::{
     ids::AppId,
     version::{AppVersion, Dependency},
 };
-use futures::StreamExt;
 use wire::{
     ErrorBody, List,
     versions::{UploadVersion, Version, VersionPatch, VersionPatchBody},
@@ -77,25 +77,18 @@ pub(crate) async fn upload_version(
 ) -> Result<Response> {
     let app = context.app(&app)?;
     let country = context.country(app, &country, WRITE).await?;
-    let declared_bytes = context
-        .header(header::CONTENT_LENGTH.as_str())
-        .and_then(|text| text.parse().ok());
     let target = UploadTarget {
         app,
         country,
-        declared_bytes,
+        declared_bytes: declared_bytes(&context.headers),
     };
     context.expect_entity::<Version>(app, WRITE).await?;
     context.expect_no_tag(app, WRITE).await?;
-    context
-        .reveal_to_permitted(app, WRITE, check_coding(&context.headers))
-        .await?;
+    let decoded = decoded_upload(&context.headers, body);
+    let mut chunks = context.reveal_to_permitted(app, WRITE, decoded).await?;
     // Of the body only the package counts, whose hash is known when it has arrived.
     let repeatable = context.repeatable(b"");
     let repeatable = context.reveal_to_permitted(app, WRITE, repeatable).await?;
-    let mut chunks = body
-        .into_data_stream()
-        .map(|chunk| chunk.map_err(|error| error.to_string()));
     let (service, principal) = (context.service(), &context.principal);
     let version = upload::upload_version(service, principal, target, repeatable, &mut chunks).await?;
     let key = version.version.to_string();

@@ -285,7 +285,9 @@ fn a_body_that_is_no_utf_8_is_called_what_it_is() {
         (vec![0x78, 0x9C, 0xAB, 0x56], "compressed with deflate"),
         (vec![0x28, 0xB5, 0x2F, 0xFD, 4], "compressed with zstd"),
     ] {
-        assert_eq!(refused(&body), UploadError::Encoded { encoding });
+        let error = refused(&body);
+        let is_told = matches!(error, UploadError::Encoded { encoding: told } if told.starts_with(encoding));
+        assert!(is_told, "{error:?}");
     }
     for latin_1 in [
         &b"{\"initialAvailability\":\"Verf\xFCgbar\""[..],
@@ -293,7 +295,10 @@ fn a_body_that_is_no_utf_8_is_called_what_it_is() {
     ] {
         let error = refused(latin_1);
         let is_told = matches!(error, UploadError::NotUtf8 { byte: 0xFC, .. });
-        assert!(is_told && error.to_string().contains("charset=utf-8"), "{error}");
+        assert!(
+            is_told && error.to_string().contains("charset=iso-8859-1"),
+            "{error}"
+        );
     }
 }
 

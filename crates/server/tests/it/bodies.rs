@@ -4,7 +4,9 @@ use crate::{
     every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, described, samples},
     harness::{APP, Backend, Caller, Environment, Harness, Person, on_both_databases},
 };
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
+use std::io::Write as _;
 
 on_both_databases!(
     no_operation_takes_what_nobody_knows,
@@ -14,6 +16,7 @@ on_both_databases!(
     no_operation_takes_control_characters,
     no_address_takes_control_characters,
     what_is_no_utf_8_is_called_what_it_is,
+    what_says_how_it_is_encoded_is_read,
 );
 
 /// The operations of people that take a body, and somebody who may do each.
@@ -336,10 +339,47 @@ async fn what_is_no_utf_8_is_called_what_it_is(backend: Backend) {
                 sample.operation
             );
         }
-        let request = fixture
-            .request(who, &sample, &described)
-            .header("content-encoding", "br");
-        let answer = request.json(&body).await;
-        assert_eq!(answer.refused(400, "InvalidInput").target(), "Content-Encoding");
+    }
+}
+
+async fn what_says_how_it_is_encoded_is_read(backend: Backend) {
+    let fixture = Fixture::set(backend).await;
+    for (who, sample, described, mut body) in with_bodies(&fixture) {
+        let request = || fixture.request(who, &sample, &described);
+        body["@note"] = json!("Prüfung");
+        for (header, value, target) in [
+            ("content-encoding", "br", "Content-Encoding"),
+            ("content-type", "application/json; charset=koi8-r", "Content-Type"),
+        ] {
+            let answer = request().json(&body).header(header, value).await;
+            let refused = answer.refused(415, "UnsupportedMediaType");
+            assert_eq!(
+                (refused.target().as_str(), refused.header("accept-encoding")),
+                (target, "gzip")
+            );
+        }
+        let text = body.to_string();
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let cut = gzip[..gzip.len() / 2].to_vec();
+        let latin_1: Vec<u8> = text
+            .chars()
+            .map(|letter| u8::try_from(u32::from(letter)).unwrap())
+            .collect();
+        let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let half = request().bytes(cut).header("content-encoding", "gzip").await;
+        assert!(half.refused(400, "InvalidInput").message().contains("gzip"));
+        for (bytes, header, value) in [
+            (gzip, "content-encoding", "gzip"),
+            (latin_1, "content-type", "application/json; charset=iso-8859-1"),
+            (utf_16, "content-type", "application/json; charset=utf-16"),
+        ] {
+            let answer = request().bytes(bytes).header(header, value).await;
+            let is_there = ["ResourceExists", "EntityValidationFailed"];
+            // What was done with the first of them cannot always be done again.
+            let is_understood = header == "content-type" && is_there.contains(&answer.code().as_str());
+            assert!(answer.status < 300 || is_understood, "{answer:?}");
+        }
     }
 }

@@ -4,9 +4,10 @@ use crate::harness::{
     APP, Backend, CUSTOMER, Caller, Environment, Harness, OTHER_CUSTOMER, agent_of, country_path,
     on_both_databases,
 };
+use flate2::{Compression, write::GzEncoder};
 use http::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -22,6 +23,7 @@ on_both_databases!(
     a_list_that_may_lack_apps_takes_none_away,
     an_inventory_that_cannot_be_read_is_refused_whole,
     a_body_beyond_the_limit_is_refused,
+    a_compressed_inventory_counts_by_what_it_becomes,
     what_a_newer_agent_adds_is_passed_over,
     a_number_that_no_clock_has_is_refused_and_enrolment_begins_anew,
     names_that_are_misread_are_refused,
@@ -226,6 +228,27 @@ async fn a_body_beyond_the_limit_is_refused(backend: Backend) {
 }
 
 /// What is kept may be nested to a bounded depth; what nobody asks for costs nothing, however deep it goes.
+async fn a_compressed_inventory_counts_by_what_it_becomes(backend: Backend) {
+    let service = Harness::with(backend)
+        .setting("agents.inventory_body_bytes", 2000)
+        .start()
+        .await;
+    let agent = has_agent(&service).await;
+    let report = inventory(1, &[Environment::my_customer("16.0.0.5")]).to_string();
+    let sent = |text: String| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        agent
+            .asks(Method::PUT, INVENTORY)
+            .bytes(gzip.finish().unwrap())
+            .header("content-encoding", "gzip")
+    };
+    sent(format!("{report:2001}"))
+        .await
+        .refused(413, "RequestEntityTooLarge");
+    sent(format!("{report:2000}")).await.expect(200);
+}
+
 async fn what_a_newer_agent_adds_is_passed_over(backend: Backend) {
     let service = Harness::start(backend).await;
     let agent = has_agent(&service).await;
