@@ -4,6 +4,7 @@
 //! slash at the end, OData's `apps(id)`. All of them are brought to one form here, so that the router has one.
 
 use super::{
+    compress,
     exchange::{Ending, Exchange},
     headers, problem,
     request_info::RequestInfo,
@@ -69,8 +70,9 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
             false => Ok(()),
         })
         .and_then(|()| headers::check(&request, &info.routed));
+    let asks_compressed = compress::is_asked_for(&method, request.headers());
     request.extensions_mut().insert(Arc::clone(&info));
-    request.extensions_mut().insert(exchange);
+    request.extensions_mut().insert(Arc::clone(&exchange));
     let answering = async {
         let answered = match checked {
             Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await,
@@ -81,6 +83,9 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
     let mut response = answering.instrument(span).await;
     rest.forget();
     add_headers(response.headers_mut(), &info, echoed);
+    if exchange.is_of_somebody() {
+        response = compress::compressed(response, asks_compressed);
+    }
     ending.with(response)
 }
 

@@ -67,6 +67,11 @@ impl Exchange {
         self.learnt().permit = Some(permit);
     }
 
+    /// Whether it is known who asks, and they have a place.
+    pub(crate) fn is_of_somebody(&self) -> bool {
+        self.learnt().permit.is_some()
+    }
+
     /// Gives the caller's place to their next request: this one only waits.
     pub(crate) fn waits(&self) {
         drop(self.learnt().permit.take());

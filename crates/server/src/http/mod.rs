@@ -5,6 +5,7 @@ mod address;
 pub(crate) mod agent;
 pub(crate) mod answer;
 pub(crate) mod apps;
+mod compress;
 pub(crate) mod concurrency;
 pub(crate) mod context;
 pub(crate) mod countries;

@@ -19,6 +19,7 @@ on_both_databases!(
     a_package_that_is_known_is_not_posted_again,
     a_release_is_of_the_state_that_was_seen,
     an_environment_has_another_tag_when_another_version_is_installed,
+    a_tag_stands_for_what_is_read_however_it_is_sent,
 );
 
 fn path() -> String {
@@ -278,4 +279,44 @@ async fn an_environment_has_another_tag_when_another_version_is_installed(backen
         .reports(&environment)
         .header("if-match", before.header("etag"));
     stale.await.refused(412, "PreconditionFailed");
+}
+
+/// Bytes that count as such, and answers to changes, in which secrets may be, are never compressed.
+async fn a_tag_stands_for_what_is_read_however_it_is_sent(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    owner.has_uploaded("1.0.0.0").await;
+    let asked = |method: Method, path: &str| owner.asks(method, path).header("accept-encoding", "gzip");
+    let plain = owner.get("/v1.4/$metadata").await.expect(200);
+    let compressed = asked(Method::GET, "/v1.4/$metadata").await.expect(200);
+    assert_eq!(compressed.header("content-encoding"), "gzip");
+    assert!(!compressed.has_header("content-length"));
+    for answer in [&plain, &compressed] {
+        assert_eq!(answer.header("vary"), "Accept-Encoding");
+        assert_eq!(answer.header("etag"), plain.header("etag"));
+    }
+    assert!(plain.header("etag").starts_with("W/"));
+    for asked in [
+        asked(Method::GET, "/v1.4/$metadata"),
+        owner.get("/v1.4/$metadata"),
+    ] {
+        asked
+            .header("if-none-match", compressed.header("etag"))
+            .await
+            .expect(304);
+    }
+    let package = owner.us("versions/1.0.0.0/getPackageContents");
+    let country = format!("{}/countries/US", owner.app_path());
+    for (method, path) in [
+        (Method::GET, package.as_str()),
+        (Method::POST, &package),
+        (Method::HEAD, "/v1.4/$metadata"),
+        (Method::GET, &country),
+        (Method::GET, "/openapi.json"),
+    ] {
+        let answer = asked(method, path).await.expect(200);
+        assert!(!answer.has_header("content-encoding"), "{answer:?}");
+    }
+    let change = asked(Method::PATCH, &country).json(&json!({})).await;
+    assert!(!change.has_header("content-encoding"));
 }

@@ -4,8 +4,10 @@ use crate::harness::{
     APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, LIBRARY, Request, country_path,
     on_both_databases, package, package_needing_library,
 };
+use flate2::read::GzDecoder;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use std::io::Read as _;
 use uuid::Uuid;
 
 on_both_databases!(
@@ -515,6 +517,15 @@ async fn a_long_list_arrives_whole(backend: Backend) {
     );
     let names = whole.column("name");
     assert_eq!((names.len(), names.is_sorted()), (count, true));
+    let asked = service.reader().get(&path).header("accept-encoding", "gzip");
+    let compressed = asked.await.expect(200);
+    assert_eq!(compressed.header("content-encoding"), "gzip");
+    assert!(compressed.body.len() * 3 < whole.body.len());
+    let mut text = Vec::new();
+    GzDecoder::new(compressed.body.as_ref())
+        .read_to_end(&mut text)
+        .unwrap();
+    assert_eq!(text, whole.body);
     let mut seen = Vec::new();
     let mut address = Some(format!("{path}?$orderby=version desc&$select=version"));
     while let Some(path) = address {
