@@ -464,10 +464,10 @@ mod tests {
         assert_eq!(read("{}").unwrap_err().details[0].code, "NothingWritable");
         assert_eq!(
             read(r#"{"apps": []}"#).unwrap_err().details[0].code,
-            "NothingToChange"
+            "NothingWritable"
         );
         for (body, target) in [
-            (r#"{"windw": null}"#, "windw"),
+            (r#"{"windows": null}"#, "windows"),
             (r#"{"locationName": " "}"#, "locationName"),
             (r#"{"applicationVersion": "new"}"#, "applicationVersion"),
             (
