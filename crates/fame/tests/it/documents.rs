@@ -411,14 +411,16 @@ fn commands(page: &str) -> BTreeSet<String> {
 }
 
 /// Every page that people read.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
     "docs/DELIVERY.md",
     "docs/FIRST-STEPS.md",
+    "docs/GENERATED-CLIENTS.md",
     "docs/OPERATING.md",
     "docs/SECURITY.md",
+    "docs/TRUSTING-THE-CERTIFICATE.md",
     "docs/agents/README.md",
     "docs/agents/admincenter.md",
     "docs/agents/automation.md",
