@@ -110,7 +110,7 @@ entity! {
         expected_start "expectedStart": Option<Instant>,
         /// What has to happen first, while it is Scheduled: RunAfter, Window, Slot (something runs in the environment), Held
         /// (nothing starts there), Freeze or Agent (nobody is there to carry it out). Nothing where it can start now.
-        #[schema(value_type = Option<String>, example = "Window")]
+        #[schema(value_type = Option<crate::words::WaitingFor>)]
         waiting_for "waitingFor": Option<WaitingFor>,
     }
 }
@@ -262,7 +262,7 @@ entity! {
         starts_at "startsAt": Option<Instant>,
         /// What it would wait for, if it were scheduled now: Window, Slot, Held or Agent. Nothing where it would start.
         #[serde(default)]
-        #[schema(value_type = Option<String>, example = "Window")]
+        #[schema(value_type = Option<crate::words::WaitingFor>)]
         waiting_for "waitingFor": Option<WaitingFor>,
     }
 }

@@ -3,7 +3,7 @@
 //! Values of `domain` read and write themselves; what is said here is only which words there are, so that programs made
 //! from the description know them too.
 
-use domain::{agent, environment, operation, principal, version, webhook};
+use domain::{agent, environment, operation, principal, version, waiting, webhook};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -85,6 +85,8 @@ words! {
     UpdateCadence: all(environment::UpdateCadence::ALL);
     /// Where the bytes of a version are.
     VersionStatus: all(version::VersionStatus::ALL);
+    /// What an operation waits for.
+    WaitingFor: all(waiting::WaitingFor::ALL);
     /// How a webhook is told.
     WebhookFormat: all(webhook::WebhookFormat::ALL);
 }

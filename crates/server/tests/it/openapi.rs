@@ -213,6 +213,7 @@ fn words_of_a_closed_list_are_listed() {
     for (shape, property) in [
         ("EnvironmentHotfix", "status"),
         ("EnvironmentHotfix", "failureCause"),
+        ("EnvironmentHotfix", "waitingFor"),
         ("HotfixRequestBody", "environmentType"),
         ("Environment", "type"),
         ("OperationRow", "kind"),
