@@ -68,17 +68,24 @@ impl Clock {
         if stopped {
             self.shared.stopped_at.store(now.0, Ordering::SeqCst);
         } else {
-            self.shared
-                .offset
-                .store(now.0 - self.machine().0, Ordering::SeqCst);
+            return self.set_offset(now.0 - self.machine().0);
         }
+        self.shared.moved.notify_here();
+    }
+
+    /// Sets a running clock so far ahead of the machine's, in ticks; with none the two are one.
+    pub fn set_offset(&self, ticks: i64) {
+        self.shared.offset.store(ticks, Ordering::SeqCst);
         self.shared.moved.notify_here();
     }
 
     /// How far this clock is ahead of the machine's, in ticks; negative when behind.
     #[must_use]
     pub fn offset(&self) -> i64 {
-        self.now().0 - self.machine().0
+        match self.shared.stopped_at.load(Ordering::SeqCst) {
+            RUNNING => self.shared.offset.load(Ordering::SeqCst),
+            stopped => stopped - self.machine().0,
+        }
     }
 
     /// Waits until it is `moment` on this clock, or later.

@@ -111,6 +111,16 @@ impl Timekeeper {
         self.server.catch_up().await.map_err(TimeError::Work)
     }
 
+    /// Makes it what it is on the machine's clock, and the two one from now on.
+    ///
+    /// # Errors
+    /// What kept the work from being taken on.
+    pub(super) async fn set_to_machine(&self) -> anyhow::Result<()> {
+        self.set(Instant(self.now().0 - self.offset())).await?;
+        self.clock.set_offset(0);
+        Ok(())
+    }
+
     /// Makes it `now`.
     ///
     /// # Errors

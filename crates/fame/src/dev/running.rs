@@ -60,7 +60,7 @@ impl Running {
 
         let clock = Clock::system();
         let today = clock.now();
-        clock.set(first_moment(&state, today));
+        clock.set_offset(first_offset(&state, today));
         let limits = settings.limits.clone();
         let server = Arc::new(Server::start(settings, clock).await?);
         let time = Arc::new(Timekeeper::new(Arc::clone(&server)));
@@ -212,12 +212,13 @@ fn issuer(
     Ok(issuer)
 }
 
-/// Where the service's clock stands when it starts: where it was moved to, or at the beginning of the sample data.
-fn first_moment(state: &StateDir, today: Instant) -> Instant {
+/// How far the service's clock is ahead of the machine's when it starts: as far as it was moved, or as the beginning of the
+/// sample data is away.
+fn first_offset(state: &StateDir, today: Instant) -> i64 {
     match state.kept() {
-        Some(kept) if kept.complete => Instant(today.0 + kept.clock_offset),
-        Some(kept) if kept.beginning == Beginning::Demo => seed::begins_on(today),
-        _ => today,
+        Some(kept) if kept.complete => kept.clock_offset,
+        Some(kept) if kept.beginning == Beginning::Demo => seed::begins_on(today).0 - today.0,
+        _ => 0,
     }
 }
 

@@ -49,7 +49,7 @@ fn days_before(today: Instant, days: i64) -> Instant {
     Instant(today.0 - days * DAY)
 }
 
-/// Takes the sample data into an empty service. The clock goes from [`begins_on`] to a moment of today.
+/// Takes the sample data into an empty service. The clock goes from [`begins_on`] to what the machine's says.
 ///
 /// # Errors
 /// The first request that was not answered as it should be.
@@ -63,7 +63,7 @@ pub(super) async fn take_in(actors: &Actors, time: &Timekeeper, today: Instant) 
     upload_versions(actors, time, today, &earlier).await?;
     live_the_past(actors, time, today).await?;
     upload_versions(actors, time, today, &later).await?;
-    time.set(Instant(today.0 + WORK)).await?;
+    time.set_to_machine().await?;
     schedule_the_future(actors, time.now())
         .await
         .context("scheduling the waiting sample hotfixes")

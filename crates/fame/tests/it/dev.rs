@@ -10,6 +10,7 @@ use domain::{
 };
 use reqwest::{Certificate, StatusCode};
 use serde_json::{Value, json};
+use server::clock::Clock;
 use std::{
     io::Read as _,
     path::Path,
@@ -610,6 +611,17 @@ async fn a_start_that_was_cut_off_is_done_again_without_doubles() {
             lasting(&before, member),
             "{member}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_clock_of_a_fresh_one_is_the_machines() {
+    let machine = Clock::system();
+    for more in [&[][..], &["--empty"]] {
+        let dev = Dev::start(more).await;
+        let before = machine.now();
+        let now: Instant = dev.now().await.parse().unwrap();
+        assert!((before..=machine.now()).contains(&now), "{before} and then {now}");
     }
 }
 
