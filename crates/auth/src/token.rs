@@ -164,7 +164,7 @@ impl Claims {
             _ => return Err(Refusal::new(AuthFailure::Audience, "`aud` is missing")),
         };
         let is_ours = |audience: &&str| audiences.contains(&normal_audience(audience));
-        if named.iter().any(|audience| is_ours(audience)) {
+        if named.iter().any(is_ours) {
             return Ok(());
         }
         let detail = format!(

@@ -378,7 +378,7 @@ impl Object {
                 let far = strsim::osa_distance(&given, &name);
                 far <= 2.max(name.chars().count() / 4)
             };
-            known.iter().any(|name| is_near(name)) || crucial.iter().any(|word| given.contains(word))
+            known.iter().any(is_near) || crucial.iter().any(|word| given.contains(word))
         };
         match others().find(|given| !is_one_of(given, in_vain) && is_meant(given)) {
             Some(given) => Err(RuleError::invalid(

@@ -166,7 +166,7 @@ fn print_plan(printer: Printer, rows: &[Value]) -> Result<(), Failure> {
 }
 
 fn with_codes(mut row: Value) -> Value {
-    let reasons = row["reasons"].as_array().into_iter().flatten();
+    let reasons = row.get("reasons").and_then(Value::as_array).into_iter().flatten();
     let codes: Value = reasons.map(|reason| reason["code"].clone()).collect();
     if let Some(members) = row.as_object_mut() {
         members.insert("reasons".to_owned(), codes);

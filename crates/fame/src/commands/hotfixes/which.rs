@@ -151,7 +151,7 @@ mod tests {
         ];
         let ids: Vec<String> = newest(&rows)
             .iter()
-            .map(|id| id.to_string()[..8].to_owned())
+            .map(|id| id.to_string().chars().take(8).collect::<String>())
             .collect();
         assert_eq!(ids, ["00000002", "00000003"]);
     }
