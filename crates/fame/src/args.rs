@@ -94,7 +94,7 @@ pub(crate) struct GlobalArgs {
         help_heading = "Sign-in"
     )]
     pub client_secret_file: Option<PathBuf>,
-    /// Where tokens are issued, such as https://login.contoso.com/{tenant}/token; left out, where the service says that
+    /// Where tokens are issued, as an address with or without {tenant} in it; left out, where the service says that
     /// callers sign in, and for the original service Microsoft Entra
     #[arg(
         long,
