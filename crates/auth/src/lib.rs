@@ -459,8 +459,10 @@ fn http_client(settings: &AuthSettings) -> Result<reqwest::Client, SettingsProbl
             message,
         };
         let pem = std::fs::read(path).map_err(|error| problem(format!("{}: {error}", path.display())))?;
-        let authorities = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|_| problem(format!("{} holds no PEM certificates", path.display())))?;
+        let authorities = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
+        if authorities.is_empty() {
+            return Err(problem(format!("{} holds no PEM certificates", path.display())));
+        }
         builder = builder.tls_certs_merge(authorities);
     }
     builder.build().map_err(|error| SettingsProblem {

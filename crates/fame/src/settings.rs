@@ -166,15 +166,31 @@ async fn sign_in_place(args: &GlobalArgs, nobody: &Settings) -> Result<(SecureUr
     };
     let challenge = Client::new(nobody.clone())?.challenge().await?;
     let host = nobody.url.host_str().unwrap_or_default();
-    let scope = scope.or_else(|| Some(format!("{}/.default", challenge.resource_id.as_ref()?)));
-    let scope = scope.ok_or_else(|| {
-        Failure::NotSignedIn(format!(
-            "{host} does not say what tokens for it are issued for: set --scope (FAME_SCOPE), such as \
-             api://{host}/.default."
-        ))
-    })?;
+    let scope = scope.map_or_else(|| scope_of_challenge(&challenge, host), Ok)?;
     let url = url.map_or_else(|| url_of_challenge(&challenge, host, args.tenant.as_deref()), Ok)?;
     Ok((url, scope))
+}
+
+/// What tokens for the service at `host` are issued for, as it says: for itself, or else it would get tokens for others.
+fn scope_of_challenge(challenge: &Challenge, host: &str) -> Result<String, Failure> {
+    let Some(resource) = &challenge.resource_id else {
+        return Err(Failure::NotSignedIn(format!(
+            "{host} does not say what tokens for it are issued for: set --scope (FAME_SCOPE), such as \
+             api://{host}/.default."
+        )));
+    };
+    let rest = ["api://", "https://"]
+        .iter()
+        .find_map(|scheme| resource.strip_prefix(scheme));
+    let named = rest.and_then(|rest| rest.split(['/', ':']).next());
+    let is_demo = is_loopback(host) && resource == "api://fame-dev";
+    if is_demo || named.is_some_and(|named| named.eq_ignore_ascii_case(host)) {
+        return Ok(format!("{resource}/.default"));
+    }
+    Err(Failure::NotSignedIn(format!(
+        "{host} says that tokens for it are issued for '{resource}', which does not name {host}. It gets one only if you say so: \
+         set --scope (FAME_SCOPE) to {resource}/.default."
+    )))
 }
 
 /// Where tokens are issued, going by where the service at `host` says that browsers sign in.

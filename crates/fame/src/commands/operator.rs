@@ -23,6 +23,7 @@ use domain::{
     principal::PrincipalKind,
     signer::SignerRule,
     version::AppVersion,
+    window::UpdateWindow,
 };
 use principals::PrincipalsCommand;
 use serde_json::{Map, Value, json};
@@ -465,7 +466,11 @@ impl EnvironmentsCommand {
                     .print_one(client.get_registered_environment(args.path()))
                     .await
             }
-            Self::Put(put) => session.print_one(put.request(client).await?).await,
+            Self::Put(put) => {
+                let saved = put.request(client).await?.json().await?;
+                printer.record(&saved)?;
+                put.check_zone(&saved)
+            }
             Self::Delete(args) => {
                 client.delete_environment(args.path()).json().await?;
                 printer.note(format!("Took out {}.", args.name));
@@ -557,6 +562,31 @@ impl PutEnvironment {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Whether an environment that was saved goes by the clock that was asked for. Of what is reported an unknown zone costs the
+    /// window alone; whoever writes one down means it.
+    fn check_zone(&self, saved: &Value) -> Result<(), Failure> {
+        let Some(asked) = &self.time_zone else {
+            return Ok(());
+        };
+        let of_window = |name: &str| {
+            saved
+                .pointer(&format!("/window/{name}"))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let zone = of_window("timeZone");
+        let is_known = UpdateWindow::new("20:00", "06:00", asked).is_ok();
+        if is_known || zone.eq_ignore_ascii_case(asked) {
+            return Ok(());
+        }
+        Err(Failure::Rule(format!(
+            "The service knows no time zone '{asked}'. The environment was saved with the window {}-{} by {zone}: put it again \
+             with one that `fame config zones` lists.",
+            of_window("start"),
+            of_window("end")
+        )))
     }
 
     /// What was said, by flags or in a file.

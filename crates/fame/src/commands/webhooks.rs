@@ -229,10 +229,10 @@ impl WebhooksCommand {
                 };
                 let added = one.put(session, &args.what.body()?).json().await?;
                 // Who only sees that it is there was told by no answer.
-                if added.get("format").and_then(Value::as_str)
-                    != Some(WebhookFormat::ApplicationInsights.as_str())
-                    && added.get("secret").is_none_or(Value::is_null)
-                {
+                let format = added.get("format").and_then(Value::as_str);
+                let format = format.and_then(|format| format.parse::<WebhookFormat>().ok());
+                let is_signed = format.is_some_and(|format| !format.is_telemetry());
+                if is_signed && added.get("secret").is_none_or(Value::is_null) {
                     session.printer.warning(format!(
                         "The answer that had the secret was lost: fame webhooks rotate {} {} makes another.",
                         one.of, one.webhook
@@ -339,16 +339,18 @@ impl WhatArgs {
             .as_deref()
             .map(secret_of)
             .transpose()?;
-        let format = self.format.map(|format| format.to_string());
-        let insights = connection_string
-            .is_some()
-            .then(|| WebhookFormat::ApplicationInsights.to_string());
+        let header = self.header_file.as_deref().map(secret_of).transpose()?;
+        let meant = match (&connection_string, &header) {
+            (Some(_), _) => Some(WebhookFormat::ApplicationInsights),
+            (None, Some(_)) => Some(WebhookFormat::OpenTelemetry),
+            (None, None) => None,
+        };
         Ok(WebhookBody {
             url: self.to.clone(),
             connection_string,
-            header: self.header_file.as_deref().map(secret_of).transpose()?,
+            header,
             events: (!self.events.is_empty()).then(|| self.events.clone()),
-            format: format.or(insights),
+            format: self.format.or(meant).map(|format| format.to_string()),
             aad_tenant_id: self.aad_tenant_id.map(|tenant| tenant.0),
             enabled: self.disabled.then_some(false),
         })
@@ -357,13 +359,8 @@ impl WhatArgs {
 
 /// What a file holds that no command line should.
 fn secret_of(file: &Path) -> Result<String, Failure> {
-    match fs::read_to_string(file) {
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) => Err(Failure::Usage(format!(
-            "'{}' cannot be read: {error}",
-            file.display()
-        ))),
-    }
+    let text = fs::read_to_string(file).map_err(|error| Failure::unreadable(file, &error))?;
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ fame hotfixes schedule $APP -c <country> --target <target> \
 
 # 5. Move the clock on, past the window. The hotfix runs in it, and both sides see the new version.
 fame dev clock advance 24h
+fame hotfixes wait $APP -c <country> --filter "environmentName eq '<environment>'"
 fame hotfixes list $APP -c <country> --filter "environmentName eq '<environment>'"
 fame environments get $APP <environment> -c <country> --aad-tenant-id <tenant>
 "#;
@@ -96,7 +97,7 @@ HOTFIX=$(curl -s -H "Authorization: Bearer $TOKEN" $IN_COUNTRY/environmentHotfix
   "environmentName": "<environment>",
   "targetAppVersion": "<target>"}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
 curl -s -H 'Content-Type: application/json' <control>/clock -d '{"advance":"PT24H"}'; echo
-curl -s -H "Authorization: Bearer $TOKEN" $IN_COUNTRY/environmentHotfixes/$HOTFIX; echo
+until curl -s -H "Authorization: Bearer $TOKEN" $IN_COUNTRY/environmentHotfixes/$HOTFIX | grep completedOn; do sleep 1; done
 "#;
 
 const FIRST_STEPS: &str = r#"

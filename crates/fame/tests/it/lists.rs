@@ -474,3 +474,80 @@ async fn a_new_environment_needs_its_country_and_type() {
     }
     assert!(service.lines().iter().all(|line| line.starts_with("GET ")));
 }
+
+/// Whoever writes down a time zone means it, whatever becomes of one that is reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_zone_that_is_none_is_told_of() {
+    let service = Service::start(|asked, _| match asked.method.as_str() {
+        "GET" => Answer::refusal(404, "EnvironmentNotFound", "There is none."),
+        _ => Answer::json(
+            201,
+            json!({"name": "CRONUS", "window": {"start": "20:00", "end": "06:00", "timeZone": "Romance Standard Time"}}),
+        ),
+    })
+    .await;
+    let put = [
+        "operator",
+        "environments",
+        "put",
+        crate::service::TENANT,
+        "BC",
+        "CRONUS",
+        "-c",
+        "dk",
+        "--type",
+        "sandbox",
+    ];
+    for (zone, code) in [
+        ("Pacific", 5),
+        ("Europe/Copenhagen", 0),
+        ("romance standard time", 0),
+    ] {
+        let window = ["--window", "21:00-05:00", "--time-zone", zone];
+        let ended = service.fame(&[&put[..], &window].concat()).await;
+        assert_eq!(ended.code, code, "{ended:?}");
+        assert_eq!(
+            ended.err.contains("no time zone 'Pacific'"),
+            code == 5,
+            "{ended:?}"
+        );
+    }
+}
+
+/// A destination of telemetry has no secret that could be lost; what it needs says which it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_is_told_from_webhooks_by_the_file_that_it_needs() {
+    let service = Service::start(|asked, _| {
+        let mut made = asked.json();
+        made["id"] = asked.path.rsplit('/').next().into();
+        made.as_object_mut().unwrap().remove("header");
+        Answer::json(201, made)
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("header");
+    std::fs::write(&file, "api-key: k\n").unwrap();
+    let add = [
+        "webhooks",
+        "add",
+        APP,
+        "--to",
+        "https://collector.contoso.com/v1/logs",
+    ];
+    let told = service
+        .fame(&[&add[..], &["--header-file", file.to_str().unwrap()]].concat())
+        .await;
+    assert_eq!((told.code, told.err.contains("secret")), (0, false), "{told:?}");
+    let asked = service.journal().pop().unwrap().json();
+    assert_eq!(
+        (&asked["format"], &asked["header"]),
+        (&json!("OpenTelemetry"), &json!("api-key: k"))
+    );
+    let signed = service
+        .fame(&[&add[..], &["--format", "StandardWebhooks"]].concat())
+        .await;
+    assert!(
+        signed.err.contains("The answer that had the secret was lost"),
+        "{signed:?}"
+    );
+}

@@ -136,6 +136,11 @@ async fn secrets_are_not_sent_in_the_clear() {
 
 /// A service that tells strangers to sign in at `authority`, which is itself where it says `here`.
 async fn that_sends_to(authority: &'static str) -> Service {
+    that_names(authority, "api://127.0.0.1").await
+}
+
+/// The same, with what tokens are issued for.
+async fn that_names(authority: &'static str, resource: &'static str) -> Service {
     Service::start(move |asked, _| {
         if asked.path == "/contoso.com/oauth2/v2.0/token" {
             return Answer::json(200, json!({"access_token": "token-1", "expires_in": 3_600}));
@@ -150,7 +155,7 @@ async fn that_sends_to(authority: &'static str) -> Service {
             "" => refused,
             _ => refused.with(
                 "www-authenticate",
-                format!(r#"Bearer realm="x", authorization_uri="{sign_in}", resource_id="api://fame", error="invalid_token""#),
+                format!(r#"Bearer realm="x", authorization_uri="{sign_in}", resource_id="{resource}", error="invalid_token""#),
             ),
         }
     })
@@ -173,7 +178,7 @@ async fn a_service_says_where_to_sign_in_and_what_for() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let journal = service.journal();
     let form = String::from_utf8(journal[1].body.to_vec()).unwrap();
-    assert!(form.contains("scope=api%3A%2F%2Ffame%2F.default"), "{form}");
+    assert!(form.contains("scope=api%3A%2F%2F127.0.0.1%2F.default"), "{form}");
     assert!(form.contains("client_secret=the-secret"), "{form}");
     let several = that_sends_to("here/common/oauth2/authorize").await;
     let ended = run(with_a_secret(&several)).await;
@@ -182,6 +187,25 @@ async fn a_service_says_where_to_sign_in_and_what_for() {
     let mut command = with_a_secret(&several);
     command.env("FAME_TENANT_ID", "contoso.com");
     assert_eq!(run(command).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_gets_no_token_that_is_for_others() {
+    for foreign in [
+        "https://graph.microsoft.com",
+        "api://other.contoso.com",
+        "c0ffee00-0000-0000-0000-000000000000",
+    ] {
+        let service = that_names("here/contoso.com/oauth2/authorize", foreign).await;
+        let ended = run(with_a_secret(&service)).await;
+        assert_eq!(ended.code, 3, "{ended:?}");
+        assert!(
+            ended.err.contains(foreign) && ended.err.contains("FAME_SCOPE"),
+            "{}",
+            ended.err
+        );
+        assert_eq!(service.lines().len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -142,7 +142,13 @@ async fn one_failing_country_does_not_hold_up_the_others() {
         .await;
     assert_eq!(ended.code, 4);
     assert_eq!(ended.json().as_array().unwrap().len(), 1);
-    assert!(ended.err.contains("for DK: 404"), "{}", ended.err);
+    let told: serde_json::Value = serde_json::from_str(ended.err.lines().last().unwrap()).unwrap();
+    let error = &told["error"];
+    assert_eq!(
+        (&error["code"], &error["exitCode"]),
+        (&json!("ResourceDoesNotExist"), &json!(4))
+    );
+    assert!(error["about"].as_str().unwrap().ends_with("for DK"), "{told}");
 }
 
 /// A service that has version 16.0.1.2 already, in these bytes.

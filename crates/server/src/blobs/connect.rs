@@ -173,7 +173,14 @@ fn client_options(settings: &BucketSettings) -> Result<ClientOptions> {
             store: "ca_file",
             source: format!("'{}' cannot be read: {error}", path.display()).into(),
         })?;
-        for certificate in Certificate::from_pem_bundle(&pem)? {
+        let authorities = Certificate::from_pem_bundle(&pem)?;
+        if authorities.is_empty() {
+            return Err(object_store::Error::Generic {
+                store: "ca_file",
+                source: format!("'{}' holds no certificate in PEM form", path.display()).into(),
+            });
+        }
+        for certificate in authorities {
             options = options.with_root_certificate(certificate);
         }
     }

@@ -70,7 +70,8 @@ pub(crate) fn test(webhook: &Webhook, event: &Event) -> Vec<Item> {
 pub(crate) fn write(format: WebhookFormat, items: &[Item]) -> Option<String> {
     let written = match format {
         WebhookFormat::OpenTelemetry => otlp::write(items),
-        _ => insights::write(items),
+        WebhookFormat::ApplicationInsights => insights::write(items),
+        WebhookFormat::StandardWebhooks | WebhookFormat::CloudEvents => return None,
     };
     (!items.is_empty()).then(|| written.to_string())
 }

@@ -45,8 +45,19 @@ fn is_ours(name: &HeaderName) -> bool {
         "expect",
         "keep-alive",
         "user-agent",
+        "forwarded",
+        "date",
+        "cookie",
     ];
-    of_transport.contains(&name) || name.starts_with("content-") || name.starts_with("proxy-")
+    let groups = [
+        "content-",
+        "proxy-",
+        "accept",
+        "metadata",
+        "x-forwarded-",
+        "webhook-",
+    ];
+    of_transport.contains(&name) || groups.iter().any(|group| name.starts_with(group))
 }
 
 /// What a destination is told, as it is sent.
@@ -167,6 +178,8 @@ mod tests {
             "TE: trailers",
             "Transfer-Encoding: chunked",
             "Proxy-Authorization: a",
+            "Metadata-Flavor: Google",
+            "X-Forwarded-For: 10.0.0.1",
         ] {
             let refused = Credential::read(wrong).unwrap_err();
             assert!(!refused.0.contains("value of"), "{}", refused.0);

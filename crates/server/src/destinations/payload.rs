@@ -46,7 +46,9 @@ pub(crate) fn write(webhook: &Webhook, event: &Event, payload: &Value, source: &
     let data = data(webhook, event, payload);
     let body = match webhook.format {
         WebhookFormat::CloudEvents => cloud_event(event, data, source),
-        _ => json!({
+        WebhookFormat::StandardWebhooks
+        | WebhookFormat::ApplicationInsights
+        | WebhookFormat::OpenTelemetry => json!({
             "type": event.kind,
             "timestamp": event.recorded_on.to_string(),
             "data": data,
@@ -59,7 +61,9 @@ pub(crate) fn write(webhook: &Webhook, event: &Event, payload: &Value, source: &
 pub(crate) fn content_type(format: WebhookFormat) -> &'static str {
     match format {
         WebhookFormat::CloudEvents => "application/cloudevents+json; charset=UTF-8",
-        _ => "application/json",
+        WebhookFormat::StandardWebhooks
+        | WebhookFormat::ApplicationInsights
+        | WebhookFormat::OpenTelemetry => "application/json",
     }
 }
 

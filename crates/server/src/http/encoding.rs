@@ -22,6 +22,9 @@ pub(super) type Chunks = BoxStream<'static, Result<Bytes, RuleError>>;
 const PACKAGE_GROWS: u64 = 32;
 const FREE_BYTES: u64 = 1024 * 1024;
 
+/// How much longer than what it becomes something compressed may be: the decoder keeps up to 32 KiB to itself.
+const SLACK: u64 = 64 * 1024;
+
 /// What of a compressed body is decoded at a time.
 const PIECE: usize = 16 * 1024;
 
@@ -199,7 +202,15 @@ impl Decompressing {
         }
         self.chunk.advance(taken);
         self.came += taken as u64;
-        self.decoded().map(Some)
+        let piece = self.decoded()?;
+        // What is packed is hardly ever longer for it; what becomes nothing costs work that no limit counts.
+        if self.came > self.became + self.became / 8 + SLACK {
+            let message = "The body is longer compressed than it is: send it as it is.";
+            return Err(RuleError::invalid("body", message));
+        }
+        // However much has come, others have their turn.
+        tokio::task::yield_now().await;
+        Ok(Some(piece))
     }
 
     fn last(&mut self) -> Result<Bytes, RuleError> {
@@ -313,6 +324,22 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_compressed_and_becomes_nothing_has_an_end() {
+        let headers = headers(&[("content-encoding", "gzip")]);
+        let members = |count: usize| gzip(b"").repeat(count);
+        assert_eq!(read(&headers, &members(1_000), 4_096).await.unwrap(), b"");
+        let problem = read(&headers, &members(5_000), 1 << 20).await.unwrap_err();
+        assert!(
+            problem.message.contains("longer compressed than it is"),
+            "{problem}"
+        );
+        let mut stored = gzip(b"");
+        stored.truncate(10);
+        stored.extend([0, 0, 0, 0xFF, 0xFF].repeat(20_000));
+        assert!(read(&headers, &stored, 1 << 20).await.is_err());
     }
 
     /// What a body is read as that comes in pieces of this size.

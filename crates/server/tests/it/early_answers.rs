@@ -349,9 +349,10 @@ async fn a_refused_body_that_never_ends_keeps_no_connection() {
     let mut connection = service.connection().await;
     let head = "POST /v1.4/apps/x/countries/US/versions HTTP/1.1\r\nHost: fame\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.write_all(head.as_bytes()).await.unwrap();
+    let mut drops = tokio::time::interval(Duration::from_millis(100));
     let dripping = async {
         while connection.write_all(b"1\r\nA\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            drops.tick().await;
         }
     };
     timeout(LONG, dripping).await.unwrap();

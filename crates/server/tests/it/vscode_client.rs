@@ -100,7 +100,8 @@ async fn it_reverses_the_versions_to_show_the_newest_first(backend: Backend) {
         .get(path("versions"))
         .by_the_client()
         .await
-        .expect(200);
+        .expect(200)
+        .decompressed();
     assert_eq!(listed.column("version"), ["16.0.1.2", "16.0.9.0", "16.0.10.0"]);
     for row in listed.rows() {
         assert!(row["packageId"].is_string(), "{row}");

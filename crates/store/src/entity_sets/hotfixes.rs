@@ -7,8 +7,8 @@ use super::{
 use crate::{
     hotfixes::Operation,
     list::{
-        EntitySet, Property, Spelling, country, folded, guid, hidden_text, instant, number, picked, property,
-        text, truth, version, word,
+        EntitySet, Property, Spelling, country, folded, guid, hidden_instant, hidden_text, instant, number,
+        picked, property, text, truth, version, word,
     },
 };
 use domain::{
@@ -147,7 +147,7 @@ const HOTFIX: &[&str] = &[
 pub static HOTFIXES: LazyLock<EntitySet<Operation>> = LazyLock::new(|| {
     let mut properties = picked(properties(), HOTFIX);
     // They are found out where they are selected.
-    properties.push(property("expectedStart", hidden_text(), |_| Value::Null));
+    properties.push(property("expectedStart", hidden_instant(), |_| Value::Null));
     properties.push(property("waitingFor", hidden_text(), |_| Value::Null));
     let hotfixes = EntitySet::new(
         "environmentHotfix",

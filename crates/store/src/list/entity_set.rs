@@ -327,6 +327,11 @@ pub fn hidden_text() -> Kind {
     Kind::of(Scalar::String, "", "", ColumnType::Hidden)
 }
 
+/// An instant that is shown, and that is all.
+pub fn hidden_instant() -> Kind {
+    Kind::of(Scalar::DateTimeOffset, "", "", ColumnType::Hidden)
+}
+
 /// Something of several parts that is shown, and that is all.
 pub fn hidden() -> Kind {
     Kind::of(Type::Complex(Vec::new()), "", "", ColumnType::Hidden)

@@ -37,7 +37,7 @@ pub(crate) struct ScheduleArgs {
     /// The version to go to
     #[arg(long, value_name = "VERSION")]
     target: AppVersion,
-    /// Start no earlier than this: 2026-11-30T18:00:00Z
+    /// Start no earlier than this: 2026-11-30T18:00:00Z; in UTC where nothing else is said
     #[arg(long, value_name = "TIME")]
     run_after: Option<Instant>,
     /// Do not wait for the environments' update windows
@@ -46,7 +46,7 @@ pub(crate) struct ScheduleArgs {
     /// Leave out environments for which no hotfix could be scheduled, instead of being refused
     #[arg(long)]
     eligible_only: bool,
-    /// Only say what would happen; the exit code is that of the real run
+    /// Only say what would happen, as far as a plan tells; the exit code is that of a real run by whoever may schedule
     #[arg(long)]
     dry_run: bool,
     /// Requests at the same time
@@ -131,8 +131,19 @@ impl ScheduleArgs {
             rows.retain(|row| !is_refused(&row));
         }
         let eligible = rows.iter().filter(|(_, row)| row["eligible"] == true).count();
-        let shown: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
+        let mut shown: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
+        let is_otherwise = self.ignore_window || self.run_after.is_some();
+        if is_otherwise {
+            for row in shown.iter_mut().filter_map(Value::as_object_mut) {
+                row.retain(|name, _| !matches!(name.as_str(), "startsAt" | "waitingFor"));
+            }
+        }
         print_plan(session.printer, &shown)?;
+        if is_otherwise {
+            let why =
+                "When they would start is not said: a plan knows neither --ignore-window nor --run-after.";
+            session.printer.note(why);
+        }
         session.printer.note(format!(
             "{eligible} of {all} would be scheduled; nothing was changed."
         ));

@@ -44,9 +44,16 @@ impl<'s> Reader<'s> {
             select: Some(EnvironmentHotfix::PROPERTIES.join(",")),
             ..query.clone()
         };
+        if self.is_plain.load(Ordering::Relaxed) {
+            return self.session.rows(lists(), query).await;
+        }
         match self.session.rows(lists(), &everything).await {
             // Another service, or an older one.
-            Err(failure) if failure.exit() == Exit::Refused => self.session.rows(lists(), query).await,
+            Err(failure) if failure.exit() == Exit::Refused => {
+                let rows = self.session.rows(lists(), query).await?;
+                self.is_plain.store(true, Ordering::Relaxed);
+                Ok(rows)
+            }
             rows => rows.map(|rows| rows.into_iter().map(as_shown).collect()),
         }
     }

@@ -8,6 +8,7 @@ use crate::{
 };
 use clap::Args;
 use domain::{environment::EnvironmentKey, ids::OperationId, instant::Instant, version::AppVersion};
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -45,7 +46,7 @@ impl Which {
     ) -> Result<Vec<Meant>, Failure> {
         let reader = Reader::new(session);
         let Some(filter) = self.list_filter(condition) else {
-            return Ok(self.named(&reader, scopes).await);
+            return self.named(&reader, scopes).await;
         };
         let mut meant = Vec::new();
         for scope in scopes {
@@ -88,15 +89,20 @@ impl Which {
     }
 
     /// Those that are named, each in the country that has it; whichever that is, if none has.
-    async fn named(&self, reader: &Reader<'_>, scopes: &[AppInCountry]) -> Vec<Meant> {
+    async fn named(&self, reader: &Reader<'_>, scopes: &[AppInCountry]) -> Result<Vec<Meant>, Failure> {
         let mut meant = Vec::new();
         for &id in &self.ids {
             let mut place = scopes.first();
             if scopes.len() > 1 {
                 for scope in scopes {
-                    if reader.one(scope, id).await.is_ok() {
-                        place = Some(scope);
-                        break;
+                    match reader.one(scope, id).await {
+                        Ok(_) => {
+                            place = Some(scope);
+                            break;
+                        }
+                        Err(error) if is_elsewhere(&error) => {}
+                        // Nobody knows yet whether it is here.
+                        Err(error) => return Err(error.into()),
                     }
                 }
             }
@@ -105,8 +111,15 @@ impl Which {
                 id,
             }));
         }
-        meant
+        Ok(meant)
     }
+}
+
+/// Whether a look for a hotfix says that it is not in that country, or of no concern there.
+fn is_elsewhere(error: &client::Error) -> bool {
+    [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN]
+        .into_iter()
+        .any(|status| error.refusal(status).is_some())
 }
 
 /// The newest of each environment.

@@ -140,6 +140,10 @@ impl Partial {
 /// The file at `path`, for this process alone; none where another process has it, or where files cannot be locked.
 fn locked(path: &Path) -> io::Result<Option<File>> {
     loop {
+        // What somebody else has put there may lead elsewhere.
+        if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Ok(None);
+        }
         let mut options = OpenOptions::new();
         let file = options
             .read(true)
@@ -161,7 +165,7 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(there) => Ok(id(there) == id(file.metadata()?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

@@ -85,8 +85,8 @@ impl UploadArgs {
                         published.push(country.0.as_str());
                     }
                     Err(failure) => {
-                        let file = package.file.display();
-                        printer.error(format!("{file} for {}: {failure}", country.0));
+                        let about = format!("{} for {}", package.file.display(), country.0);
+                        failure.tell(printer, Some(&about));
                         outcomes.push(failure.exit());
                     }
                 }
@@ -111,7 +111,7 @@ impl UploadArgs {
                 Ok(package) => good.push(package),
                 Err(failure) => {
                     if let Some(earlier) = first_failure.replace(failure) {
-                        printer.error(earlier.to_string());
+                        earlier.tell(printer, None);
                     }
                 }
             }

@@ -125,7 +125,7 @@ async fn idle_connection(process: &Process) -> TcpStream {
         .await
         .unwrap();
     stream
-        .write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .write_all(b"HEAD /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut answer = Vec::new();

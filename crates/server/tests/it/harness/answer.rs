@@ -1,8 +1,10 @@
 //! What a caller gets, and what every answer must have.
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http::{HeaderMap, Method};
 use serde_json::Value;
+use std::io::Read as _;
 use uuid::Uuid;
 
 /// An answer of the service. That it carries what all answers carry was checked when it arrived.
@@ -16,6 +18,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The same as a client reads it that takes compressed answers.
+    pub(crate) fn decompressed(mut self) -> Self {
+        if self.headers.remove("content-encoding").is_some() {
+            let mut plain = Vec::new();
+            GzDecoder::new(self.body.as_ref())
+                .read_to_end(&mut plain)
+                .unwrap();
+            self.body = plain.into();
+        }
+        self
+    }
+
     /// Takes an answer, and holds it against what is promised of all of them.
     pub(super) fn new(
         method: &Method,
