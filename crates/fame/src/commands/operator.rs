@@ -34,8 +34,8 @@ use std::{
 };
 use uuid::Uuid;
 use wire::operator::{
-    AppRegistrationBody, EnvironmentPatchBody, EnvironmentRegistrationBody, FreezeBody, OwnerBody,
-    RebindingBody, RegisteredEnvironment,
+    AppRegistrationBody, EnvironmentPatch, EnvironmentPatchBody, EnvironmentRegistrationBody, FreezeBody,
+    OwnerBody, RebindingBody, RegisteredEnvironment,
 };
 
 /// `fame operator …`
@@ -513,8 +513,6 @@ const REPORTED: [&str; 8] = [
     "inventoryComplete",
     "apps",
 ];
-/// What of that can be changed without reporting what is installed.
-const PATCHED: [&str; 4] = ["locationName", "applicationVersion", "platformVersion", "window"];
 
 type Members = Map<String, Value>;
 
@@ -542,8 +540,12 @@ impl PutEnvironment {
         let etag = current.headers.get("etag").and_then(|etag| etag.to_str().ok());
         let are_all = given.get("inventoryComplete") == Some(&true.into());
         // What is said again reports nothing new.
-        given.retain(|name, value| PATCHED.contains(&name.as_str()) || known.get(name) != Some(value));
-        let changes_known = given.keys().all(|name| PATCHED.contains(&name.as_str()));
+        given.retain(|name, value| {
+            EnvironmentPatch::WRITABLE.contains(&name.as_str()) || known.get(name) != Some(value)
+        });
+        let changes_known = given
+            .keys()
+            .all(|name| EnvironmentPatch::WRITABLE.contains(&name.as_str()));
         let request = match changes_known && !given.is_empty() {
             true => client
                 .patch_environment(path, &EnvironmentPatchBody::default())

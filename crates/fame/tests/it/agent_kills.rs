@@ -7,14 +7,9 @@
 //! (`SIGXFSZ`) at the next one.
 
 use crate::service::{binary, run};
-use crate::services::{APPS, Caller, Database, Environment, TIME_LIMIT, eventually, within};
+use crate::services::{APPS, Caller, Database, Environment, TIME_LIMIT, eventually, forward, within};
 use crate::walk::{TENANT, Walk, plain, write};
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::Request,
-    http::Response,
-};
+use axum::{Router, body::Body, extract::Request, http::Response};
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use std::{
@@ -209,36 +204,21 @@ impl Door {
     }
 
     async fn pass(&self, request: Request) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap();
-        let path = parts.uri.path().to_owned();
+        let path = request.uri().path().to_owned();
         if path.ends_with("/package") {
             self.keep(Kept::Package).await;
         }
         if path.ends_with("/finish") {
             self.keep(Kept::Finish).await;
         }
-        let mut headers = parts.headers;
-        headers.remove("host");
-        let asked = self
-            .client
-            .request(parts.method, format!("{}{}", self.service, parts.uri))
-            .headers(headers)
-            .body(body);
-        let answer = asked.send().await.unwrap();
-        let (status, mut headers) = (answer.status(), answer.headers().clone());
-        headers.remove("transfer-encoding");
-        let body = answer.bytes().await.unwrap();
-        if path.ends_with("/claim") && grants(&body) {
+        let answer = forward(&self.client, &self.service, request).await;
+        if path.ends_with("/claim") && grants(answer.body()) {
             self.keep(Kept::Grant).await;
         }
         if path.ends_with("/finish") {
             self.keep(Kept::FinishAnswer).await;
         }
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
+        answer.map(Body::from)
     }
 }
 

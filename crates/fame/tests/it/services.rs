@@ -17,7 +17,7 @@ pub(crate) use audit_trail::AuditTrail;
 pub(crate) use books::{Books, Row, plain_id};
 pub(crate) use caller::{Answer, Caller, Lost, Method};
 pub(crate) use dice::{Dice, number_from, pause};
-pub(crate) use gateway::{Gateway, Misdeed};
+pub(crate) use gateway::{Gateway, Misdeed, forward};
 pub(crate) use process::Process;
 pub(crate) use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};
 pub(crate) use site::{Database, Site};

@@ -179,9 +179,7 @@ impl Plan {
             window: Some(window),
             is_held: environment.is_held(),
             is_frozen: self.frozen.is_some(),
-            has_agent: environment
-                .agent_id
-                .is_some_and(|agent| self.at_work.contains(&agent)),
+            has_agent: waits::has_agent(&environment, &self.at_work),
             is_occupied: occupations.iter().any(|one| one.is_running),
         };
         let wait = is_eligible.then(|| circumstances.wait(self.now));

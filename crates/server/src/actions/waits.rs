@@ -29,6 +29,11 @@ pub(super) async fn agents_at_work(service: &Service, now: Instant) -> Result<Ha
     Ok(at_work.map(|worker| worker.id).collect())
 }
 
+/// Whether an agent that works serves an environment.
+pub(super) fn has_agent(environment: &Environment, at_work: &HashSet<Uuid>) -> bool {
+    environment.agent_id.is_some_and(|agent| at_work.contains(&agent))
+}
+
 /// A hotfix with what it waits for. It has been scheduled, whether or not that can be found out.
 pub(crate) async fn told_with(service: &Service, operation: Operation) -> Waiting {
     let found = waits_of(service, vec![operation.clone()]).await;
@@ -112,9 +117,7 @@ impl Surroundings {
             window,
             is_held: environment.is_held(),
             is_frozen: self.frozen.iter().any(stops),
-            has_agent: environment
-                .agent_id
-                .is_some_and(|agent| self.at_work.contains(&agent)),
+            has_agent: has_agent(environment, &self.at_work),
             is_occupied: self.occupied.contains(&environment.id),
         };
         Ok(circumstances.wait(now))

@@ -271,7 +271,8 @@ pub struct EnvironmentPatch {
 }
 
 impl EnvironmentPatch {
-    const WRITABLE: [&str; 4] = ["locationName", "applicationVersion", "platformVersion", "window"];
+    /// What can be changed of an environment by itself.
+    pub const WRITABLE: [&str; 4] = ["locationName", "applicationVersion", "platformVersion", "window"];
 
     /// Reads a request body about the environment at `key`.
     ///

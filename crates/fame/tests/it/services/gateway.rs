@@ -3,7 +3,7 @@
 use super::Caller;
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{HeaderValue, Response, header::CONTENT_TYPE},
 };
@@ -93,24 +93,29 @@ impl Gateway {
     }
 
     async fn pass(&self, request: Request) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap();
-        let mut headers = parts.headers;
-        headers.remove("host");
-        let asked = self
-            .client
-            .request(parts.method, format!("{}{}", self.service, parts.uri))
-            .headers(headers)
-            .body(body);
-        let answer = asked.send().await.unwrap();
-        let (status, mut headers) = (answer.status(), answer.headers().clone());
-        headers.remove("transfer-encoding");
-        let body = answer.bytes().await.unwrap();
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
+        forward(&self.client, &self.service, request)
+            .await
+            .map(Body::from)
     }
+}
+
+/// Passes a request on to a service, and brings its answer.
+pub(crate) async fn forward(client: &reqwest::Client, service: &str, request: Request) -> Response<Bytes> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let mut headers = parts.headers;
+    headers.remove("host");
+    let asked = client
+        .request(parts.method, format!("{service}{}", parts.uri))
+        .headers(headers)
+        .body(body);
+    let answer = asked.send().await.unwrap();
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
+    headers.remove("transfer-encoding");
+    let mut response = Response::new(answer.bytes().await.unwrap());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 fn page(status: u16) -> Response<Body> {
