@@ -19,6 +19,10 @@
 //! | 14 | the package was refused: it is damaged, or cannot say which app it is |
 //! | 15 | the version exists with different content |
 //! | 16 | the database is not up to date (`fame migrate --check`) |
+//! | 17 | schema synchronisation would refuse the new package (`fame package diff`) |
+//! | 18 | undecided: what was asked cannot be told from the files alone |
+//! | 19 | the package's signature is missing, broken, or not the one that was asked for |
+//! | 20 | partial: a part was done and stands, the rest was not |
 
 use std::process::ExitCode;
 
@@ -54,10 +58,18 @@ pub enum Exit {
     DifferentContent = 15,
     /// The database is not up to date.
     DatabaseOutdated = 16,
+    /// Schema synchronisation would refuse the new package.
+    SchemaRefused = 17,
+    /// What was asked cannot be told from the files alone.
+    Undecided = 18,
+    /// The signature is missing, broken, or not the one that was asked for.
+    SignatureRefused = 19,
+    /// A part was done and stands, the rest was not.
+    Partial = 20,
 }
 
 impl Exit {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 18] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -72,6 +84,10 @@ impl Exit {
         Self::PackageRefused,
         Self::DifferentContent,
         Self::DatabaseOutdated,
+        Self::SchemaRefused,
+        Self::Undecided,
+        Self::SignatureRefused,
+        Self::Partial,
     ];
 
     /// The number that the process ends with.
@@ -100,6 +116,12 @@ impl Exit {
             Self::PackageRefused => "the package was refused: it is damaged, or cannot say which app it is",
             Self::DifferentContent => "the version exists with different content",
             Self::DatabaseOutdated => "the database is not up to date (fame migrate --check)",
+            Self::SchemaRefused => "schema synchronisation would refuse the new package (fame package diff)",
+            Self::Undecided => "undecided: what was asked cannot be told from the files alone",
+            Self::SignatureRefused => {
+                "the package's signature is missing, broken, or not the one that was asked for"
+            }
+            Self::Partial => "partial: a part was done and stands, the rest was not",
         }
     }
 
