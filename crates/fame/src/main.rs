@@ -11,6 +11,8 @@ mod dev;
 mod exit;
 mod failure;
 mod output;
+#[cfg(test)]
+mod reference;
 mod session;
 mod settings;
 mod usage;
