@@ -12,35 +12,38 @@ What AL-Go hands over.
 [CmdletBinding()]
 param([Parameter(Mandatory = $true)] [hashtable] $parameters)
 
-Set-StrictMode -Version 2.0
-$ErrorActionPreference = 'Stop'
-. (Join-Path $PSScriptRoot 'Invoke-FameRelease.ps1')
+# AL-Go reads this script into a scope of its own: what is named here stays in this block.
+& {
+    Set-StrictMode -Version 2.0
+    $ErrorActionPreference = 'Stop'
+    . (Join-Path $PSScriptRoot 'Invoke-FameRelease.ps1')
 
-# AL-Go hands over files, folders, and sometimes archives of them.
-function Get-Package([string] $Path, [string] $Unpacked) {
-    if ($Path -like '*.zip') {
-        $folder = Join-Path $Unpacked ([Guid]::NewGuid())
-        Expand-Archive -LiteralPath $Path -DestinationPath $folder
-        $Path = $folder
+    # AL-Go hands over files, folders, and sometimes archives of them.
+    function Get-FamePackageFile([string] $Path, [string] $Unpacked) {
+        if ($Path -like '*.zip') {
+            $folder = Join-Path $Unpacked ([Guid]::NewGuid())
+            Expand-Archive -LiteralPath $Path -DestinationPath $folder
+            $Path = $folder
+        }
+        if (Test-Path -LiteralPath $Path -PathType Container) {
+            Get-ChildItem -LiteralPath $Path -Filter '*.app' -Recurse -File | ForEach-Object { $_.FullName }
+        } else {
+            (Get-Item -LiteralPath $Path).FullName
+        }
     }
-    if (Test-Path -LiteralPath $Path -PathType Container) {
-        Get-ChildItem -LiteralPath $Path -Filter '*.app' -Recurse -File | ForEach-Object { $_.FullName }
-    } else {
-        (Get-Item -LiteralPath $Path).FullName
-    }
-}
 
-$unpacked = Join-Path ([IO.Path]::GetTempPath()) "fame-$([Guid]::NewGuid())"
-New-Item -ItemType Directory -Path $unpacked | Out-Null
-try {
-    $packages = @()
-    if ($parameters.ContainsKey('Apps')) {
-        $packages = @($parameters.Apps | Where-Object { $_ } | ForEach-Object { Get-Package $_ $unpacked })
+    $unpacked = Join-Path ([IO.Path]::GetTempPath()) "fame-$([Guid]::NewGuid())"
+    New-Item -ItemType Directory -Path $unpacked | Out-Null
+    try {
+        $packages = @()
+        if ($parameters.ContainsKey('Apps')) {
+            $packages = @($parameters.Apps | Where-Object { $_ } | ForEach-Object { Get-FamePackageFile $_ $unpacked })
+        }
+        if (-not $packages) { throw "There is no app to deploy to '$($parameters.EnvironmentName)'." }
+        $context = ''
+        if ($parameters.ContainsKey('AuthContext')) { $context = $parameters.AuthContext }
+        Invoke-FameRelease -Package $packages -Context $context -Setting $parameters -Availability 'Available'
+    } finally {
+        Remove-Item -LiteralPath $unpacked -Recurse -Force
     }
-    if (-not $packages) { throw "There is no app to deploy to '$($parameters.EnvironmentName)'." }
-    $context = ''
-    if ($parameters.ContainsKey('AuthContext')) { $context = $parameters.AuthContext }
-    Invoke-FameRelease -Package $packages -Context $context -Setting $parameters -Availability 'Available'
-} finally {
-    Remove-Item -LiteralPath $unpacked -Recurse -Force
 }

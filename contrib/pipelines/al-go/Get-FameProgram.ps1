@@ -20,7 +20,7 @@ The SHA-256 of that release's file SHA256SUMS.
 Where releases lie, such as https://github.com/OWNER/fame/releases/download.
 
 .PARAMETER Folder
-Where fame is put.
+Where fame is put: a folder that nobody else can write to.
 #>
 function Get-FameProgram {
     [CmdletBinding()]
@@ -36,20 +36,24 @@ function Get-FameProgram {
     if ($archive -like '*.zip') { $program = Join-Path $Folder 'fame.exe' }
     $sums = Join-Path $Folder 'SHA256SUMS'
     # For each project the script is called anew, in one job.
-    if ((Test-Path -LiteralPath $program) -and (Test-Digest $sums $Sha256)) { return $program }
+    if ((Test-Path -LiteralPath $program) -and (Test-FameDigest $sums $Sha256)) { return $program }
 
     if (Test-Path -LiteralPath $Folder) { Remove-Item -LiteralPath $Folder -Recurse -Force }
     New-Item -ItemType Directory -Path $Folder | Out-Null
     $release = "$($Releases.TrimEnd('/'))/v$Version"
-    Save-Pinned "$release/SHA256SUMS" $sums $Sha256
+    Save-FamePinned "$release/SHA256SUMS" $sums $Sha256
     $line = @(Get-Content -LiteralPath $sums | Where-Object { ($_ -split '\s+\*?', 2)[1] -eq $archive })
     if ($line.Count -ne 1) { throw "Release $Version has no $archive." }
     $file = Join-Path $Folder $archive
-    Save-Pinned "$release/$archive" $file ($line[0] -split '\s+')[0]
+    Save-FamePinned "$release/$archive" $file ($line[0] -split '\s+')[0]
 
-    # tar is a part of Windows, and reads both kinds of archive.
-    & tar -xf $file -C $Folder --strip-components 1
-    if ($LASTEXITCODE) { throw "$archive cannot be unpacked: tar ended with $LASTEXITCODE." }
+    if ($archive -like '*.zip') {
+        Expand-Archive -LiteralPath $file -DestinationPath $Folder
+        Move-Item -Path (Join-Path $Folder 'fame-*/fame.exe') -Destination $program
+    } else {
+        & tar -xzf $file -C $Folder --strip-components 1
+        if ($LASTEXITCODE) { throw "$archive cannot be unpacked: tar ended with $LASTEXITCODE." }
+    }
     Remove-Item -LiteralPath $file
     $program
 }
@@ -63,11 +67,11 @@ function Get-FameTarget {
     "$processor-unknown-linux-musl.tar.gz"
 }
 
-function Test-Digest([string] $File, [string] $Sha256) {
+function Test-FameDigest([string] $File, [string] $Sha256) {
     (Test-Path -LiteralPath $File) -and (Get-FileHash -LiteralPath $File -Algorithm SHA256).Hash -eq $Sha256
 }
 
-function Save-Pinned([string] $Address, [string] $File, [string] $Sha256) {
+function Save-FamePinned([string] $Address, [string] $File, [string] $Sha256) {
     $before = $ProgressPreference
     # Its progress makes Windows PowerShell's download many times slower.
     $ProgressPreference = 'SilentlyContinue'
@@ -78,7 +82,7 @@ function Save-Pinned([string] $Address, [string] $File, [string] $Sha256) {
     } finally {
         $ProgressPreference = $before
     }
-    if (Test-Digest $File $Sha256) { return }
+    if (Test-FameDigest $File $Sha256) { return }
     $found = (Get-FileHash -LiteralPath $File -Algorithm SHA256).Hash
     Remove-Item -LiteralPath $File
     throw "$Address has the SHA-256 $found, not $Sha256."

@@ -38,7 +38,10 @@ function Invoke-FameRelease {
         [Parameter(Mandatory = $true)] [string] $Availability
     )
 
-    $pin = @{ Folder = Join-Path ([IO.Path]::GetTempPath()) 'fame-program' }
+    # GitHub empties this folder before and after each job, so what lies there is of this one.
+    $temporary = $env:RUNNER_TEMP
+    if (-not $temporary) { $temporary = Join-Path ([IO.Path]::GetTempPath()) "fame-$([Guid]::NewGuid())" }
+    $pin = @{ Folder = Join-Path $temporary 'fame-program' }
     foreach ($name in 'version', 'sha256', 'releases') {
         $pin[$name] = Get-FameValue $Setting $name
         if (-not $pin[$name]) { throw "The settings say no '$name' of fame." }
@@ -83,7 +86,13 @@ function Invoke-FameRelease {
         & $program @arguments
         $code = $LASTEXITCODE
     } finally {
-        foreach ($name in $before.Keys) { [Environment]::SetEnvironmentVariable($name, $before[$name]) }
+        foreach ($name in $before.Keys) {
+            if ($null -ne $before[$name]) {
+                [Environment]::SetEnvironmentVariable($name, $before[$name])
+            } else {
+                Remove-Item -Path "Env:$name" -ErrorAction SilentlyContinue
+            }
+        }
     }
     if ($code) { throw "fame release ended with $code$(Get-FameMeaning $program $code). The log above says why." }
 }
