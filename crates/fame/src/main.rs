@@ -11,8 +11,6 @@ mod dev;
 mod exit;
 mod failure;
 mod output;
-#[cfg(test)]
-mod reference;
 mod session;
 mod settings;
 mod usage;

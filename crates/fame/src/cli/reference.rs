@@ -3,7 +3,8 @@
 //!
 //! The page is committed, and a test compares it.
 
-use crate::{cli::Cli, exit::Exit};
+use super::Cli;
+use crate::exit::Exit;
 use clap::{Arg, Command, CommandFactory};
 use std::fmt::{self, Write as _};
 use test_support::reviewed_file;
