@@ -155,7 +155,9 @@ class Action(Tried):
             availability="Available",
             hotfix_where="type eq 'Sandbox' and name ne '$(touch mine)'",
             run_after="2026-11-30T18:00:00Z",
+            ignore_window="true",
             wait="true",
+            timeout="2h",
             add_countries="true",
             plan="false",
         )
@@ -165,7 +167,7 @@ class Action(Tried):
         expected = ["release", "--junit", junit, "--countries", "US,DE", "--file", "my fame.toml"]
         expected += ["--availability", "Available", "--hotfix"]
         expected += ["--where", "type eq 'Sandbox' and name ne '$(touch mine)'", "--run-after", "2026-11-30T18:00:00Z"]
-        expected += ["--wait", "--add-countries", "--"]
+        expected += ["--ignore-window", "--wait", "--timeout", "2h", "--add-countries", "--"]
         packages = ["out/$(touch mine).app", "out/sales pack.app", "-q.app"]
         self.assertEqual(called["arguments"][: len(expected)], expected)
         self.assertCountEqual(called["arguments"][len(expected) :], packages)
@@ -399,7 +401,7 @@ class PowerShellAsWritten(unittest.TestCase):
 
     def test_the_settings_of_the_page_are_those_that_are_read(self):
         read = set(re.findall(r"Get-FameValue \$Setting '(\w+)'", (HERE / "al-go/Invoke-FameRelease.ps1").read_text()))
-        read |= {"version", "sha256", "releases", "countries", "profile", "runAfter", "file"}
+        read |= {"version", "sha256", "releases", "countries", "file", "profile", "runAfter", "timeout"}
         # What AL-Go itself reads.
         read |= {"Branches", "ContinuousDelivery", "continuousDeployment", "EnvironmentType"}
         page = (HERE / "al-go/README.md").read_text()

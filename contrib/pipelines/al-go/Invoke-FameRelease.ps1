@@ -50,13 +50,20 @@ function Invoke-FameRelease {
     if ($said) { $Availability = $said }
 
     $arguments = @('release', '--availability', $Availability)
-    $options = @{ countries = '--countries'; profile = '--profile'; runAfter = '--run-after'; file = '--file' }
+    $options = @{
+        countries = '--countries'
+        file      = '--file'
+        profile   = '--profile'
+        runAfter  = '--run-after'
+        timeout   = '--timeout'
+    }
     foreach ($name in $options.Keys) {
         $value = @(Get-FameValue $Setting $name) -join ','
         if ($value) { $arguments += @($options[$name], $value) }
     }
     $where = Get-FameValue $Setting 'hotfixWhere'
     if ($where) { $arguments += @('--hotfix', '--where', $where) }
+    if (Get-FameValue $Setting 'ignoreWindow') { $arguments += '--ignore-window' }
     if (Get-FameValue $Setting 'wait') { $arguments += '--wait' }
     if (Get-FameValue $Setting 'addCountries') { $arguments += '--add-countries' }
     $arguments += @('--')

@@ -22,7 +22,9 @@ with --file "$RELEASE_FILE"
 with --availability "$AVAILABILITY"
 if [ -n "$HOTFIX_WHERE" ]; then arguments+=(--hotfix --where "$HOTFIX_WHERE"); fi
 with --run-after "$RUN_AFTER"
+switch --ignore-window "$IGNORE_WINDOW"
 switch --wait "$WAIT"
+with --timeout "$TIMEOUT"
 switch --add-countries "$ADD_COUNTRIES"
 switch --plan "$PLAN"
 

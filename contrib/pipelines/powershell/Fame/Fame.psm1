@@ -576,8 +576,14 @@ To whom they are offered in the end.
 .PARAMETER HotfixWhere
 The environments that get a hotfix, as OData: type eq 'Sandbox'.
 
+.PARAMETER IgnoreWindow
+Hotfixes do not wait for the environments' update windows.
+
 .PARAMETER Wait
 Waits until the hotfixes have ended.
+
+.PARAMETER Timeout
+How long to wait for all of them together; left out, what fame.toml says.
 
 .PARAMETER AddCountry
 Adds countries that an app does not have yet.
@@ -598,16 +604,21 @@ function Invoke-FameRelease {
         [string[]] $Country,
         [ValidateSet('Preview', 'Available')] [string] $Availability,
         [string] $HotfixWhere,
+        [switch] $IgnoreWindow,
         [switch] $Wait,
+        [TimeSpan] $Timeout,
         [switch] $AddCountry,
         [switch] $Plan,
         [string] $File
     )
 
     if (-not $PSCmdlet.ShouldProcess("$Path", "Release")) { return }
+    $longest = ''
+    if ($PSBoundParameters.ContainsKey('Timeout')) { $longest = "$([Math]::Ceiling($Timeout.TotalSeconds))s" }
     $options = @(Get-FameOption '--countries' ($Country -join ',')) + @(Get-FameOption '--availability' $Availability) +
         @(Get-FameSwitch '--hotfix' ([bool] $HotfixWhere)) + @(Get-FameOption '--where' $HotfixWhere) +
-        @(Get-FameOption '--file' $File) + @(Get-FameSwitch '--wait' $Wait) +
+        @(Get-FameSwitch '--ignore-window' $IgnoreWindow) + @(Get-FameSwitch '--wait' $Wait) +
+        @(Get-FameOption '--timeout' $longest) + @(Get-FameOption '--file' $File) +
         @(Get-FameSwitch '--add-countries' $AddCountry) + @(Get-FameSwitch '--plan' $Plan)
     Invoke-Fame -ArgumentList (@('release') + $options + @('--') + @($Path | Where-Object { $_ }))
 }
