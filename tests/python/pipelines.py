@@ -304,6 +304,17 @@ class Workflows(unittest.TestCase):
                 ended = subprocess.run([VENV / linter[0], *linter[1:], workflow], capture_output=True, text=True)
                 self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
 
+    def test_the_programs_that_are_released_are_those_that_are_fetched(self):
+        workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
+        released = {row["target"] for row in workflow["jobs"]["build"]["strategy"]["matrix"]["include"]}
+        self.assertGreater(len(released), 3)
+        for script in ("github-action/fetch-fame.sh", "azure-devops/fame-release.yml"):
+            fetched = set(re.findall(r"archive=fame-\$(?:version|VERSION)-([a-z0-9_-]+)\.", (HERE / script).read_text()))
+            self.assertLessEqual(released, fetched, script)
+        script = (HERE / "al-go/Get-FameProgram.ps1").read_text()
+        for target in released:
+            self.assertIn(f"-{target.split('-', 1)[1]}.", script)
+
     def test_the_workflow_for_releases_gives_the_action_what_it_knows(self):
         workflow = yaml.safe_load((HERE / "al-go/ourReleaseToFame.yaml").read_text())
         [job] = workflow["jobs"].values()
