@@ -78,6 +78,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 /// How to open a file that nobody else may read once it is made.
 #[must_use]
 pub(crate) fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no modes to set"))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

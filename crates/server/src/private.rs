@@ -20,6 +20,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// How a file is opened that, where it is made, is for its owner alone.
 pub(crate) fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no modes to set"))]
     let mut options = File::options();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
