@@ -54,11 +54,12 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// A hotfix that is waited for.
-struct Watched {
+pub(in crate::commands) struct Watched {
     scope: AppInCountry,
-    id: OperationId,
+    /// Which it is.
+    pub id: OperationId,
     /// As it was seen last.
-    row: Value,
+    pub row: Value,
     status: Option<OperationStatus>,
     installed: Option<AppVersion>,
     /// Why the service will not show it.
@@ -67,13 +68,9 @@ struct Watched {
 
 impl WaitArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let deadline = Deadline(Instant::now().checked_add(self.timeout));
-        let mut watched = self.meant(session, &deadline).await?;
-        self.watch(session, &mut watched, &deadline).await;
-        let (mut outcomes, mut complaints) = (Vec::new(), Complaints::default());
-        for hotfix in &mut watched {
-            outcomes.push(self.judge(session, hotfix, &deadline, &mut complaints).await);
-        }
+        let patience = Patience::new(self.timeout, self.poll_interval);
+        let meant = self.meant(session, &patience).await?;
+        let (watched, outcomes, complaints) = patience.wait(session, meant).await;
         print(session.printer, &watched)?;
         complaints.tell(session.printer);
         if watched.len() > 1 {
@@ -83,26 +80,59 @@ impl WaitArgs {
     }
 
     /// The hotfixes to wait for. What is needed to tell which they are is asked for as long as there is time.
-    async fn meant(&self, session: &Session, deadline: &Deadline) -> Result<Vec<Watched>, Failure> {
+    async fn meant(&self, session: &Session, patience: &Patience) -> Result<Vec<Meant>, Failure> {
         loop {
             let found = async {
                 let scopes = session.scopes(&self.scope).await?;
                 self.which.resolve(session, &scopes, None).await
             };
             let failure = match found.await {
-                Ok(meant) => return Ok(meant.into_iter().map(Watched::new).collect()),
+                Ok(meant) => return Ok(meant),
                 Err(failure) => failure,
             };
-            let pause = deadline.bound(tokio::time::sleep(spread(self.poll_interval)));
+            let pause = patience.bound(tokio::time::sleep(spread(patience.poll_interval)));
             if failure.exit() != Exit::Unavailable || pause.await.is_none() {
                 return Err(failure);
             }
             session.printer.note(failure.to_string());
         }
     }
+}
+
+/// For how long hotfixes are waited for, and how often they are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::commands) struct Patience {
+    /// When waiting ends; never, if that is too far away to be said.
+    until: Option<Instant>,
+    /// The first pause between two looks.
+    poll_interval: Duration,
+}
+
+/// What is known of hotfixes that were waited for, how each of them ended, and what is wrong with them.
+type Waited = (Vec<Watched>, Vec<Exit>, Complaints);
+
+impl Patience {
+    /// From now on.
+    pub(in crate::commands) fn new(timeout: Duration, poll_interval: Duration) -> Self {
+        Self {
+            until: Instant::now().checked_add(timeout),
+            poll_interval,
+        }
+    }
+
+    /// Waits until all have ended, or it is too late, and makes sure that they did what they were to do.
+    pub(in crate::commands) async fn wait(&self, session: &Session, meant: Vec<Meant>) -> Waited {
+        let mut watched: Vec<Watched> = meant.into_iter().map(Watched::new).collect();
+        self.watch(session, &mut watched).await;
+        let (mut outcomes, mut complaints) = (Vec::new(), Complaints::default());
+        for hotfix in &mut watched {
+            outcomes.push(self.judge(session, hotfix, &mut complaints).await);
+        }
+        (watched, outcomes, complaints)
+    }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
-    async fn watch(&self, session: &Session, watched: &mut [Watched], deadline: &Deadline) {
+    async fn watch(&self, session: &Session, watched: &mut [Watched]) {
         let reader = Reader::new(session);
         let mut progress = Progress::new(session.printer, watched.len());
         let mut pause = self.poll_interval;
@@ -112,7 +142,7 @@ impl WaitArgs {
                 let look = reader.one(&hotfix.scope, hotfix.id);
                 let seen = match is_first {
                     true => Some(look.await),
-                    false => deadline.bound(look).await,
+                    false => self.bound(look).await,
                 };
                 let Some(seen) = seen else {
                     return;
@@ -131,7 +161,7 @@ impl WaitArgs {
             if watched.iter().all(Watched::has_ended) {
                 return;
             }
-            if deadline.bound(tokio::time::sleep(spread(pause))).await.is_none() {
+            if self.bound(tokio::time::sleep(spread(pause))).await.is_none() {
                 return;
             }
             pause = (pause * 3 / 2).min(self.poll_interval * 12);
@@ -139,13 +169,7 @@ impl WaitArgs {
     }
 
     /// Compares what a hotfix says of itself with what its environment has installed.
-    async fn judge(
-        &self,
-        session: &Session,
-        hotfix: &mut Watched,
-        deadline: &Deadline,
-        complaints: &mut Complaints,
-    ) -> Exit {
+    async fn judge(&self, session: &Session, hotfix: &mut Watched, complaints: &mut Complaints) -> Exit {
         let (id, status) = (hotfix.id, hotfix.status);
         if let Some(exit) = hotfix.refused {
             return exit;
@@ -157,7 +181,7 @@ impl WaitArgs {
             );
             return Exit::WaitedTooLong;
         };
-        let installed = self.installed(session, hotfix, deadline).await;
+        let installed = self.installed(session, hotfix).await;
         if let Some(message) = hotfix.text("errorMessage") {
             complaints.add(id, format!("{status}: {message}"));
         }
@@ -195,12 +219,7 @@ impl WaitArgs {
 
     /// The version that the environment has, read again a few times while it is not what a success promises, and as long
     /// as there is time while it cannot be read.
-    async fn installed(
-        &self,
-        session: &Session,
-        hotfix: &Watched,
-        deadline: &Deadline,
-    ) -> Result<Option<AppVersion>, Failure> {
+    async fn installed(&self, session: &Session, hotfix: &Watched) -> Result<Option<AppVersion>, Failure> {
         let target = Target::deserialize(&hotfix.row).map_err(|error| {
             Failure::Unexpected(format!("The hotfix {} makes no sense: {error}", hotfix.id))
         })?;
@@ -227,20 +246,15 @@ impl WaitArgs {
                 session.printer.note(failure.to_string());
             }
             let pause = tokio::time::sleep(spread(self.poll_interval));
-            if deadline.bound(pause).await.is_none() {
+            if self.bound(pause).await.is_none() {
                 return installed;
             }
         }
     }
-}
 
-/// When waiting ends; never, if that is too far away to be said.
-struct Deadline(Option<Instant>);
-
-impl Deadline {
     /// What `work` comes to, or nothing when it is too late.
     async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match self.0 {
+        match self.until {
             Some(at) => tokio::time::timeout_at(at.into(), work).await.ok(),
             None => Some(work.await),
         }
@@ -393,7 +407,7 @@ impl Drop for Progress {
 
 /// What is wrong with hotfixes: the same is said once.
 #[derive(Default)]
-struct Complaints(Vec<(String, Vec<OperationId>)>);
+pub(in crate::commands) struct Complaints(Vec<(String, Vec<OperationId>)>);
 
 impl Complaints {
     fn add(&mut self, id: OperationId, text: String) {
@@ -403,7 +417,13 @@ impl Complaints {
         }
     }
 
-    fn tell(&self, printer: Printer) {
+    /// What is wrong with one of them.
+    pub(in crate::commands) fn of(&self, id: OperationId) -> Vec<&str> {
+        let about = self.0.iter().filter(|(_, ids)| ids.contains(&id));
+        about.map(|(text, _)| text.as_str()).collect()
+    }
+
+    pub(in crate::commands) fn tell(&self, printer: Printer) {
         for (text, ids) in &self.0 {
             match ids.as_slice() {
                 [id] => printer.error(format!("{id}: {text}")),
@@ -417,7 +437,7 @@ impl Complaints {
 }
 
 /// Of several ends, the one that matters most to a pipeline.
-fn worst(outcomes: &[Exit]) -> Exit {
+pub(in crate::commands) fn worst(outcomes: &[Exit]) -> Exit {
     let by_weight = [
         Exit::HotfixFailed,
         Exit::WaitedTooLong,
