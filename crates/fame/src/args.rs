@@ -3,6 +3,7 @@
 //! Here and in the `Args` beside each command is the raw command line. It is read once: [`crate::settings`] makes
 //! of the global part what the rest of the program believes in, and no flag is looked at again after that.
 
+use crate::ci::Ci;
 use clap::{
     Arg, Args, Command,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -120,6 +121,15 @@ pub(crate) struct GlobalArgs {
     /// Print no notes and no progress
     #[arg(long, short, global = true, help_heading = "Output")]
     pub quiet: bool,
+    /// The pipeline to tell what became of it: github, azure or none; left out, the one that runs the command
+    #[arg(
+        long,
+        global = true,
+        value_name = "SYSTEM",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub ci: Option<Ci>,
 }
 
 impl GlobalArgs {

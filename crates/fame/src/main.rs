@@ -5,16 +5,19 @@
 //! [`session`].
 
 mod args;
+mod ci;
 mod cli;
 mod commands;
 mod dev;
 mod exit;
 mod failure;
 mod output;
+mod reports;
 mod session;
 mod settings;
 mod usage;
 
+use ci::Ci;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use dev::DevArgs;
@@ -31,13 +34,18 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::answer(error).into(),
     };
-    let printer = Printer::new(cli.global.json, cli.global.quiet);
+    let printer = Printer::new(
+        cli.global.json,
+        cli.global.quiet,
+        cli.global.ci.unwrap_or_else(Ci::detected),
+    );
     let ended = runtime().and_then(|runtime| runtime.block_on(run(cli, printer)));
     flush_log();
     match ended {
         Ok(code) => code,
         Err(failure) => {
             failure.tell(printer, None);
+            reports::annotate(&failure, printer);
             failure.exit().into()
         }
     }
@@ -85,7 +93,10 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Openapi => commands::openapi::run(printer),
         Command::Completions(args) => commands::completions::run(&args, Cli::command(), printer),
         Command::ExitCodes => {
-            printer.text(&Exit::table())?;
+            match printer.is_json() {
+                true => printer.rows(&Exit::rows(), &[])?,
+                false => printer.text(&Exit::table())?,
+            }
             Ok(Exit::Done)
         }
     };

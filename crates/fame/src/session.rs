@@ -59,6 +59,18 @@ impl Session {
         }
     }
 
+    /// What people call the app: its name, or what was typed where the service will not say it.
+    pub(crate) async fn app_name(&self, app: &AppArg) -> String {
+        let id = match &app.app {
+            AppRef::Id(id) => *id,
+            AppRef::Name(name) => return name.clone(),
+        };
+        let found = self.client.get_app(id).json().await.unwrap_or_default();
+        found["name"]
+            .as_str()
+            .map_or_else(|| id.to_string(), str::to_owned)
+    }
+
     /// The app that is meant, in each of the countries.
     ///
     /// # Errors

@@ -78,18 +78,18 @@ impl ConfigArgs {
 
 /// Tells of every problem; comes to a failure that counts the errors among them.
 pub(crate) fn summary(printer: Printer, problems: &[Problem]) -> Failure {
-    tell(printer, problems);
+    tell(printer, problems, Exit::Usage);
     let errors = errors_in(problems);
     let plural = if errors == 1 { "problem" } else { "problems" };
     Failure::Usage(format!("The settings have {errors} {plural}."))
 }
 
-fn tell(printer: Printer, problems: &[Problem]) {
+fn tell(printer: Printer, problems: &[Problem], exit: Exit) {
     for problem in problems {
         let line = format!("{}: {problem}", problem.code);
         match problem.severity {
             Severity::Warning => printer.warning(line),
-            Severity::Error => printer.error(line),
+            Severity::Error => printer.coded_error(problem.code, exit, line),
         }
     }
 }
@@ -145,7 +145,7 @@ async fn check(loaded: &Loaded, connects: bool, printer: Printer) -> Result<Exit
     if connects {
         let problems = server::try_connections(loaded).await;
         if !problems.is_empty() {
-            tell(printer, &problems);
+            tell(printer, &problems, Exit::Unavailable);
             return Err(Failure::Unavailable(
                 "Not all that the service has to reach can be reached.".to_owned(),
             ));

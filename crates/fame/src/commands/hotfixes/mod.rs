@@ -1,5 +1,6 @@
 //! `fame hotfixes`: pushing a version to customers' environments, and finding out what became of it.
 
+mod progress;
 mod refusals;
 pub(super) mod request;
 mod schedule;
@@ -18,10 +19,11 @@ use crate::{
 use clap::{Args, Subcommand};
 use client::Query;
 use domain::{ids::OperationId, version::AppVersion};
+use progress::View;
 use refusals::reasons_by_code;
 use seen::{Reader, columns, country_column};
 use serde_json::Value;
-use which::Which;
+use which::{Which, usage_of_which};
 
 /// `fame hotfixes …`
 #[derive(Subcommand, Debug)]
@@ -43,6 +45,7 @@ pub(crate) enum HotfixesCommand {
     /// Push a version to one environment, or to all that match
     Schedule(schedule::ScheduleArgs),
     /// Call off hotfixes that have not started
+    #[command(override_usage = usage_of_which("cancel"))]
     Cancel {
         #[command(flatten)]
         scope: AppInCountries,
@@ -52,7 +55,12 @@ pub(crate) enum HotfixesCommand {
     /// Explain for each environment whether a hotfix could be scheduled and when it would start; changes nothing
     Plan(PlanArgs),
     /// Wait until hotfixes have ended, and make sure that they did what they were to do
+    #[command(override_usage = usage_of_which("wait"))]
     Wait(wait::WaitArgs),
+    /// Wait as `wait` does, and show each hotfix meanwhile: in a table that changes, or as a line for each change where
+    /// nobody is at a terminal
+    #[command(override_usage = usage_of_which("watch"))]
+    Watch(wait::WaitArgs),
 }
 
 /// `fame hotfixes plan`
@@ -67,7 +75,7 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     eligible_only: bool,
     /// Only environments for which this holds, as OData: "type eq 'Production'"
-    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
+    #[arg(long, visible_alias = "where", value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
 }
 
@@ -102,7 +110,8 @@ impl HotfixesCommand {
             }
             Self::Cancel { scope, which } => return cancel(session, &scope, &which).await,
             Self::Schedule(args) => return args.run(session).await,
-            Self::Wait(args) => return args.run(session).await,
+            Self::Wait(args) => return args.run(session, View::Counted).await,
+            Self::Watch(args) => return args.run(session, View::Each).await,
         }
         Ok(Exit::Done)
     }

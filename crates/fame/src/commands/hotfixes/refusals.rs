@@ -103,7 +103,8 @@ async fn tell_group(session: &Session, printer: Printer, group: &[&(Place, Failu
     };
     let ahead = ahead(session, place, failure).await;
     let ahead = ahead.map(|ahead| format!("\n  {ahead}")).unwrap_or_default();
-    printer.error(format!("{count}{}: {failure}{ahead}", place.environment));
+    let text = format!("{count}{}: {failure}{ahead}", place.environment);
+    printer.coded_error(failure.code(), failure.exit(), text);
     for (place, failure) in others.iter().take(NAMED).copied() {
         let ahead = self::ahead(session, place, failure).await;
         let ahead = ahead.map(|ahead| format!(": {ahead}")).unwrap_or_default();

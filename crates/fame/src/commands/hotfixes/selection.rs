@@ -32,7 +32,7 @@ struct Choice {
     #[arg(long, short, value_name = "NAME")]
     environment: Option<String>,
     /// All environments for which this holds, as OData: "type eq 'Production' and version lt '16.0.1.2'"
-    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
+    #[arg(long, visible_alias = "where", value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
     /// All environments of the country
     #[arg(long)]

@@ -6,7 +6,8 @@
 //! becomes of one hotfix, the others are waited for, and what is known of all is printed.
 
 use super::{
-    seen::{Reader, is_left_alone, prospect, warn_of_nobody},
+    progress::{Progress, View, counts},
+    seen::{Reader, prospect},
     selection::{Environment, Target, environments},
     which::{Meant, Which},
 };
@@ -14,16 +15,19 @@ use crate::{
     args::{AppInCountries, AppInCountry, brief, duration},
     exit::Exit,
     failure::Failure,
-    output::{Column, Printer, cell},
+    output::{Column, Printer},
+    reports::{self, Case, CaseResult, Report, ReportArgs, Suite},
     session::Session,
 };
 use clap::Args;
 use client::{literal, spread};
 use domain::{ids::OperationId, operation::OperationStatus, version::AppVersion};
-use indicatif::ProgressBar;
 use serde::Deserialize;
-use serde_json::Value;
-use std::time::{Duration, Instant};
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// `fame hotfixes wait`
 #[derive(Args, Debug)]
@@ -38,20 +42,12 @@ pub(crate) struct WaitArgs {
     /// How long to pause between looks at first; pauses grow to twelve times that
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = brief)]
     poll_interval: Duration,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 /// How often the installed version is read again when it is not yet what a success promises.
 const CONFIRMATIONS: u32 = 5;
-
-const COLUMNS: &[Column] = &[
-    ("ID", "id"),
-    ("TENANT", "environmentAadTenantId"),
-    ("ENVIRONMENT", "environmentName"),
-    ("STATUS", "status"),
-    ("TARGET", "targetAppVersion"),
-    ("INSTALLED", "installedVersion"),
-    ("MESSAGE", "errorMessage"),
-];
 
 /// A hotfix that is waited for.
 pub(in crate::commands) struct Watched {
@@ -63,20 +59,54 @@ pub(in crate::commands) struct Watched {
     status: Option<OperationStatus>,
     installed: Option<AppVersion>,
     /// Why the service will not show it.
-    refused: Option<Exit>,
+    refused: Option<Failure>,
+    /// How long it took to end, as far as it was watched.
+    took: Option<Duration>,
+}
+
+/// What came of a hotfix.
+pub(in crate::commands) struct Verdict {
+    /// The exit code that stands for it.
+    pub exit: Exit,
+    /// What there is to say of it.
+    pub why: Vec<String>,
 }
 
 impl WaitArgs {
-    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+    /// Waits, and shows how it is going as `view` says.
+    pub(super) async fn run(self, session: &Session, view: View) -> Result<Exit, Failure> {
+        let ended = self.wait(session, view).await;
+        self.report.keep(view.title(), ended, session.printer)
+    }
+
+    async fn wait(&self, session: &Session, view: View) -> Result<Exit, Failure> {
         let patience = Patience::new(self.timeout, self.poll_interval);
+        let printer = session.printer;
         let meant = self.meant(session, &patience).await?;
-        let (watched, outcomes, complaints) = patience.wait(session, meant).await;
-        print(session.printer, &watched)?;
-        complaints.tell(session.printer);
-        if watched.len() > 1 {
-            session.printer.note(counts(&watched));
+        let Waited {
+            watched,
+            verdicts,
+            told,
+        } = patience.wait(session, meant, view).await;
+        print(printer, &watched)?;
+        tell(&watched, &verdicts, printer);
+        let counts = counts(&watched);
+        if watched.len() > 1 && counts != told {
+            printer.note(counts);
         }
-        Ok(worst(&outcomes))
+        let outcome = worst(&verdicts);
+        if !self.report.is_wanted(printer) {
+            return Ok(outcome);
+        }
+        let app = session.app_name(&self.scope.app).await;
+        let report = report(&app, &watched, &verdicts);
+        Ok(reports::write(
+            &report,
+            &self.report,
+            view.title(),
+            outcome,
+            printer,
+        ))
     }
 
     /// The hotfixes to wait for. What is needed to tell which they are is asked for as long as there is time.
@@ -90,7 +120,7 @@ impl WaitArgs {
                 Ok(meant) => return Ok(meant),
                 Err(failure) => failure,
             };
-            let pause = patience.bound(tokio::time::sleep(spread(patience.poll_interval)));
+            let pause = patience.bound(tokio::time::sleep(spread(self.poll_interval)));
             if failure.exit() != Exit::Unavailable || pause.await.is_none() {
                 return Err(failure);
             }
@@ -108,8 +138,15 @@ pub(in crate::commands) struct Patience {
     poll_interval: Duration,
 }
 
-/// What is known of hotfixes that were waited for, how each of them ended, and what is wrong with them.
-type Waited = (Vec<Watched>, Vec<Exit>, Complaints);
+/// What is known of hotfixes that were waited for.
+pub(in crate::commands) struct Waited {
+    /// The hotfixes, as they were asked for.
+    pub watched: Vec<Watched>,
+    /// What came of each.
+    pub verdicts: Vec<Verdict>,
+    /// What stands on the screen of it.
+    told: String,
+}
 
 impl Patience {
     /// From now on.
@@ -121,20 +158,24 @@ impl Patience {
     }
 
     /// Waits until all have ended, or it is too late, and makes sure that they did what they were to do.
-    pub(in crate::commands) async fn wait(&self, session: &Session, meant: Vec<Meant>) -> Waited {
+    pub(in crate::commands) async fn wait(&self, session: &Session, meant: Vec<Meant>, view: View) -> Waited {
         let mut watched: Vec<Watched> = meant.into_iter().map(Watched::new).collect();
-        self.watch(session, &mut watched).await;
-        let (mut outcomes, mut complaints) = (Vec::new(), Complaints::default());
+        let mut progress = Progress::new(session.printer, view, watched.len());
+        self.watch(session, &mut watched, &mut progress).await;
+        let mut verdicts = Vec::new();
         for hotfix in &mut watched {
-            outcomes.push(self.judge(session, hotfix, &mut complaints).await);
+            verdicts.push(self.judge(session, hotfix).await);
         }
-        (watched, outcomes, complaints)
+        Waited {
+            watched,
+            verdicts,
+            told: progress.end(),
+        }
     }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
-    async fn watch(&self, session: &Session, watched: &mut [Watched]) {
-        let reader = Reader::new(session);
-        let mut progress = Progress::new(session.printer, watched.len());
+    async fn watch(&self, session: &Session, watched: &mut [Watched], progress: &mut Progress) {
+        let (reader, begun) = (Reader::new(session), Instant::now());
         let mut pause = self.poll_interval;
         let mut is_first = true;
         loop {
@@ -153,7 +194,10 @@ impl Patience {
                     Err(failure) if failure.exit() == Exit::Unavailable => {
                         session.printer.note(failure.to_string());
                     }
-                    Err(failure) => hotfix.refuse(&failure, session.printer),
+                    Err(failure) => hotfix.refuse(failure, session.printer),
+                }
+                if hotfix.has_ended() {
+                    hotfix.took = Some(begun.elapsed());
                 }
             }
             progress.show(watched);
@@ -169,30 +213,31 @@ impl Patience {
     }
 
     /// Compares what a hotfix says of itself with what its environment has installed.
-    async fn judge(&self, session: &Session, hotfix: &mut Watched, complaints: &mut Complaints) -> Exit {
-        let (id, status) = (hotfix.id, hotfix.status);
-        if let Some(exit) = hotfix.refused {
-            return exit;
+    async fn judge(&self, session: &Session, hotfix: &mut Watched) -> Verdict {
+        if let Some(failure) = &hotfix.refused {
+            return Verdict {
+                exit: failure.exit(),
+                why: Vec::new(),
+            };
         }
-        let Some(status) = status.filter(|status| status.is_terminal()) else {
-            complaints.add(
-                id,
-                format!("{} when the time to wait was over.", hotfix.outlook()),
-            );
-            return Exit::WaitedTooLong;
+        let Some(status) = hotfix.status.filter(|status| status.is_terminal()) else {
+            let still = format!("still {} when the time to wait was over.", hotfix.outlook());
+            return Verdict {
+                exit: Exit::WaitedTooLong,
+                why: vec![still],
+            };
         };
         let installed = self.installed(session, hotfix).await;
-        if let Some(message) = hotfix.text("errorMessage") {
-            complaints.add(id, format!("{status}: {message}"));
-        }
-        match (status, installed) {
+        let message = hotfix.text("errorMessage");
+        let mut why: Vec<String> = message
+            .map(|message| format!("{status}: {message}"))
+            .into_iter()
+            .collect();
+        let exit = match (status, installed) {
             (OperationStatus::Succeeded, Err(failure)) => {
-                complaints.add(
-                    id,
-                    format!(
-                        "Succeeded, but the version that its environment has could not be read: {failure}"
-                    ),
-                );
+                why.push(format!(
+                    "Succeeded, but the version that its environment has could not be read: {failure}"
+                ));
                 match failure.exit() {
                     Exit::Unavailable => Exit::WaitedTooLong,
                     exit => exit,
@@ -200,11 +245,13 @@ impl Patience {
             }
             (OperationStatus::Succeeded, Ok(installed)) => {
                 hotfix.installed = installed;
-                if hotfix.is_on_target() {
-                    return Exit::Done;
+                match hotfix.is_on_target() {
+                    true => Exit::Done,
+                    false => {
+                        why.push(hotfix.broken_promise());
+                        Exit::HotfixFailed
+                    }
                 }
-                complaints.add(id, hotfix.broken_promise());
-                Exit::HotfixFailed
             }
             (ended, installed) => {
                 hotfix.installed = installed.ok().flatten();
@@ -214,7 +261,8 @@ impl Patience {
                     _ => Exit::HotfixFailed,
                 }
             }
-        }
+        };
+        Verdict { exit, why }
     }
 
     /// The version that the environment has, read again a few times while it is not what a success promises, and as long
@@ -270,17 +318,18 @@ impl Watched {
             status: None,
             installed: None,
             refused: None,
+            took: None,
         }
     }
 
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.refused.is_some() || self.status.is_some_and(OperationStatus::is_terminal)
     }
 
     /// The service will not show it, whenever it is asked.
-    fn refuse(&mut self, failure: &Failure, printer: Printer) {
+    fn refuse(&mut self, failure: Failure, printer: Printer) {
         failure.tell(printer, Some(&self.id.to_string()));
-        self.refused = Some(failure.exit());
+        self.refused = Some(failure);
     }
 
     /// Takes in a new look; what there is to tell if something has changed.
@@ -304,11 +353,11 @@ impl Watched {
         }
     }
 
-    fn text(&self, property: &str) -> Option<&str> {
+    pub(super) fn text(&self, property: &str) -> Option<&str> {
         self.row.get(property).and_then(Value::as_str)
     }
 
-    fn said(&self) -> &str {
+    pub(super) fn said(&self) -> &str {
         self.text("status").unwrap_or("not seen")
     }
 
@@ -330,114 +379,89 @@ impl Watched {
     }
 }
 
-/// How many there are of each status, and what lies ahead of those that wait.
-fn counts(watched: &[Watched]) -> String {
-    let ended = watched.iter().filter(|hotfix| hotfix.has_ended()).count();
-    let count = |text: &str| watched.iter().filter(|hotfix| hotfix.said() == text).count();
-    let mut words: Vec<&str> = watched.iter().map(Watched::said).collect();
-    words.sort_unstable();
-    words.dedup();
-    let by_status: Vec<String> = words
-        .iter()
-        .map(|word| format!("{} {word}", count(word)))
-        .collect();
-    let next = watched
-        .iter()
-        .filter_map(|hotfix| hotfix.text("expectedStart"))
-        .min();
-    let next = next
-        .map(|at| format!("; the next starts {}", cell(&at.into())))
-        .unwrap_or_default();
-    format!(
-        "{ended} of {} have ended: {}{next}.",
-        watched.len(),
-        by_status.join(", ")
-    )
-}
-
-/// Tells how it is going: of a single hotfix step by step, of several in one line that counts.
-struct Progress {
-    printer: Printer,
-    line: Option<ProgressBar>,
-    told: String,
-    has_warned: bool,
-}
-
-impl Progress {
-    fn new(printer: Printer, hotfixes: usize) -> Self {
-        Self {
-            printer,
-            line: (hotfixes > 1).then(|| printer.line()),
-            told: String::new(),
-            has_warned: false,
-        }
-    }
-
-    /// Tells what has become of one hotfix.
-    fn tell(&self, news: Option<String>) {
-        if let Some(news) = news.filter(|_| self.line.is_none()) {
-            self.printer.note(news);
-        }
-    }
-
-    /// Tells what has become of all.
-    fn show(&mut self, watched: &[Watched]) {
-        if !self.has_warned && watched.iter().any(|hotfix| is_left_alone(&hotfix.row)) {
-            self.has_warned = true;
-            warn_of_nobody(self.printer, watched.iter().map(|hotfix| &hotfix.row));
-        }
-        let (Some(line), text) = (&self.line, counts(watched)) else {
-            return;
-        };
-        line.set_message(text.clone());
-        if line.is_hidden() && text != self.told {
-            self.printer.note(&text);
-        }
-        self.told = text;
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            line.finish_and_clear();
-        }
-    }
-}
-
-/// What is wrong with hotfixes: the same is said once.
-#[derive(Default)]
-pub(in crate::commands) struct Complaints(Vec<(String, Vec<OperationId>)>);
-
-impl Complaints {
-    fn add(&mut self, id: OperationId, text: String) {
-        match self.0.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, ids)) => ids.push(id),
-            None => self.0.push((text, vec![id])),
-        }
-    }
-
-    /// What is wrong with one of them.
-    pub(in crate::commands) fn of(&self, id: OperationId) -> Vec<&str> {
-        let about = self.0.iter().filter(|(_, ids)| ids.contains(&id));
-        about.map(|(text, _)| text.as_str()).collect()
-    }
-
-    pub(in crate::commands) fn tell(&self, printer: Printer) {
-        for (text, ids) in &self.0 {
-            match ids.as_slice() {
-                [id] => printer.error(format!("{id}: {text}")),
-                ids => {
-                    let ids: Vec<String> = ids.iter().map(|id| format!("\n  {id}")).collect();
-                    printer.error(format!("{} hotfixes: {text}{}", ids.len(), ids.concat()));
-                }
+/// Tells what is wrong with hotfixes: the same is said once.
+fn tell(watched: &[Watched], verdicts: &[Verdict], printer: Printer) {
+    let mut complaints: Vec<(Exit, &str, Vec<String>)> = Vec::new();
+    for (hotfix, verdict) in watched.iter().zip(verdicts) {
+        for text in &verdict.why {
+            let id = hotfix.id.to_string();
+            match complaints.iter_mut().find(|(_, known, _)| known == text) {
+                Some((_, _, ids)) => ids.push(id),
+                None => complaints.push((verdict.exit, text, vec![id])),
             }
         }
+    }
+    for (exit, text, ids) in complaints {
+        let told = match ids.as_slice() {
+            [id] => format!("{id}: {text}"),
+            ids => format!("{} hotfixes: {text}\n  {}", ids.len(), ids.join("\n  ")),
+        };
+        if exit == Exit::Done {
+            printer.warning(told);
+            continue;
+        }
+        let facts =
+            || json!({ "code": exit.name(), "exitCode": exit.code(), "message": text, "hotfixes": ids });
+        printer.error_with_facts(&told, facts);
+    }
+}
+
+/// What became of all, for reports.
+fn report(app: &str, watched: &[Watched], verdicts: &[Verdict]) -> Report {
+    let mut of_name = HashMap::new();
+    for hotfix in watched {
+        *of_name.entry(hotfix.text("environmentName")).or_insert(0) += 1;
+    }
+    let case = |(hotfix, verdict): (&Watched, &Verdict)| {
+        let environment = hotfix.text("environmentName");
+        let tenant = hotfix.text("environmentAadTenantId");
+        let name = match (environment, tenant) {
+            (None, _) => format!("{} hotfix", hotfix.id),
+            // Every customer has one that is called Production.
+            (Some(name), Some(tenant)) if of_name.get(&environment) > Some(&1) => {
+                format!("{name} ({tenant}) hotfix")
+            }
+            (Some(name), _) => format!("{name} hotfix"),
+        };
+        Case {
+            name,
+            classname: app.to_owned(),
+            seconds: hotfix.took.map(|took| took.as_secs_f64()),
+            result: result(hotfix, verdict),
+        }
+    };
+    Report {
+        suites: vec![Suite {
+            name: app.to_owned(),
+            cases: watched.iter().zip(verdicts).map(case).collect(),
+        }],
+    }
+}
+
+fn result(hotfix: &Watched, verdict: &Verdict) -> CaseResult {
+    if let Some(failure) = &hotfix.refused {
+        return CaseResult::of_failure(failure);
+    }
+    let why = verdict.why.join("\n");
+    let first_line = why.lines().next().unwrap_or(hotfix.said()).to_owned();
+    match verdict.exit {
+        Exit::Done => CaseResult::Passed,
+        Exit::HotfixSkipped => CaseResult::Skipped { message: first_line },
+        exit => CaseResult::Failed {
+            code: exit.name().to_owned(),
+            text: format!(
+                "{}\n  hotfix: {}",
+                if why.is_empty() { &first_line } else { &why },
+                hotfix.id
+            ),
+            message: first_line,
+        },
     }
 }
 
 /// Of several ends, the one that matters most to a pipeline.
-pub(in crate::commands) fn worst(outcomes: &[Exit]) -> Exit {
+fn worst(verdicts: &[Verdict]) -> Exit {
+    let outcomes: Vec<Exit> = verdicts.iter().map(|verdict| verdict.exit).collect();
     let by_weight = [
         Exit::HotfixFailed,
         Exit::WaitedTooLong,
@@ -445,8 +469,18 @@ pub(in crate::commands) fn worst(outcomes: &[Exit]) -> Exit {
         Exit::HotfixSkipped,
     ];
     let found = by_weight.into_iter().find(|exit| outcomes.contains(exit));
-    found.unwrap_or_else(|| Exit::first_of(outcomes.iter().copied()))
+    found.unwrap_or_else(|| Exit::first_of(outcomes.clone()))
 }
+
+const COLUMNS: &[Column] = &[
+    ("ID", "id"),
+    ("TENANT", "environmentAadTenantId"),
+    ("ENVIRONMENT", "environmentName"),
+    ("STATUS", "status"),
+    ("TARGET", "targetAppVersion"),
+    ("INSTALLED", "installedVersion"),
+    ("MESSAGE", "errorMessage"),
+];
 
 fn print(printer: Printer, watched: &[Watched]) -> Result<(), Failure> {
     let with_version = |hotfix: &Watched| {
