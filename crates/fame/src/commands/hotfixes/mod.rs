@@ -1,6 +1,6 @@
 //! `fame hotfixes`: pushing a version to customers' environments, and finding out what became of it.
 
-mod progress;
+pub(super) mod progress;
 mod refusals;
 pub(super) mod request;
 mod schedule;

@@ -94,7 +94,7 @@ impl WaitArgs {
         if watched.len() > 1 && counts != told {
             printer.note(counts);
         }
-        let outcome = worst(&verdicts);
+        let outcome = worst(verdicts.iter().map(|verdict| verdict.exit));
         if !self.report.is_wanted(printer) {
             return Ok(outcome);
         }
@@ -460,8 +460,8 @@ fn result(hotfix: &Watched, verdict: &Verdict) -> CaseResult {
 }
 
 /// Of several ends, the one that matters most to a pipeline.
-fn worst(verdicts: &[Verdict]) -> Exit {
-    let outcomes: Vec<Exit> = verdicts.iter().map(|verdict| verdict.exit).collect();
+pub(in crate::commands) fn worst(outcomes: impl IntoIterator<Item = Exit>) -> Exit {
+    let outcomes: Vec<Exit> = outcomes.into_iter().collect();
     let by_weight = [
         Exit::HotfixFailed,
         Exit::WaitedTooLong,
