@@ -50,6 +50,8 @@ pub(crate) enum Command {
     /// Uploaded versions of an app
     #[command(subcommand)]
     Versions(commands::versions::VersionsCommand),
+    /// Publish packages in all their countries, offer them, and bring them to customers' environments
+    Release(commands::release::ReleaseArgs),
     /// Customers' environments that have an app installed
     #[command(subcommand)]
     Environments(commands::environments::EnvironmentsCommand),

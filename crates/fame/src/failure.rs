@@ -18,7 +18,7 @@ pub(crate) enum Failure {
     /// There is nothing to sign in with.
     #[error("{0}")]
     NotSignedIn(String),
-    /// The caller's role does not allow it.
+    /// What the caller may not do, found out before anything was changed.
     #[error("{0}")]
     NotAllowed(String),
     /// The service said no, or nothing, or nothing that can be understood.
@@ -96,7 +96,7 @@ impl Failure {
     }
 
     /// The failure for programs.
-    fn facts(&self, about: Option<&str>) -> Value {
+    pub(crate) fn facts(&self, about: Option<&str>) -> Value {
         let mut facts = Map::new();
         let mut add = |name: &str, value: Value| {
             if !value.is_null() {

@@ -17,6 +17,7 @@ pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod package;
 pub(crate) mod principals;
+pub(crate) mod release;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 mod transfer;

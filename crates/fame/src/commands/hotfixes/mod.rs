@@ -1,13 +1,14 @@
 //! `fame hotfixes`: pushing a version to customers' environments, and finding out what became of it.
 
 mod cases;
-mod progress;
+pub(super) mod progress;
 mod refusals;
+pub(super) mod request;
 mod schedule;
-mod seen;
-mod selection;
-mod wait;
-mod which;
+pub(super) mod seen;
+pub(super) mod selection;
+pub(super) mod wait;
+pub(super) mod which;
 
 use crate::{
     args::{AppInCountries, AppInCountry, QueryArgs, said},

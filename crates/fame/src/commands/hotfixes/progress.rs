@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// How a wait is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum View {
+pub(in crate::commands) enum View {
     /// `fame hotfixes wait`: one line that counts.
     Counted,
     /// `fame hotfixes watch`: each hotfix by itself.

@@ -8,6 +8,7 @@ use super::{
     cases::{self, CaseOf},
     plan, print_plan,
     refusals::{Refusals, reasons_by_code},
+    request::Asking,
     seen::{Reader, columns, warn_of_nobody},
     selection::{Environment, Place, Selection, Target, places},
 };
@@ -19,11 +20,9 @@ use crate::{
     session::Session,
 };
 use clap::Args;
-use client::{Query, literal};
 use domain::{
     access::{Permission, Resource},
     environment::EnvironmentKey,
-    instant::Instant,
     operation::OperationStatus,
     version::AppVersion,
 };
@@ -32,7 +31,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-use wire::hotfixes::HotfixRequestBody;
 
 /// `fame hotfixes schedule`
 #[derive(Args, Debug)]
@@ -322,11 +320,16 @@ impl ScheduleArgs {
             Some(key) => key.clone(),
             None => Uuid::new_v4().to_string(),
         };
+        let asking = Asking {
+            target: self.target,
+            run_after: self.start.run_after,
+            ignores_window: self.start.ignore_window,
+        };
         let mut left = asked.places.len();
         let all = asked.places.into_iter().map(|place| (place, false));
         let all = all.chain(asked.again.into_iter().map(|place| (place, true)));
         let requests = stream::iter(all).map(async |(place, is_again)| {
-            let outcome = self.schedule(session, &place, &run).await;
+            let outcome = asking.schedule(session, &place, &run).await;
             (place, is_again, outcome)
         });
         let mut outcomes = Box::pin(requests.buffered(self.concurrency.into()));
@@ -350,64 +353,6 @@ impl ScheduleArgs {
         bar.finish_and_clear();
         summary.left_out = left;
     }
-
-    /// Asks for one hotfix. With its key, the request does the same however often it arrives.
-    async fn schedule(&self, session: &Session, place: &Place, run: &str) -> Result<Value, Failure> {
-        let Place { scope, environment } = place;
-        let body = HotfixRequestBody {
-            environment_aad_tenant_id: environment.aad_tenant_id.0,
-            target_app_version: self.target.to_string(),
-            run_after: self.start.run_after.map(|at| at.to_string()),
-            ignore_upgrade_window: self.start.ignore_window,
-            environment_application_family: environment.application_family.clone(),
-            environment_name: environment.name.clone(),
-            environment_type: None,
-        };
-        let AppInCountry { app, country } = scope;
-        let request = session.client.schedule_hotfix(*app, &country.0, &body);
-        let request = request.idempotency_key(&key_for(run, environment));
-        let error = match request.json().await {
-            Ok(row) => return Ok(row),
-            Err(error) => error,
-        };
-        // A service that knows no keys refuses what it has scheduled itself.
-        let found = match error.is_open() {
-            true => self.pending(session, place).await,
-            false => None,
-        };
-        found.ok_or_else(|| error.into())
-    }
-
-    /// The hotfix of an environment that waits or runs and is the one that is asked for.
-    async fn pending(&self, session: &Session, Place { scope, environment }: &Place) -> Option<Value> {
-        let AppInCountry { app, country } = scope;
-        let filter = format!("environmentName eq {}", literal(&environment.name));
-        let all = session.client.list_hotfixes(*app, &country.0);
-        let rows = all
-            .query(Query::default().filter(filter))
-            .json()
-            .all()
-            .await
-            .ok()?;
-        rows.into_iter().find(|row| self.is_asked_for(row, environment))
-    }
-
-    fn is_asked_for(&self, row: &Value, environment: &Environment) -> bool {
-        let text = |property: &str| row.get(property).and_then(Value::as_str);
-        let status = text("status").and_then(|word| word.parse::<OperationStatus>().ok());
-        let run_after = text("runAfter").and_then(|at| at.parse::<Instant>().ok());
-        Target::deserialize(row).is_ok_and(|target| target.is(environment))
-            && status.is_some_and(|status| !status.is_terminal())
-            && text("targetAppVersion").and_then(|version| version.parse().ok()) == Some(self.target)
-            && (self.start.run_after.is_none() || self.start.run_after == run_after)
-    }
-}
-
-/// One key per run and environment.
-fn key_for(run: &str, environment: &Environment) -> String {
-    let key = environment.key();
-    let text = format!("{run}\n{}\n{}\n{}", key.tenant_id, key.family_key, key.name_key);
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string()
 }
 
 /// The environment that a hotfix is for.
@@ -488,28 +433,5 @@ impl Summary {
                 format!("{} hotfixes ({})", self.rows.len(), counts.join(", "))
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn environment(name: &str, family: &str) -> Environment {
-        serde_json::from_value(serde_json::json!({
-            "aadTenantId": "aaaabbbb-0000-cccc-1111-dddd2222eeee", "applicationFamily": family, "name": name
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn keys_differ_by_run_and_environment_but_not_by_spelling() {
-        let key = key_for("run 1", &environment("CRONUS", "Business Central"));
-        assert_eq!(key, key_for("run 1", &environment("cronus", "BusinessCentral")));
-        assert_ne!(key, key_for("run 2", &environment("CRONUS", "Business Central")));
-        assert_ne!(
-            key,
-            key_for("run 1", &environment("CRONUS-TEST", "Business Central"))
-        );
     }
 }

@@ -48,8 +48,9 @@ pub(crate) struct WaitArgs {
 const CONFIRMATIONS: u32 = 5;
 
 /// A hotfix that is waited for.
-pub(super) struct Watched {
+pub(in crate::commands) struct Watched {
     scope: AppInCountry,
+    /// Which it is.
     pub id: OperationId,
     /// As it was seen last.
     pub row: Value,
@@ -62,10 +63,11 @@ pub(super) struct Watched {
 }
 
 /// What came of a hotfix.
-struct Verdict {
-    exit: Exit,
+pub(in crate::commands) struct Verdict {
+    /// The exit code that stands for it.
+    pub exit: Exit,
     /// What there is to say of it.
-    why: Vec<String>,
+    pub why: Vec<String>,
 }
 
 impl WaitArgs {
@@ -76,24 +78,21 @@ impl WaitArgs {
     }
 
     async fn wait(&self, session: &Session, view: View) -> Result<Exit, Failure> {
-        let begun = Instant::now();
-        let deadline = Deadline(begun.checked_add(self.timeout));
+        let patience = Patience::new(self.timeout, self.poll_interval);
         let printer = session.printer;
-        let mut watched = self.meant(session, &deadline).await?;
-        let mut progress = Progress::new(printer, view, watched.len());
-        self.watch(session, &mut watched, &mut progress, &deadline).await;
-        let mut verdicts = Vec::new();
-        for hotfix in &mut watched {
-            verdicts.push(self.judge(session, hotfix, &deadline).await);
-        }
-        let told = progress.end();
+        let meant = self.meant(session, &patience).await?;
+        let Waited {
+            watched,
+            verdicts,
+            told,
+        } = patience.wait(session, meant, view).await;
         print(printer, &watched)?;
         tell(&watched, &verdicts, printer);
         let counts = counts(&watched);
         if watched.len() > 1 && counts != told {
             printer.note(counts);
         }
-        let outcome = worst(&verdicts);
+        let outcome = worst(verdicts.iter().map(|verdict| verdict.exit));
         if !self.report.is_wanted(printer) {
             return Ok(outcome);
         }
@@ -109,32 +108,71 @@ impl WaitArgs {
     }
 
     /// The hotfixes to wait for. What is needed to tell which they are is asked for as long as there is time.
-    async fn meant(&self, session: &Session, deadline: &Deadline) -> Result<Vec<Watched>, Failure> {
+    async fn meant(&self, session: &Session, patience: &Patience) -> Result<Vec<Meant>, Failure> {
         loop {
             let found = async {
                 let scopes = session.scopes(&self.scope).await?;
                 self.which.resolve(session, &scopes, None).await
             };
             let failure = match found.await {
-                Ok(meant) => return Ok(meant.into_iter().map(Watched::new).collect()),
+                Ok(meant) => return Ok(meant),
                 Err(failure) => failure,
             };
-            let pause = deadline.bound(tokio::time::sleep(spread(self.poll_interval)));
+            let pause = patience.bound(tokio::time::sleep(spread(self.poll_interval)));
             if failure.exit() != Exit::Unavailable || pause.await.is_none() {
                 return Err(failure);
             }
             session.printer.note(failure.to_string());
         }
     }
+}
+
+/// For how long hotfixes are waited for, and how often they are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::commands) struct Patience {
+    /// When waiting ends; never, if that is too far away to be said.
+    until: Option<Instant>,
+    /// The first pause between two looks.
+    poll_interval: Duration,
+}
+
+/// What is known of hotfixes that were waited for.
+pub(in crate::commands) struct Waited {
+    /// The hotfixes, as they were asked for.
+    pub watched: Vec<Watched>,
+    /// What came of each.
+    pub verdicts: Vec<Verdict>,
+    /// What stands on the screen of it.
+    told: String,
+}
+
+impl Patience {
+    /// From now on.
+    pub(in crate::commands) fn new(timeout: Duration, poll_interval: Duration) -> Self {
+        Self {
+            until: Instant::now().checked_add(timeout),
+            poll_interval,
+        }
+    }
+
+    /// Waits until all have ended, or it is too late, and makes sure that they did what they were to do.
+    pub(in crate::commands) async fn wait(&self, session: &Session, meant: Vec<Meant>, view: View) -> Waited {
+        let mut watched: Vec<Watched> = meant.into_iter().map(Watched::new).collect();
+        let mut progress = Progress::new(session.printer, view, watched.len());
+        self.watch(session, &mut watched, &mut progress).await;
+        let mut verdicts = Vec::new();
+        for hotfix in &mut watched {
+            verdicts.push(self.judge(session, hotfix).await);
+        }
+        Waited {
+            watched,
+            verdicts,
+            told: progress.end(),
+        }
+    }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
-    async fn watch(
-        &self,
-        session: &Session,
-        watched: &mut [Watched],
-        progress: &mut Progress,
-        deadline: &Deadline,
-    ) {
+    async fn watch(&self, session: &Session, watched: &mut [Watched], progress: &mut Progress) {
         let (reader, begun) = (Reader::new(session), Instant::now());
         let mut pause = self.poll_interval;
         let mut is_first = true;
@@ -143,7 +181,7 @@ impl WaitArgs {
                 let look = reader.one(&hotfix.scope, hotfix.id);
                 let seen = match is_first {
                     true => Some(look.await),
-                    false => deadline.bound(look).await,
+                    false => self.bound(look).await,
                 };
                 let Some(seen) = seen else {
                     return;
@@ -165,7 +203,7 @@ impl WaitArgs {
             if watched.iter().all(Watched::has_ended) {
                 return;
             }
-            if deadline.bound(tokio::time::sleep(spread(pause))).await.is_none() {
+            if self.bound(tokio::time::sleep(spread(pause))).await.is_none() {
                 return;
             }
             pause = (pause * 3 / 2).min(self.poll_interval * 12);
@@ -173,7 +211,7 @@ impl WaitArgs {
     }
 
     /// Compares what a hotfix says of itself with what its environment has installed.
-    async fn judge(&self, session: &Session, hotfix: &mut Watched, deadline: &Deadline) -> Verdict {
+    async fn judge(&self, session: &Session, hotfix: &mut Watched) -> Verdict {
         if let Some(failure) = &hotfix.refused {
             return Verdict {
                 exit: failure.exit(),
@@ -187,7 +225,7 @@ impl WaitArgs {
                 why: vec![still],
             };
         };
-        let installed = self.installed(session, hotfix, deadline).await;
+        let installed = self.installed(session, hotfix).await;
         let message = hotfix.text("errorMessage").filter(|text| !text.is_empty());
         let mut why: Vec<String> = message
             .map(|message| format!("{status}: {message}"))
@@ -227,12 +265,7 @@ impl WaitArgs {
 
     /// The version that the environment has, read again a few times while it is not what a success promises, and as long
     /// as there is time while it cannot be read.
-    async fn installed(
-        &self,
-        session: &Session,
-        hotfix: &Watched,
-        deadline: &Deadline,
-    ) -> Result<Option<AppVersion>, Failure> {
+    async fn installed(&self, session: &Session, hotfix: &Watched) -> Result<Option<AppVersion>, Failure> {
         let target = Target::deserialize(&hotfix.row).map_err(|error| {
             Failure::Unexpected(format!("The hotfix {} makes no sense: {error}", hotfix.id))
         })?;
@@ -259,20 +292,15 @@ impl WaitArgs {
                 session.printer.note(failure.to_string());
             }
             let pause = tokio::time::sleep(spread(self.poll_interval));
-            if deadline.bound(pause).await.is_none() {
+            if self.bound(pause).await.is_none() {
                 return installed;
             }
         }
     }
-}
 
-/// When waiting ends; never, if that is too far away to be said.
-struct Deadline(Option<Instant>);
-
-impl Deadline {
     /// What `work` comes to, or nothing when it is too late.
     async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match self.0 {
+        match self.until {
             Some(at) => tokio::time::timeout_at(at.into(), work).await.ok(),
             None => Some(work.await),
         }
@@ -409,8 +437,8 @@ fn result(hotfix: &Watched, verdict: &Verdict) -> CaseResult {
 }
 
 /// Of several ends, the one that matters most to a pipeline.
-fn worst(verdicts: &[Verdict]) -> Exit {
-    let outcomes: Vec<Exit> = verdicts.iter().map(|verdict| verdict.exit).collect();
+pub(in crate::commands) fn worst(outcomes: impl IntoIterator<Item = Exit>) -> Exit {
+    let outcomes: Vec<Exit> = outcomes.into_iter().collect();
     let by_weight = [
         Exit::HotfixFailed,
         Exit::WaitedTooLong,

@@ -35,7 +35,7 @@ pub(crate) struct Which {
 }
 
 /// A hotfix, and where it is found.
-pub(super) struct Meant {
+pub(in crate::commands) struct Meant {
     pub scope: AppInCountry,
     pub id: OperationId,
 }

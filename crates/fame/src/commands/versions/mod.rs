@@ -1,7 +1,9 @@
 //! `fame versions`: the packages of an app that are published for a country.
 
 mod download;
+pub(super) mod packages;
 mod partial;
+pub(super) mod target;
 mod upload;
 
 use crate::{
