@@ -24,7 +24,7 @@ use dev::DevArgs;
 use exit::Exit;
 use failure::Failure;
 use output::Printer;
-use server::telemetry::flush_log;
+use server::telemetry::{flush_log, rewrite_log};
 use session::Session;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         cli.global.quiet,
         cli.global.ci.unwrap_or_else(Ci::detected),
     );
+    if printer.ci() != Ci::None {
+        rewrite_log(|line| Ci::Github.defuse(line));
+    }
     let ended = runtime().and_then(|runtime| runtime.block_on(run(cli, printer)));
     flush_log();
     match ended {

@@ -144,7 +144,7 @@ impl PlanArgs {
             return Ok(Exit::Done);
         }
         let app = session.app_name(&self.scope.app).await;
-        let report = cases::of_app(&app, rows.iter().map(|row| CaseOf::planned(row)));
+        let report = cases::of_app(&app, rows.iter().map(CaseOf::planned));
         Ok(reports::write(
             &report,
             &self.report,
