@@ -33,6 +33,7 @@ mod packages;
 mod pipes;
 mod printing;
 mod refusals;
+mod release;
 mod replicas;
 mod service;
 mod services;
