@@ -416,7 +416,7 @@ async fn a_service_that_is_killed_after_any_change_is_lived_through() {
         stopped.goes_on();
     };
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(kills >= 4, "{kills}");
+    assert_eq!(kills, 4 + 4 + 6, "once at each change");
     for app in [APPS[0], APPS[1]] {
         assert_eq!(
             world.versions(app, "DE").await,

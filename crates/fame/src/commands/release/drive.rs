@@ -349,13 +349,11 @@ impl<'s> Release<'s> {
         let place = &candidate.place;
         let made = match asking.schedule(self.session, place, &self.run).await {
             Ok(row) => row,
-            Err(failure) => {
-                let whenever = Asking {
-                    run_after: None,
-                    ..asking
-                };
-                whenever.pending(self.session, place).await.ok_or(failure)?
-            }
+            // Its answer was lost, or somebody else was faster.
+            Err(failure) => self
+                .made_meanwhile(candidate, item.version)
+                .await
+                .ok_or(failure)?,
         };
         let Some(id) = id_of(&made) else {
             return Err(Failure::Unexpected(

@@ -3,7 +3,7 @@
 use crate::services::{Caller, forward};
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{Method, Response},
 };
@@ -31,6 +31,8 @@ struct Shared {
     client: reqwest::Client,
     is_to_stop: AtomicBool,
     changes: Mutex<Vec<(String, u16)>>,
+    /// Where it stopped: what is sent again passes.
+    stopped_at: Mutex<Vec<(String, Bytes)>>,
     tell: mpsc::UnboundedSender<Stopped>,
 }
 
@@ -56,6 +58,7 @@ impl Door {
             client: Caller::new_client(),
             is_to_stop: AtomicBool::new(false),
             changes: Mutex::default(),
+            stopped_at: Mutex::default(),
             tell,
         });
         let passing = shared.clone();
@@ -96,6 +99,10 @@ impl Shared {
             .any(|end| line.ends_with(end));
         let is_change = [Method::POST, Method::PATCH].contains(request.method()) && !only_asks;
         let service = self.service.lock().unwrap().clone();
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let change = (line.clone(), body.clone());
+        let request = Request::from_parts(parts, Body::from(body));
         let answer = forward(&self.client, &service, request).await;
         if !is_change {
             return answer.map(Body::from);
@@ -104,7 +111,9 @@ impl Shared {
             .lock()
             .unwrap()
             .push((line, answer.status().as_u16()));
-        if self.is_to_stop.swap(false, Ordering::SeqCst) {
+        let is_known = self.stopped_at.lock().unwrap().contains(&change);
+        if !is_known && self.is_to_stop.swap(false, Ordering::SeqCst) {
+            self.stopped_at.lock().unwrap().push(change);
             let (go_on, told) = oneshot::channel();
             drop(self.tell.send(Stopped(go_on)));
             drop(told.await);
