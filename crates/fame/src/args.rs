@@ -9,6 +9,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use domain::{
+    country::CountryCode,
     ids::AppId,
     version::{AppVersion, Availability},
 };
@@ -183,6 +184,16 @@ pub(crate) struct AppInCountries {
     pub countries: Vec<Country>,
 }
 
+/// An app, and countries of it or all that it has.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AppInAnyCountries {
+    #[command(flatten)]
+    pub app: AppArg,
+    /// The country, such as US; repeat it for several. Left out, all that the app has
+    #[arg(long = "country", short, value_name = "CODE", value_delimiter = ',')]
+    pub countries: Vec<Country>,
+}
+
 /// An app in one of its countries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AppInCountry {
@@ -210,7 +221,9 @@ impl FromStr for Country {
         if plausible {
             Ok(Self(text.to_ascii_uppercase()))
         } else {
-            Err("a country is two characters, such as US".to_owned())
+            let meant = CountryCode::named(text).map(|meant| format!("; did you mean {meant}?"));
+            let meant = meant.unwrap_or_default();
+            Err(format!("a country is two characters, such as US{meant}"))
         }
     }
 }
@@ -346,6 +359,14 @@ mod tests {
         for absurd in ["0", "0s", "0ms", "61m", "8784h"] {
             assert!(brief(absurd).is_err(), "{absurd}");
         }
+    }
+
+    #[test]
+    fn a_country_is_its_code() {
+        assert_eq!("dk".parse::<Country>().unwrap().0, "DK");
+        let refusal = |text: &str| text.parse::<Country>().unwrap_err();
+        assert!(refusal("Denmark").ends_with("did you mean DK?"));
+        assert!(refusal("Nowhere").ends_with("such as US"));
     }
 
     #[test]

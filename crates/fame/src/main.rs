@@ -73,6 +73,8 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Release(args) => args.run(&cli.global, printer).await,
         Command::Environments(command) => command.run(&session().await?).await,
         Command::Hotfixes(command) => command.run(&session().await?).await,
+        Command::Matrix(args) => args.run(&session().await?).await,
+        Command::Fleet(args) => args.run(&session().await?).await,
         Command::Webhooks(command) => command.run(&session().await?).await,
         Command::Operator(command) => command.run(&session().await?).await,
         Command::Package(command) => command.run(printer),
@@ -93,6 +95,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         }
         Command::Openapi => commands::openapi::run(printer),
         Command::Completions(args) => commands::completions::run(&args, Cli::command(), printer),
+        Command::Man(args) => commands::man::run(&args, Cli::command(), printer),
         Command::ExitCodes => {
             match printer.is_json() {
                 true => printer.rows(&Exit::rows(), &[])?,

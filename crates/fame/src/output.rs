@@ -70,6 +70,22 @@ impl Printer {
         self.print(&tabulated(columns, &shown(rows, columns), Look::of_stdout()))
     }
 
+    /// Prints rows as comma-separated values (RFC 4180, but for its line ends) below the names of their properties. What a
+    /// spreadsheet would take for a formula begins with an apostrophe.
+    ///
+    /// # Errors
+    /// None but those of [`Printer::rows`].
+    pub(crate) fn csv(self, rows: &[Value], columns: &[Column<'_>]) -> Result<(), Unwritten> {
+        let headings = columns.iter().map(|(_, property)| (*property).to_owned());
+        let values = rows.iter().map(|row| {
+            let values = columns.iter().map(|(_, property)| cell(&row[*property]));
+            values.map(|value| field(&value)).collect()
+        });
+        let lines: Vec<Vec<String>> = [headings.collect()].into_iter().chain(values).collect();
+        let text: String = lines.iter().map(|line| format!("{}\n", line.join(","))).collect();
+        self.print(&text)
+    }
+
     /// Prints one thing: each of its properties on a line, or the JSON.
     pub(crate) fn record(self, record: &Value) -> Result<(), Unwritten> {
         if self.json {
@@ -260,6 +276,23 @@ fn shown(rows: &[Value], columns: &[Column<'_>]) -> Vec<Vec<String>> {
         texts.collect()
     };
     rows.iter().map(cells).collect()
+}
+
+/// A value between commas.
+fn field(value: &str) -> String {
+    let begins_formula = value
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
+    let guard = if begins_formula || value.starts_with('\t') {
+        "'"
+    } else {
+        ""
+    };
+    let text = format!("{guard}{value}");
+    match text.contains([',', '"', '\n', '\'']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
 }
 
 /// A value in the words of a table: no quotes, no braces, nothing at all for null.
@@ -553,6 +586,21 @@ mod tests {
         );
         for other in ["16.0.1.2", "Contoso Sales. All of it", "2026-11-30T19:00:00Z"] {
             assert_eq!(cell(&json!(other)), other);
+        }
+    }
+
+    #[test]
+    fn a_spreadsheet_finds_no_formula() {
+        for (value, shown) in [
+            ("Production", "Production"),
+            ("a, \"b\"", "\"a, \"\"b\"\"\""),
+            ("=HYPERLINK(1)", "\"'=HYPERLINK(1)\""),
+            (" @SUM(A1)", "\"' @SUM(A1)\""),
+            ("\t=1", "\"'\t=1\""),
+            ("-1", "\"'-1\""),
+            ("16.0.1.2", "16.0.1.2"),
+        ] {
+            assert_eq!(field(value), shown);
         }
     }
 

@@ -26,6 +26,7 @@ use anyhow::Context;
 use args::DevCommand;
 use listeners::Listeners;
 use running::Running;
+use serde_json::json;
 use state_dir::{Beginning, StateDir, StateDirError};
 use std::{
     fs,
@@ -71,7 +72,14 @@ impl DevCommand {
                 let package = demo::SALES_PACK.package(version).to_bytes();
                 let written = package.and_then(|bytes| fs::write(&file, bytes));
                 written.map_err(|error| Failure::file("write", &file, error))?;
-                printer.note(format!("Wrote {}.", file.display()));
+                match printer.is_json() {
+                    true => printer.record(&json!({
+                        "file": file.display().to_string(),
+                        "appId": demo::SALES_PACK.id().to_string(),
+                        "version": version.to_string(),
+                    }))?,
+                    false => printer.note(format!("Wrote {}.", file.display())),
+                }
                 Ok(Exit::Done)
             }
         }

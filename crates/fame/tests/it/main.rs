@@ -14,6 +14,8 @@ mod agent;
 mod agent_kills;
 mod agents;
 mod configuration;
+#[cfg(target_os = "linux")]
+mod contrib;
 mod crash;
 mod customers;
 mod dev;
@@ -35,10 +37,12 @@ mod printing;
 mod refusals;
 mod release;
 mod replicas;
+mod reports;
 mod service;
 mod services;
 mod signing_in;
 mod uploads;
+mod views;
 #[cfg(unix)]
 mod walk;
 #[cfg(unix)]

@@ -6,6 +6,7 @@
 //! becomes of one hotfix, the others are waited for, and what is known of all is printed.
 
 use super::{
+    cases::{self, CaseOf},
     progress::{Progress, View, counts},
     seen::{Reader, prospect},
     selection::{Environment, Target, environments},
@@ -16,7 +17,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
-    reports::{self, Case, CaseResult, Report, ReportArgs, Suite},
+    reports::{self, CaseResult, ReportArgs},
     session::Session,
 };
 use clap::Args;
@@ -24,10 +25,7 @@ use client::{literal, spread};
 use domain::{ids::OperationId, operation::OperationStatus, version::AppVersion};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// `fame hotfixes wait`
 #[derive(Args, Debug)]
@@ -99,7 +97,7 @@ impl WaitArgs {
             return Ok(outcome);
         }
         let app = session.app_name(&self.scope.app).await;
-        let report = report(&app, &watched, &verdicts);
+        let report = cases::of_app(&app, watched.iter().zip(&verdicts).map(case));
         Ok(reports::write(
             &report,
             &self.report,
@@ -228,7 +226,7 @@ impl Patience {
             };
         };
         let installed = self.installed(session, hotfix).await;
-        let message = hotfix.text("errorMessage");
+        let message = hotfix.text("errorMessage").filter(|text| !text.is_empty());
         let mut why: Vec<String> = message
             .map(|message| format!("{status}: {message}"))
             .into_iter()
@@ -406,35 +404,14 @@ fn tell(watched: &[Watched], verdicts: &[Verdict], printer: Printer) {
     }
 }
 
-/// What became of all, for reports.
-fn report(app: &str, watched: &[Watched], verdicts: &[Verdict]) -> Report {
-    let mut of_name = HashMap::new();
-    for hotfix in watched {
-        *of_name.entry(hotfix.text("environmentName")).or_insert(0) += 1;
-    }
-    let case = |(hotfix, verdict): (&Watched, &Verdict)| {
-        let environment = hotfix.text("environmentName");
-        let tenant = hotfix.text("environmentAadTenantId");
-        let name = match (environment, tenant) {
-            (None, _) => format!("{} hotfix", hotfix.id),
-            // Every customer has one that is called Production.
-            (Some(name), Some(tenant)) if of_name.get(&environment) > Some(&1) => {
-                format!("{name} ({tenant}) hotfix")
-            }
-            (Some(name), _) => format!("{name} hotfix"),
-        };
-        Case {
-            name,
-            classname: app.to_owned(),
-            seconds: hotfix.took.map(|took| took.as_secs_f64()),
-            result: result(hotfix, verdict),
-        }
-    };
-    Report {
-        suites: vec![Suite {
-            name: app.to_owned(),
-            cases: watched.iter().zip(verdicts).map(case).collect(),
-        }],
+/// What became of a hotfix, for reports.
+fn case((hotfix, verdict): (&Watched, &Verdict)) -> CaseOf {
+    let environment = hotfix.text("environmentName");
+    CaseOf {
+        name: environment.map_or_else(|| hotfix.id.to_string(), str::to_owned),
+        tenant: hotfix.text("environmentAadTenantId").map(str::to_owned),
+        seconds: hotfix.took.map(|took| took.as_secs_f64()),
+        result: result(hotfix, verdict),
     }
 }
 

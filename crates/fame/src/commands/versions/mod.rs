@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::Column,
-    session::Session,
+    session::{Session, Shown},
 };
 use clap::{Args, Subcommand};
 use domain::{
@@ -101,7 +101,7 @@ impl VersionsCommand {
                     let get = client.get_version(scope.app, &scope.country.0, version);
                     (scope.country, get)
                 });
-                return session.print_each(get.collect(), COLUMNS).await;
+                return session.print_each(get.collect(), COLUMNS, Shown::Whole).await;
             }
             Self::Update(args) => {
                 let scopes = session.scopes(&args.scope).await?;
@@ -110,7 +110,7 @@ impl VersionsCommand {
                         client.patch_version(scope.app, &scope.country.0, args.version, &args.body());
                     (scope.country, change.if_match(args.condition.if_match.as_deref()))
                 });
-                return session.print_each(change.collect(), COLUMNS).await;
+                return session.print_each(change.collect(), COLUMNS, Shown::Brief).await;
             }
             Self::Upload(args) => return args.run(session).await,
             Self::Download(args) => return args.run(session).await,
