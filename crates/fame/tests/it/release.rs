@@ -213,6 +213,17 @@ async fn a_release_ends_in_customers_environments_and_run_again_changes_nothing(
         assert_eq!(world.hotfixes(app, "US").await, ["Succeeded", "Succeeded"]);
         assert_eq!(world.hotfixes(app, "DE").await, ["Succeeded"]);
     }
+    let page = include_str!("../../../../docs/RELEASING.md");
+    let of_package = document["packages"][0].as_object().unwrap().keys();
+    let of_steps = document["steps"].as_array().unwrap().iter();
+    let of_steps = of_steps.flat_map(|step| step.as_object().unwrap().keys());
+    let members = document.as_object().unwrap().keys();
+    for member in members.chain(of_package).chain(of_steps) {
+        assert!(
+            page.contains(&format!("`{member}`")),
+            "{member} is not documented"
+        );
+    }
     let junit = fs::read_to_string(world.folder.path().join("reports/release.xml")).unwrap();
     let xml = roxmltree::Document::parse(&junit).unwrap();
     let cases: Vec<&str> = xml
@@ -239,6 +250,9 @@ async fn a_plan_says_what_would_happen_and_changes_nothing() {
     let args = [&BOTH[..], &["-c", "US,DE", "--plan"], &ROLLOUT].concat();
     let shown = world.releases(&args).await;
     assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(!shown.err.contains("it needs"), "{shown:?}");
+    let alone = world.releases(&["pack.app", "-c", "US,DE", "--plan"]).await;
+    assert!(alone.err.contains("it needs Base 1.0.1.0 or newer"), "{alone:?}");
     assert!(
         shown.err.contains("14 to do, 2 left out; nothing was changed."),
         "{shown:?}"

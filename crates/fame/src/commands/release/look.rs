@@ -3,7 +3,7 @@
 
 use super::{
     drive::{Became, Release},
-    plan::{Cell, Obstacle, Stage, Step, There},
+    plan::{Cell, Item, Obstacle, Stage, Step, There},
 };
 use crate::{
     args::{AppInCountry, Country, QueryArgs},
@@ -12,7 +12,7 @@ use crate::{
             seen::Reader,
             selection::{Environment, Place, Target as Aim, places},
         },
-        versions::target::Target,
+        versions::{packages::lacking, target::Target},
     },
     failure::Failure,
 };
@@ -23,6 +23,7 @@ use domain::{
     version::{AppVersion, Availability},
 };
 use futures::{StreamExt, stream};
+use navx::Dependency;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -103,6 +104,24 @@ impl Release<'_> {
         match self.is_hindered() {
             true => Ok(()),
             false => self.look_for_environments().await,
+        }
+    }
+
+    /// Warns of what packages need and countries neither have nor get with the release: nobody could install them there.
+    pub(super) async fn warn_of_lacks(&self) {
+        let brought = |needed: &Dependency| {
+            let is_enough = |item: &&Item| {
+                item.app.0 == needed.id && item.version >= AppVersion(needed.min_version.parts())
+            };
+            let items = self.goal.items.iter().filter(is_enough);
+            items.flat_map(|item| item.countries.clone()).collect()
+        };
+        for (package, item) in self.packages.iter().zip(&self.goal.items) {
+            let countries: Vec<&str> = item.countries.iter().map(String::as_str).collect();
+            for lack in lacking(self.session, package, &countries, brought).await {
+                let file = package.file.display();
+                self.session.printer.warning(format!("{file}: {lack}"));
+            }
         }
     }
 
