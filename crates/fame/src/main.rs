@@ -73,7 +73,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Countries(command) => command.run(&session().await?).await,
         Command::Principals(command) => command.run(&session().await?).await,
         Command::Versions(command) => command.run(&session().await?).await,
-        Command::Release(args) => args.run(&cli.global, printer).await,
+        Command::Release(args) => args.run(session, printer).await,
         Command::Environments(command) => command.run(&session().await?).await,
         Command::Hotfixes(command) => command.run(&session().await?).await,
         Command::Matrix(args) => args.run(&session().await?).await,

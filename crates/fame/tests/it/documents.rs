@@ -421,7 +421,7 @@ fn commands(page: &str) -> BTreeSet<String> {
 }
 
 /// Every page that people read.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
@@ -429,6 +429,7 @@ const PAGES: [&str; 15] = [
     "docs/FIRST-STEPS.md",
     "docs/GENERATED-CLIENTS.md",
     "docs/OPERATING.md",
+    "docs/RELEASING.md",
     "docs/OUTPUT.md",
     "docs/SECURITY.md",
     "docs/TRUSTING-THE-CERTIFICATE.md",

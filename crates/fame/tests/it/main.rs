@@ -35,6 +35,7 @@ mod packages;
 mod pipes;
 mod printing;
 mod refusals;
+mod release;
 mod replicas;
 mod reports;
 mod service;

@@ -57,11 +57,7 @@ impl Asking {
     }
 
     /// The hotfix of an environment that waits or runs and is the one that is asked for.
-    pub(in crate::commands) async fn pending(
-        &self,
-        session: &Session,
-        Place { scope, environment }: &Place,
-    ) -> Option<Value> {
+    async fn pending(&self, session: &Session, Place { scope, environment }: &Place) -> Option<Value> {
         let AppInCountry { app, country } = scope;
         let filter = format!("environmentName eq {}", literal(&environment.name));
         let all = session.client.list_hotfixes(*app, &country.0);

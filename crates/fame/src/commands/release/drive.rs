@@ -33,6 +33,7 @@ use domain::{
     version::Availability,
 };
 use futures::{StreamExt, stream};
+use indicatif::ProgressBar;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -183,6 +184,13 @@ impl<'s> Release<'s> {
         });
         let sizes: Vec<u64> = uploads.collect();
         let mut transfers = Transfers::new(self.session.printer, &sizes);
+        let hotfixes = match steps.first() {
+            Some(Step::Schedule(_)) => self
+                .session
+                .printer
+                .counter(Some(steps.len() as u64), "Scheduling"),
+            _ => ProgressBar::hidden(),
+        };
         let mut ended = Vec::new();
         {
             let this = &*self;
@@ -201,6 +209,7 @@ impl<'s> Release<'s> {
                     next = tries.next() => match next {
                         Some((step, seen, took)) => {
                             this.note(&step, &seen, took);
+                            hotfixes.inc(1);
                             ended.push((step, seen, took));
                         }
                         None => break,
@@ -210,6 +219,7 @@ impl<'s> Release<'s> {
             }
         }
         transfers.end();
+        hotfixes.finish_and_clear();
         for (step, seen, took) in ended {
             self.took.insert(step.clone(), took);
             self.learn(step, seen);
@@ -349,13 +359,11 @@ impl<'s> Release<'s> {
         let place = &candidate.place;
         let made = match asking.schedule(self.session, place, &self.run).await {
             Ok(row) => row,
-            Err(failure) => {
-                let whenever = Asking {
-                    run_after: None,
-                    ..asking
-                };
-                whenever.pending(self.session, place).await.ok_or(failure)?
-            }
+            // Its answer was lost, or somebody else was faster.
+            Err(failure) => self
+                .made_meanwhile(candidate, item.version)
+                .await
+                .ok_or(failure)?,
         };
         let Some(id) = id_of(&made) else {
             return Err(Failure::Unexpected(

@@ -369,6 +369,21 @@ timeout = "30m"
     }
 
     #[test]
+    fn what_the_documentation_shows_is_a_release() {
+        let page = include_str!("../../../../../docs/RELEASING.md");
+        let sample = page
+            .split("```toml\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let read = understood(Path::new("fame.toml"), sample).unwrap();
+        assert_eq!((read.groups.len(), read.groups[1].countries.len()), (2, 1));
+        assert_eq!(read.policy.waits, Some(true));
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (text, place, fact) in [
             (

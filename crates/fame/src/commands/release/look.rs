@@ -3,7 +3,7 @@
 
 use super::{
     drive::{Became, Release},
-    plan::{Cell, Obstacle, Stage, Step, There},
+    plan::{Cell, Item, Obstacle, Stage, Step, There},
 };
 use crate::{
     args::{AppInCountry, Country, QueryArgs},
@@ -12,7 +12,7 @@ use crate::{
             seen::Reader,
             selection::{Environment, Place, Target as Aim, places},
         },
-        versions::target::Target,
+        versions::{packages::lacking, target::Target},
     },
     failure::Failure,
 };
@@ -23,10 +23,11 @@ use domain::{
     version::{AppVersion, Availability},
 };
 use futures::{StreamExt, stream};
+use navx::Dependency;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 /// An environment that is to get an item.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Candidate {
     pub stage: Stage,
     /// The hotfix that brings it there, as the service showed it.
     pub hotfix: Option<Value>,
+    /// The hotfixes to this version that it had when it was found.
+    earlier: BTreeSet<OperationId>,
 }
 
 /// What speaks against a version that is there with other content, besides that it is.
@@ -101,6 +104,24 @@ impl Release<'_> {
         match self.is_hindered() {
             true => Ok(()),
             false => self.look_for_environments().await,
+        }
+    }
+
+    /// Warns of what packages need and countries neither have nor get with the release: nobody could install them there.
+    pub(super) async fn warn_of_lacks(&self) {
+        let brought = |needed: &Dependency| {
+            let is_enough = |item: &&Item| {
+                item.app.0 == needed.id && item.version >= AppVersion(needed.min_version.parts())
+            };
+            let items = self.goal.items.iter().filter(is_enough);
+            items.flat_map(|item| item.countries.clone()).collect()
+        };
+        for (package, item) in self.packages.iter().zip(&self.goal.items) {
+            let countries: Vec<&str> = item.countries.iter().map(String::as_str).collect();
+            for lack in lacking(self.session, package, &countries, brought).await {
+                let file = package.file.display();
+                self.session.printer.warning(format!("{file}: {lack}"));
+            }
         }
     }
 
@@ -265,18 +286,69 @@ impl Release<'_> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let query = QueryArgs {
-            filter: Some(format!("targetAppVersion eq '{}'", wanted.version)),
-            ..QueryArgs::default()
-        };
-        let hotfixes = Reader::new(self.session).list(&scopes, &query).await?;
-        let open = open_hotfixes(&hotfixes, wanted.version);
+        let hotfixes = self.hotfixes_to(&scopes, wanted.version).await?;
         let candidate = |place: Place| {
-            let hotfix = open.get(&place.environment.key()).map(|row| (*row).clone());
-            let stage = stage(&place.environment, wanted.version, hotfix.is_some());
-            Candidate { place, stage, hotfix }
+            let own = hotfixes
+                .iter()
+                .filter(|hotfix| hotfix.environment == place.environment.key());
+            let hotfix = own.clone().find(|hotfix| !hotfix.has_ended);
+            Candidate {
+                stage: stage(&place.environment, wanted.version, hotfix.is_some()),
+                hotfix: hotfix.map(|hotfix| hotfix.row.clone()),
+                earlier: own.map(|hotfix| hotfix.id).collect(),
+                place: place.clone(),
+            }
         };
         Ok(found.into_iter().map(candidate).collect())
+    }
+
+    /// The hotfix to `target` that an environment has got since it was found, whatever has become of it.
+    pub(super) async fn made_meanwhile(&self, candidate: &Candidate, target: AppVersion) -> Option<Value> {
+        let Candidate { place, earlier, .. } = candidate;
+        let scopes = std::slice::from_ref(&place.scope);
+        let hotfixes = self.hotfixes_to(scopes, target).await.ok()?;
+        let is_new =
+            |hotfix: &Seen| hotfix.environment == place.environment.key() && !earlier.contains(&hotfix.id);
+        hotfixes.into_iter().find(is_new).map(|hotfix| hotfix.row)
+    }
+
+    /// The hotfixes to a version, as far as they make sense; those that have not ended first.
+    async fn hotfixes_to(&self, scopes: &[AppInCountry], target: AppVersion) -> Result<Vec<Seen>, Failure> {
+        let query = QueryArgs {
+            filter: Some(format!("targetAppVersion eq '{target}'")),
+            ..QueryArgs::default()
+        };
+        let rows = Reader::new(self.session).list(scopes, &query).await?;
+        let version = |row: &Value| {
+            row["targetAppVersion"]
+                .as_str()
+                .and_then(|text| text.parse().ok())
+        };
+        let meant = rows.into_iter().filter(|row| version(row) == Some(target));
+        let mut seen: Vec<Seen> = meant.filter_map(Seen::read).collect();
+        seen.sort_by_key(|hotfix| hotfix.has_ended);
+        Ok(seen)
+    }
+}
+
+/// A hotfix as it was read.
+struct Seen {
+    id: OperationId,
+    environment: EnvironmentKey,
+    /// Whether it is known to have ended: a word that nobody knows is no end.
+    has_ended: bool,
+    row: Value,
+}
+
+impl Seen {
+    fn read(row: Value) -> Option<Self> {
+        let status = row["status"].as_str().map(str::parse::<OperationStatus>);
+        Some(Self {
+            id: row["id"].as_str()?.parse().ok()?,
+            environment: Aim::deserialize(&row).ok()?.key()?,
+            has_ended: status.is_some_and(|status| status.is_ok_and(OperationStatus::is_terminal)),
+            row,
+        })
     }
 }
 
@@ -288,21 +360,6 @@ pub(super) fn offered(row: &Value) -> Result<Availability, Failure> {
             "The availability '{word}' of a version is not a known one."
         ))
     })
-}
-
-/// The hotfixes that wait or run, by their environments. What is of an unknown word is not known to have ended.
-fn open_hotfixes(rows: &[Value], target: AppVersion) -> BTreeMap<EnvironmentKey, &Value> {
-    let is_open = |row: &&Value| {
-        let status = row["status"].as_str().map(str::parse::<OperationStatus>);
-        let has_ended = status.is_some_and(|status| status.is_ok_and(OperationStatus::is_terminal));
-        let version = row["targetAppVersion"].as_str();
-        let is_named = row["id"]
-            .as_str()
-            .is_some_and(|id| id.parse::<OperationId>().is_ok());
-        !has_ended && is_named && version.and_then(|version| version.parse().ok()) == Some(target)
-    };
-    let keyed = |row| Some((Aim::deserialize(row).ok()?.key()?, row));
-    rows.iter().filter(is_open).filter_map(keyed).collect()
 }
 
 fn stage(environment: &Environment, target: AppVersion, has_hotfix: bool) -> Stage {

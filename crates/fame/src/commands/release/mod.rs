@@ -31,7 +31,7 @@ mod policy;
 mod transfers;
 
 use crate::{
-    args::{Country, GlobalArgs, brief, duration, said},
+    args::{Country, brief, duration, said},
     exit::Exit,
     failure::Failure,
     output::Printer,
@@ -150,17 +150,26 @@ impl ReleaseArgs {
     ///
     /// # Errors
     /// Whatever ends it before there is an outcome to show: nothing was changed by then.
-    pub(crate) async fn run(self, global: &GlobalArgs, printer: Printer) -> Result<Exit, Failure> {
-        let ended = self.release(global, printer).await;
+    pub(crate) async fn run(
+        self,
+        session: impl AsyncFnOnce() -> Result<Session, Failure>,
+        printer: Printer,
+    ) -> Result<Exit, Failure> {
+        let ended = self.release(session, printer).await;
         self.report.keep(TITLE, ended, printer)
     }
 
-    async fn release(&self, global: &GlobalArgs, printer: Printer) -> Result<Exit, Failure> {
+    async fn release(
+        &self,
+        session: impl AsyncFnOnce() -> Result<Session, Failure>,
+        printer: Printer,
+    ) -> Result<Exit, Failure> {
         let wanted = self.wanted(printer).await?;
         check_profile(wanted.profile.as_deref())?;
-        let session = Session::open(global, printer).await?;
+        let session = session().await?;
         let mut release = self.of(&session, wanted);
         release.look().await?;
+        release.warn_of_lacks().await;
         if !release.is_hindered() && !self.plan {
             release.carry_out().await;
         }

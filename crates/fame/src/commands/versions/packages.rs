@@ -103,14 +103,24 @@ pub(in crate::commands) fn in_order(mut left: Vec<Judged>) -> Vec<Judged> {
     ordered
 }
 
-/// What the package needs and some of the countries have not, as far as the caller may see the apps.
+/// What the package needs and some of the countries neither have nor get, as far as the caller may see the apps; `brought` are
+/// those that get it.
 pub(in crate::commands) async fn lacking(
     session: &Session,
     package: &Judged,
     countries: &[&str],
+    brought: impl Fn(&Dependency) -> Vec<String>,
 ) -> Vec<String> {
     let mut lacking = Vec::new();
     for needed in package.dependencies() {
+        let brought = brought(needed);
+        let countries = countries
+            .iter()
+            .filter(|&&country| !brought.iter().any(|got| got == country));
+        let countries: Vec<&str> = countries.copied().collect();
+        if countries.is_empty() {
+            continue;
+        }
         let Some(having) = having(session, needed).await else {
             continue;
         };

@@ -58,7 +58,7 @@ impl UploadArgs {
                     }
                 }
             }
-            for lack in lacking(session, package, &published).await {
+            for lack in lacking(session, package, &published, |_| Vec::new()).await {
                 printer.warning(format!("{}: {lack}", package.file.display()));
             }
         }
