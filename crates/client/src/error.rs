@@ -1,6 +1,6 @@
 //! What can go wrong between here and the service, each kind a variant that callers can act on.
 
-use crate::retry::is_uncertain;
+use crate::retry::leaves_open;
 use reqwest::{
     Method, Response, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderMap},
@@ -212,7 +212,7 @@ impl Error {
     /// Whether the try that ended so may have been carried out all the same.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {
-            Self::Refused(refusal) => refusal.leaves_in_doubt() || is_uncertain(refusal.status),
+            Self::Refused(refusal) => refusal.leaves_open() || leaves_open(refusal.status),
             Self::Gateway(_) | Self::Interrupted { .. } | Self::NoAnswer { .. } | Self::Stalled { .. } => {
                 true
             }
@@ -354,7 +354,7 @@ impl Refusal {
 
     /// Whether the service says that it does not know whether the request was carried out.
     #[must_use]
-    pub fn leaves_in_doubt(&self) -> bool {
+    pub fn leaves_open(&self) -> bool {
         self.details().iter().any(|detail| detail.code == "ChangeInDoubt")
     }
 }

@@ -76,8 +76,8 @@ pub struct List<T> {
     client: Client,
     method: Method,
     url: Url,
-    /// An option of this list alone, before those of all lists.
-    own: Option<(&'static str, String)>,
+    /// Options of this list alone, before those of all lists.
+    own: Vec<(&'static str, String)>,
     query: Query,
     reads: PhantomData<fn() -> T>,
 }
@@ -88,7 +88,7 @@ impl<T> List<T> {
             client: client.clone(),
             method: Method::GET,
             url,
-            own: None,
+            own: Vec::new(),
             query: Query::default(),
             reads: PhantomData,
         }
@@ -103,7 +103,7 @@ impl<T> List<T> {
     }
 
     pub(crate) fn option(mut self, name: &'static str, value: String) -> Self {
-        self.own = Some((name, value));
+        self.own.push((name, value));
         self
     }
 

@@ -8,7 +8,7 @@ use crate::{
     Client,
     address::with_options,
     error::{Error, Result, header, is_json, is_marked},
-    retry::{is_passing, is_turned_away, is_uncertain},
+    retry::{is_passing, is_turned_away, leaves_open},
     settle::{Shown, Wish},
     upload::{Sent, Upload},
 };
@@ -208,13 +208,13 @@ impl Call {
 
     pub(crate) fn is_worth_repeating(&self, error: &Error) -> bool {
         match error {
-            Error::Refused(refusal) if refusal.leaves_in_doubt() => self.is_repeatable,
+            Error::Refused(refusal) if refusal.leaves_open() => self.is_repeatable,
             Error::Refused(refusal) => {
                 let waits_for_other_upload =
                     refusal.code() == "UploadInProgress" && refusal.retry_after.is_some();
                 is_turned_away(refusal.status)
                     || waits_for_other_upload
-                    || (self.is_repeatable && is_uncertain(refusal.status))
+                    || (self.is_repeatable && leaves_open(refusal.status))
             }
             Error::Gateway(answer) => self.is_repeatable && is_passing(answer.status),
             Error::Unreachable { .. } | Error::ProxyUnreachable { .. } => true,

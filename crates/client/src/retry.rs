@@ -96,7 +96,7 @@ pub(crate) fn is_turned_away(status: StatusCode) -> bool {
 }
 
 /// Whether an answer of this status leaves open what became of the request.
-pub(crate) fn is_uncertain(status: StatusCode) -> bool {
+pub(crate) fn leaves_open(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 500 | 502 | 504)
 }
 

@@ -13,6 +13,7 @@ use crate::{
 };
 use domain::{
     ids::{AppId, OperationId, PrincipalId, TenantId},
+    instant::Instant,
     version::AppVersion,
 };
 use reqwest::{Method, Url};
@@ -331,5 +332,17 @@ impl Client {
         };
         self.request(Method::PATCH, self.hotfixes(app, country, &[&id.to_string()]))
             .with_body(&body)
+    }
+}
+
+impl List<PlanRow> {
+    /// The plan of hotfixes that start no earlier than `at`.
+    pub fn run_after(self, at: Instant) -> Self {
+        self.option("runAfter", at.to_string())
+    }
+
+    /// The plan of hotfixes that do not wait for update windows.
+    pub fn ignoring_windows(self) -> Self {
+        self.option("ignoreUpgradeWindow", "true".to_owned())
     }
 }

@@ -33,6 +33,19 @@ impl CountryCode {
         Ok(code)
     }
 
+    /// The country that is called so in English, by its whole name, the beginning of it, or its code of three letters.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let typed = text.trim().to_ascii_lowercase();
+        let begins = |country: &&rust_iso3166::CountryCode| {
+            let is_code = country.alpha3.eq_ignore_ascii_case(&typed);
+            is_code || (typed.len() > 3 && country.name.to_ascii_lowercase().starts_with(&typed))
+        };
+        let found = rust_iso3166::ALL.iter().filter(begins);
+        let shortest = found.min_by_key(|country| country.name.len())?;
+        Some(Self(shortest.alpha2))
+    }
+
     /// The code in upper case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -191,6 +204,26 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
     use windows_timezones::WindowsTimezone;
+
+    #[test]
+    fn countries_are_known_by_their_names() {
+        for (text, code) in [
+            ("Denmark", "DK"),
+            (" germany", "DE"),
+            ("USA", "US"),
+            ("United States", "US"),
+            ("United Kingdom", "GB"),
+        ] {
+            assert_eq!(
+                CountryCode::named(text).map(CountryCode::as_str),
+                Some(code),
+                "{text}"
+            );
+        }
+        for unknown in ["", "D", "Den", "Atlantis"] {
+            assert_eq!(CountryCode::named(unknown), None, "{unknown}");
+        }
+    }
 
     #[test]
     fn codes_are_read_in_any_case_and_kept_upper() {

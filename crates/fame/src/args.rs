@@ -3,15 +3,17 @@
 //! Here and in the `Args` beside each command is the raw command line. It is read once: [`crate::settings`] makes
 //! of the global part what the rest of the program believes in, and no flag is looked at again after that.
 
+use crate::ci::Ci;
 use clap::{
     Arg, Args, Command,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use domain::{
+    country::CountryCode,
     ids::AppId,
     version::{AppVersion, Availability},
 };
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::HashSet, path::PathBuf, str::FromStr, time::Duration};
 
 /// The original service.
 pub(crate) const ORIGINAL_URL: &str = "https://apps.businesscentral.dynamics.com";
@@ -120,6 +122,15 @@ pub(crate) struct GlobalArgs {
     /// Print no notes and no progress
     #[arg(long, short, global = true, help_heading = "Output")]
     pub quiet: bool,
+    /// The pipeline to tell what became of it: github, azure or none; left out, the one that runs the command
+    #[arg(
+        long,
+        global = true,
+        value_name = "SYSTEM",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub ci: Option<Ci>,
 }
 
 impl GlobalArgs {
@@ -162,6 +173,13 @@ pub(crate) struct AppArg {
 pub(crate) struct AppInCountries {
     #[command(flatten)]
     pub app: AppArg,
+    #[command(flatten)]
+    pub countries: Countries,
+}
+
+/// Countries, each of them named.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Countries {
     /// The country, such as US; repeat it for several
     #[arg(
         long = "country",
@@ -170,6 +188,32 @@ pub(crate) struct AppInCountries {
         value_name = "CODE",
         value_delimiter = ','
     )]
+    countries: Vec<Country>,
+}
+
+impl Countries {
+    /// Each of them once, in the order in which they were named.
+    pub(crate) fn each(&self) -> Vec<&Country> {
+        each(&self.countries)
+    }
+}
+
+/// Each of `countries` once, in their order.
+pub(crate) fn each(countries: &[Country]) -> Vec<&Country> {
+    let mut seen = HashSet::new();
+    countries
+        .iter()
+        .filter(|country| seen.insert(&country.0))
+        .collect()
+}
+
+/// An app, and countries of it or all that it has.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AppInAnyCountries {
+    #[command(flatten)]
+    pub app: AppArg,
+    /// The country, such as US; repeat it for several. Left out, all that the app has
+    #[arg(long = "country", short, value_name = "CODE", value_delimiter = ',')]
     pub countries: Vec<Country>,
 }
 
@@ -200,7 +244,9 @@ impl FromStr for Country {
         if plausible {
             Ok(Self(text.to_ascii_uppercase()))
         } else {
-            Err("a country is two characters, such as US".to_owned())
+            let meant = CountryCode::named(text).map(|meant| format!("; did you mean {meant}?"));
+            let meant = meant.unwrap_or_default();
+            Err(format!("a country is two characters, such as US{meant}"))
         }
     }
 }
@@ -336,6 +382,14 @@ mod tests {
         for absurd in ["0", "0s", "0ms", "61m", "8784h"] {
             assert!(brief(absurd).is_err(), "{absurd}");
         }
+    }
+
+    #[test]
+    fn a_country_is_its_code() {
+        assert_eq!("dk".parse::<Country>().unwrap().0, "DK");
+        let refusal = |text: &str| text.parse::<Country>().unwrap_err();
+        assert!(refusal("Denmark").ends_with("did you mean DK?"));
+        assert!(refusal("Nowhere").ends_with("such as US"));
     }
 
     #[test]

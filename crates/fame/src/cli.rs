@@ -50,12 +50,18 @@ pub(crate) enum Command {
     /// Uploaded versions of an app
     #[command(subcommand)]
     Versions(commands::versions::VersionsCommand),
+    /// Publish packages in all their countries, offer them, and bring them to customers' environments
+    Release(commands::release::ReleaseArgs),
     /// Customers' environments that have an app installed
     #[command(subcommand)]
     Environments(commands::environments::EnvironmentsCommand),
     /// Hotfixes: versions pushed to customers' environments
     #[command(subcommand)]
     Hotfixes(commands::hotfixes::HotfixesCommand),
+    /// Which versions each country has, what is missing, and whether it is the same content everywhere
+    Matrix(commands::matrix::MatrixArgs),
+    /// Which version each environment has
+    Fleet(commands::fleet::FleetArgs),
     /// Whoever is told of what happens
     #[command(subcommand)]
     Webhooks(commands::webhooks::WebhooksCommand),
@@ -88,6 +94,8 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArgs),
+    /// Write manual pages for all commands to a folder
+    Man(commands::man::ManArgs),
     /// List the exit codes
     #[command(long_about = Exit::table())]
     ExitCodes,

@@ -24,6 +24,7 @@
 //! | 19 | the package's signature is missing, broken, or not the one that was asked for |
 //! | 20 | partial: a part was done and stands, the rest was not |
 
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// How a command ended. The table above is the contract.
@@ -96,33 +97,76 @@ impl Exit {
     }
 
     /// What the code means, for people.
-    fn meaning(self) -> &'static str {
+    pub(crate) fn meaning(self) -> &'static str {
+        self.words().1
+    }
+
+    /// What the code stands for, in one word, for programs.
+    pub(crate) fn name(self) -> &'static str {
+        self.words().0
+    }
+
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Done => "done",
-            Self::Unexpected => "something unexpected, such as a file that cannot be written",
-            Self::Usage => "the command line or a setting is wrong; nothing was sent",
-            Self::NotAllowed => "not signed in, or not allowed (401, 403)",
-            Self::NotFound => "not found (404), or nothing matched",
-            Self::Refused => "refused by a rule, or bad input (400, 409, 412, 422 and other 4xx)",
-            Self::Unavailable => {
-                "the service could not be reached or could not answer (408, 429, 5xx), also after retries"
-            }
-            Self::HotfixFailed => {
-                "a hotfix ended as Failed, or its environment does not have the version that it was to bring"
-            }
-            Self::HotfixSkipped => "a hotfix ended as Skipped",
-            Self::HotfixCanceled => "a hotfix ended as Canceled",
-            Self::WaitedTooLong => "a hotfix had not ended when the time to wait was over",
-            Self::PackageRefused => "the package was refused: it is damaged, or cannot say which app it is",
-            Self::DifferentContent => "the version exists with different content",
-            Self::DatabaseOutdated => "the database is not up to date (fame migrate --check)",
-            Self::SchemaRefused => "schema synchronisation would refuse the new package (fame package diff)",
-            Self::Undecided => "undecided: what was asked cannot be told from the files alone",
-            Self::SignatureRefused => {
-                "the package's signature is missing, broken, or not the one that was asked for"
-            }
-            Self::Partial => "partial: a part was done and stands, the rest was not",
+            Self::Done => ("Done", "done"),
+            Self::Unexpected => (
+                "Unexpected",
+                "something unexpected, such as a file that cannot be written",
+            ),
+            Self::Usage => (
+                "Usage",
+                "the command line or a setting is wrong; nothing was sent",
+            ),
+            Self::NotAllowed => ("NotAllowed", "not signed in, or not allowed (401, 403)"),
+            Self::NotFound => ("NotFound", "not found (404), or nothing matched"),
+            Self::Refused => (
+                "Refused",
+                "refused by a rule, or bad input (400, 409, 412, 422 and other 4xx)",
+            ),
+            Self::Unavailable => (
+                "Unavailable",
+                "the service could not be reached or could not answer (408, 429, 5xx), also after retries",
+            ),
+            Self::HotfixFailed => (
+                "HotfixFailed",
+                "a hotfix ended as Failed, or its environment does not have the version that it was to bring",
+            ),
+            Self::HotfixSkipped => ("HotfixSkipped", "a hotfix ended as Skipped"),
+            Self::HotfixCanceled => ("HotfixCanceled", "a hotfix ended as Canceled"),
+            Self::WaitedTooLong => (
+                "WaitedTooLong",
+                "a hotfix had not ended when the time to wait was over",
+            ),
+            Self::PackageRefused => (
+                "PackageRefused",
+                "the package was refused: it is damaged, or cannot say which app it is",
+            ),
+            Self::DifferentContent => ("DifferentContent", "the version exists with different content"),
+            Self::DatabaseOutdated => (
+                "DatabaseOutdated",
+                "the database is not up to date (fame migrate --check)",
+            ),
+            Self::SchemaRefused => (
+                "SchemaRefused",
+                "schema synchronisation would refuse the new package (fame package diff)",
+            ),
+            Self::Undecided => (
+                "Undecided",
+                "undecided: what was asked cannot be told from the files alone",
+            ),
+            Self::SignatureRefused => (
+                "SignatureRefused",
+                "the package's signature is missing, broken, or not the one that was asked for",
+            ),
+            Self::Partial => ("Partial", "partial: a part was done and stands, the rest was not"),
         }
+    }
+
+    /// All codes with their names and meanings.
+    pub(crate) fn rows() -> Vec<Value> {
+        let row =
+            |exit: Self| json!({ "exitCode": exit.code(), "name": exit.name(), "meaning": exit.meaning() });
+        Self::ALL.map(row).to_vec()
     }
 
     /// All codes with their meanings, one per line.

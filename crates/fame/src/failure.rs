@@ -18,6 +18,9 @@ pub(crate) enum Failure {
     /// There is nothing to sign in with.
     #[error("{0}")]
     NotSignedIn(String),
+    /// What the caller may not do, found out before anything was changed.
+    #[error("{0}")]
+    NotAllowed(String),
     /// The service said no, or nothing, or nothing that can be understood.
     #[error("{}", explained(.0))]
     Service(#[from] Error),
@@ -72,7 +75,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NotSignedIn(_) => Exit::NotAllowed,
+            Self::NotSignedIn(_) | Self::NotAllowed(_) => Exit::NotAllowed,
             Self::Service(error) => exit_of(error),
             Self::Unavailable(_) => Exit::Unavailable,
             Self::NotFound(_) => Exit::NotFound,
@@ -93,7 +96,7 @@ impl Failure {
     }
 
     /// The failure for programs.
-    fn facts(&self, about: Option<&str>) -> Value {
+    pub(crate) fn facts(&self, about: Option<&str>) -> Value {
         let mut facts = Map::new();
         let mut add = |name: &str, value: Value| {
             if !value.is_null() {
@@ -128,6 +131,7 @@ impl Failure {
         match self {
             Self::Usage(_) => "Usage",
             Self::NotSignedIn(_) => "NotSignedIn",
+            Self::NotAllowed(_) => "NotAllowed",
             Self::Service(Error::Refused(refusal)) if !refusal.code().is_empty() => refusal.code(),
             Self::Service(Error::SignInRefused { .. }) => "NotSignedIn",
             Self::Service(_) | Self::Unavailable(_) if self.exit() == Exit::Unavailable => "Unavailable",

@@ -5,23 +5,26 @@
 //! [`session`].
 
 mod args;
+mod ci;
 mod cli;
 mod commands;
 mod dev;
 mod exit;
 mod failure;
 mod output;
+mod reports;
 mod session;
 mod settings;
 mod usage;
 
+use ci::Ci;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use dev::DevArgs;
 use exit::Exit;
 use failure::Failure;
 use output::Printer;
-use server::telemetry::flush_log;
+use server::telemetry::{flush_log, rewrite_log};
 use session::Session;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -31,13 +34,21 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::answer(error).into(),
     };
-    let printer = Printer::new(cli.global.json, cli.global.quiet);
+    let printer = Printer::new(
+        cli.global.json,
+        cli.global.quiet,
+        cli.global.ci.unwrap_or_else(Ci::detected),
+    );
+    if printer.ci() != Ci::None {
+        rewrite_log(|line| Ci::Github.defuse(line));
+    }
     let ended = runtime().and_then(|runtime| runtime.block_on(run(cli, printer)));
     flush_log();
     match ended {
         Ok(code) => code,
         Err(failure) => {
             failure.tell(printer, None);
+            reports::annotate(&failure, printer);
             failure.exit().into()
         }
     }
@@ -62,8 +73,11 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Countries(command) => command.run(&session().await?).await,
         Command::Principals(command) => command.run(&session().await?).await,
         Command::Versions(command) => command.run(&session().await?).await,
+        Command::Release(args) => args.run(session, printer).await,
         Command::Environments(command) => command.run(&session().await?).await,
         Command::Hotfixes(command) => command.run(&session().await?).await,
+        Command::Matrix(args) => args.run(&session().await?).await,
+        Command::Fleet(args) => args.run(&session().await?).await,
         Command::Webhooks(command) => command.run(&session().await?).await,
         Command::Operator(command) => command.run(&session().await?).await,
         Command::Package(command) => command.run(printer),
@@ -84,8 +98,12 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         }
         Command::Openapi => commands::openapi::run(printer),
         Command::Completions(args) => commands::completions::run(&args, Cli::command(), printer),
+        Command::Man(args) => commands::man::run(&args, Cli::command(), printer),
         Command::ExitCodes => {
-            printer.text(&Exit::table())?;
+            match printer.is_json() {
+                true => printer.rows(&Exit::rows(), &[])?,
+                false => printer.text(&Exit::table())?,
+            }
             Ok(Exit::Done)
         }
     };

@@ -4,7 +4,7 @@
 //! notes, progress and errors. One [`Printer`] decides what appears, so that `--json` and `--quiet` mean the same
 //! for every command. What becomes of the output decides nothing about the command: the exit code is its outcome's.
 
-use crate::{exit::Exit, failure::Failure};
+use crate::{ci::Ci, exit::Exit, failure::Failure};
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets::NOTHING};
 use domain::{instant::Instant, text::is_invisible};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -31,12 +31,23 @@ pub(crate) type Column<'c> = (&'c str, &'c str);
 pub(crate) struct Printer {
     json: bool,
     quiet: bool,
+    ci: Ci,
 }
 
 impl Printer {
-    /// `json`: standard output is JSON. `quiet`: no notes and no progress.
-    pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+    /// `json`: standard output is JSON. `quiet`: no notes and no progress. `ci`: the system that reads all of it.
+    pub(crate) fn new(json: bool, quiet: bool, ci: Ci) -> Self {
+        Self { json, quiet, ci }
+    }
+
+    /// The system whose pipeline runs the command.
+    pub(crate) fn ci(self) -> Ci {
+        self.ci
+    }
+
+    /// Whether no notes and no progress are wanted.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet
     }
 
     /// Whether standard output is to be JSON.
@@ -50,34 +61,65 @@ impl Printer {
     /// When they cannot be written as JSON; so for all that follow, but for bytes.
     pub(crate) fn rows(self, rows: &[Value], columns: &[Column<'_>]) -> Result<(), Unwritten> {
         if self.json {
-            return print_json(&rows);
+            return self.print_json(&rows);
         }
         if rows.is_empty() {
             self.note("Nothing found.");
             return Ok(());
         }
-        let shown = |row: &Value| -> Vec<String> {
-            columns
-                .iter()
-                .map(|(_, property)| cut(&cell(&row[*property])))
-                .collect()
-        };
-        let cells: Vec<_> = rows.iter().map(shown).collect();
-        write(&[&tabulated(columns, &cells, Look::of_stdout())])
+        self.print(&tabulated(columns, &shown(rows, columns), Look::of_stdout()))
+    }
+
+    /// Prints rows as comma-separated values (RFC 4180, but for its line ends) below the names of their properties. What a
+    /// spreadsheet would take for a formula begins with an apostrophe.
+    ///
+    /// # Errors
+    /// None but those of [`Printer::rows`].
+    pub(crate) fn csv(self, rows: &[Value], columns: &[Column<'_>]) -> Result<(), Unwritten> {
+        let headings = columns.iter().map(|(_, property)| (*property).to_owned());
+        let values = rows.iter().map(|row| {
+            let values = columns.iter().map(|(_, property)| cell(&row[*property]));
+            values.map(|value| field(&value)).collect()
+        });
+        let lines: Vec<Vec<String>> = [headings.collect()].into_iter().chain(values).collect();
+        let text: String = lines.iter().map(|line| format!("{}\n", line.join(","))).collect();
+        self.print(&text)
     }
 
     /// Prints one thing: each of its properties on a line, or the JSON.
     pub(crate) fn record(self, record: &Value) -> Result<(), Unwritten> {
         if self.json {
-            return print_json(record);
+            return self.print_json(record);
         }
-        write(&[&described(record, Look::of_stdout())])
+        self.print(&described(record, Look::of_stdout()))
     }
 
     /// Prints text that is the same with and without `--json`.
     pub(crate) fn text(self, text: &str) -> Result<(), Unwritten> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
-        write(&[text, end])
+        self.print(&format!("{text}{end}"))
+    }
+
+    fn print_json<T: serde::Serialize + ?Sized>(self, value: &T) -> Result<(), Unwritten> {
+        let text = serde_json::to_string_pretty(value).map_err(|error| Unwritten(error.into()))?;
+        write(&format!("{}\n", self.ci.defuse_json(&text)));
+        Ok(())
+    }
+
+    fn print(self, text: &str) -> Result<(), Unwritten> {
+        write(&self.ci.defuse(text));
+        Ok(())
+    }
+
+    /// Writes a line for people. When nobody can hear it, the command goes on all the same.
+    fn say(self, text: &str) {
+        let _ = writeln!(io::stderr(), "{}", self.ci.defuse(&harmless(text)));
+    }
+
+    /// Writes a line for the system whose pipeline runs the command, which carries it out. Whatever is in it that others
+    /// wrote has to be escaped as that system wants it.
+    pub(crate) fn command(self, line: &str) {
+        let _ = writeln!(io::stderr(), "{}", harmless(line).replace('\n', " "));
     }
 
     /// What the process ends with when its command came to `outcome`. Output that could not be written is an outcome of its
@@ -85,7 +127,7 @@ impl Printer {
     pub(crate) fn ended(self, outcome: Exit) -> Exit {
         match UNPRINTED.get() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.error(format!("Cannot write the output: {error}"));
+                self.error(Exit::Unexpected, format!("Cannot write the output: {error}"));
                 Exit::first_of([outcome, Exit::Unexpected])
             }
             _ => outcome,
@@ -108,26 +150,35 @@ impl Printer {
     /// Tells people how it is going.
     pub(crate) fn note(self, text: impl AsRef<str>) {
         if !self.quiet {
-            say(text.as_ref());
+            self.say(text.as_ref());
         }
     }
 
     /// Tells of something that is wrong though the command goes on.
     pub(crate) fn warning(self, text: impl AsRef<str>) {
-        say(&format!("warning: {}", text.as_ref()));
+        self.say(&format!("warning: {}", text.as_ref()));
     }
 
-    /// Says what went wrong.
-    pub(crate) fn error(self, text: impl AsRef<str>) {
+    /// Says what went wrong, which is what `exit` stands for.
+    pub(crate) fn error(self, exit: Exit, text: impl AsRef<str>) {
+        self.coded_error(exit.name(), exit, text);
+    }
+
+    /// Says what went wrong: to programs with a stable `code`, and what the process ends with if nothing else is wrong.
+    pub(crate) fn coded_error(self, code: &str, exit: Exit, text: impl AsRef<str>) {
         let text = text.as_ref();
-        self.error_with_facts(text, || json!({ "message": text }));
+        let facts = || json!({ "code": code, "exitCode": exit.code(), "message": text });
+        self.error_with_facts(text, facts);
     }
 
     /// Says what went wrong: to people as `text`, to programs as one line of JSON with `facts`.
     pub(crate) fn error_with_facts(self, text: &str, facts: impl FnOnce() -> Value) {
         match self.json {
-            true => _ = writeln!(io::stderr(), "{}", json!({ "error": facts() })),
-            false => say(&format!("error: {text}")),
+            true => {
+                let line = json!({ "error": facts() }).to_string();
+                let _ = writeln!(io::stderr(), "{}", self.ci.defuse_json(&line));
+            }
+            false => self.say(&format!("error: {text}")),
         }
     }
 
@@ -177,6 +228,17 @@ impl Printer {
         line
     }
 
+    /// A table for [`Printer::line`], which changes: as wide as the terminal that people read it on.
+    pub(crate) fn live_table(self, rows: &[Value], columns: &[Column<'_>]) -> String {
+        let mut terminal = Table::new();
+        let width = terminal.use_stderr().width();
+        let look = Look {
+            width,
+            colours: Look::of_stdout().colours,
+        };
+        tabulated(columns, &shown(rows, columns), look)
+    }
+
     /// A count of what is done, of `total` if that is known; visible only to people.
     pub(crate) fn counter(self, total: Option<u64>, title: &'static str) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
@@ -205,6 +267,32 @@ fn cut(cell: &str) -> String {
         None => line.to_owned(),
     };
     cell.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The cells of a table of `rows`.
+fn shown(rows: &[Value], columns: &[Column<'_>]) -> Vec<Vec<String>> {
+    let cells = |row: &Value| -> Vec<String> {
+        let texts = columns.iter().map(|(_, property)| cut(&cell(&row[*property])));
+        texts.collect()
+    };
+    rows.iter().map(cells).collect()
+}
+
+/// A value between commas.
+fn field(value: &str) -> String {
+    let begins_formula = value
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
+    let guard = if begins_formula || value.starts_with('\t') {
+        "'"
+    } else {
+        ""
+    };
+    let text = format!("{guard}{value}");
+    match text.contains([',', '"', '\n', '\'']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
 }
 
 /// A value in the words of a table: no quotes, no braces, nothing at all for null.
@@ -239,11 +327,6 @@ fn harmless(text: &str) -> String {
         _ => character,
     };
     text.replace("\r\n", "\n").chars().map(shown).collect()
-}
-
-/// Writes a line for people. When nobody can hear it, the command goes on all the same.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", harmless(text));
 }
 
 /// Where a table is shown: how much room there is, if that matters, and whether colours are seen.
@@ -401,19 +484,13 @@ fn lines(table: &Table) -> String {
     text
 }
 
-fn print_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<(), Unwritten> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Unwritten(error.into()))?;
-    write(&[&text, "\n"])
-}
-
 /// Prints text. The command goes on where that fails, to its own outcome: [`Printer::ended`] tells of it.
-fn write(parts: &[&str]) -> Result<(), Unwritten> {
+fn write(text: &str) {
     let mut out = io::stdout().lock();
-    let written = parts.iter().try_for_each(|part| out.write_all(part.as_bytes()));
+    let written = out.write_all(text.as_bytes());
     if let Err(error) = written.and_then(|()| out.flush()) {
         UNPRINTED.get_or_init(|| error);
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -509,6 +586,21 @@ mod tests {
         );
         for other in ["16.0.1.2", "Contoso Sales. All of it", "2026-11-30T19:00:00Z"] {
             assert_eq!(cell(&json!(other)), other);
+        }
+    }
+
+    #[test]
+    fn a_spreadsheet_finds_no_formula() {
+        for (value, shown) in [
+            ("Production", "Production"),
+            ("a, \"b\"", "\"a, \"\"b\"\"\""),
+            ("=HYPERLINK(1)", "\"'=HYPERLINK(1)\""),
+            (" @SUM(A1)", "\"' @SUM(A1)\""),
+            ("\t=1", "\"'\t=1\""),
+            ("-1", "\"'-1\""),
+            ("16.0.1.2", "16.0.1.2"),
+        ] {
+            assert_eq!(field(value), shown);
         }
     }
 

@@ -2,7 +2,9 @@
 //! Rows are shown as the JSON that they came as, so that nothing a newer service says is dropped.
 
 use crate::{
-    args::{AppArg, AppInCountries, AppInCountry, AppRef, Country, GlobalArgs, QueryArgs},
+    args::{
+        AppArg, AppInAnyCountries, AppInCountries, AppInCountry, AppRef, Country, GlobalArgs, QueryArgs, each,
+    },
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
@@ -12,7 +14,6 @@ use client::{Client, List, Query, Request, literal};
 use domain::ids::AppId;
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::collections::HashSet;
 
 /// What a command that talks to the service has at hand.
 pub(crate) struct Session {
@@ -20,6 +21,15 @@ pub(crate) struct Session {
     pub client: Client,
     /// Shows what it says.
     pub printer: Printer,
+}
+
+/// How people are shown one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// All of it, a property a line.
+    Whole,
+    /// The columns that lists have.
+    Brief,
 }
 
 impl Session {
@@ -47,7 +57,8 @@ impl Session {
         let ids: Vec<&str> = found.iter().filter_map(|app| app["id"].as_str()).collect();
         match ids.as_slice() {
             [] => Err(Failure::NotFound(format!(
-                "'{name}' is no app's id, and no app on which you have a role is called so."
+                "'{name}' is no app's id, and no app on which you have a role is called so.{}",
+                self.meant(name).await
             ))),
             [id] => id
                 .parse()
@@ -59,17 +70,53 @@ impl Session {
         }
     }
 
+    /// What a name that no app has was most likely meant to be.
+    async fn meant(&self, name: &str) -> String {
+        // Without it the answer is as true.
+        let apps: Vec<Value> = self.client.list_apps().json().all().await.unwrap_or_default();
+        let names = apps.iter().filter_map(|app| app["name"].as_str());
+        nearest(name, names).map_or_else(String::new, |meant| format!(" Did you mean '{meant}'?"))
+    }
+
+    /// What people call the app: its name, or what was typed where the service will not say it.
+    pub(crate) async fn app_name(&self, app: &AppArg) -> String {
+        let id = match &app.app {
+            AppRef::Id(id) => *id,
+            AppRef::Name(name) => return name.clone(),
+        };
+        let found = self.client.get_app(id).json().await.unwrap_or_default();
+        let name = found.get("name").and_then(Value::as_str);
+        name.map_or_else(|| id.to_string(), str::to_owned)
+    }
+
     /// The app that is meant, in each of the countries.
     ///
     /// # Errors
     /// Those of [`Session::app`].
     pub(crate) async fn scopes(&self, meant: &AppInCountries) -> Result<Vec<AppInCountry>, Failure> {
         let app = self.app(&meant.app).await?;
-        let mut countries = meant.countries.clone();
-        let mut seen = HashSet::new();
-        countries.retain(|country| seen.insert(country.0.clone()));
-        let scopes = countries.into_iter().map(|country| AppInCountry { app, country });
-        Ok(scopes.collect())
+        Ok(in_each(app, &meant.countries.each()))
+    }
+
+    /// The app that is meant, in each of the countries, or in all that it has.
+    ///
+    /// # Errors
+    /// Those of [`Session::app`], and [`Failure::NotFound`] for an app without countries.
+    pub(crate) async fn scopes_or_all(
+        &self,
+        meant: &AppInAnyCountries,
+    ) -> Result<Vec<AppInCountry>, Failure> {
+        let app = self.app(&meant.app).await?;
+        if !meant.countries.is_empty() {
+            return Ok(in_each(app, &each(&meant.countries)));
+        }
+        let rows: Vec<Value> = self.client.list_countries(app).json().all().await?;
+        let codes = rows.iter().filter_map(|row| row["countryCode"].as_str());
+        let countries: Vec<Country> = codes.map(|code| Country(code.to_owned())).collect();
+        match countries.is_empty() {
+            true => Err(Failure::NotFound("The app has no country yet.".to_owned())),
+            false => Ok(in_each(app, &each(&countries))),
+        }
     }
 
     /// Prints the rows of a list, or how many there are.
@@ -141,17 +188,20 @@ impl Session {
     }
 
     /// Sends the same request for each country and prints what is answered; of several countries as a table, whatever
-    /// becomes of the others.
+    /// becomes of the others. `one` says how people are shown a single one.
     pub(crate) async fn print_each<T>(
         &self,
         requests: Vec<(Country, Request<T>)>,
         columns: &[Column<'_>],
+        one: Shown,
     ) -> Result<Exit, Failure> {
         let is_one = requests.len() == 1;
         let (mut rows, mut outcomes) = (Vec::new(), Vec::new());
         for (country, request) in requests {
             match request.json().await.map_err(Failure::from) {
-                Ok(row) if is_one => self.printer.record(&row)?,
+                Ok(row) if is_one && (one == Shown::Whole || self.printer.is_json()) => {
+                    self.printer.record(&row)?;
+                }
                 Ok(row) => rows.push(row),
                 Err(failure) if is_one => return Err(failure),
                 Err(failure) => {
@@ -160,7 +210,7 @@ impl Session {
                 }
             }
         }
-        if !is_one && (!rows.is_empty() || self.printer.is_json()) {
+        if !rows.is_empty() || (!is_one && self.printer.is_json()) {
             self.printer.rows(&rows, columns)?;
         }
         Ok(Exit::first_of(outcomes))
@@ -190,5 +240,36 @@ impl Session {
     /// Sends a request and prints the one thing that is answered.
     pub(crate) async fn print_one<T>(&self, request: Request<T>) -> Result<(), Failure> {
         Ok(self.printer.record(&request.json().await?)?)
+    }
+}
+
+fn in_each(app: AppId, countries: &[&Country]) -> Vec<AppInCountry> {
+    let scope = |country: &&Country| AppInCountry {
+        app,
+        country: (*country).clone(),
+    };
+    countries.iter().map(scope).collect()
+}
+
+/// The name that is a few letters away, if there is one.
+fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let typed = typed.to_lowercase();
+    let distance = |name: &str| strsim::damerau_levenshtein(&typed, &name.to_lowercase());
+    let near = typed.chars().count() / 3;
+    let nearest = names.map(|name| (distance(name), name)).min()?;
+    (nearest.0 <= near.max(1)).then_some(nearest.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_near_is_the_one_that_was_meant() {
+        let names = ["Contoso Sales Pack", "Contoso Freight"];
+        let meant = |typed: &str| nearest(typed, names.into_iter());
+        assert_eq!(meant("contoso salespack"), Some("Contoso Sales Pack"));
+        assert_eq!(meant("Contoso Frieght"), Some("Contoso Freight"));
+        assert_eq!(meant("Fabrikam"), None);
     }
 }

@@ -16,7 +16,7 @@ use client::{
 use domain::loopback::is_loopback;
 use reqwest::Certificate;
 use secrecy::{ExposeSecret, SecretString};
-use std::{env, fs, path::Path, sync::Arc};
+use std::{env, fs, path::Path, sync::Arc, time::Duration};
 
 /// Makes settings of flags, environment and, where neither says how to sign in, of what the service says of it.
 ///
@@ -73,10 +73,19 @@ fn is_for_clients(name: &str) -> bool {
 fn tell(retry: Retry<'_>, printer: Printer) {
     let why = explained(retry.error);
     let first_line = why.lines().next().unwrap_or_default();
-    let (seconds, number, allowed) = (retry.pause.as_secs_f32(), retry.number, retry.allowed);
+    let (when, number, allowed) = (when(retry.pause), retry.number, retry.allowed);
     printer.note(format!(
-        "{first_line} Trying again in {seconds:.0} s ({number} of {allowed})."
+        "{first_line} Trying again {when} ({number} of {allowed})."
     ));
+}
+
+/// How long a pause is, for people.
+fn when(pause: Duration) -> String {
+    match pause.as_millis() {
+        0 => "at once".to_owned(),
+        1..950 => format!("in {:.1} s", pause.as_secs_f32().max(0.1)),
+        _ => format!("in {:.0} s", pause.as_secs_f32()),
+    }
 }
 
 async fn credentials(args: &GlobalArgs, nobody: &Settings) -> Result<Credentials, Failure> {
@@ -308,6 +317,19 @@ mod tests {
             assert!(!refused.to_string().contains("secret@"), "{refused}");
         }
         assert!(service_root("https://contoso.com/?a=b").is_err());
+    }
+
+    #[test]
+    fn a_pause_is_never_nothing() {
+        for (pause, told) in [
+            (0, "at once"),
+            (3, "in 0.1 s"),
+            (420, "in 0.4 s"),
+            (960, "in 1 s"),
+            (8_300, "in 8 s"),
+        ] {
+            assert_eq!(when(Duration::from_millis(pause)), told);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is said of a command line that cannot be understood.
 
-use crate::{cli::Cli, exit::Exit, failure::Failure, output::Printer};
+use crate::{ci::Ci, cli::Cli, exit::Exit, failure::Failure, output::Printer};
 use clap::{
     CommandFactory, Error,
     builder::StyledStr,
@@ -19,14 +19,17 @@ pub(crate) fn answer(mut error: Error) -> Exit {
     if error.get(ContextKind::Usage).is_some() {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(usage()));
     }
-    if env::args().any(|argument| argument == "--json") {
+    let is_json = env::args().any(|argument| argument == "--json");
+    let printer = Printer::new(is_json, false, Ci::detected());
+    // Whatever was typed may come from somewhere else, and is repeated.
+    if is_json || printer.ci() != Ci::None {
         let text = error.render().to_string();
         let text = text
             .strip_prefix("error: ")
             .unwrap_or(&text)
             .trim_end()
             .to_owned();
-        Failure::Usage(text).tell(Printer::new(true, false), None);
+        Failure::Usage(text).tell(printer, None);
     } else {
         let _ = error.print();
     }

@@ -256,11 +256,12 @@ entity! {
         #[serde(default)]
         #[schema(required = true)]
         reasons "reasons": Vec<PlanReason>,
-        /// When it would start, if it were scheduled now and waited for the update window.
+        /// When it would start, if it were scheduled now, and waited for the update window unless that is to be ignored.
         #[serde(default)]
         #[schema(value_type = Option<String>, format = DateTime)]
         starts_at "startsAt": Option<Instant>,
-        /// What it would wait for, if it were scheduled now: Window, Slot, Held or Agent. Nothing where it would start.
+        /// What it would wait for, if it were scheduled now: RunAfter, Window, Slot, Held or Agent. Nothing where it would
+        /// start.
         #[serde(default)]
         #[schema(value_type = Option<crate::words::WaitingFor>)]
         waiting_for "waitingFor": Option<WaitingFor>,

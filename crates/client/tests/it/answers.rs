@@ -154,7 +154,7 @@ async fn a_change_in_doubt_is_sent_again_and_looked_at() {
     let client = service.client();
     let error = client.patch_country(APP, "US").if_match("tag").await.unwrap_err();
     assert!(
-        matches!(&error, Error::Refused(refusal) if refusal.leaves_in_doubt()),
+        matches!(&error, Error::Refused(refusal) if refusal.leaves_open()),
         "{error}"
     );
     let asked = service.lines();

@@ -38,12 +38,15 @@ async fn options_are_those_of_every_service() {
         .select("name".to_owned());
     let plan = service
         .client()
-        .plan_hotfixes(APP, "US", domain::version::AppVersion([1, 0, 0, 0]));
+        .plan_hotfixes(APP, "US", domain::version::AppVersion([1, 0, 0, 0]))
+        .run_after("2026-11-30T18:00:00Z".parse().unwrap())
+        .ignoring_windows();
     assert_eq!(plan.query(query).all().await.unwrap(), []);
     let asked = service.journal();
     assert_eq!(
         asked[0].uri.query().unwrap(),
-        "targetAppVersion=1%2E0%2E0%2E0&$filter=type%20eq%20%27Sandbox%27&$orderby=name%20desc&$top=5&$skip=2\
+        "targetAppVersion=1%2E0%2E0%2E0&runAfter=2026%2D11%2D30T18%3A00%3A00%2E0000000Z&ignoreUpgradeWindow=true\
+         &$filter=type%20eq%20%27Sandbox%27&$orderby=name%20desc&$top=5&$skip=2\
          &$select=name"
     );
 }

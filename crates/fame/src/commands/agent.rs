@@ -84,7 +84,7 @@ impl AgentArgs {
     fn load(&self, printer: Printer) -> Result<Config, Failure> {
         Config::load(&self.config).map_err(|problems| {
             for problem in &problems {
-                printer.error(problem.to_string());
+                printer.error(Exit::Usage, problem.to_string());
             }
             let plural = if problems.len() == 1 {
                 "problem"

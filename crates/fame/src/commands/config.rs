@@ -4,8 +4,11 @@ use crate::{exit::Exit, failure::Failure, output::Printer};
 use clap::{Args, Subcommand};
 use domain::zone::{self, AddedZone};
 use serde_json::{Value, json};
-use server::config::{Loaded, Origin, Problem, Settings, Severity, Sources, oidc_id};
-use std::path::PathBuf;
+use server::config::{Explained, Loaded, Origin, Problem, Settings, Severity, Sources, oidc_id};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// `fame config …`
 #[derive(Subcommand, Debug)]
@@ -78,18 +81,18 @@ impl ConfigArgs {
 
 /// Tells of every problem; comes to a failure that counts the errors among them.
 pub(crate) fn summary(printer: Printer, problems: &[Problem]) -> Failure {
-    tell(printer, problems);
+    tell(printer, problems, Exit::Usage);
     let errors = errors_in(problems);
     let plural = if errors == 1 { "problem" } else { "problems" };
     Failure::Usage(format!("The settings have {errors} {plural}."))
 }
 
-fn tell(printer: Printer, problems: &[Problem]) {
+fn tell(printer: Printer, problems: &[Problem], exit: Exit) {
     for problem in problems {
         let line = format!("{}: {problem}", problem.code);
         match problem.severity {
             Severity::Warning => printer.warning(line),
-            Severity::Error => printer.error(line),
+            Severity::Error => printer.coded_error(problem.code, exit, line),
         }
     }
 }
@@ -121,10 +124,10 @@ impl ConfigCommand {
 }
 
 fn show(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
-    let row = |explained: &server::config::Explained| {
+    let row = |explained: &Explained| {
         json!({
             "key": explained.key,
-            "value": explained.value,
+            "value": if printer.is_json() { explained.value.clone() } else { in_lines(&explained.value) },
             "origin": explained.origin.to_string(),
             "isDefault": explained.origin == Origin::Default,
         })
@@ -134,7 +137,24 @@ fn show(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The longest value that stands on one line.
+const LONGEST_VALUE: usize = 80;
+
+/// A value of several parts with a line for each part, where one line would be too long to read.
+fn in_lines(value: &str) -> String {
+    match value.chars().count() > LONGEST_VALUE {
+        true => value.replace("}, ", "},\n").replace("\", \"", "\",\n\""),
+        false => value.to_owned(),
+    }
+}
+
 async fn check(loaded: &Loaded, connects: bool, printer: Printer) -> Result<Exit, Failure> {
+    let files: BTreeSet<&Path> = loaded.explain().iter().filter_map(file_of).collect();
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let from = match files.is_empty() {
+        true => "no configuration file".to_owned(),
+        false => files.join(", "),
+    };
     let problems = loaded.check_production();
     if errors_in(&problems) > 0 {
         return Err(summary(printer, &problems));
@@ -145,15 +165,23 @@ async fn check(loaded: &Loaded, connects: bool, printer: Printer) -> Result<Exit
     if connects {
         let problems = server::try_connections(loaded).await;
         if !problems.is_empty() {
-            tell(printer, &problems);
+            tell(printer, &problems, Exit::Unavailable);
             return Err(Failure::Unavailable(
                 "Not all that the service has to reach can be reached.".to_owned(),
             ));
         }
         printer.note("The database, the storage locations and the issuers can be reached.");
     }
-    printer.note("The service can start with these settings.");
+    printer.note(format!("The service can start with these settings ({from})."));
     Ok(Exit::Done)
+}
+
+/// The configuration file that a setting comes from.
+fn file_of(explained: &Explained) -> Option<&Path> {
+    match &explained.origin {
+        Origin::File(path) => Some(path),
+        _ => None,
+    }
 }
 
 fn zones(loaded: &Loaded, printer: Printer) -> Result<Exit, Failure> {

@@ -43,7 +43,8 @@ fn tell_lacking(lacking: &[i64], printer: Printer) -> Exit {
         printer.note("The database is up to date.");
         return Exit::Done;
     }
-    printer.error(format!("The database lacks {}.", listed(lacking)));
+    let text = format!("The database lacks {}.", listed(lacking));
+    printer.error(Exit::DatabaseOutdated, text);
     Exit::DatabaseOutdated
 }
 

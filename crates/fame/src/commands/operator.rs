@@ -91,22 +91,8 @@ pub(crate) struct PutApp {
     /// The whole request as JSON, instead of the flags below; - reads standard input
     #[arg(long, value_name = "BODY.JSON", conflicts_with_all = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "signer_rule", "owner"])]
     file: Option<PathBuf>,
-    /// The publisher's name, of 250 characters at most, as all texts of an operator
-    #[arg(long, value_name = "NAME")]
-    publisher: Option<String>,
-    /// The Microsoft Entra tenant of the publisher's organisation
-    #[arg(long, value_name = "ID")]
-    publisher_aad_tenant_id: Option<TenantId>,
-    /// The publisher's contact e-mail address
-    #[arg(long, value_name = "ADDRESS")]
-    publisher_contact_email: Option<String>,
-    /// Where packages are kept; one of the service's configured locations
-    #[arg(long, value_name = "NAME")]
-    storage_location: Option<String>,
-    /// Who must have signed its packages: none, signed, or pinned:KEY,… with the SHA-256 of public keys; left as it is
-    /// where it is not given. `fame package inspect` shows the key of a package's signer
-    #[arg(long, value_name = "RULE")]
-    signer_rule: Option<SignerRule>,
+    #[command(flatten)]
+    facts: AppFacts,
     /// The first owner: User:OBJECT-ID@TENANT-ID or Application:CLIENT-ID
     #[arg(long, value_name = "OWNER")]
     owner: Option<Owner>,
@@ -114,13 +100,10 @@ pub(crate) struct PutApp {
     condition: IfMatch,
 }
 
-/// `fame operator apps update`
+/// What an operator says of an app.
 #[derive(Args, Debug)]
-#[group(id = "change", required = true, multiple = true, args = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "signer_rule"])]
-pub(crate) struct UpdateApp {
-    /// The app
-    app: AppId,
-    /// The publisher's name
+pub(crate) struct AppFacts {
+    /// The publisher's name, of 250 characters at most, as all texts of an operator
     #[arg(long, value_name = "NAME")]
     publisher: Option<String>,
     /// The Microsoft Entra tenant of the publisher's organisation
@@ -132,9 +115,20 @@ pub(crate) struct UpdateApp {
     /// Where packages uploaded from now on are kept; one of the service's configured locations
     #[arg(long, value_name = "NAME")]
     storage_location: Option<String>,
-    /// Who must have signed its packages: none, signed, or pinned:KEY,… with the SHA-256 of public keys
+    /// Who must have signed its packages: none, signed, or pinned:KEY,… with the SHA-256 of public keys; left as it is
+    /// where it is not given. `fame package inspect` shows the key of a package's signer
     #[arg(long, value_name = "RULE")]
     signer_rule: Option<SignerRule>,
+}
+
+/// `fame operator apps update`
+#[derive(Args, Debug)]
+#[group(id = "change", required = true, multiple = true, args = ["publisher", "publisher_aad_tenant_id", "publisher_contact_email", "storage_location", "signer_rule"])]
+pub(crate) struct UpdateApp {
+    /// The app
+    app: AppId,
+    #[command(flatten)]
+    facts: AppFacts,
     #[command(flatten)]
     condition: IfMatch,
 }
@@ -396,7 +390,7 @@ impl AppsCommand {
                 session.print_one(request).await
             }
             Self::Update(update) => {
-                let request = client.patch_app(update.app, &update.body());
+                let request = client.patch_app(update.app, &update.facts.body());
                 let request = request.if_match(update.condition.if_match.as_deref());
                 session.print_one(request).await
             }
@@ -423,7 +417,7 @@ impl FreezesCommand {
     }
 }
 
-impl UpdateApp {
+impl AppFacts {
     fn body(&self) -> AppRegistrationBody {
         AppRegistrationBody {
             publisher: self.publisher.clone(),
@@ -439,16 +433,12 @@ impl UpdateApp {
 impl PutApp {
     fn body(&self) -> AppRegistrationBody {
         AppRegistrationBody {
-            publisher: self.publisher.clone(),
-            publisher_aad_tenant_id: self.publisher_aad_tenant_id.map(|tenant| tenant.0),
-            publisher_contact_email: self.publisher_contact_email.clone(),
-            storage_location: self.storage_location.clone(),
-            signer_rule: self.signer_rule.as_ref().map(SignerRule::to_string),
             owner: self.owner.as_ref().map(|owner| OwnerBody {
                 kind: owner.kind.to_string(),
                 id: owner.id,
                 aad_tenant_id: owner.tenant,
             }),
+            ..self.facts.body()
         }
     }
 }

@@ -43,6 +43,9 @@ pub(super) fn unable(what: &str, error: &StartError) -> Failure {
     let text = format!("{what}: {}.", Chain(error));
     match error {
         StartError::InUse(_) => Failure::Rule(text),
+        StartError::Listen { .. } => Failure::Unexpected(format!(
+            "{text} --listen (server.listen) names another address; metrics have metrics.listen."
+        )),
         _ => Failure::Unexpected(text),
     }
 }

@@ -340,7 +340,8 @@ fn span(text: &str) -> Result<Span, String> {
         .map_err(|_| format!("'{text}' is not a duration such as PT6H, P1DT30M or 6h"))?;
     if span.is_negative() {
         return Err(format!(
-            "'{text}' is negative; to go back, send the time itself as \"now\""
+            "'{text}' is negative, and a clock moves on by a span; to go back, set the time itself (\"now\", or \
+             `fame dev clock set`)"
         ));
     }
     Ok(span)

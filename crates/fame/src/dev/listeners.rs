@@ -37,7 +37,9 @@ impl Listeners {
     /// # Errors
     /// When it is taken.
     pub(super) fn bind(listen: SocketAddr) -> anyhow::Result<Self> {
-        let http = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+        let http = TcpListener::bind(listen).with_context(|| {
+            format!("cannot listen on {listen}, which --listen changes to another address or port")
+        })?;
         let http_address = http.local_addr()?;
         let https = bind_https(listen).context("cannot listen for https")?;
         let https_address = https.local_addr()?;

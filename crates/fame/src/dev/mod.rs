@@ -25,6 +25,7 @@ use crate::{commands::serve::stop_signal, exit::Exit, failure::Failure, output::
 use args::DevCommand;
 use listeners::Listeners;
 use running::Running;
+use serde_json::json;
 use state_dir::{Beginning, StateDir, StateDirError};
 use std::{
     fs,
@@ -70,7 +71,14 @@ impl DevCommand {
                 let package = demo::SALES_PACK.package(version).to_bytes();
                 let written = package.and_then(|bytes| fs::write(&file, bytes));
                 written.map_err(|error| Failure::file("write", &file, error))?;
-                printer.note(format!("Wrote {}.", file.display()));
+                match printer.is_json() {
+                    true => printer.record(&json!({
+                        "file": file.display().to_string(),
+                        "appId": demo::SALES_PACK.id().to_string(),
+                        "version": version.to_string(),
+                    }))?,
+                    false => printer.note(format!("Wrote {}.", file.display())),
+                }
                 Ok(Exit::Done)
             }
         }

@@ -44,6 +44,55 @@ async fn every_setting_is_shown_with_its_origin_and_without_secrets() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_taken_is_told_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let keeps = "server.data_dir=data";
+    let serve = [
+        "serve", "--listen", &address, "--set", OPERATOR, "--set", ISSUER, "--set", keeps,
+    ];
+    for args in [&serve[..], &["dev", "--listen", &address]] {
+        let ended = run(binary_in(&folder, args)).await;
+        assert_ne!(ended.code, 0, "{ended:?}");
+        assert!(
+            ended.err.contains(&address) && ended.err.contains("--listen"),
+            "{}",
+            ended.err
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_check_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["config", "check", "--set", OPERATOR, "--set", ISSUER];
+    std::fs::write(folder.path().join("own.toml"), "[log]\nlevel = \"debug\"\n").unwrap();
+    let named = run(binary_in(
+        &folder,
+        &[&settings[..], &["--config", "own.toml"]].concat(),
+    ))
+    .await;
+    assert!(
+        named.code == 0 && named.err.contains("settings (own.toml)."),
+        "{named:?}"
+    );
+    let none = run(binary_in(&folder, &settings)).await;
+    assert!(
+        none.code == 0 && none.err.contains("(no configuration file)"),
+        "{none:?}"
+    );
+}
+
+#[tokio::test]
+async fn settings_fit_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = run(binary_in(&folder, &["config", "show"])).await;
+    let longest = shown.out.lines().map(|line| line.chars().count()).max();
+    assert!(longest <= Some(140), "{longest:?}\n{}", shown.out);
+}
+
+#[tokio::test]
 async fn time_zones_are_listed_with_those_that_were_added() {
     let folder = tempfile::tempdir().unwrap();
     let added = r#"time_zones.added={"Atlantis Standard Time":"Atlantic/Azores"}"#;

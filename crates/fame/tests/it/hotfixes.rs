@@ -306,7 +306,10 @@ async fn one_environment_is_found_by_name_or_named_in_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_explains_and_changes_nothing() {
-    let service = Service::start(|_, _| {
+    let service = Service::start(|asked, _| {
+        if asked.path.ends_with("/getMyPermissions") {
+            return list(json!([{"action": "environmentHotfixes/write"}]));
+        }
         let mut no = environment("South", "16.0.0.5");
         no["installedVersion"] = "16.0.0.5".into();
         no["eligible"] = false.into();
@@ -315,7 +318,10 @@ async fn a_dry_run_explains_and_changes_nothing() {
         let mut yes = environment("North", "16.0.0.5");
         yes["eligible"] = true.into();
         yes["startsAt"] = "2026-11-30T19:00:00.0000000Z".into();
-        list(json!([no, yes]))
+        let mut there = environment("East", "16.0.1.2");
+        there["installedVersion"] = "16.0.1.2".into();
+        there["eligible"] = false.into();
+        list(json!([no, yes, there]))
     })
     .await;
     let ended = service.fame(&[SCHEDULE, &["--all", "--dry-run"]].concat()).await;
@@ -324,10 +330,11 @@ async fn a_dry_run_explains_and_changes_nothing() {
     TENANT                                FAMILY            ENVIRONMENT  TYPE        INSTALLED  ELIGIBLE  STARTS AT             REASONS
     aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  South        Production  16.0.0.5   false                           SourceIsPreview
     aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  North        Production             true      2026-11-30T19:00:00Z
+    aaaabbbb-0000-cccc-1111-dddd2222eeee  Business Central  East         Production  16.0.1.2   false
     ");
     insta::assert_snapshot!(ended.err, @r"
     SourceIsPreview, South: The installed version is a preview.
-    1 of 2 would be scheduled; nothing was changed.
+    1 would be scheduled, 1 on 16.0.1.2 already, 1 not scheduled; nothing was changed.
     ");
     let eligible = service
         .fame(&[SCHEDULE, &["--all", "--dry-run", "--eligible-only"]].concat())
@@ -350,11 +357,73 @@ async fn a_dry_run_explains_and_changes_nothing() {
         "--filter",
         "name eq 'North'",
     ];
-    assert_eq!(service.fame(&plan).await.code, 0);
+    let start = ["--run-after", "2026-11-30T18:00:00Z", "--ignore-window"];
+    assert_eq!(service.fame(&[&plan[..], &start].concat()).await.code, 0);
+    let asked = service.journal().last().unwrap().query.clone();
+    assert!(asked.contains("&$filter=name%20eq"), "{asked}");
+    let start = "&runAfter=2026%2D11%2D30T18%3A00%3A00%2E0000000Z&ignoreUpgradeWindow=true";
+    assert!(asked.contains(start), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_a_reader_ends_as_the_run_would() {
+    let service = Service::start(|asked, _| {
+        if asked.path.ends_with("/getMyPermissions") {
+            return list(json!([{"action": "environmentHotfixes/read"}]));
+        }
+        if asked.method == "POST" {
+            return Answer::refusal(403, "Forbidden", "You may read.");
+        }
+        let mut yes = environment("North", "16.0.0.5");
+        yes["eligible"] = true.into();
+        list(json!([yes]))
+    })
+    .await;
+    let explained = service.fame(&[SCHEDULE, &["--all", "--dry-run"]].concat()).await;
+    assert_eq!(explained.code, 3, "{explained:?}");
     assert!(
-        service.journal()[2].query.contains("&$filter=name%20eq"),
+        explained.err.contains("does not allow environmentHotfixes/write"),
         "{}",
-        service.journal()[2].query
+        explained.err
+    );
+    assert_eq!(service.fame(&[SCHEDULE, &["--all"]].concat()).await.code, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_planned_and_scheduled_is_told_to_pipelines_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("fame.xml");
+    let junit = ["--junit", file.to_str().unwrap()];
+    let service = fleet().await;
+    let ended = service.fame(&[SCHEDULE, &["--all"], &junit].concat()).await;
+    assert_eq!(ended.code, 5, "{ended:?}");
+    let scheduled = std::fs::read_to_string(&file).unwrap();
+    let read = roxmltree::Document::parse(&scheduled).unwrap();
+    let cases = read.descendants().filter(|node| node.has_tag_name("testcase"));
+    let cases: Vec<(&str, bool)> = cases
+        .map(|case| (case.attribute("name").unwrap(), case.has_children()))
+        .collect();
+    assert_eq!(
+        cases,
+        [
+            ("North hotfix", false),
+            ("West hotfix", false),
+            ("South hotfix", true)
+        ]
+    );
+    let explained = Service::start(|_, _| {
+        let mut no = environment("South", "16.0.0.5");
+        no["eligible"] = false.into();
+        no["reasons"] = json!([{"code": "SourceIsPreview", "message": "It is a preview."}]);
+        list(json!([no]))
+    })
+    .await;
+    let plan = ["hotfixes", "plan", APP, "-c", "US", "--target", "16.0.1.2"];
+    assert_eq!(explained.fame(&[&plan[..], &junit].concat()).await.code, 0);
+    let planned = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        planned.contains("<skipped message=\"SourceIsPreview: It is a preview.\"/>"),
+        "{planned}"
     );
 }
 
@@ -552,10 +621,7 @@ async fn all_that_match_are_waited_for_and_counted() {
         .fame(&[&wait[..], &["--target", "16.0.1.2"]].concat())
         .await;
     assert_eq!(ended.code, 12, "the newest of each environment counts: {ended:?}");
-    insta::assert_snapshot!(ended.err, @r"
-    3 of 3 have ended: 2 Canceled, 1 Succeeded.
-    3 of 3 have ended: 2 Canceled, 1 Succeeded.
-    ");
+    insta::assert_snapshot!(ended.err, @"3 of 3 have ended: 2 Canceled, 1 Succeeded.");
     let asked = service.journal()[0].query.clone();
     assert!(
         asked.contains("targetAppVersion%20eq%20%2716%2E0%2E1%2E2%27"),

@@ -16,6 +16,8 @@ mod agents;
 #[cfg(target_os = "linux")]
 mod book;
 mod configuration;
+#[cfg(target_os = "linux")]
+mod contrib;
 mod crash;
 mod customers;
 mod dev;
@@ -35,11 +37,14 @@ mod packages;
 mod pipes;
 mod printing;
 mod refusals;
+mod release;
 mod replicas;
+mod reports;
 mod service;
 mod services;
 mod signing_in;
 mod uploads;
+mod views;
 #[cfg(unix)]
 mod walk;
 #[cfg(unix)]

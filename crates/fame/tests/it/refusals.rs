@@ -70,7 +70,7 @@ async fn a_busy_service_is_asked_again_when_it_wants_to_be() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(service.lines().len(), 3);
     assert!(
-        ended.err.contains("Trying again in 0 s (1 of 4)"),
+        ended.err.contains("Trying again at once (1 of 4)"),
         "{}",
         ended.err
     );

@@ -49,7 +49,17 @@ struct Plan {
     frozen: Option<Objection>,
     /// The agents that are there and work.
     at_work: HashSet<Uuid>,
+    start: AskedStart,
     now: Instant,
+}
+
+/// When the hotfixes of a plan are to start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AskedStart {
+    /// No earlier than this.
+    pub(crate) run_after: Option<Instant>,
+    /// Whether they do not wait for update windows.
+    pub(crate) ignores_window: bool,
 }
 
 /// A plan's rows, and what all of them would wait for.
@@ -65,7 +75,7 @@ pub(crate) async fn plan_hotfixes(
     principal: &Principal,
     app: AppId,
     country: CountryCode,
-    target: AppVersion,
+    (target, start): (AppVersion, AskedStart),
     request: ListRequest,
 ) -> Result<Planned> {
     let permission = Permission::read(Resource::Environments);
@@ -100,6 +110,7 @@ pub(crate) async fn plan_hotfixes(
             message,
         }),
         at_work,
+        start,
         now,
     });
     let planned = &listing::PLANNED_ENVIRONMENTS;
@@ -175,8 +186,8 @@ impl Plan {
         let window =
             window_of(&environment).map_err(|error| StoreError::broken(Chain(&error).to_string()))?;
         let circumstances = Circumstances {
-            run_after: self.now,
-            window: Some(window),
+            run_after: self.start.run_after.unwrap_or(self.now),
+            window: (!self.start.ignores_window).then_some(window),
             is_held: environment.is_held(),
             is_frozen: self.frozen.is_some(),
             has_agent: waits::has_agent(&environment, &self.at_work),

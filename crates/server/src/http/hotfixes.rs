@@ -10,7 +10,9 @@ use super::{
 use crate::{
     actions::{
         hotfixes::{self, ScheduleHotfix},
-        listing, plan, waits,
+        listing,
+        plan::{self, AskedStart},
+        waits,
     },
     error::{Error, Result},
     wire_rows,
@@ -120,11 +122,15 @@ pub(crate) async fn count_hotfixes(Path(path): Path<ListPath>, context: RequestC
 }
 
 /// Explains for each environment whether a hotfix to the target could be scheduled now, why not, and when it would
-/// start. Nothing is changed by asking.
+/// start, if it were scheduled as `runAfter` and `ignoreUpgradeWindow` say. Nothing is changed by asking.
 #[utoipa::path(get, path = "/apps/{appId}/countries/{countryCode}/environmentHotfixes/plan",
     tag = "environmentHotfixes",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
-        ("targetAppVersion" = String, Query, description = "The version to go to."), PlanQuery),
+        ("targetAppVersion" = String, Query, description = "The version to go to."),
+        ("runAfter" = Option<String>, Query, description = "When the hotfixes are to start at the earliest, such as \
+            2026-11-30T18:00:00Z; left out, now."),
+        ("ignoreUpgradeWindow" = Option<bool>, Query, description = "Whether they do not wait for the environments' update \
+            windows."), PlanQuery),
     responses((status = 200, body = List<PlanRow>,
             headers(("fame-waiting-for" = String, description = "`Agent` where nobody is there to carry anything out."))),
         (status = "default", body = ErrorBody)))]
@@ -134,8 +140,8 @@ pub(crate) async fn plan_hotfixes(
 ) -> Result<Response> {
     let app = context.app(&app)?;
     let country = context.country(app, &country, READ).await?;
-    let target = context
-        .reveal_to_permitted(app, READ, target_of(&context))
+    let asked = context
+        .reveal_to_permitted(app, READ, asked_plan(&context))
         .await?;
     let (request, select) = context
         .reveal_to_permitted(app, READ, context.list_request(&listing::PLANNED_ENVIRONMENTS))
@@ -145,7 +151,7 @@ pub(crate) async fn plan_hotfixes(
         &context.principal,
         app,
         country,
-        target,
+        asked,
         request,
     )
     .await?;
@@ -154,22 +160,37 @@ pub(crate) async fn plan_hotfixes(
     Ok(told(response, plan.waiting_for))
 }
 
-fn target_of(context: &RequestContext) -> Result<AppVersion> {
+/// Which version a plan is to, and when its hotfixes are to start.
+fn asked_plan(context: &RequestContext) -> Result<(AppVersion, AskedStart)> {
     let options = context.custom_options(odata::Resource::Collection)?;
     let given = context.info.named_key.iter().flatten().cloned();
-    let target = options
-        .into_iter()
-        .chain(given)
-        .find(|(name, _)| name.eq_ignore_ascii_case("targetAppVersion"));
-    let (_, text) = target.ok_or_else(|| {
+    let given: Vec<(String, String)> = options.into_iter().chain(given).collect();
+    let named = |wanted: &str| {
+        let found = given.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, text)| text.as_str())
+    };
+    let target = named("targetAppVersion").ok_or_else(|| {
         RuleError::invalid(
             "targetAppVersion",
             "'targetAppVersion' is required: ?targetAppVersion=16.0.1.2.",
         )
     })?;
-    text.parse().map_err(|error: domain::version::InvalidVersion| {
-        RuleError::invalid("targetAppVersion", format!("{error}.")).into()
-    })
+    let target = target
+        .parse()
+        .map_err(|error: domain::version::InvalidVersion| invalid("targetAppVersion", error))?;
+    let run_after = named("runAfter").map(str::parse).transpose();
+    let ignores_window = named("ignoreUpgradeWindow").map(str::parse).transpose();
+    let start = AskedStart {
+        run_after: run_after.map_err(|error: domain::instant::InvalidInstant| invalid("runAfter", error))?,
+        ignores_window: ignores_window
+            .map_err(|_| invalid("ignoreUpgradeWindow", "'ignoreUpgradeWindow' is true or false"))?
+            .unwrap_or_default(),
+    };
+    Ok((target, start))
+}
+
+fn invalid(option: &str, why: impl std::fmt::Display) -> Error {
+    RuleError::invalid(option, format!("{why}.")).into()
 }
 
 /// Gets one hotfix, to see what became of it.

@@ -138,11 +138,10 @@ async fn what_needs_a_country_does_not_create_it(backend: Backend) {
     let service = Harness::start(backend).await;
     let owner = service.owner();
     let upload = owner.uploads_to("DK", &package("1.0.0.0"), "Available").await;
+    let message = upload.refused(404, "ResourceDoesNotExist").message();
     assert!(
-        upload
-            .refused(404, "ResourceDoesNotExist")
-            .message()
-            .contains("DK")
+        message.contains(&format!("fame countries add {APP} DK")),
+        "{message}"
     );
     for rest in [
         "versions",

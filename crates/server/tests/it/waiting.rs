@@ -13,6 +13,7 @@ on_both_databases!(
     an_agent_that_fell_silent_executes_nothing,
     time_and_freezes_are_told,
     a_plan_says_why_an_environment_starts_nothing,
+    a_plan_goes_by_the_start_that_is_asked_for,
 );
 
 const TARGET: &str = "16.0.1.2";
@@ -215,4 +216,39 @@ async fn a_plan_says_why_an_environment_starts_nothing(backend: Backend) {
         hotfixes()
     );
     assert_eq!(owner.get(filtered).await.expect(200).rows().len(), 1);
+}
+
+async fn a_plan_goes_by_the_start_that_is_asked_for(backend: Backend) {
+    let service = Harness::start(backend).await;
+    let owner = service.owner();
+    owner.has_uploaded(TARGET).await;
+    let environment = Environment::my_customer("16.0.0.5");
+    service.operator().reports(&environment).await.expect(201);
+    service.catches_up().await;
+    let later = "2020-03-06T13:00:00.0000000Z";
+    for (options, starts_at, waiting_for) in [
+        ("", json!("2020-03-05T20:00:00.0000000Z"), json!("Window")),
+        ("&ignoreUpgradeWindow=true", json!(NOON), Value::Null),
+        (
+            "&ignoreUpgradeWindow=false&runAfter=2020-03-06T14:00:00%2B01:00",
+            json!("2020-03-06T20:00:00.0000000Z"),
+            json!("RunAfter"),
+        ),
+        (
+            "&ignoreUpgradeWindow=true&runAfter=2020-03-06T13:00:00Z",
+            json!(later),
+            json!("RunAfter"),
+        ),
+    ] {
+        let path = format!("{}/plan?targetAppVersion={TARGET}{options}", hotfixes());
+        let planned = owner.get(path).await.expect(200);
+        let row = planned.rows()[0].clone();
+        let told = (row["startsAt"].clone(), row["waitingFor"].clone());
+        assert_eq!(told, (starts_at, waiting_for), "{options}");
+    }
+    for wrong in ["runAfter=soon", "ignoreUpgradeWindow=yes"] {
+        let path = format!("{}/plan?targetAppVersion={TARGET}&{wrong}", hotfixes());
+        let refused = owner.get(path).await.expect(400);
+        assert_eq!(refused.target(), wrong.split_once('=').unwrap().0);
+    }
 }

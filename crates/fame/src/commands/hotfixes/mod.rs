@@ -1,26 +1,32 @@
 //! `fame hotfixes`: pushing a version to customers' environments, and finding out what became of it.
 
+mod cases;
+pub(super) mod progress;
 mod refusals;
+pub(super) mod request;
 mod schedule;
-mod seen;
-mod selection;
-mod wait;
-mod which;
+pub(super) mod seen;
+pub(super) mod selection;
+pub(super) mod wait;
+pub(super) mod which;
 
 use crate::{
     args::{AppInCountries, AppInCountry, QueryArgs, said},
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
+    reports::{self, ReportArgs},
     session::Session,
 };
+use cases::CaseOf;
 use clap::{Args, Subcommand};
 use client::Query;
-use domain::{ids::OperationId, version::AppVersion};
+use domain::{ids::OperationId, instant::Instant, version::AppVersion};
+use progress::View;
 use refusals::reasons_by_code;
 use seen::{Reader, columns, country_column};
 use serde_json::Value;
-use which::Which;
+use which::{Which, usage_of_which};
 
 /// `fame hotfixes …`
 #[derive(Subcommand, Debug)]
@@ -42,6 +48,7 @@ pub(crate) enum HotfixesCommand {
     /// Push a version to one environment, or to all that match
     Schedule(schedule::ScheduleArgs),
     /// Call off hotfixes that have not started
+    #[command(override_usage = usage_of_which("cancel"))]
     Cancel {
         #[command(flatten)]
         scope: AppInCountries,
@@ -51,7 +58,12 @@ pub(crate) enum HotfixesCommand {
     /// Explain for each environment whether a hotfix could be scheduled and when it would start; changes nothing
     Plan(PlanArgs),
     /// Wait until hotfixes have ended, and make sure that they did what they were to do
+    #[command(override_usage = usage_of_which("wait"))]
     Wait(wait::WaitArgs),
+    /// Wait as `wait` does, and show each hotfix meanwhile: in a table that changes, or as a line for each change where
+    /// nobody is at a terminal
+    #[command(override_usage = usage_of_which("watch"))]
+    Watch(wait::WaitArgs),
 }
 
 /// `fame hotfixes plan`
@@ -62,12 +74,27 @@ pub(crate) struct PlanArgs {
     /// The version to go to
     #[arg(long, value_name = "VERSION")]
     target: AppVersion,
+    #[command(flatten)]
+    start: StartArgs,
     /// Only environments for which a hotfix could be scheduled
     #[arg(long)]
     eligible_only: bool,
     /// Only environments for which this holds, as OData: "type eq 'Production'"
-    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
+    #[arg(long, visible_alias = "where", value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+/// When hotfixes start.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct StartArgs {
+    /// Start no earlier than this: 2026-11-30T18:00:00Z; in UTC where nothing else is said
+    #[arg(long, value_name = "TIME")]
+    run_after: Option<Instant>,
+    /// Do not wait for the environments' update windows
+    #[arg(long)]
+    ignore_window: bool,
 }
 
 const PLAN_COLUMNS: &[Column] = &[
@@ -94,16 +121,37 @@ impl HotfixesCommand {
                 session.printer.record(&found)?;
             }
             Self::Plan(args) => {
-                let scopes = session.scopes(&args.scope).await?;
-                let mut rows = plan(session, &scopes, args.target, args.filter).await?;
-                rows.retain(|row| !args.eligible_only || row["eligible"] == true);
-                print_plan(session.printer, &rows)?;
+                let explained = args.explain(session).await;
+                return args.report.keep("fame hotfixes plan", explained, session.printer);
             }
             Self::Cancel { scope, which } => return cancel(session, &scope, &which).await,
             Self::Schedule(args) => return args.run(session).await,
-            Self::Wait(args) => return args.run(session).await,
+            Self::Wait(args) => return args.run(session, View::Counted).await,
+            Self::Watch(args) => return args.run(session, View::Each).await,
         }
         Ok(Exit::Done)
+    }
+}
+
+impl PlanArgs {
+    async fn explain(&self, session: &Session) -> Result<Exit, Failure> {
+        let printer = session.printer;
+        let scopes = session.scopes(&self.scope).await?;
+        let mut rows = plan(session, &scopes, (self.target, self.start), self.filter.clone()).await?;
+        rows.retain(|row| !self.eligible_only || row["eligible"] == true);
+        print_plan(printer, &rows)?;
+        if !self.report.is_wanted(printer) {
+            return Ok(Exit::Done);
+        }
+        let app = session.app_name(&self.scope.app).await;
+        let report = cases::of_app(&app, rows.iter().map(CaseOf::planned));
+        Ok(reports::write(
+            &report,
+            &self.report,
+            "fame hotfixes plan",
+            Exit::Done,
+            printer,
+        ))
     }
 }
 
@@ -123,12 +171,18 @@ async fn list(session: &Session, scope: &AppInCountries, query: QueryArgs) -> Re
 async fn plan(
     session: &Session,
     scopes: &[AppInCountry],
-    target: AppVersion,
+    (target, start): (AppVersion, StartArgs),
     filter: Option<String>,
 ) -> Result<Vec<Value>, Failure> {
     let mut rows = Vec::new();
     for AppInCountry { app, country } in scopes {
-        let plan = session.client.plan_hotfixes(*app, &country.0, target);
+        let mut plan = session.client.plan_hotfixes(*app, &country.0, target);
+        if let Some(at) = start.run_after {
+            plan = plan.run_after(at);
+        }
+        if start.ignore_window {
+            plan = plan.ignoring_windows();
+        }
         let mut of_country = plan
             .query(Query::default().filter(filter.clone()))
             .json()

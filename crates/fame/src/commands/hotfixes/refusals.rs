@@ -1,6 +1,7 @@
 //! Why hotfixes may not be, for fleets: each reason once, with how often it is one.
 
 use super::{
+    cases::CaseOf,
     seen::{Reader, prospect},
     selection::Place,
 };
@@ -8,6 +9,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Printer, cell},
+    reports::CaseResult,
     session::Session,
 };
 use client::Error;
@@ -52,6 +54,16 @@ impl Refusals {
 
     pub(super) fn exit(&self) -> Exit {
         Exit::first_of(self.0.iter().map(|(_, failure)| failure.exit()))
+    }
+
+    /// The environments as cases that failed.
+    pub(super) fn cases(&self) -> impl Iterator<Item = CaseOf> {
+        self.0.iter().map(|(Place { environment, .. }, failure)| CaseOf {
+            name: environment.name.clone(),
+            tenant: Some(environment.aad_tenant_id.to_string()),
+            seconds: None,
+            result: CaseResult::of_failure(failure),
+        })
     }
 
     /// Tells of them: to programs of each, to people of the first for each reason and whom else it holds for.
@@ -103,7 +115,8 @@ async fn tell_group(session: &Session, printer: Printer, group: &[&(Place, Failu
     };
     let ahead = ahead(session, place, failure).await;
     let ahead = ahead.map(|ahead| format!("\n  {ahead}")).unwrap_or_default();
-    printer.error(format!("{count}{}: {failure}{ahead}", place.environment));
+    let text = format!("{count}{}: {failure}{ahead}", place.environment);
+    printer.coded_error(failure.code(), failure.exit(), text);
     for (place, failure) in others.iter().take(NAMED).copied() {
         let ahead = self::ahead(session, place, failure).await;
         let ahead = ahead.map(|ahead| format!(": {ahead}")).unwrap_or_default();

@@ -4,8 +4,11 @@
 //! scheduled is scheduled whatever becomes of the others, and the summary says what was not.
 
 use super::{
+    StartArgs,
+    cases::{self, CaseOf},
     plan, print_plan,
     refusals::{Refusals, reasons_by_code},
+    request::Asking,
     seen::{Reader, columns, warn_of_nobody},
     selection::{Environment, Place, Selection, Target, places},
 };
@@ -13,19 +16,21 @@ use crate::{
     args::{AppInCountries, AppInCountry, QueryArgs, said},
     exit::Exit,
     failure::Failure,
+    reports::{self, ReportArgs},
     session::Session,
 };
 use clap::Args;
-use client::{Query, literal};
 use domain::{
-    environment::EnvironmentKey, instant::Instant, operation::OperationStatus, version::AppVersion,
+    access::{Permission, Resource},
+    environment::EnvironmentKey,
+    operation::OperationStatus,
+    version::AppVersion,
 };
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-use wire::hotfixes::HotfixRequestBody;
 
 /// `fame hotfixes schedule`
 #[derive(Args, Debug)]
@@ -37,16 +42,12 @@ pub(crate) struct ScheduleArgs {
     /// The version to go to
     #[arg(long, value_name = "VERSION")]
     target: AppVersion,
-    /// Start no earlier than this: 2026-11-30T18:00:00Z; in UTC where nothing else is said
-    #[arg(long, value_name = "TIME")]
-    run_after: Option<Instant>,
-    /// Do not wait for the environments' update windows
-    #[arg(long)]
-    ignore_window: bool,
+    #[command(flatten)]
+    start: StartArgs,
     /// Leave out environments for which no hotfix could be scheduled, instead of being refused
     #[arg(long)]
     eligible_only: bool,
-    /// Only say what would happen, as far as a plan tells; the exit code is that of a real run by whoever may schedule
+    /// Only say what would happen, as far as a plan tells; the exit code is that of a real run
     #[arg(long)]
     dry_run: bool,
     /// Requests at the same time
@@ -56,6 +57,8 @@ pub(crate) struct ScheduleArgs {
     /// scheduling again; such as the id of a pipeline's run
     #[arg(long, value_name = "KEY", value_parser = said)]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 /// What became of the environments.
@@ -77,8 +80,16 @@ struct Asked {
     again: Vec<Place>,
 }
 
+/// The command, as reports call it.
+const TITLE: &str = "fame hotfixes schedule";
+
 impl ScheduleArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        let ended = self.carry_out(session).await;
+        self.report.keep(TITLE, ended, session.printer)
+    }
+
+    async fn carry_out(&self, session: &Session) -> Result<Exit, Failure> {
         let scopes = session.scopes(&self.scope).await?;
         if self.dry_run {
             return self.explain(session, &scopes).await;
@@ -114,10 +125,22 @@ impl ScheduleArgs {
         let is_left = |place: &&Place| !answered.contains(&place.environment.key());
         summary.already_there = there.iter().filter(is_left).count();
         summary.look_again(session, &scopes, self.target).await;
-        summary.print(session, self.target).await
+        let outcome = summary.print(session, self.target).await?;
+        if !self.report.is_wanted(session.printer) {
+            return Ok(outcome);
+        }
+        let app = session.app_name(&self.scope.app).await;
+        let report = cases::of_app(&app, summary.cases());
+        Ok(reports::write(
+            &report,
+            &self.report,
+            TITLE,
+            outcome,
+            session.printer,
+        ))
     }
 
-    /// Says what a run would do, and ends as it would.
+    /// Says what a run would do, and ends as it would, be it with a refusal for whoever may not do it.
     async fn explain(&self, session: &Session, scopes: &[AppInCountry]) -> Result<Exit, Failure> {
         let mut rows = self.plan(session, scopes).await?;
         rows.retain(|(environment, _)| self.selection.is_meant(environment));
@@ -126,32 +149,58 @@ impl ScheduleArgs {
         let is_there = |environment: &Environment| environment.installed() == Some(self.target);
         let is_refused =
             |(environment, row): &&(Environment, Value)| row["eligible"] != true && !is_there(environment);
-        let (all, refused) = (rows.len(), rows.iter().filter(is_refused).count());
+        let refused = rows.iter().filter(is_refused).count();
+        let there = rows
+            .iter()
+            .filter(|(environment, _)| is_there(environment))
+            .count();
         if self.eligible_only {
             rows.retain(|row| !is_refused(&row));
         }
         let eligible = rows.iter().filter(|(_, row)| row["eligible"] == true).count();
-        let mut shown: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
-        let is_otherwise = self.ignore_window || self.run_after.is_some();
-        if is_otherwise {
-            for row in shown.iter_mut().filter_map(Value::as_object_mut) {
-                row.retain(|name, _| !matches!(name.as_str(), "startsAt" | "waitingFor"));
-            }
-        }
+        let shown: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
         print_plan(session.printer, &shown)?;
-        if is_otherwise {
-            let why =
-                "When they would start is not said: a plan knows neither --ignore-window nor --run-after.";
-            session.printer.note(why);
+        let mut parts = vec![format!("{eligible} would be scheduled")];
+        if there > 0 {
+            parts.push(format!("{there} on {} already", self.target));
         }
-        session.printer.note(format!(
-            "{eligible} of {all} would be scheduled; nothing was changed."
-        ));
+        if refused > 0 {
+            let word = if self.eligible_only {
+                "eligible"
+            } else {
+                "scheduled"
+            };
+            parts.push(format!("{refused} not {word}"));
+        }
+        session
+            .printer
+            .note(format!("{}; nothing was changed.", parts.join(", ")));
+        self.check_role(session, scopes).await?;
         Ok(match (self.eligible_only, shown.is_empty()) {
             (true, true) => Exit::NotFound,
             (false, _) if refused > 0 => Exit::Refused,
             _ => Exit::Done,
         })
+    }
+
+    /// Makes sure that the caller may do what was explained, as far as the service tells.
+    async fn check_role(&self, session: &Session, scopes: &[AppInCountry]) -> Result<(), Failure> {
+        let Some(AppInCountry { app, .. }) = scopes.first() else {
+            return Ok(());
+        };
+        let needed = Permission::write(Resource::EnvironmentHotfixes);
+        let allowed = session.client.get_my_permissions(*app).json().all().await;
+        let is_it = |row: &Value| {
+            let action = row["action"].as_str().unwrap_or_default();
+            action.eq_ignore_ascii_case(needed.as_str())
+        };
+        match allowed {
+            Ok(actions) if !actions.iter().any(is_it) => Err(Failure::NotAllowed(format!(
+                "Nothing would be scheduled: your role on the app does not allow {needed}."
+            ))),
+            Err(error) if error.is_unavailable() => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// What a hotfix would come to in each environment that the selection finds.
@@ -160,7 +209,13 @@ impl ScheduleArgs {
         session: &Session,
         scopes: &[AppInCountry],
     ) -> Result<Vec<(Environment, Value)>, Failure> {
-        let rows = plan(session, scopes, self.target, self.selection.list_filter()).await?;
+        let rows = plan(
+            session,
+            scopes,
+            (self.target, self.start),
+            self.selection.list_filter(),
+        )
+        .await?;
         let read = |row: Value| match Environment::deserialize(&row) {
             Ok(environment) => Ok((environment, row)),
             Err(error) => Err(Failure::Unexpected(format!(
@@ -265,11 +320,16 @@ impl ScheduleArgs {
             Some(key) => key.clone(),
             None => Uuid::new_v4().to_string(),
         };
+        let asking = Asking {
+            target: self.target,
+            run_after: self.start.run_after,
+            ignores_window: self.start.ignore_window,
+        };
         let mut left = asked.places.len();
         let all = asked.places.into_iter().map(|place| (place, false));
         let all = all.chain(asked.again.into_iter().map(|place| (place, true)));
         let requests = stream::iter(all).map(async |(place, is_again)| {
-            let outcome = self.schedule(session, &place, &run).await;
+            let outcome = asking.schedule(session, &place, &run).await;
             (place, is_again, outcome)
         });
         let mut outcomes = Box::pin(requests.buffered(self.concurrency.into()));
@@ -293,64 +353,6 @@ impl ScheduleArgs {
         bar.finish_and_clear();
         summary.left_out = left;
     }
-
-    /// Asks for one hotfix. With its key, the request does the same however often it arrives.
-    async fn schedule(&self, session: &Session, place: &Place, run: &str) -> Result<Value, Failure> {
-        let Place { scope, environment } = place;
-        let body = HotfixRequestBody {
-            environment_aad_tenant_id: environment.aad_tenant_id.0,
-            target_app_version: self.target.to_string(),
-            run_after: self.run_after.map(|at| at.to_string()),
-            ignore_upgrade_window: self.ignore_window,
-            environment_application_family: environment.application_family.clone(),
-            environment_name: environment.name.clone(),
-            environment_type: None,
-        };
-        let AppInCountry { app, country } = scope;
-        let request = session.client.schedule_hotfix(*app, &country.0, &body);
-        let request = request.idempotency_key(&key_for(run, environment));
-        let error = match request.json().await {
-            Ok(row) => return Ok(row),
-            Err(error) => error,
-        };
-        // A service that knows no keys refuses what it has scheduled itself.
-        let found = match error.is_open() {
-            true => self.pending(session, place).await,
-            false => None,
-        };
-        found.ok_or_else(|| error.into())
-    }
-
-    /// The hotfix of an environment that waits or runs and is the one that is asked for.
-    async fn pending(&self, session: &Session, Place { scope, environment }: &Place) -> Option<Value> {
-        let AppInCountry { app, country } = scope;
-        let filter = format!("environmentName eq {}", literal(&environment.name));
-        let all = session.client.list_hotfixes(*app, &country.0);
-        let rows = all
-            .query(Query::default().filter(filter))
-            .json()
-            .all()
-            .await
-            .ok()?;
-        rows.into_iter().find(|row| self.is_asked_for(row, environment))
-    }
-
-    fn is_asked_for(&self, row: &Value, environment: &Environment) -> bool {
-        let text = |property: &str| row.get(property).and_then(Value::as_str);
-        let status = text("status").and_then(|word| word.parse::<OperationStatus>().ok());
-        let run_after = text("runAfter").and_then(|at| at.parse::<Instant>().ok());
-        Target::deserialize(row).is_ok_and(|target| target.is(environment))
-            && status.is_some_and(|status| !status.is_terminal())
-            && text("targetAppVersion").and_then(|version| version.parse().ok()) == Some(self.target)
-            && (self.run_after.is_none() || self.run_after == run_after)
-    }
-}
-
-/// One key per run and environment.
-fn key_for(run: &str, environment: &Environment) -> String {
-    let key = environment.key();
-    let text = format!("{run}\n{}\n{}\n{}", key.tenant_id, key.family_key, key.name_key);
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string()
 }
 
 /// The environment that a hotfix is for.
@@ -406,6 +408,14 @@ impl Summary {
         Ok(self.refusals.exit())
     }
 
+    /// What became of each environment that was asked for.
+    fn cases(&self) -> impl Iterator<Item = CaseOf> {
+        self.rows
+            .iter()
+            .map(CaseOf::scheduled)
+            .chain(self.refusals.cases())
+    }
+
     /// How many hotfixes there are and, unless all are waiting, of which status.
     fn counted(&self) -> String {
         let count = |status: &str| self.rows.iter().filter(|row| row["status"] == status).count();
@@ -423,28 +433,5 @@ impl Summary {
                 format!("{} hotfixes ({})", self.rows.len(), counts.join(", "))
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn environment(name: &str, family: &str) -> Environment {
-        serde_json::from_value(serde_json::json!({
-            "aadTenantId": "aaaabbbb-0000-cccc-1111-dddd2222eeee", "applicationFamily": family, "name": name
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn keys_differ_by_run_and_environment_but_not_by_spelling() {
-        let key = key_for("run 1", &environment("CRONUS", "Business Central"));
-        assert_eq!(key, key_for("run 1", &environment("cronus", "BusinessCentral")));
-        assert_ne!(key, key_for("run 2", &environment("CRONUS", "Business Central")));
-        assert_ne!(
-            key,
-            key_for("run 1", &environment("CRONUS-TEST", "Business Central"))
-        );
     }
 }

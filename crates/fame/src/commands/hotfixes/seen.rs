@@ -17,13 +17,13 @@ use std::{
 use wire::{Entity, hotfixes::EnvironmentHotfix};
 
 /// Asks for all that can be told of hotfixes, until the service turns out not to know it.
-pub(super) struct Reader<'s> {
+pub(in crate::commands) struct Reader<'s> {
     session: &'s Session,
     is_plain: AtomicBool,
 }
 
 impl<'s> Reader<'s> {
-    pub(super) fn new(session: &'s Session) -> Self {
+    pub(in crate::commands) fn new(session: &'s Session) -> Self {
         Self {
             session,
             is_plain: AtomicBool::new(false),
@@ -31,7 +31,7 @@ impl<'s> Reader<'s> {
     }
 
     /// The hotfixes of these countries, as far as `query` asks for them.
-    pub(super) async fn list(
+    pub(in crate::commands) async fn list(
         &self,
         scopes: &[AppInCountry],
         query: &QueryArgs,
@@ -59,7 +59,11 @@ impl<'s> Reader<'s> {
     }
 
     /// One hotfix.
-    pub(super) async fn one(&self, scope: &AppInCountry, id: OperationId) -> client::Result<Value> {
+    pub(in crate::commands) async fn one(
+        &self,
+        scope: &AppInCountry,
+        id: OperationId,
+    ) -> client::Result<Value> {
         let get = || self.session.client.get_hotfix(scope.app, &scope.country.0, id);
         if self.is_plain.load(Ordering::Relaxed) {
             return get().json().await;
@@ -126,7 +130,7 @@ pub(super) fn country_column(rows: &[Value]) -> Option<Column<'static>> {
 }
 
 /// What lies ahead of a hotfix that has not started, as far as the service tells.
-pub(super) fn prospect(row: &Value) -> Option<String> {
+pub(in crate::commands) fn prospect(row: &Value) -> Option<String> {
     let start = row["expectedStart"]
         .as_str()
         .map(|_| format!("starts {}", cell(&row["expectedStart"])));

@@ -32,7 +32,7 @@ struct Choice {
     #[arg(long, short, value_name = "NAME")]
     environment: Option<String>,
     /// All environments for which this holds, as OData: "type eq 'Production' and version lt '16.0.1.2'"
-    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
+    #[arg(long, visible_alias = "where", value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
     /// All environments of the country
     #[arg(long)]
@@ -42,7 +42,7 @@ struct Choice {
 /// An environment that has the app.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Environment {
+pub(in crate::commands) struct Environment {
     /// The customer's tenant.
     #[serde(deserialize_with = "text_form")]
     pub aad_tenant_id: TenantId,
@@ -75,7 +75,7 @@ impl fmt::Display for Environment {
 
 impl Environment {
     /// The version of the app that is installed.
-    pub(super) fn installed(&self) -> Option<AppVersion> {
+    pub(in crate::commands) fn installed(&self) -> Option<AppVersion> {
         self.installed_version
             .as_ref()
             .or(self.version.as_ref())?
@@ -84,7 +84,7 @@ impl Environment {
     }
 
     /// What tells it from all others.
-    pub(super) fn key(&self) -> EnvironmentKey {
+    pub(in crate::commands) fn key(&self) -> EnvironmentKey {
         EnvironmentKey::new(self.aad_tenant_id, &self.application_family, &self.name)
     }
 }
@@ -161,13 +161,13 @@ impl Selection {
 
 /// An environment, and the country in which it has the app.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(in crate::commands) struct Place {
     pub scope: AppInCountry,
     pub environment: Environment,
 }
 
 /// The environments of these countries in which the app is installed.
-pub(super) async fn places(
+pub(in crate::commands) async fn places(
     session: &Session,
     scopes: &[AppInCountry],
     filter: Option<String>,
@@ -186,19 +186,19 @@ pub(super) async fn places(
 /// Where a hotfix goes.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Target {
+pub(in crate::commands) struct Target {
     environment_aad_tenant_id: String,
     environment_application_family: String,
     pub environment_name: String,
 }
 
 impl Target {
-    pub(super) fn is(&self, environment: &Environment) -> bool {
+    pub(in crate::commands) fn is(&self, environment: &Environment) -> bool {
         self.key() == Some(environment.key())
     }
 
     /// What tells the environment from all others.
-    pub(super) fn key(&self) -> Option<EnvironmentKey> {
+    pub(in crate::commands) fn key(&self) -> Option<EnvironmentKey> {
         let tenant = self.environment_aad_tenant_id.parse().ok()?;
         Some(EnvironmentKey::new(
             tenant,
@@ -209,7 +209,7 @@ impl Target {
 }
 
 /// The environments in which the app is installed.
-pub(super) async fn environments(
+pub(in crate::commands) async fn environments(
     session: &Session,
     scope: &AppInCountry,
     filter: Option<String>,

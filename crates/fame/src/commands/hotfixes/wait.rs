@@ -6,7 +6,9 @@
 //! becomes of one hotfix, the others are waited for, and what is known of all is printed.
 
 use super::{
-    seen::{Reader, is_left_alone, prospect, warn_of_nobody},
+    cases::{self, CaseOf},
+    progress::{Progress, View, counts},
+    seen::{Reader, prospect},
     selection::{Environment, Target, environments},
     which::{Meant, Which},
 };
@@ -14,15 +16,15 @@ use crate::{
     args::{AppInCountries, AppInCountry, brief, duration},
     exit::Exit,
     failure::Failure,
-    output::{Column, Printer, cell},
+    output::{Column, Printer},
+    reports::{self, CaseResult, ReportArgs},
     session::Session,
 };
 use clap::Args;
 use client::{literal, spread};
 use domain::{ids::OperationId, operation::OperationStatus, version::AppVersion};
-use indicatif::ProgressBar;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// `fame hotfixes wait`
@@ -38,73 +40,140 @@ pub(crate) struct WaitArgs {
     /// How long to pause between looks at first; pauses grow to twelve times that
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = brief)]
     poll_interval: Duration,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 /// How often the installed version is read again when it is not yet what a success promises.
 const CONFIRMATIONS: u32 = 5;
 
-const COLUMNS: &[Column] = &[
-    ("ID", "id"),
-    ("TENANT", "environmentAadTenantId"),
-    ("ENVIRONMENT", "environmentName"),
-    ("STATUS", "status"),
-    ("TARGET", "targetAppVersion"),
-    ("INSTALLED", "installedVersion"),
-    ("MESSAGE", "errorMessage"),
-];
-
 /// A hotfix that is waited for.
-struct Watched {
+pub(in crate::commands) struct Watched {
     scope: AppInCountry,
-    id: OperationId,
+    /// Which it is.
+    pub id: OperationId,
     /// As it was seen last.
-    row: Value,
+    pub row: Value,
     status: Option<OperationStatus>,
     installed: Option<AppVersion>,
     /// Why the service will not show it.
-    refused: Option<Exit>,
+    refused: Option<Failure>,
+    /// How long it took to end, as far as it was watched.
+    took: Option<Duration>,
+}
+
+/// What came of a hotfix.
+pub(in crate::commands) struct Verdict {
+    /// The exit code that stands for it.
+    pub exit: Exit,
+    /// What there is to say of it.
+    pub why: Vec<String>,
 }
 
 impl WaitArgs {
-    pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
-        let deadline = Deadline(Instant::now().checked_add(self.timeout));
-        let mut watched = self.meant(session, &deadline).await?;
-        self.watch(session, &mut watched, &deadline).await;
-        let (mut outcomes, mut complaints) = (Vec::new(), Complaints::default());
-        for hotfix in &mut watched {
-            outcomes.push(self.judge(session, hotfix, &deadline, &mut complaints).await);
+    /// Waits, and shows how it is going as `view` says.
+    pub(super) async fn run(self, session: &Session, view: View) -> Result<Exit, Failure> {
+        let ended = self.wait(session, view).await;
+        self.report.keep(view.title(), ended, session.printer)
+    }
+
+    async fn wait(&self, session: &Session, view: View) -> Result<Exit, Failure> {
+        let patience = Patience::new(self.timeout, self.poll_interval);
+        let printer = session.printer;
+        let meant = self.meant(session, &patience).await?;
+        let Waited {
+            watched,
+            verdicts,
+            told,
+        } = patience.wait(session, meant, view).await;
+        print(printer, &watched)?;
+        tell(&watched, &verdicts, printer);
+        let counts = counts(&watched);
+        if watched.len() > 1 && counts != told {
+            printer.note(counts);
         }
-        print(session.printer, &watched)?;
-        complaints.tell(session.printer);
-        if watched.len() > 1 {
-            session.printer.note(counts(&watched));
+        let outcome = worst(verdicts.iter().map(|verdict| verdict.exit));
+        if !self.report.is_wanted(printer) {
+            return Ok(outcome);
         }
-        Ok(worst(&outcomes))
+        let app = session.app_name(&self.scope.app).await;
+        let report = cases::of_app(&app, watched.iter().zip(&verdicts).map(case));
+        Ok(reports::write(
+            &report,
+            &self.report,
+            view.title(),
+            outcome,
+            printer,
+        ))
     }
 
     /// The hotfixes to wait for. What is needed to tell which they are is asked for as long as there is time.
-    async fn meant(&self, session: &Session, deadline: &Deadline) -> Result<Vec<Watched>, Failure> {
+    async fn meant(&self, session: &Session, patience: &Patience) -> Result<Vec<Meant>, Failure> {
         loop {
             let found = async {
                 let scopes = session.scopes(&self.scope).await?;
                 self.which.resolve(session, &scopes, None).await
             };
             let failure = match found.await {
-                Ok(meant) => return Ok(meant.into_iter().map(Watched::new).collect()),
+                Ok(meant) => return Ok(meant),
                 Err(failure) => failure,
             };
-            let pause = deadline.bound(tokio::time::sleep(spread(self.poll_interval)));
+            let pause = patience.bound(tokio::time::sleep(spread(self.poll_interval)));
             if failure.exit() != Exit::Unavailable || pause.await.is_none() {
                 return Err(failure);
             }
             session.printer.note(failure.to_string());
         }
     }
+}
+
+/// For how long hotfixes are waited for, and how often they are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::commands) struct Patience {
+    /// When waiting ends; never, if that is too far away to be said.
+    until: Option<Instant>,
+    /// The first pause between two looks.
+    poll_interval: Duration,
+}
+
+/// What is known of hotfixes that were waited for.
+pub(in crate::commands) struct Waited {
+    /// The hotfixes, as they were asked for.
+    pub watched: Vec<Watched>,
+    /// What came of each.
+    pub verdicts: Vec<Verdict>,
+    /// What stands on the screen of it.
+    told: String,
+}
+
+impl Patience {
+    /// From now on.
+    pub(in crate::commands) fn new(timeout: Duration, poll_interval: Duration) -> Self {
+        Self {
+            until: Instant::now().checked_add(timeout),
+            poll_interval,
+        }
+    }
+
+    /// Waits until all have ended, or it is too late, and makes sure that they did what they were to do.
+    pub(in crate::commands) async fn wait(&self, session: &Session, meant: Vec<Meant>, view: View) -> Waited {
+        let mut watched: Vec<Watched> = meant.into_iter().map(Watched::new).collect();
+        let mut progress = Progress::new(session.printer, view, watched.len());
+        self.watch(session, &mut watched, &mut progress).await;
+        let mut verdicts = Vec::new();
+        for hotfix in &mut watched {
+            verdicts.push(self.judge(session, hotfix).await);
+        }
+        Waited {
+            watched,
+            verdicts,
+            told: progress.end(),
+        }
+    }
 
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
-    async fn watch(&self, session: &Session, watched: &mut [Watched], deadline: &Deadline) {
-        let reader = Reader::new(session);
-        let mut progress = Progress::new(session.printer, watched.len());
+    async fn watch(&self, session: &Session, watched: &mut [Watched], progress: &mut Progress) {
+        let (reader, begun) = (Reader::new(session), Instant::now());
         let mut pause = self.poll_interval;
         let mut is_first = true;
         loop {
@@ -112,7 +181,7 @@ impl WaitArgs {
                 let look = reader.one(&hotfix.scope, hotfix.id);
                 let seen = match is_first {
                     true => Some(look.await),
-                    false => deadline.bound(look).await,
+                    false => self.bound(look).await,
                 };
                 let Some(seen) = seen else {
                     return;
@@ -123,7 +192,10 @@ impl WaitArgs {
                     Err(failure) if failure.exit() == Exit::Unavailable => {
                         session.printer.note(failure.to_string());
                     }
-                    Err(failure) => hotfix.refuse(&failure, session.printer),
+                    Err(failure) => hotfix.refuse(failure, session.printer),
+                }
+                if hotfix.has_ended() {
+                    hotfix.took = Some(begun.elapsed());
                 }
             }
             progress.show(watched);
@@ -131,7 +203,7 @@ impl WaitArgs {
             if watched.iter().all(Watched::has_ended) {
                 return;
             }
-            if deadline.bound(tokio::time::sleep(spread(pause))).await.is_none() {
+            if self.bound(tokio::time::sleep(spread(pause))).await.is_none() {
                 return;
             }
             pause = (pause * 3 / 2).min(self.poll_interval * 12);
@@ -139,36 +211,31 @@ impl WaitArgs {
     }
 
     /// Compares what a hotfix says of itself with what its environment has installed.
-    async fn judge(
-        &self,
-        session: &Session,
-        hotfix: &mut Watched,
-        deadline: &Deadline,
-        complaints: &mut Complaints,
-    ) -> Exit {
-        let (id, status) = (hotfix.id, hotfix.status);
-        if let Some(exit) = hotfix.refused {
-            return exit;
+    async fn judge(&self, session: &Session, hotfix: &mut Watched) -> Verdict {
+        if let Some(failure) = &hotfix.refused {
+            return Verdict {
+                exit: failure.exit(),
+                why: Vec::new(),
+            };
         }
-        let Some(status) = status.filter(|status| status.is_terminal()) else {
-            complaints.add(
-                id,
-                format!("{} when the time to wait was over.", hotfix.outlook()),
-            );
-            return Exit::WaitedTooLong;
+        let Some(status) = hotfix.status.filter(|status| status.is_terminal()) else {
+            let still = format!("still {} when the time to wait was over.", hotfix.outlook());
+            return Verdict {
+                exit: Exit::WaitedTooLong,
+                why: vec![still],
+            };
         };
-        let installed = self.installed(session, hotfix, deadline).await;
-        if let Some(message) = hotfix.text("errorMessage") {
-            complaints.add(id, format!("{status}: {message}"));
-        }
-        match (status, installed) {
+        let installed = self.installed(session, hotfix).await;
+        let message = hotfix.text("errorMessage").filter(|text| !text.is_empty());
+        let mut why: Vec<String> = message
+            .map(|message| format!("{status}: {message}"))
+            .into_iter()
+            .collect();
+        let exit = match (status, installed) {
             (OperationStatus::Succeeded, Err(failure)) => {
-                complaints.add(
-                    id,
-                    format!(
-                        "Succeeded, but the version that its environment has could not be read: {failure}"
-                    ),
-                );
+                why.push(format!(
+                    "Succeeded, but the version that its environment has could not be read: {failure}"
+                ));
                 match failure.exit() {
                     Exit::Unavailable => Exit::WaitedTooLong,
                     exit => exit,
@@ -176,11 +243,13 @@ impl WaitArgs {
             }
             (OperationStatus::Succeeded, Ok(installed)) => {
                 hotfix.installed = installed;
-                if hotfix.is_on_target() {
-                    return Exit::Done;
+                match hotfix.is_on_target() {
+                    true => Exit::Done,
+                    false => {
+                        why.push(hotfix.broken_promise());
+                        Exit::HotfixFailed
+                    }
                 }
-                complaints.add(id, hotfix.broken_promise());
-                Exit::HotfixFailed
             }
             (ended, installed) => {
                 hotfix.installed = installed.ok().flatten();
@@ -190,17 +259,13 @@ impl WaitArgs {
                     _ => Exit::HotfixFailed,
                 }
             }
-        }
+        };
+        Verdict { exit, why }
     }
 
     /// The version that the environment has, read again a few times while it is not what a success promises, and as long
     /// as there is time while it cannot be read.
-    async fn installed(
-        &self,
-        session: &Session,
-        hotfix: &Watched,
-        deadline: &Deadline,
-    ) -> Result<Option<AppVersion>, Failure> {
+    async fn installed(&self, session: &Session, hotfix: &Watched) -> Result<Option<AppVersion>, Failure> {
         let target = Target::deserialize(&hotfix.row).map_err(|error| {
             Failure::Unexpected(format!("The hotfix {} makes no sense: {error}", hotfix.id))
         })?;
@@ -227,20 +292,15 @@ impl WaitArgs {
                 session.printer.note(failure.to_string());
             }
             let pause = tokio::time::sleep(spread(self.poll_interval));
-            if deadline.bound(pause).await.is_none() {
+            if self.bound(pause).await.is_none() {
                 return installed;
             }
         }
     }
-}
 
-/// When waiting ends; never, if that is too far away to be said.
-struct Deadline(Option<Instant>);
-
-impl Deadline {
     /// What `work` comes to, or nothing when it is too late.
     async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match self.0 {
+        match self.until {
             Some(at) => tokio::time::timeout_at(at.into(), work).await.ok(),
             None => Some(work.await),
         }
@@ -256,17 +316,18 @@ impl Watched {
             status: None,
             installed: None,
             refused: None,
+            took: None,
         }
     }
 
-    fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.refused.is_some() || self.status.is_some_and(OperationStatus::is_terminal)
     }
 
     /// The service will not show it, whenever it is asked.
-    fn refuse(&mut self, failure: &Failure, printer: Printer) {
+    fn refuse(&mut self, failure: Failure, printer: Printer) {
         failure.tell(printer, Some(&self.id.to_string()));
-        self.refused = Some(failure.exit());
+        self.refused = Some(failure);
     }
 
     /// Takes in a new look; what there is to tell if something has changed.
@@ -290,11 +351,11 @@ impl Watched {
         }
     }
 
-    fn text(&self, property: &str) -> Option<&str> {
+    pub(super) fn text(&self, property: &str) -> Option<&str> {
         self.row.get(property).and_then(Value::as_str)
     }
 
-    fn said(&self) -> &str {
+    pub(super) fn said(&self) -> &str {
         self.text("status").unwrap_or("not seen")
     }
 
@@ -316,108 +377,68 @@ impl Watched {
     }
 }
 
-/// How many there are of each status, and what lies ahead of those that wait.
-fn counts(watched: &[Watched]) -> String {
-    let ended = watched.iter().filter(|hotfix| hotfix.has_ended()).count();
-    let count = |text: &str| watched.iter().filter(|hotfix| hotfix.said() == text).count();
-    let mut words: Vec<&str> = watched.iter().map(Watched::said).collect();
-    words.sort_unstable();
-    words.dedup();
-    let by_status: Vec<String> = words
-        .iter()
-        .map(|word| format!("{} {word}", count(word)))
-        .collect();
-    let next = watched
-        .iter()
-        .filter_map(|hotfix| hotfix.text("expectedStart"))
-        .min();
-    let next = next
-        .map(|at| format!("; the next starts {}", cell(&at.into())))
-        .unwrap_or_default();
-    format!(
-        "{ended} of {} have ended: {}{next}.",
-        watched.len(),
-        by_status.join(", ")
-    )
-}
-
-/// Tells how it is going: of a single hotfix step by step, of several in one line that counts.
-struct Progress {
-    printer: Printer,
-    line: Option<ProgressBar>,
-    told: String,
-    has_warned: bool,
-}
-
-impl Progress {
-    fn new(printer: Printer, hotfixes: usize) -> Self {
-        Self {
-            printer,
-            line: (hotfixes > 1).then(|| printer.line()),
-            told: String::new(),
-            has_warned: false,
-        }
-    }
-
-    /// Tells what has become of one hotfix.
-    fn tell(&self, news: Option<String>) {
-        if let Some(news) = news.filter(|_| self.line.is_none()) {
-            self.printer.note(news);
-        }
-    }
-
-    /// Tells what has become of all.
-    fn show(&mut self, watched: &[Watched]) {
-        if !self.has_warned && watched.iter().any(|hotfix| is_left_alone(&hotfix.row)) {
-            self.has_warned = true;
-            warn_of_nobody(self.printer, watched.iter().map(|hotfix| &hotfix.row));
-        }
-        let (Some(line), text) = (&self.line, counts(watched)) else {
-            return;
-        };
-        line.set_message(text.clone());
-        if line.is_hidden() && text != self.told {
-            self.printer.note(&text);
-        }
-        self.told = text;
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            line.finish_and_clear();
-        }
-    }
-}
-
-/// What is wrong with hotfixes: the same is said once.
-#[derive(Default)]
-struct Complaints(Vec<(String, Vec<OperationId>)>);
-
-impl Complaints {
-    fn add(&mut self, id: OperationId, text: String) {
-        match self.0.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, ids)) => ids.push(id),
-            None => self.0.push((text, vec![id])),
-        }
-    }
-
-    fn tell(&self, printer: Printer) {
-        for (text, ids) in &self.0 {
-            match ids.as_slice() {
-                [id] => printer.error(format!("{id}: {text}")),
-                ids => {
-                    let ids: Vec<String> = ids.iter().map(|id| format!("\n  {id}")).collect();
-                    printer.error(format!("{} hotfixes: {text}{}", ids.len(), ids.concat()));
-                }
+/// Tells what is wrong with hotfixes: the same is said once.
+fn tell(watched: &[Watched], verdicts: &[Verdict], printer: Printer) {
+    let mut complaints: Vec<(Exit, &str, Vec<String>)> = Vec::new();
+    for (hotfix, verdict) in watched.iter().zip(verdicts) {
+        for text in &verdict.why {
+            let id = hotfix.id.to_string();
+            match complaints.iter_mut().find(|(_, known, _)| known == text) {
+                Some((_, _, ids)) => ids.push(id),
+                None => complaints.push((verdict.exit, text, vec![id])),
             }
         }
+    }
+    for (exit, text, ids) in complaints {
+        let told = match ids.as_slice() {
+            [id] => format!("{id}: {text}"),
+            ids => format!("{} hotfixes: {text}\n  {}", ids.len(), ids.join("\n  ")),
+        };
+        if exit == Exit::Done {
+            printer.warning(told);
+            continue;
+        }
+        let facts =
+            || json!({ "code": exit.name(), "exitCode": exit.code(), "message": text, "hotfixes": ids });
+        printer.error_with_facts(&told, facts);
+    }
+}
+
+/// What became of a hotfix, for reports.
+fn case((hotfix, verdict): (&Watched, &Verdict)) -> CaseOf {
+    let environment = hotfix.text("environmentName");
+    CaseOf {
+        name: environment.map_or_else(|| hotfix.id.to_string(), str::to_owned),
+        tenant: hotfix.text("environmentAadTenantId").map(str::to_owned),
+        seconds: hotfix.took.map(|took| took.as_secs_f64()),
+        result: result(hotfix, verdict),
+    }
+}
+
+fn result(hotfix: &Watched, verdict: &Verdict) -> CaseResult {
+    if let Some(failure) = &hotfix.refused {
+        return CaseResult::of_failure(failure);
+    }
+    let why = verdict.why.join("\n");
+    let first_line = why.lines().next().unwrap_or(hotfix.said()).to_owned();
+    match verdict.exit {
+        Exit::Done => CaseResult::Passed,
+        Exit::HotfixSkipped => CaseResult::Skipped { message: first_line },
+        exit => CaseResult::Failed {
+            code: exit.name().to_owned(),
+            text: format!(
+                "{}\n  hotfix: {}",
+                if why.is_empty() { &first_line } else { &why },
+                hotfix.id
+            ),
+            message: first_line,
+        },
     }
 }
 
 /// Of several ends, the one that matters most to a pipeline.
-fn worst(outcomes: &[Exit]) -> Exit {
+pub(in crate::commands) fn worst(outcomes: impl IntoIterator<Item = Exit>) -> Exit {
+    let outcomes: Vec<Exit> = outcomes.into_iter().collect();
     let by_weight = [
         Exit::HotfixFailed,
         Exit::WaitedTooLong,
@@ -425,8 +446,18 @@ fn worst(outcomes: &[Exit]) -> Exit {
         Exit::HotfixSkipped,
     ];
     let found = by_weight.into_iter().find(|exit| outcomes.contains(exit));
-    found.unwrap_or_else(|| Exit::first_of(outcomes.iter().copied()))
+    found.unwrap_or_else(|| Exit::first_of(outcomes.clone()))
 }
+
+const COLUMNS: &[Column] = &[
+    ("ID", "id"),
+    ("TENANT", "environmentAadTenantId"),
+    ("ENVIRONMENT", "environmentName"),
+    ("STATUS", "status"),
+    ("TARGET", "targetAppVersion"),
+    ("INSTALLED", "installedVersion"),
+    ("MESSAGE", "errorMessage"),
+];
 
 fn print(printer: Printer, watched: &[Watched]) -> Result<(), Failure> {
     let with_version = |hotfix: &Watched| {

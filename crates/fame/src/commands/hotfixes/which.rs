@@ -13,6 +13,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// How a command is used that goes by hotfixes: there are three ways to name them.
+pub(super) fn usage_of_which(command: &str) -> String {
+    let ways = ["<ID>...", "--target <VERSION>", "--filter <EXPRESSION>"];
+    let usage = ways.map(|way| format!("fame hotfixes {command} [OPTIONS] --country <CODE> <APP> {way}"));
+    usage.join("\n       ")
+}
+
 /// Hotfixes by their ids, or by what they are.
 #[derive(Args, Debug)]
 pub(crate) struct Which {
@@ -23,12 +30,12 @@ pub(crate) struct Which {
     #[arg(long, value_name = "VERSION")]
     target: Option<AppVersion>,
     /// Instead of ids: the newest hotfix in each environment for which this holds, as OData: "status eq 'Running'"
-    #[arg(long, value_name = "EXPRESSION", value_parser = said)]
+    #[arg(long, visible_alias = "where", value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
 }
 
 /// A hotfix, and where it is found.
-pub(super) struct Meant {
+pub(in crate::commands) struct Meant {
     pub scope: AppInCountry,
     pub id: OperationId,
 }

@@ -1,7 +1,9 @@
 //! `fame versions`: the packages of an app that are published for a country.
 
 mod download;
+pub(super) mod packages;
 mod partial;
+pub(super) mod target;
 mod upload;
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::Column,
-    session::Session,
+    session::{Session, Shown},
 };
 use clap::{Args, Subcommand};
 use domain::{
@@ -99,7 +101,7 @@ impl VersionsCommand {
                     let get = client.get_version(scope.app, &scope.country.0, version);
                     (scope.country, get)
                 });
-                return session.print_each(get.collect(), COLUMNS).await;
+                return session.print_each(get.collect(), COLUMNS, Shown::Whole).await;
             }
             Self::Update(args) => {
                 let scopes = session.scopes(&args.scope).await?;
@@ -108,7 +110,7 @@ impl VersionsCommand {
                         client.patch_version(scope.app, &scope.country.0, args.version, &args.body());
                     (scope.country, change.if_match(args.condition.if_match.as_deref()))
                 });
-                return session.print_each(change.collect(), COLUMNS).await;
+                return session.print_each(change.collect(), COLUMNS, Shown::Brief).await;
             }
             Self::Upload(args) => return args.run(session).await,
             Self::Download(args) => return args.run(session).await,

@@ -95,6 +95,11 @@ pub(super) const SURFACE: Section = Section {
             &["hotfixes::a_plan_explains_without_changing_anything"],
         ),
         Row(
+            "It says when hotfixes would start that are asked for with its `runAfter` and `ignoreUpgradeWindow`.",
+            X,
+            &["waiting::a_plan_goes_by_the_start_that_is_asked_for"],
+        ),
+        Row(
             "Its rows are filtered, sorted, counted and paged by all that they have.",
             X,
             &["hotfixes::a_plan_is_filtered_by_what_it_finds_out"],

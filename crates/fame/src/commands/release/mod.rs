@@ -1,0 +1,279 @@
+//! `fame release`: packages to every country, then offered, then in customers' environments; one command, and its exit code
+//! is the truth.
+//!
+//! [`file`] and the flags say what is wanted; [`placed`] reads the packages and says which goes where. Then the service is
+//! [looked at](look), and where anything speaks against the release it ends there, with nothing touched. [`plan`] decides
+//! step by step what is next, [`drive`] does it and reads it back, and [`outcome`] says what became of it all. What only
+//! our own service has, such as digests and idempotency keys, is used where the service shows it; nothing depends on it.
+//!
+//! | what became of it | exit code |
+//! |---|---:|
+//! | every post-condition was read back | 0 |
+//! | a flag, `fame.toml` or a pattern of files is wrong; nothing was sent | 2 |
+//! | not signed in, or the role does not allow it; nothing was changed | 3 |
+//! | an app, a country or any environment that matches is missing; nothing was changed | 4 |
+//! | a rule speaks against it, such as a version that was withdrawn; nothing was changed | 5 |
+//! | the service is out of reach, and nothing of the release stands | 6 |
+//! | all was published and scheduled, but a hotfix ended as Failed, Skipped or Canceled, or not in time | 10–13 |
+//! | a package is damaged, or cannot say which app it is; nothing was sent | 14 |
+//! | a version exists with other content; nothing was changed, unless it appeared meanwhile and nothing of the release stands | 15 |
+//! | a part of the release stands, and the rest does not; run it again | 20 |
+//!
+//! With `--plan` the code is that of the checks, which is what a run would end with if nothing went wrong.
+
+mod drive;
+mod file;
+mod look;
+mod outcome;
+mod placed;
+mod plan;
+mod policy;
+mod transfers;
+
+use crate::{
+    args::{Country, brief, duration, said},
+    exit::Exit,
+    failure::Failure,
+    output::Printer,
+    reports::ReportArgs,
+    session::Session,
+};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use domain::{instant::Instant, version::Availability};
+use drive::Release;
+use file::ReleaseFile;
+use placed::{Group, Placed};
+use plan::Goal;
+use policy::{Decided, Policy};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Publish packages in all their countries, offer them, and bring them to customers' environments.
+///
+/// All checks come first: where a version exists with other content, a country is missing or the role does not suffice,
+/// nothing is changed. Uploads are Preview until each of them was read back; then they are offered, what others need first;
+/// then hotfixes are scheduled. Run again, it finishes the rest and repeats nothing. Without packages, the release is the one
+/// that fame.toml describes, in the working directory or above it up to the repository's root.
+#[derive(Args, Debug)]
+pub(crate) struct ReleaseArgs {
+    /// The packages (.app), instead of those of fame.toml; each says itself which app and version it is
+    #[arg(value_name = "PACKAGE")]
+    packages: Vec<PathBuf>,
+    /// The file that describes the release; left out, fame.toml where there is one
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Countries to publish in, such as US,DE; instead of all that the file names
+    #[arg(
+        long = "country",
+        visible_alias = "countries",
+        short,
+        value_name = "CODE",
+        value_delimiter = ','
+    )]
+    countries: Vec<Country>,
+    /// To whom the versions are offered at the end: Preview (as long as nothing else is said) or Available
+    #[arg(long, ignore_case = true, hide_possible_values = true, value_parser = release_availability())]
+    availability: Option<Availability>,
+    /// Add countries that an app lacks, instead of being refused
+    #[arg(long)]
+    add_countries: bool,
+    /// Offer a version again that was withdrawn (Deprecated), instead of being refused
+    #[arg(long)]
+    allow_deprecated: bool,
+    /// Then schedule hotfixes for the environments that match, are on the version's line and have an older one
+    #[arg(long)]
+    hotfix: bool,
+    /// Schedule none, whatever the file says
+    #[arg(long, conflicts_with = "hotfix")]
+    no_hotfix: bool,
+    /// Which environments get hotfixes, as OData: "type eq 'Sandbox'"
+    #[arg(long = "where", id = "where", value_name = "EXPRESSION", value_parser = said)]
+    filter: Option<String>,
+    /// Start hotfixes no earlier than this: 2026-11-30T18:00:00Z; in UTC where nothing else is said
+    #[arg(long, value_name = "TIME")]
+    run_after: Option<Instant>,
+    /// Do not wait for the environments' update windows
+    #[arg(long)]
+    ignore_window: bool,
+    /// Wait until the hotfixes have ended, and make sure that they did what they were to do
+    #[arg(long)]
+    wait: bool,
+    /// Do not wait, whatever the file says
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+    /// How long to wait for all of them together (24h as long as nothing else is said); after that, exit code 13
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// How long to pause between looks at first; pauses grow to twelve times that
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = brief)]
+    poll_interval: Duration,
+    /// Only say what would happen; nothing is changed, and the exit code is that of the checks
+    #[arg(long)]
+    plan: bool,
+    /// Uploads and requests at the same time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    concurrency: u16,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+/// What reports call the command.
+const TITLE: &str = "fame release";
+
+/// To whom a release can be offered, with words that a shell can complete.
+fn release_availability() -> impl TypedValueParser<Value = Availability> {
+    PossibleValuesParser::new(["Preview", "Available"]).try_map(|word| availability(&word))
+}
+
+/// Reads to whom a release is offered.
+fn availability(word: &str) -> Result<Availability, String> {
+    let read = word.parse().ok();
+    let offered = [Availability::Preview, Availability::Available];
+    let read = read.filter(|word| offered.contains(word));
+    read.ok_or_else(|| format!("'{word}': a release is offered as Preview or Available"))
+}
+
+/// A release, read and understood; nothing was sent yet.
+struct Wanted {
+    profile: Option<String>,
+    placed: Vec<Placed>,
+    decided: Decided,
+}
+
+impl ReleaseArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever ends it before there is an outcome to show: nothing was changed by then.
+    pub(crate) async fn run(
+        self,
+        session: impl AsyncFnOnce() -> Result<Session, Failure>,
+        printer: Printer,
+    ) -> Result<Exit, Failure> {
+        let ended = self.release(session, printer).await;
+        self.report.keep(TITLE, ended, printer)
+    }
+
+    async fn release(
+        &self,
+        session: impl AsyncFnOnce() -> Result<Session, Failure>,
+        printer: Printer,
+    ) -> Result<Exit, Failure> {
+        let wanted = self.wanted(printer).await?;
+        check_profile(wanted.profile.as_deref())?;
+        let session = session().await?;
+        let mut release = self.of(&session, wanted);
+        release.look().await?;
+        release.warn_of_lacks().await;
+        if !release.is_hindered() && !self.plan {
+            release.carry_out().await;
+        }
+        outcome::tell(&release, self.plan, &self.report)
+    }
+
+    /// What the flags and the file say, and the packages that they name.
+    async fn wanted(&self, printer: Printer) -> Result<Wanted, Failure> {
+        let file = file::read(self.file.as_deref())?.unwrap_or_default();
+        let decided = self.policy().or(file.policy.clone()).decide(self.run_after)?;
+        let placed = placed::judge(self.groups(&file)?, printer).await?;
+        Ok(Wanted {
+            profile: file.profile,
+            placed,
+            decided,
+        })
+    }
+
+    fn policy(&self) -> Policy {
+        let said = |yes: bool, no: bool| match (yes, no) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        };
+        Policy {
+            availability: self.availability,
+            adds_countries: said(self.add_countries, false),
+            hotfix: said(self.hotfix, self.no_hotfix),
+            filter: self.filter.clone(),
+            ignores_window: said(self.ignore_window, false),
+            waits: said(self.wait, self.no_wait),
+            timeout: self.timeout,
+        }
+    }
+
+    /// The files, and the countries that each of them goes to.
+    fn groups(&self, file: &ReleaseFile) -> Result<Vec<Group>, Failure> {
+        let of_all = match self.countries.is_empty() {
+            true => &file.countries,
+            false => &self.countries,
+        };
+        let countries = |own: &[Country]| match own.is_empty() || !self.countries.is_empty() {
+            true => of_all.clone(),
+            false => own.to_vec(),
+        };
+        if !self.packages.is_empty() {
+            let files = self.packages.iter().map(|path| named(path));
+            let files = files.collect::<Result<Vec<_>, _>>()?.concat();
+            return Group::new(files, countries(&[])).map(|group| vec![group]);
+        }
+        if file.groups.is_empty() {
+            return Err(Failure::Usage(format!(
+                "No packages: name them, or describe the release in {}.",
+                file::NAME
+            )));
+        }
+        let group = |written: &file::Written| {
+            let files = file.files(written)?;
+            Group::new(files, countries(&written.countries))
+        };
+        file.groups.iter().map(group).collect()
+    }
+
+    fn of<'s>(&self, session: &'s Session, wanted: Wanted) -> Release<'s> {
+        let Wanted { placed, decided, .. } = wanted;
+        let goal = Goal {
+            items: placed::items(&placed),
+            availability: decided.availability,
+            adds_countries: decided.adds_countries,
+            allows_deprecated: self.allow_deprecated,
+            hotfix: decided.rollout.as_ref().map(|rollout| rollout.hotfix),
+        };
+        let packages = placed.into_iter().map(|placed| placed.package).collect();
+        let pace = drive::Pace {
+            concurrency: self.concurrency.into(),
+            poll_interval: self.poll_interval,
+        };
+        Release::new(session, goal, packages, decided.rollout, pace)
+    }
+}
+
+/// The files that a word of the command line names: shells of Windows leave patterns to the program.
+fn named(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let pattern = path
+        .to_str()
+        .filter(|text| text.contains(['*', '?', '[']) && !path.exists());
+    let Some(pattern) = pattern else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let found = file::matches(Path::new("."), pattern)?;
+    match found.is_empty() {
+        true => Err(Failure::Usage(format!("No file matches '{pattern}'."))),
+        false => Ok(found),
+    }
+}
+
+/// Makes sure that the release goes where its file says.
+fn check_profile(named: Option<&str>) -> Result<(), Failure> {
+    match named {
+        None => Ok(()),
+        Some(name) => Err(Failure::Usage(format!(
+            "The release names the profile '{name}', and there are no profiles here: leave it out of {} and say with \
+             flags or variables where it goes.",
+            file::NAME
+        ))),
+    }
+}

@@ -1,0 +1,180 @@
+//! Where a package goes, and what is there already.
+
+use super::packages::{BUILT_AGAIN, Judged};
+use crate::{
+    failure::{Failure, told},
+    session::Session,
+};
+use client::{Refusal, Request, StoredPackage, Upload};
+use domain::version::Availability;
+use navx::Limits;
+use reqwest::StatusCode;
+use serde_json::Value;
+use std::io::Cursor;
+
+/// Largest package that is fetched to see whether it differs in more than where and when it was built.
+const MAX_COMPARED_BYTES: u64 = 64 << 20;
+
+/// Where a package goes.
+pub(in crate::commands) struct Target<'a> {
+    /// The conversation with the service.
+    pub session: &'a Session,
+    /// What is to be there.
+    pub package: &'a Judged,
+    /// In which country.
+    pub country: &'a str,
+}
+
+/// How a package is sent.
+pub(in crate::commands) struct Sending {
+    /// To whom it is offered at first; left out, the service decides.
+    pub availability: Option<Availability>,
+    /// Whether the same bytes may be there already.
+    pub skip_existing: bool,
+    /// Hears how many bytes are on their way; from 0 again when they are sent again.
+    pub on_progress: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Target<'_> {
+    /// Uploads the package, unless it may be there and is. Returns the version as the service shows it.
+    ///
+    /// # Errors
+    /// [`Failure::DifferentContent`] when the number stands for other bytes, and [`Failure::Service`].
+    pub(in crate::commands) async fn publish(&self, sending: Sending) -> Result<Value, Failure> {
+        let printer = self.session.printer;
+        if sending.skip_existing
+            && let Some(existing) = self.existing().await?
+        {
+            self.check_same_bytes().await?;
+            printer.note(self.already_there());
+            return Ok(existing);
+        }
+        let may_exist = sending.skip_existing;
+        let error = match self.upload(sending).await {
+            Ok(row) => return Ok(row),
+            Err(error) => error,
+        };
+        match error.refusal(StatusCode::CONFLICT) {
+            Some(refusal) if refusal.code() == "ResourceExists" => {
+                self.check_same_bytes_as_told(refusal).await?;
+                if error.is_open() {
+                    printer.note(self.arrived_unanswered());
+                } else if may_exist {
+                    printer.note(self.already_there());
+                } else {
+                    printer.note("The bytes are the same: with --skip-existing this would be a success.");
+                    return Err(error.into());
+                }
+                Ok(self.version().await?)
+            }
+            _ if error.is_open() => match self.existing().await {
+                Ok(Some(existing)) => {
+                    self.check_same_bytes().await?;
+                    printer.note(self.arrived_unanswered());
+                    Ok(existing)
+                }
+                Ok(None) | Err(_) => Err(error.into()),
+            },
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The version as the service shows it.
+    pub(in crate::commands) fn version(&self) -> Request<Value> {
+        let client = &self.session.client;
+        client
+            .get_version(self.package.app, self.country, self.package.version)
+            .json()
+    }
+
+    pub(in crate::commands) fn stored(&self) -> StoredPackage {
+        let client = &self.session.client;
+        client.get_package_contents(self.package.app, self.country, self.package.version)
+    }
+
+    async fn upload(&self, sending: Sending) -> client::Result<Value> {
+        let package = self.package;
+        let upload = Upload::file(&package.file, package.contents.size)
+            .availability(sending.availability)
+            .on_progress(sending.on_progress);
+        let client = &self.session.client;
+        let sent = client.upload_version(package.app, self.country, upload);
+        sent.json().await
+    }
+
+    /// The version, if it was uploaded before and its upload did not fail.
+    pub(in crate::commands) async fn existing(&self) -> Result<Option<Value>, Failure> {
+        match self.version().await {
+            Ok(row) => Ok(Some(row).filter(|row| row["status"] == "Uploaded")),
+            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes sure that what is stored are the bytes of the package.
+    ///
+    /// # Errors
+    /// [`Failure::DifferentContent`] when they are others, and [`Failure::Service`].
+    pub(in crate::commands) async fn check_same_bytes(&self) -> Result<(), Failure> {
+        let theirs = self.stored().sha256().await?;
+        let told = match self.is_same(&theirs) || !self.is_built_again().await {
+            true => "",
+            false => BUILT_AGAIN,
+        };
+        self.compare(&theirs, told)
+    }
+
+    /// Whether what is stored differs in nothing but where and when it was built, as far as that can be seen.
+    async fn is_built_again(&self) -> bool {
+        if self.package.contents.size > MAX_COMPARED_BYTES {
+            return false;
+        }
+        let Ok(stored) = self.stored().bytes().await else {
+            return false;
+        };
+        let reading =
+            tokio::task::spawn_blocking(move || navx::read(Cursor::new(stored), &Limits::default()));
+        let stored = reading.await;
+        matches!(stored, Ok(Ok(stored)) if stored.is_same_content(&self.package.contents))
+    }
+
+    fn is_same(&self, theirs: &str) -> bool {
+        theirs.eq_ignore_ascii_case(&self.package.sha256)
+    }
+
+    /// As [`Target::check_same_bytes`], with the digest from the refusal where it names one.
+    async fn check_same_bytes_as_told(&self, refusal: &Refusal) -> Result<(), Failure> {
+        match refusal.facts().get("sha256").and_then(Value::as_str) {
+            Some(theirs) => self.compare(theirs, &format!("\n{}", told(refusal))),
+            None => self.check_same_bytes().await,
+        }
+    }
+
+    fn compare(&self, theirs: &str, told: &str) -> Result<(), Failure> {
+        let ours = &self.package.sha256;
+        if self.is_same(theirs) {
+            return Ok(());
+        }
+        let (version, country) = (self.package.version, self.country);
+        Err(Failure::DifferentContent(format!(
+            "Version {version} exists in {country} with different content and is never overwritten: its SHA-256 is \
+             {theirs}, that of the file is {ours}.{told}"
+        )))
+    }
+
+    fn arrived_unanswered(&self) -> String {
+        let (file, version) = (self.package.file.display(), self.package.version);
+        format!(
+            "{file}: the answer was lost, but version {version} is in {}, with the same bytes.",
+            self.country
+        )
+    }
+
+    fn already_there(&self) -> String {
+        let (file, version) = (self.package.file.display(), self.package.version);
+        format!(
+            "{file}: version {version} is in {} already, with the same bytes.",
+            self.country
+        )
+    }
+}
