@@ -59,7 +59,6 @@ mod replicas;
 mod requests;
 mod restart;
 mod retention;
-mod reviewed_file;
 mod samples;
 mod signers;
 mod store_failures;
@@ -69,3 +68,5 @@ mod versions;
 mod vscode_client;
 mod waiting;
 mod webhooks;
+
+use test_support::reviewed_file;
