@@ -32,10 +32,13 @@ mod lists;
 mod migrate;
 mod moving;
 mod operator;
+mod original;
 mod packages;
 #[cfg(target_os = "linux")]
 mod pipes;
 mod printing;
+#[cfg(unix)]
+mod recordings;
 mod refusals;
 mod release;
 mod replicas;
