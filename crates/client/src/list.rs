@@ -157,7 +157,9 @@ impl<T> List<T> {
             ("$top", Some("0".to_owned())),
         ];
         match self.page::<IgnoredAny>(self.url_with(&only_count)).await {
-            Ok(wire::List { count: Some(count), .. }) => return Ok(count),
+            Ok(wire::List {
+                count: Some(count), ..
+            }) => return Ok(count),
             Err(error) if error.refusal(StatusCode::BAD_REQUEST).is_none() => return Err(error),
             // A service that does not count, or will not be asked to: then the rows are counted here.
             Ok(_) | Err(_) => {}

@@ -80,7 +80,9 @@ pub struct Tries<'a> {
 
 impl fmt::Debug for Tries<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tries").field("made", &self.made).finish_non_exhaustive()
+        f.debug_struct("Tries")
+            .field("made", &self.made)
+            .finish_non_exhaustive()
     }
 }
 

@@ -43,7 +43,9 @@ impl AppsCommand {
                 let id = session.app(&app).await?;
                 let found = match client.get_app(id).json().await {
                     Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => {
-                        session.row(client.list_apps(), "id", &id.to_string(), error).await?
+                        session
+                            .row(client.list_apps(), "id", &id.to_string(), error)
+                            .await?
                     }
                     found => found?,
                 };

@@ -90,7 +90,9 @@ impl EnvironmentsCommand {
 
 /// The environments of that name, as narrowed down, in words that every service knows.
 fn narrowing_filter(name: &str, narrowing: &Narrowing) -> String {
-    let tenant = narrowing.aad_tenant_id.map(|tenant| format!(" and aadTenantId eq {tenant}"));
+    let tenant = narrowing
+        .aad_tenant_id
+        .map(|tenant| format!(" and aadTenantId eq {tenant}"));
     let family = narrowing.application_family.as_deref();
     let family = family.map(|family| format!(" and applicationFamily eq {}", literal(family)));
     let further = [tenant, family].into_iter().flatten().collect::<String>();

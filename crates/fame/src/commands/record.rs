@@ -164,7 +164,7 @@ impl Recorder {
         let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().map(str::to_owned));
         let headers = parts.headers.clone();
         let is_head = parts.method == Method::HEAD;
-        let watched = Arc::new(Mutex::new(Passing::of(content_type(&headers))));
+        let watched = Arc::new(Mutex::new(Passing::of(&headers)));
         let exchange = is_of_the_api(&path).then(|| Open {
             recorder: Arc::clone(&self),
             request: Some(RawRequest {
@@ -193,8 +193,8 @@ impl Recorder {
     }
 }
 
-fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get("content-type")?.to_str().ok()
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// Headers that are between two neighbours alone (RFC 9110 §7.6.1), and what names the one that was asked here.
@@ -228,13 +228,16 @@ fn of_the_request(headers: HeaderMap) -> HeaderMap {
 /// A body on its way, as far as it has come.
 struct Passing {
     watch: Option<Watch>,
+    /// How long it is, as far as that was said: nobody looks for the end of a body that has all its bytes.
+    announced: Option<u64>,
     is_whole: bool,
 }
 
 impl Passing {
-    fn of(content_type: Option<&str>) -> Self {
+    fn of(headers: &HeaderMap) -> Self {
         Self {
-            watch: Some(Watch::of(content_type)),
+            watch: Some(Watch::of(text(headers, "content-type"))),
+            announced: text(headers, "content-length").and_then(|length| length.parse().ok()),
             is_whole: false,
         }
     }
@@ -246,8 +249,12 @@ impl Passing {
     }
 
     fn end(&mut self) -> Seen {
-        let is_whole = self.is_whole;
-        self.watch.take().map_or(Seen::None, |watch| watch.end(is_whole))
+        let is_whole = |watch: &Watch| self.is_whole || self.announced.unwrap_or(0) == watch.length();
+        let watch = self.watch.take();
+        watch.map_or(Seen::None, |watch| {
+            let is_whole = is_whole(&watch);
+            watch.end(is_whole)
+        })
     }
 }
 
@@ -295,12 +302,7 @@ impl Drop for Open {
             exchanges,
             problem,
         } = &mut *kept;
-        request.body = {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            // Of a request without a body nothing was waited for.
-            asked.is_whole |= asked.watch.as_ref().is_some_and(Watch::is_empty);
-            asked.end()
-        };
+        request.body = self.asked.lock().unwrap_or_else(PoisonError::into_inner).end();
         let path = request.path.clone();
         let request = cleaning::request(pseudonyms, request);
         let answer = self.answer.take().map(|(status, headers, mut body)| {
@@ -323,7 +325,7 @@ fn answered(answer: reqwest::Response, is_head: bool, mut exchange: Option<Open>
     // Nobody waits for the end of a body that has none.
     let is_empty = is_head || status == StatusCode::NO_CONTENT || answer.content_length() == Some(0);
     if let Some(open) = &mut exchange {
-        let mut passing = Passing::of(content_type(&headers));
+        let mut passing = Passing::of(&headers);
         passing.is_whole = is_empty;
         open.answer = Some((status, headers.clone(), passing));
     }

@@ -454,6 +454,12 @@ fn is_cut(body: &Seen) -> bool {
     matches!(body, Seen::Cut { .. })
 }
 
+/// What stays as it is in a segment of a path (RFC 3986 §2.3).
+const OF_SEGMENTS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 /// What stays as it is in the name of a query option.
 const OF_OPTION_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'$')
@@ -462,7 +468,7 @@ const OF_OPTION_NAMES: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-');
 
 fn encode(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, OF_SEGMENTS).to_string()
 }
 
 /// Whether a path is one of the App Management API, and stays there.

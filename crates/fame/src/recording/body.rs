@@ -52,9 +52,9 @@ impl Watch {
         }
     }
 
-    /// Whether nothing has come yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.length == 0
+    /// How many bytes have come.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
     }
 
     /// What was seen: of a whole body, or of one that broke off.

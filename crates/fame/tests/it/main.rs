@@ -34,6 +34,8 @@ mod moving;
 mod operator;
 mod original;
 mod packages;
+#[cfg(unix)]
+mod pipeline;
 #[cfg(target_os = "linux")]
 mod pipes;
 mod printing;

@@ -57,7 +57,9 @@ impl Recording {
 
 fn lines(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The command, signed in at a `fame dev` as one of its people and sent to `url`.
@@ -80,7 +82,12 @@ fn url(dev: &Dev) -> &str {
 
 /// Replays a file to a `fame dev`, as its owner.
 async fn replayed(dev: &Dev, file: &Path, more: &[&str]) -> Ended {
-    let mut command = signed_in(dev, "owner", "http://127.0.0.1:1", &["replay", "--json", "--to", url(dev)]);
+    let mut command = signed_in(
+        dev,
+        "owner",
+        "http://127.0.0.1:1",
+        &["replay", "--json", "--to", url(dev)],
+    );
     command.args(more).arg(file);
     run(command).await
 }
@@ -109,7 +116,15 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let dev = Dev::start(&[]).await;
     let app = dev.app("Contoso Sales Pack").to_string();
-    let environments = ["environments", "list", &app, "-c", "US", "--filter", "type eq 'Production'"];
+    let environments = [
+        "environments",
+        "list",
+        &app,
+        "-c",
+        "US",
+        "--filter",
+        "type eq 'Production'",
+    ];
     let recording = Recording::of(url(&dev), &file).await;
     let download = folder.path().join("b.app");
     let vendor: [&[&str]; 9] = [
@@ -117,15 +132,39 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
         &["countries", "list", &app],
         &["principals", "list", &app],
         &["versions", "list", &app, "-c", "US"],
-        &["versions", "download", &app, "16.0.1.2", "-c", "US", "-o", download.to_str().unwrap()],
+        &[
+            "versions",
+            "download",
+            &app,
+            "16.0.1.2",
+            "-c",
+            "US",
+            "-o",
+            download.to_str().unwrap(),
+        ],
         &environments,
         &["hotfixes", "list", &app, "-c", "US"],
         &["versions", "upload", package, "-c", "US"],
-        &["versions", "update", &app, "16.1.9.0", "-c", "US", "--availability", "Available"],
+        &[
+            "versions",
+            "update",
+            &app,
+            "16.1.9.0",
+            "-c",
+            "US",
+            "--availability",
+            "Available",
+        ],
     ];
     let mut printed = String::new();
     for args in vendor {
-        let ended = run(signed_in(&dev, "owner", &recording.url, &[args, &["--json"]].concat())).await;
+        let ended = run(signed_in(
+            &dev,
+            "owner",
+            &recording.url,
+            &[args, &["--json"]].concat(),
+        ))
+        .await;
         assert_eq!(ended.code, 0, "{args:?}: {ended:?}");
         printed += &ended.out;
     }
@@ -147,7 +186,8 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
     let rows = ended.json();
     let of_result = |rows: &Value, result: &str| {
         let rows = rows.as_array().unwrap().iter();
-        rows.filter(|row| row["result"].as_str().unwrap().starts_with(result)).count()
+        rows.filter(|row| row["result"].as_str().unwrap().starts_with(result))
+            .count()
     };
     assert_eq!(of_result(&rows, "not sent: it changes something"), 2, "{rows:#}");
     assert_eq!(of_result(&rows, "same") + 2, lines.len() - 1, "{rows:#}");
@@ -158,7 +198,13 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
     assert_eq!(ended.code, 5, "what was not uploaded is not there: {ended:?}");
     let ended = replayed(&other, &file, &["--allow-writes", "--package", package]).await;
     assert_eq!(ended.code, 0, "{ended:?}");
-    let ended = run(signed_in(&other, "owner", url(&other), &[&get[..], &["--json"]].concat())).await;
+    let ended = run(signed_in(
+        &other,
+        "owner",
+        url(&other),
+        &[&get[..], &["--json"]].concat(),
+    ))
+    .await;
     assert_eq!(ended.json()["availability"], "Available", "{ended:?}");
 
     // One that has no more than what is documented shows less.
@@ -168,7 +214,13 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
         books.installs(Installed::new(APPS[0], "US", "CRONUS", "16.0.1.2"));
     });
     let mut command = original.command(&["replay", "--json", "--to", original.url()]);
-    command.arg(&file);
+    // Its apps are others, in another order.
+    let path = lines[2]["request"]["path"].as_str().unwrap();
+    let pseudonym = path.split(['{', '}']).nth(1).unwrap();
+    command
+        .arg(&file)
+        .arg("--bind")
+        .arg(format!("{pseudonym}={}", APPS[0]));
     let ended = run(command).await;
     assert_eq!(ended.code, 5, "{ended:?}");
     let rows = ended.json();
@@ -182,8 +234,16 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
     assert_eq!(at, ["value[].name"], "{rows:#}");
     assert_eq!(rows[1]["result"], "same", "{rows:#}");
     let sent = original.lines();
-    assert!(sent.iter().any(|line| *line == format!("GET /v1.4/apps/{}/countries", APPS[0])), "{sent:?}");
-    assert!(sent.iter().all(|line| line.starts_with("GET ") || line.ends_with("getPackageContents")), "{sent:?}");
+    assert!(
+        sent.iter()
+            .any(|line| *line == format!("GET /v1.4/apps/{}/countries", APPS[0])),
+        "{sent:?}"
+    );
+    assert!(
+        sent.iter()
+            .all(|line| line.starts_with("GET ") || line.ends_with("getPackageContents")),
+        "{sent:?}"
+    );
 }
 
 /// Whoever reads the file learns nobody's id, name or address, and no secret.
@@ -198,7 +258,14 @@ fn hides_what_was_printed(file: &Path, printed: &str, dev: &Dev) {
     let mut private: Vec<String> = vec!["bearer ey".into(), "eyj".into(), "127.0.0.1".into()];
     let secret = dev.client("owner")["clientSecret"].as_str().unwrap();
     private.push(secret.to_owned());
-    let names = ["publisher", "publisherContactEmail", "name", "storageLocation", "locationName", "environmentName"];
+    let names = [
+        "publisher",
+        "publisherContactEmail",
+        "name",
+        "storageLocation",
+        "locationName",
+        "environmentName",
+    ];
     let guids = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
     private.extend(guids.find_iter(printed).map(|guid| guid.as_str().to_owned()));
     for name in names {
@@ -214,11 +281,25 @@ fn hides_what_was_printed(file: &Path, printed: &str, dev: &Dev) {
 /// A package is its length and its digest, on its way there and back.
 fn hides_package(file: &Path, package: &[u8], lines: &[Value]) {
     use sha2::{Digest as _, Sha256};
-    let sha256: String = Sha256::digest(package).iter().map(|byte| format!("{byte:02x}")).collect();
-    let upload = lines.iter().find(|line| line["request"]["method"] == "POST" && line["answer"]["status"] == 200 && line["request"]["body"] != "none");
+    let sha256: String = Sha256::digest(package)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let upload = lines.iter().find(|line| {
+        line["request"]["method"] == "POST"
+            && line["answer"]["status"] == 200
+            && line["request"]["body"] != "none"
+    });
     let contents = &upload.unwrap()["request"]["body"]["json"]["packageContents"];
-    assert_eq!(*contents, json!({"package": {"length": package.len(), "sha256": sha256}}));
-    let download = lines.iter().find(|line| line["request"]["path"].as_str().is_some_and(|path| path.ends_with("getPackageContents")));
+    assert_eq!(
+        *contents,
+        json!({"package": {"length": package.len(), "sha256": sha256}})
+    );
+    let download = lines.iter().find(|line| {
+        line["request"]["path"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("getPackageContents"))
+    });
     let bytes = &download.unwrap()["answer"]["body"]["bytes"];
     assert_eq!(bytes["sha256"].as_str().unwrap().len(), 64, "{download:?}");
     assert!(bytes["length"].as_u64().unwrap() > 1_000);
@@ -238,7 +319,11 @@ async fn a_recording_can_ask_for_nothing_but_what_the_api_has() {
         exchange("GET", "//contoso.com/v1.4/apps", apps.clone()),
         exchange("TRACE", "/v1.4/apps", apps.clone()),
         exchange("DELETE", "/v1.4/apps/x/principals/y", apps.clone()),
-        exchange("POST", "/v1.4/apps/x/countries/US/environmentHotfixes", apps.clone()),
+        exchange(
+            "POST",
+            "/v1.4/apps/x/countries/US/environmentHotfixes",
+            apps.clone(),
+        ),
         exchange("GET", "/v1.4/apps", apps),
     ];
     let file = written(&folder, "a.jsonl", &hostile);
@@ -253,7 +338,9 @@ async fn a_recording_can_ask_for_nothing_but_what_the_api_has() {
     ] {
         let file = folder.path().join(name);
         fs::write(&file, text).unwrap();
-        let ended = service.fame(&["replay", "--to", &url, file.to_str().unwrap()]).await;
+        let ended = service
+            .fame(&["replay", "--to", &url, file.to_str().unwrap()])
+            .await;
         assert_eq!(ended.code, 5, "{ended:?}");
         assert!(ended.err.contains(told), "{ended:?}");
     }
@@ -272,7 +359,11 @@ async fn pseudonyms_are_bound_by_answers_or_by_hand() {
     .await;
     let folder = tempfile::tempdir().unwrap();
     let countries = exchange("GET", "/v1.4/apps/{app-2}/countries", json!({"value": []}));
-    let mut environments = exchange("GET", "/v1.4/apps/{app-2}/countries/US/environments", json!({"value": []}));
+    let mut environments = exchange(
+        "GET",
+        "/v1.4/apps/{app-2}/countries/US/environments",
+        json!({"value": []}),
+    );
     environments["request"]["query"] = json!([["$filter", "name eq '{name-3}'"]]);
     let apps = exchange(
         "GET",
@@ -290,26 +381,43 @@ async fn pseudonyms_are_bound_by_answers_or_by_hand() {
     let bound = ["replay", "--to", &url, unknown, "--bind", &by_hand];
     let ended = service.fame(&bound).await;
     assert_eq!(ended.code, 20, "{ended:?}");
-    let ended = service.fame(&[&bound[..], &["--bind", "name-3=O'Neil & Co"]].concat()).await;
+    let ended = service
+        .fame(&[&bound[..], &["--bind", "name-3=O'Neil & Co"]].concat())
+        .await;
     assert_eq!(ended.code, 0, "{ended:?}");
     let asked = service.journal().pop().unwrap();
     assert_eq!(asked.path, format!("/v1.4/apps/{APP}/countries/US/environments"));
     assert_eq!(asked.query, "$filter=name%20eq%20%27O%27%27Neil%20%26%20Co%27");
-    let wrong = service.fame(&["replay", "--to", &url, unknown, "--bind", "app-2=Contoso"]).await;
+    let wrong = service
+        .fame(&["replay", "--to", &url, unknown, "--bind", "app-2=Contoso"])
+        .await;
     assert_eq!(wrong.code, 2, "{wrong:?}");
 
     let learnt = written(&folder, "b.jsonl", &[apps, countries]);
-    let named = ["replay", "--to", &url, learnt.to_str().unwrap(), "--bind", "name-2=Contoso"];
+    let named = [
+        "replay",
+        "--to",
+        &url,
+        learnt.to_str().unwrap(),
+        "--bind",
+        "name-2=Contoso",
+    ];
     assert_eq!(service.fame(&named).await.code, 0);
-    assert_eq!(service.lines().pop().unwrap(), format!("GET /v1.4/apps/{APP}/countries"));
+    assert_eq!(
+        service.lines().pop().unwrap(),
+        format!("GET /v1.4/apps/{APP}/countries")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_what_is_sent_and_what_is_cut_is_said_to_be() {
     let service = Service::start(|asked, _| match asked.path.as_str() {
-        "/v1.4/apps" if asked.query == "$top=1" => Answer::page(503, "<h1>A gateway</h1>").with("retry-after", 7),
+        "/v1.4/apps" if asked.query == "$top=1" => {
+            Answer::page(503, "<h1>A gateway</h1>").with("retry-after", 7)
+        }
         "/secret/token" => Answer::json(200, json!({"access_token": "hunter2 of the service"})),
-        _ => Answer::json(200, json!({"value": [{"id": APP, "odd member": 1}]})).with("set-cookie", "session=hunter2"),
+        _ => Answer::json(200, json!({"value": [{"id": APP, "odd member": 1}]}))
+            .with("set-cookie", "session=hunter2"),
     })
     .await;
     let folder = tempfile::tempdir().unwrap();
@@ -317,31 +425,62 @@ async fn what_passes_is_what_is_sent_and_what_is_cut_is_said_to_be() {
     let recording = Recording::of(&service.url(), &file).await;
     let client = crate::services::Caller::new_client();
     let get = async |path: &str| {
-        let asked = client.get(format!("{}{path}", recording.url)).bearer_auth("hunter2");
-        let asked = asked.header("cookie", "a=hunter2").header("accept-encoding", "gzip");
+        let asked = client
+            .get(format!("{}{path}", recording.url))
+            .bearer_auth("hunter2");
+        let asked = asked
+            .header("cookie", "a=hunter2")
+            .header("accept-encoding", "gzip");
         let answer = asked.send().await.unwrap();
-        (answer.status().as_u16(), answer.headers().clone(), answer.text().await.unwrap())
+        (
+            answer.status().as_u16(),
+            answer.headers().clone(),
+            answer.text().await.unwrap(),
+        )
     };
     let (status, headers, text) = get("/v1.4/apps?who=hunter2").await;
-    assert_eq!((status, headers["set-cookie"].to_str().unwrap()), (200, "session=hunter2"));
+    assert_eq!(
+        (status, headers["set-cookie"].to_str().unwrap()),
+        (200, "session=hunter2")
+    );
     assert!(text.contains("odd member"), "{text}");
     assert_eq!(get("/v1.4/apps?$top=1").await.0, 503);
     assert!(get("/secret/token").await.2.contains("hunter2"));
     let asked = service.journal();
-    assert_eq!((asked[0].header("authorization"), asked[0].query.as_str()), ("Bearer hunter2", "who=hunter2"));
+    assert_eq!(
+        (asked[0].header("authorization"), asked[0].query.as_str()),
+        ("Bearer hunter2", "who=hunter2")
+    );
     assert_eq!(asked[0].header("accept-encoding"), "", "the answer is to be read");
 
-    let mut elsewhere = binary(&["record", "--listen", "127.0.0.1:0", "--to", &service.url(), "--out"]);
+    let mut elsewhere = binary(&[
+        "record",
+        "--listen",
+        "127.0.0.1:0",
+        "--to",
+        &service.url(),
+        "--out",
+    ]);
     elsewhere.arg(&file);
     let ended = run(elsewhere).await;
     assert_eq!(ended.code, 1, "a recording is not written over: {ended:?}");
     let lines = recording.ends().await;
-    assert_eq!(lines.len(), 3, "what is none of the API is not recorded: {lines:?}");
+    assert_eq!(
+        lines.len(),
+        3,
+        "what is none of the API is not recorded: {lines:?}"
+    );
     assert!(!fs::read_to_string(&file).unwrap().contains("hunter2"));
     assert_eq!(lines[1]["request"]["headers"]["authorization"], "(removed)");
-    assert_eq!(lines[1]["answer"]["body"]["json"], json!({"value": [{"id": "{app-1}", "{text-2}": 1}]}));
+    assert_eq!(
+        lines[1]["answer"]["body"]["json"],
+        json!({"value": [{"id": "{app-1}", "{text-2}": 1}]})
+    );
     let page = &lines[2]["answer"];
-    assert_eq!((&page["status"], &page["headers"]["retry-after"]), (&json!(503), &json!("7")));
+    assert_eq!(
+        (&page["status"], &page["headers"]["retry-after"]),
+        (&json!(503), &json!("7"))
+    );
     assert_eq!(page["body"], json!({"bytes": {"length": 18}}));
 }
 
@@ -351,7 +490,9 @@ async fn who_cannot_be_reached_is_written_down_as_no_answer() {
     let file = folder.path().join("a.jsonl");
     let recording = Recording::of("http://127.0.0.1:1", &file).await;
     let mut command = binary(&["apps", "list", "--retries", "0"]);
-    command.env("FAME_URL", &recording.url).env("FAME_TOKEN", "hunter2");
+    command
+        .env("FAME_URL", &recording.url)
+        .env("FAME_TOKEN", "hunter2");
     let ended = run(command).await;
     assert_eq!(ended.code, 6, "{ended:?}");
     assert!(ended.err.contains("no answer of the service"), "{ended:?}");

@@ -26,7 +26,6 @@ use crate::{
     failure::Failure,
     session::Session,
 };
-use client::spread;
 use domain::{
     ids::{AppId, OperationId},
     operation::OperationStatus,

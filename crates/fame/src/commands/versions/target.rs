@@ -50,7 +50,7 @@ impl Target<'_> {
     pub(in crate::commands) async fn publish(&self, sending: Sending) -> Result<Value, Failure> {
         let printer = self.session.printer;
         if sending.skip_existing
-            && let Some(existing) = self.existing().await?
+            && let Some(existing) = self.arrived().await?
         {
             self.check_same_bytes().await?;
             printer.note(self.already_there());
@@ -146,7 +146,7 @@ impl Target<'_> {
         }
     }
 
-    /// The version, if an upload whose answer was lost has arrived; waits until it is stored.
+    /// The version, if an upload of it has arrived, whoever made it; waits until it is stored.
     async fn arrived(&self) -> Result<Option<Value>, Failure> {
         match self.version().await {
             Ok(row) if row["status"] == "Uploading" => self.until_stored(FIRST_LOOK).await.map(Some),

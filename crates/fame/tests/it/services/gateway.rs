@@ -11,7 +11,7 @@ use std::{
     panic::resume_unwind,
     sync::{Arc, Mutex},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 /// What it does to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,11 @@ pub(crate) struct Gateway {
     service: String,
     client: reqwest::Client,
     misdeeds: Arc<Mutex<Vec<(String, Misdeed)>>>,
+    held: Arc<Mutex<Vec<(String, oneshot::Sender<Held>)>>>,
 }
+
+/// A request that has arrived and waits; dropping it cuts its connection.
+pub(crate) type Held = oneshot::Sender<()>;
 
 impl Gateway {
     /// One before the service at that address.
@@ -44,6 +48,7 @@ impl Gateway {
             service: service.to_owned(),
             client: Caller::new_client(),
             misdeeds: Arc::default(),
+            held: Arc::default(),
         };
         let passing = gateway.clone();
         let router = Router::new().fallback(async move |request: Request| passing.answer(request).await);
@@ -60,6 +65,13 @@ impl Gateway {
         self.misdeeds.lock().unwrap().push((line.to_owned(), misdeed));
     }
 
+    /// Holds the next request whose `METHOD /path` begins so, and tells of it; what is held is never passed on.
+    pub(crate) fn holds(&self, line: &str) -> oneshot::Receiver<Held> {
+        let (tell, told) = oneshot::channel();
+        self.held.lock().unwrap().push((line.to_owned(), tell));
+        told
+    }
+
     /// The misdeeds that nothing has called for yet.
     pub(crate) fn left(&self) -> usize {
         self.misdeeds.lock().unwrap().len()
@@ -67,6 +79,17 @@ impl Gateway {
 
     async fn answer(&self, request: Request) -> Response<Body> {
         let line = format!("{} {}", request.method(), request.uri().path());
+        let held = {
+            let mut held = self.held.lock().unwrap();
+            let found = held.iter().position(|(start, _)| line.starts_with(start));
+            found.map(|index| held.remove(index).1)
+        };
+        if let Some(tell) = held {
+            let (held, cuts) = oneshot::channel();
+            drop(tell.send(held));
+            drop(cuts.await);
+            cut();
+        }
         let misdeed = {
             let mut misdeeds = self.misdeeds.lock().unwrap();
             let found = misdeeds.iter().position(|(start, _)| line.starts_with(start));

@@ -18,6 +18,7 @@ use axum::{
     http::{HeaderValue, Method, Response, StatusCode},
 };
 use books::{Books, Refused};
+use data_encoding::BASE64URL_NOPAD;
 use futures::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -122,8 +123,14 @@ impl Original {
             ("FAME_TENANT_ID", TENANT.into()),
             ("FAME_CLIENT_ID", CLIENT.into()),
             ("FAME_CLIENT_SECRET", SECRET.into()),
-            ("FAME_TOKEN_URL", format!("{}/{{tenant}}/oauth2/v2.0/token", self.url)),
-            ("FAME_SCOPE", "https://apps.businesscentral.dynamics.com/.default".into()),
+            (
+                "FAME_TOKEN_URL",
+                format!("{}/{{tenant}}/oauth2/v2.0/token", self.url),
+            ),
+            (
+                "FAME_SCOPE",
+                "https://apps.businesscentral.dynamics.com/.default".into(),
+            ),
         ]
     }
 
@@ -175,13 +182,18 @@ impl Original {
 
     /// `METHOD /path` of everything it was asked, but for tokens.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.shared().asked.iter().map(|asked| asked.line.clone()).collect()
+        self.shared()
+            .asked
+            .iter()
+            .map(|asked| asked.line.clone())
+            .collect()
     }
 
     /// The changes that were sent again after they had been made: whoever does so relies on a refusal.
     pub(crate) fn unsafe_repeats(&self) -> Vec<String> {
         let asked = self.asked();
-        let changes = |asked: &&Asked| asked.line.starts_with("POST ") && asked.line.ends_with("/environmentHotfixes");
+        let changes =
+            |asked: &&Asked| asked.line.starts_with("POST ") && asked.line.ends_with("/environmentHotfixes");
         let mut repeats = Vec::new();
         for (at, repeat) in asked.iter().enumerate().filter(|(_, asked)| changes(asked)) {
             let mut before = asked[..at].iter();
@@ -204,7 +216,10 @@ impl Original {
         let line = format!("{} {path}", parts.method);
         let fault = {
             let mut shared = self.shared();
-            let found = shared.faults.iter().position(|(start, _)| line.starts_with(start));
+            let found = shared
+                .faults
+                .iter()
+                .position(|(start, _)| line.starts_with(start));
             found.map(|index| shared.faults.remove(index).1)
         };
         let most = match fault {
@@ -232,7 +247,10 @@ impl Original {
             }
             Some(Fault::Unavailable) => Some(page()),
             Some(Fault::Slow(_) | Fault::CutAfter) | None => {
-                let token = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
+                let token = parts
+                    .headers
+                    .get("authorization")
+                    .and_then(|value| value.to_str().ok());
                 Some(self.work(&parts.method, &path, token, &asked))
             }
         };
@@ -255,19 +273,25 @@ impl Original {
     fn token(&self, form: &[u8]) -> Response<Body> {
         let form = String::from_utf8_lossy(form);
         if !form.contains(&SECRET.replace(' ', "+")) {
-            return marked(401, &json!({"error": "invalid_client", "error_description": "Who is this?"}));
+            return marked(
+                401,
+                &json!({"error": "invalid_client", "error_description": "Who is this?"}),
+            );
         }
         let mut shared = self.shared();
         shared.tokens += 1;
         shared.used = 0;
-        let token = format!("token-{}", shared.tokens);
-        marked(200, &json!({"access_token": token, "token_type": "Bearer", "expires_in": 3599}))
+        let token = token(shared.tokens);
+        marked(
+            200,
+            &json!({"access_token": token, "token_type": "Bearer", "expires_in": 3599}),
+        )
     }
 
-    fn work(&self, method: &Method, path: &str, token: Option<&str>, asked: &Asked) -> Response<Body> {
+    fn work(&self, method: &Method, path: &str, shown: Option<&str>, asked: &Asked) -> Response<Body> {
         let mut shared = self.shared();
-        let good = format!("Bearer token-{}", shared.tokens);
-        if token != Some(&good) || shared.used >= shared.token_lasts {
+        let good = format!("Bearer {}", token(shared.tokens));
+        if shown != Some(&good) || shared.used >= shared.token_lasts {
             let body = json!({"code": "Unauthorized", "message": "The token is not valid, or not any more."});
             return marked(401, &body);
         }
@@ -294,6 +318,16 @@ impl Original {
             Err(Refused(status, code, message)) => marked(status, &json!({"code": code, "message": message})),
         }
     }
+}
+
+/// The token of that number, which says who has it.
+fn token(number: u64) -> String {
+    let part = |json: Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
+    let (head, claims) = (
+        part(json!({"alg": "none"})),
+        part(json!({"appid": CLIENT, "jti": number})),
+    );
+    format!("{head}.{claims}.{}", BASE64URL_NOPAD.encode(b"signature"))
 }
 
 /// What came of a request.

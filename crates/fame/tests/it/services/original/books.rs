@@ -90,19 +90,30 @@ const CUSTOMER: &str = "ccccdddd-2222-eeee-3333-ffff4444aaaa";
 
 impl Books {
     pub(super) fn new(apps: &[Uuid]) -> Self {
-        let owner: Uuid = CLIENT.parse().unwrap();
-        let row = json!({"id": owner, "type": "Application", "roles": ["Owner"], "_etag": Uuid::new_v4()});
-        Self {
+        let mut books = Self {
             now: "2026-11-30T18:00:00Z".parse().unwrap(),
-            apps: apps.to_vec(),
-            principals: apps.iter().map(|app| ((*app, owner), row.clone())).collect(),
+            apps: Vec::new(),
+            principals: BTreeMap::new(),
             countries: BTreeMap::new(),
             packages: BTreeMap::new(),
             installed: Vec::new(),
             hotfixes: Vec::new(),
             uploads_take: 0,
             hotfixes_take: SignedDuration::from_mins(10),
+        };
+        for app in apps {
+            books.has_app(*app, "Owner");
         }
+        books
+    }
+
+    /// An app is registered on which the client has that role.
+    pub(crate) fn has_app(&mut self, app: Uuid, role: &str) {
+        let client: Uuid = CLIENT.parse().unwrap();
+        let row = json!({"id": client, "type": "Application", "roles": [role], "_etag": Uuid::new_v4()});
+        self.apps.retain(|known| *known != app);
+        self.apps.push(app);
+        self.principals.insert((app, client), row);
     }
 
     /// A customer has installed an app.
@@ -126,6 +137,9 @@ impl Books {
     }
 
     pub(super) fn moves_clock(&mut self, by: SignedDuration) {
+        if by.is_zero() {
+            return;
+        }
         self.now += by;
         for hotfix in &mut self.hotfixes {
             let status = hotfix.row["status"].as_str().unwrap().to_owned();
@@ -158,11 +172,21 @@ impl Books {
     }
 
     /// Does what is asked.
-    pub(super) fn work(&mut self, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Done, Refused> {
+    pub(super) fn work(
+        &mut self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Done, Refused> {
         let decoded: Vec<String> = path
             .split('/')
             .skip(1)
-            .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned())
+            .map(|segment| {
+                percent_encoding::percent_decode_str(segment)
+                    .decode_utf8_lossy()
+                    .into_owned()
+            })
             .collect();
         let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
         let [version, "apps", rest @ ..] = segments.as_slice() else {
@@ -243,7 +267,9 @@ impl Books {
         let key = (app, id.parse().map_err(|_| absent("The principal"))?);
         if *method == Method::DELETE {
             let removed = self.principals.remove(&key);
-            return removed.map(|_| Done::Nothing).ok_or_else(|| absent("The principal"));
+            return removed
+                .map(|_| Done::Nothing)
+                .ok_or_else(|| absent("The principal"));
         }
         if *method == Method::PATCH {
             let body = members(body, &["aadTenantId", "type", "roles"])?;
@@ -279,7 +305,10 @@ impl Books {
                     .iter_mut()
                     .filter(|((of, at, _), _)| *of == app && at == country)
                     .collect();
-                let rows = of_country.iter_mut().map(|(_, package)| package.looked_at()).collect();
+                let rows = of_country
+                    .iter_mut()
+                    .map(|(_, package)| package.looked_at())
+                    .collect();
                 Ok(Done::Row(filtered(rows, VERSION, query)?))
             }
             ["versions", number, "getPackageContents"] => {
@@ -304,21 +333,27 @@ impl Books {
                     .installed
                     .iter()
                     .filter(|installed| installed.app == app && installed.country == country);
-                Ok(Done::Row(filtered(of_country.map(environment).collect(), ENVIRONMENT, query)?))
+                Ok(Done::Row(filtered(
+                    of_country.map(environment).collect(),
+                    ENVIRONMENT,
+                    query,
+                )?))
             }
             ["environmentHotfixes"] if *method == Method::POST => self.schedule(app, country, body),
             ["environmentHotfixes"] => {
                 expect(method, &[Method::GET, Method::POST])?;
-                let rows = self.hotfixes(app, country).map(|hotfix| hotfix.row.clone()).collect();
+                let rows = self
+                    .hotfixes(app, country)
+                    .map(|hotfix| hotfix.row.clone())
+                    .collect();
                 Ok(Done::Row(filtered(rows, HOTFIX, query)?))
             }
             ["environmentHotfixes", id] => {
                 expect(method, &[Method::GET, Method::PATCH])?;
                 let id: Uuid = id.parse().map_err(|_| invalid("The id is no GUID."))?;
-                let found = self
-                    .hotfixes
-                    .iter_mut()
-                    .find(|hotfix| hotfix.app == app && hotfix.row["countryCode"] == country && hotfix.row["id"] == json!(id));
+                let found = self.hotfixes.iter_mut().find(|hotfix| {
+                    hotfix.app == app && hotfix.row["countryCode"] == country && hotfix.row["id"] == json!(id)
+                });
                 let hotfix = found.ok_or_else(|| absent("The hotfix"))?;
                 if *method == Method::PATCH {
                     let body = members(body, &["status"])?;
@@ -351,14 +386,20 @@ impl Books {
         let bytes = bytes.map_err(|_| invalid("The contents are no base64."))?;
         let read = navx::read(Cursor::new(&bytes), &navx::Limits::default());
         let package = read.map_err(|error| invalid(format!("The package cannot be read: {error}")))?;
-        let manifest = package.manifest.ok_or_else(|| invalid("The package has no manifest."))?;
+        let manifest = package
+            .manifest
+            .ok_or_else(|| invalid("The package has no manifest."))?;
         if manifest.app_id != app {
             return Err(invalid("The package is one of another app."));
         }
         let key = (app, country.to_owned(), manifest.version);
         if self.packages.contains_key(&key) {
             // No document says how.
-            return Err(Refused(400, "VersionAlreadyUploaded", "That version is there.".into()));
+            return Err(Refused(
+                400,
+                "VersionAlreadyUploaded",
+                "That version is there.".into(),
+            ));
         }
         let dependency = |needed: &navx::Dependency| {
             json!({"appId": needed.id, "name": needed.name, "publisher": needed.publisher,
@@ -411,16 +452,25 @@ impl Books {
         }
         let source: navx::Version = environment.version.parse().unwrap();
         if source.parts()[..2] != target.parts()[..2] {
-            return Err(invalid("The major and minor version of a hotfix must not change."));
+            return Err(invalid(
+                "The major and minor version of a hotfix must not change.",
+            ));
         }
         if let Ok(installed) = self.package(app, country, &environment.version)
             && installed.row["availability"] == "Preview"
         {
             return Err(invalid("The installed version is a preview."));
         }
-        let is_open = |hotfix: &Hotfix| ["Scheduled", "Running"].contains(&hotfix.row["status"].as_str().unwrap());
-        if self.hotfixes.iter().any(|hotfix| hotfix.environment == place && is_open(hotfix)) {
-            return Err(invalid("A hotfix has already been scheduled for the environment."));
+        let is_open =
+            |hotfix: &Hotfix| ["Scheduled", "Running"].contains(&hotfix.row["status"].as_str().unwrap());
+        if self
+            .hotfixes
+            .iter()
+            .any(|hotfix| hotfix.environment == place && is_open(hotfix))
+        {
+            return Err(invalid(
+                "A hotfix has already been scheduled for the environment.",
+            ));
         }
         let starts = match text("runAfter") {
             "" => self.now,
@@ -461,8 +511,16 @@ impl Package {
             }
             self.row["availability"] = word.clone();
         }
-        for change in body.get("dependencies").and_then(Value::as_array).into_iter().flatten() {
-            let change = members(change.to_string().as_bytes(), &["appId", "incompatibleFromVersion"])?;
+        for change in body
+            .get("dependencies")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let change = members(
+                change.to_string().as_bytes(),
+                &["appId", "incompatibleFromVersion"],
+            )?;
             let rows = self.row["dependencies"].as_array_mut().unwrap();
             match rows.iter_mut().find(|row| row["appId"] == change["appId"]) {
                 Some(row) => row["incompatibleFromVersion"] = change["incompatibleFromVersion"].clone(),
@@ -487,7 +545,11 @@ fn list(rows: impl Iterator<Item = Value>) -> Done {
 fn expect(method: &Method, allowed: &[Method]) -> Result<(), Refused> {
     match allowed.contains(method) {
         true => Ok(()),
-        false => Err(Refused(405, "MethodNotAllowed", format!("{method} is not supported here."))),
+        false => Err(Refused(
+            405,
+            "MethodNotAllowed",
+            format!("{method} is not supported here."),
+        )),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `$filter` as the documents call it: an OData filter over the properties of an entity, in which a version is a text.
 
 use super::books::Refused;
-use odata::{Aliases, Instant, Limits, Property, Scalar, Schema, Type, Value as Operand, bind_filter, parse_filter};
+use odata::{
+    Aliases, Instant, Limits, Property, Scalar, Schema, Type, Value as Operand, bind_filter, parse_filter,
+};
 use serde_json::Value;
 
 /// A property and its type, as documented.
@@ -26,12 +28,8 @@ pub(super) const APP: &[Documented] = &[
     ("publisherContactEmail", Text),
     ("storageLocation", Text),
 ];
-pub(super) const PRINCIPAL: &[Documented] = &[
-    ("aadTenantId", Id),
-    ("id", Id),
-    ("roles", Texts),
-    ("type", Text),
-];
+pub(super) const PRINCIPAL: &[Documented] =
+    &[("aadTenantId", Id), ("id", Id), ("roles", Texts), ("type", Text)];
 pub(super) const VERSION: &[Documented] = &[
     ("appId", Id),
     ("availability", Text),
