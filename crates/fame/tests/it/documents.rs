@@ -467,6 +467,7 @@ const PAGES: [&str; 20] = [
     "docs/OPERATING.md",
     "docs/RELEASING.md",
     "docs/OUTPUT.md",
+    "docs/RECORDING.md",
     "docs/SECURITY.md",
     "docs/TRUSTING-THE-CERTIFICATE.md",
     "docs/agents/README.md",

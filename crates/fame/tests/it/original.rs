@@ -314,8 +314,17 @@ async fn what_only_this_service_has_is_said_to_be_missing() {
     let vendor = Vendor::start().await;
     assert_eq!(vendor.uploads(1, &["--availability", "Available"]).await.code, 0);
     let plan = ["hotfixes", "plan", APP, "-c", "US", "--target", "1.0.1.0"];
-    let ended = vendor.fame(&plan).await;
-    assert_eq!(ended.code, 5, "{ended:?}");
+    let schedule = [
+        "hotfixes", "schedule", APP, "-c", "US", "--target", "1.0.1.0", "--all",
+    ];
+    let dry_run = [&schedule[..], &["--dry-run"]].concat();
+    let eligible_only = [&schedule[..], &["--eligible-only"]].concat();
+    for args in [&plan[..], &dry_run, &eligible_only] {
+        let ended = vendor.fame(args).await;
+        assert_eq!(ended.code, 5, "{ended:?}");
+        assert!(ended.err.contains("gives no plans"), "{ended:?}");
+    }
+    assert_eq!(vendor.fame(&["apps", "roles", APP]).await.code, 4);
     let sorted = vendor
         .fame(&["versions", "list", APP, "-c", "US", "--orderby", "version desc"])
         .await;
