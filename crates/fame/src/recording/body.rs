@@ -121,8 +121,19 @@ enum Escape {
 
 impl Condensed {
     fn take(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.next(byte);
+        let mut left = bytes;
+        while let Some((&first, rest)) = left.split_first() {
+            if let Place::Long(long, Escape::No) = &mut self.place {
+                let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
+                let (plain, after) = left.split_at(left.iter().position(ends).unwrap_or(left.len()));
+                if !plain.is_empty() {
+                    long.take(plain);
+                    left = after;
+                    continue;
+                }
+            }
+            self.next(first);
+            left = rest;
         }
         self.is_too_long |= self.text.len() > MOST_JSON;
         if self.is_too_long {
@@ -235,23 +246,28 @@ const GROUP: usize = 4 << 10;
 impl LongText {
     fn take(&mut self, text: &[u8]) {
         self.length += text.len() as u64;
-        for &byte in text.iter().filter(|byte| !byte.is_ascii_whitespace()) {
-            self.waiting.push(byte);
-            if self.waiting.len() == GROUP {
-                self.decode();
+        for mut line in text.split(u8::is_ascii_whitespace) {
+            while !line.is_empty() {
+                let room = GROUP - self.waiting.len();
+                let (fits, rest) = line.split_at(room.min(line.len()));
+                self.waiting.extend_from_slice(fits);
+                line = rest;
+                if self.waiting.len() == GROUP {
+                    self.decode();
+                }
             }
         }
     }
 
     fn decode(&mut self) {
-        let group = std::mem::take(&mut self.waiting);
-        match BASE64.decode(&group) {
+        match BASE64.decode(&self.waiting) {
             Ok(bytes) => {
                 self.decoded += bytes.len() as u64;
                 self.digest.update(&bytes);
             }
             Err(_) => self.is_no_base64 = true,
         }
+        self.waiting.clear();
     }
 
     /// What stands in its place.

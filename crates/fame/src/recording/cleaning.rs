@@ -527,7 +527,7 @@ fn string(known: &mut Pseudonyms, text_of: &str, name: &str, collection: &str) -
         "id" => kind_in(collection),
         "appid" => Kind::App,
         "_etag" | "etag" => Kind::Etag,
-        "packageid" => Kind::Package,
+        _ if name.eq_ignore_ascii_case("packageId") => Kind::Package,
         "operationid" => Kind::Hotfix,
         "storagelocation" | "locationname" => Kind::Location,
         _ if name.ends_with("tenantid") => Kind::Tenant,

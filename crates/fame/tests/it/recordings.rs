@@ -501,3 +501,45 @@ async fn who_cannot_be_reached_is_written_down_as_no_answer() {
     let ended = run(binary(&["record", "--to", "http://contoso.com", "--out", "x"])).await;
     assert_eq!(ended.code, 2, "nobody's token goes there in the clear: {ended:?}");
 }
+
+/// The most memory that the recorder ever had, as Linux tells it.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_does_not_grow_with_what_passes() {
+    use axum::{Router, body::Body, routing::post};
+    const PACKAGE_BYTES: u64 = 96 << 20;
+    const ALLOWED_KIB: u64 = 56 << 10;
+
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("large.app");
+    let version = "16.0.1.2".parse().unwrap();
+    let built =
+        navx::PackageBuilder::new(APPS[0], "Sales Pack", "Contoso", version).payload_bytes(PACKAGE_BYTES);
+    let length = built.write_to(&mut fs::File::create(&package).unwrap()).unwrap();
+    let receive = async |body: Body| {
+        let mut frames = body.into_data_stream();
+        let mut received = 0;
+        while let Some(Ok(frame)) = futures::StreamExt::next(&mut frames).await {
+            received += frame.len() as u64;
+        }
+        assert!(received > PACKAGE_BYTES * 4 / 3);
+        let row = json!({"version": "16.0.1.2", "countryCode": "US", "status": "Uploaded"});
+        ([("ms-correlation-x", "-")], axum::Json(row))
+    };
+    let path = format!("/v1.4/apps/{APP}/countries/US/versions");
+    let address = crate::service::serve(Router::new().route(&path, post(receive))).await;
+    let recording = Recording::of(&format!("http://{address}"), &folder.path().join("a.jsonl")).await;
+    let mut command = binary(&["versions", "upload", package.to_str().unwrap(), "-c", "US"]);
+    command
+        .env("FAME_URL", &recording.url)
+        .env("FAME_TOKEN", "the-token");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let status = fs::read_to_string(format!("/proc/{}/status", recording.child.id().unwrap())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kib < ALLOWED_KIB, "{kib} KiB for {} KiB", PACKAGE_BYTES >> 10);
+    let lines = recording.ends().await;
+    let contents = &lines[1]["request"]["body"]["json"]["packageContents"]["package"];
+    assert_eq!(contents["length"], length, "{lines:?}");
+}
