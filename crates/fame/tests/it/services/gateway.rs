@@ -122,7 +122,7 @@ impl Gateway {
     }
 }
 
-/// Passes a request on to a service, and brings its answer.
+/// Passes a request on to a service, and brings its answer; where none comes, the connection is cut.
 pub(crate) async fn forward(client: &reqwest::Client, service: &str, request: Request) -> Response<Bytes> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -132,10 +132,15 @@ pub(crate) async fn forward(client: &reqwest::Client, service: &str, request: Re
         .request(parts.method, format!("{service}{}", parts.uri))
         .headers(headers)
         .body(body);
-    let answer = asked.send().await.unwrap();
+    let Ok(answer) = asked.send().await else {
+        cut();
+    };
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     headers.remove("transfer-encoding");
-    let mut response = Response::new(answer.bytes().await.unwrap());
+    let Ok(body) = answer.bytes().await else {
+        cut();
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -151,6 +156,6 @@ fn page(status: u16) -> Response<Body> {
 }
 
 /// Ends the task that serves the connection, and the connection with it.
-fn cut() -> Response<Body> {
+fn cut() -> ! {
     resume_unwind(Box::new("the connection is cut"))
 }
