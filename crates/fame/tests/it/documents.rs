@@ -457,7 +457,7 @@ fn commands(page: &str) -> BTreeSet<String> {
 }
 
 /// Every page that people read.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
