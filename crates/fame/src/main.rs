@@ -12,6 +12,7 @@ mod dev;
 mod exit;
 mod failure;
 mod output;
+mod recording;
 mod reports;
 mod session;
 mod settings;
@@ -81,6 +82,8 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Webhooks(command) => command.run(&session().await?).await,
         Command::Operator(command) => command.run(&session().await?).await,
         Command::Package(command) => command.run(printer),
+        Command::Record(args) => args.run(&cli.global, printer).await,
+        Command::Replay(args) => args.run(cli.global, printer).await,
         Command::Agent(command) => command.run(printer).await,
         Command::Serve(args) => args.run(printer).await,
         Command::Export(args) => args.run(printer).await,

@@ -53,7 +53,14 @@ impl Session {
             AppRef::Name(name) => name,
         };
         let called_so = Query::default().filter(format!("name eq {}", literal(name)));
-        let found: Vec<Value> = self.client.list_apps().query(called_so).json().all().await?;
+        let found = match self.client.list_apps().query(called_so).json().all().await {
+            Err(error) if error.refusal(StatusCode::BAD_REQUEST).is_some() => {
+                return Err(Failure::NotFound(format!(
+                    "'{name}' is no app's id, and this service does not find apps by their names: name the app by its id."
+                )));
+            }
+            found => found?,
+        };
         let ids: Vec<&str> = found.iter().filter_map(|app| app["id"].as_str()).collect();
         match ids.as_slice() {
             [] => Err(Failure::NotFound(format!(
@@ -116,6 +123,29 @@ impl Session {
         match countries.is_empty() {
             true => Err(Failure::NotFound("The app has no country yet.".to_owned())),
             false => Ok(in_each(app, &each(&countries))),
+        }
+    }
+
+    /// The one row of a list whose `property` is `key`, for services at which a row has no address of its own; `missing` is
+    /// what its address answered.
+    ///
+    /// # Errors
+    /// `missing` where there is none or several, and those of the list.
+    pub(crate) async fn row<T>(
+        &self,
+        list: List<T>,
+        property: &str,
+        key: &str,
+        missing: client::Error,
+    ) -> client::Result<Value> {
+        let mut rows: Vec<Value> = list.json().all().await?;
+        rows.retain(|row| {
+            let value = row.get(property).and_then(Value::as_str);
+            value.is_some_and(|value| value.eq_ignore_ascii_case(key))
+        });
+        match rows.pop() {
+            Some(row) if rows.is_empty() => Ok(row),
+            _ => Err(missing),
         }
     }
 

@@ -457,7 +457,7 @@ fn commands(page: &str) -> BTreeSet<String> {
 }
 
 /// Every page that people read.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
@@ -467,6 +467,7 @@ const PAGES: [&str; 20] = [
     "docs/OPERATING.md",
     "docs/RELEASING.md",
     "docs/OUTPUT.md",
+    "docs/RECORDING.md",
     "docs/SECURITY.md",
     "docs/TRUSTING-THE-CERTIFICATE.md",
     "docs/agents/README.md",

@@ -669,3 +669,39 @@ async fn a_service_that_knows_no_more_than_the_original_is_enough() {
     let ended = release(&[]).await;
     assert_eq!((ended.code, changes()), (15, before), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_hotfixes_end_is_the_exit_code_where_all_else_is_done() {
+    for (status, code) in [("Failed", 10), ("Skipped", 11), ("Canceled", 12), ("Running", 13)] {
+        let original = Original::whose_hotfixes_are(status).await;
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("base.app"), base("1.0.1.0")).unwrap();
+        let args = [
+            "release",
+            "base.app",
+            "-c",
+            "US,DE",
+            "--json",
+            "--timeout",
+            "50ms",
+        ];
+        let mut command = original.command(&[&args[..], &ROLLOUT].concat());
+        command.current_dir(&folder);
+        let ended = run(command).await;
+        assert_eq!(ended.code, code, "{status}: {ended:?}");
+        let steps = ended.json()["steps"].clone();
+        let steps = steps.as_array().unwrap();
+        let hotfix = steps.iter().find(|step| step["step"] == "hotfix").unwrap();
+        assert_eq!(
+            (&hotfix["result"], &hotfix["status"]),
+            (&json!("failed"), &json!(status))
+        );
+        assert_eq!(hotfix["error"]["exitCode"], code, "{hotfix}");
+        let is_told = hotfix["message"]
+            .as_str()
+            .unwrap()
+            .contains("The table holds rows.");
+        assert_eq!(is_told, status != "Running", "{hotfix}");
+        assert_eq!(count(&ended, "done"), 4, "{:?}", results(&ended));
+    }
+}

@@ -24,7 +24,7 @@ struct Entry<'r> {
     kind: Kind,
     country: &'r str,
     candidate: Option<&'r Candidate>,
-    result: Result<'r>,
+    result: Ending<'r>,
     took: Option<Duration>,
 }
 
@@ -38,7 +38,7 @@ enum Kind {
 }
 
 /// What became of it.
-enum Result<'r> {
+enum Ending<'r> {
     /// It was done, and read back.
     Done,
     /// It was so before.
@@ -51,7 +51,7 @@ enum Result<'r> {
     LeftOut(String),
     Failed(&'r Failure),
     /// A hotfix ended otherwise than it was to.
-    Ended(Exit, String),
+    Otherwise(Exit, String),
 }
 
 const COLUMNS: &[Column] = &[
@@ -68,11 +68,7 @@ const COLUMNS: &[Column] = &[
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn tell(
-    release: &Release<'_>,
-    is_plan: bool,
-    args: &ReportArgs,
-) -> std::result::Result<Exit, Failure> {
+pub(super) fn tell(release: &Release<'_>, is_plan: bool, args: &ReportArgs) -> Result<Exit, Failure> {
     let printer = release.session.printer;
     let entries = entries(release, is_plan);
     let exit = exit(release, &entries, is_plan);
@@ -113,9 +109,9 @@ fn exit(release: &Release<'_>, entries: &[Entry<'_>], is_plan: bool) -> Exit {
         return first();
     }
     let is_only_hotfixes = entries.iter().all(|entry| match entry.result {
-        Result::Ended(..) => true,
-        Result::NotTried | Result::Failed(_) | Result::Planned => false,
-        Result::Done | Result::Already | Result::LeftOut(_) => true,
+        Ending::Otherwise(..) => true,
+        Ending::NotTried | Ending::Failed(_) | Ending::Planned => false,
+        Ending::Done | Ending::Already | Ending::LeftOut(_) => true,
     });
     if is_only_hotfixes && failed().next().is_some() {
         return worst(failed());
@@ -133,12 +129,12 @@ fn exit(release: &Release<'_>, entries: &[Entry<'_>], is_plan: bool) -> Exit {
 fn entries<'r>(release: &'r Release<'_>, is_plan: bool) -> Vec<Entry<'r>> {
     let mut entries = Vec::new();
     let otherwise = || match is_plan && !release.is_hindered() {
-        true => Result::Planned,
-        false => Result::NotTried,
+        true => Ending::Planned,
+        false => Ending::NotTried,
     };
     let tried = |step: &Step| match release.became.get(step)? {
-        Became::Done => Some(Result::Done),
-        Became::Failed(failure) => Some(Result::Failed(failure)),
+        Became::Done => Some(Ending::Done),
+        Became::Failed(failure) => Some(Ending::Failed(failure)),
     };
     for (item, wanted) in release.goal.items.iter().enumerate() {
         for country in &wanted.countries {
@@ -150,7 +146,7 @@ fn entries<'r>(release: &'r Release<'_>, is_plan: bool) -> Vec<Entry<'r>> {
             let mut add = |kind: Kind, step: Option<Step>, is_so: bool| {
                 let known = step.as_ref().and_then(tried);
                 let result = known.unwrap_or_else(|| match is_so {
-                    true => Result::Already,
+                    true => Ending::Already,
                     false => otherwise(),
                 });
                 entries.push(Entry {
@@ -179,7 +175,7 @@ fn entries<'r>(release: &'r Release<'_>, is_plan: bool) -> Vec<Entry<'r>> {
                 kind: Kind::Hotfix,
                 country: "",
                 candidate: None,
-                result: Result::Failed(failure),
+                result: Ending::Failed(failure),
                 took: None,
             });
         }
@@ -200,15 +196,15 @@ fn entries<'r>(release: &'r Release<'_>, is_plan: bool) -> Vec<Entry<'r>> {
 }
 
 /// What became of a hotfix; nothing where it was not tried.
-fn of_hotfix<'r>(release: &'r Release<'_>, site: Site, candidate: &Candidate) -> Option<Result<'r>> {
+fn of_hotfix<'r>(release: &'r Release<'_>, site: Site, candidate: &Candidate) -> Option<Ending<'r>> {
     let step = Step::Schedule(site);
     if let Some(Became::Failed(failure)) = release.became.get(&step) {
-        return Some(Result::Failed(failure));
+        return Some(Ending::Failed(failure));
     }
     if let Some(verdict) = release.verdicts.get(&site) {
         return Some(match verdict.exit {
-            Exit::Done => Result::Done,
-            exit => Result::Ended(exit, said(&verdict.why, exit)),
+            Exit::Done => Ending::Done,
+            exit => Ending::Otherwise(exit, said(&verdict.why, exit)),
         });
     }
     let is_ours = release.became.contains_key(&step);
@@ -216,7 +212,7 @@ fn of_hotfix<'r>(release: &'r Release<'_>, site: Site, candidate: &Candidate) ->
         Stage::OtherLine => {
             let installed = candidate.place.environment.installed();
             let installed = installed.map(|version| version.to_string()).unwrap_or_default();
-            Some(Result::LeftOut(format!("it is on another line: {installed}")))
+            Some(Ending::LeftOut(format!("it is on another line: {installed}")))
         }
         Stage::Missed => {
             let row = candidate.hotfix.as_ref();
@@ -231,12 +227,12 @@ fn of_hotfix<'r>(release: &'r Release<'_>, site: Site, candidate: &Candidate) ->
                 .map(|message| format!("{status}: {message}"))
                 .into_iter()
                 .collect();
-            Some(Result::Ended(exit, said(&why, exit)))
+            Some(Ending::Otherwise(exit, said(&why, exit)))
         }
         // Of one that is waited for and was not looked at to its end, nothing is known.
         Stage::Pending if release.goal.hotfix.is_some_and(|hotfix| hotfix.waits) => None,
-        Stage::Pending | Stage::Reached if is_ours => Some(Result::Done),
-        Stage::Pending | Stage::Reached => Some(Result::Already),
+        Stage::Pending | Stage::Reached if is_ours => Some(Ending::Done),
+        Stage::Pending | Stage::Reached => Some(Ending::Already),
         Stage::Due => None,
     }
 }
@@ -259,7 +255,7 @@ impl Kind {
     }
 }
 
-impl Result<'_> {
+impl Ending<'_> {
     fn as_str(&self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -267,14 +263,14 @@ impl Result<'_> {
             Self::Planned => "planned",
             Self::NotTried => "notTried",
             Self::LeftOut(_) => "leftOut",
-            Self::Failed(_) | Self::Ended(..) => "failed",
+            Self::Failed(_) | Self::Otherwise(..) => "failed",
         }
     }
 
     fn exit(&self) -> Option<Exit> {
         match self {
             Self::Failed(failure) => Some(failure.exit()),
-            Self::Ended(exit, _) => Some(*exit),
+            Self::Otherwise(exit, _) => Some(*exit),
             _ => None,
         }
     }
@@ -283,7 +279,7 @@ impl Result<'_> {
     fn message(&self) -> Option<String> {
         match self {
             Self::Failed(failure) => Some(failure.to_string()),
-            Self::Ended(_, text) | Self::LeftOut(text) => Some(text.clone()),
+            Self::Otherwise(_, text) | Self::LeftOut(text) => Some(text.clone()),
             _ => None,
         }
     }
@@ -378,8 +374,8 @@ fn step(release: &Release<'_>, entry: &Entry<'_>) -> Value {
     add("seconds", entry.took.map(|took| took.as_secs_f64()).into());
     add("message", entry.result.message().into());
     match &entry.result {
-        Result::Failed(failure) => add("error", failure.facts(None)),
-        Result::Ended(exit, text) => add(
+        Ending::Failed(failure) => add("error", failure.facts(None)),
+        Ending::Otherwise(exit, text) => add(
             "error",
             json!({ "code": exit.name(), "exitCode": exit.code(), "message": text }),
         ),
@@ -394,11 +390,11 @@ fn tell_failures(release: &Release<'_>, entries: &[Entry<'_>]) {
     let mut causes: Vec<(String, &Entry<'_>, usize)> = Vec::new();
     for entry in entries {
         let cause = match &entry.result {
-            Result::Failed(failure) => {
+            Ending::Failed(failure) => {
                 let text = failure.to_string();
                 format!("{} {}", failure.code(), text.lines().next().unwrap_or_default())
             }
-            Result::Ended(_, text) => text.clone(),
+            Ending::Otherwise(_, text) => text.clone(),
             _ => continue,
         };
         match causes.iter_mut().find(|(known, ..)| *known == cause) {
@@ -413,8 +409,8 @@ fn tell_failures(release: &Release<'_>, entries: &[Entry<'_>]) {
         };
         let about = format!("{}{others}", case_name(release, entry));
         match &entry.result {
-            Result::Failed(failure) => failure.tell(printer, Some(&about)),
-            Result::Ended(exit, text) => {
+            Ending::Failed(failure) => failure.tell(printer, Some(&about)),
+            Ending::Otherwise(exit, text) => {
                 let facts = || json!({ "code": exit.name(), "exitCode": exit.code(), "about": about, "message": text });
                 printer.error_with_facts(&format!("{about}: {text}"), facts);
             }
@@ -493,18 +489,18 @@ fn report(release: &Release<'_>, entries: &[Entry<'_>]) -> Report {
     Report { suites }
 }
 
-fn case_result(result: &Result<'_>) -> CaseResult {
+fn case_result(result: &Ending<'_>) -> CaseResult {
     let skipped = |message: &str| CaseResult::Skipped {
         message: message.to_owned(),
     };
     match result {
-        Result::Done | Result::Already => CaseResult::Passed,
-        Result::Planned => skipped("only planned"),
-        Result::NotTried => skipped("not tried, because something before it failed"),
-        Result::LeftOut(why) => skipped(why),
-        Result::Failed(failure) => CaseResult::of_failure(failure),
-        Result::Ended(Exit::HotfixSkipped, text) => skipped(text),
-        Result::Ended(exit, text) => CaseResult::Failed {
+        Ending::Done | Ending::Already => CaseResult::Passed,
+        Ending::Planned => skipped("only planned"),
+        Ending::NotTried => skipped("not tried, because something before it failed"),
+        Ending::LeftOut(why) => skipped(why),
+        Ending::Failed(failure) => CaseResult::of_failure(failure),
+        Ending::Otherwise(Exit::HotfixSkipped, text) => skipped(text),
+        Ending::Otherwise(exit, text) => CaseResult::Failed {
             code: exit.name().to_owned(),
             message: text.lines().next().unwrap_or_default().to_owned(),
             text: text.clone(),

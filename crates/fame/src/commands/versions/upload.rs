@@ -7,7 +7,7 @@
 use super::{
     COLUMNS,
     packages::{Judged, in_order, judge_all, lacking, once_each},
-    target::{Sending, Target},
+    target::{FIRST_LOOK, Sending, Target},
 };
 use crate::{
     args::{Countries, Country, availability},
@@ -90,6 +90,9 @@ impl UploadArgs {
         };
         let published = target.publish(sending).await;
         bar.finish_and_clear();
-        published
+        match published? {
+            row if row["status"] == "Uploading" => target.until_stored(FIRST_LOOK).await,
+            row => Ok(row),
+        }
     }
 }

@@ -22,10 +22,11 @@ struct Stored {
 
 type Versions = BTreeMap<(String, String), Stored>;
 
-#[derive(Default)]
 struct State {
     versions: Versions,
     hotfixes: Vec<Value>,
+    /// What becomes of hotfixes.
+    outcome: &'static str,
 }
 
 /// The service.
@@ -36,7 +37,16 @@ pub(super) struct Original {
 
 impl Original {
     pub(super) async fn start() -> Self {
-        let state: Arc<Mutex<State>> = Arc::default();
+        Self::whose_hotfixes_are("Succeeded").await
+    }
+
+    /// One that shows all hotfixes with that status.
+    pub(super) async fn whose_hotfixes_are(outcome: &'static str) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            versions: Versions::default(),
+            hotfixes: Vec::new(),
+            outcome,
+        }));
         let kept = state.clone();
         let service = Service::start(move |asked, _| kept.lock().unwrap().answer(asked)).await;
         Self { service, state }
@@ -141,8 +151,8 @@ impl State {
     fn environment(&self, app: &str, country: &str) -> Value {
         let is_here = |row: &&Value| row["appId"] == app && row["countryCode"] == country;
         let version = match self.hotfixes.iter().find(is_here) {
-            Some(_) => "1.0.1.0",
-            None => "1.0.0.0",
+            Some(row) if row["status"] == "Succeeded" => "1.0.1.0",
+            _ => "1.0.0.0",
         };
         json!({"aadTenantId": TENANT, "applicationFamily": "Business Central", "name": format!("customer-{country}"),
                "type": "Production", "appId": app, "countryCode": country, "version": version})
@@ -156,7 +166,7 @@ impl State {
             .any(|row| row["appId"] == app && row["countryCode"] == country);
         assert!(!is_taken, "scheduled twice");
         let row = json!({
-            "id": Uuid::new_v4(), "appId": app, "countryCode": country, "status": "Succeeded",
+            "id": Uuid::new_v4(), "appId": app, "countryCode": country, "status": self.outcome, "errorMessage": "The table holds rows.",
             "environmentAadTenantId": asked["environmentAadTenantId"],
             "environmentApplicationFamily": asked["environmentApplicationFamily"],
             "environmentName": asked["environmentName"], "targetAppVersion": asked["targetAppVersion"],
