@@ -25,6 +25,8 @@ mod part_name;
 mod proof;
 mod ready_to_run;
 mod replay;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod signature;
 mod source;
 mod version;
