@@ -36,6 +36,7 @@ mod refusals;
 mod replicas;
 mod service;
 mod services;
+mod signatures;
 mod signing_in;
 mod uploads;
 #[cfg(unix)]
