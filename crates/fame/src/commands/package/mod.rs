@@ -1,5 +1,8 @@
 //! `fame package`: what a package file says about itself, with the very reader that the service uses.
 
+mod diff;
+mod sarif;
+
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -27,6 +30,9 @@ pub(crate) enum PackageCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say whether schema synchronisation would refuse NEW where OLD is installed: exit code 17 if it would, 18 if that
+    /// cannot be told from the files
+    Diff(diff::DiffArgs),
 }
 
 impl PackageCommand {
@@ -35,29 +41,34 @@ impl PackageCommand {
     /// # Errors
     /// [`Failure::Package`] when the package is refused, [`Failure::Usage`] when it cannot be read.
     pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
-        let Self::Inspect { file } = self;
-        let package = read(&file)?;
-        let proof = prove(&file, &package)?;
-        let mut facts =
-            serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
-        let proven = match &proof {
-            Ok(signer) => Some(("signer", signer_facts(signer))),
-            Err(unproven) if package.signature.is_some() => {
-                let why = json!({ "code": unproven.code.as_str(), "message": unproven.message });
-                Some(("unproven", why))
-            }
-            Err(_) => None,
-        };
-        if let (Some((name, value)), Some(facts)) = (proven, facts.as_object_mut()) {
-            facts.insert(name.to_owned(), value);
+        match self {
+            Self::Inspect { file } => inspect(&file, printer),
+            Self::Diff(args) => args.run(printer),
         }
-        if printer.is_json() {
-            printer.record(&facts)?;
-        } else {
-            printer.record(&overview(&package, &proof, &facts))?;
-        }
-        Ok(Exit::Done)
     }
+}
+
+fn inspect(file: &Path, printer: Printer) -> Result<Exit, Failure> {
+    let package = read(file)?;
+    let proof = prove(file, &package)?;
+    let mut facts = serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    let proven = match &proof {
+        Ok(signer) => Some(("signer", signer_facts(signer))),
+        Err(unproven) if package.signature.is_some() => {
+            let why = json!({ "code": unproven.code.as_str(), "message": unproven.message });
+            Some(("unproven", why))
+        }
+        Err(_) => None,
+    };
+    if let (Some((name, value)), Some(facts)) = (proven, facts.as_object_mut()) {
+        facts.insert(name.to_owned(), value);
+    }
+    if printer.is_json() {
+        printer.record(&facts)?;
+    } else {
+        printer.record(&overview(&package, &proof, &facts))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Reads a package as the service will.
