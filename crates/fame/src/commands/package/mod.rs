@@ -1,6 +1,8 @@
 //! `fame package`: what a package file says about itself, with the very reader that the service uses.
 
 mod demands;
+mod diff;
+mod sarif;
 mod sign_info;
 mod signatures;
 mod verify;
@@ -32,6 +34,9 @@ pub(crate) enum PackageCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say whether schema synchronisation would refuse NEW where OLD is installed: exit code 17 if it would, 18 if that
+    /// cannot be told from the files
+    Diff(diff::DiffArgs),
     /// Check packages and every signature in them
     Verify(verify::VerifyArgs),
     /// Show every signature in packages: by whom, when, and whether it holds
@@ -46,6 +51,7 @@ impl PackageCommand {
     pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
         match self {
             Self::Inspect { file } => inspect(&file, printer),
+            Self::Diff(args) => args.run(printer),
             Self::Verify(args) => args.run(printer),
             Self::SignInfo(args) => args.run(printer),
         }
