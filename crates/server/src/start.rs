@@ -3,8 +3,8 @@
 use crate::{
     actions::{
         self, Service, agents::LookUps, clock_check::ClockCheck, customers::changes::Changes,
-        execution::WaitingClaims, readiness::agents_at_work, sweep, upload_places::UploadPlaces,
-        webhooks::Resealed,
+        execution::WaitingClaims, forecasts::Forecasts, readiness::agents_at_work, sweep,
+        upload_places::UploadPlaces, webhooks::Resealed,
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
@@ -152,6 +152,7 @@ impl Server {
                 settings.packages.concurrent_uploads,
                 WAITS_FOR_PLACE * settings.packages.upload_idle,
             ),
+            forecasts: Forecasts::default(),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
             customers_changes: Changes::default(),

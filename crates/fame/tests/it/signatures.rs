@@ -168,6 +168,10 @@ async fn a_signature_is_shown_with_what_is_proven_and_what_is_not() {
         (&true.into(), &false.into())
     );
     assert_eq!(one["timestamp"]["form"], "rfc3161");
+    assert_eq!(
+        (&one["chain"]["state"], &one["chain"]["missingIssuer"]),
+        (&"incomplete".into(), &"CN=Root".into())
+    );
     assert_eq!(json[0]["verdict"], "holds");
 }
 
@@ -298,6 +302,41 @@ async fn several_packages_are_all_looked_at() {
         .collect();
     assert_eq!(verdicts, ["holds", "refused", "refused"]);
     assert_eq!(json[1]["findings"][0]["code"], "bad_magic");
+}
+
+#[tokio::test]
+async fn findings_can_be_read_by_code_scanning() {
+    let desk = Desk::new();
+    let (unsigned, damaged) = (
+        desk.file("unsigned.app", &unsigned()),
+        desk.file("damaged.app", b"not a package, but long enough to have a header"),
+    );
+    let log = desk.file("log.sarif", b"");
+    let args = [
+        "verify",
+        &unsigned,
+        &damaged,
+        "--require-signature",
+        "--sarif",
+        &log,
+    ];
+    assert_eq!(
+        code(&[&args[..], &["--sarif-root", "apps/sales"]].concat()).await,
+        19
+    );
+    let log: Value = serde_json::from_slice(&std::fs::read(&log).unwrap()).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    assert_eq!(run["tool"]["driver"]["name"], "fame package verify");
+    let results = run["results"].as_array().unwrap();
+    let told: Vec<_> = results
+        .iter()
+        .map(|one| (&one["ruleId"], &one["level"]))
+        .collect();
+    let (error, rules) = (Value::from("error"), ["unsigned", "bad_magic"].map(Value::from));
+    assert_eq!(told, [(&rules[0], &error), (&rules[1], &error)]);
+    let place = &results[0]["locations"][0]["physicalLocation"]["artifactLocation"];
+    assert_eq!(place["uri"], "apps/sales/app.json");
 }
 
 #[tokio::test]

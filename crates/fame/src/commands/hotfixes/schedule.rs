@@ -27,6 +27,9 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 use wire::hotfixes::HotfixRequestBody;
 
+/// What a plan says where schema synchronisation is forecast to refuse the target.
+const SCHEMA_BREAK: &str = "SchemaBreak";
+
 /// `fame hotfixes schedule`
 #[derive(Args, Debug)]
 pub(crate) struct ScheduleArgs {
@@ -43,6 +46,9 @@ pub(crate) struct ScheduleArgs {
     /// Do not wait for the environments' update windows
     #[arg(long)]
     ignore_window: bool,
+    /// Schedule also where schema synchronisation is forecast to refuse the target (SchemaBreak); the audit tells who did
+    #[arg(long)]
+    despite_forecast: bool,
     /// Leave out environments for which no hotfix could be scheduled, instead of being refused
     #[arg(long)]
     eligible_only: bool,
@@ -167,7 +173,24 @@ impl ScheduleArgs {
                 "A row of the plan makes no sense: {error}"
             ))),
         };
-        rows.into_iter().map(read).collect()
+        rows.into_iter()
+            .map(|row| self.without_forecast(row))
+            .map(read)
+            .collect()
+    }
+
+    /// A row of the plan without what --despite-forecast says not to look at.
+    fn without_forecast(&self, mut row: Value) -> Value {
+        let Some(reasons) = row["reasons"].as_array_mut().filter(|_| self.despite_forecast) else {
+            return row;
+        };
+        let before = reasons.len();
+        reasons.retain(|reason| reason["code"] != SCHEMA_BREAK);
+        let stands_alone = reasons.iter().all(|reason| reason["code"] == "EnvironmentHeld");
+        if reasons.len() < before && stands_alone {
+            row["eligible"] = true.into();
+        }
+        row
     }
 
     /// Makes sure that the target is there before environment after environment is refused it.
@@ -305,6 +328,7 @@ impl ScheduleArgs {
             environment_application_family: environment.application_family.clone(),
             environment_name: environment.name.clone(),
             environment_type: None,
+            despite_forecast: self.despite_forecast,
         };
         let AppInCountry { app, country } = scope;
         let request = session.client.schedule_hotfix(*app, &country.0, &body);

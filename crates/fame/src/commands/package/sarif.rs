@@ -58,14 +58,53 @@ pub(super) fn log(forecasts: &[Forecast], location: &str) -> Value {
         .iter()
         .map(|(forecast, finding)| result(forecast, finding, location))
         .collect();
+    let rules = rules.values().map(|finding| rule(finding)).collect();
+    run("fame package diff", rules, results, omitted)
+}
+
+/// What was found in packages, as `fame package verify --json` tells it, as one run.
+pub(super) fn log_of_rows(rows: &[Value], location: &str) -> Value {
+    let mut rules = BTreeMap::new();
+    let mut results = Vec::new();
+    for row in rows {
+        let file = row["file"].as_str().unwrap_or_default();
+        for finding in row["findings"].as_array().into_iter().flatten() {
+            let part = |name: &str| finding[name].as_str().unwrap_or_default();
+            let (code, message) = (part("code"), part("message"));
+            rules.insert(code.to_owned(), json!({ "id": code }));
+            results.push(json!({
+                "ruleId": code,
+                "level": match part("severity") {
+                    "refused" => "error",
+                    "undecided" => "warning",
+                    _ => "note",
+                },
+                "message": { "text": plain(&format!("{file}: {message}")) },
+                "locations": [place(location)],
+                "partialFingerprints": { "finding/v1": format!("{code}|{file}") },
+                "properties": { "severity": part("severity") },
+            }));
+        }
+    }
+    let omitted = results.len().saturating_sub(MAX_RESULTS);
+    results.truncate(MAX_RESULTS);
+    run(
+        "fame package verify",
+        rules.into_values().collect(),
+        results,
+        omitted,
+    )
+}
+
+fn run(command: &str, rules: Vec<Value>, results: Vec<Value>, omitted: usize) -> Value {
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": {
-                "name": "fame package diff",
+                "name": command,
                 "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules.values().map(|finding| rule(finding)).collect::<Vec<_>>(),
+                "rules": rules,
             }},
             "columnKind": "unicodeCodePoints",
             "originalUriBaseIds": { "%SRCROOT%": { "description": { "text": "The root of the repository." } } },
@@ -102,12 +141,7 @@ fn result(forecast: &Forecast, finding: &Finding, location: &str) -> Value {
     let logical = object
         .clone()
         .map(|object| json!([{ "fullyQualifiedName": object, "kind": "type" }]));
-    let mut place = json!({
-        "physicalLocation": {
-            "artifactLocation": { "uri": location, "uriBaseId": "%SRCROOT%" },
-            "region": { "startLine": 1 },
-        },
-    });
+    let mut place = place(location);
     if let (Some(logical), Some(place)) = (logical, place.as_object_mut()) {
         place.insert("logicalLocations".to_owned(), logical);
     }
@@ -119,6 +153,15 @@ fn result(forecast: &Forecast, finding: &Finding, location: &str) -> Value {
         "locations": [place],
         "partialFingerprints": { "finding/v1": fingerprint.into_iter().flatten().collect::<Vec<_>>().join("|") },
         "properties": { "severity": finding.severity, "evidence": finding.evidence, "outcome": finding.outcome },
+    })
+}
+
+fn place(location: &str) -> Value {
+    json!({
+        "physicalLocation": {
+            "artifactLocation": { "uri": location, "uriBaseId": "%SRCROOT%" },
+            "region": { "startLine": 1 },
+        },
     })
 }
 

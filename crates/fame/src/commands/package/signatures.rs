@@ -174,6 +174,11 @@ impl Looked {
         Exit::first_of(self.outcomes.iter().copied())
     }
 
+    /// A row for each package, as JSON tells of it.
+    pub(super) fn rows(&self) -> &[Value] {
+        &self.rows
+    }
+
     /// Shows every signature.
     pub(super) fn show_all(&self, printer: Printer) -> Result<(), Failure> {
         if printer.is_json() {
@@ -302,7 +307,13 @@ impl Signatures {
                 "nextAt": found.next_at.map(time),
             })
         });
+        let state = match (examined.standing, &examined.missing_issuer) {
+            (Standing::Anchored, _) => "anchored",
+            (_, Some(_)) => "incomplete",
+            (_, None) => "complete",
+        };
         let chain = json!({
+            "state": state,
             "issuers": examined.chain,
             "missingIssuer": examined.missing_issuer,
         });
