@@ -3,8 +3,6 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::changes::Changes;
 use super::guard::{EntryBytes, Guard};
 use super::model::{Object, ObjectKind, Space};
@@ -123,9 +121,10 @@ fn unreadable(error: io::Error) -> Result<Unreadable, PackageError> {
 
 /// The symbols, if they say nothing else of the app than the manifest does. In 2017 they said nothing.
 fn belonging_to(manifest: &Manifest, space: Space) -> Result<Symbols, Unreadable> {
-    let other_app = parse_guid(&space.app_id)
-        .filter(|id| *id != Uuid::nil())
-        .is_some_and(|id| id != manifest.app_id);
+    let other_app = match &*space.app_id {
+        "" => false,
+        text => parse_guid(text).is_none_or(|id| id != manifest.app_id && !id.is_nil()),
+    };
     let other_version = match &*space.version {
         "" => false,
         version => version.parse::<Version>() != Ok(manifest.version),
