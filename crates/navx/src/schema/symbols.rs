@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::changes::Changes;
-use super::guard::{EntryBytes, Guard};
+use super::guard::{EntryBytes, guarded};
 use super::model::{Object, ObjectKind, Space};
 use super::stream::{self, Budget};
 use super::unreadable::{TOO_MUCH, Unreadable};
@@ -96,7 +96,7 @@ fn read_archive<S: ByteSource>(
 
 fn read_symbols(entry: impl Read, limits: &Limits) -> Result<Result<Space, Unreadable>, PackageError> {
     let budget = Budget::new(limits.max_symbol_memory);
-    let parsed = Guard::new(entry).and_then(|guard| {
+    let parsed = guarded(entry).and_then(|guard| {
         let mut parser = serde_json::Deserializer::from_reader(guard);
         let space = stream::document::<Space, _>(&mut parser, &budget)?;
         parser.end()?;
