@@ -28,6 +28,7 @@ mod lists;
 mod migrate;
 mod moving;
 mod operator;
+mod package_diff;
 mod packages;
 #[cfg(target_os = "linux")]
 mod pipes;

@@ -1,6 +1,6 @@
 //! What other apps and callers of web services build upon. None of it keeps a schema from being synchronised.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::changes::{About, Changes};
 use super::matching::{folded, pair_objects};
@@ -41,11 +41,14 @@ const API: [&str; 9] = [
 pub(super) fn compare(old: &Symbols, new: &Symbols, changes: &mut Changes) {
     for kind in IN_PARTS {
         for (old, new) in pair_objects(&old.of(kind), &new.of(kind)).both {
-            compare_parts(old, new, changes);
+            if is_visible(old) {
+                compare_parts(old, new, changes);
+            }
         }
     }
     for kind in TOLD {
         for (old, new) in pair_objects(&old.of(kind), &new.of(kind)).both {
+            compare_name(old, new, changes);
             compare_access(old, new, changes);
         }
     }
@@ -71,18 +74,20 @@ fn is_visible(object: &Object) -> bool {
 }
 
 fn compare_object(old: &Object, new: &Object, changes: &mut Changes) {
-    if folded(&old.name) != folded(&new.name) {
-        changes.changed(
-            &rules::BREAKING_OBJECT,
-            &About::object(old),
-            &*old.name,
-            &*new.name,
-        );
-    }
+    compare_name(old, new, changes);
     tables::compare_namespace(old, new, changes);
     compare_access(old, new, changes);
     compare_api(old, new, changes);
     compare_parts(old, new, changes);
+}
+
+/// What an extension is called matters to nobody.
+fn compare_name(old: &Object, new: &Object, changes: &mut Changes) {
+    let is_extension = !old.target.is_empty();
+    if !is_extension && folded(&old.name) != folded(&new.name) {
+        let about = About::object(old);
+        changes.changed(&rules::BREAKING_OBJECT, &about, &*old.name, &*new.name);
+    }
 }
 
 fn compare_access(old: &Object, new: &Object, changes: &mut Changes) {
@@ -137,16 +142,16 @@ fn words(list: Option<&str>) -> Vec<String> {
 
 fn compare_parts(old: &Object, new: &Object, changes: &mut Changes) {
     compare_methods(old, new, changes);
-    let named = |object: &Object| -> HashMap<String, ()> {
+    let named = |object: &Object| -> HashSet<String> {
         object
             .variables
             .iter()
-            .map(|variable| (folded(&variable.name), ()))
+            .map(|variable| folded(&variable.name))
             .collect()
     };
     let after = named(new);
     for variable in &old.variables {
-        if !after.contains_key(&folded(&variable.name)) {
+        if !after.contains(&folded(&variable.name)) {
             let about = About::part(old, "variable", None, &variable.name);
             changes.gone(&rules::BREAKING_MEMBER, &about, &*variable.name);
         }
@@ -201,9 +206,9 @@ fn compare_controls(
     after: &[Control],
     changes: &mut Changes,
 ) {
-    let mut names: HashMap<String, ()> = HashMap::new();
+    let mut names: HashSet<String> = HashSet::new();
     for control in after {
-        control.visit(&mut |control| _ = names.insert(folded(&control.name), ()));
+        control.visit(&mut |control| _ = names.insert(folded(&control.name)));
     }
     let rule = match is_api(object) {
         true => &rules::BREAKING_API,
@@ -211,7 +216,7 @@ fn compare_controls(
     };
     for control in before {
         control.visit(&mut |control| {
-            if !names.contains_key(&folded(&control.name)) {
+            if !names.contains(&folded(&control.name)) {
                 let about = About::part(object, kind, Some(control.id), &control.name);
                 changes.gone(rule, &about, &*control.name);
             }

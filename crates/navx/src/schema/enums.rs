@@ -85,6 +85,8 @@ fn about<'o>(object: &'o Object, value: &EnumValue) -> About<'o> {
 /// Whether values implement something now, which they did not.
 fn has_new_interface(old: &Object, new: &Object) -> bool {
     let implements = |object: &Object| object.values.iter().any(|value| value.has_implementation);
-    let is_new = |interface: &Box<str>| !old.interfaces.contains(interface);
-    new.interfaces.iter().any(is_new) || (implements(new) && !implements(old))
+    new.interfaces
+        .iter()
+        .any(|interface| !old.interfaces.contains(interface))
+        || (implements(new) && !implements(old))
 }

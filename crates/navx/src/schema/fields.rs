@@ -6,6 +6,7 @@ use super::changes::{About, Changes};
 use super::keys;
 use super::matching::{Pairs, folded, pair};
 use super::model::{DataType, Field, Object};
+use super::property::Change;
 use super::rules::{self, Rule};
 use super::symbols::App;
 use super::tables;
@@ -28,16 +29,16 @@ pub(super) fn placed(object: &Object) -> impl Iterator<Item = Placed<'_>> {
     object.fields.iter().map(move |field| Placed { object, field })
 }
 
-/// Whether the field has a column in the database.
+/// Whether the field has a column in the database. One of a class that nobody knows may have.
 pub(super) fn is_stored(field: &Field) -> bool {
-    is_normal(field) && is_enabled(field)
+    !is_calculated(field) && is_enabled(field)
 }
 
-fn is_normal(field: &Field) -> bool {
-    field
-        .properties
-        .word("FieldClass", "Normal")
-        .eq_ignore_ascii_case("Normal")
+fn is_calculated(field: &Field) -> bool {
+    let class = field.properties.word("FieldClass", "Normal");
+    ["FlowField", "FlowFilter"]
+        .iter()
+        .any(|calculated| class.eq_ignore_ascii_case(calculated))
 }
 
 fn is_enabled(field: &Field) -> bool {
@@ -169,12 +170,12 @@ fn compare_field(old: Placed<'_>, new: Placed<'_>, keyed: &Keyed<'_>, app: &App<
     let classes = [old, new].map(|placed| placed.field.properties.word("FieldClass", "Normal").to_owned());
     let [class_before, class_after] = classes;
     match (is_stored(old.field), is_stored(new.field)) {
-        (false, false) => {}
-        (true, false) if !is_normal(new.field) => {
+        (false, false) => compare_access(old, new, changes),
+        (true, false) if is_calculated(new.field) => {
             changes.changed(&rules::FIELD_CLASS, &about, class_before, class_after);
         }
         (true, false) => changes.changed(&rules::FIELD_DISABLED, &about, "enabled", "disabled"),
-        (false, true) if !is_normal(old.field) => {
+        (false, true) if is_calculated(old.field) => {
             changes.changed(&rules::FIELD_CLASS_TO_NORMAL, &about, class_before, class_after);
         }
         (false, true) => changes.changed(&rules::FIELD_ENABLED, &about, "disabled", "enabled"),
@@ -329,6 +330,25 @@ fn members(field: &Field, app: &App<'_>) -> String {
     values.join(",")
 }
 
+/// Of a field without a column nothing matters but who may use it.
+fn compare_access(old: Placed<'_>, new: Placed<'_>, changes: &mut Changes) {
+    let all = old.field.properties.changes(&new.field.properties);
+    let access = all.iter().find(|change| change.name == "access");
+    if let Some(change) = access
+        && let Some(rule) = tables::access(change, &rules::FIELD_ACCESS)
+    {
+        tell_property(rule, old, change, changes);
+    }
+}
+
+fn tell_property(rule: &'static Rule, old: Placed<'_>, change: &Change<'_>, changes: &mut Changes) {
+    let [before, after] = [change.before, change.after].map(|value| match value {
+        Some(value) => format!("{}: {value}", change.shown),
+        None => format!("no {}", change.shown),
+    });
+    changes.changed(rule, &old.about(), before, after);
+}
+
 fn compare_properties(old: Placed<'_>, new: Placed<'_>, changes: &mut Changes) {
     let properties = &new.field.properties;
     for change in old.field.properties.changes(properties) {
@@ -340,16 +360,10 @@ fn compare_properties(old: Placed<'_>, new: Placed<'_>, changes: &mut Changes) {
             "autoincrement" => Some(&rules::AUTO_INCREMENT),
             "sqldatatype" if variant(change.before) => Some(&rules::SQL_DATA_TYPE_FROM_VARIANT),
             "sqldatatype" => Some(&rules::SQL_DATA_TYPE),
-            // Both have a column.
-            "fieldclass" | "enabled" => None,
             _ => Some(&rules::UNKNOWN_PROPERTY),
         };
         if let Some(rule) = rule {
-            let [before, after] = [change.before, change.after].map(|value| match value {
-                Some(value) => format!("{}: {value}", change.shown),
-                None => format!("no {}", change.shown),
-            });
-            changes.changed(rule, &old.about(), before, after);
+            tell_property(rule, old, &change, changes);
         }
     }
 }

@@ -88,6 +88,17 @@ pub enum Evidence {
     Inferred,
 }
 
+impl Evidence {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Documented => "documented",
+            Self::Field => "field",
+            Self::Inferred => "inferred",
+        }
+    }
+}
+
 /// How bad a finding is, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]

@@ -15,7 +15,7 @@ const MAX_DEPTH: u32 = 64;
 const BOM: [u8; 3] = *b"\xEF\xBB\xBF";
 
 /// Bytes of JSON, of which the parser may expect that they end.
-pub(super) struct Guard<R> {
+struct Guard<R> {
     inner: R,
     depth: u32,
     place: Place,
@@ -30,23 +30,22 @@ enum Place {
     Behind,
 }
 
-impl<R: Read> Guard<R> {
-    /// `inner` but for its byte order mark.
-    pub(super) fn new(inner: R) -> io::Result<BufReader<Guard<io::Chain<io::Cursor<Vec<u8>>, R>>>> {
-        let mut inner = inner;
-        let mut first = Vec::new();
-        inner.by_ref().take(BOM.len() as u64).read_to_end(&mut first)?;
-        if first == BOM {
-            first.clear();
-        }
-        let guard = Guard {
-            inner: io::Cursor::new(first).chain(inner),
-            depth: 0,
-            place: Place::Before,
-        };
-        Ok(BufReader::with_capacity(64 << 10, guard))
+/// `inner` but for its byte order mark, guarded.
+pub(super) fn guarded(mut inner: impl Read) -> io::Result<impl Read> {
+    let mut first = Vec::new();
+    inner.by_ref().take(BOM.len() as u64).read_to_end(&mut first)?;
+    if first == BOM {
+        first.clear();
     }
+    let guard = Guard {
+        inner: io::Cursor::new(first).chain(inner),
+        depth: 0,
+        place: Place::Before,
+    };
+    Ok(BufReader::with_capacity(64 << 10, guard))
+}
 
+impl<R: Read> Guard<R> {
     fn pass(&mut self, byte: &mut u8) -> Result<(), TooDeep> {
         self.place = match (self.place, *byte) {
             (Place::Behind, 0) => {
@@ -100,12 +99,12 @@ impl<S: ByteSource> Read for EntryBytes<'_, S> {
 
 #[cfg(test)]
 mod tests {
-    use super::Guard;
+    use super::guarded;
     use std::io::Read;
 
     fn passed(bytes: &[u8]) -> Result<String, String> {
         let mut text = String::new();
-        let mut guard = Guard::new(bytes).unwrap();
+        let mut guard = guarded(bytes).unwrap();
         match guard.read_to_string(&mut text) {
             Ok(_) => Ok(text),
             Err(error) => Err(error.to_string()),

@@ -151,10 +151,12 @@ pub(super) fn compare_others(
         }
     }
     for key in pairs.added {
-        let rule = match () {
-            () if is_unique(key) => &rules::UNIQUE_ADDED,
-            () if is_foreign(key) => &rules::EXTENSION_KEY_ON_BASE_FIELDS,
-            () => &rules::KEY_ADDED,
+        let rule = if is_unique(key) {
+            &rules::UNIQUE_ADDED
+        } else if is_foreign(key) {
+            &rules::EXTENSION_KEY_ON_BASE_FIELDS
+        } else {
+            &rules::KEY_ADDED
         };
         changes.new_there(rule, &About::key(new, key), key.fields.join(", "));
     }

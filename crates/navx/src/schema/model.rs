@@ -438,7 +438,8 @@ impl Method {
         };
         let parameters: Vec<_> = self.parameters.iter().map(parameter).collect();
         let returns = match &*self.returns.text() {
-            "" => String::new(),
+            // Some compilers write down that nothing is returned.
+            "" | "None" => String::new(),
             returns => format!(": {returns}"),
         };
         self.signature = format!("({}){returns}", parameters.join("; ")).into();

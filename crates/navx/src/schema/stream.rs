@@ -81,11 +81,7 @@ impl<'de, A: MapAccess<'de>> Member<'_, A> {
     /// A list of texts.
     pub(super) fn texts(&mut self) -> Result<Vec<Box<str>>, A::Error> {
         let budget = self.budget;
-        self.take(List {
-            budget,
-            item: Text,
-            weight: |text: &Box<str>| Some(text.len()),
-        })
+        self.take(List::new(budget, Text, |text| Some(text.len())))
     }
 
     /// A list of objects.
@@ -100,8 +96,9 @@ impl<'de, A: MapAccess<'de>> Member<'_, A> {
             budget,
             node: PhantomData,
         };
-        let weight = |node: &T| is_kept(node).then(|| node.weight());
-        self.take(List { budget, item, weight })
+        self.take(List::new(budget, item, |node: &T| {
+            is_kept(node).then(|| node.weight())
+        }))
     }
 
     /// One object.
@@ -181,6 +178,16 @@ struct List<'b, S, W> {
     budget: &'b Budget,
     item: S,
     weight: W,
+}
+
+impl<'b, S, W> List<'b, S, W> {
+    fn new<'de>(budget: &'b Budget, item: S, weight: W) -> Self
+    where
+        S: DeserializeSeed<'de>,
+        W: Fn(&S::Value) -> Option<usize>,
+    {
+        Self { budget, item, weight }
+    }
 }
 
 impl<'de, S, W> DeserializeSeed<'de> for List<'_, S, W>

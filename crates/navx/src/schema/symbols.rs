@@ -3,10 +3,8 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::changes::Changes;
-use super::guard::{EntryBytes, Guard};
+use super::guard::{EntryBytes, guarded};
 use super::model::{Object, ObjectKind, Space};
 use super::stream::{self, Budget};
 use super::unreadable::{TOO_MUCH, Unreadable};
@@ -98,7 +96,7 @@ fn read_archive<S: ByteSource>(
 
 fn read_symbols(entry: impl Read, limits: &Limits) -> Result<Result<Space, Unreadable>, PackageError> {
     let budget = Budget::new(limits.max_symbol_memory);
-    let parsed = Guard::new(entry).and_then(|guard| {
+    let parsed = guarded(entry).and_then(|guard| {
         let mut parser = serde_json::Deserializer::from_reader(guard);
         let space = stream::document::<Space, _>(&mut parser, &budget)?;
         parser.end()?;
@@ -123,9 +121,10 @@ fn unreadable(error: io::Error) -> Result<Unreadable, PackageError> {
 
 /// The symbols, if they say nothing else of the app than the manifest does. In 2017 they said nothing.
 fn belonging_to(manifest: &Manifest, space: Space) -> Result<Symbols, Unreadable> {
-    let other_app = parse_guid(&space.app_id)
-        .filter(|id| *id != Uuid::nil())
-        .is_some_and(|id| id != manifest.app_id);
+    let other_app = match &*space.app_id {
+        "" => false,
+        text => parse_guid(text).is_none_or(|id| id != manifest.app_id && !id.is_nil()),
+    };
     let other_version = match &*space.version {
         "" => false,
         version => version.parse::<Version>() != Ok(manifest.version),

@@ -13,10 +13,14 @@ pub(super) fn compare(old: &[&Object], new: &[&Object], app: &App<'_>, changes: 
     let pairs = pair_objects(old, new);
     for table in pairs.gone {
         let about = About::object(table);
-        let rule = match () {
-            () if !is_stored(table) => &rules::TABLE_GONE_NO_SCHEMA,
-            () if is_moved_out(table) => &rules::MOVED_OUT,
-            () => &rules::TABLE_REMOVED,
+        let rule = if !is_stored(table) {
+            &rules::TABLE_GONE_NO_SCHEMA
+        } else if !is_normal(table) {
+            &rules::TABLE_TYPE
+        } else if is_moved_out(table) {
+            &rules::MOVED_OUT
+        } else {
+            &rules::TABLE_REMOVED
         };
         changes.gone(rule, &about, &*table.name);
     }
@@ -33,12 +37,25 @@ pub(super) fn compare(old: &[&Object], new: &[&Object], app: &App<'_>, changes: 
     }
 }
 
-/// Whether the table has rows in the database of Business Central.
+/// Types of tables whose rows are in memory, or in somebody else's database.
+const ELSEWHERE: [&str; 6] = [
+    "Temporary",
+    "CRM",
+    "CDS",
+    "ExternalSQL",
+    "Exchange",
+    "MicrosoftGraph",
+];
+
+/// Whether the table has rows in the database of Business Central. One of a type that nobody knows may have.
 fn is_stored(table: &Object) -> bool {
-    table
-        .properties
-        .word("TableType", "Normal")
-        .eq_ignore_ascii_case("Normal")
+    let kind = table.properties.word("TableType", "Normal");
+    !ELSEWHERE.iter().any(|other| kind.eq_ignore_ascii_case(other))
+}
+
+fn is_normal(table: &Object) -> bool {
+    let kind = table.properties.word("TableType", "Normal");
+    kind.eq_ignore_ascii_case("Normal")
 }
 
 fn is_moved_out(object: &Object) -> bool {

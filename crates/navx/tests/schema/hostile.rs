@@ -3,9 +3,11 @@
 use std::io::Cursor;
 
 use navx::Limits;
-use navx::schema::{Schema, Unreadable};
+use navx::schema::{Mode, Schema, Unreadable, compare};
+use proptest::prelude::*;
+use serde_json::Value;
 
-use crate::made::builder;
+use crate::made::{builder, symbols};
 
 fn unreadable(symbols: &[u8], limits: &Limits) -> Option<Unreadable> {
     let package = builder("1.0.0.0").symbols(Some(symbols)).to_bytes().unwrap();
@@ -143,5 +145,36 @@ fn texts_that_are_no_text_are_no_crash() {
     ] {
         // Read or not, it is decided.
         unreadable(symbols, &Limits::default());
+    }
+}
+
+/// The symbols with something of one place at another.
+fn mangled(symbols: &Value, places: &[(prop::sample::Index, prop::sample::Index)]) -> String {
+    let mut bytes = symbols.to_string().into_bytes();
+    for (from, to) in places {
+        let byte = bytes[from.index(bytes.len())];
+        let at = to.index(bytes.len());
+        bytes[at] = byte;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn damage_is_decided_and_compares_with_itself(
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4),
+    ) {
+        let text = mangled(&symbols(), &places);
+        let read = |version: &str, text: &str| {
+            let package = builder(version).symbols(Some(text.as_bytes())).to_bytes().unwrap();
+            Schema::read(Cursor::new(package), &Limits::default()).unwrap()
+        };
+        let (old, new) = (read("1.0.0.0", &text), read("1.0.1.0", &text));
+        let found = compare(&old, &new, Mode::Add).unwrap();
+        let is_nothing = found.findings.iter().all(|finding| finding.code == "newer-compiler");
+        prop_assert!(is_nothing || old.unreadable().is_some(), "{:?}", found.findings);
+        compare(&old, &read("1.0.1.0", &symbols().to_string()), Mode::ForceSync).unwrap();
     }
 }

@@ -19,6 +19,8 @@ fn a_value_may_come_and_its_number_stays() {
     assert_found(&found, &[("enum-value-reordinal", Meaning)], Verdict::Compatible);
     let found = values(|values| values.push(json!({ "Ordinal": 3, "Name": "Three" })));
     assert_found(&found, &[], Verdict::Compatible);
+    let found = changed(|app| app["EnumTypes"][0]["Name"] = json!("F"));
+    assert_found(&found, &[("breaking-object", Breaking)], Verdict::Compatible);
     let found = changed(|app| app["EnumTypes"] = json!([]));
     assert_found(&found, &[("enum-removed", Breaking)], Verdict::Compatible);
 }

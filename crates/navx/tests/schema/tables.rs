@@ -508,6 +508,26 @@ fn a_temporary_table_may_change_at_will() {
     );
 }
 
+/// What nobody knows is neither refused nor applied.
+#[test]
+fn words_that_nobody_knows_are_undecided() {
+    let mut old = symbols();
+    set(table(&mut old), "TableType", "Shared");
+    let mut new = symbols();
+    new["Tables"] = json!([]);
+    assert_found(
+        &after(&old, &new),
+        &[("table-type", Undecided)],
+        Verdict::Undecided,
+    );
+    let found = changed(|app| set(field(app, 3), "FieldClass", "Computed"));
+    assert_found(&found, &[("unknown-property", Undecided)], Verdict::Undecided);
+    let found = changed(|app| set(field(app, 5), "Access", "Hidden"));
+    assert_found(&found, &[("unknown-property", Undecided)], Verdict::Undecided);
+    let found = changed(|app| set(field(app, 5), "Access", "Internal"));
+    assert_found(&found, &[("field-access", Breaking)], Verdict::Compatible);
+}
+
 #[test]
 fn force_sync_loses_what_add_refuses() {
     let mut new = symbols();

@@ -230,12 +230,13 @@ pub(super) fn sentence(finding: &Finding) -> String {
 }
 
 fn row(finding: &Finding) -> String {
-    let rule = finding.rule.map(|rule| format!(" {rule}")).unwrap_or_default();
+    let rule = finding.rule.map(|rule| format!("{rule}, ")).unwrap_or_default();
     line(&format!(
-        "    {:<11} {:<24} {}{rule}",
+        "    {:<11} {:<24} {} [{rule}{}]",
         finding.severity.as_str(),
         finding.code,
-        sentence(finding)
+        sentence(finding),
+        finding.evidence.as_str()
     ))
 }
 
