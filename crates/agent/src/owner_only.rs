@@ -1,7 +1,7 @@
 //! Files and folders that nobody but the agent's own account may read or change.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
     path::Path,
 };
@@ -78,6 +78,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 /// How to open a file that nobody else may read once it is made.
 #[must_use]
 pub(crate) fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no modes to set"))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -101,7 +102,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        .map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(not(unix))]

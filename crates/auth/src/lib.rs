@@ -29,6 +29,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::chain::Chain;
 use futures::{StreamExt, future, stream};
 use uuid::Uuid;
 
@@ -467,6 +468,6 @@ fn http_client(settings: &AuthSettings) -> Result<reqwest::Client, SettingsProbl
     }
     builder.build().map_err(|error| SettingsProblem {
         key: "identity".to_owned(),
-        message: format!("the client that fetches keys could not be set up: {error}"),
+        message: format!("the client that fetches keys could not be set up: {}", Chain(&error)),
     })
 }

@@ -3,13 +3,20 @@
 use crate::{
     environment::{EnvironmentKey, name_key},
     ids::TenantId,
+    instant::Instant,
     vocabulary::vocabulary,
 };
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 use uuid::Uuid;
 
 /// How long an agent may say nothing before it counts as silent: each calls at least once a minute.
-pub const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
+const SILENT_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// Whether an agent that last called at `last_seen_on` counts as silent.
+#[must_use]
+pub fn is_silent(last_seen_on: Option<Instant>, now: Instant) -> bool {
+    last_seen_on.is_none_or(|seen| now >= seen + SILENT_AFTER)
+}
 
 vocabulary! {
     /// How an agent is.

@@ -94,6 +94,8 @@ pub(crate) enum Command {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;

@@ -19,6 +19,7 @@ mod blobs;
 pub mod clock;
 pub mod config;
 mod destinations;
+mod durable;
 mod error;
 mod free_space;
 mod http;

@@ -1,31 +1,44 @@
 //! Files and folders that are for the service's own account alone: rows and packages are other people's.
 //!
 //! What the service makes is made so. What was there before stays as it is, for somebody may need it so; a warning says
-//! where it is open to others.
+//! where it is open to others. Windows gives what is made the access of the folder that it is made in, so there it is that
+//! folder that has to be closed to others.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, metadata},
+    fs::{DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
 /// Makes a folder and those above it that are missing, for their owner alone.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// How a file is opened that, where it is made, is for its owner alone.
 pub(crate) fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "there are no modes to set"))]
     let mut options = File::options();
-    options.mode(0o600);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
 
 /// The mode of what others than its owner may read or change.
+#[cfg(unix)]
 pub(crate) fn mode_for_others(path: &Path) -> Option<u32> {
-    let mode = metadata(path).ok()?.permissions().mode() & 0o7777;
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
     (mode & 0o077 != 0).then_some(mode)
+}
+
+/// There are no modes here.
+#[cfg(not(unix))]
+pub(crate) fn mode_for_others(_: &Path) -> Option<u32> {
+    None
 }
 
 /// Warns where others than its owner may read or change what is there.
@@ -39,11 +52,12 @@ pub(crate) fn warn_if_open(path: &Path) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::telemetry::tests::Captured;
     use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_is_made_is_its_owners_and_what_is_open_is_told() {

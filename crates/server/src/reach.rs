@@ -9,8 +9,7 @@ use crate::{
 use auth::Authenticator;
 use domain::chain::Chain;
 use futures::future::join_all;
-use rustix::fs::Access;
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 /// What could not be reached, or does not do what is asked of it.
 pub async fn try_connections(loaded: &Loaded) -> Vec<Problem> {
@@ -57,8 +56,24 @@ async fn locations(settings: &Settings) -> Vec<Found> {
 fn not_writable(path: &Path) -> Option<String> {
     let here = Path::new(".");
     let there = path.ancestors().find(|one| one.exists()).unwrap_or(here);
-    let error = rustix::fs::access(there, Access::WRITE_OK).err()?;
+    let error = check_writable(there).err()?;
     Some(format!("{} cannot be written to: {error}", there.display()))
+}
+
+#[cfg(unix)]
+fn check_writable(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(path, rustix::fs::Access::WRITE_OK)?)
+}
+
+/// Who may write is not to be had from the standard library, but whether anybody may.
+#[cfg(not(unix))]
+fn check_writable(path: &Path) -> io::Result<()> {
+    match path.metadata()? {
+        found if found.is_file() && found.permissions().readonly() => {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn issuers(settings: &Settings) -> Vec<Found> {

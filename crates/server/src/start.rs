@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         self, Service, agents::LookUps, clock_check::ClockCheck, customers::changes::Changes,
-        execution::WaitingClaims, forecasts::Forecasts, readiness::agents_at_work, sweep,
+        execution::WaitingClaims, forecasts::Forecasts, readiness::Agents, sweep,
         upload_places::UploadPlaces, webhooks::Resealed,
     },
     blobs::{Blobs, StorageLocation},
@@ -32,7 +32,6 @@ use std::{
     fs::{self, File},
     io,
     net::SocketAddr,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -275,7 +274,7 @@ impl Server {
 
 /// Says so where nothing of what is asked for is carried out.
 async fn warn_where_nobody_executes(service: &Service) {
-    if let Some(objection) = agents_at_work(service).await.objection() {
+    if let Some(objection) = Agents::of(service).await.objection() {
         tracing::warn!("{objection} See docs/agents/README.md.");
     }
 }
@@ -327,12 +326,25 @@ pub(crate) fn lock_database(settings: &Settings) -> Result<Option<File>, StartEr
         source,
     };
     let real = real_path(&database).map_err(failed)?;
-    if real.metadata().map_err(failed)?.nlink() > 1 {
+    if has_several_names(&real).map_err(failed)? {
         return Err(StartError::SeveralNames(real));
     }
     let mut beside = real.clone().into_os_string();
     beside.push(".lock");
     hold(Path::new(&beside), &real).map(Some)
+}
+
+/// Whether a file can be reached by another name, beside which another lock would lie.
+#[cfg(unix)]
+fn has_several_names(file: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink() > 1)
+}
+
+/// Not to be had from the standard library.
+#[cfg(not(unix))]
+fn has_several_names(_: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// The path of a file without links. The file is made where it is not there yet: a link may lead to where it will be.

@@ -11,7 +11,7 @@ use crate::{
 };
 use data_encoding::HEXLOWER;
 use domain::{
-    agent::{AgentState, SILENT_AFTER},
+    agent::{AgentState, is_silent},
     instant::Instant,
     principal::PrincipalKind,
     version::{AppVersion, SyncMode},
@@ -307,10 +307,10 @@ fn state_of(agent: &Agent, now: Instant) -> AgentState {
         AgentState::Frozen
     } else if !has_token && agent.identity.is_none() {
         AgentState::Enrolling
-    } else if agent.last_seen_on.is_some_and(|seen| now < seen + SILENT_AFTER) {
-        AgentState::Active
-    } else {
+    } else if is_silent(agent.last_seen_on, now) {
         AgentState::Silent
+    } else {
+        AgentState::Active
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     table::Kind,
 };
 use domain::{
-    agent::{AgentScope, Identity, NamePattern, SILENT_AFTER},
+    agent::{AgentScope, Identity, NamePattern, is_silent},
     environment::name_key,
     ids::{Etag, TenantId},
     instant::Instant,
@@ -411,8 +411,7 @@ row! {
 impl Worker {
     /// Whether it is there, and works.
     pub fn is_at_work(&self, now: Instant) -> bool {
-        let calls = self.last_seen_on.is_some_and(|seen| now < seen + SILENT_AFTER);
-        calls && self.is_ready != Some(false)
+        !is_silent(self.last_seen_on, now) && self.is_ready != Some(false)
     }
 }
 

@@ -129,7 +129,8 @@ fn tls_of(mode: Option<&str>, config: &tokio_postgres::Config) -> Result<Tls, &'
 fn is_local(config: &tokio_postgres::Config) -> bool {
     let stays_here = |host: &Host| match host {
         Host::Tcp(name) => is_loopback(name),
-        _ => true,
+        #[cfg(unix)]
+        Host::Unix(_) => true,
     };
     let addresses_stay = config.get_hostaddrs().iter().all(IpAddr::is_loopback);
     config.get_hosts().iter().all(stays_here) && addresses_stay

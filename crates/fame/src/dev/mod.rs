@@ -21,8 +21,7 @@ mod state_dir;
 
 pub(crate) use args::DevArgs;
 
-use crate::{exit::Exit, failure::Failure, output::Printer};
-use anyhow::Context;
+use crate::{commands::serve::stop_signal, exit::Exit, failure::Failure, output::Printer};
 use args::DevCommand;
 use listeners::Listeners;
 use running::Running;
@@ -132,25 +131,4 @@ fn say(text: &str) -> io::Result<()> {
     out.write_all(text.trim_end().as_bytes())?;
     out.write_all(b"\n")?;
     out.flush()
-}
-
-/// Resolves when this process is asked to end. Asked for before anything starts, so that no signal is missed.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-        Ok(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-    }
-    #[cfg(not(unix))]
-    {
-        let mut interrupt = tokio::signal::windows::ctrl_c().context("listening for Ctrl-C")?;
-        Ok(async move { drop(interrupt.recv().await) })
-    }
 }

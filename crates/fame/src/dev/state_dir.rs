@@ -98,7 +98,7 @@ impl StateDir {
             None => std::env::temp_dir().join(format!("fame-dev-{}", Uuid::new_v4())),
         };
         make_private(&folder).map_err(files(&folder))?;
-        let folder = folder.canonicalize().map_err(files(&folder))?;
+        let folder = std::path::absolute(&folder).map_err(files(&folder))?;
         let lock = hold(&folder)?;
         let state = Self {
             is_temporary: data.is_none(),

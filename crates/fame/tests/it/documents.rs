@@ -1,5 +1,5 @@
-//! What is written for people is tried as people would: the blocks of the documents are scripts, and so is the guide of
-//! `fame dev`. A block `sh` is run as it stands, in the order of the page and in one shell; `console` shows commands after a
+//! What is written for people is tried as people would: the blocks of the documents and of the guides are scripts, and so is
+//! what `fame dev` prints. A block `sh` is run as it stands, in the order of the page and in one shell; `console` shows commands after a
 //! `$`, of which those that go on until they are stopped run beside; `toml` that begins with a comment of a file's name is that
 //! file; `text` is what the command above it prints.
 
@@ -23,7 +23,7 @@ struct Block {
     text: String,
 }
 
-fn page(name: &str) -> String {
+pub(crate) fn page(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::read_to_string(root.join(name)).unwrap()
 }
@@ -290,31 +290,47 @@ fn the_clock_is_moved_from_the_command_line() {
     }
 }
 
-/// README's commands, with `fame dev` at another port than the one that it names.
+/// What a page has to be tried out on `fame dev`.
+struct Walk {
+    script: String,
+    /// What the page shows of what is printed.
+    samples: Vec<String>,
+}
+
+impl Walk {
+    /// The page's, with `fame dev` at another port than the one that it names.
+    fn of(name: &str, dev: &Dev) -> Self {
+        let mut walk = Self {
+            script: String::new(),
+            samples: Vec::new(),
+        };
+        for block in blocks(&page(name)) {
+            match block.language.as_str() {
+                "sh" => walk.script += &block.text,
+                "text" => walk.samples.push(block.text),
+                shown => assert!(
+                    ["console", "mermaid"].contains(&shown),
+                    "{name}: '{shown}' is run by nobody"
+                ),
+            }
+        }
+        let ready: Value = serde_json::from_str(&dev.said).unwrap();
+        let base = ready["baseUrl"].as_str().unwrap();
+        assert!(walk.script.contains("http://127.0.0.1:8080"));
+        walk.script = walk.script.replace("http://127.0.0.1:8080", base);
+        walk
+    }
+}
+
 #[test]
 fn the_readme_is_a_script_that_may_run_again() {
     let dev = Dev::until("}", &["--json"]);
-    let ready: Value = serde_json::from_str(&dev.said).unwrap();
-    let readme = page("README.md");
-    let (mut script, mut samples) = (String::new(), Vec::new());
-    for block in blocks(&readme) {
-        match block.language.as_str() {
-            "sh" => script += &block.text,
-            "text" => samples.push(block.text),
-            shown => assert!(
-                ["console", "mermaid"].contains(&shown),
-                "'{shown}' is run by nobody"
-            ),
-        }
-    }
-    let base = ready["baseUrl"].as_str().unwrap();
-    assert!(script.contains("http://127.0.0.1:8080"));
-    let script = script.replace("http://127.0.0.1:8080", base);
+    let walk = Walk::of("README.md", &dev);
     let shell = Shell::new();
-    let told = shell.runs(&script);
+    let told = shell.runs(&walk.script);
     assert!(told.contains("Succeeded"), "{told}");
     let said = words(&told);
-    for sample in samples {
+    for sample in walk.samples {
         let untrue: Vec<_> = words(&sample).difference(&said).cloned().collect();
         assert!(
             untrue.is_empty(),
@@ -327,7 +343,27 @@ fn the_readme_is_a_script_that_may_run_again() {
             "README shows the columns {first:?}, but what is printed is\n{told}"
         );
     }
-    shell.runs(&script);
+    shell.runs(&walk.script);
+}
+
+#[test]
+fn the_guides_are_scripts() {
+    for (guide, shown) in [
+        ("vendor", &["Succeeded", "Deprecated"][..]),
+        ("hoster", &["working", "freezes/write"]),
+        (
+            "customer",
+            &["Fabrikam Freight\tFabrikam\t5.0.1.0", "true\n5.0.2.0\n", "22:00"],
+        ),
+    ] {
+        let dev = Dev::until("}", &["--json"]);
+        let walk = Walk::of(&format!("docs/guide/{guide}.md"), &dev);
+        assert!(walk.samples.is_empty(), "{guide} shows what nobody compares");
+        let told = Shell::new().runs(&walk.script);
+        for text in shown {
+            assert!(told.contains(text), "{guide}: {text} is not in\n{told}");
+        }
+    }
 }
 
 /// The words of what is printed; of instants only that they are some, for each day has its own.
@@ -417,7 +453,7 @@ fn commands(page: &str) -> BTreeSet<String> {
 }
 
 /// Every page that people read.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 18] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
@@ -432,6 +468,10 @@ const PAGES: [&str; 14] = [
     "docs/agents/automation.md",
     "docs/agents/devendpoint.md",
     "docs/agents/exec.md",
+    "docs/guide/customer.md",
+    "docs/guide/hoster.md",
+    "docs/guide/vendor.md",
+    "docs/README.md",
 ];
 
 #[test]

@@ -13,6 +13,8 @@ mod agent;
 #[cfg(target_os = "linux")]
 mod agent_kills;
 mod agents;
+#[cfg(target_os = "linux")]
+mod book;
 mod configuration;
 mod crash;
 mod customers;

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+#[cfg(unix)]
 mod cost;
 mod evaluation;
 mod grammar;

@@ -10,6 +10,7 @@ use super::{
     refused::RefusedApp,
     repeat::{self, Repeatable},
     versions::version_missing,
+    waits,
 };
 use crate::{
     config::QuotaSettings,
@@ -158,7 +159,8 @@ pub(crate) async fn schedule_hotfix(
     command: ScheduleHotfix,
     repeatable: Option<Repeatable>,
 ) -> Result<Operation> {
-    let forecast = forecasts::about_hotfix(service, principal, (app, country), &command).await?;
+    let principal = principal.clone();
+    let forecast = forecasts::about_hotfix(service, &principal, (app, country), &command).await?;
     let input = Schedule {
         forecast,
         principal: principal.clone(),
@@ -178,16 +180,55 @@ pub(crate) async fn schedule_hotfix(
                 .write(input, |tx, input| Box::pin(schedule_in(tx, input)))
                 .await;
             service.emitted.notify_here();
-            if let Err(Error::Rule(problem)) = &scheduled {
-                failed.emit(&service, problem).await;
-            }
-            let (operation, is_new) = scheduled?;
+            let (operation, is_new) = match scheduled {
+                Err(Error::Rule(problem)) => {
+                    failed.emit(&service, &problem).await;
+                    return Err(told_of_the_other(&service, &failed, &principal, problem).await);
+                }
+                other => other?,
+            };
             if is_new {
                 service.wakeup.notify();
             }
             Ok(operation)
         })
         .await
+}
+
+/// The refusal, and what is known of the hotfix that is in the way: whether the one that was there already is the one that
+/// was wanted, and when it starts.
+async fn told_of_the_other(
+    service: &Service,
+    refused: &Unscheduled,
+    principal: &Principal,
+    problem: RuleError,
+) -> Error {
+    let named = problem.extension.iter().find(|(name, _)| *name == "operationId");
+    let Some(id) = named.and_then(|(_, id)| id.parse().ok()) else {
+        return problem.into();
+    };
+    let found =
+        hotfixes::find_hotfix(&service.db, principal.reference, refused.app, refused.country, id).await;
+    let Ok(Some(other)) = found else {
+        return problem.into();
+    };
+    let (other, wait) = waits::told_with(service, other).await;
+    let facts = [
+        ("status", Some(other.status.to_string())),
+        (
+            "targetAppVersion",
+            other.target_version.map(|version| version.to_string()),
+        ),
+        (
+            "expectedStart",
+            wait.expected_start.map(|start| start.to_string()),
+        ),
+        ("waitingFor", wait.waiting_for.map(|what| what.to_string())),
+    ];
+    let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    known
+        .fold(problem, |problem, (name, value)| problem.with(name, value))
+        .into()
 }
 
 async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, bool)> {

@@ -59,7 +59,7 @@ impl Readiness {
             database_answers(service),
             locations_that_work(service),
             room_on_disks(service),
-            agents_at_work(service)
+            Agents::of(service)
         );
         Self {
             database: match (answers, is_full) {
@@ -123,6 +123,18 @@ impl Readiness {
 }
 
 impl Agents {
+    /// Whether somebody carries out what is asked for.
+    pub(crate) async fn of(service: &Service) -> Self {
+        let now = service.clock.now();
+        let workers = timeout(PING, agents::workers(&service.db, now)).await;
+        match workers {
+            Ok(Ok(workers)) if workers.is_empty() => Self::None,
+            Ok(Ok(workers)) if workers.iter().any(|worker| worker.is_at_work(now)) => Self::Working,
+            Ok(Ok(_)) => Self::Silent,
+            _ => Self::Unknown,
+        }
+    }
+
     /// Why nothing is carried out, if nothing is.
     pub(crate) fn objection(self) -> Option<&'static str> {
         match self {
@@ -151,18 +163,6 @@ async fn room_on_disks(service: &Service) -> (bool, bool) {
     });
     let answer = timeout(PING, asked).await;
     answer.map_or((false, false), |answer| answer.unwrap_or((false, false)))
-}
-
-/// Whether somebody carries out what is asked for.
-pub(crate) async fn agents_at_work(service: &Service) -> Agents {
-    let now = service.clock.now();
-    let workers = timeout(PING, agents::workers(&service.db, now)).await;
-    match workers {
-        Ok(Ok(workers)) if workers.is_empty() => Agents::None,
-        Ok(Ok(workers)) if workers.iter().any(|worker| worker.is_at_work(now)) => Agents::Working,
-        Ok(Ok(_)) => Agents::Silent,
-        _ => Agents::Unknown,
-    }
 }
 
 /// Asks all at once, so that one that does not answer keeps nobody waiting for the others.

@@ -1,7 +1,7 @@
 //! A location in a folder of the file system. All but reading blocks.
 
 use super::{BlobError, ByteStream, ObjectName, Reading, blocking};
-use crate::{free_space, private};
+use crate::{durable, free_space, private};
 use futures::TryStreamExt;
 use std::{
     collections::HashSet,
@@ -180,20 +180,14 @@ fn create_durably(folder: &Path) -> Result<(), BlobError> {
     let is_missing = |above: &&Path| !above.as_os_str().is_empty() && !above.exists();
     let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
     private::make_folder(folder).map_err(BlobError::file("create", folder))?;
-    for made in missing {
-        match made.parent() {
-            Some(above) if above.as_os_str().is_empty() => sync_folder(Path::new("."))?,
-            Some(above) => sync_folder(above)?,
-            None => {}
-        }
-    }
-    Ok(())
+    missing
+        .into_iter()
+        .filter_map(Path::parent)
+        .try_for_each(sync_folder)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), BlobError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(BlobError::file("sync", folder))
+    durable::sync_folder(folder).map_err(BlobError::file("sync", folder))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     TransferError,
     format::{MANIFEST, MOST_MANIFEST_BYTES, Part},
 };
+use crate::durable;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::{
@@ -235,7 +236,7 @@ impl NewFile {
         let finished = (|| {
             file.sync_all()?;
             fs::rename(&self.partial, &self.target)?;
-            self.target.parent().map_or(Ok(()), sync_folder)
+            self.target.parent().map_or(Ok(()), durable::sync_folder)
         })();
         finished.map_err(failed)
     }
@@ -258,7 +259,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    folder.parent().map_or(Ok(()), sync_folder)
+    folder.parent().map_or(Ok(()), durable::sync_folder)
 }
 
 /// Opens a file for writing that only its owner may read.
@@ -268,14 +269,4 @@ fn private_file(path: &Path, must_be_new: bool) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    // A path of one part has an empty parent: the working directory.
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    File::open(folder)?.sync_all()
 }

@@ -365,11 +365,19 @@ async fn there_is_one_operation_for_an_app_in_an_environment(backend: Backend) {
         refused.message().contains("already been scheduled"),
         "{refused:?}"
     );
+    let told = &refused.json()["extensionData"];
+    assert_eq!(told["operationId"], first.property("id"), "{refused:?}");
     assert_eq!(
-        refused.json()["extensionData"]["operationId"],
-        first.property("id"),
-        "{refused:?}"
+        (&told["status"], &told["targetAppVersion"]),
+        (&json!("Scheduled"), &json!("16.0.1.2"))
     );
+    for name in ["expectedStart", "waitingFor"] {
+        assert_eq!(
+            told.get(name).unwrap_or(&Value::Null),
+            first.property(name),
+            "{name}: {refused:?}"
+        );
+    }
     let spoken = owner
         .schedules(&environment, "16.0.1.3")
         .odata()

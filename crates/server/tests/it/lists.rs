@@ -25,6 +25,7 @@ on_both_databases!(
     a_selection_keeps_the_keys,
     pages_are_sent_only_on_request,
     pages_survive_changes_and_refuse_other_queries,
+    a_link_goes_on_after_its_plus_signs_were_encoded_anew,
     a_long_list_arrives_whole,
     hotfixes_come_newest_first,
     an_empty_list_is_a_list,
@@ -492,6 +493,22 @@ async fn pages_survive_changes_and_refuse_other_queries(backend: Backend) {
         .get(&path)
         .await
         .refused(404, "ResourceDoesNotExist");
+}
+
+/// Some programs take a link apart and put it together again, and then each `+` is a plus sign and no blank.
+async fn a_link_goes_on_after_its_plus_signs_were_encoded_anew(backend: Backend) {
+    let service = with_versions(backend, &["1.0.0.0", "2.0.0.0", "3.0.0.0"]).await;
+    let reader = service.reader();
+    let query = "$filter=majorVersion+ne+2&$orderby=version+desc";
+    let first = paged(&reader, query, 1).await.expect(200);
+    assert_eq!(first.column("version"), ["3.0.0.0"]);
+    let link = next(&service, &first).unwrap().replace('+', "%2B");
+    let second = reader
+        .get(link)
+        .header("prefer", "odata.maxpagesize=1")
+        .await
+        .expect(200);
+    assert_eq!(second.column("version"), ["1.0.0.0"]);
 }
 
 async fn a_long_list_arrives_whole(backend: Backend) {

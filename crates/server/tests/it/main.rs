@@ -60,7 +60,6 @@ mod replicas;
 mod requests;
 mod restart;
 mod retention;
-mod reviewed_file;
 mod samples;
 mod signers;
 mod store_failures;
@@ -70,3 +69,5 @@ mod versions;
 mod vscode_client;
 mod waiting;
 mod webhooks;
+
+use test_support::reviewed_file;

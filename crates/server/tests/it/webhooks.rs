@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 on_both_databases!(
     each_step_is_told_once_in_order_and_signed,
+    what_is_skipped_is_told_too,
     a_receiver_that_was_down_is_told_when_it_is_back,
     what_a_crash_left_is_told_afterwards,
     of_two_secrets_the_former_is_good_for_a_day,
@@ -257,6 +258,23 @@ async fn each_step_is_told_once_in_order_and_signed(backend: Backend) {
         log.iter()
             .all(|row| row["attempts"] == 1 && row["lastStatus"] == 204)
     );
+}
+
+async fn what_is_skipped_is_told_too(backend: Backend) {
+    let service = with_a_version(backend).await;
+    let receiver = Receiver::new().await;
+    listens(&service.owner(), &receiver).await;
+    its_host_is_no_news_any_more(&service).await;
+    let hotfix = schedules(&service, "Fabrikam production").await;
+    let updated = Environment::named("Fabrikam production").has(APP, "1.0.0.1");
+    service.operator().reports(&updated).await.expect(200);
+    service.finishes_work().await;
+    let ended = service.owner().looks_at(&hotfix).await;
+    assert_eq!(ended.property("status"), "Skipped");
+    let told = receiver.hears(2).await;
+    assert_eq!(receiver.kinds(), ["hotfix.scheduled", "hotfix.skipped"]);
+    let last = told.last().unwrap().json();
+    assert_eq!(last["data"]["id"], hotfix.property("id"));
 }
 
 async fn a_receiver_that_was_down_is_told_when_it_is_back(backend: Backend) {

@@ -114,17 +114,18 @@ async fn tell_group(session: &Session, printer: Printer, group: &[&(Place, Failu
     }
 }
 
-/// What lies ahead of the hotfix that is in the way, where the answer does not say it.
+/// What lies ahead of the hotfix that is in the way: as the answer says it, or, of a service that says less, as the hotfix
+/// does.
 async fn ahead(session: &Session, place: &Place, failure: &Failure) -> Option<String> {
     let Failure::Service(Error::Refused(refusal)) = failure else {
         return None;
     };
     let facts = refusal.facts();
-    if facts.contains_key("waitingFor") || facts.contains_key("expectedStart") {
-        return None;
-    }
     let id = facts.get("operationId")?.as_str()?.parse().ok()?;
-    let row = Reader::new(session).one(&place.scope, id).await.ok()?;
+    let row = match facts.contains_key("status") {
+        true => Value::Object(facts.clone()),
+        false => Reader::new(session).one(&place.scope, id).await.ok()?,
+    };
     let target = cell(row.get("targetAppVersion")?);
     let status = cell(row.get("status")?);
     let prospect = prospect(&row)

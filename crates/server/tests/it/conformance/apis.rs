@@ -172,6 +172,61 @@ pub(super) const HTTP: Section = Section {
                 "every_endpoint_guarded::the_table_and_the_document_name_the_same_operations",
             ],
         ),
+        Row(
+            "Whoever is refused before they have sent everything hears why: what is still sent is read for a while, in both versions of HTTP.",
+            X,
+            &[
+                "early_answers::curl_hears_why_it_is_refused",
+                "early_answers::curl_hears_why_it_is_refused_by_http_2",
+                "early_answers::node_hears_why_it_is_refused",
+                "early_answers::httpx_hears_why_it_is_refused",
+                "early_answers::httpx_hears_why_it_is_refused_by_http_2",
+                "early_answers::reqwest_hears_why_it_is_refused",
+                "early_answers::reqwest_hears_why_it_is_refused_by_http_2",
+                "early_answers::a_refused_body_that_never_ends_keeps_no_connection",
+            ],
+        ),
+        Row(
+            "Whoever asks with `Expect: 100-continue` is refused without being asked for the body.",
+            I,
+            &["early_answers::whoever_waits_to_be_asked_for_a_body_is_refused_without_being_asked"],
+        ),
+        Row(
+            "A body may be compressed with gzip, and written in UTF-16 or ISO-8859-1 where its `charset` says so, within the same limits; what is not read is 415 and says what is.",
+            X,
+            &[
+                "bodies::what_says_how_it_is_encoded_is_read",
+                "inventories::a_compressed_inventory_counts_by_what_it_becomes",
+            ],
+        ),
+        Row(
+            "JSON and XML that somebody signed in reads is compressed for whoever asks for gzip; its tag stays the same.",
+            X,
+            &[
+                "lists::a_long_list_arrives_whole",
+                "etags::a_known_state_is_not_sent_again",
+                "server::compress::whoever_names_gzip_is_taken_at_their_word",
+                "server::compress::what_is_long_is_compressed_as_it_comes_and_broken_off_as_it_would_be",
+            ],
+        ),
+        Row(
+            "`/health/live` and `/health/ready` answer everybody, with the version; a part that is away is told in `details` and takes no server out, a wrong clock does.",
+            X,
+            &[
+                "health::a_healthy_service_says_so_to_everybody",
+                "health::a_store_that_is_gone_shows_and_takes_nobody_out",
+                "health::a_clock_that_others_do_not_share_shows",
+            ],
+        ),
+        Row(
+            "Every answer of an operation, with its headers and the words of closed lists, is in the OpenAPI document.",
+            X,
+            &[
+                "openapi::every_answer_is_described_and_so_is_what_goes_wrong",
+                "openapi::answers_have_the_headers_that_are_described",
+                "openapi::words_of_a_closed_list_are_listed",
+            ],
+        ),
     ],
 };
 
@@ -325,6 +380,24 @@ pub(super) const ODATA: Section = Section {
                 "csdl::every_vocabulary_that_is_used_is_referred_to",
             ],
         ),
+        Row(
+            "`$metadata` says what clients may not expect (`$expand`, `$search`, `$batch`, inserts, updates, deletes), by the Capabilities vocabulary, and it is so.",
+            D,
+            &[
+                "csdl::what_it_says_can_be_done_is_what_is_served",
+                "csdl::what_it_says_is_not_there_is_not",
+            ],
+        ),
+        Row(
+            "Functions and actions are declared, and can be called as declared.",
+            D,
+            &["csdl::what_can_be_called_is_declared_and_can_be_called_so"],
+        ),
+        Row(
+            "The link to the next page goes on after a program has encoded its plus signs anew.",
+            C,
+            &["lists::a_link_goes_on_after_its_plus_signs_were_encoded_anew"],
+        ),
     ],
 };
 
@@ -414,6 +487,32 @@ pub(super) const IDENTITY: Section = Section {
                 "auth::keys::many_first_callers_cause_one_fetch",
                 "auth::keys::keys_are_renewed_after_an_hour_without_anybody_waiting",
                 "auth::keys::the_last_good_keys_stay_in_force_while_the_issuer_is_down",
+            ],
+        ),
+        Row(
+            "The issuer of `fame dev` signs people in by browser with a code and PKCE, answered by query or by form, as Entra's libraries expect it.",
+            C,
+            &[
+                "entra-local::by_browser::who_signed_in_comes_back_with_a_code_for_all_that_a_library_stores",
+                "entra-local::by_browser::a_public_client_proves_that_it_asked_and_others_their_secret",
+                "entra-local::by_browser::a_form_takes_the_answer_where_it_was_asked_for",
+                "entra-local::by_browser::a_refresh_token_is_changed_for_the_next_and_ends_soon_after",
+            ],
+        ),
+        Row(
+            "It gives device codes, and tells whoever waits what became of the wish in Entra's words.",
+            D,
+            &[
+                "entra-local::on_devices::a_device_waits_until_somebody_has_signed_in_for_it",
+                "entra-local::on_devices::a_device_that_nobody_wants_or_that_waited_too_long_is_told",
+            ],
+        ),
+        Row(
+            "Microsoft's libraries for Python and Node find accounts again there, and get tokens silently.",
+            C,
+            &[
+                "fame::libraries::python_signs_people_in_and_finds_them_again",
+                "fame::libraries::node_signs_people_in_and_so_does_the_vs_code_client",
             ],
         ),
     ],
@@ -525,6 +624,16 @@ pub(super) const OPERATOR: Section = Section {
                 "execution::operations_are_listed_for_the_operator",
                 "operator::the_audit_can_be_filtered",
             ],
+        ),
+        Row(
+            "PATCH of an environment changes what it names - window, versions, location - and leaves the inventory alone.",
+            X,
+            &["operator::an_environment_is_changed_in_part"],
+        ),
+        Row(
+            "A time zone that nobody knows costs a registered environment its window alone.",
+            X,
+            &["operator::a_time_zone_that_nobody_knows_costs_the_window_alone"],
         ),
     ],
 };

@@ -325,5 +325,26 @@ pub(super) const LIFE: Section = Section {
             X,
             &["restart::what_waited_runs_after_a_restart"],
         ),
+        Row(
+            "What a hotfix waits for, and when it is expected to start, is told where it is selected (`waitingFor`, `expectedStart`) and in the rows of a plan.",
+            X,
+            &[
+                "waiting::time_and_freezes_are_told",
+                "waiting::a_plan_says_why_an_environment_starts_nothing",
+            ],
+        ),
+        Row(
+            "Where nobody executes, everybody is told: in the header `fame-waiting-for` of what is answered to planning and scheduling, in `waitingFor`, and in readiness.",
+            X,
+            &[
+                "waiting::where_nobody_executes_everybody_is_told",
+                "waiting::an_agent_that_fell_silent_executes_nothing",
+            ],
+        ),
+        Row(
+            "A hotfix that is skipped is told to webhooks as every other step.",
+            X,
+            &["webhooks::what_is_skipped_is_told_too"],
+        ),
     ],
 };

@@ -4,14 +4,17 @@
 use std::{fs, path::PathBuf};
 
 /// A path from the root of the repository.
-pub(crate) fn in_repository(path: &str) -> PathBuf {
+pub fn in_repository(path: &str) -> PathBuf {
     let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", ".."].iter().collect();
     root.join(path)
 }
 
 /// The file at `path`, from the root of the repository, must hold `generated`.
+///
+/// # Panics
+/// When it holds something else, with the first line that differs.
 #[track_caller]
-pub(crate) fn holds(path: &str, generated: &str) {
+pub fn holds(path: &str, generated: &str) {
     let file = in_repository(path);
     if std::env::var_os("FAME_UPDATE").is_some_and(|value| value == "1") {
         fs::write(&file, generated).unwrap();
