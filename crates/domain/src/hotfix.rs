@@ -62,6 +62,8 @@ pub struct Facts<'a> {
     pub dependants: &'a [DependantConstraint],
     /// The apps of which messages may tell what is installed there; `None` for all.
     pub visible: Option<&'a HashSet<AppId>>,
+    /// What of the target schema synchronisation is forecast to refuse; `None` where nothing is, or nobody knows.
+    pub schema_break: Option<&'a str>,
 }
 
 vocabulary! {
@@ -98,6 +100,9 @@ vocabulary! {
         PlatformTooOld,
         /// The environment's Business Central is older than the runtime that the target was compiled for.
         RuntimeTooNew,
+        /// A hotfix is synchronised with `Add`, which is forecast to refuse what the target changes of the installed version's
+        /// tables. Whoever knows better says so with `despiteForecast`.
+        SchemaBreak,
     }
 }
 
@@ -113,7 +118,7 @@ impl Reason {
     #[must_use]
     pub fn skip_reason(self) -> Option<SkipReason> {
         match self {
-            Self::EnvironmentTypeDiffers | Self::AlreadyScheduled => None,
+            Self::EnvironmentTypeDiffers | Self::AlreadyScheduled | Self::SchemaBreak => None,
             Self::TargetDeprecated => Some(SkipReason::TargetDeprecated),
             Self::TargetPreview => Some(SkipReason::TargetBecamePreview),
             Self::SignerNotAllowed => Some(SkipReason::SignerNotAllowed),
@@ -201,7 +206,8 @@ pub fn reasons(facts: &Facts<'_>) -> Vec<Finding> {
         rules::slot(place, facts.occupied_by),
     ];
     let single = single.into_iter().flatten();
-    single.chain(around(facts, Some(facts.installed))).collect()
+    let around = around(facts, Some(facts.installed));
+    single.chain(around).chain(schema(facts)).collect()
 }
 
 /// What around the app stands against the target, which comes in place of what is installed, if anything is.
@@ -277,6 +283,16 @@ fn source(facts: &Facts<'_>) -> Option<Finding> {
         facts.installed, facts.environment_name
     );
     Some(Finding::new(Reason::InstalledIsPreview, message))
+}
+
+fn schema(facts: &Facts<'_>) -> Option<Finding> {
+    let refused = facts.schema_break?;
+    let message = format!(
+        "Schema synchronisation is forecast to refuse version {} after version {}, which is installed in environment '{}': \
+         {refused} A hotfix is always synchronised with Add, and nothing overrides that.",
+        facts.target, facts.installed, facts.environment_name
+    );
+    Some(Finding::new(Reason::SchemaBreak, message))
 }
 
 fn dependencies(facts: &Facts<'_>, installed: Option<AppVersion>) -> Vec<Finding> {
@@ -395,6 +411,7 @@ mod tests {
             platform_version: None,
             dependants: &[],
             visible: None,
+            schema_break: None,
         }
     }
 
@@ -411,6 +428,19 @@ mod tests {
             incompatible_from: incompatible_from.map(version),
             is_implied: false,
         }
+    }
+
+    #[test]
+    fn a_forecast_speaks_against_scheduling_and_says_what_is_refused() {
+        let facts = Facts {
+            schema_break: Some("field \"Name\" of table 50100 \"T\" is removed."),
+            ..good()
+        };
+        let found = reasons(&facts);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].reason, Reason::SchemaBreak);
+        assert!(found[0].message.contains("50100"), "{}", found[0].message);
+        assert_eq!(Reason::SchemaBreak.skip_reason(), None);
     }
 
     #[test]

@@ -162,6 +162,7 @@ mod tests {
             platform_version: None,
             dependants: &[],
             visible: None,
+            schema_break: None,
         }
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::archive::Archive;
-use crate::contents::MEDIA_LISTING;
+use crate::contents::{MEDIA_LISTING, SYMBOLS};
 use crate::filler::Filler;
 use crate::header::{self, HeaderBytes, RUNTIME_PREFIX};
 use crate::manifest::Dependency;
@@ -47,6 +47,15 @@ pub struct PackageBuilder {
     source_files: u32,
     payload_bytes: u64,
     signed: bool,
+    symbols: Symbols,
+    entries: Vec<(String, Vec<u8>)>,
+}
+
+#[derive(Debug, Clone)]
+enum Symbols {
+    OfNoObjects,
+    Given(Vec<u8>),
+    Missing,
 }
 
 impl PackageBuilder {
@@ -60,6 +69,8 @@ impl PackageBuilder {
             source_files: 3,
             payload_bytes: 0,
             signed: false,
+            symbols: Symbols::OfNoObjects,
+            entries: Vec::new(),
         }
     }
 
@@ -143,6 +154,19 @@ impl PackageBuilder {
         self
     }
 
+    /// The bytes of `SymbolReference.json`, or `None` to leave it out; symbols of an app without objects unless said
+    /// otherwise.
+    pub fn symbols(mut self, symbols: Option<&[u8]>) -> Self {
+        self.symbols = symbols.map_or(Symbols::Missing, |bytes| Symbols::Given(bytes.to_vec()));
+        self
+    }
+
+    /// Adds an entry to a regular package.
+    pub fn entry(mut self, name: &str, content: &[u8]) -> Self {
+        self.entries.push((name.to_owned(), content.to_vec()));
+        self
+    }
+
     /// Appends a block with the shape of a signature. It proves nothing.
     pub fn signed(mut self) -> Self {
         self.signed = true;
@@ -208,8 +232,15 @@ impl PackageBuilder {
                 archive.add(&name, text.as_bytes())?;
             }
         }
-        archive.add("SymbolReference.json", &self.symbols()?)?;
+        match &self.symbols {
+            Symbols::OfNoObjects => archive.add(SYMBOLS, &self.symbols_of_no_objects()?)?,
+            Symbols::Given(bytes) => archive.add(SYMBOLS, bytes)?,
+            Symbols::Missing => {}
+        }
         if self.kind == Kind::Regular {
+            for (name, content) in &self.entries {
+                archive.add(name, content)?;
+            }
             self.add_payload(&mut archive)?;
             archive.add(MEDIA_LISTING, media_listing().as_bytes())?;
         }
@@ -282,7 +313,7 @@ impl PackageBuilder {
         Ok(block)
     }
 
-    fn symbols(&self) -> io::Result<Vec<u8>> {
+    fn symbols_of_no_objects(&self) -> io::Result<Vec<u8>> {
         let app = &self.app;
         let symbols = SymbolReference {
             runtime_version: app.runtime.as_deref(),

@@ -15,10 +15,10 @@ use crate::source::ByteSource;
 
 const MANIFEST: &str = "NavxManifest.xml";
 const READY_TO_RUN_MANIFEST: &str = "readytorunappmanifest.json";
-const SYMBOLS: &str = "SymbolReference.json";
+pub(crate) const SYMBOLS: &str = "SymbolReference.json";
 /// What every compiler since 2017 writes, and no symbol download has.
 pub(crate) const MEDIA_LISTING: &str = "MediaIdListing.xml";
-const SOURCE_FOLDER: &[u8] = b"src/";
+pub(crate) const SOURCE_FOLDER: &[u8] = b"src/";
 
 /// The directory of a package and what its names tell.
 #[derive(Debug)]

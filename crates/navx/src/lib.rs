@@ -25,6 +25,8 @@ mod part_name;
 mod proof;
 mod ready_to_run;
 mod replay;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod signature;
 mod source;
 mod version;
@@ -37,10 +39,13 @@ pub use file_name::download_file_name;
 pub use limits::Limits;
 pub use manifest::{BuildInfo, Dependency, Manifest, Module, ResourceExposurePolicy, SourceInfo};
 pub use package::{Kind, Package, read};
-#[cfg(all(feature = "build", feature = "proof"))]
-pub use proof::{Signatory, sign};
 #[cfg(feature = "proof")]
-pub use proof::{Signer, Stamp, Unproven, UnprovenCode, prove};
+pub use proof::{
+    Examination, Examined, NotBelievable, Place, Revocation, Signer, SignerCertificate, Stamp, StampForm,
+    Standing, Trust, Unproven, UnprovenCode, examine, prove,
+};
+#[cfg(all(feature = "build", feature = "proof"))]
+pub use proof::{Signatory, Signing, sign};
 pub use ready_to_run::EmbeddedApp;
 pub use signature::Signature;
 pub use version::{Version, VersionError};

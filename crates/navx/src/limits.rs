@@ -22,6 +22,10 @@ pub struct Limits {
     pub max_embedded_bytes: u64,
     /// Dependencies in a manifest. The 1,448 measured ones have 2,591 together.
     pub max_dependencies: usize,
+    /// Inflated bytes of `SymbolReference.json`, which only comparing schemas looks at. The Base Application has 58 MB.
+    pub max_symbol_bytes: u64,
+    /// Bytes of memory for what is kept of the symbols of one package.
+    pub max_symbol_memory: usize,
 }
 
 /// Bytes that data has at most, which must be unpacked though nobody wants it, for the bytes that came. The app inside a
@@ -39,6 +43,8 @@ impl Default for Limits {
             max_signature_bytes: 1 << 20,
             max_embedded_bytes: 256 << 20,
             max_dependencies: 500,
+            max_symbol_bytes: 128 << 20,
+            max_symbol_memory: 128 << 20,
         }
     }
 }

@@ -8,35 +8,31 @@
 
 mod algorithm;
 mod certificate;
+mod claims;
+mod examination;
 mod shape;
 mod signed;
 #[cfg(feature = "build")]
 mod signing;
 mod stamp;
+mod statement;
+mod trust;
 
 use std::io::{Read, Seek};
 use std::time::SystemTime;
 
-use cms::cert::x509::der::asn1::ObjectIdentifier;
-use cms::cert::x509::der::{self, AnyRef, Decode, Encode, Reader, SliceReader};
-use cms::cert::x509::spki::AlgorithmIdentifierOwned;
+use cms::cert::x509::der;
 
-use crate::bytes::first_of;
 use crate::error::PackageError;
 use crate::package::Package;
-use crate::signature::MARK;
-use crate::source::{ByteSource, SeekSource};
-use algorithm::Hash;
-use certificate::CODE_SIGNING;
-use signed::{Signed, unreadable};
+use crate::source::SeekSource;
+use signed::unreadable;
+use statement::{Block, Digests, Statement};
 
+pub use examination::{Examination, Examined, Place, SignerCertificate, Standing, examine};
 #[cfg(feature = "build")]
-pub use signing::{Signatory, sign};
-
-/// What Authenticode signs: a hash of a file, and what kind of file that is.
-const INDIRECT_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.4");
-/// A kind of file that Windows knows by a program of its own. The bytes beside it are noise.
-const OWN_KIND_OF_FILE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.30");
+pub use signing::{Signatory, Signing, sign};
+pub use trust::{NotBelievable, Revocation, Trust};
 
 /// Who signed a package, and what else its signature proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +64,22 @@ pub struct Stamp {
     pub at: SystemTime,
     /// Whom the authority's certificate names.
     pub authority: String,
+    /// How they say it.
+    pub form: StampForm,
+    /// Whether they used a hash for which two texts can be made.
+    pub is_weak: bool,
+    /// Whether an authority that is believed stands behind them.
+    pub is_anchored: bool,
+}
+
+/// How an authority says when something was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StampForm {
+    /// In a token of its own.
+    Rfc3161,
+    /// By a signature of the signature, as it was done until about 2015.
+    Pkcs9,
 }
 
 /// Why a signature proves nothing.
@@ -103,6 +115,10 @@ pub enum UnprovenCode {
     NotValid,
     /// The time stamp beside it does not hold.
     BrokenStamp,
+    /// It was made in a way that is not verified here.
+    Unsupported,
+    /// The certificate of the signer, or of somebody behind them, was taken back. The service does not look that up.
+    Revoked,
 }
 
 impl UnprovenCode {
@@ -118,6 +134,8 @@ impl UnprovenCode {
             Self::NotForCode => "not_for_code",
             Self::NotValid => "not_valid",
             Self::BrokenStamp => "broken_stamp",
+            Self::Unsupported => "unsupported_signature",
+            Self::Revoked => "revoked",
         }
     }
 
@@ -139,7 +157,7 @@ impl From<der::Error> for Unproven {
 /// byte to its last, in constant memory.
 ///
 /// What is looked at is the signature of the whole package. Further ones beside it are not, nor that of the app inside a
-/// ready-to-run package.
+/// ready-to-run package: [`examine`] tells of all.
 ///
 /// # Errors
 /// [`PackageError::Io`] when `source` cannot be read. The inner error says why nothing is proven.
@@ -148,121 +166,58 @@ pub fn prove<R: Read + Seek>(
     package: &Package,
     now: SystemTime,
 ) -> Result<Result<Signer, Unproven>, PackageError> {
-    let Some(signature) = package.signature else {
+    let Some(block) = Block::of(package.size, package.signature) else {
         return Ok(Err(UnprovenCode::Unsigned.because("The package is not signed.")));
     };
     let mut file = SeekSource::new(source)?;
-    let end = package.size - signature.bytes;
-    let der = read_block(&mut file, end, signature.bytes)?;
-    let (signed, hash, digest) = match believed(&der) {
-        Ok(believed) => believed,
+    let der = block.read(&mut file)?;
+    let statement = match Statement::read(&der).and_then(strong) {
+        Ok(statement) => statement,
         Err(unproven) => return Ok(Err(unproven)),
     };
-    let found = digest_of(&mut file, end, hash)?;
-    if found != digest {
-        let message = format!(
-            "The package was changed after it was signed: its {} is {}, and the signature is of {}.",
-            hash.name(),
-            hex(&found),
-            hex(&digest)
-        );
-        return Ok(Err(UnprovenCode::DigestDiffers.because(message)));
+    let digests = Digests::of(&mut file, block.end, [statement.hash])?;
+    let examined = Examined::of(Place::Package, Ok(&statement), &digests, &Trust::default(), now);
+    Ok(signer(examined, now))
+}
+
+fn strong(statement: Statement) -> Result<Statement, Unproven> {
+    match statement.hash.is_weak() {
+        true => Err(UnprovenCode::WeakHash.because(format!(
+            "The signature hashes by {}. SHA-256, SHA-384 and SHA-512 are believed, nothing weaker.",
+            statement.hash.name()
+        ))),
+        false => Ok(statement),
     }
-    Ok(signer(&signed, hash, now))
 }
 
-/// The DER in the block behind the content.
-fn read_block(file: &mut impl ByteSource, end: u64, bytes: u64) -> Result<Vec<u8>, PackageError> {
-    let mark = MARK.len() as u64;
-    let frame = 2 * mark + 4;
-    let len = usize::try_from(bytes.saturating_sub(frame)).unwrap_or(0);
-    let mut der = vec![0; len];
-    file.read_exact_at(end + mark, &mut der)?;
-    Ok(der)
-}
-
-fn digest_of(file: &mut impl ByteSource, end: u64, hash: Hash) -> Result<Vec<u8>, PackageError> {
-    let mut context = hash.begin();
-    let mut chunk = vec![0; 256 << 10];
-    let mut done = 0;
-    while done < end {
-        let part = first_of(&mut chunk, end - done);
-        file.read_exact_at(done, part)?;
-        context.update(part);
-        done += part.len() as u64;
-    }
-    Ok(context.finish().as_ref().to_vec())
-}
-
-/// The signature, with the hash and the digest of the package that it is of.
-fn believed(der: &[u8]) -> Result<(Signed, Hash, Vec<u8>), Unproven> {
-    let signed = Signed::read(der)?;
-    let hash = signed.hash()?;
-    let content = signed.content(INDIRECT_DATA)?;
-    let Some((algorithm, digest)) = indirect_data(content) else {
-        return Err(unreadable("it is not of a package"));
+/// Who signed, once it was examined.
+fn signer(examined: Examined, now: SystemTime) -> Result<Signer, Unproven> {
+    examined.outcome?;
+    let (Some(certificate), Some(hash)) = (examined.certificate, examined.hash) else {
+        return Err(unreadable("nothing says who signed"));
     };
-    if Hash::of(&algorithm) != Some(hash) {
-        return Err(unreadable("it hashes the package by another hash than itself"));
-    }
-    Ok((signed, hash, digest))
-}
-
-/// The hash of the file that is signed, from the inside of an SpcIndirectDataContent.
-fn indirect_data(content: &[u8]) -> Option<(AlgorithmIdentifierOwned, Vec<u8>)> {
-    let mut reader = SliceReader::new(content).ok()?;
-    let kind = AnyRef::decode(&mut reader).ok()?.sequence(|reader| {
-        let kind = ObjectIdentifier::decode(reader)?;
-        let _noise = AnyRef::decode(reader)?;
-        Ok(kind)
-    });
-    let digest = stamp::digest_info(AnyRef::decode(&mut reader).ok()?)?;
-    (kind.ok()? == OWN_KIND_OF_FILE && reader.is_finished()).then_some(digest)
-}
-
-/// Who signed, once the package is known to be what was signed.
-fn signer(signed: &Signed, hash: Hash, now: SystemTime) -> Result<Signer, Unproven> {
-    let certificate = signed.verify(INDIRECT_DATA)?;
-    let own = &certificate.tbs_certificate;
-    let subject = certificate::text(&own.subject);
-    if !certificate::is_for(certificate, CODE_SIGNING) {
-        let message =
-            format!("The package is signed with a certificate that is not for signing code: {subject}.");
-        return Err(UnprovenCode::NotForCode.because(message));
-    }
-    let stamp = stamp::read(signed)?;
-    let at = stamp.as_ref().map_or(now, |stamp| stamp.at);
-    if !certificate::is_valid(certificate, at) {
-        let when = match &stamp {
-            Some(_) => "was not valid when the package was signed",
-            None => "is not valid now, and no time stamp says when the package was signed",
-        };
-        let message = format!("The certificate of {subject} {when}.");
+    let (from, until) = certificate.valid;
+    if examined.stamp.is_none() && !(from..=until).contains(&now) {
+        let message = format!(
+            "The certificate of {} is not valid now, and no time stamp says when the package was signed.",
+            certificate.subject
+        );
         return Err(UnprovenCode::NotValid.because(message));
     }
-    let chain = certificate::chain(certificate, &signed.certificates, at);
-    let last = chain.last().copied().unwrap_or(certificate);
+    if examined.stamp.as_ref().is_some_and(|stamp| stamp.is_weak) {
+        let message = "The signature's time stamp does not hold: its hash is not believed.";
+        return Err(UnprovenCode::BrokenStamp.because(message));
+    }
     Ok(Signer {
-        subject,
-        key_sha256: sha256(&own.subject_public_key_info)?,
-        certificate_sha256: sha256(certificate)?,
-        valid: certificate::validity(certificate),
-        hash: hash.name(),
-        stamp,
-        chain: chain
-            .iter()
-            .map(|above| certificate::text(&above.tbs_certificate.subject))
-            .collect(),
-        missing_issuer: (!certificate::is_own_issuer(last))
-            .then(|| certificate::text(&last.tbs_certificate.issuer)),
+        subject: certificate.subject,
+        key_sha256: certificate.key_sha256,
+        certificate_sha256: certificate.sha256,
+        valid: certificate.valid,
+        hash,
+        stamp: examined.stamp,
+        chain: examined.chain,
+        missing_issuer: examined.missing_issuer,
     })
-}
-
-fn sha256(of: &impl Encode) -> Result<[u8; 32], Unproven> {
-    let digest = Hash::Sha256.digest(&of.to_der()?);
-    digest
-        .try_into()
-        .map_err(|_| unreadable("its hash has another length"))
 }
 
 fn hex(bytes: &[u8]) -> String {

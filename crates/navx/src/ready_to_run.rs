@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::contents::{Contents, Identity, find_entry};
+#[cfg(feature = "proof")]
+use crate::directory;
 use crate::directory::{Directory, Entry, Facts};
 use crate::entry::EntryReader;
 use crate::error::{PackageError, RefusalCode};
@@ -135,6 +137,18 @@ impl<'de> Visitor<'de> for Keys {
         }
         Ok(self)
     }
+}
+
+/// The app inside a package that was read before, as a file.
+#[cfg(feature = "proof")]
+pub(crate) fn open<'p, S: ByteSource>(
+    payload: &'p mut S,
+    file_name: &str,
+    limits: &Limits,
+) -> Result<ReplayedEntry<'p, S>, PackageError> {
+    let directory = directory::locate(payload, limits)?;
+    let entry = find_embedded(payload, &directory, file_name)?;
+    Ok(ReplayedEntry::new(EntryReader::open(payload, entry)?))
 }
 
 fn find_embedded<S: ByteSource>(

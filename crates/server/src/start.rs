@@ -3,7 +3,8 @@
 use crate::{
     actions::{
         self, Service, agents::LookUps, clock_check::ClockCheck, customers::changes::Changes,
-        execution::WaitingClaims, readiness::Agents, sweep, upload_places::UploadPlaces, webhooks::Resealed,
+        execution::WaitingClaims, forecasts::Forecasts, readiness::Agents, sweep,
+        upload_places::UploadPlaces, webhooks::Resealed,
     },
     blobs::{Blobs, StorageLocation},
     clock::{Clock, wall_seconds},
@@ -150,6 +151,7 @@ impl Server {
                 settings.packages.concurrent_uploads,
                 WAITS_FOR_PLACE * settings.packages.upload_idle,
             ),
+            forecasts: Forecasts::default(),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
             customers_changes: Changes::default(),

@@ -3,6 +3,7 @@
 use crate::{
     actions::{
         execution::window_of,
+        forecasts::{Missing, Told},
         waits::Waiting,
         work::given::{Given, Work},
     },
@@ -27,7 +28,7 @@ use store::{
     freezes::Freeze,
     hotfixes::Operation,
     principals::AppPrincipal,
-    versions::VersionEntry,
+    versions::{Version, VersionEntry},
     webhooks::{DeliveryEntry, Webhook},
 };
 use uuid::Uuid;
@@ -193,6 +194,23 @@ pub(crate) fn version(version: impl Into<VersionEntry>) -> Result<wire::versions
         revision_version: revision,
         sync_mode: version.sync_mode,
         etag: version.etag,
+        warnings: None,
+        missing_dependencies: None,
+    })
+}
+
+/// A version, with what is told of it to whoever selects that.
+pub(crate) fn told_version((version, told): (Version, Told)) -> Result<wire::versions::Version> {
+    let missing = |missing: Missing| wire::versions::MissingDependency {
+        app_id: missing.needed.app_id,
+        name: missing.needed.name,
+        version: missing.needed.min_version,
+        countries: missing.countries,
+    };
+    Ok(wire::versions::Version {
+        warnings: told.warnings.and_then(|foretold| Json::parse(foretold.json())),
+        missing_dependencies: told.missing.map(|rows| rows.into_iter().map(missing).collect()),
+        ..self::version(version)?
     })
 }
 

@@ -303,6 +303,47 @@ pub async fn version(db: &Db, key: &VersionKey) -> Result<Option<Version>, Store
     db.query(find_in()).bind_all(key.values()).fetch_optional().await
 }
 
+/// The newest of the versions below one that have its major and minor numbers, if the caller has a role on the app.
+pub async fn find_newest_before(
+    db: &Db,
+    principal: PrincipalRef,
+    key: &VersionKey,
+) -> Result<Option<Version>, StoreError> {
+    let first = AppVersion([key.version.major(), key.version.minor(), 0, 0]);
+    db.query(format!(
+        "SELECT {}
+         FROM versions t
+         WHERE t.app_id = $5 AND t.country_code = $6 AND t.version_key < $7 AND t.version_key >= $8
+           AND t.status = 'Uploaded' AND {CALLER_HAS_ROLE}
+         ORDER BY t.version_key DESC
+         LIMIT 1",
+        Version::COLUMNS
+    ))
+    .bind_all(principal.values())
+    .bind_all(key.values())
+    .bind(first)
+    .fetch_optional()
+    .await
+}
+
+/// The countries that have a version of an app from `least` on, if the caller has a role on the app; in order.
+pub async fn countries_with(
+    db: &Db,
+    principal: PrincipalRef,
+    app: AppId,
+    least: AppVersion,
+) -> Result<Vec<CountryCode>, StoreError> {
+    let sql = format!(
+        "SELECT DISTINCT t.country_code
+         FROM versions t
+         WHERE t.app_id = $5 AND t.version_key >= $6 AND t.status = 'Uploaded' AND {CALLER_HAS_ROLE}
+         ORDER BY t.country_code"
+    );
+    let query = db.query(sql).bind_all(principal.values()).bind(app).bind(least);
+    let rows: Vec<(CountryCode,)> = query.fetch_all().await?;
+    Ok(rows.into_iter().map(|(country,)| country).collect())
+}
+
 /// Several versions within a transaction, as far as they are there, in no order.
 pub async fn versions_in<'k>(
     tx: &mut Tx<'_>,

@@ -15,7 +15,7 @@ use crate::{
     },
     principals::Principal,
     value::EdmType,
-    versions::{Dependency, Version},
+    versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
 use std::fmt::Write as _;
@@ -129,6 +129,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
         entity_type::<WebhookDelivery>(&[]),
         complex_type::<Dependency>(),
+        complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),
         complex_type::<RolePermissions>(),
         complex_type::<PlanRow>(),

@@ -141,6 +141,10 @@ pub struct HotfixRequestBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<crate::words::EnvironmentKind>)]
     pub environment_type: Option<String>,
+    /// Whether it is to be scheduled though schema synchronisation is forecast to refuse the target (`SchemaBreak`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false, nullable)]
+    pub despite_forecast: bool,
 }
 
 /// A request to schedule a hotfix, understood.
@@ -160,7 +164,12 @@ pub struct HotfixRequest {
     pub run_after: Option<Instant>,
     /// Whether it is not to wait for the update window.
     pub ignore_window: bool,
+    /// Whether a forecast does not count.
+    pub despite_forecast: bool,
 }
+
+/// What only a request to schedule a hotfix says, and no hotfix is shown with.
+const DESPITE_FORECAST: &str = "despiteForecast";
 
 impl HotfixRequest {
     /// Reads a request body sent for `app` and `country`. Its `sourceAppVersion` is ignored, as what is compared with is
@@ -172,7 +181,8 @@ impl HotfixRequest {
     /// country than the address has.
     pub fn read(body: &[u8], app: AppId, country: CountryCode) -> Result<Self, RuleError> {
         let object = lenient::object(body)?;
-        object.only(EnvironmentHotfix::PROPERTIES)?;
+        let known = [EnvironmentHotfix::PROPERTIES, &[DESPITE_FORECAST]].concat();
+        object.only(&known)?;
         object.is_about("app", "appId", &app)?;
         check_country_in(&object, country)?;
         let tenant = "environmentAadTenantId";
@@ -185,6 +195,7 @@ impl HotfixRequest {
             target: object.parsed(target)?.ok_or_else(|| object.required(target))?,
             run_after: object.parsed("runAfter")?,
             ignore_window: object.flag("ignoreUpgradeWindow")?.unwrap_or(false),
+            despite_forecast: object.flag(DESPITE_FORECAST)?.unwrap_or(false),
         })
     }
 }

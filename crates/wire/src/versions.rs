@@ -3,6 +3,7 @@
 use crate::{
     entity::{Entity, entity},
     lenient::{self, Object},
+    value::Json,
 };
 use domain::{
     catalogue::Incompatibility,
@@ -50,6 +51,23 @@ impl From<version::Dependency> for Dependency {
             version: dependency.min_version,
             incompatible_from_version: dependency.incompatible_from,
         }
+    }
+}
+
+entity! {
+    /// An app that the version needs and its country has not.
+    MissingDependency "missingDependency" keyed by ["appId"] {
+        /// The app needed.
+        #[schema(value_type = uuid::Uuid)]
+        app_id "appId": AppId,
+        /// Its name, as the package has it.
+        name "name": String,
+        /// The least version of it that will do.
+        #[schema(value_type = String, example = "1.0.0.0")]
+        version "version": AppVersion,
+        /// The countries that have such a version.
+        #[schema(value_type = Vec<String>)]
+        countries "countries": Vec<CountryCode>,
     }
 }
 
@@ -114,6 +132,17 @@ entity! {
         /// A value unique to the version's current state.
         #[schema(value_type = uuid::Uuid)]
         etag "_etag": Etag,
+    }
+    when selected {
+        /// What schema synchronisation with `Add` is forecast to make of it after the newest lower version of the same major
+        /// and minor numbers, as `fame package diff --json` prints it; at most 200 findings, and in `findingsLeftOut` how many
+        /// there are besides. Nothing where there is no such version, where it cannot be told now, and in lists.
+        #[schema(value_type = Option<Object>)]
+        warnings "warnings": Option<Json>,
+        /// Those of the apps that it needs, and that the caller may see, of which its country has no version that will do.
+        /// Nothing in lists.
+        #[schema(value_type = Option<Vec<MissingDependency>>)]
+        missing_dependencies "missingDependencies": Option<Vec<MissingDependency>>,
     }
 }
 

@@ -198,6 +198,7 @@ fn scheduling_a_hotfix() {
         environment_application_family: "Business Central".into(),
         environment_name: "MyCustomer".into(),
         environment_type: Some("Production".into()),
+        despite_forecast: false,
     };
     is_sent_as(&sent, name);
 }

@@ -31,6 +31,7 @@ fn every_entity_has_the_schema_of_its_properties() {
     has_schema_of_its_properties::<principals::Principal>();
     has_schema_of_its_properties::<versions::Version>();
     has_schema_of_its_properties::<versions::Dependency>();
+    has_schema_of_its_properties::<versions::MissingDependency>();
     has_schema_of_its_properties::<environments::Environment>();
     has_schema_of_its_properties::<hotfixes::EnvironmentHotfix>();
     has_schema_of_its_properties::<hotfixes::PlanRow>();

@@ -112,6 +112,7 @@ async fn call_vendor(client: &Client, principal: PrincipalId, operation: Operati
         environment_application_family: "Family".into(),
         environment_name: "Name".into(),
         environment_type: None,
+        despite_forecast: false,
     };
     call! {
         client.get_live(),

@@ -283,6 +283,7 @@ async fn schedule(
         environment_application_family: FAMILY.to_owned(),
         environment_name: environment.name.clone(),
         environment_type: Some(environment.kind.to_owned()),
+        despite_forecast: false,
     };
     let contributor = &actors.contributor;
     Ok(contributor

@@ -176,6 +176,7 @@ impl Dev {
             environment_application_family: member("applicationFamily"),
             environment_name: name.to_owned(),
             environment_type: None,
+            despite_forecast: false,
         };
         let made = contributor.schedule_hotfix(app, &country, &body).await.unwrap();
         Hotfix {

@@ -427,6 +427,52 @@ async fn what_is_planned_and_scheduled_is_told_to_pipelines_too() {
     );
 }
 
+/// What a forecast alone stands against is scheduled by whoever says so, and nothing else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forecast_does_not_count_where_that_is_said() {
+    let service = Service::start(|asked, _| {
+        let reasons = |name: &str| {
+            let forecast = json!({"code": "SchemaBreak", "message": "A field is removed."});
+            let line = json!({"code": "LineDiffers", "message": "It is on another line."});
+            if name == "North" {
+                json!([forecast])
+            } else {
+                json!([forecast, line])
+            }
+        };
+        let row = |name: &str| {
+            let mut row = environment(name, "16.0.0.5");
+            row["eligible"] = false.into();
+            row["reasons"] = reasons(name);
+            row
+        };
+        let is_plan = asked.path.ends_with("/plan");
+        match asked.method == "POST" {
+            true => Answer::json(200, hotfix("Scheduled")),
+            false if is_plan => list(json!([row("North"), row("South")])),
+            false if asked.path.ends_with("/environments") => list(json!([
+                environment("North", "16.0.0.5"),
+                environment("South", "16.0.0.5")
+            ])),
+            false => Answer::json(200, hotfix("Scheduled")),
+        }
+    })
+    .await;
+    let run = [SCHEDULE, &["--all", "--eligible-only"]].concat();
+    assert_eq!(service.fame(&run).await.code, 4);
+    assert!(posts(&service).is_empty());
+    let ended = service.fame(&[&run[..], &["--despite-forecast"]].concat()).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let sent = posts(&service);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].json()["environmentName"], "North");
+    assert_eq!(sent[0].json()["despiteForecast"], true);
+    let dry = service
+        .fame(&[SCHEDULE, &["--all", "--dry-run", "--despite-forecast"]].concat())
+        .await;
+    assert!(dry.err.contains("1 of 2 would be scheduled"), "{dry:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hotfixes_are_canceled_one_by_one() {
     let service = Service::start(|asked, _| {

@@ -33,6 +33,7 @@ mod migrate;
 mod moving;
 mod operator;
 mod original;
+mod package_diff;
 mod packages;
 #[cfg(unix)]
 mod pipeline;
@@ -47,6 +48,7 @@ mod replicas;
 mod reports;
 mod service;
 mod services;
+mod signatures;
 mod signing_in;
 mod uploads;
 mod views;

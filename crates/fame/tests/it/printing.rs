@@ -30,6 +30,8 @@ async fn help_of_commands() {
         "operator apps put",
         "operator environments put",
         "package inspect",
+        "package sign-info",
+        "package verify",
     ] {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("-h");

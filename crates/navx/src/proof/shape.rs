@@ -3,8 +3,8 @@
 //! The parser sorts every set as it reads it, in the time of its length squared. So this pass counts first: how deep, how
 //! many values, and how many in one.
 
-/// Values within each other. Real signatures have about twenty.
-const MAX_DEPTH: usize = 40;
+/// Values within each other. Real signatures have about twenty, and eight more where one is nested in another.
+const MAX_DEPTH: usize = 32;
 /// Values in all. Real signatures have about a thousand.
 const MAX_VALUES: usize = 20_000;
 /// Values in one. Real ones have at most a dozen.

@@ -1,53 +1,106 @@
-//! When something was signed, as an authority for time stamps says it (RFC 3161).
+//! When something was signed, as an authority for time stamps says it: in a token of its own (RFC 3161), or, as it was done
+//! before, by a signature of the signature (PKCS#9).
 
 use std::ops::Range;
 use std::time::SystemTime;
 
+use cms::cert::x509::Certificate;
 use cms::cert::x509::der::asn1::{ObjectIdentifier, OctetStringRef};
-use cms::cert::x509::der::{AnyRef, DateTime, Decode, Encode, SliceReader};
+use cms::cert::x509::der::{Any, AnyRef, DateTime, Decode, Encode, SliceReader};
 use cms::cert::x509::spki::AlgorithmIdentifierOwned;
+use cms::cert::x509::time::Time;
+use cms::signed_data::SignerInfo;
 
 use super::algorithm::Hash;
 use super::certificate::{self, TIME_STAMPING};
-use super::signed::Signed;
-use super::{Stamp, Unproven, UnprovenCode};
+use super::signed::{self, Signed};
+use super::trust::Trust;
+use super::{Stamp, StampForm, Unproven, UnprovenCode};
 
-/// Where the stamp stands beside a signature.
+/// Where the token stands beside a signature.
 pub(crate) const TOKEN: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.3.3.1");
-/// What an authority signs.
+/// Where a signature of the signature stands beside it.
+pub(crate) const COUNTER_SIGNATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.6");
+/// What an authority signs in a token.
 pub(crate) const STAMP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
+/// What it signs without one.
+pub(crate) const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+pub(crate) const SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.5");
 
 /// The stamp beside a signature, if there is one. One that does not hold is worse than none.
-pub(super) fn read(signed: &Signed) -> Result<Option<Stamp>, Unproven> {
-    let Some(token) = signed.beside(TOKEN) else {
+pub(super) fn read(signed: &Signed, trust: &Trust) -> Result<Option<Stamp>, Unproven> {
+    let signature = signed.signer.signature.as_bytes();
+    if let Some(token) = signed.beside(TOKEN) {
+        let token = token.to_der()?;
+        return verify(&token, signature, trust).map(Some).map_err(nested);
+    }
+    let Some(counter) = signed.beside(COUNTER_SIGNATURE) else {
         return Ok(None);
     };
-    let signature = signed.signer.signature.as_bytes();
-    let token = token.to_der()?;
-    verify(&token, signature).map(Some).map_err(nested)
+    let counter = SignerInfo::from_der(&counter.to_der()?).map_err(Unproven::from);
+    let stamp = counter.and_then(|counter| countersigned(&counter, &signed.certificates, signature, trust));
+    stamp.map(Some).map_err(nested)
 }
 
-fn verify(token: &[u8], signature: &[u8]) -> Result<Stamp, Unproven> {
+fn verify(token: &[u8], signature: &[u8], trust: &Trust) -> Result<Stamp, Unproven> {
     let token = Signed::read(token)?;
     let authority = token.verify(STAMP)?;
     let (hash, imprint, at) =
         stamped(token.content(STAMP)?).ok_or_else(|| broken("its content cannot be read"))?;
     let Some(hash) = Hash::of(&hash) else {
-        return Err(broken("its hash is not believed"));
+        return Err(broken("its hash is not known"));
     };
     if imprint != hash.digest(signature) {
         return Err(broken("it is of another signature"));
     }
+    let is_weak = hash.is_weak() || signed::hash_of(&token.signer)?.is_weak();
+    check_authority(authority, at)?;
+    Ok(Stamp {
+        at,
+        authority: certificate::text(&authority.tbs_certificate.subject),
+        form: StampForm::Rfc3161,
+        is_weak,
+        is_anchored: !is_weak && trust.anchors(authority, &token.certificates, TIME_STAMPING, at),
+    })
+}
+
+fn countersigned(
+    counter: &SignerInfo,
+    certificates: &[Certificate],
+    signature: &[u8],
+    trust: &Trust,
+) -> Result<Stamp, Unproven> {
+    let authority = signed::verify(counter, certificates, DATA, signature)?;
+    let attributes = counter.signed_attrs.iter().flat_map(|set| set.iter());
+    let time = signed::one(attributes, SIGNING_TIME).and_then(moment);
+    let Some(at) = time else {
+        return Err(broken("it says no time"));
+    };
+    check_authority(authority, at)?;
+    let is_weak = signed::hash_of(counter)?.is_weak();
+    Ok(Stamp {
+        at,
+        authority: certificate::text(&authority.tbs_certificate.subject),
+        form: StampForm::Pkcs9,
+        is_weak,
+        is_anchored: !is_weak && trust.anchors(authority, certificates, TIME_STAMPING, at),
+    })
+}
+
+fn moment(time: &Any) -> Option<SystemTime> {
+    let time = Time::from_der(&time.to_der().ok()?).ok()?;
+    Some(certificate::moment(time))
+}
+
+/// Whether whoever stamped may, and could when they say that they did.
+fn check_authority(authority: &Certificate, at: SystemTime) -> Result<(), Unproven> {
     if !certificate::is_for(authority, TIME_STAMPING) {
         return Err(broken("its certificate is not for time stamps"));
     }
     if !certificate::is_valid(authority, at) {
         return Err(broken("its certificate was not valid then"));
     }
-    Ok(Stamp {
-        at,
-        authority: certificate::text(&authority.tbs_certificate.subject),
-    })
+    Ok(())
 }
 
 /// What was stamped, as a hash, and when: the beginning of a TSTInfo. What follows says nothing that is needed.

@@ -120,6 +120,7 @@ impl InstallationFacts {
             platform_version: self.platform_version,
             dependants: &self.dependants,
             visible,
+            schema_break: None,
         }
     }
 }

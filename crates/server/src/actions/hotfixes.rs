@@ -6,7 +6,7 @@ use super::{
     events,
     execution::{self, address},
     facts::InstallationFacts,
-    freezes, quotas,
+    forecasts, freezes, quotas,
     refused::RefusedApp,
     repeat::{self, Repeatable},
     versions::version_missing,
@@ -22,7 +22,7 @@ use domain::{
     access::{Permission, Resource},
     country::CountryCode,
     environment::{EnvironmentKey, EnvironmentKind},
-    hotfix,
+    hotfix::{self, Facts},
     ids::{AppId, OperationId},
     instant::Instant,
     operation::{CancelOutcome, OperationKind, OperationStatus, check_cancel, check_requested_status},
@@ -81,6 +81,8 @@ pub(crate) struct ScheduleHotfix {
     /// When it is to run at the earliest, as it is answered; a past one is due at once, and so is none.
     pub(crate) run_after: Option<Instant>,
     pub(crate) ignore_window: bool,
+    /// Whether it is to be scheduled whatever schema synchronisation is forecast to refuse.
+    pub(crate) despite_forecast: bool,
 }
 
 struct Schedule {
@@ -91,6 +93,8 @@ struct Schedule {
     repeatable: Option<Repeatable>,
     allow_preview_in_sandbox: bool,
     quotas: QuotaSettings,
+    /// What is forecast to be refused, and after which installed version.
+    forecast: Option<(AppVersion, Arc<str>)>,
     now: Instant,
 }
 
@@ -156,7 +160,9 @@ pub(crate) async fn schedule_hotfix(
     repeatable: Option<Repeatable>,
 ) -> Result<Operation> {
     let principal = principal.clone();
+    let forecast = forecasts::about_hotfix(service, &principal, (app, country), &command).await?;
     let input = Schedule {
+        forecast,
         principal: principal.clone(),
         app,
         country,
@@ -248,12 +254,15 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     let visible = principals::apps_of_in(&mut tx, input.principal.reference).await?;
     let signer_rule = apps::signer_rule(&mut tx, input.app).await?;
     let target_facts = (&target, &signer_rule);
-    let facts = gathered.facts(
-        target_facts,
-        occupied_by,
-        input.allow_preview_in_sandbox,
-        Some(&visible),
-    );
+    let facts = Facts {
+        schema_break: input.refused_after(gathered.installed()),
+        ..gathered.facts(
+            target_facts,
+            occupied_by,
+            input.allow_preview_in_sandbox,
+            Some(&visible),
+        )
+    };
     hotfix::check_schedule(&facts)?;
     quotas::check_hotfix(&mut tx, input.quotas, input.app).await?;
     let operation = described(input, &environment, &target, gathered.installed());
@@ -270,9 +279,17 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     )
     .await?;
     let by = Actor::Principal(&input.principal);
-    audit::record(&mut tx, by, input.now, scheduled(&operation)).await?;
+    audit::record(&mut tx, by, input.now, scheduled(&operation, &input.command)).await?;
     events::emit(&mut tx, by, input.now, [&operation]).await?;
     Ok((operation, true))
+}
+
+impl Schedule {
+    /// What is forecast to be refused where that version is installed, unless that is not to count.
+    fn refused_after(&self, installed: AppVersion) -> Option<&str> {
+        let (after, refused) = self.forecast.as_ref()?;
+        (*after == installed && !self.command.despite_forecast).then_some(&**refused)
+    }
 }
 
 /// The environment, locked, if it has the app installed and belongs to the country.
@@ -395,7 +412,7 @@ async fn becomes_due(
     Ok(is_earlier.then_some((environment.id, Some(starts))))
 }
 
-fn scheduled(operation: &Operation) -> Change<'static> {
+fn scheduled(operation: &Operation, command: &ScheduleHotfix) -> Change<'static> {
     Change {
         action: WRITE.as_str(),
         target: address(operation),
@@ -409,6 +426,7 @@ fn scheduled(operation: &Operation) -> Change<'static> {
             "targetAppVersion": operation.target_version.map(|version| version.to_string()),
             "runAfter": operation.run_after.to_string(),
             "ignoreUpgradeWindow": operation.ignore_window,
+            "despiteForecast": command.despite_forecast,
         })),
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod execution;
 pub(crate) mod facts;
+pub(crate) mod forecasts;
 pub(crate) mod freezes;
 pub(crate) mod hotfixes;
 pub(crate) mod inventory;
@@ -53,6 +54,7 @@ use domain::{
     problem::Code,
 };
 use execution::WaitingClaims;
+use forecasts::Forecasts;
 use futures::FutureExt as _;
 use std::sync::Arc;
 use store::wakeup::Wakeup;
@@ -83,6 +85,8 @@ pub(crate) struct Service {
     pub(crate) secrets: Arc<KeyRing>,
     /// Places for uploads under way.
     pub(crate) uploads: UploadPlaces,
+    /// What schema synchronisation is forecast to make of versions.
+    pub(crate) forecasts: Forecasts,
     /// How much customers' callers change in an hour.
     pub(crate) customers_changes: customers::changes::Changes,
     /// How many agents try to enrol in vain.

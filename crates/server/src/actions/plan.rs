@@ -4,7 +4,7 @@ use super::{
     Principal, Service, access,
     execution::window_of,
     facts::InstallationFacts,
-    freezes,
+    forecasts, freezes,
     listing::{self, ListScope},
     versions::version_missing,
     waits,
@@ -14,7 +14,7 @@ use domain::{
     access::{Permission, Resource},
     chain::Chain,
     country::CountryCode,
-    hotfix,
+    hotfix::{self, Facts},
     ids::AppId,
     instant::Instant,
     signer::SignerRule,
@@ -34,6 +34,7 @@ use store::{
     principals,
     versions::{self, Version},
 };
+use tokio::sync::Mutex;
 use uuid::Uuid;
 use wire::hotfixes::{PlanReason, PlanRow};
 
@@ -50,6 +51,8 @@ struct Plan {
     /// The agents that are there and work.
     at_work: HashSet<Uuid>,
     start: AskedStart,
+    /// What of the target is forecast to be refused, by the version installed, as far as that was asked.
+    forecasts: Mutex<HashMap<AppVersion, Option<Arc<str>>>>,
     now: Instant,
 }
 
@@ -61,6 +64,9 @@ pub(crate) struct AskedStart {
     /// Whether they do not wait for update windows.
     pub(crate) ignores_window: bool,
 }
+
+/// Installed versions of which a plan asks for a forecast. A line has hardly as many in use.
+const MAX_FORECASTS: usize = 32;
 
 /// A plan's rows, and what all of them would wait for.
 pub(crate) struct Planned {
@@ -111,6 +117,7 @@ pub(crate) async fn plan_hotfixes(
         }),
         at_work,
         start,
+        forecasts: Mutex::default(),
         now,
     });
     let planned = &listing::PLANNED_ENVIRONMENTS;
@@ -149,9 +156,12 @@ impl Plan {
         }
         let ids: Vec<Uuid> = batch.iter().map(|row| row.installation.environment_id).collect();
         let mut batch_facts = BatchFacts::load(&self.service, &ids).await?;
+        let refused = self.forecast(&batch_facts).await?;
         let mut explained = Vec::with_capacity(batch.len());
         for row in batch {
-            if let Some(outlook) = self.outlook(row.installation.environment_id, &mut batch_facts)? {
+            if let Some(outlook) =
+                self.outlook(row.installation.environment_id, &mut batch_facts, &refused)?
+            {
                 let outlook = Some(outlook);
                 explained.push(PlannedInstallation { outlook, ..row });
             }
@@ -159,7 +169,28 @@ impl Plan {
         Ok(explained)
     }
 
-    fn outlook(&self, id: Uuid, batch_facts: &mut BatchFacts) -> Result<Option<Outlook>, StoreError> {
+    /// What is forecast to be refused where one of the versions is installed that a batch has. Each is asked for once.
+    async fn forecast(
+        &self,
+        batch_facts: &BatchFacts,
+    ) -> Result<HashMap<AppVersion, Option<Arc<str>>>, StoreError> {
+        let mut known = self.forecasts.lock().await;
+        let installed = batch_facts.installed.values().flatten();
+        for app in installed.filter(|app| app.app_id == self.app) {
+            if known.len() < MAX_FORECASTS && !known.contains_key(&app.version) {
+                let refused = forecasts::schema_break(&self.service, app.version, &self.target).await?;
+                known.insert(app.version, refused);
+            }
+        }
+        Ok(known.clone())
+    }
+
+    fn outlook(
+        &self,
+        id: Uuid,
+        batch_facts: &mut BatchFacts,
+        refused: &HashMap<AppVersion, Option<Arc<str>>>,
+    ) -> Result<Option<Outlook>, StoreError> {
         let found = batch_facts.environments.remove(&id);
         let Some(environment) = found.filter(|found| found.missing_since.is_none()) else {
             return Ok(None);
@@ -175,7 +206,10 @@ impl Plan {
         let preview = self.service.settings.hotfixes.preview_in_sandbox;
         let holder = holder.map(|holder| holder.operation);
         let target = (&self.target, &self.signer_rule);
-        let facts = gathered.facts(target, holder, preview, Some(&self.visible));
+        let facts = Facts {
+            schema_break: refused.get(&gathered.installed()).and_then(Option::as_deref),
+            ..gathered.facts(target, holder, preview, Some(&self.visible))
+        };
         let rules = hotfix::reasons(&facts).into_iter().map(|finding| Objection {
             code: finding.reason.code().to_owned(),
             message: finding.message,

@@ -145,6 +145,7 @@ impl Fixture {
             connector: Connector::new(DestinationSettings::default()).unwrap(),
             secrets: Arc::new(KeyRing::default()),
             uploads: UploadPlaces::new(4, Duration::from_secs(60)),
+            forecasts: Default::default(),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
             customers_changes: Default::default(),
@@ -302,6 +303,7 @@ impl Fixture {
             target: TARGET,
             run_after: None,
             ignore_window: true,
+            despite_forecast: false,
         };
         schedule_hotfix(&self.service, &owner_asks(), APP, us(), command, None)
             .await

@@ -262,6 +262,7 @@ fn command_of(request: HotfixRequest) -> ScheduleHotfix {
         target: request.target,
         run_after: request.run_after,
         ignore_window: request.ignore_window,
+        despite_forecast: request.despite_forecast,
     }
 }
 

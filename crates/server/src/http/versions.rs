@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     actions::{
-        listing,
+        forecasts, listing,
         upload::{self, UploadTarget},
         versions,
     },
@@ -35,6 +35,8 @@ use wire::{
 const RESOURCE: Resource = Resource::Versions;
 const READ: Permission = Permission::read(RESOURCE);
 const WRITE: Permission = Permission::write(RESOURCE);
+/// What of a version is found out where it is selected.
+const TOLD: &[&str] = &["warnings", "missingDependencies"];
 
 /// The version that an address names.
 async fn addressed(
@@ -92,7 +94,9 @@ pub(crate) async fn upload_version(
     let (service, principal) = (context.service(), &context.principal);
     let version = upload::upload_version(service, principal, target, repeatable, &mut chunks).await?;
     let key = version.version.to_string();
-    let response = context.entity(&wire_rows::version(version)?, &fragment(RESOURCE, app, country))?;
+    let is_wanted = context.selects::<Version>(TOLD)?;
+    let told = forecasts::told_with(service, principal, version, is_wanted).await;
+    let response = context.entity(&wire_rows::told_version(told)?, &fragment(RESOURCE, app, country))?;
     Ok(context.created(response, &key))
 }
 
@@ -105,8 +109,11 @@ pub(crate) async fn get_version(
     context: RequestContext,
 ) -> Result<Response> {
     let (app, country, version) = addressed(&context, &path, READ).await?;
-    let version = versions::get_version(context.service(), &context.principal, app, country, version).await?;
-    context.found(&wire_rows::version(version)?, &fragment(RESOURCE, app, country))
+    let (service, principal) = (context.service(), &context.principal);
+    let version = versions::get_version(service, principal, app, country, version).await?;
+    let is_wanted = context.selects::<Version>(TOLD)?;
+    let told = forecasts::told_with(service, principal, version, is_wanted).await;
+    context.found(&wire_rows::told_version(told)?, &fragment(RESOURCE, app, country))
 }
 
 /// Changes a version's availability, sync mode, or what is known of its dependencies.

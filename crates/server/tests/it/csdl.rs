@@ -19,7 +19,7 @@ use wire::{
         RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
-    versions::{Dependency, Version},
+    versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
 
@@ -138,6 +138,10 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("webhook".into(), Described::entity::<Webhook>()),
         ("webhookDelivery".into(), Described::entity::<WebhookDelivery>()),
         ("dependency".into(), Described::complex::<Dependency>()),
+        (
+            "missingDependency".into(),
+            Described::complex::<MissingDependency>(),
+        ),
         ("allowedAction".into(), Described::complex::<AllowedAction>()),
         ("role".into(), Described::complex::<RolePermissions>()),
         ("planRow".into(), Described::complex::<PlanRow>()),

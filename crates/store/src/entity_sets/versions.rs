@@ -2,7 +2,7 @@
 
 use super::{guid_value, instant_value, version_or_null, version_value};
 use crate::{
-    list::{EntitySet, country, guid, in_memory, instant, number, property, text, version, word},
+    list::{EntitySet, country, guid, hidden, in_memory, instant, number, property, text, version, word},
     versions::VersionEntry,
 };
 use domain::version::{Availability, Dependency, MAX_PART, SyncMode, VersionStatus};
@@ -58,6 +58,8 @@ pub static VERSIONS: LazyLock<EntitySet<VersionEntry>> = LazyLock::new(|| {
             Value::text(row.sync_mode.as_str())
         }),
         property("_etag", guid("t.etag"), |row| guid_value(row.etag.0)),
+        property("warnings", hidden(), |_| Value::Null),
+        property("missingDependencies", hidden(), |_| Value::Null),
     ];
     EntitySet::new(
         "version",

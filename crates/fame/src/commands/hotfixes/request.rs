@@ -18,6 +18,8 @@ pub(in crate::commands) struct Asking {
     pub run_after: Option<Instant>,
     /// Whether it does not wait for the update windows.
     pub ignores_window: bool,
+    /// Whether it is wanted though schema synchronisation is forecast to refuse the version.
+    pub despite_forecast: bool,
 }
 
 impl Asking {
@@ -41,6 +43,7 @@ impl Asking {
             environment_application_family: environment.application_family.clone(),
             environment_name: environment.name.clone(),
             environment_type: None,
+            despite_forecast: self.despite_forecast,
         };
         let AppInCountry { app, country } = scope;
         let key = key_for(run, environment);

@@ -32,6 +32,9 @@ use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
+/// What a plan says where schema synchronisation is forecast to refuse the target.
+const SCHEMA_BREAK: &str = "SchemaBreak";
+
 /// `fame hotfixes schedule`
 #[derive(Args, Debug)]
 pub(crate) struct ScheduleArgs {
@@ -44,6 +47,9 @@ pub(crate) struct ScheduleArgs {
     target: AppVersion,
     #[command(flatten)]
     start: StartArgs,
+    /// Schedule also where schema synchronisation is forecast to refuse the target (SchemaBreak); the audit tells who did
+    #[arg(long)]
+    despite_forecast: bool,
     /// Leave out environments for which no hotfix could be scheduled, instead of being refused
     #[arg(long)]
     eligible_only: bool,
@@ -222,7 +228,24 @@ impl ScheduleArgs {
                 "A row of the plan makes no sense: {error}"
             ))),
         };
-        rows.into_iter().map(read).collect()
+        rows.into_iter()
+            .map(|row| self.without_forecast(row))
+            .map(read)
+            .collect()
+    }
+
+    /// A row of the plan without what --despite-forecast says not to look at.
+    fn without_forecast(&self, mut row: Value) -> Value {
+        let Some(reasons) = row["reasons"].as_array_mut().filter(|_| self.despite_forecast) else {
+            return row;
+        };
+        let before = reasons.len();
+        reasons.retain(|reason| reason["code"] != SCHEMA_BREAK);
+        let stands_alone = reasons.iter().all(|reason| reason["code"] == "EnvironmentHeld");
+        if reasons.len() < before && stands_alone {
+            row["eligible"] = true.into();
+        }
+        row
     }
 
     /// Makes sure that the target is there before environment after environment is refused it.
@@ -324,6 +347,7 @@ impl ScheduleArgs {
             target: self.target,
             run_after: self.start.run_after,
             ignores_window: self.start.ignore_window,
+            despite_forecast: self.despite_forecast,
         };
         let mut left = asked.places.len();
         let all = asked.places.into_iter().map(|place| (place, false));

@@ -297,6 +297,7 @@ impl<'a> Job<'a> {
             environment_application_family: FAMILY.to_owned(),
             environment_name: name.to_owned(),
             environment_type: None,
+            despite_forecast: false,
         };
         let schedule = self.contributor.client.schedule_hotfix(self.app, COUNTRY, &body);
         let made = self.contributor.ask(transcript, schedule).await?;

@@ -459,6 +459,7 @@ pub(super) async fn schedule(service: &Arc<Service>, environment: usize, of: usi
         target: TO,
         run_after: None,
         ignore_window: false,
+        despite_forecast: false,
     };
     schedule_hotfix(service, &owner_asks(), app(of), us(), command, None).await
 }

@@ -30,6 +30,15 @@ pub(super) const SCHEDULING: Section = Section {
             &["hotfixes::the_body_is_read_leniently_but_checked"],
         ),
         Row(
+            "A target whose tables synchronisation is forecast to refuse after the installed version is refused with `SchemaBreak`, in a plan too, unless `despiteForecast` says otherwise, which the audit tells. Where the installed version is not in the repository, nothing is forecast.",
+            X,
+            &[
+                "forecasts::a_plan_and_scheduling_heed_the_forecast",
+                "forecasts::whoever_knows_better_schedules_despite_the_forecast",
+                "forecasts::where_the_installed_version_is_not_known_nothing_is_forecast",
+            ],
+        ),
+        Row(
             "The environment must exist and have the app.",
             D,
             &["hotfixes::the_environment_must_exist_and_have_the_app"],

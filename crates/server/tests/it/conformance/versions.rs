@@ -99,6 +99,15 @@ pub(super) const VERSIONS: Section = Section {
             ],
         ),
         Row(
+            "Whoever selects `warnings` and `missingDependencies` of an upload, or of one version, is told what synchronisation is forecast to refuse after the newest lower version of its line, and which apps its country lacks; of apps that the caller may not see nothing.",
+            X,
+            &[
+                "forecasts::an_upload_tells_what_would_be_refused_to_whoever_asks",
+                "forecasts::an_upload_tells_what_its_country_lacks",
+                "forecasts::what_other_apps_have_is_told_to_their_callers_alone",
+            ],
+        ),
+        Row(
             "Of a ready-to-run package the app within is read.",
             I,
             &[

@@ -247,6 +247,7 @@ impl World {
             target: request.target,
             run_after: request.run_after,
             ignore_window: request.ignore_window,
+            despite_forecast: false,
         };
         let (id, country) = (app(request.app), code_of(request.country));
         let repeatable = request.key.map(|key| Repeatable {

@@ -1,5 +1,12 @@
 //! `fame package`: what a package file says about itself, with the very reader that the service uses.
 
+mod demands;
+mod diff;
+mod sarif;
+mod sign_info;
+mod signatures;
+mod verify;
+
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -27,6 +34,13 @@ pub(crate) enum PackageCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say whether schema synchronisation would refuse NEW where OLD is installed: exit code 17 if it would, 18 if that
+    /// cannot be told from the files
+    Diff(diff::DiffArgs),
+    /// Check packages and every signature in them
+    Verify(verify::VerifyArgs),
+    /// Show every signature in packages: by whom, when, and whether it holds
+    SignInfo(sign_info::SignInfoArgs),
 }
 
 impl PackageCommand {
@@ -35,29 +49,36 @@ impl PackageCommand {
     /// # Errors
     /// [`Failure::Package`] when the package is refused, [`Failure::Usage`] when it cannot be read.
     pub(crate) fn run(self, printer: Printer) -> Result<Exit, Failure> {
-        let Self::Inspect { file } = self;
-        let package = read(&file)?;
-        let proof = prove(&file, &package)?;
-        let mut facts =
-            serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
-        let proven = match &proof {
-            Ok(signer) => Some(("signer", signer_facts(signer))),
-            Err(unproven) if package.signature.is_some() => {
-                let why = json!({ "code": unproven.code.as_str(), "message": unproven.message });
-                Some(("unproven", why))
-            }
-            Err(_) => None,
-        };
-        if let (Some((name, value)), Some(facts)) = (proven, facts.as_object_mut()) {
-            facts.insert(name.to_owned(), value);
+        match self {
+            Self::Inspect { file } => inspect(&file, printer),
+            Self::Diff(args) => args.run(printer),
+            Self::Verify(args) => args.run(printer),
+            Self::SignInfo(args) => args.run(printer),
         }
-        if printer.is_json() {
-            printer.record(&facts)?;
-        } else {
-            printer.record(&overview(&package, &proof, &facts))?;
-        }
-        Ok(Exit::Done)
     }
+}
+
+fn inspect(file: &Path, printer: Printer) -> Result<Exit, Failure> {
+    let package = read(file)?;
+    let proof = prove(file, &package)?;
+    let mut facts = serde_json::to_value(&package).map_err(|error| Failure::Unexpected(error.to_string()))?;
+    let proven = match &proof {
+        Ok(signer) => Some(("signer", signer_facts(signer))),
+        Err(unproven) if package.signature.is_some() => {
+            let why = json!({ "code": unproven.code.as_str(), "message": unproven.message });
+            Some(("unproven", why))
+        }
+        Err(_) => None,
+    };
+    if let (Some((name, value)), Some(facts)) = (proven, facts.as_object_mut()) {
+        facts.insert(name.to_owned(), value);
+    }
+    if printer.is_json() {
+        printer.record(&facts)?;
+    } else {
+        printer.record(&overview(&package, &proof, &facts))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Reads a package as the service will.

@@ -1,0 +1,318 @@
+//! What schema synchronisation is forecast to make of a version: told to whoever uploads it, and asked before a hotfix.
+//!
+//! A forecast is made of two packages, so it needs no more than their bytes, and it is the same for as long as the rules
+//! are. Reading packages is work for threads that may block, a few at a time, with nothing of the database held. Where none
+//! can be made, nothing is told and nobody is kept from anything: rules may be wrong, and a hotfix that is refused does no
+//! harm.
+
+use super::{Principal, Service, hotfixes::ScheduleHotfix, versions::key};
+use crate::{
+    blobs::{ObjectName, ReadSeek},
+    error::{Error, Result},
+};
+use domain::{
+    chain::Chain,
+    country::CountryCode,
+    ids::AppId,
+    version::{AppVersion, Dependency, VersionStatus},
+};
+use navx::{
+    Limits,
+    schema::{self, Finding, Forecast, Mode, Schema, Severity, Verdict},
+};
+use serde_json::Value;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use store::{
+    StoreError, environments, principals,
+    versions::{self, Version},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Forecasts that are made at once. Each has two packages' symbols in memory.
+const PLACES: usize = 2;
+/// How long somebody waits for a place, before nothing is told.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Forecasts that are kept, the latest made ones.
+const KEPT: usize = 128;
+/// Findings of a forecast that are told, the worst ones.
+const MAX_FINDINGS: usize = 200;
+/// Bytes of a forecast that is told.
+const MAX_BYTES: usize = 256 << 10;
+/// Refused findings that a sentence names.
+const MAX_NAMED: usize = 3;
+/// Characters of a name in such a sentence.
+const MAX_NAME: usize = 100;
+
+/// The packages that a forecast is about, by their hashes: the one installed, and the one after it.
+type Pair = ([u8; 32], [u8; 32]);
+
+/// Forecasts made, and places for making more.
+pub(crate) struct Forecasts {
+    places: Arc<Semaphore>,
+    kept: Mutex<VecDeque<(Pair, Arc<Foretold>)>>,
+}
+
+/// A forecast, as it is told.
+pub(crate) struct Foretold {
+    /// All of it, as JSON.
+    json: String,
+    /// What is refused, in a sentence, if anything is.
+    refused: Option<Arc<str>>,
+}
+
+/// What is told of a version besides what it is.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// The forecast about it after the newest lower version of its line, as JSON.
+    pub(crate) warnings: Option<Arc<Foretold>>,
+    /// What its country lacks.
+    pub(crate) missing: Option<Vec<Missing>>,
+}
+
+/// An app that a version needs and its country has not.
+pub(crate) struct Missing {
+    pub(crate) needed: Dependency,
+    /// The countries that have a version of it that will do.
+    pub(crate) countries: Vec<CountryCode>,
+}
+
+impl Default for Forecasts {
+    fn default() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(PLACES)),
+            kept: Mutex::default(),
+        }
+    }
+}
+
+impl Forecasts {
+    fn find(&self, pair: &Pair) -> Option<Arc<Foretold>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().find(|(known, _)| known == pair);
+        found.map(|(_, foretold)| Arc::clone(foretold))
+    }
+
+    fn keep(&self, pair: Pair, foretold: &Arc<Foretold>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.truncate(KEPT - 1);
+        kept.push_front((pair, Arc::clone(foretold)));
+    }
+}
+
+impl Foretold {
+    /// All of it, as JSON.
+    pub(crate) fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+/// The forecast about `new` after `old`; none where it cannot be made now.
+async fn forecast(service: &Service, old: &Version, new: &Version) -> Result<Option<Arc<Foretold>>> {
+    let pair = (old.sha256, new.sha256);
+    if let Some(found) = service.forecasts.find(&pair) {
+        return Ok(Some(found));
+    }
+    let entering = Arc::clone(&service.forecasts.places).acquire_owned();
+    let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, entering).await else {
+        return Ok(None);
+    };
+    // Whoever had the place before may have made it.
+    if let Some(found) = service.forecasts.find(&pair) {
+        return Ok(Some(found));
+    }
+    let made = Arc::new(make(service, old, new, place).await?);
+    service.forecasts.keep(pair, &made);
+    Ok(Some(made))
+}
+
+/// `place` goes to the threads that read: they go on when nobody waits any more.
+async fn make(
+    service: &Service,
+    old: &Version,
+    new: &Version,
+    place: OwnedSemaphorePermit,
+) -> Result<Foretold> {
+    let (before, place) = look_into(service, old, move |bytes| {
+        (Schema::read(bytes, &Limits::default()), place)
+    })
+    .await?;
+    let before = before.map_err(Error::fault)?;
+    look_into(service, new, move |bytes| {
+        let _place = place;
+        let after = Schema::read(bytes, &Limits::default()).map_err(Error::fault)?;
+        let forecast = schema::compare(&before, &after, Mode::Add).map_err(Error::fault)?;
+        foretold(forecast)
+    })
+    .await?
+}
+
+async fn look_into<T: Send + 'static>(
+    service: &Service,
+    version: &Version,
+    read: impl FnOnce(Box<dyn ReadSeek>) -> T + Send + 'static,
+) -> Result<T> {
+    let location = service.blobs.known_location(&version.location)?;
+    let name = ObjectName::from(version);
+    Ok(location.look_into(name, version.size, read).await?)
+}
+
+fn foretold(mut forecast: Forecast) -> Result<Foretold> {
+    let refused = (forecast.verdict == Verdict::Refused).then(|| sentence(&forecast.findings).into());
+    let all = forecast.findings.len();
+    if all > MAX_FINDINGS {
+        forecast.findings.sort_by_key(|finding| finding.severity);
+        forecast.findings.truncate(MAX_FINDINGS);
+    }
+    loop {
+        let json = written(&forecast, all)?;
+        if json.len() <= MAX_BYTES || forecast.findings.is_empty() {
+            return Ok(Foretold { json, refused });
+        }
+        // Names and values are the package's, and as long as it likes.
+        forecast.findings.truncate(forecast.findings.len() / 2);
+    }
+}
+
+fn written(forecast: &Forecast, all: usize) -> Result<String> {
+    let mut json = serde_json::to_value(forecast).map_err(Error::fault)?;
+    if let Some(members) = json.as_object_mut() {
+        let left_out = all - forecast.findings.len();
+        members.insert("findingsLeftOut".to_owned(), Value::from(left_out));
+    }
+    Ok(json.to_string())
+}
+
+/// What is refused, in a sentence.
+fn sentence(findings: &[Finding]) -> String {
+    let refused: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refused)
+        .collect();
+    let named: Vec<_> = refused
+        .iter()
+        .take(MAX_NAMED)
+        .map(|finding| named(finding))
+        .collect();
+    let more = match refused.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{}{more}.", named.join("; "))
+}
+
+fn named(finding: &Finding) -> String {
+    let short = |name: &str| name.chars().take(MAX_NAME).collect::<String>();
+    let object = finding
+        .object
+        .as_ref()
+        .map(|object| format!("{} {} \"{}\"", object.kind, object.id, short(&object.name)));
+    let member = finding
+        .member
+        .as_ref()
+        .map(|member| format!("{} \"{}\"", member.kind, short(&member.name)));
+    let place: Vec<_> = object.into_iter().chain(member).collect();
+    format!("{} ({}: {})", place.join(", "), finding.code, finding.message)
+}
+
+/// A version with what is told of it, if that is wanted. It is what it is, whether or not that can be found out.
+pub(crate) async fn told_with(
+    service: &Service,
+    principal: &Principal,
+    version: Version,
+    is_wanted: bool,
+) -> (Version, Told) {
+    let mut told = Told::default();
+    if is_wanted && version.status == VersionStatus::Uploaded {
+        told.warnings = known(warnings(service, principal, &version).await);
+        told.missing = known(missing(service, principal, &version).await.map(Some));
+    }
+    (version, told)
+}
+
+fn known<T>(found: Result<Option<T>>) -> Option<T> {
+    found.unwrap_or_else(|error| {
+        tracing::warn!(error = %Chain(&error), "what there is to tell of a version cannot be told");
+        None
+    })
+}
+
+async fn warnings(
+    service: &Service,
+    principal: &Principal,
+    version: &Version,
+) -> Result<Option<Arc<Foretold>>> {
+    let before = versions::find_newest_before(&service.db, principal.reference, &version.key()).await?;
+    match before {
+        Some(before) => forecast(service, &before, version).await,
+        None => Ok(None),
+    }
+}
+
+/// Of apps that the caller may not see, nothing is told.
+async fn missing(service: &Service, principal: &Principal, version: &Version) -> Result<Vec<Missing>> {
+    let visible = principals::apps_of(&service.db, principal.reference).await?;
+    let mut missing = Vec::new();
+    for needed in &version.dependencies {
+        if !visible.contains(&needed.app_id) {
+            continue;
+        }
+        let (app, least) = (needed.app_id, needed.min_version);
+        let countries = versions::countries_with(&service.db, principal.reference, app, least).await?;
+        if !countries.contains(&version.country_code) {
+            missing.push(Missing {
+                needed: needed.clone(),
+                countries,
+            });
+        }
+    }
+    Ok(missing)
+}
+
+/// What of `target` is forecast to be refused where version `installed` of the app is; none where the repository has not
+/// that version, where a hotfix cannot go there from it, or where no forecast can be made now.
+pub(crate) async fn schema_break(
+    service: &Service,
+    installed: AppVersion,
+    target: &Version,
+) -> Result<Option<Arc<str>>, StoreError> {
+    if installed >= target.version || !target.version.same_line(installed) {
+        return Ok(None);
+    }
+    let found = versions::version(&service.db, &key(target.app_id, target.country_code, installed)).await?;
+    let Some(old) = found.filter(|version| version.status == VersionStatus::Uploaded) else {
+        return Ok(None);
+    };
+    let foretold = known(forecast(service, &old, target).await);
+    Ok(foretold.and_then(|foretold| foretold.refused.clone()))
+}
+
+/// What is forecast to be refused of a hotfix that somebody asks for, and after which installed version. Nothing is looked
+/// at for whoever has no role on the app.
+pub(crate) async fn about_hotfix(
+    service: &Service,
+    principal: &Principal,
+    (app, country): (AppId, CountryCode),
+    command: &ScheduleHotfix,
+) -> Result<Option<(AppVersion, Arc<str>)>, StoreError> {
+    let target = key(app, country, command.target);
+    let Some(target) = versions::find_version(&service.db, principal.reference, &target).await? else {
+        return Ok(None);
+    };
+    let Some(environment) = environments::find_environment(&service.db, &command.environment).await? else {
+        return Ok(None);
+    };
+    if environment.country_code != country || target.status != VersionStatus::Uploaded {
+        return Ok(None);
+    }
+    let apps = environments::installed_in(&service.db, &[environment.id]).await?;
+    let Some(row) = apps.into_iter().find(|row| row.app.app_id == app) else {
+        return Ok(None);
+    };
+    let installed = row.app.version;
+    let refused = schema_break(service, installed, &target).await?;
+    Ok(refused.map(|refused| (installed, refused)))
+}
