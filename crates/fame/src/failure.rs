@@ -3,9 +3,11 @@
 use crate::{
     exit::Exit,
     output::{Printer, Unwritten},
+    sign_in::hints,
 };
 use client::{Error, Refusal};
-use domain::chain::Chain;
+use domain::{chain::Chain, loopback::is_loopback};
+use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use std::{fmt::Write, io, path::Path};
 
@@ -83,6 +85,11 @@ impl Failure {
         }
     }
 
+    /// Whether the service did not take what the caller signed in with.
+    pub(crate) fn is_of_strangers(&self) -> bool {
+        matches!(self, Self::Service(error) if error.refusal(StatusCode::UNAUTHORIZED).is_some())
+    }
+
     /// Tells of it on standard error; `about` is what it is about where that is one of several things.
     pub(crate) fn tell(&self, printer: Printer, about: Option<&str>) {
         let text = match about {
@@ -129,7 +136,7 @@ impl Failure {
             Self::Usage(_) => "Usage",
             Self::NotSignedIn(_) => "NotSignedIn",
             Self::Service(Error::Refused(refusal)) if !refusal.code().is_empty() => refusal.code(),
-            Self::Service(Error::SignInRefused { .. }) => "NotSignedIn",
+            Self::Service(Error::SignInRefused { .. } | Error::NoSignIn(_)) => "NotSignedIn",
             Self::Service(_) | Self::Unavailable(_) if self.exit() == Exit::Unavailable => "Unavailable",
             Self::NotFound(_) => "NotFound",
             Self::Rule(_) => "Refused",
@@ -156,7 +163,10 @@ fn exit_of(error: &Error) -> Exit {
             400..=499 => Exit::Refused,
             _ => Exit::Unexpected,
         },
-        Error::SignInRefused { .. } | Error::NoAssertion { .. } | Error::InvalidToken => Exit::NotAllowed,
+        Error::SignInRefused { .. }
+        | Error::NoAssertion { .. }
+        | Error::InvalidToken
+        | Error::NoSignIn(_) => Exit::NotAllowed,
         Error::InvalidHeader { .. } => Exit::Usage,
         error if error.is_unavailable() => Exit::Unavailable,
         _ => Exit::Unexpected,
@@ -172,7 +182,18 @@ pub(crate) fn explained(error: &Error) -> String {
     match error {
         Error::Refused(refusal) => told(refusal),
         Error::Gateway(answer) => told_of_gateway(answer),
-        Error::SignInRefused { .. } => error.to_string(),
+        Error::SignInRefused { description, .. } => match hints::for_refusal(description) {
+            Some(hint) => format!("{error}\n  {hint}"),
+            None => error.to_string(),
+        },
+        Error::NoSignIn(problem) => problem.clone(),
+        Error::Untrusted { host, .. } if error.is_plain_http() => {
+            let meant = match is_loopback(host) {
+                true => " Is http:// meant?",
+                false => "",
+            };
+            format!("{host} does not speak TLS there, but plain http as it seems.{meant}")
+        }
         Error::Untrusted { .. } => format!(
             "{error}{cause}.\n  Where its certificate comes from an authority that this machine does not know, name that \
              with --ca-file (FAME_CA_FILE)."

@@ -11,10 +11,13 @@ mod dev;
 mod exit;
 mod failure;
 mod output;
+mod profiles;
 mod session;
 mod settings;
+mod sign_in;
 mod usage;
 
+use args::ORIGINAL_URL;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use dev::DevArgs;
@@ -23,7 +26,8 @@ use failure::Failure;
 use output::Printer;
 use server::telemetry::flush_log;
 use session::Session;
-use std::process::ExitCode;
+use settings::advice_for_strangers;
+use std::{cell::OnceCell, process::ExitCode};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -56,8 +60,18 @@ fn runtime() -> Result<Runtime, Failure> {
 }
 
 async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
-    let session = || Session::open(&cli.global, printer);
+    let opened = OnceCell::new();
+    let session = async || {
+        let session = Session::open(&cli.global, printer).await?;
+        // Whoever was let in for this command alone leaves at its end, however it ends.
+        let _ = opened.set(session.client.clone());
+        Ok::<_, Failure>(session)
+    };
     let exit = match cli.command {
+        Command::Login(args) => args.run(&cli.global, printer).await,
+        Command::Logout => commands::logout::run(&cli.global, printer).await,
+        Command::Whoami(args) => args.run(&session().await?).await,
+        Command::Profiles(command) => command.run(printer).await,
         Command::Apps(command) => command.run(&session().await?).await,
         Command::Countries(command) => command.run(&session().await?).await,
         Command::Principals(command) => command.run(&session().await?).await,
@@ -77,7 +91,11 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Dev(DevArgs {
             command: Some(command),
             ..
-        }) => command.run(&cli.global.url, printer).await,
+        }) => {
+            command
+                .run(cli.global.url.as_deref().unwrap_or(ORIGINAL_URL), printer)
+                .await
+        }
         Command::Dev(args) => {
             let json = cli.global.json;
             return run_dev(DevArgs { json, ..args }).await;
@@ -89,7 +107,18 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
             Ok(Exit::Done)
         }
     };
-    Ok(printer.ended(exit?).into())
+    if let Some(client) = opened.get() {
+        client.sign_out().await;
+    }
+    let exit = exit.inspect_err(|failure| {
+        let advice = failure
+            .is_of_strangers()
+            .then(|| advice_for_strangers(&cli.global));
+        if let Some(advice) = advice.flatten() {
+            printer.note(advice);
+        }
+    })?;
+    Ok(printer.ended(exit).into())
 }
 
 async fn run_dev(args: DevArgs) -> Result<ExitCode, Failure> {

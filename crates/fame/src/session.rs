@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     output::{Column, Printer},
     settings,
+    sign_in::Source,
 };
 use client::{Client, List, Query, Request, literal};
 use domain::ids::AppId;
@@ -20,6 +21,8 @@ pub(crate) struct Session {
     pub client: Client,
     /// Shows what it says.
     pub printer: Printer,
+    /// What it is signed in with.
+    pub source: Source,
 }
 
 impl Session {
@@ -28,8 +31,12 @@ impl Session {
     /// # Errors
     /// Those of [`settings::resolve`], and [`client::Error::Tls`].
     pub(crate) async fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
-        let client = Client::new(settings::resolve(args, printer).await?)?;
-        Ok(Self { client, printer })
+        let (settings, source) = settings::resolve(args, printer).await?;
+        Ok(Self {
+            client: Client::new(settings)?,
+            printer,
+            source,
+        })
     }
 
     /// The app that is meant.

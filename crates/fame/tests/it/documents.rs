@@ -417,7 +417,7 @@ fn commands(page: &str) -> BTreeSet<String> {
 }
 
 /// Every page that people read.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/ARCHITECTURE.md",
@@ -426,6 +426,7 @@ const PAGES: [&str; 14] = [
     "docs/GENERATED-CLIENTS.md",
     "docs/OPERATING.md",
     "docs/SECURITY.md",
+    "docs/SIGNING-IN.md",
     "docs/TRUSTING-THE-CERTIFICATE.md",
     "docs/agents/README.md",
     "docs/agents/admincenter.md",

@@ -25,6 +25,8 @@ mod gateways;
 mod hotfixes;
 mod libraries;
 mod lists;
+#[cfg(unix)]
+mod logins;
 mod migrate;
 mod moving;
 mod operator;
@@ -37,6 +39,7 @@ mod replicas;
 mod service;
 mod services;
 mod signing_in;
+mod sources;
 mod uploads;
 #[cfg(unix)]
 mod walk;
