@@ -18,7 +18,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 pub(crate) const ORIGINAL_URL: &str = "https://apps.businesscentral.dynamics.com";
 
 /// Flags that every command knows.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct GlobalArgs {
     /// The profile that says which service is meant and how to sign in there (fame login makes one); left out, the one
     /// called default, unless --url says which service

@@ -264,6 +264,13 @@ pub(crate) fn told(refusal: &Refusal) -> String {
     if let Some(target) = refusal.target() {
         add(&format_args!("\n  target: {target}"));
     }
+    if let Some(challenge) = refusal
+        .challenge
+        .as_ref()
+        .filter(|_| refusal.status == StatusCode::UNAUTHORIZED)
+    {
+        add(&format_args!("\n  the service says of signing in: {challenge}"));
+    }
     add(&format_args!("\n  request: {}", refusal.request));
     if let Some(correlation) = &refusal.correlation_id {
         add(&format_args!("\n  ms-correlation-x: {correlation}"));

@@ -27,7 +27,7 @@ use output::Printer;
 use server::telemetry::flush_log;
 use session::Session;
 use settings::advice_for_strangers;
-use std::{cell::OnceCell, process::ExitCode};
+use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -60,13 +60,7 @@ fn runtime() -> Result<Runtime, Failure> {
 }
 
 async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
-    let opened = OnceCell::new();
-    let session = async || {
-        let session = Session::open(&cli.global, printer).await?;
-        // Whoever was let in for this command alone leaves at its end, however it ends.
-        let _ = opened.set(session.client.clone());
-        Ok::<_, Failure>(session)
-    };
+    let session = || Session::open(&cli.global, printer);
     let exit = match cli.command {
         Command::Login(args) => args.run(&cli.global, printer).await,
         Command::Logout => commands::logout::run(&cli.global, printer).await,
@@ -107,13 +101,11 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
             Ok(Exit::Done)
         }
     };
-    if let Some(client) = opened.get() {
-        client.sign_out().await;
-    }
+    session::leave().await;
     let exit = exit.inspect_err(|failure| {
         let advice = failure
             .is_of_strangers()
-            .then(|| advice_for_strangers(&cli.global));
+            .then(|| advice_for_strangers(&cli.global, printer));
         if let Some(advice) = advice.flatten() {
             printer.note(advice);
         }

@@ -13,7 +13,22 @@ use client::{Client, List, Query, Request, literal};
 use domain::ids::AppId;
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    mem,
+    sync::{Mutex, PoisonError},
+};
+
+/// Everybody as whom this process was let in, to be given back at its end.
+static OPENED: Mutex<Vec<Client>> = Mutex::new(Vec::new());
+
+/// Gives back what was issued for this process alone, however its command ended.
+pub(crate) async fn leave() {
+    let opened = mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
+    for client in opened {
+        client.sign_out().await;
+    }
+}
 
 /// What a command that talks to the service has at hand.
 pub(crate) struct Session {
@@ -32,8 +47,13 @@ impl Session {
     /// Those of [`settings::resolve`], and [`client::Error::Tls`].
     pub(crate) async fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
         let (settings, source) = settings::resolve(args, printer).await?;
+        let client = Client::new(settings)?;
+        OPENED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(client.clone());
         Ok(Self {
-            client: Client::new(settings)?,
+            client,
             printer,
             source,
         })

@@ -307,8 +307,8 @@ fn is_original(url: &SecureUrl) -> bool {
 }
 
 /// What may help somebody whom the service that `args` name did not let in.
-pub(crate) fn advice_for_strangers(args: &GlobalArgs) -> Option<String> {
-    Place::read(args, Printer::new(false, true)).ok()?.advice()
+pub(crate) fn advice_for_strangers(args: &GlobalArgs, printer: Printer) -> Option<String> {
+    Place::read(args, printer).ok()?.advice()
 }
 
 /// What tokens for the neighbour of Microsoft's service are issued for, the Admin Center API.

@@ -211,6 +211,7 @@ async fn a_refused_token_sends_nothing_to_where_the_service_points() {
     assert_eq!(ended.code, 3, "{ended:?}");
     let ended = service.fame(&["apps", "list"]).await;
     assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains(foreign), "it is shown: {}", ended.err);
     assert!(elsewhere.lines().is_empty());
 }
 
