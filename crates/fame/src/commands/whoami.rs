@@ -68,15 +68,34 @@ impl WhoamiArgs {
             add("shown", shown(source, *printer).await?);
         }
         let claims = client.claims().await?;
-        let principal = claims.as_ref().map(principal).unwrap_or_default();
-        add("principal", principal);
-        add("apps", roles(client).await?.into());
+        add("principal", claims.as_ref().map(principal).unwrap_or_default());
+        let apps = roles(client).await?;
+        if printer.is_json() {
+            add("apps", apps.clone().into());
+        } else if let Some(claims) = &claims {
+            add("principal", described(&principal(claims)).into());
+        }
         if self.show_claims {
             add("claims", claims.unwrap_or_default());
         }
         printer.record(&record)?;
+        if !printer.is_json() && !apps.is_empty() {
+            printer.rows(&apps, &[("APP", "id"), ("NAME", "name"), ("ROLES", "roles")])?;
+        }
         Ok(Exit::Done)
     }
+}
+
+/// The same on a line.
+fn described(principal: &Value) -> String {
+    let text = |name: &str| principal[name].as_str();
+    let parts = [
+        text("name").map(str::to_owned),
+        text("id").map(str::to_owned),
+        text("tenantId").map(|tenant| format!("of tenant {tenant}")),
+        text("clientId").map(|client| format!("by application {client}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What a federated credential has to name, said before the issuer is asked: it may be what it refuses.
@@ -136,6 +155,10 @@ async fn role(client: &Client, ids: &[uuid::Uuid], app: App) -> client::Result<V
     };
     let roles = principals.iter().find(is_own).map(|row| row["roles"].clone());
     let permissions = known(client.get_my_permissions(app.id).json().all().await)?;
+    let permissions: Vec<&Value> = permissions
+        .iter()
+        .map(|permission| permission.get("action").unwrap_or(permission))
+        .collect();
     Ok(json!({
         "id": app.id.to_string(),
         "name": app.name,

@@ -334,15 +334,21 @@ fn lacks(what: &str, setting: &str) -> Failure {
 
 /// That there is nothing to sign in with, and what could be.
 fn nothing(place: &Place) -> String {
-    let mut text = match &place.client_id {
-        None => format!(
+    let mut text = match (&place.profile, &place.client_id) {
+        (Some((name, _)), _) => format!(
+            "Nobody is signed in for the profile '{name}', and there is nothing else to sign in with: fame login --profile \
+             {name}, or set FAME_CLIENT_SECRET or --client-secret-file."
+        ),
+        (None, None) => format!(
             "Nothing to sign in to {} with: set FAME_TOKEN to an access token, or --client-id and --tenant with the secret \
              in FAME_CLIENT_SECRET or --client-secret-file; or sign in with fame login.",
             place.host()
         ),
-        Some(_) => "The application's secret is missing: set FAME_CLIENT_SECRET or --client-secret-file; or sign in with \
-                    fame login --client-id."
-            .to_owned(),
+        (None, Some(_)) => {
+            "The application's secret is missing: set FAME_CLIENT_SECRET or --client-secret-file; or sign in \
+                            with fame login --client-id."
+                .to_owned()
+        }
     };
     for hint in pipelines::hints() {
         text = format!("{text}\n  {hint}");

@@ -187,11 +187,17 @@ async fn somebody_signs_in_by_browser_goes_on_and_signs_out() {
     let who = ended.json();
     assert_eq!(who["principal"]["name"], "reader-user@contoso.com");
     assert_eq!(who["apps"][0]["roles"], json!(["Reader"]), "{who}");
+    let permissions = who["apps"][0]["permissions"].as_array().unwrap();
+    assert!(permissions.contains(&json!("apps/read")), "{who}");
+    let shown = run(desk.fame(&["--profile", "dev", "whoami"])).await;
     assert!(
-        who["apps"][0]["permissions"]
-            .as_array()
-            .is_some_and(|all| !all.is_empty()),
-        "{who}"
+        shown.out.contains("reader-user@contoso.com, ") && shown.out.contains("ROLES"),
+        "{shown:?}"
+    );
+    let shown = run(desk.fame(&["--profile", "dev", "whoami"])).await;
+    assert!(
+        shown.out.contains("reader-user@contoso.com, ") && shown.out.contains("ROLES"),
+        "{shown:?}"
     );
     assert_ne!(desk.everything(), before, "what was used is replaced");
     let ended = run(desk.fame(&["profiles", "list", "--json"])).await;
@@ -204,6 +210,7 @@ async fn somebody_signs_in_by_browser_goes_on_and_signs_out() {
     assert!(!desk.everything().contains("refresh"));
     let ended = run(desk.fame(&["--profile", "dev", "whoami"])).await;
     assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("fame login --profile dev"), "{}", ended.err);
     let ended = run(desk.fame(&["profiles", "remove", "dev"])).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(
