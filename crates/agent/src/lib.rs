@@ -17,7 +17,7 @@ pub mod folder;
 mod health;
 pub mod http;
 pub mod journal;
-mod owner_only;
+pub mod owner_only;
 mod package;
 pub mod policy;
 pub mod redact;

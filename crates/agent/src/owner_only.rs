@@ -1,4 +1,4 @@
-//! Files and folders that nobody but the agent's own account may read or change.
+//! Files and folders that nobody but the account that made them may read or change.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -35,7 +35,7 @@ pub enum NotOwnerOnly {
 ///
 /// # Errors
 /// [`NotOwnerOnly`] with what is wrong.
-pub(crate) fn check(path: &Path) -> Result<(), NotOwnerOnly> {
+pub fn check(path: &Path) -> Result<(), NotOwnerOnly> {
     let found = fs::metadata(path).map_err(|source| NotOwnerOnly::Unreadable {
         path: path.display().to_string(),
         source,
@@ -67,7 +67,7 @@ pub(crate) fn others_mode(_: &fs::Metadata) -> Option<u32> {
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+pub fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -89,7 +89,7 @@ pub(crate) fn options() -> OpenOptions {
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = options().write(true).create(true).truncate(true).open(&new)?;
     file.write_all(bytes)?;

@@ -74,25 +74,34 @@ pub enum Error {
         host: String,
     },
     /// The token issuer cannot be reached.
-    #[error("The token issuer at {host} cannot be reached")]
+    #[error("The token issuer at {issuer} cannot be reached")]
     IssuerUnreachable {
-        /// Where it should be.
-        host: String,
+        /// Its address.
+        issuer: String,
         /// What the network said.
         source: reqwest::Error,
     },
     /// The token issuer's answer was cut off.
-    #[error("The token issuer's answer broke off")]
-    IssuerInterrupted(#[source] reqwest::Error),
+    #[error("The answer of the token issuer at {issuer} broke off")]
+    IssuerInterrupted {
+        /// Its address.
+        issuer: String,
+        /// What the network said.
+        source: reqwest::Error,
+    },
     /// The token issuer cannot issue tokens at the moment.
-    #[error("The token issuer answered {status}")]
+    #[error("The token issuer at {issuer} answered {status}")]
     IssuerUnavailable {
+        /// Its address.
+        issuer: String,
         /// What it answered.
         status: StatusCode,
     },
     /// The token issuer does not let the caller in.
-    #[error("The token issuer refused to sign in: {}", format!("{status} {code} {description}").trim_end())]
+    #[error("The token issuer at {issuer} refused to sign in: {}", format!("{status} {code} {description}").trim_end())]
     SignInRefused {
+        /// Its address.
+        issuer: String,
         /// What it answered.
         status: StatusCode,
         /// OAuth's code, such as `invalid_client`; empty when it gave none.
@@ -103,6 +112,9 @@ pub enum Error {
     /// The token issuer answered without a token.
     #[error("The token issuer's answer holds no access token")]
     NoToken,
+    /// Who was to give a token, or what an application proves itself with, gave none.
+    #[error("{0}")]
+    NoSignIn(String),
     /// The token that an application proves itself with is not there.
     #[error("The client assertion in {} cannot be read", path.display())]
     NoAssertion {
@@ -202,7 +214,7 @@ impl Error {
             | Self::NoAnswer { .. }
             | Self::Stalled { .. }
             | Self::IssuerUnreachable { .. }
-            | Self::IssuerInterrupted(_)
+            | Self::IssuerInterrupted { .. }
             | Self::IssuerUnavailable { .. }
             | Self::Damaged { .. } => true,
             _ => false,
@@ -225,6 +237,12 @@ impl Error {
     pub fn is_open(&self) -> bool {
         let follows_open_try = matches!(self, Self::Refused(refusal) if refusal.follows_open_try);
         self.leaves_open() || follows_open_try
+    }
+
+    /// Whether whoever answers there speaks no TLS, though https was meant.
+    #[must_use]
+    pub fn is_plain_http(&self) -> bool {
+        matches!(self, Self::Untrusted { source, .. } if speaks_no_tls(source))
     }
 
     /// How long whoever answered asks to be left alone.
@@ -376,6 +394,22 @@ pub(crate) fn is_distrust(error: &reqwest::Error) -> bool {
     let outermost: &(dyn std::error::Error + 'static) = error;
     let mut causes = std::iter::successors(Some(outermost), |error| error.source());
     error.is_connect() && causes.any(|cause| innermost(cause).is::<rustls::Error>())
+}
+
+/// Whether a connection did not come about because whoever answers there speaks no TLS, but as it seems plain http.
+#[must_use]
+fn speaks_no_tls(error: &reqwest::Error) -> bool {
+    let outermost: &(dyn std::error::Error + 'static) = error;
+    let mut causes = std::iter::successors(Some(outermost), |error| error.source());
+    causes.any(|cause| {
+        let told = innermost(cause).downcast_ref::<rustls::Error>();
+        matches!(
+            told,
+            Some(rustls::Error::InvalidMessage(
+                rustls::InvalidMessage::InvalidContentType
+            ))
+        )
+    })
 }
 
 /// What an I/O error was made of, which is not among its sources.

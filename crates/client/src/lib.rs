@@ -16,6 +16,7 @@ mod challenge;
 mod customer;
 mod error;
 mod exchange;
+mod issuer;
 mod list;
 mod operator;
 mod package;
@@ -33,28 +34,27 @@ pub use challenge::Challenge;
 pub use customer::OwnEnvironment;
 pub use error::{Error, Refusal, Result};
 pub use exchange::Parts;
+pub use issuer::Issuers;
 pub use list::{List, Query};
 pub use operator::EnvironmentPath;
 pub use package::{PackageFacts, PackageStream, StoredPackage};
 pub use request::{Answer, Request};
 pub use retry::{Retry, RetryPolicy, Tries, spread};
-pub use token::{ClientCredentials, Credentials, Proof};
+pub use token::{Assertions, ClientCredentials, Credentials, IssuedToken, Proof, TokenSource, claims};
 pub use upload::Upload;
 pub use vendor::Narrowing;
 
 use bytes::Bytes;
 use error::is_distrust;
+use issuer::{MAX_CONNECT, connections};
 use proxy::Proxies;
 use request::{Arrival, ArrivedBody, Call, Reads};
-use reqwest::{Certificate, Method, Response, StatusCode, Url, header::AUTHORIZATION, redirect};
+use reqwest::{Certificate, Method, Response, StatusCode, Url, header::AUTHORIZATION};
 use settle::Wish;
 use std::{fmt, sync::Arc, time::Duration};
 use token::{Fetched, Token};
 use tokio::sync::Mutex;
 use upload::Sent;
-
-/// The longest that a connection may take to come about.
-const MAX_CONNECT: Duration = Duration::from_secs(30);
 
 /// What a client is made of.
 #[derive(Clone, Debug)]
@@ -76,29 +76,10 @@ pub struct Settings {
 impl Settings {
     fn addresses(&self) -> impl Iterator<Item = &SecureUrl> {
         let issuer = match &self.credentials {
-            Credentials::Nobody | Credentials::Token(_) => None,
+            Credentials::Nobody | Credentials::Token(_) | Credentials::Source(_) => None,
             Credentials::Client(client) => Some(&client.token_url),
         };
         [&self.url].into_iter().chain(issuer)
-    }
-
-    fn connections(&self, proxies: &Proxies) -> Result<reqwest::Client> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("fame/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.timeout.min(MAX_CONNECT))
-            // A token must not follow a redirect to somewhere else.
-            .redirect(redirect::Policy::none());
-        builder = match self.addresses().all(SecureUrl::is_local) {
-            true => builder.no_proxy(),
-            false => proxies.lead(builder),
-        };
-        let trusted = self.trusted.clone();
-        builder = match self.addresses().any(|url| url.scheme() == "https") {
-            true => builder.tls_certs_merge(trusted),
-            // Where nothing is encrypted, a machine without any certificate authorities will do.
-            false => builder.tls_certs_only(trusted),
-        };
-        builder.build().map_err(Error::Tls)
     }
 }
 
@@ -109,7 +90,8 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     settings: Settings,
     http: reqwest::Client,
-    proxies: Proxies,
+    proxies: Arc<Proxies>,
+    issuers: Issuers,
     fetched: Mutex<Option<Fetched>>,
 }
 
@@ -125,10 +107,21 @@ impl Client {
     /// # Errors
     /// [`Error::Tls`] when TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self> {
-        let proxies = Proxies::from_env();
+        let proxies = Arc::new(Proxies::from_env());
+        let addresses: Vec<&SecureUrl> = settings.addresses().collect();
+        let connect_within = settings.timeout.min(MAX_CONNECT);
+        let http = connections(&addresses, &settings.trusted, &proxies, connect_within)?;
+        let is_direct = addresses.iter().all(|url| url.is_local());
+        let issuers = Issuers::of(
+            http.clone(),
+            Arc::clone(&proxies),
+            is_direct,
+            settings.retry.clone(),
+        );
         Ok(Self(Arc::new(Shared {
-            http: settings.connections(&proxies)?,
+            http,
             proxies,
+            issuers,
             fetched: Mutex::default(),
             settings,
         })))
@@ -260,32 +253,20 @@ impl Client {
         let host = self.host();
         match source.is_connect() {
             _ if is_distrust(&source) => Error::Untrusted { host, source },
-            true => self.unreachable(&self.0.settings.url, source, |source| Error::Unreachable {
-                host,
-                source,
-            }),
+            true => self.unreachable(host, source),
             false => Error::Interrupted { host, source },
         }
     }
 
-    /// What keeps a connection to `url` from coming about: the proxy on the way, or `otherwise`.
-    fn unreachable(
-        &self,
-        url: &SecureUrl,
-        source: reqwest::Error,
-        otherwise: impl FnOnce(reqwest::Error) -> Error,
-    ) -> Error {
+    /// What keeps a connection to the service from coming about.
+    fn unreachable(&self, host: String, source: reqwest::Error) -> Error {
         let Shared {
             settings, proxies, ..
         } = &*self.0;
         let is_direct = settings.addresses().all(SecureUrl::is_local);
-        match proxies.before(url).filter(|_| !is_direct && source.is_connect()) {
-            Some(proxy) => Error::ProxyUnreachable {
-                proxy,
-                host: url.host_str().unwrap_or_default().to_owned(),
-                source,
-            },
-            None => otherwise(source),
+        match proxies.before(&settings.url).filter(|_| !is_direct) {
+            Some(proxy) => Error::ProxyUnreachable { proxy, host, source },
+            None => Error::Unreachable { host, source },
         }
     }
 

@@ -1,26 +1,28 @@
 //! Signing in.
 //!
-//! A token is fetched when the first request needs one and kept in memory, never on disk, until shortly before it
-//! expires. Waiting for a rollout can take longer than a token lives, so it is renewed on the way.
+//! A token is fetched when the first request needs one and kept in memory, never on disk, until it has less than five
+//! minutes left. Waiting for a rollout can take longer than a token lives, so it is renewed on the way, and with it
+//! whatever the application proves itself with.
 
 use crate::{
     Client, SecureUrl, Shared,
-    error::{Error, Result, is_distrust, read_short, retry_after},
+    error::{Error, Result},
 };
 use data_encoding::BASE64URL_NOPAD;
-use reqwest::{Response, StatusCode, header::HeaderValue};
+use futures::future::BoxFuture;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde_json::Value;
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use uuid::Uuid;
 
-/// How long before its end a token counts as expired, so that it does not expire on its way.
-const MARGIN: Duration = Duration::from_secs(60);
+/// A token with less than this left is replaced before it is used: a slow request must not outlive it.
+const MARGIN: Duration = Duration::from_secs(300);
 /// How long a token is taken to live when its issuer does not say.
 const USUAL_LIFE: Duration = Duration::from_secs(600);
 
@@ -33,6 +35,46 @@ pub enum Credentials {
     Token(SecretString),
     /// An application that fetches tokens for itself, or for a user.
     Client(ClientCredentials),
+    /// Somebody who is asked for a token whenever a request needs another one.
+    Source(Arc<dyn TokenSource>),
+}
+
+/// Where tokens come from.
+pub trait TokenSource: fmt::Debug + Send + Sync {
+    /// A token that has its life before it.
+    ///
+    /// # Errors
+    /// What kept it from coming. It is final: no other source is asked in its place.
+    fn fetch(&self) -> BoxFuture<'_, Result<IssuedToken>>;
+
+    /// Gives back what need not live any longer, now that nobody asks any more.
+    fn end(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// A token as its issuer gave it.
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
+    /// The token.
+    pub text: SecretString,
+    /// How long it lives from now on.
+    pub life: Duration,
+}
+
+impl IssuedToken {
+    /// Reads an issuer's answer (RFC 6749 §5.1). One that does not say how long its token lives is taken to mean ten
+    /// minutes.
+    ///
+    /// # Errors
+    /// [`Error::NoToken`] when there is none.
+    pub fn read(answer: &Value) -> Result<Self> {
+        let text = answer["access_token"].as_str().ok_or(Error::NoToken)?;
+        Ok(Self {
+            text: text.into(),
+            life: life(&answer["expires_in"]).unwrap_or(USUAL_LIFE),
+        })
+    }
 }
 
 /// How an application proves to its issuer who it is.
@@ -43,6 +85,17 @@ pub enum Proof {
     /// A short-lived token of an issuer that the first one trusts (workload identity federation), in a file that the
     /// platform renews: read again for each token. Source: RFC 7523 §2.2, "client credentials flow" of Microsoft Entra.
     AssertionFile(PathBuf),
+    /// The same from somebody who makes one each time.
+    Assertion(Arc<dyn Assertions>),
+}
+
+/// Who makes the tokens that an application proves itself with.
+pub trait Assertions: fmt::Debug + Send + Sync {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// What kept it from coming.
+    fn fetch(&self) -> BoxFuture<'_, Result<SecretString>>;
 }
 
 /// The kind of an assertion, as RFC 7523 §2.2 names it.
@@ -52,15 +105,17 @@ impl Proof {
     /// What a request for a token says of it, by name.
     ///
     /// # Errors
-    /// [`Error::NoAssertion`] when the file cannot be read or holds nothing.
+    /// [`Error::NoAssertion`] when the file cannot be read or holds nothing, and those of [`Assertions::fetch`].
     pub async fn fields(&self) -> Result<Vec<(&'static str, SecretString)>> {
-        match self {
-            Self::Secret(secret) => Ok(vec![("client_secret", secret.clone())]),
-            Self::AssertionFile(path) => Ok(vec![
-                ("client_assertion_type", JWT_BEARER.into()),
-                ("client_assertion", read_assertion(path).await?),
-            ]),
-        }
+        let assertion = match self {
+            Self::Secret(secret) => return Ok(vec![("client_secret", secret.clone())]),
+            Self::AssertionFile(path) => read_assertion(path).await?,
+            Self::Assertion(made) => made.fetch().await?,
+        };
+        Ok(vec![
+            ("client_assertion_type", JWT_BEARER.into()),
+            ("client_assertion", assertion),
+        ])
     }
 }
 
@@ -107,10 +162,10 @@ impl ClientCredentials {
     }
 }
 
-/// A token that an issuer gave, until it expires.
+/// A token that an issuer gave, until it is to be replaced.
 pub(crate) struct Fetched {
     token: SecretString,
-    expires: Instant,
+    renewed_at: Instant,
 }
 
 /// A token, and whether another try with a new one could help if it is refused.
@@ -144,62 +199,66 @@ impl Client {
     /// A token that is good for now; none for nobody.
     ///
     /// # Errors
-    /// [`Error::SignInRefused`] when the issuer refuses, and those of an issuer that is out of reach.
+    /// [`Error::SignInRefused`] when the issuer refuses, those of an issuer that is out of reach, and those of
+    /// [`TokenSource::fetch`].
     pub(crate) async fn token(&self) -> Result<Option<Token>> {
         let Shared {
             settings, fetched, ..
         } = &*self.0;
-        let application = match &settings.credentials {
+        let ask: BoxFuture<'_, Result<IssuedToken>> = match &settings.credentials {
             Credentials::Nobody => return Ok(None),
             Credentials::Token(token) => return Ok(Some(Token::new(token, false))),
-            Credentials::Client(application) => application,
+            Credentials::Client(application) => Box::pin(self.fetch(application)),
+            Credentials::Source(source) => source.fetch(),
         };
         let mut fetched = fetched.lock().await;
-        if let Some(known) = fetched.as_ref().filter(|known| known.expires > Instant::now()) {
+        if let Some(known) = fetched.as_ref().filter(|known| known.renewed_at > Instant::now()) {
             return Ok(Some(Token::new(&known.token, true)));
         }
-        let new = self.fetch(application).await?;
-        let token = Token::new(&new.token, false);
-        *fetched = Some(new);
-        Ok(Some(token))
+        let new = ask.await?;
+        *fetched = Some(Fetched {
+            token: new.text.clone(),
+            renewed_at: Instant::now() + new.life.saturating_sub(MARGIN),
+        });
+        Ok(Some(Token::new(&new.text, false)))
     }
 
-    async fn fetch(&self, application: &ClientCredentials) -> Result<Fetched> {
-        let Shared { settings, http, .. } = &*self.0;
+    async fn fetch(&self, application: &ClientCredentials) -> Result<IssuedToken> {
         let url = &application.token_url;
-        let mut tries = settings.retry.tries();
-        loop {
-            let proof = application.proof.fields().await?;
-            let request = http.post((**url).clone()).form(&application.form(&proof));
-            let (error, asked) = match request.timeout(MARGIN).send().await {
-                Ok(answer) if answer.status().is_success() => return read_token(answer).await,
-                Ok(answer) if is_passing(answer.status()) => {
-                    let status = answer.status();
-                    (Error::IssuerUnavailable { status }, retry_after(answer.headers()))
-                }
-                Ok(answer) => return Err(refused(answer).await),
-                Err(source) => {
-                    let host = url.host_str().unwrap_or_default().to_owned();
-                    if is_distrust(&source) {
-                        return Err(Error::Untrusted { host, source });
-                    }
-                    let unreachable = |source| Error::IssuerUnreachable { host, source };
-                    (self.unreachable(url, source, unreachable), None)
-                }
-            };
-            tries.pause_or(error, asked).await?;
-        }
+        let make = |http: reqwest::Client| -> BoxFuture<'_, _> {
+            Box::pin(async move {
+                let proof = application.proof.fields().await?;
+                Ok(http.post((**url).clone()).form(&application.form(&proof)))
+            })
+        };
+        IssuedToken::read(&self.0.issuers.ask(url, make).await?)
     }
 
-    /// The ids under which the caller may have roles, as far as their token tells: nobody here proves it.
+    /// Gives back the token, where that shortens its life. Nothing can be asked in its name afterwards.
+    pub async fn sign_out(&self) {
+        if let Credentials::Source(source) = &self.0.settings.credentials {
+            source.end().await;
+        }
+        self.forget_token().await;
+    }
+
+    /// What the token says of whoever has it; nothing where it is not made to be read. Nobody here proves it.
+    ///
+    /// # Errors
+    /// Those of [`Client::sign_in`].
+    pub async fn claims(&self) -> Result<Option<Value>> {
+        let token = self.token().await?;
+        Ok(token
+            .as_ref()
+            .and_then(|token| claims(token.text.expose_secret())))
+    }
+
+    /// The ids under which the caller may have roles, as far as their token tells.
     ///
     /// # Errors
     /// Those of [`Client::sign_in`].
     pub async fn signed_in_as(&self) -> Result<Vec<Uuid>> {
-        let token = self.token().await?;
-        let claims = token
-            .as_ref()
-            .and_then(|token| claims(token.text.expose_secret()));
+        let claims = self.claims().await?;
         let id = |name: &&str| claims.as_ref()?.get(name)?.as_str()?.parse().ok();
         Ok(["oid", "appid", "azp", "client_id"]
             .iter()
@@ -213,33 +272,12 @@ impl Client {
     }
 }
 
-/// What a token says of whoever has it, if it is a JSON Web Token.
-fn claims(token: &str) -> Option<Value> {
+/// What a JSON Web Token says, by whomever it was made; nothing of what is none.
+#[must_use]
+pub fn claims(token: &str) -> Option<Value> {
     let payload = token.split('.').nth(1)?;
     let text = BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
     serde_json::from_slice(&text).ok()
-}
-
-fn is_passing(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: SecretString,
-    #[serde(default)]
-    expires_in: Value,
-}
-
-async fn read_token(answer: Response) -> Result<Fetched> {
-    let answered = Instant::now();
-    let body = read_short(answer).await.map_err(Error::IssuerInterrupted)?;
-    let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| Error::NoToken)?;
-    let life = life(&answer.expires_in).unwrap_or(USUAL_LIFE);
-    Ok(Fetched {
-        token: answer.access_token,
-        expires: answered + life.saturating_sub(MARGIN),
-    })
 }
 
 /// Seconds; Microsoft's older endpoints write them as text.
@@ -248,24 +286,6 @@ fn life(expires_in: &Value) -> Option<Duration> {
         .as_u64()
         .or_else(|| expires_in.as_str()?.parse().ok())?;
     Some(Duration::from_secs(seconds.min(86_400)))
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct OauthError {
-    error: String,
-    error_description: String,
-}
-
-async fn refused(answer: Response) -> Error {
-    let status = answer.status();
-    let body = read_short(answer).await.unwrap_or_default();
-    let error: OauthError = serde_json::from_slice(&body).unwrap_or_default();
-    Error::SignInRefused {
-        status,
-        code: error.error,
-        description: error.error_description,
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The control endpoint of `fame dev`: mint any token, rotate keys. Whoever reaches it may become anybody.
+//! The control endpoint of `fame dev`: mint any token, rotate keys, trust other issuers. Whoever reaches it may become
+//! anybody.
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -9,14 +10,15 @@ use axum::{Json, Router, body::Bytes};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Error, Issuer, TokenRequest, TokenVersion};
+use crate::{Error, FederatedCredential, Issuer, TokenRequest, TokenVersion};
 
-/// `POST /tokens` ([`TokenRequest`] → `{"accessToken": …}`) and `POST /keys/rotate` ([`RotationRequest`] →
-/// [`Rotation`]).
+/// `POST /tokens` ([`TokenRequest`] → `{"accessToken": …}`), `POST /keys/rotate` ([`RotationRequest`] → [`Rotation`]) and
+/// `POST /federated-credentials` ([`Federation`] → the same).
 pub fn control_router(issuer: Issuer) -> Router {
     Router::new()
         .route("/tokens", post(mint_token))
         .route("/keys/rotate", post(rotate_keys))
+        .route("/federated-credentials", post(federate))
         .with_state(issuer)
 }
 
@@ -70,6 +72,40 @@ async fn rotate_keys(State(issuer): State<Issuer>, body: Bytes) -> Response {
         .map(|key| key.kid)
         .collect();
     Json(Rotation { kid, kids }).into_response()
+}
+
+/// By whose tokens an application may prove who it is from now on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Federation {
+    /// Name, client id or object id of the application.
+    pub application: String,
+    /// All of them; none for none any more.
+    pub credentials: Vec<FederatedCredential>,
+}
+
+async fn federate(
+    State(issuer): State<Issuer>,
+    request: Result<Json<Federation>, JsonRejection>,
+) -> Response {
+    let request = match request {
+        Ok(Json(request)) => request,
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, "InvalidInput", &rejection.body_text()),
+    };
+    let directory = issuer.directory();
+    let Some(client_id) = directory
+        .application(&request.application)
+        .map(|found| found.client_id)
+    else {
+        return failure(&Error::UnknownPrincipal(request.application));
+    };
+    issuer.change_directory(|directory| {
+        let mut applications = directory.applications.iter_mut();
+        if let Some(found) = applications.find(|one| one.client_id == client_id) {
+            found.federated_credentials.clone_from(&request.credentials);
+        }
+    });
+    Json(request).into_response()
 }
 
 /// No body is the usual request.

@@ -35,6 +35,7 @@ pub(crate) async fn begin(
     form: Result<Form<Fields>, FormRejection>,
 ) -> Response {
     let begun = match form {
+        _ if !listener.is_from_own_page(&uri, &headers) => Err(Refusal::ForeignPage),
         Ok(Form(fields)) => register(&listener, &tenant, &uri, &headers, &fields),
         Err(_) => Err(Refusal::NotAForm),
     };
@@ -70,8 +71,9 @@ fn register(
     };
     let devices = &issuer.tickets().devices;
     let device_code = devices
-        .issue(issuer.now(), device)
-        .map_err(|_| Refusal::Internal)?;
+        .issue_if_room(issuer.now(), device)
+        .map_err(|_| Refusal::Internal)?
+        .ok_or(Refusal::TooManyDevices)?;
     let origin = listener.origin(uri, headers).unwrap_or_default();
     let place = format!("{origin}{}/common/oauth2/deviceauth", issuer.base_path());
     Ok(json!({

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Error;
+use crate::{Error, JsonWebKeySet};
 
 /// A password or client secret. It serialises as its text and never prints.
 #[derive(Clone, Serialize, Deserialize)]
@@ -87,6 +87,24 @@ pub struct Application {
     /// App roles, in `roles` of its own tokens.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Whose tokens it may show instead of its secret.
+    #[serde(default)]
+    pub federated_credentials: Vec<FederatedCredential>,
+}
+
+/// Tokens of another issuer by which an application proves who it is (workload identity federation). All of it is
+/// compared exactly, with its case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FederatedCredential {
+    /// Their `iss`.
+    pub issuer: String,
+    /// Their `sub`.
+    pub subject: String,
+    /// Their `aud`, such as `api://AzureADTokenExchange`.
+    pub audience: String,
+    /// The keys that they are signed with. Entra would fetch them from the issuer.
+    pub keys: JsonWebKeySet,
 }
 
 impl Application {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::authorize::registered_client;
 use crate::directory::{Application, Directory, TokenVersion, User};
 use crate::discovery::TenantPath;
+use crate::federation::Assertion;
 use crate::keys::base64url;
 use crate::listener::Listener;
 use crate::oauth_error::Refusal;
@@ -162,7 +163,7 @@ impl Asked<'_> {
         };
         let credentials = Credentials::read(self.headers, self.fields)?;
         let application = registered_client(self.directory, &self.tenant, &credentials.client_id)?;
-        credentials.prove(application)?;
+        credentials.prove(application, self.issuer.now())?;
         if application.tenant_id != *tenant {
             return Err(Refusal::UnknownClient(credentials.client_id));
         }
@@ -191,8 +192,8 @@ impl Asked<'_> {
     fn client(&self) -> Result<(&Application, Credentials), Refusal> {
         let credentials = Credentials::read(self.headers, self.fields)?;
         let application = registered_client(self.directory, &self.tenant, &credentials.client_id)?;
-        if credentials.has_secret() || !application.public_client {
-            credentials.prove(application)?;
+        if credentials.shows_proof() || !application.public_client {
+            credentials.prove(application, self.issuer.now())?;
         }
         Ok((application, credentials))
     }
@@ -239,7 +240,7 @@ impl Asked<'_> {
         let verifier = self.fields.get("code_verifier").map(|verifier| sha256(verifier));
         match (&code.challenge, verifier) {
             (challenge, verifier) if *challenge != verifier => return Err(Refusal::WrongVerifier),
-            (None, _) if !credentials.has_secret() => return Err(Refusal::NoVerifier),
+            (None, _) if !credentials.shows_proof() => return Err(Refusal::NoVerifier),
             _ => {}
         }
         self.user_tokens(&code.sign_in, code.nonce.as_deref())
@@ -369,12 +370,19 @@ pub(crate) fn required<'a>(fields: &'a Fields, name: &'static str) -> Result<&'a
     value.ok_or(Refusal::MissingParameter(name))
 }
 
-/// The application's id and secret, from the form or from basic authentication.
+/// The application's id and how it proves that, from the form or from basic authentication.
 struct Credentials {
     client_id: String,
+    proof: Shown,
+}
+
+/// What an application shows to prove who it is.
+enum Shown {
+    Nothing,
     /// The readings of what was sent as secret: basic authentication is form-encoded by the book and often
     /// is not by practice.
-    secrets: Vec<String>,
+    Secrets(Vec<String>),
+    Assertion(Assertion),
 }
 
 impl Credentials {
@@ -383,8 +391,13 @@ impl Credentials {
             return Ok(credentials);
         }
         let client_id = required(fields, "client_id")?.to_owned();
-        let secrets = fields.get("client_secret").cloned().into_iter().collect();
-        Ok(Self { client_id, secrets })
+        let secret = fields.get("client_secret").cloned();
+        let proof = match (Assertion::read(fields)?, secret) {
+            (Some(assertion), _) => Shown::Assertion(assertion),
+            (None, Some(secret)) => Shown::Secrets(vec![secret]),
+            (None, None) => Shown::Nothing,
+        };
+        Ok(Self { client_id, proof })
     }
 
     fn from_basic(headers: &HeaderMap) -> Option<Self> {
@@ -398,21 +411,24 @@ impl Credentials {
         let secrets = vec![secret.to_owned(), form_decoded(secret)];
         Some(Self {
             client_id: form_decoded(client_id),
-            secrets,
+            proof: Shown::Secrets(secrets),
         })
     }
 
-    fn has_secret(&self) -> bool {
-        !self.secrets.is_empty()
+    fn shows_proof(&self) -> bool {
+        !matches!(self.proof, Shown::Nothing)
     }
 
-    fn prove(&self, application: &Application) -> Result<(), Refusal> {
-        if !self.has_secret() {
-            return Err(Refusal::MissingSecret);
+    fn prove(&self, application: &Application, now: i64) -> Result<(), Refusal> {
+        match &self.proof {
+            Shown::Nothing => Err(Refusal::MissingSecret),
+            Shown::Assertion(assertion) => assertion.prove(&application.federated_credentials, now),
+            Shown::Secrets(secrets) => {
+                let secret = application.secret.as_ref().ok_or(Refusal::UnexpectedSecret)?;
+                let is_right = secrets.iter().any(|given| secret.matches(given));
+                is_right.then_some(()).ok_or(Refusal::WrongSecret)
+            }
         }
-        let secret = application.secret.as_ref().ok_or(Refusal::UnexpectedSecret)?;
-        let is_right = self.secrets.iter().any(|given| secret.matches(given));
-        is_right.then_some(()).ok_or(Refusal::WrongSecret)
     }
 }
 

@@ -8,11 +8,9 @@ use uuid::Uuid;
 use crate::certificates::{CertificateState, Certificates};
 use crate::directory::{Directory, TokenVersion};
 use crate::keys::{JsonWebKeySet, KeyRing, SigningKey};
+use crate::own_page::{LOOPBACK_NAMES, host_of};
 use crate::tickets::Tickets;
 use crate::{Error, TokenRequest};
-
-/// The names of this machine to itself, as a request's Host has them.
-const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// Seconds since 1970 (UTC), asked whenever a token is made, so that a test or `fame dev` can move time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -88,7 +86,7 @@ impl Issuer {
         directory: Directory,
     ) -> Result<Self, Error> {
         let base_url = settings.base_url.trim_end_matches('/').to_owned();
-        let host = host_of(&base_url).ok_or(Error::BadBaseUrl(settings.base_url))?;
+        let host = host_of_url(&base_url).ok_or(Error::BadBaseUrl(settings.base_url))?;
         let mut hosts = LOOPBACK_NAMES.map(str::to_owned).to_vec();
         for host in [host].into_iter().chain(settings.hosts) {
             if !hosts.contains(&host) {
@@ -243,14 +241,11 @@ impl Issuer {
 }
 
 /// The host of an absolute http or https URL.
-fn host_of(url: &str) -> Option<String> {
+fn host_of_url(url: &str) -> Option<String> {
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"))?;
     let authority = rest.split('/').next()?;
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
-        _ => authority,
-    };
+    let host = host_of(authority);
     (!host.is_empty()).then(|| host.to_owned())
 }

@@ -31,6 +31,7 @@ pub struct JsonWebKey {
     /// Key id: the RFC 7638 thumbprint.
     pub kid: String,
     /// Entra repeats the key id here for clients of v1.0.
+    #[serde(default)]
     pub x5t: String,
     /// Modulus, base64url.
     pub n: String,

@@ -3,14 +3,12 @@
 //! leads here would make somebody else's page one of ours.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::Issuer;
-
-/// Where a request comes from, as browsers say it.
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+use crate::own_page::{host_of, is_from_page_of};
 
 /// How clients reach the listener that serves a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +33,12 @@ impl Listener {
             Some(authority) => authority.as_str(),
             None => headers.get(header::HOST)?.to_str().ok()?,
         };
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
-            _ => authority,
-        };
         let scheme = match self.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
         self.issuer
-            .is_own_name(host)
+            .is_own_name(host_of(authority))
             .then(|| format!("{scheme}://{authority}"))
     }
 
@@ -52,17 +46,7 @@ impl Listener {
     pub(crate) fn is_from_own_page(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let own = self.origin(uri, headers);
         let authority = own.as_deref().and_then(|origin| origin.split_once("://"));
-        let is_own_origin = |origin: &str| {
-            let (_, own) = authority.unwrap_or_default();
-            let origin = origin.split_once("://");
-            origin.is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(own))
-        };
-        let is_own_site = |site: &str| matches!(site, "same-origin" | "none");
-        let all = |name: HeaderName, is_fine: &dyn Fn(&str) -> bool| {
-            let mut values = headers.get_all(name).iter();
-            values.all(|value| value.to_str().is_ok_and(is_fine))
-        };
-        all(header::ORIGIN, &is_own_origin) && all(FETCH_SITE, &is_own_site)
+        authority.is_some_and(|(_, authority)| is_from_page_of(authority, headers))
     }
 }
 

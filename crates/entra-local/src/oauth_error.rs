@@ -62,6 +62,31 @@ pub(crate) enum Refusal {
     Pending,
     /// The device code was never given to this application, was redeemed, or is too old.
     BadDeviceCode,
+    /// A page of somebody else's asks in the name of a device.
+    ForeignPage,
+    /// As many devices wait as may.
+    TooManyDevices,
+    /// The client assertion is of a kind that nobody here reads.
+    UnsupportedAssertion(String),
+    /// The client assertion is no token.
+    MalformedAssertion,
+    /// The client assertion is not good yet, or no longer.
+    AssertionOutOfTime {
+        /// When it begins, seconds since 1970.
+        from: i64,
+        /// When it ends.
+        until: i64,
+    },
+    /// The application has no federated credential.
+    NoFederatedCredential,
+    /// None of its federated credentials is of that issuer.
+    OtherIssuer(String),
+    /// None of those of that issuer is for that subject.
+    OtherSubject(String),
+    /// None of those for that subject is for that audience.
+    OtherAudience(String),
+    /// The client assertion is not signed with a key of its issuer.
+    BadAssertionSignature,
     /// The issuer itself failed.
     Internal,
 }
@@ -70,6 +95,11 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::WrongSecret | Self::MissingSecret | Self::UnexpectedSecret => StatusCode::UNAUTHORIZED,
+            Self::MalformedAssertion | Self::AssertionOutOfTime { .. } => StatusCode::UNAUTHORIZED,
+            Self::NoFederatedCredential | Self::BadAssertionSignature => StatusCode::UNAUTHORIZED,
+            Self::OtherIssuer(_) | Self::OtherSubject(_) | Self::OtherAudience(_) => StatusCode::UNAUTHORIZED,
+            Self::ForeignPage => StatusCode::FORBIDDEN,
+            Self::TooManyDevices => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -94,6 +124,12 @@ impl Refusal {
             Self::Declined => "access_denied",
             Self::Pending => "authorization_pending",
             Self::BadDeviceCode => "expired_token",
+            Self::ForeignPage => "access_denied",
+            Self::TooManyDevices => "temporarily_unavailable",
+            Self::UnsupportedAssertion(_) => "invalid_request",
+            Self::MalformedAssertion | Self::AssertionOutOfTime { .. } => "invalid_client",
+            Self::NoFederatedCredential | Self::BadAssertionSignature => "invalid_client",
+            Self::OtherIssuer(_) | Self::OtherSubject(_) | Self::OtherAudience(_) => "invalid_client",
             Self::Internal => "server_error",
         }
     }
@@ -124,6 +160,16 @@ impl Refusal {
             Self::NoVerifier => 9_002_325,
             Self::Pending => 70016,
             Self::BadDeviceCode => 70020,
+            Self::ForeignPage => 90013,
+            Self::TooManyDevices => 90055,
+            Self::UnsupportedAssertion(_) => 90021,
+            Self::MalformedAssertion => 50027,
+            Self::AssertionOutOfTime { .. } => 700_024,
+            Self::NoFederatedCredential => 70025,
+            Self::OtherIssuer(_) => 700_211,
+            Self::OtherSubject(_) => 700_213,
+            Self::OtherAudience(_) => 700_212,
+            Self::BadAssertionSignature => 700_027,
             Self::Internal => 90033,
         }
     }
@@ -177,6 +223,30 @@ impl Refusal {
             Self::BadDeviceCode => {
                 "The device code is not one of this application's, was redeemed before, or is too old.".to_owned()
             }
+            Self::ForeignPage => "A page of another site asked for it.".to_owned(),
+            Self::TooManyDevices => {
+                "Too many devices wait for somebody to sign in: try again when some have ended.".to_owned()
+            }
+            Self::UnsupportedAssertion(kind) => {
+                format!("The client_assertion_type '{kind}' is not the one of RFC 7523 §2.2.")
+            }
+            Self::MalformedAssertion => "The client assertion is no signed JSON Web Token.".to_owned(),
+            Self::AssertionOutOfTime { from, until } => format!(
+                "The client assertion is not within its valid time range: it is good from {} to {}.",
+                entra_timestamp(*from),
+                entra_timestamp(*until)
+            ),
+            Self::NoFederatedCredential => "The application has no configured federated identity credentials.".to_owned(),
+            Self::OtherIssuer(issuer) => {
+                format!("No matching federated identity record is found for the presented assertion issuer '{issuer}'.")
+            }
+            Self::OtherSubject(subject) => {
+                format!("No matching federated identity record is found for the presented assertion subject '{subject}'.")
+            }
+            Self::OtherAudience(audience) => {
+                format!("No matching federated identity record is found for the presented assertion audience '{audience}'.")
+            }
+            Self::BadAssertionSignature => "The client assertion failed signature validation.".to_owned(),
             Self::Internal => "The issuer failed to make the token.".to_owned(),
         }
     }

@@ -1,7 +1,6 @@
 //! Where somebody may be sent after a sign-in: to what the application has registered, and nowhere else.
 
-/// The hosts on which applications of this machine listen, on whichever port is free (RFC 8252 §7.3).
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+use crate::own_page::LOOPBACK_NAMES;
 
 /// Whether `asked` is one of the registered addresses.
 pub(crate) fn is_registered(registered: &[String], asked: &str) -> bool {
@@ -12,12 +11,13 @@ pub(crate) fn is_registered(registered: &[String], asked: &str) -> bool {
     })
 }
 
-/// Host, and path with query, of an `http` address on this machine, whatever its port.
+/// Host, and path with query, of an `http` address on this machine, whatever its port: applications listen on one that is
+/// free (RFC 8252 §7.3).
 fn on_loopback(address: &str) -> Option<(&str, &str)> {
     let rest = address.strip_prefix("http://")?;
     let end = rest.find(['/', '?', '#', '\\', '@']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end)?;
-    let host = LOOPBACK.into_iter().find(|host| {
+    let host = LOOPBACK_NAMES.into_iter().find(|host| {
         let port = authority.strip_prefix(host);
         port.is_some_and(|port| port.is_empty() || is_port(port))
     })?;

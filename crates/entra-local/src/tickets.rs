@@ -120,6 +120,20 @@ impl<T: Clone> Kind<T> {
         Ok(name)
     }
 
+    /// A new one, if there is room for it: nobody who holds one loses it to a newcomer.
+    pub(crate) fn issue_if_room(&self, now: i64, what: T) -> Result<Option<String>, Error> {
+        let mut held = self.held();
+        if held.len() >= self.most {
+            held.retain(|_, ticket| ticket.ends > now);
+        }
+        let is_full = held.len() >= self.most;
+        drop(held);
+        match is_full {
+            true => Ok(None),
+            false => self.issue(now, what).map(Some),
+        }
+    }
+
     /// What it stands for, once.
     pub(crate) fn redeem(&self, now: i64, name: &str) -> Option<T> {
         let ticket = self.held().remove(name)?;

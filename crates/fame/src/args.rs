@@ -4,6 +4,7 @@
 //! of the global part what the rest of the program believes in, and no flag is looked at again after that.
 
 use crate::ci::Ci;
+use crate::sign_in::Kind;
 use clap::{
     Arg, Args, Command,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -19,29 +20,38 @@ use std::{collections::HashSet, path::PathBuf, str::FromStr, time::Duration};
 pub(crate) const ORIGINAL_URL: &str = "https://apps.businesscentral.dynamics.com";
 
 /// Flags that every command knows.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct GlobalArgs {
-    /// The service to talk to; plain http only on this machine
+    /// The profile that says which service is meant and how to sign in there (fame login makes one); left out, the one
+    /// called default, unless --url says which service
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_PROFILE",
+        hide_env_values = true,
+        value_name = "NAME",
+        help_heading = "Service"
+    )]
+    pub profile: Option<String>,
+    /// The service to talk to, Microsoft's if nothing says otherwise; plain http only on this machine
     #[arg(
         long,
         global = true,
         env = "FAME_URL",
         hide_env_values = true,
-        default_value = ORIGINAL_URL,
         help_heading = "Service"
     )]
-    pub url: String,
-    /// The version of the API to speak
+    pub url: Option<String>,
+    /// The version of the API to speak, v1.4 if nothing says otherwise
     #[arg(
         long,
         global = true,
         env = "FAME_API_VERSION",
         hide_env_values = true,
-        default_value = "v1.4",
         value_name = "VERSION",
         help_heading = "Service"
     )]
-    pub api_version: String,
+    pub api_version: Option<String>,
     /// Certificate authorities to trust besides the system's (PEM)
     #[arg(
         long,
@@ -66,6 +76,26 @@ pub(crate) struct GlobalArgs {
         help_heading = "Service"
     )]
     pub retries: u32,
+    /// What to sign in with; left out, the first that there is, in the order of docs/SIGNING-IN.md
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_CREDENTIAL",
+        hide_env_values = true,
+        value_name = "KIND",
+        help_heading = "Sign-in"
+    )]
+    pub credential: Option<Kind>,
+    /// File that holds an access token, read again for each request; without it, FAME_TOKEN is the token
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_TOKEN_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Sign-in"
+    )]
+    pub token_file: Option<PathBuf>,
     /// Microsoft Entra tenant to sign in to
     #[arg(
         long,
@@ -96,8 +126,18 @@ pub(crate) struct GlobalArgs {
         help_heading = "Sign-in"
     )]
     pub client_secret_file: Option<PathBuf>,
-    /// Where tokens are issued, as an address with or without {tenant} in it; left out, where the service says that
-    /// callers sign in, and for the original service Microsoft Entra
+    /// File that holds the application's certificate and its private key (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "FAME_CLIENT_CERTIFICATE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Sign-in"
+    )]
+    pub client_certificate: Option<PathBuf>,
+    /// Where tokens are issued, as an address with or without {tenant} in it; left out, Microsoft Entra where a tenant is
+    /// named
     #[arg(
         long,
         global = true,
@@ -107,7 +147,7 @@ pub(crate) struct GlobalArgs {
         help_heading = "Sign-in"
     )]
     pub token_url: Option<String>,
-    /// What the token is for, such as api://fame.contoso.com/.default; left out, what the service says that it takes
+    /// What the token is for, such as api://fame.contoso.com/.default; known of Microsoft's service
     #[arg(
         long,
         global = true,

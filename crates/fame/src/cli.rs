@@ -10,8 +10,9 @@ use std::sync::LazyLock;
 /// `fame` speaks the App Management API: with the original service, and with the compatible one that it can run
 /// itself (`fame serve`, or `fame dev` to try things out).
 ///
-/// To sign in, set FAME_TOKEN to an access token, or let the command fetch one with client credentials:
-/// --tenant, --client-id, and the secret in FAME_CLIENT_SECRET or --client-secret-file.
+/// At a desk, sign in once with fame login, which makes a profile: a service, and how to sign in there. In a pipeline, set
+/// FAME_URL, and let the job prove itself (docs/SIGNING-IN.md), or set FAME_TOKEN to an access token, or --tenant and
+/// --client-id with the secret in FAME_CLIENT_SECRET or --client-secret-file. fame whoami says what is used, and why.
 #[derive(Parser, Debug)]
 #[command(name = "fame", version, long_version = long_version(), after_help = Exit::table(), max_term_width = 110, propagate_version = false)]
 pub(crate) struct Cli {
@@ -38,6 +39,15 @@ fn long_version() -> &'static str {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Sign in, and keep that under a name
+    Login(commands::login::LoginArgs),
+    /// Forget a login
+    Logout,
+    /// Who you are for a service, what you are signed in with, and what you may do
+    Whoami(commands::whoami::WhoamiArgs),
+    /// Services, and how to sign in there, under a name
+    #[command(subcommand)]
+    Profiles(commands::profiles::ProfilesCommand),
     /// Apps that you have a role on
     #[command(subcommand)]
     Apps(commands::apps::AppsCommand),

@@ -3,9 +3,11 @@
 use crate::{
     exit::Exit,
     output::{Printer, Unwritten},
+    sign_in::hints,
 };
 use client::{Error, Refusal};
-use domain::chain::Chain;
+use domain::{chain::Chain, loopback::is_loopback};
+use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
 use std::{fmt::Write, io, path::Path};
 
@@ -86,6 +88,11 @@ impl Failure {
         }
     }
 
+    /// Whether the service did not take what the caller signed in with.
+    pub(crate) fn is_of_strangers(&self) -> bool {
+        matches!(self, Self::Service(error) if error.refusal(StatusCode::UNAUTHORIZED).is_some())
+    }
+
     /// Tells of it on standard error; `about` is what it is about where that is one of several things.
     pub(crate) fn tell(&self, printer: Printer, about: Option<&str>) {
         let text = match about {
@@ -133,7 +140,7 @@ impl Failure {
             Self::NotSignedIn(_) => "NotSignedIn",
             Self::NotAllowed(_) => "NotAllowed",
             Self::Service(Error::Refused(refusal)) if !refusal.code().is_empty() => refusal.code(),
-            Self::Service(Error::SignInRefused { .. }) => "NotSignedIn",
+            Self::Service(Error::SignInRefused { .. } | Error::NoSignIn(_)) => "NotSignedIn",
             Self::Service(_) | Self::Unavailable(_) if self.exit() == Exit::Unavailable => "Unavailable",
             Self::NotFound(_) => "NotFound",
             Self::Rule(_) => "Refused",
@@ -160,7 +167,10 @@ fn exit_of(error: &Error) -> Exit {
             400..=499 => Exit::Refused,
             _ => Exit::Unexpected,
         },
-        Error::SignInRefused { .. } | Error::NoAssertion { .. } | Error::InvalidToken => Exit::NotAllowed,
+        Error::SignInRefused { .. }
+        | Error::NoAssertion { .. }
+        | Error::InvalidToken
+        | Error::NoSignIn(_) => Exit::NotAllowed,
         Error::InvalidHeader { .. } => Exit::Usage,
         error if error.is_unavailable() => Exit::Unavailable,
         _ => Exit::Unexpected,
@@ -176,7 +186,18 @@ pub(crate) fn explained(error: &Error) -> String {
     match error {
         Error::Refused(refusal) => told(refusal),
         Error::Gateway(answer) => told_of_gateway(answer),
-        Error::SignInRefused { .. } => error.to_string(),
+        Error::SignInRefused { description, .. } => match hints::for_refusal(description) {
+            Some(hint) => format!("{error}\n  {hint}"),
+            None => error.to_string(),
+        },
+        Error::NoSignIn(problem) => problem.clone(),
+        Error::Untrusted { host, .. } if error.is_plain_http() => {
+            let meant = match is_loopback(host) {
+                true => " Is http:// meant?",
+                false => "",
+            };
+            format!("{host} does not speak TLS there, but plain http as it seems.{meant}")
+        }
         Error::Untrusted { .. } => format!(
             "{error}{cause}.\n  Where its certificate comes from an authority that this machine does not know, name that \
              with --ca-file (FAME_CA_FILE)."
@@ -246,6 +267,13 @@ pub(crate) fn told(refusal: &Refusal) -> String {
     }
     if let Some(target) = refusal.target() {
         add(&format_args!("\n  target: {target}"));
+    }
+    if let Some(challenge) = refusal
+        .challenge
+        .as_ref()
+        .filter(|_| refusal.status == StatusCode::UNAUTHORIZED)
+    {
+        add(&format_args!("\n  the service says of signing in: {challenge}"));
     }
     add(&format_args!("\n  request: {}", refusal.request));
     if let Some(correlation) = &refusal.correlation_id {

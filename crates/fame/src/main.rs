@@ -12,12 +12,15 @@ mod dev;
 mod exit;
 mod failure;
 mod output;
+mod profiles;
 mod recording;
 mod reports;
 mod session;
 mod settings;
+mod sign_in;
 mod usage;
 
+use args::{GlobalArgs, ORIGINAL_URL};
 use ci::Ci;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -27,6 +30,7 @@ use failure::Failure;
 use output::Printer;
 use server::telemetry::{flush_log, rewrite_log};
 use session::Session;
+use settings::advice_for_strangers;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
@@ -70,11 +74,25 @@ fn runtime() -> Result<Runtime, Failure> {
 async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
     let session = || Session::open(&cli.global, printer);
     let exit = match cli.command {
+        Command::Login(args) => args.run(&cli.global, printer).await,
+        Command::Logout => commands::logout::run(&cli.global, printer).await,
+        Command::Whoami(args) => args.run(&session().await?).await,
+        Command::Profiles(command) => command.run(printer).await,
         Command::Apps(command) => command.run(&session().await?).await,
         Command::Countries(command) => command.run(&session().await?).await,
         Command::Principals(command) => command.run(&session().await?).await,
         Command::Versions(command) => command.run(&session().await?).await,
-        Command::Release(args) => args.run(session, printer).await,
+        Command::Release(args) => {
+            let session = async |of_file: Option<String>| {
+                let profile = cli.global.profile.clone().or(of_file);
+                let global = GlobalArgs {
+                    profile,
+                    ..cli.global.clone()
+                };
+                Session::open(&global, printer).await
+            };
+            args.run(session, printer).await
+        }
         Command::Environments(command) => command.run(&session().await?).await,
         Command::Hotfixes(command) => command.run(&session().await?).await,
         Command::Matrix(args) => args.run(&session().await?).await,
@@ -94,7 +112,11 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Dev(DevArgs {
             command: Some(command),
             ..
-        }) => command.run(&cli.global.url, printer).await,
+        }) => {
+            command
+                .run(cli.global.url.as_deref().unwrap_or(ORIGINAL_URL), printer)
+                .await
+        }
         Command::Dev(args) => {
             let json = cli.global.json;
             return run_dev(DevArgs { json, ..args }).await;
@@ -110,7 +132,16 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
             Ok(Exit::Done)
         }
     };
-    Ok(printer.ended(exit?).into())
+    session::leave().await;
+    let exit = exit.inspect_err(|failure| {
+        let advice = failure
+            .is_of_strangers()
+            .then(|| advice_for_strangers(&cli.global, printer));
+        if let Some(advice) = advice.flatten() {
+            printer.note(advice);
+        }
+    })?;
+    Ok(printer.ended(exit).into())
 }
 
 async fn run_dev(args: DevArgs) -> Result<ExitCode, Failure> {

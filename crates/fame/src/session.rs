@@ -9,11 +9,28 @@ use crate::{
     failure::Failure,
     output::{Column, Printer},
     settings,
+    sign_in::Source,
 };
 use client::{Client, List, Query, Request, literal};
 use domain::ids::AppId;
 use reqwest::StatusCode;
 use serde_json::Value;
+use std::{
+    collections::HashSet,
+    mem,
+    sync::{Mutex, PoisonError},
+};
+
+/// Everybody as whom this process was let in, to be given back at its end.
+static OPENED: Mutex<Vec<Client>> = Mutex::new(Vec::new());
+
+/// Gives back what was issued for this process alone, however its command ended.
+pub(crate) async fn leave() {
+    let opened = mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
+    for client in opened {
+        client.sign_out().await;
+    }
+}
 
 /// What a command that talks to the service has at hand.
 pub(crate) struct Session {
@@ -21,6 +38,8 @@ pub(crate) struct Session {
     pub client: Client,
     /// Shows what it says.
     pub printer: Printer,
+    /// What it is signed in with.
+    pub source: Source,
 }
 
 /// How people are shown one row.
@@ -38,8 +57,17 @@ impl Session {
     /// # Errors
     /// Those of [`settings::resolve`], and [`client::Error::Tls`].
     pub(crate) async fn open(args: &GlobalArgs, printer: Printer) -> Result<Self, Failure> {
-        let client = Client::new(settings::resolve(args, printer).await?)?;
-        Ok(Self { client, printer })
+        let (settings, source) = settings::resolve(args, printer).await?;
+        let client = Client::new(settings)?;
+        OPENED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(client.clone());
+        Ok(Self {
+            client,
+            printer,
+            source,
+        })
     }
 
     /// The app that is meant.

@@ -3,6 +3,7 @@
 mod by_browser;
 mod control;
 mod discovery;
+mod federation;
 mod grants;
 mod harness;
 mod minting;

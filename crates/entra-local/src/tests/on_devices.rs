@@ -155,6 +155,38 @@ async fn foreign_pages_and_wrong_codes_decide_nothing() {
 }
 
 #[tokio::test]
+async fn pages_of_others_begin_nothing_and_newcomers_push_nobody_out() {
+    let harness = Harness::open().await;
+    let client = PUBLIC_CLIENT.to_string();
+    let scope = format!("{API_URI}/.default");
+    let path = format!("/{TENANT}/oauth2/v2.0/devicecode");
+    let fields = [("client_id", client.as_str()), ("scope", &scope)];
+    for headers in [
+        [("origin", "https://evil.example")],
+        [("origin", "null")],
+        [("sec-fetch-site", "cross-site")],
+    ] {
+        let page = harness.post_page(&path, &fields, &headers).await;
+        assert!(
+            page.status == 403 && page.text.contains("AADSTS90013"),
+            "{page:?}"
+        );
+    }
+    let first = begin(&harness).await;
+    for _ in 1..1_000 {
+        begin(&harness).await;
+    }
+    let (status, body) = harness.post_form(&path, &fields).await;
+    assert_eq!((status, &body["error"]), (429, &json!("temporarily_unavailable")));
+    assert_eq!(
+        error(&poll(&harness, &first, &[]).await),
+        (400, "authorization_pending")
+    );
+    harness.advance(901);
+    begin(&harness).await;
+}
+
+#[tokio::test]
 async fn a_wish_that_could_never_be_granted_is_refused_at_once() {
     let harness = Harness::open().await;
     let client = PUBLIC_CLIENT.to_string();

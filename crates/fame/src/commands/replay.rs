@@ -122,7 +122,7 @@ impl ReplayArgs {
             false => "another service than the original",
         };
         printer.note(format!("Recorded of {of_whom} by {}.", recording.head.recorder));
-        global.url = self.to;
+        global.url = Some(self.to);
         let mut player = Player {
             timeout: global.request_timeout,
             session: Session::open(&global, printer).await?,

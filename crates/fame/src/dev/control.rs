@@ -7,21 +7,21 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
 use domain::instant::Instant;
-use entra_local::{Issuer, control_router};
+use entra_local::{
+    Issuer, control_router,
+    own_page::{all_of, is_from_page_of, is_loopback_name},
+};
 use jiff::{Span, tz::TimeZone};
 use serde::Deserialize;
 use serde_json::json;
 use server::{Server, clock::Clock};
 use std::sync::{Arc, OnceLock};
-
-/// Where a request comes from, as browsers say it.
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How many instants are gone through on the way to another time; those behind them are stepped over.
 const MOST_INSTANTS: usize = 100_000;
@@ -182,23 +182,12 @@ async fn from_no_page(request: Request, next: Next) -> Response {
 }
 
 fn refusal(headers: &HeaderMap) -> Option<(StatusCode, &'static str, &'static str)> {
-    let all = |name: HeaderName, is_fine: &dyn Fn(&str) -> bool| {
-        let mut values = headers.get_all(name).iter();
-        values.all(|value| value.to_str().is_ok_and(is_fine))
-    };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let Some(host) = host.filter(|host| is_own_name(host)) else {
+    let Some(host) = host.filter(|host| is_loopback_name(host)) else {
         let message = "the control endpoint is reached by 127.0.0.1, [::1] or localhost only";
         return Some((StatusCode::FORBIDDEN, "ForeignHost", message));
     };
-    let is_own_origin = |origin: &str| {
-        let authority = origin
-            .strip_prefix("http://")
-            .or_else(|| origin.strip_prefix("https://"));
-        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
-    };
-    let is_own_site = |site: &str| matches!(site, "same-origin" | "none");
-    if !all(header::ORIGIN, &is_own_origin) || !all(FETCH_SITE, &is_own_site) {
+    if !is_from_page_of(host, headers) {
         let message = "the control endpoint takes no orders from pages of others";
         return Some((StatusCode::FORBIDDEN, "ForeignOrigin", message));
     }
@@ -207,9 +196,9 @@ fn refusal(headers: &HeaderMap) -> Option<(StatusCode, &'static str, &'static st
         kind.trim().eq_ignore_ascii_case("application/json")
     };
     let is_empty = !headers.contains_key(header::TRANSFER_ENCODING)
-        && all(header::CONTENT_LENGTH, &|length: &str| length.trim() == "0");
+        && all_of(headers, header::CONTENT_LENGTH, |length| length.trim() == "0");
     let says_what_it_is = headers.contains_key(header::CONTENT_TYPE) || is_empty;
-    if !says_what_it_is || !all(header::CONTENT_TYPE, &is_json) {
+    if !says_what_it_is || !all_of(headers, header::CONTENT_TYPE, is_json) {
         let message = "the body has to be JSON that says so: send it with Content-Type: application/json";
         return Some((
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -218,16 +207,6 @@ fn refusal(headers: &HeaderMap) -> Option<(StatusCode, &'static str, &'static st
         ));
     }
     None
-}
-
-fn is_own_name(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
-        _ => host,
-    };
-    ["127.0.0.1", "[::1]", "localhost"]
-        .iter()
-        .any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Keeps what a request changed.
@@ -384,7 +363,7 @@ mod tests {
             "[::1]:8080",
             "[::1]",
         ] {
-            assert!(is_own_name(own), "{own}");
+            assert!(is_loopback_name(own), "{own}");
         }
         for foreign in [
             "contoso.com:8080",
@@ -394,7 +373,7 @@ mod tests {
             "localhost:80x",
             "127.0.0.2:80",
         ] {
-            assert!(!is_own_name(foreign), "{foreign}");
+            assert!(!is_loopback_name(foreign), "{foreign}");
         }
     }
 

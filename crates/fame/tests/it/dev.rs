@@ -80,7 +80,7 @@ impl Dev {
         }
     }
 
-    fn text(&self, member: &str) -> &str {
+    pub(crate) fn text(&self, member: &str) -> &str {
         self.ready[member]
             .as_str()
             .unwrap_or_else(|| panic!("{member} is no text"))
@@ -854,7 +854,7 @@ fn people_get_a_guide() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-/// A pipeline's rollout to two countries, by an app's name, signed in where the service says; and the same pipeline again.
+/// A pipeline's rollout to two countries, by an app's name; and the same pipeline again.
 #[tokio::test]
 async fn a_rollout_is_scheduled_waited_for_and_rerun() {
     let dev = Dev::start(&[]).await;
@@ -865,6 +865,8 @@ async fn a_rollout_is_scheduled_waited_for_and_rerun() {
         command
             .env("FAME_URL", dev.text("baseUrl"))
             .env("FAME_CA_FILE", dev.text("caFile"))
+            .env("FAME_TOKEN_URL", dev.text("tokenUrl"))
+            .env("FAME_SCOPE", dev.text("scope"))
             .env("FAME_CLIENT_ID", owner["clientId"].as_str().unwrap())
             .env("FAME_CLIENT_SECRET", owner["clientSecret"].as_str().unwrap());
         crate::service::run(command)

@@ -29,6 +29,8 @@ mod gateways;
 mod hotfixes;
 mod libraries;
 mod lists;
+#[cfg(unix)]
+mod logins;
 mod migrate;
 mod moving;
 mod operator;
@@ -50,6 +52,7 @@ mod service;
 mod services;
 mod signatures;
 mod signing_in;
+mod sources;
 mod uploads;
 mod views;
 #[cfg(unix)]

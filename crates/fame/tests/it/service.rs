@@ -192,10 +192,11 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-/// The binary with nothing in its environment.
+/// The binary with nothing in its environment, and no profiles of whoever runs the tests.
 pub(crate) fn binary(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fame"));
     command.args(args).env_clear();
+    command.env("XDG_CONFIG_HOME", "/nowhere");
     command
 }
 

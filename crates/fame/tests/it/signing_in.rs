@@ -172,62 +172,105 @@ fn with_a_secret(service: &Service) -> std::process::Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_says_where_to_sign_in_and_what_for() {
-    let service = that_sends_to("here/contoso.com/oauth2/authorize").await;
-    let ended = run(with_a_secret(&service)).await;
-    assert_eq!(ended.code, 0, "{ended:?}");
-    let journal = service.journal();
-    let form = String::from_utf8(journal[1].body.to_vec()).unwrap();
-    assert!(form.contains("scope=api%3A%2F%2F127.0.0.1%2F.default"), "{form}");
-    assert!(form.contains("client_secret=the-secret"), "{form}");
-    let several = that_sends_to("here/common/oauth2/authorize").await;
-    let ended = run(with_a_secret(&several)).await;
-    assert_eq!(ended.code, 3, "{ended:?}");
-    assert!(ended.err.contains("FAME_TENANT_ID"), "{}", ended.err);
-    let mut command = with_a_secret(&several);
-    command.env("FAME_TENANT_ID", "contoso.com");
-    assert_eq!(run(command).await.code, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_gets_no_token_that_is_for_others() {
-    for foreign in [
-        "https://graph.microsoft.com",
-        "api://other.contoso.com",
-        "c0ffee00-0000-0000-0000-000000000000",
-    ] {
-        let service = that_names("here/contoso.com/oauth2/authorize", foreign).await;
-        let ended = run(with_a_secret(&service)).await;
-        assert_eq!(ended.code, 3, "{ended:?}");
-        assert!(
-            ended.err.contains(foreign) && ended.err.contains("FAME_SCOPE"),
-            "{}",
-            ended.err
-        );
-        assert_eq!(service.lines().len(), 1);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_secret_goes_nowhere_that_nobody_named() {
+async fn what_a_service_says_of_signing_in_is_shown_and_never_followed() {
+    let elsewhere = that_sends_to("").await;
+    let foreign: &'static str = format!("{}/contoso.com/oauth2/authorize", elsewhere.url()).leak();
     for (sends_to, said) in [
-        ("", "does not say"),
+        ("", "FAME_TOKEN_URL"),
         (
-            "https://login.fabrikam.example/contoso.com/oauth2/authorize",
-            "login.fabrikam.example",
+            "here/contoso.com/oauth2/authorize",
+            "/contoso.com/oauth2/authorize",
         ),
+        (foreign, foreign),
         (
-            "https://login.fabrikam.example/realms/contoso/auth",
-            "FAME_TOKEN_URL",
+            "https://login.microsoftonline.com/contoso.com/oauth2/authorize",
+            "login.microsoftonline.com",
         ),
     ] {
         let service = that_sends_to(sends_to).await;
         let ended = run(with_a_secret(&service)).await;
         assert_eq!(ended.code, 3, "{sends_to}: {ended:?}");
         assert!(ended.err.contains(said), "{}", ended.err);
-        assert_eq!(service.lines().len(), 1);
+        assert_eq!(service.lines(), ["GET /v1.4/apps"]);
         assert!(service.journal()[0].body.is_empty());
+        assert_eq!(service.journal()[0].header("authorization"), "Bearer none");
     }
+    assert!(elsewhere.lines().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_sends_nothing_to_where_the_service_points() {
+    let elsewhere = that_sends_to("").await;
+    let foreign: &'static str = format!("{}/contoso.com/oauth2/authorize", elsewhere.url()).leak();
+    let service = that_sends_to(foreign).await;
+    let mut command = with_a_secret(&service);
+    command
+        .env("FAME_TOKEN_URL", format!("{}/contoso.com/token", service.url()))
+        .env("FAME_SCOPE", "api://fame/.default");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let ended = service.fame(&["apps", "list"]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains(foreign), "it is shown: {}", ended.err);
+    assert!(elsewhere.lines().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_alone_means_microsoft_entra_and_a_scope_is_always_said() {
+    let service = that_names("here/contoso.com/oauth2/authorize", "https://graph.microsoft.com").await;
+    let mut command = with_a_secret(&service);
+    command.env("FAME_TENANT_ID", "contoso.com");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(
+        ended.err.contains("FAME_SCOPE") && ended.err.contains("https://graph.microsoft.com"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(service.lines().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_for_the_service_that_is_named_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = that_sends_to("").await;
+    let here = format!("FAME_URL={}\nFAME_TOKEN=the-token\n", elsewhere.url());
+    std::fs::write(folder.path().join(".env"), here).unwrap();
+    let mut command = crate::service::binary_in(&folder, &["apps", "list"]);
+    command.env("FAME_TOKEN", "the-token");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.err.contains("FAME_URL"), "{}", ended.err);
+    assert!(elsewhere.lines().is_empty(), "what lies in a folder says nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_the_issuer_and_what_may_help() {
+    let service = Service::start(|_, _| {
+        Answer::json(
+            401,
+            json!({"error": "invalid_client", "error_description": "AADSTS700213: No matching federated identity record."}),
+        )
+    })
+    .await;
+    let ended = run(with_client(&service, &["apps", "list"])).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let issuer = format!("{}/contoso.com/token", service.url());
+    assert!(
+        ended.err.contains(&issuer) && ended.err.contains("fame whoami --show-claims"),
+        "{}",
+        ended.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_where_plain_http_is_spoken_is_said() {
+    let service = with_issuer(3_600, |_| true).await;
+    let mut command = service.command(&["apps", "list", "--retries", "0"]);
+    command.env("FAME_URL", service.url().replace("http://", "https://"));
+    let ended = run(command).await;
+    assert_eq!(ended.code, 6, "{ended:?}");
+    assert!(ended.err.contains("Is http:// meant?"), "{}", ended.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,6 +292,7 @@ async fn what_is_set_wrong_is_said_in_clear_words() {
             "is to hold the token alone",
         ),
         ("FAME_TOKEN", "eyJ0\neyJ1", "is to hold the token alone"),
+        ("FAME_PROFILE", "contoso", "no profile is called 'contoso'"),
     ];
     for (name, value, said) in cases {
         let mut command = service.command(&["apps", "list"]);

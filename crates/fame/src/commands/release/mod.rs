@@ -146,13 +146,13 @@ struct Wanted {
 }
 
 impl ReleaseArgs {
-    /// Runs the command.
+    /// Runs the command. `session` is opened with the profile that the release's file names, if it names one.
     ///
     /// # Errors
     /// Whatever ends it before there is an outcome to show: nothing was changed by then.
     pub(crate) async fn run(
         self,
-        session: impl AsyncFnOnce() -> Result<Session, Failure>,
+        session: impl AsyncFnOnce(Option<String>) -> Result<Session, Failure>,
         printer: Printer,
     ) -> Result<Exit, Failure> {
         let ended = self.release(session, printer).await;
@@ -161,12 +161,11 @@ impl ReleaseArgs {
 
     async fn release(
         &self,
-        session: impl AsyncFnOnce() -> Result<Session, Failure>,
+        session: impl AsyncFnOnce(Option<String>) -> Result<Session, Failure>,
         printer: Printer,
     ) -> Result<Exit, Failure> {
         let wanted = self.wanted(printer).await?;
-        check_profile(wanted.profile.as_deref())?;
-        let session = session().await?;
+        let session = session(wanted.profile.clone()).await?;
         let mut release = self.of(&session, wanted);
         release.look().await?;
         release.warn_of_lacks().await;
@@ -263,17 +262,5 @@ fn named(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     match found.is_empty() {
         true => Err(Failure::Usage(format!("No file matches '{pattern}'."))),
         false => Ok(found),
-    }
-}
-
-/// Makes sure that the release goes where its file says.
-fn check_profile(named: Option<&str>) -> Result<(), Failure> {
-    match named {
-        None => Ok(()),
-        Some(name) => Err(Failure::Usage(format!(
-            "The release names the profile '{name}', and there are no profiles here: leave it out of {} and say with \
-             flags or variables where it goes.",
-            file::NAME
-        ))),
     }
 }
