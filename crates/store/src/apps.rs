@@ -2,7 +2,7 @@
 
 use super::{
     Db, Reader, StoreError, Tx,
-    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    principals::PrincipalRef,
     row::table,
 };
 use domain::{
@@ -42,8 +42,9 @@ table! {
 
 /// One app, if the caller has a role on it.
 pub async fn find_app(db: &Db, principal: PrincipalRef, app: AppId) -> Result<Option<App>, StoreError> {
+    let has_role = principal.has_role();
     db.query(format!(
-        "SELECT {} FROM apps t WHERE t.id = $5 AND {CALLER_HAS_ROLE}",
+        "SELECT {} FROM apps t WHERE t.id = $5 AND {has_role}",
         App::COLUMNS
     ))
     .bind_all(principal.values())

@@ -2,7 +2,7 @@
 
 use super::{
     Db, StoreError, Tx,
-    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    principals::PrincipalRef,
     row::table,
 };
 use domain::{
@@ -30,10 +30,11 @@ pub async fn find_country(
     app: AppId,
     code: CountryCode,
 ) -> Result<Option<Country>, StoreError> {
+    let has_role = principal.has_role();
     db.query(format!(
         "SELECT {}
          FROM countries t
-         WHERE t.app_id = $5 AND t.code = $6 AND {CALLER_HAS_ROLE}",
+         WHERE t.app_id = $5 AND t.code = $6 AND {has_role}",
         Country::COLUMNS
     ))
     .bind_all(principal.values())
