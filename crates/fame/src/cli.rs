@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Hotfixes: versions pushed to customers' environments
     #[command(subcommand)]
     Hotfixes(commands::hotfixes::HotfixesCommand),
+    /// Pipelines whose runs may act for an app
+    #[command(subcommand)]
+    Publishers(commands::publishers::PublishersCommand),
     /// Whoever is told of what happens
     #[command(subcommand)]
     Webhooks(commands::webhooks::WebhooksCommand),

@@ -64,6 +64,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Versions(command) => command.run(&session().await?).await,
         Command::Environments(command) => command.run(&session().await?).await,
         Command::Hotfixes(command) => command.run(&session().await?).await,
+        Command::Publishers(command) => command.run(&session().await?).await,
         Command::Webhooks(command) => command.run(&session().await?).await,
         Command::Operator(command) => command.run(&session().await?).await,
         Command::Package(command) => command.run(printer),

@@ -14,6 +14,7 @@ pub(crate) mod openapi;
 pub(crate) mod operator;
 pub(crate) mod package;
 pub(crate) mod principals;
+pub(crate) mod publishers;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 mod transfer;

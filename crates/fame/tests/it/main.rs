@@ -32,6 +32,7 @@ mod packages;
 #[cfg(target_os = "linux")]
 mod pipes;
 mod printing;
+mod publishers;
 mod refusals;
 mod replicas;
 mod service;
