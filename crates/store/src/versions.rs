@@ -315,10 +315,11 @@ pub async fn find_newest_before(
         "SELECT {}
          FROM versions t
          WHERE t.app_id = $5 AND t.country_code = $6 AND t.version_key < $7 AND t.version_key >= $8
-           AND t.status = 'Uploaded' AND {CALLER_HAS_ROLE}
+           AND t.status = 'Uploaded' AND {}
          ORDER BY t.version_key DESC
          LIMIT 1",
-        Version::COLUMNS
+        Version::COLUMNS,
+        principal.has_role()
     ))
     .bind_all(principal.values())
     .bind_all(key.values())
@@ -337,8 +338,9 @@ pub async fn countries_with(
     let sql = format!(
         "SELECT DISTINCT t.country_code
          FROM versions t
-         WHERE t.app_id = $5 AND t.version_key >= $6 AND t.status = 'Uploaded' AND {CALLER_HAS_ROLE}
-         ORDER BY t.country_code"
+         WHERE t.app_id = $5 AND t.version_key >= $6 AND t.status = 'Uploaded' AND {}
+         ORDER BY t.country_code",
+        principal.has_role()
     );
     let query = db.query(sql).bind_all(principal.values()).bind(app).bind(least);
     let rows: Vec<(CountryCode,)> = query.fetch_all().await?;

@@ -486,6 +486,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         connector: Connector::new(DestinationSettings::default()).unwrap(),
         secrets: Arc::new(KeyRing::default()),
         uploads: UploadPlaces::new(4, Duration::from_secs(60)),
+        forecasts: Default::default(),
         enrolments: LookUps::of_enrolments(),
         leaks: LookUps::of_leaks(),
         exchanges: LookUps::of_exchanges(),
