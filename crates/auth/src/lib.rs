@@ -11,13 +11,15 @@
 //! | `keys` | the issuers' keys: where from, how often, how long |
 //! | `verified` | tokens that were verified a moment ago |
 //! | `caller` | the caller, and which principal rows mean it |
-//! | `own` | tokens that the service gives out itself, to agents |
+//! | `own` | tokens that the service gives out itself, to agents and to runs of pipelines |
+//! | `pipelines` | tokens of pipelines' issuers, which are exchanged for one of those |
 //! | `error` | refusals and their `WWW-Authenticate` |
 
 mod caller;
 mod error;
 mod keys;
 mod own;
+mod pipelines;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use uuid::Uuid;
 pub use caller::{ApplicationMatch, Caller, CallerKind, CustomerCaller, Delegated, Door, MatchedBy};
 pub use error::{AuthError, AuthFailure};
 pub use own::{NoOwnToken, NoRandomness, OwnToken, OwnTokenKind};
+pub use pipelines::{PipelineIssuerSettings, PipelineProvider, ProvenPipeline};
 pub use settings::{
     ApplicationSettings, AudiencePreset, AuthSettings, EntraSettings, IssuerSettings, OidcSettings,
     SettingsProblem, TenantSetting,
@@ -44,6 +47,7 @@ pub use token::oidc_id;
 
 use error::{Challenges, Refusal};
 use keys::{KeySet, KeySource, NoKey};
+use pipelines::PipelineIssuer;
 use token::{Claims, UnverifiedToken};
 use trusted::{EntraIssuer, EntraVersion, IssuerKind, OidcIssuer, Tenants, TrustedIssuer};
 use verified::VerifiedTokens;
@@ -96,6 +100,7 @@ pub struct Authenticator {
 
 struct Shared {
     issuers: Vec<Issuer>,
+    pipelines: Vec<PipelineIssuer>,
     /// Tenants of issuers that are not Entra; no Entra token may claim one.
     foreign_tenants: Vec<Uuid>,
     challenges: Challenges,
@@ -144,12 +149,14 @@ impl Authenticator {
         };
         let challenges = Challenges::of(first);
         let foreign_tenants = trusted.iter().filter_map(TrustedIssuer::foreign_tenant).collect();
+        let pipelines = PipelineIssuer::all(settings, &http, &clock);
         let issuers = trusted
             .into_iter()
             .map(|trusted| Issuer::new(trusted, &http, &clock))
             .collect();
         let shared = Shared {
             issuers,
+            pipelines,
             foreign_tenants,
             challenges,
             verified: VerifiedTokens::default(),
@@ -230,22 +237,46 @@ impl Authenticator {
         Ok(AgentCredential::Identity(caller))
     }
 
+    /// The token of a run of a pipeline, if that is what somebody shows: SHA-256 of its text. It opens the vendor's API
+    /// alone.
+    ///
+    /// # Errors
+    /// 401 for one that is mistyped.
+    pub fn publisher_token(&self, authorization: Option<&str>) -> Result<Option<[u8; 32]>, AuthError> {
+        let text = authorization.and_then(bearer_token).unwrap_or_default();
+        if !OwnToken::is_meant(OwnTokenKind::Publisher, text) {
+            return Ok(None);
+        }
+        let token = OwnToken::read(OwnTokenKind::Publisher, text);
+        let token = token.map_err(|_| self.refuse(AuthFailure::Malformed, "the checksum is wrong"))?;
+        Ok(Some(token.sha256()))
+    }
+
     /// Turns somebody away whose token is good, or of the service's own.
     pub fn refuse(&self, failure: AuthFailure, detail: &'static str) -> AuthError {
         self.shared.challenges.refuse(Refusal::new(failure, detail))
     }
 
+    fn key_sets(&self) -> impl Iterator<Item = &Arc<KeySet>> {
+        let of_pipelines = self.shared.pipelines.iter().map(|issuer| &issuer.keys);
+        self.shared
+            .issuers
+            .iter()
+            .flat_map(Issuer::key_sets)
+            .chain(of_pipelines)
+    }
+
     /// Fetches the keys of every issuer that has none yet, so that the first caller need not wait, and says
     /// whether all are there. Failures are logged and tried again when a token needs the keys.
     pub async fn load_keys(&self) -> bool {
-        let sets = self.shared.issuers.iter().flat_map(Issuer::key_sets);
+        let sets = self.key_sets();
         let loaded = future::join_all(sets.map(KeySet::load)).await;
         loaded.into_iter().all(|is_loaded| is_loaded)
     }
 
     /// Fetches the keys of every issuer, and says what stands in the way, for each address at which some are.
     pub async fn try_issuers(&self) -> Vec<String> {
-        let sets = self.shared.issuers.iter().flat_map(Issuer::key_sets);
+        let sets = self.key_sets();
         let tried = stream::iter(sets.map(|set| set.try_fetch())).buffer_unordered(TRIED_AT_ONCE);
         let mut failed: Vec<String> = tried.filter_map(future::ready).collect().await;
         failed.sort();
@@ -468,6 +499,9 @@ fn http_client(settings: &AuthSettings) -> Result<reqwest::Client, SettingsProbl
     }
     builder.build().map_err(|error| SettingsProblem {
         key: "identity".to_owned(),
-        message: format!("the client that fetches keys could not be set up: {}", Chain(&error)),
+        message: format!(
+            "the client that fetches keys could not be set up: {}",
+            Chain(&error)
+        ),
     })
 }

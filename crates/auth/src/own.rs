@@ -1,4 +1,4 @@
-//! Tokens that the service gives out itself, as opposed to those of issuers.
+//! Tokens that the service gives out itself, to agents and to runs of pipelines, as opposed to those of issuers.
 //!
 //! `fame<kind>_`, 43 random characters (256 bits) and 6 characters of CRC-32 over all before them. The prefix lets secret
 //! scanners find one that was published; the checksum lets a mistyped one be refused without a look-up. What is kept of
@@ -21,6 +21,8 @@ pub enum OwnTokenKind {
     Agent,
     /// An agent gets its first token for it, once.
     Enrolment,
+    /// A run of a pipeline signs in with it.
+    Publisher,
 }
 
 impl OwnTokenKind {
@@ -28,6 +30,7 @@ impl OwnTokenKind {
         match self {
             Self::Agent => "fameagt_",
             Self::Enrolment => "fameenr_",
+            Self::Publisher => "fametp_",
         }
     }
 }
@@ -90,9 +93,13 @@ impl OwnToken {
     /// Whether a text says of itself that it is a token of the service's own, of any kind.
     #[must_use]
     pub fn is_meant_by(text: &str) -> bool {
-        [OwnTokenKind::Agent, OwnTokenKind::Enrolment]
-            .into_iter()
-            .any(|kind| Self::is_meant(kind, text))
+        [
+            OwnTokenKind::Agent,
+            OwnTokenKind::Enrolment,
+            OwnTokenKind::Publisher,
+        ]
+        .into_iter()
+        .any(|kind| Self::is_meant(kind, text))
     }
 
     /// Whether a text says of itself that it is one of that kind.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::caller::{ApplicationMatch, Door};
+use super::pipelines::PipelineIssuerSettings;
 use super::trusted::{
     CONSUMER_TENANT, EntraIssuer, IssuerKind, OidcIssuer, TENANT_PLACEHOLDER, Tenants, TrustedIssuer,
 };
@@ -29,6 +30,8 @@ const BUSINESS_CENTRAL_AUDIENCES: [&str; 3] = [
 pub struct AuthSettings {
     /// The trusted issuers; at least one.
     pub issuers: Vec<IssuerSettings>,
+    /// Issuers of tokens for pipelines, which apps may trust.
+    pub publishers: Vec<PipelineIssuerSettings>,
     /// Accept `http://` authorities on loopback hosts, and go to them without a proxy. For `fame dev` and
     /// tests: whoever can listen on that port can then sign for everybody.
     pub allow_insecure_loopback: bool,
@@ -44,6 +47,16 @@ pub enum IssuerSettings {
     Entra(EntraSettings),
     /// Any other OpenID Connect issuer, such as Keycloak or Dex.
     Oidc(OidcSettings),
+}
+
+impl IssuerSettings {
+    /// `iss` of an issuer that is not Entra.
+    pub(super) fn oidc_issuer(&self) -> Option<&str> {
+        match self {
+            Self::Entra(_) => None,
+            Self::Oidc(oidc) => Some(&oidc.issuer),
+        }
+    }
 }
 
 /// Microsoft Entra in one of its clouds.
@@ -231,6 +244,7 @@ impl AuthSettings {
             }
         }
         report_overlaps(&trusted, &mut problems);
+        self.check_publishers(&mut problems);
         // A tenant that is listed belongs to the entry that lists it.
         trusted.sort_by_key(|(_, issuer)| issuer.trusts_any());
         if !trusts_several(trusted.iter().map(|(_, issuer)| issuer)) {
@@ -328,7 +342,7 @@ impl AuthSettings {
     }
 
     /// An https URL (or http on loopback, if allowed) as text without a slash at its end.
-    fn parse_url(&self, key: &str, text: &str, problems: &mut Problems) -> String {
+    pub(super) fn parse_url(&self, key: &str, text: &str, problems: &mut Problems) -> String {
         let Ok(url) = Url::parse(text) else {
             problems.at(key, format!("`{text}` is not an absolute URL"));
             return String::new();
@@ -523,9 +537,9 @@ fn report_overlap(earlier: usize, first: &IssuerKind, second: &IssuerKind, probl
 }
 
 #[derive(Default)]
-struct Problems {
+pub(super) struct Problems {
     /// The entry that is looked at, such as `identity.issuers[0]`.
-    entry: String,
+    pub(super) entry: String,
     found: Vec<SettingsProblem>,
 }
 
@@ -537,7 +551,7 @@ impl Problems {
         });
     }
 
-    fn at(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn at(&mut self, key: &str, message: impl Into<String>) {
         self.add(format!("{}.{key}", self.entry), message);
     }
 }

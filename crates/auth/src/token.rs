@@ -36,7 +36,7 @@ const ADMINISTRATORS: [Uuid; 2] = [
 const DELEGATION: Uuid = uuid!("08372b87-7d02-482a-9e02-fb03ea5fe193");
 
 /// By how many seconds our clock and the issuer's may differ.
-const LEEWAY: i64 = 300;
+pub(super) const LEEWAY: i64 = 300;
 
 /// A token that is well-formed and signed with an algorithm that is allowed. Nothing in it is proven.
 pub(super) struct UnverifiedToken<'a> {

@@ -25,6 +25,7 @@ use wire::{
     environments::Environment,
     hotfixes::{EnvironmentHotfix, HotfixPatchBody, HotfixRequestBody, PlanRow},
     principals::{Principal, PrincipalPatch},
+    publishers::{OidcAudience, PublisherExchange, PublisherToken, TrustedPublisher, TrustedPublisherBody},
     service::ServiceDocument,
     versions::{Version, VersionPatchBody},
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
@@ -125,6 +126,57 @@ impl Client {
     pub fn replay_webhook_delivery(&self, app: AppId, id: Uuid, event: Uuid) -> Request<WebhookDelivery> {
         let url = self.webhook(app, id, &["deliveries", &event.to_string(), "replay"]);
         self.request(Method::POST, url)
+    }
+
+    fn trusted_publisher(&self, app: AppId, id: Uuid) -> Url {
+        self.in_app(app, &["trustedPublishers", &id.to_string()])
+    }
+
+    /// The runs of pipelines that may act for an app.
+    pub fn list_trusted_publishers(&self, app: AppId) -> List<TrustedPublisher> {
+        List::new(self, self.in_app(app, &["trustedPublishers"]))
+    }
+
+    /// A trusted publisher of an app.
+    pub fn get_trusted_publisher(&self, app: AppId, id: Uuid) -> Request<TrustedPublisher> {
+        self.request(Method::GET, self.trusted_publisher(app, id))
+    }
+
+    /// Trusts a publisher, or changes what is said of one.
+    pub fn put_trusted_publisher(
+        &self,
+        app: AppId,
+        id: Uuid,
+        publisher: &TrustedPublisherBody,
+    ) -> Request<TrustedPublisher> {
+        self.request(Method::PUT, self.trusted_publisher(app, id))
+            .with_body(publisher)
+    }
+
+    /// Trusts a publisher no more.
+    pub fn delete_trusted_publisher(&self, app: AppId, id: Uuid) -> Request<()> {
+        self.request(Method::DELETE, self.trusted_publisher(app, id))
+    }
+
+    fn oidc(&self, segment: &str) -> Url {
+        self.0.settings.url.below(&["oidc", segment])
+    }
+
+    /// What a pipeline's own token has to be meant for to be exchanged. Nobody needs to have signed in.
+    pub fn get_oidc_audience(&self) -> Request<OidcAudience> {
+        self.request(Method::GET, self.oidc("audience"))
+    }
+
+    /// Exchanges a pipeline's own token for one of the service's. It is good once, so this is never repeated. Nobody needs to
+    /// have signed in.
+    pub fn exchange_oidc_token(&self, exchange: &PublisherExchange) -> Request<PublisherToken> {
+        self.request(Method::POST, self.oidc("exchange"))
+            .with_body(exchange)
+    }
+
+    /// Ends the token that the client signs in with, which is that of a pipeline's run.
+    pub fn end_oidc_token(&self) -> Request<()> {
+        self.request(Method::DELETE, self.oidc("token"))
     }
 
     /// The text at an address.

@@ -28,6 +28,8 @@ pub enum Resource {
     EnvironmentHotfixes,
     /// Who is told of what happens. It is none of the original's, so no role's list names it.
     Webhooks,
+    /// Which pipelines may act for it; none of the original's either.
+    TrustedPublishers,
 }
 
 impl Resource {
@@ -52,6 +54,7 @@ impl Resource {
             Self::Environments => "environments",
             Self::EnvironmentHotfixes => "environmentHotfixes",
             Self::Webhooks => "webhooks",
+            Self::TrustedPublishers => "trustedPublishers",
         }
     }
 }
@@ -111,6 +114,8 @@ impl Permission {
             (Resource::EnvironmentHotfixes, Access::Write) => "environmentHotfixes/write",
             (Resource::Webhooks, Access::Read) => "webhooks/read",
             (Resource::Webhooks, Access::Write) => "webhooks/write",
+            (Resource::TrustedPublishers, Access::Read) => "trustedPublishers/read",
+            (Resource::TrustedPublishers, Access::Write) => "trustedPublishers/write",
         }
     }
 }
@@ -125,7 +130,7 @@ impl fmt::Display for Permission {
 #[must_use]
 pub fn least_role(permission: Permission) -> Role {
     match (permission.access, permission.resource) {
-        (_, Resource::Webhooks) => Role::Owner,
+        (_, Resource::Webhooks | Resource::TrustedPublishers) => Role::Owner,
         (Access::Read, _) => Role::Reader,
         (Access::Write, Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes) => {
             Role::Contributor

@@ -4,6 +4,7 @@ use crate::{
     environment::{EnvironmentKey, name_key},
     ids::TenantId,
     instant::Instant,
+    pattern,
     vocabulary::vocabulary,
 };
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
@@ -169,21 +170,7 @@ impl NamePattern {
     /// Whether the normal form of a name fits.
     #[must_use]
     pub fn fits(&self, name_key: &str) -> bool {
-        let Some((start, rest)) = self.0.split_once('*') else {
-            return self.0 == name_key;
-        };
-        let Some(mut left) = name_key.strip_prefix(start) else {
-            return false;
-        };
-        let mut parts: Vec<_> = rest.split('*').collect();
-        let end = parts.pop().unwrap_or_default();
-        for part in parts {
-            match left.split_once(part) {
-                Some((_, behind)) => left = behind,
-                None => return false,
-            }
-        }
-        left.ends_with(end)
+        pattern::fits(&self.0, name_key)
     }
 }
 

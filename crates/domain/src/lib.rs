@@ -49,6 +49,8 @@
 //! Who asks, and where:
 //! * **principal**: a user or an application of Microsoft Entra that has **roles** on an app: Owner, Contributor,
 //!   Reader.
+//! * **trusted publisher**: the runs of a pipeline that may act for an app, and what they may; each **exchange**s what its
+//!   own issuer says of it for a token of the service's own.
 //! * **delegated**: said of an administrator whom a customer granted their rights from the tenant of a **partner**.
 //! * **vendor**: the publisher of apps; **customer**: who runs environments; **operator**: who runs the service.
 //! * **vendor API**: the App Management API under `/v1.0`; **operator API** (`/operator/v1`); **agent API**
@@ -82,9 +84,11 @@ pub mod inventory;
 pub mod jitter;
 pub mod loopback;
 pub mod operation;
+pub mod pattern;
 pub mod postponement;
 pub mod principal;
 pub mod problem;
+pub mod publisher;
 pub mod redaction;
 pub mod resolution;
 mod rules;

@@ -14,7 +14,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What kind of identity asks for something in a tenant.
+    /// What kind of identity asks for something.
     CallerKind {
         /// A person of the tenant.
         User,
@@ -22,6 +22,8 @@ vocabulary! {
         Application,
         /// A person of a partner, who administers the tenant on its customer's behalf.
         Delegated,
+        /// The run of a pipeline that an app trusts.
+        Publisher,
     }
 }
 

@@ -74,6 +74,11 @@ pub const NEW_HOST: &str = "webhook.newHost";
 /// What the event is called that tells of a webhook that gets nothing any more.
 pub const DISABLED: &str = "webhook.disabled";
 
+/// What the event is called that tells of a publisher that may more than before, or whose ids were confirmed.
+pub const PUBLISHER_WIDENED: &str = "publisher.widened";
+/// What the event is called that tells of a publisher whose ids are those of its first run from now on.
+pub const PUBLISHER_LOCKED: &str = "publisher.locked";
+
 /// Events that belong to an app: its owners can have themselves told of them.
 pub const APP_EVENTS: &[&str] = &[
     "hotfix.scheduled",
@@ -102,6 +107,8 @@ pub const APP_EVENTS: &[&str] = &[
     "uninstall.failed",
     "uninstall.skipped",
     "environment.drift",
+    PUBLISHER_WIDENED,
+    PUBLISHER_LOCKED,
     NEW_HOST,
     DISABLED,
 ];

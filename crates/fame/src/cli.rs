@@ -72,6 +72,9 @@ pub(crate) enum Command {
     Matrix(commands::matrix::MatrixArgs),
     /// Which version each environment has
     Fleet(commands::fleet::FleetArgs),
+    /// Pipelines whose runs may act for an app
+    #[command(subcommand)]
+    Publishers(commands::publishers::PublishersCommand),
     /// Whoever is told of what happens
     #[command(subcommand)]
     Webhooks(commands::webhooks::WebhooksCommand),

@@ -154,6 +154,7 @@ impl Server {
             forecasts: Forecasts::default(),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
+            exchanges: LookUps::of_exchanges(),
             customers_changes: Changes::default(),
             changes: TaskTracker::new(),
         });

@@ -28,6 +28,7 @@ use store::{
     freezes::Freeze,
     hotfixes::Operation,
     principals::AppPrincipal,
+    publishers::TrustedPublisher,
     versions::{Version, VersionEntry},
     webhooks::{DeliveryEntry, Webhook},
 };
@@ -153,6 +154,36 @@ pub(crate) fn webhook(webhook: Webhook) -> Result<wire::webhooks::Webhook> {
         secret: None,
         former_secret_until: webhook.former_secret_until,
         etag: webhook.etag,
+    })
+}
+
+/// The runs of a pipeline that may act for an app.
+pub(crate) fn trusted_publisher(publisher: TrustedPublisher) -> Result<wire::publishers::TrustedPublisher> {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    Ok(wire::publishers::TrustedPublisher {
+        id: publisher.id,
+        provider: publisher.provider,
+        issuer: publisher.issuer,
+        repository: publisher.repository,
+        repository_id: publisher.repository_id,
+        owner_id: publisher.owner_id,
+        workflow: publisher.workflow,
+        job_workflow: publisher.job_workflow,
+        environment: publisher.environment,
+        ref_pattern: publisher.ref_pattern,
+        events: words(&publisher.events),
+        runner_environment: publisher.runner_environment,
+        may: words(&publisher.may),
+        max_availability: publisher.max_availability,
+        countries: publisher.countries.as_deref().map_or_else(Vec::new, words),
+        lifetime_seconds: publisher.lifetime_seconds,
+        state: publisher.state,
+        pending_until: publisher.pending_until,
+        locked_on: publisher.locked_on,
+        used_on: publisher.used_on,
+        created_on: Some(publisher.created_on),
+        created_by: Some(publisher.created_by),
+        etag: publisher.etag,
     })
 }
 

@@ -1,10 +1,6 @@
 //! Registered apps.
 
-use super::{
-    Db, Reader, StoreError, Tx,
-    principals::{CALLER_HAS_ROLE, PrincipalRef},
-    row::table,
-};
+use super::{Db, Reader, StoreError, Tx, principals::PrincipalRef, row::table};
 use domain::{
     ids::{AppId, Etag, TenantId},
     instant::Instant,
@@ -42,8 +38,9 @@ table! {
 
 /// One app, if the caller has a role on it.
 pub async fn find_app(db: &Db, principal: PrincipalRef, app: AppId) -> Result<Option<App>, StoreError> {
+    let has_role = principal.has_role();
     db.query(format!(
-        "SELECT {} FROM apps t WHERE t.id = $5 AND {CALLER_HAS_ROLE}",
+        "SELECT {} FROM apps t WHERE t.id = $5 AND {has_role}",
         App::COLUMNS
     ))
     .bind_all(principal.values())

@@ -1,10 +1,6 @@
 //! The countries that an app was added to.
 
-use super::{
-    Db, StoreError, Tx,
-    principals::{CALLER_HAS_ROLE, PrincipalRef},
-    row::table,
-};
+use super::{Db, StoreError, Tx, principals::PrincipalRef, row::table};
 use domain::{
     country::CountryCode,
     ids::{AppId, Etag},
@@ -30,10 +26,11 @@ pub async fn find_country(
     app: AppId,
     code: CountryCode,
 ) -> Result<Option<Country>, StoreError> {
+    let has_role = principal.has_role();
     db.query(format!(
         "SELECT {}
          FROM countries t
-         WHERE t.app_id = $5 AND t.code = $6 AND {CALLER_HAS_ROLE}",
+         WHERE t.app_id = $5 AND t.code = $6 AND {has_role}",
         Country::COLUMNS
     ))
     .bind_all(principal.values())

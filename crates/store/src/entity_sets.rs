@@ -10,6 +10,7 @@ mod environments;
 mod freezes;
 mod hotfixes;
 mod principals;
+mod publishers;
 mod versions;
 mod webhooks;
 
@@ -28,6 +29,7 @@ pub use environments::{ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED
 pub use freezes::FREEZES;
 pub use hotfixes::{HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
+pub use publishers::TRUSTED_PUBLISHERS;
 pub use versions::VERSIONS;
 pub use webhooks::{DELIVERIES, WEBHOOKS};
 

@@ -2,7 +2,7 @@
 
 use super::{
     Db, Field, FromRow, Reader, Row, StoreError, Tx, Value,
-    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    principals::PrincipalRef,
     row::{Record as _, row, table},
     table::Kind,
 };
@@ -310,10 +310,11 @@ pub async fn find_installations(
     country: CountryCode,
     name: &str,
 ) -> Result<Vec<Installation>, StoreError> {
+    let has_role = principal.has_role();
     db.query(format!(
         "SELECT {}
          FROM installations t
-         WHERE t.app_id = $5 AND t.country_code = $6 AND t.name_key = $7 AND {CALLER_HAS_ROLE}
+         WHERE t.app_id = $5 AND t.country_code = $6 AND t.name_key = $7 AND {has_role}
          ORDER BY t.tenant_id, t.family_key",
         Installation::COLUMNS
     ))

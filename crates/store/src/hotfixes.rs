@@ -1,11 +1,7 @@
 //! Operations: what was asked for, where, and what became of it. How they start and end is in
 //! [`super::execution`].
 
-use super::{
-    Db, StoreError, Tx, Value,
-    principals::{CALLER_HAS_ROLE, PrincipalRef},
-    row::table,
-};
+use super::{Db, StoreError, Tx, Value, principals::PrincipalRef, row::table};
 use domain::{
     country::CountryCode,
     environment::{EnvironmentKind, family_key, name_key},
@@ -145,10 +141,11 @@ pub async fn find_hotfix(
     country: CountryCode,
     id: OperationId,
 ) -> Result<Option<Operation>, StoreError> {
+    let has_role = principal.has_role();
     db.query(format!(
         "SELECT {}
          FROM operations t
-         WHERE t.id = $7 AND t.app_id = $5 AND t.country_code = $6 AND t.kind = 'Hotfix' AND {CALLER_HAS_ROLE}",
+         WHERE t.id = $7 AND t.app_id = $5 AND t.country_code = $6 AND t.kind = 'Hotfix' AND {has_role}",
         Operation::COLUMNS
     ))
     .bind_all(principal.values())

@@ -37,6 +37,7 @@ mod migrations;
 mod postgres;
 mod postgres_url;
 pub mod principals;
+pub mod publishers;
 pub mod retention;
 mod row;
 pub mod settings;

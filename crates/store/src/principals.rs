@@ -3,12 +3,14 @@
 use super::{
     Db, FromRow, Row, StoreError, Tx, Value,
     environments::placeholders,
+    publishers::{self, app_of_run, run_has_token},
     row::{Field, table},
     table::Kind,
 };
 use domain::{
     ids::{AppId, Etag, PrincipalId, TenantId},
-    principal::{PrincipalKind, Role, Roles, TokenTenant},
+    principal::{CallerKind, PrincipalKind, Role, Roles, TokenTenant},
+    publisher::Grant,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -18,10 +20,13 @@ use uuid::Uuid;
 /// Users match by object id and tenant. Applications match by client id or by the object id of their service
 /// principal, as the issuer's settings allow; `second` is then the other of the two, or the same again. With a `tenant`, an
 /// application is meant only where tokens of that tenant count: it is the publisher's, or the operator allowed it.
+///
+/// The run of a pipeline is in no row of that table. It is known by its token: `first` is the app that it opens, `second` the
+/// trusted publisher, and `tenant` the token's own id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrincipalRef {
-    /// Whether it is a user or an application.
-    pub kind: PrincipalKind,
+    /// Whether it is a user, an application, or the run of a pipeline.
+    pub kind: CallerKind,
     /// A user's object id, or one of an application's two ids.
     pub first: Uuid,
     /// A user's tenant, or the other of an application's ids.
@@ -41,6 +46,20 @@ impl PrincipalRef {
         } = self;
         [kind.as_str().into(), first.into(), second.into(), tenant.into()]
     }
+
+    /// Whether it is the run of a pipeline.
+    pub fn is_run(self) -> bool {
+        self.kind == CallerKind::Publisher
+    }
+
+    /// Whether the caller has a role on the app `$5`, in SQL.
+    pub(crate) fn has_role(self) -> &'static str {
+        if self.is_run() {
+            run_has_token!()
+        } else {
+            CALLER_HAS_ROLE
+        }
+    }
 }
 
 /// Whether the principal `p` is the caller, whose four values are `$1` to `$4`.
@@ -55,8 +74,8 @@ macro_rules! is_caller {
 }
 pub(crate) use is_caller;
 
-/// Whether the caller has a role on the app `$5`.
-pub(crate) const CALLER_HAS_ROLE: &str = concat!(
+/// Whether the caller is a principal of the app `$5`.
+const CALLER_HAS_ROLE: &str = concat!(
     "EXISTS (SELECT 1 FROM principals p WHERE p.app_id = $5 AND ",
     is_caller!(),
     ")"
@@ -106,12 +125,14 @@ impl Field for TokenTenant {
 }
 
 /// What the caller may know and do about an app: its roles, and whether the country was added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppAccess {
     /// What it may do.
     pub roles: Roles,
     /// Whether the app was added to the country that was asked about.
     pub has_country: bool,
+    /// What the run of a pipeline is confined to besides.
+    pub grant: Option<Grant>,
 }
 
 struct AppAccessRow(Roles, i64);
@@ -134,7 +155,11 @@ const APP_ACCESS: &str = concat!(
 fn app_access_of(rows: Vec<AppAccessRow>) -> AppAccess {
     let roles = rows.iter().fold(Roles::NONE, |all, row| all.union(row.0));
     let has_country = rows.iter().any(|row| row.1 > 0);
-    AppAccess { roles, has_country }
+    AppAccess {
+        roles,
+        has_country,
+        grant: None,
+    }
 }
 
 /// The caller's access to an app; `country` may be empty where none is asked about.
@@ -144,6 +169,9 @@ pub async fn app_access(
     app: AppId,
     country: &str,
 ) -> Result<AppAccess, StoreError> {
+    if principal.is_run() {
+        return publishers::app_access(db, principal, app, country).await;
+    }
     let query = db
         .query(APP_ACCESS)
         .bind_all(principal.values())
@@ -159,6 +187,9 @@ pub async fn app_access_in(
     app: AppId,
     country: &str,
 ) -> Result<AppAccess, StoreError> {
+    if principal.is_run() {
+        return publishers::app_access_in(tx, principal, app, country).await;
+    }
     let query = tx
         .query(APP_ACCESS)
         .bind_all(principal.values())
@@ -173,15 +204,31 @@ const APPS_OF: &str = concat!(
     ")"
 );
 
+fn apps_of_caller(principal: PrincipalRef) -> &'static str {
+    if principal.is_run() {
+        app_of_run!()
+    } else {
+        APPS_OF
+    }
+}
+
 /// The apps that the caller has a role on.
 pub async fn apps_of(db: &Db, principal: PrincipalRef) -> Result<HashSet<AppId>, StoreError> {
-    let rows: Vec<(AppId,)> = db.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
+    let rows: Vec<(AppId,)> = db
+        .query(apps_of_caller(principal))
+        .bind_all(principal.values())
+        .fetch_all()
+        .await?;
     Ok(rows.into_iter().map(|(app,)| app).collect())
 }
 
 /// The same within a transaction.
 pub async fn apps_of_in(tx: &mut Tx<'_>, principal: PrincipalRef) -> Result<HashSet<AppId>, StoreError> {
-    let rows: Vec<(AppId,)> = tx.query(APPS_OF).bind_all(principal.values()).fetch_all().await?;
+    let rows: Vec<(AppId,)> = tx
+        .query(apps_of_caller(principal))
+        .bind_all(principal.values())
+        .fetch_all()
+        .await?;
     Ok(rows.into_iter().map(|(app,)| app).collect())
 }
 
@@ -195,8 +242,9 @@ pub async fn find_principal(
     db.query(format!(
         "SELECT {}
          FROM principals t
-         WHERE t.app_id = $5 AND t.id = $6 AND {CALLER_HAS_ROLE}",
-        AppPrincipal::COLUMNS
+         WHERE t.app_id = $5 AND t.id = $6 AND {}",
+        AppPrincipal::COLUMNS,
+        principal.has_role()
     ))
     .bind_all(principal.values())
     .bind(app)

@@ -122,6 +122,8 @@ words! {
     domain::webhook::DeliveryStatus,
     domain::webhook::AttemptResult,
     domain::webhook::DisabledReason,
+    domain::publisher::Provider,
+    domain::publisher::PublisherState,
 }
 
 /// Whether a text is one of the words of `T`, written as the service writes it.

@@ -7,7 +7,8 @@
 use super::{
     agents::Agent, apps::App, audit::AuditRow, blobs::Blob, countries::Country, customers::Customer,
     environments::Environment, environments::InstallationRow, freezes::Freeze, hotfixes::Operation,
-    idempotency::KeptKey, principals::AppPrincipal, row::Record, table::Table, versions::Version,
+    idempotency::KeptKey, principals::AppPrincipal, publishers::TrustedPublisher, row::Record, table::Table,
+    versions::Version,
 };
 
 /// The table of package bytes, whose rows are more than rows: each stands for an object in a storage location.
@@ -28,6 +29,7 @@ pub const TABLES: &[Table] = &[
     AuditRow::TABLE,
     Freeze::TABLE,
     Customer::TABLE,
+    TrustedPublisher::TABLE,
 ];
 
 #[cfg(test)]
@@ -42,12 +44,15 @@ mod tests {
     type Schema = BTreeMap<String, (Vec<(String, String, bool)>, Vec<String>)>;
 
     /// Tables that are no state of the service: what was migrated, what was imported, and events that are still to be
-    /// told, which is left to the service in which they happened. Nor are webhooks, whose secrets leave no service.
+    /// told, which is left to the service in which they happened. Nor are webhooks, whose secrets leave no service, and what
+    /// runs of pipelines were given there.
     const NOT_CARRIED: &[&str] = &[
         "event_cursors",
         "events",
         "imports",
         "migrations",
+        "publisher_exchanges",
+        "publisher_tokens",
         "webhook_deliveries",
         "webhook_senders",
         "webhooks",

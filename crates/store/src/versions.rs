@@ -2,7 +2,7 @@
 
 use super::{
     ColumnValue, Db, Field, Reader, Row, StoreError, Tx, Value,
-    principals::{CALLER_HAS_ROLE, PrincipalRef},
+    principals::PrincipalRef,
     row::{row, table},
     table::Kind,
     value::from_column_by,
@@ -271,11 +271,12 @@ pub async fn find_version(
     principal: PrincipalRef,
     key: &VersionKey,
 ) -> Result<Option<Version>, StoreError> {
+    let has_role = principal.has_role();
     db.query(format!(
         "SELECT {}
          FROM versions t
          WHERE t.app_id = $5 AND t.country_code = $6 AND t.version_key = $7
-           AND {CALLER_HAS_ROLE}",
+           AND {has_role}",
         Version::COLUMNS
     ))
     .bind_all(principal.values())

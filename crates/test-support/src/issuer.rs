@@ -22,6 +22,8 @@ pub const CUSTOMER_TENANTS: [Uuid; 2] = [
     uuid!("ccccdddd-2222-eeee-3333-ffff4444aaaa"),
     uuid!("ddddeeee-3333-ffff-4444-aaaa5555bbbb"),
 ];
+/// The tenant whose v2.0 issuer stands for one of pipelines. Nobody is in it, and no service trusts it as a tenant.
+pub const PIPELINES_TENANT: Uuid = uuid!("ffffaaaa-5555-bbbb-6666-cccc7777dddd");
 /// The client id of the service.
 pub const API: Uuid = uuid!("0a0a0a0a-1111-4222-8333-000000000001");
 /// The App ID URI of the service.
@@ -145,7 +147,7 @@ fn directory() -> Directory {
     };
     let mut directory = Directory {
         tenants: [
-            &[HOME_TENANT, PARTNER_TENANT, RESELLER_TENANT][..],
+            &[HOME_TENANT, PARTNER_TENANT, RESELLER_TENANT, PIPELINES_TENANT][..],
             &CUSTOMER_TENANTS,
         ]
         .concat(),
@@ -178,6 +180,44 @@ fn directory() -> Directory {
 /// The address at which the issuer answers.
 pub fn base_url() -> &'static str {
     &SHARED.base_url
+}
+
+/// The issuer of tokens of pipelines.
+pub fn pipeline_issuer() -> String {
+    format!("{}/{PIPELINES_TENANT}/v2.0", base_url())
+}
+
+/// What a good token of a pipeline's run is minted from, as GitHub would say it: a push to `main` of `contoso/sales-pack`.
+pub fn pipeline_run(audience: &str) -> TokenRequest {
+    let issuer = pipeline_issuer();
+    let request = TokenRequest {
+        issuer: Some(issuer),
+        ..Person::OWNER.token()
+    };
+    [
+        ("aud", audience),
+        ("jti", &Uuid::new_v4().to_string()),
+        ("sub", "repo:contoso@7/sales-pack@42:ref:refs/heads/main"),
+        ("repository", "contoso/sales-pack"),
+        ("repository_id", "42"),
+        ("repository_owner_id", "7"),
+        (
+            "workflow_ref",
+            "contoso/sales-pack/.github/workflows/release.yml@refs/heads/main",
+        ),
+        (
+            "job_workflow_ref",
+            "contoso/sales-pack/.github/workflows/release.yml@refs/heads/main",
+        ),
+        ("ref", "refs/heads/main"),
+        ("ref_protected", "true"),
+        ("event_name", "push"),
+        ("runner_environment", "github-hosted"),
+        ("run_id", "1001"),
+        ("run_attempt", "1"),
+    ]
+    .into_iter()
+    .fold(request, |request, (name, value)| request.with_claim(name, value))
 }
 
 /// Any token, good or bad.

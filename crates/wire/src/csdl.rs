@@ -14,6 +14,7 @@ use crate::{
         RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
+    publishers::TrustedPublisher,
     value::EdmType,
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
@@ -116,6 +117,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
             ("countries", Country::NAME),
             ("principals", Principal::NAME),
             ("webhooks", Webhook::NAME),
+            ("trustedPublishers", TrustedPublisher::NAME),
         ]),
         entity_type::<Country>(&[
             ("versions", Version::NAME),
@@ -128,6 +130,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<EnvironmentHotfix>(&[]),
         entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
         entity_type::<WebhookDelivery>(&[]),
+        entity_type::<TrustedPublisher>(&[]),
         complex_type::<Dependency>(),
         complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),
@@ -144,6 +147,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("principals", BE_REMOVED),
         ("webhooks", BE_REMOVED),
         ("webhooks/deliveries", BE_READ),
+        ("trustedPublishers", BE_REMOVED),
     ];
     whole(&types, &[("apps", App::NAME, BE_READ, below_apps)], filter_words)
 }

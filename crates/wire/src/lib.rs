@@ -20,6 +20,7 @@ pub mod lenient;
 pub mod list;
 pub mod operator;
 pub mod principals;
+pub mod publishers;
 pub mod service;
 pub mod value;
 pub mod versions;

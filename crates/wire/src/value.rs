@@ -12,6 +12,7 @@ use domain::{
     instant::Instant,
     operation::{FailureCause, OperationKind, OperationStatus},
     principal::{PrincipalKind, Role, Roles},
+    publisher::{Provider, PublisherState},
     version::{AppVersion, Availability, SyncMode, VersionStatus},
     waiting::WaitingFor,
     webhook::{AttemptResult, DeliveryStatus, DisabledReason, WebhookFormat},
@@ -181,7 +182,9 @@ words!(
     DeliveryStatus,
     AttemptResult,
     DisabledReason,
-    WaitingFor
+    WaitingFor,
+    Provider,
+    PublisherState
 );
 
 impl Value for SyncMode {

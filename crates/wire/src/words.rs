@@ -3,7 +3,7 @@
 //! Values of `domain` read and write themselves; what is said here is only which words there are, so that programs made
 //! from the description know them too.
 
-use domain::{agent, environment, operation, principal, version, waiting, webhook};
+use domain::{agent, environment, operation, principal, publisher, version, waiting, webhook};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -31,7 +31,7 @@ macro_rules! words {
 
 words! {
     /// What somebody is who did something.
-    ActorKind: these(&["User", "Application", "Delegated", "Agent", "Service"]);
+    ActorKind: these(&["User", "Application", "Delegated", "Publisher", "Agent", "Service"]);
     /// How an attempt to deliver went.
     AttemptResult: all(webhook::AttemptResult::ALL);
     /// For whom an installed app was published.
@@ -71,6 +71,10 @@ words! {
     CustomersOperationStatus: lower(operation::OperationStatus::ALL);
     /// What kind of identity somebody has.
     PrincipalKind: all(principal::PrincipalKind::ALL);
+    /// Whose pipelines.
+    Provider: all(publisher::Provider::ALL);
+    /// How far a trusted publisher has come.
+    PublisherState: all(publisher::PublisherState::ALL);
     /// What somebody is to an app.
     Role: all(principal::Role::ALL);
     /// For whom an app was published that would have to go.

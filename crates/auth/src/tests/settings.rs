@@ -224,3 +224,35 @@ fn any_tenant_is_for_customers_alone_and_not_with_tokens_of_others() {
             .is_err()
     );
 }
+
+#[test]
+fn issuers_of_pipelines_are_https_and_nobody_elses() {
+    let more = |text: &str| format!("{GOOD}{text}");
+    let github =
+        "[[publishers]]\nprovider = \"github\"\nissuer = \"https://token.actions.githubusercontent.com\"\n";
+    assert_eq!(problem_keys(&more(github)), [""; 0]);
+    for (wrong, keys) in [
+        (
+            "[[publishers]]\nprovider = \"custom\"\nissuer = \"http://ci.contoso.com\"\n".to_owned(),
+            &["identity.publishers[0].issuer"][..],
+        ),
+        (
+            "[[publishers]]\nprovider = \"custom\"\nissuer = \"https://a.b\"\nkey_origins = [\"http://c.d\"]\n".to_owned(),
+            &["identity.publishers[0].key_origins"],
+        ),
+        (format!("{github}{github}"), &["identity.publishers[1].issuer"]),
+        (
+            "[[issuers]]\nkind = \"oidc\"\nissuer = \"https://ci.contoso.com/\"\naudiences = [\"fame\"]\n\
+             tenant = \"6f8c7a3e-1111-4c2b-9a55-0c0a7c0a0002\"\n\
+             [[publishers]]\nprovider = \"custom\"\nissuer = \"https://ci.contoso.com\"\n"
+                .to_owned(),
+            &["identity.publishers[0].issuer"],
+        ),
+    ] {
+        assert_eq!(problem_keys(&more(&wrong)), keys, "{wrong}");
+    }
+    for unknown in ["gitlab", "jenkins"] {
+        let text = github.replace("github\"\nissuer", &format!("{unknown}\"\nissuer"));
+        assert!(toml::from_str::<AuthSettings>(&text).is_err(), "{unknown}");
+    }
+}

@@ -21,6 +21,7 @@ use wire::{
         EnvironmentRegistrationBody, FreezeBody, PrincipalRegistrationBody, RebindingBody, RotationBody,
     },
     principals::PrincipalPatch,
+    publishers::{PublisherExchange, TrustedPublisherBody},
     versions::VersionPatchBody,
     webhooks::WebhookBody,
 };
@@ -114,6 +115,11 @@ async fn call_vendor(client: &Client, principal: PrincipalId, operation: Operati
         environment_type: None,
         despite_forecast: false,
     };
+    let exchange = PublisherExchange {
+        token: "token".into(),
+        app_id: None,
+        publisher_id: None,
+    };
     call! {
         client.get_live(),
         client.get_ready(),
@@ -156,6 +162,13 @@ async fn call_vendor(client: &Client, principal: PrincipalId, operation: Operati
         client.test_webhook(APP, principal.0),
         client.list_webhook_deliveries(APP, principal.0).all(),
         client.replay_webhook_delivery(APP, principal.0, operation.0),
+        client.list_trusted_publishers(APP).all(),
+        client.get_trusted_publisher(APP, principal.0),
+        client.put_trusted_publisher(APP, principal.0, &TrustedPublisherBody::default()),
+        client.delete_trusted_publisher(APP, principal.0),
+        client.get_oidc_audience(),
+        client.exchange_oidc_token(&exchange),
+        client.end_oidc_token(),
     }
 }
 

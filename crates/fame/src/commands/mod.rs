@@ -20,6 +20,7 @@ pub(crate) mod operator;
 pub(crate) mod package;
 pub(crate) mod principals;
 pub(crate) mod profiles;
+pub(crate) mod publishers;
 pub(crate) mod record;
 pub(crate) mod release;
 pub(crate) mod replay;

@@ -54,6 +54,11 @@ pub(super) fn customers_tenant() -> Uuid {
     customer_tenant(CUSTOMERS_CITY)
 }
 
+/// The tenant whose issuer stands for one of pipelines. Nobody is in it.
+pub(super) fn pipelines_tenant() -> Uuid {
+    id("tenant pipelines")
+}
+
 /// The client id of the API itself.
 pub(super) fn api_id() -> Uuid {
     id("api")
@@ -136,7 +141,7 @@ impl Person {
 /// Everybody, where the API answers to these further names too.
 pub(super) fn directory(hosts: &[String]) -> Directory {
     let mut directory = Directory {
-        tenants: vec![home_tenant()],
+        tenants: vec![home_tenant(), pipelines_tenant()],
         resources: vec![api(hosts)],
         ..Directory::default()
     };
@@ -164,6 +169,11 @@ pub(super) fn directory(hosts: &[String]) -> Directory {
 /// Registers with a directory that was kept what has come to be registered since it was made.
 pub(super) fn complete(kept: &mut Directory, new: Directory) {
     kept.resources = new.resources;
+    for tenant in new.tenants {
+        if !kept.tenants.contains(&tenant) {
+            kept.tenants.push(tenant);
+        }
+    }
     for new in new.applications {
         let mut applications = kept.applications.iter_mut();
         if let Some(kept) = applications.find(|kept| kept.client_id == new.client_id) {

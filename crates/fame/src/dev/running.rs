@@ -250,10 +250,15 @@ fn settings(
         ),
         trusted(people::customers_tenant(), &["customer"]),
     ]);
+    let publishers = json!([{
+        "provider": "custom",
+        "issuer": issuer.issuer_of(people::pipelines_tenant(), TokenVersion::V2),
+    }]);
     let operators = json!([{ "type": "Application", "id": people::OPERATOR.principal_id() }]);
     let overrides = [
         ("server.data_dir", state.service_folder().display().to_string()),
         ("identity.issuers", issuers.to_string()),
+        ("identity.publishers", publishers.to_string()),
         // Keys are fetched by https; this keeps proxies out of the way to our own machine.
         ("identity.allow_insecure_loopback", "true".to_owned()),
         ("identity.ca_file", state.ca_file().display().to_string()),

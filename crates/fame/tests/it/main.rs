@@ -42,6 +42,7 @@ mod pipeline;
 #[cfg(target_os = "linux")]
 mod pipes;
 mod printing;
+mod publishers;
 #[cfg(unix)]
 mod recordings;
 mod refusals;

@@ -200,7 +200,7 @@ impl Export {
         write("blobs", packages.iter().map(|(_, sha256)| blob(sha256)).collect());
         write("environments", (0..self.environments).map(environment).collect());
         let manifest = json!({
-            "format": "fame-export", "formatVersion": 1, "schemaVersion": 4, "program": "by hand",
+            "format": "fame-export", "formatVersion": 1, "schemaVersion": 6, "program": "by hand",
             "madeOn": "2020-03-05T12:00:00.0000000Z", "packages": self.packages,
             "packageBytes": usize::from(self.packages) * PACKAGE_BYTES, "runningOperations": 0, "parts": parts,
         });

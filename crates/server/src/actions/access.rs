@@ -16,8 +16,9 @@ use domain::{
     customer::{Administration, Asking, Standing as CustomerStanding},
     ids::{AppId, TenantId},
     instant::Instant,
-    principal::PrincipalKind,
+    principal::CallerKind,
     problem::{Code, RuleError},
+    publisher::Grant,
 };
 use std::time::Duration;
 use store::{
@@ -28,7 +29,7 @@ use store::{
 };
 
 /// The caller may do what was asked about; holding this is the proof.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Allowed(AppAccess);
 
 impl Allowed {
@@ -40,6 +41,11 @@ impl Allowed {
             Err(country_missing(app, country).into())
         }
     }
+
+    /// Decides what else the run of a pipeline may not do; nobody else is confined so.
+    pub(crate) fn within(&self, check: impl FnOnce(&Grant) -> Result<(), RuleError>) -> Result<()> {
+        self.0.grant.as_ref().map_or(Ok(()), check).map_err(Error::from)
+    }
 }
 
 /// Decides about what belongs to no app: the environments of all tenants, and the service itself.
@@ -49,13 +55,14 @@ pub(crate) fn require_operator(operators: &[Operator], principal: &Principal) ->
             kind, first, second, ..
         } = principal.reference;
         let tenant = principal.tenant_id.0;
-        operator.kind == kind
+        CallerKind::from(operator.kind) == kind
             && match kind {
-                PrincipalKind::User => operator.id == first && operator.tenant_id == Some(second),
-                PrincipalKind::Application => {
+                CallerKind::User => operator.id == first && operator.tenant_id == Some(second),
+                CallerKind::Application => {
                     (operator.id == first || operator.id == second)
                         && operator.tenant_id.is_none_or(|named| named == tenant)
                 }
+                CallerKind::Delegated | CallerKind::Publisher => false,
             }
     };
     if operators.iter().any(is_meant) {
@@ -210,7 +217,7 @@ pub(crate) async fn require(
     permission: Permission,
 ) -> Result<Allowed> {
     let app_access = principals::app_access_in(tx, principal.reference, app, "").await?;
-    let allowed = decide(principal, app, permission, app_access)?;
+    let allowed = decide(principal, app, None, permission, app_access)?;
     freezes::check_in(tx, principal, app, permission).await?;
     Ok(allowed)
 }
@@ -224,7 +231,7 @@ pub(crate) async fn require_in_country(
     permission: Permission,
 ) -> Result<Allowed> {
     let app_access = principals::app_access_in(tx, principal.reference, app, country.as_str()).await?;
-    let allowed = decide(principal, app, permission, app_access)?;
+    let allowed = decide(principal, app, Some(country), permission, app_access)?;
     freezes::check_in(tx, principal, app, permission).await?;
     Ok(allowed)
 }
@@ -237,11 +244,27 @@ pub(crate) async fn preview(
     country: Option<CountryCode>,
     permission: Permission,
 ) -> Result<Allowed> {
-    let country = country.map_or("", CountryCode::as_str);
-    let app_access = principals::app_access(&service.db, principal.reference, app, country).await?;
-    let allowed = decide(principal, app, permission, app_access)?;
+    let code = country.map_or("", CountryCode::as_str);
+    let app_access = principals::app_access(&service.db, principal.reference, app, code).await?;
+    let allowed = decide(principal, app, country, permission, app_access)?;
     freezes::check(service, principal, app, permission).await?;
     Ok(allowed)
+}
+
+/// Decides before a read whose statement knows roles alone: the run of a pipeline is confined to less than any role.
+pub(crate) async fn admit(
+    service: &Service,
+    principal: &Principal,
+    app: AppId,
+    country: Option<CountryCode>,
+    permission: Permission,
+) -> Result<()> {
+    if !principal.reference.is_run() {
+        return Ok(());
+    }
+    preview(service, principal, app, country, permission)
+        .await
+        .map(drop)
 }
 
 /// The answer to a malformed request: what is wrong with it, but only to somebody who may know that the app exists
@@ -274,13 +297,16 @@ pub(crate) async fn explain_nothing(
 fn decide(
     principal: &Principal,
     app: AppId,
+    country: Option<CountryCode>,
     permission: Permission,
     app_access: AppAccess,
 ) -> Result<Allowed> {
     if app_access.roles.is_empty() {
         return Err(app_missing(app).into());
     }
-    if !permits(app_access.roles, permission) {
+    if let Some(grant) = &app_access.grant {
+        grant.check(permission, country)?;
+    } else if !permits(app_access.roles, permission) {
         return Err(too_weak(principal, permission, app_access).into());
     }
     Ok(Allowed(app_access))

@@ -41,7 +41,11 @@ pub(crate) async fn get_my_permissions(
     if app_access.roles.is_empty() {
         return Err(access::app_missing(app).into());
     }
-    Ok(rules::permissions_with(app_access.roles))
+    let mut permissions = rules::permissions_with(app_access.roles);
+    if let Some(grant) = &app_access.grant {
+        permissions.retain(|permission| grant.permits(*permission));
+    }
+    Ok(permissions)
 }
 
 /// Makes sure that the caller may read an app's roles, which are the same for every app.

@@ -104,7 +104,8 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
     };
     match actor {
         Actor::Principal(principal) => {
-            row.actor_tenant_id = Some(principal.tenant_id);
+            // The run of a pipeline is of no directory.
+            row.actor_tenant_id = (!principal.reference.is_run()).then_some(principal.tenant_id);
             row.actor_object_id = principal.object_id;
             row.actor_name.clone_from(&principal.name);
             row.correlation_id = principal.correlation_id;

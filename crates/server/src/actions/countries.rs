@@ -25,6 +25,7 @@ pub(crate) async fn get_country(
     app: AppId,
     code: CountryCode,
 ) -> Result<Country> {
+    access::admit(service, principal, app, Some(code), READ).await?;
     if let Some(country) = countries::find_country(&service.db, principal.reference, app, code).await? {
         return Ok(country);
     }

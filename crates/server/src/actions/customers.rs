@@ -57,7 +57,7 @@ impl Customer {
             CallerKind::User | CallerKind::Delegated => {
                 format!("{}/{}/{}", self.kind, self.own_tenant_id(), self.id)
             }
-            CallerKind::Application => format!("{}/{}", self.kind, self.id),
+            CallerKind::Application | CallerKind::Publisher => format!("{}/{}", self.kind, self.id),
         }
     }
 }

@@ -58,6 +58,7 @@ pub(crate) async fn get_environment(
     country: CountryCode,
     address: &EnvironmentAddress,
 ) -> Result<Installation> {
+    access::admit(service, principal, app, Some(country), READ).await?;
     let found =
         environments::find_installations(&service.db, principal.reference, app, country, &address.name)
             .await?;

@@ -53,6 +53,7 @@ pub(crate) async fn get_hotfix(
     country: CountryCode,
     id: OperationId,
 ) -> Result<Operation> {
+    access::admit(service, principal, app, Some(country), READ).await?;
     if let Some(found) = hotfixes::find_hotfix(&service.db, principal.reference, app, country, id).await? {
         return Ok(found);
     }
@@ -237,13 +238,14 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     if let Some(before) = answered_before(&mut tx, input).await? {
         return Ok((before, false));
     }
-    allowed.in_country(input.app, input.country)?;
+    let allowed = allowed.in_country(input.app, input.country)?;
     freezes::check_scheduling(&mut tx, &[input.app]).await?;
     let (environment, gathered) = find_environment(&mut tx, input).await?;
     // The same request may have held the environment until now; then it has been answered.
     if let Some(before) = answered_before(&mut tx, input).await? {
         return Ok((before, false));
     }
+    allowed.within(|grant| grant.check_hotfix(environment.kind))?;
     let target = find_target(&mut tx, input).await?;
     hotfix::check_environment_kind(
         input.command.environment_kind,
@@ -378,7 +380,7 @@ fn described(
         failure_cause: None,
         downloads: None,
         created_by_object_id: input.principal.object_id,
-        created_by_kind: input.principal.kind.into(),
+        created_by_kind: input.principal.kind,
         created_by_name: input.principal.name.clone(),
         canceled_by: None,
         canceled_by_name: None,
@@ -484,7 +486,7 @@ pub(crate) async fn update_hotfix(
 async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<Operation> {
     let allowed =
         access::require_in_country(&mut tx, &input.principal, input.app, input.country, WRITE).await?;
-    allowed.in_country(input.app, input.country)?;
+    let allowed = allowed.in_country(input.app, input.country)?;
     let found = hotfixes::lock_operation(&mut tx, input.id)
         .await?
         .filter(|operation| {
@@ -493,6 +495,7 @@ async fn update_in(mut tx: Tx<'_>, input: &Update) -> Result<Operation> {
                 && operation.kind == OperationKind::Hotfix
         });
     let operation = found.ok_or_else(|| hotfix_missing(input.app, input.country, input.id))?;
+    allowed.within(|grant| grant.check_hotfix(operation.environment_kind))?;
     input
         .patch
         .check_read_only(&wire_rows::hotfix(operation.clone())?)?;

@@ -75,6 +75,19 @@ impl ListScope<'_> {
         }
     }
 
+    /// Makes sure that whoever is confined to some lists asks for one of those.
+    async fn admit(self, service: &Service) -> Result<()> {
+        match self {
+            Self::OfApp {
+                principal,
+                app,
+                country,
+                permission,
+            } => access::admit(service, principal, app, country, permission).await,
+            Self::Everything | Self::AppsOf(_) | Self::OfWebhook { .. } => Ok(()),
+        }
+    }
+
     async fn explain_nothing(self, service: &Service) -> Result<()> {
         match self {
             // Whose webhook it is has been asked before.
@@ -116,6 +129,7 @@ pub(crate) async fn list_completed<T: FromRow>(
     request: ListRequest,
     completion: Option<Completion<T>>,
 ) -> Result<Page<T, Error>> {
+    scope.admit(service).await?;
     let (db, now) = (&service.db, service.clock.now());
     let mut page = list::list_completed(db, entity_set, scope.rows(), request, now, completion).await?;
     if page.is_empty().await? {
@@ -131,6 +145,7 @@ pub(crate) async fn count<T: FromRow>(
     entity_set: &'static EntitySet<T>,
     request: ListRequest,
 ) -> Result<u64> {
+    scope.admit(service).await?;
     let now = service.clock.now();
     let count = list::count_only(&service.db, entity_set, scope.rows(), &request, now).await?;
     if count == 0 {

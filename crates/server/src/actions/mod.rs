@@ -22,6 +22,7 @@ pub(crate) mod listing;
 pub(crate) mod plan;
 pub(crate) mod preconditions;
 pub(crate) mod principals;
+pub(crate) mod publishers;
 mod quotas;
 pub(crate) mod readiness;
 mod refused;
@@ -50,7 +51,7 @@ use agents::LookUps;
 use clock_check::ClockCheck;
 use domain::{
     ids::{PrincipalId, TenantId},
-    principal::PrincipalKind,
+    principal::CallerKind,
     problem::Code,
 };
 use execution::WaitingClaims;
@@ -93,6 +94,8 @@ pub(crate) struct Service {
     pub(crate) enrolments: LookUps,
     /// How many tokens are said to have leaked that are none.
     pub(crate) leaks: LookUps,
+    /// How many runs of pipelines ask for a token in vain.
+    pub(crate) exchanges: LookUps,
     /// Changes that are seen through, whoever hangs up.
     pub(crate) changes: TaskTracker,
 }
@@ -131,7 +134,7 @@ impl Service {
 /// Who asks, and under which correlation id.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
-    pub(crate) kind: PrincipalKind,
+    pub(crate) kind: CallerKind,
     pub(crate) id: PrincipalId,
     pub(crate) tenant_id: TenantId,
     /// An application's service principal in that tenant.
@@ -140,15 +143,22 @@ pub(crate) struct Principal {
     pub(crate) reference: PrincipalRef,
     /// For display only.
     pub(crate) name: Option<String>,
+    /// The run of a pipeline, as that numbers it.
+    pub(crate) run: Option<String>,
     pub(crate) correlation_id: Uuid,
 }
 
 impl Principal {
-    /// The principal in one word, as rows keep it: `User/tenant/id` or `Application/id`.
+    /// The principal in one word, as rows keep it: `User/tenant/id`, `Application/id`, or `Publisher/id/run` without the
+    /// run where its pipeline numbers none.
     pub(crate) fn signature(&self) -> String {
         match self.kind {
-            PrincipalKind::User => format!("User/{}/{}", self.tenant_id, self.id),
-            PrincipalKind::Application => format!("Application/{}", self.id),
+            CallerKind::User => format!("User/{}/{}", self.tenant_id, self.id),
+            CallerKind::Publisher => match &self.run {
+                Some(run) => format!("Publisher/{}/{run}", self.id),
+                None => format!("Publisher/{}", self.id),
+            },
+            CallerKind::Application | CallerKind::Delegated => format!("{}/{}", self.kind, self.id),
         }
     }
 }

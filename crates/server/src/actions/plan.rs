@@ -85,6 +85,7 @@ pub(crate) async fn plan_hotfixes(
     request: ListRequest,
 ) -> Result<Planned> {
     let permission = Permission::read(Resource::Environments);
+    access::admit(service, principal, app, Some(country), permission).await?;
     let scope = ListScope::OfApp {
         principal,
         app,

@@ -34,6 +34,7 @@ pub(crate) async fn get_principal(
     app: AppId,
     id: PrincipalId,
 ) -> Result<AppPrincipal> {
+    access::admit(service, principal, app, None, READ).await?;
     if let Some(app_principal) = principals::find_principal(&service.db, principal.reference, app, id).await?
     {
         return Ok(app_principal);

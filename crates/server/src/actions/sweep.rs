@@ -1,6 +1,6 @@
 //! Tidying up after crashes: nothing stays `Uploading` for ever, and no bytes stay that no version needs.
 
-use super::{Service, audit::Actor, upload};
+use super::{Service, audit::Actor, publishers, upload};
 use crate::{
     blobs::{ObjectName, StorageLocation},
     error::Result,
@@ -26,6 +26,7 @@ pub(crate) struct Swept {
     pub(crate) objects_removed: usize,
     pub(crate) staged_removed: usize,
     pub(crate) keys_forgotten: u64,
+    pub(crate) runs_forgotten: u64,
 }
 
 /// Settles what an earlier process left behind, before this one does anything: what is older than `grace`, which may be
@@ -53,6 +54,7 @@ pub(crate) async fn sweep(service: &Service, grace: Duration) -> Result<Swept> {
         objects_removed: remove_unreferenced(service, grace).await?,
         staged_removed: sweep_staging(service.blobs.all(), grace).await,
         keys_forgotten: forget_keys(service).await?,
+        runs_forgotten: publishers::forget_ended(service).await?,
     })
 }
 

@@ -46,7 +46,7 @@ use domain::{
     ids::{AppId, Etag, OperationId, PackageId, PrincipalId, TenantId},
     instant::{Instant, TICKS_PER_SECOND},
     operation::OperationStatus,
-    principal::PrincipalKind,
+    principal::{CallerKind, PrincipalKind},
     version::{AppVersion, Availability, SyncMode, VersionStatus},
 };
 use navx::PackageBuilder;
@@ -148,6 +148,7 @@ impl Fixture {
             forecasts: Default::default(),
             enrolments: LookUps::of_enrolments(),
             leaks: LookUps::of_leaks(),
+            exchanges: LookUps::of_exchanges(),
             customers_changes: Default::default(),
             changes: TaskTracker::new(),
         };
@@ -413,17 +414,18 @@ fn environment() -> EnvironmentKey {
 
 fn owner_asks() -> Principal {
     Principal {
-        kind: PrincipalKind::Application,
+        kind: CallerKind::Application,
         id: OWNER,
         tenant_id: TENANT,
         object_id: None,
         reference: PrincipalRef {
-            kind: PrincipalKind::Application,
+            kind: CallerKind::Application,
             first: OWNER.0,
             second: OWNER.0,
             tenant: None,
         },
         name: None,
+        run: None,
         correlation_id: Uuid::new_v4(),
     }
 }

@@ -430,7 +430,8 @@ async fn announce_bytes(tx: &mut Tx<'_>, version: &Version, now: Instant) -> Res
 async fn require_still(tx: &mut Tx<'_>, principal: &Principal, version: &Version) -> Result<()> {
     let country = version.country_code;
     let allowed = access::require_in_country(tx, principal, version.app_id, country, WRITE).await?;
-    allowed.in_country(version.app_id, country).map(drop)
+    let allowed = allowed.in_country(version.app_id, country)?;
+    allowed.within(|grant| grant.check_upload(version.availability))
 }
 
 /// The row that says where a version's bytes stand.

@@ -105,14 +105,14 @@ impl UploadPlaces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::principal::PrincipalKind;
+    use domain::principal::CallerKind;
     use futures::FutureExt;
     use uuid::Uuid;
 
     fn principal(number: u128) -> PrincipalRef {
         let id = Uuid::from_u128(number);
         PrincipalRef {
-            kind: PrincipalKind::User,
+            kind: CallerKind::User,
             first: id,
             second: id,
             tenant: None,

@@ -19,6 +19,7 @@ use domain::{
     ids::{AppId, Etag},
     instant::Instant,
     problem::{Code, RuleError},
+    publisher::Grant,
     version::{AppVersion, VersionStatus},
 };
 use serde_json::{Value, json};
@@ -53,6 +54,7 @@ pub(crate) async fn get_version(
     version: AppVersion,
 ) -> Result<Version> {
     let key = key(app, country, version);
+    access::admit(service, principal, app, Some(country), READ).await?;
     if let Some(found) = versions::find_version(&service.db, principal.reference, &key).await? {
         return Ok(found);
     }
@@ -131,7 +133,10 @@ pub(crate) async fn patch_version(
 }
 
 async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Version> {
-    access::require(&mut tx, &input.principal, input.key.app_id, WRITE).await?;
+    let VersionKey {
+        app_id, country_code, ..
+    } = input.key;
+    let allowed = access::require_in_country(&mut tx, &input.principal, app_id, country_code, WRITE).await?;
     let Some(existing) = versions::lock_version(&mut tx, &input.key).await? else {
         return Err(input.preconditions.missing(version_missing(&input.key)));
     };
@@ -140,6 +145,7 @@ async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Versio
     }
     input.preconditions.check_write(Some(existing.etag))?;
     let mut changed = apply(&existing, &input.patch)?;
+    allowed.within(|grant| check_run(grant, &existing, &changed))?;
     if changed == existing {
         return Ok(existing);
     }
@@ -153,6 +159,18 @@ async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Versio
     };
     audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
     Ok(changed)
+}
+
+/// Whether the run of a pipeline may say this of a version: to whom it is offered, and nothing else.
+fn check_run(grant: &Grant, existing: &Version, changed: &Version) -> Result<(), RuleError> {
+    let offered = Version {
+        availability: changed.availability,
+        ..existing.clone()
+    };
+    if offered != *changed {
+        return Err(grant.refuse("Of a version a publisher changes the availability alone."));
+    }
+    grant.check_availability(existing.availability, changed.availability)
 }
 
 fn apply(existing: &Version, patch: &VersionPatch) -> Result<Version> {

@@ -197,7 +197,7 @@ pub(super) fn operation(row: &Operation, spelling: Spelling) -> AdminOperation {
             .or_else(|| row.canceled_by.as_deref().map(shown_id))
             .unwrap_or_default(),
         creator_principal_type: match row.created_by_kind {
-            CallerKind::Application => "app",
+            CallerKind::Application | CallerKind::Publisher => "app",
             CallerKind::User | CallerKind::Delegated => "user",
         }
         .to_owned(),
@@ -229,15 +229,18 @@ fn creator(row: &Operation) -> String {
             .created_by_name
             .clone()
             .unwrap_or_else(|| shown_id(&row.created_by)),
-        (_, CallerKind::Application | CallerKind::Delegated) => shown_id(&row.created_by),
+        (_, CallerKind::Application | CallerKind::Delegated | CallerKind::Publisher) => {
+            shown_id(&row.created_by)
+        }
     }
 }
 
-/// An id of `User/tenant/id`, `Application/id` or `Delegated/tenant/id`, as customers read it.
+/// An id of `User/tenant/id`, `Application/id`, `Delegated/tenant/id` or `Publisher/id/run`, as customers read it.
 fn shown_id(signature: &str) -> String {
     let parts: Vec<_> = signature.split('/').collect();
     match parts.as_slice() {
         ["Delegated", tenant, _] => format!("partner {tenant}"),
+        ["Publisher", id, ..] => (*id).to_owned(),
         [_, .., id] => (*id).to_owned(),
         _ => signature.to_owned(),
     }

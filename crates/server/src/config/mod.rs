@@ -348,6 +348,10 @@ impl Loaded {
             };
             object(database::URL, severity, &format!("{why}: {more}"));
         }
+        if server.public_url.is_none() && !settings.identity.publishers.is_empty() {
+            let message = "names issuers of pipelines, whose tokens have to be meant for server.public_url, which is empty";
+            object("identity.publishers", Severity::Error, message);
+        }
         if settings.identity.allow_insecure_loopback {
             let message = "is on: whoever can listen on a loopback authority's port can sign for everybody";
             object("identity.allow_insecure_loopback", Severity::Warning, message);

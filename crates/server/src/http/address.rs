@@ -23,7 +23,7 @@ const HOTFIXES: &str = "environmentHotfixes";
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
-const COLLECTIONS: [&str; 8] = [
+const COLLECTIONS: [&str; 9] = [
     "apps",
     "countries",
     "principals",
@@ -32,6 +32,7 @@ const COLLECTIONS: [&str; 8] = [
     HOTFIXES,
     "webhooks",
     "deliveries",
+    "trustedPublishers",
 ];
 
 /// Every other literal of the API.

@@ -32,7 +32,12 @@ pub(crate) enum Key {
 
 impl From<&Principal> for Key {
     fn from(principal: &Principal) -> Self {
-        Self::Principal(principal.reference)
+        let reference = principal.reference;
+        // All runs of a publisher together have as much as anybody else.
+        Self::Principal(PrincipalRef {
+            tenant: reference.tenant.filter(|_| !reference.is_run()),
+            ..reference
+        })
     }
 }
 

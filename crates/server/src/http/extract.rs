@@ -9,6 +9,7 @@ use crate::{
         Principal, Service, access,
         agents::{self, AgentCall, AgentCaller, Credential, SignIn},
         preconditions::{Preconditions, Tags},
+        publishers,
     },
     config::Operator,
     error::{Error, Result},
@@ -31,7 +32,7 @@ use domain::{
     agent::Identity,
     country::CountryCode,
     ids::{AppId, PrincipalId, TenantId},
-    principal::PrincipalKind,
+    principal::CallerKind as Kind,
     problem::{Code, RuleError},
     text::{control_in, control_in_lines, holds_control, is_invisible},
 };
@@ -84,19 +85,15 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
 impl RequestContext {
     async fn through(door: Door, parts: &Parts, state: &Arc<AppState>) -> Result<Self> {
         let (info, authorization) = begin(parts)?;
-        let caller = state.authenticator.authenticate(door, authorization).await?;
-        if caller.is_agent {
-            let refused = state
-                .authenticator
-                .refuse(AuthFailure::OtherApi, "the token of an agent");
-            return Err(refused.into());
-        }
+        let principal = match state.authenticator.publisher_token(authorization)? {
+            Some(sha256) => run_of(door, sha256, &info, state).await?,
+            None => caller_of(door, authorization, &info, state).await?,
+        };
         check_address(&info)?;
         // Not earlier: under an address where the verb is not possible at all, that is what is wrong.
         if parts.method == Method::DELETE || is_package(&info.routed) {
             refuse_options(&info)?;
         }
-        let principal = principal_of(&caller, &info);
         let permit = state.concurrency.enter((&principal).into()).await?;
         let exchange = parts.extensions.get::<Arc<Exchange>>();
         exchange
@@ -111,6 +108,36 @@ impl RequestContext {
             headers: parts.headers.clone(),
         })
     }
+}
+
+/// Whoever a token of an issuer speaks for.
+async fn caller_of(
+    door: Door,
+    authorization: Option<&str>,
+    info: &RequestInfo,
+    state: &AppState,
+) -> Result<Principal> {
+    let caller = state.authenticator.authenticate(door, authorization).await?;
+    if caller.is_agent {
+        let refused = state
+            .authenticator
+            .refuse(AuthFailure::OtherApi, "the token of an agent");
+        return Err(refused.into());
+    }
+    Ok(principal_of(&caller, info))
+}
+
+/// The run of a pipeline that was given this token.
+async fn run_of(door: Door, sha256: [u8; 32], info: &RequestInfo, state: &AppState) -> Result<Principal> {
+    let refused = match door {
+        Door::Vendor => match publishers::sign_in(&state.service, sha256, info.correlation_id).await? {
+            publishers::SignIn::Run(principal) => return Ok(*principal),
+            publishers::SignIn::Unknown => (AuthFailure::Malformed, "no run has the token, or it was ended"),
+            publishers::SignIn::Expired => (AuthFailure::Expired, "the token of a run"),
+        },
+        Door::Operator | Door::Agent | Door::Customer => (AuthFailure::OtherApi, "the token of a run"),
+    };
+    Err(state.authenticator.refuse(refused.0, refused.1).into())
 }
 
 /// No name has a control character, and so no address; a filter may have lines.
@@ -128,14 +155,14 @@ pub(crate) fn check_address(info: &RequestInfo) -> Result<(), RuleError> {
 
 fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
     let kind = match caller.kind {
-        CallerKind::User => PrincipalKind::User,
-        CallerKind::Application => PrincipalKind::Application,
+        CallerKind::User => Kind::User,
+        CallerKind::Application => Kind::Application,
     };
     let mut ids = caller.principal_ids().map(|(id, _)| id);
     let first = ids.next().unwrap_or(caller.id);
     let second = match kind {
-        PrincipalKind::User => caller.tenant_id,
-        PrincipalKind::Application => ids.next().unwrap_or(first),
+        Kind::User => caller.tenant_id,
+        _ => ids.next().unwrap_or(first),
     };
     Principal {
         kind,
@@ -149,6 +176,7 @@ fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
         },
         object_id: caller.object_id,
         name: caller.name.as_deref().and_then(fit_name),
+        run: None,
         correlation_id: info.correlation_id,
     }
 }

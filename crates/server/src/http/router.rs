@@ -2,7 +2,7 @@
 
 use super::{
     agent, apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata,
-    openapi, principals, problem, versions, webhooks,
+    oidc, openapi, principals, problem, publishers, versions, webhooks,
 };
 use crate::{admin_center, operator};
 use axum::{
@@ -58,6 +58,12 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(webhooks::test_webhook))
         .routes(routes!(webhooks::list_webhook_deliveries))
         .routes(routes!(webhooks::replay_webhook_delivery))
+        .routes(routes!(publishers::list_trusted_publishers))
+        .routes(routes!(
+            publishers::get_trusted_publisher,
+            publishers::put_trusted_publisher,
+            publishers::delete_trusted_publisher
+        ))
 }
 
 /// The operator API.
@@ -215,6 +221,9 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .nest("/agent/v1", agents())
         .nest("/admin/v2.0", customers())
         .routes(routes!(agent::sign_in::report_leaked_tokens))
+        .routes(routes!(oidc::get_oidc_audience))
+        .routes(routes!(oidc::exchange_oidc_token))
+        .routes(routes!(oidc::end_oidc_token))
         .routes(routes!(health::get_live))
         .routes(routes!(health::get_ready))
 }

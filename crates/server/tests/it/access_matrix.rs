@@ -22,7 +22,8 @@ nobody: without a token. forger: with the owner's token, signed by another key. 
 without a role. operator: who runs the service, without a role on the app. agent: with a token of the service's own.
 cloud agent: with a token of its issuer, whose application has the role Fame.Agent. admin: a user who administers the
 customer's tenant. client: an application that the customer lists. partner: a delegated administrator of a partner whom the
-customer lets in. other admin: a user who administers another customer's tenant.
+customer lets in. other admin: a user who administers another customer's tenant. run: of a pipeline whose trusted publisher may
+upload.
 
 ";
 

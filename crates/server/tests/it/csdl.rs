@@ -19,6 +19,7 @@ use wire::{
         RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
+    publishers::TrustedPublisher,
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
@@ -137,6 +138,7 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ),
         ("webhook".into(), Described::entity::<Webhook>()),
         ("webhookDelivery".into(), Described::entity::<WebhookDelivery>()),
+        ("trustedPublisher".into(), Described::entity::<TrustedPublisher>()),
         ("dependency".into(), Described::complex::<Dependency>()),
         (
             "missingDependency".into(),
@@ -227,7 +229,7 @@ async fn every_answer_names_metadata_that_exists() {
         let who = match sample.guard {
             Guard::AnyToken | Guard::Role(_) => CallerKind::Holder(Role::Owner),
             Guard::Operator => CallerKind::Operator,
-            Guard::Public | Guard::Agent | Guard::OwnToken | Guard::Administrator(_) => continue,
+            Guard::Public | Guard::Agent | Guard::OwnToken | Guard::Run | Guard::Administrator(_) => continue,
         };
         if operation.method != Method::GET {
             continue;
@@ -279,8 +281,8 @@ async fn every_type_that_is_named_is_there() {
         navigations += usize::from(node.has_tag_name((EDM, "NavigationProperty")));
     }
     assert_eq!(
-        navigations, 7,
-        "apps contain countries, principals and webhooks; countries contain three more, and webhooks deliveries"
+        navigations, 8,
+        "apps contain countries, principals, webhooks and trusted publishers; countries contain three more, and webhooks deliveries"
     );
 }
 
@@ -360,7 +362,7 @@ async fn what_it_says_can_be_done_is_what_is_served() {
             "{root}: every collection below another is spoken of"
         );
     }
-    assert_eq!(looked_at, 18);
+    assert_eq!(looked_at, 19);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

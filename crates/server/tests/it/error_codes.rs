@@ -104,6 +104,51 @@ const DETAILS: &[(&str, Code, &str)] = &[
         "The service has no key under which it could keep secrets, so it has no webhooks.",
     ),
     (
+        "IssuerNotEnabled",
+        Code::EntityValidationFailed,
+        "The operator has not enabled the issuer of the pipeline's tokens; the message names those that are.",
+    ),
+    (
+        "ProviderNotSupported",
+        Code::EntityValidationFailed,
+        "What the tokens of these pipelines say has not been checked, so none is trusted.",
+    ),
+    (
+        "IdsRequired",
+        Code::EntityValidationFailed,
+        "A trusted publisher names both ids, the repository's and its owner's, or neither; on Azure DevOps both.",
+    ),
+    (
+        "BindingTooWide",
+        Code::EntityValidationFailed,
+        "Any branch could publish: a trusted publisher needs a narrow `refPattern` or an `environment`.",
+    ),
+    (
+        "EventNotAllowed",
+        Code::EntityValidationFailed,
+        "Strangers can cause the event, so no trusted publisher may act upon it.",
+    ),
+    (
+        "NotForProvider",
+        Code::EntityValidationFailed,
+        "Pipelines of that provider are not allowed as much.",
+    ),
+    (
+        "NothingToConfirm",
+        Code::EntityValidationFailed,
+        "A trusted publisher is confirmed by repeating its ids.",
+    ),
+    (
+        "TooManyPublishers",
+        Code::EntityValidationFailed,
+        "The app has as many trusted publishers as may be.",
+    ),
+    (
+        "PublisherMismatch",
+        Code::Forbidden,
+        "The pipeline's token says otherwise than a trusted publisher expects; the message names both.",
+    ),
+    (
         "LastOwner",
         Code::EntityValidationFailed,
         "The app would have no owner any more.",

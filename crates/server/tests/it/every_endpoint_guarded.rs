@@ -2,7 +2,9 @@
 //! caller, and an operation that the table of [`every_operation`](crate::every_operation) does not know fails here.
 
 use crate::{
-    every_operation::{CallerKind, Described, Fixture, Guard, Role, Sample, Whose, described, samples},
+    every_operation::{
+        CallerKind, Described, Fixture, Guard, OPEN_TO_RUNS, Role, Sample, Whose, described, samples,
+    },
     harness::{APP, Answer, Backend, on_both_databases},
 };
 use serde_json::Value;
@@ -48,7 +50,14 @@ fn expected(sample: &Sample, who: CallerKind) -> u16 {
         (Guard::OwnToken, CallerKind::Agent) => sample.success,
         (Guard::OwnToken, CallerKind::CloudAgent) => 400,
         (Guard::OwnToken, _) | (_, CallerKind::Agent | CallerKind::CloudAgent) => 401,
+        (Guard::Run, CallerKind::Run) => sample.success,
+        (Guard::Run, _) => 401,
         (Guard::AnyToken, _) => sample.success,
+        (Guard::Operator, CallerKind::Run) => 401,
+        (Guard::Role(_), CallerKind::Run) => match OPEN_TO_RUNS.contains(&sample.operation) {
+            true => sample.success,
+            false => 403,
+        },
         (Guard::Role(_), CallerKind::Stranger | CallerKind::Operator) => 404,
         (Guard::Role(needed), CallerKind::Holder(role)) if role < needed => 403,
         (Guard::Operator, CallerKind::Stranger | CallerKind::Holder(_)) => 403,
@@ -60,7 +69,7 @@ fn expected_at_the_customers_door(sample: &Sample, whose: Whose, who: CallerKind
     let is_insider = matches!(who, CallerKind::Administrator | CallerKind::OtherAdministrator);
     let is_of_customer = !matches!(who, CallerKind::OtherAdministrator);
     match (whose, who) {
-        (_, CallerKind::Agent | CallerKind::CloudAgent) => 401,
+        (_, CallerKind::Agent | CallerKind::CloudAgent | CallerKind::Run) => 401,
         (_, CallerKind::Stranger | CallerKind::Holder(_) | CallerKind::Operator) => 403,
         (Whose::OfPeople, CallerKind::Client) => 403,
         (Whose::OfPrograms, who) if who != CallerKind::Client => 403,
@@ -140,6 +149,10 @@ fn check_refusal(sample: &Sample, who: CallerKind, answer: &Answer) {
         404 => {
             assert_eq!(answer.code(), "ResourceDoesNotExist", "{answer:?}");
             assert_eq!(answer.target(), format!("apps/{APP}"), "{answer:?}");
+        }
+        403 if who == CallerKind::Run => {
+            assert_eq!(answer.code(), "Forbidden", "{answer:?}");
+            assert!(answer.message().contains("may: upload."), "{answer:?}");
         }
         403 => {
             assert_eq!(answer.code(), "Forbidden", "{answer:?}");

@@ -7,7 +7,8 @@
 use crate::harness::{
     APP, Answer, Backend, CUSTOMER, Caller, Environment, Harness, OTHER_CUSTOMER, PARTNER_TENANT, Person,
     RESELLER_TENANT, Request, TECHNICIAN, admin_path, administrator_of, agent_registration, client_of,
-    identity_of, mint, package, partner_entry, partner_of, principal_body, registration, upload_body,
+    identity_of, mint, package, partner_entry, partner_of, principal_body, publisher, publisher_with,
+    registration, run_for, upload_body,
 };
 use entra_local::{SigningKeyChoice, TokenRequest};
 use http::Method;
@@ -34,6 +35,8 @@ pub(crate) enum Guard {
     Agent,
     /// Being an agent that has a token of the service's own.
     OwnToken,
+    /// Being the run of a pipeline.
+    Run,
     /// Administering a tenant, and more.
     Administrator(Whose),
 }
@@ -87,10 +90,12 @@ pub(crate) enum CallerKind {
     Partner,
     /// Who administers another customer's tenant.
     OtherAdministrator,
+    /// The run of a pipeline whose publisher may upload, and no more.
+    Run,
 }
 
 impl CallerKind {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Nobody,
         Self::Forger,
         Self::Stranger,
@@ -104,6 +109,7 @@ impl CallerKind {
         Self::Client,
         Self::Partner,
         Self::OtherAdministrator,
+        Self::Run,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -121,13 +127,14 @@ impl CallerKind {
             Self::Client => "client",
             Self::Partner => "partner",
             Self::OtherAdministrator => "other admin",
+            Self::Run => "run",
         }
     }
 
     /// Who they are, if they can prove it.
     pub(crate) fn person(self) -> Option<Person> {
         match self {
-            Self::Nobody | Self::Forger | Self::Agent | Self::CloudAgent => None,
+            Self::Nobody | Self::Forger | Self::Agent | Self::CloudAgent | Self::Run => None,
             Self::Administrator | Self::Client | Self::Partner | Self::OtherAdministrator => None,
             Self::Stranger => Some(Person::STRANGER),
             Self::Holder(Role::Reader) => Some(Person::READER),
@@ -147,6 +154,7 @@ impl CallerKind {
             (Self::Administrator, None) => service.administrator(),
             (Self::Client, None) => service.with_token(&client_of(CUSTOMER, &Person::STRANGER)),
             (Self::Partner, None) => service.with_token(&partner_of(CUSTOMER)),
+            (Self::Run, None) => fixture.run.clone(),
             (Self::OtherAdministrator, None) => service.with_token(&administrator_of(OTHER_CUSTOMER)),
             (_, None) => service.nobody(),
         }
@@ -156,6 +164,23 @@ impl CallerKind {
         Self::ALL.iter().position(|who| *who == self).unwrap()
     }
 }
+
+/// What is open to the runs of a publisher that may upload, of all that takes a role.
+pub(crate) const OPEN_TO_RUNS: &[&str] = &[
+    "get_app",
+    "get_my_permissions",
+    "get_my_permissions_by_get",
+    "list_roles",
+    "list_countries",
+    "count_countries",
+    "get_country",
+    "list_versions",
+    "count_versions",
+    "get_version",
+    "upload_version",
+    "get_package_contents",
+    "get_package_contents_by_get",
+];
 
 /// The owner's token in all but the key.
 fn forged_token() -> String {
@@ -244,6 +269,11 @@ pub(crate) struct Own {
     webhook: Uuid,
     doomed_webhook: Uuid,
     told: String,
+    /// A trusted publisher, one that may be removed, what a run of a third shows, and a token that may end.
+    publisher: Uuid,
+    doomed_publisher: Uuid,
+    shown: String,
+    ending_run: Option<Caller>,
     /// A code that nobody has used.
     code: String,
     /// What an agent holds, and goes on to hold.
@@ -272,6 +302,9 @@ pub(crate) fn samples() -> Vec<Sample> {
     all.extend(of_operators());
     all.extend(of_agents());
     all.extend(of_customers());
+    all.push(sample("get_oidc_audience", Guard::Public));
+    all.push(sample("exchange_oidc_token", Guard::Public).body(|own| json!({ "token": own.shown })));
+    all.push(sample("end_oidc_token", Guard::Run).succeeds_with(204));
     all.push(sample("get_live", Guard::Public));
     all.push(sample("get_ready", Guard::Public));
     all
@@ -311,7 +344,20 @@ fn of_an_app() -> Vec<Sample> {
         sample("replay_webhook_delivery", owner)
             .with("id", webhook)
             .with("eventId", told),
+        sample("list_trusted_publishers", owner),
+        sample("get_trusted_publisher", owner).with("id", |own| own.publisher.to_string()),
+        sample("put_trusted_publisher", owner)
+            .with("id", |own| own.publisher.to_string())
+            .body(|_| elsewhere()),
+        sample("delete_trusted_publisher", owner)
+            .succeeds_with(204)
+            .with("id", |own| own.doomed_publisher.to_string()),
     ]
+}
+
+/// A publisher that no run fits.
+fn elsewhere() -> Value {
+    publisher_with(json!({ "repository": "contoso/elsewhere", "repositoryId": "43" }))
 }
 
 fn webhook(own: &Own) -> String {
@@ -554,6 +600,7 @@ pub(crate) struct Fixture {
     own: BTreeMap<&'static str, Own>,
     agent: Caller,
     cloud_agent: Caller,
+    run: Caller,
 }
 
 impl Fixture {
@@ -592,6 +639,10 @@ impl Fixture {
         for tenant in [PARTNER_TENANT, RESELLER_TENANT] {
             service.registers_customer(tenant, json!({})).await.expect(201);
         }
+        owner.trusts(Uuid::new_v4(), &publisher()).await.expect(201);
+        let run = service.has_run().await;
+        let ending = service.has_run().await;
+        own.get_mut(CallerKind::Run.name()).unwrap().ending_run = Some(ending);
         let agent = service.has_agent("agent").await;
         // It replaces its token no earlier.
         service.advances(Duration::from_secs(60)).await;
@@ -612,6 +663,7 @@ impl Fixture {
             own,
             agent,
             cloud_agent,
+            run,
         }
     }
 
@@ -697,7 +749,17 @@ impl Fixture {
             let tested = caller.asks(Method::POST, format!("{path}/{webhook}/test"));
             told = tested.await.expect(200).property("eventId");
         }
+        let [publisher, doomed_publisher] = [Uuid::new_v4(), Uuid::new_v4()];
+        if who == CallerKind::Holder(Role::Owner) {
+            for id in [publisher, doomed_publisher] {
+                owner.trusts(id, &elsewhere()).await.expect(201);
+            }
+        }
         Own {
+            publisher,
+            doomed_publisher,
+            shown: mint(&run_for(owner.base_url())),
+            ending_run: None,
             webhook,
             doomed_webhook,
             told,
@@ -732,7 +794,11 @@ impl Fixture {
     pub(crate) fn request(&self, who: CallerKind, sample: &Sample, described: &Described) -> Request {
         let own = &self.own[who.name()];
         let path = format!("{}{}", filled(&described.path, sample, own), sample.query);
-        who.caller(self).asks(described.method.clone(), path)
+        let caller = match (sample.guard, &own.ending_run) {
+            (Guard::Run, Some(ending)) => ending.clone(),
+            _ => who.caller(self),
+        };
+        caller.asks(described.method.clone(), path)
     }
 
     /// The body that belongs to it, if any.

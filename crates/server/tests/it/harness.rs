@@ -8,6 +8,7 @@ mod agents;
 mod answer;
 mod caller;
 mod customers;
+mod publishing;
 mod replicas;
 mod samples;
 mod simulator;
@@ -16,6 +17,7 @@ pub(crate) use agents::{agent_of, agent_path, agent_registration, identity_of};
 pub(crate) use answer::Answer;
 pub(crate) use caller::{Caller, Request, principal_body};
 pub(crate) use customers::*;
+pub(crate) use publishing::*;
 pub(crate) use replicas::{Replicas, at_once};
 pub(crate) use samples::*;
 pub(crate) use test_support::issuer::{
@@ -646,6 +648,7 @@ fn settings(plan: &Plan, folder: &Path, database_url: &str) -> Settings {
         ("database.url", database_url.to_owned()),
         ("database.connections", "4".into()),
         ("identity.issuers", all_issuers().to_string()),
+        ("identity.publishers", publishing::issuers().to_string()),
         ("secrets.keys", key_in(folder)),
         ("destinations.allow_loopback", "true".into()),
         ("identity.allow_insecure_loopback", "true".into()),

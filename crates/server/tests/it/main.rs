@@ -64,6 +64,7 @@ mod samples;
 mod signers;
 mod store_failures;
 mod transfer;
+mod trusted_publishing;
 mod uploads;
 mod versions;
 mod vscode_client;

@@ -244,6 +244,7 @@ async fn answers_have_the_headers_that_are_described() {
             Guard::AnyToken | Guard::Role(_) => CallerKind::Holder(Role::Owner),
             Guard::Operator => CallerKind::Operator,
             Guard::Agent | Guard::OwnToken => CallerKind::Agent,
+            Guard::Run => CallerKind::Run,
             Guard::Administrator(_) if sample.operation == "list_manageable_tenants" => CallerKind::Client,
             Guard::Administrator(_) => CallerKind::Administrator,
         };

@@ -54,6 +54,7 @@ fn permitted(sample: &Sample) -> Vec<CallerKind> {
         // The inventories of one agent come one after the other.
         Guard::Agent if sample.operation == "patch_inventory" => vec![CallerKind::CloudAgent],
         Guard::Agent | Guard::OwnToken => vec![CallerKind::Agent],
+        Guard::Run => vec![CallerKind::Run],
         Guard::Role(needed) => [Role::Reader, Role::Contributor, Role::Owner]
             .into_iter()
             .filter(|role| *role >= needed)

@@ -3,7 +3,7 @@
 
 use crate::harness::{
     APP, Backend, CUSTOMER, Environment, Harness, LIBRARY, Person, Stopped, bytes_of, country_path,
-    on_both_databases, package_needing_library, partner_entry,
+    on_both_databases, package_needing_library, partner_entry, publisher,
 };
 use agent::drivers::simulate::Settings as Simulated;
 use serde_json::{Value, json};
@@ -81,6 +81,11 @@ async fn lived_in(backend: Backend) -> Harness {
     service.operator().put(frozen, reason).await.expect(201);
     let customer = json!({ "clients": [Person::STRANGER.id], "partners": [partner_entry()] });
     service.registers_customer(CUSTOMER, customer).await.expect(201);
+    service
+        .owner()
+        .trusts(Uuid::new_v4(), &publisher())
+        .await
+        .expect(201);
     let owner = service.owner();
     owner.on(LIBRARY).has_uploaded("1.0.0.0").await;
     owner.adds_country("DK").await.expect(200);
@@ -314,7 +319,7 @@ async fn an_export_that_is_cut_is_finished_by_the_next(backend: Backend) {
         let unfinished = check(&path, unwatched()).await.unwrap_err();
         assert!(unfinished.to_string().contains("is unfinished"), "{unfinished}");
     }
-    assert_eq!(cut, 17, "thirteen parts of rows, four packages");
+    assert_eq!(cut, 18, "fourteen parts of rows, four packages");
     assert_same_files(&whole, &path);
     check(&path, unwatched()).await.unwrap();
     let names: Vec<_> = fs::read_dir(&path)
@@ -346,8 +351,8 @@ async fn an_import_that_is_cut_is_finished_by_the_next(backend: Backend) {
         );
     }
     assert!(
-        (14..=17).contains(&cut),
-        "thirteen parts of rows, packages four at a time: {cut}"
+        (15..=18).contains(&cut),
+        "fourteen parts of rows, packages four at a time: {cut}"
     );
     let (_again_folder, again) = new_folder();
     export(&target.settings(), &again, unwatched()).await.unwrap();

@@ -258,7 +258,7 @@ async fn a_stream_beyond_the_limit_is_refused(backend: Backend) {
 }
 
 /// Starts an upload, and waits until the service is writing its bytes down.
-async fn begins_upload(
+pub(crate) async fn begins_upload(
     service: &Harness,
     caller: &Caller,
 ) -> (mpsc::UnboundedSender<io::Result<Bytes>>, Begun) {
@@ -275,7 +275,7 @@ async fn begins_upload(
     (chunks, answer)
 }
 
-type Begun = tokio::task::JoinHandle<reqwest::Result<Answer>>;
+pub(crate) type Begun = tokio::task::JoinHandle<reqwest::Result<Answer>>;
 
 async fn an_upload_that_is_cut_off_leaves_nothing(backend: Backend) {
     let service = Harness::start(backend).await;

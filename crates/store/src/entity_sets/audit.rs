@@ -9,7 +9,7 @@ use odata::{Fold, Value};
 use std::sync::LazyLock;
 
 /// What may have made a change.
-pub(crate) const ACTOR_KINDS: &[&str] = &["User", "Application", "Agent", "Service"];
+pub(crate) const ACTOR_KINDS: &[&str] = &["User", "Application", "Publisher", "Agent", "Service"];
 
 const ACTOR_KIND: Fold = Fold {
     name: "actorType",

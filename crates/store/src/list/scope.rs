@@ -7,6 +7,7 @@
 use crate::{
     Value,
     principals::{PrincipalRef, is_caller},
+    publishers::{app_of_run, run_has_token},
     shares::Holder,
 };
 use domain::{
@@ -62,6 +63,12 @@ const OF_WEBHOOK_AS: &str = concat!(
 
 const IN_COUNTRY: &str = concat!("t.app_id = $5 AND t.country_code = $6", has_role!());
 
+// The run of a pipeline has no role: which lists it may see at all is decided before (`actions::access`).
+const APPS_OF_RUN: &str = concat!("t.id IN (", app_of_run!(), ")");
+const IN_APP_OF_RUN: &str = concat!("t.app_id = $5 AND ", run_has_token!());
+const IN_COUNTRY_OF_RUN: &str = concat!("t.app_id = $5 AND t.country_code = $6 AND ", run_has_token!());
+const NOTHING: &str = "1 = 0";
+
 impl Scope {
     /// Everything, for the operator.
     pub fn everything() -> Self {
@@ -72,10 +79,18 @@ impl Scope {
         }
     }
 
+    /// Nothing, for whoever has no role.
+    fn nothing() -> Self {
+        Self {
+            sql: NOTHING,
+            ..Self::everything()
+        }
+    }
+
     /// The apps on which the caller has a role.
     pub fn apps_of(principal: PrincipalRef) -> Self {
         Self {
-            sql: APPS_OF,
+            sql: if principal.is_run() { APPS_OF_RUN } else { APPS_OF },
             values: principal.values().into(),
             holder: Some(principal.first),
         }
@@ -86,7 +101,7 @@ impl Scope {
         let mut values: Vec<Value> = principal.values().into();
         values.push(app.into());
         Self {
-            sql: IN_APP,
+            sql: if principal.is_run() { IN_APP_OF_RUN } else { IN_APP },
             values,
             holder: Some(principal.first),
         }
@@ -94,6 +109,9 @@ impl Scope {
 
     /// What belongs to an app, if the caller has this role on it.
     pub fn in_app_as(principal: PrincipalRef, app: AppId, role: Role) -> Self {
+        if principal.is_run() {
+            return Self::nothing();
+        }
         let mut scope = Self::in_app(principal, app);
         scope.values.push(Roles::NONE.with(role).into());
         Self {
@@ -104,6 +122,9 @@ impl Scope {
 
     /// What a webhook of an app was told, if the caller has this role on the app.
     pub fn of_webhook_as(principal: PrincipalRef, app: AppId, role: Role, webhook: Uuid) -> Self {
+        if principal.is_run() {
+            return Self::nothing();
+        }
         let mut scope = Self::in_app_as(principal, app, role);
         scope.values.push(webhook.into());
         Self {
@@ -126,7 +147,11 @@ impl Scope {
         let mut scope = Self::in_app(principal, app);
         scope.values.push(country.as_str().into());
         Self {
-            sql: IN_COUNTRY,
+            sql: if principal.is_run() {
+                IN_COUNTRY_OF_RUN
+            } else {
+                IN_COUNTRY
+            },
             ..scope
         }
     }

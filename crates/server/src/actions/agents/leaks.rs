@@ -10,7 +10,7 @@ use crate::{
     actions::{
         Service,
         access::{self, Standing},
-        audit,
+        audit, publishers,
     },
     error::Result,
 };
@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// Tokens that are told of at once, at most.
 const MOST: usize = 100;
 
-/// Freezes the agents whose tokens are among these, and ends codes that are.
+/// Freezes the agents whose tokens are among these, and ends codes that are, and tokens of runs.
 ///
 /// # Errors
 /// `InvalidInput` for too many, or none; `TooManyRequests`, for each costs a look-up.
@@ -41,6 +41,7 @@ pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], correla
     for one in leaked {
         let is_found = match one {
             Leaked::Token(sha256) => end_token(service, sha256, correlation_id).await?,
+            Leaked::OfRun(sha256) => publishers::end_leaked(service, sha256, correlation_id).await?,
             Leaked::Code(sha256) => {
                 let ended = service.db.write((sha256, now), |tx, (sha256, now)| {
                     Box::pin(end_code(tx, *sha256, *now))
@@ -58,6 +59,7 @@ pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], correla
 /// What may be a token or a code: SHA-256 of its text. Whatever is mistyped is none, and costs no look-up.
 enum Leaked {
     Token([u8; 32]),
+    OfRun([u8; 32]),
     Code([u8; 32]),
 }
 
@@ -65,7 +67,9 @@ impl Leaked {
     fn read(text: &str) -> Option<Self> {
         let read = |kind| OwnToken::read(kind, text).ok();
         let token = read(OwnTokenKind::Agent).map(|token| Self::Token(token.sha256()));
-        token.or_else(|| read(OwnTokenKind::Enrolment).map(|code| Self::Code(code.sha256())))
+        let of_run = || read(OwnTokenKind::Publisher).map(|token| Self::OfRun(token.sha256()));
+        let code = || read(OwnTokenKind::Enrolment).map(|code| Self::Code(code.sha256()));
+        token.or_else(of_run).or_else(code)
     }
 }
 

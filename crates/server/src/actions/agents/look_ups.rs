@@ -30,6 +30,11 @@ impl LookUps {
         Self::at_most(1_200)
     }
 
+    /// Of publishers that a run of a pipeline may fit.
+    pub(crate) fn of_exchanges() -> Self {
+        Self::at_most(600)
+    }
+
     fn at_most(each_minute: usize) -> Self {
         Self {
             each_minute,
@@ -41,7 +46,7 @@ impl LookUps {
     ///
     /// # Errors
     /// `TooManyRequests`, and then none of them is counted.
-    pub(super) fn admit(&self, look_ups: usize, now: Instant) -> Result<()> {
+    pub(in crate::actions) fn admit(&self, look_ups: usize, now: Instant) -> Result<()> {
         let mut counted = self.counted(now);
         if counted.look_ups + look_ups <= self.each_minute {
             counted.look_ups += look_ups;
@@ -60,7 +65,7 @@ impl LookUps {
     }
 
     /// Forgets look-ups of what was found after all.
-    pub(super) fn forget(&self, look_ups: usize, now: Instant) {
+    pub(in crate::actions) fn forget(&self, look_ups: usize, now: Instant) {
         let mut counted = self.counted(now);
         counted.look_ups = counted.look_ups.saturating_sub(look_ups);
     }

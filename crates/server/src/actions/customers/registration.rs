@@ -203,7 +203,7 @@ async fn revoke_in(
 fn require_internal(customer: &Customer) -> Result<()> {
     match customer.kind {
         CallerKind::User => Ok(()),
-        CallerKind::Application | CallerKind::Delegated => {
+        CallerKind::Application | CallerKind::Delegated | CallerKind::Publisher => {
             let message = "Which partners are let in is seen and ended by administrators of the tenant itself: sign in as a \
                            user who belongs to it.";
             Err(RuleError::new(Code::Forbidden, message).into())

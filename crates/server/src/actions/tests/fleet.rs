@@ -488,6 +488,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         uploads: UploadPlaces::new(4, Duration::from_secs(60)),
         enrolments: LookUps::of_enrolments(),
         leaks: LookUps::of_leaks(),
+        exchanges: LookUps::of_exchanges(),
         customers_changes: Default::default(),
         changes: TaskTracker::new(),
     })

@@ -17,7 +17,7 @@ use domain::{
     access::PrincipalChange,
     country::CountryCode,
     ids::PrincipalId,
-    principal::{PrincipalKind, Role, Roles},
+    principal::{CallerKind, PrincipalKind, Role, Roles},
     version::{Availability, VersionStatus},
 };
 use std::time::Duration;
@@ -110,7 +110,7 @@ fn contributor_asks() -> Principal {
     Principal {
         id: CONTRIBUTOR,
         reference: PrincipalRef {
-            kind: PrincipalKind::Application,
+            kind: CallerKind::Application,
             first: CONTRIBUTOR.0,
             second: CONTRIBUTOR.0,
             tenant: None,

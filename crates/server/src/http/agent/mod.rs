@@ -27,7 +27,7 @@ struct AgentHeaders {
 }
 
 /// What an agent sent. Both sides are ours, so it is read as its shape is declared.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, RuleError> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, RuleError> {
     wire::lenient::check_encoding(body)?;
     serde_json::from_slice(body)
         .map_err(|error| RuleError::invalid("body", format!("The body cannot be read: {error}.")))

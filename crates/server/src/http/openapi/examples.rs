@@ -25,6 +25,9 @@ const CODE: &str = "fameenr_wNZ8kUqVjvJFrYJ4nDh2S0kXo9tQeGmTc5bA1pLx";
 /// A webhook of the app, one of the operator's, and something that it was told.
 const WEBHOOK: &str = "dddd3333-ee44-5555-66ff-777777aaaaaa";
 const OPERATORS_WEBHOOK: &str = "ffff5555-aa66-7777-88bb-999999cccccc";
+/// A trusted publisher, and a token of a pipeline's run.
+const PUBLISHER_OF_APP: &str = "aaaa7777-bb88-9999-00cc-dddddd111111";
+const RUN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2V4YW1wbGUuY29tIn0.c2lnbmVk";
 const EVENT: &str = "eeee4444-ff55-6666-77aa-888888bbbbbb";
 const SESSION: &str = "cccc2222-dd33-4444-55ee-666666ffffff";
 
@@ -141,6 +144,7 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "id" if path.contains("/principals/") => READER,
         "id" if path.starts_with("/operator/v1/webhooks/") => OPERATORS_WEBHOOK,
         "id" if path.contains("/webhooks/") => WEBHOOK,
+        "id" if path.contains("/trustedPublishers/") => PUBLISHER_OF_APP,
         "eventId" => EVENT,
         "id" => OPERATION,
         "subject" => FROZEN,
@@ -201,6 +205,15 @@ fn body(operation: &str) -> Option<Value> {
         "put_webhook" | "put_any_webhook" => {
             json!({ "url": "https://hooks.contoso.com/fame", "events": ["hotfix.*"] })
         }
+        "put_trusted_publisher" => json!({
+            "provider": "Custom",
+            "repository": "contoso/sales-pack",
+            "repositoryId": "123456789",
+            "ownerId": "9876543",
+            "workflow": ".github/workflows/release.yml",
+            "refPattern": "refs/heads/main",
+        }),
+        "exchange_oidc_token" => json!({ "token": RUN }),
         "put_freeze" => json!({ "reason": "Its secret was found in a public repository." }),
         "put_agent" => json!({ "scope": { "tenants": [CUSTOMER] } }),
         "rotate_agent" => json!({ "revoke": false }),

@@ -582,6 +582,23 @@ pub(super) const OPERATOR: Section = Section {
             ],
         ),
         Row(
+            "A pipeline's run exchanges its own issuer's token, once, for one that uploads Preview versions of one app, unless an Owner allows more; each claim counts.",
+            X,
+            &[
+                "trusted_publishing::a_usual_run_uploads_previews_and_no_more",
+                "trusted_publishing::what_an_owner_allows_besides_is_allowed",
+                "trusted_publishing::whatever_a_run_says_otherwise_is_named",
+                "trusted_publishing::what_is_no_token_of_the_pipelines_issuer_is_none",
+                "trusted_publishing::a_token_is_good_once",
+                "trusted_publishing::a_taken_name_locks_a_record_that_stays_capped",
+            ],
+        ),
+        Row(
+            "An upload that began under a token that ran out meanwhile is taken in; one whose token was revoked is not.",
+            X,
+            &["trusted_publishing::an_upload_outlasts_its_token_and_no_revocation"],
+        ),
+        Row(
             "Application Insights, or a collector, is sent of hotfixes what Business Central itself sends Application Insights.",
             X,
             &[

@@ -47,6 +47,11 @@ impl Caller {
         }
     }
 
+    /// Where the service is that they call.
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     /// What the caller shows, for a request that no client library would send.
     pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.token.as_deref().unwrap())

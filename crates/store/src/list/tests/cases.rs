@@ -12,7 +12,7 @@ use crate::{
     list::{EntitySet, ListRequest, Scope, count_only},
     principals::PrincipalRef,
 };
-use domain::{country::CountryCode, ids::AppId, principal::PrincipalKind};
+use domain::{country::CountryCode, ids::AppId, principal::CallerKind};
 use odata::ErrorCode;
 use std::fmt::Debug;
 
@@ -403,25 +403,25 @@ fn a_filter_that_fails_for_a_row_fails_whatever_page_is_asked_for() {
 fn a_scope_shows_a_principal_what_is_his_and_a_stranger_nothing() {
     let (app, us) = (AppId(id(0)), CountryCode::parse("US", true).unwrap());
     let user = PrincipalRef {
-        kind: PrincipalKind::User,
+        kind: CallerKind::User,
         first: id(3),
         second: id(1),
         tenant: None,
     };
     let application = PrincipalRef {
-        kind: PrincipalKind::Application,
+        kind: CallerKind::Application,
         first: id(99),
         second: id(4),
         tenant: None,
     };
     let wrong_tenant = PrincipalRef {
-        kind: PrincipalKind::User,
+        kind: CallerKind::User,
         first: id(3),
         second: id(2),
         tenant: None,
     };
     let wrong_kind = PrincipalRef {
-        kind: PrincipalKind::Application,
+        kind: CallerKind::Application,
         first: id(3),
         second: id(5),
         tenant: None,

@@ -15,7 +15,7 @@ use crate::{
     },
     principals::PrincipalRef,
 };
-use domain::{country::CountryCode, ids::AppId, principal::PrincipalKind};
+use domain::{country::CountryCode, ids::AppId, principal::CallerKind};
 use odata::{Guid, SkipToken};
 
 /// A line of `EXPLAIN QUERY PLAN`.
@@ -29,7 +29,7 @@ impl FromRow for Step {
 
 fn of_app_and_country() -> Scope {
     let principal = PrincipalRef {
-        kind: PrincipalKind::User,
+        kind: CallerKind::User,
         first: id(0),
         second: id(0),
         tenant: None,
@@ -140,7 +140,7 @@ fn hotfixes_come_newest_first_without_sorting() {
 fn versions_and_the_operators_lists_walk_their_indexes() {
     let countries = Scope::in_app(
         PrincipalRef {
-            kind: PrincipalKind::User,
+            kind: CallerKind::User,
             first: id(0),
             second: id(0),
             tenant: None,

@@ -1,0 +1,369 @@
+//! Which runs of pipelines may act for an app: its owners say so, and each run exchanges what its own issuer says of it for a
+//! token of the service's own.
+//!
+//! What a run may is read from its publisher's record with each request, so whatever an owner takes away is gone with the
+//! next one.
+
+mod exchange;
+mod run;
+
+pub(crate) use exchange::{Given, Wish, exchange};
+pub(crate) use run::{SignIn, end_leaked, end_token, forget_ended, sign_in};
+
+use super::{
+    Principal, Service, access,
+    audit::{self, Actor, Change},
+    preconditions::Preconditions,
+    repeat,
+};
+use crate::{
+    error::{Error, Result},
+    wire_rows,
+};
+use auth::{AuthSettings, PipelineIssuerSettings};
+use domain::{
+    access::{Permission, Resource},
+    country::CountryCode,
+    ids::{AppId, Etag},
+    instant::Instant,
+    problem::RuleError,
+    publisher::{PENDING_FOR, Provider, PublisherState, check_grant},
+    webhook::PUBLISHER_WIDENED,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use store::{
+    Tx, apps,
+    events::{Event, insert_events},
+    publishers::{self, TrustedPublisher},
+};
+use uuid::Uuid;
+use wire::publishers::TrustedPublisherRequest;
+
+pub(crate) const READ: Permission = Permission::read(Resource::TrustedPublishers);
+pub(crate) const WRITE: Permission = Permission::write(Resource::TrustedPublishers);
+
+/// Most publishers of an app.
+const MOST: u64 = 20;
+
+/// One publisher of an app.
+pub(crate) async fn get_trusted_publisher(
+    service: &Service,
+    principal: &Principal,
+    app: AppId,
+    id: Uuid,
+) -> Result<TrustedPublisher> {
+    access::preview(service, principal, app, None, READ).await?;
+    let found = publishers::find_publisher(&service.db, app, id).await?;
+    found.ok_or_else(|| missing(app, id).into())
+}
+
+struct Saving {
+    principal: Principal,
+    app: AppId,
+    id: Uuid,
+    request: TrustedPublisherRequest,
+    issuer: String,
+    countries: BTreeSet<CountryCode>,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Trusts a publisher, or changes what is said of one; whether it was not trusted before.
+pub(crate) async fn put_trusted_publisher(
+    service: &Service,
+    principal: &Principal,
+    app: AppId,
+    id: Uuid,
+    request: TrustedPublisherRequest,
+    preconditions: Preconditions,
+) -> Result<(TrustedPublisher, bool)> {
+    access::preview(service, principal, app, None, WRITE).await?;
+    let allow_w1 = service.settings.countries.allow_w1;
+    let countries = request.countries.iter().map(|code| {
+        CountryCode::parse(code, allow_w1)
+            .map_err(|error| RuleError::invalid("countries", format!("'countries': {error}.")))
+    });
+    let input = Saving {
+        principal: principal.clone(),
+        app,
+        id,
+        issuer: enabled_issuer(&service.settings.identity, &request)?,
+        countries: countries.collect::<Result<_, _>>()?,
+        request,
+        preconditions,
+        now: service.clock.now(),
+    };
+    let saved = service
+        .db
+        .write(input, |tx, input| Box::pin(put_in(tx, input)))
+        .await?;
+    service.emitted.notify_here();
+    Ok(saved)
+}
+
+/// The issuer that is meant, among those that the operator has enabled: where an owner could name any, the service would go
+/// where they say to fetch its keys.
+fn enabled_issuer(settings: &AuthSettings, request: &TrustedPublisherRequest) -> Result<String, RuleError> {
+    let of_provider = |known: &&PipelineIssuerSettings| Provider::from(known.provider) == request.provider;
+    let enabled: Vec<_> = settings
+        .publishers
+        .iter()
+        .filter(of_provider)
+        .map(|known| known.issuer.as_str())
+        .collect();
+    match (&request.issuer, enabled.as_slice()) {
+        (Some(issuer), enabled) if enabled.contains(&issuer.as_str()) => Ok(issuer.clone()),
+        (None, [only]) => Ok((*only).to_owned()),
+        // What is wrong with the provider itself is said by its rule.
+        (None, []) if request.provider == Provider::GitLab => Ok(String::new()),
+        _ => {
+            let enabled = match enabled.as_slice() {
+                [] => "none".to_owned(),
+                some => some.join(", "),
+            };
+            let message = format!(
+                "The operator of this service has enabled these issuers of {}: {enabled}. Name one as 'issuer'.",
+                request.provider
+            );
+            Err(RuleError::broken("IssuerNotEnabled", message).about("issuer"))
+        }
+    }
+}
+
+async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, bool)> {
+    apps::lock_app(&mut tx, input.app).await?;
+    access::require(&mut tx, &input.principal, input.app, WRITE).await?;
+    let existing = lock(&mut tx, input.app, input.id).await?;
+    if !repeat::is_first(&mut tx, &input.principal, &input.preconditions, input.now).await? {
+        return existing
+            .map(|publisher| (publisher, false))
+            .ok_or_else(|| missing(input.app, input.id).into());
+    }
+    let etag = existing.as_ref().map(|publisher| publisher.etag);
+    input.preconditions.check_write(etag)?;
+    if let Some(existing) = &existing {
+        wire_rows::trusted_publisher(existing.clone())?.check_read_only(&input.request.given)?;
+    }
+    let publisher = described(input, existing.as_ref())?;
+    publisher.binding().check()?;
+    check_grant(&publisher.grant())?;
+    match &existing {
+        None => {
+            if publishers::count_publishers(&mut tx, input.app).await? >= MOST {
+                let message = format!(
+                    "There are {MOST} trusted publishers, and no more are allowed: remove one first."
+                );
+                return Err(RuleError::broken("TooManyPublishers", message).into());
+            }
+            publishers::insert_publisher(&mut tx, &publisher).await?;
+        }
+        Some(existing) => {
+            publishers::update_publisher(&mut tx, &publisher).await?;
+            let is_another = existing.binding() != publisher.binding();
+            if is_another {
+                // Whatever runs at this moment was trusted as something else.
+                publishers::revoke_tokens(&mut tx, publisher.id, input.now).await?;
+            }
+            if is_another || publisher.grant().is_wider_than(&existing.grant()) {
+                let by = Actor::Principal(&input.principal);
+                emit(&mut tx, PUBLISHER_WIDENED, &publisher, by, input.now).await?;
+            }
+        }
+    }
+    let change = Change {
+        action: WRITE.as_str(),
+        target: target(input.app, input.id),
+        before: existing.as_ref().map(state),
+        after: Some(state(&publisher)),
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    Ok((publisher, existing.is_none()))
+}
+
+/// A publisher as a request describes it.
+fn described(input: &Saving, existing: Option<&TrustedPublisher>) -> Result<TrustedPublisher, RuleError> {
+    let request = &input.request;
+    let Ids {
+        repository_id,
+        owner_id,
+        state,
+    } = ids(input, existing)?;
+    let joined = |words: &mut dyn Iterator<Item = &str>| words.collect::<Vec<_>>().join(" ");
+    Ok(TrustedPublisher {
+        id: input.id,
+        app_id: input.app,
+        provider: request.provider,
+        issuer: input.issuer.clone(),
+        repository: request.repository.clone(),
+        repository_id,
+        owner_id,
+        workflow: request.workflow.clone(),
+        job_workflow: request.job_workflow.clone(),
+        environment: request.environment.clone(),
+        ref_pattern: request.ref_pattern.clone(),
+        events: request.events.join(" "),
+        runner_environment: request.runner_environment.clone(),
+        may: joined(&mut request.may.iter().map(|right| right.as_str())),
+        max_availability: request.max_availability,
+        countries: (!input.countries.is_empty())
+            .then(|| joined(&mut input.countries.iter().map(|country| country.as_str()))),
+        lifetime_seconds: request.lifetime_seconds,
+        state,
+        // Whoever saves it again begins its time anew.
+        pending_until: (state == PublisherState::Pending).then(|| input.now + PENDING_FOR),
+        locked_on: existing
+            .filter(|_| state != PublisherState::Pending)
+            .and_then(|kept| kept.locked_on),
+        created_on: existing.map_or(input.now, |kept| kept.created_on),
+        created_by: existing.map_or_else(|| input.principal.signature(), |kept| kept.created_by.clone()),
+        used_on: existing.and_then(|kept| kept.used_on),
+        etag: Etag::random(),
+    })
+}
+
+struct Ids {
+    repository_id: Option<String>,
+    owner_id: Option<String>,
+    state: PublisherState,
+}
+
+/// Which ids are meant, and whether an owner said so. Those that a run was locked to stay unconfirmed until an owner repeats
+/// them and says that they are right: whoever sends back what they were shown has not looked at it.
+fn ids(input: &Saving, existing: Option<&TrustedPublisher>) -> Result<Ids, RuleError> {
+    let request = &input.request;
+    let given = (&request.repository_id, &request.owner_id);
+    let is_same_repository = |kept: &&TrustedPublisher| {
+        kept.provider == request.provider
+            && kept.issuer == input.issuer
+            && kept.repository.eq_ignore_ascii_case(&request.repository)
+    };
+    let kept = existing
+        .filter(is_same_repository)
+        .filter(|kept| kept.binding().has_ids());
+    let is_given = given.0.is_some() || given.1.is_some();
+    let is_as_kept = |kept: &TrustedPublisher| (&kept.repository_id, &kept.owner_id) == given;
+    if request.confirmed && (!is_given || kept.is_some_and(|kept| !is_as_kept(kept))) {
+        let message = "To confirm ids, repeat them: 'repositoryId' and 'ownerId', as the publisher shows them, once you have \
+                       made sure that they are those of your repository.";
+        return Err(RuleError::broken("NothingToConfirm", message).about("confirmed"));
+    }
+    let (ids, state) = match kept {
+        Some(kept) if !is_given => ((&kept.repository_id, &kept.owner_id), kept.state),
+        Some(kept) if is_as_kept(kept) && !request.confirmed => (given, kept.state),
+        _ if is_given => (given, PublisherState::Active),
+        _ => ((&None, &None), PublisherState::Pending),
+    };
+    Ok(Ids {
+        repository_id: ids.0.clone(),
+        owner_id: ids.1.clone(),
+        state,
+    })
+}
+
+struct Removing {
+    principal: Principal,
+    app: AppId,
+    id: Uuid,
+    preconditions: Preconditions,
+    now: Instant,
+}
+
+/// Trusts a publisher no more. Whatever its runs were given ends with it.
+pub(crate) async fn delete_trusted_publisher(
+    service: &Service,
+    principal: &Principal,
+    app: AppId,
+    id: Uuid,
+    preconditions: Preconditions,
+) -> Result<()> {
+    let input = Removing {
+        principal: principal.clone(),
+        app,
+        id,
+        preconditions,
+        now: service.clock.now(),
+    };
+    service
+        .db
+        .write(input, |tx, input| Box::pin(delete_in(tx, input)))
+        .await
+}
+
+async fn delete_in(mut tx: Tx<'_>, input: &Removing) -> Result<()> {
+    apps::lock_app(&mut tx, input.app).await?;
+    access::require(&mut tx, &input.principal, input.app, WRITE).await?;
+    let Some(existing) = lock(&mut tx, input.app, input.id).await? else {
+        return Err(input.preconditions.missing(missing(input.app, input.id)));
+    };
+    input.preconditions.check_write(Some(existing.etag))?;
+    publishers::delete_publisher(&mut tx, input.id).await?;
+    let change = Change {
+        action: "trustedPublishers/delete",
+        target: target(input.app, input.id),
+        before: Some(state(&existing)),
+        after: None,
+    };
+    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await
+}
+
+/// A publisher of that app, its row locked. The id of another app's is no id here.
+async fn lock(tx: &mut Tx<'_>, app: AppId, id: Uuid) -> Result<Option<TrustedPublisher>> {
+    match publishers::lock_publisher(tx, id).await? {
+        Some(publisher) if publisher.app_id != app => Err(Error::from(missing(app, id))),
+        found => Ok(found),
+    }
+}
+
+fn missing(app: AppId, id: Uuid) -> RuleError {
+    RuleError::missing(
+        target(app, id),
+        format!("App {app} has no trusted publisher {id}."),
+    )
+}
+
+fn target(app: AppId, id: Uuid) -> String {
+    format!("apps/{app}/trustedPublishers/{id}")
+}
+
+/// What the audit says of a publisher.
+fn state(publisher: &TrustedPublisher) -> Value {
+    json!({
+        "provider": publisher.provider.as_str(),
+        "issuer": publisher.issuer,
+        "repository": publisher.repository,
+        "repositoryId": publisher.repository_id,
+        "ownerId": publisher.owner_id,
+        "workflow": publisher.workflow,
+        "jobWorkflow": publisher.job_workflow,
+        "environment": publisher.environment,
+        "refPattern": publisher.ref_pattern,
+        "events": publisher.events,
+        "runnerEnvironment": publisher.runner_environment,
+        "may": publisher.may,
+        "maxAvailability": publisher.max_availability.as_str(),
+        "countries": publisher.countries,
+        "lifetimeSeconds": publisher.lifetime_seconds,
+        "state": publisher.state.as_str(),
+    })
+}
+
+/// Tells those who listen to the app what became of a publisher.
+async fn emit(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    publisher: &TrustedPublisher,
+    by: Actor<'_>,
+    now: Instant,
+) -> Result<()> {
+    let event = Event {
+        id: Uuid::now_v7(),
+        kind: kind.to_owned(),
+        app_id: Some(publisher.app_id),
+        environment_id: None,
+        operation_id: None,
+        payload: json!({ "id": publisher.id, "by": by.named() }).to_string(),
+        recorded_on: now,
+    };
+    Ok(insert_events(tx, &[event]).await?)
+}

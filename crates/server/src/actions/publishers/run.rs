@@ -1,0 +1,132 @@
+//! A run of a pipeline, from the token that it shows to the end of that token.
+
+use super::target;
+use crate::{
+    actions::{
+        Principal, Service,
+        audit::{self, Actor, Change},
+    },
+    error::Result,
+};
+use domain::{
+    ids::{PrincipalId, TenantId},
+    instant::Instant,
+    principal::CallerKind,
+};
+use serde_json::json;
+use std::time::Duration;
+use store::{
+    Tx,
+    publishers::{self, PublisherToken, reference_of},
+};
+use uuid::Uuid;
+
+/// How long a token is remembered after it has ended: an upload that began under it may take as long.
+const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// Whether somebody has signed in.
+pub(crate) enum SignIn {
+    Run(Box<Principal>),
+    /// Nobody was given that, or it was ended.
+    Unknown,
+    /// Its time is over.
+    Expired,
+}
+
+/// Signs a run in.
+pub(crate) async fn sign_in(service: &Service, sha256: [u8; 32], correlation_id: Uuid) -> Result<SignIn> {
+    let found = publishers::find_token(&service.db, sha256).await?;
+    Ok(match found {
+        Some(token) if token.revoked_on.is_some() => SignIn::Unknown,
+        Some(token) if token.expires_on <= service.clock.now() => SignIn::Expired,
+        Some(token) => SignIn::Run(Box::new(principal_of(&token, correlation_id))),
+        None => SignIn::Unknown,
+    })
+}
+
+/// The run that a token was given to.
+pub(super) fn principal_of(token: &PublisherToken, correlation_id: Uuid) -> Principal {
+    let run = token.run.as_deref();
+    let name = match run {
+        Some(run) => format!("{} run {run}", token.repository),
+        None => token.repository.clone(),
+    };
+    Principal {
+        kind: CallerKind::Publisher,
+        id: PrincipalId(token.publisher_id),
+        tenant_id: TenantId(Uuid::nil()),
+        object_id: None,
+        reference: reference_of(token),
+        name: Some(name),
+        run: run.map(str::to_owned),
+        correlation_id,
+    }
+}
+
+/// Ends the token of a run; whether it was one that had not ended.
+pub(crate) async fn end_token(service: &Service, sha256: [u8; 32], correlation_id: Uuid) -> Result<bool> {
+    let input = (sha256, correlation_id, service.clock.now());
+    service
+        .db
+        .write(input, |tx, (sha256, correlation_id, now)| {
+            Box::pin(end_token_in(
+                tx,
+                *sha256,
+                *correlation_id,
+                *now,
+                "trustedPublishers/endToken",
+            ))
+        })
+        .await
+}
+
+/// The same of a token that somebody found where it does not belong.
+pub(crate) async fn end_leaked(service: &Service, sha256: [u8; 32], correlation_id: Uuid) -> Result<bool> {
+    let input = (sha256, correlation_id, service.clock.now());
+    service
+        .db
+        .write(input, |tx, (sha256, correlation_id, now)| {
+            Box::pin(end_token_in(
+                tx,
+                *sha256,
+                *correlation_id,
+                *now,
+                "trustedPublishers/endLeaked",
+            ))
+        })
+        .await
+}
+
+async fn end_token_in(
+    mut tx: Tx<'_>,
+    sha256: [u8; 32],
+    correlation_id: Uuid,
+    now: Instant,
+    action: &'static str,
+) -> Result<bool> {
+    let found = publishers::lock_token(&mut tx, sha256).await?;
+    let Some(token) = found.filter(|token| token.revoked_on.is_none() && token.expires_on > now) else {
+        return Ok(false);
+    };
+    publishers::revoke_token(&mut tx, token.id, now).await?;
+    let change = Change {
+        action,
+        target: target(token.app_id, token.publisher_id),
+        before: None,
+        after: Some(json!({ "run": token.run })),
+    };
+    let by = principal_of(&token, correlation_id);
+    audit::record(&mut tx, Actor::Principal(&by), now, change).await?;
+    Ok(true)
+}
+
+/// Forgets what no run and no exchange can come with any more; how much there was.
+pub(crate) async fn forget_ended(service: &Service) -> Result<u64> {
+    let now = service.clock.now();
+    service
+        .db
+        .write((now - REMEMBERED, now), |mut tx, (before, now)| {
+            Box::pin(async move { Ok(publishers::forget_ended(&mut tx, *before, *now).await?) })
+        })
+        .await
+}

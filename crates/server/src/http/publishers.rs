@@ -1,0 +1,113 @@
+//! `/apps/{appId}/trustedPublishers`: which runs of pipelines may act for the app.
+
+use super::{
+    extract::{RequestContext, SmallBody},
+    lists::{self, ListPath, fragment},
+    options::ListQuery,
+    repeat::KeyHeader,
+};
+use crate::{
+    actions::{
+        listing,
+        publishers::{self, READ, WRITE},
+    },
+    error::Result,
+    wire_rows,
+};
+use axum::{
+    extract::Path,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use domain::access::Resource;
+use uuid::Uuid;
+use wire::{
+    ErrorBody, List,
+    publishers::{TrustedPublisher, TrustedPublisherBody, TrustedPublisherRequest},
+};
+
+const RESOURCE: Resource = Resource::TrustedPublishers;
+
+/// The keys of a publisher in a path.
+type PublisherPath = Path<(String, String)>;
+
+/// Lists the trusted publishers of the app.
+#[utoipa::path(get, path = "/apps/{appId}/trustedPublishers", tag = "trustedPublishers",
+    params(("appId" = uuid::Uuid, Path), ListQuery),
+    responses((status = 200, body = List<TrustedPublisher>), (status = "default", body = ErrorBody)))]
+pub(crate) async fn list_trusted_publishers(
+    Path(path): Path<ListPath>,
+    context: RequestContext,
+) -> Result<Response> {
+    let list = (RESOURCE, &*listing::TRUSTED_PUBLISHERS);
+    lists::list(&context, path, list, wire_rows::trusted_publisher).await
+}
+
+/// Gets one trusted publisher of the app.
+#[utoipa::path(get, path = "/apps/{appId}/trustedPublishers/{id}", tag = "trustedPublishers",
+    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)),
+    responses((status = 200, body = TrustedPublisher), (status = "default", body = ErrorBody)))]
+pub(crate) async fn get_trusted_publisher(
+    Path((app, id)): PublisherPath,
+    context: RequestContext,
+) -> Result<Response> {
+    let app = context.app(&app)?;
+    let id: Uuid = context.key(app, ("id", &id), READ).await?;
+    let publisher = publishers::get_trusted_publisher(context.service(), &context.principal, app, id).await?;
+    context.found(
+        &wire_rows::trusted_publisher(publisher)?,
+        &fragment(RESOURCE, app, None),
+    )
+}
+
+/// Trusts a publisher under an id that the caller chooses, or changes what is said of one.
+///
+/// With ids it is Active. Without, it is Pending for 7 days, its ids are those of the first run that fits, and it may upload
+/// Preview versions alone until an Owner repeats them with `confirmed`.
+#[utoipa::path(put, path = "/apps/{appId}/trustedPublishers/{id}", tag = "trustedPublishers",
+    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path), KeyHeader), request_body = TrustedPublisherBody,
+    responses((status = 200, body = TrustedPublisher), (status = 201, body = TrustedPublisher),
+        (status = "default", body = ErrorBody)))]
+pub(crate) async fn put_trusted_publisher(
+    Path((app, id)): PublisherPath,
+    context: RequestContext,
+    SmallBody(body): SmallBody,
+) -> Result<Response> {
+    let app = context.app(&app)?;
+    let id: Uuid = context.key(app, ("id", &id), WRITE).await?;
+    context.expect_entity::<TrustedPublisher>(app, WRITE).await?;
+    let request = TrustedPublisherRequest::read(&body, id);
+    let request = context.reveal_to_permitted(app, WRITE, request).await?;
+    let conditions = context.conditions(&body);
+    let conditions = context.reveal_to_permitted(app, WRITE, conditions).await?;
+    let (publisher, is_new) = publishers::put_trusted_publisher(
+        context.service(),
+        &context.principal,
+        app,
+        id,
+        request,
+        conditions,
+    )
+    .await?;
+    let publisher = wire_rows::trusted_publisher(publisher)?;
+    let mut response = context.entity(&publisher, &fragment(RESOURCE, app, None))?;
+    if is_new {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    Ok(response)
+}
+
+/// Trusts a publisher no more; whatever its runs were given ends at once.
+#[utoipa::path(delete, path = "/apps/{appId}/trustedPublishers/{id}", tag = "trustedPublishers",
+    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)),
+    responses((status = 204), (status = "default", body = ErrorBody)))]
+pub(crate) async fn delete_trusted_publisher(
+    Path((app, id)): PublisherPath,
+    context: RequestContext,
+) -> Result<Response> {
+    let app = context.app(&app)?;
+    let id: Uuid = context.key(app, ("id", &id), WRITE).await?;
+    let conditions = context.preconditions.clone();
+    publishers::delete_trusted_publisher(context.service(), &context.principal, app, id, conditions).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
