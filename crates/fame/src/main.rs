@@ -102,7 +102,7 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Operator(command) => command.run(&session().await?).await,
         Command::Package(command) => command.run(printer),
         Command::Record(args) => args.run(&cli.global, printer).await,
-        Command::Replay(args) => args.run(cli.global, printer).await,
+        Command::Replay(args) => args.run(cli.global.clone(), printer).await,
         Command::Agent(command) => command.run(printer).await,
         Command::Serve(args) => args.run(printer).await,
         Command::Export(args) => args.run(printer).await,

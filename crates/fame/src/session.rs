@@ -16,7 +16,6 @@ use domain::ids::AppId;
 use reqwest::StatusCode;
 use serde_json::Value;
 use std::{
-    collections::HashSet,
     mem,
     sync::{Mutex, PoisonError},
 };

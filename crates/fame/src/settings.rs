@@ -455,6 +455,7 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ci::Ci;
     use clap::Parser;
 
     #[test]
@@ -494,7 +495,7 @@ mod tests {
     fn place(args: &[&str], profile: Option<Profile>) -> Result<Place, Failure> {
         let cli = crate::cli::Cli::try_parse_from([&["fame", "apps", "list"], args].concat()).unwrap();
         let profile = profile.map(|profile| ("contoso".to_owned(), profile));
-        Place::of(&cli.global, profile, Printer::new(false, true))
+        Place::of(&cli.global, profile, Printer::new(false, true, Ci::None))
     }
 
     fn at(url: &str) -> Option<Profile> {
