@@ -179,11 +179,11 @@ async fn refused(issuer: String, answer: Response) -> Error {
 /// The code and the reason in words: OAuth's, ours, or whatever the answer says.
 fn said(body: &[u8]) -> (String, String) {
     let error: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    match &error["error"] {
-        Value::String(code) => (code.clone(), text(&error["error_description"])),
-        Value::Object(ours) if ours.contains_key("code") => {
-            (text(&error["error"]["code"]), text(&error["error"]["message"]))
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    match error.get("error") {
+        Some(Value::String(code)) => (code.clone(), text(error.get("error_description"))),
+        Some(Value::Object(ours)) if ours.contains_key("code") => {
+            (text(ours.get("code")), text(ours.get("message")))
         }
         _ => {
             let words = String::from_utf8_lossy(body);

@@ -32,7 +32,9 @@ impl ProfilesCommand {
                     .all()
                     .map(|(name, profile)| {
                         let mut row = json!(profile);
-                        row["name"] = name.into();
+                        if let Some(members) = row.as_object_mut() {
+                            members.insert("name".to_owned(), name.into());
+                        }
                         row
                     })
                     .collect();

@@ -103,7 +103,7 @@ async fn shown(source: &Source, printer: Printer) -> Result<Value, Failure> {
     let Some(claims) = claims_of_proof(source).await? else {
         return Ok(Value::Null);
     };
-    let text = |name: &str| claims[name].as_str().unwrap_or_default().to_owned();
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     printer.note(format!(
         "A federated credential that believes this names:\n  issuer    {}\n  subject   {}\n  audience  {}",
         text("iss"),
@@ -117,7 +117,7 @@ async fn shown(source: &Source, printer: Printer) -> Result<Value, Failure> {
 fn principal(claims: &Value) -> Value {
     let mut principal = Map::new();
     for (name, members) in NAMES {
-        if let Some(text) = members.iter().find_map(|member| claims[*member].as_str()) {
+        if let Some(text) = members.iter().find_map(|member| claims.get(*member)?.as_str()) {
             principal.insert(name.to_owned(), text.into());
         }
     }
@@ -153,7 +153,7 @@ async fn role(client: &Client, ids: &[uuid::Uuid], app: App) -> client::Result<V
         let id = row["id"].as_str().and_then(|id| id.parse().ok());
         id.is_some_and(|id| ids.contains(&id))
     };
-    let roles = principals.iter().find(is_own).map(|row| row["roles"].clone());
+    let roles = principals.iter().find(is_own).and_then(|row| row.get("roles"));
     let permissions = known(client.get_my_permissions(app.id).json().all().await)?;
     let permissions: Vec<&Value> = permissions
         .iter()

@@ -77,10 +77,13 @@ impl AzureCli {
             return Err(told(said));
         }
         let answer: Value = serde_json::from_slice(&ended.stdout).map_err(|_| Error::NoToken)?;
-        let text = answer["accessToken"].as_str().ok_or(Error::NoToken)?;
+        let text = answer
+            .get("accessToken")
+            .and_then(Value::as_str)
+            .ok_or(Error::NoToken)?;
         Ok(IssuedToken {
             text: text.into(),
-            life: left(&answer["expires_on"], wall_seconds()),
+            life: left(answer.get("expires_on"), wall_seconds()),
         })
     }
 }
@@ -156,10 +159,13 @@ impl ManagedIdentity {
             return Err(told(format!("{status} {said}")));
         }
         let answer: Value = serde_json::from_str(&text).map_err(|_| Error::NoToken)?;
-        let text = answer["access_token"].as_str().ok_or(Error::NoToken)?;
+        let text = answer
+            .get("access_token")
+            .and_then(Value::as_str)
+            .ok_or(Error::NoToken)?;
         Ok(IssuedToken {
             text: text.into(),
-            life: left(&answer["expires_on"], wall_seconds()),
+            life: left(answer.get("expires_on"), wall_seconds()),
         })
     }
 }
@@ -171,8 +177,8 @@ impl TokenSource for ManagedIdentity {
 }
 
 /// How long it is until `ends`, seen at `now`, both in seconds since 1970: not long at all where that is not said.
-fn left(ends: &Value, now: i64) -> Duration {
-    let ends = ends.as_i64().or_else(|| ends.as_str()?.parse().ok());
+fn left(ends: Option<&Value>, now: i64) -> Duration {
+    let ends = ends.and_then(|ends| ends.as_i64().or_else(|| ends.as_str()?.parse().ok()));
     let left = ends.map(|ends| ends.saturating_sub(now).clamp(0, 86_400));
     Duration::from_secs(left.and_then(|left| left.try_into().ok()).unwrap_or(0))
 }
@@ -184,10 +190,11 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_token_is_read_from_numbers_and_text() {
-        assert_eq!(left(&json!(1_000), 400).as_secs(), 600);
-        assert_eq!(left(&json!("1000"), 400).as_secs(), 600);
+        assert_eq!(left(Some(&json!(1_000)), 400).as_secs(), 600);
+        assert_eq!(left(Some(&json!("1000")), 400).as_secs(), 600);
+        assert_eq!(left(None, 400), Duration::ZERO);
         for over in [json!(null), json!("soon"), json!(399)] {
-            assert_eq!(left(&over, 400), Duration::ZERO, "{over}");
+            assert_eq!(left(Some(&over), 400), Duration::ZERO, "{over}");
         }
     }
 

@@ -155,7 +155,8 @@ impl Asked {
             return Ok(());
         };
         let told = client::claims(token).unwrap_or_default();
-        let is_ours = told["nonce"].as_str() == Some(&self.nonce) && told["aud"].as_str() == Some(client_id);
+        let is_ours = told.get("nonce").and_then(Value::as_str) == Some(&self.nonce)
+            && told.get("aud").and_then(Value::as_str) == Some(client_id);
         match is_ours {
             true => Ok(()),
             false => Err(refused(

@@ -38,7 +38,7 @@ pub(crate) async fn sign_in(
     let (begin, scope) = (at.beside("devicecode")?, lasting(&at.scope));
     let form = [("client_id", at.client_id.as_str()), ("scope", &scope)];
     let begun = issuers.post(&begin, &form).await?;
-    let text = |name: &str| begun[name].as_str().map(str::to_owned);
+    let text = |name: &str| begun.get(name)?.as_str().map(str::to_owned);
     let unreadable = || Failure::Service(Error::NoToken);
     let device_code = text("device_code").ok_or_else(unreadable)?;
     let page = text("verification_uri").ok_or_else(unreadable)?;
@@ -50,8 +50,15 @@ pub(crate) async fn sign_in(
         at.token_url.as_str(),
         PATIENCE.as_secs() / 60
     ));
-    let interval = begun["interval"].as_u64().unwrap_or(USUAL_INTERVAL).clamp(1, 60);
-    let lasts = begun["expires_in"].as_u64().map_or(PATIENCE, Duration::from_secs);
+    let interval = begun
+        .get("interval")
+        .and_then(Value::as_u64)
+        .unwrap_or(USUAL_INTERVAL)
+        .clamp(1, 60);
+    let lasts = begun
+        .get("expires_in")
+        .and_then(Value::as_u64)
+        .map_or(PATIENCE, Duration::from_secs);
     poll(at, issuers, &device_code, interval, lasts.min(PATIENCE)).await
 }
 

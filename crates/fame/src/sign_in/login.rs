@@ -72,7 +72,7 @@ impl Login {
             .and_then(client::claims)
             .unwrap_or_default();
         let names = ["preferred_username", "upn", "unique_name", "name", "oid", "sub"];
-        let name = names.iter().find_map(|name| told[*name].as_str());
+        let name = names.iter().find_map(|name| told.get(*name)?.as_str());
         Ok(Self {
             origin: origin(place),
             token_url: at.token_url.as_str().to_owned(),
@@ -198,7 +198,7 @@ impl StoredLogin {
             }
             Err(error) => return Err(error),
         };
-        if let Some(next) = answer["refresh_token"].as_str() {
+        if let Some(next) = answer.get("refresh_token").and_then(Value::as_str) {
             login.refresh_token = next.into();
             if !is_pipeline() {
                 let kept = self.kept_in.save(&self.profile, &login).await;

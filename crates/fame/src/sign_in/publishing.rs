@@ -93,7 +93,7 @@ impl TrustedPublishing {
             }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Some(audience) = answer["audience"].as_str() else {
+        let Some(audience) = answer.get("audience").and_then(Value::as_str) else {
             return Ok(None);
         };
         Ok(Some(Self {
@@ -115,7 +115,10 @@ impl TrustedPublishing {
             })
         };
         let answer = self.issuers.ask(&self.exchange, make).await?;
-        let token = answer["token"].as_str().ok_or(Error::NoToken)?;
+        let token = answer
+            .get("token")
+            .and_then(Value::as_str)
+            .ok_or(Error::NoToken)?;
         let text = SecretString::from(token);
         *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
         Ok(IssuedToken {
