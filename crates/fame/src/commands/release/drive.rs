@@ -283,7 +283,7 @@ impl<'s> Release<'s> {
         let mut pause = self.pace.poll_interval;
         let row = loop {
             let row = target.version().await?;
-            match row["status"].as_str() {
+            match row.get("status").and_then(Value::as_str) {
                 Some("Uploaded") => break row,
                 Some("UploadFailed") => {
                     return Err(Failure::Unavailable(
@@ -402,7 +402,10 @@ impl<'s> Release<'s> {
                 self.candidates.insert(*item, found);
             }
             (Step::Schedule(site), Seen::Hotfix(row)) => {
-                let status = row["status"].as_str().and_then(|word| word.parse().ok());
+                let status = row
+                    .get("status")
+                    .and_then(Value::as_str)
+                    .and_then(|word| word.parse().ok());
                 self.settle(*site, stage_of(status), Some(row));
             }
             _ => {}
