@@ -379,7 +379,10 @@ impl<'s> Release<'s> {
                 self.candidates.insert(*item, found);
             }
             (Step::Schedule(site), Seen::Hotfix(row)) => {
-                let status = row["status"].as_str().and_then(|word| word.parse().ok());
+                let status = row
+                    .get("status")
+                    .and_then(Value::as_str)
+                    .and_then(|word| word.parse().ok());
                 self.settle(*site, stage_of(status), Some(row));
             }
             _ => {}

@@ -374,9 +374,10 @@ struct Seen {
 
 impl Seen {
     fn read(row: Value) -> Option<Self> {
-        let status = row["status"].as_str().map(str::parse::<OperationStatus>);
+        let text = |name: &str| row.get(name).and_then(Value::as_str);
+        let status = text("status").map(str::parse::<OperationStatus>);
         Some(Self {
-            id: row["id"].as_str()?.parse().ok()?,
+            id: text("id")?.parse().ok()?,
             environment: Aim::deserialize(&row).ok()?.key()?,
             has_ended: status.is_some_and(|status| status.is_ok_and(OperationStatus::is_terminal)),
             row,

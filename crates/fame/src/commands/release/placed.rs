@@ -73,7 +73,7 @@ fn place(placed: &mut Vec<Placed>, next: Placed, printer: Printer) -> Result<(),
     let of_version = |known: &&mut Placed| {
         (known.package.app, known.package.version) == (next.package.app, next.package.version)
     };
-    for known in placed.iter_mut().filter(|known| of_version(&known)) {
+    for known in placed.iter_mut().filter(|known| of_version(known)) {
         let (first, second) = (known.package.file.display(), next.package.file.display());
         if known.package.sha256 == next.package.sha256 {
             printer.note(format!(

@@ -37,7 +37,8 @@ pub(in crate::commands) async fn judge_all(
 ) -> Result<Vec<Judged>, Failure> {
     let mut good = Vec::new();
     let mut first_failure = None;
-    for file in files.to_vec() {
+    for file in files {
+        let file = file.clone();
         let reading = tokio::task::spawn_blocking(move || judge(&file)).await;
         match reading.map_err(|error| Failure::Unexpected(error.to_string()))? {
             Ok(package) => good.push(package),
