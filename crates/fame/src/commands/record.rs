@@ -113,13 +113,14 @@ impl RecordArgs {
     fn announce(&self, address: SocketAddr, printer: Printer) -> Result<(), Failure> {
         let url = format!("http://{address}");
         let out = self.out.display().to_string();
-        Ok(match printer.is_json() {
-            true => printer.text(&json!({"url": url, "to": self.to, "out": out}).to_string())?,
-            false => printer.text(&format!(
+        let text = match printer.is_json() {
+            true => json!({"url": url, "to": self.to, "out": out}).to_string(),
+            false => format!(
                 "{url} passes on to {}; what is asked and answered is written to {out}. Ctrl-C ends it.",
                 self.to
-            ))?,
-        })
+            ),
+        };
+        Ok(printer.text(&text)?)
     }
 
     /// What came of it.
