@@ -456,7 +456,7 @@ class PowerShell(Tried):
         self.assertEqual(ended.returncode, 0, ended.stderr)
         [called] = self.called()
         options, packages = called["arguments"][: called["arguments"].index("--")], called["arguments"]
-        self.assertEqual(options, ["release", "--availability", "Preview", "--countries", "US,DE"])
+        self.assertEqual(options, ["release", "--availability", "Preview", "--countries", "US,DE", "--no-hotfix"])
         self.assertEqual(len(packages) - packages.index("--"), 3)
         self.assertEqual(called["variables"], {"FAME_URL": "https://fame.contoso.com"})
 

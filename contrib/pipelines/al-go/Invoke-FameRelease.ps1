@@ -61,8 +61,9 @@ function Invoke-FameRelease {
         $value = @(Get-FameValue $Setting $name) -join ','
         if ($value) { $arguments += @($options[$name], $value) }
     }
+    # Who is pushed to is said here and nowhere else, so that a delivery never does what a file has for releases.
     $where = Get-FameValue $Setting 'hotfixWhere'
-    if ($where) { $arguments += @('--hotfix', '--where', $where) }
+    if ($where) { $arguments += @('--hotfix', '--where', $where) } else { $arguments += '--no-hotfix' }
     if (Get-FameValue $Setting 'ignoreWindow') { $arguments += '--ignore-window' }
     if (Get-FameValue $Setting 'wait') { $arguments += '--wait' }
     if (Get-FameValue $Setting 'addCountries') { $arguments += '--add-countries' }

@@ -7,7 +7,7 @@ use crate::{
     request::Request,
 };
 use futures::{Stream, TryStreamExt, stream};
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use std::marker::PhantomData;
@@ -156,11 +156,14 @@ impl<T> List<T> {
             ("$count", Some("true".to_owned())),
             ("$top", Some("0".to_owned())),
         ];
-        let counted = self.page::<IgnoredAny>(self.url_with(&only_count)).await?;
-        if let Some(count) = counted.count {
-            return Ok(count);
+        match self.page::<IgnoredAny>(self.url_with(&only_count)).await {
+            Ok(wire::List {
+                count: Some(count), ..
+            }) => return Ok(count),
+            Err(error) if error.refusal(StatusCode::BAD_REQUEST).is_none() => return Err(error),
+            // A service that does not count, or will not be asked to: then the rows are counted here.
+            Ok(_) | Err(_) => {}
         }
-        // A service that does not count: then the rows are counted here.
         let rows = pages(self.page::<IgnoredAny>(self.url_with(&[filter])));
         let rows = rows.try_fold(0, async |sum, page| Ok(sum + page.len() as u64));
         rows.await

@@ -293,6 +293,13 @@ impl<T> Request<T> {
         self
     }
 
+    /// Gives the request a key all the same where nobody knows whether the service takes one: what may have been carried out
+    /// is not sent again.
+    pub fn key_if_known(mut self, key: &str) -> Self {
+        self.call = self.call.header("idempotency-key", key);
+        self
+    }
+
     /// Only these properties, besides the keys; also such as are shown only to those who select them.
     pub fn select(mut self, properties: &str) -> Self {
         let selected = ("$select", Some(properties.to_owned()));

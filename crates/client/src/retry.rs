@@ -4,7 +4,10 @@
 //! changes nothing. And it must not make things worse: what the service asks for comes first, otherwise the pauses
 //! grow, and they are spread so that many pipelines do not come back at the same moment.
 
-use crate::error::{Error, Result};
+use crate::{
+    Client,
+    error::{Error, Result},
+};
 use domain::jitter;
 use reqwest::StatusCode;
 use std::{fmt, sync::Arc, time::Duration};
@@ -61,13 +64,38 @@ impl fmt::Debug for RetryPolicy {
     }
 }
 
+impl Client {
+    /// Tries as it makes them, for whoever has to look before a request is sent again.
+    #[must_use]
+    pub fn tries(&self) -> Tries<'_> {
+        self.0.settings.retry.tries()
+    }
+}
+
 /// The tries of one request.
-pub(crate) struct Tries<'a> {
+pub struct Tries<'a> {
     policy: &'a RetryPolicy,
     made: u32,
 }
 
+impl fmt::Debug for Tries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tries")
+            .field("made", &self.made)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Tries<'_> {
+    /// Waits before another try after one that ended so.
+    ///
+    /// # Errors
+    /// `error` itself, when it is time to give up.
+    pub async fn again(&mut self, error: Error) -> Result<()> {
+        let asked = error.retry_after();
+        self.pause_or(error, asked).await
+    }
+
     /// Waits before the next try; `asked` is how long the service wants to be left alone.
     ///
     /// # Errors

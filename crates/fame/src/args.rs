@@ -13,7 +13,7 @@ use domain::{
     ids::AppId,
     version::{AppVersion, Availability},
 };
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::HashSet, path::PathBuf, str::FromStr, time::Duration};
 
 /// The original service.
 pub(crate) const ORIGINAL_URL: &str = "https://apps.businesscentral.dynamics.com";
@@ -173,6 +173,13 @@ pub(crate) struct AppArg {
 pub(crate) struct AppInCountries {
     #[command(flatten)]
     pub app: AppArg,
+    #[command(flatten)]
+    pub countries: Countries,
+}
+
+/// Countries, each of them named.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Countries {
     /// The country, such as US; repeat it for several
     #[arg(
         long = "country",
@@ -181,7 +188,23 @@ pub(crate) struct AppInCountries {
         value_name = "CODE",
         value_delimiter = ','
     )]
-    pub countries: Vec<Country>,
+    countries: Vec<Country>,
+}
+
+impl Countries {
+    /// Each of them once, in the order in which they were named.
+    pub(crate) fn each(&self) -> Vec<&Country> {
+        each(&self.countries)
+    }
+}
+
+/// Each of `countries` once, in their order.
+pub(crate) fn each(countries: &[Country]) -> Vec<&Country> {
+    let mut seen = HashSet::new();
+    countries
+        .iter()
+        .filter(|country| seen.insert(&country.0))
+        .collect()
 }
 
 /// An app, and countries of it or all that it has.

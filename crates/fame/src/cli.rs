@@ -71,6 +71,10 @@ pub(crate) enum Command {
     /// Package files (.app)
     #[command(subcommand)]
     Package(commands::package::PackageCommand),
+    /// Pass requests on to a service and write down what it answers, without secrets, ids and names
+    Record(commands::record::RecordArgs),
+    /// Ask a service what was recorded of another, and say what it answers otherwise
+    Replay(commands::replay::ReplayArgs),
     /// The agent, which serves environments of your own
     #[command(subcommand, args(GlobalArgs::of_no_use_to_agents()))]
     Agent(commands::agent::AgentCommand),

@@ -12,6 +12,7 @@ mod dev;
 mod exit;
 mod failure;
 mod output;
+mod recording;
 mod reports;
 mod session;
 mod settings;
@@ -24,7 +25,7 @@ use dev::DevArgs;
 use exit::Exit;
 use failure::Failure;
 use output::Printer;
-use server::telemetry::flush_log;
+use server::telemetry::{flush_log, rewrite_log};
 use session::Session;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
         cli.global.quiet,
         cli.global.ci.unwrap_or_else(Ci::detected),
     );
+    if printer.ci() != Ci::None {
+        rewrite_log(|line| Ci::Github.defuse(line));
+    }
     let ended = runtime().and_then(|runtime| runtime.block_on(run(cli, printer)));
     flush_log();
     match ended {
@@ -78,6 +82,8 @@ async fn run(cli: Cli, printer: Printer) -> Result<ExitCode, Failure> {
         Command::Webhooks(command) => command.run(&session().await?).await,
         Command::Operator(command) => command.run(&session().await?).await,
         Command::Package(command) => command.run(printer),
+        Command::Record(args) => args.run(&cli.global, printer).await,
+        Command::Replay(args) => args.run(cli.global, printer).await,
         Command::Agent(command) => command.run(printer).await,
         Command::Serve(args) => args.run(printer).await,
         Command::Export(args) => args.run(printer).await,

@@ -2,7 +2,9 @@
 //! Rows are shown as the JSON that they came as, so that nothing a newer service says is dropped.
 
 use crate::{
-    args::{AppArg, AppInAnyCountries, AppInCountries, AppInCountry, AppRef, Country, GlobalArgs, QueryArgs},
+    args::{
+        AppArg, AppInAnyCountries, AppInCountries, AppInCountry, AppRef, Country, GlobalArgs, QueryArgs, each,
+    },
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
@@ -12,7 +14,6 @@ use client::{Client, List, Query, Request, literal};
 use domain::ids::AppId;
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::collections::HashSet;
 
 /// What a command that talks to the service has at hand.
 pub(crate) struct Session {
@@ -52,7 +53,14 @@ impl Session {
             AppRef::Name(name) => name,
         };
         let called_so = Query::default().filter(format!("name eq {}", literal(name)));
-        let found: Vec<Value> = self.client.list_apps().query(called_so).json().all().await?;
+        let found = match self.client.list_apps().query(called_so).json().all().await {
+            Err(error) if error.refusal(StatusCode::BAD_REQUEST).is_some() => {
+                return Err(Failure::NotFound(format!(
+                    "'{name}' is no app's id, and this service does not find apps by their names: name the app by its id."
+                )));
+            }
+            found => found?,
+        };
         let ids: Vec<&str> = found.iter().filter_map(|app| app["id"].as_str()).collect();
         match ids.as_slice() {
             [] => Err(Failure::NotFound(format!(
@@ -84,9 +92,8 @@ impl Session {
             AppRef::Name(name) => return name.clone(),
         };
         let found = self.client.get_app(id).json().await.unwrap_or_default();
-        found["name"]
-            .as_str()
-            .map_or_else(|| id.to_string(), str::to_owned)
+        let name = found.get("name").and_then(Value::as_str);
+        name.map_or_else(|| id.to_string(), str::to_owned)
     }
 
     /// The app that is meant, in each of the countries.
@@ -95,11 +102,7 @@ impl Session {
     /// Those of [`Session::app`].
     pub(crate) async fn scopes(&self, meant: &AppInCountries) -> Result<Vec<AppInCountry>, Failure> {
         let app = self.app(&meant.app).await?;
-        let mut countries = meant.countries.clone();
-        let mut seen = HashSet::new();
-        countries.retain(|country| seen.insert(country.0.clone()));
-        let scopes = countries.into_iter().map(|country| AppInCountry { app, country });
-        Ok(scopes.collect())
+        Ok(in_each(app, &meant.countries.each()))
     }
 
     /// The app that is meant, in each of the countries, or in all that it has.
@@ -110,21 +113,40 @@ impl Session {
         &self,
         meant: &AppInAnyCountries,
     ) -> Result<Vec<AppInCountry>, Failure> {
-        let mut meant = AppInCountries {
-            app: meant.app.clone(),
-            countries: meant.countries.clone(),
-        };
-        if meant.countries.is_empty() {
-            let app = self.app(&meant.app).await?;
-            meant.app.app = AppRef::Id(app);
-            let rows: Vec<Value> = self.client.list_countries(app).json().all().await?;
-            let codes = rows.iter().filter_map(|row| row["countryCode"].as_str());
-            meant.countries = codes.map(|code| Country(code.to_owned())).collect();
+        let app = self.app(&meant.app).await?;
+        if !meant.countries.is_empty() {
+            return Ok(in_each(app, &each(&meant.countries)));
         }
-        if meant.countries.is_empty() {
-            return Err(Failure::NotFound("The app has no country yet.".to_owned()));
+        let rows: Vec<Value> = self.client.list_countries(app).json().all().await?;
+        let codes = rows.iter().filter_map(|row| row["countryCode"].as_str());
+        let countries: Vec<Country> = codes.map(|code| Country(code.to_owned())).collect();
+        match countries.is_empty() {
+            true => Err(Failure::NotFound("The app has no country yet.".to_owned())),
+            false => Ok(in_each(app, &each(&countries))),
         }
-        self.scopes(&meant).await
+    }
+
+    /// The one row of a list whose `property` is `key`, for services at which a row has no address of its own; `missing` is
+    /// what its address answered.
+    ///
+    /// # Errors
+    /// `missing` where there is none or several, and those of the list.
+    pub(crate) async fn row<T>(
+        &self,
+        list: List<T>,
+        property: &str,
+        key: &str,
+        missing: client::Error,
+    ) -> client::Result<Value> {
+        let mut rows: Vec<Value> = list.json().all().await?;
+        rows.retain(|row| {
+            let value = row.get(property).and_then(Value::as_str);
+            value.is_some_and(|value| value.eq_ignore_ascii_case(key))
+        });
+        match rows.pop() {
+            Some(row) if rows.is_empty() => Ok(row),
+            _ => Err(missing),
+        }
     }
 
     /// Prints the rows of a list, or how many there are.
@@ -249,6 +271,14 @@ impl Session {
     pub(crate) async fn print_one<T>(&self, request: Request<T>) -> Result<(), Failure> {
         Ok(self.printer.record(&request.json().await?)?)
     }
+}
+
+fn in_each(app: AppId, countries: &[&Country]) -> Vec<AppInCountry> {
+    let scope = |country: &&Country| AppInCountry {
+        app,
+        country: (*country).clone(),
+    };
+    countries.iter().map(scope).collect()
 }
 
 /// The name that is a few letters away, if there is one.

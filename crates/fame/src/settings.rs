@@ -25,8 +25,20 @@ use std::{env, fs, path::Path, sync::Arc, time::Duration};
 /// do so, [`Failure::Service`] when the service cannot be asked.
 pub(crate) async fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
     warn_of_unknown(printer);
-    let nobody = Settings {
-        url: service_root(&args.url)?,
+    let nobody = nobody_at(&args.url, args, printer)?;
+    Ok(Settings {
+        credentials: credentials(args, &nobody).await?,
+        ..nobody
+    })
+}
+
+/// Settings with which to talk to the service at `url` as nobody.
+///
+/// # Errors
+/// [`Failure::Usage`] for what cannot be used.
+pub(crate) fn nobody_at(url: &str, args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
+    Ok(Settings {
+        url: service_root(url)?,
         api_version: api_version(&args.api_version)?,
         credentials: Credentials::Nobody,
         trusted: args
@@ -38,10 +50,6 @@ pub(crate) async fn resolve(args: &GlobalArgs, printer: Printer) -> Result<Setti
             retries: args.retries,
             on_retry: Arc::new(move |retry| tell(retry, printer)),
         },
-    };
-    Ok(Settings {
-        credentials: credentials(args, &nobody).await?,
-        ..nobody
     })
 }
 
@@ -152,11 +160,17 @@ const MICROSOFT_LOGINS: [&str; 3] = [
     "login.partner.microsoftonline.cn",
 ];
 
+/// Whether that is the original service.
+pub(crate) fn is_original(url: &SecureUrl) -> bool {
+    let host = ORIGINAL_URL.strip_prefix("https://");
+    url.host_str() == host
+}
+
 /// Where an application signs in, and what for: as it was told to, as is known of the original service, or as the service
 /// says. So no secret goes to Microsoft for a service that has nothing to do with it, and no token for the original to
 /// another.
 async fn sign_in_place(args: &GlobalArgs, nobody: &Settings) -> Result<(SecureUrl, String), Failure> {
-    let is_original = service_root(ORIGINAL_URL)?.host_str() == nobody.url.host_str();
+    let is_original = is_original(&nobody.url);
     let original = |text: String| Some(text).filter(|_| is_original);
     let told_url = args
         .token_url

@@ -12,7 +12,7 @@ pub(crate) mod metrics;
 mod told;
 
 pub use changes::{ChangeEvent, ChangeStep, Dependency, change};
-pub use gathered::flush_log;
+pub use gathered::{flush_log, rewrite_log};
 pub(crate) use told::{Told, listen};
 
 use crate::config::{LogFormat, LogSettings, SecurityLog};

@@ -8,6 +8,7 @@ use crate::{
     session::Session,
 };
 use clap::Subcommand;
+use reqwest::StatusCode;
 
 /// `fame apps …`
 #[derive(Subcommand, Debug)]
@@ -39,9 +40,16 @@ impl AppsCommand {
         match self {
             Self::List(query) => session.print_list(client.list_apps(), query, COLUMNS).await?,
             Self::Get(app) => {
-                session
-                    .print_one(client.get_app(session.app(&app).await?))
-                    .await?
+                let id = session.app(&app).await?;
+                let found = match client.get_app(id).json().await {
+                    Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => {
+                        session
+                            .row(client.list_apps(), "id", &id.to_string(), error)
+                            .await?
+                    }
+                    found => found?,
+                };
+                session.printer.record(&found)?;
             }
             Self::Permissions(app) => {
                 let permissions = client.get_my_permissions(session.app(&app).await?);

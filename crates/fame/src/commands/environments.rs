@@ -8,8 +8,9 @@ use crate::{
     session::Session,
 };
 use clap::Subcommand;
-use client::Narrowing;
+use client::{Narrowing, Query, literal};
 use domain::ids::TenantId;
+use reqwest::StatusCode;
 
 /// `fame environments …`
 #[derive(Subcommand, Debug)]
@@ -70,7 +71,14 @@ impl EnvironmentsCommand {
                 };
                 let get = async |scope: &AppInCountry| {
                     let environment = client.get_environment(scope.app, &scope.country.0, &name, &narrowing);
-                    environment.json().await
+                    match environment.json().await {
+                        Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => {
+                            let called_so = Query::default().filter(narrowing_filter(&name, &narrowing));
+                            let list = client.list_environments(scope.app, &scope.country.0);
+                            session.row(list.query(called_so), "name", &name, error).await
+                        }
+                        found => found,
+                    }
                 };
                 let environment = session.find(&session.scopes(&scope).await?, get).await?;
                 session.printer.record(&environment)?;
@@ -78,4 +86,15 @@ impl EnvironmentsCommand {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The environments of that name, as narrowed down, in words that every service knows.
+fn narrowing_filter(name: &str, narrowing: &Narrowing) -> String {
+    let tenant = narrowing
+        .aad_tenant_id
+        .map(|tenant| format!(" and aadTenantId eq {tenant}"));
+    let family = narrowing.application_family.as_deref();
+    let family = family.map(|family| format!(" and applicationFamily eq {}", literal(family)));
+    let further = [tenant, family].into_iter().flatten().collect::<String>();
+    format!("name eq {}{further}", literal(name))
 }

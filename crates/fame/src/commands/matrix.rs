@@ -136,7 +136,10 @@ async fn lines(session: &Session, scopes: &[AppInCountry]) -> Result<Vec<Line>, 
     let mut lines: BTreeMap<AppVersion, Line> = BTreeMap::new();
     for (country, rows) in lists {
         for row in rows {
-            let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+            let text = |name: &str| {
+                let text = row.get(name).and_then(Value::as_str);
+                text.unwrap_or_default().to_owned()
+            };
             let Ok(version) = text("version").parse() else {
                 continue;
             };

@@ -66,16 +66,22 @@ impl Percent {
             return;
         }
         let percent = done.min(total).saturating_mul(100) / total;
-        let now = Instant::now();
+        if self.is_due(percent, Instant::now()) {
+            let title = escaped(title);
+            self.printer
+                .command(&format!("##vso[task.setprogress value={percent};]{title}"));
+        }
+    }
+
+    /// Whether `percent` is news, and the last news a second old.
+    fn is_due(&mut self, percent: u64, now: Instant) -> bool {
         let is_early =
             |(at, told): (Instant, u64)| told == percent || now.duration_since(at) < Duration::from_secs(1);
-        if self.told.is_some_and(is_early) {
-            return;
+        let is_due = !self.told.is_some_and(is_early);
+        if is_due {
+            self.told = Some((now, percent));
         }
-        self.told = Some((now, percent));
-        let title = escaped(title);
-        self.printer
-            .command(&format!("##vso[task.setprogress value={percent};]{title}"));
+        is_due
     }
 }
 
@@ -90,6 +96,15 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_told_once_a_second_at_most() {
+        let mut percent = Percent::new(Printer::new(false, false, Ci::Azure));
+        let begin = Instant::now();
+        let told = [(0, 0), (10, 5), (999, 6), (1_000, 6), (2_500, 6), (2_600, 7)];
+        let told = told.map(|(millis, value)| percent.is_due(value, begin + Duration::from_millis(millis)));
+        assert_eq!(told, [true, false, false, true, false, true]);
+    }
 
     #[test]
     fn an_issue_is_one_line_that_ends_where_it_should() {

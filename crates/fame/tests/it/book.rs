@@ -1,7 +1,6 @@
 //! The pages in `docs/` are a book, and read as well where they lie: every one has its place in `SUMMARY.md`, and every link
 //! of a page of ours leads to something that is there.
 
-use crate::documents::page;
 use regex::Regex;
 use std::{
     collections::BTreeSet,
@@ -16,8 +15,13 @@ fn root() -> PathBuf {
         .unwrap()
 }
 
+/// A page, by its path from the root.
+pub(crate) fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
 /// All pages below a folder, as paths from the root.
-fn pages_below(folder: &str) -> BTreeSet<String> {
+pub(crate) fn pages_below(folder: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(root().join(folder)).unwrap() {
         let entry = entry.unwrap();

@@ -48,8 +48,13 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts it on any free port, and waits until it says that it is ready.
     pub(crate) async fn start(more: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", more).await
+    }
+
+    /// Starts it at that address, and waits until it says that it is ready.
+    pub(crate) async fn start_at(address: &str, more: &[&str]) -> Self {
         let temporary = tempfile::tempdir().unwrap();
-        let mut command = command(&["--json", "--listen", "127.0.0.1:0"]);
+        let mut command = command(&["--json", "--listen", address]);
         command
             .env("TMPDIR", temporary.path())
             .args(more)

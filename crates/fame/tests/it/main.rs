@@ -32,10 +32,15 @@ mod lists;
 mod migrate;
 mod moving;
 mod operator;
+mod original;
 mod packages;
+#[cfg(unix)]
+mod pipeline;
 #[cfg(target_os = "linux")]
 mod pipes;
 mod printing;
+#[cfg(unix)]
+mod recordings;
 mod refusals;
 mod release;
 mod replicas;

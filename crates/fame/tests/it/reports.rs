@@ -208,8 +208,12 @@ async fn a_command_that_ends_early_is_in_the_file_and_annotated_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_written_is_an_outcome_only_where_there_is_no_other() {
     let failed = service(vec![hotfix(1, "Failed", "No.")]).await;
-    let skipped = |service: &Service| wait(service, &["--junit", "/dev/null/fame.xml"]);
-    assert_eq!(run(skipped(&failed)).await.code, 10);
+    let folder = TempDir::new().unwrap();
+    let taken = folder.path().join("taken");
+    fs::write(&taken, "a file").unwrap();
+    let below = taken.join("fame.xml");
+    let unwritable = |service: &Service| wait(service, &["--junit", below.to_str().unwrap()]);
+    assert_eq!(run(unwritable(&failed)).await.code, 10);
     let done = Service::start(|asked, _| match asked.path.ends_with("/environments") {
         true => Answer::json(
             200,
@@ -222,9 +226,9 @@ async fn a_file_that_cannot_be_written_is_an_outcome_only_where_there_is_no_othe
         false => Answer::json(200, hotfix(1, "Succeeded", "")),
     })
     .await;
-    let ended = run(skipped(&done)).await;
+    let ended = run(unwritable(&done)).await;
     assert!(
-        ended.code == 1 && ended.err.contains("Cannot write /dev/null/fame.xml"),
+        ended.code == 1 && ended.err.contains("Cannot write ") && ended.err.contains("fame.xml"),
         "{ended:?}"
     );
 }

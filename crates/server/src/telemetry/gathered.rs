@@ -6,8 +6,9 @@
 
 use super::ACCESS;
 use std::{
+    borrow::Cow,
     io::{self, Write},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 use tracing::Metadata;
 
@@ -42,9 +43,29 @@ fn write_out(lines: &mut Vec<u8>, mut out: impl Write) {
     lines.clear();
 }
 
+/// What is made of lines before they are written.
+type Rewriting = fn(&str) -> Cow<'_, str>;
+
+static REWRITING: OnceLock<Rewriting> = OnceLock::new();
+
+/// Has lines of the log rewritten, for readers who would take some of them for something else. Once in a process.
+pub fn rewrite_log(how: Rewriting) {
+    REWRITING.get_or_init(|| how);
+}
+
 /// Writes a line, or lets it wait until [`flush_log`].
 pub(super) fn write(metadata: &Metadata<'_>, line: &[u8]) {
-    GATHERED.add(line, metadata.target() == ACCESS, io::stderr());
+    let line = rewritten(line, REWRITING.get());
+    GATHERED.add(&line, metadata.target() == ACCESS, io::stderr());
+}
+
+fn rewritten<'l>(line: &'l [u8], how: Option<&Rewriting>) -> Cow<'l, [u8]> {
+    let rewritten = how.and_then(|how| Some(how(str::from_utf8(line).ok()?)));
+    match rewritten {
+        Some(Cow::Owned(text)) => text.into_bytes().into(),
+        Some(Cow::Borrowed(text)) => text.as_bytes().into(),
+        None => line.into(),
+    }
 }
 
 /// Writes the lines that wait. Whoever runs the service calls it when a thread of the runtime has nothing to do
@@ -68,6 +89,14 @@ mod tests {
         gathered.flush(&mut out);
         gathered.flush(&mut out);
         assert_eq!(out, b"one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn lines_are_rewritten_where_that_is_asked_for() {
+        let how: Rewriting = |line| line.replace("##", "# #").into();
+        assert_eq!(*rewritten(b"a ##vso[b\n", Some(&how)), *b"a # #vso[b\n");
+        assert_eq!(*rewritten(b"a ##vso[b\n", None), *b"a ##vso[b\n");
+        assert_eq!(*rewritten(b"\xff##\n", Some(&how)), *b"\xff##\n");
     }
 
     #[test]

@@ -79,6 +79,12 @@ service to it. Where the documents show an example, the example is sent and the 
 
 A test is named by its file in `crates/server/tests/it` and its function (`hotfixes::rights_come_first`), or by crate,
 place and function. Most run on both databases.
+
+## How to compare
+
+Whoever may call the original can record some of their work with `fame record`, which leaves out who they are, and send the
+recording in; `fame replay` asks this service the same and says what it answers otherwise. [Recordings](RECORDING.md) has the
+steps. What a recording shows turns an X or an I into a fact.
 ";
 
 const DEVIATIONS: &str = "\

@@ -13,7 +13,7 @@ pub(super) mod which;
 use crate::{
     args::{AppInCountries, AppInCountry, QueryArgs, said},
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, told},
     output::{Column, Printer},
     reports::{self, ReportArgs},
     session::Session,
@@ -144,7 +144,7 @@ impl PlanArgs {
             return Ok(Exit::Done);
         }
         let app = session.app_name(&self.scope.app).await;
-        let report = cases::of_app(&app, rows.iter().map(|row| CaseOf::planned(row)));
+        let report = cases::of_app(&app, rows.iter().map(CaseOf::planned));
         Ok(reports::write(
             &report,
             &self.report,
@@ -183,11 +183,12 @@ async fn plan(
         if start.ignore_window {
             plan = plan.ignoring_windows();
         }
-        let mut of_country = plan
+        let found = plan
             .query(Query::default().filter(filter.clone()))
             .json()
             .all()
-            .await?;
+            .await;
+        let mut of_country = found.map_err(without_plans)?;
         for row in of_country.iter_mut().filter_map(Value::as_object_mut) {
             if scopes.len() > 1 {
                 row.insert("countryCode".to_owned(), country.0.as_str().into());
@@ -196,6 +197,21 @@ async fn plan(
         rows.extend(of_country);
     }
     Ok(rows)
+}
+
+/// A service that words its refusals otherwise than ours has no plans, and takes the word for the id of a hotfix.
+fn without_plans(error: client::Error) -> Failure {
+    match &error {
+        client::Error::Refused(refusal)
+            if refusal.body.error.code.is_empty() && matches!(refusal.status.as_u16(), 400 | 404 | 405) =>
+        {
+            Failure::Rule(format!(
+                "This service gives no plans, which are told by self-hosted ones alone: {}",
+                told(refusal)
+            ))
+        }
+        _ => error.into(),
+    }
 }
 
 /// Prints a plan; what speaks against hotfixes stands in it as codes, and below it in words.

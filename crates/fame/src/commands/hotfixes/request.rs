@@ -21,7 +21,8 @@ pub(in crate::commands) struct Asking {
 }
 
 impl Asking {
-    /// Asks for one hotfix. With its key, the request does the same however often it arrives.
+    /// Asks for one hotfix. Where the answer is lost, what became of it is looked at before it is asked for again: only some
+    /// services know from its key that it is the same.
     ///
     /// # Errors
     /// [`Failure::Service`].
@@ -42,43 +43,66 @@ impl Asking {
             environment_type: None,
         };
         let AppInCountry { app, country } = scope;
-        let request = session.client.schedule_hotfix(*app, &country.0, &body);
-        let request = request.idempotency_key(&key_for(run, environment));
-        let error = match request.json().await {
-            Ok(row) => return Ok(row),
-            Err(error) => error,
-        };
-        // A service that knows no keys refuses what it has scheduled itself.
-        let found = match error.is_open() {
-            true => self.pending(session, place).await,
-            false => None,
-        };
-        found.ok_or_else(|| error.into())
+        let key = key_for(run, environment);
+        let mut tries = session.client.tries();
+        let mut is_open = false;
+        loop {
+            let request = session.client.schedule_hotfix(*app, &country.0, &body);
+            let error = match request.key_if_known(&key).json().await {
+                Ok(row) => return Ok(row),
+                Err(error) => error,
+            };
+            let may_be_done = error.is_open();
+            is_open |= may_be_done;
+            let rows = match is_open {
+                true => self.rows(session, place).await,
+                false => None,
+            };
+            let Some(rows) = rows else {
+                return Err(error.into());
+            };
+            if let Some(made) = rows.iter().find(|row| Self::is_made(row)) {
+                return Ok(made.clone());
+            }
+            // One that ended otherwise may be an older one, or this.
+            if !may_be_done || !rows.is_empty() {
+                return Err(error.into());
+            }
+            tries.again(error).await?;
+        }
     }
 
-    /// The hotfix of an environment that waits or runs and is the one that is asked for.
-    async fn pending(&self, session: &Session, Place { scope, environment }: &Place) -> Option<Value> {
+    /// The hotfixes of an environment that are what is asked for, whatever has become of them.
+    async fn rows(&self, session: &Session, Place { scope, environment }: &Place) -> Option<Vec<Value>> {
         let AppInCountry { app, country } = scope;
         let filter = format!("environmentName eq {}", literal(&environment.name));
         let all = session.client.list_hotfixes(*app, &country.0);
-        let rows = all
+        let mut rows = all
             .query(Query::default().filter(filter))
             .json()
             .all()
             .await
             .ok()?;
-        rows.into_iter().find(|row| self.is_asked_for(row, environment))
+        rows.retain(|row| self.is_asked_for(row, environment));
+        Some(rows)
+    }
+
+    /// Whether a hotfix that is what is asked for has come about, or will.
+    fn is_made(row: &Value) -> bool {
+        status_of(row).is_some_and(|status| !status.is_terminal() || status == OperationStatus::Succeeded)
     }
 
     fn is_asked_for(&self, row: &Value, environment: &Environment) -> bool {
         let text = |property: &str| row.get(property).and_then(Value::as_str);
-        let status = text("status").and_then(|word| word.parse::<OperationStatus>().ok());
         let run_after = text("runAfter").and_then(|at| at.parse::<Instant>().ok());
         Target::deserialize(row).is_ok_and(|target| target.is(environment))
-            && status.is_some_and(|status| !status.is_terminal())
             && text("targetAppVersion").and_then(|version| version.parse().ok()) == Some(self.target)
             && (self.run_after.is_none() || self.run_after == run_after)
     }
+}
+
+fn status_of(row: &Value) -> Option<OperationStatus> {
+    row.get("status")?.as_str()?.parse().ok()
 }
 
 /// One key per run and environment.

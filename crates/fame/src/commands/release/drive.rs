@@ -26,7 +26,6 @@ use crate::{
     failure::Failure,
     session::Session,
 };
-use client::spread;
 use domain::{
     ids::{AppId, OperationId},
     operation::OperationStatus,
@@ -42,8 +41,6 @@ use std::{
 use uuid::Uuid;
 use wire::versions::VersionPatchBody;
 
-/// How long a service may take to store what it has received.
-const MOST_STORING: Duration = Duration::from_mins(15);
 /// How often to look whether the uploads are somewhere else by now.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -279,28 +276,7 @@ impl<'s> Release<'s> {
 
     /// Reads an upload back, once the service has stored it.
     async fn stored(&self, target: &Target<'_>) -> Result<There, Failure> {
-        let begun = Instant::now();
-        let mut pause = self.pace.poll_interval;
-        let row = loop {
-            let row = target.version().await?;
-            match row.get("status").and_then(Value::as_str) {
-                Some("Uploaded") => break row,
-                Some("UploadFailed") => {
-                    return Err(Failure::Unavailable(
-                        "The service took the package and could not store it (UploadFailed); run the release again."
-                            .to_owned(),
-                    ));
-                }
-                other if begun.elapsed() > MOST_STORING => {
-                    let (other, minutes) = (other.unwrap_or("without a status"), MOST_STORING.as_secs() / 60);
-                    return Err(Failure::Unavailable(format!(
-                        "The package was sent, but after {minutes} minutes the version is still {other}."
-                    )));
-                }
-                _ => tokio::time::sleep(spread(pause)).await,
-            }
-            pause = (pause * 3 / 2).min(self.pace.poll_interval * 12);
-        };
+        let row = target.until_stored(self.pace.poll_interval).await?;
         self.check_stored(target, &row).await?;
         Ok(There::Same(offered(&row)?))
     }

@@ -17,9 +17,11 @@ use crate::{
     failure::Failure,
 };
 use domain::{
+    access::permissions_with,
     environment::EnvironmentKey,
     ids::{AppId, OperationId},
     operation::OperationStatus,
+    principal::{Role, Roles},
     version::{AppVersion, Availability},
 };
 use futures::{StreamExt, stream};
@@ -139,21 +141,10 @@ impl Release<'_> {
     /// The countries of an app on which the caller may do all that the release does.
     async fn look_at_app(&self, app: AppId) -> Result<BTreeSet<String>, Failure> {
         let client = &self.session.client;
-        let allowed = match client.get_my_permissions(app).json().all().await {
-            Ok(allowed) => allowed,
-            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => {
-                return Err(Failure::NotFound(format!(
-                    "{}: the app {app} is not registered there, or you have no role on it.",
-                    self.called(app)
-                )));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let allowed = self.allowed(app).await?;
         let is_allowed = |action: &str| {
-            let named = allowed.iter().filter_map(|row| row["action"].as_str());
-            named
-                .into_iter()
-                .any(|allowed| allowed.eq_ignore_ascii_case(action))
+            let mut named = allowed.iter().flatten();
+            allowed.is_none() || named.any(|allowed| allowed.eq_ignore_ascii_case(action))
         };
         let rows = client.list_countries(app).json().all().await?;
         let codes = rows.iter().filter_map(|row| row["countryCode"].as_str());
@@ -178,6 +169,47 @@ impl Release<'_> {
                 self.called(app),
                 missing.join(", ")
             ))),
+        }
+    }
+
+    /// What the caller may do with an app: as the service says or, where it says no such thing, as the roles imply that it
+    /// shows. Nothing where neither tells: then the first change does.
+    async fn allowed(&self, app: AppId) -> Result<Option<Vec<String>>, Failure> {
+        let client = &self.session.client;
+        let rows = match client.get_my_permissions(app).json().all().await {
+            Ok(rows) => rows,
+            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => return self.implied(app).await,
+            Err(error) => return Err(error.into()),
+        };
+        let named = rows.iter().filter_map(|row| row["action"].as_str());
+        Ok(Some(named.map(str::to_owned).collect()))
+    }
+
+    async fn implied(&self, app: AppId) -> Result<Option<Vec<String>>, Failure> {
+        let client = &self.session.client;
+        for id in client.signed_in_as().await? {
+            match client.get_principal(app, id.into()).json().await {
+                Ok(row) => {
+                    let words = row["roles"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(Value::as_str);
+                    let roles: Roles = words.filter_map(|word| word.parse::<Role>().ok()).collect();
+                    let allowed = permissions_with(roles).into_iter();
+                    return Ok(Some(allowed.map(|allowed| allowed.to_string()).collect()));
+                }
+                Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match client.list_countries(app).json().all().await {
+            Ok(_) => Ok(None),
+            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Err(Failure::NotFound(format!(
+                "{}: the app {app} is not registered there, or you have no role on it.",
+                self.called(app)
+            ))),
+            Err(error) => Err(error.into()),
         }
     }
 

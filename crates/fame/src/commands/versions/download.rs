@@ -184,6 +184,10 @@ async fn fetch(
                 let told = facts.sha256.is_some();
                 return Ok(checked(facts, partial)?.filter(|_| told));
             }
+            Err(error) if before > 0 && knows_no_ranges(&error) => {
+                partial.clear()?;
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         let facts = bytes.facts.clone();
@@ -210,6 +214,17 @@ async fn fetch(
             Err(failure) => return Err(failure),
         }
     }
+}
+
+/// Whether a service sends packages as a whole only: the rest of one is asked for in a way that is not documented.
+fn knows_no_ranges(error: &client::Error) -> bool {
+    let refusals = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_IMPLEMENTED,
+    ];
+    refusals.into_iter().any(|status| error.refusal(status).is_some())
 }
 
 /// What lies there, unless it is not what the service says it is.

@@ -5,15 +5,22 @@ use crate::{
     failure::{Failure, told},
     session::Session,
 };
-use client::{Refusal, Request, StoredPackage, Upload};
+use client::{Refusal, Request, StoredPackage, Upload, spread};
 use domain::version::Availability;
 use navx::Limits;
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::io::Cursor;
+use std::{
+    io::Cursor,
+    time::{Duration, Instant},
+};
 
 /// Largest package that is fetched to see whether it differs in more than where and when it was built.
 const MAX_COMPARED_BYTES: u64 = 64 << 20;
+/// How long a service may take to store what it has received.
+const MOST_STORING: Duration = Duration::from_mins(15);
+/// How soon to look whether it has, where nothing else is said.
+pub(in crate::commands) const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// Where a package goes.
 pub(in crate::commands) struct Target<'a> {
@@ -43,7 +50,7 @@ impl Target<'_> {
     pub(in crate::commands) async fn publish(&self, sending: Sending) -> Result<Value, Failure> {
         let printer = self.session.printer;
         if sending.skip_existing
-            && let Some(existing) = self.existing().await?
+            && let Some(existing) = self.arrived().await?
         {
             self.check_same_bytes().await?;
             printer.note(self.already_there());
@@ -67,7 +74,7 @@ impl Target<'_> {
                 }
                 Ok(self.version().await?)
             }
-            _ if error.is_open() => match self.existing().await {
+            _ if error.is_open() => match self.arrived().await {
                 Ok(Some(existing)) => {
                     self.check_same_bytes().await?;
                     printer.note(self.arrived_unanswered());
@@ -85,6 +92,34 @@ impl Target<'_> {
         client
             .get_version(self.package.app, self.country, self.package.version)
             .json()
+    }
+
+    /// The version once the service has stored what it received; looked at after `pause`, and ever more seldom.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when it could not be stored, or not in time, and [`Failure::Service`].
+    pub(in crate::commands) async fn until_stored(&self, mut pause: Duration) -> Result<Value, Failure> {
+        let (begun, longest) = (Instant::now(), pause * 12);
+        loop {
+            let row = self.version().await?;
+            match row.get("status").and_then(Value::as_str) {
+                Some("Uploaded") => return Ok(row),
+                Some("UploadFailed") => {
+                    return Err(Failure::Unavailable(
+                        "The service took the package and could not store it (UploadFailed); upload it again."
+                            .to_owned(),
+                    ));
+                }
+                other if begun.elapsed() > MOST_STORING => {
+                    let (other, minutes) = (other.unwrap_or("without a status"), MOST_STORING.as_secs() / 60);
+                    return Err(Failure::Unavailable(format!(
+                        "The package was sent, but after {minutes} minutes the version is still {other}."
+                    )));
+                }
+                _ => tokio::time::sleep(spread(pause)).await,
+            }
+            pause = (pause * 3 / 2).min(longest);
+        }
     }
 
     pub(in crate::commands) fn stored(&self) -> StoredPackage {
@@ -105,6 +140,16 @@ impl Target<'_> {
     /// The version, if it was uploaded before and its upload did not fail.
     pub(in crate::commands) async fn existing(&self) -> Result<Option<Value>, Failure> {
         match self.version().await {
+            Ok(row) => Ok(Some(row).filter(|row| row["status"] == "Uploaded")),
+            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The version, if an upload of it has arrived, whoever made it; waits until it is stored.
+    async fn arrived(&self) -> Result<Option<Value>, Failure> {
+        match self.version().await {
+            Ok(row) if row["status"] == "Uploading" => self.until_stored(FIRST_LOOK).await.map(Some),
             Ok(row) => Ok(Some(row).filter(|row| row["status"] == "Uploaded")),
             Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
             Err(error) => Err(error.into()),

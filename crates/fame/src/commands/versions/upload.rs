@@ -7,10 +7,10 @@
 use super::{
     COLUMNS,
     packages::{Judged, in_order, judge_all, lacking, once_each},
-    target::{Sending, Target},
+    target::{FIRST_LOOK, Sending, Target},
 };
 use crate::{
-    args::{Country, availability},
+    args::{Countries, Country, availability},
     exit::Exit,
     failure::Failure,
     session::Session,
@@ -26,15 +26,8 @@ pub(crate) struct UploadArgs {
     /// The packages (.app); each says itself which app and version it is
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Country to publish in, such as US; repeat it for several
-    #[arg(
-        long = "country",
-        short,
-        required = true,
-        value_name = "CODE",
-        value_delimiter = ','
-    )]
-    countries: Vec<Country>,
+    #[command(flatten)]
+    countries: Countries,
     /// To whom it is offered at first: Preview, Available or Deprecated; left out, the service decides (Preview)
     #[arg(long, ignore_case = true, hide_possible_values = true, value_parser = availability())]
     availability: Option<Availability>,
@@ -47,12 +40,7 @@ impl UploadArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Exit, Failure> {
         let printer = session.printer;
         let packages = in_order(once_each(judge_all(&self.files, printer).await?, printer)?);
-        let mut countries: Vec<&Country> = Vec::new();
-        for country in &self.countries {
-            if !countries.contains(&country) {
-                countries.push(country);
-            }
-        }
+        let countries = self.countries.each();
         let mut rows = Vec::new();
         let mut outcomes = Vec::new();
         for package in &packages {
@@ -102,6 +90,9 @@ impl UploadArgs {
         };
         let published = target.publish(sending).await;
         bar.finish_and_clear();
-        published
+        match published? {
+            row if row["status"] == "Uploading" => target.until_stored(FIRST_LOOK).await,
+            row => Ok(row),
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::{
     panic::resume_unwind,
     sync::{Arc, Mutex},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 
 /// What it does to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,11 @@ pub(crate) struct Gateway {
     service: String,
     client: reqwest::Client,
     misdeeds: Arc<Mutex<Vec<(String, Misdeed)>>>,
+    held: Arc<Mutex<Vec<(String, oneshot::Sender<Held>)>>>,
 }
+
+/// A request that has arrived and waits; dropping it cuts its connection.
+pub(crate) type Held = oneshot::Sender<()>;
 
 impl Gateway {
     /// One before the service at that address.
@@ -44,6 +48,7 @@ impl Gateway {
             service: service.to_owned(),
             client: Caller::new_client(),
             misdeeds: Arc::default(),
+            held: Arc::default(),
         };
         let passing = gateway.clone();
         let router = Router::new().fallback(async move |request: Request| passing.answer(request).await);
@@ -60,6 +65,13 @@ impl Gateway {
         self.misdeeds.lock().unwrap().push((line.to_owned(), misdeed));
     }
 
+    /// Holds the next request whose `METHOD /path` begins so, and tells of it; what is held is never passed on.
+    pub(crate) fn holds(&self, line: &str) -> oneshot::Receiver<Held> {
+        let (tell, told) = oneshot::channel();
+        self.held.lock().unwrap().push((line.to_owned(), tell));
+        told
+    }
+
     /// The misdeeds that nothing has called for yet.
     pub(crate) fn left(&self) -> usize {
         self.misdeeds.lock().unwrap().len()
@@ -67,6 +79,17 @@ impl Gateway {
 
     async fn answer(&self, request: Request) -> Response<Body> {
         let line = format!("{} {}", request.method(), request.uri().path());
+        let held = {
+            let mut held = self.held.lock().unwrap();
+            let found = held.iter().position(|(start, _)| line.starts_with(start));
+            found.map(|index| held.remove(index).1)
+        };
+        if let Some(tell) = held {
+            let (held, cuts) = oneshot::channel();
+            drop(tell.send(held));
+            drop(cuts.await);
+            cut();
+        }
         let misdeed = {
             let mut misdeeds = self.misdeeds.lock().unwrap();
             let found = misdeeds.iter().position(|(start, _)| line.starts_with(start));
@@ -99,7 +122,7 @@ impl Gateway {
     }
 }
 
-/// Passes a request on to a service, and brings its answer.
+/// Passes a request on to a service, and brings its answer; where none comes, the connection is cut.
 pub(crate) async fn forward(client: &reqwest::Client, service: &str, request: Request) -> Response<Bytes> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -109,10 +132,15 @@ pub(crate) async fn forward(client: &reqwest::Client, service: &str, request: Re
         .request(parts.method, format!("{service}{}", parts.uri))
         .headers(headers)
         .body(body);
-    let answer = asked.send().await.unwrap();
+    let Ok(answer) = asked.send().await else {
+        cut();
+    };
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     headers.remove("transfer-encoding");
-    let mut response = Response::new(answer.bytes().await.unwrap());
+    let Ok(body) = answer.bytes().await else {
+        cut();
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -128,6 +156,6 @@ fn page(status: u16) -> Response<Body> {
 }
 
 /// Ends the task that serves the connection, and the connection with it.
-fn cut() -> Response<Body> {
+fn cut() -> ! {
     resume_unwind(Box::new("the connection is cut"))
 }
