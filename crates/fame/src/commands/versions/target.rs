@@ -102,7 +102,7 @@ impl Target<'_> {
         let (begun, longest) = (Instant::now(), pause * 12);
         loop {
             let row = self.version().await?;
-            match row["status"].as_str() {
+            match row.get("status").and_then(Value::as_str) {
                 Some("Uploaded") => return Ok(row),
                 Some("UploadFailed") => {
                     return Err(Failure::Unavailable(
