@@ -272,7 +272,7 @@ impl LongText {
 
     /// What stands in its place.
     fn end(&mut self) -> Value {
-        while self.waiting.len() % 4 != 0 {
+        while !self.waiting.len().is_multiple_of(4) {
             self.waiting.push(b'=');
         }
         self.decode();

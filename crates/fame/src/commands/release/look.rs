@@ -190,11 +190,8 @@ impl Release<'_> {
         for id in client.signed_in_as().await? {
             match client.get_principal(app, id.into()).json().await {
                 Ok(row) => {
-                    let words = row["roles"]
-                        .as_array()
-                        .into_iter()
-                        .flatten()
-                        .filter_map(Value::as_str);
+                    let words = row.get("roles").and_then(Value::as_array);
+                    let words = words.into_iter().flatten().filter_map(Value::as_str);
                     let roles: Roles = words.filter_map(|word| word.parse::<Role>().ok()).collect();
                     let allowed = permissions_with(roles).into_iter();
                     return Ok(Some(allowed.map(|allowed| allowed.to_string()).collect()));

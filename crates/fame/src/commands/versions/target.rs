@@ -22,6 +22,11 @@ const MOST_STORING: Duration = Duration::from_mins(15);
 /// How soon to look whether it has, where nothing else is said.
 pub(in crate::commands) const FIRST_LOOK: Duration = Duration::from_millis(500);
 
+/// Whether the service has yet to store what it received.
+pub(in crate::commands) fn is_uploading(row: &Value) -> bool {
+    row["status"] == "Uploading"
+}
+
 /// Where a package goes.
 pub(in crate::commands) struct Target<'a> {
     /// The conversation with the service.
@@ -149,7 +154,7 @@ impl Target<'_> {
     /// The version, if an upload of it has arrived, whoever made it; waits until it is stored.
     async fn arrived(&self) -> Result<Option<Value>, Failure> {
         match self.version().await {
-            Ok(row) if row["status"] == "Uploading" => self.until_stored(FIRST_LOOK).await.map(Some),
+            Ok(row) if is_uploading(&row) => self.until_stored(FIRST_LOOK).await.map(Some),
             Ok(row) => Ok(Some(row).filter(|row| row["status"] == "Uploaded")),
             Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
             Err(error) => Err(error.into()),

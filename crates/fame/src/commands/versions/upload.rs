@@ -7,7 +7,7 @@
 use super::{
     COLUMNS,
     packages::{Judged, in_order, judge_all, lacking, once_each},
-    target::{FIRST_LOOK, Sending, Target},
+    target::{FIRST_LOOK, Sending, Target, is_uploading},
 };
 use crate::{
     args::{Countries, Country, availability},
@@ -91,7 +91,7 @@ impl UploadArgs {
         let published = target.publish(sending).await;
         bar.finish_and_clear();
         match published? {
-            row if row["status"] == "Uploading" => target.until_stored(FIRST_LOOK).await,
+            row if is_uploading(&row) => target.until_stored(FIRST_LOOK).await,
             row => Ok(row),
         }
     }

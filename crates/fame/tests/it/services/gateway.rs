@@ -33,11 +33,14 @@ pub(crate) struct Gateway {
     service: String,
     client: reqwest::Client,
     misdeeds: Arc<Mutex<Vec<(String, Misdeed)>>>,
-    held: Arc<Mutex<Vec<(String, oneshot::Sender<Held>)>>>,
+    held: Arc<Mutex<Vec<Holding>>>,
 }
 
 /// A request that has arrived and waits; dropping it cuts its connection.
 pub(crate) type Held = oneshot::Sender<()>;
+
+/// How the request begins that is to be held, and who is told.
+type Holding = (String, oneshot::Sender<Held>);
 
 impl Gateway {
     /// One before the service at that address.
