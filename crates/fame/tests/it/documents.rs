@@ -458,6 +458,7 @@ fn commands(page: &str) -> BTreeSet<String> {
 fn pages() -> BTreeSet<String> {
     let mut pages = pages_below("docs");
     pages.remove("docs/reference/commands.md");
+    pages.extend(pages_below("contrib"));
     pages.extend(["README.md", "CONTRIBUTING.md"].map(String::from));
     pages
 }

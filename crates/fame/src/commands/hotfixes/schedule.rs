@@ -236,14 +236,16 @@ impl ScheduleArgs {
 
     /// A row of the plan without what --despite-forecast says not to look at.
     fn without_forecast(&self, mut row: Value) -> Value {
-        let Some(reasons) = row["reasons"].as_array_mut().filter(|_| self.despite_forecast) else {
+        let reasons = row.get_mut("reasons").and_then(Value::as_array_mut);
+        let Some(reasons) = reasons.filter(|_| self.despite_forecast) else {
             return row;
         };
         let before = reasons.len();
         reasons.retain(|reason| reason["code"] != SCHEMA_BREAK);
         let stands_alone = reasons.iter().all(|reason| reason["code"] == "EnvironmentHeld");
         if reasons.len() < before && stands_alone {
-            row["eligible"] = true.into();
+            row.as_object_mut()
+                .map(|row| row.insert("eligible".to_owned(), true.into()));
         }
         row
     }
