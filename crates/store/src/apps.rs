@@ -1,10 +1,6 @@
 //! Registered apps.
 
-use super::{
-    Db, Reader, StoreError, Tx,
-    principals::PrincipalRef,
-    row::table,
-};
+use super::{Db, Reader, StoreError, Tx, principals::PrincipalRef, row::table};
 use domain::{
     ids::{AppId, Etag, TenantId},
     instant::Instant,

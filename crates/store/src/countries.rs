@@ -1,10 +1,6 @@
 //! The countries that an app was added to.
 
-use super::{
-    Db, StoreError, Tx,
-    principals::PrincipalRef,
-    row::table,
-};
+use super::{Db, StoreError, Tx, principals::PrincipalRef, row::table};
 use domain::{
     country::CountryCode,
     ids::{AppId, Etag},

@@ -1,11 +1,7 @@
 //! Operations: what was asked for, where, and what became of it. How they start and end is in
 //! [`super::execution`].
 
-use super::{
-    Db, StoreError, Tx, Value,
-    principals::PrincipalRef,
-    row::table,
-};
+use super::{Db, StoreError, Tx, Value, principals::PrincipalRef, row::table};
 use domain::{
     country::CountryCode,
     environment::{EnvironmentKind, family_key, name_key},

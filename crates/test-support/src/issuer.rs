@@ -201,8 +201,14 @@ pub fn pipeline_run(audience: &str) -> TokenRequest {
         ("repository", "contoso/sales-pack"),
         ("repository_id", "42"),
         ("repository_owner_id", "7"),
-        ("workflow_ref", "contoso/sales-pack/.github/workflows/release.yml@refs/heads/main"),
-        ("job_workflow_ref", "contoso/sales-pack/.github/workflows/release.yml@refs/heads/main"),
+        (
+            "workflow_ref",
+            "contoso/sales-pack/.github/workflows/release.yml@refs/heads/main",
+        ),
+        (
+            "job_workflow_ref",
+            "contoso/sales-pack/.github/workflows/release.yml@refs/heads/main",
+        ),
         ("ref", "refs/heads/main"),
         ("ref_protected", "true"),
         ("event_name", "push"),

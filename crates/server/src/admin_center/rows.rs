@@ -229,7 +229,9 @@ fn creator(row: &Operation) -> String {
             .created_by_name
             .clone()
             .unwrap_or_else(|| shown_id(&row.created_by)),
-        (_, CallerKind::Application | CallerKind::Delegated | CallerKind::Publisher) => shown_id(&row.created_by),
+        (_, CallerKind::Application | CallerKind::Delegated | CallerKind::Publisher) => {
+            shown_id(&row.created_by)
+        }
     }
 }
 
