@@ -670,7 +670,7 @@ mod tests {
 
     /// P3: of every event that GitHub knows, those that only people of the repository cause are taken.
     #[test]
-    fn only_events_of_the_repositorys_own_people_begin_a_run() {
+    fn only_events_of_people_of_the_repository_begin_a_run() {
         for event in [
             "branch_protection_rule",
             "check_run",

@@ -205,7 +205,11 @@ fn the_control_endpoint_is_as_it_is_described() {
                     &content["application/json"]["example"],
                     &content["application/x-www-form-urlencoded"]["example"],
                 );
-                let request = http.request(method, &url);
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let given: Vec<(&str, &str)> = parameters
+                    .filter_map(|one| Some((one["name"].as_str()?, one["example"].as_str()?)))
+                    .collect();
+                let request = http.request(method, &url).query(&given);
                 let answer = match (json.is_object(), form.is_object()) {
                     (true, _) => request.json(json),
                     (_, true) => request.form(form),

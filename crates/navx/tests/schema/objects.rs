@@ -42,7 +42,7 @@ fn a_value_is_new_to_those_who_thought_that_they_knew_all() {
 }
 
 #[test]
-fn values_that_an_app_adds_to_anothers_enum_are_one_pool() {
+fn values_that_an_app_adds_to_the_enum_of_another_are_one_pool() {
     let app = |name: &str, values: Value| {
         let mut app = symbols();
         app["EnumExtensionTypes"] =
