@@ -27,7 +27,8 @@ const WEBHOOK: &str = "dddd3333-ee44-5555-66ff-777777aaaaaa";
 const OPERATORS_WEBHOOK: &str = "ffff5555-aa66-7777-88bb-999999cccccc";
 /// A trusted publisher, and a token of a pipeline's run.
 const PUBLISHER_OF_APP: &str = "aaaa7777-bb88-9999-00cc-dddddd111111";
-const RUN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlLmNvbSJ9.c2lnbmVk";
+const RUN: &str =
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlLmNvbSJ9.c2lnbmVk";
 const EVENT: &str = "eeee4444-ff55-6666-77aa-888888bbbbbb";
 const SESSION: &str = "cccc2222-dd33-4444-55ee-666666ffffff";
 
