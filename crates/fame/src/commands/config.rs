@@ -35,7 +35,7 @@ pub(crate) enum ConfigCommand {
 /// Where settings come from.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConfigArgs {
-    /// Configuration file; left out, the path in FAME_CONFIG, else ./fame.toml if there is one
+    /// Configuration file; left out, the path in FAME_CONFIG, else ./fame-serve.toml if there is one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Change one setting, such as log.level=debug; repeat it for several

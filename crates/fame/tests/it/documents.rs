@@ -596,7 +596,10 @@ fn the_commands_of_operating_do_what_they_say() {
         api = issuer::API,
         uri = issuer::API_URI,
     );
-    for (name, data, location) in [("fame.toml", "old", "West Europe"), ("new.toml", "new", "EU")] {
+    for (name, data, location) in [
+        ("fame-serve.toml", "old", "West Europe"),
+        ("new.toml", "new", "EU"),
+    ] {
         let text = issuer.replace("DATA", data).replace("LOCATION", location);
         fs::write(shell.path(name), text).unwrap();
     }

@@ -333,7 +333,7 @@ async fn errors_for_programs_have_a_code_and_the_exit_code() {
     );
 
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("fame.toml"), "[server]\nlisten = 7\n").unwrap();
+    fs::write(folder.path().join("fame-serve.toml"), "[server]\nlisten = 7\n").unwrap();
     let ended = run(binary_in(&folder, &["config", "check", "--json"])).await;
     for line in ended.err.lines() {
         let error: Value = serde_json::from_str(line).unwrap();

@@ -31,14 +31,14 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// What this process was given: the file that the flag names, else `FAME_CONFIG`, else `./fame.toml` if there is
+    /// What this process was given: the file that the flag names, else `FAME_CONFIG`, else `./fame-serve.toml` if there is
     /// one; and the environment.
     #[must_use]
     pub fn of_process(config_flag: Option<PathBuf>, overrides: Vec<(String, String)>) -> Self {
         let named = std::env::var_os("FAME_CONFIG")
             .filter(|path| !path.is_empty())
             .map(PathBuf::from);
-        let usual = || Some(PathBuf::from("fame.toml")).filter(|path| path.exists());
+        let usual = || Some(PathBuf::from("fame-serve.toml")).filter(|path| path.exists());
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         Self {

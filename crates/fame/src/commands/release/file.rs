@@ -108,7 +108,7 @@ const FOREIGN: [&str; 18] = [
     "token_url",
     "url",
 ];
-/// Sections of the configuration of `fame serve`, which is called `fame.toml` too.
+/// Sections of the configuration of `fame serve`, which somebody may have called `fame.toml`.
 const OF_A_SERVICE: [&str; 7] = [
     "database",
     "executor",

@@ -1,7 +1,7 @@
 //! `fame release`: packages to every country, then offered, then in customers' environments; one command, and its exit code
 //! is the truth.
 //!
-//! [`file`] and the flags say what is wanted; [`placed`] reads the packages and says which goes where. Then the service is
+//! [`mod@file`] and the flags say what is wanted; [`placed`] reads the packages and says which goes where. Then the service is
 //! [looked at](look), and where anything speaks against the release it ends there, with nothing touched. [`plan`] decides
 //! step by step what is next, [`drive`] does it and reads it back, and [`outcome`] says what became of it all. What only
 //! our own service has, such as digests and idempotency keys, is used where the service shows it; nothing depends on it.
