@@ -258,6 +258,8 @@ mod tests {
         "DuringMajorUpgrade",
         "Tenant",
         "Dev",
+        "Custom",
+        "Pending",
     ];
 
     fn a_version() -> impl Strategy<Value = AppVersion> {
