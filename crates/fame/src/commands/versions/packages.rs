@@ -36,20 +36,20 @@ pub(in crate::commands) async fn judge_all(
     printer: Printer,
 ) -> Result<Vec<Judged>, Failure> {
     let mut good = Vec::new();
-    let mut first_failure = None;
+    let mut last_failure = None;
     for file in files {
         let file = file.clone();
         let reading = tokio::task::spawn_blocking(move || judge(&file)).await;
         match reading.map_err(|error| Failure::Unexpected(error.to_string()))? {
             Ok(package) => good.push(package),
             Err(failure) => {
-                if let Some(earlier) = first_failure.replace(failure) {
+                if let Some(earlier) = last_failure.replace(failure) {
                     earlier.tell(printer, None);
                 }
             }
         }
     }
-    match first_failure {
+    match last_failure {
         Some(failure) => Err(failure),
         None => Ok(good),
     }
