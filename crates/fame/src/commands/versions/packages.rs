@@ -1,6 +1,6 @@
 //! Packages that are to be published: read and judged before the first byte is sent, each by itself and beside the others.
 
-use super::partial::digest_of;
+use super::{partial::digest_of, target::is_uploaded};
 use crate::{commands::package, failure::Failure, output::Printer, session::Session};
 use domain::{ids::AppId, version::AppVersion};
 use navx::{Dependency, Package};
@@ -160,7 +160,7 @@ async fn having(session: &Session, needed: &Dependency) -> Option<Vec<String>> {
         let versions = session.client.list_versions(app, code).json().all().await.ok()?;
         let is_enough = |row: &Value| {
             let version = row["version"].as_str().and_then(|version| version.parse().ok());
-            row["status"] == "Uploaded" && version >= Some(minimum)
+            is_uploaded(row) && version >= Some(minimum)
         };
         if versions.iter().any(is_enough) {
             having.push(code.to_owned());
@@ -206,6 +206,7 @@ fn judge(path: &Path) -> Result<Judged, Failure> {
     })
 }
 
-fn sha256_of(path: &Path) -> io::Result<String> {
+/// The SHA-256 of a file, in lower-case hexadecimal digits.
+pub(in crate::commands) fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(digest_of(File::open(path)?)?.0)
 }
