@@ -26,7 +26,7 @@ pub enum Error {
     /// There is no connection to the service.
     #[error("{host} cannot be reached")]
     Unreachable {
-        /// Where it should be.
+        /// Where it should be, with the port where it is not the usual one; so for every `host` here.
         host: String,
         /// What the network said.
         source: reqwest::Error,

@@ -83,7 +83,7 @@ impl Issuers {
                 Ok(answer) => return Err(refused(issuer(), answer).await),
                 Err(source) if is_distrust(&source) => {
                     return Err(Error::Untrusted {
-                        host: url.host_str().unwrap_or_default().to_owned(),
+                        host: url.authority().to_owned(),
                         source,
                     });
                 }
@@ -109,7 +109,7 @@ impl Issuers {
         match proxy.filter(|_| !self.is_direct && source.is_connect()) {
             Some(proxy) => Error::ProxyUnreachable {
                 proxy,
-                host: url.host_str().unwrap_or_default().to_owned(),
+                host: url.authority().to_owned(),
                 source,
             },
             None => Error::IssuerUnreachable {

@@ -39,7 +39,7 @@ pub use list::{List, Query};
 pub use operator::EnvironmentPath;
 pub use package::{PackageFacts, PackageStream, StoredPackage};
 pub use request::{Answer, Request};
-pub use retry::{Retry, RetryPolicy, Tries, spread};
+pub use retry::{Pauses, Retry, RetryPolicy, Tries, spread};
 pub use token::{Assertions, ClientCredentials, Credentials, IssuedToken, Proof, TokenSource, claims};
 pub use upload::Upload;
 pub use vendor::Narrowing;
@@ -238,7 +238,7 @@ impl Client {
     }
 
     fn host(&self) -> String {
-        self.0.settings.url.host_str().unwrap_or_default().to_owned()
+        self.0.settings.url.authority().to_owned()
     }
 
     fn no_answer(&self, call: &Call) -> Error {

@@ -140,6 +140,36 @@ pub fn spread(span: Duration) -> Duration {
     jitter::between(span * 4 / 5, span * 6 / 5)
 }
 
+/// The pauses of whoever looks again and again: each half as long again as the one before, up to twelve times the first.
+#[derive(Debug)]
+pub struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// Those that begin with `first`.
+    #[must_use]
+    pub fn new(first: Duration) -> Self {
+        Self {
+            next: first,
+            longest: first * 12,
+        }
+    }
+
+    /// Waits for the next, spread.
+    pub async fn pass(&mut self) {
+        tokio::time::sleep(spread(self.grow())).await;
+    }
+
+    /// The one that is due; the next will be longer.
+    fn grow(&mut self) -> Duration {
+        let due = self.next;
+        self.next = (due * 3 / 2).min(self.longest);
+        due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +180,15 @@ mod tests {
             let pause = spread(Duration::from_secs(10));
             assert!((8..=12).contains(&pause.as_secs()), "{pause:?}");
         }
+    }
+
+    #[test]
+    fn pauses_grow_to_twelve_times_the_first() {
+        let mut pauses = Pauses::new(Duration::from_secs(4));
+        let seconds: Vec<u64> = (0..3).map(|_| pauses.grow().as_secs()).collect();
+        assert_eq!(seconds, [4, 6, 9]);
+        let later: Vec<u64> = (0..9).map(|_| pauses.grow().as_secs()).collect();
+        assert_eq!(later[7..], [48, 48]);
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@
 //! | 19 | the package's signature is missing, broken, or not the one that was asked for |
 //! | 20 | partial: a part was done and stands, the rest was not |
 
+use domain::operation::OperationStatus;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -94,6 +95,17 @@ impl Exit {
     /// The number that the process ends with.
     pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// What stands for a hotfix of that status when nobody waits any longer.
+    pub(crate) fn of_hotfix(status: OperationStatus) -> Self {
+        match status {
+            OperationStatus::Succeeded => Self::Done,
+            OperationStatus::Failed => Self::HotfixFailed,
+            OperationStatus::Skipped => Self::HotfixSkipped,
+            OperationStatus::Canceled => Self::HotfixCanceled,
+            OperationStatus::Scheduled | OperationStatus::Running => Self::WaitedTooLong,
+        }
     }
 
     /// What the code means, for people.

@@ -308,7 +308,7 @@ fn is_same_service(of_profile: Option<&str>, other: &str) -> bool {
 pub(crate) fn nobody_at(url: &str, args: &GlobalArgs, printer: Printer) -> Result<Settings, Failure> {
     let place = Place::of(args, None, printer)?;
     Ok(Settings {
-        url: service_root(url)?,
+        url: root_by("--to", url)?,
         ..place.settings(Credentials::Nobody)
     })
 }
@@ -399,10 +399,18 @@ fn token_url(template: &str, tenant: Option<&str>) -> Result<SecureUrl, Failure>
 /// # Errors
 /// [`Failure::Usage`] when it is no address, or none that a secret may be sent to.
 pub(crate) fn service_root(text: &str) -> Result<SecureUrl, Failure> {
-    let url = secure_url("--url (FAME_URL)", text)?;
+    root_by("--url (FAME_URL)", text)
+}
+
+/// The root of a service, as `flag` says it.
+///
+/// # Errors
+/// As of [`service_root`].
+pub(crate) fn root_by(flag: &str, text: &str) -> Result<SecureUrl, Failure> {
+    let url = secure_url(flag, text)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Failure::Usage(format!(
-            "--url: '{text}' has more than an address: leave out what follows ? and #"
+            "{flag}: '{text}' has more than an address: leave out what follows ? and #"
         )));
     }
     Ok(url)

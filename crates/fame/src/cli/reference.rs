@@ -98,7 +98,7 @@ fn item(page: &mut String, arg: &Arg) -> fmt::Result {
     Ok(())
 }
 
-/// How it is typed: `-c`, `--country <CODE>`, or `<APP>`.
+/// How it is typed: `-c`, `--country <CODE>`, `--countries`, or `<APP>`.
 fn spelling(arg: &Arg) -> String {
     if arg.is_positional() {
         return format!("`{arg}`");
@@ -110,8 +110,10 @@ fn spelling(arg: &Arg) -> String {
     } else {
         String::new()
     };
+    let aliases = arg.get_visible_aliases().unwrap_or_default();
+    let aliases: String = aliases.iter().map(|alias| format!(", `--{alias}`")).collect();
     format!(
-        "{}`--{}{values}`",
+        "{}`--{}{values}`{aliases}",
         short.unwrap_or_default(),
         arg.get_long().unwrap_or_default()
     )

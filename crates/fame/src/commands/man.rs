@@ -21,11 +21,26 @@ pub(crate) fn run(args: &ManArgs, command: Command, printer: Printer) -> Result<
     let folder = &args.folder;
     let unwritten = |error| Failure::file("write manual pages to", folder, error);
     fs::create_dir_all(folder).map_err(unwritten)?;
-    clap_mangen::generate_to(command, folder).map_err(unwritten)?;
+    clap_mangen::generate_to(telling_aliases(command), folder).map_err(unwritten)?;
     let shown = folder.display().to_string();
     match printer.is_json() {
         true => printer.record(&json!({ "folder": shown }))?,
         false => printer.note(format!("Wrote the manual pages to {shown}.")),
     }
     Ok(Exit::Done)
+}
+
+/// The same, where the help of an option tells its other names: pages have no place of their own for them.
+fn telling_aliases(command: Command) -> Command {
+    let told = command.mut_args(|arg| {
+        let aliases = arg.get_visible_aliases().unwrap_or_default();
+        let aliases: Vec<String> = aliases.iter().map(|name| format!("--{name}")).collect();
+        if aliases.is_empty() {
+            return arg;
+        }
+        let help = arg.get_long_help().or_else(|| arg.get_help());
+        let help = help.map(ToString::to_string).unwrap_or_default();
+        arg.long_help(format!("{help} [aliases: {}]", aliases.join(", ")))
+    });
+    told.mut_subcommands(telling_aliases)
 }

@@ -11,7 +11,7 @@ use crate::{
     session::Session,
 };
 use clap::Args;
-use domain::version::AppVersion;
+use domain::version::{AppVersion, VersionStatus};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -158,7 +158,7 @@ async fn lines(session: &Session, scopes: &[AppInCountry]) -> Result<Vec<Line>, 
 
 impl Cell {
     fn is_uploaded(&self) -> bool {
-        self.status == "Uploaded"
+        self.status.parse() == Ok(VersionStatus::Uploaded)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `fame publishers`: which runs of pipelines may act for an app without a secret.
 
 use crate::{
-    args::{AppArg, IfMatch, QueryArgs},
+    args::{AppArg, Country, IfMatch, QueryArgs, each},
     exit::Exit,
     failure::Failure,
     output::Column,
@@ -96,9 +96,15 @@ pub(crate) struct AddArgs {
     /// The highest availability that it may give a version
     #[arg(long, value_name = "AVAILABILITY")]
     max_availability: Option<Availability>,
-    /// The countries that it is confined to; all when left out
-    #[arg(long = "countries", value_name = "CODE", value_delimiter = ',')]
-    only_countries: Vec<String>,
+    /// The country that it is confined to, such as US; repeat it for several, leave it out for all
+    #[arg(
+        long = "country",
+        visible_alias = "countries",
+        short,
+        value_name = "CODE",
+        value_delimiter = ','
+    )]
+    countries: Vec<Country>,
     /// An event that may begin a run; push, release, workflow_dispatch and schedule when left out
     #[arg(long = "event", value_name = "EVENT", value_delimiter = ',')]
     events: Vec<String>,
@@ -206,7 +212,12 @@ impl AddArgs {
                 .then(|| domain::publisher::SELF_HOSTED.to_owned()),
             may: some(self.may.iter().map(Right::to_string).collect()),
             max_availability: self.max_availability.map(|availability| availability.to_string()),
-            countries: some(self.only_countries.clone()),
+            countries: some(
+                each(&self.countries)
+                    .into_iter()
+                    .map(|country| country.0.clone())
+                    .collect(),
+            ),
             lifetime_seconds: self.lifetime,
             confirmed: None,
         }

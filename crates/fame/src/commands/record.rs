@@ -91,7 +91,6 @@ impl RecordArgs {
             kept: Mutex::new(Kept {
                 file,
                 pseudonyms: Pseudonyms::default(),
-                exchanges: 0,
                 problem: None,
             }),
             broken: Notify::new(),
@@ -131,7 +130,7 @@ impl RecordArgs {
         }
         printer.note(format!(
             "Recorded {} requests in {}.",
-            kept.exchanges,
+            kept.file.exchanges(),
             self.out.display()
         ));
         Ok(Exit::Done)
@@ -150,7 +149,6 @@ struct Recorder {
 struct Kept {
     file: Writer,
     pseudonyms: Pseudonyms,
-    exchanges: usize,
     /// Why nothing can be written any more.
     problem: Option<io::Error>,
 }
@@ -300,7 +298,6 @@ impl Drop for Open {
         let Kept {
             file,
             pseudonyms,
-            exchanges,
             problem,
         } = &mut *kept;
         request.body = self.asked.lock().unwrap_or_else(PoisonError::into_inner).end();
@@ -309,12 +306,9 @@ impl Drop for Open {
         let answer = self.answer.take().map(|(status, headers, mut body)| {
             cleaning::answer(pseudonyms, &path, status.as_u16(), &headers, body.end())
         });
-        match file.add(&Exchange { request, answer }) {
-            Ok(()) => *exchanges += 1,
-            Err(error) => {
-                problem.get_or_insert(error);
-                self.recorder.broken.notify_one();
-            }
+        if let Err(error) = file.add(&Exchange { request, answer }) {
+            problem.get_or_insert(error);
+            self.recorder.broken.notify_one();
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     args::GlobalArgs,
-    commands::package,
+    commands::{package, versions::packages::sha256_of},
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
@@ -17,17 +17,17 @@ use crate::{
         shapes::{Difference, differences},
     },
     session::Session,
+    settings,
 };
 use clap::Args;
 use client::Parts;
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{
     Method,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
 
 /// `fame replay`
@@ -115,6 +115,7 @@ impl ReplayArgs {
     /// [`Failure::Rule`] where the file is no recording, [`Failure::Service`] and [`Failure::Unavailable`] when the service
     /// does not answer.
     pub(crate) async fn run(self, mut global: GlobalArgs, printer: Printer) -> Result<Exit, Failure> {
+        settings::root_by("--to", &self.to)?;
         let recording = Recording::read(&self.file)?;
         let packages = self.packages()?;
         let of_whom = match recording.head.original {
@@ -149,8 +150,8 @@ impl ReplayArgs {
     fn packages(&self) -> Result<HashMap<String, PathBuf>, Failure> {
         let digest = |path: &PathBuf| {
             package::read(path)?;
-            let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
-            Ok((HEXLOWER.encode(&Sha256::digest(&bytes)), path.clone()))
+            let sha256 = sha256_of(path).map_err(|error| Failure::unreadable(path, &error))?;
+            Ok((sha256, path.clone()))
         };
         self.package.iter().map(digest).collect()
     }

@@ -158,12 +158,18 @@ impl Writer {
     /// # Errors
     /// Of the file, and where the recording would become longer than one can be.
     pub(crate) fn add(&mut self, exchange: &Exchange) -> io::Result<()> {
-        self.exchanges += 1;
-        if self.exchanges > MOST_EXCHANGES {
+        if self.exchanges == MOST_EXCHANGES {
             let message = format!("the recording has {MOST_EXCHANGES} exchanges, which is the most");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
-        self.line(exchange)
+        self.line(exchange)?;
+        self.exchanges += 1;
+        Ok(())
+    }
+
+    /// How many exchanges it has.
+    pub(crate) fn exchanges(&self) -> usize {
+        self.exchanges
     }
 
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
@@ -196,9 +202,12 @@ impl Recording {
     /// [`Failure::Usage`] when it cannot be read, [`Failure::Rule`] when it is no recording, or one that is too long or of
     /// another version.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let unreadable = |error: io::Error| Failure::unreadable(path, &error);
-        let file = File::open(path).map_err(unreadable)?;
         let refused = |what: String| Failure::Rule(format!("{}: {what}", path.display()));
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidData => refused(format!("it is no text, so no {FORMAT}")),
+            _ => Failure::unreadable(path, &error),
+        };
+        let file = File::open(path).map_err(unreadable)?;
         if file.metadata().map_err(unreadable)?.len() > MOST_BYTES {
             return Err(refused(format!("a recording has at most {MOST_BYTES} bytes")));
         }
@@ -279,6 +288,7 @@ mod tests {
         for body in &bodies {
             writer.add(&exchange(body.clone())).unwrap();
         }
+        assert_eq!(writer.exchanges(), bodies.len());
         let read = Recording::read(&path).unwrap();
         assert!(read.head.original);
         assert_eq!(read.exchanges, bodies.map(exchange));

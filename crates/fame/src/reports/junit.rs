@@ -34,14 +34,23 @@ fn open(xml: &mut String, element: &str, name: &str, cases: &[&Case]) {
         |is_meant: fn(&CaseResult) -> bool| cases.iter().filter(|case| is_meant(&case.result)).count();
     let failures = count(|result| matches!(result, CaseResult::Failed { .. }));
     let skipped = count(|result| matches!(result, CaseResult::Skipped { .. }));
-    let seconds: f64 = cases.iter().filter_map(|case| measured(case)).sum();
+    let seconds = cases.iter().filter_map(|case| measured(case));
     // Writing into a string has no way to fail; so for all that follow.
-    let _ = writeln!(
+    let _ = write!(
         xml,
-        "<{element} name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{seconds:.3}\">",
+        "<{element} name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"",
         attribute(name),
         cases.len()
     );
+    took(xml, seconds.reduce(|all, seconds| all + seconds));
+    xml.push_str(">\n");
+}
+
+/// How long it took, where that was measured.
+fn took(xml: &mut String, seconds: Option<f64>) {
+    if let Some(seconds) = seconds {
+        let _ = write!(xml, " time=\"{seconds:.3}\"");
+    }
 }
 
 fn measured(case: &Case) -> Option<f64> {
@@ -52,9 +61,7 @@ fn measured(case: &Case) -> Option<f64> {
 fn add(xml: &mut String, case: &Case, left: &mut usize) {
     let (name, classname) = (attribute(&case.name), attribute(&case.classname));
     let _ = write!(xml, "    <testcase name=\"{name}\" classname=\"{classname}\"");
-    if let Some(seconds) = measured(case) {
-        let _ = write!(xml, " time=\"{seconds:.3}\"");
-    }
+    took(xml, measured(case));
     match &case.result {
         CaseResult::Passed => xml.push_str("/>\n"),
         CaseResult::Skipped { message } => {
@@ -151,6 +158,27 @@ mod tests {
             failed("It is there.", "It is there.\n  ms-correlation-x: 1"),
         ];
         insta::assert_snapshot!(document("fame release", &report(cases)));
+    }
+
+    #[test]
+    fn a_time_stands_only_where_one_was_measured() {
+        let times = |seconds: &[Option<f64>]| {
+            let case = |seconds: &Option<f64>| Case {
+                seconds: *seconds,
+                ..failed("It is there.", "")
+            };
+            let xml = document("fame release", &report(seconds.iter().map(case).collect()));
+            let read = roxmltree::Document::parse(&xml).unwrap();
+            let nodes = read.descendants().filter_map(|node| node.attribute("time"));
+            nodes.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(times(&[]), Vec::<String>::new());
+        assert_eq!(times(&[None, Some(-1.0), Some(f64::NAN)]), Vec::<String>::new());
+        assert_eq!(times(&[None, Some(0.0)]), ["0.000"; 3]);
+        assert_eq!(
+            times(&[Some(1.0), Some(2.0)]),
+            ["3.000", "3.000", "1.000", "2.000"]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! comes after them finishes what was begun, and no step is taken twice.
 //!
 //! All processes are real: `fame serve`, `fame agent run`, and the script for a Business Central server with cmdlets that
-//! refuse what a server refuses. Between the agent and the service stands a door that keeps a call or an answer back. A
+//! refuse what a server refuses. Between the agent and the service stands a keeper that keeps a call or an answer back. A
 //! death in the middle of writing is the system's: the agent may write no more than so many bytes of a file, and is ended
 //! (`SIGXFSZ`) at the next one.
 
@@ -154,7 +154,7 @@ enum Kept {
 
 /// What stands between an agent and the service.
 #[derive(Clone)]
-struct Door {
+struct Keeper {
     url: String,
     service: String,
     client: reqwest::Client,
@@ -163,20 +163,20 @@ struct Door {
     keeps: watch::Sender<bool>,
 }
 
-impl Door {
+impl Keeper {
     async fn to(service: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let door = Self {
+        let keeper = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             service: service.to_owned(),
             client: Caller::new_client(),
             kept: Arc::default(),
             keeps: watch::channel(false).0,
         };
-        let passing = door.clone();
+        let passing = keeper.clone();
         let router = Router::new().fallback(async move |request: Request| passing.pass(request).await);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        door
+        keeper
     }
 
     /// Keeps the next such call back.
@@ -233,7 +233,7 @@ fn grants(claim: &[u8]) -> bool {
 struct Machine {
     folder: tempfile::TempDir,
     environment: Environment,
-    door: Door,
+    keeper: Keeper,
 }
 
 impl Machine {
@@ -241,7 +241,7 @@ impl Machine {
         let environment = Environment::new(name, "US");
         let machine = Self {
             folder: tempfile::tempdir().unwrap(),
-            door: Door::to(walk.service.base_url()).await,
+            keeper: Keeper::to(walk.service.base_url()).await,
             environment,
         };
         machine.has_server();
@@ -288,7 +288,7 @@ impl Machine {
 
     fn has_agent(&self, settings: &str) {
         let at = |name: &str| self.path(name).display().to_string();
-        let [service, name] = [&self.door.url, &self.environment.name];
+        let [service, name] = [&self.keeper.url, &self.environment.name];
         let script = scripts().join("deploy.sh").display().to_string();
         let path = format!("PATH={}:/usr/bin:/bin", at("bin"));
         let mut text = String::new();
@@ -561,10 +561,10 @@ impl<'a> Case<'a> {
     }
 
     async fn dies_over(&self, kept: Kept) -> String {
-        let (mut agent, hotfix) = self.begins(|machine| machine.door.keeps_back(kept)).await;
-        self.machine.door.until_it_keeps().await;
+        let (mut agent, hotfix) = self.begins(|machine| machine.keeper.keeps_back(kept)).await;
+        self.machine.keeper.until_it_keeps().await;
         agent.kill().await.unwrap();
-        self.machine.door.lets_go();
+        self.machine.keeper.lets_go();
         hotfix
     }
 
@@ -609,8 +609,10 @@ impl<'a> Case<'a> {
                 (agent, hotfix, "Ended")
             }
             _ => {
-                let (agent, hotfix) = self.begins(|machine| machine.door.keeps_back(Kept::Grant)).await;
-                self.machine.door.until_it_keeps().await;
+                let (agent, hotfix) = self
+                    .begins(|machine| machine.keeper.keeps_back(Kept::Grant))
+                    .await;
+                self.machine.keeper.until_it_keeps().await;
                 (agent, hotfix, "taken")
             }
         };
@@ -621,7 +623,7 @@ impl<'a> Case<'a> {
         let length = self.machine.reads("state/journal").len() as u64;
         limit(&agent, length + sample.bytes(first, entry) + half);
         match first {
-            "taken" => self.machine.door.lets_go(),
+            "taken" => self.machine.keeper.lets_go(),
             _ => {
                 self.machine.forgets("stop");
                 self.machine.lets_go().await;

@@ -52,6 +52,8 @@ async fn an_owner_trusts_a_pipeline_whose_run_uploads() {
             ".github/workflows/release.yml",
             "--ref",
             "refs/heads/main",
+            "--countries",
+            "us,US",
             "--json",
         ],
     )
@@ -64,6 +66,7 @@ async fn an_owner_trusts_a_pipeline_whose_run_uploads() {
         (&added["state"], &added["may"]),
         (&json!("Pending"), &json!(["upload"]))
     );
+    assert_eq!(added["countries"], json!(["US"]));
 
     let given = exchange(&service).await;
     let token = given["token"].as_str().unwrap();

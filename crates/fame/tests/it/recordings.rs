@@ -332,12 +332,13 @@ async fn a_recording_can_ask_for_nothing_but_what_the_api_has() {
     let ended = service.fame(&args).await;
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(service.lines(), ["GET /v1.4/apps"]);
-    for (name, text, told) in [
-        ("b", "{}\n".to_owned(), "first line"),
-        ("c", "\u{0}".repeat(100), "first line"),
+    for (name, bytes, told) in [
+        ("b", b"{}\n".to_vec(), "first line"),
+        ("c", vec![0; 100], "first line"),
+        ("d", vec![0x1f, 0x8b, 0xff, 0xfe], "it is no text"),
     ] {
         let file = folder.path().join(name);
-        fs::write(&file, text).unwrap();
+        fs::write(&file, bytes).unwrap();
         let ended = service
             .fame(&["replay", "--to", &url, file.to_str().unwrap()])
             .await;
@@ -542,4 +543,25 @@ async fn memory_does_not_grow_with_what_passes() {
     let lines = recording.ends().await;
     let contents = &lines[1]["request"]["body"]["json"]["packageContents"]["package"];
     assert_eq!(contents["length"], length, "{lines:?}");
+}
+
+#[tokio::test]
+async fn an_address_that_will_not_do_is_laid_to_the_flag_that_named_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("recording.jsonl");
+    let file = file.to_str().unwrap();
+    for args in [
+        ["record", "--to", "ftp://contoso.com", "--out", file].as_slice(),
+        ["replay", "--to", "ftp://contoso.com", file].as_slice(),
+        ["record", "--to", "https://contoso.com/?a=b", "--out", file].as_slice(),
+    ] {
+        let ended = run(binary(args)).await;
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(
+            ended.err.contains("--to: 'http") || ended.err.contains("--to: 'ftp"),
+            "{ended:?}"
+        );
+        assert!(!ended.err.contains("--url"), "{ended:?}");
+    }
+    assert!(!Path::new(file).exists());
 }

@@ -154,7 +154,11 @@ async fn a_service_that_is_not_there_or_says_nothing_is_unavailable() {
     nobody.env("FAME_TOKEN", "the-token");
     let ended = run(nobody).await;
     assert_eq!(ended.code, 6);
-    assert!(ended.err.contains("127.0.0.1 cannot be reached"), "{}", ended.err);
+    assert!(
+        ended.err.contains("127.0.0.1:1 cannot be reached"),
+        "{}",
+        ended.err
+    );
 
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());

@@ -2,17 +2,17 @@
 //! services and lost answers; and a service that knows no more than the original's documents say.
 
 mod door;
-mod original;
 
 use crate::{
     service::{Ended, binary, run},
     services::{
-        APPS, COUNTRIES, Database, Environment, Gateway, Misdeed, Person, Process, Site, fill, principal_body,
+        APPS, COUNTRIES, Database, Environment, Gateway, Installed, LineOfWork, Misdeed, Original, Person,
+        Process, Site, fill, principal_body,
     },
 };
 use door::Door;
+use jiff::SignedDuration;
 use navx::PackageBuilder;
-use original::Original;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -286,13 +286,18 @@ async fn whatever_speaks_against_a_release_is_told_before_anything_is_touched() 
         "{ended:?}"
     );
 
-    for (filter, code, fact) in [
-        ("name eq 'nobody'", 4, "no environment that has the app matches"),
-        ("name eq 'old'", 4, "none is on the line"),
-        ("nonsense eq", 5, "$filter"),
+    for (option, filter, code, fact) in [
+        (
+            "--where",
+            "name eq 'nobody'",
+            4,
+            "no environment that has the app matches",
+        ),
+        ("--filter", "name eq 'old'", 4, "none is on the line"),
+        ("--where", "nonsense eq", 5, "$filter"),
     ] {
         let ended = world
-            .releases(&[&release[..], &["--hotfix", "--where", filter]].concat())
+            .releases(&[&release[..], &["--hotfix", option, filter]].concat())
             .await;
         assert_eq!(ended.code, code, "{filter}: {ended:?}");
         assert!(ended.err.contains(fact), "{filter}: {ended:?}");
@@ -579,9 +584,20 @@ timeout = "60s"
     assert_eq!(world.hotfixes(APPS[1], "DE").await, ["Succeeded"]);
 }
 
+/// The original, where the apps are in two countries.
+async fn original() -> Original {
+    let original = Original::start().await;
+    original.knows(|books| {
+        for app in &APPS[..2] {
+            books.has_countries(*app, &["US", "DE"]);
+        }
+    });
+    original
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_a_repository_never_says_where_packages_go() {
-    let original = Original::start().await;
+    let original = original().await;
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join(".git")).unwrap();
     fs::create_dir_all(folder.path().join("src")).unwrap();
@@ -619,7 +635,13 @@ async fn a_file_of_a_repository_never_says_where_packages_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_knows_no_more_than_the_original_is_enough() {
-    let original = Original::start().await;
+    let original = original().await;
+    original.knows(|books| {
+        for (app, country) in APPS[..2].iter().flat_map(|app| [(*app, "US"), (*app, "DE")]) {
+            books.installs(Installed::new(app, country, "North", "1.0.0.0"));
+        }
+    });
+    original.moves_clock_by_looks(SignedDuration::from_mins(3));
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in [("base.app", base("1.0.1.0")), ("pack.app", pack("1.0.1.0"))] {
         fs::write(folder.path().join(name), bytes).unwrap();
@@ -660,20 +682,35 @@ async fn a_service_that_knows_no_more_than_the_original_is_enough() {
         original.lines()
     );
 
-    let changes = || original.changes();
-    let before = changes();
+    let before = original.changes();
     let again = release(&[]).await;
-    assert_eq!((again.code, changes()), (0, before), "{again:?}");
+    assert_eq!((again.code, original.changes()), (0, before), "{again:?}");
 
-    original.holds_other_bytes(APPS[0], "DE");
+    original.knows(|books| books.holds_other_bytes(APPS[0], "DE"));
     let ended = release(&[]).await;
-    assert_eq!((ended.code, changes()), (15, before), "{ended:?}");
+    assert_eq!((ended.code, original.changes()), (15, before), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn how_hotfixes_end_is_the_exit_code_where_all_else_is_done() {
-    for (status, code) in [("Failed", 10), ("Skipped", 11), ("Canceled", 12), ("Running", 13)] {
-        let original = Original::whose_hotfixes_are(status).await;
+    for (status, line, minutes, code) in [
+        ("Failed", LineOfWork::Fails, 10, 10),
+        ("Skipped", LineOfWork::IsSkipped, 10, 11),
+        ("Canceled", LineOfWork::IsCanceled, 10, 12),
+        ("Running", LineOfWork::Succeeds, 0, 13),
+    ] {
+        let original = original().await;
+        original.knows(|books| {
+            for country in ["US", "DE"] {
+                books.installs(Installed {
+                    line,
+                    ..Installed::new(APPS[0], country, "North", "1.0.0.0")
+                });
+            }
+        });
+        // Of those that run on, only as much passes as it takes to begin.
+        let by_look = SignedDuration::from_mins(minutes) + SignedDuration::from_millis(1);
+        original.moves_clock_by_looks(by_look);
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("base.app"), base("1.0.1.0")).unwrap();
         let args = [
@@ -700,8 +737,8 @@ async fn how_hotfixes_end_is_the_exit_code_where_all_else_is_done() {
         let is_told = hotfix["message"]
             .as_str()
             .unwrap()
-            .contains("The table holds rows.");
-        assert_eq!(is_told, status != "Running", "{hotfix}");
+            .contains("The field 'No.' cannot be removed.");
+        assert_eq!(is_told, status == "Failed", "{hotfix}");
         assert_eq!(count(&ended, "done"), 4, "{:?}", results(&ended));
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use audit_trail::AuditTrail;
 pub(crate) use books::{Books, Row, plain_id};
 pub(crate) use caller::{Answer, Caller, Lost, Method};
 pub(crate) use dice::{Dice, number_from, pause};
-pub(crate) use gateway::{Gateway, Misdeed, forward};
+pub(crate) use gateway::{Gateway, Misdeed, forward, is_change};
 pub(crate) use original::{Fault, Installed, LineOfWork, Original};
 pub(crate) use process::Process;
 pub(crate) use samples::{APPS, COUNTRIES, Environment, fill, package, principal_body};

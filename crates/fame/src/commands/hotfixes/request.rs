@@ -1,6 +1,9 @@
 //! A hotfix that is asked for: in one environment after the other, because that is what the API has.
 
-use super::selection::{Environment, Place, Target};
+use super::{
+    seen::status_of,
+    selection::{Environment, Place, Target},
+};
 use crate::{args::AppInCountry, failure::Failure, session::Session};
 use client::{Query, literal};
 use domain::{instant::Instant, operation::OperationStatus, version::AppVersion};
@@ -102,10 +105,6 @@ impl Asking {
             && text("targetAppVersion").and_then(|version| version.parse().ok()) == Some(self.target)
             && (self.run_after.is_none() || self.run_after == run_after)
     }
-}
-
-fn status_of(row: &Value) -> Option<OperationStatus> {
-    row.get("status")?.as_str()?.parse().ok()
 }
 
 /// One key per run and environment.

@@ -7,7 +7,7 @@ use crate::{
     output::{Column, Printer, cell},
     session::Session,
 };
-use domain::ids::OperationId;
+use domain::{ids::OperationId, operation::OperationStatus};
 use reqwest::StatusCode;
 use serde_json::Value;
 use std::{
@@ -80,6 +80,11 @@ impl<'s> Reader<'s> {
             row => row.map(as_shown),
         }
     }
+}
+
+/// The status that a row tells, if it is a known one.
+pub(in crate::commands) fn status_of(row: &Value) -> Option<OperationStatus> {
+    row.get("status")?.as_str()?.parse().ok()
 }
 
 /// A row without what was asked for and is not so.

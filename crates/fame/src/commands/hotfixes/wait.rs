@@ -8,7 +8,7 @@
 use super::{
     cases::{self, CaseOf},
     progress::{Progress, View, counts},
-    seen::{Reader, prospect},
+    seen::{Reader, prospect, status_of},
     selection::{Environment, Target, environments},
     which::{Meant, Which},
 };
@@ -21,7 +21,7 @@ use crate::{
     session::Session,
 };
 use clap::Args;
-use client::{literal, spread};
+use client::{Pauses, literal, spread};
 use domain::{ids::OperationId, operation::OperationStatus, version::AppVersion};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -174,7 +174,7 @@ impl Patience {
     /// Looks at the hotfixes again and again until all have ended, or it is too late.
     async fn watch(&self, session: &Session, watched: &mut [Watched], progress: &mut Progress) {
         let (reader, begun) = (Reader::new(session), Instant::now());
-        let mut pause = self.poll_interval;
+        let mut pauses = Pauses::new(self.poll_interval);
         let mut is_first = true;
         loop {
             for hotfix in watched.iter_mut().filter(|hotfix| !hotfix.has_ended()) {
@@ -203,10 +203,9 @@ impl Patience {
             if watched.iter().all(Watched::has_ended) {
                 return;
             }
-            if self.bound(tokio::time::sleep(spread(pause))).await.is_none() {
+            if self.bound(pauses.pass()).await.is_none() {
                 return;
             }
-            pause = (pause * 3 / 2).min(self.poll_interval * 12);
         }
     }
 
@@ -253,11 +252,7 @@ impl Patience {
             }
             (ended, installed) => {
                 hotfix.installed = installed.ok().flatten();
-                match ended {
-                    OperationStatus::Skipped => Exit::HotfixSkipped,
-                    OperationStatus::Canceled => Exit::HotfixCanceled,
-                    _ => Exit::HotfixFailed,
-                }
+                Exit::of_hotfix(ended)
             }
         };
         Verdict { exit, why }
@@ -334,7 +329,7 @@ impl Watched {
     fn note(&mut self, row: Value) -> Option<String> {
         let before = self.outlook();
         self.row = row;
-        self.status = self.text("status").and_then(|word| word.parse().ok());
+        self.status = status_of(&self.row);
         let environment = self.text("environmentName").unwrap_or_default();
         let outlook = match self.status {
             Some(_) => self.outlook(),

@@ -92,7 +92,7 @@ pub(crate) struct ReleaseArgs {
     #[arg(long, conflicts_with = "hotfix")]
     no_hotfix: bool,
     /// Which environments get hotfixes, as OData: "type eq 'Sandbox'"
-    #[arg(long = "where", id = "where", value_name = "EXPRESSION", value_parser = said)]
+    #[arg(long = "where", visible_alias = "filter", id = "where", value_name = "EXPRESSION", value_parser = said)]
     filter: Option<String>,
     /// Start hotfixes no earlier than this: 2026-11-30T18:00:00Z; in UTC where nothing else is said
     #[arg(long, value_name = "TIME")]

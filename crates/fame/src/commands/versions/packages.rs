@@ -1,6 +1,6 @@
 //! Packages that are to be published: read and judged before the first byte is sent, each by itself and beside the others.
 
-use super::partial::digest_of;
+use super::{partial::digest_of, target::is_uploaded};
 use crate::{commands::package, failure::Failure, output::Printer, session::Session};
 use domain::{ids::AppId, version::AppVersion};
 use navx::{Dependency, Package};
@@ -36,20 +36,20 @@ pub(in crate::commands) async fn judge_all(
     printer: Printer,
 ) -> Result<Vec<Judged>, Failure> {
     let mut good = Vec::new();
-    let mut first_failure = None;
+    let mut last_failure = None;
     for file in files {
         let file = file.clone();
         let reading = tokio::task::spawn_blocking(move || judge(&file)).await;
         match reading.map_err(|error| Failure::Unexpected(error.to_string()))? {
             Ok(package) => good.push(package),
             Err(failure) => {
-                if let Some(earlier) = first_failure.replace(failure) {
+                if let Some(earlier) = last_failure.replace(failure) {
                     earlier.tell(printer, None);
                 }
             }
         }
     }
-    match first_failure {
+    match last_failure {
         Some(failure) => Err(failure),
         None => Ok(good),
     }
@@ -160,7 +160,7 @@ async fn having(session: &Session, needed: &Dependency) -> Option<Vec<String>> {
         let versions = session.client.list_versions(app, code).json().all().await.ok()?;
         let is_enough = |row: &Value| {
             let version = row["version"].as_str().and_then(|version| version.parse().ok());
-            row["status"] == "Uploaded" && version >= Some(minimum)
+            is_uploaded(row) && version >= Some(minimum)
         };
         if versions.iter().any(is_enough) {
             having.push(code.to_owned());
@@ -206,6 +206,7 @@ fn judge(path: &Path) -> Result<Judged, Failure> {
     })
 }
 
-fn sha256_of(path: &Path) -> io::Result<String> {
+/// The SHA-256 of a file, in lower-case hexadecimal digits.
+pub(in crate::commands) fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(digest_of(File::open(path)?)?.0)
 }

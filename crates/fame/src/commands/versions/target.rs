@@ -5,8 +5,8 @@ use crate::{
     failure::{Failure, told},
     session::Session,
 };
-use client::{Refusal, Request, StoredPackage, Upload, spread};
-use domain::version::Availability;
+use client::{Pauses, Refusal, Request, StoredPackage, Upload};
+use domain::version::{Availability, VersionStatus};
 use navx::Limits;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -22,9 +22,19 @@ const MOST_STORING: Duration = Duration::from_mins(15);
 /// How soon to look whether it has, where nothing else is said.
 pub(in crate::commands) const FIRST_LOOK: Duration = Duration::from_millis(500);
 
+/// Where the bytes of a version are, if its row tells a known status.
+pub(in crate::commands) fn status_of(row: &Value) -> Option<VersionStatus> {
+    row.get("status")?.as_str()?.parse().ok()
+}
+
 /// Whether the service has yet to store what it received.
 pub(in crate::commands) fn is_uploading(row: &Value) -> bool {
-    row["status"] == "Uploading"
+    status_of(row) == Some(VersionStatus::Uploading)
+}
+
+/// Whether the service has stored what it received.
+pub(in crate::commands) fn is_uploaded(row: &Value) -> bool {
+    status_of(row) == Some(VersionStatus::Uploaded)
 }
 
 /// Where a package goes.
@@ -103,27 +113,27 @@ impl Target<'_> {
     ///
     /// # Errors
     /// [`Failure::Unavailable`] when it could not be stored, or not in time, and [`Failure::Service`].
-    pub(in crate::commands) async fn until_stored(&self, mut pause: Duration) -> Result<Value, Failure> {
-        let (begun, longest) = (Instant::now(), pause * 12);
+    pub(in crate::commands) async fn until_stored(&self, pause: Duration) -> Result<Value, Failure> {
+        let (begun, mut pauses) = (Instant::now(), Pauses::new(pause));
         loop {
             let row = self.version().await?;
-            match row.get("status").and_then(Value::as_str) {
-                Some("Uploaded") => return Ok(row),
-                Some("UploadFailed") => {
+            match status_of(&row) {
+                Some(VersionStatus::Uploaded) => return Ok(row),
+                Some(VersionStatus::UploadFailed) => {
                     return Err(Failure::Unavailable(
                         "The service took the package and could not store it (UploadFailed); upload it again."
                             .to_owned(),
                     ));
                 }
-                other if begun.elapsed() > MOST_STORING => {
-                    let (other, minutes) = (other.unwrap_or("without a status"), MOST_STORING.as_secs() / 60);
+                _ if begun.elapsed() > MOST_STORING => {
+                    let said = row.get("status").and_then(Value::as_str);
+                    let (said, minutes) = (said.unwrap_or("without a status"), MOST_STORING.as_secs() / 60);
                     return Err(Failure::Unavailable(format!(
-                        "The package was sent, but after {minutes} minutes the version is still {other}."
+                        "The package was sent, but after {minutes} minutes the version is still {said}."
                     )));
                 }
-                _ => tokio::time::sleep(spread(pause)).await,
+                _ => pauses.pass().await,
             }
-            pause = (pause * 3 / 2).min(longest);
         }
     }
 
@@ -145,7 +155,7 @@ impl Target<'_> {
     /// The version, if it was uploaded before and its upload did not fail.
     pub(in crate::commands) async fn existing(&self) -> Result<Option<Value>, Failure> {
         match self.version().await {
-            Ok(row) => Ok(Some(row).filter(|row| row["status"] == "Uploaded")),
+            Ok(row) => Ok(Some(row).filter(is_uploaded)),
             Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -155,7 +165,7 @@ impl Target<'_> {
     async fn arrived(&self) -> Result<Option<Value>, Failure> {
         match self.version().await {
             Ok(row) if is_uploading(&row) => self.until_stored(FIRST_LOOK).await.map(Some),
-            Ok(row) => Ok(Some(row).filter(|row| row["status"] == "Uploaded")),
+            Ok(row) => Ok(Some(row).filter(is_uploaded)),
             Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok(None),
             Err(error) => Err(error.into()),
         }

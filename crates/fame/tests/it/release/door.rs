@@ -1,11 +1,11 @@
 //! Something before a service that stops right after a change was made, until it is told to go on: then its answer is lost.
 
-use crate::services::{Caller, forward};
+use crate::services::{Caller, forward, is_change};
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     extract::Request,
-    http::{Method, Response},
+    http::Response,
 };
 use std::{
     panic::resume_unwind,
@@ -94,10 +94,7 @@ impl Door {
 impl Shared {
     async fn answer(&self, request: Request) -> Response<Body> {
         let line = format!("{} {}", request.method(), request.uri().path());
-        let only_asks = ["/getMyPermissions", "/getPackageContents"]
-            .iter()
-            .any(|end| line.ends_with(end));
-        let is_change = [Method::POST, Method::PATCH].contains(request.method()) && !only_asks;
+        let is_change = is_change(&line);
         let service = self.service.lock().unwrap().clone();
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();

@@ -125,6 +125,13 @@ impl Gateway {
     }
 }
 
+/// Whether a request, as `METHOD /path`, changes something: some only ask by POST.
+pub(crate) fn is_change(line: &str) -> bool {
+    let reads = ["GET ", "HEAD "].iter().any(|method| line.starts_with(method));
+    let asks = ["/getMyPermissions", "/getPackageContents"];
+    !reads && !asks.iter().any(|end| line.ends_with(end))
+}
+
 /// Passes a request on to a service, and brings its answer; where none comes, the connection is cut.
 pub(crate) async fn forward(client: &reqwest::Client, service: &str, request: Request) -> Response<Bytes> {
     let (parts, body) = request.into_parts();

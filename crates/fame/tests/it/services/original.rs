@@ -10,7 +10,7 @@ mod filter;
 
 pub(crate) use books::{Installed, LineOfWork};
 
-use super::samples::APPS;
+use super::{gateway::is_change, samples::APPS};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -187,6 +187,11 @@ impl Original {
             .iter()
             .map(|asked| asked.line.clone())
             .collect()
+    }
+
+    /// How many requests there were that change something.
+    pub(crate) fn changes(&self) -> usize {
+        self.lines().iter().filter(|line| is_change(line)).count()
     }
 
     /// The changes that were sent again after they had been made: whoever does so relies on a refusal.

@@ -28,6 +28,7 @@ pub(crate) enum LineOfWork {
     Succeeds,
     Fails,
     IsSkipped,
+    IsCanceled,
 }
 
 /// An app in an environment of a customer.
@@ -121,6 +122,14 @@ impl Books {
         self.installed.push(installed);
     }
 
+    /// What is stored of the app in a country is other bytes from now on.
+    pub(crate) fn holds_other_bytes(&mut self, app: Uuid, country: &str) {
+        let all = self.packages.iter_mut();
+        for (_, package) in all.filter(|((of, at, _), _)| *of == app && at == country) {
+            package.bytes = [&package.bytes[..], &[0]].concat().into();
+        }
+    }
+
     /// The version that an environment has.
     pub(crate) fn installed(&self, app: Uuid, name: &str) -> String {
         let mut all = self.installed.iter();
@@ -154,6 +163,7 @@ impl Books {
                     LineOfWork::Succeeds => "Succeeded",
                     LineOfWork::Fails => "Failed",
                     LineOfWork::IsSkipped => "Skipped",
+                    LineOfWork::IsCanceled => "Canceled",
                 };
                 hotfix.row["status"] = status.into();
                 match environment.line {
@@ -165,7 +175,7 @@ impl Books {
                         hotfix.row["completedOn"] = shown(ends);
                         hotfix.row["errorMessage"] = "The field 'No.' cannot be removed.".into();
                     }
-                    LineOfWork::IsSkipped => {}
+                    LineOfWork::IsSkipped | LineOfWork::IsCanceled => {}
                 }
             }
         }
