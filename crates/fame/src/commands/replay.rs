@@ -17,7 +17,7 @@ use crate::{
         shapes::{Difference, differences},
     },
     session::Session,
-    settings,
+    settings::{root_by, service_root},
 };
 use clap::Args;
 use client::Parts;
@@ -112,10 +112,10 @@ impl ReplayArgs {
     /// Asks for all of it.
     ///
     /// # Errors
-    /// [`Failure::Rule`] where the file is no recording, [`Failure::Service`] and [`Failure::Unavailable`] when the service
-    /// does not answer.
+    /// [`Failure::Usage`] where the flags or the environment name another service than `--to`, [`Failure::Rule`] where the
+    /// file is no recording, [`Failure::Service`] and [`Failure::Unavailable`] when the service does not answer.
     pub(crate) async fn run(self, mut global: GlobalArgs, printer: Printer) -> Result<Exit, Failure> {
-        settings::root_by("--to", &self.to)?;
+        root_by("--to", &self.to)?;
         let recording = Recording::read(&self.file)?;
         let packages = self.packages()?;
         let of_whom = match recording.head.original {
@@ -123,6 +123,7 @@ impl ReplayArgs {
             false => "another service than the original",
         };
         printer.note(format!("Recorded of {of_whom} by {}.", recording.head.recorder));
+        refuse_another(global.url.as_deref(), &self.to)?;
         global.url = Some(self.to);
         let mut player = Player {
             timeout: global.request_timeout,
@@ -154,6 +155,24 @@ impl ReplayArgs {
             Ok((sha256, path.clone()))
         };
         self.package.iter().map(digest).collect()
+    }
+}
+
+/// Refuses to take to one service what was made ready for another: a token of the environment is for the service that is
+/// named beside it.
+fn refuse_another(named: Option<&str>, to: &str) -> Result<(), Failure> {
+    let Some(named) = named else {
+        return Ok(());
+    };
+    let [named, to] = [service_root(named)?, service_root(to)?].map(|root| root.origin());
+    match named == to {
+        true => Ok(()),
+        false => Err(Failure::Usage(format!(
+            "--url (FAME_URL) names {}, and --to names {}: what signs in at one service goes to no other. Leave --url out, or \
+             name the same.",
+            named.ascii_serialization(),
+            to.ascii_serialization()
+        ))),
     }
 }
 
@@ -472,9 +491,11 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, OF_SEGMENTS).to_string()
 }
 
-/// Whether a path is one of the App Management API, and stays there.
+/// Whether a path is one of the App Management API, and stays there, however often somebody on the way decodes it.
 fn is_sound(path: &str) -> bool {
-    let is_odd = |character: char| character.is_control() || "?#\\".contains(character);
+    let is_odd = |character: char| character.is_control() || "?#\\;".contains(character);
+    let lower = path.to_ascii_lowercase();
+    let hides = ["%2f", "%5c", "%25"].iter().any(|sign| lower.contains(sign));
     let leads_up = |segment: &str| {
         let decoded = percent_decode_str(segment).decode_utf8_lossy();
         decoded == "." || decoded == ".."
@@ -482,6 +503,7 @@ fn is_sound(path: &str) -> bool {
     path.len() <= LONGEST_PATH
         && is_of_the_api(path)
         && !path.contains(is_odd)
+        && !hides
         && !path.split('/').any(leads_up)
 }
 
@@ -509,10 +531,26 @@ mod tests {
             "/v1.4/apps#x",
             "/v1.4\\..\\operator",
             "/v1.4/apps\r\n",
+            "/v1.4/apps/..%2foperator",
+            "/v1.4/apps/..%5Coperator",
+            "/v1.4/%252e%252e/operator",
+            "/v1.4/apps/..;/operator",
         ] {
             assert!(!is_sound(path), "{path}");
         }
         assert!(!is_sound(&format!("/v1.4/{}", "a".repeat(LONGEST_PATH))));
+    }
+
+    #[test]
+    fn what_is_for_one_service_goes_to_no_other() {
+        let to = "https://fame.contoso.com/below";
+        for same in [None, Some("https://fame.contoso.com"), Some("https://FAME.contoso.com:443/x")] {
+            assert!(refuse_another(same, to).is_ok(), "{same:?}");
+        }
+        for other in ["https://fabrikam.com", "https://fame.contoso.com:8443", "https://contoso.com"] {
+            let told = refuse_another(Some(other), to).unwrap_err().to_string();
+            assert!(told.contains("--to names https://fame.contoso.com:"), "{told}");
+        }
     }
 
     #[test]

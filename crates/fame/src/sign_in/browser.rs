@@ -228,9 +228,8 @@ impl WayBack {
                     "This is not the sign-in that was begun.",
                 )
                 .await;
-                return Err(refused(
-                    "What came back is not of this sign-in (its state differs): nothing was redeemed.",
-                ));
+                // Whoever else sends somebody here does not end what was begun.
+                continue;
             }
             let text = match fields.contains_key("code") {
                 true => "You can close this page and go on where you began.",

@@ -82,12 +82,7 @@ fn url(dev: &Dev) -> &str {
 
 /// Replays a file to a `fame dev`, as its owner.
 async fn replayed(dev: &Dev, file: &Path, more: &[&str]) -> Ended {
-    let mut command = signed_in(
-        dev,
-        "owner",
-        "http://127.0.0.1:1",
-        &["replay", "--json", "--to", url(dev)],
-    );
+    let mut command = signed_in(dev, "owner", url(dev), &["replay", "--json", "--to", url(dev)]);
     command.args(more).arg(file);
     run(command).await
 }
@@ -308,6 +303,36 @@ fn hides_package(file: &Path, package: &[u8], lines: &[Value]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_signs_in_at_one_service_goes_to_no_other() {
+    let own = Service::start(|_, _| Answer::json(200, json!({"value": []}))).await;
+    let other = Service::start(|_, _| Answer::json(200, json!({"value": []}))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(&folder, "a.jsonl", &[exchange("GET", "/v1.4/apps", json!({"value": []}))]);
+    let file = file.to_str().unwrap();
+    let profiles = folder.path().join("profiles.toml");
+    fs::write(&profiles, format!("[profiles.contoso]\nurl = \"{}\"\n", own.url())).unwrap();
+
+    let to_other = ["replay", "--to", &other.url(), file];
+    let mut by_variable = binary(&to_other);
+    by_variable.env("FAME_URL", own.url());
+    let by_flag = binary(&[&to_other[..], &["--url", &own.url()]].concat());
+    let mut by_profile = binary(&[&to_other[..], &["--profile", "contoso"]].concat());
+    by_profile.env("FAME_CONFIG", &profiles);
+    for mut command in [by_variable, by_flag, by_profile] {
+        command.env("FAME_TOKEN", "token of the one");
+        let ended = run(command).await;
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.err.contains("goes to no other"), "{ended:?}");
+    }
+    assert!(own.lines().is_empty() && other.lines().is_empty(), "nothing was sent");
+
+    let mut same = binary(&["replay", "--to", &own.url(), file]);
+    same.env("FAME_URL", own.url()).env("FAME_TOKEN", "token of the one");
+    assert_eq!(run(same).await.code, 0);
+    assert_eq!(own.lines(), ["GET /v1.4/apps"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recording_can_ask_for_nothing_but_what_the_api_has() {
     let service = Service::start(|_, _| Answer::json(200, json!({"value": []}))).await;
     let folder = tempfile::tempdir().unwrap();
@@ -316,6 +341,8 @@ async fn a_recording_can_ask_for_nothing_but_what_the_api_has() {
         exchange("GET", "/operator/v1/apps", apps.clone()),
         exchange("GET", "/v1.4/../operator/v1/apps", apps.clone()),
         exchange("GET", "/v1.4/%2e%2e/operator/v1/apps", apps.clone()),
+        exchange("GET", "/v1.4/apps/..%2f..%2foperator%2fv1", apps.clone()),
+        exchange("GET", "/v1.4/%252e%252e/operator/v1/apps", apps.clone()),
         exchange("GET", "//contoso.com/v1.4/apps", apps.clone()),
         exchange("TRACE", "/v1.4/apps", apps.clone()),
         exchange("DELETE", "/v1.4/apps/x/principals/y", apps.clone()),

@@ -285,6 +285,7 @@ impl ReleaseFile {
         let mut files = Vec::new();
         for pattern in &group.patterns {
             let found = matches(folder, pattern)?;
+            self.refuse_elsewhere(folder, &found)?;
             if found.is_empty() {
                 return Err(Failure::Usage(format!(
                     "{}: no file matches '{pattern}'",
@@ -299,6 +300,23 @@ impl ReleaseFile {
             );
         }
         Ok(files)
+    }
+
+    /// Refuses files that only symbolic links put below the folder: a repository may hold such links, and no other file of
+    /// this machine is its to release.
+    fn refuse_elsewhere(&self, folder: &Path, files: &[PathBuf]) -> Result<(), Failure> {
+        let real = |path: &Path| fs::canonicalize(path).map_err(|error| Failure::unreadable(path, &error));
+        let real_folder = real(folder)?;
+        for file in files {
+            if !real(file)?.starts_with(&real_folder) {
+                return Err(Failure::Usage(format!(
+                    "{}: {} leads out of the folder of this file",
+                    self.path.display(),
+                    file.display()
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -447,5 +465,35 @@ timeout = "30m"
         let file = understood(&odd.join(NAME), text).unwrap();
         let told = file.files(&file.groups[0]).unwrap_err().to_string();
         assert!(told.contains("no file matches '*.nothing'"), "{told}");
+    }
+    #[cfg(unix)]
+    #[test]
+    fn symbolic_links_lead_to_nothing_outside() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let (inside, outside) = (folder.path().join("repository"), folder.path().join("other"));
+        for made in [&inside, &outside, &inside.join("output")] {
+            fs::create_dir(made).unwrap();
+        }
+        fs::write(outside.join("x.app"), "").unwrap();
+        fs::write(inside.join("output/a.app"), "").unwrap();
+        symlink(&outside, inside.join("folder")).unwrap();
+        symlink(outside.join("x.app"), inside.join("file.app")).unwrap();
+        symlink(inside.join("output"), inside.join("same")).unwrap();
+        // The repository itself may lie behind a link.
+        symlink(&inside, folder.path().join("link")).unwrap();
+        for place in [&inside, &folder.path().join("link")] {
+            let files = |pattern: &str| {
+                let text = format!("[[app]]\npackages = ['{pattern}']");
+                let file = understood(&place.join(NAME), &text).unwrap();
+                file.files(&file.groups[0])
+            };
+            for elsewhere in ["folder/*.app", "*.app", "*/x.app"] {
+                let told = files(elsewhere).unwrap_err().to_string();
+                assert!(told.contains("leads out of the folder"), "{elsewhere}: {told}");
+            }
+            assert_eq!(files("output/*.app").unwrap(), [place.join("output/a.app")]);
+            assert_eq!(files("same/*.app").unwrap().len(), 1);
+        }
     }
 }
