@@ -564,7 +564,7 @@ async fn one_repository_may_act_for_two_apps_one_at_a_time(backend: Backend) {
 async fn records_of_others_crowd_out_none(backend: Backend) {
     let service = publishing(backend).await;
     let by_name = publisher_with(json!({ "repositoryId": null, "ownerId": null }));
-    let apps = [LIBRARY, AppId(Uuid::from_u128(71)), AppId(Uuid::from_u128(72))];
+    let apps = [LIBRARY, Uuid::from_u128(71), Uuid::from_u128(72)];
     for (app, of_app) in apps.into_iter().zip(0..) {
         service.has_app(app).await;
         let other = service.owner().on(app);

@@ -86,6 +86,7 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::instant::TICKS_PER_SECOND;
 
     fn run_of(id: usize) -> PipelineToken {
         PipelineToken {
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn repositories_are_counted_on_their_own_until_there_are_too_many() {
         let refusals = Refusals::default();
-        let now = Instant::from_unix_seconds(60);
+        let now = Instant(60 * TICKS_PER_SECOND);
         for _ in 0..EACH_MINUTE {
             refusals.admit(&run_of(0), now).unwrap();
         }
@@ -116,7 +117,7 @@ mod tests {
         assert!(refusals.admit(&run_of(0), now).is_err());
         assert!(refusals.admit(&run_of(2 * REPOSITORIES), now).is_err());
         refusals.admit(&run_of(1), now).unwrap();
-        let later = Instant::from_unix_seconds(120);
+        let later = Instant(120 * TICKS_PER_SECOND);
         refusals.admit(&run_of(0), later).unwrap();
         refusals.admit(&run_of(2 * REPOSITORIES), later).unwrap();
     }
