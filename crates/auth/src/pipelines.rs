@@ -259,7 +259,7 @@ fn said(issuer: &PipelineIssuer, claims: &Claims) -> PipelineToken {
             job_workflow: text("job_workflow_ref"),
             environment: text("environment"),
             git_ref: text("ref"),
-            is_ref_protected: text("ref_protected").map(|text| text == "true"),
+            is_ref_protected: claims.flag("ref_protected"),
             event: text("event_name"),
             runner_environment: text("runner_environment"),
             ..common

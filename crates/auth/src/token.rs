@@ -104,6 +104,12 @@ impl Claims {
         parse_guid(self.text(name)?)
     }
 
+    /// Whether it is said to be true, as a text or not; whatever else stands there says that it is not.
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        let is_true = |said: &Value| said.as_bool() == Some(true) || said.as_str() == Some("true");
+        self.0.get(name).map(is_true)
+    }
+
     /// Seconds since 1970, those that are out of range as the last within it. A text is no time, however it looks.
     #[expect(clippy::cast_possible_truncation, reason = "it saturates")]
     pub(super) fn seconds(&self, name: &str) -> Option<i64> {

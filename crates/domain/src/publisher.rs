@@ -459,6 +459,21 @@ impl Grant {
         self.may.contains(&right) && (self.is_confirmed() || right == Right::Upload)
     }
 
+    /// All that it may do now.
+    pub fn rights(&self) -> impl Iterator<Item = Right> {
+        self.may.iter().copied().filter(|right| self.has(*right))
+    }
+
+    /// The highest availability that it may give a version now.
+    #[must_use]
+    pub fn highest_availability(&self) -> Availability {
+        if self.is_confirmed() {
+            self.max_availability
+        } else {
+            Availability::Preview
+        }
+    }
+
     fn has_hotfixes(&self) -> bool {
         self.has(Right::HotfixSandbox) || self.has(Right::HotfixProduction)
     }

@@ -10,7 +10,7 @@ use domain::{
     ids::{AppId, Etag},
     instant::Instant,
     principal::{Role, Roles},
-    publisher::{Binding, Grant, Provider, PublisherState, Right},
+    publisher::{Binding, Grant, PipelineToken, Provider, PublisherState, Right},
     version::Availability,
 };
 use std::{collections::BTreeSet, str::FromStr};
@@ -226,27 +226,56 @@ pub async fn count_publishers(tx: &mut Tx<'_>, app: AppId) -> Result<u64, StoreE
         .map(|(count,)| count)
 }
 
-/// Up to `most` publishers of this issuer that name a repository, or have its id, the oldest first.
+/// Up to `most` publishers that a run of a repository could mean, by its name or its id, of one app and one id where these
+/// are known. Those that have both of its ids come first, since anybody can name a repository; then the oldest.
 pub async fn publishers_of(
-    tx: &mut Tx<'_>,
-    issuer: &str,
-    (repository, repository_id): (&str, &str),
+    db: &Db,
+    run: &PipelineToken,
+    (app, id): (Option<AppId>, Option<Uuid>),
     most: i64,
 ) -> Result<Vec<TrustedPublisher>, StoreError> {
-    tx.query(format!(
+    let text = |said: &Option<String>| said.clone().unwrap_or_default();
+    db.query(format!(
         "SELECT {}
          FROM trusted_publishers t
          WHERE t.issuer = $1 AND (t.repository_key = $2 OR t.repository_id = $3)
-         ORDER BY t.created_on, t.id
-         LIMIT $4",
+           AND t.app_id = COALESCE($5, t.app_id) AND t.id = COALESCE($6, t.id)
+         ORDER BY CASE WHEN t.repository_id = $3 AND t.owner_id = $4 THEN 0 ELSE 1 END, t.created_on, t.id
+         LIMIT $7",
         TrustedPublisher::COLUMNS
     ))
-    .bind(issuer)
-    .bind(repository_key(repository))
-    .bind(repository_id)
+    .bind(run.issuer.as_str())
+    .bind(repository_key(&text(&run.repository)))
+    .bind(text(&run.repository_id))
+    .bind(text(&run.owner_id))
+    .bind(app)
+    .bind(id)
     .bind(most)
     .fetch_all()
     .await
+}
+
+/// Whether another publisher of an app has ids of this issuer that a run was locked to, and no Owner has confirmed.
+pub async fn is_unconfirmed_elsewhere(
+    tx: &mut Tx<'_>,
+    (app, id): (AppId, Uuid),
+    issuer: &str,
+    (repository_id, owner_id): (&str, &str),
+) -> Result<bool, StoreError> {
+    tx.query(
+        "SELECT COUNT(*)
+         FROM trusted_publishers
+         WHERE app_id = $1 AND id <> $2 AND issuer = $3 AND repository_id = $4 AND owner_id = $5 AND state = $6",
+    )
+    .bind(app)
+    .bind(id)
+    .bind(issuer)
+    .bind(repository_id)
+    .bind(owner_id)
+    .bind(PublisherState::Unconfirmed.as_str())
+    .fetch_one::<(u64,)>()
+    .await
+    .map(|(count,)| count > 0)
 }
 
 /// Adds a publisher, unless somebody else has added one of its id just now.

@@ -95,7 +95,7 @@ pub(crate) struct Service {
     /// How many tokens are said to have leaked that are none.
     pub(crate) leaks: LookUps,
     /// How many runs of pipelines ask for a token in vain.
-    pub(crate) exchanges: LookUps,
+    pub(crate) exchanges: publishers::Refusals,
     /// Changes that are seen through, whoever hangs up.
     pub(crate) changes: TaskTracker,
 }

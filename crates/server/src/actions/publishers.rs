@@ -5,9 +5,11 @@
 //! next one.
 
 mod exchange;
+mod refusals;
 mod run;
 
 pub(crate) use exchange::{Given, Wish, exchange};
+pub(crate) use refusals::Refusals;
 pub(crate) use run::{SignIn, end_leaked, end_token, forget_ended, sign_in};
 
 use super::{
@@ -145,7 +147,8 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
     if let Some(existing) = &existing {
         wire_rows::trusted_publisher(existing.clone())?.check_read_only(&input.request.given)?;
     }
-    let publisher = described(input, existing.as_ref())?;
+    let is_unconfirmed = is_unconfirmed_elsewhere(&mut tx, input).await?;
+    let publisher = described(input, existing.as_ref(), is_unconfirmed)?;
     publisher.binding().check()?;
     check_grant(&publisher.grant())?;
     match &existing {
@@ -181,14 +184,28 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
     Ok((publisher, existing.is_none()))
 }
 
+/// Whether the ids that are given are those that a run locked another of the app's publishers to.
+async fn is_unconfirmed_elsewhere(tx: &mut Tx<'_>, input: &Saving) -> Result<bool> {
+    let (Some(repository), Some(owner)) = (&input.request.repository_id, &input.request.owner_id) else {
+        return Ok(false);
+    };
+    let ids = (repository.as_str(), owner.as_str());
+    let found = publishers::is_unconfirmed_elsewhere(tx, (input.app, input.id), &input.issuer, ids).await?;
+    Ok(found)
+}
+
 /// A publisher as a request describes it.
-fn described(input: &Saving, existing: Option<&TrustedPublisher>) -> Result<TrustedPublisher, RuleError> {
+fn described(
+    input: &Saving,
+    existing: Option<&TrustedPublisher>,
+    is_unconfirmed: bool,
+) -> Result<TrustedPublisher, RuleError> {
     let request = &input.request;
     let Ids {
         repository_id,
         owner_id,
         state,
-    } = ids(input, existing)?;
+    } = ids(input, existing, is_unconfirmed)?;
     let joined = |words: &mut dyn Iterator<Item = &str>| words.collect::<Vec<_>>().join(" ");
     Ok(TrustedPublisher {
         id: input.id,
@@ -229,20 +246,19 @@ struct Ids {
 }
 
 /// Which ids are meant, and whether an owner said so. Those that a run was locked to stay unconfirmed until an owner repeats
-/// them and says that they are right: whoever sends back what they were shown has not looked at it.
-fn ids(input: &Saving, existing: Option<&TrustedPublisher>) -> Result<Ids, RuleError> {
+/// them and says that they are right: whoever sends back what they were shown has not looked at it, under whatever name they
+/// send it, and whichever of the app's publishers showed it.
+fn ids(input: &Saving, existing: Option<&TrustedPublisher>, is_unconfirmed: bool) -> Result<Ids, RuleError> {
     let request = &input.request;
     let given = (&request.repository_id, &request.owner_id);
-    let is_same_repository = |kept: &&TrustedPublisher| {
-        kept.provider == request.provider
-            && kept.issuer == input.issuer
-            && kept.repository.eq_ignore_ascii_case(&request.repository)
+    let is_as_kept = |kept: &TrustedPublisher| (&kept.repository_id, &kept.owner_id) == given;
+    let is_same_repository = |kept: &TrustedPublisher| {
+        kept.repository.eq_ignore_ascii_case(&request.repository) || is_as_kept(kept)
     };
     let kept = existing
-        .filter(is_same_repository)
-        .filter(|kept| kept.binding().has_ids());
+        .filter(|kept| kept.provider == request.provider && kept.issuer == input.issuer)
+        .filter(|kept| kept.binding().has_ids() && is_same_repository(kept));
     let is_given = given.0.is_some() || given.1.is_some();
-    let is_as_kept = |kept: &TrustedPublisher| (&kept.repository_id, &kept.owner_id) == given;
     if request.confirmed && (!is_given || kept.is_some_and(|kept| !is_as_kept(kept))) {
         let message = "To confirm ids, repeat them: 'repositoryId' and 'ownerId', as the publisher shows them, once you have \
                        made sure that they are those of your repository.";
@@ -251,6 +267,7 @@ fn ids(input: &Saving, existing: Option<&TrustedPublisher>) -> Result<Ids, RuleE
     let (ids, state) = match kept {
         Some(kept) if !is_given => ((&kept.repository_id, &kept.owner_id), kept.state),
         Some(kept) if is_as_kept(kept) && !request.confirmed => (given, kept.state),
+        _ if is_given && is_unconfirmed && !request.confirmed => (given, PublisherState::Unconfirmed),
         _ if is_given => (given, PublisherState::Active),
         _ => ((&None, &None), PublisherState::Pending),
     };

@@ -66,6 +66,7 @@ pub(crate) async fn exchange_oidc_token(
         token,
         until,
     } = publishers::exchange(&state.service, proven, wish, info.correlation_id).await?;
+    let grant = publisher.grant();
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     let mut response = answer(
         &info,
@@ -74,8 +75,8 @@ pub(crate) async fn exchange_oidc_token(
             expires_on: until.to_string(),
             app_id: publisher.app_id.0,
             publisher_id: publisher.id,
-            may: words(&publisher.may),
-            max_availability: publisher.max_availability.to_string(),
+            may: grant.rights().map(|right| right.to_string()).collect(),
+            max_availability: grant.highest_availability().to_string(),
             countries: publisher.countries.as_deref().map_or_else(Vec::new, words),
         },
     )?;

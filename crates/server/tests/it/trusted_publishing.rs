@@ -24,6 +24,8 @@ on_both_databases!(
     a_taken_name_locks_a_record_that_stays_capped,
     who_waits_for_its_first_run_waits_seven_days,
     one_repository_may_act_for_two_apps_one_at_a_time,
+    records_of_others_crowd_out_none,
+    refused_runs_use_up_nothing_of_other_repositories,
     a_runs_token_ends_with_its_time_its_run_and_its_record,
     what_a_record_allows_counts_with_the_next_request,
     an_upload_outlasts_its_token_and_no_revocation,
@@ -219,6 +221,19 @@ async fn whatever_a_run_says_otherwise_is_named(backend: Backend) {
         audit(&service, "trustedPublishers/exchangeRefused").await.len(),
         8
     );
+    // However it is said that a ref is not protected.
+    for says in [json!(false), json!(0), json!(null), json!("False")] {
+        let refused = service
+            .exchanges(&run().with_claim("ref_protected", says))
+            .await
+            .refused(403, "Forbidden");
+        let details = refused.json()["error"]["details"].to_string();
+        assert!(details.contains("ref_protected: expected 'true'"), "{details}");
+    }
+    service
+        .exchanges(&run().with_claim("ref_protected", true))
+        .await
+        .expect(200);
     // Of a repository that nobody has named, nothing is said and nothing kept.
     let strange = run()
         .with_claim("repository", "fabrikam/x")
@@ -413,7 +428,11 @@ async fn a_taken_name_locks_a_record_that_stays_capped(backend: Backend) {
             .with_claim("repository_id", "666")
             .with_claim("repository_owner_id", "66")
     };
-    let pipeline = service.signs_in_with(&service.exchanges(&stranger()).await.expect(200));
+    let given = service.exchanges(&stranger()).await.expect(200);
+    // What is promised is what it may now.
+    assert_eq!(given.json()["may"], json!(["upload"]));
+    assert_eq!(given.property("maxAvailability"), "Preview");
+    let pipeline = service.signs_in_with(&given);
     let may = "upload, availability, hotfix:production";
     pipeline
         .uploads(&package("16.0.1.2"), "Preview")
@@ -446,6 +465,21 @@ async fn a_taken_name_locks_a_record_that_stays_capped(backend: Backend) {
         .retain(|name, _| !name.starts_with('@'));
     let same = owner.trusts(ID, &shown).await.expect(200);
     assert_eq!(same.property("state"), "Unconfirmed");
+    // Nor does it under another name, or as another publisher of the app, unless that is said.
+    let mut renamed = shown.clone();
+    renamed["repository"] = json!("contoso/renamed");
+    let same = owner.trusts(ID, &renamed).await.expect(200);
+    assert_eq!(same.property("state"), "Unconfirmed");
+    owner.trusts(ID, &shown).await.expect(200);
+    shown["id"] = json!(OTHER);
+    let copied = owner.trusts(OTHER, &shown).await.expect(201);
+    assert_eq!(copied.property("state"), "Unconfirmed");
+    owner.delete(owner.publisher_path(OTHER)).await.expect(204);
+    shown["confirmed"] = json!(true);
+    let said = owner.trusts(OTHER, &shown).await.expect(201);
+    assert_eq!(said.property("state"), "Active");
+    owner.delete(owner.publisher_path(OTHER)).await.expect(204);
+    let pipeline = service.signs_in_with(&service.exchanges(&stranger()).await.expect(200));
     let blind = publisher_with(json!({ "repositoryId": null, "ownerId": null, "confirmed": true }));
     owner.trusts(ID, &blind).await.broke_rule("NothingToConfirm");
     let others = publisher_with(json!({ "confirmed": true }));
@@ -524,6 +558,60 @@ async fn one_repository_may_act_for_two_apps_one_at_a_time(backend: Backend) {
         let seen = pipeline.get("/v1.0/apps").await.expect(200);
         assert_eq!(seen.column("id"), [app.to_string()]);
     }
+}
+
+/// Anybody may name a repository, and name it often.
+async fn records_of_others_crowd_out_none(backend: Backend) {
+    let service = publishing(backend).await;
+    let by_name = publisher_with(json!({ "repositoryId": null, "ownerId": null }));
+    let apps = [LIBRARY, Uuid::from_u128(71), Uuid::from_u128(72)];
+    for (app, of_app) in apps.into_iter().zip(0..) {
+        service.has_app(app).await;
+        let other = service.owner().on(app);
+        for number in 0..18 {
+            let id = Uuid::from_u128(100 * of_app + number);
+            other.trusts(id, &by_name).await.expect(201);
+        }
+    }
+    let owner = service.owner();
+    owner.trusts(ID, &by_name).await.expect(201);
+    service.exchanges(&run()).await.refused(400, "AmbiguousRequest");
+    let asks = async |member: &str, value: Value| {
+        let mut body = json!({ "token": mint(&run()) });
+        body[member] = value;
+        service.nobody().post("/oidc/exchange", body).await.expect(200)
+    };
+    let given = asks("appId", json!(APP)).await;
+    assert_eq!(given.property("publisherId"), ID.to_string());
+    // Its ids are known from now on, and nobody else's are.
+    let given = service.exchanges(&run()).await.expect(200);
+    assert_eq!(given.property("publisherId"), ID.to_string());
+    let given = asks("publisherId", json!(ID)).await;
+    assert_eq!(given.property("appId"), APP.to_string());
+}
+
+/// A genuine token of some repository is no hard thing to come by.
+async fn refused_runs_use_up_nothing_of_other_repositories(backend: Backend) {
+    let service = trusting(backend).await;
+    for id in ["666", "42"] {
+        let refused = run()
+            .with_claim("repository_id", id)
+            .with_claim("ref", "refs/heads/side");
+        for _ in 0..120 {
+            service.exchanges(&refused).await.refused(403, "Forbidden");
+        }
+        let too_many = service
+            .exchanges(&refused)
+            .await
+            .refused(429, "TooManyRequests");
+        assert!(!too_many.header("retry-after").is_empty());
+        if id == "666" {
+            service.exchanges(&run()).await.expect(200);
+        }
+    }
+    service.exchanges(&run()).await.refused(429, "TooManyRequests");
+    service.advances(Duration::from_secs(60)).await;
+    service.exchanges(&run()).await.expect(200);
 }
 
 async fn a_runs_token_ends_with_its_time_its_run_and_its_record(backend: Backend) {

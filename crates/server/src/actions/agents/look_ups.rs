@@ -30,11 +30,6 @@ impl LookUps {
         Self::at_most(1_200)
     }
 
-    /// Of publishers that a run of a pipeline may fit.
-    pub(crate) fn of_exchanges() -> Self {
-        Self::at_most(600)
-    }
-
     fn at_most(each_minute: usize) -> Self {
         Self {
             each_minute,

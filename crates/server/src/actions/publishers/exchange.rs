@@ -45,13 +45,6 @@ pub(crate) struct Wish {
     pub(crate) publisher: Option<Uuid>,
 }
 
-impl Wish {
-    fn includes(self, publisher: &TrustedPublisher) -> bool {
-        self.app.is_none_or(|app| app == publisher.app_id)
-            && self.publisher.is_none_or(|id| id == publisher.id)
-    }
-}
-
 /// What a run was given.
 pub(crate) struct Given {
     pub(crate) publisher: TrustedPublisher,
@@ -61,7 +54,8 @@ pub(crate) struct Given {
 
 struct Exchanging {
     proven: ProvenPipeline,
-    wish: Wish,
+    /// The publishers of its repository.
+    about: Vec<TrustedPublisher>,
     sha256: [u8; 32],
     correlation_id: Uuid,
     now: Instant,
@@ -79,11 +73,16 @@ pub(crate) async fn exchange(
     correlation_id: Uuid,
 ) -> Result<Given> {
     let now = service.clock.now();
-    service.exchanges.admit(1, now)?;
+    service.exchanges.admit(&proven.token, now)?;
+    let about = publishers_of(service, &proven, wish).await?;
+    if about.is_empty() {
+        return Err(no_fit(&proven.token).into());
+    }
+    let said = proven.token.clone();
     let token = OwnToken::random(OwnTokenKind::Publisher).map_err(Error::fault)?;
     let input = Exchanging {
         proven,
-        wish,
+        about,
         sha256: token.sha256(),
         correlation_id,
         now,
@@ -94,12 +93,32 @@ pub(crate) async fn exchange(
         .await?;
     service.emitted.notify_here();
     let (publisher, until) = exchanged?;
-    service.exchanges.forget(1, now);
+    service.exchanges.forget(&said, now);
     Ok(Given {
         publisher,
         token,
         until,
     })
+}
+
+/// The publishers that a run could mean. Of most repositories there is none, and to find that costs no more than a look.
+async fn publishers_of(
+    service: &Service,
+    proven: &ProvenPipeline,
+    wish: Wish,
+) -> Result<Vec<TrustedPublisher>> {
+    let said = &proven.token;
+    let narrowed = (wish.app, wish.publisher);
+    let mut about = publishers::publishers_of(&service.db, said, narrowed, MOST_COMPARED).await?;
+    about.retain(|publisher| publisher.provider == proven.provider && publisher.binding().is_about(said));
+    Ok(about)
+}
+
+/// Those that fit a run: where any has its ids, those alone, since anybody can name a repository.
+fn fitting<'a>(about: &'a [TrustedPublisher], said: &PipelineToken) -> Vec<&'a TrustedPublisher> {
+    let fitting = about.iter().filter(|publisher| fits(publisher, said));
+    let (by_ids, by_name): (Vec<_>, Vec<_>) = fitting.partition(|publisher| publisher.binding().has_ids());
+    if by_ids.is_empty() { by_name } else { by_ids }
 }
 
 /// The inner result is a refusal that is committed with what the audit says of it.
@@ -108,17 +127,8 @@ async fn exchange_in(
     input: &Exchanging,
 ) -> Result<Result<(TrustedPublisher, Instant), RuleError>> {
     let said = &input.proven.token;
-    let repository = said.repository.as_deref().unwrap_or_default();
-    let id = said.repository_id.as_deref().unwrap_or_default();
-    let mut about = publishers::publishers_of(&mut tx, &said.issuer, (repository, id), MOST_COMPARED).await?;
-    about.retain(|publisher| {
-        publisher.provider == input.proven.provider
-            && input.wish.includes(publisher)
-            && publisher.binding().is_about(said)
-    });
-    let fitting: Vec<_> = about.iter().filter(|publisher| fits(publisher, said)).collect();
-    let chosen = match fitting.as_slice() {
-        [] => return refuse_all(&mut tx, input, &about).await.map(Err),
+    let chosen = match fitting(&input.about, said).as_slice() {
+        [] => return refuse_all(&mut tx, input).await.map(Err),
         [only] => only.id,
         several => return Ok(Err(ambiguous(several))),
     };
@@ -126,7 +136,7 @@ async fn exchange_in(
         .await?
         .filter(|now| fits(now, said))
     else {
-        return refuse_all(&mut tx, input, &about).await.map(Err);
+        return refuse_all(&mut tx, input).await.map(Err);
     };
     if publisher.pending_until.is_some_and(|until| until <= input.now) {
         let problem = RuleError::new(
@@ -247,19 +257,23 @@ fn ambiguous(several: &[&TrustedPublisher]) -> RuleError {
     RuleError::new(Code::AmbiguousRequest, message).about("publisherId")
 }
 
-/// The refusal of a run that fits none of the publishers of its repository, with what each of them expects.
-async fn refuse_all(tx: &mut Tx<'_>, input: &Exchanging, about: &[TrustedPublisher]) -> Result<RuleError> {
-    let said = &input.proven.token;
+fn no_fit(said: &PipelineToken) -> RuleError {
     let named = said
         .repository
         .as_deref()
         .or(said.repository_id.as_deref())
         .unwrap_or("?");
-    let mut problem = RuleError::new(
+    RuleError::new(
         Code::Forbidden,
         format!("No trusted publisher fits this run of '{}'.", shown(named)),
-    );
-    for publisher in about {
+    )
+}
+
+/// The refusal of a run that fits none of the publishers of its repository, with what each of them expects.
+async fn refuse_all(tx: &mut Tx<'_>, input: &Exchanging) -> Result<RuleError> {
+    let said = &input.proven.token;
+    let mut problem = no_fit(said);
+    for publisher in &input.about {
         let mut own = problem.clone();
         own.details.clear();
         for mismatch in publisher.binding().mismatches(said) {

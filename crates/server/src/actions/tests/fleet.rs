@@ -489,7 +489,7 @@ fn service_on(db: Db, clock: Clock, settings: Arc<Settings>) -> Arc<Service> {
         forecasts: Default::default(),
         enrolments: LookUps::of_enrolments(),
         leaks: LookUps::of_leaks(),
-        exchanges: LookUps::of_exchanges(),
+        exchanges: Default::default(),
         customers_changes: Default::default(),
         changes: TaskTracker::new(),
     })
