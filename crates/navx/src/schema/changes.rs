@@ -2,16 +2,24 @@
 
 use super::finding::{Finding, Forecast, Mode, ObjectRef, Part, Side, severity};
 use super::model::{Field, Key, Object, ObjectKind};
-use super::rules::Rule;
+use super::rules::{self, Rule};
 
-/// What was found so far.
+/// The most findings of a forecast. Whoever has so many reads none of them.
+const MAX_FINDINGS: usize = 10_000;
+/// The most bytes of names and values in all of them.
+const MAX_FOUND_BYTES: usize = 16 << 20;
+
+/// What was found so far, and how much may still be.
 pub(super) struct Changes {
     mode: Mode,
     findings: Vec<(Place, Finding)>,
+    bytes_left: usize,
+    /// Whether nothing is looked for any more.
+    is_over: bool,
 }
 
-/// Where a finding is told: by kind, number and name of the object, then of its part.
-type Place = Option<(ObjectKind, i64, String)>;
+/// Where a finding is told: by the kind of the object, before what the finding itself says of it.
+type Place = Option<ObjectKind>;
 
 /// What a change is about.
 #[derive(Clone)]
@@ -44,8 +52,12 @@ impl<'o> About<'o> {
 
 impl Changes {
     pub(super) fn new(mode: Mode) -> Self {
-        let findings = Vec::new();
-        Self { mode, findings }
+        Self {
+            mode,
+            findings: Vec::new(),
+            bytes_left: MAX_FOUND_BYTES,
+            is_over: false,
+        }
     }
 
     /// Something about the app.
@@ -61,8 +73,10 @@ impl Changes {
         before: Option<String>,
         after: Option<String>,
     ) {
+        if self.is_over {
+            return;
+        }
         let object = about.object;
-        let place = (object.kind, object.id, object.name.to_string());
         let shown = ObjectRef {
             kind: object.kind.as_str(),
             id: object.id,
@@ -71,7 +85,7 @@ impl Changes {
         };
         self.push(
             rule,
-            Some(place),
+            Some(object.kind),
             Some(shown),
             about.part.clone(),
             (before, after),
@@ -108,19 +122,33 @@ impl Changes {
         (before, after): (Option<String>, Option<String>),
     ) {
         let finding = Finding {
-            code: rule.code,
-            severity: severity(rule.outcome, self.mode, rule.applied),
             object,
             member,
             before,
             after,
-            outcome: rule.outcome,
-            evidence: rule.evidence,
-            rule: rule.number,
-            source: rule.source,
-            message: rule.message,
+            ..Finding::of(rule, self.mode)
         };
+        let bytes = finding.bytes();
+        if self.is_over {
+            return;
+        }
+        if self.findings.len() == MAX_FINDINGS || bytes > self.bytes_left {
+            self.end(&rules::TOO_MANY_FINDINGS);
+            return;
+        }
+        self.bytes_left -= bytes;
         self.findings.push((place, finding));
+    }
+
+    /// Whether nothing is looked for any more, as more was found than is told.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Says why nothing is looked for any more.
+    fn end(&mut self, rule: &'static Rule) {
+        self.findings.push((None, Finding::of(rule, self.mode)));
+        self.is_over = true;
     }
 
     /// Whether something is gone.
@@ -132,16 +160,42 @@ impl Changes {
     /// All that was found, in order.
     pub(super) fn forecast(mut self, old: Side, new: Side) -> Forecast {
         self.findings.sort_by(|(one_place, one), (other_place, other)| {
-            let rest = |finding: &Finding| {
-                let part = finding.member.clone();
-                let part = part.map(|part| (part.kind, part.id, part.name));
-                (part, finding.code, finding.before.clone(), finding.after.clone())
-            };
-            one_place
-                .cmp(other_place)
-                .then_with(|| rest(one).cmp(&rest(other)))
+            one_place.cmp(other_place).then_with(|| one.order().cmp(&other.order()))
         });
         let findings = self.findings.into_iter().map(|(_, finding)| finding).collect();
         Forecast::new(self.mode, old, new, findings)
+    }
+}
+
+impl Finding {
+    /// What a rule says, of nothing in particular.
+    fn of(rule: &'static Rule, mode: Mode) -> Self {
+        Self {
+            code: rule.code,
+            severity: severity(rule.outcome, mode, rule.applied),
+            object: None,
+            member: None,
+            before: None,
+            after: None,
+            outcome: rule.outcome,
+            evidence: rule.evidence,
+            rule: rule.number,
+            source: rule.source,
+            message: rule.message,
+        }
+    }
+
+    /// In which order findings about objects of one kind are told.
+    fn order(&self) -> impl Ord {
+        let object = self.object.as_ref().map(|object| (object.id, &object.name));
+        (object, &self.member, self.code, &self.before, &self.after)
+    }
+
+    /// Bytes of its names and values.
+    fn bytes(&self) -> usize {
+        let object = self.object.as_ref().map(|object| object.name.len() + object.namespace.len());
+        let member = self.member.as_ref().map(|member| member.name.len());
+        let values = [&self.before, &self.after].into_iter().flatten().map(String::len);
+        object.into_iter().chain(member).chain(values).sum()
     }
 }

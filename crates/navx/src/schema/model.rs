@@ -85,7 +85,7 @@ impl Node for Space {
         value: &mut Member<'_, A>,
     ) -> Result<(), A::Error> {
         match name {
-            "Name" => self.name = value.text()?,
+            "Name" => self.name = value.name()?,
             "AppId" => self.app_id = value.text()?,
             "Version" => self.version = value.text()?,
             "RuntimeVersion" => self.runtime = value.text()?,
@@ -162,7 +162,7 @@ impl Node for Object {
     ) -> Result<(), A::Error> {
         match name {
             "Id" => self.id = value.number()?,
-            "Name" => self.name = value.text()?,
+            "Name" => self.name = value.name()?,
             "TargetObject" => self.target = value.text()?,
             "Properties" => self.properties = Properties::read(value, property::is_text_of_object)?,
             "Fields" => self.fields = value.list()?,
@@ -206,7 +206,7 @@ impl Node for Field {
     ) -> Result<(), A::Error> {
         match name {
             "Id" => self.id = value.number()?,
-            "Name" => self.name = value.text()?,
+            "Name" => self.name = value.name()?,
             "TypeDefinition" => self.data_type = value.object()?,
             // So it stood there in 2017.
             "Type" => self.data_type.name = value.text()?,
@@ -239,21 +239,30 @@ pub(super) struct DataType {
 impl DataType {
     /// The type as AL has it, as far as it tells two types apart.
     pub(super) fn text(&self) -> String {
-        let mut text = self.name.to_string();
+        let mut text = String::new();
+        self.append_to(&mut text);
+        text
+    }
+
+    fn append_to(&self, text: &mut String) {
+        if !self.dimensions.is_empty() {
+            *text += &format!("array[{}] of ", self.dimensions.join(", "));
+        }
+        *text += &self.name;
         if !self.subject.is_empty() {
-            text = format!("{text} {}", self.subject.text());
+            *text += " ";
+            *text += &self.subject.text();
         }
         if self.is_temporary {
-            text += " temporary";
+            *text += " temporary";
+        }
+        for (index, argument) in self.arguments.iter().enumerate() {
+            *text += if index == 0 { " of [" } else { ", " };
+            argument.append_to(text);
         }
         if !self.arguments.is_empty() {
-            let arguments: Vec<_> = self.arguments.iter().map(Self::text).collect();
-            text = format!("{text} of [{}]", arguments.join(", "));
+            *text += "]";
         }
-        if !self.dimensions.is_empty() {
-            text = format!("array[{}] of {text}", self.dimensions.join(", "));
-        }
-        text
     }
 }
 
@@ -333,7 +342,7 @@ impl Node for Key {
         value: &mut Member<'_, A>,
     ) -> Result<(), A::Error> {
         match name {
-            "Name" => self.name = value.text()?,
+            "Name" => self.name = value.name()?,
             "FieldNames" => self.fields = value.texts()?,
             "Properties" => self.properties = Properties::read(value, property::is_text_of_key)?,
             _ => {}
@@ -362,7 +371,7 @@ impl Node for EnumValue {
     ) -> Result<(), A::Error> {
         match name {
             "Ordinal" => self.ordinal = value.number()?,
-            "Name" => self.name = value.text()?,
+            "Name" => self.name = value.name()?,
             "Properties" => {
                 let properties: Vec<Property> = value.list()?;
                 self.has_implementation = properties.iter().any(|property| property.is("Implementation"));
@@ -396,7 +405,7 @@ impl Node for Method {
         value: &mut Member<'_, A>,
     ) -> Result<(), A::Error> {
         match name {
-            "Name" => self.name = value.text()?,
+            "Name" => self.name = value.name()?,
             "Parameters" => self.parameters = value.list()?,
             "ReturnTypeDefinition" => self.returns = value.object()?,
             "ReturnType" => self.returns.name = value.text()?,
@@ -490,7 +499,7 @@ impl Node for Variable {
         value: &mut Member<'_, A>,
     ) -> Result<(), A::Error> {
         match name {
-            "Name" => self.name = value.text()?,
+            "Name" => self.name = value.name()?,
             "Protected" => self.is_protected = value.flag()?,
             _ => {}
         }

@@ -14,6 +14,9 @@ use super::unreadable::TOO_MUCH;
 /// The most members of one object; compilers write twenty.
 const MAX_MEMBERS: usize = 64;
 
+/// The longest name, in bytes. AL allows names of 120 characters at most, which take four bytes each at most.
+const MAX_NAME: usize = 500;
+
 /// Bytes of memory that may still be filled.
 #[derive(Debug)]
 pub(super) struct Budget(Cell<usize>);
@@ -66,6 +69,15 @@ impl<'de, A: MapAccess<'de>> Member<'_, A> {
     /// A text; a number or a truth value is taken as if it stood in quotes, and null is nothing.
     pub(super) fn text(&mut self) -> Result<Box<str>, A::Error> {
         self.take(Text)
+    }
+
+    /// The name of a thing, which everything that is told of it says again.
+    pub(super) fn name(&mut self) -> Result<Box<str>, A::Error> {
+        let name = self.text()?;
+        if name.len() > MAX_NAME {
+            return Err(A::Error::custom("a name is longer than any"));
+        }
+        Ok(name)
     }
 
     /// A whole number; 0 where it is no number, or none that objects have.

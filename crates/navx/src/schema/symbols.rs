@@ -241,6 +241,9 @@ pub(super) fn compare(old: &Symbols, new: &Symbols, runtime: Option<&str>, chang
     );
     let kind = ObjectKind::TableExtension;
     extensions::compare(&old.of(kind), &new.of(kind), &app, changes);
+    if changes.is_over() {
+        return;
+    }
     enums::compare(old, new, changes);
     breaking::compare(old, new, changes);
 }

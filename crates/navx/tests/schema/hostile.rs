@@ -3,11 +3,11 @@
 use std::io::Cursor;
 
 use navx::Limits;
-use navx::schema::{Mode, Schema, Unreadable, compare};
+use navx::schema::{Mode, Schema, Unreadable, Verdict, compare};
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::made::{builder, symbols};
+use crate::made::{after, builder, symbols};
 
 fn unreadable(symbols: &[u8], limits: &Limits) -> Option<Unreadable> {
     let package = builder("1.0.0.0").symbols(Some(symbols)).to_bytes().unwrap();
@@ -129,6 +129,63 @@ fn names_of_namespaces_do_not_multiply() {
         unreadable(symbols.as_bytes(), &Limits::default()),
         Some(Unreadable::Malformed)
     );
+}
+
+/// Every finding says again what its object and its part are called.
+#[test]
+fn names_longer_than_any_are_not_read() {
+    let named = |list: &str, inside: &str, length: usize| {
+        let name = "N".repeat(length);
+        match inside {
+            "" => format!("{{\"{list}\":[{{\"Name\":\"{name}\"}}]}}"),
+            _ => format!("{{\"{list}\":[{{\"{inside}\":[{{\"Name\":\"{name}\"}}]}}]}}"),
+        }
+    };
+    for (list, inside) in [
+        ("Tables", ""),
+        ("TableExtensions", ""),
+        ("Tables", "Fields"),
+        ("Tables", "Keys"),
+        ("EnumTypes", "Values"),
+        ("Codeunits", "Methods"),
+    ] {
+        let read = |length| unreadable(named(list, inside, length).as_bytes(), &Limits::default());
+        assert_eq!(read(500), None, "{list} {inside}");
+        assert_eq!(read(501), Some(Unreadable::Malformed), "{list} {inside}");
+    }
+}
+
+fn fields(count: usize, data_type: &str) -> Value {
+    let field = |id| json!({ "Id": id, "Name": format!("F{id}"), "TypeDefinition": { "Name": data_type } });
+    json!({ "Tables": [{ "Id": 50_100, "Name": "T", "Fields": (1..=count).map(field).collect::<Vec<_>>() }] })
+}
+
+#[test]
+fn findings_without_end_are_undecided_unless_one_is_refused() {
+    let (none, many) = (fields(0, "Integer"), fields(10_100, "Integer"));
+    for (found, verdict) in [
+        (after(&none, &many), Verdict::Undecided),
+        (after(&many, &none), Verdict::Refused),
+    ] {
+        assert_eq!((found.findings.len(), found.verdict), (10_001, verdict));
+        assert_eq!(found.findings[0].code, "too-many-findings");
+    }
+}
+
+/// A few values of many bytes are as much as many of a few.
+#[test]
+fn what_was_and_is_has_bounds_in_bytes_too() {
+    let long = "x".repeat(1 << 20);
+    let found = after(&fields(20, &format!("A{long}")), &fields(20, &format!("B{long}")));
+    let told: usize = found
+        .findings
+        .iter()
+        .flat_map(|finding| [&finding.before, &finding.after])
+        .flatten()
+        .map(String::len)
+        .sum();
+    assert!((1 << 20..=16 << 20).contains(&told), "{told}");
+    assert_eq!(found.findings[0].code, "too-many-findings");
 }
 
 #[test]
