@@ -103,7 +103,7 @@ impl State {
                 self.versions.get_mut(&key(country)).unwrap().availability = availability;
                 self.shown(&key(country), number)
             }
-            ("POST", ["countries", country, "versions", _, "getPackageContents"]) => {
+            ("POST", ["countries", country, "versions", "1.0.1.0", "getPackageContents"]) => {
                 Answer::bytes(200, self.versions[&key(country)].bytes.clone())
             }
             ("GET", ["countries", country, "environments"]) => list(&[self.environment(path[0], country)]),
@@ -113,7 +113,10 @@ impl State {
             }
             ("GET", ["countries", _, "environmentHotfixes", id]) => {
                 let found = self.hotfixes.iter().find(|row| row["id"] == *id);
-                Answer::json(200, found.unwrap().clone())
+                match found {
+                    Some(row) => Answer::json(200, row.clone()),
+                    None => Answer::refusal(404, "ResourceDoesNotExist", "There is no such hotfix."),
+                }
             }
             ("POST", ["countries", country, "environmentHotfixes"]) => self.schedule(path[0], country, asked),
             _ => Answer::refusal(404, "ResourceDoesNotExist", "There is no such address."),
@@ -138,7 +141,7 @@ impl State {
     }
 
     fn shown(&self, key: &(String, String), number: &str) -> Answer {
-        match self.versions.get(key) {
+        match self.versions.get(key).filter(|_| number == "1.0.1.0") {
             None => Answer::refusal(404, "ResourceDoesNotExist", "There is no such version."),
             Some(stored) => Answer::json(
                 200,
