@@ -26,14 +26,20 @@ release=(fame release "$build"/*.app --countries "$COUNTRIES" --availability Ava
 echo "== Plan"
 "${release[@]}" --plan
 
-# 6: the service is out of reach; 20: a part of the release stands. Whatever is done already is not done again.
+# 6: the service is out of reach; 20: a part was done, the rest was not. Whatever is done already is not done again; where
+# an attempt ends as the one before, another would too. An outage passes by itself.
+before=
 for attempt in 1 2 3 4 5; do
   echo "== Release, attempt $attempt"
   code=0
-  "${release[@]}" --wait || code=$?
+  shown=$("${release[@]}" --wait) || code=$?
+  printf '%s\n' "$shown"
   case $code in
-    6 | 20) sleep "$attempt" ;;
+    6) ;;
+    20) [[ $shown != "$before" ]] || exit "$code" ;;
     *) exit "$code" ;;
   esac
+  before=$shown
+  sleep "$attempt"
 done
 exit "$code"

@@ -280,6 +280,8 @@ impl FromStr for Country {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // Lists are typed as "US, DK" too.
+        let text = text.trim();
         let plausible = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if plausible {
             Ok(Self(text.to_ascii_uppercase()))
@@ -427,6 +429,8 @@ mod tests {
     #[test]
     fn a_country_is_its_code() {
         assert_eq!("dk".parse::<Country>().unwrap().0, "DK");
+        assert_eq!(" dk\t".parse::<Country>().unwrap().0, "DK");
+        assert!("d k".parse::<Country>().is_err());
         let refusal = |text: &str| text.parse::<Country>().unwrap_err();
         assert!(refusal("Denmark").ends_with("did you mean DK?"));
         assert!(refusal("Nowhere").ends_with("such as US"));

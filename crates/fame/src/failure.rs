@@ -48,6 +48,9 @@ pub(crate) enum Failure {
     /// The version is there already, with other bytes.
     #[error("{0}")]
     DifferentContent(String),
+    /// Schema synchronisation is forecast to refuse it.
+    #[error("{0}")]
+    SchemaRefused(String),
     /// Something on this machine went wrong.
     #[error("{what}: {}", Chain(.source))]
     Io {
@@ -84,6 +87,7 @@ impl Failure {
             Self::Rule(_) => Exit::Refused,
             Self::Package { .. } => Exit::PackageRefused,
             Self::DifferentContent(_) => Exit::DifferentContent,
+            Self::SchemaRefused(_) => Exit::SchemaRefused,
             Self::Io { .. } | Self::Unexpected(_) => Exit::Unexpected,
         }
     }
@@ -146,6 +150,7 @@ impl Failure {
             Self::Rule(_) => "Refused",
             Self::Package { code, .. } => code,
             Self::DifferentContent(_) => "DifferentContent",
+            Self::SchemaRefused(_) => "SchemaRefused",
             Self::Service(_) | Self::Unavailable(_) | Self::Io { .. } | Self::Unexpected(_) => "Unexpected",
         }
     }

@@ -279,7 +279,13 @@ async fn whatever_speaks_against_a_release_is_told_before_anything_is_touched() 
     let ended = as_person(&Person::STRANGER).await;
     assert_eq!(ended.code, 4, "{ended:?}");
 
-    let ended = world.releases(&["base.app", "-c", "US,FR"]).await;
+    for more in [&[][..], &["--plan"]] {
+        let args = ["base.app", "-c", "US,XX", "--add-countries"];
+        let ended = world.releases(&[&args[..], more].concat()).await;
+        assert_eq!(ended.code, 5, "{ended:?}");
+        assert!(ended.err.contains("'XX' is not"), "{ended:?}");
+    }
+    let ended = world.releases(&["base.app", "-c", "US, FR"]).await;
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(
         ended.err.contains("Base 1.0.1.0 in FR") && ended.err.contains("--add-countries"),
@@ -323,6 +329,114 @@ async fn whatever_speaks_against_a_release_is_told_before_anything_is_touched() 
         "{added:?}"
     );
     assert_eq!(world.versions(APPS[0], "FR").await.len(), 1);
+}
+
+/// A package with one table, whose only text has that length.
+fn table(version: &str, length: u32) -> Vec<u8> {
+    let symbols = json!({ "Tables": [{
+        "Id": 50100,
+        "Name": "Rental",
+        "Fields": [
+            { "Id": 1, "Name": "No.", "TypeDefinition": { "Name": "Code[20]" } },
+            { "Id": 2, "Name": "Name", "TypeDefinition": { "Name": format!("Text[{length}]") } },
+        ],
+        "Keys": [{ "Name": "PK", "FieldNames": ["No."] }],
+    }] });
+    let builder = PackageBuilder::new(APPS[0], "Base", "Contoso", version.parse().unwrap());
+    let builder = builder.symbols(Some(symbols.to_string().as_bytes()));
+    builder.to_bytes().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotfix_to_another_version_hinders_before_anything_is_touched() {
+    let world = World::with_environments().await;
+    let available = ["base.app", "-c", "US", "--availability", "Available"];
+    assert_eq!(world.releases(&available).await.code, 0);
+    let mut asked = Environment::new("north", "US").hotfix("1.0.1.0");
+    asked["runAfter"] = json!("2099-01-01T00:00:00Z");
+    let path = format!("/v1.4/apps/{}/countries/US/environmentHotfixes", APPS[0]);
+    let owner = world.service.owner();
+    let hotfix = owner.post(&path, &asked).await.unwrap().expect(200).json();
+    let id = hotfix["id"].as_str().unwrap();
+
+    world.writes("next.app", base("1.0.2.0"));
+    let args = [&["next.app", "-c", "US,DE"][..], &ROLLOUT].concat();
+    for more in [&[][..], &["--plan"]] {
+        let ended = world.releases(&[&args[..], more].concat()).await;
+        assert_eq!(ended.code, 5, "{ended:?}");
+        for fact in [
+            "north",
+            "1.0.1.0",
+            &format!("fame hotfixes cancel {} -c US {id}", APPS[0]),
+        ] {
+            assert!(ended.err.contains(fact), "{fact}: {ended:?}");
+        }
+        assert_eq!(world.versions(APPS[0], "US").await.len(), 1);
+        assert_eq!(world.versions(APPS[0], "DE").await, []);
+    }
+    let one = format!("{path}/{id}");
+    owner
+        .patch(&one, &json!({ "status": "Canceled" }))
+        .await
+        .unwrap()
+        .expect(200);
+    let ended = world.releases(&args).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_schema_synchronisation_would_refuse_is_told_before_anything_is_touched() {
+    let world = World::with_environments().await;
+    world.writes("old.app", table("1.0.0.0", 50));
+    let available = ["old.app", "-c", "US", "--availability", "Available"];
+    assert_eq!(world.releases(&available).await.code, 0);
+    world.writes("new.app", table("1.0.1.0", 30));
+    let args = [&["new.app", "-c", "US,DE"][..], &ROLLOUT].concat();
+    for more in [&[][..], &["--plan"]] {
+        let ended = world.releases(&[&args[..], more].concat()).await;
+        assert_eq!(ended.code, 17, "{ended:?}");
+        for fact in [
+            "length-shorter",
+            "Rental",
+            "--despite-forecast",
+            "the service does not have it",
+        ] {
+            assert!(ended.err.contains(fact), "{fact}: {ended:?}");
+        }
+        assert_eq!(world.versions(APPS[0], "US").await.len(), 1);
+        assert_eq!(world.versions(APPS[0], "DE").await, []);
+    }
+    world.writes("good.app", table("1.0.1.0", 60));
+    let good = [&["good.app", "-c", "US", "--plan"][..], &ROLLOUT].concat();
+    assert_eq!(world.releases(&good).await.code, 0);
+    let ended = world
+        .releases(&[&args[..], &["--despite-forecast"]].concat())
+        .await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let usage = world
+        .releases(&["new.app", "-c", "US", "--despite-forecast"])
+        .await;
+    assert_eq!(usage.code, 2, "{usage:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_services_plan_says_no_to_hinders() {
+    let world = World::with_environments().await;
+    world.writes("old.app", base("1.0.0.0"));
+    assert_eq!(world.releases(&["old.app", "-c", "US"]).await.code, 0);
+    assert_eq!(world.releases(&["base.app", "-c", "US"]).await.code, 0);
+    let args = [&["base.app", "-c", "US"][..], &ROLLOUT].concat();
+    for more in [&[][..], &["--plan"]] {
+        let ended = world.releases(&[&args[..], more].concat()).await;
+        assert_eq!(ended.code, 5, "{ended:?}");
+        assert!(ended.err.contains("InstalledIsPreview"), "{ended:?}");
+        assert!(!ended.err.contains("TargetPreview"), "{ended:?}");
+        let versions = world.versions(APPS[0], "US").await;
+        assert!(
+            versions.iter().all(|(_, offered)| offered == "Preview"),
+            "{versions:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -515,6 +629,9 @@ async fn a_part_that_stands_is_told_from_nothing_and_from_all() {
         "Preview",
         "nothing is offered by half"
     );
+    gateway.spoils(&post("DE"), Misdeed::Page(503));
+    let ended = run(world.command(gateway.url(), &Person::OWNER, &args)).await;
+    assert_eq!(ended.code, 6, "this run changed nothing: {ended:?}");
     let ended = run(world.command(gateway.url(), &Person::OWNER, &args)).await;
     assert_eq!(ended.code, 0, "{ended:?}");
 }

@@ -331,7 +331,7 @@ impl<'s> Release<'s> {
             target: item.version,
             run_after: rollout.run_after,
             ignores_window: rollout.ignores_window,
-            despite_forecast: false,
+            despite_forecast: rollout.despite_forecast,
         };
         let place = &candidate.place;
         let made = match asking.schedule(self.session, place, &self.run).await {

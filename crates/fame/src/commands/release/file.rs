@@ -8,6 +8,7 @@ use super::policy::Policy;
 use crate::{
     args::{Country, duration, said},
     failure::Failure,
+    profiles,
 };
 use domain::version::Availability;
 use glob::{MatchOptions, Pattern, glob_with};
@@ -206,7 +207,18 @@ fn explained(text: &str, message: &str, span: Option<Range<usize>>) -> String {
              --file"
         );
     }
-    message.to_owned()
+    match is_unknown.then(|| meant(word, message)).flatten() {
+        Some(meant) => format!("{message}; did you mean `{meant}`?"),
+        None => message.to_owned(),
+    }
+}
+
+/// The word among those that `message` names in backquotes which `word` was most likely to be.
+fn meant<'m>(word: &str, message: &'m str) -> Option<&'m str> {
+    let known = message.split('`').skip(3).step_by(2);
+    let near = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
+    let (distance, known) = near.min()?;
+    (distance <= 2).then_some(known)
 }
 
 /// The line and the column of a byte, from 1; columns count characters.
@@ -218,19 +230,28 @@ fn place(text: &str, byte: usize) -> (usize, usize) {
 }
 
 fn profile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    match (1..=64).contains(&name.len()) && name.bytes().all(is_of_names) {
-        true => Ok(Some(name)),
-        false => Err(D::Error::custom(
-            "a profile is named by up to 64 letters, digits, dots, dashes and underscores",
-        )),
-    }
+    let text = String::deserialize(deserializer)?;
+    profiles::name(&text).map(Some).map_err(D::Error::custom)
+}
+
+/// A list, or the only entry of one.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "neither a text nor a list of texts")]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    })
 }
 
 fn countries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Country>, D::Error> {
     let read = |text: String| text.parse().map_err(|error| format!("'{text}': {error}"));
-    let codes = Vec::<String>::deserialize(deserializer)?;
+    let codes = texts(deserializer)?;
     codes
         .into_iter()
         .map(read)
@@ -239,7 +260,7 @@ fn countries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Country>,
 }
 
 fn patterns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let patterns = Vec::<String>::deserialize(deserializer)?;
+    let patterns = texts(deserializer)?;
     for pattern in &patterns {
         check_pattern(pattern).map_err(D::Error::custom)?;
     }
@@ -430,12 +451,33 @@ timeout = "30m"
             ("profile = 'https://evil.example'", "line 1, column 11", "profile"),
             ("profiles = 'x'", "line 1, column 1", "unknown field"),
             ("countries = [", "line 1", "array"),
+            ("contries = []", "line 1, column 1", "did you mean `countries`?"),
+            (
+                "[[app]]\npackage = 'a.app'",
+                "line 2, column 1",
+                "did you mean `packages`?",
+            ),
+            ("[[app]]\npackages = 3", "line 2, column 12", "a list of texts"),
+            (
+                "profile = 'con.toso'",
+                "line 1, column 11",
+                "letters, digits, - and _",
+            ),
         ] {
             let told = refusal(text);
             assert!(told.contains(place) && told.contains(fact), "{text}: {told}");
         }
         let long = format!("# {}\nurl = 'x'", "é".repeat(40));
         assert!(refusal(&long).contains("line 2, column 1"));
+    }
+
+    #[test]
+    fn a_list_of_one_needs_no_brackets() {
+        let text = "countries = 'us'\n[[app]]\npackages = 'out/*.app'";
+        let read = understood(Path::new("fame.toml"), text).unwrap();
+        assert_eq!(read.countries, [Country("US".to_owned())]);
+        assert_eq!(read.groups[0].patterns, ["out/*.app"]);
+        assert!(!refusal("nonsense = 1").contains("did you mean"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
 };
 use domain::{
     access::permissions_with,
+    country::CountryCode,
     environment::EnvironmentKey,
     ids::{AppId, OperationId},
     operation::OperationStatus,
@@ -82,7 +83,7 @@ impl Release<'_> {
             });
             let there = match has_country {
                 true => self.look_at(&cell).await,
-                false => Ok((There::NoCountry, None)),
+                false => self.look_at_absent(&cell).await,
             };
             (cell, there)
         });
@@ -105,7 +106,10 @@ impl Release<'_> {
         self.note_obstacles();
         match self.is_hindered() {
             true => Ok(()),
-            false => self.look_for_environments().await,
+            false => {
+                self.look_for_environments().await?;
+                self.look_for_objections().await
+            }
         }
     }
 
@@ -226,6 +230,27 @@ impl Release<'_> {
         }
     }
 
+    /// Whether a country that its app does not have is one that can be added; and why not, where it cannot.
+    async fn look_at_absent(&self, cell: &Cell) -> Result<(There, Option<Failure>), Failure> {
+        let item = self.goal.items.get(cell.item);
+        let (Some(item), true) = (item, self.goal.adds_countries) else {
+            return Ok((There::NoCountry, None));
+        };
+        if let Err(error) = cell.country.parse::<CountryCode>() {
+            let told = format!("{error}, so that nobody can add it; nothing was changed.");
+            return Ok((There::NoSuchCountry, Some(Failure::Rule(told))));
+        }
+        let asked = self.session.client.get_country(item.app, &cell.country);
+        match asked.json().await {
+            Ok(_) => Ok((There::NoCountry, None)),
+            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Ok((There::NoCountry, None)),
+            Err(error) if error.refusal(StatusCode::BAD_REQUEST).is_some() => {
+                Ok((There::NoSuchCountry, Some(error.into())))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Where an item goes in a country.
     pub(super) fn target<'t>(&'t self, cell: &'t Cell) -> Result<Target<'t>, Failure> {
         let package = self.packages.get(cell.item);
@@ -248,7 +273,7 @@ impl Release<'_> {
     fn note_obstacles(&mut self) {
         for obstacle in self.goal.obstacles(&self.state) {
             let (step, failure) = match obstacle {
-                Obstacle::Different(_) => continue,
+                Obstacle::Different(_) | Obstacle::NoSuchCountry(_) | Obstacle::Hindered(_) => continue,
                 Obstacle::NoCountry(cell) => {
                     let told = format!(
                         "{}: the app does not have the country; --add-countries adds it.",
@@ -343,29 +368,37 @@ impl Release<'_> {
 
     /// The hotfixes to a version, as far as they make sense; those that have not ended first.
     async fn hotfixes_to(&self, scopes: &[AppInCountry], target: AppVersion) -> Result<Vec<Seen>, Failure> {
+        let mut seen = self
+            .hotfixes(scopes, format!("targetAppVersion eq '{target}'"))
+            .await?;
+        seen.retain(|hotfix| hotfix.target == Some(target));
+        seen.sort_by_key(|hotfix| hotfix.has_ended);
+        Ok(seen)
+    }
+
+    /// The hotfixes that match, as far as they make sense.
+    pub(super) async fn hotfixes(
+        &self,
+        scopes: &[AppInCountry],
+        filter: String,
+    ) -> Result<Vec<Seen>, Failure> {
         let query = QueryArgs {
-            filter: Some(format!("targetAppVersion eq '{target}'")),
+            filter: Some(filter),
             ..QueryArgs::default()
         };
         let rows = Reader::new(self.session).list(scopes, &query).await?;
-        let version = |row: &Value| {
-            row["targetAppVersion"]
-                .as_str()
-                .and_then(|text| text.parse().ok())
-        };
-        let meant = rows.into_iter().filter(|row| version(row) == Some(target));
-        let mut seen: Vec<Seen> = meant.filter_map(Seen::read).collect();
-        seen.sort_by_key(|hotfix| hotfix.has_ended);
-        Ok(seen)
+        Ok(rows.into_iter().filter_map(Seen::read).collect())
     }
 }
 
 /// A hotfix as it was read.
-struct Seen {
-    id: OperationId,
-    environment: EnvironmentKey,
+pub(super) struct Seen {
+    pub id: OperationId,
+    pub environment: EnvironmentKey,
+    /// The version that it brings, if it can be understood.
+    pub target: Option<AppVersion>,
     /// Whether it is known to have ended: a word that nobody knows is no end.
-    has_ended: bool,
+    pub has_ended: bool,
     row: Value,
 }
 
@@ -376,6 +409,7 @@ impl Seen {
         Some(Self {
             id: text("id")?.parse().ok()?,
             environment: Aim::deserialize(&row).ok()?.key()?,
+            target: text("targetAppVersion").and_then(|version| version.parse().ok()),
             has_ended: status.is_some_and(|status| status.is_ok_and(OperationStatus::is_terminal)),
             row,
         })

@@ -12,18 +12,20 @@
 //! | a flag, `fame.toml` or a pattern of files is wrong; nothing was sent | 2 |
 //! | not signed in, or the role does not allow it; nothing was changed | 3 |
 //! | an app, a country or any environment that matches is missing; nothing was changed | 4 |
-//! | a rule speaks against it, such as a version that was withdrawn; nothing was changed | 5 |
-//! | the service is out of reach, and nothing of the release stands | 6 |
+//! | a rule speaks against it, such as a version that was withdrawn or another hotfix; nothing was changed | 5 |
+//! | the service is out of reach, and nothing was changed | 6 |
 //! | all was published and scheduled, but a hotfix ended as Failed, Skipped or Canceled, or not in time | 10–13 |
 //! | a package is damaged, or cannot say which app it is; nothing was sent | 14 |
-//! | a version exists with other content; nothing was changed, unless it appeared meanwhile and nothing of the release stands | 15 |
-//! | a part of the release stands, and the rest does not; run it again | 20 |
+//! | a version exists with other content; nothing was changed, even where it appeared meanwhile | 15 |
+//! | schema synchronisation is forecast to refuse a hotfix; nothing was changed | 17 |
+//! | a part was done and stands, and the rest was not; run it again | 20 |
 //!
 //! With `--plan` the code is that of the checks, which is what a run would end with if nothing went wrong.
 
 mod drive;
 mod file;
 mod look;
+mod objections;
 mod outcome;
 mod placed;
 mod plan;
@@ -100,6 +102,9 @@ pub(crate) struct ReleaseArgs {
     /// Do not wait for the environments' update windows
     #[arg(long)]
     ignore_window: bool,
+    /// Schedule hotfixes even where schema synchronisation is forecast to refuse the version
+    #[arg(long)]
+    despite_forecast: bool,
     /// Wait until the hotfixes have ended, and make sure that they did what they were to do
     #[arg(long)]
     wait: bool,
@@ -178,7 +183,17 @@ impl ReleaseArgs {
     /// What the flags and the file say, and the packages that they name.
     async fn wanted(&self, printer: Printer) -> Result<Wanted, Failure> {
         let file = file::read(self.file.as_deref())?.unwrap_or_default();
-        let decided = self.policy().or(file.policy.clone()).decide(self.run_after)?;
+        let mut decided = self.policy().or(file.policy.clone()).decide(self.run_after)?;
+        match &mut decided.rollout {
+            Some(rollout) => rollout.despite_forecast = self.despite_forecast,
+            None if self.despite_forecast && !self.no_hotfix => {
+                return Err(Failure::Usage(
+                    "--despite-forecast is of hotfixes: say with --hotfix that there are to be some."
+                        .to_owned(),
+                ));
+            }
+            None => {}
+        }
         let placed = placed::judge(self.groups(&file)?, printer).await?;
         Ok(Wanted {
             profile: file.profile,
@@ -220,10 +235,16 @@ impl ReleaseArgs {
             return Group::new(files, countries(&[])).map(|group| vec![group]);
         }
         if file.groups.is_empty() {
-            return Err(Failure::Usage(format!(
-                "No packages: name them, or describe the release in {}.",
-                file::NAME
-            )));
+            return Err(Failure::Usage(match file.path.as_os_str().is_empty() {
+                true => format!(
+                    "No packages: name them, or describe the release in {}.",
+                    file::NAME
+                ),
+                false => format!(
+                    "{} names no packages: it needs [[app]] with packages = [\"output/*.app\"], or name them here.",
+                    file.path.display()
+                ),
+            }));
         }
         let group = |written: &file::Written| {
             let files = file.files(written)?;

@@ -116,11 +116,11 @@ fn exit(release: &Release<'_>, entries: &[Entry<'_>], is_plan: bool) -> Exit {
     if is_only_hotfixes && failed().next().is_some() {
         return worst(failed());
     }
-    let added =
-        |(step, became): (&Step, &Became)| matches!((step, became), (Step::AddCountry { .. }, Became::Done));
-    let is_there = |there: &There| matches!(there, There::Same(_));
-    let stands = release.state.cells.values().any(is_there) || release.became.iter().any(added);
-    match stands {
+    let changed = |(step, became): (&Step, &Became)| {
+        matches!(became, Became::Done) && !matches!(step, Step::Find(_) | Step::Wait(_))
+    };
+    // What stood before is no part of what this run did: run again, it would end the same.
+    match release.became.iter().any(changed) {
         true => Exit::Partial,
         false => first(),
     }

@@ -60,6 +60,8 @@ pub(super) struct Cell {
 pub(super) enum There {
     /// The app is not in the country.
     NoCountry,
+    /// The app is not in the country, and cannot be: there is no such country, or the service knows none.
+    NoSuchCountry,
     /// The version is not there.
     Nothing,
     /// It is there with the same content, and offered so.
@@ -121,6 +123,8 @@ pub(super) struct State {
     pub cells: BTreeMap<Cell, There>,
     /// The environments of each item, as far as they were looked for.
     pub sites: BTreeMap<usize, Vec<Stage>>,
+    /// The environments in which something speaks against a hotfix that was to be scheduled there.
+    pub hindered: BTreeSet<Site>,
     /// The steps that did not come about.
     pub given_up: BTreeSet<Step>,
 }
@@ -132,8 +136,12 @@ pub(super) enum Obstacle {
     Different(Cell),
     /// The app is not in the country, and countries are not to be added.
     NoCountry(Cell),
+    /// There is no such country to add.
+    NoSuchCountry(Cell),
     /// The version was withdrawn.
     Deprecated(Cell),
+    /// A hotfix could not be scheduled in an environment.
+    Hindered(Site),
 }
 
 impl Goal {
@@ -151,12 +159,14 @@ impl Goal {
         let obstacle = |cell: Cell| match state.there(&cell) {
             There::Different => Some(Obstacle::Different(cell)),
             There::NoCountry if !self.adds_countries => Some(Obstacle::NoCountry(cell)),
+            There::NoSuchCountry => Some(Obstacle::NoSuchCountry(cell)),
             There::Same(Availability::Deprecated) if !self.allows_deprecated => {
                 Some(Obstacle::Deprecated(cell))
             }
             _ => None,
         };
-        self.cells().filter_map(obstacle).collect()
+        let hindered = state.hindered.iter().copied().map(Obstacle::Hindered);
+        self.cells().filter_map(obstacle).chain(hindered).collect()
     }
 
     /// What is to be done next, all of it at once; nothing when the release is over, whether or not it came to its goal.
@@ -527,8 +537,13 @@ mod tests {
         #[test]
         fn nothing_is_done_where_anything_speaks_against_it((goal, mut service) in worlds(), at in 0..9_usize) {
             let cells: Vec<Cell> = goal.cells().collect();
+            for there in [There::Different, There::NoSuchCountry] {
+                let mut state = service.first_look(&goal);
+                state.cells.insert(cells[at % cells.len()].clone(), there);
+                prop_assert_eq!(goal.next(&state), Vec::new());
+            }
             let mut state = service.first_look(&goal);
-            state.cells.insert(cells[at % cells.len()].clone(), There::Different);
+            state.hindered.insert(Site { item: at % 3, number: at / 3 });
             prop_assert_eq!(goal.next(&state), Vec::new());
 
             let strict = Goal { adds_countries: false, allows_deprecated: false, ..goal };

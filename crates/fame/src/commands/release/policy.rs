@@ -47,6 +47,8 @@ pub(super) struct Rollout {
     pub run_after: Option<Instant>,
     /// Whether they do not wait for update windows.
     pub ignores_window: bool,
+    /// Whether they are wanted though schema synchronisation is forecast to refuse them.
+    pub despite_forecast: bool,
     /// What is to become of them.
     pub hotfix: Hotfix,
     /// For how long they are waited for.
@@ -79,6 +81,7 @@ impl Policy {
                 filter,
                 run_after,
                 ignores_window: self.ignores_window.unwrap_or(false),
+                despite_forecast: false,
                 hotfix: Hotfix {
                     waits: self.waits.unwrap_or(false),
                 },

@@ -15,8 +15,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Largest package that is fetched to see whether it differs in more than where and when it was built.
+/// Largest package that is fetched to be looked into.
 const MAX_COMPARED_BYTES: u64 = 64 << 20;
+/// The bytes of a stored package; none where they are more than are fetched to be looked into.
+pub(in crate::commands) async fn looked_into(stored: &StoredPackage) -> client::Result<Option<Vec<u8>>> {
+    let mut stream = stored.open(0, None).await?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.chunk().await? {
+        if (bytes.len() + chunk.len()) as u64 > MAX_COMPARED_BYTES {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
+}
+
 /// How long a service may take to store what it has received.
 const MOST_STORING: Duration = Duration::from_mins(15);
 /// How soon to look whether it has, where nothing else is said.
@@ -189,7 +202,7 @@ impl Target<'_> {
         if self.package.contents.size > MAX_COMPARED_BYTES {
             return false;
         }
-        let Ok(stored) = self.stored().bytes().await else {
+        let Ok(Some(stored)) = looked_into(&self.stored()).await else {
             return false;
         };
         let reading =
