@@ -28,8 +28,23 @@ pub const EXCHANGES_EACH_HOUR: u64 = 50;
 
 /// Events by which a run may begin unless a record says otherwise: strangers can cause none of them.
 pub const DEFAULT_EVENTS: [&str; 4] = ["push", "release", "workflow_dispatch", "schedule"];
-/// Events that no record may allow: by them strangers begin runs that have the repository's own token.
-const STRANGERS_EVENTS: [&str; 2] = ["workflow_run", "issue_comment"];
+/// Events that no record may allow, besides all of pull requests: by them people who may not push begin runs that have the
+/// repository's own token.
+const STRANGERS_EVENTS: [&str; 13] = [
+    "check_run",
+    "check_suite",
+    "discussion",
+    "discussion_comment",
+    "fork",
+    "gollum",
+    "issue_comment",
+    "issues",
+    "label",
+    "milestone",
+    "status",
+    "watch",
+    "workflow_run",
+];
 /// What a pipeline runs on that nobody else's jobs have been on.
 pub const HOSTED: &str = "github-hosted";
 /// What it runs on that somebody keeps.
@@ -383,18 +398,14 @@ impl Binding {
         let Some(pattern) = &self.ref_pattern else {
             return Ok(());
         };
-        let branch = pattern.strip_prefix("refs/heads/");
-        let tag = pattern.strip_prefix("refs/tags/");
-        let is_narrow = match (branch, tag) {
-            (Some(branch), _) => !branch.is_empty() && !branch.starts_with('*'),
-            (None, Some(tag)) => !tag.is_empty(),
-            (None, None) => false,
-        };
-        if is_narrow {
+        let mut kinds = ["refs/heads/", "refs/tags/"].iter();
+        let name = kinds.find_map(|kind| pattern.strip_prefix(kind));
+        if name.is_some_and(|name| !name.is_empty() && !name.starts_with('*')) {
             return Ok(());
         }
         let message = format!(
-            "'{pattern}' fits too much: begin with refs/heads/ and what the branch begins with, or with refs/tags/."
+            "'{pattern}' fits too much: begin with refs/heads/ and what the branch begins with, or with refs/tags/ and what \
+             the tag begins with."
         );
         Err(RuleError::broken("BindingTooWide", message).about("refPattern"))
     }
@@ -781,7 +792,7 @@ mod tests {
     #[test]
     fn what_would_trust_too_many_is_refused() {
         type Change = fn(&mut Binding);
-        let changes: [(&str, Change); 15] = [
+        let changes: [(&str, Change); 16] = [
             ("provider", |binding| binding.provider = Provider::GitLab),
             ("repositoryId", |binding| binding.owner_id = None),
             ("repositoryId", |binding| {
@@ -801,13 +812,18 @@ mod tests {
                 binding.ref_pattern = Some("refs/heads/*".into())
             }),
             ("refPattern", |binding| {
+                binding.ref_pattern = Some("refs/heads/**".into())
+            }),
+            ("refPattern", |binding| {
+                binding.ref_pattern = Some("refs/tags/*".into())
+            }),
+            ("refPattern", |binding| {
+                binding.ref_pattern = Some("refs/tags/**".into())
+            }),
+            ("refPattern", |binding| {
                 binding.ref_pattern = Some("refs/pull/*".into())
             }),
             ("refPattern", |binding| binding.ref_pattern = Some("main".into())),
-            ("events", |binding| {
-                binding.events = vec!["pull_request_target".into()]
-            }),
-            ("events", |binding| binding.events = vec!["workflow_run".into()]),
             ("workflow", |binding| binding.workflow = "release.yml".into()),
             ("repository", |binding| binding.repository = "contoso".into()),
             ("runnerEnvironment", |binding| {
@@ -820,17 +836,45 @@ mod tests {
             let error = binding.check().unwrap_err();
             assert_eq!(error.target.as_deref(), Some(target), "{binding:?}: {error}");
         }
-        for pattern in [
-            "refs/heads/main",
-            "refs/heads/release/*",
-            "refs/tags/v*",
-            "refs/tags/*",
-        ] {
+        for pattern in ["refs/heads/main", "refs/heads/release/*", "refs/tags/v*"] {
             let binding = Binding {
                 ref_pattern: Some(pattern.into()),
                 ..binding()
             };
             assert!(binding.check().is_ok(), "{pattern}");
+        }
+    }
+
+    /// P3: nobody may allow what people cause who may not push, and whoever asks for it is told which event it is.
+    #[test]
+    fn no_publisher_acts_upon_what_strangers_cause() {
+        let of = |event: &str| {
+            let events = vec!["push".into(), event.into()];
+            Binding { events, ..binding() }.check()
+        };
+        for event in STRANGERS_EVENTS.into_iter().chain([
+            "pull_request",
+            "pull_request_comment",
+            "pull_request_review",
+            "pull_request_review_comment",
+            "pull_request_target",
+        ]) {
+            let error = of(event).unwrap_err();
+            assert_eq!(error.target.as_deref(), Some("events"), "{event}");
+            assert!(
+                error
+                    .details
+                    .iter()
+                    .any(|detail| detail.code == "EventNotAllowed"),
+                "{event}"
+            );
+            assert!(error.message.contains(&format!("'{event}'")), "{error}");
+        }
+        for event in DEFAULT_EVENTS
+            .into_iter()
+            .chain(["create", "repository_dispatch"])
+        {
+            assert!(of(event).is_ok(), "{event}");
         }
     }
 
