@@ -11,6 +11,7 @@ use crate::{
 };
 use agent::owner_only;
 use client::{Error, IssuedToken, Issuers, SecureUrl, TokenSource};
+use domain::ids::AppId;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -211,7 +212,7 @@ impl StoredLogin {
 }
 
 impl TokenSource for StoredLogin {
-    fn fetch(&self) -> BoxFuture<'_, client::Result<IssuedToken>> {
+    fn fetch(&self, _: Option<AppId>) -> BoxFuture<'_, client::Result<IssuedToken>> {
         Box::pin(self.go_on())
     }
 }
