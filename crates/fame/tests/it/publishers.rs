@@ -5,7 +5,7 @@ use crate::{
     service::{Answer, Ended, Service, binary, run},
     services::{APPS, Database, Person, Process, Site, fill, package},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 use test_support::issuer;
 
