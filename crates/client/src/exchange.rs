@@ -33,11 +33,12 @@ impl Client {
         let root = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{root}{}", parts.path));
         url.set_query(parts.query.as_deref());
+        let app = self.app_of(&url);
         let mut request = self.0.http.request(parts.method, url).headers(parts.headers);
         if let Some(body) = parts.body {
             request = request.body(body);
         }
-        if let Some(token) = self.token().await? {
+        if let Some(token) = self.token(app).await? {
             request = request.header(AUTHORIZATION, token.bearer()?);
         }
         request.send().await.map_err(|source| self.broken(source))

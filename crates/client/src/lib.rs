@@ -45,13 +45,14 @@ pub use upload::Upload;
 pub use vendor::Narrowing;
 
 use bytes::Bytes;
+use domain::ids::AppId;
 use error::is_distrust;
 use issuer::{MAX_CONNECT, connections};
 use proxy::Proxies;
 use request::{Arrival, ArrivedBody, Call, Reads};
 use reqwest::{Certificate, Method, Response, StatusCode, Url, header::AUTHORIZATION};
 use settle::Wish;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use token::{Fetched, Token};
 use tokio::sync::Mutex;
 use upload::Sent;
@@ -92,7 +93,8 @@ struct Shared {
     http: reqwest::Client,
     proxies: Arc<Proxies>,
     issuers: Issuers,
-    fetched: Mutex<Option<Fetched>>,
+    /// The tokens that are good for now, each by the app that it is for.
+    fetched: Mutex<HashMap<Option<AppId>, Fetched>>,
 }
 
 impl fmt::Debug for Client {
@@ -132,13 +134,20 @@ impl Client {
     /// # Errors
     /// [`Error::SignInRefused`], and those of an issuer that is out of reach.
     pub async fn sign_in(&self) -> Result<()> {
-        self.token().await.map(drop)
+        self.token(None).await.map(drop)
     }
 
     /// The address of something in the vendor API: `apps`, then an id, and so on.
     fn vendor(&self, segments: &[&str]) -> Url {
         let Settings { url, api_version, .. } = &self.0.settings;
         url.below(&[&[api_version.as_str()], segments].concat())
+    }
+
+    /// The app that an address of the vendor API is about, if it is about one.
+    fn app_of(&self, url: &Url) -> Option<AppId> {
+        let apps = self.vendor(&["apps"]);
+        let rest = url.path().strip_prefix(apps.path())?.strip_prefix('/')?;
+        rest.split('/').next()?.parse().ok()
     }
 
     /// The address of something in the operator API.
@@ -164,15 +173,16 @@ impl Client {
     async fn repeat(&self, call: &Call, is_open: &mut bool) -> Result<Arrival> {
         let mut tries = self.0.settings.retry.tries();
         let mut has_renewed = false;
+        let app = self.app_of(&call.url);
         loop {
-            let token = self.token().await?;
+            let token = self.token(app).await?;
             let is_renewable = !has_renewed && token.as_ref().is_some_and(|token| token.is_renewable);
             let mut error = match self.attempt(call, token).await {
                 Ok(arrival) => return Ok(arrival),
                 Err(error) => error,
             };
             if is_renewable && error.refusal(StatusCode::UNAUTHORIZED).is_some() {
-                self.forget_token().await;
+                self.forget_token(app).await;
                 has_renewed = true;
                 continue;
             }

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
 };
 use data_encoding::BASE64URL_NOPAD;
+use domain::ids::AppId;
 use futures::future::BoxFuture;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -41,11 +42,16 @@ pub enum Credentials {
 
 /// Where tokens come from.
 pub trait TokenSource: fmt::Debug + Send + Sync {
-    /// A token that has its life before it.
+    /// A token that has its life before it, for a request about `app`, or about none.
     ///
     /// # Errors
     /// What kept it from coming. It is final: no other source is asked in its place.
-    fn fetch(&self) -> BoxFuture<'_, Result<IssuedToken>>;
+    fn fetch(&self, app: Option<AppId>) -> BoxFuture<'_, Result<IssuedToken>>;
+
+    /// Whether a token of one app opens no other.
+    fn is_per_app(&self) -> bool {
+        false
+    }
 
     /// Gives back what need not live any longer, now that nobody asks any more.
     fn end(&self) -> BoxFuture<'_, ()> {
@@ -196,31 +202,44 @@ impl Token {
 }
 
 impl Client {
-    /// A token that is good for now; none for nobody.
+    /// A token that is good for now, for a request about `app`; none for nobody.
     ///
     /// # Errors
     /// [`Error::SignInRefused`] when the issuer refuses, those of an issuer that is out of reach, and those of
     /// [`TokenSource::fetch`].
-    pub(crate) async fn token(&self) -> Result<Option<Token>> {
+    pub(crate) async fn token(&self, app: Option<AppId>) -> Result<Option<Token>> {
         let Shared {
             settings, fetched, ..
         } = &*self.0;
+        let app = self.kept_for(app);
         let ask: BoxFuture<'_, Result<IssuedToken>> = match &settings.credentials {
             Credentials::Nobody => return Ok(None),
             Credentials::Token(token) => return Ok(Some(Token::new(token, false))),
             Credentials::Client(application) => Box::pin(self.fetch(application)),
-            Credentials::Source(source) => source.fetch(),
+            Credentials::Source(source) => source.fetch(app),
         };
         let mut fetched = fetched.lock().await;
-        if let Some(known) = fetched.as_ref().filter(|known| known.renewed_at > Instant::now()) {
+        if let Some(known) = fetched
+            .get(&app)
+            .filter(|known| known.renewed_at > Instant::now())
+        {
             return Ok(Some(Token::new(&known.token, true)));
         }
         let new = ask.await?;
-        *fetched = Some(Fetched {
+        let kept = Fetched {
             token: new.text.clone(),
             renewed_at: Instant::now() + new.life.saturating_sub(MARGIN),
-        });
+        };
+        fetched.insert(app, kept);
         Ok(Some(Token::new(&new.text, false)))
+    }
+
+    /// The app under which a token is kept: none where one token does for all of them.
+    fn kept_for(&self, app: Option<AppId>) -> Option<AppId> {
+        match &self.0.settings.credentials {
+            Credentials::Source(source) if source.is_per_app() => app,
+            _ => None,
+        }
     }
 
     async fn fetch(&self, application: &ClientCredentials) -> Result<IssuedToken> {
@@ -234,12 +253,12 @@ impl Client {
         IssuedToken::read(&self.0.issuers.ask(url, make).await?)
     }
 
-    /// Gives back the token, where that shortens its life. Nothing can be asked in its name afterwards.
+    /// Gives back the tokens, where that shortens their life. Nothing can be asked in their name afterwards.
     pub async fn sign_out(&self) {
         if let Credentials::Source(source) = &self.0.settings.credentials {
             source.end().await;
         }
-        self.forget_token().await;
+        self.0.fetched.lock().await.clear();
     }
 
     /// What the token says of whoever has it; nothing where it is not made to be read. Nobody here proves it.
@@ -247,7 +266,7 @@ impl Client {
     /// # Errors
     /// Those of [`Client::sign_in`].
     pub async fn claims(&self) -> Result<Option<Value>> {
-        let token = self.token().await?;
+        let token = self.token(None).await?;
         Ok(token
             .as_ref()
             .and_then(|token| claims(token.text.expose_secret())))
@@ -267,8 +286,8 @@ impl Client {
     }
 
     /// Forgets the token, because the service no longer takes it.
-    pub(crate) async fn forget_token(&self) {
-        *self.0.fetched.lock().await = None;
+    pub(crate) async fn forget_token(&self, app: Option<AppId>) {
+        self.0.fetched.lock().await.remove(&self.kept_for(app));
     }
 }
 

@@ -171,15 +171,6 @@ impl Place {
         Ok(Issuers::new(&[url], &self.trusted, self.retry())?)
     }
 
-    /// The address of something below the service's root.
-    ///
-    /// # Errors
-    /// [`Failure::Usage`] when there is none.
-    pub(crate) fn below(&self, segments: &[&str]) -> Result<SecureUrl, Failure> {
-        let root = self.url.as_str().trim_end_matches('/');
-        secure_url("--url (FAME_URL)", &format!("{root}/{}", segments.join("/")))
-    }
-
     /// Whether it is Microsoft's service.
     pub(crate) fn is_original(&self) -> bool {
         is_original(&self.url)

@@ -58,11 +58,12 @@ impl LoginArgs {
         let place = Place::of(global, Some((name.clone(), profile.clone())), printer)?;
         let mut signed_in_as = None;
         if signs_in {
-            let login = self.sign_in(&place, printer).await?;
             let kept_in = match self.insecure_storage {
                 true => KeptIn::File,
                 false => KeptIn::Keyring,
             };
+            kept_in.check(&name).await?;
+            let login = self.sign_in(&place, printer).await?;
             if let Some(other) = profile.kept_in.filter(|other| *other != kept_in) {
                 other.remove(&name).await?;
             }

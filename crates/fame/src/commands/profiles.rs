@@ -2,7 +2,7 @@
 
 use crate::{exit::Exit, failure::Failure, output::Printer, profiles::Profiles};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// `fame profiles …`
 #[derive(Subcommand, Debug)]
@@ -26,16 +26,14 @@ impl ProfilesCommand {
                     ("PROFILE", "name"),
                     ("SERVICE", "url"),
                     ("CREDENTIAL", "credential"),
-                    ("LOGIN IN", "kept_in"),
+                    ("LOGIN IN", "keptIn"),
                 ];
                 let rows: Vec<Value> = profiles
                     .all()
                     .map(|(name, profile)| {
-                        let mut row = json!(profile);
-                        if let Some(members) = row.as_object_mut() {
-                            members.insert("name".to_owned(), name.into());
-                        }
-                        row
+                        let mut row = in_camel_case(json!(profile));
+                        row.insert("name".to_owned(), name.into());
+                        row.into()
                     })
                     .collect();
                 printer.rows(&rows, &columns)?;
@@ -52,5 +50,40 @@ impl ProfilesCommand {
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// What a file calls `kept_in` is `keptIn` in all that commands print.
+fn in_camel_case(row: Value) -> Map<String, Value> {
+    let Value::Object(members) = row else {
+        return Map::new();
+    };
+    let spelled = |name: &str| {
+        let mut begins_word = false;
+        let mut text = String::new();
+        for letter in name.chars() {
+            match (letter, begins_word) {
+                ('_', _) => {}
+                (_, true) => text.push(letter.to_ascii_uppercase()),
+                (_, false) => text.push(letter),
+            }
+            begins_word = letter == '_';
+        }
+        text
+    };
+    members
+        .into_iter()
+        .map(|(name, value)| (spelled(&name), value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_spelled_as_in_all_other_output() {
+        let row = in_camel_case(json!({ "client_secret_file": "a_b", "url": "c" }));
+        assert_eq!(Value::from(row), json!({ "clientSecretFile": "a_b", "url": "c" }));
     }
 }

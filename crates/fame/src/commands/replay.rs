@@ -544,10 +544,18 @@ mod tests {
     #[test]
     fn what_is_for_one_service_goes_to_no_other() {
         let to = "https://fame.contoso.com/below";
-        for same in [None, Some("https://fame.contoso.com"), Some("https://FAME.contoso.com:443/x")] {
+        for same in [
+            None,
+            Some("https://fame.contoso.com"),
+            Some("https://FAME.contoso.com:443/x"),
+        ] {
             assert!(refuse_another(same, to).is_ok(), "{same:?}");
         }
-        for other in ["https://fabrikam.com", "https://fame.contoso.com:8443", "https://contoso.com"] {
+        for other in [
+            "https://fabrikam.com",
+            "https://fame.contoso.com:8443",
+            "https://contoso.com",
+        ] {
             let told = refuse_another(Some(other), to).unwrap_err().to_string();
             assert!(told.contains("--to names https://fame.contoso.com:"), "{told}");
         }

@@ -12,6 +12,7 @@ use client::{Client, Error};
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use wire::apps::App;
 
 /// Questions about apps at the same time.
@@ -70,6 +71,7 @@ impl WhoamiArgs {
         let claims = client.claims().await?;
         add("principal", claims.as_ref().map(principal).unwrap_or_default());
         let apps = roles(client).await?;
+        add("publishers", grants(source));
         if printer.is_json() {
             add("apps", apps.clone().into());
         } else if let Some(claims) = &claims {
@@ -84,6 +86,26 @@ impl WhoamiArgs {
         }
         Ok(Exit::Done)
     }
+}
+
+/// What a trusted pipeline was given until now: as which publisher, for which app, until when, and what it may.
+fn grants(source: &Source) -> Value {
+    let Some(publishing) = &source.publishing else {
+        return Value::Null;
+    };
+    let mut shown = BTreeMap::new();
+    for grant in publishing.grants() {
+        let row = json!({
+            "publisherId": grant.publisher_id,
+            "appId": grant.app_id,
+            "may": grant.may,
+            "maxAvailability": grant.max_availability,
+            "countries": grant.countries,
+            "expiresOn": grant.expires_on,
+        });
+        shown.insert(grant.app_id, row);
+    }
+    shown.into_values().collect()
 }
 
 /// The same on a line.

@@ -2,6 +2,7 @@
 
 use crate::{failure::Failure, settings::variable};
 use client::{Error, IssuedToken, TokenSource};
+use domain::ids::AppId;
 use futures::future::BoxFuture;
 use reqwest::{RequestBuilder, Url, redirect};
 use serde_json::Value;
@@ -89,7 +90,7 @@ impl AzureCli {
 }
 
 impl TokenSource for AzureCli {
-    fn fetch(&self) -> BoxFuture<'_, client::Result<IssuedToken>> {
+    fn fetch(&self, _: Option<AppId>) -> BoxFuture<'_, client::Result<IssuedToken>> {
         Box::pin(self.ask())
     }
 }
@@ -171,7 +172,7 @@ impl ManagedIdentity {
 }
 
 impl TokenSource for ManagedIdentity {
-    fn fetch(&self) -> BoxFuture<'_, client::Result<IssuedToken>> {
+    fn fetch(&self, _: Option<AppId>) -> BoxFuture<'_, client::Result<IssuedToken>> {
         Box::pin(self.ask())
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use agent::owner_only;
 use client::{Error, IssuedToken, Issuers, SecureUrl, TokenSource};
+use domain::ids::AppId;
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -211,12 +212,23 @@ impl StoredLogin {
 }
 
 impl TokenSource for StoredLogin {
-    fn fetch(&self) -> BoxFuture<'_, client::Result<IssuedToken>> {
+    fn fetch(&self, _: Option<AppId>) -> BoxFuture<'_, client::Result<IssuedToken>> {
         Box::pin(self.go_on())
     }
 }
 
 impl KeptIn {
+    /// Whether something can be kept there, found out before anybody signs in for nothing.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when there is no keyring, or one that stays locked.
+    pub(crate) async fn check(self, profile: &str) -> Result<(), Failure> {
+        match self {
+            Self::File => Ok(()),
+            Self::Keyring => system_keyring::read(profile).await.map(drop),
+        }
+    }
+
     /// What is kept for the profile.
     ///
     /// # Errors

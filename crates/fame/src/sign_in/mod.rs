@@ -29,9 +29,11 @@ use crate::{
 use azure::{AzureCli, ManagedIdentity};
 use certificate::Certificate;
 use client::{Assertions, ClientCredentials, Credentials, Error, IssuedToken, Proof, TokenSource};
+use domain::ids::AppId;
 use futures::future::BoxFuture;
 use login::StoredLogin;
 use pipelines::Pipeline;
+use publishing::TrustedPublishing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,6 +89,8 @@ pub(crate) struct Source {
     pub credentials: Credentials,
     /// What an application is proven with, where its issuer is to believe another.
     pub proof: Option<Proof>,
+    /// The pipeline that an app's owner trusts, where it is that.
+    pub publishing: Option<Arc<TrustedPublishing>>,
 }
 
 impl Source {
@@ -98,6 +102,7 @@ impl Source {
             why: why.into(),
             credentials,
             proof: None,
+            publishing: None,
         }
     }
 
@@ -124,6 +129,9 @@ pub(crate) async fn choose(place: &Place) -> Result<Source, Failure> {
 /// # Errors
 /// What kept it from coming.
 pub(crate) async fn claims_of_proof(source: &Source) -> Result<Option<Value>, Failure> {
+    if let Some(publishing) = &source.publishing {
+        return Ok(publishing.claims().await?);
+    }
     let Some(proof) = &source.proof else {
         return Ok(None);
     };
@@ -371,7 +379,7 @@ impl TokenFile {
 }
 
 impl TokenSource for TokenFile {
-    fn fetch(&self) -> BoxFuture<'_, client::Result<IssuedToken>> {
+    fn fetch(&self, _: Option<AppId>) -> BoxFuture<'_, client::Result<IssuedToken>> {
         let read = self
             .read()
             .map_err(|failure| Error::NoSignIn(failure.to_string()));

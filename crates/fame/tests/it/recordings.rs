@@ -307,10 +307,18 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
     let own = Service::start(|_, _| Answer::json(200, json!({"value": []}))).await;
     let other = Service::start(|_, _| Answer::json(200, json!({"value": []}))).await;
     let folder = tempfile::tempdir().unwrap();
-    let file = written(&folder, "a.jsonl", &[exchange("GET", "/v1.4/apps", json!({"value": []}))]);
+    let file = written(
+        &folder,
+        "a.jsonl",
+        &[exchange("GET", "/v1.4/apps", json!({"value": []}))],
+    );
     let file = file.to_str().unwrap();
     let profiles = folder.path().join("profiles.toml");
-    fs::write(&profiles, format!("[profiles.contoso]\nurl = \"{}\"\n", own.url())).unwrap();
+    fs::write(
+        &profiles,
+        format!("[profiles.contoso]\nurl = \"{}\"\n", own.url()),
+    )
+    .unwrap();
 
     let to_other = ["replay", "--to", &other.url(), file];
     let mut by_variable = binary(&to_other);
@@ -324,10 +332,14 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
         assert_eq!(ended.code, 2, "{ended:?}");
         assert!(ended.err.contains("goes to no other"), "{ended:?}");
     }
-    assert!(own.lines().is_empty() && other.lines().is_empty(), "nothing was sent");
+    assert!(
+        own.lines().is_empty() && other.lines().is_empty(),
+        "nothing was sent"
+    );
 
     let mut same = binary(&["replay", "--to", &own.url(), file]);
-    same.env("FAME_URL", own.url()).env("FAME_TOKEN", "token of the one");
+    same.env("FAME_URL", own.url())
+        .env("FAME_TOKEN", "token of the one");
     assert_eq!(run(same).await.code, 0);
     assert_eq!(own.lines(), ["GET /v1.4/apps"]);
 }

@@ -337,7 +337,9 @@ async fn that_trusts_pipelines(life: i64) -> Service {
             let token = format!("fametp_{before}");
             Some(Answer::json(
                 200,
-                json!({"token": token, "expiresOn": ends, "appId": crate::service::APP}),
+                json!({"token": token, "expiresOn": ends, "appId": crate::service::APP,
+                    "publisherId": crate::service::APP, "may": ["upload"], "maxAvailability": "Preview",
+                    "countries": []}),
             ))
         }
         "DELETE /oidc/token" => Some(Answer::bytes(204, "")),
@@ -366,7 +368,7 @@ async fn a_trusted_pipeline_needs_no_application_and_gives_its_token_back() {
     assert_eq!(requests(&journal, "/oidc/exchange").len(), 1);
     assert_eq!(
         requests(&journal, "/oidc/exchange")[0].json(),
-        json!({"token": "github-0"})
+        json!({"token": "github-0", "appId": app})
     );
     let last = journal.last().unwrap();
     assert_eq!(

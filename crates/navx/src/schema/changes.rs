@@ -160,7 +160,9 @@ impl Changes {
     /// All that was found, in order.
     pub(super) fn forecast(mut self, old: Side, new: Side) -> Forecast {
         self.findings.sort_by(|(one_place, one), (other_place, other)| {
-            one_place.cmp(other_place).then_with(|| one.order().cmp(&other.order()))
+            one_place
+                .cmp(other_place)
+                .then_with(|| one.order().cmp(&other.order()))
         });
         let findings = self.findings.into_iter().map(|(_, finding)| finding).collect();
         Forecast::new(self.mode, old, new, findings)
@@ -193,7 +195,10 @@ impl Finding {
 
     /// Bytes of its names and values.
     fn bytes(&self) -> usize {
-        let object = self.object.as_ref().map(|object| object.name.len() + object.namespace.len());
+        let object = self
+            .object
+            .as_ref()
+            .map(|object| object.name.len() + object.namespace.len());
         let member = self.member.as_ref().map(|member| member.name.len());
         let values = [&self.before, &self.after].into_iter().flatten().map(String::len);
         object.into_iter().chain(member).chain(values).sum()

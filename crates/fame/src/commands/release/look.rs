@@ -23,6 +23,7 @@ use domain::{
     ids::{AppId, OperationId},
     operation::OperationStatus,
     principal::{Role, Roles},
+    publisher::Right,
     version::{AppVersion, Availability},
 };
 use futures::{StreamExt, stream};
@@ -166,12 +167,61 @@ impl Release<'_> {
             .into_iter()
             .filter(|(is_needed, action)| *is_needed && !is_allowed(action));
         let missing: Vec<&str> = missing.map(|(_, action)| action).collect();
+        self.check_granted(app)?;
         match missing.is_empty() {
             true => Ok(countries),
             false => Err(Failure::NotAllowed(format!(
                 "{}: your role on the app {app} does not allow {}; nothing was changed.",
                 self.called(app),
                 missing.join(", ")
+            ))),
+        }
+    }
+
+    /// Whether a trusted pipeline was granted all that the release does with an app: its role says less than its record.
+    fn check_granted(&self, app: AppId) -> Result<(), Failure> {
+        let publishing = self.session.source.publishing.as_ref();
+        let Some(grant) = publishing.and_then(|publishing| publishing.grant(app)) else {
+            return Ok(());
+        };
+        let may = |right: Right| grant.may.iter().any(|word| word.parse() == Ok(right));
+        let offers = self.goal.availability == Availability::Available;
+        let reaches = grant.max_availability.parse() == Ok(Availability::Available);
+        let may_hotfix = may(Right::HotfixSandbox) || may(Right::HotfixProduction);
+        let wanted = [
+            (!may(Right::Upload), "upload"),
+            (offers && !may(Right::Availability), "availability"),
+            (offers && !reaches, "maxAvailability Available"),
+            (
+                self.goal.hotfix.is_some() && !may_hotfix,
+                "hotfix:sandbox or hotfix:production",
+            ),
+        ];
+        let wanted = wanted
+            .into_iter()
+            .filter_map(|(lacks, word)| lacks.then(|| word.to_owned()));
+        let is_granted = |country: &&String| {
+            grant.countries.is_empty()
+                || grant
+                    .countries
+                    .iter()
+                    .any(|own| own.eq_ignore_ascii_case(country))
+        };
+        let items = self.goal.items.iter().filter(|item| item.app == app);
+        let others = items
+            .flat_map(|item| &item.countries)
+            .filter(|country| !is_granted(country));
+        let missing: BTreeSet<String> = wanted
+            .chain(others.map(|country| format!("the country {country}")))
+            .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::NotAllowed(format!(
+                "{}: the trusted publisher {} is not granted {}; nothing was changed. An Owner of the app {app} can grant it: \
+                 fame publishers add.",
+                self.called(app),
+                grant.publisher_id,
+                missing.into_iter().collect::<Vec<_>>().join(", ")
             ))),
         }
     }
