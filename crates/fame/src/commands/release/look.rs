@@ -199,7 +199,8 @@ impl Release<'_> {
         ];
         let wanted = wanted
             .into_iter()
-            .filter_map(|(lacks, word)| lacks.then(|| word.to_owned()));
+            .filter(|(lacks, _)| *lacks)
+            .map(|(_, word)| word.to_owned());
         let is_granted = |country: &&String| {
             grant.countries.is_empty()
                 || grant
