@@ -190,7 +190,8 @@ fn compare_field(old: Placed<'_>, new: Placed<'_>, keyed: &Keyed<'_>, app: &App<
 fn compare_stored(old: Placed<'_>, new: Placed<'_>, keyed: &Keyed<'_>, app: &App<'_>, changes: &mut Changes) {
     let about = old.about();
     let (before, after) = (old.field, new.field);
-    if !changes.may_look_at(2 * (meanings(before, app) + meanings(after, app))) {
+    let is_option = base(&before.data_type).0 == "option";
+    if is_option && !changes.may_look_at(2 * (meanings(before, app) + meanings(after, app))) {
         return;
     }
     if before.name != after.name {
