@@ -1,9 +1,9 @@
 //! What other apps and callers of web services build upon. None of it keeps a schema from being synchronised.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::changes::{About, Changes};
-use super::matching::{folded, pair_objects};
+use super::matching::{folded, pair, pair_objects};
 use super::model::{Control, Method, Object, ObjectKind};
 use super::property::{Change, Properties};
 use super::rules;
@@ -128,7 +128,7 @@ fn compare_api(old: &Object, new: &Object, changes: &mut Changes) {
 
 /// Whether a list in a text holds all that another holds.
 fn has_all(before: Option<&str>, after: Option<&str>) -> bool {
-    let after = words(after);
+    let after: HashSet<String> = words(after).into_iter().collect();
     words(before).iter().all(|word| after.contains(word))
 }
 
@@ -167,34 +167,27 @@ fn compare_parts(old: &Object, new: &Object, changes: &mut Changes) {
 }
 
 fn compare_methods(old: &Object, new: &Object, changes: &mut Changes) {
-    let mut left: HashMap<String, Vec<&Method>> = HashMap::new();
-    for method in &new.methods {
-        left.entry(folded(&method.name)).or_default().push(method);
+    if !changes.may_look_at(2 * (old.methods.len() + new.methods.len())) {
+        return;
     }
-    let is_same = |one: &Method, other: &Method| folded(&one.signature) == folded(&other.signature);
-    let mut changed = Vec::new();
-    for method in &old.methods {
-        let others = left.entry(folded(&method.name)).or_default();
-        match others.iter().position(|other| is_same(method, other)) {
-            Some(index) => _ = others.swap_remove(index),
-            None => changed.push(method),
-        }
+    let [before, after] = [old, new].map(|object| object.methods.iter().collect::<Vec<&Method>>());
+    let exactly = |method: &&Method| Some((0, folded(&method.name), folded(&method.signature)));
+    let pairs = pair(&before, &after, &[&exactly]);
+    let mut left: HashMap<String, VecDeque<&Method>> = HashMap::new();
+    for method in pairs.added {
+        left.entry(folded(&method.name)).or_default().push_back(method);
     }
-    for method in changed {
+    for method in pairs.gone {
         let kind = if method.is_event { "event" } else { "procedure" };
         let about = About::part(old, kind, None, &method.name);
-        let others = left.entry(folded(&method.name)).or_default();
-        match others.is_empty() {
-            true => changes.gone(&rules::BREAKING_MEMBER, &about, &*method.signature),
-            false => {
-                let other = others.remove(0);
-                changes.changed(
-                    &rules::BREAKING_MEMBER,
-                    &about,
-                    &*method.signature,
-                    &*other.signature,
-                );
-            }
+        match left.get_mut(&folded(&method.name)).and_then(VecDeque::pop_front) {
+            None => changes.gone(&rules::BREAKING_MEMBER, &about, &*method.signature),
+            Some(other) => changes.changed(
+                &rules::BREAKING_MEMBER,
+                &about,
+                &*method.signature,
+                &*other.signature,
+            ),
         }
     }
 }
@@ -246,7 +239,7 @@ fn compare_permissions(old: &Object, new: &Object, changes: &mut Changes) {
         }
     }
     let included = |properties: &Properties| words(properties.text("IncludedPermissionSets"));
-    let after = included(&new.properties);
+    let after: HashSet<String> = included(&new.properties).into_iter().collect();
     for set in included(&old.properties) {
         if !after.contains(&set) {
             let about = About::part(old, "permissionSet", None, &set);

@@ -9,11 +9,15 @@ const MAX_FINDINGS: usize = 10_000;
 /// The most bytes of names and values in all of them.
 const MAX_FOUND_BYTES: usize = 16 << 20;
 
+/// The most things that are looked at, some of them several times. The Base Application against another takes about a fifth.
+const MAX_STEPS: usize = 5_000_000;
+
 /// What was found so far, and how much may still be.
 pub(super) struct Changes {
     mode: Mode,
     findings: Vec<(Place, Finding)>,
     bytes_left: usize,
+    steps_left: usize,
     /// Whether nothing is looked for any more.
     is_over: bool,
 }
@@ -56,6 +60,7 @@ impl Changes {
             mode,
             findings: Vec::new(),
             bytes_left: MAX_FOUND_BYTES,
+            steps_left: MAX_STEPS,
             is_over: false,
         }
     }
@@ -140,9 +145,26 @@ impl Changes {
         self.findings.push((place, finding));
     }
 
-    /// Whether nothing is looked for any more, as more was found than is told.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over
+    /// Whether so many things may still be looked at, which are then counted.
+    pub(super) fn may_look_at(&mut self, count: usize) -> bool {
+        if self.is_over {
+            return false;
+        }
+        match self.steps_left.checked_sub(count) {
+            Some(left) => self.steps_left = left,
+            None => self.end(&rules::TOO_COSTLY),
+        }
+        !self.is_over
+    }
+
+    #[cfg(test)]
+    pub(super) fn codes(&self) -> Vec<&'static str> {
+        self.findings.iter().map(|(_, finding)| finding.code).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> usize {
+        MAX_STEPS - self.steps_left
     }
 
     /// Says why nothing is looked for any more.

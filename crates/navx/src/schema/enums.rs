@@ -1,5 +1,7 @@
 //! Enums. A field stores a number; what it means is in the enum.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use super::changes::{About, Changes};
 use super::extensions::Target;
 use super::matching::{Pairs, folded, pair, pair_objects};
@@ -31,20 +33,26 @@ fn placed(object: &Object) -> Vec<Placed<'_>> {
 
 /// The values that an app adds to an enum are the same wherever it adds them.
 fn compare_extensions(old: &[&Object], new: &[&Object], changes: &mut Changes) {
-    let target = |object: &Object| Target::of(object).name;
-    let mut targets: Vec<String> = old.iter().map(|object| target(object)).collect();
-    targets.sort_unstable();
-    targets.dedup();
-    for name in targets {
-        let [before, after] = [old, new].map(|list| {
-            let of_target = list.iter().filter(|object| target(object) == name);
-            of_target.flat_map(|object| placed(object)).collect::<Vec<_>>()
-        });
-        compare_values(&before, &after, changes);
+    let [before, after] = [old, new].map(|list| {
+        let mut targets: BTreeMap<String, Vec<Placed<'_>>> = BTreeMap::new();
+        for object in list {
+            targets
+                .entry(Target::of(object).name)
+                .or_default()
+                .extend(placed(object));
+        }
+        targets
+    });
+    for (name, before) in before {
+        let after = after.get(&name).map(Vec::as_slice).unwrap_or_default();
+        compare_values(&before, after, changes);
     }
 }
 
 fn compare_values(old: &[Placed<'_>], new: &[Placed<'_>], changes: &mut Changes) {
+    if !changes.may_look_at(3 * (old.len() + new.len())) {
+        return;
+    }
     let name = |value: &EnumValue| folded(&value.name);
     let Pairs { both, gone, added } = pair(
         old,
@@ -71,8 +79,11 @@ fn compare_values(old: &[Placed<'_>], new: &[Placed<'_>], changes: &mut Changes)
     let Some((enumeration, _)) = old.first() else {
         return;
     };
+    let is_closed = !enumeration.properties.flag("Extensible", true);
+    let mut implements: HashMap<*const Object, bool> = HashMap::new();
     for (object, value) in added {
-        if !enumeration.properties.flag("Extensible", true) || has_new_interface(enumeration, object) {
+        let implements = implements.entry(std::ptr::from_ref(object));
+        if is_closed || *implements.or_insert_with(|| has_new_interface(enumeration, object)) {
             changes.new_there(&rules::ENUM_VALUE_ADDED, &about(object, value), &*value.name);
         }
     }
@@ -84,9 +95,10 @@ fn about<'o>(object: &'o Object, value: &EnumValue) -> About<'o> {
 
 /// Whether values implement something now, which they did not.
 fn has_new_interface(old: &Object, new: &Object) -> bool {
+    let before: HashSet<&str> = old.interfaces.iter().map(|interface| &**interface).collect();
     let implements = |object: &Object| object.values.iter().any(|value| value.has_implementation);
     new.interfaces
         .iter()
-        .any(|interface| !old.interfaces.contains(interface))
+        .any(|interface| !before.contains(&**interface))
         || (implements(new) && !implements(old))
 }

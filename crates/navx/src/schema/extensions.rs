@@ -132,7 +132,11 @@ fn compare_pool(pool: &Pool<'_>, app: &App<'_>, changes: &mut Changes) {
         fields.collect::<Vec<Placed<'_>>>()
     });
     let fates = fields::compare(&before, &after, &keyed, app, true, changes);
-    let is_gone = |object: &Object| pool.gone.iter().any(|gone| std::ptr::eq(*gone, object));
+    let without_heir: HashSet<*const Object> =
+        pool.gone.iter().map(|gone| std::ptr::from_ref(*gone)).collect();
+    let is_gone = |object: &Object| without_heir.contains(&std::ptr::from_ref(object));
+    let all_keys = pool.new.iter().flat_map(|extension| &extension.keys);
+    let key_names: HashSet<String> = all_keys.map(|key| folded(&key.name)).collect();
     let mut lost: HashSet<(i64, &str)> = HashSet::new();
     for gone in fates.gone {
         if !is_gone(gone.object) {
@@ -145,18 +149,17 @@ fn compare_pool(pool: &Pool<'_>, app: &App<'_>, changes: &mut Changes) {
         fields::tell_added(added, changes);
     }
     for extension in &pool.gone {
-        let is_lost = lost.contains(&(extension.id, &*extension.name)) || has_lost_key(extension, &pool.new);
+        let is_lost = lost.contains(&(extension.id, &*extension.name)) || has_lost_key(extension, &key_names);
         tell_gone(extension, is_lost, changes);
     }
     compare_keys(pool, &after, &fates.names, changes);
 }
 
-fn has_lost_key(extension: &Object, new: &[&Object]) -> bool {
-    let is_there = |key: &Key| {
-        let mut keys = new.iter().flat_map(|extension| &extension.keys);
-        keys.any(|other| folded(&other.name) == folded(&key.name))
-    };
-    !extension.keys.iter().all(is_there)
+fn has_lost_key(extension: &Object, names: &HashSet<String>) -> bool {
+    !extension
+        .keys
+        .iter()
+        .all(|key| names.contains(&folded(&key.name)))
 }
 
 fn tell_gone(extension: &Object, is_lost: bool, changes: &mut Changes) {
@@ -186,8 +189,13 @@ fn compare_keys(
             changes,
         );
     }
+    let paired: HashSet<*const Object> = pool
+        .both
+        .iter()
+        .map(|(_, new)| std::ptr::from_ref(*new))
+        .collect();
     for extension in &pool.new {
-        if pool.both.iter().all(|(_, new)| !std::ptr::eq(*new, *extension)) {
+        if !paired.contains(&std::ptr::from_ref(*extension)) {
             let none = (*extension, &[][..]);
             keys::compare_others(
                 none,

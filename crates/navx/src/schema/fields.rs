@@ -101,8 +101,12 @@ pub(super) fn compare<'o>(
     has_schema: bool,
     changes: &mut Changes,
 ) -> Fates<'o> {
-    let Pairs { both, gone, added } = match_fields(old, new);
     let mut names = HashMap::new();
+    if !changes.may_look_at(4 * (old.len() + new.len())) {
+        let (gone, added) = (Vec::new(), Vec::new());
+        return Fates { gone, added, names };
+    }
+    let Pairs { both, gone, added } = match_fields(old, new);
     for (old, new) in both {
         names.insert(folded(&old.field.name), folded(&new.field.name));
         if has_schema {
@@ -186,6 +190,10 @@ fn compare_field(old: Placed<'_>, new: Placed<'_>, keyed: &Keyed<'_>, app: &App<
 fn compare_stored(old: Placed<'_>, new: Placed<'_>, keyed: &Keyed<'_>, app: &App<'_>, changes: &mut Changes) {
     let about = old.about();
     let (before, after) = (old.field, new.field);
+    let is_option = base(&before.data_type).0 == "option";
+    if is_option && !changes.may_look_at(2 * (meanings(before, app) + meanings(after, app))) {
+        return;
+    }
     if before.name != after.name {
         let rule = match folded(&before.name) == folded(&after.name) {
             true => &rules::FIELD_NAME_CASE,
@@ -294,17 +302,15 @@ fn numbered(data_type: &DataType, app: &App<'_>) -> Option<Vec<(i64, String)>> {
         return Some((0..).zip(names).collect());
     }
     let subject = &data_type.subject;
-    let is_own = |object: &&&Object| match subject.id {
-        0 => folded(&object.name) == folded(&subject.name),
-        id => object.id == id,
-    };
-    let found = app
-        .enums
-        .iter()
-        .find(is_own)
-        .filter(|_| subject.module.is_empty())?;
+    let found = app.enums.find(subject).filter(|_| subject.module.is_empty())?;
     let value = |value: &super::model::EnumValue| (value.ordinal, folded(value.name.trim()));
     Some(found.values.iter().map(value).collect())
+}
+
+/// How many members an option or enum has.
+fn meanings(field: &Field, app: &App<'_>) -> usize {
+    let of_enum = app.enums.find(&field.data_type.subject);
+    field.data_type.members.len() + of_enum.map_or(0, |object| object.values.len())
 }
 
 /// Whether a number that may be stored means another member afterwards. Members that were added mean nothing yet.
@@ -312,9 +318,10 @@ fn has_other_members(before: &DataType, after: &DataType, app: &App<'_>) -> bool
     let (Some(old), Some(new)) = (numbered(before, app), numbered(after, app)) else {
         return false;
     };
-    let is_there = |member: &(i64, String)| {
-        member.1.is_empty() && new.iter().all(|(number, _)| *number != member.0) || new.contains(member)
-    };
+    let numbers: HashSet<i64> = new.iter().map(|(number, _)| *number).collect();
+    let new: HashSet<(i64, String)> = new.into_iter().collect();
+    let is_there =
+        |member: &(i64, String)| member.1.is_empty() && !numbers.contains(&member.0) || new.contains(member);
     matches!(&*base(after).0, "option" | "enum") && !old.iter().all(is_there)
 }
 

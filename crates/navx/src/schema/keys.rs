@@ -138,6 +138,10 @@ pub(super) fn compare_others(
     is_foreign: &dyn Fn(&Key) -> bool,
     changes: &mut Changes,
 ) {
+    let counted = before.iter().chain(after).map(|key| 2 + key.fields.len()).sum();
+    if !changes.may_look_at(counted) {
+        return;
+    }
     let list = |keys| -> Vec<&Key> { Iterator::collect(<[Key]>::iter(keys)) };
     let joined = |key: &&Key| Some((0, renamed(fields(key), names).join("\0"), String::new()));
     let pairs = pair(

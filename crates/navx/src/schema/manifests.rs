@@ -204,27 +204,38 @@ pub(super) fn compare_ids(
     if new.id_ranges.is_empty() {
         return;
     }
-    let is_outside = |ranges: &[Range], id: i64| {
-        !ranges
-            .iter()
-            .any(|(first, last)| i64::from(*first) <= id && id <= i64::from(*last))
+    if !changes.may_look_at(before.numbers() + after.numbers()) {
+        return;
+    }
+    let is_outside = |joined: &[Range], id: i64| {
+        let behind = joined.partition_point(|(first, _)| i64::from(*first) <= id);
+        let range = behind.checked_sub(1).and_then(|index| joined.get(index));
+        range.is_none_or(|(_, last)| i64::from(*last) < id)
     };
+    let [old_ranges, new_ranges] = [old, new].map(|manifest| joined(&manifest.id_ranges));
+    let shown = shown_ranges(&new.id_ranges);
     let stray: std::collections::HashSet<_> = before
         .objects
         .iter()
         .flat_map(numbers)
-        .filter(|(_, _, id)| is_outside(&old.id_ranges, *id))
+        .filter(|(_, _, id)| is_outside(&old_ranges, *id))
         .collect();
     for object in &after.objects {
+        let fields: std::collections::HashMap<_, _> = object
+            .fields
+            .iter()
+            .rev()
+            .map(|field| (field.id, field))
+            .collect();
         for number in numbers(object) {
             let (_, is_field, id) = number;
-            if is_outside(&new.id_ranges, id) && !stray.contains(&number) {
-                let field = object.fields.iter().find(|field| is_field && field.id == id);
+            if is_outside(&new_ranges, id) && !stray.contains(&number) {
+                let field = fields.get(&id).filter(|_| is_field);
                 let about = match field {
                     Some(field) => About::field(object, field),
                     None => About::object(object),
                 };
-                changes.new_there(&rules::OBJECT_OUTSIDE_RANGE, &about, shown_ranges(&new.id_ranges));
+                changes.new_there(&rules::OBJECT_OUTSIDE_RANGE, &about, &*shown);
             }
         }
     }

@@ -4,6 +4,8 @@
 //! holds anyway. So names are compared without case, and values by what they mean. A property that is on no list here
 //! is not passed over when it changes: then nobody knows what it does to a table.
 
+use std::collections::BTreeMap;
+
 use serde::de::MapAccess;
 
 use super::stream::{Member, Node, is_true};
@@ -74,17 +76,30 @@ impl Properties {
 
     /// Those that differ, by name in lower case, with their values.
     pub(super) fn changes<'p>(&'p self, new: &'p Self) -> Vec<Change<'p>> {
-        let mut names: Vec<_> = self.0.iter().chain(&new.0).collect();
-        names.sort_by_key(|property| property.name.to_ascii_lowercase());
-        names.dedup_by_key(|property| property.name.to_ascii_lowercase());
-        let change = |property: &'p Property| Change {
-            name: property.name.to_ascii_lowercase(),
+        let (before, after) = (self.by_name(), new.by_name());
+        let mut all = after.clone();
+        all.extend(before.iter().map(|(name, property)| (name.clone(), *property)));
+        let value =
+            |list: &BTreeMap<String, &'p Property>, name: &str| list.get(name).map(|found| &*found.value);
+        let change = |(name, property): (String, &'p Property)| Change {
+            before: value(&before, &name),
+            after: value(&after, &name),
             shown: &property.name,
-            before: self.text(&property.name),
-            after: new.text(&property.name),
+            name,
         };
         let differs = |change: &Change<'_>| !same(&change.name, change.before, change.after);
-        names.into_iter().map(change).filter(differs).collect()
+        all.into_iter().map(change).filter(differs).collect()
+    }
+
+    /// The first of each name, by name in lower case.
+    fn by_name(&self) -> BTreeMap<String, &Property> {
+        let mut found = BTreeMap::new();
+        for property in &self.0 {
+            found
+                .entry(property.name.to_ascii_lowercase())
+                .or_insert(property);
+        }
+        found
     }
 }
 

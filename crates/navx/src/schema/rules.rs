@@ -140,6 +140,7 @@ rules! {
     SYMBOLS_MISSING: "symbols-missing", "the package has no SymbolReference.json", Undecided / Undecided, Note, "", Documented, "the file";
     SYMBOLS_MALFORMED: "symbols-malformed", "the package's SymbolReference.json is not what compilers write", Undecided / Undecided, Note, "", Documented, "the file";
     TOO_MANY_FINDINGS: "too-many-findings", "more is found than is told, and nothing further was looked for", Undecided / Undecided, Note, "", Documented, "the file";
+    TOO_COSTLY: "too-costly", "comparing takes longer than is allowed, and nothing further was looked for", Undecided / Undecided, Note, "", Documented, "the file";
     SYMBOLS_TOO_LARGE: "symbols-too-large", "the package's SymbolReference.json is larger than is read", Undecided / Undecided, Note, "", Documented, "the file";
     SYMBOLS_MISMATCH: "symbols-mismatch", "the package's SymbolReference.json is of another app or version than its manifest", Undecided / Undecided, Note, "", Documented, "the file";
     SYMBOLS_ONLY: "symbols-only", "the package holds symbols, and installs nowhere", Applied / Applied, Note, "", Documented, "the file";

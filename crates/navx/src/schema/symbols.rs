@@ -1,11 +1,13 @@
 //! The symbols of an app: found in its package, read within limits, and compared list by list.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::changes::Changes;
 use super::guard::{EntryBytes, guarded};
-use super::model::{Object, ObjectKind, Space};
+use super::matching::folded;
+use super::model::{Object, ObjectKind, Space, Subject};
 use super::stream::{self, Budget};
 use super::unreadable::{TOO_MUCH, Unreadable};
 use super::{breaking, enums, extensions, rules, tables};
@@ -231,8 +233,12 @@ pub(super) fn compare(old: &Symbols, new: &Symbols, runtime: Option<&str>, chang
     }
     let app = App {
         has_big_integers: newest.is_some_and(|newest| newest >= 18),
-        enums: new.of(ObjectKind::Enum),
+        enums: Enums::of(new),
     };
+    // Objects are brought together by five marks, twice.
+    if !changes.may_look_at(10 * (old.objects.len() + new.objects.len())) {
+        return;
+    }
     tables::compare(
         &old.of(ObjectKind::Table),
         &new.of(ObjectKind::Table),
@@ -241,9 +247,6 @@ pub(super) fn compare(old: &Symbols, new: &Symbols, runtime: Option<&str>, chang
     );
     let kind = ObjectKind::TableExtension;
     extensions::compare(&old.of(kind), &new.of(kind), &app, changes);
-    if changes.is_over() {
-        return;
-    }
     enums::compare(old, new, changes);
     breaking::compare(old, new, changes);
 }
@@ -252,11 +255,130 @@ pub(super) fn compare(old: &Symbols, new: &Symbols, runtime: Option<&str>, chang
 pub(super) struct App<'s> {
     /// Whether its runtime widens an Integer to a BigInteger.
     pub(super) has_big_integers: bool,
-    pub(super) enums: Vec<&'s Object>,
+    pub(super) enums: Enums<'s>,
+}
+
+/// The enums of an app, by number and by name.
+pub(super) struct Enums<'s> {
+    by_id: HashMap<i64, &'s Object>,
+    by_name: HashMap<String, &'s Object>,
+}
+
+impl<'s> Enums<'s> {
+    fn of(symbols: &'s Symbols) -> Self {
+        let (mut by_id, mut by_name) = (HashMap::new(), HashMap::new());
+        for object in symbols.of(ObjectKind::Enum) {
+            by_id.entry(object.id).or_insert(object);
+            by_name.entry(folded(&object.name)).or_insert(object);
+        }
+        Self { by_id, by_name }
+    }
+
+    pub(super) fn find(&self, subject: &Subject) -> Option<&'s Object> {
+        match subject.id {
+            0 => self.by_name.get(&folded(&subject.name)).copied(),
+            id => self.by_id.get(&id).copied(),
+        }
+    }
 }
 
 impl Symbols {
+    /// How many numbers of objects and fields there are.
+    pub(super) fn numbers(&self) -> usize {
+        self.objects.iter().map(|object| 1 + object.fields.len()).sum()
+    }
+
     pub(super) fn of(&self, kind: ObjectKind) -> Vec<&Object> {
         self.objects.iter().filter(|object| object.kind == kind).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Symbols, compare, flatten, read_symbols};
+    use crate::limits::Limits;
+    use crate::schema::changes::Changes;
+    use crate::schema::finding::Mode;
+    use serde_json::{Value, json};
+
+    fn symbols(json: &Value) -> Symbols {
+        let text = json.to_string();
+        let space = read_symbols(text.as_bytes(), &Limits::default())
+            .unwrap()
+            .unwrap();
+        let mut objects = Vec::new();
+        flatten(space, "", &mut objects).unwrap();
+        let runtime = Box::default();
+        Symbols { objects, runtime }
+    }
+
+    fn compared(old: &Value, new: &Value) -> Changes {
+        let mut changes = Changes::new(Mode::Add);
+        compare(&symbols(old), &symbols(new), None, &mut changes);
+        changes
+    }
+
+    fn each(count: usize, item: impl Fn(usize) -> Value) -> Vec<Value> {
+        (1..=count).map(item).collect()
+    }
+
+    fn overloads(count: usize, kind: &str) -> Value {
+        let method = |id| {
+            let data_type = json!({ "Name": format!("{kind}{id}") });
+            json!({ "Name": "M", "Parameters": [{ "Name": "p", "TypeDefinition": data_type }] })
+        };
+        json!({ "Codeunits": [{ "Id": 1, "Name": "C", "Methods": each(count, method) }] })
+    }
+
+    fn extensions(count: usize, kind: &str) -> Value {
+        let extension = |id| {
+            let field =
+                json!({ "Id": id, "Name": format!("{kind}F{id}"), "TypeDefinition": { "Name": "Integer" } });
+            json!({ "Id": id, "Name": format!("{kind}{id}"), "TargetObject": "Customer", "Fields": [field] })
+        };
+        json!({ "TableExtensions": each(count, extension) })
+    }
+
+    fn enum_extensions(count: usize, kind: &str) -> Value {
+        let extension = |id| {
+            let values = json!([{ "Ordinal": id, "Name": format!("{kind}{id}") }]);
+            json!({ "Id": id, "Name": format!("X{id}"), "TargetObject": format!("T{id}"), "Values": values })
+        };
+        json!({ "EnumExtensionTypes": each(count, extension) })
+    }
+
+    fn option(count: usize, kind: &str) -> Value {
+        let members = each(count, |id| json!(format!("{kind}{id}")));
+        let data_type = json!({ "Name": "Option", "OptionMembers": members });
+        json!({ "Tables": [{ "Id": 1, "Name": "T", "Fields": [{ "Id": 1, "Name": "F", "TypeDefinition": data_type }] }] })
+    }
+
+    /// Twice as much takes twice as long, whatever a package is made of.
+    #[test]
+    fn steps_grow_as_what_is_compared() {
+        for shape in [overloads, extensions, enum_extensions, option] {
+            let [few, many] =
+                [2_000, 4_000].map(|count| compared(&shape(count, "a"), &shape(count, "b")).steps());
+            assert!(few >= 2_000 && many <= 2 * few + 100, "{few}, {many}");
+        }
+        let found = compared(&overloads(60_000, "a"), &overloads(60_000, "b"));
+        assert!(found.steps() <= 60_000 * 5, "{}", found.steps());
+    }
+
+    /// A few bytes of a field name an enum of many values, which each of them is compared with.
+    #[test]
+    fn what_would_take_too_long_is_undecided() {
+        let values = each(4_000, |id| json!({ "Ordinal": id - 1, "Name": format!("V{id}") }));
+        let app = |data_type: &Value| {
+            let field = |id| json!({ "Id": id, "Name": format!("F{id}"), "TypeDefinition": data_type });
+            json!({
+                "Tables": [{ "Id": 1, "Name": "T", "Fields": each(4_000, field) }],
+                "EnumTypes": [{ "Id": 1, "Name": "E", "Values": values }],
+            })
+        };
+        let old = app(&json!({ "Name": "Option", "OptionMembers": ["V1"] }));
+        let new = app(&json!({ "Name": "Enum", "Subtype": { "Name": "E", "Id": 1 } }));
+        assert!(compared(&old, &new).codes().contains(&"too-costly"));
+        assert!(!compared(&old, &old).codes().contains(&"too-costly"));
     }
 }

@@ -35,7 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Forecasts that are made at once. Each has two packages' symbols in memory.
 const PLACES: usize = 2;
 /// How long somebody waits for a place, before nothing is told.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Forecasts that are kept, the latest made ones.
 const KEPT: usize = 128;
 /// Findings of a forecast that are told, the worst ones.
