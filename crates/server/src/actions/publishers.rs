@@ -8,7 +8,7 @@ mod exchange;
 mod run;
 
 pub(crate) use exchange::{Given, Wish, exchange};
-pub(crate) use run::{SignIn, end_leaked, end_token, forget_ended, sign_in};
+pub(crate) use run::{End, SignIn, end_token, forget_ended, sign_in};
 
 use super::{
     Principal, Service, access,
@@ -63,7 +63,8 @@ struct Saving {
     app: AppId,
     id: Uuid,
     request: TrustedPublisherRequest,
-    issuer: String,
+    /// The refusal of it comes last: it is the operator's to mend, and the rest the caller's.
+    issuer: Result<String, RuleError>,
     countries: BTreeSet<CountryCode>,
     preconditions: Preconditions,
     now: Instant,
@@ -88,7 +89,7 @@ pub(crate) async fn put_trusted_publisher(
         principal: principal.clone(),
         app,
         id,
-        issuer: enabled_issuer(&service.settings.identity, &request)?,
+        issuer: enabled_issuer(&service.settings.identity, &request),
         countries: countries.collect::<Result<_, _>>()?,
         request,
         preconditions,
@@ -115,20 +116,34 @@ fn enabled_issuer(settings: &AuthSettings, request: &TrustedPublisherRequest) ->
     match (&request.issuer, enabled.as_slice()) {
         (Some(issuer), enabled) if enabled.contains(&issuer.as_str()) => Ok(issuer.clone()),
         (None, [only]) => Ok((*only).to_owned()),
-        // What is wrong with the provider itself is said by its rule.
-        (None, []) if request.provider == Provider::GitLab => Ok(String::new()),
-        _ => {
-            let enabled = match enabled.as_slice() {
-                [] => "none".to_owned(),
-                some => some.join(", "),
-            };
-            let message = format!(
-                "The operator of this service has enabled these issuers of {}: {enabled}. Name one as 'issuer'.",
-                request.provider
-            );
-            Err(RuleError::broken("IssuerNotEnabled", message).about("issuer"))
-        }
+        (_, []) => Err(not_enabled(
+            settings,
+            request,
+            "Ask the operator to enable one (identity.publishers)",
+        )),
+        _ => Err(not_enabled(settings, request, "Name one of them as 'issuer'")),
     }
+}
+
+/// The refusal of an issuer, with all that are enabled, of whichever provider, and what is to be done.
+fn not_enabled(settings: &AuthSettings, request: &TrustedPublisherRequest, advice: &str) -> RuleError {
+    let provider = request.provider;
+    let fact = match &request.issuer {
+        Some(issuer) => {
+            format!("'{issuer}' is no issuer of {provider} that this service's operator has enabled.")
+        }
+        None => format!("It takes one issuer of {provider} that this service's operator has enabled."),
+    };
+    let enabled: Vec<_> = settings
+        .publishers
+        .iter()
+        .map(|known| format!("{} ({})", known.issuer, Provider::from(known.provider)))
+        .collect();
+    let enabled = match enabled.as_slice() {
+        [] => "None is enabled, of any provider".to_owned(),
+        some => format!("Enabled are: {}", some.join(", ")),
+    };
+    RuleError::broken("IssuerNotEnabled", format!("{fact} {enabled}. {advice}.")).about("issuer")
 }
 
 async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, bool)> {
@@ -148,6 +163,7 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
     let publisher = described(input, existing.as_ref())?;
     publisher.binding().check()?;
     check_grant(&publisher.grant())?;
+    input.issuer.clone()?;
     match &existing {
         None => {
             if publishers::count_publishers(&mut tx, input.app).await? >= MOST {
@@ -167,7 +183,7 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
             }
             if is_another || publisher.grant().is_wider_than(&existing.grant()) {
                 let by = Actor::Principal(&input.principal);
-                emit(&mut tx, PUBLISHER_WIDENED, &publisher, by, input.now).await?;
+                emit(&mut tx, PUBLISHER_WIDENED, (input.app, input.id), by, input.now).await?;
             }
         }
     }
@@ -194,7 +210,7 @@ fn described(input: &Saving, existing: Option<&TrustedPublisher>) -> Result<Trus
         id: input.id,
         app_id: input.app,
         provider: request.provider,
-        issuer: input.issuer.clone(),
+        issuer: input.issuer.clone().unwrap_or_default(),
         repository: request.repository.clone(),
         repository_id,
         owner_id,
@@ -235,7 +251,7 @@ fn ids(input: &Saving, existing: Option<&TrustedPublisher>) -> Result<Ids, RuleE
     let given = (&request.repository_id, &request.owner_id);
     let is_same_repository = |kept: &&TrustedPublisher| {
         kept.provider == request.provider
-            && kept.issuer == input.issuer
+            && input.issuer.as_ref() == Ok(&kept.issuer)
             && kept.repository.eq_ignore_ascii_case(&request.repository)
     };
     let kept = existing
@@ -352,17 +368,17 @@ fn state(publisher: &TrustedPublisher) -> Value {
 async fn emit(
     tx: &mut Tx<'_>,
     kind: &str,
-    publisher: &TrustedPublisher,
+    (app, id): (AppId, Uuid),
     by: Actor<'_>,
     now: Instant,
 ) -> Result<()> {
     let event = Event {
         id: Uuid::now_v7(),
         kind: kind.to_owned(),
-        app_id: Some(publisher.app_id),
+        app_id: Some(app),
         environment_id: None,
         operation_id: None,
-        payload: json!({ "id": publisher.id, "by": by.named() }).to_string(),
+        payload: json!({ "id": id, "by": by.named() }).to_string(),
         recorded_on: now,
     };
     Ok(insert_events(tx, &[event]).await?)

@@ -6,7 +6,7 @@ use super::{
     request_info::RequestInfo,
 };
 use crate::{
-    actions::publishers::{self, Given, Wish},
+    actions::publishers::{self, End, Given, Wish},
     error::Result,
 };
 use auth::AuthFailure;
@@ -16,7 +16,12 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{ids::AppId, problem::RuleError};
+use domain::{
+    country::CountryCode,
+    ids::AppId,
+    problem::RuleError,
+    publisher::{Grant, Right},
+};
 use std::sync::Arc;
 use wire::{
     ErrorBody,
@@ -66,7 +71,7 @@ pub(crate) async fn exchange_oidc_token(
         token,
         until,
     } = publishers::exchange(&state.service, proven, wish, info.correlation_id).await?;
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    let Grant { may, countries, .. } = publisher.grant();
     let mut response = answer(
         &info,
         &PublisherToken {
@@ -74,9 +79,9 @@ pub(crate) async fn exchange_oidc_token(
             expires_on: until.to_string(),
             app_id: publisher.app_id.0,
             publisher_id: publisher.id,
-            may: words(&publisher.may),
+            may: may.iter().map(Right::to_string).collect(),
             max_availability: publisher.max_availability.to_string(),
-            countries: publisher.countries.as_deref().map_or_else(Vec::new, words),
+            countries: countries.iter().flatten().map(CountryCode::to_string).collect(),
         },
     )?;
     let no_store = HeaderValue::from_static("no-store");
@@ -100,7 +105,7 @@ pub(crate) async fn end_oidc_token(State(state): State<Arc<AppState>>, request: 
         };
         return Err(refuse(failure, "not the token of a run").into());
     };
-    if !publishers::end_token(&state.service, sha256, info.correlation_id).await? {
+    if !publishers::end_token(&state.service, sha256, End::Done, info.correlation_id).await? {
         return Err(refuse(AuthFailure::Malformed, "no run has the token, or it has ended").into());
     }
     Ok(StatusCode::NO_CONTENT.into_response())
