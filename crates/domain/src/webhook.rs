@@ -78,6 +78,11 @@ pub const DISABLED: &str = "webhook.disabled";
 pub const PUBLISHER_WIDENED: &str = "publisher.widened";
 /// What the event is called that tells of a publisher whose ids are those of its first run from now on.
 pub const PUBLISHER_LOCKED: &str = "publisher.locked";
+/// What the event is called that tells of a run's token that was found where it does not belong, and has ended.
+pub const PUBLISHER_TOKEN_LEAKED: &str = "publisher.tokenLeaked";
+/// What the event is called that tells of a pipeline's token with which somebody came again: at most once an hour of each
+/// publisher.
+pub const PUBLISHER_TOKEN_REUSED: &str = "publisher.tokenReused";
 
 /// Events that belong to an app: its owners can have themselves told of them.
 pub const APP_EVENTS: &[&str] = &[
@@ -109,6 +114,8 @@ pub const APP_EVENTS: &[&str] = &[
     "environment.drift",
     PUBLISHER_WIDENED,
     PUBLISHER_LOCKED,
+    PUBLISHER_TOKEN_LEAKED,
+    PUBLISHER_TOKEN_REUSED,
     NEW_HOST,
     DISABLED,
 ];

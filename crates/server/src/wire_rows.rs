@@ -12,8 +12,10 @@ use crate::{
 use data_encoding::HEXLOWER;
 use domain::{
     agent::{AgentState, is_silent},
+    country::CountryCode,
     instant::Instant,
     principal::PrincipalKind,
+    publisher::{Grant, Right},
     version::{AppVersion, SyncMode},
 };
 use std::time::Duration;
@@ -159,7 +161,8 @@ pub(crate) fn webhook(webhook: Webhook) -> Result<wire::webhooks::Webhook> {
 
 /// The runs of a pipeline that may act for an app.
 pub(crate) fn trusted_publisher(publisher: TrustedPublisher) -> Result<wire::publishers::TrustedPublisher> {
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    let events = publisher.binding().events;
+    let Grant { may, countries, .. } = publisher.grant();
     Ok(wire::publishers::TrustedPublisher {
         id: publisher.id,
         provider: publisher.provider,
@@ -171,11 +174,11 @@ pub(crate) fn trusted_publisher(publisher: TrustedPublisher) -> Result<wire::pub
         job_workflow: publisher.job_workflow,
         environment: publisher.environment,
         ref_pattern: publisher.ref_pattern,
-        events: words(&publisher.events),
+        events,
         runner_environment: publisher.runner_environment,
-        may: words(&publisher.may),
+        may: may.iter().map(Right::to_string).collect(),
         max_availability: publisher.max_availability,
-        countries: publisher.countries.as_deref().map_or_else(Vec::new, words),
+        countries: countries.iter().flatten().map(CountryCode::to_string).collect(),
         lifetime_seconds: publisher.lifetime_seconds,
         state: publisher.state,
         pending_until: publisher.pending_until,

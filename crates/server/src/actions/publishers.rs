@@ -10,7 +10,7 @@ mod run;
 
 pub(crate) use exchange::{Given, Wish, exchange};
 pub(crate) use refusals::Refusals;
-pub(crate) use run::{SignIn, end_leaked, end_token, forget_ended, sign_in};
+pub(crate) use run::{End, SignIn, end_token, forget_ended, sign_in};
 
 use super::{
     Principal, Service, access,
@@ -65,7 +65,8 @@ struct Saving {
     app: AppId,
     id: Uuid,
     request: TrustedPublisherRequest,
-    issuer: String,
+    /// The refusal of it comes last: it is the operator's to mend, and the rest the caller's.
+    issuer: Result<String, RuleError>,
     countries: BTreeSet<CountryCode>,
     preconditions: Preconditions,
     now: Instant,
@@ -90,7 +91,7 @@ pub(crate) async fn put_trusted_publisher(
         principal: principal.clone(),
         app,
         id,
-        issuer: enabled_issuer(&service.settings.identity, &request)?,
+        issuer: enabled_issuer(&service.settings.identity, &request),
         countries: countries.collect::<Result<_, _>>()?,
         request,
         preconditions,
@@ -117,20 +118,34 @@ fn enabled_issuer(settings: &AuthSettings, request: &TrustedPublisherRequest) ->
     match (&request.issuer, enabled.as_slice()) {
         (Some(issuer), enabled) if enabled.contains(&issuer.as_str()) => Ok(issuer.clone()),
         (None, [only]) => Ok((*only).to_owned()),
-        // What is wrong with the provider itself is said by its rule.
-        (None, []) if request.provider == Provider::GitLab => Ok(String::new()),
-        _ => {
-            let enabled = match enabled.as_slice() {
-                [] => "none".to_owned(),
-                some => some.join(", "),
-            };
-            let message = format!(
-                "The operator of this service has enabled these issuers of {}: {enabled}. Name one as 'issuer'.",
-                request.provider
-            );
-            Err(RuleError::broken("IssuerNotEnabled", message).about("issuer"))
-        }
+        (_, []) => Err(not_enabled(
+            settings,
+            request,
+            "Ask the operator to enable one (identity.publishers)",
+        )),
+        _ => Err(not_enabled(settings, request, "Name one of them as 'issuer'")),
     }
+}
+
+/// The refusal of an issuer, with all that are enabled, of whichever provider, and what is to be done.
+fn not_enabled(settings: &AuthSettings, request: &TrustedPublisherRequest, advice: &str) -> RuleError {
+    let provider = request.provider;
+    let fact = match &request.issuer {
+        Some(issuer) => {
+            format!("'{issuer}' is no issuer of {provider} that this service's operator has enabled.")
+        }
+        None => format!("It takes one issuer of {provider} that this service's operator has enabled."),
+    };
+    let enabled: Vec<_> = settings
+        .publishers
+        .iter()
+        .map(|known| format!("{} ({})", known.issuer, Provider::from(known.provider)))
+        .collect();
+    let enabled = match enabled.as_slice() {
+        [] => "None is enabled, of any provider".to_owned(),
+        some => format!("Enabled are: {}", some.join(", ")),
+    };
+    RuleError::broken("IssuerNotEnabled", format!("{fact} {enabled}. {advice}.")).about("issuer")
 }
 
 async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, bool)> {
@@ -151,6 +166,7 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
     let publisher = described(input, existing.as_ref(), is_unconfirmed)?;
     publisher.binding().check()?;
     check_grant(&publisher.grant())?;
+    input.issuer.clone()?;
     match &existing {
         None => {
             if publishers::count_publishers(&mut tx, input.app).await? >= MOST {
@@ -170,7 +186,7 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
             }
             if is_another || publisher.grant().is_wider_than(&existing.grant()) {
                 let by = Actor::Principal(&input.principal);
-                emit(&mut tx, PUBLISHER_WIDENED, &publisher, by, input.now).await?;
+                emit(&mut tx, PUBLISHER_WIDENED, (input.app, input.id), by, input.now).await?;
             }
         }
     }
@@ -186,11 +202,15 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
 
 /// Whether the ids that are given are those that a run locked another of the app's publishers to.
 async fn is_unconfirmed_elsewhere(tx: &mut Tx<'_>, input: &Saving) -> Result<bool> {
-    let (Some(repository), Some(owner)) = (&input.request.repository_id, &input.request.owner_id) else {
+    let (Ok(issuer), Some(repository), Some(owner)) = (
+        &input.issuer,
+        &input.request.repository_id,
+        &input.request.owner_id,
+    ) else {
         return Ok(false);
     };
     let ids = (repository.as_str(), owner.as_str());
-    let found = publishers::is_unconfirmed_elsewhere(tx, (input.app, input.id), &input.issuer, ids).await?;
+    let found = publishers::is_unconfirmed_elsewhere(tx, (input.app, input.id), issuer, ids).await?;
     Ok(found)
 }
 
@@ -211,7 +231,7 @@ fn described(
         id: input.id,
         app_id: input.app,
         provider: request.provider,
-        issuer: input.issuer.clone(),
+        issuer: input.issuer.clone().unwrap_or_default(),
         repository: request.repository.clone(),
         repository_id,
         owner_id,
@@ -256,7 +276,7 @@ fn ids(input: &Saving, existing: Option<&TrustedPublisher>, is_unconfirmed: bool
         kept.repository.eq_ignore_ascii_case(&request.repository) || is_as_kept(kept)
     };
     let kept = existing
-        .filter(|kept| kept.provider == request.provider && kept.issuer == input.issuer)
+        .filter(|kept| kept.provider == request.provider && input.issuer.as_ref() == Ok(&kept.issuer))
         .filter(|kept| kept.binding().has_ids() && is_same_repository(kept));
     let is_given = given.0.is_some() || given.1.is_some();
     if request.confirmed && (!is_given || kept.is_some_and(|kept| !is_as_kept(kept))) {
@@ -369,17 +389,17 @@ fn state(publisher: &TrustedPublisher) -> Value {
 async fn emit(
     tx: &mut Tx<'_>,
     kind: &str,
-    publisher: &TrustedPublisher,
+    (app, id): (AppId, Uuid),
     by: Actor<'_>,
     now: Instant,
 ) -> Result<()> {
     let event = Event {
         id: Uuid::now_v7(),
         kind: kind.to_owned(),
-        app_id: Some(publisher.app_id),
+        app_id: Some(app),
         environment_id: None,
         operation_id: None,
-        payload: json!({ "id": publisher.id, "by": by.named() }).to_string(),
+        payload: json!({ "id": id, "by": by.named() }).to_string(),
         recorded_on: now,
     };
     Ok(insert_events(tx, &[event]).await?)

@@ -6,7 +6,7 @@ use super::{
     request_info::RequestInfo,
 };
 use crate::{
-    actions::publishers::{self, Given, Wish},
+    actions::publishers::{self, End, Given, Wish},
     error::Result,
 };
 use auth::AuthFailure;
@@ -16,7 +16,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{ids::AppId, problem::RuleError};
+use domain::{country::CountryCode, ids::AppId, problem::RuleError};
 use std::sync::Arc;
 use wire::{
     ErrorBody,
@@ -67,7 +67,6 @@ pub(crate) async fn exchange_oidc_token(
         until,
     } = publishers::exchange(&state.service, proven, wish, info.correlation_id).await?;
     let grant = publisher.grant();
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     let mut response = answer(
         &info,
         &PublisherToken {
@@ -77,7 +76,12 @@ pub(crate) async fn exchange_oidc_token(
             publisher_id: publisher.id,
             may: grant.rights().map(|right| right.to_string()).collect(),
             max_availability: grant.highest_availability().to_string(),
-            countries: publisher.countries.as_deref().map_or_else(Vec::new, words),
+            countries: grant
+                .countries
+                .iter()
+                .flatten()
+                .map(CountryCode::to_string)
+                .collect(),
         },
     )?;
     let no_store = HeaderValue::from_static("no-store");
@@ -101,7 +105,7 @@ pub(crate) async fn end_oidc_token(State(state): State<Arc<AppState>>, request: 
         };
         return Err(refuse(failure, "not the token of a run").into());
     };
-    if !publishers::end_token(&state.service, sha256, info.correlation_id).await? {
+    if !publishers::end_token(&state.service, sha256, End::Done, info.correlation_id).await? {
         return Err(refuse(AuthFailure::Malformed, "no run has the token, or it has ended").into());
     }
     Ok(StatusCode::NO_CONTENT.into_response())

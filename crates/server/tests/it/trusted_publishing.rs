@@ -759,10 +759,26 @@ async fn azure_devops_is_capped(backend: Backend) {
         .trusts(ID, &record(json!({ "ownerId": null, "repositoryId": null })))
         .await
         .broke_rule("IdsRequired");
+    // What else is wrong is said first; of issuers it is said which there are, whosever they are.
+    let short = publisher_with(json!({ "workflow": "release.yml" }));
+    let refused = owner.trusts(ID, &short).await.refused(400, "InvalidInput");
+    assert!(refused.message().contains("'workflow'"), "{refused:?}");
     owner
+        .trusts(ID, &publisher_with(json!({ "refPattern": "refs/tags/**" })))
+        .await
+        .broke_rule("BindingTooWide");
+    let refused = owner
         .trusts(ID, &publisher())
         .await
         .broke_rule("IssuerNotEnabled");
+    for fact in [
+        "one issuer of GitHub",
+        "Enabled are: http",
+        "(AzureDevOps)",
+        "identity.publishers",
+    ] {
+        assert!(refused.message().contains(fact), "{fact}: {refused:?}");
+    }
     owner.trusts(ID, &record(json!({}))).await.expect(201);
     let run = || {
         let claims = [
@@ -819,6 +835,17 @@ async fn owners_hear_of_it(backend: Backend) {
     owner.trusts(ID, &narrower).await.expect(200);
     let wider = publisher_with(json!({ "may": ["upload", "availability"], "confirmed": true }));
     owner.trusts(ID, &wider).await.expect(200);
+    // Whoever comes with one token again and again is heard of once an hour.
+    let reused = run();
+    let given = service.exchanges(&reused).await.expect(200);
+    for _ in 0..3 {
+        service.exchanges(&reused).await.refused(403, "Forbidden");
+    }
+    let given = &given.json()["token"];
+    for _ in 0..2 {
+        let leaked = json!({ "tokens": [given] });
+        service.nobody().post("/tokens/leaked", leaked).await.expect(202);
+    }
     let told = async || {
         let deliveries = owner.get(format!("{webhook}/deliveries")).await.expect(200);
         let mut types = deliveries.column("type");
@@ -827,9 +854,29 @@ async fn owners_hear_of_it(backend: Backend) {
         types
     };
     service
-        .until("both are told", async || told().await.len() >= 2)
+        .until("all are told", async || told().await.len() >= 4)
         .await;
-    assert_eq!(told().await, ["publisher.locked", "publisher.widened"]);
+    let all = [
+        "publisher.locked",
+        "publisher.tokenLeaked",
+        "publisher.tokenReused",
+        "publisher.widened",
+    ];
+    assert_eq!(told().await, all);
+    assert_eq!(audit(&service, "trustedPublishers/tokenReused").await.len(), 1);
+    service.advances(Duration::from_hours(1)).await;
+    let later = run();
+    service.exchanges(&later).await.expect(200);
+    service.exchanges(&later).await.refused(403, "Forbidden");
+    service
+        .until("it is told anew", async || told().await.len() >= 5)
+        .await;
+    let reuses = told()
+        .await
+        .iter()
+        .filter(|kind| *kind == "publisher.tokenReused")
+        .count();
+    assert_eq!(reuses, 2);
 }
 
 async fn where_it_is_off_nothing_of_it_works(backend: Backend) {
@@ -847,11 +894,12 @@ async fn where_it_is_off_nothing_of_it_works(backend: Backend) {
         .exchanges(&run())
         .await
         .refused(404, "ResourceDoesNotExist");
-    service
+    let refused = service
         .owner()
         .trusts(ID, &publisher())
         .await
         .broke_rule("IssuerNotEnabled");
+    assert!(refused.message().contains("None is enabled"), "{refused:?}");
     let on = publishing(backend).await;
     assert_eq!(
         on.nobody()
@@ -862,10 +910,17 @@ async fn where_it_is_off_nothing_of_it_works(backend: Backend) {
         PUBLIC_URL
     );
     let unknown = publisher_with(json!({ "issuer": "https://169.254.169.254" }));
-    on.owner()
+    let refused = on
+        .owner()
         .trusts(ID, &unknown)
         .await
         .broke_rule("IssuerNotEnabled");
+    for fact in [
+        "'https://169.254.169.254' is no issuer of GitHub",
+        "(GitHub). Name one of them",
+    ] {
+        assert!(refused.message().contains(fact), "{fact}: {refused:?}");
+    }
 }
 
 async fn what_would_trust_too_many_is_refused(backend: Backend) {
@@ -874,6 +929,8 @@ async fn what_would_trust_too_many_is_refused(backend: Backend) {
     for (rule, more) in [
         ("BindingTooWide", json!({ "refPattern": null })),
         ("BindingTooWide", json!({ "refPattern": "refs/heads/*" })),
+        ("BindingTooWide", json!({ "refPattern": "refs/tags/*" })),
+        ("EventNotAllowed", json!({ "events": ["push", "issues"] })),
         (
             "EventNotAllowed",
             json!({ "events": ["push", "pull_request_target"] }),

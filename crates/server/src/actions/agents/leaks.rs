@@ -41,7 +41,9 @@ pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], correla
     for one in leaked {
         let is_found = match one {
             Leaked::Token(sha256) => end_token(service, sha256, correlation_id).await?,
-            Leaked::OfRun(sha256) => publishers::end_leaked(service, sha256, correlation_id).await?,
+            Leaked::OfRun(sha256) => {
+                publishers::end_token(service, sha256, publishers::End::Leaked, correlation_id).await?
+            }
             Leaked::Code(sha256) => {
                 let ended = service.db.write((sha256, now), |tx, (sha256, now)| {
                     Box::pin(end_code(tx, *sha256, *now))

@@ -17,7 +17,7 @@ use domain::{
     instant::Instant,
     problem::{Code, RuleError},
     publisher::{EXCHANGES_EACH_HOUR, PipelineToken, PublisherState, shown},
-    webhook::PUBLISHER_LOCKED,
+    webhook::{PUBLISHER_LOCKED, PUBLISHER_TOKEN_REUSED},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -34,6 +34,7 @@ const MOST_COMPARED: i64 = 50;
 /// Refused exchanges of a publisher that the audit keeps in an hour.
 const REFUSALS_EACH_HOUR: u64 = 20;
 const REFUSED: &str = "trustedPublishers/exchangeRefused";
+const REUSED: &str = "trustedPublishers/tokenReused";
 const HOUR: Duration = Duration::from_hours(1);
 /// Seconds after which there may be more, at most.
 const WAIT: u32 = 3_600;
@@ -157,6 +158,7 @@ async fn exchange_in(
         remembered_until: input.now + input.proven.remembered_for,
     };
     if !publishers::remember_exchange(&mut tx, &exchange).await? {
+        warn_of_reuse(&mut tx, input, &publisher).await?;
         let problem = RuleError::new(
             Code::Forbidden,
             "The pipeline's token was exchanged before, and each is good once: ask the pipeline for another.",
@@ -241,8 +243,27 @@ async fn lock_ids(
         after: Some(super::state(&locked)),
     };
     audit::record(tx, Actor::Principal(by), input.now, change).await?;
-    emit(tx, PUBLISHER_LOCKED, &locked, Actor::Principal(by), input.now).await?;
+    let of = (locked.app_id, locked.id);
+    emit(tx, PUBLISHER_LOCKED, of, Actor::Principal(by), input.now).await?;
     Ok(locked)
+}
+
+/// Two who come with one token may be a run and whoever took it from the run. Its owners are told once an hour, however often
+/// somebody comes with it. The row of the publisher is locked.
+async fn warn_of_reuse(tx: &mut Tx<'_>, input: &Exchanging, publisher: &TrustedPublisher) -> Result<()> {
+    let (now, of) = (input.now, (publisher.app_id, publisher.id));
+    let target = target(publisher.app_id, publisher.id);
+    if store::audit::count_since(tx, REUSED, &target, now - HOUR).await? > 0 {
+        return Ok(());
+    }
+    let change = Change {
+        action: REUSED,
+        target,
+        before: None,
+        after: Some(json!({ "run": input.proven.token.run })),
+    };
+    audit::record(tx, DOOR, now, change).await?;
+    emit(tx, PUBLISHER_TOKEN_REUSED, of, DOOR, now).await
 }
 
 fn ambiguous(several: &[&TrustedPublisher]) -> RuleError {

@@ -1,6 +1,6 @@
 //! A run of a pipeline, from the token that it shows to the end of that token.
 
-use super::target;
+use super::{emit, target};
 use crate::{
     actions::{
         Principal, Service,
@@ -12,6 +12,7 @@ use domain::{
     ids::{PrincipalId, TenantId},
     instant::Instant,
     principal::CallerKind,
+    webhook::PUBLISHER_TOKEN_LEAKED,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -63,60 +64,72 @@ pub(super) fn principal_of(token: &PublisherToken, correlation_id: Uuid) -> Prin
     }
 }
 
-/// Ends the token of a run; whether it was one that had not ended.
-pub(crate) async fn end_token(service: &Service, sha256: [u8; 32], correlation_id: Uuid) -> Result<bool> {
-    let input = (sha256, correlation_id, service.clock.now());
-    service
-        .db
-        .write(input, |tx, (sha256, correlation_id, now)| {
-            Box::pin(end_token_in(
-                tx,
-                *sha256,
-                *correlation_id,
-                *now,
-                "trustedPublishers/endToken",
-            ))
-        })
-        .await
+/// Why the token of a run ends before its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The run is done with it.
+    Done,
+    /// Somebody found it where it does not belong.
+    Leaked,
 }
 
-/// The same of a token that somebody found where it does not belong.
-pub(crate) async fn end_leaked(service: &Service, sha256: [u8; 32], correlation_id: Uuid) -> Result<bool> {
-    let input = (sha256, correlation_id, service.clock.now());
-    service
-        .db
-        .write(input, |tx, (sha256, correlation_id, now)| {
-            Box::pin(end_token_in(
-                tx,
-                *sha256,
-                *correlation_id,
-                *now,
-                "trustedPublishers/endLeaked",
-            ))
-        })
-        .await
+impl End {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Done => "trustedPublishers/endToken",
+            Self::Leaked => "trustedPublishers/endLeaked",
+        }
+    }
 }
 
-async fn end_token_in(
-    mut tx: Tx<'_>,
+struct Ending {
     sha256: [u8; 32],
+    why: End,
     correlation_id: Uuid,
     now: Instant,
-    action: &'static str,
+}
+
+/// Ends the token of a run; whether it was one that had not ended.
+pub(crate) async fn end_token(
+    service: &Service,
+    sha256: [u8; 32],
+    why: End,
+    correlation_id: Uuid,
 ) -> Result<bool> {
-    let found = publishers::lock_token(&mut tx, sha256).await?;
+    let input = Ending {
+        sha256,
+        why,
+        correlation_id,
+        now: service.clock.now(),
+    };
+    let has_ended = service
+        .db
+        .write(input, |tx, input| Box::pin(end_token_in(tx, input)))
+        .await?;
+    service.emitted.notify_here();
+    Ok(has_ended)
+}
+
+async fn end_token_in(mut tx: Tx<'_>, input: &Ending) -> Result<bool> {
+    let now = input.now;
+    let found = publishers::lock_token(&mut tx, input.sha256).await?;
     let Some(token) = found.filter(|token| token.revoked_on.is_none() && token.expires_on > now) else {
         return Ok(false);
     };
     publishers::revoke_token(&mut tx, token.id, now).await?;
+    let run = principal_of(&token, input.correlation_id);
+    let by = Actor::Principal(&run);
     let change = Change {
-        action,
+        action: input.why.action(),
         target: target(token.app_id, token.publisher_id),
         before: None,
         after: Some(json!({ "run": token.run })),
     };
-    let by = principal_of(&token, correlation_id);
-    audit::record(&mut tx, Actor::Principal(&by), now, change).await?;
+    audit::record(&mut tx, by, now, change).await?;
+    if input.why == End::Leaked {
+        let of = (token.app_id, token.publisher_id);
+        emit(&mut tx, PUBLISHER_TOKEN_LEAKED, of, by, now).await?;
+    }
     Ok(true)
 }
 
