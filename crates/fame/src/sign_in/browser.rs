@@ -391,6 +391,36 @@ mod tests {
         assert!(way_back.read("GET /?code=a HTTP/1.1\r\n\r\n").is_none());
     }
 
+    /// What is answered to a browser that comes back with `state`.
+    async fn comes_back(port: u16, state: &str) -> String {
+        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let asked = format!("GET /?code=c&state={state} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
+        connection.write_all(asked.as_bytes()).await.unwrap();
+        let mut told = String::new();
+        connection.read_to_string(&mut told).await.unwrap();
+        told
+    }
+
+    #[tokio::test]
+    async fn another_state_ends_nothing_and_is_not_listened_to_for_ever() {
+        let way_back = WayBack::open(0).unwrap();
+        let guesses = async |count: usize| {
+            for _ in 0..count {
+                let told = comes_back(way_back.port, "guessed").await;
+                assert!(told.starts_with("HTTP/1.1 400 "), "{told}");
+            }
+        };
+        let then_ours = async {
+            guesses(MOST_ASIDE - 1).await;
+            comes_back(way_back.port, "ours").await
+        };
+        let (answer, told) = tokio::join!(way_back.answer("ours"), then_ours);
+        assert_eq!(answer.unwrap()["code"], "c");
+        assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+        let (answer, ()) = tokio::join!(way_back.answer("ours"), guesses(MOST_ASIDE));
+        assert!(answer.unwrap_err().to_string().contains("keeps asking"));
+    }
+
     #[tokio::test]
     async fn a_port_that_somebody_else_has_by_either_address_is_not_taken() {
         let by_four = TcpListener::bind("127.0.0.1:0").unwrap();

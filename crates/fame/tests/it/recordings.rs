@@ -313,7 +313,8 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
         &[exchange("GET", "/v1.4/apps", json!({"value": []}))],
     );
     let file = file.to_str().unwrap();
-    let profiles = folder.path().join("profiles.toml");
+    fs::create_dir(folder.path().join("fame")).unwrap();
+    let profiles = folder.path().join("fame/profiles.toml");
     fs::write(
         &profiles,
         format!("[profiles.contoso]\nurl = \"{}\"\n", own.url()),
@@ -325,7 +326,7 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
     by_variable.env("FAME_URL", own.url());
     let by_flag = binary(&[&to_other[..], &["--url", &own.url()]].concat());
     let mut by_profile = binary(&[&to_other[..], &["--profile", "contoso"]].concat());
-    by_profile.env("FAME_CONFIG", &profiles);
+    by_profile.env("XDG_CONFIG_HOME", folder.path());
     for mut command in [by_variable, by_flag, by_profile] {
         command.env("FAME_TOKEN", "token of the one");
         let ended = run(command).await;
