@@ -600,10 +600,7 @@ async fn refused_runs_use_up_nothing_of_other_repositories(backend: Backend) {
         for _ in 0..120 {
             service.exchanges(&refused).await.refused(403, "Forbidden");
         }
-        let too_many = service
-            .exchanges(&refused)
-            .await
-            .refused(429, "TooManyRequests");
+        let too_many = service.exchanges(&refused).await.refused(429, "TooManyRequests");
         assert!(!too_many.header("retry-after").is_empty());
         if id == "666" {
             service.exchanges(&run()).await.expect(200);
