@@ -247,7 +247,7 @@ async fn whatever_a_run_says_otherwise_is_named(backend: Backend) {
     );
     assert_eq!(
         audit(&service, "trustedPublishers/exchangeRefused").await.len(),
-        8
+        12
     );
     // What a refused run may do to the audit has an end.
     for _ in 0..20 {
