@@ -197,7 +197,9 @@ pub(crate) fn explained(error: &Error) -> String {
         },
         Error::NoSignIn(problem) => problem.clone(),
         Error::Untrusted { host, .. } if error.is_plain_http() => {
-            let meant = match is_loopback(host) {
+            // Named with its port where that is not the usual one.
+            let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+            let meant = match is_loopback(name) {
                 true => " Is http:// meant?",
                 false => "",
             };

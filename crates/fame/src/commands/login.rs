@@ -62,7 +62,6 @@ impl LoginArgs {
                 true => KeptIn::File,
                 false => KeptIn::Keyring,
             };
-            kept_in.check(&name).await?;
             let login = self.sign_in(&place, printer).await?;
             if let Some(other) = profile.kept_in.filter(|other| *other != kept_in) {
                 other.remove(&name).await?;

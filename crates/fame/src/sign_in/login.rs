@@ -218,17 +218,6 @@ impl TokenSource for StoredLogin {
 }
 
 impl KeptIn {
-    /// Whether something can be kept there, found out before anybody signs in for nothing.
-    ///
-    /// # Errors
-    /// [`Failure::Usage`] when there is no keyring, or one that stays locked.
-    pub(crate) async fn check(self, profile: &str) -> Result<(), Failure> {
-        match self {
-            Self::File => Ok(()),
-            Self::Keyring => system_keyring::read(profile).await.map(drop),
-        }
-    }
-
     /// What is kept for the profile.
     ///
     /// # Errors

@@ -321,6 +321,8 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
     )
     .unwrap();
 
+    let for_its_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&profiles, for_its_owner).unwrap();
     let to_other = ["replay", "--to", &other.url(), file];
     let mut by_variable = binary(&to_other);
     by_variable.env("FAME_URL", own.url());

