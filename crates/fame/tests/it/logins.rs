@@ -401,6 +401,8 @@ async fn a_code_for_another_device_is_shown_to_people_only() {
     let mut command = tokio::process::Command::new("script");
     command
         .args(["-qec", &words.join(" "), "/dev/null"])
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("XDG_CONFIG_HOME", desk.home.path());
     command
         .stdin(Stdio::piped())

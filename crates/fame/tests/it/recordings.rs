@@ -330,7 +330,7 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
     let mut by_profile = binary(&[&to_other[..], &["--profile", "contoso"]].concat());
     by_profile.env("XDG_CONFIG_HOME", folder.path());
     for mut command in [by_variable, by_flag, by_profile] {
-        command.env("FAME_TOKEN", "token of the one");
+        command.env("FAME_TOKEN", "the-own-token");
         let ended = run(command).await;
         assert_eq!(ended.code, 2, "{ended:?}");
         assert!(ended.err.contains("goes to no other"), "{ended:?}");
@@ -342,7 +342,7 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
 
     let mut same = binary(&["replay", "--to", &own.url(), file]);
     same.env("FAME_URL", own.url())
-        .env("FAME_TOKEN", "token of the one");
+        .env("FAME_TOKEN", "the-own-token");
     assert_eq!(run(same).await.code, 0);
     assert_eq!(own.lines(), ["GET /v1.4/apps"]);
 }
