@@ -341,8 +341,7 @@ async fn what_signs_in_at_one_service_goes_to_no_other() {
     );
 
     let mut same = binary(&["replay", "--to", &own.url(), file]);
-    same.env("FAME_URL", own.url())
-        .env("FAME_TOKEN", "the-own-token");
+    same.env("FAME_URL", own.url()).env("FAME_TOKEN", "the-own-token");
     assert_eq!(run(same).await.code, 0);
     assert_eq!(own.lines(), ["GET /v1.4/apps"]);
 }
