@@ -19,10 +19,11 @@ use domain::{
     ids::OperationId,
     operation::{OperationKind, OperationStatus},
 };
-use futures::FutureExt;
 use std::{
     collections::{HashMap, HashSet},
+    future::poll_fn,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 use store::Value;
@@ -507,7 +508,14 @@ async fn who_hangs_up_takes_no_wake_up_along() {
         fleet.has_environment(0, 1, OPEN).await;
         let service = fleet.service();
         let mut wakeup = service.wakeup.listener();
-        assert!(schedule(service, 0, 0).now_or_never().is_none());
+        let mut scheduling = Box::pin(schedule(service, 0, 0));
+        let has_begun = poll_fn(|context| {
+            let ended = scheduling.as_mut().poll(context).is_ready();
+            let begun = ended || !service.changes.is_empty();
+            if begun { Poll::Ready(()) } else { Poll::Pending }
+        });
+        has_begun.await;
+        drop(scheduling);
         tokio::time::timeout(LONG, wakeup.notified()).await.unwrap();
         assert_eq!(fleet.claims(1).await.len(), 1);
     })
