@@ -10,6 +10,10 @@
 
 pub(crate) mod body;
 pub(crate) mod cleaning;
+mod expressions;
 pub(crate) mod format;
+mod headers;
+mod messages;
 pub(crate) mod pseudonyms;
 pub(crate) mod shapes;
+pub(crate) mod vocabulary;

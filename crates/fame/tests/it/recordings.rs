@@ -516,7 +516,7 @@ async fn what_passes_is_what_is_sent_and_what_is_cut_is_said_to_be() {
     assert_eq!(lines[1]["request"]["headers"]["authorization"], "(removed)");
     assert_eq!(
         lines[1]["answer"]["body"]["json"],
-        json!({"value": [{"id": "{app-1}", "{text-2}": 1}]})
+        json!({"value": [{"id": "{app-1}", "{text-3}": 0}]})
     );
     let page = &lines[2]["answer"];
     assert_eq!(
