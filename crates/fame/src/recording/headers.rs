@@ -74,6 +74,7 @@ const WORDS: &[&str] = &[
     "odata.metadata",
     "odata.streaming",
     "streaming",
+    "json",
     "full",
     "minimal",
     "none",

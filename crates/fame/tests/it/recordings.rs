@@ -527,6 +527,47 @@ async fn what_passes_is_what_is_sent_and_what_is_cut_is_said_to_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_are_recorded_whole_and_by_the_same_pseudonyms() {
+    let service = Service::start(|asked, _| {
+        let number = asked.query.trim_start_matches("$top=").to_owned();
+        Answer::json(
+            200,
+            json!({"value": [{"id": APP, "publisher": "Contoso", "name": format!("App {number}")}]}),
+        )
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Recording::of(&service.url(), &folder.path().join("a.jsonl")).await;
+    let client = crate::services::Caller::new_client();
+    let asked = (1..=40).map(|number| {
+        let request = client.get(format!("{}/v1.4/apps?$top={number}", recording.url));
+        async move {
+            let text = request.send().await.unwrap().text().await.unwrap();
+            assert!(text.contains(&format!("\"App {number}\"")), "{text}");
+        }
+    });
+    futures::future::join_all(asked).await;
+    let lines = recording.ends().await;
+    let mut asked: Vec<u64> = lines[1..]
+        .iter()
+        .map(|line| line["request"]["query"][0][1].as_str().unwrap().parse().unwrap())
+        .collect();
+    asked.sort_unstable();
+    assert_eq!(asked, (1..=40).collect::<Vec<_>>());
+    let mut names = std::collections::BTreeSet::new();
+    for line in &lines[1..] {
+        let row = &line["answer"]["body"]["json"]["value"][0];
+        assert_eq!(
+            (&row["id"], &row["publisher"]),
+            (&json!("{app-1}"), &json!("{name-1}")),
+            "{line}"
+        );
+        names.insert(row["name"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(names.len(), 40, "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_be_reached_is_written_down_as_no_answer() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.jsonl");

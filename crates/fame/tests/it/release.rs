@@ -4,7 +4,7 @@
 mod door;
 
 use crate::{
-    service::{Ended, binary, run},
+    service::{Answer, Ended, Service, binary, run},
     services::{
         APPS, COUNTRIES, Database, Environment, Gateway, Installed, LineOfWork, Misdeed, Original, Person,
         Process, Site, fill, principal_body,
@@ -437,6 +437,118 @@ async fn what_the_services_plan_says_no_to_hinders() {
             "{versions:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installed_preview_hinders_a_first_release_too() {
+    let world = World::with_environments().await;
+    world.writes("old.app", base("1.0.0.0"));
+    assert_eq!(world.releases(&["old.app", "-c", "US"]).await.code, 0);
+    let args = [&["base.app", "-c", "US"][..], &ROLLOUT].concat();
+    for more in [&[][..], &["--plan"]] {
+        let ended = world.releases(&[&args[..], more].concat()).await;
+        assert_eq!(ended.code, 5, "{ended:?}");
+        for fact in ["InstalledIsPreview", "1.0.0.0", "fame versions update"] {
+            assert!(ended.err.contains(fact), "{fact}: {ended:?}");
+        }
+        assert_eq!(
+            world.versions(APPS[0], "US").await.len(),
+            1,
+            "nothing was uploaded"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_foretells_is_told() {
+    let world = World::start().await;
+    world.writes("old.app", table("1.0.0.0", 50));
+    world.writes("new.app", table("1.0.1.0", 30));
+    world.writes("newer.app", table("1.0.2.0", 20));
+    assert_eq!(world.releases(&["old.app", "-c", "US"]).await.code, 0);
+    let ended = world.releases(&["new.app", "-c", "US"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for fact in [
+        "Base 1.0.1.0 in US: after version 1.0.0.0",
+        "forecast to refuse it",
+        "length-shorter",
+    ] {
+        assert!(ended.err.contains(fact), "{fact}: {ended:?}");
+    }
+    let upload = async |file: &str| {
+        let mut command = binary(&["versions", "upload", file, "-c", "US"]);
+        command
+            .env("FAME_URL", world.service.base_url())
+            .env("FAME_TOKEN", token_of(&Person::OWNER))
+            .current_dir(&world.folder);
+        run(command).await
+    };
+    let ended = upload("newer.app").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.err.contains("newer.app: after version 1.0.1.0"),
+        "{ended:?}"
+    );
+    let ended = upload("pack.app").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(
+        ended.err.matches("it needs Base").count(),
+        0,
+        "1.0.2.0 is enough: {ended:?}"
+    );
+    world.writes(
+        "needy.app",
+        PackageBuilder::new(APPS[1], "Sales Pack", "Contoso", "1.0.2.0".parse().unwrap())
+            .dependency(APPS[0], "Base", "Contoso", "1.0.9.0".parse().unwrap())
+            .to_bytes()
+            .unwrap(),
+    );
+    let ended = upload("needy.app").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(
+        ended.err.matches("it needs Base 1.0.9.0 or newer").count(),
+        1,
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_profile_that_a_file_names_is_used_unless_a_flag_names_another() {
+    let refuses = || Service::start(|_, _| Answer::json(403, json!({"code": "Forbidden", "message": "No."})));
+    let (of_file, of_flag) = (refuses().await, refuses().await);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("fame")).unwrap();
+    let profiles = folder.path().join("fame/profiles.toml");
+    let profile = |name: &str, service: &Service| format!("[profiles.{name}]\nurl = \"{}\"\n", service.url());
+    fs::write(&profiles, profile("file", &of_file) + &profile("flag", &of_flag)).unwrap();
+    let for_its_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&profiles, for_its_owner).unwrap();
+    fs::write(folder.path().join("fame.toml"), "profile = \"file\"\n").unwrap();
+    fs::write(folder.path().join("base.app"), base("1.0.1.0")).unwrap();
+    let release = async |more: &[&str]| {
+        let mut command = binary(&[&["release", "base.app", "-c", "US"], more].concat());
+        command
+            .env("XDG_CONFIG_HOME", folder.path())
+            .env("FAME_TOKEN", "the-token")
+            .current_dir(&folder);
+        run(command).await
+    };
+    let ended = release(&[]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(
+        !of_file.lines().is_empty() && of_flag.lines().is_empty(),
+        "{ended:?}"
+    );
+    let before = of_file.lines().len();
+    let ended = release(&["--profile", "flag"]).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert_eq!(of_file.lines().len(), before, "{ended:?}");
+    assert!(!of_flag.lines().is_empty(), "{ended:?}");
+    let ended = release(&["--countries", "USA"]).await;
+    assert!(
+        ended.err.contains("--countries") && !ended.err.contains("--country"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
