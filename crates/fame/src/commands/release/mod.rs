@@ -19,7 +19,7 @@
 //! | … as Canceled | 12 |
 //! | … or had not ended in time | 13 |
 //! | a package is damaged, or cannot say which app it is; nothing was sent | 14 |
-//! | a version exists with other content; nothing was changed, unless it appeared meanwhile and nothing of the release stands | 15 |
+//! | a version exists with other content, even one that appeared meanwhile; nothing was changed | 15 |
 //! | schema synchronisation is forecast to refuse a hotfix; nothing was changed | 17 |
 //! | a part of the release stands, and the rest does not; run it again | 20 |
 //!
