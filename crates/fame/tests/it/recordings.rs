@@ -177,7 +177,7 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
     // Another service of the same kind answers the same, and is not changed unasked.
     let other = Dev::start(&[]).await;
     let ended = replayed(&other, &file, &[]).await;
-    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.code, 5, "of what was not uploaded nothing is foretold: {ended:?}");
     let rows = ended.json();
     let of_result = |rows: &Value, result: &str| {
         let rows = rows.as_array().unwrap().iter();
@@ -185,7 +185,8 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
             .count()
     };
     assert_eq!(of_result(&rows, "not sent: it changes something"), 2, "{rows:#}");
-    assert_eq!(of_result(&rows, "same") + 2, lines.len() - 1, "{rows:#}");
+    assert_eq!(of_result(&rows, "differs"), 1, "{rows:#}");
+    assert_eq!(of_result(&rows, "same") + 3, lines.len() - 1, "{rows:#}");
     let get = ["versions", "get", &app, "16.1.9.0", "-c", "US"];
     assert_eq!(run(signed_in(&other, "owner", url(&other), &get)).await.code, 4);
 
@@ -591,7 +592,7 @@ async fn who_cannot_be_reached_is_written_down_as_no_answer() {
 async fn memory_does_not_grow_with_what_passes() {
     use axum::{Router, body::Body, routing::post};
     const PACKAGE_BYTES: u64 = 96 << 20;
-    const ALLOWED_KIB: u64 = 56 << 10;
+    const ALLOWED_KIB: u64 = 80 << 10;
 
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("large.app");

@@ -4,7 +4,7 @@
 mod door;
 
 use crate::{
-    service::{Answer, Ended, Service, binary, run},
+    service::{Ended, binary, run},
     services::{
         APPS, COUNTRIES, Database, Environment, Gateway, Installed, LineOfWork, Misdeed, Original, Person,
         Process, Site, fill, principal_body,
@@ -316,6 +316,8 @@ async fn whatever_speaks_against_a_release_is_told_before_anything_is_touched() 
             .code,
         14
     );
+    let named = world.releases(&["base.app", "--countries", "USA"]).await;
+    assert!(named.err.contains("--countries"), "{named:?}");
     let usage = world.releases(&[&release[..], &["--wait"]].concat()).await;
     assert_eq!(usage.code, 2, "{usage:?}");
     world.has_nothing().await;
@@ -508,45 +510,6 @@ async fn what_the_service_foretells_is_told() {
     assert_eq!(
         ended.err.matches("it needs Base 1.0.9.0 or newer").count(),
         1,
-        "{ended:?}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_profile_that_a_file_names_is_used_unless_a_flag_names_another() {
-    let refuses = || Service::start(|_, _| Answer::json(403, json!({"code": "Forbidden", "message": "No."})));
-    let (of_file, of_flag) = (refuses().await, refuses().await);
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("fame")).unwrap();
-    let profiles = folder.path().join("fame/profiles.toml");
-    let profile = |name: &str, service: &Service| format!("[profiles.{name}]\nurl = \"{}\"\n", service.url());
-    fs::write(&profiles, profile("file", &of_file) + &profile("flag", &of_flag)).unwrap();
-    let for_its_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&profiles, for_its_owner).unwrap();
-    fs::write(folder.path().join("fame.toml"), "profile = \"file\"\n").unwrap();
-    fs::write(folder.path().join("base.app"), base("1.0.1.0")).unwrap();
-    let release = async |more: &[&str]| {
-        let mut command = binary(&[&["release", "base.app", "-c", "US"], more].concat());
-        command
-            .env("XDG_CONFIG_HOME", folder.path())
-            .env("FAME_TOKEN", "the-token")
-            .current_dir(&folder);
-        run(command).await
-    };
-    let ended = release(&[]).await;
-    assert_eq!(ended.code, 3, "{ended:?}");
-    assert!(
-        !of_file.lines().is_empty() && of_flag.lines().is_empty(),
-        "{ended:?}"
-    );
-    let before = of_file.lines().len();
-    let ended = release(&["--profile", "flag"]).await;
-    assert_eq!(ended.code, 3, "{ended:?}");
-    assert_eq!(of_file.lines().len(), before, "{ended:?}");
-    assert!(!of_flag.lines().is_empty(), "{ended:?}");
-    let ended = release(&["--countries", "USA"]).await;
-    assert!(
-        ended.err.contains("--countries") && !ended.err.contains("--country"),
         "{ended:?}"
     );
 }
