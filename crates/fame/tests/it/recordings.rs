@@ -177,7 +177,10 @@ async fn what_was_recorded_of_one_service_is_asked_of_others() {
     // Another service of the same kind answers the same, and is not changed unasked.
     let other = Dev::start(&[]).await;
     let ended = replayed(&other, &file, &[]).await;
-    assert_eq!(ended.code, 5, "of what was not uploaded nothing is foretold: {ended:?}");
+    assert_eq!(
+        ended.code, 5,
+        "of what was not uploaded nothing is foretold: {ended:?}"
+    );
     let rows = ended.json();
     let of_result = |rows: &Value, result: &str| {
         let rows = rows.as_array().unwrap().iter();
