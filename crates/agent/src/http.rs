@@ -224,7 +224,7 @@ impl Connection {
             is_unsent: true,
         })?;
         let line = format!("{} {}", request.method(), request.url().path());
-        let host = request.url().host_str().unwrap_or_default().to_owned();
+        let host = host(request.url());
         let response = client.execute(request).await.map_err(|wrong| Trouble {
             is_unsent: wrong.is_connect(),
             text: match wrong.is_connect() {
@@ -559,6 +559,15 @@ impl Http {
     }
 }
 
+/// The host of an address with its port: on one host several may answer.
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
 /// The address of what lies `segments` below `root`.
 pub(crate) fn below(root: &Url, segments: &[&str]) -> Url {
     let mut url = root.clone();
@@ -572,6 +581,16 @@ pub(crate) fn below(root: &Url, segments: &[&str]) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_told_with_its_port() {
+        for (url, told) in [
+            ("https://contoso.com/x", "contoso.com:443"),
+            ("http://[::1]:7049/BC", "[::1]:7049"),
+        ] {
+            assert_eq!(host(&url.parse().unwrap()), told);
+        }
+    }
 
     #[tokio::test]
     async fn requests_to_one_tenant_keep_their_distance() {

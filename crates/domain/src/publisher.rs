@@ -109,7 +109,9 @@ impl Right {
         }
     }
 
-    fn of_hotfix(kind: EnvironmentKind) -> Self {
+    /// What scheduling a hotfix there takes.
+    #[must_use]
+    pub fn of_hotfix(kind: EnvironmentKind) -> Self {
         match kind {
             EnvironmentKind::Production => Self::HotfixProduction,
             EnvironmentKind::Sandbox => Self::HotfixSandbox,

@@ -81,10 +81,10 @@ impl fmt::Display for SignerKey {
 }
 
 impl FromStr for SignerKey {
-    type Err = NoSignerRule;
+    type Err = NoSignerKey;
 
-    fn from_str(text: &str) -> Result<Self, NoSignerRule> {
-        let unknown = || NoSignerRule(text.chars().take(80).collect());
+    fn from_str(text: &str) -> Result<Self, NoSignerKey> {
+        let unknown = || NoSignerKey(text.chars().take(80).collect());
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let mut key = [0; 32];
         if pairs.len() != key.len() || !rest.is_empty() {
@@ -127,12 +127,17 @@ impl FromStr for SignerRule {
             None if text == "signed" => Ok(Self::Signed),
             Some(("pinned", keys)) if keys.split(',').count() <= Self::MAX_KEYS => {
                 let keys: Result<_, _> = keys.split(',').map(|key| key.trim().parse()).collect();
-                keys.map(Self::Pinned).map_err(|_: NoSignerRule| unknown())
+                keys.map(Self::Pinned).map_err(|_: NoSignerKey| unknown())
             }
             _ => Err(unknown()),
         }
     }
 }
+
+/// A text that is no key of a signer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no SHA-256 in 64 hexadecimal digits")]
+pub struct NoSignerKey(pub String);
 
 /// A text that says nothing about signers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,6 +162,12 @@ mod tests {
         let rule: SignerRule = rule.parse().unwrap();
         assert_eq!(rule.check(signer).is_err(), rule.objection(signer).is_some());
         rule.objection(signer).map(|(code, _)| code)
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_what_one_is() {
+        let told = "abc".parse::<SignerKey>().unwrap_err().to_string();
+        assert_eq!(told, "'abc' is no SHA-256 in 64 hexadecimal digits");
     }
 
     #[test]

@@ -338,7 +338,8 @@ impl From<QueryArgs> for client::Query {
 /// Only change the row if it is as it was.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct IfMatch {
-    /// Only if the row's _etag is still this one; else nothing changes (exit code 5)
+    /// Only if the row's _etag is still this one; else nothing changes (exit code 5). Microsoft's service may take no notice
+    /// of it
     #[arg(long, value_name = "ETAG")]
     pub if_match: Option<String>,
 }

@@ -1,97 +1,59 @@
 //! What the process says when it ends.
 //!
 //! Pipelines act on the exit code and on nothing else, so every code is a promise: it keeps its meaning across
-//! releases, and one meaning never gets a second code.
-//!
-//! | code | meaning |
-//! |---:|---|
-//! | 0 | done |
-//! | 1 | something unexpected, such as a file that cannot be written |
-//! | 2 | the command line or a setting is wrong; nothing was sent |
-//! | 3 | not signed in, or not allowed (401, 403) |
-//! | 4 | not found (404), or nothing matched |
-//! | 5 | refused by a rule, or bad input (400, 409, 412, 422 and other 4xx) |
-//! | 6 | the service could not be reached or could not answer (408, 429, 5xx), also after retries |
-//! | 10 | a hotfix ended as Failed, or its environment does not have the version that it was to bring |
-//! | 11 | a hotfix ended as Skipped |
-//! | 12 | a hotfix ended as Canceled |
-//! | 13 | a hotfix had not ended when the time to wait was over |
-//! | 14 | the package was refused: it is damaged, or cannot say which app it is |
-//! | 15 | the version exists with different content |
-//! | 16 | the database is not up to date (`fame migrate --check`) |
-//! | 17 | schema synchronisation would refuse the new package (`fame package diff`) |
-//! | 18 | undecided: what was asked cannot be told from the files alone |
-//! | 19 | the package's signature is missing, broken, or not the one that was asked for |
-//! | 20 | partial: a part was done and stands, the rest was not |
+//! releases, and one meaning never gets a second code. [`Exit`] says which there are.
 
 use domain::operation::OperationStatus;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// How a command ended. The table above is the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done.
-    Done = 0,
-    /// Something unexpected.
-    Unexpected = 1,
-    /// The command line or a setting is wrong.
-    Usage = 2,
-    /// Not signed in, or not allowed.
-    NotAllowed = 3,
-    /// Not found, or nothing matched.
-    NotFound = 4,
-    /// Refused by a rule, or bad input.
-    Refused = 5,
-    /// The service could not be reached or could not answer.
-    Unavailable = 6,
-    /// A hotfix failed.
-    HotfixFailed = 10,
-    /// A hotfix was skipped.
-    HotfixSkipped = 11,
-    /// A hotfix was canceled.
-    HotfixCanceled = 12,
-    /// A hotfix had not ended in time.
-    WaitedTooLong = 13,
-    /// The package was refused.
-    PackageRefused = 14,
-    /// The version exists with different content.
-    DifferentContent = 15,
-    /// The database is not up to date.
-    DatabaseOutdated = 16,
-    /// Schema synchronisation would refuse the new package.
-    SchemaRefused = 17,
-    /// What was asked cannot be told from the files alone.
-    Undecided = 18,
-    /// The signature is missing, broken, or not the one that was asked for.
-    SignatureRefused = 19,
-    /// A part was done and stands, the rest was not.
-    Partial = 20,
+macro_rules! exits {
+    ($($name:ident = $code:literal, $meaning:literal;)+) => {
+        /// How a command ended; the contract with whoever runs it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Exit {
+            $(#[doc = $meaning] $name = $code,)+
+        }
+
+        impl Exit {
+            const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// What the code stands for, in one word, for programs.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// What the code means, for people.
+            pub(crate) fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)+ }
+            }
+        }
+    };
+}
+
+exits! {
+    Done = 0, "done";
+    Unexpected = 1, "something unexpected, such as a file that cannot be written";
+    Usage = 2, "the command line or a setting is wrong; nothing was sent";
+    NotAllowed = 3, "not signed in, or not allowed (401, 403)";
+    NotFound = 4, "not found (404), or nothing matched";
+    Refused = 5, "refused by a rule, or bad input (400, 409, 412, 422 and other 4xx)";
+    Unavailable = 6, "the service could not be reached or could not answer (408, 429, 5xx), also after retries";
+    HotfixFailed = 10, "a hotfix ended as Failed, or its environment does not have the version that it was to bring";
+    HotfixSkipped = 11, "a hotfix ended as Skipped";
+    HotfixCanceled = 12, "a hotfix ended as Canceled";
+    WaitedTooLong = 13, "a hotfix had not ended when the time to wait was over";
+    PackageRefused = 14, "the package was refused: it is damaged, or cannot say which app it is";
+    DifferentContent = 15, "the version exists with different content";
+    DatabaseOutdated = 16, "the database is not up to date (fame migrate --check)";
+    SchemaRefused = 17, "schema synchronisation would refuse the new package (fame package diff)";
+    Undecided = 18, "undecided: what was asked cannot be told from the files alone";
+    SignatureRefused = 19, "the package's signature is missing, broken, or not the one that was asked for";
+    Partial = 20, "partial: a part was done and stands, the rest was not";
 }
 
 impl Exit {
-    const ALL: [Self; 18] = [
-        Self::Done,
-        Self::Unexpected,
-        Self::Usage,
-        Self::NotAllowed,
-        Self::NotFound,
-        Self::Refused,
-        Self::Unavailable,
-        Self::HotfixFailed,
-        Self::HotfixSkipped,
-        Self::HotfixCanceled,
-        Self::WaitedTooLong,
-        Self::PackageRefused,
-        Self::DifferentContent,
-        Self::DatabaseOutdated,
-        Self::SchemaRefused,
-        Self::Undecided,
-        Self::SignatureRefused,
-        Self::Partial,
-    ];
-
     /// The number that the process ends with.
     pub fn code(self) -> u8 {
         self as u8
@@ -108,82 +70,17 @@ impl Exit {
         }
     }
 
-    /// What the code means, for people.
-    pub(crate) fn meaning(self) -> &'static str {
-        self.words().1
-    }
-
-    /// What the code stands for, in one word, for programs.
-    pub(crate) fn name(self) -> &'static str {
-        self.words().0
-    }
-
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Done => ("Done", "done"),
-            Self::Unexpected => (
-                "Unexpected",
-                "something unexpected, such as a file that cannot be written",
-            ),
-            Self::Usage => (
-                "Usage",
-                "the command line or a setting is wrong; nothing was sent",
-            ),
-            Self::NotAllowed => ("NotAllowed", "not signed in, or not allowed (401, 403)"),
-            Self::NotFound => ("NotFound", "not found (404), or nothing matched"),
-            Self::Refused => (
-                "Refused",
-                "refused by a rule, or bad input (400, 409, 412, 422 and other 4xx)",
-            ),
-            Self::Unavailable => (
-                "Unavailable",
-                "the service could not be reached or could not answer (408, 429, 5xx), also after retries",
-            ),
-            Self::HotfixFailed => (
-                "HotfixFailed",
-                "a hotfix ended as Failed, or its environment does not have the version that it was to bring",
-            ),
-            Self::HotfixSkipped => ("HotfixSkipped", "a hotfix ended as Skipped"),
-            Self::HotfixCanceled => ("HotfixCanceled", "a hotfix ended as Canceled"),
-            Self::WaitedTooLong => (
-                "WaitedTooLong",
-                "a hotfix had not ended when the time to wait was over",
-            ),
-            Self::PackageRefused => (
-                "PackageRefused",
-                "the package was refused: it is damaged, or cannot say which app it is",
-            ),
-            Self::DifferentContent => ("DifferentContent", "the version exists with different content"),
-            Self::DatabaseOutdated => (
-                "DatabaseOutdated",
-                "the database is not up to date (fame migrate --check)",
-            ),
-            Self::SchemaRefused => (
-                "SchemaRefused",
-                "schema synchronisation would refuse the new package (fame package diff)",
-            ),
-            Self::Undecided => (
-                "Undecided",
-                "undecided: what was asked cannot be told from the files alone",
-            ),
-            Self::SignatureRefused => (
-                "SignatureRefused",
-                "the package's signature is missing, broken, or not the one that was asked for",
-            ),
-            Self::Partial => ("Partial", "partial: a part was done and stands, the rest was not"),
-        }
-    }
-
     /// All codes with their names and meanings.
     pub(crate) fn rows() -> Vec<Value> {
         let row =
             |exit: Self| json!({ "exitCode": exit.code(), "name": exit.name(), "meaning": exit.meaning() });
-        Self::ALL.map(row).to_vec()
+        Self::ALL.iter().copied().map(row).collect()
     }
 
     /// All codes with their meanings, one per line.
     pub fn table() -> String {
-        let lines = Self::ALL.map(|exit| format!("{:>4}  {}", exit.code(), exit.meaning()));
+        let line = |exit: &Self| format!("{:>4}  {}", exit.code(), exit.meaning());
+        let lines: Vec<String> = Self::ALL.iter().map(line).collect();
         format!("Exit codes:\n{}", lines.join("\n"))
     }
 

@@ -5,11 +5,15 @@
 //! names of the API, versions, times, countries, numbers. Whatever else stood there becomes a pseudonym, which is the same
 //! wherever the same thing stands, and by which a request can be sent again to another service (`docs/RECORDING.md`).
 //!
-//! [`body`] looks at bodies while they pass, [`cleaning`] decides what is kept of an exchange, [`mod@format`] is the
-//! file, and [`shapes`] says how two answers differ.
+//! [`body`] looks at bodies while they pass, [`cleaning`] decides what is kept of an exchange, [`vocabulary`] says which words
+//! anybody may know, [`mod@format`] is the file, and [`shapes`] says how two answers differ.
 
 pub(crate) mod body;
 pub(crate) mod cleaning;
+mod expressions;
 pub(crate) mod format;
+mod headers;
+mod messages;
 pub(crate) mod pseudonyms;
 pub(crate) mod shapes;
+pub(crate) mod vocabulary;

@@ -54,8 +54,17 @@ pub(crate) enum PublishersCommand {
 pub(crate) struct OneArgs {
     #[command(flatten)]
     app: AppArg,
-    /// The publisher
+    /// The publisher, by its id
+    #[arg(value_parser = publisher)]
     publisher: Uuid,
+}
+
+/// Reads the id of a publisher.
+fn publisher(text: &str) -> Result<Uuid, String> {
+    let read = text.trim().parse();
+    read.map_err(|_| {
+        "a trusted publisher is named by its id, a GUID that \"fame publishers list\" shows".to_owned()
+    })
 }
 
 /// `fame publishers add`

@@ -11,9 +11,10 @@ use crate::{
     output::Printer,
     recording::{
         body::Watch,
-        cleaning::{self, RawRequest, is_of_the_api},
+        cleaning::{self, RawRequest},
         format::{Body as Seen, Exchange, Head, Writer},
         pseudonyms::Pseudonyms,
+        vocabulary::is_of_the_api,
     },
     settings,
 };

@@ -5,30 +5,32 @@
 
 use crate::{
     args::GlobalArgs,
-    commands::{package, versions::packages::sha256_of},
+    commands::package,
     exit::Exit,
     failure::Failure,
     output::{Column, Printer},
     recording::{
         body::Watch,
-        cleaning::{self, REMOVED, is_of_the_api},
+        cleaning::{self, REMOVED},
         format::{Asked, Body as Seen, Exchange, Recording},
         pseudonyms::{Bindings, Kind, Pseudonyms, as_guid, binding, kind_of, name_of},
         shapes::{Difference, differences},
+        vocabulary::is_of_the_api,
     },
     session::Session,
     settings::{root_by, service_root},
 };
 use clap::Args;
 use client::Parts;
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{
     Method,
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::{Value, json};
-use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
+use sha2::{Digest, Sha256};
+use std::{collections::HashMap, fs, io::Cursor, path::PathBuf, time::Duration};
 
 /// `fame replay`
 ///
@@ -148,13 +150,13 @@ impl ReplayArgs {
     }
 
     /// The packages that are at hand, by their SHA-256.
-    fn packages(&self) -> Result<HashMap<String, PathBuf>, Failure> {
-        let digest = |path: &PathBuf| {
-            package::read(path)?;
-            let sha256 = sha256_of(path).map_err(|error| Failure::unreadable(path, &error))?;
-            Ok((sha256, path.clone()))
+    fn packages(&self) -> Result<HashMap<String, Vec<u8>>, Failure> {
+        let package = |path: &PathBuf| {
+            let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+            package::read_from(path, Cursor::new(&bytes))?;
+            Ok((HEXLOWER.encode(&Sha256::digest(&bytes)), bytes))
         };
-        self.package.iter().map(digest).collect()
+        self.package.iter().map(package).collect()
     }
 }
 
@@ -209,7 +211,7 @@ struct Player {
     session: Session,
     timeout: Duration,
     allow_writes: bool,
-    packages: HashMap<String, PathBuf>,
+    packages: HashMap<String, Vec<u8>>,
     bindings: Bindings,
     /// Those of what is answered now, which are others than the recording's.
     pseudonyms: Pseudonyms,
@@ -221,7 +223,7 @@ impl Player {
         let Some(recorded) = exchange.answer.as_ref().filter(|answer| !is_cut(&answer.body)) else {
             return Ok(Outcome::Left(Left::Unanswered));
         };
-        let parts = match self.parts(asked)? {
+        let parts = match self.parts(asked) {
             Ok(parts) => parts,
             Err(left) => return Ok(Outcome::Left(left)),
         };
@@ -238,7 +240,7 @@ impl Player {
     }
 
     /// The request as it is sent to this service.
-    fn parts(&self, asked: &Asked) -> Result<Result<Parts, Left>, Failure> {
+    fn parts(&self, asked: &Asked) -> Result<Parts, Left> {
         let method = match asked.method.as_str() {
             "GET" => Method::GET,
             "HEAD" => Method::HEAD,
@@ -246,28 +248,25 @@ impl Player {
             "PATCH" => Method::PATCH,
             "PUT" => Method::PUT,
             "DELETE" => Method::DELETE,
-            _ => return Ok(Err(Left::NotOfTheApi)),
+            _ => return Err(Left::NotOfTheApi),
         };
         if !is_sound(&asked.path) {
-            return Ok(Err(Left::NotOfTheApi));
+            return Err(Left::NotOfTheApi);
         }
         let reads = is_read(&method, &asked.path);
         if !reads && !self.allow_writes {
-            return Ok(Err(Left::Writes));
+            return Err(Left::Writes);
         }
         let mut unbound = Vec::new();
         let path = self.path(&asked.path, &mut unbound);
         let query = self.query(&asked.query, &mut unbound);
         let mut headers = self.headers(asked, &mut unbound);
         let body = match &asked.body {
-            Seen::Json(json) => match self.body(json, &mut unbound)? {
-                Ok(json) => Some(json.to_string()),
-                Err(left) => return Ok(Err(left)),
-            },
+            Seen::Json(json) => Some(self.body(json, &mut unbound)?.to_string()),
             Seen::None => None,
             // What is read needs none.
             _ if reads => None,
-            _ => return Ok(Err(Left::NotKept)),
+            _ => return Err(Left::NotKept),
         };
         match &body {
             Some(_) => _ = headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -276,7 +275,7 @@ impl Player {
             }
             None => {}
         }
-        Ok(match (unbound.is_empty(), is_sound(&path)) {
+        match (unbound.is_empty(), is_sound(&path)) {
             (false, _) => Err(Left::Unbound(unbound)),
             (true, false) => Err(Left::NotOfTheApi),
             (true, true) => Ok(Parts {
@@ -286,7 +285,7 @@ impl Player {
                 headers,
                 body: body.map(reqwest::Body::from),
             }),
-        })
+        }
     }
 
     fn path(&self, path: &str, unbound: &mut Vec<String>) -> String {
@@ -312,7 +311,8 @@ impl Player {
                     false => value.to_owned(),
                 };
                 let value = self.bindings.resolve(value, write, unbound);
-                let name = utf8_percent_encode(name, OF_OPTION_NAMES);
+                let name = self.bindings.resolve(name, str::to_owned, unbound);
+                let name = utf8_percent_encode(&name, OF_OPTION_NAMES);
                 format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
             })
             .collect();
@@ -342,44 +342,30 @@ impl Player {
     }
 
     /// A body with what its pseudonyms stand for, and its package.
-    fn body(&self, json: &Value, unbound: &mut Vec<String>) -> Result<Result<Value, Left>, Failure> {
+    fn body(&self, json: &Value, unbound: &mut Vec<String>) -> Result<Value, Left> {
         Ok(match json {
-            Value::String(text) => Ok(self.bindings.resolve(text, str::to_owned, unbound).into()),
+            Value::String(text) => self.bindings.resolve(text, str::to_owned, unbound).into(),
             Value::Array(items) => {
-                let mut bound = Vec::new();
-                for item in items {
-                    match self.body(item, unbound)? {
-                        Ok(item) => bound.push(item),
-                        Err(left) => return Ok(Err(left)),
-                    }
-                }
-                Ok(bound.into())
+                let items = items.iter().map(|item| self.body(item, unbound));
+                items.collect::<Result<Vec<_>, _>>()?.into()
             }
-            Value::Object(members) if members.contains_key("longText") => Err(Left::NotKept),
+            Value::Object(members) if members.contains_key("longText") => return Err(Left::NotKept),
             Value::Object(members) if members.contains_key("package") => {
-                let sha256 = json
-                    .pointer("/package/sha256")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                match self.packages.get(sha256) {
-                    Some(path) => {
-                        let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
-                        Ok(BASE64.encode(&bytes).into())
-                    }
-                    None => Err(Left::NoPackage(sha256.to_owned())),
-                }
+                let sha256 = json.pointer("/package/sha256").and_then(Value::as_str);
+                let sha256 = sha256.unwrap_or_default();
+                let bytes = self.packages.get(sha256);
+                let bytes = bytes.ok_or_else(|| Left::NoPackage(sha256.to_owned()))?;
+                BASE64.encode(bytes).into()
             }
             Value::Object(members) => {
                 let mut bound = serde_json::Map::new();
                 for (name, member) in members {
-                    match self.body(member, unbound)? {
-                        Ok(member) => _ = bound.insert(name.clone(), member),
-                        Err(left) => return Ok(Err(left)),
-                    }
+                    let name = self.bindings.resolve(name, str::to_owned, unbound);
+                    bound.insert(name, self.body(member, unbound)?);
                 }
-                Ok(bound.into())
+                bound.into()
             }
-            plain => Ok(plain.clone()),
+            plain => plain.clone(),
         })
     }
 

@@ -209,6 +209,21 @@ fn first_name(text: &str) -> Option<(&str, &str)> {
     kind_of_name(name).map(|_| (name, rest))
 }
 
+/// The parts of `text` that are no pseudonyms, in their order.
+pub(crate) fn outside(text: &str) -> Vec<&str> {
+    let (mut parts, mut rest, mut from) = (Vec::new(), text, 0);
+    while let Some((before, after)) = text.get(from..).and_then(|left| left.split_once('{')) {
+        from += before.len() + 1;
+        let Some((_, behind)) = first_name(after) else {
+            continue;
+        };
+        parts.extend(rest.get(..rest.len() - after.len() - 1));
+        (rest, from) = (behind, text.len() - behind.len());
+    }
+    parts.push(rest);
+    parts
+}
+
 /// What pseudonyms stand for at a service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bindings(HashMap<String, String>);
@@ -314,6 +329,13 @@ mod tests {
             clean,
             format!("{{name-2}} ({{tenant-1}}) is no {{name-1}}, nor Cronusx; x{ID}")
         );
+    }
+
+    #[test]
+    fn a_text_falls_apart_at_its_pseudonyms() {
+        assert_eq!(outside("{name-1}'s {x} and {id-2}"), ["", "'s {x} and ", ""]);
+        assert_eq!(outside("{{id-2}{id-3}}"), ["{", "", "}"]);
+        assert_eq!(outside("{"), ["{"]);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! the rows is told from what does not by looking at all rows together.
 
 use super::{
-    cleaning::{is_time, is_version},
     format::{Answered, Asked, Body},
     pseudonyms::{Kind, kind_of},
+    vocabulary::{is_time, is_version},
 };
 use domain::{instant::Instant, version::AppVersion};
 use serde::Serialize;

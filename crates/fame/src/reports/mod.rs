@@ -189,10 +189,45 @@ fn write_junit(path: &Path, title: &str, report: &Report, printer: Printer) -> E
     }
 }
 
-/// Writes a file whole, and the folders that it is to lie in.
+/// Writes a file, and the folders that it is to lie in. Whoever looks finds the file from before or the whole of this one.
 fn write_file(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
-    fs::write(path, text)
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        // A terminal or a pipe keeps nothing.
+        return fs::write(path, text);
+    }
+    let mut fresh = path.to_owned().into_os_string();
+    fresh.push(format!(".{}.part", std::process::id()));
+    let fresh = PathBuf::from(fresh);
+    let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, path));
+    if written.is_err() {
+        // What it was to become counts, and not what is left of it.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_whole_or_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reports/a.xml");
+        write_file(&path, "one").unwrap();
+        let before = fs::File::open(&path).unwrap();
+        write_file(&path, "another").unwrap();
+        assert_eq!(
+            io::read_to_string(before).unwrap(),
+            "one",
+            "whoever reads it has one of them"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another");
+        assert!(write_file(folder.path(), "x").is_err());
+        let left = fs::read_dir(folder.path().join("reports")).unwrap().count();
+        assert_eq!(left, 1);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::service::binary;
 use regex::Regex;
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tempfile::TempDir;
 
 fn file(name: &str) -> String {
@@ -34,6 +34,41 @@ fn the_compose_file_configures_a_service_that_may_start() {
     assert!(settings > 5);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// The script ends as soon as an attempt comes no further than the one before, and at once where no other can.
+#[test]
+fn the_release_script_tries_again_only_where_that_helps() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/pipelines/script/release.sh");
+    for (prints, code, attempts) in [
+        ("echo same", 20, 2),
+        ("wc -l <\"$0.calls\"", 20, 5),
+        ("echo same", 6, 5),
+        ("echo same", 15, 1),
+        ("echo same", 0, 1),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let fame = format!(
+            "#!/bin/sh\ncase \"$*\" in *--wait*) echo >>\"$0.calls\"; {prints}; exit {code};; esac\n"
+        );
+        for (name, text) in [("fame", fame.as_str()), ("sleep", "#!/bin/sh\n")] {
+            let file = folder.path().join(name);
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let output = Command::new("bash")
+            .arg(&script)
+            .env("PATH", path)
+            .env("VERSION", "1.0.0.0")
+            .env("COUNTRIES", "US")
+            .env("FAME_URL", "http://127.0.0.1:1")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let calls = fs::read_to_string(folder.path().join("fame.calls")).unwrap();
+        assert_eq!(calls.lines().count(), attempts, "{prints} {code}: {output:?}");
+    }
 }
 
 /// What nginx lets through, and how long it waits, is not less than what the service does by itself.

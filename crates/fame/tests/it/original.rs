@@ -391,6 +391,30 @@ async fn faults_are_waited_out_and_nothing_is_done_twice() {
     original.knows(|books| assert_eq!(books.installed(APPS[0], "North"), "1.0.3.0"));
 }
 
+/// A token may end at any request, also at the one whose answer is lost: one that was refused was not carried out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_told_from_a_refused_token() {
+    for requests in 1..=8 {
+        let vendor = Vendor::start().await;
+        let Vendor { original, .. } = &vendor;
+        assert_eq!(vendor.uploads(1, &["--availability", "Available"]).await.code, 0);
+        original.spoils(&format!("POST {HOTFIXES}"), Fault::CutAfter);
+        original.tokens_last(requests);
+        let schedule = [
+            "hotfixes", "schedule", APP, "-c", "US", "--target", "1.0.1.0", "-e", "North", "--json",
+        ];
+        let ended = vendor.fame(&schedule).await;
+        assert_eq!(ended.code, 0, "{requests}: {ended:?}");
+        assert_eq!(original.faults_left(), 0, "{requests}: {:?}", original.lines());
+        assert_eq!(
+            original.unsafe_repeats(),
+            [""; 0],
+            "{requests}: {:?}",
+            original.lines()
+        );
+    }
+}
+
 /// What came before the connection was cut is no part of a package that is fetched without ranges.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_broke_off_begins_anew() {

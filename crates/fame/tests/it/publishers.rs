@@ -3,7 +3,7 @@
 
 use crate::{
     service::{Answer, Ended, Service, binary, run},
-    services::{APPS, Database, Person, Process, Site, fill, package},
+    services::{APPS, Database, Environment, Person, Process, Site, fill, package},
 };
 use serde_json::json;
 use std::fs;
@@ -196,7 +196,86 @@ async fn a_run_that_several_apps_trust_releases_them_all() {
     let there = in_run(&service, &github, &versions).await;
     assert_eq!(there.json().as_array().unwrap().len(), 1, "{there:?}");
 
+    // What is there already needs no right.
+    let of_owner = async |args: &[&str]| fame(&service, &owner, args).await;
+    for app in APPS.iter().take(2).map(ToString::to_string) {
+        let update = [
+            "versions",
+            "update",
+            &app,
+            "1.0.1.0",
+            "-c",
+            "US",
+            "--availability",
+            "Available",
+        ];
+        assert_eq!(of_owner(&update).await.code, 0);
+    }
+    let done = released(&["--availability", "Available"]).await;
+    assert_eq!(done.code, 0, "{done:?}");
+
     let unclear = in_run(&service, &github, &["apps", "list"]).await;
     assert_eq!(unclear.code, 3, "{unclear:?}");
     assert!(unclear.err.contains("name the app by its id"), "{unclear:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_may_hotfix_sandboxes_only_touches_nothing_for_production() {
+    let (site, github) = (site(), github().await);
+    let service = site.start(0).await;
+    fill(&service.operator(), &service.owner()).await;
+    let environment = Environment::new("north", "US");
+    let (operator, report) = (service.operator(), environment.report("1.0.0.0", "West"));
+    operator
+        .put(&environment.path(), &report)
+        .await
+        .unwrap()
+        .expect(201);
+    let (app, owner) = (APPS[0].to_string(), issuer::token_of(&Person::OWNER));
+    let may = ["upload", "availability", "hotfix:sandbox"]
+        .map(|right| ["--may", right])
+        .concat();
+    let more = [
+        &[
+            "--repository-id",
+            "42",
+            "--owner-id",
+            "7",
+            "--max-availability",
+            "Available",
+        ][..],
+        &may,
+    ];
+    let added = fame(&service, &owner, &trust(&app, &more.concat())).await;
+    assert_eq!(added.code, 0, "{added:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("package.app");
+    fs::write(&file, package(APPS[0], 1)).unwrap();
+    let release = [
+        "release",
+        file.to_str().unwrap(),
+        "-c",
+        "US",
+        "--availability",
+        "Available",
+        "--hotfix",
+        "--where",
+        "type eq 'Production'",
+    ];
+    for more in [&[][..], &["--plan"]] {
+        let refused = in_run(&service, &github, &[&release[..], more].concat()).await;
+        assert_eq!(refused.code, 3, "{refused:?}");
+        assert!(
+            refused.err.contains("is not granted hotfix:production;"),
+            "{refused:?}"
+        );
+    }
+    let versions = ["versions", "list", &app, "-c", "US", "--json"];
+    assert_eq!(fame(&service, &owner, &versions).await.json(), json!([]));
+    let wrong = fame(&service, &owner, &["publishers", "get", &app, "contoso"]).await;
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(
+        wrong.err.contains("a GUID that \"fame publishers list\" shows"),
+        "{wrong:?}"
+    );
 }

@@ -316,6 +316,8 @@ async fn whatever_speaks_against_a_release_is_told_before_anything_is_touched() 
             .code,
         14
     );
+    let named = world.releases(&["base.app", "--countries", "USA"]).await;
+    assert!(named.err.contains("--countries"), "{named:?}");
     let usage = world.releases(&[&release[..], &["--wait"]].concat()).await;
     assert_eq!(usage.code, 2, "{usage:?}");
     world.has_nothing().await;
@@ -437,6 +439,79 @@ async fn what_the_services_plan_says_no_to_hinders() {
             "{versions:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installed_preview_hinders_a_first_release_too() {
+    let world = World::with_environments().await;
+    world.writes("old.app", base("1.0.0.0"));
+    assert_eq!(world.releases(&["old.app", "-c", "US"]).await.code, 0);
+    let args = [&["base.app", "-c", "US"][..], &ROLLOUT].concat();
+    for more in [&[][..], &["--plan"]] {
+        let ended = world.releases(&[&args[..], more].concat()).await;
+        assert_eq!(ended.code, 5, "{ended:?}");
+        for fact in ["InstalledIsPreview", "1.0.0.0", "fame versions update"] {
+            assert!(ended.err.contains(fact), "{fact}: {ended:?}");
+        }
+        assert_eq!(
+            world.versions(APPS[0], "US").await.len(),
+            1,
+            "nothing was uploaded"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_foretells_is_told() {
+    let world = World::start().await;
+    world.writes("old.app", table("1.0.0.0", 50));
+    world.writes("new.app", table("1.0.1.0", 30));
+    world.writes("newer.app", table("1.0.2.0", 20));
+    assert_eq!(world.releases(&["old.app", "-c", "US"]).await.code, 0);
+    let ended = world.releases(&["new.app", "-c", "US"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for fact in [
+        "Base 1.0.1.0 in US: after version 1.0.0.0",
+        "forecast to refuse it",
+        "length-shorter",
+    ] {
+        assert!(ended.err.contains(fact), "{fact}: {ended:?}");
+    }
+    let upload = async |file: &str| {
+        let mut command = binary(&["versions", "upload", file, "-c", "US"]);
+        command
+            .env("FAME_URL", world.service.base_url())
+            .env("FAME_TOKEN", token_of(&Person::OWNER))
+            .current_dir(&world.folder);
+        run(command).await
+    };
+    let ended = upload("newer.app").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended.err.contains("newer.app: after version 1.0.1.0"),
+        "{ended:?}"
+    );
+    let ended = upload("pack.app").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(
+        ended.err.matches("it needs Base").count(),
+        0,
+        "1.0.2.0 is enough: {ended:?}"
+    );
+    world.writes(
+        "needy.app",
+        PackageBuilder::new(APPS[1], "Sales Pack", "Contoso", "1.0.2.0".parse().unwrap())
+            .dependency(APPS[0], "Base", "Contoso", "1.0.9.0".parse().unwrap())
+            .to_bytes()
+            .unwrap(),
+    );
+    let ended = upload("needy.app").await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(
+        ended.err.matches("it needs Base 1.0.9.0 or newer").count(),
+        1,
+        "{ended:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -385,7 +385,7 @@ async fn there_is_a_manual_page_for_each_command() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let page = |name: &str| fs::read_to_string(folder.path().join("share/man1").join(name)).unwrap();
     assert!(page("fame.1").contains("Exit codes"));
-    assert!(page("fame-release.1").contains("[aliases: \\-\\-countries]"));
+    assert!(page("fame-release.1").contains("[aliases: \\-\\-country]"));
     let wait = page("fame-hotfixes-wait.1");
     assert!(wait.contains("\\-\\-junit") && wait.contains("JUnit"), "{wait}");
 }

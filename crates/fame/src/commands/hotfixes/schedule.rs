@@ -60,7 +60,7 @@ pub(crate) struct ScheduleArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
     /// Makes a second run with the same key answer the hotfixes of the first, whatever has become of them, instead of
-    /// scheduling again; such as the id of a pipeline's run
+    /// scheduling again; such as the id of a pipeline's run. Microsoft's service may take no notice of it
     #[arg(long, value_name = "KEY", value_parser = said)]
     idempotency_key: Option<String>,
     #[command(flatten)]

@@ -7,7 +7,11 @@ use crate::{
 };
 use clap::Args;
 use client::{Query, literal};
-use domain::{environment::EnvironmentKey, ids::TenantId, version::AppVersion};
+use domain::{
+    environment::{EnvironmentKey, EnvironmentKind},
+    ids::TenantId,
+    version::AppVersion,
+};
 use serde::Deserialize;
 use std::fmt;
 
@@ -50,6 +54,9 @@ pub(in crate::commands) struct Environment {
     pub application_family: String,
     /// The name.
     pub name: String,
+    /// The kind, if it can be understood.
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
     /// The version of the app that is installed, if it can be understood.
     #[serde(default)]
     version: Option<String>,
@@ -81,6 +88,11 @@ impl Environment {
             .or(self.version.as_ref())?
             .parse()
             .ok()
+    }
+
+    /// Whether it is for production, as far as that is told.
+    pub(in crate::commands) fn kind(&self) -> Option<EnvironmentKind> {
+        self.kind.as_ref()?.parse().ok()
     }
 
     /// What tells it from all others.
@@ -153,6 +165,7 @@ impl Selection {
             aad_tenant_id: self.aad_tenant_id?,
             application_family: self.family.clone()?,
             name: self.choice.environment.clone()?,
+            kind: None,
             version: None,
             installed_version: None,
         })

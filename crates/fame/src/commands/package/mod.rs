@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use server::clock::Clock;
 use std::{
     fs::File,
+    io::{Read, Seek},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -87,7 +88,15 @@ fn inspect(file: &Path, printer: Printer) -> Result<Exit, Failure> {
 /// [`Failure::Package`] when the package is refused, [`Failure::Usage`] when it cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Package, Failure> {
     let file = File::open(path).map_err(|error| Failure::unreadable(path, &error))?;
-    navx::read(file, &Limits::default()).map_err(|error| refused(path, error))
+    read_from(path, file)
+}
+
+/// The same for the bytes of the package that lies at `path`.
+///
+/// # Errors
+/// [`Failure::Package`] when the package is refused.
+pub(crate) fn read_from(path: &Path, bytes: impl Read + Seek) -> Result<Package, Failure> {
+    navx::read(bytes, &Limits::default()).map_err(|error| refused(path, error))
 }
 
 fn prove(path: &Path, package: &Package) -> Result<Result<Signer, Unproven>, Failure> {

@@ -2,9 +2,10 @@
 //! seen.
 
 use super::{
-    look::{Candidate, offered},
+    look::offered,
     plan::{Cell, Goal, Site, Stage, State, Step, There},
     policy::Rollout,
+    sites::Candidate,
     transfers::Transfers,
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
         hotfixes::{
             progress::View,
             request::Asking,
-            seen::Reader,
+            seen::{Reader, status_of},
             wait::{Patience, Verdict, Waited},
             which::Meant,
         },
@@ -264,13 +265,27 @@ impl<'s> Release<'s> {
             on_progress: listener,
         };
         match target.publish(sending).await {
-            Ok(_) => self.stored(&target).await,
+            Ok(published) => {
+                let there = self.stored(&target).await?;
+                if published.is_foretold {
+                    self.tell_forecast(cell, &target).await;
+                }
+                Ok(there)
+            }
             // Who cannot answer may have done it.
             Err(failure) if failure.exit() == Exit::Unavailable => match self.look_at(cell).await {
                 Ok((there @ There::Same(_), _)) => Ok(there),
                 _ => Err(failure),
             },
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Warns of what schema synchronisation would refuse; what countries lack was told before.
+    async fn tell_forecast(&self, cell: &Cell, target: &Target<'_>) {
+        if let Some(forecast) = target.foretold().await.and_then(|foretold| foretold.forecast) {
+            let about = self.about(cell);
+            self.session.printer.warning(format!("{about}: {forecast}"));
         }
     }
 
@@ -379,11 +394,7 @@ impl<'s> Release<'s> {
                 self.candidates.insert(*item, found);
             }
             (Step::Schedule(site), Seen::Hotfix(row)) => {
-                let status = row
-                    .get("status")
-                    .and_then(Value::as_str)
-                    .and_then(|word| word.parse().ok());
-                self.settle(*site, stage_of(status), Some(row));
+                self.settle(*site, stage_of(status_of(&row)), Some(row));
             }
             _ => {}
         }

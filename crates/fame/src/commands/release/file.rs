@@ -120,6 +120,42 @@ const OF_A_SERVICE: [&str; 7] = [
     "storage",
 ];
 
+/// What is said on the command line, because it holds for one run only.
+const OF_ONE_RUN: [&str; 9] = [
+    "allow_deprecated",
+    "concurrency",
+    "despite_forecast",
+    "junit",
+    "no_hotfix",
+    "no_wait",
+    "plan",
+    "poll_interval",
+    "run_after",
+];
+/// What stands in `[policy]`.
+const OF_POLICY: [&str; 7] = [
+    "add_countries",
+    "availability",
+    "hotfix",
+    "ignore_window",
+    "timeout",
+    "wait",
+    "where",
+];
+/// What other words are called here, and where that stands.
+const CALLED: [(&str, &str); 10] = [
+    ("apps", "[[app]]"),
+    ("country", "countries, above [policy] or in [[app]]"),
+    ("countries", "countries, above [policy] or in [[app]]"),
+    ("environments", "where, in [policy]"),
+    ("filter", "where, in [policy]"),
+    ("files", "packages, in [[app]]"),
+    ("ignore_upgrade_window", "ignore_window, in [policy]"),
+    ("max_availability", "availability, in [policy]"),
+    ("packages", "packages, in [[app]]"),
+    ("profile", "profile, above all sections"),
+];
+
 /// Reads the file that is named, or else the one that is found.
 ///
 /// # Errors
@@ -206,6 +242,17 @@ fn explained(text: &str, message: &str, span: Option<Range<usize>>) -> String {
             "'{word}' is of the configuration of `fame serve`, and this is to be a release: name the release's file with \
              --file"
         );
+    }
+    if is_unknown && OF_ONE_RUN.contains(&word) {
+        let flag = word.replace('_', "-");
+        return format!("'{word}' holds for one run only: say --{flag} on the command line");
+    }
+    if is_unknown && OF_POLICY.contains(&word) {
+        return format!("'{word}' belongs into [policy]");
+    }
+    let called = CALLED.iter().find(|(other, _)| is_unknown && *other == word);
+    if let Some((_, called)) = called {
+        return format!("'{word}' is no member here: what is meant is {called}");
     }
     match is_unknown.then(|| meant(word, message)).flatten() {
         Some(meant) => format!("{message}; did you mean `{meant}`?"),
@@ -478,6 +525,25 @@ timeout = "30m"
         assert_eq!(read.countries, [Country("US".to_owned())]);
         assert_eq!(read.groups[0].patterns, ["out/*.app"]);
         assert!(!refusal("nonsense = 1").contains("did you mean"));
+        for (text, told) in [
+            (
+                "[policy]\nrun_after = 'x'",
+                "'run_after' holds for one run only: say --run-after",
+            ),
+            ("[policy]\nno_hotfix = true", "--no-hotfix"),
+            ("[policy]\nfilter = 'x'", "what is meant is where, in [policy]"),
+            (
+                "[policy]\ncountries = ['US']",
+                "what is meant is countries, above [policy]",
+            ),
+            ("[policy]\ntimeuot = '1h'", "did you mean `timeout`?"),
+            (
+                "availability = 'Available'",
+                "'availability' belongs into [policy]",
+            ),
+        ] {
+            assert!(refusal(text).contains(told), "{}", refusal(text));
+        }
     }
 
     #[test]

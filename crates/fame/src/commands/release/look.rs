@@ -1,50 +1,24 @@
-//! What there is before a release begins: whether the apps, the role and the countries are there, what the versions are by now,
-//! and which environments wait for them. Nothing is changed here, and whatever cannot be told ends the release.
+//! What there is before a release begins: whether the apps and the countries are there, and what the versions are by now.
+//! Nothing is changed here, and whatever cannot be told ends the release.
 
 use super::{
     drive::{Became, Release},
-    plan::{Cell, Item, Obstacle, Stage, Step, There},
+    plan::{Cell, Item, Obstacle, Step, There},
 };
 use crate::{
-    args::{AppInCountry, Country, QueryArgs},
-    commands::{
-        hotfixes::{
-            seen::Reader,
-            selection::{Environment, Place, Target as Aim, places},
-        },
-        versions::{packages::lacking, target::Target},
-    },
+    commands::versions::{packages::lacking, target::Target},
     failure::Failure,
 };
 use domain::{
-    access::permissions_with,
     country::CountryCode,
-    environment::EnvironmentKey,
-    ids::{AppId, OperationId},
-    operation::OperationStatus,
-    principal::{Role, Roles},
-    publisher::Right,
+    ids::AppId,
     version::{AppVersion, Availability},
 };
 use futures::{StreamExt, stream};
 use navx::Dependency;
 use reqwest::StatusCode;
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
-
-/// An environment that is to get an item.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    /// The environment, and the country in which it has the app.
-    pub place: Place,
-    /// How far it is.
-    pub stage: Stage,
-    /// The hotfix that brings it there, as the service showed it.
-    pub hotfix: Option<Value>,
-    /// The hotfixes to this version that it had when it was found.
-    earlier: BTreeSet<OperationId>,
-}
 
 /// What speaks against a version that is there with other content, besides that it is.
 const HOW_OTHER_CONTENT_COMES_ABOUT: &str = "A build that runs again makes other bytes, and where its numbers do not count the run's attempts (in AL-Go, versioningStrategy 3) \
@@ -104,14 +78,14 @@ impl Release<'_> {
         }
         self.end_at_first(failures)?;
         self.before = self.state.cells.clone();
+        self.check_granted()?;
         self.note_obstacles();
-        match self.is_hindered() {
-            true => Ok(()),
-            false => {
-                self.look_for_environments().await?;
-                self.look_for_objections().await
-            }
+        if self.is_hindered() {
+            return Ok(());
         }
+        self.look_for_environments().await?;
+        self.check_hotfixes_granted()?;
+        self.look_for_objections().await
     }
 
     /// Warns of what packages need and countries neither have nor get with the release: nobody could install them there.
@@ -143,126 +117,14 @@ impl Release<'_> {
         Err(first)
     }
 
-    /// The countries of an app on which the caller may do all that the release does.
+    /// The countries of an app on which the caller's role allows all that the release does.
     async fn look_at_app(&self, app: AppId) -> Result<BTreeSet<String>, Failure> {
-        let client = &self.session.client;
         let allowed = self.allowed(app).await?;
-        let is_allowed = |action: &str| {
-            let mut named = allowed.iter().flatten();
-            allowed.is_none() || named.any(|allowed| allowed.eq_ignore_ascii_case(action))
-        };
-        let rows = client.list_countries(app).json().all().await?;
+        let rows = self.session.client.list_countries(app).json().all().await?;
         let codes = rows.iter().filter_map(|row| row["countryCode"].as_str());
         let countries: BTreeSet<String> = codes.map(str::to_ascii_uppercase).collect();
-        let items = self.goal.items.iter().filter(|item| item.app == app);
-        let lacks_countries = items
-            .flat_map(|item| &item.countries)
-            .any(|country| !countries.contains(country));
-        let needed = [
-            (true, "versions/write"),
-            (self.goal.adds_countries && lacks_countries, "countries/write"),
-            (self.goal.hotfix.is_some(), "environmentHotfixes/write"),
-        ];
-        let missing = needed
-            .into_iter()
-            .filter(|(is_needed, action)| *is_needed && !is_allowed(action));
-        let missing: Vec<&str> = missing.map(|(_, action)| action).collect();
-        self.check_granted(app)?;
-        match missing.is_empty() {
-            true => Ok(countries),
-            false => Err(Failure::NotAllowed(format!(
-                "{}: your role on the app {app} does not allow {}; nothing was changed.",
-                self.called(app),
-                missing.join(", ")
-            ))),
-        }
-    }
-
-    /// Whether a trusted pipeline was granted all that the release does with an app: its role says less than its record.
-    fn check_granted(&self, app: AppId) -> Result<(), Failure> {
-        let publishing = self.session.source.publishing.as_ref();
-        let Some(grant) = publishing.and_then(|publishing| publishing.grant(app)) else {
-            return Ok(());
-        };
-        let may = |right: Right| grant.may.iter().any(|word| word.parse() == Ok(right));
-        let offers = self.goal.availability == Availability::Available;
-        let reaches = grant.max_availability.parse() == Ok(Availability::Available);
-        let may_hotfix = may(Right::HotfixSandbox) || may(Right::HotfixProduction);
-        let wanted = [
-            (!may(Right::Upload), "upload"),
-            (offers && !may(Right::Availability), "availability"),
-            (offers && !reaches, "maxAvailability Available"),
-            (
-                self.goal.hotfix.is_some() && !may_hotfix,
-                "hotfix:sandbox or hotfix:production",
-            ),
-        ];
-        let wanted = wanted
-            .into_iter()
-            .filter(|(lacks, _)| *lacks)
-            .map(|(_, word)| word.to_owned());
-        let is_granted = |country: &&String| {
-            grant.countries.is_empty()
-                || grant
-                    .countries
-                    .iter()
-                    .any(|own| own.eq_ignore_ascii_case(country))
-        };
-        let items = self.goal.items.iter().filter(|item| item.app == app);
-        let others = items
-            .flat_map(|item| &item.countries)
-            .filter(|country| !is_granted(country));
-        let missing: BTreeSet<String> = wanted
-            .chain(others.map(|country| format!("the country {country}")))
-            .collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::NotAllowed(format!(
-                "{}: the trusted publisher {} is not granted {}; nothing was changed. An Owner of the app {app} can grant it: \
-                 fame publishers add.",
-                self.called(app),
-                grant.publisher_id,
-                missing.into_iter().collect::<Vec<_>>().join(", ")
-            ))),
-        }
-    }
-
-    /// What the caller may do with an app: as the service says or, where it says no such thing, as the roles imply that it
-    /// shows. Nothing where neither tells: then the first change does.
-    async fn allowed(&self, app: AppId) -> Result<Option<Vec<String>>, Failure> {
-        let client = &self.session.client;
-        let rows = match client.get_my_permissions(app).json().all().await {
-            Ok(rows) => rows,
-            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => return self.implied(app).await,
-            Err(error) => return Err(error.into()),
-        };
-        let named = rows.iter().filter_map(|row| row["action"].as_str());
-        Ok(Some(named.map(str::to_owned).collect()))
-    }
-
-    async fn implied(&self, app: AppId) -> Result<Option<Vec<String>>, Failure> {
-        let client = &self.session.client;
-        for id in client.signed_in_as().await? {
-            match client.get_principal(app, id.into()).json().await {
-                Ok(row) => {
-                    let words = row.get("roles").and_then(Value::as_array);
-                    let words = words.into_iter().flatten().filter_map(Value::as_str);
-                    let roles: Roles = words.filter_map(|word| word.parse::<Role>().ok()).collect();
-                    let allowed = permissions_with(roles).into_iter();
-                    return Ok(Some(allowed.map(|allowed| allowed.to_string()).collect()));
-                }
-                Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        match client.list_countries(app).json().all().await {
-            Ok(_) => Ok(None),
-            Err(error) if error.refusal(StatusCode::NOT_FOUND).is_some() => Err(Failure::NotFound(format!(
-                "{}: the app {app} is not registered there, or you have no role on it.",
-                self.called(app)
-            ))),
-            Err(error) => Err(error.into()),
-        }
+        self.check_allowed(app, allowed.as_deref(), &countries)?;
+        Ok(countries)
     }
 
     /// What there is of an item in a country that its app has; and how it differs, where it does.
@@ -343,128 +205,6 @@ impl Release<'_> {
             self.became.insert(step, Became::Failed(failure));
         }
     }
-
-    /// Looks for the environments of all items, so that a filter that nobody understands or that finds nobody is told before
-    /// anything is changed.
-    async fn look_for_environments(&mut self) -> Result<(), Failure> {
-        let Some(rollout) = self.rollout.clone() else {
-            return Ok(());
-        };
-        for item in 0..self.goal.items.len() {
-            let found = self.candidates(item).await?;
-            self.candidates.insert(item, found);
-        }
-        let found = || self.candidates.values().flatten();
-        if found().all(|candidate| candidate.stage == Stage::OtherLine) {
-            let why = match found().count() {
-                0 => "no environment that has the app matches".to_owned(),
-                count => {
-                    format!("of the {count} environments that match, none is on the line of the release")
-                }
-            };
-            return Err(Failure::NotFound(format!(
-                "{}: {why}; nothing was changed.",
-                rollout.filter
-            )));
-        }
-        Ok(())
-    }
-
-    /// The environments that are to get an item, and how far they are.
-    pub(super) async fn candidates(&self, item: usize) -> Result<Vec<Candidate>, Failure> {
-        let (Some(rollout), Some(wanted)) = (&self.rollout, self.goal.items.get(item)) else {
-            return Ok(Vec::new());
-        };
-        let has_country = |country: &&String| {
-            let cell = Cell {
-                item,
-                country: (*country).clone(),
-            };
-            self.state.there(&cell) != There::NoCountry
-        };
-        let scope = |country: &String| AppInCountry {
-            app: wanted.app,
-            country: Country(country.clone()),
-        };
-        let scopes: Vec<AppInCountry> = wanted.countries.iter().filter(has_country).map(scope).collect();
-        let found = places(self.session, &scopes, Some(rollout.filter.clone())).await?;
-        if found.is_empty() {
-            return Ok(Vec::new());
-        }
-        let hotfixes = self.hotfixes_to(&scopes, wanted.version).await?;
-        let candidate = |place: Place| {
-            let own = hotfixes
-                .iter()
-                .filter(|hotfix| hotfix.environment == place.environment.key());
-            let hotfix = own.clone().find(|hotfix| !hotfix.has_ended);
-            Candidate {
-                stage: stage(&place.environment, wanted.version, hotfix.is_some()),
-                hotfix: hotfix.map(|hotfix| hotfix.row.clone()),
-                earlier: own.map(|hotfix| hotfix.id).collect(),
-                place: place.clone(),
-            }
-        };
-        Ok(found.into_iter().map(candidate).collect())
-    }
-
-    /// The hotfix to `target` that an environment has got since it was found, whatever has become of it.
-    pub(super) async fn made_meanwhile(&self, candidate: &Candidate, target: AppVersion) -> Option<Value> {
-        let Candidate { place, earlier, .. } = candidate;
-        let scopes = std::slice::from_ref(&place.scope);
-        let hotfixes = self.hotfixes_to(scopes, target).await.ok()?;
-        let is_new =
-            |hotfix: &Seen| hotfix.environment == place.environment.key() && !earlier.contains(&hotfix.id);
-        hotfixes.into_iter().find(is_new).map(|hotfix| hotfix.row)
-    }
-
-    /// The hotfixes to a version, as far as they make sense; those that have not ended first.
-    async fn hotfixes_to(&self, scopes: &[AppInCountry], target: AppVersion) -> Result<Vec<Seen>, Failure> {
-        let mut seen = self
-            .hotfixes(scopes, format!("targetAppVersion eq '{target}'"))
-            .await?;
-        seen.retain(|hotfix| hotfix.target == Some(target));
-        seen.sort_by_key(|hotfix| hotfix.has_ended);
-        Ok(seen)
-    }
-
-    /// The hotfixes that match, as far as they make sense.
-    pub(super) async fn hotfixes(
-        &self,
-        scopes: &[AppInCountry],
-        filter: String,
-    ) -> Result<Vec<Seen>, Failure> {
-        let query = QueryArgs {
-            filter: Some(filter),
-            ..QueryArgs::default()
-        };
-        let rows = Reader::new(self.session).list(scopes, &query).await?;
-        Ok(rows.into_iter().filter_map(Seen::read).collect())
-    }
-}
-
-/// A hotfix as it was read.
-pub(super) struct Seen {
-    pub id: OperationId,
-    pub environment: EnvironmentKey,
-    /// The version that it brings, if it can be understood.
-    pub target: Option<AppVersion>,
-    /// Whether it is known to have ended: a word that nobody knows is no end.
-    pub has_ended: bool,
-    row: Value,
-}
-
-impl Seen {
-    fn read(row: Value) -> Option<Self> {
-        let text = |name: &str| row.get(name).and_then(Value::as_str);
-        let status = text("status").map(str::parse::<OperationStatus>);
-        Some(Self {
-            id: text("id")?.parse().ok()?,
-            environment: Aim::deserialize(&row).ok()?.key()?,
-            target: text("targetAppVersion").and_then(|version| version.parse().ok()),
-            has_ended: status.is_some_and(|status| status.is_ok_and(OperationStatus::is_terminal)),
-            row,
-        })
-    }
 }
 
 /// To whom a version is offered, as the service shows it.
@@ -475,13 +215,4 @@ pub(super) fn offered(row: &Value) -> Result<Availability, Failure> {
             "The availability '{word}' of a version is not a known one."
         ))
     })
-}
-
-fn stage(environment: &Environment, target: AppVersion, has_hotfix: bool) -> Stage {
-    match environment.installed() {
-        _ if has_hotfix => Stage::Pending,
-        Some(installed) if !installed.same_line(target) => Stage::OtherLine,
-        Some(installed) if installed >= target => Stage::Reached,
-        _ => Stage::Due,
-    }
 }

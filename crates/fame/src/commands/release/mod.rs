@@ -14,15 +14,20 @@
 //! | an app, a country or any environment that matches is missing; nothing was changed | 4 |
 //! | a rule speaks against it, such as a version that was withdrawn or another hotfix; nothing was changed | 5 |
 //! | the service is out of reach, and nothing was changed | 6 |
-//! | all was published and scheduled, but a hotfix ended as Failed, Skipped or Canceled, or not in time | 10–13 |
+//! | all was published and scheduled, but a hotfix ended as Failed | 10 |
+//! | … as Skipped | 11 |
+//! | … as Canceled | 12 |
+//! | … or had not ended in time | 13 |
 //! | a package is damaged, or cannot say which app it is; nothing was sent | 14 |
-//! | a version exists with other content; nothing was changed, even where it appeared meanwhile | 15 |
+//! | a version exists with other content, even one that appeared meanwhile; nothing was changed | 15 |
 //! | schema synchronisation is forecast to refuse a hotfix; nothing was changed | 17 |
-//! | a part was done and stands, and the rest was not; run it again | 20 |
+//! | a part of the release stands, and the rest does not; run it again | 20 |
 //!
 //! With `--plan` the code is that of the checks, which is what a run would end with if nothing went wrong.
 
+mod access;
 mod drive;
+mod entries;
 mod file;
 mod look;
 mod objections;
@@ -30,6 +35,7 @@ mod outcome;
 mod placed;
 mod plan;
 mod policy;
+mod sites;
 mod transfers;
 
 use crate::{
@@ -71,9 +77,9 @@ pub(crate) struct ReleaseArgs {
     file: Option<PathBuf>,
     /// Countries to publish in, such as US,DE; instead of all that the file names
     #[arg(
-        long = "country",
-        visible_alias = "countries",
-        short,
+        long = "countries",
+        visible_alias = "country",
+        short = 'c',
         value_name = "CODE",
         value_delimiter = ','
     )]
@@ -283,5 +289,22 @@ fn named(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     match found.is_empty() {
         true => Err(Failure::Usage(format!("No file matches '{pattern}'."))),
         false => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Lines of a table, without what stands before them.
+    fn table<'t>(text: &'t str, prefix: &str) -> Vec<&'t str> {
+        let from = text.lines().filter_map(|line| line.strip_prefix(prefix));
+        let from = from.skip_while(|line| !line.starts_with("| what became of it | exit code |"));
+        from.take_while(|line| line.starts_with('|')).collect()
+    }
+
+    #[test]
+    fn the_exit_codes_are_those_that_are_documented() {
+        let documented = table(include_str!("../../../../../docs/RELEASING.md"), "");
+        assert!(documented.len() > 10, "{documented:?}");
+        assert_eq!(table(include_str!("mod.rs"), "//! "), documented);
     }
 }

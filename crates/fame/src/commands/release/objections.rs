@@ -6,8 +6,10 @@
 
 use super::{
     drive::{Became, Release},
-    look::Candidate,
+    look::offered,
     plan::{Cell, Site, Stage, Step, There},
+    policy::Rollout,
+    sites::Candidate,
 };
 use crate::{
     args::AppInCountry,
@@ -46,7 +48,7 @@ impl Release<'_> {
         let mut objections = Vec::new();
         for item in 0..self.goal.items.len() {
             objections.extend(self.occupied(item).await?);
-            objections.extend(self.schema_breaks(item).await);
+            objections.extend(self.after_installed(item).await);
             objections.extend(self.ineligible(item).await?);
         }
         for (site, failure) in objections {
@@ -104,29 +106,37 @@ impl Release<'_> {
         Ok(due.into_iter().filter_map(objection).collect())
     }
 
-    /// Those where schema synchronisation is forecast to refuse the version after the one that is installed.
-    async fn schema_breaks(&self, item: usize) -> Vec<Objection> {
-        let is_asked = self
-            .rollout
-            .as_ref()
-            .is_some_and(|rollout| !rollout.despite_forecast);
+    /// Those where what is installed speaks against the version: it is Preview, from which no hotfix leads on, or schema
+    /// synchronisation is forecast to refuse the version after it.
+    async fn after_installed(&self, item: usize) -> Vec<Objection> {
         let mut installed: BTreeMap<(AppVersion, String), Vec<Site>> = BTreeMap::new();
-        for (site, candidate) in self.due(item).into_iter().filter(|_| is_asked) {
+        for (site, candidate) in self.due(item) {
             if let Some(version) = candidate.place.environment.installed() {
                 let country = candidate.place.scope.country.0.clone();
                 installed.entry((version, country)).or_default().push(site);
             }
         }
-        if installed.is_empty() {
-            return Vec::new();
-        }
-        let new = self.new_schema(item).await;
+        let is_compared = |rollout: &Rollout| !rollout.despite_forecast;
+        let new = match self.rollout.as_ref().is_some_and(is_compared) && !installed.is_empty() {
+            true => Some(self.new_schema(item).await),
+            false => None,
+        };
         let (mut objections, mut unknown) =
             (Vec::new(), BTreeMap::<(AppVersion, String), Vec<String>>::new());
         for ((version, country), sites) in installed {
-            let told = match &new {
-                Ok(new) => self.forecast(item, (&country, version), new).await,
-                Err(why) => Err(why.clone()),
+            let there = self.installed_version(item, &country, version).await;
+            if let Ok(row) = &there
+                && self.stays_preview(item, &country, version, row)
+            {
+                let told = self.from_preview(item, &country, version);
+                let of_site = |site| (site, Failure::Rule(told.clone()));
+                objections.extend(sites.into_iter().map(of_site));
+                continue;
+            }
+            let told = match (&new, &there) {
+                (None, _) => continue,
+                (Some(Ok(new)), Ok(_)) => self.forecast(item, (&country, version), new).await,
+                (Some(Err(why)), _) | (_, Err(why)) => Err(why.clone()),
             };
             match told {
                 Ok(forecast) if forecast.verdict == Verdict::Refused => {
@@ -150,6 +160,48 @@ impl Release<'_> {
             ));
         }
         objections
+    }
+
+    /// The version that is installed, as the service shows it; why it cannot be told of, where it cannot.
+    async fn installed_version(
+        &self,
+        item: usize,
+        country: &str,
+        version: AppVersion,
+    ) -> Result<Value, String> {
+        let app = self.goal.items.get(item).map(|item| item.app);
+        let app = app.ok_or("the app is gone")?;
+        let row = self
+            .session
+            .client
+            .get_version(app, country, version)
+            .json()
+            .await;
+        row.map_err(|error| match error.refusal(StatusCode::NOT_FOUND) {
+            Some(_) => "the service does not have it".to_owned(),
+            None => error.to_string(),
+        })
+    }
+
+    /// Whether a version is Preview, and the release itself does not change that.
+    fn stays_preview(&self, item: usize, country: &str, version: AppVersion, row: &Value) -> bool {
+        let app = self.goal.items.get(item).map(|item| item.app);
+        let mut of_app = self.goal.items.iter().filter(|item| Some(item.app) == app);
+        let is_released =
+            of_app.any(|item| item.version == version && item.countries.iter().any(|own| own == country));
+        let is_offered = is_released && self.goal.availability == Availability::Available;
+        matches!(offered(row), Ok(Availability::Preview)) && !is_offered
+    }
+
+    fn from_preview(&self, item: usize, country: &str, installed: AppVersion) -> String {
+        let app = self.goal.items.get(item).map(|item| item.app.to_string());
+        format!(
+            "{}: InstalledIsPreview: version {installed}, which is installed there, is Preview in {country}, and no hotfix is \
+             applied to such a version; nothing was changed. Offer it first: fame versions update {} {installed} -c {country} \
+             --availability Available",
+            self.name(item),
+            app.unwrap_or_default()
+        )
     }
 
     async fn new_schema(&self, item: usize) -> Result<Arc<Schema>, String> {
@@ -177,12 +229,6 @@ impl Release<'_> {
             .map(|item| item.app)
             .ok_or("the app is gone")?;
         let client = &self.session.client;
-        if let Err(error) = client.get_version(app, country, installed).json().await {
-            return Err(match error.refusal(StatusCode::NOT_FOUND) {
-                Some(_) => "the service does not have it".to_owned(),
-                None => error.to_string(),
-            });
-        }
         let stored = client.get_package_contents(app, country, installed);
         let bytes = looked_into(&stored).await.map_err(|error| error.to_string())?;
         let bytes = bytes.ok_or("its package is too large to be fetched for that")?;

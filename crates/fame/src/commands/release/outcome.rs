@@ -1,11 +1,11 @@
-//! What became of a release: one list of everything that was to be the case, from which the table, the JSON, the report and the
-//! exit code are made.
+//! How what became of a release is told: the table, the JSON, the report and the exit code, all of them made of the same
+//! [entries](super::entries).
 
 use super::{
     TITLE,
     drive::{Became, Release},
-    look::Candidate,
-    plan::{Cell, Site, Stage, Step, There},
+    entries::{Ending, Entry, Kind, entries},
+    plan::Step,
 };
 use crate::{
     commands::hotfixes::wait::worst,
@@ -14,45 +14,7 @@ use crate::{
     output::Column,
     reports::{self, Case, CaseResult, Report, ReportArgs, Suite},
 };
-use domain::version::Availability;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
-
-/// One thing that was to be the case.
-struct Entry<'r> {
-    item: usize,
-    kind: Kind,
-    country: &'r str,
-    candidate: Option<&'r Candidate>,
-    result: Ending<'r>,
-    took: Option<Duration>,
-}
-
-/// What kind of thing it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    AddCountry,
-    Upload,
-    Offer,
-    Hotfix,
-}
-
-/// What became of it.
-enum Ending<'r> {
-    /// It was done, and read back.
-    Done,
-    /// It was so before.
-    Already,
-    /// It would be done.
-    Planned,
-    /// It was not tried, because something before it failed.
-    NotTried,
-    /// It was not to be done.
-    LeftOut(String),
-    Failed(&'r Failure),
-    /// A hotfix ended otherwise than it was to.
-    Otherwise(Exit, String),
-}
 
 const COLUMNS: &[Column] = &[
     ("APP", "name"),
@@ -123,165 +85,6 @@ fn exit(release: &Release<'_>, entries: &[Entry<'_>], is_plan: bool) -> Exit {
     match release.became.iter().any(changed) {
         true => Exit::Partial,
         false => first(),
-    }
-}
-
-fn entries<'r>(release: &'r Release<'_>, is_plan: bool) -> Vec<Entry<'r>> {
-    let mut entries = Vec::new();
-    let otherwise = || match is_plan && !release.is_hindered() {
-        true => Ending::Planned,
-        false => Ending::NotTried,
-    };
-    let tried = |step: &Step| match release.became.get(step)? {
-        Became::Done => Some(Ending::Done),
-        Became::Failed(failure) => Some(Ending::Failed(failure)),
-    };
-    for (item, wanted) in release.goal.items.iter().enumerate() {
-        for country in &wanted.countries {
-            let cell = Cell {
-                item,
-                country: country.clone(),
-            };
-            let (there, before) = (release.state.there(&cell), release.before.get(&cell).copied());
-            let mut add = |kind: Kind, step: Option<Step>, is_so: bool| {
-                let known = step.as_ref().and_then(tried);
-                let result = known.unwrap_or_else(|| match is_so {
-                    true => Ending::Already,
-                    false => otherwise(),
-                });
-                entries.push(Entry {
-                    item,
-                    kind,
-                    country,
-                    candidate: None,
-                    result,
-                    took: step.and_then(|step| release.took.get(&step).copied()),
-                });
-            };
-            if before == Some(There::NoCountry) && release.goal.adds_countries {
-                add(Kind::AddCountry, release.goal.addition(&cell), false);
-            }
-            let is_there = matches!(there, There::Same(_));
-            add(Kind::Upload, Some(Step::Upload(cell.clone())), is_there);
-            let is_withdrawn = before == Some(There::Same(Availability::Deprecated));
-            if release.goal.availability == Availability::Available || is_withdrawn {
-                let is_offered = release.goal.is_offered(there);
-                add(Kind::Offer, Some(Step::Offer(cell)), is_offered);
-            }
-        }
-        if let Some(Became::Failed(failure)) = release.became.get(&Step::Find(item)) {
-            entries.push(Entry {
-                item,
-                kind: Kind::Hotfix,
-                country: "",
-                candidate: None,
-                result: Ending::Failed(failure),
-                took: None,
-            });
-        }
-        let candidates = release.candidates.get(&item).into_iter().flatten();
-        for (number, candidate) in candidates.enumerate() {
-            let site = Site { item, number };
-            entries.push(Entry {
-                item,
-                kind: Kind::Hotfix,
-                country: &candidate.place.scope.country.0,
-                candidate: Some(candidate),
-                result: of_hotfix(release, site, candidate).unwrap_or_else(otherwise),
-                took: release.took.get(&Step::Schedule(site)).copied(),
-            });
-        }
-    }
-    entries
-}
-
-/// What became of a hotfix; nothing where it was not tried.
-fn of_hotfix<'r>(release: &'r Release<'_>, site: Site, candidate: &Candidate) -> Option<Ending<'r>> {
-    let step = Step::Schedule(site);
-    if let Some(Became::Failed(failure)) = release.became.get(&step) {
-        return Some(Ending::Failed(failure));
-    }
-    if let Some(verdict) = release.verdicts.get(&site) {
-        return Some(match verdict.exit {
-            Exit::Done => Ending::Done,
-            exit => Ending::Otherwise(exit, said(&verdict.why, exit)),
-        });
-    }
-    let is_ours = release.became.contains_key(&step);
-    match candidate.stage {
-        Stage::OtherLine => {
-            let installed = candidate.place.environment.installed();
-            let installed = installed.map(|version| version.to_string()).unwrap_or_default();
-            Some(Ending::LeftOut(format!("it is on another line: {installed}")))
-        }
-        Stage::Missed => {
-            let row = candidate.hotfix.as_ref();
-            let status = row.and_then(|row| row["status"].as_str()).unwrap_or_default();
-            let exit = match status {
-                "Skipped" => Exit::HotfixSkipped,
-                "Canceled" => Exit::HotfixCanceled,
-                _ => Exit::HotfixFailed,
-            };
-            let message = row.and_then(|row| row["errorMessage"].as_str());
-            let why: Vec<String> = message
-                .map(|message| format!("{status}: {message}"))
-                .into_iter()
-                .collect();
-            Some(Ending::Otherwise(exit, said(&why, exit)))
-        }
-        // Of one that is waited for and was not looked at to its end, nothing is known.
-        Stage::Pending if release.goal.hotfix.is_some_and(|hotfix| hotfix.waits) => None,
-        Stage::Pending | Stage::Reached if is_ours => Some(Ending::Done),
-        Stage::Pending | Stage::Reached => Some(Ending::Already),
-        Stage::Due => None,
-    }
-}
-
-fn said(why: &[String], exit: Exit) -> String {
-    match why.is_empty() {
-        true => exit.meaning().to_owned(),
-        false => why.join("\n"),
-    }
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::AddCountry => "addCountry",
-            Self::Upload => "upload",
-            Self::Offer => "offer",
-            Self::Hotfix => "hotfix",
-        }
-    }
-}
-
-impl Ending<'_> {
-    fn as_str(&self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Already => "already",
-            Self::Planned => "planned",
-            Self::NotTried => "notTried",
-            Self::LeftOut(_) => "leftOut",
-            Self::Failed(_) | Self::Otherwise(..) => "failed",
-        }
-    }
-
-    fn exit(&self) -> Option<Exit> {
-        match self {
-            Self::Failed(failure) => Some(failure.exit()),
-            Self::Otherwise(exit, _) => Some(*exit),
-            _ => None,
-        }
-    }
-
-    /// What there is to say of it, all of it.
-    fn message(&self) -> Option<String> {
-        match self {
-            Self::Failed(failure) => Some(failure.to_string()),
-            Self::Otherwise(_, text) | Self::LeftOut(text) => Some(text.clone()),
-            _ => None,
-        }
     }
 }
 

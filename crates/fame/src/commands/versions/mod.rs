@@ -1,6 +1,7 @@
 //! `fame versions`: the packages of an app that are published for a country.
 
 mod download;
+mod foretold;
 pub(super) mod packages;
 mod partial;
 pub(super) mod target;

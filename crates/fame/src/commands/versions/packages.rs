@@ -207,6 +207,6 @@ fn judge(path: &Path) -> Result<Judged, Failure> {
 }
 
 /// The SHA-256 of a file, in lower-case hexadecimal digits.
-pub(in crate::commands) fn sha256_of(path: &Path) -> io::Result<String> {
+fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(digest_of(File::open(path)?)?.0)
 }

@@ -30,6 +30,9 @@ pub(in crate::commands) async fn looked_into(stored: &StoredPackage) -> client::
     Ok(Some(bytes))
 }
 
+/// The header of a service that may know `warnings` of a version: no other is asked for what it would refuse.
+const OF_FORETELLING: &str = "api-supported-versions";
+
 /// How long a service may take to store what it has received.
 const MOST_STORING: Duration = Duration::from_mins(15);
 /// How soon to look whether it has, where nothing else is said.
@@ -60,6 +63,23 @@ pub(in crate::commands) struct Target<'a> {
     pub country: &'a str,
 }
 
+/// A version that is there.
+pub(in crate::commands) struct Published {
+    /// It as the service shows it.
+    pub row: Value,
+    /// Whether it was uploaded to a service that may foretell what becomes of it.
+    pub is_foretold: bool,
+}
+
+impl Published {
+    fn before(row: Value) -> Self {
+        Self {
+            row,
+            is_foretold: false,
+        }
+    }
+}
+
 /// How a package is sent.
 pub(in crate::commands) struct Sending {
     /// To whom it is offered at first; left out, the service decides.
@@ -71,22 +91,22 @@ pub(in crate::commands) struct Sending {
 }
 
 impl Target<'_> {
-    /// Uploads the package, unless it may be there and is. Returns the version as the service shows it.
+    /// Uploads the package, unless it may be there and is.
     ///
     /// # Errors
     /// [`Failure::DifferentContent`] when the number stands for other bytes, and [`Failure::Service`].
-    pub(in crate::commands) async fn publish(&self, sending: Sending) -> Result<Value, Failure> {
+    pub(in crate::commands) async fn publish(&self, sending: Sending) -> Result<Published, Failure> {
         let printer = self.session.printer;
         if sending.skip_existing
             && let Some(existing) = self.arrived().await?
         {
             self.check_same_bytes().await?;
             printer.note(self.already_there());
-            return Ok(existing);
+            return Ok(Published::before(existing));
         }
         let may_exist = sending.skip_existing;
         let error = match self.upload(sending).await {
-            Ok(row) => return Ok(row),
+            Ok(published) => return Ok(published),
             Err(error) => error,
         };
         match error.refusal(StatusCode::CONFLICT) {
@@ -100,13 +120,13 @@ impl Target<'_> {
                     printer.note("The bytes are the same: with --skip-existing this would be a success.");
                     return Err(error.into());
                 }
-                Ok(self.version().await?)
+                Ok(Published::before(self.version().await?))
             }
             _ if error.is_open() => match self.arrived().await {
                 Ok(Some(existing)) => {
                     self.check_same_bytes().await?;
                     printer.note(self.arrived_unanswered());
-                    Ok(existing)
+                    Ok(Published::before(existing))
                 }
                 Ok(None) | Err(_) => Err(error.into()),
             },
@@ -155,14 +175,18 @@ impl Target<'_> {
         client.get_package_contents(self.package.app, self.country, self.package.version)
     }
 
-    async fn upload(&self, sending: Sending) -> client::Result<Value> {
+    async fn upload(&self, sending: Sending) -> client::Result<Published> {
         let package = self.package;
         let upload = Upload::file(&package.file, package.contents.size)
             .availability(sending.availability)
             .on_progress(sending.on_progress);
         let client = &self.session.client;
         let sent = client.upload_version(package.app, self.country, upload);
-        sent.json().await
+        let answer = sent.json().send().await?;
+        Ok(Published {
+            row: answer.value,
+            is_foretold: answer.headers.contains_key(OF_FORETELLING),
+        })
     }
 
     /// The version, if it was uploaded before and its upload did not fail.

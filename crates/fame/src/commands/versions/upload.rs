@@ -6,8 +6,9 @@
 
 use super::{
     COLUMNS,
+    foretold::Foretold,
     packages::{Judged, in_order, judge_all, lacking, once_each},
-    target::{FIRST_LOOK, Sending, Target, is_uploading},
+    target::{FIRST_LOOK, Published, Sending, Target, is_uploading},
 };
 use crate::{
     args::{Countries, Country, availability},
@@ -44,12 +45,18 @@ impl UploadArgs {
         let mut rows = Vec::new();
         let mut outcomes = Vec::new();
         for package in &packages {
-            let mut published = Vec::new();
+            let (mut published, mut lacks, mut forecasts) = (Vec::new(), Vec::new(), Vec::new());
             for &country in &countries {
                 match self.publish(session, package, country).await {
-                    Ok(row) => {
+                    Ok((row, foretold)) => {
                         rows.push(row);
-                        published.push(country.0.as_str());
+                        match foretold {
+                            Some(Foretold { forecast, missing }) => {
+                                lacks.extend(missing);
+                                forecasts.extend(forecast.filter(|told| !forecasts.contains(told)));
+                            }
+                            None => published.push(country.0.as_str()),
+                        }
                     }
                     Err(failure) => {
                         let about = format!("{} for {}", package.file.display(), country.0);
@@ -58,8 +65,9 @@ impl UploadArgs {
                     }
                 }
             }
-            for lack in lacking(session, package, &published, |_| Vec::new()).await {
-                printer.warning(format!("{}: {lack}", package.file.display()));
+            lacks.extend(lacking(session, package, &published, |_| Vec::new()).await);
+            for told in forecasts.into_iter().chain(lacks) {
+                printer.warning(format!("{}: {told}", package.file.display()));
             }
         }
         if !rows.is_empty() || printer.is_json() {
@@ -68,13 +76,14 @@ impl UploadArgs {
         Ok(Exit::first_of(outcomes))
     }
 
-    /// Uploads a package for one country, unless it is there. Returns the version as the service shows it.
+    /// Uploads a package for one country, unless it is there. Returns the version as the service shows it, and what it
+    /// foretells of it.
     async fn publish(
         &self,
         session: &Session,
         package: &Judged,
         country: &Country,
-    ) -> Result<Value, Failure> {
+    ) -> Result<(Value, Option<Foretold>), Failure> {
         let target = Target {
             session,
             package,
@@ -90,9 +99,15 @@ impl UploadArgs {
         };
         let published = target.publish(sending).await;
         bar.finish_and_clear();
-        match published? {
-            row if is_uploading(&row) => target.until_stored(FIRST_LOOK).await,
-            row => Ok(row),
-        }
+        let Published { row, is_foretold } = published?;
+        let row = match is_uploading(&row) {
+            true => target.until_stored(FIRST_LOOK).await?,
+            false => row,
+        };
+        let foretold = match is_foretold {
+            true => target.foretold().await,
+            false => None,
+        };
+        Ok((row, foretold))
     }
 }

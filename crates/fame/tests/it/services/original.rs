@@ -225,8 +225,9 @@ impl Original {
                 .faults
                 .iter()
                 .position(|(start, _)| line.starts_with(start));
-            found.map(|index| shared.faults.remove(index).1)
+            found.map(|index| shared.faults.remove(index))
         };
+        let (spoilt, fault) = fault.unzip();
         let most = match fault {
             Some(Fault::CutWithin(bytes)) => bytes,
             _ => usize::MAX,
@@ -259,7 +260,12 @@ impl Original {
                 Some(self.work(&parts.method, &path, token, &asked))
             }
         };
-        let answer = answer.filter(|_| fault != Some(Fault::CutAfter));
+        // What was refused was not done: the fault is for the next that is.
+        let is_done = answer.as_ref().is_some_and(|answer| answer.status().is_success());
+        if let (Some(line), Some(Fault::CutAfter), false) = (spoilt, fault, is_done) {
+            self.shared().faults.insert(0, (line, Fault::CutAfter));
+        }
+        let answer = answer.filter(|_| !(is_done && fault == Some(Fault::CutAfter)));
         if let Some(answer) = &answer {
             asked.status = answer.status().as_u16();
         }
