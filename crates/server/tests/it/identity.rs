@@ -201,10 +201,6 @@ async fn what_is_no_token_for_a_door_opens_it_for_nobody(backend: Backend) {
             "a token for another service",
             owner().with_claim("aud", "https://graph.microsoft.com"),
         ),
-        (
-            "a token for two services",
-            owner().with_claim("aud", json!([API, client])),
-        ),
     ] {
         others.push((what, mint(&request)));
     }
