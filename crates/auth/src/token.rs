@@ -77,10 +77,19 @@ fn json_object(segment: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segment).ok()?).ok()
 }
 
+/// What tokens for access call themselves, where they do (RFC 9068): what an issuer signs besides, it calls otherwise.
+const KINDS: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
+
 /// Allows RS256 only, whatever the token would like, and answers the key id.
 fn checked_header(header: &Map<String, Value>) -> Result<String, Refusal> {
     if header.get("alg").and_then(Value::as_str) != Some("RS256") {
         return Err(Refusal::malformed("the algorithm is not RS256"));
+    }
+    let kind = header
+        .get("typ")
+        .map(|kind| kind.as_str().unwrap_or_default().to_ascii_lowercase());
+    if kind.is_some_and(|kind| !KINDS.contains(&kind.as_str())) {
+        return Err(Refusal::malformed("its `typ` is of something else than access"));
     }
     if header.contains_key("crit") {
         return Err(Refusal::malformed("the header has critical extensions"));

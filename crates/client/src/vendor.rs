@@ -25,7 +25,9 @@ use wire::{
     environments::Environment,
     hotfixes::{EnvironmentHotfix, HotfixPatchBody, HotfixRequestBody, PlanRow},
     principals::{Principal, PrincipalPatch},
-    publishers::{OidcAudience, PublisherExchange, PublisherToken, TrustedPublisher, TrustedPublisherBody},
+    publishers::{
+        OidcAudience, PublisherExchange, PublisherToken, Token, TrustedPublisher, TrustedPublisherBody,
+    },
     service::ServiceDocument,
     versions::{Version, VersionPatchBody},
     webhooks::{Webhook, WebhookBody, WebhookDelivery},
@@ -156,6 +158,16 @@ impl Client {
     /// Trusts a publisher no more.
     pub fn delete_trusted_publisher(&self, app: AppId, id: Uuid) -> Request<()> {
         self.request(Method::DELETE, self.trusted_publisher(app, id))
+    }
+
+    /// The tokens that open an app and have not ended.
+    pub fn list_tokens(&self, app: AppId) -> List<Token> {
+        List::new(self, self.in_app(app, &["tokens"]))
+    }
+
+    /// Ends a token of an app before its time.
+    pub fn revoke_token(&self, app: AppId, id: Uuid) -> Request<()> {
+        self.request(Method::DELETE, self.in_app(app, &["tokens", &id.to_string()]))
     }
 
     fn oidc(&self, segment: &str) -> Url {

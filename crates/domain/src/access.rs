@@ -30,6 +30,8 @@ pub enum Resource {
     Webhooks,
     /// Which pipelines may act for it; none of the original's either.
     TrustedPublishers,
+    /// The tokens of the service's own that open it; none of the original's either.
+    Tokens,
 }
 
 impl Resource {
@@ -55,6 +57,7 @@ impl Resource {
             Self::EnvironmentHotfixes => "environmentHotfixes",
             Self::Webhooks => "webhooks",
             Self::TrustedPublishers => "trustedPublishers",
+            Self::Tokens => "tokens",
         }
     }
 }
@@ -116,6 +119,8 @@ impl Permission {
             (Resource::Webhooks, Access::Write) => "webhooks/write",
             (Resource::TrustedPublishers, Access::Read) => "trustedPublishers/read",
             (Resource::TrustedPublishers, Access::Write) => "trustedPublishers/write",
+            (Resource::Tokens, Access::Read) => "tokens/read",
+            (Resource::Tokens, Access::Write) => "tokens/write",
         }
     }
 }
@@ -130,7 +135,7 @@ impl fmt::Display for Permission {
 #[must_use]
 pub fn least_role(permission: Permission) -> Role {
     match (permission.access, permission.resource) {
-        (_, Resource::Webhooks | Resource::TrustedPublishers) => Role::Owner,
+        (_, Resource::Webhooks | Resource::TrustedPublishers | Resource::Tokens) => Role::Owner,
         (Access::Read, _) => Role::Reader,
         (Access::Write, Resource::Countries | Resource::Versions | Resource::EnvironmentHotfixes) => {
             Role::Contributor

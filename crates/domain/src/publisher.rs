@@ -906,6 +906,7 @@ mod tests {
             usual.check(Permission::read(Resource::Environments), None),
             usual.check(Permission::read(Resource::TrustedPublishers), None),
             usual.check(Permission::read(Resource::Webhooks), None),
+            usual.check(Permission::read(Resource::Tokens), None),
         ] {
             let refused = refused.unwrap_err();
             assert_eq!(refused.code, Code::Forbidden);

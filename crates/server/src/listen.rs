@@ -7,7 +7,10 @@ mod stream;
 mod streams;
 mod under_way;
 
-use crate::config::LimitSettings;
+use crate::{
+    config::{LimitSettings, Network},
+    http::request_info::Peer,
+};
 use axum::Router;
 use door::Door;
 use hyper_util::{
@@ -15,7 +18,7 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use stream::Watched;
 use streams::Streams;
 use tokio::net::{TcpListener, TcpStream};
@@ -44,6 +47,7 @@ pub async fn serve(
         builder: builder(limits),
         router,
         limits: limits.clone(),
+        proxies: limits.proxies.as_slice().into(),
         stopping: CancellationToken::new(),
     });
     let connections = TaskTracker::new();
@@ -53,10 +57,10 @@ pub async fn serve(
             () = &mut stop => break,
             admitted = door.admit(&listener) => admitted,
         };
-        if let Some((stream, place)) = admitted {
+        if let Some((stream, peer, place)) = admitted {
             let host = Arc::clone(&host);
             connections.spawn(async move {
-                host.carry(stream).await;
+                host.carry(stream, peer).await;
                 drop(place);
             });
         }
@@ -74,16 +78,21 @@ struct Host {
     builder: Builder<Streams>,
     router: Router,
     limits: LimitSettings,
+    proxies: Arc<[Network]>,
     stopping: CancellationToken,
 }
 
 impl Host {
     /// Answers what comes by a connection until it ends. It does when nothing has been under way for as long as the head
     /// of a request may take: whatever was sent of one, by whichever version of HTTP, and whatever else was sent.
-    async fn carry(&self, stream: TcpStream) {
-        let stream = Watched::new(stream, self.limits.response_idle);
+    async fn carry(&self, stream: TcpStream, peer: IpAddr) {
+        let stream = Watched::new(stream, self.limits.response_idle, self.stopping.clone());
         let under_way = UnderWay::default();
-        let service = TowerToHyperService::new(under_way.counting(self.router.clone()));
+        let peer = Peer {
+            address: peer,
+            proxies: Arc::clone(&self.proxies),
+        };
+        let service = TowerToHyperService::new(under_way.counting(self.router.clone(), peer));
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let mut is_asked_to_end = false;

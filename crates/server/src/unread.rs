@@ -25,6 +25,7 @@ use tokio::{
     sync::oneshot,
     time::{Sleep, timeout_at},
 };
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How much is read of one body, and of a connection that ends.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -132,17 +133,20 @@ async fn read_on(mut body: Body, most: u64, mut pace: Pace) {
 pub(crate) struct Leftover {
     left: u64,
     end: Pin<Box<Sleep>>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Leftover {
-    pub(crate) fn begin() -> Self {
-        Self::within(MAX_BYTES, PATIENCE)
+    /// It ends at once when `stopping` is: nobody waits for a planned stop so that somebody can send what is read by nobody.
+    pub(crate) fn begin(stopping: CancellationToken) -> Self {
+        Self::within(MAX_BYTES, PATIENCE, stopping)
     }
 
-    fn within(most: u64, longest: Duration) -> Self {
+    fn within(most: u64, longest: Duration, stopping: CancellationToken) -> Self {
         Self {
             left: most,
             end: Box::pin(tokio::time::sleep(longest)),
+            stop: Box::pin(stopping.cancelled_owned()),
         }
     }
 
@@ -153,7 +157,10 @@ impl Leftover {
         context: &mut Context<'_>,
     ) -> Poll<()> {
         let mut bytes = [0; PIECE];
-        while self.left > 0 && self.end.as_mut().poll(context).is_pending() {
+        while self.left > 0
+            && self.end.as_mut().poll(context).is_pending()
+            && self.stop.as_mut().poll(context).is_pending()
+        {
             let mut piece = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut io).poll_read(context, &mut piece));
             match piece.filled().len() as u64 {
@@ -201,7 +208,7 @@ mod tests {
     /// Whether the other end can send so much to somebody who reads no more than `most` of it.
     async fn takes(bytes: usize, most: u64) -> bool {
         let (mut near, mut far) = duplex(PIECE);
-        let mut leftover = Leftover::within(most, LONG);
+        let mut leftover = Leftover::within(most, LONG, CancellationToken::new());
         let reading = async move { poll_fn(|context| leftover.poll_forget(&mut near, context)).await };
         let sending = async move { far.write_all(&vec![7; bytes]).await.is_ok() };
         tokio::join!(reading, sending).1
@@ -213,8 +220,18 @@ mod tests {
         assert!(takes(1_000_000, 1_000_000).await);
         assert!(!takes(1_000_000, 500_000).await);
         let (mut near, _far) = duplex(PIECE);
-        let mut leftover = Leftover::within(1_000, Duration::from_millis(50));
+        let mut leftover = Leftover::within(1_000, Duration::from_millis(50), CancellationToken::new());
         let reading = poll_fn(|context| leftover.poll_forget(&mut near, context));
         tokio::time::timeout(LONG, reading).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_planned_stop_waits_for_nobody_who_goes_on_sending() {
+        let stopping = CancellationToken::new();
+        let (mut near, _far) = duplex(PIECE);
+        let mut leftover = Leftover::within(1_000, LONG, stopping.clone());
+        let reading = poll_fn(|context| leftover.poll_forget(&mut near, context));
+        let both = async { tokio::join!(reading, async { stopping.cancel() }) };
+        tokio::time::timeout(LONG / 2, both).await.unwrap();
     }
 }

@@ -30,7 +30,7 @@ use store::{
     freezes::Freeze,
     hotfixes::Operation,
     principals::AppPrincipal,
-    publishers::TrustedPublisher,
+    publishers::{PublisherToken, TrustedPublisher},
     versions::{Version, VersionEntry},
     webhooks::{DeliveryEntry, Webhook},
 };
@@ -187,6 +187,21 @@ pub(crate) fn trusted_publisher(publisher: TrustedPublisher) -> Result<wire::pub
         created_on: Some(publisher.created_on),
         created_by: Some(publisher.created_by),
         etag: publisher.etag,
+    })
+}
+
+/// A token that opens an app.
+pub(crate) fn token(token: PublisherToken) -> Result<wire::publishers::Token> {
+    Ok(wire::publishers::Token {
+        id: token.id,
+        kind: "Publisher".to_owned(),
+        last_four: token.last_four,
+        publisher_id: token.publisher_id,
+        repository: token.repository,
+        run: token.run,
+        created_on: token.issued_on,
+        expires_on: token.expires_on,
+        used_on: token.used_on,
     })
 }
 
@@ -499,6 +514,8 @@ pub(crate) fn audit_row(row: AuditRow) -> Result<wire::operator::AuditRow> {
         correlation_id: Some(row.correlation_id),
         before: row.before.as_deref().and_then(Json::parse),
         after: row.after.as_deref().and_then(Json::parse),
+        address: row.address,
+        via: row.via,
     })
 }
 

@@ -32,6 +32,10 @@ table! {
         pub after: Option<String> as (after_state),
         /// An application's service principal in that directory.
         pub actor_object_id: Option<Uuid>,
+        /// The address that the request came from.
+        pub address: Option<String>,
+        /// The API that it came through.
+        pub via: Option<String>,
     }
 }
 

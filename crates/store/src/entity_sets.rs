@@ -29,7 +29,7 @@ pub use environments::{ENVIRONMENTS, FOUND_OUT, PLANNED_ENVIRONMENTS, REGISTERED
 pub use freezes::FREEZES;
 pub use hotfixes::{HOTFIXES, OPERATIONS};
 pub use principals::PRINCIPALS;
-pub use publishers::TRUSTED_PUBLISHERS;
+pub use publishers::{TOKENS, TRUSTED_PUBLISHERS};
 pub use versions::VERSIONS;
 pub use webhooks::{DELIVERIES, WEBHOOKS};
 

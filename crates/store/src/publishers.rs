@@ -69,6 +69,8 @@ table! {
         pub used_on: Option<Instant>,
         /// The tag of its state.
         pub etag: Etag,
+        /// When a run last asked for it by its app or its id.
+        pub named_on: Option<Instant>,
     }
 }
 
@@ -94,6 +96,25 @@ table! {
         pub expires_on: Instant,
         /// When it was ended before.
         pub revoked_on: Option<Instant>,
+        /// The last four characters of its text.
+        pub last_four: String,
+        /// When it was last used, as far as that was noted.
+        pub used_on: Option<Instant>,
+    }
+}
+
+table! {
+    /// Ids that a publisher of an app was locked to, and that no Owner of it has confirmed.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct UnconfirmedIds in "unconfirmed_ids" by [app_id, issuer, repository_id, owner_id] {
+        /// The app.
+        pub app_id: AppId,
+        /// Who issued the token that said them.
+        pub issuer: String,
+        /// The id of the repository.
+        pub repository_id: String,
+        /// The id of its owner.
+        pub owner_id: String,
     }
 }
 
@@ -130,6 +151,7 @@ const CHANGEABLE: &[&str] = &[
     "locked_on",
     "used_on",
     "etag",
+    "named_on",
 ];
 
 /// How the name of a repository is looked for: it is the same in any case.
@@ -227,7 +249,8 @@ pub async fn count_publishers(tx: &mut Tx<'_>, app: AppId) -> Result<u64, StoreE
 }
 
 /// Up to `most` publishers that a run of a repository could mean, by its name or its id, of one app and one id where these
-/// are known. Those that have both of its ids come first, since anybody can name a repository; then the oldest.
+/// are known. Those that have both of its ids come first, since anybody can name a repository; then those that a run has
+/// named, since anybody can name ids that are public; then the oldest.
 pub async fn publishers_of(
     db: &Db,
     run: &PipelineToken,
@@ -240,7 +263,10 @@ pub async fn publishers_of(
          FROM trusted_publishers t
          WHERE t.issuer = $1 AND (t.repository_key = $2 OR t.repository_id = $3)
            AND t.app_id = COALESCE($5, t.app_id) AND t.id = COALESCE($6, t.id)
-         ORDER BY CASE WHEN t.repository_id = $3 AND t.owner_id = $4 THEN 0 ELSE 1 END, t.created_on, t.id
+         ORDER BY CASE WHEN t.repository_id = $3 AND t.owner_id = $4 THEN 0 ELSE 1 END,
+                  CASE WHEN t.named_on IS NULL THEN 1 ELSE 0 END,
+                  t.created_on,
+                  t.id
          LIMIT $7",
         TrustedPublisher::COLUMNS
     ))
@@ -255,27 +281,44 @@ pub async fn publishers_of(
     .await
 }
 
-/// Whether another publisher of an app has ids of this issuer that a run was locked to, and no Owner has confirmed.
-pub async fn is_unconfirmed_elsewhere(
-    tx: &mut Tx<'_>,
-    (app, id): (AppId, Uuid),
-    issuer: &str,
-    (repository_id, owner_id): (&str, &str),
-) -> Result<bool, StoreError> {
+/// Remembers that a publisher was locked to ids that nobody has confirmed.
+pub async fn remember_unconfirmed(tx: &mut Tx<'_>, ids: &UnconfirmedIds) -> Result<(), StoreError> {
+    tx.add(ids)
+        .clause("ON CONFLICT (app_id, issuer, repository_id, owner_id) DO NOTHING")
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// Whether ids are ones that a publisher of their app was locked to and that nobody has confirmed.
+pub async fn are_unconfirmed(tx: &mut Tx<'_>, ids: &UnconfirmedIds) -> Result<bool, StoreError> {
     tx.query(
         "SELECT COUNT(*)
-         FROM trusted_publishers
-         WHERE app_id = $1 AND id <> $2 AND issuer = $3 AND repository_id = $4 AND owner_id = $5 AND state = $6",
+         FROM unconfirmed_ids
+         WHERE app_id = $1 AND issuer = $2 AND repository_id = $3 AND owner_id = $4",
     )
-    .bind(app)
-    .bind(id)
-    .bind(issuer)
-    .bind(repository_id)
-    .bind(owner_id)
-    .bind(PublisherState::Unconfirmed.as_str())
+    .bind(ids.app_id)
+    .bind(ids.issuer.as_str())
+    .bind(ids.repository_id.as_str())
+    .bind(ids.owner_id.as_str())
     .fetch_one::<(u64,)>()
     .await
     .map(|(count,)| count > 0)
+}
+
+/// Forgets ids that an Owner has confirmed.
+pub async fn forget_unconfirmed(tx: &mut Tx<'_>, ids: &UnconfirmedIds) -> Result<(), StoreError> {
+    tx.query(
+        "DELETE FROM unconfirmed_ids
+         WHERE app_id = $1 AND issuer = $2 AND repository_id = $3 AND owner_id = $4",
+    )
+    .bind(ids.app_id)
+    .bind(ids.issuer.as_str())
+    .bind(ids.repository_id.as_str())
+    .bind(ids.owner_id.as_str())
+    .execute()
+    .await
+    .map(drop)
 }
 
 /// Adds a publisher, unless somebody else has added one of its id just now.
@@ -343,6 +386,29 @@ pub async fn find_token(db: &Db, sha256: [u8; 32]) -> Result<Option<PublisherTok
 pub async fn lock_token(tx: &mut Tx<'_>, sha256: [u8; 32]) -> Result<Option<PublisherToken>, StoreError> {
     let sql = format!("{}\nFOR UPDATE", token());
     tx.query(sql).bind(sha256).fetch_optional().await
+}
+
+/// One token of an app within a transaction, its row locked.
+pub async fn lock_token_of(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    id: Uuid,
+) -> Result<Option<PublisherToken>, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM publisher_tokens t WHERE t.app_id = $1 AND t.id = $2\nFOR UPDATE",
+        PublisherToken::COLUMNS
+    );
+    tx.query(sql).bind(app).bind(id).fetch_optional().await
+}
+
+/// Notes that a token is being used.
+pub async fn note_use(tx: &mut Tx<'_>, id: Uuid, now: Instant) -> Result<(), StoreError> {
+    tx.query("UPDATE publisher_tokens SET used_on = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now)
+        .execute()
+        .await
+        .map(drop)
 }
 
 /// Ends a token before its time.

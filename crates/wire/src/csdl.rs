@@ -14,7 +14,7 @@ use crate::{
         RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
-    publishers::TrustedPublisher,
+    publishers::{Token, TrustedPublisher},
     value::EdmType,
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
@@ -54,6 +54,12 @@ const CALLS: &str = r#"      <Function Name="roles" IsBound="true">
       <Function Name="plan" IsBound="true">
         <Parameter Name="hotfixes" Type="Collection(AppManagement.environmentHotfix)" Nullable="false"/>
         <Parameter Name="targetAppVersion" Type="Edm.String" Nullable="false"/>
+        <Parameter Name="runAfter" Type="Edm.DateTimeOffset">
+          <Annotation Term="Org.OData.Core.V1.OptionalParameter"/>
+        </Parameter>
+        <Parameter Name="ignoreUpgradeWindow" Type="Edm.Boolean">
+          <Annotation Term="Org.OData.Core.V1.OptionalParameter"/>
+        </Parameter>
         <ReturnType Type="Collection(AppManagement.planRow)" Nullable="false"/>
       </Function>
       <Action Name="getMyPermissions" IsBound="true">
@@ -100,6 +106,11 @@ const BE_CHANGED: May = May {
     be_changed: true,
     ..BE_READ
 };
+/// What is made otherwise, and can be ended.
+const BE_ENDED: May = May {
+    be_removed: true,
+    ..BE_READ
+};
 const BE_ADDED: May = May {
     be_added: true,
     ..BE_CHANGED
@@ -118,6 +129,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
             ("principals", Principal::NAME),
             ("webhooks", Webhook::NAME),
             ("trustedPublishers", TrustedPublisher::NAME),
+            ("tokens", Token::NAME),
         ]),
         entity_type::<Country>(&[
             ("versions", Version::NAME),
@@ -131,6 +143,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         entity_type::<Webhook>(&[("deliveries", WebhookDelivery::NAME)]),
         entity_type::<WebhookDelivery>(&[]),
         entity_type::<TrustedPublisher>(&[]),
+        entity_type::<Token>(&[]),
         complex_type::<Dependency>(),
         complex_type::<MissingDependency>(),
         complex_type::<AllowedAction>(),
@@ -148,6 +161,7 @@ pub fn document(filter_words: impl Iterator<Item = &'static str>) -> String {
         ("webhooks", BE_REMOVED),
         ("webhooks/deliveries", BE_READ),
         ("trustedPublishers", BE_REMOVED),
+        ("tokens", BE_ENDED),
     ];
     whole(&types, &[("apps", App::NAME, BE_READ, below_apps)], filter_words)
 }

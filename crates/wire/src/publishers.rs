@@ -110,6 +110,39 @@ entity! {
     }
 }
 
+entity! {
+    /// A token that opens an app and has not ended.
+    Token "token" keyed by ["id"] {
+        /// By which it is addressed; it is not the token.
+        id "id": Uuid,
+        /// What kind it is: Publisher for those of runs of pipelines.
+        #[schema(example = "Publisher")]
+        kind "kind": String,
+        /// The last four characters of it.
+        #[schema(example = "x7Qa")]
+        last_four "lastFour": String,
+        /// The trusted publisher whose run was given it.
+        #[schema(value_type = uuid::Uuid)]
+        publisher_id "publisherId": Uuid,
+        /// The repository, as its pipeline called it then.
+        #[schema(example = "contoso/sales-pack")]
+        repository "repository": String,
+        /// The run, as its pipeline numbers it.
+        #[serde(default)]
+        run "run": Option<String>,
+        /// When it was given.
+        #[schema(value_type = String, format = DateTime)]
+        created_on "createdOn": Instant,
+        /// When it ends.
+        #[schema(value_type = String, format = DateTime)]
+        expires_on "expiresOn": Instant,
+        /// When it was last used; within an hour, the first use counts.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        used_on "usedOn": Option<Instant>,
+    }
+}
+
 /// A request to trust a publisher, or to change what is said of one, as a client sends it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -325,7 +358,8 @@ pub struct PublisherExchange {
     /// The token, as the pipeline's issuer gave it to the run.
     #[schema(max_length = 16384)]
     pub token: String,
-    /// The app that the run is to act for, where several trust it.
+    /// The app that the run is to act for, where several trust it. Left out, it is the one that the repository's runs have named
+    /// before, where that is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<uuid::Uuid>)]
     pub app_id: Option<Uuid>,

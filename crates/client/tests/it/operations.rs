@@ -166,6 +166,8 @@ async fn call_vendor(client: &Client, principal: PrincipalId, operation: Operati
         client.get_trusted_publisher(APP, principal.0),
         client.put_trusted_publisher(APP, principal.0, &TrustedPublisherBody::default()),
         client.delete_trusted_publisher(APP, principal.0),
+        client.list_tokens(APP).all(),
+        client.revoke_token(APP, principal.0),
         client.get_oidc_audience(),
         client.exchange_oidc_token(&exchange),
         client.end_oidc_token(),

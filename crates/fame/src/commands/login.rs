@@ -12,7 +12,7 @@ use crate::{
         login::{Login, SignInPlace, is_pipeline},
     },
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +56,7 @@ impl LoginArgs {
         }
         let signs_in = profile.credential.is_none_or(|kind| kind == Kind::Login);
         let place = Place::of(global, Some((name.clone(), profile.clone())), printer)?;
+        self.check(&profile, &place)?;
         let mut signed_in_as = None;
         if signs_in {
             let kept_in = match self.insecure_storage {
@@ -85,6 +86,54 @@ impl LoginArgs {
         Ok(Exit::Done)
     }
 
+    /// Refuses what would be written down and never work.
+    fn check(&self, profile: &Profile, place: &Place) -> Result<(), Failure> {
+        let kind = profile.credential.map(word);
+        let files = [
+            (
+                &profile.client_secret_file,
+                "--client-secret-file (FAME_CLIENT_SECRET_FILE)",
+                Kind::Secret,
+            ),
+            (
+                &profile.client_certificate_file,
+                "--client-certificate (FAME_CLIENT_CERTIFICATE)",
+                Kind::Certificate,
+            ),
+        ];
+        for (_, flag, own) in files.into_iter().filter(|(file, ..)| file.is_some()) {
+            let own_word = word(own);
+            let told = match &kind {
+                Some(kind) if *kind != own_word => format!(
+                    "{flag} is for --credential {own_word}, and the profile's is {kind}: leave one of them out."
+                ),
+                None => format!(
+                    "{flag} goes before a login, which would never be used: say --credential {own_word} too, or leave it out."
+                ),
+                Some(_) => continue,
+            };
+            return Err(Failure::Usage(told));
+        }
+        let Some(kind) = kind.filter(|kind| *kind != word(Kind::Login)) else {
+            return Ok(());
+        };
+        let asks = [
+            (self.device, "--device"),
+            (self.insecure_storage, "--insecure-storage"),
+            (self.port != 0, "--port"),
+        ];
+        if let Some((_, flag)) = asks.into_iter().find(|(is_set, _)| *is_set) {
+            return Err(Failure::Usage(format!(
+                "{flag} is for signing somebody in, and with --credential {kind} nobody is: leave one of them out."
+            )));
+        }
+        if kind == word(Kind::TrustedPublishing) && place.is_original() {
+            let told = "Microsoft's service takes no tokens of pipelines: --credential trusted-publishing is for a service of yours.";
+            return Err(Failure::Usage(told.to_owned()));
+        }
+        Ok(())
+    }
+
     async fn sign_in(&self, place: &Place, printer: Printer) -> Result<Login, Failure> {
         let at = SignInPlace::of(place).await?;
         let issuers = place.issuers(&at.token_url)?;
@@ -94,6 +143,12 @@ impl LoginArgs {
         };
         Login::begin(place, &at, &given)
     }
+}
+
+/// What `--credential` calls it.
+fn word(kind: Kind) -> String {
+    let value = kind.to_possible_value();
+    value.map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// `profile` with what flags and variables say of it.

@@ -40,6 +40,20 @@ pub(crate) enum PublishersCommand {
         #[arg(long, value_name = "ID")]
         owner_id: String,
     },
+    /// List the tokens that open an app and have not ended
+    Tokens {
+        #[command(flatten)]
+        app: AppArg,
+        #[command(flatten)]
+        query: QueryArgs,
+    },
+    /// End one of these tokens now
+    Revoke {
+        #[command(flatten)]
+        app: AppArg,
+        /// Its id, as "fame publishers tokens" shows it
+        token: Uuid,
+    },
     /// Trust a pipeline no more; whatever its runs were given ends at once
     Remove {
         #[command(flatten)]
@@ -87,10 +101,11 @@ pub(crate) struct AddArgs {
     /// The reusable workflow that its job is in, OWNER/NAME/PATH
     #[arg(long, value_name = "PATH")]
     job_workflow: Option<String>,
-    /// The id of the repository; without ids, those of the first run are locked, and you confirm them
+    /// The id of the repository ("gh api repos/OWNER/NAME --jq .id" tells it, and so does "fame whoami --show-claims" in a run);
+    /// without ids, those of the first run are locked, and you confirm them
     #[arg(long, value_name = "ID", requires = "owner_id")]
     repository_id: Option<String>,
-    /// The id of its owner
+    /// The id of its owner ("gh api repos/OWNER/NAME --jq .owner.id")
     #[arg(long, value_name = "ID", requires = "repository_id")]
     owner_id: Option<String>,
     /// GitHub, AzureDevOps, or Custom for another issuer with the claims of GitHub's
@@ -135,6 +150,18 @@ const COLUMNS: &[Column] = &[
     ("MAY", "may"),
     ("HIGHEST", "maxAvailability"),
     ("STATE", "state"),
+    ("USED", "usedOn"),
+];
+
+const TOKEN_COLUMNS: &[Column] = &[
+    ("ID", "id"),
+    ("KIND", "kind"),
+    ("LAST FOUR", "lastFour"),
+    ("PUBLISHER", "publisherId"),
+    ("REPOSITORY", "repository"),
+    ("RUN", "run"),
+    ("GIVEN", "createdOn"),
+    ("ENDS", "expiresOn"),
     ("USED", "usedOn"),
 ];
 
@@ -185,6 +212,17 @@ impl PublishersCommand {
                     .put_trusted_publisher(app, publisher, &body)
                     .if_match(Some(etag.as_str()));
                 session.print_one(request).await?;
+            }
+            Self::Tokens { app, query } => {
+                let app = session.app(&app).await?;
+                session
+                    .print_list(client.list_tokens(app), query, TOKEN_COLUMNS)
+                    .await?;
+            }
+            Self::Revoke { app, token } => {
+                let app = session.app(&app).await?;
+                client.revoke_token(app, token).json().await?;
+                session.printer.note(format!("Ended token {token}."));
             }
             Self::Remove { one, condition } => {
                 let app = session.app(&one.app).await?;

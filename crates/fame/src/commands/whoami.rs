@@ -54,19 +54,31 @@ impl WhoamiArgs {
             printer,
             source,
         } = session;
-        let mut record = json!({
+        let chosen = json!({
             "service": source.service,
             "profile": source.profile,
             "signedInWith": source.name,
             "because": source.why,
         });
+        let mut record = match printer.is_json() {
+            true => chosen,
+            false => {
+                // Whoever is refused has to know as whom.
+                printer.record(&chosen)?;
+                json!({})
+            }
+        };
         let mut add = |name: &str, value: Value| {
             if let Some(members) = record.as_object_mut().filter(|_| !value.is_null()) {
                 members.insert(name.to_owned(), value);
             }
         };
         if self.show_claims {
-            add("shown", shown(source, *printer).await?);
+            let shown = shown(source, *printer).await?;
+            match printer.is_json() {
+                true => add("shown", shown),
+                false => printer.rows(&said(&shown), &[("SHOWN", "claim"), ("SAYS", "says")])?,
+            }
         }
         let claims = client.claims().await?;
         add("principal", claims.as_ref().map(principal).unwrap_or_default());
@@ -77,11 +89,21 @@ impl WhoamiArgs {
         } else if let Some(claims) = &claims {
             add("principal", described(&principal(claims)).into());
         }
-        if self.show_claims {
-            add("claims", claims.unwrap_or_default());
+        if printer.is_json() {
+            if self.show_claims {
+                add("claims", claims.unwrap_or_default());
+            }
+            printer.record(&record)?;
+            return Ok(Exit::Done);
         }
         printer.record(&record)?;
-        if !printer.is_json() && !apps.is_empty() {
+        if self.show_claims {
+            printer.rows(
+                &said(&claims.unwrap_or_default()),
+                &[("CLAIM", "claim"), ("SAYS", "says")],
+            )?;
+        }
+        if !apps.is_empty() {
             printer.rows(&apps, &[("APP", "id"), ("NAME", "name"), ("ROLES", "roles")])?;
         }
         Ok(Exit::Done)
@@ -106,6 +128,17 @@ fn grants(source: &Source) -> Value {
         shown.insert(grant.app_id, row);
     }
     shown.into_values().collect()
+}
+
+/// What a token says, each claim as a row; no row where there is no token that can be read.
+fn said(claims: &Value) -> Vec<Value> {
+    let claims = claims.as_object().into_iter().flatten();
+    claims
+        .map(|(claim, says)| {
+            let says = says.as_str().map_or_else(|| says.to_string(), str::to_owned);
+            json!({ "claim": claim, "says": says })
+        })
+        .collect()
 }
 
 /// The same on a line.

@@ -72,6 +72,16 @@ const TROUBLE: &str = r#"
 fame hotfixes list $APP -c US --filter "status eq 'Failed'"
 "#;
 
+const PROFILE: &str = r#"
+# All that is set above, under a name; the secret stays where it is. People sign in by "fame login" without --credential.
+fame login --profile dev --credential secret
+fame whoami --profile dev
+
+# A release does all of it at once: here it uploads a Preview.
+fame dev package 15.0.0.0 ./preview.app
+fame release ./preview.app --countries US --availability Preview --profile dev
+"#;
+
 const TOKEN: &str = r#"
 TOKEN=$(curl -s $FAME_TOKEN_URL -d grant_type=client_credentials -d client_id=$FAME_CLIENT_ID \
   -d client_secret=$FAME_CLIENT_SECRET -d scope=$FAME_SCOPE \
@@ -248,6 +258,7 @@ fn tour(ready: &Ready, examples: &[Example]) -> anyhow::Result<Vec<String>> {
         show(TOUR, first),
         show(hotfix, first),
         show(TROUBLE, first),
+        show(PROFILE, first),
         show(CURL, first),
     ];
     parts.extend(second.map(|_| show(CURL_HOTFIX, second)));

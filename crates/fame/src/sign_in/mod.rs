@@ -87,6 +87,8 @@ pub(crate) struct Source {
     pub why: String,
     /// The same for a client.
     pub credentials: Credentials,
+    /// Whether it is the login of the profile.
+    is_login: bool,
     /// What an application is proven with, where its issuer is to believe another.
     pub proof: Option<Proof>,
     /// The pipeline that an app's owner trusts, where it is that.
@@ -101,6 +103,7 @@ impl Source {
             name: name.into(),
             why: why.into(),
             credentials,
+            is_login: false,
             proof: None,
             publishing: None,
         }
@@ -117,11 +120,26 @@ impl Source {
 /// [`Failure::NotSignedIn`] when there is none or it lacks something, [`Failure::Usage`] when it is said wrongly,
 /// [`Failure::Service`] when the service cannot be asked whether it takes a pipeline's own token.
 pub(crate) async fn choose(place: &Place) -> Result<Source, Failure> {
+    let mut source = first(place).await?;
+    if !source.is_login
+        && let Some(name) = kept_login(place)
+    {
+        source.why = format!(
+            "{}, which goes before the login of the profile '{name}'",
+            source.why
+        );
+    }
     Ok(Source {
         service: place.url.as_str().to_owned(),
         profile: place.profile.as_ref().map(|(name, _)| name.clone()),
-        ..first(place).await?
+        ..source
     })
+}
+
+/// The profile for which somebody signed in.
+fn kept_login(place: &Place) -> Option<&str> {
+    let (name, profile) = place.profile.as_ref()?;
+    profile.kept_in.map(|_| name.as_str())
 }
 
 /// What an application proves itself with, as it says: nothing of a secret.
@@ -148,7 +166,7 @@ async fn first(place: &Place) -> Result<Source, Failure> {
         return of_kind(*kind, why, place).await;
     }
     if let Some((kind, why)) = key(place) {
-        return of_kind(kind, why, place).await;
+        return of_kind(kind, &why, place).await;
     }
     if let Some(publishing) = publishing::offered(place).await? {
         return Ok(publishing);
@@ -195,21 +213,32 @@ const TOKEN: &str = "FAME_TOKEN";
 const ASSERTION: &str = "FAME_CLIENT_ASSERTION";
 const FEDERATED_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
-/// An application's secret or certificate.
-fn key(place: &Place) -> Option<(Kind, &'static str)> {
-    let has_file = place.secret_file.is_some();
-    if has_file || variable(SECRETS).is_some() {
-        return Some((Kind::Secret, "an application's secret is set"));
+/// An application's secret or certificate, and what names it.
+fn key(place: &Place) -> Option<(Kind, String)> {
+    if let Some(file) = &place.secret_file {
+        let why = format!(
+            "an application's secret is set by --client-secret-file ({})",
+            file.display()
+        );
+        return Some((Kind::Secret, why));
     }
-    let certificate = certificate_file(place)?;
-    (!certificate.as_os_str().is_empty())
-        .then_some((Kind::Certificate, "an application's certificate is set"))
+    if let Some(name) = SECRETS.into_iter().find(|name| variable([*name]).is_some()) {
+        return Some((Kind::Secret, format!("an application's secret is set by {name}")));
+    }
+    let by = match place.certificate_file {
+        Some(_) => "--client-certificate",
+        None => CERTIFICATE,
+    };
+    let file = certificate_file(place).filter(|file| !file.as_os_str().is_empty())?;
+    let why = format!("an application's certificate is set by {by} ({})", file.display());
+    Some((Kind::Certificate, why))
 }
 
+const CERTIFICATE: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
 const SECRETS: [&str; 2] = ["FAME_CLIENT_SECRET", "AZURE_CLIENT_SECRET"];
 
 fn certificate_file(place: &Place) -> Option<PathBuf> {
-    let other = || variable(["AZURE_CLIENT_CERTIFICATE_PATH"]).map(PathBuf::from);
+    let other = || variable([CERTIFICATE]).map(PathBuf::from);
     place.certificate_file.clone().or_else(other)
 }
 
@@ -260,7 +289,10 @@ async fn of_kind(kind: Kind, why: &str, place: &Place) -> Result<Source, Failure
         Kind::TrustedPublishing => return publishing::named(place, why).await,
         Kind::Login => {
             let (name, login) = StoredLogin::open(place).await?;
-            return Ok(Source::asked(name, why, login));
+            return Ok(Source {
+                is_login: true,
+                ..Source::asked(name, why, login)
+            });
         }
         Kind::AzureCli => {
             let scope = place.known_scope();

@@ -381,6 +381,31 @@ fn the_guides_are_scripts() {
     }
 }
 
+/// Of pages that are about services of all kinds, what is to be tried on `fame dev`.
+#[test]
+fn what_a_page_has_for_fame_dev_is_a_script_that_may_run_again() {
+    let dev = Dev::until("}", &["--json"]);
+    let ready: Value = serde_json::from_str(&dev.said).unwrap();
+    let base = ready["baseUrl"].as_str().unwrap();
+    for (name, shown) in [
+        ("docs/SIGNING-IN.md", &["by its secret", "15.0.1.0"][..]),
+        ("docs/TRUSTED-PUBLISHING.md", &["15.0.2.0", "contoso/sales-pack"]),
+    ] {
+        let blocks = blocks(&page(name)).into_iter();
+        let script: String = blocks
+            .filter(|block| block.language == "sh" && block.text.contains("http://127.0.0.1:8080"))
+            .map(|block| block.text.replace("http://127.0.0.1:8080", base))
+            .collect();
+        let shell = Shell::new();
+        for _ in 0..2 {
+            let told = shell.runs(&script);
+            for text in shown {
+                assert!(told.contains(text), "{name}: {text} is not in\n{told}");
+            }
+        }
+    }
+}
+
 /// The words of what is printed; of instants only that they are some, for each day has its own.
 fn words(text: &str) -> BTreeSet<String> {
     let instant = Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?( ?Z| UTC)?").unwrap();

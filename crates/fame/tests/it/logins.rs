@@ -497,3 +497,86 @@ async fn microsofts_service_is_known_and_a_profile_may_name_a_credential() {
         "{form}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_before_a_login_is_named_before_it_is_refused() {
+    let (dev, desk) = (Dev::start(&[]).await, Desk::new());
+    signed_in(&desk, &dev, &["--insecure-storage"]).await;
+    let mut command = desk.fame(&["--profile", "dev", "whoami"]);
+    command.env("FAME_CLIENT_SECRET", "wrong");
+    let ended = run(command).await;
+    assert_eq!(ended.code, 3, "{ended:?}");
+    for said in [
+        dev.text("baseUrl"),
+        "by its secret",
+        "an application's secret is set by FAME_CLIENT_SECRET, which goes before the login of the profile 'dev'",
+    ] {
+        assert!(ended.out.contains(said), "{said}: {ended:?}");
+    }
+    let ended = run(desk.fame(&["--profile", "dev", "whoami", "--show-claims"])).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!ended.out.contains("goes before"), "{ended:?}");
+    let audience = Regex::new(r"(?m)^aud\s+\S+$").unwrap();
+    let issuer = Regex::new(r"(?m)^iss\s+http\S+$").unwrap();
+    assert!(
+        audience.is_match(&ended.out) && issuer.is_match(&ended.out),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_never_work_is_refused_and_leaves_nothing() {
+    let desk = Desk::new();
+    let secret = desk.home.path().join("secret");
+    fs::write(&secret, "in-a-file").unwrap();
+    let secret = secret.to_str().unwrap();
+    let own = [
+        "--url",
+        "https://fame.contoso.com",
+        "--tenant",
+        "contoso.com",
+        "--client-id",
+        "x",
+    ];
+    let of_microsoft = [
+        "--profile",
+        "microsoft",
+        "--tenant",
+        "contoso.com",
+        "--client-id",
+        "x",
+    ];
+    for (at, more, fact) in [
+        (own, &["--client-secret-file", secret][..], "--credential secret"),
+        (own, &["--client-certificate", secret], "--credential certificate"),
+        (
+            own,
+            &["--credential", "azure-cli", "--client-secret-file", secret],
+            "the profile's is azure-cli",
+        ),
+        (
+            own,
+            &["--credential", "login", "--client-certificate", secret],
+            "the profile's is login",
+        ),
+        (own, &["--credential", "secret", "--device"], "--device"),
+        (
+            own,
+            &["--credential", "azure-cli", "--insecure-storage"],
+            "--insecure-storage",
+        ),
+        (own, &["--credential", "github", "--port", "8400"], "--port"),
+        (
+            of_microsoft,
+            &["--credential", "trusted-publishing"],
+            "Microsoft's service",
+        ),
+    ] {
+        let mut command = desk.fame(&["login"]);
+        command.args(at).args(more);
+        let ended = run(command).await;
+        assert_eq!(ended.code, 2, "{more:?}: {ended:?}");
+        assert!(ended.err.contains(fact), "{fact}: {}", ended.err);
+    }
+    assert!(!desk.folder().exists());
+}

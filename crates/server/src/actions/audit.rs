@@ -1,6 +1,6 @@
 //! Writing down who changed what, in the transaction that changes it.
 
-use super::{Principal, agents::caller::AgentCaller, customers::Customer};
+use super::{Arrival, Principal, agents::caller::AgentCaller, customers::Customer};
 use crate::error::Result;
 use domain::instant::Instant;
 use serde_json::Value;
@@ -69,9 +69,19 @@ impl<'a> Actor<'a> {
     /// Who asked for it, in one word, and by which request, if anybody did.
     pub(super) fn asked(self) -> Option<(String, Uuid)> {
         match self {
-            Self::Principal(principal) => Some((principal.signature(), principal.correlation_id)),
-            Self::Customer(customer) => Some((customer.signature(), customer.correlation_id)),
+            Self::Principal(principal) => Some((principal.signature(), principal.arrival.correlation_id)),
+            Self::Customer(customer) => Some((customer.signature(), customer.arrival.correlation_id)),
             Self::Agent(_) | Self::Service(_) => None,
+        }
+    }
+
+    /// How the request came that it acts upon, if there was one.
+    fn arrival(self) -> Option<Arrival> {
+        match self {
+            Self::Principal(principal) => Some(principal.arrival),
+            Self::Customer(customer) => Some(customer.arrival),
+            Self::Agent(agent) => Some(agent.arrival),
+            Self::Service(_) => None,
         }
     }
 
@@ -88,6 +98,7 @@ impl<'a> Actor<'a> {
 
 fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow {
     let (actor_kind, actor_id) = actor.named();
+    let arrival = actor.arrival();
     let mut row = AuditRow {
         id,
         recorded_on: now,
@@ -98,9 +109,13 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
         actor_name: None,
         action: change.action.to_owned(),
         target: change.target,
-        correlation_id: Uuid::new_v4(),
+        correlation_id: arrival.map_or_else(Uuid::new_v4, |arrival| arrival.correlation_id),
         before: change.before.map(|state| state.to_string()),
         after: change.after.map(|state| state.to_string()),
+        address: arrival
+            .and_then(|arrival| arrival.address)
+            .map(|address| address.to_string()),
+        via: arrival.map(|arrival| arrival.via.to_owned()),
     };
     match actor {
         Actor::Principal(principal) => {
@@ -108,18 +123,13 @@ fn row(id: Uuid, actor: Actor<'_>, now: Instant, change: Change<'_>) -> AuditRow
             row.actor_tenant_id = (!principal.reference.is_run()).then_some(principal.tenant_id);
             row.actor_object_id = principal.object_id;
             row.actor_name.clone_from(&principal.name);
-            row.correlation_id = principal.correlation_id;
         }
         Actor::Customer(customer) => {
             row.actor_tenant_id = Some(customer.own_tenant_id());
             row.actor_object_id = customer.object_id;
             row.actor_name.clone_from(&customer.name);
-            row.correlation_id = customer.correlation_id;
         }
-        Actor::Agent(agent) => {
-            row.actor_name = Some(agent.name.clone());
-            row.correlation_id = agent.correlation_id;
-        }
+        Actor::Agent(agent) => row.actor_name = Some(agent.name.clone()),
         Actor::Service(_) => {}
     }
     row

@@ -8,7 +8,7 @@ pub(crate) mod registration;
 mod resolving;
 pub(crate) mod settings;
 
-use super::{Service, access};
+use super::{Arrival, Service, access};
 use crate::error::Result;
 use domain::{
     ids::{PrincipalId, TenantId},
@@ -24,7 +24,7 @@ use store::{
 };
 use uuid::Uuid;
 
-/// Who asks on a customer's behalf, and under which correlation id. It is the tenant that decides what there is for them.
+/// Who asks on a customer's behalf, and how that came. It is the tenant that decides what there is for them.
 #[derive(Clone, Debug)]
 pub(crate) struct Customer {
     /// The customer's tenant.
@@ -42,7 +42,7 @@ pub(crate) struct Customer {
     pub(crate) name: Option<String>,
     /// What a user of the tenant signs in with, by which others of it know them; for display only.
     pub(crate) address: Option<String>,
-    pub(crate) correlation_id: Uuid,
+    pub(crate) arrival: Arrival,
 }
 
 impl Customer {
@@ -106,7 +106,7 @@ mod tests {
             has_administrator_role: true,
             name: None,
             address: None,
-            correlation_id: Uuid::nil(),
+            arrival: Arrival::direct(),
         }
     }
 

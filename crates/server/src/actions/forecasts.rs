@@ -17,13 +17,14 @@ use domain::{
     version::{AppVersion, Dependency, VersionStatus},
 };
 use navx::{
-    Limits,
+    Limits, PackageError,
     schema::{self, Finding, Forecast, Mode, Schema, Severity, Verdict},
 };
 use serde_json::Value;
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    io::{self, Read, Seek, SeekFrom},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 use store::{
@@ -53,7 +54,15 @@ type Pair = ([u8; 32], [u8; 32]);
 /// Forecasts made, and places for making more.
 pub(crate) struct Forecasts {
     places: Arc<Semaphore>,
-    kept: Mutex<VecDeque<(Pair, Arc<Foretold>)>>,
+    /// Each app's one place.
+    of_apps: Mutex<HashMap<AppId, Weak<Semaphore>>>,
+    /// `None` for packages of which none can be made, at no time.
+    kept: Mutex<VecDeque<(Pair, Option<Arc<Foretold>>)>>,
+}
+
+/// A place for making one; it is free again when this goes.
+struct Place {
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 /// A forecast, as it is told.
@@ -84,22 +93,66 @@ impl Default for Forecasts {
     fn default() -> Self {
         Self {
             places: Arc::new(Semaphore::new(PLACES)),
+            of_apps: Mutex::default(),
             kept: Mutex::default(),
         }
     }
 }
 
 impl Forecasts {
-    fn find(&self, pair: &Pair) -> Option<Arc<Foretold>> {
+    fn find(&self, pair: &Pair) -> Option<Option<Arc<Foretold>>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|(known, _)| known == pair);
-        found.map(|(_, foretold)| Arc::clone(foretold))
+        found.map(|(_, foretold)| foretold.clone())
     }
 
-    fn keep(&self, pair: Pair, foretold: &Arc<Foretold>) {
+    fn keep(&self, pair: Pair, foretold: Option<Arc<Foretold>>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.truncate(KEPT - 1);
-        kept.push_front((pair, Arc::clone(foretold)));
+        kept.push_front((pair, foretold));
+    }
+
+    /// Waits for a place. An app has one, so that none takes all of them; what it wants besides waits for that one.
+    async fn enter(&self, app: AppId) -> Option<Place> {
+        let entering = async {
+            let of_app = self.place_of(app).acquire_owned().await.ok()?;
+            let of_all = Arc::clone(&self.places).acquire_owned().await.ok()?;
+            Some([of_app, of_all])
+        };
+        let entered = tokio::time::timeout(PATIENCE, entering).await.ok()?;
+        entered.map(|permits| Place { _permits: permits })
+    }
+
+    fn place_of(&self, app: AppId) -> Arc<Semaphore> {
+        let mut places = self.of_apps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get(&app).and_then(Weak::upgrade) {
+            return place;
+        }
+        places.retain(|_, place| place.strong_count() > 0);
+        let place = Arc::new(Semaphore::new(1));
+        places.insert(app, Arc::downgrade(&place));
+        place
+    }
+}
+
+/// Bytes that are read while somebody waits for what comes of it.
+struct WhileWanted {
+    bytes: Box<dyn ReadSeek>,
+    wanted: Weak<()>,
+}
+
+impl Read for WhileWanted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.wanted.strong_count() {
+            0 => Err(io::Error::other("nobody waits for the forecast any more")),
+            _ => self.bytes.read(into),
+        }
+    }
+}
+
+impl Seek for WhileWanted {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.bytes.seek(to)
     }
 }
 
@@ -110,53 +163,79 @@ impl Foretold {
     }
 }
 
-/// The forecast about `new` after `old`; none where it cannot be made now.
-async fn forecast(service: &Service, old: &Version, new: &Version) -> Result<Option<Arc<Foretold>>> {
+/// The forecast about `new` after `old`; none where it cannot be made, or not now.
+pub(super) async fn forecast(
+    service: &Service,
+    old: &Version,
+    new: &Version,
+) -> Result<Option<Arc<Foretold>>> {
     let pair = (old.sha256, new.sha256);
     if let Some(found) = service.forecasts.find(&pair) {
-        return Ok(Some(found));
+        return Ok(found);
     }
-    let entering = Arc::clone(&service.forecasts.places).acquire_owned();
-    let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, entering).await else {
+    let Some(place) = service.forecasts.enter(new.app_id).await else {
         return Ok(None);
     };
     // Whoever had the place before may have made it.
     if let Some(found) = service.forecasts.find(&pair) {
-        return Ok(Some(found));
+        return Ok(found);
     }
-    let made = Arc::new(make(service, old, new, place).await?);
-    service.forecasts.keep(pair, &made);
-    Ok(Some(made))
+    let made = make(service, old, new, place).await?.map(Arc::new);
+    service.forecasts.keep(pair, made.clone());
+    Ok(made)
 }
 
-/// `place` goes to the threads that read: they go on when nobody waits any more.
-async fn make(
-    service: &Service,
-    old: &Version,
-    new: &Version,
-    place: OwnedSemaphorePermit,
-) -> Result<Foretold> {
-    let (before, place) = look_into(service, old, move |bytes| {
+/// `place` goes to the threads that read. They end soon after whoever waits has gone, and only then it is free.
+async fn make(service: &Service, old: &Version, new: &Version, place: Place) -> Result<Option<Foretold>> {
+    let waiting = Arc::new(());
+    let wanted = Arc::downgrade(&waiting);
+    let (before, place) = look_into(service, old, wanted.clone(), move |bytes| {
         (Schema::read(bytes, &Limits::default()), place)
     })
     .await?;
-    let before = before.map_err(Error::fault)?;
-    look_into(service, new, move |bytes| {
+    let Some(before) = understood(old, before)? else {
+        return Ok(None);
+    };
+    let after = new.clone();
+    look_into(service, new, wanted, move |bytes| {
         let _place = place;
-        let after = Schema::read(bytes, &Limits::default()).map_err(Error::fault)?;
+        let read = Schema::read(bytes, &Limits::default());
+        let Some(after) = understood(&after, read)? else {
+            return Ok(None);
+        };
         let forecast = schema::compare(&before, &after, Mode::Add).map_err(Error::fault)?;
-        foretold(forecast)
+        foretold(forecast).map(Some)
     })
     .await?
+}
+
+/// What a package says; none where it says nothing that can be compared, for it never will.
+fn understood(version: &Version, read: Result<Schema, PackageError>) -> Result<Option<Schema>> {
+    match read {
+        Ok(schema) => Ok(Some(schema)),
+        Err(PackageError::Io(error)) => Err(Error::fault(error)),
+        Err(refused) => {
+            let Version {
+                app_id,
+                country_code,
+                version,
+                ..
+            } = version;
+            tracing::warn!(%app_id, %country_code, %version, error = %Chain(&refused), "no forecast can be made of it");
+            Ok(None)
+        }
+    }
 }
 
 async fn look_into<T: Send + 'static>(
     service: &Service,
     version: &Version,
-    read: impl FnOnce(Box<dyn ReadSeek>) -> T + Send + 'static,
+    wanted: Weak<()>,
+    read: impl FnOnce(WhileWanted) -> T + Send + 'static,
 ) -> Result<T> {
     let location = service.blobs.known_location(&version.location)?;
     let name = ObjectName::from(version);
+    let read = move |bytes| read(WhileWanted { bytes, wanted });
     Ok(location.look_into(name, version.size, read).await?)
 }
 
@@ -315,4 +394,42 @@ pub(crate) async fn about_hotfix(
     let installed = row.app.version;
     let refused = schema_break(service, installed, &target).await?;
     Ok(refused.map(|refused| (installed, refused)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+    use std::io::Cursor;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn one_app_takes_one_place_and_leaves_the_other() {
+        let forecasts = Forecasts::default();
+        let [first, second] = [1, 2].map(|id| AppId(Uuid::from_u128(id)));
+        let place = forecasts.enter(first).await.unwrap();
+        let mut again = Box::pin(forecasts.enter(first));
+        assert!(again.as_mut().now_or_never().is_none());
+        let other = forecasts.enter(second).now_or_never().flatten();
+        assert!(other.is_some());
+        drop(place);
+        assert!(again.await.is_some());
+        drop(other);
+        drop(forecasts.place_of(AppId(Uuid::from_u128(3))));
+        assert_eq!(forecasts.of_apps.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_read_for_nobody() {
+        let waiting = Arc::new(());
+        let mut bytes = WhileWanted {
+            bytes: Box::new(Cursor::new(b"bytes".to_vec())),
+            wanted: Arc::downgrade(&waiting),
+        };
+        let mut read = [0; 2];
+        bytes.read_exact(&mut read).unwrap();
+        drop(waiting);
+        let error = bytes.read(&mut read).unwrap_err();
+        assert!(error.to_string().contains("nobody waits"), "{error}");
+    }
 }

@@ -281,7 +281,12 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
     )
     .await?;
     let by = Actor::Principal(&input.principal);
-    audit::record(&mut tx, by, input.now, scheduled(&operation, &input.command)).await?;
+    let change = scheduled(
+        &operation,
+        &input.command,
+        input.forecast_after(gathered.installed()),
+    );
+    audit::record(&mut tx, by, input.now, change).await?;
     events::emit(&mut tx, by, input.now, [&operation]).await?;
     Ok((operation, true))
 }
@@ -289,8 +294,14 @@ async fn schedule_in(mut tx: Tx<'_>, input: &Schedule) -> Result<(Operation, boo
 impl Schedule {
     /// What is forecast to be refused where that version is installed, unless that is not to count.
     fn refused_after(&self, installed: AppVersion) -> Option<&str> {
+        self.forecast_after(installed)
+            .filter(|_| !self.command.despite_forecast)
+    }
+
+    /// What is forecast to be refused where that version is installed.
+    fn forecast_after(&self, installed: AppVersion) -> Option<&str> {
         let (after, refused) = self.forecast.as_ref()?;
-        (*after == installed && !self.command.despite_forecast).then_some(&**refused)
+        (*after == installed).then_some(&**refused)
     }
 }
 
@@ -414,7 +425,7 @@ async fn becomes_due(
     Ok(is_earlier.then_some((environment.id, Some(starts))))
 }
 
-fn scheduled(operation: &Operation, command: &ScheduleHotfix) -> Change<'static> {
+fn scheduled(operation: &Operation, command: &ScheduleHotfix, forecast: Option<&str>) -> Change<'static> {
     Change {
         action: WRITE.as_str(),
         target: address(operation),
@@ -429,6 +440,7 @@ fn scheduled(operation: &Operation, command: &ScheduleHotfix) -> Change<'static>
             "runAfter": operation.run_after.to_string(),
             "ignoreUpgradeWindow": operation.ignore_window,
             "despiteForecast": command.despite_forecast,
+            "forecast": forecast,
         })),
     }
 }

@@ -9,6 +9,7 @@ use domain::{
     access::{Permission, Resource, least_role},
     country::CountryCode,
     ids::AppId,
+    instant::Instant,
     principal::Role,
 };
 use store::{
@@ -19,6 +20,8 @@ use store::{
 use uuid::Uuid;
 
 pub(crate) use store::entity_sets::*;
+
+const READ_TOKENS: Permission = Permission::read(Resource::Tokens);
 
 /// Whose rows a list shows.
 #[derive(Clone, Copy)]
@@ -34,6 +37,8 @@ pub(crate) enum ListScope<'a> {
         country: Option<CountryCode>,
         permission: Permission,
     },
+    /// The tokens that open an app and have not ended, for somebody whose role there lets them read such.
+    TokensOf { principal: &'a Principal, app: AppId },
     /// What a webhook was told, for the operator, or for somebody whose role on its app lets them read it.
     OfWebhook {
         principal: Option<(&'a Principal, AppId)>,
@@ -42,7 +47,7 @@ pub(crate) enum ListScope<'a> {
 }
 
 impl ListScope<'_> {
-    fn rows(self) -> Scope {
+    fn rows(self, now: Instant) -> Scope {
         match self {
             Self::Everything => Scope::everything(),
             Self::AppsOf(principal) => Scope::apps_of(principal.reference),
@@ -61,6 +66,10 @@ impl ListScope<'_> {
                 country: Some(country),
                 ..
             } => Scope::in_country(principal.reference, app, country),
+            Self::TokensOf { principal, app } => {
+                let role = least_role(READ_TOKENS);
+                Scope::tokens_as(principal.reference, app, role, now)
+            }
             Self::OfWebhook {
                 principal: Some((principal, app)),
                 webhook,
@@ -84,6 +93,9 @@ impl ListScope<'_> {
                 country,
                 permission,
             } => access::admit(service, principal, app, country, permission).await,
+            Self::TokensOf { principal, app } => {
+                access::admit(service, principal, app, None, READ_TOKENS).await
+            }
             Self::Everything | Self::AppsOf(_) | Self::OfWebhook { .. } => Ok(()),
         }
     }
@@ -98,6 +110,9 @@ impl ListScope<'_> {
                 country,
                 permission,
             } => access::explain_nothing(service, principal, app, country, permission).await,
+            Self::TokensOf { principal, app } => {
+                access::explain_nothing(service, principal, app, None, READ_TOKENS).await
+            }
         }
     }
 }
@@ -131,7 +146,7 @@ pub(crate) async fn list_completed<T: FromRow>(
 ) -> Result<Page<T, Error>> {
     scope.admit(service).await?;
     let (db, now) = (&service.db, service.clock.now());
-    let mut page = list::list_completed(db, entity_set, scope.rows(), request, now, completion).await?;
+    let mut page = list::list_completed(db, entity_set, scope.rows(now), request, now, completion).await?;
     if page.is_empty().await? {
         scope.explain_nothing(service).await?;
     }
@@ -147,7 +162,7 @@ pub(crate) async fn count<T: FromRow>(
 ) -> Result<u64> {
     scope.admit(service).await?;
     let now = service.clock.now();
-    let count = list::count_only(&service.db, entity_set, scope.rows(), &request, now).await?;
+    let count = list::count_only(&service.db, entity_set, scope.rows(now), &request, now).await?;
     if count == 0 {
         scope.explain_nothing(service).await?;
     }

@@ -57,7 +57,7 @@ use domain::{
 use execution::WaitingClaims;
 use forecasts::Forecasts;
 use futures::FutureExt as _;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use store::wakeup::Wakeup;
 use store::{Db, principals::PrincipalRef};
 use tokio_util::task::TaskTracker;
@@ -131,7 +131,30 @@ impl Service {
     }
 }
 
-/// Who asks, and under which correlation id.
+/// How a request came, as the audit says of whoever made it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// The id under which the request stands in the log.
+    pub(crate) correlation_id: Uuid,
+    /// The address that it came from, where it came by a connection.
+    pub(crate) address: Option<IpAddr>,
+    /// The API that it came through.
+    pub(crate) via: &'static str,
+}
+
+#[cfg(test)]
+impl Arrival {
+    /// One that came by no connection.
+    pub(crate) fn direct() -> Self {
+        Self {
+            correlation_id: Uuid::new_v4(),
+            address: None,
+            via: "vendor",
+        }
+    }
+}
+
+/// Who asks, and how that came.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) kind: CallerKind,
@@ -145,7 +168,7 @@ pub(crate) struct Principal {
     pub(crate) name: Option<String>,
     /// The run of a pipeline, as that numbers it.
     pub(crate) run: Option<String>,
-    pub(crate) correlation_id: Uuid,
+    pub(crate) arrival: Arrival,
 }
 
 impl Principal {

@@ -7,10 +7,12 @@
 mod exchange;
 mod refusals;
 mod run;
+mod tokens;
 
 pub(crate) use exchange::{Given, Wish, exchange};
 pub(crate) use refusals::Refusals;
 pub(crate) use run::{End, SignIn, end_token, forget_ended, sign_in};
+pub(crate) use tokens::revoke_token;
 
 use super::{
     Principal, Service, access,
@@ -37,7 +39,7 @@ use std::collections::BTreeSet;
 use store::{
     Tx, apps,
     events::{Event, insert_events},
-    publishers::{self, TrustedPublisher},
+    publishers::{self, TrustedPublisher, UnconfirmedIds},
 };
 use uuid::Uuid;
 use wire::publishers::TrustedPublisherRequest;
@@ -162,11 +164,18 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
     if let Some(existing) = &existing {
         wire_rows::trusted_publisher(existing.clone())?.check_read_only(&input.request.given)?;
     }
-    let is_unconfirmed = is_unconfirmed_elsewhere(&mut tx, input).await?;
+    let given = given_ids(input);
+    let is_unconfirmed = match &given {
+        Some(ids) => publishers::are_unconfirmed(&mut tx, ids).await?,
+        None => false,
+    };
     let publisher = described(input, existing.as_ref(), is_unconfirmed)?;
     publisher.binding().check()?;
     check_grant(&publisher.grant())?;
     input.issuer.clone()?;
+    if let Some(ids) = given.filter(|_| input.request.confirmed) {
+        publishers::forget_unconfirmed(&mut tx, &ids).await?;
+    }
     match &existing {
         None => {
             if publishers::count_publishers(&mut tx, input.app).await? >= MOST {
@@ -200,18 +209,14 @@ async fn put_in(mut tx: Tx<'_>, input: &Saving) -> Result<(TrustedPublisher, boo
     Ok((publisher, existing.is_none()))
 }
 
-/// Whether the ids that are given are those that a run locked another of the app's publishers to.
-async fn is_unconfirmed_elsewhere(tx: &mut Tx<'_>, input: &Saving) -> Result<bool> {
-    let (Ok(issuer), Some(repository), Some(owner)) = (
-        &input.issuer,
-        &input.request.repository_id,
-        &input.request.owner_id,
-    ) else {
-        return Ok(false);
-    };
-    let ids = (repository.as_str(), owner.as_str());
-    let found = publishers::is_unconfirmed_elsewhere(tx, (input.app, input.id), issuer, ids).await?;
-    Ok(found)
+/// The ids that a request gives, as they are looked for among those that a run locked a publisher of the app to.
+fn given_ids(input: &Saving) -> Option<UnconfirmedIds> {
+    Some(UnconfirmedIds {
+        app_id: input.app,
+        issuer: input.issuer.clone().ok()?,
+        repository_id: input.request.repository_id.clone()?,
+        owner_id: input.request.owner_id.clone()?,
+    })
 }
 
 /// A publisher as a request describes it.
@@ -226,6 +231,13 @@ fn described(
         owner_id,
         state,
     } = ids(input, existing, is_unconfirmed)?;
+    let is_of_same = |kept: &&TrustedPublisher| {
+        (&kept.repository_id, &kept.owner_id) == (&repository_id, &owner_id)
+            && input.issuer.as_ref() == Ok(&kept.issuer)
+            && kept.repository.eq_ignore_ascii_case(&request.repository)
+    };
+    // Runs of another repository have not named it.
+    let named_on = existing.filter(is_of_same).and_then(|kept| kept.named_on);
     let joined = |words: &mut dyn Iterator<Item = &str>| words.collect::<Vec<_>>().join(" ");
     Ok(TrustedPublisher {
         id: input.id,
@@ -256,6 +268,7 @@ fn described(
         created_by: existing.map_or_else(|| input.principal.signature(), |kept| kept.created_by.clone()),
         used_on: existing.and_then(|kept| kept.used_on),
         etag: Etag::random(),
+        named_on,
     })
 }
 
@@ -267,7 +280,7 @@ struct Ids {
 
 /// Which ids are meant, and whether an owner said so. Those that a run was locked to stay unconfirmed until an owner repeats
 /// them and says that they are right: whoever sends back what they were shown has not looked at it, under whatever name they
-/// send it, and whichever of the app's publishers showed it.
+/// send it, whichever of the app's publishers showed it, and whether that is still there.
 fn ids(input: &Saving, existing: Option<&TrustedPublisher>, is_unconfirmed: bool) -> Result<Ids, RuleError> {
     let request = &input.request;
     let given = (&request.repository_id, &request.owner_id);

@@ -7,6 +7,7 @@ mod clocks;
 mod customers;
 mod delivery;
 mod fleet;
+mod forecasts;
 mod inventories;
 mod kinds;
 mod uploading;
@@ -15,7 +16,7 @@ mod webhooks;
 mod working;
 
 use super::{
-    Principal, Service,
+    Arrival, Principal, Service,
     agents::LookUps,
     apps::{RegisterApp, put_app},
     clock_check::ClockCheck,
@@ -426,7 +427,7 @@ fn owner_asks() -> Principal {
         },
         name: None,
         run: None,
-        correlation_id: Uuid::new_v4(),
+        arrival: Arrival::direct(),
     }
 }
 

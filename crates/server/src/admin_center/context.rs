@@ -73,7 +73,7 @@ impl FromRequestParts<Arc<AppState>> for AdminContext {
 }
 
 fn customer_of(caller: &CustomerCaller, info: &RequestInfo) -> Customer {
-    let correlation_id = info.correlation_id;
+    let arrival = info.arrival();
     match caller {
         CustomerCaller::Own(caller) => Customer {
             tenant_id: TenantId(caller.tenant_id),
@@ -87,7 +87,7 @@ fn customer_of(caller: &CustomerCaller, info: &RequestInfo) -> Customer {
             has_administrator_role: caller.is_administrator,
             name: caller.name.as_deref().and_then(fit_name),
             address: caller.address.as_deref().and_then(fit_name),
-            correlation_id,
+            arrival,
         },
         CustomerCaller::Delegated(delegated) => Customer {
             tenant_id: TenantId(delegated.tenant_id),
@@ -98,7 +98,7 @@ fn customer_of(caller: &CustomerCaller, info: &RequestInfo) -> Customer {
             has_administrator_role: delegated.is_administrator,
             name: delegated.name.as_deref().and_then(fit_name),
             address: None,
-            correlation_id,
+            arrival,
         },
     }
 }

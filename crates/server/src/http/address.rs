@@ -23,7 +23,7 @@ const HOTFIXES: &str = "environmentHotfixes";
 const PARTS_OF_KEY: [&str; 3] = ["aadTenantId", "applicationFamily", "name"];
 
 /// The collections of the API, as they are routed.
-const COLLECTIONS: [&str; 9] = [
+const COLLECTIONS: [&str; 10] = [
     "apps",
     "countries",
     "principals",
@@ -33,6 +33,7 @@ const COLLECTIONS: [&str; 9] = [
     "webhooks",
     "deliveries",
     "trustedPublishers",
+    "tokens",
 ];
 
 /// Every other literal of the API.

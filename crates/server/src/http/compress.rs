@@ -34,7 +34,7 @@ pub(super) fn is_asked_for(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::GET && accepts_gzip(headers)
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     let codings = values
         .filter_map(|value| value.to_str().ok())
@@ -54,6 +54,13 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         }
     }
     of_all
+}
+
+/// Bytes that are the same for everybody, compressed once.
+pub(super) fn compressed_once(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok().map(Bytes::from)
 }
 
 /// The answer to somebody who is known, compressed if they ask for it and it is worth it.

@@ -130,7 +130,7 @@ async fn caller_of(
 /// The run of a pipeline that was given this token.
 async fn run_of(door: Door, sha256: [u8; 32], info: &RequestInfo, state: &AppState) -> Result<Principal> {
     let refused = match door {
-        Door::Vendor => match publishers::sign_in(&state.service, sha256, info.correlation_id).await? {
+        Door::Vendor => match publishers::sign_in(&state.service, sha256, info.arrival()).await? {
             publishers::SignIn::Run(principal) => return Ok(*principal),
             publishers::SignIn::Unknown => (AuthFailure::Malformed, "no run has the token, or it was ended"),
             publishers::SignIn::Expired => (AuthFailure::Expired, "the token of a run"),
@@ -177,7 +177,7 @@ fn principal_of(caller: &Caller, info: &RequestInfo) -> Principal {
         object_id: caller.object_id,
         name: caller.name.as_deref().and_then(fit_name),
         run: None,
-        correlation_id: info.correlation_id,
+        arrival: info.arrival(),
     }
 }
 
@@ -336,7 +336,7 @@ impl FromRequestParts<Arc<AppState>> for AgentContext {
             session_id: session_of(&parts.headers)?,
             software: software_of(&parts.headers),
             is_ready: readiness_of(&parts.headers)?,
-            correlation_id: info.correlation_id,
+            arrival: info.arrival(),
         };
         let caller = match agents::sign_in(&state.service, call).await? {
             SignIn::Agent(caller) => *caller,

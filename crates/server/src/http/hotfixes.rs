@@ -127,7 +127,7 @@ pub(crate) async fn count_hotfixes(Path(path): Path<ListPath>, context: RequestC
     tag = "environmentHotfixes",
     params(("appId" = uuid::Uuid, Path), ("countryCode" = String, Path),
         ("targetAppVersion" = String, Query, description = "The version to go to."),
-        ("runAfter" = Option<String>, Query, description = "When the hotfixes are to start at the earliest, such as \
+        ("runAfter" = Option<String>, Query, format = DateTime, description = "When the hotfixes are to start at the earliest, such as \
             2026-11-30T18:00:00Z; left out, now."),
         ("ignoreUpgradeWindow" = Option<bool>, Query, description = "Whether they do not wait for the environments' update \
             windows."), PlanQuery),

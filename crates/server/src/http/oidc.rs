@@ -65,7 +65,7 @@ pub(crate) async fn exchange_oidc_token(
         publisher,
         token,
         until,
-    } = publishers::exchange(&state.service, proven, wish, info.correlation_id).await?;
+    } = publishers::exchange(&state.service, proven, wish, info.arrival()).await?;
     let grant = publisher.grant();
     let mut response = answer(
         &info,
@@ -105,7 +105,7 @@ pub(crate) async fn end_oidc_token(State(state): State<Arc<AppState>>, request: 
         };
         return Err(refuse(failure, "not the token of a run").into());
     };
-    if !publishers::end_token(&state.service, sha256, End::Done, info.correlation_id).await? {
+    if !publishers::end_token(&state.service, sha256, End::Done, info.arrival()).await? {
         return Err(refuse(AuthFailure::Malformed, "no run has the token, or it has ended").into());
     }
     Ok(StatusCode::NO_CONTENT.into_response())

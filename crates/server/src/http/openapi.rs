@@ -3,12 +3,15 @@
 mod answers;
 mod examples;
 
-use super::extract::AppState;
+use super::{
+    compress::{accepts_gzip, compressed_once},
+    extract::AppState,
+};
 use axum::{
     Router,
     body::Bytes,
-    http::{HeaderName, HeaderValue, header},
-    response::Html,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{Html, IntoResponse},
     routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -100,16 +103,21 @@ pub(crate) fn to_json(document: &Value) -> String {
 
 /// `/openapi.json`, and `/` to read it without any script from elsewhere.
 pub(crate) fn pages(document: &Value) -> Router<Arc<AppState>> {
-    // Sent as they are, however many ask at once.
+    // Made once, however many ask at once: whoever asks for this is nobody who is known.
     let text = Bytes::from(to_json(document));
+    let short = compressed_once(&text);
     let page = Bytes::from(page(document));
     let policy = policy();
     Router::new()
         .route(
             "/openapi.json",
-            get(move || async move {
+            get(move |headers: HeaderMap| async move {
                 let json = HeaderValue::from_static("application/json; charset=utf-8");
-                ([(header::CONTENT_TYPE, json), CACHED], text.clone())
+                let plain = [(header::CONTENT_TYPE, json), CACHED, VARYING];
+                match short.clone().filter(|_| accepts_gzip(&headers)) {
+                    Some(short) => (plain, [GZIP], short).into_response(),
+                    None => (plain, text.clone()).into_response(),
+                }
             }),
         )
         .route(
@@ -131,6 +139,8 @@ const CACHED: (HeaderName, HeaderValue) = (
     header::CACHE_CONTROL,
     HeaderValue::from_static("public, max-age=300"),
 );
+const VARYING: (HeaderName, HeaderValue) = (header::VARY, HeaderValue::from_static("Accept-Encoding"));
+const GZIP: (HeaderName, HeaderValue) = (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
 const NO_FRAME: (HeaderName, HeaderValue) = (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
 const NO_REFERRER: (HeaderName, HeaderValue) =
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

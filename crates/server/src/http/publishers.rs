@@ -1,4 +1,5 @@
-//! `/apps/{appId}/trustedPublishers`: which runs of pipelines may act for the app.
+//! `/apps/{appId}/trustedPublishers` and `/apps/{appId}/tokens`: which runs of pipelines may act for the app, and what they
+//! were given.
 
 use super::{
     extract::{RequestContext, SmallBody},
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{
     actions::{
-        listing,
+        listing::{self, ListScope},
         publishers::{self, READ, WRITE},
     },
     error::Result,
@@ -19,11 +20,11 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use domain::access::Resource;
+use domain::access::{Permission, Resource};
 use uuid::Uuid;
 use wire::{
     ErrorBody, List,
-    publishers::{TrustedPublisher, TrustedPublisherBody, TrustedPublisherRequest},
+    publishers::{Token, TrustedPublisher, TrustedPublisherBody, TrustedPublisherRequest},
 };
 
 const RESOURCE: Resource = Resource::TrustedPublishers;
@@ -109,5 +110,40 @@ pub(crate) async fn delete_trusted_publisher(
     let id: Uuid = context.key(app, ("id", &id), WRITE).await?;
     let conditions = context.preconditions.clone();
     publishers::delete_trusted_publisher(context.service(), &context.principal, app, id, conditions).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Lists the tokens that open the app and have not ended.
+///
+/// Of each it is shown whose it is, when it was given, when it ends, when it was last used, and its last four characters.
+#[utoipa::path(get, path = "/apps/{appId}/tokens", tag = "trustedPublishers",
+    params(("appId" = uuid::Uuid, Path), ListQuery),
+    responses((status = 200, body = List<Token>), (status = "default", body = ErrorBody)))]
+pub(crate) async fn list_tokens(Path(app): Path<String>, context: RequestContext) -> Result<Response> {
+    let app = context.app(&app)?;
+    let scope = ListScope::TokensOf {
+        principal: &context.principal,
+        app,
+    };
+    let permission = Permission::read(Resource::Tokens);
+    let wanted = context.list_request(&listing::TOKENS);
+    let wanted = context.reveal_to_permitted(app, permission, wanted).await?;
+    let list = (&*listing::TOKENS, &*fragment(Resource::Tokens, app, None));
+    lists::list_wanted(&context, scope, list, wanted, wire_rows::token).await
+}
+
+/// Ends a token of the app before its time; whoever has it is nobody with the next request.
+#[utoipa::path(delete, path = "/apps/{appId}/tokens/{id}", tag = "trustedPublishers",
+    params(("appId" = uuid::Uuid, Path), ("id" = uuid::Uuid, Path)),
+    responses((status = 204), (status = "default", body = ErrorBody)))]
+pub(crate) async fn revoke_token(
+    Path((app, id)): PublisherPath,
+    context: RequestContext,
+) -> Result<Response> {
+    let app = context.app(&app)?;
+    let permission = Permission::write(Resource::Tokens);
+    let id: Uuid = context.key(app, ("id", &id), permission).await?;
+    context.preconditions.check_untagged()?;
+    publishers::revoke_token(context.service(), &context.principal, app, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

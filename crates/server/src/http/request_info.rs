@@ -1,18 +1,66 @@
 //! What every layer of the vendor API may know of a request: who answers it, how, and what it is called in the log.
 
 use super::address::{NamedKey, Routed};
-use crate::admin_center;
+use crate::{actions::Arrival, admin_center, config::Network};
 use axum::{
     extract::Request,
     http::{HeaderMap, header, uri::Authority},
 };
 use domain::loopback::is_loopback;
+use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
 use wire::ResponseFormat;
 
 /// The scheme of the listener that a request came in by, where it is not http.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scheme(pub &'static str);
+
+/// Whom the connection is with by which a request came, and which addresses are those of proxies.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) proxies: Arc<[Network]>,
+}
+
+impl Peer {
+    /// The address that a request came from: each proxy adds the one that it was asked by, so the last one that is no proxy's
+    /// is the caller's. What stands before it, whoever asked can have made up.
+    fn of(&self, headers: &HeaderMap) -> IpAddr {
+        let is_proxy = |address: IpAddr| self.proxies.iter().any(|proxy| proxy.contains(address));
+        let passed_on: Vec<_> = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|text| {
+                text.trim()
+                    .parse()
+                    .ok()
+                    .map(|address: IpAddr| address.to_canonical())
+            })
+            .collect();
+        let mut address = self.address;
+        for before in passed_on.into_iter().rev() {
+            match before {
+                Some(before) if is_proxy(address) => address = before,
+                _ => break,
+            }
+        }
+        address
+    }
+}
+
+/// The API that an address in the form that is routed is one of, in a word.
+fn api_of(routed: &str) -> &'static str {
+    match routed.trim_start_matches('/').split('/').next() {
+        Some("operator") => "operator",
+        Some("agent") => "agent",
+        Some("admin") => "customer",
+        Some("oidc") => "oidc",
+        Some("tokens") => "tokens",
+        _ => "vendor",
+    }
+}
 
 /// What is known of a request besides what it asks for.
 #[derive(Clone, Debug)]
@@ -28,6 +76,8 @@ pub(crate) struct RequestInfo {
     pub(crate) named_key: Option<NamedKey>,
     scheme: &'static str,
     host: Option<Authority>,
+    /// The address that it came from, where it came by a connection.
+    address: Option<IpAddr>,
 }
 
 impl RequestInfo {
@@ -54,6 +104,16 @@ impl RequestInfo {
                 .get::<Scheme>()
                 .map_or("http", |scheme| scheme.0),
             host: uri.authority().cloned().or(host),
+            address: request.extensions().get::<Peer>().map(|peer| peer.of(headers)),
+        }
+    }
+
+    /// How it came, as actions write it down.
+    pub(crate) fn arrival(&self) -> Arrival {
+        Arrival {
+            correlation_id: self.correlation_id,
+            address: self.address,
+            via: api_of(&self.routed),
         }
     }
 

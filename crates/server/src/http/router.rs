@@ -64,6 +64,8 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
             publishers::put_trusted_publisher,
             publishers::delete_trusted_publisher
         ))
+        .routes(routes!(publishers::list_tokens))
+        .routes(routes!(publishers::revoke_token))
 }
 
 /// The operator API.

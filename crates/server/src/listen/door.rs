@@ -72,7 +72,7 @@ impl Door {
     }
 
     /// The next connection that comes in; `None` if it was not let in, or never came.
-    pub(super) async fn admit(&self, listener: &TcpListener) -> Option<(TcpStream, Place)> {
+    pub(super) async fn admit(&self, listener: &TcpListener) -> Option<(TcpStream, IpAddr, Place)> {
         let permit = self.permit().await?;
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -93,7 +93,7 @@ impl Door {
             _permit: permit,
             _share: share,
         };
-        Some((stream, place))
+        Some((stream, peer, place))
     }
 
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {

@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Fails once its other end is too far behind, and gives nobody a line of another kind.
 pub(super) struct Watched<IO> {
@@ -23,6 +24,7 @@ pub(super) struct Watched<IO> {
     waiting: Option<Waiting>,
     /// Once the other end has been told that nothing more comes.
     leftover: Option<Leftover>,
+    stopping: CancellationToken,
 }
 
 struct Waiting {
@@ -46,13 +48,14 @@ impl Waiting {
 }
 
 impl<IO> Watched<IO> {
-    pub(super) fn new(io: IO, idle: Duration) -> Self {
+    pub(super) fn new(io: IO, idle: Duration, stopping: CancellationToken) -> Self {
         Self {
             io,
             heads: Heads::default(),
             idle,
             waiting: None,
             leftover: None,
+            stopping,
         }
     }
 
@@ -138,7 +141,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
                 return Poll::Ready(Ok(()));
             }
         }
-        let leftover = this.leftover.get_or_insert_with(Leftover::begin);
+        let stopping = &this.stopping;
+        let leftover = this
+            .leftover
+            .get_or_insert_with(|| Leftover::begin(stopping.clone()));
         leftover.poll_forget(&mut this.io, context).map(Ok)
     }
 }
@@ -164,7 +170,7 @@ mod tests {
                 tokio::time::sleep(every).await;
             }
         });
-        let mut watched = Watched::new(near, IDLE);
+        let mut watched = Watched::new(near, IDLE, CancellationToken::new());
         let written = async {
             watched.write_all(&[7; LENGTH]).await?;
             watched.flush().await
@@ -191,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn a_pause_of_whoever_writes_is_nobodys_fault() {
         let (near, mut far) = tokio::io::duplex(512);
-        let mut watched = Watched::new(near, IDLE);
+        let mut watched = Watched::new(near, IDLE, CancellationToken::new());
         let mut taken = vec![0; 1024];
         for _ in 0..3 {
             let (written, read) = tokio::join!(watched.write_all(&[7; 1024]), far.read_exact(&mut taken));

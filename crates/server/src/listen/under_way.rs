@@ -1,6 +1,7 @@
 //! What is under way on a connection: requests from their heads on, until their answers have been sent.
 
 use super::streams::Taking;
+use crate::http::request_info::Peer;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
@@ -37,6 +38,7 @@ impl UnderWay {
     pub(super) fn counting<B>(
         &self,
         router: Router,
+        peer: Peer,
     ) -> impl Service<
         Request<B>,
         Response = Response,
@@ -52,7 +54,8 @@ impl UnderWay {
         let under_way = self.clone();
         service_fn(move |request: Request<B>| {
             let exchange = Arc::new(under_way.begin());
-            let request = request.map(|body| Body::new(Counted::new(body, &exchange, None)));
+            let mut request = request.map(|body| Body::new(Counted::new(body, &exchange, None)));
+            request.extensions_mut().insert(peer.clone());
             let answering = router.clone().oneshot(request);
             async move {
                 let response = answering.await?;

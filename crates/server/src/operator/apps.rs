@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         apps::{self, RegisterApp, Registered, Saved},
-        listing,
+        listing::{self, ListScope},
         principals::{self, Authority},
     },
     error::Result,
@@ -31,8 +31,9 @@ use wire::{
     responses((status = 200, body = List<RegisteredApp>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_registered_apps(OperatorContext(context): OperatorContext) -> Result<Response> {
     let service = Arc::clone(context.service());
-    lists::list_completed(
+    lists::list_scope_with(
         &context,
+        ListScope::Everything,
         (&listing::REGISTERED_APPS, "apps"),
         (&["owners"], move |batch, with_owners| {
             let service = Arc::clone(&service);

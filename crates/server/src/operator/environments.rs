@@ -3,7 +3,7 @@
 use crate::{
     actions::{
         environments::{self, EnvironmentReport, Registered},
-        listing,
+        listing::{self, ListScope},
     },
     error::Result,
     http::{
@@ -65,8 +65,9 @@ pub(crate) async fn list_registered_environments(
     OperatorContext(context): OperatorContext,
 ) -> Result<Response> {
     let service = Arc::clone(context.service());
-    lists::list_completed(
+    lists::list_scope_with(
         &context,
+        ListScope::Everything,
         (&listing::REGISTERED_ENVIRONMENTS, "environments"),
         (&["apps"], move |batch, with_apps| {
             let service = Arc::clone(&service);

@@ -19,7 +19,7 @@ use wire::{
         RegisteredApp, RegisteredCustomer, RegisteredEnvironment, RegisteredPrincipal, Scope, Window,
     },
     principals::Principal,
-    publishers::TrustedPublisher,
+    publishers::{Token, TrustedPublisher},
     versions::{Dependency, MissingDependency, Version},
     webhooks::{Webhook, WebhookDelivery},
 };
@@ -139,6 +139,7 @@ async fn every_type_has_the_properties_that_are_written_in_their_order() {
         ("webhook".into(), Described::entity::<Webhook>()),
         ("webhookDelivery".into(), Described::entity::<WebhookDelivery>()),
         ("trustedPublisher".into(), Described::entity::<TrustedPublisher>()),
+        ("token".into(), Described::entity::<Token>()),
         ("dependency".into(), Described::complex::<Dependency>()),
         (
             "missingDependency".into(),
@@ -440,6 +441,31 @@ async fn what_can_be_called_is_declared_and_can_be_called_so() {
     let by_function = reader.get(format!("{app}/{plan}")).await.expect(200);
     let by_option = reader.get(reader.us("environmentHotfixes/plan?targetAppVersion=16.0.1.2"));
     assert_eq!(by_function.json(), by_option.await.expect(200).json());
+    // With all that the function is described to take.
+    let parameters = "targetAppVersion='16.0.1.2',runAfter=2099-01-31T20:00:00Z,ignoreUpgradeWindow=true";
+    let plan = format!("countries('US')/environmentHotfixes/plan({parameters})");
+    reader.get(format!("{app}/{plan}")).await.expect(200);
+    let late = plan.replace("2099", "20x9");
+    let refused = reader
+        .get(format!("{app}/{late}"))
+        .await
+        .refused(400, "InvalidInput");
+    assert_eq!(refused.target(), "runAfter");
+    let plan = document
+        .descendants()
+        .find(|node| node.has_tag_name((EDM, "Function")) && node.attribute("Name") == Some("plan"));
+    let parameters = plan
+        .unwrap()
+        .children()
+        .filter(|node| node.has_tag_name((EDM, "Parameter")));
+    let types: Vec<_> = parameters
+        .map(|node| (node.attribute("Name").unwrap(), node.attribute("Type").unwrap()))
+        .collect();
+    let optional = [
+        ("runAfter", "Edm.DateTimeOffset"),
+        ("ignoreUpgradeWindow", "Edm.Boolean"),
+    ];
+    assert_eq!(types[2..], optional);
 }
 
 fn names_of_collections(document: &Document<'_>) -> BTreeSet<String> {

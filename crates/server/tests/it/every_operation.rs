@@ -274,6 +274,8 @@ pub(crate) struct Own {
     doomed_publisher: Uuid,
     shown: String,
     ending_run: Option<Caller>,
+    /// A token that may be ended.
+    doomed_token: Uuid,
     /// A code that nobody has used.
     code: String,
     /// What an agent holds, and goes on to hold.
@@ -352,6 +354,10 @@ fn of_an_app() -> Vec<Sample> {
         sample("delete_trusted_publisher", owner)
             .succeeds_with(204)
             .with("id", |own| own.doomed_publisher.to_string()),
+        sample("list_tokens", owner),
+        sample("revoke_token", owner)
+            .succeeds_with(204)
+            .with("id", |own| own.doomed_token.to_string()),
     ]
 }
 
@@ -643,6 +649,17 @@ impl Fixture {
         let run = service.has_run().await;
         let ending = service.has_run().await;
         own.get_mut(CallerKind::Run.name()).unwrap().ending_run = Some(ending);
+        let given = service.has_run().await.authorization().to_owned();
+        let tokens = owner
+            .get(format!("{}/tokens", owner.app_path()))
+            .await
+            .expect(200)
+            .rows();
+        let revoked = tokens
+            .iter()
+            .find(|token| given.ends_with(token["lastFour"].as_str().unwrap()));
+        let of_owner = own.get_mut(CallerKind::Holder(Role::Owner).name()).unwrap();
+        of_owner.doomed_token = revoked.unwrap()["id"].as_str().unwrap().parse().unwrap();
         let agent = service.has_agent("agent").await;
         // It replaces its token no earlier.
         service.advances(Duration::from_secs(60)).await;
@@ -760,6 +777,7 @@ impl Fixture {
             doomed_publisher,
             shown: mint(&run_for(owner.base_url())),
             ending_run: None,
+            doomed_token: Uuid::new_v4(),
             webhook,
             doomed_webhook,
             told,

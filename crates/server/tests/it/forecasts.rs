@@ -145,7 +145,12 @@ async fn whoever_knows_better_schedules_despite_the_forecast(backend: Backend) {
     assert_eq!(hotfix.expect(200).property("status"), "Scheduled");
     let audit = "/operator/v1/audit?$filter=action eq 'environmentHotfixes/write'";
     let audit = service.operator().get(audit).await.expect(200).rows();
-    assert_eq!(audit[0]["after"]["despiteForecast"], true, "{audit:?}");
+    let after = &audit[0]["after"];
+    assert_eq!(after["despiteForecast"], true, "{audit:?}");
+    let forecast = after["forecast"].as_str().unwrap();
+    for named in ["Route", "Name", "field-removed"] {
+        assert!(forecast.contains(named), "{forecast}");
+    }
     let wrong = json!({ "despiteForecast": "perhaps" });
     let mut body = environment.hotfix(NEW);
     body.as_object_mut()

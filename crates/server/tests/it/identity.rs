@@ -2,7 +2,7 @@
 
 use crate::harness::{
     API, APP, Backend, CUSTOMER, Caller, HOME_TENANT, Harness, PARTNER_TENANT, Person, RESELLER_TENANT,
-    issuer_url, mint, on_both_databases,
+    issuer_url, mint, on_both_databases, publisher, run,
 };
 use entra_local::{SigningKeyChoice, TokenAlgorithm, TokenRequest, TokenVersion};
 use serde_json::json;
@@ -12,6 +12,7 @@ on_both_databases!(
     both_kinds_of_token_are_understood,
     without_a_token_a_browser_is_told_where_to_sign_in,
     a_bad_token_is_refused_without_details,
+    what_is_no_token_for_a_door_opens_it_for_nobody,
     tokens_that_prove_too_little_are_forbidden,
     the_order_is_401_404_403_400,
     operators_and_principals_are_kept_apart,
@@ -166,6 +167,104 @@ async fn a_bad_token_is_refused_without_details(backend: Backend) {
         assert!(!answer.text().contains(&token), "{what}");
     }
     service.owner().get(APPS).await.expect(200);
+}
+
+/// I5: what somebody has besides an access token for this service, and what opens another of its doors.
+async fn what_is_no_token_for_a_door_opens_it_for_nobody(backend: Backend) {
+    let service = Harness::with(backend).publishing().start().await;
+    service
+        .owner()
+        .trusts(Uuid::from_u128(1), &publisher())
+        .await
+        .expect(201);
+    let of_run = service.has_run().await;
+    let of_agent = service.has_agent("agent").await;
+    let text = |caller: &Caller| caller.authorization().replace("Bearer ", "");
+    let owner = || Person::OWNER_USER.token();
+    let client = "4bb9d09b-9856-5934-bb34-e11bf6360c9e";
+    let mut others: Vec<(&str, String)> = vec![
+        // Issuers give out refresh tokens that nobody but they can read.
+        ("a refresh token", "0.AXoA1a2B3c4D5e6F7g8H9i0J.AgABAAEAAAD".into()),
+        ("a pipeline's own token", mint(&run())),
+    ];
+    let id_token = owner()
+        .with_claim("nonce", "678910")
+        .without_claim("scp")
+        .without_claim("azp");
+    for (what, request) in [
+        ("an id token", id_token.with_claim("aud", client)),
+        (
+            "a token for the console's application",
+            owner().with_claim("aud", client),
+        ),
+        (
+            "a token for another service",
+            owner().with_claim("aud", "https://graph.microsoft.com"),
+        ),
+    ] {
+        others.push((what, mint(&request)));
+    }
+    for kind in ["id+jwt", "logout+jwt", "dpop+jwt", "secevent+jwt", ""] {
+        let header = [("typ".to_owned(), json!(kind))].into_iter().collect();
+        let mistyped = TokenRequest { header, ..owner() };
+        others.push(("another typ", mint(&mistyped)));
+    }
+    let doors = [
+        "/v1.4/apps",
+        "/operator/v1/apps",
+        "/admin/v2.0/applications/environments",
+    ];
+    for (what, token) in &others {
+        let caller = service.caller_with_token(token.clone());
+        for door in doors {
+            let refused = caller.get(door).await;
+            assert_eq!(refused.status, 401, "{what} at {door}: {refused:?}");
+        }
+        let claim = caller
+            .in_session(Uuid::new_v4())
+            .post("/agent/v1/claim", json!({ "max": 1 }))
+            .await;
+        assert_eq!(claim.status, 401, "{what} at the agents' door: {claim:?}");
+        let end = caller.delete("/oidc/token").await;
+        assert_eq!(end.status, 401, "{what} at /oidc/token: {end:?}");
+    }
+    // What is no token of a pipeline's run is exchanged for nothing.
+    let others = others
+        .iter()
+        .filter(|(what, _)| *what != "a pipeline's own token");
+    let of_service = [
+        ("the token of a run", text(&of_run)),
+        ("an agent's token", text(&of_agent)),
+    ];
+    for (what, token) in others.cloned().chain(of_service) {
+        let exchanged = service
+            .nobody()
+            .post("/oidc/exchange", json!({ "token": token }))
+            .await;
+        assert_eq!(exchanged.status, 401, "{what} at /oidc/exchange: {exchanged:?}");
+    }
+    // What the service itself gives out opens one door each.
+    for (caller, own) in [(&of_run, Some(doors[0])), (&of_agent, None)] {
+        for door in doors {
+            let expected = if own == Some(door) { 200 } else { 401 };
+            caller.get(door).await.expect(expected);
+        }
+    }
+    of_run
+        .in_session(Uuid::new_v4())
+        .post("/agent/v1/claim", json!({ "max": 1 }))
+        .await
+        .expect(401);
+    of_agent.delete("/oidc/token").await.expect(401);
+    for kind in ["JWT", "at+jwt", "application/at+jwt"] {
+        let header = [("typ".to_owned(), json!(kind))].into_iter().collect();
+        let typed = TokenRequest { header, ..owner() };
+        service
+            .caller_with_token(mint(&typed))
+            .get(doors[0])
+            .await
+            .expect(200);
+    }
 }
 
 async fn tokens_that_prove_too_little_are_forbidden(backend: Backend) {

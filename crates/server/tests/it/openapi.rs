@@ -310,6 +310,20 @@ async fn the_served_document_is_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_compressed_for_whoever_asks_for_that() {
+    let service = Harness::with(Backend::Sqlite).start_empty().await;
+    let nobody = service.nobody();
+    let plain = nobody.get("/openapi.json").await.expect(200);
+    assert_eq!(plain.header("vary"), "Accept-Encoding");
+    let short = nobody.get("/openapi.json").header("accept-encoding", "gzip");
+    let short = short.await.expect(200);
+    assert_eq!(short.header("content-encoding"), "gzip");
+    assert_eq!(short.decompressed().text(), plain.text());
+    let refused = nobody.get("/openapi.json").header("accept-encoding", "gzip;q=0");
+    assert_eq!(refused.await.expect(200).text(), plain.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_needs_nothing_from_elsewhere() {
     let service = Harness::with(Backend::Sqlite).start_empty().await;
     let page = service.nobody().get("/").await.expect(200);

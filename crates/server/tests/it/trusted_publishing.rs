@@ -25,6 +25,11 @@ on_both_databases!(
     who_waits_for_its_first_run_waits_seven_days,
     one_repository_may_act_for_two_apps_one_at_a_time,
     records_of_others_crowd_out_none,
+    records_of_others_with_its_ids_hinder_no_run,
+    ids_that_nobody_confirmed_stay_unconfirmed_when_their_record_goes,
+    owners_see_which_tokens_there_are_and_end_them,
+    the_audit_says_from_where_and_by_which_door,
+    a_run_with_that_right_sends_hotfixes_to_production,
     refused_runs_use_up_nothing_of_other_repositories,
     a_runs_token_ends_with_its_time_its_run_and_its_record,
     what_a_record_allows_counts_with_the_next_request,
@@ -588,6 +593,232 @@ async fn records_of_others_crowd_out_none(backend: Backend) {
     assert_eq!(given.property("publisherId"), ID.to_string());
     let given = asks("publisherId", json!(ID)).await;
     assert_eq!(given.property("appId"), APP.to_string());
+}
+
+/// What a run shows, and the app or the publisher that it names.
+async fn names(service: &Harness, member: &str, value: Value) -> Answer {
+    let mut body = json!({ "token": mint(&run()) });
+    body[member] = value;
+    service.nobody().post("/oidc/exchange", body).await
+}
+
+/// Ids of public repositories are public: others may put them into records of their own, confirm them, and be there first.
+async fn records_of_others_with_its_ids_hinder_no_run(backend: Backend) {
+    let service = publishing(backend).await;
+    let confirmed = publisher_with(json!({ "confirmed": true }));
+    let apps = [LIBRARY, Uuid::from_u128(71), Uuid::from_u128(72)];
+    for (app, of_app) in apps.into_iter().zip(0..) {
+        service.has_app(app).await;
+        let other = service.owner().on(app);
+        for number in 0..18 {
+            let id = Uuid::from_u128(100 * of_app + number);
+            other.trusts(id, &confirmed).await.expect(201);
+        }
+    }
+    service.owner().trusts(ID, &publisher()).await.expect(201);
+    // Which one it means, a run can say at any time.
+    let asked = service.exchanges(&run()).await.refused(400, "AmbiguousRequest");
+    assert!(
+        asked
+            .message()
+            .ends_with("others. Say which by 'appId' or 'publisherId'."),
+        "{asked:?}"
+    );
+    let given = names(&service, "appId", json!(APP)).await.expect(200);
+    assert_eq!(given.property("publisherId"), ID.to_string());
+    // Once one has, it need not be said again: nobody else can have a run that says otherwise.
+    let given = service.exchanges(&run()).await.expect(200);
+    assert_eq!(given.property("publisherId"), ID.to_string());
+    // What a record was named for counts for the repository of which it was.
+    let own = publisher_with(json!({ "repository": "fabrikam/own", "repositoryId": "666", "ownerId": "66" }));
+    let other = service.owner().on(LIBRARY);
+    other.trusts(OTHER, &own).await.expect(201);
+    let theirs = run()
+        .with_claim("repository", "fabrikam/own")
+        .with_claim("repository_id", "666")
+        .with_claim("repository_owner_id", "66")
+        .with_claim(
+            "workflow_ref",
+            "fabrikam/own/.github/workflows/release.yml@refs/heads/main",
+        );
+    let body = json!({ "token": mint(&theirs), "appId": LIBRARY });
+    service.nobody().post("/oidc/exchange", body).await.expect(200);
+    other.trusts(OTHER, &confirmed).await.expect(200);
+    let given = service.exchanges(&run()).await.expect(200);
+    assert_eq!(given.property("publisherId"), ID.to_string());
+}
+
+/// P4: what a stranger's run was locked to does not become right by being written down anew.
+async fn ids_that_nobody_confirmed_stay_unconfirmed_when_their_record_goes(backend: Backend) {
+    let service = publishing(backend).await;
+    let owner = service.owner();
+    let nameless = publisher_with(json!({ "repositoryId": null, "ownerId": null }));
+    owner.trusts(ID, &nameless).await.expect(201);
+    service.exchanges(&run()).await.expect(200);
+    owner.delete(owner.publisher_path(ID)).await.expect(204);
+    for id in [ID, OTHER] {
+        let again = owner.trusts(id, &publisher_with(json!({ "maxAvailability": "Available" })));
+        assert_eq!(again.await.expect(201).property("state"), "Unconfirmed");
+    }
+    let given = names(&service, "publisherId", json!(ID)).await.expect(200);
+    assert_eq!(given.property("maxAvailability"), "Preview");
+    // Of another app's owners nobody was told of them.
+    service.has_app(LIBRARY).await;
+    let library = service.owner().on(LIBRARY);
+    let elsewhere = Uuid::from_u128(71);
+    let of_library = library.trusts(elsewhere, &publisher()).await.expect(201);
+    assert_eq!(of_library.property("state"), "Active");
+    let said = owner.trusts(ID, &publisher_with(json!({ "confirmed": true })));
+    assert_eq!(said.await.expect(200).property("state"), "Active");
+    // What was confirmed once is so for whatever comes.
+    owner.delete(owner.publisher_path(ID)).await.expect(204);
+    let later = owner.trusts(ID, &publisher()).await.expect(201);
+    assert_eq!(later.property("state"), "Active");
+}
+
+async fn owners_see_which_tokens_there_are_and_end_them(backend: Backend) {
+    let service = trusting(backend).await;
+    let owner = service.owner();
+    let path = format!("{}/tokens", owner.app_path());
+    let tokens = async || owner.get(&path).await.expect(200).rows();
+    assert_eq!(tokens().await, Vec::<Value>::new());
+    let (used, unused, ended) = (
+        service.has_run().await,
+        service.has_run().await,
+        service.has_run().await,
+    );
+    used.get("/v1.0/apps").await.expect(200);
+    ended.delete("/oidc/token").await.expect(204);
+    let found = tokens().await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    let of = |caller: &Caller| {
+        let text = caller.authorization().to_owned();
+        let token = found
+            .iter()
+            .find(|token| text.ends_with(token["lastFour"].as_str().unwrap()));
+        token.unwrap().clone()
+    };
+    let shown = of(&used);
+    assert_eq!(shown["kind"], "Publisher");
+    assert_eq!(shown["publisherId"], ID.to_string());
+    assert_eq!(shown["run"], "1001.1");
+    assert_eq!(shown["repository"], "contoso/sales-pack");
+    assert_eq!(shown["usedOn"], shown["createdOn"]);
+    assert_eq!(of(&unused)["usedOn"], Value::Null);
+    assert!(!shown.to_string().contains("fametp_"), "{shown}");
+    let one = format!("{path}/{}", shown["id"].as_str().unwrap());
+    owner.delete(&one).await.expect(204);
+    used.get("/v1.0/apps").await.refused(401, "Unauthorized");
+    unused.get("/v1.0/apps").await.expect(200);
+    owner.delete(&one).await.refused(404, "ResourceDoesNotExist");
+    assert_eq!(tokens().await.len(), 1);
+    let revoked = audit(&service, "tokens/revoke").await;
+    assert_eq!(revoked.len(), 1);
+    assert_eq!(revoked[0]["before"]["lastFour"], shown["lastFour"]);
+    // It is the app's owners' alone, each for their own app.
+    service.has_app(LIBRARY).await;
+    let elsewhere = service.owner().on(LIBRARY);
+    let theirs = format!("{}/tokens", elsewhere.app_path());
+    assert_eq!(
+        elsewhere.get(&theirs).await.expect(200).rows(),
+        Vec::<Value>::new()
+    );
+    let other = format!("{theirs}/{}", of(&unused)["id"].as_str().unwrap());
+    elsewhere
+        .delete(&other)
+        .await
+        .refused(404, "ResourceDoesNotExist");
+    service.contributor().get(&path).await.refused(403, "Forbidden");
+    confined(unused.get(&path).await, "upload");
+    unused.get("/v1.0/apps").await.expect(200);
+    // Its time ends one as well.
+    service.advances(QUARTER).await;
+    assert_eq!(tokens().await, Vec::<Value>::new());
+    let late = owner.delete(format!("{path}/{}", of(&unused)["id"].as_str().unwrap()));
+    late.await.refused(404, "ResourceDoesNotExist");
+}
+
+async fn the_audit_says_from_where_and_by_which_door(backend: Backend) {
+    let service = Harness::with(backend)
+        .publishing()
+        .setting("limits.proxies", json!(["127.0.0.0/8", "10.0.0.0/8"]))
+        .start()
+        .await;
+    let owner = service.owner();
+    let came = async |action: &str| {
+        let row = audit(&service, action).await.pop().unwrap();
+        (row["address"].clone(), row["via"].clone())
+    };
+    owner.trusts(ID, &publisher()).await.expect(201);
+    assert_eq!(
+        came("trustedPublishers/write").await,
+        (json!("127.0.0.1"), json!("vendor"))
+    );
+    // What a proxy was asked by, the last proxy says; what stands before that, anybody can have written.
+    for (said, address) in [
+        ("203.0.113.7", "203.0.113.7"),
+        ("198.51.100.1, 203.0.113.8, 10.1.1.1", "203.0.113.8"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("nobody, 10.1.1.1", "10.1.1.1"),
+    ] {
+        let changed = owner.trusts(ID, &publisher()).header("x-forwarded-for", said);
+        changed.await.expect(200);
+        assert_eq!(
+            came("trustedPublishers/write").await,
+            (json!(address), json!("vendor"))
+        );
+    }
+    service.exchanges(&run()).await.expect(200);
+    assert_eq!(came("trustedPublishers/exchange").await.1, "oidc");
+    service
+        .operator()
+        .reports(&Environment::my_customer("16.0.0.5"))
+        .await
+        .expect(201);
+    assert_eq!(came("environments/write").await.1, "operator");
+    let filtered = "/operator/v1/audit?$filter=address eq '203.0.113.7' and via eq 'vendor'";
+    let filtered = service.operator().get(filtered).await.expect(200).rows();
+    assert_eq!(filtered.len(), 1, "{filtered:?}");
+
+    // Where no proxy is named, nobody's word counts.
+    let direct = trusting(backend).await;
+    let changed = direct
+        .owner()
+        .trusts(ID, &publisher())
+        .header("x-forwarded-for", "203.0.113.7");
+    changed.await.expect(200);
+    let row = audit(&direct, "trustedPublishers/write").await.pop().unwrap();
+    assert_eq!(row["address"], "127.0.0.1");
+}
+
+/// R3: where an Owner has widened a record so far.
+async fn a_run_with_that_right_sends_hotfixes_to_production(backend: Backend) {
+    let service = publishing(backend).await;
+    let owner = service.owner();
+    for version in ["16.0.0.5", "16.0.1.2"] {
+        owner.has_uploaded(version).await;
+    }
+    let record = publisher_with(json!({ "may": ["hotfix:production"] }));
+    owner.trusts(ID, &record).await.expect(201);
+    let pipeline = service.has_run().await;
+    let production = Environment::my_customer("16.0.0.5");
+    let sandbox = Environment::named("Box").has(APP, "16.0.0.5").sandbox();
+    for environment in [&production, &sandbox] {
+        service.operator().reports(environment).await.expect(201);
+    }
+    let hotfix = pipeline.schedules(&production, "16.0.1.2").await.expect(200);
+    assert_eq!(hotfix.property("status"), "Scheduled");
+    let by = &audit(&service, "environmentHotfixes/write").await[0]["actor"];
+    assert_eq!((&by["type"], &by["id"]), (&json!("Publisher"), &json!(ID)));
+    pipeline.cancels(&hotfix).await.expect(200);
+    confined(
+        pipeline.schedules(&sandbox, "16.0.1.2").await,
+        "hotfix:production",
+    );
+    confined(
+        pipeline.uploads(&package("16.0.1.3"), "Preview").await,
+        "hotfix:production",
+    );
 }
 
 /// A genuine token of some repository is no hard thing to come by.

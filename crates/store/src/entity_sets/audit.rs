@@ -1,6 +1,6 @@
 //! Who changed what.
 
-use super::{guid_or_null, guid_value, instant_value};
+use super::{guid_or_null, guid_value, instant_value, text_or_null};
 use crate::{
     audit::AuditRow,
     list::{EntitySet, Spelling, folded, guid, hidden, instant, property, spelled_among, text},
@@ -54,6 +54,12 @@ pub static AUDIT: LazyLock<EntitySet<AuditRow>> = LazyLock::new(|| {
         }),
         property("before", hidden(), |_| Value::Null),
         property("after", hidden(), |_| Value::Null),
+        property("address", text("t.address").or_null(), |row| {
+            text_or_null(row.address.as_ref())
+        }),
+        property("via", text("t.via").or_null(), |row| {
+            text_or_null(row.via.as_ref())
+        }),
         property(
             "actorType",
             folded("t.actor_kind", "t.actor_kind", ACTOR_KIND, Spelling::Ascii),

@@ -1,9 +1,9 @@
-//! Which runs of pipelines may act for an app.
+//! Which runs of pipelines may act for an app, and what they were given.
 
 use super::{guid_value, instant_or_null, instant_value, text_or_null};
 use crate::{
     list::{EntitySet, guid, hidden, instant, number, property, text, word},
-    publishers::TrustedPublisher,
+    publishers::{PublisherToken, TrustedPublisher},
 };
 use domain::{
     publisher::{LONGEST_LIFETIME_SECONDS, Provider, PublisherState},
@@ -80,6 +80,45 @@ pub static TRUSTED_PUBLISHERS: LazyLock<EntitySet<TrustedPublisher>> = LazyLock:
     EntitySet::new(
         "trustedPublisher",
         ("trusted_publishers t", TrustedPublisher::COLUMNS),
+        &["id"],
+        None,
+        properties,
+    )
+});
+
+/// What kind of token it is; there is one so far that opens an app.
+const KIND: &str = "Publisher";
+
+/// All tokens that open an app.
+pub static TOKENS: LazyLock<EntitySet<PublisherToken>> = LazyLock::new(|| {
+    let properties = vec![
+        property("id", guid("t.id"), |row: &PublisherToken| guid_value(row.id)),
+        property("kind", text("'Publisher'"), |_| Value::text(KIND)),
+        property("lastFour", text("t.last_four"), |row| {
+            Value::text(row.last_four.as_str())
+        }),
+        property("publisherId", guid("t.publisher_id"), |row| {
+            guid_value(row.publisher_id)
+        }),
+        property("repository", text("t.repository"), |row| {
+            Value::text(row.repository.as_str())
+        }),
+        property("run", text("t.run").or_null(), |row| {
+            text_or_null(row.run.as_ref())
+        }),
+        property("createdOn", instant("t.issued_on"), |row| {
+            instant_value(row.issued_on)
+        }),
+        property("expiresOn", instant("t.expires_on"), |row| {
+            instant_value(row.expires_on)
+        }),
+        property("usedOn", instant("t.used_on").or_null(), |row| {
+            instant_or_null(row.used_on)
+        }),
+    ];
+    EntitySet::new(
+        "token",
+        ("publisher_tokens t", PublisherToken::COLUMNS),
         &["id"],
         None,
         properties,

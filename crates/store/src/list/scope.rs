@@ -13,6 +13,7 @@ use crate::{
 use domain::{
     country::CountryCode,
     ids::AppId,
+    instant::Instant,
     principal::{Role, Roles},
 };
 use uuid::Uuid;
@@ -48,6 +49,13 @@ const IN_APP: &str = concat!("t.app_id = $5", has_role!());
 
 const IN_APP_AS: &str = concat!(
     "t.app_id = $5 AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $5 AND (p.roles & $6) <> 0 AND ",
+    is_caller!(),
+    ")"
+);
+
+const TOKENS_AS: &str = concat!(
+    "t.app_id = $5 AND t.revoked_on IS NULL AND t.expires_on > $7 \
+     AND 0 < (SELECT COUNT(*) FROM principals p WHERE p.app_id = $5 AND (p.roles & $6) <> 0 AND ",
     is_caller!(),
     ")"
 );
@@ -116,6 +124,19 @@ impl Scope {
         scope.values.push(Roles::NONE.with(role).into());
         Self {
             sql: IN_APP_AS,
+            ..scope
+        }
+    }
+
+    /// The tokens of an app that have not ended at `now`, if the caller has this role on the app.
+    pub fn tokens_as(principal: PrincipalRef, app: AppId, role: Role, now: Instant) -> Self {
+        if principal.is_run() {
+            return Self::nothing();
+        }
+        let mut scope = Self::in_app_as(principal, app, role);
+        scope.values.push(now.into());
+        Self {
+            sql: TOKENS_AS,
             ..scope
         }
     }

@@ -122,6 +122,15 @@ entity! {
         #[serde(default)]
         #[schema(value_type = Option<Object>)]
         after "after": Option<Json>,
+        /// The address that the request came from; none for what the service did by itself.
+        #[serde(default)]
+        #[schema(example = "203.0.113.7")]
+        address "address": Option<String>,
+        /// The API that it came through: `vendor`, `operator`, `customer`, `agent`, `oidc` for an exchange, or `tokens` for what was
+        /// told of leaked tokens.
+        #[serde(default)]
+        #[schema(example = "vendor")]
+        via "via": Option<String>,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who an agent is, once it has signed in.
 
+use crate::actions::Arrival;
 use domain::agent::Identity;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ pub(crate) enum Credential {
     Identity(Identity),
 }
 
-/// An agent that asks, and under which correlation id.
+/// An agent that asks, and how that came.
 #[derive(Clone, Debug)]
 pub(crate) struct AgentCaller {
     pub(crate) id: Uuid,
@@ -20,5 +21,5 @@ pub(crate) struct AgentCaller {
     pub(crate) credential: Credential,
     /// The process that calls.
     pub(crate) session_id: Uuid,
-    pub(crate) correlation_id: Uuid,
+    pub(crate) arrival: Arrival,
 }

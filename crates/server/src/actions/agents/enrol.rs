@@ -3,7 +3,7 @@
 use super::{AgentCaller, Credential, sign_in, sign_in_change};
 use crate::{
     actions::{
-        Service,
+        Arrival, Service,
         audit::{self, Actor},
         events::{self, AgentStep},
     },
@@ -37,7 +37,7 @@ struct Enrol {
     code_sha256: [u8; 32],
     token: OwnToken,
     until: Instant,
-    correlation_id: Uuid,
+    arrival: Arrival,
     now: Instant,
 }
 
@@ -47,7 +47,7 @@ struct Enrol {
 /// # Errors
 /// `InvalidInput` for a mistyped code; `EnrolmentRefused` for one that nobody was given, that was used or has ended;
 /// `TooManyRequests`.
-pub(crate) async fn enrol(service: &Arc<Service>, code: &str, correlation_id: Uuid) -> Result<GivenToken> {
+pub(crate) async fn enrol(service: &Arc<Service>, code: &str, arrival: Arrival) -> Result<GivenToken> {
     let code = OwnToken::read(OwnTokenKind::Enrolment, code.trim())
         .map_err(|error| RuleError::invalid("code", format!("The code cannot be right: {error}.")))?;
     let now = service.clock.now();
@@ -56,7 +56,7 @@ pub(crate) async fn enrol(service: &Arc<Service>, code: &str, correlation_id: Uu
         code_sha256: code.sha256(),
         token: OwnToken::random(OwnTokenKind::Agent).map_err(Error::fault)?,
         until: now + service.settings.agents.token,
-        correlation_id,
+        arrival,
         now,
     };
     service
@@ -100,7 +100,7 @@ async fn enrol_in(mut tx: Tx<'_>, input: &Enrol) -> Result<GivenToken> {
         name: enrolled.name.clone(),
         credential: Credential::Token(input.token.sha256()),
         session_id: Uuid::nil(),
-        correlation_id: input.correlation_id,
+        arrival: input.arrival,
     };
     let (by, change) = (
         Actor::Agent(&caller),

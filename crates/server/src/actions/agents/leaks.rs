@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     actions::{
-        Service,
+        Arrival, Service,
         access::{self, Standing},
         audit, publishers,
     },
@@ -30,7 +30,7 @@ const MOST: usize = 100;
 ///
 /// # Errors
 /// `InvalidInput` for too many, or none; `TooManyRequests`, for each costs a look-up.
-pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], correlation_id: Uuid) -> Result<()> {
+pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], arrival: Arrival) -> Result<()> {
     if texts.is_empty() || texts.len() > MOST {
         let message = format!("'tokens' has {} tokens; it may have 1 to {MOST}.", texts.len());
         return Err(RuleError::invalid("tokens", message).into());
@@ -40,9 +40,9 @@ pub(crate) async fn end_leaked(service: &Arc<Service>, texts: &[String], correla
     service.leaks.admit(leaked.len(), now)?;
     for one in leaked {
         let is_found = match one {
-            Leaked::Token(sha256) => end_token(service, sha256, correlation_id).await?,
+            Leaked::Token(sha256) => end_token(service, sha256, arrival).await?,
             Leaked::OfRun(sha256) => {
-                publishers::end_token(service, sha256, publishers::End::Leaked, correlation_id).await?
+                publishers::end_token(service, sha256, publishers::End::Leaked, arrival).await?
             }
             Leaked::Code(sha256) => {
                 let ended = service.db.write((sha256, now), |tx, (sha256, now)| {
@@ -76,7 +76,7 @@ impl Leaked {
 }
 
 /// Ends a token; whether it is one.
-async fn end_token(service: &Arc<Service>, sha256: [u8; 32], correlation_id: Uuid) -> Result<bool> {
+async fn end_token(service: &Arc<Service>, sha256: [u8; 32], arrival: Arrival) -> Result<bool> {
     let Some(agent) = find_agent_by_token(&service.db, sha256).await? else {
         return Ok(false);
     };
@@ -85,7 +85,7 @@ async fn end_token(service: &Arc<Service>, sha256: [u8; 32], correlation_id: Uui
         session_id: None,
         software: None,
         is_ready: None,
-        correlation_id,
+        arrival,
     };
     let input = (agent.id, call, service.clock.now());
     let frozen = service.db.write(input, |tx, (id, call, now)| {

@@ -4,7 +4,7 @@
 use super::{AgentCaller, Credential, OVERLAP, sign_in_change};
 use crate::{
     actions::{
-        Service,
+        Arrival, Service,
         access::{self, Standing},
         audit::{self, Actor},
         events::{self, AgentStep},
@@ -36,7 +36,7 @@ pub(crate) struct AgentCall {
     pub(crate) software: Option<String>,
     /// Whether nothing keeps it from its work, if it says so.
     pub(crate) is_ready: Option<bool>,
-    pub(crate) correlation_id: Uuid,
+    pub(crate) arrival: Arrival,
 }
 
 /// Whether somebody has signed in.
@@ -103,7 +103,7 @@ fn still_standing(found: Option<Agent>, caller: &AgentCaller, now: Instant) -> R
         session_id: Some(caller.session_id),
         software: None,
         is_ready: None,
-        correlation_id: caller.correlation_id,
+        arrival: caller.arrival,
     };
     let standing = found.as_ref().map(|agent| access::standing(agent, &call, now));
     match (found, standing) {
@@ -128,7 +128,7 @@ fn answer(agent: &Agent, standing: Standing, call: AgentCall) -> Result<SignIn> 
             name: agent.name.clone(),
             credential: call.credential,
             session_id: call.session_id.unwrap_or_default(),
-            correlation_id: call.correlation_id,
+            arrival: call.arrival,
         }))),
         Standing::Unknown => Ok(SignIn::Unknown),
         Standing::Expired => Ok(SignIn::Expired),

@@ -6,7 +6,7 @@
 use super::{emit, run, target};
 use crate::{
     actions::{
-        Principal, Service,
+        Arrival, Principal, Service,
         audit::{self, Actor, Change},
     },
     error::{Error, Result},
@@ -23,7 +23,7 @@ use serde_json::json;
 use std::time::Duration;
 use store::{
     Tx,
-    publishers::{self, Exchange, PublisherToken, TrustedPublisher},
+    publishers::{self, Exchange, PublisherToken, TrustedPublisher, UnconfirmedIds},
 };
 use uuid::Uuid;
 
@@ -31,6 +31,8 @@ use uuid::Uuid;
 const DOOR: Actor<'static> = Actor::Service("oidc");
 /// Publishers that are compared with one token, at most.
 const MOST_COMPARED: i64 = 50;
+/// Of several that fit, so many are named.
+const MOST_NAMED: usize = 5;
 /// Refused exchanges of a publisher that the audit keeps in an hour.
 const REFUSALS_EACH_HOUR: u64 = 20;
 const REFUSED: &str = "trustedPublishers/exchangeRefused";
@@ -46,6 +48,12 @@ pub(crate) struct Wish {
     pub(crate) publisher: Option<Uuid>,
 }
 
+impl Wish {
+    fn names_one(self) -> bool {
+        self.app.is_some() || self.publisher.is_some()
+    }
+}
+
 /// What a run was given.
 pub(crate) struct Given {
     pub(crate) publisher: TrustedPublisher,
@@ -58,7 +66,9 @@ struct Exchanging {
     /// The publishers of its repository.
     about: Vec<TrustedPublisher>,
     sha256: [u8; 32],
-    correlation_id: Uuid,
+    last_four: String,
+    wish: Wish,
+    arrival: Arrival,
     now: Instant,
 }
 
@@ -71,7 +81,7 @@ pub(crate) async fn exchange(
     service: &Service,
     proven: ProvenPipeline,
     wish: Wish,
-    correlation_id: Uuid,
+    arrival: Arrival,
 ) -> Result<Given> {
     let now = service.clock.now();
     service.exchanges.admit(&proven.token, now)?;
@@ -85,7 +95,9 @@ pub(crate) async fn exchange(
         proven,
         about,
         sha256: token.sha256(),
-        correlation_id,
+        last_four: token.last_four(),
+        wish,
+        arrival,
         now,
     };
     let exchanged = service
@@ -115,11 +127,16 @@ async fn publishers_of(
     Ok(about)
 }
 
-/// Those that fit a run: where any has its ids, those alone, since anybody can name a repository.
+/// Those that fit a run: where any has its ids, those alone, since anybody can name a repository; and where runs have named
+/// any of these, those alone, since anybody can give ids that are public, and only its own runs can name a record.
 fn fitting<'a>(about: &'a [TrustedPublisher], said: &PipelineToken) -> Vec<&'a TrustedPublisher> {
     let fitting = about.iter().filter(|publisher| fits(publisher, said));
     let (by_ids, by_name): (Vec<_>, Vec<_>) = fitting.partition(|publisher| publisher.binding().has_ids());
-    if by_ids.is_empty() { by_name } else { by_ids }
+    let fitting = if by_ids.is_empty() { by_name } else { by_ids };
+    let (named, others): (Vec<_>, Vec<_>) = fitting
+        .into_iter()
+        .partition(|publisher| publisher.named_on.is_some());
+    if named.is_empty() { others } else { named }
 }
 
 /// The inner result is a refusal that is committed with what the audit says of it.
@@ -131,7 +148,7 @@ async fn exchange_in(
     let chosen = match fitting(&input.about, said).as_slice() {
         [] => return refuse_all(&mut tx, input).await.map(Err),
         [only] => only.id,
-        several => return Ok(Err(ambiguous(several))),
+        several => return Ok(Err(ambiguous(several, input.wish))),
     };
     let Some(publisher) = publishers::lock_publisher(&mut tx, chosen)
         .await?
@@ -192,10 +209,16 @@ async fn give(
         issued_on: input.now,
         expires_on: input.now + Duration::from_secs(publisher.lifetime_seconds.into()),
         revoked_on: None,
+        last_four: input.last_four.clone(),
+        used_on: None,
     };
-    let by = run::principal_of(&token, input.correlation_id);
+    let by = run::principal_of(&token, input.arrival);
     let used = TrustedPublisher {
         used_on: Some(input.now),
+        named_on: match input.wish.names_one() {
+            true => Some(input.now),
+            false => publisher.named_on,
+        },
         ..publisher
     };
     let used = lock_ids(tx, input, used, &by).await?;
@@ -236,6 +259,15 @@ async fn lock_ids(
         etag: Etag::random(),
         ..publisher.clone()
     };
+    if let (Some(repository_id), Some(owner_id)) = (&locked.repository_id, &locked.owner_id) {
+        let ids = UnconfirmedIds {
+            app_id: locked.app_id,
+            issuer: locked.issuer.clone(),
+            repository_id: repository_id.clone(),
+            owner_id: owner_id.clone(),
+        };
+        publishers::remember_unconfirmed(tx, &ids).await?;
+    }
     let change = Change {
         action: "trustedPublishers/lock",
         target: target(locked.app_id, locked.id),
@@ -266,13 +298,21 @@ async fn warn_of_reuse(tx: &mut Tx<'_>, input: &Exchanging, publisher: &TrustedP
     emit(tx, PUBLISHER_TOKEN_REUSED, of, DOOR, now).await
 }
 
-fn ambiguous(several: &[&TrustedPublisher]) -> RuleError {
-    let ids: Vec<_> = several
+fn ambiguous(several: &[&TrustedPublisher], wish: Wish) -> RuleError {
+    let mut ids: Vec<_> = several
         .iter()
+        .take(MOST_NAMED)
         .map(|publisher| format!("{} of app {}", publisher.id, publisher.app_id))
         .collect();
+    if several.len() > MOST_NAMED {
+        ids.push("others".to_owned());
+    }
+    let by = match wish.app {
+        Some(_) => "'publisherId'",
+        None => "'appId' or 'publisherId'",
+    };
     let message = format!(
-        "The run fits several trusted publishers: {}. Say which by 'appId' or 'publisherId'.",
+        "The run fits several trusted publishers: {}. Say which by {by}.",
         ids.join(", ")
     );
     RuleError::new(Code::AmbiguousRequest, message).about("publisherId")

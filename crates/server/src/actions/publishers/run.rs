@@ -3,7 +3,7 @@
 use super::{emit, target};
 use crate::{
     actions::{
-        Principal, Service,
+        Arrival, Principal, Service,
         audit::{self, Actor, Change},
     },
     error::Result,
@@ -25,6 +25,9 @@ use uuid::Uuid;
 /// How long a token is remembered after it has ended: an upload that began under it may take as long.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
+/// How often a token is noted to have been used.
+const NOTED_EACH: Duration = Duration::from_hours(1);
+
 /// Whether somebody has signed in.
 pub(crate) enum SignIn {
     Run(Box<Principal>),
@@ -35,18 +38,34 @@ pub(crate) enum SignIn {
 }
 
 /// Signs a run in.
-pub(crate) async fn sign_in(service: &Service, sha256: [u8; 32], correlation_id: Uuid) -> Result<SignIn> {
-    let found = publishers::find_token(&service.db, sha256).await?;
-    Ok(match found {
-        Some(token) if token.revoked_on.is_some() => SignIn::Unknown,
-        Some(token) if token.expires_on <= service.clock.now() => SignIn::Expired,
-        Some(token) => SignIn::Run(Box::new(principal_of(&token, correlation_id))),
-        None => SignIn::Unknown,
-    })
+pub(crate) async fn sign_in(service: &Service, sha256: [u8; 32], arrival: Arrival) -> Result<SignIn> {
+    let Some(token) = publishers::find_token(&service.db, sha256).await? else {
+        return Ok(SignIn::Unknown);
+    };
+    let now = service.clock.now();
+    if token.revoked_on.is_some() {
+        return Ok(SignIn::Unknown);
+    }
+    if token.expires_on <= now {
+        return Ok(SignIn::Expired);
+    }
+    if token.used_on.is_none_or(|used| used + NOTED_EACH <= now) {
+        note_use(service, token.id, now).await?;
+    }
+    Ok(SignIn::Run(Box::new(principal_of(&token, arrival))))
+}
+
+async fn note_use(service: &Service, token: Uuid, now: Instant) -> Result<()> {
+    service
+        .db
+        .write((token, now), |mut tx, (token, now)| {
+            Box::pin(async move { Ok(publishers::note_use(&mut tx, *token, *now).await?) })
+        })
+        .await
 }
 
 /// The run that a token was given to.
-pub(super) fn principal_of(token: &PublisherToken, correlation_id: Uuid) -> Principal {
+pub(super) fn principal_of(token: &PublisherToken, arrival: Arrival) -> Principal {
     let run = token.run.as_deref();
     let name = match run {
         Some(run) => format!("{} run {run}", token.repository),
@@ -60,7 +79,7 @@ pub(super) fn principal_of(token: &PublisherToken, correlation_id: Uuid) -> Prin
         reference: reference_of(token),
         name: Some(name),
         run: run.map(str::to_owned),
-        correlation_id,
+        arrival,
     }
 }
 
@@ -85,7 +104,7 @@ impl End {
 struct Ending {
     sha256: [u8; 32],
     why: End,
-    correlation_id: Uuid,
+    arrival: Arrival,
     now: Instant,
 }
 
@@ -94,12 +113,12 @@ pub(crate) async fn end_token(
     service: &Service,
     sha256: [u8; 32],
     why: End,
-    correlation_id: Uuid,
+    arrival: Arrival,
 ) -> Result<bool> {
     let input = Ending {
         sha256,
         why,
-        correlation_id,
+        arrival,
         now: service.clock.now(),
     };
     let has_ended = service
@@ -117,7 +136,7 @@ async fn end_token_in(mut tx: Tx<'_>, input: &Ending) -> Result<bool> {
         return Ok(false);
     };
     publishers::revoke_token(&mut tx, token.id, now).await?;
-    let run = principal_of(&token, input.correlation_id);
+    let run = principal_of(&token, input.arrival);
     let by = Actor::Principal(&run);
     let change = Change {
         action: input.why.action(),

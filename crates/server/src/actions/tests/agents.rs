@@ -2,6 +2,7 @@
 
 use super::{Fixture, on_both, owner_asks};
 use crate::actions::{
+    Arrival,
     agents::{
         AgentCall, AgentCaller, Credential, GivenToken, RegisterAgent, SignIn, enrol, put_agent,
         rotate_token, sign_in,
@@ -51,7 +52,7 @@ impl Fixture {
     /// The same, and enrols it.
     async fn has_agent(&self) -> OwnToken {
         let code = self.registers_agent().await;
-        let enrolled = enrol(&self.service, code.text(), Uuid::new_v4()).await;
+        let enrolled = enrol(&self.service, code.text(), Arrival::direct()).await;
         enrolled.unwrap().token
     }
 
@@ -61,7 +62,7 @@ impl Fixture {
             session_id: Some(session),
             software: None,
             is_ready: None,
-            correlation_id: Uuid::new_v4(),
+            arrival: Arrival::direct(),
         };
         match sign_in(&self.service, call).await? {
             SignIn::Agent(caller) => Ok(*caller),
@@ -145,7 +146,7 @@ async fn a_copy_is_found_out_and_told_of_once() {
 async fn of_two_who_bring_one_code_one_gets_a_token() {
     on_both(|fixture| async move {
         let code = fixture.registers_agent().await;
-        let enrolling = (0..4).map(|_| enrol(&fixture.service, code.text(), Uuid::new_v4()));
+        let enrolling = (0..4).map(|_| enrol(&fixture.service, code.text(), Arrival::direct()));
         let (given, others): (Vec<_>, Vec<_>) =
             join_all(enrolling).await.into_iter().partition(Result::is_ok);
         assert_eq!(given.len(), 1);

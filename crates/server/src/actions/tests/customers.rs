@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     actions::{
-        Service,
+        Arrival, Service,
         customers::{
             Customer,
             apps::{available_updates, install_app, uninstall_app, uninstall_requirements, update_app},
@@ -62,7 +62,7 @@ fn administrator_of(tenant_id: TenantId) -> Customer {
         has_administrator_role: true,
         name: Some("Adele Vance".into()),
         address: Some("admin@contoso.com".into()),
-        correlation_id: Uuid::new_v4(),
+        arrival: Arrival::direct(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Fixture, NOW, OWNER, TENANT, owner_asks, us};
 use crate::{
     actions::{
-        Service,
+        Arrival, Service,
         agents::{AgentCaller, Credential, LookUps},
         apps::{RegisterApp, put_app},
         clock_check::ClockCheck,
@@ -389,7 +389,7 @@ fn caller(id: Uuid, name: &str) -> AgentCaller {
         name: name.to_owned(),
         credential: Credential::Identity(identity_of(id)),
         session_id: id,
-        correlation_id: Uuid::new_v4(),
+        arrival: Arrival::direct(),
     }
 }
 

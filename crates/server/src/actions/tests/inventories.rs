@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     actions::{
+        Arrival,
         agents::{AgentCaller, Credential, rebind_environment},
         environments::{delete_environment, get_registered_environment, release_environment, window_text},
         execution::{self, Claimed},
@@ -94,7 +95,7 @@ async fn has_agent(fleet: &Fleet, called: &str, scope: AgentScope) -> AgentCalle
         name: called.to_owned(),
         credential: Credential::Identity(fleet::identity_of(session_id)),
         session_id,
-        correlation_id: Uuid::new_v4(),
+        arrival: Arrival::direct(),
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn enrol_agent(
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let Enrolment { code } = read(&body)?;
-    let given = agents::enrol(&state.service, &code, info.correlation_id).await?;
+    let given = agents::enrol(&state.service, &code, info.arrival()).await?;
     given_token(&info, given)
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn report_leaked_tokens(
     SmallBody(body): SmallBody,
 ) -> Result<Response> {
     let LeakedTokens { tokens } = read(&body)?;
-    agents::end_leaked(&state.service, &tokens, info.correlation_id).await?;
+    agents::end_leaked(&state.service, &tokens, info.arrival()).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 

@@ -591,6 +591,16 @@ pub(super) const OPERATOR: Section = Section {
                 "trusted_publishing::what_is_no_token_of_the_pipelines_issuer_is_none",
                 "trusted_publishing::a_token_is_good_once",
                 "trusted_publishing::a_taken_name_locks_a_record_that_stays_capped",
+                "trusted_publishing::ids_that_nobody_confirmed_stay_unconfirmed_when_their_record_goes",
+                "trusted_publishing::records_of_others_with_its_ids_hinder_no_run",
+            ],
+        ),
+        Row(
+            "Owners see which tokens open their app, and end any of them; the audit says from where and through which API a change came.",
+            X,
+            &[
+                "trusted_publishing::owners_see_which_tokens_there_are_and_end_them",
+                "trusted_publishing::the_audit_says_from_where_and_by_which_door",
             ],
         ),
         Row(

@@ -326,6 +326,11 @@ fn audit(number: usize) -> Insert {
                 "actor_object_id",
                 number.is_multiple_of(3).then(|| id(number + 1)).into(),
             ),
+            (
+                "address",
+                number.is_multiple_of(2).then(|| pick(&TEXTS, number)).into(),
+            ),
+            ("via", number.is_multiple_of(3).then_some("vendor").into()),
         ],
     )
 }
