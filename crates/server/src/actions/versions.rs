@@ -3,6 +3,7 @@
 use super::{
     Principal, Service, access,
     audit::{self, Actor, Change},
+    events,
     preconditions::Preconditions,
     repeat,
 };
@@ -21,8 +22,9 @@ use domain::{
     problem::{Code, RuleError},
     publisher::Grant,
     version::{AppVersion, VersionStatus},
+    webhook::{VERSION_CHANGED, VERSION_OFFERED},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::ops::Range;
 use store::{
     Tx,
@@ -126,10 +128,12 @@ pub(crate) async fn patch_version(
         preconditions,
         now: service.clock.now(),
     };
-    service
+    let version = service
         .db
         .write(input, |tx, input| Box::pin(patch_version_in(tx, input)))
-        .await
+        .await?;
+    service.emitted.notify_here();
+    Ok(version)
 }
 
 async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Version> {
@@ -157,8 +161,37 @@ async fn patch_version_in(mut tx: Tx<'_>, input: &PatchVersion) -> Result<Versio
         before: Some(state(&existing)),
         after: Some(state(&changed)),
     };
-    audit::record(&mut tx, Actor::Principal(&input.principal), input.now, change).await?;
+    let by = Actor::Principal(&input.principal);
+    audit::record(&mut tx, by, input.now, change).await?;
+    let kind = match changed.availability == existing.availability {
+        true => VERSION_CHANGED,
+        false => VERSION_OFFERED,
+    };
+    emit_version(&mut tx, kind, by, input.now, (Some(&existing), &changed)).await?;
     Ok(changed)
+}
+
+/// Tells of a version, as it is from now on.
+pub(super) async fn emit_version(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    by: Actor<'_>,
+    now: Instant,
+    (before, version): (Option<&Version>, &Version),
+) -> Result<()> {
+    let mut facts = Map::new();
+    facts.insert("countryCode".to_owned(), version.country_code.as_str().into());
+    facts.insert("version".to_owned(), version.version.to_string().into());
+    facts.insert("availability".to_owned(), version.availability.as_str().into());
+    if let Some(before) = before.filter(|before| before.availability != version.availability) {
+        facts.insert(
+            "availabilityBefore".to_owned(),
+            before.availability.as_str().into(),
+        );
+    }
+    facts.insert("syncMode".to_owned(), version.sync_mode.as_str().into());
+    facts.insert("sha256".to_owned(), HEXLOWER.encode(&version.sha256).into());
+    events::emit_of_app(tx, kind, version.app_id, by, now, facts).await
 }
 
 /// Whether the run of a pipeline may say this of a version: to whom it is offered, and nothing else.

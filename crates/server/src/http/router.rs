@@ -1,8 +1,8 @@
 //! The table of contents: every address of the service, and what answers there.
 
 use super::{
-    agent, apps, context, countries, environments, exchange, extract::AppState, health, hotfixes, metadata,
-    oidc, openapi, principals, problem, publishers, versions, webhooks,
+    agent, apps, context, countries, environments, exchange, extract::AppState, feed, health, hotfixes,
+    metadata, oidc, openapi, principals, problem, publishers, versions, webhooks,
 };
 use crate::{admin_center, operator};
 use axum::{
@@ -48,6 +48,7 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(hotfixes::count_hotfixes))
         .routes(routes!(hotfixes::plan_hotfixes))
         .routes(routes!(hotfixes::get_hotfix, hotfixes::update_hotfix))
+        .routes(routes!(feed::stream_events))
         .routes(routes!(webhooks::list_webhooks))
         .routes(routes!(
             webhooks::get_webhook,
@@ -105,6 +106,7 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
             operator::agents::delete_agent
         ))
         .routes(routes!(operator::agents::rotate_agent))
+        .routes(routes!(feed::stream_all_events))
         .routes(routes!(operator::records::list_operations))
         .routes(routes!(operator::records::list_audit))
         .routes(routes!(operator::webhooks::list_all_webhooks))

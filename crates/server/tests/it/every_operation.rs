@@ -330,6 +330,7 @@ fn of_an_app() -> Vec<Sample> {
         sample("delete_principal", owner)
             .succeeds_with(204)
             .with("id", principal),
+        sample("stream_events", reader).query("?from=kept&follow=false"),
         sample("list_webhooks", owner),
         sample("get_webhook", owner).with("id", webhook),
         sample("put_webhook", owner)
@@ -451,6 +452,7 @@ fn of_operators() -> Vec<Sample> {
         sample("delete_agent", Guard::Operator)
             .succeeds_with(204)
             .with("name", |own| own.doomed_agent.clone()),
+        sample("stream_all_events", Guard::Operator).query("?from=kept&follow=false"),
         sample("list_operations", Guard::Operator),
         sample("list_audit", Guard::Operator),
         sample("list_all_webhooks", Guard::Operator),

@@ -35,6 +35,7 @@ mod etags;
 mod every_endpoint_guarded;
 mod every_operation;
 mod execution;
+mod feed;
 mod forecasts;
 mod free_space;
 mod freezes;

@@ -149,6 +149,8 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "eventId" => EVENT,
         "id" => OPERATION,
         "subject" => FROZEN,
+        "from" => "kept",
+        "follow" => "false",
         "fame-agent-session" => SESSION,
         _ => return None,
     })
