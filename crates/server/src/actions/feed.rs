@@ -382,6 +382,11 @@ impl Listening {
         &self.place.service
     }
 
+    /// How far they have come.
+    pub(crate) fn position(&self) -> i64 {
+        self.position
+    }
+
     /// What there is to say next; nothing where the stream is over. Whoever has no right to it any more is told nothing.
     pub(crate) async fn next(&mut self) -> Result<Option<Step>> {
         loop {

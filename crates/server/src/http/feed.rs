@@ -27,8 +27,8 @@ use wire::ErrorBody;
 const LAST_EVENT_ID: &str = "last-event-id";
 /// The media type of server-sent events.
 const EVENT_STREAM: &str = "text/event-stream";
-/// What is said first: how long to wait before coming back, in milliseconds.
-const FIRST: &str = "retry: 2000\n\n";
+/// How long to wait before coming back, in milliseconds; said first.
+const RETRY: &str = "retry: 2000\n";
 
 /// From where to listen, and how long.
 #[derive(IntoParams)]
@@ -122,6 +122,8 @@ async fn listen(context: &RequestContext, about: About, begin: Begin, waits: boo
 }
 
 fn sent(listening: Listening) -> Body {
+    // So that whoever is cut off before anything happens comes back to where they began.
+    let first = format!("{RETRY}id: {}\n\n", listening.position());
     let steps = stream::try_unfold(listening, |mut listening| async move {
         let step = listening.next().await;
         if let Err(error) = &step {
@@ -129,7 +131,7 @@ fn sent(listening: Listening) -> Body {
         }
         Ok(step?.map(|step| (written(step), listening)))
     });
-    let first = stream::once(async { Ok(Bytes::from_static(FIRST.as_bytes())) });
+    let first = stream::once(async { Ok(Bytes::from(first)) });
     super::answer::streamed(first.chain(steps))
 }
 

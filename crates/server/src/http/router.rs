@@ -41,9 +41,11 @@ fn app_management() -> OpenApiRouter<Arc<AppState>> {
             versions::get_package_contents,
             versions::get_package_contents_by_get
         ))
+        .routes(routes!(versions::what_if_version))
         .routes(routes!(environments::list_environments))
         .routes(routes!(environments::count_environments))
         .routes(routes!(environments::get_environment))
+        .routes(routes!(environments::list_environment_history))
         .routes(routes!(hotfixes::list_hotfixes, hotfixes::schedule_hotfix))
         .routes(routes!(hotfixes::count_hotfixes))
         .routes(routes!(hotfixes::plan_hotfixes))
@@ -84,6 +86,9 @@ fn operators() -> OpenApiRouter<Arc<AppState>> {
             operator::environments::put_environment,
             operator::environments::patch_environment,
             operator::environments::delete_environment
+        ))
+        .routes(routes!(
+            operator::environments::list_registered_environment_history
         ))
         .routes(routes!(operator::environments::release_environment))
         .routes(routes!(operator::agents::rebind_environment))

@@ -41,6 +41,7 @@ mod free_space;
 mod freezes;
 mod harness;
 mod health;
+mod history;
 mod hotfixes;
 mod identity;
 mod inventories;
@@ -71,5 +72,6 @@ mod versions;
 mod vscode_client;
 mod waiting;
 mod webhooks;
+mod what_if;
 
 use test_support::reviewed_file;

@@ -163,6 +163,7 @@ fn body(operation: &str) -> Option<Value> {
         "patch_country" => json!({ "countryCode": "US" }),
         "patch_principal" | "put_principal" => principal(),
         "upload_version" => json!({ "initialAvailability": "Preview", "packageContents": PACKAGE }),
+        "what_if_version" => json!({ "availability": "Deprecated" }),
         "patch_version" => json!({ "availability": "Available" }),
         "schedule_hotfix" => json!({
             "environmentAadTenantId": CUSTOMER,
