@@ -209,7 +209,9 @@ pub(crate) fn webhook_delivery(delivery: DeliveryEntry) -> Result<wire::webhooks
 }
 
 /// An environment that a change would hit.
-pub(crate) fn environment_what_if(environment: environments::Installation) -> wire::versions::EnvironmentWhatIf {
+pub(crate) fn environment_what_if(
+    environment: environments::Installation,
+) -> wire::versions::EnvironmentWhatIf {
     wire::versions::EnvironmentWhatIf {
         aad_tenant_id: environment.tenant_id.0,
         application_family: environment.family,

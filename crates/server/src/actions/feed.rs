@@ -485,8 +485,12 @@ impl Listening {
     }
 }
 
-/// Forgets events that were kept long enough, of which there may be many: some at a time.
+/// Forgets events that were kept long enough, of which there may be many: some at a time. By a wrong clock nothing is old
+/// enough.
 pub(crate) async fn forget(service: &Service) -> Result<()> {
+    if !service.clock_check.agrees(service).await? {
+        return Ok(());
+    }
     let FeedSettings { keep, keep_most, .. } = service.settings.feed;
     let before = service.clock.now() - keep;
     loop {

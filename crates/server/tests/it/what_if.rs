@@ -30,25 +30,25 @@ async fn who_has_a_version_and_who_needs_it_is_told_and_nothing_changes(backend:
     let (owner, operator) = (service.owner(), service.operator());
     let library = owner.on(LIBRARY);
     library
-        .uploads(&package_of(LIBRARY, "1.5.0.0"), "Available")
+        .uploads(&package_of(LIBRARY, "1.5.0.3"), "Available")
         .await
         .expect(200);
     let needing = package_needing_library(TARGET, "1.5");
     owner.uploads(&needing, "Available").await.expect(200);
-    let production = Environment::my_customer("16.0.0.5").has(LIBRARY, "1.5.0.0");
-    let sandbox = Environment::named("Sandbox").sandbox().has(LIBRARY, "1.5.0.0");
-    let old = Environment::named("Old").has(LIBRARY, "1.4.0.0");
+    let production = Environment::my_customer("16.0.0.5").has(LIBRARY, "1.5.0.3");
+    let sandbox = Environment::named("Sandbox").sandbox().has(LIBRARY, "1.5.0.3");
+    let old = Environment::named("Old").has(LIBRARY, "1.5.0.1");
     let abroad = Environment::named("Abroad")
         .in_country("DE")
-        .has(LIBRARY, "1.5.0.0");
+        .has(LIBRARY, "1.5.0.3");
     for environment in [&production, &sandbox, &old, &abroad] {
         operator.reports(environment).await.expect(201);
     }
-    library.schedules(&old, "1.5.0.0").await.expect(200);
-    let before = library.version("1.5.0.0").await.expect(200).json();
+    library.schedules(&old, "1.5.0.3").await.expect(200);
+    let before = library.version("1.5.0.3").await.expect(200).json();
     let audited = operator.get("/operator/v1/audit?$top=0&$count=true").await.json();
 
-    let hit = asks(&service.reader().on(LIBRARY), "1.5.0.0", withdrawn())
+    let hit = asks(&service.reader().on(LIBRARY), "1.5.0.3", withdrawn())
         .await
         .expect(200)
         .json();
@@ -66,19 +66,19 @@ async fn who_has_a_version_and_who_needs_it_is_told_and_nothing_changes(backend:
         .collect();
     sample.sort_by_key(|name| name.to_string());
     assert_eq!(sample, ["MyCustomer", "Sandbox"]);
-    assert_eq!(library.version("1.5.0.0").await.expect(200).json(), before);
+    assert_eq!(library.version("1.5.0.3").await.expect(200).json(), before);
     let now = operator.get("/operator/v1/audit?$top=0&$count=true").await.json();
     assert_eq!(now["@odata.count"], audited["@odata.count"]);
 
     // Another one would do.
     library
-        .uploads(&package_of(LIBRARY, "1.5.0.1"), "Available")
+        .uploads(&package_of(LIBRARY, "1.5.0.4"), "Available")
         .await
         .expect(200);
-    let hit = asks(&library, "1.5.0.0", withdrawn()).await.expect(200).json();
+    let hit = asks(&library, "1.5.0.3", withdrawn()).await.expect(200).json();
     assert_eq!(hit["dependants"], 0);
     let offered = json!({ "availability": "Preview" });
-    let hit = asks(&library, "1.5.0.0", offered).await.expect(200).json();
+    let hit = asks(&library, "1.5.0.3", offered).await.expect(200).json();
     assert_eq!(
         (&hit["environments"], &hit["scheduledHotfixes"]),
         (&json!(2), &json!(0))
