@@ -281,7 +281,7 @@ async fn who_loses_their_role_hears_nothing_more(backend: Backend) {
 }
 
 async fn each_hears_what_their_role_lets_them_read(backend: Backend) {
-    let service = Harness::with(backend).without_simulator().start().await;
+    let service = Harness::with(backend).publishing().start().await;
     service.has_app(LIBRARY).await;
     let (owner, operator) = (service.owner(), service.operator());
     let publisher = format!(
